@@ -19,6 +19,7 @@ from .nest import arranged, flatten, matched, pack
 from .parameter_maps import ParameterMap
 from .parameters import ParameterSpec, Specs, check_shape, parameter_node
 from .state import named, public, resolve, specification_of, stated, widths
+from .step_variables import StepVariables
 from .tensor import Tensor, class_within, constant
 from .trace import MAX_LEVELS, Inputs, States, Trace, driven, of_inner_cells
 
@@ -341,10 +342,12 @@ class InnerCell:
         if not self._is_nested:  # each level of nesting adds only this stack frame
             key, own_state = self._enter(x, state)
             try:
-                with within(self._layer, self._cell.where, self._trace.where):
+                variables = StepVariables()
+                with within(self._layer, self._cell.where, self._trace.where, variables):
                     # not self._cell.step, because an attribute of the instance may be called "step"
                     step_input = Inputs(x) if type(x) is dict else x
                     result = type(self._cell).step(self._cell, self._scope, step_input, own_state)
+                    self._trace.variables |= variables.names()
                     return self._leave(result, x, state)
             except TypeError:
                 taking(self._cell.step, f"{self._cell!r}.step", *STEP, where=self._trace.where)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any, NamedTuple
 
@@ -82,6 +82,7 @@ class Driver:
         has_rows: True if the first axis of states, steps and the output counts rows, as in all cells. Otherwise, they
             may have any shape.
         places: Lines that do not name a value of the step.
+        variables: Names of values of the step: the local variables of the cells' steps.
         serial: Position in the order of declaration.
     """
 
@@ -110,6 +111,7 @@ class Driver:
     nest: Any = None
     has_rows: bool = True
     places: frozenset[tuple[str, int]] = frozenset()
+    variables: Mapping[Node, str] = field(default_factory=dict)
     serial: int = field(default_factory=lambda: next(declared))
 
     def with_inner(self) -> Iterator[tuple[Driver, Driver | None]]:
@@ -248,6 +250,7 @@ def drive(step: TracedStep, iteration: Iteration) -> list[Tensor]:
         nest=step.nest,
         has_rows=iteration.has_rows,
         places=frozenset(trace.places),
+        variables=trace.variables,
     )
     return _results(driver, step, iteration)
 

@@ -13,17 +13,19 @@ from typing import Any, TypeVar
 
 from ..support.errors import Where
 from ..support.records import dataclass
+from .step_variables import StepVariables
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Declaring:
-    """Declaration context: the layer, the line that created the traced cell, and the driver's line."""
+    """Declaration context: the layer, the lines of the traced cell and its driver, and the step's variables."""
 
     layer: str = ""
     cell: Where | None = None
     driver: Where | None = None
+    variables: StepVariables | None = None
 
 
 _NOTHING = Declaring()
@@ -36,9 +38,11 @@ def joined(*parts: str) -> str:
 
 
 @contextmanager
-def within(layer: str, cell: Where | None = None, driver: Where | None = None) -> Iterator[None]:
+def within(
+    layer: str, cell: Where | None = None, driver: Where | None = None, variables: StepVariables | None = None
+) -> Iterator[None]:
     """Within this context, nodes get a layer, and the line of ``cell`` unless they have a line of their own."""
-    token = _declaring.set(Declaring(layer, cell, driver))
+    token = _declaring.set(Declaring(layer, cell, driver, variables))
     try:
         yield
     finally:
@@ -68,7 +72,10 @@ def driver_of_step() -> str:
 
 def in_layer(where: Where | None) -> Where | None:
     """Return a source line with the current layer, unless it already has a layer."""
-    layer, line = _declaring.get().layer, own_line(where)
+    now = _declaring.get()
+    if now.variables is not None:
+        now.variables.see()
+    layer, line = now.layer, own_line(where)
     return line.of(layer) if line is not None and where is not None and layer and not where.layer else where
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import field
 from typing import Any, TypeVar
 
-from ..ir.node import Namer
+from ..ir.node import Namer, Node
 from ..ir.types import TensorType
 from ..support.errors import NameLookupError, StructureError, Where, did_you_mean, raised_line, shown
 from ..support.records import dataclass
@@ -56,6 +56,8 @@ class Trace:
     """Cells whose step is running, as (id, types of the inputs)."""
     places: set[tuple[str, int]] = field(default_factory=set)
     """Lines of the driver and of the cells' creation, which values get that have no line of their own."""
+    variables: dict[Node, str] = field(default_factory=dict)
+    """Names of values: the local variables of the cells' steps."""
     unused: Namer = field(default_factory=Namer)
 
     def site(self, path: str) -> str:

@@ -126,7 +126,8 @@ class BasicLSTMCell(LSTMLike):
         n, gate = self.num_units, self.recurrent_activation
         c, h = self.unpacked(state)
         kernel, bias = p.kernel("kernel", (x.width + n, 4 * n)), p.bias("bias", (4 * n,))
-        i, j, f, o = split(concat([x, h]) @ kernel + bias, 4)
+        gates = concat([x, h]) @ kernel + bias
+        i, j, f, o = split(gates, 4)
         c = c * gate(f + self.forget_bias) + gate(i) * self.activation(j)
         h = self.activation(c) * gate(o)
         return h, self.packed(c, h)
@@ -180,7 +181,8 @@ class LSTMCell(LSTMLike):
         n, gate = self.num_units, self.recurrent_activation
         c, h = self.unpacked(state)
         kernel, bias = p.kernel("kernel", (x.width + self.hidden, 4 * n)), p.bias("bias", (4 * n,))
-        i, j, f, o = split(concat([x, h]) @ kernel + bias, 4)
+        gates = concat([x, h]) @ kernel + bias
+        i, j, f, o = split(gates, 4)
         f = f + self.forget_bias
         if self.use_peepholes:
             f = f + p.kernel("w_f_diag", (n,)) * c
@@ -263,7 +265,8 @@ class GRUCell(Cell):
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         n, h = self.num_units, state["h"]
         gates = concat([x, h]) @ p.kernel("gates/kernel", (x.width + n, 2 * n))
-        r, u = split(self.recurrent_activation(gates + p.bias("gates/bias", (2 * n,), "ones")), 2)
+        gates = self.recurrent_activation(gates + p.bias("gates/bias", (2 * n,), "ones"))
+        r, u = split(gates, 2)
         if self.reset_after:
             from_input = x @ p.kernel("candidate/input_projection/kernel", (x.width, n))
             from_input = from_input + p.bias("candidate/input_projection/bias", (n,))

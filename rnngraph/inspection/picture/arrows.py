@@ -1,53 +1,135 @@
-"""Arrows between boxes, with labels where no other arrow crosses them."""
+"""Arrows between boxes, with labels that lie over no other label and, where there is room, over no arrow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from .boxes import Arrow, Declaration
-from .layered import Edge
-from .shapes import LINE, SMALL, Figure, Line, Shape, Text
+from .layered import Edge, Layout, Point
+from .shapes import SMALL, Figure, Line, Shape, Text
+
+Frame = tuple[float, float, float, float]
+"""Left, right, top and bottom."""
+
+ASCENT, DESCENT, CLEAR = 10.0, 3.0, 3.0
+"""Pixels of small text above and below its baseline, and around a label."""
+
+SHARES = (0.5, 0.34, 0.66, 0.22, 0.78)
+"""Shares of a gap between layers at which labels may stand, best first."""
+
+OVER_LABEL, OVER_ARROW = 100.0, 10.0
+"""Costs of a label over another one, and over an arrow; a place that is less liked costs 1 to 10."""
 
 
-def arrows_of(
-    declaration: Declaration, graph: str, routes: Mapping[Edge, Sequence[tuple[float, float]]]
-) -> Iterator[Figure]:
-    """Yield the arrows of one graph. ``routes`` are their points, by boxes."""
+@dataclass
+class Arrows:
+    """Arrows of one graph and their labels.
+
+    Attributes:
+        figures: Arrows with their labels.
+        frames: Frames of the labels.
+        crowded: Layers below which a label lies over another one.
+        crossed: Layers below which a label lies over an arrow.
+    """
+
+    figures: list[Figure] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    crowded: set[int] = field(default_factory=set)
+    crossed: set[int] = field(default_factory=set)
+
+
+def arrows_of(declaration: Declaration, graph: str, layout: Layout) -> Arrows:
+    """Return the arrows of one graph."""
     missing = {box.key for box in declaration.boxes if box.passes and graph == "inference"}
-    ends: dict[str, tuple[float, float]] = {}
     shown = [arrow for arrow in declaration.arrows if getattr(arrow, graph)]
-    lines: list[tuple[Arrow, Line]] = []
-    near: dict[str, list[Line]] = {}
+    lines = [*_lines(shown, missing, layout.routes)]
+    segments = [segment for line in lines for segment in pairwise(line.points)]
+    arrows = Arrows()
+    for arrow, line in zip(shown, lines, strict=True):
+        shapes: list[Shape] = [line]
+        if arrow.label and arrow.source not in missing:
+            gaps = [*pairwise(layout.routes[arrow.source, arrow.target])][1::2]
+            label, cost = _placed(arrow.label, gaps, segments, arrows.frames)
+            arrows.frames.append(frame_of(label))
+            shapes.append(label)
+            layers = {_layer_above(gap, layout) for gap in (gaps[0], gaps[-1])}
+            arrows.crowded |= layers if cost >= OVER_LABEL else set()
+            arrows.crossed |= layers if cost >= OVER_ARROW else set()
+        arrows.figures.append(Figure(graph, tuple(shapes), None, arrow.source, arrow.target))
+    return arrows
+
+
+def label_of(line: Line, text: str) -> Text:
+    """Return the label of an arrow that runs straight down, in the middle of its right side."""
+    (x, y), (_, below) = line.points
+    return Text(x + 6, y + 0.5 * (below - y) + 4, text, "label")
+
+
+def frame_of(label: Text) -> Frame:
+    """Return the frame of a label."""
+    wide = SMALL * len(label.text)
+    left = label.x - wide if label.ends else label.x
+    return left, left + wide, label.y - ASCENT, label.y + DESCENT
+
+
+def overlap(one: Frame, other: Frame, clear: float = 0.0) -> bool:
+    """True if two frames are less than ``clear`` apart."""
+    across = one[0] < other[1] + clear and other[0] < one[1] + clear
+    return across and one[2] < other[3] + clear and other[2] < one[3] + clear
+
+
+def _lines(shown: Sequence[Arrow], missing: set[str], routes: Mapping[Edge, Sequence[Point]]) -> Iterator[Line]:
+    """Yield the lines of arrows. An arrow that passes through an absent box continues at its other side."""
+    ends: dict[str, Point] = {}
     for arrow in shown:
         points = [*routes[arrow.source, arrow.target]]
-        if arrow.source in ends:  # an absent box, which the arrow passes through
+        if arrow.source in ends:
             points.insert(0, ends[arrow.source])
         if arrow.target in missing:
             ends[arrow.target] = points[-1]
-        line = Line(tuple(points), "arrow", arrow.target not in missing)
-        lines.append((arrow, line))
-        for end in (arrow.source, arrow.target):
-            near.setdefault(end, []).append(line)
-    for arrow, line in lines:
-        shapes: list[Shape] = [line]
-        if arrow.label and arrow.source not in missing:
-            others = [other for end in (arrow.source, arrow.target) for other in near[end] if other is not line]
-            shapes.append(label_of(line, arrow.label, others))
-        yield Figure(graph, tuple(shapes), None, arrow.source, arrow.target)
+        yield Line(tuple(points), "arrow", arrow.target not in missing)
 
 
-def label_of(line: Line, text: str, others: Sequence[Line] = ()) -> Text:
-    """Return the label of an arrow, at the position with the fewest crossing arrows."""
-    places = [_beside(line, text, late, left) for late in (False, True) for left in (False, True)]
-    return min(places, key=lambda place: sum(_crosses(place, other) for other in (line, *others)))
+def _layer_above(gap: tuple[Point, Point], layout: Layout) -> int:
+    return min(range(len(layout.bottoms)), key=lambda layer: abs(layout.bottoms[layer] - gap[0][1]))
 
 
-def _beside(line: Line, text: str, late: bool, left: bool) -> Text:
-    """Return a label halfway between two layers: the arrow's first two, or the last two if ``late``."""
-    (x, y), (beyond, below) = line.points[-2:] if late else line.points[:2]
-    at = x + _on_curve(0.75 if late else 0.25)[0] * (beyond - x)
-    return Text(at + (-6 if left else 6), y + 0.5 * (below - y) + 4, text, "label", left)
+def _placed(
+    text: str,
+    gaps: Sequence[tuple[Point, Point]],
+    segments: Sequence[tuple[Point, Point]],
+    frames: Sequence[Frame],
+) -> tuple[Text, float]:
+    """Return the label of an arrow at its best place, and the cost of that place.
+
+    Args:
+        text: The label.
+        gaps: Parts of the arrow between layers.
+        segments: Parts of all arrows.
+        frames: Labels that are placed.
+    """
+    best, least = None, float("inf")
+    for preference, label in enumerate(_places(text, gaps)):
+        frame = frame_of(label)
+        over = sum(overlap(frame, other, CLEAR) for other in frames)
+        near = [segment for segment in segments if segment[0][1] <= frame[3] and segment[1][1] >= frame[2]]
+        cost = OVER_LABEL * over + OVER_ARROW * sum(_crosses(frame, *segment) for segment in near) + preference / 4
+        if cost < least:
+            best, least = label, cost
+    assert best is not None
+    return best, least
+
+
+def _places(text: str, gaps: Sequence[tuple[Point, Point]]) -> Iterator[Text]:
+    """Yield places of a label at an arrow, best first: at its ends, then at layers between, right and left of it."""
+    for share in SHARES:
+        for (x, y), (beyond, below) in dict.fromkeys((gaps[0], gaps[-1], *gaps[1:-1])):
+            across, down = _on_curve(share)
+            for left in (False, True):
+                at = x + across * (beyond - x) + (-6 if left else 6)
+                yield Text(at, y + down * (below - y) + 4, text, "label", left)
 
 
 def _on_curve(share: float) -> tuple[float, float]:
@@ -59,12 +141,11 @@ CURVE = [_on_curve(step / 24) for step in range(25)]
 """Points of an arrow that are tested against labels."""
 
 
-def _crosses(label: Text, line: Line) -> bool:
-    """True if an arrow runs through a label."""
-    wide = SMALL * len(label.text)
-    left, right = (label.x - wide, label.x) if label.ends else (label.x, label.x + wide)
+def _crosses(frame: Frame, start: Point, end: Point) -> bool:
+    """True if a part of an arrow runs through a frame."""
+    left, right, top, bottom = frame
+    (x, y), (beyond, below) = start, end
     return any(
-        left - 2 < x + across * (beyond - x) < right + 2 and label.y - LINE < y + down * (below - y) < label.y + 4
-        for (x, y), (beyond, below) in pairwise(line.points)
+        left - 2 < x + across * (beyond - x) < right + 2 and top - 2 < y + down * (below - y) < bottom + 2
         for across, down in CURVE
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from ...declare.description import Described
 from ...ir.graph import Graph, Node
@@ -18,7 +19,8 @@ from ...support.errors import Where
 from .boxes import Arrow, Box, Declaration, State
 from .expressions import equations, in_inference, in_training, needed, passing, read_by
 from .nesting import DriverFacts, HeldCells, nested
-from .node_texts import layer_of, short_name, type_text
+from .node_texts import adds_or_drops_ones, count_text, layer_of, short_name, step_index, steps_text, type_text
+from .step_names import step_names, without_lengths
 
 MAX_IN_GROUP = 40
 """Maximum ops of one line in a box."""
@@ -26,8 +28,14 @@ MAX_IN_GROUP = 40
 MAX_NAMES = 3
 """Maximum names of outputs that are shown."""
 
-_UNDRAWN = frozenset(("get", "transpose", "broadcast", "reshape", "cast", "iota", "dimension", "ensure_shape"))
+_UNDRAWN = frozenset(("get", "transpose", "broadcast", "reshape", "iota", "dimension"))
 """Ops of a driver's line that rearrange its sequence."""
+
+_FORMS = frozenset(("cast", "ensure_shape", "stop_gradient"))
+"""Ops that change only the form of a value."""
+
+_STEPS = {-1: "last step", 0: "first step"}
+"""Titles of boxes that take one step of a sequence."""
 
 
 def declaration_of(graph: Graph, described: Described, with_source: bool) -> Declaration:
@@ -66,6 +74,7 @@ class _Reader:
         for node in self.drawn:  # nodes that are not drawn have the name of their operand
             if self._is_undrawn(node) and node.operands and not is_literal(node.operands[0]) and not node.name:
                 self.names[node] = self.names.get(node.operands[0], node.op)
+        self.names |= {node: text for node in self.drawn if node not in self.given and (text := count_text(node))}
 
     def declaration(self) -> Declaration:
         shown = [node for node in self.drawn if not self._is_undrawn(node)]
@@ -80,6 +89,8 @@ class _Reader:
                 if here is not there:
                     label, in_both = type_text(value.type), source in passed and source in self.alive
                     _add(arrows, Arrow(here.key, there.key, label, node in self.training, in_both))
+        read = {arrow.source for arrow in arrows.values() if boxes[int(arrow.target[3:])].inference}
+        boxes = [replace(box, is_folded=_is_of_loss(box) and box.key not in read) for box in boxes]
         return self._with_outputs(boxes, arrows, number_of)
 
     def _key(self, node: Node) -> object:
@@ -97,7 +108,9 @@ class _Reader:
         """True if arrows pass through a node: parameters, numbers, and ops that rearrange a driver's sequence."""
         if node.op in ("parameter", "get", "by_graph", "with_update") or is_literal(node):
             return True
-        if node not in self.given:
+        if node not in self.given or node.op in _FORMS:
+            return True
+        if node.op == "reshape" and adds_or_drops_ones(node) and node.operands[0].op != "slice" and not node.name:
             return True
         if node.op not in _UNDRAWN:
             return False
@@ -121,7 +134,9 @@ class _Reader:
             if not self._is_undrawn(operand):
                 sources.setdefault(operand, value)
                 continue
-            pending += [(other, value if operand.op != "get" else operand) for other in operand.operands]
+            is_form = operand.op == "reshape" and adds_or_drops_ones(operand)
+            passed = operand if operand.op == "get" else value
+            pending += [(other, other if is_form and value is operand else passed) for other in operand.operands]
         return sources
 
     def _box(self, group: Sequence[Node], key: str, number_of: Mapping[Node, int]) -> Box:
@@ -146,7 +161,7 @@ class _Reader:
         rows = equations(group, leaving, self.names, lambda _: 0, self.training, self.inference)
         layer = self._own_layer(first)
         called = {node: name for name, node in self.graph.outputs}
-        named = dict.fromkeys(node.name or called.get(node, node.op) for node in leaving[-MAX_NAMES:])
+        named = dict.fromkeys(node.name or called.get(node) or _op_title(node) for node in leaving[-MAX_NAMES:])
         title = layer or ", ".join(named)
         # inference does not have a box without nodes of its own, though a value passes through it
         inference = inference and any(row.inference for row in rows)
@@ -163,27 +178,23 @@ class _Reader:
             training=training,
             inference=inference,
             passes=passes,
-            is_folded=training and not inference and not passes,
         )
 
     def _driver(self, scan: Node, key: str, in_training_graph: bool, in_inference_graph: bool) -> Box:
-        parts = ScanParts.of(scan)
-        body: Graph = scan["body"]
+        step, has_lengths = without_lengths(scan)
+        parts = ScanParts.of(step)
+        body: Graph = step["body"]
         formal = {*body.inputs}
-        names = dict(names_of(body.nodes))
-        for binding in parts.invariants:
-            if binding.outside.op == "parameter":
-                names[binding.inside] = short_name(binding.outside)
-        for carry in reversed(parts.carries):
-            if carry.next not in formal:
-                names[carry.next] = f"{names[carry.inside]}′"
         roots = [carry.next for carry in parts.carries] + [node for _, node in parts.emits]
         training = needed(roots, in_training, formal) if in_training_graph else set()
         inference = needed(roots, in_inference, formal) if in_inference_graph else set()
         shown = [node for node in body.nodes if node not in formal and (node in training or node in inference)]
+        names = step_names(parts, body.nodes)
         rows = equations(shown, roots, names, layer_of, training, inference)
-        steps = f"{dim_text(parts.length)}−1 … 0" if parts.reverse else f"0 … {dim_text(parts.length)}−1"
-        note = f"for t = {steps}" + (", backward in time" if parts.reverse else "")
+        names = step_names(parts, body.nodes, [row.node for row in rows])
+        rows = equations(shown, roots, names, layer_of, training, inference)
+        last = "length−1" if has_lengths else steps_text(parts.length).removeprefix("0 … ")
+        note = f"for t = {last} … 0, backward in time" if parts.reverse else f"for t = 0 … {last}"
         states = {carry.next: State(names[carry.inside], _width(carry.inside)) for carry in reversed(parts.carries)}
         title = layer_of(scan) or scan.name
         facts = DriverFacts(key, title, note, scan.where, in_inference_graph)
@@ -216,6 +227,17 @@ class _Reader:
             if source:
                 _add(arrows, Arrow(source, box.key, "", True, not is_loss))
         return Declaration(tuple(boxes), tuple(arrows.values()))
+
+
+def _is_of_loss(box: Box) -> bool:
+    """True for computations that inference neither has nor passes by."""
+    return box.kind == "layer" and not box.inference and not box.passes
+
+
+def _op_title(node: Node) -> str:
+    """Return the title of a value without a name."""
+    index = step_index(node)
+    return node.op if index is None else _STEPS[index]
 
 
 def _line(node: Node) -> tuple[str, int] | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from .arrows import arrows_of, label_of
+from .arrows import Arrows, arrows_of, label_of
 from .boxes import Box, Declaration, State
 from .expressions import Equation
-from .layered import layered
+from .layered import Layout, layered
 from .shapes import CHARACTER, LINE, SMALL, Drawing, Figure, Line, Rectangle, Shape, Text
 
 Graphs = Literal["training", "inference", "both"]
@@ -21,6 +21,9 @@ PADDING, GAP, JOIN = 10.0, 6.0, 24.0
 
 LOOP, MARGIN, APART, LEAST_WIDTH = 26.0, 16.0, 48.0, 200.0
 """Pixels of a recurrence beside its box, around the picture, between two graphs, and minimum width."""
+
+MAX_WIDENED, MAX_FOR_ARROWS = 12, 3 * LINE
+"""Maximum attempts to make room for labels between layers, and pixels of room that no arrow runs through."""
 
 MAX_ROWS, MAX_TITLES, MAX_CHARACTERS = 24, 8, 72
 """Maximum equations in a box, lines of its head, and characters of a line."""
@@ -34,25 +37,50 @@ def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail, with_cl
     sized = {box.key: _sized(box, detail, with_closed) for box in declaration.boxes}
     sizes = {key: (item.outer, item.height) for key, item in sized.items()}
     edges = [(arrow.source, arrow.target) for arrow in declaration.arrows]
-    layout = layered(sizes, edges, {key: (item.closed or item).width for key, item in sized.items()})
+    ports = {key: (item.closed or item).width for key, item in sized.items()}
     figures: list[Figure] = []
     shown: Sequence[str] = ("training", "inference") if graphs == "both" else (graphs,)
+    layout, arrows = _laid_out(declaration, sizes, edges, ports)
+    labels = [label for item in arrows.values() for label in item.frames]
+    first = min((label[0] for label in labels if label[0] < 0), default=0.0)
+    last = max((label[1] for label in labels if label[1] > layout.width), default=layout.width)
     head = 2 * LINE
     for number, graph in enumerate(shown):
-        left, top = MARGIN + number * (layout.width + APART), MARGIN + head
-        title = Text(left, MARGIN + LINE, f"{graph} graph", "heading")
+        left, top = MARGIN - first + number * (last - first + APART), MARGIN + head
+        title = Text(left + first, MARGIN + LINE, f"{graph} graph", "heading")
         figures.append(Figure(graph, (title,)))
-        routes = {edge: [(x + left, y + top) for x, y in points] for edge, points in layout.routes.items()}
-        figures += arrows_of(declaration, graph, routes)
+        for figure in arrows[graph].figures:
+            figures.append(replace(figure, shapes=tuple(_moved(shape, left, top) for shape in figure.shapes)))
         for box in declaration.boxes:
             x, y = layout.places[box.key]
             figures += sized[box.key].figures(left + x, top + y, graph)
-    width = 2 * MARGIN + len(shown) * layout.width + (len(shown) - 1) * APART
+    width = 2 * MARGIN + len(shown) * (last - first) + (len(shown) - 1) * APART
     count = sum(box.kind == "driver" for box in declaration.boxes)
     counted = f"{count or 'no'} {'recurrence' if count == 1 else 'recurrences'}"
     label = f"The declared net: {' and '.join(f'its {graph} graph' for graph in shown)}, {counted}"
     drawing = Drawing(tuple(figures), width, 2 * MARGIN + head + layout.height, label)
     return drawing if graphs == "both" else _cropped(drawing)
+
+
+def _laid_out(
+    declaration: Declaration,
+    sizes: Mapping[str, tuple[float, float]],
+    edges: Sequence[tuple[str, str]],
+    ports: Mapping[str, float],
+) -> tuple[Layout, dict[str, Arrows]]:
+    """Return a layout and the arrows of both graphs. Gaps between layers are as high as their labels need."""
+    wider: dict[int, float] = {}
+    for _ in range(MAX_WIDENED):
+        layout = layered(sizes, edges, ports, wider)
+        arrows = {graph: arrows_of(declaration, graph, layout) for graph in ("training", "inference")}
+        crowded = set().union(*(item.crowded for item in arrows.values()))
+        crossed = set().union(*(item.crossed for item in arrows.values()))
+        crowded |= {layer for layer in crossed if wider.get(layer, 0.0) < MAX_FOR_ARROWS}
+        if not crowded:
+            break
+        for layer in crowded:
+            wider[layer] = wider.get(layer, 0.0) + LINE
+    return layout, arrows
 
 
 def _cropped(drawing: Drawing) -> Drawing:
@@ -73,8 +101,8 @@ def _cropped(drawing: Drawing) -> Drawing:
     figures = [
         replace(
             figure,
-            shapes=tuple(_moved(shape, by) for shape in figure.shapes),
-            closed=tuple(_moved(shape, by) for shape in figure.closed),
+            shapes=tuple(_moved(shape, by, 0) for shape in figure.shapes),
+            closed=tuple(_moved(shape, by, 0) for shape in figure.closed),
         )
         for figure in drawing.figures
     ]
@@ -83,10 +111,10 @@ def _cropped(drawing: Drawing) -> Drawing:
     return replace(drawing, figures=tuple(figures), width=max(right + by + MARGIN, LEAST_WIDTH))
 
 
-def _moved(shape: Shape, by: float) -> Shape:
+def _moved(shape: Shape, right: float, down: float) -> Shape:
     if isinstance(shape, Line):
-        return replace(shape, points=tuple((x + by, y) for x, y in shape.points))
-    return replace(shape, x=shape.x + by)
+        return replace(shape, points=tuple((x + right, y + down) for x, y in shape.points))
+    return replace(shape, x=shape.x + right, y=shape.y + down)
 
 
 def _titles(box: Box) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from ...ir.node import Node
 from ...ir.printer import is_literal
 from ...ir.scan import ScanParts
 from ...ir.types import dim_text
+from .extremes import MAX_INT64, extreme_of, inside_extremes
+from .node_texts import adds_or_drops_ones, dropped_axes, index_at, steps_text
 
 WIDEST = 56
 """Maximum characters of an equation's right side; parts of longer ones have their own lines."""
@@ -30,6 +32,9 @@ _INFIX = {
     "and": ("and", 0),
     "or": ("or", 0),
 }
+_NEUTRAL = {"add": "0", "sub": "0", "mul": "1", "div": "1"}
+"""Operands that equations omit, as they change no value."""
+
 _WHOLE = 9
 """Precedence of expressions that never need brackets."""
 
@@ -132,9 +137,11 @@ def equations(
         training, inference: Nodes of each graph.
     """
     own, users = set(roots), dict[Node, list[Node]]()
+    hidden = inside_extremes(nodes, roots)
+    nodes = [node for node in nodes if node not in hidden]
     inside = set(nodes)
     for node in nodes:
-        for operand in read_by(node):
+        for operand in _read(node):
             users.setdefault(in_training(operand), []).append(node)
     for node in nodes:
         read = users.get(node, [])
@@ -163,14 +170,20 @@ def equations(
 def _read_through(node: Node, inside: Collection[Node], own: Collection[Node]) -> tuple[Node, ...]:
     """Return the nodes that an equation names."""
     reads: dict[Node, None] = {}
-    pending = [*read_by(node)]
+    pending = [*_read(node)]
     while pending:
         operand = in_training(pending.pop())
         if operand in inside and operand not in own:
-            pending += read_by(operand)
+            pending += _read(operand)
         else:
             reads[operand] = None
     return tuple(reads)
+
+
+def _read(node: Node) -> Sequence[Node]:
+    """Return the operands of a node as its equation is written."""
+    extreme = extreme_of(node)
+    return read_by(node) if extreme is None else (extreme.operand,)
 
 
 def _is_hidden(node: Node) -> bool:
@@ -190,22 +203,34 @@ def _texts(
     def operand_of(node: Node) -> tuple[str, int]:
         node = stands_for(node)
         if is_literal(node):
-            value = node["value"].item()
-            return (f"{value:g}" if isinstance(value, float) or abs(value) > 10**9 else str(value)), _WHOLE
+            return _literal_text(node), _WHOLE
+        if node.op == "broadcast" and is_literal(node.operands[0]) and node not in own:
+            return _literal_text(node.operands[0]), _WHOLE
+        if node.op == "iota":
+            return steps_text(node["size"]), _WHOLE
         if node in inside and node not in own:
             return texts[node]
         return names.get(node, node.op), _WHOLE
 
+    def write(node: Node) -> tuple[str, int]:
+        if extreme := extreme_of(node):
+            return f"{extreme.name}({operand_of(extreme.operand)[0]}, axis {node['axes'][0]})", _WHOLE
+        part = node.operands[0] if node.operands else node
+        if dropped := dropped_axes(node) if part in inside and part not in own else []:
+            bounds = [index_at(part, axis) if axis in dropped else text for axis, text in enumerate(_bounds(part))]
+            return f"{_bracketed(operand_of(part.operands[0]), _WHOLE)}[{', '.join(_short(bounds))}]", _WHOLE
+        return _text(node, [operand_of(operand) for operand in node.operands])
+
     for node in nodes:
-        written = _text(node, [operand_of(operand) for operand in node.operands])
-        inlined = [stands_for(operand) for operand in node.operands]
+        written = write(node)
+        inlined = [stands_for(operand) for operand in (_read(node) if extreme_of(node) else node.operands)]
         inlined = [item for item in inlined if item in inside and item not in own and not is_literal(item)]
         for longest in sorted(inlined, key=lambda item: -len(texts[item][0])):
             if len(written[0]) <= WIDEST:
                 break
             if len(texts[longest][0]) > len(names.get(longest, longest.op)):
                 own.add(longest)
-                written = _text(node, [operand_of(operand) for operand in node.operands])
+                written = write(node)
         texts[node] = written
     return {node: text for node, (text, _) in texts.items()}
 
@@ -216,9 +241,14 @@ def _text(node: Node, operands: Sequence[tuple[str, int]]) -> tuple[str, int]:
     if node.op in _INFIX and len(operands) == 2:
         sign, binds = _INFIX[node.op]
         left, right = operands
+        neutral = _NEUTRAL.get(node.op)
+        if right[0] == neutral:
+            return left
+        if left[0] == neutral and node.op in ("add", "mul"):
+            return right
         # chains on the right keep brackets, as floating-point sums are not associative
         return f"{_bracketed(left, binds)} {sign} {_bracketed(right, binds + 1)}", binds
-    if node.op in _AS_IT_IS and operands:
+    if (node.op in _AS_IT_IS and operands) or (node.op == "reshape" and adds_or_drops_ones(node)):
         return operands[0]
     if node.op == "neg":
         return f"−{_bracketed(operands[0], 2)}", 2
@@ -227,7 +257,7 @@ def _text(node: Node, operands: Sequence[tuple[str, int]]) -> tuple[str, int]:
     if node.op == "select":
         return f"where({', '.join(plain)})", _WHOLE
     if node.op == "slice":
-        return f"{_bracketed(operands[0], _WHOLE)}[{', '.join(_bounds(node))}]", _WHOLE
+        return f"{_bracketed(operands[0], _WHOLE)}[{', '.join(_short(_bounds(node)))}]", _WHOLE
     if node.op == "dropout":
         return f"dropout({plain[0]}, keep {plain[1]})", _WHOLE
     if node.op == "constant":
@@ -248,12 +278,25 @@ def _bracketed(operand: tuple[str, int], binds: int) -> str:
 
 
 def _bounds(node: Node) -> list[str]:
-    """Return a slice's bounds by axis; whole axes are ``:`` in front, and omitted at the end."""
+    """Return a slice's bounds by axis; whole axes are ``:``."""
     bounds: list[str] = []
     for start, stop, step, size in zip(node["start"], node["stop"], node["step"], node.operands[0].shape, strict=True):
         first = "" if start == 0 else dim_text(start)
         last = "" if stop == size else dim_text(stop)
         bounds.append(f"{first}:{last}" + (f":{step}" if step != 1 else ""))
+    return bounds
+
+
+def _short(bounds: list[str]) -> list[str]:
+    """Return bounds without whole axes at the end."""
     while len(bounds) > 1 and bounds[-1] == ":":
         bounds.pop()
     return bounds
+
+
+def _literal_text(node: Node) -> str:
+    """Return a number. Bounds of int64, which stand for no index, are infinite."""
+    value = node["value"].item()
+    if isinstance(value, int) and abs(value) >= MAX_INT64:
+        return "∞" if value > 0 else "−∞"
+    return f"{value:g}" if isinstance(value, float) or abs(value) > 10**9 else str(value)

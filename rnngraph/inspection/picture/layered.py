@@ -26,16 +26,28 @@ ORDER_SWEEPS, PLACE_SWEEPS = 12, 12
 
 @dataclass(frozen=True)
 class Layout:
-    """Upper left corner of each box, points of each edge, and the total size."""
+    """Arrangement of boxes and edges.
+
+    Attributes:
+        places: Upper left corner of each box.
+        routes: Points of each edge: its source, the bottom of the source's layer, and then in turn the top and the
+            bottom of a layer. An edge leaves its column only between layers, where no box is.
+        width, height: Total size.
+        bottoms: Bottom of each layer.
+    """
 
     places: dict[Key, Point]
     routes: dict[Edge, list[Point]]
     width: float
     height: float
+    bottoms: tuple[float, ...]
 
 
 def layered(
-    sizes: Mapping[Any, tuple[float, float]], edges: Sequence[tuple[Any, Any]], ports: Mapping[Any, float]
+    sizes: Mapping[Any, tuple[float, float]],
+    edges: Sequence[tuple[Any, Any]],
+    ports: Mapping[Any, float],
+    wider: Mapping[int, float] | None = None,
 ) -> Layout:
     """Arrange boxes.
 
@@ -43,6 +55,7 @@ def layered(
         sizes: (width, height) of each box, in topological order.
         edges: Pairs of keys, from the earlier one.
         ports: Width of each box, from its left, at which edges may end.
+        wider: Pixels by which the gap below a layer is higher than ``BELOW``, by layer.
     """
     edges = [*dict.fromkeys((source, target) for source, target in edges if source != target)]
     ranks = _ranks([*sizes], edges)
@@ -66,20 +79,22 @@ def layered(
     centres = _centres(rows, wide, above, below)
     left = min((centres[key] - wide[key] / 2 for key in centres), default=0.0)
     heights = [max((sizes[key][1] for key in row if key in sizes), default=0.0) for row in rows]
-    tops = [sum(heights[:number]) + BELOW * number for number in range(len(rows))]
+    gaps = [BELOW + (wider or {}).get(number, 0.0) for number in range(len(rows))]
+    tops = [sum(heights[:number]) + sum(gaps[:number]) for number in range(len(rows))]
+    bottoms = tuple(top + height for top, height in zip(tops, heights, strict=True))
     places = {key: (centres[key] - wide[key] / 2 - left, tops[ranks[key]]) for key in sizes}
     starts, ends = _port_places(chains, places, ports, {key: centre - left for key, centre in centres.items()})
     routes: dict[Edge, list[Point]] = {}
     for edge, chain in chains.items():
         source, target = edge
-        points = [(starts[edge], places[source][1] + sizes[source][1])]
+        points = [(starts[edge], places[source][1] + sizes[source][1]), (starts[edge], bottoms[ranks[source]])]
         for key in chain[1:-1]:
             assert isinstance(key, tuple)
             at, rank = centres[key] - left, key[-1]
-            points += [(at, tops[rank]), (at, tops[rank] + heights[rank])]
+            points += [(at, tops[rank]), (at, bottoms[rank])]
         routes[edge] = [*points, (ends[edge], places[target][1])]
     right = max((centres[key] + wide[key] / 2 - left for key in centres), default=0.0)
-    return Layout(places, routes, right, tops[-1] + heights[-1] if rows else 0.0)
+    return Layout(places, routes, right, bottoms[-1] if rows else 0.0, bottoms)
 
 
 def _ranks(keys: Sequence[Key], edges: Sequence[Edge]) -> dict[Key, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...ir.node import Node
-from ...ir.types import SHORT_NAMES, TensorType, TupleType, dim_text
+from ...ir.types import SHORT_NAMES, Dim, TensorType, TupleType, dim_text
 
 
 def type_text(kind: TensorType | TupleType) -> str:
@@ -12,6 +12,52 @@ def type_text(kind: TensorType | TupleType) -> str:
         return ", ".join(map(type_text, kind.items))
     dtype = "" if kind.dtype == "float32" else SHORT_NAMES[kind.dtype]
     return f"{dtype}[{', '.join(map(dim_text, kind.shape))}]"
+
+
+def steps_text(size: Dim) -> str:
+    """Return the range of an axis."""
+    return f"0 … {size - 1}" if isinstance(size, int) else f"0 … {dim_text(size)}−1"
+
+
+def count_text(node: Node) -> str:
+    """Return the number of entries for a sum of ones, or the length of an axis; "" for other nodes."""
+    if node.op == "dimension":
+        return dim_text(node["size"])
+    summed = node.operands[0] if node.op == "reduce_sum" else None
+    if summed is None or summed.op != "broadcast" or summed.operands[0].get("value") != 1:
+        return ""
+    return " · ".join(dim_text(summed.shape[axis]) for axis in node["axes"])
+
+
+def adds_or_drops_ones(node: Node) -> bool:
+    """True if a reshape only adds or drops axes of length 1."""
+    kept = [[dim for dim in one.shape if dim != 1] for one in (node, node.operands[0])]
+    return kept[0] == kept[1]
+
+
+def dropped_axes(node: Node) -> list[int]:
+    """Return the axes at which a reshape of a slice takes one index, as ``x[:, -1]`` does; [] for others."""
+    if node.op != "reshape" or node.operands[0].op != "slice":
+        return []
+    part = node.operands[0]
+    whole = part.operands[0]
+    single = [axis for axis, dim in enumerate(part.shape) if dim == 1 and whole.shape[axis] != 1]
+    kept = [dim for axis, dim in enumerate(part.shape) if axis not in single]
+    return single if kept == [*node.shape] else []
+
+
+def index_at(part: Node, axis: int) -> str:
+    """Return the index that a slice takes of an axis; that of the last entry is −1."""
+    start, stop, size = part["start"][axis], part["stop"][axis], part.operands[0].shape[axis]
+    return "−1" if stop == size and start != 0 else dim_text(start)
+
+
+def step_index(node: Node) -> int | None:
+    """Return the index at which ``node`` takes an axis of open size: 0, -1, or None for others."""
+    axes = dropped_axes(node)
+    if len(axes) != 1 or isinstance(node.operands[0].operands[0].shape[axes[0]], int):
+        return None
+    return {"0": 0, "−1": -1}.get(index_at(node.operands[0], axes[0]))
 
 
 def layer_of(node: Node) -> str:

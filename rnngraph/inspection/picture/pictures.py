@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from ...runtime.graph_source import DeclaredSource, GraphSource
 from ...storage.atomic_file import as_path, replace_file
@@ -19,16 +20,16 @@ HIGHEST = 4000
 """Maximum height of a picture in pixels; higher ones show less detail, unless requested."""
 
 
-def svg(source: GraphSource, graphs: Graphs = "both", detail: Detail | None = None, styled: bool = True) -> str:
+def svg(source: GraphSource, graphs: Graphs = "both", most: Detail = "equations", styled: bool = True) -> str:
     """Return the declaration of a program as SVG text.
 
     Args:
         source: ``program.parts.source``.
         graphs: ``training``, ``inference``, or ``both`` side by side.
-        detail: ``layers``, ``cells`` or ``equations``; None: as much as fits.
+        most: Most detail: ``layers``, ``cells`` or ``equations``. A high picture has less.
         styled: Include the style sheet.
     """
-    return svg_text(drawing(declared(source), graphs, detail), styled)
+    return svg_text(drawing(declared(source), graphs, most=most), styled)
 
 
 def declared(source: GraphSource) -> Declaration:
@@ -36,11 +37,22 @@ def declared(source: GraphSource) -> Declaration:
     return declaration_of(source.lowered.graph, source.described(), isinstance(source, DeclaredSource))
 
 
-def drawing(declaration: Declaration, graphs: Graphs = "both", detail: Detail | None = None) -> Drawing:
-    """Return the drawing of one graph, or of two side by side. ``detail=None``: as much as fits."""
+def drawing(
+    declaration: Declaration, graphs: Graphs = "both", detail: Detail | None = None, most: Detail = "equations"
+) -> Drawing:
+    """Return the drawing of one graph, or of both.
+
+    Args:
+        declaration: What to draw.
+        graphs: ``training``, ``inference``, or ``both`` side by side.
+        detail: The detail; None: as much as fits up to ``most``, with computations of the loss folded.
+        most: Most detail.
+    """
     if detail is not None:
         return drawing_of(declaration, graphs, detail)
-    drawings = (drawing_of(declaration, graphs, level) for level in DETAILS)
+    boxes = (replace(box, items=()) if box.is_folded else box for box in declaration.boxes)
+    declaration = replace(declaration, boxes=tuple(boxes))
+    drawings = (drawing_of(declaration, graphs, level) for level in DETAILS[DETAILS.index(most) :])
     last = None
     for last in drawings:
         if last.height <= HIGHEST:

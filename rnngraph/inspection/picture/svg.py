@@ -30,6 +30,8 @@ def style_text(dark: str | None = None) -> str:
 
 
 def _rules(boxes: dict[str, tuple[str, str]], inks: dict[str, str], scope: str) -> Iterator[str]:
+    # labels can be read where an arrow runs behind them
+    yield f"{scope}.arrow .label {{ stroke: {boxes['ground'][0]}; stroke-width: 3px; paint-order: stroke; }}"
     for name, (fill, line) in boxes.items():
         yield f"{scope}rect.{name} {{ fill: {fill}; stroke: {line}; }}"
     for name, ink in inks.items():

@@ -142,7 +142,7 @@ class Steps(StepDraws):
                 node.where,
             )
         if node.op not in RANDOM:
-            name = node.name or self.assigned.get(node, "")
+            name = node.name or self.assigned.get(node) or self.driver.variables.get(node, "")
             return self.make(node.op, *operands, where=node.where, name=name, **dict(node.attributes))
         return self.drawn(node, operands)
 

@@ -11,10 +11,9 @@ from pathlib import Path
 import declarations
 import numpy as np
 import pytest
-from pictured_nets import HOSTILE, Gated, both_ways, decoder, dropped_stack, hostile, own_cells
+from pictured_nets import HOSTILE, Gated, both_ways, decoder, dropped_stack, hostile, own_cells, two_layers_both_ways
 
 import rnngraph as rg
-from rnngraph.inspection.picture.arrows import label_of
 from rnngraph.inspection.picture.boxes import Box, Declaration
 from rnngraph.inspection.picture.drawing import DETAILS, drawing_of
 from rnngraph.inspection.picture.expressions import Equation
@@ -119,7 +118,7 @@ def test_shapes_stand_on_arrows_and_recurrences_are_loops() -> None:
 def test_both_directions_and_what_passes_by_the_dropout() -> None:
     declaration = of(both_ways())
     notes = sorted(box.note for box in declaration.boxes if box.kind == "driver")
-    assert notes == ["for t = 0 … T−1", "for t = T−1 … 0, backward in time"]
+    assert notes == ["for t = 0 … length−1", "for t = length−1 … 0, backward in time"]
     (wrapper, _) = titled(declaration, "ResidualWrapper(")
     assert [title.partition("(")[0] for title in wrapper.titles] == ["ResidualWrapper", "DropoutWrapper"]
     (dropout,) = (
@@ -192,6 +191,51 @@ def test_a_saved_program_is_drawn_alike_and_reads_no_file(tmp_path: Path) -> Non
     assert [row.training for row in rows(live)] == [row.training for row in rows(saved)]
     assert any(box.note.startswith("logits = rg.dense(") for box in all_boxes(live))
     assert not any("rg." in box.note for box in all_boxes(saved))
+
+
+def equations_of(declaration: Declaration, title: str) -> list[str]:
+    """Equations of the first box of this title, as training has them."""
+    box = titled(declaration, title)[0]
+    return [f"{item.name} = {item.training}" for item in box.items if isinstance(item, Equation)]
+
+
+def test_gates_have_their_authors_names() -> None:
+    """In every cell, not once in a net; and lengths change no equation."""
+    declaration = of(two_layers_both_ways())
+    cells = [box for box in all_boxes(declaration) if box.kind == "cell"]
+    assert len(cells) == 4
+    for cell in cells:
+        assert [item.name for item in cell.items if isinstance(item, Equation)] == ["gates", *"fij", "c′", "o", "h′"]
+    assert equations_of(declaration, "LSTMCell")[4:] == [
+        "c′ = sigmoid(f) · c + sigmoid(i) · tanh(j)",
+        "o = gates[:, 30:]",
+        "h′ = sigmoid(o) · tanh(c′)",
+    ]
+    assert {box.note for box in titled(declaration, "layer_1/fw")} == {"for t = 0 … length−1"}
+
+
+def test_forms_of_values_are_no_ops() -> None:
+    """Casts, indices and positions read as they are written."""
+    x = rg.placeholder("x", (None, None, 3))
+    n = rg.placeholder("n", (None,), dtype="int32")
+    outputs, _ = rg.dynamic_rnn(rg.LSTMCell(4, forget_bias=0.0), x, sequence_length=n)
+    again, _ = rg.dynamic_rnn(rg.GRUCell(4), outputs, sequence_length=n)
+    declaration = of(rg.compile({"last": rg.tanh(again[:, -1]), "best": rg.argmax(again)}, cache=False))
+    written = [row.training for row in rows(declaration)]
+    assert not any("9.22" in text or "∞" in text or " + 0" in text or "reshape" in text for text in written)
+    assert "argmax(outputs_1, axis 2)" in written
+    assert any(text == "gates[:, 8:12]" for text in written)
+    assert [box.titles for box in declaration.boxes if "cast" in box.titles] == []
+    assert any("[:, −1]" in text for text in written)
+
+
+def test_the_loss_is_folded_unless_all_is_wanted() -> None:
+    declaration = of(dropped_stack())
+    (loss,) = (box for box in declaration.boxes if box.is_folded)
+    assert loss.titles == ("loss",)
+    assert any("log(reduce_sum" in text for text in texts(drawing_of(declaration, "both", "equations"), "training"))
+    assert not any("log(reduce_sum" in text for text in texts(drawing(declaration), "training"))
+    assert not any("tanh" in text for text in texts(drawing(declaration, most="cells"), "training"))
 
 
 # Where it lies ---------------------------------------------------------------------------------------
@@ -286,7 +330,7 @@ def test_high_pictures_have_less_detail() -> None:
 
 @pytest.mark.parametrize("make", NETS)
 def test_the_text_is_xml_without_foreign_markup(make: Callable[[], rg.Program]) -> None:
-    text = svg(make().parts.source, detail="equations")
+    text = svg(make().parts.source)
     root = ElementTree.fromstring(text)
     kinds = {element.tag.removeprefix(SVG) for element in root.iter()}
     assert kinds <= {"svg", "style", "g", "title", "rect", "text", "path", "polygon"}
@@ -369,13 +413,3 @@ def test_arrows_within_a_driver_end_at_boxes(graph: str, detail: str) -> None:
         (x, y), (_, below) = join.points
         assert any(box.x < x < box.x + box.width and abs(box.y + box.height - y) < 1e-6 for box in frames)
         assert any(box.x < x < box.x + box.width and abs(box.y - below) < 1e-6 for box in frames)
-
-
-def test_labels_stand_where_no_other_arrow_runs() -> None:
-    label = "[T, B, 32]"
-    straight, other, far = (
-        Line(((x, 222.0), (x + bend, 255.0)), "arrow") for x, bend in ((500.0, 0.0), (540.0, 35.0), (600.0, 35.0))
-    )
-    assert label_of(straight, label) == Text(506, 242.5, label, "label")
-    assert label_of(straight, label, [far]) == Text(506, 242.5, label, "label")
-    assert label_of(straight, label, [far, other]) == Text(494, 242.5, label, "label", ends=True)

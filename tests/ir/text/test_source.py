@@ -63,11 +63,31 @@ def test_words_of_the_grammar_are_names_too(tmp_path: Path) -> None:
         assert once.splitlines() == [re.sub(r"\s*#.*", "", line) for line in text[text.index("graph ") :].splitlines()]
 
 
-def test_without_source_ops_name_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_source_steps_alone_name_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linecache, "getline", lambda *_: "")
     text = str(rg.compile(declared(tmp_path)).inference.graph)
-    assert "tanh = tanh add" in text
+    assert "next = tanh add" in text
     assert "doubled =" not in text
+
+
+def test_local_variables_of_steps_name_values() -> None:
+    """Also of cells that come with the package, and where one line names several values."""
+
+    class Twice(rg.Cell):
+        def state(self) -> dict[str, int]:
+            return {"h": 4}
+
+        def step(self, p: rg.Scope, x: rg.Tensor, state: dict[str, rg.Tensor]) -> tuple[rg.Tensor, object]:
+            left, right = rg.split(rg.concat([x, state["h"]]) @ p.kernel("w", (x.width + 4, 8)), 2)
+            return left * right, {"h": left}
+
+    cells = rg.MultiRNNCell([rg.LSTMCell(3), rg.DropoutWrapper(rg.GRUCell(3), input_keep_prob=0.5), Twice()])
+    text = str(rg.compile(rg.dynamic_rnn(cells, rg.placeholder("x", (None, None, 2)))[0]).inference.graph)
+    names = dict(re.findall(r"(?m)^    (\w+) = (\w+ [^ ,]+)", text))
+    assert [names[gate] for gate in "ijo"] == ["slice gates[:"] * 3
+    assert names["f"] == "add slice"
+    assert {"r", "u", "gates_1", "left", "right"} <= set(names)
+    assert "next c = c_1" in text
 
 
 def test_a_program_is_no_value() -> None:

@@ -1,0 +1,60 @@
+"""A driver's step as pictures show it: without lengths, and with names that are unique within a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from ...ir.graph import Graph, Node, rewrite, with_body
+from ...ir.node import Namer
+from ...ir.printer import identifier, names_of
+from ...ir.scan import ScanParts
+from .node_texts import layer_of, short_name
+
+
+def without_lengths(scan: Node) -> tuple[Node, bool]:
+    """Return a scan whose rows never end, and whether they end in ``scan``.
+
+    A row past its length keeps its states, and its outputs are 0. Equations of a cell read like those of its paper if
+    the selections that do so are left out.
+    """
+    body: Graph = scan["body"]
+    formal = {*body.inputs}
+    running = {node for node in body.nodes if node.op == "less" and node.name == "live" and formal >= {*node.operands}}
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        is_of_lengths = node.op == "select" and node.operands[0] in running
+        return operands[1] if is_of_lengths and layer_of(node) == layer_of(node.operands[0]) else None
+
+    return (with_body(scan, scan.operands, rewrite(body, rule)), True) if running else (scan, False)
+
+
+def step_names(parts: ScanParts, nodes: Collection[Node], shown: Iterable[Node] = ()) -> dict[Node, str]:
+    """Return names of the values of a step.
+
+    A value that only its own layer reads has a name that is unique there, so that gates of all cells are i, j, f, o.
+
+    Args:
+        parts: Parts of the scan.
+        nodes: Nodes of the step, in order.
+        shown: Nodes that equations define; others do not use up names.
+    """
+    names = dict(names_of(nodes))
+    for binding in parts.invariants:
+        if binding.outside.op == "parameter":
+            names[binding.inside] = short_name(binding.outside)
+    formal = {*parts.inputs}
+    readers: dict[Node, set[str]] = {node: set() for node in nodes}
+    for node in nodes:
+        for operand in node.operands:
+            readers[operand].add(layer_of(node))
+    for carry in reversed(parts.carries):
+        if carry.next not in formal:
+            names[carry.next] = f"{names[carry.inside]}′"
+    outside = {carry.next for carry in parts.carries} | {node for _, node in parts.emits}
+    local = [node for node in shown if node not in outside | formal and readers[node] <= {layer_of(node)}]
+    taken = {name for node, name in names.items() if node in formal or not readers[node] <= {layer_of(node)}}
+    namers: dict[str, Namer] = {}
+    for node in local:
+        namer = namers.setdefault(layer_of(node), Namer({*taken}))
+        names[node] = namer(identifier(node.name or node.op))
+    return names
