@@ -3,7 +3,7 @@
 Read ``tensor`` and ``cell`` first. Then read ``driver``, the node of a traced step, and the room ``running``, with the
 public functions that run cells over time. The other modules:
 
-- ``layer`` tracks the layer being declared, and ``trace`` the state of a cell's tracing;
+- ``layer`` tracks the layer being declared and the variables of its step, and ``trace`` the state of a cell's tracing;
 - ``nest`` and ``state`` define the structure of states, ``carried`` checks what steps take and give, ``structures``
   maps functions over nests, and ``call_text`` names cells as they were written;
 - ``parameters``, ``initializers`` and ``parameter_maps`` declare, initialize and transform parameters;

@@ -14,12 +14,11 @@ from ..support.attribute_hints import Uncalled
 from ..support.errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, shown, user_line
 from .call_text import call_text, snake_case
 from .carried import batch_of, state_leaves, stored, types_of, with_batch, with_rows, zeros_of
-from .layer import joined, own_line, resumed_within, within
+from .layer import StepVariables, joined, own_line, resumed_within, within
 from .nest import arranged, flatten, matched, pack
 from .parameter_maps import ParameterMap
 from .parameters import ParameterSpec, Specs, check_shape, parameter_node
 from .state import named, public, resolve, specification_of, stated, widths
-from .step_variables import StepVariables
 from .tensor import Tensor, class_within, constant
 from .trace import MAX_LEVELS, Inputs, States, Trace, driven, of_inner_cells
 
