@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -150,6 +150,37 @@ def test_tokens_of_a_gguf_vocabulary_are_the_longest_that_match() -> None:
             rest = rest[len(vocabulary[token]) :]
     with pytest.raises(ValueError, match="no token for byte 0x62"):
         gguf_model.LongestMatch([b"a"])("ab")
+
+
+def test_a_gguf_file_is_a_model(tmp_path: Path) -> None:
+    for name in ("gguf", "starlette", "uvicorn", "prometheus_client"):
+        pytest.importorskip(name, reason=f"a server of GGUF files needs {name}: pip install '.[completions,gguf]'")
+    import gguf_files
+
+    path, server = tmp_path / "small.gguf", module("server")
+    path.write_bytes(gguf_files.gguf_file("rwkv7", "Q4_0").data)
+    model = server.model_of(path, "float32", None, slots=2)
+    with model.generator:
+        request = protocol.wanted(
+            {"model": "small", "prompt": "(ab\n)", "max_tokens": 20, "temperature": 0},
+            model.name,
+            model.encode,
+            model.generator.classes,
+            protocol.Limits(),
+        )
+        completion = server.Completion(model, request, server.Metrics(model.generator))
+        answer = server.asyncio.run(completion.whole())
+        net = rg.read_gguf(path)
+        assert [net.vocabulary[token] for token in request.prompts[0]] == [b"(", b"ab\n", b")"]
+        tokens = [*net.program().inference.generate(request.prompts[0], max_new=20, stop=0)]
+        assert answer["choices"][0]["text"] == b"".join(net.vocabulary[token] for token in tokens).decode()
+
+
+def test_a_gguf_file_of_another_tokenizer_needs_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = SimpleNamespace(vocabulary=[b"a"], metadata={"tokenizer.ggml.model": "gpt2"}, program=lambda: None)
+    monkeypatch.setattr(gguf_model.rg, "read_gguf", lambda path: net, raising=False)
+    with pytest.raises(SystemExit, match=r"tokenizer gpt2, .* give --tokenizer tokenizer.json"):
+        gguf_model.names_of(Path("x.gguf"), None)
 
 
 # By HTTP ---------------------------------------------------------------------------------------------

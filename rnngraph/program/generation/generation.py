@@ -104,7 +104,7 @@ class Generation(Unindexed, Iterator[Any]):
         last = self._reader.last
         running = np.ones(len(last), bool) if self._running is None else self._running
         if self._ports.classes is not None:
-            if np.isnan(last[running]).any():
+            if np.isnan(last.max(-1))[running].any():
                 raise not_a_number(self._ports, self._where)
             last = np.asarray(self._choice(last))
         tokens = last.astype(np.int64)
