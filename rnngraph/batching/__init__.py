@@ -1,4 +1,4 @@
-"""Mini-batches of users' examples. Depends on graphs, not on programs or trainers.
+"""Mini-batches of a user's examples.
 
 - ``sources``: the accepted forms of examples.
 - ``examples``: reading and zero padding of examples.

@@ -1,4 +1,4 @@
-"""Mini-batches of a user's examples: their order, padding and windows in time."""
+"""Mini-batches of a user's examples: order, padding, and windows in time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALL = slice(None)
 
 
 class Batch(NamedTuple):
-    """Examples that are run together: their source, and their row numbers."""
+    """Examples that are run together: where they come from, and their row numbers."""
 
     examples: Batches
     rows: np.ndarray
@@ -34,12 +34,12 @@ class Batch(NamedTuple):
 
     @property
     def longest(self) -> int | None:
-        """Steps of the longest row; None if the lengths are unknown."""
+        """Number of steps of the longest row; None if the lengths are unknown."""
         return self.examples.longest_of(self.rows)
 
 
 class Batches:
-    """Mini-batches of examples.
+    """Mini-batches of examples, in an order that depends only on (seed, epoch).
 
     The order depends only on (seed, epoch).
 
@@ -107,12 +107,12 @@ class Batches:
 
     @property
     def longest(self) -> int:
-        """Steps of the longest example; 0 if no input has a time axis."""
+        """Number of steps of the longest example; 0 if no input has a time axis."""
         lengths = [whole.longest for whole in self._wholes if whole.longest is not None]
         return int(self._real.max()) if self._real is not None else max(lengths, default=0)
 
     def real_steps(self, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """Return the steps of each example, by clock: its row length if the examples hold one, else its array's length.
+        """Return the number of steps of each example, by clock.
 
         Args:
             rows: Row numbers of the examples; None for all.
@@ -140,7 +140,7 @@ class Batches:
         return np.concatenate([np.moveaxis(row, axes, (0, 1))[0] for row in rows])
 
     def known_sizes(self) -> dict[str, int]:
-        """Return the sizes of named axes, as far as the stacked arrays fix them."""
+        """Return the sizes of named axes, if examples in one array determine them."""
         sizes: dict[str, int] = {}
         for column in self._columns.values():
             shape = column.values.shape[1:] if isinstance(column, Stacked) else ()
@@ -150,14 +150,14 @@ class Batches:
         return sizes
 
     def fed_clocks(self) -> set[str]:
-        """Return the clocks whose row lengths are fed, so that the graph can distinguish padding from data."""
+        """Return the clocks whose row lengths are fed."""
         clocks = {clock_of(dim).name for name, dim in self._layout.counts.items() if name in self._layout.types}
         if self._lengths is not None and self._lengths not in self._layout.counts and self._one_clock(self._columns):
             clocks |= self._steps.keys()
         return clocks
 
     def sequences(self, clock: str) -> dict[str, tuple[int | None, int, int]]:
-        """Return (batch axis, time axis, offset) of each placeholder with the steps of an open clock, by name."""
+        """Return (batch axis, time axis, offset) of each placeholder with a symbolic clock, by name."""
         return {
             name: (self._layout.batch_axis.get(name), self._time_axes[name], own.offset)
             for name, own in self._clocks.items()
@@ -174,7 +174,7 @@ class Batches:
     # Order ---------------------------------------------------------------------------------------
 
     def restarted(self) -> Batches:
-        """Return the same batches, from the first one."""
+        """Return these batches, from the first one."""
         return self
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
@@ -230,20 +230,20 @@ class Batches:
         return feeds
 
     def _extent(self, spec: ExampleSpec, longest: Mapping[str, int]) -> int | None:
-        """Return the steps of a placeholder in a batch; None for its array's own."""
+        """Return the number of steps of a placeholder in a batch; None if its array is not padded."""
         if isinstance(spec.steps, int):
             return spec.steps
         clock = self._clocks.get(spec.name)
         return longest[clock.name] + clock.offset if clock is not None and clock.name in longest else None
 
     def longest_of(self, rows: np.ndarray) -> int | None:
-        """Return the steps of the longest of ``rows``; None if no lengths are fed."""
+        """Return the number of steps of the longest of ``rows``; None if no lengths are fed."""
         return None if self._lengths is None or self._real is None else int(self._real[rows].max())
 
     def windows(
         self, feeds: Mapping[str, np.ndarray], first: int = 0, longest: int | None = None
     ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-        """Yield (steps, feeds) of consecutive windows in time; the last one may be shorter.
+        """Yield (steps, feeds) of consecutive windows in time. The last one may be shorter.
 
         Without ``window``, everything from step ``first`` is one window. Lengths are relative to the window. Arrays
         without time axis go to each window unchanged. Windows beyond the longest row are omitted.
@@ -272,14 +272,14 @@ class Batches:
         return max(0, -(-(total - first) // (self.window or total)))
 
     def steps(self, feeds: Mapping[str, np.ndarray], longest: int | None = None) -> int:
-        """Return the steps of a batch's longest row. Without ``longest``, ``feeds`` must hold all rows."""
+        """Return the number of steps of a batch's longest row."""
         total = max(feeds[name].shape[axis] for name, axis in self._time_axes.items())
         if longest is None and self._lengths is not None:
             longest = int(feeds[self._lengths].max())
         return total if longest is None else min(total, longest)
 
     def cut(self, feeds: Mapping[str, np.ndarray], start: int, stop: int) -> dict[str, np.ndarray]:
-        """Return a batch's feeds from step ``start`` to ``stop``."""
+        """Return the steps ``start`` to ``stop`` of a batch's feeds."""
         cut = dict(feeds)
         for name, axis in self._time_axes.items():
             cut[name] = feeds[name][(slice(None),) * axis + (slice(start, stop),)]
@@ -290,14 +290,14 @@ class Batches:
     # Checks --------------------------------------------------------------------------------------
 
     def _one_clock(self, names: Iterable[str]) -> bool:
-        """True if all sequences among the placeholders share one clock, so that one length applies to all."""
+        """True if all sequences among the placeholders have the same steps, so that one length serves all."""
         return len({self._clocks[name] for name in names if name in self._clocks}) == 1
 
     def _clocks_text(self) -> str:
         return ", ".join(f"{name} has {clock}" for name, clock in self._clocks.items())
 
     def _known_lengths(self, where: Where | None) -> np.ndarray | None:
-        """Return each row's length, from the examples or their arrays; None if no placeholder takes lengths."""
+        """Return the length of each row; None if no placeholder takes lengths."""
         ragged = [column for column in self._columns.values() if isinstance(column, Listed) and column.ragged]
         if self._lengths_spec is None:
             for column in self._columns.values():
@@ -328,7 +328,7 @@ class Batches:
         return next(iter(self._steps.values()))
 
     def _check_full(self, column: Examples, where: Where | None) -> None:
-        """Raise ``ShapeError`` for a short example without a lengths placeholder: the graph would read its padding."""
+        """Raise ``ShapeError`` for an example that is short, if no lengths mark its padding."""
         declared = column.spec.steps
         if isinstance(column, Listed) and isinstance(declared, int) and (column.lengths < declared).any():
             index = int(column.lengths.argmin())
@@ -370,7 +370,7 @@ class Batches:
                 )
 
     def check_windows(self, where: Where | None) -> None:
-        """Raise ``ArgumentError`` unless the sequences can be cut into windows."""
+        """Raise ``ArgumentError`` if the sequences cannot be cut into windows."""
         if not self._clocks:
             raise ArgumentError(
                 "there is nothing to cut into windows: no feed has a time axis; leave window= out", where

@@ -1,4 +1,4 @@
-"""Symbolic time sizes that placeholders share ("clocks"), and each example's number of steps in each clock."""
+"""Clocks: symbolic numbers of steps that placeholders share, and the steps of each example."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .examples import Examples, Listed
 
 @dataclass(frozen=True)
 class Clock:
-    """Declared steps of a placeholder, as a named size plus an offset: T-1 has offset -1.
+    """Number of steps of a placeholder: a named size plus an offset. T-1 has offset -1.
 
     Attributes:
         name: Name of the size, or its text if the size has no single symbol.
@@ -33,7 +33,7 @@ class Clock:
 
 
 def clock_of(steps: Dim) -> Clock:
-    """Return the clock of a declared number of steps."""
+    """Return the clock of a declared size of a time axis."""
     names = symbols_of(steps)
     if len(names) == 1:
         (name,) = names
@@ -46,7 +46,7 @@ def clock_of(steps: Dim) -> Clock:
 def steps_by_clock(
     columns: Mapping[str, Examples], clocks: Mapping[str, Clock], where: Where | None
 ) -> dict[str, np.ndarray]:
-    """Return the steps of each example, by clock. Raise ``ShapeError`` if placeholders of one clock disagree."""
+    """Return the number of steps of each example, by clock."""
     steps: dict[str, np.ndarray] = {}
     firsts: dict[str, Examples] = {}
     for column in columns.values():
@@ -68,6 +68,6 @@ def steps_by_clock(
 
 
 def uneven_text(column: Listed) -> str:
-    """Return a clause that names the first two different lengths of a column, for errors."""
+    """Return a clause that names the first two different lengths in a column."""
     index = int(np.flatnonzero(column.lengths != column.lengths[0])[0])
     return f"examples of {column.spec.name} differ in length: {column.lengths[0]} steps, then {column.lengths[index]}"

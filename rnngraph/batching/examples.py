@@ -1,4 +1,4 @@
-"""Examples of one placeholder: read and validated once, then sliced into padded batches."""
+"""Examples of one placeholder: read and checked once, then sliced into padded batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..support.records import dataclass
 
 @dataclass(frozen=True)
 class Layout:
-    """Batch and time axes of a graph's placeholders.
+    """Batch axes and time axes of a graph's placeholders.
 
     Attributes:
         types: Types by placeholder.
@@ -42,7 +42,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class ExampleSpec:
-    """Placeholder with its axes."""
+    """Placeholder with its batch axis and time axis."""
 
     name: str
     type: TensorType
@@ -79,12 +79,12 @@ class ExampleSpec:
         return f"[{','.join(('examples', *map(dim_text, self.example_shape)))}]"
 
     def put_batch(self, block: np.ndarray) -> np.ndarray:
-        """Return ``block`` [rows, example...] with its axes in the placeholder's order."""
+        """Move the row axis of ``block`` [rows, example...] to the placeholder's batch axis."""
         return np.ascontiguousarray(np.moveaxis(block, 0, self.batch_axis) if self.batch_axis else block)
 
 
 class Whole:
-    """Array of a placeholder without a batch axis, which is fed unchanged with every batch."""
+    """Array of a placeholder without a batch axis, which every batch is fed."""
 
     def __init__(self, spec: ExampleSpec, value: Any, where: Where | None) -> None:
         self.spec = spec
@@ -97,7 +97,7 @@ class Whole:
 
 
 def _reshaped(spec: ExampleSpec, array: np.ndarray) -> str:
-    """Return a remedy for an array whose rank is one too large or small; "" if none is known."""
+    """Return the remedy for an array with one axis too many or too few; "" if there is none."""
     wanted = len(spec.example_shape) + 1
     if array.ndim == wanted + 1 and array.shape[-1] == 1:
         return f", as array[{', '.join([':'] * wanted)}, 0]"
@@ -107,7 +107,7 @@ def _reshaped(spec: ExampleSpec, array: np.ndarray) -> str:
 
 
 class Stacked:
-    """Examples in one array [examples, example...]. Only the batches are copied."""
+    """Examples in one array [examples, example...], which is sliced into batches."""
 
     def __init__(self, spec: ExampleSpec, array: np.ndarray, where: Where | None) -> None:
         self.spec = spec
@@ -125,7 +125,7 @@ class Stacked:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Steps of each example, equal for all."""
+        """Number of steps of each example, which is the same for all."""
         assert self._axis is not None
         return np.broadcast_to(np.int64(self._array.shape[self._axis]), (self.count,))
 
@@ -140,7 +140,7 @@ class Stacked:
 
 
 class Listed:
-    """Examples in one array each, whose lengths may differ."""
+    """Examples in an array each, whose lengths may differ."""
 
     def __init__(self, spec: ExampleSpec, values: Sequence[Any], where: Where | None) -> None:
         self.spec = spec
@@ -229,7 +229,7 @@ def read_examples(spec: ExampleSpec, value: Any, where: Where | None) -> Example
 
 
 def _different(spec: ExampleSpec, values: Sequence[Any], where: Where | None) -> str:
-    """Return a message on the first example whose shape differs from that of example 0."""
+    """Return a message about the first example whose shape differs from that of example 0."""
     first = _example(spec, 0, values[0], where).shape
     for index, value in enumerate(values):
         shape = _example(spec, index, value, where).shape
@@ -256,7 +256,7 @@ def as_array(what: str, value: Any, where: Where | None) -> np.ndarray:
 
 
 def _check_shape(spec: ExampleSpec, what: str, shape: tuple[int, ...], padded: int | None, where: Where | None) -> None:
-    """Raise ``ShapeError`` if a shape of one example is not as declared; the ``padded`` axis may be shorter."""
+    """Raise ``ShapeError`` if an example does not have the declared shape."""
     for axis, (dim, actual) in enumerate(zip(spec.example_shape, shape, strict=True)):
         if actual == 0 and not (spec.only_run and axis == spec.example_time_axis):
             raise ShapeError(

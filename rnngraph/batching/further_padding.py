@@ -1,4 +1,4 @@
-"""Variants of a batch's row without padding, with more padding and with other padding values.
+"""Variants of one row of a batch: without padding, with more padding, and with other padding values.
 
 A correct result for the row is the same in all variants.
 """
@@ -17,7 +17,7 @@ Feeds = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class TimeAxes:
-    """Axes of a fed array.
+    """Batch axis and time axis of a fed array.
 
     Attributes:
         batch: Batch axis; None for an array that all rows share.
@@ -36,7 +36,7 @@ class TimeAxes:
 
 @dataclass(frozen=True)
 class PaddedRow:
-    """Shortest row of a batch, padded in one clock as in training.
+    """Shortest row of a batch, with the padding that it has in training.
 
     Attributes:
         feeds: Arrays of the row, in a batch of one, or of copies if the batch size is declared.
@@ -56,7 +56,7 @@ class PaddedRow:
 
     @property
     def further(self) -> int:
-        """Steps with twice the padding."""
+        """Number of steps with twice the padding."""
         return 2 * self.padded - self.steps
 
     @property
@@ -70,7 +70,7 @@ class PaddedRow:
         return {**self.feeds, **cut}
 
     def padded_further(self) -> Feeds:
-        """Return feeds with more padding: copies of the last step, which is padding."""
+        """Return feeds with more padding, which repeats the last padded step."""
         feeds = dict(self.feeds)
         for name, axes in self.sequences.items():
             last = feeds[name].take([-1], axes.time)
@@ -79,7 +79,7 @@ class PaddedRow:
         return feeds
 
     def refilled(self) -> Feeds:
-        """Return feeds with steps of the longest row as padding. Masks are unchanged, because they mark padding."""
+        """Return feeds whose padding is replaced by steps of the longest row. Masks are unchanged."""
         feeds = dict(self.feeds)
         for name, axes in self.sequences.items():
             real = axes.steps(feeds[name], self.steps)
@@ -90,7 +90,7 @@ class PaddedRow:
 
 
 def _is_mask(values: np.ndarray) -> bool:
-    """True for bools, or if all values are equal, such as 1."""
+    """True for bools, and for arrays of one repeated value, such as 1."""
     return values.dtype == bool or bool((values == values.flat[0]).all())
 
 

@@ -1,4 +1,4 @@
-"""Batch and time axes of a program's inputs, derived from the training graph."""
+"""Batch axes and time axes of a program's inputs, inferred from the training graph."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .examples import Layout, as_array
 
 @dataclass(frozen=True)
 class GraphInputs:
-    """Graph, and the types of its inputs by name."""
+    """Graph with the types of its inputs."""
 
     optimized: OptimizedGraph
     types: Mapping[str, TensorType]
@@ -34,7 +34,7 @@ class GraphInputs:
 
 @dataclass(frozen=True)
 class ProgramInputs:
-    """Inputs of a program's graphs.
+    """Inputs of a program, by graph.
 
     Attributes:
         names: Names of the feeds.
@@ -52,7 +52,7 @@ class ProgramInputs:
 
 
 def layout_of(inputs: ProgramInputs, *, only_run: bool = False) -> Layout:
-    """Return the axes of the training graph's inputs; with ``only_run`` those of the inference graph's."""
+    """Return the batch and time axes of the training graph's inputs, or with ``only_run`` of the inference graph's."""
     training, consumer = inputs.training, inputs.inference if only_run else inputs.training
     names = likely_names(training.optimized)
     graph = with_sizes(training.optimized.graph, names)
@@ -60,14 +60,14 @@ def layout_of(inputs: ProgramInputs, *, only_run: bool = False) -> Layout:
     times = lengths_of(graph)
     declared, batches = declared_lengths(graph), state_rows(graph)
     first = {name: axis_beside_names(kind.shape, times) for name, kind in types.items()}
-    if not batches:  # nothing recurs: the first axis of what is fed is the batch
+    if not batches:  # nothing recurs: the first axis of each feed is the batch
         firsts = {types[name].shape[axis] for name, axis in first.items() if axis is not None}
-        batches = {dim for dim in firsts if isinstance(dim, Size)} or firsts  # prefer open sizes to declared ones
+        batches = {dim for dim in firsts if isinstance(dim, Size)} or firsts  # prefer symbolic sizes to fixed ones
     batch_axis = {
         name: axis if axis is not None and types[name].shape[axis] in batches else None for name, axis in first.items()
     }
     time_axis = {name: time_axis_of_fed(kind.shape, batch_axis[name], times, declared) for name, kind in types.items()}
-    if only_run:  # batches hold examples of equal sizes, so any open size may differ between examples
+    if only_run:  # a batch has examples of equal sizes, so symbolic sizes may differ from example to example
         time_axis |= {
             name: open_axis_of_fed(kind.shape, batch_axis[name])
             for name, kind in types.items()
@@ -85,7 +85,7 @@ def layout_of(inputs: ProgramInputs, *, only_run: bool = False) -> Layout:
 
 
 def likely_names(optimized: OptimizedGraph) -> dict[str, Dim]:
-    """Return likely equalities of named sizes, such as a flattened label axis and batch times time of the logits."""
+    """Return likely equalities of named sizes, as between flattened labels and the rows and steps of logits."""
     _, likely = optimized.equalities(tuple(name for name, _ in optimized.graph.outputs))
     return {name: dim for name, dim in likely.items() if not isinstance(dim, int)}
 
@@ -98,7 +98,7 @@ def without_training(layout: Layout, inputs: ProgramInputs) -> Layout:
 
 
 def sequence_lengths(optimized: OptimizedGraph) -> dict[str, Dim]:
-    """Return the sizes that a graph's ``sequence_length`` placeholders count, by name."""
+    """Return the size that each ``sequence_length`` placeholder counts, by name."""
     outputs = tuple(name for name, _ in optimized.graph.outputs)
     return {item.label: item.low for item in optimized.preconditions(outputs) if item.text == "sequence_length"}
 
@@ -106,7 +106,7 @@ def sequence_lengths(optimized: OptimizedGraph) -> dict[str, Dim]:
 def lengths_placeholder(
     inputs: ProgramInputs, layout: Layout, given: Any, examples: dict[str, Any], where: Where | None
 ) -> str | None:
-    """Return the name of the placeholder of row lengths; None without one.
+    """Return the name of the placeholder of row lengths; None if there is none.
 
     If ``given`` is an array of lengths, it is added to ``examples``.
     """
@@ -123,7 +123,7 @@ def lengths_placeholder(
         )
     (name,) = read
     if given is None and all(axis is None for key, axis in layout.time_axis.items() if key in layout.types):
-        return None  # it counts no input's steps, so it is fed like any other input
+        return None  # it counts no input's steps, so it is an input like any other
     if given is not None:
         examples[name] = as_array("what is given for lengths", given, where)
     return name

@@ -31,7 +31,7 @@ BELOW = -1e20
 
 @dataclass(frozen=True)
 class Known:
-    """Abstract value: valid at each row's own steps.
+    """What is known of a value at and after each row's end.
 
     Attributes:
         axis: Time axis; None for a value without one.
@@ -61,7 +61,7 @@ def shows_padding(graph: Graph, outputs: Sequence[str], clock: str, counts: Mapp
 def unproven(
     graph: Graph, outputs: Sequence[str], clock: str, counts: Mapping[str, Dim], nonempty: bool = False
 ) -> list[Node]:
-    """Return the nodes at which the proof of independence of padding fails; empty if it succeeds.
+    """Return the nodes that may depend on padding; empty if the proof succeeds.
 
     Args:
         graph: The graph.
@@ -79,7 +79,7 @@ def unproven(
 
 
 def _breaks_off(node: Node, values: Mapping[Node, Any]) -> bool:
-    """True if a node is unknown although its operands are known. The results of a scan are judged one by one."""
+    """True if nothing is known of a node although everything is known of its operands."""
     if node.op == "scan" or values[node] is not None:
         return False
     if node.op == "get":
@@ -88,7 +88,7 @@ def _breaks_off(node: Node, values: Mapping[Node, Any]) -> bool:
 
 
 class _Walk:
-    """Abstract interpreter of a graph and its scan bodies.
+    """Abstract interpretation of a graph and its scan bodies.
 
     ``lengths`` is the size that the clock's row lengths count, by placeholder.
     """
@@ -99,7 +99,7 @@ class _Walk:
         """Operands of scans by the body inputs that stand for them."""
 
     def values(self, graph: Graph, given: Mapping[Node, Value]) -> dict[Node, Any]:
-        """Return the abstract value of each node, a tuple for a scan. ``given`` holds those of a body's inputs."""
+        """Return what is known of each node. ``given`` has what is known of a body's inputs."""
         values: dict[Node, Any] = {}
         for node in graph.nodes:
             if node in given:
@@ -119,7 +119,7 @@ class _Walk:
         return values
 
     def _sound(self, node: Node, value: Value) -> Value:
-        """Return ``value`` if its time axis matches the node's shape; else None."""
+        """Return ``value`` if its time axis is plausible for the node's shape; else None."""
         if value is None:
             return None
         timed = [axis for axis, dim in enumerate(node.shape) if self.clock in symbols_of(dim)]
@@ -143,7 +143,7 @@ class _Walk:
         return self._kept(node, known, self._past(node, known) if OPS[node.op].kind == "elementwise" else "")
 
     def _kept(self, node: Node, operands: Sequence[Known], past: str) -> Value:
-        """Return the abstract value of an op's result if the op preserves the time axis, else None."""
+        """Return what is known of the result of an op that keeps the time axis; else None."""
         timed = [(number, value.axis) for number, value in enumerate(operands) if value.axis is not None]
         axes = {kept_at(node, number, axis) for number, axis in timed}
         merged = {value.merged for value in operands if value.axis is not None}
@@ -152,7 +152,7 @@ class _Walk:
         return Known(axes.pop(), past, merged.pop()) if axes else Known(None, past)
 
     def _past(self, node: Node, operands: Sequence[Known]) -> str:
-        """Return an elementwise op's content beyond a row's end."""
+        """Return what an elementwise op's result contains after a row's end."""
         past, op = [value.past for value in operands], node.op
         if op in ("less", "equal") and self._is_mask(node):
             return ZERO
@@ -179,18 +179,18 @@ class _Walk:
     # Lengths -------------------------------------------------------------------------------------
 
     def _source(self, node: Node) -> Node:
-        """Return the value, outside scan bodies, that a node is a view of."""
+        """Return the source of a chain of views, also outside of scan bodies."""
         while node in self._outside or node.op in ("reshape", "broadcast", "cast"):
             node = self._outside[node] if node in self._outside else node.operands[0]
         return node
 
     def _counted(self, node: Node) -> Dim | None:
-        """Return the size that a value counts, if the value is the row lengths."""
+        """Return the size that a value counts, if the value is a vector of row lengths."""
         source = self._source(node)
         return self.lengths.get(str(source["label"])) if source.op == "input" else None
 
     def _is_mask(self, node: Node) -> bool:
-        """True if a comparison with the row lengths is false at all steps beyond a row's end."""
+        """True for a comparison with row lengths that is false after a row's end."""
         if node.op == "equal":  # from ``gather_last``, true at the last step, or a comparison with ``length - 1``
             if node.get("within") == "lengths":
                 return self._counted(node.operands[0]) is not None
@@ -200,7 +200,7 @@ class _Walk:
         return self._is_live(node)
 
     def _last(self, node: Node) -> Dim | None:
-        """Return the size whose last step a value indexes, as ``length - 1`` with or without bounds checks; or None."""
+        """Return the size whose last step a value indexes as ``length - 1``; None for other values."""
         node = self._source(node)
         if node.op == "select" and node.operands[0].get("within") in ("entries", "rows"):
             node = self._source(node.operands[2 if node.operands[0]["within"] == "entries" else 1])
@@ -208,7 +208,7 @@ class _Walk:
         return self._counted(node.operands[0]) if is_last else None
 
     def _is_live(self, node: Node, turned: bool = False) -> bool:
-        """True if a condition is ``t < length``; with ``turned``, its negation ``length <= t``."""
+        """True for a condition ``t < length``; with ``turned`` for ``length <= t``."""
         node = self._outside.get(node, node)
         if node.op == "reshape":
             return self._is_live(node.operands[0], turned)
@@ -219,7 +219,7 @@ class _Walk:
         return counted is not None and step.op == "iota" and step["size"] == counted
 
     def _ends(self, node: Node) -> bool:
-        """True if a condition is false beyond a row's end."""
+        """True if a condition is false after a row's end."""
         return any(map(self._is_live, implied(node, self._source)))
 
     # Ops -----------------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ class _Walk:
         return self._reduced(node, operands[0], "")
 
     def _reduced(self, node: Node, value: Known, neutral: str) -> Value:
-        """Return the value of a reduction. ``neutral`` is the reduction's neutral element, as content beyond an end."""
+        """Return what is known of a reduction's result."""
         if value.axis is None or self._is_reduced(node, 0, value.axis):
             return RIGHT if value.axis is None or (neutral and value.past == neutral) else None
         return self._kept(node, [value], ZERO if value.past == ZERO else "")
@@ -274,7 +274,7 @@ class _Walk:
             return value
         start, stop, step = (node[name][value.axis] for name in ("start", "stop", "step"))
         if (start, stop, step) == (0, 1, 1) and not value.merged:
-            return RIGHT  # the first step exists in every row
+            return RIGHT  # every row has a first step
         end = node.operands[0].shape[value.axis] - stop
         if value.merged:
             return value if (start, end, step) == (0, 0, 1) else None
@@ -301,7 +301,7 @@ class _Walk:
         return self._of_movement(node, operands) or self._regrouped(node, value)
 
     def _regrouped(self, node: Node, value: Known) -> Value:
-        """Return the value of a reshape that merges time with adjacent axes or splits it from them."""
+        """Return what is known of a reshape that merges time with other axes or separates them."""
         before, after = list(node.operands[0].shape), node.shape
         places = [axis for axis, dim in enumerate(after) if self.clock in symbols_of(dim)]
         if value.axis is None or len(places) != 1:
@@ -340,7 +340,7 @@ class _Walk:
     # Scans ---------------------------------------------------------------------------------------
 
     def _scan(self, node: Node, operands: Sequence[Value]) -> tuple[Value, ...]:
-        """Return the values of a scan's final carries and emitted sequences."""
+        """Return what is known of a scan's final carries and emitted sequences."""
         body: Graph = node["body"]
         unknown = (None,) * len(body.outputs)
         own = self.clock in symbols_of(node["length"])
@@ -365,7 +365,7 @@ class _Walk:
         return (*finals, *(self._emitted(item, values[item], own) for _, item in scan.emits))
 
     def _holds(self, end: Node, carry: Node) -> bool:
-        """True if a carry keeps its value beyond a row's end."""
+        """True if a carry is constant after a row's end."""
         return end.op == "select" and end.operands[2] is carry and self._ends(end.operands[0])
 
     def _emitted(self, item: Node, value: Value, own: bool) -> Value:

@@ -1,4 +1,4 @@
-"""Analysis of whether a row's result depends on the other rows of its batch."""
+"""Test whether the result of one row depends on other rows of the batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..ir.types import Size
 
 
 def mixes_rows(graph: Graph, batch: Set[str]) -> bool:
-    """True if a computation reduces over rows or permutes them.
+    """True if a graph reduces rows or permutes them.
 
     The end of a loop, when all rows have stopped, does not count. Neither does batch normalization, which mixes rows
     only in the training graph.
@@ -26,7 +26,7 @@ def mixes_rows(graph: Graph, batch: Set[str]) -> bool:
 
 
 def _joins(node: Node, uses: Sequence[AxisUse], batch: Set[str]) -> bool:
-    """True if an entry of a node's value depends on a row other than its own."""
+    """True if an entry of a node's value depends on a row other than its own row."""
     if node.op == "scan" and counts(node["length"], batch):
         return True
     places = set[int]()
@@ -44,6 +44,6 @@ def _joins(node: Node, uses: Sequence[AxisUse], batch: Set[str]) -> bool:
 
 
 def _is_rows(node: Node, number: int, axis: int, batch: Set[str]) -> bool:
-    """True if an axis counts only rows."""
+    """True if an axis counts rows and nothing else."""
     dim = node.operands[number].shape[axis]
     return isinstance(dim, Size) and dim.symbol in batch

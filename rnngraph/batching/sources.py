@@ -1,4 +1,4 @@
-"""Accepted forms of examples: by placeholder, as (x, y), as one array or list, or as an iterable of batches.
+"""Accepted forms of examples: a mapping, a pair (x, y), one array or list, or an iterable of batches.
 
 ``fit``, its validation, ``evaluate`` and ``predict`` read examples here, so they all accept every form.
 """
@@ -22,7 +22,7 @@ GivenExamples = Mapping[Any, Any] | tuple[Any, Any] | Iterable[Any]
 
 
 def are_batches(examples: Any) -> bool:
-    """True for an iterable of batches: anything but a mapping, a pair, an array or a list of sequences."""
+    """True for an iterable of batches: neither a mapping, a pair, an array nor a list of sequences."""
     if isinstance(examples, list):
         return bool(examples) and isinstance(examples[0], Mapping)
     if isinstance(examples, Mapping | tuple | str | bytes | np.ndarray) or hasattr(examples, "__array__"):
@@ -37,7 +37,7 @@ def are_examples(examples: Any) -> bool:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reader of examples for the placeholders of a layout.
+    """Reader of examples in any accepted form.
 
     Attributes:
         inputs: Inputs of the program.
@@ -56,13 +56,13 @@ class Reader:
     wholes: Mapping[str, Any] = field(default_factory=dict)
 
     def batches(self, given: Any, batch_size: int | None) -> Batches:
-        """Return the batches of examples in memory. ``batch_size=None`` makes a single batch."""
+        """Return the batches of examples that are in memory."""
         examples = self.named(given)
         lengths = lengths_placeholder(self.inputs, self.layout, self.lengths, examples, self.where)
         return Batches(examples, self.layout, batch_size=batch_size, lengths=lengths, where=self.where, **self.options)
 
     def named(self, examples: Any) -> dict[str, Any]:
-        """Return examples of any form by placeholder name."""
+        """Return examples by the names of their placeholders."""
         if isinstance(examples, tuple):
             return self._pair(examples)
         if isinstance(examples, list) or hasattr(examples, "__array__"):
@@ -74,7 +74,7 @@ class Reader:
         return {name: value for name, value in named.items() if name in self.layout.types or name not in training_types}
 
     def _pair(self, pair: tuple[Any, ...]) -> dict[str, Any]:
-        """Return the examples of a pair (x, y) by name: the inference graph's inputs, and the loss's other inputs."""
+        """Return a pair (x, y) by name: x for the inference graph's inputs, y for the other inputs of the loss."""
         if len(pair) != 2:
             raise StructureError(
                 f"a tuple of examples is (x, y), and this one has {len(pair)} entries; give a mapping from "
@@ -88,7 +88,7 @@ class Reader:
         return {**{name: value for name, value in self.wholes.items() if name not in named}, **named}
 
     def _part(self, what: str, value: Any, names: list[str]) -> dict[str, Any]:
-        """Return one side of a pair by name: a mapping, or an array for the only placeholder."""
+        """Return one half of a pair by name: a mapping, or an array for a single placeholder."""
         if isinstance(value, Mapping):
             return self.inputs.names.by_placeholder(value, {}, self.where)
         if len(names) == 1:
@@ -106,7 +106,7 @@ class Reader:
         return self._per_example([name for name in self.inputs.evaluation.types if name not in inference])
 
     def _per_example(self, names: Iterable[str]) -> list[str]:
-        """Return the names with a batch axis, without lengths and inputs that have defaults."""
+        """Return the inputs with a batch axis, except for lengths and inputs with defaults."""
         layout = self.layout
         lengths = set(layout.counts)
         if not isinstance(self.lengths, np.ndarray | list | tuple) and self.lengths is not None:
@@ -116,7 +116,7 @@ class Reader:
 
 
 class EndedError(Exception):
-    """An iterable of batches is exhausted after ``drawn`` batches."""
+    """Raised at the end of an iterable of batches, of which ``drawn`` were drawn."""
 
     def __init__(self, drawn: int) -> None:
         super().__init__(drawn)
@@ -124,7 +124,7 @@ class EndedError(Exception):
 
 
 class Cursor:
-    """Access to the batches of an iterable by number. The last batch is kept, so that a step can be repeated.
+    """Access by number to the batches of an iterable, which keeps the last batch.
 
     Attributes:
         given: The iterable.
@@ -141,7 +141,7 @@ class Cursor:
         self._last: Any = None
 
     def batch(self, passage: int, number: int, endless: bool, where: Where | None) -> Any:
-        """Return a batch of one pass, skipping those before it.
+        """Return batch ``number`` of pass ``passage``.
 
         Args:
             passage: Number of the pass.
@@ -176,7 +176,7 @@ class Cursor:
 
 
 class Iterated:
-    """Batches of an iterable, in its own order.
+    """Batches of an iterable, in the order in which it yields them.
 
     Args:
         reader: Reader of each batch.
@@ -194,7 +194,7 @@ class Iterated:
         self._passed: int | None = None
 
     def follow(self, since: int, begun: bool, known: Cursor | None) -> Cursor:
-        """Move to the position of a fit, and return the cursor.
+        """Move to the position of a fit. Return the cursor.
 
         Args:
             since: First epoch of the fit.
@@ -207,7 +207,7 @@ class Iterated:
         return self.cursor
 
     def restarted(self) -> Iterated:
-        """Return the same batches, from the first one."""
+        """Return these batches, from the first one."""
         return Iterated(self.reader, Cursor(self.cursor.given), self.steps_per_epoch)
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
