@@ -27,7 +27,7 @@ NARROW = ("bfloat16", "int8", "uint8")
 """Further dtypes of parameters, and of operands of matmuls that quantization passes introduce. In NumPy, bfloat16 is a
 rounded float32.
 """
-KEEP_NARROW = ("transpose", "reshape", "slice", "gather")
+KEEP_NARROW = ("transpose", "reshape", "broadcast", "slice", "gather")
 """Ops that move numbers of narrow parameters. Every other op reads them widened by a cast."""
 PARAMETER_ARRAYS = {"bfloat16": "uint16"}
 """NumPy dtypes of the arrays of parameters that NumPy has no dtype for: the upper 16 bits of a float32."""

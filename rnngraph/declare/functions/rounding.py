@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ...ir.types import FLOATS
 from ...support.api_guard import api
 from ...support.arguments import whole_number
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
-from ..tensor import Tensor, as_tensor, build
-from .basic import cast, concat, expand_dims, one_axis
+from ..tensor import Tensor, as_tensor, build, constant
+from .basic import cast, one_axis, where
 
 STORED = {8: "int8", 4: "uint8"}
 """Dtypes that store integers, by bits."""
@@ -88,9 +90,14 @@ def dequantize(numbers: Tensor, scales: Tensor, axis: int = -1, bits: int = 8) -
     size, blocks = (tensor.type.shape[place] if tensor.rank == stored.rank else None for tensor in (stored, scales))
     if not isinstance(size, int) or not isinstance(blocks, int) or size % blocks:
         raise ShapeError(f"dequantize: axis {axis} of {stored!r} does not divide into the blocks of {scales!r}")
-    parts = build("reshape", cast(stored, scales.dtype), shape=(*before, blocks, size // blocks, *after))
+    halves = (1,) if bits == 4 else ()
+    parts = build("reshape", stored, shape=(*before, blocks, *halves, size // blocks, *after))
     if bits == 4:
-        upper = build("round", (parts - 7.5) * 0.0625)  # (byte - 7.5) / 16 lies within 0.47 of the upper four bits
-        parts = concat([parts - 16.0 * upper, upper], place + 1) - 8.0
-    values = parts * expand_dims(scales, place + 1)
+        parts = build("broadcast", parts, shape=(*before, blocks, 2, size // blocks, *after))
+    numbers = cast(parts, scales.dtype)
+    if bits == 4:
+        upper = build("round", (numbers - 7.5) * 0.0625)  # (byte - 7.5) / 16 lies within 0.47 of the upper four bits
+        is_second = constant(np.array([False, True]).reshape(2, *[1] * (len(after) + 1)))
+        numbers = where(is_second, upper, numbers - 16.0 * upper) - 8.0
+    values = numbers * build("reshape", scales, shape=(*before, blocks, *halves, 1, *after))
     return build("reshape", values, shape=(*before, size * 8 // bits, *after))

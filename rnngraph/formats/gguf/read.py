@@ -34,8 +34,8 @@ FOREIGN = (
 )
 """Parts of names of tensors of layers that are not supported."""
 OF_TYPES = (
-    "Read a file of F32, F16, BF16, Q8_0 or Q4_0, such as llama-quantize of llama.cpp writes from the original (llama-"
-    "quantize net-f32.gguf net.gguf Q8_0)"
+    "Read a file of F32, F16, BF16, Q8_0 or Q4_0 alone, such as llama.cpp writes from the original: "
+    "llama-quantize --pure net-f16.gguf net.gguf Q4_0"
 )
 OF_LAYERS = "read_gguf reads nets whose layers are all recurrent; run others with llama.cpp"
 

@@ -60,14 +60,13 @@ class Blocks(Narrowing):
 
     def _as_stored(self, build: Builder, stored: StoredBlocks, depth: int, columns: int) -> tuple[Node, Node]:
         """Return the stored numbers of a weight that is stored in blocks, and its scales."""
-        numbers = build("reshape", stored.numbers, shape=(depth, columns))
         scales = build("reshape", stored.scales, shape=(depth // BLOCK, columns), name="scales")
-        dtype = "uint8" if self.zero else "int8"
-        if numbers.dtype == dtype:
-            return numbers, scales
-        wide = numbers if numbers.dtype == "float32" else build.wide(numbers)
-        shift = float(self.zero - stored.offset)
-        return build.narrow(build("add", wide, shift) if shift else wide, dtype, "narrow"), scales
+        numbers, dtype = stored.numbers, "uint8" if self.zero else "int8"
+        if numbers.dtype != dtype:
+            wide = numbers if numbers.dtype == "float32" else build.wide(numbers)
+            shift = float(self.zero - stored.offset)
+            numbers = build.narrow(build("add", wide, shift) if shift else wide, dtype, "narrow")
+        return build("reshape", numbers, shape=(depth, columns)), scales
 
     def _in_eight_bits(self, build: Builder, parts: Node) -> tuple[Node, Node]:
         """Return a weight's blocks as 8-bit integers, and the scale of each block."""

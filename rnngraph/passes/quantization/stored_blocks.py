@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ...ir.graph import Node
+from ...ir.types import KEEP_NARROW
 from ...support.records import dataclass
 
 BLOCK = 32
 """Numbers that share a scale."""
-_SAME_ORDER = ("reshape", "cast")
-"""Ops that keep the order of elements; between integers and floats they keep the values of bytes, too."""
 
 
 @dataclass(frozen=True)
@@ -42,39 +41,53 @@ def blocks_of(weight: Node) -> StoredBlocks | None:
         return None
     blocks = depth // BLOCK
     for parts, scales in _both_orders(weight.operands[0]):
-        if parts.shape == (blocks, BLOCK, columns) and scales.shape == (blocks, 1, columns):
-            stored = _bytes(parts, scales) or _halves_of_bytes(parts, scales)
-            if stored is not None:
-                return stored
+        if (parts.shape, scales.shape) == ((blocks, BLOCK, columns), (blocks, 1, columns)):
+            stored = _bytes(parts, scales)
+        elif (parts.shape, scales.shape) == ((blocks, 2, BLOCK // 2, columns), (blocks, 1, 1, columns)):
+            stored = _halves_of_bytes(parts, scales)
+        else:
+            continue
+        if stored is not None:
+            return stored
     return None
 
 
 def _bytes(parts: Node, scales: Node) -> StoredBlocks | None:
     """Return blocks of int8 numbers."""
-    numbers = _source(parts, "int8")
+    numbers = _source(parts, "int8", ("reshape",))
     return None if numbers is None else StoredBlocks(numbers, 0, scales, 8)
 
 
 def _halves_of_bytes(parts: Node, scales: Node) -> StoredBlocks | None:
     """Return blocks of numbers of four bits, two in a byte, of which each is stored plus 8."""
     whole = _minus(parts, 8.0)
-    if whole is None or whole.op != "concat" or whole["axis"] != 1 or len(whole.operands) != 2:
+    if whole is None or whole.op != "select":
         return None
-    lower, upper = whole.operands
-    if upper.op != "round" or lower.op != "sub":
+    is_second, upper, lower = whole.operands
+    if upper.op != "round" or lower.op != "sub" or not _is_second_half(is_second):
         return None
     stored, sixteen = lower.operands
     shifted = _times(upper.operands[0], 0.0625)
     if shifted is None or _minus(shifted, 7.5) is not stored or _times(sixteen, 16.0) is not upper:
         return None
-    return None if _source(stored, "uint8") is None else StoredBlocks(whole, 8, scales, 4)
+    return None if _source(stored, "uint8", KEEP_NARROW) is None else StoredBlocks(whole, 8, scales, 4)
 
 
-def _source(node: Node, dtype: str) -> Node | None:
-    """Return the node of this dtype whose elements ``node`` has, in their order; None if there is none."""
-    while node.dtype != dtype and node.op in _SAME_ORDER:
+def _is_second_half(node: Node) -> bool:
+    """True for a constant that selects the second of two halves, along the axis before the last two."""
+    return node.op == "constant" and node.shape == (2, 1, 1) and node["value"].ravel().tolist() == [False, True]
+
+
+def _source(node: Node, dtype: str, moves: Sequence[str]) -> Node | None:
+    """Return the node of this dtype from which ``node`` is computed by casts and ``moves``; None if there is none."""
+    source = None
+    while node.dtype == dtype or node.op in ("cast", *moves):
+        if node.dtype == dtype:
+            source = node
+            if node.op not in moves:
+                break
         node = node.operands[0]
-    return node if node.dtype == dtype else None
+    return source
 
 
 def _minus(node: Node, number: float) -> Node | None:
