@@ -17,9 +17,10 @@ from .loop_ir.origins import StatementOrigins, layers_text
 from .loop_ir.workers import TEAM
 from .machine.cycle_counter import cycle_counter
 from .machine.engine import object_code
-from .machine.interface import Interface, ObjectCode, Output
+from .machine.interface import Interface, ObjectCode, Output, Packing
 from .machine.target import Target
 from .schedule.analyse.entry_analysis import analyse
+from .schedule.emit.pack_stages import in_stages
 from .schedule.emit.scheduled_entry import ScheduledEntry
 from .schedule.emit.ticks import COUNTERS, LINE
 from .schedule.scheduler import scheduled
@@ -30,9 +31,9 @@ def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> Ob
 
     ``parts`` is the number of workers, as for ``planned``.
     """
-    plan = planned(graph, target, name, parts)
+    plan, packing = in_stages(planned(graph, target, name, parts))
     text = module_text(plan.functions, [plan.main, plan.pack], target, name)
-    return ObjectCode(interface_of(plan), object_code(text, target))
+    return ObjectCode(interface_of(plan, packing), object_code(text, target))
 
 
 def compile_timed(
@@ -64,7 +65,7 @@ def debug_build(graph: Graph, target: Target, name: str, parts: int) -> tuple[by
 
     The instructions are the same, and line tables are added.
     """
-    plan = planned(graph, target, name, parts)
+    plan, _ = in_stages(planned(graph, target, name, parts))
     lines = module_lines(plan.functions, [plan.main, plan.pack], target, name)
     layers = {function.name: layers_text(StatementOrigins(function).all) for function in plan.functions}
     return object_code(with_debug_info(lines), target), layers
@@ -122,7 +123,7 @@ def _no_float64(graph: Graph, target: Target) -> None:
             )
 
 
-def interface_of(plan: ScheduledEntry) -> Interface:
+def interface_of(plan: ScheduledEntry, packing: Packing | None = None) -> Interface:
     """Return the calling interface of a plan."""
     position = {slot: number for number, slot in enumerate(plan.main.slots)}
     of_kind = {
@@ -138,6 +139,7 @@ def interface_of(plan: ScheduledEntry) -> Interface:
             for item in of_kind["input"]
         },
         parameters={item.name: position[item.buffer.name] for item in of_kind["parameter"]},
+        unpacked=tuple(plan.unpacked_parameters),
         outputs=tuple(
             Output(item.name, item.dtype, item.shape, position[item.buffer.name]) for item in of_kind["output"]
         ),
@@ -150,4 +152,5 @@ def interface_of(plan: ScheduledEntry) -> Interface:
         parts=plan.parts,
         team=position[TEAM.name],
         cycles=plan.work.serial,
+        packing=packing,
     )

@@ -1,4 +1,4 @@
-"""Warning for a requested number format of weights that has no effect."""
+"""Weights that inference reads in narrow numbers, and the warning for a requested format that has no effect."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ def _option(pattern: str, asked: Narrow) -> str:
 
 def _forced(pattern: str, asked: Narrow) -> str:
     return f'rg.Narrow("{asked.kind}", force=True)'
+
+
+def narrow_parameters(graph: InferenceGraph, options: CompileOptions) -> list[str]:
+    """Return the names of parameters that all products read in narrow numbers."""
+    held = held_weights(graph.graph, options.reduced, options.parameters)
+    return [name for name, item in held.items() if item.is_narrow and "float32" not in item.kinds]
 
 
 def warn_of_kinds_without_effect(

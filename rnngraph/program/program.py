@@ -19,7 +19,7 @@ from ..runtime.calls.results import Given, Result, Trained
 from ..runtime.class_names import BARE, Classes
 from ..runtime.graph_source import DeclaredSource, GraphSource
 from ..runtime.native.compile_options import ProgramOptions, checked_chunked
-from ..runtime.native.object_cache import option_of
+from ..runtime.native.object_cache import cache_of, option_of
 from ..runtime.native.weight_options import Weights, weight_rules
 from ..runtime.parameters import Parameters
 from ..runtime.streams.stream import Stream
@@ -30,7 +30,7 @@ from ..support.attribute_hints import Uncalled
 from ..support.errors import DtypeError, GraphError, shown, user_line
 from .callable_graph import CallableGraph
 from .columns import ColumnCall
-from .held_weights import warn_of_kinds_without_effect
+from .held_weights import narrow_parameters, warn_of_kinds_without_effect
 from .html_forms import TwoGraphs, program_html
 from .inference_graph import InferenceGraph
 from .input_specs import InputSpec, InputSpecs, output_specs
@@ -133,6 +133,7 @@ def load(
     activations: str | None = None,
     sparse: bool | None = None,
     direct_calls: bool = True,
+    keep: bool = True,
 ) -> Program[Any]:
     """Load the program that ``program.save(path)`` wrote, without its declaration. Nothing in the files is executed.
 
@@ -141,15 +142,19 @@ def load(
         weights: As for ``compile``; None: as saved, with the saved ``activations``.
         sparse: As for ``compile``; None: as saved.
         threads, target, cache, activations, direct_calls: As for ``compile``.
+        keep: Keep access to weights that inference needs in narrow numbers only. Without it, training, editing and
+            saving raise ``GraphError``.
+
+    Large weights stay in their file until they are needed. Later changes of the file raise ``FileError``.
 
     Raises:
         FileError: ``path`` is not a program, is damaged, or has a later version.
     """
     from .saved.save_load import read_program  # parser and file checks, rarely needed
 
-    is_direct = flag(direct_calls, "direct_calls")
-    saved = read_program(path)
-    options = saved.settings.options(target, threads, cache, is_direct)
+    is_direct, is_kept, compiled = flag(direct_calls, "direct_calls"), flag(keep, "keep"), cache_of(cache, user_line())
+    saved = read_program(path, compiled)
+    options = saved.settings.options(target, threads, False if compiled is None else compiled, is_direct)
     if weights is not None:
         options = replace(options, weights=weight_rules(weights), activations="float32")
     if activations is not None:
@@ -159,6 +164,8 @@ def load(
     program = _of_source(saved, options)
     if weights is not None:
         warn_of_kinds_without_effect(program.inference, program.options, user_line())
+    if not is_kept:
+        program.parameters.drop(narrow_parameters(program.inference, program.options))
     return program
 
 

@@ -36,6 +36,8 @@ from .sampled_graphs import SampledGraphs
 if TYPE_CHECKING:
     from ..inspection.profile.profile import Profile
     from ..runtime.calls.non_finite import NonFinite
+    from ..runtime.calls.runner import Runner
+    from ..runtime.native.entry import NativeEntry, ShapeInstance
     from .reports.memory_report import MemoryUsage
 
 
@@ -348,6 +350,17 @@ class TrainingGraph(CallableGraph[Given]):
         if together.keys() & more.keys():
             return (), {}
         return (None, {**named, **more}) if feeds is None else ({**feeds, **more}, named)
+
+    def _runner_of(
+        self,
+        form: CallForm,
+        names: Mapping[Any, str],
+        arrays: Mapping[str, np.ndarray],
+        entry: NativeEntry,
+        sized: ShapeInstance,
+    ) -> Runner:
+        self.parts.parameters.check_kept()
+        return super()._runner_of(form, names, arrays, entry, sized)
 
     def full_graph(self) -> CompiledGraph:
         """Return the graph with masks, loss and gradients."""

@@ -15,8 +15,9 @@ import numpy as np
 from ..declare.initializers import draw
 from ..declare.parameters import ParameterSpec
 from ..ir.numbers.narrow import bits_of_bfloat16
-from ..ir.types import PARAMETER_ARRAYS, array_dtype
+from ..ir.types import PARAMETER_ARRAYS, TensorType, array_dtype
 from ..storage.array_file import read_arrays, write_arrays
+from ..storage.stored_array import StoredArray
 from ..support.allocation import bytes_of, reserve
 from ..support.api_guard import api, taking
 from ..support.arguments import array_of, flag, seed_number
@@ -31,7 +32,7 @@ from ..support.errors import (
     shown,
 )
 from ..support.forks import LockLevel, fork_lock
-from ..support.records import dataclass
+from .packed_parts import PackedParts
 
 
 class Changes:
@@ -47,11 +48,29 @@ class Changes:
         return self.word.value
 
 
-@dataclass
 class _Value:
-    """Current array of one parameter, shared by all programs that share the parameter."""
+    """Current value of one parameter, shared by all programs that share the parameter.
 
-    array: np.ndarray
+    Attributes:
+        stored: The array, or its place in a file from which it was not read so far.
+    """
+
+    def __init__(self, stored: np.ndarray | StoredArray) -> None:
+        self.stored = stored
+
+    @property
+    def array(self) -> np.ndarray:
+        """The current array."""
+        return self.read(self.stored)
+
+    def read(self, stored: np.ndarray | StoredArray) -> np.ndarray:
+        """Return the array of a value that was current, and keep it if it still is."""
+        if not isinstance(stored, StoredArray):
+            return stored
+        array = stored.read()
+        if self.stored is stored:
+            self.stored = array
+        return array
 
 
 class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
@@ -60,6 +79,9 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
     ``parameters[name] = array`` takes effect at the next call of either graph, and of live streams. A running call
     keeps the values it started with. Programs compiled with ``parameters=other`` share parameters, so that a change
     applies to all of them.
+
+    Attributes:
+        packed: Packed values that compiled code of these parameters shares.
     """
 
     _instead = OF_PARAMETERS
@@ -69,12 +91,14 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         slots: Mapping[ParameterSpec, str],
         seed: int,
         other: Parameters | None = None,
-        given: Mapping[str, np.ndarray] | None = None,
+        given: Mapping[str, np.ndarray | StoredArray] | None = None,
     ) -> None:
         """Initialise the parameters. ``given`` holds values by name; others are drawn."""
         self._slots = {name: slot for slot, name in slots.items()}
         self._changes: Changes = other._changes if other is not None else Changes()
         self._values: dict[str, _Value] = {}
+        self.packed = PackedParts()
+        self._dropped: frozenset[str] = frozenset() if other is None else other._dropped & {*self._slots}
         held = {*(given or {})}
         if other is not None:
             held.update(name for name in other if self._slots.get(name) is other.slot(name))
@@ -83,7 +107,8 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
             if other is not None and name in other and other.slot(name) is slot:
                 self._values[name] = other._values[name]
             elif given is not None and name in given:
-                self._values[name] = _Value(_frozen(given[name]))
+                value = given[name]
+                self._values[name] = _Value(value if isinstance(value, StoredArray) else _frozen(value))
             elif slot.stored is not None:
                 self._values[name] = _Value(slot.stored)
             else:
@@ -107,16 +132,44 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
     def slot(self, name: str) -> ParameterSpec:
         return self._slots[name]
 
+    def types(self) -> dict[str, TensorType]:
+        """Return the dtype and shape of each parameter, without reading any."""
+        return {name: slot.type for name, slot in self._slots.items()}
+
     def layer(self, name: str) -> str:
         """Return the name of the cell or layer to which a parameter belongs; its own name without one."""
         within = self._slots[name].within
         return name.removesuffix(f"/{within}") if within else name
 
     def snapshot(self) -> tuple[int, dict[str, np.ndarray]]:
+        """Return the version with all arrays of it."""
+        self.check_kept()
+        version, values = self.stored()
+        return version, {name: self._values[name].read(value) for name, value in values.items()}
+
+    def stored(self) -> tuple[int, dict[str, np.ndarray | StoredArray]]:
+        """Return the version with all values of it, of which those that were not read so far stay in their file."""
         with self._changes.lock:
-            return self.version, {name: value.array for name, value in self._values.items()}
+            return self.version, {name: value.stored for name, value in self._values.items()}
+
+    def drop(self, names: Collection[str]) -> None:
+        """Refuse access to the values of parameters; only ``stored`` returns them."""
+        self._dropped = frozenset(names)
+
+    def check_kept(self) -> None:
+        """Raise ``GraphError`` if access to some parameter is refused."""
+        if self._dropped:
+            raise self._no_longer(min(self._dropped))
+
+    def _no_longer(self, name: str) -> GraphError:
+        return GraphError(
+            f"parameter {name} was dropped when the program was loaded with keep=False, as inference needs it in "
+            "narrow numbers only; load with keep=True to train, edit or save"
+        )
 
     def __getitem__(self, name: str) -> np.ndarray:
+        if name in self._dropped:
+            raise self._no_longer(name)
         try:
             return self._values[name].array
         except (KeyError, TypeError):  # not a name, or unhashable
@@ -138,7 +191,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         self.replace({name: self._checked(name, value)})
 
     def __repr__(self) -> str:
-        lines = [f"  {name}: {array.dtype}{list(array.shape)}" for name, array in self.items()]
+        lines = [f"  {name}: {kind.dtype}{[*map(int, map(str, kind.shape))]}" for name, kind in self.types().items()]
         return "\n".join(["Parameters(", *lines, ")"])
 
     def _checked(self, name: str, value: Any) -> np.ndarray:
@@ -162,7 +215,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         with self._changes.lock:
             for name, array in changes.items():
                 array.flags.writeable = False
-                self._values[name].array = array
+                self._values[name].stored = array
             self._changes.word.value += 1
 
     @api

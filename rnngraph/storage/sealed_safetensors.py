@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from .stored_array import StoredArray, StoredFile
+
 _BLANK = b"0" * 64
 _DTYPES = {
     "F64": "<f8",
@@ -30,6 +32,8 @@ _DTYPES = {
     "U8": "|u1",
 }
 """NumPy's dtype of the bytes of each of safetensors' dtypes."""
+_CONVERTED = ("BF16", "BOOL")
+"""Safetensors' dtypes whose bytes are converted."""
 
 
 def seal(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str], key: str) -> tuple[bytes | memoryview, ...]:
@@ -58,22 +62,52 @@ def arrays_in(raw: bytes) -> dict[str, np.ndarray]:
         ValueError: The header is damaged, does not describe the data, or names an unknown dtype.
     """
     data = memoryview(raw)
-    begin, header = _end_of_header(data), _header(data)
-    if header is None or begin > len(data):
+    return {
+        name: _array(data[begin:stop], kind).reshape(shape)
+        for name, kind, shape, begin, stop in _tensors(data, len(data))
+    }
+
+
+def stored_arrays_in(file: StoredFile) -> dict[str, np.ndarray | StoredArray]:
+    """Return the arrays of a safetensors file by name, which stay in the file if their numbers are NumPy's.
+
+    Raises:
+        FileError: The file has changed since it was opened.
+        ValueError: As for ``arrays_in``.
+    """
+    first = bytearray(min(8, file.size))
+    file.read(0, memoryview(first))
+    head = bytearray(min(_end_of_header(first), file.size))
+    file.read(0, memoryview(head))
+    arrays: dict[str, np.ndarray | StoredArray] = {}
+    for name, kind, shape, begin, _ in _tensors(head, file.size):
+        array = StoredArray(file, begin, np.dtype(_DTYPES[kind]), shape)
+        arrays[name] = _array(array.read().tobytes(), kind).reshape(shape) if kind in _CONVERTED else array
+    return arrays
+
+
+_Tensor = tuple[str, str, tuple[int, ...], int, int]
+"""Name, safetensors' dtype, shape, and first and last position in the file."""
+
+
+def _tensors(head: bytes | bytearray | memoryview, size: int) -> list[_Tensor]:
+    """Return the tensors of a file with this beginning and size. Raise ``ValueError`` if the header is wrong."""
+    begin, header = _end_of_header(head), _header(head)
+    if header is None or begin > size:
         raise ValueError("it has no header")
     entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-    behind, arrays = 0, dict[str, np.ndarray]()
+    end, tensors = 0, dict[str, _Tensor]()
     for name, entry in sorted(entries.items(), key=lambda item: _place(*item)):
         dtype, shape, (first, stop) = _DTYPES.get(entry["dtype"]), _shape(entry["shape"]), _place(name, entry)
         if dtype is None:
             raise ValueError(f"{name} has the unknown dtype {entry['dtype']}")
-        if first != behind or stop - first != math.prod(shape) * np.dtype(dtype).itemsize or begin + stop > len(data):
+        if first != end or stop - first != math.prod(shape) * np.dtype(dtype).itemsize or begin + stop > size:
             raise ValueError(f"its header does not describe {name}")
-        behind = stop
-        arrays[name] = _array(data[begin + first : begin + stop], entry["dtype"], dtype).reshape(shape)
-    if begin + behind != len(data):
+        end = stop
+        tensors[name] = name, entry["dtype"], shape, begin + first, begin + stop
+    if begin + end != size:
         raise ValueError("there is more in it than its header describes")
-    return {name: arrays[name] for name in entries}
+    return [tensors[name] for name in entries]
 
 
 def _place(name: str, entry: Any) -> tuple[int, int]:
@@ -89,8 +123,8 @@ def _shape(shape: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _array(data: memoryview, kind: str, dtype: str) -> np.ndarray:
-    array = np.frombuffer(data, dtype)
+def _array(data: bytes | memoryview, kind: str) -> np.ndarray:
+    array = np.frombuffer(data, _DTYPES[kind])
     if kind == "BF16":
         array = (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
     elif kind == "BOOL":
@@ -121,7 +155,7 @@ def has_header(raw: bytes) -> bool:
     return _header(raw) is not None
 
 
-def _header(raw: bytes | memoryview) -> dict[str, Any] | None:
+def _header(raw: bytes | bytearray | memoryview) -> dict[str, Any] | None:
     """Return the header's entries; None if the bytes do not begin with a header."""
     try:
         header = json.loads(bytes(memoryview(raw)[8 : _end_of_header(raw)]))
@@ -139,7 +173,7 @@ def _in_order(header: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def _end_of_header(data: bytes | memoryview) -> int:
+def _end_of_header(data: bytes | bytearray | memoryview) -> int:
     return 8 + int.from_bytes(data[:8], "little")
 
 

@@ -13,19 +13,23 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..support.allocation import reserve
 from ..support.errors import FileError
 from ..support.system import locked_directory, sync_directory
 from .atomic_file import as_path, replace_file
 from .read_file import open_file
+from .stored_array import StoredFile
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 1 << 20
 """Maximum size of a manifest, in bytes."""
+
+STORED_BYTES = 1 << 20
+"""Files with fewer bytes are read at once."""
 
 _FOLDER = re.compile(r"[1-9][0-9]{0,17}")
 _FILE = re.compile(r"[a-z][a-z_]*\.[a-z]+")
@@ -71,13 +75,31 @@ def write_directory(
         ) from None
 
 
-def read_directory(path: str | os.PathLike[str], kind: str, version: int) -> dict[str, bytes]:
+class KnownFiles(Protocol):
+    """Memory of files whose digest was verified before."""
+
+    def is_known(self, status: os.stat_result, digest: str) -> bool:
+        """True if this file had this digest, and has not changed since."""
+
+    def note(self, status: os.stat_result, digest: str) -> None:
+        """Remember that this file has this digest."""
+
+
+def read_directory(
+    path: str | os.PathLike[str],
+    kind: str,
+    version: int,
+    stored: Container[str] = (),
+    known: KnownFiles | None = None,
+) -> dict[str, bytes | StoredFile]:
     """Return the contents of a directory's files, by name.
 
     Args:
         path: The directory.
         kind: Kind of object that it must hold.
         version: Version of the format that it must have.
+        stored: Names of files that are opened and verified, and not read if they have at least ``STORED_BYTES``.
+        known: Files that need not be verified again; None: none.
 
     Raises:
         FileError: The directory is missing, damaged, or of another kind or version.
@@ -87,8 +109,12 @@ def read_directory(path: str | os.PathLike[str], kind: str, version: int) -> dic
     for _ in range(_MAX_READS):
         manifest = _manifest(Path(path), shown, kind, version)
         try:
+            folder, files = Path(path) / manifest["folder"], manifest["files"]
             return {
-                name: _read(Path(path) / manifest["folder"] / name, facts) for name, facts in manifest["files"].items()
+                name: _opened(folder / name, facts, known)
+                if name in stored and facts["bytes"] >= STORED_BYTES
+                else _read(folder / name, facts)
+                for name, facts in files.items()
             }
         except FileNotFoundError as error:
             if manifest == before:
@@ -178,6 +204,21 @@ def _is_file_entry(entry: tuple[str, Any]) -> bool:
     if not _FILE.fullmatch(name) or not isinstance(facts, dict):
         return False
     return isinstance(facts.get("bytes"), int) and isinstance(facts.get("sha256"), str)
+
+
+def _opened(path: Path, facts: Mapping[str, Any], known: KnownFiles | None) -> StoredFile:
+    """Open a file whose size and digest are as they should."""
+    with open_file(path) as file:
+        opened = StoredFile(os.dup(file.fileno()), str(path))
+    if opened.size != facts["bytes"]:
+        raise ValueError(f"{path.name} has {opened.size} bytes instead of {facts['bytes']}")
+    status, digest = os.fstat(opened.descriptor), facts["sha256"]
+    if known is None or not known.is_known(status, digest):
+        if opened.digest() != digest:
+            raise ValueError(f"the bytes of {path.name} are not those that were written")
+        if known is not None:
+            known.note(status, digest)
+    return opened
 
 
 def _read(path: Path, facts: Mapping[str, Any]) -> bytes:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import field
 
+import networkx as nx
+
 from ...ir.axes.walk import adds_up, keeps, kept_at, reads_whole
 from ...ir.graph import Graph, Node, symbols_of_node
 from ...ir.ops import OPS
@@ -333,16 +335,28 @@ class LoopFusion:
         return is_along and (adds_up(node) or keeps(node, operand, 0, 0))
 
     def groups(self) -> list[FusionGroup]:
-        groups_by_key: dict[tuple[int, GroupKind], FusionGroup] = {}
+        """Return the groups in order. Prepared values that share nothing have groups of their own."""
+        groups_by_key: dict[tuple[int, GroupKind, Node | None], FusionGroup] = {}
+        parts = self._parts_of_prepared()
         for node in self.graph.nodes:
             if node in self.free:
                 continue
-            key = (self.level[node], self.kind[node])
-            groups_by_key.setdefault(key, FusionGroup(*key)).nodes.append(node)
+            level, kind = self.level[node], self.kind[node]
+            groups_by_key.setdefault((level, kind, parts.get(node)), FusionGroup(level, kind)).nodes.append(node)
         order = {node: number for number, node in enumerate(self.graph.nodes)}
         return sorted(
             groups_by_key.values(), key=lambda stage: (stage.kind != PREPARED, stage.level, order[stage.nodes[0]])
         )
+
+    def _parts_of_prepared(self) -> dict[Node, Node]:
+        """Return for each prepared value one that stands for all prepared values connected with it."""
+        prepared: nx.Graph[Node] = nx.Graph()
+        for node in self.graph.nodes:
+            if self.kind.get(node) == PREPARED:
+                prepared.add_node(node)
+                prepared.add_edges_from((node, item) for item in node.operands if self.kind.get(item) == PREPARED)
+        parts = (list(part) for part in nx.connected_components(prepared))
+        return {node: part[0] for part in parts for node in part}
 
     def closure(self, nodes: Sequence[Node]) -> list[Node]:
         """Return ``nodes`` and the index arithmetic that they read, in topological order."""

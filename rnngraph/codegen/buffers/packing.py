@@ -107,6 +107,8 @@ class Panels:
         parameters: Names of the parameters.
         alike: Layouts of another program's panels, which are reused if tiles can read them.
         origins: Declaration lines of parameters and of values computed from them.
+        group: Vectors in a group of any panel; None: as many as the tiles have for which a panel is packed. With 1,
+            tiles of any width read a panel, so that entries for few and many rows share it.
     """
 
     def __init__(
@@ -114,12 +116,14 @@ class Panels:
         parameters: Mapping[Buffer, str],
         alike: Sequence[PanelLayout] = (),
         origins: Mapping[Buffer, Where] | None = None,
+        group: int | None = None,
     ) -> None:
+        self.group = group
         self.parameters, self.names = set(parameters), dict(parameters)
         self.buffers = {name: buffer for buffer, name in parameters.items()}
         self.alike, self.origins = alike, dict(origins or {})
         self.made: dict[tuple[tuple[View, ...], int, int, int, int], Panel] = {}
-        self.offsets: dict[Buffer, int] = {}
+        self.places: dict[Buffer, tuple[int, int]] = {}  # offset and bytes
         self.filled: set[Buffer] = set()
         self.transposing = TransposingPackers()
         self.fillers: dict[tuple[tuple[View, ...], int, int, int, int], Function] = {}
@@ -135,14 +139,14 @@ class Panels:
 
     def prepared(self, name: str, dtype: str, elements: Dim) -> Buffer:
         """Allocate a buffer that is computed from parameters whenever they change."""
-        buffer = Buffer(f"{name}_p{len(self.offsets)}", dtype)
+        buffer = Buffer(f"{name}_p{len(self.places)}", dtype)
         self._place(buffer, int(str(elements)))
         self.parameters.add(buffer)
         return buffer
 
     def _place(self, buffer: Buffer, elements: int) -> int:
-        self.offsets[buffer] = self.total
         size_bytes = elements * ITEM_BYTES[buffer.dtype]
+        self.places[buffer] = self.total, size_bytes
         self.total += padded(size_bytes)
         return size_bytes
 

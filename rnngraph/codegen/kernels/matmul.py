@@ -41,7 +41,7 @@ class Tiles:
         self.tile = self.plan.tile
         self.units_shared = share is not None and share.axis == len(self.shape) - 1
         self.rows_shared = share is not None and share.axis == self.plan.row_axis
-        self.right_operands = RightOperands(self.memory, self.width, self.lanes, self.tile.blocks)
+        self.right_operands = RightOperands(self.memory, self.width, self.lanes, self.plan.group)
         self.epilogue = Epilogue(region, plan, share)
 
     def emit(self) -> None:
@@ -407,7 +407,7 @@ class Tiles:
             views = tuple(self.memory.views[node.operands[1]] for node in contraction.products[0])
             if all(map(self.memory.panels.packs, views)):
                 assert isinstance(self.width, int), "what is packed ahead has sizes that are known"
-                shape = self.width, self.lanes, self.tile.blocks, contraction.dot_width
+                shape = self.width, self.lanes, self.plan.group, contraction.dot_width
                 panels[contraction], _ = self.memory.panels.panel(views, *shape)
         return panels
 

@@ -66,12 +66,14 @@ class ProductPlan:
     Attributes:
         contractions: In an order in which each starts from available sums.
         row_axis: Axis along which tiles run; None if there is one row.
+        group: Vectors of units in a group of packed weights.
         masked: Some memory has no padding after the units, so that excess lanes must be masked.
         by_matrix: Each matrix has its own right operand.
     """
 
     contractions: tuple[Contraction, ...]
     tile: TileShape
+    group: int
     row_axis: int | None
     masked: bool
     by_matrix: bool = False
@@ -123,14 +125,16 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
         tile = whole if whole.rows >= rows else tile
         transposing = transposing_tile(region.target, rows, split)
         if lanes > 1 and transposing is not None and [_is_transposed(region, item) for item in contractions] == [True]:
-            return ProductPlan(contractions, transposing, axis, _masked(region, kernel, lanes, contractions), by_matrix)
+            masked = _masked(region, kernel, lanes, contractions)
+            return ProductPlan(contractions, transposing, transposing.blocks, axis, masked, by_matrix)
     if not by_matrix:  # all rows, of any axes, read one matrix
         every = [region.extent(shape, number) for number in range(len(shape) - 1) if number != axis]
         rows = math.prod([rows, *every])
     contractions = tuple(
         replace(item, packed=_packs(region, item.products[0][0], lanes, rows, tile)) for item in contractions
     )
-    return ProductPlan(contractions, tile, axis, _masked(region, kernel, lanes, contractions), by_matrix)
+    group = region.memory.panels.group or tile.blocks
+    return ProductPlan(contractions, tile, group, axis, _masked(region, kernel, lanes, contractions), by_matrix)
 
 
 def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape) -> bool:

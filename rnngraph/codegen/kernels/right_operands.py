@@ -37,7 +37,7 @@ class RightOperands:
 
     Attributes:
         width: Units of the kernel.
-        group: Vectors of units in a tile.
+        group: Vectors of units in a group of a panel.
     """
 
     memory: Memory

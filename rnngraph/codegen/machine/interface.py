@@ -21,6 +21,40 @@ class Output:
 
 
 @dataclass(frozen=True)
+class PackStage:
+    """Part of packing that shares no value with the others.
+
+    Attributes:
+        parameters: Parameters that it reads.
+        slot: Slot of the memory for its results.
+        bytes: Bytes of that memory.
+        key: Equal for parts, of any entry, that pack the same; empty for the first one, with all small parts.
+    """
+
+    parameters: tuple[str, ...]
+    slot: int
+    bytes: int
+    key: str
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Packing in stages, which run in any order.
+
+    Attributes:
+        begin: Slot of the first stage to run; ``end`` is that of the stage after the last one.
+        scratch: Slot of the memory for intermediate values.
+        stages: The first has the memory of slot ``panels``.
+    """
+
+    begin: int
+    end: int
+    scratch: int
+    scratch_bytes: int
+    stages: tuple[PackStage, ...]
+
+
+@dataclass(frozen=True)
 class Interface:
     """Calling interface of a compiled graph.
 
@@ -31,6 +65,8 @@ class Interface:
         constants: Slots with the arrays to which they point.
         arena: Slot of the temporaries; ``panels`` is that of packed weights.
         arena_bytes: Formula of run-time sizes.
+        unpacked: Parameters that the main function reads; others are only packed.
+        packing: Stages of packing; None: one function packs all.
         parts: Maximum number of workers that can share a call; they synchronise in the memory of slot ``team``.
         cycles: Estimated cycles of a call on one worker, a formula.
     """
@@ -40,6 +76,7 @@ class Interface:
     slots: int
     inputs: Mapping[str, tuple[int, tuple[int, ...]]]
     parameters: Mapping[str, int]
+    unpacked: tuple[str, ...]
     outputs: tuple[Output, ...]
     constants: tuple[tuple[int, np.ndarray], ...]
     sizes: Mapping[str, int]
@@ -50,6 +87,7 @@ class Interface:
     parts: int
     team: int
     cycles: Dim
+    packing: Packing | None = None
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class ExportedNet:
 
     @cached_property
     def _raw(self) -> tuple[dict[str, int], int]:
-        names = dict.fromkeys(name for entry in self.entries for name in entry.raw_parameters)
+        names = dict.fromkeys(name for entry in self.entries for name in entry.plan.unpacked_parameters)
         return places_of({name: self.parameters[name].nbytes for name in names})
 
     @property
@@ -72,7 +72,7 @@ class ExportedNet:
         total = 0
         for entry in self.entries:
             mine = offsets.setdefault(entry.plan.main.name, {})
-            for name, (_, count) in entry.panel_places.items():
+            for name, (_, count) in entry.plan.panel_places.items():
                 key = entry.plan.layouts.get(name, (entry.plan.main.name, name))
                 if key not in places:
                     places[key] = total

@@ -152,7 +152,7 @@ def _image(exported: ExportedNet) -> tuple[dict[str, dict[str, int]], bytes]:
     for entry in exported.entries:
         used = {buffer.name for buffer, (slot, _) in entry.plan.main.places.items() if slot == "panels"}
         mine = offsets.setdefault(entry.plan.main.name, {})
-        for name, (start, count) in entry.panel_places.items():
+        for name, (start, count) in entry.plan.panel_places.items():
             if name not in used:
                 continue
             part = entry.panels[start : start + count]

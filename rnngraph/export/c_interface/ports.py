@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
@@ -63,14 +62,6 @@ class ExportedEntry:
     plan: ScheduledEntry
     panels: bytes = b""
 
-    @cached_property
-    def panel_places(self) -> dict[str, tuple[int, int]]:
-        """Return (offset in the packed weights, bytes) of each buffer, by name."""
-        places = {**self.plan.pack.places, **self.plan.main.places}
-        starts = {buffer.name: int(str(offset)) for buffer, (slot, offset) in places.items() if slot == "panels"}
-        ends = [*sorted({*starts.values(), self.plan.panel_bytes})]
-        return {name: (start, ends[ends.index(start) + 1] - start) for name, start in starts.items()}
-
     def placed(self, entry: Entry, offsets: Mapping[str, int]) -> Entry:
         """Return an entry whose packed weights are at other offsets, by name of buffer."""
         places = {
@@ -84,8 +75,3 @@ class ExportedEntry:
         """Arguments of the main entry, except for weights and constants that are read only packed."""
         used = {slot for slot, _ in self.plan.main.places.values()}
         return [item for item in self.plan.arguments if item.buffer.name in used]
-
-    @property
-    def raw_parameters(self) -> list[str]:
-        """Names of parameters that the main entry reads unpacked."""
-        return [item.name for item in self.arguments if item.kind == "parameter"]

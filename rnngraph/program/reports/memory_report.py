@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from ...codegen.compile import planned
+from ...codegen.schedule.emit.pack_stages import in_stages
 from ...ir.types import ITEM_BYTES, evaluate, product
 from ...runtime.native.compiled_graph import CompiledGraph
 from ...support.attribute_hints import Unindexed
@@ -56,14 +57,14 @@ def memory_of(compiled: CompiledGraph, outputs: tuple[str, ...], sizes: Mapping[
     """Return the memory of a call that returns ``outputs``, at these run-time sizes."""
     options = compiled.options
     graph = compiled.sized(outputs, sizes, recompute=compiled.rematerialisation(outputs, sizes))
-    plan = planned(graph, options.target, compiled.kind, options.threads.parts)
+    plan, packing = in_stages(planned(graph, options.target, compiled.kind, options.threads.parts))
     count = {"input": 0, "parameter": 0, "output": 0, "constant": 0}
     for item in plan.arguments:
         count[item.kind] += evaluate(product(item.shape), sizes) * ITEM_BYTES[item.dtype]
     return MemoryUsage(
         residuals=evaluate(plan.residual_bytes, sizes),
         arena=evaluate(plan.arena_bytes, sizes),
-        panels=plan.panel_bytes,
+        panels=plan.panel_bytes if packing is None else sum(stage.bytes for stage in packing.stages),
         parameters=count["parameter"],
         feeds=count["input"],
         results=count["output"],

@@ -153,9 +153,9 @@ def summary_of(
     shapes: dict[str, list[str]] = {}
     under: dict[str, list[str]] = {}
     held = {} if reduced is None else held_weights(graph, reduced, parameters)
-    for name, array in parameters.items():
+    for name, kind in parameters.types().items():
         owner = parameters.layer(name)
-        own = f"{name.removeprefix(f'{owner}/')} {list(array.shape)}"
+        own = f"{name.removeprefix(f'{owner}/')} {[*map(int, map(str, kind.shape))]}"
         shapes.setdefault(owner, []).append(f"{own} {'+'.join(held[name].kinds)}".rstrip() if held else own)
         if held:
             under.setdefault(owner, []).append(f"{own}  {held[name]}")
@@ -196,11 +196,11 @@ def _row(name: str, layer: Layer, seconds: float) -> tuple[str, ...]:
 def layers_of(graph: Graph, parameters: Parameters) -> dict[str, Layer]:
     """Return counts by layer, in the order in which parameters were created."""
     layers: dict[str, Layer] = {}
-    for name, array in parameters.items():
+    for name, kind in parameters.types().items():
         layer = layers.setdefault(parameters.layer(name), Layer())
-        layer.parameters += array.size
-        layer.bytes += array.nbytes
-        layer.item_bytes = array.itemsize
+        layer.parameters += evaluate(product(kind.shape), {})
+        layer.bytes += kind.bytes_at(0)
+        layer.item_bytes = ITEM_BYTES[kind.dtype]
     sizes = dict.fromkeys(graph.symbols, 1)
     names = {node: parameters.layer(str(node["label"])) for node in graph.inputs if node.op == "parameter"}
     for node, name, times in _counted(graph, names, set(names), sizes):

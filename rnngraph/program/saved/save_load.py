@@ -26,6 +26,7 @@ from ...passes.lowering.lowered import GIVEN, SHOWN, Lowered
 from ...runtime.class_names import class_names_from
 from ...runtime.graph_source import TAPS, GraphSource, check_structure, shapes_of
 from ...runtime.native.compile_options import MIN_CHUNK, CompileOptions, ProgramOptions
+from ...runtime.native.object_cache import Cache
 from ...runtime.native.weight_options import (
     ACTIVATIONS,
     WeightRules,
@@ -35,8 +36,9 @@ from ...runtime.native.weight_options import (
 )
 from ...runtime.parameters import Parameters
 from ...storage.atomic_file import as_path
-from ...storage.sealed_safetensors import arrays_in
-from ...storage.versioned_directory import read_directory, write_directory
+from ...storage.sealed_safetensors import arrays_in, stored_arrays_in
+from ...storage.stored_array import StoredFile
+from ...storage.versioned_directory import KnownFiles, read_directory, write_directory
 from ...support.allocation import reserve
 from ...support.errors import FileError, GraphError, OutOfMemoryError
 from ...support.records import dataclass
@@ -79,7 +81,7 @@ class SavedSettings:
     generator: Mapping[str, Any]
 
     def options(
-        self, target: str | None, threads: int, cache: bool | str | os.PathLike[str], direct_calls: bool
+        self, target: str | None, threads: int, cache: bool | str | os.PathLike[str] | Cache, direct_calls: bool
     ) -> ProgramOptions:
         """Return compile options with these settings."""
         return ProgramOptions(
@@ -105,10 +107,16 @@ def settings_of(options: CompileOptions, seed: int, generator: Mapping[str, Any]
 class SavedSource:
     """Saved program as a source of graphs, in place of a live declaration."""
 
-    def __init__(self, files: Mapping[str, bytes]) -> None:
-        """Read the files of ``files_of``. Raise ``ValueError`` or similar if they are invalid."""
+    def __init__(self, files: Mapping[str, bytes], large: StoredFile | None = None) -> None:
+        """Read the files of ``files_of``. Raise ``ValueError`` or similar if they are invalid.
+
+        Args:
+            files: Contents by file name.
+            large: The file of weights, if it is not among ``files``. Its arrays stay in it.
+        """
         text = json.loads(files[DOCUMENT])
-        arrays, weights = arrays_in(files[ARRAYS]), arrays_in(files[WEIGHTS])
+        arrays = arrays_in(files[ARRAYS])
+        weights = arrays_in(files[WEIGHTS]) if large is None else stored_arrays_in(large)
         self.settings = _settings(text)
         self._described = described_from(text["declared"])
         named = dict(slot_from(item, arrays) for item in text["parameters"])
@@ -203,7 +211,7 @@ def _lowered(
 
 def files_of(source: GraphSource, parameters: Parameters, settings: SavedSettings) -> dict[str, bytes]:
     """Return the contents of a program's files by name."""
-    reserve(2 * sum(array.nbytes for array in parameters.values()), "the bytes of a saved program")
+    reserve(2 * sum(kind.bytes_at(0) for kind in parameters.types().values()), "the bytes of a saved program")
     forms = {PLAIN: source.lowered, STREAM: source.stateful()}
     forms |= {states: source.with_states(states) for states in (SHOWN, GIVEN)}
     tapped = {form: source.tapped(form) for form in TAPS}
@@ -269,6 +277,7 @@ def write_program(
 ) -> None:
     """Write a program to a directory, unless it could not be read back."""
     as_path(path)
+    parameters.check_kept()
     try:
         files = files_of(source, parameters, settings)
     except (FileError, OutOfMemoryError):
@@ -280,15 +289,27 @@ def write_program(
     write_directory(path, KIND, VERSION, files, rnngraph=__version__)
 
 
-def read_program(path: str | os.PathLike[str]) -> SavedSource:
-    """Read the program at ``path``. Raise ``FileError`` if there is none."""
-    return source_from(read_directory(path, KIND, VERSION), os.fspath(path))
+def read_program(path: str | os.PathLike[str], known: KnownFiles | None = None) -> SavedSource:
+    """Read the program at ``path``, but not large weights, which stay in their file. ``FileError`` if there is none.
+
+    Args:
+        known: Files that need not be verified again.
+    """
+    read = read_directory(path, KIND, VERSION, stored=(WEIGHTS,), known=known)
+    files = {name: content for name, content in read.items() if isinstance(content, bytes)}
+    large = read.get(WEIGHTS)
+    return source_from(files, os.fspath(path), large if isinstance(large, StoredFile) else None)
 
 
-def source_from(files: Mapping[str, bytes], shown: str) -> SavedSource:
-    """Return the program in these files. ``shown`` names them in errors."""
+def source_from(files: Mapping[str, bytes], shown: str, large: StoredFile | None = None) -> SavedSource:
+    """Return the program in these files.
+
+    Args:
+        shown: Name of the files in errors.
+        large: As for ``SavedSource``.
+    """
     try:
-        return SavedSource(files)
+        return SavedSource(files, large)
     except (FileError, OutOfMemoryError):
         raise
     except Exception as error:  # consistent files, but not written by this library

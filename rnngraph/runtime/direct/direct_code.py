@@ -96,7 +96,7 @@ def _object(cache: Cache | None) -> ObjectCode:
     if code is None:
         from ...codegen.direct_calls.module import direct_calls_text  # not needed on a cache hit
 
-        none = Interface(BEGIN, BEGIN, 0, {}, {}, (), (), {}, 0, 0, 0, 0, 1, 0, 0)
+        none = Interface(BEGIN, BEGIN, 0, {}, {}, (), (), (), {}, 0, 0, 0, 0, 1, 0, 0)
         code = ObjectCode(none, object_code(direct_calls_text(target), target, inlines=True))
         if cache is not None:
             cache.store(key, code)

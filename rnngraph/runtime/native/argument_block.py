@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ctypes import c_int64, c_void_p
 from functools import partial
 from weakref import ref
 
 import numpy as np
 
+from ...codegen.machine.alignment import padded
 from ...codegen.machine.engine import Native
 from ...codegen.machine.interface import Interface
 from ...support.records import dataclass
@@ -21,11 +22,13 @@ UNREAD = -1
 
 @dataclass(frozen=True)
 class Weights:
-    """Parameter values as native code reads them: arrays, packed panels, and their addresses."""
+    """Parameter values as native code reads them: slots of the argument block with the addresses of their arrays.
+
+    ``arrays`` includes those with packed weights.
+    """
 
     version: int
     arrays: tuple[np.ndarray, ...]
-    panels: np.ndarray
     slots: np.ndarray
     numbers: np.ndarray
 
@@ -73,10 +76,28 @@ class ArgumentBlock:
         self.arena = ref(arena)
 
     def set_parameters(self, arrays: Mapping[str, np.ndarray], panels: np.ndarray) -> None:
-        """Set the parameters. ``panels`` is the memory for packed ones."""
-        for name, slot in self._interface.parameters.items():
-            self.numbers[slot] = address(arrays[name])
-        self.numbers[self._interface.panels] = address(panels)
+        """Set the parameters. ``panels`` is the memory for packed ones, of all stages."""
+        self.set_arrays(self._interface.parameters, arrays)
+        begin = self.numbers[self._interface.panels] = address(panels)
+        packing = self._interface.packing
+        if packing is None:
+            return
+        for stage in packing.stages:
+            self.numbers[stage.slot] = begin
+            begin += padded(stage.bytes)
+        self.numbers[packing.scratch] = begin
+        self.set_stages(0, len(packing.stages))
+
+    def set_arrays(self, names: Iterable[str], arrays: Mapping[str, np.ndarray]) -> None:
+        """Set these parameters."""
+        for name in names:
+            self.numbers[self._interface.parameters[name]] = address(arrays[name])
+
+    def set_stages(self, begin: int, end: int) -> None:
+        """Set the range of stages that packing runs."""
+        packing = self._interface.packing
+        assert packing is not None
+        self.numbers[packing.begin], self.numbers[packing.end] = begin, end
 
     def set_weights(self, weights: Weights) -> None:
         self.numbers[weights.slots] = weights.numbers

@@ -8,16 +8,19 @@ from types import MappingProxyType
 
 import numpy as np
 
+from ...codegen.machine.alignment import padded
 from ...codegen.machine.engine import Code, Native
-from ...codegen.machine.interface import ObjectCode
+from ...codegen.machine.interface import ObjectCode, Packing
 from ...codegen.machine.target import Target
 from ...ir.types import evaluate
 from ...passes.recomputation.recompute import Recompute
+from ...storage.stored_array import StoredArray, as_array
 from ...support.allocation import LARGE, bytes_of, reserve
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import Where
 from ...support.forks import LockLevel, fork_lock
 from ...support.records import dataclass
+from ..packed_parts import PackedParts
 from ..parameters import Parameters
 from .adaptive_threads import AdaptiveEntry, SharingPolicy
 from .aligned_memory import address, aligned_bytes
@@ -89,7 +92,9 @@ class NativeEntry:
         for slot, value in interface.constants:
             self._template[slot] = address(value)
         self._template[interface.team] = POOL.address if interface.parts > 1 else 0
-        self._weight_slots = np.array([*interface.parameters.values(), interface.panels], np.intp)
+        packing = interface.packing
+        stages = [] if packing is None else [stage.slot for stage in packing.stages[1:]]
+        self._weight_slots = np.array([*interface.parameters.values(), interface.panels, *stages], np.intp)
         self._sized: BoundedCache[tuple[tuple[str, int], ...], ShapeInstance] = BoundedCache(MAX_SIZES)
         self.used = 0  # logical time of the last use, by its graph's clock
         self._weights: Weights | None = None
@@ -109,11 +114,15 @@ class NativeEntry:
         if known is not None and known.version == parameters.version:
             return known
         with self._lock:
-            version, arrays = parameters.snapshot()
+            version, stored = parameters.stored()
             known = self._weights
             if known is not None and known.version == version:
                 return known
-            self._weights = self.packed(version, arrays, self.panels())
+            if self._interface.packing is None:
+                arrays = {name: as_array(stored[name]) for name in self.parameter_slots}
+                self._weights = self.packed(version, arrays, self.panels())
+            else:
+                self._weights = self._packed_in_stages(version, stored, self._interface.packing, parameters.packed)
             return self._weights
 
     def weights_of(self, parameters: Parameters) -> Callable[[], Weights]:
@@ -127,16 +136,49 @@ class NativeEntry:
         return present
 
     def panels(self) -> np.ndarray:
-        """Allocate memory for packed weights."""
-        return aligned_bytes(max(1, self.panel_bytes), PACKED)
+        """Allocate memory for packed weights of all stages."""
+        packing, count = self._interface.packing, self.panel_bytes
+        if packing is not None:
+            count = packing.scratch_bytes + sum(padded(stage.bytes) for stage in packing.stages)
+        return aligned_bytes(max(1, count), PACKED)
 
     def packed(self, version: int, arrays: Mapping[str, np.ndarray], panels: np.ndarray) -> Weights:
         """Pack ``arrays`` into ``panels``."""
         block = self.block()
         block.set_parameters(arrays, panels)
         self.pack(block)
-        used = tuple(arrays[name] for name in self.parameter_slots)
-        return Weights(version, used, panels, self._weight_slots, block.numbers[self._weight_slots])
+        used = (*(arrays[name] for name in self.parameter_slots), panels)
+        return Weights(version, used, self._weight_slots, block.numbers[self._weight_slots])
+
+    def _packed_in_stages(
+        self, version: int, stored: Mapping[str, np.ndarray | StoredArray], packing: Packing, packed: PackedParts
+    ) -> Weights:
+        """Pack with the parameters of one stage at a time in memory. What another entry has packed is shared.
+
+        The largest stages run first, while few other results are in memory.
+        """
+        block = self.block()
+        sizes = [sum(stored[name].nbytes for name in stage.parameters) for stage in packing.stages]
+        parts, scratch = list[np.ndarray](), aligned_bytes(packing.scratch_bytes, PACKED)
+        block.numbers[packing.scratch] = address(scratch)
+        for number in sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True):
+            stage = packing.stages[number]
+            part = packed.get(stage.key, version)
+            if part is None:
+                part = aligned_bytes(max(1, stage.bytes), PACKED)
+                arrays = {name: as_array(stored[name]) for name in stage.parameters}
+                block.set_arrays(arrays, arrays)
+                block.numbers[stage.slot] = address(part)
+                block.set_stages(number, number + 1)
+                self._pack(block.address, WORKER, WORKERS)
+                packed.add(stage.key, version, part)
+                del arrays  # before those of the next stage are read
+            block.numbers[stage.slot] = address(part)
+            parts.append(part)
+        del scratch
+        unpacked = {name: packed.read(name, version, stored[name]) for name in self._interface.unpacked}
+        block.set_arrays(unpacked, unpacked)
+        return Weights(version, (*unpacked.values(), *parts), self._weight_slots, block.numbers[self._weight_slots])
 
     def pack(self, block: ArgumentBlock) -> None:
         """Pack the parameters that an argument block refers to."""

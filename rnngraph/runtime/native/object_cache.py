@@ -12,6 +12,7 @@ import os
 import re
 import stat
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,9 @@ PAGES = ".pages"
 LOCK_TIMEOUT_S = 60.0
 """Seconds that a process waits for another one to compile the same code, before it compiles the code itself."""
 _PAGE = 4096
-_OURS = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.code\.[0-9a-f]{16}\.part")
+_OURS = re.compile(r"[0-9a-f]{64}\.(code|known)|\.[0-9a-f]{64}\.(code|known)\.[0-9a-f]{16}\.part")
+_CLOCK_NS = 2 * 10**9
+"""Files that changed less long ago, in nanoseconds, may change again without a new time."""
 
 
 def _sources() -> str | None:
@@ -117,7 +120,7 @@ def _user_directory() -> Path | None:
 
 
 class Cache:
-    """Object code by key. Safe for concurrent threads and processes.
+    """Object code by key, and digests of large files that were verified. Safe for concurrent threads and processes.
 
     Attributes:
         most_bytes: Maximum size of all files. The least recently used ones are evicted.
@@ -148,16 +151,30 @@ class Cache:
     def store(self, key: str, code: ObjectCode) -> None:
         """Store code for later processes, if the directory is writable."""
         data = to_bytes(key, code)
-        if len(data) > self.most_bytes:
-            return
+        if len(data) <= self.most_bytes:
+            self._write(f"{key}.code", data)
+
+    def _write(self, name: str, data: bytes) -> None:
+        """Write a file if the directory is writable, and evict others if there are too many bytes."""
         with contextlib.suppress(OSError):
             create_private_directory(self.directory)
             with PrivateDirectory(self.directory) as folder:
                 _checked(folder)
-                with replace_file(self.directory / f"{key}.code", mode=0o600, lasting=False) as file:
+                with replace_file(self.directory / name, mode=0o600, lasting=False) as file:
                     file.write(data)
                 if _grown(folder, len(data)) > self.most_bytes:
                     _shrink(folder, self.most_bytes)
+
+    def is_known(self, status: os.stat_result, digest: str) -> bool:
+        """True if this file was noted with this digest, and has not changed since."""
+        with contextlib.suppress(OSError), PrivateDirectory(self.directory) as folder:
+            return _read(_note_name(status, digest), _checked(folder), self.most_bytes) is not None
+        return False
+
+    def note(self, status: os.stat_result, digest: str) -> None:
+        """Remember that this file has this digest, if a later change of it would show in its times."""
+        if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _CLOCK_NS:
+            self._write(_note_name(status, digest), b"\n")
 
     @contextlib.contextmanager
     def compiling(self, key: str) -> Iterator[None]:
@@ -177,6 +194,12 @@ class Cache:
         if code is None:  # a file that replaces it would otherwise inherit its permissions
             folder.remove(name)
         return code
+
+
+def _note_name(status: os.stat_result, digest: str) -> str:
+    """Return the name of the file that notes a digest, of everything that tells one state of a file from others."""
+    identity = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest
+    return f"{hashlib.sha256(repr(identity).encode()).hexdigest()}.known"
 
 
 def _checked(folder: PrivateDirectory) -> PrivateDirectory:

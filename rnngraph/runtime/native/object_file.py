@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 
-from ...codegen.machine.interface import Interface, ObjectCode, Output
+from ...codegen.machine.interface import Interface, ObjectCode, Output, Packing, PackStage
 from ...ir.sizes.text import parse_dim
 from ...ir.types import Dim, Size
 from ...storage.checkpoint_file import packed, unpacked
@@ -28,6 +28,7 @@ def to_bytes(key: str, code: ObjectCode) -> bytes:
         [item.name, item.dtype, [_from_dim(dim) for dim in item.shape], item.slot] for item in interface.outputs
     ]
     document["constants"] = [slot for slot, _ in interface.constants]
+    document["packing"] = None if interface.packing is None else asdict(interface.packing)
     for name in _FORMULAS:
         document[name] = _from_dim(document[name])
     arrays = {str(slot): value for slot, value in interface.constants}
@@ -54,6 +55,10 @@ def _code(key: str, arrays: Mapping[str, np.ndarray], document: dict[str, Any]) 
     document["outputs"] = tuple(
         Output(name, dtype, tuple(map(_to_dim, shape)), slot) for name, dtype, shape, slot in document["outputs"]
     )
+    document["unpacked"] = tuple(document["unpacked"])
+    if (packing := document["packing"]) is not None:
+        stages = [PackStage(**{**stage, "parameters": tuple(stage["parameters"])}) for stage in packing.pop("stages")]
+        document["packing"] = Packing(**packing, stages=tuple(stages))
     for name in _FORMULAS:
         document[name] = _to_dim(document[name])
     return ObjectCode(Interface(**document), arrays[BINARY].tobytes())

@@ -135,7 +135,7 @@ def _finished(plan: EntryPlan, writer: EntryWriter, name: str) -> ScheduledEntry
     places: dict[Buffer, tuple[str, Dim]] = {item.buffer: (item.buffer.name, 0) for item in arguments.items}
     places[TEAM] = (TEAM.name, 0)
     places.update(arena.places)
-    places.update({buffer: ("panels", offset) for buffer, offset in panels.offsets.items()})
+    places.update({buffer: ("panels", offset) for buffer, (offset, _) in panels.places.items()})
     pack = panels.pack_function(f"{name}_pack", writer.preparation)
     if ticks is not None:
         places[COUNTERS] = (COUNTERS.name, 0)

@@ -13,6 +13,7 @@ from ...buffers.packing import PanelLayout
 from ...cost_model.work_sharing import Work
 from ...loop_ir.functions import Entry, Function
 from ...loop_ir.printer import function_text
+from ...machine.alignment import padded
 from ..analyse.arguments import Argument
 from ..plan.entry_plan import EntryPlan
 from ..plan.group_plan import GroupPlan
@@ -96,6 +97,18 @@ class ScheduledEntry:
     def parameters(self) -> list[str]:
         """Names of the parameters that the entry reads."""
         return [item.name for item in self.arguments if item.kind == "parameter"]
+
+    @property
+    def unpacked_parameters(self) -> list[str]:
+        """Names of the parameters that the main function reads."""
+        used = {slot for slot, _ in self.main.places.values()}
+        return [item.name for item in self.arguments if item.kind == "parameter" and item.buffer.name in used]
+
+    @cached_property
+    def panel_places(self) -> dict[str, tuple[int, int]]:
+        """Return {name of a buffer with packed weights: (offset, bytes)}."""
+        places = self.entry_plan.memory.panels.places
+        return {buffer.name: (offset, padded(count)) for buffer, (offset, count) in places.items()}
 
     @property
     def memory_text(self) -> str:

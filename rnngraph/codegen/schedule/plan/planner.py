@@ -16,7 +16,7 @@ import numpy as np
 from ....ir.axes.walk import adds_up
 from ....ir.graph import Node, make
 from ....ir.scan import ScanParts
-from ....ir.types import size
+from ....ir.types import ITEM_BYTES, product, size
 from ....support.records import dataclass
 from ...analysis.kernel_fusion import Kernel
 from ...analysis.node_kinds import label_of
@@ -40,6 +40,9 @@ from .group_plan import GroupPlan, SectionPlan, TimeLoopPlan
 from .row_tables import Active, RowTables, TablePlan
 from .scan_layout import ScanLayout
 from .scan_plan import ScanPlan, carried_states, final_views, initial_copies, plan_scan
+
+SHARED_BYTES = 32 << 20
+"""Programs with at least this many bytes of parameters have one copy of packed weights for all their entries."""
 
 
 def plan_entry(analysis: EntryAnalysis, alike: Sequence[PanelLayout] = ()) -> EntryPlan:
@@ -79,7 +82,9 @@ class _Planner:
         declared = {str(node["label"]): node.where for node in graph.inputs if node.where is not None}
         parameters = arguments.parameters
         origins = {buffer: declared[name] for buffer, name in parameters.items() if name in declared}
-        panels = Panels(parameters, alike, origins)
+        weights = [item for item in arguments.items if item.kind == "parameter"]
+        total = sum(int(str(product(item.shape))) * ITEM_BYTES[item.dtype] for item in weights)
+        panels = Panels(parameters, alike, origins, group=1 if total >= SHARED_BYTES else None)
         self.allocation = Allocation(graph, self.entry.users, panels, dict(arguments.leaves))
         self.allocation.outputs = arguments.results
         self.lengths = RowLengths(graph)

@@ -1,0 +1,186 @@
+"""Packing of many weights in stages, so that only one stage's parameters and intermediate values are in memory at once.
+
+A stage is a part of packing that shares no computed value with the rest. Its result has a slot of its own, and a key
+by which entries recognise that they pack the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import networkx as nx
+
+from ....ir.types import ITEM_BYTES, Dim, product, size
+from ....support.records import dataclass
+from ...loop_ir.functions import Entry, Function
+from ...loop_ir.nodes import Buffer, Call, LetIndex, Renaming, Statement, When
+from ...loop_ir.renaming import free, renamed, work_of
+from ...machine.alignment import padded
+from ...machine.interface import Packing, PackStage
+from .scheduled_entry import ScheduledEntry
+
+MIN_BYTES = 1 << 20
+"""Packed weights and intermediate values of fewer bytes are packed at once."""
+MIN_STAGE_BYTES = 1 << 16
+"""Parts with fewer bytes of parameters and results are packed together, in the first stage."""
+BEGIN, END, SCRATCH = "pack_begin", "pack_end", "pack_scratch"
+"""Slots with the range of stages to run, and with the memory for intermediate values."""
+_ALL = 1 << 30
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Statements that share no computed value with other statements.
+
+    Attributes:
+        results: Buffers that the main function reads, with their bytes.
+        scratch: Other buffers that the statements write, with their bytes.
+    """
+
+    statements: tuple[Statement, ...]
+    parameters: tuple[str, ...]
+    results: Mapping[Buffer, int]
+    scratch: Mapping[Buffer, int]
+
+
+def in_stages(plan: ScheduledEntry) -> tuple[ScheduledEntry, Packing | None]:
+    """Return the entry with packing in stages, and the stages; if it packs little, the same entry and None."""
+    if plan.panel_bytes < MIN_BYTES or plan.ticks is not None:
+        return plan, None
+    first, *others = _parts(plan)
+    first_places, first_bytes = _places(first.results)
+    scratch = [_places(part.scratch) for part in (first, *others)]
+    chunks = [f"packed{number}" for number in range(len(others))]
+    places = dict(plan.main.places) | dict(plan.pack.places)
+    places |= {buffer: ("panels", offset) for buffer, offset in first_places.items()}
+    for slot, part in zip(chunks, others, strict=True):
+        places |= {buffer: (slot, offset) for buffer, offset in _places(part.results)[0].items()}
+    for of_part, _ in scratch:
+        places |= {buffer: (SCRATCH, offset) for buffer, offset in of_part.items()}
+    slots = (*plan.main.slots, SCRATCH, BEGIN, END, *chunks)
+    body = tuple(_guarded(number, part.statements) for number, part in enumerate((first, *others)))
+    pack = replace(plan.pack.function, body=body, sizes=(BEGIN, END))
+    position = {slot: number for number, slot in enumerate(slots)}
+    keys = _Keys(plan)
+    packing = Packing(
+        begin=position[BEGIN],
+        end=position[END],
+        scratch=position[SCRATCH],
+        scratch_bytes=max(count for _, count in scratch),
+        stages=(
+            PackStage(first.parameters, position["panels"], first_bytes, ""),
+            *(
+                PackStage(part.parameters, position[slot], _places(part.results)[1], keys.of(part))
+                for slot, part in zip(chunks, others, strict=True)
+            ),
+        ),
+    )
+
+    def entry(old: Entry, function: Function) -> Entry:
+        return replace(
+            old, function=function, slots=slots, places={buffer: places[buffer] for buffer in function.buffers}
+        )
+
+    return replace(plan, main=entry(plan.main, plan.main.function), pack=entry(plan.pack, pack)), packing
+
+
+def _parts(plan: ScheduledEntry) -> list[_Part]:
+    """Return the parts of packing, the first of them all small ones together."""
+    names = plan.entry_plan.entry.arguments.parameters
+    bytes_of = {
+        item.name: int(str(product(item.shape))) * ITEM_BYTES[item.dtype]
+        for item in plan.arguments
+        if item.kind == "parameter"
+    }
+    main, own = {*plan.main.function.buffers}, plan.panel_places
+    small, parts = list[Statement](), list[_Part]()
+
+    def part(statements: Sequence[Statement]) -> _Part:
+        buffers = free(statements)[0]
+        mine = {buffer: own[buffer.name][1] for buffer in buffers if buffer.name in own}
+        return _Part(
+            tuple(statements),
+            tuple(names[buffer] for buffer in buffers if buffer in names),
+            {buffer: count for buffer, count in mine.items() if buffer in main},
+            {buffer: count for buffer, count in mine.items() if buffer not in main},
+        )
+
+    for statements in _apart(plan.pack.function.body, own):
+        candidate = part(statements)
+        if sum(candidate.results.values()) + sum(map(bytes_of.__getitem__, candidate.parameters)) < MIN_STAGE_BYTES:
+            small += statements
+        else:
+            parts.append(candidate)
+    return [part(small), *parts]
+
+
+def _apart(statements: Sequence[Statement], computed: Mapping[str, object]) -> list[list[Statement]]:
+    """Return the statements in lists of those that are connected by computed buffers and by names, in order."""
+    uses: nx.Graph[object] = nx.Graph()
+    for number, statement in enumerate(statements):
+        buffers, names = free((statement,))
+        bound = [statement.name] if isinstance(statement, LetIndex) else []
+        uses.add_node(number)
+        used = (*(buffer.name for buffer in buffers if buffer.name in computed), *names, *bound)
+        uses.add_edges_from((number, item) for item in used)
+    parts = (sorted(item for item in part if isinstance(item, int)) for part in nx.connected_components(uses))
+    return [[statements[number] for number in part] for part in sorted(parts)]
+
+
+def _places(buffers: Mapping[Buffer, int]) -> tuple[dict[Buffer, Dim], int]:
+    """Return offsets of buffers one after another, and their end."""
+    places, total = dict[Buffer, Dim](), 0
+    for buffer, count in buffers.items():
+        places[buffer] = total
+        total += padded(count)
+    return places, total
+
+
+def _guarded(number: int, statements: tuple[Statement, ...]) -> Statement:
+    """Return statements that run if their stage is in the range."""
+    return When(size(BEGIN), 0, number + 1, (When(size(END), number + 1, _ALL, statements),))
+
+
+class _Keys:
+    """Keys of parts: equal ones compute the same values from parameters of the same names."""
+
+    def __init__(self, plan: ScheduledEntry) -> None:
+        self._functions = {function.name: function for function in plan.functions}
+        self._digests: dict[str, str] = {}
+        self._arguments = {
+            item.buffer: item.name if item.value is None else _digest(item.dtype, item.shape, item.value.tobytes())
+            for item in plan.arguments
+        }
+
+    def of(self, part: _Part) -> str:
+        buffers = free(part.statements)[0]
+        numbered = {
+            buffer: Buffer(self._arguments.get(buffer, f"{number}"), buffer.dtype)
+            for number, buffer in enumerate(buffers)
+        }
+        body = renamed(part.statements, numbered, {})
+        results = [(numbered[buffer], count) for buffer, count in part.results.items()]
+        return _digest(self._work(Function("", (), (), body)), results)
+
+    def _work(self, function: Function) -> tuple[object, ...]:
+        """Return what a function does, with the digests of the functions that it calls in place of their names."""
+
+        def many(statements: Sequence[Statement]) -> tuple[Statement, ...]:
+            return tuple(
+                replace(item, function=self._digest_of(item.function)) if isinstance(item, Call) else item.renamed(by)
+                for item in statements
+            )
+
+        by = Renaming(lambda buffer: buffer, lambda index: index, many)
+        return work_of(replace(function, body=many(function.body)))
+
+    def _digest_of(self, name: str) -> str:
+        if name not in self._digests:
+            self._digests[name] = _digest(self._work(self._functions[name]))
+        return self._digests[name]
+
+
+def _digest(*content: object) -> str:
+    return hashlib.sha256(repr(content).encode()).hexdigest()

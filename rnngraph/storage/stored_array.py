@@ -1,0 +1,106 @@
+"""Arrays that stay in their file until they are read."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..support.allocation import empty
+from ..support.errors import FileError
+
+_PIECE_BYTES = 1 << 22
+
+
+class StoredFile:
+    """Open file whose contents must not change.
+
+    Replacing or removing the file at its path does no harm, since the open file is the old one.
+    """
+
+    def __init__(self, descriptor: int, shown: str) -> None:
+        """Take over an open descriptor. ``shown`` names the file in errors."""
+        self.descriptor, self.shown = descriptor, shown
+        self._lock = threading.Lock()
+        self._identity = self._now()
+        self.size = self._identity[0]
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+    def _now(self) -> tuple[int, int]:
+        status = os.fstat(self.descriptor)
+        return status.st_size, status.st_mtime_ns
+
+    def read(self, begin: int, into: memoryview) -> None:
+        """Fill a buffer with the bytes from ``begin`` on. Raise ``FileError`` if the file has changed meanwhile."""
+        done = 0
+        try:
+            while done < len(into):
+                count = self._read_some(begin + done, into[done:])
+                if not count:
+                    break
+                done += count
+            is_unchanged = done == len(into) and self._now() == self._identity
+        except OSError as error:
+            raise FileError(f"can't read {self.shown}: {error.strerror or error}; load it again") from None
+        if not is_unchanged:
+            raise FileError(f"{self.shown} has changed since it was loaded; load it again")
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all bytes, read in pieces."""
+        digest, piece = hashlib.sha256(), memoryview(bytearray(_PIECE_BYTES))
+        for begin in range(0, self.size, _PIECE_BYTES):
+            part = piece[: min(_PIECE_BYTES, self.size - begin)]
+            self.read(begin, part)
+            digest.update(part)
+        return digest.hexdigest()
+
+    def _read_some(self, begin: int, into: memoryview) -> int:
+        if hasattr(os, "preadv"):
+            return os.preadv(self.descriptor, [into], begin)
+        with self._lock:
+            os.lseek(self.descriptor, begin, os.SEEK_SET)
+            data = os.read(self.descriptor, min(len(into), 1 << 24))
+        into[: len(data)] = data
+        return len(data)
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """C-contiguous array in a file.
+
+    Attributes:
+        begin: Position of its first byte in the file.
+    """
+
+    file: StoredFile = field(repr=False)
+    begin: int
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def read(self) -> np.ndarray:
+        """Return the array, read-only.
+
+        Raises:
+            FileError: The file has changed since it was opened.
+            OutOfMemoryError: The array does not fit in memory.
+        """
+        memory = empty((self.nbytes,), np.uint8, f"an array of {self.file.shown}")
+        self.file.read(self.begin, memory.data)
+        array = memory.view(self.dtype).reshape(self.shape)
+        array.flags.writeable = False
+        return array
+
+
+def as_array(value: np.ndarray | StoredArray) -> np.ndarray:
+    """Return an array, read from its file if it is there."""
+    return value.read() if isinstance(value, StoredArray) else value
