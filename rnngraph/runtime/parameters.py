@@ -143,9 +143,14 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
 
     def snapshot(self) -> tuple[int, dict[str, np.ndarray]]:
         """Return the version with all arrays of it."""
-        self.check_kept()
-        version, values = self.stored()
-        return version, {name: self._values[name].read(value) for name, value in values.items()}
+        if self._dropped:
+            self.check_kept()
+        with self._changes.lock:
+            version, values = self.version, {name: value.stored for name, value in self._values.items()}
+        return version, {
+            name: self._values[name].read(value) if isinstance(value, StoredArray) else value
+            for name, value in values.items()
+        }
 
     def stored(self) -> tuple[int, dict[str, np.ndarray | StoredArray]]:
         """Return the version with all values of it, of which those that were not read so far stay in their file."""

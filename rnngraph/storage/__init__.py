@@ -8,6 +8,7 @@ A reader sees a complete file or gets an error; a killed writer leaves the previ
 - ``array_file``: arrays as ``.npz`` or ``.safetensors``.
 - ``checkpoint_file``: arrays with a JSON document; trainers, pickled programs and compiled code are such files.
 - ``sealed_safetensors``: safetensors files with a digest.
+- ``stored_array``: arrays that stay in their file until they are read.
 - ``read_file``: bounded reading of regular files.
 - ``protobuf``: Protocol Buffers' wire format.
 - ``locks``: locks on bytes of files, between processes.

@@ -7,6 +7,7 @@
 - ``migration_hints``: replacements for names and keywords of Keras, torch, TensorFlow and JAX.
 - ``hint_tables``: reader of these replacements' tables in ``hints/``.
 - ``numpy_names``: NumPy's functions, and those here that compute the same.
+- ``connected``: parts of a collection that share nothing.
 - ``allocation``: checked allocation of large arrays.
 - ``bounded_cache``: dicts that evict entries.
 - ``garbage``: pauses of the garbage collector.

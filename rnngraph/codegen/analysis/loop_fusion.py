@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import field
 
-import networkx as nx
-
 from ...ir.axes.walk import adds_up, keeps, kept_at, reads_whole
 from ...ir.graph import Graph, Node, symbols_of_node
 from ...ir.ops import OPS
 from ...ir.scan import is_final, runs_backward, split_inputs
 from ...ir.types import Dim
+from ...support.connected import connected
 from ...support.errors import VerifyError
 from ...support.records import dataclass
 from .directions import settled_directions
@@ -350,13 +349,9 @@ class LoopFusion:
 
     def _parts_of_prepared(self) -> dict[Node, Node]:
         """Return for each prepared value one that stands for all prepared values connected with it."""
-        prepared: nx.Graph[Node] = nx.Graph()
-        for node in self.graph.nodes:
-            if self.kind.get(node) == PREPARED:
-                prepared.add_node(node)
-                prepared.add_edges_from((node, item) for item in node.operands if self.kind.get(item) == PREPARED)
-        parts = (list(part) for part in nx.connected_components(prepared))
-        return {node: part[0] for part in parts for node in part}
+        prepared = [node for node in self.graph.nodes if self.kind.get(node) == PREPARED]
+        reads = [[node, *(item for item in node.operands if self.kind.get(item) == PREPARED)] for node in prepared]
+        return {prepared[number]: prepared[part[0]] for part in connected(reads) for number in part}
 
     def closure(self, nodes: Sequence[Node]) -> list[Node]:
         """Return ``nodes`` and the index arithmetic that they read, in topological order."""

@@ -26,7 +26,7 @@ def packed(target: str, kernel: np.ndarray, parts: int = 1, **narrow: str) -> Ex
 
 
 def numbers_of(entry: ExportedEntry) -> np.ndarray:
-    start, count = entry.panel_places["numbers0"]
+    start, count = entry.plan.panel_places["numbers0"]
     return np.frombuffer(entry.panels[start : start + count], np.int32)
 
 
@@ -69,6 +69,6 @@ def test_what_is_not_used_holds_zeros() -> None:
     whole = generator.normal(size=(64, 64)).astype(np.float32)
     for kernel, empty in ((zeroed(whole, 0.2, (4, 8), generator), "panel0"), (whole, "blocks0")):
         entry = packed("x86-64-v3", kernel)
-        start, count = entry.panel_places[empty]
+        start, count = entry.plan.panel_places[empty]
         assert {"panel0", "blocks0"} <= entry.plan.shrinking
         assert not any(entry.panels[start : start + count])

@@ -23,7 +23,7 @@ from training import data, network
 
 import rnngraph as rg
 from rnngraph.codegen import compile as code
-from rnngraph.codegen.machine.interface import Interface, ObjectCode, Output
+from rnngraph.codegen.machine.interface import Interface, ObjectCode, Output, Packing, PackStage
 from rnngraph.ir.types import size
 from rnngraph.runtime.native import object_cache as caches
 from rnngraph.runtime.native.object_cache import Cache
@@ -320,6 +320,7 @@ CODE = ObjectCode(
         slots=9,
         inputs={"x/é": (0, (4, 5)), "seed": (1, ())},
         parameters={"w": 2},
+        unpacked=("w",),
         outputs=(Output("y", "float32", (size("T") * 2 - 1, 3), 3), Output("z", "bool", (), 6)),
         constants=((7, np.array([[1.0, -0.0, np.nan]], np.float32)), (8, np.array([True, False]))),
         sizes={"T": 4},
@@ -330,6 +331,7 @@ CODE = ObjectCode(
         parts=2,
         team=8,
         cycles=size("T") * 5000 + 7,
+        packing=Packing(6, 7, 8, 640, (PackStage(("w",), 6, 192, ""), PackStage((), 5, 64, "key"))),
     ),
     bytes(range(256)) * 3,
 )

@@ -10,9 +10,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import networkx as nx
-
 from ....ir.types import ITEM_BYTES, Dim, product, size
+from ....support.connected import connected
 from ....support.records import dataclass
 from ...loop_ir.functions import Entry, Function
 from ...loop_ir.nodes import Buffer, Call, LetIndex, Renaming, Statement, When
@@ -118,15 +117,12 @@ def _parts(plan: ScheduledEntry) -> list[_Part]:
 
 def _apart(statements: Sequence[Statement], computed: Mapping[str, object]) -> list[list[Statement]]:
     """Return the statements in lists of those that are connected by computed buffers and by names, in order."""
-    uses: nx.Graph[object] = nx.Graph()
-    for number, statement in enumerate(statements):
+    keys: list[list[str]] = []
+    for statement in statements:
         buffers, names = free((statement,))
         bound = [statement.name] if isinstance(statement, LetIndex) else []
-        uses.add_node(number)
-        used = (*(buffer.name for buffer in buffers if buffer.name in computed), *names, *bound)
-        uses.add_edges_from((number, item) for item in used)
-    parts = (sorted(item for item in part if isinstance(item, int)) for part in nx.connected_components(uses))
-    return [[statements[number] for number in part] for part in sorted(parts)]
+        keys.append([*(buffer.name for buffer in buffers if buffer.name in computed), *names, *bound])
+    return [[statements[number] for number in part] for part in connected(keys)]
 
 
 def _places(buffers: Mapping[Buffer, int]) -> tuple[dict[Buffer, Dim], int]:
