@@ -138,29 +138,22 @@ def load(
     """Load the program that ``program.save(path)`` wrote, without its declaration. Nothing in the files is executed.
 
     Args:
-        path: Directory.
+        path: Directory. Large weights stay in their file until they are needed.
         weights: As for ``compile``; None: as saved, with the saved ``activations``.
         sparse: As for ``compile``; None: as saved.
         threads, target, cache, activations, direct_calls: As for ``compile``.
         keep: Keep access to weights that inference needs in narrow numbers only. Without it, training, editing and
             saving raise ``GraphError``.
 
-    Large weights stay in their file until they are needed. Later changes of the file raise ``FileError``.
-
     Raises:
-        FileError: ``path`` is not a program, is damaged, or has a later version.
+        FileError: ``path`` is not a program, is damaged, or has a later version; later, if the file of weights changes.
     """
     from .saved.save_load import read_program  # parser and file checks, rarely needed
 
     is_direct, is_kept, compiled = flag(direct_calls, "direct_calls"), flag(keep, "keep"), cache_of(cache, user_line())
     saved = read_program(path, compiled)
-    options = saved.settings.options(target, threads, False if compiled is None else compiled, is_direct)
-    if weights is not None:
-        options = replace(options, weights=weight_rules(weights), activations="float32")
-    if activations is not None:
-        options = replace(options, activations=activations)
-    if sparse is not None:
-        options = replace(options, sparse=flag(sparse, "sparse"))
+    settings = saved.settings.changed(weights, activations, sparse)
+    options = settings.options(target, threads, False if compiled is None else compiled, is_direct)
     program = _of_source(saved, options)
     if weights is not None:
         warn_of_kinds_without_effect(program.inference, program.options, user_line())

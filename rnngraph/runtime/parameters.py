@@ -58,15 +58,8 @@ class _Value:
     def __init__(self, stored: np.ndarray | StoredArray) -> None:
         self.stored = stored
 
-    @property
-    def array(self) -> np.ndarray:
-        """The current array."""
-        return self.read(self.stored)
-
-    def read(self, stored: np.ndarray | StoredArray) -> np.ndarray:
+    def read(self, stored: StoredArray) -> np.ndarray:
         """Return the array of a value that was current, and keep it if it still is."""
-        if not isinstance(stored, StoredArray):
-            return stored
         array = stored.read()
         if self.stored is stored:
             self.stored = array
@@ -176,12 +169,15 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         if name in self._dropped:
             raise self._no_longer(name)
         try:
-            return self._values[name].array
+            value = self._values[name]
         except (KeyError, TypeError):  # not a name, or unhashable
             raise NameLookupError(
                 f"no parameter is named {shown(name)}"
                 f"{did_you_mean(name, self) or '; there are ' + (', '.join(self._values) or 'none')}"
             ) from None
+
+        stored = value.stored
+        return value.read(stored) if isinstance(stored, StoredArray) else stored
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,9 @@ from ...runtime.native.object_cache import Cache
 from ...runtime.native.weight_options import (
     ACTIVATIONS,
     WeightRules,
+    Weights,
     check_weights,
+    weight_rules,
     weights_as_text,
     weights_from_text,
 )
@@ -40,6 +43,7 @@ from ...storage.sealed_safetensors import arrays_in, stored_arrays_in
 from ...storage.stored_array import StoredFile
 from ...storage.versioned_directory import KnownFiles, read_directory, write_directory
 from ...support.allocation import reserve
+from ...support.arguments import flag
 from ...support.errors import FileError, GraphError, OutOfMemoryError
 from ...support.records import dataclass
 from ...version import __version__
@@ -79,6 +83,15 @@ class SavedSettings:
     sparse: bool
     chunked: int | None
     generator: Mapping[str, Any]
+
+    def changed(self, weights: Weights | None, activations: str | None, sparse: bool | None) -> SavedSettings:
+        """Return the settings with these options of ``load`` in place of the saved ones, unless they are None."""
+        settings = self
+        if weights is not None:
+            settings = replace(settings, weights=weight_rules(weights), activations="float32")
+        if activations is not None:
+            settings = replace(settings, activations=activations)
+        return settings if sparse is None else replace(settings, sparse=flag(sparse, "sparse"))
 
     def options(
         self, target: str | None, threads: int, cache: bool | str | os.PathLike[str] | Cache, direct_calls: bool
