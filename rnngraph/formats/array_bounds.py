@@ -1,6 +1,6 @@
 """Bounds on the arrays and loops that a few bytes of a file can declare, such as a resize by 10**8.
 
-They are far above any trained net. Readers take higher ones as ``max_entries``.
+The bounds are far above any trained net. Readers take higher bounds as ``max_entries``.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from .script import Script, tensors_in
 from .steps import Step, Value, leaves_in, unwrap, values_read, wanted_steps, with_inner
 
 MAX_ENTRIES = 1 << 28
-"""Maximum entries of an array, for one row and step, and rounds of a loop: 1 GB of float32."""
+"""Maximum entries of an array for one row and step, which are 1 GB of float32, and maximum iterations of a loop."""
 FOLDED_SHARE = 4
-"""Arrays that are computed while a file is read may have this fraction: NumPy needs several at once."""
+"""Divisor of the maximum for folded arrays, because NumPy needs several at once."""
 GROWTH = 4
-"""Arrays may also have this many times the entries of the largest input or parameter, which the file stores."""
+"""Arrays may always have this many times the entries of the largest input or parameter."""
 
 _present: ContextVar[int] = ContextVar("max_entries", default=MAX_ENTRIES)
 
 
 @contextmanager
 def entries_up_to(count: object) -> Iterator[int]:
-    """Set the maximum of entries within the block, and yield the checked number."""
+    """Set the maximum number of entries within a ``with`` block, and yield it."""
     token = _present.set(whole_number(count, "max_entries", 1))
     try:
         yield _present.get()
@@ -39,7 +39,7 @@ def entries_up_to(count: object) -> Iterator[int]:
 
 
 def max_folded() -> int:
-    """Return the maximum of entries of an array that is computed while a file is read."""
+    """Return the maximum number of entries of an array that is folded while a file is read."""
     return _present.get() // FOLDED_SHARE
 
 
@@ -47,9 +47,9 @@ def check_sizes(name: str, script: Script, max_entries: int) -> None:
     """Raise ``NotReadableError`` if a file declares more than its reader allows.
 
     Args:
-        name: The file, for errors.
-        script: What the file declares, with its outputs.
-        max_entries: Maximum entries of an array, with open sizes as 1, and rounds of a loop, with those around it.
+        name: The file's name in errors.
+        script: Declaration of the file.
+        max_entries: Maximum entries of an array, with symbolic sizes as 1, and maximum iterations of nested loops.
     """
     wanted = wanted_steps(script.steps, script.outputs)
     steps = [step for step in script.steps if step in wanted]
@@ -78,12 +78,12 @@ def _at_one(dim: Dim) -> int:
 
 
 def _rounds(steps: Iterable[Step]) -> int:
-    """Return the rounds of the longest loop in the script, multiplied by those of the loops around it."""
+    """Return the iterations of the longest nest of loops in a script."""
     return max((_length(step) * _rounds(inner) for step in steps if (inner := _loop(step))), default=1)
 
 
 def _loop(step: Step) -> list[Step]:
-    """Return the steps of the cells that a step drives."""
+    """Return the steps of the cells that a driver runs."""
     return [inner for value in values_read(step) for inner in value.step.inner]
 
 

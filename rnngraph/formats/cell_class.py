@@ -1,11 +1,11 @@
-"""Source text of a cell class in a script, for a step that a file or a module repeats."""
+"""Source of a cell class in a script, for a step that a file or a module repeats."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
 ARGUMENTS = ("self", "p", "x", "state")
-"""Parameters of ``step``. No variable in it may have these names."""
+"""Parameters of ``step``, whose names no variable in the method may have."""
 
 
 def class_text(
@@ -16,11 +16,11 @@ def class_text(
     output_width: int,
     step: Iterable[str],
 ) -> str:
-    """Return the text of a subclass of ``rg.Cell``.
+    """Return the source of a subclass of ``rg.Cell``.
 
     Args:
         name: Name of the class.
-        about: Its docstring.
+        about: Docstring of the class.
         arguments: Arguments of the constructor, which the step reads as attributes.
         widths: Widths of the states, by name.
         output_width: Width of the output.

@@ -1,4 +1,4 @@
-"""Python's syntax trees for a script: names, literals, parts of values, and assignments."""
+"""Python syntax trees for scripts: names, literals, parts of values, and assignments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..declare.placeholders import RESERVED
 from .own_source import is_own
 
 _RESERVED = ("rg", "program", "Path", "float", "range")
-"""Names that a script uses itself."""
+"""Names that every script uses."""
 MAX_WIDTH = 100
 """Maximum characters of a line; a longer call has one argument a line."""
 
@@ -36,12 +36,12 @@ class Applied:
 
 
 def input_name(name: str) -> str:
-    """Return an input's name: that of the file or module, with an underscore if calls reserve the word."""
+    """Return the file's or module's name of an input, with an underscore if calls reserve the word."""
     return f"{name}_" if name in RESERVED else name
 
 
 def identifier(text: str) -> str:
-    """Return a valid name of a variable made from a text."""
+    """Convert a string to a valid name of a variable."""
     plain = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
     if not plain or plain[0].isdigit():
         plain = f"x_{plain}" if plain else "x"
@@ -63,7 +63,7 @@ def attribute(name: str) -> ast.expr:
 
 
 def literal(value: Any) -> ast.expr:
-    """Return the syntax tree of a number, text, slice, function of ``rg``, list or dict."""
+    """Return the syntax tree of a number, string, slice, function of ``rg``, or a list or dict of these."""
     if isinstance(value, dict):
         return ast.Dict([literal(key) for key in value], [literal(item) for item in value.values()])
     if isinstance(value, slice):
@@ -88,7 +88,7 @@ def _number(value: float) -> ast.expr:
 
 
 def part(whole: ast.expr, path: Sequence[int | str]) -> ast.expr:
-    """Return the syntax tree of a part of a value, behind indices and attributes."""
+    """Return the syntax tree of a part of a value, which indices and attributes select."""
     for key in path:
         if isinstance(key, str):
             whole = ast.Attribute(whole, key, ast.Load())

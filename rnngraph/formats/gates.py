@@ -1,4 +1,4 @@
-"""``Layer``: the arrays of a recurrent layer by gate, to and from which every format is converted.
+"""Arrays of a recurrent layer by gate: the form to and from which every format is converted.
 
 Gates have the letters of TensorFlow's papers: i, j (the candidate), f and o of an LSTM; r, u (the update) and c (the
 candidate) of a GRU; h of a plain RNN.
@@ -43,7 +43,7 @@ class Layer:
         inputs: Kernels [inputs, units] by gate.
         recurrent: Kernels [hidden, units] by gate.
         input_bias: [units] by gate.
-        recurrent_bias: [units] by gate. The bias of a cell with one is the sum of both.
+        recurrent_bias: [units] by gate. A cell with one bias has the sum of ``input_bias`` and ``recurrent_bias``.
         peepholes: [units] by gate.
         projection: [units, hidden].
     """
@@ -56,7 +56,7 @@ class Layer:
     projection: np.ndarray | None = None
 
     def bias(self, gate: str) -> np.ndarray:
-        """Return the sum of both biases of a gate."""
+        """Return the sum of a gate's biases."""
         return self.input_bias[gate] + self.recurrent_bias[gate]
 
 
@@ -76,12 +76,12 @@ def kind_of(cell: object) -> str:
 
 
 def gates_of(array: np.ndarray, order: str, axis: int) -> Arrays:
-    """Return equal parts of an array along an axis, by gate."""
+    """Split an array along an axis into one part for each gate."""
     return dict(zip(order, np.split(array, len(order), axis), strict=True))
 
 
 def joined(parts: Arrays, order: str, axis: int) -> np.ndarray:
-    """Concatenate the parts of all gates in this order."""
+    """Concatenate the parts of gates in an order."""
     return np.concatenate([parts[gate] for gate in order], axis)
 
 
@@ -115,13 +115,13 @@ LAYOUTS: Mapping[str, Mapping[str, tuple[str, str]]] = {
 def layout_of(cell: Cell) -> Mapping[str, tuple[str, str]]:
     """Return the contents of a cell's parameters: (arrays, order of the gates), by the parameter's name.
 
-    Arrays: W and R are the kernels of the input and of h, WR both stacked; b and r are their biases, B the sum.
+    Arrays: kernels W of the input and R of h, WR (W and R stacked); b and r, the biases of W and R, and B = b + r.
     """
     return LAYOUTS["gru that resets after" if isinstance(cell, GRUCell) and cell.reset_after else kind_of(cell)]
 
 
 def parameters_of(cell: Cell, layer: Layer) -> Arrays:
-    """Return a cell's parameters by name, from a layer."""
+    """Return a cell's parameters by name."""
     return {name: np.ascontiguousarray(array) for name, array in _parameters(cell, layer).items()}
 
 
@@ -134,7 +134,7 @@ def _parameters(cell: Cell, layer: Layer) -> Arrays:
 
 
 def arrays_in(layout: Mapping[str, tuple[str, str]], layer: Layer) -> Arrays:
-    """Return the parameters of a layout, and peepholes."""
+    """Return the parameters of a layout, with peepholes."""
     arrays = {name: _array_of(layer, what, order) for name, (what, order) in layout.items()}
     return arrays | {PEEPHOLES[gate]: array for gate, array in layer.peepholes.items()}
 
@@ -201,10 +201,10 @@ def _gru_layer(cell: GRUCell, take: Taker) -> Layer:
 
 
 class Taker:
-    """A caller's arrays by name. Each is requested with its shape, and those that nobody requests are errors."""
+    """Arrays of a caller by name. Each is requested with a shape; arrays that no one requests are errors."""
 
     def __init__(self, arrays: object, what: str) -> None:
-        """Take the arrays. what: their name in errors."""
+        """Take the arrays. what: name of the arrays in errors."""
         if not isinstance(arrays, Mapping):
             raise DtypeError(f"{what} must be a mapping from name to array, not {shown(arrays)}")
         self._arrays: Mapping[str, object] = arrays
@@ -216,7 +216,7 @@ class Taker:
         return name in self._arrays
 
     def check_all(self) -> None:
-        """Raise ``NameLookupError`` for arrays that nobody requested, and that would have no effect."""
+        """Raise ``NameLookupError`` for arrays that were not requested and so have no effect."""
         unknown = [str(name) for name in self._arrays if name not in self._asked]
         if unknown:
             hint = did_you_mean(unknown[0], self._asked - self._arrays.keys()) if len(unknown) == 1 else ""
@@ -242,7 +242,7 @@ class Taker:
 
 
 def as_floats(what: str, value: object) -> np.ndarray:
-    """Return an array of NumPy or torch, or nested lists, as float32, or as float64 if it has that dtype."""
+    """Convert an array of NumPy or torch, or nested lists, to float32. float64 stays."""
     array = array_of(value, f"{what} is not an array")
     if array.dtype.kind not in "fiu":
         raise DtypeError(f"{what} has dtype {array.dtype}; give floats")

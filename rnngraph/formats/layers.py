@@ -1,6 +1,6 @@
-"""Layers that several formats have, declared in a script with a file's arrays.
+"""Declares layers that several formats have, with a file's arrays.
 
-Recurrent layers are cells, the places of their weights, and drivers over stacks in one direction or both.
+Recurrent layers consist of cells, scopes of weights, and drivers over stacks in one or two directions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .script import Script
 from .steps import Function, Value
 
 State: TypeAlias = Union[Value, "tuple[State, ...]"]
-"""An initial state: one value, or one for each part of the state."""
+"""Initial state: one value, or one for each part of the state."""
 
 # Layers without a state -------------------------------------------------------------------------------
 
@@ -36,7 +36,7 @@ def declare_dense(
     activation: str | None = None,
     base: str = "dense",
 ) -> Value:
-    """Declare a dense layer. kernel: [width, units]. base: start of the scope's name."""
+    """Declare a dense layer. kernel: [width, units]. base: prefix of the scope's name."""
     scope = script.scope(base)
     script.own(scope, {"kernel": kernel} if bias is None else {"kernel": kernel, "bias": bias})
     options: dict[str, object] = {} if activation is None else {"activation": activation}
@@ -63,7 +63,7 @@ def declare_batch_normalization(
     epsilon: float = 1e-3,
     momentum: float = 0.99,
 ) -> Value:
-    """Declare batch normalization. arrays: the statistics, and ``gamma`` and ``beta`` if it has them."""
+    """Declare batch normalization. arrays: the statistics, and optionally ``gamma`` and ``beta``."""
     script.own(scope, arrays)
     options: dict[str, object] = {} if axis in (-1, x.tensor.rank - 1) else {"axis": axis}
     options |= {} if momentum == 0.99 else {"momentum": momentum}
@@ -77,7 +77,7 @@ def declare_batch_normalization(
 
 @dataclass(frozen=True)
 class CellKind:
-    """Description of a cell. keywords: as pairs, so that descriptions can be compared."""
+    """Description of a cell. keywords: pairs, so that descriptions can be compared."""
 
     function: Function
     units: int
@@ -108,7 +108,7 @@ def lstm_cell(
     projection: int | None = None,
     has_peepholes: bool = False,
 ) -> CellKind:
-    """Describe an LSTM that adds nothing to the forget gate's bias of the file."""
+    """Describe an LSTM with a forget bias of 0, because the file's bias includes it."""
     others = _unusual({"recurrent_activation": recurrent_activation, "activation": activation})
     if not projection and not has_peepholes:
         return CellKind(BasicLSTMCell, units, (("forget_bias", 0.0), *others))
@@ -137,7 +137,7 @@ def unshared(cell: Value) -> Any:
 
 
 def own_cell_weights(script: Script, place: str, cell: Value, weights: Layer | Mapping[str, np.ndarray]) -> None:
-    """Record the weights of a cell. place: its scope within the driver's, from ``places_in``."""
+    """Record the weights of a cell. place: the cell's scope in the driver, from ``places_in``."""
     bare = unshared(cell)
     arrays = parameters_of(bare, weights) if isinstance(weights, Layer) else weights
     script.own(f"{place}/{scope_of(bare)}", arrays)
@@ -159,7 +159,7 @@ class Driven:
     """Results of a driver.
 
     Attributes:
-        outputs: A sequence for each direction; a stack in both directions has one, with both concatenated.
+        outputs: One sequence for each direction; for a bidirectional stack, one concatenated sequence.
         states: Final states by direction and layer.
     """
 
@@ -190,8 +190,8 @@ def drive(
         scope: Scope of the driver.
         columns: Cells by direction and layer. Two directions are forward and backward.
         initial: For each direction one state per layer, or None for zeros.
-        is_reverse: Whether a single direction starts at the end.
-        stack: Makes one cell of several; by default ``stacked``.
+        is_reverse: True if a single direction starts at the end.
+        stack: Function that stacks cells; by default ``stacked``.
         options: Options of the driver, such as ``time_major`` and ``sequence_length``.
     """
     is_stack = len(columns[0]) > 1

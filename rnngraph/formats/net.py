@@ -1,4 +1,4 @@
-"""``Net``: the result of a reader, which can be compiled, written as a script, and saved."""
+"""Result of a reader, which can be compiled, written as a script, and saved."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ class Arrays(Uncallable, Frozen[np.ndarray]):
 
 @api
 class Net(Uncalled):
-    """A net that was read from a file or a module, declared with the public API.
+    """Net that was read from a file or a module, declared with the public API.
 
     Attributes:
         inputs: {name: Tensor}, with the file's names and in its order.
         outputs: {name: Tensor}, with the file's names and in its order.
         parameters: {name: array}, read-only, with the names of ``program().parameters``.
-        sizes: {input: {axis: name or number}}. ``print(net)`` tells what closed the axes that are numbers.
+        sizes: {input: {axis: name or number}}. ``print(net)`` shows why axes are fixed.
         vocabulary: Tokens by id, if the file has them; None otherwise.
         metadata: Numbers and texts that the file states beside the net, by the file's keys.
     """
@@ -106,7 +106,7 @@ class Net(Uncalled):
         return "\n".join([repr(self), *self.size_notes()])
 
     def size_notes(self) -> list[str]:
-        """Return a line for each input: the symbolic axes, and what fixed the other axes."""
+        """Return a line for each input: the symbolic axes, and why the other axes are fixed."""
         notes = []
         for name, axes in self.sizes.items():
             parts = [_axis_text(axis, dim, self._script.closed_at.get((name, axis))) for axis, dim in axes.items()]
@@ -158,10 +158,10 @@ class Net(Uncalled):
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the script as ``net.py``, and the weights as ``weights.safetensors``.
 
-        Files of an earlier call are replaced.
+        Files of an earlier call are overwritten.
 
         Raises:
-            FileError: The folder has files of these names that no call wrote, or that were changed. Nothing is written.
+            FileError: The folder has files of these names that ``save`` did not write, or that were changed.
         """
         with files_into(as_path(folder), "net", NETS) as directory:
             (directory / SCRIPT).write_text(self.script(), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Requests for open and fixed axes of inputs: ``open={"x": {3: "W"}}`` and ``fixed={"x": {1: 200}}``."""
+"""Requests for symbolic and fixed axes of inputs: ``open={"x": {3: "W"}}`` and ``fixed={"x": {1: 200}}``."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from .reading import not_readable
 
 Result = TypeVar("Result")
 MAX_SIZE = 1 << 31
-"""Bound of a fixed size."""
+"""Exclusive maximum of a fixed size."""
 
 
 @dataclass(frozen=True)
 class AxisRequest:
-    """Request for open and fixed axes. Sizes have names ``INPUT_AXIS``.
+    """Request for symbolic and fixed axes. Sizes are named ``INPUT_AXIS``.
 
     Attributes:
-        names: Names of sizes that must be open.
+        names: Names of sizes that must stay symbolic.
         numbers: Sizes of axes that are fixed.
-        equal: Sizes with the name of an earlier size, and that size.
+        equal: Sizes that share the name of an earlier size, with the earlier size.
     """
 
     names: Mapping[str, str]
@@ -84,12 +84,12 @@ class AxisRequest:
 
 
 def _own(name: str, axis: int) -> str:
-    """Return the name of an axis' size while a net is read."""
+    """Return the name of an axis's size while a net is read."""
     return f"{name}_{axis}"
 
 
 def read_with(request: AxisRequest, what: str, read: Callable[[AxisRequest], Result]) -> Result:
-    """Return ``read(request)``. Raises ``NotReadableError`` if a file can be read only without the open axes."""
+    """Return ``read(request)``. Raises ``NotReadableError`` if the file cannot be read with the symbolic axes."""
     try:
         return read(request)
     except (FileError, NotReadableError) as error:
@@ -144,14 +144,14 @@ def _checked_number(name: str, axis: int, number: Any) -> int:
 
 
 def not_open(what: str, name: str, axis: int, dim: Dim, where: Where | str | None) -> NotReadableError:
-    """Return the error for an axis that can't be open. where: the line that closes it, or a text."""
+    """Return the error for an axis that cannot be symbolic. where: line that fixes the axis, or a string."""
     by = f"{where}: " if where else ""
     text = f"{by}axis {axis} of {name} can't be open; it must be {dim_text(dim)} here"
     return not_readable(what, [text], where if isinstance(where, Where) else None)
 
 
 def free_name(letter: str, names: Collection[str]) -> str:
-    """Return the letter, or the first of ``letter_1``, ``letter_2`` … that is not among names."""
+    """Return the first of ``letter``, ``letter_1``, ``letter_2`` and so on that is not among names."""
     number = 0
     while (name := f"{letter}_{number}" if number else letter) in names:
         number += 1

@@ -1,6 +1,6 @@
-"""Generation of ``rg.Cell`` subclasses for loops in a file.
+"""Generates ``rg.Cell`` subclasses for loops in a file.
 
-The loop's body is recorded in a ``StepScript`` while a driver traces the cell. Outer values that it reads become
+A ``StepScript`` records the loop's body while a driver traces the cell. Outer values that the body reads become
 arguments of the class.
 """
 
@@ -22,11 +22,11 @@ RESERVED = (*ARGUMENTS, "rg")
 """Names that no variable in a step may have."""
 
 StepValues = tuple[Value, dict[str, Value]]
-"""Results of a step: its output, and the new state by name."""
+"""Results of a step: the output, and the new state by name."""
 
 
 class StepScript(Script):
-    """The declaration of one step."""
+    """Declaration of one step."""
 
     def __init__(self, outer: Script, x: Tensor, state: Mapping[str, Tensor]) -> None:
         super().__init__(outer.title)
@@ -35,7 +35,7 @@ class StepScript(Script):
         self.state = {name: named_value(tensor, f"state[{name!r}]") for name, tensor in state.items()}
 
     def captured(self, result: StepValues) -> list[Value]:
-        """Return the values of the surrounding script that the step needs, each once."""
+        """Return the distinct values of the enclosing script that the step needs."""
         output, state = result
         read = [value for step in self.needed(result) for value in values_read(step)]
         places = {(value.step, value.path): value for value in (*read, output, *state.values())}
@@ -43,13 +43,13 @@ class StepScript(Script):
         return [value for place, value in places.items() if place[0] not in known]
 
     def needed(self, result: StepValues) -> list[Step]:
-        """Return the steps of which the result is computed."""
+        """Return the steps that the result depends on."""
         output, state = result
         wanted = wanted_steps(self._steps, {"output": output, **state})
         return [step for step in self._steps if step in wanted]
 
     def class_text(self, name: str, about: str, result: StepValues, captured: Mapping[str, Value]) -> str:
-        """Return the text of the class. captured: values by the names of its arguments."""
+        """Return the source of the class. captured: values by the names of the class's arguments."""
         output, state = result
         attributes = {
             (value.step, value.path): ast.Attribute(ast.Name("self", ast.Load()), argument, ast.Load())
@@ -61,7 +61,7 @@ class StepScript(Script):
 
 
 class ReadCell(Cell):
-    """A cell whose step is declared by a reader."""
+    """Cell whose step a reader declares."""
 
     def __init__(
         self,
@@ -70,17 +70,17 @@ class ReadCell(Cell):
         output_width: Callable[[], int],
         declare: Callable[[StepScript], StepValues],
     ) -> None:
-        """Make a cell.
+        """Create a cell.
 
         Args:
-            outer: The surrounding script.
+            outer: The enclosing script.
             widths: Widths of the states, by name.
-            output_width: Returns the width of the output.
-            declare: Declares a step in a script, and returns its results.
+            output_width: Function that returns the width of the output.
+            declare: Function that declares a step in a script, and returns the results.
         """
         self.outer, self.widths, self._output_width, self._declare = outer, dict(widths), output_width, declare
         self.traced: tuple[StepScript, StepValues] | None = None
-        """The script of the step and its results, after a driver traced it."""
+        """Script of the step and the results, after a driver traced the cell."""
 
     def state(self) -> Any:
         return dict(self.widths)
@@ -100,11 +100,11 @@ def declare_cell(script: Script, cell: ReadCell, base: str, about: str, drive: C
     """Declare a cell and its driver, and return the driver's result.
 
     Args:
-        script: The surrounding script.
+        script: The enclosing script.
         cell: The cell.
-        base: Start of the class's name.
+        base: Prefix of the class's name.
         about: Docstring of the class.
-        drive: Declares the driver of a cell.
+        drive: Function that declares the driver of a cell.
     """
     step = Step(cell, [], {}, lambda operands, keywords: ast.Constant(None), "cell")
     driven = drive(Value(cell, step))
@@ -124,7 +124,7 @@ def declare_cell(script: Script, cell: ReadCell, base: str, about: str, drive: C
 
 
 def _hint(value: Value) -> str:
-    """Return the name that the step of a value proposes for it."""
+    """Return the variable name that a value's step proposes."""
     hint = value.step.hint
     for key in value.path:
         hint = hint[key] if isinstance(hint, tuple) and isinstance(key, int) else hint

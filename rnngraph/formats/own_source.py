@@ -1,4 +1,4 @@
-"""Source text, with public names, of readers' functions and classes that a script needs."""
+"""Source, with public names, of readers' functions and classes that a script needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_own(item: Any) -> bool:
 
 
 class OwnSource:
-    """Text of the readers' functions and classes among ``items``, and of those that they use, each once."""
+    """Source of the readers' functions and classes among ``items``, and of all that they use."""
 
     def __init__(self, items: Iterable[Any]) -> None:
         self._texts: dict[str, str] = {}
@@ -28,7 +28,7 @@ class OwnSource:
                 self._add(item)
 
     def text(self) -> list[str]:
-        """Return lines of a script."""
+        """Return the lines for a script."""
         return [line for text in self._texts.values() for line in ("", text, "")] + ([""] if self._texts else [])
 
     def _add(self, item: Any) -> None:

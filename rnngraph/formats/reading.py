@@ -1,4 +1,4 @@
-"""Untrusted files: they are read whole and within bounds, or refused with an error that names them."""
+"""Reads untrusted files: completely and within bounds, or with an error that names the file."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ..support.errors import DtypeError, FileError, NotReadableError, Where, sho
 MOST_BYTES = 4 << 30
 """Maximum bytes of a file."""
 MOST_NAMED = 40
-"""Maximum problems that an error lists; it counts the others."""
+"""Maximum number of problems that an error lists. It counts the rest."""
 
 
 def bytes_of_file(source: str | os.PathLike[str] | bytes, what: str) -> tuple[str, bytes]:
-    """Return (the name of a file for errors, its bytes).
+    """Return (name of a file for errors, bytes of the file).
 
     Args:
         source: A path, or the bytes themselves.
@@ -38,7 +38,7 @@ def bytes_of_file(source: str | os.PathLike[str] | bytes, what: str) -> tuple[st
 
 
 def json_of(name: str, data: bytes, what: str) -> dict[str, object]:
-    """Return the JSON object in ``data``. Raises ``FileError``."""
+    """Parse a JSON object. Raises ``FileError``."""
     try:
         record = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -49,7 +49,7 @@ def json_of(name: str, data: bytes, what: str) -> dict[str, object]:
 
 
 class Record:
-    """An object of a JSON file, whose entries are checked. name: of the file, for errors. at: path of the object."""
+    """Object of a JSON file, whose entries are checked. name: the file's name in errors. at: path of the object."""
 
     def __init__(self, name: str, entries: object, at: str = "") -> None:
         self.name, self.at = name, at
@@ -100,7 +100,7 @@ class Record:
         return flag
 
     def array(self, key: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
-        """Return an entry of numbers as float32 [shape]."""
+        """Return an entry of numbers as a float32 array."""
         return numbers(self, self._place(key), self.get(key), shape)
 
     def _place(self, key: str) -> str:
@@ -108,7 +108,7 @@ class Record:
 
 
 def numbers(record: Record, place: str, value: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """Return nested lists of numbers as a float32 array. Raises ``FileError`` if they do not have this shape."""
+    """Convert nested lists to a float32 array. Raises ``FileError`` if they have another shape."""
     try:
         array = np.array(value, np.float64)
     except (ValueError, TypeError, OverflowError):
@@ -121,7 +121,7 @@ def numbers(record: Record, place: str, value: Any, shape: tuple[int, ...] | Non
 
 
 class Pieces:
-    """A flat array of all weights of a net, from which arrays are taken one after the other."""
+    """Flat array of a net's weights, from which arrays are taken one after another."""
 
     def __init__(self, record: Record, key: str) -> None:
         self._record, self._key = record, key
@@ -138,13 +138,13 @@ class Pieces:
         return self._array[first : self._position].reshape(shape)
 
     def end(self) -> None:
-        """Raise ``FileError`` if numbers are left."""
+        """Raise ``FileError`` if weights are left."""
         if self._position != self._array.size:
             raise self._record.error(f"{self._key} has {self._array.size} numbers; {self._position} are needed")
 
 
 def not_readable(name: str, problems: Iterable[str], where: Where | None = None, remedy: str = "") -> NotReadableError:
-    """Return the error that lists what can't be read, each problem once."""
+    """Return the error that lists all distinct problems."""
     listed = list(dict.fromkeys(problems))
     more = f"; and {len(listed) - MOST_NAMED} more" if len(listed) > MOST_NAMED else ""
     what = f"{name} can't be read: {'; '.join(listed[:MOST_NAMED])}{more}"

@@ -46,7 +46,7 @@ def read_rtneural(source: str | os.PathLike[str] | bytes) -> Net:
         source: A path, or the file's bytes.
 
     Raises:
-        NotReadableError: Layers can't be read; it lists all of them.
+        NotReadableError: Layers cannot be read; the error lists all of them.
         FileError: The file is damaged.
     """
     name, data = bytes_of_file(source, WHAT)
@@ -90,7 +90,7 @@ def _with_gain(script: Script, x: Value, record: Record, key: str) -> Value:
 
 
 def _arrays(layer: Record, *shapes: tuple[int, ...], least: int | None = None) -> list[np.ndarray]:
-    """Return the layer's arrays. least: minimum number of arrays, if the last ones may be missing."""
+    """Return the layer's arrays. least: minimum number, if the last arrays are optional."""
     arrays = layer.get("weights")
     if not isinstance(arrays, list) or not (len(shapes) if least is None else least) <= len(arrays) <= len(shapes):
         raise layer.error(f"{layer.at}.weights must be a list of {len(shapes)} arrays")
@@ -102,7 +102,7 @@ def _units(layer: Record) -> int:
 
 
 def _end_of(record: Record, key: str, otherwise: str) -> int:
-    """Return the last size of a shape. otherwise: error text for anything else."""
+    """Return the last size of a shape. otherwise: message of the error for other values."""
     shape = record.get(key)
     if not isinstance(shape, list) or not shape or not isinstance(shape[-1], int) or not 0 < shape[-1] <= 1 << 20:
         raise record.error(otherwise)
@@ -190,7 +190,7 @@ def _only_activation(script: Script, x: Value, layer: Record) -> Value:
 
 
 _KNOWN = ("", "tanh", "relu", "sigmoid", "softmax", "elu")
-"""Activations, whose names are those of ``rg``."""
+"""Activations that have rnngraph's names."""
 _LAYERS: Mapping[str, Callable[[Script, Value, Record], Value]] = {
     "dense": _dense,
     "time-distributed-dense": _dense,

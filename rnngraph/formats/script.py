@@ -1,7 +1,7 @@
-"""``Script``: declares a net, and records the declaration as a Python script.
+"""Declares a net, and records the declaration as a Python script.
 
-A reader calls public functions through ``Script.call``. Each call is executed, so that the net exists, and recorded as
-an expression, from which ``text`` writes the script. Data of a file enters a script as Python literals only.
+A reader calls public functions through ``Script.call``. Each call is executed, and recorded as an expression from which
+``text`` writes the script. Data of a file enters a script as Python literals only.
 """
 
 from __future__ import annotations
@@ -58,20 +58,20 @@ _COMPARISONS: Mapping[str, tuple[Callable[[Any, Any], Any], ast.cmpop]] = {
 
 
 class Script:
-    """A declaration that is being built.
+    """Declaration under construction.
 
     Attributes:
         inputs: Inputs by the file's names.
         outputs: Outputs by the file's names.
         parameters: The file's arrays, by the names of the program's parameters.
         replaced: Names of parameters that Tensors replace.
-        closed_at: Lines that closed axes of inputs, by input and axis.
+        closed_at: Lines that fixed axes of inputs, by input and axis.
         unequal: Lines that assume that a symbolic size is not a number, by size and number.
-        narrow: Options of ``rg.compile`` with which a program computes with the bits of a quantized file.
+        narrow: Options of ``rg.compile`` with which a program of a quantized file uses 8 bits.
     """
 
     def __init__(self, title: str) -> None:
-        """Start a script. title: its docstring."""
+        """Start a script. title: docstring of the script."""
         self.title = title
         self.inputs: dict[str, Value] = {}
         self.outputs: dict[str, Value] = {}
@@ -86,16 +86,16 @@ class Script:
     # Declaring -----------------------------------------------------------------------------------
 
     def input(self, name: str, shape: Sequence[int | str | None], dtype: str = "float32", hint: str = "x") -> Value:
-        """Declare a placeholder. hint: name of its variable."""
+        """Declare a placeholder. hint: name of the variable."""
         is_known = dtype == "float32" and dtype_word(name) is None
         options: dict[str, object] = {} if is_known else {"dtype": dtype}
         self.inputs[name] = self.call(placeholder, name, tuple(shape), **options, hint=hint)
         return self.inputs[name]
 
     def call(self, function: Function, *operands: Any, hint: Any = None, **keywords: Any) -> Value:
-        """Call a public function of ``rg``, or a function or class of a reader, whose text the script will hold.
+        """Call a public function of ``rg``, or a reader's function or class, whose source the script will contain.
 
-        hint: names for its results, in their structure.
+        hint: names of the results, in the structure of the results.
         """
         name = name_of(function)
 
@@ -144,7 +144,7 @@ class Script:
         )
 
     def repeat(self, step: Step, operands: Sequence[Any], keywords: Mapping[str, Any]) -> Value:
-        """Declare a step once more, with other operands."""
+        """Repeat a step with other operands."""
         assert step.make is not None
         with read_from(step.where):
             result = step.make(*map(unwrap, operands), **{key: unwrap(item) for key, item in keywords.items()})
@@ -152,11 +152,11 @@ class Script:
 
     @property
     def steps(self) -> Sequence[Step]:
-        """All steps so far."""
+        """Steps in the order of declaration."""
         return self._steps
 
     def without_steps(self) -> Script:
-        """Return a script with the names and parameters of this one, but no steps."""
+        """Return an empty script with this script's names and parameters."""
         other = Script(self.title)
         other.parameters = dict(self.parameters)
         other.replaced = set(self.replaced)
@@ -184,7 +184,7 @@ class Script:
         self._steps = [step for step in self._steps if step in wanted]
 
     def settle_parameters(self) -> None:
-        """Keep the parameters that outputs need, by their names in the program.
+        """Keep the parameters that outputs need, under the program's names.
 
         The first use of a shared cell that an output needs names its parameters.
         """
@@ -206,21 +206,21 @@ class Script:
         self.parameters = arrays
 
     def parameter_names(self) -> dict[ParameterSpec, str]:
-        """Return the parameters that outputs need, with the names that a program has for them."""
+        """Return the parameters that outputs need, with names in a program."""
         return _names(value.tensor for value in self.outputs.values())
 
     def _known(self, name: str) -> str:
-        """Return the reader's name of a parameter, without the scopes of drivers around its own."""
+        """Return the reader's name of a parameter, without the scopes of enclosing drivers."""
         while name not in self.parameters and name not in self.replaced and "/" in name:
             name = name.partition("/")[2]
         return name
 
     def put_before_last(self, step: Step) -> None:
-        """Insert a step that the last one reads."""
+        """Insert a step before the last one, which reads it."""
         self._steps.insert(len(self._steps) - 1, step)
 
     def add(self, step: Step) -> Value:
-        """Append a step, and return its result."""
+        """Append a step, and return the result."""
         if step.where is None:
             step.where = step.result.node.where if isinstance(step.result, Tensor) else user_line()
         self._steps.append(step)
@@ -229,7 +229,7 @@ class Script:
     # Writing -------------------------------------------------------------------------------------
 
     def text(self) -> str:
-        """Return the text of the script."""
+        """Return the source of the script."""
         return Writer(self._steps, self.outputs).text(self.title, bool(self.parameters), self.narrow)
 
     def body(self, result: Any, arguments: Sequence[str], known: Mapping[Place, ast.expr] | None = None) -> list[str]:
@@ -248,12 +248,12 @@ class Script:
 
 
 def _names(tensors: Iterable[Tensor]) -> dict[ParameterSpec, str]:
-    """Return the parameters that Tensors need, with their names in a program."""
+    """Return the parameters that Tensors need, with names in a program."""
     return settle(topological(tensor.node for tensor in tensors), {}).specs
 
 
 def parameters_in(script: Script) -> dict[ParameterSpec, str]:
-    """Return the parameters of all steps so far in the order of declaration, with their names in a program."""
+    """Return the parameters of all steps in the order of declaration, with names in a program."""
     return _names(tensor for step in script.steps for tensor in tensors_in(step.result))
 
 

@@ -1,4 +1,4 @@
-"""``Writer``: writes steps as statements of a script."""
+"""Writes steps as statements of a script."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .own_source import OwnSource
 from .steps import Place, Step, Value, unwrap, values_read, wanted_steps, with_inner
 
 WEIGHTS = "weights.safetensors"
-"""File beside a script that holds its parameters."""
+"""File with a script's parameters, beside the script."""
 MAX_INLINE = 60
-"""Maximum characters of an expression within another one."""
+"""Maximum characters of an inlined expression."""
 
 
 class Writer:
@@ -53,7 +53,7 @@ class Writer:
             self._last[step] = len(self._steps)
 
     def text(self, title: str, has_parameters: bool, options: Mapping[str, object]) -> str:
-        """Return the whole script. options: of ``rg.compile``."""
+        """Return the source of the script. options: options of ``rg.compile``."""
         lines = self.statements()
         keywords = [ast.keyword(name, literal(value)) for name, value in options.items()]
         compiled = ast.Call(attribute("rg.compile"), [self.expression(dict(self._outputs))], keywords)
@@ -71,7 +71,7 @@ class Writer:
         return "\n".join([f'"""{title}"""', "", *imports, *own.text(), *defined, *lines, ""])
 
     def statements(self) -> list[str]:
-        """Return the statements of steps that have a variable."""
+        """Return the statements of the steps that have a variable."""
         lines = []
         for number, step in enumerate(self._steps):
             expression = step.written(

@@ -1,4 +1,4 @@
-"""Arrays of the one recurrent layer in a ``state_dict`` of torch. Parametrized weights are computed."""
+"""Finds the arrays of a recurrent layer in a ``state_dict`` of torch, and computes parametrized weights."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .gates import as_floats
 
 _NAME = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(_l\d+(?:_reverse)?)?(_orig|_g|_v|_u)?")
 _PARTS = {"original": "_orig", "original0": "_g", "original1": "_v", "0._u": "_u", "0._v": "_v"}
-"""Suffixes of parametrizations' parts, as torch's older hooks name them."""
+"""Suffixes of torch's older hooks, by the parts of parametrizations."""
 
 
 def layer_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``weight_ih``, ``weight_hh`` and so on, without the names of modules and layers.
 
-    Arrays of other modules are left out if there are any of a recurrent layer. Other arrays of the layer's module keep
-    their names.
+    If there is a recurrent layer, arrays of other modules are left out. Other arrays of the layer's module keep their
+    names.
 
     Raises:
         StructureError: There are arrays of several layers, or the ``state_dict`` is nested in ``arrays``.
@@ -62,7 +62,7 @@ def _has_layer(arrays: Mapping[object, object]) -> bool:
 
 
 def _whole(name: str, parts: Mapping[str, object]) -> object:
-    """Return a weight, computed from its parts if ``weight_norm`` or ``spectral_norm`` parametrizes it."""
+    """Return a weight. Under ``weight_norm`` or ``spectral_norm`` it is computed from the parametrization."""
     if "" in parts:
         return parts[""]
     arrays = {part: as_floats(f"{name}{part} of torch's arrays", value) for part, value in parts.items()}

@@ -1,4 +1,4 @@
-"""Steps of a script, and the values that they return."""
+"""Steps of a script, and values."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..declare.tensor import Tensor
 from ..support.errors import Where
 
 Function: TypeAlias = Callable[..., Any]
-"""A function of ``rg``, or another one that a script calls. Its arguments depend on which function it is."""
+"""Function that a script calls."""
 
 
 @dataclass(frozen=True)
 class Index:
-    """The key of a step that indexes a value."""
+    """Key of a step that indexes a value."""
 
     index: tuple[Any, ...]
 
@@ -26,36 +26,36 @@ class Index:
 
 @dataclass(eq=False)
 class Step:
-    """One expression of a script, with the object that it returned."""
+    """Expression of a script, with the object that it returned."""
 
     result: Any
-    """The object: a Tensor, a cell, or a nest of these."""
+    """Result of the call: a Tensor, a cell, or a nest of these."""
     operands: Sequence[Any]
     keywords: Mapping[str, Any]
     written: Callable[[list[ast.expr], list[ast.keyword]], ast.expr]
-    """Returns the expression, from those of the operands and keywords."""
+    """Function from the expressions of operands and keywords to the step's expression."""
     hint: Any = "x"
     """Name of the variable, or a nest of names in the structure of the result."""
     is_call: bool = False
     make: Function | None = None
-    """Computes the result from operands and keywords; None if the step can't be repeated."""
+    """Function that computes the result from operands and keywords; None if the step cannot be repeated."""
     key: Any = None
-    """Identifies the operation: steps with equal keys compute the same function."""
+    """Key of the operation: steps with equal keys compute the same function."""
     fill: float | None = None
-    """The number in all entries of the result, if it is known."""
+    """Number that fills the result, if it is known."""
     defines: str = ""
-    """Text of a class that the script must define."""
+    """Source of a class that the script must define."""
     inner: Sequence[Step] = ()
-    """Steps in that text."""
+    """Steps in the class's source."""
     imports: Callable[[], tuple[str, str]] | None = None
-    """Returns the module and the name of a function of the user's that the script must import."""
+    """Function that returns the module and name of a user's function that the script must import."""
     where: Where | None = None
-    """The user's line that the step comes from."""
+    """The user's line that created the step."""
 
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """The result of a step, or a part of it. path: indices and fields that lead from the result to the part."""
+    """Result of a step, or a part of a result. path: indices and fields that select the part."""
 
     result: Any
     step: Step
@@ -63,7 +63,7 @@ class Value:
 
     @property
     def tensor(self) -> Tensor:
-        """The Tensor, for a value that is one."""
+        """The value's Tensor. The value must be one."""
         assert isinstance(self.result, Tensor), self.result
         return self.result
 
@@ -75,22 +75,22 @@ class Value:
 
     @property
     def leaves(self) -> list[Value]:
-        """The parts of a tuple, or the value itself."""
+        """Parts of a tuple, or the value itself."""
         return list(self) if isinstance(self.result, tuple) else [self]
 
 
 def named_value(result: Any, expression: str) -> Value:
-    """Return a value that a function has without a step, such as an argument. expression: its text."""
+    """Return a value without a step, such as an argument. expression: source of the value."""
     written = ast.parse(expression, mode="eval").body
     return Value(result, Step(result, (), {}, lambda *_: written))
 
 
 Place = tuple[Step, tuple[int | str, ...]]
-"""A step, and the path to a part of its result."""
+"""A step, and the path to a part of the step's result."""
 
 
 def unwrap(operand: Any) -> Any:
-    """Return an operand with values replaced by their objects, as functions take it."""
+    """Replace the values in an operand by their objects."""
     if isinstance(operand, Value):
         return operand.result
     if isinstance(operand, dict):
@@ -101,7 +101,7 @@ def unwrap(operand: Any) -> Any:
 
 
 def leaves_in(operand: Any) -> Iterator[Any]:
-    """Yield the leaves of an operand, which may be nested: values and literals."""
+    """Yield the leaves of a nested operand: values and literals."""
     if isinstance(operand, dict):
         for item in operand.values():
             yield from leaves_in(item)
@@ -113,7 +113,7 @@ def leaves_in(operand: Any) -> Iterator[Any]:
 
 
 def values_in(operand: Any) -> Iterator[Value]:
-    """Yield the values in an operand, which may be nested."""
+    """Yield the values in a nested operand."""
     return (leaf for leaf in leaves_in(operand) if isinstance(leaf, Value))
 
 
@@ -133,7 +133,7 @@ def wanted_steps(steps: Sequence[Step], outputs: Mapping[str, Value]) -> set[Ste
 
 
 def with_inner(steps: Iterable[Step]) -> Iterator[Step]:
-    """Yield steps, and those in the text of their classes."""
+    """Yield steps, including those in the source of classes."""
     for step in steps:
         yield step
         yield from with_inner(step.inner)

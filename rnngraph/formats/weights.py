@@ -47,7 +47,7 @@ def from_torch(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
     Args:
         cell: The cell.
         arrays: ``weight_ih`` [gates * units, inputs], ``weight_hh`` [gates * units, hidden], ``bias_ih`` and
-            ``bias_hh`` [gates * units] if the layer has them, and ``weight_hr`` [hidden, units] of a projection. Names
+            ``bias_hh`` [gates * units], if any, and ``weight_hr`` [hidden, units] of a projection. Names
             may have the suffix of one layer and direction and the path of a module, as in a ``state_dict``
             (``encoder.weight_ih_l0_reverse``); arrays of other modules are left out. Weights of ``weight_norm`` and
             ``spectral_norm`` are computed. Tensors may require gradients and have any float dtype.
@@ -87,7 +87,7 @@ def to_torch(cell: Cell, parameters: Mapping[str, Any], layer: int | None = None
         parameters: {name under the cell: array}.
         layer: Number of a layer of ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN``, for names such as ``weight_ih_l0``; None for
             the names of ``nn.LSTMCell``.
-        reverse: Whether the layer runs backward, as in ``weight_ih_l0_reverse``.
+        reverse: True if the layer runs backward, as in ``weight_ih_l0_reverse``.
 
     Returns:
         ``weight_ih``, ``weight_hh``, ``bias_ih``, ``bias_hh``, and ``weight_hr`` of a projection. If the cell has one
@@ -226,7 +226,7 @@ def to_onnx(cell: Cell, parameters: Mapping[str, Any]) -> Arrays:
 
 @api
 def from_cudnn(cell: Cell, arrays: Sequence[Any] | Mapping[str, Any]) -> Arrays:
-    """Convert a ``CuDNNLSTM`` or ``CuDNNGRU`` layer of Keras, whose kernels are transposed gate by gate, as in cuDNN.
+    """Convert a ``CuDNNLSTM`` or ``CuDNNGRU`` layer of Keras. Kernels are transposed gate by gate, as in cuDNN.
 
     Args:
         cell: The cell.
@@ -259,7 +259,7 @@ def _mapping(arrays: object, whose: str) -> Mapping[str, Any]:
 
 
 def _by_name(arrays: object, whose: str) -> Mapping[str, Any]:
-    """Return arrays by name, without the names of layers. Raises ``StructureError`` for several layers."""
+    """Return arrays by name, without names of layers. Raises ``StructureError`` for several layers."""
     if isinstance(arrays, Mapping):
         named = {str(name).rpartition("/")[2].removesuffix(":0"): value for name, value in arrays.items()}
         if len(named) < len(arrays):
@@ -311,7 +311,7 @@ def _no_peepholes(layer: Layer, whose: str) -> None:
 
 
 def _checked(cell: Any, layer: Layer) -> Layer:
-    """Return a layer. Raises ``ShapeError`` if its sizes are not those of the cell."""
+    """Return a layer. Raises ``ShapeError`` if the sizes differ from the cell's."""
     units = next(iter(layer.inputs.values())).shape[1]
     if units != cell.num_units:
         raise ShapeError(f"the arrays have {units} units and {cell!r} {cell.num_units}; make a cell of {units} units")

@@ -441,6 +441,6 @@ def matmul(a: Any, b: Any) -> Tensor:
 
     Args:
         a: Tensor [..., M, K] or [..., K].
-        b: Tensor [..., K, N]. Its leading axes must equal those of a, be 1, or be missing.
+        b: Tensor [..., K, N], whose leading axes must equal those of a, be 1, or be missing; or a vector [K].
     """
     return matrix_product(as_tensor(a), as_tensor(b))

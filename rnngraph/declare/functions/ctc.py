@@ -15,7 +15,20 @@ from ..cell import Cell, Scope
 from ..running.drivers import dynamic_rnn
 from ..tensor import Tensor, build, constant
 from .activations import log_softmax
-from .basic import cast, concat, equal, exp, expand_dims, log, maximum, reduce_max, reduce_sum, stop_gradient, where
+from .basic import (
+    cast,
+    concat,
+    equal,
+    exp,
+    expand_dims,
+    filled_like,
+    log,
+    maximum,
+    reduce_max,
+    reduce_sum,
+    stop_gradient,
+    where,
+)
 from .losses import real_steps, reduce_loss
 from .matching import of_rows
 
@@ -56,57 +69,92 @@ def ctc_loss(
     labels = of_rows(cast(labels, "int64"), logits.type.shape[0], "labels")
     if label_lengths is not None:  # entries beyond a row's length need not be valid labels
         labels = where(real_steps(labels, label_lengths), labels, blank_index)
-    hit = build("equal", expand_dims(labels, -1), build("iota", size=logits.type.shape[-1]), within="labels")
-    repeats = concat([equal(labels[:, :1], labels[:, :1]), equal(labels[:, 1:], labels[:, :-1])], -1)
-    cell = _Alignments(longest, blank_index, logits.dtype, hit, repeats)
+    cell = _Alignments(longest, blank_index, logits.dtype, *matches(labels, logits.width))
     _, last = dynamic_rnn(cell, log_softmax(logits), sequence_length=logit_lengths, dtype=logits.dtype, scope="ctc")
     length = constant(longest) if label_lengths is None else expand_dims(cast(label_lengths, "int64"), -1)
-    place = build("iota", size=2 * longest + 1)
-    ends = [reduce_max(where(equal(place, end), last, NEVER), -1) for end in (2 * length, 2 * length - 1)]
-    total = _log_of_sum(ends)
-    fits = build("less", constant(NEVER / 2, logits.dtype), total)
-    return reduce_loss(where(fits, -total, float("inf")), weights, None, reduction)
+    total = log_likelihood(last.blanks, last.labels, length)
+    return reduce_loss(where(is_possible(total), -total, float("inf")), weights, None, reduction)
 
 
 class _Alignments(Cell):
-    """Log probabilities of all partial alignments that end at each position (Graves et al. 2006, eq. 6).
-
-    Positions are the labels with blanks before, between and after them.
-    """
+    """Log probabilities of all partial alignments, one step after another."""
 
     def __init__(self, longest: int, blank_index: int, dtype: str, hit: Tensor, repeats: Tensor) -> None:
         self.longest, self.blank_index, self.dtype = longest, blank_index, dtype
         self.hit, self.repeats = hit, repeats
 
     def state(self) -> dict[str, int]:
-        return {"alpha": 2 * self.longest + 1}
+        return {"blanks": self.longest + 1, "labels": self.longest}
 
-    def initial_state(self, p: Scope) -> Tensor:
-        """Return the initial state, from which the first step reaches the first blank or the first label."""
-        return constant([0.0] + [NEVER] * (2 * self.longest), self.dtype)
+    def initial_state(self, p: Scope) -> dict[str, Tensor]:
+        """Start before the first blank, from which the first step leads to that blank or to the first label."""
+        blanks, labels = [0.0] + [NEVER] * self.longest, [NEVER] * self.longest
+        return {"blanks": constant(blanks, self.dtype), "labels": constant(labels, self.dtype)}
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        alpha = state["alpha"]
-        never = alpha[:, :1] * 0 + NEVER
-        advances = concat([never, alpha[:, :-1]], -1)
-        # A label may directly follow the previous one, unless both are equal.
-        from_label = where(self.repeats, NEVER, concat([never, self._labels(alpha)[:, :-1]], -1))
-        skips = self._between(from_label * 0 + NEVER, from_label, never)
-        label = reduce_sum(where(self.hit, expand_dims(x, 1), 0), -1)
-        blank = x[:, self.blank_index : self.blank_index + 1]
-        emitted = self._between(label * 0 + blank, label, blank)
-        alpha = maximum(_log_of_sum([alpha, advances, skips]) + emitted, NEVER)
-        return alpha, {"alpha": alpha}
+        blanks, labels = advanced(state["blanks"], state["labels"], x, self.hit, self.repeats, self.blank_index)
+        return blanks, {"blanks": blanks, "labels": labels}
 
-    def _labels(self, places: Tensor) -> Tensor:
-        """Return the entries at the labels' positions."""
-        return places[:, 1::2]
 
-    def _between(self, blanks: Tensor, labels: Tensor, last: Tensor) -> Tensor:
-        """Interleave blanks and labels, with a blank at the end."""
-        pairs = concat([expand_dims(blanks, -1), expand_dims(labels, -1)], -1)
-        flat = build("reshape", pairs, shape=(labels.type.shape[0], 2 * self.longest))
-        return concat([flat, last], -1)
+# The recurrence, also for front ends with loops of their own -------------------------------------------------
+
+
+def matches(labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Return (classes of the labels, labels that need a blank before them).
+
+    The first label has no previous one, and equal labels need a blank between them.
+
+    Args:
+        labels: int64 [batch, longest].
+        classes: Number of classes.
+
+    Returns:
+        bool [batch, longest, classes] and bool [batch, longest].
+    """
+    hit = build("equal", expand_dims(labels, -1), build("iota", size=classes), within="labels")
+    first = build("broadcast", constant(True), shape=(labels.type.shape[0], 1))
+    return hit, concat([first, equal(labels[:, 1:], labels[:, :-1])], 1)
+
+
+def advanced(
+    blanks: Tensor, labels: Tensor, scores: Tensor, hit: Tensor, repeats: Tensor, blank_index: int
+) -> tuple[Tensor, Tensor]:
+    """Return the forward variables after another step (Graves et al. 2006, eq. 6).
+
+    Args:
+        blanks: Log probabilities of the alignments that end in the blanks before, between and after the labels, [batch,
+            longest + 1].
+        labels: Log probabilities of the alignments that end in each label, [batch, longest].
+        scores: Log probabilities of the classes [batch, classes].
+        hit: As returned by ``matches``.
+        repeats: As returned by ``matches``.
+        blank_index: Class of the blank.
+    """
+    before = concat([filled_like(blanks[:, :1], NEVER), labels], 1)  # the label before each blank
+    label = reduce_sum(where(hit, expand_dims(scores, 1), 0.0), 2)
+    skips = where(repeats, NEVER, before[:, :-1])
+    blank = scores[:, blank_index : blank_index + 1]
+    return (
+        maximum(_log_of_sum([blanks, before]) + blank, NEVER),
+        maximum(_log_of_sum([labels, blanks[:, :-1], skips]) + label, NEVER),
+    )
+
+
+def log_likelihood(blanks: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+    """Return the log probability of all alignments that end in a row's last label or the blank after it, [batch].
+
+    counts: int [batch, 1] or [], number of each row's labels.
+    """
+    ends = [
+        reduce_max(where(equal(build("iota", size=logs.type.shape[1]), place), logs, NEVER), 1)
+        for logs, place in ((blanks, counts), (labels, counts - 1))
+    ]
+    return _log_of_sum(ends)
+
+
+def is_possible(total: Tensor) -> Tensor:
+    """Return True where labels fit into their row's steps."""
+    return build("less", constant(NEVER / 2, total.dtype), total)
 
 
 def _log_of_sum(logarithms: list[Tensor]) -> Tensor:

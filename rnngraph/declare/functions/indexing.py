@@ -29,7 +29,7 @@ from .basic import (
     reduce_sum,
     where,
 )
-from .statistics import reduce_any, reduce_prod
+from .statistics import reduce_any, reduce_prod, selected
 
 MODES = ("set", "add", "multiply", "minimum", "maximum")
 NEAR = 32
@@ -190,9 +190,9 @@ def take_along_axis(x: Any, indices: Any, axis: int, negative: bool = True) -> T
     x = cast(x, "int32") if kind == "bool" else x
     if index.type.shape[place] == 1:
         hit = equal(index, places_along(x, place))
-        return cast(reduce_sum(where(hit, x, 0), place, keepdims=True), kind)
+        return cast(selected(hit, x, place, keepdims=True), kind)
     hit = _hits(x, place, index)
-    return cast(reduce_sum(where(hit, expand_dims(x, place), 0), place + 1), kind)
+    return cast(selected(hit, expand_dims(x, place), place + 1), kind)
 
 
 @api
@@ -219,22 +219,35 @@ def put_along_axis(x: Any, indices: Any, values: Any, axis: int, mode: str = "se
     kind = x.dtype
     if kind == "bool":
         x = cast(x, "int32")
-    hit, new_values = _hits(x, place, index), like(values, x)
+    new_values = like(values, x)
     new_values = cast(new_values, x.dtype) if kind == "bool" else new_values
-    new_values = expand_dims(new_values, place + 1) if new_values.rank else new_values
     if mode == "add":
-        result = x + reduce_sum(where(hit, new_values, 0), place)
-    elif mode == "multiply":
+        return cast(x + sums_at(x, place, index, new_values), kind)
+    hit = _hits(x, place, index)
+    new_values = expand_dims(new_values, place + 1) if new_values.rank else new_values
+    if mode == "multiply":
         result = x * reduce_prod(where(hit, new_values, 1), place)
     elif mode == "set":
         number = places_along(hit, place)
         last = reduce_max(where(hit, number, -1), place, keepdims=True)
-        value = reduce_sum(where(logical_and(hit, equal(number, last)), new_values, 0), place)
+        value = selected(logical_and(hit, equal(number, last)), new_values, place)
         result = where(reduce_any(hit, place), value, x)
     else:
         reduce, combine = (reduce_min, minimum) if mode == "minimum" else (reduce_max, maximum)
         result = combine(x, reduce(where(hit, new_values, expand_dims(x, place)), place))
     return cast(result, kind)
+
+
+def sums_at(x: Tensor, place: int, index: Tensor, values: Tensor) -> Tensor:
+    """Return the sum of the values at each entry of axis ``place`` of x. NaN stays in its entry.
+
+    Args:
+        x: Tensor whose shape is that of the result.
+        index: int64; indices beyond the axis select no entry.
+        values: Of the index's shape, or broadcasting with it; or a scalar.
+    """
+    values = expand_dims(values, place + 1) if values.rank else values
+    return reduce_sum(where(_hits(x, place, index), values, 0), place)
 
 
 def _along(x: Any, indices: Any, axis: int, negative: bool, name: str) -> tuple[Tensor, int, Tensor]:

@@ -16,8 +16,10 @@ from ..layer import within
 from ..parameters import ParameterSpec, ScopeName, scope_name, with_update
 from ..tensor import Tensor
 from .activations import activation_function
-from .basic import equal, expand_dims, gather, one_axis, reduce_mean, reshape, sqrt, square, stop_gradient, where
+from .basic import equal, expand_dims, gather, one_axis, reshape, stop_gradient, where
+from .normalization import scale_and_shift
 from .randomness import by_graph
+from .statistics import moments
 
 
 def owned(
@@ -209,12 +211,14 @@ def normalized_with(
     scope: ScopeName,
     initializers: Mapping[str, str | Initializer],
     training: bool | Tensor,
+    subtracts_first: bool = False,
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
     """Build batch normalization. Return it with (moving average, batch statistic) by name.
 
     Args:
         training: True: select by graph. False: both graphs use the moving averages, which nothing updates. A bool
             scalar Tensor: both graphs use the batch's statistics where it is True, and nothing updates the averages.
+        subtracts_first: True if inference subtracts the moving mean before it scales, as in TensorFlow's fused kernel.
     """
     where = scope.where
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
@@ -233,39 +237,35 @@ def normalized_with(
         for key, start in initializers.items()
     }
     with within(scope.layer):
-        return _normalized(x, place, size, momentum, epsilon, own, training)
+        return _normalized(x, place, momentum, epsilon, own, training, subtracts_first)
 
 
 def _normalized(
     x: Tensor,
     place: int,
-    size: int,
     momentum: float,
     epsilon: float,
     own: Mapping[str, Tensor],
     training: bool | Tensor,
+    subtracts_first: bool,
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
     """Build batch normalization with the parameters ``own``."""
     reduced_axes = tuple(other for other in range(x.rank) if other != place)
 
     def spread(vector: Tensor) -> Tensor:
         """Reshape a vector over the axis so that it broadcasts with x."""
-        return vector if place == x.rank - 1 else reshape(vector, (size, *(1,) * (x.rank - 1 - place)))
+        return vector if place == x.rank - 1 else reshape(vector, (-1, *(1,) * (x.rank - 1 - place)))
 
-    def scaled(deviation: Tensor) -> Tensor:
-        return own["gamma"] / deviation if "gamma" in own else 1.0 / deviation
-
-    factor = scaled(sqrt(own["moving_variance"] + epsilon))
-    shift = -own["moving_mean"] * factor
-    inferred = x * spread(factor) + spread(shift + own["beta"] if "beta" in own else shift)
+    wide = {key: spread(vector) for key, vector in own.items()}
+    gamma, beta = wide.get("gamma"), wide.get("beta")
+    moving_mean, moving_variance = wide["moving_mean"], wide["moving_variance"]
+    source, mean_of_source = (x - moving_mean, None) if subtracts_first else (x, moving_mean)
+    inferred = scale_and_shift(source, mean_of_source, moving_variance, gamma, beta, epsilon)
     if not isinstance(training, Tensor) and not training:
         return inferred, {}
-    mean = reduce_mean(x, reduced_axes, keepdims=True)
-    centred = x - mean
-    average = {"moving_mean": reshape(mean, (size,))}
-    average["moving_variance"] = reduce_mean(square(centred), reduced_axes)
-    trained = centred * spread(scaled(sqrt(average["moving_variance"] + epsilon)))
-    trained = trained + spread(own["beta"]) if "beta" in own else trained
+    mean, centred, variance = moments(x, reduced_axes)
+    average = {"moving_mean": reshape(mean, (-1,)), "moving_variance": reshape(variance, (-1,))}
+    trained = scale_and_shift(centred, None, spread(average["moving_variance"]), gamma, beta, epsilon)
     statistics = {key: (own[key], value) for key, value in average.items()}
     if isinstance(training, Tensor):
         return where(training, trained, inferred), statistics

@@ -27,7 +27,7 @@ from .basic import (
     where,
 )
 from .basic import exp as exponential
-from .matching import class_labels, compared, lengths_of_rows
+from .matching import class_labels, compared, is_within, lengths_of_rows
 
 
 def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> Tensor:
@@ -88,7 +88,7 @@ def real_steps(losses: Tensor, lengths: Any) -> Tensor:
     if losses.rank != 2:
         raise ShapeError(f"lengths need a loss for each [batch, time], not {losses!r}")
     limit = expand_dims(lengths_of_rows(lengths, losses.type.shape[0], "lengths"), -1)
-    return build("less", build("iota", size=losses.type.shape[1]), limit, within="lengths")
+    return is_within(losses.type.shape[1], limit, within="lengths")
 
 
 def _class_labels(labels: Tensor, logits: Tensor) -> Tensor:

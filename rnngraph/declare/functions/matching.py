@@ -57,6 +57,17 @@ def lengths_of_rows(lengths: Any, rows: Dim, what: str) -> Tensor:
     return of_rows(lengths_ if lengths_.dtype == "int64" else build("cast", lengths_, dtype="int64"), rows, what)
 
 
+def is_within(steps: Dim, lengths: Tensor, **checks: Any) -> Tensor:
+    """Return bool [..., steps]: True for steps before the end of a row.
+
+    Args:
+        steps: Number of steps.
+        lengths: int64 [..., 1].
+        checks: ``within="lengths"``: each call checks fed lengths.
+    """
+    return build("less", build("iota", size=steps), lengths, **checks)
+
+
 def of_rows(x: Tensor, rows: Dim, what: str) -> Tensor:
     """Return x after a check that the first axis has ``rows`` entries. ``what`` names x in errors."""
     first, *rest = x.type.shape
@@ -113,6 +124,8 @@ def remaining_size(x: Tensor, others: list[Dim]) -> Dim:
 def matrix_product(a: Tensor, b: Tensor) -> Tensor:
     """Return the matrix product, with leading axes broadcast as by ``numpy.matmul``."""
     rows, columns = a.type.shape, b.type.shape
+    if len(columns) == 1 and rows:
+        return _row_products(a, b)
     if len(columns) <= 2 or not rows:
         return build("matmul", a, b)
     if len(rows) >= len(columns) and all(dim == 1 for dim in columns[:-2]):
@@ -126,6 +139,18 @@ def matrix_product(a: Tensor, b: Tensor) -> Tensor:
         row = _repeated(build("reshape", a, shape=(1, *rows)), leading)
         return build("reshape", build("matmul", row, b), shape=(*leading, columns[-1]))
     return build("matmul", _repeated(a, leading), _repeated(b, leading))
+
+
+def _row_products(a: Tensor, b: Tensor) -> Tensor:
+    """Return the products of rows [..., K] and a vector [K]."""
+    (have,), want = b.type.shape, a.type.shape[-1]
+    if _differ(have, want):
+        raise ShapeError(
+            f"matmul of {public_type(a.type)} and {public_type(b.type)}: rows of {want} entries do not fit a "
+            f"vector of {have}; both must be equal"
+        )
+    products = build("mul", _fitted(a, (*a.type.shape[:-1], have)), _fitted(b, (want,)))
+    return build("reduce_sum", products, axes=(a.rank - 1,), keepdims=False)
 
 
 def _repeated(x: Tensor, leading: tuple[Dim, ...]) -> Tensor:

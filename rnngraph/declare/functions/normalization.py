@@ -12,6 +12,7 @@ from ...support.errors import DtypeError, ShapeError, shown
 from ..tensor import Tensor, as_tensor, build
 from .basic import Axis, maximum, one_axis, reduce_mean, sqrt, square
 from .norms import vector_norm
+from .statistics import moments
 
 
 @api
@@ -30,8 +31,8 @@ def layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-
     """
     x = as_tensor(x)
     _check_arrays("layer_norm", gamma=gamma, beta=beta)
-    centred = x - reduce_mean(x, axis, keepdims=True)
-    scaled = centred / sqrt(reduce_mean(square(centred), axis, keepdims=True) + epsilon)
+    _, centred, variance = moments(x, axis)
+    scaled = centred / sqrt(variance + epsilon)
     scaled = scaled if gamma is None else scaled * gamma
     return scaled if beta is None else scaled + beta
 
@@ -55,14 +56,15 @@ def standardize(
 ) -> Tensor:
     """Return (x - mean) / sqrt(variance + epsilon) along ``axis``, times gamma, plus beta.
 
-    With moving averages as mean and variance, it is ``batch_normalization`` at inference.
+    With moving averages as mean and variance, it is ``batch_normalization`` at inference, bit for bit: both compute
+    x * factor + (beta - mean * factor), as torch, ONNX Runtime and Keras do.
 
     Args:
         x: float Tensor.
-        mean: Array or Tensor [size of the axis].
-        variance: Array or Tensor [size of the axis].
-        gamma: Array or Tensor [size of the axis]. None: no factor.
-        beta: Array or Tensor [size of the axis]. None: no offset.
+        mean: Array or Tensor [size of the axis], or [1]. None: zeros.
+        variance: Array or Tensor [size of the axis], or [1].
+        gamma: Array or Tensor [size of the axis], or [1]. None: no factor.
+        beta: Array or Tensor [size of the axis], or [1]. None: no offset.
         axis: An int.
         epsilon: Added to the variance.
 
@@ -77,9 +79,32 @@ def standardize(
         array = as_tensor(array)
         return build("reshape", array, shape=(*array.type.shape, *trailing)) if trailing else array
 
-    scaled = (x - spread(mean)) / spread(sqrt(as_tensor(variance) + epsilon))
-    scaled = scaled if gamma is None else scaled * spread(gamma)
-    return scaled if beta is None else scaled + spread(beta)
+    mean, gamma, beta = (None if array is None else spread(array) for array in (mean, gamma, beta))
+    return scale_and_shift(x, mean, spread(variance), gamma, beta, epsilon)
+
+
+def scale_and_shift(
+    x: Tensor, mean: Tensor | None, variance: Tensor, gamma: Tensor | None, beta: Tensor | None, epsilon: float
+) -> Tensor:
+    """Return x * factor + (beta - mean * factor), where the factor is gamma * (1 / sqrt(variance + epsilon)).
+
+    The order of operations is that of torch, ONNX Runtime, Keras and ``tf.nn.batch_normalization``. TensorFlow's fused
+    kernel subtracts the mean first: for its bits, pass x - mean, and None as mean.
+
+    Args:
+        x: float Tensor.
+        mean: Broadcasts with x. None: 0.
+        variance: Broadcasts with x.
+        gamma: Broadcasts with x. None: 1.
+        beta: Broadcasts with x. None: 0.
+        epsilon: Added to the variance.
+    """
+    factor = 1.0 / sqrt(variance + epsilon)
+    factor = factor if gamma is None else gamma * factor
+    if mean is None:
+        return x * factor if beta is None else x * factor + beta
+    shift = -(mean * factor)
+    return x * factor + (shift if beta is None else beta + shift)
 
 
 @api

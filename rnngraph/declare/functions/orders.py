@@ -37,7 +37,7 @@ from .basic import (
     where,
 )
 from .rounding import floor
-from .statistics import reduce_any
+from .statistics import reduce_any, selected
 
 MAX_ROUNDS = 128
 """Maximum ``k`` for which ``top_k`` selects one entry per round."""
@@ -138,7 +138,7 @@ def _in_rounds(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
         best = best if is_remaining is None else logical_and(best, is_remaining)
         index = reduce_min(where(best, place, np.int64(2**63 - 1)), -1, True)
         hit = equal(place, index)
-        values.append(reduce_sum(where(hit, x, 0), -1))
+        values.append(selected(hit, x, -1))
         indices.append(reduce_min(index, -1))
         is_remaining = logical_not(hit) if is_remaining is None else logical_and(is_remaining, logical_not(hit))
     return stack(values, -1), stack(indices, -1)
@@ -225,10 +225,10 @@ def _between(x: Tensor, size: int, q: float, method: str, leaves_nan: bool) -> T
     elif method == "higher":
         low = high
     ranks = cast(_ranks(x, descending=False), "float64")
-    lower = reduce_sum(where(equal(ranks, low), x, 0), -1)
+    lower = selected(equal(ranks, low), x, -1)
     if low is high:
         return lower
-    upper = reduce_sum(where(equal(ranks, high), x, 0), -1)
+    upper = selected(equal(ranks, high), x, -1)
     if method == "midpoint":
         return lower * 0.5 + upper * 0.5
     weight, gap = cast(reduce_sum(share, -1), x.dtype), upper - lower
@@ -271,5 +271,5 @@ def _hits(ranks: Tensor, x: Tensor) -> Tensor:
 
 
 def _picked(hits: Tensor, x: Tensor) -> Tensor:
-    """Select the entry of each rank."""
-    return reduce_sum(where(hits, expand_dims(x, -2) if x.rank > 1 else x, 0), -1)
+    """Select [..., rank] from the entries [..., entry]."""
+    return selected(hits, expand_dims(x, -2) if x.rank > 1 else x, -1)

@@ -88,9 +88,13 @@ def random_normal(like: Tensor, mean: float = 0.0, stddev: float = 1.0) -> Tenso
         stddev: Standard deviation of the distribution.
     """
     mean, stddev = number(mean, "mean"), number(stddev, "stddev")
-    radius = sqrt(-2.0 * log1p(-_unit(like, "random_normal", "random_normal/radius")))
-    angle = _unit(like, "random_normal", "random_normal/angle") * (2.0 * math.pi)
-    return radius * cos(angle) * stddev + mean
+    pair = (_unit(like, "random_normal", f"random_normal/{part}") for part in ("radius", "angle"))
+    return normal_of(*pair) * stddev + mean
+
+
+def normal_of(radius: Tensor, angle: Tensor) -> Tensor:
+    """Return standard normal numbers from two uniform ones in [0, 1), by the Box-Muller transform (1958)."""
+    return sqrt(-2.0 * log1p(-radius)) * cos(angle * (2.0 * math.pi))
 
 
 def _unit(like: Tensor, what: str, base: str) -> Tensor:

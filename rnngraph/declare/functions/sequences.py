@@ -10,7 +10,7 @@ from ...support.api_guard import api
 from ...support.errors import DtypeError, GraphError, ShapeError, shown
 from ..tensor import Tensor, build
 from .basic import cast, dimension, expand_dims, gather, known_by, one_axis, reduce_max, reduce_sum, transpose, where
-from .matching import lengths_of_rows
+from .matching import is_within, lengths_of_rows
 
 
 @api
@@ -31,8 +31,7 @@ def reverse_sequence(x: Tensor, lengths: Any, axis: int = 1) -> Tensor:
     lengths = lengths_of_rows(lengths, batch, "lengths")
     limit = build("reshape", lengths, shape=(lengths.type.shape[0], 1))
     step = build("iota", size=time)
-    real = build("less", step, limit, within="lengths")
-    source = where(real, limit - 1 - step, step)
+    source = where(is_within(time, limit, within="lengths"), limit - 1 - step, step)
     rows = build("reshape", build("iota", size=batch), shape=(batch, 1))
     table = build("reshape", x, shape=(product((batch, time)), *rest))
     return gather(table, rows * dimension(time, "int64") + source)
@@ -79,7 +78,7 @@ def ensure_longest(x: Tensor, lengths: Any, padding: float = 0.0, axis: int = 1,
     rows = lengths_of_rows(lengths, x.type.shape[1 - place], "lengths")
     limit = build("reshape", rows, shape=(rows.type.shape[0], 1))
     options: dict[str, Any] = {"reason": reason} if reason else {}
-    real = build("less", build("iota", size=x.type.shape[place]), limit, within="longest", **options)
+    real = is_within(x.type.shape[place], limit, within="longest", **options)
     if not place:
         real = build("transpose", real, order=(1, 0))
     for _ in range(x.rank - 2):

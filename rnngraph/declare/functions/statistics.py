@@ -1,4 +1,4 @@
-"""Reductions composed of several ops: products, variances, log-sums, counts, any and all."""
+"""Reductions composed of several ops: products, variances, log-sums, counts, any and all; selections."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.types import Dim
+from ...ir.types import FLOATS, Dim
 from ...support.api_guard import api
 from ...support.arguments import flag, number
 from ...support.errors import DtypeError
@@ -21,6 +21,7 @@ from .basic import (
     equal,
     exp,
     log,
+    logical_and,
     maximum,
     not_equal,
     reduce_max,
@@ -116,6 +117,16 @@ def reduce_var(x: Any, axis: Axis = None, keepdims: bool = False, correction: fl
     return _variance(x, axis, keepdims, correction, "reduce_var", lambda variance: variance)
 
 
+def moments(x: Tensor, axis: Axis) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (mean, x - mean, mean square of x - mean) over ``axis``, which stays with a size of 1.
+
+    Normalizations compute them in the dtype of x; ``reduce_var`` computes in float64.
+    """
+    mean = reduce_mean(x, axis, keepdims=True)
+    centred = x - mean
+    return mean, centred, reduce_mean(square(centred), axis, keepdims=True)
+
+
 @api
 def reduce_std(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Tensor:
     """Return the standard deviation over ``axis``, the root of ``reduce_var``.
@@ -195,3 +206,21 @@ def _together(x: Any, axis: Axis, keepdims: bool, extreme: Callable[..., Tensor]
     if x.dtype != "bool":
         raise DtypeError(f"{name} needs bools, not {x!r}; compare first, as in rg.not_equal(x, 0)")
     return extreme(cast(x, "int32"), axis, keepdims) > 0
+
+
+def selected(hit: Tensor, x: Tensor, axis: int, keepdims: bool = False) -> Tensor:
+    """Return the entry of x along ``axis`` at which a mask is True, with the sign of a zero; 0 if there is none.
+
+    Args:
+        hit: bool, True for at most one entry along the axis.
+        x: Numbers that broadcast with the mask.
+        axis: An int.
+        keepdims: Keep the axis with a size of 1.
+    """
+    value = reduce_sum(where(hit, x, 0), axis, keepdims)
+    if x.dtype not in FLOATS:
+        return value
+    is_negative = build("copysign", constant(1, x.dtype), x) < 0
+    is_negative_zero = cast(logical_and(equal(x, 0), is_negative), "int32")  # a sum would lose the sign
+    has_sign = reduce_sum(where(hit, is_negative_zero, 0), axis, keepdims) > 0
+    return where(has_sign, -(0.0 - value), value)

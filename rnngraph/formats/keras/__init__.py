@@ -1,6 +1,6 @@
 """Reads Keras files.
 
-``read`` is the entrance, and ``core`` opens and describes a file. ``activations``, ``plain``, ``normalization``,
+``read`` is the entry point, and ``core`` opens and parses a file. ``activations``, ``plain``, ``normalization``,
 ``convolutions`` and ``planes`` (along two axes), ``merging``, ``products``, ``attention`` and ``recurrent`` declare
 layers by class. ``operations`` declares functions among layers, whose ``operands`` are values or options: ``axes``
 moves entries, ``reductions`` reduces or sorts axes, ``tensorflow`` maps TensorFlow's names. ``custom`` declares users'

@@ -1,4 +1,4 @@
-"""Activations, by rg's names or declared with operations."""
+"""Declares activations by rnngraph's names or by operations."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ _NAMES: Mapping[str, str] = {
         )
     },
 }
-"""rg's names by Keras' names; hard_sigmoid depends on the version."""
+"""rnngraph's names by Keras' names. hard_sigmoid depends on the version."""
 
 
 def name_of(version: int, name: str) -> str | None:
-    """Return rg's name, ``""`` for the identity, None if there is none."""
+    """Return rnngraph's name of an activation; ``""`` for the identity, None for unknown ones."""
     if name == "hard_sigmoid":
         return "hard_sigmoid_keras3" if version >= 3 else "hard_sigmoid"
     return _NAMES.get(name)
 
 
 def problem_of(version: int, layer: Layer) -> str | None:
-    """Return which of a layer's activations cannot be read."""
+    """Return the problem of a layer's activations, or None."""
     in_cell = layer.kind.removesuffix("Cell") in ("LSTM", "GRU", "SimpleRNN")
     for key in ("activation", "recurrent_activation"):
         option = layer.config.get(key, None)
@@ -73,12 +73,12 @@ def problem_of(version: int, layer: Layer) -> str | None:
 
 
 def cell_activation(b: Declaration, layer: Layer, key: str, default: str) -> str:
-    """Return rg's name of a cell's activation."""
+    """Return rnngraph's name of a cell's activation."""
     return name_of(b.version, layer.config.text(key, default)) or "linear"
 
 
 def activation(b: Declaration, layer: Layer) -> tuple[str | None, Callable[[Value], Value]]:
-    """Return (rg's name for a layer's argument, function to declare after it)."""
+    """Return (name for the layer's argument ``activation``, function that declares the rest)."""
     option = layer.config.get("activation", None)
     if isinstance(option, Mapping):
         record = layer.config.record("activation")
@@ -111,7 +111,7 @@ def number(record: Record, key: str, default: float) -> float:
 
 
 def _relu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare max_value above it, x above the threshold, and slope (x - threshold) below it; 0 at the threshold."""
+    """Declare max_value for larger x, x above the threshold, and slope (x - threshold) below it; 0 at the threshold."""
     x = inputs.one.value
     limit = layer.config.get("max_value", None)
     slope, bound = number(layer.config, "negative_slope", 0.0), number(layer.config, "threshold", 0.0)

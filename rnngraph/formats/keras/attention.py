@@ -12,12 +12,10 @@ from ...declare.functions.basic import (
     expand_dims,
     logical_and,
     not_equal,
-    reduce_sum,
-    tanh,
     where,
 )
 from ...declare.functions.sequences import positions
-from ..operators.attention import attend, join_heads, not_later, product_scores, split_heads
+from ..operators.attention import additive_scores, attend, join_heads, not_later, product_scores, split_heads
 from ..operators.backend import ScriptBackend
 from ..steps import Value
 from .activations import number
@@ -38,17 +36,15 @@ def _parts(inputs: Inputs) -> tuple[Signal, Signal, Signal]:
 
 
 def _attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-    """Declare Luong's attention, by products or, in the mode ``concat``, by sums."""
+    """Declare Luong's attention, with products or, in the mode ``concat``, sums as scores."""
     query, _, key = _parts(inputs)
-    of = b.script.operation
+    of, script = b.script.operation, ScriptBackend(b.script)
     scale = b.parameter(layer, "scale", b.array(layer, "scale")) if "scale" in b.arrays(layer) else None
     if layer.config.get("score_mode", "dot") == "concat":
-        both = of("+", b.script.call(expand_dims, query.value, 2), b.script.call(expand_dims, key.value, 1))
-        both = both if scale is None else of("*", both, scale)
-        total = b.script.call(reduce_sum, b.script.call(tanh, both), axis=-1)
+        total = additive_scores(script, query.value, key.value, scale=scale)
         scores = of("*", total, b.parameter(layer, "concat_score_weight", b.array(layer, "concat_score_weight")))
     else:
-        scores = product_scores(ScriptBackend(b.script), query.value, key.value)
+        scores = product_scores(script, query.value, key.value)
         scores = scores if scale is None else of("*", scores, scale)
     return _applied(b, layer, inputs, scores)
 
@@ -56,16 +52,13 @@ def _attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
 def _additive_attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     """Declare Bahdanau's attention."""
     query, _, key = _parts(inputs)
-    of = b.script.operation
-    both = of("+", b.script.call(expand_dims, query.value, 2), b.script.call(expand_dims, key.value, 1))
-    terms = b.script.call(tanh, both)
-    if "scale" in b.arrays(layer):
-        terms = of("*", terms, b.parameter(layer, "scale", b.array(layer, "scale", key.width)))
-    return _applied(b, layer, inputs, b.script.call(reduce_sum, terms, axis=-1))
+    has_scale = "scale" in b.arrays(layer)
+    v = b.parameter(layer, "scale", b.array(layer, "scale", key.width)) if has_scale else None
+    return _applied(b, layer, inputs, additive_scores(ScriptBackend(b.script), query.value, key.value, v))
 
 
 def _applied(b: Declaration, layer: Layer, inputs: Inputs, scores: Value) -> list[Signal]:
-    """Declare the value's steps, weighted by scores [batch, query's steps, value's steps]."""
+    """Declare the mix of the value's steps by scores [batch, query's steps, value's steps]."""
     query, value, _ = _parts(inputs)
     counts = None if value.mask is None else b.script.call(expand_dims, value.mask, 1)
     if inputs.keywords.get("use_causal_mask", layer.config.get("causal", False)):
@@ -79,7 +72,7 @@ def _applied(b: Declaration, layer: Layer, inputs: Inputs, scores: Value) -> lis
 
 
 def _weights(b: Declaration, scores: Value, counts: Value | None, zeroes: bool = False) -> Value:
-    """Declare the softmax of scores that count. ``zeroes``: 0 if none count, instead of equal weights."""
+    """Declare the softmax of unmasked scores. zeroes: 0 instead of equal weights if all are masked."""
     if counts is None:
         return b.script.call(softmax, scores)
     if zeroes:
@@ -95,7 +88,7 @@ def _keep(b: Declaration, layer: Layer) -> float:
 
 
 def _causal(b: Declaration, query: Signal, value: Signal) -> Value:
-    """Declare bool [1, query's steps, value's steps]: True for steps that are not later than the query's."""
+    """Declare the causal mask [1, query's steps, value's steps]."""
     places = (b.script.call(positions, x.value, 1) for x in (query, value))
     return b.script.call(expand_dims, not_later(ScriptBackend(b.script), *places), 0)
 
@@ -154,7 +147,7 @@ def _affine(b: Declaration, layer: Layer, name: str, x: Value, kernel: np.ndarra
 
 
 def _counting(b: Declaration, inputs: Inputs, query: Signal, value: Signal, key: Signal) -> Value | None:
-    """Declare bool [batch, 1, query's steps or 1, value's steps]: True for scores that count; None if all do."""
+    """Declare the mask [batch, 1, query's steps or 1, value's steps] of scores; None if no score is masked."""
     total: Value | None = None
     for name, x, axis in (("query_mask", query, 2), ("value_mask", value, 1), ("key_mask", key, 1)):
         explicit = inputs.keywords.get(name) if b.version < 3 or x is not query else None

@@ -34,7 +34,7 @@ from .core.declaration import Declaration, Inputs, Signal, Unreadable, dtype_of
 from .operands import Operation, alike, along_axis, axis_of, one_axis, operands, option, plain
 
 MAX_COPIES = 1 << 12
-"""Maximum repetitions of an operation, and entries that it selects."""
+"""Maximum number of repetitions, and of selected entries, of an operation."""
 
 
 def _many(function: Function) -> Operation:
@@ -82,7 +82,7 @@ def _move(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
-    """Declare parts of an axis: a number of equal ones, or by Keras' start indices, or by TensorFlow's sizes."""
+    """Split an axis into equal parts, at Keras' start indices, or by TensorFlow's sizes."""
     (x,) = operands(b, inputs, 1)
     axis = one_axis(option(layer, inputs, "axis", 2, 0), x.tensor.rank)
     parts = option(layer, inputs, "indices_or_sections", 1, inputs.keywords.get("num_or_size_splits"))
@@ -115,7 +115,7 @@ def _tile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _repeat(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare repetitions of each entry along an axis, or of all in sequence."""
+    """Declare repetitions of each entry along an axis, or of the flattened entries."""
     (x,) = operands(b, inputs, 1)
     count, axis = option(layer, inputs, "repeats", 1), axis_of(option(layer, inputs, "axis", 2))
     if type(count) is not int or not 0 < count <= MAX_COPIES:
@@ -144,7 +144,7 @@ def _pad(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _roll(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare a rotation of an axis, or of all entries in sequence."""
+    """Declare a rotation of an axis, or of the flattened entries."""
     (x,) = operands(b, inputs, 1)
     axis, shift = axis_of(option(layer, inputs, "axis", 2)), option(layer, inputs, "shift", 1)
     if type(shift) is not int:
@@ -200,7 +200,7 @@ def _triangle(function: Function) -> Operation:
 
 
 def _on_diagonal(function: Function) -> Operation:
-    """Return the reader of the diagonal of matrices, or of its sum."""
+    """Return the reader of a diagonal, or of a trace."""
 
     def take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         keys = {"offset": 0, "axis1": 0, "axis2": 1}

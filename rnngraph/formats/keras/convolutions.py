@@ -1,4 +1,4 @@
-"""Convolutions and pools along one and two axes."""
+"""Declares convolutions and pools along one and two axes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .plain import sizes
 
 
 def problem_of(layer: Layer) -> str | None:
-    """Return which of a layer's options cannot be read."""
+    """Return the problem of a layer's options, or None."""
     if layer.config.get("data_format", None) == "channels_first" and not layer.kind.startswith("Global"):
         return "data_format 'channels_first'"
     return None
@@ -118,7 +118,7 @@ def _of_layer(
     windows: list[Window] | None = None,
     part: str = "",
 ) -> Signal:
-    """Declare a layer's convolution with bias and activation. ``part`` is its name if the layer has several."""
+    """Declare a layer's convolution with bias and activation. part: name of one of several convolutions."""
     if windows is None:
         windows = _windows(layer, x, kernel.shape[:-2], [1] * (kernel.ndim - 2))
     convolve, after = _layer(b, layer, kernel.shape[-1], groups, part)
@@ -128,7 +128,7 @@ def _of_layer(
 def _layer(
     b: Declaration, layer: Layer, filters: int, groups: int, part: str = ""
 ) -> tuple[Convolve[Value], Callable[[Value], Value]]:
-    """Return the convolution along one axis, and the function to declare after it."""
+    """Declare a convolution along one axis. Return it with the function that declares the rest."""
     bias = b.array(layer, "bias", filters) if layer.config.flag("use_bias", True) else None
     name, after = activation(b, layer)
     backend = ScriptBackend(b.script)

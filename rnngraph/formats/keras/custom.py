@@ -1,7 +1,7 @@
-"""Users' cells and layers in a file, which functions of the caller declare.
+"""Declares users' cells and layers by functions of the caller.
 
 With ``custom_objects={"MinGRU": builder}``, ``builder(config)`` returns an ``rg.Cell`` for a cell or a recurrent layer,
-or a function of Tensors for another layer. The file's arrays become the parameters that these declare.
+or a function of Tensors for another layer. The file's arrays become the parameters of the result.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def checked_builders(builders: Any) -> dict[str, Builder]:
 
 @dataclass(frozen=True)
 class Owner:
-    """Parameters that wait for a layer's arrays: all below a scope, or a list.
+    """Parameters that await a layer's arrays: all below a scope, or a list.
 
     Attributes:
         layer: The layer.
-        names: Ends of the parameters' names in the order of the layer's arrays; None for the order of declaration.
+        names: Suffixes of the parameters' names in the order of the layer's arrays; None for the order of declaration.
         prefix: Scope of the parameters, with a trailing slash.
-        specs: The parameters, if they have no scope in common.
+        specs: The parameters, if they share no scope.
     """
 
     layer: Layer
@@ -63,7 +63,7 @@ class CustomObjects:
     """Declares layers and cells by functions of the caller.
 
     Args:
-        builders: By class.
+        builders: Functions by class.
     """
 
     def __init__(self, builders: Mapping[str, Builder]) -> None:
@@ -71,7 +71,7 @@ class CustomObjects:
         self._owners: list[Owner] = []
 
     def cell(self, b: Declaration, layer: Layer, at: str) -> Value:
-        """Declare a cell. ``at`` is its scope in the driver's."""
+        """Declare a cell. at: scope of the cell within the driver's."""
         value, names = self._built(b, layer)
         if not isinstance(value.result, Cell):
             raise StructureError(f"{_named(layer)} must return an rg.Cell, not {shown(value.result)}")
@@ -79,7 +79,7 @@ class CustomObjects:
         return value
 
     def layer(self, b: Declaration, layer: Layer, inputs: Inputs) -> Any:
-        """Declare a layer on its inputs."""
+        """Declare a call of a layer."""
         function, names = self._built(b, layer)
         if isinstance(function.result, Cell):
             return self._recurrent(b, layer, inputs.one, function, names)
@@ -122,7 +122,7 @@ class CustomObjects:
         return [Signal(y, x.mask if sequences else None), *states]
 
     def _built(self, b: Declaration, layer: Layer) -> tuple[Value, Sequence[str] | None]:
-        """Return (a builder's result as a value of the script, the names of its parameters)."""
+        """Return (a builder's result as a value of the script, names of the result's parameters)."""
         builder = self.builders[layer.kind]
         config = {key: item for key, item in layer.config.entries.items() if _is_plain(item)}
         try:
@@ -192,7 +192,7 @@ def imported_name(builder: Builder, kind: str) -> str:
 
 
 def _is_plain(item: Any) -> bool:
-    """True for what a script can write down; objects of Keras, such as dtypes, are left out."""
+    """True for values that a script can write; objects of Keras, such as dtypes, are left out."""
     if isinstance(item, Mapping):
         return "class_name" not in item and all(isinstance(key, str) and _is_plain(part) for key, part in item.items())
     if isinstance(item, list):

@@ -1,4 +1,4 @@
-"""Layers that merge tensors, and the resulting masks."""
+"""Declares layers that merge tensors, and the resulting masks."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _summed(sign: str) -> Handler:
 
 
 def _multiply(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare a product. In Keras 3 masked entries are 1, and the result is 0 if all are masked."""
+    """Declare a product. In Keras 3 masked entries are 1, and the product of masked entries only is 0."""
     values, signals = _aligned(b, _at_least_one(layer, inputs)), inputs.several
     masks = [_beside(b, x) if b.version >= 3 else None for x in signals]
     total: Value | None = None
@@ -63,13 +63,13 @@ def _multiply(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _beside(b: Declaration, x: Signal) -> Value | None:
-    """Declare a tensor's mask in a form for its entries."""
+    """Declare a tensor's mask in a shape that broadcasts with the tensor."""
     return None if x.mask is None else b.script.call(expand_dims, x.mask, -1)
 
 
 def _extreme(function: Function) -> Handler:
     def merge(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-        """Declare an extreme. In Keras 3 a masked entry is replaced by the other operand's."""
+        """Declare an extreme. In Keras 3 the other operand's entry replaces a masked entry."""
         signals = _at_least_one(layer, inputs).several
         total: Value | None = None
         counts: Value | None = None
@@ -95,7 +95,7 @@ def _at_least_one(layer: Layer, inputs: Inputs) -> Inputs:
 
 
 def _mask(b: Declaration, signals: list[Signal]) -> Value | None:
-    """Declare the mask: in Keras 3 true if any mask is, if all have one; in Keras 2 if all present ones are."""
+    """Declare the mask: in Keras 3 the disjunction if all tensors have masks, in Keras 2 the conjunction."""
     masks = [x.mask for x in signals if x.mask is not None]
     if not masks or (b.version >= 3 and len(masks) < len(signals)):
         return None
@@ -131,7 +131,7 @@ def _mask_of_parts(b: Declaration, signals: list[Signal], axis: int) -> Value | 
 
 
 def all_true(b: Declaration, like: Value) -> Value:
-    """Declare true in the shape of a float tensor."""
+    """Declare True in the shape of a float tensor."""
     return b.script.call(ones_like, like, "bool")
 
 

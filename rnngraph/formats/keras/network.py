@@ -1,4 +1,4 @@
-"""Networks: layers in call order, layers over each step, and layers that are one stack."""
+"""Declares networks: layers in call order, layers over each step, and layers that form one stack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .recurrent import is_stack
 
 @dataclass(frozen=True)
 class _Missing:
-    """Placeholder of tensors that could not be declared. ``problem`` is the reason, ``""`` if it is listed already."""
+    """Placeholder for tensors that could not be declared. problem: the reason, ``""`` if it is listed already."""
 
     problem: str = ""
 
@@ -30,7 +30,7 @@ Outputs = list[Signal] | _Missing
 class Networks:
     """Declares networks, and lists what cannot be read.
 
-    ``known`` are layers listed elsewhere. ``keeps_shape`` are classes whose output has the shape of their input.
+    known: layers that are listed already. keeps_shape: classes whose output has the shape of their input.
     """
 
     def __init__(self, known: Container[Layer], keeps_shape: Container[str]) -> None:
@@ -38,13 +38,13 @@ class Networks:
         self._known, self._keeps_shape = known, keeps_shape
 
     def run(self, b: Declaration, network: Network, inputs: list[Signal]) -> list[Signal] | None:
-        """Return a network's outputs for inputs, both in Keras' order; None if unknown."""
+        """Return a network's outputs for its inputs, in Keras' order; None if they cannot be declared."""
         if network.is_sequential:
             return self._sequence(b, network, inputs)
         return _Run(self, b, network, inputs).outputs()
 
     def layer(self, b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-        """Declare a network within another one."""
+        """Declare a nested network."""
         assert layer.network is not None
         outputs = self.run(b, layer.network, inputs.several)
         if outputs is None:
@@ -52,7 +52,7 @@ class Networks:
         return outputs
 
     def called(self, b: Declaration, layer: Layer, inputs: Inputs) -> Outputs:
-        """Return a layer's outputs, or the reason against them, which for an operation is listed only if needed."""
+        """Return a layer's outputs, or the reason why there are none. It is listed, for operations only if needed."""
         problem = ""
         if layer not in self._known:
             try:
@@ -66,7 +66,7 @@ class Networks:
         return several if layer.kind in self._keeps_shape and len(several) == 1 else missing
 
     def listed(self, missing: _Missing) -> _Missing:
-        """List a problem, and return a placeholder without it."""
+        """List a problem, and return a placeholder."""
         if missing.problem:
             self.problems.append(missing.problem)
         return _Missing()
@@ -82,7 +82,7 @@ class Networks:
         return inputs
 
     def time_distributed(self, b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-        """Declare a layer on each step: unchanged on last axes, otherwise with steps and rows as one axis."""
+        """Declare a layer on each step. Layers along the last axis apply directly; others see steps as rows."""
         x, inner = inputs.one, layer.inner.get("layer", [])
         if len(inner) != 1:
             raise layer.config.error(f"{layer} has no layer in it")
@@ -101,7 +101,7 @@ class Networks:
         return [Signal(one.value, mask) for one in outputs]
 
     def _within(self, b: Declaration, inner: Layer, x: Signal) -> list[Signal]:
-        """Return the outputs of a layer inside another one, which is listed if unknown."""
+        """Return the outputs of a nested layer. A layer that cannot be read is listed."""
         outputs = self.called(b, inner, Inputs((x,)))
         if isinstance(outputs, _Missing):
             raise Unreadable("")
@@ -158,7 +158,7 @@ def _split_batch_time(b: Declaration, x: Value, shape: tuple[Dim, ...]) -> Value
 
 
 class _Run:
-    """A run through a network that is no sequence."""
+    """Execution of a network that is no Sequential."""
 
     def __init__(self, networks: Networks, b: Declaration, network: Network, inputs: list[Signal]) -> None:
         self._networks, self._b, self._network = networks, b, network
@@ -184,7 +184,7 @@ class _Run:
         return self._network.layers[0].config.error(what) if self._network.layers else Unreadable(what)
 
     def _order(self) -> Iterator[tuple[Layer, int]]:
-        """Yield calls after those that they read, otherwise in file order."""
+        """Yield calls in topological order, otherwise in file order."""
         calls = [
             (layer, number)
             for layer in self._network.layers
@@ -229,7 +229,7 @@ class _Run:
         return [(known[place], place[1]) for place in ordered]
 
     def _from_outputs(self, known: Mapping[tuple[str, int], Layer]) -> list[tuple[str, int]]:
-        """Return calls after those that they read, in the order of a search from each output."""
+        """Return calls in topological order, by a depth-first search from each output."""
         order: dict[tuple[str, int], None] = {}
         for output in references(self._network.outputs):
             pending = [(output.layer, output.call)]
@@ -278,7 +278,7 @@ def _read(call: Call) -> Iterator[Reference]:
 
 
 def groups_of(network: Network, uses: Mapping[Layer, int]) -> dict[Layer, list[Layer]]:
-    """Return layers that form stacks, by the uppermost one, including networks within."""
+    """Return layers that form stacks, by the top layer, including nested networks."""
     groups: dict[Layer, list[Layer]] = {}
     below_of = {above: below for below, above in _chained(network) if uses[below] == uses[above] == 1}
     for layer in network.layers:
@@ -315,7 +315,7 @@ def _chained(network: Network) -> Iterator[tuple[Layer, Layer]]:
 
 
 def uses_of(net: Layer) -> Counter[Layer]:
-    """Return how often each layer is called in total."""
+    """Count the calls of each layer."""
     counts = Counter[Layer]()
 
     def count(layer: Layer, times: int) -> None:

@@ -93,7 +93,7 @@ def _rms_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _unit_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare x divided by its length, which is at least 1e-12 (Keras 3) or 1e-6."""
+    """Declare x / max(norm, epsilon), where epsilon is 1e-12 (Keras 3) or 1e-6."""
     x = inputs.one
     axes = tuple(_axes(layer, x.rank))
     options = {} if b.version >= 3 else {"epsilon": 1e-6}
@@ -101,7 +101,7 @@ def _unit_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare (x - mean) / deviation, with numbers that are not trained."""
+    """Declare (x - mean) / deviation, with untrained statistics."""
     x, of = inputs.one, b.script.operation
     mean, variance = _moments(b, layer)
     axis = layer.config.get("axis", -1)

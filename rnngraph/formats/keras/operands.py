@@ -1,4 +1,4 @@
-"""Operands and options of functions among layers, wherever Keras wrote them."""
+"""Operands and options of functions among layers, from calls or configurations."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def operands(b: Declaration, inputs: Inputs, count: int) -> list[Any]:
 def alike(b: Declaration, items: list[Any], least: str = "bool") -> list[Any]:
     """Return operands in the widest dtype among them, as Keras 3 does. Python's numbers count as int32 or float32.
 
-    ``least`` is the narrowest allowed dtype.
+    least: narrowest result dtype.
     """
     widest = max([least, *(item.tensor.dtype for item in items if isinstance(item, Value))], key=_WIDENING.index)
     for item in items:
@@ -49,17 +49,17 @@ def alike(b: Declaration, items: list[Any], least: str = "bool") -> list[Any]:
 
 
 def as_floats(b: Declaration, x: Value) -> Value:
-    """Return a tensor of floats unchanged, and others as float32."""
+    """Return a tensor as floats: float32, unless it has floats."""
     return x if x.tensor.dtype.startswith("float") else b.script.call(cast, x, "float32")
 
 
 def as_truths(b: Declaration, x: Value) -> Value:
-    """Return a tensor as truth values: True unless 0, also for NaN."""
+    """Return a tensor as truth values. Only 0 is False."""
     return x if x.tensor.dtype == "bool" else b.script.call(not_equal, x, 0)
 
 
 def along_axis(function: Function, default: int | None) -> Operation:
-    """Return the reader of a function along an axis, with the default of Keras."""
+    """Return the reader of a function along an axis, with Keras' default."""
 
     def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         axis = axis_of(option(layer, inputs, "axis", 1, default))

@@ -61,7 +61,7 @@ def _embedding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _category_encoding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare whole numbers as rows with a 1 for each, or with counts."""
+    """Declare whole numbers as one-hot rows, multi-hot rows, or counts."""
     x, depth = inputs.one, layer.config.count("num_tokens", most=1 << 24)
     mode, ids = layer.config.text("output_mode", "multi_hot"), x.value
     if layer.config.get("sparse", False) or mode not in ("one_hot", "multi_hot", "count"):
@@ -117,7 +117,7 @@ def _dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _spatial_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare dropout of each unit of a row at all steps or places together."""
+    """Declare dropout with one mask for all steps or positions of a row."""
     x, rate = inputs.one, b.drops(_rate(layer))
     if layer.config.get("data_format", None) == "channels_first":
         raise Unreadable("its data_format is channels_first")
@@ -130,7 +130,7 @@ def _alpha_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _dropped_alike(b: Declaration, x: Value, rate: float, axes: Sequence[int]) -> Signal:
-    """Declare x times one mask for all entries of these axes."""
+    """Declare dropout with one mask along axes."""
     return Signal(shared_dropout(ScriptBackend(b.script), x, kept(rate), axes))
 
 
@@ -203,7 +203,7 @@ def _rescaling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _rescaling_factor(b: Declaration, layer: Layer, key: str, default: float, width: object) -> object:
-    """Declare a number, or numbers along the last axis, which are not trained."""
+    """Declare an untrained number, or untrained numbers along the last axis."""
     factor = layer.config.get(key, default)
     if not isinstance(factor, list):
         return number(layer.config, key, default)

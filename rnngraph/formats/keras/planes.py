@@ -26,7 +26,7 @@ def _global(function: Function, axes: int) -> Handler:
 
 
 def _global_average(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare the mean over steps that count."""
+    """Declare the mean over unmasked steps."""
     x, over, of = inputs.one, _over(layer, 1), b.script.operation
     if x.mask is None:
         return Signal(b.script.call(reduce_mean, x.value, **over))

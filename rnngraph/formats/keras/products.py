@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...declare.functions.arrays.contractions import einsum, letters_of, tensordot
-from ...declare.functions.basic import reduce_sum, reshape, transpose
+from ...declare.functions.basic import reshape, transpose
 from ..steps import Value
 from .activations import activation
 from .core.configuration import Layer
@@ -51,7 +51,7 @@ def _einsum_dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _flat(b: Declaration, x: Value, lead: int, inner: int) -> Value:
-    """Declare the last axes as one."""
+    """Merge the last axes."""
     return x if inner == 1 else b.script.call(reshape, x, (*(None,) * lead, -1))
 
 
@@ -80,9 +80,7 @@ def _dot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     ranks = [item.tensor.rank if isinstance(item, Value) else np.ndim(item) for item in (one, other)]
     if 0 in ranks:
         return b.script.operation("*", one, other)
-    if ranks[1] == 1:
-        return b.script.call(reduce_sum, b.script.operation("*", one, other), axis=-1)
-    if ranks[0] == 1 or ranks[1] > 2:
+    if ranks[1] > 2 or (ranks[0] == 1 and ranks[1] > 1):
         raise Unreadable(f"its operands have {ranks[0]} and {ranks[1]} axes")
     return b.script.operation("@", one, other)
 

@@ -1,4 +1,4 @@
-"""``read_keras``: reads a net from a file of Keras."""
+"""Entry point of the reader of Keras' files."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ KEEPS_MASK = frozenset(
         "Normalization",
     }
 )
-"""Classes whose output has the mask of their input. Others have none, except those that compute masks."""
+"""Classes whose output has the mask of their input. Other outputs have no mask, unless the class computes one."""
 SINCE_KERAS_3 = frozenset({"Rescaling", "Normalization", "Identity"})
 """Classes among them that did not pass masks on in Keras 2."""
 KEEPS_SHAPE = KEEPS_MASK - {"Dense"}
@@ -105,7 +105,7 @@ def read_keras(
     Args:
         source: A path, or the file's bytes.
         max_entries: Maximum entries of an array, with symbolic sizes as 1, and iterations of a loop, which a few bytes
-            of a file can declare. Four times the entries of its largest input or weight are always allowed.
+            of a file can declare. Four times the entries of the largest input or weight are always allowed.
         open: ``{input: {axis: name}}``, axes with a size in the file to read as symbolic ones.
         fixed: ``{input: {axis: size}}``, symbolic axes to read with this size.
         custom_objects: ``{class: builder}`` for your own classes. ``builder(config)`` returns an ``rg.Cell`` for a cell
@@ -113,7 +113,7 @@ def read_keras(
             in order of declaration; return ``(cell, names)`` for another order.
 
     Raises:
-        NotReadableError: Layers can't be read; it lists all of them.
+        NotReadableError: Layers cannot be read; the error lists all of them.
         FileError: The file is damaged.
         MissingExtraError: h5py is not installed.
     """
@@ -160,7 +160,7 @@ def _read(file: Opened, net: Layer, request: AxisRequest, builders: Mapping[str,
 def _declared(
     file: Opened, net: Layer, networks: Networks, request: AxisRequest, builders: Mapping[str, Builder]
 ) -> Script | None:
-    """Return the net's script; None if ``networks`` lists what can't be read."""
+    """Return the net's script; None if ``networks`` lists problems."""
     assert net.network is not None
     uses = uses_of(net)
     script, arrays = Script("A net that rnngraph read from a file of Keras."), arrays_of(file, net)
@@ -186,7 +186,7 @@ def _declared(
 
 
 def _problems(net: Layer, version: int) -> Iterator[tuple[Layer, str]]:
-    """Yield (layer, reason) of what is unreadable without declaring anything."""
+    """Yield (layer, reason) for layers that are known to be unreadable before they are declared."""
     if net.network is None:
         yield net, "the model of a file must be a Sequential or a Functional one"
         return
@@ -264,7 +264,7 @@ def _input_layers(network: Network) -> Iterator[tuple[str, Layer]]:
 
 
 def _output_names(network: Network, count: int) -> list[str]:
-    """Return Keras' names: of the layers with the outputs, numbered if one has several; or of a mapping."""
+    """Return Keras' names of the outputs: keys of a mapping, or names of layers, numbered for several outputs."""
     if isinstance(network.outputs, dict) and len(list(references(network.outputs))) == len(network.outputs):
         return sorted(network.outputs)
     sequential = [network.layers[-1].name] * count

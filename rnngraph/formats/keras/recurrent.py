@@ -1,4 +1,4 @@
-"""Recurrent layers: cells, stacks and both directions, with masks, initial states and dropout."""
+"""Declares recurrent layers: cells, stacks and directions, with masks, initial states and dropout."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SAME = ("units", "activation", "recurrent_activation", "dropout", "recurrent_dr
 
 
 def problem_of(layer: Layer) -> str | None:
-    """Return which part of a recurrent layer cannot be read."""
+    """Return the problem of a recurrent layer, or None."""
     if layer.kind == "RNN" and not (layer.inner.get("cell") or layer.inner.get("cells")):
         return "its cell is not described"
     if layer.kind == "Bidirectional":
@@ -47,7 +47,7 @@ def _goes_back(layer: Layer) -> bool:
 
 
 def cells_of(layer: Layer) -> list[Layer]:
-    """Return the cells of a recurrent layer, or of a cell, lowest first, as the layers with their options."""
+    """Return the cells of a recurrent layer or of a stacked cell, bottom first, as layers with options."""
     inner = layer.inner.get("cell", []) + layer.inner.get("cells", [])
     if not inner:
         return [layer]
@@ -99,7 +99,7 @@ def _with_dropout(b: Declaration, layer: Layer, cell: Value, drops_state: bool) 
 
 
 def _stack(b: Declaration, layer: Layer, cells: Sequence[Layer], width: int, at: str) -> Value:
-    """Declare stacked cells as one, which further calls of the layer share."""
+    """Declare stacked cells, which further calls of the layer share."""
     if layer in b.kept:
         kept_cell: Value = b.kept[layer]
         return kept_cell
@@ -250,7 +250,7 @@ def _both_ways(
     initial: list[list[State] | None],
     options: dict[str, Any],
 ) -> tuple[list[Value], list[Value]]:
-    """Return (outputs, final states of the last layer) of layers in both directions. A stack has one output."""
+    """Return (outputs, final states of the last layer) of a bidirectional layer or stack. A stack has one output."""
     count, width = len(columns[0]), x.width
     at = b.scope(b.group(layer)[0])
     cells: list[list[Value]] = [[], []]
@@ -284,7 +284,7 @@ def _merged(b: Declaration, layer: Layer, both: list[Value]) -> list[Value]:
 
 
 def is_stack(below: Layer, above: Layer) -> bool:
-    """True if two equal recurrent layers form a stack: one of them reads the other."""
+    """True if two layers, one of which reads the other, can be layers of one stack."""
     if below.kind != above.kind or below.kind not in ("LSTM", "GRU", "SimpleRNN", "Bidirectional"):
         return False
     if below.kind == "Bidirectional":

@@ -26,23 +26,23 @@ from .operands import Operation, along_axis, as_floats, as_truths, axis_of, one_
 
 
 def _floats(b: Declaration, inputs: Inputs) -> Value:
-    """Return the operand; whole numbers and truth values as float32, as in Keras' means."""
+    """Return the operand as floats. Whole numbers and truth values become float32, as in Keras' means."""
     return as_floats(b, *operands(b, inputs, 1))
 
 
 def _numbers(b: Declaration, inputs: Inputs) -> Value:
-    """Return the operand; truth values as int32."""
+    """Return the operand as numbers. Truth values become int32."""
     (x,) = operands(b, inputs, 1)
     return b.script.call(cast, x, "int32") if x.tensor.dtype == "bool" else x
 
 
 def _truths(b: Declaration, inputs: Inputs) -> Value:
-    """Return the operand as truth values: true unless 0."""
+    """Return the operand as truth values. Only 0 is False."""
     return as_truths(b, *operands(b, inputs, 1))
 
 
 def _over(layer: Layer, inputs: Inputs) -> dict[str, Any]:
-    """Return the axes of a reduction, and whether they are kept."""
+    """Return the axes of a reduction, and True if it keeps them."""
     if any(option(layer, inputs, key, 9) is not None for key in ("dtype", "initial", "where")):
         raise Unreadable("it has dtype, initial or where")
     keeps = {"keepdims": True} if option(layer, inputs, "keepdims", 2, False) else {}
@@ -95,7 +95,7 @@ def _norm(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _normalize(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare x divided by its length."""
+    """Declare x divided by its norm."""
     x, order = _floats(b, inputs), option(layer, inputs, "order", 2, 2)
     if not isinstance(order, int | float):
         raise Unreadable(f"its order is {order!r}")

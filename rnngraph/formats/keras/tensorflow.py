@@ -1,11 +1,15 @@
-"""TensorFlow ops that Keras 2 stores as layers."""
+"""Declares TensorFlow ops that Keras 2 stores as layers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..operators.backend import ScriptBackend
+from ..operators.elementwise import clip_by_value
+from ..steps import Value
 from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Unreadable
+from .operands import Operation, operands, option, plain
 from .operations import OPERATIONS, declared
 
 _PLACES = ("x", "input_tensor", "input", "a", "features", "logits", "values", "value", "tensor", "t", "condition")
@@ -30,7 +34,6 @@ _FUNCTIONS: Mapping[str, str] = {
     "transpose": "Transpose",
     "cast": "Cast",
     "where": "Where",
-    "clip_by_value": "Clip",
     "identity": "Identity",
     "linalg.matmul": "Matmul",
     "zeros_like": "ZerosLike",
@@ -113,30 +116,42 @@ _FUNCTIONS: Mapping[str, str] = {
 """Keras 3's operations by TensorFlow's equal functions."""
 
 
+def _clip(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
+    low, high = (plain(b, option(layer, inputs, key, place)) for place, key in enumerate(("x_min", "x_max"), 1))
+    (x,) = operands(b, inputs, 1)
+    return clip_by_value(ScriptBackend(b.script), x, low, high)
+
+
+_OPERATIONS: Mapping[str, Operation] = {
+    "clip_by_value": _clip,
+    **{name: OPERATIONS[kind] for name, kind in _FUNCTIONS.items()},
+}
+
+
 def problem_of(layer: Layer) -> str | None:
-    """Return which function of TensorFlow cannot be read."""
+    """Return the problem of a function of TensorFlow, or None."""
     name = layer.config.get("function", None)
-    if layer.kind in LAYERS and (not isinstance(name, str) or name not in _FUNCTIONS):
+    if layer.kind in LAYERS and (not isinstance(name, str) or name not in _OPERATIONS):
         return f"its function {name!r} is not supported"
     return None
 
 
 def _of_tensorflow(b: Declaration, layer: Layer, inputs: Inputs) -> object:
-    kind = _FUNCTIONS[layer.config.text("function")]
+    name = layer.config.text("function")
     keywords = dict(inputs.keywords)
     keywords.pop("name", None)
     arguments = list(inputs.arguments)
     if not arguments:
         arguments += [keywords.pop(key) for key in _PLACES if key in keywords][:1]
     arguments += [keywords.pop(key) for key in ("y", "b") if key in keywords]
-    if kind == "Where" and "x" in keywords:
+    if name == "where" and "x" in keywords:
         arguments.insert(1, keywords.pop("x"))
     if any(keywords.get(key) for key in keywords if key.startswith(("transpose_", "adjoint_"))):
         raise Unreadable("it transposes its operands")
     if any(keywords.get(key) for key in ("exclusive", "reverse")):
         raise Unreadable("it has exclusive=True or reverse=True")
     renamed = {_RENAMED.get(key, key): item for key, item in keywords.items()}
-    return declared(OPERATIONS[kind])(b, layer, Inputs(tuple(arguments), renamed))
+    return declared(_OPERATIONS[name])(b, layer, Inputs(tuple(arguments), renamed))
 
 
 LAYERS: Mapping[str, Handler] = {"TFOpLambda": _of_tensorflow, "SlicingOpLambda": _of_tensorflow}

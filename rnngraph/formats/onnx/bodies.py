@@ -23,11 +23,11 @@ from .core.model import MAIN_DOMAINS, Graph, Node, graph_of, number_of_dtype
 
 FILE = Path(__file__).with_name("function_bodies.json")
 DOMAIN = "rnngraph.body"
-"""Domain of a body's call, which no file has."""
+"""Domain of calls of bodies. Files have no such domain."""
 
 
 def body_of(node: Node, inputs: Sequence[Operand | Deferred | None], opset: int) -> Graph | None:
-    """Return the graph of a node's body, with the node's names for inputs and outputs; None if there is none."""
+    """Return the graph of a node's function body, with the node's value names; None if ONNX defines none."""
     if node.domain not in MAIN_DOMAINS:
         return None
     call = messages.Node(
@@ -60,13 +60,13 @@ def _table() -> Mapping[str, Mapping[str, str]]:
 
 
 def _recorded(op: str, opset: int) -> messages.Function | None:
-    """Return an operator's newest body up to a version."""
+    """Return the newest recorded body of an operator up to a version."""
     versions = [int(version) for version in _table().get(op, {}) if int(version) <= opset]
     return decode(messages.Function, base64.b64decode(_table()[op][str(max(versions))])) if versions else None
 
 
 def _built(call: messages.Node, inputs: Sequence[Operand | Deferred | None], opset: int) -> messages.Function | None:
-    """Return the body that the package onnx builds for a node."""
+    """Build a node's body with the package onnx."""
     try:
         from onnx import defs
     except ImportError:

@@ -1,4 +1,4 @@
-"""Fuses nodes that are one layer: a product, and the sum after it that adds the bias."""
+"""Fuses nodes that are one layer: a product and the addition of a bias."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .core.model import MAIN_DOMAINS, Graph, Node, subgraphs
 
 
 def with_sums(graph: Graph) -> Mapping[str, Node]:
-    """Return the node of each value. A ``MatMul`` that only an ``Add`` reads has the addend as a third input."""
+    """Return the node of each value. A ``MatMul`` that only an ``Add`` reads gets the addend as its third input."""
     uses = Counter(names_within(graph))
     makers = dict(graph.makers)
     for node in graph.nodes:
@@ -27,7 +27,7 @@ def with_sums(graph: Graph) -> Mapping[str, Node]:
 
 
 def names_within(graph: Graph) -> list[str]:
-    """Return the names that a graph reads, including those of its inner graphs."""
+    """Return the names that a graph and its nested graphs read."""
     names = [name for node in graph.nodes for name in node.inputs]
     for node in graph.nodes:
         for inner in subgraphs(node):

@@ -1,7 +1,7 @@
 """Reads the nodes of a graph in topological order, and collects errors.
 
-Only the nodes that an output needs are read. The order is computed with an explicit stack, so the depth of a graph is
-not limited by Python's. Inner graphs recurse; ``model`` limits their depth.
+Only the nodes that an output needs are read. An explicit stack computes the order, so Python's recursion limit does not
+limit a graph's depth. Nested graphs recurse; ``model`` limits their depth.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from .unread import reason_for
 
 MAX_RANK = 16
 _TROUBLE = (RnnGraphError, UnreadableError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""Errors that readers of ops raise for damaged nodes: invalid arguments and arrays."""
+"""Errors that readers of ops raise for damaged nodes, such as invalid arguments and arrays."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """Output of a node that cannot be read, or whose operands cannot."""
+    """Output of a node that cannot be read, or that depends on such a node."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,17 @@ FAILED = Failed()
 
 
 class InnerError(Exception):
-    """An inner graph cannot be read; errors name its own nodes."""
+    """A nested graph cannot be read. Errors name the nested graph's nodes."""
 
 
 class Reading:
-    """Findings of one reading of a model.
+    """State of one reading of a model.
 
     Attributes:
-        stacks: Nodes that become one driver, by each of them.
-        choices: Assumed equality of sizes, by the node that compares them.
-        undecided: Nodes that compared sizes, with their conditions.
-        forced: Sizes for which alone a node can be read, with the node.
+        stacks: Nodes that become one driver, by each of these nodes.
+        choices: Assumed results of comparisons of sizes, by node.
+        undecided: Conditions on sizes, by the node that compares.
+        forced: Only sizes for which a node can be read, with the node.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Reading:
 
 
 class GraphReader:
-    """Reader of one graph. inputs: values of its inputs. outer: reader of the surrounding graph."""
+    """Reads one graph. inputs: values of the graph's inputs. outer: reader of the enclosing graph."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class GraphReader:
         outer: GraphReader | None = None,
         tensors: Tensors | None = None,
     ) -> None:
-        """Create a reader. tensors: declares values; by default the object of the surrounding graph."""
+        """Create a reader. tensors: object that declares values; by default that of the enclosing graph."""
         self._reading, self._graph, self._outer = reading, graph, outer
         self._tensors: Tensors = tensors or (reading.tensors if outer is None else outer._tensors)
         self._makers = with_sums(graph)
@@ -113,7 +113,7 @@ class GraphReader:
         return [self._value(name) for name in self._graph.outputs]
 
     def branch(self, graph: Graph, inputs: Mapping[str, Operand], tensors: Tensors | None = None) -> list[Operand]:
-        """Return the outputs of an inner graph. Errors inside have been recorded."""
+        """Return the outputs of a nested graph. Errors in the graph are recorded."""
         outputs = GraphReader(self._reading, graph, inputs, self, tensors).outputs()
         if FAILED in outputs:
             raise InnerError
@@ -126,7 +126,7 @@ class GraphReader:
         return name in self._values or name in self._graph.makers or name in self._graph.arrays
 
     def _value(self, name: str) -> Any:
-        """Return a value of this graph or of a surrounding one."""
+        """Return a value of this graph or of an enclosing one."""
         reader: GraphReader | None = self
         while reader is not None and not reader._is_own(name):
             reader = reader._outer
@@ -143,7 +143,7 @@ class GraphReader:
     # Order ------------------------------------------------------------------------------------------
 
     def _read(self, names: Iterable[str]) -> None:
-        """Read the nodes of these values, and all nodes that they need, operands first."""
+        """Read the nodes of values, and all nodes that they depend on, operands first."""
         pending: list[tuple[str, int]] = [(name, 0) for name in reversed(list(names))]
         open_ones: set[Node] = set()
         while pending:
@@ -166,12 +166,12 @@ class GraphReader:
             pending += [(item, 0) for item in reversed(needed) if item and item not in self._values]
 
     def _inputs(self, node: Node) -> list[str]:
-        """Return the inputs of a node; of a stack, the inputs of all layers without the values between layers."""
+        """Return the inputs of a node; for a stack, the inputs of all layers without the values between layers."""
         first, *others = self._reading.stacks.get(node, (node,))
         return [*first.inputs, *(name for other in others for name in other.inputs[1:])]
 
     def _captured(self, node: Node) -> list[str]:
-        """Return the names of this graph that the inner graphs of a node read; of an If, those of the taken graph."""
+        """Return this graph's names that a node's nested graphs read; for an If, those of its possible branches."""
         graphs = list(subgraphs(node))
         if node.op == "If" and node.inputs:
             try:
@@ -223,7 +223,7 @@ class GraphReader:
         return [outputs]
 
     def _by_body(self, node: Node, inputs: Sequence[Any]) -> list[Any]:
-        """Return the outputs of a node by the function body of its op."""
+        """Read a node by the function body of its op."""
         reading = self._reading
         body = body_of(node, inputs, reading.opset(node))
         if body is None:
@@ -241,7 +241,7 @@ class GraphReader:
 
 
 def _check(value: Operand | Deferred | None) -> None:
-    """Raise for ranks and sizes that no real net has, such as formulas that grow without a bound."""
+    """Raise ``UnreadableError`` for ranks and sizes that no real net has, such as formulas that grow without bound."""
     if value is None or isinstance(value, Deferred):
         return
     shape = shape_of(value)
@@ -253,7 +253,7 @@ def _check(value: Operand | Deferred | None) -> None:
 
 
 def _read_by(graph: Graph) -> list[str]:
-    """Return the names that nodes of a graph read and that it does not compute."""
+    """Return the names that a graph reads and does not compute."""
     names = [name for node in graph.nodes for name in node.inputs]
     own = {*graph.makers, *graph.inputs, *graph.arrays}
     return list(dict.fromkeys(name for name in [*names, *graph.outputs] if name and name not in own))

@@ -1,4 +1,4 @@
-"""Options by which a program computes a quantized file with its bits."""
+"""Options of ``rg.compile`` with which a program of a quantized file uses 8 bits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..script import Script
 from .core.model import Graph, Model, Node, subgraphs
 
 OF_WEIGHTS = frozenset(("DequantizeLinear", "DynamicQuantizeLSTM"))
-"""Ops that show that weights, but not activations, are quantized."""
+"""Ops that show that weights are quantized, and activations are not."""
 OF_BOTH = frozenset(
     (
         "ConvInteger",
@@ -22,13 +22,13 @@ OF_BOTH = frozenset(
         "QuantizeLinear",
     )
 )
-"""Ops that show that activations are quantized, too."""
+"""Ops that show that weights and activations are quantized."""
 MIN_DEPTH, MIN_WEIGHTS = 32, 4096
 """Minimum rows and elements of a weight that 8 bits make faster."""
 
 
 def narrow_options(model: Model, script: Script) -> dict[str, str | dict[str, str]]:
-    """Return the options of ``rg.compile`` for a quantized file; empty if they do not apply or change nothing."""
+    """Return the options of ``rg.compile`` for a quantized file; {} if no option would change anything."""
     ops = {node.op for node in _nodes(model.graph)}
     weights = [array for array in script.parameters.values() if array.ndim > 1]
     is_wide = any(array.shape[-2] >= MIN_DEPTH and array.size >= MIN_WEIGHTS for array in weights)

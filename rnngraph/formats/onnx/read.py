@@ -1,4 +1,4 @@
-"""Entry point of the reader: inputs, outputs, and repeated readings of a file until its layers are known."""
+"""Entry point of the reader: inputs, outputs, and repeated readings until all layers are known."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ FILES = (
     sequences,
     shapes,
 )
-"""Modules that register readers of ops, beside those that ``graph_reader`` imports."""
+"""Modules that register readers of ops, besides those that ``graph_reader`` imports."""
 MAX_CHOICES = 5
-"""Maximum conditions on sizes of which all combinations are tried."""
+"""Maximum number of conditions on sizes for which all combinations are tried."""
 MAX_FORCED = 8
-"""Maximum readings of a file with values of open sizes that its nodes require."""
+"""Maximum number of readings in which nodes require values of symbolic sizes."""
 
 
 @api
@@ -87,26 +87,25 @@ def read_onnx(
 ) -> Net:
     """Read an ONNX file as a net with the file's inputs, outputs, names and layouts.
 
-    Open sizes of the file stay open: one program serves all batches and lengths. 16-bit floats become float32, integers
-    below 32 bits int32. Inputs that no output needs are omitted. If the graph depends on an open size being 1, it is
-    read for other sizes, unless it can be read for 1 only. An open size for which nodes contain a number, as exporters
-    that trace an example write, becomes that number.
+    Symbolic sizes of the file stay symbolic: one program serves all batches and lengths. 16-bit floats become float32,
+    and integers below 32 bits int32. Inputs that no output needs are omitted. If the graph depends on whether a
+    symbolic size is 1, it is read for other sizes, unless it can be read for 1 only. Exporters that trace an example
+    may write a number in place of a symbolic size; the size then becomes this number.
 
     A program of a quantized file has 8-bit weights and activations, unless ``net.program`` sets others. The package
     onnx is not needed.
 
     Args:
-        source: A path, the bytes of a file, or a model. Further files of arrays must be in the file's folder.
-        fixed: ``{name: value}`` of inputs, such as ``{"sr": 16000}``. The net lacks these inputs, and an ``If`` may
-            depend
-            on them. Also ``{name: number}`` of the file's named sizes, and sizes of axes: ``{"x": {1: 200}}``.
-        max_entries: Maximum entries of an array, with open sizes counted as 1, and maximum steps of a loop. Larger ones
-            are
-            refused, because a few bytes of a file can declare them, unless an input or a weight has a quarter as many.
-        open: ``{input: {axis: name}}``: axes that are read as open although the file gives a size.
+        source: A path, the bytes of a file, or a model. Further files with arrays must be in the file's folder.
+        fixed: Values of inputs, such as ``{"sr": 16000}``. The net lacks these inputs, and an ``If`` may depend on
+            them. Also numbers for the file's named sizes, and sizes of axes: ``{"x": {1: 200}}``.
+        max_entries: Maximum entries of an array, with symbolic sizes counted as 1, and maximum steps of a loop, because
+            a few bytes of a file can declare large ones. Four times the entries of the largest input or weight are
+            always allowed.
+        open: ``{input: {axis: name}}``, axes with a size in the file to read as symbolic ones.
 
     Raises:
-        NotReadableError: Nodes cannot be read; lists all of them.
+        NotReadableError: Nodes cannot be read; the error lists all of them.
         FileError: The file is damaged.
     """
     with entries_up_to(max_entries):
@@ -119,7 +118,7 @@ def net_of_model(
     open: Mapping[str, Mapping[int, str]] | None = None,
     max_entries: int = MAX_ENTRIES,
 ) -> Net:
-    """Return the net of a parsed model. The arguments are those of ``read_onnx``."""
+    """Return the net of a parsed model. For the arguments see ``read_onnx``."""
     with entries_up_to(max_entries) as limit:
         inputs, values, axes = model.graph.inputs, *_axes_and_values(fixed)
         shapes = {input_name(name): kind.shape for name, kind in inputs.items() if kind.shape is not None}
@@ -134,7 +133,7 @@ def net_of_model(
 
 
 def _axes_and_values(fixed: Any) -> tuple[Any, dict[str, Any] | None]:
-    """Split ``fixed`` into values and sizes by name, and sizes of inputs' axes."""
+    """Split ``fixed`` into values by name, sizes by name, and sizes of inputs' axes."""
     if not isinstance(fixed, Mapping):
         return fixed, None
     axes = {input_name(name): item for name, item in fixed.items() if isinstance(item, Mapping)}
@@ -142,7 +141,7 @@ def _axes_and_values(fixed: Any) -> tuple[Any, dict[str, Any] | None]:
 
 
 def _with_requested_sizes(model: Model, request: AxisRequest) -> Model:
-    """Return the model with the sizes of inputs that the caller requests."""
+    """Return the model with the caller's sizes of inputs."""
     inputs = {
         name: kind if kind.shape is None else replace(kind, shape=tuple(request.shape(input_name(name), kind.shape)))
         for name, kind in model.graph.inputs.items()
@@ -151,7 +150,7 @@ def _with_requested_sizes(model: Model, request: AxisRequest) -> Model:
 
 
 def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
-    """Read the model repeatedly, until its layers are known."""
+    """Read the model repeatedly until all layers are known."""
     settled = _settled(model, fixed)
     reading, values = _read_with_choices(model, settled)
     first, forced_by, names = (
@@ -187,7 +186,7 @@ def _script_of(model: Model, fixed: Any, request: AxisRequest) -> Script:
 def _note_sizes(
     script: Script, model: Model, reading: Reading, forced_by: Mapping[str, str], request: AxisRequest
 ) -> None:
-    """Record which input axes are fixed and why, and which values a symbolic size must not have."""
+    """Record why input axes are fixed, and which values a symbolic size must not have."""
     for name, kind in model.graph.inputs.items():
         own = input_name(name)
         for axis, dim in enumerate(kind.shape or () if own in script.inputs else ()):
@@ -203,7 +202,7 @@ def _note_sizes(
 
 
 def _read_with_choices(model: Model, settled: Mapping[str, Any]) -> tuple[Reading, dict[str, Any]]:
-    """Read the whole model with the first choices by which it can be read."""
+    """Read the model with the first choices that make it readable."""
     reading, values = _read(model, settled)
     for choices in _choices(reading):
         reading, values = _read(model, settled, choices=choices)
@@ -213,7 +212,7 @@ def _read_with_choices(model: Model, settled: Mapping[str, Any]) -> tuple[Readin
 
 
 def _choices(reading: Reading) -> Iterator[dict[Node, bool]]:
-    """Yield alternative choices of conditions on sizes, if nodes cannot be read."""
+    """Yield alternative choices for conditions on sizes, if nodes cannot be read."""
     if reading.problems and reading.undecided:
         undecided = list(reading.undecided)
         yield dict.fromkeys(undecided, True)
@@ -224,7 +223,7 @@ def _choices(reading: Reading) -> Iterator[dict[Node, bool]]:
 
 
 def _settled(model: Model, fixed: Any) -> dict[str, Any]:
-    """Return values of inputs as ``Known``, and sizes as ints."""
+    """Convert values of inputs to ``Known``, and sizes to ints."""
     if not isinstance(fixed, Mapping | None):
         raise DtypeError(f"fixed must map names of inputs to values; it is {shown(fixed)}")
     names = {name for kind in model.graph.inputs.values() for name in kind.shape or () if isinstance(name, str)}
@@ -263,11 +262,11 @@ def _read(
     shared: frozenset[Any] = frozenset(),
     anchored: frozenset[str] = frozenset(),
 ) -> tuple[Reading, dict[str, Any]]:
-    """Read the nodes of all outputs, and return these by name.
+    """Read all outputs, and return them by name.
 
     Args:
-        shared: Places of kernels that are parameters.
-        anchored: Sizes that inputs must determine, through values computed from them.
+        shared: Keys of kernels that several products share.
+        anchored: Sizes that inputs must determine.
     """
     tensors = Tensors(Script(model.about), shared, anchored)
     reading = Reading(model, tensors, stacks or {}, choices or {})
@@ -284,7 +283,7 @@ def _read(
 
 
 class _SizeNames:
-    """Names for sizes of inputs: the file's if a script can have them, else new ones."""
+    """Names for the sizes of inputs: the file's if they are identifiers, else new ones."""
 
     def __init__(self, settled: Mapping[str, Any]) -> None:
         self._settled = settled
@@ -318,7 +317,7 @@ def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
 
 
 def _unavailable_sizes(tensors: Tensors, values: Mapping[str, Any]) -> frozenset[str]:
-    """Return sizes that outputs need and that only inputs have of which nothing but sizes is read."""
+    """Return sizes that outputs need and that only inputs determine whose entries no node reads."""
     script, outputs = tensors.script, dict[str, Value]()
     try:
         outputs = {name: tensors.value(value) for name, value in values.items()}
@@ -332,7 +331,7 @@ def _unavailable_sizes(tensors: Tensors, values: Mapping[str, Any]) -> frozenset
 
 
 def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Script:
-    """Return the script with its outputs, reduced to the steps that they need."""
+    """Return the script with its outputs, without steps that no output needs."""
     script = tensors.script
     problems = []
     for name, value in values.items():

@@ -1,6 +1,6 @@
-"""Ops of ONNX without a reader, with the reason, or with the function body by which they are read.
+"""Ops of ONNX without a reader: those that cannot be read, and those that are read by function bodies.
 
-A test compares the lists with onnx's own, and docs/api.md shows them.
+A test compares the lists with those of the package onnx, and docs/api.md shows them.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ UNREAD: Mapping[str, tuple[str, ...]] = {
     "it writes to indices that only a call knows": _ops("TensorScatter"),
     "rnngraph has no function for it": _ops("Det EyeLike"),
 }
-"""Ops by the reason why they cannot be read. Nodes of other ops may still be refused for their operands."""
+"""Ops that cannot be read, by the reason. Nodes of other ops may still be refused because of their operands."""
 
 
 BY_RECORDED_BODY = _ops("AffineGrid BlackmanWindow HammingWindow HannWindow SwiGLU")
-"""Ops that are read by function bodies of the standard, which ``function_bodies.json`` holds."""
+"""Ops that are read by the standard's function bodies in ``function_bodies.json``."""
 BY_BUILT_BODY = _ops(
     "Attention CenterCropPad DepthToSpace NegativeLogLikelihoodLoss RotaryEmbedding SoftmaxCrossEntropyLoss "
     "SpaceToDepth"
 )
-"""Ops whose function bodies the package onnx builds; two of them only in the newest versions of the standard."""
+"""Ops whose function bodies the package onnx builds. Two of the bodies exist in the newest versions only."""
 _NEEDS_PACKAGE = (
     "its function body is built by the package onnx, which is missing or too old for the op; pip install -U onnx"
 )
@@ -54,7 +54,7 @@ BY_DOMAIN: Mapping[str, str] = {
 
 
 def reason_for(op: str, domain: str) -> str:
-    """Return the reason why an op without a reader cannot be read."""
+    """Return why an op without a reader cannot be read."""
     if domain in BY_DOMAIN:
         return BY_DOMAIN[domain]
     if op in BY_BUILT_BODY:

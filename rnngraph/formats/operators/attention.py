@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...declare.functions.basic import expand_dims
+from ...declare.functions.basic import expand_dims, reduce_sum, tanh
 from ...declare.functions.randomness import dropout
 from .backend import Backend, Item
 
@@ -26,6 +26,23 @@ def product_scores(b: Backend[Item], query: Item, key: Item, scale: float | None
     rank = len(b.shape(key))
     products = b.operation("@", query, b.transpose(key, (*range(rank - 2), rank - 1, rank - 2)))
     return products if scale is None else b.operation("*", products, scale)
+
+
+def additive_scores(b: Backend[Item], query: Item, key: Item, v: Item | None = None, scale: Item | None = None) -> Item:
+    """Return [batch, queries, keys]: the sums of v * tanh(scale * (query + key)) over the width.
+
+    ``rg.BahdanauAttention`` computes them with transposed keys.
+
+    Args:
+        b: The backend.
+        query: [batch, queries, width].
+        key: [batch, keys, width].
+        v: [width]. None: ones.
+        scale: Scalar. None: 1.
+    """
+    both = b.operation("+", b.call(expand_dims, query, 2), b.call(expand_dims, key, 1))
+    terms = b.call(tanh, both if scale is None else b.operation("*", both, scale))
+    return b.call(reduce_sum, terms if v is None else b.operation("*", terms, v), axis=-1)
 
 
 def attend(

@@ -2,11 +2,69 @@
 
 from __future__ import annotations
 
-from ...declare.functions.basic import cast, greater, less
+from typing import Any
+
+import numpy as np
+
+from ...declare.functions import basic
+from ...declare.functions.elementary import remainders
+from ...declare.functions.rounding import floor
+from ...ir.types import FLOATS
+from ..steps import Function
 from .backend import Backend, Item
 
 
 def sign(b: Backend[Item], x: Item) -> Item:
     """Return the sign of each element. Unlike ``numpy.sign``, the sign of NaN is 0."""
-    sides = [b.call(cast, b.call(function, x, 0), b.dtype(x)) for function in (greater, less)]
+    sides = [b.call(basic.cast, b.call(function, x, 0), b.dtype(x)) for function in (basic.greater, basic.less)]
     return b.operation("-", *sides)
+
+
+# TensorFlow's own ------------------------------------------------------------------------------------
+
+
+def maximum(b: Backend[Item], x: Item, y: Any) -> Item:
+    """Return TensorFlow's maximum. It is x, with its gradient, where both operands are equal or y is NaN.
+
+    y: a value of x's dtype, or a number.
+    """
+    return _extreme(b, basic.maximum, basic.less, x, y)
+
+
+def minimum(b: Backend[Item], x: Item, y: Any) -> Item:
+    """Return TensorFlow's minimum. It is x, with its gradient, where both operands are equal or y is NaN.
+
+    y: a value of x's dtype, or a number.
+    """
+    return _extreme(b, basic.minimum, basic.greater, x, y)
+
+
+def _extreme(b: Backend[Item], function: Function, is_exceeded: Function, x: Item, y: Any) -> Item:
+    """Return function(x, y), but x where y is NaN. is_exceeded: comparison that is True where y is the result."""
+    is_number = isinstance(y, int | float | np.number) and not np.isnan(y)
+    if is_number or b.dtype(x) not in FLOATS:
+        return b.call(function, y, x)  # of equal operands, the second one receives the gradient
+    return b.call(basic.where, b.call(is_exceeded, x, y), y, x)
+
+
+def clip_by_value(b: Backend[Item], x: Item, low: Any, high: Any) -> Item:
+    """Return TensorFlow's x clamped to [low, high]: the lower limit wins if it is the larger one.
+
+    A value equal to a limit keeps its gradient. low, high: values, or numbers.
+    """
+    if isinstance(low, int | float) and isinstance(high, int | float) and low <= high:
+        return b.call(basic.clip, x, low, high)
+    return maximum(b, minimum(b, x, high), low)
+
+
+def div_no_nan(b: Backend[Item], x: Item, y: Item) -> Item:
+    """Return x / y, and 0 where y is 0. Neither operand has a gradient there."""
+    is_zero = b.call(basic.equal, y, 0)
+    return b.call(basic.where, is_zero, 0.0, b.operation("/", x, b.call(basic.where, is_zero, 1.0, y)))
+
+
+def floor_divide(b: Backend[Item], x: Item, y: Item) -> Item:
+    """Return TensorFlow's x // y. Unlike NumPy's, the quotient of floats is rounded before it is rounded down."""
+    if b.dtype(x) in FLOATS:
+        return b.call(floor, b.operation("/", x, y))
+    return b.call(remainders.floor_divide, x, y)

@@ -1,9 +1,9 @@
-"""Frozen graphs and SavedModels of TensorFlow 1.x, read without TensorFlow.
+"""Reads frozen graphs and SavedModels of TensorFlow 1.x without TensorFlow.
 
-``messages`` are the files' own, ``source`` opens a file or a folder and gives its nodes, the variables' arrays and the
-names of a signature. ``order`` finds which nodes the outputs need, and in which order they are translated.
-``translation`` writes each as nodes of ONNX by the tables in ``ops`` and ``moves``, and ``folding`` computes those of
-known numbers; ``loops`` makes Loop nodes of while-loop frames, with tensor arrays as sequences, and ``cells`` takes
-fused cells apart. ``randomness`` finds dropout that drops nothing. ``operators`` reads what ONNX has no node for, and
-``read`` hands the result to the reader of ONNX, which declares it.
+``messages`` defines the files' protobuf messages. ``source`` opens a file or a folder, and returns nodes, variables and
+the names of a signature. ``order`` finds the nodes that outputs need, and sorts them. ``translation`` writes each node
+as nodes of ONNX, by the tables in ``ops`` and ``moves``, and ``folding`` computes nodes of known numbers. ``loops``
+converts while-loop frames to Loop nodes, with tensor arrays as sequences, and ``cells`` expands fused cells.
+``randomness`` removes dropout that drops nothing. ``operators`` reads ops that ONNX lacks. ``read`` is the entry point;
+it passes the translated graph to the reader of ONNX.
 """

@@ -1,4 +1,4 @@
-"""Cells that TensorFlow fuses into one op, as the nodes of their equations, and loops over them."""
+"""Expands TensorFlow's fused cells into the nodes of their equations, and loops over fused cells."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .source import Node
 from .translation import Translation, translates
 
 GATES = ("i", "cs", "f", "o", "ci", "co", "h")
-"""Outputs of an LSTM's op, in order."""
+"""Outputs of a fused LSTM, in order."""
 
 
 @translates("LSTMBlockCell")
@@ -23,9 +23,9 @@ def _lstm_cell(t: Translation, node: Node) -> list[str | None]:
 
 @translates("BlockLSTM")
 def _lstm_steps(t: Translation, node: Node) -> list[str | None]:
-    """Return the steps [time, batch, units] of a layer.
+    """Translate a fused layer: the steps [time, batch, units].
 
-    The length of the longest row does not matter, because graphs put zeros after the ends of rows themselves.
+    The length of the longest row has no effect, because graphs fill steps after a row's end with zeros themselves.
     """
     _, x, c, h, *weights = (t.input(node, place) for place in range(9))
     frame = Frame(node.name, parent=t.home([x, c, h, *weights]), is_placed=True)
@@ -45,7 +45,7 @@ def _lstm_steps(t: Translation, node: Node) -> list[str | None]:
 
 
 def _lstm(t: Translation, node: Node, x: str, c: str, h: str, weights: Sequence[str]) -> dict[str, str]:
-    """One step: its gates, and the states behind it."""
+    """Translate one step: the gates and the next states."""
     kernel, wci, wcf, wco, bias = weights
     dtype = node.dtype("T") or "float32"
     both = t.emit("Concat", [x, h], axis=-1)

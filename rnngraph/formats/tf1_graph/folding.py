@@ -1,4 +1,4 @@
-"""Nodes of known numbers, computed while a graph is translated: orders of axes, sizes, and whether a switch is on."""
+"""Folds nodes of known numbers while a graph is translated: permutations of axes, sizes, and conditions of switches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 MAX_ENTRIES = 1 << 12
-"""Entries of an array that is computed here; others are the reader's of ONNX."""
+"""Maximum entries of a folded array. ONNX's reader folds larger ones."""
 
 
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -16,7 +16,7 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _of_one_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Whole numbers stay whole, as TensorFlow divides them."""
+    """Divide numbers of one dtype. Quotients of integers are integers, as in TensorFlow."""
     return lambda *arrays, **_: np.asarray(function(*arrays)).astype(arrays[0].dtype)
 
 
@@ -42,11 +42,11 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
         None if axes is None else tuple(axes), keepdims=bool(keepdims), dtype=array.dtype
     ),
 }  # fmt: skip
-"""NumPy's functions for nodes of ONNX, of their inputs and attributes."""
+"""NumPy's functions of the inputs and attributes of ONNX's nodes."""
 
 
 def folded(op: str, arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray | None:
-    """Return what a node gives of known numbers; None where it is not computed here."""
+    """Return the result of a node of known numbers; None if the node is not folded."""
     function = FUNCTIONS.get(op)
     if function is None or sum(array.size for array in arrays) > MAX_ENTRIES:
         return None

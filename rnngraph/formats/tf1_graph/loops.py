@@ -1,4 +1,4 @@
-"""While-loop frames as Loop nodes, tensor arrays as what their steps read and give, and conditions as choices."""
+"""Translates while-loop frames to Loop nodes, tensor arrays to sequences, and conditions to selections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .source import Node, Ref
 from .translation import PASSING, Translation, translates
 
 MAX_DEPTH = 10_000
-"""Nodes through which the condition of a choice is looked for."""
+"""Maximum number of nodes that are searched for the condition of a branch."""
 
 
 @translates(*(op for op in PASSING if op not in ("Switch", "RefSwitch")))
@@ -25,7 +25,7 @@ def _passing(t: Translation, node: Node) -> list[str | None]:
 
 
 def _carry_on(t: Translation, node: Node) -> None:
-    """Note what a tensor array holds that a node hands on."""
+    """Record the contents of a tensor array that a node passes on."""
     for ref in node.inputs[:1]:
         if ref in t.sequences:
             for place in (0, 1):
@@ -80,7 +80,7 @@ def _next_of(t: Translation, merge: Node) -> Ref:
 
 
 def _is_flow(t: Translation, enter: Ref) -> bool:
-    """True if a loop begins with a tensor array in which nothing is."""
+    """True if a loop starts with an empty tensor array."""
     source = t.source.nodes[enter[0]].inputs[0]
     for _ in range(MAX_DEPTH):
         node = t.source.nodes[source[0]]
@@ -107,7 +107,7 @@ def _exit(t: Translation, node: Node) -> list[str | None]:
 
 
 def _close(t: Translation, frame: Frame) -> None:
-    """Write the Loop node of a frame, all of whose nodes are written."""
+    """Write the Loop node of a frame after the frame's nodes."""
     carried = [merge for merge in frame.merges if (merge.name, 0) in t.names]
     written = [merge for merge in frame.merges if (merge.name, 0) not in t.names and (merge.name, 0) not in t.sequences]
     following = {merge.name: t.name(_next_of(t, merge)) for merge in carried}
@@ -127,12 +127,12 @@ def _close(t: Translation, frame: Frame) -> None:
 
 
 def _after(condition: str, nodes: list[OnnxNode], following: dict[str, str]) -> tuple[str, list[OnnxNode]]:
-    """Return a condition on states as one on the states behind a step, and the nodes that compute it."""
+    """Rewrite a condition on states for the states after a step. Return it with its nodes."""
     makers = {name: node for node in nodes for name in node.outputs}
     renamed, more = dict(following), list[OnnxNode]()
 
     def moves(name: str, depth: int = 0) -> bool:
-        """True if a value is made of states; it is written again."""
+        """True if a value depends on states, so that it is rewritten."""
         if name in renamed:
             return True
         node = makers.get(name)
@@ -210,7 +210,7 @@ def _held(t: Translation, flow: Ref) -> str:
 
 
 def _counts_up(t: Translation, ref: Ref) -> bool:
-    """True for places 0, 1, 2 and so on."""
+    """True if indices are 0, 1, 2 and so on."""
     node = t.source.nodes[t.resolved(ref)[0]]
     if node.op == "Const":
         array = t.arrays.get(t.name((node.name, 0)))
@@ -222,7 +222,7 @@ def _counts_up(t: Translation, ref: Ref) -> bool:
 
 
 def _written(t: Translation, merge: Node) -> str:
-    """Return what each step writes to a tensor array at its own place."""
+    """Return the value that each step writes to its own entry of a tensor array."""
     source = t.source.nodes[t.resolved(_next_of(t, merge))[0]]
     if source.op != "TensorArrayWriteV3" or t.resolved(source.inputs[3]) != (merge.name, 0):
         raise UnreadableError(f"{source} does more with a tensor array than to write one entry a step")
@@ -233,7 +233,7 @@ def _written(t: Translation, merge: Node) -> str:
 
 
 def _is_counter(t: Translation, merge: Node) -> bool:
-    """True for a state that is 0, 1, 2 and so on."""
+    """True if a state counts 0, 1, 2 and so on."""
     first = t.arrays.get(t.name(t.source.nodes[_enter_of(t, merge)[0]].inputs[0]))
     add = t.source.nodes[t.resolved(_next_of(t, merge))[0]]
     if first is None or first.size != 1 or int(first) != 0 or add.op not in ("Add", "AddV2"):
@@ -248,7 +248,7 @@ def _is_counter(t: Translation, merge: Node) -> bool:
 
 
 def _choice(t: Translation, node: Node) -> list[str | None]:
-    """A ``tf.cond``: its values are those of the branch for False and of the one for True."""
+    """Translate a Merge of ``tf.cond``, which selects between the values of both branches."""
     if len(node.inputs) != 2:
         raise UnreadableError(f"it chooses among {len(node.inputs)} values")
     condition = next((ref for item in node.inputs for ref in _conditions(t, item[0])), None)
@@ -262,7 +262,7 @@ def _choice(t: Translation, node: Node) -> list[str | None]:
 
 
 def _conditions(t: Translation, start: str) -> Iterator[Ref]:
-    """Yield the conditions of the switches that a branch goes through, but for those of choices within it."""
+    """Yield the conditions of the switches on a branch, except those of nested conditions."""
     pending, seen = [(start, 0)], set[tuple[str, int]]()
     while pending and len(seen) < MAX_DEPTH:
         name, depth = pending.pop()

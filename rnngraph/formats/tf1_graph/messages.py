@@ -1,4 +1,4 @@
-"""TensorFlow's messages of graphs and SavedModels, as far as a net is read from them."""
+"""Protobuf messages of TensorFlow's graphs and SavedModels, reduced to the fields that are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ListValue(Message):
 
 @dataclass(eq=False)
 class AttrValue(Message):
-    """``AttrValue``: one of the fields below."""
+    """``AttrValue``: one of its fields."""
 
     list: ListValue | None = message(1, lambda: ListValue)
     s: bytes | None = raw(2, optional=True)
@@ -34,7 +34,7 @@ class AttrValue(Message):
 
 @dataclass(eq=False)
 class AttrEntry(Message):
-    """An entry of ``NodeDef.attr``."""
+    """Entry of ``NodeDef.attr``."""
 
     key: str = text(1)
     value: AttrValue | None = message(2, lambda: AttrValue)
@@ -42,7 +42,7 @@ class AttrEntry(Message):
 
 @dataclass(eq=False)
 class NodeDef(Message):
-    """``NodeDef``. input: ``name``, ``name:1``, and ``^name`` for an order without a value."""
+    """``NodeDef``. input: ``name``, ``name:1``, or ``^name`` for a control dependency."""
 
     name: str = text(1)
     op: str = text(2)
@@ -66,7 +66,7 @@ class TensorInfo(Message):
 
 @dataclass(eq=False)
 class TensorInfoEntry(Message):
-    """An entry of ``SignatureDef.inputs`` and ``outputs``."""
+    """Entry of ``SignatureDef.inputs`` and ``outputs``."""
 
     key: str = text(1)
     value: TensorInfo | None = message(2, lambda: TensorInfo)
@@ -82,7 +82,7 @@ class SignatureDef(Message):
 
 @dataclass(eq=False)
 class SignatureEntry(Message):
-    """An entry of ``MetaGraphDef.signature_def``."""
+    """Entry of ``MetaGraphDef.signature_def``."""
 
     key: str = text(1)
     value: SignatureDef | None = message(2, lambda: SignatureDef)

@@ -1,4 +1,4 @@
-"""Translation of ops that move, join, cut and select entries."""
+"""Translates ops that move, join, slice and select entries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .source import Node
 from .translation import Translation, translates
 
 END = (1 << 31) - 1
-"""A bound of a slice behind every axis."""
+"""Bound of a slice that lies beyond every axis."""
 
 
 @translates("Reshape")
@@ -82,7 +82,7 @@ def _slice(t: Translation, node: Node) -> str:
 
 @translates("StridedSlice")
 def _strided_slice(t: Translation, node: Node) -> str:
-    """Python's index: slices, numbers, ``None`` and an ellipsis, which masks tell from each other."""
+    """Translate an index of slices, numbers, ``None`` and an ellipsis, which masks encode."""
     steps = t.ints(node, 3, "its steps")
     masks = {key: node.whole(f"{key}_mask") for key in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")}
 
@@ -124,7 +124,7 @@ def _strided_slice(t: Translation, node: Node) -> str:
 
 
 class _Bounds:
-    """The entries of where a slice begins or ends, as arrays of one."""
+    """Bounds of slices, one array [1] for each axis."""
 
     def __init__(self, t: Translation, node: Node, number: int) -> None:
         self._t, self._name = t, t.input(node, number)
@@ -137,7 +137,7 @@ class _Bounds:
 
 
 def _next(t: Translation, begin: str) -> str:
-    """The place behind one."""
+    """Return an index plus 1."""
     known = t.arrays.get(begin)
     if known is not None:
         return t.constant([END if int(known[0]) == -1 else int(known[0]) + 1], "int64")

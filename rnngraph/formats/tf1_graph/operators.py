@@ -1,4 +1,4 @@
-"""Readers of ops that ONNX has no node for, or whose meaning hangs on the shapes of what they are given."""
+"""Readers of ops that ONNX lacks, or whose translation depends on shapes of operands."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numpy as np
 
 from ...declare.functions import activations, basic
 from ...declare.functions.elementary import numbers, powers, remainders
+from ...ir.types import FLOATS
 from ..onnx.core.known import Known, shape_of
 from ..onnx.core.table import Call, Outputs, reads
+from ..operators import elementwise
 from ..operators.backend import ScriptBackend
-from ..operators.elementwise import sign
 from .translation import DOMAIN
 
 _ELEMENTS = {
@@ -25,18 +26,29 @@ def _elements(call: Call) -> Outputs:
 
 @reads("Sign", domain=DOMAIN)
 def _sign(call: Call) -> Outputs:
-    return sign(ScriptBackend(call.script), call.value(0))
+    return elementwise.sign(ScriptBackend(call.script), call.value(0))
+
+
+@reads("Maximum", "Minimum", domain=DOMAIN)
+def _extreme(call: Call) -> Outputs:
+    function = elementwise.maximum if call.op == "Maximum" else elementwise.minimum
+    x = call.value(0)
+    return function(ScriptBackend(call.script), x, call.tensors.beside(call.input(1), call.rank(0), x.tensor.dtype))
 
 
 @reads("FloorDiv", domain=DOMAIN)
 def _floor_divide(call: Call) -> Outputs:
-    """Divide integers. Sizes are not below 0."""
     x, y = call.input(0), call.input(1)
-    if isinstance(x, Known) and isinstance(y, Known):
+    if isinstance(x, Known) and isinstance(y, Known) and x.dtype not in FLOATS:
         if x.is_symbolic or y.is_symbolic:
-            return call.of("Div", [x, y])
+            return call.of("Div", [x, y])  # sizes are not below 0
         return Known(np.floor_divide(x.array, y.array), x.dtype)
-    return call.script.call(remainders.floor_divide, call.value(0), call.value(1))
+    return elementwise.floor_divide(ScriptBackend(call.script), call.value(0), call.value(1))
+
+
+@reads("DivNoNan", domain=DOMAIN)
+def _quotient(call: Call) -> Outputs:
+    return elementwise.div_no_nan(ScriptBackend(call.script), call.value(0), call.value(1))
 
 
 @reads("FloorMod", domain=DOMAIN)
@@ -54,7 +66,7 @@ def _squared_difference(call: Call) -> Outputs:
 
 @reads("Select", domain=DOMAIN)
 def _select(call: Call) -> Outputs:
-    """A condition of one axis chooses among rows."""
+    """Read a selection. A condition of one axis selects rows."""
     condition, rank = call.input(0), call.rank(1)
     if call.rank(0) == 1 and rank > 1:
         condition = call.tensors.expand_dims(condition, list(range(1, rank)))

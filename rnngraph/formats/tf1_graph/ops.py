@@ -1,9 +1,11 @@
-"""Translation of ops to ONNX: those that have another name there, and those that are several nodes."""
+"""Translates ops that ONNX has under another name, and ops that are several nodes of ONNX."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from ...ir.types import FLOATS
 from ..operators.errors import UnreadableError
@@ -23,8 +25,10 @@ SAME: Mapping[str, str] = {
     "Equal": "Equal", "LogicalAnd": "And", "LogicalOr": "Or", "LogicalNot": "Not", "SelectV2": "Where", "AddN": "Sum",
     "BiasAddV1": "Add",
 }  # fmt: skip
-"""Ops that are a node of ONNX with the same inputs."""
+"""ONNX's ops with the same inputs, by TensorFlow's ops."""
 OWN = (
+    "DivNoNan",
+    "FloorDiv",
     "FloorMod",
     "Expm1",
     "Log1p",
@@ -37,7 +41,7 @@ OWN = (
     "Relu6",
     "Sign",
 )
-"""Ops with the same inputs that ``operators`` reads."""
+"""Ops that ``operators`` reads under TensorFlow's names."""
 
 
 @translates(*SAME)
@@ -50,30 +54,19 @@ def _same(t: Translation, node: Node) -> str:
 
 @translates("Maximum", "Minimum")
 def _extreme(t: Translation, node: Node) -> str:
-    """Return the maximum or minimum of floats: y where it is beyond x, else x, also if y is NaN."""
-    op, beyond = ("Max", "Less") if node.op == "Maximum" else ("Min", "Greater")
-    if op == "Min" and (bound := _longest_row(t, node)) is not None:
+    if node.op == "Minimum" and (bound := _longest_row(t, node)) is not None:
         return bound
-    x, y = t.input(node, 0), t.input(node, 1)
-    if node.dtype("T") not in FLOATS:
-        return t.emit(op, [x, y], [node.name])
-    return t.emit("Where", [t.emit(beyond, [x, y]), y, x], [node.name])
-
-
-@translates("FloorDiv")
-def _floor_divide(t: Translation, node: Node) -> str:
-    """Quotients of floats are rounded first, as TensorFlow does."""
     inputs = [t.input(node, 0), t.input(node, 1)]
     if node.dtype("T") in FLOATS:
-        return t.emit("Floor", [t.emit("Div", inputs)], [node.name])
-    return t.emit("FloorDiv", inputs, [node.name], DOMAIN)
+        return t.emit(node.op, inputs, [node.name], DOMAIN)
+    return t.emit(node.op[:3], inputs, [node.name])
 
 
 def _longest_row(t: Translation, node: Node) -> str | None:
-    """Return the steps that there are, of the bound min(steps, max(1, longest row)) of ``tf.nn.dynamic_rnn``.
+    """Return the number of steps for the bound min(steps, max(1, longest row)) of ``tf.nn.dynamic_rnn``; else None.
 
-    Without lengths the longest row is the number of steps. Behind their ends rows copy their states and give zeros, so
-    the steps behind the longest row change nothing.
+    Without lengths the longest row has all steps. Rows that have ended copy their states and output zeros, so steps
+    after the longest row change nothing.
     """
     for steps, other in (node.inputs, node.inputs[::-1]):
         bound = t.source.nodes[t.resolved(other)[0]]
@@ -261,6 +254,13 @@ def _cumsum(t: Translation, node: Node) -> str:
     return t.emit("CumSum", [t.input(node, 0), t.input(node, 1)], [node.name], **flags)
 
 
+@translates("MatrixBandPart")
+def _band(t: Translation, node: Node) -> str:
+    x, (lower,), (upper,) = t.input(node, 0), t.ints(node, 1, "its band"), t.ints(node, 2, "its band")
+    x = x if lower < 0 else t.emit("Trilu", [x, t.constant(-lower, "int64")], upper=1)
+    return x if upper < 0 else t.emit("Trilu", [x, t.constant(upper, "int64")], upper=0)
+
+
 @translates("TopKV2")
 def _top_k(t: Translation, node: Node) -> list[str]:
     names = [node.name, f"{node.name}:1"]
@@ -308,8 +308,14 @@ def _pool(t: Translation, node: Node) -> str:
 
 @translates("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 def _batch_norm(t: Translation, node: Node) -> str:
+    """Translate TensorFlow's fused kernel, which subtracts the mean before it scales."""
     if node.flag("is_training", True):
         raise UnreadableError("it normalizes by the batch; export the graph of inference")
-    inputs = [_channels_first(t, node), *(t.input(node, place) for place in range(1, 5))]
-    found = t.emit("BatchNormalization", inputs, epsilon=node.number("epsilon", 1e-4))
-    return t.emit("Transpose", [found], [node.name], perm=[0, 2, 3, 1])
+    if node.text("data_format", "NHWC") != "NHWC":
+        raise UnreadableError("its channels are not the last axis")
+    gamma, beta, variance = (t.input(node, place) for place in (1, 2, 4))
+    no_mean = t.constant(np.zeros_like(t.known(node, 3, "its mean")))
+    centred = t.emit("Transpose", [t.emit("Sub", [t.input(node, 0), t.input(node, 3)])], perm=[0, 3, 1, 2])
+    inputs = [centred, gamma, beta, no_mean, variance]
+    normalized = t.emit("BatchNormalization", inputs, epsilon=node.number("epsilon", 1e-4))
+    return t.emit("Transpose", [normalized], [node.name], perm=[0, 2, 3, 1])

@@ -1,4 +1,4 @@
-"""Nodes that outputs need, and the order in which they are translated: while-loop frames before their exits."""
+"""Finds the nodes that outputs need, and the order of translation: while-loop frames before their exits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .source import Node
 
 @dataclass(eq=False)
 class Frame:
-    """A while loop. merges: its states. parent: the loop around it, once that is known."""
+    """While loop. merges: states of the loop. parent: enclosing loop, after it is found."""
 
     name: str
     enters: list[Node] = field(default_factory=list)
@@ -26,12 +26,12 @@ class Frame:
 
 
 def is_state(node: Node, nodes: Mapping[str, Node]) -> bool:
-    """True for a Merge whose value is carried from step to step of a loop."""
+    """True if a Merge carries a value from step to step of a loop."""
     return node.op in ("Merge", "RefMerge") and any(nodes[name].op.endswith("NextIteration") for name, _ in node.inputs)
 
 
 def needed(file: str, nodes: Mapping[str, Node], outputs: Iterable[str], leaves: Iterable[str]) -> list[Node]:
-    """Return the nodes whose values outputs are made of. leaves: nodes whose own inputs are not needed."""
+    """Return the nodes that outputs depend on. leaves: nodes whose inputs are not followed."""
     found: dict[str, Node] = {}
     pending, ends = list(outputs), set(leaves)
     while pending:
@@ -46,7 +46,7 @@ def needed(file: str, nodes: Mapping[str, Node], outputs: Iterable[str], leaves:
 
 
 def frames_of(file: str, found: Iterable[Node], nodes: Mapping[str, Node]) -> dict[str, Frame]:
-    """Return the loops of needed nodes, by the names of their nodes Enter, Merge and Exit."""
+    """Return the loops of nodes, by the names of their Enter, Merge and Exit nodes."""
     frames: dict[str, Frame] = {}
     of_nodes: dict[str, Frame] = {}
     found = list(found)
@@ -77,7 +77,7 @@ def frames_of(file: str, found: Iterable[Node], nodes: Mapping[str, Node]) -> di
 
 
 def in_order(file: str, found: list[Node], frames: Mapping[str, Frame], leaves: Iterable[str]) -> list[Node]:
-    """Return needed nodes, each behind all that it is made of; an exit is made of all of its loop."""
+    """Sort nodes topologically. An exit depends on all nodes of its loop."""
     by_name, ends = {node.name: node for node in found}, set(leaves)
 
     def behind(node: Node) -> list[str]:

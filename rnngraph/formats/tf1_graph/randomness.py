@@ -1,4 +1,4 @@
-"""Dropout that drops nothing: what is drawn goes, where it changes nothing."""
+"""Removes dropout that drops nothing: random numbers that do not change the result."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from .translation import Translation
 
 
 def drops_nothing(t: Translation, op: str, inputs: Sequence[str]) -> str | None:
-    """Return what a node of ONNX gives that computes with numbers drawn from [0, 1), where all of these give one value.
+    """Return the result of a node of random numbers in [0, 1) if all numbers give one result; else None.
 
-    ``floor(1 + u)`` is 1 (of dropout with ``keep_prob``), ``u >= 0`` holds (with ``rate``), and ``u * 1 + 0`` is drawn
-    as u is.
+    ``floor(1 + u)`` is 1 (dropout by ``keep_prob``), ``u >= 0`` is True (dropout by ``rate``), and ``u * 1 + 0`` has
+    the distribution of u.
     """
     if op == "Floor" and inputs[0] in t.is_from_one:
         return t.constant(1.0, "float32")

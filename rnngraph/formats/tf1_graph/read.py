@@ -1,4 +1,4 @@
-"""The way in: a graph of TensorFlow 1.x as a ``Net``."""
+"""Entry point of the reader of TensorFlow 1.x's graphs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .source import Node, Source, ref_of, source_of
 from .translation import TABLE, Translation
 
 FILES = (cells, loops, moves, operators, ops)
-"""Files whose functions translate and read ops."""
+"""Modules that register translations and readers of ops."""
 OPSET = 13
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 _FUNCTIONAL = ("While", "StatelessWhile", "If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall")
@@ -46,24 +46,24 @@ def read_tf1_graph(
     fixed: Mapping[str, Any] | None = None,
     open: Mapping[str, Mapping[int, str]] | None = None,
 ) -> Net:
-    """Return the net of a graph of TensorFlow 1.x. TensorFlow is not needed.
+    """Read a graph of TensorFlow 1.x as a net. TensorFlow is not needed.
 
-    While loops, such as those of ``tf.nn.dynamic_rnn``, become drivers. Dropout goes where ``keep_prob`` is fixed to 1,
-    and branches that a fixed switch does not take.
+    While loops, such as those of ``tf.nn.dynamic_rnn``, become drivers. Dropout with a ``keep_prob`` that is fixed to 1
+    is removed, and so are branches that a fixed switch does not take.
 
     Args:
         source: A frozen graph (``graph.pb``), the folder of a SavedModel, a ``.meta`` file beside its checkpoint, or
             the bytes of a frozen graph.
-        outputs: Names of tensors, such as ``"softmax"`` or ``"logits:0"``. By default those of the signature, or of a
-            frozen graph all that no other node reads.
-        fixed: Values of placeholders, ``{"keep_prob": 1.0}``, and numbers for open axes, ``{"x": {0: 1}}``.
+        outputs: Names of tensors, such as ``"softmax"`` or ``"logits:0"``. By default the signature's outputs, or in a
+            frozen graph all tensors that no other node reads.
+        fixed: Values of placeholders, ``{"keep_prob": 1.0}``, and sizes of symbolic axes, ``{"x": {0: 1}}``.
         open: Names of axes, ``{"x": {0: "B", 1: "T"}}``; axes of one name have one size.
 
     Returns:
-        A net whose inputs have the placeholders' names, or those of the signature.
+        Net whose inputs have the placeholders' names, or the signature's.
 
     Raises:
-        NotReadableError: Some nodes have no counterpart; the message lists them.
+        NotReadableError: Nodes have no counterpart; the error lists all of them.
         FileError: The file is missing or damaged.
         NameLookupError: A name in ``outputs`` or ``fixed`` does not exist.
     """
@@ -82,10 +82,10 @@ def read_tf1_graph(
 
 
 def _read(model: Model, axes: Mapping[str, Any], open: Any) -> Net:
-    """Read the model with sizes of its inputs as open as they can be.
+    """Read the model with as many distinct symbolic sizes as it allows.
 
-    TensorFlow does not say which axes count the same: where not all inputs can have sizes of their own, they have one
-    batch size, along their first axes or, of sequences whose first axis is time, along the second.
+    TensorFlow does not say which axes have equal sizes. If the inputs cannot all have distinct sizes, they share a
+    batch size: along axis 0, or along axis 1 of time-major sequences.
     """
     try:
         return net_of_model(model, axes, open)
@@ -99,7 +99,7 @@ def _read(model: Model, axes: Mapping[str, Any], open: Any) -> Net:
 
 
 def _equal_axes(model: Model) -> Iterator[dict[str, dict[int, str]]]:
-    """Yield axes of inputs that may count rows."""
+    """Yield axes of inputs that may be the batch."""
     shapes = {name: kind.shape for name, kind in model.graph.inputs.items() if kind.shape}
     for place in (0, 1):
         axes = {name: min(place, len(shape) - 1) for name, shape in shapes.items()}
@@ -109,7 +109,7 @@ def _equal_axes(model: Model) -> Iterator[dict[str, dict[int, str]]]:
 
 
 def _translated(graph: Source, found: list[Node], values: Mapping[str, np.ndarray]) -> tuple[Translation, list[str]]:
-    """Return what is translated, and the nodes that can't be; branches that are not taken may have such."""
+    """Return the translation, and the nodes that cannot be translated. Untaken branches may contain some."""
     frames = frames_of(graph.name, found, graph.nodes)
     t = Translation(graph, frames, values)
     problems, exits, failed = list[str](), list[str](), set[str]()
@@ -134,7 +134,7 @@ def _hint(node: Node) -> str:
 
 
 def _outputs(graph: Source, outputs: Any) -> dict[str, str]:
-    """Tensors by the names of the net's outputs."""
+    """Return tensors by the names of the net's outputs."""
     if outputs is None:
         if graph.outputs:
             return dict(graph.outputs)
@@ -159,7 +159,7 @@ def _outputs(graph: Source, outputs: Any) -> dict[str, str]:
 
 
 def _fixed(graph: Source, fixed: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(values by the names of placeholders, axes by the names of inputs)."""
+    """Return (values by placeholder, axes by input)."""
     if not isinstance(fixed, Mapping | None):
         raise DtypeError(f"fixed is a mapping from names of placeholders to values, not {shown(fixed)}")
     values, axes = dict[str, np.ndarray](), dict[str, Any]()
@@ -186,7 +186,7 @@ def _placeholder(graph: Source, name: Any) -> Node:
 
 
 def _opened(graph: Source, open: Any, model: Model) -> Any:
-    """Axes by the names of inputs, without those of placeholders that the outputs do not need."""
+    """Return axes by input, without placeholders that the outputs do not need."""
     if not isinstance(open, Mapping):
         return open
     names, nodes = _names_of(graph), {name: _placeholder(graph, name).name for name in open}
@@ -195,12 +195,12 @@ def _opened(graph: Source, open: Any, model: Model) -> Any:
 
 
 def _names_of(graph: Source) -> dict[str, str]:
-    """The signature's names of placeholders."""
+    """Return the signature's names of placeholders."""
     return {ref_of(tensor)[0]: name for name, tensor in graph.inputs.items()}
 
 
 def _model(t: Translation, found: Sequence[Node], wanted: Mapping[str, str]) -> Model:
-    """The translated graph as a model of ONNX."""
+    """Return the translated graph as a model of ONNX."""
     names = _names_of(t.source)
     for node in found:
         if node.op in PLACEHOLDERS[:2] and node.name not in t.fixed:

@@ -1,4 +1,4 @@
-"""Files and folders that hold a graph of TensorFlow 1.x, taken apart. Nothing of them is trusted."""
+"""Parses files and folders with a graph of TensorFlow 1.x, without trusting them."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ DTYPES: Mapping[int, str] = {
     for number, kind in tensors.DTYPES.items()
     if np.dtype(kind).kind != "c" and number != tensors.BFLOAT16
 }
-"""NumPy's names of ``DataType``. Reference types are these and 100."""
+"""NumPy's names of ``DataType``. Reference types are 100 higher."""
 MAX_NODES = 1_000_000
 SERVING = "serving_default"
 M = TypeVar("M", bound=Message)
 Ref = tuple[str, int]
-"""An output of a node: its name, and which output."""
+"""Output of a node: (name of the node, index of the output)."""
 
 
 @dataclass(eq=False)
 class Node:
-    """A node. inputs: values alone; controls: nodes that run before it."""
+    """Node of a graph. inputs: operands. controls: control dependencies."""
 
     name: str
     op: str
@@ -47,7 +47,7 @@ class Node:
         return f"node {shown(self.name)} ({self.op if self.op.isprintable() else shown(self.op)})"
 
     def dtype(self, key: str) -> str | None:
-        """NumPy's name of an attribute that is a type, None where there is none."""
+        """Return the NumPy dtype of a type attribute; None without one."""
         found = self.attributes.get(key)
         return None if found is None or found.type is None else DTYPES.get(found.type % 100)
 
@@ -74,7 +74,7 @@ class Node:
 
 @dataclass(eq=False)
 class Source:
-    """A graph. variables: arrays by name. inputs, outputs: tensors by their names in the signature, if there is one."""
+    """Graph. variables: arrays by name. inputs, outputs: tensors by the signature's names, if there is a signature."""
 
     name: str
     nodes: dict[str, Node]
@@ -148,7 +148,7 @@ def _nodes(name: str, graph: messages.GraphDef) -> dict[str, Node]:
 
 
 def ref_of(text: str) -> Ref:
-    """Return the output of a node that a text such as ``while/Exit_1:0`` names."""
+    """Parse the name of an output, such as ``while/Exit_1:0``."""
     name, colon, place = text.rpartition(":")
     return (name, int(place)) if colon and place.isdigit() and len(place) < 6 else (text, 0)
 

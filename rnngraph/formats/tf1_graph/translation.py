@@ -1,4 +1,4 @@
-"""A graph of TensorFlow 1.x as a graph of ONNX: a node at a time, in the list of the loop that it belongs to."""
+"""Translates a graph of TensorFlow 1.x to ONNX, node by node, with one list of nodes for each loop."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .source import Node, Ref, Source, array_of
 
 Translate = Callable[["Translation", Node], Any]
 TABLE: dict[str, Translate] = {}
-"""How nodes are translated, by their ops: a function returns the name of a value, or of each output."""
+"""Translations by op. A translation returns the name of a value, or of each output."""
 DOMAIN = "tensorflow"
-"""The domain of ops that ONNX has no node for."""
+"""Domain of ops that ONNX lacks."""
 
 
 def translates(*ops: str) -> Callable[[Translate], Translate]:
-    """Say that a function translates nodes of these ops."""
+    """Register a function as the translation of ops."""
 
     def register(function: Translate) -> Translate:
         TABLE.update(dict.fromkeys(ops, function))
@@ -34,34 +34,34 @@ def translates(*ops: str) -> Callable[[Translate], Translate]:
 
 
 class Translation:
-    """Graphs of ONNX that are being written, one for each loop and one around them."""
+    """ONNX graphs under construction: one for each loop, and the main graph."""
 
     def __init__(self, source: Source, frames: Mapping[str, Frame], fixed: Mapping[str, np.ndarray]) -> None:
         self.source, self.frames, self.fixed = source, frames, fixed
         self.graph = Graph()
         self.lists: dict[Frame | None, list[OnnxNode]] = {None: self.graph.nodes}
         self.arrays: dict[str, np.ndarray] = {}
-        """Numbers that are known, by the values' names."""
+        """Known arrays by the values' names."""
         self.names: dict[Ref, str] = {}
-        """The value that an output is."""
+        """Names of values by output."""
         self.homes: dict[str, Frame] = {}
-        """The loop that a value is computed in; a value that stands in no loop is not here."""
+        """Innermost loop of each value that is computed in a loop."""
         self.sequences: dict[Ref, str] = {}
-        """The value whose entries a tensor array holds, by the output that carries it on."""
+        """Value whose entries a tensor array contains, by the output that represents the array."""
         self.is_uniform: set[str] = set()
-        """Values that are drawn evenly from 0 to 1, 1 not among them."""
+        """Values that are uniform in [0, 1)."""
         self.is_from_one: set[str] = set()
-        """Values that are drawn from 1 to 2, 2 not among them."""
+        """Values that are uniform in [1, 2)."""
         loops = {id(frame): frame for frame in frames.values()}.values()
         self._carried = {name for frame in loops for merge in frame.merges for name, _ in merge.inputs}
-        """Nodes that give states their values."""
+        """Nodes that initialize states."""
         self._node: Node | None = None
         self._made = 0
 
     # Inputs -------------------------------------------------------------------------------------------
 
     def resolved(self, ref: Ref) -> Ref:
-        """Return an output without what only hands on: identities, entries of loops, switches."""
+        """Return an output's source, through identities, entries of loops and switches."""
         for _ in range(len(self.source.nodes) + 1):
             node = self.source.nodes[ref[0]]
             hands_on = node.op in PASSING or (node.op == "Enter" and node.name not in self._carried)
@@ -71,7 +71,7 @@ class Translation:
         raise UnreadableError("its input is made of itself")
 
     def name(self, ref: Ref) -> str:
-        """Return the value that an output is."""
+        """Return the name of an output's value."""
         found = self.names.get(ref)
         if found is None:
             raise UnreadableError(f"{shown(ref[0])} gives nothing that can be computed with")
@@ -83,7 +83,7 @@ class Translation:
         return self.name(node.inputs[number])
 
     def known(self, node: Node, number: int, what: str) -> np.ndarray:
-        """Return an input that the file must have. what: it, in an error."""
+        """Return an input that must be known. what: name of the input in errors."""
         found = self.arrays.get(self.input(node, number))
         if found is None:
             raise UnreadableError(f"{what} is computed at run time; it must be in the file")
@@ -95,7 +95,7 @@ class Translation:
     # Writing ------------------------------------------------------------------------------------------
 
     def constant(self, array: Any, dtype: str | None = None) -> str:
-        """Return the name of known numbers."""
+        """Store an array, and return its name."""
         return self.keep(np.asarray(array, dtype), self._new("constant"))
 
     def keep(self, array: np.ndarray, name: str) -> str:
@@ -130,7 +130,7 @@ class Translation:
             self.homes |= dict.fromkeys(node.outputs, frame)
 
     def home(self, names: Iterable[str]) -> Frame | None:
-        """Return the innermost loop that values are computed in."""
+        """Return the innermost loop in which one of these values is computed."""
         frames = [self.homes[name] for name in names if name in self.homes]
         return max(frames, key=lambda frame: frame.depth, default=None)
 
@@ -146,7 +146,7 @@ class Translation:
         return self.emit("Cast", [name], to=number_of_dtype(dtype))
 
     def int64(self, name: str) -> str:
-        """Return whole numbers as ONNX takes sizes and places."""
+        """Return integers as int64, the dtype of ONNX's sizes and indices."""
         known = self.arrays.get(name)
         if known is not None and known.dtype == np.int64:
             return name
@@ -155,7 +155,7 @@ class Translation:
     # A node -------------------------------------------------------------------------------------------
 
     def translate(self, node: Node) -> None:
-        """Write a node, and note what its outputs are. Raises ``UnreadableError``."""
+        """Translate a node, and record its outputs. Raises ``UnreadableError``."""
         self._node = node
         if node.name in self.fixed:
             self.names[node.name, 0] = self.keep(self.fixed[node.name], node.name)

@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ...declare.functions import basic as functions
 from ...declare.functions.elementary.powers import power as exact_power
-from ...declare.tensor import Tensor, pair
+from ...declare.tensor import Tensor, as_tensor, pair
+from ...formats.operators import elementwise
+from ...formats.operators.backend import TensorBackend
 from ...ir.types import FLOATS
+
+_TENSORS = TensorBackend()
 
 
 def maximum(x: Any, y: Any) -> Tensor:
     """Return the elementwise maximum. The value and gradient are those of x where both are equal or y is NaN."""
-    return _extreme(functions.maximum, functions.less, x, y)
+    return elementwise.maximum(_TENSORS, *_operands(x, y))
 
 
 def minimum(x: Any, y: Any) -> Tensor:
     """Return the elementwise minimum. The value and gradient are those of x where both are equal or y is NaN."""
-    return _extreme(functions.minimum, functions.greater, x, y)
+    return elementwise.minimum(_TENSORS, *_operands(x, y))
 
 
-def _extreme(function: Callable[[Any, Any], Tensor], is_behind: Callable[[Any, Any], Tensor], x: Any, y: Any) -> Tensor:
-    """Return function(x, y), but x where y is NaN. is_behind: True where y is the result."""
-    is_number = isinstance(y, int | float | np.number) and not np.isnan(y)
-    x, y = pair(x, y)
-    if is_number or x.dtype not in FLOATS:
-        return function(y, x)  # of equal operands, the second one receives the gradient
-    return functions.where(is_behind(x, y), y, x)
+def clip_by_value(x: Any, low: Any, high: Any) -> Tensor:
+    """Return x clamped to [low, high]. The lower limit wins if it is the larger one."""
+    return elementwise.clip_by_value(_TENSORS, as_tensor(x), low, high)
+
+
+def floor_divide(x: Any, y: Any) -> Tensor:
+    """Return x // y. The quotient of floats is rounded before it is rounded down."""
+    return elementwise.floor_divide(_TENSORS, *pair(x, y))
+
+
+def div_no_nan(x: Any, y: Any) -> Tensor:
+    """Return x / y, and 0 where y is 0."""
+    return elementwise.div_no_nan(_TENSORS, *pair(x, y))
+
+
+def _operands(x: Any, y: Any) -> tuple[Tensor, Any]:
+    """Return both as Tensors. A number y beside a Tensor stays one."""
+    is_number = isinstance(x, Tensor) and isinstance(y, int | float | np.number)
+    return (x, y) if is_number else pair(x, y)
 
 
 def power(base: Any, exponent: Any) -> Tensor:

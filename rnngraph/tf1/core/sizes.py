@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...declare.functions.basic import cast, dimension, gather, known_by, reduce_sum, reshape, stack
-from ...declare.functions.elementary import remainders
 from ...declare.functions.indexing import clamped_slice, is_far
-from ...declare.functions.rounding import floor
 from ...declare.parameter_maps import RANDOM
 from ...declare.placeholders import fed
 from ...declare.tensor import Tensor, build, constant, pair
@@ -19,8 +17,9 @@ from ...ir.ops import OPS
 from ...ir.sizes.polynomial import floor_divide, product, quotient
 from ...ir.sizes.polynomial import size as size_named
 from ...ir.sizes.table import declaration_order
-from ...ir.types import FLOATS, INTEGERS, Dim, Size, TensorType
+from ...ir.types import INTEGERS, Dim, Size, TensorType
 from ...support.errors import ShapeError, shown
+from . import elementwise
 from .graph import Count, get_default_graph
 
 FOLDED = frozenset(("and", "div", "equal", "fmod", "less", "max", "min", "neg", "or", "select"))
@@ -235,17 +234,12 @@ def _open_axis_of(x: Tensor, sizes: Sequence[Any]) -> tuple[int, Dim] | None:
 
 
 def floor_quotient(x: Any, y: Any) -> Tensor:
-    """Return x / y, rounded down. The quotient of a size and a number is a size.
-
-    Quotients of integers are exact. Quotients of floats are rounded first, as TensorFlow does.
-    """
+    """Return x // y. The quotient of a size and a number is a size."""
     x, y = pair(x, y)
-    if x.dtype in FLOATS:
-        return floor(x / y)
-    size, by = known_size(x.node), known_size(y.node)
+    size, by = (known_size(item.node) if x.dtype in INTEGERS else None for item in (x, y))
     if size is not None and isinstance(by, int) and by > 0:
         return anchored(dimension(floor_divide(size, by), x.dtype), x)
-    return remainders.floor_divide(x, y)
+    return elementwise.floor_divide(x, y)
 
 
 def known_size(node: Node, counted: bool = False) -> Dim | None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...declare.functions import basic as functions
+from ...declare.functions import ctc
 from ...declare.functions.activations import log_softmax
-from ...declare.functions.ctc import NEVER
 from ...declare.functions.losses import real_steps
 from ...declare.tensor import Tensor, as_tensor, build, constant
 from ...ir.types import FLOATS, INTEGERS
@@ -51,64 +51,36 @@ def ctc_loss(
     refuse("tf.nn.ctc_loss", "repeated classes are one label", ctc_merge_repeated=None if ctc_merge_repeated else False)
     logits = _time_major(inputs if logits is None else logits, time_major)
     packed, counts = check_sparse(labels, "tf.nn.ctc_loss").packed()
-    total = _alignments(packed, counts, log_softmax(logits), _lengths(sequence_length))
-    fits = total > NEVER / 2
-    return functions.where(fits, -total, 0.0 if ignore_longer_outputs_than_inputs else float("inf"))
+    total = _log_likelihood(packed, counts, log_softmax(logits), _lengths(sequence_length))
+    return functions.where(ctc.is_possible(total), -total, 0.0 if ignore_longer_outputs_than_inputs else float("inf"))
 
 
-def _alignments(labels: Tensor, counts: Tensor, scores: Tensor, lengths: Tensor) -> Tensor:
-    """Return log of the sum over all alignments [batch].
-
-    The state has the forward variables of each blank [batch, longest + 1], before, between and after labels, and of
-    each label [batch, longest] (Graves et al. 2006, eq. 6).
+def _log_likelihood(labels: Tensor, counts: Tensor, scores: Tensor, lengths: Tensor) -> Tensor:
+    """Return the log probability of all alignments [batch]. Unlike in ``rg.ctc_loss``, labels may have an open width.
 
     Args:
         labels: int [batch, longest].
+        counts: int [batch].
         scores: [time, batch, classes].
+        lengths: int [batch].
     """
-    steps, rows, classes = scores.type.shape
+    steps, rows, _ = scores.type.shape
     longest, kind = labels.type.shape[1], scores.dtype
     labels = functions.where(real_steps(labels, counts), functions.cast(labels, "int64"), 0)
-    hit = build("equal", functions.expand_dims(labels, -1), build("iota", size=classes), within="labels")
-    never = _filled(NEVER, (rows, 1), kind)
-    repeats = functions.concat([_filled(True, (rows, 1), "bool"), functions.equal(labels[:, 1:], labels[:, :-1])], 1)
-
+    hit, repeats = ctc.matches(labels, scores.width)
     loop = Loop("tf.nn.ctc_loss", "ctc")
     score, at = loop.element(scores), loop.element(build("iota", size=steps))
-    first = functions.concat([_filled(0.0, (rows, 1), kind), _filled(NEVER, (rows, longest), kind)], 1)
-    begin = first, _filled(NEVER, (rows, longest), kind)
+    first = functions.concat([_filled(0.0, (rows, 1), kind), _filled(ctc.NEVER, (rows, longest), kind)], 1)
+    begin = first, _filled(ctc.NEVER, (rows, longest), kind)
     blanks, marks = (loop.param(name, item.type) for name, item in zip(("blanks", "labels"), begin, strict=True))
     with loop.step():
-        before = functions.concat([never, marks], 1)  # the label before each blank
-        label = functions.reduce_sum(functions.where(hit, functions.expand_dims(score, 1), 0.0), 2)
-        skips = functions.where(repeats, NEVER, before[:, :-1])
         real = functions.expand_dims(at < lengths, 1)
-        after = (
-            functions.maximum(_log_of_sum([blanks, before]) + score[:, classes - 1 :], NEVER),
-            functions.maximum(_log_of_sum([marks, blanks[:, :-1], skips]) + label, NEVER),
-        )
-        after = functions.where(real, after[0], blanks), functions.where(real, after[1], marks)
-    for param, following, initial in zip((blanks, marks), after, begin, strict=True):
-        loop.carry(param, following, initial)
+        following = ctc.advanced(blanks, marks, score, hit, repeats, scores.width - 1)
+        after = [functions.where(real, new, old) for new, old in zip(following, (blanks, marks), strict=True)]
+    for param, new, initial in zip((blanks, marks), after, begin, strict=True):
+        loop.carry(param, new, initial)
     (blanks, marks), _ = loop.declared(steps)
-    count = functions.expand_dims(counts, 1)
-    ends = [
-        functions.reduce_max(functions.where(functions.equal(build("iota", size=width), place), ways, NEVER), 1)
-        for width, place, ways in ((longest + 1, count, blanks), (longest, count - 1, marks))
-    ]
-    return _log_of_sum(ends)
-
-
-def _log_of_sum(logarithms: list[Tensor]) -> Tensor:
-    """Return log of the sum of exp, computed relative to the largest, whose own derivative cancels."""
-    largest = logarithms[0]
-    for item in logarithms[1:]:
-        largest = functions.maximum(largest, item)
-    largest = functions.stop_gradient(largest)
-    total = functions.exp(logarithms[0] - largest)
-    for item in logarithms[1:]:
-        total = total + functions.exp(item - largest)
-    return largest + functions.log(total)
+    return ctc.log_likelihood(blanks, marks, functions.expand_dims(counts, 1))
 
 
 @operation

@@ -11,6 +11,7 @@ from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor, build
 from ...ir.types import FLOATS
 from ...support.errors import ShapeError, shown
+from ..core import elementwise
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.variable import Assign
 from ..core.variables import Variable
@@ -112,7 +113,5 @@ def truth(x: Tensor) -> Tensor:
 
 
 def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """Return the quotient, 0 where the denominator is 0."""
-    some = functions.greater(denominator, 0.0)
-    safe = functions.where(some, denominator, 1.0)
-    return functions.where(some, numerator / safe, 0.0)
+    """Return the quotient, and 0 where the denominator is not above 0."""
+    return elementwise.div_no_nan(numerator, functions.maximum(denominator, 0.0))

@@ -163,5 +163,4 @@ def _iou(matrix: Tensor) -> Tensor:
     both = functions.stack([counts[number, number] for number in range(int(str(matrix.shape[0])))])
     either = functions.reduce_sum(counts, 0) + functions.reduce_sum(counts, 1) - both
     some = functions.cast(functions.not_equal(either, 0.0), "float32")
-    shares = both / functions.where(functions.greater(either, 0.0), either, 1.0)
-    return ratio(functions.reduce_sum(shares), functions.reduce_sum(some))
+    return ratio(functions.reduce_sum(ratio(both, either)), functions.reduce_sum(some))

@@ -6,6 +6,7 @@ from typing import Any
 
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor
+from ..core import elementwise
 from ..core.scopes import name_scope
 from ..core.tensors import gives_tensors
 from .accumulating import Measure, floats, measure, ratio, same_rank, then, total, weighted
@@ -115,10 +116,7 @@ def mean_relative_error(
     name: str | None = None,
 ) -> Measure:
     """Return the mean of |labels - predictions| / normalizer, with 0 where the normalizer is 0."""
-    by = floats(normalizer)
-    nothing = functions.equal(by, 0.0)
-    errors = functions.abs(_difference(labels, predictions)) / functions.where(nothing, 1.0, by)
-    ratios = functions.where(nothing, 0.0, errors)
+    ratios = elementwise.div_no_nan(functions.abs(_difference(labels, predictions)), floats(normalizer))
     return averaged(ratios, weights, metrics_collections, updates_collections, name or "mean_relative_error")
 
 

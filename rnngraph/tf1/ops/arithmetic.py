@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...declare.functions import basic as functions
-from ...declare.functions import normalization
+from ...declare.functions import normalization, statistics
 from ...declare.functions.arrays.moves import flip
 from ...declare.functions.basic import Axis
 from ...declare.functions.elementary import powers
@@ -136,7 +136,7 @@ def moments(
     keepdims: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return mean and variance along axes."""
-    keeps = bool(keep_dims or keepdims)
-    mean = functions.reduce_mean(x, axes, keepdims=True)
-    variance = functions.reduce_mean(functions.square(as_tensor(x) - mean), axes, keepdims=keeps)
-    return (mean if keeps else functions.reduce_mean(x, axes)), variance
+    mean, _, variance = statistics.moments(as_tensor(x), axes)
+    if keep_dims or keepdims:
+        return mean, variance
+    return functions.squeeze(mean, axes), functions.squeeze(variance, axes)

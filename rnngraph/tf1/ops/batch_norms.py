@@ -11,6 +11,7 @@ import numpy as np
 from ...declare.functions import basic, layers
 from ...declare.parameters import ParameterSpec, ScopeName
 from ...declare.tensor import Tensor, as_tensor, build
+from ...ir.types import product
 from ...support.errors import DtypeError, NotOfferedError, shown
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.operations import Operation
@@ -28,14 +29,15 @@ class Normalization:
         momentum: Share of a moving average that an update keeps.
         epsilon: Number added to the variance.
         collection: Name of the collection of the operations that update the averages. None: they run with the output.
-        unbiased: True if the moving variance divides by n - 1, as in TensorFlow's fused kernel.
+        is_fused: True for TensorFlow's fused kernel: its moving variance divides by n - 1, and its inference subtracts
+            the moving mean first.
     """
 
     axis: int
     momentum: float
     epsilon: float
     collection: Any = GraphKeys.UPDATE_OPS
-    unbiased: bool = False
+    is_fused: bool = False
 
 
 def batch_normalized(
@@ -61,14 +63,14 @@ def batch_normalized(
         )
     x, chosen = as_tensor(inputs), training if isinstance(training, Tensor) else bool(training)
     normalized, statistics = layers.normalized_with(
-        x, options.axis, options.momentum, options.epsilon, scope, starts, chosen
+        x, options.axis, options.momentum, options.epsilon, scope, starts, chosen, options.is_fused
     )
     graph.own(normalized)
     penalize_all(scope)
     updates = []
     for name, (average, value) in statistics.items():
-        if options.unbiased and name == "moving_variance":
-            value = value * _correction(x)
+        if options.is_fused and name == "moving_variance":
+            value = value * _correction(x, options.axis)
         change = (average - value) * (1.0 - options.momentum)
         change = basic.where(training, change, 0.0) if isinstance(training, Tensor) else change
         updates.append(_MovedAverage(average.node["slot"], change, f"{scope.base.rpartition('/')[2]}/AssignMovingAvg"))
@@ -86,12 +88,13 @@ def _is_truth(training: Any) -> bool:
     return isinstance(training, Tensor) and training.dtype == "bool" and not training.rank
 
 
-def _correction(x: Tensor) -> Tensor:
-    """Return n / (n - 1) of the n rows of a matrix."""
-    rows = x.type.shape[0]
-    if isinstance(rows, int):
-        return basic.cast(as_tensor(float(rows) / max(rows - 1, 1)), x.dtype)
-    count = basic.cast(size_tensor(x, rows, "int32"), x.dtype)
+def _correction(x: Tensor, axis: int) -> Tensor:
+    """Return n / (n - 1) for the n entries of each channel along an axis."""
+    place = basic.one_axis(x.rank, axis)
+    entries = product(size for other, size in enumerate(x.type.shape) if other != place)
+    if isinstance(entries, int):
+        return basic.cast(as_tensor(float(entries) / max(entries - 1, 1)), x.dtype)
+    count = basic.cast(size_tensor(x, entries, "int32"), x.dtype)
     return count / basic.maximum(count - 1.0, 1.0)
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from ...declare.cells.basic import Activation
 from ...declare.functions import basic, layers
+from ...declare.functions.normalization import scale_and_shift
 from ...declare.functions.randomness import KeepProb
 from ...declare.initializers import Initializer
 from ...declare.parameters import ScopeName
-from ...declare.tensor import Tensor, constant
+from ...declare.tensor import Tensor, as_tensor, constant
 from ...support.api_guard import api
 from ...support.arguments import flag
 from ...support.errors import ArgumentError, DtypeError, shown
@@ -282,7 +283,9 @@ def batch_normalization(
     starts = {"gamma": gamma_initializer} if scale else {}
     starts |= {"beta": beta_initializer} if center else {}
     starts |= {"moving_mean": moving_mean_initializer, "moving_variance": moving_variance_initializer}
-    return batch_normalized(what, inputs, Normalization(axis, momentum, epsilon), scope, starts, training)
+    is_fused = as_tensor(inputs).rank == 4 and (fused is None or flag(fused, "fused"))
+    options = Normalization(axis, momentum, epsilon, is_fused=is_fused)
+    return batch_normalized(what, inputs, options, scope, starts, training)
 
 
 @gives_tensors
@@ -305,10 +308,8 @@ def normalized(
 ) -> Tensor:
     """Return (x - mean) / sqrt(variance + variance_epsilon), times ``scale`` if any, plus ``offset`` if any."""
     x = basic.identity(x)
-    mean, variance = (_beside(value, x) for value in (mean, variance))
-    result = (x - mean) / basic.sqrt(variance + variance_epsilon)
-    result = result if scale is None else result * _beside(scale, x)
-    return result if offset is None else result + _beside(offset, x)
+    gamma, beta = (None if value is None else _beside(value, x) for value in (scale, offset))
+    return scale_and_shift(x, _beside(mean, x), _beside(variance, x), gamma, beta, variance_epsilon)
 
 
 def _beside(value: Any, x: Tensor) -> Tensor:

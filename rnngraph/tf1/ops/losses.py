@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from ...declare.functions import activations, losses
 from ...declare.functions import basic as functions
-from ...declare.functions import losses
 from ...declare.functions.matching import check_same_shape
 from ...declare.tensor import Tensor, as_tensor, build, holds_tensors, like
 from ...declare.tensor import constant as make_constant
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, ShapeError
+from ..core import elementwise
 from ..core.graph import GraphKeys, get_default_graph
 from ..core.operations import operation
 from ..core.tensors import gives_tensors
@@ -85,6 +86,12 @@ def _compared(labels: Any, predictions: Any) -> Tensor:
     return compared
 
 
+def _both_compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
+    """Return labels in the dtype of the predictions, and predictions."""
+    compared = _compared(labels, predictions)
+    return functions.cast(like(labels, compared), compared.dtype), compared
+
+
 # tf.losses: weighted and reduced --------------------------------------------------------------------
 
 
@@ -118,10 +125,10 @@ def _reduction_of(values: Tensor, weights: Any, reduction: str) -> Tensor:
         return functions.reduce_mean(values)
     full = build("broadcast", factor, shape=values.type.shape)
     if reduction == MEAN:
-        return functions.reduce_sum(weighted) / functions.reduce_sum(full)
+        return elementwise.div_no_nan(functions.reduce_sum(weighted), functions.reduce_sum(full))
     if reduction == SUM_BY_NONZERO_WEIGHTS:
         count = functions.reduce_sum(functions.cast(functions.not_equal(full, 0), values.dtype))
-        return functions.reduce_sum(weighted) / functions.maximum(count, 1)
+        return elementwise.div_no_nan(functions.reduce_sum(weighted), count)
     raise ArgumentError(f"reduction={reduction!r} is not offered; use one of tf.losses.Reduction")
 
 
@@ -191,8 +198,8 @@ def mean_squared_error(
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
     """Return (predictions - labels)^2 over all elements."""
-    difference = _compared(labels, predictions) - labels
-    return _reduced(functions.square(difference), weights, reduction, loss_collection)
+    values = losses.mean_squared_error(*_both_compared(labels, predictions), reduction="elements")
+    return _reduced(values, weights, reduction, loss_collection)
 
 
 @operation
@@ -205,8 +212,8 @@ def absolute_difference(
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
     """Return |predictions - labels| over all elements."""
-    difference = _compared(labels, predictions) - labels
-    return _reduced(functions.abs(difference), weights, reduction, loss_collection)
+    values = losses.absolute_difference(*_both_compared(labels, predictions), reduction="elements")
+    return _reduced(values, weights, reduction, loss_collection)
 
 
 @operation
@@ -220,7 +227,7 @@ def huber_loss(
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
     """Return the Huber loss over all elements: squared up to ``delta``, linear beyond."""
-    values = losses.huber_losses(_compared(labels, predictions) - labels, delta)
+    values = losses.huber_loss(*_both_compared(labels, predictions), delta=delta, reduction="elements")
     return _reduced(values, weights, reduction, loss_collection)
 
 
@@ -235,8 +242,8 @@ def log_loss(
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
     """Return the binary cross-entropy of probabilities over all elements."""
-    p = _compared(labels, predictions)
-    values = -(labels * functions.log(p + epsilon)) - (1.0 - as_tensor(labels)) * functions.log(1.0 - p + epsilon)
+    labels, p = _both_compared(labels, predictions)
+    values = -(labels * functions.log(p + epsilon)) - (1.0 - labels) * functions.log(1.0 - p + epsilon)
     return _reduced(values, weights, reduction, loss_collection)
 
 
@@ -250,10 +257,9 @@ def hinge_loss(
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
     """Return the hinge loss max(0, 1 - logits) for labels 1, max(0, 1 + logits) for labels 0."""
-    sides = as_tensor(labels) * 2.0 - 1.0
-    return _reduced(
-        functions.maximum(1.0 - sides * _compared(labels, logits), 0.0), weights, reduction, loss_collection
-    )
+    labels, logits = _both_compared(labels, logits)
+    values = activations.relu(1.0 - (labels * 2.0 - 1.0) * logits)
+    return _reduced(values, weights, reduction, loss_collection)
 
 
 @operation
@@ -271,7 +277,8 @@ def cosine_distance(
     along = dim if axis is None else axis
     if along is None:
         raise ArgumentError("tf.losses.cosine_distance needs an axis")
-    values = 1.0 - functions.reduce_sum(as_tensor(labels) * _compared(labels, predictions), along, True)
+    labels, predictions = _both_compared(labels, predictions)
+    values = 1.0 - functions.reduce_sum(labels * predictions, along, True)
     return _reduced(values, weights, reduction, loss_collection)
 
 

@@ -104,13 +104,13 @@ def batch_norm(
     )
     refuse(what, "transpose the inputs so that their width is last", data_format=_unless(data_format, "NHWC"))
     x = as_tensor(inputs)
-    fused = x.rank == 2 and (fused is None or flag(fused, "fused"))
+    is_fused = x.rank in (2, 4) and (fused is None or flag(fused, "fused"))
     usual = {"beta": "zeros", "gamma": "ones", "moving_mean": "zeros", "moving_variance": "ones"}
     own = [name for name, there in (("beta", center), ("gamma", scale)) if there]
-    names = [*(own if fused else own[::-1]), "moving_mean", "moving_variance"]
+    names = [*(own if is_fused and x.rank == 2 else own[::-1]), "moving_mean", "moving_variance"]
     starts = {name: (param_initializers or {}).get(name, usual[name]) for name in names}
     name = layer_scope("BatchNorm", scope, reuse)
-    options = Normalization(-1, decay, epsilon, updates_collections, bool(fused))
+    options = Normalization(-1, decay, epsilon, updates_collections, is_fused)
     normalized = batch_normalized(what, x, options, name, starts, is_training)
     return activated(normalized, activation_fn)
 

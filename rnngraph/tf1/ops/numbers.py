@@ -15,17 +15,20 @@ from ...declare.tensor import Tensor, as_tensor, constant, holds_tensors, pair
 from ...formats.operators.backend import TensorBackend
 from ...formats.operators.elementwise import sign as sign_of
 from ...support.errors import ArgumentError, DtypeError, shown
+from ..core import elementwise
 from ..core.names import dtype_name
 from ..core.operations import operation
 from ..core.sizes import floor_quotient, sizes_in
 from ..train.gradients import clipped_by_value
 from .functions import argmax, binary, identity, reduction, unary
+from .shapes import xw_plus_b
 
 floor, ceil, round = unary(rounding.floor), unary(rounding.ceil), unary(rounding.round)
 is_nan, is_inf = unary(numbers.isnan, "is_nan"), unary(numbers.isinf, "is_inf")
 is_finite, log_sigmoid = unary(numbers.isfinite, "is_finite"), unary(activations.log_sigmoid)
 floordiv = binary(floor_quotient, "floordiv")
 floormod, truncatemod = binary(remainders.remainder, "floormod"), binary(remainders.fmod, "truncatemod")
+div_no_nan = binary(elementwise.div_no_nan)
 truncatediv, logical_xor = binary(remainders.trunc_divide, "truncatediv"), binary(functions.logical_xor)
 reduce_prod = reduction(statistics.reduce_prod)
 reduce_logsumexp = reduction(statistics.logsumexp, "reduce_logsumexp")
@@ -39,24 +42,17 @@ def xlogy(x: Any, y: Any, name: str | None = None) -> Tensor:
 
 
 @operation
-def div_no_nan(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """Return x / y, with 0 where y is 0."""
-    x, y = pair(x, y)
-    zero = functions.equal(y, 0)
-    return functions.where(zero, 0.0, x / functions.where(zero, 1.0, y))
-
-
-@operation
 def crelu(features: Any, name: str | None = None, axis: int = -1) -> Tensor:
     """Concatenate relu(x) and relu(-x)."""
     x = as_tensor(features)
-    return functions.concat([functions.maximum(x, 0.0), functions.maximum(-x, 0.0)], functions.one_axis(x.rank, axis))
+    sides = [activations.relu(side) for side in (x, -x)]
+    return functions.concat(sides, functions.one_axis(x.rank, axis))
 
 
 @operation
 def relu_layer(x: Any, weights: Any, biases: Any, name: str | None = None) -> Tensor:
     """Return relu(x weights + biases)."""
-    return functions.maximum(as_tensor(x) @ as_tensor(weights) + biases, 0.0)
+    return activations.relu(xw_plus_b(x, weights, biases))
 
 
 @operation

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...declare.functions import basic as functions
-from ...declare.functions.randomness import by_graph, salt_of
+from ...declare.functions.randomness import by_graph, normal_of, salt_of
 from ...declare.initializers import Constant, Initializer, Normal, TruncatedNormal, Uniform, ones, zeros
 from ...declare.parameters import ScopeName
 from ...declare.placeholders import fed
@@ -139,11 +139,6 @@ def _is_fed(sizes: Sequence[Dim]) -> bool:
     return get_default_graph().within is None and all(isinstance(size, int) for size in sizes)
 
 
-def _normal(u: Tensor, v: Tensor) -> Tensor:
-    """Return a normal number from two uniform ones (Box & Muller 1958)."""
-    return functions.sqrt(-2.0 * functions.log1p(-u)) * functions.cos(v * (2.0 * math.pi))
-
-
 def _cut_normal(u: Tensor) -> Tensor:
     """Return a normal number within two deviations, by the inverse of the distribution function."""
     x = (u * 2.0 - 1.0) * _BETWEEN
@@ -218,7 +213,7 @@ def random_normal(
 
     def by_step(sizes: Sequence[Dim], kind: str) -> Tensor:
         pair = (_uniform(f"random_normal/{part}", sizes, kind, seed) for part in ("radius", "angle"))
-        return _normal(*pair)
+        return normal_of(*pair)
 
     return _with_deviation("random_normal", Normal, _NormalDraw(shape, mean, stddev, dtype, seed), by_step)
 

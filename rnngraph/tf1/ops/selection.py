@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...declare.functions import basic as functions
-from ...declare.functions import orders, sequences
+from ...declare.functions import indexing, orders, sequences
 from ...declare.functions.arrays import matrices, moves
 from ...declare.functions.statistics import reduce_all
 from ...declare.tensor import Tensor, as_tensor, build, constant
@@ -141,11 +141,9 @@ def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: int, name: s
     x, ids = as_tensor(data), as_tensor(segment_ids)
     if ids.rank != 1 or not x.rank:
         raise ShapeError(f"tf.unsorted_segment_sum sums {x!r} by ids [entries], not {ids!r}")
-    flat = functions.reshape(x, (None, -1)) if x.rank != 2 else x
-    hit = functions.one_hot(ids, num_segments, "bool")  # selected, so that NaN stays in its segment
-    chosen = functions.where(functions.expand_dims(hit, 2), functions.expand_dims(flat, 1), 0)
-    added = functions.reduce_sum(chosen, 0)
-    return added if x.rank == 2 else build("reshape", added, shape=(num_segments, *x.type.shape[1:]))
+    sums = build("broadcast", constant(0, x.dtype), shape=(num_segments, *x.type.shape[1:]))
+    places = build("reshape", functions.cast(ids, "int64"), shape=(ids.type.shape[0], *(1,) * (x.rank - 1)))
+    return indexing.sums_at(sums, 0, places, x)
 
 
 @operation

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...declare.functions import basic as functions
+from ...declare.functions.matching import is_within
 from ...declare.tensor import Tensor, as_tensor, build
 from ...ir.types import FLOATS, Size, product
 from ...support.arguments import number
@@ -147,6 +148,6 @@ def bias_add(value: Any, bias: Any, data_format: Any = None, name: str | None = 
 def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = "bool", name: str | None = None) -> Tensor:
     """Return True for the steps before a row's end: [..., maxlen], by default the largest length."""
     longest = functions.reduce_max(as_tensor(lengths)) if maxlen is None else maxlen
-    steps = anchored(build("iota", size=sizes_in([longest])[0]), longest)
-    inside = functions.less(steps, functions.expand_dims(functions.cast(lengths, "int64"), -1))
+    limits = functions.expand_dims(functions.cast(lengths, "int64"), -1)
+    inside = anchored(is_within(sizes_in([longest])[0], limits), longest)
     return functions.cast(inside, dtype_name(dtype))

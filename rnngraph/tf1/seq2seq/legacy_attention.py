@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ...declare.cell import Cell, check_cell
 from ...declare.functions import basic as functions
 from ...declare.nest import flatten
 from ...declare.tensor import Tensor
+from ...formats.operators.attention import additive_scores, attend
+from ...formats.operators.backend import TensorBackend
 from ...support.errors import ArgumentError, ShapeError
 from ..cells.subclassing import RNNCell
 from ..core.names import dtype_name
 from ..core.scopes import get_variable_scope, variable_scope
 from ..core.tensors import gives_tensors
 from ..core.variables import get_variable
-from ..ops.functions import concat, embedding_lookup, expand_dims, matmul, reduce_sum, reshape, softmax, tanh, zeros
-from ..ops.initializers import zeros_initializer
+from ..ops.functions import concat, embedding_lookup, expand_dims, matmul, reshape, softmax, zeros
 from ..ops.inputs import static_rnn
 from ..ops.recurrent.contrib_cells import OutputProjectionWrapper
+from ..ops.recurrent.linear import linear
 from ..ops.shapes import shape
 from .legacy import Decoded, Next, Steps, chosen, encoded, fed_back
 from .losses import check_lists
-
-
-def _linear(values: Sequence[Tensor], width: int) -> Tensor:
-    """Return [values] kernel + bias, with variables of the open scope."""
-    joined = values[0] if len(values) == 1 else concat(list(values), 1)
-    kernel = get_variable("kernel", [joined.width, width], joined.dtype)
-    bias = get_variable("bias", [width], joined.dtype, zeros_initializer())
-    product: Tensor = matmul(joined, kernel) + bias
-    return product
 
 
 class _Heads:
@@ -55,9 +47,9 @@ class _Heads:
         sums = []
         for head, (keys, v) in enumerate(self._heads):
             with variable_scope(f"Attention_{head}"):
-                projected = expand_dims(_linear([query], self.size), 1)
-                weights = softmax(reduce_sum(v * tanh(keys + projected), 2))
-                sums.append(reduce_sum(expand_dims(weights, 2) * self.states, 1))
+                projected = expand_dims(linear(query, self.size, True), 1)
+                scores = additive_scores(TensorBackend(), projected, keys, v)
+                sums.append(functions.squeeze(attend(TensorBackend(), scores, self.states, softmax)[0], 1))
         return sums
 
 
@@ -78,11 +70,11 @@ class _Attending(RNNCell):
 
     def __call__(self, inputs: Tensor, state: Any = None, scope: Any = None) -> tuple[Tensor, Any]:
         before, contexts = state
-        output, after = self._cell(_linear([inputs, *contexts], inputs.width), before)
+        output, after = self._cell(linear([inputs, *contexts], inputs.width, True), before)
         with variable_scope(get_variable_scope(), reuse=True if self._has_attended else None):
             contexts = tuple(self._heads.contexts(after))
         with variable_scope("AttnOutputProjection"):
-            return _linear([output, *contexts], self._width), (after, contexts)
+            return linear([output, *contexts], self._width, True), (after, contexts)
 
 
 @gives_tensors

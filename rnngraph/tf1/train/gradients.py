@@ -21,7 +21,7 @@ from ...support.api_guard import api
 from ...support.arguments import check_positive
 from ...support.errors import ArgumentError, DtypeError, NotOfferedError, shown, user_line
 from ...training.steps.applied_gradients import AppliedGradients
-from ..core.elementwise import maximum, minimum
+from ..core import elementwise
 from ..core.graph import get_default_graph
 from ..core.programs import FetchProgram, FetchSet, Values
 from ..core.rolling.rolled import Rolled
@@ -367,10 +367,10 @@ def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
     """
     slices = _slices(t) if isinstance(t, Tensor) else []
     if not slices:
-        return maximum(minimum(t, high), low)
+        return elementwise.clip_by_value(t, low, high)
     total: Any = None
     for lookup, rows in slices:
-        limited = maximum(minimum(rows, high), low)
+        limited = elementwise.clip_by_value(rows, low, high)
         added = build("scatter_add", Tensor(lookup.operands[1]), limited, rows=t.type.shape[0])
         total = added if total is None else total + added
     return _as_slices(t, total)

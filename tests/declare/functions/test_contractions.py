@@ -60,3 +60,14 @@ def test_products_by_axes(axes: object) -> None:
 def test_equations_that_do_not_fit(equation: object) -> None:
     with pytest.raises(rg.ArgumentError, match="einsum"):
         rg.einsum(equation, rg.placeholder("x", (2, 3)))
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4)])
+def test_rows_by_a_vector(shape: tuple[int, ...]) -> None:
+    rows = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    open_shape = shape if len(shape) == 1 else (None, *shape[1:])
+    x, v = rg.placeholder("x", open_shape), rg.placeholder("v", (4,))
+    product = rg.compile(x @ v).inference(x=rows, v=FEEDS["v"])
+    np.testing.assert_allclose(product, rows @ FEEDS["v"], rtol=1e-5, atol=1e-5)
+    with pytest.raises(rg.ShapeError, match="rows of 4 entries do not fit a vector of 3"):
+        x @ rg.constant([1.0, 2.0, 3.0])

@@ -91,3 +91,24 @@ def test_numbers_for_each_channel(axis: int) -> None:
     wanted = (rows - mean) / np.sqrt(variance + 0.5) * gamma + beta
     np.testing.assert_allclose(found["all"], wanted, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found["plain"], (rows - mean) / np.sqrt(variance + 1e-5), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+def test_standardize_has_the_bits_of_batch_normalization(axis: int) -> None:
+    """Far means and small variances show each order of operations."""
+    rng = np.random.default_rng(5)
+    size = (2, 5, 4)[axis]
+    rows = (10000.5 + rng.normal(size=(2, 5, 4))).astype(np.float32)
+    names = ("moving_mean", "moving_variance", "gamma", "beta")
+    arrays = [rng.uniform(*bounds, size).astype(np.float32) for bounds in ((1e4, 10001), (0, 1e-9), (1, 2), (1, 2))]
+    x = rg.placeholder("x", (None, 5, 4))
+    layer = rg.batch_normalization(x, axis=axis, epsilon=1e-3)
+    program = rg.compile({"layer": layer, "numbers": rg.standardize(x, *arrays, axis=axis, epsilon=1e-3)})
+    for name, array in zip(names, arrays, strict=True):
+        program.parameters[f"batch_normalization/{name}"] = array
+    outputs = program.inference(x=rows)
+    np.testing.assert_array_equal(outputs["layer"], outputs["numbers"])
+    unscaled = rg.standardize(x - 10000.5, None, arrays[1], axis=axis)
+    scale = np.sqrt(arrays[1].astype(np.float64) + 1e-5).reshape((-1, 1) if axis == 1 else -1)
+    found = rg.compile(unscaled).inference(x=rows)
+    np.testing.assert_allclose(found, (rows.astype(np.float64) - 10000.5) / scale, rtol=1e-6)

@@ -62,6 +62,45 @@ def test_orders(size: int | None) -> None:
     np.testing.assert_array_equal(found["top"][0], np.take_along_axis(ROWS, down, 1)[:, :3])
 
 
+@pytest.mark.parametrize("size", [6, None])
+def test_zeros_keep_their_sign(size: int | None) -> None:
+    rows = np.array([[0, -0.0, 1, -0.0, 0, -1], [-0.0, 0, -0.0, 0, -0.0, 0], [np.nan, -0.0, -np.inf, np.inf, 0, -0.0]])
+    places = np.array([[1, 0, -1, 3, 3, 4]] * 3)
+    x = rg.placeholder("x", (None, size), "float64")
+    index = rg.constant(places)
+    outputs = {
+        "sorted": rg.sort(x),
+        "descending": rg.sort(x, descending=True),
+        "largest": rg.top_k(x, 4)[0],
+        "taken": rg.take_along_axis(x, index, 1),
+        "put": rg.put_along_axis(x, rg.constant(places[:, :2]), -0.0, 1),
+    }
+    put = rows.copy()
+    np.put_along_axis(put, places[:, :2], -0.0, 1)
+    wanted = {
+        "sorted": np.sort(rows, kind="stable"),
+        "descending": -np.sort(-rows, kind="stable"),
+        "taken": np.take_along_axis(rows, places, 1),
+        "put": put,
+    }
+    wanted["descending"][2] = [np.nan, np.inf, -0.0, 0, -0.0, -np.inf]
+    wanted["largest"] = wanted["descending"][:, :4]
+    result = rg.compile(outputs).inference(x=rows)
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(result[name], array, name)
+        is_number = ~np.isnan(array)
+        np.testing.assert_array_equal(np.signbit(result[name])[is_number], np.signbit(array)[is_number], name)
+
+
+def test_gradients_pass_through_negative_zeros() -> None:
+    x = rg.placeholder("x", (None, 3))
+    weights = rg.constant([1.0, 2.0, 3.0])
+    _, gradients = rg.compile(rg.sort(x), loss=rg.reduce_sum(rg.sort(x) * weights)).training.gradients(
+        {"x": np.array([[5, -0.0, 0]], np.float32)}, wrt=["x"]
+    )
+    np.testing.assert_array_equal(gradients["x"], [[3, 1, 2]])
+
+
 def test_the_largest_of_many_are_chosen_in_rounds() -> None:
     rows = np.tile(ROWS, 8)
     values, indices = of_rows(lambda x: rg.top_k(x, 6), rows, 32)

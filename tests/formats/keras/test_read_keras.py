@@ -136,3 +136,24 @@ def test_declared_steps_are_opened_and_streamed() -> None:
         rg.read_keras(data, fixed={"letters": {1: 8}})
     with pytest.raises(rg.NameLookupError, match="did you mean letters"):
         rg.read_keras(data, open={"leters": {1: "T"}})
+
+
+@pytest.mark.parametrize("bounds", [(-1.0, 1.0), (2.0, -2.0)])
+def test_tensorflows_clip_takes_its_lower_bound_first(bounds: tuple[float, float]) -> None:
+    """With reversed bounds ``keras.ops.clip`` returns the upper one, and ``tf.clip_by_value`` the lower one."""
+    keywords = dict(zip(("clip_value_min", "clip_value_max"), bounds, strict=True))
+    layers = [
+        {"class_name": "InputLayer", "name": "x", "inbound_nodes": [],
+         "config": {"name": "x", "batch_input_shape": [None, 8], "dtype": "float32"}},
+        {"class_name": "TFOpLambda", "name": "clip", "inbound_nodes": [["x", 0, 0, keywords]],
+         "config": {"name": "clip", "trainable": True, "function": "clip_by_value"}},
+    ]  # fmt: skip
+    config = {"name": "net", "layers": layers, "input_layers": [["x", 0, 0]], "output_layers": [["clip", 0, 0]]}
+    whole = {"class_name": "Functional", "module": "keras", "config": config}
+    weights = io.BytesIO()
+    h5py.File(weights, "w").close()
+    members = {"metadata.json": b'{"keras_version": "2.15.0"}', "config.json": json.dumps(whole).encode()}
+    net = rg.read_keras(zipped(members | {"model.weights.h5": weights.getvalue()}))
+    x = np.array([[-3, -1, 0, 1, 2, 5, np.nan, np.inf]], np.float32)
+    wanted = np.where(np.isnan(x), x, np.maximum(np.minimum(x, bounds[1]), bounds[0]))
+    np.testing.assert_array_equal(net.program().inference(x=x)["clip"], wanted)

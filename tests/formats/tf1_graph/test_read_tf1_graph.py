@@ -141,6 +141,12 @@ def test_hard_points_are_tensorflows() -> None:
         np.testing.assert_array_equal(results[name], array, name)
 
 
+def test_functions_of_several_steps_are_tensorflows() -> None:
+    net = rg.read_tf1_graph(graph("kernels"), open={"x": {0: "B"}, "y": {0: "B"}})
+    assert len(net.outputs) == 5
+    check(net, "kernels", (0,))
+
+
 def test_the_gradient_of_relu6_ends_at_its_bounds() -> None:
     net = rg.read_tf1_graph(graph("hard"))
     loss = rg.reduce_sum(net.outputs["out_relu6"])

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from read_modules import check_meaning
 
@@ -294,3 +295,23 @@ def test_rows_that_are_masked_throughout(monkeypatch: pytest.MonkeyPatch) -> Non
             attention,
         )
         check_meaning(read, (normal(2, 3, 4), ~keeps, padding))
+
+
+def test_batch_normalization_used_once_and_twice_has_the_same_bits() -> None:
+    layer = torch.nn.BatchNorm1d(3, eps=1e-3).eval()
+    with torch.no_grad():
+        layer.running_mean.fill_(10000.5)
+        layer.running_var.fill_(1e-9)
+        layer.weight.copy_(torch.tensor([1.5, 0.5, -1]))
+
+    class Twice(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = layer
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.norm(x), self.norm(x + 1)
+
+    x = 10000.5 + torch.linspace(-1, 1, 12).reshape(4, 3)
+    once, twice = (rg.read_torch(net, x).program().inference for net in (layer, Twice().eval()))
+    np.testing.assert_array_equal(once(x.numpy())["y"], twice(x.numpy())["y_0"])

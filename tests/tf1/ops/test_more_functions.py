@@ -244,3 +244,20 @@ def test_values_at_indices_of_a_dense_array() -> None:
     expected[0, 3], expected[2, 0] = 1.5, 2.5
     for array, target in zip(results, (expected, [0, 7, 0, 7, 0], [0, 0, 1, 0]), strict=True):
         np.testing.assert_array_equal(array, target)
+
+
+@pytest.mark.parametrize(
+    ("reduction", "wanted"),
+    [("weighted_mean", [0, 1.5, 1.125]), ("weighted_sum_by_nonzero_weights", [0, 0.75, 1.125]),
+     ("weighted_sum", [0, 3, 4.5]), ("weighted_sum_over_batch_size", [0, 0.75, 1.125])],
+)  # fmt: skip
+def test_losses_with_weights_of_zero(reduction: str, wanted: list[float]) -> None:
+    """Values of TensorFlow 1.15.5. Labels are ints and float64, predictions float32."""
+    predictions, weights = tf.constant([[1.0, 2.0], [3.0, 4.0]]), tf.constant([[0.0], [0.0]])
+    losses = [
+        tf.losses.mean_squared_error(np.eye(2, dtype=int), predictions, weights, reduction=reduction),
+        tf.losses.absolute_difference(np.ones((2, 2)), predictions, weights + 0.5, reduction=reduction),
+        tf.losses.huber_loss(np.ones((2, 2)), predictions, reduction=reduction),
+    ]
+    with tf.Session() as session:
+        np.testing.assert_allclose(session.run(losses), wanted)

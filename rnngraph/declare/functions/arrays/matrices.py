@@ -13,6 +13,7 @@ from ...tensor import Tensor, as_tensor, build, floats, like, pair
 from ..basic import cast, concat, equal, expand_dims, reduce_sum, where
 from ..matching import matrix_product
 from ..padding import padded, part
+from ..statistics import selected
 from .moves import moved_order
 
 
@@ -87,7 +88,8 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     rows, columns = x.type.shape[-2:]
     start, stop = _ends(rows, columns, shift)
     numbers = cast(x, "int32") if kind == "bool" else x
-    return cast(part(reduce_sum(_on_diagonal(numbers, shift), -1), x.rank - 2, start, stop, None), kind)
+    entries = selected(equal(*_places(x.type.shape, shift)), numbers, -1)
+    return cast(part(entries, x.rank - 2, start, stop, None), kind)
 
 
 def _ends(rows: Dim, columns: Dim, offset: int) -> tuple[Dim, Dim]:

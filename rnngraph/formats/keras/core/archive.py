@@ -25,16 +25,16 @@ MAX_TEXT = 256 << 20
 
 @dataclass(frozen=True)
 class Opened:
-    """An open file.
+    """Open file.
 
     Args:
-        name: Name for errors.
+        name: The file's name in errors.
         description: The net, an object with ``class_name`` and ``config``.
         version: Keras' major version, 2 or 3.
         minor: Minor version.
         weights: File with arrays.
-        by_path: Arrays are stored by layers' places in the net, as in ``.keras`` files, or by layers' names below
-            ``root``.
+        by_path: True if arrays are stored by layers' positions in the net, as in ``.keras`` files. False: by layers'
+            names below ``root``.
         root: Group of the layers.
     """
 
@@ -67,7 +67,7 @@ def _zipped(name: str, data: bytes) -> Opened:
 
 
 def _member(name: str, archive: zipfile.ZipFile, member: str, most: int) -> bytes:
-    """Return the bytes of a member, at most ``most``, whatever size the archive claims."""
+    """Return the bytes of a member. Raises ``FileError`` beyond ``most`` bytes, whatever size the archive claims."""
     try:
         info = archive.getinfo(member)
     except KeyError:

@@ -1,4 +1,4 @@
-"""Contents of a Keras file: networks of layers, their calls, and layers within layers.
+"""Parses a Keras file's networks, layers, calls, and layers within layers.
 
 Keras 3 writes calls as ``{"args": […], "kwargs": {…}}`` with tensors as objects, Keras 2 as
 ``[[layer, call, tensor, kwargs], …]``.
@@ -22,7 +22,7 @@ MAX_LAYERS, MAX_DEPTH = 20_000, 40
 
 @dataclass(frozen=True)
 class Reference:
-    """A tensor: a layer's name, and indices of its call and output, from 0."""
+    """Reference to a tensor: a layer's name, and indices of the call and the output, from 0."""
 
     layer: str
     call: int
@@ -31,7 +31,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Call:
-    """Arguments of a layer's call: nests with ``Reference``, numbers and text."""
+    """Arguments of a layer's call: nests with ``Reference``, numbers and strings."""
 
     arguments: tuple[Any, ...]
     keywords: Mapping[str, Any]
@@ -39,19 +39,19 @@ class Call:
 
 @dataclass(eq=False)
 class Layer:
-    """A layer, or an operation among layers.
+    """Layer, or operation among layers.
 
     Attributes:
-        kind: Name of its class.
-        name: Its name.
-        path: Its name, after the names of the networks around it.
-        config: Its options.
-        is_operation: Whether it is a function of ``keras.ops``.
-        is_foreign: Whether its class is not one of Keras.
-        is_custom: Whether ``custom_objects`` declares its class.
-        calls: Its calls.
-        inner: Layers inside, by the option that holds them.
-        network: The network, if it is one.
+        kind: Name of the class.
+        name: Name of the layer.
+        path: Names of the enclosing networks, then the layer's.
+        config: Options of the layer.
+        is_operation: True for a function of ``keras.ops``.
+        is_foreign: True if the class is not one of Keras.
+        is_custom: True if ``custom_objects`` declares the class.
+        calls: Calls of the layer.
+        inner: Nested layers by the option that has them.
+        network: The network, for a layer that is one.
     """
 
     kind: str
@@ -72,12 +72,12 @@ class Layer:
 
     @property
     def key(self) -> str:
-        """Class name, with a prefix for operations, which may share a layer's."""
+        """Class name, with a prefix for operations, because they may have a layer's name."""
         return f"ops.{self.kind}" if self.is_operation else self.kind
 
     @property
     def parts(self) -> list[Layer]:
-        """Layers inside."""
+        """Nested layers."""
         within = self.network.layers if self.network else []
         return [*within, *(layer for layers in self.inner.values() for layer in layers)]
 
@@ -112,20 +112,20 @@ def network_of(description: Record) -> Layer:
 
 
 def all_layers(layer: Layer) -> Iterator[Layer]:
-    """Yield a layer and all layers within, outer ones first."""
+    """Yield a layer and all nested layers, outer ones first."""
     yield layer
     for part in layer.parts:
         yield from all_layers(part)
 
 
 class _Reader:
-    """Reader with limits, because a small file can describe many layers."""
+    """Parser with limits, because a small file can describe many layers."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def layer(self, described: Record, path: str, depth: int, is_network: bool = True) -> Layer:
-        """Read a layer. ``path`` is of the layers around."""
+        """Parse a layer. path: names of the enclosing layers."""
         self._count += 1
         if self._count > MAX_LAYERS or depth > MAX_DEPTH:
             raise described.error(f"it describes more than {MAX_LAYERS} layers, or nests more than {MAX_DEPTH}")
@@ -156,7 +156,7 @@ class _Reader:
         return layer
 
     def _within(self, outer: Layer, described: Record, depth: int) -> Layer:
-        """Read a layer that another one wraps, and give it the other's name."""
+        """Parse a wrapped layer, and give it the wrapper's name."""
         inner = self.layer(described, "", depth + 1)
         inner.path = outer.path
         return inner
@@ -188,7 +188,7 @@ class _Reader:
 
 
 def _config_of(described: Record) -> Record:
-    """Return the options. In early versions, those of a Sequential are a list of layers."""
+    """Return the options. In early versions, the options of a Sequential are a list of layers."""
     config = described.get("config")
     if isinstance(config, list) and described.text("class_name") == "Sequential":
         config = {"name": "sequential", "layers": config}
@@ -196,7 +196,7 @@ def _config_of(described: Record) -> Record:
 
 
 def _backwards(described: Record) -> Record:
-    """Return the same recurrent layer in the other direction."""
+    """Return a recurrent layer in the other direction."""
     config = described.record("config")
     reversed_config = {**config.entries, "go_backwards": not config.flag("go_backwards", False)}
     return Record(described.name, {**described.entries, "config": reversed_config}, described.at)
@@ -217,7 +217,7 @@ class _Numbering:
     """
 
     def __init__(self, config: Record, by_name: Mapping[str, Layer], is_old: bool) -> None:
-        """``is_old``: Keras 2 wrote the calls."""
+        """is_old: True if Keras 2 wrote the calls."""
         self._config, self._by_name, self._is_old = config, by_name, is_old
 
     def call(self, call: Call) -> Call:
@@ -225,7 +225,7 @@ class _Numbering:
         return Call(arguments, {key: mapped(item, self._of_call) for key, item in call.keywords.items()})
 
     def end(self, reference: Reference) -> Reference:
-        """Return a tensor that the network takes or returns."""
+        """Convert an input or output of the network."""
         network = self._layer(reference).network
         if network is None or not self._counts_from_one(network):
             return reference
@@ -242,7 +242,7 @@ class _Numbering:
         return layer
 
     def _counts_from_one(self, network: Network) -> bool:
-        """True if the network was made by a call on its own inputs, which is the first."""
+        """True if the network has a first call on its own inputs."""
         if not network.is_sequential:
             return True
         return self._is_old and bool(network.layers) and network.layers[0].kind == "InputLayer"
@@ -328,7 +328,7 @@ def _is_reference(value: Any) -> bool:
 
 
 def _legacy_keyword(value: Any) -> Any:
-    """Convert an argument of Keras 2, in which tensors are lists of a name and two numbers."""
+    """Convert an argument of Keras 2, whose tensors are lists of a name and two numbers."""
     if _is_reference(value) and len(value) == 3:
         return Reference(*value)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""``Declaration``: common parts of layers' declarations: the script, arrays, names, and tensors with masks."""
+"""State of a net's declaration: the script, arrays, names, and tensors with masks."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ MAX_NAME = 120
 
 
 Unreadable = UnreadableError
-"""Error of an option without a counterpart, which is listed with others."""
+"""Error for an option without a counterpart. All such errors are listed together."""
 
 
 @dataclass(frozen=True)
 class Signal:
-    """A tensor between layers.
+    """Tensor between layers.
 
     Attributes:
         value: The tensor.
-        mask: bool [batch, time], False for entries to ignore; None if all count.
-        unzeroed: The value before a Masking layer zeroed masked entries, for readers that ignore these.
+        mask: bool [batch, time], False for masked entries; None without a mask.
+        unzeroed: The value before a Masking layer zeroed masked entries, for readers that ignore masked entries.
     """
 
     value: Value
@@ -52,7 +52,7 @@ class Signal:
 
     @property
     def width(self) -> int:
-        """The last size. Raises ``Unreadable`` if it is symbolic."""
+        """Last size. Raises ``Unreadable`` if it is symbolic."""
         size = self.shape[-1] if self.rank else None
         if not isinstance(size, int):
             raise Unreadable("the last size of its input is symbolic")
@@ -72,7 +72,7 @@ class Inputs:
 
     @property
     def one(self) -> Signal:
-        """The only tensor."""
+        """Only tensor."""
         tensors = self.several
         if len(tensors) != 1:
             raise Unreadable(f"it is called on {len(tensors)} tensors")
@@ -140,7 +140,7 @@ Handler = Callable[["Declaration", Layer, Inputs], Any]
 
 
 class Declaration:
-    """The declaration of a net."""
+    """Declaration of a net."""
 
     def __init__(
         self,
@@ -160,10 +160,10 @@ class Declaration:
             version: Keras' major version, 2 or 3.
             minor: Keras' minor version.
             arrays: The file's arrays.
-            uses: Number of calls of each layer. Parameters of a layer with several are declared separately.
+            uses: Number of calls of each layer. Parameters of layers with several calls are declared separately.
             handlers: Functions that declare layers, by class.
             keeps_mask: Classes that pass on the mask of their first input.
-            groups: Layers that are declared as one stack, by the uppermost one.
+            groups: Layers that are declared as one stack, by the top layer.
         """
         self.script, self.version, self.minor = script, version, minor
         self._arrays, self._uses = arrays, uses
@@ -176,11 +176,11 @@ class Declaration:
         self._declared: dict[tuple[Layer, str], Value] = {}
         self._calls = 0
         self.custom_cell: Callable[[Declaration, Layer, str], Value] | None = None
-        """Declares a cell of a user's class, from this declaration, the layer and the cell's scope."""
+        """Function that declares a cell of a user's class, from the declaration, the layer and the cell's scope."""
         self.kept: dict[Layer, Any] = {}
-        """Values that handlers reuse when a layer is called again."""
+        """Values that handlers reuse in further calls of a layer."""
         self.is_training: bool | None = None
-        """The argument ``training`` of the current call, or of one around it; None to follow the graph."""
+        """Argument ``training`` of the current call, or of an enclosing one; None to follow the graph."""
         self._left: dict[int, Value | None] = {}
         """Masks that calls set on tensors or removed from them, by ``_tensor``."""
         self._same: dict[int, int] = {}
@@ -231,7 +231,7 @@ class Declaration:
         return outputs
 
     def _cast(self, layer: Layer, nest: Any) -> Any:
-        """Cast floats to the layer's precision: 64 bits, or 32 for anything shorter."""
+        """Cast floats to the layer's precision: 64 bits, or 32 for narrower dtypes."""
         kind = dtype_of(layer.config.get("dtype", None))
         if kind not in FLOATS or layer.network is not None:
             return nest
@@ -266,10 +266,10 @@ class Declaration:
         return number
 
     def drops(self, rate: float) -> float:
-        """Return a rate of dropout, or of other training-only effects, in this call: 0 with training=False.
+        """Return the rate of a training-only effect such as dropout in this call: 0 with training=False.
 
         Raises:
-            Unreadable: The call has training=True, which applies to inference, too.
+            Unreadable: The call has training=True, which also applies to inference.
         """
         if rate and self.is_training:
             raise Unreadable("it is called with training=True, which applies to inference, too")
@@ -278,7 +278,7 @@ class Declaration:
     # Names and arrays ----------------------------------------------------------------------------
 
     def group(self, layer: Layer) -> list[Layer]:
-        """Return the layers of a stack, the lowest first."""
+        """Return the layers of a stack, bottom first."""
         return self._groups.get(layer, [layer])
 
     def waits(self, layer: Layer) -> bool:
@@ -296,7 +296,7 @@ class Declaration:
         return self._scopes[layer]
 
     def driver_scope(self, layer: Layer) -> str:
-        """Return the scope of a layer's driver: that of the layer, and new ones for further calls."""
+        """Return the scope of a layer's driver: the layer's, or a new scope for further calls."""
         scope = self.scope(layer)
         if layer not in self._driven:
             self._driven.add(layer)
@@ -312,7 +312,7 @@ class Declaration:
         return name
 
     def array(self, layer: Layer, name: str, *shape: int | None) -> np.ndarray:
-        """Return an array of the layer with this shape, in which None is any size."""
+        """Return an array of the layer, checked against a shape in which None matches any size."""
         array = self._arrays.get(layer, {}).get(name)
         if array is None:
             raise layer.config.error(f"{layer} has no array {name!r}")
@@ -338,19 +338,19 @@ class Declaration:
         return self._declared[layer, name]
 
     def activated(self, x: Value, name: str) -> Value:
-        """Declare an activation by rg's name."""
+        """Declare an activation by rnngraph's name."""
         return self.script.call(ACTIVATIONS[name], x)
 
 
 def clean(path: str, kind: str) -> str:
-    """Return a layer's path as a name, or its class if the path is unusable."""
+    """Return a layer's path as a scope's name, or the class if the path is not usable."""
     if path and path.isprintable() and len(path) <= MAX_NAME:
         return path
     return snake_case(kind)[:MAX_NAME] or "layer"
 
 
 def dtype_of(policy: Any) -> str:
-    """Return the dtype of a Keras dtype or policy such as ``mixed_float16``; ``""`` for anything else."""
+    """Return the dtype of a Keras dtype or policy such as ``mixed_float16``; ``""`` for other values."""
     if isinstance(policy, Mapping):
         config = policy.get("config")
         policy = config.get("name") if isinstance(config, Mapping) else None

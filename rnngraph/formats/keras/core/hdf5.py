@@ -1,4 +1,4 @@
-"""Reads untrusted HDF5 files with h5py: only data in the file itself, and within bounds."""
+"""Reads untrusted HDF5 files with h5py: only data within bounds, and only in the file itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_CHUNKS = 100_000
 """Maximum chunks of a dataset."""
 MAX_NAMES = 100_000
 MAX_DEFLATE_RATIO = 1100
-"""Maximum ratio of deflate's compression."""
+"""Maximum compression ratio of deflate."""
 FILTERS = {1, 2, 3, 32000}
 """Deflate, shuffle, checksums and LZF, which are built into HDF5 and h5py."""
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -27,13 +27,13 @@ T = TypeVar("T")
 
 
 class Hdf5:
-    """An open file, whose groups have paths; ``""`` is the root.
+    """Open file, whose groups have paths; ``""`` is the root.
 
-    Links, data in or from other files, and filters that h5py would have to load are errors.
+    Links, data in other files, and filters that h5py would have to load are errors.
     """
 
     def __init__(self, name: str, data: bytes) -> None:
-        """``name`` is for errors. Raises ``MissingExtraError`` if h5py is not installed."""
+        """Open a file. Raises ``MissingExtraError`` if h5py is not installed. name: the file's name in errors."""
         self.name = name
         try:
             import h5py
@@ -63,7 +63,7 @@ class Hdf5:
         return self._guarded(lambda: list(group))
 
     def text(self, path: str, attribute: str, default: Any = ...) -> str:
-        """Return a text attribute of a group."""
+        """Return a string attribute of a group."""
         value = self._attribute(path, attribute)
         if value is None and default is not ...:
             return default
@@ -88,7 +88,7 @@ class Hdf5:
         return pieces
 
     def array(self, path: str) -> np.ndarray:
-        """Return a dataset of numbers as float32, or float64 if it is that."""
+        """Return a dataset of numbers as float32; float64 stays."""
         dataset = self._guarded(lambda: self._at(path))
         if not isinstance(dataset, self._h5py.Dataset):
             raise self.error(f"there is no array {path!r}")

@@ -1,7 +1,7 @@
-"""Lengths of the texts in an HDF5 attribute, read before the library allocates memory for them.
+"""Reads the lengths of an HDF5 attribute's strings before the library allocates memory for them.
 
-A text of variable length is stored in a heap, and the attribute has its length and location. The library trusts the
-length, up to 4 GB. Object headers of version 1 are read, which h5py and Keras write (HDF5's file format specification,
+A string of variable length is stored in a heap; the attribute has the length and location. The library trusts lengths
+of up to 4 GB. Object headers of version 1 are read, which h5py and Keras write (HDF5's file format specification,
 IV.A).
 """
 
@@ -16,10 +16,10 @@ MAX_BLOCKS = 1000
 
 
 def lengths_of_texts(data: bytes, address: int, name: str) -> list[int]:
-    """Return the lengths of an attribute of the object with its header at ``address``; none for another type.
+    """Return the lengths of an attribute's strings; none for other types. address: location of the object's header.
 
     Raises:
-        ValueError: The file stores the attribute in another way.
+        ValueError: The file stores the attribute in an unsupported form.
     """
     for kind, start, size in _messages(data, address):
         if kind == ATTRIBUTE:

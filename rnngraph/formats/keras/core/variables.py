@@ -1,6 +1,6 @@
 """Finds the arrays of a layer in a file.
 
-A ``.keras`` file stores them by the layers' places: ``layers/lstm_1/cell/vars/0``, in which ``lstm_1`` is the second
+A ``.keras`` file stores arrays by the layers' positions: in ``layers/lstm_1/cell/vars/0``, ``lstm_1`` is the second
 LSTM. A legacy ``.h5`` file has a flat list for each layer of the outermost network: trained ones first.
 """
 
@@ -24,7 +24,7 @@ OLD_LAYERS = "_layer_checkpoint_dependencies"
 
 @dataclass(frozen=True)
 class Variable:
-    """An array of a layer. ``within`` is the path of the layer's part that has it, in ``.keras`` files."""
+    """Array of a layer. within: path of the layer's part that has the array, in ``.keras`` files."""
 
     name: str
     is_trained: bool = True
@@ -120,16 +120,16 @@ _PARTS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "RNN": (("cell", "cell"), ("cells", "cell/cells")),
     "StackedRNNCells": (("cells", "cells"),),
 }
-"""Layers within layers: the option that has them, and the place of their arrays in ``.keras`` files."""
+"""Nested layers: the option that has them, and the location of their arrays in ``.keras`` files."""
 
 
 def own_variables(layer: Layer) -> list[Variable]:
-    """Return a layer's own variables, without those of layers inside."""
+    """Return a layer's own variables, without those of nested layers."""
     return _OWN[layer.kind](layer) if layer.kind in _OWN and not layer.is_operation else []
 
 
 def parts_of(layer: Layer) -> Iterator[tuple[str, Layer]]:
-    """Yield (place of arrays in ``.keras`` files, layer) of the layers inside, in Keras' order."""
+    """Yield (location of arrays in ``.keras`` files, layer) for the nested layers, in Keras' order."""
     if layer.network is not None:
         yield from _numbered("layers", [part for part in layer.network.layers if not part.is_operation])
     for option, place in _PARTS.get(layer.kind, ()):
@@ -193,7 +193,7 @@ def _by_path(file: Opened, layer: Layer, path: str, arrays_by_layer: dict[Layer,
 
 
 def _below(file: Opened, path: str) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the arrays of a user's layer by location: first its own, then those of layers inside."""
+    """Yield the arrays of a user's layer by location: own arrays first, then those of nested layers."""
     numbers = sorted((name for name in file.weights.names(_joined(path, "vars"))), key=lambda name: (len(name), name))
     for name in numbers:
         yield name, file.weights.array(f"{_joined(path, 'vars')}/{name}")
@@ -207,7 +207,7 @@ def _joined(path: str, part: str) -> str:
 
 
 def _shared(file: Opened, arrays_by_layer: dict[Layer, Arrays], missing: list[Layer]) -> None:
-    """Add arrays of layers in several networks, of which Keras writes only the first network's."""
+    """Add arrays of layers that several networks share. Keras writes them for the first network only."""
     for layer in missing:
         candidates = [other for other in arrays_by_layer if other.kind == layer.kind and other.name == layer.name]
         if len(candidates) != 1 or candidates[0].config.entries != layer.config.entries:
@@ -241,7 +241,7 @@ def _flat(file: Opened, layer: Layer, arrays_by_layer: dict[Layer, Arrays]) -> N
 
 
 def _in_order(layer: Layer, is_trained: bool) -> Iterator[tuple[Layer, str, bool]]:
-    """Yield (layer, name, is trained) of all variables of a layer and those inside."""
+    """Yield (layer, name, True if trained) for all variables of a layer and nested layers."""
     is_trained = is_trained and layer.config.get("trainable", True) is not False
     for variable in own_variables(layer):
         yield layer, variable.name, is_trained and variable.is_trained

@@ -1,7 +1,7 @@
-"""Common parts of readers of ops; no op itself.
+"""Infrastructure that the readers of ops share.
 
-``model`` parses a file by ``messages``, with ``inlining`` of its functions. ``sizes`` and ``known`` are values that
-follow from a file and symbolic sizes; ``values`` and ``tensors`` declare all others. ``ranges`` are indices that count
-along an axis, ``table`` has the readers of ops and their arguments, and ``functions`` those that ONNX has and rnngraph
-lacks.
+``model`` parses a file into ``messages``, and ``inlining`` expands the file's functions. ``sizes`` and ``known`` hold
+values that follow from the file and from symbolic sizes. ``values`` and ``tensors`` declare run-time values. ``ranges``
+recognises consecutive indices. ``table`` registers the readers of ops and defines their arguments. ``functions`` has
+those that ONNX has and rnngraph lacks.
 """

@@ -1,4 +1,4 @@
-"""Inlines functions of a file: nodes of their bodies replace the nodes that call them."""
+"""Inlines a file's functions: the nodes of a function's body replace each call of the function."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from ....support.errors import FileError, shown
 from . import messages
 
 MAX_NODES = 1_000_000
-"""Maximum nodes of a model with inlined functions."""
+"""Maximum number of nodes after inlining."""
 Key = tuple[str, str, str]
 """Domain, name and overload of a function."""
 
 
 @dataclass(eq=False)
 class Inlined(messages.Node):
-    """Node of a function's body. ``opsets`` are the operators' versions in the body."""
+    """Node of a function's body. ``opsets``: versions of the body's operators."""
 
     opsets: Mapping[str, int] | None = None
 
 
 def inline_functions(name: str, model: messages.Model) -> None:
-    """Inline all calls of the model's functions. ``name`` is the file's, for errors. Raise ``FileError``."""
+    """Inline all calls of the model's functions. Raises ``FileError``. name: the file's name in errors."""
     if model.functions and model.graph is not None:
         _Inliner(name, model).graph(model.graph)
 
 
 def key_of(node: messages.Node) -> Key:
-    """Return the key of the function that a node would call."""
+    """Return the key under which a node's function is stored."""
     return node.domain, node.op_type, node.overload
 
 
@@ -46,12 +46,12 @@ class _Inliner:
         self._left = MAX_NODES
 
     def graph(self, graph: messages.Graph) -> None:
-        """Inline the calls of a graph, including graphs inside."""
+        """Inline the calls of a graph, including those in nested graphs."""
         self._prepare(key for node in _all_nodes(graph.node) if (key := key_of(node)) in self._functions)
         graph.node = self._written(graph.node)
 
     def _prepare(self, keys: Iterable[Key]) -> None:
-        """Inline the calls in these functions' bodies, innermost first, without recursion."""
+        """Inline calls in the bodies of functions, innermost first, without recursion."""
         pending = [(key, False) for key in dict.fromkeys(keys)]
         open_ones: set[Key] = set()
         while pending:
@@ -77,7 +77,7 @@ class _Inliner:
                     pending.append((other, False))
 
     def _written(self, nodes: Iterable[messages.Node]) -> list[messages.Node]:
-        """Return nodes with inlined calls."""
+        """Return the nodes with their calls inlined."""
         written: list[messages.Node] = []
         for node in nodes:
             for attribute in node.attribute:
@@ -90,7 +90,7 @@ class _Inliner:
     def _call(
         self, node: messages.Node, function: messages.Function, body: Sequence[messages.Node]
     ) -> list[messages.Node]:
-        """Return the body of a function with the names of a call."""
+        """Return a function's body with the value names of a call."""
         self._left -= len([*_all_nodes(body)])
         if self._left < 0:
             raise FileError(f"{self._name} has more than {MAX_NODES:,} nodes after inlining its functions")
@@ -115,7 +115,7 @@ class _Inliner:
 
 
 class _Copy:
-    """Copier of nodes: maps the original names to new ones. ``attributes`` are those of the call."""
+    """Copies nodes, and renames their values. attributes: attributes of the call."""
 
     def __init__(
         self, names: dict[str, str], attributes: Mapping[str, messages.Attribute], new_name: Callable[[str], str]
@@ -165,12 +165,12 @@ class _Copy:
 
 
 def _inlined(node: messages.Node, opsets: Mapping[str, int]) -> messages.Node:
-    """Return a node that keeps the operators' versions of its innermost function."""
+    """Return a node with the operator versions of its innermost function."""
     return node if isinstance(node, Inlined) else Inlined(**vars(node), opsets=opsets)
 
 
 def _all_nodes(nodes: Iterable[messages.Node]) -> Iterator[messages.Node]:
-    """Yield nodes and those of graphs inside."""
+    """Yield nodes, including those of nested graphs."""
     for node in nodes:
         yield node
         for attribute in node.attribute:
@@ -179,7 +179,7 @@ def _all_nodes(nodes: Iterable[messages.Node]) -> Iterator[messages.Node]:
 
 
 def _names(graph: messages.Graph) -> Iterator[str]:
-    """Yield all names of values, including graphs inside."""
+    """Yield the names of all values, including those of nested graphs."""
     yield from _own_names(graph)
     yield from (item.name for item in graph.output)
     for node in _all_nodes(graph.node):
@@ -191,7 +191,7 @@ def _names(graph: messages.Graph) -> Iterator[str]:
 
 
 def _own_names(graph: messages.Graph) -> Iterator[str]:
-    """Yield names of a graph's inputs and arrays."""
+    """Yield the names of a graph's inputs and initializers."""
     yield from (item.name for item in graph.input)
     yield from (item.name for item in graph.initializer)
     yield from (item.name for item in graph.sparse_initializer)

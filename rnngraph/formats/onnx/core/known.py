@@ -1,4 +1,4 @@
-"""Values known when a file is read: arrays of the file, and arrays computed from sizes."""
+"""Values that are known while a file is read: its arrays, and arrays computed from sizes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .sizes import BINARY, Undecided, UnreadableError, checked, equal, inverted
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """Array of the file, or array of sizes, whose entries are objects such as formulas.
+    """Array of the file, or object array of sizes, whose entries may be formulas.
 
-    ``dtype`` is the file's, as NumPy's name; usually ``int64`` for formulas.
+    ``dtype``: NumPy's name of the file's dtype; usually ``int64`` for formulas.
     """
 
     array: np.ndarray
@@ -33,7 +33,7 @@ class Known:
         return self.array.shape
 
     def numbers(self, what: str) -> np.ndarray:
-        """Return the array, if all entries are numbers."""
+        """Return the array. Raises ``UnreadableError`` if an entry is a formula."""
         if self.is_symbolic:
             raise UnreadableError(f"{what} depends on symbolic sizes")
         return self.array
@@ -41,7 +41,7 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Expanded:
-    """Value repeated along axes, which may have symbolic sizes. Most ops broadcast by themselves."""
+    """Value broadcast along axes, which may have symbolic sizes. Most ops broadcast it by themselves."""
 
     source: Known | Value
     shape: tuple[Dim, ...]
@@ -49,9 +49,9 @@ class Expanded:
 
 @dataclass(frozen=True, eq=False)
 class Dequantized:
-    """Value before the file's quantization. Only ops that move or dequantize its numbers may read it.
+    """Value before quantization. Only ops that move or dequantize numbers may read it.
 
-    A number n of the file stands for (n - zero) * scale. Scale and zero are None if they are computed at run time.
+    A quantized number n stands for (n - zero) * scale. Computed at run time, ``scale`` and ``zero`` are None.
     """
 
     source: Operand
@@ -82,18 +82,18 @@ class NonZeroIndices:
 
 
 Deferred = Dequantized | Listed | Stacked | NonZeroIndices
-"""Value that the script cannot have. Only ops that know its use may read it."""
+"""Value that a script cannot represent. Only ops that support it may read it."""
 Operand = Known | Expanded | Value
-"""Value of a file."""
+"""Operand of a node that scripts can represent."""
 
 
 def place_of(array: np.ndarray) -> tuple[Any, ...]:
-    """Return a key that is equal for arrays of the same memory and layout."""
+    """Return a key that identifies an array's memory and layout."""
     return array.__array_interface__["data"][0], array.shape, array.strides
 
 
 def known(array: Any, dtype: str | None = None) -> Known:
-    """Return an array as ``Known``; objects become numbers if all are."""
+    """Wrap an array as ``Known``. An object array of numbers becomes numeric."""
     array = np.asarray(array)
     if array.dtype == object and all(isinstance(entry, int | bool | np.integer) for entry in array.reshape(-1)):
         array = array.astype(dtype or np.int64)
@@ -127,7 +127,7 @@ def dtype_of(x: Operand) -> str:
 
 
 def all_are(x: Operand, entry: Dim) -> bool:
-    """True if all entries of x are this size."""
+    """True if all entries of x equal a size."""
     source = x.source if isinstance(x, Expanded) else x
     if not isinstance(source, Known) or source.dtype not in INTEGERS:
         return False
@@ -141,7 +141,7 @@ def is_zero(x: Operand) -> bool:
 
 
 def check_count(count: int) -> int:
-    """Raise ``UnreadableError`` for arrays larger than those of real nets."""
+    """Raise ``UnreadableError`` if an array has more entries than real nets have."""
     if count > max_folded():
         raise UnreadableError(
             f"reading the file would create an array of {count:,} entries; if you trust the file, give "
@@ -185,7 +185,7 @@ _TRUTHS = ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "
 
 
 def compared(op: str, left: Known, right: Known) -> Known | None:
-    """Return a comparison of sizes that the file casts to float, if it has one answer for all sizes."""
+    """Compare sizes that the file casts to float. None if the result depends on a symbolic size."""
     if op not in _TRUTHS or any(not item.is_symbolic and np.any(item.array % 1) for item in (left, right)):
         return None
     try:
@@ -196,7 +196,7 @@ def compared(op: str, left: Known, right: Known) -> Known | None:
 
 
 def whole(op: str, *items: Known) -> Known | None:
-    """Return an op of sizes that the file casts to float, if the result is integral, as in torch's ranges."""
+    """Compute an op of sizes that the file casts to float, as in torch's ranges. None if the result is not integral."""
     entries = [entry for item in items for entry in item.array.reshape(-1).tolist()]
     if any(isinstance(entry, Undecided) or (not isinstance(entry, Size) and entry % 1) for entry in entries):
         return None
@@ -210,17 +210,17 @@ def whole(op: str, *items: Known) -> Known | None:
 
 
 def _whole_numbers(item: Known) -> np.ndarray:
-    """Return sizes and integers, which may exceed any dtype."""
+    """Return sizes and Python ints, which no dtype bounds."""
     return item.array if item.is_symbolic else np.asarray(np.frompyfunc(int, 1, 1)(item.array), object)
 
 
 def is_constant_foldable(op: str) -> bool:
-    """True if an elementwise op of known operands is computed while the file is read."""
+    """True if an elementwise op of known operands can be folded."""
     return op in _NUMPY or op == "Div"
 
 
 def constant_fold(op: str, items: Sequence[Known]) -> Known:
-    """Return an elementwise op of known arrays."""
+    """Fold an elementwise op of known arrays."""
     if len(items) > 2:
         return constant_fold(op, [constant_fold(op, items[:2]), *items[2:]])
     shape = np.broadcast_shapes(*(item.array.shape for item in items))
@@ -246,7 +246,7 @@ def _divided(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _of_entries(op: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Return an elementwise op of formulas."""
+    """Fold an elementwise op of object arrays."""
     if op == "Not":
         return np.asarray(np.frompyfunc(inverted, 1, 1)(arrays[0]), object)
     if op == "Neg":
@@ -257,7 +257,7 @@ def _of_entries(op: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def select(condition: Known, a: Known, b: Known) -> Known:
-    """Return entries of a or b by a condition."""
+    """Select entries of a or b by a condition."""
     if any(isinstance(entry, Undecided) for entry in condition.array.reshape(-1)):
         raise UnreadableError("its result depends on which sizes are equal")
     if a.dtype != b.dtype:
@@ -270,7 +270,7 @@ def select(condition: Known, a: Known, b: Known) -> Known:
 
 
 def cast(x: Known, dtype: str) -> Known:
-    """Return x in another dtype. Formulas remain integers; as booleans they must not be 0."""
+    """Cast x. Formulas stay integers; a cast to bool requires that they are not 0."""
     if not x.is_symbolic:
         with np.errstate(all="ignore"):
             return known(x.array.astype(dtype), dtype)

@@ -1,4 +1,4 @@
-"""ONNX's messages (onnx/onnx.proto), with the fields that are read and written."""
+"""Protobuf messages of ONNX (onnx/onnx.proto), reduced to the fields that are read or written."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Opset(Message):
 
 @dataclass(eq=False)
 class Dimension(Message):
-    """``TensorShapeProto.Dimension``: a number or a name."""
+    """``TensorShapeProto.Dimension``: a size or its name."""
 
     dim_value: int | None = integer(1, optional=True)
     dim_param: str = text(2)
@@ -82,10 +82,7 @@ class ValueInfo(Message):
 
 @dataclass(eq=False)
 class Tensor(Message):
-    """``TensorProto``.
-
-    ``raw_data`` has the numbers' bytes, unless a list has them. ``data_location`` is 1 for a file.
-    """
+    """``TensorProto``. Numbers are in ``raw_data`` or in a list. ``data_location`` 1: in another file."""
 
     dims: np.ndarray = array(1, Kind.INTEGER, is_packed=False)
     data_type: int = integer(2)
@@ -102,19 +99,19 @@ class Tensor(Message):
 
 @dataclass(eq=False)
 class SparseTensor(Message):
-    """``SparseTensorProto``, of which only the name is read."""
+    """``SparseTensorProto``. Only its name is read."""
 
     values: Tensor | None = message(1, lambda: Tensor)
 
     @property
     def name(self) -> str:
-        """Name, which is in the values."""
+        """Name of the array."""
         return self.values.name if self.values else ""
 
 
 @dataclass(eq=False)
 class Attribute(Message):
-    """``AttributeProto``. ``ref_attr_name`` is the attribute of a function's call that replaces it."""
+    """``AttributeProto``. ``ref_attr_name``: attribute of the function call that replaces it."""
 
     name: str = text(1)
     f: float | None = real(2, optional=True)
@@ -159,7 +156,7 @@ class Graph(Message):
 
 @dataclass(eq=False)
 class Function(Message):
-    """``FunctionProto``: an op defined by nodes. ``attribute_proto`` are attributes with defaults."""
+    """``FunctionProto``: an op defined by nodes. ``attribute_proto``: attributes with defaults."""
 
     name: str = text(1)
     input: list[str] = texts(4)
@@ -186,7 +183,7 @@ class Model(Message):
 
 
 def attribute(name: str, value: float | int | str | list[Any] | Tensor | Graph) -> Attribute:
-    """Return a value as an attribute."""
+    """Convert a value to an attribute."""
     match value:
         case Tensor():
             return Attribute(name, t=value, type=TENSOR)

@@ -21,17 +21,17 @@ from .inlining import MAX_NODES, Inlined, inline_functions
 
 WHAT = "an ONNX file"
 MAX_DEPTH = 40
-"""Maximum depth of nested graphs."""
+"""Maximum nesting depth of graphs."""
 MAIN_DOMAINS = ("", "ai.onnx")
 
 Array = messages.Tensor | messages.SparseTensor
 Attribute: TypeAlias = "float | int | str | list[Any] | Array | Graph"
-"""Value of an attribute; lists are of numbers or of strings."""
+"""Value of an attribute. Lists hold numbers or strings."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Type of a value in the file: NumPy's dtype, and a shape of ints, names, or None if unknown.
+    """Type of a value: NumPy's dtype, and a shape whose sizes are ints, names, or None if unknown.
 
     The shape is None if the rank is unknown.
     """
@@ -42,7 +42,7 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """Node. Absent inputs are "". ``opsets`` are operators' versions by domain, if they differ from the file's."""
+    """Node of a graph. Absent inputs are "". ``opsets``: operator versions by domain, if not the file's."""
 
     op: str
     domain: str
@@ -59,13 +59,13 @@ class Node:
 
 
 def _plain(text: str) -> str:
-    """Return a name of the file, printable in errors."""
+    """Return a name in printable form, for errors."""
     return text if text.isprintable() and len(text) < 80 else shown(text)
 
 
 @dataclass(eq=False)
 class Graph:
-    """Graph. ``inputs`` are the file's types by name, without those that have arrays."""
+    """Graph of nodes. ``inputs``: types by name, without inputs that have an array."""
 
     nodes: list[Node] = field(default_factory=list)
     inputs: dict[str, Kind] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Graph:
 
 @dataclass(eq=False)
 class Model:
-    """File. ``opsets`` are versions by domain. ``name`` is for errors."""
+    """Parsed file. ``opsets``: operator versions by domain. ``name``: the file's name in errors."""
 
     name: str
     graph: Graph
@@ -87,7 +87,7 @@ class Model:
 
 
 def model_of(source: Any) -> Model:
-    """Return the model of a path, bytes or ``onnx.ModelProto``. Raise ``FileError``."""
+    """Parse a path, bytes or an ``onnx.ModelProto``. Raises ``FileError``."""
     folder = None
     if hasattr(source, "SerializeToString") and hasattr(source, "graph"):
         name, data = "this model", _serialized(source)
@@ -110,7 +110,7 @@ def model_of(source: Any) -> Model:
 
 
 def _serialized(source: Any) -> bytes:
-    """Return the bytes of a model of the package onnx."""
+    """Serialize a model of the package onnx."""
     try:
         data: bytes = source.SerializeToString()
     except Exception as error:  # implementations of protobuf raise several kinds
@@ -121,7 +121,7 @@ def _serialized(source: Any) -> bytes:
 
 
 class _Graphs:
-    """Converter of graphs from messages. ``name`` is the file's, for errors."""
+    """Converts graphs from messages. name: the file's name in errors."""
 
     def __init__(self, name: str) -> None:
         self._name, self._nodes = name, 0
@@ -149,7 +149,7 @@ class _Graphs:
         return parsed
 
     def _attribute(self, entry: messages.Attribute, depth: int) -> Attribute | None:
-        """Return the value of an attribute; None for kinds that no reader uses."""
+        """Return an attribute's value; None for kinds that no reader uses."""
         match entry.type:
             case messages.FLOAT:
                 return entry.f or 0.0
@@ -171,7 +171,7 @@ class _Graphs:
 
 
 def _kind(proto: messages.Type | None) -> Kind:
-    """Return the file's dtype and shape."""
+    """Return the type of a message."""
     tensor = proto.tensor_type if proto else None
     if tensor is None:
         return Kind(None, None)
@@ -188,17 +188,17 @@ def _kind(proto: messages.Type | None) -> Kind:
 
 
 def graph_of(name: str, proto: messages.Graph) -> Graph:
-    """Return a graph of messages. ``name`` is for errors."""
+    """Convert a graph from messages. name: the file's name in errors."""
     return _Graphs(name).graph(proto, 0)
 
 
 def number_of_dtype(dtype: str) -> int:
-    """Return ONNX's element type of NumPy's name; 0 if there is none."""
+    """Return ONNX's element type for a NumPy dtype; 0 if ONNX has none."""
     return next((number for number, name in _DTYPES.items() if name == dtype), 0)
 
 
 def dtype_name(number: int) -> str | None:
-    """Return NumPy's name of an element type; None for strings and types that NumPy lacks."""
+    """Return the NumPy dtype of an element type; None for strings and for types that NumPy lacks."""
     return _DTYPES.get(number)
 
 
@@ -220,12 +220,12 @@ _DTYPES: Mapping[int, str] = {
 
 
 class ArrayReader:
-    """Reader of arrays in a file, and in other files of its ``folder``. None: there is no folder."""
+    """Reads arrays of a file, and of further files in its ``folder``. None: the file has no folder."""
 
     def __init__(self, name: str, folder: Path | None) -> None:
         self._name, self._folder = name, folder
         self._decoded: dict[Array, np.ndarray] = {}
-        """Arrays by their messages: a model may be read several times."""
+        """Decoded arrays by message, because a model may be read several times."""
 
     def array(self, proto: Array) -> np.ndarray:
         """Return a message's array, the same object each time. float16 and bfloat16 become float32.
@@ -264,7 +264,7 @@ class ArrayReader:
         return flat.astype(np.float32 if dtype == "float16" else flat.dtype.newbyteorder("=")).reshape(shape)
 
     def _listed(self, proto: messages.Tensor, dtype: str) -> np.ndarray:
-        """Return numbers that a message lists one by one."""
+        """Return the numbers of a message without ``raw_data``."""
         field_name = {
             "float32": "float_data",
             "float64": "double_data",
@@ -281,7 +281,7 @@ class ArrayReader:
         return numbers.astype(dtype)
 
     def _beside(self, proto: messages.Tensor, what: str) -> bytes:
-        """Return the bytes of another file in the model's folder."""
+        """Read a tensor's bytes from another file in the model's folder."""
         entries = {entry.key: entry.value for entry in proto.external_data}
         location = entries.get("location", "")
         if self._folder is None:
@@ -311,5 +311,5 @@ class ArrayReader:
 
 
 def subgraphs(node: Node) -> Iterator[Graph]:
-    """Yield the graphs in a node's attributes."""
+    """Yield the graphs among a node's attributes."""
     return (value for value in node.attributes.values() if isinstance(value, Graph))

@@ -1,4 +1,4 @@
-"""Recognizes arrays of indices that exporters compute from sizes: a constant, or a count along one axis."""
+"""Recognises index arrays that exporters compute from sizes: one constant, or consecutive integers along an axis."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _RESHAPES = (basic.reshape, basic.expand_dims, basic.squeeze)
 
 @dataclass(frozen=True)
 class Range:
-    """Consecutive integers along ``axis`` from ``first`` on; the same integer everywhere if ``axis`` is None."""
+    """Consecutive integers along ``axis``, starting at ``first``. ``axis`` None: ``first`` everywhere."""
 
     first: Dim
     axis: int | None
 
 
 def range_of(tensors: Tensors, x: Any) -> Range | None:
-    """Return the range that whole numbers are, if they are one."""
+    """Return a value as a range; None if it is not one."""
     if isinstance(x, int):
         return Range(x, None)
     if isinstance(x, Known):
@@ -73,7 +73,7 @@ def _of_step(tensors: Tensors, x: Value) -> Range | None:
 
 
 def _with_leading_axes(range_: Range | None, axes: int) -> Range | None:
-    """Return the range after new leading axes."""
+    """Return the range with leading axes added."""
     return range_ if range_ is None or range_.axis is None else replace(range_, axis=range_.axis + axes)
 
 
@@ -104,7 +104,7 @@ def _of_known(x: Known) -> Range | None:
 
 
 def parts_of(tensors: Tensors, x: Operand) -> list[Operand] | None:
-    """Return the entries of the last axis of x as separate values, or None if they are unknown."""
+    """Split the last axis of x into separate values; None if the parts are unknown."""
     *ahead, count = shape_of(x)
     if isinstance(count, int) and (count == 1 or isinstance(x, Known)):
         return [tensors.index(x, [*[slice(None)] * len(ahead), entry]) for entry in range(count)]

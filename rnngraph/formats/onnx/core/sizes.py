@@ -1,7 +1,7 @@
-"""Arithmetic of sizes as exporters write it: shapes are split into sizes, computed with, and joined.
+"""Arithmetic on sizes: exporters split shapes into sizes, compute with them, and join the results.
 
-A symbolic size is a formula of names of 1 or more. Questions without one answer for all sizes raise
-``UnreadableError``, except equality of two sizes, which can be deferred to the call as ``Undecided``.
+A symbolic size is a formula over names, each at least 1. A predicate that holds for some sizes only raises
+``UnreadableError``. Equality of two sizes can be deferred to run time as ``Undecided``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ....ir.types import Dim, Size, dim_text, product, quotient, size, uncommon
 from ...operators.errors import UnreadableError as UnreadableError
 
 MAX_TERMS = 12
-"""Maximum terms of a formula. Real nets have three; products of long ones would never end."""
+"""Maximum terms of a formula. Real nets have up to three; long formulas would multiply without bound."""
 
 
 class ForcedSizeError(UnreadableError):
@@ -32,7 +32,7 @@ class ForcedSizeError(UnreadableError):
 
 @dataclass(frozen=True)
 class Undecided:
-    """Equality of two sizes, or its negation, that is known only in a call."""
+    """Equality of two sizes, or its negation, that is decided at run time."""
 
     left: Dim
     right: Dim
@@ -46,14 +46,14 @@ Entry = int | bool | Size | Undecided
 
 
 def checked(dim: Dim) -> Dim:
-    """Return a size if its formula has a realistic length."""
+    """Return a size. Raises ``UnreadableError`` if its formula is too long."""
     if len(terms_of(dim)) > MAX_TERMS or any(len(names) > MAX_TERMS for names, _ in terms_of(dim)):
         raise UnreadableError("a size is a formula of too many terms")
     return dim
 
 
 def equal(left: Entry, right: Entry) -> bool | Undecided:
-    """Return True, False or ``Undecided``: if two entries are equal."""
+    """Compare two entries: True, False or ``Undecided``."""
     if isinstance(left, Undecided) or isinstance(right, Undecided):
         raise UnreadableError("it compares the equality of symbolic sizes")
     answer: bool | Undecided = ARITHMETIC.compare(operator.eq, left, right)
@@ -70,7 +70,7 @@ def inverted(entry: Entry) -> Entry:
 
 
 class _Proving:
-    """Policy of ONNX's reader: equality of sizes may be deferred to a call; all else must hold for all sizes."""
+    """Policy of ONNX's reader: predicates must hold for all sizes, except equality, which may be deferred."""
 
     def quotient(self, left: Dim, right: Dim) -> Dim:
         raise UnreadableError(f"it divides the size {dim_text(left)} by {dim_text(right)}, which may leave a remainder")
@@ -104,7 +104,7 @@ def remainder(left: Dim, right: Dim) -> Dim:
 
 
 def _both(left: Entry, right: Entry) -> Entry:
-    """Return left and right, as booleans."""
+    """Return the conjunction of two truth values."""
     for entry, other in ((left, right), (right, left)):
         if isinstance(entry, bool):
             return other if entry else False
@@ -112,7 +112,7 @@ def _both(left: Entry, right: Entry) -> Entry:
 
 
 def plain(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Return a function of sizes that rejects undecided ones."""
+    """Wrap a function of sizes so that it rejects ``Undecided``."""
 
     def of_sizes(left: Any, right: Any) -> Any:
         if isinstance(left, Undecided) or isinstance(right, Undecided):
@@ -147,7 +147,7 @@ def total(shape: tuple[Dim, ...]) -> Dim:
 
 
 def part_of(dim: Dim) -> tuple[str, slice] | None:
-    """Return (named size, slice of an axis of that size with ``dim`` entries), such as all but 3, or every second."""
+    """Return (named size, slice of ``dim`` entries of an axis of that size), such as all but 3 or every second."""
     if not isinstance(dim, Size) or dim.symbol is not None:
         return None
     for name in names_of(dim):
@@ -165,7 +165,7 @@ def part_of(dim: Dim) -> tuple[str, slice] | None:
 
 
 def forced(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[str, int] | None:
-    """Return (named size, its only value) for which two shapes have equally many entries."""
+    """Return (named size, the only value for which two shapes have equally many entries)."""
     left, right = (product(dims) for dims in uncommon(own, target))
     for name in sorted(names_of(left) & names_of(right)):  # such as of B, T and of 2 B, 6
         less, fewer = quotient(left, size(name)), quotient(right, size(name))

@@ -1,4 +1,4 @@
-"""Readers of ops, and their arguments."""
+"""Table of the readers of ops, and the arguments that readers take."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ def reader_of(node: Node) -> OpReader | None:
 
 
 class Branches(Protocol):
-    """Reader of graphs inside of nodes."""
+    """Reader of a node's graphs."""
 
     def branch(self, graph: Graph, inputs: Mapping[str, Operand], tensors: Tensors | None = None) -> list[Operand]:
         """Return the outputs of a graph with ``inputs``.
 
-        ``tensors`` declares its values, if another object does.
+        tensors: object that declares the graph's values, if not the node's own.
         """
 
     def decide(self, node: Node, entry: Undecided) -> bool:
-        """Return the assumed value of a condition that is known only in a call."""
+        """Return the assumed value of a condition that is decided at run time."""
 
 
 class Call:
-    """Node with its inputs; absent ones are None. ``opset`` is the version of the node's domain."""
+    """Node with its inputs; absent inputs are None. ``opset``: version of the node's domain."""
 
     def __init__(
         self,
@@ -98,29 +98,29 @@ class Call:
         return operand
 
     def nonzero_indices(self, number: int) -> NonZeroIndices | None:
-        """Return an input if it is the indices at which a mask is true; else None."""
+        """Return an input that holds the indices of a mask's true entries; None for other inputs."""
         operand = self.inputs[number] if number < len(self.inputs) else None
         return operand if isinstance(operand, NonZeroIndices) else None
 
     def stacked(self, number: int) -> Operand | None:
-        """Return the arrays of a sequence along a first axis, if its length is a size; else None."""
+        """Return a sequence stacked along a first axis; None if its length is no size."""
         operand = self.inputs[number] if number < len(self.inputs) else None
         return operand.items if isinstance(operand, Stacked) else None
 
     def items(self, number: int) -> tuple[Operand, ...]:
-        """Return the elements of an input that is a sequence. Raise ``UnreadableError`` if its length is unknown."""
+        """Return the elements of a sequence. Raises ``UnreadableError`` if its length is unknown."""
         operand = self.inputs[number] if number < len(self.inputs) else None
         if not isinstance(operand, Listed):
             raise UnreadableError("its operand is not a sequence of known length")
         return operand.items
 
     def quantized(self, number: int) -> Operand | Dequantized:
-        """Return an input of quantized numbers, from the file or computed."""
+        """Return an input that may be quantized."""
         operand = self.inputs[number] if number < len(self.inputs) else None
         return operand if isinstance(operand, Dequantized) else self.input(number)
 
     def of(self, op: str, inputs: Sequence[Operand | Deferred | None], opset: int = 13) -> Outputs:
-        """Return the outputs of another op of ONNX with these inputs and this node's attributes."""
+        """Return the outputs of another op with these inputs and the node's attributes."""
         node = replace(self.node, op=op, domain="")
         reader = reader_of(node)
         assert reader is not None, op
@@ -131,14 +131,14 @@ class Call:
         return self.tensors.value(self.input(number), base)
 
     def array(self, number: int, what: str) -> np.ndarray:
-        """Return an input that must be an array of the file. ``what`` is its name in an error."""
+        """Return an input that must be an array of the file. what: its name in errors."""
         operand = self.input(number)
         if not isinstance(operand, Known):
             raise UnreadableError(f"{what} is computed at run time; it must be in the file")
         return operand.numbers(what)
 
     def sizes(self, number: int, what: str) -> list[Any]:
-        """Return an input of integers or formulas as a flat list."""
+        """Return an input as a flat list of ints and formulas."""
         operand = self.input(number)
         if not isinstance(operand, Known):
             raise UnreadableError(f"{what} are computed at run time; they must follow from the file and from sizes")
@@ -147,7 +147,7 @@ class Call:
         return [entry if operand.is_symbolic else entry.item() for entry in operand.array.reshape(-1)]
 
     def ints(self, number: int, what: str) -> list[int]:
-        """Return an input of numbers of the file as a flat list."""
+        """Return an input of the file as a flat list of ints."""
         return [int(entry) for entry in self.array(number, what).reshape(-1)]
 
     # Attributes --------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ class Call:
         return value
 
     def entries(self, name: str, default: Sequence[Any] | None = None) -> list[Any] | None:
-        """Return an attribute of a list of numbers or strings, or None."""
+        """Return a list attribute, or None."""
         value = self.node.attributes.get(name)
         if value is not None and not isinstance(value, list):
             raise UnreadableError(f"attribute {name} is not a list")
@@ -192,7 +192,7 @@ class Call:
         return known(self._arrays.array(value))
 
     def axes(self, number: int, default: Sequence[int] | None = None) -> list[int] | None:
-        """Return ``axes``, an attribute in old opsets and the input ``number`` in new ones."""
+        """Return ``axes``: an attribute in old opsets, the input ``number`` in new opsets."""
         if self.maybe(number) is not None:
             return self.ints(number, "axes")
         return self.entries("axes", default)
@@ -207,7 +207,7 @@ class Call:
         return len(self.shape(number))
 
     def constant(self, node: Node) -> np.ndarray:
-        """Return the array of a Constant node: this one, or one of an inner graph."""
+        """Return the array of a Constant node, of this graph or a nested one."""
         for name, dtype in _CONSTANTS.items():
             if name in node.attributes:
                 return np.asarray(node.attributes[name], dtype)
@@ -227,12 +227,12 @@ class Call:
     def branch(
         self, graph: Graph, inputs: Mapping[str, Operand] | None = None, tensors: Tensors | None = None
     ) -> list[Operand]:
-        """Return the outputs of an inner graph with ``inputs``.
+        """Return the outputs of a nested graph with ``inputs``.
 
-        ``tensors`` declares its values, if another object does.
+        tensors: object that declares the graph's values, if not the node's own.
         """
         return self._branches.branch(graph, inputs or {}, tensors)
 
     def decide(self, entry: Undecided) -> bool:
-        """Return the assumed value of a condition that is known only in a call."""
+        """Return the assumed value of a condition that is decided at run time."""
         return self._branches.decide(self.node, entry)

@@ -1,4 +1,4 @@
-"""Functions of a file's values: known ones are computed, others declared in the script.
+"""Functions of a file's values. Known values are folded, and all others declared in the script.
 
 Exporters transpose around recurrent layers and convolutions. Notes record how values were transposed, reshaped and
 joined, so that an inverse returns the original value.
@@ -23,14 +23,14 @@ from .values import Values
 
 @dataclass(frozen=True)
 class Note:
-    """Record of how a value was computed from other values.
+    """Record of the op that computed a value.
 
-    ``kind`` is one of these, or a kind of ``say``:
+    ``kind`` is one of the following, or a kind of ``say``:
       ``transpose``: ``by`` is the order of the axes.
       ``reshape``
       ``stack`` or ``concat``: ``by`` is the axis.
       ``slice``: ``by`` is the axis and its start.
-      ``sorted``: ``by`` is the axis whose entries are in the order of the second part.
+      ``sorted``: ``by`` is the sorted axis; the second part is the order.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class Note:
 
 
 class Tensors(Values):
-    """Functions that declare values in a script."""
+    """Declares functions of values in a script."""
 
     def __init__(
         self, script: Script, shared: frozenset[Any] = frozenset(), anchored: frozenset[str] = frozenset()
@@ -48,12 +48,12 @@ class Tensors(Values):
         self._notes: dict[tuple[Step, tuple[int | str, ...]], Note] = {}
         self._wholes: dict[Any, Value] = {}
         self.recurrences: list[Any] = []
-        """Declared drivers, in order."""
+        """Declared drivers, in the order of declaration."""
 
     # Moving ------------------------------------------------------------------------------------------
 
     def transpose(self, x: Operand, order: Sequence[int]) -> Operand:
-        """Return x with its axes in this order."""
+        """Transpose x."""
         order = tuple(axis % len(shape_of(x)) for axis in order)
         if sorted(order) != list(range(len(shape_of(x)))):
             raise UnreadableError(f"it permutes axes by {list(order)} for shape {texts(shape_of(x))}")
@@ -66,7 +66,7 @@ class Tensors(Values):
         return self.transposed(x, order)
 
     def transposed(self, x: Value, order: tuple[int, ...]) -> Value:
-        """Return x with its axes in this order. Axes are nonnegative."""
+        """Transpose x. The axes of ``order`` are nonnegative."""
         if order == tuple(range(len(order))):
             return x
         note = self.note(x)
@@ -87,7 +87,7 @@ class Tensors(Values):
         return result
 
     def joint(self, parts: Sequence[Value]) -> Value | None:
-        """Return the value that joins these parts on the last axis, if there is one."""
+        """Return the value that consists of these parts along the last axis, or None."""
         rank = len(shape_of(parts[0]))
         return self._wholes.get((rank - 1, *((part.step, part.path) for part in parts)))
 
@@ -95,12 +95,12 @@ class Tensors(Values):
         return self._notes.get((x.step, x.path))
 
     def transpose_source(self, x: Operand) -> tuple[Value, tuple[int, ...]] | None:
-        """Return (source, order) of a transpose; None for other values."""
+        """Return (source, order) if x is a transpose; else None."""
         note = self.note(x) if isinstance(x, Value) else None
         return (note.parts[0], note.by) if note is not None and note.kind == "transpose" else None
 
     def reshape(self, x: Operand, shape: Sequence[Dim]) -> Operand:
-        """Return x in another shape. A size of -1 is the remaining one."""
+        """Reshape x. A size of -1 is inferred."""
         own, new_shape = shape_of(x), list(shape)
         if new_shape.count(-1) > 1:
             raise UnreadableError("a shape has -1 more than once")
@@ -146,7 +146,7 @@ class Tensors(Values):
         return result
 
     def unmerged_rows(self, x: Value) -> Value | None:
-        """Return the value before several axes, such as steps and batch, became the rows of x [rows, n]."""
+        """Return the value whose leading axes, such as steps and batch, were merged into the rows of x; else None."""
         note = self.note(x)
         if note is None or note.kind != "reshape":
             return None
@@ -155,7 +155,7 @@ class Tensors(Values):
         return note.parts[0] if is_flat else None
 
     def _as_written(self, x: Value, own: tuple[Dim, ...], shape: tuple[Dim, ...]) -> Value:
-        """Declare a reshape by the function that describes it best."""
+        """Declare a reshape by its most specific function, such as ``rg.squeeze``."""
         if len(shape) == len(own) + 1:
             for axis in range(len(shape)):
                 if shape[axis] == 1 and (*shape[:axis], *shape[axis + 1 :]) == own:
@@ -177,7 +177,7 @@ class Tensors(Values):
         return self.script.call(basic.reshape, x, tuple(entries))
 
     def expand_dims(self, x: Operand, axes: Sequence[int]) -> Operand:
-        """Insert axes of size 1 into x, at these positions of the result."""
+        """Insert axes of size 1 at positions of the result."""
         own = list(shape_of(x))
         rank = len(own) + len(axes)
         places = sorted(axis_of(axis, rank) for axis in axes)
@@ -188,7 +188,7 @@ class Tensors(Values):
         return self.reshape(x, own)
 
     def squeeze(self, x: Operand, axes: Sequence[int] | None) -> Operand:
-        """Remove these axes of size 1 from x, or all known ones."""
+        """Remove axes of size 1; by default all that are known."""
         own = shape_of(x)
         places = [axis for axis, dim in enumerate(own) if dim == 1]
         if axes is not None:
@@ -236,7 +236,7 @@ class Tensors(Values):
         return known(np.concatenate([item.array for item in items], axis), items[0].dtype)
 
     def _joined_expanded(self, items: Sequence[Expanded], axis: int) -> Expanded | None:
-        """Return the concatenation of arrays that all repeat one number, or None."""
+        """Concatenate arrays that are filled with the same number; None for other arrays."""
         sources = [item.source for item in items]
         first = sources[0]
         if not isinstance(first, Known) or first.array.size != 1:
@@ -251,7 +251,7 @@ class Tensors(Values):
         return Expanded(first, tuple(whole))
 
     def _parts_along(self, x: Value, axis: int) -> list[Value] | None:
-        """Return the values that were concatenated along an axis to x, or None."""
+        """Return the parts of a concatenation along an axis, or None."""
         note = self.note(x)
         if note is None:
             return None
@@ -279,7 +279,7 @@ class Tensors(Values):
         return result
 
     def _common_notes(self, items: Sequence[Value]) -> list[Note] | None:
-        """Return the notes of values that were all transposed, or all sorted, in the same order; else None."""
+        """Return the notes of values that share one transpose, or one sort; else None."""
         notes = [note for item in items if (note := self.note(item)) is not None]
         first = notes[0] if len(notes) == len(items) else None
         if first is None or any(note.kind != first.kind or note.by != first.by for note in notes):
@@ -288,7 +288,7 @@ class Tensors(Values):
         return notes if first.kind == "transpose" or (first.kind == "sorted" and is_one_order) else None
 
     def note_concat(self, x: Value, parts: Sequence[Value], axis: int) -> None:
-        """Record that x is the concatenation of these parts."""
+        """Record the parts of a concatenation."""
         self._notes[x.step, x.path] = Note("concat", tuple(parts), axis)
         self._wholes[(axis, *((part.step, part.path) for part in parts))] = x
 
@@ -305,7 +305,7 @@ class Tensors(Values):
         return result
 
     def index(self, x: Operand, index: Sequence[Any]) -> Operand:
-        """Return x[index] as in NumPy's basic indexing. Integers remove their axis."""
+        """Return x[index] by NumPy's basic indexing. Integers remove their axis."""
         index = [*index, *(slice(None),) * (len(shape_of(x)) - len(index))]
         if isinstance(x, Known):
             return Known(np.asarray(x.array[tuple(index)]), x.dtype)
@@ -354,17 +354,17 @@ class Tensors(Values):
     # Reordered rows --------------------------------------------------------------------------------------
 
     def sorted(self, x: Value, order: Value, axis: int) -> Value:
-        """Return entries along an axis in the order of indices."""
+        """Return the entries of an axis in the order of indices."""
         result = self.rows_at(x, order, axis)
         self._notes[result.step, result.path] = Note("sorted", (x, order), axis)
         return result
 
     def rows_at(self, x: Value, indices: Value, axis: int) -> Value:
-        """Return entries of an axis at indices."""
+        """Look up entries of an axis."""
         return self.script.call(basic.gather, x, indices, *([axis] if axis else []))
 
     def cast(self, x: Value, dtype: str) -> Value:
-        """Return x in another dtype."""
+        """Cast x."""
         note = self.note(x)
         if note is not None and note.kind == "sorted" and x.tensor.dtype != dtype:
             return self.sorted(super().cast(note.parts[0], dtype), note.parts[1], note.by)
@@ -376,20 +376,20 @@ class Tensors(Values):
         return x
 
     def is_a(self, x: Any, kind: str, *parts: Value) -> bool:
-        """True if x is recorded as this kind, with these parts."""
+        """True if x has a note of this kind and these parts."""
         note = self.note(x) if isinstance(x, Value) else None
         if note is None or note.kind != kind or len(note.parts) < len(parts):
             return False
         return all(one is other for one, other in zip(note.parts, parts, strict=False))
 
     def sorted_from(self, x: Operand) -> tuple[Value, Value, int] | None:
-        """Return (value before sorting, order, axis) of sorted entries; None for other values."""
+        """Return (source, order, axis) if x is sorted; else None."""
         note = self.note(x) if isinstance(x, Value) else None
         return (*note.parts, note.by) if note is not None and note.kind == "sorted" else None
 
 
 def _moved_axis(own: Sequence[Dim], shape: Sequence[Dim], axis: int) -> int | None:
-    """Return the position of an axis in a shape that differs only in axes of size 1."""
+    """Return the position of an axis in a shape that differs in axes of size 1 only."""
     if [dim for dim in own if dim != 1] != [dim for dim in shape if dim != 1] or own[axis] == 1:
         return None
     number = sum(dim != 1 for dim in own[:axis])
@@ -402,7 +402,7 @@ def _source(x: Operand) -> Known | Value:
 
 
 def _remedy(own: Sequence[Dim], target: Sequence[Dim]) -> str:
-    """Return the remedy for a shape that has an example's number in place of a symbolic size."""
+    """Return the remedy for a shape in which an example's size replaced a symbolic size."""
     have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
     if not isinstance(have, Size) or not have.symbol or not isinstance(want, int) or want < 1:
         return ""
@@ -410,7 +410,7 @@ def _remedy(own: Sequence[Dim], target: Sequence[Dim]) -> str:
 
 
 def _raise_forced(own: Sequence[Dim], target: Sequence[Dim]) -> None:
-    """Raise if -1 stands for another size of the array, because a number stands for that one."""
+    """Raise ``ForcedSizeError`` if -1 means another size than intended because a number replaced a symbolic size."""
     have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
     if not isinstance(have, Size) or have.symbol is None or not isinstance(want, int) or want < 1:
         return
@@ -421,7 +421,7 @@ def _raise_forced(own: Sequence[Dim], target: Sequence[Dim]) -> None:
 
 
 def _remaining(own: Sequence[Dim], target: Sequence[Dim]) -> Dim:
-    """Return the size for -1."""
+    """Return the size that -1 stands for."""
     left, divisors = uncommon(own, [dim for dim in target if dim != -1])
     divisor = total(tuple(divisors))
     if divisor == 0:

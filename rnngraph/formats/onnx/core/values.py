@@ -1,4 +1,4 @@
-"""Declares known values in a script: constants, parameters, sizes as numbers, repetitions."""
+"""Declares known values in a script: constants, parameters, sizes and broadcasts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .known import Expanded, Known, Operand, known, place_of, shape_of
 from .sizes import UnreadableError, part_of
 
 MAX_WRITTEN = 16
-"""Maximum entries of an integer array that is written into a script; longer ones are stored with the weights."""
+"""Maximum entries of an integer array in a script's text. Longer arrays are stored with the weights."""
 STORAGE_DTYPES = {
     "float16": "float32",
     "bfloat16": "float32",
@@ -31,11 +31,11 @@ STORAGE_DTYPES = {
     "uint32": "int64",
     "uint64": "int64",
 }
-"""Dtype in rnngraph for dtypes of a file that it lacks."""
+"""rnngraph's dtypes for dtypes that it lacks."""
 
 
 def storage_dtype(dtype: str) -> str:
-    """Return the dtype that a value of the file has in rnngraph."""
+    """Return rnngraph's dtype for a dtype of the file."""
     return STORAGE_DTYPES.get(dtype, dtype)
 
 
@@ -45,19 +45,18 @@ class Values:
     def __init__(
         self, script: Script, shared: frozenset[Any] = frozenset(), anchored: frozenset[str] = frozenset()
     ) -> None:
-        """Create an object that declares in ``script``.
+        """Create an object that declares values in ``script``.
 
         Args:
-            shared: Places of arrays that are the right operand of several products. Each is one parameter.
-            anchored: Sizes that are computed with and that no input of the script would have otherwise. Values with
-                such an
-                axis depend on an input that has it.
+            shared: Keys of arrays that are the right operand of several products. Each array is one parameter.
+            anchored: Sizes that no input of the script would determine otherwise. Values with such an axis depend on an
+                input that has the axis.
         """
         self.script, self.shared, self.anchored = script, shared, anchored
         self._declared: dict[Any, tuple[Operand, Value]] = {}
-        """By an identity of the operand; the operand is kept alive."""
+        """Declared values by the operand's identity; the operand is kept alive."""
         self.products: dict[Any, list[np.ndarray]] = {}
-        """Arrays that are the right operand of products, once for each product, by their places."""
+        """Right operands of products, once for each product, by their keys."""
 
     def value(self, x: Operand, base: str = "weight") -> Value:
         """Return an operand as a value of the script. base: name of a new parameter."""
@@ -69,16 +68,16 @@ class Values:
         return self._declared[key][1]
 
     def declared_of(self, x: Value) -> Operand | None:
-        """Return the array or repeated operand from which a value was declared; None for any other value."""
+        """Return the known or broadcast operand from which a value was declared; else None."""
         return next((source for source, value in self._declared.values() if value is x), None)
 
     def known_as(self, x: Value) -> Known | None:
-        """Return the array of the file from which a value was declared; None for any other value."""
+        """Return the array of the file from which a value was declared; else None."""
         source = self.declared_of(x)
         return source if isinstance(source, Known) and not source.is_symbolic else None
 
     def times(self, left: Value, kernel: np.ndarray, bias: np.ndarray | None) -> Value:
-        """Return left @ kernel, plus a bias: as a dense layer, or as a product if several products share the kernel."""
+        """Declare left @ kernel plus a bias: a dense layer, or a product if several products share the kernel."""
         place = place_of(kernel)
         self.products.setdefault(place, []).append(kernel)
         if place not in self.shared:
@@ -98,7 +97,7 @@ class Values:
         return self.script.call(constant, written(array), **dtype)
 
     def _sizes(self, x: Known) -> Value:
-        """Declare sizes as numbers. An open size is the sum of as many ones."""
+        """Declare sizes as numbers. A symbolic size is a sum of ones."""
         dtype = storage_dtype(x.dtype)
         flat = [self.cast(self._size_as_number(entry), dtype) for entry in x.array.reshape(-1)]
         whole = flat[0] if x.array.ndim == 0 else self.script.call(basic.stack, flat)
@@ -155,7 +154,7 @@ class Values:
         return self.script.call(broadcast_to, x, tuple(entries))
 
     def _hanging_on_inputs(self, x: Value, shape: Sequence[Dim]) -> Value:
-        """Broadcast x along axes of sizes that inputs determine, through values that depend on these inputs."""
+        """Broadcast x along axes of symbolic sizes, by values that depend on the inputs that determine them."""
         own = shape_of(x)
         for axis, dim in enumerate(shape, len(own) - len(shape)):
             if isinstance(dim, Size) and dim.symbol in self.anchored and (axis < 0 or own[axis] == 1):
@@ -169,7 +168,7 @@ class Values:
         return x
 
     def ones_along(self, dim: Size) -> Value:
-        """Return ones [dim] that depend on an input with an axis of this size."""
+        """Return a vector of ones that depends on an input with an axis of this size."""
         for value in self.script.inputs.values():
             shape = value.tensor.type.shape
             if dim in shape:
@@ -180,7 +179,7 @@ class Values:
         raise UnreadableError(f"no input has an axis of size {dim}")
 
     def _entry(self, dim: Dim) -> int | str:
-        """Return a size in the form in which a script states it."""
+        """Return a size as a script writes it."""
         if isinstance(dim, int):
             return dim
         if dim.symbol is None or dim.symbol.startswith("_"):
@@ -197,7 +196,7 @@ class Values:
         return [name for name, value in self.script.inputs.items() if value.step in steps]
 
     def steps_of(self, x: Value) -> set[Step]:
-        """Yield the step that declared x, and all on which it depends."""
+        """Yield the step that declared x, and all steps that it depends on."""
         seen, pending = {x.step}, [x.step]
         while pending:
             for value in values_read(pending.pop()):
@@ -207,7 +206,7 @@ class Values:
         return seen
 
     def beside(self, x: Operand, rank: int, dtype: str, base: str = "weight") -> Any:
-        """Return an operand for a value of ``rank``. A single number is written as a literal."""
+        """Return x as an operand beside a value of ``rank``. A single number becomes a literal."""
         if isinstance(x, Known) and not x.is_symbolic and x.array.size == 1 and x.array.ndim <= rank:
             number = written(x.array.reshape(()))
             if storage_dtype(x.dtype) == dtype and (dtype in INTEGERS or np.isfinite(number)):
@@ -216,7 +215,7 @@ class Values:
 
 
 def written(array: np.ndarray) -> Any:
-    """Return numbers as Python's. A float32 becomes the shortest decimal that rounds to it."""
+    """Convert numbers to Python's. A float32 becomes the shortest decimal that rounds to it."""
     if array.dtype == np.float32:
         return np.vectorize(lambda number: float(str(number)), otypes=[object])(array).tolist() if array.size else []
     return array.tolist()

@@ -1,5 +1,5 @@
-"""Loops of a file, as drivers of cells that the script declares.
+"""Reads loops as drivers of cells.
 
-``steps`` lays out carried values as rows. ``scan`` and ``loop`` read the nodes; the number of steps of a Loop follows
-from its condition. ``written`` handles arrays that steps write to.
+``steps`` lays out carried values as rows. ``scan`` and ``loop`` read the nodes; ``loop`` infers the trip count from the
+condition. ``written`` handles arrays that steps write to.
 """

@@ -1,7 +1,7 @@
-"""Reads Loop nodes whose number of steps follows from the file and from sizes, such as loops over an input.
+"""Reads Loop nodes whose trip count follows from the file and from sizes, such as loops over an input.
 
-An entry that is selected by the step number becomes a sequence. Counters and constants are not states. The reader
-proves from the body that the condition does not end the loop earlier.
+An array that is indexed by the step number becomes a sequence. Counters and constants are not states. The reader proves
+from the body that the condition does not end the loop early.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from .steps import Loop, Steps
 from .written import Places, counted_alone, places_of, writer_of
 
 ENDLESS = (1 << 31) - 1
-"""Trip count that stands for no bound."""
+"""Trip count that means no bound."""
 MAX_NODES, MAX_DEPTH = 1000, 16
-"""Maximum nodes, and maximum nested conditions or sums, through which a step number is traced."""
+"""Maximum number of nodes, and maximum depth, when the step number is traced."""
 _SAME = ("Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape")
-"""Ops whose value is their first input's, as a number."""
+"""Ops that return their first input's number."""
 _SUMS = ("Add", "Sub", "Mul")
-"""Ops that compute a number from the step number."""
+"""Ops through which a linear function of the step number is traced."""
 
 
 @dataclass(frozen=True)
 class _Count:
-    """Number that is ``first`` at the first step and 1 more at each later one."""
+    """Induction variable: ``first`` at the first step, and 1 more at each later step."""
 
     first: Dim
 
@@ -57,7 +57,7 @@ def _loop(call: Call) -> Outputs:
 
 
 class _Reading:
-    """One Loop node."""
+    """Reading of one Loop node."""
 
     def __init__(self, call: Call) -> None:
         self.call, self.tensors, self.body = call, call.tensors, call.graph("body")
@@ -75,19 +75,19 @@ class _Reading:
             for place, name in enumerate(self.states)
             if isinstance(operand := call.inputs[2 + place], Listed) and not operand.items
         }
-        """Values that steps append to sequences that are empty before the first step, with the end at which they do."""
+        """Appended values, and True for the front, by the sequences that are empty before the first step."""
         self.initial = {name: call.input(2 + place) for place, name in enumerate(self.states) if name not in self.lists}
         self.fixed = {name: item for name, item in self.initial.items() if self._passes(self.following[name]) == name}
         self.counts = {self.number: _Count(0), **dict(self._counters())}
         self.length = self._length()
         self.updates: dict[str, str] = {}
-        """Values that each step writes to its own place of a state that nothing reads."""
+        """Values that steps write, by states that nothing else reads."""
         self.places = dict(self._written())
         self.units: dict[str, list[int]] = {}
-        """Axes of size 1 that an index adds to what is selected by the step number."""
+        """Axes of size 1 that an index by the step number adds to an entry."""
 
     def outputs(self) -> list[Operand | Deferred]:
-        """Return the states after the last step, then the steps' results."""
+        """Return the final states, then the steps' results."""
         beside = {*self.fixed, *self.counts, *self.places}
         carried = [name for name in self.initial if name not in beside]
         given_alone = [*self.emitted, *(item for item, _ in self.lists.values()), *self.updates.values()]
@@ -121,7 +121,7 @@ class _Reading:
         return [*(known_finals[name] for name in self.states), *emits[: len(self.emitted)]]
 
     def _appended(self, name: str) -> tuple[str, bool]:
-        """Return (value that each step inserts into a sequence, True if at the front)."""
+        """Return (value that a step inserts into a sequence, True if it is inserted at the front)."""
         node = self.body.makers.get(self._passes(self.following[name]))
         reads = [item for other in self.body.nodes for item in other.inputs]
         reads += [item for other in self.body.nodes for graph in subgraphs(other) for item in _read_within(graph)]
@@ -134,7 +134,7 @@ class _Reading:
         return node.inputs[1], place == 0
 
     def _written(self) -> Iterator[tuple[str, Places]]:
-        """Return the states that steps write to, with their places."""
+        """Return the states that steps write to, with the places of the writes."""
         for name in self.initial:
             node = writer_of(name, self.following[name], self.body, self._passes)
             if node is None or not self._follows(node.inputs[1]):
@@ -150,18 +150,18 @@ class _Reading:
                 yield name, places
 
     def _follows(self, name: str, others: Iterable[str] = ()) -> bool:
-        """True if a value depends only on the step number, on shapes, on constants of the loop, and on ``others``.
+        """True if a value depends only on the step number, shapes, loop invariants and ``others``.
 
-        others: states on which it may also depend.
+        others: states that the value may depend on.
         """
         return counted_alone(name, self.body, [*self.counts, *self.fixed, *others])
 
     def _shapes(self, names: Iterable[str]) -> dict[str, Operand]:
-        """Return zeros in the shapes of states, for nodes that read only shapes."""
+        """Return zeros in the shapes of the states, for nodes that read shapes only."""
         return {name: Expanded(known(0, dtype_of(self.initial[name])), self._shape(name)) for name in names}
 
     def _numbered(self, step: int, names: Iterable[str]) -> dict[str, Operand]:
-        """Return the values of counters at a step."""
+        """Return the counters' values at a step."""
         numbers = {}
         for name in names:
             shape = () if name == self.number else self._shape(name)
@@ -197,7 +197,7 @@ class _Reading:
         return None if isinstance(length, int) and length >= ENDLESS else length
 
     def _bounds(self, name: str, depth: int = 0) -> Iterator[Dim]:
-        """Return the numbers of steps after which parts of a condition end the loop."""
+        """Yield the trip counts that the parts of a condition allow."""
         if depth > MAX_DEPTH:
             raise UnreadableError("its condition combines too many conditions")
         source = self._source(name, ("Identity", "Cast"))
@@ -237,12 +237,12 @@ class _Reading:
                     break
 
     def _added(self, name: str) -> Dim | None:
-        """Return a number that is the same at all steps; None if it varies."""
+        """Return a loop-invariant number; None if the number varies."""
         source = self._source(name)
         return _number(self._outer(source)) if self._is_outer(source) else None
 
     def _line(self, name: str, depth: int = 0) -> tuple[Dim, Dim] | None:
-        """Return (first value, increase per step) of a linear function of the step number; else None."""
+        """Return (first value, increment) if a number is linear in the step number; else None."""
         source = self._source(name)
         if source in self.counts:
             return self.counts[source].first, 1
@@ -261,7 +261,7 @@ class _Reading:
         return None
 
     def _count(self, name: str) -> _Count | None:
-        """Return the loop counter plus the constant that ``name`` equals; None if it is no such sum."""
+        """Return the value as an induction variable; None if it is none."""
         line = self._line(name)
         return _Count(line[0]) if line is not None and line[1] == 1 else None
 
@@ -306,10 +306,7 @@ class _Reading:
         return self.tensors.reshape(line, (self.length, *shape))
 
     def _looked_up(self, node: Node) -> tuple[Operand, list[int]] | None:
-        """Return (operand, axes of size 1) of a Gather that selects a step from an outer array by the step number.
-
-        The array's first axis is time. None for other nodes.
-        """
+        """Return (sequence that a Gather reads by the step number, its axes of size 1)."""
         if node.op not in ("Gather", "SequenceAt") or len(node.inputs) != 2:
             return None
         line, data = self._line(node.inputs[1]), self._passes(node.inputs[0])
@@ -333,9 +330,9 @@ class _Reading:
         return moved, list(range(axis, axis + self._index_rank(node.inputs[1])))
 
     def _entries_in_turn(self, array: Operand, axis: int, first: Dim, more: Dim) -> Operand | None:
-        """Return the entries of an axis that steps read, in order; None if they form no slice.
+        """Return the slice of an axis that the steps read in order; None if the entries form no slice.
 
-        first, more: index of the first one, and the distance between two.
+        first, more: index of the first entry, and the stride.
         """
         ahead = [slice(None)] * axis
         if more == 1:
@@ -349,7 +346,7 @@ class _Reading:
         return None
 
     def _is_outer(self, name: str) -> bool:
-        """True if a value is the same at all steps: it depends on no state or counter."""
+        """True if a value is loop-invariant: it depends on no state or counter."""
         pending, seen = [name], set[str]()
         while pending:
             item = pending.pop()
@@ -363,7 +360,7 @@ class _Reading:
         return True
 
     def _outer(self, name: str) -> Operand | Deferred:
-        """Declare a value that is the same at all steps before the loop."""
+        """Declare a loop-invariant value before the loop."""
         if name in self.fixed:
             return self.fixed[name]
         if name not in self.body.makers:
@@ -381,7 +378,7 @@ class _Reading:
         return self.tensors.index(array, index)
 
     def _index_rank(self, name: str, depth: int = 0) -> int:
-        """Return the number of axes of size 1 of an index by the step number."""
+        """Return the rank of an index that is the step number."""
         if depth > MAX_DEPTH:
             raise UnreadableError("an index passes through too many nodes to be traced")
         node = self.body.makers.get(name)
@@ -408,7 +405,7 @@ class _Reading:
     # Names -----------------------------------------------------------------------------------------------
 
     def _source(self, name: str, ops: Sequence[str] = _SAME) -> str:
-        """Return the source of a value, through ops that change only shape and dtype."""
+        """Return a value's source, through ops that change shape and dtype only."""
         for _ in range(MAX_NODES):
             node = self.body.makers.get(name)
             if node is None or node.op not in ops or not node.inputs:
@@ -417,11 +414,11 @@ class _Reading:
         raise UnreadableError("a number passes through too many nodes to be traced")
 
     def _passes(self, name: str) -> str:
-        """Return the source of a value, through Identity nodes."""
+        """Return a value's source, through Identity nodes."""
         return self._source(name, ("Identity",))
 
     def _outside(self, name: str) -> Operand:
-        """Return a value of the surrounding graphs, or an array of the body."""
+        """Return a value of an enclosing graph, or an array of the body."""
         return self.call.branch(Graph(arrays=self.body.arrays, outputs=[name]))[0]
 
 

@@ -60,7 +60,7 @@ def _flags(call: Call, name: str, count: int) -> list[bool]:
 
 
 def _to_front(tensors: Tensors, item: Operand, axis: int) -> Operand:
-    """Move an axis to the front."""
+    """Move an axis to position 0."""
     others = [other for other in range(len(shape_of(item))) if other != axis]
     return tensors.transpose(item, (axis, *others)) if axis else item
 

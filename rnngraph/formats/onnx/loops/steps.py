@@ -1,9 +1,9 @@
-"""Turns loops of a file into drivers of cells: all values of a step are laid out as rows.
+"""Converts loops of a file to drivers of cells. All values of a step are laid out as rows.
 
 The cell of a driver reads one input [rows, width], carries states [rows, width] and returns one output, all floats.
-Inputs of a step are therefore joined in one sequence, booleans and integers as floats, and the step splits it. Integers
-up to 2**24 are exact. Rows are the first axis that all values of the loop share, or the only axis of open size. A loop
-without such an axis runs as one row.
+The inputs of a step are therefore joined in one sequence, with booleans and integers as floats, and the step splits it.
+Integers up to 2**24 are exact. The rows are the first axis that all values share, or the only axis of symbolic size. A
+loop without such an axis has one row.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Shape = tuple[Dim, ...]
 
 @dataclass(frozen=True)
 class Part:
-    """Value of a step as columns of rows.
+    """Value of a step, laid out as columns.
 
     Attributes:
         shape: Shape of the value.
-        dtype: Its dtype in rnngraph.
+        dtype: Dtype in rnngraph.
         axis: Axis of the rows; None if there is none.
     """
 
@@ -46,7 +46,7 @@ class Part:
 
     @property
     def in_front(self) -> Shape:
-        """Shape with the row axis first; unchanged if only axes of size 1 precede it."""
+        """Shape with the axis of rows first; unchanged if only axes of size 1 precede that axis."""
         return tuple(self.shape[axis] for axis in self._order())
 
     @property
@@ -59,14 +59,14 @@ class Part:
         return size
 
     def _order(self) -> list[int]:
-        """Order of the axes with that of rows first. A reshape ignores axes of size 1 before it."""
+        """Permutation that puts the axis of rows first. Axes of size 1 before it need none."""
         places = list(range(len(self.shape)))
         if self.axis is not None and any(dim != 1 for dim in self.shape[: self.axis]):
             places.insert(0, places.pop(self.axis))
         return places
 
     def transposed(self, tensors: Tensors, x: Operand, ahead: int = 0, back: bool = False) -> Operand:
-        """Move the axis of rows of x to the front, or back. ahead: number of further leading axes."""
+        """Move the axis of rows to the front, or back. ahead: number of leading axes before it."""
         order = self._order()
         order = [order.index(axis) for axis in range(len(order))] if back else order
         if order == list(range(len(order))):
@@ -76,13 +76,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Loop:
-    """Loop of a file.
+    """Loop with its states, inputs and body.
 
     Attributes:
-        initial: Initial states, by names of the body.
-        sequences: Inputs of steps, along a first axis of steps.
+        initial: Initial states by their names in the body.
+        sequences: Inputs of the steps; axis 0 is the steps.
         length: Number of steps.
-        about: The node, for the name of the script's class.
+        about: Node after which the script's class is named.
         body: Function from a step's values to its next states and results.
     """
 
@@ -94,7 +94,7 @@ class Loop:
 
 
 class StepTensors(Tensors):
-    """Declares values within a step. Arrays of the file are declared outside of it."""
+    """Declares values in a step. Arrays of the file are declared outside of the step."""
 
     def __init__(self, script: Script, outer: Tensors) -> None:
         super().__init__(script)
@@ -107,7 +107,7 @@ class StepTensors(Tensors):
 
 
 class Steps:
-    """Loop that is being turned into a driver."""
+    """Conversion of a loop to a driver."""
 
     def __init__(self, tensors: Tensors, loop: Loop) -> None:
         self.tensors, self.loop = tensors, loop
@@ -122,7 +122,7 @@ class Steps:
         self.steps = {name: self._part(shape_of(item)[1:], item) for name, item in loop.sequences.items()}
         self.keys = {name: "state" if not number else f"state_{number}" for number, name in enumerate(self.states)}
         self.results: list[Part] = []
-        """Results of a step, once it is declared."""
+        """Results of a step after its declaration."""
 
     def _part(self, shape: Shape, item: Operand) -> Part:
         return Part(shape, _storage_dtype(item), self._axis_of_rows(shape))
@@ -135,7 +135,7 @@ class Steps:
         return axis if is_it else None
 
     def declared(self) -> tuple[list[Operand], list[Operand]]:
-        """Return the states after the last step, and the results of all steps, each with a first axis of steps."""
+        """Return the final states, and the results of all steps; axis 0 is the steps."""
         tensors, script = self.tensors, self.tensors.script
         x, time_major = self._sequence(), True
         source = tensors.transpose_source(x)
@@ -171,7 +171,7 @@ class Steps:
         return self._anchored(self.tensors.value(self.tensors.concat(parts, 2)))
 
     def _anchored(self, x: Value) -> Value:
-        """Return x, with its sizes tied to inputs, even if steps read no input."""
+        """Return x in a form whose sizes depend on inputs, even if the steps read none."""
         script = self.tensors.script
         if self.tensors.input_names_of(x):
             return x
@@ -189,7 +189,7 @@ class Steps:
         return [(item, self.steps[name]) for name, item in self.loop.sequences.items()]
 
     def _columns(self, item: Operand, part: Part, has_steps: bool) -> Operand:
-        """Return a value of the file as [rows, width], after an axis of steps if it has one."""
+        """Lay out a value as [rows, width], or as [steps, rows, width]."""
         ahead = shape_of(item)[:1] if has_steps else ()
         floats = part.transposed(self.tensors, self._as_float(self.tensors, item), len(ahead))
         rows = self.rows if part.has_rows and self.rows is not None else 1
@@ -209,7 +209,7 @@ class Steps:
         return tensors.cast(tensors.value(item), self.dtype)
 
     def _initial(self) -> object | None:
-        """Return the states before the first step, or None if all are zeros."""
+        """Return the initial states, or None if all are zeros."""
         items = list(self.loop.initial.values())
         if all(map(is_zero, items)):
             return None
@@ -267,13 +267,13 @@ class Steps:
         return tensors.value(tensors.concat(columns_of, 1)), after
 
     def _value(self, tensors: Tensors, columns: Operand, part: Part) -> Operand:
-        """Return rows [rows, width] in the shape and dtype of the file's value."""
+        """Convert rows [rows, width] to the shape and dtype of the file's value."""
         if self.rows is not None and not part.has_rows:
             columns = tensors.index(columns, [slice(0, 1)])
         return _typed(tensors, part.transposed(tensors, tensors.reshape(columns, part.in_front), back=True), part)
 
     def _laid(self, tensors: Tensors, item: Operand, part: Part) -> Value:
-        """Return a value of the step as [rows, width]."""
+        """Lay out a value of the step as [rows, width]."""
         floats = tensors.value(part.transposed(tensors, self._as_float(tensors, item)))
         rows: Dim = self.rows if self.rows is not None and part.has_rows else 1
         laid = tensors.value(tensors.reshape(floats, (rows, part.width)))
@@ -285,7 +285,7 @@ class Steps:
 def _rows(shapes: Sequence[Shape]) -> Dim | None:
     """Return the number of rows.
 
-    It is the first size of all values that have two axes, or the only open size; None if there is neither.
+    The first size that all values of rank 2 share, or the only symbolic size; None without either.
     """
     sizes = {shape[0] for shape in shapes if len(shape) > 1 or (shape and isinstance(shape[0], Size))}
     vectors = {shape[0] for shape in shapes if len(shape) == 1}
@@ -304,7 +304,7 @@ def _storage_dtype(item: Operand) -> str:
 
 
 def _typed(tensors: Tensors, item: Operand, part: Part) -> Operand:
-    """Convert a float back to the dtype for which it stands."""
+    """Convert a float to the dtype that it represents."""
     if part.dtype in FLOATS:
         return item
     value = tensors.value(item)

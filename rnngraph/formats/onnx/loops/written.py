@@ -1,4 +1,4 @@
-"""Arrays that the steps of a loop carry and write to, each step at its own place.
+"""Arrays that a loop carries, to which each step writes a different region.
 
 The final array is the concatenation of the steps' writes.
 """
@@ -19,9 +19,9 @@ from ..ops.scattering import Bounds, region_of, written_over
 
 @dataclass(frozen=True)
 class Places:
-    """Places of writes: the region of the first step, and the axis along which later steps move by one entry.
+    """Places of writes: the first step's region, and the axis along which later steps advance by one entry.
 
-    Steps move forward, or backward.
+    Steps advance forward or backward.
     """
 
     region: Sequence[Bounds]
@@ -30,11 +30,11 @@ class Places:
 
     @property
     def shape(self) -> list[Dim]:
-        """Shape of one write, without the axis."""
+        """Shape of one write without the axis of the steps."""
         return [count for place, (_, count) in enumerate(self.region) if place != self.axis]
 
     def written(self, tensors: Tensors, before: Operand, steps: Operand, length: Dim) -> Operand:
-        """Return the array after the last step. steps: the writes, with a first axis of steps."""
+        """Return the final array. steps: the written values; axis 0 is the steps."""
         axis = self.axis
         moved = tensors.transpose(steps, [*range(1, axis + 1), 0, *range(axis + 1, len(self.region))])
         first = self.region[axis][0]
@@ -46,7 +46,7 @@ class Places:
 
 
 def writer_of(name: str, following: str, body: Graph, passes: Callable[[str], str]) -> Node | None:
-    """Return the node that overwrites a part of a state, if nothing else reads more than the state's shape."""
+    """Return the only node that overwrites a state; None if others read more than the state's shape."""
     node = body.makers.get(passes(following))
     if node is None or node.op != "ScatterND" or node.attributes.get("reduction", "none") != "none":
         return None
@@ -57,7 +57,7 @@ def writer_of(name: str, following: str, body: Graph, passes: Callable[[str], st
 
 
 def _numbers_read(names: Sequence[str], body: Graph) -> set[str]:
-    """Return the values of the body on which these depend, except through shapes."""
+    """Return the body's values that these depend on, except through shapes."""
     pending, seen = list(names), set[str]()
     while pending:
         item = pending.pop()
@@ -80,7 +80,7 @@ def _names(graph: Graph) -> Iterator[str]:
 
 
 def places_of(tensors: Tensors, shape: Sequence[Dim], first: Operand, second: Operand) -> Places | None:
-    """Return the places of writes from the indices of the first two steps; None if these are equal."""
+    """Infer the places of writes from the indices of the first two steps; None if the indices are equal."""
     regions = [_region(tensors, shape, index) for index in (first, second)]
     pairs = list(enumerate(zip(*regions, strict=True)))
     moves = {place: there[0] - here[0] for place, (here, there) in pairs if there != here}
@@ -102,5 +102,5 @@ def _region(tensors: Tensors, shape: Sequence[Dim], index: Operand) -> list[Boun
 
 
 def counted_alone(name: str, body: Graph, counts: Sequence[str]) -> bool:
-    """True if a value depends only on the step number, on shapes, and on constants of the loop."""
+    """True if a value depends only on the step number, shapes and loop invariants."""
     return all(item in counts for item in _numbers_read([name], body) if item in body.inputs)

@@ -1,4 +1,4 @@
-"""Backend of ``formats.operators`` for this front end: ``Tensors``, which folds known arrays and cancels moves."""
+"""``Backend`` of ``formats.operators`` over ``Tensors``, which folds known arrays and cancels moves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .padding import padded
 
 
 class OnnxBackend:
-    """Backend that declares unknown values in the script of a node's net."""
+    """Backend that folds known values, and declares all others in the script."""
 
     def __init__(self, call: Call) -> None:
         self._call, self._tensors = call, call.tensors

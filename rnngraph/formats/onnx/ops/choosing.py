@@ -21,7 +21,7 @@ from .backend import OnnxBackend
 from .shapes import counted, places
 
 MAX_CHOSEN = 256
-"""Maximum entries that are selected one by one from an axis of open size."""
+"""Maximum number of entries that are selected one by one from an axis of symbolic size."""
 
 
 @reads("Gather")
@@ -52,7 +52,7 @@ def _gather(call: Call) -> Outputs:
 
 
 def _counting(call: Call, ids: Value) -> Value | None:
-    """Return indices that count from 0, with a check against the size of a table; else None."""
+    """Return consecutive indices from 0, checked against a table's size at run time; None for other indices."""
     if call.tensors.is_a(ids, "count"):
         count = shape_of(ids)[0]
         return places(call.tensors, 0, count) if isinstance(count, Size) else None
@@ -64,7 +64,7 @@ def _counting(call: Call, ids: Value) -> Value | None:
 
 
 def first_rows(call: Call, x: Operand, axis: int, start: int, stop: Size) -> Operand:
-    """Return the entries from ``start`` to an open size, of an axis of fixed size."""
+    """Return the entries from ``start`` to a symbolic size of an axis of fixed size."""
     count = stop - start
     if not isinstance(count, Size):
         raise UnreadableError(f"its bound {stop} is out of range for an axis of size {shape_of(x)[axis]}")
@@ -72,14 +72,14 @@ def first_rows(call: Call, x: Operand, axis: int, start: int, stop: Size) -> Ope
 
 
 def _is_place(ids: Value) -> bool:
-    """True if no index is counted from the end."""
+    """True if indices come from argmax, so that none is negative."""
     while ids.step.key is basic.cast:
         ids = ids.step.operands[0]
     return ids.step.key is basic.argmax
 
 
 def from_start(call: Call, ids: Value, size: Dim, x: Value, axis: int) -> Value:
-    """Return indices into an axis of ``x``, counted from its start. A call checks indices that are fed."""
+    """Return nonnegative indices into an axis of x. Calls check indices that are fed."""
     ids = call.tensors.cast(ids, "int64")
     if isinstance(size, int):
         return call.script.call(axis_indices, ids, size)
@@ -87,7 +87,7 @@ def from_start(call: Call, ids: Value, size: Dim, x: Value, axis: int) -> Value:
 
 
 def _gathered_along(call: Call, x: Operand, index: np.ndarray, axis: int) -> Operand:
-    """Return the entries at constant indices."""
+    """Gather at constant indices."""
     if isinstance(x, Known):
         size = x.array.shape[axis]
         check_count(int(index.size) * max(1, x.array.size // max(1, size)))
@@ -154,9 +154,9 @@ def _one_hot(call: Call) -> Outputs:
 
 
 def _sorted(call: Call) -> Outputs | None:
-    """Sort a vector: return all its numbers in descending order, or the indices of such an order in ascending order.
+    """Sort a vector in descending order, or an order's indices in ascending order.
 
-    Exporters sort lengths so before they pack sequences. The indices give the position of each row in the order.
+    Exporters sort lengths before they pack sequences, and invert the order afterwards.
     """
     count, shape, is_largest = call.maybe(1), call.shape(), bool(call.whole("largest", 1))
     if not isinstance(count, Known) or len(shape) != 1 or count.array.reshape(-1).tolist() != list(shape):

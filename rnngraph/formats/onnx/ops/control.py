@@ -1,7 +1,7 @@
 """Reads If nodes.
 
-The taken graph follows from the file, from sizes, or from the caller's fixed values. If it is known only in a call,
-both graphs are computed, and the condition selects their results.
+The branch follows from the file, from sizes, or from the caller's fixed values. If the condition is a run-time value,
+both branches are computed, and the condition selects between the results.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def _selected(call: Call, condition: Value, then: Operand, other: Operand) -> Op
 
 
 def taken_graphs(node: Node, condition: Operand, decide: Callable[[Undecided], bool], tensors: Tensors) -> list[Graph]:
-    """Return the graphs that an If node takes: one, or both if a call decides.
+    """Return the branches that an If node may take: one, or two if the condition is a run-time value.
 
-    decide: function that assumes the value of a condition on sizes.
+    decide: function that returns the assumed value of a condition on sizes.
     """
     if isinstance(condition, Value):
         fed = [name for name in tensors.input_names_of(condition) if not shape_of(tensors.script.inputs[name])]

@@ -40,7 +40,7 @@ def convolved(call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | Non
 @reads("CausalConvWithState")
 @reads("CausalConvWithState", domain="com.microsoft")
 def _causal(call: Call) -> Outputs:
-    """Return a depthwise convolution of past and input joined along time, and the last entries of the join."""
+    """Return a depthwise convolution of past and input joined along time, and the next past."""
     kernel, bias = call.array(1, "its kernel"), _bias(call)
     last, others = bool(call.whole("channels_last", 0)), ("state_window", "state_update_capacity", "state_length")
     if call.rank() != 3 or kernel.ndim != 3 or kernel.shape[1] != 1:
@@ -116,7 +116,7 @@ def _first(b: OnnxBackend, x: Operand) -> Operand:
 
 
 def _windows(call: Call, sizes: Sequence[int]) -> list[tuple[int, int, int, Padding]]:
-    """Return the node's (size, stride, dilation, padding) along each axis. sizes: those of the kernel."""
+    """Return the windows along each axis. sizes: sizes of the kernel."""
     count = len(sizes)
 
     def of(name: str, default: Sequence[int]) -> list[int]:

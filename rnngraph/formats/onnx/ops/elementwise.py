@@ -87,7 +87,7 @@ def _unary(call: Call) -> Outputs:
 
 
 def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options: Any) -> Operand:
-    """Apply an elementwise function. Transposes and merged rows move after it, where they may cancel."""
+    """Apply an elementwise function. Transposes and merges of rows move after it, where they may cancel."""
     x, tensors = call.input(0), call.tensors
     if isinstance(x, Known) and is_constant_foldable(call.op) and not (options or arguments or _is_number(x)):
         return constant_fold(call.op, [x])
@@ -109,9 +109,9 @@ def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options:
 
 
 def _whole_quotient(call: Call, x: Value) -> Known | None:
-    """Return sizes divided by a number, if they are floats of which the node takes the integral part.
+    """Return a quotient of sizes that the file computes as a float and rounds; None for other values.
 
-    torch counts every second step in this form.
+    torch writes the number of every second step in this form.
     """
     left, number = x.step.operands if not x.path and x.step.key == "/" else (None, None)
     sizes = call.tensors.declared_of(left) if isinstance(left, Value) else None
@@ -166,7 +166,7 @@ def _binary(call: Call) -> Outputs:
 
 
 def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
-    """Apply an op to two values."""
+    """Apply a binary op."""
     if isinstance(left, Expanded) and isinstance(right, Expanded) and left.shape == right.shape:
         inner = combined(call, op, left.source, right.source)
         return inner if isinstance(inner, Expanded) else Expanded(inner, left.shape)
@@ -191,14 +191,14 @@ def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
 
 
 def _is_number(*items: Known) -> bool:
-    """True if open sizes are computed with as floats."""
+    """True if an operand is a symbolic size that the file casts to float."""
     return any(item.is_symbolic and item.dtype in FLOATS for item in items)
 
 
 def _plain(call: Call, x: Operand, other: Operand) -> Operand:
-    """Return x without a repetition that broadcasting performs anyway.
+    """Return x without a broadcast that the op performs anyway.
 
-    The initial state of steps that are written out remains repeated, so that all steps are equal.
+    The initial state of unrolled steps stays broadcast, so that all steps have one form.
     """
     if not isinstance(x, Expanded) or (call.tensors.shared and isinstance(other, Value)):
         return x
@@ -207,7 +207,7 @@ def _plain(call: Call, x: Operand, other: Operand) -> Operand:
 
 
 def _without_transposes(call: Call, left: Operand, right: Operand) -> tuple[Operand, Operand, tuple[int, ...]] | None:
-    """Return both values before an equal transpose. A scalar needs no transpose."""
+    """Return both operands before a transpose that they share. A scalar needs none."""
     first, second = (call.tensors.transpose_source(item) for item in (left, right))
     if first is not None and second is not None and first[1] == second[1]:
         return first[0], second[0], first[1]
@@ -245,7 +245,7 @@ def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
 
 
 def _divided(call: Call, op: str, left: Value, right: Operand, dtype: str) -> Value:
-    """Return quotients and remainders of integers."""
+    """Divide integers."""
     is_c = op == "Mod" and bool(call.whole("fmod", 0))
     function = remainders.trunc_divide if op == "Div" else remainders.fmod if is_c else remainders.remainder
     return call.script.call(function, left, call.tensors.value(right))
@@ -360,7 +360,7 @@ _PLAIN: Mapping[str, tuple[Sequence[float], Callable[..., Any]]] = {
     "Selu": ([1.6732632, 1.050701], activations.selu),
     "Swish": ([1.0], activations.swish),
 }
-"""Activations that have a name of their own for these parameters."""
+"""Functions without parameters, for the parameters at which they equal the op."""
 
 
 @reads(*_WITH_NUMBERS)

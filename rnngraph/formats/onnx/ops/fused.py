@@ -1,4 +1,4 @@
-"""Reads onnxruntime's fused ops, which stand for several of ONNX's in optimized files."""
+"""Reads onnxruntime's fused ops, which optimized files contain."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
 
 
 def _activated(call: Call, x: Operand, numbers: list[Any]) -> Outputs:
-    """Apply the node's activation to x. numbers: its parameters."""
+    """Apply the node's activation. numbers: parameters of the activation."""
     name = call.text("activation", "")
     if not name:
         return x
@@ -61,7 +61,7 @@ def _fused_gemm(call: Call) -> Outputs:
 
 @reads("FusedMatMul", domain=E)
 def _fused_matmul(call: Call) -> Outputs:
-    """Read a product whose first axis may be the matrices' rows, with batch axes between it and the last."""
+    """Read a product of matrices whose rows may be the first axis, before the batch axes."""
     tensors, sides = call.tensors, []
     for number, name in enumerate("AB"):
         side, rank = call.input(number), call.rank(number)
@@ -88,7 +88,7 @@ def _quick_gelu(call: Call) -> Outputs:
 
 @reads("SkipLayerNormalization", domain=E)
 def _skip_layer_normalization(call: Call) -> Outputs:
-    """Return the normalized sum of both inputs and a bias. The last output is the sum."""
+    """Return the normalized sum of two inputs and a bias. The last output is the sum."""
     x = combined(call, "Add", call.input(0), call.input(1))
     if call.maybe(4) is not None:
         x = combined(call, "Add", x, call.input(4))

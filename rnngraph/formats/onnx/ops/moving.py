@@ -77,7 +77,7 @@ def _concat(call: Call) -> Outputs:
 
 
 def _as_padding(call: Call, items: Sequence[Operand], axis: int) -> Operand | None:
-    """Return a concatenation of an array and a repeated number as padding, which needs no size."""
+    """Return a concatenation with a repeated number as padding, which needs no size."""
     places = [place for place, item in enumerate(items) if isinstance(item, Value)]
     if len(places) != 1 or len(items) == 1:
         return None
@@ -137,7 +137,7 @@ def _slice(call: Call) -> Outputs:
 
 
 def _begins_before_end(size: Size, start: Any, stop: Any, step: int) -> bool:
-    """True if a slice goes backwards from an entry before the last one, past the first one on a short axis."""
+    """True if a slice with a negative step starts before the last entry, so that a short axis may lack its start."""
     if not isinstance(start, int) or not isinstance(stop, int) or step >= 0 or start >= -1:
         return False
     last = _near_or_none(stop, step, False)
@@ -147,7 +147,7 @@ def _begins_before_end(size: Size, start: Any, stop: Any, step: int) -> bool:
 def _backwards(call: Call, x: Operand, axis: int, start: int, step: int) -> Operand:
     """Return ``x[start::step]`` for a negative start and step.
 
-    If the axis lacks the entry ``start``, the result is its first entry; Python's lists return none.
+    If the axis lacks the entry ``start``, the slice starts at the first entry; Python's lists return no entry.
     """
     whole, script = call.tensors.value(x), call.script
     parts = [
@@ -158,7 +158,7 @@ def _backwards(call: Call, x: Operand, axis: int, start: int, step: int) -> Oper
 
 
 def _clamped_bounds(size: Dim, start: Any, stop: Any, step: int) -> tuple[int | None, int | None] | None:
-    """Return the bounds of an open axis that may lie beyond its ends; None if they cannot."""
+    """Return bounds of a symbolic axis that may lie outside of it; None if they cannot."""
     if not isinstance(start, int) or not isinstance(stop, int) or isinstance(size, int):
         return None
     first, last = _near_or_none(start, step, True), _near_or_none(stop, step, False)
@@ -166,13 +166,13 @@ def _clamped_bounds(size: Dim, start: Any, stop: Any, step: int) -> tuple[int | 
 
 
 def _near_or_none(bound: int, step: int, is_start: bool) -> int | None:
-    """Return a bound of an open axis; None for the end at which the slice begins or ends by default."""
+    """Return a bound of a symbolic axis; None for the default bound."""
     is_near = (bound < 0) == (step > 0)  # the end at which a slice begins
     return None if abs(bound) >= FAR and is_near == is_start else bound
 
 
 def _last_ones(size: Dim, start: Any, stop: Any) -> Size | None:
-    """Return the number of entries of a slice that begins an open size before the end of an axis of fixed size."""
+    """Return n if a slice of an axis of fixed size has its last n entries, where n is symbolic."""
     if not isinstance(size, int) or not isinstance(start, Size) or not isinstance(stop, int) or stop < size:
         return None
     count = size - start if sign_of(start * -1) != 1 else start * -1
@@ -180,16 +180,13 @@ def _last_ones(size: Dim, start: Any, stop: Any) -> Size | None:
 
 
 def _group(size: Dim, stop: Any) -> int:
-    """Return n for a bound ``size
-
-    n * n``; 0 for any other bound.
-    """
+    """Return n for a bound ``size // n * n``; 0 for other bounds."""
     _, number = terms_of(stop)[0] if isinstance(stop, Size) else ((), 0)
     return number if 1 < number <= MAX_GROUP and stop == floor_divide(size, number) * number else 0
 
 
 def _whole_groups(call: Call, x: Operand, axis: int, group: int) -> Operand:
-    """Return the entries of an axis that form whole groups: the first of each group, then the second, and so on."""
+    """Split the whole groups of an axis: the first entries of the groups, then the second ones, and so on."""
     tensors, shape = call.tensors, shape_of(x)
     ahead = [slice(None)] * axis
     parts = [tensors.index(x, [*ahead, slice(first, first - group + 1 or None, group)]) for first in range(group)]
@@ -198,7 +195,7 @@ def _whole_groups(call: Call, x: Operand, axis: int, group: int) -> Operand:
 
 
 def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
-    """Return bounds as Python writes them. Bounds past an end become that end."""
+    """Return bounds in Python's form. Bounds past an end are clamped."""
     if step == 0:
         raise UnreadableError("its step is 0")
     first, last = _place(size, start, step, True), _place(size, stop, step, False)
@@ -206,7 +203,7 @@ def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
 
 
 def _place(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
-    """Return a bound as an int, counted from the end for an open size; None for the end itself or beyond."""
+    """Return a bound as an int, negative for a symbolic size; None for the end or beyond."""
     if isinstance(size, int) and isinstance(bound, int):
         if is_start:
             bound = max(bound + size, 0) if bound < 0 else bound

@@ -1,4 +1,4 @@
-"""Reads ops that subtract means and divide by deviations."""
+"""Reads normalizations."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from ....declare.functions import basic
 from ....declare.functions.arrays.moves import repeat
+from ....declare.functions.elementary.powers import rsqrt
 from ....declare.functions.normalization import group_norm, layer_norm, rms_norm, standardize
 from ....declare.functions.norms import vector_norm
+from ....declare.functions.statistics import reduce_std, reduce_var
 from ...layers import declare_batch_normalization
 from ...steps import Value
-from ..core.known import Known, Operand, number_like, shape_of
+from ..core.known import Expanded, Known, Operand, shape_of
 from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
 from ..core.values import shortest
@@ -27,10 +29,8 @@ def _batch_normalization(call: Call) -> Outputs:
     rank = call.rank()
     if rank < 2:
         raise UnreadableError(f"it normalizes an array of rank {rank}, which is not supported")
-    if not all(isinstance(array, Value) or (isinstance(array, Known) and not array.is_symbolic) for array in weights):
-        return [_by_arithmetic(call, x, weights, epsilon)]
-    if any(not isinstance(array, Known) or array.array.ndim != 1 for array in weights):
-        gamma, beta, mean, variance = (tensors.value(item) for item in weights)
+    if any(not isinstance(array, Known) or array.is_symbolic or array.array.ndim != 1 for array in weights):
+        gamma, beta, mean, variance = (tensors.value(_unrepeated(call, item)) for item in weights)
         return call.script.call(standardize, x, mean, variance, gamma, beta, axis=1, epsilon=epsilon)
     transposed = tensors.transpose_source(x)
     source, order = transposed if transposed is not None else (x, tuple(range(rank)))
@@ -43,18 +43,13 @@ def _batch_normalization(call: Call) -> Outputs:
     return [tensors.transposed(result, order)]
 
 
-def _by_arithmetic(call: Call, x: Operand, weights: Sequence[Operand], epsilon: float) -> Operand:
-    """Normalize by arrays of one repeated number, of a size that only a call knows.
+def _unrepeated(call: Call, x: Operand) -> Operand:
+    """Return an array [1] in place of one number that is repeated along an axis, whose size may be symbolic.
 
-    A script cannot name that size. tf2onnx writes layer normalization so, with as many channels as there are rows and
-    steps.
+    tf2onnx writes layer normalization in this form, with one channel for each row and step.
     """
-    rank, tensors = call.rank(), call.tensors
-    gamma, beta, mean, variance = (tensors.reshape(item, [*shape_of(item), *(1,) * (rank - 2)]) for item in weights)
-    small = number_like(epsilon, variance)
-    deviation = call.script.call(basic.sqrt, tensors.value(combined(call, "Add", variance, small)))
-    scaled = combined(call, "Div", combined(call, "Sub", x, mean), deviation)
-    return combined(call, "Add", combined(call, "Mul", scaled, gamma), beta)
+    is_repeated = isinstance(x, Expanded) and set(shape_of(x.source)) <= {1}
+    return call.tensors.reshape(x.source, [1]) if is_repeated and isinstance(x, Expanded) else x
 
 
 @reads("LayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization")
@@ -78,15 +73,14 @@ def _layer_normalization(call: Call) -> Outputs:
 
 
 def _mean_and_deviation(call: Call, axes: Sequence[int], epsilon: float) -> list[Value]:
-    """Return the mean and the inverse deviation, if the node has them as outputs."""
+    """Return the mean and 1 / deviation if the node outputs them; else []."""
     if not any(call.node.outputs[1:]):
         return []
     script, x = call.script, call.value(0)
     axis = axes[0] if len(axes) == 1 else tuple(axes)
     mean = script.call(basic.reduce_mean, x, axis=axis, keepdims=True)
-    centred = script.operation("-", x, mean)
-    spread = script.call(basic.reduce_mean, script.call(basic.square, centred), axis=axis, keepdims=True)
-    return [mean, script.operation("/", 1.0, script.call(basic.sqrt, script.operation("+", spread, epsilon)))]
+    variance = script.call(reduce_var, x, axis=axis, keepdims=True)
+    return [mean, script.call(rsqrt, script.operation("+", variance, epsilon))]
 
 
 def _as_vector(call: Call, x: Operand, size: object) -> Operand:
@@ -112,33 +106,46 @@ def _normalized(
 
 @reads("InstanceNormalization")
 def _instance_normalization(call: Call) -> Outputs:
-    rank, tensors = call.rank(), call.tensors
-    if rank < 3:
-        raise UnreadableError(f"it normalizes an array of rank {rank}, which is not supported")
-    scale, shift = (tensors.reshape(call.input(number), [*call.shape(number), *(1,) * (rank - 2)]) for number in (1, 2))
-    return _normalized(call, call.value(0), list(range(2, rank)), shortest(call.number("epsilon", 1e-5)), scale, shift)
+    if call.rank() < 3:
+        raise UnreadableError(f"it normalizes an array of rank {call.rank()}, which is not supported")
+    return _groups_normalized(call, _channels(call), [call.input(1), call.input(2)])
+
+
+def _channels(call: Call) -> int:
+    """Return the number of channels, which scales declare if the input's is symbolic."""
+    have = call.shape()[1]
+    channels = have if isinstance(have, int) else call.shape(1)[0]
+    if not isinstance(channels, int):
+        raise UnreadableError("its number of channels is symbolic; fix it")
+    return channels
+
+
+def _groups_normalized(call: Call, groups: int, weights: Sequence[Operand]) -> Value:
+    """Normalize each row and group of channels. weights: scale and shift [channels]."""
+    gamma, beta = (call.tensors.value(item) for item in weights)
+    epsilon = shortest(call.number("epsilon", 1e-5))
+    return call.script.call(group_norm, call.value(0), groups, gamma, beta, axis=1, epsilon=epsilon)
 
 
 @reads("GroupNormalization")
 def _group_normalization(call: Call) -> Outputs:
-    own, count, tensors, rank = call.shape(), call.whole("num_groups", 1), call.tensors, call.rank()
-    channels = own[1] if rank > 2 else None
+    own, count = call.shape(), call.whole("num_groups", 1)
+    channels = own[1] if len(own) > 2 else None
     if not isinstance(channels, int) or count < 1 or channels % count:
         raise UnreadableError(f"{channels} channels are not divisible into {count} groups")
-    epsilon, weights = shortest(call.number("epsilon", 1e-5)), [call.input(number) for number in (1, 2)]
+    weights = [call.input(number) for number in (1, 2)]
     if shape_of(weights[0]) == (count,) != (channels,):  # one number a group, as up to opset 20
-        weights = [call.script.call(repeat, tensors.value(item), channels // count, 0) for item in weights]
-    gamma, beta = (tensors.value(item) for item in weights)
-    return call.script.call(group_norm, call.value(0), count, gamma, beta, axis=1, epsilon=epsilon)
+        weights = [call.script.call(repeat, call.tensors.value(item), channels // count, 0) for item in weights]
+    return _groups_normalized(call, count, weights)
 
 
 @reads("MeanVarianceNormalization")
 def _mean_variance(call: Call) -> Outputs:
     axes = tuple(sorted(axis_of(axis, call.rank()) for axis in call.entries("axes", [0, 2, 3]) or []))
     script, x = call.script, call.value(0)
-    centred = script.operation("-", x, script.call(basic.reduce_mean, x, axis=axes, keepdims=True))
-    spread = script.call(basic.reduce_mean, script.call(basic.square, centred), axis=axes, keepdims=True)
-    return script.operation("/", centred, script.operation("+", script.call(basic.sqrt, spread), 1e-9))
+    mean = script.call(basic.reduce_mean, x, axis=axes, keepdims=True)
+    deviation = script.call(reduce_std, x, axis=axes, keepdims=True)
+    return script.operation("/", script.operation("-", x, mean), script.operation("+", deviation, 1e-9))
 
 
 @reads("LpNormalization")

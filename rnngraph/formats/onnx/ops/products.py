@@ -28,7 +28,7 @@ def _matmul(call: Call) -> Outputs:
 
 
 def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray | None = None) -> Operand:
-    """Return left @ right, plus a bias."""
+    """Return left @ right + bias."""
     if isinstance(left, Known) and isinstance(right, Known) and bias is None:
         first, second = left.numbers("a matrix"), right.numbers("a matrix")
         if (
@@ -39,7 +39,7 @@ def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray
             return Known(np.asarray(first @ second), left.dtype)
     if dtype_of(left) != dtype_of(right) or dtype_of(left) not in FLOATS:
         raise UnreadableError(f"it multiplies {dtype_of(left)} by {dtype_of(right)}")
-    if len(shape_of(right)) == 1:
+    if isinstance(right, Known) and right.array.ndim == 1:
         column = tensors.expand_dims(right, [1])
         product = product_of(tensors, left, column, bias)
         return tensors.squeeze(product, [-1])
@@ -55,7 +55,7 @@ def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray
 
 @reads("Gemm", "FusedMatMulBias")
 def gemm(call: Call) -> Operand:
-    """Return alpha A @ B + beta C. ``transA`` and ``transB`` transpose A and B."""
+    """Return alpha A @ B + beta C. Attributes of the node transpose A and B."""
     tensors, left, right = call.tensors, call.input(0), call.input(1)
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     if len(shape_of(left)) != 2 or len(shape_of(right)) != 2:
@@ -84,7 +84,7 @@ def gemm(call: Call) -> Operand:
 
 @reads("Einsum")
 def _einsum(call: Call) -> Outputs:
-    """Read a product with a matrix of the file as a product of matrices, and any other equation as an einsum."""
+    """Read a product by a matrix of the file as a matrix product, and other equations as einsum."""
     text = call.text("equation", "")
     letters = letters_of(text, [call.rank(number) for number in range(len(call.inputs))])
     if letters is None:

@@ -1,4 +1,4 @@
-"""Reads ops with quantized operands and results as the float ops for which they stand."""
+"""Reads ops of quantized operands as float ops."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _OPERANDS: Mapping[str, tuple[str, tuple[int, ...], int]] = {
     "QLinearGlobalAveragePool": ("GlobalAveragePool", (0,), 3),
     "QLinearSoftmax": ("Softmax", (0,), 3),
 }
-"""For each op: the float op, its operands, each followed by scale and zero point, and the position of the result's
-scale.
+"""For each op: the float op; the positions of the operands, each followed by scale and zero point; the position of the
+result's scale.
 """
 
 
@@ -38,7 +38,7 @@ def _of_operands(call: Call) -> Outputs:
 
 
 def _channels_first(call: Call, x: Operand, is_last: bool) -> Operand:
-    """Move the last axis of x after the first one, if it has the channels."""
+    """Move the channels to axis 1, if they are the last axis."""
     rank = len(shape_of(x))
     return call.tensors.transpose(x, (0, rank - 1, *range(1, rank - 1))) if is_last else x
 
@@ -73,7 +73,7 @@ def _conv(call: Call) -> Outputs:
 
 
 def _bias(call: Call, number: int, factor: float = 1.0) -> Known | None:
-    """Return an integer bias as floats. Its scale is that of the products, times ``factor``."""
+    """Return an integer bias as floats. The scale is that of the products times ``factor``."""
     if call.maybe(number) is None:
         return None
     scales = (numbers_of(call.array(place, "its scale"), None)[0] for place in (1, 4))
@@ -110,7 +110,7 @@ def _where(call: Call) -> Outputs:
 
 
 def _only(outputs: Outputs) -> Operand:
-    """Return the first output of an op, which must be neither a sequence nor quantized."""
+    """Return the first output of an op. The output must be neither a sequence nor quantized."""
     first = outputs[0] if isinstance(outputs, list | tuple) else outputs
     if first is None or isinstance(first, Dequantized):
         raise UnreadableError("its output cannot be quantized")

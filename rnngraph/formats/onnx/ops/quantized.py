@@ -1,6 +1,6 @@
-"""Reads quantized numbers as floats with the file's scales.
+"""Reads quantized numbers as floats, by the file's scales.
 
-Values that are rounded at run time are not rounded here. Values outside the quantized range saturate.
+Values that the file rounds at run time are not rounded. Values outside the quantized range saturate.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def floats_of(call: Call, number: int, places: tuple[int, int] | None = None, ax
     """Return an input of quantized numbers as floats.
 
     Args:
-        places: Positions of its scale and zero point among the inputs, by default the next two.
-        axis: Axis of several scales.
+        places: Positions of the scale and zero point among the inputs; by default the next two.
+        axis: Axis of the scales, if there are several.
     """
     x, (scale_at, zero_at) = call.quantized(number), places or (number + 1, number + 2)
     if isinstance(x, Dequantized) and x.scale is None:
@@ -49,17 +49,20 @@ def floats_of(call: Call, number: int, places: tuple[int, int] | None = None, ax
     if isinstance(x, Dequantized):
         return _rescaled(call, x, scale, zero)
     if isinstance(x, Known):
-        return known(dequantized(x.numbers("an array"), scale, zero, axis))
+        return known(_dequantized_along(x.numbers("an array"), scale, zero, axis))
     value = call.tensors.value(x)
     if scale.size == 1 and (zero is None or zero.size == 1):
-        rows = _of_floats(call, value, lambda table: known(dequantized(table.numbers("a table"), scale, zero, axis)))
+        rows = _of_floats(call, value, lambda table: known(_dequantized_along(table.numbers("it"), scale, zero, axis)))
         if rows is not None:
             return rows
-    steps: Operand = call.tensors.cast(value, "float32")
-    ones = _beside(shape_of(value), scale.size, axis)
-    if zero is not None and zero.any():
-        steps = combined(call, "Sub", steps, known(np.broadcast_to(zero, scale.shape).astype(np.float32).reshape(ones)))
-    return combined(call, "Mul", steps, known(scale.astype(np.float32).reshape(ones)))
+    steps = _centred(call, value, None if zero is None else _along(zero, shape_of(value), axis))
+    return combined(call, "Mul", steps, known(_along(scale, shape_of(value), axis).astype(np.float32)))
+
+
+def _centred(call: Call, x: Value, zero: np.ndarray | None) -> Operand:
+    """Return integers minus their zero point, as floats."""
+    steps = call.tensors.cast(x, "float32")
+    return combined(call, "Sub", steps, known(zero.astype(np.float32))) if zero is not None and zero.any() else steps
 
 
 def _finite(scale: np.ndarray) -> np.ndarray:
@@ -73,17 +76,23 @@ def _check_blocks(call: Call) -> None:
         raise UnreadableError("it quantizes in blocks")
 
 
-def _beside(shape: Sequence[Dim], count: int, axis: int) -> list[int]:
-    """Return the shape in which ``count`` numbers of an axis broadcast with an array."""
-    place = axis_of(axis, len(shape)) if count > 1 else None
-    ones = [dim if other == place else 1 for other, dim in enumerate(shape)]
-    if not all(isinstance(dim, int) for dim in ones):
-        raise UnreadableError("its scales belong to an axis of open size")
-    return [int(str(dim)) for dim in ones]
+def _along(numbers: np.ndarray, shape: Sequence[Dim], axis: int) -> np.ndarray:
+    """Reshape scales or zero points so that they broadcast with an array.
+
+    numbers: One number, or one for each entry of the axis. shape: shape of the array.
+    """
+    if numbers.size == 1:
+        return numbers.reshape(())
+    place = axis_of(axis, len(shape))
+    if not isinstance(shape[place], int):
+        raise UnreadableError("its scales belong to an axis of symbolic size")
+    if numbers.shape != (shape[place],):
+        raise UnreadableError(f"scales of shape {list(numbers.shape)} do not fit axis {axis} of {list(shape)}")
+    return numbers.reshape([-1 if other == place else 1 for other in range(len(shape))])
 
 
 def _rescaled(call: Call, x: Dequantized, scale: np.ndarray, zero: np.ndarray | None) -> Operand:
-    """Return a value that was quantized with one scale and dequantized with another, usually the same."""
+    """Dequantize a value that was quantized, usually with the same scale."""
     assert x.scale is not None
     assert x.zero is not None
     factors, zeros = numbers_of(scale, zero)
@@ -97,7 +106,7 @@ def _rescaled(call: Call, x: Dequantized, scale: np.ndarray, zero: np.ndarray | 
 
 
 def numbers_of(scale: np.ndarray, zero: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return scales and zero points in float64, with one zero point for each scale."""
+    """Return scales and zero points as float64 vectors of one length."""
     factors = scale.astype(np.float64).reshape(-1)
     zeros = np.zeros(1) if zero is None else zero.astype(np.float64).reshape(-1)
     if zeros.size not in (1, factors.size):
@@ -109,7 +118,7 @@ _MOVING = (basic.gather, basic.transpose, basic.reshape, basic.expand_dims, basi
 
 
 def _of_floats(call: Call, x: Value, floats: Callable[[Known], Known]) -> Value | None:
-    """Return entries that are only moved out of a table of the file, from the table's floats; else None."""
+    """Return entries that are looked up in, or moved from, a dequantized table of the file; None for other values."""
     table = call.tensors.known_as(x)
     if table is not None:
         return call.tensors.value(floats(table), "embedding")
@@ -125,21 +134,16 @@ def _of_floats(call: Call, x: Value, floats: Callable[[Known], Known]) -> Value 
     return call.script.call(step.key, *operands, **step.keywords)
 
 
-def dequantized(array: np.ndarray, scale: np.ndarray, zero: np.ndarray | None, axis: int) -> np.ndarray:
-    """Return (array - zero) * scale, which are single numbers or one for each entry of an axis."""
+def _dequantized_along(array: np.ndarray, scale: np.ndarray, zero: np.ndarray | None, axis: int) -> np.ndarray:
+    """Dequantize an array with one scale and zero point, or one for each entry of an axis."""
+    zero = None if zero is None else _along(zero, array.shape, axis)
+    return dequantized(array, _along(scale, array.shape, axis), zero)
 
-    def spread(numbers: np.ndarray) -> np.ndarray:
-        if numbers.size == 1:
-            return numbers.reshape(())
-        place = axis_of(axis, array.ndim)
-        if numbers.shape != (array.shape[place],):
-            raise UnreadableError(
-                f"scales of shape {list(numbers.shape)} do not fit axis {axis} of {list(array.shape)}"
-            )
-        return numbers.reshape([-1 if other == place else 1 for other in range(array.ndim)])
 
-    centred = array.astype(np.float64) - (0 if zero is None else spread(zero.astype(np.float64)))
-    return (centred * spread(scale.astype(np.float64))).astype(np.float32)
+def dequantized(array: np.ndarray, scale: np.ndarray, zero: np.ndarray | None) -> np.ndarray:
+    """Return (array - zero) * scale as float32. Scale and zero point broadcast with the array."""
+    centred = array.astype(np.float64) - (0 if zero is None else zero.astype(np.float64))
+    return (centred * scale.astype(np.float64)).astype(np.float32)
 
 
 @reads("QuantizeLinear", "FakeQuantizeLinear")
@@ -150,11 +154,11 @@ def _quantize(call: Call) -> Outputs:
 
 
 def quantized(call: Call, x: Operand, scale_at: int, axis: int = 1) -> Operand | Dequantized:
-    """Return x clipped to the range of its quantization, not rounded. An array of the file becomes quantized numbers.
+    """Return x clamped to the range of the quantization, without rounding. Arrays of the file are quantized.
 
-    Files may express a bound, such as relu's at 0, by the range alone.
+    Files may express a bound, such as relu's, by the range alone.
 
-    scale_at: position of the scale among the inputs, followed by the zero point.
+    scale_at: position of the scale among the inputs; the zero point follows.
     """
     x_scale, x_zero = call.maybe(scale_at), call.maybe(scale_at + 1)
     if not isinstance(x_scale, Known) or not (x_zero is None or isinstance(x_zero, Known)):
@@ -164,16 +168,14 @@ def quantized(call: Call, x: Operand, scale_at: int, axis: int = 1) -> Operand |
         raise UnreadableError(f"it quantizes to {kind}, which is not supported")
     zero = None if x_zero is None else x_zero.numbers("its zero point")
     scale, zeros = numbers_of(_finite(x_scale.numbers("its scale")), zero)
-    ones, limits = _beside(shape_of(x), scale.size, axis), np.iinfo(kind)
+    limits = np.iinfo(kind)
+    wide_scale, wide_zeros = (_along(numbers, shape_of(x), axis) for numbers in (scale, zeros))
     if isinstance(x, Known):
-        steps = np.rint(x.numbers("an array") / scale.reshape(ones)) + zeros.reshape(ones)
+        steps = np.rint(x.numbers("an array") / wide_scale) + wide_zeros
         return known(np.clip(steps, limits.min, limits.max).reshape(x.array.shape), kind)
     if dtype_of(x) not in FLOATS:
         x = call.tensors.cast(call.tensors.value(x), "float32")
-    low, high = (
-        known(((limit - zeros) * scale).astype(np.float32).reshape(ones if scale.size > 1 else ()))
-        for limit in (limits.min, limits.max)
-    )
+    low, high = (known(np.asarray((limit - wide_zeros) * wide_scale, np.float32)) for limit in (limits.min, limits.max))
     if scale.size > 1:
         return Dequantized(combined(call, "Min", combined(call, "Max", x, low), high), scale, zeros)
     within = call.of("Clip", [x, low, high])
@@ -210,13 +212,13 @@ MOVING = frozenset(
         "Unsqueeze",
     )
 )
-"""Ops of ONNX that only move entries, which may be quantized."""
+"""Ops that only move entries, also quantized ones."""
 ASKING = frozenset(("ArgMax", "ArgMin", "Shape", "Size"))
-"""Ops of ONNX whose result is the same for quantized numbers."""
+"""Ops whose result does not depend on the quantization."""
 
 
 def of_floats(call: Call) -> Outputs | None:
-    """Return the outputs of a node that moves quantized numbers, from the floats for which they stand; else None."""
+    """Return the outputs of a node that moves quantized numbers, computed from floats; None for other nodes."""
     items = [item for item in call.inputs if isinstance(item, Dequantized)]
     if not items or call.node.domain not in MAIN_DOMAINS or call.op not in MOVING | ASKING:
         return None
@@ -243,28 +245,27 @@ def _is_alike(one: Dequantized, other: Dequantized) -> bool:
 
 
 def _before(item: Operand | Deferred | None, first: Dequantized, is_beside: bool) -> Operand | Deferred | None:
-    """Return an input as floats. is_beside: integers of the file are quantized like the others."""
+    """Return an input as floats. is_beside: True if integers of the file have the scale of ``first``."""
     if isinstance(item, Dequantized):
         return item.source
     if not is_beside or item is None:
         return item
     if not isinstance(item, Known) or first.scale is None:
         raise UnreadableError("it joins values that are quantized at run time with others")
-    return known(dequantized(item.numbers("an array"), first.scale, first.zero, 0))
+    return known(_dequantized_along(item.numbers("an array"), first.scale, first.zero, 0))
 
 
 # Products of integers --------------------------------------------------------------------------------------
 
 
 def _steps_of(call: Call, number: int, zero_at: int) -> Operand:
-    """Return an operand of an integer op minus its zero point, not rounded. Scales are multiplied after the op."""
+    """Return an integer op's operand minus the zero point, without rounding. Scales are applied after the op."""
     x = call.quantized(number)
     zero = call.array(zero_at, "its zero point") if call.maybe(zero_at) is not None else None
     if isinstance(x, Value) and (
         zero is None or zero.size == 1
     ):  # rows of an 8-bit table, which floats represent exactly
-        floats = call.tensors.cast(x, "float32")
-        return floats if zero is None else combined(call, "Sub", floats, known(zero.reshape(()).astype(np.float32)))
+        return _centred(call, x, None if zero is None else zero.reshape(()))
     if not isinstance(x, Dequantized) or x.scale is None or x.scale.size > 1:
         raise UnreadableError("it multiplies integers that were not quantized with one known scale")
     return _rescaled(call, x, np.ones(1), zero)
@@ -272,7 +273,7 @@ def _steps_of(call: Call, number: int, zero_at: int) -> Operand:
 
 @reads("MatMulInteger")
 def _matmul_integer(call: Call) -> Outputs:
-    """Read an integer product as a product of floats."""
+    """Read an integer product as a float product."""
     left, right = _steps_of(call, 0, 2), call.input(1)
     if not isinstance(right, Known):
         raise UnreadableError("its right operand is not an array of the file")
@@ -284,22 +285,17 @@ def _matmul_integer(call: Call) -> Outputs:
 
 @reads("ConvInteger")
 def _conv_integer(call: Call) -> Outputs:
-    """Read an integer convolution as a convolution of floats."""
+    """Read an integer convolution as a float convolution."""
     x, kernel = _steps_of(call, 0, 2), call.array(1, "its kernel").astype(np.float32)
     if call.maybe(3) is not None:
-        kernel = kernel - _of_first_axis(call.array(3, "its zero point"), kernel.ndim)
+        kernel = kernel - _along(call.array(3, "its zero point"), kernel.shape, 0).astype(np.float32)
     return convolved(call, x, kernel, None)
-
-
-def _of_first_axis(numbers: np.ndarray, rank: int) -> np.ndarray:
-    """Return one number, or one for each filter, in a shape that broadcasts with kernels."""
-    return numbers.astype(np.float32).reshape((-1, *(1,) * (rank - 1)) if numbers.size > 1 else ())
 
 
 @reads("DynamicQuantizeMatMul", domain=E)
 def _dynamic_matmul(call: Call) -> Outputs:
     zero = call.array(3, "its zero point") if call.maybe(3) is not None else None
-    right = dequantized(call.array(1, "its matrix"), call.array(2, "its scale"), zero, 1)
+    right = _dequantized_along(call.array(1, "its matrix"), call.array(2, "its scale"), zero, 1)
     product = product_of(call.tensors, call.input(0), known(right))
     bias = call.maybe(4)
     return product if bias is None else combined(call, "Add", product, bias)
@@ -315,8 +311,8 @@ def _dynamic_lstm(call: Call) -> Outputs:
         if array.ndim != 3 or scale.shape[:1] != array.shape[:1] or zero.shape != scale.shape:
             raise UnreadableError(f"{name} of shape {list(array.shape)} does not fit scales {list(scale.shape)}")
         one = (scale.shape[0], 1, -1)
-        floats = (array.astype(np.float64) - zero.reshape(one)) * scale.astype(np.float64).reshape(one)
-        weights[name] = known(np.ascontiguousarray(floats.astype(np.float32).transpose(0, 2, 1)))
+        floats = dequantized(array, scale.reshape(one), zero.reshape(one))
+        weights[name] = known(np.ascontiguousarray(floats.transpose(0, 2, 1)))
     weights |= {name: operand for name, number in (("B", 3), ("P", 7)) if (operand := call.maybe(number)) is not None}
     x: Any = call.value(0)
     return declared([call], [layer_with(call, "LSTM", weights, shape_of(x))], x)[0]

@@ -31,7 +31,7 @@ _OF_TRUTHS = {"ReduceMax": reduce_any, "ReduceMin": reduce_all}
 _BEFORE = {"ReduceSumSquare": basic.square, "ReduceL1": basic.abs}
 _BEHIND = {"ReduceLogSum": basic.log}
 _OF_NONE = {**_BEFORE, **_BEHIND, "ReduceL2": basic.abs}
-"""Function of a reduction over no axes."""
+"""Elementwise function that a reduction over no axes computes."""
 _NUMPY: Mapping[str, Callable[..., Any]] = {
     "ReduceSum": np.sum,
     "ReduceMax": np.max,

@@ -1,4 +1,4 @@
-"""Reads Resize and Upsample that repeat each entry an integral number of times."""
+"""Reads Resize and Upsample nodes that repeat each entry an integral number of times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REPEATING = {
         ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric"), ("round_prefer_floor", "round_prefer_ceil")
     ),
 }
-"""Coordinate modes of such nodes, with the roundings that select the entry that contains the coordinate."""
+"""Coordinate modes, each with the rounding modes for which the node repeats entries."""
 
 
 @reads("Resize", "Upsample")

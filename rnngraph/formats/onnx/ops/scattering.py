@@ -1,7 +1,7 @@
 """Reads ops that overwrite entries.
 
-These are slices of axes, by which exporters express in-place writes; constant indices; and indices that a call
-computes, one or a few along an axis.
+Indices may be slices of axes, by which exporters express in-place writes, constants, or a few run-time indices along an
+axis.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
 
 MAX_ENTRIES = 256
-"""Maximum entries of an axis that becomes a list, one entry of which is overwritten."""
+"""Maximum entries of an axis that is split into a list to overwrite one entry."""
 MAX_WRITTEN = 16
-"""Maximum indices along an axis that are written one after the other."""
+"""Maximum indices along an axis that are written one after another."""
 _MODES = {"none": "set", "add": "add", "mul": "multiply", "min": "minimum", "max": "maximum"}
 COMPUTED = "where it writes is computed at run time"
 
@@ -112,7 +112,7 @@ def _of_known(x: Known, index: Known, updates: Known) -> Known:
 
 
 def region_of(ranges: Sequence[Range | None], shape: Sequence[Dim], index: Sequence[Dim]) -> list[Bounds] | None:
-    """Return the written part of each axis, if the indices are those of parts of axes, in order."""
+    """Return the written part of each axis; None if the indices are no consecutive parts of axes."""
     region: list[Bounds] = []
     last = -1
     for item in ranges:
@@ -127,7 +127,7 @@ def region_of(ranges: Sequence[Range | None], shape: Sequence[Dim], index: Seque
 
 
 def written_over(tensors: Tensors, x: Operand, region: Sequence[Bounds], updates: Operand) -> Operand:
-    """Return x with a region replaced by updates."""
+    """Return x with a region overwritten."""
     shape = shape_of(x)
     cut = [axis for axis, (first, count) in enumerate(region) if (first, count) != (0, shape[axis])]
     if not cut:
@@ -152,7 +152,7 @@ def written_over(tensors: Tensors, x: Operand, region: Sequence[Bounds], updates
 
 
 def _is_list(tensors: Tensors, x: Operand, axis: int) -> bool:
-    """True if x is a stack or one repeated number, so that a single entry can be replaced."""
+    """True if x is a stack or a repeated number, so that one entry can be replaced."""
     size = shape_of(x)[axis]
     if not isinstance(size, int) or not 1 < size <= MAX_ENTRIES:
         return False
@@ -164,7 +164,7 @@ def _is_list(tensors: Tensors, x: Operand, axis: int) -> bool:
 
 
 def _ends(size: Dim, first: Dim, count: Dim) -> tuple[int, int | None]:
-    """Return the begin and end of a part of an axis, as a slice; None for the end of the axis."""
+    """Return (begin, end) of a part of an axis for a slice. An end of None is the axis's end."""
     if isinstance(first, Size) or (isinstance(first, int) and first < 0 and isinstance(size, int)):
         first = first - size if isinstance(first, Size) else first + size
     if not isinstance(first, int):
@@ -180,7 +180,7 @@ def _ends(size: Dim, first: Dim, count: Dim) -> tuple[int, int | None]:
 
 
 def _of_places(call: Call, index: np.ndarray, reduction: str) -> Operand:
-    """Overwrite entries at constant indices: gather from old and new entries joined."""
+    """Overwrite entries at constant indices, by a gather from old and new entries joined."""
     tensors, depth = call.tensors, index.shape[-1]
     shape: list[Any] = list(call.shape())
     limits, rest = shape[:depth], shape[depth:]

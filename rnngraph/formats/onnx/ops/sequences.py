@@ -1,4 +1,4 @@
-"""Reads ops on sequences: lists of arrays, as files have them of split tensors."""
+"""Reads ops on sequences, which are lists of arrays such as the parts of a split tensor."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _joined(call: Call) -> Outputs:
 
 
 def _joined_stack(call: Call, x: Operand) -> Operand:
-    """Return the first axis of x as an axis among the others, or merged into one of them."""
+    """Move the first axis of x, or merge it with another axis."""
     tensors, rank, is_new = call.tensors, len(shape_of(x)), bool(call.whole("new_axis", 0))
     axis = axis_of(call.whole("axis", 0), rank if is_new else rank - 1)
     order = list(range(1, rank))
@@ -112,7 +112,7 @@ def _joined_stack(call: Call, x: Operand) -> Operand:
 
 
 def _place(call: Call, number: int, otherwise: int | None, last: int) -> int:
-    """Return an index into a sequence, from the front. otherwise: the default."""
+    """Return a nonnegative index into a sequence. otherwise: the default."""
     if otherwise is not None and call.maybe(number) is None:
         return max(otherwise, 0)
     place = call.ints(number, "the place in a sequence")[0]

@@ -1,4 +1,4 @@
-"""Reads ops that compute arrays of sizes, and fill arrays of computed shapes."""
+"""Reads ops that compute sizes, and that fill arrays of computed shapes."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _range(call: Call) -> Outputs:
 
 
 def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
-    """Return ``count`` consecutive numbers from ``start`` on: a cumulative sum of ones."""
+    """Return ``count`` consecutive numbers from ``start``, as a cumulative sum of ones."""
     if not isinstance(start, int):
         raise UnreadableError("it counts from an open size")
     if isinstance(count, Size) and count.symbol is None:
@@ -111,7 +111,7 @@ def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
 
 
 def places(tensors: Tensors, start: int, count: Size) -> Value:
-    """Return consecutive indices of rows of a table. A call that asks for more than it has is refused."""
+    """Return consecutive indices of a table's rows. Calls raise an error if the table has fewer rows."""
     part = part_of(count)
     if count.symbol is None and (part is None or part[1].step is not None):
         raise UnreadableError(f"it reads {count} rows of a table")

@@ -1,4 +1,4 @@
-"""Activations of recurrent nodes: names, with alpha and beta."""
+"""Activations of recurrent nodes: a name, with alpha and beta."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _DEFAULTS: dict[str, tuple[float, ...]] = {
     "softsign": (),
     "softplus": (),
 }
-"""Activations by lower-case name, with the defaults of alpha and beta that onnxruntime uses.
+"""onnxruntime's defaults of alpha and beta, by lower-case name.
 
-Includes activations that ONNX no longer has.
+The table includes activations that ONNX no longer has.
 """
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "affine": affine,
@@ -43,30 +43,30 @@ _PLAIN = {("hardsigmoid", (0.2, 0.5)): "hard_sigmoid", ("elu", (1.0,)): "elu"}
 
 @dataclass(frozen=True)
 class Activation:
-    """Activation with its parameters. numbers: alpha and beta, as far as it has them."""
+    """Activation with its parameters. numbers: alpha and beta, or fewer."""
 
     name: str
     numbers: tuple[float, ...] = ()
 
     @property
     def plain(self) -> str | None:
-        """Name of the activation in rnngraph; None if it has none."""
+        """rnngraph's name of the activation, or None."""
         return _PLAIN.get((self.name, self.numbers)) if self.numbers else self.name
 
     def function(self, limit: float | None = None) -> Any:
-        """Return it as a function of x. limit: the operand is clipped to ±limit."""
+        """Return a function of x. limit: clamp x to ±limit."""
         inner = None if limit is None else Applied(clip, (-limit, limit))
         if self.plain is None:
             return Applied(_FUNCTIONS[self.name], self.numbers, inner)
         return ACTIVATIONS[self.plain] if inner is None else Applied(ACTIVATIONS[self.plain], (), inner)
 
     def argument(self, limit: float | None = None) -> Any:
-        """Return it as an argument of a built-in cell: a name if possible."""
+        """Return an argument for a built-in cell: a name if possible, else a function."""
         return self.function(limit) if limit is not None or self.plain is None else self.plain
 
 
 def activations_of(names: Sequence[Any], alphas: Sequence[float], betas: Sequence[float]) -> list[Activation]:
-    """Return the activations with the alphas and betas that each takes, in order."""
+    """Assign alphas and betas to activations, in order."""
     alpha, beta = iter(alphas), iter(betas)
     return [_activation(str(name), alpha, beta) for name in names]
 

@@ -1,4 +1,4 @@
-"""Cells for options of ONNX's nodes that no built-in cell has. A script that needs one contains its text."""
+"""Cells with options that no built-in cell has. A script that needs such a cell contains its source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ....declare.tensor import Tensor
 class FreeLSTMCell(Cell):
     """LSTM with separate activations of gates, candidate and output.
 
-    limit: operands of gates and candidate are clipped to ±limit. coupled: the forget gate is 1 minus the input gate.
+    limit: clamp operands of gates and candidate to ±limit. coupled: the forget gate is 1 minus the input gate.
     """
 
     state_type = LSTMStateTuple

@@ -24,7 +24,7 @@ from .runtime_weights import runtime_weights
 
 @dataclass
 class Recurrence:
-    """Node that became a driver: its input, and the outputs of its directions for all steps."""
+    """Node that became a driver. It holds the input, and the outputs of the directions for all steps."""
 
     node: Node
     layer: Layer
@@ -41,14 +41,14 @@ def _recurrent(call: Call) -> Outputs:
 
 
 def stack_of(calls: Sequence[Call]) -> list[list[Operand | None]]:
-    """Return the outputs of nodes that form the layers of one stack."""
+    """Return the outputs of nodes that are the layers of one stack."""
     x = calls[0].value(0)
     layers = [layer_of(call, shape_of(x) if call is calls[0] else None) for call in calls]
     return declared(calls, layers, x)
 
 
 def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[list[Operand | None]]:
-    """Return Y, Y_h and Y_c of each node. Y is None except for the last: the layer above reads it within the driver."""
+    """Return Y, Y_h and Y_c of each node. Y is None except for the last node: the driver contains the others."""
     tensors, first = calls[0].tensors, layers[0]
     batch, given_lengths = 0 if first.is_batch_major else 1, first.lengths
     order = _order(tensors, layers, x, batch)
@@ -77,9 +77,9 @@ def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[l
 
 
 def _order(tensors: Tensors, layers: Sequence[Layer], x: Value, axis: int) -> Value | None:
-    """Return the order in which rows were sorted, if sequences and lengths share it and initial states are zeros.
+    """Return the order in which rows are sorted, if sequences and lengths share it and the initial states are zeros.
 
-    Each row then has the same result in any order.
+    Rows then have the same results in any order.
     """
     rows, lengths = tensors.sorted_from(x), layers[0].lengths
     sorted_lengths = None if lengths is None else tensors.sorted_from(lengths)
@@ -120,7 +120,7 @@ def _driven(
 
 
 def _initial_states(tensors: Tensors, column: Sequence[Direction]) -> list[Any] | None:
-    """Return one state for each layer, or None if all start from zeros."""
+    """Return one initial state for each layer, or None if all are zeros."""
     if all(item is None for direction in column for item in direction.initial):
         return None
     states: list[Any] = []
@@ -147,7 +147,7 @@ def _cell(tensors: Tensors, direction: Direction) -> Value:
 
 
 def _own(tensors: Tensors, position: str, cell: Value, direction: Direction) -> None:
-    """Store a cell's parameters under its position."""
+    """Store a cell's parameters under the cell's scope."""
     if isinstance(cell.result, RuntimeWeights):
         place = f"{position}/{scope_of(cell.result.cell)}"
         tensors.script.replaced |= {f"{place}/{name}" for name in cell.result.weights}
@@ -158,7 +158,7 @@ def _own(tensors: Tensors, position: str, cell: Value, direction: Direction) -> 
 
 
 def _gates(arrays: Mapping[str, np.ndarray], order: str) -> Gates:
-    """Return the arrays of a direction by gate. B and P are optional."""
+    """Return the arrays of a direction by gate."""
     inputs, recurrent = (
         {gate: part.T for gate, part in gates_of(arrays[name], order, 0).items()} for name in ("W", "R")
     )
@@ -171,5 +171,5 @@ def _gates(arrays: Mapping[str, np.ndarray], order: str) -> Gates:
 
 
 def _free(gates: Gates) -> dict[str, np.ndarray]:
-    """Return the parameters of a ``FreeLSTMCell``."""
+    """Return the parameters for a ``FreeLSTMCell``."""
     return arrays_in(LAYOUTS["lstm"], gates)

@@ -29,7 +29,7 @@ class Direction:
         order: Order of the gates in the weights.
         weights: W [gates * units, inputs], R [gates * units, units], optionally B [2 * gates * units] and P [3 *
             units].
-        initial: Initial states in the order of the cell's; None is zeros.
+        initial: Initial states in the cell's order; None for zeros.
     """
 
     kind: CellKind
@@ -40,7 +40,7 @@ class Direction:
 
 @dataclass
 class Layer:
-    """Parsed node: its directions and their common options. lengths: None if all rows are as long as the time axis."""
+    """Parsed node: directions and common options. lengths: None if all rows have all steps."""
 
     op: str
     directions: list[Direction]
@@ -49,21 +49,21 @@ class Layer:
     is_batch_major: bool
 
     def is_like(self, other: Layer) -> bool:
-        """True if both can be layers of one stack."""
+        """True if another node can be a layer of the same stack."""
         kinds, others = ([direction.kind for direction in layer.directions] for layer in (self, other))
         equal = kinds == others and self.is_reverse == other.is_reverse and self.is_batch_major == other.is_batch_major
         return equal and self.lengths is other.lengths
 
 
 def layer_of(call: Call, x: tuple[Dim, ...] | None) -> Layer:
-    """Return a node's options and weights. x: shape of its input, if it is known."""
+    """Return a node's options and weights. x: shape of the input, if it is known."""
     weights = {"W": call.input(1), "R": call.input(2)}
     weights |= {name: operand for name, number in (("B", 3), ("P", 7)) if (operand := call.maybe(number)) is not None}
     return layer_with(call, call.op, weights, x)
 
 
 def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim, ...] | None) -> Layer:
-    """Return a node's options, with weights that were computed from its inputs."""
+    """Return a node's options with explicit weights."""
     reversals = _DIRECTIONS.get(call.text("direction", "forward"))
     if reversals is None:
         raise UnreadableError(f"direction {call.text('direction', '')!r} is unknown")
@@ -120,7 +120,7 @@ def _at(shape: Sequence[Any], axis: int, number: int) -> list[Any]:
 
 
 def _initial(call: Call, place: int, number: int, count: int, units: int) -> Operand | None:
-    """Return the initial state of one direction: [batch, units], or [units] if all rows have the same."""
+    """Return the initial state of one direction: [batch, units], or [units] if all rows share it."""
     state = call.maybe(place)
     if state is None or is_zero(state):
         return None
@@ -139,7 +139,7 @@ def _initial(call: Call, place: int, number: int, count: int, units: int) -> Ope
 
 
 def _lengths(call: Call, time: Dim | None) -> Operand | None:
-    """Return ``sequence_lens``; None if all rows are as long as the time axis."""
+    """Return ``sequence_lens``; None if all rows have all steps."""
     lengths = call.maybe(4)
     if lengths is None:
         return None

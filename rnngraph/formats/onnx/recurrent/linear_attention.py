@@ -25,11 +25,11 @@ class LinearAttentionCell(Cell):
     Args:
         queries: Number of heads of q.
         heads: Number of heads of k and v.
-        keys: Numbers of a head's key.
-        values: Numbers of a head's value.
+        keys: Width of a key.
+        values: Width of a value.
         scale: Factor of the output.
-        decays: Number of decays: as many as heads, or as keys of all heads; 0 for none.
-        rates: Number of rates: 1, or as many as heads; 0 for the rule without rates.
+        decays: Number of decays: one for each head, or for each key of each head; 0 for none.
+        rates: Number of rates: 1, or one for each head; 0 for the rule without rates.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class LinearAttentionCell(Cell):
 @reads("LinearAttention")
 @reads("LinearAttention", domain="com.microsoft")
 def _linear_attention(call: Call) -> Outputs:
-    """Return the outputs and the last state of inputs [batch, time, width]. ``chunk_size`` changes no result."""
+    """Return the outputs and the last state for inputs [batch, time, width]. ``chunk_size`` changes no result."""
     if call.whole("state_window", 0):
         raise UnreadableError("attribute state_window is not supported")
     tensors, script = call.tensors, call.script

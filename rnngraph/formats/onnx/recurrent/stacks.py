@@ -16,10 +16,10 @@ from .layer import INITIAL
 
 
 def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequence[Node]]:
-    """Return chains of two nodes or more, by each node in them.
+    """Return chains of two nodes or more, by each of their nodes.
 
-    A node continues a chain if it has the same options and alone reads the output of all steps of the layer below. Its
-    initial states must not depend on that layer.
+    A node continues a chain if its options are equal, it alone reads all steps of the layer below, and its initial
+    states do not depend on that layer.
     """
     uses = _uses(outputs)
     producers: dict[Place, Recurrence] = {}
@@ -57,7 +57,7 @@ def _place(x: Value) -> Place:
 
 
 def _places(item: Recurrence, tensors: Tensors) -> list[Place]:
-    """Return the values that are the outputs of all directions in one array."""
+    """Return the values that join the outputs of all directions in one array."""
     if len(item.outputs) == 1:
         return [_place(item.outputs[0])]
     joint = tensors.joint(item.outputs)
@@ -81,7 +81,7 @@ def _is_one_stack(below: Recurrence, item: Recurrence, uses: Mapping[Place, int]
 
 
 def _uses(outputs: Mapping[str, Any]) -> Mapping[Place, int]:
-    """Return how often the outputs' steps read each value."""
+    """Count the reads of each value."""
     counts: defaultdict[Place, int] = defaultdict(int)
     pending = []
     for value in outputs.values():

@@ -34,7 +34,7 @@ def remainder(scope: Scope, node: Node, operands: Operands) -> str:
 
 
 def copysign(scope: Scope, node: Node, operands: Operands) -> str:
-    """Write the magnitude with the other operand's sign. The sign of 0 is that of its reciprocal; NaN is positive."""
+    """Write the magnitude with the other operand's sign. The sign of a 0 is that of its reciprocal; NaN is positive."""
     (a, b), zero, one = operands, scope.constant(0, node.dtype, "zero"), scope.constant(1, node.dtype, "one")
     inverse = scope.add("Less", scope.add("Div", one, b), zero)
     is_below = scope.add("Or", scope.add("Less", b, zero), scope.add("And", scope.add("Equal", b, zero), inverse))

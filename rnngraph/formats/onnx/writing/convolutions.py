@@ -1,4 +1,4 @@
-"""Writes convolutions and pools over windows as ONNX's nodes, which have the width before time."""
+"""Writes convolutions and pools. ONNX's sequences are [batch, width, time]."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .scope import Scope
 
 Operands = Sequence[str]
 SINCE = 27
-"""First opset with convolutions that have a past."""
+"""First opset with ``CausalConvWithState``."""
 
 
 def product(scope: Scope, node: Node, operands: Operands) -> str:
-    """Write a product of matrices, which may be a convolution."""
+    """Write a matrix product, as a convolution if it is one."""
     windows = convolution_of(node)
     hint = node.name or node.op
     if windows is None:
@@ -43,7 +43,7 @@ def total(scope: Scope, node: Node, bias: str = "") -> str | None:
 
 
 def sum_with_bias(scope: Scope, node: Node, operands: Operands) -> str:
-    """Write a sum of two values; of a convolution and a bias, one convolution with that bias."""
+    """Write a sum. A convolution and a bias become one convolution."""
     for inner, bias in (node.operands, node.operands[::-1]):
         if bias.shape != inner.shape[-1:]:
             continue
@@ -62,7 +62,7 @@ def largest(scope: Scope, node: Node) -> str | None:
 
 
 def last_steps(scope: Scope, node: Node) -> str | None:
-    """Write a slice that is the final state of a causal convolution; return None for other slices."""
+    """Write a slice if it is the final state of a causal convolution; else return None."""
     present = scope.model.presents.get(node.operands[0])
     if present is None or not is_last_of(node, present.past):
         return None
@@ -78,7 +78,7 @@ def _convolution(scope: Scope, node: Node, windows: Windows, kernel: str, *bias:
 
 
 def _over_windows(scope: Scope, node: Node, op: str, windows: Windows, *weights: str, **options: Any) -> str:
-    """Write a node over windows. ONNX's sequences are [batch, width, time]."""
+    """Write a node over windows."""
     padding = {"auto_pad": "SAME_UPPER"} if windows.padding is None else {"pads": list(windows.padding)}
     value = scope.add(
         op,
@@ -94,7 +94,7 @@ def _over_windows(scope: Scope, node: Node, op: str, windows: Windows, *weights:
 
 
 def _behind_past(scope: Scope, node: Node, past: Past, weight: str, bias: str) -> str:
-    """Write a convolution over a past and the sequence after it, which also returns the last steps of the two."""
+    """Write a convolution over a past and the following sequence. The node also returns the next past."""
     before, x = (scope.values[item] for item in past.joined.operands)
     if past.axis == 1:
         before, x = (scope.add("Transpose", item, perm=[0, 2, 1]) for item in (before, x))

@@ -9,11 +9,11 @@ from .recognition.linear_attention import LinearAttention
 from .recognition.patterns import is_filled
 
 SINCE = 27
-"""First opset that has the node."""
+"""First opset with ``LinearAttention``."""
 
 
 def write_linear_attention(writer: Writer, node: Node, operator: LinearAttention) -> list[str]:
-    """Write the node of a scan. Return the names of the last state and of the outputs, time first."""
+    """Write a scan as one node. Return the names of the last state and of the outputs, time first."""
     scope, scan = writer.scope, ScanParts.of(node)
     (carry,) = scan.carries
     by_label = {str(binding.inside["label"]): _rows_first(writer, binding.outside) for binding in scan.sequences}

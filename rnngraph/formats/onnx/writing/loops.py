@@ -1,4 +1,4 @@
-"""Writes a scan as one of ONNX's recurrent layers if it is one, else as Scan."""
+"""Writes scans: recognised recurrent layers as such nodes, all others as Scan."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Loop = Callable[[Writer, Node], list[str]]
 def loop_writer(layers: Mapping[Node, RecurrentLayer], attentions: Sequence[LinearAttention] = ()) -> Loop:
     """Return a function that writes the scans of a graph.
 
-    Two directions over the same sequence become one node, unless the initial state of one depends on the other.
+    Two directions over one sequence become one node, unless one direction's initial state depends on the other.
 
     Args:
         layers: Scans that are recurrent layers.
-        attentions: Scans that are linear attention, identified by their bodies.
+        attentions: Scans that are linear attention, by their bodies.
     """
     written: dict[Node, list[str]] = {}
 
     def partner(node: Node) -> Node | None:
-        """Return the scan that is the other direction of a node's."""
+        """Return the scan that is the other direction of the same node."""
         for other, layer in layers.items():
             pair = sorted((layers[node], layer), key=lambda item: item.reverse)
             if other is not node and other not in written and make_one_node(*pair):
@@ -94,7 +94,7 @@ def write_scan(writer: Writer, node: Node) -> list[str]:
 
 
 def _output_names(body: Writer, results: Sequence[str], hints: Sequence[str]) -> list[str]:
-    """Return names for a body's outputs, each of a node of its own that no other output has."""
+    """Return distinct names for a body's outputs, by Identity nodes where outputs coincide."""
     own = {name for operator in body.scope.operators for name in operator.outputs}
     names: list[str] = []
     for result, hint in zip(results, hints, strict=True):
@@ -104,7 +104,7 @@ def _output_names(body: Writer, results: Sequence[str], hints: Sequence[str]) ->
 
 
 def _while(body: Writer, scan: ScanParts, results: list[str]) -> list[str]:
-    """Return a step's results if it runs; else the carried values, and zeros."""
+    """Return a step's results where it runs, else the carried values and zeros."""
     assert scan.when is not None
     values, runs = body.scope.values, body.scope.values[scan.when]
     states = [values[carry.inside] for carry in scan.carries]

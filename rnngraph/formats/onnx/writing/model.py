@@ -30,21 +30,21 @@ from .tidy import keep_needed, named
 
 FIRST_OPSET, LAST_OPSET = 13, 27
 MAX_BYTES = (1 << 31) - (1 << 20)
-"""Maximum bytes of a file: protobuf's limit, minus room for everything beside the arrays."""
+"""Maximum bytes of arrays in a file: protobuf's limit minus room for all else."""
 MAX_NAMED = 40
-"""Maximum problems that an error lists; it counts the others."""
+"""Maximum number of problems that an error lists. It counts the rest."""
 
 
 @api
 def write_onnx(program: Program[Any] | CallableGraph[Any], path: str | os.PathLike[str], opset: int = 17) -> None:
-    """Write the inference graph to an ONNX file, which other runtimes load.
+    """Write the inference graph as an ONNX file, which other runtimes load.
 
-    Inputs and outputs have the names of placeholders and outputs; open sizes stay open. Layers that are ONNX's LSTM,
-    GRU or RNN become such nodes, with weights in ONNX's order. From opset 27 on, states of linear attention, gated or
-    with the delta rule, become LinearAttention nodes. Other loops become Scan nodes. Weights are float32, even if the
-    program multiplies by narrower ones.
+    Inputs and outputs have the names of placeholders and outputs; symbolic sizes stay symbolic. LSTM, GRU and RNN
+    layers become such nodes, with weights in ONNX's order. From opset 27, linear attention, gated or with the delta
+    rule, becomes LinearAttention nodes. Other loops become Scan nodes. Weights are float32, even if the program uses
+    narrow ones.
 
-    An earlier file of this function is replaced after the new one is complete.
+    A file that this function wrote earlier is replaced when the new one is complete.
 
     Args:
         program: A Program, or one of its graphs without dropout, such as ``program.evaluation``.
@@ -52,8 +52,8 @@ def write_onnx(program: Program[Any] | CallableGraph[Any], path: str | os.PathLi
         opset: Version of ONNX's operators, 13 to 27.
 
     Raises:
-        GraphError: Nodes cannot be written; lists all of them with their lines.
-        FileError: The file cannot be written, or a file of another origin exists.
+        GraphError: Nodes cannot be written; the error lists all of them with their lines.
+        FileError: The file cannot be written, or ``path`` is a file that this function did not write.
     """
     where = user_line()
     target = as_path(path)
@@ -125,7 +125,7 @@ def written(
     opset: int,
     where: Where | None,
 ) -> tuple[Model, list[Operator], Named, Named]:
-    """Return the graph in ONNX's operators, with inputs and outputs.
+    """Convert the graph to ONNX's operators.
 
     Raises ``GraphError`` with all problems at once.
     """

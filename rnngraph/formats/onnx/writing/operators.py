@@ -1,4 +1,4 @@
-"""Writes every op of the graph IR except loops as an expression of ONNX's operators."""
+"""Writes the ops of the graph IR, except loops, as ONNX's operators."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Operands = Sequence[str]
 Expression = Callable[["Writer", Node, Operands], str]
 
 MAX_SLICES = 64
-"""Maximum entries of a window for which windows are slices; longer ones are gathered by a table of indices."""
+"""Maximum entries of a window that is written as slices. Longer windows are gathered by a table of indices."""
 END = np.iinfo(np.int64).max
 ELEMENT_TYPES = {"float32": 1, "int32": 6, "int64": 7, "bool": 9, "float64": 11}
-"""ONNX's enum values of dtypes."""
+"""ONNX's element types by dtype."""
 
 
 class Writer:
-    """Writes nodes into a scope. ``loop`` writes a scan; ``loops`` provides it."""
+    """Writes nodes into a scope. loop: writer of scans, from ``loops``."""
 
     def __init__(self, scope: Scope, sizes: Sizes, loop: Callable[[Writer, Node], list[str]]) -> None:
         self.scope, self.sizes, self.loop = scope, sizes, loop
@@ -98,7 +98,7 @@ def _dimension(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _same(op: str) -> Expression:
-    """Return a writer of one operator with the same meaning."""
+    """Return the writer of an op that ONNX has."""
 
     def write(writer: Writer, node: Node, operands: Operands) -> str:
         return writer.add(op, *operands, hint=hint_of(node))
@@ -111,7 +111,7 @@ def _arithmetic(expression: Callable[[Scope, Node, Operands], str]) -> Expressio
 
 
 def _in_float32(op: str) -> Expression:
-    """Return a writer of an operator that onnxruntime has for float32 only; float64 operands are converted."""
+    """Return the writer of an op that onnxruntime has in float32 only. float64 operands are converted."""
 
     def write(writer: Writer, node: Node, operands: Operands) -> str:
         if node.dtype == "float32":
@@ -127,7 +127,7 @@ def _passed(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _expm1(writer: Writer, node: Node, operands: Operands) -> str:
-    """Write exp(x) - 1; near 0, where that would cancel, 2 t / (1 - t) with t = tanh(x / 2)."""
+    """Write exp(x) - 1. Near 0, where the difference cancels, it is 2 t / (1 - t) with t = tanh(x / 2)."""
     add, x = writer.add, operands[0]
     one, half, two = (writer.constant(value, node.dtype) for value in (1, 0.5, 2))
     t = add("Tanh", add("Mul", x, half))
@@ -137,7 +137,7 @@ def _expm1(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _log1p(writer: Writer, node: Node, operands: Operands) -> str:
-    """Write log(1 + x); near 0 corrected for the rounding of 1 + x (Kahan): x / ((1 + x) - 1)."""
+    """Write log(1 + x), corrected near 0 for the rounding of 1 + x (Kahan): times x / ((1 + x) - 1)."""
     add, x = writer.add, operands[0]
     one, half = writer.constant(1, node.dtype), writer.constant(0.5, node.dtype)
     whole = add("Add", x, one)
@@ -178,7 +178,7 @@ def _reduce_max(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _reduce(op: str, axes_since: int) -> Expression:
-    """Return a writer of a reduction. axes_since: first opset in which axes are an input."""
+    """Return the writer of a reduction. axes_since: first opset in which the axes are an input."""
 
     def write(writer: Writer, node: Node, operands: Operands) -> str:
         axes, keep = list(node["axes"]), int(node["keepdims"])
@@ -192,7 +192,7 @@ def _reduce(op: str, axes_since: int) -> Expression:
 
 
 def _reduce_sum(writer: Writer, node: Node, operands: Operands) -> str:
-    """Write a sum. A number that is repeated along all summed axes is multiplied by their size."""
+    """Write a sum. A number that is broadcast along all summed axes is multiplied by the number of entries."""
     source, convolution = node.operands[0], convolutions.total(writer.scope, node)
     if convolution is not None:
         return convolution
@@ -226,7 +226,7 @@ def _slice(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _from_end(stop: Dim, dim: Dim) -> Dim:
-    """Return the end of a slice of an open axis, counted from the axis's end if that is a number."""
+    """Return the end of a slice of a symbolic axis, counted from the axis's end if that distance is a number."""
     if isinstance(stop, int):
         return stop
     rest = stop - dim
@@ -283,7 +283,7 @@ def _reshape(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _copied(axis: int, dim: Dim, have: Sequence[Dim]) -> int | None:
-    """Return a size for Reshape: a number, or 0 for the size of the axis at the same position; None for neither."""
+    """Return a size for Reshape: a number, or 0 for the size of the operand's axis at this position; else None."""
     if isinstance(dim, int):
         return dim
     return 0 if axis < len(have) and have[axis] == dim else None
@@ -303,7 +303,7 @@ def _concat(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _gather(writer: Writer, node: Node, operands: Operands) -> str:
-    """Write a look-up of rows. Fed indices are checked by a call; computed ones are clamped."""
+    """Write a look-up of rows. Calls check fed indices; computed indices are clamped."""
     indices = operands[1]
     if not is_fed(node.operands[1], writer.sizes.inputs):
         indices = writer.within(indices, node.operands[0].shape[0] - 1, node.operands[1])
@@ -311,7 +311,7 @@ def _gather(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def is_fed(node: Node, inputs: Collection[Node]) -> bool:
-    """True if integers are a feed's own, which a call checks. inputs: those of the whole graph."""
+    """True if integers are fed, so that calls check them. inputs: inputs of the whole graph."""
     while node.op in ("reshape", "transpose", "slice", "ensure_shape"):
         node = node.operands[0]
     return node in inputs

@@ -14,7 +14,7 @@ from .recognition.layer import Initial, RecurrentLayer
 
 
 def write_layers(writer: Writer, layers: Sequence[RecurrentLayer]) -> list[list[str]]:
-    """Write one layer, or both directions of a node. Returns the names of each scan's results, in order."""
+    """Write one layer, or two directions of a node. Return the names of each scan's results, in order."""
     scope, first = writer.scope, layers[0]
     parts = [scope.values[node] for node in first.inputs]
     x = parts[0] if len(parts) == 1 else writer.add("Concat", *parts, axis=2)
@@ -66,7 +66,7 @@ def _initial(writer: Writer, layers: Sequence[RecurrentLayer]) -> list[str]:
 def _results(
     writer: Writer, layer: RecurrentLayer, outputs: Mapping[str, str], lengths: str, place: int, directions: int
 ) -> list[str]:
-    """Write the results of a direction, in its scan's order. place: its position among the directions."""
+    """Write the results of a direction in the scan's order. place: position among the directions."""
 
     def part(name: str, axis: int) -> str:
         if directions == 1:
@@ -122,12 +122,12 @@ def _lengths(writer: Writer, layer: RecurrentLayer) -> str:
 
 
 def _last_state(writer: Writer, lengths: str, last: str, initial: Initial) -> str:
-    """Write a last state; of a row without steps the initial one, where onnxruntime returns 0."""
+    """Write a last state. A row without steps keeps the initial state, where onnxruntime returns 0."""
     runs = writer.add("Less", writer.constant(0, "int32", "zero"), lengths)
     return writer.add("Where", writer.scope.unsqueeze(runs, 1), last, writer.scope.values[initial.value])
 
 
 def _common(parameters: Sequence[str]) -> str:
-    """Return the common prefix of names of parameters, up to the last slash."""
+    """Return the longest common prefix of parameter names that ends at a slash."""
     scopes = zip(*(name.split("/")[:-1] for name in parameters), strict=False)
     return "".join(f"{parts[0]}/" for parts in takewhile(lambda parts: len(set(parts)) == 1, scopes))

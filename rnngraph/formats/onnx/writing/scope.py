@@ -1,4 +1,4 @@
-"""ONNX graph under construction: the whole one, or the body of a loop."""
+"""ONNX graph under construction: a model's main graph, or the body of a loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .recognition.convolutions import Past
 
 @dataclass
 class Operator:
-    """Node of ONNX. attributes: by ONNX's names; a ``Body`` stands for a graph."""
+    """Node of ONNX. attributes: attributes by name; a ``Body`` is a graph."""
 
     op: str
     inputs: list[str]
@@ -28,7 +28,7 @@ class Operator:
 
 @dataclass
 class Body:
-    """Inner graph: (name, type) of its inputs and outputs, and its nodes."""
+    """Nested graph: (name, type) of inputs and outputs, and nodes."""
 
     name: str
     inputs: list[tuple[str, TensorType]]
@@ -37,7 +37,7 @@ class Body:
 
 
 class Present(NamedTuple):
-    """State that a convolution with a past returns: the last steps of the past and the sequence after it."""
+    """State that a convolution with a past returns: the last steps of the past and the following sequence."""
 
     past: Past
     name: str
@@ -45,13 +45,13 @@ class Present(NamedTuple):
 
 @dataclass
 class Model:
-    """Shared parts of a graph and its bodies.
+    """Data that a graph and its bodies share.
 
     Attributes:
         opset: Version of ONNX's operators.
         initializers: Constant tensors by name.
-        problems: Nodes that cannot be written, with their lines.
-        transposes: Values by the names of their transposes, with the order, which is its own inverse.
+        problems: Reasons why nodes cannot be written, with lines.
+        transposes: Operands by the names of their transposes, with the order, which is its own inverse.
         presents: States that convolutions return, by the joined past and sequence.
     """
 
@@ -74,7 +74,7 @@ class Model:
         self.presents[past.joined] = Present(past, name)
 
     def constant(self, array: np.ndarray, hint: str) -> str:
-        """Return the name of a constant tensor. Equal ones are stored once."""
+        """Return the name of a constant tensor. Equal tensors are stored once."""
         key = str(array.dtype), array.shape, array.tobytes()
         if key not in self._constants:
             self._constants[key] = self.initializer(array, hint)
@@ -82,7 +82,7 @@ class Model:
 
 
 class Scope:
-    """Nodes of a graph, and the names of its values. Bodies can read the values of surrounding scopes."""
+    """Nodes of a graph, and names of values. Bodies can read the values of enclosing scopes."""
 
     def __init__(self, model: Model, root: Scope | None = None) -> None:
         self.model = model
@@ -98,7 +98,7 @@ class Scope:
         return inner
 
     def add(self, op: str, *inputs: str, hint: str = "", **attributes: Any) -> str:
-        """Add a node with one output, and return the output's name. hint: base of the name."""
+        """Add a node with one output, and return the output's name. hint: prefix of the name."""
         return self.add_many(op, inputs, [hint or op.lower()], **attributes)[0]
 
     def add_many(self, op: str, inputs: Sequence[str], hints: Sequence[str], **attributes: Any) -> list[str]:
@@ -117,7 +117,7 @@ class Scope:
     # Expressions of several nodes -----------------------------------------------------------------
 
     def reshape(self, x: str, shape: Sequence[int], hint: str = "") -> str:
-        """Reshape ``x``. 0 keeps the size of the axis, -1 is the remaining size."""
+        """Reshape ``x``. A size of 0 keeps the axis, and -1 is inferred."""
         return self.add("Reshape", x, self.integers(shape, "shape"), hint=hint)
 
     def squeeze(self, x: str, axis: int, hint: str = "") -> str:

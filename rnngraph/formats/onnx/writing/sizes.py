@@ -1,4 +1,4 @@
-"""Run-time sizes: named sizes are read from inputs' shapes, and computed with where needed."""
+"""Run-time sizes, computed from the shapes of inputs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .scope import Scope
 
 
 class Sizes:
-    """Sizes as int64 tensors [1] in the outermost graph. Bodies can read them."""
+    """Sizes as int64 tensors [1] of the main graph, which bodies can read."""
 
     def __init__(self, scope: Scope, inputs: Sequence[Node]) -> None:
-        """Find the axes that determine sizes. inputs: those of the graph, named in ``scope``."""
+        """Find the axes that determine sizes. inputs: inputs of the graph, which ``scope`` names."""
         self._scope, self.inputs = scope, frozenset(inputs)
         self._names: dict[Dim, str] = {}
         self._shapes: dict[Node, str] = {}
         self._axes: dict[str, tuple[Node, int, Dim, Dim]] = {}
-        """For each named size: input, axis, number to subtract, and divisor of the rest."""
+        """Source of each named size: input, axis, number to subtract, and divisor."""
         left = [(node, axis, dim) for node in inputs for axis, dim in enumerate(node.shape) if isinstance(dim, Size)]
         while left:
             waiting = [item for item in left if not self._settles(*item)]
@@ -28,7 +28,7 @@ class Sizes:
             left = waiting
 
     def _settles(self, node: Node, axis: int, dim: Dim) -> bool:
-        """Record an axis as the source of a size, if that is its only unknown one."""
+        """Record an axis as the source of a size, if it has no other unknown size."""
         unknown = [name for name in symbols_of(dim) if name not in self._axes]
         if not unknown:
             return True
@@ -43,7 +43,7 @@ class Sizes:
         return True
 
     def missing(self, dim: Dim) -> list[str]:
-        """Return named sizes that no axis of an input determines."""
+        """Return the named sizes that no axis of an input determines."""
         return sorted(name for name in symbols_of(dim) if name not in self._axes)
 
     def of(self, dim: Dim) -> str:
@@ -103,12 +103,12 @@ class Sizes:
         return total
 
     def _floor(self, floor: Floor) -> str:
-        """Write a quotient. ONNX truncates, which equals the floor for nonnegative sizes."""
+        """Write a quotient. For nonnegative sizes, ONNX's truncation is the floor."""
         return self._scope.add("Div", self.of(floor.dim), self._scope.integers([floor.by], "size"))
 
 
 def size_problem(names: Sequence[str], dim: Dim) -> str:
-    """Return the problem of a size whose named sizes are unknown."""
+    """Describe the problem of a size whose named sizes are unknown."""
     return (
         f"the size {dim_text(dim)} needs {', '.join(names)}, which no axis of an input has alone; declare a "
         "placeholder with that axis"

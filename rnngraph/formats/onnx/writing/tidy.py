@@ -1,4 +1,4 @@
-"""Final pass over the nodes: names outputs, and drops unused nodes."""
+"""Final pass over the nodes: name outputs, and drop unused nodes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .scope import Body, Model, Operator, Scope
 
 
 def named(scope: Scope, outputs: Sequence[tuple[str, Node]]) -> list[Operator]:
-    """Return the nodes of a graph, with every output under its name."""
+    """Return the nodes of a graph, with the outputs' final names."""
     names = {name for operator in scope.operators for name in operator.outputs}
     new: dict[str, str] = {}
     for name, node in outputs:
@@ -37,14 +37,14 @@ def _bodies(operator: Operator) -> Iterator[Body]:
 
 
 def keep_needed(model: Model, operators: list[Operator], inputs: Sequence[str], outputs: Sequence[str]) -> None:
-    """Drop nodes and constant tensors that no output needs. Defaults of inputs stay."""
+    """Drop nodes and constant tensors that no output needs, except defaults of inputs."""
     needed = _needed(operators, set(outputs))
     needed_names = {*needed, *inputs}
     model.initializers = {name: array for name, array in model.initializers.items() if name in needed_names}
 
 
 def _needed(operators: list[Operator], needed: set[str]) -> set[str]:
-    """Drop nodes that do not lead to ``needed``, and return all names that the others read."""
+    """Drop nodes that ``needed`` does not depend on, and return the names that the other nodes read."""
     remaining = []
     for operator in reversed(operators):
         if not needed.intersection(operator.outputs):

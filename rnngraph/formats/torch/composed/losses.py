@@ -9,12 +9,13 @@ import torch
 from torch.nn import functional
 
 from ....declare.functions import losses as ours
+from ....ir.types import FLOATS
 from ...steps import Value
 from ..tracing.kinds import Argument, Function, Number, Operand, Result
 from ..tracing.registry import UnreadableError, composed, reads
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
-from ..tracing.values import Lazy, shape_of
+from ..tracing.values import Lazy, dtype_of, shape_of
 
 
 def _reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
@@ -190,32 +191,43 @@ def _nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> torch.Tensor:
-    counts, reduction = target != ignore_index, _reduction_of(size_average, reduce, reduction)
-    each = -torch.gather(x, 1, torch.where(counts, target, 0).unsqueeze(1)).squeeze(1)
-    shares = counts.to(x.dtype)
+    classes = torch.where(target != ignore_index, target, 0)
+    each = -torch.gather(x, 1, classes.unsqueeze(1)).squeeze(1)
+    return _of_classes(each, target, weight, ignore_index, _reduction_of(size_average, reduce, reduction))
+
+
+def _of_classes(
+    each: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None, ignore_index: int, reduction: str
+) -> torch.Tensor:
+    """Weight losses by their classes, and reduce them. The mean is divided by the sum of the weights.
+
+    Losses of targets equal to ``ignore_index`` count as 0.
+    """
+    counts = target != ignore_index
+    shares = counts.to(each.dtype)
     if weight is not None:
         shares = shares * weight[torch.where(counts, target, 0)]
     total = torch.where(counts, each * shares, 0)
     return total.sum() / shares.sum() if reduction == "mean" else _reduced(total, reduction)
 
 
-@composed("cross_entropy")
+@reads("cross_entropy")
 def _cross_entropy(
-    x: torch.Tensor,
-    target: torch.Tensor,
-    weight: torch.Tensor | None = None,
+    tracer: Tracer,
+    x: Operand,
+    target: Operand,
+    weight: Operand | None = None,
     size_average: bool | None = None,
     ignore_index: int = -100,
     reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
-) -> torch.Tensor:
-    if label_smoothing or target.is_floating_point() or x.dim() < 2:
+) -> Result:
+    x, target = tracer.value(x), tracer.value(target)
+    if label_smoothing or dtype_of(target) in FLOATS or len(shape_of(x)) < 2:
         raise UnreadableError("its targets must be class indices, without label_smoothing; compute others by hand")
-    return functional.nll_loss(
-        functional.log_softmax(x, 1),
-        target,
-        weight,
-        ignore_index=ignore_index,
-        reduction=_reduction_of(size_average, reduce, reduction),
-    )
+    logits = tracer.by_torch(lambda scores: torch.movedim(scores, 1, -1), x)
+    classes = tracer.by_torch(lambda labels: torch.where(labels != ignore_index, labels, 0), target)
+    each = tracer.call(ours.sparse_softmax_cross_entropy, tracer.value(classes), tracer.value(logits), reduction="none")
+    how = _reduction_of(size_average, reduce, reduction)
+    return tracer.by_torch(partial(_of_classes, ignore_index=ignore_index, reduction=how), each, target, weight)

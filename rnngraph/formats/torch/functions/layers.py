@@ -294,8 +294,15 @@ def _group_norm(
 ) -> Result:
     x = tracer.value(x)
     tracer.sizes.fix(shape_of(x)[1])
+    return _of_groups(tracer, x, int(num_groups), weight, bias, eps)
+
+
+def _of_groups(
+    tracer: Tracer, x: Value, groups: int, weight: Operand | None, bias: Operand | None, eps: float
+) -> Value:
+    """Declare normalization of each row and group of channels."""
     affine = {name: tracer.value(item) for name, item in (("gamma", weight), ("beta", bias)) if item is not None}
-    return tracer.call(group_norm, x, int(num_groups), **affine, axis=1, epsilon=float(eps))
+    return tracer.call(group_norm, x, groups, **affine, axis=1, epsilon=float(eps))
 
 
 @reads("instance_norm")
@@ -313,4 +320,5 @@ def _instance_norm(
     x = tracer.value(x)
     if not use_input_stats:
         return batch_norm(tracer, x, running_mean, running_var, weight, bias, False, momentum, eps)
-    return _of_channels(tracer, x, [*range(2, len(shape_of(x)))], weight, bias, eps)
+    channels = tracer.sizes.fix(shape_of(x)[1])
+    return _of_groups(tracer, x, channels, weight, bias, eps)

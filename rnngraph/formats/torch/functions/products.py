@@ -94,10 +94,7 @@ def _matmul(tracer: Tracer, a: Operand, b: Operand) -> Result:
     b = tracer.value(b)
     if len(columns) == 1:
         tracer.sizes.unify(rows[-1], columns[0])
-        if len(rows) == 1:
-            return tracer.call(basic.reduce_sum, tracer.script.operation("*", a, b))
-        product = tracer.script.operation("@", a, tracer.value(reshaped(tracer, b, [columns[0], 1])))
-        return tracer.call(basic.squeeze, product, len(rows) - 1)
+        return tracer.script.operation("@", a, b)
     tracer.sizes.unify(rows[-1], columns[-2])
     tracer.sizes.broadcast(rows[:-2] or (1,), columns[:-2] or (1,))
     return tracer.script.operation("@", a, b)

@@ -9,6 +9,7 @@ from ....declare.tensor import Tensor, as_tensor
 from ....support.errors import ArgumentError, ShapeError
 from ...core.operations import operation
 from ...core.variables import get_variable
+from ..shapes import xw_plus_b
 
 
 @operation
@@ -27,11 +28,8 @@ def linear(
             raise ShapeError(f"_linear takes Tensors [batch, width] of known width, not {part!r}")
     rows = functions.concat(parts, 1) if len(parts) > 1 else parts[0]
     dtype = rows.dtype
-    product = functions.matmul(
-        rows, get_variable("kernel", [rows.type.shape[1], output_size], dtype, kernel_initializer)
-    )
+    kernel = get_variable("kernel", [rows.type.shape[1], output_size], dtype, kernel_initializer)
     if not bias:
-        return product
-    return product + get_variable(
-        "bias", [output_size], dtype, "zeros" if bias_initializer is None else bias_initializer
-    )
+        return functions.matmul(rows, kernel)
+    start = "zeros" if bias_initializer is None else bias_initializer
+    return xw_plus_b(rows, kernel, get_variable("bias", [output_size], dtype, start))

@@ -1,4 +1,4 @@
-"""Recognises loops that are ONNX's LSTM, GRU, RNN or LinearAttention, from their ops and not from cells' names.
+"""Recognises loops that are ONNX's LSTM, GRU, RNN or LinearAttention, by their ops and not by names of cells.
 
 ``separate`` is the entry point: it splits scans into layers, and each layer into gates, by the compiler's own passes.
 ``cells`` then matches a step against the cells, with ``patterns`` of ops, ONNX's ``activations``, and gates as sums of

@@ -1,6 +1,6 @@
-"""ONNX's activations of recurrent nodes, as patterns.
+"""Patterns of ONNX's activations of recurrent nodes.
 
-The pattern of each is what rnngraph's own function of that name declares, so that a cell's expressions match, too.
+rnngraph's own functions declare the patterns, so that the expressions of cells match them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ IDENTITY = Activation("Affine", 1.0, 0.0)
 
 @cache
 def _patterns() -> tuple[tuple[str, Pattern], ...]:
-    """Return the patterns, special ones first."""
+    """Return the patterns, specific ones first."""
     forms = (
         ("Tanh", lambda x, alpha, beta: tanh(x)),
         ("Sigmoid", lambda x, alpha, beta: sigmoid(x)),
@@ -50,7 +50,7 @@ _TAKES = {
 
 
 def unwrapped(node: Node) -> Iterator[tuple[Activation, Node]]:
-    """Yield each activation whose result is ``node``, with its operand; last the node itself."""
+    """Yield each activation whose result is ``node``, with its operand, and finally the node itself."""
     for name, pattern in _patterns():
         for match in matches(pattern, node, {}):
             parameters = numbers(match)

@@ -35,7 +35,7 @@ REPLACED: tuple[Pattern, ...] = (  # (1 - u) h + u n
 
 @dataclass(frozen=True)
 class Unheld:
-    """Next values of a scan, without the selections that hold ended rows.
+    """Next states of a scan without the selections that hold ended rows.
 
     Attributes:
         lengths: Lengths of the rows; None if no row ends early.
@@ -48,7 +48,7 @@ class Unheld:
 
 
 def layer_of(scan: Node, constants: Constants, quiet: Node | None) -> RecurrentLayer | None:
-    """Return the layer that a scan is, or None.
+    """Return the layer that a scan computes, or None.
 
     quiet: lengths after which nothing reads the scan's outputs.
     """
@@ -71,7 +71,7 @@ def _is_state(carry: Carry) -> bool:
 
 
 def without_holding(parts: ScanParts) -> Unheld | None:
-    """Return a scan's next values without holding; None if it holds states in a way that ONNX's nodes cannot."""
+    """Return a scan's next states without holding; None if ONNX's nodes cannot hold states in the same way."""
     following = [carry.next for carry in parts.carries]
     if not all(item.op == "select" for item in following):
         return Unheld(following)
@@ -86,7 +86,7 @@ def without_holding(parts: ScanParts) -> Unheld | None:
 
 
 def lengths_of(condition: Node, parts: ScanParts) -> Node | None:
-    """Return the rows' lengths, if a condition compares the step number with them."""
+    """Return the lengths that a condition compares with the step number, or None."""
     outside = dict((*parts.sequences, *parts.invariants))
     less = _source(condition, outside)
     if less.op != "less":
@@ -99,7 +99,7 @@ def lengths_of(condition: Node, parts: ScanParts) -> Node | None:
 
 
 def _source(node: Node, outside: dict[Node, Node]) -> Node:
-    """Return the source of a value outside of the loop, through changes of shape and width in bits."""
+    """Return a value's source outside of the loop, through reshapes and casts."""
     while node in outside or node.op in ("reshape", "broadcast", "cast"):
         if node.op == "broadcast" and product(node.shape) != product(node.operands[0].shape):
             return node
@@ -110,7 +110,7 @@ def _source(node: Node, outside: dict[Node, Node]) -> Node:
 
 
 def quiet_lengths(scan: Node) -> Node | None:
-    """Return lengths after which a scan outputs zeros and holds all states, whatever its steps compute."""
+    """Return the lengths after which a scan outputs zeros and holds all states."""
     parts = ScanParts.of(scan)
     if not parts.carries:
         return None
@@ -129,7 +129,7 @@ def quiet_lengths(scan: Node) -> Node | None:
 
 
 class _Cell:
-    """Scan as a layer of one kind."""
+    """Match of a scan with one kind of layer."""
 
     def __init__(self, parts: ScanParts, unheld: Unheld, constants: Constants) -> None:
         self.parts, self.unheld, self.constants = parts, unheld, constants
@@ -139,7 +139,7 @@ class _Cell:
         return Step(h.inside, None if c is None else c.inside, self.sequences, self.invariants, self.constants)
 
     def gates(self, step: Step, node: Node) -> Iterator[Gate]:
-        """Yield every way in which a value is an activation of a sum."""
+        """Yield every reading of a value as an activation of a sum."""
         for activation, inner in unwrapped(node):
             try:
                 yield activation, step.sum_of(inner)
@@ -147,7 +147,7 @@ class _Cell:
                 continue
 
     def gate(self, step: Step, node: Node) -> Gate | None:
-        """Return the first such way without a reset."""
+        """Return the first reading of a value as a gate without a reset."""
         return next((item for item in self.gates(step, node) if item[1].reset is None), None)
 
     def layer_with(
@@ -159,7 +159,7 @@ class _Cell:
         output: Node,
         reset_after: bool = False,
     ) -> RecurrentLayer | None:
-        """Return the layer of gates in ONNX's order.
+        """Return the layer of these gates, in ONNX's order.
 
         Args:
             states: h, then c.

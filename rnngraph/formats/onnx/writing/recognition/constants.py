@@ -1,4 +1,4 @@
-"""Values of nodes that depend only on parameters and numbers."""
+"""Values of nodes that depend on parameters and numbers only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .....ir.interpreter import interpret
 from .....ir.types import product
 
 MAX_ELEMENTS = 1 << 28
-"""Maximum elements of an array that is computed while a file is written."""
+"""Maximum elements of an array that is folded while a file is written."""
 
 
 class Constants:

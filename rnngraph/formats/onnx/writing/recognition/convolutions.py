@@ -1,4 +1,4 @@
-"""Recognises products of windows that are ONNX's Conv, also with a past, and maxima that are its MaxPool."""
+"""Recognises products of windows that are ONNX's Conv, with or without a past, and maxima that are MaxPool."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .patterns import in_order, is_filled
 
 
 class Windows(NamedTuple):
-    """Windows of a sequence [batch, time, width]. padding: steps around the sequence; None for ONNX's SAME_UPPER."""
+    """Windows of a sequence [batch, time, width]. padding: steps before and after; None for ONNX's SAME_UPPER."""
 
     source: Node
     size: int
@@ -25,7 +25,7 @@ class Windows(NamedTuple):
 def convolution_of(product: Node) -> Windows | None:
     """Return the windows of a product of windows with a matrix [size * width, filters].
 
-    None for other products, or if it is not float32, the only dtype that onnxruntime has.
+    None for other products, and for dtypes other than float32, which onnxruntime lacks.
     """
     left, kernel = product.operands[:2]
     if product.dtype != "float32" or left.op != "reshape" or kernel.tensor.rank != 2:
@@ -39,7 +39,7 @@ def convolution_of(product: Node) -> Windows | None:
 
 
 def pool_of(largest: Node) -> Windows | None:
-    """Return the windows whose largest entries a maximum is; None for other maxima."""
+    """Return the windows of a maximum that is a pool; None for other maxima."""
     windows = largest.operands[0]
     if largest.dtype != "float32" or windows.op != "windows" or windows["axis"] != 1 or windows.tensor.rank != 4:
         return None
@@ -63,14 +63,14 @@ def channels_of(total: Node) -> tuple[Windows, Node] | None:
 
 
 class Past(NamedTuple):
-    """Past and the sequence that follows it, joined along time."""
+    """Past and the following sequence, joined along time."""
 
     joined: Node
     axis: int
 
 
 def past_of(windows: Windows) -> Past | None:
-    """Return the past that a convolution reads whole, with the first step that follows; None if there is none."""
+    """Return the past that a convolution reads completely, with the first step after it; else None."""
     if (windows.stride, windows.dilation, windows.padding) != (1, 1, (0, 0)) or windows.size < 2:
         return None
     joined, axis = windows.source, 1
@@ -82,7 +82,7 @@ def past_of(windows: Windows) -> Past | None:
 
 
 def is_last_of(part: Node, past: Past) -> bool:
-    """True if a slice is the last steps of a past and its sequence, as many as the past has."""
+    """True if a slice is the next past: the last steps of a past and its sequence."""
     shape = past.joined.shape
     start = tuple(past.joined.operands[1].shape[axis] if axis == past.axis else 0 for axis in range(3))
     return bool(part["start"] == start and part["stop"] == shape and part["step"] == (1, 1, 1))

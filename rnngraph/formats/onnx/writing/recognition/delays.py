@@ -1,4 +1,4 @@
-"""Recognises loops that only delay their inputs, as causal convolutions do: they are windows of the sequence."""
+"""Recognises loops that only delay their inputs, as causal convolutions do. The results are windows of the sequence."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from .....support.errors import Where
 
 
 def without_loop(scan: Node) -> Sequence[Node] | None:
-    """Return the results of a scan whose steps append their input to a buffer and keep the buffer's end.
-
-    None if it computes anything else.
-    """
+    """Return the results of a scan whose steps shift their input into a buffer; else None."""
     parts = ScanParts.of(scan)
     if len(parts.carries) != 1 or len(parts.sequences) != 1 or parts.invariants or parts.reverse or parts.when:
         return None

@@ -12,7 +12,7 @@ from .....ir.graph import Node
 
 
 class Activation(NamedTuple):
-    """Activation of ONNX. alpha, beta: None if it has none."""
+    """Activation of ONNX. alpha, beta: None for activations without them."""
 
     name: str
     alpha: float | None = None
@@ -38,7 +38,7 @@ class RecurrentLayer:
         peepholes: Peepholes of i, o and f, [3 * units].
         initial: Initial h, and c of an LSTM.
         lengths: Lengths of the rows, if any.
-        running: Mask of running rows over all steps, as the graph has it.
+        running: Mask of running rows over all steps.
         results: Output for each result of the scan, in order: ``"Y"``, ``"Y_h"`` or ``"Y_c"``.
         parameters: Names of the parameters on which the arrays depend.
     """

@@ -1,6 +1,6 @@
-"""Turns recurrences that are ONNX's LinearAttention into scans of their own, whose inputs are the operator's.
+"""Separates recurrences that are ONNX's LinearAttention into scans with the operator's inputs.
 
-The rest of a step moves out of the loop, or stays in loops of its own, as in loop fission.
+The rest of a step moves out of the loop, or to other loops, as in loop fission.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .patterns import in_order
 
 @dataclass(frozen=True, eq=False)
 class LinearAttention:
-    """LinearAttention operator that a scan is.
+    """LinearAttention operator that a scan computes.
 
     Attributes:
-        body: The scan's body, which identifies it.
-        rule: ``update_rule`` of the operator. It determines which inputs follow q, k, v: decays, rates.
+        body: Body that identifies the scan.
+        rule: ``update_rule`` of the operator. The rule determines the inputs after q, k, v: decays, rates.
         heads: Number of heads.
     """
 
@@ -39,7 +39,7 @@ class LinearAttention:
 
 
 def with_linear_attention(graph: Graph) -> tuple[Graph, list[LinearAttention]]:
-    """Return the graph with such recurrences as scans of their own, and their operators."""
+    """Return the graph with these recurrences as separate scans, and the operators."""
     pieces: dict[Node, _Pieces] = {}
     operators: list[LinearAttention] = []
 
@@ -60,7 +60,7 @@ def with_linear_attention(graph: Graph) -> tuple[Graph, list[LinearAttention]]:
 
 
 class _Pieces(ScanPieces):
-    """Split of a scan in which each recurrence that matches LinearAttention is a piece of its own."""
+    """Split of a scan in which each recurrence that matches LinearAttention is a separate piece."""
 
     def __init__(
         self, scan: Node, known: Sequence[tuple[Recurrence, LinearTerms]], operators: list[LinearAttention]
@@ -94,7 +94,7 @@ class _Loop:
         self._built: tuple[Node, Node] | None = None
 
     def needed(self) -> Sequence[Node]:
-        """Return the body's values that the inputs read; none once the scan is built."""
+        """Return the body's values that the inputs read; none after the scan is built."""
         return () if self._built is not None else self._sources(self.inputs.values())
 
     def final(self, carry: Node, like: Node) -> Node:
@@ -122,7 +122,7 @@ class _Loop:
         return inputs
 
     def _laid_out(self, value: Node, along: Sequence[int], may_be_one: bool = False) -> Node:
-        """Return a value with an axis of rows, and one for heads and ``along`` together. Held steps take 0."""
+        """Return a value as [rows, heads · along]. Held steps get 0."""
         rank, plan = len(self.axes), self.plan
         if not value.tensor.rank:
             value = shaped(value, (1,) * rank)
@@ -144,7 +144,7 @@ class _Loop:
         return prod(int(str(self.axes[axis])) for axis in axes)
 
     def _sources(self, roots: Iterable[Node]) -> list[Node]:
-        """Return the values of the body from which these values are computed."""
+        """Return the body's values that these values depend on."""
         body, sources, visited, pending = set(self.pieces.body.nodes), dict[Node, None](), set[Node](), [*roots]
         while pending:
             node = pending.pop()
@@ -158,7 +158,7 @@ class _Loop:
         return [*sources]
 
     def _over_steps(self, roots: Sequence[Node], values: dict[Node, Lifted]) -> list[Node]:
-        """Return values of a step as sequences. values: known values over all steps."""
+        """Lift values of a step to sequences. values: values that are already lifted."""
         length = self.pieces.length
         for node in topological(roots, known=values):
             operands = [values[item] for item in node.operands]

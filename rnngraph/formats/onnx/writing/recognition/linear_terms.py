@@ -23,12 +23,12 @@ MOVES = ("reshape", "transpose", "broadcast", "ensure_shape")
 
 @dataclass(frozen=True)
 class LinearTerms:
-    """Values of a step, with one axis for each axis of the state.
+    """Operands of a step, with one axis for each axis of the state.
 
     Attributes:
         readout: The body's value q S', with its view of the axes of the state.
         decay: Logarithms of decays; None if nothing decays.
-        rate: Rates of the delta rule; None for the rule without rates.
+        rate: Rates of the delta rule; None for a rule without rates.
     """
 
     readout: tuple[Node, View]
@@ -40,7 +40,7 @@ class LinearTerms:
 
 
 def linear_terms(recurrence: Recurrence) -> LinearTerms | None:
-    """Return the terms of a recurrence that the operator computes; None for any other."""
+    """Return the terms of a recurrence; None if the operator does not compute it."""
     plan = recurrence.plan
     if plan is None or recurrence.scan["reverse"] or recurrence.carry.dtype != "float32" or not plan.batch:
         return None
@@ -62,7 +62,7 @@ def linear_terms(recurrence: Recurrence) -> LinearTerms | None:
 
 
 def log_of(node: Node, outside: Mapping[Node, Node]) -> Node | None:
-    """Return the logarithm of a value whose computation shows that it is positive; else None.
+    """Return the logarithm of a value that is positive by its computation; else None.
 
     outside: values from outside of the loop, by the inputs of its body.
     """
@@ -123,7 +123,7 @@ def _update(plan: ChunkPlan, column: Column) -> tuple[Node, Node | None] | None:
 
 
 def _without(factors: Sequence[Node], others: Sequence[Node]) -> list[Node] | None:
-    """Return factors without the factors ``others``, which must all be among them."""
+    """Return factors without others, all of which must be among the factors."""
     rest = list(factors)
     for other in others:
         place = next((place for place, item in enumerate(rest) if _same(item, other)), None)
@@ -134,7 +134,7 @@ def _without(factors: Sequence[Node], others: Sequence[Node]) -> list[Node] | No
 
 
 def _same(one: Node, other: Node) -> bool:
-    """True if two values are computed alike from the same values, up to moves that keep the order of entries."""
+    """True if two values are equal computations, up to moves that keep the order of entries."""
     if one is other:
         return True
     if one.shape != other.shape:
@@ -190,7 +190,7 @@ def _query(recurrence: Recurrence, plan: ChunkPlan) -> tuple[tuple[Node, View], 
 
 
 def _reads_before(node: Node, carry: Node, state: Node) -> bool:
-    """True if a value also reads the state before the update directly."""
+    """True if a value directly reads the state before the update."""
     pending, visited = [node], {state}
     while pending:
         current = pending.pop()

@@ -1,4 +1,4 @@
-"""Patterns of ops, and matching of a graph's nodes against them."""
+"""Patterns of ops, and their matches with a graph's nodes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _MARKS = (0.34607, 0.72153)
 
 @dataclass(frozen=True)
 class Variable:
-    """Pattern of any value; equal names match the same value."""
+    """Pattern that matches any value. Variables of one name match one value."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Number:
-    """Pattern of a scalar constant: a certain one, or any, recorded under ``name``."""
+    """Pattern of a scalar constant: a given value, or any value, which is recorded under ``name``."""
 
     value: float | None = None
     name: str = ""
@@ -112,19 +112,19 @@ def _number(node: Node) -> Number:
 
 
 def numbers(match: Mapping[str, Any]) -> dict[str, float]:
-    """Return alpha and beta, as far as a pattern has them."""
+    """Return alpha and beta of a match; fewer if the pattern has fewer."""
     return {name: number_of(match[name]) for name in ("alpha", "beta") if name in match}
 
 
 def is_filled(node: Node, fill: float) -> bool:
-    """True if a value is one number everywhere."""
+    """True if all entries of a value are one constant."""
     while node.op in ("broadcast", "reshape", "slice", "transpose"):
         node = node.operands[0]
     return node.op == "constant" and bool((node["value"] == fill).all())
 
 
 def in_order(node: Node) -> Node:
-    """Return the source of a value, through moves that keep the order of entries."""
+    """Return a value's source, through moves that keep the order of entries."""
     while node.op in ("reshape", "ensure_shape") or (node.op == "transpose" and _keeps_order(node)):
         node = node.operands[0]
     return node

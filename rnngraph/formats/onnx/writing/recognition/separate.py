@@ -20,9 +20,9 @@ Change = Callable[[Graph], Graph]
 
 
 def separated(graph: Graph, parameters: Mapping[str, np.ndarray]) -> tuple[Graph, dict[Node, RecurrentLayer]]:
-    """Return the graph with its recurrent layers as scans of their own, and these layers.
+    """Return the graph with its recurrent layers as separate scans, and the layers.
 
-    Other scans stay as declared, if they contain no such layer.
+    Scans without such a layer do not change.
     """
     separation = _Separation(Constants(parameters))
     return rewrite(graph, separation.rule), separation.layers
@@ -49,7 +49,7 @@ class _Separation:
         return self._known_zeros(node, operands)
 
     def _layer_by_layer(self, scan: Node) -> Sequence[Node] | None:
-        """Return the results of a scan that has layers of ONNX, or steps that need no loop; else None."""
+        """Return the results of a scan that contains layers of ONNX, or steps that need no loop; else None."""
         if scan.get("when") is not None:
             return None
         quiet, pieces = quiet_lengths(scan), list[bool]()
@@ -77,9 +77,9 @@ class _Separation:
         return results if known and all(known) else None
 
     def _split(self, scan: Node, change: Change, piece: Callable[[Node], Sequence[Node] | None]) -> Sequence[Node]:
-        """Return the results of a scan after ``change``.
+        """Return the results of a scan that ``change`` splits.
 
-        piece: function that receives each resulting scan, and returns replacements of its results, or None.
+        piece: function of each resulting scan. It returns replacements for the scan's results, or None.
         """
         params = {
             operand: make("input", where=operand.where, name=operand.name, label=f"{place}", type=operand.type)
@@ -114,7 +114,7 @@ class _Separation:
         return [new[node] for _, node in local.outputs]
 
     def _known_zeros(self, node: Node, operands: Sequence[Node]) -> Node | None:
-        """Remove selections of zeros after the rows' ends: a layer's outputs are already 0 there."""
+        """Remove selections of zeros after the rows' ends, where a layer's outputs are 0 already."""
         if node.op != "select" or operands[1].op != "get" or not is_filled(operands[2], 0):
             return None
         layer = self.layers.get(operands[1].operands[0])

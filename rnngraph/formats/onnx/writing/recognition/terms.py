@@ -1,4 +1,4 @@
-"""Operand of a gate's activation as a sum: products with the step's input and the state, and biases."""
+"""Decomposes the operand of a gate's activation: products with the step's input and the state, and biases."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .constants import Constants
 
 
 class NoSumError(ValueError):
-    """A value is not a sum that a gate of ONNX can have."""
+    """A value is not the operand of a gate of ONNX."""
 
 
 @dataclass
 class Sum:
-    """Sum of a gate.
+    """Operand of a gate as a sum.
 
     Attributes:
         inputs: [width, units] for each sequence.
         recurrent: [units, units], multiplied by the state h or by r * h.
         within_reset: Matrix and bias of h in a GRU's candidate that r multiplies after the product.
-        reset: r, if any.
+        reset: r, or None.
         labels: Names of parameters.
     """
 
@@ -39,7 +39,7 @@ class Sum:
     labels: list[str] = field(default_factory=list)
 
     def negated(self) -> Sum:
-        """Return the negated sum, of a gate without reset and peepholes."""
+        """Return the negated sum of a gate without reset and peepholes."""
         result = Sum(self.units, [(node, -matrix) for node, matrix in self.inputs], labels=self.labels)
         result.recurrent = None if self.recurrent is None else -self.recurrent
         result.bias = None if self.bias is None else -self.bias
@@ -53,7 +53,7 @@ class Step:
     Attributes:
         h: State h.
         c: State c.
-        outside: Sequences and loop invariants, by the step's other inputs.
+        outside: Sequences and loop invariants, by the step's inputs.
     """
 
     h: Node
@@ -69,7 +69,7 @@ class Step:
         return units
 
     def sum_of(self, node: Node) -> Sum:
-        """Return a value as a gate's sum. Raises ``NoSumError`` for other values."""
+        """Decompose a value. Raises ``NoSumError`` if it is not a gate's operand."""
         total = Sum(self.units)
         for term, sign in _signed(node):
             self._add(total, term, sign)
@@ -112,7 +112,7 @@ class Step:
         total.recurrent = value if total.recurrent is None else total.recurrent + value
 
     def _reset_of(self, total: Sum, left: Node) -> Node:
-        """Return r, if the left operand of a product is r * h."""
+        """Return r if the left operand of a product is r * h; else None."""
         if left.op != "mul" or self.h not in left.operands or total.reset is not None or total.recurrent is not None:
             raise NoSumError("a product of what is no state")
         one, other = left.operands
@@ -168,13 +168,13 @@ class Step:
         total.inputs.append((term, sign * np.eye(self.units, dtype=term.dtype)))
 
     def _constant(self, node: Node) -> Node | None:
-        """Return the constant outside of the loop for which a value stands."""
+        """Return the constant outside of the loop that a value represents."""
         outside = self.invariants.get(node, node)
         is_formal = outside is node and node.op == "input"
         return outside if not is_formal and self.constants.has(outside) else None
 
     def _vector(self, total: Sum, node: Node, sign: int, before: np.ndarray | None) -> np.ndarray:
-        """Return a constant [units], added to an earlier one."""
+        """Return a constant [units], plus an earlier one."""
         size: Dim = node.shape[-1] if node.tensor.rank else 1
         if size not in (1, self.units) or any(dim != 1 for dim in node.shape[:-1]):
             raise NoSumError("a bias of other sizes")
