@@ -79,8 +79,7 @@ class TrainingHelper(Helper):
         return functions.equal(self.sequence_length, 0), self.steps[0]
 
     def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Tensor:
-        ids: Tensor = argmax(outputs, -1, output_type="int32")
-        return ids
+        return _best_classes(outputs)
 
     def next_inputs(
         self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
@@ -195,8 +194,7 @@ class GreedyEmbeddingHelper(Helper):
         return functions.less(self.start_tokens * 0, 0), self._begin
 
     def sample(self, time: Tensor, outputs: Tensor, state: Any, name: str | None = None) -> Tensor:
-        ids: Tensor = argmax(outputs, -1, output_type="int32")
-        return ids
+        return _best_classes(outputs)
 
     def next_inputs(
         self, time: Tensor, outputs: Tensor, state: Any, sample_ids: Any, name: str | None = None
@@ -296,6 +294,12 @@ class InferenceHelper(Helper):
 def embedding_function(embedding: Any) -> Callable[[Any], Tensor]:
     """Return a function of ids from a function or a table."""
     return embedding if callable(embedding) else lambda ids: embedding_lookup(embedding, ids)
+
+
+def _best_classes(outputs: Tensor) -> Tensor:
+    """Return the most likely class of each row (int32)."""
+    ids: Tensor = argmax(outputs, -1, output_type="int32")
+    return ids
 
 
 def _probability(value: Any) -> Tensor:
