@@ -63,7 +63,7 @@ def attribute(name: str) -> ast.expr:
 
 
 def literal(value: Any) -> ast.expr:
-    """Return the syntax tree of a number, string, slice, function of ``rg``, or a list or dict of these."""
+    """Return the syntax tree of a number, string, slice, function of ``rg``, list or dict."""
     if isinstance(value, dict):
         return ast.Dict([literal(key) for key in value], [literal(item) for item in value.values()])
     if isinstance(value, slice):

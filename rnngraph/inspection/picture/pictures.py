@@ -40,7 +40,7 @@ def declared(source: GraphSource) -> Declaration:
 def drawing(
     declaration: Declaration, graphs: Graphs = "both", detail: Detail | None = None, most: Detail = "equations"
 ) -> Drawing:
-    """Return the drawing of one graph, or of both.
+    """Return the drawing of one graph, or of both graphs.
 
     Args:
         declaration: What to draw.
