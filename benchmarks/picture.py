@@ -1,29 +1,90 @@
-"""Pictures of benchmarks.
+"""Pictures of benchmarks: how many times as long others take.
 
-One is of the sweep: time against hidden size, batch and length on logarithmic axes. Another compares trained nets with
-their own engines.
+    python benchmarks/picture.py TABLE.csv … FILE.png
+
+The tables are those that ``run.py --csv`` writes: of inference and training, a panel each, or of engines. Colours are
+those of Okabe and Ito, which colour-blind people tell apart; each contender also has a marker of its own.
 """
 
 from __future__ import annotations
 
+import csv
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from floors import FLOOR, PRODUCTS
 from groups import Record
-from timing import Times, median, ratio
+from timing import Times, ratio
 
-COLORS = {"rnngraph": "C3", "onnxruntime": "C0", "torch": "C1", "jax": "C2", "tensorflow": "C4"}
+STYLES = {
+    "rnngraph": ("#000000", "."),
+    "onnxruntime": ("#0072B2", "o"),
+    "torch": ("#D55E00", "s"),
+    "jax": ("#009E73", "^"),
+    "tensorflow": ("#CC79A7", "D"),
+}
+OTHER = ("#E69F00", "v")
 FLOORS = {FLOOR: "--", PRODUCTS: ":"}
+TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200)
+
+NATIVE = ("onnxruntime", "its own C")
+"""Engines that run a net without Python."""
+
+Ratios = Mapping[str, Mapping[str, float]]
+"""By row and contender how many times as long it takes."""
+
+
+def ratios_of(table: Path) -> Ratios:
+    """Ratios of a table of inference or training, whose cells end in ``(1.43×)``."""
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = [*csv.DictReader(file)]
+    first = next(iter(rows[0]))
+    return {
+        row[first]: {
+            name.partition(" ")[0]: float(cell.partition("(")[2].removesuffix("×)"))
+            for name, cell in row.items()
+            if cell.endswith("×)")
+        }
+        for row in rows
+    }
+
+
+def draw_ratios(tables: Mapping[str, Ratios], file: Path) -> None:
+    """A panel a table: a row a workload, and in it a marker a contender, on a logarithmic axis. Needs matplotlib."""
+    pyplot = _pyplot()
+    heights = [len(table) for table in tables.values()]
+    values = [value for table in tables.values() for row in table.values() for value in row.values()]
+    figure, panels = pyplot.subplots(
+        len(tables),
+        1,
+        figsize=(8.2, 0.235 * sum(heights) + 0.9 * len(tables) + 0.5),
+        squeeze=False,
+        layout="constrained",
+        height_ratios=heights,
+        sharex=True,
+    )
+    for panel, (title, table) in zip(panels[:, 0], tables.items(), strict=True):
+        names = list(table)[::-1]
+        for name in dict.fromkeys(name for row in table.values() for name in row):
+            colour, marker = STYLES.get(name, OTHER)
+            points = [(table[row][name], place) for place, row in enumerate(names) if name in table[row]]
+            panel.plot(*zip(*points, strict=True), marker, color=colour, markersize=5.5, label=name)
+        panel.set_yticks(range(len(names)), names, fontsize=8)
+        panel.set_ylim(-0.7, len(names) - 0.3)
+        panel.set_title(title, fontsize=10, loc="left")
+        panel.grid(axis="both", alpha=0.25)
+        _times(panel, values, panel.set_xscale)
+        panel.axvline(1.0, color=STYLES["rnngraph"][0], linewidth=1.4, label="rnngraph")
+    panels[-1, 0].set_xlabel("how many times as long as rnngraph")
+    _legend(figure, panels)
+    _save(pyplot, figure, file)
 
 
 def draw(found: list[Record], file: Path) -> None:
-    """One panel a cell and axis; a line a contender, the floor dashed, that of products dotted. Needs matplotlib."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    """Of a sweep a panel a cell and axis; a line a contender, the floor dashed, that of products dotted."""
+    pyplot = _pyplot()
     cells = list(dict.fromkeys(record["cell"] for record in found))
     axes = list(dict.fromkeys(record["axis"] for record in found))
     size = (4.0 * len(axes), 3.4 * len(cells) + 0.4)
@@ -36,46 +97,111 @@ def draw(found: list[Record], file: Path) -> None:
                 continue
             _panel(panel, sorted(chosen, key=lambda record: record["value"]))
             panel.set_title(f"{cell}: {axis}", fontsize=10)
-        line[0].set_ylabel("milliseconds a call")
-    lines = {entry.get_label(): entry for panel in panels.flat for entry in panel.get_lines()}
-    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines), frameon=False)
-    figure.savefig(file, dpi=110, metadata={"Date": None} if file.suffix == ".svg" else None)
-    pyplot.close(figure)
+        line[0].set_ylabel("how many times as long as rnngraph")
+    _legend(figure, panels)
+    _save(pyplot, figure, file)
 
 
 def _panel(panel: Any, chosen: list[Record]) -> None:
-    names = list(dict.fromkeys(name for record in chosen for name in record["times"]))
-    for name in sorted(names, key=lambda name: name == "rnngraph"):  # ours on top
+    values: list[float] = []
+    for name in dict.fromkeys(name for record in chosen for name in record["times"] if name != "rnngraph"):
         points: list[tuple[int, Times]] = [(r["value"], r["times"]) for r in chosen if name in r["times"]]
-        places, heights = [value for value, _ in points], [median(times, name) * 1e3 for _, times in points]
+        places, heights = [value for value, _ in points], [ratio(times, name, "rnngraph") for _, times in points]
         if name in FLOORS:
-            panel.plot(places, heights, color="black", linestyle=FLOORS[name], linewidth=1, label=name)
+            panel.plot(places, heights, color="#777777", linestyle=FLOORS[name], linewidth=1, label=name)
         else:
-            panel.plot(places, heights, color=COLORS.get(name), marker=".", linewidth=1.2, label=name)
+            values += heights
+            colour, marker = STYLES.get(name, OTHER)
+            panel.plot(places, heights, color=colour, marker=marker, markersize=4, linewidth=1.2, label=name)
+    panel.axhline(1.0, color=STYLES["rnngraph"][0], linewidth=1.4, label="rnngraph")
     panel.set_xscale("log", base=2 if max(r["value"] for r in chosen) < 5000 else 10)
-    panel.set_yscale("log")
-    panel.grid(alpha=0.3)
+    _times(panel, values, panel.set_yscale)
+    panel.grid(alpha=0.25)
 
 
-def draw_engines(found: list[Record], file: Path) -> None:
-    """A bar a net: how many times as long its own engine takes, on a logarithmic axis. Needs matplotlib."""
+def draw_engines(factors: Mapping[tuple[str, str], float], file: Path) -> None:
+    """A bar a net, by (net, engine): how many times as long its own engine takes. Needs matplotlib."""
+    pyplot = _pyplot()
+    groups = {
+        "engines that need no Python": {key: value for key, value in factors.items() if key[1] in NATIVE},
+        "frameworks called from Python": {key: value for key, value in factors.items() if key[1] not in NATIVE},
+    }
+    groups = {title: group for title, group in groups.items() if group}
+    heights = [len(group) for group in groups.values()]
+    figure, panels = pyplot.subplots(
+        len(groups),
+        1,
+        figsize=(7.5, 0.42 * sum(heights) + 0.7 * len(groups) + 0.4),
+        squeeze=False,
+        layout="constrained",
+        height_ratios=heights,
+        sharex=True,
+    )
+    for panel, (title, group), name in zip(panels[:, 0], groups.items(), ("onnxruntime", "torch"), strict=False):
+        chosen = sorted(group, key=group.__getitem__)
+        values = [group[key] for key in chosen]
+        bars = panel.barh(["\n".join(key) for key in chosen], values, color=STYLES[name][0], height=0.6)
+        texts = [f"{value:,.0f}×" if value >= 100 else f"{value:.1f}×" for value in values]
+        panel.bar_label(bars, texts, padding=3, fontsize=8)
+        panel.axvline(1.0, color=STYLES["rnngraph"][0], linewidth=1.4)
+        panel.set_xlim(0, 1.12 * max(factors.values()))
+        panel.set_ylim(-0.6, len(chosen) - 0.4)
+        panel.set_title(title, fontsize=10, loc="left")
+        panel.tick_params(axis="y", labelsize=8)
+    panels[-1, 0].set_xlabel("how many times as long its own engine takes; the line is rnngraph")
+    _save(pyplot, figure, file)
+
+
+def engines_of(found: list[Record]) -> dict[tuple[str, str], float]:
+    """Factors of a run's records."""
+    return {(r["row"], r["engine"]): ratio(r["times"], "engine", "rnngraph") for r in found}
+
+
+def engines_in(table: Path) -> dict[tuple[str, str], float]:
+    """Factors of a table of engines."""
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = [*csv.DictReader(file)]
+    return {(row["workload"], row["its engine"]): float(row["times as long"].removesuffix("×")) for row in rows}
+
+
+def _pyplot() -> Any:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    factors = {f"{r['row']}\n{r['engine']}": ratio(r["times"], "engine", "rnngraph") for r in found}
-    names = sorted(factors, key=factors.__getitem__)
-    values = [factors[name] for name in names]
-    figure, axes = pyplot.subplots(figsize=(7.5, 0.42 * len(names) + 0.8), layout="constrained")
-    bars = axes.barh(names, values, color=COLORS["rnngraph"], height=0.6)
-    axes.bar_label(
-        bars, [f"{value:,.0f}×" if value >= 100 else f"{value:.1f}×" for value in values], padding=3, fontsize=8
-    )
-    axes.axvline(1.0, color="black", linewidth=1)
-    axes.set_xscale("log")
-    axes.set_xlim(min(0.9, *values), 4.0 * max(values))
-    axes.set_xlabel("how many times as long its own engine takes")
-    axes.tick_params(axis="y", labelsize=8)
+    return pyplot
+
+
+def _times(panel: Any, values: Iterable[float], set_scale: Any) -> None:
+    """A logarithmic axis of the decade in which the values lie, whose ticks read 1×, 2×, 5×."""
+    set_scale("log")
+    known = [1.0, *values]
+    axis = panel.xaxis if set_scale == panel.set_xscale else panel.yaxis
+    low, high = 0.85 * min(known), 1.2 * max(known)
+    shown = [tick for tick in TICKS if low <= tick <= high]
+    axis.set_ticks(shown, [f"{tick:g}×" for tick in shown])
+    axis.set_ticks([], minor=True)
+    (panel.set_xlim if axis is panel.xaxis else panel.set_ylim)(low, high)
+
+
+def _legend(figure: Any, panels: Any) -> None:
+    lines = {entry.get_label(): entry for panel in panels.flat for entry in panel.get_lines()}
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines), frameon=False)
+
+
+def _save(pyplot: Any, figure: Any, file: Path) -> None:
     figure.savefig(file, dpi=110, metadata={"Date": None} if file.suffix == ".svg" else None)
     pyplot.close(figure)
+
+
+def main() -> None:
+    *tables, file = map(Path, sys.argv[1:])
+    if [table.stem for table in tables] == ["engines"]:
+        draw_engines(engines_in(tables[0]), file)
+    else:
+        draw_ratios({table.stem: ratios_of(table) for table in tables}, file)
+
+
+if __name__ == "__main__":
+    main()

@@ -21,7 +21,7 @@ from pathlib import Path
 import machine
 import peers
 from groups import GROUPS, Options
-from picture import draw, draw_engines
+from picture import draw, draw_engines, engines_of
 from report import MISSING, append, headlines, print_tables, read, records, write_tables
 from rich.console import Console
 
@@ -60,7 +60,7 @@ def main() -> None:
         if by_name["sweep"]:
             draw(by_name["sweep"], options.picture)
         else:
-            draw_engines(by_name["engines"], options.picture)
+            draw_engines(engines_of(by_name["engines"]), options.picture)
 
 
 def _measured(options: argparse.Namespace) -> dict[str, object]:

@@ -12,15 +12,25 @@ from ..surface.svg import SvgSurface
 from .breakdown import Part
 from .limits import Limits
 
-WIDTH, ROOF, BAR, GAP, MARGIN = 760, 300, 22, 4, 56
-"""Pixels of the picture's width, the roofline's height, a bar with its gap, the gap, and the margin."""
+WIDTH, TOP, ROOF, MARGIN = 760, 92, 330, 56
+"""Pixels of the picture's width, the upper and the lower end of the roofline, and the margin."""
+BAR, THICK = 34, 10
+"""Pixels of a bar with its text above it, and of the bar."""
 MAX_NAME = 100
 """Maximum characters beside a bar; names of layers differ most at their ends."""
 OPACITY = 0.7
 """Opacity of dots, which may overlap."""
-INTENSITY, RATE = (-3, 3), (-2, 3)
-"""Ranges of the axes as powers of ten: operations a byte, and GFLOP/s."""
-COLOURS = ("#3b6fb6", "#c4603a", "#4a9a5a", "#8a5fb0", "#b89a2a", "#4aa3a8", "#b04a7a", "#707070")
+ROOM = 0.12
+"""Powers of ten between what is drawn and the ends of an axis."""
+SMALL = 0.01
+"""Share below which a layer has no bar or label of its own."""
+MAX_LABEL, TEXT, CHARACTER, MAX_FAR = 34, 14, 7.0, 9
+"""Maximum characters beside a dot, pixels from one such text to the next and of a character, and lines that a text may
+be away from its dot.
+"""
+SLOPE = "#666"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a5fb0", "#707070")
+"""Colours of Okabe and Ito, which colour-blind people tell apart, and two more."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +90,9 @@ class Picture:
 
 def picture_of(layers: Sequence[Part], limits: Limits) -> Picture:
     """Return the picture of a profile's layers on a machine with these limits."""
-    marks = (*_axes(), *_roofs(limits), *_dots(layers), *_bars(layers, ROOF + 2 * MARGIN))
-    return Picture(marks, ROOF + BAR * len(layers) + 3 * MARGIN)
+    scales, bars = _scales(layers, limits), _shown(layers)
+    marks = (*_axes(scales), *_roofs(limits, scales), *_dots(layers, scales), *_bars(bars, ROOF + 2 * MARGIN))
+    return Picture(marks, ROOF + BAR * len(bars) + 3 * MARGIN)
 
 
 def svg_of(picture: Picture) -> str:
@@ -117,69 +128,166 @@ def _draw(surface: Surface, picture: Picture) -> None:
             surface.disk(float(mark.x), float(mark.y), float(mark.radius), paint, mark.title)
         else:
             paint = Paint(fill=mark.colour, opacity=mark.opacity)
-            surface.rectangle(MARGIN, float(mark.y), float(mark.width), BAR - GAP, paint)
+            surface.rectangle(MARGIN, float(mark.y), float(mark.width), THICK, paint)
 
 
-def _x(intensity: float) -> float:
-    low, high = INTENSITY
-    place = (math.log10(max(intensity, 10.0**low)) - low) / (high - low)
-    return MARGIN + min(1.0, place) * (WIDTH - 2 * MARGIN)
+@dataclass(frozen=True)
+class Scales:
+    """Logarithmic axes around what is drawn: lowest and highest operations a byte, and GFLOP/s, as powers of ten."""
+
+    intensity: tuple[float, float]
+    rate: tuple[float, float]
+
+    def x(self, intensity: float) -> float:
+        return MARGIN + _share(intensity, self.intensity) * (WIDTH - 2 * MARGIN)
+
+    def y(self, rate: float) -> float:
+        return TOP + (1 - _share(rate, self.rate)) * (ROOF - TOP)
 
 
-def _y(rate: float) -> float:
-    low, high = RATE
-    place = (math.log10(max(rate, 10.0**low)) - low) / (high - low)
-    return MARGIN + (1 - min(1.0, place)) * (ROOF - MARGIN)
+def _share(value: float, bounds: tuple[float, float]) -> float:
+    low, high = bounds
+    return min(1.0, (math.log10(max(value, 10.0**low)) - low) / (high - low))
 
 
-def _axes() -> Iterator[Mark]:
-    for power in range(INTENSITY[0], INTENSITY[1] + 1):
-        x = _x(10.0**power)
-        yield Line(x, _y(10.0 ** RATE[0]), x, _y(10.0 ** RATE[1]), "#e4e4e4")
-        yield Text(x, _y(10.0 ** RATE[0]) + 16, f"{10.0**power:g}", "middle")
-    for power in range(RATE[0], RATE[1] + 1):
-        y = _y(10.0**power)
-        yield Line(_x(10.0 ** INTENSITY[0]), y, _x(10.0 ** INTENSITY[1]), y, "#e4e4e4")
-        yield Text(MARGIN - 6, y + 4, f"{10.0**power:g}", "end")
-    yield Text(WIDTH / 2, ROOF + 34, "operations for each byte that is read or written", "middle")
-    yield Text(MARGIN, MARGIN - 14, "GFLOP/s")
+def _scales(layers: Sequence[Part], limits: Limits) -> Scales:
+    """Return axes that hold all layers, the peak, and the points at which reads from each cache reach it."""
+    peak = limits.flops() / 1e9
+    known = [part for part in layers if part.flops and part.bytes and part.seconds]
+    knees = [peak / rate for _, rate in _reads(limits)]
+    return Scales(
+        _around([*knees, *(part.flops / part.bytes for part in known)]),
+        _around([peak, *(part.gflops for part in known)]),
+    )
 
 
-def _roofs(limits: Limits) -> Iterator[Mark]:
-    """Yield the maximum rate of multiply-adds, and the rates that reads from each cache allow."""
-    target, peak = limits.target, limits.flops() / 1e9
-    yield Line(_x(10.0 ** INTENSITY[0]), _y(peak), _x(10.0 ** INTENSITY[1]), _y(peak), "#333", 1.5)
-    yield Text(WIDTH - MARGIN, _y(peak) - 6, f"{peak:.0f} GFLOP/s, one core", "end")
+def _around(values: Sequence[float]) -> tuple[float, float]:
+    """Return the powers of ten around values: a decade at least, with room at both ends."""
+    low, high = math.log10(min(values)) - ROOM, math.log10(max(values)) + ROOM
+    missing = max(0.0, 1.0 - (high - low))
+    return low - missing, high
+
+
+def _reads(limits: Limits) -> Iterator[tuple[str, float]]:
+    """Yield the name of each cache, and GB/s of reads from it."""
+    target = limits.target
     for size in (target.first_cache // 2, target.second_cache // 2, 4 * target.second_cache):
-        rate = limits.read(size) / 1e9
-        begin = max(10.0 ** INTENSITY[0], 10.0 ** RATE[0] / rate)
-        yield Line(_x(begin), _y(begin * rate), _x(peak / rate), _y(peak), "#888")
-        name = limits.level(size).removeprefix("the ")
-        yield Text(_x(begin) + 4, _y(begin * rate) - 3, f"{name} {rate:.0f} GB/s", "start", "#888")
+        yield limits.level(size).removeprefix("the "), limits.read(size) / 1e9
 
 
-def _dots(layers: Sequence[Part]) -> Iterator[Mark]:
+def _ticks(bounds: tuple[float, float]) -> Iterator[float]:
+    """Yield 1, 2 and 5 times powers of ten within bounds; powers alone over three decades."""
+    low, high = bounds
+    for power in range(math.floor(low), math.ceil(high) + 1):
+        for step in (1.0, 2.0, 5.0) if high - low < 3 else (1.0,):
+            if low <= math.log10(step * 10.0**power) <= high:
+                yield step * 10.0**power
+
+
+def _axes(scales: Scales) -> Iterator[Mark]:
+    left, right, bottom = MARGIN, WIDTH - MARGIN, ROOF
+    for tick in _ticks(scales.intensity):
+        yield Line(scales.x(tick), bottom, scales.x(tick), TOP, "#e4e4e4")
+        yield Text(scales.x(tick), bottom + 16, f"{tick:g}", "middle")
+    for tick in _ticks(scales.rate):
+        yield Line(left, scales.y(tick), right, scales.y(tick), "#e4e4e4")
+        yield Text(left - 6, scales.y(tick) + 4, f"{tick:g}", "end")
+    yield Text(WIDTH / 2, ROOF + 34, "operations for each byte that is read or written", "middle")
+    yield Text(8, TOP - 12, "GFLOP/s")
+
+
+def _roofs(limits: Limits, scales: Scales) -> Iterator[Mark]:
+    """Yield the maximum rate of multiply-adds, and the rates that reads from each cache allow."""
+    peak = limits.flops() / 1e9
+    yield Line(MARGIN, scales.y(peak), WIDTH - MARGIN, scales.y(peak), "#333", 1.5)
+    yield Text(WIDTH - MARGIN, scales.y(peak) - 6, f"one core: {peak:.0f} GFLOP/s", "end")
+    for number, (name, rate) in enumerate(_reads(limits)):
+        begin = max(10.0 ** scales.intensity[0], 10.0 ** scales.rate[0] / rate)
+        knee, above = scales.x(peak / rate), scales.y(peak) - 6 - TEXT * (3 - number)
+        yield Line(scales.x(begin), scales.y(begin * rate), knee, scales.y(peak), SLOPE)
+        yield Line(knee, scales.y(peak), knee, above - 8, "#bbb")
+        is_left = knee < WIDTH / 2
+        place = (knee + 4, "start") if is_left else (knee - 4, "end")
+        yield Text(place[0], above, f"{name}: {rate:.0f} GB/s", place[1], SLOPE)
+
+
+def _dots(layers: Sequence[Part], scales: Scales) -> Iterator[Mark]:
+    """Yield a dot for each layer, and its name beside that of each large one."""
+    dots: list[tuple[Part, Dot]] = []
     for number, part in enumerate(layers):
         if part.flops and part.bytes:
             rate = f"{part.gflops:.3g} GFLOP/s" if part.seconds else "too short to be timed"
             title = f"{part.name}: {rate}, {part.share:.1%}"
-            place = _x(part.flops / part.bytes), _y(part.gflops)
-            yield Dot(*place, 4 + 10 * math.sqrt(part.share), _colour(number), title)
+            place = scales.x(part.flops / part.bytes), scales.y(part.gflops)
+            dots.append((part, Dot(*place, 4 + 10 * math.sqrt(part.share), _colour(number), title)))
+    yield from (dot for _, dot in dots)
+    around = _common_path(layers)
+    taken = [(dot.x - dot.radius, dot.x + dot.radius, dot.y - dot.radius, dot.y + dot.radius) for _, dot in dots]
+    for part, dot in dots:
+        if part.share >= SMALL:
+            name = part.name.removeprefix(around)
+            yield from _label(dot, name if len(name) <= MAX_LABEL else f"…{name[1 - MAX_LABEL :]}", taken)
+
+
+def _label(dot: Dot, name: str, taken: list[tuple[float, float, float, float]]) -> Iterator[Mark]:
+    """Yield a dot's name at the nearest place without dots and names, and a line to it from afar.
+
+    Args:
+        dot: The dot.
+        name: Its name.
+        taken: Left, right, top and bottom of dots and names; receives that of the name.
+    """
+    wide, frame = CHARACTER * len(name), (0.0, 0.0, 0.0, 0.0)
+    for far in range(MAX_FAR):
+        for down in dict.fromkeys((far * TEXT, -far * TEXT)):
+            for is_left in (dot.x + wide > WIDTH - MARGIN, dot.x + wide <= WIDTH - MARGIN):
+                left = dot.x - dot.radius - 6 - wide if is_left else dot.x + dot.radius + 6
+                frame = left, left + wide, dot.y + down - TEXT / 2, dot.y + down + TEXT / 2
+                is_inside = frame[0] > MARGIN and frame[1] < WIDTH - MARGIN / 2 and frame[2] > TOP and frame[3] < ROOF
+                if is_inside and not any(_overlap(frame, other) for other in taken):
+                    taken.append(frame)
+                    if down:
+                        end = frame[1] if is_left else frame[0]
+                        yield Line(dot.x, dot.y, end, dot.y + down, "#999")
+                    yield Text(left, dot.y + down + 4, name, "start", "#333")
+                    return
+
+
+def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
+
+
+def _common_path(layers: Sequence[Part]) -> str:
+    """Return the path that all layers' names begin with."""
+    paths = [part.name.split("/")[:-1] for part in layers if "/" in part.name]
+    shared = [names[0] for names in zip(*paths, strict=False) if len({*names}) == 1] if len(paths) > 1 else []
+    while shared and any(path[: len(shared)] != shared for path in paths):
+        shared.pop()
+    return "/".join([*shared, ""]) if shared else ""
+
+
+def _shown(layers: Sequence[Part]) -> list[Part]:
+    """Return the layers that have a bar: those below ``SMALL`` share one."""
+    large, small = ([part for part in layers if (part.share >= SMALL) is is_large] for is_large in (True, False))
+    if len(small) < 2:
+        return [*layers]
+    seconds, share, floor = (sum(getattr(part, name) for part in small) for name in ("seconds", "share", "floor"))
+    return [*large, Part(f"{len(small)} others", seconds, share, 0.0, 0.0, 0.0, floor, "")]
 
 
 def _bars(layers: Sequence[Part], top: float) -> Iterator[Mark]:
     """Yield the share of each layer, and in it that of the floor."""
     room = WIDTH - 2 * MARGIN
+    yield Text(MARGIN, top - 8, "share of native time; dark: what the floor of this machine would take")
     for number, part in enumerate(layers):
         y = top + number * BAR
-        yield Bar(y, max(0.5, room * part.share), _colour(number), 0.35)
-        if part.floor and part.seconds:
-            least = room * part.share * min(1.0, part.floor / part.seconds)
-            yield Bar(y, max(0.5, least), _colour(number), 0.8)
         label = f"  {part.share:.1%}  {part.bound}"
         name = part.name if len(part.name + label) <= MAX_NAME else f"…{part.name[len(label) + 1 - MAX_NAME :]}"
-        yield Text(MARGIN + 6, y + 14, f"{name}{label}")
-    yield Text(MARGIN, top - 8, "share of native time; dark: what the floor of this machine would take")
+        yield Text(MARGIN, y + 16, f"{name}{label}")
+        yield Bar(y + 20, max(0.5, room * part.share), _colour(number), 0.35)
+        if part.floor and part.seconds:
+            least = room * part.share * min(1.0, part.floor / part.seconds)
+            yield Bar(y + 20, max(0.5, least), _colour(number), 1.0)
 
 
 def _colour(number: int) -> str:

@@ -26,7 +26,7 @@ from .picture import picture_of, png_of, svg_of
 
 WIDTH = 160
 """Columns of text without a terminal."""
-SMALL = 0.001
+SMALL = 0.01
 """Share below which kernels are combined in one row."""
 ESTIMATED = "~"
 """Prefix of figures that a model of cost divides, rather than measured ones."""
@@ -148,8 +148,8 @@ class Profile(Telling, Mapping[str, Part]):
         return "/".join([*shared, ""]) if shared else ""
 
     def _shown_kernels(self) -> list[KernelPart]:
-        """Return all kernels, with small ones combined in a row at the end."""
-        large = [kernel for kernel in self.kernels if kernel.share >= SMALL]
+        """Return all kernels, the longest first, with small ones combined in a row at the end."""
+        large = sorted((kernel for kernel in self.kernels if kernel.share >= SMALL), key=lambda kernel: -kernel.share)
         small = [kernel for kernel in self.kernels if kernel.share < SMALL]
         if small:
             seconds, share, runs, flops, count, floor = (

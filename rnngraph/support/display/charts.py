@@ -12,7 +12,7 @@ from .html import escaped
 
 WIDTH, HEIGHT = 420, 170
 LEFT, RIGHT, TOP, BOTTOM = 62, 10, 22, 26
-COLOURS = ("#3974d6", "#d9722b", "#2e8540", "#a64aa6")
+COLOURS = ("#2b7fc2", "#d55e00", "#00906a", "#b4659a")
 MAX_DOTS = 40
 MAX_POINTS = 1000
 """Maximum number of points of a line. Longer lines are subsampled at a constant stride, plus the last point."""
@@ -25,7 +25,7 @@ class Line(NamedTuple):
     values: np.ndarray
 
 
-def panels(x_label: str, places: np.ndarray, of: Mapping[str, Sequence[Line]]) -> str:
+def panels(x_label: str, places: np.ndarray, of: Mapping[str, Sequence[Line]], marked: float | None = None) -> str:
     """Return HTML with one small chart for each title, side by side.
 
     A label has the same colour in all panels.
@@ -34,13 +34,21 @@ def panels(x_label: str, places: np.ndarray, of: Mapping[str, Sequence[Line]]) -
         x_label: Label of the x axis.
         places: x coordinates of all lines [n].
         of: Lines by panel title. Values that are not finite are left out.
+        marked: Place of the best values, at which a vertical line is drawn.
     """
     labels = [*dict.fromkeys(line.label for lines in of.values() for line in lines)]
-    drawn = "".join(_panel(title, x_label, places, lines, labels) for title, lines in of.items())
+    drawn = "".join(_panel(title, x_label, places, lines, labels, marked) for title, lines in of.items())
     return f'<div style="display:flex;flex-wrap:wrap;gap:8px">{drawn}</div>'
 
 
-def _panel(title: str, x_label: str, places: np.ndarray, lines: Sequence[Line], labels: Sequence[str]) -> str:
+def _panel(
+    title: str,
+    x_label: str,
+    places: np.ndarray,
+    lines: Sequence[Line],
+    labels: Sequence[str],
+    marked: float | None,
+) -> str:
     x_low, x_high = _range(places)
     y_low, y_high = _range(np.concatenate([line.values for line in lines]))
 
@@ -65,6 +73,12 @@ def _panel(title: str, x_label: str, places: np.ndarray, lines: Sequence[Line], 
     for value in _ticks(x_low, x_high, whole=True):
         parts.append(f'<text x="{across(value):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{value:.6g}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 2}" text-anchor="end">{escaped(x_label)}</text>')
+    if marked is not None:
+        x = across(marked)
+        parts.append(
+            f'<line class="best" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" stroke="currentColor" '
+            f'stroke-opacity="0.6" stroke-dasharray="2 3"><title>best: {escaped(x_label)} {marked:.6g}</title></line>'
+        )
     step = max(1, math.ceil(len(places) / MAX_POINTS))
     shown = sorted({*range(0, len(places), step), len(places) - 1} - {-1})
     for number, line in enumerate(lines):

@@ -26,6 +26,8 @@ MODES = ("min", "max")
 VALIDATION = "validation_"
 NOT_DRAWN = ("epoch", "learning_rate", "seconds", "rows_per_second", "steps")
 ROWS_SHOWN = 12
+COLOURS = ("#0072B2", "#D55E00")
+"""Colours of curves of training and validation, in all panels."""
 
 
 class Row(Named):
@@ -133,6 +135,11 @@ class History(Telling, Mapping[str, np.ndarray]):
         named = self._columns.get("epoch", [math.nan] * self._rows)
         return [place if math.isnan(value) else int(value) for place, value in enumerate(named, 1)]
 
+    def _best_epoch(self) -> int | None:
+        """Return the epoch with the smallest loss, of validation if there is any. None if no loss is finite."""
+        monitor = default_monitor(self)
+        return self.best(monitor) if np.isfinite(self._columns.get(monitor, ())).any() else None
+
     def _epochs_text(self) -> str:
         known = self._epochs()
         return f"it has epochs {known[0]} to {known[-1]}" if known else "it is empty"
@@ -216,13 +223,16 @@ class History(Telling, Mapping[str, np.ndarray]):
         figure = Figure(figsize=(6.4, 1.2 + 2.4 * len(panels)), layout="constrained")
         if path is not None:
             _check_format(as_path(path), figure)
-        epochs = self["epoch"] if "epoch" in self else np.arange(self._rows)
+        epochs, best = np.array(self._epochs(), np.float64), self._best_epoch()
         axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for panel, (title, names) in zip(axes, panels.items(), strict=True):
             for name in names:
-                label = "validation" if name.startswith(VALIDATION) else "training"
-                style = "--" if name.startswith(VALIDATION) else "-"
-                panel.plot(epochs, self[name], style, marker="." if self._rows < 40 else "", label=label)
+                is_validation = name.startswith(VALIDATION)
+                label, style = ("validation", "--") if is_validation else ("training", "-")
+                dot = "." if self._rows < 40 else ""
+                panel.plot(epochs, self[name], style, color=COLOURS[is_validation], marker=dot, label=label)
+            if best is not None:
+                panel.axvline(best, color="0.4", linewidth=1, linestyle=":", label=f"best epoch, {best}")
             panel.set_ylabel(title)
             panel.grid(alpha=0.3)
             panel.legend()
@@ -245,7 +255,7 @@ class History(Telling, Mapping[str, np.ndarray]):
         if skipped > 0:
             rows = [*rows[: ROWS_SHOWN // 2], ["…"] * len(self), *rows[-ROWS_SHOWN // 2 :]]
         note = f"{self._rows} epochs{f'; {self.stopped}' if self.stopped else ''}"
-        parts = [panels("epoch", epochs, drawn), table([*self], rows)] if self._rows else []
+        parts = [panels("epoch", epochs, drawn, self._best_epoch()), table([*self], rows)] if self._rows else []
         return headed("History", note, *parts)
 
     def _panels(self) -> dict[str, list[str]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from functools import lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +20,7 @@ from profiled_nets import NETS, ProfiledNet, array, trained
 import rnngraph as rg
 from rnngraph.codegen.schedule.emit.ticks import REST, WAIT
 from rnngraph.inspection.profile import measure
+from rnngraph.inspection.profile.picture import Dot, Text, picture_of
 from rnngraph.inspection.profile.profile import Profile
 from rnngraph.runtime.calls.direct_call import CALLS_UNTIL_DIRECT
 from rnngraph.runtime.calls.entry_blocks import run_once
@@ -253,7 +256,11 @@ def test_text_html_and_picture_show_every_layer(tmp_path: Path) -> None:
     picture = profile.plot(path)
     assert path.read_text() == picture == profile.plot()
     shown = "".join(ET.fromstring(picture).itertext())
-    assert all(layer in shown for layer in profile)
+    small = [layer for layer, part in profile.items() if part.share < 0.01]
+    assert all(layer in shown for layer in profile if layer not in small or len(small) < 2)
+    assert (f"{len(small)} others" in shown) == (len(small) > 1)
+    shares = [part.share for title, _, parts in profile.tables() if title == "kernels" for part in parts]
+    assert shares[:-1] == sorted(shares[:-1], reverse=True)
     pytest.importorskip("matplotlib")
     assert profile.plot(tmp_path / "profile.png") == picture
     head = (tmp_path / "profile.png").read_bytes()[:24]
@@ -265,6 +272,30 @@ def test_text_html_and_picture_show_every_layer(tmp_path: Path) -> None:
         profile.plot(tmp_path / "profile.pdf")
     with pytest.raises(rg.NameLookupError, match="no layer 'densee'; did you mean dense"):
         profile["densee"]
+
+
+def test_the_roofline_shows_what_the_data_lie_in() -> None:
+    """Axes reach little beyond dots and roofs, and no label lies over a dot or another label."""
+    _, profile = profiled("trained")
+    base = next(iter(profile.values()))
+    parts = [
+        replace(base, name=f"net/layer_{number}", share=share, seconds=1e-3, flops=flops, bytes=1e6)
+        for number, (share, flops) in enumerate(((0.5, 2e7), (0.3, 2.1e7), (0.15, 1.9e7), (0.04, 4e6), (0.001, 3e6)))
+    ]
+    marks = picture_of(parts, profile.limits).marks
+    dots = [mark for mark in marks if isinstance(mark, Dot)]
+    assert len(dots) == len(parts)
+    assert min(dot.x for dot in dots) < 500  # the lowest rates are far below the roof
+    names = [mark for mark in marks if isinstance(mark, Text) and mark.text.startswith("layer_")]
+    assert [name.text for name in names] == ["layer_0", "layer_1", "layer_2", "layer_3"]
+    frames = [(name.x, name.x + 7 * len(name.text), name.y - 11, name.y + 3) for name in names]
+    frames += [(dot.x - dot.radius, dot.x + dot.radius, dot.y - dot.radius, dot.y + dot.radius) for dot in dots]
+    for one, other in itertools.combinations(frames[: len(names)], 2):
+        assert one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2] or other[3] <= one[2]
+    for name in frames[: len(names)]:
+        for dot in frames[len(names) :]:
+            assert name[1] <= dot[0] or dot[1] <= name[0] or name[3] <= dot[2] or dot[3] <= name[2]
+    assert "1 others" not in [mark.text for mark in marks if isinstance(mark, Text)]
 
 
 def test_a_long_name_keeps_its_end_in_the_picture() -> None:

@@ -140,14 +140,32 @@ def test_plot_draws_training_and_validation_together(tmp_path: Path) -> None:
     for axes, names in zip(
         figure.axes, (("loss", "validation_loss"), ("accuracy", "validation_accuracy")), strict=True
     ):
-        assert [line.get_label() for line in axes.lines] == ["training", "validation"]
-        for line, name in zip(axes.lines, names, strict=True):
+        labels = [line.get_label() for line in axes.lines]
+        assert labels == ["training", "validation", f"best epoch, {example().best()}"]
+        for line, name in zip(axes.lines[:2], names, strict=True):
             np.testing.assert_array_equal(line.get_ydata(), example()[name])
     assert b"<svg" in path.read_bytes()
     example().plot(str(tmp_path / "history.png"))
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(os.listdir(tmp_path)) == ["history.png", "history.svg"]
     assert example().plot().axes
+
+
+def test_a_curve_has_one_colour_in_all_panels() -> None:
+    """Also where one panel has curves of validation alone."""
+    pytest.importorskip("matplotlib")
+    history = History()
+    for epoch, (loss, of_validation) in enumerate(((3.0, 2.0), (2.0, 1.0), (1.0, 1.5)), 1):
+        row = {"epoch": epoch, "loss": loss, "validation_loss": of_validation, "validation_accuracy": 0.5}
+        history.append(row)
+    colours: dict[str, set[object]] = {}
+    for axes in history.plot().axes:
+        for line in axes.lines:
+            colours.setdefault(str(line.get_label()), set()).add(line.get_color())
+    assert {label: len(of_label) for label, of_label in colours.items()} == dict.fromkeys(
+        ("training", "validation", "best epoch, 2"), 1
+    )
+    assert history._repr_html_().count('class="best"') == 2
 
 
 def test_plot_says_what_it_can_not_do(tmp_path: Path) -> None:
