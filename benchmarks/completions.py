@@ -35,7 +35,7 @@ TIMEOUT_S = 120.0
 
 
 @dataclass
-class Asked:
+class Response:
     """One request as its caller saw it.
 
     Attributes:
@@ -63,31 +63,31 @@ def model_of(url: str) -> str:
     return name
 
 
-def ask(url: str, body: dict[str, Any], leave_after: int | None = None) -> Asked:
+def ask(url: str, body: dict[str, Any], leave_after: int | None = None) -> Response:
     """Send a request and read its events; go away after some of them."""
-    asked, connection = Asked(time.perf_counter()), _connection(url)
+    response, connection = Response(time.perf_counter()), _connection(url)
     try:
-        wanted = {**body, "stream": True, "stream_options": {"include_usage": True}}
-        connection.request("POST", "/v1/completions", json.dumps(wanted), {"Content-Type": "application/json"})
+        streamed = {**body, "stream": True, "stream_options": {"include_usage": True}}
+        connection.request("POST", "/v1/completions", json.dumps(streamed), {"Content-Type": "application/json"})
         answer = connection.getresponse()
-        asked.status = answer.status
+        response.status = answer.status
         if answer.status != 200:
             answer.read()
-            return asked
+            return response
         for event in _events(answer):
-            asked.tokens = (event.get("usage") or {}).get("completion_tokens", asked.tokens)
+            response.tokens = (event.get("usage") or {}).get("completion_tokens", response.tokens)
             for choice in event.get("choices", ()):
-                asked.finish = choice.get("finish_reason") or asked.finish
+                response.finish = choice.get("finish_reason") or response.finish
                 if choice["text"]:
-                    asked.times.append(time.perf_counter())
-                    asked.text += choice["text"]
-            if leave_after is not None and len(asked.times) >= leave_after:
+                    response.times.append(time.perf_counter())
+                    response.text += choice["text"]
+            if leave_after is not None and len(response.times) >= leave_after:
                 break
     except OSError:
-        asked.finish = None
+        response.finish = None
     finally:
         connection.close()
-    return asked
+    return response
 
 
 def _connection(url: str) -> http.client.HTTPConnection:
@@ -114,7 +114,7 @@ def prompts(count: int, seed: int) -> list[str]:
 # Load ------------------------------------------------------------------------------------------------
 
 
-def load(url: str, callers: int, options: argparse.Namespace) -> list[Asked]:
+def load(url: str, callers: int, options: argparse.Namespace) -> list[Response]:
     """Ask by some callers at once, each again as soon as it is answered."""
     texts, model = prompts(options.prompt_tokens, callers), model_of(url)
     bodies = [
@@ -125,12 +125,12 @@ def load(url: str, callers: int, options: argparse.Namespace) -> list[Asked]:
         return [*threads.map(lambda body: ask(url, body), bodies)]
 
 
-def row_of(answers: list[Asked], seconds: float) -> list[str]:
+def row_of(answers: list[Response], seconds: float) -> list[str]:
     """Return the cells of a table: tokens a second, milliseconds to the first token and between tokens, and lost."""
-    whole = [asked for asked in answers if asked.finish is not None and asked.times]
-    tokens = sum(asked.tokens if asked.tokens is not None else len(asked.times) for asked in whole)
-    first = [asked.times[0] - asked.begun for asked in whole] or [float("nan")]
-    gaps = [gap for asked in whole for gap in np.diff(asked.times)] or [float("nan")]
+    whole = [response for response in answers if response.finish is not None and response.times]
+    tokens = sum(response.tokens if response.tokens is not None else len(response.times) for response in whole)
+    first = [response.times[0] - response.begun for response in whole] or [float("nan")]
+    gaps = [gap for response in whole for gap in np.diff(response.times)] or [float("nan")]
     at = [*np.percentile(first, [50, 99]), *np.percentile(gaps, [50, 99])]
     return [f"{tokens / seconds:,.0f}", *(f"{1e3 * value:.1f}" for value in at), str(len(answers) - len(whole))]
 
@@ -198,15 +198,15 @@ class Soak:
         while time.monotonic() < end:
             number = draw.choice([*self._alone])
             leaves = draw.randint(0, 10) if draw.random() < 0.2 else None
-            asked = ask(self._url, self._body(number), leaves)
-            if asked.status in (429, 503):
+            response = ask(self._url, self._body(number), leaves)
+            if response.status in (429, 503):
                 what = "refused"
-            elif leaves is not None and asked.finish is None:
+            elif leaves is not None and response.finish is None:
                 what = "left"
-            elif asked.finish is None:
+            elif response.finish is None:
                 what = "lost"
             else:
-                what = "ended" if asked.text == self._alone[number] else "changed"
+                what = "ended" if response.text == self._alone[number] else "changed"
             with self._lock:
                 self.counts[what] += 1
             time.sleep(draw.random() * self._options.pause)

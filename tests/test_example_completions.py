@@ -79,8 +79,8 @@ def encode(text: str) -> list[int]:
     return [CHARACTERS.index(character) for character in text]
 
 
-def wanted(**body: Any) -> Any:
-    return protocol.wanted(
+def checked(**body: Any) -> Any:
+    return protocol.checked_request(
         {"model": "tiny", "prompt": "hi", **body}, "tiny", encode, len(CHARACTERS), protocol.Limits()
     )
 
@@ -123,17 +123,17 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
 @pytest.mark.parametrize(("body", "param", "words"), REFUSED)
 def test_bad_requests_say_what_is_wrong(body: dict[str, Any], param: str, words: str) -> None:
     with pytest.raises(protocol.RequestError, match=words) as caught:
-        wanted(**body)
+        checked(**body)
     error = caught.value.body["error"]
     assert (error["param"], error["type"]) == (param, "invalid_request_error")
     assert caught.value.status == (404 if error["code"] == "model_not_found" else 400)
 
 
 def test_parameters_that_ask_for_nothing_are_taken() -> None:
-    request = wanted(echo=False, logprobs=None, best_of=1, frequency_penalty=0, logit_bias={}, user="me", n=2, top_k=3)
+    request = checked(echo=False, logprobs=None, best_of=1, frequency_penalty=0, logit_bias={}, user="me", n=2, top_k=3)
     assert (request.choices, request.max_tokens, request.sample) == (2, 16, {"temperature": 1.0, "top_k": 3})
-    assert wanted(temperature=0).sample is None
-    assert wanted(prompt=["a", [3, 4]], stop="x").prompts == [encode("a"), [3, 4]]
+    assert checked(temperature=0).sample is None
+    assert checked(prompt=["a", [3, 4]], stop="x").prompts == [encode("a"), [3, 4]]
 
 
 def test_tokens_of_a_gguf_vocabulary_are_the_longest_that_match() -> None:
@@ -161,7 +161,7 @@ def test_a_gguf_file_is_a_model(tmp_path: Path) -> None:
     path.write_bytes(gguf_files.gguf_file("rwkv7", "Q4_0").data)
     model = server.model_of(path, "float32", None, slots=2)
     with model.generator:
-        request = protocol.wanted(
+        request = protocol.checked_request(
             {"model": "small", "prompt": "(ab\n)", "max_tokens": 20, "temperature": 0},
             model.name,
             model.encode,
@@ -302,7 +302,7 @@ def test_a_stop_string_ends_a_text(running: Running) -> None:
 def test_a_prefix_is_read_once(running: Running) -> None:
     model = running.model
     begun = running.code.Model("tiny", running.generator, model.encode, model.decode, prefix="You are a poet. ")
-    read, request = running.generator.counts["read"], wanted(prompt=["To be", "or"], max_tokens=20, temperature=0)
+    read, request = running.generator.counts["read"], checked(prompt=["To be", "or"], max_tokens=20, temperature=0)
     metrics = running.code.Metrics(running.generator)
     answer = running.code.asyncio.run(running.code.Completion(begun, request, metrics).whole())
     expected = [running.alone(f"You are a poet. {prompt}", max_new=20) for prompt in ("To be", "or")]

@@ -59,7 +59,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CompletionRequest:
     """Checked request.
 
     Attributes:
@@ -83,7 +83,9 @@ class Wanted:
     with_usage: bool
 
 
-def wanted(body: Any, model: str, encode: Callable[[str], list[int]], classes: int, limits: Limits) -> Wanted:
+def checked_request(
+    body: Any, model: str, encode: Callable[[str], list[int]], classes: int, limits: Limits
+) -> CompletionRequest:
     """Check a request.
 
     Args:
@@ -130,7 +132,7 @@ def wanted(body: Any, model: str, encode: Callable[[str], list[int]], classes: i
     sample |= {"top_p": share} if share < 1 else {}
     sample |= {"top_k": count} if count else {}
     streams = _flag(body, "stream")
-    return Wanted(
+    return CompletionRequest(
         prompts,
         choices,
         _number(body, "max_tokens", 16, int, 0, limits.max_tokens),
@@ -211,7 +213,7 @@ class Answer:
         new_tokens: Number of tokens of all choices so far.
     """
 
-    def __init__(self, model: str, request: Wanted) -> None:
+    def __init__(self, model: str, request: CompletionRequest) -> None:
         self._head = {
             "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",

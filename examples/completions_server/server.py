@@ -29,7 +29,7 @@ from typing import Any
 
 from gguf_model import names_of
 from pieces import Pieces
-from protocol import Answer, Limits, RequestError, Wanted, wanted
+from protocol import Answer, CompletionRequest, Limits, RequestError, checked_request
 from rich.console import Console
 
 import rnngraph as rg
@@ -132,7 +132,7 @@ class Metrics:
 class Completion:
     """One request that is generated: its choices run as callers of the generator."""
 
-    def __init__(self, model: Model, request: Wanted, metrics: Metrics) -> None:
+    def __init__(self, model: Model, request: CompletionRequest, metrics: Metrics) -> None:
         """Start all choices, or none.
 
         Raises:
@@ -287,7 +287,7 @@ def app_of(model: Model, limits: Limits | None = None) -> Any:
     async def completions(request: Any) -> Any:
         try:
             body = await body_of(request, limits.max_bytes)
-            checked = wanted(body, model.name, model.encode, model.generator.classes or 1 << 62, limits)
+            checked = checked_request(body, model.name, model.encode, model.generator.classes or 1 << 62, limits)
             completion = await asyncio.to_thread(Completion, model, checked, metrics)
         except RequestError as refused:
             return refusal(refused)
@@ -346,7 +346,7 @@ def app_of(model: Model, limits: Limits | None = None) -> Any:
     )
 
 
-async def body_of(request: Any, most: int) -> Any:
+async def body_of(request: Any, max_bytes: int) -> Any:
     """Return the JSON of a request's body.
 
     Raises:
@@ -356,8 +356,8 @@ async def body_of(request: Any, most: int) -> Any:
     try:
         async for chunk in request.stream():
             data += chunk
-            if len(data) > most:
-                raise RequestError(f"the body has more than {most} bytes", status=413)
+            if len(data) > max_bytes:
+                raise RequestError(f"the body has more than {max_bytes} bytes", status=413)
         return json.loads(data)
     except import_module("starlette.requests").ClientDisconnect:
         raise RequestError("the caller went away", status=499) from None

@@ -23,7 +23,7 @@ from ...support.records import dataclass
 from .choice import check_sampling
 from .draws import Draws, draw_of
 from .generation import Reader
-from .handle import GenerationHandle, Request, Wishes
+from .handle import GenerationHandle, Request, RequestOptions
 from .ports import TokenPorts
 from .prompts import prompt_of, stops_at
 from .token_rows import TokenRows
@@ -128,7 +128,7 @@ class Generator(Unindexed):
         draw = None if sample is None or is_function else draw_of(sample, self._ports.classes or 0, where)
         if draw is not None:
             self._rows.prepare(draw)
-        wishes = Wishes(
+        options = RequestOptions(
             stops_at(stop, where),
             whole_number(max_new, "max_new", 0),
             sample if is_function else None,
@@ -139,7 +139,7 @@ class Generator(Unindexed):
         )
         self._require_room(where)
         stream = self._open(state, number if self._ports.draws else None)
-        request = Request(Reader(stream, self._ports, prompt), wishes)
+        request = Request(Reader(stream, self._ports, prompt), options)
         with self._changed:
             self._require_room(where)
             self._waiting.append(request)

@@ -21,7 +21,7 @@ Finish = Literal["stop", "length", "cancelled"]
 
 
 @dataclass(frozen=True)
-class Wishes:
+class RequestOptions:
     """Options of one caller's generation.
 
     Attributes:
@@ -48,15 +48,15 @@ class Request:
 
     Attributes:
         reader: Reads the prompt.
-        wishes: Options of the caller.
+        options: Options of the caller.
         count: Number of new tokens so far.
         token: Token that is read next.
         is_cancelled: True once the caller wants no more tokens.
         state: State after all tokens, if it is kept.
     """
 
-    def __init__(self, reader: Reader, wishes: Wishes) -> None:
-        self.reader, self.wishes = reader, wishes
+    def __init__(self, reader: Reader, options: RequestOptions) -> None:
+        self.reader, self.options = reader, options
         self.count, self.token, self.is_cancelled = 0, 0, False
         self.changed = threading.Condition()
         self.unread: deque[int] = deque()
@@ -158,7 +158,7 @@ class GenerationHandle(Unindexed, Iterator[int]):
     def state(self) -> Any:
         """State after the prompt and all tokens, of a generation with ``keep_state=True``. Waits for the end."""
         request = self._request
-        if not request.wishes.keeps_state:
+        if not request.options.keeps_state:
             raise GraphError("the state was not kept; submit the prompt with keep_state=True")
         request.check_process()
         with request.changed:

@@ -68,17 +68,17 @@ class TokenRows:
         Returns:
             Number of new tokens: 0 or 1.
         """
-        wishes, drawing = request.wishes, None
-        if not wishes.max_new:
+        options, drawing = request.options, None
+        if not options.max_new:
             self._end(Row(request, None), "length")
             return 0
-        if wishes.draw is not None:
-            drawing = self._pool_of(wishes.draw.key).open(number=wishes.number or 0, **wishes.draw.held)
+        if options.draw is not None:
+            drawing = self._pool_of(options.draw.key).open(number=options.number or 0, **options.draw.held)
         row = Row(request, drawing)
         if not self._goes_on(row, self._choose([row], request.reader.last)[0]):
             self._free(row)
             return request.count
-        number = wishes.number if self._ports.draws else None
+        number = options.number if self._ports.draws else None
         held = {} if number is None else {"number": number}
         handle = self._pool.open(state=request.reader.stream.state, **held)
         self.rows = [*self.rows, row._replace(handle=handle)]
@@ -98,7 +98,7 @@ class TokenRows:
                 row.request.end(None, error)
                 self._free(row)
             return 0
-        final = [row.request.count == row.request.wishes.max_new for row in rows]  # only the state was due
+        final = [row.request.count == row.request.options.max_new for row in rows]  # only the state was due
         going = [place for place, is_final in enumerate(final) if not is_final]
         choices: Choices = self._choose([rows[place] for place in going], values if all(going) else values[going])
         chosen = dict(zip(going, choices, strict=True))
@@ -153,10 +153,10 @@ class TokenRows:
         groups: dict[Any, list[int]] = {}
         for place, (row, is_nan) in enumerate(zip(rows, np.isnan(values.max(-1)), strict=True)):
             if is_nan:
-                choices[place] = not_a_number(self._ports, row.request.wishes.where)
+                choices[place] = not_a_number(self._ports, row.request.options.where)
             else:
-                wishes = row.request.wishes
-                chooser = wishes.function or (None if row.drawing is None else row.drawing._pool)
+                options = row.request.options
+                chooser = options.function or (None if row.drawing is None else row.drawing._pool)
                 groups.setdefault(chooser, []).append(place)
         for chooser, places in groups.items():
             logits = values if len(places) == len(rows) else values[places]
@@ -173,12 +173,12 @@ class TokenRows:
     def _goes_on(self, row: Row, choice: Any) -> bool:
         """Deliver a token, or end the request. Return True if the row has another step to take."""
         request = row.request
-        wishes = request.wishes
+        options = request.options
         if isinstance(choice, BaseException):
             request.end(None, choice)
             return False
         try:
-            is_end = wishes.ends(choice)
+            is_end = options.ends(choice)
         except Exception as error:
             request.end(None, error)
             return False
@@ -186,7 +186,7 @@ class TokenRows:
             self._end(row, "stop")
             return False
         request.deliver(choice)
-        if request.count < wishes.max_new or wishes.keeps_state:
+        if request.count < options.max_new or options.keeps_state:
             return True
         request.end("length")
         return False
@@ -194,7 +194,7 @@ class TokenRows:
     def _end(self, row: Row, finish: Any) -> None:
         """End a request whose state has read all of its tokens."""
         request = row.request
-        if request.wishes.keeps_state:
+        if request.options.keeps_state:
             request.state = request.reader.stream.state if row.handle is None else self._pool.state(row.handle)
         request.end(finish)
 

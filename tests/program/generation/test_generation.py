@@ -149,6 +149,24 @@ def test_a_conversation_goes_on(tmp_path: Path) -> None:
         net(hidden=True).inference.generate([1], state=path, output="logits")
 
 
+@pytest.mark.slow
+def test_a_conversation_goes_on_in_another_process(tmp_path: Path) -> None:
+    program = net()
+    turn = program.inference.generate(prompt(9), max_new=6)
+    sequence = [*prompt(9), *turn]
+    turn.save(tmp_path / "talk.state")
+    program.save(tmp_path / "net")
+    script = (
+        "import sys, rnngraph as rg; program = rg.load(sys.argv[1])\n"
+        "print([*program.inference.generate([3, 1], max_new=8, state=sys.argv[2])])\n"
+        "with program.inference.generator() as generator:\n"
+        "    print([*generator.submit([3, 1], max_new=8, state=sys.argv[2])])\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "net"), str(tmp_path / "talk.state")]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert lines == [str([*program.inference.generate([*sequence, 3, 1], max_new=8)])] * 2
+
+
 def test_a_state_in_the_middle_changes_nothing() -> None:
     program = net()
     turn, tokens = program.inference.generate(prompt(2, 5), max_new=9), []

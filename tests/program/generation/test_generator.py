@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -244,15 +245,53 @@ def test_the_child_of_a_fork_is_told(generator: rg.Generator) -> None:
     next(handle)
     child = os.fork()
     if not child:
-        told = 0
+        errors = 0
         for use in (lambda: list(handle), lambda: generator.submit([1])):
             try:
                 use()
             except (rg.GraphError, rg.BusyError) as error:
-                told += "forked this one" in str(error)
+                errors += "forked this one" in str(error)
         handle.cancel()
         generator.close()
-        os._exit(told)
+        os._exit(errors)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
     next(handle)
     handle.cancel()
+
+
+def nets() -> Iterator[rg.Program]:
+    ids = rg.placeholder("ids", (None, None), "int64")
+    x = rg.embedding(ids, 90, 32)
+    near = rg.conv1d(rg.rms_norm(x), 32, 4, activation="swish", groups=32)
+    delta, _ = rg.dynamic_rnn(rg.GatedDeltaNetCell(2, 16), near)
+    lstm, _ = rg.dynamic_rnn(rg.LSTMCell(48), x)
+    gru, _ = rg.dynamic_rnn(rg.MinGRUCell(32), x)
+    yield rg.compile({"logits": rg.dense(delta, 90)}, seed=1)
+    yield rg.compile({"logits": rg.dense(lstm, 90)}, seed=1, threads=2)
+    yield rg.compile({"logits": rg.dense(rg.dense(gru, 64, "tanh"), 90)}, seed=1, weights="int4")
+    yield rg.compile({"logits": rg.dense(rg.dense(gru, 64, "tanh"), 90)}, seed=1, weights="bfloat16")
+
+
+@pytest.mark.exhaustive
+def test_random_callers_have_the_tokens_they_would_have_alone() -> None:
+    """Of several nets, with threads and narrow weights, among callers that go away."""
+    for seed, program in enumerate(nets()):
+        draw = random.Random(seed)
+        samples = [None, {"temperature": 1.7}, {"top_k": 20}, {"top_p": 0.6}, {"top_k": 7, "top_p": 0.7}]
+        with program.inference.generator(slots=5, max_waiting=100, max_prefill=9) as generator:
+            asked: list[tuple[rg.GenerationHandle, list[int], dict[str, Any]]] = []
+            for _ in range(60):
+                ids, sample = [draw.randrange(90) for _ in range(draw.randint(1, 60))], draw.choice(samples)
+                number = None if sample is None else draw.randrange(-99, 10**12)
+                options = {
+                    "max_new": draw.randint(0, 40),
+                    "sample": sample,
+                    "number": number,
+                    "stop": draw.randrange(90),
+                }
+                asked.append((generator.submit(ids, **options), ids, options))
+                if draw.random() < 0.2:
+                    asked[-1][0].cancel()
+            for handle, ids, options in asked:
+                tokens, alone = [*handle], [*program.inference.generate(ids, **options)]
+                assert tokens == (alone[: len(tokens)] if handle.finish == "cancelled" else alone)
