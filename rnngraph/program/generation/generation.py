@@ -50,7 +50,7 @@ class Reader:
 
     def read(self, tokens: np.ndarray, rows: np.ndarray) -> None:
         """Read one more token of the rows whose mask is True."""
-        mask = None if rows.all() else rows
+        mask, tokens = None if rows.all() else rows, tokens.astype(self._ports.dtype, copy=False)
         self.last = flatten(self.stream.step({self._ports.input: tokens}, rows=mask))[self._ports.place]
 
 

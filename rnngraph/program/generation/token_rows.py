@@ -89,18 +89,10 @@ class TokenRows:
 
         Rows that end leave.
         """
-        rows = self.rows
-        try:
-            values = self._read(rows)
-        except Exception as error:
-            self.rows = []
-            for row in rows:
-                row.request.end(None, error)
-                self._free(row)
-            return 0
-        final = [row.request.count == row.request.options.max_new for row in rows]  # only the state was due
-        going = [place for place, is_final in enumerate(final) if not is_final]
-        choices: Choices = self._choose([rows[place] for place in going], values if all(going) else values[going])
+        rows, values = self._read_all()
+        # of the others only the state was due
+        going = [place for place, row in enumerate(rows) if row.request.count < row.request.options.max_new]
+        choices = self._choose([rows[place] for place in going], values if len(going) == len(rows) else values[going])
         chosen = dict(zip(going, choices, strict=True))
         staying = []
         for place, row in enumerate(rows):
@@ -129,6 +121,26 @@ class TokenRows:
             self._pool.close(row.handle)
         if row.drawing is not None:
             row.drawing.close()
+
+    def _read_all(self) -> tuple[list[Row], np.ndarray]:
+        """Step all rows, and return them with their outputs. Rows whose step fails end with its error, and leave."""
+        rows = self.rows
+        try:
+            return rows, self._read(rows)
+        except Exception:  # then no row has stepped
+            values = [self._read_one(row) for row in rows]
+        self.rows = [row for row, value in zip(rows, values, strict=True) if value is not None]
+        whole = [value for value in values if value is not None]
+        return self.rows, np.concatenate(whole) if whole else np.zeros(0)
+
+    def _read_one(self, row: Row) -> np.ndarray | None:
+        """Step one row. If the step fails, end its request and return None."""
+        try:
+            return self._read([row])
+        except Exception as error:
+            row.request.end(None, error)
+            self._free(row)
+            return None
 
     def _read(self, rows: Sequence[Row]) -> np.ndarray:
         """Step the net, and return logits [rows, classes], or tokens [rows]."""
@@ -165,7 +177,7 @@ class TokenRows:
             elif isinstance(chooser, StreamPool):
                 tokens = chooser.step_rows([_open(rows[place].drawing) for place in places], logits=logits).tolist()
             else:
-                tokens = [_by_function(chooser, row) for row in logits]
+                tokens = [_by_function(chooser, row, len(row)) for row in logits]
             for place, token in zip(places, tokens, strict=True):
                 choices[place] = token
         return choices
@@ -204,11 +216,12 @@ def _open(handle: StreamHandle | None) -> StreamHandle:
     return handle
 
 
-def _by_function(function: Callable[[Any], Any], logits: np.ndarray) -> Any:
+def _by_function(function: Callable[[Any], Any], logits: np.ndarray, classes: int) -> Any:
+    """Return the token that a function chooses, or an exception."""
     try:
         token = function(logits)
-        if np.ndim(token) or np.asarray(token).dtype.kind not in "iu":
-            raise DtypeError(f"sample= returned {shown(token)}, which is no token; return an integer")
+        if np.ndim(token) or np.asarray(token).dtype.kind not in "iu" or not 0 <= token < classes:
+            raise DtypeError(f"sample= returned {shown(token)}, and must return an integer from 0 to {classes - 1}")
         return int(token)
     except Exception as error:
         return error

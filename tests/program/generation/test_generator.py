@@ -119,6 +119,39 @@ def test_a_state_has_read_what_was_returned(program: rg.Program, generator: rg.G
         _ = generator.submit([1], max_new=0).state
 
 
+def test_states_are_kept_beside_callers_that_go_on(program: rg.Program, generator: rg.Generator) -> None:
+    asked = [(ids, {"max_new": count}) for ids, count in zip(prompts(3, 4), (2, 30, 17), strict=True)]
+    handles = [generator.submit(ids, keep_state=True, **options) for ids, options in asked]
+    for handle, (ids, options) in zip(handles, asked, strict=True):
+        alone = program.inference.generate(ids, **options)
+        assert [*handle] == [*alone]
+        np.testing.assert_array_equal(np.concatenate(flatten(handle.state), 1), np.concatenate(flatten(alone.state), 1))
+
+
+def flatten(nest: Any) -> list[np.ndarray]:
+    if isinstance(nest, np.ndarray):
+        return [nest.reshape(1, -1)]
+    return [array for part in (nest.values() if isinstance(nest, dict) else nest) for array in flatten(part)]
+
+
+def test_a_token_that_the_net_does_not_take_ends_its_own_caller_only() -> None:
+    ids = rg.placeholder("ids", (None, None), "int64")
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(9), rg.gather(rg.parameter("table", (20, 8)), ids))
+    program = rg.compile(rg.dense(outputs, CLASSES), seed=4)  # it may choose tokens that its table does not have
+    at_fourth = iter([1, 2, 3, 21, 1, 1])
+    with program.inference.generator() as generator:
+        wrong = generator.submit([1], max_new=90, sample=lambda logits: next(at_fourth))
+        others = [generator.submit([n], max_new=60, sample=lambda logits: int(logits[:20].argmax())) for n in (2, 3)]
+        assert [next(wrong) for _ in range(4)] == [1, 2, 3, 21]
+        with pytest.raises(rg.RnnGraphError):
+            next(wrong)
+        for n, other in zip((2, 3), others, strict=True):
+            alone = program.inference.generate([n], max_new=60, sample=lambda logits: int(logits[:20].argmax()))
+            assert [*other] == [*alone]
+        with pytest.raises(rg.RnnGraphError):
+            generator.submit([25]).__next__()
+
+
 def test_coroutines_and_threads_share_a_generator(program: rg.Program, generator: rg.Generator) -> None:
     asked = prompts(6)
     alone = [[*program.inference.generate(ids, max_new=11)] for ids in asked]
@@ -190,6 +223,7 @@ def test_errors_of_one_caller_are_its_own(program: rg.Program, generator: rg.Gen
         ({"sample": fails}, KeyError),
         ({"stop": fails}, KeyError),
         ({"sample": lambda logits: 0.5}, rg.DtypeError),
+        ({"sample": lambda logits: CLASSES}, rg.DtypeError),
         ({"sample": lambda logits: logits}, rg.DtypeError),
     ):
         with pytest.raises(error):
