@@ -33,13 +33,15 @@ class Model:
 
     Attributes:
         script: The script.
+        kinds: Kinds of weights that products multiply by.
     """
 
     def __init__(self, container: Container, architecture: str, script: Script) -> None:
         self.script, self._container, self._architecture = script, container, architecture
         self._vectors: dict[str, Value] = {}
         self._matrices: dict[str, dict[str, Value]] = {}
-        self._used: set[str] = set()
+        self._used, self._places = set[str](), set[str]()
+        self.kinds: set[str] = set()
 
     # Facts ---------------------------------------------------------------------------------------
 
@@ -114,6 +116,7 @@ class Model:
     def matrix(self, name: str, outputs: int, inputs: int) -> Value:
         """Declare the transposed matrix [inputs, outputs] of a tensor that has this many rows, however many axes."""
         parts = self._stored(name, outputs, inputs)
+        self.kinds |= {kind for kind in KINDS if f"{name}/{kind}" in self._places}
         turned = {key: self.script.call(transpose, part, (1, 0)) for key, part in parts.items()}
         return self._widened(name, turned, 0)
 
@@ -139,6 +142,7 @@ class Model:
             raise self._misshapen(tensor, (rows, width))
         if tensor.type in BLOCK_BYTES:
             place = f"{name}/{'int4' if tensor.type == Q4_0 else 'int8_blocks'}"
+            self._places.add(place)
             arrays = {key: array.reshape(rows, -1) for key, array in arrays_of(self._container, tensor).items()}
             parts = {
                 key: self._parameter(f"{place}/{key}", array, str(array.dtype), key) for key, array in arrays.items()
@@ -147,6 +151,7 @@ class Model:
             array = arrays_of(self._container, tensor)[""].reshape(rows, width)
             is_narrow = tensor.type == BF16
             place = f"{name}/bfloat16" if is_narrow else name
+            self._places.add(place)
             parts = {"": self._parameter(place, array, "bfloat16" if is_narrow else "float32")}
         self._matrices[name] = parts
         return parts

@@ -85,17 +85,12 @@ def _net(container: Container) -> Net:
     if unused := model.unused():
         raise not_readable(container.name, [f"{tensor} is no tensor of {name}" for tensor in unused], remedy=OF_LAYERS)
     script.outputs["logits"] = logits
-    kinds = {pattern: kind for kind, pattern in KINDS.items() if any(_has(name, kind) for name in script.parameters)}
+    kinds = {pattern: kind for kind, pattern in KINDS.items() if kind in model.kinds}
     script.narrow = {"weights": kinds} if kinds else {}
     net = Net(script)
     net.vocabulary = vocabulary_of(container)
     net.metadata = dict(_facts(container))
     return net
-
-
-def _has(parameter: str, kind: str) -> bool:
-    """True if a parameter is stored in this kind."""
-    return f"/{kind}/" in f"{parameter}/"
 
 
 def _check_layers(container: Container, architecture: str) -> None:

@@ -113,7 +113,7 @@ def test_a_net_streams_and_generates() -> None:
 
 
 @pytest.mark.parametrize(
-    "architecture", [pytest.param(name, marks=pytest.mark.slow if name == "rwkv7" else EXHAUSTIVE) for name in NETS]
+    "architecture", [pytest.param(name, marks=pytest.mark.slow if name == "mamba2" else EXHAUSTIVE) for name in NETS]
 )
 def test_scripts_files_and_steps_have_the_bits_of_the_program(architecture: str, tmp_path: Path) -> None:
     net = rg.read_gguf(with_one_layer(architecture, "Q4_0", {"token_embd.weight": "Q8_0"}))
@@ -127,6 +127,13 @@ def test_scripts_files_and_steps_have_the_bits_of_the_program(architecture: str,
     assert_array_equal(written.inference(ids=tokens)["logits"], whole)
     program.save(tmp_path / "net.rnn")
     assert_array_equal(rg.load(tmp_path / "net.rnn").inference(ids=tokens)["logits"], whole)
+
+
+def test_only_kinds_of_products_are_asked_for() -> None:
+    """A table alone is looked up, so that a program with its kind would be warned that it changes nothing."""
+    assert "weights=" not in str(rg.read_gguf(gguf_file("rwkv7", "F32", kinds={"token_embd.weight": "Q8_0"}).data))
+    tied = rg.read_gguf(gguf_file("mamba2", "F32", kinds={"token_embd.weight": "Q8_0"}).data)
+    assert str(tied).count('weights={"*/int8_blocks/*": "int8_blocks"}') == 1
 
 
 def test_a_file_is_read_from_a_path(tmp_path: Path) -> None:
