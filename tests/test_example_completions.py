@@ -368,6 +368,7 @@ def test_more_callers_than_may_wait_are_refused(running: Running) -> None:
         (b"{", "/v1/completions", "POST", 400, "no JSON"),
         (b"\xff", "/v1/completions", "POST", 400, "no JSON"),
         (b"[]", "/v1/completions", "POST", 400, "JSON object"),
+        (b"[" * 100_000, "/v1/completions", "POST", 400, "no JSON"),
         (b"{" + b" " * (1 << 21), "/v1/completions", "POST", 413, "more than"),
         (b'{"model": "x", "prompt": "a"}', "/v1/completions", "POST", 404, "no model"),
         (b'{"model": "tiny", "prompt": "a", "echo": true}', "/v1/completions", "POST", 400, "not supported"),
@@ -386,6 +387,19 @@ def test_bad_requests_are_answered_in_openais_form(
     error = answer.json()["error"]
     assert words in error["message"]
     assert error["type"] == "invalid_request_error"
+
+
+def test_a_failure_of_the_model_is_an_error_of_the_server(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    import httpx
+
+    def encode_wrongly(text: str) -> list[int]:
+        raise KeyError(text)
+
+    monkeypatch.setattr(running.model, "encode", encode_wrongly)
+    answer = httpx.post(f"http://127.0.0.1:{running.port}/v1/completions", json={"model": "tiny", "prompt": "a"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["type"]) == (500, "server_error")
+    assert error["message"] == "the server failed: KeyError"
 
 
 def test_metrics_count(running: Running) -> None:

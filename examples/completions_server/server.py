@@ -284,14 +284,17 @@ def app_of(model: Model, limits: Limits | None = None) -> Any:
         headers = {"Retry-After": str(RETRY_S)} if refused.status in (429, 503) else {}
         return responses.JSONResponse(refused.body, refused.status, headers)
 
+    def begin(body: Any) -> Completion:
+        classes = model.generator.classes or 1 << 62
+        return Completion(model, checked_request(body, model.name, model.encode, classes, limits), metrics)
+
     async def completions(request: Any) -> Any:
         try:
             body = await body_of(request, limits.max_bytes)
-            checked = checked_request(body, model.name, model.encode, model.generator.classes or 1 << 62, limits)
-            completion = await asyncio.to_thread(Completion, model, checked, metrics)
-        except RequestError as refused:
-            return refusal(refused)
-        if checked.is_stream:
+            completion = await asyncio.to_thread(begin, body)
+        except RequestError as error:
+            return refusal(error)
+        if completion.request.is_stream:
             metrics.requests.labels("200").inc()
             return Events(completion, metrics)
         answer: dict[str, Any] = {}
@@ -333,6 +336,9 @@ def app_of(model: Model, limits: Limits | None = None) -> Any:
         )
         return refusal(RequestError(text, status=error.status_code))
 
+    async def failed(request: Any, error: Exception) -> Any:
+        return refusal(RequestError(f"the server failed: {type(error).__name__}", status=500))
+
     route = routing.Route
     return import_module("starlette.applications").Starlette(
         routes=[
@@ -342,7 +348,7 @@ def app_of(model: Model, limits: Limits | None = None) -> Any:
             route("/metrics", metrics_text),
             route("/health", health),
         ],
-        exception_handlers={404: other, 405: other},
+        exception_handlers={404: other, 405: other, Exception: failed},
     )
 
 
@@ -361,7 +367,7 @@ async def body_of(request: Any, max_bytes: int) -> Any:
         return json.loads(data)
     except import_module("starlette.requests").ClientDisconnect:
         raise RequestError("the caller went away", status=499) from None
-    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are some
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         raise RequestError(f"the body is no JSON: {error}") from None
 
 
