@@ -149,6 +149,9 @@ def group_norm(
     x = as_tensor(x)
     _check_arrays("group_norm", gamma=gamma, beta=beta)
     place, count = one_axis(x.rank, axis), whole_number(groups, "groups", 1)
+    if gamma is not None and as_tensor(gamma).rank == 1 and not isinstance(x.type.shape[place], int):
+        fixed = (*x.type.shape[:place], *as_tensor(gamma).type.shape, *x.type.shape[place + 1 :])
+        x = build("ensure_shape", x, shape=fixed)
     shape = x.type.shape
     channels = shape[place]
     if place == 0 or not isinstance(channels, int) or channels % count:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ...declare.functions.arrays.moves import swapped_order
 from ...declare.functions.basic import expand_dims, reduce_sum, tanh
 from ...declare.functions.randomness import dropout
 from .backend import Backend, Item
@@ -24,7 +25,7 @@ def join_heads(b: Backend[Item], x: Item) -> Item:
 def product_scores(b: Backend[Item], query: Item, key: Item, scale: float | None = None) -> Item:
     """Return [..., queries, keys]: the products of query [..., queries, width] and key [..., keys, width], scaled."""
     rank = len(b.shape(key))
-    products = b.operation("@", query, b.transpose(key, (*range(rank - 2), rank - 1, rank - 2)))
+    products = b.operation("@", query, b.transpose(key, swapped_order(rank, -2, -1)))
     return products if scale is None else b.operation("*", products, scale)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...declare.functions import activations, basic
+from ...declare.functions.arrays.moves import swapped_order
 from ...declare.functions.elementary import numbers, powers, remainders
 from ...ir.types import FLOATS
 from ..onnx.core.known import Known, shape_of
@@ -79,5 +80,5 @@ def _batch_matmul(call: Call) -> Outputs:
     for place, key in enumerate(("a", "b")):
         x = call.input(place)
         rank = len(shape_of(x))
-        items.append(call.tensors.transpose(x, (*range(rank - 2), rank - 1, rank - 2)) if call.whole(key, 0) else x)
+        items.append(call.tensors.transpose(x, swapped_order(rank, -2, -1)) if call.whole(key, 0) else x)
     return call.of("MatMul", items)

@@ -251,7 +251,7 @@ def _swapped(x: Any) -> Tensor:
     x = functions.identity(x)
     if x.rank < 2:
         raise ShapeError(f"{x!r} is not a matrix to transpose")
-    return functions.transpose(x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))
+    return moves.swapaxes(x, -2, -1)
 
 
 @operation

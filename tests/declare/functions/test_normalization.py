@@ -112,3 +112,14 @@ def test_standardize_has_the_bits_of_batch_normalization(axis: int) -> None:
     scale = np.sqrt(arrays[1].astype(np.float64) + 1e-5).reshape((-1, 1) if axis == 1 else -1)
     found = rg.compile(unscaled).inference(x=rows)
     np.testing.assert_allclose(found, (rows.astype(np.float64) - 10000.5) / scale, rtol=1e-6)
+
+
+def test_gamma_fixes_the_number_of_channels() -> None:
+    rows, gamma = np.random.default_rng(6).normal(size=(2, 4, 5)).astype(np.float32), np.array([1, 2, 3, 4], np.float32)
+    x = rg.placeholder("x", (None, None, None))
+    normalized = rg.compile(rg.group_norm(x, 4, gamma, axis=1)).inference(x=rows)
+    wide = rows.astype(np.float64)
+    wanted = (wide - wide.mean(2, keepdims=True)) / np.sqrt(wide.var(2, keepdims=True) + 1e-5) * gamma[:, None]
+    np.testing.assert_allclose(normalized, wanted, rtol=1e-5, atol=1e-6)
+    with pytest.raises(rg.ShapeError):
+        rg.group_norm(x, 4, axis=1)

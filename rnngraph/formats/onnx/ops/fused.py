@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ....declare.functions import activations, basic
+from ....declare.functions.arrays.moves import swapped_order
 from ....declare.functions.normalization import layer_norm
 from ...steps import Value
 from ..core.functions import thresholded_relu
@@ -68,7 +69,7 @@ def _fused_matmul(call: Call) -> Outputs:
         if call.whole(f"transBatch{name}", 0) and rank > 2:
             side = tensors.transpose(side, (*range(1, rank - 1), 0, rank - 1))
         if call.whole(f"trans{name}", 0) and rank > 1:
-            side = tensors.transpose(side, (*range(rank - 2), rank - 1, rank - 2))
+            side = tensors.transpose(side, swapped_order(rank, -2, -1))
         sides.append(tensors.value(side) if isinstance(side, Expanded) else side)
     product, alpha = product_of(tensors, sides[0], sides[1]), call.number("alpha", 1.0)
     return product if alpha == 1 else combined(call, "Mul", product, number_like(alpha, product))

@@ -9,6 +9,7 @@ import torch
 from ....declare.functions import basic
 from ....declare.functions.arrays.contractions import einsum, letters_of, tensordot
 from ....declare.functions.arrays.matrices import outer
+from ....declare.functions.arrays.moves import swapped_order
 from ....declare.functions.normalization import normalize
 from ....ir.types import Dim
 from ...layers import declare_dense
@@ -68,9 +69,8 @@ def _kernel(tracer: Tracer, weight: torch.Tensor) -> Value:
 
 def _transposed(tracer: Tracer, x: Value) -> Value:
     """Declare x with its last two axes swapped."""
-    order = list(range(len(shape_of(x))))
-    order[-2:] = order[:-3:-1]
-    return tracer.call(basic.transpose, x, tuple(order))
+    rank = len(shape_of(x))
+    return tracer.call(basic.transpose, x, swapped_order(rank, -2, -1) if rank > 1 else (0,))
 
 
 @reads("addmm", "baddbmm")

@@ -218,7 +218,7 @@ def _permute(tracer: Tracer, x: Operand, *args: Any, dims: Sequence[int] = ()) -
 def _matrix_transpose(tracer: Tracer, x: Operand) -> Result:
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     rank = len(shape_of(x))
-    return permuted(tracer, x, [*range(rank - 2), rank - 1, rank - 2]) if rank > 1 else x
+    return permuted(tracer, x, swapped_order(rank, -2, -1)) if rank > 1 else x
 
 
 @reads("movedim", "moveaxis")
