@@ -190,7 +190,8 @@ import rnngraph as rg
 CHARACTERS = [chr(number) for number in range(1, 128)]
 ids = rg.placeholder("ids", (None, None), "int64")
 hidden, _ = rg.dynamic_rnn(rg.GRUCell(32), rg.embedding(ids, 127, 16))
-program = rg.compile({"logits": rg.dense(hidden, 127)}, seed=3)
+program = rg.compile({"hidden": hidden, "logits": rg.dense(hidden, 127)}, seed=3)
+output = "logits"
 for name, array in program.parameters.items():
     program.parameters[name] = 4 * array
 def encode(text):
@@ -226,7 +227,9 @@ class Running:
 
     def alone(self, prompt: str, **options: Any) -> str:
         """Text that ``generate`` gives without a server."""
-        return self.model.decode([*self.program.inference.generate(self.model.encode(prompt), **options)])
+        return self.model.decode(
+            [*self.program.inference.generate(self.model.encode(prompt), output="logits", **options)]
+        )
 
     def metrics(self) -> dict[str, float]:
         import httpx

@@ -6,7 +6,8 @@
 
 It writes ``characters.net``. A model for the server is a script like this one: it has ``program``, ``encode``, which
 gives the tokens of a text, and ``decode``, which gives the text of tokens. ``stop``, tokens that end a text, and
-``prefix``, a text with which all prompts begin, may be left out, as here.
+``prefix``, a text with which all prompts begin, may be left out, as here, and so may ``input`` and ``output``, the
+names of the input for tokens and of the output with logits.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def model_of(script: Path, weights: str, name: str | None, tokenizer: Path | Non
     if missing := [word for word in ("program", "encode", "decode") if word not in names]:
         raise SystemExit(f"{script} has no {missing[0]}; a model is a script with program, encode and decode")
     program = names["program"] if isinstance(names["program"], rg.Program) else names["program"](weights)
-    generator = program.inference.generator(**options)
+    generator = program.inference.generator(**options, input=names.get("input"), output=names.get("output"))
     further = names.get("stop"), names.get("prefix", "")
     return Model(name or script.stem, generator, names["encode"], names["decode"], *further)
 
