@@ -7,6 +7,7 @@ import http.server
 import importlib.util
 import inspect
 import re
+import runpy
 import sys
 import threading
 from collections.abc import Iterator
@@ -295,3 +296,16 @@ def test_the_nets_of_the_guide_from_torch_are_one_net() -> None:
     batch = np.random.default_rng(0).standard_normal((3, 5, 12)).astype(np.float32)
     wanted = module(torch.from_numpy(batch), torch.from_numpy(steps)).detach().numpy()
     np.testing.assert_allclose(program.inference(x=batch, lengths=steps)["logits"], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_pictures_are_what_is_drawn_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``python tools/write_pictures.py`` writes them."""
+    monkeypatch.chdir(tmp_path)
+    program = runpy.run_path(str(DOCS.parent / "tools" / "write_pictures.py"))["readme_net"](tmp_path)
+    program.plot("net.svg", detail="cells")
+    pictures = DOCS / "pictures"
+    assert (tmp_path / "net.svg").read_text() == (pictures / "net.svg").read_text()
+    assert (pictures / "explorer.png").stat().st_size < 300_000
+    for page, folder in ((DOCS.parent / "README.md", "docs/pictures/"), (DOCS / "index.md", "pictures/")):
+        shown = re.findall(r"!\[[^]]{40,}\]\(([^)]*)\)", page.read_text())
+        assert shown[:2] == [f"{folder}net.svg", f"{folder}explorer.png"]

@@ -127,3 +127,86 @@ def check_picture(browser: Browser) -> list[str]:
         assert frames[source][0] <= right, (source, target)
         assert left <= frames[source][1], (source, target)
     return [box["title"] for box in boxes]
+
+
+LEGIBILITY = r"""
+const numbers = (text) => text.match(/[\d.]+/g).map(Number);
+const light = ([red, green, blue]) => {
+  const [r, g, b] = [red, green, blue].map((part) => {
+    const share = part / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const contrast = (one, other) => {
+  const [dark, bright] = [light(one), light(other)].sort((a, b) => a - b);
+  return (bright + 0.05) / (dark + 0.05);
+};
+const isClear = (text) => text === "none" || (numbers(text)[3] ?? 1) < 0.5;
+const holds = (outer, inner) =>
+  outer.left <= inner.left + 1 && inner.right <= outer.right + 1 && outer.top <= inner.top + 1 &&
+  inner.bottom <= outer.bottom + 1;
+const rectangles = [...document.querySelectorAll("svg rect")].filter((one) => one.getClientRects().length)
+  .map((one) => [one, one.getBoundingClientRect()]);
+// The colours on which a text stands.
+const grounds = (element) => {
+  const place = element.getBoundingClientRect();
+  if (element.closest("svg")) {
+    const behind = rectangles.filter(([one, frame]) => !isClear(getComputedStyle(one).fill) && holds(frame, place));
+    behind.sort(([, one], [, other]) => one.width * one.height - other.width * other.height);
+    if (behind.length) return [numbers(getComputedStyle(behind[0][0]).fill)];
+  }
+  for (let at = element; at; at = at.parentElement) {
+    const { backgroundImage, backgroundColor } = getComputedStyle(at);
+    const stripes = backgroundImage.match(/rgba?\([^)]*\)/g);
+    if (stripes) return stripes.map(numbers);
+    if (!isClear(backgroundColor)) return [numbers(backgroundColor)];
+  }
+  return [[255, 255, 255]];
+};
+const isSeen = (element) => {
+  const { left, right, top, bottom, width } = element.getBoundingClientRect();
+  const style = getComputedStyle(element);
+  return width && style.visibility === "visible" && style.fontSize !== "0px" && left >= 0 && right <= innerWidth &&
+    top >= 0 && bottom <= innerHeight;
+};
+const own = (element) => [...element.childNodes].some((one) => one.nodeType === 3 && one.data.trim());
+const texts = [...document.querySelectorAll("body *, svg text")]
+  .filter((one) => !one.matches("style, script, noscript, title, option") && own(one) && isSeen(one));
+const poor = [];
+for (const element of texts) {
+  const style = getComputedStyle(element);
+  const ink = numbers(element.closest("svg text") ? style.fill : style.color);
+  const least = Math.min(...grounds(element).map((ground) => contrast(ink, ground)));
+  if (least < 4.5) poor.push([element.textContent.slice(0, 30), element.getAttribute("class"), least.toFixed(2)]);
+}
+const frames = texts.filter((one) => one.closest("svg text")).map((one) => {
+  const { left, right, top, bottom } = one.getBoundingClientRect();
+  return [one.textContent, left, right, top + (bottom - top) * 0.15, bottom - (bottom - top) * 0.15];
+});
+const meet = (one, other) => one[1] < other[2] && other[1] < one[2] && one[3] < other[4] && other[3] < one[4];
+const overlaps = [];
+frames.forEach((one, at) =>
+  frames.slice(at + 1).forEach((other) => meet(one, other) && overlaps.push([one[0], other[0]])));
+const labels = texts.filter((one) => one.matches(".arrow > .label"));
+const outer = [...document.querySelectorAll("svg .box")].filter((one) => !one.dataset.box.includes("."))
+  .flatMap((one) => [...one.querySelectorAll("rect")].filter((part) => part.getClientRects().length).slice(0, 1));
+for (const label of labels)
+  for (const box of outer) {
+    const [one, other] = [label.getBoundingClientRect(), box.getBoundingClientRect()];
+    const frame = ({ left, right, top, bottom }) => ["", left + 0.5, right - 0.5, top + 0.5, bottom - 0.5];
+    if (meet(frame(one), frame(other))) overlaps.push([label.textContent, "a box"]);
+  }
+return { poor, overlaps, count: texts.length, pictured: frames.length };
+"""
+"""Texts that are seen: those with a contrast below WCAG's level AA, and texts of pictures that lie over others or over
+boxes of other values.
+"""
+
+
+def check_legible(browser: Browser) -> dict[str, Any]:
+    """Check that what the browser shows can be read and does not overlap. Return numbers of texts."""
+    seen: dict[str, Any] = browser.run(LEGIBILITY)
+    assert seen["poor"] == []
+    assert seen["overlaps"] == []
+    return seen

@@ -1,7 +1,7 @@
 """HTML fragments for notebooks. Text from users, files and scripts is always escaped.
 
-Colours are those of the notebook's theme, if it defines them as JupyterLab does. The fallbacks are legible on both
-light and dark backgrounds.
+Colours are those of the notebook's theme, if it defines them as JupyterLab does. The fallbacks follow the page's colour
+scheme, by WCAG's contrast AA; on a page without one they are legible on both light and dark backgrounds.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ MAX_COLOURED_LINES = 1000
 _CODE = "font-family:var(--jp-code-font-family,monospace);font-size:12px;line-height:1.35"
 _TEXT = "font-family:var(--jp-ui-font-family,sans-serif);font-size:13px"
 _RULE = "1px solid var(--jp-border-color2,#bbb)"
-_FAINT = "color:var(--jp-ui-font-color2,#757575)"
+_FAINT = "color:var(--jp-ui-font-color2,light-dark(#757575,#a9a9a4))"
 
 _COLOURS = {
-    "red": "var(--jp-error-color1,#d32f2f)",
-    "green": "var(--jp-mirror-editor-number-color,#2e8540)",
-    "yellow": "var(--jp-mirror-editor-string-color,#ba5b21)",
-    "blue": "var(--jp-mirror-editor-def-color,#3974d6)",
-    "magenta": "var(--jp-mirror-editor-keyword-color,#a64aa6)",
-    "cyan": "var(--jp-mirror-editor-variable-color,#1f7f8f)",
-    "bright_black": "var(--jp-mirror-editor-comment-color,#757575)",
+    "red": "var(--jp-error-color1,light-dark(#d32f2f,#ff8a80))",
+    "green": "var(--jp-mirror-editor-number-color,light-dark(#2e8540,#7fcf9c))",
+    "yellow": "var(--jp-mirror-editor-string-color,light-dark(#ba5b21,#e8a06a))",
+    "blue": "var(--jp-mirror-editor-def-color,light-dark(#3974d6,#8ec1f5))",
+    "magenta": "var(--jp-mirror-editor-keyword-color,light-dark(#a64aa6,#d09be6))",
+    "cyan": "var(--jp-mirror-editor-variable-color,light-dark(#1f7f8f,#6cc5d6))",
+    "bright_black": "var(--jp-mirror-editor-comment-color,light-dark(#757575,#a9a9a4))",
 }
 """CSS colours by terminal colour name."""
 

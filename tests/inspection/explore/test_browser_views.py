@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from browser import Browser, chromium, is_there
-from explorer_pages import SHOWN, emulate, opened, said, settle, show
+from explorer_pages import SHOWN, check_legible, emulate, opened, said, settle, show
 from pictured_nets import dropped_stack, two_layers_both_ways
 
 pytestmark = [
@@ -221,3 +221,27 @@ def test_dropout_heat_and_selection_differ_in_hue(browser: Browser, pages: dict[
         for one in range(3):
             apart = abs(hues[one] - hues[one - 1]) % 360
             assert min(apart, 360 - apart) > 45, hues
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+@pytest.mark.parametrize("name", PAGES)
+def test_all_can_be_read_and_nothing_overlaps(
+    browser: Browser, pages: dict[str, Path], name: str, size: tuple[int, int], scheme: str
+) -> None:
+    """In all details, with one line selected and another stage, and in each tab of a narrow window."""
+    emulate(browser, *size, scheme)
+    show(browser, pages[name], "#training/asm")
+    views = [0, 1, 2] if size == NARROW else [1]
+    for view in views:
+        browser.run(f"document.querySelectorAll('#views button')[{view}].click()")
+        for at in range(3):
+            browser.run(f"document.querySelectorAll('#details button')[{at}].click()")
+            settle(browser)
+            seen = check_legible(browser)
+            assert seen["pictured"] > 5 or (size == NARROW and view != 1)
+    browser.run("document.querySelector('.net.shown .box').dispatchEvent(new MouseEvent('click'))")
+    settle(browser)
+    assert check_legible(browser)["count"] > 30
+    show(browser, pages[name], "#training/split")
+    check_legible(browser)
