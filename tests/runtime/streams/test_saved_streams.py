@@ -57,7 +57,7 @@ def test_other_nets_rows_and_files_are_refused(tmp_path: Path) -> None:
     stream.save(path)
     with pytest.raises(rg.StructureError, match="holds the state of another net"):
         net(8).inference.stream(state=path)
-    with pytest.raises(rg.StructureError, match="holds 3 rows, and batch=2"):
+    with pytest.raises(rg.StructureError, match="holds 3 rows, not batch=2"):
         program.inference.stream(batch=2, state=path)
     with pytest.raises(rg.FileError, match="no file"):
         program.inference.stream(state=tmp_path / "none")

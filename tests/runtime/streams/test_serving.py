@@ -107,7 +107,7 @@ def test_errors_reach_who_waits_and_nobody_else() -> None:
             (unknown, rg.NameLookupError, "no input 'z'"),
             (late[0], rg.ArgumentError, "was closed before"),
             (late[1], rg.ArgumentError, "was closed before"),
-            (gone, rg.ArgumentError, "any more"),
+            (gone, rg.ArgumentError, "is closed"),
         ):
             with pytest.raises(kind, match=text):
                 future.result(60)
