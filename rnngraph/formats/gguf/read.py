@@ -98,8 +98,7 @@ def _check_layers(container: Container, architecture: str) -> None:
     problems = [] if architecture in ARCHITECTURES else [f"architecture {architecture!r}"]
     for tensor in container.tensors:
         layer, _, rest = tensor.removeprefix("blk.").partition(".")
-        what = next((what for part, what in FOREIGN if rest.startswith(part) or part in rest), "")
-        if what and not rest.startswith("attn_norm"):
+        if what := next((what for part, what in FOREIGN if part in rest), ""):
             problems.append(f"layer {layer} has {what}")
     if problems:
         known = ", ".join(ARCHITECTURES)
