@@ -341,14 +341,14 @@ class Batches:
 
     def _given_lengths(self, column: Examples, where: Where | None) -> np.ndarray:
         lengths = self._lengths_column(column)
-        most = np.maximum.reduce([np.broadcast_to(steps, lengths.shape) for steps in self._steps.values()])
+        max_lengths = np.maximum.reduce([np.broadcast_to(steps, lengths.shape) for steps in self._steps.values()])
         least = 0 if self._layout.only_run else 1
-        wrong = np.flatnonzero((lengths < least) | (lengths > most))
+        wrong = np.flatnonzero((lengths < least) | (lengths > max_lengths))
         if wrong.size:
             index = int(wrong[0])
             raise ShapeError(
                 f"example {index} of {column.spec.name} is a length of {lengths[index]}; its sequence has "
-                f"{most[index]} steps, so it must be in {least}..{most[index]}",
+                f"{max_lengths[index]} steps, so it must be in {least}..{max_lengths[index]}",
                 where,
             )
         if self._one_clock(self._columns):

@@ -104,8 +104,8 @@ def padded_row(batch: Batch, clock: str) -> PaddedRow | None:
     if steps is None or not axes or not len(steps):
         return None
     places = [int(steps.argmin()), int(steps.argmax())]
-    ends, (least, most) = batch.rows[places], (int(steps[place]) for place in places)
-    if least == most:
+    ends, (least, max_steps) = batch.rows[places], (int(steps[place]) for place in places)
+    if least == max_steps:
         return None
     copies = len(batch.rows) if examples.has_declared_batch else 1
     start = 0
@@ -113,7 +113,7 @@ def padded_row(batch: Batch, clock: str) -> PaddedRow | None:
     if examples.window is not None:
         start = max(least - 1, 0) // examples.window * examples.window
         shortest, longest = (examples.cut(feeds, start, start + examples.window) for feeds in (shortest, longest))
-        most = min(most, start + examples.window)
-    if least == most:
+        max_steps = min(max_steps, start + examples.window)
+    if least == max_steps:
         return None
-    return PaddedRow(shortest, longest, axes, int(ends[0]), least - start, most - start)
+    return PaddedRow(shortest, longest, axes, int(ends[0]), least - start, max_steps - start)

@@ -356,12 +356,12 @@ class _Walk:
         # A carry changes, so the content of its initial value says nothing about it.
         inner |= {carry.inside: RIGHT for carry in scan.carries}
         values = self.values(body, inner)
-        held = [carry.next is carry.inside or self._holds(carry.next, carry.inside) for carry in scan.carries]
+        is_constant = [carry.next is carry.inside or self._holds(carry.next, carry.inside) for carry in scan.carries]
         if any((end := values[carry.next]) is None or end.axis is not None for carry in scan.carries):
             return unknown
-        if own and node["reverse"] and not all(held):
+        if own and node["reverse"] and not all(is_constant):
             return unknown
-        finals: list[Value] = [RIGHT if not own or is_held else None for is_held in held]
+        finals: list[Value] = [RIGHT if not own or is_held else None for is_held in is_constant]
         return (*finals, *(self._emitted(item, values[item], own) for _, item in scan.emits))
 
     def _holds(self, end: Node, carry: Node) -> bool:

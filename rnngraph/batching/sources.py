@@ -218,11 +218,11 @@ class Iterated:
         place = before + first
         while per_epoch is None or place < before + per_epoch:
             try:
-                given = self.cursor.batch(passage, place, per_epoch is not None, where)
+                examples = self.cursor.batch(passage, place, per_epoch is not None, where)
             except EndedError as ended:
                 self._check_end(number, ended.drawn, per_epoch)
                 return
-            yield from self._read(given, place).epoch(0)
+            yield from self._read(examples, place).epoch(0)
             place += 1
 
     def _check_end(self, number: int, drawn: int, per_epoch: int | None) -> None:

@@ -35,8 +35,8 @@ class Inputs(dict[str, Any]):
     """Several inputs that ``step`` receives: a dict that suggests similar names for a missing one."""
 
     def __missing__(self, name: str) -> Any:
-        given = did_you_mean(name, self) or f"; the driver is given {', '.join(self) or 'none'}"
-        raise NameLookupError(f"no input is named {shown(name)}{given}")
+        hint = did_you_mean(name, self) or f"; the driver is given {', '.join(self) or 'none'}"
+        raise NameLookupError(f"no input is named {shown(name)}{hint}")
 
 
 MAX_LEVELS = 4000

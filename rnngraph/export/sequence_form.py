@@ -174,17 +174,17 @@ def _bounds(graph: Graph, in_c: Mapping[str, Dim]) -> Bounds:
         return tuple(substitute(dim, in_c) for dim in dims)
 
     largest: dict[object, tuple[int, Most]] = {}
-    for most in bounds.most:
-        total = product(dims := named(most.dims))
+    for bound in bounds.most:
+        total = product(dims := named(bound.dims))
         terms = total.terms if isinstance(total, Size) else (((), total),)
         single = len(terms) == 1
-        key = (terms[0][0] if single else dims, most.limit)
+        key = (terms[0][0] if single else dims, bound.limit)
         factor = terms[0][1] if single else 0
         if key not in largest or factor > largest[key][0]:
-            largest[key] = factor, replace(most, dims=(total,) if single else dims)
+            largest[key] = factor, replace(bound, dims=(total,) if single else dims)
     return Bounds(
         dims=(),
-        most=tuple(most for _, most in largest.values()),
+        most=tuple(bound for _, bound in largest.values()),
         tables=tuple(replace(item, rows=named((item.rows,))[0], indices=named(item.indices)) for item in bounds.tables),
         choices=tuple(
             replace(item, entries=named(item.entries), results=named(item.results)) for item in bounds.choices

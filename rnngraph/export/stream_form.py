@@ -55,11 +55,11 @@ class StreamForm:
         options, graph = about.compiled.options, source.lowered.graph
         if calls > 1 and STEPS_SO_FAR in about.states.labels:  # a graph that samples differs from call to call
             graph, kept = about.compiled.graph, {label: label for label in about.states.labels}
-            taken = about.compiled.input_types()
+            input_types = about.compiled.input_types()
             begun = {label: first[label] for label in labels.values()}
             begun |= {STEPS_SO_FAR: np.zeros((about.batch, 1), np.int64)}
             begun |= {NUMBER_STATE: feeds[NUMBER].reshape(about.batch, 1)}
-            feeds = {name: array for name, array in {**feeds, **begun}.items() if name in taken}
+            feeds = {name: array for name, array in {**feeds, **begun}.items() if name in input_types}
             outputs = (*(port.name for port in self.exported.outputs), *kept)
         return whole_sequence(graph, outputs, options, target, values, Calls(feeds, kept, calls))
 

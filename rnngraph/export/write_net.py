@@ -149,8 +149,8 @@ def export(
     )
     _, values = source.parameters.snapshot()
     net, test = _described(source, values, options, targets, where)
-    held = source.held_weights(replace(source.options, target=targets[0]))
-    net = replace(net, held_weights=tuple(held))
+    held_lines = source.held_weights(replace(source.options, target=targets[0]))
+    net = replace(net, held_weights=tuple(held_lines))
     code = exported_code(net.variants, name, options.debug)
     suffix = "obj" if "windows" in targets[0].triple else "o"
     contents: dict[str, bytes] = {f"{name}.{suffix}": code}

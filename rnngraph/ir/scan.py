@@ -191,11 +191,11 @@ def derivatives_of(scans: Collection[Node], behind: Mapping[Node, Collection[Nod
 
 def scans_behind(nodes: Iterable[Node], scans: Collection[Node]) -> dict[Node, frozenset[Node]]:
     """Return, by node, those of ``scans`` on which it depends. ``nodes`` must be in topological order."""
-    behind: dict[Node, frozenset[Node]] = {}
+    sources: dict[Node, frozenset[Node]] = {}
     for node in nodes:
-        dependencies = frozenset[Node]().union(*(behind[item] for item in node.operands))
-        behind[node] = dependencies | {node} if node in scans else dependencies
-    return behind
+        dependencies = frozenset[Node]().union(*(sources[item] for item in node.operands))
+        sources[node] = dependencies | {node} if node in scans else dependencies
+    return sources
 
 
 def ends_of_loop(scan: Node) -> set[Node]:

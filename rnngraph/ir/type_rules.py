@@ -346,15 +346,15 @@ def with_update(types: Sequence[TensorType], attributes: Mapping[str, Any], meet
 
 def scan(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     body, length, carries = attributes["body"], attributes["length"], attributes["carries"]
-    behind = carries + attributes["sequences"]
-    sequences = types[carries:behind]
+    first_invariant = carries + attributes["sequences"]
+    sequences = types[carries:first_invariant]
     params = [node.tensor for node in body.inputs]
     initial, blocks = types[:carries], attributes.get("blocks")
     if blocks is not None:
         for item in initial:
             meet(item.shape[0], ceil_divide(length, blocks))
         initial = [item.with_shape(item.shape[1:]) for item in initial]
-    actual = [*initial, *(item.with_shape(item.shape[1:]) for item in sequences), *types[behind:]]
+    actual = [*initial, *(item.with_shape(item.shape[1:]) for item in sequences), *types[first_invariant:]]
     if len(params) != len(actual):
         raise ValueError(f"a scan gives {len(actual)} values to a body that takes {len(params)}")
     for item in sequences:

@@ -40,15 +40,15 @@ def held_weights(graph: Graph, reduced: ReducedWeights | None, parameters: Itera
         reduced: Pass that narrows its weights.
         parameters: Names, in the order of the result.
     """
-    held = {name: Held() for name in parameters}
+    by_name = {name: Held() for name in parameters}
     if reduced is None:
-        return held
+        return by_name
     for use in reduced.uses(run(graph, ORDER)):
-        for name in use.parameters & held.keys():
-            known = held[name]
+        for name in use.parameters & by_name.keys():
+            known = by_name[name]
             objections = (use.objection,) if use.objection else ()
-            held[name] = Held(_joined(known.kinds, (use.kind,)), _joined(known.objections, objections))
-    return held
+            by_name[name] = Held(_joined(known.kinds, (use.kind,)), _joined(known.objections, objections))
+    return by_name
 
 
 def held_text(held: Mapping[str, Held]) -> list[str]:

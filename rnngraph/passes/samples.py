@@ -43,8 +43,8 @@ class Samples:
             elif node.op == "get":
                 values[node] = self._get(node, *scans[node.operands[0]])
             elif node.op == "input" and node["label"] == "seed":
-                apart = make("constant", value=np.int64(BETWEEN_SEEDS))
-                values[node] = make("add", node, make("mul", make("iota", size=self.count), apart)), True
+                seed_stride = make("constant", value=np.int64(BETWEEN_SEEDS))
+                values[node] = make("add", node, make("mul", make("iota", size=self.count), seed_stride)), True
             else:
                 values[node] = self._lifted(node, [values[item] for item in node.operands])
         outputs = [(name, over_time(*values[node], self.count)) for name, node in graph.outputs]

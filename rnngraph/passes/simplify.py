@@ -278,9 +278,11 @@ def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tupl
     body = drop_dead(node["body"])
     scan = ScanParts.of(node, operands, body)
     live: set[Node] = set()
-    behind = len(body.outputs)
-    blocks = {index - behind for index in needed if index >= behind}  # carries whose values before blocks are read
-    kept = {index for index in needed if index < behind} | blocks
+    first_kept = len(body.outputs)
+    blocks = {
+        index - first_kept for index in needed if index >= first_kept
+    }  # carries whose values before blocks are read
+    kept = {index for index in needed if index < first_kept} | blocks
     condition = scan.when if kept else None
     work = [body.outputs[index][1] for index in sorted(kept)] + ([] if condition is None else [condition])
     position = {carry.inside: index for index, carry in enumerate(scan.carries)}
@@ -295,7 +297,7 @@ def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tupl
             kept.add(index)
             work.append(body.outputs[index][1])
     positions = {old: new for new, old in enumerate(sorted(kept))}
-    positions |= {behind + carry: len(kept) + positions[carry] for carry in blocks}
+    positions |= {first_kept + carry: len(kept) + positions[carry] for carry in blocks}
     first = len(scan.carries)
     slim = replace(
         scan,

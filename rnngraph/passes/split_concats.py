@@ -91,11 +91,11 @@ def _steps_of_windows(node: Node) -> Node | None:
     *ahead, size, width = windows.shape
     if node.shape != (*ahead, size * width) or not isinstance(width, int) or width < MIN_UNITS:
         return None
-    source, axis, apart = windows.operands[0], windows["axis"], windows["apart"]
+    source, axis, dilation = windows.operands[0], windows["axis"], windows["apart"]
     around = [(0, dim, 1) for dim in source.shape]
-    reach = source.shape[axis] - apart * (windows["size"] - 1)
+    reach = source.shape[axis] - dilation * (windows["size"] - 1)
     pieces = []
-    for first in range(0, apart * windows["size"], apart):
+    for first in range(0, dilation * windows["size"], dilation):
         bounds = [*around[:axis], (first, first + reach, windows["step"]), *around[axis + 1 :]]
         start, stop, step = zip(*bounds, strict=True)
         pieces.append(make("slice", source, where=node.where, name=node.name, start=start, stop=stop, step=step))

@@ -48,11 +48,11 @@ def warn_of_kinds_without_effect(
     if options.reduced is None:
         return
     names, rules = options.parameters, options.weights
-    held = held_weights(graph.graph, options.reduced, names)
+    by_name = held_weights(graph.graph, options.reduced, names)
     numbers = matched(rules, names)
-    narrow = {name: item for name, item in held.items() if item.is_narrow}
+    narrow = {name: item for name, item in by_name.items() if item.is_narrow}
     for number, (pattern, asked) in enumerate(rules):
-        own = {name: held[name] for name in names if numbers.get(name) == number}
+        own = {name: by_name[name] for name in names if numbers.get(name) == number}
         if asked.kind == "float32" or not own or own.keys() & narrow.keys():
             continue
         stays = {name: item for name, item in own.items() if item.objections} or dict.fromkeys(own, UNMULTIPLIED)

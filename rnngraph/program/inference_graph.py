@@ -322,8 +322,8 @@ class InferenceGraph(CallableGraph[Given]):
             column_of[name] = name if isinstance(column, Tensor) else checked_name(column, "a column", where, True)
         kept = [checked_name(column, "a column", where, True) for column in entries(keep, "keep")]
         names = {"output"} if is_leaf(self.structure) else {*self.structure, "loss"}
-        if taken := sorted(names & {*kept}):
-            what = f"keep={shown(kept)}: the result has {', '.join(taken)} itself; rename the column"
+        if clashes := sorted(names & {*kept}):
+            what = f"keep={shown(kept)}: the result has {', '.join(clashes)} itself; rename the column"
             raise ArgumentError(what, where)
         return ColumnCall(self, self.parts, self.part, column_of, kept)
 

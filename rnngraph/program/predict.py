@@ -54,12 +54,14 @@ def predict(
     done, sizes, wholes = 0, {}, {}
     for examples in _parts(source):
         sizes, wholes, steps = examples.known_sizes(), examples.wholes(), examples.real_steps()
-        apart = steps.keys() - examples.fed_clocks() | {clock for item in each.values() for clock in item.output.uncut}
+        separate_clocks = steps.keys() - examples.fed_clocks() | {
+            clock for item in each.values() for clock in item.output.uncut
+        }
         differ = {clock for clock, known in steps.items() if (known != known[:1]).any()}
-        apart |= {clock for clock in differ - apart if shows(clock)}
+        separate_clocks |= {clock for clock in differ - separate_clocks if shows(clock)}
         size = declared or (1 if examples is source and mixed else examples.batch_size)
         left = examples.count
-        for rows, filled in _ordered(steps, apart, examples.count, size, declared) if names else ():
+        for rows, filled in _ordered(steps, separate_clocks, examples.count, size, declared) if names else ():
             values = inference.values(examples.feeds(filled), names, where)
             left -= len(rows)
             for name, item in each.items():

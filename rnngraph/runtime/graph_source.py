@@ -232,13 +232,13 @@ def check_structure(structure: Any, has_loss: bool) -> None:
     """Raise ``StructureError`` if paths of outputs are ambiguous or reserved."""
     if is_leaf(structure):
         return
-    taken: set[str] = set()
+    paths_so_far: set[str] = set()
     for path, _ in paths(structure):
-        if path in taken:
+        if path in paths_so_far:
             raise StructureError(f'two outputs have the path "{path}"; rename one, without a "/" in its name')
         if path.startswith((PREFIX, TAP)):
             raise StructureError(f'an output can\'t have the path "{path}", which gradients or taps have; rename it')
-        taken.add(path)
+        paths_so_far.add(path)
     if has_loss and "loss" in structure:
         raise StructureError('an output can\'t be named "loss" where a loss is given; rename it')
 

@@ -73,9 +73,9 @@ class Checkpoint:
         self._where = where
         self._parameters = _part(self._arrays, PARAMETER)
         for name, array in program.parameters.items():
-            given = self._parameters.get(name)
-            if given is None or given.shape != array.shape or given.dtype != array.dtype:
-                has = "no such parameter" if given is None else f"{given.dtype}{list(given.shape)}"
+            saved = self._parameters.get(name)
+            if saved is None or saved.shape != array.shape or saved.dtype != array.dtype:
+                has = "no such parameter" if saved is None else f"{saved.dtype}{list(saved.shape)}"
                 raise FileError(
                     f"{self._path} is of another program: {name} is {array.dtype}{list(array.shape)} here, and the "
                     f"file has {has}; load it for the program that it was saved from",

@@ -32,12 +32,12 @@ def trained_names(program: Program, only: str | Sequence[str] | None, where: Whe
                     where,
                 )
         chosen = [name for name in trainable if any(is_named(name, pattern) for pattern in patterns)]
-    apart = set(unreached(program.training.graph))
-    idle = [name for name in chosen if name in apart]
+    unreached_names = set(unreached(program.training.graph))
+    idle = [name for name in chosen if name in unreached_names]
     if len(idle) == len(chosen):
         raise ArgumentError(
             "there is nothing to train: the loss reads no trainable parameter of only=; choose others", where
         )
     if idle:
         warn(f"the loss does not depend on {', '.join(idle)}; they are not trained", where)
-    return tuple(name for name in chosen if name not in apart)
+    return tuple(name for name in chosen if name not in unreached_names)

@@ -25,13 +25,13 @@ def settled_directions(graph: Graph) -> Directions:
     scans = [node for node in graph.nodes if node.op == "scan"]
     for length in dict.fromkeys(scan["length"] for scan in scans):
         own = [scan for scan in scans if scan["length"] == length]
-        behind = scans_behind(graph.nodes, own)
-        derivatives = derivatives_of(own, behind)
+        sources = scans_behind(graph.nodes, own)
+        derivatives = derivatives_of(own, sources)
         if not derivatives:
             continue
         directions = {scan["reverse"] for scan in own if scan not in derivatives}
         if len(directions) == 1 and directions.isdisjoint(scan["reverse"] for scan in derivatives):
-            sums = _of_sums(graph, own, derivatives, behind)
+            sums = _of_sums(graph, own, derivatives, sources)
             settled = _of_blocks(graph, own, sums) | sums
         else:
             settled = _of_both_ways(graph, own)

@@ -143,14 +143,14 @@ class _SingleMask:
     def holds(self, scan: Node) -> bool:
         """True if a scan keeps the carries of ended rows, and its results for them are 0 or never read."""
         body, carries, symbols = scan["body"], scan["carries"], self.bodies[scan]
-        held = zip(body.inputs[:carries], body.outputs, strict=False)
+        carries_and_next = zip(body.inputs[:carries], body.outputs, strict=False)
         if scan["reverse"] and (scan.get("keeps"), scan.get("blocks")) != (None, None):
             return False  # a row that starts within a block would not start from the carries saved before it
         users = self.lengths.users
         gets = [user for user in users[scan] if not is_final(user) and not is_kept(user)]
         if any(is_kept(user) and not self.scans.keys() >= {*users[user]} for user in users[scan]):
             return False  # blocks that compute all rows start from all rows
-        return all(symbols.get(value) is carry for carry, (_, value) in held) and all(
+        return all(symbols.get(value) is carry for carry, (_, value) in carries_and_next) and all(
             get in self.unread or self.values[get] == ZERO for get in gets
         )
 

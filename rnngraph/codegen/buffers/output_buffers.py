@@ -107,7 +107,7 @@ class _Sources:
         if self._of is not node:
             self._of = node
             self._look(node)
-        return source in self._own or any(source in behind for behind in self._behind)
+        return source in self._own or any(source in shared for shared in self._behind)
 
     def _look(self, node: Node) -> None:
         self._own, self._behind = set(), []
@@ -115,11 +115,11 @@ class _Sources:
         while pending or later:
             is_late = not pending
             item = later.pop() if is_late else pending.pop()
-            if item in self._own or any(item in behind for behind in self._behind):
+            if item in self._own or any(item in shared for shared in self._behind):
                 continue
             if item in self._shared:
                 self._behind.append(self._shared[item])
-            elif not is_late and any(item in behind for behind in self._shared.values()):
+            elif not is_late and any(item in shared for shared in self._shared.values()):
                 later.append(item)
             else:
                 self._own.add(item)

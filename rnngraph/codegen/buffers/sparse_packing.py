@@ -221,14 +221,14 @@ class _Packing:
 
         self._set(block, TALL_END, chosen(_number(end), _number(0)))
         total = block.let("add", [chosen(of_tall, of_low), of_last], "int32", 1)
-        behind = (layout.whole - end) // low
-        all_of = [(count + behind) * columns for count in (end // tall, end // low)]
+        remaining = (layout.whole - end) // low
+        all_of = [(count + remaining) * columns for count in (end // tall, end // low)]
         if layout.limit is None:
             is_dense = block.let("equal", [total, chosen(*map(_number, all_of))], "bool", 1)
         else:
             hundredfold = block.let("mul", [total, _number(100)], "int32", 1)
-            most = chosen(*(_number(count * layout.limit) for count in all_of))
-            is_dense = block.let("less", [most, hundredfold], "bool", 1)
+            limit = chosen(*(_number(count * layout.limit) for count in all_of))
+            is_dense = block.let("less", [limit, hundredfold], "bool", 1)
         self._set(block, DENSE, block.let("cast", [is_dense], "int32", 1))
 
     def _part(self, block: Block, part: int) -> None:

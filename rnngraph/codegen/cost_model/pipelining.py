@@ -89,13 +89,15 @@ def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, worke
     overheads = [
         CLAIM_CYCLES + sum(kernel.per_chunk_overhead for kernel in kernels[first:last]) for first, last in stages
     ]
-    most = max(MAX_STEPS, longest // BUFFER_DEPTH if longest < MAX_CHUNK else 0)
-    grains = _grains(kernels, serial / len(costs), most)
+    max_steps = max(MAX_STEPS, longest // BUFFER_DEPTH if longest < MAX_CHUNK else 0)
+    grains = _grains(kernels, serial / len(costs), max_steps)
     cycles, grain = min((_cycles(costs, overheads, steps, workers), steps) for steps in grains)
     cut = sum(kernel.partition.cycles + kernel.partition.barriers * FAR_CYCLES for kernel in kernels)
     if cycles > PAYS * serial or cycles > cut:
         return None
-    return PipelinePlan(tuple(stages), costs, grain, max(grain, min(most, longest) // grain * grain), serial / cycles)
+    return PipelinePlan(
+        tuple(stages), costs, grain, max(grain, min(max_steps, longest) // grain * grain), serial / cycles
+    )
 
 
 def _grains(kernels: Sequence[StageCost], cost: float, most: int) -> list[int]:

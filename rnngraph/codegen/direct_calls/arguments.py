@@ -73,8 +73,8 @@ def from_mapping() -> str:
         return [f.value(f"add i64 {count}, {f.value(f'zext i1 {is_there} to i64')}", "found")]
 
     size = f.call(Api.PyDict_Size, "ptr %mapping", "i64")
-    (found,) = f.fold([("i64", 0)], "%count", taken)
-    f.ret(f"i1 {f.icmp('eq', 'i64', found, size)}")
+    (count_of_feeds,) = f.fold([("i64", 0)], "%count", taken)
+    f.ret(f"i1 {f.icmp('eq', 'i64', count_of_feeds, size)}")
     return f.function(
         "from_mapping", "i1", {"feeds": "ptr", "count": "i64", "mapping": "ptr", "values": "ptr"}, attributes=INLINE
     )
@@ -116,10 +116,10 @@ def arguments() -> str:
             f.return_unless(f.value(f"call i1 @from_mapping({operands})", "taken"), NO)
     f.return_if(f.is_null("%names"), YES)
     keys, out = f.call(Api.PyTuple_Size, "ptr %names", "i64"), f.api(Api.OUT)
-    behind = f.place("%arguments", "%count", "ptr")
+    keyword_values = f.place("%arguments", "%count", "ptr")
     with f.loop(keys) as number:
         keyword = f.call(Api.PyTuple_GetItem, f"ptr %names, i64 {number}")
-        fed, is_out = f.entry(behind, number, "ptr"), f.icmp("eq", "ptr", keyword, out)
+        fed, is_out = f.entry(keyword_values, number, "ptr"), f.icmp("eq", "ptr", keyword, out)
         with f.when(is_out):
             f.store("ptr", fed, "%out")
         with f.when(f.negated(is_out)):
@@ -197,8 +197,8 @@ def outs() -> str:
         f.return_if(f.is_null(operands), NO)
         f.hold(operands)
         part = f.entry(parts, number, "ptr")
-        taken = f.value(f"call i1 @outs(ptr %plan, ptr {part}, ptr {operands}, ptr %fresh)", "taken")
+        is_valid = f.value(f"call i1 @outs(ptr %plan, ptr {part}, ptr {operands}, ptr %fresh)", "taken")
         f.let(operands)
-        f.return_unless(taken, NO)
+        f.return_unless(is_valid, NO)
     f.ret(YES)
     return f.function("outs", "i1", {"plan": "ptr", "node": "ptr", "out": "ptr", "fresh": "ptr"})

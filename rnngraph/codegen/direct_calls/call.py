@@ -128,14 +128,14 @@ def attempt() -> str:
         f.do(f"call void @release(ptr {fresh}, i64 {results})")
         f.do(f"call void @release(ptr {values}, i64 {feeds})")
 
-    given = f"ptr {plan}, ptr %arguments, i64 %count, ptr %names, ptr {values}, ptr {out_at}"
-    f.branch_unless(f.value(f"call i1 @arguments({given})", "understood"), "fail")
+    call_arguments = f"ptr {plan}, ptr %arguments, i64 %count, ptr %names, ptr {values}, ptr {out_at}"
+    f.branch_unless(f.value(f"call i1 @arguments({call_arguments})", "understood"), "fail")
     f.branch_unless(f.value(f"call i1 @all_fit(ptr {plan}, ptr {values})", "fit"), "fail")
     out, structure = f.load("ptr", out_at), f.entry(plan, Plan.STRUCTURE, "ptr")
     is_none = f.icmp("eq", "ptr", out, f.api(Api.NONE))
     with f.when(f.negated(f.value(f"or i1 {f.is_null(out)}, {is_none}", "none"))):
-        taken = f.value(f"call i1 @outs(ptr {plan}, ptr {structure}, ptr {out}, ptr {fresh})", "taken")
-        f.branch_unless(taken, "fail")
+        has_outs = f.value(f"call i1 @outs(ptr {plan}, ptr {structure}, ptr {out}, ptr {fresh})", "taken")
+        f.branch_unless(has_outs, "fail")
     f.branch_unless(f.value(f"call i1 @make_arrays(ptr {plan}, ptr {fresh})", "made"), "fail")
     whole = f.value(f"call ptr @build(ptr {structure}, ptr {fresh})", "whole")
     with f.when(f.is_null(whole)):
@@ -203,20 +203,22 @@ def call_method() -> str:
     """
     f = ObjectBuilder()
     attribute, function = f.entry("%trampoline", 0, "ptr"), f.entry("%trampoline", 1, "ptr")
-    held = f.call(Api.PyObject_GetAttr, f"ptr %self, ptr {attribute}")
-    with f.when(f.is_null(held)):
+    plan_holder = f.call(Api.PyObject_GetAttr, f"ptr %self, ptr {attribute}")
+    with f.when(f.is_null(plan_holder)):
         f.act(Api.PyErr_Clear)
         f.branch("python")
-    f.branch_if(f.icmp("eq", "ptr", held, f.api(Api.NONE)), "left")
-    result = f.value(f"call ptr @attempt(ptr {held}, ptr %arguments, i64 %count, ptr %names, ptr null)", "result")
+    f.branch_if(f.icmp("eq", "ptr", plan_holder, f.api(Api.NONE)), "left")
+    result = f.value(
+        f"call ptr @attempt(ptr {plan_holder}, ptr %arguments, i64 %count, ptr %names, ptr null)", "result"
+    )
     f.branch_unless(f.is_null(result), "done")
     f.branch_if(f.is_null(f.call(Api.PyErr_Occurred)), "left")
     f.branch("done")
     f.start("done")
-    f.let(held)
+    f.let(plan_holder)
     f.ret(f"ptr {result}")
     f.start("left")
-    f.let(held)
+    f.let(plan_holder)
     f.branch("python")
     f.start("python")
     operands = f"ptr {function}, ptr %self, ptr %arguments, i64 %count, ptr %names"
@@ -231,8 +233,8 @@ def try_call() -> str:
     It returns None for a call that it declines.
     """
     f = ObjectBuilder()
-    held, out = f.entry("%arguments", 0, "ptr"), f.entry("%arguments", 2, "ptr")
-    operands = f"ptr {held}, ptr {f.place('%arguments', 1)}, i64 1, ptr null, ptr {out}"
+    plan_holder, out = f.entry("%arguments", 0, "ptr"), f.entry("%arguments", 2, "ptr")
+    operands = f"ptr {plan_holder}, ptr {f.place('%arguments', 1)}, i64 1, ptr null, ptr {out}"
     result = f.value(f"call ptr @attempt({operands})", "result")
     with f.when(f.is_null(result)), f.when(f.is_null(f.call(Api.PyErr_Occurred))):
         none = f.api(Api.NONE)

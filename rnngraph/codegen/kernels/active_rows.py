@@ -110,8 +110,8 @@ class ActiveRows:
             assert table.counts is not None
             low, high = own.range(inner, table.mask.rows) if table.parts > 1 else (0, table.mask.rows)
             count = inner.load("count", table.counts, (table.mask.length + 1) * own.part + here, 1)
-            behind = low + inner.bounded_index("count", table.mask.rows + 1, count)
-            first, stop = (behind, high) if self.ended else (low, behind)
+            limit = low + inner.bounded_index("count", table.mask.rows + 1, count)
+            first, stop = (limit, high) if self.ended else (low, limit)
             if share is not None and table.parts == 1:  # the current range is split, wherever it lies
                 begin, end = share.range(inner, stop - first)
                 first, stop = first + begin, first + end

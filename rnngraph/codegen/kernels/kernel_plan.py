@@ -116,14 +116,14 @@ def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSum
     left, right = (pieces_of(operand, region.memory.views) for operand in node.operands)
     rows, width = (int(str(dim)) for dim in node.shape)
     lanes = lanes_for(region.target, [node], width)
-    most = rows_of_a_block(region.target, rows, node.dtype)
+    block_rows = rows_of_a_block(region.target, rows, node.dtype)
     inner = product(left[0].shape[1:-1])
     if region.time is not None and region.is_time(node.operands[0].shape, 0) and isinstance(inner, int):
-        most = max(1, min(most, region.time.longest * inner))
+        block_rows = max(1, min(block_rows, region.time.longest * inner))
     parts = 1 if partition.serial else region.workers.parts
     widest = max(int(str(piece.shape[-1])) for piece in right)
-    shape = ProductShape(1, -(-widest // (lanes * parts)), rows, most)
-    return OuterSumPlan(tile_shape(region.target, shape), lanes, most)
+    shape = ProductShape(1, -(-widest // (lanes * parts)), rows, block_rows)
+    return OuterSumPlan(tile_shape(region.target, shape), lanes, block_rows)
 
 
 def rows_of_a_block(target: Target, width: int, dtype: str) -> int:

@@ -122,8 +122,8 @@ class _Sum:
         self.is_far = self.rows * int(str(node.shape[1])) * ITEM_BYTES[node.dtype] > region.target.second_cache // 4
         parts = 1 if share is None else share.parts
         self._cut()
-        behind = 0 if region.active is None else 1  # an ended row is packed, and overwritten by the next one
-        deepest = self.most + behind
+        spare_rows = 0 if region.active is None else 1  # an ended row is packed, and overwritten by the next one
+        deepest = self.most + spare_rows
         self.tiles = _tiles(self.rows, self.tile.rows)
         self.pitch = deepest + -(-self.lanes // self.tiles[-1].height)  # whole vectors are packed, beyond a tile's rows
         left_room, right_room = self.rows * self.pitch + self.lanes, deepest * self.tile.blocks * self.lanes
@@ -307,18 +307,18 @@ class _Sum:
                 start = source + view.strides[-1] * (row - first + begin + lane)
                 self._copy(inner, view, start, min(lanes, valid - lane), panel, place)
 
-        behind, reach = first + width, -(-height // lanes) * lanes
+        end, reach = first + width, -(-height // lanes) * lanes
         row = tiles.first + max(0, first - tiles.first) // height * height
         if row < min(first, tiles.behind):  # this tile also has rows of the previous piece
-            copy(block, row, first - row, min(row + height, behind) - first, width)
+            copy(block, row, first - row, min(row + height, end) - first, width)
             row += height
-        last = min(tiles.behind, behind - reach + height)
+        last = min(tiles.behind, end - reach + height)
         if row + height <= last:
             whole = row + (last - row) // height * height
             loop(block, "r", whole, lambda inner, row: copy(inner, row, 0, height, reach), row, height)
             row = whole
-        for rest in range(row, min(tiles.behind, behind), height):
-            copy(block, rest, 0, min(height, behind - rest), behind - rest)
+        for rest in range(row, min(tiles.behind, end), height):
+            copy(block, rest, 0, min(height, end - rest), end - rest)
 
     def _copy(self, block: Block, view: View, source: Index, valid: int, panel: Buffer, place: Index) -> None:
         limit = valid if valid < self.lanes else None

@@ -226,8 +226,8 @@ def _side_by_side(region: Region, source: Node, axis: int, lanes: int) -> int:
         return 1
     if not any(_repeats(item, source, axis, views.get(item)) for item in source.operands):
         return 1
-    most = FOLDED_AT_ONCE * (2 if region.target.registers > 16 else 1)
-    return min(4, max(1, most // -(-width // lanes)))
+    max_vectors = FOLDED_AT_ONCE * (2 if region.target.registers > 16 else 1)
+    return min(4, max(1, max_vectors // -(-width // lanes)))
 
 
 def _repeats(node: Node, user: Node, axis: int, view: View | None) -> bool:
@@ -316,8 +316,8 @@ class _Units:
             inner, width = emitter.within(nested), self.source.shape[-1]
             value = inner.spread(self.read(inner, (*at[:-1], Strip(index, lanes, width - index)), lanes), lanes)
             units = nested.let("unit", (), "int64", lanes, index=index)
-            behind = inner.spread(nested.let("index", (), "int64", 1, index=width), lanes)
-            exists = nested.let("less", [units, behind], "bool", lanes)
+            width_of_row = inner.spread(nested.let("index", (), "int64", 1, index=width), lanes)
+            exists = nested.let("less", [units, width_of_row], "bool", lanes)
             neutral = Literal(self.neutral, self.node.dtype, lanes)
             value = nested.let("select", [exists, value, neutral], self.node.dtype, lanes)
             return self._fold(nested, before, value)

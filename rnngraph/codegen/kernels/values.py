@@ -191,9 +191,9 @@ class ValueEmitter:
                 return self.block.let("unit", (), "int64", coordinate.lanes, index=coordinate.start)
             lane = self.block.let("unit", (), "int64", coordinate.lanes, index=0)
             spacing = Literal(coordinate.spacing, "int64", coordinate.lanes)
-            behind = self.block.let("mul", [lane, spacing], "int64", coordinate.lanes)
+            lane_offset = self.block.let("mul", [lane, spacing], "int64", coordinate.lanes)
             start = self.block.let("index", (), "int64", 1, index=coordinate.start)
-            return self.block.let("add", [behind, self.spread(start, coordinate.lanes)], "int64", coordinate.lanes)
+            return self.block.let("add", [lane_offset, self.spread(start, coordinate.lanes)], "int64", coordinate.lanes)
         index = coordinate.start if isinstance(coordinate, Strip) else absolute(coordinate)
         return self.block.let("index", (), "int64", 1, index=index)
 

@@ -142,8 +142,8 @@ class Instructions(IRBuilder):
             )
             formal = [Handle(f"%x{number}", item.element, item.lanes) for number, item in enumerate(arguments)]
             value = body(inner, formal)
-            taken = ", ".join(f"{item.type} {item.text}" for item in formal)
-            head, last = f"define internal {kind} @{name}({taken}) #0 {{", f"  ret {value.type} {value.text}"
+            parameters = ", ".join(f"{item.type} {item.text}" for item in formal)
+            head, last = f"define internal {kind} @{name}({parameters}) #0 {{", f"  ret {value.type} {value.text}"
             self.helpers[name] = "\n".join([head, *inner.lines, last, "}", ""])
         operands = ", ".join(f"{item.type} {item.text}" for item in arguments)
         return self.emit(f"call {kind} @{name}({operands})", *result, name="of")

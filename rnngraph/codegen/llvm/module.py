@@ -66,8 +66,8 @@ def module_lines(
         bodies.insert(0, _without_origins(_STACK))
         flags += ' "no-stack-arg-probe"'
     attributes = f"attributes #0 = {{ {flags} }}"
-    behind = _without_origins("\n".join([*sorted(intrinsics.values()), "", attributes]))
-    return StageText([*map(StageLine, head), *(line for body in bodies for line in body), *behind])
+    declarations = _without_origins("\n".join([*sorted(intrinsics.values()), "", attributes]))
+    return StageText([*map(StageLine, head), *(line for body in bodies for line in body), *declarations])
 
 
 def _without_origins(text: str) -> list[StageLine]:

@@ -74,8 +74,8 @@ def expm1(b: VectorBuilder, x: Handle) -> Handle:
     resolution the result is x itself, which keeps -0 and denormal numbers.
     """
     f = format_of(b, x)
-    held = at_least(b, at_most(b, x, f.exp_limits[1]), f.expm1_lower_limit)
-    r, _, biased = reduce_exponent(b, held, 1.0, f.bias - 1, f.ln2)
+    clamped = at_least(b, at_most(b, x, f.exp_limits[1]), f.expm1_lower_limit)
+    r, _, biased = reduce_exponent(b, clamped, 1.0, f.bias - 1, f.ln2)
     scale = power_of_two(b, biased, f)
     half = b.fma(scale, expm1_of_remainder(b, r, 1.0, f), b.sub(scale, b.constant(0.5, like=x)))
     tiny = b.compare("olt", b.abs(x), b.constant(2.0 ** -(f.fraction_bits + 2), like=x))

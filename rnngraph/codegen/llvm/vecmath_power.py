@@ -123,9 +123,9 @@ def _exp_of(b: VectorBuilder, x: Pair) -> Handle:
     """Return e^x with one significant rounding: 2^n·(1 + r + r²·q(r)), where 1 + r is exact in two floats."""
     f = format_of(b, x[0])
     one, zero = b.constant(1.0, like=x[0]), b.constant(0.0, like=x[0])
-    held = at_least(b, at_most(b, x[0], f.exp_limits[1]), f.exp_limits[0])
-    rest = b.select(b.compare("oeq", held, x[0]), x[1], zero)
-    r, n, biased = reduce_exponent(b, held, 1.0, 2 * f.bias, f.ln2)
+    clamped = at_least(b, at_most(b, x[0], f.exp_limits[1]), f.exp_limits[0])
+    rest = b.select(b.compare("oeq", clamped, x[0]), x[1], zero)
+    r, n, biased = reduce_exponent(b, clamped, 1.0, 2 * f.bias, f.ln2)
     r, rest = _sum_of(b, r, rest)
     total, total_rest = _sum_of(b, one, r)
     square = b.mul(r, r)

@@ -138,10 +138,10 @@ class _Memory:
                 shared = (wrote_before & (read | wrote)) | (read_before & wrote)
                 if not shared:
                     continue
-                behind, ahead = (dict(pipeline.stages[number].needs) for number in (later, before))
-                most = buffers.chunks_ahead(shared)
-                waits = most is None or ahead.get(later, -most) >= 1 - most
-                if behind.get(before, 0) < 1 or not waits:
+                later_needs, ahead = (dict(pipeline.stages[number].needs) for number in (later, before))
+                max_lead = buffers.chunks_ahead(shared)
+                waits = max_lead is None or ahead.get(later, -max_lead) >= 1 - max_lead
+                if later_needs.get(before, 0) < 1 or not waits:
                     names = ", ".join(sorted(buffer.name for buffer in shared))
                     self._fail(pipeline, f"has stages {before} and {later} that don't wait for each other over {names}")
 

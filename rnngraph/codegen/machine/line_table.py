@@ -165,14 +165,14 @@ def _run(reader: _Bytes, end: int, program: _LineProgram, starts: Mapping[int, i
             line += base + (code - special) % span
             yield Row(address, files[file], line, column)
         elif code == _EXTENDED:
-            behind = reader.leb() + reader.position
+            next_position = reader.leb() + reader.position
             kind = reader.number("B")
             if kind == _END:
                 yield Row(address, "", 0, 0)
                 address, file, line, column = 0, 1, 1, 0
             elif kind == _SET_ADDRESS:
                 address = starts.get(reader.position, 0)
-            reader.position = behind
+            reader.position = next_position
         elif code == _COPY:
             yield Row(address, files[file], line, column)
         elif code == _ADVANCE:

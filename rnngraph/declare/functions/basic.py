@@ -151,8 +151,8 @@ def one_axis(rank: int, axis: int) -> int:
     """Return an axis as a non-negative index. Raise ``ShapeError`` if the tensor has no such axis."""
     if not isinstance(axis, int | np.integer) or isinstance(axis, bool) or not -rank <= axis < rank:
         order = "; Tensors stand first, and the axis last" if isinstance(axis, Tensor | list | tuple) else ""
-        given = order or f"; give an axis from {-rank} to {rank - 1}" * (rank > 0)
-        raise ShapeError(f"axis {shown(axis)} of a tensor of rank {rank}{given}")
+        remedy = order or f"; give an axis from {-rank} to {rank - 1}" * (rank > 0)
+        raise ShapeError(f"axis {shown(axis)} of a tensor of rank {rank}{remedy}")
     return int(axis) % rank
 
 

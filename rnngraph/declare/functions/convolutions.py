@@ -252,8 +252,8 @@ def _groups_last(x: Tensor, groups: int, wide: int) -> Tensor:
     if wide == 1:
         return x
     shape = x.type.shape
-    apart = build("reshape", x, shape=(*shape[:2], groups, wide))
-    return build("reshape", build("transpose", apart, order=(0, 1, 3, 2)), shape=shape)
+    separated = build("reshape", x, shape=(*shape[:2], groups, wide))
+    return build("reshape", build("transpose", separated, order=(0, 1, 3, 2)), shape=shape)
 
 
 class Window(Cell):

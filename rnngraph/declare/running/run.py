@@ -98,14 +98,14 @@ class Run:
         """Return the error for a step that fails on inputs other than one Tensor of the usual rank."""
         remedy = "reshape, or add an axis with rg.expand_dims"
         if not isinstance(x, Tensor):
-            given, remedy = f"several inputs, {shown(self.inputs)}", "join them with rg.concat"
+            problem, remedy = f"several inputs, {shown(self.inputs)}", "join them with rg.concat"
         elif _takes_one_tensor(cell):
             what = f"{cell!r} needs inputs [batch, time, features], not {self.inputs!r} of rank {self.inputs.rank}"
             return ShapeError(f"{what}; {remedy}", self.where)
         else:
-            given = f"inputs {self.inputs!r} of rank {self.inputs.rank}, of which a step takes {x!r}"
+            problem = f"inputs {self.inputs!r} of rank {self.inputs.rank}, of which a step takes {x!r}"
         return type(error)(
-            f"{cell!r} is given {given}: {error.what}; most cells need one Tensor [batch, time, features]; {remedy}",
+            f"{cell!r} is given {problem}: {error.what}; most cells need one Tensor [batch, time, features]; {remedy}",
             self.where,
         )
 

@@ -210,10 +210,10 @@ class _Decode:
         if initial_state is not None:
             carried = named(self.cell)
             leaves = matched(carried, initial_state, f"{self.cell!r}: initial_state", self.where)
-            given = zip(leaves, flatten(carried), strict=True)
+            states = zip(leaves, flatten(carried), strict=True)
             row_counts += [
                 leaf.type.shape[0]
-                for leaf, columns in given
+                for leaf, columns in states
                 if isinstance(leaf, Tensor) and leaf.rank == len(columns.row) + 1
             ]
         batch = next((dim for dim in row_counts if dim != 1), 1 if sequences else None)
@@ -243,8 +243,8 @@ class _Decode:
             raise DtypeError(f"next_input must be a function of words, not {next_input!r}", self.where)
         search = Search(self.cell, beam, self.batch, self.length, self.dtype, self.scope, self.where, self._formal)
         self.batch = search.rows
-        taken = taking(next_input, "next_input", "words", "x_t", where=self.where)
-        return search.run(self.first[0], taken, lambda value: self._checked_inputs(value)[0], self.initial_state)
+        checked = taking(next_input, "next_input", "words", "x_t", where=self.where)
+        return search.run(self.first[0], checked, lambda value: self._checked_inputs(value)[0], self.initial_state)
 
     def _functions(self, next_input: NextInput, stop: Stop | None) -> tuple[NextInput, Stop | None]:
         """Return both functions, wrapped with checks of their arguments. Raise ``DtypeError`` for other objects."""
@@ -312,11 +312,11 @@ class _Decode:
 
     def _counted(self, live: Tensor, still: Tensor) -> list[_Carried]:
         """Return three states: True for rows that run, the steps of each row so far, and True if any row runs."""
-        taken = self._formal("taken", TensorType("int64", (self.batch, 1)))
+        steps_taken = self._formal("taken", TensorType("int64", (self.batch, 1)))
         runs = self._formal("runs", TensorType("bool", ()))
         return [
             (live, still, self._spread(constant(True), (self.batch, 1))),
-            (taken, taken + cast(live, "int64"), self._spread(constant(0), (self.batch, 1))),
+            (steps_taken, steps_taken + cast(live, "int64"), self._spread(constant(0), (self.batch, 1))),
             (runs, reduce_max(cast(still, "int64")) > 0, constant(True)),
         ]
 

@@ -93,8 +93,8 @@ def _switch(
 
 def _choose(wrappers: Sequence[CWrapper[ExportedNet]]) -> str:
     f = WrapperBuilder()
-    most, ecx1 = _cpuid(f, 0)[0], _cpuid(f, 1)[2]
-    long = f.value(f"icmp uge i32 {most}, 7", "long")
+    max_leaf, ecx1 = _cpuid(f, 0)[0], _cpuid(f, 1)[2]
+    long = f.value(f"icmp uge i32 {max_leaf}, 7", "long")
     ebx7 = f.value(f"select i1 {long}, i32 {_cpuid(f, 7)[1]}, i32 0", "ebx")
     more = _cpuid(f, 0x80000001)[2]
     saved = f.value(f"icmp ne i32 {f.value(f'and i32 {ecx1}, {1 << 27}')}, 0", "saves")

@@ -181,8 +181,8 @@ class ExportedStream(ExportedNet):
 
     @cached_property
     def _streams(self) -> tuple[dict[str, int], int]:
-        most = 0 if self.together is None else self.together.most
-        return places_of({port.name: most * port.step_bytes for port in self.states} if most else {})
+        max_streams = 0 if self.together is None else self.together.most
+        return places_of({port.name: max_streams * port.step_bytes for port in self.states} if max_streams else {})
 
     @property
     def streams_place(self) -> int:

@@ -60,9 +60,9 @@ class SequenceWrapper(CWrapper[ExportedSequence]):
                 wrong.append(f.value(f"icmp ne i64 %n_{size.name}, {size.fixed}", "wrong"))
         for dim in exported.differences:
             wrong.append(f.value(f"icmp slt i64 {bounded.number(dim)}, 0", "wrong"))
-        for most in exported.bounds.most:
-            total = bounded.product(map(bounded.number, most.dims))
-            limit = most.limit if most.limit > MAX_ELEMENTS else min(most.limit, reach)
+        for bound in exported.bounds.most:
+            total = bounded.product(map(bounded.number, bound.dims))
+            limit = bound.limit if bound.limit > MAX_ELEMENTS else min(bound.limit, reach)
             wrong.append(f.value(f"icmp ugt i64 {total}, {limit}", "wrong"))
         parts: list[tuple[Shape, Shape]] = [((item.rows,), item.indices) for item in exported.bounds.tables]
         parts += [(item.entries, item.results) for item in exported.bounds.choices]

@@ -119,8 +119,8 @@ class Bounded:
             return min(dim, MOST)
         if dim not in self._known:
             added = self._sum([(names, factor) for names, factor in dim.terms if factor > 0])
-            taken = self._sum([(names, -factor) for names, factor in dim.terms if factor < 0])
-            self._known[dim] = self.f.value(f"sub i64 {added}, {taken}", "size") if taken != 0 else added
+            negative = self._sum([(names, -factor) for names, factor in dim.terms if factor < 0])
+            self._known[dim] = self.f.value(f"sub i64 {added}, {negative}", "size") if negative != 0 else added
         return self._known[dim]
 
     def product(self, numbers: Iterable[Number]) -> Number:

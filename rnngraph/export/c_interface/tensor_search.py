@@ -137,12 +137,12 @@ def _find_tensor() -> str:
     require(f.icmp("sge", "i64", typed, 0))
     key = f.value(f"call i64 @find_text(ptr {body}, i64 {end}, ptr @offsets, i64 14)", "key")
     require(f.icmp("sge", "i64", key, 0))
-    numbers, behind = [], key
+    numbers, position = [], key
     for _ in range(2):
-        pair = f.value(f"call {{ i64, i64 }} @read_number(ptr {body}, i64 {end}, i64 {behind})", "pair")
+        pair = f.value(f"call {{ i64, i64 }} @read_number(ptr {body}, i64 {end}, i64 {position})", "pair")
         numbers.append(f.value(f"extractvalue {{ i64, i64 }} {pair}, 0", "number"))
-        behind = f.value(f"extractvalue {{ i64, i64 }} {pair}, 1", "behind")
-        require(f.icmp("sge", "i64", behind, 0))
+        position = f.value(f"extractvalue {{ i64, i64 }} {pair}, 1", "behind")
+        require(f.icmp("sge", "i64", position, 0))
     start, stop = numbers
     has, available = f.value(f"sub i64 {stop}, {start}", "has"), f.value(f"sub i64 %count, {begin}", "available")
     require(f.icmp("eq", "i64", has, "%size"), f.icmp("ule", "i64", stop, available))

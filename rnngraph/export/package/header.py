@@ -147,12 +147,12 @@ def _stream_ports(net: Description) -> list[str]:
     """Return comment lines that describe each array."""
     stream = net.stream
     lines = ["/* Arrays, in the order of arguments (a step is one of the steps of a block):"]
-    for role, ports, held in (
+    for role, ports, suffix in (
         ("input", stream.inputs, ", the same at all steps"),
         ("output", stream.outputs, ", after the last step"),
     ):
         for port in ports:
-            lines.append(f" *   {role:6} {_array(port)}{held if port.time_axis is None else ''}{_default(port)}")
+            lines.append(f" *   {role:6} {_array(port)}{suffix if port.time_axis is None else ''}{_default(port)}")
     for port in stream.initial_inputs:
         lines.append(f" *   start  {_array(port)}, what the state begins with")
     place = 0

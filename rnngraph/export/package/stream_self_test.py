@@ -90,16 +90,16 @@ def _calls(net: Description) -> list[str]:
     starts = [f"start_{port.symbol}" for port in stream.initial_inputs]
     arrays = [f"in[{number}]" for number in range(len(stream.inputs))]
     arrays += [f"out[{number}]" for number in range(len(stream.outputs))]
-    held = [f"in[{stream.inputs.index(port)}]" for port in stream.held_inputs]
+    held_inputs = [f"in[{stream.inputs.index(port)}]" for port in stream.held_inputs]
     owed = [f"out[{number}]" for number in range(len(stream.owed))]
-    taken, unused = "const void *const *in, void *const *out", ["(void)in;", "(void)out;"]
+    parameters, unused = "const void *const *in, void *const *out", ["(void)in;", "(void)out;"]
 
     def call(function_name: str, *arguments: str) -> str:
         return f"{name}_{function_name}({', '.join(arguments)});"
 
     init = call("init", "memory", *([] if stream.embedded else ["weights"]), *starts)
     versions = f"{name}_abi_version() != {net.macro}_ABI_VERSION || {name}_state_size() != {net.macro}_STATE_SIZE"
-    flush = [] if stream.tail is None else [call("flush", "memory", *held, *owed)]
+    flush = [] if stream.tail is None else [call("flush", "memory", *held_inputs, *owed)]
     rows = call("step_rows", "memory", "table", "rows", "2", *arrays)
     return [
         *function("int versions_differ(void)", f"return {versions};"),
@@ -107,8 +107,8 @@ def _calls(net: Description) -> list[str]:
         *function("void reset_net(void)", call("reset", "memory", *starts)),
         *function("void get_state(void *state)", call("get_state", "memory", "state")),
         *function("void set_state(const void *state)", call("set_state", "memory", "state")),
-        *function(f"void step_net({taken})", *unused, call("step", "memory", *arrays)),
-        *function(f"void step_rows_net(void *table, const size_t *rows, {taken})", *unused, rows),
-        *function(f"void process_net({taken})", *unused, call("process", "memory", "STEPS", *arrays)),
-        *function(f"void flush_net({taken})", *unused, *flush),
+        *function(f"void step_net({parameters})", *unused, call("step", "memory", *arrays)),
+        *function(f"void step_rows_net(void *table, const size_t *rows, {parameters})", *unused, rows),
+        *function(f"void process_net({parameters})", *unused, call("process", "memory", "STEPS", *arrays)),
+        *function(f"void flush_net({parameters})", *unused, *flush),
     ]

@@ -76,13 +76,13 @@ class _Chunk:
         self.decays = Decays(given.decay, given.steps)
 
     def result(self) -> tuple[list[Node], Node]:
-        given = self.given
+        chunk = self.given
         within = {
             (number, place): self.decays.attention(weights, column.keys)
-            for number, weights in enumerate(given.weights)
-            for place, column in enumerate(given.columns)
+            for number, weights in enumerate(chunk.weights)
+            for place, column in enumerate(chunk.columns)
         }
-        before = [matmul(swapped(multiplied(self.decays.before, weights)), self.state) for weights in given.weights]
+        before = [matmul(swapped(multiplied(self.decays.before, weights)), self.state) for weights in chunk.weights]
         rows = self._rows(within, before)
         readouts = []
         for number, first in enumerate(before):
@@ -91,7 +91,7 @@ class _Chunk:
                 total = added(total, matmul(within[number, place], row))
             readouts.append(total)
         state = multiplied(self.decays.all_steps, self.state)
-        for column, row in zip(given.columns, rows, strict=True):
+        for column, row in zip(chunk.columns, rows, strict=True):
             state = added(state, matmul(multiplied(column.keys, self.decays.behind), row))
         return readouts, state
 
@@ -159,20 +159,20 @@ class Decays:
         self.decay, self.steps = decay, steps
         self.levels: list[tuple[int, Node | None, Node | None]] = []
         before: Node | None = None
-        behind: Node | None = None
+        after: Node | None = None
         total, half = decay, 1
         while half < steps:
-            self.levels.append((half, before, behind))
+            self.levels.append((half, before, after))
             sibling = matmul(total, _constant(_siblings(steps, half), decay))
             is_late = _constant(_late(steps, half)[None], decay)
             is_early = _constant(1 - _late(steps, half)[None], decay)
             before = _flushed(_times(before, added(multiplied(is_late, sibling), is_early)))
-            behind = _flushed(_times(behind, added(multiplied(is_early, sibling), is_late)))
+            after = _flushed(_times(after, added(multiplied(is_early, sibling), is_late)))
             total = _flushed(multiplied(total, sibling))
             half *= 2
         assert before is not None
-        assert behind is not None
-        self.before, self.behind = before, behind
+        assert after is not None
+        self.before, self.behind = before, after
         first = _constant((np.arange(steps) == 0)[None].astype(int), decay)
         last = decay.tensor.rank - 1
         self.all_steps = make("reduce_sum", multiplied(total, first), where=decay.where, axes=(last,), keepdims=True)
@@ -182,8 +182,8 @@ class Decays:
         if self.decay.shape[-2] == 1:
             return multiplied(matmul(swapped(weights), keys), self.between)
         total: Node | None = None
-        for half, before, behind in self.levels:
-            late, early = _times(before, weights), _times(behind, keys)
+        for half, before, after in self.levels:
+            late, early = _times(before, weights), _times(after, keys)
             total = self._chosen(matmul(swapped(late), early), half, total)
         assert total is not None
         return total
@@ -192,14 +192,14 @@ class Decays:
     def between(self) -> Node:
         """Products of decays between two steps, [..., C, C], if they are the same for all keys; 0 where t <= s."""
         total: Node | None = None
-        for half, before, behind in self.levels:
-            if before is None or behind is None:
+        for half, before, after in self.levels:
+            if before is None or after is None:
                 one = make("constant", value=np.ones((), self.decay.dtype))
                 part = make(
                     "broadcast", one, where=self.decay.where, shape=(*self.decay.shape[:-2], *(self.steps,) * 2)
                 )
             else:
-                part = multiplied(as_column(before), behind)
+                part = multiplied(as_column(before), after)
             total = self._chosen(part, half, total)
         assert total is not None
         return total

@@ -191,8 +191,8 @@ class _ChunkGraph:
         for carry in scan.carries:
             rank = carry.next.tensor.rank
             begun = inside if rank == 2 else make("reshape", inside, shape=(*inside.shape[:rank], *(1,) * (rank - 2)))
-            held = make("select", begun, carry.next, carry.inside, where=carry.next.where)
-            carries.append(carry._replace(next=held))
+            chosen = make("select", begun, carry.next, carry.inside, where=carry.next.where)
+            carries.append(carry._replace(next=chosen))
         return replace(scan, carries=carries, sequences=[*scan.sequences, Binding(inside, runs)])
 
     def _plain(self, node: Node, delay: int) -> Node:
@@ -387,11 +387,11 @@ class _ChunkGraph:
             return self._cut(joined, view.base, 0, self._growth(node).over - first)
         place = next(place for place, item in enumerate(node.operands) if line.has_time(item))
         front = sum(self._settled(node, item.shape[axis]) for item in node.operands[:place])
-        inner, behind = node.operands[place], [self.new[item] for item in node.operands[place + 1 :]]
+        inner, following = node.operands[place], [self.new[item] for item in node.operands[place + 1 :]]
         passed = max(0, first - front - self._growth(inner).over)  # entries after those of the sequence
         rows = self._row_axis(view.base)
         own = self._ending(inner, first - front - passed, view)
-        parts = [part for part in (own, *behind) if part.shape[axis] != 0] or [own]
+        parts = [part for part in (own, *following) if part.shape[axis] != 0] or [own]
         wide = next((part.shape[rows] for part in parts if part.shape[rows] != 1), 1)
         parts = [_with_size(part, rows, wide) for part in parts]
         joined = make("concat", *parts, where=node.where, axis=axis)

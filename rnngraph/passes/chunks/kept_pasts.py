@@ -37,8 +37,8 @@ def _labels_before(node: Node, lengths: Set[str], kept: Set[str]) -> set[str]:
     """Return the states that precede a sequence in a concatenation; empty if anything else precedes it."""
     if node.op != "concat" or len(node.operands) != 2:
         return set()
-    (front, behind), axis = node.operands, node["axis"]
-    if counts(front.shape[axis], lengths) or not counts(behind.shape[axis], lengths):
+    (front, rest), axis = node.operands, node["axis"]
+    if counts(front.shape[axis], lengths) or not counts(rest.shape[axis], lengths):
         return set()
     made_of = topological([front])
     labels = {str(item["label"]) for item in made_of if item.op == "input"}
@@ -53,8 +53,8 @@ def _is_past(label: str, following: Mapping[str, Node], fronts: Mapping[Node, Se
     """
     new: dict[Node, Node] = {}
     for number, node in enumerate(fronts):
-        front, behind = node.operands
-        sequence = make("input", label=f"sequence {number}", type=behind.tensor)
+        front, rest = node.operands
+        sequence = make("input", label=f"sequence {number}", type=rest.tensor)
         new[node] = make("concat", sequence, front, axis=node["axis"])
     moves = topological([following[label]], known=fronts.keys())
     read = {following[label], *(item for node in moves for item in node.operands)} & fronts.keys()

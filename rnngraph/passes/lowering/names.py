@@ -69,13 +69,13 @@ def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
 
     names = Names()
     _scopes(names, scopes, above, layers, owners, known)
-    taken = {known[spec]: spec for _, _, specs in owners for spec, _ in specs if spec in known}
+    spec_of = {known[spec]: spec for _, _, specs in owners for spec, _ in specs if spec in known}
     for _, scope, specs in owners:
         for spec, path in specs:
             if spec in names.specs:
                 continue
             name = known.get(spec) or (f"{names.scopes[scope]}/{path}" if scope else path)
-            if taken.setdefault(name, spec) is not spec:
+            if spec_of.setdefault(name, spec) is not spec:
                 raise ArgumentError(
                     f"two parameters are named {name}; give one of them a scope or a name of its own",
                     spec.where,
@@ -93,22 +93,22 @@ def _scopes(
     known: Mapping[ParameterSpec, str],
 ) -> None:
     scopes = list(scopes)
-    taken: dict[str, ScopeName] = {}
+    scope_of: dict[str, ScopeName] = {}
     for _, scope, specs in owners:  # a scope whose parameters have names keeps its own
         for spec, path in specs:
             if scope is not None and spec in known and known[spec].endswith(f"/{path}"):
                 names.scopes.setdefault(scope, known[spec][: -len(path) - 1])
-                taken[names.scopes[scope]] = scope
+                scope_of[names.scopes[scope]] = scope
     for scope in scopes:
         if scope.explicit and scope not in names.scopes and scope not in above:
-            if taken.setdefault(scope.base, scope) is not scope:
+            if scope_of.setdefault(scope.base, scope) is not scope:
                 raise ArgumentError(
                     f"scope {scope.base!r} is used twice; choose another, or share a cell with rg.shared",
                     scope.where,
                 )
             names.scopes[scope] = scope.base
     earlier = {name[:end] for name in known.values() for end, letter in enumerate(name) if letter == "/"}
-    namer = Namer({*taken, *earlier})
+    namer = Namer({*scope_of, *earlier})
     shared = {id(scope.specs): name for scope, name in names.scopes.items() if scope in layers}
 
     def name_of(scope: ScopeName) -> str:

@@ -38,11 +38,11 @@ class Recompute:
             if self.steps is None:
                 graph = recompute_large_states(graph, length)
                 continue
-            behind = scans_behind(graph.nodes, scans)
-            backward = derivatives_of(scans, behind)
+            sources = scans_behind(graph.nodes, scans)
+            backward = derivatives_of(scans, sources)
             forward = {scan for scan in scans if scan not in backward}
             if backward:
                 ahead, against = ({scan["reverse"] for scan in part} for part in (forward, backward))
                 cut = OneWay if len(ahead) == 1 and ahead.isdisjoint(against) else BothWays
-                graph = cut(graph, length, self.steps, forward, behind).build()
+                graph = cut(graph, length, self.steps, forward, sources).build()
         return graph

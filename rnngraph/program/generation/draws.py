@@ -74,9 +74,9 @@ def draw_of(sampling: Any, classes: int, where: Where | None) -> Draw | None:
     seed = None if seed is None else whole_number(seed, "seed")
     if warmth is None:
         return None
-    held = {"temperature": warmth, "top_k": count, "top_p": share}
+    inputs = {"temperature": warmth, "top_k": count, "top_p": share}
     key = DrawKey(classes, count is not None, share is not None, seed)
-    return Draw(key, {name: value for name, value in held.items() if value is not None})
+    return Draw(key, {name: value for name, value in inputs.items() if value is not None})
 
 
 class _Compiled(NamedTuple):

@@ -80,10 +80,10 @@ class OutSpec:
         if len(present) < 2:
             return arrays if present else None
         if together & _OWNS_DATA:
-            apart = len(set(map(id, present))) == len(present)
+            are_distinct = len(set(map(id, present))) == len(present)
         else:
-            apart = not any(np.may_share_memory(one, other) for one, other in combinations(present, 2))
-        return arrays if apart else None
+            are_distinct = not any(np.may_share_memory(one, other) for one, other in combinations(present, 2))
+        return arrays if are_distinct else None
 
 
 def _given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[str]) -> dict[str, ndarray]:

@@ -114,8 +114,8 @@ def spec_of(
     """Return the spec of calls with inputs of the same shapes and layouts. ``options`` are fields of ``CallSpec``."""
     names, arrays, seeded = inputs
     feeds = {name: feed_of(arrays[name], options.get("copied", SMALL)) for name in names.values()}
-    apart = {*feeds, SEED} if seeded else {*feeds}
-    fixed = {name: arrays[name] for name in arrays if name in entry.input_slots and name not in apart}
+    fed_names = {*feeds, SEED} if seeded else {*feeds}
+    fixed = {name: arrays[name] for name in arrays if name in entry.input_slots and name not in fed_names}
     checks = [check for check in ranges if check.label in feeds]
     return CallSpec(entry, sized, names, feeds, fixed, *results, seeded, checks, **options)
 

@@ -70,8 +70,8 @@ class ResultWriter:
                 arrays[number] = take()
             elif memory is not None:
                 array[...] = memory
-            elif (apart := take()) is not None:
-                array[...] = apart
+            elif (own := take()) is not None:
+                array[...] = own
         if self._bare:
             return arrays[0]
         filled = self._filled

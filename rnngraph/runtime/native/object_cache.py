@@ -252,10 +252,10 @@ def _shrink(folder: PrivateDirectory, most_bytes: int) -> None:
     An eighth is freed, so that not every addition to a full directory has to list it.
     """
     files = [(time, name, _pages(size)) for name, size, time in folder.sizes_and_times() if _OURS.fullmatch(name)]
-    pages, most = sum(size for _, _, size in files), most_bytes // _PAGE
-    if pages > most:
+    pages, max_pages = sum(size for _, _, size in files), most_bytes // _PAGE
+    if pages > max_pages:
         for _, name, size in sorted(files):
-            if pages <= most - most // 8:
+            if pages <= max_pages - max_pages // 8:
                 break
             with contextlib.suppress(OSError):
                 folder.remove(name)

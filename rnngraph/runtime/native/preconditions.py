@@ -51,10 +51,10 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
                         text = f"a slice {dim_text(start)}:{dim_text(stop)} of an axis of {dim_text(dim)}"
                         preconditions.append(Precondition("size", 0, need, "", node.where, text))
         if node.op == "windows":
-            dim, behind = node.operands[0].shape[node["axis"]], node["apart"] * (node["size"] - 1)
+            dim, span = node.operands[0].shape[node["axis"]], node["apart"] * (node["size"] - 1)
             if isinstance(dim, Size):  # zero windows are valid
-                text = f"windows that span {behind + 1} of an axis of {dim_text(dim)}"
-                preconditions.append(Precondition("size", 0, dim - behind + (node["step"] - 1), "", node.where, text))
+                text = f"windows that span {span + 1} of an axis of {dim_text(dim)}"
+                preconditions.append(Precondition("size", 0, dim - span + (node["step"] - 1), "", node.where, text))
         if node.op == "gather":
             preconditions += _range(node.operands[1], outside, 0, node.operands[0].shape[0], node, "rows of a table")
             preconditions += _rows_there(node)

@@ -71,11 +71,11 @@ class Bounds:
                 total *= dim if isinstance(dim, int) else values[dim]
             return total
 
-        for most in self.most:
-            if number(most.dims) > most.limit:
+        for bound in self.most:
+            if number(bound.dims) > bound.limit:
                 raise ShapeError(
-                    f"{most.what} (declared at {most.where}) would be {number(most.dims)}{_of(most.dims, sizes)}; "
-                    f"at most {most.limit} can be computed, so feed less at a time",
+                    f"{bound.what} (declared at {bound.where}) would be {number(bound.dims)}{_of(bound.dims, sizes)}; "
+                    f"at most {bound.limit} can be computed, so feed less at a time",
                     where,
                 )
         for table in self.tables:
@@ -96,7 +96,7 @@ class Bounds:
 
 def bounds_of(graph: Graph) -> Bounds:
     """Return the bounds on the sizes of a graph's calls."""
-    most = tuple({(item.dims, item.limit): item for item in _most(graph)}.values())
+    products = tuple({(item.dims, item.limit): item for item in _most(graph)}.values())
     gathers = ((node, node.operands[1], node.operands[0].shape[0]) for node in graph.walk() if node.op == "gather")
     adds = ((node, node.operands[0], node["rows"]) for node in graph.walk() if node.op == "scatter_add")
     tables = tuple(
@@ -109,10 +109,10 @@ def bounds_of(graph: Graph) -> Bounds:
         for node in graph.walk()
         if node.get("nonempty")
     )
-    dims = [dim for item in most for dim in item.dims]
+    dims = [dim for item in products for dim in item.dims]
     dims += [dim for table in tables for dim in (table.rows, *table.indices)]
     dims += [dim for choice in choices for dim in (*choice.entries, *choice.results)]
-    return Bounds(tuple(dict.fromkeys(dim for dim in dims if isinstance(dim, Size))), most, tables, choices)
+    return Bounds(tuple(dict.fromkeys(dim for dim in dims if isinstance(dim, Size))), products, tables, choices)
 
 
 def _most(graph: Graph) -> Iterator[Most]:

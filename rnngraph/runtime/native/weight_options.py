@@ -100,11 +100,11 @@ def check_weights(rules: WeightRules, activations: str, lowered: Lowered) -> Non
 
 
 def _unmatched(pattern: str, earlier: WeightRules, names: Collection[str]) -> str:
-    taken = matched(((pattern, Narrow("float32")),), names)
-    if taken:
+    matches = matched(((pattern, Narrow("float32")),), names)
+    if matches:
         return (
             f"weights[{shown(pattern)}] has no effect, as the first pattern that matches a name counts, and "
-            f"{', '.join(shown(before) for before, _ in earlier)} match all of its names ({', '.join(taken)}); write "
+            f"{', '.join(shown(before) for before, _ in earlier)} match all of its names ({', '.join(matches)}); write "
             f"{shown(pattern)} before them"
         )
     return f"weights[{shown(pattern)}] matches no parameter; there are {', '.join(names) or 'none'}"

@@ -31,26 +31,26 @@ class HeldInputs:
         """
         arrays, overwrites = self.arrays, []
         for name, value in feeds.items():
-            held = arrays.get(name)
-            if held is not None:
+            kept = arrays.get(name)
+            if kept is not None:
                 if type(value) is ndarray:
-                    if value.shape != held.shape or value.dtype != held.dtype:
+                    if value.shape != kept.shape or value.dtype != kept.dtype:
                         return False
-                elif held.shape or type(value) not in NUMBERS.get(held.dtype, ()):
+                elif kept.shape or type(value) not in NUMBERS.get(kept.dtype, ()):
                     return False
-                overwrites.append((name, held, value))
+                overwrites.append((name, kept, value))
         if len(overwrites) + call.count != len(feeds):  # some fed name is unknown
             return False
         if self.ranges:  # check copies, which no other thread can change
-            overwrites = [(name, held, np.array(value, held.dtype)) for name, held, value in overwrites]
+            overwrites = [(name, kept, np.array(value, kept.dtype)) for name, kept, value in overwrites]
             per_call = {} if is_checked else call.read(feeds)
             inputs = {**arrays, **per_call, **{name: value for name, _, value in overwrites}}
             check_preconditions(self.ranges, inputs, call.spec.sized.sizes, None)
         elif len(overwrites) > 1:  # convert all numbers before any overwrite, because a large one may raise
             overwrites = [
-                (name, held, value if type(value) is ndarray else np.array(value, held.dtype))
-                for name, held, value in overwrites
+                (name, kept, value if type(value) is ndarray else np.array(value, kept.dtype))
+                for name, kept, value in overwrites
             ]
-        for _, held, value in overwrites:
-            held[...] = value
+        for _, kept, value in overwrites:
+            kept[...] = value
         return True

@@ -202,9 +202,9 @@ class StreamPool(Uncalled, Generic[Given]):
                     return cast("Given", result)
             handles = entries(handles, "handles")
             tables, rows = self._rows_of(handles)
-            count, given = len(rows), self._by_name(feeds, named)
-            arrays = {name: value for name, value in given.items() if name in self._feeds.names}
-            held = {name: value for name, value in given.items() if name not in arrays}
+            count, by_name = len(rows), self._by_name(feeds, named)
+            arrays = {name: value for name, value in by_name.items() if name in self._feeds.names}
+            held = {name: value for name, value in by_name.items() if name not in arrays}
             self._holding.require_known(held, user_line)
             self._feeds.require(arrays)
             changes = self._changes(handles, held) if held else []

@@ -70,10 +70,10 @@ class SomeRows:
         """Step these rows of the present states in place."""
         steps, states = self._steps, self._states
         if self._side != states.side:
-            held = {
+            stored = {
                 name: port.rows_first(self._held[name]) for name, port in steps.kept.items() if name not in steps.states
             }
-            steps.set_tables({**held, **dict(zip(steps.states, states.present, strict=True))})
+            steps.set_tables({**stored, **dict(zip(steps.states, states.present, strict=True))})
             self._side = states.side
         steps.rows[: len(rows)] = rows
         steps.run(len(rows))

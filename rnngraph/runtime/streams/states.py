@@ -44,8 +44,8 @@ class States:
         return self.sides[self.word.value]
 
     def set(self, arrays: Sequence[np.ndarray]) -> None:
-        for held, array in zip(self.present, arrays, strict=True):
-            held[...] = array
+        for target, array in zip(self.present, arrays, strict=True):
+            target[...] = array
 
 
 @dataclass(frozen=True)

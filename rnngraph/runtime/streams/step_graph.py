@@ -344,9 +344,9 @@ def _with_axes_apart(
     """
     compiled = CompiledGraph(graph, "inference", options, source.described)
     names = lengths_of(compiled.graph) if has_kept else time_sizes(compiled.graph)
-    apart = split_axes(cut_axes(compiled.graph, names), names)
-    if apart is not compiled.graph:
-        compiled = CompiledGraph(apart, "inference", options, source.described)
+    separated = split_axes(cut_axes(compiled.graph, names), names)
+    if separated is not compiled.graph:
+        compiled = CompiledGraph(separated, "inference", options, source.described)
     return compiled, names
 
 

@@ -99,8 +99,8 @@ class Evaluation:
             result = self._program.evaluate({name: feeds[name] for name in self._inputs if name in feeds})
             values: dict[str, Any] = {"loss": result["loss"]}
             if self._measured is not None:
-                taken = self._measured.inference.input_names()
-                values |= self._measured.inference({name: feeds[name] for name in taken if name in feeds})
+                input_names = self._measured.inference.input_names()
+                values |= self._measured.inference({name: feeds[name] for name in input_names if name in feeds})
             values |= {name: function(result, feeds) for name, function in self._functions.items()}
             for name, value in values.items():
                 sums[name] = sums.get(name, 0.0) + _number(name, value) * rows

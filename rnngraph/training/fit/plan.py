@@ -176,7 +176,7 @@ def _sources(
     layout = layout_of(inputs)
     order = {"shuffle": flag(options["shuffle"], "shuffle"), "bucket": flag(options["bucket"], "bucket")}
     reader = Reader(inputs, layout, options["lengths"], where, {**order, "seed": seed, "window": options["window"]})
-    apart = replace(
+    validation_reader = replace(
         reader,
         layout=without_training(layout, inputs),
         lengths=_named_only(options["lengths"]),
@@ -192,7 +192,7 @@ def _sources(
         source = source_of(reader, data, batch_size)
         assert isinstance(source, Iterated)
         source.steps_per_epoch = None if per_epoch is None else whole_number(per_epoch, "steps_per_epoch", 1)
-        return source, source if validation is None else _apart(apart, validation, batch_size, where)
+        return source, source if validation is None else _apart(validation_reader, validation, batch_size, where)
     if per_epoch is not None:
         raise ArgumentError(
             "steps_per_epoch is for an iterable of batches; an epoch of arrays and lists is all of them; leave it out",
@@ -203,15 +203,15 @@ def _sources(
     reader = replace(reader, lengths=_named_only(options["lengths"]))
     if is_number(validation):
         examples, last = _parted(examples, layout.batch_axis, validation, where)
-        return reader.batches(examples, batch_size), apart.batches(last, batch_size)
+        return reader.batches(examples, batch_size), validation_reader.batches(last, batch_size)
     source = reader.batches(examples, batch_size)
     if validation is None:
         return source, source
     wholes = {name: value for name, value in examples.items() if layout.batch_axis.get(name) is None}
-    apart = replace(apart, wholes=wholes)
+    validation_reader = replace(validation_reader, wholes=wholes)
     if name in examples and not are_batches(validation) and are_examples(validation):
-        _check_lengths(name, apart.named(validation), layout, where)
-    return source, _apart(apart, validation, batch_size, where)
+        _check_lengths(name, validation_reader.named(validation), layout, where)
+    return source, _apart(validation_reader, validation, batch_size, where)
 
 
 def _apart(reader: Reader, validation: Any, batch_size: Any, where: Where | None) -> BatchSource:
@@ -310,15 +310,15 @@ def _parted(
     """Split examples: the first ones to train on, and the last ones to validate on."""
     each = {name: _counted(name, value, where) for name, value in examples.items() if batch_axis.get(name) is not None}
     counts = [len(value) for value in each.values()]
-    apart = round(counts[0] * share) if counts and 0 < share < 1 else 0
-    if not counts or not 0 < apart < counts[0]:
+    validation_count = round(counts[0] * share) if counts and 0 < share < 1 else 0
+    if not counts or not 0 < validation_count < counts[0]:
         raise ArgumentError(
             f"validation={shown(share)} of {counts[0] if counts else 0} examples leaves none to train or to validate "
             "on; give a share between 0 and 1, or examples apart",
             where,
         )
-    first = {name: value[: len(value) - apart] for name, value in each.items()}
-    last = {name: value[len(value) - apart :] for name, value in each.items()}
+    first = {name: value[: len(value) - validation_count] for name, value in each.items()}
+    last = {name: value[len(value) - validation_count :] for name, value in each.items()}
     return {**examples, **first}, {**examples, **last}
 
 

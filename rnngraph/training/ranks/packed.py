@@ -29,8 +29,8 @@ class Packing:
         """Lay out values. ``kinds`` are their shapes and dtypes by name."""
         self.places: dict[str, Place] = {}
         self._sizes: dict[np.dtype, int] = {}
-        for name, (shape, given) in kinds.items():
-            dtype = np.dtype(given)
+        for name, (shape, dtype_name) in kinds.items():
+            dtype = np.dtype(dtype_name)
             first = self._sizes.get(dtype, 0)
             stop = first + int(np.prod(shape, dtype=np.int64))
             self.places[name] = Place(shape, dtype, first, stop)

@@ -32,11 +32,11 @@ class ShardTree:
             packing: Places of the values.
             total: Result.
         """
-        held: dict[tuple[int, int], Packed] = {}  # by level and position
+        sums: dict[tuple[int, int], Packed] = {}  # by level and position
         for shard, leaf in leaves:
             value, level, place = leaf, 0, shard
-            while place % 2 and (level, place - 1) in held:
-                left = held.pop((level, place - 1))
+            while place % 2 and (level, place - 1) in sums:
+                left = sums.pop((level, place - 1))
                 left.add(value)
                 if value is not leaf:
                     packing.give_back(value)
@@ -44,11 +44,11 @@ class ShardTree:
             if value is leaf:
                 value = packing.room()
                 value.take(leaf)
-            held[level, place] = value
+            sums[level, place] = value
         for height, first, second in self._joints(count):
-            self._join(held, height, first, second, packing)
+            self._join(sums, height, first, second, packing)
         if self._ranks.is_first:
-            (root,) = held.values()
+            (root,) = sums.values()
             total.take(root)
             packing.give_back(root)
         self._ranks.share(total.whole)

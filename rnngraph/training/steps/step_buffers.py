@@ -63,9 +63,9 @@ class StepMemory:
         targets = [*map(target.target, self._replacing)]
         arrays = [*map(parameters.__getitem__, self._entry.parameter_slots), *own.values(), *targets]
         key = tuple(map(id, arrays))
-        block, held = self._blocks.get(key, (None, ()))
+        block, kept = self._blocks.get(key, (None, ()))
         # the id of a freed array may belong to another one
-        if block is None or not all(map(is_, [known() for known in held], arrays)):
+        if block is None or not all(map(is_, [known() for known in kept], arrays)):
             block = self._block_of(parameters, own, dict(zip(self._replacing, targets, strict=True)))
             self._blocks[key] = block, [ref(array) for array in arrays]
         if block.owner is not call:

@@ -147,10 +147,10 @@ class StepVariant:
                 "the end of the sequence; leave it out",
                 where,
             )
-        if apart := [label for label in self._unstarted if label not in self.states]:
+        if unstarted := [label for label in self._unstarted if label not in self.states]:
             raise GraphError(
-                f"carry=True can't begin {', '.join(apart)}, on which a fetched value depends and the loss does not; "
-                "fetch values that the loss depends on",
+                f"carry=True can't begin {', '.join(unstarted)}, on which a fetched value depends and the loss does "
+                "not; fetch values that the loss depends on",
                 where,
             )
         if not self.states:

@@ -184,8 +184,8 @@ def _meet(fusion: LoopFusion, target: Target) -> None:
                 continue
             scans = scans_of(one)
             above = [scan for item in groups if _is_opposite(one, item, later=1) for scan in scans_of(item)]
-            behind = dependents(scans, fusion.graph.nodes) if above else ()
-            others = [scan for scan in above if scan not in behind]
+            dependent_nodes = dependents(scans, fusion.graph.nodes) if above else ()
+            others = [scan for scan in above if scan not in dependent_nodes]
             if others and may_pay(target, [*scans, *others]):
                 fusion.run_later(scans, level + 1)
                 groups = []  # the levels have changed

@@ -261,7 +261,7 @@ class ScanWriter:
         steps = parts.keeps if parts.blocks is None else parts.blocks
         if steps is None:
             return
-        behind, views = len(layout.body.outputs), layout.carried(at)
+        first_kept, views = len(layout.body.outputs), layout.carried(at)
         ran = parts.length - 1 - at.absolute if parts.reverse else at.absolute
         number, inner = block.fresh_index("block"), block.nested()
         block.add(LetIndex(number, "divide", ran, steps))
@@ -270,7 +270,7 @@ class ScanWriter:
             if parts.blocks is not None:
                 source = chunk.memory.views[carry.initial].first_axis(size(number))
             else:
-                users = layout.results.get(behind + index, ())
+                users = layout.results.get(first_kept + index, ())
                 kept = [view for user in users for view in chunk.memory.stores[user]]
                 places = [view.first_axis(size(number)) for view in kept]
             if places:

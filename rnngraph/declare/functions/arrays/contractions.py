@@ -156,14 +156,14 @@ def letters_of(equation: str, ranks: Sequence[int]) -> tuple[list[str], str] | N
         return None
     spare = [letter for letter in ascii_letters if letter not in inputs]
     counts = [rank - len(term) + 3 if "..." in term else 0 for term, rank in zip(terms, ranks, strict=True)]
-    most = max(counts)
-    if min(counts) < 0 or most > len(spare):
+    max_count = max(counts)
+    if min(counts) < 0 or max_count > len(spare):
         return None
-    rest = "".join(spare[:most])
+    rest = "".join(spare[:max_count])
     if not arrow:
         letters = inputs.replace(",", "").replace(".", "")
-        output = ("..." if most else "") + "".join(sorted(one for one in letters if letters.count(one) == 1))
-    filled = [term.replace("...", rest[most - count :]) for term, count in zip(terms, counts, strict=True)]
+        output = ("..." if max_count else "") + "".join(sorted(one for one in letters if letters.count(one) == 1))
+    filled = [term.replace("...", rest[max_count - count :]) for term, count in zip(terms, counts, strict=True)]
     whole = output.replace("...", rest)
     fits = all(len(term) == rank for term, rank in zip(filled, ranks, strict=True))
     return (filled, whole) if fits and set(whole) <= set("".join(filled)) and len(set(whole)) == len(whole) else None
