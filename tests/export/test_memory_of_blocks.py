@@ -69,7 +69,7 @@ def test_the_command_says_what_memory_is_for(tmp_path: Path, capsys: pytest.Capt
 
 def test_what_does_not_go_together() -> None:
     graph = rg.compile(effect()).inference
-    with pytest.raises(rg.ArgumentError, match="max_block=4 is of streams"):
+    with pytest.raises(rg.ArgumentError, match="max_block=4 applies to streams only"):
         graph.export("never", form="sequence", max_block=4)
     with pytest.raises(rg.ArgumentError, match="max_block must be at least 1"):
         graph.export("never", max_block=0)
