@@ -31,7 +31,7 @@ BELOW = -1e20
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a value at and after each row's end.
+    """Facts about a value at and after each row's end.
 
     Attributes:
         axis: Time axis; None for a value without one.

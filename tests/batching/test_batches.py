@@ -324,7 +324,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], Options, type[Exception], str]] = {
     "length_zero": ({"x": OK, "n": [5, 0, 1]}, LENGTHS, rg.ShapeError, r"example 1 of n is a length of 0"),
     "length_long": ({"x": OK, "n": [5, 2, 6]}, LENGTHS, rg.ShapeError, r"example 2 of n is a length of 6.*in 1\.\.5"),
     "no_batch": ({"rate": 0.5}, {}, rg.ShapeError, "no placeholder has a batch axis"),
-    "position": ({"x": OK, "position": OK[0, :4]}, {}, rg.ShapeError, "position has 4 steps, and the longest example 5"),
+    "position": ({"x": OK, "position": OK[0, :4]}, {}, rg.ShapeError, "position has 4 steps, and the longest"),
     "fixed_batch": ({"four": np.zeros((6, 5, 3))}, {}, rg.ShapeError, "with a batch of 4; 6 examples"),
     "dtype": ({"tokens": np.zeros((2, 3))}, {}, rg.DtypeError, "the array of examples of tokens is float64"),
     "dtype_of_one": ({"tokens": [[1, 2], [1, 2.5]]}, {}, rg.DtypeError, "example 1 of tokens is float64"),

@@ -82,9 +82,7 @@ class RowLengths:
         self.scans: dict[Node, LengthMask] = {}
         self.sums: dict[Node, LengthMask] = {}
         self.unread: dict[Node, LengthMask] = {}
-        scans_by_mask: dict[
-            LengthMask, dict[Node, set[Node]]
-        ] = {}  # by mask, the scans that take it, with the inputs' names
+        scans_by_mask: dict[LengthMask, dict[Node, set[Node]]] = {}  # for each mask, its scans with their masked inputs
         for node in graph.nodes:
             if node.op == "scan" and step_condition(node) is None:
                 for formal, actual in ScanParts.of(node).sequences:
@@ -93,7 +91,7 @@ class RowLengths:
                         scans_by_mask.setdefault(mask, {}).setdefault(node, set()).add(formal)
         for mask, scans in scans_by_mask.items():
             rows = {scan: names for scan, names in scans.items() if _carries_rows(scan)}
-            scans = rows or scans  # tables of rows serve the one kind, and blocks of rows the other
+            scans = rows or scans  # a mask's table lists either rows or blocks of rows
             self._settle(mask, {scan: names for scan, names in scans.items() if scan not in self.scans})
 
     def follows_another(self, node: Node) -> bool:

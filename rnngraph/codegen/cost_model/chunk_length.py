@@ -11,7 +11,7 @@ from ..analysis.node_kinds import is_batched_product
 from ..machine.target import Target
 from .register_tiles import OPEN_ROWS
 
-MAX_CHUNK = 1 << 30  # all steps, in numbers of 32 bits too
+MAX_CHUNK = 1 << 30  # all steps; fits in 32 bits
 ROWS_OF_A_CHUNK = 128
 
 
@@ -52,7 +52,7 @@ def chunk_length(target: Target, fused: FusedKernels, leaving: set[Node], length
         return MAX_CHUNK
     products = [node for kernel in fused.kernels for node in kernel.members if _has_weights(node)]
     weights = sum(node.tensor.bytes_at(OPEN_ROWS) for node in {node.operands[1] for node in products})
-    is_read_from_afar = weights > target.second_cache // 2  # then temporaries cost less than weights, however many rows
+    is_read_from_afar = weights > target.second_cache // 2  # then weights cost more than temporaries of any size
     rows = max(map(_rows, products if is_read_from_afar else temporaries))
     far = sum(kernel.first.tensor.bytes_at(OPEN_ROWS) for kernel in fused.kernels if kernel.kind == "outer_sum")
     wanted = ROWS_OF_A_CHUNK * (2 if far > target.second_cache // 4 else 1)

@@ -21,15 +21,15 @@ from ..machine.target import Target
 
 FMA_LATENCY = 4.0
 PER_CYCLE = 2.0
-SECOND_CACHE_BYTES = 24.0  # a cycle, as far as tiles reach it
+SECOND_CACHE_BYTES = 24.0  # bytes per cycle that a tile reads from the L2 cache
 OVERHEAD = 0.5  # cycles per step of k for any tile: the loop, and whatever does not overlap
 EVEN = 1.03  # maximum slowdown accepted for tiles of one height instead of two
 MIN_CUT, MAX_CUT = 8, 64  # minimum steps of k, and maximum steps and columns, for which a sum is split in two
 SUM_BLOCK = 512  # steps of k per partial sum of floats, for smaller rounding errors
 TRANSPOSED_TOGETHER = 4  # k per block of float32 that a tile transposes while loading
-LARGE = 16  # sums
+LARGE = 16  # sums of the largest tile that counts one step of k per turn
 OPEN_ROWS = 64  # assumed number of rows, where only the call knows it
-OPEN_DEPTH = 256  # assumed number of k
+OPEN_DEPTH = 256  # assumed length of k
 BESIDE_BYTES = {"maddubs": 3, "maddwd": 6, "i32x4.dot": 3, "smlad": 26}
 """Additional registers of a dot product of signed bytes, such as for halves of operands. On Cortex-M they are all but
 six, because it uses integer registers.

@@ -246,11 +246,11 @@ def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
         axes = {axis for node in kernel.members for axis in node.get("axes", ())}
         kept = [axis for axis in range(last) if axis not in axes]
         return [*reversed(kept), *([last] if last not in axes else [])]
-    if kernel.kind == "overlap_add":  # axes before that of windows
+    if kernel.kind == "overlap_add":  # the axes before the axis of windows
         return range(kernel.first["axis"])[::-1]
     if kernel.kind != "fused":
         return ()
-    if any(map(is_batched_product, kernel.members)):  # matrices first, because each part packs those that it reads
+    if any(map(is_batched_product, kernel.members)):  # split by matrices first: each part packs its own
         return range(last + 1)
     outer = [*range(last - 1, -1, -1), last] if last > 0 else [*range(last, -1, -1)]
     return [*(axis for axis in outer if axis), *(axis for axis in outer if not axis)]

@@ -65,7 +65,7 @@ class KernelPlan:
 
 def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: ActiveSteps | None = None) -> KernelPlan:
     """Return the plan of a kernel whose values have their memory in the region."""
-    # rows are independent, so they form no vector
+    # Each row is computed by itself, so rows form no vector.
     lanes = 1 if partition.by_rows and len(kernel.shape) == 1 else _lanes(region, kernel)
     products, outer_sum, sparse = None, None, None
     if any(node.op in MATRIX_PRODUCTS for node in kernel.members):

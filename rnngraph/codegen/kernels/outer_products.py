@@ -202,7 +202,7 @@ class _Sum:
             offset = 0
             for view in self.right:
                 column: Index = offset
-                if len(self.right) > 1:  # names, for the same reason
+                if len(self.right) > 1:  # named, so that all pieces share one function
                     column = block.let_index("column", "max", offset, 0)
                     view = replace(view, offset=block.let_index("piece", "max", view.offset, 0))
 

@@ -118,7 +118,7 @@ class _Metadata:
 
     def place(self, function: str, origins: Origins) -> str:
         """Add the node of a location in a function."""
-        if not origins:  # code for the function as a whole
+        if not origins:  # code that belongs to no source line
             return self._node(f"!DILocation(line: {self.functions[function][1]}, scope: {function})")
         first = origins[0]
         if not any(origin.layer for origin in origins) and first.file == self.functions[function][0]:

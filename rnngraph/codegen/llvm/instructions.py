@@ -257,7 +257,7 @@ class Instructions(IRBuilder):
     def _scale(self, x: Handle, exponent: Handle) -> Handle:
         kind, bits = ("ps", 32) if x.element == "f32" else ("pd", 64)
         name, mask = f"llvm.x86.avx512.mask.scalef.{kind}.{bits * x.lanes}", f"i{max(8, x.lanes)}"
-        is_whole = bits * x.lanes == 512  # only the widest takes a rounding mode: 4 is the present one
+        is_whole = bits * x.lanes == 512  # only the widest has a rounding mode; 4 is the current mode
         types = [x.type, x.type, x.type, mask, *(["i32"] * is_whole)]
         self.intrinsics[name] = f"declare {x.type} @{name}({', '.join(types)})"
         values = [x.text, exponent.text, "zeroinitializer", "-1", *(["4"] * is_whole)]

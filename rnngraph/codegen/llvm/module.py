@@ -382,7 +382,7 @@ def _across(b: Instructions, op: str, rows: Sequence[Handle]) -> Handle:
 
     Several vectors become one, which holds a part of the lanes of each. Halves of all parts are combined at once.
     """
-    lanes = rows[0].lanes  # of a vector that belong to the same row
+    lanes = rows[0].lanes  # lanes of a vector that belong to one row
     while lanes > 1:
         lanes //= 2
         pairs = [*zip(rows[::2], rows[1::2], strict=True)] if len(rows) > 1 else [(rows[0], rows[0])]

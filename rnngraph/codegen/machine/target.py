@@ -133,7 +133,7 @@ def _other_systems() -> list[Target]:
     targets = []
     for system, triple in (("windows", _WINDOWS), ("macos", _MACOS)):
         for level, facts in _LEVELS.items():
-            if (system, level) != ("macos", "x86-64-v4"):  # hardly any of them exist
+            if (system, level) != ("macos", "x86-64-v4"):  # hardly any Mac has AVX-512
                 name = f"{level}-{system}".replace("-v2", "")
                 targets.append(Target(name, triple, *facts, signed_dots=_SIGNED_DOTS[facts[2]]))
     return targets

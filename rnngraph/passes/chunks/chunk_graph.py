@@ -149,7 +149,7 @@ class _ChunkGraph:
             growth = self._growth_of(node["size"])
             plain = make(node.op, where=node.where, name=node.name, size=self._count(growth, delay))
             return self.positions.add(self.states.running(node, plain, growth, delay), plain)
-        piece = self.timeline.joins.get(node, 1)  # of entries that are one entry of the operand
+        piece = self.timeline.joins.get(node, 1)  # number of entries per entry of the operand
         operands = [self._at(item, delay // piece) for item in node.operands]
         attributes = {
             key: self._sized(value, delay) if key in ("shape", "stop", "size") else value

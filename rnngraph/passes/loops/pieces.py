@@ -52,7 +52,7 @@ class ScanPieces:
         for part in cycles(self.body.nodes, self.next) if self.condition not in self.next else [self._steps()]:
             carries = [node for node in part if node in self.next]
             if len(part) == 1 and self.next[carries[0]] is carries[0]:
-                self.invariant[carries[0]] = self.initial[carries[0]]  # no step changes it
+                self.invariant[carries[0]] = self.initial[carries[0]]  # the step returns it unchanged
                 continue
             loop = _Loop(self, part)
             for node in part:
@@ -68,7 +68,7 @@ class ScanPieces:
             and len(self.body.outputs) - self.carries == len({value for _, value in self.body.outputs[self.carries :]})
             and all(value in members for _, value in self.body.outputs[self.carries :])
         ) or self._stuck()
-        if any(node.op == "scan" for node in self._varying()) or self._is_block():  # a loop within each step
+        if any(node.op == "scan" for node in self._varying()) or self._is_block():  # each step contains a loop
             self.whole = True
 
     def _keep_large(self) -> None:

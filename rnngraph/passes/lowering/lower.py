@@ -81,7 +81,7 @@ def lower(
     initial = with_sizes(Graph.of("initial", state.initials, inputs), sizes)
     defaults = {name: node["default"] for node, name in labels.items() if node.get("default") is not None}
     if state.random.number is not None:
-        defaults[NUMBER] = np.zeros((), np.int64)  # of every row
+        defaults[NUMBER] = np.zeros((), np.int64)  # every row has stream number 0
     keep_probs, nests = frozenset(state.random.keep_probs), (tuple(state.states), tuple(state.named))
     return Lowered(graph, mask_graph, names.specs, initial, *nests, labels, defaults, keep_probs, state.nodes.layers)
 

@@ -42,7 +42,7 @@ class Layers:
 def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
     """Assign names to everything declared in ``order``. Parameters in ``known`` keep their names."""
     owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]] = []
-    above: dict[ScopeName, ScopeName] = {}  # of a driver or a named layer within a step: the scope of the step's driver
+    above: dict[ScopeName, ScopeName] = {}  # driver or named layer in a step: scope of the step's driver
     layers: set[ScopeName] = set()
     for node in order:
         if node.op == "driver":
@@ -59,7 +59,7 @@ def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
         elif node.op == "parameter" and (node["slot"].name is not None or node["slot"] in known):
             spec: ParameterSpec = node["slot"]
             owners.append((spec.serial, None, [(spec, spec.name or known[spec])]))
-    for node in order:  # a layer has a name of its own wherever it is, even if it runs as a driver
+    for node in order:  # a layer's name is not nested, even if it runs as a driver
         if node.op == "parameter" and node.get("scope") is not None:
             above.pop(node["scope"], None)
     owners.sort(key=lambda owner: owner[0])

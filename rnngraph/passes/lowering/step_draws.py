@@ -64,7 +64,7 @@ class StepDraws:
         shape = (x.shape[0], units_of(x, 1)) if x.tensor.rank > 1 else (1, *x.shape)
         if self._is_batch(shape[0]):
             row = self.rows()
-        else:  # such as a kernel's
+        else:  # no batch axis, as in a weight matrix
             row = self.make("reshape", self.make("iota", size=shape[0]), shape=(shape[0], 1))
         if node.op == "dropout":
             self._mask(site, node["salt"], operands[1], variational, shape)

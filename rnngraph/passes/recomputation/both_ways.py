@@ -39,7 +39,7 @@ class BothWays:
     ) -> None:
         self.graph, self.length, self.steps, self.forward = graph, length, steps, forward
         self.backward = {node for node in graph.nodes if not behind[node] <= forward}
-        self.reverse: list[bool] = []  # by chain
+        self.reverse: list[bool] = []  # direction of each chain
         self.chain: dict[Node, int] = {}
         self.sources: dict[Node, Sources] = {}
         # for values that depend on derivatives, the loops in which they are computed

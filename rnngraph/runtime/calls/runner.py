@@ -248,6 +248,6 @@ class Runner:
             else:
                 weights = source.weights()
                 self.plan = self._direct.renew(weights)
-                self._version = None if self.plan is None else weights.version  # None: busy, so try again
+                self._version = None if self.plan is None else weights.version  # None if busy: try again
         finally:
             lock.release()

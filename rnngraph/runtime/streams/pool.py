@@ -85,7 +85,7 @@ class StreamPool(Uncalled, Generic[Given]):
             self._holding.require(arrays, state is None, where)
             states = self._form.initial(arrays, state, held_feeds.get(NUMBER), where)
             table = self._table_for(arrays, where)
-            if not table.has_room:  # maybe handles are gone but for the last call's list of them
+            if not table.has_room:  # the last call's list may keep unused handles alive
                 self._recent = self._prepared = None
             return StreamHandle(self, table, table.add(states, arrays), arrays)
 
@@ -438,7 +438,7 @@ class StreamPool(Uncalled, Generic[Given]):
                 try:
                     if handle._table is not None:
                         tables[number] = self._settled(handle, fed)
-                except Exception as error:  # as frames before changed what it holds, or were cancelled
+                except Exception as error:  # earlier frames changed its kept feeds, or were cancelled
                     outcomes[number] = error
             try:
                 results: list[Any] = self._run([frames[number][:2] for number in tables], [*tables.values()])

@@ -125,7 +125,7 @@ class PreparedStep(Runner):
 
     def _direct_call(self, time: NativeTime) -> DirectCall:
         held, blocks, states = self._held.arrays, self._blocks, self._states
-        # those held are converted before they are checked
+        # kept feeds are converted before they are checked, so machine code skips those with a check
         checked = {*self.spec.feeds, *(check.label for check in self._held.ranges)}
         optional = {name: array for name, array in held.items() if name not in checked}
         memory = DirectMemory(blocks.blocks, [states, *held.values(), blocks.arena], states.word, optional)

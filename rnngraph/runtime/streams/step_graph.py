@@ -236,7 +236,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     kept: dict[str, KeptState] = {}
     if source.kept:
         lowered, kept = by_rows(lowered, [*source.kept.values()], lengths_of(lowered.graph), batch, where)
-    begin = run(lowered.initial, meaning("inference"), forbidden("inference"))  # without reads of sizes alone
+    begin = run(lowered.initial, meaning("inference"), forbidden("inference"))  # drops inputs that only sizes need
     compiled, time_symbols = _with_axes_apart(lowered.graph, bool(kept), options, source)
     labels = [label for nest in lowered.states for label in flatten(nest)]
     timeline = timeline_of(compiled.graph, time_symbols, kept.keys())

@@ -103,7 +103,7 @@ class _Arguments:
     ) -> tuple[dict[Node, list[View]], list[tuple[Node, View]]]:
         """Return the memory of results that kernels write directly, and the results that are copied at the end."""
         late: list[tuple[Node, View]] = []
-        last: list[tuple[Node, View]] = []  # these overwrite values that others are copied from
+        last: list[tuple[Node, View]] = []  # copied last: they overwrite sources of other copies
         buffers = OutputBuffers(self.graph, fusion, users)
         for name, node in self.graph.outputs:
             old = self.replaced.get(name)

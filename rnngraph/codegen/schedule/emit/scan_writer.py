@@ -167,7 +167,7 @@ class ScanWriter:
         def step(inner: Block, local: Index) -> None:
             at = Moment(local, time.start + local, block=self._block)
             rows = ActiveRows(table, at.absolute, ended=True) if by_rows else None
-            # One step's values: that there may be as many rows as steps makes no row a step.
+            # The region has the values of one step. Its rows are no steps, even if there are as many.
             region = Region(chunk.target, replace(memory, views={}), None, self.plan.sharing.workers, rows)
             for index, users in layout.results.items():
                 read = [user for user in users if user not in self.plan.unread]

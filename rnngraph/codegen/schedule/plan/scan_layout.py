@@ -191,7 +191,7 @@ class ScanLayout:
                 stores.setdefault(value, []).extend(places)
             elif places:
                 passed.append((value, tuple(places)))
-        for value in [node for node in self.body.nodes if node in self.fused.stored]:  # in a fixed order
+        for value in [node for node in self.body.nodes if node in self.fused.stored]:  # in the order of nodes
             if value not in stores:
                 stores[value] = [self.temporaries[value]]
             views[value] = _best(stores[value])

@@ -168,12 +168,12 @@ def plan_scan(layout: ScanLayout, sharing: ScanSharing, tag: str, unread: Mappin
 def initial_copies(plan: ScanPlan, before: Region) -> Iterator[AnyCopyPlan]:
     """Yield the copies of initial values to carries."""
     layout, table, node = plan.layout, plan.layout.table, plan.node
-    if layout.parts.blocks is not None:  # each block begins with its own values
+    if layout.parts.blocks is not None:  # each block copies its own initial values
         return
     for index, (carry, state) in enumerate(zip(layout.parts.carries, layout.states, strict=True)):
         value, place, parity = carry.initial, state.first(), None
         what = f"initial {label_of(value)}"
-        if table is not None and node["reverse"]:  # in reverse, a row begins with its own last step
+        if table is not None and node["reverse"]:  # a reverse scan starts at each row's own last step
             if table.by_rows and state.kind != IN_PLACE:
                 partition = RowwiseCopyPlan.partition_of(plan.sharing.estimate.by_rows)
                 yield RowwiseCopyPlan(what, partition, value, table, state, node)
