@@ -346,7 +346,7 @@ class InnerCell:
                     # not self._cell.step, because an attribute of the instance may be called "step"
                     step_input = Inputs(x) if type(x) is dict else x
                     result = type(self._cell).step(self._cell, self._scope, step_input, own_state)
-                    self._trace.variables |= variables.names()
+                    self._trace.variables = variables.names() | self._trace.variables  # a value keeps its first name
                     return self._leave(result, x, state)
             except TypeError:
                 taking(self._cell.step, f"{self._cell!r}.step", *STEP, where=self._trace.where)

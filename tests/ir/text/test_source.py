@@ -88,6 +88,7 @@ def test_local_variables_of_steps_name_values() -> None:
     assert names["f"] == "add slice"
     assert {"r", "u", "gates_1", "left", "right"} <= set(names)
     assert "next c = c_1" in text
+    assert not any(re.match(r"x_\d", name) for name in names)  # the first name of an output, not the next cell's input
 
 
 def test_a_program_is_no_value() -> None:
