@@ -59,7 +59,7 @@ rg.write_onnx(single, "single.onnx", opset=18)
 
 
 def read_others(path: str) -> list[rg.Net]:
-    found = [rg.read_onnx(path, fixed={"sr": 16000}), rg.read_nam(path), rg.read_rtneural(path)]
+    found = [rg.read_onnx(path, fixed={"sr": 16000}), rg.read_nam(path), rg.read_gguf(path), rg.read_rtneural(path)]
     assert_type(found[0], rg.Net)
     sizes = {name: array.shape for net in found for name, array in net.parameters.items()}
     inputs: list[rg.Tensor] = [tensor for net in found for tensor in (*net.inputs.values(), *net.outputs.values())]

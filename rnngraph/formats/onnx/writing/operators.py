@@ -19,7 +19,7 @@ Expression = Callable[["Writer", Node, Operands], str]
 MAX_SLICES = 64
 """Maximum entries of a window that is written as slices. Longer windows are gathered by a table of indices."""
 END = np.iinfo(np.int64).max
-ELEMENT_TYPES = {"float32": 1, "int32": 6, "int64": 7, "bool": 9, "float64": 11}
+ELEMENT_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float64": 11}
 """ONNX's element types by dtype."""
 
 

@@ -50,6 +50,14 @@ def attention() -> rg.Program:
     return spread(rg.compile(rg.dynamic_rnn(cell, x)[0]))
 
 
+def stored_weights() -> rg.Program:
+    x, scales = rg.placeholder("x", (None, None, 3)), rg.parameter("scales", (2, 4), np.arange(1, 9).reshape(2, 4))
+    whole = rg.parameter("whole", (4, 4), np.arange(-8, 8).reshape(4, 4), False, "int8")
+    halves = rg.parameter("halves", (4, 4), np.arange(100, 116).reshape(4, 4), False, "uint8")
+    inner = rg.dense(x, 4, use_bias=False) @ rg.dequantize(rg.transpose(whole, (1, 0)), scales, 0)
+    return rg.compile({"y": rg.concat([inner, inner], -1) @ rg.dequantize(halves, scales, 0, 4)})
+
+
 def functions() -> rg.Program:
     x = rg.placeholder("x", (None, None, 3))
     parts = [rg.expm1(x * 1e-4), rg.log1p(rg.abs(x) * 1e-4), rg.erf(x), rg.atan(x), rg.softplus(x), rg.elu(x)]
@@ -76,6 +84,7 @@ FEEDS = {"memory": floats(2, 4, 4), "n": np.array([2, 1])}
         (attention, 16),
         (attention, 20),
         (functions, 14),
+        (stored_weights, 17),
         (functions, 27),
     ],
 )
