@@ -151,7 +151,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
             return self.version, {name: value.stored for name, value in self._values.items()}
 
     def drop(self, names: Collection[str]) -> None:
-        """Refuse access to the values of parameters; only ``stored`` returns them."""
+        """Refuse access to the values of the parameters ``names``; only ``stored`` returns them."""
         self._dropped = frozenset(names)
 
     def check_kept(self) -> None:
