@@ -127,14 +127,14 @@ class Cursor:
     """Access by number to the batches of an iterable, which keeps the last batch.
 
     Attributes:
-        given: The iterable.
+        iterable: The iterable.
         restarts: It can be iterated again; False for an iterator.
         drawn: Batches drawn in the current pass.
     """
 
-    def __init__(self, given: Iterable[Any]) -> None:
-        self.given = given
-        self.restarts = not isinstance(given, Iterator)  # without calling iter(), which may start a loader's workers
+    def __init__(self, iterable: Iterable[Any]) -> None:
+        self.iterable = iterable
+        self.restarts = not isinstance(iterable, Iterator)  # without calling iter(), which may start a loader's workers
         self._iterator: Iterator[Any] | None = None
         self._passage: int | None = None
         self.drawn = 0
@@ -160,7 +160,7 @@ class Cursor:
                     "of batches or an object whose __iter__ makes an iterator, or steps_per_epoch",
                     where,
                 )
-            self._iterator, self._passage, self.drawn = iter(self.given), passage, 0
+            self._iterator, self._passage, self.drawn = iter(self.iterable), passage, 0
         assert self._iterator is not None
         begun = True
         while self.drawn <= number:
@@ -169,7 +169,7 @@ class Cursor:
             except StopIteration:
                 if not (endless and self.restarts and begun):
                     raise EndedError(self.drawn) from None
-                self._iterator, begun = iter(self.given), False  # an empty iterable then ends in the branch above
+                self._iterator, begun = iter(self.iterable), False  # an empty iterable then ends in the branch above
                 continue
             self.drawn, begun = self.drawn + 1, True
         return self._last
@@ -202,13 +202,13 @@ class Iterated:
             known: Cursor of an interrupted fit over the same iterable.
         """
         self.since = since
-        if known is not None and known.given is self.cursor.given and (begun or known.drawn <= 1):
+        if known is not None and known.iterable is self.cursor.iterable and (begun or known.drawn <= 1):
             self.cursor = known  # the first batch may have been drawn for a step that did not complete
         return self.cursor
 
     def restarted(self) -> Iterated:
         """Return these batches, from the first one."""
-        return Iterated(self.reader, Cursor(self.cursor.given), self.steps_per_epoch)
+        return Iterated(self.reader, Cursor(self.cursor.iterable), self.steps_per_epoch)
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, beginning with number ``first`` (from 0)."""

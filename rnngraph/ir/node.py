@@ -216,13 +216,13 @@ def dependents(roots: Iterable[Node], nodes: Iterable[Node]) -> set[Node]:
 class Namer:
     """Generator of unique names, which appends a counter to names in use."""
 
-    taken: set[str] = field(default_factory=set)
+    used: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, wanted: str) -> str:
         name = wanted
-        while name in self.taken:
+        while name in self.used:
             self.counts[wanted] = self.counts.get(wanted, 0) + 1
             name = f"{wanted}_{self.counts[wanted]}"
-        self.taken.add(name)
+        self.used.add(name)
         return name

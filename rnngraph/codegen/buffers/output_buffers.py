@@ -100,25 +100,25 @@ class _Sources:
             self._shared[node] = set(topological([node]))
         self._of: Node | None = None
         self._own: set[Node] = set()
-        self._behind: list[set[Node]] = []
+        self._shared_sources: list[set[Node]] = []
 
     def leads(self, source: Node, node: Node) -> bool:
         """True if ``node`` is ``source`` or depends on it."""
         if self._of is not node:
             self._of = node
             self._look(node)
-        return source in self._own or any(source in shared for shared in self._behind)
+        return source in self._own or any(source in shared for shared in self._shared_sources)
 
     def _look(self, node: Node) -> None:
-        self._own, self._behind = set(), []
+        self._own, self._shared_sources = set(), []
         pending, later = [node], list[Node]()  # sources of shared values, resolved later
         while pending or later:
             is_late = not pending
             item = later.pop() if is_late else pending.pop()
-            if item in self._own or any(item in shared for shared in self._behind):
+            if item in self._own or any(item in shared for shared in self._shared_sources):
                 continue
             if item in self._shared:
-                self._behind.append(self._shared[item])
+                self._shared_sources.append(self._shared[item])
             elif not is_late and any(item in shared for shared in self._shared.values()):
                 later.append(item)
             else:

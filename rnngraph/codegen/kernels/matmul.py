@@ -319,7 +319,7 @@ class Tiles:
                         row_starts.append(self._begin(emitter, node, at))
                         result = Value(block.fresh(label_of(node)), node.dtype, lanes)
                         row_results.append(result)
-                        emitter.given[node, aligned(node.shape, at)] = result
+                        emitter.in_registers[node, aligned(node.shape, at)] = result
                 results.append(tuple(row_results))
                 starts.append(tuple(row_starts))
         operands = self.right_operands

@@ -102,9 +102,9 @@ class _Tiles:
     behind: int
 
 
-def _tiles(rows: int, most: int) -> list[_Tiles]:
+def _tiles(rows: int, max_height: int) -> list[_Tiles]:
     tiles, first = [], 0
-    for height, number in balanced(rows, most):
+    for height, number in balanced(rows, max_height):
         tiles.append(_Tiles(first, height, first := first + height * number))
     return tiles
 
@@ -114,7 +114,7 @@ class _Sum:
         assert plan.outer_sum is not None
         node, memory = plan.kernel.first, region.memory
         self.region, self.node, self.kernel, self.share = region, node, kernel, share
-        self.tile, self.lanes, self.most = plan.outer_sum.tile, plan.outer_sum.lanes, plan.outer_sum.most
+        self.tile, self.lanes, self.max_depth = plan.outer_sum.tile, plan.outer_sum.lanes, plan.outer_sum.most
         left, right = ([_within(region, piece) for piece in pieces_of(item, memory.views)] for item in node.operands)
         self.left, self.right = left, right
         self.leading: Shape = left[0].shape[:-1]
@@ -123,7 +123,7 @@ class _Sum:
         parts = 1 if share is None else share.parts
         self._cut()
         spare_rows = 0 if region.active is None else 1  # an ended row is packed, and overwritten by the next one
-        deepest = self.most + spare_rows
+        deepest = self.max_depth + spare_rows
         self.tiles = _tiles(self.rows, self.tile.rows)
         self.pitch = deepest + -(-self.lanes // self.tiles[-1].height)  # whole vectors are packed, beyond a tile's rows
         left_room, right_room = self.rows * self.pitch + self.lanes, deepest * self.tile.blocks * self.lanes
@@ -151,7 +151,7 @@ class _Sum:
         """Choose the axis along which k is divided into blocks."""
         inner = 1
         self.axis = len(self.leading) - 1
-        while self.axis and isinstance(dim := self.leading[self.axis], int) and inner * dim <= self.most:
+        while self.axis and isinstance(dim := self.leading[self.axis], int) and inner * dim <= self.max_depth:
             inner *= dim
             self.axis -= 1
         self.inner = inner
@@ -172,7 +172,7 @@ class _Sum:
 
             loop(block, "outer", extent, one)
             return
-        steps = max(1, self.most // self.inner)
+        steps = max(1, self.max_depth // self.inner)
 
         def some(inner: Block, begin: Index) -> None:
             count = extent - begin
@@ -266,14 +266,14 @@ class _Sum:
                 here = [*place, low + (extent - 1 - index if last else index)]
                 if len(here) < len(self.leading):
                     return nest(nested, here, before, 0, self.leading[len(here)])
-                body(nested, here, nested.bounded_index("taken", self.most + 1, before))
+                body(nested, here, nested.bounded_index("taken", self.max_depth + 1, before))
                 strips = table.is_active(nested, start + here[0], here[1])
                 return nested.let("add", [before, nested.let("cast", [strips], "int64", 1)], "int64", 1)
 
             return fold(inner, number, extent, 1, one)
 
         total = nest(block, ks.at, Literal(0, "int64", 1), ks.first, ks.count)
-        return block.bounded_index("depth", self.most + 1, total)
+        return block.bounded_index("depth", self.max_depth + 1, total)
 
     # Packing -------------------------------------------------------------------------------------
 

@@ -62,14 +62,14 @@ class ValueEmitter:
 
     Attributes:
         views: Values in memory.
-        given: Values that are in registers already, such as accumulators.
+        in_registers: Values that are in registers already, such as accumulators.
         at: Coordinates that are known in the block.
         outer: Emitter of an enclosing block, which computes loop invariants.
     """
 
     block: Block
     views: Mapping[Node, View]
-    given: dict[tuple[Node, Coordinates], Operand] = field(default_factory=dict)
+    in_registers: dict[tuple[Node, Coordinates], Operand] = field(default_factory=dict)
     known: dict[tuple[Node, Coordinates], Operand] = field(default_factory=dict)
     computed: Callable[[Node], bool] = lambda node: False
     at: Coordinates = ()
@@ -123,7 +123,7 @@ class ValueEmitter:
         if node.op == "constant" and not node.tensor.rank:
             return Literal(node["value"].item(), node.dtype, 1)
         key = (node, place)
-        return self.given.get(key) or self.known.get(key)
+        return self.in_registers.get(key) or self.known.get(key)
 
     def _needs(self, node: Node, at: Coordinates) -> list[tuple[Node, Coordinates]]:
         """Return the values, with coordinates, that ``_compute`` needs first."""

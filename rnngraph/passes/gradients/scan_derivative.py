@@ -41,9 +41,9 @@ class ScanDerivative:
     def __init__(self, scan: Node, received: Mapping[int, Node], active: set[Node]) -> None:
         self.scan, self.received = scan, received
         self.body: Graph = scan["body"]
-        self.given = ScanParts.of(scan)
-        self.carried = [carry.inside for carry in self.given.carries]
-        self.sequences, self.invariants = dict(self.given.sequences), dict(self.given.invariants)
+        self.scan_parts = ScanParts.of(scan)
+        self.carried = [carry.inside for carry in self.scan_parts.carries]
+        self.sequences, self.invariants = dict(self.scan_parts.sequences), dict(self.scan_parts.invariants)
         self.outer = dict(zip(self.body.inputs, scan.operands, strict=True))
         self._activity(active)
         self._reverse_body()
@@ -57,7 +57,7 @@ class ScanDerivative:
             inside = active_nodes(self.body.nodes, roots)
             more = {
                 carry.inside
-                for carry in self.given.carries
+                for carry in self.scan_parts.carries
                 if carry.next in inside and carry.inside not in roots and carry.inside.dtype in FLOATS
             }
             if not more:
@@ -139,8 +139,8 @@ class ScanDerivative:
         self.again: set[Node] = set()
         # values that are residuals, inputs, or recomputed from them by cheap ops
         self.at_hand: set[Node] = set(self.body.inputs)
-        self.behind: set[Node] = set()  # values that are recomputed, and their dependencies
-        condition = self.given.when
+        self.recomputed: set[Node] = set()  # values that are recomputed, and their dependencies
+        condition = self.scan_parts.when
         # the scan returns that a step ran, and zeros if it did not
         if condition is not None and condition in self.carried:
             read.add(condition)
@@ -167,8 +167,8 @@ class ScanDerivative:
             self.kept[node] = None
 
     def _again(self, node: Node, carried: set[Node]) -> None:
-        for item in topological([node], known=self.behind):
-            self.behind.add(item)
+        for item in topological([node], known=self.recomputed):
+            self.recomputed.add(item)
             if item in carried and item not in self.kept:
                 self.kept[item] = None
             elif item not in self.kept:
@@ -177,7 +177,7 @@ class ScanDerivative:
     def _build(self) -> None:
         """Build both scans and the adjoints of the operands."""
         kept = [(f"kept_{node.name or node.op}", node) for node in self.kept]
-        widened = replace(self.given, emits=[*self.given.emits, *kept])
+        widened = replace(self.scan_parts, emits=[*self.scan_parts.emits, *kept])
         self.forward = widened.build(self.scan.where, self.scan.name)
         first = len(self.body.outputs)
         histories = {
@@ -185,7 +185,7 @@ class ScanDerivative:
             for number, node in enumerate(self.kept)
         }
         # Values of a step that did not run are not read, because NaN times 0 is NaN.
-        steps = (self.sequences if self.given.when is None else {}) | histories
+        steps = (self.sequences if self.scan_parts.when is None else {}) | histories
         carried = [carry for carry in self.carried if carry in self.carry_in]
         received = [(item, part) for item in self.sequences if (part := self.work.adjoint(item)) is not None]
         emits = [part for _, part in received]
@@ -227,7 +227,7 @@ class ScanDerivative:
                 bind(invariants, node, self.outer[node], str(node["label"]))
             else:
                 new[node] = remake(node, [new[item] for item in node.operands])
-        condition = self.given.when
+        condition = self.scan_parts.when
         if condition is not None and condition not in new:
             bind(sequences, condition, self.outer[condition], condition.name or condition.op)
         carries = []
@@ -239,8 +239,8 @@ class ScanDerivative:
             sequences,
             invariants,
             [(f"emit_{number}", new[node]) for number, node in enumerate(emits)],
-            self.given.length,
-            not self.given.reverse,
+            self.scan_parts.length,
+            not self.scan_parts.reverse,
             None if condition is None else new[condition],
         ).build(self.scan.where, f"d_{self.scan.name}")
 

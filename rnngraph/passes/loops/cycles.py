@@ -17,7 +17,7 @@ def cycles(nodes: Sequence[Node], following: Mapping[Node, Node]) -> list[list[N
         nodes: Nodes of a body, operands first.
         following: Next values by carry.
     """
-    component = _Components(following).found
+    component = _Components(following).components
     members: dict[int, list[Node]] = {component[carry]: [] for carry in following}
     for node in nodes:
         number = component.get(node)
@@ -27,14 +27,14 @@ def cycles(nodes: Sequence[Node], following: Mapping[Node, Node]) -> list[list[N
 
 
 class _Components:
-    """Tarjan's algorithm (1972). ``found`` maps each node that a carry depends on to its component.
+    """Tarjan's algorithm (1972). ``components`` maps each node that a carry depends on to its component.
 
     The path from the root is a list, because bodies may be deeper than Python's recursion limit.
     """
 
     def __init__(self, following: Mapping[Node, Node]) -> None:
         self.following = following
-        self.found: dict[Node, int] = {}
+        self.components: dict[Node, int] = {}
         self.earliest: dict[Node, int] = {}  # lowest number of a visited node that each node depends on
         self.waiting: list[Node] = []  # visited nodes without a component
         self.path: list[tuple[Node, int, Iterator[Node]]] = []
@@ -51,7 +51,7 @@ class _Components:
         self.waiting.append(node)
 
     def _follow(self, node: Node, number: int, needs: Iterator[Node]) -> None:
-        need = next((item for item in needs if item not in self.found), None)
+        need = next((item for item in needs if item not in self.components), None)
         if need is None:
             self._leave(node, number)
         elif need not in self.earliest:
@@ -70,4 +70,4 @@ class _Components:
         member = None
         while member is not node:
             member = self.waiting.pop()
-            self.found[member] = number
+            self.components[member] = number

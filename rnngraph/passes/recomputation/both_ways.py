@@ -31,14 +31,14 @@ class BothWays:
 
     Attributes:
         forward: The scans over one length that are differentiated.
-        behind: For each value, the scans over that length on which it depends.
+        dependencies: For each value, the scans over that length on which it depends.
     """
 
     def __init__(
-        self, graph: Graph, length: Dim, steps: int, forward: set[Node], behind: Mapping[Node, frozenset[Node]]
+        self, graph: Graph, length: Dim, steps: int, forward: set[Node], dependencies: Mapping[Node, frozenset[Node]]
     ) -> None:
         self.graph, self.length, self.steps, self.forward = graph, length, steps, forward
-        self.backward = {node for node in graph.nodes if not behind[node] <= forward}
+        self.backward = {node for node in graph.nodes if not dependencies[node] <= forward}
         self.reverse: list[bool] = []  # direction of each chain
         self.chain: dict[Node, int] = {}
         self.sources: dict[Node, Sources] = {}

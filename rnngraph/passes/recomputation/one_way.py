@@ -25,15 +25,15 @@ class OneWay:
     Attributes:
         forward: The scans over one length that are differentiated.
         backward: Their derivatives, in the opposite direction.
-        behind: For each value, the scans over this length on which it depends.
+        dependencies: For each value, the scans over this length on which it depends.
     """
 
     def __init__(
-        self, graph: Graph, length: Dim, steps: int, forward: set[Node], behind: Mapping[Node, frozenset[Node]]
+        self, graph: Graph, length: Dim, steps: int, forward: set[Node], dependencies: Mapping[Node, frozenset[Node]]
     ) -> None:
-        self.graph, self.length, self.steps, self.behind = graph, length, steps, behind
+        self.graph, self.length, self.steps, self.dependencies = graph, length, steps, dependencies
         self.forward = [node for node in graph.nodes if node in forward]
-        self.backward = frozenset.union(*behind.values()) - forward
+        self.backward = frozenset.union(*dependencies.values()) - forward
         self.new_early: dict[Node, Node] = {}
         self.new_late: dict[Node, Node] = {}
 
@@ -65,7 +65,7 @@ class OneWay:
 
     def _is_ready(self, node: Node) -> bool:
         """True if a value depends on forward scans only, and on none of their derivatives."""
-        return bool(self.behind[node]) and self.behind[node].isdisjoint(self.backward)
+        return bool(self.dependencies[node]) and self.dependencies[node].isdisjoint(self.backward)
 
     def _has_steps(self, node: Node) -> bool:
         return has_steps(node, self.length)

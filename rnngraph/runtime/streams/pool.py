@@ -362,7 +362,7 @@ class StreamPool(Uncalled, Generic[Given]):
             table.steps.run(len(numbers))
         results: list[Any] = [None] * len(fed)
         for table, numbers in parts.items():
-            outputs = [(table.steps.outputs[name], table.steps.given[name]) for name in self._leaves]
+            outputs = [(table.steps.outputs[name], table.steps.result_arrays[name]) for name in self._leaves]
             for place, number in enumerate(numbers):
                 whole = fed[number][1].whole
                 results[number] = self._packed([one_row(port, array[place], whole) for port, array in outputs])

@@ -49,7 +49,7 @@ class RowSteps:
         outputs: Ports of what a step returns for each row.
         kept: Ports of what the tables hold for each row: states and held feeds.
         fed: Input buffers of the calls, rows first.
-        given: Output buffers of the calls, rows first.
+        result_arrays: Output buffers of the calls, rows first.
         rows: int64 indices of the table rows that a call steps.
     """
 
@@ -64,8 +64,8 @@ class RowSteps:
         """
         self.graph, self.others, self.shared = graph, dict(others), shared
         self._entry = entry = graph.rows.entry(others)
-        self._most, self._is_open = graph.rows.most, graph.rows.is_open
-        self._sized = entry.sized(graph.rows.sizes(others, self._most))
+        self._max_rows, self._is_open = graph.rows.most, graph.rows.is_open
+        self._sized = entry.sized(graph.rows.sizes(others, self._max_rows))
         self._cycles_of_most = max(1, entry.cycles(self._sized.sizes))
         needed = [name for name in graph.rows.compiled.needed(graph.outputs) if name in graph.types]
         types = graph.types
@@ -101,7 +101,7 @@ class RowSteps:
         self.rows = np.zeros(0, np.int64)
         self._named: np.ndarray | None = None
         self.fed: dict[str, np.ndarray] = {}
-        self.given: dict[str, np.ndarray] = {}
+        self.result_arrays: dict[str, np.ndarray] = {}
         self.make_room(1)
 
     def call_spec(self, count: int, structure: Any, leaves: Sequence[str]) -> CallSpec:
@@ -132,7 +132,7 @@ class RowSteps:
             name: empty((count, *port.shape), port.dtype, f"{name} of a call's streams") for name, port in ports.items()
         }
         self.fed = {name: arrays[name] for name in self.inputs}
-        self.given = {name: arrays[name] for name in self.outputs}
+        self.result_arrays = {name: arrays[name] for name in self.outputs}
         for job in self._jobs:
             self._place(job)
 
@@ -154,7 +154,8 @@ class RowSteps:
         for name, port in {**self.inputs, **self.kept}.items():
             job.set_source(name, self.fed[name] if name in self.fed else self._tables[name], len(port.before))
         for name, port in {**self.outputs, **self.states}.items():
-            job.set_target(name, self.given[name] if name in self.given else self._tables[name], len(port.before))
+            target = self.result_arrays[name] if name in self.result_arrays else self._tables[name]
+            job.set_target(name, target, len(port.before))
 
     def check(self, fed: Mapping[str, np.ndarray], count: int) -> None:
         """Check the first ``count`` rows of the inputs. Raise ``ShapeError`` if a value is out of range."""
@@ -182,7 +183,7 @@ class RowSteps:
         for job in self._jobs:
             if job.block.version != weights.version:
                 job.block.set_weights(weights)
-        plan, chunk = self._plan, self._most if parts == 1 else min(self._most, -(-count // parts))
+        plan, chunk = self._plan, self._max_rows if parts == 1 else min(self._max_rows, -(-count // parts))
         if (count, chunk) != self._planned:
             plan[words.COUNT], plan[words.CHUNK] = self._planned = count, chunk
         if parts == 1:
@@ -198,7 +199,7 @@ class RowSteps:
     def _add_jobs(self, parts: int) -> None:
         """Add jobs until each of ``parts`` workers has one."""
         while len(self._jobs) < parts:
-            job = _Job(self, self._entry, self._sized, self._most, self._is_open)
+            job = _Job(self, self._entry, self._sized, self._max_rows, self._is_open)
             self._place(job)
             self._jobs.append(job)
         self._plan = np.array([0, 0, *(job.address for job in self._jobs)], np.int64)
@@ -214,7 +215,7 @@ class RowSteps:
 
     def _cycles(self, count: int) -> int:
         """Estimate the cycles of a call on one worker."""
-        return -(-self._cycles_of_most * count // self._most)
+        return -(-self._cycles_of_most * count // self._max_rows)
 
 
 class _Job:

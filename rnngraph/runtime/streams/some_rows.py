@@ -88,7 +88,7 @@ class SomeRows:
                 array = np.zeros(*spec.results[name])
             else:
                 array[...] = 0
-            _write(array, port, rows, steps.given[name][:count])
+            _write(array, port, rows, steps.result_arrays[name][:count])
             self._queue.append(array)
         check_samples(steps.samples, spec.leaves, [*self._queue])
         return self._give()

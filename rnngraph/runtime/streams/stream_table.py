@@ -89,7 +89,7 @@ class StreamTable:
         for name, array in arrays.items():
             steps.fed[name][:count] = array
         steps.run(count)
-        results = [steps.outputs[name].rows_back(steps.given[name][:count]).copy() for name in outputs]
+        results = [steps.outputs[name].rows_back(steps.result_arrays[name][:count]).copy() for name in outputs]
         check_samples(steps.samples, outputs, results)
         return results
 
@@ -150,7 +150,7 @@ class RowBlocks:
     def call(self, spec: CallSpec) -> PreparedCall:
         steps, count = self._steps, self._count
         memory = {name: port.rows_back(steps.fed[name][:count]) for name, port in steps.inputs.items()}
-        memory |= {name: steps.outputs[name].rows_back(steps.given[name][:count]) for name in spec.leaves}
+        memory |= {name: steps.outputs[name].rows_back(steps.result_arrays[name][:count]) for name in spec.leaves}
         return PreparedCall(spec, memory)
 
     def block(self, call: PreparedCall, arrays: list[Any] | None) -> tuple[RowBlocks, Weights]:
@@ -221,7 +221,7 @@ def step_tables(
         port = first.steps.outputs[name]
         whole = np.empty((len(every), *port.shape), port.dtype)
         for table, places in parts:
-            whole[places] = table.steps.given[name][: len(every[places])]
+            whole[places] = table.steps.result_arrays[name][: len(every[places])]
         results.append(np.ascontiguousarray(port.rows_back(whole)))
     check_samples(first.steps.samples, outputs, results)
     return results

@@ -74,9 +74,11 @@ class ShardCalls:
 class ShardVariant:
     """Variant of a step that computes one shard.
 
-    ``summed`` are names of values that are added up besides gradients: the loss, and fetched ones. ``apart`` are names
-    of values whose rows shards have, or that all have. ``leaf`` is memory of a shard's gradients and sums, ``given`` of
-    the total.
+    Attributes:
+        summed: Names of values that are added up besides gradients: the loss, and fetched ones.
+        per_shard: Names of values whose rows shards have, or that all have.
+        leaf: Memory of a shard's gradients and sums.
+        total: Memory of the sum over shards.
     """
 
     def __init__(self, state: TrainState, variant: StepVariant, sharded: ShardGraph, rows: Set[str]) -> None:
@@ -86,8 +88,8 @@ class ShardVariant:
         types = {name: node.tensor for name, node in compiled.graph.outputs}
         fetched = [name for name in types if name.startswith(FETCH)]
         self.summed = [LOSS, *(name for name in fetched if isinstance(self.kinds[name], Partial))]
-        self.apart = [*variant.states, *(name for name in fetched if name not in self.summed)]
-        for name in self.apart:
+        self.per_shard = [*variant.states, *(name for name in fetched if name not in self.summed)]
+        for name in self.per_shard:
             kind = self.kinds[name]
             if isinstance(kind, Sharded) and not kind.is_outermost(rows):
                 where = compiled.graph.output(name).where
@@ -96,7 +98,7 @@ class ShardVariant:
                 )
         gradients = [name for name in types if name.startswith(SUM)]
         self.packing = Packing({name: _place(types[name]) for name in (*self.summed, *gradients)})
-        self.leaf, self.given = self.packing.make(), self.packing.make()
+        self.leaf, self.total = self.packing.make(), self.packing.make()
         memory = ShardMemory(state, self.leaf)
         self._calls = ShardCalls(state, NativeStep(memory, compiled, outputs), variant.own)
 
@@ -123,7 +125,7 @@ class Parts:
 
     def __init__(self, variant: ShardVariant, where: Where | None) -> None:
         self._variant, self._where = variant, where
-        self.apart: list[dict[str, np.ndarray]] = []
+        self.per_shard: list[dict[str, np.ndarray]] = []
         self.failure: BaseException | None = None
 
     def computed(self, shards: Sequence[Shard]) -> Iterator[tuple[int, Packed]]:
@@ -132,7 +134,7 @@ class Parts:
             if self.failure is None:
                 try:
                     results = self._variant.compute(shard.arrays, self._where)
-                    self.apart.append({name: results[name] for name in self._variant.apart})
+                    self.per_shard.append({name: results[name] for name in self._variant.per_shard})
                 except BaseException as error:
                     self.failure = error
             yield shard.number, self._variant.leaf
@@ -144,7 +146,7 @@ class Stage(NamedTuple):
     calls: ShardCalls
     packing: Packing
     leaf: Packed
-    given: Packed
+    total: Packed
 
 
 class Totals:
@@ -166,9 +168,9 @@ class Totals:
         for stage in self._stages:
             with ranks.together():
                 results = [stage.calls.run(shard.arrays, where) for shard in shards]
-            tree.add(_packed(shards, results, stage.leaf), count, stage.packing, stage.given)
+            tree.add(_packed(shards, results, stage.leaf), count, stage.packing, stage.total)
             for shard in shards:
-                shard.arrays.update(stage.given.views)
+                shard.arrays.update(stage.total.views)
 
 
 def _packed(

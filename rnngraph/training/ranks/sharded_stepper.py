@@ -49,7 +49,7 @@ class ShardedStepper(Stepper):
         self._rows = BatchRows.of(state.program, where)
         self._sharded: BoundedCache[Any, ShardVariant] = BoundedCache(MAX_VARIANTS)
         self._adding: NativeStep | None = None
-        self._found: Mapping[str, np.ndarray] = {}
+        self._sums: Mapping[str, np.ndarray] = {}
         self._steps = 0
         if state.updated:
             raise GraphError(
@@ -95,8 +95,8 @@ class ShardedStepper(Stepper):
         variant, shards, used = ranks.together_alike(begin, problem, where)
         variant.totals.add(shards, used, self.tree, ranks, where)
         parts = Parts(variant, where)
-        self.tree.add(parts.computed(shards), used, variant.packing, variant.given)
-        results = variant.joined(ranks.exchanged(parts.apart, parts.failure), variant.apart)
+        self.tree.add(parts.computed(shards), used, variant.packing, variant.total)
+        results = variant.joined(ranks.exchanged(parts.per_shard, parts.failure), variant.per_shard)
         return self._commit(variant, results, how)
 
     def warm_up(
@@ -185,7 +185,7 @@ class ShardedStepper(Stepper):
         )
 
     def _commit(self, variant: ShardVariant, results: dict[str, np.ndarray], how: StepForm) -> Any:
-        state, views = self.state, variant.given.views
+        state, views = self.state, variant.total.views
         loss, skipped = float(views[LOSS]), state.skipped
         with state.interrupt:
             self._take(loss, {name: array for name, array in views.items() if name.startswith(SUM)})
@@ -209,9 +209,9 @@ class ShardedStepper(Stepper):
             state.sums, state.pending = sums, 1
             self.flush()
             return
-        self._found = {PREFIX + name.removeprefix(SUM): array for name, array in sums.items()}
+        self._sums = {PREFIX + name.removeprefix(SUM): array for name, array in sums.items()}
         if self._adding is None:
-            self._adding = adding_of(state, lambda: self._found)
+            self._adding = adding_of(state, lambda: self._sums)
 
         def commit(results: Mapping[str, np.ndarray]) -> None:
             if state.count(loss, results):

@@ -17,7 +17,7 @@ class DeferredInterrupt:
 
     def __init__(self) -> None:
         self._depth = 0
-        self._held = False
+        self._deferring = False
         self._before: Any = None
         self._came: tuple[int, FrameType | None] | None = None
 
@@ -41,7 +41,7 @@ class DeferredInterrupt:
                 return
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._depth or self._held:
+        if self._depth or self._deferring:
             self._came = number, frame
             return
         try:
@@ -60,28 +60,28 @@ class DeferredInterrupt:
         self._deliver()
 
     def _deliver(self) -> None:
-        if self._came is not None and not self._depth and not self._held:
+        if self._came is not None and not self._depth and not self._deferring:
             came, self._came = self._came, None
             self._note(*came)
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Context manager that defers a Ctrl-C until someone reads ``due``, or until the end."""
-        before, self._held = self._held, True
+        before, self._deferring = self._deferring, True
         try:
             yield
         finally:
-            self._held = before
+            self._deferring = before
         self._deliver()
 
     @contextmanager
     def let_through(self) -> Iterator[None]:
         """Context manager within which a Ctrl-C is delivered immediately, even inside of ``held``."""
-        before, self._held = self._held, False
+        before, self._deferring = self._deferring, False
         try:
             yield
         finally:
-            self._held = before
+            self._deferring = before
 
     def due(self) -> BaseException | None:
         """Return the exception of a deferred Ctrl-C, which the caller raises."""

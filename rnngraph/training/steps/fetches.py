@@ -39,7 +39,7 @@ class Fetch:
                 self.declared[label] = leaf.node
             else:
                 self.outputs[label] = leaf
-        self._found: Mapping[str, np.ndarray] = {}
+        self._results: Mapping[str, np.ndarray] = {}
         self._give = giver(self.structure, [partial(self._array, label) for label in self.labels])
 
     def labelled(self, graph: Graph) -> list[tuple[str, Node]]:
@@ -49,13 +49,13 @@ class Fetch:
 
     def pack(self, results: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Return a step's results in the requested structure."""
-        self._found = results
+        self._results = results
         packed: dict[str, Any] = self._give()
-        self._found = {}
+        self._results = {}
         return packed
 
     def _array(self, label: str) -> np.ndarray:
-        return self._found[label]
+        return self._results[label]
 
 
 class Fetches:
