@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 class StepVariables:
-    """Local variables of one step, by the values that they hold when it returns.
+    """Local variables of one step, with their values when it returns.
 
     The source cannot tell them: lines such as ``i, j, f, o = split(gates, 4)`` name several values, and cells of this
     package have the line of the user who created them.

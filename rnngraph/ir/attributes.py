@@ -74,7 +74,7 @@ def cast_dtype(value: Any, node: Node) -> bool:
 
 
 def _is_dtype_of(value: str, node: Node) -> bool:
-    """True for a dtype that a node can have. Narrow ones are of parameters and what only moves their numbers."""
+    """True for a dtype that a node may have. Only parameters, and ops that move their numbers, may be narrow."""
     if value in NARROW and node.op in ("parameter", *KEEP_NARROW):
         return node.op == "parameter" or node.operands[0].dtype == value
     return cast_dtype(value, node) if node.op == "cast" else dtype(value, node)

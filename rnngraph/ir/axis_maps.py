@@ -33,7 +33,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Merged:
-    """Reshaped axis: it becomes ``axes`` of the result, with ``outer`` and ``inner`` positions around it.
+    """Axis that a reshape merges or splits. In ``axes`` of the result, it lies between ``outer`` and ``inner``.
 
     Flatten ``axes`` of the result in row-major order. Position i of the flat axis reads position ``i // inner``, modulo
     the operand's size.

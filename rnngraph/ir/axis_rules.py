@@ -125,7 +125,7 @@ def _gather(node: Node, number: int, axis: int) -> Fate:
 
 
 def _reshape(node: Node, number: int, axis: int) -> Fate:
-    """Match an axis of a reshape by the number of elements, which stay in row-major order."""
+    """Map an axis of a reshape. Elements stay in row-major order, so the products of sizes are compared."""
     return regrouped(node.operands[0].shape, axis, node.shape)
 
 

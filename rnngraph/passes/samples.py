@@ -112,7 +112,7 @@ def _turned(value: Node) -> Node:
 
 
 def _drawn_inputs(scan: Node, labels: Sequence[bool]) -> dict[Node, bool]:
-    """Return for each input of a scan's body True if it differs between draws at some step."""
+    """For each input of a scan's body, return True if it differs between draws at some step."""
     body: Graph = scan["body"]
     drawn = dict(zip(body.inputs, labels, strict=True))
     while True:

@@ -91,7 +91,7 @@ class Output:
 
     @cached_property
     def uncut(self) -> set[str]:
-        """Sizes of axes whose padding is unknown, because they are no plain number of steps."""
+        """Sizes of axes whose padding is unknown, because these sizes are not simply a number of steps."""
         dims = [dim for dim in self.example_shape if isinstance(dim, Size) and not _is_steps(dim)]
         return {name for dim in dims for name in symbols_of(dim)}
 

@@ -10,7 +10,7 @@ from ..storage.stored_array import StoredArray
 
 
 class PackedParts:
-    """Packed weights by what they are packed from and how, for as long as some entry uses them."""
+    """Cache of packed weights. Keys are sources and layout. Parts live as long as an entry uses them."""
 
     def __init__(self) -> None:
         self._parts: WeakValueDictionary[tuple[str, int], np.ndarray] = WeakValueDictionary()

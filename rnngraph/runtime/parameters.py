@@ -130,7 +130,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         return {name: slot.type for name, slot in self._slots.items()}
 
     def layer(self, name: str) -> str:
-        """Return the name of the cell or layer to which a parameter belongs; its own name without one."""
+        """Return the name of a parameter's cell or layer, or its own name if it has none."""
         within = self._slots[name].within
         return name.removesuffix(f"/{within}") if within else name
 
@@ -146,7 +146,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         }
 
     def stored(self) -> tuple[int, dict[str, np.ndarray | StoredArray]]:
-        """Return the version with all values of it, of which those that were not read so far stay in their file."""
+        """Return the version with all values of it. Values that were never read stay in their file."""
         with self._changes.lock:
             return self.version, {name: value.stored for name, value in self._values.items()}
 

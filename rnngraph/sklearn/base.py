@@ -292,7 +292,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
-        """Return the group of each example, of which validation takes the same share each; None: it draws from all."""
+        """Return the group of each example for stratified validation; None if validation is not stratified."""
         return None
 
     def _fit_options(self, targets: np.ndarray) -> dict[str, Any]:

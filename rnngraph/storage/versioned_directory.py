@@ -207,7 +207,7 @@ def _is_file_entry(entry: tuple[str, Any]) -> bool:
 
 
 def _opened(path: Path, facts: Mapping[str, Any], known: KnownFiles | None) -> StoredFile:
-    """Open a file whose size and digest are as they should."""
+    """Open a file. Raise an error if its size or digest is wrong."""
     with open_file(path) as file:
         opened = StoredFile(os.dup(file.fileno()), str(path))
     if opened.size != facts["bytes"]:

@@ -1,4 +1,4 @@
-"""Text of a compiler stage, whose lines know the script line, layer and phase that they come from."""
+"""Text of a compiler stage, with the script line, layer and phase of each line."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ class LoopFusion:
             self.level[node] = max(self.level[node], latest)
 
     def _directions(self, users: dict[Node, list[Node]]) -> None:
-        """Assign a direction to each node: that of the scan itself, or of the only scan beside the value."""
+        """Assign a direction of time to each node, by the scans that read it or that it reads."""
         wanted: dict[Node, bool | None] = {}
         for node in reversed(self.graph.nodes):
             if node.op == "scan":

@@ -269,6 +269,6 @@ def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bo
 
 
 def _beside_zero(symbols: Iterable[Symbol]) -> Symbol:
-    """Return the other of two symbols if one of them is 0; else None."""
+    """Return the other symbol if one of two is 0; else None."""
     first, second = symbols
     return second if first == ZERO else first if second == ZERO else None

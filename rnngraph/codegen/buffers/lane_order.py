@@ -31,7 +31,7 @@ def side_by_side(block: Block, rows: list[Operand]) -> Operand:
 
 
 def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
-    """Transpose a square block: as many vectors as each has lanes, a power of two.
+    """Transpose a square block of vectors. The number of vectors equals their lanes, a power of two.
 
     Pieces of 16 bytes are transposed internally, then as wholes, which takes one instruction each and no index
     registers.
@@ -47,7 +47,7 @@ def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
 def within_pieces(
     vectors: list[Vector], lanes: int, shuffle: Callable[[Vector, Vector, Sequence[int]], Vector], width: int = 1
 ) -> list[Vector]:
-    """Transpose within each piece of a vector; a piece has as many elements as there are vectors.
+    """Transpose within each piece of a vector. A piece has one element per vector.
 
     From the first halves of pieces, then from the second ones, groups of ``width`` elements of two vectors alternate.
     """

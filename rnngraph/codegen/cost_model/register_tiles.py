@@ -77,7 +77,7 @@ class ProductShape:
 
 
 def for_signed_bytes(target: Target) -> Target:
-    """Return the target with as many registers fewer as products of signed bytes need."""
+    """Return the target without the registers that products of signed bytes need besides their tile."""
     return replace(target, registers=target.registers - BESIDE_BYTES.get(target.signed_dots, 0))
 
 

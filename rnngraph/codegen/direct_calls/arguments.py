@@ -141,7 +141,7 @@ def writable() -> str:
 
 
 def apart() -> str:
-    """Return the LLVM text of a predicate: the last ``out`` array shares no memory with the earlier ones."""
+    """Return the LLVM text of a predicate: the last ``out`` array does not overlap the earlier ones."""
     f = ObjectBuilder()
 
     def extent(array: str, number: str) -> tuple[str, str]:

@@ -423,7 +423,7 @@ class Tiles:
         return before + rows.first
 
     def _begin_there_alone(self, products: Sequence[Node]) -> bool:
-        """True if only these products read the sums that they continue, and have enough k to be fused with them."""
+        """True if the sums that these products continue have no other reader, and k is large enough for fusion."""
         depth = products[0].operands[0].shape[-1]
         if isinstance(depth, int) and depth < MIN_FUSED_K:
             return False

@@ -95,7 +95,7 @@ def _within(region: Region, node: Node) -> View:
 
 @dataclass(frozen=True)
 class _Tiles:
-    """Register tiles of one height, for rows from ``first`` up to ``behind``."""
+    """Register tiles of one height, for rows ``first`` to ``behind - 1``."""
 
     first: int
     height: int

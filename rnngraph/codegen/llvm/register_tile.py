@@ -348,7 +348,7 @@ def _side_by_side(builder: FunctionBuilder, pointer: str, tile: Contract, row: i
 
 
 def _widened(builder: FunctionBuilder, x: Handle) -> Handle:
-    """Convert narrow weights beside float32 activations to float32."""
+    """Convert narrow weights to float32, if the activations are float32."""
     b = builder.b
     if x.element == "i8":
         return b.convert("sitofp", x, "f32")

@@ -44,7 +44,7 @@ class LoopBuffers:
     depth: int = 1
 
     def chunks_ahead(self, shared: Set[Buffer]) -> int | None:
-        """Return how many chunks a stage may be ahead of a reader of these buffers; None: any number."""
+        """Return the maximum number of chunks by which a stage may precede a reader of buffers; None: no limit."""
         once = shared - self.sequences
         if not once:
             return None

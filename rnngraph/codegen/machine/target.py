@@ -87,12 +87,12 @@ class Target:
         return max(1, self.vector_bits // 8 // item_bytes)
 
     def keeps(self, size_bytes: int) -> bool:
-        """True if L1 keeps this many bytes until the next read, beside other data."""
+        """True if this many bytes stay in L1 until they are read again, among other data."""
         return size_bytes <= self.first_cache // 2
 
     @property
     def byte_activations(self) -> str:
-        """Dtype of 8-bit activations beside int8 weights; empty if products use floats."""
+        """Dtype of 8-bit activations in products with int8 weights; empty if products use floats."""
         return "uint8" if "int8" in self.dots else "int8" if self.signed_dots else ""
 
     @property

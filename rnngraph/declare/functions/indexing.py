@@ -239,7 +239,7 @@ def put_along_axis(x: Any, indices: Any, values: Any, axis: int, mode: str = "se
 
 
 def sums_at(x: Tensor, place: int, index: Tensor, values: Tensor) -> Tensor:
-    """Return the sum of the values at each entry of axis ``place`` of x. NaN stays in its entry.
+    """Return zeros in the shape of x, to which ``values`` are added at ``index`` along an axis. NaN stays in its entry.
 
     Args:
         x: Tensor whose shape is that of the result.

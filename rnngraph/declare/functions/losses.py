@@ -246,7 +246,7 @@ def accuracy(labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = 
 
 
 def _reduce_elements(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> Tensor:
-    """Average losses of elements over the last axis, unless it is the batch, and reduce them."""
+    """Average the losses of elements over the last axis, unless it is the batch. Reduce the result."""
     if reduction == "elements":
         if lengths is not None:
             raise ArgumentError('reduction="elements" takes no lengths; use none, or pass a mask of zeros as weights')

@@ -119,7 +119,7 @@ def _takes_one_tensor(cell: Cell) -> bool:
 
 
 def _last(outputs: list[Tensor], carried: list[Carry], fed: Sequences, where: Where | None) -> list[Carry]:
-    """Return the states that hold the outputs of the last unmasked step, adding missing ones to ``carried``."""
+    """Return the states that hold the outputs of the last unmasked step. Add missing states to ``carried``."""
     if len(outputs) == 1:
         node = outputs[0].node
         same = next((item for item in carried if item.following is node and _is_zero(item.initial)), None)

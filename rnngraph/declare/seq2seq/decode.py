@@ -414,7 +414,7 @@ def _mixed(taught: list[Tensor], own: list[Tensor], probability: float | Tensor)
 
 
 def _met(formals: Sequence[Tensor], step: Sequence[Tensor], initial: Sequence[Tensor], batch: Dim) -> Dim:
-    """Infer a symbolic batch from the sizes in a step, such as those of a memory; 1 if there are none.
+    """Infer a symbolic batch from the sizes of values that the step reads; 1 if there are none.
 
     Args:
         step: Results of the step, computed from ``formals``.

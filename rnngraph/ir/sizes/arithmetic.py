@@ -91,10 +91,7 @@ def compare(relation: Relation, left: Dim, right: Dim) -> bool | None:
 
 
 def divide(left: Dim, right: Dim) -> Dim | None:
-    """Return ``left
-
-    right`` as a formula for all sizes; None if there is none.
-    """
+    """Return ``left // right`` as a formula for all sizes; None if there is none."""
     if isinstance(left, int) and isinstance(right, int):
         return left // right
     exact = quotient(left, right) if terms_of(right) else None

@@ -14,9 +14,7 @@ Monomial = tuple[str, ...]
 
 
 class Floor(str):
-    """Floor division ``dim
-
-    by`` as a factor of a monomial. Floors compare by their text.
+    """Floor division ``dim // by`` as a factor of a monomial. Floors compare by their text.
 
     ``floor_divide`` normalizes floors: every coefficient of ``dim`` is from 0 to ``by - 1``. As ``dim`` is then never
     negative, the truncating division of the machine equals the floor.
@@ -245,9 +243,7 @@ def uncommon(shape: Sequence[Dim], others: Sequence[Dim]) -> tuple[list[Dim], li
 
 
 def floor_divide(dim: Dim, by: int) -> Dim:
-    """Return ``dim
-
-    by``, normalized, for positive ``by``.
+    """Return ``dim // by``, normalized, for positive ``by``.
 
     The result is normalized: multiples of ``by`` are split off, common divisors cancel, and nested floors merge.
     """

@@ -234,7 +234,7 @@ class LinearForms:
         return Linear(tuple(terms), view)
 
     def where(self, condition: Node, value: Node, other: int, otherwise: float = 0.0) -> Node:
-        """Return ``value`` where the condition holds, else the number ``otherwise``; the reverse if ``other``."""
+        """Select ``value`` where the condition holds, else ``otherwise``. ``other`` swaps the two."""
         number = constant(otherwise, value.dtype)
         choices = (number, value) if other else (value, number)
         return make("select", condition, *choices, where=value.where)

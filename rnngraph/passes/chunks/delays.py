@@ -172,7 +172,7 @@ class _Walk:
         return max((delay for delay in map(self._whole, operands) if delay is not None), default=None)
 
     def _whole(self, node: Node) -> int | None:
-        """Return the delay of an operand of which every entry is read, also where only windows use it."""
+        """Return the delay of an operand that is read entry by entry, not in windows."""
         if node in self.line.views and node not in self.line.delays:
             self._take(node, Taken(self.line.views[node], 1, 1, 1))
         return self.line.delays[node]

@@ -47,7 +47,7 @@ class View(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """Windows of a view: ``size`` entries, ``apart`` entries between them, and ``step`` entries between windows."""
+    """Windows of a view: ``size`` entries with stride ``apart``, and ``step`` entries between starts of windows."""
 
     view: View
     size: int

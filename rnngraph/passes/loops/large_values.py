@@ -44,7 +44,7 @@ class Step(Generic[Loop]):
     results: Collection[Node]
 
     def made_of_little(self) -> dict[Node, Loop]:
-        """Return large values that are computed from small ones and read by a single loop, with that loop."""
+        """Return large values that are computed from small values and read by a single loop, with this loop."""
         smallest = dict[Node, int]()  # lower bound on the largest value that each is computed from
         for node in self.nodes:
             smallest[node] = _size(node) if node in self.varying else 1

@@ -30,7 +30,7 @@ class LoopPiece(Protocol):
 
 
 class ScanPieces:
-    """A scan split into loops and ops over all steps. Results are built on demand, dead ones never."""
+    """Scan that is split into loops and ops over all steps. Only results that are used are built."""
 
     def __init__(self, scan: Node) -> None:
         self.scan = scan

@@ -102,7 +102,7 @@ class Steps(StepDraws):
         return output
 
     def _per_row(self, live: Node, rank: int) -> Node:
-        """Return a bool of each row, [batch, 1], for values of another rank."""
+        """Reshape a mask [batch, 1] so that it broadcasts to values of a rank."""
         if rank == 2 or not self.driver.has_rows:
             return live
         return self.make("reshape", live, where=live.where, shape=(self.batch, *(1 for _ in range(rank - 1))))

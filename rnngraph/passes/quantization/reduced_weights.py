@@ -80,7 +80,7 @@ class NarrowKind:
 
 @dataclass(frozen=True)
 class WeightUse:
-    """Weight of one product, with the kind in which it is multiplied.
+    """Use of a weight in one product, with the number format of the product.
 
     Attributes:
         parameters: Names of the parameters from which it is computed.

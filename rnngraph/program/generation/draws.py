@@ -80,7 +80,7 @@ def draw_of(sampling: Any, classes: int, where: Where | None) -> Draw | None:
 
 
 class _Compiled(NamedTuple):
-    """Graph of a draw's step, with what streams need beside it."""
+    """Compiled step graph of a draw, with the inputs of its streams."""
 
     graph: StepGraph
     parameters: Parameters

@@ -80,7 +80,7 @@ class Generator(Unindexed):
         self._thread.start()
 
     def _compile(self) -> None:
-        """Run a prompt and a step, so that no caller waits for code."""
+        """Compile a prompt and a step, so that no caller waits for the compiler."""
         prompt = np.zeros((1, self._limits.max_prefill + 1), np.int64)
         reader = Reader(self._open(None, None), self._ports, prompt)
         reader.read_prompt(self._limits.max_prefill)

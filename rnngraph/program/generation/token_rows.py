@@ -63,7 +63,7 @@ class TokenRows:
         return self._drawing.get_or_make(key, lambda: self._draws.pool(key, self._capacity, None))
 
     def join(self, request: Request) -> int:
-        """Choose the first token of a request whose prompt is read, and run it on if more follow.
+        """Choose the first token after a prompt. If the generation continues, add a row for it.
 
         Returns:
             Number of new tokens: 0 or 1.
@@ -123,7 +123,7 @@ class TokenRows:
             row.drawing.close()
 
     def _read_all(self) -> tuple[list[Row], np.ndarray]:
-        """Step all rows, and return them with their outputs. Rows whose step fails end with its error, and leave."""
+        """Step all rows, and return them with their outputs. Rows whose step fails end with its error."""
         rows = self.rows
         try:
             return rows, self._read(rows)

@@ -90,13 +90,13 @@ class CompiledGraph(OptimizedGraph):
         return self._for_memory(outputs, sizes, self._arena_bytes(outputs, sizes, first)) or first
 
     def _first_choice(self) -> Recompute | None:
-        """Return what gradients recompute if memory suffices."""
+        """Return the rule of recomputation for gradients if memory suffices."""
         if self.recompute == AUTO:
             return Recompute(None)
         return None if self.recompute is None else Recompute(self.recompute)
 
     def _for_memory(self, outputs: tuple[str, ...], sizes: Mapping[str, int], kept: Dim) -> Recompute | None:
-        """Return what gradients recompute if memory is scarce. ``kept`` is the arena size without recomputation."""
+        """Return the rule of recomputation if memory is scarce. ``kept`` is the arena size without recomputation."""
         known = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
         if not exceeds_share(bytes_kept := evaluate(kept, known)):
             return None

@@ -48,7 +48,7 @@ class ShapeInstance:
 
 @dataclass(frozen=True)
 class EntryKey:
-    """Everything that an entry is compiled for, beside sizes.
+    """Description of a compiled entry: outputs, known sizes and options.
 
     Attributes:
         parts: Parts into which kernels are split.

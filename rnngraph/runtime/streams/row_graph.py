@@ -61,7 +61,7 @@ class RowPort:
         return np.moveaxis(array, self.axis, 0) if self.axis else array  # moveaxis takes as long as a small step
 
     def rows_back(self, array: np.ndarray) -> np.ndarray:
-        """Return an array whose row axis comes first with the row axis where callers have it."""
+        """Move the row axis from the front to its position in the caller's array."""
         return np.moveaxis(array, 0, self.axis) if self.axis else array
 
 

@@ -77,7 +77,7 @@ class StepFeeds:
         return feeds
 
     def of_stream(self, steps: RowSteps, feeds: Mapping[str, Any]) -> tuple[Rows, bool]:
-        """Convert and check one stream's feeds. Return them without a row axis, and True if they had one."""
+        """Convert and check one stream's feeds. Return them without a row axis, and True if there was one."""
         rows: Rows = {}
         forms = set[bool]()
         for name, value in feeds.items():
@@ -91,7 +91,7 @@ class StepFeeds:
         return rows, True in forms
 
     def _of_one(self, port: RowPort, value: Any) -> tuple[np.ndarray, bool]:
-        """Convert one array. Return it without a row axis, and True if it had one."""
+        """Convert one array. Return it without a row axis, and True if there was one."""
         if type(value) is np.ndarray and value.dtype == port.dtype and value.shape == port.shape:
             return value, False
         where, kind = user_line(), self._graph.types[port.name]

@@ -157,7 +157,7 @@ class FitProgress:
         return (self._last_step - self._begun - self._unsteady) / self._steady_steps * steps
 
     def _speed(self) -> str:
-        """Return rows per second, without steps in which code was compiled if possible."""
+        """Return rows per second. Steps that compiled code do not count, if there are others."""
         rows, seconds = self._steady_rows, self._steady_seconds
         if not rows:
             rows, seconds = self._rows, self._last_step - self._epoch_begun - self._compiled_of_epoch

@@ -307,7 +307,7 @@ class Adam(Optimizer):
 @api
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with weight decay apart from the gradient (Loshchilov & Hutter 2019, algorithm 2).
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
 
     p is first multiplied by 1 − rate · weight_decay. ``beta1``, ``beta2`` and other arguments are as for ``Adam``.
     """

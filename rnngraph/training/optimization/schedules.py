@@ -104,7 +104,7 @@ class PolynomialDecay(Schedule):
 @api
 @dataclass(frozen=True)
 class CosineDecay(Schedule):
-    """From initial to final over decay_steps updates along half a cosine; constant afterwards.
+    """Decay from initial to final over decay_steps updates along half a cosine. Constant afterwards.
 
     Loshchilov & Hutter 2017, eq. 5, without restarts.
     """

@@ -44,7 +44,7 @@ class AppliedGradients:
         return ReplaceGradients(tuple((labels[node], name) for node, name, _ in self._targets() if node in labels))
 
     def _targets(self) -> Iterator[tuple[Node, str, Node | None]]:
-        """Yield (placeholder, label or output whose gradient it stands for, node of that output)."""
+        """Yield (placeholder, label or output whose gradient is fed there, node of the output)."""
         for number, (placeholder, target) in enumerate(self.stand_ins.items()):
             if isinstance(target, str):
                 yield placeholder, target, None

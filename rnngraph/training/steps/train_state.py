@@ -163,7 +163,7 @@ class TrainState:
         return self.accepts(loss, self.gradient_norm)
 
     def accepts(self, *numbers: float) -> bool:
-        """True if a step with these numbers is committed. Steps that are not finite may be skipped."""
+        """True if a step with these numbers is committed. ``skip_non_finite`` skips steps with NaN or infinity."""
         counts = not self.skip_non_finite or all(map(math.isfinite, numbers))
         self.skipped += not counts
         return counts

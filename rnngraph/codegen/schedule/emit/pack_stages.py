@@ -86,7 +86,7 @@ def in_stages(plan: ScheduledEntry) -> tuple[ScheduledEntry, Packing | None]:
 
 
 def _parts(plan: ScheduledEntry) -> list[_Part]:
-    """Return the parts of packing, the first of them all small ones together."""
+    """Return the parts of packing. The first consists of all small parts."""
     names = plan.entry_plan.entry.arguments.parameters
     bytes_of = {
         item.name: int(str(product(item.shape))) * ITEM_BYTES[item.dtype]
@@ -140,7 +140,7 @@ def _guarded(number: int, statements: tuple[Statement, ...]) -> Statement:
 
 
 class _Keys:
-    """Keys of parts: equal ones compute the same values from parameters of the same names."""
+    """Keys of packed parts. Equal keys mean equal values, computed from parameters of the same names."""
 
     def __init__(self, plan: ScheduledEntry) -> None:
         self._functions = {function.name: function for function in plan.functions}
