@@ -68,7 +68,7 @@ class Step(Generic[Loop]):
         kept = dict[Node, Loop]()
         for node, home in self.loops.items():
             if _is_large(node) and node not in self.results:
-                kept |= dict.fromkeys(self._readouts(node, home), home)
+                kept |= dict.fromkeys(self._readouts(node, home, kept), home)
         return kept
 
     def readouts_of_sequences(self) -> dict[Node, Loop]:
@@ -82,11 +82,14 @@ class Step(Generic[Loop]):
                 continue
             homes = [self.loops[reader] for reader in self.readers[node] if reader in self.loops]
             if homes and all(home is homes[0] for home in homes):
-                kept |= dict.fromkeys(self._readouts(node, homes[0]), homes[0])
+                kept |= dict.fromkeys(self._readouts(node, homes[0], kept), homes[0])
         return kept
 
-    def _readouts(self, large: Node, home: Loop) -> set[Node]:
-        """Return the ops outside of a loop that reduce a large value of it; empty if they must stay outside."""
+    def _readouts(self, large: Node, home: Loop, kept: Mapping[Node, Loop]) -> set[Node]:
+        """Return the ops outside of a loop that reduce a large value of it; empty if they must stay outside.
+
+        ``kept`` has the values that were moved into loops before.
+        """
         readers, few = set[Node](), _size(large) // MIN_RATIO
         pending = self._outside(large, home)
         while pending:
@@ -103,22 +106,28 @@ class Step(Generic[Loop]):
                 pending += following
         own = {node for node, loop in self.loops.items() if loop is home}
         others = {item for node in readers for item in node.operands} - readers - own
-        return set() if any(map(self._needs_loop, others)) else readers
+        return readers if others.isdisjoint(self._after(home, kept)) else set()
 
     def _outside(self, node: Node, home: Loop) -> list[Node]:
         return [reader for reader in self.readers[node] if self.loops.get(reader) is not home]
 
-    def _needs_loop(self, node: Node) -> bool:
-        """True if a value depends on any loop."""
-        pending, visited = [node], set[Node]()
+    def _after(self, home: Loop, kept: Mapping[Node, Loop]) -> set[Node]:
+        """Return the values that depend on a loop: they exist once all its steps have run.
+
+        If one value of another loop depends on it, all values of that loop do.
+        """
+        members: dict[int, list[Node]] = {}
+        for node, loop in (*self.loops.items(), *kept.items()):
+            members.setdefault(id(loop), []).append(node)
+        home_of = {**self.loops, **kept}
+        pending, after = [*members[id(home)]], set[Node]()
         while pending:
-            item = pending.pop()
-            if item in self.loops:
-                return True
-            if item not in visited:
-                visited.add(item)
-                pending += item.operands
-        return False
+            for reader in self.readers[pending.pop()]:
+                if reader not in after:
+                    together = members[id(home_of[reader])] if reader in home_of else [reader]
+                    after.update(together)
+                    pending += together
+        return after
 
 
 def _moves(node: Node) -> bool:
