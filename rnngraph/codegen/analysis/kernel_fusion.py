@@ -14,6 +14,7 @@ from ...ir.graph import Graph, Node
 from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...ir.scan import REDUCTIONS
 from ...ir.types import FLOATS, Dim, Shape
+from ...support.connected import connected
 from ...support.records import dataclass
 from .node_kinds import (
     contracted,
@@ -83,6 +84,7 @@ def fuse(
     fuser.levels()
     fuser.fold()
     fuser.sink()
+    fuser.sink_together()
     return fuser.fused()
 
 
@@ -198,9 +200,13 @@ class _Fuser:
         return node in self.recomputed
 
     def _costs_a_read(self, node: Node) -> bool:
-        """True for a matrix with several readers that is one cheap op of another matrix in memory."""
+        """True for a matrix with several readers that is one cheap op of another matrix in memory.
+
+        Derivatives of weights are in memory in any case, so that their squares are such values, too.
+        """
         row, readers = OPS[node.op], self.users[node]
-        is_matrix = node.tensor.rank >= self.matrix_rank
+        is_of_derivative = any(item.op in ("outer_sum", "scatter_add") for item in node.operands)
+        is_matrix = node.tensor.rank >= self.matrix_rank or is_of_derivative
         if not is_matrix or row.is_long or row.random or node in self.live_out or len(readers) < 2:
             return False
         if any(reader.op in MATRIX_PRODUCTS for reader in readers):
@@ -208,9 +214,8 @@ class _Fuser:
         whole = {item for item in node.operands if item.shape == node.shape}
         smaller = [item for item in node.operands if item.tensor.rank and item not in whole]
         in_memory = all(item in self.available or self._source(item) is not None for item in smaller)
-        return (
-            in_memory and len(whole) == 1 and whole <= set(self.available) and all(1 in item.shape for item in smaller)
-        )
+        is_there = len(whole) == 1 and (is_of_derivative or whole <= set(self.available))
+        return in_memory and is_there and all(1 in item.shape for item in smaller)
 
     def _in_memory_for(self, operand: Node, user: Node) -> bool:
         return contracted(operand, user) or user in self.lazy_concats
@@ -306,6 +311,28 @@ class _Fuser:
             read = dict.fromkeys(node.operands)
             if sum(self._computed(item) and not self._in_memory(item) for item in read) <= 1:
                 self.level[node] = latest
+
+    def sink_together(self) -> None:
+        """Move groups of cheap ops into the kernel that reads them, if that keeps at least as many values out of memory.
+
+        Such a group is all of an update of parameters that waits for the norm of the gradients.
+        """
+        latest: dict[Node, int] = {}
+        for node in reversed(self.nodes):
+            if OPS[node.op].kind != "elementwise" or node in self.live_out | self.inline | self.folded:
+                continue
+            users = self.users[node]
+            if users and not any(self._is_view(user) or self._waits(node, user) for user in users):
+                level = min(latest.get(user, self.level[user]) for user in users)
+                if level > self.level[node]:
+                    latest[node] = level
+        movable = [*latest]
+        for part in connected([[node, *(item for item in node.operands if item in latest)] for node in movable]):
+            moved = {movable[number] for number in part}
+            written = sum(any(user not in moved for user in self.users[node]) for node in moved)
+            read = {item for node in moved for item in node.operands} - moved
+            if sum(self._computed(item) and not self._in_memory(item) for item in read) <= written:
+                self.level.update((node, latest[node]) for node in moved)
 
     def _in_memory(self, node: Node) -> bool:
         if node in self.live_out:
