@@ -313,7 +313,7 @@ class _Fuser:
                 self.level[node] = latest
 
     def sink_together(self) -> None:
-        """Move groups of cheap ops into the kernel that reads them, if that keeps at least as many values out of memory.
+        """Move groups of cheap ops into the kernel that reads them, if that does not store more values.
 
         Such a group is all of an update of parameters that waits for the norm of the gradients.
         """
