@@ -130,7 +130,10 @@ def check_picture(browser: Browser) -> list[str]:
 
 
 LEGIBILITY = r"""
-const numbers = (text) => text.match(/[\d.]+/g).map(Number);
+const numbers = (text) => {
+  const parts = text.match(/[\d.]+/g).map(Number);
+  return text.startsWith("color(") ? parts.map((part, at) => (at < 3 ? 255 * part : part)) : parts; // of color-mix
+};
 const light = ([red, green, blue]) => {
   const [r, g, b] = [red, green, blue].map((part) => {
     const share = part / 255;

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from browser import Browser, chromium, is_there
 from explorer_pages import SHOWN, check_legible, emulate, opened, said, settle, show
@@ -153,6 +154,26 @@ def test_a_narrow_window_has_tabs(browser: Browser, pages: dict[str, Path]) -> N
     emulate(browser, *WIDE)
     settle(browser)
     assert browser.run(f"return {sections}.length") == 3
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_times_can_be_read(browser: Browser, tmp_path: Path, scheme: str) -> None:
+    """Heat of boxes and lines, and kernels by time, of which small ones share a row."""
+    program = two_layers_both_ways()
+    feeds = {"x": np.zeros((4, 30, 12), np.float32), "n": np.full(4, 30)}
+    profile = program.inference.profile(feeds, seconds=0.02)
+    emulate(browser, *WIDE, scheme)
+    opened(browser, program, tmp_path, profile=profile)
+    browser.run("document.getElementById('of-time').click()")
+    settle(browser)
+    check_legible(browser)
+    small = sum(kernel.share < 0.01 for kernel in profile.kernels)
+    names = browser.run("return [...document.querySelectorAll('#tab-time tbody tr')].map((row) => row.innerText)")
+    assert len(names) == len(profile.kernels) - (small - 1 if small > 1 else 0)
+    assert (f"{small} others" in names[-1]) == (small > 1)
+    assert browser.run("return document.querySelectorAll('.net.shown .box.heated').length") > 4
+    browser.keys("?")
+    check_legible(browser)
 
 
 def test_keys_work_after_a_click_on_a_checkbox(browser: Browser, pages: dict[str, Path]) -> None:

@@ -94,9 +94,19 @@ function tabs() {
   table("tab-taps", [["tap"], ["values"]], FACTS.taps.map(arrayRow));
 }
 
+const SMALL = 0.01; // share of the time below which kernels have one row
+
+function shownTimes() {
+  const all = FACTS.times[state.graph]?.rows ?? [];
+  const [large, small] = [true, false].map((isLarge) => all.filter(({ share }) => share >= SMALL === isLarge));
+  if (small.length < 2) return all;
+  const sum = (name) => small.reduce((most, item) => most + item[name], 0);
+  const others = { name: `${small.length} others`, layers: [], bound: "" };
+  return [...large, { ...others, share: sum("share"), microseconds: sum("microseconds") }];
+}
+
 function showTimes() {
-  const times = FACTS.times[state.graph];
-  const items = (times?.rows ?? []).map((item) => {
+  const items = shownTimes().map((item) => {
     const share = made("div", "", `${(100 * item.share).toFixed(1)} %`);
     const bar = made("span", "share");
     bar.style.width = `${Math.max(1, 100 * item.share)}%`;
