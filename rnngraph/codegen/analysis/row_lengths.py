@@ -157,7 +157,7 @@ class _SingleMask:
         return node.op != "scan" and node.tensor.rank > 2 and node.shape[:2] == (self.mask.length, self.mask.rows)
 
     def _symbol(self, node: Node) -> Symbol:
-        """Return what is known of a value at ended rows."""
+        """Return the symbol for the content of a value at ended rows; None if unknown."""
         return None if self._moves(node) else symbol(node, self.values, self._masks)
 
     def _moves(self, node: Node) -> bool:
@@ -240,7 +240,7 @@ def in_front(node: Node, user: Node) -> bool:
 
 
 def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bool]) -> Symbol:
-    """Return what is known of an op's result at ended rows, from its operands. ``masks`` recognises the mask."""
+    """Return the symbol for the content of an op's result at ended rows. ``masks`` recognises the mask."""
     if node.op == "constant":
         return None if node["value"].any() else ZERO
     operand_symbols = [values.get(item) for item in node.operands]

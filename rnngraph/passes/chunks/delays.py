@@ -129,7 +129,7 @@ class _Walk:
         return any(axis is not None and isinstance(fate(node, number, axis), Shifted) for number, axis in axes)
 
     def _piece(self, node: Node, timed: Sequence[Node], growth: Growth) -> int | None:
-        """Return how many entries a reshape makes of one entry of its operand; None for other nodes."""
+        """Return the number of entries that a reshape makes of one entry of its operand; None for other nodes."""
         if node.op != "reshape" or not timed or self.line.axis(timed[0]) != self.line.axis(node):
             return None
         before = self._growth(timed[0])

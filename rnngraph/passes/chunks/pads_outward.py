@@ -60,7 +60,7 @@ def _before_padding(node: Node, operands: Sequence[Node], lengths: Set[str]) -> 
 
 
 def _padded(node: Node, lengths: Set[str]) -> int | None:
-    """Return which operand of a concat along time is the sequence; None unless all others are one number."""
+    """Return the index of the sequence in a concat along time; None unless all other operands are one number."""
     if node.op != "concat":
         return None
     timed = [place for place, item in enumerate(node.operands) if counts(item.shape[node["axis"]], lengths)]

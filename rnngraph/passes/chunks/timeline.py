@@ -123,7 +123,7 @@ class Timeline:
         return time_axis(node, self.stream_rate.lengths)
 
     def growth(self, node: Node) -> Growth | None:
-        """Return by how many entries a value's time axis grows per step; None without a time axis or one rate."""
+        """Return the growth of a value's time axis in entries per step; None without a time axis or one rate."""
         axis = self.axis(node)
         return None if axis is None else self.stream_rate.growth(node.shape[axis])
 

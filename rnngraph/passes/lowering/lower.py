@@ -117,7 +117,7 @@ class Lowering:
         form: LoweredForm,
         of_loss: Set[Node],
     ) -> None:
-        """Set up. ``of_loss`` has the nodes that only the loss needs."""
+        """Prepare the lowering. ``of_loss`` has the nodes that only the loss needs."""
         self.names = names
         self.labels = labels
         self.assigned = assigned

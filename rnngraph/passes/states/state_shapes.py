@@ -111,7 +111,7 @@ def _read_shape(formal: Node, users: Sequence[Node]) -> Shape | None:
 
 
 def _flat_state(carry: Carry, users: Mapping[Node, Sequence[Node]]) -> _FlatState | None:
-    """Return how a flat state is reshaped; None unless each step reshapes it to a higher rank and back."""
+    """Match a flat state that each step reshapes to a higher rank and back; None for other states."""
     formal = carry.inside
     readers = _entrywise_readers(formal, users)
     shapes = {user.shape for node in (formal, *readers) for user in users[node] if user.op == "reshape"}

@@ -83,7 +83,7 @@ class CompiledGraph(OptimizedGraph):
         return entry
 
     def rematerialisation(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Recompute | None:
-        """Return what gradients recompute at these sizes; None if all residuals are saved."""
+        """Return the rule of recomputation at these sizes; None if all residuals are saved."""
         first = self._first_choice()
         if self.recompute != AUTO:
             return first

@@ -76,7 +76,7 @@ def _balanced(counts: np.ndarray) -> tuple[float, ...]:
 
 
 def _counts(loss: Labelled, classes: int, source: BatchSource, where: Where | None) -> np.ndarray:
-    """Return how many labels each class has in the examples, without padding."""
+    """Return the number of labels of each class in the examples, without padding."""
     if not isinstance(source, Batches):
         raise ArgumentError(
             'class_weights="balanced" counts labels before the first step, and examples come batch by batch; give '

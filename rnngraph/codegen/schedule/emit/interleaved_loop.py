@@ -159,7 +159,7 @@ class _Writing:
         self.writer.block.add(For(self.turn, last * steps, stop, steps, tuple(self._turn()), comment))
 
     def _turn(self, number: int | None = None) -> Iterator[Statement]:
-        """Yield the statements of one iteration: a given one of the first, or any later one."""
+        """Yield the statements of one iteration: one of the first iterations, by number, or any later one."""
         placed = [item for item in self.placed if number is None or item.phase[0] <= number]
         for lagged, depth in dict.fromkeys((item.lagged, self._depth(item.loop)) for item in placed):
             yield from self._head(lagged, depth)

@@ -116,7 +116,7 @@ def _parts(plan: ScheduledEntry) -> list[_Part]:
 
 
 def _apart(statements: Sequence[Statement], computed: Mapping[str, object]) -> list[list[Statement]]:
-    """Return the statements in lists of those that are connected by computed buffers and by names, in order."""
+    """Group statements that share computed buffers or names, in order."""
     keys: list[list[str]] = []
     for statement in statements:
         buffers, names = free((statement,))
@@ -161,7 +161,7 @@ class _Keys:
         return _digest(self._work(Function("", (), (), body)), results)
 
     def _work(self, function: Function) -> tuple[object, ...]:
-        """Return what a function does, with the digests of the functions that it calls in place of their names."""
+        """Return a function's statements as a key, with digests of the called functions in place of names."""
 
         def many(statements: Sequence[Statement]) -> tuple[Statement, ...]:
             return tuple(
