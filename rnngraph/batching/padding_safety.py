@@ -191,7 +191,7 @@ class _Walk:
 
     def _is_mask(self, node: Node) -> bool:
         """True for a comparison with row lengths that is false after a row's end."""
-        if node.op == "equal":  # from ``gather_last``, true at the last step, or a comparison with ``length - 1``
+        if node.op == "equal":  # ``gather_last``'s mask of the last step, or a comparison with ``length - 1``
             if node.get("within") == "lengths":
                 return self._counted(node.operands[0]) is not None
             a, b = node.operands

@@ -232,7 +232,7 @@ class Scope:
         self._trace = trace
         self._position = position  # path without the cell's own name
         self._path = path  # prefix of parameter names
-        self._specs = specs  # by path relative to ``_at``
+        self._specs = specs  # parameters by path relative to ``_at``
         self._at = at  # path of the driver or shared cell that owns ``_specs``
         self._maps: tuple[ParameterMap, ...] = ()  # in the order of application
 

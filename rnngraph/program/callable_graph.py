@@ -58,7 +58,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         self._known = EntryCache()
         self._calls: DirectCache = DirectCache()
         self._direct: DirectPlan | None = None  # plan that machine code runs in place of a Python call
-        # Calls with other results, by form.
+        # Caches of calls whose results have another form, by form.
         self._caches: BoundedCache[Any, DirectCache] = BoundedCache(MAX_SIGNATURES)
         self._draw: Callable[[], int] | None = None  # draws seeds, if there are masks
         self._tapped: CompiledGraph | Literal[False] | None = None  # False if there are no taps

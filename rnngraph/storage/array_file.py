@@ -53,7 +53,7 @@ def _write_npz(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             member = zipfile.ZipInfo()
-            member.filename = f"{name}.npy"  # which the constructor would change on Windows, if it has a backslash
+            member.filename = f"{name}.npy"  # set here: on Windows, the constructor replaces backslashes
             with archive.open(member, "w", force_zip64=True) as opened:
                 np.lib.format.write_array(opened, np.asanyarray(array), allow_pickle=False)
 

@@ -257,7 +257,7 @@ class LoopFusion:
             before = {last_scan[item] for item in node.operands if item in last_scan}
             direction = wanted[node]
             if before and (direction is None or len({reverse for _, reverse in before}) == 1):
-                last_scan[node] = max(before)  # of two directions, that of the later scan
+                last_scan[node] = max(before)  # if they differ, the later scan decides
             elif direction is not None:
                 last_scan[node] = (number, direction)
         settled = settled_directions(self.graph)

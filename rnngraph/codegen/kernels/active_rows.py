@@ -112,7 +112,7 @@ class ActiveRows:
             count = inner.load("count", table.counts, (table.mask.length + 1) * own.part + here, 1)
             limit = low + inner.bounded_index("count", table.mask.rows + 1, count)
             first, stop = (limit, high) if self.ended else (low, limit)
-            if share is not None and table.parts == 1:  # the current range is split, wherever it lies
+            if share is not None and table.parts == 1:  # split the current range, at any position
                 begin, end = share.range(inner, stop - first)
                 first, stop = first + begin, first + end
             body(inner, own, first, stop)

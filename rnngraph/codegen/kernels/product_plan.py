@@ -121,13 +121,13 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
 
     tile, by_matrix = tile_of(depth), any(map(is_batched_product, products))
     if by_matrix and isinstance(rows, int) and rows:
-        whole = tile_of(0)  # a matrix read by a single tile of rows is loaded once, from anywhere
+        whole = tile_of(0)  # a single tile of rows loads each matrix once, so no cache must keep it
         tile = whole if whole.rows >= rows else tile
         transposing = transposing_tile(region.target, rows, split)
         if lanes > 1 and transposing is not None and [_is_transposed(region, item) for item in contractions] == [True]:
             masked = _masked(region, kernel, lanes, contractions)
             return ProductPlan(contractions, transposing, transposing.blocks, axis, masked, by_matrix)
-    if not by_matrix:  # all rows, of any axes, read one matrix
+    if not by_matrix:  # rows of all axes read the same matrix
         every = [region.extent(shape, number) for number in range(len(shape) - 1) if number != axis]
         rows = math.prod([rows, *every])
     contractions = tuple(

@@ -162,7 +162,7 @@ def _to_bfloat16(b: Instructions, x: Handle) -> Handle:
     rounded = b.iadd(bits, b.iadd(odd, b.constant(0x7FFF, bits)))
     quiet = b.or_(bits, b.constant(0x400000, bits))
     is_infinite = b.compare("eq", b.and_(b.lshr(rounded, 16), b.constant(0x7FFF, bits)), b.constant(0x7F80, bits))
-    nearest = b.select(is_infinite, bits, rounded)  # truncation results in the largest number, or in infinity itself
+    nearest = b.select(is_infinite, bits, rounded)  # truncated, so that only infinity is infinite
     kept = b.select(b.compare("uno", x, x), quiet, nearest)
     return b.convert("trunc", b.lshr(kept, 16), "bf16")
 

@@ -169,7 +169,7 @@ def _is_among(x: Tensor, count: int | Tensor) -> Tensor:
 
 def _is_probable(x: Tensor, share: float | Tensor) -> Tensor:
     """Return a mask of the most probable entries of the last axis whose probabilities reach ``share``."""
-    weights = exp(x)  # of logits whose largest is 0
+    weights = exp(x)  # the largest logit is 0
     wanted = share * reduce_sum(weights, -1, keepdims=True)
     if x.width <= MAX_COMPARED:
         above = where(expand_dims(x, -2) > expand_dims(x, -1), expand_dims(weights, -2), 0.0)

@@ -148,7 +148,7 @@ class Generator(Unindexed):
 
     def _require_room(self, where: Where | None) -> None:
         """Raise ``BusyError`` if no other caller may wait."""
-        if self._process != os.getpid():  # its lock may be held by a thread that is not here
+        if self._process != os.getpid():  # after a fork, a thread of the parent may hold the lock
             raise BusyError("the generator runs in the process that forked this one; make another one", where)
         with self._changed:
             if not self._is_open:

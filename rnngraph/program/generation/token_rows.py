@@ -90,7 +90,7 @@ class TokenRows:
         Rows that end leave.
         """
         rows, values = self._read_all()
-        # of the others only the state was due
+        # other requests need only the state
         going = [place for place, row in enumerate(rows) if row.request.count < row.request.options.max_new]
         choices = self._choose([rows[place] for place in going], values if len(going) == len(rows) else values[going])
         chosen = dict(zip(going, choices, strict=True))

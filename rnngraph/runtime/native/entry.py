@@ -172,7 +172,7 @@ class NativeEntry:
                 block.set_stages(number, number + 1)
                 self._pack(block.address, WORKER, WORKERS)
                 packed.add(stage.key, version, part)
-                del arrays  # before those of the next stage are read
+                del arrays  # free them before the arrays of the next stage are read
             block.numbers[stage.slot] = address(part)
             parts.append(part)
         del scratch

@@ -47,7 +47,7 @@ class DeferredInterrupt:
         try:
             self._before(number, frame)
         except BaseException:
-            self.release()  # raised now, as there may be no later chance, such as on the way into ``release``
+            self.release()  # now, because the error may prevent a later call of ``release``
             raise
 
     def __enter__(self) -> None:

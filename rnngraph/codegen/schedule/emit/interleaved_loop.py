@@ -105,7 +105,7 @@ class _Writing:
         self.turn, self.first = f"turn{self.number}", f"first{self.number}"
         self.placed = list(self._placed())
         self.timed = {place: self._timed(place) for place in plan.gains}
-        # Turns before the loop and the loop itself call the same functions, whose statements are written once.
+        # The first iterations and the loop call the same functions, so their statements are written once.
         self._alone: dict[int, list[Statement]] = {}
         self._zeros: dict[int, list[Statement]] = {}
         self._beside_others: dict[int, list[Statement]] = {}
