@@ -45,6 +45,12 @@ def declare_dense(
     return script.call(dense, x, kernel.shape[1], **options, name=scope)
 
 
+def declare_affine(script: Script, x: Value, kernel: Value, bias: Value | None) -> Value:
+    """Declare x @ kernel + bias, where other calls share the parameters, or a call computes them."""
+    product = script.operation("@", x, kernel)
+    return product if bias is None else script.operation("+", product, bias)
+
+
 def declare_parameter(script: Script, base: str, array: np.ndarray, hint: str, trainable: bool = True) -> Value:
     """Declare a parameter that belongs to no layer."""
     name = script.scope(base)

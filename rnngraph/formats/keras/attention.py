@@ -15,6 +15,7 @@ from ...declare.functions.basic import (
     where,
 )
 from ...declare.functions.sequences import positions
+from ..layers import declare_affine
 from ..operators.attention import additive_scores, attend, join_heads, not_later, product_scores, split_heads
 from ..operators.backend import ScriptBackend
 from ..steps import Value
@@ -142,8 +143,8 @@ def _of_heads(b: Declaration, layer: Layer, name: str, x: Signal, count: int, si
 
 
 def _affine(b: Declaration, layer: Layer, name: str, x: Value, kernel: np.ndarray, bias: np.ndarray | None) -> Value:
-    y = b.script.operation("@", x, b.parameter(layer, f"{name}/kernel", kernel))
-    return y if bias is None else b.script.operation("+", y, b.parameter(layer, f"{name}/bias", bias))
+    matrix = b.parameter(layer, f"{name}/kernel", kernel)
+    return declare_affine(b.script, x, matrix, None if bias is None else b.parameter(layer, f"{name}/bias", bias))
 
 
 def _counting(b: Declaration, inputs: Inputs, query: Signal, value: Signal, key: Signal) -> Value | None:

@@ -22,6 +22,7 @@ from ...declare.functions.layers import dense, embedding
 from ...declare.functions.padding import pad
 from ...declare.functions.randomness import by_graph, dropout, random_normal
 from ...declare.functions.statistics import reduce_any
+from ..layers import declare_affine
 from ..operators.backend import ScriptBackend
 from ..operators.dropouts import alpha_dropout, shared_dropout
 from ..steps import Value
@@ -38,8 +39,8 @@ def _dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     if has_bias:
         arrays["bias"] = b.array(layer, "bias", units)
     if b.is_shared(layer):
-        y = b.script.operation("@", x.value, b.parameter(layer, "kernel", arrays["kernel"]))
-        y = b.script.operation("+", y, b.parameter(layer, "bias", arrays["bias"])) if has_bias else y
+        kernel = b.parameter(layer, "kernel", arrays["kernel"])
+        y = declare_affine(b.script, x.value, kernel, b.parameter(layer, "bias", arrays["bias"]) if has_bias else None)
         return Signal(behind(y if name is None else b.activated(y, name)))
     options: dict[str, object] = {} if name is None else {"activation": name}
     options |= {} if has_bias else {"use_bias": False}

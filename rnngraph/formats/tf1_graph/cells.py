@@ -17,8 +17,8 @@ GATES = ("i", "cs", "f", "o", "ci", "co", "h")
 @translates("LSTMBlockCell")
 def _lstm_cell(t: Translation, node: Node) -> list[str | None]:
     x, c, h, *weights = (t.input(node, place) for place in range(8))
-    found = _lstm(t, node, x, c, h, weights)
-    return [found[name] for name in GATES]
+    outputs = _lstm(t, node, x, c, h, weights)
+    return [outputs[name] for name in GATES]
 
 
 @translates("BlockLSTM")

@@ -54,5 +54,5 @@ def folded(op: str, arrays: Sequence[np.ndarray], attributes: Mapping[str, Any])
         return None
     if op == "Range" and (not arrays[2] or abs((arrays[1] - arrays[0]) / arrays[2]) > MAX_ENTRIES):
         return None
-    found = np.asarray(function(*arrays, **attributes))
-    return found if found.size <= MAX_ENTRIES else None
+    result = np.asarray(function(*arrays, **attributes))
+    return result if result.size <= MAX_ENTRIES else None

@@ -139,7 +139,7 @@ def _after(condition: str, nodes: list[OnnxNode], following: dict[str, str]) -> 
         if node is None:
             return False
         if depth > 100 or "body" in node.attributes:
-            raise UnreadableError("the condition of its loop is made of too much")
+            raise UnreadableError("the condition of its loop depends on too many nodes")
         if not [item for item in node.inputs if moves(item, depth + 1)]:
             return False
         outputs = tuple(f"{item}/next~" for item in node.outputs)
@@ -163,7 +163,7 @@ def _array(t: Translation, node: Node) -> list[str | None]:
 def _scattered(t: Translation, node: Node) -> list[str | None]:
     _, indices, value, _ = node.inputs
     if not _counts_up(t, indices):
-        raise UnreadableError("it puts arrays at other places than one behind the other")
+        raise UnreadableError("it writes arrays to entries that are not consecutive")
     t.sequences[node.name, 0] = t.name(value)
     return []
 
@@ -203,10 +203,10 @@ def _closed(t: Translation, node: Node) -> list[str | None]:
 
 
 def _held(t: Translation, flow: Ref) -> str:
-    found = t.sequences.get(flow) or t.sequences.get(t.resolved(flow))
-    if found is None:
+    sequence = t.sequences.get(flow) or t.sequences.get(t.resolved(flow))
+    if sequence is None:
         raise UnreadableError("it reads a tensor array that the same loop writes")
-    return found
+    return sequence
 
 
 def _counts_up(t: Translation, ref: Ref) -> bool:

@@ -90,12 +90,12 @@ def _strided_slice(t: Translation, node: Node) -> str:
         return bool(masks[key] >> place & 1)
 
     after = next((place for place in range(len(steps)) if has("ellipsis", place)), len(steps))
-    taken = [place for place in range(len(steps)) if not has("new_axis", place) and place != after]
-    axes = {place: number for number, place in enumerate(place for place in taken if place < after)}
-    axes |= {place: -1 - number for number, place in enumerate(place for place in reversed(taken) if place > after)}
+    indexed = [place for place in range(len(steps)) if not has("new_axis", place) and place != after]
+    axes = {place: number for number, place in enumerate(place for place in indexed if place < after)}
+    axes |= {place: -1 - number for number, place in enumerate(place for place in reversed(indexed) if place > after)}
     begins, ends = (_Bounds(t, node, number) for number in (1, 2))
     cut, shrunk = [], []
-    for place in taken:
+    for place in indexed:
         if has("shrink_axis", place):
             begin = begins.at(place)
             end = _next(t, begin)
@@ -108,19 +108,19 @@ def _strided_slice(t: Translation, node: Node) -> str:
         begin = t.constant([0 if steps[place] > 0 else END], "int64") if has("begin", place) else begins.at(place)
         end = t.constant([far], "int64") if has("end", place) else ends.at(place)
         cut.append((begin, end, steps[place], axes[place]))
-    found = t.input(node, 0)
+    result = t.input(node, 0)
     if cut:
         firsts, lasts, strides, places = zip(*cut, strict=True)
         bounds = [_joined(t, firsts), _joined(t, lasts)]
-        found = t.emit("Slice", [found, *bounds, t.constant(places, "int64"), t.constant(strides, "int64")])
+        result = t.emit("Slice", [result, *bounds, t.constant(places, "int64"), t.constant(strides, "int64")])
     if shrunk:
-        found = t.emit("Squeeze", [found, t.constant(shrunk, "int64")])
+        result = t.emit("Squeeze", [result, t.constant(shrunk, "int64")])
     new = [place for place in range(len(steps)) if has("new_axis", place)]
     if new:
         kept = [place for place in range(len(steps)) if not has("shrink_axis", place)]
         order = [kept.index(place) if place < after else kept.index(place) - len(kept) for place in new]
-        found = t.emit("Unsqueeze", [found, t.constant(order, "int64")])
-    return found
+        result = t.emit("Unsqueeze", [result, t.constant(order, "int64")])
+    return result
 
 
 class _Bounds:

@@ -47,8 +47,8 @@ OWN = (
 @translates(*SAME)
 def _same(t: Translation, node: Node) -> str:
     op, inputs = SAME[node.op], [t.input(node, place) for place in range(len(node.inputs))]
-    if (found := drops_nothing(t, op, inputs)) is not None:
-        return found
+    if (dropped := drops_nothing(t, op, inputs)) is not None:
+        return dropped
     return t.emit(op, inputs, [node.name])
 
 
@@ -179,14 +179,14 @@ def _like(t: Translation, node: Node) -> str:
 
 @translates("Range")
 def _range(t: Translation, node: Node) -> str:
-    found = t.emit("Range", [t.input(node, place) for place in range(3)])
-    return found if found in t.arrays else t.cast(found, node.dtype("Tidx") or "int32")
+    result = t.emit("Range", [t.input(node, place) for place in range(3)])
+    return result if result in t.arrays else t.cast(result, node.dtype("Tidx") or "int32")
 
 
 @translates("Shape")
 def _shape(t: Translation, node: Node) -> str:
-    found = t.emit("Shape", [t.input(node, 0)])
-    return found if node.dtype("out_type") == "int64" else t.cast(found, "int32")
+    result = t.emit("Shape", [t.input(node, 0)])
+    return result if node.dtype("out_type") == "int64" else t.cast(result, "int32")
 
 
 @translates("Size", "Rank")
@@ -244,8 +244,8 @@ def _reduced(t: Translation, node: Node) -> str:
 @translates("ArgMax", "ArgMin")
 def _arg(t: Translation, node: Node) -> str:
     (axis,) = t.ints(node, 1, "its axis")
-    found = t.emit(node.op, [t.input(node, 0)], axis=axis, keepdims=0)
-    return t.cast(found, "int32") if node.dtype("output_type") == "int32" else found
+    result = t.emit(node.op, [t.input(node, 0)], axis=axis, keepdims=0)
+    return t.cast(result, "int32") if node.dtype("output_type") == "int32" else result
 
 
 @translates("Cumsum")
@@ -295,15 +295,15 @@ def _convolution(t: Translation, node: Node) -> str:
         high, wide, channels, each = kernel.shape
         weight = kernel.transpose(2, 3, 0, 1).reshape(channels * each, 1, high, wide)
         options["group"] = channels
-    found = t.emit("Conv", [_channels_first(t, node), t.constant(weight)], **options)
-    return t.emit("Transpose", [found], [node.name], perm=[0, 2, 3, 1])
+    result = t.emit("Conv", [_channels_first(t, node), t.constant(weight)], **options)
+    return t.emit("Transpose", [result], [node.name], perm=[0, 2, 3, 1])
 
 
 @translates("MaxPool", "AvgPool")
 def _pool(t: Translation, node: Node) -> str:
     op = "MaxPool" if node.op == "MaxPool" else "AveragePool"
-    found = t.emit(op, [_channels_first(t, node)], **_window(node), kernel_shape=node.ints("ksize")[1:3])
-    return t.emit("Transpose", [found], [node.name], perm=[0, 2, 3, 1])
+    result = t.emit(op, [_channels_first(t, node)], **_window(node), kernel_shape=node.ints("ksize")[1:3])
+    return t.emit("Transpose", [result], [node.name], perm=[0, 2, 3, 1])
 
 
 @translates("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")

@@ -11,7 +11,7 @@ from .source import Node
 
 @dataclass(eq=False)
 class Frame:
-    """While loop. merges: states of the loop. parent: enclosing loop, after it is found."""
+    """While loop. merges: states of the loop. parent: enclosing loop, once it is known."""
 
     name: str
     enters: list[Node] = field(default_factory=list)
@@ -32,42 +32,42 @@ def is_state(node: Node, nodes: Mapping[str, Node]) -> bool:
 
 def needed(file: str, nodes: Mapping[str, Node], outputs: Iterable[str], leaves: Iterable[str]) -> list[Node]:
     """Return the nodes that outputs depend on. leaves: nodes whose inputs are not followed."""
-    found: dict[str, Node] = {}
+    needed_nodes: dict[str, Node] = {}
     pending, ends = list(outputs), set(leaves)
     while pending:
         name = pending.pop()
-        if name in found:
+        if name in needed_nodes:
             continue
         if name not in nodes:
             raise FileError(f"{file} is damaged: nothing makes {shown(name)}")
-        node = found[name] = nodes[name]
+        node = needed_nodes[name] = nodes[name]
         pending += [] if name in ends else [other for other, _ in node.inputs]
-    return list(found.values())
+    return list(needed_nodes.values())
 
 
-def frames_of(file: str, found: Iterable[Node], nodes: Mapping[str, Node]) -> dict[str, Frame]:
+def frames_of(file: str, needed_nodes: Iterable[Node], nodes: Mapping[str, Node]) -> dict[str, Frame]:
     """Return the loops of nodes, by the names of their Enter, Merge and Exit nodes."""
     frames: dict[str, Frame] = {}
     of_nodes: dict[str, Frame] = {}
-    found = list(found)
-    for node in found:
+    needed_nodes = list(needed_nodes)
+    for node in needed_nodes:
         if node.op.endswith("Enter"):
             name = node.text("frame_name")
             frame = of_nodes[node.name] = frames.setdefault(name, Frame(name))
             frame.enters.append(node)
-    for node in found:
+    for node in needed_nodes:
         if is_state(node, nodes):
             enter = next((name for name, _ in node.inputs if name in of_nodes), None)
             if enter is None:
                 raise FileError(f"{file} is damaged: {node} has no first value")
             frame = of_nodes[node.name] = of_nodes[enter]
             frame.merges.append(node)
-    for node in found:
+    for node in needed_nodes:
         if node.op in ("Switch", "RefSwitch") and nodes[node.inputs[1][0]].op == "LoopCond":
             merge = node.inputs[0][0]
             if merge in of_nodes:
                 of_nodes[merge].condition = nodes[node.inputs[1][0]]
-    for node in found:
+    for node in needed_nodes:
         if node.op.endswith("Exit"):
             merge = nodes[node.inputs[0][0]].inputs[0][0]
             if merge not in of_nodes:
@@ -76,11 +76,11 @@ def frames_of(file: str, found: Iterable[Node], nodes: Mapping[str, Node]) -> di
     return of_nodes
 
 
-def in_order(file: str, found: list[Node], frames: Mapping[str, Frame], leaves: Iterable[str]) -> list[Node]:
+def in_order(file: str, needed_nodes: list[Node], frames: Mapping[str, Frame], leaves: Iterable[str]) -> list[Node]:
     """Sort nodes topologically. An exit depends on all nodes of its loop."""
-    by_name, ends = {node.name: node for node in found}, set(leaves)
+    by_name, ends = {node.name: node for node in needed_nodes}, set(leaves)
 
-    def behind(node: Node) -> list[str]:
+    def dependencies(node: Node) -> list[str]:
         if node.name in ends:
             return []
         frame = frames.get(node.name)
@@ -92,7 +92,7 @@ def in_order(file: str, found: list[Node], frames: Mapping[str, Frame], leaves: 
         return [enter.name for enter in frame.enters]
 
     done: dict[str, Node] = {}
-    for node in found:
+    for node in needed_nodes:
         pending, open_ones = [(node.name, False)], set[str]()
         while pending:
             name, is_ready = pending.pop()
@@ -103,8 +103,8 @@ def in_order(file: str, found: list[Node], frames: Mapping[str, Frame], leaves: 
                 open_ones.discard(name)
                 continue
             if name in open_ones:
-                raise FileError(f"{file} is damaged: {shown(name)} is made of itself")
+                raise FileError(f"{file} is damaged: {shown(name)} depends on itself")
             open_ones.add(name)
             pending.append((name, True))
-            pending += [(other, False) for other in behind(by_name[name]) if other not in done]
+            pending += [(other, False) for other in dependencies(by_name[name]) if other not in done]
     return list(done.values())

@@ -25,9 +25,9 @@ def drops_nothing(t: Translation, op: str, inputs: Sequence[str]) -> str | None:
         case ("Mul", 1.0) | ("Add", 0.0):
             return drawn[0]
         case ("Add", 1.0):
-            found = f"{drawn[0]}/above~"
-            t.is_from_one.add(found)
-            return found
+            name = f"{drawn[0]}/above~"
+            t.is_from_one.add(name)
+            return name
         case ("GreaterOrEqual", 0.0) if inputs[0] == drawn[0]:
             return t.constant(True)
     raise UnreadableError("it draws random numbers; fix its keep_prob to 1.0, or the switch of training, with fixed=")

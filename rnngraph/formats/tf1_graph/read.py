@@ -70,14 +70,14 @@ def read_tf1_graph(
     graph = source_of(source)
     wanted = _outputs(graph, outputs)
     values, axes = _fixed(graph, fixed)
-    found = needed(graph.name, graph.nodes, [ref_of(text)[0] for text in wanted.values()], values)
-    unknown = [f"{node}{_hint(node)}" for node in found if node.op not in TABLE and node.name not in values]
+    needed_nodes = needed(graph.name, graph.nodes, [ref_of(text)[0] for text in wanted.values()], values)
+    unknown = [f"{node}{_hint(node)}" for node in needed_nodes if node.op not in TABLE and node.name not in values]
     if unknown:
         raise not_readable(graph.name, unknown)
-    t, problems = _translated(graph, found, values)
+    t, problems = _translated(graph, needed_nodes, values)
     if any(ref_of(text) not in t.names for text in wanted.values()):
         raise not_readable(graph.name, problems or ["its outputs are no tensors of numbers"])
-    model = _model(t, found, wanted)
+    model = _model(t, needed_nodes, wanted)
     return _read(model, axes, _opened(graph, open, model))
 
 
@@ -108,12 +108,14 @@ def _equal_axes(model: Model) -> Iterator[dict[str, dict[int, str]]]:
             yield rows
 
 
-def _translated(graph: Source, found: list[Node], values: Mapping[str, np.ndarray]) -> tuple[Translation, list[str]]:
+def _translated(
+    graph: Source, needed_nodes: list[Node], values: Mapping[str, np.ndarray]
+) -> tuple[Translation, list[str]]:
     """Return the translation, and the nodes that cannot be translated. Untaken branches may contain some."""
-    frames = frames_of(graph.name, found, graph.nodes)
+    frames = frames_of(graph.name, needed_nodes, graph.nodes)
     t = Translation(graph, frames, values)
     problems, exits, failed = list[str](), list[str](), set[str]()
-    for node in in_order(graph.name, found, frames, values):
+    for node in in_order(graph.name, needed_nodes, frames, values):
         chooses = node.op in ("Merge", "RefMerge") and not is_state(node, graph.nodes)
         if any(name in failed for name, _ in node.inputs) and node.name not in values and not chooses:
             failed.add(node.name)
@@ -144,7 +146,7 @@ def _outputs(graph: Source, outputs: Any) -> dict[str, str]:
             raise ArgumentError(f"{graph.name} has no end; name its outputs with outputs=")
         return {name: name for name in ends}
     names = [outputs] if isinstance(outputs, str) else list(outputs)
-    found = {}
+    outputs_by_name = {}
     for name in names:
         if not isinstance(name, str):
             raise DtypeError(f"outputs are names of tensors, not {shown(name)}")
@@ -152,10 +154,10 @@ def _outputs(graph: Source, outputs: Any) -> dict[str, str]:
         if ref_of(tensor)[0] not in graph.nodes:
             hint = did_you_mean(name, graph.nodes)
             raise NameLookupError(f"{graph.name} has no node {shown(name)}{hint}")
-        found[name.removesuffix(":0")] = tensor
-    if not found:
+        outputs_by_name[name.removesuffix(":0")] = tensor
+    if not outputs_by_name:
         raise ArgumentError("outputs is empty; name a tensor")
-    return found
+    return outputs_by_name
 
 
 def _fixed(graph: Source, fixed: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -199,10 +201,10 @@ def _names_of(graph: Source) -> dict[str, str]:
     return {ref_of(tensor)[0]: name for name, tensor in graph.inputs.items()}
 
 
-def _model(t: Translation, found: Sequence[Node], wanted: Mapping[str, str]) -> Model:
+def _model(t: Translation, needed_nodes: Sequence[Node], wanted: Mapping[str, str]) -> Model:
     """Return the translated graph as a model of ONNX."""
     names = _names_of(t.source)
-    for node in found:
+    for node in needed_nodes:
         if node.op in PLACEHOLDERS[:2] and node.name not in t.fixed:
             own = names.get(node.name, node.name)
             t.graph.inputs[own] = _kind(node)

@@ -48,28 +48,28 @@ class Node:
 
     def dtype(self, key: str) -> str | None:
         """Return the NumPy dtype of a type attribute; None without one."""
-        found = self.attributes.get(key)
-        return None if found is None or found.type is None else DTYPES.get(found.type % 100)
+        attribute = self.attributes.get(key)
+        return None if attribute is None or attribute.type is None else DTYPES.get(attribute.type % 100)
 
     def whole(self, key: str, default: int = 0) -> int:
-        found = self.attributes.get(key)
-        return default if found is None or found.i is None else found.i
+        attribute = self.attributes.get(key)
+        return default if attribute is None or attribute.i is None else attribute.i
 
     def number(self, key: str, default: float) -> float:
-        found = self.attributes.get(key)
-        return default if found is None or found.f is None else found.f
+        attribute = self.attributes.get(key)
+        return default if attribute is None or attribute.f is None else attribute.f
 
     def flag(self, key: str, default: bool = False) -> bool:
-        found = self.attributes.get(key)
-        return default if found is None or found.b is None else bool(found.b)
+        attribute = self.attributes.get(key)
+        return default if attribute is None or attribute.b is None else bool(attribute.b)
 
     def text(self, key: str, default: str = "") -> str:
-        found = self.attributes.get(key)
-        return default if found is None or found.s is None else found.s.decode("utf-8", "replace")
+        attribute = self.attributes.get(key)
+        return default if attribute is None or attribute.s is None else attribute.s.decode("utf-8", "replace")
 
     def ints(self, key: str) -> list[int]:
-        found = self.attributes.get(key)
-        return [] if found is None or found.list is None else found.list.i.tolist()
+        attribute = self.attributes.get(key)
+        return [] if attribute is None or attribute.list is None else attribute.list.i.tolist()
 
 
 @dataclass(eq=False)
@@ -117,18 +117,18 @@ def _saved_model(folder: Path) -> Source:
 def _of_meta(name: str, meta: messages.MetaGraph, checkpoint: Path) -> Source:
     if meta.graph_def is None:
         raise FileError(f"{name} holds no graph")
-    found = Source(name, _nodes(name, meta.graph_def))
+    source = Source(name, _nodes(name, meta.graph_def))
     if checkpoint.with_name(checkpoint.name + ".index").is_file():
-        found.variables = read_tf1_variables(checkpoint)
+        source.variables = read_tf1_variables(checkpoint)
     signatures = {entry.key: entry.value for entry in meta.signature_def if entry.value is not None}
     own = {key: item for key, item in signatures.items() if not key.startswith("__")}
     chosen = own.get(SERVING) or next(iter(own.values()), None)
     if chosen is not None:
-        found.inputs, found.outputs = (
+        source.inputs, source.outputs = (
             {entry.key: entry.value.name for entry in entries if entry.value}
             for entries in (chosen.inputs, chosen.outputs)
         )
-    return found
+    return source
 
 
 def _nodes(name: str, graph: messages.GraphDef) -> dict[str, Node]:
@@ -136,15 +136,15 @@ def _nodes(name: str, graph: messages.GraphDef) -> dict[str, Node]:
         raise FileError(f"{name} is no {WHAT[2:]}: it holds no node")
     if len(graph.node) > MAX_NODES:
         raise FileError(f"{name} has more than {MAX_NODES:,} nodes")
-    found: dict[str, Node] = {}
+    nodes: dict[str, Node] = {}
     for item in graph.node:
-        if item.name in found:
+        if item.name in nodes:
             raise FileError(f"{name} is damaged: node {shown(item.name)} stands in it twice")
         values = [ref_of(text) for text in item.input if not text.startswith("^")]
         controls = [text[1:] for text in item.input if text.startswith("^")]
         attributes = {entry.key: entry.value for entry in item.attr if entry.value is not None}
-        found[item.name] = Node(item.name, item.op, values, controls, attributes)
-    return found
+        nodes[item.name] = Node(item.name, item.op, values, controls, attributes)
+    return nodes
 
 
 def ref_of(text: str) -> Ref:

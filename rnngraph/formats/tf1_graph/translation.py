@@ -68,14 +68,14 @@ class Translation:
             if not hands_on or node.name in self.fixed or not node.inputs:
                 return ref
             ref = node.inputs[0]
-        raise UnreadableError("its input is made of itself")
+        raise UnreadableError("its input depends on itself")
 
     def name(self, ref: Ref) -> str:
         """Return the name of an output's value."""
-        found = self.names.get(ref)
-        if found is None:
-            raise UnreadableError(f"{shown(ref[0])} gives nothing that can be computed with")
-        return found
+        value = self.names.get(ref)
+        if value is None:
+            raise UnreadableError(f"{shown(ref[0])} has no value that ops can read")
+        return value
 
     def input(self, node: Node, number: int) -> str:
         if number >= len(node.inputs):
@@ -84,10 +84,10 @@ class Translation:
 
     def known(self, node: Node, number: int, what: str) -> np.ndarray:
         """Return an input that must be known. what: name of the input in errors."""
-        found = self.arrays.get(self.input(node, number))
-        if found is None:
+        array = self.arrays.get(self.input(node, number))
+        if array is None:
             raise UnreadableError(f"{what} is computed at run time; it must be in the file")
-        return found
+        return array
 
     def ints(self, node: Node, number: int, what: str) -> list[int]:
         return [int(entry) for entry in self.known(node, number, what).reshape(-1)]
@@ -117,9 +117,9 @@ class Translation:
             if array is not None:
                 return self.constant(array)
         names = tuple(outputs or [self._new(op)])
-        found: dict[str, Attribute | None] = {key: item for key, item in attributes.items() if item is not None}
+        present: dict[str, Attribute | None] = {key: item for key, item in attributes.items() if item is not None}
         of = self._node.name if self._node is not None else op
-        self.write(OnnxNode(op, domain, of, tuple(inputs), names, found), self.home(inputs))
+        self.write(OnnxNode(op, domain, of, tuple(inputs), names, present), self.home(inputs))
         return names[0]
 
     def write(self, node: OnnxNode, frame: Frame | None) -> None:
@@ -160,8 +160,8 @@ class Translation:
         if node.name in self.fixed:
             self.names[node.name, 0] = self.keep(self.fixed[node.name], node.name)
             return
-        found = TABLE[node.op](self, node)
-        names = [found] if isinstance(found, str) else found or []
+        result = TABLE[node.op](self, node)
+        names = [result] if isinstance(result, str) else result or []
         for place, name in enumerate(names):
             if name is not None:
                 self.names[node.name, place] = name

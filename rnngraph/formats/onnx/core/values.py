@@ -13,7 +13,7 @@ from ....declare.functions.basic import broadcast_to
 from ....declare.tensor import constant
 from ....ir.sizes.polynomial import Floor, terms_of
 from ....ir.types import INTEGERS, Dim, Size, dim_text, size
-from ...layers import declare_dense, declare_parameter
+from ...layers import declare_affine, declare_dense, declare_parameter
 from ...script import Script
 from ...steps import Step, Value, values_read
 from .known import Expanded, Known, Operand, known, place_of, shape_of
@@ -82,8 +82,8 @@ class Values:
         self.products.setdefault(place, []).append(kernel)
         if place not in self.shared:
             return declare_dense(self.script, left, kernel, bias)
-        product = self.script.operation("@", left, self.value(known(kernel), "kernel"))
-        return product if bias is None else self.script.operation("+", product, self.value(known(bias), "bias"))
+        matrix = self.value(known(kernel), "kernel")
+        return declare_affine(self.script, left, matrix, None if bias is None else self.value(known(bias), "bias"))
 
     def _constant(self, x: Known, base: str) -> Value:
         if x.is_symbolic:

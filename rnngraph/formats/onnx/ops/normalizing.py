@@ -11,6 +11,8 @@ from ....declare.functions.normalization import group_norm, layer_norm, rms_norm
 from ....declare.functions.norms import vector_norm
 from ....declare.functions.statistics import reduce_std, reduce_var
 from ...layers import declare_batch_normalization
+from ...operators.backend import ScriptBackend
+from ...operators.elementwise import div_no_nan
 from ...steps import Value
 from ..core.known import Expanded, Known, Operand, shape_of
 from ..core.sizes import UnreadableError, axis_of
@@ -153,4 +155,4 @@ def _lp_normalization(call: Call) -> Outputs:
     axis, script, x = call.axis(-1, call.rank()), call.script, call.value(0)
     options = {"ord": 1} if call.whole("p", 2) == 1 else {}
     total = script.call(vector_norm, x, **options, axis=axis, keepdims=True)
-    return script.call(basic.where, script.call(basic.equal, total, 0), 0, script.operation("/", x, total))
+    return div_no_nan(ScriptBackend(script), x, total)

@@ -10,7 +10,7 @@ from torch import nn
 from ....declare.functions import basic
 from ....declare.functions.activations import masked_softmax, softmax
 from ....ir.types import Dim
-from ...layers import declare_dense
+from ...layers import declare_affine, declare_dense
 from ...operators.attention import attend, join_heads, not_later, product_scores, split_heads
 from ...steps import Value
 from ..tracing.calls import array_of
@@ -149,9 +149,7 @@ def _projected(tracer: Tracer, module: nn.MultiheadAttention, x: Value, part: in
     if marker not in tracer.kernels:
         shift = None if arrays[1] is None else tracer.declared(f"{path}/bias", arrays[1])
         tracer.kernels[marker] = tracer.declared(f"{path}/kernel", arrays[0]), shift
-    kernel, shift = tracer.kernels[marker]
-    product = tracer.script.operation("@", x, kernel)
-    return product if shift is None else tracer.script.operation("+", product, shift)
+    return declare_affine(tracer.script, x, *tracer.kernels[marker])
 
 
 def _masks(

@@ -12,7 +12,7 @@ from ....declare.functions.arrays.matrices import outer
 from ....declare.functions.arrays.moves import swapped_order
 from ....declare.functions.normalization import normalize
 from ....ir.types import Dim
-from ...layers import declare_dense
+from ...layers import declare_affine, declare_dense
 from ...steps import Value
 from ..tracing.calls import array_of
 from ..tracing.kinds import Number, Operand, Operands, Result
@@ -26,8 +26,8 @@ from .shapes import axis_of, flat_arguments, reshaped
 @reads("linear")
 def linear(tracer: Tracer, x: Operand, weight: Operand, bias: Operand | None = None) -> Result:
     if not isinstance(weight, torch.Tensor):
-        product = tracer.script.operation("@", tracer.value(x), _transposed(tracer, tracer.value(weight)))
-        return product if bias is None else tracer.script.operation("+", product, tracer.value(bias))
+        kernel = _transposed(tracer, tracer.value(weight))
+        return declare_affine(tracer.script, tracer.value(x), kernel, None if bias is None else tracer.value(bias))
     x = tracer.value(x)
     tracer.sizes.unify(shape_of(x)[-1], weight.shape[1])
     same_dtype(x, weight)
@@ -36,9 +36,7 @@ def linear(tracer: Tracer, x: Operand, weight: Operand, bias: Operand | None = N
         scope = tracer.path_of(weight)
         arrays = array_of(weight).T, None if bias is None else array_of(bias)
         return declare_dense(tracer.script, x, *arrays, base=layer_of(scope))
-    kernel = _kernel(tracer, weight)
-    product = tracer.script.operation("@", x, kernel)
-    return product if bias is None else tracer.script.operation("+", product, tracer.value(bias))
+    return declare_affine(tracer.script, x, _kernel(tracer, weight), None if bias is None else tracer.value(bias))
 
 
 def same_dtype(x: Value, weight: torch.Tensor) -> None:
