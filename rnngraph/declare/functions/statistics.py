@@ -220,7 +220,6 @@ def selected(hit: Tensor, x: Tensor, axis: int, keepdims: bool = False) -> Tenso
     value = reduce_sum(where(hit, x, 0), axis, keepdims)
     if x.dtype not in FLOATS:
         return value
-    is_negative = build("copysign", constant(1, x.dtype), x) < 0
-    is_negative_zero = cast(logical_and(equal(x, 0), is_negative), "int32")  # a sum would lose the sign
-    has_sign = reduce_sum(where(hit, is_negative_zero, 0), axis, keepdims) > 0
-    return where(has_sign, -(0.0 - value), value)
+    sign = reduce_sum(where(hit, build("copysign", constant(1, x.dtype), x), 0), axis, keepdims)
+    is_negative_zero = logical_and(equal(value, 0), sign < 0)  # a sum of a negative zero and zeros is positive
+    return where(is_negative_zero, -(0.0 - value), value)

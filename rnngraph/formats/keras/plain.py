@@ -34,19 +34,19 @@ from .operands import as_floats
 
 def _dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x, units, has_bias = inputs.one, layer.config.count("units", most=1 << 24), layer.config.flag("use_bias", True)
-    name, behind = activation(b, layer)
+    name, after = activation(b, layer)
     arrays = {"kernel": b.array(layer, "kernel", x.width, units)}
     if has_bias:
         arrays["bias"] = b.array(layer, "bias", units)
     if b.is_shared(layer):
         kernel = b.parameter(layer, "kernel", arrays["kernel"])
         y = declare_affine(b.script, x.value, kernel, b.parameter(layer, "bias", arrays["bias"]) if has_bias else None)
-        return Signal(behind(y if name is None else b.activated(y, name)))
+        return Signal(after(y if name is None else b.activated(y, name)))
     options: dict[str, object] = {} if name is None else {"activation": name}
     options |= {} if has_bias else {"use_bias": False}
     scope = b.scope(layer)
     b.script.own(scope, arrays)
-    return Signal(behind(b.script.call(dense, x.value, units, **options, name=scope)))
+    return Signal(after(b.script.call(dense, x.value, units, **options, name=scope)))
 
 
 def _embedding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:

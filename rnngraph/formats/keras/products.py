@@ -46,8 +46,8 @@ def _einsum_dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     y = _moved(b, y, "".join(lead + units), output)
     if "bias" in b.arrays(layer):
         y = b.script.operation("+", y, b.parameter(layer, "bias", b.arrays(layer)["bias"]))
-    name, behind = activation(b, layer)
-    return Signal(behind(y if name is None else b.activated(y, name)))
+    name, after = activation(b, layer)
+    return Signal(after(y if name is None else b.activated(y, name)))
 
 
 def _flat(b: Declaration, x: Value, lead: int, inner: int) -> Value:
