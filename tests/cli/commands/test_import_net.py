@@ -16,7 +16,7 @@ import pytest
 import rnngraph as rg
 from rnngraph.cli import main
 from rnngraph.cli.commands.command_error import CommandError
-from rnngraph.cli.commands.file_kinds import KERAS, NAM, ONNX, RTNEURAL, fixed_input, kind_of
+from rnngraph.cli.commands.file_kinds import GGUF, KERAS, NAM, ONNX, RTNEURAL, fixed_input, kind_of
 from rnngraph.storage.array_file import write_arrays
 
 
@@ -129,6 +129,8 @@ def test_a_folder_with_files_of_ones_own_is_left_alone(tmp_path: Path, capsys: p
         ("a.json", b' {"architecture": "LSTM"}', NAM),
         ("a.nam", b'{"layers": []}', RTNEURAL),
         ("a.txt", b'{"model_data": {}}', RTNEURAL),
+        ("a.bin", b"GGUF\3\0\0\0", GGUF),
+        ("a.gguf", b"", GGUF),
         ("a.nam", b"", NAM),
         ("a.json", b'{"architecture', RTNEURAL),
         ("a.JSON", b"[]", RTNEURAL),
