@@ -73,7 +73,7 @@ def test_absurd_counts() -> None:
 
 @pytest.mark.exhaustive
 def test_absurd_counts_anywhere() -> None:
-    check_absurd(small(), [*range(4, HEADER)])
+    check_absurd(small(), [*range(4, HEADER, 3)])
 
 
 def of(source: bytes) -> Container:
