@@ -119,10 +119,10 @@ def _verify(graph: Graph, forbid: tuple[str, ...], known: set[Node]) -> None:
     inputs = set(graph.inputs)
     for node in graph.nodes:
         if node.op in ("input", "parameter") and node not in inputs:
-            raise ValueError(f"{node!r} is read and not handed in")
+            raise ValueError(f"{node!r} is read, but not among the inputs")
         for operand in node.operands:
             if operand not in seen:
-                raise ValueError(f"{node!r} uses {operand!r} before it is there")
+                raise ValueError(f"{node!r} uses {operand!r}, which is not computed before it")
         if node not in known:
             _node(node, forbid, known)
             known.add(node)
@@ -154,5 +154,5 @@ def _node(node: Node, forbid: tuple[str, ...], known: set[Node]) -> None:
     if node.op == "scan":
         body: Graph = node["body"]
         if any(inner.op == "parameter" for inner in body.nodes):
-            raise ValueError("a scan's body reads a parameter that is not handed in")
+            raise ValueError("a scan's body reads a parameter that is not among its inputs")
         _verify(body, forbid, known)

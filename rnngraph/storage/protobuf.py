@@ -233,7 +233,7 @@ class _Decoder:
     def message(self, kind: type[M], at: int, end: int, depth: int) -> M:
         """Decode the message between two positions of the buffer."""
         if depth > MAX_DEPTH:
-            raise DecodeError(f"the message at byte {at} lies in more than {MAX_DEPTH} others")
+            raise DecodeError(f"the message at byte {at} is nested more than {MAX_DEPTH} levels deep")
         data, by_number, values = self._data, kind._by_number, dict[str, Any]()
         while at < end:
             begin, tag = at, data[at]

@@ -115,8 +115,8 @@ def test_a_value_before_it_is_there() -> None:
     x = value()
     first = make("tanh", x)
     second = make("exp", first)
-    broken(Graph("g", (x,), (x, second, first), (("y", second),)), "before it is there")
-    broken(Graph("g", (x,), (x, second), (("y", second),)), "before it is there")
+    broken(Graph("g", (x,), (x, second, first), (("y", second),)), "is not computed before it")
+    broken(Graph("g", (x,), (x, second), (("y", second),)), "is not computed before it")
 
 
 def test_outputs_are_tensors_of_the_graph() -> None:
@@ -130,9 +130,9 @@ def test_outputs_are_tensors_of_the_graph() -> None:
 def test_inputs_are_those_that_are_read() -> None:
     x, y = value(), value("y")
     result = make("add", x, y)
-    broken(Graph("g", (x,), (x, y, result), (("z", result),)), "input y.* is read and not handed in")
+    broken(Graph("g", (x,), (x, y, result), (("z", result),)), "input y.* is read, but not among the inputs")
     kernel = make("parameter", label="w", name="w", type=ROW)
-    broken(Graph("g", (), (kernel,), (("w", kernel),)), "parameter w.* is read and not handed in")
+    broken(Graph("g", (), (kernel,), (("w", kernel),)), "parameter w.* is read, but not among the inputs")
     broken(Graph("g", (x, y), (x,), (("x", x),)), "listed as an input and is none")
     tanh = make("tanh", x)
     broken(Graph("g", (x, tanh), (x, tanh), (("z", tanh),)), "listed as an input and is none")
@@ -156,7 +156,7 @@ def test_a_body_is_closed() -> None:
     h = value("h")
     outside = value("outside")
     body = Graph("body", (h,), (h, outside), (("h", outside),))
-    broken(single(loop(body, x := value()), x), "outside.* is read and not handed in")
+    broken(single(loop(body, x := value()), x), "outside.* is read, but not among the inputs")
     kernel = make("parameter", label="w", name="w", type=ROW)
     body = Graph.of("body", [("h", make("mul", h, kernel))], [h, kernel])
     broken(single(loop(body, x, x), x), "a scan's body reads a parameter")

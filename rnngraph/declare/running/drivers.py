@@ -136,7 +136,7 @@ def stack_bidirectional_dynamic_rnn(
     stacks = _cells(cells_fw, "cells_fw", where), _cells(cells_bw, "cells_bw", where)
     layers = len(stacks[0])
     if len(stacks[1]) != layers:
-        raise StructureError(f"{layers} cells forward and {len(stacks[1])} backward; give one of each a layer", where)
+        raise StructureError(f"{layers} cells forward and {len(stacks[1])} backward; give one of each per layer", where)
     initial_states = [_layer_states(states, layers, where) for states in (initial_states_fw, initial_states_bw)]
     states: tuple[list[Any], list[Any]] = ([], [])
     for layer in range(layers):
@@ -161,7 +161,7 @@ def _concatenated(outputs: Sequence[Any], where: Where | None) -> Any:
 
 def _cells(cells: Any, what: str, where: Where | None) -> list[Cell]:
     if isinstance(cells, Cell) or not isinstance(cells, list | tuple) or not cells:
-        raise StructureError(f"{what} must be a list of cells, one a layer, not {cells!r}", where)
+        raise StructureError(f"{what} must be a list of cells, one per layer, not {cells!r}", where)
     return [check_cell(cell, what) for cell in cells]
 
 
@@ -209,7 +209,7 @@ def static_rnn(
     steps = list(inputs) if isinstance(inputs, list | tuple) else []
     if not steps:
         raise StructureError(
-            f"static_rnn needs a list of inputs, one a step, not {inputs!r}; use rg.dynamic_rnn for one Tensor", where
+            f"static_rnn needs a list of inputs, one per step, not {inputs!r}; use rg.dynamic_rnn for one Tensor", where
         )
     sequence = _sequence_of(steps, where)
     run = Run(
@@ -257,5 +257,5 @@ def _mask_over(mask: Any, steps: int, where: Where | None) -> Any:
         return build("transpose", mask, order=(1, 0), where=where) if is_matrix else mask
     items = [item if isinstance(item, Tensor) else constant(item) for item in mask]
     if len(items) != steps or any(item.dtype != "bool" or item.rank != 1 for item in items):
-        raise StructureError(f"mask must be a list of {steps} bool Tensors [batch], one a step, not {mask!r}", where)
+        raise StructureError(f"mask must be a list of {steps} bool Tensors [batch], one per step, not {mask!r}", where)
     return _joined(items, where)

@@ -85,7 +85,7 @@ def part(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndar
     bounds = [*zip(attributes["start"], attributes["stop"], attributes["step"], strict=True)]
     for (start, stop, _), dim in zip(bounds, arrays[0].shape, strict=True):
         if not 0 <= start <= stop <= dim:  # NumPy would wrap or clamp such bounds
-            raise ValueError(f"a slice {start}:{stop} of {dim} entries")
+            raise ValueError(f"the slice {start}:{stop} does not lie within {dim} entries")
     return arrays[0][tuple(slice(start, stop, step) for start, stop, step in bounds)]
 
 

@@ -58,9 +58,7 @@ class HeldFeeds:
             if not self._is_held(name):
                 types = self._graph.types
                 if name in types:
-                    raise NameLookupError(
-                        f"{name} has a time axis; feed it to step, and open with what has none", where()
-                    )
+                    raise NameLookupError(f"{name} has a time axis; feed it to step, not to open", where())
                 hint = did_you_mean(name, types) or f"; it takes {', '.join(types)}"
                 raise NameLookupError(f"a stream has no input {shown(name)}{hint}", where())
 
@@ -101,7 +99,8 @@ class HeldFeeds:
         for name, value in feeds.items():
             if self._graph.axes.feeds.get(name) is None:
                 raise NameLookupError(
-                    f"flush takes what is left of sequences, and {shown(name)} is none; leave it out", where
+                    f"flush takes the remaining entries of sequences, and {shown(name)} is no sequence; leave it out",
+                    where,
                 )
             kind, axis = self._graph.types[name], self._row_axis(name)
             whole = whole or rank_of(value) == len(kind.shape)
