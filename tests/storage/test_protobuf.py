@@ -104,7 +104,7 @@ def test_errors_name_the_byte() -> None:
         (b"\x12\x01a", "value of field 2 at byte 2 has wire type 2, not 0"),
         (b"\x1a\x02\x01\x80", "numbers from byte 2 on are cut off"),
         (b"\x1a\x0b" + b"\x80" * 10 + b"\x01", "number at byte 2 is too long"),
-        (deep, f"in more than {MAX_DEPTH} others"),
+        (deep, f"nested more than {MAX_DEPTH} levels"),
     ]:
         with pytest.raises(DecodeError, match=text):
             decode(Nest, data)
