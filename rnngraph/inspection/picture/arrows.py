@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 
 from .boxes import Arrow, Declaration
 from .layered import Edge, Layout, Point
@@ -19,8 +19,11 @@ ASCENT, DESCENT, CLEAR = 10.0, 3.0, 3.0
 SHARES = (0.5, 0.34, 0.66, 0.22, 0.78)
 """Shares of a gap between layers at which labels may stand, best first."""
 
+LIFTS = (0.0, -9.0, 9.0)
+"""Pixels by which a label is higher or lower than its point of a flat arrow, which would run through it."""
+
 OVER_LABEL, OVER_ARROW = 100.0, 10.0
-"""Costs of a label over another one, and over an arrow; a place that is less liked costs 1 to 10."""
+"""Costs of a label over another one, and over an arrow. Of other places the first in the order of preference wins."""
 
 
 @dataclass
@@ -115,7 +118,7 @@ def _placed(
         frame = frame_of(label)
         over = sum(overlap(frame, other, CLEAR) for other in frames)
         near = [segment for segment in segments if segment[0][1] <= frame[3] and segment[1][1] >= frame[2]]
-        cost = OVER_LABEL * over + OVER_ARROW * sum(_crosses(frame, *segment) for segment in near) + preference / 4
+        cost = OVER_LABEL * over + OVER_ARROW * sum(_crosses(frame, *segment) for segment in near) + preference / 1000
         if cost < least:
             best, least = label, cost
     assert best is not None
@@ -127,9 +130,11 @@ def _places(text: str, gaps: Sequence[tuple[Point, Point]]) -> Iterator[Text]:
     for share in SHARES:
         for (x, y), (beyond, below) in dict.fromkeys((gaps[0], gaps[-1], *gaps[1:-1])):
             across, down = _on_curve(share)
-            for left in (False, True):
-                at = x + across * (beyond - x) + (-6 if left else 6)
-                yield Text(at, y + down * (below - y) + 4, text, "label", left)
+            for lift, is_left in product(LIFTS, (False, True)):
+                at = x + across * (beyond - x) + (-6 if is_left else 6)
+                base = y + down * (below - y) + 4 + lift
+                if y < base - ASCENT and base + DESCENT < below:
+                    yield Text(at, base, text, "label", is_left)
 
 
 def _on_curve(share: float) -> tuple[float, float]:

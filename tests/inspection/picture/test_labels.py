@@ -65,11 +65,28 @@ def check_labels(drawn: Drawing) -> int:
     return count
 
 
+def labels_on_arrows(drawn: Drawing) -> list[tuple[str, str]]:
+    """Labels through which an arrow runs, with its source."""
+    crossed: list[tuple[str, str]] = []
+    for graph in ("training", "inference"):
+        arrows = [figure for figure in drawn.figures if figure.graph == graph and figure.source]
+        texts = [shape for figure in arrows for shape in figure.shapes if isinstance(shape, Text)]
+        for figure in arrows:
+            points = [point for shape in figure.shapes if isinstance(shape, Line) for point in points_of(shape)]
+            for text in texts:
+                left, right, top, bottom = frame_of(text)
+                if any(left < x < right and top < y < bottom for x, y in points):
+                    crossed.append((text.text, figure.source))
+    return crossed
+
+
 @pytest.mark.parametrize("make", NETS)
 def test_labels_lie_over_nothing(make: Callable[[], rg.Program]) -> None:
     declaration = declared(make().parts.source)
     for detail in DETAILS:
-        assert check_labels(drawing_of(declaration, "both", detail)) > 1
+        drawn = drawing_of(declaration, "both", detail)
+        assert check_labels(drawn) > 1
+        assert labels_on_arrows(drawn) == []
     assert check_labels(drawing_of(declaration, "both", "equations", True)) > 1
 
 
