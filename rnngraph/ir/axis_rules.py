@@ -221,7 +221,7 @@ def as_numbers(node: Node) -> Linear:
 
 
 def of_product(node: Node) -> Linear:
-    """Linearity of matmul: in each factor, jointly with the initial value of the sum."""
+    """Linearity of matmul: in either factor, each jointly with the initial value of the sum."""
     start = range(2, len(node.operands))
     return frozenset({0, *start}), frozenset({1, *start})
 

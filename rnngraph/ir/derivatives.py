@@ -239,7 +239,7 @@ def _power(g: Node, a: Node, b: Node, y: Node) -> tuple[Node, Node]:
 
 
 def copysign(node: Node, g: Node) -> OperandAdjoints:
-    """Return the adjoint of the magnitude: times 1 or -1, and 0 where it is 0. The sign has no derivative."""
+    """Return g·sign(a)·sign(b), the adjoint of the magnitude ``a``. The sign ``b`` has no derivative."""
     a, b = node.operands
     factor = _op("mul", _op("sign", a), _op("copysign", number(1.0, b), b))
     return unbroadcast(_op("mul", g, factor), a), None

@@ -108,7 +108,7 @@ class Checkpoint:
         return {**kept, "only": text["trained"], "prune": prune_from(text.get("prune"))}
 
     def restore(self, state: TrainState) -> Position | None:
-        """Set a trainer's state, the parameters and the generator of seeds; on errors nothing.
+        """Set a trainer's state, the parameters and the generator of seeds. On errors, nothing changes.
 
         Return the position of an interrupted fit.
         """

@@ -122,7 +122,7 @@ def _clamped(size: Dim, bound: int) -> Dim:
 
 
 def _first_of(size: Dim, begin: Dim, first: int, end: Dim, last: int) -> Dim:
-    """Return min(begin, end), which are the positions of the bounds ``first`` and ``last``."""
+    """Return the smaller of the two clamped bounds of a slice."""
     if (first < 0) == (last < 0):
         return begin if first <= last else end
     if first < 0:  # no position is after ``last`` if that is the end of the axis

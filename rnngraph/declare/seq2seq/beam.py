@@ -190,7 +190,7 @@ def attention_within(step: list[Node], known: list[Node]) -> Tensor | None:
 
 
 class _Back(Cell):
-    """The step of a walk from the last words of hypotheses to their first ones."""
+    """Step of a walk from the last words of hypotheses to their first words."""
 
     adds_scope = False
 

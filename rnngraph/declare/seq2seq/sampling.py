@@ -129,7 +129,7 @@ def sampled_temperature(value: Any) -> float | None:
 
 
 def _by_row(value: Tensor, logits: Tensor, what: str) -> Tensor:
-    """Return a scalar, or one value a row with the rank of the logits."""
+    """Return a scalar, or one value per row with the rank of the logits."""
     is_count = what == "top_k"
     if value.rank > 1 or value.dtype not in (("int64",) if is_count else FLOATS):
         kind = "an int64" if is_count else "a float"

@@ -51,7 +51,7 @@ def _read_number() -> str:
     f = IRBuilder()
 
     def digit(at: str) -> tuple[str, str]:
-        """Write a byte minus ``0``, and whether it is a digit."""
+        """Write code that subtracts ``0`` from a byte, and tests whether the byte is a digit."""
         byte = f.value(f"load i8, ptr {f.moved('%bytes', at)}", "byte")
         value = f.value(f"sub i8 {byte}, {_ZERO}", "digit")
         return value, f.icmp("ult", "i8", value, 10)

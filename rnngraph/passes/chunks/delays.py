@@ -60,7 +60,7 @@ class _Walk:
             line.delay = max(line.delay, -(-line.late(node) // self._growth(node).many))
 
     def _settle_fronts(self) -> None:
-        """Accept repeated first entries that only concatenations in front of the same sequence read."""
+        """Accept repeated first entries if all their readers put them in front of the same sequence."""
         readers: dict[Node, list[Node]] = {}
         for node in self.line.graph.nodes:
             for item in node.operands:
