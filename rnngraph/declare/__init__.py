@@ -4,7 +4,7 @@ Read ``tensor`` and ``cell`` first. Then read ``driver``, the node of a traced s
 public functions that run cells over time. The other modules:
 
 - ``layer`` tracks the layer being declared and the variables of its step, and ``trace`` the state of a cell's tracing;
-- ``nest`` and ``state`` define the structure of states, ``carried`` checks what steps take and give, ``structures``
+- ``nest`` and ``state`` define the structure of states, ``carried`` checks inputs and results of steps, ``structures``
   maps functions over nests, and ``call_text`` names cells as they were written;
 - ``parameters``, ``initializers`` and ``parameter_maps`` declare, initialize and transform parameters;
 - ``placeholders`` are the inputs, and ``taps`` are named intermediate values;

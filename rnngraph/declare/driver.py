@@ -77,8 +77,8 @@ class Driver:
         inner: Drivers nested in the step.
         inner_steps: Number of steps of nested drivers in one step.
         where: Line of the declaration.
-        emits: Further outputs of a step, and values of any shape that it gives beside them.
-        nest: Nest in which the cell gives its outputs. None: it gives one.
+        emits: Further outputs of a step, and additional results of any shape.
+        nest: Structure of the cell's outputs; None for a single output.
         has_rows: True if the first axis of states, steps and the output counts rows, as in all cells. Otherwise, they
             may have any shape.
         places: Lines that do not name a value of the step.
@@ -167,8 +167,8 @@ class TracedStep:
         scope: Scope of the parameters.
         sequences: Pairs of an input of the body and its sequence [length, batch, …].
         carried: States, the cell's first.
-        outputs: Outputs of the step, [batch, …], then values of any shape that it gives beside them. At least one.
-        nest: Nest in which the cell gives its outputs. None: it gives one.
+        outputs: Outputs of the step, [batch, …], then additional results of any shape. At least one.
+        nest: Structure of the cell's outputs; None for a single output.
         last: Those of ``carried`` that are the outputs of masked steps.
         tensor_class: Class of the Tensors in the step, and of the driver's results.
     """

@@ -154,7 +154,7 @@ class InferenceGraph(CallableGraph[Given]):
             batch: Number of rows, each with its own state.
             number: Number by which streams draw different classes of ``rg.sample``: an int for all rows, or one for
                 each; None: 0, or that of ``state``.
-            state: State to go on from: a file that ``Stream.save`` wrote, whose rows the stream then has, or what
+            state: State to start from: a file that ``Stream.save`` wrote, whose rows the stream then has, or what
                 ``Stream.state`` or ``state_bytes`` returned. None: the initial state.
 
         Raises:
@@ -219,12 +219,12 @@ class InferenceGraph(CallableGraph[Given]):
             input: Name of the input for tokens; None if only one input takes an integer for each step.
             output: Path of the output for logits, or for tokens that the net draws itself; None if there is one.
             number: Number by which draws of ``rg.sample`` differ: an int for all rows, or one for each; None: 0.
-            state: State to go on from, as for ``stream``, such as ``state`` of another generation. The prompt is what
+            state: State to start from, as for ``stream``, such as ``state`` of another generation. The prompt is what
                 follows.
 
         Returns:
             Iterator over new tokens as they come: ints, or for [rows, tokens] int64 [rows] with -1 for rows that have
-            stopped. Its ``state`` and ``save`` are where another generation goes on.
+            stopped. Its ``state`` and ``save`` are the start of another generation.
 
         Raises:
             ArgumentError: No input or output fits, or several do; the error lists them.

@@ -89,7 +89,7 @@ def compile(  # the usual name in the field
         weights: Kind of large weights in inference: ``float32``, ``bfloat16``, ``int8``, or
             ``rg.Narrow(kind, force=True)`` for small ones, too. Or a mapping from patterns of parameters' names to
             kinds, ``{"head/*": "bfloat16", "*": "int8"}``: the first match counts.
-        activations: ``int8`` rounds activations beside narrow weights to 8 bits, which is faster than 16 or more.
+        activations: ``int8`` rounds activations to 8 bits in products with narrow weights, which is faster than 16.
         sparse: Skip blocks of zero weights in inference, such as those of ``Prune``. Skipped blocks propagate no NaN.
         parameters: A Program, or its parameters, to share where declarations do. A warning names added ones.
         cache: Keep compiled code for later processes, in the user's cache directory or in this one.

@@ -236,7 +236,7 @@ class TrainingGraph(CallableGraph[Given]):
             seed: As for a call.
             wrt: Float placeholders, or ``"tap:name"`` of float taps, whose gradients are returned, too.
             output_gradients: Gradients of outputs, by name or in their structure, for a loss that is computed outside.
-                Missing ones are zero, that of a declared loss, too. The first result is then that of the call.
+                Missing gradients are zero, also for a declared loss. The first result is then the call's result.
             first_row: As for a call.
             first_step: As for a call.
             recompute: Number of steps in a block to rematerialise instead of saving all residuals: the same bits in
@@ -291,7 +291,7 @@ class TrainingGraph(CallableGraph[Given]):
         Args:
             batch: Value of every size that is not a length.
             time: Value of every length.
-            recompute: As for ``gradients``. None: what a call needs that keeps all residuals.
+            recompute: As for ``gradients``. None: the bytes of a call that keeps all residuals.
             sizes: Values of other sizes, by name.
         """
         again = checked_recompute(recompute, user_line())

@@ -4,7 +4,7 @@
 - ``direct``: entry points that CPython calls without Python code in between.
 - ``calls``: feeds in, results out.
 - ``streams``: execution step by step.
-- ``parameters``: the weights of a net; ``packed_parts``: what compiled code has packed of them.
+- ``parameters``: the weights of a net; ``packed_parts``: their packed copies for compiled code.
 - ``graph_source``: the declaration behind a program's graphs.
 - ``samples``: outputs that are samples, and the error for NaN logits.
 - ``class_names``: names of the classes that outputs score.

@@ -101,7 +101,7 @@ def limits(process: Path = PROCESS, groups: Path = GROUPS) -> Iterator[tuple[int
 def _groups(process: Path, groups: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
     """Yield the folder of each control group, and the names of its limit, usage and page-cache entries.
 
-    Enclosing groups come too.
+    Enclosing groups follow.
     """
     for line in _lines(process / "self" / "cgroup"):
         _, controllers, path = line.split(":", 2)

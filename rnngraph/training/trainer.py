@@ -322,7 +322,7 @@ class Trainer(StateView):
     def load(cls, path: str | os.PathLike[str], program: Program, *, comm: Any = None) -> Trainer:
         """Load the trainer that ``save`` wrote, and its program's parameters. It continues with the same bits.
 
-        A warning says if the loss differs, dropout apart, with parameters of the same names and shapes.
+        If parameters match but the loss differs, except for dropout, there is a warning.
 
         Args:
             path: File.

@@ -18,7 +18,7 @@ class Residency:
 
     Args:
         leaves: Feeds, parameters, constants, and views of them.
-        indices: Values that no kernel needs to compute. What a chunk of time stores of them is lost after the loop.
+        indices: Values that no kernel needs to compute. Those that a chunk of time stores are lost after the loop.
         users: Readers of values.
     """
 

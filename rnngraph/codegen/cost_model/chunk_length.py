@@ -41,7 +41,7 @@ class TimeChunk:
 def chunk_length(target: Target, fused: FusedKernels, leaving: set[Node], length: Dim, most: int | None = None) -> int:
     """Return the number of steps of a chunk; all steps if there are no temporaries.
 
-    A chunk has enough rows to amortise reloading the weights, and sums over time that exceed L2.
+    A chunk has enough rows to amortise the reloading of weights, and of sums over time that do not fit in L2.
 
     Args:
         leaving: Values that outlive the chunk.

@@ -1,6 +1,6 @@
 """Losses and ``accuracy``.
 
-A loss is a scalar. ``reduction="none"`` gives one value a row or step, and ``"elements"`` one for each element.
+A loss is a scalar. ``reduction="none"`` returns one value per row or step, ``"elements"`` one per element.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def random_uniform(like: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
     Only the training graph may use them: see ``rg.by_graph``.
 
     Args:
-        like: float Tensor that gives the shape and dtype.
+        like: float Tensor with the shape and dtype of the result.
         low: Lower bound, included.
         high: Upper bound, excluded.
     """
@@ -83,7 +83,7 @@ def random_normal(like: Tensor, mean: float = 0.0, stddev: float = 1.0) -> Tenso
     Only the training graph may use them: see ``rg.by_graph``.
 
     Args:
-        like: float Tensor that gives the shape and dtype.
+        like: float Tensor with the shape and dtype of the result.
         mean: Mean of the distribution.
         stddev: Standard deviation of the distribution.
     """

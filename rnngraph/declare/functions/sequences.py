@@ -106,7 +106,7 @@ def source_of(x: Tensor) -> Node:
 def positions(x: Tensor, axis: int = 0) -> Tensor:
     """Return the indices 0, 1, 2, … along ``axis`` of ``x`` as int64 [size]. The size may be symbolic.
 
-    In a stream, indices along time go on from step to step. They are part of its state.
+    In a stream, indices along time continue from step to step. They are part of the stream's state.
     """
     if not isinstance(x, Tensor):
         raise DtypeError(f"positions needs a Tensor, not {shown(x)}")

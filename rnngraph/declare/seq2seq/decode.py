@@ -53,7 +53,7 @@ def dynamic_decode(
 
     The step that stops a row is its last: its output and state count, later outputs are 0, and the state is unchanged.
     The loop ends when all rows have stopped. The inference graph has neither ``teacher`` nor ``teacher_prob``.
-    Parameters are under ``decoder``. Gradients go through what is fed back; choices such as ``argmax`` have none. As
+    Parameters are under ``decoder``. Gradients pass through fed-back outputs; choices such as ``argmax`` have none. As
     ``tf.contrib.seq2seq.dynamic_decode`` with a helper.
 
     Args:
@@ -67,7 +67,7 @@ def dynamic_decode(
         inputs: [batch, max_steps, …], or a tuple or dict of such Tensors.
         initial_state: Nest like ``cell.state_size`` of Tensors [batch, width]. Default: the cell's own, or zeros.
         stop: Function of the output that returns a bool for each row. The step that stops a row is its last; later
-            outputs are 0, and the state is held. The loop ends when all rows have stopped.
+            outputs are 0, and the state is unchanged. The loop ends when all rows have stopped.
         teacher: Inputs [batch, max_steps, …] in the structure of ``first_input``. In the training graph,
             ``teacher[:, t]`` replaces the value of ``next_input`` with probability ``teacher_prob`` for each row and
             step (scheduled sampling, Bengio et al. 2015).

@@ -34,7 +34,7 @@ class NarrowKind:
         form: ``bfloat16``, ``int8``, ``int8_blocks`` or ``int4``.
         dots: The target multiplies narrow numbers. False: weights are widened as they are read.
         split: Activations keep 16 bits, in two parts. False: 8 bits.
-        bytes: Dtype of 8-bit activations beside int8 weights, ``uint8`` or ``int8``; empty if there are none.
+        bytes: Dtype of 8-bit activations in products with int8 weights, ``uint8`` or ``int8``; empty if there are none.
         least_depth: Minimum rows of a weight to narrow. For fewer, preparing a row costs as much as a product gains.
         least_weights: Minimum elements of a weight to narrow.
     """

@@ -37,7 +37,7 @@ def large_histories(graph: Graph, length: Dim) -> dict[Node, list[Node]]:
 def recompute_large_states(graph: Graph, length: Dim) -> Graph:
     """Recompute the large states of recurrences over ``length``.
 
-    A block has as many steps as have their states in cache, of one position of independent axes.
+    A block has the number of steps whose states fit in cache, for one position of independent axes.
     """
     histories = large_histories(graph, length)
     if not histories:

@@ -108,7 +108,7 @@ class Generator(Unindexed):
             stop: A token that ends the generation, several, or a function of a token, which runs in the generator's
                 thread. The token is not returned.
             number: Number by which draws of ``rg.sample`` differ between callers; None: 0.
-            state: State to go on from: of a stream of one row or a generation, its bytes, or a file of ``save``.
+            state: State to start from: of a stream of one row or a generation, its bytes, or a file of ``save``.
             keep_state: True: ``state`` of the handle is the state after the prompt and all tokens.
 
         Returns:

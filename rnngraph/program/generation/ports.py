@@ -38,7 +38,7 @@ def token_ports(graph: StepGraph, input_name: str | None, output: str | None, wh
     Args:
         graph: Graph of a step.
         input_name: Name of the input; None: the only one that takes an integer a step.
-        output: Path of the output; None: the only one that gives logits or a token a step.
+        output: Path of the output; None: the only output with logits or one token per step.
         where: Line of the call.
 
     Raises:

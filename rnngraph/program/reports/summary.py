@@ -64,7 +64,7 @@ class Summary(str):
         head: Names of the columns.
         rows: Rows of the table, the total last.
         shapes: Shapes of parameters by layer.
-        held: By layer, a line for each parameter on how inference holds it; empty if all are float32 by default.
+        held: By layer, a line for each parameter on how inference stores it; empty if all are float32 by default.
         recurrences: A line for each affine recurrence; with ``chunked=``, for each recurrence.
     """
 

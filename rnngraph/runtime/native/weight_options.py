@@ -115,8 +115,8 @@ def reduction(rules: WeightRules, activations: str, target: Target, names: Itera
 
     Args:
         rules: Checked rules.
-        activations: Kind of activations beside weights of the same kind.
-        target: Processor that multiplies.
+        activations: Number format of activations in products with weights of this format.
+        target: Processor that runs the products.
         names: Names of all parameters.
     """
     kinds = [narrow_kind(narrow, activations, target) for _, narrow in rules]

@@ -45,9 +45,9 @@ class RowSteps:
     """Runner of one step for selected rows of tables.
 
     Attributes:
-        inputs: Ports of what a step is fed for each row.
-        outputs: Ports of what a step returns for each row.
-        kept: Ports of what the tables hold for each row: states and held feeds.
+        inputs: Ports of the inputs of each row.
+        outputs: Ports of the results of each row.
+        kept: Ports of the values that tables store for each row: states and held feeds.
         fed: Input buffers of the calls, rows first.
         result_arrays: Output buffers of the calls, rows first.
         rows: int64 indices of the table rows that a call steps.
