@@ -145,7 +145,7 @@ def test_what_a_file_holds_tells_its_format_and_then_its_suffix(
 
 def test_other_files_are_of_no_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(CommandError, match=r"no format that is read; these are: \.onnx"):
+    with pytest.raises(CommandError, match=r"the format is not supported; supported are \.onnx"):
         kind_of(tmp_path / "notes.txt")
     assert main(["import", str(tmp_path / "none.nam"), "-o", str(tmp_path / "net")]) == 2
     assert re.search("none.nam: (No such file|The system cannot find|File not found)", capsys.readouterr().err)
