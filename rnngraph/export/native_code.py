@@ -21,6 +21,7 @@ from ..runtime.native.compile_options import CompileOptions
 from ..runtime.native.entry import NativeEntry
 from ..runtime.native.optimized_graph import OptimizedGraph
 from ..runtime.parameters import Parameters
+from .c_interface.nets import ExportedNet
 from .c_interface.ports import ExportedEntry
 
 Arrays = Mapping[str, np.ndarray]
@@ -48,6 +49,22 @@ def entry_of(plan: ScheduledEntry, target: Target, values: Arrays, embedded: boo
     panels[:] = 0
     entry.packed(0, values, panels)
     return ExportedEntry(plan, panels[: entry.panel_bytes].tobytes())
+
+
+def packed_image(net: ExportedNet, target: Target) -> bytes:
+    """Return what ``set_weights`` packs of the parameters' present values."""
+    image = np.zeros(net.weights_file_bytes, np.uint8)
+    for name, place in net.raw_places.items():
+        array = np.ascontiguousarray(net.parameters[name])
+        image[place : place + array.nbytes] = array.reshape(-1).view(np.uint8)
+    for entry in net.entries:
+        packed = np.frombuffer(entry_of(entry.plan, target, net.parameters, True).panels, np.uint8)
+        offsets = net.panel_offsets[entry.plan.main.name]
+        for name, (start, count) in entry.plan.panel_places.items():
+            place = net.panels_place + offsets[name]
+            if place < len(image):  # else an intermediate value
+                image[place : place + count] = packed[start : start + count]
+    return image.tobytes()
 
 
 def results_of(plan: ScheduledEntry, target: Target, values: Arrays, sizes: Mapping[str, int]) -> Arrays:

@@ -21,7 +21,7 @@ from ..support.arguments import flag, one_of, whole_number
 from ..support.errors import ArgumentError, GraphError, Where, shown
 from .c_interface.object_code import exported_code
 from .example import sequence_examples, stream_example
-from .native_code import Arrays, ExportSource
+from .native_code import Arrays, ExportSource, packed_image
 from .package.build_files import cmake, cmake_lists, pkg_config
 from .package.description import Description
 from .package.header import header
@@ -161,6 +161,8 @@ def export(
     if options.weights == "external":
         arrays = {key: np.ascontiguousarray(array) for key, array in net.first.parameters.items()}
         contents[f"{name}.safetensors"] = safetensors.numpy.save(arrays)
+        if len(targets) == 1:  # code for several processors packs for the one that it runs on
+            contents[f"{name}.weights"] = packed_image(net.first, targets[0])
     return _write(folder, net, contents, targets[0], options.link, code)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ...codegen.cost_model.chunk_length import MAX_CHUNK
 from ...codegen.machine.alignment import ALIGNMENT, padded
 from ...codegen.machine.target import Target
+from ...codegen.schedule.emit.pack_stages import parts_of
 from ...ir.types import Dim, evaluate
 from ...runtime.native.size_bounds import Bounds
 from .ports import ExportedEntry, Port
@@ -66,19 +67,30 @@ class ExportedNet:
         return self._raw[1]
 
     @cached_property
-    def _panels(self) -> tuple[dict[str, dict[str, int]], int]:
+    def _panels(self) -> tuple[dict[str, dict[str, int]], int, int]:
+        """Offsets by entry and buffer, the bytes of what steps read, and those with intermediate values of packing."""
         places: dict[object, int] = {}
         offsets: dict[str, dict[str, int]] = {}
-        total = 0
-        for entry in self.entries:
-            mine = offsets.setdefault(entry.plan.main.name, {})
-            for name, (_, count) in entry.plan.panel_places.items():
-                key = entry.plan.layouts.get(name, (entry.plan.main.name, name))
-                if key not in places:
-                    places[key] = total
+        kept = most = 0
+        parts = {entry.plan.main.name: (entry.plan, parts_of(entry.plan)) for entry in self.entries}
+        for main, (plan, of_plan) in parts.items():
+            mine = offsets.setdefault(main, {})
+            for part in of_plan:
+                for number, (buffer, count) in enumerate(part.results.items()):
+                    alone = plan.layouts.get(buffer.name, (main, buffer.name))
+                    key = (part.key, number) if part.key else alone
+                    if key not in places:
+                        places[key] = kept
+                        kept += count
+                    mine[buffer.name] = places[key]
+        for main, (_, of_plan) in parts.items():
+            for part in of_plan:  # one after another, in the same memory
+                total = kept
+                for buffer, count in part.scratch.items():
+                    offsets[main][buffer.name] = total
                     total += count
-                mine[name] = places[key]
-        return offsets, total
+                most = max(most, total)
+        return offsets, kept, max(kept, most)
 
     @property
     def panel_offsets(self) -> dict[str, dict[str, int]]:
@@ -88,7 +100,12 @@ class ExportedNet:
     @property
     def weights_bytes(self) -> int:
         """Bytes of packed weights, with space for alignment."""
-        return self.panels_place + self._panels[1] + ALIGNMENT
+        return self.panels_place + self._panels[2] + ALIGNMENT
+
+    @property
+    def weights_file_bytes(self) -> int:
+        """Bytes of the file of packed weights, which has no memory for intermediate values."""
+        return self.panels_place + self._panels[1]
 
 
 @dataclass(frozen=True)

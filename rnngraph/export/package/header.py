@@ -287,6 +287,11 @@ def _weights_macros(net: Description) -> list[str]:
         return []
     return [
         f"#define {net.macro}_WEIGHTS_SIZE {net.weights_bytes} /* bytes of packed weights */",
+        *(
+            [f"#define {net.macro}_WEIGHTS_FILE {net.first.weights_file_bytes} /* bytes of {net.name}.weights */"]
+            if len(net.variants) == 1
+            else []
+        ),
         f"#define {net.macro}_PARAMETERS {net.first.canonical_bytes} /* bytes of all parameters in canonical order */",
     ]
 
@@ -304,7 +309,8 @@ def _weights_functions(net: Description, takers: str) -> list[str]:
         *lines,
         " */",
         "",
-        "/* Bytes of packed weights, which any number of threads may read. */",
+        "/* Bytes of packed weights, which any number of threads may read: what set_weights writes, or, where there is",
+        f" * one, the file {name}.weights mapped into memory. */",
         f"size_t {name}_weights_size(void);",
         "",
         f"/* Packs parameters into memory of the caller's, for {takers}. image: all in canonical order, or",

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ....ir.types import ITEM_BYTES, Dim, product, size
-from ....support.connected import connected
 from ....support.records import dataclass
 from ...loop_ir.functions import Entry, Function
-from ...loop_ir.nodes import Buffer, Call, LetIndex, Renaming, Statement, When
+from ...loop_ir.nodes import Buffer, Call, Renaming, Statement, When
+from ...loop_ir.parts import apart
 from ...loop_ir.renaming import free, renamed, work_of
 from ...machine.alignment import padded
 from ...machine.interface import Packing, PackStage
@@ -30,14 +30,16 @@ _ALL = 1 << 30
 
 
 @dataclass(frozen=True)
-class _Part:
-    """Statements that share no computed value with other statements.
+class Part:
+    """Statements of packing that share no computed value with others.
 
     Attributes:
+        key: Equal for parts, of any entry, that pack the same; empty for the small parts together.
         results: Buffers that the main function reads, with their bytes.
         scratch: Other buffers that the statements write, with their bytes.
     """
 
+    key: str
     statements: tuple[Statement, ...]
     parameters: tuple[str, ...]
     results: Mapping[Buffer, int]
@@ -48,7 +50,7 @@ def in_stages(plan: ScheduledEntry) -> tuple[ScheduledEntry, Packing | None]:
     """Return the entry with packing in stages, and the stages; if it packs little, the same entry and None."""
     if plan.panel_bytes < MIN_BYTES or plan.ticks is not None:
         return plan, None
-    first, *others = _parts(plan)
+    first, *others = parts_of(plan)
     first_places, first_bytes = _places(first.results)
     scratch = [_places(part.scratch) for part in (first, *others)]
     chunks = [f"packed{number}" for number in range(len(others))]
@@ -62,7 +64,6 @@ def in_stages(plan: ScheduledEntry) -> tuple[ScheduledEntry, Packing | None]:
     body = tuple(_guarded(number, part.statements) for number, part in enumerate((first, *others)))
     pack = replace(plan.pack.function, body=body, sizes=(BEGIN, END))
     position = {slot: number for number, slot in enumerate(slots)}
-    keys = _Keys(plan)
     packing = Packing(
         begin=position[BEGIN],
         end=position[END],
@@ -71,7 +72,7 @@ def in_stages(plan: ScheduledEntry) -> tuple[ScheduledEntry, Packing | None]:
         stages=(
             PackStage(first.parameters, position["panels"], first_bytes, ""),
             *(
-                PackStage(part.parameters, position[slot], _places(part.results)[1], keys.of(part))
+                PackStage(part.parameters, position[slot], _places(part.results)[1], part.key)
                 for slot, part in zip(chunks, others, strict=True)
             ),
         ),
@@ -85,7 +86,7 @@ def in_stages(plan: ScheduledEntry) -> tuple[ScheduledEntry, Packing | None]:
     return replace(plan, main=entry(plan.main, plan.main.function), pack=entry(plan.pack, pack)), packing
 
 
-def _parts(plan: ScheduledEntry) -> list[_Part]:
+def parts_of(plan: ScheduledEntry) -> list[Part]:
     """Return the parts of packing. The first consists of all small parts."""
     names = plan.entry_plan.entry.arguments.parameters
     bytes_of = {
@@ -93,36 +94,28 @@ def _parts(plan: ScheduledEntry) -> list[_Part]:
         for item in plan.arguments
         if item.kind == "parameter"
     }
-    main, own = {*plan.main.function.buffers}, plan.panel_places
-    small, parts = list[Statement](), list[_Part]()
+    main, own, keys = {*plan.main.function.buffers}, plan.panel_places, _Keys(plan)
+    small, parts = list[Statement](), list[Part]()
 
-    def part(statements: Sequence[Statement]) -> _Part:
+    def part(statements: Sequence[Statement], has_key: bool) -> Part:
         buffers = free(statements)[0]
         mine = {buffer: own[buffer.name][1] for buffer in buffers if buffer.name in own}
-        return _Part(
+        results = {buffer: count for buffer, count in mine.items() if buffer in main}
+        return Part(
+            keys.of(statements, results) if has_key else "",
             tuple(statements),
             tuple(names[buffer] for buffer in buffers if buffer in names),
-            {buffer: count for buffer, count in mine.items() if buffer in main},
+            results,
             {buffer: count for buffer, count in mine.items() if buffer not in main},
         )
 
-    for statements in _apart(plan.pack.function.body, own):
-        candidate = part(statements)
+    for statements in apart(plan.pack.function.body, own):
+        candidate = part(statements, has_key=True)
         if sum(candidate.results.values()) + sum(map(bytes_of.__getitem__, candidate.parameters)) < MIN_STAGE_BYTES:
             small += statements
         else:
             parts.append(candidate)
-    return [part(small), *parts]
-
-
-def _apart(statements: Sequence[Statement], computed: Mapping[str, object]) -> list[list[Statement]]:
-    """Group statements that share computed buffers or names, in order."""
-    keys: list[list[str]] = []
-    for statement in statements:
-        buffers, names = free((statement,))
-        bound = [statement.name] if isinstance(statement, LetIndex) else []
-        keys.append([*(buffer.name for buffer in buffers if buffer.name in computed), *names, *bound])
-    return [[statements[number] for number in part] for part in connected(keys)]
+    return [part(small, has_key=False), *parts]
 
 
 def _places(buffers: Mapping[Buffer, int]) -> tuple[dict[Buffer, Dim], int]:
@@ -150,15 +143,15 @@ class _Keys:
             for item in plan.arguments
         }
 
-    def of(self, part: _Part) -> str:
-        buffers = free(part.statements)[0]
+    def of(self, statements: Sequence[Statement], results: Mapping[Buffer, int]) -> str:
+        buffers = free(statements)[0]
         numbered = {
             buffer: Buffer(self._arguments.get(buffer, f"{number}"), buffer.dtype)
             for number, buffer in enumerate(buffers)
         }
-        body = renamed(part.statements, numbered, {})
-        results = [(numbered[buffer], count) for buffer, count in part.results.items()]
-        return _digest(self._work(Function("", (), (), body)), results)
+        body = renamed(statements, numbered, {})
+        named = [(numbered[buffer], count) for buffer, count in results.items()]
+        return _digest(self._work(Function("", (), (), body)), named)
 
     def _work(self, function: Function) -> tuple[object, ...]:
         """Return a function's statements as a key, with digests of the called functions in place of names."""

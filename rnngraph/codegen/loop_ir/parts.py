@@ -1,0 +1,23 @@
+"""Parts of a list of statements that share no computed value."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from ...support.connected import connected
+from .nodes import LetIndex, Statement
+from .renaming import free
+
+
+def apart(statements: Sequence[Statement], computed: Collection[str]) -> list[list[Statement]]:
+    """Group statements that share computed buffers or names, directly or through others, in order.
+
+    Args:
+        computed: Names of buffers that some of the statements write.
+    """
+    keys: list[list[str]] = []
+    for statement in statements:
+        buffers, names = free((statement,))
+        bound = [statement.name] if isinstance(statement, LetIndex) else []
+        keys.append([*(buffer.name for buffer in buffers if buffer.name in computed), *names, *bound])
+    return [[statements[number] for number in part] for part in connected(keys)]

@@ -1,0 +1,26 @@
+"""Packed weights in a file that programs map into memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from exported import Instance
+
+import rnngraph as rg
+from rnngraph.codegen.machine.target import host
+
+
+@pytest.mark.parametrize("kind", ["float32", "bfloat16", "int8", "int8_blocks", "int4"])
+def test_the_file_is_what_set_weights_packs(kind: str, tmp_path: Path) -> None:
+    """Beside memory for intermediate values, which has no place in the file."""
+    x = rg.placeholder("x", (None, None, 70))
+    y, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.GRUCell(63), rg.LSTMCell(65)]), x)
+    program = rg.compile({"y": rg.dense(y, 25)}, weights=rg.Narrow(kind, force=True), cache=False)
+    program.inference.export(tmp_path, "net", weights="external", link=False)
+    file = np.frombuffer((tmp_path / "net.weights").read_bytes(), np.uint8)
+    packed = Instance(tmp_path, "net", host(), weights=(tmp_path / "net.safetensors").read_bytes()).packed
+    begin = -packed.ctypes.data % 64
+    assert 0 < len(file) <= len(packed) - 64
+    np.testing.assert_array_equal(packed[begin : begin + len(file)], file)
