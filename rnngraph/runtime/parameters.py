@@ -166,8 +166,6 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         )
 
     def __getitem__(self, name: str) -> np.ndarray:
-        if name in self._dropped:
-            raise self._no_longer(name)
         try:
             value = self._values[name]
         except (KeyError, TypeError):  # not a name, or unhashable
@@ -175,7 +173,8 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
                 f"no parameter is named {shown(name)}"
                 f"{did_you_mean(name, self) or '; there are ' + (', '.join(self._values) or 'none')}"
             ) from None
-
+        if name in self._dropped:
+            raise self._no_longer(name)
         stored = value.stored
         return value.read(stored) if isinstance(stored, StoredArray) else stored
 
