@@ -22,8 +22,13 @@ class StepDraws:
     extent: tuple[Dim, ...]
 
     def __init__(self, context: Context, driver: Driver, time: Dim, batch: Dim, where: Where | None) -> None:
-        self.context, self.driver, self.time, self.batch, self.where = context, driver, time, batch, where
+        self.context, self.driver, self.time, self._batch, self.where = context, driver, time, batch, where
         self.nodes, self.random, self.make = context.nodes, context.random, context.nodes.make
+
+    @property
+    def batch(self) -> Dim:
+        """Number of rows: a size that is known, if an op of the step has fixed it."""
+        return self.nodes.resolve(self._batch)
 
     # Counters of the step ------------------------------------------------------------------------
 
@@ -81,7 +86,7 @@ class StepDraws:
         return self.random.sampled(x, shape, site, node["salt"], self.clock(), self.stream_number(), node.where)
 
     def _is_batch(self, rows: Dim) -> bool:
-        return self.nodes.resolve(rows) == self.nodes.resolve(self.batch)
+        return self.nodes.resolve(rows) == self.batch
 
     def _mask(self, site: str, salt: int, keep: Node, variational: bool, shape: tuple[Dim, ...]) -> None:
         """Record a dropout mask for ``dropout_masks``, batch-major like the sequence to which it applies."""

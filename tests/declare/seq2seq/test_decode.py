@@ -555,3 +555,24 @@ def test_one_row_where_nothing_has_rows() -> None:
     cell = rg.AttentionWrapper(rg.GRUCell(4), rg.LuongAttention(4, memory))
     outputs, _, _ = rg.dynamic_decode(cell, first, lambda output, _: output, None, x)
     assert rg.compile(outputs).inference.input_types()["memory"].shape == (1, 5, 4)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize(
+    "dropout",
+    [{"input_keep_prob": 0.8}, {"state_keep_prob": 0.5}, {"state_keep_prob": 0.5, "variational_recurrent": True}],
+    ids=repr,
+)
+def test_a_fixed_number_of_rows_has_the_masks_of_an_open_one(rows: int, dropout: dict[str, Any]) -> None:
+    """One row, which broadcasts to any number, included."""
+    results = []
+    for declared in (rows, None):
+        first = rg.placeholder("first", (declared, 7))
+        cell = rg.DropoutWrapper(rg.BasicRNNCell(3), seed=4, **dropout)
+        outputs, _, _ = rg.dynamic_decode(cell, first, lambda y, _: rg.concat([y] * 3, axis=1)[:, :7], 4)
+        program = rg.compile(outputs, rg.reduce_mean(rg.square(outputs)), seed=2, cache=False)
+        feeds = {"first": np.ones((rows, 7), np.float32)}
+        results.append((program.inference(feeds), program.training(feeds, seed=5)["output"]))
+    for fixed, open_ in zip(*results, strict=True):
+        assert fixed.shape == (rows, 4, 3)
+        np.testing.assert_array_equal(fixed, open_)
