@@ -78,6 +78,7 @@ ARGUMENTS = [
     (X, POSITIONS, 1),
     (X, POSITIONS, PLAIN, 1),
     (X, STATE[0, :3], STATE[0, :3]),
+    (rg.parameter("stored", (64, 3), "zeros", dtype="int8", trainable=False), rg.concat([X[0, :2]], axis=0), 0),
 ]
 NO_OPERATIONS = {
     "accuracy",
@@ -96,6 +97,7 @@ NO_OPERATIONS = {
     "memory",
     "parameter",
     "placeholder",
+    "read_gguf",
     "read_keras",
     "read_nam",
     "read_onnx",
