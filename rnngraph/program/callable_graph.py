@@ -349,6 +349,9 @@ class CallableGraph(Unindexed, Generic[Given]):
         )
         return self._runner_of(form, names, arrays, entry, sized)
 
+    def _require_parameters(self) -> None:
+        """Raise an error if calls need parameters to which access is refused."""
+
     def _runner_of(
         self,
         form: CallForm,
@@ -358,6 +361,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         sized: ShapeInstance,
     ) -> Runner:
         """Prepare calls with inputs of these shapes, for an entry."""
+        self._require_parameters()
         spec = spec_of(
             entry,
             sized,

@@ -36,8 +36,6 @@ from .sampled_graphs import SampledGraphs
 if TYPE_CHECKING:
     from ..inspection.profile.profile import Profile
     from ..runtime.calls.non_finite import NonFinite
-    from ..runtime.calls.runner import Runner
-    from ..runtime.native.entry import NativeEntry, ShapeInstance
     from .reports.memory_report import MemoryUsage
 
 
@@ -351,16 +349,8 @@ class TrainingGraph(CallableGraph[Given]):
             return (), {}
         return (None, {**named, **more}) if feeds is None else ({**feeds, **more}, named)
 
-    def _runner_of(
-        self,
-        form: CallForm,
-        names: Mapping[Any, str],
-        arrays: Mapping[str, np.ndarray],
-        entry: NativeEntry,
-        sized: ShapeInstance,
-    ) -> Runner:
+    def _require_parameters(self) -> None:
         self.parts.parameters.check_kept()
-        return super()._runner_of(form, names, arrays, entry, sized)
 
     def full_graph(self) -> CompiledGraph:
         """Return the graph with masks, loss and gradients."""
