@@ -6,9 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .commands.file_kinds import fixed_input
+from .commands.file_kinds import fixed_input, opened_axis
 
-_FIXED = "the value of an input of a .onnx or .pb file on which its graph depends; may be repeated"
+_FIXED = (
+    "the value of an input of a .onnx or .pb file on which its graph depends, or, as 'INPUT[AXIS]=NUMBER', the size of "
+    "an axis, of .keras and .h5 files, too; may be repeated"
+)
+_OPEN = "a name for an axis, which then has any size, of .onnx, .pb, .keras and .h5 files; may be repeated"
 
 
 def add_output(command: argparse.ArgumentParser, metavar: str, text: str, *former: str) -> None:
@@ -25,6 +29,11 @@ def add_sizes(command: argparse.ArgumentParser) -> None:
 def add_fixed(command: argparse.ArgumentParser) -> None:
     """Add the option ``--fixed``, which sets inputs of a file to values."""
     command.add_argument("--fixed", type=_fixed, action="append", default=[], metavar="INPUT=NUMBER", help=_FIXED)
+
+
+def add_open(command: argparse.ArgumentParser) -> None:
+    """Add the option ``--open``, which makes axes of inputs symbolic."""
+    command.add_argument("--open", type=_open, action="append", default=[], metavar="INPUT[AXIS]=NAME", help=_OPEN)
 
 
 def add_max_entries(command: argparse.ArgumentParser) -> None:
@@ -47,4 +56,13 @@ def _fixed(text: str) -> tuple[str, Any]:
     try:
         return fixed_input(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form INPUT=NUMBER, such as sr=16000") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not of the form INPUT=NUMBER, such as sr=16000, or 'INPUT[AXIS]=NUMBER', such as 'x[1]=200'"
+        ) from None
+
+
+def _open(text: str) -> tuple[str, dict[int, str]]:
+    try:
+        return opened_axis(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 'INPUT[AXIS]=NAME', such as 'x[3]=W'") from None

@@ -34,10 +34,10 @@ from ..runtime.calls.random_feeds import random_feeds
 from ..storage.atomic_file import replace_file
 from ..support.errors import ArgumentError, FileError, RnnGraphError
 from ..version import __version__
-from .arguments import add_fixed, add_max_entries, add_output, add_sizes, positive
+from .arguments import add_fixed, add_max_entries, add_open, add_output, add_sizes, positive
 from .commands.command_error import CommandError
 from .commands.export_net import export_net
-from .commands.file_kinds import SUFFIXES, script_of
+from .commands.file_kinds import SUFFIXES, by_input, script_of
 from .commands.progress import progress
 from .commands.show import show_change, show_stage
 from .commands.weight_arguments import add_weights, with_weights
@@ -50,7 +50,7 @@ SCRIPT_NAME = "graph_script"
 MIN_CALLS = 5
 
 _SCRIPT = "a Python file that leaves a Program named program, or the directory of a saved or an imported one"
-_FILE = "a .onnx, .keras, .h5, .pb or .nam file, a SavedModel, or .json of RTNeural, AIDA-X or GuitarML"
+_FILE = "a .onnx, .keras, .h5, .gguf, .pb or .nam file, a SavedModel, or .json of RTNeural, AIDA-X or GuitarML"
 _PROFILED = "step: of the script's trainer, or of Adam"
 
 
@@ -184,6 +184,7 @@ def _add_import(read: argparse.ArgumentParser) -> None:
     read.add_argument("script", type=Path, metavar="file", help=_FILE)
     add_output(read, "FOLDER", "where to (default: NAME, here)")
     add_fixed(read)
+    add_open(read)
     add_max_entries(read)
     read.set_defaults(command=_import)
 
@@ -303,7 +304,7 @@ def _explore(options: argparse.Namespace) -> None:
         return with_weights(_program(script), options.weights)
 
     sizes = (options.batch, options.steps) if options.profile else None
-    explore_net(options.script, options.output, dict(options.fixed), options.max_entries, sizes, program_of)
+    explore_net(options.script, options.output, by_input(options.fixed), options.max_entries, sizes, program_of)
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -313,14 +314,15 @@ def _export(options: argparse.Namespace) -> None:
 def _import(options: argparse.Namespace) -> None:
     from .commands.import_net import import_net  # imports the readers, which few commands need
 
-    import_net(options.script, options.output or Path(options.script.stem), dict(options.fixed), options.max_entries)
+    folder = options.output or Path(options.script.stem)
+    import_net(options.script, folder, by_input(options.fixed), options.max_entries, by_input(options.open))
 
 
 def _verify(options: argparse.Namespace) -> int:
     from .commands.verify_net import BATCHES, STEPS, verify_net
 
     options.script = script_of(options.script)
-    program, fixed = _program(options.script), dict(options.fixed)
+    program, fixed = _program(options.script), by_input(options.fixed)
     batches, steps = options.batch or BATCHES, options.steps or STEPS
     return 0 if verify_net(program, options.file, options.tolerance, fixed, batches, steps) else 1
 

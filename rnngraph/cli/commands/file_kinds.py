@@ -6,8 +6,10 @@ Also finds the script in a folder that ``rnngraph import`` wrote.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import rnngraph as rg
@@ -38,6 +40,8 @@ _READERS = {
     TF1: "read_tf1_graph",
 }
 SAVED_MODEL = "saved_model.pb"
+_AXIS = re.compile(r"(.+)\[([0-9]+)\]")
+_NONE: Mapping[str, Mapping[int, str]] = MappingProxyType({})
 _MAGIC_NUMBERS = ((b"\x89HDF\r\n\x1a\n", KERAS), (ZIP, KERAS), (b"GGUF", GGUF))
 MAX_JSON_BYTES = 1 << 28
 """Maximum size of a JSON file that is inspected, in bytes."""
@@ -85,21 +89,31 @@ def _entries(text: bytes) -> Any:
     return document if isinstance(document, dict) else ()
 
 
-def read_file(path: Path, fixed: Mapping[str, Any], max_entries: int | None = None) -> tuple[str, rg.Net]:
+def read_file(
+    path: Path, fixed: Mapping[str, Any], max_entries: int | None = None, names: Mapping[str, Mapping[int, str]] = _NONE
+) -> tuple[str, rg.Net]:
     """Return the format of a file, and the net that it holds.
 
     Args:
         path: The file.
-        fixed: Values of inputs; only for files of ONNX and TensorFlow.
+        fixed: Values of inputs, or sizes of their axes; only for files of ONNX and TensorFlow, sizes for Keras, too.
         max_entries: Maximum size of an array in the file; None for the reader's default.
+        names: Names of axes that become symbolic, by input and axis.
 
     Raises:
         CommandError: The format is not supported, or an option does not apply to it.
     """
     kind = kind_of(path)
-    if fixed and kind not in (ONNX, TF1):
-        raise CommandError(f"--fixed is for inputs of ONNX files and of TensorFlow's, and {path} is a file of {kind}")
+    has_values = not all(isinstance(value, Mapping) for value in fixed.values())
+    if fixed and kind not in ((ONNX, TF1) if has_values else (ONNX, TF1, KERAS)):
+        what = "--fixed INPUT=NUMBER is for inputs of ONNX files and of TensorFlow's"
+        what = what if has_values else "--fixed INPUT[AXIS]=NUMBER is for files of ONNX, TensorFlow and Keras"
+        raise CommandError(f"{what}, and {path} is a file of {kind}")
+    if names and kind not in (ONNX, TF1, KERAS):
+        raise CommandError(f"--open is for files of ONNX, TensorFlow and Keras, and {path} is a file of {kind}")
     options: dict[str, Any] = {"fixed": dict(fixed)} if fixed else {}
+    if names:
+        options["open"] = dict(names)
     if max_entries is not None:
         if kind not in (ONNX, KERAS):
             raise CommandError(f"--max-entries is for files of ONNX and Keras, and {path} is a file of {kind}")
@@ -109,9 +123,35 @@ def read_file(path: Path, fixed: Mapping[str, Any], max_entries: int | None = No
 
 
 def fixed_input(text: str) -> tuple[str, Any]:
-    """Parse ``NAME=NUMBER`` or ``NAME=true`` to (name, value). Raise ``ValueError`` for anything else."""
+    """Parse ``NAME=NUMBER`` or ``NAME=true`` to (name, value), and ``NAME[AXIS]=NUMBER`` to (name, {axis: value}).
+
+    Raises:
+        ValueError: The text has another form.
+    """
     name, sign, value_text = text.partition("=")
     value = json.loads(value_text) if sign and name else None
     if not isinstance(value, int | float):
         raise ValueError(text)
-    return name, value
+    if (found := _AXIS.fullmatch(name)) is None:
+        return name, value
+    if type(value) is not int:
+        raise ValueError(text)
+    return found[1], {int(found[2]): value}
+
+
+def opened_axis(text: str) -> tuple[str, dict[int, str]]:
+    """Parse ``NAME[AXIS]=SIZE`` to (name, {axis: name of the size}). Raise ``ValueError`` for anything else."""
+    name, _, size = text.partition("=")
+    found = _AXIS.fullmatch(name)
+    if found is None or not size.isidentifier():
+        raise ValueError(text)
+    return found[1], {int(found[2]): size}
+
+
+def by_input(parsed: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the values of repeated options by input; those of several axes of an input together."""
+    values: dict[str, Any] = {}
+    for name, value in parsed:
+        known = values.get(name)
+        values[name] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+    return values

@@ -18,14 +18,20 @@ from .file_kinds import kind_of, read_file
 from .weight_files import MAX_ROWS, tensors_in, weights_in
 
 
-def import_net(file: Path, folder: Path, fixed: Mapping[str, Any], max_entries: int | None) -> None:
+def import_net(
+    file: Path,
+    folder: Path,
+    fixed: Mapping[str, Any],
+    max_entries: int | None,
+    names: Mapping[str, Mapping[int, str]],
+) -> None:
     """Read a file, save its net to a folder, and print a summary. If it holds only weights, list them."""
     try:
         kind_of(file)
     except CommandError:
         _list_weights(file)
         raise
-    kind, net = read_file(file, fixed, max_entries)
+    kind, net = read_file(file, fixed, max_entries, names)
     net.save(folder)
     console = Console(highlight=False, force_terminal=sys.stdout.isatty())
     console.print(f"{file}: {kind}", markup=False, soft_wrap=True)

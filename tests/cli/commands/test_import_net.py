@@ -56,6 +56,27 @@ def test_other_commands_take_what_was_written_and_say_so_of_the_file(
         assert f"rnngraph import {tmp_path / 'amp.nam'} -o net" in capsys.readouterr().err
 
 
+def test_axes_are_opened_and_closed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x = rg.placeholder("x", (None, 7, 3))
+    rg.write_onnx(rg.compile({"y": rg.tanh(rg.dense(x, 4))}).inference, tmp_path / "net.onnx")
+    command = ["import", str(tmp_path / "net.onnx"), "-o", str(tmp_path / "net")]
+    assert main([*command, "--open", "x[1]=T", "--fixed", "x[0]=2"]) == 0
+    assert "f32[2,T,3]" in capsys.readouterr().out
+    program = runpy.run_path(str(tmp_path / "net" / "net.py"))["program"]
+    assert program.inference(x=np.zeros((2, 25, 3), np.float32))["y"].shape == (2, 25, 4)
+    for option, wrong, form in (
+        ("--open", "x=T", "'INPUT[AXIS]=NAME', such as 'x[3]=W'"),
+        ("--open", "x[1]=2T", "'INPUT[AXIS]=NAME', such as 'x[3]=W'"),
+        ("--fixed", "x[1]=1.5", "'INPUT[AXIS]=NUMBER', such as 'x[1]=200'"),
+    ):
+        with pytest.raises(SystemExit):
+            main([*command, option, wrong])
+        assert form in capsys.readouterr().err
+    (tmp_path / "amp.nam").write_text(json.dumps(amp()))
+    assert main(["import", str(tmp_path / "amp.nam"), "-o", str(tmp_path / "amp"), "--open", "x[1]=T"]) == 2
+    assert "--open is for files of ONNX, TensorFlow and Keras" in capsys.readouterr().err
+
+
 def test_a_folder_has_the_files_name_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "files").mkdir()
@@ -163,7 +184,7 @@ def test_fixed_inputs_are_numbers_by_name(tmp_path: Path, capsys: pytest.Capture
         assert "is not of the form INPUT=NUMBER" in capsys.readouterr().err
     (tmp_path / "amp.nam").write_text(json.dumps(amp()))
     assert main(["import", str(tmp_path / "amp.nam"), "-o", str(tmp_path / "net"), "--fixed", "sr=1"]) == 2
-    assert "--fixed is for inputs of ONNX files" in capsys.readouterr().err
+    assert "--fixed INPUT=NUMBER is for inputs of ONNX files" in capsys.readouterr().err
 
 
 def test_a_damaged_file_is_said_with_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
