@@ -334,6 +334,7 @@ class InnerCell:
         self._scope = Scope(trace, position, path, specs, at)
         self._scope._maps = maps
         self._layer = joined(trace.layer, path)
+        trace.cells.append((cell, self._layer))
 
     @api
     def __call__(self, x: Any, state: Any) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..ir.node import Namer, Node, topological
@@ -13,6 +13,7 @@ from ..support.records import dataclass
 from ..support.stage_text import StageLine, StageText
 from .cell import Cell, Wrapper
 from .driver import Driver
+from .parameters import ParameterSpec, layer_of
 from .placeholders import placeholder_names
 from .public_types import public_type
 
@@ -67,13 +68,16 @@ class Described:
 
 
 def described(
-    outputs: Sequence[tuple[str, Node]], settled: Callable[[Where | None], Where | None] = lambda where: where
+    outputs: Sequence[tuple[str, Node]],
+    settled: Callable[[Where | None], Where | None],
+    parameters: Mapping[ParameterSpec, str],
 ) -> Described:
     """Describe the declaration of ``outputs``.
 
     Args:
         outputs: Paths and nodes of the outputs.
         settled: Resolves the full name of the layer in a source line.
+        parameters: Full names of parameters.
     """
     nodes: list[tuple[str, dict[str, Any]]] = []
     edges: list[tuple[str, str, dict[str, Any]]] = []
@@ -83,9 +87,10 @@ def described(
     def add(name: str, kind: str, label: str, where: Where | None, **facts: Any) -> None:
         nodes.append((name, {"kind": kind, "label": label, "where": where, **facts}))
 
-    def add_cells(cell: Cell, parent: str) -> None:
-        """Add a cell and the cells inside in pre-order. References from inner cells to outer ones are ignored."""
-        pending: list[tuple[Cell, str, int]] = [(cell, parent, 0)]
+    def add_cells(driver: Driver, parent: str) -> None:
+        """Add a driver's cells in pre-order. References from inner cells to outer ones are ignored."""
+        layers = _layers(driver)
+        pending: list[tuple[Cell, str, int]] = [(driver.cell, parent, 0)]
         enclosing: set[int] = set()
         while pending:
             cell, parent, position = pending.pop()
@@ -96,7 +101,7 @@ def described(
             inner = [item for item in _inner_cells(cell) if id(item) not in enclosing]
             kind = "wrapper" if isinstance(cell, Wrapper) else "stack" if len(inner) > 1 else "cell"
             name = namer(f"{parent}/{type(cell).__name__}")
-            add(name, kind, repr(cell), cell.where)
+            add(name, kind, repr(cell), settled(_at_layer(cell, layers)))
             edges.append((parent, name, {"relation": "holds", "position": position}))
             pending.append((cell, name, -1))
             pending += [(child, name, number) for number, child in reversed([*enumerate(inner)])]
@@ -109,18 +114,36 @@ def described(
         names[node] = namer(labels.get(node) or str(node.get("label", "")) or node.name or node.op)
         kind = "driver" if node.op == "driver" else "tensor"
         operands = tuple(operand_text(operand, names) for operand in node.operands)
-        add(names[node], kind, node.op, settled(node.where), type=public_type(node.type), operands=operands)
+        where = settled(node.where)
+        if where is not None and (label := parameters.get(node.get("slot"))) is not None:
+            where = where.of(layer_of(node["slot"], label))
+        add(names[node], kind, node.op, where, type=public_type(node.type), operands=operands)
         for position, operand in enumerate(node.operands):
             if operand in names:
                 edges.append((names[operand], names[node], {"relation": "data", "position": position}))
         if node.op == "driver":
-            driver: Driver = node["driver"]
-            add_cells(driver.cell, names[node])
+            add_cells(node["driver"], names[node])
     for name, node in outputs:
         if node in names:
             add(f"output {name}", "output", name, None)
             edges.append((names[node], f"output {name}", {"relation": "data", "position": 0}))
     return Described(tuple(nodes), tuple(edges))
+
+
+def _layers(driver: Driver) -> dict[int, list[str]]:
+    """Return the layers of each cell by its id, in the order of its positions."""
+    layers: dict[int, list[str]] = {}
+    for cell, layer in dict.fromkeys((id(cell), layer) for cell, layer in driver.layers):
+        layers.setdefault(cell, []).append(layer)
+    return layers
+
+
+def _at_layer(cell: Cell, layers: Mapping[int, list[str]]) -> Where | None:
+    """Return the line of a cell with the layer of its next position. The last position stands for all that follow."""
+    left = layers.get(id(cell))
+    if cell.where is None or not left:
+        return cell.where
+    return cell.where.of(left.pop(0) if len(left) > 1 else left[0])
 
 
 def _lines(graph: nx.DiGraph[str]) -> Iterator[tuple[str, str]]:

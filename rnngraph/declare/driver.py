@@ -83,6 +83,7 @@ class Driver:
             may have any shape.
         places: Lines that do not name a value of the step.
         variables: Names of values of the step: the local variables of the cells' steps.
+        layers: Cells at their positions in the step, each with its layer.
         serial: Position in the order of declaration.
     """
 
@@ -112,6 +113,7 @@ class Driver:
     has_rows: bool = True
     places: frozenset[tuple[str, int]] = frozenset()
     variables: Mapping[Node, str] = field(default_factory=dict)
+    layers: tuple[tuple[Cell, str], ...] = ()
     serial: int = field(default_factory=lambda: next(declared))
 
     def with_inner(self) -> Iterator[tuple[Driver, Driver | None]]:
@@ -251,6 +253,7 @@ def drive(step: TracedStep, iteration: Iteration) -> list[Tensor]:
         has_rows=iteration.has_rows,
         places=frozenset(trace.places),
         variables=trace.variables,
+        layers=tuple(trace.cells),
     )
     return _results(driver, step, iteration)
 

@@ -58,6 +58,8 @@ class Trace:
     """Lines of the driver and of the cells' creation, which values get that have no line of their own."""
     variables: dict[Node, str] = field(default_factory=dict)
     """Names of values: the local variables of the cells' steps."""
+    cells: list[tuple[Any, str]] = field(default_factory=list)
+    """Cells at their positions, each with its layer."""
     unused: Namer = field(default_factory=Namer)
 
     def site(self, path: str) -> str:

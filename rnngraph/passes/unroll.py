@@ -19,7 +19,10 @@ from ..support.records import dataclass
 class Unroll:
     """Run several steps per iteration of a loop, or without a loop.
 
-    Law: values are unchanged, bit for bit. ``steps`` is the number of steps per iteration, or ``"full"`` for no loop.
+    Law: values are unchanged, bit for bit.
+
+    Attributes:
+        steps: Steps per iteration, or ``"full"`` for no loop.
     """
 
     steps: int | str

@@ -159,7 +159,7 @@ class DeclaredSource:
         return lower(outputs, self.lowered.slots, INNER, self.lowered.placeholders, taps=taps, moved=form == TAPS_MOVED)
 
     def described(self) -> Described:
-        return described(self._all, self.lowered.layers.settled)
+        return described(self._all, self.lowered.layers.settled, self.lowered.slots)
 
 
 def kept_states(states: Any, structure: Any, lowered: Lowered) -> dict[str, str]:

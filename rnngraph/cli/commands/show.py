@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from ...inspection.explore.stages import changes_between
+from ...inspection.explore.changes import changes_between
 from ...program.callable_graph import CallableGraph
 from ...runtime.native.stages import change_of
 from ...support.display.colours import THEME, coloured
@@ -26,6 +26,10 @@ from .progress import progress
 CONTEXT = 3
 """Lines of context around a change."""
 
+CHANGED = "-+"
+"""Marks of changed lines in a diff. Other lines are context."""
+
+NUMBERED = "# ~ is the same but for the numbers of names; - has the old numbers, all others the new"
 GAP = "…"
 COMMENT_COLUMNS = 44
 """Columns reserved for comments on a terminal that is wide enough."""
@@ -66,7 +70,7 @@ def show_stage(
 def show_change(
     graph: CallableGraph, name: str, layer: str | None = None, line: str | None = None, with_pager: bool = True
 ) -> None:
-    """Print the changes of a pass: its law, and a diff of the graph that ignores comments.
+    """Print the changes of a pass: its purpose and law, and a diff of the graph that ignores comments.
 
     Args:
         graph: The graph.
@@ -82,11 +86,13 @@ def show_change(
     passes = [single.name for single in compiled.pipeline]
     if name not in passes:
         raise CommandError(f"no pass is named {name!r}; there are {', '.join(passes)}{did_you_mean(name, passes)}")
-    before, after, law = change_of(compiled, name)
-    head = [StageLine(f"# {name}: {law}")]
+    before, after, purpose, law = change_of(compiled, name)
+    head = [StageLine(f"# {name}: {purpose}"), StageLine(f"# Law: {law}")]
     if layer is not None or line is not None:
         _check_known([*before.lines, *after.lines], layer, line)
     changes = [*_changes(before.lines, after.lines, layer, line)]
+    if any(item.text.startswith("~ ") for item in changes):
+        head.append(StageLine(NUMBERED))
     _print([*head, *(changes or [StageLine("# nothing changed")])], "diff", with_pager)
 
 
@@ -174,24 +180,25 @@ def _enclosing(lines: Sequence[StageLine], number: int) -> Iterable[int]:
 def _changes(
     before: Sequence[StageLine], after: Sequence[StageLine], layer: str | None, line: str | None
 ) -> Iterator[StageLine]:
-    """Yield a diff with context. Lines that differ only in the numbers of names are equal.
+    """Yield a diff with context. Lines that differ only in the numbers of names are context, marked by ``~``.
 
     ``layer`` and ``line`` select changes; None selects all.
     """
-    changes = changes_between([item.text for item in before], [item.text for item in after]) or ()
+    changes = changes_between(before, after) or ()
     rows: list[tuple[str, StageLine, int]] = []  # (mark, line, position in ``after``)
     for kind, first, last, begin, end in changes:
         if kind in ("equal", "numbered"):
-            rows += [(" ", after[place], place) for place in range(begin, end)]
+            mark = "~" if kind == "numbered" else " "
+            rows += [(mark, after[place], place) for place in range(begin, end)]
             continue
         rows += [("-", item, begin) for item in before[first:last]]
         rows += [("+", after[place], place) for place in range(begin, end)]
     if layer is not None or line is not None:
-        rows = [row for row in rows if row[0] == " " or _is_wanted(row[1], layer, line)]
+        rows = [row for row in rows if row[0] not in CHANGED or _is_wanted(row[1], layer, line)]
     near = {
         place + distance
         for place, (mark, *_) in enumerate(rows)
-        if mark != " "
+        if mark in CHANGED
         for distance in range(-CONTEXT, CONTEXT + 1)
     }
     last = -1
@@ -206,7 +213,9 @@ def _changes(
 def _split_comment(text: str) -> tuple[str, str]:
     """Split a line into code and comment. The comment is "" for lines that are only one of them."""
     code, mark, comment = text.rpartition("  # ")
-    return (code.rstrip(), f"# {comment}") if mark and code.strip(" +-") and "'" not in comment else (text.rstrip(), "")
+    return (
+        (code.rstrip(), f"# {comment}") if mark and code.strip(" +-~") and "'" not in comment else (text.rstrip(), "")
+    )
 
 
 # Printing ----------------------------------------------------------------------------------------

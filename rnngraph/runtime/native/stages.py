@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -11,7 +13,7 @@ from ...codegen.machine.engine import assembly
 from ...ir.graph import Graph
 from ...ir.types import dim_text
 from ...passes.affine.recurrences import recurrences_in
-from ...passes.pipeline import forbidden, run
+from ...passes.pipeline import Pass, forbidden, run
 from ...support.errors import NameLookupError, shown
 from ...support.stage_text import StageLine, StageText
 from .compiled_graph import CompiledGraph
@@ -72,11 +74,22 @@ def _recurrences(graph: Graph) -> Iterator[str]:
             yield f"# {recurrence}"
 
 
+def purpose_and_law(single: Pass) -> tuple[str, str]:
+    """Return the purpose of a pass and its law, from the docstrings of its file and class."""
+    module = (sys.modules[type(single).__module__].__doc__ or "").partition("\n\n")[0]
+    purpose = " ".join(module.split())
+    law = " ".join((type(single).__doc__ or "").partition("Law:")[2].partition("\n\n")[0].split())
+    name = purpose.partition(":")[0]
+    purpose = purpose.removeprefix(f"{name}: ") if re.fullmatch(r"\w+", name) else purpose
+    return purpose.replace("``", ""), law.replace("``", "")
+
+
 class PassChange(NamedTuple):
-    """Text of the graph before and after a pass, and the pass's law."""
+    """Text of the graph before and after a pass, and the pass's purpose and law."""
 
     before: StageText
     after: StageText
+    purpose: str
     law: str
 
 
@@ -92,8 +105,7 @@ def change_of(compiled: CompiledGraph, name: str) -> PassChange:
         texts.append(graph.text())
 
     run(compiled.lowered, compiled.pipeline[: names.index(name) + 1], forbidden(compiled.kind), seen)
-    law = " ".join((type(passes[name]).__doc__ or "").split())
-    return PassChange(texts[-2], texts[-1], law[law.find("Law: ") :].removeprefix("Law: "))
+    return PassChange(texts[-2], texts[-1], *purpose_and_law(passes[name]))
 
 
 class NativeStages:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from systems import not_on_windows
 
+import rnngraph as rg
 from rnngraph import cli
-from rnngraph.cli.commands.show import COMMENT_COLUMNS, GAP, MIN_CODE_COLUMNS
+from rnngraph.cli.commands.show import COMMENT_COLUMNS, GAP, MIN_CODE_COLUMNS, NUMBERED
 
 SCRIPT = """
 import rnngraph as rg
@@ -72,6 +73,27 @@ def test_a_layer_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(capsys, "--layer", "multi_rnn_cell/cell_1/gru_cell") == shown(capsys, "--layer", "cell_1")
 
 
+def test_cells_and_their_parameters_belong_to_their_layer_in_the_declaration(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = shown(capsys, "--stage", "declared", "--layer", "rnn/multi_rnn_cell/cell_1/gru_cell").splitlines()
+    assert any("GRUCell(5)" in line for line in lines)
+    assert sum(" = parameter" in line for line in lines) == 4
+    assert not any("Basic" in line for line in lines)
+    wrapped = shown(capsys, "--stage", "declared", "--layer", "cell_0")
+    assert "DropoutWrapper" in wrapped
+    assert "BasicRNNCell(4)" in wrapped
+    assert "GRUCell" not in wrapped
+
+
+def test_a_cell_at_two_positions_has_both_layers() -> None:
+    cell = rg.GRUCell(3)
+    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([cell, cell]), rg.placeholder("x", shape=(None, None, 3)))
+    lines = rg.compile(outputs).inference.show("declared").lines
+    layers = [line.origins[0].layer for line in lines if "    GRUCell(3)" in line.text]
+    assert layers == [f"rnn/multi_rnn_cell/cell_{number}/gru_cell" for number in range(2)]
+
+
 @pytest.mark.parametrize("line", ["10", "net.py:10", "./net.py:10"])
 def test_a_line_of_the_script_alone(capsys: pytest.CaptureFixture[str], line: str) -> None:
     lines = shown(capsys, "--graph", "training", "--line", line).splitlines()
@@ -114,8 +136,10 @@ def code_of(line: str) -> str:
 @pytest.mark.parametrize("name", ["split", "fission", "fuse_multiply_add"])
 def test_a_diff_leads_from_one_graph_to_the_next(capsys: pytest.CaptureFixture[str], name: str) -> None:
     stages = shown(capsys, "--stages").split()
-    head, *lines = shown(capsys, "--diff", name).splitlines()
-    assert head.startswith(f"# {name}: ")
+    purpose, law, *lines = shown(capsys, "--diff", name).splitlines()
+    assert purpose.startswith(f"# {name}: ")
+    assert law.startswith("# Law: ")
+    assert "``" not in purpose + law
     stages.remove("graph")  # between passes, which go on from the pass before it
     after = shown(capsys, "--stage", name).splitlines()[1:]
     came = [code_of(line[2:]) for line in lines if line.startswith("+ ")]
@@ -141,13 +165,27 @@ def test_a_diff_of_a_layer_or_a_line_has_their_changes_alone(capsys: pytest.Capt
     assert not of_gru & of_dense
     assert any("logits" in line for line in of_dense)
     both = shown(capsys, "--diff", "accumulate", "--layer", "cell_1", "--line", "10")
-    assert both.splitlines()[1:] == ["# nothing changed"]
+    assert both.splitlines()[2:] == ["# nothing changed"]
     assert cli.main(["show", "net.py", "--diff", "accumulate", "--layer", "cell_7"]) == 2
     assert "no line of this stage belongs to a layer 'cell_7'; there are " in capsys.readouterr().err
 
 
 def test_a_pass_that_changed_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert shown(capsys, "--diff", "unroll").splitlines()[1:] == ["# nothing changed"]
+    purpose, law, nothing = shown(capsys, "--diff", "unroll").splitlines()
+    assert purpose == "# unroll: run several steps per iteration of a loop, or without a loop."
+    assert law == "# Law: values are unchanged, bit for bit."
+    assert nothing == "# nothing changed"
+
+
+def test_lines_that_are_only_renumbered_have_a_mark_that_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(capsys, "--diff", "fission").splitlines()
+    numbered = [line[2:] for line in lines if line.startswith("~ ")]
+    assert numbered
+    assert NUMBERED in lines
+    after = [*map(code_of, shown(capsys, "--stage", "fission").splitlines())]
+    assert all(code_of(line) in after for line in numbered)
+    before = [*map(code_of, shown(capsys, "--stage", "state_shapes").splitlines())]
+    assert not any(code_of(line) in before for line in numbered)
 
 
 @not_on_windows("rich leaves the last column of a console free")

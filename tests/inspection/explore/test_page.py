@@ -20,10 +20,12 @@ from pictured_nets import HOSTILE, dropped_stack, hostile
 
 import rnngraph as rg
 from rnngraph.cli import main
+from rnngraph.inspection.explore.changes import changes_between
 from rnngraph.inspection.explore.packed import packed
 from rnngraph.inspection.explore.page import ASSETS, Page
-from rnngraph.inspection.explore.stages import changes_between
 from rnngraph.inspection.picture.palette import COLOURS, DARK, DARK_INKS, INKS
+from rnngraph.support.errors import Where
+from rnngraph.support.stage_text import StageLine
 
 
 @dataclass
@@ -153,9 +155,21 @@ def test_changes_of_drawn_texts(seed: int) -> None:
     after = [line for line in before if draw.random() < 0.8]
     for _ in range(int(draw.integers(4))):
         after.insert(int(draw.integers(len(after) + 1)), "  fma = fma a, b, c")
-    changes = changes_between(before, [f"{line}   # net.py:{place}" for place, line in enumerate(after)])
+    commented = [StageLine(f"{line}   # net.py:{place}") for place, line in enumerate(after)]
+    changes = changes_between([*map(StageLine, before)], commented)
     assert (changes is None) == (before == after)
     assert changes is None or rebuilt(changes, before, after)
+
+
+def test_numbered_lines_are_of_the_same_layer() -> None:
+    def text(*lines: tuple[str, str]) -> list[StageLine]:
+        return [StageLine(line, (Where("net.py", 5, layer),)) for line, layer in lines]
+
+    before = text(("h = tanh x", "cell_0"), ("h_1 = tanh x_1", "cell_1"), ("h_2 = tanh x_2", "cell_2"))
+    assert changes_between(before, text(("h = tanh x", "cell_2"))) == [("delete", 0, 2, 0, 0), ("numbered", 2, 3, 0, 1)]
+    # a line that stayed as it is, and one that came before it and differs only in numbers
+    after = text(("h_7 = tanh x_7", "cell_0"), ("h = tanh x", "cell_0"))
+    assert changes_between(before[:1], after) == [("insert", 0, 0, 0, 1), ("equal", 0, 1, 1, 2)]
 
 
 def test_boxes_are_lit_by_their_places_and_select_their_layer(page: str) -> None:
