@@ -39,6 +39,7 @@ def module(name: str, folder: Path = FOLDER) -> ModuleType:
 
 
 pieces, protocol, gguf_model = module("pieces"), module("protocol"), module("gguf_model")
+served_model = module("served_model")
 
 
 # Without a network ----------------------------------------------------------------------------------
@@ -81,7 +82,7 @@ def encode(text: str) -> list[int]:
 
 def checked(**body: Any) -> Any:
     return protocol.checked_request(
-        {"model": "tiny", "prompt": "hi", **body}, "tiny", encode, len(CHARACTERS), protocol.Limits()
+        {"model": "tiny", "prompt": "hi", **body}, "tiny", encode, len(CHARACTERS), protocol.Limits(), "my_model.py"
     )
 
 
@@ -91,7 +92,7 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     ({"prompt": None}, "prompt", "must be a string"),
     ({"prompt": ""}, "prompt", "has 0 tokens"),
     ({"prompt": []}, "prompt", "must be a string"),
-    ({"prompt": "日"}, "prompt", "can't be encoded"),
+    ({"prompt": "日"}, "prompt", "can't be encoded by encode of my_model.py: no '日'"),
     ({"prompt": "a" * 20000}, "prompt", "has 20000 tokens"),
     ({"prompt": [1, 127]}, "prompt", "from 0 to 126"),
     ({"prompt": [1, True]}, "prompt", "from 0 to 126"),
@@ -159,7 +160,7 @@ def test_a_gguf_file_is_a_model(tmp_path: Path) -> None:
 
     path, server = tmp_path / "small.gguf", module("server")
     path.write_bytes(gguf_files.gguf_file("rwkv7", "Q4_0").data)
-    model = server.model_of(path, "float32", None, slots=2)
+    model = server.model_of(path, None, None, slots=2)
     with model.generator:
         request = protocol.checked_request(
             {"model": "small", "prompt": "(ab\n)", "max_tokens": 20, "temperature": 0},
@@ -181,6 +182,74 @@ def test_a_gguf_file_of_another_tokenizer_needs_one(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(gguf_model.rg, "read_gguf", lambda path: net, raising=False)
     with pytest.raises(SystemExit, match=r"tokenizer gpt2, .* give --tokenizer tokenizer.json"):
         gguf_model.names_of(Path("x.gguf"), None)
+
+
+TEXTS = """
+encode = lambda text: [ord(character) for character in text]
+decode = lambda tokens: "".join(map(chr, tokens))
+"""
+NOT_SERVED = [
+    ("program = 3", None, "program of .*s.py is of type int; it must be an rg.Program"),
+    ("program = lambda weights: weights", None, "is a function that returns str; it must return an rg.Program"),
+    ("program = None", None, "is of type NoneType"),
+    ("", None, "has no program; a model is a script"),
+    ("import nets; program = nets.net()", "int4", r"--weights int4 has no effect, .* with weights=\"int4\", or write a"),
+    ("import nets; program = nets.net(True)", None, "s.py: this graph can.t be streamed: a backward recurrence"),
+]
+NETS = """
+import rnngraph as rg
+def net(is_backward=False, weights="float32"):
+    ids = rg.placeholder("ids", (None, None), "int64")
+    x = rg.embedding(ids, 128, 32)
+    cells = rg.GRUCell(32), rg.GRUCell(32)
+    outputs = rg.bidirectional_dynamic_rnn(*cells, x)[0] if is_backward else rg.dynamic_rnn(cells[0], x)[0]
+    outputs = rg.concat([*outputs], -1) if is_backward else outputs
+    return rg.compile({"logits": rg.dense(outputs, 128)}, seed=0, weights=weights)
+"""
+
+
+@pytest.mark.parametrize(("text", "weights", "words"), NOT_SERVED)
+def test_a_script_that_is_no_model_says_why(
+    text: str, weights: str | None, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "nets.py").write_text(NETS)
+    (tmp_path / "s.py").write_text(text + TEXTS)
+    with pytest.raises(SystemExit, match=words):
+        served_model.model_of(tmp_path / "s.py", weights, None)
+    sys.modules.pop("nets", None)
+
+
+def test_a_script_imports_from_its_folder_and_takes_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "nets.py").write_text(NETS)
+    script = tmp_path / "folder" / "s.py"
+    script.write_text("import nets; program = lambda weights: nets.net(weights=weights)" + TEXTS)
+    model = served_model.model_of(Path("folder/s.py"), "bfloat16", None, slots=1)
+    with model.generator:
+        alone = sys.modules.pop("nets").net(weights="bfloat16").inference.generate([65, 66], max_new=6)
+        assert [*model.generator.submit(model.encode("AB"), max_new=6)] == [*alone]
+    with pytest.raises(SystemExit, match=r"misspelt.py: no such file; give a script"):
+        served_model.model_of(Path("misspelt.py"), None, None)
+
+
+def test_a_taken_port_is_no_address(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("starlette", "uvicorn", "prometheus_client"):
+        pytest.importorskip(name, reason=f"a server needs {name}: pip install '.[completions]'")
+    server, ran = module("server"), []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config = SimpleNamespace(host="127.0.0.1", port=port)
+        running = SimpleNamespace(config=config, run=lambda sockets: ran.append(sockets[0].getsockname()))
+        model, console = SimpleNamespace(name="tiny"), server.Console(highlight=False)
+        with pytest.raises(SystemExit, match=rf"127.0.0.1:{port} can't be bound, .*; choose another by --port"):
+            server.serve(model, running, console)
+    assert (capsys.readouterr().out, ran) == ("", [])
+    config.port = 0
+    server.serve(model, running, console)
+    assert capsys.readouterr().out == f"tiny at http://127.0.0.1:{ran[0][1]}/v1\n"
 
 
 # By HTTP ---------------------------------------------------------------------------------------------
@@ -208,7 +277,7 @@ class Running:
     def __init__(self, folder: Path, **options: int) -> None:
         self.code, openai = module("server"), pytest.importorskip("openai")
         (folder / "tiny.py").write_text(MODEL)
-        self.model = self.code.model_of(folder / "tiny.py", "float32", None, **options)
+        self.model = self.code.model_of(folder / "tiny.py", None, None, **options)
         self.generator = self.model.generator
         self.program: rg.Program = runpy.run_path(str(folder / "tiny.py"))["program"]
         limits = protocol.Limits(max_tokens=10**7)

@@ -84,7 +84,12 @@ class CompletionRequest:
 
 
 def checked_request(
-    body: Any, model: str, encode: Callable[[str], list[int]], classes: int, limits: Limits
+    body: Any,
+    model: str,
+    encode: Callable[[str], list[int]],
+    classes: int,
+    limits: Limits,
+    source: str = "the model",
 ) -> CompletionRequest:
     """Check a request.
 
@@ -94,6 +99,7 @@ def checked_request(
         encode: Returns the tokens of a text, or raises ``ValueError``.
         classes: Number of tokens in the vocabulary.
         limits: Limits of a request.
+        source: Name of the script with ``encode``.
 
     Raises:
         RequestError: A parameter is missing, unknown, not supported, of a wrong type or out of its range.
@@ -114,7 +120,7 @@ def checked_request(
             f"there is no model {body['model']!r}; this server has {model!r}", "model", "model_not_found", 404
         )
     choices = _number(body, "n", 1, int, 1, limits.max_choices)
-    prompts = _prompts(body.get("prompt"), encode, classes, limits)
+    prompts = _prompts(body.get("prompt"), encode, classes, limits, source)
     if len(prompts) * choices > limits.max_choices:
         raise RequestError(
             f"{len(prompts)} prompts with n={choices} are {len(prompts) * choices} choices, and this server runs "
@@ -179,7 +185,9 @@ def _stops(stop: Any) -> list[str]:
     return stops
 
 
-def _prompts(prompt: Any, encode: Callable[[str], list[int]], classes: int, limits: Limits) -> list[list[int]]:
+def _prompts(
+    prompt: Any, encode: Callable[[str], list[int]], classes: int, limits: Limits, source: str
+) -> list[list[int]]:
     """Return the tokens of each prompt: of a text, of several, of tokens, or of several lists of tokens."""
     is_one = isinstance(prompt, str) or (isinstance(prompt, list) and prompt and isinstance(prompt[0], int))
     several = [prompt] if is_one else prompt
@@ -191,7 +199,7 @@ def _prompts(prompt: Any, encode: Callable[[str], list[int]], classes: int, limi
             try:
                 tokens = encode(one)
             except ValueError as error:
-                raise RequestError(f"the prompt can't be encoded: {error}", "prompt") from None
+                raise RequestError(f"the prompt can't be encoded by encode of {source}: {error}", "prompt") from None
         elif isinstance(one, list) and all(type(token) is int and 0 <= token < classes for token in one):
             tokens = one
         else:

@@ -18,7 +18,7 @@ import asyncio
 import contextlib
 import http.client
 import json
-import runpy
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -27,59 +27,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gguf_model import names_of
 from pieces import Pieces
 from protocol import Answer, CompletionRequest, Limits, RequestError, checked_request
 from rich.console import Console
+from served_model import Model, model_of
 
 import rnngraph as rg
 
 CHARACTERS = Path(__file__).with_name("characters.py")
 RETRY_S = 1
 """Seconds after which a caller may try again when all slots are taken."""
-
-
-class Model:
-    """Net with its texts, as the server runs it.
-
-    Attributes:
-        name: Name by which callers ask for it.
-        generator: Generations of all callers.
-        encode: Returns the tokens of a text, or raises ``ValueError``.
-        decode: Returns the text of tokens.
-        stop: Tokens that end a text.
-        begin: State after the text with which all prompts begin; None without one.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        generator: rg.Generator,
-        encode: Callable[[str], list[int]],
-        decode: Callable[[list[int]], str],
-        stop: Any = None,
-        prefix: str = "",
-    ) -> None:
-        """Read ``prefix``, with which all prompts begin, once for all."""
-        self.name, self.generator, self.encode, self.decode, self.stop = name, generator, encode, decode, stop
-        tokens = encode(prefix) if prefix else []
-        self.begin = generator.submit(tokens, max_new=0, keep_state=True).state if tokens else None
-
-    def warm_up(self) -> None:
-        """Compile the draws that callers may ask for."""
-        for sample in ({}, {"top_k": 1}, {"top_p": 0.5}, {"top_k": 1, "top_p": 0.5}):
-            list(self.generator.submit([0], max_new=2, sample=sample))
-
-
-def model_of(script: Path, weights: str, name: str | None, tokenizer: Path | None = None, **options: int) -> Model:
-    """Return the model of a script, or of a GGUF file, and start its generator."""
-    names = names_of(script, tokenizer) if script.suffix == ".gguf" else runpy.run_path(str(script))
-    if missing := [word for word in ("program", "encode", "decode") if word not in names]:
-        raise SystemExit(f"{script} has no {missing[0]}; a model is a script with program, encode and decode")
-    program = names["program"] if isinstance(names["program"], rg.Program) else names["program"](weights)
-    generator = program.inference.generator(**options, input=names.get("input"), output=names.get("output"))
-    further = names.get("stop"), names.get("prefix", "")
-    return Model(name or script.stem, generator, names["encode"], names["decode"], *further)
 
 
 class Totals:
@@ -286,7 +243,7 @@ def app_of(model: Model, limits: Limits | None = None) -> Any:
 
     def begin(body: Any) -> Completion:
         classes = model.generator.classes or 1 << 62
-        return Completion(model, checked_request(body, model.name, model.encode, classes, limits), metrics)
+        return Completion(model, checked_request(body, model.name, model.encode, classes, limits, model.source), metrics)
 
     async def completions(request: Any) -> Any:
         try:
@@ -388,6 +345,26 @@ def server_of(app: Any, model: Model, host: str, port: int, grace: float) -> Any
     return Server(config)
 
 
+def serve(model: Model, server: Any, console: Console) -> None:
+    """Bind the port, print the address, and serve until a signal comes.
+
+    Raises:
+        SystemExit: The port can't be bound.
+    """
+    config = server.config
+    address = f"{config.host}:{config.port}"
+    try:
+        bound = socket.create_server(
+            (config.host, config.port), family=socket.AF_INET6 if ":" in config.host else socket.AF_INET, backlog=2048
+        )
+    except OSError as error:
+        raise SystemExit(f"{address} can't be bound, {error.strerror}; choose another by --port") from None
+    with bound:
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        console.print(f"{model.name} at http://{host}:{bound.getsockname()[1]}/v1", markup=False)
+        server.run(sockets=[bound])
+
+
 def show(options: argparse.Namespace, model: Model, server: Any, console: Console) -> None:
     """Serve in a thread, ask once, print what is sent, and end."""
     thread = threading.Thread(target=server.run)
@@ -420,7 +397,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", type=Path, default=CHARACTERS, help="script of a model, or a GGUF file")
     parser.add_argument("--tokenizer", type=Path, help="tokenizer.json for a GGUF file whose tokenizer is not rwkv")
     parser.add_argument("--name", help="name of the model (default: that of the script)")
-    parser.add_argument("--weights", default="float32", help="kind of weights, for a script whose program takes it")
+    parser.add_argument("--weights", help="kind of weights, for a script whose program is a function of it")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--slots", type=int, default=16, help="choices that run at once")
@@ -446,8 +423,7 @@ def main() -> None:
         if options.role == "show":
             show(options, model, server, console)
         else:
-            console.print(f"{model.name} at http://{options.host}:{options.port}/v1", markup=False)
-            server.run()
+            serve(model, server, console)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,109 @@
+"""Model of the server: a net with its texts, from a script or from a GGUF file."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gguf_model import names_of
+
+import rnngraph as rg
+
+
+class Model:
+    """Net with its texts, as the server runs it.
+
+    Attributes:
+        name: Name by which callers ask for it.
+        generator: Generations of all callers.
+        encode: Returns the tokens of a text, or raises ``ValueError``.
+        decode: Returns the text of tokens.
+        stop: Tokens that end a text.
+        begin: State after the text with which all prompts begin; None without one.
+        source: Name of the script or file, for errors.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        generator: rg.Generator,
+        encode: Callable[[str], list[int]],
+        decode: Callable[[list[int]], str],
+        stop: Any = None,
+        prefix: str = "",
+        source: str = "the model",
+    ) -> None:
+        """Read ``prefix``, with which all prompts begin, once for all."""
+        self.name, self.generator, self.encode, self.decode, self.stop = name, generator, encode, decode, stop
+        self.source = source
+        tokens = encode(prefix) if prefix else []
+        self.begin = generator.submit(tokens, max_new=0, keep_state=True).state if tokens else None
+
+    def warm_up(self) -> None:
+        """Compile the draws that callers may ask for."""
+        for sample in ({}, {"top_k": 1}, {"top_p": 0.5}, {"top_k": 1, "top_p": 0.5}):
+            list(self.generator.submit([0], max_new=2, sample=sample))
+
+
+def model_of(
+    file: Path, weights: str | None, name: str | None, tokenizer: Path | None = None, **options: int
+) -> Model:
+    """Return the model of a script, or of a GGUF file, and start its generator.
+
+    Args:
+        file: The script or GGUF file.
+        weights: Kind of weights, for a script whose ``program`` is a function of it; None: float32.
+        name: Name of the model; None: that of the file.
+        tokenizer: File ``tokenizer.json`` for a GGUF file.
+        **options: Limits of the generator.
+
+    Raises:
+        SystemExit: The file is missing, or it is no model.
+    """
+    if not file.is_file():
+        raise SystemExit(f"{file}: no such file; give a script with program, encode and decode, or a GGUF file")
+    names = names_of(file, tokenizer) if file.suffix == ".gguf" else _variables(file)
+    if missing := [word for word in ("program", "encode", "decode") if word not in names]:
+        raise SystemExit(f"{file} has no {missing[0]}; a model is a script with program, encode and decode")
+    program = _program(file, names["program"], weights)
+    try:
+        generator = program.inference.generator(**options, input=names.get("input"), output=names.get("output"))
+    except rg.RnnGraphError as error:  # the net can't run step by step, or has several outputs that could be logits
+        raise SystemExit(f"{file}: {error.what}") from error
+    further = names.get("stop"), names.get("prefix", "")
+    return Model(name or file.stem, generator, names["encode"], names["decode"], *further, source=file.name)
+
+
+def _variables(script: Path) -> dict[str, Any]:
+    """Run a script with its folder first on ``sys.path``, and return its module-level variables."""
+    sys.path.insert(0, str(script.resolve().parent))
+    return runpy.run_path(os.path.abspath(script))
+
+
+def _program(file: Path, program: Any, weights: str | None) -> rg.Program:
+    """Return the program of a model with weights of a kind."""
+    if isinstance(program, rg.Program):
+        if weights is not None and file.suffix == ".gguf":
+            raise SystemExit(f"--weights {weights} has no effect, because {file} has quantized its weights; leave it out")
+        if weights is not None:
+            raise SystemExit(
+                f"--weights {weights} has no effect, because program of {file} is compiled; compile or load it with "
+                f'weights="{weights}", or write a function: def program(weights): return rg.load("net", '
+                "weights=weights)"
+            )
+        return program
+    if not callable(program):
+        raise SystemExit(
+            f"program of {file} is of type {type(program).__name__}; it must be an rg.Program, or a function of the "
+            "kind of weights that returns one"
+        )
+    result = program(weights or "float32")
+    if not isinstance(result, rg.Program):
+        raise SystemExit(
+            f"program of {file} is a function that returns {type(result).__name__}; it must return an rg.Program"
+        )
+    return result
