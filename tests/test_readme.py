@@ -30,12 +30,30 @@ def python_pages() -> list[Path]:
 @pytest.mark.parametrize("page", python_pages(), ids=lambda page: page.name)
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of a page are one script, which defines whatever it uses."""
+    monkeypatch.chdir(tmp_path)
+    run_blocks(page)
+
+
+def run_blocks(page: Path) -> None:
+    """Run the Python blocks of a page. Skip the test at the first block that needs a package that is not installed."""
     text = page.read_text()
     names: dict[str, object] = {"__name__": page.stem}
-    monkeypatch.chdir(tmp_path)
     for block in blocks(text, "python"):
         line = text[: text.index(block)].count("\n")
-        exec(compile("\n" * line + block, str(page), "exec"), names)  # a failure names the page's line
+        try:
+            exec(compile("\n" * line + block, str(page), "exec"), names)  # a failure names the page's line
+        except rg.MissingExtraError as error:
+            pytest.skip(f"the block at {page.name}:{line} needs an extra: {error.what}")
+
+
+def test_a_block_that_needs_an_extra_is_skipped(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A\n```python\nimport rnngraph as rg\nraise rg.MissingExtraError('pip install x')\n```\n")
+    with pytest.raises(pytest.skip.Exception, match=r"the block at page.md:2 needs an extra: pip install x"):
+        run_blocks(page)
+    page.write_text("```python\nimport rnngraph_misspelt\n```\n")
+    with pytest.raises(ModuleNotFoundError, match="rnngraph_misspelt"):
+        run_blocks(page)
 
 
 def test_the_first_block_of_the_readme_is_a_script_of_its_own(tmp_path: Path) -> None:
