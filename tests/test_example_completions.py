@@ -193,7 +193,11 @@ NOT_SERVED = [
     ("program = lambda weights: weights", None, "is a function that returns str; it must return an rg.Program"),
     ("program = None", None, "is of type NoneType"),
     ("", None, "has no program; a model is a script"),
-    ("import nets; program = nets.net()", "int4", r"--weights int4 has no effect, .* with weights=\"int4\", or write a"),
+    (
+        "import nets; program = nets.net()",
+        "int4",
+        r"--weights int4 has no effect, .* with weights=\"int4\", or write a",
+    ),
     ("import nets; program = nets.net(True)", None, "s.py: this graph can.t be streamed: a backward recurrence"),
 ]
 NETS = """

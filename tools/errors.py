@@ -6,7 +6,7 @@ Usage:
     python tools/errors.py [--no-remedy] [folder …]
 
 ``--no-remedy`` lists only messages in which no remedy is recognised. The last line has the counts. Values in messages
-are samples.
+are samples: different expressions of a message have different ones.
 """
 
 from __future__ import annotations
@@ -32,25 +32,29 @@ ALTERNATIVES = ("did you mean", "there are", "it has ", " take", " need", " must
 """Phrases that tell what is accepted."""
 
 SAMPLES = {
-    "shape": "(2, 3)",
-    "dtype": "float64",
-    "type": "f32[B,3]",
-    "name": "x",
-    "label": "x",
-    "path": "net.onnx",
-    "names": "x, h",
-    "where": "net.py:12",
-    "op": "matmul",
-    "axis": "1",
-    "rank": "2",
-    "error": "no such file",
-    "did_you_mean": "; did you mean x",
-    "hint": "; give x",
-    "remedy": "; give x",
-    "instead": "; write x",
-    "REMEDY": "; give x",
+    "shape": ("(2, 3)", "(4, 5)", "(6, 7)"),
+    "dtype": ("float64", "int32", "bool"),
+    "type": ("f32[B,3]", "i64[T]", "bool[4]"),
+    "name": ("x", "y", "z"),
+    "label": ("x", "y", "z"),
+    "path": ("net.onnx", "other.onnx"),
+    "names": ("x, h", "y, c"),
+    "where": ("net.py:12", "net.py:34"),
+    "op": ("matmul", "add"),
+    "axis": ("1", "0", "2"),
+    "rank": ("2", "4", "6"),
+    "error": ("no such file", "permission denied"),
+    "did_you_mean": ("; did you mean x",),
+    "hint": ("; give x",),
+    "remedy": ("; give x",),
+    "instead": ("; write x",),
+    "REMEDY": ("; give x",),
 }
-"""Sample values, by the last name of an expression; others are 3."""
+"""Sample values for different expressions in one message, by the last name of an expression."""
+TEXTS = ("x", "y", "z", "u", "v", "w")
+"""Sample values of expressions that are annotated as ``str``."""
+NUMBERS = ("3", "5", "7", "11", "13", "17", "19", "23")
+"""Sample values of other expressions."""
 
 REASONS = ("UnreadableError", "Unreadable", "ForcedSizeError", "VerifyError", "error")
 """Errors without remedies: reasons within a ``NotReadableError``, damaged files, and bugs of a pass."""
@@ -83,8 +87,8 @@ def messages(path: Path) -> Iterator[Message]:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or not node.args:
+    for node, texts in _calls(tree):
+        if not node.args:
             continue
         error = _name(node.func)
         first = node.args[0]
@@ -92,7 +96,7 @@ def messages(path: Path) -> Iterator[Message]:
         if (error.endswith("Error") or error in ("error", "Unreadable")) and isinstance(
             first, ast.Constant | ast.JoinedStr
         ):
-            text = _sample(first)
+            text = Sampler(texts).text(first)
             if " " in text:
                 yield Message(f"{path.relative_to(PACKAGE.parent)}:{node.lineno}", error, text)
 
@@ -103,23 +107,77 @@ def _name(function: ast.expr) -> str:
     return function.id if isinstance(function, ast.Name) else ""
 
 
-def _sample(node: ast.expr) -> str:
-    """Return the text of a literal, with sample values in place of expressions."""
-    if isinstance(node, ast.Constant):
-        return str(node.value)
-    if isinstance(node, ast.JoinedStr):
-        return "".join(map(_sample, node.values))
-    if isinstance(node, ast.FormattedValue):
-        return _sample(node.value)
-    if isinstance(node, ast.IfExp):
-        return _sample(node.body)
-    if isinstance(node, ast.BoolOp):
-        return _sample(node.values[0])
+def _calls(tree: ast.Module) -> Iterator[tuple[ast.Call, frozenset[str]]]:
+    """Yield the calls of a module in order of lines, each with the names and fields that are annotated as ``str``."""
+    fields = {
+        f".{item.target.id}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for item in node.body
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and _is_text(item.annotation)
+    }
+    yield from _calls_of(tree, frozenset(fields))
+
+
+def _calls_of(node: ast.AST, texts: frozenset[str]) -> Iterator[tuple[ast.Call, frozenset[str]]]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        annotated = {item.arg: item.annotation for item in arguments} | {
+            item.target.id: item.annotation
+            for item in ast.walk(node)
+            if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+        }
+        others = {name for name, annotation in annotated.items() if not _is_text(annotation)}
+        texts = texts - others | {name for name, annotation in annotated.items() if _is_text(annotation)}
     if isinstance(node, ast.Call):
-        last = _name(node.func).strip("_")
-        return SAMPLES[last] if last in SAMPLES else _sample(node.args[-1]) if node.args else "3"
-    last = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-    return SAMPLES.get(last, "3")
+        yield node, texts
+    for child in ast.iter_child_nodes(node):
+        yield from _calls_of(child, texts)
+
+
+def _is_text(annotation: ast.expr | None) -> bool:
+    """True for ``str`` and ``str | None``."""
+    return annotation is not None and ast.unparse(annotation) in ("str", "str | None")
+
+
+class Sampler:
+    """Sample values for the expressions of one message: the same value for the same expression, others for others."""
+
+    def __init__(self, texts: frozenset[str]) -> None:
+        """Begin a message. ``texts`` are names, and fields after a dot, that are annotated as ``str``."""
+        self._texts = texts
+        self._values: dict[str, str] = {}  # by source text
+
+    def text(self, node: ast.expr) -> str:
+        """Return the text of a literal, with sample values in place of expressions."""
+        if isinstance(node, ast.Constant):
+            return str(node.value)
+        if isinstance(node, ast.JoinedStr):
+            return "".join(map(self.text, node.values))
+        if isinstance(node, ast.FormattedValue):
+            text = self.text(node.value)
+            return repr(text) if node.conversion == ord("r") and text not in NUMBERS else text
+        if isinstance(node, ast.IfExp):
+            return self.text(node.body)
+        if isinstance(node, ast.BoolOp):
+            return self.text(node.values[0])
+        if isinstance(node, ast.Call):
+            last = _name(node.func).strip("_")
+            if last == "len":
+                return self._value(node, last)
+            return self.text(node.args[-1]) if node.args and last not in SAMPLES else self._value(node, last)
+        last = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+        return self._value(node, last)
+
+    def _value(self, node: ast.expr, last: str) -> str:
+        """Return the sample value of an expression, whose last name is ``last``."""
+        source = ast.unparse(node)
+        if source not in self._values:
+            name = f".{last}" if isinstance(node, ast.Attribute) else last
+            samples = SAMPLES.get(last, TEXTS if name in self._texts else NUMBERS)
+            free = [sample for sample in samples if sample not in self._values.values()]
+            self._values[source] = free[0] if free else samples[-1]
+        return self._values[source]
 
 
 def main() -> None:
@@ -129,12 +187,12 @@ def main() -> None:
     parser.add_argument("--no-remedy", action="store_true", help="list only messages without a remedy")
     arguments = parser.parse_args()
     roots = [PACKAGE / folder for folder in arguments.folders] or [PACKAGE]
-    found = [message for root in roots for path in sorted(root.rglob("*.py")) for message in messages(path)]
-    for message in found:
+    listed = [message for root in roots for path in sorted(root.rglob("*.py")) for message in messages(path)]
+    for message in listed:
         if not (arguments.no_remedy and message.has_remedy):
             print(f"{message.place}: {message.error}: {message.text}")
-    missing = sum(not message.has_remedy for message in found)
-    print(f"{len(found)} messages, {missing} without a remedy")
+    missing = sum(not message.has_remedy for message in listed)
+    print(f"{len(listed)} messages, {missing} without a remedy")
 
 
 if __name__ == "__main__":

@@ -49,9 +49,7 @@ class Model:
             list(self.generator.submit([0], max_new=2, sample=sample))
 
 
-def model_of(
-    file: Path, weights: str | None, name: str | None, tokenizer: Path | None = None, **options: int
-) -> Model:
+def model_of(file: Path, weights: str | None, name: str | None, tokenizer: Path | None = None, **options: int) -> Model:
     """Return the model of a script, or of a GGUF file, and start its generator.
 
     Args:
@@ -88,7 +86,9 @@ def _program(file: Path, program: Any, weights: str | None) -> rg.Program:
     """Return the program of a model with weights of a kind."""
     if isinstance(program, rg.Program):
         if weights is not None and file.suffix == ".gguf":
-            raise SystemExit(f"--weights {weights} has no effect, because {file} has quantized its weights; leave it out")
+            raise SystemExit(
+                f"--weights {weights} has no effect, because {file} has quantized its weights; leave it out"
+            )
         if weights is not None:
             raise SystemExit(
                 f"--weights {weights} has no effect, because program of {file} is compiled; compile or load it with "

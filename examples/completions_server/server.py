@@ -243,7 +243,9 @@ def app_of(model: Model, limits: Limits | None = None) -> Any:
 
     def begin(body: Any) -> Completion:
         classes = model.generator.classes or 1 << 62
-        return Completion(model, checked_request(body, model.name, model.encode, classes, limits, model.source), metrics)
+        return Completion(
+            model, checked_request(body, model.name, model.encode, classes, limits, model.source), metrics
+        )
 
     async def completions(request: Any) -> Any:
         try:

@@ -98,7 +98,10 @@ def matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Mee
         dtype = _one_dtype(types)
         _needs(types, FLOATS)
     elif any(item.dtype != dtype for item in types[2:]):
-        raise TypeError(f"a product of {left.dtype} and {right.dtype} starts from {dtype}, not from {types[2].dtype}")
+        raise TypeError(
+            f"the third operand of matmul, to which the product is added, must be {dtype}, as {left.dtype} times "
+            f"{right.dtype} is; not {types[2].dtype}"
+        )
     if left.rank < 1 or right.rank < 2 or right.rank not in (2, left.rank):
         raise ValueError(
             "a product needs a left operand of rank 1 or more and a right operand of rank 2, or of the left one's "
@@ -320,7 +323,8 @@ def dropout(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Me
     if len(types) > 2:  # random counters, one for each row
         shape, counters = types[0].shape, broadcast_shapes([item.shape for item in types[2:]], meet)
         if not shape or not repeats_to([counters, shape[-1:]], shape, meet):
-            raise ValueError(f"a mask of {types[0]} can't be counted by [{','.join(map(dim_text, counters))}]")
+            shown = f"[{','.join(map(dim_text, counters))}]"
+            raise ValueError(f"the counters of a mask, shape {shown}, don't broadcast to {types[0]}")
     return types[0]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rnngraph.ir import type_rules
 from rnngraph.ir.interpreter import bind_sizes
 from rnngraph.ir.sizes.polynomial import ceil_divide
 from rnngraph.ir.types import TensorType, TupleType, meet_declared, meet_strict, size
@@ -43,3 +44,14 @@ def test_types_as_text() -> None:
     assert kind.symbols == {"B", "T"}
     assert kind.with_shape(()).rank == 0
     assert TensorType("bool", (B, ceil_divide(T, 2))).plain_symbols == {"B"}
+
+
+def test_errors_name_the_operand() -> None:
+    narrow = [TensorType("float32", (B, 3)), TensorType("int8", (3, 4)), TensorType("int32", (4,))]
+    with pytest.raises(
+        TypeError, match=r"the third operand of matmul.* must be float32, as float32 times int8 is; not int32"
+    ):
+        type_rules.matmul(narrow, {}, meet_strict)
+    mask = [TensorType("float32", (B, 3)), TensorType("float32", ()), TensorType("int64", (T, B, 1))]
+    with pytest.raises(ValueError, match=r"counters of a mask, shape \[T,B,1\], don't broadcast to f32\[B,3\]"):
+        type_rules.dropout(mask, {}, meet_strict)

@@ -45,6 +45,15 @@ def indexed(b: Backend[Item], x: Item, index: Sequence[Any]) -> Item:
     return x if all(entry == ALL or entry is ... for entry in rest) else b.item(x, *rest)
 
 
+def check_positions(places: np.ndarray, size: int, axis: int) -> None:
+    """Raise ``UnreadableError`` if a position is out of bounds for an axis. Negative ones count from the end."""
+    outside = places[(places < -size) | (places >= size)]
+    if outside.size:
+        raise UnreadableError(
+            f"index {outside.flat[0]} is out of bounds for axis {axis} of size {size}; it must be {-size} to {size - 1}"
+        )
+
+
 def take(b: Backend[Item], x: Item, places: np.ndarray, axis: int, declare: Callable[[np.ndarray], Item]) -> Item:
     """Return entries of an axis at known positions, as ``numpy.take``. Negative ones count from the end.
 
@@ -52,8 +61,8 @@ def take(b: Backend[Item], x: Item, places: np.ndarray, axis: int, declare: Call
     """
     shape, ahead = b.shape(x), [ALL] * axis
     size = shape[axis]
-    if isinstance(size, int) and places.size and not (places.min() >= -size and places.max() < size):
-        raise UnreadableError(f"an index is out of bounds for an axis of size {size}; it must be {-size} to {size - 1}")
+    if isinstance(size, int):
+        check_positions(places, size, axis)
     if places.ndim == 0:
         return b.item(x, *ahead, int(places))
     flat: list[int] = places.reshape(-1).tolist()

@@ -69,6 +69,21 @@ def test_gather_of_a_table_of_the_file(tmp_path: Path) -> None:
                 program.inference(i=ids)
 
 
+@pytest.mark.parametrize("is_held", [True, False])
+@pytest.mark.parametrize("index", [2, -3])
+def test_an_index_out_of_bounds_is_named(index: int, is_held: bool, tmp_path: Path) -> None:
+    table, ids = numpy_helper.from_array(X[:, 0], "table"), numpy_helper.from_array(np.array([0, index, 1]), "i")
+    node = helper.make_node("Gather", ["table", "i"], ["y"])
+    inputs = [] if is_held else [helper.make_tensor_value_info("table", TensorProto.FLOAT, [2, 3])]
+    results = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    graph = helper.make_graph([node], "net", inputs, results, [table, ids] if is_held else [ids])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), tmp_path / "x.onnx")
+    with pytest.raises(
+        rg.NotReadableError, match=f"index {index} is out of bounds for axis 0 of size 2; it must be -2 to 1"
+    ):
+        rg.read_onnx(tmp_path / "x.onnx")
+
+
 @pytest.mark.parametrize("number", [-1, 3, 7, -5])
 def test_entries_one_by_one(number: int, tmp_path: Path) -> None:
     one, every = np.full((2, 1, 3), number), np.full((2, 4, 3), number)

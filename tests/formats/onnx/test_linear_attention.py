@@ -45,19 +45,22 @@ def attention(rule: str, queries: int, heads: int, domain: str, has_past: bool =
     return model(node, shapes, {"y": ["B", "T", max(queries, heads) * VALUES], "present": state})
 
 
-def convolution(domain: str, size: int = 4, has_past: bool = True, is_last: bool = False, **options: Any) -> bytes:
+def convolution(
+    domain: str, size: int = 4, has_past: bool = True, is_last: bool = False, is_wide: bool = False, **options: Any
+) -> bytes:
     """Return a CausalConvWithState node over 5 channels."""
     span = (size - 1) * options.get("dilation", 1)
     names = ["x", "weight", "bias", "past" if has_past else ""]
+    weight_shape = options.pop("weight_shape", (5, 1, size))
     options |= {"channels_last": 1} if is_last else {}
     node = helper.make_node("CausalConvWithState", names, ["y", "present"], domain=domain, **options)
 
     def shape(time: Any) -> list[Any]:
         return ["B", time, 5] if is_last else ["B", 5, time]
 
-    inputs = {"x": shape("T"), **({"past": shape(span)} if has_past else {})}
+    inputs = {"x": [*shape("T"), 2] if is_wide else shape("T"), **({"past": shape(span)} if has_past else {})}
     random = np.random.default_rng(1)
-    weight, bias = (random.normal(size=size).astype(np.float32) for size in ((5, 1, size), 5))
+    weight, bias = (random.normal(size=size).astype(np.float32) for size in (weight_shape, 5))
     return model(node, inputs, {"y": shape("T"), "present": shape(span)}, weight=weight, bias=bias)
 
 
@@ -136,6 +139,15 @@ def test_convolutions_stream() -> None:
         (attention("other", 2, 2, ""), "update_rule 'other' is unknown"),
         (attention("linear", 3, 2, ""), "3 query heads are not divisible by 2 key heads"),
         (attention("gated", 2, 2, "", g=5), "5 decays and 0 rates do not fit 2 heads"),
+        (
+            convolution("", has_past=False, is_wide=True),
+            r"its input \[B,5,T,2\] must have the three axes \[batch, channels, time\]",
+        ),
+        (convolution("", weight_shape=(5, 1, 4, 1)), r"its kernel \[5, 1, 4, 1\] must have the three axes"),
+        (
+            convolution("", weight_shape=(5, 2, 4)),
+            r"kernel \[5, 2, 4\] reads 2 channels for each output; a depthwise one",
+        ),
         (convolution("com.microsoft", state_window=2), "attribute state_window is not supported"),
         (convolution("", activation="relu"), "activation 'relu'"),
     ],

@@ -11,7 +11,7 @@ from ....declare.functions.indexing import axis_indices, gather_nd, take_along_a
 from ....declare.functions.layers import embedding
 from ....declare.functions.orders import argsort, top_k
 from ....ir.types import FLOATS, Dim, Size
-from ...operators.moves import take
+from ...operators.moves import check_positions, take
 from ...steps import Value
 from ..core.known import Expanded, Known, NonZeroIndices, Operand, check_count, dtype_of, known, of_sizes, shape_of
 from ..core.sizes import UnreadableError, axis_of
@@ -91,8 +91,7 @@ def _gathered_along(call: Call, x: Operand, index: np.ndarray, axis: int) -> Ope
     if isinstance(x, Known):
         size = x.array.shape[axis]
         check_count(int(index.size) * max(1, x.array.size // max(1, size)))
-        if index.size and not (index.min() >= -size and index.max() < size):
-            raise UnreadableError(f"an index is out of range for an axis of size {size}")
+        check_positions(index, size, axis)
         return Known(np.asarray(np.take(x.array, index, axis)), x.dtype)
     return take(OnnxBackend(call), x, index, axis, lambda ids: call.tensors.value(known(ids.astype(np.int64))))
 

@@ -37,16 +37,26 @@ def convolved(call: Call, x: Operand, kernel: np.ndarray, bias: np.ndarray | Non
     return _first(b, convolution(b, _last(b, x), _channels_last(kernel), windows, groups, convolve))
 
 
+def _check_causal(call: Call, kernel: np.ndarray) -> None:
+    """Raise ``UnreadableError`` unless the input is [batch, channels, time] and the kernel [channels, 1, size]."""
+    if call.rank() != 3:
+        axes = "[batch, time, channels]" if call.whole("channels_last", 0) else "[batch, channels, time]"
+        raise UnreadableError(f"its input {texts(call.shape())} must have the three axes {axes}")
+    if kernel.ndim != 3:
+        raise UnreadableError(f"its kernel {list(kernel.shape)} must have the three axes [channels, 1, size]")
+    if kernel.shape[1] != 1:
+        raise UnreadableError(
+            f"its kernel {list(kernel.shape)} reads {kernel.shape[1]} channels for each output; a depthwise one reads 1"
+        )
+
+
 @reads("CausalConvWithState")
 @reads("CausalConvWithState", domain="com.microsoft")
 def _causal(call: Call) -> Outputs:
     """Return a depthwise convolution of past and input joined along time, and the next past."""
     kernel, bias = call.array(1, "its kernel"), _bias(call)
     last, others = bool(call.whole("channels_last", 0)), ("state_window", "state_update_capacity", "state_length")
-    if call.rank() != 3 or kernel.ndim != 3 or kernel.shape[1] != 1:
-        raise UnreadableError(
-            f"its input {texts(call.shape())} and kernel {list(kernel.shape)} have more than one spatial axis"
-        )
+    _check_causal(call, kernel)
     for name in (*others, "input_channels", "input_channel_offset"):
         if call.whole(name, 0):
             raise UnreadableError(f"attribute {name} is not supported")
