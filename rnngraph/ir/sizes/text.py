@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 
 from ...support.forks import LockLevel, fork_lock
 from .polynomial import Dim, floor_divide, size, terms_of
 
 TRIES = 9
+MAX_REPEATED = 200
+"""Maximum characters of an expression whose tree is kept for the next one."""
 _PARSING = fork_lock(LockLevel.LAST)
 """Serializes ``ast.parse``. CPython shares its recursion counter among threads and may reject concurrent parses."""
 
 
 def syntax_of(text: str) -> ast.expr:
-    """Return the syntax tree of a Python expression. Thread-safe."""
+    """Return the syntax tree of a Python expression, which must not be changed. Thread-safe."""
+    return _repeated(text) if len(text) <= MAX_REPEATED else _parsed(text)
+
+
+def _parsed(text: str) -> ast.expr:
     with _PARSING:
         for _ in range(TRIES):
             try:
@@ -21,6 +28,9 @@ def syntax_of(text: str) -> ast.expr:
             except SystemError:  # threads of other code may parse without the lock
                 continue
         return ast.parse(text, mode="eval").body
+
+
+_repeated = lru_cache(maxsize=4096)(_parsed)  # equal layers have equal attributes
 
 
 def parse_dim(text: str) -> Dim:

@@ -145,15 +145,11 @@ class SavedSource:
             "keep_probs": frozenset(words(text["keep_probs"])),
         }
         constants = {key.removeprefix(CONSTANT): array for key, array in arrays.items() if key.startswith(CONSTANT)}
+        texts = {name: files[f"{name}.txt"] for name in (*FORMS, *(form for form in TAPS if f"{form}.txt" in files))}
+        graphs = {of_form: _graphs_in(of_form.decode(), constants) for of_form in dict.fromkeys(texts.values())}
+        states, named_states = text["states"], text.get("named_states", text["states"])
         self.forms = {
-            name: _lowered(
-                files[f"{name}.txt"].decode(),
-                constants,
-                text["states"][name],
-                text.get("named_states", text["states"])[name],
-                rest,
-            )
-            for name in (*FORMS, *(form for form in TAPS if f"{form}.txt" in files))
+            name: _lowered(graphs[of_form], states[name], named_states[name], rest) for name, of_form in texts.items()
         }
         self.shapes = shapes_of(self.lowered.graph, text.get("shapes", {}))
         outputs = dict(self.lowered.graph.outputs)
@@ -210,12 +206,16 @@ def _kept(text: Any) -> dict[str, str]:
     return dict(text)
 
 
-def _lowered(
-    text: str, constants: Mapping[str, np.ndarray], states: Any, named: Any, rest: Mapping[str, Any]
-) -> Lowered:
-    """Restore a lowered declaration from text, with all checks."""
+def _graphs_in(text: str, constants: Mapping[str, np.ndarray]) -> tuple[Graph, Graph, Graph]:
+    """Restore the graph, the masks and the initial states of a lowered declaration from text, with all checks."""
     parts = re.split(r"(?m)^(?=graph )", text)[1:]
     graph, masks, initial = (verify_stored(parse(part, constants)) for part in parts)
+    return graph, masks, initial
+
+
+def _lowered(graphs: tuple[Graph, Graph, Graph], states: Any, named: Any, rest: Mapping[str, Any]) -> Lowered:
+    """Return a lowered declaration with these graphs, with all checks of the names of its states."""
+    graph, masks, initial = graphs
     check(isinstance(states, list) and isinstance(named, list), f"{states!r}, {named!r} are no states")
     nests, with_names = (tuple(nest_from(nest, str) for nest in item) for item in (states, named))
     check([*map(flatten, nests)] == [*map(flatten, with_names)], f"{named!r} are other states than {states!r}")
