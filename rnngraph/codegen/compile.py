@@ -54,7 +54,7 @@ def compile_timed(
     counters = np.zeros((len(ticks.timed), ticks.parts, LINE), np.int64)
     interface = interface_of(plan)
     place = plan.main.slots.index(COUNTERS.name)
-    # The code reads the address of the counters like that of a constant.
+    # The code reads the counters' address from a slot, as it reads a constant's.
     interface = replace(interface, constants=(*interface.constants, (place, counters)))
     text = module_text(plan.functions, [plan.main, plan.pack], target, name)
     return ObjectCode(interface, object_code(text, target)), plan, counters

@@ -33,7 +33,7 @@ class StreamForm:
     about: StepGraph
 
     def limits(self) -> dict[str, int]:
-        """Return the maximum of the integers that an input may be fed, by input."""
+        """Return {input: maximum} for integer inputs with a checked range, such as ids and lengths."""
         ranges = self.about.compiled.range_preconditions(self.about.outputs)
         return {check.label: evaluate(check.low, self.about.sizes) for check in ranges}
 

@@ -204,7 +204,11 @@ class Taker:
     """Arrays of a caller by name. Each is requested with a shape; arrays that no one requests are errors."""
 
     def __init__(self, arrays: object, what: str) -> None:
-        """Take the arrays. what: name of the arrays in errors."""
+        """Take the arrays.
+
+        Args:
+            what: Name of the arrays in errors.
+        """
         if not isinstance(arrays, Mapping):
             raise DtypeError(f"{what} must be a mapping from name to array, not {shown(arrays)}")
         self._arrays: Mapping[str, object] = arrays
@@ -226,7 +230,11 @@ class Taker:
             )
 
     def __call__(self, name: str, shape: Sequence[int | None]) -> np.ndarray:
-        """Return an array as float32 or float64. shape: None for any size."""
+        """Return an array as float32 or float64.
+
+        Args:
+            shape: None for any size.
+        """
         self._asked.add(name)
         if name not in self._arrays:
             listed = ", ".join(map(str, self._arrays)) or "none"

@@ -36,7 +36,12 @@ def declare_dense(
     activation: str | None = None,
     base: str = "dense",
 ) -> Value:
-    """Declare a dense layer. kernel: [width, units]. base: prefix of the scope's name."""
+    """Declare a dense layer.
+
+    Args:
+        kernel: [width, units].
+        base: Prefix of the scope's name.
+    """
     scope = script.scope(base)
     script.own(scope, {"kernel": kernel} if bias is None else {"kernel": kernel, "bias": bias})
     options: dict[str, object] = {} if activation is None else {"activation": activation}
@@ -69,7 +74,11 @@ def declare_batch_normalization(
     epsilon: float = 1e-3,
     momentum: float = 0.99,
 ) -> Value:
-    """Declare batch normalization. arrays: the statistics, and optionally ``gamma`` and ``beta``."""
+    """Declare batch normalization.
+
+    Args:
+        arrays: The statistics, and optionally ``gamma`` and ``beta``.
+    """
     script.own(scope, arrays)
     options: dict[str, object] = {} if axis in (-1, x.tensor.rank - 1) else {"axis": axis}
     options |= {} if momentum == 0.99 else {"momentum": momentum}
@@ -83,7 +92,11 @@ def declare_batch_normalization(
 
 @dataclass(frozen=True)
 class CellKind:
-    """Description of a cell. keywords: pairs, so that descriptions can be compared."""
+    """Description of a cell.
+
+    Attributes:
+        keywords: Pairs, so that descriptions can be compared.
+    """
 
     function: Function
     units: int
@@ -101,7 +114,11 @@ def rnn_cell(units: int, activation: object = "tanh") -> CellKind:
 def gru_cell(
     units: int, reset_after: bool = True, recurrent_activation: object = "sigmoid", activation: object = "tanh"
 ) -> CellKind:
-    """Describe a GRU. reset_after: the reset gate multiplies h after the product with the kernel."""
+    """Describe a GRU.
+
+    Args:
+        reset_after: The reset gate multiplies h after the product with the kernel.
+    """
     after = (("reset_after", True),) if reset_after else ()
     usual = {"recurrent_activation": recurrent_activation, "activation": activation}
     return CellKind(GRUCell, units, (*after, *_unusual(usual)))
@@ -143,7 +160,11 @@ def unshared(cell: Value) -> Any:
 
 
 def own_cell_weights(script: Script, place: str, cell: Value, weights: Layer | Mapping[str, np.ndarray]) -> None:
-    """Record the weights of a cell. place: the cell's scope in the driver, from ``places_in``."""
+    """Record the weights of a cell.
+
+    Args:
+        place: The cell's scope in the driver, from ``places_in``.
+    """
     bare = unshared(cell)
     arrays = parameters_of(bare, weights) if isinstance(weights, Layer) else weights
     script.own(f"{place}/{scope_of(bare)}", arrays)
@@ -228,7 +249,11 @@ def declare_stack(
     layers: Sequence[Layer],
     initial: Sequence[State] | None = None,
 ) -> Value:
-    """Declare stacked cells with their arrays, and return the outputs. initial: one state per cell."""
+    """Declare stacked cells with their arrays, and return the outputs.
+
+    Args:
+        initial: One state per cell.
+    """
     scope = script.scope("rnn")
     for place, cell, layer in zip(places_in(scope, len(cells))[0], cells, layers, strict=True):
         own_cell_weights(script, place, cell, layer)

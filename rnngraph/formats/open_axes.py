@@ -42,7 +42,11 @@ class AxisRequest:
 
     @classmethod
     def of(cls, open: Any, fixed: Any, inputs: Mapping[str, Sequence[Any]]) -> AxisRequest:
-        """Check ``open`` and ``fixed``. inputs: shapes by the names of inputs."""
+        """Check ``open`` and ``fixed``.
+
+        Args:
+            inputs: Shapes by the names of inputs.
+        """
         names = {_own(name, axis): _checked_name(item) for name, axis, item in axes_asked("open", open, inputs)}
         numbers = {
             _own(name, axis): _checked_number(name, axis, item)
@@ -102,7 +106,11 @@ def read_with(request: AxisRequest, what: str, read: Callable[[AxisRequest], Res
 
 
 def axes_asked(what: str, asked: object, inputs: Mapping[str, Sequence[object]]) -> list[tuple[str, int, object]]:
-    """Check a request, and return (input, nonnegative axis, item) triples. what: name of the argument."""
+    """Check a request, and return (input, nonnegative axis, item) triples.
+
+    Args:
+        what: Name of the argument.
+    """
     if asked is None:
         return []
     if not isinstance(asked, Mapping):
@@ -144,7 +152,11 @@ def _checked_number(name: str, axis: int, number: Any) -> int:
 
 
 def not_open(what: str, name: str, axis: int, dim: Dim, where: Where | str | None) -> NotReadableError:
-    """Return the error for an axis that cannot be symbolic. where: line that fixes the axis, or a string."""
+    """Return the error for an axis that cannot be symbolic.
+
+    Args:
+        where: Line that fixes the axis, or a string.
+    """
     by = f"{where}: " if where else ""
     text = f"{by}axis {axis} of {name} can't be open; it must be {dim_text(dim)} here"
     return not_readable(what, [text], where if isinstance(where, Where) else None)

@@ -49,7 +49,11 @@ class StepScript(Script):
         return [step for step in self._steps if step in wanted]
 
     def class_text(self, name: str, about: str, result: StepValues, captured: Mapping[str, Value]) -> str:
-        """Return the source of the class. captured: values by the names of the class's arguments."""
+        """Return the source of the class.
+
+        Args:
+            captured: Values by the names of the class's arguments.
+        """
         output, state = result
         attributes = {
             (value.step, value.path): ast.Attribute(ast.Name("self", ast.Load()), argument, ast.Load())

@@ -49,7 +49,12 @@ def json_of(name: str, data: bytes, what: str) -> dict[str, object]:
 
 
 class Record:
-    """Object of a JSON file, whose entries are checked. name: the file's name in errors. at: path of the object."""
+    """Object of a JSON file, whose entries are checked.
+
+    Args:
+        name: The file's name in errors.
+        at: Path of the object.
+    """
 
     def __init__(self, name: str, entries: object, at: str = "") -> None:
         self.name, self.at = name, at

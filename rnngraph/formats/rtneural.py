@@ -90,7 +90,11 @@ def _with_gain(script: Script, x: Value, record: Record, key: str) -> Value:
 
 
 def _arrays(layer: Record, *shapes: tuple[int, ...], least: int | None = None) -> list[np.ndarray]:
-    """Return the layer's arrays. least: minimum number, if the last arrays are optional."""
+    """Return the layer's arrays.
+
+    Args:
+        least: Minimum number, if the last arrays are optional.
+    """
     arrays = layer.get("weights")
     if not isinstance(arrays, list) or not (len(shapes) if least is None else least) <= len(arrays) <= len(shapes):
         raise layer.error(f"{layer.at}.weights must be a list of {len(shapes)} arrays")
@@ -102,7 +106,11 @@ def _units(layer: Record) -> int:
 
 
 def _end_of(record: Record, key: str, otherwise: str) -> int:
-    """Return the last size of a shape. otherwise: message of the error for other values."""
+    """Return the last size of a shape.
+
+    Args:
+        otherwise: Message of the error for other values.
+    """
     shape = record.get(key)
     if not isinstance(shape, list) or not shape or not isinstance(shape[-1], int) or not 0 < shape[-1] <= 1 << 20:
         raise record.error(otherwise)

@@ -71,7 +71,11 @@ class Script:
     """
 
     def __init__(self, title: str) -> None:
-        """Start a script. title: docstring of the script."""
+        """Start a script.
+
+        Args:
+            title: Docstring of the script.
+        """
         self.title = title
         self.inputs: dict[str, Value] = {}
         self.outputs: dict[str, Value] = {}
@@ -86,7 +90,11 @@ class Script:
     # Declaring -----------------------------------------------------------------------------------
 
     def input(self, name: str, shape: Sequence[int | str | None], dtype: str = "float32", hint: str = "x") -> Value:
-        """Declare a placeholder. hint: name of the variable."""
+        """Declare a placeholder.
+
+        Args:
+            hint: Name of the variable.
+        """
         is_known = dtype == "float32" and dtype_word(name) is None
         options: dict[str, object] = {} if is_known else {"dtype": dtype}
         self.inputs[name] = self.call(placeholder, name, tuple(shape), **options, hint=hint)
@@ -95,7 +103,8 @@ class Script:
     def call(self, function: Function, *operands: Any, hint: Any = None, **keywords: Any) -> Value:
         """Call a public function of ``rg``, or a reader's function or class, whose source the script will contain.
 
-        hint: names of the results, in the structure of the results.
+        Args:
+            hint: Names of the results, in the structure of the results.
         """
         name = name_of(function)
 
@@ -107,7 +116,11 @@ class Script:
         return self.add(Step(result, operands, keywords, written, hint, True, function, function))
 
     def operation(self, sign: str, left: Any, right: Any) -> Value:
-        """Declare ``left sign right``. sign: one of ``+ - * / ** @`` and ``< <= > >=``."""
+        """Declare ``left sign right``.
+
+        Args:
+            sign: One of ``+ - * / ** @`` and ``< <= > >=``.
+        """
         function: Callable[[Any, Any], Any]
         if sign in _COMPARISONS:
             function, compared = _COMPARISONS[sign]

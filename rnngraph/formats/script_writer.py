@@ -27,7 +27,11 @@ class Writer:
     def __init__(
         self, steps: Sequence[Step], outputs: Mapping[str, Value], known: Mapping[Place, ast.expr] | None = None
     ) -> None:
-        """Prepare to write. known: expressions of values that other steps compute."""
+        """Prepare to write.
+
+        Args:
+            known: Expressions of values that other steps compute.
+        """
         self._outputs = outputs
         self._known = known or {}
         wanted = wanted_steps(steps, outputs)
@@ -53,7 +57,11 @@ class Writer:
             self._last[step] = len(self._steps)
 
     def text(self, title: str, has_parameters: bool, options: Mapping[str, object]) -> str:
-        """Return the source of the script. options: options of ``rg.compile``."""
+        """Return the source of the script.
+
+        Args:
+            options: Options of ``rg.compile``.
+        """
         lines = self.statements()
         keywords = [ast.keyword(name, literal(value)) for name, value in options.items()]
         compiled = ast.Call(attribute("rg.compile"), [self.expression(dict(self._outputs))], keywords)

@@ -55,7 +55,11 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """Result of a step, or a part of a result. path: indices and fields that select the part."""
+    """Result of a step, or a part of a result.
+
+    Attributes:
+        path: Indices and fields that select the part.
+    """
 
     result: Any
     step: Step
@@ -80,7 +84,11 @@ class Value:
 
 
 def named_value(result: Any, expression: str) -> Value:
-    """Return a value without a step, such as an argument. expression: source of the value."""
+    """Return a value without a step, such as an argument.
+
+    Args:
+        expression: Source of the value.
+    """
     written = ast.parse(expression, mode="eval").body
     return Value(result, Step(result, (), {}, lambda *_: written))
 

@@ -85,7 +85,13 @@ class GradientGraphs:
     def graph(
         self, extra: tuple[str, ...] = (), given: tuple[str, ...] = (), recompute: RecomputeOption = AUTO
     ) -> CompiledGraph:
-        """Return the graph of ``checked_graph``, without checks."""
+        """Return the graph with gradients by the trainable parameters and ``extra``. Arguments are not checked.
+
+        Args:
+            extra: Names of placeholders and taps.
+            given: Names of outputs that take their cotangents as inputs; empty for the loss.
+            recompute: Policy for rematerialising forward values.
+        """
 
         def build() -> CompiledGraph:
             parts, lowered = self._parts, self._lowered

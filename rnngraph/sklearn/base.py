@@ -142,7 +142,14 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
     # Examples ------------------------------------------------------------------------------------
 
     def _examples(self, X: Any, y: Any, sample_weight: Any, to_come: Any) -> Examples:
-        """Return a fit's checked examples. ``to_come``: all targets of a new net; None: those of the first fit."""
+        """Return the checked examples of a call of ``fit`` or ``partial_fit``.
+
+        Args:
+            X: The sequences.
+            y: The targets.
+            sample_weight: A weight for each example, or None.
+            to_come: All targets that later calls may have, which create a new net; None to continue with the net.
+        """
         self._check_parameters()
         where = user_line()
         if y is None:

@@ -6,13 +6,13 @@ from enum import IntEnum, auto
 
 BEGIN, TRY, TRAMPOLINE = "direct_begin", "direct_try", "direct_trampoline_"
 TRAMPOLINES = 3
-"""Number of functions ``direct_trampoline_0`` and so on, each in place of a Python method."""
+"""Number of trampolines ``direct_trampoline_0`` and so on. Each replaces a Python method."""
 MAX_ITEMS = 32
 """Maximum feeds, and results, of a call."""
 
 
 class Api(IntEnum):
-    """Words of the table that ``direct_begin`` receives: objects, sizes, and C functions by name."""
+    """Indices into the table that ``direct_begin`` receives: Python objects, sizes, and addresses of C functions."""
 
     NONE = 0
     ARRAY = auto()

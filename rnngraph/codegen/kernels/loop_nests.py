@@ -106,10 +106,13 @@ def folds(
 def strips(
     block: Block, width: Dim | None, lanes: int, share: WorkerSlice | None = None
 ) -> Iterator[tuple[Block, Strip]]:
-    """Yield strips of units that cover ``width``: a loop over full vectors, then the remainder.
+    """Yield (block, strip) for the strips of ``width``: a loop over full vectors, then the remainder loop.
 
     Args:
-        share: Part of the full vectors; the last part also takes the remainder.
+        block: Block to which the loops are added. The yielded blocks are the loops' bodies.
+        width: Number of units; None for one scalar.
+        lanes: Units of a full vector.
+        share: Slice of the full vectors for one worker. The last worker also takes the remainder.
     """
     if share is not None:
         yield from _sliced_strips(block, width, lanes, share)

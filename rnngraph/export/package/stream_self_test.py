@@ -60,7 +60,7 @@ def _inputs(net: Description, example: Example) -> list[str]:
 def _outputs(net: Description, example: Example) -> list[str]:
     lines, rows = list[str](), list[str]()
     for port in net.stream.outputs:
-        # an output without a time axis changes once more at the end
+        # With a tail, an output without a time axis changes again when the tail is run, so its value here is unknown.
         is_known = net.stream.tail is None or port.time_axis is not None
         result, names = example.results[port.name], ("one", "two", "stepped", "block")
         if is_known:

@@ -126,7 +126,11 @@ class Model:
         return self._widened(name, {key: self.script.call(gather, part, ids) for key, part in parts.items()}, -1)
 
     def _widened(self, name: str, parts: dict[str, Value], axis: int) -> Value:
-        """Declare the float32 numbers of stored parts. axis: of the blocks."""
+        """Declare the float32 numbers of stored parts.
+
+        Args:
+            axis: Of the blocks.
+        """
         stored = self._container.tensors[name].type
         if "scales" in parts:
             options: dict[str, object] = {"bits": 4} if stored == Q4_0 else {}

@@ -67,7 +67,12 @@ class Mamba:
         shape: tuple[int, ...],
         factors: tuple[int, ...],
     ) -> Value:
-        """Declare the cell over time. shape: of A. factors: shape of D."""
+        """Declare the cell over time.
+
+        Args:
+            shape: Of A.
+            factors: Shape of D.
+        """
         script, scope = self.script, f"{layer}.ssm"
         with np.errstate(divide="ignore", invalid="ignore"):
             logarithms = np.log(-self.m.floats(f"{scope}_a", *shape))

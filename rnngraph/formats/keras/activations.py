@@ -1,4 +1,4 @@
-"""Declares activations by rnngraph's names or by operations."""
+"""Declares activations: by name if rnngraph has the function, otherwise as operations."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _NAMES: Mapping[str, str] = {
         )
     },
 }
-"""rnngraph's names by Keras' names. hard_sigmoid depends on the version."""
+"""rnngraph's names by Keras' names. ``hard_sigmoid`` differs between versions of Keras."""
 
 
 def name_of(version: int, name: str) -> str | None:
@@ -61,7 +61,7 @@ def name_of(version: int, name: str) -> str | None:
 
 
 def problem_of(version: int, layer: Layer) -> str | None:
-    """Return the problem of a layer's activations, or None."""
+    """Return why a layer's activations are not supported, or None."""
     in_cell = layer.kind.removesuffix("Cell") in ("LSTM", "GRU", "SimpleRNN")
     for key in ("activation", "recurrent_activation"):
         option = layer.config.get(key, None)
@@ -78,7 +78,7 @@ def cell_activation(b: Declaration, layer: Layer, key: str, default: str) -> str
 
 
 def activation(b: Declaration, layer: Layer) -> tuple[str | None, Callable[[Value], Value]]:
-    """Return (name for the layer's argument ``activation``, function that declares the rest)."""
+    """Return (name for the argument ``activation`` of a layer, function that declares an activation without a name)."""
     option = layer.config.get("activation", None)
     if isinstance(option, Mapping):
         record = layer.config.record("activation")
@@ -102,7 +102,7 @@ def _activation(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def number(record: Record, key: str, default: float) -> float:
-    """Return an option that is a number; None means the default."""
+    """Return a numeric option; the default if the option is None or missing."""
     value = record.get(key, default)
     value = default if value is None else value
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -111,7 +111,7 @@ def number(record: Record, key: str, default: float) -> float:
 
 
 def _relu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare max_value for larger x, x above the threshold, and slope (x - threshold) below it; 0 at the threshold."""
+    """Declare ReLU: min(x, max_value) above the threshold, slope * (x - threshold) below, and 0 at the threshold."""
     x = inputs.one.value
     limit = layer.config.get("max_value", None)
     slope, bound = number(layer.config, "negative_slope", 0.0), number(layer.config, "threshold", 0.0)

@@ -1,4 +1,4 @@
-"""Attention over time."""
+"""Declares attention layers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 from .plain import kept
 
 FAR = 1e9
-"""Number subtracted from the scores of masked steps."""
+"""Number that is subtracted from the scores of masked steps, so that their softmax is 0."""
 
 
 def _parts(inputs: Inputs) -> tuple[Signal, Signal, Signal]:
@@ -37,7 +37,7 @@ def _parts(inputs: Inputs) -> tuple[Signal, Signal, Signal]:
 
 
 def _attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-    """Declare Luong's attention, with products or, in the mode ``concat``, sums as scores."""
+    """Declare Luong's attention. Scores are dot products or, in the mode ``concat``, sums of tanh."""
     query, _, key = _parts(inputs)
     of, script = b.script.operation, ScriptBackend(b.script)
     scale = b.parameter(layer, "scale", b.array(layer, "scale")) if "scale" in b.arrays(layer) else None
@@ -59,7 +59,11 @@ def _additive_attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Si
 
 
 def _applied(b: Declaration, layer: Layer, inputs: Inputs, scores: Value) -> list[Signal]:
-    """Declare the mix of the value's steps by scores [batch, query's steps, value's steps]."""
+    """Declare the weighted sum of the value's steps.
+
+    Args:
+        scores: [batch, query's steps, value's steps].
+    """
     query, value, _ = _parts(inputs)
     counts = None if value.mask is None else b.script.call(expand_dims, value.mask, 1)
     if inputs.keywords.get("use_causal_mask", layer.config.get("causal", False)):
@@ -73,7 +77,14 @@ def _applied(b: Declaration, layer: Layer, inputs: Inputs, scores: Value) -> lis
 
 
 def _weights(b: Declaration, scores: Value, counts: Value | None, zeroes: bool = False) -> Value:
-    """Declare the softmax of unmasked scores. zeroes: 0 instead of equal weights if all are masked."""
+    """Declare the softmax of scores over the unmasked steps.
+
+    Args:
+        b: The declaration.
+        scores: [..., query's steps, value's steps].
+        counts: Mask that broadcasts with the scores, True for unmasked; None for no mask.
+        zeroes: If all steps are masked, True for weights of 0, False for equal weights.
+    """
     if counts is None:
         return b.script.call(softmax, scores)
     if zeroes:
@@ -83,7 +94,7 @@ def _weights(b: Declaration, scores: Value, counts: Value | None, zeroes: bool =
 
 
 def _keep(b: Declaration, layer: Layer) -> float:
-    """Return the share of weights that dropout keeps."""
+    """Return the keep probability of dropout on the attention weights."""
     rate = b.drops(number(layer.config, "dropout", 0.0))
     return kept(rate) if 0 < rate < 1 else 1.0
 
@@ -101,7 +112,7 @@ def _both(b: Declaration, one: Value | None, other: Value | None) -> Value | Non
 
 
 def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-    """Declare attention of several heads (Vaswani et al. 2017)."""
+    """Declare multi-head attention (Vaswani et al. 2017)."""
     query, value = inputs.one, inputs.keyword("value", 1)
     key = inputs.keyword("key", 2)
     key = value if key is None else key
@@ -135,7 +146,7 @@ def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
 
 
 def _of_heads(b: Declaration, layer: Layer, name: str, x: Signal, count: int, size: int) -> Value:
-    """Declare a projection as [batch, heads, steps, size]."""
+    """Declare a projection of x to heads: [batch, heads, steps, size]."""
     kernel = b.array(layer, f"{name}/kernel", x.width, count, size).reshape(x.width, count * size)
     bias = b.array(layer, f"{name}/bias", count, size).reshape(-1) if layer.config.flag("use_bias", True) else None
     y = _affine(b, layer, name, x.value, kernel, bias)

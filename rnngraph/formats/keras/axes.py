@@ -1,4 +1,4 @@
-"""Functions among layers that move, join, repeat and select entries."""
+"""Declares ``keras.ops`` functions that move, concatenate, repeat and select entries."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from .core.declaration import Declaration, Inputs, Signal, Unreadable, dtype_of
 from .operands import Operation, alike, along_axis, axis_of, one_axis, operands, option, plain
 
 MAX_COPIES = 1 << 12
-"""Maximum number of repetitions, and of selected entries, of an operation."""
+"""Maximum number of repetitions, or of selected entries, of an operation."""
 
 
 def _many(function: Function) -> Operation:
-    """Return the reader of a function of a list of tensors along an axis, by default the first."""
+    """Return the reader of a function of (list of tensors, axis). The default axis is the first."""
 
     def join(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         tensors = inputs.arguments[0] if inputs.arguments else None
@@ -105,7 +105,7 @@ def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
 
 
 def _tile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare repetitions of whole axes."""
+    """Declare ``tile``: repeat the whole content of axes."""
     (x,) = operands(b, inputs, 1)
     repeats = option(layer, inputs, "repeats", 1)
     counts = [repeats] if type(repeats) is int else list(repeats) if isinstance(repeats, list | tuple) else []
@@ -115,7 +115,7 @@ def _tile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _repeat(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare repetitions of each entry along an axis, or of the flattened entries."""
+    """Declare ``repeat``: repeat each entry along an axis, or of the flattened tensor."""
     (x,) = operands(b, inputs, 1)
     count, axis = option(layer, inputs, "repeats", 1), axis_of(option(layer, inputs, "axis", 2))
     if type(count) is not int or not 0 < count <= MAX_COPIES:
@@ -144,7 +144,7 @@ def _pad(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _roll(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare a rotation of an axis, or of the flattened entries."""
+    """Declare ``roll``: shift entries cyclically along an axis, or in the flattened tensor."""
     (x,) = operands(b, inputs, 1)
     axis, shift = axis_of(option(layer, inputs, "axis", 2)), option(layer, inputs, "shift", 1)
     if type(shift) is not int:
@@ -153,7 +153,7 @@ def _roll(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare a selection along an axis by the file's indices, or by a tensor."""
+    """Declare ``take``: select entries of an axis by constant indices or a tensor of indices."""
     (x,) = operands(b, inputs, 1)
     axis = one_axis(option(layer, inputs, "axis", 2), x.tensor.rank)
     chosen = inputs.keyword("indices", 1)
@@ -167,7 +167,7 @@ def _take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _take_along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare a selection along an axis by separate indices for each position of the other axes."""
+    """Declare ``take_along_axis``: select entries of an axis by indices for each position along the other axes."""
     x, chosen = operands(b, inputs, 2)
     if not isinstance(x, Value) or not isinstance(chosen, Value):
         raise Unreadable("its operands are not tensors")
@@ -188,7 +188,7 @@ def _unstack(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
 
 
 def _triangle(function: Function) -> Operation:
-    """Return the reader of a function that zeroes a matrix above or below a diagonal."""
+    """Return the reader of ``tril`` or ``triu``, which zero a matrix above or below a diagonal."""
 
     def take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         offset = option(layer, inputs, "k", 1, 0)
@@ -200,7 +200,7 @@ def _triangle(function: Function) -> Operation:
 
 
 def _on_diagonal(function: Function) -> Operation:
-    """Return the reader of a diagonal, or of a trace."""
+    """Return the reader of ``diagonal`` or ``trace``."""
 
     def take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         keys = {"offset": 0, "axis1": 0, "axis2": 1}

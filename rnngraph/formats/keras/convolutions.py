@@ -1,4 +1,4 @@
-"""Declares convolutions and pools along one and two axes."""
+"""Declares 1-D and 2-D convolutions and pools."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .plain import sizes
 
 
 def problem_of(layer: Layer) -> str | None:
-    """Return the problem of a layer's options, or None."""
+    """Return why a layer's options are not supported, or None."""
     if layer.config.get("data_format", None) == "channels_first" and not layer.kind.startswith("Global"):
         return "data_format 'channels_first'"
     return None
@@ -39,7 +39,7 @@ def _padding_of(layer: Layer) -> str:
 
 
 def _option(layer: Layer, key: str, default: Sequence[int]) -> Sequence[int]:
-    """Return an option with a whole number for each axis."""
+    """Return an option as one int for each axis."""
     return default if layer.config.get(key, None) is None else sizes(layer, key, len(default))
 
 
@@ -49,7 +49,11 @@ def _check_rank(x: Signal, axes: int) -> None:
 
 
 def _windows(layer: Layer, x: Signal, kernel: Sequence[int], strides: Sequence[int]) -> list[Window]:
-    """Return the windows along each axis. ``strides`` are the default."""
+    """Return the window along each axis.
+
+    Args:
+        strides: Strides if the layer states none.
+    """
     _check_rank(x, len(kernel))
     steps, dilations = _option(layer, "strides", strides), _option(layer, "dilation_rate", [1] * len(kernel))
     padding = _padding_of(layer)
@@ -78,7 +82,7 @@ def _convolution(axes: int) -> Handler:
 
 
 def _depthwise_kernel(b: Declaration, layer: Layer, x: Signal, name: str, axes: int) -> np.ndarray:
-    """Return a kernel [*sizes, width, many] as [*sizes, 1, width * many]."""
+    """Return a depthwise kernel [*sizes, width, multiplier] as a grouped kernel [*sizes, 1, width * multiplier]."""
     many, size = layer.config.count("depth_multiplier", 1, most=1 << 16), sizes(layer, "kernel_size", axes)
     return b.array(layer, name, *size, x.width, many).reshape(*size, 1, -1)
 
@@ -92,7 +96,7 @@ def _depthwise(axes: int) -> Handler:
 
 
 def _separable(axes: int) -> Handler:
-    """Return the reader of a convolution of separate channels, followed by one over channels."""
+    """Return the reader of a separable convolution: a depthwise one, followed by a pointwise one."""
 
     def convolve(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         x = inputs.one
@@ -118,7 +122,11 @@ def _of_layer(
     windows: list[Window] | None = None,
     part: str = "",
 ) -> Signal:
-    """Declare a layer's convolution with bias and activation. part: name of one of several convolutions."""
+    """Declare a layer's convolution with bias and activation.
+
+    Args:
+        part: Suffix of the scope's name.
+    """
     if windows is None:
         windows = _windows(layer, x, kernel.shape[:-2], [1] * (kernel.ndim - 2))
     convolve, after = _layer(b, layer, kernel.shape[-1], groups, part)
@@ -128,7 +136,7 @@ def _of_layer(
 def _layer(
     b: Declaration, layer: Layer, filters: int, groups: int, part: str = ""
 ) -> tuple[Convolve[Value], Callable[[Value], Value]]:
-    """Declare a convolution along one axis. Return it with the function that declares the rest."""
+    """Return (function that declares a convolution along one axis, function that declares the activation)."""
     bias = b.array(layer, "bias", filters) if layer.config.flag("use_bias", True) else None
     name, after = activation(b, layer)
     backend = ScriptBackend(b.script)
@@ -175,7 +183,7 @@ def _pool(axes: int, is_max: bool) -> Handler:
 
 
 def _adaptive(axes: int, is_max: bool) -> Handler:
-    """Return the reader of pools with a number of windows for each axis."""
+    """Return the reader of adaptive pools, whose options are the number of windows along each axis."""
 
     def pool(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         x, backend = inputs.one, ScriptBackend(b.script)

@@ -1,4 +1,4 @@
-"""Declares users' cells and layers by functions of the caller.
+"""Declares users' own cells and layers by functions of the caller.
 
 With ``custom_objects={"MinGRU": builder}``, ``builder(config)`` returns an ``rg.Cell`` for a cell or a recurrent layer,
 or a function of Tensors for another layer. The file's arrays become the parameters of the result.
@@ -44,13 +44,13 @@ def checked_builders(builders: Any) -> dict[str, Builder]:
 
 @dataclass(frozen=True)
 class Owner:
-    """Parameters that await a layer's arrays: all below a scope, or a list.
+    """Declared parameters to which a layer's arrays will be assigned.
 
     Attributes:
         layer: The layer.
         names: Suffixes of the parameters' names in the order of the layer's arrays; None for the order of declaration.
         prefix: Scope of the parameters, with a trailing slash.
-        specs: The parameters, if they share no scope.
+        specs: The parameters, if they have no common scope.
     """
 
     layer: Layer
@@ -71,7 +71,11 @@ class CustomObjects:
         self._owners: list[Owner] = []
 
     def cell(self, b: Declaration, layer: Layer, at: str) -> Value:
-        """Declare a cell. at: scope of the cell within the driver's."""
+        """Declare a cell.
+
+        Args:
+            at: Scope of the cell relative to the driver's scope.
+        """
         value, names = self._built(b, layer)
         if not isinstance(value.result, Cell):
             raise StructureError(f"{_named(layer)} must return an rg.Cell, not {shown(value.result)}")
@@ -122,7 +126,7 @@ class CustomObjects:
         return [Signal(y, x.mask if sequences else None), *states]
 
     def _built(self, b: Declaration, layer: Layer) -> tuple[Value, Sequence[str] | None]:
-        """Return (a builder's result as a value of the script, names of the result's parameters)."""
+        """Call a layer's builder. Return (result as a value of the script, names of its parameters or None)."""
         builder = self.builders[layer.kind]
         config = {key: item for key, item in layer.config.entries.items() if _is_plain(item)}
         try:
@@ -148,7 +152,7 @@ class CustomObjects:
         return b.script.add(step), names
 
     def own_arrays(self, script: Script, arrays: Mapping[Layer, Mapping[str, np.ndarray]]) -> None:
-        """Take the arrays of all layers as parameters of the script."""
+        """Record the arrays of all layers as parameters of the script."""
         known = parameters_in(script)
         for owner in self._owners:
             names = [
@@ -183,7 +187,7 @@ def _named(layer: Layer) -> str:
 
 
 def imported_name(builder: Builder, kind: str) -> str:
-    """Return the name under which a script imports a builder."""
+    """Return the name under which the generated script imports a builder."""
     name = getattr(builder, "__qualname__", "<")
     module = str(getattr(builder, "__module__", "__main__"))
     if "<" in name or module == "__main__":
@@ -192,7 +196,7 @@ def imported_name(builder: Builder, kind: str) -> str:
 
 
 def _is_plain(item: Any) -> bool:
-    """True for values that a script can write; objects of Keras, such as dtypes, are left out."""
+    """True for literals that a script can contain; False for objects of Keras, such as dtypes."""
     if isinstance(item, Mapping):
         return "class_name" not in item and all(isinstance(key, str) and _is_plain(part) for key, part in item.items())
     if isinstance(item, list):
@@ -201,7 +205,7 @@ def _is_plain(item: Any) -> bool:
 
 
 def state_parts(state: Value) -> Iterator[Value]:
-    """Yield the Tensors of a state in order."""
+    """Yield the leaves of a state, in order."""
     if isinstance(state.result, dict):
         for key, part in state.result.items():
             yield from state_parts(Value(part, state.step, (*state.path, key)))

@@ -18,7 +18,11 @@ from .recurrent import is_stack
 
 @dataclass(frozen=True)
 class _Missing:
-    """Placeholder for tensors that could not be declared. problem: the reason, ``""`` if it is listed already."""
+    """Placeholder for tensors that could not be declared.
+
+    Attributes:
+        problem: The reason, ``""`` if it is listed already.
+    """
 
     problem: str = ""
 
@@ -30,7 +34,9 @@ Outputs = list[Signal] | _Missing
 class Networks:
     """Declares networks, and lists what cannot be read.
 
-    known: layers that are listed already. keeps_shape: classes whose output has the shape of their input.
+    Args:
+        known: Layers that are listed already.
+        keeps_shape: Classes whose output has the shape of their input.
     """
 
     def __init__(self, known: Container[Layer], keeps_shape: Container[str]) -> None:

@@ -36,7 +36,8 @@ def operands(b: Declaration, inputs: Inputs, count: int) -> list[Any]:
 def alike(b: Declaration, items: list[Any], least: str = "bool") -> list[Any]:
     """Return operands in the widest dtype among them, as Keras 3 does. Python's numbers count as int32 or float32.
 
-    least: narrowest result dtype.
+    Args:
+        least: Narrowest result dtype.
     """
     widest = max([least, *(item.tensor.dtype for item in items if isinstance(item, Value))], key=_WIDENING.index)
     for item in items:

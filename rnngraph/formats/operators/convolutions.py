@@ -22,7 +22,11 @@ Convolve = Callable[[Item, np.ndarray, Window], Item]
 def owned(
     b: Backend[Item], scope: str, bias: np.ndarray | None, groups: int = 1, activation: str | None = None
 ) -> Convolve[Item]:
-    """Return a convolution that is a layer. bias: [filters]."""
+    """Return a convolution that is a layer.
+
+    Args:
+        bias: [filters].
+    """
 
     def convolve(x: Item, kernel: np.ndarray, window: Window) -> Item:
         size, _, filters = kernel.shape
@@ -54,7 +58,8 @@ def shared(
 ) -> Convolve[Item]:
     """Return a convolution as a sum over the entries of its kernel, which several calls share.
 
-    declare: returns the kernel [size, width / groups, filters] as a value.
+    Args:
+        declare: Returns the kernel [size, width / groups, filters] as a value.
     """
 
     def convolve(x: Item, array: np.ndarray, window: Window) -> Item:

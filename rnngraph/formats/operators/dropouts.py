@@ -14,14 +14,19 @@ ALPHA = 1.7580993408473766
 
 
 def shared_dropout(b: Backend[Item], x: Item, keep: float, axes: Collection[int]) -> Item:
-    """Return x times one mask for all entries of ``axes``. keep: the probability that an entry is kept."""
+    """Return x times one mask for all entries of ``axes``.
+
+    Args:
+        keep: The probability that an entry is kept.
+    """
     return b.call(by_graph, training=b.operation("*", x, _mask(b, x, keep, axes)), inference=x)
 
 
 def alpha_dropout(b: Backend[Item], x: Item, keep: float, axes: Collection[int] = ()) -> Item:
     """Return x with dropped entries at SELU's lower bound, scaled to x's mean and deviation (Klambauer et al. 2017).
 
-    axes: Those whose entries share a mask.
+    Args:
+        axes: Those whose entries share a mask.
     """
     rate = 1 - keep
     scale = 1 / math.sqrt(keep * (1 + rate * ALPHA**2))

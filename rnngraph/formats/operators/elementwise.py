@@ -26,7 +26,8 @@ def sign(b: Backend[Item], x: Item) -> Item:
 def maximum(b: Backend[Item], x: Item, y: Any) -> Item:
     """Return TensorFlow's maximum. It is x, with its gradient, where both operands are equal or y is NaN.
 
-    y: a value of x's dtype, or a number.
+    Args:
+        y: A value of x's dtype, or a number.
     """
     return _extreme(b, basic.maximum, basic.less, x, y)
 
@@ -34,13 +35,18 @@ def maximum(b: Backend[Item], x: Item, y: Any) -> Item:
 def minimum(b: Backend[Item], x: Item, y: Any) -> Item:
     """Return TensorFlow's minimum. It is x, with its gradient, where both operands are equal or y is NaN.
 
-    y: a value of x's dtype, or a number.
+    Args:
+        y: A value of x's dtype, or a number.
     """
     return _extreme(b, basic.minimum, basic.greater, x, y)
 
 
 def _extreme(b: Backend[Item], function: Function, is_exceeded: Function, x: Item, y: Any) -> Item:
-    """Return function(x, y), but x where y is NaN. is_exceeded: comparison that is True where y is the result."""
+    """Return function(x, y), but x where y is NaN.
+
+    Args:
+        is_exceeded: Comparison that is True where y is the result.
+    """
     is_number = isinstance(y, int | float | np.number) and not np.isnan(y)
     if is_number or b.dtype(x) not in FLOATS:
         return b.call(function, y, x)  # of equal operands, the second one receives the gradient

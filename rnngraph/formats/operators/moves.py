@@ -57,7 +57,8 @@ def check_positions(places: np.ndarray, size: int, axis: int) -> None:
 def take(b: Backend[Item], x: Item, places: np.ndarray, axis: int, declare: Callable[[np.ndarray], Item]) -> Item:
     """Return entries of an axis at known positions, as ``numpy.take``. Negative ones count from the end.
 
-    declare: returns nonnegative positions as a value.
+    Args:
+        declare: Returns nonnegative positions as a value.
     """
     shape, ahead = b.shape(x), [ALL] * axis
     size = shape[axis]

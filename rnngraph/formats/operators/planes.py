@@ -36,8 +36,9 @@ def on_planes(
 ) -> Item:
     """Apply a function of [batch, across, along, channels] to x [batch, height, width, channels].
 
-    run: takes x in that order, the windows across (the unrolled axis), the windows along the other axis, and which of
-        the two axes is unrolled.
+    Args:
+        run: Takes x in that order, the windows across (the unrolled axis), the windows along the other axis, and which
+            of the two axes is unrolled.
     """
     place = written_axis(b.shape(x)[1:3], windows)
     if place is None:

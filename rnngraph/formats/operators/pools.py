@@ -23,7 +23,8 @@ def max_pool(b: Backend[Item], x: Item, windows: Sequence[Window]) -> Item:
 def mean_pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_padding: bool) -> Item:
     """Return the mean of every window of x [batch, *axes, width].
 
-    counts_padding: whether padding counts as zeros; otherwise a mean is over the entries of the axis only.
+    Args:
+        counts_padding: Whether padding counts as zeros; otherwise a mean is over the entries of the axis only.
     """
     return _pool(b, x, windows, counts_padding)
 
@@ -31,7 +32,8 @@ def mean_pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_paddi
 def adaptive_pool(b: Backend[Item], x: Item, counts: Mapping[int, int], is_max: bool) -> Item:
     """Return the maxima or means of windows that divide axes into a number of parts.
 
-    counts: number of windows by axis. Windows are as even as possible, and overlap if they do not divide the axis.
+    Args:
+        counts: Number of windows by axis. Windows are as even as possible, and overlap if they do not divide the axis.
     """
     function = reduce_max if is_max else reduce_mean
     for axis, count in counts.items():
@@ -51,7 +53,11 @@ def adaptive_pool(b: Backend[Item], x: Item, counts: Mapping[int, int], is_max: 
 
 
 def _pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_padding: bool | None) -> Item:
-    """Pool along one axis or two. counts_padding: None for the maximum."""
+    """Pool along one axis or two.
+
+    Args:
+        counts_padding: None for the maximum.
+    """
     if len(b.shape(x)) != len(windows) + 2 or len(windows) not in (1, 2):
         raise UnreadableError(
             f"it pools {len(b.shape(x)) - 2} axes with {len(windows)} windows; it must be one axis or two"
@@ -81,7 +87,11 @@ def _unrolled(b: Backend[Item], x: Item, window: Window, counts_padding: bool | 
 
 
 def entry_counts(window: Window, size: int, counts_padding: bool) -> list[int]:
-    """Return the number of entries of each window along an axis. counts_padding: whether padding counts."""
+    """Return the number of entries of each window along an axis.
+
+    Args:
+        counts_padding: Whether padding counts.
+    """
     before, _ = window.sides
     after = window.after
     assert isinstance(after, int)

@@ -40,8 +40,9 @@ class Window:
     def along(axis: Dim, size: int, stride: int = 1, dilation: int = 1, padding: Padding = "valid") -> Window:
         """Return the window along an axis of this size.
 
-        padding: ``valid``; ``same``, the odd entry after; ``same_lower``, the odd entry before; ``causal``; or
-            (before, after).
+        Args:
+            padding: ``valid``; ``same``, the odd entry after; ``same_lower``, the odd entry before; ``causal``; or
+                (before, after).
         """
         if min(size, stride, dilation) < 1:
             raise UnreadableError(
@@ -66,7 +67,9 @@ class Window:
     def transposed(size: int, stride: int, dilation: int, padding: Padding, added: int = 0) -> Window:
         """Return the window of a transposed convolution. Its ``before`` and ``after`` are cut off the result.
 
-        padding: with ``same`` there is one result for each stride. added: results that are appended.
+        Args:
+            padding: With ``same`` there is one result for each stride.
+            added: Results that are appended.
         """
         if isinstance(padding, tuple):
             return Window(size, stride, dilation, *padding)
@@ -134,7 +137,8 @@ def _halves(total: int) -> tuple[int, int]:
 def slices(b: Backend[Item], x: Item, axis: int, window: Window, fill: float) -> list[Item]:
     """Return, for each entry of a window, the slice of an axis that the entries of all windows read.
 
-    fill: value of the padding.
+    Args:
+        fill: Value of the padding.
     """
     if window.is_identity:
         return [x]

@@ -128,7 +128,11 @@ def _family(step: Step) -> Family:
 
 
 def loops_in(steps: Sequence[Step], later: Readers) -> Iterator[Loop]:
-    """Yield loops, those with the most steps first. later: readers of each step's results; None for an output."""
+    """Yield loops, those with the most steps first.
+
+    Args:
+        later: Readers of each step's results; None for an output.
+    """
     if not 2 <= len(steps) <= MAX_STEPS:
         return
     numbers: dict[Any, int] = {}
@@ -157,7 +161,8 @@ def _best_of(
 ) -> list[Loop]:
     """Return the loops of a run at its best offsets: those with the most rounds, then with the fewest carried values.
 
-    budget: the number of steps that may still be examined, which is reduced.
+    Args:
+        budget: The number of steps that may still be examined, which is reduced.
     """
     best: tuple[int, int, int] | None = None
     scored: list[tuple[tuple[int, int, int], Loop]] = []
@@ -248,7 +253,11 @@ def _is_at(item: object, place: int, path: tuple[int | str, ...], places: Mappin
 
 
 def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Operand | None:
-    """Return the kind of operand of equal steps; None if it varies irregularly. column: the operand in each round."""
+    """Return the kind of operand of equal steps; None if it varies irregularly.
+
+    Args:
+        column: The operand in each round.
+    """
     if not any(isinstance(item, Value) for item in column):
         same = all(_equal_literals(item, column[0]) for item in column)
         return Shared(column[0]) if same else None

@@ -88,7 +88,11 @@ def _without_repeats(script: Script) -> Script:
 
 
 def rebuilt(script: Script, repeats: Mapping[Step, Step] | None = None) -> Script:
-    """Return a script with all steps declared again. repeats: steps that earlier steps replace."""
+    """Return a script with all steps declared again.
+
+    Args:
+        repeats: Steps that earlier steps replace.
+    """
     values_of: dict[Step, Value] = {}
     repeats = repeats or {}
     new = script.without_steps()

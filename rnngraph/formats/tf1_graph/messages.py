@@ -42,7 +42,11 @@ class AttrEntry(Message):
 
 @dataclass(eq=False)
 class NodeDef(Message):
-    """``NodeDef``. input: ``name``, ``name:1``, or ``^name`` for a control dependency."""
+    """``NodeDef``.
+
+    Attributes:
+        input: ``name``, ``name:1``, or ``^name`` for a control dependency.
+    """
 
     name: str = text(1)
     op: str = text(2)

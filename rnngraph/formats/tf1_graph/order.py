@@ -11,7 +11,12 @@ from .source import Node
 
 @dataclass(eq=False)
 class Frame:
-    """While loop. merges: states of the loop. parent: enclosing loop, once it is known."""
+    """While loop.
+
+    Attributes:
+        merges: States of the loop.
+        parent: Enclosing loop, once it is known.
+    """
 
     name: str
     enters: list[Node] = field(default_factory=list)
@@ -31,7 +36,11 @@ def is_state(node: Node, nodes: Mapping[str, Node]) -> bool:
 
 
 def needed(file: str, nodes: Mapping[str, Node], outputs: Iterable[str], leaves: Iterable[str]) -> list[Node]:
-    """Return the nodes that outputs depend on. leaves: nodes whose inputs are not followed."""
+    """Return the nodes that outputs depend on.
+
+    Args:
+        leaves: Nodes whose inputs are not followed.
+    """
     needed_nodes: dict[str, Node] = {}
     pending, ends = list(outputs), set(leaves)
     while pending:

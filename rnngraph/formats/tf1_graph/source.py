@@ -35,7 +35,12 @@ Ref = tuple[str, int]
 
 @dataclass(eq=False)
 class Node:
-    """Node of a graph. inputs: operands. controls: control dependencies."""
+    """Node of a graph.
+
+    Attributes:
+        inputs: Operands.
+        controls: Control dependencies.
+    """
 
     name: str
     op: str
@@ -74,7 +79,11 @@ class Node:
 
 @dataclass(eq=False)
 class Source:
-    """Graph. variables: arrays by name. inputs, outputs: tensors by the signature's names, if there is a signature."""
+    """Graph.
+
+    Attributes:
+        variables: Arrays by name. inputs, outputs: tensors by the signature's names, if there is a signature.
+    """
 
     name: str
     nodes: dict[str, Node]

@@ -83,7 +83,11 @@ class Translation:
         return self.name(node.inputs[number])
 
     def known(self, node: Node, number: int, what: str) -> np.ndarray:
-        """Return an input that must be known. what: name of the input in errors."""
+        """Return an input that must be known.
+
+        Args:
+            what: Name of the input in errors.
+        """
         array = self.arrays.get(self.input(node, number))
         if array is None:
             raise UnreadableError(f"{what} is computed at run time; it must be in the file")

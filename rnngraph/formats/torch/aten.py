@@ -23,13 +23,13 @@ NOTHING = (
     "sym_constrain_range",
     "sym_constrain_range_for_size",
 )
-"""Checks of sizes and dtypes, which return nothing."""
+"""ATen's operators that check sizes and dtypes. They have no result, and are skipped."""
 END = (1 << 63) - 1
-"""The end of a slice up to the end of its axis."""
+"""Stop of a slice that extends to the end of its axis."""
 
 
 FUNCTIONS: dict[str, Function] = {}
-"""Functions by names of ATen's operators."""
+"""Torch functions by the names of the ATen operators that they compute."""
 
 
 def operator(*names: str) -> Callable[[Function], Function]:
@@ -43,7 +43,7 @@ def operator(*names: str) -> Callable[[Function], Function]:
 
 
 def function_of(name: str) -> Function | None:
-    """Return the function of an operator; None if torch has none."""
+    """Return the torch function that computes an ATen operator; None if there is none."""
     places = (torch, torch.Tensor, functional)
     return FUNCTIONS.get(name) or next((getattr(place, name) for place in places if hasattr(place, name)), None)
 
@@ -277,9 +277,9 @@ def _scaled_dot_product(
 
 
 def _upsample(mode: str) -> Callable[..., torch.Tensor]:
-    """Return the function that resizes to a size or by factors.
+    """Return the function that resizes a tensor to sizes or by scale factors.
 
-    Between them in the order of arguments is ``align_corners``, if the mode has it.
+    The argument ``align_corners`` of some modes stands between the sizes and the factors.
     """
 
     def upsample(

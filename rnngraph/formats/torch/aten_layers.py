@@ -1,4 +1,4 @@
-"""Recurrent layers and cells of exported graphs, which ATen has as operators on weights, as modules."""
+"""Converts ATen's recurrent operators, which take weights as arguments, to modules of recurrent layers and cells."""
 
 from __future__ import annotations
 
@@ -47,7 +47,11 @@ def layers_of(nodes: Iterable[torch.fx.Node], weights: Mapping[str, nn.Parameter
 
 
 def run_layer(layer: nn.Module, name: str, args: Sequence[Any]) -> Any:
-    """Return the results of an operator. args: its arguments; the input and the states come first."""
+    """Return the results of a recurrent operator.
+
+    Args:
+        args: Arguments of the operator, the input and the states first.
+    """
     x, states = args[:2]
     is_lstm = name.startswith("lstm")
     result = layer(x, tuple(states) if is_lstm else states)
@@ -57,7 +61,7 @@ def run_layer(layer: nn.Module, name: str, args: Sequence[Any]) -> Any:
 
 
 def first_weight(layer: nn.Module) -> nn.Parameter:
-    """Return the kernel of a layer's input."""
+    """Return a layer's input kernel, which identifies the layer."""
     weight: nn.Parameter = next(layer.parameters())
     return weight
 
@@ -72,7 +76,7 @@ def _layer(
     both: bool,
     batch_first: bool,
 ) -> nn.Module:
-    """Return a layer with these weights: for each layer and direction the kernels, the biases and the projection."""
+    """Return a module with the weights of an operator: kernels, biases and projections, by layer and direction."""
     options: dict[str, Any] = {"nonlinearity": name.removeprefix("rnn_")} if name.startswith("rnn") else {}
     if len(weights) // (count * (2 if both else 1)) in (3, 5):
         options["proj_size"] = weights[1].shape[1]

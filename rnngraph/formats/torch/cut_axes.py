@@ -1,7 +1,7 @@
 """Find the outputs that depend on the length of a time axis that torch cuts to the longest row.
 
-Such an axis keeps all its steps here. The module is run once more with each such axis as an input that has a size of
-its own. The graph then shows which outputs read these sizes.
+The reader keeps all steps of such an axis. It runs the module once more, with each such axis as an input with a
+symbolic size. The graph then shows which outputs depend on these sizes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ Start = Callable[[Sizes, CutAxes], Tracer]
 def axes_to_check(
     cuts: Collection[Cut], known: Mapping[str, Dim], start: Start, run_once: Callable[[Tracer], Script], sizes: Sizes
 ) -> dict[int, frozenset[str]]:
-    """Return the cut axes on whose length an output depends, with these outputs as far as they are known.
+    """Return {number of a cut axis: outputs that depend on the axis's length}. The set is empty if they are unknown.
 
     Args:
-        cuts: The cut axes, which are numbered in this order.
-        known: Facts about sizes, as the module was read.
-        start: Makes the tracer of a run.
-        run_once: Runs the module with a tracer.
+        cuts: The cut axes, in the order of their numbers.
+        known: Facts about sizes from the last run.
+        start: Function that creates a tracer.
+        run_once: Function that runs the module with a tracer.
         sizes: Sizes of the last run.
     """
     checked: dict[int, frozenset[str]] = {}
@@ -51,7 +51,16 @@ def _dependent(
     sizes: Sizes,
     checked: Collection[int],
 ) -> dict[int, frozenset[str]]:
-    """Return axes that one run shows to be read, besides those in ``checked``. count: number of all axes."""
+    """Run the module once. Return {number of an axis that is not in ``checked``: outputs that depend on it}.
+
+    Args:
+        count: Number of cut axes.
+        known: Facts about sizes from the last run.
+        start: Function that creates a tracer.
+        run_once: Function that runs the module with a tracer.
+        sizes: Sizes of the last run.
+        checked: Axes whose length is checked at run time.
+    """
     run_sizes = Sizes(sizes.examples, known)
     tracer = start(run_sizes, CutAxes(frozenset(checked), as_inputs=True))
     rest = [number for number in range(count) if number not in checked]

@@ -22,7 +22,7 @@ from .tracing.calls import TORCH, Arguments, Keywords, PlacedModule
 WHAT = "the exported program"
 _FILE_LINE = re.compile(r'File "([^"]+)", line (\d+)')
 _WITH_GRAPHS = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
-"""Operators around a subgraph that compute the subgraph unchanged."""
+"""Operators that only wrap a subgraph, and do not change the subgraph's results."""
 
 
 class Exported(PlacedModule):
@@ -32,7 +32,7 @@ class Exported(PlacedModule):
         super().__init__()
         self.program = program
         self.node: torch.fx.Node | None = None
-        """The node that is being computed, for errors."""
+        """Node under evaluation, which errors name."""
         self._graph = program.graph_module
         self._parameters_by_path = dict(program.named_parameters())
         self._buffers_by_path = dict(program.named_buffers())
@@ -44,7 +44,7 @@ class Exported(PlacedModule):
             raise not_readable(WHAT, problems)
 
     def _problems(self) -> Iterator[str]:
-        """Yield the inputs and outputs that a net can't have."""
+        """Yield a message for each input and output of the program that is not supported."""
         for item in self.program.graph_signature.input_specs:
             if item.kind in (InputKind.CUSTOM_OBJ, InputKind.TOKEN):
                 yield f"its input {item.arg.name} is not a tensor; export the module with tensors as inputs"
@@ -56,7 +56,7 @@ class Exported(PlacedModule):
 
     @property
     def inputs(self) -> dict[str, torch.Tensor]:
-        """The program's inputs by name: tensors without values, whose open sizes are symbols."""
+        """Inputs by name, as tensors without values. Dynamic sizes are symbolic."""
         nodes = {node.name: node for node in self._graph.graph.nodes if node.op == "placeholder"}
         specs = self.program.graph_signature.input_specs
         return {
@@ -66,7 +66,7 @@ class Exported(PlacedModule):
         }
 
     def example(self, arguments: Arguments, keywords: Mapping[str, Any]) -> Keywords:
-        """Return the tensors of an example by the names of inputs. Raises ``ArgumentError`` if they do not fit."""
+        """Return the example's tensors by input name. Raises ``ArgumentError`` if they do not match the inputs."""
         flat = pytree.tree_flatten((arguments, dict(keywords)))[0]
         specs = [item for item in self.program.graph_signature.input_specs if item.kind == InputKind.USER_INPUT]
         if len(flat) != len(specs):
@@ -85,7 +85,7 @@ class Exported(PlacedModule):
         return tensors
 
     def sizes(self) -> dict[str, Dim]:
-        """Return facts about sizes by ``INPUT_AXIS``: numbers that export fixed, and equal sizes."""
+        """Return the sizes, named ``INPUT_AXIS``, that ``torch.export`` fixed to a number or to another size."""
         known: dict[str, Dim] = {}
         first: dict[str, str] = {}
         for name, tensor in self.inputs.items():
@@ -100,7 +100,7 @@ class Exported(PlacedModule):
         return known
 
     def warn_of_fixed_sizes(self) -> None:
-        """Warn of inputs all of whose sizes export fixed."""
+        """Warn about inputs without a dynamic size."""
         fixed = {name: [*item.shape] for name, item in self.inputs.items() if item.dim() > 1}
         closed = {name: shape for name, shape in fixed.items() if all(isinstance(dim, int) for dim in shape)}
         if closed:
@@ -138,7 +138,7 @@ class Exported(PlacedModule):
         }
 
     def place(self) -> tuple[Where | None, str]:
-        """Return the line of the module's code that the current node comes from, and the path of its module."""
+        """Return the source line of the current node in the module's code, and the path of the node's module."""
         if self.node is None:
             return None, ""
         lines = _FILE_LINE.findall(self.node.meta.get("stack_trace") or "")
@@ -150,7 +150,7 @@ class Exported(PlacedModule):
     # Running --------------------------------------------------------------------------------------
 
     def forward(self, **inputs: Any) -> Any:
-        """Return the outputs of the program, in the structure in which the module returned them."""
+        """Run the graph. Return the outputs in the nested structure of the original module's result."""
         signature = self.program.graph_signature
         values = [self._input_value(item, inputs) for item in signature.input_specs]
         try:
@@ -166,7 +166,7 @@ class Exported(PlacedModule):
         return pytree.tree_unflatten(own, spec) if spec is not None else tuple(own)
 
     def _input_value(self, item: InputSpec, inputs: Mapping[str, Any]) -> Any:
-        """Return the value of an input of the graph."""
+        """Return the value of a placeholder: a parameter, a buffer, a constant or an input of the program."""
         match item.kind:
             case InputKind.USER_INPUT:
                 return item.arg.value if isinstance(item.arg, ConstantArgument) else inputs[item.arg.name]
@@ -177,7 +177,11 @@ class Exported(PlacedModule):
         return self.program.constants[item.target]
 
     def _run(self, graph: torch.fx.GraphModule, inputs: Sequence[Any]) -> Any:
-        """Return the results of a graph. inputs: values of its placeholders, in order."""
+        """Run a graph, and return its results.
+
+        Args:
+            inputs: Values of the placeholders, in order.
+        """
         values: dict[torch.fx.Node, Any] = {}
         rest = iter(inputs)
         for node in graph.graph.nodes:
@@ -196,7 +200,7 @@ class Exported(PlacedModule):
         raise AssertionError("a graph has no output; a node of kind output is required")
 
     def _called(self, node: torch.fx.Node, arguments: Arguments, keywords: Keywords) -> Any:
-        """Return the result of a node that is a call."""
+        """Return the result of a node ``call_function``."""
         target = node.target
         if isinstance(target, torch._ops.HigherOrderOperator):
             if target.__name__ not in _WITH_GRAPHS:
@@ -206,7 +210,7 @@ class Exported(PlacedModule):
             start = next(place for place, item in enumerate(arguments) if isinstance(item, torch.nn.Module))
             return self._run(arguments[start], [*arguments[start + 1 :]])
         if not isinstance(target, torch._ops.OpOverload):
-            return target(*arguments, **keywords)  # a function of sizes, or operator.getitem
+            return target(*arguments, **keywords)  # A Python function on sizes, or operator.getitem
         name = target._opname
         if name in NOTHING:
             return None
@@ -216,14 +220,14 @@ class Exported(PlacedModule):
         return (function or target)(*arguments, **keywords)
 
     def _error(self, what: str) -> NotReadableError:
-        """Return an error at the current node."""
+        """Return an error with the source line and module of the current node."""
         where, inside = self.place()
         text = f"{what} ({inside})" if inside else what
         return not_readable(WHAT, [f"{where}: {text}" if where else text], where)
 
 
 def _plain(item: Any) -> Any:
-    """Return arguments with torch's immutable lists and dicts replaced by Python's."""
+    """Convert torch's immutable lists and dicts in nested arguments to plain ones."""
     if isinstance(item, list):
         return [*map(_plain, item)]
     if isinstance(item, tuple) and not hasattr(item, "_fields"):

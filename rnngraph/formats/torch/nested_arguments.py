@@ -1,4 +1,4 @@
-"""Names of the tensors that ``forward`` takes and returns, in nests of tuples, dicts and dataclasses."""
+"""Names the tensors in nested arguments and results of ``forward``: tuples, dicts and dataclasses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...support.errors import ArgumentError
 def named_arguments(
     forward: Callable[..., object], arguments: Sequence[object], keywords: Mapping[str, object]
 ) -> list[tuple[str, object]]:
-    """Return (name, argument) pairs, by the names of ``forward``'s parameters."""
+    """Return (name of ``forward``'s parameter, argument) pairs."""
     names: list[str] = []
     for parameter in inspect.signature(forward).parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -30,7 +30,7 @@ def named_arguments(
 
 
 def leaves(name: str, item: object) -> Iterator[tuple[str, object]]:
-    """Yield the leaves of a nest, with names made of positions and keys."""
+    """Yield (name, leaf) for the leaves of a nest. A name consists of ``name`` and the keys and indices of the path."""
     if fields := _fields(item):
         parts: Mapping[Any, object] = {field: getattr(item, field) for field in fields}
     elif isinstance(item, Mapping):
@@ -45,7 +45,7 @@ def leaves(name: str, item: object) -> Iterator[tuple[str, object]]:
 
 
 def named_results(result: object) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield the tensors that ``forward`` returned, by name: y, y_0 and on, or the names of a dict."""
+    """Yield (name, tensor) for the results of ``forward``: ``y``, or ``y_0``, ``y_1`` and so on, or a dict's keys."""
     has_names = isinstance(result, Mapping) or bool(_fields(result))
     for name, item in leaves("" if has_names else "y", result):
         if isinstance(item, torch.Tensor):
@@ -53,7 +53,7 @@ def named_results(result: object) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _fields(item: object) -> tuple[str, ...]:
-    """Return the fields of a namedtuple, or of a dataclass that is no mapping; none for other items."""
+    """Return the field names of a namedtuple, or of a dataclass that is not a mapping; ``()`` for other objects."""
     if hasattr(item, "_fields"):
         return tuple(item._fields)
     if dataclasses.is_dataclass(item) and not isinstance(item, type | Mapping):
@@ -62,7 +62,7 @@ def _fields(item: object) -> tuple[str, ...]:
 
 
 def mapped_nest(item: Any, function: Callable[[Any], Any]) -> Any:
-    """Apply a function to all leaves of a nest."""
+    """Return a nest of the same structure, with a function applied to each leaf."""
     if hasattr(item, "_fields"):
         return type(item)(*(mapped_nest(part, function) for part in item))
     if dataclasses.is_dataclass(item) and not isinstance(item, type | Mapping):

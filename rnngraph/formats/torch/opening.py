@@ -1,4 +1,4 @@
-"""Search for the axes of a module's inputs that can stay symbolic, and for the lines that fix the other axes."""
+"""Finds the input axes that can stay symbolic, and the lines of the module that fix the other axes."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from ..steps import Step
 from .tracing.sizes import Sizes
 
 LONG = 16
-"""From this size on, other values of a size are less than twice as large: loops are traced step by step."""
+"""Minimum size for which the second value that is tried is less than twice the size, because loops are unrolled."""
 MAX_GROUPS = 16
-"""Maximum number of groups of sizes that are tried as equal sizes."""
+"""Maximum number of groups of sizes that are tried as equal."""
 
 
 @dataclass
 class Settled:
-    """Result of runs after which no size changes.
+    """Result of the last run, after which the known sizes no longer change.
 
     Attributes:
         script: Script of the last run.
-        known: Sizes that turned out to be numbers or other sizes.
-        times: Sizes of time.
-        lines: Lines that settled the sizes.
+        known: Numbers or other sizes that sizes are equal to, by name.
+        times: Sizes that are numbers of time steps.
+        lines: Lines of the module that fixed sizes.
         sizes: Sizes of the last run.
     """
 
@@ -44,15 +44,15 @@ class Settled:
 
 
 class Runs(Protocol):
-    """Runs of a module."""
+    """Interface of the object that runs a module."""
 
     def settled(
         self, examples: Mapping[str, int], known: Mapping[str, Dim], lines: Mapping[str, Where | None] | None = None
     ) -> Settled:
-        """Run the module until no further size turns out to be settled."""
+        """Run the module repeatedly until the known sizes no longer change."""
 
     def what(self) -> str:
-        """Return the name of the module for errors."""
+        """Name of the module in errors."""
 
 
 def opened(
@@ -62,9 +62,9 @@ def opened(
     known: Mapping[str, Dim],
     request: AxisRequest,
 ) -> tuple[Settled, dict[str, int]]:
-    """Open all sizes that can be open; return the result and the values of sizes that were used.
+    """Make as many sizes symbolic as possible. Return the result, and the values of sizes in the last run.
 
-    Raises ``NotReadableError`` with the line that closes an axis that the request opens.
+    Raises ``NotReadableError`` with the responsible line if a requested axis cannot be symbolic.
     """
     first: Settled | None = None
     for values in _examples(examples, request):
@@ -83,7 +83,7 @@ def opened(
 
 
 def _examples(examples: Mapping[str, int], request: AxisRequest) -> Iterator[Mapping[str, int]]:
-    """Yield values of sizes: the example's, then others of sizes that must be open."""
+    """Yield values of sizes to run with: the example's, then other values for sizes that must be symbolic."""
     yield examples
     for more in (3, 0) if request.names else ():
         yield {name: 2 * count + more if name in request.names else count for name, count in examples.items()}
@@ -91,14 +91,14 @@ def _examples(examples: Mapping[str, int], request: AxisRequest) -> Iterator[Map
 
 @dataclass
 class _Opening:
-    """Search for open sizes.
+    """Search for sizes that can be symbolic.
 
     Attributes:
         runs: Runs of the module.
         tensors: The module's inputs.
         examples: Values of the sizes.
-        reason: Line by which the last size could not be opened.
-        cache: Results of runs with the example's values, by what was known before them.
+        reason: Line that prevented the last size from being symbolic.
+        cache: Results of runs with the example's values, by the sizes that were known before the run.
     """
 
     runs: Runs
@@ -111,7 +111,8 @@ class _Opening:
         settled = self._settled(known, {})
         rest = [name for name in self.examples if name not in settled.known]
         others = {name: _another(self.examples[name]) + place for place, name in enumerate(rest)}
-        if rest and self._holds(others, settled):  # the values differ, so that no two sizes need to be equal
+        # The values are distinct, so the script differs if two sizes must be equal.
+        if rest and self._holds(others, settled):
             return settled
         for name in sorted(self.examples, key=lambda name: name not in request.names):
             if name not in settled.known:
@@ -126,7 +127,7 @@ class _Opening:
         return self.cache[key]
 
     def _loosest(self, name: str, before: Settled) -> Settled:
-        """Return the result in which a size is open, or one with others, or else a number."""
+        """Return the result with a size symbolic, else equal to others, else fixed to a number."""
         known, reason = before.known, None
         others = [
             other
@@ -136,7 +137,7 @@ class _Opening:
         groups = (group for count in range(len(others) + 1) for group in combinations(others, count))
         widths: dict[str, Dim] = {
             other: self.examples[other] for other in self._last_axes() if other not in known and other != name
-        }  # a driver over the axis needs the width
+        }  # A driver over this axis needs a fixed width.
         equal: list[dict[str, Dim]] = [{other: size(name) for other in group} for group in islice(groups, MAX_GROUPS)]
         for more in (*equal, widths):
             try:
@@ -152,14 +153,14 @@ class _Opening:
         return self._settled(known | {name: self.examples[name]}, {**before.lines, name: reason})
 
     def _last_axes(self) -> list[str]:
-        """Return the last axes of tensors that may be sequences."""
+        """Return the sizes of the last axes of inputs that may be sequences."""
         return [f"{name}_{tensor.dim() - 1}" for name, tensor in self.tensors.items() if tensor.dim() > 2]
 
     def _is_open(self, name: str, settled: Settled) -> bool:
-        """True if the script is the same for another value of the size.
+        """True if the script is the same with another value of the size.
 
-        Larger values come first, a multiple where the module takes no others. A smaller one is for modules that take
-        no larger ones, as by a table of positions.
+        Larger values are tried first, including a multiple, because some modules need a divisible size. Smaller values
+        follow, because some modules have a maximum size, such as a table of positions.
         """
         count, self.reason = self.examples[name], None
         for another in (_another(count), 2 * count, count - 1, count - 2):
@@ -171,7 +172,7 @@ class _Opening:
         return False
 
     def _holds(self, changed: Mapping[str, int], settled: Settled) -> bool | None:
-        """True if the script is the same for other values of sizes; None if the module does not take them."""
+        """True if the script is the same with other values of sizes; None if the module fails with these values."""
         examples = {**self.examples, **changed}
         sizes = Sizes(examples, settled.known)
         for other, dim in settled.known.items():
@@ -194,19 +195,19 @@ class _Opening:
 
 
 def _another(count: int) -> int:
-    """Return another value for a size, which is no multiple of it, and not much larger for long loops."""
+    """Return another value for a size: no multiple of the size, and only slightly larger for long loops."""
     return 2 * count + 3 if count < LONG else count + count // 2 + 1
 
 
 def _same_arrays(script: Script, other: Script) -> bool:
-    """True if no array was computed from a size of the example."""
+    """True if both scripts have the same constants, so that no constant depends on the sizes of the example."""
     return script.parameters.keys() == other.parameters.keys() and all(
         np.array_equal(array, other.parameters[name], equal_nan=True) for name, array in script.parameters.items()
     )
 
 
 def _first_difference(script: Script, other: Script) -> Where | None:
-    """Return the line of the first step in which two scripts differ."""
+    """Return the source line of the first step in which two scripts differ."""
     for ours, theirs in zip_longest(script.steps, other.steps):
         if ours is None or theirs is None or _literals(ours) != _literals(theirs):
             return None if ours is None else ours.where
@@ -214,13 +215,13 @@ def _first_difference(script: Script, other: Script) -> Where | None:
 
 
 def _literals(step: Step) -> tuple[Any, ...]:
-    """Return the operation of a step with its literals, to be compared with another run's."""
+    """Return the operation and literals of a step, for comparison with another run's step."""
     _, names, operands = code_of(step)
     return repr(step.key), names, tuple("cell" if isinstance(item, int) else repr(item) for item in operands)
 
 
 def note_sizes(settled: Settled, tensors: Mapping[str, torch.Tensor], names: Mapping[str, str]) -> None:
-    """Note in the script the lines that closed axes of its inputs, and the numbers that open sizes must not be."""
+    """Record in the script the lines that fixed input axes, and the numbers that symbolic sizes must not equal."""
     script, sizes = settled.script, settled.sizes
     for name, tensor in tensors.items():
         for axis in range(tensor.dim() if name in script.inputs else 0):

@@ -1,6 +1,6 @@
-"""``read_torch``: reads a module of torch's as a ``Net``.
+"""``read_torch``: reads a torch module as a ``Net``.
 
-The module runs on tensors without values until no further size turns out to be fixed. Runs with other sizes then
+The module runs on tensors without values until the set of fixed sizes no longer changes. Runs with other sizes then
 confirm that the script does not depend on those of the example.
 """
 
@@ -20,11 +20,11 @@ _REFUSED = (
     ("torch.ao.nn.quantized", "quantized weights", "give the module before it was quantized"),
     ("torch.jit", "TorchScript", "give the module that it was compiled from"),
 )
-"""Modules that are not supported: (the start of the class's module, what it is, the remedy)."""
+"""Unsupported kinds of modules: (prefix of the class's Python module, description, remedy)."""
 
 
 def _hint(module: object) -> str:
-    """Return how to get a module from a path or a ``state_dict``."""
+    """Return advice for arguments that are not modules, such as a path or a ``state_dict``."""
     if isinstance(module, str | PathLike):
         return "; make the module, and write module.load_state_dict(torch.load(path)) and module.eval()"
     if isinstance(module, Mapping):
@@ -101,7 +101,7 @@ def read_torch(module: Any, example: Any = None, open: Any = None, fixed: Any = 
 
 
 def _read_exported(program: Any, example: Any, open: Any, fixed: Any) -> Net:
-    """Read an exported program."""
+    """Read a program of ``torch.export``."""
     exported = import_module(".exported", __package__).Exported(program)
     arguments = program.example_inputs if example is None else _arguments(example)
     if arguments is None:
@@ -114,7 +114,7 @@ def _read_exported(program: Any, example: Any, open: Any, fixed: Any) -> Net:
 
 
 def _is_exported(module: object) -> bool:
-    """True for a graph that calls single operators in place of modules and functions."""
+    """True for graphs that ``torch.export`` or TorchScript created, which call single operators instead of modules."""
     nodes = getattr(getattr(module, "graph", None), "nodes", ())
     if callable(nodes):  # TorchScript
         return False
@@ -122,7 +122,7 @@ def _is_exported(module: object) -> bool:
 
 
 def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the positional and keyword arguments for ``forward``."""
+    """Return the positional and keyword arguments of ``forward`` for an example."""
     if isinstance(example, Mapping):
         return (), dict(example)
     if isinstance(example, list | tuple) and not hasattr(example, "_fields"):

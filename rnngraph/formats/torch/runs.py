@@ -80,16 +80,16 @@ HANDLER_FILES = (
     windows,
     writing,
 )
-"""Files that register handlers of torch's functions and modules."""
+"""Python modules that register handlers of torch's functions and modules when they are imported."""
 OTHER_DRAWS = 3
-"""Number of further runs that must give the same script if a module draws numbers from Python's ``random``."""
+"""Runs that must produce the same script if a module draws numbers from Python's ``random``."""
 _SWITCH_OFF = "; it draws numbers from Python's random: pass the argument that turns this off, such as a ratio of 0"
 MAX_RUNS = 1000
-"""Maximum runs of a module until its sizes settle. Each run knows one size more than the one before."""
+"""Maximum runs until the known sizes no longer change. Each run adds one size to them."""
 
 
 class Reader:
-    """A module that is being read."""
+    """Reader of one module: runs the module repeatedly, and records what each run reveals about sizes and uses."""
 
     def __init__(
         self,
@@ -114,11 +114,11 @@ class Reader:
         self.shared: frozenset[Hashable] = frozenset()
         """Keys of parameters and modules that runs used more than once."""
         self.names: dict[str, str] = {}
-        """Names of sizes in the script, by their names ``INPUT_AXIS``."""
+        """Names of sizes in the script, by their names ``INPUT_AXIS`` during runs."""
         self.draws = False
         """True if a run drew numbers from Python's ``random``."""
         self.warnings: dict[Warned, None] = {}
-        """Warnings about calls, each once."""
+        """Distinct warnings of all runs, in order."""
         self.cut_axes = CutAxes()
         self.cuts: list[Cut] = []
         """Time axes that torch cuts to the longest row, in the last run."""
@@ -142,7 +142,7 @@ class Reader:
         self.known: dict[str, Dim] = {**(known or {}), **self.request.numbers, **self.request.equal}
 
     def script(self) -> Script:
-        """Return the script, and warn of each call that trains differently. Raises ``NotReadableError``."""
+        """Return the script. Warn about calls that behave differently in training. Raises ``NotReadableError``."""
         with without_caches(), open_numbers(self.module), heard_warnings(self._warned):
             script = self._open_script()
         for text, where, category in self.warnings:
@@ -150,13 +150,13 @@ class Reader:
         return script
 
     def _warned(self, text: str, where: Where | None, category: type[Warning]) -> None:
-        """Note a warning of torch's or of the module's, once even if its numbers differ between runs."""
+        """Record a warning. Warnings that differ only in numbers between runs are recorded once."""
         where = self.module.place()[0] if isinstance(self.module, PlacedModule) else where
         if not any((where, category) == warned[1:] and _like(text) == _like(warned[0]) for warned in self.warnings):
             self.warnings[text, where, category] = None
 
     def _open_script(self) -> Script:
-        """Return the script whose sizes are as open as they can be."""
+        """Return the script with as many symbolic sizes as possible."""
         settled, self.examples = opened(self, self.tensors, self.examples, self.known, self.request)
         known, inputs = settled.known, settled.script.inputs
         self._name_sizes([name for name in self.examples if name.rpartition("_")[0] in inputs], known, settled.times)
@@ -174,7 +174,7 @@ class Reader:
         return settled.script
 
     def _check_that_it_repeats(self, script: Script, known: Mapping[str, Dim]) -> None:
-        """Raise ``NotReadableError`` if Python's random numbers decide what the module computes."""
+        """Raise ``NotReadableError`` if further runs, with other random numbers of Python's, produce another script."""
         texts = {script.text(), *(self.settled(self.examples, known).script.text() for _ in range(OTHER_DRAWS))}
         if len(texts) > 1:
             raise not_readable(self.what(), [f"its computation differs from run to run{_SWITCH_OFF}"])
@@ -187,7 +187,7 @@ class Reader:
         Args:
             examples: Values of the sizes.
             known: Facts about sizes before the first run.
-            lines: Lines that settled these.
+            lines: Lines of the module that fixed these sizes.
         """
         known_now, lines_now = dict(known), dict(lines or {})
         for _ in range(MAX_RUNS):
@@ -209,7 +209,7 @@ class Reader:
         raise ArgumentError(f"the module's sizes do not settle in {MAX_RUNS} runs; give an example of other sizes")
 
     def _name_sizes(self, names: Sequence[str], known: Mapping[str, Dim], times: list[str]) -> None:
-        """Name open sizes as the caller asked; otherwise T, T_1 … for time and B, B_1 … for the rest."""
+        """Name symbolic sizes as the caller requested, or T, T_1 … for time steps and B, B_1 … for other sizes."""
         asked = {name: self.request.names[name] for name in names if name in self.request.names and name not in known}
         self.names |= asked
         for name in names:
@@ -255,8 +255,8 @@ class Reader:
         shared = self.shared | {key for key, count in tracer.uses.items() if count > 1}
         if shared != self.shared and not tracer.problems:
             self.shared = shared
-            raise SizesChanged  # parameters that are used several times are declared by themselves
-        if tracer.undecided and not tracer.problems:  # nothing decided which axis of two is time
+            raise SizesChanged  # Parameters with several uses are declared on their own, outside of layers.
+        if tracer.undecided and not tracer.problems:  # No call decided which of two axes is time.
             dim, where = tracer.undecided[0]
             tracer.sizes.fix(dim, where)
         outputs = dict(named_results(result))
@@ -264,7 +264,7 @@ class Reader:
             try:
                 tracer.script.outputs[name] = self._output(tracer, item)
             except (UnreadableError, RuntimeError) as error:
-                if not isinstance(getattr(item, "value", None), Unknown):  # whose call is listed already
+                if not isinstance(getattr(item, "value", None), Unknown):  # listed by its call
                     where = item.memory.where if isinstance(item, Traced) else None
                     line = f"{where}: " if where else ""
                     tracer.problems.append((f"{line}output {name}: {what_failed(error)}", where))
@@ -292,9 +292,9 @@ class Reader:
         return script
 
     def _with_equal_rounds(self, tracer: Tracer, script: Script) -> Script:
-        """Return the script of a run in which constant initial states stay tensors, if it has fewer unrolled steps.
+        """Return the script of a run with constant initial states as tensors, if more of its loops are rolled up.
 
-        A state that is written as a number makes the first round of a loop differ from the others.
+        A state that is written as a number makes the first iteration of an unrolled loop differ from the others.
         """
         sizes = self._sizes(tracer.sizes.examples, tracer.sizes.known)
         try:
@@ -323,7 +323,7 @@ class Reader:
 
 
 def _line_of(error: BaseException) -> Where | None:
-    """Return the innermost line of the module's own code in an error's traceback."""
+    """Return the innermost line of the user's code in an error's traceback."""
     line, traceback = None, error.__traceback__
     while traceback is not None:
         frame = traceback.tb_frame
@@ -334,5 +334,5 @@ def _line_of(error: BaseException) -> Where | None:
 
 
 def _like(text: str) -> str:
-    """Return a text without its numbers."""
+    """Return a text with all numbers removed."""
     return re.sub(r"\d+", "", text)

@@ -267,7 +267,7 @@ def _common_path(layers: Sequence[Part]) -> str:
 
 
 def _shown(layers: Sequence[Part]) -> list[Part]:
-    """Return the layers that have a bar: those below ``SMALL`` share one."""
+    """Return the layers to draw. Layers with a share below ``SMALL`` are merged into one."""
     large, small = ([part for part in layers if (part.share >= SMALL) is is_large] for is_large in (True, False))
     if len(small) < 2:
         return [*layers]
@@ -276,7 +276,7 @@ def _shown(layers: Sequence[Part]) -> list[Part]:
 
 
 def _bars(layers: Sequence[Part], top: float) -> Iterator[Mark]:
-    """Yield the share of each layer, and in it that of the floor."""
+    """Yield a bar for each layer's share of the time, with a darker bar for its lower bound, the roofline's floor."""
     room = WIDTH - 2 * MARGIN
     yield Text(MARGIN, top - 8, "share of native time; dark: what the floor of this machine would take")
     for number, part in enumerate(layers):

@@ -343,7 +343,7 @@ class _Walk:
         if self.line.is_timeless(taken):
             return
         ahead = self.line.late(node) * step + view.front - self.line.late(view.base)
-        self._keep(view, ahead if ahead >= 0 else ahead + step)  # otherwise the first window starts inside the chunk
+        self._keep(view, ahead if ahead >= 0 else ahead + step)  # negative: the first window starts inside the chunk
 
     def _keep(self, view: View, count: int) -> None:
         """Keep at least ``count`` past entries of a view's base."""

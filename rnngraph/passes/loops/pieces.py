@@ -103,9 +103,10 @@ class ScanPieces:
         return any(has_time for _, has_time in operands) and lift(work[0], operands, self.length) is None
 
     def _is_block(self) -> bool:
-        """True if a loop reads products of two values of its step, and no product has an invariant operand.
+        """True if splitting the loop would not pay: a recurrence reads products of two values of the same step.
 
-        Outside of the loop, such products cost as much, and their sequences would have to be written and read.
+        Hoisted products of two varying operands cost as much as products in the loop, and their sequences need memory.
+        Only products with an invariant weight get cheaper.
         """
         free = set(self.body.nodes) - dependents(self.next, self.body.nodes)
         cyclic = {node for node, loop in self.loops.items() if len(loop.members) > 1}

@@ -232,7 +232,11 @@ class Widened(Narrowing):
 
 @dataclass(eq=False)
 class BFloat16(Narrowing):
-    """Weights and activations in bfloat16. Activations have two parts if they are ``split``."""
+    """Weights and activations in bfloat16.
+
+    Attributes:
+        split: True for two bfloat16 parts of each activation: the rounded value, and the rounded rest.
+    """
 
     split: bool
 

@@ -84,7 +84,8 @@ def crf_log_norm(inputs: Tensor, sequence_lengths: Any, transition_params: Any) 
 def crf_decode(potentials: Tensor, transition_params: Any, sequence_length: Any) -> tuple[Tensor, Tensor]:
     """Return (the best tags, int32 [batch, time], 0 past a row's end; their scores [batch]) (Viterbi 1967).
 
-    potentials: scores of tags [batch, time, tags].
+    Args:
+        potentials: Scores of tags [batch, time, tags].
     """
     inputs = _scores(potentials)
     table = _transitions(transition_params, inputs)
@@ -109,7 +110,9 @@ def _one_more(x: Tensor) -> Tensor:
 def viterbi_decode(score: Any, transition_params: Any) -> tuple[list[int], Any]:
     """Return (the best tags, their score) of one row, in NumPy.
 
-    score: [time, tags]. transition_params: [tags, tags].
+    Args:
+        score: [time, tags].
+        transition_params: [tags, tags].
     """
     score, table = (array_of(item, "viterbi_decode takes arrays") for item in (score, transition_params))
     if score.ndim != 2 or not len(score) or table.shape != (score.shape[1], score.shape[1]):

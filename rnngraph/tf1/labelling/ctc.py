@@ -89,7 +89,8 @@ def ctc_greedy_decoder(
 ) -> tuple[list[Sparse], Tensor]:
     """Return ([best class of each step, without blanks and repeats], negative sum of their logits [batch, 1]).
 
-    inputs: logits [time, batch, classes]. The last class is the blank.
+    Args:
+        inputs: Logits [time, batch, classes]. The last class is the blank.
     """
     logits, lengths = _time_major(inputs, True), _lengths(sequence_length)
     rows = functions.transpose(logits, (1, 0, 2))

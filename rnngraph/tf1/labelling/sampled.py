@@ -29,7 +29,9 @@ MASKED_LOGIT = -1e30
 class LogUniform:
     """Log-uniform sampler of distinct classes. P(c) is proportional to log((c + 2) / (c + 1)).
 
-    tries: True if the result is the number of draws until enough distinct classes were drawn, in place of the classes.
+    Attributes:
+        tries: True if the result is the number of draws until enough distinct classes were drawn, in place of the
+            classes.
     """
 
     count: int

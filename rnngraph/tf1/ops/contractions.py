@@ -12,7 +12,11 @@ from ..core.operations import operation
 
 @operation
 def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
-    """Return the tensor contraction. axes: number of last axes of a and first axes of b, or a pair of lists of axes."""
+    """Return the tensor contraction.
+
+    Args:
+        axes: Number of last axes of a and first axes of b, or a pair of lists of axes.
+    """
     return contractions.tensordot(a, b, axes)
 
 

@@ -173,7 +173,11 @@ def lecun_uniform_initializer(seed: Any = None, dtype: Any = None) -> Initialize
 
 
 def _scaled(scale: float, mode: str, distribution: str) -> Initializer:
-    """Return an initializer of variance scale / fan (He et al. 2015). mode: names the fan."""
+    """Return an initializer of variance scale / fan (He et al. 2015).
+
+    Args:
+        mode: Names the fan.
+    """
     kinds = ("truncated_normal", "normal", "untruncated_normal", "uniform")
     if mode not in ("fan_in", "fan_out", "fan_avg") or distribution not in kinds:
         raise ArgumentError(

@@ -33,8 +33,9 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
 
     Without a name it is ``Placeholder``, ``Placeholder_1``, … in order of declaration.
 
-    shape: a list of ints and None. Without a shape it is a scalar, as in ``keep_prob = tf.placeholder(tf.float32)``.
-    Other placeholders need a shape.
+    Args:
+        shape: A list of ints and None. Without a shape it is a scalar, as in ``keep_prob =
+            tf.placeholder(tf.float32)``. Other placeholders need a shape.
     """
     if dtype == string and isinstance(dtype, str):  # the handle of a feedable iterator
         if shape not in (None, (), []):
@@ -54,7 +55,11 @@ def placeholder_with_default(input: Any, shape: Any, name: str | None = None) ->
 
 
 def _fitting(have: Sequence[Any], shape: Any) -> Sequence[Any]:
-    """Return the sizes of a placeholder. have: those of its default."""
+    """Return the sizes of a placeholder.
+
+    Args:
+        have: Those of its default.
+    """
     sizes: Sequence[Any] = [None] * len(have) if shape is None else entries(_sizes(shape), "shape")
     fits = len(sizes) == len(have)
     if not fits or any(None not in (size, dim) and size != dim for size, dim in zip(sizes, have, strict=True)):

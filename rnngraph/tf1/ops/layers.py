@@ -160,7 +160,8 @@ def fully_connected(
 
     Owns ``fully_connected/weights`` and ``fully_connected/biases``.
 
-    normalizer_fn: function of the products in place of biases, such as ``tf.contrib.layers.layer_norm``.
+    Args:
+        normalizer_fn: Function of the products in place of biases, such as ``tf.contrib.layers.layer_norm``.
     """
     what = "tf.contrib.layers.fully_connected"
     if normalizer_fn is not None:
@@ -259,7 +260,8 @@ def batch_normalization(
     don't need them: with ``training=True`` the training graph normalises by its batch, a ``Trainer``'s steps update the
     averages, and the inference graph uses them.
 
-    training: a bool, or a scalar bool Tensor that is fed.
+    Args:
+        training: A bool, or a scalar bool Tensor that is fed.
     """
     what = "tf.layers.batch_normalization"
     refuse(

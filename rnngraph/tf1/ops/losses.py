@@ -143,7 +143,9 @@ def sparse_softmax_cross_entropy(
 ) -> Tensor:
     """Return -log softmax(logits)[label].
 
-    labels: int [...]. logits: [..., classes].
+    Args:
+        labels: int [...].
+        logits: [..., classes].
     """
     return _reduced(
         losses.sparse_softmax_cross_entropy(labels, logits, reduction="none"), weights, reduction, loss_collection

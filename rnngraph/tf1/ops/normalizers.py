@@ -87,8 +87,9 @@ def batch_norm(
 
     Owns ``BatchNorm/beta``, ``moving_mean`` and ``moving_variance``, with ``scale`` also ``gamma``.
 
-    updates_collections: collection of the operations that update the averages. With None, each run that computes the
-    output updates them.
+    Args:
+        updates_collections: Collection of the operations that update the averages. With None, each run that computes
+            the output updates them.
     """
     what = "tf.contrib.layers.batch_norm"
     refuse(what, _TRAINED, trainable=None if trainable else False)

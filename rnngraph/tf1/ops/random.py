@@ -44,7 +44,11 @@ _INVERSE_ERF = (
 
 
 class Drawn:
-    """Random numbers of a run, seeded by the graph, the operation and the run. serial: number of the operation."""
+    """Random numbers of a run, seeded by the graph, the operation and the run.
+
+    Args:
+        serial: Number of the operation.
+    """
 
     def __init__(self, initializer: Initializer, shape: tuple[int, ...], seed: int, serial: int) -> None:
         self.initializer, self._shape, self._seed, self.serial = initializer, shape, seed, serial
@@ -208,7 +212,8 @@ def random_normal(
 ) -> Tensor:
     """Return normal numbers.
 
-    shape: ints, or entries of ``tf.shape``. mean, stddev: numbers or Tensors.
+    Args:
+        shape: Ints, or entries of ``tf.shape``. mean, stddev: numbers or Tensors.
     """
 
     def by_step(sizes: Sequence[Dim], kind: str) -> Tensor:
@@ -288,7 +293,8 @@ def multinomial(
 ) -> Tensor:
     """Draw classes by their probabilities softmax(logits): ints [batch, num_samples].
 
-    logits: [batch, classes].
+    Args:
+        logits: [batch, classes].
     """
     scores = as_tensor(logits)
     if scores.rank != 2 or scores.dtype not in FLOATS:

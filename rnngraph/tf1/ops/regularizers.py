@@ -25,7 +25,8 @@ no_regularizer = None
 def penalize_all(scope: ScopeName, penalties: Mapping[str, Any] | None = None) -> None:
     """Collect the penalties of a layer's variables, once for each.
 
-    penalties: the layer's own, by variable name. Other variables have the variable scope's penalty.
+    Args:
+        penalties: The layer's own, by variable name. Other variables have the variable scope's penalty.
     """
     graph, usual = get_default_graph(), present_scope().regularizer
     for name, spec in scope.specs.items():

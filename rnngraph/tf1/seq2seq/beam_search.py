@@ -85,7 +85,10 @@ def gather_tree(
 class BeamSearchDecoder(Decoder):
     """Beam search with a cell (Wu et al. 2016).
 
-    Arguments are TensorFlow's. initial_state: state of batch * beam_width rows, as ``tile_batch`` returns it.
+    Arguments are TensorFlow's.
+
+    Args:
+        initial_state: State of batch * beam_width rows, as ``tile_batch`` returns it.
     """
 
     tracks_own_finished = True

@@ -62,7 +62,8 @@ class Decoder:
 class BasicDecoder(Decoder):
     """Decoder of a cell whose inputs a helper chooses.
 
-    output_layer: layer for the cell's output, such as a ``tf.layers.Dense``.
+    Args:
+        output_layer: Layer for the cell's output, such as a ``tf.layers.Dense``.
     """
 
     @api

@@ -205,7 +205,8 @@ class GreedyEmbeddingHelper(Helper):
 class SampleEmbeddingHelper(GreedyEmbeddingHelper):
     """Helper that reads the embedding of a class drawn by its probability, until that class is ``end_token``.
 
-    softmax_temperature: divisor of the logits, a float or a scalar Tensor.
+    Args:
+        softmax_temperature: Divisor of the logits, a float or a scalar Tensor.
     """
 
     @api

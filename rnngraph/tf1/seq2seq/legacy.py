@@ -149,7 +149,8 @@ def embedding_rnn_seq2seq(
 
     Outputs are logits of symbols, or the cell's outputs if ``output_projection`` is set.
 
-    feed_previous: True if the decoder reads its own symbols; a bool or a Tensor.
+    Args:
+        feed_previous: True if the decoder reads its own symbols; a bool or a Tensor.
     """
     with variable_scope(scope or "embedding_rnn_seq2seq", dtype=None if dtype is None else dtype_name(dtype)) as within:
         _, state = encoded(cell, encoder_inputs, num_encoder_symbols, embedding_size, within.dtype)
@@ -200,7 +201,8 @@ def chosen(feed_previous: Any, decode: Callable[[bool, bool], Decoded]) -> Decod
 
     If ``feed_previous`` is a Tensor, both are computed with the same variables, and one is selected.
 
-    decode: function of (True if it reads its outputs, True if their embedding is trained).
+    Args:
+        decode: Function of (True if it reads its outputs, True if their embedding is trained).
     """
     if not isinstance(feed_previous, Tensor):
         return decode(bool(feed_previous), True)

@@ -17,7 +17,11 @@ Loss = Callable[..., Tensor] | None
 
 
 def _cross_entropy(labels: Tensor, logits: Tensor, function: Loss) -> Tensor:
-    """Return one value for each label. function: the program's own loss of (labels, logits), or None."""
+    """Return one value for each label.
+
+    Args:
+        function: The program's own loss of (labels, logits), or None.
+    """
     if function is None:
         return sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
     if not callable(function):

@@ -55,8 +55,9 @@ class Stepping:
 
         Results past the last step are 0.
 
-        maximum: maximum number of steps. Without it, each step must read an entry of a TensorArray, or compare its
-        number with a bound to finish.
+        Args:
+            maximum: Maximum number of steps. Without it, each step must read an entry of a TensorArray, or compare its
+                number with a bound to finish.
         """
         loop = self.loop
         time = loop.param("time", TensorType("int32", ()))
@@ -167,7 +168,11 @@ class _End(NamedTuple):
 
 
 def _ends(finished: Node, counts: Counts, inside: Container[Node]) -> Iterator[_End]:
-    """Yield the comparisons of the step number that finish all rows. inside: nodes that depend on a step."""
+    """Yield the comparisons of the step number that finish all rows.
+
+    Args:
+        inside: Nodes that depend on a step.
+    """
     node = _source(finished)
     if node.op == "or":
         for operand in node.operands:

@@ -28,7 +28,11 @@ Encode = Callable[[Sequence[np.ndarray]], list[Value]]
 
 
 class SummaryOp(Operation):
-    """Summary operation. encode: function of its operands' values that returns the summary's values."""
+    """Summary operation.
+
+    Args:
+        encode: Function of its operands' values that returns the summary's values.
+    """
 
     def __init__(self, tensors: Sequence[Tensor], encode: Encode, name: str) -> None:
         self.tensors, self.encode = list(tensors), encode

@@ -22,7 +22,8 @@ from ..core.variables import added_variable
 class ExponentialMovingAverage:
     """average = average - (1 - decay) (average - variable), at each run of the operation that ``apply`` returns.
 
-    num_updates: a number or a variable. The decay is then min(decay, (1 + num_updates) / (10 + num_updates)).
+    Args:
+        num_updates: A number or a variable. The decay is then min(decay, (1 + num_updates) / (10 + num_updates)).
     """
 
     @api
@@ -86,7 +87,11 @@ class ExponentialMovingAverage:
 
 
 class _Move(Operation):
-    """Operation that updates averages. pairs: (variable, average) of each."""
+    """Operation that updates averages.
+
+    Args:
+        pairs: (variable, average) of each.
+    """
 
     def __init__(self, pairs: Sequence[tuple[Variable, Variable]], decay: float, updates: Any, name: str) -> None:
         self._pairs, self._decay, self._updates = list(pairs), decay, updates

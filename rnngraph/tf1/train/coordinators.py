@@ -27,7 +27,11 @@ class Coordinator:
         return self._stops.is_set()
 
     def request_stop(self, ex: Any = None) -> None:
-        """Ask threads to stop. ex: error for ``join`` to raise, unless it is the end of data."""
+        """Ask threads to stop.
+
+        Args:
+            ex: Error for ``join`` to raise, unless it is the end of data.
+        """
         error = ex[1] if isinstance(ex, tuple) else ex
         if isinstance(error, BaseException) and not isinstance(error, self._clean) and self._raised is None:
             self._raised = error

@@ -108,7 +108,11 @@ def _gradient_program(graph: Any, loss: Tensor, stand_ins: Sequence[Node], fetch
 
 
 class GradientProgram(FetchProgram):
-    """Program of Tensors that depend on gradients of one loss. targets: targets of the gradients, by stand-in."""
+    """Program of Tensors that depend on gradients of one loss.
+
+    Args:
+        targets: Targets of the gradients, by stand-in.
+    """
 
     def __init__(
         self, graph: Any, loss: Tensor, targets: Mapping[Node, str | Node], tensors: Mapping[str, Tensor]

@@ -26,7 +26,8 @@ Pair = tuple[Any, Any]
 class Optimizer:
     """``tf.train.Optimizer``. A subclass defines a rule, and those of its numbers that may be Tensors.
 
-    slot_names: TensorFlow's names of the rule's slots, by ours.
+    Attributes:
+        slot_names: TensorFlow's names of the rule's slots, by ours.
     """
 
     GATE_NONE, GATE_OP, GATE_GRAPH = 0, 1, 2

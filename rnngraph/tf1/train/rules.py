@@ -27,10 +27,13 @@ def rounded(value: Any) -> float:
 
 @dataclass(frozen=True)
 class Rule(Optimizer):
-    """Base of rules. present: numbers of the next update, with the rate, which the caller sets.
+    """Base of rules.
 
     With a mask ``touched`` of the rows that a step looked up, the other rows stay unchanged, as in TensorFlow's sparse
     updates.
+
+    Attributes:
+        present: Numbers of the next update, with the rate, which the caller sets.
     """
 
     learning_rate: Any = 0.0

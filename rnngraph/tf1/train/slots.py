@@ -70,7 +70,8 @@ class OptimizerState:
     def add_slots(self, rule: Rule, variable: Variable, name: str) -> None:
         """Create or find the slots of a variable under the open variable scope, if there are none yet.
 
-        name: name of the optimizer.
+        Args:
+            name: Name of the optimizer.
         """
         for slot, value in rule.slots().items():
             if (variable.full, slot) not in self.variables:

@@ -163,7 +163,11 @@ class TrainProgram:
     """Steps of one training operation for one set of fed nodes."""
 
     def __init__(self, op: TrainOp | AppliedStep, fetches: FetchSet, earlier: TrainProgram | None) -> None:
-        """Compile the steps. earlier: program for the same feeds that lacks some fetches."""
+        """Compile the steps.
+
+        Args:
+            earlier: Program for the same feeds that lacks some fetches.
+        """
         graph = op.graph
         self.op, self.version = op, graph.version
         assert op.loss is not None, "a step of its own call has one loss"

@@ -127,7 +127,7 @@ def _planned(
 def _checkpoint(
     state: TrainState, options: Mapping[str, Any], writes: bool, where: Where | None
 ) -> tuple[Any, int | None]:
-    """Return the checkpoint file, and the number of updates between saves. Errors of saving are raised now."""
+    """Return (checkpoint file, number of updates between saves). Raises the errors of saving before training starts."""
     path, every = options["checkpoint"], options["checkpoint_every"]
     if every is not None and path is None:
         raise ArgumentError("checkpoint_every needs a file to save to; give checkpoint=", where)
@@ -139,7 +139,7 @@ def _checkpoint(
 
 
 def _alike(plan: Plan, position: Position, state: TrainState) -> dict[str, Any]:
-    """Return everything that must be equal in all processes for them to take the same steps."""
+    """Return the options and counters that must be equal in all processes of a distributed run."""
     names = ("epochs", "monitor", "mode", "patience", "keep_best", "checkpoint_every")
     values = {**position.data, **{name: getattr(plan, name) for name in names}}
     values |= {"callbacks": len(plan.callbacks), "checkpoint": plan.save is not None, "updates": state.updates}
@@ -159,7 +159,7 @@ def evaluate(
     lengths: Any,
     batch_size: Any,
 ) -> Any:
-    """Implement ``Trainer.evaluate``."""
+    """Return the loss and metrics of a program over examples. ``Trainer.evaluate`` describes the arguments."""
     inputs = _inputs(program)
     layout = without_training(layout_of(inputs), inputs)
     source = source_of(Reader(inputs, layout, lengths, where, {"shuffle": False}), examples, batch_size)

@@ -161,7 +161,7 @@ class _Planner:
         assert plan is not None
         for group, depth in zip(section.groups, plan.depths, strict=True):
             loops.append(self._laid_out(group, _Slots(depth, plan.steps, plan.steps) if depth > 1 else None))
-            # The next group stores its own indices.
+            # Values in a chunk's memory end with the group. The next group recomputes its indices.
             self.allocation.end_group(loops[-1].memory, self.entry.fusion.free)
         for laid_out, phases in zip(loops, plan.phases, strict=True):
             yield self._planned(laid_out, phases)

@@ -24,7 +24,13 @@ ELEMENT_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "b
 
 
 class Writer:
-    """Writes nodes into a scope. loop: writer of scans, from ``loops``."""
+    """Writes the nodes of a graph into a scope as ONNX nodes.
+
+    Attributes:
+        scope: Scope that receives the nodes.
+        sizes: Symbolic sizes of the model.
+        loop: Function of ``loops`` that writes a scan and returns the names of its results.
+    """
 
     def __init__(self, scope: Scope, sizes: Sizes, loop: Callable[[Writer, Node], list[str]]) -> None:
         self.scope, self.sizes, self.loop = scope, sizes, loop

@@ -30,7 +30,8 @@ def _dtype(tracer: Tracer) -> str:
 def operand(tracer: Tracer, x: Argument, dtype: str, shape: tuple[Dim, ...] | None = None) -> Value | Number:
     """Return x as an operand of a binary function: a number if x is one number everywhere.
 
-    shape: of the other operand, to which a tensor of one number must broadcast without loss.
+    Args:
+        shape: Of the other operand, to which a tensor of one number must broadcast without loss.
     """
     if isinstance(x, Extent | OpenFloat):
         return number_of(tracer, x, dtype)
@@ -39,7 +40,7 @@ def operand(tracer: Tracer, x: Argument, dtype: str, shape: tuple[Dim, ...] | No
     if tracer.is_number(x) and (shape is None or tracer.sizes.broadcast(x.shape, shape) == tuple(shape)):
         return operand(tracer, x.number, dtype)
     if isinstance(x, Repeated) and shape is not None and tracer.sizes.broadcast(shape_of(x.of), shape) == x.shape:
-        tracer.wrote_numbers = True  # one row for all, like a learned initial state of a loop
+        tracer.wrote_numbers = True  # equal rows, as of a learned initial state, are broadcast
         return tracer.value(x if tracer.keeps_filled else x.of, dtype)
     if isinstance(x, torch.Tensor) and x.numel() == 1 and not isinstance(x, torch.nn.Parameter) and x.dim() == 0:
         return operand(tracer, x.item(), dtype)
@@ -220,7 +221,11 @@ def _heaviside(tracer: Tracer, x: Argument, values: Argument) -> Result:
 
 
 def unary(function: Function, theirs: Function) -> Handler:
-    """Return the handler of an elementwise function. theirs: torch's function, for tensors of one number."""
+    """Return the handler of an elementwise function.
+
+    Args:
+        theirs: Torch's function, for tensors of one number.
+    """
 
     def read(tracer: Tracer, x: Argument) -> Result:
         if isinstance(x, Filled):

@@ -38,7 +38,11 @@ def _cat(tracer: Tracer, tensors: Operands, dim: int = 0, *, axis: int | None = 
 
 
 def joined(tracer: Tracer, items: list[Entry], axis: int, shape: tuple[Dim, ...], dtype: str) -> Entry:
-    """Concatenate values. shape: of the result."""
+    """Concatenate values.
+
+    Args:
+        shape: Of the result.
+    """
     if len(items) == 1:
         return items[0]
     numbers = {item.number for item in items if isinstance(item, Filled)}
@@ -227,7 +231,11 @@ def _pad(tracer: Tracer, x: Operand, pad: Sequence[int], mode: str = "constant",
 
 
 def pad_circular(tracer: Tracer, x: Operand, padding: dict[int, tuple[int, int]]) -> Operand:
-    """Pad each axis with entries of its other end. padding: (before, after) by axis."""
+    """Pad each axis with entries of its other end.
+
+    Args:
+        padding: (before, after) by axis.
+    """
     if any(count < 0 for pair in padding.values() for count in pair):
         raise UnreadableError(f"a circular padding has negative counts {[*padding.values()]}; cut with a slice")
     pairs = {axis: pair for axis, pair in sorted(padding.items()) if any(pair)}

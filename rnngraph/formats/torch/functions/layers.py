@@ -136,7 +136,11 @@ for _axes in (1, 2):
 
 
 def _channel_dropout(function: Function, unbatched: int | None = None) -> Handler:
-    """Return the handler of dropout with one mask per channel. unbatched: the rank of a tensor without a batch."""
+    """Return the handler of dropout with one mask per channel.
+
+    Args:
+        unbatched: The rank of a tensor without a batch.
+    """
 
     def read(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True, inplace: bool = False) -> Result:
         if p == 0 or isinstance(x, Filled):

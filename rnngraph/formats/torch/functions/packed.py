@@ -153,7 +153,7 @@ def _fed_lengths(tracer: Tracer, lengths: Value) -> Value:
 
 
 def _padded(tracer: Tracer, rows: Value, data: Packed, number: float, ends_in_zeros: bool) -> Value:
-    """Return rows with a number in the steps past their ends."""
+    """Return the rows of a packed sequence with ``number`` in all steps past the end of a row."""
     if ends_in_zeros and not number:
         return rows
     shape = shape_of(rows)

@@ -36,7 +36,11 @@ def flat_arguments(args: Sequence[Any]) -> Sequence[Any]:
 
 
 def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
-    """Return x in another shape. target: sizes, one of which may be -1."""
+    """Return x in another shape.
+
+    Args:
+        target: Sizes, one of which may be -1.
+    """
     shape, dims = shape_of(x), list(target)
     if -1 in dims:
         rest = [dim for dim in dims if dim != -1]
@@ -243,7 +247,11 @@ def _broadcast_tensors(tracer: Tracer, *args: Operand | Operands) -> Result:
 
 
 def expanded(tracer: Tracer, x: Operand, wanted: Sequence[Dim]) -> Operand:
-    """Return x repeated along axes of size 1 and along new leading axes. wanted: sizes, -1 for one that stays."""
+    """Return x repeated along axes of size 1 and along new leading axes.
+
+    Args:
+        wanted: Sizes, -1 for one that stays.
+    """
     shape = shape_of(x) if isinstance(x, Value | Lazy) else tuple(x.shape)
     own = (1,) * (len(wanted) - len(shape)) + tuple(shape)
     wanted = [have if want == -1 else want for have, want in zip(own, wanted, strict=True)]

@@ -91,7 +91,11 @@ def gathered(tracer: Tracer, x: Value, axis: int, index: Value) -> Operand:
 
 
 def place_in(tracer: Tracer, bound: int | None, size: Dim, otherwise: Dim) -> Dim:
-    """Return a bound of a slice from the start of the axis, clamped to the axis. otherwise: for None."""
+    """Return a bound of a slice from the start of the axis, clamped to the axis.
+
+    Args:
+        otherwise: For None.
+    """
     if bound is None:
         return otherwise
     place = dim_of(bound)

@@ -80,7 +80,9 @@ def _run(
 ) -> Value:
     """Return the result of ``run`` for x [batch, *axes, channels]; a stand-in if two axes are open.
 
-    counts: sizes of the result's axes. width: its channels; None for those of x.
+    Args:
+        counts: Sizes of the result's axes.
+        width: Its channels; None for those of x.
     """
     tracer, (batch, *sizes, channels) = b.tracer, shape_of(x)
     written = written_axis(sizes, windows) if len(sizes) == 2 else None
@@ -123,7 +125,8 @@ def _operands(
 ) -> tuple[TorchBackend, Value, bool]:
     """Check a convolution's weight, and return (the backend, x with channels last, whether x has a batch).
 
-    place: axis of the weight that x's channels contract with.
+    Args:
+        place: Axis of the weight that x's channels contract with.
     """
     if not isinstance(weight, torch.Tensor):
         raise UnreadableError("its weight is computed; it must be a parameter of the module")
@@ -253,7 +256,13 @@ def _pooled(
     counts_padding: bool | None,
     ceil_mode: bool,
 ) -> Value:
-    """Declare a pool. size: of the kernel. steps: stride, padding, dilation. counts_padding: None for the maximum."""
+    """Declare a pool.
+
+    Args:
+        size: Of the kernel.
+        steps: Stride, padding, dilation.
+        counts_padding: None for the maximum.
+    """
     stride, padding, dilation = steps
     whole = None if axes > 1 or any(_each(padding, 1)) else _whole(tracer, x, _each(size, 1)[0], counts_padding is None)
     if whole is not None:

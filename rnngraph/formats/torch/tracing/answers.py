@@ -1,4 +1,4 @@
-"""Calls of torch's that return no tensor: shapes, dtypes, numbers."""
+"""Handlers of torch functions that return no tensor, but shapes, dtypes and numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _sizes_of(tracer: Declaring, x: torch.Tensor) -> Shape:
 def _size(tracer: Declaring, x: torch.Tensor, dim: int | None = None) -> Shape | int:
     shape = _sizes_of(tracer, x)
     if dim is not None and isinstance(x, Traced) and isinstance(x.value, Packed) and x.dim() == 1:
-        return LongestRow(tracer.sizes, x.value.shape[0])  # the length of ``batch_sizes``
+        return LongestRow(tracer.sizes, x.value.shape[0])  # number of time steps: the length of ``batch_sizes``
     return shape if dim is None else shape[dim]
 
 
@@ -118,4 +118,4 @@ ANSWERS: dict[str, Function] = {
     ".itemsize": lambda r, x: x.itemsize,
     "stride": lambda r, x, *args: x.stride(*args),
 }
-"""Functions, methods and properties (with a dot) that return no tensor, of a tracer and torch's arguments."""
+"""Handlers of functions, methods and properties (with a dot) that return no tensor, by name."""

@@ -19,25 +19,25 @@ from ...steps import Function as Function
 from .names import WEIGHT_HOOKS
 
 Arguments: TypeAlias = tuple[Any, ...]
-"""Positional arguments of a call in the module's code, which may be anything."""
+"""Positional arguments of a call in the module's code, of any type."""
 Keywords: TypeAlias = dict[str, Any]
-"""Keyword arguments of a call in the module's code, which may be anything."""
+"""Keyword arguments of a call in the module's code, of any type."""
 _READER = f"{__name__.rpartition('.')[0].rpartition('.')[0]}.runs"
-"""The file that runs modules. Frames beyond it belong to its caller."""
+"""Python module that runs the user's module. Outer stack frames belong to the caller of the reader."""
 TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 _NOT_OF_MODULES = (TORCH, warnings.__file__)
 
 
 class PlacedModule(torch.nn.Module):  # type: ignore[misc, unused-ignore]
-    """A module that knows the line of code of its current call, as the graph of an exported program does."""
+    """Module that records the source line of its current call, such as an exported program."""
 
     def place(self) -> tuple[Where | None, str]:
-        """Return the line of the current call, and the path of the module that it is in."""
+        """Return the source line of the current call, and the path of the submodule that contains the call."""
         raise NotImplementedError
 
 
 def user_line_of_module() -> Where | None:
-    """Return the innermost line of the module's code, which is neither this package's nor torch's; None outside."""
+    """Return the innermost line on the stack outside of this package and torch; None outside of a run."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__") != _READER:
         if not is_ours(frame) and not frame.f_code.co_filename.startswith(_NOT_OF_MODULES):
@@ -52,7 +52,7 @@ Warned = tuple[str, Where | None, type[Warning]]
 
 @contextmanager
 def heard_warnings(keep: Callable[[str, Where | None, type[Warning]], None]) -> Iterator[None]:
-    """Pass warnings and the module's line to ``keep``, instead of showing them."""
+    """Within the block, pass warnings and the module's line to ``keep`` instead of showing them."""
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, category, *_, **__: keep(str(message), user_line_of_module(), category)
@@ -60,7 +60,7 @@ def heard_warnings(keep: Callable[[str, Where | None, type[Warning]], None]) -> 
 
 
 def array_of(tensor: torch.Tensor) -> np.ndarray:
-    """Return a copy of a tensor's numbers, which later writes to the tensor do not change."""
+    """Return a copy of a tensor as a NumPy array. Later writes to the tensor do not change the copy."""
     with torch.no_grad():
         tensor = tensor.detach()
         if tensor.dtype in (torch.float16, torch.bfloat16):
@@ -74,19 +74,19 @@ def first_line(error: BaseException) -> str:
 
 
 def what_failed(error: BaseException) -> str:
-    """Return torch's error text, or a remedy where the call needs the values of a tensor."""
+    """Return torch's error message, or advice if the call failed because it needs the values of a tensor."""
     if "meta tensor" in str(error):
         return "it needs values that exist only at run time; index with a 1-D tensor, or select with torch.where"
     return first_line(error)
 
 
 def memory_of(tensor: torch.Tensor) -> int:
-    """Return a number that identifies the memory of a tensor and its views."""
+    """Return the id of the storage that a tensor shares with its views."""
     return int(tensor.untyped_storage()._cdata)
 
 
 def as_function(func: Function, args: Arguments, kwargs: Keywords) -> tuple[Function, Arguments, Keywords]:
-    """Return a call of a method as a call of its function, if the order of their arguments differs."""
+    """Convert a call of a method to a call of the function of the same name, if their orders of arguments differ."""
     if func == torch.Tensor.where:
         by_name = dict(zip(("self", "condition", "other"), args, strict=False)) | kwargs
         return torch.where, tuple(by_name[name] for name in ("condition", "self", "other")), {}
@@ -94,7 +94,7 @@ def as_function(func: Function, args: Arguments, kwargs: Keywords) -> tuple[Func
 
 
 def name_of(func: Any) -> str:
-    """Return a function's name; a property's has a dot before it, and a setter's ``=`` behind it."""
+    """Return a function's name. The name of a property begins with a dot, and a setter's ends with ``=``."""
     if isinstance(func, torch._ops.OpOverload):
         return str(func._opname)
     name = getattr(func, "__name__", type(func).__name__)
@@ -104,5 +104,5 @@ def name_of(func: Any) -> str:
 
 
 def compute_weights(hooks: Mapping[int, object]) -> bool:
-    """True if all hooks compute weights from other parameters, as those of ``weight_norm`` do."""
+    """True if all hooks, such as those of ``weight_norm``, compute weights from other parameters."""
     return all(type(hook).__module__ in WEIGHT_HOOKS for hook in hooks.values())

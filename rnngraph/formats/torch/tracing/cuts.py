@@ -1,4 +1,4 @@
-"""Time axes that torch cuts to the longest row. Here they keep all steps of the input."""
+"""Time axes that torch cuts to the longest row. The reader keeps all steps of the input."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ....support.errors import Where
 
 @dataclass(frozen=True)
 class Cut:
-    """A time axis that ``pad_packed_sequence`` cuts.
+    """Time axis that ``pad_packed_sequence`` cuts.
 
     Attributes:
-        size: Name of the axis' size, if it has a size of its own.
+        size: Name of the axis's size, if the axis is an input with a symbolic size.
         lengths: Name of the input that holds the rows' lengths; None if the lengths are computed.
-        rows: The rows, if a call checks how long they are.
-        where: Line that unpacks the rows.
+        rows: Node of the rows, if a run-time check requires the longest row to have all steps.
+        where: Source line that unpacks the rows.
     """
 
     size: str
@@ -27,11 +27,12 @@ class Cut:
 
 @dataclass(frozen=True)
 class CutAxes:
-    """Treatment of axes that torch cuts. Axes are numbered in the order of a run.
+    """Treatment of the axes that torch cuts. Axes are numbered in the order of the calls in a run.
 
     Attributes:
-        checked: Axes whose length each call checks.
-        as_inputs: True if the others are inputs with sizes of their own, so that a graph shows what depends on them.
+        checked: Axes whose length is checked at run time.
+        as_inputs: True if the other axes are inputs with symbolic sizes, so that the graph shows which outputs depend
+            on them.
     """
 
     checked: frozenset[int] = frozenset()
@@ -39,4 +40,4 @@ class CutAxes:
 
 
 UNCHECKED = CutAxes()
-"""Every axis keeps all steps of the input, and no call checks that torch would keep as many."""
+"""Treatment without run-time checks: every axis keeps all steps of the input."""

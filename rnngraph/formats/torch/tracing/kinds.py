@@ -1,4 +1,4 @@
-"""Types of what calls of torch's functions take, and of what handlers take and return."""
+"""Types of the arguments of torch functions, and of the arguments and results of handlers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .sizes import Sizes
 from .values import Lazy
 
 Number: TypeAlias = int | float | bool
-"""A number of Python's; it may be computed from symbolic sizes."""
+"""Python number, which may be computed from symbolic sizes."""
 Axes: TypeAlias = int | Sequence[int] | None
 """One axis, several, or None for all."""
 Extents: TypeAlias = int | Sequence[int]
 """One number for all axes of a window, or one for each."""
 Operand: TypeAlias = Value | Lazy | torch.Tensor
-"""A tensor as a handler takes it: a value of the script, a lazy value, or a parameter of the module."""
+"""Tensor argument of a handler: a value of the script, a lazy value, or a parameter of the module."""
 Argument: TypeAlias = Operand | Number
 """A tensor or a number."""
 Operands: TypeAlias = Sequence[Operand]
@@ -32,11 +32,11 @@ Result: TypeAlias = Operand | Number | Operands
 """Result of a handler."""
 Tensors: TypeAlias = Sequence[torch.Tensor]
 Index: TypeAlias = Any
-"""An index of Python's: numbers, slices, tensors, lists, ``None``, ``...``, or a tuple of these."""
+"""Index of a tensor: numbers, slices, tensors, lists, ``None``, ``...``, or a tuple of these."""
 
 
 class Declaring(Protocol):
-    """Interface of the tracer, for the modules that ``Tracer`` imports."""
+    """Interface of ``Tracer``, for modules that ``Tracer`` itself imports."""
 
     script: Script
     sizes: Sizes
@@ -53,10 +53,10 @@ class Declaring(Protocol):
         """Return a value or a lazy value in another dtype."""
 
     def declared(self, path: str, array: np.ndarray, trainable: bool = True) -> Value:
-        """Declare a parameter that belongs to no layer."""
+        """Declare a parameter outside of layers."""
 
     def on_time(self, dim: Dim) -> None:
-        """Note that a size counts steps of time."""
+        """Record that a size is a number of time steps."""
 
     def problem(self, what: str) -> None:
-        """Note what can't be read."""
+        """Record a problem: an operation that is not supported."""

@@ -1,4 +1,4 @@
-"""Lazy values become values of the script. A symbolic size comes from the positions along an axis of that size."""
+"""Materializes lazy values in the script. Symbolic sizes are computed from positions along an axis of that size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .values import Computable, Filled, Positions, Repeated, Stacked, Written, s
 
 
 def materialized(tracer: Declaring, lazy: Computable) -> Value:
-    """Declare the value that a lazy value stands for."""
+    """Declare a lazy value in the script, and return the result."""
     if isinstance(lazy, Filled):
         return _filled(tracer, lazy)
     if isinstance(lazy, Positions):
@@ -37,7 +37,7 @@ def materialized(tracer: Declaring, lazy: Computable) -> Value:
 
 
 def along(tracer: Declaring, dim: Size) -> Value:
-    """Declare 0, 1, 2 and so on, below a symbolic size."""
+    """Declare the positions 0, 1, 2 and so on along an axis of a symbolic size."""
     key = "along", dim
     if key not in tracer.cached:
         value, axis = _of_size(tracer, dim)
@@ -46,12 +46,12 @@ def along(tracer: Declaring, dim: Size) -> Value:
 
 
 def _of_size(tracer: Declaring, dim: Size) -> tuple[Value, int]:
-    """Return (a tensor, its axis of this size), cut or padded from another size if need be."""
+    """Return (tensor, axis of the size ``dim``). If no tensor has such an axis, slice or pad another axis."""
     places = [*_places(tracer)]
     for value, axis, have in places:
         if have == dim:
             return value, axis
-    for value, axis, have in places:  # sizes that become this one by a slice or by padding
+    for value, axis, have in places:  # sizes that become ``dim`` by a slice or by padding
         before = (slice(None),) * axis
         if isinstance(have, int):
             continue
@@ -72,7 +72,7 @@ def _of_size(tracer: Declaring, dim: Size) -> tuple[Value, int]:
         return tracer.call(tile, value, [factor if place == axis else 1 for place in range(value.tensor.rank)]), axis
     for floor in floors_of(dim):
         rest = dim - floor_divide(floor.dim, floor.by)
-        if isinstance(rest, int):  # T//3: every third entry of an axis of size T
+        if isinstance(rest, int):  # T//3: every third entry of an axis of size T (strided slice)
             value, axis = _of_size(tracer, floor.dim)
             before = (slice(None),) * axis
             value = tracer.script.item(value, *before, slice(floor.by - 1, None, floor.by))
@@ -82,12 +82,12 @@ def _of_size(tracer: Declaring, dim: Size) -> tuple[Value, int]:
         larger_half = floor_divide(floor.dim + 1, 2)
         if floor.by == 2 and dim == floor.dim - floor_divide(floor.dim, 2) and isinstance(larger_half, Size):
             return _of_size(tracer, larger_half)
-    tracer.sizes.fix(dim)  # no tensor has this size, so it must be a number
+    tracer.sizes.fix(dim)  # No tensor has this size, so the size is fixed to a number.
     raise RuntimeError(f"no tensor has the size {dim}")
 
 
 def _places(tracer: Declaring) -> Iterator[tuple[Value, int, Dim]]:
-    """Yield (value, axis, size) of all values of the script so far, inputs first."""
+    """Yield (value, axis, size) for each axis of the values in the script, inputs first."""
     computed = (Value(step.result, step) for step in tracer.script.steps)
     for value in (*tracer.script.inputs.values(), *computed):
         if isinstance(value.result, Tensor):
@@ -96,7 +96,7 @@ def _places(tracer: Declaring) -> Iterator[tuple[Value, int, Dim]]:
 
 
 def number_of(tracer: Declaring, number: Number | Size, dtype: str) -> Value | float:
-    """Declare a number that the module's code computes from symbolic sizes."""
+    """Declare a number that the module's code computed from symbolic sizes."""
     if isinstance(number, OpenFloat):
         return _fraction(tracer, number, dtype)
     if isinstance(number, float):
@@ -115,13 +115,13 @@ def number_of(tracer: Declaring, number: Number | Size, dtype: str) -> Value | f
 
 
 def _count(tracer: Declaring, name: str) -> Value:
-    """Declare a size that has a name, and so is at least 1."""
+    """Declare a named symbolic size as a scalar. Named sizes are at least 1."""
     last = tracer.call(reduce_max, along(tracer, Size((((name,), 1),))))
     return tracer.script.operation("+", last, 1)
 
 
 def _divided(tracer: Declaring, floor: Floor) -> Value:
-    """Declare a floor quotient of a size, which may be 0. float64 is exact below 2**53."""
+    """Declare the floor quotient of a size, which may be 0. float64 is exact below 2**53."""
     part = tracer.script.operation("/", number_of(tracer, floor.dim, "float64"), float(floor.by))
     quotient: Value = tracer.cast(tracer.call(rounded_down, part), "int64")
     return quotient
@@ -140,7 +140,7 @@ def _fraction(tracer: Declaring, number: OpenFloat, dtype: str) -> Value | float
 
 
 def _filled(tracer: Declaring, lazy: Filled) -> Value:
-    if len(lazy.shape) > 2 and lazy.shape[0] == 1:  # like the states of a layer, which later calls squeeze
+    if len(lazy.shape) > 2 and lazy.shape[0] == 1:  # as of a layer's states; calls may squeeze it
         return tracer.call(expand_dims, tracer.value(Filled(lazy.number, lazy.shape[1:], lazy.dtype)), 0)
     kind = bool if lazy.dtype == "bool" else float if lazy.dtype.startswith("float") else int
     number = kind(lazy.number)
@@ -190,9 +190,9 @@ def _positions(tracer: Declaring, lazy: Positions) -> Value:
 
 
 def _with_symbolic_shape(tracer: Declaring, value: Value, lazy: Stacked | Written) -> Value:
-    """Give stacked steps the symbolic size that a driver would give them, in place of the example's number of steps.
+    """Replace stacked steps by a stand-in whose time axis has the symbolic size that a driver would have.
 
-    A stand-in of that shape replaces the stack. The script is rebuilt before it is returned to anyone.
+    The stack itself has the example's number of steps. The script is rebuilt without the stand-in afterwards.
     """
     if value.result.type.shape == lazy.shape or value.path:
         return value
@@ -208,7 +208,7 @@ def _stacked(tracer: Declaring, items: list[Value], axis: int) -> Value:
 
 
 def _written(tracer: Declaring, lazy: Written) -> Value:
-    """Join the written entries with the number in all other entries."""
+    """Concatenate the written entries and constant slices for the other entries."""
     ground, axis = lazy.ground, lazy.axis
     count = tracer.sizes.value(ground.shape[axis])
     rest = (*ground.shape[:axis], *ground.shape[axis + 1 :])

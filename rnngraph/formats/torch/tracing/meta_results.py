@@ -1,4 +1,4 @@
-"""Results as torch computes them on the device ``meta``: shapes and dtypes without values."""
+"""Computes shapes and dtypes of results by torch's device ``meta``, which has no values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .values import Unknown
 
 
 def meta_result(function: Function, args: Arguments, kwargs: Keywords) -> Any:
-    """Return what torch returns for a call, with tensors on ``meta``."""
+    """Return torch's result of a call on the device ``meta``."""
 
     def on_meta(item: Any) -> Any:
         if isinstance(item, Traced):
@@ -34,20 +34,21 @@ def meta_result(function: Function, args: Arguments, kwargs: Keywords) -> Any:
 
 
 def guessed_result(called: Any, args: Arguments, kwargs: Keywords) -> Any:
-    """Return torch's result for a call that can't be read, so that the calls after it can be; None if torch has none.
+    """Return torch's result on ``meta`` for an unsupported call, so that later calls can be read. None if torch fails.
 
-    called: a function, or a module.
+    Args:
+        called: The function or module.
     """
     try:
         is_module = isinstance(called, torch.nn.Module)
         function = copy.deepcopy(called).to("meta").forward if is_module else called
         return meta_result(function, args, kwargs)
-    except (RuntimeError, IndexError, TypeError, ValueError, AttributeError):  # the call itself is listed already
+    except (RuntimeError, IndexError, TypeError, ValueError, AttributeError):  # listed by the call
         return None
 
 
 def unknown_result(expected: Any, args: Arguments, kwargs: Keywords) -> Any:
-    """Return a result of the expected structure, by default one tensor, whose tensors stand for ``Unknown``."""
+    """Return a placeholder result whose tensors are ``Unknown``. Its structure is ``expected``'s, or one tensor."""
     first = next((item for item in flat((args, kwargs)) if isinstance(item, torch.Tensor)), None)
 
     def unknown(item: Any) -> Any:
@@ -60,7 +61,7 @@ def unknown_result(expected: Any, args: Arguments, kwargs: Keywords) -> Any:
 
 
 def check_shape(ours: Sequence[int], theirs: Sequence[int]) -> None:
-    """Raise ``UnreadableError`` if a result does not have torch's shape."""
+    """Raise ``UnreadableError`` if the shape of a handler's result differs from torch's."""
     if tuple(ours) != tuple(theirs):
         raise UnreadableError(
             f"its result has shape {list(theirs)} in torch and {list(ours)} here; compute it with other functions"

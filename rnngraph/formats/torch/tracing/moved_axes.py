@@ -1,4 +1,4 @@
-"""Calls that are made before axes are transposed or added, so that a later call may undo the move."""
+"""Moves transposes and added axes past elementwise calls, so that a later call can cancel them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def elementwise(script: Script, function: Function, x: object, *rest: object, **keywords: object) -> Value:
-    """Call an elementwise function of ``x`` as it was before its axes were moved, and move the axes of the result."""
+    """Apply an elementwise function to the source of a transpose or added axis, then move the axes of the result."""
     inner, order = untransposed(x)
     if order is not None:
         return script.call(transpose, script.call(function, inner, *rest, **keywords), order)
@@ -25,7 +25,7 @@ def elementwise(script: Script, function: Function, x: object, *rest: object, **
 
 
 def operation(script: Script, sign: str, a: object, b: object) -> Value:
-    """Return ``a sign b``, computed before axes are moved if both operands are moved alike."""
+    """Return ``a sign b``. If both operands have the same transpose, transpose the result instead."""
     (left, order), (right, other) = untransposed(a), untransposed(b)
     is_alone = not isinstance(a, Value) or not isinstance(b, Value)
     if (order or other) and (order == other or is_alone):
@@ -42,7 +42,7 @@ def operation(script: Script, sign: str, a: object, b: object) -> Value:
 
 
 def untransposed(x: T) -> tuple[T | Value, tuple[int, ...] | None]:
-    """Return (the value before a transposition, the order of its axes); (x, None) if ``x`` is not transposed."""
+    """Return (source of a transpose, order of axes); (x, None) if ``x`` is not transposed."""
     if isinstance(x, Value) and x.step.key is transpose and not x.path:
         inner, order = x.step.operands
         return inner, order

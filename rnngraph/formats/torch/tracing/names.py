@@ -1,4 +1,4 @@
-"""Names of torch's calls that a ``Tracer`` treats in a special way."""
+"""Tables of torch functions that a ``Tracer`` treats specially, by name."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ IN_PLACE = {
     "__iand__": "__and__",
     "__ior__": "__or__",
 }
-"""Functions that compute what methods in place and augmented assignments write."""
+"""Out-of-place functions by the names of in-place methods and augmented assignments."""
 OWN_INPUT = ("pad_sequence",)
 """Functions whose argument ``input`` is not the first one."""
 NEEDS_VALUES = ("_pack_padded_sequence", "_pad_packed_sequence", "scatter_", "__setitem__", "one_hot")
-"""Calls whose result shape torch can't compute without values."""
+"""Functions whose result shape depends on values, so that torch cannot compute it on ``meta``."""
 IGNORED = (
     "device",
     "layout",
@@ -54,7 +54,7 @@ STEPWISE = (
     "float",
     "contiguous",
 )
-"""Functions that may be applied to the steps of a packed sequence, because they compute each step by itself."""
+"""Functions that compute each step separately, and so can be applied to the data of a packed sequence."""
 FACTORIES = ("zeros", "ones", "full", "empty", "arange", "eye", "linspace", "rand", "randn", "tensor")
 """Functions that create tensors on a device."""
 _IMAGES = "not supported along two or more axes; use a convolution or a pool of one axis or two"
@@ -64,7 +64,7 @@ _MATRICES = "matrix inverses and decompositions are not supported; compute them 
 _BITS = "bitwise operations on integers are not supported; compute them before the module"
 _FUNCTION = "not supported; compute it before the module, or with functions that are supported"
 NOT_READ = "is not supported; compute it before the module, or with functions that are supported"
-"""The reason for functions that are listed nowhere."""
+"""Error message for functions without a specific reason."""
 DRAWN = (
     "rand",
     "randn",
@@ -88,7 +88,7 @@ DRAWN = (
     "geometric_",
     "binomial",
 )
-"""Functions that draw random numbers."""
+"""Functions that return random numbers."""
 REFUSED = {
     **dict.fromkeys(
         (
@@ -188,7 +188,7 @@ REFUSED = {
     ),
     "masked_scatter": "the number of written values depends on the mask's values; select with torch.where",
 }
-"""Reasons for functions that are not supported."""
+"""Error messages for unsupported functions, by name."""
 ALIASES = {
     "special_expit": "sigmoid",
     "special_softmax": "softmax",
@@ -201,6 +201,6 @@ ALIASES = {
     "special_round": "round",
     "linalg_matmul": "matmul",
 }
-"""Aliases: names of functions by the names of equal ones."""
+"""Names of functions by their aliases."""
 WEIGHT_HOOKS = ("torch.nn.utils.weight_norm", "torch.nn.utils.spectral_norm", "torch.nn.utils.prune")
-"""Files whose hooks compute weights."""
+"""Python modules whose hooks compute weights."""

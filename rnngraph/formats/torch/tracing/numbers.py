@@ -1,6 +1,6 @@
-"""Numbers that a module's code computes from sizes.
+"""Python numbers that a module's code computes from symbolic sizes.
 
-They have the values of the example, and remember the symbolic expression, so that the script can compute it.
+Each number has the value of the example, and a symbolic expression that the script can compute.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ....ir.types import Dim, Size, quotient
 from .sizes import Sizes
 
 FUNCTIONS: dict[str, Callable[[float], float]] = {"sqrt": math.sqrt, "log": math.log}
-"""Functions of numbers that are read. ``rg``, ``math`` and NumPy have them under these names."""
+"""Supported functions of numbers. They have the same names in ``rg``, ``math`` and NumPy."""
 SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
@@ -28,7 +28,7 @@ SIGNS: dict[str, Callable[[Any, Any], Any]] = {
 MAX_DENOMINATOR = 2**16
 """Maximum denominator of an exact fraction."""
 Ratio = tuple[Dim, int]
-"""A fraction: a size, and its positive denominator."""
+"""Fraction: (numerator, which is a size, and positive denominator)."""
 Open: TypeAlias = "Extent | OpenFloat"
 """A number that depends on symbolic sizes."""
 
@@ -39,7 +39,7 @@ def extent_of(sizes: Sizes, dim: Dim) -> int:
 
 
 def dim_of(number: Dim) -> Dim:
-    """Return the formula of a size, or the number itself."""
+    """Return the symbolic formula of a size, or a plain number itself."""
     if isinstance(number, Size):
         return number
     return number.dim if isinstance(number, Extent) else int(number)
@@ -57,7 +57,7 @@ def computed(name: str, *operands: float) -> float:
 
 
 def whole(number: Open) -> int:
-    """Return a number as ``int`` does: rounded towards 0."""
+    """Convert a symbolic number as ``int`` does: truncate towards 0."""
     if isinstance(number, Extent):
         return number
     is_positive = number.ratio and compare(operator.ge, number.ratio[0], 0)
@@ -65,7 +65,7 @@ def whole(number: Open) -> int:
 
 
 def as_float(number: Extent | OpenFloat) -> OpenFloat:
-    """Return a number as ``float`` does."""
+    """Convert a symbolic number as ``float`` does."""
     return number if isinstance(number, OpenFloat) else OpenFloat(int(number), number.sizes, (number.dim, 1))
 
 
@@ -79,7 +79,7 @@ def _plain(number: float) -> float:
 
 
 def _ratio(number: float) -> Ratio | None:
-    """Return a number as an exact fraction; None if it is none."""
+    """Return a number as an exact fraction; None if the number has no exact fraction."""
     if isinstance(number, OpenFloat):
         return number.ratio
     if isinstance(number, int):
@@ -96,7 +96,7 @@ def _is_exact(ratio: Ratio) -> bool:
 
 
 def _ratio_of_both(sign: str, a: Ratio | None, b: Ratio | None) -> Ratio | None:
-    """Return ``a sign b`` as a fraction; None if rounding of Python's float could cross a whole number."""
+    """Return ``a sign b`` as a fraction; None if Python's rounded float might have another floor than the fraction."""
     if a is None or b is None:
         return None
     if sign == "/":
@@ -121,7 +121,7 @@ def _reduced(dim: Dim, by: int) -> Ratio | None:
 
 
 class _Open:
-    """Division, powers and NumPy's functions of both kinds of numbers."""
+    """Base of ``Extent`` and ``OpenFloat``: division, powers and NumPy functions."""
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
         name = function.__name__
@@ -144,7 +144,7 @@ class _Open:
 
 
 class Extent(_Open, int):
-    """A size as the module's code sees it: the example's number, with its symbolic formula."""
+    """Size in the module's code: an int with the example's value, and the symbolic formula."""
 
     sizes: Sizes
     dim: Dim
@@ -234,15 +234,15 @@ class Extent(_Open, int):
 
 
 class LongestRow(Extent):
-    """The length of the longest row of a packed sequence, which is assumed to be that of the input."""
+    """Length of the longest row of a packed sequence. The reader assumes that this row has all steps of the input."""
 
 
 class OpenFloat(_Open, float):
-    """A float that the module's code computes from sizes.
+    """Float that the module's code computes from symbolic sizes.
 
     Attributes:
         sizes: Facts about the sizes.
-        ratio: The number as an exact fraction, if it is one.
+        ratio: The number as an exact fraction, if known.
         expression: Name of the operator or function, and its operands.
     """
 
@@ -256,12 +256,12 @@ class OpenFloat(_Open, float):
         return number
 
     def close(self) -> NoReturn:
-        """Fix the sizes that it depends on. Raises ``SizesChanged``."""
+        """Fix all symbolic sizes of the expression to numbers. Raises ``SizesChanged``."""
         self.sizes.close(self.symbols)
 
     @property
     def symbols(self) -> frozenset[str]:
-        """Names of the symbolic sizes that it depends on."""
+        """Names of the symbolic sizes in the expression."""
         if self.ratio is not None:
             return self.ratio[0].symbols if isinstance(self.ratio[0], Size) else frozenset()
         dims = [item.dim for item in self.expression if isinstance(item, Extent)]
@@ -303,7 +303,7 @@ class OpenFloat(_Open, float):
         return whole(self)
 
     def __round__(self, digits: SupportsIndex | None = None) -> Any:
-        if digits is None and self.ratio is not None and self.ratio[1] % 2:  # an even denominator allows ties
+        if digits is None and self.ratio is not None and self.ratio[1] % 2:  # odd denominators have no ties
             dim, by = self.ratio
             return extent_of(self.sizes, floor_divide(2 * dim + by, 2 * by))
         return round(float(self), digits)
@@ -345,7 +345,7 @@ class OpenFloat(_Open, float):
 
 
 def _float(sign: str, a: object, b: object) -> Any:
-    """Return ``a sign b``, for division or if an operand is a float."""
+    """Return ``a sign b`` as an ``OpenFloat``: a division, or an operation with a float operand."""
     return computed(sign, a, b) if isinstance(a, int | float) and isinstance(b, int | float) else NotImplemented
 
 

@@ -1,4 +1,4 @@
-"""Changes to modules for the time of a run: handlers in place of ``forward``, and states that are restored."""
+"""Patches modules during a run: handlers replace ``forward``, and changes of states are undone afterwards."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .registry import MODULE_HANDLERS, Handler
 from .tensors import Traced
 
 Read = Callable[[str, Handler, torch.nn.Module, Arguments, Keywords], Any]
-"""Reads a module as a whole, from its class's name, handler, and the arguments of its ``forward``."""
+"""Function that reads a module as a whole: of (class name, handler, module, arguments, keywords)."""
 
 
 @contextmanager
 def whole_forwards(read: Read) -> Iterator[None]:
-    """Within the block, ``forward`` of modules with a handler calls ``read``."""
-    kinds: Mapping[Any, Handler] = MODULE_HANDLERS  # Any: type checkers take no assignment to a method
+    """Within the block, replace ``forward`` of modules with a handler by calls of ``read``."""
+    kinds: Mapping[Any, Handler] = MODULE_HANDLERS  # Any: type checkers reject assignments to methods
     own = {kind: vars(kind).get("forward") for kind in kinds}
     for kind, handler in kinds.items():
         kind.forward = _whole(kind.__name__, kind.forward, handler, read)
@@ -59,7 +59,7 @@ Holder = dict[str, object]
 
 @contextmanager
 def kept_states(root: torch.nn.Module) -> Iterator[None]:
-    """Let modules set attributes and write into tensors within the block, and restore all of them after it."""
+    """After the block, restore all attributes and tensors that the modules changed within the block."""
     modules = [*root.modules()]
     attributes: list[tuple[Holder, Holder]] = [(vars(module), dict(vars(module))) for module in modules]
     buffers: list[tuple[Holder, Holder]] = [(module._buffers, dict(module._buffers)) for module in modules]
@@ -77,9 +77,9 @@ def kept_states(root: torch.nn.Module) -> Iterator[None]:
 
 
 def _tensors(*holders: list[tuple[Holder, Holder]]) -> list[torch.Tensor]:
-    """Return the tensors that are no parameters, each once.
+    """Return the distinct tensors that are not parameters.
 
-    Tensors of ``torch.inference_mode`` are left out: torch counts no writes to them.
+    Tensors of ``torch.inference_mode`` are left out, because torch does not count the writes to these tensors.
     """
     items = [item for pairs in holders for _, saved in pairs for item in saved.values()]
     tensors = [item for item in items if isinstance(item, torch.Tensor) and type(item) is torch.Tensor]

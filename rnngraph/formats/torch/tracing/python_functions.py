@@ -1,6 +1,6 @@
-"""Replacements for functions that would lose a symbolic size: ``len``, ``int``, ``float`` and some of ``math``.
+"""Replaces functions that would lose a symbolic size: ``len``, ``int``, ``float`` and some of ``math``.
 
-Also cached functions, whose caches hold sizes of an earlier run.
+Functions with a cache are replaced as well, because their caches contain sizes of earlier runs.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .numbers import FUNCTIONS, Extent, Open, OpenFloat, as_float, computed, who
 from .tensors import Traced
 
 Namespace: TypeAlias = dict[str, object]
-"""Global names of a file."""
+"""Global namespace of a Python module."""
 
 
 @contextmanager
 def open_numbers(root: torch.nn.Module) -> Iterator[None]:
-    """Within the block, keep symbolic sizes in the files that define the module's classes and functions.
+    """Within the block, let ``len``, ``int`` and others return symbolic sizes in the user's source files.
 
-    There, ``len(x)`` is ``x.size(0)``, and ``int(n / 2)`` is ``n // 2``.
+    In these files ``len(x)`` is ``x.size(0)``, and ``int(n / 2)`` is ``n // 2``.
     """
     functions = [*_functions_of(root)]
     namespaces = [function.__globals__ for function in functions]
@@ -48,7 +48,12 @@ def open_numbers(root: torch.nn.Module) -> Iterator[None]:
 
 
 def _replacements(names: Namespace, functions: list[FunctionType]) -> Namespace:
-    """Return replacements for a file's global names while a module runs. functions: of the module."""
+    """Return the replacements in a file's namespace.
+
+    Args:
+        names: The namespace.
+        functions: All functions of the module, which may use the names.
+    """
     replacements: Namespace = {name: ours for name, item in names.items() if (ours := _of_math(item))}
     if "len" not in names:
         replacements["len"] = _length
@@ -59,14 +64,14 @@ def _replacements(names: Namespace, functions: list[FunctionType]) -> Namespace:
 
 
 def _of_math(item: object) -> object:
-    """Return the replacement for ``math`` or one of its functions; None for anything else."""
+    """Return the replacement for ``math`` or one of its functions; None for other objects."""
     if item is math:
         return SimpleNamespace(**{**vars(math), **_OF_MATH})
     return next((ours for name, ours in _OF_MATH.items() if item is getattr(math, name)), None)
 
 
 def _is_only_called(names: Namespace, kind: str, functions: list[FunctionType]) -> bool:
-    """True if the functions of a file use ``int`` or ``float`` in calls only, so that it may be replaced."""
+    """True if a file's functions only call ``int`` or ``float``, and never use the class otherwise."""
     members = [vars(item).values() for item in names.values() if isinstance(item, type)]
     nearby = [item for item in (*functions, *names.values(), *chain(*members)) if isinstance(item, FunctionType)]
     if not any(_calls(function, kind) for function in nearby if function.__globals__ is names):
@@ -80,7 +85,7 @@ def _is_only_called(names: Namespace, kind: str, functions: list[FunctionType]) 
 
 
 def _calls(function: FunctionType, kind: str) -> list[bool]:
-    """Return, for each use of a global name in a function's bytecode, whether the use is a call."""
+    """Return a flag for each use of a global name in a function's bytecode: True if the use is a call."""
     return [
         step.opname == "LOAD_GLOBAL" and bool((step.arg or 0) & 1)
         for code in _codes_in(function.__code__)
@@ -91,7 +96,7 @@ def _calls(function: FunctionType, kind: str) -> list[bool]:
 
 
 def _codes_in(code: CodeType) -> Iterator[CodeType]:
-    """Yield the code objects of a function and of the functions inside it."""
+    """Yield the code objects of a function and of its nested functions."""
     yield code
     for part in code.co_consts:
         if isinstance(part, CodeType):
@@ -103,7 +108,7 @@ def _functions_of(root: torch.nn.Module) -> Iterator[FunctionType]:
     holders = {id(holder): holder for module in root.modules() for holder in (module, *type(module).__mro__)}
     for holder in holders.values():
         for item in vars(holder).values():
-            function = getattr(item, "__func__", item)  # unwraps static and class methods
+            function = getattr(item, "__func__", item)  # the function of a static or class method
             if isinstance(function, FunctionType):
                 yield function
 
@@ -120,7 +125,7 @@ def _length(items: Any) -> int:
 
 
 def _symbolic(function: Callable[..., Any], of_open: Callable[[Open], float]) -> Callable[..., Any]:
-    """Return a function that calls ``of_open`` for a number computed from sizes, otherwise ``function``."""
+    """Return a function that calls ``of_open`` for symbolic numbers, and ``function`` for other arguments."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         is_open = len(args) == 1 and isinstance(args[0], Extent | OpenFloat)
@@ -137,14 +142,15 @@ _OF_MATH = {name: _symbolic(function, partial(computed, name)) for name, functio
 
 _CACHED = type(lru_cache(lambda: None))
 _FIXED = frozenset({*sys.stdlib_module_names, "torch", "numpy", "rnngraph"})
-"""Packages whose caches hold no sizes of a module."""
+"""Packages whose caches contain no sizes of the user's module."""
 
 
 @contextmanager
 def without_caches() -> Iterator[None]:
-    """Within the block, replace cached functions of all loaded modules by the functions behind the caches.
+    """Within the block, replace functions with a cache by the cached functions, in all loaded Python modules.
 
-    A cached result holds sizes and tensors of an earlier run, and a lookup compares sizes that must stay open.
+    A cached result may contain sizes and tensors of an earlier run. A lookup would compare symbolic sizes, which fixes
+    them.
     """
     cached = [*_cached_functions()]
     for holder, name, function in cached:
@@ -157,7 +163,7 @@ def without_caches() -> Iterator[None]:
 
 
 def _cached_functions() -> Iterator[tuple[object, str, Any]]:
-    """Yield (module or class, name, function)."""
+    """Yield (Python module or class, attribute name, function) for all functions with a cache."""
     for module_name, module in list(sys.modules.items()):
         if module is None or module_name.split(".")[0] in _FIXED:
             continue
@@ -170,7 +176,7 @@ def _cached_functions() -> Iterator[tuple[object, str, Any]]:
 
 
 def _uncached(cached: Any) -> Callable[..., Any]:
-    """Return a function that computes its result each time, with the methods of a cached one."""
+    """Return the function without its cache. It keeps ``cache_clear`` and the other methods of a cache."""
 
     @wraps(cached.__wrapped__)
     def uncached(*args: Any, **kwargs: Any) -> Any:

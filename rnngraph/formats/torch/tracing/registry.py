@@ -11,12 +11,16 @@ import torch
 from ...operators.errors import UnreadableError as UnreadableError
 
 Handler: TypeAlias = Callable[..., Any]
-"""Declares a call in the script, from a tracer and torch's own arguments, and returns the call's result."""
+"""Function of (tracer, *torch's arguments) that declares a call in the script, and returns the call's result."""
 
 
 @dataclass(frozen=True)
 class Composed:
-    """A function that is read as others of torch's. function: computes it with these, from torch's own arguments."""
+    """Handler that computes a torch function with other torch functions.
+
+    Attributes:
+        function: Function of torch's arguments that calls the other functions.
+    """
 
     function: Callable[..., Any]
 
@@ -24,11 +28,11 @@ class Composed:
 HANDLERS: dict[str, Handler | Composed] = {}
 """Handlers of torch's functions and methods, by name."""
 MODULE_HANDLERS: dict[type[torch.nn.Module], Handler] = {}
-"""Handlers of modules that are read as a whole. They take the tracer, the module and its arguments."""
+"""Handlers of modules that are read as a whole: functions of (tracer, module, *arguments of ``forward``)."""
 
 
 def reads(*names: str) -> Callable[[Handler], Handler]:
-    """Register the handler of torch's functions of these names."""
+    """Register the handler of the torch functions of these names."""
 
     def register(handler: Handler) -> Handler:
         HANDLERS.update(dict.fromkeys(names, handler))
@@ -38,7 +42,7 @@ def reads(*names: str) -> Callable[[Handler], Handler]:
 
 
 def composed(*names: str) -> Callable[[Handler], Handler]:
-    """Register a function that computes torch's functions of these names with other functions of torch's."""
+    """Register a function that computes the torch functions of these names with other torch functions."""
 
     def register(function: Handler) -> Handler:
         HANDLERS.update(dict.fromkeys(names, Composed(function)))

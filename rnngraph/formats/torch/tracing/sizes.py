@@ -1,4 +1,4 @@
-"""Facts about the symbolic sizes of a module's tensors, in one run of it."""
+"""Facts about the symbolic sizes of a module's tensors during one run."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .calls import user_line_of_module
 
 
 class SizesChanged(BaseException):
-    """A size turned out to be a number or another size: the module must be run again."""
+    """Signal that a symbolic size must be a number or equal another size, so that the module must run again."""
 
 
 class Sizes:
-    """Facts about the symbolic sizes in one run.
+    """Facts about the symbolic sizes during one run.
 
     Attributes:
         examples: Values of the sizes in the example.
-        known: Sizes that turned out to be numbers or other sizes.
-        lines: The module's line that settled each of these, as far as it is known.
-        unequal: Numbers that a size is taken not to be, with the line that asked.
+        known: Numbers or other sizes that sizes are equal to, by name.
+        lines: Line of the module that fixed each known size, if there is one.
+        unequal: Numbers that a size is assumed not to equal, with the line that compares them.
     """
 
     def __init__(
@@ -34,7 +34,14 @@ class Sizes:
         lines: Mapping[str, Where | None] | None = None,
         place: Callable[[], Where | None] = user_line_of_module,
     ) -> None:
-        """place: returns the module's line that is being run."""
+        """Start a run.
+
+        Args:
+            examples: Values of the sizes in the example.
+            known: Numbers or other sizes that sizes are equal to, by name.
+            lines: Line of the module that fixed each known size, if there is one.
+            place: Function that returns the current line of the module.
+        """
         self.examples = dict(examples)
         self.known = dict(known)
         self.lines: dict[str, Where | None] = dict(lines or {})
@@ -42,14 +49,14 @@ class Sizes:
         self.place = place
         self.arithmetic = Arithmetic(_ByExample(self))
         self.counts: set[int] = set()
-        """Numbers of steps that loops wrote out. Each may turn out to be a symbolic size."""
+        """Step counts of unrolled loops. A count may later prove to be a symbolic size."""
         self.taken: dict[Dim, set[int]] = {}
-        """Entries of axes of symbolic size that were taken one by one."""
+        """Indices of single entries that were taken, by the symbolic size of their axis."""
         self.taken_at: dict[str, Counter[Where | None]] = {}
-        """Lines that take entries of an axis of this size one by one, with the number of entries."""
+        """Numbers of single entries that each line took, by the name of the axis's size."""
 
     def open(self, name: str) -> Dim:
-        """Return the size of this name, or what it turned out to be."""
+        """Return the symbolic size of this name, or the known number or size that it equals."""
         dim: Dim = size(name)
         while (further := substitute(dim, self.known)) != dim:
             dim = further
@@ -60,27 +67,37 @@ class Sizes:
         return evaluate(dim, self.examples)
 
     def take(self, dim: Dim, place: int) -> None:
-        """Note that a single entry of an axis was taken."""
+        """Record that a single entry of an axis was taken."""
         if isinstance(dim, Size):
             self.taken.setdefault(dim, set()).add(place % max(1, self.value(dim)))
             for name in dim.plain_symbols:
                 self.taken_at.setdefault(name, Counter())[self.place()] += 1
 
     def steps(self, count: int) -> Dim:
-        """Return the symbolic size over which a loop of ``count`` steps ran, or ``count`` if there is none."""
+        """Return the symbolic size of an axis whose entries a loop of ``count`` steps took; else ``count``."""
         for dim, places in self.taken.items():
             if len(places) == count == self.value(dim):
                 return dim
         return count
 
     def fix(self, dim: Dim, where: Where | None = None) -> int:
-        """Return a size that must be a number. Raises ``SizesChanged`` if it was symbolic. where: line that asks."""
+        """Return a size as a number. Raises ``SizesChanged`` if it was symbolic.
+
+        Args:
+            dim: The size.
+            where: Line that needs the number; None for the current line.
+        """
         if isinstance(dim, Size):
             self.close(dim.symbols, where)
         return dim
 
     def close(self, names: Collection[str], where: Where | None = None) -> NoReturn:
-        """Fix these symbolic sizes. Raises ``SizesChanged``. where: the line that asks; None for the current line."""
+        """Fix symbolic sizes to numbers. Raises ``SizesChanged``.
+
+        Args:
+            names: Names of the sizes.
+            where: Line that needs the numbers; None for the current line.
+        """
         for name in names:
             self._learn(name, self.examples[name], where)
         raise SizesChanged
@@ -90,12 +107,12 @@ class Sizes:
         self.lines[name] = where or self.place()
 
     def line_of_entries(self, name: str) -> Where | None:
-        """Return the line that takes most entries of an axis of this size, if it takes several."""
+        """Return the line that takes the most single entries of an axis of this size; None without several entries."""
         lines = self.taken_at.get(name, Counter()).most_common(1)
         return lines[0][0] if lines and lines[0][1] > 1 else None
 
     def line_of(self, name: str) -> Where | None:
-        """Return the line that settled a size, or the size that it equals."""
+        """Return the line that fixed a size, or that fixed the size that it equals."""
         while isinstance(dim := self.known.get(name), Size) and (further := dim.symbol) and further in self.known:
             name = further
         return self.lines.get(name)
@@ -117,7 +134,7 @@ class Sizes:
         elif isinstance(a, int) or isinstance(b, int):
             self.fix(a if isinstance(a, Size) else b)
         else:
-            return  # two formulas: a call compares them
+            return  # Neither is a symbol or a number, so the two formulas are compared at run time.
         raise SizesChanged
 
     def broadcast(self, *shapes: tuple[Dim, ...]) -> tuple[Dim, ...]:
@@ -141,8 +158,8 @@ class Sizes:
     def decide(self, relation: Relation, a: Dim, b: Dim) -> bool:
         """Return the result of a comparison of sizes on which the module's code depends.
 
-        A size that the code compares with a number it does not have in the example is taken to be another number in
-        all calls. All else settles the sizes, and raises ``SizesChanged``.
+        If the code compares a size with a number that differs from the example's, the size is assumed never to equal
+        the number. All other comparisons fix their sizes, and raise ``SizesChanged``.
         """
         holds = relation(self.value(a), self.value(b))
         difference = a - b
@@ -159,7 +176,7 @@ class Sizes:
 
 
 class _ByExample:
-    """The policy of torch's reader: where formulas do not decide, the example does, which fixes its sizes."""
+    """Policy for comparisons that formulas do not decide: compare the example's values, and fix the sizes."""
 
     def __init__(self, sizes: Sizes) -> None:
         self._sizes = sizes
@@ -172,7 +189,7 @@ class _ByExample:
 
 
 def _pair(difference: Size) -> tuple[Dim, Dim] | None:
-    """Return two sizes with this difference, one of which is a single symbol; None if there are none."""
+    """Return (symbol, other size) with this difference; None if the difference contains no single symbol."""
     for name in sorted(difference.plain_symbols):
         rest = size(name) - difference
         if name not in symbols_of(rest) and (isinstance(rest, int) or rest.symbol):

@@ -1,4 +1,4 @@
-"""Tensors without values, and their sizes."""
+"""Tensors without values, as a module's code sees them, and their shapes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DTYPES = {
     torch.int64: "int64",
     torch.bool: "bool",
 }
-"""Names of the dtypes that are read."""
+"""``rg``'s names of the supported torch dtypes."""
 TORCH_DTYPES = {name: dtype for dtype, name in DTYPES.items()}
 """torch's dtypes by the names of ``rg``."""
 
@@ -33,41 +33,41 @@ class Memory:
 
 
 class Traced(torch.Tensor):  # type: ignore[misc, unused-ignore]  # without torch installed its base is Any
-    """A tensor without values, which stands for a value of the script or a lazy one."""
+    """Tensor without values, which stands for a value of the script or a lazy value."""
 
     __torch_function__ = torch._C._disabled_torch_function_impl
     value: Value | Lazy
     memory: Memory
     writes: int
-    """Writes to the memory that ``value`` includes."""
+    """Number of writes to the memory that ``value`` reflects."""
     origin: tuple[Traced, Any] | None
-    """The tensor that this one is an indexed part of, and the index; None if it is no such part."""
+    """(tensor, index) of which this tensor is a part; None for other tensors."""
 
     @staticmethod
     def of(value: Value | Lazy, like: torch.Tensor) -> Traced:
-        """Return a tensor for a value, with the shape and dtype of ``like``."""
+        """Wrap a value in a tensor with the shape and dtype of ``like``."""
         traced: Traced = torch.Tensor._make_subclass(Traced, like)
         traced.value, traced.memory, traced.writes, traced.origin = value, Memory(), 0, None
         return traced
 
     @property
     def is_overwritten(self) -> bool:
-        """True if it was changed in place through another tensor, such as a view of it."""
+        """True if a write in place to another tensor, such as a view, changed this tensor's memory."""
         return self.writes != self.memory.writes
 
     def share(self, other: Traced) -> None:
-        """Note that this is a view of another tensor."""
+        """Make this tensor a view that shares the memory of another tensor."""
         self.memory, self.writes = other.memory, other.writes
 
     def write(self, value: Value | Lazy, where: Where | None) -> None:
-        """Replace the value, by a write in place at the line ``where``."""
+        """Replace the value: a write in place at the line ``where``."""
         self.value, self.memory.where = value, where
         self.memory.writes += 1
         self.writes = self.memory.writes
 
 
 class Shape(tuple[Any, ...]):
-    """The sizes of a tensor: numbers, some of which are ``Extent``s."""
+    """Shape of a tensor in the module's code: ints, some of which are ``Extent``s."""
 
     def numel(self) -> Any:
         """Return the product of the sizes."""
@@ -78,7 +78,7 @@ class Shape(tuple[Any, ...]):
 
 
 def is_part(part: object, whole: object, index: object) -> bool:
-    """True if ``part`` is the current content of ``whole`` at an index."""
+    """True if ``part`` is the result of ``whole[index]``, with all later writes."""
     if not isinstance(part, Traced) or part.origin is None or part.is_overwritten or part.origin[0] is not whole:
         return False
     return repr(part.origin[1]) == repr(index)

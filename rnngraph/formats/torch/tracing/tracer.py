@@ -1,4 +1,4 @@
-"""``Tracer``: runs a module on tensors without values, and declares each call of torch's functions in a script.
+"""``Tracer``: runs a module on tensors without values, and declares each call of a torch function in a script.
 
 torch itself computes the shapes and dtypes of the results.
 """
@@ -50,7 +50,7 @@ from .values import NOT_VALUES, Computable, Filled, Lazy, Packed, Unknown, dtype
 
 
 class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without torch installed its base is Any
-    """One run of a module."""
+    """Run of a module under a ``TorchFunctionMode``, which intercepts all calls of torch functions."""
 
     def __init__(
         self,
@@ -66,31 +66,31 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         Args:
             root: The module.
             sizes: Facts about symbolic sizes.
-            shared: Keys of ``uses`` that earlier runs used more than once.
-            keeps_filled: Whether constant states stay tensors, like the initial states of loops, instead of numbers.
+            shared: Keys in ``uses`` of parameters and modules that earlier runs used more than once.
+            keeps_filled: True to declare constant states as tensors instead of numbers, as loops need them.
             cut_axes: Treatment of axes that torch cuts to the longest row.
-            must_open: Names of sizes that the caller wants open.
+            must_open: Names of sizes that the caller requests as symbolic.
         """
         super().__init__()
         self.cut_axes = cut_axes
         self.cuts: list[Cut] = []
-        """Axes that torch cuts, in the order of this run."""
+        """Axes that torch cuts, in the order of the calls."""
         self.root, self.sizes, self.shared, self.keeps_filled = root, sizes, shared, keeps_filled
         self.script = Script("A net that rnngraph read from a module of torch.")
         self.problems: list[tuple[str, Where | None]] = []
         self.warnings: dict[Warned, None] = {}
         self.uses: dict[Hashable, int] = {}
-        """Number of uses of each parameter and module in this run, by id or another key."""
+        """Number of uses of each parameter and module, by id or another key."""
         self.plain: set[int] = set()
-        """Ids of parameters that were used as tensors."""
+        """Ids of parameters that were used outside of layers, as plain tensors."""
         self.cached: dict[Hashable, Value] = {}
-        """Values that are declared once, by what they stand for."""
+        """Values that are declared only once, such as materialized lazy values, by key."""
         self.cut_sizes: dict[tuple[int, int], str] = {}
-        """Names of the sizes of cut axes, by id of the lengths and number of steps."""
+        """Names of cut axes' sizes, by (id of the lengths, number of steps)."""
         self.kernels: dict[Hashable, tuple[Value, Value | None]] = {}
-        """Kernel and bias of projections that are used several times."""
+        """(kernel, bias) of projections with several uses."""
         self.layer_arrays: dict[Hashable, dict[str, np.ndarray]] = {}
-        """Arrays of recurrent layers and cells, by module and suffix."""
+        """Arrays of recurrent layers and cells, by module, then by suffix of the name."""
         self.paths: dict[int, str] = {}
         """Paths of modules, by id."""
         self.names: dict[int, str] = {}
@@ -102,19 +102,19 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         self.running: list[torch.nn.Module] = []
         """The modules whose calls are running, outermost first."""
         self.native = 0
-        """Above 0 while torch itself computes, as in a parametrization."""
+        """Positive while torch itself computes values, as in a parametrization, and calls are not intercepted."""
         self.expected: Any = None
-        """torch's result of the current call on ``meta``: its shape and dtype."""
+        """torch's result of the current call on ``meta``, for the shape and dtype."""
         self.times: dict[str, None] = {}
-        """Names of sizes that count steps of time."""
+        """Names of sizes that are numbers of time steps."""
         self.wrote_numbers = False
-        """True if a constant state, which a loop may start with, was written as a number."""
+        """True if a constant tensor that may be a loop's initial state was written as a number."""
         self.has_assumed = False
-        """True if the script has stand-ins of a symbolic size that only a driver can give."""
+        """True if the script has stand-ins for stacked steps, which are valid only after a loop is rolled up."""
         self.must_open = must_open
         self.undecided: list[tuple[Dim, Where | None]] = []
-        """Sizes of pairs of axes, one of which must be a number, with the line that requires it."""
-        self.kept: list[object] = []  # keeps objects alive whose ids are keys
+        """(size, line) of each pair of axes of which one must have a fixed size."""
+        self.kept: list[object] = []  # keeps objects alive while their ids are keys
 
     # Running ------------------------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
             transformer._detect_is_causal_mask = causal
 
     def _module(self, call: Function, module: torch.nn.Module, args: Arguments, kwargs: Keywords) -> Any:
-        """Call a module: by its handler, or by its own code."""
+        """Call a module by its handler, or run its own code if it has no handler."""
         module = getattr(module, "_orig_mod", module)  # torch.compile wraps the module
         self.running.append(module)
         try:
@@ -166,7 +166,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         own_name = name_of(func)
         name = ALIASES.get(own_name, own_name)
         if self.native or name == "_weight_norm" or not any(map(_is_traced, flat((args, kwargs)))):
-            if name in DRAWN and not self.native:  # otherwise the net would repeat this one draw forever
+            if name in DRAWN and not self.native:  # A draw during the run would become a constant of the net.
                 self.problem(f"{name}: {REFUSED[name]}")
             return func(*args, **kwargs)
         if name in ANSWERS:
@@ -198,17 +198,17 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return target
 
     def _write_through(self, part: Traced) -> None:
-        """Write a part that was changed into the tensors that contain it."""
+        """Write a changed part into the tensors of which it is an indexed part."""
         while part.origin is not None:
             whole, index = part.origin
             if whole.writes != part.writes - 1:
-                return  # the tensor was changed in another way, too; reading it is an error
+                return  # The tensor was also changed otherwise, so that reading it is an error.
             whole.writes = part.writes
             whole.value = self._handled("__setitem__", HANDLERS["__setitem__"], None, (whole, index, part), {}).value
             part = whole
 
     def _refresh(self, part: Traced) -> None:
-        """Index a tensor that was written to once more, for the current content of a part of it."""
+        """Update a part after a write to the tensor that contains it."""
         if part.origin is not None:
             whole, index = part.origin
             if whole.is_overwritten:
@@ -225,7 +225,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
     def _handled(
         self, name: str, handler: Handler | Composed | None, called: Any, args: Arguments, kwargs: Keywords
     ) -> Any:
-        """Return the result of a call; a stand-in if it can't be read. called: torch's function, or a module."""
+        """Return the result of a call of a torch function or module; a placeholder if the call is not supported."""
         is_module = isinstance(called, torch.nn.Module)
         try:
             expected = None if is_module or name in NEEDS_VALUES else meta_result(called, args, kwargs)
@@ -265,7 +265,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return unknown_result(guessed_result(called, args, kwargs), args, kwargs)
 
     def _composed(self, composed: Composed, expected: Any, args: Arguments, kwargs: Keywords) -> Any:
-        """Return the result of a function that is computed with others of torch's."""
+        """Return the result of a handler that calls other torch functions."""
         with self:
             result = composed.function(*args, **kwargs)
         for ours, theirs in zip(flat(result), flat(expected), strict=False):
@@ -276,19 +276,19 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return type(expected)(result) if isinstance(result, tuple) and isinstance(expected, tuple) else result
 
     def by_torch(self, function: Function, *operands: Any) -> Any:
-        """Call a function that is written with torch's own functions on values, and return its result as values."""
+        """Call a function written in torch functions on values of the script. Return its result as values."""
         with self:
             result = function(*(self.traced(item) if isinstance(item, Value | Lazy) else item for item in operands))
         return mapped(result, self.unwrap)
 
     def _on_steps(self, handler: Handler, packed: Packed, operands: Sequence[Any], keywords: Keywords) -> Packed:
-        """Apply a function that computes each step by itself to the steps of a packed sequence."""
+        """Apply a function that computes each step separately to the data of a packed sequence."""
         rows = self.value(handler(self, *(packed.of if item is packed else item for item in operands), **keywords))
         shape = (packed.shape[0], *shape_of(rows)[2:])
         return Packed(rows, packed.lengths, packed.batch_first, packed.is_sorted, shape, dtype_of(rows))
 
     def _wrapped(self, result: Any, expected: Any) -> Any:
-        """Return a handler's result as the module's code sees it."""
+        """Convert a handler's result to tensors of the module's code."""
         if isinstance(result, Value) and isinstance(result.result, list | tuple):
             result = list(result)
         if isinstance(result, Value | Lazy):
@@ -304,7 +304,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return result
 
     def _with_views(self, name: str, result: Any, expected: Any, args: Arguments, kwargs: Keywords) -> Any:
-        """Return a result after noting which arguments it is a view of, as torch's result is."""
+        """Return a result as a view of the same arguments of which torch's result is a view."""
         owners = {memory_of(item): item for item in flat((args, kwargs)) if isinstance(item, Traced)}
         for ours, theirs in zip(flat(result), flat(expected), strict=False):
             if isinstance(ours, Traced) and isinstance(theirs, torch.Tensor) and memory_of(theirs) in owners:
@@ -314,7 +314,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return result
 
     def traced(self, value: Value | Lazy, expected: torch.Tensor | None = None) -> Traced:
-        """Return a value as a tensor of the module's. expected: torch's result."""
+        """Wrap a value in a tensor for the module's code, with the shape and dtype of ``expected``, torch's result."""
         shape, dtype = tuple(map(self.sizes.value, shape_of(value))), TORCH_DTYPES[dtype_of(value)]
         if expected is not None and (tuple(expected.shape), expected.dtype) != (shape, dtype):
             check_shape(shape, expected.shape)
@@ -324,7 +324,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
     # Operands -----------------------------------------------------------------------------------
 
     def unwrap(self, item: Any) -> Any:
-        """Return an argument as handlers take it: values, numbers, sizes."""
+        """Convert an argument of a torch function to values, numbers and sizes for handlers."""
         if isinstance(item, Traced):
             if item.is_overwritten:
                 self._refresh(item)
@@ -345,30 +345,30 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return self.cast(item, dtype) if dtype else item
 
     def is_number(self, item: object) -> TypeGuard[Filled]:
-        """True for a tensor of one number that may be written as that number."""
+        """True for a constant tensor that may be written as its number."""
         is_state = isinstance(item, Filled) and item.dtype.startswith("float") and len(item.shape) > 1
         self.wrote_numbers |= is_state
         return isinstance(item, Filled) and not (is_state and self.keeps_filled)
 
     def leave_undecided(self, dims: Sequence[Dim]) -> None:
-        """Note that all but one of these sizes must be numbers: the last, unless the caller wants it open."""
+        """Record that one of these sizes must be a number: the last one that the caller does not want open."""
         wanted = [dim for dim in dims if isinstance(dim, Size) and not dim.symbols.isdisjoint(self.must_open)]
         rest = [dim for dim in dims if dim not in wanted]
         self.undecided.append(((rest or [*dims])[-1], self.sizes.place()))
 
     def on_time(self, dim: Dim) -> None:
-        """Note that a size counts steps of time."""
+        """Record that a size is a number of time steps."""
         if isinstance(dim, Size) and dim.symbol:
             self.times.setdefault(dim.symbol)
 
     def call(self, function: Function, *operands: Any, **keywords: Any) -> Value:
-        """Call a function of ``rg``: elementwise ones before axes are moved, so that a later call may undo the move."""
+        """Call a function of ``rg``. Elementwise calls precede transposes, so that later calls can cancel these."""
         if function in ELEMENTWISE and not any(isinstance(item, Value) for item in operands[1:]):
             return elementwise(self.script, function, *operands, **keywords)
         return self.script.call(function, *operands, **keywords)
 
     def operation(self, sign: str, a: object, b: object) -> Value:
-        """Return ``a sign b``, computed before axes are moved if both operands are moved alike."""
+        """Return ``a sign b``. If both operands have the same transpose, transpose the result instead."""
         return operation(self.script, sign, a, b)
 
     def cast(self, value: Any, dtype: str) -> Any:
@@ -379,9 +379,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return self.call(cast, self.value(value), dtype) if lazy is None else lazy
 
     def _materialized(self, lazy: Computable) -> Value:
-        """Return the value of a lazy value, which is declared once."""
+        """Declare a lazy value, or return the earlier declaration."""
         key: Hashable = ("lazy", id(lazy))
-        if isinstance(lazy, Filled):  # equal ones are one value, so that states start before the first step
+        if isinstance(lazy, Filled):  # equal constants share one value before the loop
             key = ("filled", str(lazy.number), lazy.shape, lazy.dtype)
         if key not in self.cached:
             self.kept.append(lazy)
@@ -394,7 +394,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
     # Parameters ---------------------------------------------------------------------------------
 
     def use(self, item: object) -> bool:
-        """Note a use of a parameter or module by a layer. Return True if it has other uses."""
+        """Record that a layer uses a parameter or module. Return True if there are other uses."""
         key = id(item)
         self.kept.append(item)
         self.uses[key] = self.uses.get(key, 0) + 1
@@ -403,7 +403,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
     def path_of(self, tensor: object, otherwise: str = "weight") -> str:
         """Return a parameter's path in the module, with slashes.
 
-        A computed one has the path of the module that uses it, with the name ``otherwise``.
+        A computed parameter has the path of the module that uses it, and the name ``otherwise``.
         """
         known = self.names.get(id(tensor))
         if known is None:
@@ -424,13 +424,13 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return self.cached[key]
 
     def declared(self, path: str, array: np.ndarray, trainable: bool = True) -> Value:
-        """Declare a parameter that belongs to no layer."""
+        """Declare a parameter outside of layers."""
         return declare_parameter(self.script, path, np.atleast_1d(array), identifier(path), trainable=trainable)
 
     # Errors -------------------------------------------------------------------------------------
 
     def problem(self, what: str) -> None:
-        """Note what can't be read, with the line and the module that is running."""
+        """Record a problem, with the current line and module."""
         where, inside = user_line_of_module(), self.paths.get(id(self.running[-1]), "") if self.running else ""
         if isinstance(self.root, PlacedModule):
             where, inside = self.root.place()
@@ -439,5 +439,5 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
 
 
 def _is_traced(item: object) -> bool:
-    """True for an argument because of which a call belongs into the script."""
+    """True for an argument whose calls belong to the script: a traced tensor or a symbolic number."""
     return isinstance(item, Traced | Extent | OpenFloat | torch.nn.Parameter)

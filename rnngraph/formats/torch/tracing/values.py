@@ -1,4 +1,4 @@
-"""Lazy values: they stand for a tensor of the module, and become values of the script only where they must."""
+"""Lazy values: stand-ins for tensors, which are declared in the script only when a call needs them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...steps import Value
 
 @dataclass(frozen=True, eq=False)
 class Filled:
-    """A tensor of one number, as of ``torch.zeros``."""
+    """Tensor filled with one number, such as ``torch.zeros``."""
 
     number: float | int | bool
     shape: tuple[Dim, ...]
@@ -21,7 +21,7 @@ class Filled:
 
 @dataclass(frozen=True, eq=False)
 class Positions:
-    """``start``, ``start + step`` and so on, as of ``torch.arange``."""
+    """Arithmetic sequence ``start``, ``start + step``, …, such as ``torch.arange``."""
 
     count: Dim
     start: int
@@ -35,7 +35,7 @@ class Positions:
 
 @dataclass(frozen=True, eq=False)
 class Repeated:
-    """A value broadcast along its axes of size 1, as by torch's ``expand``. The rank is unchanged."""
+    """Value broadcast along its axes of size 1, as by ``torch.expand``. The rank is unchanged."""
 
     of: Value
     shape: tuple[Dim, ...]
@@ -57,7 +57,7 @@ class Stacked:
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """A tensor of one number in which entries of an axis were replaced by other values."""
+    """Constant tensor in which some entries of an axis were overwritten with values."""
 
     ground: Filled
     axis: int
@@ -74,7 +74,7 @@ class Written:
 
 @dataclass(frozen=True, eq=False)
 class Sorted:
-    """Rows sorted by length, or the sorted lengths, or the permutation between both orders.
+    """Result of sorting rows by length: the rows, the lengths, or a permutation.
 
     Attributes:
         what: ``"lengths"``, ``"order"`` (the sorting permutation), ``"back"`` (its inverse), ``"rows"`` or ``"empty"``.
@@ -93,13 +93,13 @@ class Sorted:
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """The steps of a packed sequence.
+    """Packed sequence.
 
     Attributes:
         of: [batch, time, …], or [time, batch, …].
         lengths: int [batch].
         is_sorted: True if the rows were sorted by length.
-        ends_in_zeros: True if all entries past a row's end are 0.
+        ends_in_zeros: True if all entries past the end of a row are 0.
     """
 
     of: Value
@@ -113,7 +113,7 @@ class Packed:
 
 @dataclass(frozen=True, eq=False)
 class Unknown:
-    """The result of a call that can't be read."""
+    """Result of an unsupported call."""
 
     shape: tuple[Dim, ...]
     dtype: str
@@ -128,7 +128,7 @@ NOT_VALUES: dict[type, str] = {
     Sorted: "its rows are sorted by length; restore their order first",
     Packed: "it takes a packed sequence; unpack it with pad_packed_sequence first",
 }
-"""Errors for lazy values that can't become values of the script."""
+"""Error messages for lazy values that cannot be declared in a script."""
 
 
 def shape_of(value: Value | Lazy) -> tuple[Dim, ...]:
@@ -140,7 +140,7 @@ def dtype_of(value: Value | Lazy) -> str:
 
 
 def expanded_of(x: object) -> tuple[Value, int] | None:
-    """Return (the value to which an axis of size 1 was added, the axis); None if ``x`` is no such value."""
+    """Return (operand, axis) if ``x`` is the result of ``expand_dims``; None otherwise."""
     if isinstance(x, Value) and x.step.key is expand_dims and not x.path:
         inner, axis = x.step.operands
         return inner, axis
@@ -148,9 +148,10 @@ def expanded_of(x: object) -> tuple[Value, int] | None:
 
 
 def recast(value: object, dtype: str, cast: Callable[[Value, str], Value]) -> Lazy | None:
-    """Return a lazy value in another dtype; None if the dtype of its value must be computed.
+    """Return a lazy value in another dtype; None if the cast must be declared in the script.
 
-    cast: converts the value that a lazy value repeats.
+    Args:
+        cast: Function that casts the value inside a ``Repeated``.
     """
     if isinstance(value, Filled):
         return Filled(value.number, value.shape, dtype)

@@ -32,7 +32,8 @@ class Replaced:
 class Cut(Replaced):
     """Declaration with placeholders in place of the nodes ``places``.
 
-    moved: parameters that a step must not update by itself, because operations of the program do.
+    Args:
+        moved: Parameters that a step must not update by itself, because operations of the program do.
     """
 
     def __init__(self, places: Iterable[Node], moved: Container[ParameterSpec] = ()) -> None:

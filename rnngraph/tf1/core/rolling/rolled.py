@@ -20,7 +20,9 @@ from .steps import Step, Steps, at_step, driver_types, equal
 class Rolled:
     """Declaration over the placeholders of a cut, in which chains of equal steps are drivers of several steps.
 
-    roots: nodes to compute. preserved: nodes that must remain, such as those by which a run differentiates.
+    Args:
+        roots: Nodes to compute.
+        preserved: Nodes that must remain, such as those by which a run differentiates.
     """
 
     def __init__(self, cut: Cut, roots: Iterable[Node], preserved: Iterable[Node] = ()) -> None:
@@ -54,7 +56,8 @@ class _Search(Steps):
     def replaced(self, single: set[Node]) -> dict[Node, Node]:
         """Return replacements of the values of the first chain of two or more steps; empty if there is none.
 
-        single: drivers that are known to begin no chain.
+        Args:
+            single: Drivers that are known to begin no chain.
         """
         for first in self.steps if len(self.steps) > 1 else ():
             if first in single:

@@ -22,7 +22,11 @@ Step = tuple[Node, dict[int, Node]]
 
 
 class Steps:
-    """Steps among the nodes that some roots need. preserved: nodes that must remain."""
+    """Steps among the nodes that some roots need.
+
+    Args:
+        preserved: Nodes that must remain.
+    """
 
     def __init__(self, roots: Sequence[Node], preserved: Collection[Node]) -> None:
         self.preserved, self.roots = preserved, set(roots)
@@ -87,7 +91,9 @@ def equal(first: Node, other: Node) -> bool:
 def same(pairs: Iterable[tuple[Node, Node]], known: dict[Node, Node], drawn: bool) -> bool:
     """True if the nodes of each pair compute the same value.
 
-    known: pairs that do. drawn: True if random nodes may match.
+    Args:
+        known: Pairs that do.
+        drawn: True if random nodes may match.
     """
     pending = list(pairs)
     while pending:

@@ -18,7 +18,8 @@ def linear(
 ) -> Tensor:
     """Return the concatenated ``args`` times a ``kernel``, plus a ``bias``: variables of the open scope.
 
-    args: a Tensor [batch, width], or a list of them.
+    Args:
+        args: A Tensor [batch, width], or a list of them.
     """
     parts = [as_tensor(item) for item in (args if isinstance(args, list | tuple) else [args])]
     if not parts:
