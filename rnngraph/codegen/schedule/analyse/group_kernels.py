@@ -17,6 +17,7 @@ from ...analysis.loop_fusion import FusionGroup, LoopFusion
 from ...analysis.node_kinds import is_batched_product, is_view, lies_in_operand, picks_step
 from ...buffers.views import view_through
 from ...cost_model.interleaving import may_pay
+from ...machine.alignment import padded_row
 from ...machine.target import Target
 from .arguments import EntryArguments, arguments_of
 
@@ -129,11 +130,19 @@ def _must_copy(
     if picks_step(node, group.kind.length):
         return True
     if node.op == "reshape":
-        return not lies_in_operand(node)
+        return not lies_in_operand(node) and not (group.kind.prepared and _merges_whole_rows(node, group))
     if node.op != "transpose":
         return False
     right = [user for user in users[node] if user.op in MATRIX_PRODUCTS and user.operands[1] is node]
     return any(not is_batched_product(user) for user in right) or _is_transposed_for_steps(node, users)
+
+
+def _merges_whole_rows(node: Node, group: FusionGroup) -> bool:
+    """True if a reshape keeps the rows of a value of its group, in whose memory they are not padded."""
+    operand = node.operands[0]
+    width = operand.shape[-1] if operand.tensor.rank else 0
+    is_own = operand in group.nodes and not is_view(operand)
+    return is_own and width == node.shape[-1] and padded_row(width, operand.dtype) == width
 
 
 def _is_transposed_for_steps(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
