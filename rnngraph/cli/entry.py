@@ -70,12 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = command(options)
         sys.stdout.flush()
     except CommandError as error:
-        options.parser.print_usage(sys.stderr)
         return _complain(title, error, 2)
     except RnnGraphError as error:
         is_of_command = isinstance(error, ArgumentError) and not isinstance(error, FileError) and error.where is None
-        if is_of_command:
-            options.parser.print_usage(sys.stderr)
         return _complain(title, error, 2 if is_of_command else 1)
     except BrokenPipeError:  # `rnngraph show … | head`: discard the rest of the buffer
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

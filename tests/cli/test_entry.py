@@ -178,17 +178,18 @@ def test_exit_code_of_the_script_is_kept(folder: Path) -> None:
     assert rnngraph(folder, "run", "leaves.py").returncode == 7
 
 
-def test_errors_show_the_usage_of_the_subcommand(folder: Path) -> None:
-    for arguments in (
-        ("export", "net.py", "--bogus"),
-        ("export", "net.py", "--form", "streams"),
-        ("export", "net.py", "--target", "arm64"),
-        ("export", "absent.py"),
-        ("export", "net.py", "--weights", "tail/*=int8"),
+def test_errors_of_syntax_alone_show_the_usage_of_the_subcommand(folder: Path) -> None:
+    for arguments, has_usage in (
+        (("export", "net.py", "--bogus"), True),
+        (("export", "net.py", "--form", "streams"), True),
+        (("export", "net.py", "--target", "arm64"), False),
+        (("export", "absent.py"), False),
+        (("export", "net.py", "--weights", "tail/*=int8"), False),
     ):
         done = rnngraph(folder, *arguments)
         assert done.returncode == 2, arguments
-        assert done.stderr.startswith("usage: rnngraph export [-h] [-o FOLDER]"), arguments
+        assert done.stderr.startswith("usage: rnngraph export [-h] [-o FOLDER]") == has_usage, arguments
+        assert has_usage or len(done.stderr.splitlines()) == 1, arguments
         assert done.stderr.splitlines()[-1].startswith("rnngraph export: error: "), arguments
         assert "Traceback" not in done.stderr
 

@@ -6,6 +6,7 @@ through the pager ``less``. Comments after ``#`` are aligned to a column that de
 
 from __future__ import annotations
 
+import linecache
 import shutil
 import subprocess
 import sys
@@ -16,10 +17,12 @@ from rich.text import Text
 
 from ...inspection.explore.changes import changes_between
 from ...program.callable_graph import CallableGraph
+from ...runtime.graph_source import DeclaredSource
 from ...runtime.native.stages import change_of
 from ...support.display.colours import THEME, coloured
 from ...support.errors import Where, did_you_mean
 from ...support.stage_text import StageLine, StageText
+from ...support.statements import first_lines
 from .command_error import CommandError
 from .progress import progress
 
@@ -63,7 +66,7 @@ def show_stage(
     if layer is None and line is None:
         _print([*text.lines], stage, with_pager, str(text))
         return
-    lines = _chosen(text.lines, layer, line)
+    lines = _chosen(text.lines, layer, _first_line(graph, text.lines, line))
     _print(lines, stage, with_pager)
 
 
@@ -85,11 +88,14 @@ def show_change(
     compiled = graph.full_graph()
     passes = [single.name for single in compiled.pipeline]
     if name not in passes:
-        raise CommandError(f"no pass is named {name!r}; there are {', '.join(passes)}{did_you_mean(name, passes)}")
+        hint = f"; `--stage {name}` prints that stage" if name in graph.stages else did_you_mean(name, passes)
+        raise CommandError(f"no pass is named {name!r}; there are {', '.join(passes)}{hint}")
     before, after, purpose, law = change_of(compiled, name)
     head = [StageLine(f"# {name}: {purpose}"), StageLine(f"# Law: {law}")]
     if layer is not None or line is not None:
-        _check_known([*before.lines, *after.lines], layer, line)
+        every = [*before.lines, *after.lines]
+        line = _first_line(graph, every, line)
+        _check_known(every, layer, line)
     changes = [*_changes(before.lines, after.lines, layer, line)]
     if any(item.text.startswith("~ ") for item in changes):
         head.append(StageLine(NUMBERED))
@@ -97,6 +103,22 @@ def show_change(
 
 
 # Choosing lines ----------------------------------------------------------------------------------
+
+
+def _first_line(graph: CallableGraph, lines: Sequence[StageLine], wanted: str | None) -> str | None:
+    """Return the first line of the call that ``wanted`` continues. Any other line is returned unchanged."""
+    wheres = {where for item in lines for where in item.origins}
+    is_known = wanted is None or any(_is_of_line(where, wanted) for where in wheres)
+    if wanted is None or is_known or not isinstance(graph.parts.source, DeclaredSource):
+        return wanted  # a received file could name any file
+    number = wanted.rpartition(":")[2]
+    for file in sorted({where.file for where in wheres}) if number.isdecimal() else ():
+        if _is_of_line(Where(file, int(number)), wanted):
+            known = {where.line for where in wheres if where.file == file}
+            first = first_lines("".join(linecache.getlines(file)), known).get(int(number))
+            if first is not None:
+                return f"{file}:{first}"
+    return wanted
 
 
 def _check_known(lines: Sequence[StageLine], layer: str | None, line: str | None) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...support.errors import Where
+from ...support.statements import first_lines
 from ..profile.profile import Profile
 from .places import Places
 
@@ -21,15 +22,20 @@ MAX_COUNTED = 1 << 20
 
 
 def shown_files(places: Places, are_read: bool) -> list[dict[str, Any]]:
-    """Return the files of all places, with their lines.
+    """Return the files of all places, with their lines, and the first line of each continuation line.
 
     Unless ``are_read``, lines are omitted, because a received file could name any file.
     """
+    known: dict[str, set[int]] = {}
+    for where in places.known:
+        known.setdefault(where.file, set()).add(where.line)
     files: list[dict[str, Any]] = []
     for file in places.files:
         lines = [line.rstrip("\n") for line in linecache.getlines(file)] if are_read else []
         name = Where(file, 1).shown_file
-        files.append({"name": Path(name).name if os.path.isabs(name) else name, "lines": lines or None})
+        name = Path(name).name if os.path.isabs(name) else name
+        firsts = first_lines("\n".join(lines), known[file])
+        files.append({"name": name, "lines": lines or None, "first": firsts})
     return files
 
 

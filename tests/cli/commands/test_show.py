@@ -102,6 +102,19 @@ def test_a_line_of_the_script_alone(capsys: pytest.CaptureFixture[str], line: st
     assert not any("gru_cell" in item for item in lines)
 
 
+def test_a_continuation_line_stands_for_the_first_line_of_its_call(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    (folder / "net.py").write_text(SCRIPT.replace("rg.dense(outputs, 2)", "rg.dense(\n    outputs,\n    2,\n)"))
+    whole = shown(capsys, "--line", "10")
+    assert "dense/kernel" in whole
+    for line in ("11", "net.py:12", "13"):
+        assert shown(capsys, "--line", line) == whole
+    assert shown(capsys, "--diff", "fission", "--line", "12") == shown(capsys, "--diff", "fission", "--line", "10")
+    assert cli.main(["show", "net.py", "--line", "8"]) == 2  # the list's last bracket: its first line made nothing
+    assert "no line of this stage comes from line 8" in capsys.readouterr().err
+
+
 def test_a_layer_and_a_line_narrow_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     both = shown(capsys, "--layer", "dense", "--line", "10")
     assert "dense/bias" in both
@@ -118,6 +131,7 @@ def test_a_layer_and_a_line_narrow_each_other(capsys: pytest.CaptureFixture[str]
         (("--line", "other.py:10"), "no line of this stage comes from line other.py:10"),
         (("--diff", "fision"), "did you mean fission?"),
         (("--diff", "graph"), "no pass is named 'graph'"),
+        (("--diff", "loops"), "; `--stage loops` prints that stage"),
         (("--stage", "lops"), "did you mean loops?"),
     ],
 )
@@ -125,7 +139,9 @@ def test_mistakes_name_what_there_is(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
     assert cli.main(["show", "net.py", *arguments]) == 2
-    assert message in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("rnngraph show: error: ")  # no usage, which would hide it
+    assert message in error
 
 
 def code_of(line: str) -> str:

@@ -172,6 +172,25 @@ def test_numbered_lines_are_of_the_same_layer() -> None:
     assert changes_between(before[:1], after) == [("insert", 0, 0, 0, 1), ("equal", 0, 1, 1, 2)]
 
 
+def test_the_lines_of_a_call_have_its_first_line(tmp_path: Path) -> None:
+    script = tmp_path / "net.py"
+    script.write_text("import rnngraph as rg\nx = rg.placeholder(\n    'x',\n    shape=(None, 3),\n)\ny = x * 2.0\n")
+    variables: dict[str, Any] = {}
+    exec(compile(script.read_text(), str(script), "exec"), variables)
+    program = rg.compile(variables["y"])
+    assert read(program.explore()).facts["files"][0]["first"] == {"3": 2, "4": 2, "5": 2}
+    program.save(tmp_path / "saved")
+    assert read(rg.load(tmp_path / "saved").explore()).facts["files"][0]["first"] == {}  # no file is read
+
+
+def test_keywords_of_graphs_are_no_names_of_values() -> None:
+    text = (ASSETS / "texts.js").read_text()
+    words = {name: {*text.split(f"  {name}: `")[1].split("`")[0].split()} for name in ("ir", "plan", "loops")}
+    assert not words["ir"] & {"kernel", "initial", "step", "row", "copy", "tile"}
+    assert {"kernel", "initial"} <= words["plan"]
+    assert {"step", "row", "tile"} <= words["loops"]
+
+
 def test_boxes_are_lit_by_their_places_and_select_their_layer(page: str) -> None:
     facts = read(page).facts
     cells = {

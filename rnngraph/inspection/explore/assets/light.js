@@ -43,8 +43,13 @@ function stripes(set) {
   return STRIPES.get(set);
 }
 
+// The line itself, or the first line of the call that it continues.
+function firstLine(file, line) {
+  return FILES[file].first[line] ?? line;
+}
+
 function placesOfLine(file, line) {
-  return OF_LINE.get(`${file}:${line}`) ?? [];
+  return OF_LINE.get(`${file}:${firstLine(file, line)}`) ?? [];
 }
 
 function sameLayers(places) {

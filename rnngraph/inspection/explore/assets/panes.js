@@ -81,7 +81,7 @@ class Pane {
     }
     const before = stage.changes && textOf(this.graph, stage.before);
     this.rows = before && this.diff ? diffRows(stage.changes, this.open_) : null;
-    const language = { llvm: "llvm", asm: "asm" }[stage.name] ?? "ir";
+    const language = stage.name in KEYWORDS ? stage.name : "ir"; // graphs have the names of values
     const at = (number) => {
       if (!this.rows)
         return {
@@ -278,7 +278,7 @@ function showFile(number, line = 0) {
     at: (row) => ({
       text: text[row],
       number: row + 1,
-      set: sets.get(row + 1) ?? 0,
+      set: sets.get(firstLine(number, row + 1)) ?? 0,
       narrow: true,
       language: file.lines ? "python" : "none",
       heat: heats.get(row + 1) ?? 0,

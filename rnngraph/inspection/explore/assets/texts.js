@@ -59,8 +59,11 @@ const WORDS = {
     and as assert async await break class continue def del elif else except finally for from if import in is lambda
     None not or pass raise return True False try while with yield`,
   ir: `
-    graph declared output next emit carry over with given function for fold when gives tile row store call in
-    step unroll scan driver group kernel initial copy reads writes computes`,
+    graph declared output next emit carry over with given function for fold when gives scan driver`,
+  plan: `
+    group kernel scan initial copy carries computes tile reads writes workers over`,
+  loops: `
+    function for over with given tile row store call in step unroll fold when gives`,
   llvm: `
     define declare internal private call br label ret phi load store getelementptr icmp fcmp select freeze
     insertelement extractelement shufflevector to align noalias attributes target source_filename switch`,

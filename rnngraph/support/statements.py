@@ -1,0 +1,29 @@
+"""Continuation lines of statements and calls that span several lines."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection
+
+
+def first_lines(source: str, known: Collection[int]) -> dict[int, int]:
+    """Return the first line of the innermost statement or expression, for each of its continuation lines.
+
+    Args:
+        source: Python source. If it cannot be parsed, no line is a continuation.
+        known: Lines from which something comes. Continuation lines are not among them, but their first lines are.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+    spans = {
+        (node.lineno, node.end_lineno or node.lineno)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.expr) or (isinstance(node, ast.stmt) and not hasattr(node, "body"))
+    }
+    firsts: dict[int, int] = {}
+    for first, last in sorted(spans, key=lambda span: (span[0], -span[1])):  # inner spans after outer ones
+        if first in known:
+            firsts.update((line, first) for line in range(first + 1, last + 1) if line not in known)
+    return firsts
