@@ -4,7 +4,7 @@
     python benchmarks/cycles.py [--mca llvm-mca-19] [--only TEXT]
 
 A loop is used to its full if it takes no more cycles than its multiply-adds alone would, each waiting for none. All
-that is read counts as found in the first cache, and a loop's begin and end not at all: what a model can't tell is
+that is read counts as found in L1, and a loop's begin and end not at all: what a model can't tell is
 measured on a machine.
 """
 

@@ -1,4 +1,4 @@
-/* Recurrences in the form that a compiler should reach: one pass over a state that stays in the first cache.
+/* Recurrences in the form that a compiler should reach: one pass over a state that stays in L1.
  *
  *     cc -O3 -march=native -shared -fPIC -DSIZE=64 -DSTATES=16 fused_recurrences.c -o fused.so
  *

@@ -47,7 +47,7 @@ def _limits(runs: list[Run]) -> str:
         for name in ("flops", "first_cache", "second_cache", "third_cache")
     )
     rounds = " or ".join(str(count) for count in sorted({run["rounds"] for run in runs}))
-    return f"one core: {flops} GFLOP/s; reads {', '.join(reads)} GB/s from first, second, third cache; rounds: {rounds}"
+    return f"one core: {flops} GFLOP/s; reads {', '.join(reads)} GB/s from L1, L2, L3; rounds: {rounds}"
 
 
 def records(runs: list[Run], group: Group) -> list[Record]:

@@ -1,7 +1,7 @@
 """What a cell computes besides its products, by itself: the elementwise work of the floor.
 
 The cell's equations with each product replaced by one multiply-add of the unit's own state: as many functions and as
-much arithmetic, state and coefficients in the first cache, rows enough that no step waits for the one before.
+much arithmetic, state and coefficients in L1, rows enough that no step waits for the one before.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def floor_of(work: Work, limits: Limits, step_weights: int, chunked: bool) -> Fl
     }
     moving = {
         f"weights stream from {limits.level(step_weights)}": work.runs * streamed,
-        f"reads and writes, {limits.level(held).removeprefix('the ')}": work.times * moved,
+        f"reads and writes, {limits.level(held)}": work.times * moved,
     }
     longer = max(computing, moving, key=lambda terms: sum(terms.values()))
     return Floor(sum(longer.values()), {words: seconds for words, seconds in longer.items() if seconds}, costs)

@@ -34,7 +34,7 @@ TURNS = 100_000
 DRAWN = "random_uniform"
 """Op measured for all that draw random numbers."""
 FUNCTION_ELEMENTS, FUNCTION_TURNS = 1024, 16
-"""Numbers for measuring elementary functions, which fit the first cache, and repetitions."""
+"""Numbers for measuring elementary functions, which fit L1, and repetitions."""
 
 
 class Limits:
@@ -77,11 +77,11 @@ class Limits:
         return self._reads[rounded]
 
     def level(self, count: int) -> str:
-        """Return the location of ``count`` bytes that are read repeatedly, in words."""
+        """Return the name of the memory that holds ``count`` bytes that are read repeatedly, such as ``L2``."""
         third = cache_bytes().get(3)
-        for name, held in (("first", self.target.first_cache), ("second", self.target.second_cache), ("third", third)):
+        for name, held in (("L1", self.target.first_cache), ("L2", self.target.second_cache), ("L3", third)):
             if held is not None and count <= held:
-                return f"the {name} cache"
+                return name
         return "memory"
 
     def seconds(self, op: str, dtype: str) -> float:
@@ -121,7 +121,7 @@ def read_rate(size_bytes: int, target: Target | None = None, repeats: int = 7) -
 
 
 def function_seconds(op: str, dtype: str, target: Target, repeats: int = 7) -> float:
-    """Return the seconds for one element, in a loop over independent numbers in the first cache."""
+    """Return the seconds for one element, in a loop over independent numbers in L1."""
     lanes, block, turns = target.lanes(ITEM_BYTES[dtype]), Block(), "turns"
     source, result = Buffer("source", "int64" if op == DRAWN else dtype), Buffer("result", dtype)
     operands = [block.load("x", source, size("i"), lanes) for _ in range(OPS[op].arity[0])]
@@ -154,7 +154,7 @@ def _sums(target: Target) -> int:
 def _block(size_bytes: int) -> np.ndarray:
     """Return written memory that begins at a page.
 
-    Unwritten pages share one page of zeros, which the first cache holds, and vectors across two cache lines are read at
+    Unwritten pages share one page of zeros, which L1 holds, and vectors across two cache lines are read at
     half the rate.
     """
     whole = aligned_bytes(size_bytes + PAGE, "the memory to measure reads with")

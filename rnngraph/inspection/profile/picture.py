@@ -172,7 +172,7 @@ def _reads(limits: Limits) -> Iterator[tuple[str, float]]:
     """Yield the name of each cache, and GB/s of reads from it."""
     target = limits.target
     for size in (target.first_cache // 2, target.second_cache // 2, 4 * target.second_cache):
-        yield limits.level(size).removeprefix("the "), limits.read(size) / 1e9
+        yield limits.level(size), limits.read(size) / 1e9
 
 
 def _ticks(bounds: tuple[float, float]) -> Iterator[float]:

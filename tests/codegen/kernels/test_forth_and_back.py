@@ -1,4 +1,4 @@
-"""Steps go through weights that the first cache doesn't hold forth and back: what was read last is there yet."""
+"""Scans alternate the direction in which they walk weights that exceed L1, so that half of them are still cached."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import rnngraph as rg
 from rnngraph.codegen.kernels.matmul import Tiles
 
-TARGET = "x86-64-v3"  # of which a first cache of 32 KiB is assumed, whatever the machine has
+TARGET = "x86-64-v3"  # of which an L1 of 32 KiB is assumed, whatever the machine has
 LARGE, SMALL = 100, 24
 
 

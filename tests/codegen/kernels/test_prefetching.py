@@ -1,4 +1,4 @@
-"""What a second cache does not hold is prefetched while tiles compute: weights of steps, and sums of gradients."""
+"""Data that exceed L2 are prefetched while tiles compute: weights of steps, and sums of gradients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 import rnngraph as rg
 
-TARGET = "x86-64-v3"  # of which a second cache of 512 KiB is assumed, whatever the machine has
+TARGET = "x86-64-v3"  # of which an L2 of 512 KiB is assumed, whatever the machine has
 LARGE, SMALL = 192, 64
 
 

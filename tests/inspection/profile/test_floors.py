@@ -51,14 +51,14 @@ def product(flops: float, weights: int) -> Products:
     ("work", "seconds", "words"),
     [
         (Work(products=(product(1e6, 1000),)), 1e-5, "multiply-adds"),
-        (Work(runs=10, products=(product(1e3, 30_000),)), 3e-5, "weights stream from the first cache"),
-        (Work(runs=10, products=(product(1e3, 100_000),)), 1e-4, "weights stream from the second cache"),
+        (Work(runs=10, products=(product(1e3, 30_000),)), 3e-5, "weights stream from L1"),
+        (Work(runs=10, products=(product(1e3, 100_000),)), 1e-4, "weights stream from L2"),
         (Work(elements=((value("tanh"), 1000),)), 1e-6, "functions: tanh"),
         (Work(elements=((value("neg"), 1000),)), 1e-8, "elementwise arithmetic"),
         (
             Work(elements=((value("neg"), 1000),), transfers=((value("neg"), 8000),)),
             8e-7,
-            "reads and writes, first cache",
+            "reads and writes, L1",
         ),
         (Work(runs=4, share=0.5, products=(product(1e6, 0),)), 2e-5, "multiply-adds"),
     ],
@@ -101,7 +101,7 @@ def test_a_machine_has_limits() -> None:
     assert limits.flops() > 1e8
     assert limits.read(1) > 1e7
     assert limits.clock > 1e7
-    assert limits.level(100) == "the first cache"
+    assert limits.level(100) == "L1"
     assert limits.level(1 << 40) == "memory"
     assert all(limits.seconds(op, "float64") > 0 for op in ("add", "random_uniform"))
 
