@@ -1,6 +1,6 @@
 """Reads GGUF files of recurrent language models, as llama.cpp writes them.
 
-``read`` is the entrance. ``container`` parses a file's header within bounds, ``stored`` turns a tensor's bytes into the
+``read`` is the entry point. ``container`` parses a file's header within bounds, ``stored`` decodes a tensor's bytes to
 arrays of parameters, and ``declaring`` declares these parameters, products and norms in a script. ``rwkv`` and
 ``mamba`` declare the layers of each architecture, and ``vocabulary`` decodes the tokens.
 

@@ -1,6 +1,6 @@
-"""Header of a GGUF file: its metadata, and where the file holds each tensor.
+"""Parses the header of a GGUF file: metadata, and the offset of each tensor.
 
-Files are untrusted. Every length and count is compared with the bytes that are left before anything is allocated.
+Files are untrusted. Every length and count is checked against the remaining bytes before memory is allocated.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ WHAT = "a GGUF file"
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 ALIGNMENT, MAX_ALIGNMENT = 32, 1 << 20
-"""Default of ``general.alignment``, and the maximum of what a file may state."""
+"""Default of ``general.alignment``, and the maximum that a file may state."""
 AHEAD = 1 << 18
-"""Bytes of a header that are read at once."""
+"""Bytes of the header that are read from the file at once."""
 MAX_AXES = 4
 MAX_ITEMS = 1 << 62
-"""Maximum elements of a tensor. A tensor of a type whose size is unknown is checked by this alone."""
+"""Maximum elements of a tensor. For tensors of unknown types it is the only check."""
 
 _NUMBERS: Mapping[int, np.dtype[Any]] = {
     number: np.dtype(text)
@@ -44,19 +44,19 @@ _NUMBERS: Mapping[int, np.dtype[Any]] = {
         12: "<f8",
     }.items()
 }
-"""Dtypes of metadata, by GGUF's number of the type."""
+"""Dtypes of metadata, by GGUF's type number."""
 _TEXT, _ARRAY = 8, 9
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Place of a tensor in a file.
+    """Description of a tensor in a file.
 
     Attributes:
         name: Name of the tensor.
         shape: Shape in NumPy's order, the reverse of the file's.
-        type: GGUF's number of the type.
-        offset: First byte, counted from the begin of the data.
+        type: GGUF's type number.
+        offset: Offset of the first byte from the start of the tensor data.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Stored:
 
 
 class Bytes:
-    """Bytes of a file or in memory, of which parts are read.
+    """Random-access bytes of a file or of a ``bytes`` object.
 
     Attributes:
         name: Name for errors.
@@ -88,7 +88,7 @@ class Bytes:
             self._file.close()
 
     def read(self, first: int, count: int) -> np.ndarray:
-        """Return bytes of the file. Raise ``FileError`` if it has become shorter."""
+        """Return ``count`` bytes from the offset ``first``. Raise ``FileError`` if the file has become shorter."""
         if self._file is None:
             return np.frombuffer(self._data, np.uint8, count, first)
         reserve(count, f"tensors of {self.name}")
@@ -109,11 +109,11 @@ def _opened(source: str | os.PathLike[str]) -> BinaryIO:
 
 
 class Container:
-    """A file's header.
+    """Parsed header of a GGUF file.
 
     Attributes:
         name: Name of the file for errors.
-        metadata: Numbers, texts (as bytes), arrays and lists of texts, by key.
+        metadata: Numbers, strings (as bytes), arrays and lists of strings, by key.
         tensors: Tensors by name, in the file's order.
     """
 
@@ -166,7 +166,7 @@ class Container:
         raise NotReadableError(f"{self.name} is of version {version} of GGUF; write version 2 or 3")
 
     def _name(self, cursor: _Cursor, known: Mapping[str, Any], what: str) -> str:
-        """Return a name that no earlier entry has."""
+        """Read a name. Raise ``FileError`` if an earlier entry has the same name."""
         text = cursor.text()
         try:
             name = text.decode()
@@ -190,14 +190,14 @@ class Container:
 
 
 class _Cursor:
-    """Position in a file's header, which advances with every value."""
+    """Read position in a file's header. It advances with every value."""
 
     def __init__(self, source: Bytes) -> None:
         self._bytes, self.place = source, 0
         self._ahead, self._begin = np.empty(0, np.uint8), 0
 
     def take(self, count: int) -> np.ndarray:
-        """Return the next bytes. Raise ``FileError`` if there are fewer."""
+        """Return the next ``count`` bytes. Raise ``FileError`` at the end of the file."""
         self._check(count)
         if self.place + count > self._begin + len(self._ahead):
             self._begin = self.place
@@ -211,7 +211,7 @@ class _Cursor:
         return int(self.take(kind.itemsize).view(kind)[0])
 
     def count(self, least: int) -> int:
-        """Return a count of entries of at least ``least`` bytes each, which the file has."""
+        """Read a count of entries. Raise ``FileError`` if the file is too short for entries of ``least`` bytes."""
         count = self.number("<u8")
         self._check(count * least)
         return count
@@ -220,7 +220,7 @@ class _Cursor:
         return self.take(self.count(1)).tobytes()
 
     def value(self, kind: int) -> Any:
-        """Return a value of metadata: a number, a text, an array, or a list of texts."""
+        """Read a value of metadata: a number, a string, an array, or a list of strings."""
         if kind == _TEXT:
             return self.text()
         if kind == _ARRAY:

@@ -1,7 +1,7 @@
-"""``Model``: a GGUF file's tensors as parameters, products and norms of a script.
+"""``Model``: declares a GGUF file's tensors as parameters, products and norms in a script.
 
-A matrix keeps the file's layout [outputs, inputs] and the file's numbers. A product transposes it, which costs nothing
-as weights are packed once.
+A matrix keeps the file's layout [outputs, inputs] and the stored numbers. Products transpose the matrix at no cost,
+because weights are packed once.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from .container import Container, Stored
 from .stored import BF16, BLOCK_BYTES, Q4_0, arrays_of, floats_of
 
 KINDS = {"int4": "*/int4/*", "int8_blocks": "*/int8_blocks/*", "bfloat16": "*/bfloat16"}
-"""Patterns of names of parameters, by the kind of ``weights=`` that multiplies them as they are stored."""
+"""Name patterns of parameters in each stored format, by the option ``weights=`` whose kernels read the format."""
 MAX_COUNT = 1 << 24
-"""Maximum of a size that metadata states."""
+"""Maximum of a size in the metadata."""
 
 
 class Model:
-    """Tensors and facts of a file that declare a net in a script.
+    """Tensors and metadata of a file, for the declaration of a net in a script.
 
     Attributes:
         script: The script.
-        kinds: Kinds of weights that products multiply by.
+        kinds: Stored formats of the weights of products: keys of ``KINDS``.
     """
 
     def __init__(self, container: Container, architecture: str, script: Script) -> None:
@@ -60,13 +60,13 @@ class Model:
         return float(f"{value:.7g}")
 
     def share(self, whole: int, part: int, what: str) -> int:
-        """Return whole / part. Raise ``FileError`` if that is no whole number."""
+        """Return whole / part. Raise ``FileError`` if the division has a remainder."""
         if whole % part:
             raise self._container.damaged(f"{what}: {part} does not divide {whole}")
         return whole // part
 
     def flag(self, key: str) -> bool:
-        """Return a truth value from the architecture's metadata; False if the file has none."""
+        """Return a bool from the architecture's metadata; False if the key is missing."""
         return bool(self._fact(key, False))
 
     def _fact(self, key: str, default: Any) -> Any:
@@ -84,7 +84,7 @@ class Model:
         return name in self._container.tensors
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape of a tensor that the file must have."""
+        """Return the shape of a tensor. Raise ``FileError`` if the tensor is missing."""
         return self._tensor(name).shape
 
     def unused(self) -> list[str]:
@@ -92,11 +92,11 @@ class Model:
         return [name for name in self._container.tensors if name not in self._used]
 
     def ignore(self, *names: str) -> None:
-        """Accept tensors that llama.cpp does not read, either."""
+        """Ignore tensors that llama.cpp ignores as well."""
         self._used |= {*names}
 
     def floats(self, name: str, *shape: int) -> np.ndarray:
-        """Return a small tensor as float32 [shape]. In the file, axes of size 1 do not count, and all may be one."""
+        """Return a small tensor as float32 [shape]. The file's shape may differ in axes of size 1, or be flat."""
         tensor = self._tensor(name)
         have, want = ([size for size in sizes if size > 1] for sizes in (tensor.shape, shape))
         if have not in (want, [math.prod(want)]):
@@ -114,14 +114,14 @@ class Model:
         return self.script.operation("@", x, self.matrix(name, outputs, inputs))
 
     def matrix(self, name: str, outputs: int, inputs: int) -> Value:
-        """Declare the transposed matrix [inputs, outputs] of a tensor that has this many rows, however many axes."""
+        """Declare a tensor as the transposed matrix [inputs, outputs]. The stored tensor may have more axes."""
         parts = self._stored(name, outputs, inputs)
         self.kinds |= {kind for kind in KINDS if f"{name}/{kind}" in self._places}
         turned = {key: self.script.call(transpose, part, (1, 0)) for key, part in parts.items()}
         return self._widened(name, turned, 0)
 
     def embedding(self, ids: Value, name: str, vocabulary: int, width: int) -> Value:
-        """Declare the rows of a table that ids select."""
+        """Declare an embedding lookup: the rows of a table at ``ids``."""
         parts = self._stored(name, vocabulary, width)
         return self._widened(name, {key: self.script.call(gather, part, ids) for key, part in parts.items()}, -1)
 
@@ -138,7 +138,7 @@ class Model:
         return self.script.call(cast, parts[""], "float32", hint="w") if stored == BF16 else parts[""]
 
     def _stored(self, name: str, rows: int, width: int) -> dict[str, Value]:
-        """Declare the parameters of a tensor as matrices [rows, ...], once."""
+        """Declare the parameters of a tensor as matrices [rows, ...], or return the earlier declaration."""
         if name in self._matrices:
             return self._matrices[name]
         tensor = self._tensor(name)
@@ -207,11 +207,11 @@ class Model:
         return self.script.call(reshape, x, (None, None, width))
 
     def before(self, x: Value) -> Value:
-        """Declare the step before each step of x [batch, time, ...], zeros before the first."""
+        """Declare x [batch, time, ...] delayed by one step, with zeros at the first step."""
         none = (0, 0)
         padded = self.script.call(pad, x, (none, (1, 0), *[none] * (x.tensor.rank - 2)))
         return self.script.item(padded, slice(None), slice(None, -1))
 
     def pieces(self, x: Value, *widths: int) -> list[Value]:
-        """Declare the pieces of x along its last axis."""
+        """Split x along the last axis into pieces of these widths."""
         return [*self.script.call(split, x, list(widths), hint=tuple(f"x_{place}" for place in range(len(widths))))]

@@ -25,7 +25,7 @@ class Mamba:
         self.epsilon = model.real("attention.layer_norm_rms_epsilon")
 
     def logits(self, ids: Value) -> Value:
-        """Declare the net. The last product shares the table of the embedding, unless the file has a matrix for it."""
+        """Declare the net, up to the logits. The output matrix is the file's, or else the embedding table."""
         m, width = self.m, self.width
         vocabulary = m.shape("token_embd.weight")[0]
         x = m.embedding(ids, "token_embd.weight", vocabulary, width)
@@ -52,7 +52,7 @@ class Mamba:
         return m.product(y, f"{layer}.ssm_out.weight", self.width, self.inner)
 
     def convolved(self, layer: str, x: Value, width: int) -> Value:
-        """Declare the causal convolution of each channel, and swish."""
+        """Declare the causal depthwise convolution, and swish."""
         name = f"{layer}.ssm_conv1d"
         kernel = self.m.floats(f"{name}.weight", width, self.steps).T.reshape(self.steps, 1, width)
         self.script.own(name, {"kernel": kernel, "bias": self.m.floats(f"{name}.bias", width)})

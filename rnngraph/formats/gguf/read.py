@@ -32,7 +32,7 @@ FOREIGN = (
     ("ffn_gate_inp", "experts"),
     ("_exps.", "experts"),
 )
-"""Parts of names of tensors of layers that are not supported."""
+"""Substrings of tensor names that show an unsupported layer."""
 OF_TYPES = (
     "Read a file of F32, F16, BF16, Q8_0 or Q4_0 alone, such as llama.cpp writes from the original: "
     "llama-quantize --pure net-f16.gguf net.gguf Q4_0"
@@ -45,7 +45,7 @@ def read_gguf(source: str | os.PathLike[str] | bytes) -> Net:
     """Read a recurrent language model of architecture rwkv6, rwkv7, mamba or mamba2.
 
     The net has an input ``ids`` [batch, time] of int64 and an output ``logits`` [batch, time, vocabulary], and streams.
-    ``net.vocabulary`` has the tokens, and ``net.metadata`` the numbers and texts that the file states, such as
+    ``net.vocabulary`` has the tokens, and ``net.metadata`` the numbers and strings of the file's metadata, such as
     ``tokenizer.ggml.eos_token_id``.
 
     Weights of F32, BF16, Q8_0 and Q4_0 stay as they are stored, and ``net.program()`` multiplies by them with
@@ -106,7 +106,7 @@ def _check_layers(container: Container, architecture: str) -> None:
 
 
 def _facts(container: Container) -> Iterator[tuple[str, int | float | bool | str]]:
-    """Yield the numbers and texts among a file's metadata."""
+    """Yield (key, value) for the numbers and strings in a file's metadata."""
     for key, value in container.metadata.items():
         if isinstance(value, bytes):
             yield key, value.decode(errors="replace")

@@ -13,12 +13,12 @@ from .declaring import Model
 LARGEST_DECAY = -0.606531
 """Logarithm of RWKV-7's fastest decay, as llama.cpp rounds it."""
 MIXTURES_7 = "rwkvag"
-"""Order of the mixtures of RWKV-7's time mix in the file's tensor."""
+"""Names of RWKV-7's mixtures, in the order of the file's fused tensor."""
 MIXTURES_6 = "wkvrg"
 
 
 class Rwkv:
-    """Layers of both versions: two branches, each after a layer norm and added to its input."""
+    """Base of both versions. A layer has two residual branches, each with a layer norm first."""
 
     def __init__(self, model: Model) -> None:
         self.m, self.script = model, model.script
@@ -30,7 +30,7 @@ class Rwkv:
         self.rescale = model.count("rescale_every_n_layers", 0, 0)
 
     def logits(self, ids: Value) -> Value:
-        """Declare the net."""
+        """Declare the net, up to the logits."""
         m, width = self.m, self.width
         vocabulary = m.shape("token_embd.weight")[0]
         x = m.embedding(ids, "token_embd.weight", vocabulary, width)
@@ -59,7 +59,7 @@ class Rwkv:
         return self.m.product(x, f"{name}.weight", self.width, self.width)
 
     def low_rank(self, x: Value, first: str, second: str, activation: object = None) -> Value:
-        """Declare the product with two matrices of low rank, and a function between them."""
+        """Declare activation(x @ first) @ second, where both matrices have low rank."""
         rank = self.m.shape(f"{first}.weight")[0]
         inner = self.m.product(x, f"{first}.weight", rank, self.width)
         if activation is not None:
@@ -67,27 +67,27 @@ class Rwkv:
         return self.m.product(inner, f"{second}.weight", self.width, rank)
 
     def mixtures(self, layer: str, order: str, x: Value, change: Value) -> dict[str, Value]:
-        """Declare x + change · share for each share in the file's fused tensor."""
+        """Declare the mixtures x + change · share, for each share in the file's fused tensor."""
         shares = self.m.vector(f"{layer}.time_mix_lerp_fused.weight", len(order), self.width)
         parts = {name: self.script.item(shares, place) for place, name in enumerate(order)}
         return {name: self.m.add(x, self.m.multiply(change, share)) for name, share in parts.items()}
 
     def change(self, x: Value) -> Value:
-        """Declare the step before minus x."""
+        """Declare the previous step of x minus x."""
         return self.script.operation("-", self.m.before(x), x)
 
     def by_heads(self, x: Value) -> Value:
         return self.m.heads(x, self.heads, self.head)
 
     def normalized(self, layer: str, y: Value) -> Value:
-        """Declare the norm of each head of y [batch, time, heads · head]."""
+        """Declare the group norm of y [batch, time, heads · head], with one group per head."""
         m, name = self.m, f"{layer}.time_mix_ln"
         y = m.flat(self.script.call(layer_norm, self.by_heads(y), epsilon=GROUP_NORM_EPSILON), self.width)
         gamma, beta = m.affine_of(name, self.width)
         return m.add(m.multiply(y, gamma), beta)
 
     def bonus(self, r: Value, k: Value, v: Value, factors: Value) -> Value:
-        """Declare (r factors k) v for each head, where the first product is a sum."""
+        """Declare sum(r · factors · k) · v for each head. The sum is over the head's width."""
         likeness = self.script.call(reduce_sum, self.m.multiply(self.m.multiply(r, factors), k), -1, keepdims=True)
         return self.m.flat(self.m.multiply(likeness, v), self.width)
 
@@ -96,7 +96,7 @@ class Rwkv:
 
 
 class Rwkv7(Rwkv):
-    """RWKV-7, whose layers after the first mix the values of the first into theirs."""
+    """RWKV-7. Layers after the first interpolate their values with the first layer's values."""
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
@@ -123,12 +123,12 @@ class Rwkv7(Rwkv):
         return self.square(m.multiply(y, gate), f"{name}_output")
 
     def _with_first_values(self, name: str, mixed: Value, v: Value) -> Value:
-        """Move v towards the values of the first layer by a gate."""
+        """Interpolate between v and the first layer's values by a gate."""
         if self._first_values is None:
             self._first_values = v
             return v
-        apart = self.script.operation("-", self._first_values, v)
-        return self.m.add(v, self.m.multiply(apart, self._gate(mixed, f"{name}_v")))
+        difference = self.script.operation("-", self._first_values, v)
+        return self.m.add(v, self.m.multiply(difference, self._gate(mixed, f"{name}_v")))
 
     def _gate(self, x: Value, name: str) -> Value:
         """Declare sigmoid(x down up + bias)."""
@@ -155,7 +155,7 @@ class Rwkv6(Rwkv):
         gate = script.call(swish, self.square(mixed["g"], f"{name}_gate"))
         low = self.low_rank(mixed["w"], f"{name}_decay_w1", f"{name}_decay_w2", tanh)
         decay = script.negative(script.call(exp, m.add(low, self.vector(f"{name}_decay"))))
-        # An output reads the state before the step's update, so that the cell gets the update of the step before.
+        # The output of a step reads the state before the step's update, so the cell applies the previous step's update.
         parts = {"q": r, "k": m.before(k), "v": m.before(v), "g": m.before(self.by_heads(decay))}
         cell = script.call(GatedLinearAttentionCell, self.heads, self.head, hint="cell")
         y, _ = script.call(dynamic_rnn, cell, parts, hint=("y", "state"))
@@ -163,7 +163,7 @@ class Rwkv6(Rwkv):
         return self.square(m.multiply(self.normalized(layer, y), gate), f"{name}_output")
 
     def _mixed(self, layer: str, x: Value) -> dict[str, Value]:
-        """Declare the mixtures, whose shares are a product of low rank of another mixture."""
+        """Declare the mixtures. Their shares are low-rank products of a first mixture, and so depend on the input."""
         m, script, name = self.m, self.script, f"{layer}.time_mix"
         change = self.change(x)
         begin = m.add(x, m.multiply(change, self.vector(f"{name}_lerp_x")))
@@ -183,7 +183,7 @@ class Rwkv6(Rwkv):
         }
 
     def _own_shares(self, name: str) -> dict[str, Value]:
-        """Declare the shares that do not depend on the input, from one tensor or, in older files, five."""
+        """Declare the constant part of the shares, from one tensor or, in older files, five."""
         if not self.m.has(f"{name}_lerp_fused.weight"):
             return {key: self.vector(f"{name}_lerp_{key}") for key in MIXTURES_6}
         fused = self.m.vector(f"{name}_lerp_fused.weight", len(MIXTURES_6), self.width)

@@ -1,4 +1,4 @@
-"""Tensor types: from the bytes of a tensor to the arrays of its parameters."""
+"""Decodes the stored bytes of each tensor type to the arrays of parameters."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .container import Container, Stored
 
 F32, F16, Q4_0, Q8_0, BF16 = 0, 1, 2, 8, 30
 BLOCK = 32
-"""Numbers of a block, which lie along the last axis."""
+"""Numbers in a block. Blocks lie along the last axis."""
 BLOCK_BYTES = {Q8_0: 34, Q4_0: 18}
 """Bytes of a block: a scale in float16, and 32 numbers of 8 or 4 bits."""
 _ITEM_BYTES = {F32: 4, F16: 2, BF16: 2}
 
 Arrays = dict[str, np.ndarray]
-"""Arrays of one tensor: ``""`` for plain numbers; ``numbers`` and ``scales`` for blocks."""
+"""Arrays of one tensor, by key: ``""`` for plain numbers; ``numbers`` and ``scales`` for blocks."""
 
 
 def type_name(number: int) -> str:
@@ -34,7 +34,7 @@ def type_name(number: int) -> str:
 
 
 def objection(tensor: Stored) -> str:
-    """Return why a tensor can't be read; empty if it can."""
+    """Return why a tensor is not supported; an empty string if it is."""
     if tensor.type not in DECODERS:
         return f"{tensor.name} is of type {type_name(tensor.type)}"
     if tensor.type in BLOCK_BYTES and tensor.shape[-1] % BLOCK:
@@ -43,7 +43,7 @@ def objection(tensor: Stored) -> str:
 
 
 def bytes_in(tensor: Stored) -> int:
-    """Return the bytes of a tensor without an objection."""
+    """Return the number of bytes of a supported tensor."""
     items = math.prod(tensor.shape)
     if tensor.type in BLOCK_BYTES:
         return items // BLOCK * BLOCK_BYTES[tensor.type]
@@ -51,12 +51,12 @@ def bytes_in(tensor: Stored) -> int:
 
 
 def arrays_of(container: Container, tensor: Stored) -> Arrays:
-    """Return the arrays of a tensor without an objection."""
+    """Return the arrays of a supported tensor."""
     return DECODERS[tensor.type](container.bytes_of(tensor, bytes_in(tensor)), tensor.shape)
 
 
 def floats_of(container: Container, tensor: Stored) -> np.ndarray:
-    """Return a tensor as float32. Only for small ones, as it is a copy."""
+    """Return a copy of a tensor as float32. For small tensors only."""
     arrays = arrays_of(container, tensor)
     if tensor.type not in BLOCK_BYTES:
         plain = arrays[""]
@@ -81,7 +81,7 @@ def _bf16(data: np.ndarray, shape: tuple[int, ...]) -> Arrays:
 
 
 def _blocks(data: np.ndarray, shape: tuple[int, ...], block: int, dtype: type) -> Arrays:
-    """Return the numbers and scales of blocks: a scale in float16, then bytes."""
+    """Return the numbers and scales of blocks. A block is a float16 scale, then the numbers' bytes."""
     rows = shape[:-1]
     parts = data.reshape(-1, block)
     scales = np.ascontiguousarray(parts[:, :2]).view("<f2").astype(np.float32)
@@ -104,4 +104,4 @@ DECODERS: Mapping[int, Callable[[np.ndarray, tuple[int, ...]], Arrays]] = {
     Q8_0: _q8_0,
     Q4_0: _q4_0,
 }
-"""Functions from bytes and a shape to arrays, by GGUF's number of a type."""
+"""Functions from bytes and a shape to arrays, by GGUF's type number."""

@@ -1,4 +1,4 @@
-"""Declares layers that merge tensors, and the resulting masks."""
+"""Declares layers that merge tensors, with the masks of the results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 
 
 def _aligned(b: Declaration, inputs: Inputs) -> list[Value]:
-    """Return the tensors, with axes of 1 after the batch to equalize ranks."""
+    """Return the tensors with equal ranks: axes of size 1 are inserted after the batch axis."""
     values, rank = [], max(x.rank for x in inputs.several)
     for x in inputs.several:
         value = x.value
@@ -48,7 +48,7 @@ def _summed(sign: str) -> Handler:
 
 
 def _multiply(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare a product. In Keras 3 masked entries are 1, and the product of masked entries only is 0."""
+    """Declare a product. In Keras 3 masked entries count as 1; if all entries are masked, the product is 0."""
     values, signals = _aligned(b, _at_least_one(layer, inputs)), inputs.several
     masks = [_beside(b, x) if b.version >= 3 else None for x in signals]
     total: Value | None = None
@@ -63,13 +63,13 @@ def _multiply(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _beside(b: Declaration, x: Signal) -> Value | None:
-    """Declare a tensor's mask in a shape that broadcasts with the tensor."""
+    """Declare a tensor's mask with trailing axes of size 1, so that it broadcasts with the tensor."""
     return None if x.mask is None else b.script.call(expand_dims, x.mask, -1)
 
 
 def _extreme(function: Function) -> Handler:
     def merge(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-        """Declare an extreme. In Keras 3 the other operand's entry replaces a masked entry."""
+        """Declare a maximum or minimum. In Keras 3 a masked entry is replaced by the other operand's entry."""
         signals = _at_least_one(layer, inputs).several
         total: Value | None = None
         counts: Value | None = None
@@ -95,7 +95,7 @@ def _at_least_one(layer: Layer, inputs: Inputs) -> Inputs:
 
 
 def _mask(b: Declaration, signals: list[Signal]) -> Value | None:
-    """Declare the mask: in Keras 3 the disjunction if all tensors have masks, in Keras 2 the conjunction."""
+    """Declare the merged mask: in Keras 2 the conjunction, in Keras 3 the disjunction if all tensors have masks."""
     masks = [x.mask for x in signals if x.mask is not None]
     if not masks or (b.version >= 3 and len(masks) < len(signals)):
         return None
@@ -122,7 +122,7 @@ def _mask_of_parts(b: Declaration, signals: list[Signal], axis: int) -> Value | 
         return b.script.call(concat, parts, 1, hint="mask")
     if axis != signals[0].rank - 1 or signals[0].rank < 3:
         raise Unreadable("it joins masked inputs along an axis that is neither time nor the last one")
-    if any(x.mask is None for x in signals):  # without a mask one entry is always true
+    if any(x.mask is None for x in signals):  # A tensor without a mask is unmasked, so the disjunction is True.
         if b.version >= 3:
             first = next(x.mask for x in signals if x.mask is not None)
             return b.script.call(logical_or, first, b.script.call(logical_not, first), hint="mask")
@@ -131,7 +131,7 @@ def _mask_of_parts(b: Declaration, signals: list[Signal], axis: int) -> Value | 
 
 
 def all_true(b: Declaration, like: Value) -> Value:
-    """Declare True in the shape of a float tensor."""
+    """Declare True everywhere, in the shape of a float tensor."""
     return b.script.call(ones_like, like, "bool")
 
 
@@ -139,7 +139,7 @@ def all_true(b: Declaration, like: Value) -> Value:
 
 
 def _dot(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare products along one axis of each of two tensors, row by row."""
+    """Declare the batched dot product of two tensors along one axis of each."""
     signals, axes = inputs.several, layer.config.get("axes")
     if len(signals) != 2:
         raise layer.config.error(f"{layer} has {len(signals)} inputs; it needs 2")

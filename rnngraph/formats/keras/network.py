@@ -1,4 +1,4 @@
-"""Declares networks: layers in call order, layers over each step, and layers that form one stack."""
+"""Declares networks: layers in call order, ``TimeDistributed`` layers, and stacks of recurrent layers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Outputs = list[Signal] | _Missing
 
 
 class Networks:
-    """Declares networks, and lists what cannot be read.
+    """Declares networks, and lists layers that cannot be read.
 
     Args:
         known: Layers that are listed already.
@@ -58,13 +58,13 @@ class Networks:
         return outputs
 
     def called(self, b: Declaration, layer: Layer, inputs: Inputs) -> Outputs:
-        """Return a layer's outputs, or the reason why there are none. It is listed, for operations only if needed."""
+        """Return a layer's outputs, or a placeholder. The reason is listed; for operations only if a layer reads one."""
         problem = ""
         if layer not in self._known:
             try:
                 return b.call(layer, inputs)
             except Unreadable as reason:
-                is_around = layer.network is not None or layer.kind == "TimeDistributed"  # layers inside are listed
+                is_around = layer.network is not None or layer.kind == "TimeDistributed"  # its layers are listed
                 problem = f"{layer}: {reason}" if str(reason) else "" if is_around else str(layer)
         if layer.is_operation:
             return _Missing(problem)
@@ -88,7 +88,7 @@ class Networks:
         return inputs
 
     def time_distributed(self, b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-        """Declare a layer on each step. Layers along the last axis apply directly; others see steps as rows."""
+        """Declare ``TimeDistributed``. Layers along the last axis apply directly; others take [batch * time, ...]."""
         x, inner = inputs.one, layer.inner.get("layer", [])
         if len(inner) != 1:
             raise layer.config.error(f"{layer} has no layer in it")
@@ -114,7 +114,7 @@ class Networks:
         return outputs
 
     def _merged_mask(self, b: Declaration, mask: Value, inner: Layer) -> Value | None:
-        if mask.tensor.rank > 2 or inner.network is not None:  # layers of a network check their masks
+        if mask.tensor.rank > 2 or inner.network is not None:  # The layers of a network check masks themselves.
             return _merge_batch_time(b, mask)
         if inner.kind in _LOOKS_AT_MASKS:
             raise Unreadable("its layer reads a mask of whole steps")
@@ -164,7 +164,7 @@ def _split_batch_time(b: Declaration, x: Value, shape: tuple[Dim, ...]) -> Value
 
 
 class _Run:
-    """Execution of a network that is no Sequential."""
+    """Declaration of a functional network, call by call."""
 
     def __init__(self, networks: Networks, b: Declaration, network: Network, inputs: list[Signal]) -> None:
         self._networks, self._b, self._network = networks, b, network
@@ -190,7 +190,7 @@ class _Run:
         return self._network.layers[0].config.error(what) if self._network.layers else Unreadable(what)
 
     def _order(self) -> Iterator[tuple[Layer, int]]:
-        """Yield calls in topological order, otherwise in file order."""
+        """Yield (layer, number of the call) in topological order. Independent calls keep the file's order."""
         calls = [
             (layer, number)
             for layer in self._network.layers
@@ -216,10 +216,10 @@ class _Run:
             raise self._error("calls of layers depend on one another in a circle, or on missing layers")
 
     def _as_keras_runs_them(self, calls: list[tuple[Layer, int]]) -> list[tuple[Layer, int]]:
-        """Return calls in Keras' order, which matters for layers that remove masks of others' inputs.
+        """Return calls in Keras' execution order, which matters because some layers remove masks of tensors.
 
-        Calls farthest from an output come first. All calls of a layer count as its farthest one. At equal distance,
-        calls that lead to later outputs come first.
+        Calls with the largest distance from an output come first. All calls of a layer have the largest distance among
+        them. At equal distance, calls that lead to later outputs come first.
         """
         far: dict[tuple[str, int], int] = {}
         farthest = Counter[str]()
@@ -284,7 +284,7 @@ def _read(call: Call) -> Iterator[Reference]:
 
 
 def groups_of(network: Network, uses: Mapping[Layer, int]) -> dict[Layer, list[Layer]]:
-    """Return layers that form stacks, by the top layer, including nested networks."""
+    """Return {top layer: layers of its stack} for stacks of recurrent layers, including those in nested networks."""
     groups: dict[Layer, list[Layer]] = {}
     below_of = {above: below for below, above in _chained(network) if uses[below] == uses[above] == 1}
     for layer in network.layers:
@@ -299,7 +299,7 @@ def groups_of(network: Network, uses: Mapping[Layer, int]) -> dict[Layer, list[L
 
 
 def _chained(network: Network) -> Iterator[tuple[Layer, Layer]]:
-    """Yield (layer, its only reader) if they can be one stack."""
+    """Yield (layer, its only reader) for pairs that can be adjacent layers of one stack."""
     if network.is_sequential:
         for below, above in zip(network.layers, network.layers[1:], strict=False):
             if is_stack(below, above):
@@ -338,6 +338,6 @@ def uses_of(net: Layer) -> Counter[Layer]:
 
 
 def handlers_of(networks: Networks) -> dict[str, Handler]:
-    """Return the readers of networks, and of layers on each step."""
+    """Return the handlers of nested networks and of ``TimeDistributed``, by class."""
     handlers: dict[str, Handler] = dict.fromkeys(("Sequential", "Functional", "Model"), networks.layer)
     return handlers | {"TimeDistributed": networks.time_distributed}

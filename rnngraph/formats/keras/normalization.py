@@ -1,4 +1,4 @@
-"""Normalizations."""
+"""Declares normalization layers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _batch_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
 def _frozen(
     b: Declaration, layer: Layer, x: Signal, arrays: Mapping[str, np.ndarray], axis: int, epsilon: float
 ) -> Signal:
-    """Declare normalization by the moving averages in both graphs."""
+    """Declare normalization by the moving averages, in the training graph as well."""
     own = {name: b.parameter(layer, name, arrays[name], trainable=not name.startswith("moving")) for name in arrays}
     statistics = own.pop("moving_mean"), own.pop("moving_variance")
     options = {} if axis == x.rank - 1 else {"axis": axis}
@@ -72,7 +72,7 @@ def _layer_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
 
 
 def _group_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare normalization over all steps and the units of a group."""
+    """Declare group normalization, over all steps and the units of each group."""
     x, groups = inputs.one, layer.config.get("groups", 32)
     if x.rank != 3 or _axes(layer, x.rank) != [2]:
         raise Unreadable("its axis is not the last one of three")
@@ -101,7 +101,7 @@ def _unit_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare (x - mean) / deviation, with untrained statistics."""
+    """Declare (x - mean) / deviation, with statistics that are not trained."""
     x, of = inputs.one, b.script.operation
     mean, variance = _moments(b, layer)
     axis = layer.config.get("axis", -1)

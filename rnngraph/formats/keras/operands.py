@@ -1,4 +1,4 @@
-"""Operands and options of functions among layers, from calls or configurations."""
+"""Reads operands and options of ``keras.ops`` functions from calls and configurations."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def plain(b: Declaration, item: Any) -> Any:
 
 
 def operands(b: Declaration, inputs: Inputs, count: int) -> list[Any]:
-    """Return operands, at least one of which is a tensor."""
+    """Return ``count`` operands. Raises ``Unreadable`` unless one is a tensor."""
     if len(inputs.arguments) < count or not any(isinstance(item, Signal) for item in inputs.arguments[:count]):
         raise Unreadable(f"it is called on {len(inputs.arguments)} operands")
     return [plain(b, item) for item in inputs.arguments[:count]]
 
 
 def alike(b: Declaration, items: list[Any], least: str = "bool") -> list[Any]:
-    """Return operands in the widest dtype among them, as Keras 3 does. Python's numbers count as int32 or float32.
+    """Convert operands to their widest dtype, as Keras 3 does. Python numbers count as int32 or float32.
 
     Args:
         least: Narrowest result dtype.
@@ -50,17 +50,17 @@ def alike(b: Declaration, items: list[Any], least: str = "bool") -> list[Any]:
 
 
 def as_floats(b: Declaration, x: Value) -> Value:
-    """Return a tensor as floats: float32, unless it has floats."""
+    """Convert a tensor to float32, unless its dtype is a float dtype."""
     return x if x.tensor.dtype.startswith("float") else b.script.call(cast, x, "float32")
 
 
 def as_truths(b: Declaration, x: Value) -> Value:
-    """Return a tensor as truth values. Only 0 is False."""
+    """Convert a tensor to bool. Only 0 is False."""
     return x if x.tensor.dtype == "bool" else b.script.call(not_equal, x, 0)
 
 
 def along_axis(function: Function, default: int | None) -> Operation:
-    """Return the reader of a function along an axis, with Keras' default."""
+    """Return the reader of a function of (tensor, axis). default: Keras' default axis."""
 
     def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         axis = axis_of(option(layer, inputs, "axis", 1, default))
@@ -70,14 +70,14 @@ def along_axis(function: Function, default: int | None) -> Operation:
 
 
 def option(layer: Layer, inputs: Inputs, key: str, place: int, default: Any = None) -> Any:
-    """Return an option of the operation or of its call."""
+    """Return an option from the operation's configuration or from its call."""
     if key in layer.config and not layer.kind.endswith("OpLambda"):
         return layer.config.get(key)
     return inputs.keyword(key, place, default)
 
 
 def axis_of(value: Any) -> Any:
-    """Return an option that is an axis, several or None."""
+    """Return an option that is one axis, several axes, or None."""
     if isinstance(value, list | tuple):
         value = tuple(value)
         if all(isinstance(item, int) for item in value):
@@ -88,7 +88,7 @@ def axis_of(value: Any) -> Any:
 
 
 def one_axis(value: Any, rank: int | None = None) -> int:
-    """Return an option that is one axis; with a rank, nonnegative."""
+    """Return an option that is one axis. With ``rank``, a negative axis becomes nonnegative."""
     axis = axis_of(value)
     if isinstance(axis, tuple) and len(axis) == 1:
         axis = axis[0]

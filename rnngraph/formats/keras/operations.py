@@ -1,4 +1,4 @@
-"""Functions among layers, by their names in Keras 3's ``keras.ops``."""
+"""Readers of functions between layers, by their names in ``keras.ops`` of Keras 3."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def _of_truths(function: Function, count: int) -> Operation:
 
 
 def _of_floats(function: Function) -> Operation:
-    """Return the reader of a function that returns floats for whole numbers, too."""
+    """Return the reader of a function that converts ints to floats."""
     return lambda b, _, inputs: b.script.call(function, as_floats(b, *operands(b, inputs, 1)))
 
 
 def _comparison(function: Function) -> Operation:
-    """Return the reader of a comparison, which compares truth values as whole numbers."""
+    """Return the reader of a comparison. Bool operands are compared as ints."""
     return lambda b, _, inputs: b.script.call(function, *alike(b, operands(b, inputs, 2), "int32"))
 
 
@@ -75,7 +75,7 @@ def _where(b: Declaration, _: Layer, inputs: Inputs) -> Value:
 
 
 def _filled(function: Function) -> Operation:
-    """Return the reader of a constant in a tensor's shape."""
+    """Return the reader of ``zeros_like`` or ``ones_like``."""
 
     def fill(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         kind = dtype_of(option(layer, inputs, "dtype", 1))
@@ -85,14 +85,14 @@ def _filled(function: Function) -> Operation:
 
 
 def _with_number(function: Function, key: str, usual: float) -> Operation:
-    """Return the reader of an activation with a number."""
+    """Return the reader of an activation with a numeric option. usual: default of the option."""
     return lambda b, layer, inputs: b.script.call(
         function, *operands(b, inputs, 1), float(option(layer, inputs, key, 1, usual))
     )
 
 
 def _gelu(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare gelu by the error function, or by an approximation with tanh."""
+    """Declare GELU, exactly or by the tanh approximation."""
     options = {"approximate": True} if option(layer, inputs, "approximate", 1, True) else {}
     return b.script.call(act.gelu, *operands(b, inputs, 1), **options)
 

@@ -1,4 +1,4 @@
-"""Layers without time: dense layers, embeddings, masks, noise, and moves of axes."""
+"""Declares layers without recurrence or windows: dense, embedding, masking, noise, and reshaping layers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _embedding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _category_encoding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare whole numbers as one-hot rows, multi-hot rows, or counts."""
+    """Declare ``CategoryEncoding``: ints as one-hot rows, multi-hot rows, or counts."""
     x, depth = inputs.one, layer.config.count("num_tokens", most=1 << 24)
     mode, ids = layer.config.text("output_mode", "multi_hot"), x.value
     if layer.config.get("sparse", False) or mode not in ("one_hot", "multi_hot", "count"):
@@ -118,7 +118,7 @@ def _dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _spatial_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare dropout with one mask for all steps or positions of a row."""
+    """Declare spatial dropout, with one mask for all steps or positions of a row."""
     x, rate = inputs.one, b.drops(_rate(layer))
     if layer.config.get("data_format", None) == "channels_first":
         raise Unreadable("its data_format is channels_first")
@@ -131,7 +131,7 @@ def _alpha_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _dropped_alike(b: Declaration, x: Value, rate: float, axes: Sequence[int]) -> Signal:
-    """Declare dropout with one mask along axes."""
+    """Declare dropout whose mask is shared by all entries along ``axes``."""
     return Signal(shared_dropout(ScriptBackend(b.script), x, kept(rate), axes))
 
 
@@ -159,7 +159,7 @@ def _gaussian_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def sizes(layer: Layer, key: str, count: int | None, least: int = 1, most: int = 1 << 24) -> list[int]:
-    """Return an option of whole numbers; one number may apply to all."""
+    """Return an option as a list of ints within bounds. A single int applies to all entries."""
     value = layer.config.get(key)
     numbers = [value] * (count or 1) if isinstance(value, int) else value
     if not isinstance(numbers, list) or not all(
@@ -204,7 +204,7 @@ def _rescaling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _rescaling_factor(b: Declaration, layer: Layer, key: str, default: float, width: object) -> object:
-    """Declare an untrained number, or untrained numbers along the last axis."""
+    """Declare a scale or offset that is not trained: one number, or a vector along the last axis."""
     factor = layer.config.get(key, default)
     if not isinstance(factor, list):
         return number(layer.config, key, default)

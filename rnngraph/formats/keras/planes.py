@@ -1,4 +1,4 @@
-"""Global pools, padding, cropping and repetition along one axis or two."""
+"""Declares 1-D and 2-D global pools, padding, cropping and upsampling."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .plain import sizes
 
 
 def _over(layer: Layer, axes: int) -> dict[str, object]:
-    """Return the options of a reduction over the axes between batch and channels."""
+    """Return the options ``axis`` and ``keepdims`` of a reduction over the axes between batch and channels."""
     first = 2 if layer.config.get("data_format", None) == "channels_first" else 1
     keepdims = {"keepdims": True} if layer.config.get("keepdims", False) else {}
     return {"axis": first if axes == 1 else tuple(range(first, first + axes)), **keepdims}
 
 
 def _global(function: Function, axes: int) -> Handler:
-    """Return the reader of a reduction over all axes between batch and channels."""
+    """Return the reader of a global pool: a reduction over all axes between batch and channels."""
     return lambda b, layer, inputs: Signal(b.script.call(function, inputs.one.value, **_over(layer, axes)))
 
 
@@ -72,7 +72,7 @@ def _cropping(axes: int) -> Handler:
 
 
 def _up_sampling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare repetitions of each step."""
+    """Declare 1-D upsampling: repeat each step."""
     (count,) = sizes(layer, "size", 1)
     return Signal(b.script.call(repeat, inputs.one.value, count, 1) if count > 1 else inputs.one.value)
 

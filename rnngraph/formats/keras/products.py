@@ -1,4 +1,4 @@
-"""Products by einsum equations: a layer, and functions among layers."""
+"""Declares ``EinsumDense``, and the functions ``einsum``, ``matmul``, ``dot`` and kin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .operands import Operation, operands, option
 
 
 def _terms(equation: object, ranks: list[int]) -> tuple[list[str], str]:
-    """Return the letters of the operands' axes, and of the result's."""
+    """Parse an einsum equation. Return (letters of each operand's axes, letters of the result's axes)."""
     letters = letters_of(equation, ranks) if isinstance(equation, str) else None
     if letters is None or any(len(set(term)) < len(term) for term in letters[0]):
         raise Unreadable(f"its equation {equation!r}")
@@ -25,7 +25,7 @@ def _terms(equation: object, ranks: list[int]) -> tuple[list[str], str]:
 
 
 def _einsum_dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    """Declare a dense layer on any axes: x [lead, inner] @ kernel [inner, units], each of which may be several axes."""
+    """Declare ``EinsumDense`` as x [lead, inner] @ kernel [inner, units]. Each letter may be several axes."""
     x = inputs.one
     kernel = b.array(layer, "kernel", *(None,) * b.arrays(layer)["kernel"].ndim)
     (first, second), output = _terms(layer.config.text("equation"), [x.rank, kernel.ndim])
@@ -51,7 +51,7 @@ def _einsum_dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 def _flat(b: Declaration, x: Value, lead: int, inner: int) -> Value:
-    """Merge the last axes."""
+    """Reshape x [lead axes, inner axes] to [lead axes, product of the inner axes]."""
     return x if inner == 1 else b.script.call(reshape, x, (*(None,) * lead, -1))
 
 

@@ -1,4 +1,4 @@
-"""Entry point of the reader of Keras' files."""
+"""``read_keras``: entry point of the reader of Keras files."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ KEEPS_MASK = frozenset(
         "Normalization",
     }
 )
-"""Classes whose output has the mask of their input. Other outputs have no mask, unless the class computes one."""
+"""Classes that pass the input's mask on. Other outputs have no mask, unless the class computes one."""
 SINCE_KERAS_3 = frozenset({"Rescaling", "Normalization", "Identity"})
-"""Classes among them that did not pass masks on in Keras 2."""
+"""Classes in ``KEEPS_MASK`` that did not pass masks on in Keras 2."""
 KEEPS_SHAPE = KEEPS_MASK - {"Dense"}
-"""Classes whose output has the input's shape. If one can't be read, its input replaces it, so that all are listed."""
+"""Classes that keep the input's shape. An unsupported one is replaced by its input, so that later ones are checked."""
 REMEDY = (
     "Replace them by layers that docs/keras.md lists, and save the model again, or declare the net, and convert the "
     "arrays of recurrent layers with rg.weights.from_keras"
@@ -151,7 +151,7 @@ def _read(file: Opened, net: Layer, request: AxisRequest, builders: Mapping[str,
         networks.problems += error.problems
     except FileError:
         if not problems:
-            raise  # otherwise an unreadable layer may be the cause
+            raise  # With problems, an unsupported layer may be the cause of the error.
     if script is None or problems:
         raise not_readable(file.name, [*problems, *networks.problems], remedy=REMEDY)
     return script
@@ -192,7 +192,7 @@ def _problems(net: Layer, version: int) -> Iterator[tuple[Layer, str]]:
         return
     for layer in all_layers(net):
         if layer.is_operation or layer.is_custom:
-            continue  # an operation only if it is needed
+            continue  # Operations are checked when an output needs them.
         known = layer.kind in _HANDLERS or layer.kind in (*NETWORKS, "TimeDistributed") or layer.kind in recurrent.CELLS
         if layer.is_foreign:
             yield layer, "it is not a class of Keras; give custom_objects="
@@ -236,7 +236,7 @@ def _inputs(b: Declaration, net: Layer, request: AxisRequest) -> Iterator[Signal
 
 
 def _input_shape(layer: Layer) -> tuple[list[Any], str]:
-    """Return the sizes after the batch, and the dtype, of an input."""
+    """Return (sizes after the batch axis, dtype) of an input."""
     try:
         return plain.input_shape(layer)
     except Unreadable as reason:
@@ -244,7 +244,7 @@ def _input_shape(layer: Layer) -> tuple[list[Any], str]:
 
 
 def _input_layers(network: Network) -> Iterator[tuple[str, Layer]]:
-    """Yield the layers that describe the inputs, by the inputs' names."""
+    """Yield (name of an input, layer that states the input's shape)."""
     if not network.is_sequential:
         by_name = {layer.name: layer for layer in network.layers}
         for reference in references(network.inputs):
@@ -264,7 +264,7 @@ def _input_layers(network: Network) -> Iterator[tuple[str, Layer]]:
 
 
 def _output_names(network: Network, count: int) -> list[str]:
-    """Return Keras' names of the outputs: keys of a mapping, or names of layers, numbered for several outputs."""
+    """Return the names of the outputs: keys of a dict, or names of layers with numbers for several outputs."""
     if isinstance(network.outputs, dict) and len(list(references(network.outputs))) == len(network.outputs):
         return sorted(network.outputs)
     sequential = [network.layers[-1].name] * count

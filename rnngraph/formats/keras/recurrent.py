@@ -21,11 +21,11 @@ from .plain import kept
 CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
 RECURRENT = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "RNN")
 _SAME = ("units", "activation", "recurrent_activation", "dropout", "recurrent_dropout", "reset_after", "dtype")
-"""Options that are equal for all layers of a stack."""
+"""Options in which all layers of a stack must agree."""
 
 
 def problem_of(layer: Layer) -> str | None:
-    """Return the problem of a recurrent layer, or None."""
+    """Return why a recurrent layer is not supported, or None."""
     if layer.kind == "RNN" and not (layer.inner.get("cell") or layer.inner.get("cells")):
         return "its cell is not described"
     if layer.kind == "Bidirectional":
@@ -47,7 +47,7 @@ def _goes_back(layer: Layer) -> bool:
 
 
 def cells_of(layer: Layer) -> list[Layer]:
-    """Return the cells of a recurrent layer or of a stacked cell, bottom first, as layers with options."""
+    """Return the configurations of a recurrent layer's cells, the lowest first."""
     inner = layer.inner.get("cell", []) + layer.inner.get("cells", [])
     if not inner:
         return [layer]
@@ -88,7 +88,7 @@ def _cell(b: Declaration, layer: Layer, width: int, at: str, drops_state: bool) 
 def _with_dropout(b: Declaration, layer: Layer, cell: Value, drops_state: bool) -> Value:
     """Wrap a cell in dropout with Keras' masks, which are the same at all steps.
 
-    Dropping h before its products equals dropping the state if nothing else reads h.
+    Dropout of h before the recurrent products equals dropout of the state, if no other operation reads h.
     """
     rates = {"input_keep_prob": b.drops(number(layer.config, "dropout", 0.0))}
     recurrent = b.drops(number(layer.config, "recurrent_dropout", 0.0))
@@ -99,7 +99,7 @@ def _with_dropout(b: Declaration, layer: Layer, cell: Value, drops_state: bool) 
 
 
 def _stack(b: Declaration, layer: Layer, cells: Sequence[Layer], width: int, at: str) -> Value:
-    """Declare stacked cells, which further calls of the layer share."""
+    """Declare stacked cells. Further calls of the layer share the cells."""
     if layer in b.kept:
         kept_cell: Value = b.kept[layer]
         return kept_cell
@@ -113,7 +113,7 @@ def _stack(b: Declaration, layer: Layer, cells: Sequence[Layer], width: int, at:
     return whole
 
 
-# States: Keras has (h, c), the last cell's at the end --------------------------------------------------
+# States: Keras orders them (h, c), the last cell's last ----------------------------------------------------
 
 
 def _states(state: Value, cells: Sequence[Layer]) -> Iterator[Value]:
@@ -129,7 +129,7 @@ def _states(state: Value, cells: Sequence[Layer]) -> Iterator[Value]:
 
 
 def _initial(cells: Sequence[Layer], states: Sequence[Signal]) -> State:
-    """Return Keras' states in a driver's form."""
+    """Return initial states from Keras' flat list in the nested form of a driver's argument."""
     rest, parts = list(states), list[State]()
     if any(cell.is_custom for cell in cells):
         raise Unreadable("it has initial states of a class of your own")
@@ -147,7 +147,7 @@ def _initial(cells: Sequence[Layer], states: Sequence[Signal]) -> State:
 def _inputs(b: Declaration, layer: Layer, inputs: Inputs) -> tuple[Signal, list[Signal], Value | None]:
     """Return (the sequence, the initial states, the mask to pass on).
 
-    Keras 2 has states in a list with the sequence. In Keras 3 a layer with states uses only a mask that its call names.
+    Keras 2 passes states in a list with the sequence. In Keras 3, a call with states uses only an explicit mask.
     """
     if not inputs.several:
         raise Unreadable("it has no inputs")
@@ -195,7 +195,7 @@ def _recurrent(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
         output = Signal(y, mask)
     elif cells[-1].is_custom or (
         x.mask is not None and (states or zeroes)
-    ):  # a row without steps gives 0, and its state is the initial one
+    ):  # The output of a row without steps is 0, and its final state is the initial state.
         output = Signal(b.script.item(outputs, slice(None), 0 if back else -1))
     else:
         output = Signal(ends[-2] if _is_lstm(cells[-1]) else ends[-1])
@@ -213,7 +213,7 @@ def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]
     x, states, passed_mask = _inputs(b, layer, inputs)
     group = b.group(layer)
     ahead, back = ([one.inner[key][0] for one in group] for key in ("layer", "backward_layer"))
-    is_turned = _goes_back(ahead[0])  # the first layer is the one that starts at the end
+    is_turned = _goes_back(ahead[0])  # The file's forward layer is the one that runs backward.
     ahead, back = (back, ahead) if is_turned else (ahead, back)
     top = ahead[-1]
     if any(_flag(one, "time_major") for one in (*ahead, *back)):
@@ -250,7 +250,7 @@ def _both_ways(
     initial: list[list[State] | None],
     options: dict[str, Any],
 ) -> tuple[list[Value], list[Value]]:
-    """Return (outputs, final states of the last layer) of a bidirectional layer or stack. A stack has one output."""
+    """Return (outputs, final states of the top layer) of a bidirectional layer or stack. A stack has one output."""
     count, width = len(columns[0]), x.width
     at = b.scope(b.group(layer)[0])
     cells: list[list[Value]] = [[], []]
@@ -284,7 +284,7 @@ def _merged(b: Declaration, layer: Layer, both: list[Value]) -> list[Value]:
 
 
 def is_stack(below: Layer, above: Layer) -> bool:
-    """True if two layers, one of which reads the other, can be layers of one stack."""
+    """True if a layer and its reader can be adjacent layers of one stack."""
     if below.kind != above.kind or below.kind not in ("LSTM", "GRU", "SimpleRNN", "Bidirectional"):
         return False
     if below.kind == "Bidirectional":

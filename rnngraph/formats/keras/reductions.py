@@ -1,4 +1,4 @@
-"""Functions among layers that reduce or sort axes, or compute along an axis."""
+"""Declares ``keras.ops`` functions that reduce, sort or normalize along axes."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from .operands import Operation, along_axis, as_floats, as_truths, axis_of, one_
 
 
 def _floats(b: Declaration, inputs: Inputs) -> Value:
-    """Return the operand as floats. Whole numbers and truth values become float32, as in Keras' means."""
+    """Convert the operand to floats. Ints and bools become float32, as in ``keras.ops.mean``."""
     return as_floats(b, *operands(b, inputs, 1))
 
 
 def _numbers(b: Declaration, inputs: Inputs) -> Value:
-    """Return the operand as numbers. Truth values become int32."""
+    """Return the operand. Bools become int32."""
     (x,) = operands(b, inputs, 1)
     return b.script.call(cast, x, "int32") if x.tensor.dtype == "bool" else x
 
 
 def _truths(b: Declaration, inputs: Inputs) -> Value:
-    """Return the operand as truth values. Only 0 is False."""
+    """Convert the operand to bool. Only 0 is False."""
     return as_truths(b, *operands(b, inputs, 1))
 
 
 def _over(layer: Layer, inputs: Inputs) -> dict[str, Any]:
-    """Return the axes of a reduction, and True if it keeps them."""
+    """Return the options ``axis`` and ``keepdims`` of a reduction."""
     if any(option(layer, inputs, key, 9) is not None for key in ("dtype", "initial", "where")):
         raise Unreadable("it has dtype, initial or where")
     keeps = {"keepdims": True} if option(layer, inputs, "keepdims", 2, False) else {}
@@ -62,7 +62,7 @@ def _extreme(function: Function, of_truths: Function) -> Operation:
 
 
 def _place(function: Function) -> Operation:
-    """Return the reader of an extreme's index."""
+    """Return the reader of ``argmax`` or ``argmin``."""
 
     def place(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         options = {"keepdims": True} if option(layer, inputs, "keepdims", 2, False) else {}
@@ -95,7 +95,7 @@ def _norm(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _normalize(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare x divided by its norm."""
+    """Declare ``normalize``: x divided by its norm along an axis."""
     x, order = _floats(b, inputs), option(layer, inputs, "order", 2, 2)
     if not isinstance(order, int | float):
         raise Unreadable(f"its order is {order!r}")
@@ -140,7 +140,7 @@ def _median(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 
 def _quantile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
-    """Declare a quantile, or several on a first axis."""
+    """Declare a quantile. Several quantiles are stacked along a new first axis."""
     share, over = inputs.keyword("q", 1), _over(layer, inputs)
     method = option(layer, inputs, "method", 3, "linear")
     over |= {} if method == "linear" else {"method": method}

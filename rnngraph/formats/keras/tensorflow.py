@@ -1,4 +1,4 @@
-"""Declares TensorFlow ops that Keras 2 stores as layers."""
+"""Declares TensorFlow functions that Keras 2 stores as layers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .operands import Operation, operands, option, plain
 from .operations import OPERATIONS, declared
 
 _PLACES = ("x", "input_tensor", "input", "a", "features", "logits", "values", "value", "tensor", "t", "condition")
-"""TensorFlow's names of the first operand."""
+"""TensorFlow's names for the first operand."""
 _RENAMED = {
     "shape": "newshape",
     "perm": "axes",
@@ -113,7 +113,7 @@ _FUNCTIONS: Mapping[str, str] = {
         }.items()
     },
 }
-"""Keras 3's operations by TensorFlow's equal functions."""
+"""Equivalent ``keras.ops`` functions, by the names of TensorFlow's functions."""
 
 
 def _clip(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -129,7 +129,7 @@ _OPERATIONS: Mapping[str, Operation] = {
 
 
 def problem_of(layer: Layer) -> str | None:
-    """Return the problem of a function of TensorFlow, or None."""
+    """Return why a TensorFlow function is not supported, or None."""
     name = layer.config.get("function", None)
     if layer.kind in LAYERS and (not isinstance(name, str) or name not in _OPERATIONS):
         return f"its function {name!r} is not supported"

@@ -1,4 +1,4 @@
-"""Attention by scaled products, over one head or several."""
+"""Dot-product and additive attention, with one head or several."""
 
 from __future__ import annotations
 
@@ -11,26 +11,33 @@ from .backend import Backend, Item
 
 
 def split_heads(b: Backend[Item], x: Item, count: int, width: int) -> Item:
-    """Return [batch, count, steps, width] of x [batch, steps, count * width]."""
+    """Reshape x [batch, steps, count * width] to [batch, count, steps, width]."""
     batch, steps, _ = b.shape(x)
     return b.transpose(b.reshape(x, (batch, steps, count, width)), (0, 2, 1, 3))
 
 
 def join_heads(b: Backend[Item], x: Item) -> Item:
-    """Return [batch, steps, heads * width] of x [batch, heads, steps, width]."""
+    """Reshape x [batch, heads, steps, width] to [batch, steps, heads * width]."""
     batch, count, steps, width = b.shape(x)
     return b.reshape(b.transpose(x, (0, 2, 1, 3)), (batch, steps, count * width))
 
 
 def product_scores(b: Backend[Item], query: Item, key: Item, scale: float | None = None) -> Item:
-    """Return [..., queries, keys]: the products of query [..., queries, width] and key [..., keys, width], scaled."""
+    """Return the scores scale * query @ key^T [..., queries, keys].
+
+    Args:
+        b: The backend.
+        query: [..., queries, width].
+        key: [..., keys, width].
+        scale: Factor of the products; None: 1.
+    """
     rank = len(b.shape(key))
     products = b.operation("@", query, b.transpose(key, swapped_order(rank, -2, -1)))
     return products if scale is None else b.operation("*", products, scale)
 
 
 def additive_scores(b: Backend[Item], query: Item, key: Item, v: Item | None = None, scale: Item | None = None) -> Item:
-    """Return [batch, queries, keys]: the sums of v * tanh(scale * (query + key)) over the width.
+    """Return the scores [batch, queries, keys]: the sums of v * tanh(scale * (query + key)) over the width.
 
     ``rg.BahdanauAttention`` computes them with transposed keys.
 
@@ -49,14 +56,14 @@ def additive_scores(b: Backend[Item], query: Item, key: Item, v: Item | None = N
 def attend(
     b: Backend[Item], scores: Item, value: Item, weigh: Callable[[Item], Item], keep: float = 1.0
 ) -> tuple[Item, Item]:
-    """Return (the mix of values for each query, its weights).
+    """Return (weighted sum of the values for each query, weights).
 
     Args:
         b: The backend.
         scores: [..., queries, keys].
         value: [..., keys, width].
-        weigh: Returns the weights of scores: a softmax with the front end's masks.
-        keep: The share of weights that dropout keeps.
+        weigh: Function from scores to weights: a softmax with the front end's masks.
+        keep: Keep probability of dropout on the weights.
     """
     weights = weigh(scores)
     applied = weights if keep == 1.0 else b.call(dropout, weights, keep)
@@ -64,5 +71,5 @@ def attend(
 
 
 def not_later(b: Backend[Item], queries: Item, keys: Item) -> Item:
-    """Return bool [queries, keys]: True where a key's position [keys] is not after the query's [queries]."""
+    """Return the causal mask [queries, keys]: True where a key's position is not after the query's position."""
     return b.operation("<=", b.call(expand_dims, keys, 0), b.call(expand_dims, queries, 1))

@@ -1,4 +1,4 @@
-"""``Backend``: the operations on values with which operators are written, and its two general implementations."""
+"""``Backend``: the primitive operations of operators, with two general implementations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 class Backend(Protocol[Item]):
-    """The operations on values that operators are written with."""
+    """Interface of the primitive operations from which operators are composed."""
 
     def shape(self, x: Item) -> tuple[Dim, ...]:
         """Return the sizes of ``x``."""
@@ -37,35 +37,35 @@ class Backend(Protocol[Item]):
         """Return the dtype of ``x``, by NumPy's name."""
 
     def call(self, function: Function, *operands: Any, **keywords: Any) -> Item:
-        """Call a public function of ``rg``. Operands are values, literals and lists of both."""
+        """Call a public function of ``rg``. Operands are values, literals, or lists of these."""
 
     def operation(self, sign: str, left: Any, right: Any) -> Item:
         """Apply one of ``+ - * / @ <=``."""
 
     def item(self, x: Item, *index: Any) -> Item:
-        """Index with whole numbers and slices, as NumPy's basic indexing."""
+        """Index with ints and slices, as NumPy's basic indexing does."""
 
     def transpose(self, x: Item, order: Sequence[int]) -> Item:
         """Permute axes."""
 
     def reshape(self, x: Item, shape: Sequence[Dim]) -> Item:
-        """Reshape to these sizes, some of which may be open."""
+        """Reshape to these sizes, some of which may be symbolic."""
 
     def concat(self, items: Sequence[Item], axis: int) -> Item:
         """Concatenate along an axis."""
 
     def pad(self, x: Item, pairs: Mapping[int, tuple[int, int]], value: float = 0.0) -> Item:
-        """Put (before, after) entries of one value around axes."""
+        """Pad axes with (before, after) entries of one value."""
 
     def broadcast(self, x: Item, shape: Sequence[Dim]) -> Item:
-        """Broadcast to these sizes, some of which may be open."""
+        """Broadcast to these sizes, some of which may be symbolic."""
 
     def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Record arrays as the weights of a layer named ``scope``."""
 
 
 def entries_of(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[int | str | None, ...]:
-    """Return the entries of ``rg.reshape``: None where an axis stays, names of open sizes, -1 for at most one."""
+    """Return the shape argument of ``rg.reshape``: None for an unchanged axis, names of sizes, and at most one -1."""
     entries: list[int | str | None] = []
     for axis, dim in enumerate(target):
         if isinstance(dim, int):
@@ -82,7 +82,7 @@ def entries_of(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[int | str | N
 
 
 class ScriptBackend:
-    """Declares calls in a script."""
+    """Backend that declares calls in a script."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -128,7 +128,7 @@ class ScriptBackend:
 
 
 class TensorBackend:
-    """Computes with live Tensors."""
+    """Backend that applies functions to Tensors immediately."""
 
     def __init__(self) -> None:
         self.weights: dict[str, np.ndarray] = {}

@@ -1,4 +1,4 @@
-"""Convolutions along one axis and two, and transposed ones."""
+"""1-D and 2-D convolutions and transposed convolutions."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .planes import by_rows, on_planes
 from .windows import Window, slices
 
 MAX_PRODUCTS = 4096
-"""Maximum products of a convolution that is unrolled as a sum."""
+"""Maximum number of products if a convolution is unrolled to a sum of products."""
 Convolve = Callable[[Item, np.ndarray, Window], Item]
-"""A convolution of [batch, time, width] with a kernel [size, width / groups, filters]: ``owned`` or ``shared``."""
+"""1-D convolution of x [batch, time, width] with a kernel [size, width / groups, filters]: ``owned`` or ``shared``."""
 
 
 def owned(
     b: Backend[Item], scope: str, bias: np.ndarray | None, groups: int = 1, activation: str | None = None
 ) -> Convolve[Item]:
-    """Return a convolution that is a layer.
+    """Return a 1-D convolution as a layer, which owns its kernel.
 
     Args:
         bias: [filters].
@@ -44,7 +44,7 @@ def owned(
 
 
 def padding_of(window: Window) -> str | tuple[int, int]:
-    """Return the ``padding`` of ``conv1d``."""
+    """Return the argument ``padding`` of ``rg.conv1d`` for a window."""
     if window.is_even:
         return "same" if window.span else "valid"
     sides = window.sides
@@ -56,10 +56,10 @@ def padding_of(window: Window) -> str | tuple[int, int]:
 def shared(
     b: Backend[Item], declare: Callable[[np.ndarray], Item], bias: Item | None, groups: int = 1
 ) -> Convolve[Item]:
-    """Return a convolution as a sum over the entries of its kernel, which several calls share.
+    """Return a 1-D convolution as a sum over the kernel's entries, for a kernel that several calls share.
 
     Args:
-        declare: Returns the kernel [size, width / groups, filters] as a value.
+        declare: Function that returns the kernel [size, width / groups, filters] as a value.
     """
 
     def convolve(x: Item, array: np.ndarray, window: Window) -> Item:
@@ -81,7 +81,7 @@ def shared(
 
 
 def _product(b: Backend[Item], x: Item, weights: Item, groups: int, wide: int, high: int) -> Item:
-    """Return x [batch, time, groups * wide] times weights [wide, groups * high], group by group."""
+    """Return the grouped product of x [batch, time, groups * wide] and weights [wide, groups * high]."""
     if groups == 1:
         return b.operation("@", x, weights)
     every = slice(None)
@@ -99,7 +99,7 @@ def _product(b: Backend[Item], x: Item, weights: Item, groups: int, wide: int, h
 def convolution(
     b: Backend[Item], x: Item, kernel: np.ndarray, windows: Sequence[Window], groups: int, convolve: Convolve[Item]
 ) -> Item:
-    """Convolve x [batch, *axes, width] with a kernel [*sizes, width / groups, filters] along one axis or two."""
+    """Convolve x [batch, *axes, width] with a 1-D or 2-D kernel [*sizes, width / groups, filters]."""
 
     def run(x: Item, across: int | None, window: Window) -> Item:
         return convolve(x, kernel if across is None else flattened_kernel(kernel, across), window)
@@ -108,13 +108,13 @@ def convolution(
 
 
 def flattened_kernel(kernel: np.ndarray, across: int) -> np.ndarray:
-    """Return [size along, size across * width, filters] of a kernel of two axes."""
+    """Reshape a 2-D kernel to a 1-D kernel [size along, size across * width, filters]."""
     ordered = kernel.transpose(kernel_order(across))
     return ordered.reshape(ordered.shape[0], -1, ordered.shape[3])
 
 
 def kernel_order(across: int) -> tuple[int, int, int, int]:
-    """Return the order of a kernel's axes for windows along one axis: (along, across, width, filters)."""
+    """Return the transposition of a 2-D kernel to [along, across, width, filters]."""
     return (1, 0, 2, 3) if across == 0 else (0, 1, 2, 3)
 
 
@@ -126,17 +126,17 @@ def convolution_along(
     groups: int,
     convolve: Callable[[Item, int | None, Window], Item],
 ) -> Item:
-    """Convolve x [batch, *axes, width] along one axis or two.
+    """Convolve x [batch, *axes, width] along one axis or two, by a 1-D convolution.
 
-    The entries of a window along the unrolled axis are concatenated as channels, group by group.
+    For two axes, the entries of a window along the unrolled axis are concatenated as channels, group by group.
 
     Args:
         b: The backend.
         x: The value.
         kernel: The shape of the kernel, [*sizes, width / groups, filters].
-        windows: Along each axis.
-        groups: Equal parts of the width.
-        convolve: The convolution along one axis. It takes its input, the unrolled axis of the kernel (None if the
+        windows: Window along each axis.
+        groups: Number of groups of channels.
+        convolve: The 1-D convolution: function of its input, the unrolled axis of the kernel (None if the
             kernel has one axis), and the window.
     """
     _check(b, x, kernel, windows, groups)
@@ -151,7 +151,7 @@ def convolution_along(
 
 
 def _beside(b: Backend[Item], parts: Sequence[Item], groups: int) -> Item:
-    """Concatenate the channels of all parts, group by group."""
+    """Concatenate the channels of several tensors, so that each group's channels are adjacent."""
     if groups == 1 or len(parts) == 1:
         return parts[0] if len(parts) == 1 else b.concat(parts, 3)
     *ahead, width = b.shape(parts[0])
@@ -184,16 +184,18 @@ def transposed_convolution(
     groups: int,
     convolve: Convolve[Item],
 ) -> Item:
-    """Convolve x [batch, *axes, width] with zeros between its entries, by the kernel reversed.
+    """Return the transposed convolution of x [batch, *axes, width].
+
+    Zeros are inserted between the entries of x, and the result is convolved with the flipped kernel.
 
     Args:
         b: The backend.
         x: The value.
         kernel: [*sizes, filters / groups, width].
-        windows: Along each axis; ``before`` and ``after`` are cut off the result.
-        added: Results that are appended along each axis.
-        groups: Equal parts of the width.
-        convolve: The convolution along one axis.
+        windows: Window along each axis. ``before`` and ``after`` are cropped from the result.
+        added: Number of results that are appended along each axis (output padding).
+        groups: Number of groups of channels.
+        convolve: The 1-D convolution.
     """
     count = kernel.ndim - 2
     if groups < 1 or kernel.shape[-1] % groups or len(b.shape(x)) != kernel.ndim:
@@ -213,7 +215,7 @@ def transposed_convolution(
 
 
 def _spread(b: Backend[Item], x: Item, axis: int, stride: int) -> Item:
-    """Return x with stride - 1 zeros after each entry of an axis."""
+    """Insert stride - 1 zeros after each entry of an axis."""
     if stride == 1:
         return x
     shape = b.shape(x)

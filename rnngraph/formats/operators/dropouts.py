@@ -1,4 +1,4 @@
-"""Dropout with a mask that several entries share, and alpha dropout. Both act in the training graph only."""
+"""Dropout with a shared mask, and alpha dropout. Both act in the training graph only."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ...declare.functions.randomness import by_graph, dropout
 from .backend import Backend, Item
 
 ALPHA = 1.7580993408473766
-"""Minus SELU's value at minus infinity."""
+"""Negated limit of SELU at minus infinity."""
 
 
 def shared_dropout(b: Backend[Item], x: Item, keep: float, axes: Collection[int]) -> Item:
-    """Return x times one mask for all entries of ``axes``.
+    """Return dropout of x, with one mask for all entries along ``axes``.
 
     Args:
         keep: The probability that an entry is kept.
@@ -26,7 +26,7 @@ def alpha_dropout(b: Backend[Item], x: Item, keep: float, axes: Collection[int] 
     """Return x with dropped entries at SELU's lower bound, scaled to x's mean and deviation (Klambauer et al. 2017).
 
     Args:
-        axes: Those whose entries share a mask.
+        axes: Axes whose entries share the mask.
     """
     rate = 1 - keep
     scale = 1 / math.sqrt(keep * (1 + rate * ALPHA**2))
@@ -37,7 +37,7 @@ def alpha_dropout(b: Backend[Item], x: Item, keep: float, axes: Collection[int] 
 
 
 def _mask(b: Backend[Item], x: Item, keep: float, axes: Collection[int]) -> Item:
-    """Return 0 or 1 / keep, of size 1 along ``axes``."""
+    """Return a dropout mask of 0 and 1 / keep, with size 1 along ``axes``."""
     rank = len(b.shape(x))
     first = b.item(x, *(slice(0, 1) if axis in axes else slice(None) for axis in range(rank))) if axes else x
     never = b.call(less, first, float("-inf"))

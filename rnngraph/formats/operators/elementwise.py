@@ -1,4 +1,4 @@
-"""Elementwise functions that foreign formats define differently from NumPy."""
+"""Elementwise functions whose definition in other frameworks differs from NumPy's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sign(b: Backend[Item], x: Item) -> Item:
 
 
 def maximum(b: Backend[Item], x: Item, y: Any) -> Item:
-    """Return TensorFlow's maximum. It is x, with its gradient, where both operands are equal or y is NaN.
+    """Return TensorFlow's maximum. Where the operands are equal or y is NaN, the result and the gradient are x's.
 
     Args:
         y: A value of x's dtype, or a number.
@@ -33,7 +33,7 @@ def maximum(b: Backend[Item], x: Item, y: Any) -> Item:
 
 
 def minimum(b: Backend[Item], x: Item, y: Any) -> Item:
-    """Return TensorFlow's minimum. It is x, with its gradient, where both operands are equal or y is NaN.
+    """Return TensorFlow's minimum. Where the operands are equal or y is NaN, the result and the gradient are x's.
 
     Args:
         y: A value of x's dtype, or a number.
@@ -42,21 +42,21 @@ def minimum(b: Backend[Item], x: Item, y: Any) -> Item:
 
 
 def _extreme(b: Backend[Item], function: Function, is_exceeded: Function, x: Item, y: Any) -> Item:
-    """Return function(x, y), but x where y is NaN.
+    """Return function(x, y), or x where y is NaN.
 
     Args:
         is_exceeded: Comparison that is True where y is the result.
     """
     is_number = isinstance(y, int | float | np.number) and not np.isnan(y)
     if is_number or b.dtype(x) not in FLOATS:
-        return b.call(function, y, x)  # of equal operands, the second one receives the gradient
+        return b.call(function, y, x)  # For equal operands, ``function`` passes the gradient to the second one.
     return b.call(basic.where, b.call(is_exceeded, x, y), y, x)
 
 
 def clip_by_value(b: Backend[Item], x: Item, low: Any, high: Any) -> Item:
     """Return TensorFlow's x clamped to [low, high]: the lower limit wins if it is the larger one.
 
-    A value equal to a limit keeps its gradient. low, high: values, or numbers.
+    Values equal to a limit have a gradient of 1. low, high: values, or numbers.
     """
     if isinstance(low, int | float) and isinstance(high, int | float) and low <= high:
         return b.call(basic.clip, x, low, high)
@@ -64,7 +64,7 @@ def clip_by_value(b: Backend[Item], x: Item, low: Any, high: Any) -> Item:
 
 
 def div_no_nan(b: Backend[Item], x: Item, y: Item) -> Item:
-    """Return x / y, and 0 where y is 0. Neither operand has a gradient there."""
+    """Return x / y, and 0 where y is 0. The gradient is 0 there."""
     is_zero = b.call(basic.equal, y, 0)
     return b.call(basic.where, is_zero, 0.0, b.operation("/", x, b.call(basic.where, is_zero, 1.0, y)))
 

@@ -1,7 +1,7 @@
-"""The error of a foreign operation that has no counterpart."""
+"""``UnreadableError``: error for operations of other frameworks that have no counterpart."""
 
 from __future__ import annotations
 
 
 class UnreadableError(Exception):
-    """A foreign operation can't be declared. The text tells why; the front end adds the operation and its place."""
+    """An operation cannot be declared. The message is the reason; the front end adds the operation's name and line."""

@@ -1,4 +1,4 @@
-"""Operations that select parts of axes: slices of open axes, and entries at known positions."""
+"""Slicing of symbolic axes, and ``take`` with constant indices."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .backend import Backend, Item
 from .errors import UnreadableError
 
 MAX_SINGLE = 256
-"""Maximum entries of an axis of symbolic size that are taken one by one."""
+"""Maximum entries that are taken one by one from an axis of symbolic size."""
 ALL = slice(None)
 
 
 def is_clamped(size: Dim, start: int | None, stop: int | None, step: int = 1) -> bool:
-    """True if bounds may lie beyond the ends of an axis of symbolic size, or leave it empty."""
+    """True if the bounds of a slice may exceed an axis of symbolic size, or the slice may be empty."""
     if isinstance(size, int):
         return False
     both = start is not None and stop is not None and (start < 0) == (stop < 0)
@@ -29,7 +29,7 @@ def is_clamped(size: Dim, start: int | None, stop: int | None, step: int = 1) ->
 
 
 def indexed(b: Backend[Item], x: Item, index: Sequence[Any]) -> Item:
-    """Index with whole numbers, slices, ``...`` and None. Bounds are clamped, as in Python's lists."""
+    """Index with ints, slices, ``...`` and None. Bounds are clamped, as in Python's slicing."""
     rank, entries = len(b.shape(x)), list(index)
     named = sum(entry is not None and entry is not ... for entry in entries)
     at = next((place for place, entry in enumerate(entries) if entry is ...), len(entries))
@@ -55,10 +55,10 @@ def check_positions(places: np.ndarray, size: int, axis: int) -> None:
 
 
 def take(b: Backend[Item], x: Item, places: np.ndarray, axis: int, declare: Callable[[np.ndarray], Item]) -> Item:
-    """Return entries of an axis at known positions, as ``numpy.take``. Negative ones count from the end.
+    """Return the entries of an axis at constant indices, as ``numpy.take`` does. Negative indices count from the end.
 
     Args:
-        declare: Returns nonnegative positions as a value.
+        declare: Function that returns an array of nonnegative indices as a value.
     """
     shape, ahead = b.shape(x), [ALL] * axis
     size = shape[axis]

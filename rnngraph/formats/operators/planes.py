@@ -1,4 +1,4 @@
-"""Convolution and pooling in 2-D: one axis is unrolled into slices, and the other is treated as time."""
+"""2-D convolution and pooling: one axis is unrolled into slices, and the other is treated as time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ MAX_SLICES = 64
 
 
 def written_axis(sizes: Sequence[Dim], windows: Sequence[Window]) -> int | None:
-    """Return which of two axes is unrolled; None if both are open.
+    """Return which of two axes to unroll; None if both are symbolic.
 
-    The best one has a fixed size and windows that leave it unchanged. Then follow the second axis and the first, if
-    their sizes are fixed and their windows short, and an open axis that windows leave unchanged.
+    The first choice is an axis of fixed size that its window leaves unchanged. Next are the second and the first axis,
+    if the size is fixed and the window short. The last choice is a symbolic axis that its window leaves unchanged.
     """
     fixed = [place for place in (1, 0) if isinstance(sizes[place], int)]
     unchanged = [place for place in (0, 1) if windows[place].is_identity]
@@ -37,8 +37,8 @@ def on_planes(
     """Apply a function of [batch, across, along, channels] to x [batch, height, width, channels].
 
     Args:
-        run: Takes x in that order, the windows across (the unrolled axis), the windows along the other axis, and which
-            of the two axes is unrolled.
+        run: Function of (x in that order, window across the unrolled axis, window along the other axis, number of the
+            unrolled axis).
     """
     place = written_axis(b.shape(x)[1:3], windows)
     if place is None:

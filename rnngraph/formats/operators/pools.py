@@ -1,4 +1,4 @@
-"""Maximum and mean pools along one axis and two."""
+"""1-D and 2-D max pooling and average pooling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .windows import Window, joined, slices
 
 
 def max_pool(b: Backend[Item], x: Item, windows: Sequence[Window]) -> Item:
-    """Return the largest entry of every window of x [batch, *axes, width]."""
+    """Return the maximum of every window of x [batch, *axes, width]."""
     return _pool(b, x, windows, None)
 
 
@@ -24,16 +24,16 @@ def mean_pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_paddi
     """Return the mean of every window of x [batch, *axes, width].
 
     Args:
-        counts_padding: Whether padding counts as zeros; otherwise a mean is over the entries of the axis only.
+        counts_padding: True to count padding as zeros; False for the mean over real entries.
     """
     return _pool(b, x, windows, counts_padding)
 
 
 def adaptive_pool(b: Backend[Item], x: Item, counts: Mapping[int, int], is_max: bool) -> Item:
-    """Return the maxima or means of windows that divide axes into a number of parts.
+    """Return adaptive max or average pooling: the axes are divided into a number of windows.
 
     Args:
-        counts: Number of windows by axis. Windows are as even as possible, and overlap if they do not divide the axis.
+        counts: Number of windows, by axis. Windows have nearly equal sizes, and overlap if the axis is not divisible.
     """
     function = reduce_max if is_max else reduce_mean
     for axis, count in counts.items():
@@ -53,10 +53,10 @@ def adaptive_pool(b: Backend[Item], x: Item, counts: Mapping[int, int], is_max: 
 
 
 def _pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_padding: bool | None) -> Item:
-    """Pool along one axis or two.
+    """Pool x [batch, *axes, width] along one axis or two.
 
     Args:
-        counts_padding: None for the maximum.
+        counts_padding: As in ``mean_pool``; None for the maximum.
     """
     if len(b.shape(x)) != len(windows) + 2 or len(windows) not in (1, 2):
         raise UnreadableError(
@@ -73,7 +73,7 @@ def _pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_padding: 
 
 
 def _unrolled(b: Backend[Item], x: Item, window: Window, counts_padding: bool | None) -> Item:
-    """Pool axis 1 of x [batch, across, along, width], slice by slice."""
+    """Pool x [batch, across, along, width] along axis 1, which is unrolled into slices."""
     fill = float("-inf") if counts_padding is None else 0.0
     total = joined(b, slices(b, x, 1, window, fill), counts_padding is None)
     if counts_padding is None or window.is_identity:
@@ -90,7 +90,7 @@ def entry_counts(window: Window, size: int, counts_padding: bool) -> list[int]:
     """Return the number of entries of each window along an axis.
 
     Args:
-        counts_padding: Whether padding counts.
+        counts_padding: True to include padding.
     """
     before, _ = window.sides
     after = window.after
@@ -104,7 +104,7 @@ def entry_counts(window: Window, size: int, counts_padding: bool) -> list[int]:
 
 
 def _along(b: Backend[Item], x: Item, window: Window, counts_padding: bool | None) -> Item:
-    """Pool x [batch, time, width]."""
+    """Pool x [batch, time, width] along time."""
     is_max = counts_padding is None
     if window.is_even and window.dilation == 1 and not counts_padding and window.span:
         return b.call(max_pool1d if is_max else average_pool1d, x, window.size, **_strides(window), padding="same")
@@ -125,7 +125,7 @@ def _ones(b: Backend[Item], shape: Sequence[Dim], dtype: str) -> Item:
 
 
 def _padded_pool(b: Backend[Item], x: Item, window: Window, is_max: bool) -> Item:
-    """Pool x [batch, time, width], with padding as ordinary entries."""
+    """Pool x [batch, time, width] along time. Padding is included."""
     fill = float("-inf") if is_max else 0.0
     if window.is_identity:
         return x

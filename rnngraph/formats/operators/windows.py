@@ -1,4 +1,4 @@
-"""Windows of convolutions and pools along one axis: the arithmetic of padding, strides and dilation."""
+"""``Window``: padding, stride and dilation of convolutions and pools along one axis."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Window:
 
     Attributes:
         size: Entries of a window.
-        stride: Distance between windows.
+        stride: Distance between the first entries of consecutive windows.
         dilation: Distance between the entries of a window.
         before: Padding before the axis. It is symbolic for ``same`` padding with strides along an open axis.
         after: Padding after the axis.
-        is_same: Whether there is one window for each stride in the axis.
-        beyond: Entries after the padding that do not count, so that the last window may be incomplete.
+        is_same: True for ``same`` padding, with ceil(size of the axis / stride) windows.
+        beyond: Entries of the last window that lie after the padding, and are ignored.
     """
 
     size: int
@@ -41,8 +41,8 @@ class Window:
         """Return the window along an axis of this size.
 
         Args:
-            padding: ``valid``; ``same``, the odd entry after; ``same_lower``, the odd entry before; ``causal``; or
-                (before, after).
+            padding: ``valid``; ``same``, with an odd entry after; ``same_lower``, with an odd entry before; ``causal``;
+                or (before, after).
         """
         if min(size, stride, dilation) < 1:
             raise UnreadableError(
@@ -65,11 +65,11 @@ class Window:
 
     @staticmethod
     def transposed(size: int, stride: int, dilation: int, padding: Padding, added: int = 0) -> Window:
-        """Return the window of a transposed convolution. Its ``before`` and ``after`` are cut off the result.
+        """Return the window of a transposed convolution. ``before`` and ``after`` are cropped from the result.
 
         Args:
-            padding: With ``same`` there is one result for each stride.
-            added: Results that are appended.
+            padding: As in ``along``. With ``same``, the result has ``stride`` times the size.
+            added: Number of results that are appended (output padding).
         """
         if isinstance(padding, tuple):
             return Window(size, stride, dilation, *padding)
@@ -82,24 +82,24 @@ class Window:
 
     @property
     def span(self) -> int:
-        """Distance from the first to the last entry of a window."""
+        """Distance from the first to the last entry of a window: (size - 1) * dilation."""
         return self.dilation * (self.size - 1)
 
     @property
     def is_identity(self) -> bool:
-        """True if every window is the one entry at its place."""
+        """True if windows have one entry, with stride 1 and no padding."""
         return self.size == self.stride == 1 and self.before == self.after == self.beyond == 0
 
     @property
     def sides(self) -> tuple[int, int]:
-        """Padding before and after, as numbers."""
+        """(before, after) as ints. Raises ``UnreadableError`` if the padding is symbolic."""
         if isinstance(self.before, int) and isinstance(self.after, int):
             return self.before, self.after + self.beyond
         raise UnreadableError("the padding of an open axis depends on its size; fix the size")
 
     @property
     def is_even(self) -> bool:
-        """True if ``same`` padding pads equally."""
+        """True if the padding equals ``same`` padding, so that ``rg.conv1d`` can be called with ``same``."""
         return not self.beyond and (
             self.is_same or (self.stride == 1 and self.span > 0 and (self.before, self.after) == _halves(self.span))
         )
@@ -109,13 +109,13 @@ class Window:
         return floor_divide(axis + self.before + self.after + (self.beyond - self.span - 1), self.stride) + 1
 
     def transposed_count(self, axis: Dim, added: int = 0) -> Dim:
-        """Return the size that a transposed convolution gives an axis of this size."""
+        """Return the size of a transposed convolution's result along an axis of this size."""
         return (axis - 1) * self.stride + self.span + 1 - self.before - self.after + added
 
     def ceiled(self, axis: Dim) -> Window | None:
-        """Return the window with an incomplete last one, which starts before the padding after the axis.
+        """Return the window for ceil mode, in which the last window may be incomplete.
 
-        None if the existence of the last window depends on an open size.
+        None if a symbolic size determines whether there is an incomplete window.
         """
         if not isinstance(axis, int):
             if not isinstance(self.before, int) or not isinstance(self.after, int):
@@ -135,7 +135,7 @@ def _halves(total: int) -> tuple[int, int]:
 
 
 def slices(b: Backend[Item], x: Item, axis: int, window: Window, fill: float) -> list[Item]:
-    """Return, for each entry of a window, the slice of an axis that the entries of all windows read.
+    """Return a slice of an axis for each entry of a window: that entry of all windows.
 
     Args:
         fill: Value of the padding.
@@ -161,7 +161,7 @@ def slices(b: Backend[Item], x: Item, axis: int, window: Window, fill: float) ->
 
 
 def joined(b: Backend[Item], parts: list[Item], is_max: bool) -> Item:
-    """Return the elementwise maximum or sum."""
+    """Return the elementwise maximum or sum of several tensors."""
     total = parts[0]
     for part in parts[1:]:
         total = b.call(maximum, total, part) if is_max else b.operation("+", total, part)

@@ -1,4 +1,4 @@
-"""Tables of elementwise functions: of all steps of a sequence they compute what they compute of one step."""
+"""Tables of elementwise functions. Applied to a whole sequence, they compute the same as for each step."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ ELEMENTWISE = frozenset(
         basic.stop_gradient,
     )
 )
-"""Functions of each element of one tensor; other arguments are numbers."""
+"""Elementwise functions of one tensor. Further arguments are numbers."""
 ELEMENTWISE_BINARY = frozenset(
     (
         "+",
@@ -102,4 +102,4 @@ ELEMENTWISE_BINARY = frozenset(
         remainders.trunc_divide,
     )
 )
-"""Functions of each element of two tensors, which broadcast."""
+"""Elementwise functions of two tensors, which broadcast."""

@@ -27,25 +27,25 @@ from .parts import ALL, NotRolledError, batch_axis, part_of, rows_first, same_en
 
 
 class Rolling:
-    """The rewriting of a script with a driver in place of a loop."""
+    """Rewrites a script with a driver in place of one unrolled loop."""
 
     def __init__(self, old: Script, loop: Loop, value_of: Callable[[Dim], int] | None) -> None:
         self.old, self.loop, self.value_of = old, loop, value_of
         self.new = old.without_steps()
         self.replacements: dict[Step, Value] = {}
-        """Values of the new script by steps of the old one."""
+        """Values of the new script, by steps of the old one."""
         self.lifted: dict[Place, Value] = {}
-        """Sequences [batch, time, width] of the results of all rounds."""
+        """Sequences [batch, time, width] that contain the results of all rounds, by place in a round."""
         self.final: dict[Place, Value] = {}
-        """Results of the last round, if they are known separately."""
+        """Results of the last round that a driver returns separately, by place in a round."""
         self.hoisted: set[int] = set()
-        """Steps that are the same in all rounds, and are declared once."""
+        """Loop-invariant steps, by their number in a round, which are declared once."""
         self.has_cells = True
-        """Whether recurrent cells become drivers where they can."""
+        """True if single recurrent cells may become drivers; False to make one cell of the loop."""
         self.needed = _needed(loop)
-        """Steps of a round on which later steps depend."""
+        """Numbers of the steps of a round that later steps need."""
         self.sequences: list[tuple[Entries, Value]] = []
-        """Sequences of the entries that rounds take."""
+        """(entries, sequence) pairs of operands that are entries of an axis, each declared once."""
 
     def script(self, outside: set[Step], inside: Sequence[Step]) -> Script | None:
         """Return the new script; None if the loop can't be rolled up.
@@ -66,7 +66,7 @@ class Rolling:
                 elif not is_done:
                     self._roll()
                     is_done = True
-        except (NotRolledError, RnnGraphError):  # sizes that were written as numbers may not fit
+        except (NotRolledError, RnnGraphError):  # literal sizes may not fit symbolic ones
             return None
         for name, value in self.old.inputs.items():
             self.new.inputs[name] = self.value(value)
@@ -77,7 +77,7 @@ class Rolling:
     # Steps outside of the loop ------------------------------------------------------------------
 
     def _repeat(self, step: Step) -> None:
-        """Declare a step in the new script."""
+        """Repeat a step of the old script in the new script."""
         if step.key in (basic.stack, basic.concat) and self._stacked(step):
             return
         values = [self.value(item) for item in operands_of(step)]
@@ -91,7 +91,7 @@ class Rolling:
         if item.step in self.replacements:
             return part_of(self.replacements[item.step], item.path)
         number, place = self._place(item)
-        last = self.loop.count - 1  # readers of all rounds may form another loop, which must take entries alike
+        last = self.loop.count - 1  # Later readers may form another loop, which needs equal indices in all rounds.
         is_last = number == last and (is_output or self.loop.singly.get(place) == {last})
         if is_last and place in self.final:
             return self.final[place]
@@ -100,7 +100,7 @@ class Rolling:
         return self._as(self.new.item(sequence, ALL, index), item)
 
     def _place(self, item: Value) -> tuple[int, Place]:
-        """Return (round, place) of a value that the loop computes."""
+        """Return (number of the round, place in the round) of a value that the loop computes."""
         for number, steps in enumerate(self.loop.rounds):
             if item.step in steps:
                 return number, (steps.index(item.step), item.path)
@@ -112,7 +112,7 @@ class Rolling:
         return self.lifted[place]
 
     def _as(self, x: Value, item: Value) -> Value:
-        """Return [batch, width] in the shape of the value that it replaces."""
+        """Reshape x [batch, width] to the shape of the value ``item`` that it replaces."""
         return shaped_rows(self.new, x, item.tensor.type.shape)
 
     def _stacked(self, step: Step) -> bool:
@@ -150,7 +150,7 @@ class Rolling:
         return True
 
     def _laid_out(self, sequence: Value, shape: tuple[Dim, ...], axis: int) -> Value:
-        """Return [batch, time, width] as a stack along ``axis`` of values with ``shape``."""
+        """Reshape a sequence [batch, time, width] to a stack, along ``axis``, of values of this shape."""
         new, rank = self.new, len(shape)
         axis %= rank + 1
         if rank == 1 and isinstance(shape[0], Size):  # one number for each row
@@ -172,11 +172,11 @@ class Rolling:
     # The loop -----------------------------------------------------------------------------------
 
     def _roll(self) -> None:
-        """Lift the steps that can be lifted, and make a cell of the remaining ones."""
+        """Lift all steps that can be lifted out of the loop, and make a cell of the others."""
         self._hoist()
         self._lift()
         core = self._core(self._left())
-        if core and not self._carries(core):  # steps after a cell can't be lifted, so the cell can't be either
+        if core and not self._carries(core):  # the rest has no recurrence: keep cells in the loop
             self.lifted, self.final, self.has_cells = {}, {}, False
             self._lift()
             core = self._core(self._left())
@@ -188,11 +188,11 @@ class Rolling:
                 raise NotRolledError
 
     def _carries(self, places: Sequence[int]) -> bool:
-        """True if some step reads a result of the previous round."""
+        """True if any of these steps reads a result of the previous round."""
         return any(isinstance(item, Carried) for place in places for item in self.loop.operands[place])
 
     def _hoist(self) -> None:
-        """Declare steps that are the same in all rounds once."""
+        """Declare loop-invariant steps once."""
         hoisted: set[int] = set()
         for place, step in enumerate(self.loop.first):
             items = self.loop.operands[place]
@@ -211,14 +211,14 @@ class Rolling:
         self.hoisted = hoisted
 
     def _left(self) -> list[int]:
-        """Return the steps of a round without a sequence of their results."""
+        """Return the numbers of the needed steps of a round that are neither lifted nor hoisted."""
         done = {place for place, _ in self.lifted} | self.hoisted
         return [place for place in range(len(self.loop.first)) if place not in done and place in self.needed]
 
     def _core(self, left: Sequence[int]) -> list[int]:
-        """Return the remaining steps that depend on their own results in the previous round.
+        """Return the recurrent steps among ``left``: those that depend on their own results in the previous round.
 
-        If steps after these can't be lifted, return all remaining steps.
+        If steps after them cannot be lifted, return all of ``left``.
         """
         reads = {
             place: {item.place[0] for item in self.loop.operands[place] if isinstance(item, Inner | Carried)}
@@ -236,7 +236,7 @@ class Rolling:
         return core if core and fits and not between else [*left]
 
     def entries(self, entries: Entries) -> Value:
-        """Return the sequence of the entries of an axis that the rounds take."""
+        """Return the sequence of the entries that the rounds take from an axis. It is declared once."""
         for other, value in self.sequences:
             if same_entries(other, entries):
                 return value
@@ -245,7 +245,7 @@ class Rolling:
         return value
 
     def _sequence_of_entries(self, entries: Entries) -> Value:
-        """Declare [batch, time, width] of the entries that the rounds take."""
+        """Declare the sequence [batch, time, width] of the entries that the rounds take from an axis."""
         source = self.value(entries.source)
         axis, count = entries.axis, self.loop.count - (entries.ahead is not None)
         size = sized(entries.source.tensor.type.shape[axis], self.value_of)
@@ -263,7 +263,7 @@ class Rolling:
         source, axis = parts[0] if len(parts) == 1 else self.new.call(basic.concat, parts, remaining), remaining
         shape = source.tensor.type.shape
         rank = len(shape)
-        if rank == 1:  # one number for each round, without a batch
+        if rank == 1:  # one number for each round: [time], without a batch
             source = self.new.call(basic.reshape, source, (1, -1, 1))
         elif rank == 2 and (axis == 1 or isinstance(shape[1], Size)):  # [batch, time] or [time, batch]
             source = source if axis == 1 else self.new.call(basic.transpose, source, (1, 0))
@@ -283,14 +283,14 @@ class Rolling:
         return source
 
     def _part(self, source: Value, entries: Entries, index: slice) -> Value:
-        """Declare the part of a value at an index along the entries' axis."""
+        """Declare a slice of a value along the entries' axis."""
         whole = [*entries.others[: entries.axis], index, *entries.others[entries.axis + 1 :]]
         while whole and whole[-1] == ALL:
             whole.pop()
         return self.new.item(source, *whole) if whole else source
 
     def _slice(self, start: int, step: int, count: int, size: int | None, dim: Dim) -> slice:
-        """Return the slice of the entries, with bounds near an end of a symbolic axis counted from that end."""
+        """Return the slice that contains the entries. Bounds near the end of a symbolic axis are negative."""
         last = start + (count - 1) * step
         near = 4 if isinstance(dim, Size) else 0
         if step > 0:
@@ -313,13 +313,13 @@ class Rolling:
     # Lifting ------------------------------------------------------------------------------------
 
     def _lift(self) -> None:
-        """Declare the sequences of the results of all steps that can be lifted."""
+        """Lift every step that can be lifted: declare the sequence of its results in all rounds."""
         for place, step in enumerate(self.loop.first):
             if (place, ()) not in self.lifted and not any(other == place for other, _ in self.lifted):
                 self._lift_one(place, step)
 
     def _can_lift(self, step: Step) -> bool:
-        """True if a step can be computed for a whole sequence."""
+        """True if one call on whole sequences can compute a step in all rounds."""
         if step.key is static_rnn or step.key is dynamic_rnn:
             return self.has_cells or step.key is dynamic_rnn
         if isinstance(step.result, Tensor) and batch_axis(step.result.type.shape):
@@ -364,13 +364,13 @@ class Rolling:
         self.lifted[place, ()] = self.new.repeat(step, new_operands, keywords)
 
     def sequence_of(self, item: Operand) -> Value | None:
-        """Return the sequence [batch, time, width] of an operand in all rounds; None if there is none."""
+        """Return the sequence [batch, time, width] of an operand's values in all rounds; None if it is not lifted."""
         if isinstance(item, Entries):
             return self.entries(item)
         return self.lifted.get(item.place) if isinstance(item, Inner) else None
 
     def _lift_cell(self, place: int, step: Step) -> None:
-        """Replace a recurrent cell that reads a sequence and its own state only by a driver."""
+        """Replace the calls of a recurrent cell by a driver. The cell must read only a sequence and its own state."""
         cell, x, *state = self.loop.operands[place]
         sequence = self.sequence_of(x)
         if sequence is None or not isinstance(cell, Shared):
@@ -407,7 +407,7 @@ class Rolling:
         return value
 
     def is_first_in_loop(self, cell: Value) -> bool:
-        """True if no step before the loop reads a cell."""
+        """True if no step before the loop uses a cell."""
         for step in self.old.steps:
             reads = any(isinstance(item, Value) and item.step is cell.step for item in operands_of(step))
             if reads and not isinstance(step.result, Cell):
@@ -415,7 +415,7 @@ class Rolling:
         return True
 
     def is_only_in_loop(self, cell: Value) -> bool:
-        """True if only steps of the loop read a cell."""
+        """True if no step outside of the loop uses a cell."""
         looped = {step for steps in self.loop.rounds for step in steps}
         return all(
             step in looped
@@ -426,7 +426,7 @@ class Rolling:
 
 
 def _needed(loop: Loop) -> set[int]:
-    """Return the steps of a round on which later steps depend."""
+    """Return the numbers of the steps of a round whose results are needed, directly or through later rounds."""
     needed: set[int] = set()
     pending = [place for place, _ in loop.used]
     while pending:

@@ -1,4 +1,4 @@
-"""``Loop``: rounds of equal steps with their operands, and a key by which steps are compared."""
+"""``Loop``: an unrolled loop as rounds of equal steps, with kinds of operands, and the key that compares steps."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ from ..steps import Index, Step, Value, leaves_in
 
 DRIVERS = (static_rnn, dynamic_rnn)
 Place = tuple[int, tuple[int | str, ...]]
-"""The number of a step in its round, and the path to a part of its result."""
+"""(number of a step in its round, path to a part of the step's result)."""
 
 
 @dataclass(frozen=True)
 class Inner:
-    """Operand that a step of the same round computes."""
+    """Operand that an earlier step of the same round computes."""
 
     place: Place
 
 
 @dataclass(frozen=True)
 class Carried:
-    """Operand that a step of the previous round computes; ``initial`` in the first round, None for zeros."""
+    """Operand that a step of the previous round computes.
+
+    Attributes:
+        place: Place in a round that computes the value.
+        initial: Value in the first round; None for zeros.
+    """
 
     place: Place
     initial: Value | None
@@ -33,23 +38,23 @@ class Carried:
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """Operand that is the same in all rounds: a value from outside the loop, or a literal."""
+    """Loop-invariant operand: a value from outside the loop, or a literal."""
 
     value: Any
 
 
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """Operand that is an entry of an axis: a different one in each round.
+    """Operand that is an entry of an axis, at a position that advances with the rounds.
 
     Attributes:
         source: The value with the axis.
         axis: The axis.
-        start: Position in the first round; in the second if ``ahead`` is given.
-        step: Distance of positions.
-        keeps: Whether the axis is kept, with size 1.
-        others: The index along all axes, with ``slice(None)`` along this one.
-        ahead: Position in the first round if it is irregular, as in a decoder that is fed the previous entry.
+        start: Position in the first round, or in the second round if ``ahead`` is not None.
+        step: Difference of the positions of consecutive rounds.
+        keeps: True if the axis is kept, with size 1.
+        others: Index along all axes, with ``slice(None)`` along ``axis``.
+        ahead: Irregular position in the first round, as in a decoder that reads the previous entry; None otherwise.
     """
 
     source: Value
@@ -70,9 +75,9 @@ class Loop:
 
     Attributes:
         rounds: Steps by round.
-        operands: Operands of each step of a round, in the order of ``operands_of``.
-        used: Rounds of which later steps read a result, by place.
-        singly: As ``used``, without readers that take the results of several rounds at once.
+        operands: Operands of each step in a round, in the order of ``operands_of``.
+        used: Rounds whose result steps outside of the loop read, by place.
+        singly: Like ``used``, without readers that read the results of several rounds, such as stacks.
     """
 
     rounds: list[list[Step]]
@@ -93,7 +98,7 @@ class Loop:
 
 
 def operands_of(step: Step) -> list[Any]:
-    """Return a step's operands, in the same order for equal steps. A driver without a state has None for each leaf."""
+    """Return a step's operands, in one order for equal steps. Leaves of a driver's missing initial state are None."""
     operands = [*leaves_in(step.operands)]
     for name, item in sorted(step.keywords.items()):
         if name == "scope" or (name == "initial_state" and step.key in DRIVERS):
@@ -114,7 +119,7 @@ def _leaves_of_state(step: Step) -> list[Any]:
 
 
 def _in_place_of(state: Any, leaves: Iterator[Any]) -> Any:
-    """Return leaves in the structure of a state."""
+    """Return the next leaves in the nested structure of a state."""
     return tuple(_in_place_of(part, leaves) for part in state) if isinstance(state, tuple) else next(leaves)
 
 
@@ -144,7 +149,7 @@ def replaced(step: Step, values: Sequence[Any]) -> tuple[list[Any], dict[str, An
 
 
 def code_of(step: Step) -> tuple[Any, tuple[str, ...], tuple[Any, ...]]:
-    """Return a key that is equal for steps that do the same with operands of the same kinds."""
+    """Return a key of the operation. Steps with equal keys apply the same function, with the same literals."""
 
     def part(item: Any) -> Hashable:
         if isinstance(item, Value):

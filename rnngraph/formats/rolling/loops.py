@@ -1,8 +1,8 @@
-"""Search for unrolled loops.
+"""Finds unrolled loops in a script.
 
-Steps are equal if they compute the same function, whatever their operands are. ``loops_in`` finds the longest run of
-rounds of equal steps. Each operand must come from the same round, the previous round, or outside the loop, or be the
-round's entry of an axis.
+Steps are equal if they apply the same function, to any operands. ``loops_in`` finds the longest run of rounds of equal
+steps. Each operand must be computed in the same round, in the previous round, or outside the loop, or be an entry of an
+axis at a position that advances with the rounds.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from ..steps import Index, Step, Value
 from .loop import DRIVERS, Carried, Entries, Inner, Loop, Operand, Shared, code_of, operands_of
 
 MIN_ROUNDS = 3
-"""Minimum rounds of a loop without a recurrent cell; two are enough with one."""
+"""Minimum rounds of a loop without a recurrent cell. With a recurrent cell, two are enough."""
 MAX_STEPS = 20_000
-"""Maximum steps of a script in which loops are searched."""
+"""Maximum steps of a script. Loops of longer scripts are not searched."""
 MAX_CANDIDATES = 200
 """Maximum runs of equal steps that are examined."""
 MAX_OFFSETS = 3
-"""Maximum offsets at which rounds may start that are tried for a run: for some, a carried value is no state."""
+"""Maximum offsets that are tried for the first step of a run's rounds. At some offsets, a carried value is no state."""
 MAX_EXAMINED = 2_000_000
-"""Maximum steps that are examined in all runs, at all offsets."""
+"""Maximum steps that are examined in total, over all runs and offsets."""
 
 
 Readers: TypeAlias = Mapping[Step, list[tuple[Step | None, Value]]]
-"""Readers of each step's results, and the values that they read; None for an output."""
+"""(reader, value that it reads) pairs, by the step that computes the value. The reader is None for an output."""
 Family: TypeAlias = tuple[int, tuple[int | str, ...], tuple[Hashable, ...]]
 
 
 def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
-    """Return steps that can precede all loops: declarations, indexing of them, and unique steps that read only such."""
+    """Return steps that can precede all loops: declarations, and unique steps that depend only on these."""
     codes = {step: code_of(step) for step in steps}
     counts = Counter(codes.values())
     families = Counter(_family(step) for step in steps if _takes(step))
     outside: set[Step] = set()
     fixed: dict[Step, Any] = {}
-    """Steps that depend on parameters only, or on sizes only."""
+    """Steps that depend only on parameters, or only on sizes."""
     for step in steps:
         values = [item for item in operands_of(step) if isinstance(item, Value)]
         kinds = {fixed.get(item.step) for item in values}
@@ -61,13 +61,13 @@ def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
         declared = step.key is placeholder or isinstance(step.result, Cell)
         if declared or step in fixed or counts[codes[step]] == 1 or (_takes(step) and not _is_of_entry(step, families)):
             outside.add(step)
-        if step.fill is not None:  # a step that reads an initial state belongs to the first round
+        if step.fill is not None:  # A step that reads an initial state belongs to the first round.
             fixed.pop(step, None)
     return outside
 
 
 def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
-    """True for an index that belongs to one step.
+    """True for an index that belongs to one round.
 
     It selects one of several entries, such as ``x[:, t][:, None]``, or from an initial state.
     """
@@ -77,9 +77,9 @@ def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
 
 
 def without_entries(steps: Sequence[Step]) -> list[Step]:
-    """Return the steps without those that take entries of a value outside of loops, one for each round.
+    """Return the steps, without those that take single entries of a value outside of loops, one for each round.
 
-    More entries of one value are taken than there are such values. Rounds that index their own values take as many.
+    In a loop, many steps index one value outside of it. Rounds that index their own values have one step per value.
     """
     codes = {step: code_of(step) for step in steps}
     families = Counter(_family(step) for step in steps if _takes(step))
@@ -104,18 +104,18 @@ def _takes(step: Step) -> bool:
 
 
 def takes_entries(script: Script) -> bool:
-    """True if entries of one axis are taken one by one, as in an unrolled loop."""
+    """True if several steps each take one entry of the same axis, as in an unrolled loop."""
     taken = Counter(_family(step) for step in script.steps if _takes(step) and _is_one(step.key.index))
     return max(taken.values(), default=0) >= MIN_ROUNDS
 
 
 def _is_one(index: Sequence[Any]) -> bool:
-    """True if an index takes one entry of one axis."""
+    """True if an index selects a single entry of one axis."""
     return [type(entry) for entry in index if entry != slice(None)] == [int]
 
 
 def _family(step: Step) -> Family:
-    """Return a key that is equal for steps that take entries of the same axis of a value."""
+    """Return the key (value, index without the position) of steps that take entries of the same axis of a value."""
     source = step.operands[0]
 
     def pattern(entry: Any) -> Hashable:
@@ -159,10 +159,10 @@ def _runs(equal: np.ndarray) -> Iterator[tuple[int, int]]:
 def _best_of(
     steps: Sequence[Step], start: int, period: int, length: int, later: Readers, budget: list[int]
 ) -> list[Loop]:
-    """Return the loops of a run at its best offsets: those with the most rounds, then with the fewest carried values.
+    """Return the loops of a run at its best offsets, which have the most rounds, then the fewest carried values.
 
     Args:
-        budget: The number of steps that may still be examined, which is reduced.
+        budget: One number, of the steps that may still be examined. It is reduced.
     """
     best: tuple[int, int, int] | None = None
     scored: list[tuple[tuple[int, int, int], Loop]] = []
@@ -185,7 +185,7 @@ def _best_of(
 
 
 def _longest_alike(rounds: list[list[Step]]) -> list[list[Step]]:
-    """Return the longest run of rounds that all depend on their previous round in the same way."""
+    """Return the longest run of rounds with equal links: each depends in the same way on the previous round."""
     links = [_link(before, after) for before, after in pairwise(rounds)]
     best = first = 0
     length = 1
@@ -198,7 +198,7 @@ def _longest_alike(rounds: list[list[Step]]) -> list[list[Step]]:
 
 
 def _link(before: list[Step], after: list[Step]) -> list[Hashable]:
-    """Return a description of each operand of a round, relative to the previous round."""
+    """Return the link of a round: a description of each operand, relative to the previous round."""
     old, new = ({step: place for place, step in enumerate(steps)} for steps in (before, after))
     links: list[Hashable] = []
     for a, b in zip(
@@ -218,7 +218,7 @@ def _link(before: list[Step], after: list[Step]) -> list[Hashable]:
 
 
 def _checked(rounds: list[list[Step]], later: Readers) -> Loop | None:
-    """Return the loop that rounds of equal steps form; None if they form none."""
+    """Return the loop of these rounds; None if an operand varies irregularly."""
     has_cell = any(step.key in DRIVERS for step in rounds[0])
     if len(rounds) < (2 if has_cell else MIN_ROUNDS):
         return None
@@ -248,7 +248,7 @@ def _checked(rounds: list[list[Step]], later: Readers) -> Loop | None:
 
 
 def _is_at(item: object, place: int, path: tuple[int | str, ...], places: Mapping[Step, tuple[int, int]]) -> bool:
-    """True if an operand is the result of a place in any round."""
+    """True if an operand is computed at this place of some round."""
     return isinstance(item, Value) and item.path == path and places.get(item.step, (0, -1))[1] == place
 
 
@@ -277,7 +277,7 @@ def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> O
 
 
 def _carried(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Carried | None:
-    """Return the carried operand, if each round but the first reads the same place of the previous round."""
+    """Return the carried operand; None unless all rounds after the first read the same place of the previous round."""
     first, rest = column[0], column[1:]
     if not all(isinstance(item, Value) and item.step in places for item in rest):
         return None
@@ -295,12 +295,12 @@ def _carried(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> C
 
 
 def _equal_literals(a: object, b: object) -> bool:
-    """True for the same object, or for literals with the same text."""
+    """True for the same object, or for literals with the same ``repr``."""
     return a is b or (type(a) is type(b) and repr(a) == repr(b))
 
 
 def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | None:
-    """Return the entries that rounds take of one axis at equal distances, with the same index along other axes."""
+    """Return the entries at equally spaced positions of one axis; None if the rounds do not take such entries."""
     if not all(isinstance(item.step.key, Index) and not item.path for item in column):
         return None
     source: Any = column[0].step.operands[0]
@@ -333,12 +333,12 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
 
 
 def _stop(entry: slice) -> int:
-    """Return the end of a slice. A slice up to the end of the axis may take its last entry alone."""
+    """Return the end of a slice. A slice without ``stop`` counts as a slice of one entry."""
     return (entry.start or 0) + 1 if entry.stop is None else entry.stop
 
 
 def sized(dim: Dim, value_of: Callable[[Dim], int] | None) -> int | None:
-    """Return a size as a number; None if it is unknown."""
+    """Return the value of a size; None if it is unknown."""
     if isinstance(dim, int):
         return dim
     return None if value_of is None else value_of(dim)

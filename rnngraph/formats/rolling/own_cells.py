@@ -1,6 +1,6 @@
-"""``Core``: makes a cell, which the script defines, of the steps of a loop that can't be lifted.
+"""``Core``: converts the steps of a loop that cannot be lifted to a cell, whose class the script defines.
 
-The steps that the cell declares when a driver traces it are the text of its class.
+A driver traces the cell. The steps that the cell then declares become the source of its class.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .parts import ALL, NotRolledError, flat_rows, part_of, rows_first, same_inp
 
 
 class RollingLoop(Protocol):
-    """Interface of the rewriting of a loop, as a ``Core`` sees it."""
+    """Interface of ``Rolling`` for a ``Core``."""
 
     loop: Loop
     new: Script
@@ -36,7 +36,7 @@ class RollingLoop(Protocol):
     final: dict[Place, Value]
 
     def sequence_of(self, item: Operand) -> Value | None:
-        """Return the sequence [batch, time, width] of an operand in all rounds; None if there is none."""
+        """Return the sequence [batch, time, width] of an operand's values in all rounds; None if it is not lifted."""
 
     def value(self, item: Any, is_output: bool = False) -> Any:
         """Return an operand of a step outside of the loop, or an output, in the new script."""
@@ -45,14 +45,14 @@ class RollingLoop(Protocol):
         """Return the initial value of a carried operand; None for zeros."""
 
     def is_first_in_loop(self, cell: Value) -> bool:
-        """True if no step before the loop reads a cell."""
+        """True if no step before the loop uses a cell."""
 
     def is_only_in_loop(self, cell: Value) -> bool:
-        """True if only steps of the loop read a cell."""
+        """True if no step outside of the loop uses a cell."""
 
 
 class Core:
-    """The steps that become a cell, and the driver over it."""
+    """Steps of a loop that become a cell, and the driver of that cell."""
 
     def __init__(self, rolling: RollingLoop, core: Sequence[int]) -> None:
         """Collect the operands of the steps ``core``. Raises ``NotRolledError`` if they can't become a cell."""
@@ -61,13 +61,13 @@ class Core:
         self.inputs: list[tuple[Inner | Entries, Tensor]] = []
         """Operands that are sequences, each with a Tensor of one step's shape."""
         self.carried: list[Carried] = []
-        """States."""
+        """Operands that become states of the cell."""
         self.outside: list[Value] = []
-        """Values from outside the loop."""
+        """Values from outside the loop that the steps read."""
         self.emitted: list[Place] = []
-        """Results that are outputs of the cell."""
+        """Places whose results are outputs of the cell."""
         self.cells: list[Value] = []
-        """Cells that the steps call."""
+        """Inner cells, which the steps call."""
         for place in core:
             for item in self.loop.operands[place]:
                 if isinstance(item, Entries) or (isinstance(item, Inner) and item.place[0] not in members):
@@ -87,7 +87,7 @@ class Core:
             raise NotRolledError
 
     def _read(self, item: Inner | Entries, reader: int) -> None:
-        """Add a sequence that a step reads."""
+        """Record that a step reads a sequence."""
         if any(same_input(item, other) for other, _ in self.inputs):
             return
         if self.rolling.sequence_of(item) is None:
@@ -122,7 +122,7 @@ class Core:
         return value.result
 
     def _flat_width(self, tensor: Tensor) -> int:
-        """Return the number of entries of a row."""
+        """Return the number of entries in a row of a tensor."""
         shape = tensor.type.shape
         if tensor.rank == 1 and isinstance(shape[0], Size):
             return 1
@@ -135,12 +135,12 @@ class Core:
         return len(shape) == 0 or (len(shape) == 1 and isinstance(shape[0], int))
 
     def _flat(self, script: Script, x: Value, dtype: str) -> Value:
-        """Return a value as floats [batch, width]."""
+        """Convert a value to floats [batch, width]."""
         x = x if x.tensor.dtype == dtype else script.call(basic.cast, x, dtype)
         return flat_rows(script, x, self._flat_width(x.tensor))
 
     def _shaped(self, script: Script, x: Value, like: Tensor) -> Value:
-        """Return [batch, width] in the shape and dtype of the value that it replaces."""
+        """Convert x [batch, width] to the shape and dtype of ``like``: the inverse of ``_flat``."""
         x = shaped_rows(script, x, like.type.shape)
         return x if like.dtype == x.tensor.dtype else script.call(basic.cast, x, like.dtype)
 
@@ -157,7 +157,7 @@ class Core:
     # The driver -----------------------------------------------------------------------------------
 
     def drive(self) -> None:
-        """Declare the cell and its driver, and note the sequences and final states."""
+        """Declare the cell and its driver, and record the sequences and final states in ``rolling``."""
         rolling, new = self.rolling, self.new
         dtype = next(
             (
@@ -196,7 +196,7 @@ class Core:
             rolling.lifted.setdefault((inside, ("inside",)), outputs)
 
     def _x(self, flat: list[Value], starts: list[Value | None]) -> Value:
-        """Return the input of the driver: all sequences concatenated, or one that no step reads."""
+        """Return the driver's input: all sequences concatenated. Without sequences, a dummy that gives the length."""
         if flat:
             return flat[0] if len(flat) == 1 else self.new.call(basic.concat, flat, -1)
         state = next((item for item in starts if item is not None), None)
@@ -231,7 +231,7 @@ class Core:
         return names
 
     def _inner_cells(self) -> list[Value]:
-        """Return the inner cells in the new script, without ``shared`` if only the loop uses them."""
+        """Return the inner cells in the new script. A cell that only the loop uses is unwrapped from ``shared``."""
         cells = []
         for cell in self.cells:
             value: Value = self.rolling.value(cell)
@@ -241,7 +241,7 @@ class Core:
         return cells
 
     def _rename(self, scope: str, name: str) -> None:
-        """Move the parameters of cells that are used here first into the new driver's scope."""
+        """Rename the parameters of cells whose first use is this loop, to the new driver's scope."""
         for number, cell in enumerate(self.cells):
             if not self.rolling.is_first_in_loop(cell):
                 continue
@@ -251,7 +251,7 @@ class Core:
                 for step in self.loop.first
                 if any(isinstance(item, Value) and item.step is cell.step for item in operands_of(step))
             )
-            if step.key is not static_rnn:  # a driver within the step keeps its scope
+            if step.key is not static_rnn:  # The scope of a driver within the step is unchanged.
                 continue
             old = f"{step.keywords['scope']}/{scope_of(inner)}/"
             place = f"{scope}/{snake_case(name)}/{_cell_name(number, len(self.cells))}/{scope_of(inner)}/"
@@ -266,14 +266,14 @@ def _start_alike(a: Carried, b: Carried) -> bool:
 
 
 class OwnCell(Cell):
-    """Base of the cells that a script defines. A subclass is created for each loop.
+    """Base of the cells that a script defines. Each loop creates a subclass.
 
     Attributes:
-        core: The steps of the loop.
+        core: The steps that become the cell.
         names: Names of the states.
         dtype: Dtype of the states and outputs.
-        text: Text of the class, after a driver traced the cell.
-        steps: Steps in that text.
+        text: Source of the class, after a driver traced the cell.
+        steps: Steps in the source.
     """
 
     core: Core
@@ -303,7 +303,7 @@ class OwnCell(Cell):
 def _traced_step(
     kind: type[OwnCell], cell: OwnCell, p: Scope, x: Tensor, state: Mapping[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Declare one round by the loop's steps, and note them as the text of the class."""
+    """Declare one round by the loop's steps, and record the declaration as the source of the class."""
     core = kind.core
     script = Script("")
     values: dict[Place, Value] = {}
@@ -402,7 +402,7 @@ def _cell_name(number: int, count: int) -> str:
     return "cell" if count == 1 else f"cell_{number}"
 
 
-# Steps of such cells -----------------------------------------------------------------------------------
+# Steps of own cells ------------------------------------------------------------------------------------
 
 
 def _inner_step(script: Script, p: Scope, name: str, cell: Value, x: Value, state: Value | tuple[Value, ...]) -> Value:

@@ -1,4 +1,4 @@
-"""Helpers for values of loops: parts, equality, and reshapes between rows and a value's own shape."""
+"""Helpers for values of loops: parts, equality, and reshapes to and from [batch, width]."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ ALL = slice(None)
 
 
 class NotRolledError(Exception):
-    """A loop that can't become a driver."""
+    """A loop cannot be converted to a driver."""
 
 
 def shape_entries(shape: tuple[Dim, ...]) -> tuple[int, ...]:
-    """Return a shape with its symbolic size as -1. Raises ``NotRolledError`` if it has several."""
+    """Return a shape with its symbolic size as -1. Raises ``NotRolledError`` for several."""
     entries = tuple(dim if isinstance(dim, int) else -1 for dim in shape)
     if entries.count(-1) > 1:
         raise NotRolledError
@@ -71,7 +71,7 @@ def same_input(a: object, b: object) -> bool:
 
 
 def same_entries(a: Entries, b: Entries) -> bool:
-    """True if two operands take the same entries, with or without keeping their axis."""
+    """True if two operands take the same entries. Either may keep the axis, with size 1."""
     places = [(one.axis, one.start, one.step, repr(one.others), one.ahead) for one in (a, b)]
     return places[0] == places[1] and same_value(a.source, b.source)
 

@@ -19,9 +19,9 @@ from .loops import Readers, loops_in, outside_of_loops, without_entries
 from .parts import part_of
 
 MAX_REPEATED = 60_000
-"""Maximum steps that are declared again in all attempts: files may have many equal steps that form no loop."""
+"""Maximum steps that all attempts may repeat, because files may have many equal steps that form no loop."""
 MAX_SINGLE = 3
-"""Maximum steps of one cell that may remain outside of loops."""
+"""Maximum unrolled steps of one cell that remain without a warning."""
 
 
 def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> Script:
@@ -29,10 +29,10 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
 
     Args:
         script: The script.
-        value_of: Returns the number of a symbolic size in the example whose steps were unrolled. Positions near the end
-            of an axis of that size are counted from its end.
+        value_of: Function that returns the value of a symbolic size in the traced example. Positions near the end of an
+            axis of such a size are counted from the end.
     """
-    if not all(step.make for step in script.steps):  # a reader's own cell can't be declared again
+    if not all(step.make for step in script.steps):  # the steps of a reader's own cell cannot be repeated
         return script
     script, count = _without_repeats(script), 0
     while count <= MAX_REPEATED:
@@ -52,7 +52,7 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
 
 
 def _readers_of(script: Script, steps: Sequence[Step]) -> Readers:
-    """Return the readers of each step's results."""
+    """Return the readers of all steps' results."""
     readers: dict[Step, list[tuple[Step | None, Value]]] = {}
     for step in steps:
         for item in operands_of(step):
@@ -64,13 +64,13 @@ def _readers_of(script: Script, steps: Sequence[Step]) -> Readers:
 
 
 def steps_left(script: Script) -> list[tuple[Cell, int]]:
-    """Return (cell, number of its unrolled steps) for cells with more of them than may remain outside of loops."""
+    """Return (cell, number of unrolled steps) for cells with more than ``MAX_SINGLE`` unrolled steps."""
     counts = Counter(step.operands[0].step for step in script.steps if step.key is static_rnn)
     return [(step.result, count) for step, count in counts.items() if count > MAX_SINGLE]
 
 
 def _without_repeats(script: Script) -> Script:
-    """Return a script that computes values of parameters and sizes, such as a transposed kernel, only once."""
+    """Return a script in which equal expressions of parameters and sizes are computed once (common subexpressions)."""
     first: dict[Hashable, Step] = {}
     repeats: dict[Step, Step] = {}
     of_parameters: set[Step] = set()
