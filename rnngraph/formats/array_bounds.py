@@ -1,6 +1,6 @@
-"""Bounds on the arrays and loops that a few bytes of a file can declare, such as a resize by 10**8.
+"""Limits of the arrays and loops that a small malicious file can declare, such as a resize by 10**8.
 
-The bounds are far above any trained net. Readers take higher bounds as ``max_entries``.
+The limits are far above any trained net. Callers can raise them by the readers' ``max_entries``.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from .script import Script, tensors_in
 from .steps import Step, Value, leaves_in, unwrap, values_read, wanted_steps, with_inner
 
 MAX_ENTRIES = 1 << 28
-"""Maximum entries of an array for one row and step, which are 1 GB of float32, and maximum iterations of a loop."""
+"""Maximum entries of an array for one row and step (1 GB of float32), and maximum iterations of a loop."""
 FOLDED_SHARE = 4
-"""Divisor of the maximum for folded arrays, because NumPy needs several at once."""
+"""Divisor of the maximum for folded arrays, because NumPy needs several temporary copies."""
 GROWTH = 4
-"""Arrays may always have this many times the entries of the largest input or parameter."""
+"""Factor of the largest input or parameter up to which arrays are always allowed."""
 
 _present: ContextVar[int] = ContextVar("max_entries", default=MAX_ENTRIES)
 
 
 @contextmanager
 def entries_up_to(count: object) -> Iterator[int]:
-    """Set the maximum number of entries within a ``with`` block, and yield it."""
+    """Set the maximum number of entries within a ``with`` block. Yield the checked number."""
     token = _present.set(whole_number(count, "max_entries", 1))
     try:
         yield _present.get()
@@ -39,7 +39,7 @@ def entries_up_to(count: object) -> Iterator[int]:
 
 
 def max_folded() -> int:
-    """Return the maximum number of entries of an array that is folded while a file is read."""
+    """Return the maximum number of entries of a folded constant."""
     return _present.get() // FOLDED_SHARE
 
 
@@ -78,17 +78,17 @@ def _at_one(dim: Dim) -> int:
 
 
 def _rounds(steps: Iterable[Step]) -> int:
-    """Return the iterations of the longest nest of loops in a script."""
+    """Return the maximum number of iterations among nests of loops: the product of their lengths."""
     return max((_length(step) * _rounds(inner) for step in steps if (inner := _loop(step))), default=1)
 
 
 def _loop(step: Step) -> list[Step]:
-    """Return the steps of the cells that a driver runs."""
+    """Return the steps in the classes of the cells that a driver runs."""
     return [inner for value in values_read(step) for inner in value.step.inner]
 
 
 def _length(step: Step) -> int:
-    """Return the number of a driver's steps: the first size of its inputs if they are time-major, else the second."""
+    """Return a driver's number of iterations: axis 0 of time-major inputs, axis 1 otherwise."""
     axis = 0 if unwrap(step.keywords.get("time_major", False)) is True else 1
     operands = (leaf.result for leaf in leaves_in([*step.operands, *step.keywords.values()]) if isinstance(leaf, Value))
     inputs = next((operand for operand in operands if isinstance(operand, Tensor)), None)

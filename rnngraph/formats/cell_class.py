@@ -1,4 +1,4 @@
-"""Source of a cell class in a script, for a step that a file or a module repeats."""
+"""Writes the source of a cell class for the body of a loop in a file or module."""
 
 from __future__ import annotations
 

@@ -13,14 +13,14 @@ from ..declare.placeholders import RESERVED
 from .own_source import is_own
 
 _RESERVED = ("rg", "program", "Path", "float", "range")
-"""Names that every script uses."""
+"""Names that generated scripts use themselves."""
 MAX_WIDTH = 100
 """Maximum characters of a line; a longer call has one argument a line."""
 
 
 @dataclass(frozen=True)
 class Applied:
-    """An argument that is a function of one Tensor: ``lambda x: function(inner(x), *arguments)``."""
+    """Argument that is a function of one Tensor: ``lambda x: function(inner(x), *arguments)``."""
 
     function: Callable[..., Any]
     arguments: tuple[object, ...] = ()
@@ -36,12 +36,12 @@ class Applied:
 
 
 def input_name(name: str) -> str:
-    """Return the file's or module's name of an input, with an underscore if calls reserve the word."""
+    """Return the name of an input. Names that are reserved in calls get a trailing underscore."""
     return f"{name}_" if name in RESERVED else name
 
 
 def identifier(text: str) -> str:
-    """Convert a string to a valid name of a variable."""
+    """Convert a string to a valid variable name."""
     plain = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
     if not plain or plain[0].isdigit():
         plain = f"x_{plain}" if plain else "x"
@@ -88,7 +88,7 @@ def _number(value: float) -> ast.expr:
 
 
 def part(whole: ast.expr, path: Sequence[int | str]) -> ast.expr:
-    """Return the syntax tree of a part of a value, which indices and attributes select."""
+    """Return the syntax tree of a part of a value, selected by indices and attributes."""
     for key in path:
         if isinstance(key, str):
             whole = ast.Attribute(whole, key, ast.Load())

@@ -1,4 +1,4 @@
-"""Arrays of a recurrent layer by gate: the form to and from which every format is converted.
+"""Arrays of a recurrent layer by gate: the intermediate form of conversions between formats.
 
 Gates have the letters of TensorFlow's papers: i, j (the candidate), f and o of an LSTM; r, u (the update) and c (the
 candidate) of a GRU; h of a plain RNN.
@@ -89,7 +89,7 @@ def zeros_like(parts: Arrays) -> Arrays:
     return {gate: np.zeros_like(part) for gate, part in parts.items()}
 
 
-# Cells here ------------------------------------------------------------------------------------------
+# rnngraph's cells ------------------------------------------------------------------------------------------
 
 
 LAYOUTS: Mapping[str, Mapping[str, tuple[str, str]]] = {
@@ -113,7 +113,7 @@ LAYOUTS: Mapping[str, Mapping[str, tuple[str, str]]] = {
 
 
 def layout_of(cell: Cell) -> Mapping[str, tuple[str, str]]:
-    """Return the contents of a cell's parameters: (arrays, order of the gates), by the parameter's name.
+    """Return {parameter of a cell: (arrays that the parameter contains, order of the gates)}.
 
     Arrays: kernels W of the input and R of h, WR (W and R stacked); b and r, the biases of W and R, and B = b + r.
     """
@@ -129,12 +129,12 @@ def _parameters(cell: Cell, layer: Layer) -> Arrays:
     arrays = arrays_in(layout_of(cell), layer)
     if isinstance(cell, BasicLSTMCell | LSTMCell):
         forget = np.split(arrays["bias"], 4)[LAYOUTS["lstm"]["bias"][1].index("f")]
-        forget -= np.asarray(cell.forget_bias, forget.dtype)  # each step adds it again
+        forget -= np.asarray(cell.forget_bias, forget.dtype)  # the cell adds forget_bias at each step
     return arrays if layer.projection is None else arrays | {"projection/kernel": layer.projection}
 
 
 def arrays_in(layout: Mapping[str, tuple[str, str]], layer: Layer) -> Arrays:
-    """Return the parameters of a layout, with peepholes."""
+    """Return the arrays of the parameters in a layout, and of peepholes."""
     arrays = {name: _array_of(layer, what, order) for name, (what, order) in layout.items()}
     return arrays | {PEEPHOLES[gate]: array for gate, array in layer.peepholes.items()}
 
@@ -201,7 +201,7 @@ def _gru_layer(cell: GRUCell, take: Taker) -> Layer:
 
 
 class Taker:
-    """Arrays of a caller by name. Each is requested with a shape; arrays that no one requests are errors."""
+    """Checks a caller's arrays: each is requested by name and shape, and unrequested arrays are errors."""
 
     def __init__(self, arrays: object, what: str) -> None:
         """Take the arrays.
@@ -220,7 +220,7 @@ class Taker:
         return name in self._arrays
 
     def check_all(self) -> None:
-        """Raise ``NameLookupError`` for arrays that were not requested and so have no effect."""
+        """Raise ``NameLookupError`` for arrays that were not requested."""
         unknown = [str(name) for name in self._arrays if name not in self._asked]
         if unknown:
             hint = did_you_mean(unknown[0], self._asked - self._arrays.keys()) if len(unknown) == 1 else ""

@@ -51,13 +51,13 @@ def declare_dense(
 
 
 def declare_affine(script: Script, x: Value, kernel: Value, bias: Value | None) -> Value:
-    """Declare x @ kernel + bias, where other calls share the parameters, or a call computes them."""
+    """Declare x @ kernel + bias for parameters that are shared with other calls, or computed."""
     product = script.operation("@", x, kernel)
     return product if bias is None else script.operation("+", product, bias)
 
 
 def declare_parameter(script: Script, base: str, array: np.ndarray, hint: str, trainable: bool = True) -> Value:
-    """Declare a parameter that belongs to no layer."""
+    """Declare a parameter outside of layers."""
     name = script.scope(base)
     script.parameters[name] = np.ascontiguousarray(array)
     options: dict[str, object] = {} if array.dtype == np.float32 else {"dtype": str(array.dtype)}
@@ -141,7 +141,7 @@ def lstm_cell(
 
 
 def _unusual(activations: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
-    """Return the activations that differ from a cell's defaults."""
+    """Return the (option, activation) pairs that differ from the cell's defaults."""
     usual = {"recurrent_activation": "sigmoid", "activation": "tanh"}
     return tuple((name, item) for name, item in activations.items() if item != usual[name])
 
@@ -215,8 +215,8 @@ def drive(
         script: The script.
         x: The input.
         scope: Scope of the driver.
-        columns: Cells by direction and layer. Two directions are forward and backward.
-        initial: For each direction one state per layer, or None for zeros.
+        columns: Cells by direction, then by layer. Two directions are forward, then backward.
+        initial: Initial states by direction, then by layer. None: zeros.
         is_reverse: True if a single direction starts at the end.
         stack: Function that stacks cells; by default ``stacked``.
         options: Options of the driver, such as ``time_major`` and ``sequence_length``.

@@ -1,4 +1,4 @@
-"""Neural Amp Modeler's ``.nam`` files, architecture ``LSTM``.
+"""Reads ``.nam`` files of Neural Amp Modeler, architecture ``LSTM``.
 
 A file is JSON: ``config`` has sizes, and ``weights`` is a flat list of all weights. For each layer it has the kernel
 [4 hidden, inputs + hidden] with gates i, f, g, o, the bias [4 hidden], and the initial h and c [hidden]; then the

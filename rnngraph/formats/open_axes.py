@@ -82,13 +82,13 @@ class AxisRequest:
 
     @staticmethod
     def axis_of(name: str) -> tuple[str, int]:
-        """Return the input and the axis of a size."""
+        """Return (input, axis) of a size named ``INPUT_AXIS``."""
         own, _, axis = name.rpartition("_")
         return own, int(axis)
 
 
 def _own(name: str, axis: int) -> str:
-    """Return the name of an axis's size while a net is read."""
+    """Return the name ``INPUT_AXIS`` of an axis's size."""
     return f"{name}_{axis}"
 
 

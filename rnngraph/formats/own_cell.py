@@ -26,16 +26,16 @@ StepValues = tuple[Value, dict[str, Value]]
 
 
 class StepScript(Script):
-    """Declaration of one step."""
+    """Script of one step of a cell."""
 
     def __init__(self, outer: Script, x: Tensor, state: Mapping[str, Tensor]) -> None:
         super().__init__(outer.title)
-        self.parameters, self._scopes = outer.parameters, outer._scopes  # names are unique in the whole net
+        self.parameters, self._scopes = outer.parameters, outer._scopes  # Names must be unique in the whole net.
         self.x = named_value(x, "x")
         self.state = {name: named_value(tensor, f"state[{name!r}]") for name, tensor in state.items()}
 
     def captured(self, result: StepValues) -> list[Value]:
-        """Return the distinct values of the enclosing script that the step needs."""
+        """Return the values of the enclosing script that the step reads, each once."""
         output, state = result
         read = [value for step in self.needed(result) for value in values_read(step)]
         places = {(value.step, value.path): value for value in (*read, output, *state.values())}
@@ -65,7 +65,7 @@ class StepScript(Script):
 
 
 class ReadCell(Cell):
-    """Cell whose step a reader declares."""
+    """Cell whose step is declared by a function of a reader."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ def declare_cell(script: Script, cell: ReadCell, base: str, about: str, drive: C
 
 
 def _hint(value: Value) -> str:
-    """Return the variable name that a value's step proposes."""
+    """Return the variable name that a value's step suggests."""
     hint = value.step.hint
     for key in value.path:
         hint = hint[key] if isinstance(hint, tuple) and isinstance(key, int) else hint

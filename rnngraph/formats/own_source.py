@@ -1,4 +1,4 @@
-"""Source, with public names, of readers' functions and classes that a script needs."""
+"""Copies readers' functions and classes into a script, with public names of ``rg``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _HERE = __name__.rpartition(".")[0]
 
 
 def is_own(item: Any) -> bool:
-    """True for a function or class of a reader."""
+    """True for a function or class that a reader defines."""
     return isinstance(getattr(item, "__name__", None), str) and str(item.__module__).startswith(f"{_HERE}.")
 
 
 class OwnSource:
-    """Source of the readers' functions and classes among ``items``, and of all that they use."""
+    """Source of the readers' functions and classes among ``items``, including those that they use."""
 
     def __init__(self, items: Iterable[Any]) -> None:
         self._texts: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Reads untrusted files: completely and within bounds, or with an error that names the file."""
+"""Reads untrusted files within bounds. Errors name the file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..support.errors import DtypeError, FileError, NotReadableError, Where, sho
 MOST_BYTES = 4 << 30
 """Maximum bytes of a file."""
 MOST_NAMED = 40
-"""Maximum number of problems that an error lists. It counts the rest."""
+"""Maximum number of problems that an error lists. Further ones are only counted."""
 
 
 def bytes_of_file(source: str | os.PathLike[str] | bytes, what: str) -> tuple[str, bytes]:
@@ -70,7 +70,7 @@ class Record:
         return key in self.entries
 
     def get(self, key: str, default: object = ...) -> Any:
-        """Return an entry of any kind."""
+        """Return an entry of any type."""
         if key not in self.entries and default is ...:
             raise self.error(f"{self._place(key)} is missing")
         return self.entries.get(key, default)
@@ -79,7 +79,7 @@ class Record:
         return Record(self.name, self.get(key), self._place(key))
 
     def records(self, key: str) -> list[Record]:
-        """Return an entry that is a list of objects."""
+        """Return the objects of an entry that is a list."""
         items = self.get(key)
         if not isinstance(items, list):
             raise self.error(f"{self._place(key)} is {shown(items)}, not a list")
@@ -92,7 +92,7 @@ class Record:
         return text
 
     def count(self, key: str, default: Any = ..., least: int = 1, most: int = 1 << 20) -> int:
-        """Return an entry that is a whole number within bounds."""
+        """Return an entry that is an int within bounds."""
         count = self.get(key, default)
         if isinstance(count, bool) or not isinstance(count, int) or not least <= count <= most:
             raise self.error(f"{self._place(key)} is {shown(count)}, not a whole number of {least} to {most}")
@@ -105,7 +105,7 @@ class Record:
         return flag
 
     def array(self, key: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
-        """Return an entry of numbers as a float32 array."""
+        """Return an entry of nested lists as a float32 array."""
         return numbers(self, self._place(key), self.get(key), shape)
 
     def _place(self, key: str) -> str:
@@ -126,7 +126,7 @@ def numbers(record: Record, place: str, value: Any, shape: tuple[int, ...] | Non
 
 
 class Pieces:
-    """Flat array of a net's weights, from which arrays are taken one after another."""
+    """Reader of consecutive arrays from a flat array of a net's weights."""
 
     def __init__(self, record: Record, key: str) -> None:
         self._record, self._key = record, key
@@ -136,7 +136,7 @@ class Pieces:
         self._position = 0
 
     def take(self, *shape: int) -> np.ndarray:
-        """Return the next numbers as an array of this shape."""
+        """Return the next array, of this shape."""
         first, self._position = self._position, self._position + math.prod(shape)
         if self._position > self._array.size:
             raise self._record.error(f"{self._key} has {self._array.size} numbers; more are needed")

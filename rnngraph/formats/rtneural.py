@@ -1,4 +1,4 @@
-"""JSON files of RTNeural, AIDA-X and GuitarML.
+"""Reads JSON files of RTNeural, AIDA-X and GuitarML.
 
 RTNeural's files list layers with arrays in Keras' layouts; convolutions are causal. AIDA-X adds gains in dB, and
 ``in_skip``, which adds the input to the output. GuitarML's files have torch's arrays of recurrent layers and a dense

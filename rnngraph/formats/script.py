@@ -39,7 +39,7 @@ _UNPACKED: Mapping[Function, Any] = {
     bidirectional_dynamic_rnn: (("outputs_fw", "outputs_bw"), ("state_fw", "state_bw")),
     stack_bidirectional_dynamic_rnn: ("outputs", "states_fw", "states_bw"),
 }
-"""Names for the results of functions that return several."""
+"""Variable names of the results of functions with several results."""
 
 _OPERATORS: Mapping[str, tuple[Callable[[Any, Any], Any], ast.operator]] = {
     "+": (operator.add, ast.Add()),
@@ -64,10 +64,10 @@ class Script:
         inputs: Inputs by the file's names.
         outputs: Outputs by the file's names.
         parameters: The file's arrays, by the names of the program's parameters.
-        replaced: Names of parameters that Tensors replace.
-        closed_at: Lines that fixed axes of inputs, by input and axis.
-        unequal: Lines that assume that a symbolic size is not a number, by size and number.
-        narrow: Options of ``rg.compile`` with which a program of a quantized file uses 8 bits.
+        replaced: Names of parameters that computed Tensors replace.
+        closed_at: Lines that fixed input axes, by (input, axis).
+        unequal: Lines that assume that a symbolic size differs from a number, by (size, number).
+        narrow: Options of ``rg.compile`` that let the program of a quantized file compute in 8 bits.
     """
 
     def __init__(self, title: str) -> None:
@@ -169,7 +169,7 @@ class Script:
         return self._steps
 
     def without_steps(self) -> Script:
-        """Return an empty script with this script's names and parameters."""
+        """Return a script without steps, with this script's names and parameters."""
         other = Script(self.title)
         other.parameters = dict(self.parameters)
         other.replaced = set(self.replaced)
@@ -214,7 +214,7 @@ class Script:
                 arrays[name] = self.parameters[known]
             elif known not in self.replaced:
                 missing.append(name)
-        if missing:  # they would be initialized at random
+        if missing:  # unlisted parameters would be initialized randomly
             raise not_readable("the net", [f"no array is known for its parameter {name}" for name in missing])
         self.parameters = arrays
 
@@ -229,11 +229,11 @@ class Script:
         return name
 
     def put_before_last(self, step: Step) -> None:
-        """Insert a step before the last one, which reads it."""
+        """Insert a step before the last step, which reads the inserted step."""
         self._steps.insert(len(self._steps) - 1, step)
 
     def add(self, step: Step) -> Value:
-        """Append a step, and return the result."""
+        """Append a step, and return the step's result."""
         if step.where is None:
             step.where = step.result.node.where if isinstance(step.result, Tensor) else user_line()
         self._steps.append(step)
@@ -246,12 +246,12 @@ class Script:
         return Writer(self._steps, self.outputs).text(self.title, bool(self.parameters), self.narrow)
 
     def body(self, result: Any, arguments: Sequence[str], known: Mapping[Place, ast.expr] | None = None) -> list[str]:
-        """Return the lines of a function that computes these steps and returns ``result``.
+        """Return the lines of a function body that computes the steps and returns ``result``.
 
         Args:
-            result: A nest of values.
+            result: Nested values.
             arguments: Names of the function's arguments.
-            known: Expressions of values that other steps compute.
+            known: Expressions of values that other scripts' steps compute.
         """
         outputs = {str(place): value for place, value in enumerate(values_in(result))}
         writer = Writer(self._steps, outputs, known)

@@ -1,4 +1,4 @@
-"""Steps of a script, and values."""
+"""``Step`` and ``Value``: a script's expressions, and their results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Function: TypeAlias = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Index:
-    """Key of a step that indexes a value."""
+    """Key of steps that index a value."""
 
     index: tuple[Any, ...]
 
@@ -26,7 +26,7 @@ class Index:
 
 @dataclass(eq=False)
 class Step:
-    """Expression of a script, with the object that it returned."""
+    """Expression of a script, with the object that its execution returned."""
 
     result: Any
     """Result of the call: a Tensor, a cell, or a nest of these."""
@@ -67,7 +67,7 @@ class Value:
 
     @property
     def tensor(self) -> Tensor:
-        """The value's Tensor. The value must be one."""
+        """The value as a Tensor. The value must stand for one Tensor."""
         assert isinstance(self.result, Tensor), self.result
         return self.result
 
@@ -79,7 +79,7 @@ class Value:
 
     @property
     def leaves(self) -> list[Value]:
-        """Parts of a tuple, or the value itself."""
+        """Parts of a tuple, or a list of the value itself."""
         return list(self) if isinstance(self.result, tuple) else [self]
 
 
@@ -132,9 +132,9 @@ def values_read(step: Step) -> Iterator[Value]:
 
 
 def wanted_steps(steps: Sequence[Step], outputs: Mapping[str, Value]) -> set[Step]:
-    """Return the steps that outputs need."""
+    """Return the steps on which outputs depend."""
     wanted = {value.step for value in outputs.values()}
-    for step in reversed(steps):  # readers of a step come after it
+    for step in reversed(steps):  # in reverse, so that readers come first
         if step in wanted:
             wanted |= {value.step for value in values_read(step)}
     return wanted

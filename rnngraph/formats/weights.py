@@ -274,7 +274,7 @@ def _by_name(arrays: object, whose: str) -> Mapping[str, Any]:
 
 
 def _kind_that_resets_after(cell: Any) -> str:
-    """Return the kind of a cell. Raises ``ArgumentError`` for a GRU that resets before the product."""
+    """Return the kind of a cell. Raises ``ArgumentError`` for a GRU with ``reset_after=False``."""
     if isinstance(cell, GRUCell) and not cell.reset_after:
         raise ArgumentError(
             f"{cell!r} resets before the product, but this format's GRU after it; give reset_after=True"
@@ -288,7 +288,7 @@ def _check_gates(size: int, order: str, name: str) -> None:
 
 
 def _both(rows: Sequence[np.ndarray] | np.ndarray, order: str) -> tuple[Arrays, Arrays]:
-    """Return (the input biases, the recurrent biases), by gate."""
+    """Split two biases by gate. Return (input biases, recurrent biases)."""
     return gates_of(rows[0], order, 0), gates_of(rows[1], order, 0)
 
 

@@ -58,7 +58,7 @@ class Networks:
         return outputs
 
     def called(self, b: Declaration, layer: Layer, inputs: Inputs) -> Outputs:
-        """Return a layer's outputs, or a placeholder. The reason is listed; for operations only if a layer reads one."""
+        """Return a layer's outputs, or a placeholder. A problem of an operation is listed only if a layer reads one."""
         problem = ""
         if layer not in self._known:
             try:

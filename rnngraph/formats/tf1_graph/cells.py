@@ -1,4 +1,4 @@
-"""Expands TensorFlow's fused cells into the nodes of their equations, and loops over fused cells."""
+"""Expands TensorFlow's fused cells and fused LSTM layers to the nodes of their equations."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def _lstm_cell(t: Translation, node: Node) -> list[str | None]:
 
 @translates("BlockLSTM")
 def _lstm_steps(t: Translation, node: Node) -> list[str | None]:
-    """Translate a fused layer: the steps [time, batch, units].
+    """Translate a fused LSTM layer to the outputs of all steps [time, batch, units].
 
-    The length of the longest row has no effect, because graphs fill steps after a row's end with zeros themselves.
+    The input with the longest row's length is ignored, because graphs zero the steps after a row's end themselves.
     """
     _, x, c, h, *weights = (t.input(node, place) for place in range(9))
     frame = Frame(node.name, parent=t.home([x, c, h, *weights]), is_placed=True)
@@ -45,7 +45,7 @@ def _lstm_steps(t: Translation, node: Node) -> list[str | None]:
 
 
 def _lstm(t: Translation, node: Node, x: str, c: str, h: str, weights: Sequence[str]) -> dict[str, str]:
-    """Translate one step: the gates and the next states."""
+    """Translate one step of an LSTM. Return the names of the gates and the next states."""
     kernel, wci, wcf, wco, bias = weights
     dtype = node.dtype("T") or "float32"
     both = t.emit("Concat", [x, h], axis=-1)

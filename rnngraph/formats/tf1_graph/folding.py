@@ -1,4 +1,4 @@
-"""Folds nodes of known numbers while a graph is translated: permutations of axes, sizes, and conditions of switches."""
+"""Folds constants during translation, such as permutations of axes, sizes, and conditions of switches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _of_one_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Divide numbers of one dtype. Quotients of integers are integers, as in TensorFlow."""
+    """Return a division that keeps the dtype. Quotients of ints are ints, as in TensorFlow."""
     return lambda *arrays, **_: np.asarray(function(*arrays)).astype(arrays[0].dtype)
 
 
@@ -42,11 +42,11 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
         None if axes is None else tuple(axes), keepdims=bool(keepdims), dtype=array.dtype
     ),
 }  # fmt: skip
-"""NumPy's functions of the inputs and attributes of ONNX's nodes."""
+"""NumPy functions of (inputs, attributes), by ONNX op."""
 
 
 def folded(op: str, arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray | None:
-    """Return the result of a node of known numbers; None if the node is not folded."""
+    """Return the result of a node with constant inputs; None if the node is not folded."""
     function = FUNCTIONS.get(op)
     if function is None or sum(array.size for array in arrays) > MAX_ENTRIES:
         return None

@@ -15,7 +15,7 @@ from .source import Node, Ref
 from .translation import PASSING, Translation, translates
 
 MAX_DEPTH = 10_000
-"""Maximum number of nodes that are searched for the condition of a branch."""
+"""Maximum number of nodes in the search for a branch's condition."""
 
 
 @translates(*(op for op in PASSING if op not in ("Switch", "RefSwitch")))
@@ -25,7 +25,7 @@ def _passing(t: Translation, node: Node) -> list[str | None]:
 
 
 def _carry_on(t: Translation, node: Node) -> None:
-    """Record the contents of a tensor array that a node passes on."""
+    """Propagate the contents of a tensor array through a node that passes the array on."""
     for ref in node.inputs[:1]:
         if ref in t.sequences:
             for place in (0, 1):
@@ -80,7 +80,7 @@ def _next_of(t: Translation, merge: Node) -> Ref:
 
 
 def _is_flow(t: Translation, enter: Ref) -> bool:
-    """True if a loop starts with an empty tensor array."""
+    """True if an Enter passes an empty tensor array into a loop."""
     source = t.source.nodes[enter[0]].inputs[0]
     for _ in range(MAX_DEPTH):
         node = t.source.nodes[source[0]]
@@ -107,7 +107,7 @@ def _exit(t: Translation, node: Node) -> list[str | None]:
 
 
 def _close(t: Translation, frame: Frame) -> None:
-    """Write the Loop node of a frame after the frame's nodes."""
+    """Write the Loop node of a frame. The frame's nodes must have been translated."""
     carried = [merge for merge in frame.merges if (merge.name, 0) in t.names]
     written = [merge for merge in frame.merges if (merge.name, 0) not in t.names and (merge.name, 0) not in t.sequences]
     following = {merge.name: t.name(_next_of(t, merge)) for merge in carried}
@@ -127,12 +127,12 @@ def _close(t: Translation, frame: Frame) -> None:
 
 
 def _after(condition: str, nodes: list[OnnxNode], following: dict[str, str]) -> tuple[str, list[OnnxNode]]:
-    """Rewrite a condition on states for the states after a step. Return it with its nodes."""
+    """Rewrite a loop condition to test the states after a step. Return (condition, its nodes)."""
     makers = {name: node for node in nodes for name in node.outputs}
     renamed, more = dict(following), list[OnnxNode]()
 
     def moves(name: str, depth: int = 0) -> bool:
-        """True if a value depends on states, so that it is rewritten."""
+        """True if a value depends on states, and so must be rewritten."""
         if name in renamed:
             return True
         node = makers.get(name)
@@ -186,7 +186,7 @@ def _gathered(t: Translation, node: Node) -> str:
 def _size(t: Translation, node: Node) -> str | list[str | None]:
     flow = node.inputs[1]
     if flow not in t.sequences:
-        return []  # of one in which nothing is yet
+        return []  # an empty array
     shape = t.emit("Shape", [_held(t, flow)])
     first = t.emit("Gather", [shape, t.constant(0, "int64")], axis=0)
     return t.cast(first, "int32")
@@ -210,7 +210,7 @@ def _held(t: Translation, flow: Ref) -> str:
 
 
 def _counts_up(t: Translation, ref: Ref) -> bool:
-    """True if indices are 0, 1, 2 and so on."""
+    """True if an index takes the values 0, 1, 2 and so on."""
     node = t.source.nodes[t.resolved(ref)[0]]
     if node.op == "Const":
         array = t.arrays.get(t.name((node.name, 0)))
@@ -233,7 +233,7 @@ def _written(t: Translation, merge: Node) -> str:
 
 
 def _is_counter(t: Translation, merge: Node) -> bool:
-    """True if a state counts 0, 1, 2 and so on."""
+    """True if a state takes the values 0, 1, 2 and so on."""
     first = t.arrays.get(t.name(t.source.nodes[_enter_of(t, merge)[0]].inputs[0]))
     add = t.source.nodes[t.resolved(_next_of(t, merge))[0]]
     if first is None or first.size != 1 or int(first) != 0 or add.op not in ("Add", "AddV2"):
@@ -262,7 +262,7 @@ def _choice(t: Translation, node: Node) -> list[str | None]:
 
 
 def _conditions(t: Translation, start: str) -> Iterator[Ref]:
-    """Yield the conditions of the switches on a branch, except those of nested conditions."""
+    """Yield the conditions of the switches on a branch, without those of nested ``tf.cond``."""
     pending, seen = [(start, 0)], set[tuple[str, int]]()
     while pending and len(seen) < MAX_DEPTH:
         name, depth = pending.pop()

@@ -20,7 +20,7 @@ class ListValue(Message):
 
 @dataclass(eq=False)
 class AttrValue(Message):
-    """``AttrValue``: one of its fields."""
+    """``AttrValue``, of which one field is set."""
 
     list: ListValue | None = message(1, lambda: ListValue)
     s: bytes | None = raw(2, optional=True)

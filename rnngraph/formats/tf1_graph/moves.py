@@ -1,4 +1,4 @@
-"""Translates ops that move, join, slice and select entries."""
+"""Translates ops that transpose, concatenate, slice and gather."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .source import Node
 from .translation import Translation, translates
 
 END = (1 << 31) - 1
-"""Bound of a slice that lies beyond every axis."""
+"""Bound of a slice that exceeds every axis."""
 
 
 @translates("Reshape")
@@ -82,7 +82,7 @@ def _slice(t: Translation, node: Node) -> str:
 
 @translates("StridedSlice")
 def _strided_slice(t: Translation, node: Node) -> str:
-    """Translate an index of slices, numbers, ``None`` and an ellipsis, which masks encode."""
+    """Translate StridedSlice: an index of slices, ints, ``None`` and an ellipsis, which bit masks encode."""
     steps = t.ints(node, 3, "its steps")
     masks = {key: node.whole(f"{key}_mask") for key in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")}
 
@@ -124,7 +124,7 @@ def _strided_slice(t: Translation, node: Node) -> str:
 
 
 class _Bounds:
-    """Bounds of slices, one array [1] for each axis."""
+    """Bounds of slices: names of arrays [1], one for each axis."""
 
     def __init__(self, t: Translation, node: Node, number: int) -> None:
         self._t, self._name = t, t.input(node, number)

@@ -1,4 +1,4 @@
-"""Readers of ops that ONNX lacks, or whose translation depends on shapes of operands."""
+"""Readers of ops that ONNX lacks, or whose translation depends on the operands' shapes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _floor_divide(call: Call) -> Outputs:
     x, y = call.input(0), call.input(1)
     if isinstance(x, Known) and isinstance(y, Known) and x.dtype not in FLOATS:
         if x.is_symbolic or y.is_symbolic:
-            return call.of("Div", [x, y])  # sizes are not below 0
+            return call.of("Div", [x, y])  # sizes are nonnegative
         return Known(np.floor_divide(x.array, y.array), x.dtype)
     return elementwise.floor_divide(ScriptBackend(call.script), call.value(0), call.value(1))
 
@@ -67,7 +67,7 @@ def _squared_difference(call: Call) -> Outputs:
 
 @reads("Select", domain=DOMAIN)
 def _select(call: Call) -> Outputs:
-    """Read a selection. A condition of one axis selects rows."""
+    """Read Select. A 1-D condition selects rows."""
     condition, rank = call.input(0), call.rank(1)
     if call.rank(0) == 1 and rank > 1:
         condition = call.tensors.expand_dims(condition, list(range(1, rank)))

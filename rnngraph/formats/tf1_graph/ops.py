@@ -1,4 +1,4 @@
-"""Translates ops that ONNX has under another name, and ops that are several nodes of ONNX."""
+"""Translates ops to one ONNX node with another name, or to several ONNX nodes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SAME: Mapping[str, str] = {
     "Equal": "Equal", "LogicalAnd": "And", "LogicalOr": "Or", "LogicalNot": "Not", "SelectV2": "Where", "AddN": "Sum",
     "BiasAddV1": "Add",
 }  # fmt: skip
-"""ONNX's ops with the same inputs, by TensorFlow's ops."""
+"""Equivalent ONNX ops with the same inputs, by TensorFlow op."""
 OWN = (
     "DivNoNan",
     "FloorDiv",
@@ -41,7 +41,7 @@ OWN = (
     "Relu6",
     "Sign",
 )
-"""Ops that ``operators`` reads under TensorFlow's names."""
+"""Ops that keep TensorFlow's names, and that ``operators`` reads."""
 
 
 @translates(*SAME)
@@ -63,10 +63,10 @@ def _extreme(t: Translation, node: Node) -> str:
 
 
 def _longest_row(t: Translation, node: Node) -> str | None:
-    """Return the number of steps for the bound min(steps, max(1, longest row)) of ``tf.nn.dynamic_rnn``; else None.
+    """Return the number of steps if a node is the bound min(steps, max(1, longest row)) of ``tf.nn.dynamic_rnn``.
 
-    Without lengths the longest row has all steps. Rows that have ended copy their states and output zeros, so steps
-    after the longest row change nothing.
+    Return None for other nodes. Rows that have ended copy their states and output zeros, so steps after the end of the
+    longest row change nothing. Without lengths, the longest row has all steps.
     """
     for steps, other in (node.inputs, node.inputs[::-1]):
         bound = t.source.nodes[t.resolved(other)[0]]
@@ -308,7 +308,7 @@ def _pool(t: Translation, node: Node) -> str:
 
 @translates("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 def _batch_norm(t: Translation, node: Node) -> str:
-    """Translate TensorFlow's fused kernel, which subtracts the mean before it scales."""
+    """Translate fused batch normalization. Like TensorFlow's kernel, it subtracts the mean before it scales."""
     if node.flag("is_training", True):
         raise UnreadableError("it normalizes by the batch; export the graph of inference")
     if node.text("data_format", "NHWC") != "NHWC":

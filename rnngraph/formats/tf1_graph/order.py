@@ -1,4 +1,4 @@
-"""Finds the nodes that outputs need, and the order of translation: while-loop frames before their exits."""
+"""Finds the nodes that outputs need, and sorts them so that a while loop's frame precedes its exits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Frame:
 
 
 def is_state(node: Node, nodes: Mapping[str, Node]) -> bool:
-    """True if a Merge carries a value from step to step of a loop."""
+    """True if a Merge node is a state of a while loop."""
     return node.op in ("Merge", "RefMerge") and any(nodes[name].op.endswith("NextIteration") for name, _ in node.inputs)
 
 
@@ -55,7 +55,7 @@ def needed(file: str, nodes: Mapping[str, Node], outputs: Iterable[str], leaves:
 
 
 def frames_of(file: str, needed_nodes: Iterable[Node], nodes: Mapping[str, Node]) -> dict[str, Frame]:
-    """Return the loops of nodes, by the names of their Enter, Merge and Exit nodes."""
+    """Return the while loops, by the names of their Enter, Merge and Exit nodes."""
     frames: dict[str, Frame] = {}
     of_nodes: dict[str, Frame] = {}
     needed_nodes = list(needed_nodes)
@@ -86,7 +86,7 @@ def frames_of(file: str, needed_nodes: Iterable[Node], nodes: Mapping[str, Node]
 
 
 def in_order(file: str, needed_nodes: list[Node], frames: Mapping[str, Frame], leaves: Iterable[str]) -> list[Node]:
-    """Sort nodes topologically. An exit depends on all nodes of its loop."""
+    """Sort nodes topologically. An Exit node depends on all nodes of its loop."""
     by_name, ends = {node.name: node for node in needed_nodes}, set(leaves)
 
     def dependencies(node: Node) -> list[str]:

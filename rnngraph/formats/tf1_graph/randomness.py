@@ -1,4 +1,4 @@
-"""Removes dropout that drops nothing: random numbers that do not change the result."""
+"""Removes dropout without effect: random numbers that do not change the result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .translation import Translation
 
 
 def drops_nothing(t: Translation, op: str, inputs: Sequence[str]) -> str | None:
-    """Return the result of a node of random numbers in [0, 1) if all numbers give one result; else None.
+    """Return the result of a node of uniform numbers u in [0, 1) if it is the same for all u; otherwise None.
 
     ``floor(1 + u)`` is 1 (dropout by ``keep_prob``), ``u >= 0`` is True (dropout by ``rate``), and ``u * 1 + 0`` has
     the distribution of u.

@@ -1,4 +1,4 @@
-"""Entry point of the reader of TensorFlow 1.x's graphs."""
+"""``read_tf1_graph``: entry point of the reader of TensorFlow 1.x's graphs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .source import Node, Source, ref_of, source_of
 from .translation import TABLE, Translation
 
 FILES = (cells, loops, moves, operators, ops)
-"""Modules that register translations and readers of ops."""
+"""Python modules that register translations and readers of ops when they are imported."""
 OPSET = 13
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 _FUNCTIONAL = ("While", "StatelessWhile", "If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall")
@@ -99,7 +99,7 @@ def _read(model: Model, axes: Mapping[str, Any], open: Any) -> Net:
 
 
 def _equal_axes(model: Model) -> Iterator[dict[str, dict[int, str]]]:
-    """Yield axes of inputs that may be the batch."""
+    """Yield candidates for the axes of size ``B``, by input: axis 0, or axis 1 of time-major sequences."""
     shapes = {name: kind.shape for name, kind in model.graph.inputs.items() if kind.shape}
     for place in (0, 1):
         axes = {name: min(place, len(shape) - 1) for name, shape in shapes.items()}
@@ -111,7 +111,7 @@ def _equal_axes(model: Model) -> Iterator[dict[str, dict[int, str]]]:
 def _translated(
     graph: Source, needed_nodes: list[Node], values: Mapping[str, np.ndarray]
 ) -> tuple[Translation, list[str]]:
-    """Return the translation, and the nodes that cannot be translated. Untaken branches may contain some."""
+    """Return (translation, messages for unsupported nodes). Branches that are not taken may contain such nodes."""
     frames = frames_of(graph.name, needed_nodes, graph.nodes)
     t = Translation(graph, frames, values)
     problems, exits, failed = list[str](), list[str](), set[str]()
@@ -136,7 +136,7 @@ def _hint(node: Node) -> str:
 
 
 def _outputs(graph: Source, outputs: Any) -> dict[str, str]:
-    """Return tensors by the names of the net's outputs."""
+    """Return {name of an output: tensor of the graph}."""
     if outputs is None:
         if graph.outputs:
             return dict(graph.outputs)
@@ -161,7 +161,7 @@ def _outputs(graph: Source, outputs: Any) -> dict[str, str]:
 
 
 def _fixed(graph: Source, fixed: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return (values by placeholder, axes by input)."""
+    """Split ``fixed`` into (values by placeholder, fixed sizes of axes by input)."""
     if not isinstance(fixed, Mapping | None):
         raise DtypeError(f"fixed is a mapping from names of placeholders to values, not {shown(fixed)}")
     values, axes = dict[str, np.ndarray](), dict[str, Any]()
@@ -188,7 +188,7 @@ def _placeholder(graph: Source, name: Any) -> Node:
 
 
 def _opened(graph: Source, open: Any, model: Model) -> Any:
-    """Return axes by input, without placeholders that the outputs do not need."""
+    """Return the requested symbolic axes by input, without placeholders that no output needs."""
     if not isinstance(open, Mapping):
         return open
     names, nodes = _names_of(graph), {name: _placeholder(graph, name).name for name in open}
@@ -197,7 +197,7 @@ def _opened(graph: Source, open: Any, model: Model) -> Any:
 
 
 def _names_of(graph: Source) -> dict[str, str]:
-    """Return the signature's names of placeholders."""
+    """Return {placeholder: the signature's name}."""
     return {ref_of(tensor)[0]: name for name, tensor in graph.inputs.items()}
 
 

@@ -1,4 +1,4 @@
-"""Parses files and folders with a graph of TensorFlow 1.x, without trusting them."""
+"""Parses untrusted files and folders that contain a graph of TensorFlow 1.x."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DTYPES: Mapping[int, str] = {
     for number, kind in tensors.DTYPES.items()
     if np.dtype(kind).kind != "c" and number != tensors.BFLOAT16
 }
-"""NumPy's names of ``DataType``. Reference types are 100 higher."""
+"""NumPy dtypes by ``DataType``. The numbers of reference types are higher by 100."""
 MAX_NODES = 1_000_000
 SERVING = "serving_default"
 M = TypeVar("M", bound=Message)
@@ -175,4 +175,4 @@ def array_of(name: str, node: Node) -> np.ndarray:
         array = array_of_tensor(proto, proto.dtype, shape, str(node), default=0)
     except ValueError as error:
         raise FileError(f"{name} is damaged: {error}") from None
-    return array.astype(np.float32) if array.dtype == np.float16 else array  # as all is computed here
+    return array.astype(np.float32) if array.dtype == np.float16 else array  # constants are resolved already

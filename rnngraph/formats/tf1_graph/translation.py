@@ -20,7 +20,7 @@ Translate = Callable[["Translation", Node], Any]
 TABLE: dict[str, Translate] = {}
 """Translations by op. A translation returns the name of a value, or of each output."""
 DOMAIN = "tensorflow"
-"""Domain of ops that ONNX lacks."""
+"""ONNX domain of ops that only TensorFlow has."""
 
 
 def translates(*ops: str) -> Callable[[Translate], Translate]:
@@ -34,34 +34,34 @@ def translates(*ops: str) -> Callable[[Translate], Translate]:
 
 
 class Translation:
-    """ONNX graphs under construction: one for each loop, and the main graph."""
+    """ONNX graphs under construction: the main graph, and one for each loop."""
 
     def __init__(self, source: Source, frames: Mapping[str, Frame], fixed: Mapping[str, np.ndarray]) -> None:
         self.source, self.frames, self.fixed = source, frames, fixed
         self.graph = Graph()
         self.lists: dict[Frame | None, list[OnnxNode]] = {None: self.graph.nodes}
         self.arrays: dict[str, np.ndarray] = {}
-        """Known arrays by the values' names."""
+        """Constant arrays, by the values' names."""
         self.names: dict[Ref, str] = {}
-        """Names of values by output."""
+        """Names of values, by output of a TensorFlow node."""
         self.homes: dict[str, Frame] = {}
-        """Innermost loop of each value that is computed in a loop."""
+        """Innermost loop that computes a value, by the value's name."""
         self.sequences: dict[Ref, str] = {}
-        """Value whose entries a tensor array contains, by the output that represents the array."""
+        """Values whose entries a tensor array contains, by the output that represents the array."""
         self.is_uniform: set[str] = set()
-        """Values that are uniform in [0, 1)."""
+        """Values that are uniform random numbers in [0, 1)."""
         self.is_from_one: set[str] = set()
-        """Values that are uniform in [1, 2)."""
+        """Values that are uniform random numbers in [1, 2)."""
         loops = {id(frame): frame for frame in frames.values()}.values()
         self._carried = {name for frame in loops for merge in frame.merges for name, _ in merge.inputs}
-        """Nodes that initialize states."""
+        """Names of the nodes that initialize or update states."""
         self._node: Node | None = None
         self._made = 0
 
     # Inputs -------------------------------------------------------------------------------------------
 
     def resolved(self, ref: Ref) -> Ref:
-        """Return an output's source, through identities, entries of loops and switches."""
+        """Return the source of an output: skip Identity, Enter and Switch nodes."""
         for _ in range(len(self.source.nodes) + 1):
             node = self.source.nodes[ref[0]]
             hands_on = node.op in PASSING or (node.op == "Enter" and node.name not in self._carried)
@@ -71,7 +71,7 @@ class Translation:
         raise UnreadableError("its input depends on itself")
 
     def name(self, ref: Ref) -> str:
-        """Return the name of an output's value."""
+        """Return the name of the ONNX value of an output."""
         value = self.names.get(ref)
         if value is None:
             raise UnreadableError(f"{shown(ref[0])} has no value that ops can read")
@@ -83,7 +83,7 @@ class Translation:
         return self.name(node.inputs[number])
 
     def known(self, node: Node, number: int, what: str) -> np.ndarray:
-        """Return an input that must be known.
+        """Return the array of an input that must be constant.
 
         Args:
             what: Name of the input in errors.
@@ -134,7 +134,7 @@ class Translation:
             self.homes |= dict.fromkeys(node.outputs, frame)
 
     def home(self, names: Iterable[str]) -> Frame | None:
-        """Return the innermost loop in which one of these values is computed."""
+        """Return the innermost loop that computes one of these values; None for the main graph."""
         frames = [self.homes[name] for name in names if name in self.homes]
         return max(frames, key=lambda frame: frame.depth, default=None)
 
@@ -150,7 +150,7 @@ class Translation:
         return self.emit("Cast", [name], to=number_of_dtype(dtype))
 
     def int64(self, name: str) -> str:
-        """Return integers as int64, the dtype of ONNX's sizes and indices."""
+        """Cast ints to int64, the dtype of ONNX's sizes and indices."""
         known = self.arrays.get(name)
         if known is not None and known.dtype == np.int64:
             return name
@@ -179,4 +179,4 @@ PASSING = (
     "RefNextIteration", "RefIdentity", "LoopCond", "ReadVariableOp", "Switch", "RefSwitch", "RefEnter", "IdentityN",
     "TensorArrayIdentity",
 )  # fmt: skip
-"""Ops whose first output is their first input."""
+"""Ops that pass their first input on unchanged."""
