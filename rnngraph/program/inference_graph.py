@@ -209,7 +209,8 @@ class InferenceGraph(CallableGraph[Given]):
         The prompt runs in chunks, and new tokens step by step, as a stream does. The iterator may be left at any time.
 
         Args:
-            ids: Tokens of the prompt: ints [tokens], or [rows, tokens] for several prompts of one length.
+            ids: Tokens of the prompt: ints [tokens], or [rows, tokens] for several prompts of one length. It may be
+                empty if ``state`` is that of a generation, which then goes on as if it had not ended.
             max_new: Maximum number of new tokens; None for no limit.
             sample: How a token is chosen from the logits of a step. None: the largest logit. A dict: arguments of
                 ``rg.sample``, such as ``{"temperature": 0.8, "seed": 1}``, whose steps count from the first new token.
@@ -220,7 +221,7 @@ class InferenceGraph(CallableGraph[Given]):
             output: Path of the output for logits, or for tokens that the net draws itself; None if there is one.
             number: Number by which draws of ``rg.sample`` differ: an int for all rows, or one for each; None: 0.
             state: State to start from, as for ``stream``, such as ``state`` of another generation. The prompt is what
-                follows.
+                follows. After an empty one, give ``sample`` and ``number`` as before.
 
         Returns:
             Iterator over new tokens as they come: ints, or for [rows, tokens] int64 [rows] with -1 for rows that have
@@ -229,7 +230,7 @@ class InferenceGraph(CallableGraph[Given]):
         Raises:
             ArgumentError: No input or output fits, or several do; the error lists them.
             DtypeError: The tokens are not integers.
-            ShapeError: The prompt is empty, or has more than two axes.
+            ShapeError: The prompt is empty and ``state`` is not that of a generation, or it has more than two axes.
             GraphError: The graph cannot run step by step, its outputs come steps later, or it needs other inputs.
             NonFiniteError: A logit is NaN.
         """
@@ -239,13 +240,14 @@ class InferenceGraph(CallableGraph[Given]):
         from .generation.prompts import prompt_of, stops_at
 
         where = user_line()
-        prompt = prompt_of(ids, where)
+        prompt = prompt_of(ids, state, where)
         limit = None if max_new is None else whole_number(max_new, "max_new", 0)
         is_single, rows = np.ndim(ids) == 1, len(prompt)
         ports = token_ports(self._step_graph(rows, where), input, output, where)
-        choice = choice_of(sample, number, ports, rows, is_single, self._draws, where)
         stream = self.stream(rows, number if ports.draws else None, state)
-        return Generation(Reader(stream, ports, prompt), ports, choice, stops_at(stop, where), limit, is_single)
+        reader = Reader(stream, ports, prompt, state, where)
+        choice = choice_of(sample, number, ports, reader.begun, is_single, self._draws, where)
+        return Generation(reader, ports, choice, stops_at(stop, where), limit, is_single)
 
     @api
     def generator(

@@ -16,7 +16,7 @@ Choice = Callable[[np.ndarray], Any]
 
 
 def choice_of(
-    sampling: Any, number: Any, ports: TokenPorts, rows: int, is_single: bool, draws: Draws, where: Where | None
+    sampling: Any, number: Any, ports: TokenPorts, begun: np.ndarray, is_single: bool, draws: Draws, where: Where | None
 ) -> Choice:
     """Return the function that chooses a token from logits.
 
@@ -24,7 +24,7 @@ def choice_of(
         sampling: None for the largest logit, a mapping of arguments of ``rg.sample``, or a function of logits.
         number: Number by which rows draw different tokens, or one for each row.
         ports: Input and output for tokens.
-        rows: Number of rows.
+        begun: Number of draws that each row has made before, int64 [rows].
         is_single: A function gets the logits of the only row, without the axis of rows.
         draws: Compiled draws.
         where: Line of the call.
@@ -37,7 +37,7 @@ def choice_of(
     draw = draw_of(sampling, ports.classes or 0, where)
     if draw is None:
         return largest
-    drawing = draws.stream(draw, number, rows, where)
+    drawing = draws.stream(draw, number, begun, where)
     return lambda logits: drawing.step({"logits": logits})
 
 

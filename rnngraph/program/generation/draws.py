@@ -11,6 +11,7 @@ import numpy as np
 from ...declare.placeholders import placeholder
 from ...declare.seq2seq.sampling import sample, sampled_classes, sampled_share, sampled_temperature
 from ...declare.tensor import Tensor
+from ...passes.lowering.lowered import NUMBER
 from ...runtime.calls.feed_names import FeedNames
 from ...runtime.graph_source import DeclaredSource
 from ...runtime.native.compile_options import CompileOptions
@@ -25,6 +26,8 @@ from ...support.errors import ArgumentError, Where, shown
 
 MAX_DRAWS = 16
 """Maximum cached draws with different seeds."""
+STEPS = "steps"
+"""Name of the number of steps in the state of a draw's stream."""
 NAMES = ("temperature", "top_k", "top_p", "seed")
 """Arguments of ``rg.sample`` that ``sample=`` may have."""
 
@@ -55,6 +58,11 @@ class Draw(NamedTuple):
 
     key: DrawKey
     held: dict[str, Any]
+
+    def begin(self, number: int, begun: np.ndarray) -> dict[str, Any]:
+        """Return the arguments that open a stream of a pool which has made some draws before, int64 [1]."""
+        state = {NUMBER: np.zeros((1, 1), np.int64), STEPS: begun[:, None]}  # ``number`` replaces that of the state
+        return {**self.held, NUMBER: number, "state": state if begun.any() else None}
 
 
 def draw_of(sampling: Any, classes: int, where: Where | None) -> Draw | None:
@@ -103,19 +111,22 @@ class Draws:
 
         return self._compiled.get_or_make((key, rows), make)
 
-    def stream(self, draw: Draw, number: Any, rows: int, where: Where | None) -> Stream[np.ndarray]:
+    def stream(self, draw: Draw, number: Any, begun: np.ndarray, where: Where | None) -> Stream[np.ndarray]:
         """Return a stream that draws a token for each of some rows. Its input is ``logits``.
 
         Args:
             draw: The draw, the same for all rows.
             number: An int for all rows, or one for each; None: 0.
-            rows: Number of rows.
+            begun: Number of draws that each row has made before, int64 [rows].
             where: Line of the call.
         """
+        rows = len(begun)
         stream: Stream[np.ndarray] = Stream(*self._of(draw.key, rows, where), _unsaved, _unsaved)
         stream.restore({HELD + name: np.full(rows, value) for name, value in draw.held.items()}, where)
         if number is not None:
             stream.set_number(number, where)
+        if begun.any():
+            stream.state = {**stream.state, STEPS: begun[:, None]}
         return stream
 
     def pool(self, key: DrawKey, capacity: int, where: Where | None) -> StreamPool[np.ndarray]:

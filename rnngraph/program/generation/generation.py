@@ -9,11 +9,13 @@ from typing import Any, Never
 import numpy as np
 
 from ...declare.nest import flatten
-from ...runtime.streams.stream import Stream
+from ...runtime.streams.states import GenerationState
+from ...runtime.streams.stream import Stream, save_with
 from ...support.api_guard import api
 from ...support.attribute_hints import Unindexed
-from ...support.errors import GraphError, user_line
+from ...support.errors import GraphError, Where, user_line
 from .choice import Choice, not_a_number
+from .continuation import arrays_of, continuation
 from .ports import TokenPorts
 from .prompts import Ends
 
@@ -29,11 +31,30 @@ class Reader:
     Attributes:
         stream: The stream.
         last: Output for the last token of each row: logits [rows, classes], or tokens [rows].
+        begun: Number of tokens of each row that were generated before, since the last prompt, int64 [rows].
     """
 
-    def __init__(self, stream: Stream[Any], ports: TokenPorts, prompt: np.ndarray) -> None:
-        """Store a prompt [rows, tokens], which is read later."""
-        self.stream, self.last = stream, np.zeros(0)
+    def __init__(
+        self,
+        stream: Stream[Any],
+        ports: TokenPorts,
+        prompt: np.ndarray,
+        state: Any = None,
+        where: Where | None = None,
+    ) -> None:
+        """Store a prompt, which is read later.
+
+        Args:
+            stream: Stream that begins at ``state``.
+            ports: Input and output for tokens.
+            prompt: Tokens [rows, tokens].
+            state: State that chooses the first token after an empty prompt, as ``generate`` takes it.
+            where: Line of the call.
+        """
+        after = continuation(state, prompt, ports, where)
+        self.stream = stream
+        self.last = np.zeros(0) if after is None else after.last
+        self.begun = np.zeros(len(prompt), np.int64) if after is None else after.count.astype(np.int64)
         self._ports, self._prompt, self._position = ports, prompt, 0
 
     @property
@@ -43,6 +64,8 @@ class Reader:
 
     def read_prompt(self, count: int) -> None:
         """Read the next ``count`` tokens of the prompt, or those that are left."""
+        if not self.left:
+            return
         chunk = self._prompt[:, self._position : self._position + count]
         result = self.stream.process({self._ports.input: chunk})
         self._position += chunk.shape[1]
@@ -51,7 +74,14 @@ class Reader:
     def read(self, tokens: np.ndarray, rows: np.ndarray) -> None:
         """Read one more token of the rows whose mask is True."""
         mask, tokens = None if rows.all() else rows, tokens.astype(self._ports.dtype, copy=False)
-        self.last = flatten(self.stream.step({self._ports.input: tokens}, rows=mask))[self._ports.place]
+        last = flatten(self.stream.step({self._ports.input: tokens}, rows=mask))[self._ports.place]
+        if mask is not None:  # rows that stopped keep the output that chose their stop
+            last = np.where(mask.reshape(-1, *[1] * (last.ndim - 1)), last, self.last)
+        self.last = last
+
+    def state_after(self, nest: Any, count: np.ndarray) -> GenerationState:
+        """Return the state of this generation. ``count`` is the number of its tokens, by row."""
+        return GenerationState(nest, self._ports.output, self.last.copy(), self.begun + count)
 
 
 @api
@@ -79,6 +109,7 @@ class Generation(Unindexed, Iterator[Any]):
         self._limit, self._is_single, self._where = max_new, is_single, user_line()
         self._running: np.ndarray | None = None  # mask of rows; None before the first token
         self._unread: np.ndarray | None = None  # tokens that were returned and not read yet
+        self._counts = np.zeros(len(reader.begun), np.int64)  # tokens that were returned, by row
         self._count, self._is_over, self._is_broken = 0, False, False
 
     def __iter__(self) -> Generation:
@@ -112,7 +143,7 @@ class Generation(Unindexed, Iterator[Any]):
         self._running = running
         if not running.any():
             return None
-        self._unread = tokens
+        self._unread, self._counts = tokens, self._counts + running
         return np.where(running, tokens, STOPPED)
 
     def _read(self) -> None:
@@ -131,8 +162,12 @@ class Generation(Unindexed, Iterator[Any]):
 
     @property
     def state(self) -> Any:
-        """State after the prompt and all tokens that were returned, for ``state=`` of another generation or stream."""
-        return self._read_all().state
+        """State after the prompt and all tokens that were returned, for ``state=`` of another generation or stream.
+
+        A token at which a row stopped is not in the state. The state has the output after the last token, so that a
+        generation with an empty prompt goes on.
+        """
+        return self._reader.state_after(self._read_all().state, self._counts)
 
     @api
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -140,7 +175,8 @@ class Generation(Unindexed, Iterator[Any]):
 
         It is for ``state=`` of another generation or stream, of any process.
         """
-        self._read_all().save(path)
+        stream = self._read_all()
+        save_with(stream, path, arrays_of(self._reader.state_after(None, self._counts)))
 
     def __reduce__(self) -> Never:
         raise GraphError("a generation does not pickle or copy; save its state, and start another one from there")

@@ -101,7 +101,7 @@ class Generator(Unindexed):
         """Generate tokens after a prompt, together with those of other callers.
 
         Args:
-            ids: Tokens of the prompt: ints [tokens].
+            ids: Tokens of the prompt: ints [tokens]. It may be empty if ``state`` is that of a generation.
             max_new: Maximum number of new tokens.
             sample: As for ``inference.generate``. A function gets logits [classes], and runs in the generator's thread.
                 Each ``seed`` of a dict is compiled, so give callers a ``number`` instead.
@@ -117,10 +117,10 @@ class Generator(Unindexed):
         Raises:
             BusyError: All slots are taken and ``max_waiting`` callers wait, or the generator is closed.
             DtypeError: The tokens are not integers.
-            ShapeError: The prompt is empty, or has several rows.
+            ShapeError: The prompt is empty and ``state`` is not that of a generation, or it has several rows.
         """
         where = user_line()
-        prompt = prompt_of(ids, where)
+        prompt = prompt_of(ids, state, where)
         if np.ndim(ids) != 1:
             raise ShapeError("submit takes the tokens of one prompt, [tokens]; submit each row by itself", where)
         check_sampling(sample, number, self._ports, where)
@@ -139,7 +139,7 @@ class Generator(Unindexed):
         )
         self._require_room(where)
         stream = self._open(state, number if self._ports.draws else None)
-        request = Request(Reader(stream, self._ports, prompt), options)
+        request = Request(Reader(stream, self._ports, prompt, state, where), options)
         with self._changed:
             self._require_room(where)
             self._waiting.append(request)

@@ -13,12 +13,17 @@ Ends = Callable[[int], bool]
 """True for a token that ends its row."""
 
 
-def prompt_of(ids: Any, where: Where | None) -> np.ndarray:
+def prompt_of(ids: Any, state: Any, where: Where | None) -> np.ndarray:
     """Return a prompt as int64 [rows, steps].
+
+    Args:
+        ids: The prompt.
+        state: State to start from; None for the initial state, which needs a token.
+        where: Line of the call.
 
     Raises:
         DtypeError: The tokens are not integers.
-        ShapeError: There is no token, or there are more than two axes.
+        ShapeError: There is no token and no state, or there are more than two axes.
     """
     try:
         array = np.asarray(ids)
@@ -29,7 +34,7 @@ def prompt_of(ids: Any, where: Where | None) -> np.ndarray:
         ) from None
     if array.size and array.dtype.kind not in "iu":
         raise DtypeError(f"generate takes integers as tokens, not {array.dtype}; encode the text first", where)
-    if array.ndim not in (1, 2) or not array.size:
+    if array.ndim not in (1, 2) or not len(np.atleast_2d(array)) or (state is None and not array.size):
         raise ShapeError(
             f"generate takes the tokens of a prompt, or [rows, tokens], and this has shape {array.shape}; give at "
             "least one token",

@@ -70,12 +70,14 @@ class TokenRows:
         """
         options, drawing = request.options, None
         if not options.max_new:
-            self._end(Row(request, None), "length")
+            self._end(Row(request, None), "length", request.reader.last)
             return 0
         if options.draw is not None:
-            drawing = self._pool_of(options.draw.key).open(number=options.number or 0, **options.draw.held)
+            drawing = self._pool_of(options.draw.key).open(
+                **options.draw.begin(options.number or 0, request.reader.begun)
+            )
         row = Row(request, drawing)
-        if not self._goes_on(row, self._choose([row], request.reader.last)[0]):
+        if not self._goes_on(row, self._choose([row], request.reader.last)[0], request.reader.last):
             self._free(row)
             return request.count
         number = options.number if self._ports.draws else None
@@ -97,8 +99,8 @@ class TokenRows:
         staying = []
         for place, row in enumerate(rows):
             if place not in chosen:
-                self._end(row, "length")
-            elif self._goes_on(row, chosen[place]):
+                self._end(row, "length", values[place : place + 1])
+            elif self._goes_on(row, chosen[place], values[place : place + 1]):
                 staying.append(row)
                 continue
             self._free(row)
@@ -182,8 +184,8 @@ class TokenRows:
                 choices[place] = token
         return choices
 
-    def _goes_on(self, row: Row, choice: Any) -> bool:
-        """Deliver a token, or end the request. Return True if the row has another step to take."""
+    def _goes_on(self, row: Row, choice: Any, last: np.ndarray) -> bool:
+        """Deliver a token chosen from the output ``last``, or end the request. Return True if the row steps again."""
         request = row.request
         options = request.options
         if isinstance(choice, BaseException):
@@ -195,7 +197,7 @@ class TokenRows:
             request.end(None, error)
             return False
         if is_end:
-            self._end(row, "stop")
+            self._end(row, "stop", last)
             return False
         request.deliver(choice)
         if request.count < options.max_new or options.keeps_state:
@@ -203,11 +205,13 @@ class TokenRows:
         request.end("length")
         return False
 
-    def _end(self, row: Row, finish: Any) -> None:
-        """End a request whose state has read all of its tokens."""
+    def _end(self, row: Row, finish: Any, last: np.ndarray) -> None:
+        """End a request whose state has read all of its tokens. ``last`` is the output after the last one."""
         request = row.request
         if request.options.keeps_state:
-            request.state = request.reader.stream.state if row.handle is None else self._pool.state(row.handle)
+            nest = request.reader.stream.state if row.handle is None else self._pool.state(row.handle)
+            request.reader.last = last
+            request.state = request.reader.state_after(nest, np.array([request.count]))
         request.end(finish)
 
 

@@ -85,6 +85,23 @@ class SavedStream:
         return SavedStream(rows, arrays)
 
 
+@dataclass(frozen=True)
+class GenerationState:
+    """State after generated tokens, with what chooses the next token. Streams start from it as from ``nest``.
+
+    Attributes:
+        nest: State of the stream, in the form of ``Stream.state``.
+        output: Path of the output that chooses tokens.
+        last: That output after the last token: logits [rows, classes], or tokens [rows] that the net draws.
+        count: Number of tokens of each row since the last prompt, int64 [rows].
+    """
+
+    nest: Any
+    output: str
+    last: np.ndarray
+    count: np.ndarray
+
+
 class StateForm:
     """Conversion of states between a flat list and the nest that callers see."""
 
@@ -151,6 +168,7 @@ class StateForm:
 
     def arrays(self, value: Any, where: Where | None) -> list[np.ndarray]:
         """Return copies of the leaves of a caller's nest, in order, converted and checked."""
+        value = value.nest if isinstance(value, GenerationState) else value
         leaves = matched(self._graph.states.named, value, "the stream's state", where)
         arrays_ = []
         for label, leaf in zip(self._labels, leaves, strict=True):

@@ -413,7 +413,7 @@ class Stream(Uncalled, Generic[Given]):
     @api
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state and held feeds to a file, from which ``inference.stream(state=path)`` goes on."""
-        write(path, SAVED_STREAM, self._arrays(), {"batch": self._batch, "net": self._digest()})
+        save_with(self, path, {})
 
     @api
     def state_bytes(self) -> bytes:
@@ -433,6 +433,11 @@ class Stream(Uncalled, Generic[Given]):
             ShapeError: The state is that of another batch size.
         """
         self._set_state(self._form.from_bytes(data, user_line()))
+
+
+def save_with(stream: Stream[Any], path: str | os.PathLike[str], others: Mapping[str, np.ndarray]) -> None:
+    """Write the file of ``Stream.save`` with other arrays, which streams ignore."""
+    write(path, SAVED_STREAM, {**stream._arrays(), **others}, {"batch": stream._batch, "net": stream._digest()})
 
 
 DIRECT.install_fastcall(

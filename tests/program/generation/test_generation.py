@@ -178,7 +178,7 @@ def test_a_state_in_the_middle_changes_nothing() -> None:
     rows = np.concatenate([prompt(2, 5), np.stack(tokens[:4], 1)], 1)
     stream = program.inference.stream(2)
     stream.process(rows)
-    np.testing.assert_array_equal(states[3], stream.state)
+    np.testing.assert_array_equal(states[3].nest, stream.state)
 
 
 def test_rows_that_stopped_keep_their_state() -> None:
@@ -190,7 +190,7 @@ def test_rows_that_stopped_keep_their_state() -> None:
     for row, ids in enumerate(prompts):
         one = program.inference.generate(ids, max_new=9, stop=ends)
         list(one)
-        np.testing.assert_array_equal(turn.state[row], one.state[0])
+        np.testing.assert_array_equal(turn.state.nest[row], one.state.nest[0])
 
 
 def test_rows_draw_by_their_numbers() -> None:

@@ -125,7 +125,8 @@ def test_states_are_kept_beside_callers_that_go_on(program: rg.Program, generato
     for handle, (ids, options) in zip(handles, asked, strict=True):
         alone = program.inference.generate(ids, **options)
         assert [*handle] == [*alone]
-        np.testing.assert_array_equal(np.concatenate(flatten(handle.state), 1), np.concatenate(flatten(alone.state), 1))
+        states = [np.concatenate(flatten(one.state.nest), 1) for one in (handle, alone)]
+        np.testing.assert_array_equal(*states)
 
 
 def flatten(nest: Any) -> list[np.ndarray]:

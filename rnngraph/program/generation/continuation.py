@@ -1,0 +1,71 @@
+"""Generations that go on from a state without a prompt."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...runtime.streams.states import SAVED_STREAM, GenerationState
+from ...storage.checkpoint_file import read
+from ...support.errors import ShapeError, StructureError, Where
+from .ports import TokenPorts
+
+LAST, COUNT = "next/last/", "next/count"
+"""Names of arrays in a saved generation; the output's path follows ``LAST``."""
+
+
+def arrays_of(state: GenerationState) -> dict[str, np.ndarray]:
+    """Return the arrays by which a file of a stream's state becomes that of a generation."""
+    return {LAST + state.output: state.last, COUNT: state.count}
+
+
+def continuation(state: Any, prompt: np.ndarray, ports: TokenPorts, where: Where | None) -> GenerationState | None:
+    """Return the state that chooses the first token after an empty prompt; None after a prompt with tokens.
+
+    Args:
+        state: State to start from, as ``generate`` takes it.
+        prompt: Tokens [rows, tokens].
+        ports: Input and output for tokens.
+        where: Line of the call.
+
+    Raises:
+        FileError: The file is missing, damaged or of another kind.
+        ShapeError: The state is of a stream, of another output, or of another number of rows.
+        StructureError: The file's arrays have wrong shapes.
+    """
+    if prompt.size:
+        return None
+    if isinstance(state, str | os.PathLike):
+        state = _from_arrays(read(state, SAVED_STREAM)[0], ports)
+    if not isinstance(state, GenerationState) or state.output != ports.output:
+        raise ShapeError(
+            f"generate takes an empty prompt only with the state of a generation by the output {ports.output!r}, which "
+            "has the output after the last token; give at least one token",
+            where,
+        )
+    rows = len(prompt)
+    if len(state.count) != rows:
+        many = len(state.count)
+        raise ShapeError(
+            f"the state has {many} rows, and the empty prompt {rows}; give np.zeros(({many}, 0), int) as the prompt",
+            where,
+        )
+    shape = (rows,) if ports.classes is None else (rows, ports.classes)
+    kinds = "iu" if ports.classes is None else "f"
+    if state.last.shape != shape or state.last.dtype.kind not in kinds or state.count.dtype.kind not in "iu":
+        raise StructureError(
+            f"the state's last output has shape {state.last.shape}, and this net's {shape}; go on with its own net",
+            where,
+        )
+    return state
+
+
+def _from_arrays(arrays: Mapping[str, np.ndarray], ports: TokenPorts) -> GenerationState | None:
+    """Return the state without its nest; None if the file is that of a stream, or of another output."""
+    last, count = arrays.get(LAST + ports.output), arrays.get(COUNT)
+    if last is None or count is None or count.ndim != 1:
+        return None
+    return GenerationState(None, ports.output, last, count)
