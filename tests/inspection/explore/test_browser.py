@@ -14,12 +14,15 @@ from browser import Browser, chromium, is_there
 from explorer_pages import SHOWN, box, check_picture, opened, said, settle, show, stage
 from pictured_nets import HOSTILE, both_ways, decoder, dropped_stack, hostile, own_cells
 
+import rnngraph as rg
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not is_there, reason="needs chromium and chromedriver"),
 ]
 
 LIT = "return [...document.querySelectorAll('#panes .line.lit')].map((line) => line.textContent)"
+LINES = "return [...document.querySelectorAll('#panes .line')].map((line) => line.textContent)"
 MOST_KILOBYTES = 3000
 FRAME_MILLISECONDS = 8.0
 """Of script on the page's thread in a frame."""
@@ -29,6 +32,43 @@ FRAME_MILLISECONDS = 8.0
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with chromium(tmp_path_factory.mktemp("chromium"), "window-size=1280,900") as found:
         yield found
+
+
+def test_lines_of_a_call_light_up_as_one_and_cells_in_the_declaration(browser: Browser, tmp_path: Path) -> None:
+    script = tmp_path / "net.py"
+    script.write_text(
+        "import rnngraph as rg\n"
+        "x = rg.placeholder('x', shape=(None, None, 3))\n"
+        "outputs, _ = rg.dynamic_rnn(\n"
+        "    rg.MultiRNNCell([rg.GRUCell(4) for _ in range(2)]),\n"
+        "    x,\n"
+        ")\n"
+    )
+    variables: dict[str, Any] = {}
+    exec(compile(script.read_text(), str(script), "exec"), variables)
+    opened(browser, rg.compile(variables["outputs"]), tmp_path)
+    ground = "return document.querySelector('#script .line:nth-child({}) .number').style.background"
+    assert browser.run(ground.format(3))
+    assert browser.run(ground.format(5)) == browser.run(ground.format(3)) != browser.run(ground.format(4))
+    browser.pointer("#script .line:nth-child(5)", click=True)
+    settle(browser)
+    assert "net.py:3" in browser.run("return document.getElementById('status').textContent")
+    assert any("scan" in line for line in browser.run(LIT))
+    keywords = "return [...document.querySelectorAll('#panes .k')].map((word) => word.textContent)"
+    assert "kernel" not in browser.run(keywords)
+    assert any("kernel = " in line for line in browser.run(LINES))
+    # from an operation of the second cell to its line in the declaration
+    browser.run(
+        "[...document.querySelectorAll('#panes .line')].find((line) => / = parameter .*cell_1/.test(line.textContent))"
+        ".click()"
+    )
+    settle(browser)
+    stage(browser, "declared")
+    lit = browser.run(LIT)
+    assert sum("    GRUCell(4)" in line for line in lit) == 1
+    assert sum(" = parameter" in line for line in lit) == 4
+    stage(browser, "plan")
+    assert "kernel" in browser.run(keywords)
 
 
 def test_what_belongs_together_lights_up_in_all_panes(browser: Browser, tmp_path: Path) -> None:

@@ -192,7 +192,11 @@ class Lines {
       label.append(bar);
     }
     element.append(label);
-    if (row.sign !== undefined) element.append(made("span", "sign", row.sign));
+    if (row.sign !== undefined) {
+      const sign = made("span", "sign", row.sign);
+      if (row.sign === "~") sign.title = "the same but for the numbers of names";
+      element.append(sign);
+    }
     const text = made("span");
     colour(text, row.text, row.language, this.wanted);
     element.append(text);
