@@ -191,6 +191,8 @@ decode = lambda tokens: "".join(map(chr, tokens))
 NOT_SERVED = [
     ("program = 3", None, "program of .*s.py is of type int; it must be an rg.Program"),
     ("program = lambda weights: weights", None, "is a function that returns str; it must return an rg.Program"),
+    ("program = lambda: 3", None, "must take the kind of weights alone"),
+    ("import nets; program = lambda kind: nets.net(weights=kind)", "int5", "--weights int5: .* is not offered"),
     ("program = None", None, "is of type NoneType"),
     ("", None, "has no program; a model is a script"),
     (
@@ -248,10 +250,14 @@ def test_a_taken_port_is_no_address(capsys: pytest.CaptureFixture[str]) -> None:
         config = SimpleNamespace(host="127.0.0.1", port=port)
         running = SimpleNamespace(config=config, run=lambda sockets: ran.append(sockets[0].getsockname()))
         model, console = SimpleNamespace(name="tiny"), server.Console(highlight=False)
-        with pytest.raises(SystemExit, match=rf"127.0.0.1:{port} can't be bound, .*; choose another by --port"):
+        with pytest.raises(SystemExit, match=rf"127.0.0.1:{port} can't be bound: Address.*; choose another by --port"):
             server.serve(model, running, console)
     assert (capsys.readouterr().out, ran) == ("", [])
-    config.port = 0
+    for host, refused, words in (("127.0.0.1", 1 << 16, "must be from 0 to 65535"), ("192.0.2.1", 0, "by --host")):
+        config.host, config.port = host, refused
+        with pytest.raises(SystemExit, match=words):
+            server.serve(model, running, console)
+    config.host, config.port = "127.0.0.1", 0
     server.serve(model, running, console)
     assert capsys.readouterr().out == f"tiny at http://127.0.0.1:{ran[0][1]}/v1\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import runpy
 import sys
@@ -101,7 +102,16 @@ def _program(file: Path, program: Any, weights: str | None) -> rg.Program:
             f"program of {file} is of type {type(program).__name__}; it must be an rg.Program, or a function of the "
             "kind of weights that returns one"
         )
-    result = program(weights or "float32")
+    try:
+        inspect.signature(program).bind("float32")
+    except TypeError:
+        raise SystemExit(f"program of {file} must take the kind of weights alone: def program(weights): …") from None
+    try:
+        result = program(weights or "float32")
+    except rg.ArgumentError as error:
+        if weights is None:
+            raise
+        raise SystemExit(f"--weights {weights}: {error.what}") from error
     if not isinstance(result, rg.Program):
         raise SystemExit(
             f"program of {file} is a function that returns {type(result).__name__}; it must return an rg.Program"

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import http.client
 import json
 import socket
@@ -359,8 +360,14 @@ def serve(model: Model, server: Any, console: Console) -> None:
         bound = socket.create_server(
             (config.host, config.port), family=socket.AF_INET6 if ":" in config.host else socket.AF_INET, backlog=2048
         )
+    except OverflowError:
+        raise SystemExit(f"port {config.port} must be from 0 to 65535; choose another by --port") from None
     except OSError as error:
-        raise SystemExit(f"{address} can't be bound, {error.strerror}; choose another by --port") from None
+        is_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        reason = str(error.strerror).partition(" (")[0]
+        raise SystemExit(
+            f"{address} can't be bound: {reason}; choose another by --{'host' if is_host else 'port'}"
+        ) from None
     with bound:
         host = f"[{config.host}]" if ":" in config.host else config.host
         console.print(f"{model.name} at http://{host}:{bound.getsockname()[1]}/v1", markup=False)

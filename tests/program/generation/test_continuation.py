@@ -31,11 +31,11 @@ def program() -> rg.Program:
 
 LOGITS = {"output": "logits"}
 WAYS: dict[str, dict[str, Any]] = {
-    "greedy": LOGITS,
     "drawn outside": {**LOGITS, "sample": {"temperature": 1.3}, "number": 3},
+    "greedy": LOGITS,
+    "drawn inside": {"number": 5},
     "drawn with bounds": {**LOGITS, "sample": {"temperature": 1.3, "top_k": 9, "top_p": 0.9, "seed": 1}},
     "by a function": {**LOGITS, "sample": lambda logits: int(logits.argsort()[..., -2].reshape(()))},
-    "drawn inside": {"number": 5},
 }
 
 
