@@ -25,20 +25,20 @@ def layer_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         StructureError: There are arrays of several layers, or the ``state_dict`` is nested in ``arrays``.
     """
-    layers_found: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    arrays_by_layer: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for key, value in arrays.items():
         module, name, suffix, part = _read(str(key))
         if name:
-            layers_found.setdefault((module, suffix), {}).setdefault(name, {})[part] = value
-    if len(layers_found) > 1:
-        layers = ", ".join(".".join(filter(None, (module, f"*{suffix}"))) for module, suffix in layers_found)
+            arrays_by_layer.setdefault((module, suffix), {}).setdefault(name, {})[part] = value
+    if len(arrays_by_layer) > 1:
+        layers = ", ".join(".".join(filter(None, (module, f"*{suffix}"))) for module, suffix in arrays_by_layer)
         raise StructureError(f"the arrays are those of several layers: {layers}; give those of one")
     inner = next((key for key, value in arrays.items() if isinstance(value, Mapping) and _has_layer(value)), None)
-    if not layers_found and inner is not None:
+    if not arrays_by_layer and inner is not None:
         raise StructureError(f"the arrays are nested in {inner!r}; give arrays[{inner!r}]")
-    if not layers_found:
+    if not arrays_by_layer:
         return dict(arrays)
-    (((module, _), layer),) = layers_found.items()
+    (((module, _), layer),) = arrays_by_layer.items()
     places = {key: str(key).rpartition(".") for key in arrays}
     others = {name: arrays[key] for key, (of, _, name) in places.items() if of == module and not _read(name)[1]}
     return {name: _whole(name, parts) for name, parts in layer.items()} | others

@@ -171,15 +171,15 @@ def _scattered(t: Translation, node: Node) -> list[str | None]:
 @translates("TensorArrayReadV3")
 def _read(t: Translation, node: Node) -> str:
     _, _, flow = node.inputs
-    return t.emit("Gather", [_held(t, flow), t.input(node, 1)], axis=0)
+    return t.emit("Gather", [_entries(t, flow), t.input(node, 1)], axis=0)
 
 
 @translates("TensorArrayGatherV3")
 def _gathered(t: Translation, node: Node) -> str:
     _, indices, flow = node.inputs
     if not _counts_up(t, indices):
-        return t.emit("Gather", [_held(t, flow), t.input(node, 1)], axis=0)
-    return _held(t, flow)
+        return t.emit("Gather", [_entries(t, flow), t.input(node, 1)], axis=0)
+    return _entries(t, flow)
 
 
 @translates("TensorArraySizeV3")
@@ -187,7 +187,7 @@ def _size(t: Translation, node: Node) -> str | list[str | None]:
     flow = node.inputs[1]
     if flow not in t.sequences:
         return []  # an empty array
-    shape = t.emit("Shape", [_held(t, flow)])
+    shape = t.emit("Shape", [_entries(t, flow)])
     first = t.emit("Gather", [shape, t.constant(0, "int64")], axis=0)
     return t.cast(first, "int32")
 
@@ -202,7 +202,7 @@ def _closed(t: Translation, node: Node) -> list[str | None]:
     return []
 
 
-def _held(t: Translation, flow: Ref) -> str:
+def _entries(t: Translation, flow: Ref) -> str:
     sequence = t.sequences.get(flow) or t.sequences.get(t.resolved(flow))
     if sequence is None:
         raise UnreadableError("it reads a tensor array that the same loop writes")

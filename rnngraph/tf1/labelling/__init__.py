@@ -1,5 +1,5 @@
-"""Labels of sequences.
+"""Sequence labelling.
 
-``crf`` is ``tf.contrib.crf``. ``ctc`` has the loss and the decoder for labels that are shorter than their inputs, and
-``sparse`` the sparse Tensors in which labels are fed and fetched. ``sampled`` has losses over a sample of many classes.
+``crf`` is ``tf.contrib.crf``. ``ctc`` has the CTC loss and decoder, and ``sparse`` the sparse Tensors of their labels.
+``sampled`` has losses over a sample of many classes.
 """

@@ -73,7 +73,7 @@ def crf_binary_score(tag_indices: Tensor, sequence_lengths: Any, transition_para
 
 @operation
 def crf_log_norm(inputs: Tensor, sequence_lengths: Any, transition_params: Any) -> Tensor:
-    """Return log of the sum of exp(score) over all tag sequences of each row [batch]; 0 of a row of length 0."""
+    """Return log(sum of exp(score) over all tag sequences) for each row [batch]; 0 for rows of length 0."""
     inputs = _scores(inputs)
     cell = _Paths(_transitions(transition_params, inputs))
     _, last = _over(cell, inputs, sequence_lengths)
@@ -101,14 +101,14 @@ def crf_decode(potentials: Tensor, transition_params: Any, sequence_length: Any)
 
 
 def _one_more(x: Tensor) -> Tensor:
-    """Append a step of zeros to [batch, time]."""
+    """Append a step of zeros to x [batch, time]."""
     zero = build("broadcast", as_tensor(np.zeros((), x.dtype)), shape=(x.type.shape[0], 1))
     return functions.concat([x, zero], 1)
 
 
 @api
 def viterbi_decode(score: Any, transition_params: Any) -> tuple[list[int], Any]:
-    """Return (the best tags, their score) of one row, in NumPy.
+    """Return (best tags, their score) of one row, computed by NumPy.
 
     Args:
         score: [time, tags].
@@ -135,7 +135,7 @@ def viterbi_decode(score: Any, transition_params: Any) -> tuple[list[int], Any]:
 
 
 class _Paths(Cell):
-    """Cell: log of the sum over all paths to each tag, alpha'_j = x_j + log sum_i exp(alpha_i + transitions_ij)."""
+    """Cell for log(sum over all paths to each tag): alpha'_j = x_j + log sum_i exp(alpha_i + transitions_ij)."""
 
     def __init__(self, transitions: Tensor) -> None:
         self.transitions, self.tags = transitions, transitions.width
@@ -150,7 +150,7 @@ class _Paths(Cell):
 
 
 class _Best(_Paths):
-    """Cell: score of the best path to each tag. The output is the previous tag on that path."""
+    """Cell for the score of the best path to each tag. The output is the previous tag on that path."""
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         paths = functions.expand_dims(state["alpha"], 2) + self.transitions
@@ -159,7 +159,7 @@ class _Best(_Paths):
 
 
 class _Back(Cell):
-    """Cell: step from a tag to the previous one. x: the previous tag on each tag's best path."""
+    """Cell that backtracks from a tag to the previous tag. The input is the previous tag on each tag's best path."""
 
     def __init__(self, tags: int) -> None:
         self.tags = tags

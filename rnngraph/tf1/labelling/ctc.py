@@ -1,6 +1,6 @@
 """Connectionist temporal classification (Graves et al. 2006): ``tf.nn.ctc_loss``, ``ctc_greedy_decoder``.
 
-Also ``tf.edit_distance``. The sum over all alignments is a loop over time, whose state is as wide as the longest label.
+Also ``tf.edit_distance``. The sum over all alignments is a loop over time with one state entry per label and blank.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def ctc_loss(
 
     The last class is the blank.
 
-    Labels that don't fit into their row's time have an infinite loss, or 0 with ``ignore_longer_outputs_than_inputs``.
-    Neither has a gradient.
+    Labels that are too long for their row have a loss of infinity, or 0 with ``ignore_longer_outputs_than_inputs``.
+    Their gradient is 0.
 
     Args:
         labels: Sparse int Tensor [batch, longest], such as a ``tf.sparse_placeholder``.

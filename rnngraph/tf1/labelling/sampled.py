@@ -83,7 +83,7 @@ def log_uniform_candidate_sampler(
 
 @dataclass(frozen=True)
 class _Sampling:
-    """Numbers of classes, of those drawn and of labels; ``values``, if any, are classes drawn by the program."""
+    """Options of sampling: numbers of classes, drawn classes and labels. ``values``: classes drawn by the program."""
 
     sampled: Any
     classes: Any
@@ -94,7 +94,7 @@ class _Sampling:
 def _logits(
     what: str, weights: Any, biases: Any, labels: Any, inputs: Any, sampling: _Sampling
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return (logits of labels [batch, num_true], of drawn classes [batch, num_sampled], labels, drawn classes)."""
+    """Return (label logits [batch, num_true], drawn logits [batch, num_sampled], labels, drawn classes)."""
     table, bias, inputs, labels = _one(what, weights), _one(what, biases), as_tensor(inputs), as_tensor(labels)
     if labels.rank != 2 or inputs.rank != 2:
         raise ShapeError(f"{what} takes labels [batch, num_true] and inputs [batch, width], not {labels!r}, {inputs!r}")
@@ -117,7 +117,7 @@ def _one(what: str, table: Any) -> Tensor:
 
 
 def _without_hits(others: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
-    """Mask the logits of drawn classes that are a label of their row."""
+    """Mask the logits of accidental hits: drawn classes that equal a label of their row."""
     own = functions.equal(functions.expand_dims(functions.cast(labels, "int64"), 2), functions.cast(sampled, "int64"))
     hit = functions.reduce_sum(functions.cast(own, "int32"), 1) > 0
     return functions.where(hit, MASKED_LOGIT, others)

@@ -1,7 +1,7 @@
-"""Sparse Tensors, in which labels are fed and decoded classes fetched: ``tf.SparseTensor`` and kin.
+"""Sparse Tensors, such as ``tf.SparseTensor``: feeds of labels, and fetches of decoded classes.
 
-The graph itself computes with the packed labels of each row, and their number. When a sparse Tensor is fed, they are
-computed from its three parts.
+The graph computes with the packed labels of each row, and the number of labels. A feed of a sparse Tensor, with its
+three parts, is converted to these arrays.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SparseTensorValue(NamedTuple):
 
 
 class Sparse(Operation):
-    """Matrix [rows, columns] of which some entries have values."""
+    """Sparse matrix [rows, columns]."""
 
     dtype: str
 
@@ -48,19 +48,19 @@ class Sparse(Operation):
         raise NotImplementedError
 
     def steps(self) -> tuple[Tensor, Tensor]:
-        """Return (values in order [rows, places], mask of the places that have one)."""
+        """Return (values in order [rows, positions], mask of the positions with a value)."""
         raise NotImplementedError
 
     def cast_to(self, dtype: str) -> Sparse:
-        """Return the matrix with values of another dtype."""
+        """Return the sparse matrix in another dtype."""
         raise NotImplementedError
 
     def dense(self, default: Any) -> Any:
-        """Return the dense matrix, ``default`` where there is no value."""
+        """Return the dense matrix, with ``default`` where there is no value."""
         raise NotImplementedError
 
     def part(self, number: int) -> Any:
-        """Return its indices, values or dense shape."""
+        """Return the indices, the values or the dense shape. number: 0, 1 or 2."""
         raise NotImplementedError
 
     indices = property(lambda self: self.part(0), doc="Places of values [n, 2].")
@@ -85,7 +85,7 @@ class SparseTensor(Sparse):
         super().__init__(name or "SparseTensor")
 
     def places(self, value: Any) -> Iterator[tuple[Tensor, Any]]:
-        """Return (placeholder, array) of each part of a feed."""
+        """Yield (placeholder, array) for each part of a feed."""
         if not isinstance(value, list | tuple) or len(value) != 3:
             raise InvalidArgumentError(
                 f"{self.full} needs a tf.SparseTensorValue, or (indices, values, dense_shape), not {shown(value)}"
@@ -121,7 +121,7 @@ class SparseTensor(Sparse):
         return self._derived("dense", [None, None], self.dtype, lambda parts: _dense(parts, default))
 
     def _derived(self, what: str, shape: list[Any], dtype: str, function: Any) -> Tensor:
-        """Return a Tensor that is computed from the parts when they are fed."""
+        """Return a placeholder whose value is computed from the parts of each feed."""
         if all(item.node.op == "constant" for item in self.parts):
             return constant(function([item.node["value"] for item in self.parts]), dtype)
         derived: Tensor = as_tensorflow(fed(f"{self.full}_{what}".replace("/", "_"), shape, dtype, unnamed=True))
@@ -132,7 +132,7 @@ class SparseTensor(Sparse):
 
 
 class MaskedSparse(Sparse):
-    """Sparse matrix of the entries of a dense one where ``taken`` holds, in packed rows."""
+    """Sparse matrix of the entries of a dense matrix at which the mask ``taken`` is True."""
 
     def __init__(self, ids: Tensor, mask: Tensor, dtype: str = "int64") -> None:
         self._ids, self._mask, self.dtype = ids, mask, dtype
@@ -162,14 +162,14 @@ class MaskedSparse(Sparse):
         return SparseTensorValue(places, ids[rows, columns].astype(self.dtype), shape)
 
     def part(self, number: int) -> Operation:
-        return _SparseFetch(self, lambda found: found[number])
+        return _SparseFetch(self, lambda values: values[number])
 
     def dense(self, default: Any) -> Operation:
-        return _SparseFetch(self, lambda found: _dense(found, default))
+        return _SparseFetch(self, lambda values: _dense(values, default))
 
 
 class _SparseFetch(Operation):
-    """Fetch of a sparse matrix that a run computes."""
+    """Operation that fetches a part of a computed sparse matrix, or the dense matrix."""
 
     def __init__(self, sparse: MaskedSparse, function: Any) -> None:
         self._sparse, self._function = sparse, function
@@ -184,7 +184,7 @@ class _SparseFetch(Operation):
 
 @api
 def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> SparseTensor:
-    """Return a sparse matrix that is fed: as a ``tf.SparseTensorValue``, or as (indices, values, dense_shape)."""
+    """Return a sparse placeholder, which is fed a ``tf.SparseTensorValue`` or (indices, values, dense_shape)."""
     base = name or "SparsePlaceholder"
     kinds = ("indices", "int64", [None, 2]), ("values", dtype_name(dtype), [None]), ("shape", "int64", [2])
     indices, values, dense_shape = (
@@ -197,15 +197,15 @@ def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -
 def sparse_tensor_to_dense(
     sp_input: Any, default_value: Any = 0, validate_indices: bool = True, name: str | None = None
 ) -> Any:
-    """Return a sparse matrix as a dense one, ``default_value`` where it has no value.
+    """Return the dense matrix of a sparse one, with ``default_value`` where there is no value.
 
-    That of a decoder can be fetched.
+    The result for a decoder's output can only be fetched.
     """
     return check_sparse(sp_input, "tf.sparse_tensor_to_dense").dense(default_value)
 
 
 def check_sparse(value: Any, what: str) -> Sparse:
-    """Return a sparse Tensor of ints. Raise if it is another object."""
+    """Return ``value`` if it is a sparse Tensor of ints. Raise an error otherwise."""
     if isinstance(value, SparseTensorValue):
         value = SparseTensor(*value)
     if not isinstance(value, Sparse):
@@ -218,11 +218,11 @@ def check_sparse(value: Any, what: str) -> Sparse:
     return value
 
 
-# Feeds, as arrays ------------------------------------------------------------------------------------
+# Arrays of feeds -------------------------------------------------------------------------------------
 
 
 def _checked(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
-    """Return indices, values and the shape. Raise if they do not fit each other."""
+    """Return (indices, values, shape) of a feed. Raise an error if they are inconsistent."""
     try:
         places, values, shape = (np.asarray(item) for item in parts)
         places = places.astype(np.int64).reshape(-1, 2) if places.size else np.zeros((0, 2), np.int64)
@@ -241,7 +241,7 @@ def _checked(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, tuple[int, i
 
 
 def _packed(parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the packed values of each row, and their number."""
+    """Return (packed values of each row, number of values in each row)."""
     places, values, (rows, _) = _checked(parts)
     order = np.lexsort((places[:, 1], places[:, 0]))
     places, values = places[order], values[order]

@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's names for arithmetic, conversions and slices that are operators or methods in rnngraph."""
+"""TensorFlow 1.x's functions for arithmetic, casts and slices, which are operators or methods in rnngraph."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ reciprocal, rsqrt = unary(powers.reciprocal), unary(powers.rsqrt)
 
 @operation
 def truediv(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """Return x / y; for ints in float64, as Python does."""
+    """Return x / y. Ints are divided in float64, as in Python."""
     x, y = pair(x, y)
     if x.dtype not in FLOATS:
         return functions.cast(x, "float64") / functions.cast(y, "float64")
@@ -33,7 +33,7 @@ def truediv(x: Any, y: Any, name: str | None = None) -> Tensor:
 
 @operation
 def div(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """Return x / y; for ints rounded down."""
+    """Return x / y. For ints, the quotient is rounded down."""
     x, y = pair(x, y)
     return x / y if x.dtype in FLOATS else floordiv(x, y)
 
@@ -58,7 +58,7 @@ def to_double(x: Any, name: str = "ToDouble") -> Tensor:
 
 @operation
 def reverse(tensor: Any, axis: Sequence[int], name: str | None = None) -> Tensor:
-    """Return a tensor with some axes reversed."""
+    """Return a tensor with the entries along ``axis`` reversed."""
     if not isinstance(axis, list | tuple):
         raise ArgumentError(f"tf.reverse takes a list of axes, not {axis!r}")
     return flip(tensor, axis)
@@ -66,7 +66,7 @@ def reverse(tensor: Any, axis: Sequence[int], name: str | None = None) -> Tensor
 
 @operation
 def slice_of(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor:
-    """Return a slice of ``size`` entries of each axis from ``begin`` on. A size of -1 takes the rest."""
+    """Return a slice: ``size`` entries of each axis, starting at ``begin``. A size of -1 extends to the end."""
     x, starts, counts = as_tensor(input_), sizes_in(begin), sizes_in(size)
     if not len(starts) == len(counts) == x.rank:
         raise ShapeError(f"tf.slice of {x!r} takes {x.rank} entries of begin and of size")
@@ -97,7 +97,7 @@ def strided_slice(
 ) -> Tensor:
     """Return a slice of the first axes from ``begin`` up to ``end`` by ``strides``.
 
-    Where a mask has the axis's bit, the slice begins at the first entry, or ends at the last one.
+    If a mask has the axis's bit, ``begin`` or ``end`` is ignored, so that the slice reaches the end.
     """
     if ellipsis_mask or new_axis_mask or shrink_axis_mask:
         raise ArgumentError("tf.strided_slice takes only begin_mask and end_mask; write x[...] for the others")
@@ -114,7 +114,7 @@ def strided_slice(
 
 
 def _list(value: Any) -> list[Any]:
-    """Return a vector, or a list of numbers and Tensors, as a list."""
+    """Convert a vector, or a list of numbers and Tensors, to a list."""
     return list(value) if isinstance(value, list | tuple) else [value]
 
 

@@ -1,4 +1,4 @@
-"""Batch normalization whose moving averages operations change, as in TensorFlow."""
+"""Batch normalization with TensorFlow's update operations for the moving averages."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Normalization:
 
     Attributes:
         axis: Axis whose entries are normalised separately.
-        momentum: Share of a moving average that an update keeps.
+        momentum: Decay of the moving averages.
         epsilon: Number added to the variance.
-        collection: Name of the collection of the operations that update the averages. None: they run with the output.
-        is_fused: True for TensorFlow's fused kernel: its moving variance divides by n - 1, and its inference subtracts
-            the moving mean first.
+        collection: Name of the collection to which the update operations are added. None: they run with the output.
+        is_fused: True for the arithmetic of TensorFlow's fused kernel: the moving variance divides by n - 1, and
+            inference subtracts the moving mean first.
     """
 
     axis: int
@@ -51,7 +51,7 @@ def batch_normalized(
         options: Options of the layer.
         scope: Scope of the layer.
         starts: Initializers of the variables.
-        training: True for the batch's statistics: a bool or a scalar bool Tensor.
+        training: True to normalise by the batch's statistics: a bool or a scalar bool Tensor.
     """
     graph = get_default_graph()
     if not isinstance(training, bool | np.bool_) and not _is_truth(training):
@@ -89,7 +89,7 @@ def _is_truth(training: Any) -> bool:
 
 
 def _correction(x: Tensor, axis: int) -> Tensor:
-    """Return n / (n - 1) for the n entries of each channel along an axis."""
+    """Return n / (n - 1), where n is the number of entries of a channel. axis: axis of the channels."""
     place = basic.one_axis(x.rank, axis)
     entries = product(size for other, size in enumerate(x.type.shape) if other != place)
     if isinstance(entries, int):
@@ -101,7 +101,7 @@ def _correction(x: Tensor, axis: int) -> Tensor:
 class _MovedAverage(Operation):
     """Operation that subtracts a change from a moving average.
 
-    The name of the average is settled when the graph is compiled.
+    The name of the average is determined when the graph is compiled.
     """
 
     def __init__(self, spec: ParameterSpec, change: Tensor, name: str) -> None:

@@ -1,4 +1,4 @@
-"""``tf.Assert`` and kin: operations that fail if a condition does not hold."""
+"""``tf.Assert``, ``tf.assert_equal`` and kin: operations that raise an error if a condition is False."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_SHOWN = 3
 
 
 class Check(Operation):
-    """Operation that fails a run if a condition does not hold.
+    """Operation that raises an error in a run if a condition is False.
 
     Attributes:
         condition: A bool Tensor.
@@ -53,13 +53,13 @@ def _text(array: np.ndarray, limit: int) -> str:
 
 @api
 def assert_that(condition: Any, data: Any, summarize: int | None = None, name: str | None = None) -> Operation:
-    """``tf.Assert``: fail if a condition does not hold, with the values of ``data``."""
+    """``tf.Assert``: raise an error that shows ``data`` if a condition is False."""
     parts = list(data) if isinstance(data, list | tuple) else [data]
     return Check(as_tensor(condition), "", parts, summarize or MAX_SHOWN, name or "Assert")
 
 
 def _comparison(relation: Callable[[Any, Any], Tensor], label: str, words: str) -> Callable[..., Operation]:
-    """Return the function that compares two Tensors, elementwise."""
+    """Return an assertion that compares two Tensors elementwise."""
 
     def check(
         x: Any,
@@ -76,7 +76,7 @@ def _comparison(relation: Callable[[Any, Any], Tensor], label: str, words: str) 
 
 
 def _sign(relation: Callable[[Any, Any], Tensor], label: str, words: str) -> Callable[..., Operation]:
-    """Return the function that compares a Tensor with 0."""
+    """Return an assertion that compares a Tensor with 0."""
 
     def check(
         x: Any, data: Any = None, summarize: int | None = None, message: str | None = None, name: str | None = None
@@ -103,7 +103,7 @@ def _checked(
     message: str | None,
     name: str,
 ) -> Operation:
-    """Return the operation. Raises ``InvalidArgumentError`` at once if constants fail."""
+    """Return the operation of an assertion. Raises ``InvalidArgumentError`` immediately for constants that fail."""
     text = f"{message + ' ' if message else ''}Condition x {words}{' y' if len(operands) > 1 else ''} did not hold."
     if all(item.node.op == "constant" for item in operands):
         values = [item.node["value"] for item in operands]
@@ -140,11 +140,11 @@ assert_non_negative = _sign(operator.ge, "assert_non_negative", ">=")
 assert_non_positive = _sign(operator.le, "assert_non_positive", "<=")
 
 
-# Checks at declaration ----------------------------------------------------------------------------------
+# Assertions at declaration -------------------------------------------------------------------------------
 
 
 def _known(is_right: bool, x: Any, words: str, message: str | None, name: str) -> Operation:
-    """Return an operation that does nothing. Raises ``ShapeError`` at once if a Tensor's type is wrong."""
+    """Return an operation without effect. Raises ``ShapeError`` or ``DtypeError`` unless ``is_right``."""
     if not is_right:
         raise ShapeError(f"{message or ''} {as_tensor(x)!r} must have {words}".strip())
     return _nothing(name)
@@ -163,7 +163,7 @@ def assert_rank(
     message: str | None = None,
     name: str | None = None,
 ) -> Operation:
-    """Raise ``ShapeError`` if a Tensor has another rank."""
+    """Raise ``ShapeError`` unless a Tensor has this rank."""
     is_right = as_tensor(x).rank == int(rank)
     return _known(is_right, x, f"rank {rank}", message, name or "assert_rank")
 
@@ -177,7 +177,7 @@ def assert_rank_at_least(
     message: str | None = None,
     name: str | None = None,
 ) -> Operation:
-    """Raise ``ShapeError`` if a Tensor has a lower rank."""
+    """Raise ``ShapeError`` unless a Tensor has at least this rank."""
     is_right = as_tensor(x).rank >= int(rank)
     return _known(is_right, x, f"rank at least {rank}", message, name or "assert_rank_at_least")
 
@@ -191,14 +191,14 @@ def assert_rank_in(
     message: str | None = None,
     name: str | None = None,
 ) -> Operation:
-    """Raise ``ShapeError`` if a Tensor's rank is not in a list."""
+    """Raise ``ShapeError`` unless a Tensor has one of these ranks."""
     is_right = as_tensor(x).rank in [int(rank) for rank in ranks]
     return _known(is_right, x, f"a rank in {list(ranks)}", message, name or "assert_rank_in")
 
 
 @api
 def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str | None = None) -> Operation:
-    """Raise ``DtypeError`` if a Tensor has another dtype."""
+    """Raise ``DtypeError`` unless a Tensor has this dtype."""
     if as_tensor(tensor).dtype != dtype_name(tf_type):
         raise DtypeError(f"{message or ''} {as_tensor(tensor)!r} must be of {dtype_name(tf_type)}".strip())
     return _nothing(name or "assert_type")
@@ -206,7 +206,7 @@ def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str
 
 @api
 def assert_integer(x: Any, message: str | None = None, name: str | None = None) -> Operation:
-    """Raise ``DtypeError`` if a Tensor is not of integers."""
+    """Raise ``DtypeError`` unless a Tensor has an integer dtype."""
     if as_tensor(x).dtype not in INTEGERS:
         raise DtypeError(f"{message or ''} {as_tensor(x)!r} must be of ints".strip())
     return _nothing(name or "assert_integer")
@@ -214,5 +214,5 @@ def assert_integer(x: Any, message: str | None = None, name: str | None = None) 
 
 @api
 def is_numeric_tensor(tensor: Any) -> bool:
-    """Return True for Tensors of numbers."""
+    """Return True for Tensors with a numeric dtype."""
     return isinstance(tensor, Tensor) and tensor.dtype in (*FLOATS, *INTEGERS)

@@ -28,5 +28,5 @@ def einsum(equation: str, *inputs: Any, name: str | None = None) -> Tensor:
 
 @operation
 def gather_nd(params: Any, indices: Any, name: str | None = None, batch_dims: int = 0) -> Tensor:
-    """Return entries of ``params``. The last axis of ``indices`` has the indices of its first axes."""
+    """Return entries of ``params``. The last axis of ``indices`` is an index along the first axes of ``params``."""
     return indexing.gather_nd(params, indices, batch_dims, negative=False)

@@ -25,7 +25,7 @@ from ..core.sizes import anchored, reshaped, sizes_in
 
 Function = Callable[..., Tensor]
 _WRITTEN_OUT = 1 << 20
-"""Maximum elements of a filled constant that is an array; a larger one is computed in the run."""
+"""Maximum elements of a filled constant that is stored as an array. Larger constants are computed in the run."""
 
 
 def unary(function: Callable[[Any], Tensor], own_name: str = "") -> Function:
@@ -142,7 +142,7 @@ reduce_all, reduce_any = reduction(statistics.reduce_all), reduction(statistics.
 
 @operation
 def identity(input: Any, name: str | None = None) -> Tensor:
-    """Return a copy of a Tensor, with a gradient of its own. Variables, constants and ints are returned themselves."""
+    """Return a copy of a Tensor, by which gradients can be taken. Variables, constants and ints are not copied."""
     x = as_tensor(input)
     if x.node.op in ("parameter", "constant") or x.type.dtype not in FLOATS:
         return x
@@ -167,7 +167,7 @@ def to_float(x: Any, name: str = "ToFloat") -> Tensor:
 def constant(
     value: Any, dtype: Any = None, shape: Sequence[int] | None = None, name: str = "Const", verify_shape: bool = False
 ) -> Tensor:
-    """Return a constant.
+    """Return a Tensor with a constant value.
 
     Python floats become float32, ints int32. ``shape`` reshapes, and fills with the last value.
     """
@@ -187,7 +187,7 @@ def constant(
 
 
 def filled(value: Any, shape: Any, dtype: str) -> Tensor:
-    """Return a tensor with one value everywhere. Sizes may be open."""
+    """Return a tensor filled with one value. Sizes may be symbolic."""
     sizes = sizes_in(shape)
     fixed = [size for size in sizes if isinstance(size, int)]
     if None in sizes or any(size < 0 for size in fixed):
@@ -241,7 +241,7 @@ def matmul(
     b_is_sparse: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """Return the matrix product. The adjoint of real numbers is the transpose."""
+    """Return the matrix product. ``adjoint_a`` and ``adjoint_b`` transpose, because numbers are real."""
     left, right = _swapped(a) if transpose_a or adjoint_a else a, _swapped(b) if transpose_b or adjoint_b else b
     return functions.matmul(left, right)
 
@@ -303,7 +303,7 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
     x, sizes = as_tensor(tensor), sizes_in(shape)
     count = product(sizes) if all(isinstance(size, int) and size >= 0 for size in sizes) else None
     elements = product(x.type.shape)
-    if count is not None and isinstance(elements, Size):  # -1: a run computes it
+    if count is not None and isinstance(elements, Size):  # -1: computed in the run
         x = build("ensure_shape", functions.reshape(x, [-1]), shape=(count,))
     return reshaped(x, sizes, shape)
 
@@ -316,7 +316,7 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
     if len(counts) != x.rank:
         raise ShapeError(f"tf.tile needs a count for each axis of {x!r}, not {len(counts)}")
     for axis, count in enumerate(counts):
-        if isinstance(count, Size):  # known at run time: copies along a new axis, which is then merged
+        if isinstance(count, Size):  # known at run time: broadcast along a new axis, then merge
             before, (size, *after) = x.type.shape[:axis], x.type.shape[axis:]
             repeated = build("reshape", x, shape=(*before, 1, size, *after))
             x = build("broadcast", repeated, shape=(*before, count, size, *after))
@@ -356,7 +356,7 @@ def gather(
     axis: int | None = None,
     batch_dims: int = 0,
 ) -> Tensor:
-    """Return rows of ``params`` at ``indices``, or entries of another axis."""
+    """Return the rows of ``params`` at ``indices``, or the entries of another axis."""
     refuse("tf.gather", "use tf.gather_nd", batch_dims=batch_dims or None)
     return functions.gather(params, indices, axis or 0)
 
@@ -370,7 +370,7 @@ def embedding_lookup(
     validate_indices: bool = True,
     max_norm: float | None = None,
 ) -> Tensor:
-    """Return rows of a table at ``ids``."""
+    """Return the rows of an embedding table at ``ids``."""
     refuse("tf.nn.embedding_lookup", "limit the rows yourself", max_norm=max_norm)
     if isinstance(params, list | tuple) and len(params) > 1:
         raise ArgumentError(
@@ -427,7 +427,7 @@ def dropout(
 
 
 def converted(value: Any) -> Tensor:
-    """Return a Tensor itself, and anything else as a constant with TensorFlow's dtype."""
+    """Convert a value to a Tensor. Numbers and arrays become constants with TensorFlow's default dtype."""
     return as_tensor(value) if isinstance(value, Tensor) or holds_tensors(value) else constant(value)
 
 

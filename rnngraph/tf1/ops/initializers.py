@@ -1,6 +1,6 @@
 """TensorFlow 1.x's initializers.
 
-Their arguments ``seed`` and ``dtype`` are accepted. Values depend on the program's seed and the variable's name alone.
+The arguments ``seed`` and ``dtype`` have no effect. Values depend only on the program's seed and the variable's name.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Maker = TypeVar("Maker", bound=Callable[..., Initializer])
 
 @dataclass(frozen=True)
 class Start:
-    """Initializer of rnngraph that programs can call: ``tf.Variable(start([28, 10]))``."""
+    """rnngraph's initializer as a callable of TensorFlow's: ``tf.Variable(start([28, 10]))``."""
 
     initializer: Initializer
 
     @gives_tensors
     def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> Any:
-        """Return a Tensor; an array if the second argument is a generator, as ``rg`` passes."""
+        """Return a Tensor of initial values; a NumPy array if ``dtype`` is a random generator, as ``rg`` passes it."""
         if isinstance(dtype, np.random.Generator):
             return self.initializer(shape, dtype)
         kind = dtype_name("float32" if dtype is None else dtype)
@@ -40,7 +40,7 @@ class Start:
 
 
 def maker(function: Maker) -> Maker:
-    """Mark a function that returns initializers. Programs may pass the function itself as the initializer."""
+    """Mark a function that returns initializers, so that programs may pass the function itself as an initializer."""
 
     @wraps(function)
     def make(*arguments: Any, **keywords: Any) -> Start:
@@ -101,13 +101,13 @@ def random_normal_initializer(
 def truncated_normal_initializer(
     mean: float = 0.0, stddev: float = 1.0, seed: Any = None, dtype: Any = None
 ) -> Initializer:
-    """Return an initializer with normal values; those beyond two deviations are redrawn."""
+    """Return an initializer with truncated normal values: those beyond two deviations are redrawn."""
     return initializers.TruncatedNormal(mean, stddev)
 
 
 @maker
 def xavier_initializer(uniform: bool = True, seed: Any = None, dtype: Any = None) -> Initializer:
-    """Return Glorot's initializer."""
+    """Return Glorot's initializer, uniform or truncated normal."""
     return initializers.glorot_uniform if uniform else _scaled(1.0, "fan_avg", "truncated_normal")
 
 
@@ -136,7 +136,7 @@ def variance_scaling_initializer(
     seed: Any = None,
     dtype: Any = None,
 ) -> Initializer:
-    """Return an initializer of variance scale / fan."""
+    """Return an initializer of variance scale / fan, where ``mode`` selects the fan."""
     return _scaled(scale, mode, distribution)
 
 
@@ -144,7 +144,7 @@ def variance_scaling_initializer(
 def contrib_variance_scaling_initializer(
     factor: float = 2.0, mode: str = "FAN_IN", uniform: bool = False, seed: Any = None, dtype: Any = None
 ) -> Initializer:
-    """Return an initializer of variance factor / fan."""
+    """Return an initializer of variance factor / fan, where ``mode`` selects the fan."""
     return _scaled(factor, mode.lower(), "uniform" if uniform else "truncated_normal")
 
 

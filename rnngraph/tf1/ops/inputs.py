@@ -37,7 +37,7 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
         shape: A list of ints and None. Without a shape it is a scalar, as in ``keep_prob =
             tf.placeholder(tf.float32)``. Other placeholders need a shape.
     """
-    if dtype == string and isinstance(dtype, str):  # the handle of a feedable iterator
+    if dtype == string and isinstance(dtype, str):  # handle of a feedable iterator
         if shape not in (None, (), []):
             raise NotOfferedError(f"a placeholder of strings is not offered; feed ids, as tf.int32 ({GUIDE})")
         return _fed("Placeholder", "int64", (), name)
@@ -46,7 +46,7 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
 
 @api
 def placeholder_with_default(input: Any, shape: Any, name: str | None = None) -> Tensor:
-    """Return a placeholder whose value is ``input`` if it is not fed: a number, an array or a Tensor."""
+    """Return a placeholder with the default value ``input``: a number, an array or a Tensor."""
     if isinstance(input, Tensor) and input.node.op != "constant":
         return _with_computed_default(input, shape, name)
     default: np.ndarray = (input if isinstance(input, Tensor) else constant(input)).node["value"]
@@ -68,10 +68,10 @@ def _fitting(have: Sequence[Any], shape: Any) -> Sequence[Any]:
 
 
 def _with_computed_default(default: Tensor, shape: Any, name: str | None) -> Tensor:
-    """Return a Tensor of the default's value that can be fed. Gradients pass through it.
+    """Return a Tensor that can be fed, and otherwise has the value of ``default``. Gradients pass through it.
 
-    If its shape opens a size that the default fixes, it is a placeholder, and a run computes the default first.
-    Gradients do not pass through such a placeholder.
+    If ``shape`` has a symbolic size where the default's size is fixed, the result is a placeholder, for which a run
+    first computes the default. Gradients do not pass through such a placeholder.
     """
     have = default.type.shape
     sizes = _fitting([dim if isinstance(dim, int) else None for dim in have], shape)
@@ -101,7 +101,7 @@ def _fed(base: str, dtype: str, shape: Any, name: str | None, **attributes: Any)
 
 
 def _sizes(shape: Any) -> Any:
-    """Return a shape whose sizes may be ``tf.Dimension``s."""
+    """Convert the ``tf.Dimension``s in a shape to sizes."""
     if isinstance(shape, int | np.integer):
         return [int(shape)]
     return [getattr(size, "value", size) for size in shape] if isinstance(shape, list | tuple) else shape
@@ -209,7 +209,7 @@ def static_bidirectional_rnn(
     sequence_length: Any = None,
     scope: Any = None,
 ) -> tuple[list[Tensor], Any, Any]:
-    """Run ``bidirectional_dynamic_rnn`` over a list of steps. Returns (joined outputs, state_fw, state_bw)."""
+    """Run ``bidirectional_dynamic_rnn`` over a list of steps. Return (concatenated outputs, state_fw, state_bw)."""
     if not isinstance(inputs, list | tuple) or not inputs:
         raise DtypeError(f"tf.nn.static_bidirectional_rnn takes a list of Tensors, one a step, not {shown(inputs)}")
     (forward, backward), (state_fw, state_bw) = bidirectional_dynamic_rnn(
@@ -228,7 +228,7 @@ def static_bidirectional_rnn(
 
 
 def _owned(result: Any) -> Any:
-    """Record a driver's results as the owner of its cells' variables."""
+    """Return a driver's results, after recording that they own the variables of its cells."""
     outputs = result[0]
     get_default_graph().own(*(outputs if isinstance(outputs, tuple) else flatten(outputs)[:1]))
     return result

@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's layers, which own variables."""
+"""TensorFlow 1.x's layers: functions and classes that create variables."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def dense(
     name: str | None = None,
     reuse: bool | None = None,
 ) -> Tensor:
-    """Return activation(inputs kernel + bias) over the last axis. Owns ``dense/kernel`` and ``dense/bias``."""
+    """Return activation(inputs @ kernel + bias). Creates the variables ``dense/kernel`` and ``dense/bias``."""
     refuse(
         "tf.layers.dense",
         PENALTY,
@@ -62,7 +62,7 @@ def dense(
 
 
 class Dense:
-    """``tf.layers.Dense``: a layer that can be called repeatedly, with one set of variables.
+    """``tf.layers.Dense``: a dense layer. All calls share one set of variables.
 
     Its scope is ``dense``, or ``name``, under the variable scope of its first call.
     """
@@ -102,12 +102,12 @@ class Dense:
 
     @property
     def name(self) -> str:
-        """Name of its scope."""
+        """Name of the layer's scope."""
         return self._name or "dense"
 
     @gives_tensors
     def __call__(self, inputs: Tensor, scope: Any = None) -> Tensor:
-        """Return activation(inputs kernel + bias) over the last axis."""
+        """Return activation(inputs @ kernel + bias)."""
         first = self._scope is None
         if self._scope is None:
             own_scope = self._own_scope or scope or present_scope().free(self.name)
@@ -121,7 +121,7 @@ class Dense:
 
     @property
     def variables(self) -> list[Any]:
-        """Variables; empty before the first call."""
+        """Variables of the layer; empty before the first call."""
         graph = get_default_graph()
         graph.all_variables()
         return [] if self._scope is None else [graph.variables[spec] for spec in self._scope.specs.values()]
@@ -156,7 +156,7 @@ def fully_connected(
     trainable: bool = True,
     scope: Any = None,
 ) -> Tensor:
-    """Return activation_fn(inputs weights + biases), by default with relu. ``biases_initializer=None`` omits biases.
+    """Return activation_fn(inputs @ weights + biases), by default with relu. ``biases_initializer=None`` omits biases.
 
     Owns ``fully_connected/weights`` and ``fully_connected/biases``.
 
@@ -202,7 +202,7 @@ fully_connected_relu, fully_connected_relu6 = (
 
 
 def starts_of(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
-    """Return the initializers of a kernel and a bias: explicit ones, those of the scope, or defaults."""
+    """Return the initializers of kernel and bias: explicit ones, else the scope's, else the defaults."""
     kernel = present_scope().initializer if kernel is None else kernel
     return _start(kernel, "glorot_uniform"), _start(bias, "zeros")
 
@@ -221,7 +221,13 @@ def activated(x: Tensor, activation: Activation) -> Tensor:
 
 
 def own_layer(result: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
-    """Record a layer's result as the owner of its variables. penalties: functions of variables, by name."""
+    """Return a layer's result, after recording that it owns the layer's variables.
+
+    Args:
+        result: The layer's result.
+        scope: Scope of the layer.
+        penalties: Regularizers, by variable name.
+    """
     get_default_graph().own(result)
     penalize_all(scope, penalties)
     return result
@@ -315,7 +321,7 @@ def normalized(
 
 
 def _beside(value: Any, x: Tensor) -> Tensor:
-    """Return a Tensor, or numbers in the dtype of x."""
+    """Return a Tensor, or convert numbers to the dtype of x."""
     return value if isinstance(value, Tensor) else constant(value, x.dtype)
 
 
@@ -328,7 +334,7 @@ def layer_dropout(
     training: Any = False,
     name: str | None = None,
 ) -> Tensor:
-    """``tf.layers.dropout``: drop while ``training`` holds, a bool or a scalar bool Tensor that is fed."""
+    """``tf.layers.dropout``: apply dropout if ``training``, a bool or a scalar bool Tensor that is fed, is True."""
     if isinstance(training, Tensor):
         return dropout(inputs, basic.where(training, 1.0 - basic.identity(rate), 1.0), noise_shape, seed)
     if not flag(training, "training"):

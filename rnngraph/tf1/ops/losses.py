@@ -78,7 +78,7 @@ def sigmoid_cross_entropy_with_logits(
 
 
 def _compared(labels: Any, predictions: Any) -> Tensor:
-    """Return the predictions. Raises ``ShapeError`` if labels have another static shape, as TensorFlow does."""
+    """Return the predictions. Raises ``ShapeError``, as TensorFlow does, if the static shape of labels differs."""
     compared: Tensor = as_tensor(predictions)
     known = as_tensor(labels)
     if known.rank:
@@ -87,7 +87,7 @@ def _compared(labels: Any, predictions: Any) -> Tensor:
 
 
 def _both_compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
-    """Return labels in the dtype of the predictions, and predictions."""
+    """Return (labels in the dtype of the predictions, predictions)."""
     compared = _compared(labels, predictions)
     return functions.cast(like(labels, compared), compared.dtype), compared
 
@@ -96,7 +96,7 @@ def _both_compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
 
 
 def _reduced(values: Tensor, weights: Any, reduction: str, into: Any = GraphKeys.LOSSES) -> Tensor:
-    """Return a reduced loss, and add it to a collection."""
+    """Return a weighted, reduced loss, after adding it to a collection."""
     loss = _reduction_of(values, weights, reduction)
     if into is not None:
         add_loss(loss, into)
@@ -104,7 +104,7 @@ def _reduced(values: Tensor, weights: Any, reduction: str, into: Any = GraphKeys
 
 
 def _reduction_of(values: Tensor, weights: Any, reduction: str) -> Tensor:
-    """Apply one of TensorFlow's reductions. The default divides by the number of nonzero weights."""
+    """Return a reduction of weighted values. The default divides the sum by the number of nonzero weights."""
     number = isinstance(weights, int | float)
     factor = like(weights, values)
     if factor.rank not in (0, values.rank):
@@ -292,7 +292,7 @@ def compute_weighted_loss(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return the weighted, reduced loss of the program's own values."""
+    """Return the weighted, reduced loss of values that the program computed."""
     return _reduced(as_tensor(losses), weights, reduction, loss_collection)
 
 
@@ -300,14 +300,14 @@ def compute_weighted_loss(
 def weighted_cross_entropy_with_logits(
     labels: Any = None, logits: Any = None, pos_weight: Any = 1.0, name: str | None = None, targets: Any = None
 ) -> Tensor:
-    """Return ``sigmoid_cross_entropy_with_logits`` with a weight on the positive part."""
+    """Return ``sigmoid_cross_entropy_with_logits``, with the terms of positive labels times ``pos_weight``."""
     values = labels if targets is None else targets
     logits = _compared(values, logits)
     falling = functions.log1p(functions.exp(-functions.abs(logits))) + functions.maximum(-logits, 0.0)
     return losses.binary_cross_entropies(like(values, logits), logits, pos_weight, falling)
 
 
-# The collection of losses ---------------------------------------------------------------------------
+# Collections of losses ---------------------------------------------------------------------------
 
 
 @api
@@ -318,7 +318,7 @@ def add_loss(loss: Tensor, loss_collection: str = GraphKeys.LOSSES) -> None:
 
 @gives_tensors
 def get_losses(scope: str | None = None, loss_collection: str = GraphKeys.LOSSES) -> list[Tensor]:
-    """Return the losses of ``tf.losses`` in the graph."""
+    """Return the losses in the graph's collection, of all scopes or one."""
     return get_default_graph().get_collection(loss_collection, scope)
 
 
@@ -339,7 +339,7 @@ def get_regularization_loss(scope: str | None = None, name: str = "total_regular
 def get_total_loss(
     add_regularization_losses: bool = True, name: str = "total_loss", scope: str | None = None
 ) -> Tensor:
-    """Return the sum of all losses of the graph, or of those in a scope."""
+    """Return the sum of all losses of the graph or of a scope."""
     losses = get_losses(scope) + (get_regularization_losses(scope) if add_regularization_losses else [])
     if not losses:
         raise ArgumentError("tf.losses.get_total_loss: the graph has no loss; declare one with tf.losses")

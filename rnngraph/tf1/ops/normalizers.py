@@ -38,7 +38,7 @@ def layer_norm(
     begin_params_axis: int = -1,
     scope: Any = None,
 ) -> Tensor:
-    """Normalise each row from axis ``begin_norm_axis`` on by its mean and deviation.
+    """Normalise each row over the axes from ``begin_norm_axis`` on, by mean and deviation.
 
     Parameters: ``LayerNorm/beta`` and ``gamma``.
     """
@@ -85,7 +85,7 @@ def batch_norm(
 ) -> Tensor:
     """Apply ``tf.layers.batch_normalization`` with the arguments of ``tf.contrib.layers``.
 
-    Owns ``BatchNorm/beta``, ``moving_mean`` and ``moving_variance``, with ``scale`` also ``gamma``.
+    Creates ``BatchNorm/beta``, ``moving_mean`` and ``moving_variance``, and with ``scale`` also ``gamma``.
 
     Args:
         updates_collections: Collection of the operations that update the averages. With None, each run that computes
@@ -152,7 +152,7 @@ def dropout(
     scope: Any = None,
     seed: int | None = None,
 ) -> Tensor:
-    """Drop while ``is_training`` holds, a bool or a scalar bool Tensor that is fed."""
+    """Apply dropout if ``is_training``, a bool or a scalar bool Tensor that is fed, is True."""
     if isinstance(is_training, Tensor):
         return drop(inputs, functions.where(is_training, functions.identity(keep_prob), 1.0), noise_shape, seed)
     return drop(inputs, keep_prob, noise_shape, seed) if flag(is_training, "is_training") else as_tensor(inputs)

@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's elementwise functions that are compositions, and reductions of that kind."""
+"""TensorFlow 1.x's elementwise functions and reductions that are compositions of rnngraph's functions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def crelu(features: Any, name: str | None = None, axis: int = -1) -> Tensor:
 
 @operation
 def relu_layer(x: Any, weights: Any, biases: Any, name: str | None = None) -> Tensor:
-    """Return relu(x weights + biases)."""
+    """Return relu(x @ weights + biases)."""
     return activations.relu(xw_plus_b(x, weights, biases))
 
 
@@ -63,13 +63,13 @@ def zero_fraction(value: Any, name: str | None = None) -> Tensor:
 
 @operation
 def sign(x: Any, name: str | None = None) -> Tensor:
-    """Return -1, 0 or 1; of NaN 0, as in TensorFlow."""
+    """Return the sign of x: -1, 0 or 1. As in TensorFlow, the sign of NaN is 0."""
     return sign_of(TensorBackend(), as_tensor(x))
 
 
 @operation
 def scalar_mul(scalar: Any, x: Any, name: str | None = None) -> Tensor:
-    """Return a number times a tensor."""
+    """Return scalar * x."""
     return as_tensor(x) * scalar
 
 
@@ -83,7 +83,7 @@ def identity_n(input: Sequence[Any], name: str | None = None) -> list[Tensor]:
 
 @operation
 def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Tensor:
-    """Return features where they are positive, alpha times them elsewhere."""
+    """Return features where positive, and alpha * features elsewhere."""
     return activations.leaky_relu(features, alpha)
 
 
@@ -145,7 +145,7 @@ def norm(
     name: str | None = None,
     keep_dims: bool | None = None,
 ) -> Tensor:
-    """Return the norm of vectors along one axis or all, or of matrices along two.
+    """Return the vector norm along one axis or all axes, or the matrix norm along two axes.
 
     All norms of TensorFlow are offered, except the spectral norm.
     """

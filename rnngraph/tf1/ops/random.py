@@ -1,7 +1,7 @@
-"""Random tensors, drawn anew in each run, and as initial values of variables.
+"""Random tensors, which are drawn anew in each run, or are initial values of variables.
 
-Numbers of fixed size are drawn by NumPy and fed. With open sizes, and in a step of a loop, the graph draws them, as it
-draws masks. The inference graph of ``rg.compile`` has their mean instead.
+For fixed sizes, NumPy draws the numbers, and the run feeds them. For symbolic sizes, and in steps of loops, the graph
+draws them, like dropout masks. The inference graph of ``rg.compile`` has their mean instead.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..core.operations import operation
 from ..core.sizes import anchored, sizes_in
 
 _BETWEEN = math.erf(math.sqrt(2.0))
-"""Share of normal numbers that lie within two deviations."""
+"""Probability that a normal number lies within two deviations."""
 _INVERSE_ERF = (
     2.81022636e-08,
     3.43273939e-07,
@@ -60,7 +60,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class WholeNumbers:
-    """Initializer of whole numbers in [low, high)."""
+    """Initializer of uniform ints in [low, high)."""
 
     low: int
     high: int
@@ -71,7 +71,7 @@ class WholeNumbers:
 
 @dataclass(frozen=True)
 class Below:
-    """Initializer of numbers in [0, 1), also after rounding to float32."""
+    """Initializer of uniform numbers that are below 1 even after rounding to float32."""
 
     def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
         return generator.integers(0, 1 << 24, shape) / (1 << 24)
@@ -79,7 +79,7 @@ class Below:
 
 @dataclass(frozen=True)
 class Permutation:
-    """Initializer of a permutation of the numbers below the size."""
+    """Initializer of a random permutation of 0 … size - 1."""
 
     def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
         return generator.permutation(shape[0])
@@ -97,7 +97,7 @@ def drawn_together(what: str, parts: Sequence[tuple[Initializer, tuple[int, ...]
 
 
 def _drawn(what: str, initializer: Initializer, sizes: Sequence[int], dtype: str, seed: Any) -> Tensor:
-    """Return a Tensor of fixed size that a run feeds by itself."""
+    """Return a Tensor of fixed size, whose random value each run draws and feeds."""
     graph = get_default_graph()
     graph.draws += 1
     if 0 in sizes:
@@ -114,7 +114,7 @@ def started(initializer: Initializer, sizes: Sequence[int], dtype: str) -> Tenso
 
 
 def fixed_sizes(what: str, shape: Any) -> list[int]:
-    """Return a shape of known sizes. Raise if one is open."""
+    """Return a shape as ints. Raise an error if a size is symbolic."""
     sizes = [size for size in _sizes(what, shape) if isinstance(size, int)]
     if len(sizes) != len(_sizes(what, shape)):
         raise ShapeError(f"tf.{what} needs ints as sizes, not {shown(shape)}")
@@ -144,7 +144,7 @@ def _is_fed(sizes: Sequence[Dim]) -> bool:
 
 
 def _cut_normal(u: Tensor) -> Tensor:
-    """Return a normal number within two deviations, by the inverse of the distribution function."""
+    """Transform a uniform u to a truncated normal number, by the inverse of the distribution function."""
     x = (u * 2.0 - 1.0) * _BETWEEN
     w = -functions.log1p(-(x * x)) - 2.5
     total: Any = _INVERSE_ERF[0]

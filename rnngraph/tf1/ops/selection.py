@@ -76,9 +76,9 @@ def _is_descending(what: str, direction: str) -> bool:
 
 @operation
 def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = None) -> Tensor:
-    """Return True where the target's prediction is among the k largest of its row: bool [batch].
+    """Return True for rows in which the target's prediction is among the k largest: bool [batch].
 
-    False for a row that holds an infinity or NaN.
+    Rows that contain an infinity or NaN are False.
     """
     hit = functions.one_hot(targets, predictions.width, "bool")
     target = functions.reduce_sum(functions.where(hit, predictions, 0), -1, keepdims=True)
@@ -89,10 +89,10 @@ def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = No
 
 @operation
 def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int | None = None) -> Tensor:
-    """Return the entries at which a mask holds, of one axis or of several that become one.
+    """Return the entries at which a mask is True. Several masked axes become one.
 
-    The number of entries is computed before the native call. Masks in steps of loops and random masks are therefore
-    refused.
+    The number of entries is computed before the native call. Masks in steps of loops, and random masks, are
+    therefore not supported.
     """
     x = as_tensor(tensor)
     value = mask.node["value"] if isinstance(mask, Tensor) and mask.node.op == "constant" else mask
@@ -115,7 +115,7 @@ def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int |
 
 
 def _places(mask: Tensor, count: Tensor) -> Tensor:
-    """Return the indices [count] at which a mask holds, in order."""
+    """Return the indices [count] at which a mask is True, in order."""
     size = known_size(count.node, counted=True)
     if size is None:
         raise NotOfferedError(
@@ -155,7 +155,7 @@ def sparse_to_dense(
     validate_indices: bool = True,
     name: str | None = None,
 ) -> Tensor:
-    """Return an array of ``default_value`` with other values at indices [n, rank], each of which occurs once."""
+    """Return a dense array of ``default_value``, with ``sparse_values`` at distinct indices [n, rank]."""
     places, shape = as_tensor(sparse_indices), sizes_in(output_shape)
     sizes = [size for size in shape if isinstance(size, int)]
     if len(sizes) != len(shape) or places.rank > 2:
@@ -182,7 +182,7 @@ def confusion_matrix(
     name: str | None = None,
     weights: Any = None,
 ) -> Tensor:
-    """Return how often each class, a row, was predicted as each class, a column."""
+    """Return the confusion matrix: counts of labels (rows) by predictions (columns)."""
     if num_classes is None:
         raise ArgumentError("tf.confusion_matrix needs num_classes=")
     classes = (functions.cast(as_tensor(ids), "int64") for ids in (labels, predictions))
@@ -231,7 +231,7 @@ def matrix_band_part(input: Any, num_lower: int, num_upper: int, name: str | Non
 
 @operation
 def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
-    """Return x where the condition holds, y elsewhere."""
+    """Return x where the condition is True, y elsewhere."""
     if x is None or y is None:
         raise ArgumentError("tf.where(condition) has as many rows as entries hold, which is not offered; pass x and y")
     rank = as_tensor(x).rank
@@ -250,7 +250,7 @@ def reverse_sequence(
     seq_dim: int | None = None,
     batch_dim: int | None = None,
 ) -> Tensor:
-    """Reverse the real steps of each row."""
+    """Reverse the steps of each row up to the row's length."""
     steps, rows = seq_dim if seq_axis is None else seq_axis, batch_dim if batch_axis is None else batch_axis
     rows = 0 if rows is None else rows
     if steps is None or {steps, rows} != {0, 1}:

@@ -24,7 +24,7 @@ _MAX_NUMBERS = 1 << 28
 
 @operation
 def shape(input: Any, name: str | None = None, out_type: Any = "int32") -> Tensor:
-    """Return the shape of a tensor as a vector. It may be used as a shape, even if sizes are open."""
+    """Return the shape of a tensor as a vector, which other functions accept as a shape even with symbolic sizes."""
     return shape_tensor(as_tensor(input), dtype_name(out_type))
 
 
@@ -82,7 +82,7 @@ def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
 def convert_to_tensor(
     value: Any, dtype: Any = None, name: str | None = None, preferred_dtype: Any = None, dtype_hint: Any = None
 ) -> Tensor:
-    """Return a Tensor itself, or a Tensor of a list of Tensors, a number or an array."""
+    """Convert a number, an array or a list of Tensors to a Tensor. A Tensor is returned unchanged."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value):
@@ -134,7 +134,7 @@ def l2_loss(t: Any, name: str | None = None) -> Tensor:
 
 @operation
 def xw_plus_b(x: Any, weights: Any, biases: Any, name: str | None = None) -> Tensor:
-    """Return x weights + biases."""
+    """Return x @ weights + biases."""
     return functions.matmul(x, weights) + biases
 
 
@@ -146,7 +146,7 @@ def bias_add(value: Any, bias: Any, data_format: Any = None, name: str | None = 
 
 @operation
 def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = "bool", name: str | None = None) -> Tensor:
-    """Return True for the steps before a row's end: [..., maxlen], by default the largest length."""
+    """Return a mask [..., maxlen] that is True for steps before a row's length. Default: the largest length."""
     longest = functions.reduce_max(as_tensor(lengths)) if maxlen is None else maxlen
     limits = functions.expand_dims(functions.cast(lengths, "int64"), -1)
     inside = anchored(is_within(sizes_in([longest])[0], limits), longest)

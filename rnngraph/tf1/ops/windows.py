@@ -37,7 +37,7 @@ _AXES = {1: "[batch, time, width]", 2: "[batch, height, width, channels]"}
 
 @contextmanager
 def _readable(what: str) -> Any:
-    """Add the function's name to errors of operators."""
+    """Within the block, prefix errors of operators with the function's name."""
     try:
         yield
     except UnreadableError as error:
@@ -46,7 +46,7 @@ def _readable(what: str) -> Any:
 
 @dataclass(frozen=True)
 class _WindowOptions:
-    """Windows as a program describes them, with a number for each axis.
+    """Windows as a program describes them, with one int for each axis.
 
     Attributes:
         padding: "valid" or "same".
@@ -83,7 +83,7 @@ def _windows(what: str, x: Any, options: _WindowOptions) -> list[Window]:
 
 
 def _several(value: Any, count: int) -> Numbers:
-    """Repeat one number for each axis, or return several as they are."""
+    """Repeat a single number for each axis. Several numbers are returned unchanged."""
     numbers = [value] * count if not isinstance(value, list | tuple) else list(value)
     if len(numbers) == 1:
         numbers *= count
@@ -93,7 +93,7 @@ def _several(value: Any, count: int) -> Numbers:
 
 
 def _inner(value: Any, count: int, what: str) -> Numbers:
-    """Return the numbers for the inner axes, from one number, one for each, or those of all axes."""
+    """Return one number per inner axis, from a single number, a number per inner axis, or a number per axis."""
     if isinstance(value, list | tuple) and len(value) == count + 2:
         if value[0] != 1 or value[-1] != 1:
             raise ShapeError(f"{what} must be 1 along the batch and the channels, not {shown(value)}")
@@ -181,7 +181,7 @@ def conv1d(
     name: str | None = None,
     reuse: bool | None = None,
 ) -> Tensor:
-    """Convolve over time. Owns ``conv1d/kernel`` and ``conv1d/bias``."""
+    """Convolve over time. Creates the variables ``conv1d/kernel`` and ``conv1d/bias``."""
     _refuse("tf.layers.conv1d", activity_regularizer, kernel_constraint, bias_constraint, trainable)
     sizes, steps, rates = (_several(item, 1) for item in (kernel_size, strides, dilation_rate))
     starts, penalties = starts_of(kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer)
@@ -211,7 +211,7 @@ def conv2d(
     name: str | None = None,
     reuse: bool | None = None,
 ) -> Tensor:
-    """Convolve over two axes, one of fixed size. Owns ``conv2d/kernel`` and ``conv2d/bias``."""
+    """Convolve over two axes, one of fixed size. Creates the variables ``conv2d/kernel`` and ``conv2d/bias``."""
     _refuse("tf.layers.conv2d", activity_regularizer, kernel_constraint, bias_constraint, trainable)
     sizes, steps, rates = (_several(item, 2) for item in (kernel_size, strides, dilation_rate))
     starts, penalties = starts_of(kernel_initializer, bias_initializer), (kernel_regularizer, bias_regularizer)

@@ -54,7 +54,7 @@ class BeamSearchDecoderState(NamedTuple):
 
 @api
 class FinalBeamSearchDecoderOutput(NamedTuple):
-    """Result of ``dynamic_decode`` for a beam search: whole hypotheses, and the results of its steps."""
+    """Result of ``dynamic_decode`` for a beam search: the complete hypotheses, and the results of all steps."""
 
     predicted_ids: Any
     beam_search_decoder_output: Any
@@ -62,7 +62,7 @@ class FinalBeamSearchDecoderOutput(NamedTuple):
 
 @operation
 def tile_batch(t: Any, multiplier: Any, name: str | None = None) -> Any:
-    """Repeat each row of a nest of Tensors ``multiplier`` times, next to each other."""
+    """Repeat each row of nested Tensors ``multiplier`` times. Copies of a row are adjacent."""
     count = units(multiplier, "multiplier")
 
     def tiled(leaf: Any) -> Tensor:
@@ -78,7 +78,7 @@ def tile_batch(t: Any, multiplier: Any, name: str | None = None) -> Any:
 def gather_tree(
     step_ids: Any, parent_ids: Any, max_sequence_lengths: Any, end_token: Any, name: str | None = None
 ) -> Tensor:
-    """Return whole hypotheses [steps, batch, beam_width], traced back by the parents of their last words."""
+    """Return complete hypotheses [steps, batch, beam_width], traced back from the last step by parent indices."""
     return backtraced(as_tensor(step_ids), as_tensor(parent_ids), as_tensor(max_sequence_lengths), end_token)
 
 
@@ -149,7 +149,7 @@ class BeamSearchDecoder(Decoder):
         return known.finished, self._start, state
 
     def _no_coverage(self, leaves: list[Tensor]) -> Tensor | None:
-        """Return the coverage before the first step, if the search uses coverage."""
+        """Return zero coverage for the first step; None if the search has no coverage penalty."""
         if self.beam.coverage_penalty == 0:
             return None
         mechanisms = [*_mechanisms(self.cell)]

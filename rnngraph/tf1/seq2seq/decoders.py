@@ -34,7 +34,7 @@ class BasicDecoderOutput(NamedTuple):
 
 
 class Decoder:
-    """Base of decoders, also for subclasses of a program.
+    """Base of decoders, which programs may subclass.
 
     ``initialize()`` returns (finished [batch], first inputs, first state), and ``step(time, inputs, state)`` returns
     (outputs, next state, next inputs, finished).
@@ -60,7 +60,7 @@ class Decoder:
 
 
 class BasicDecoder(Decoder):
-    """Decoder of a cell whose inputs a helper chooses.
+    """Decoder that runs a cell on the inputs that a helper chooses.
 
     Args:
         output_layer: Layer for the cell's output, such as a ``tf.layers.Dense``.
@@ -105,14 +105,14 @@ def dynamic_decode(
 ) -> tuple[Any, Any, Tensor]:
     """Run a decoder until all rows are finished. Returns (outputs, final state, lengths int32 [batch]).
 
-    Outputs are [batch, steps, …], or [steps, batch, …] with ``output_time_major``. Their number of steps is the
-    maximum, not that of the longest row as in TensorFlow. Steps past the last one are 0.
+    Outputs are [batch, steps, …], or [steps, batch, …] with ``output_time_major``. The number of
+    steps is the maximum. In TensorFlow it is the longest row's. Steps after the last one are 0.
 
     With ``AttentionWrapper(alignment_history=True)`` the final state has ``alignment_history``.
 
     Args:
         impute_finished: A finished row outputs 0 and keeps its state.
-        maximum_iterations: Maximum number of steps. By default, a helper that reads inputs has as many steps as these.
+        maximum_iterations: Maximum number of steps. By default the number of steps of the helper's inputs.
     """
     if not isinstance(decoder, Decoder):
         raise DtypeError(f"{_WHAT} takes a decoder such as tf.contrib.seq2seq.BasicDecoder, not {shown(decoder)}")
@@ -130,7 +130,7 @@ def dynamic_decode(
 
 
 def _decoded(decoder: Decoder, impute: bool, maximum: Any) -> tuple[Any, Any, Tensor]:
-    """Decode step by step, time-major."""
+    """Decode step by step. Results are time-major."""
     finished, inputs, state = decoder.initialize()
     finished = as_tensor(finished)
     structure: list[Any] = []
@@ -157,7 +157,7 @@ def _decoded(decoder: Decoder, impute: bool, maximum: Any) -> tuple[Any, Any, Te
 
 
 def _taught(decoder: BasicDecoder, impute: bool, maximum: Any) -> tuple[Any, Any, Tensor]:
-    """Decode all steps at once, time-major: the inputs are known."""
+    """Decode with teacher forcing: run the cell over the known inputs. Results are time-major."""
     helper: Any = decoder.helper
     where, lengths = user_line(), helper.sequence_length
     if maximum is not None:

@@ -1,4 +1,4 @@
-"""Helpers of decoders of ``tf.contrib.seq2seq``: they choose a step's sample and the next input."""
+"""Helpers of ``tf.contrib.seq2seq`` decoders: objects that choose a step's sample and the next input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOT_SAMPLED = -1
 
 
 class Helper:
-    """Base of helpers, also for subclasses of a program.
+    """Base of helpers, which programs may subclass.
 
     ``initialize()`` returns (finished [batch], first inputs). ``sample(time, outputs, state)`` returns a step's sample,
     and ``next_inputs(time, outputs, state, sample_ids)`` returns (finished, next inputs, next state).
@@ -52,7 +52,7 @@ class Helper:
 
 
 class TrainingHelper(Helper):
-    """Helper that reads a sequence of inputs. The sample is the most likely class.
+    """Helper for teacher forcing: inputs come from a sequence. The sample is the most likely class.
 
     Args:
         inputs: [batch, time, width], or [time, batch, width] with ``time_major``.
@@ -90,7 +90,7 @@ class TrainingHelper(Helper):
 
 
 class ScheduledEmbeddingTrainingHelper(TrainingHelper):
-    """Helper that replaces an input by the embedding of its own sample, with a probability for each row and step.
+    """Helper that, with a probability for each row and step, replaces the input by the embedding of the last sample.
 
     See Bengio et al. 2015, scheduled sampling.
     """
@@ -128,7 +128,7 @@ class ScheduledEmbeddingTrainingHelper(TrainingHelper):
 
 
 class ScheduledOutputTrainingHelper(TrainingHelper):
-    """Helper that replaces an input by its own output, with a probability for each row and step.
+    """Helper that, with a probability for each row and step, replaces the input by the decoder's last output.
 
     Args:
         next_inputs_fn: Function from an output to an input.
@@ -227,7 +227,7 @@ class SampleEmbeddingHelper(GreedyEmbeddingHelper):
 
 
 class CustomHelper(Helper):
-    """Helper of three functions.
+    """Helper whose methods are three functions of the program.
 
     They are ``initialize_fn()``, ``sample_fn(time, outputs, state)`` and ``next_inputs_fn(time, outputs, state,
     sample_ids)``.
@@ -311,5 +311,5 @@ def _probability(value: Any) -> Tensor:
 
 
 def _drawn_rows(outputs: Tensor, probability: Tensor, seed: int | None) -> Tensor:
-    """Draw the rows that read their own output: bool [batch]."""
+    """Draw the mask of rows that read the last output: bool [batch]."""
     return functions.less(random_uniform([outputs.type.shape[0]], seed=seed), probability)

@@ -1,4 +1,4 @@
-"""Alignments of all steps of a decoder: ``AttentionWrapper(alignment_history=True)``."""
+"""Records the alignments of a decoder's steps: ``AttentionWrapper(alignment_history=True)``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StateWithHistory(NamedTuple):
 
 
 def inner_cells(cell: Any) -> Iterator[Any]:
-    """Yield a cell, the cells inside, and so on."""
+    """Yield a cell and all nested cells."""
     pending = [cell]
     while pending:
         item = pending.pop()

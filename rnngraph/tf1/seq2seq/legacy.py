@@ -1,4 +1,4 @@
-"""``tf.contrib.legacy_seq2seq``: encoders and decoders over lists with one Tensor a step."""
+"""``tf.contrib.legacy_seq2seq``: encoders and decoders over lists with one Tensor per step."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from ..ops.shapes import stop_gradient, xw_plus_b
 from .losses import Loss, check_lists, legacy_sequence_loss, sequence_loss_by_example
 
 Next = Callable[[Tensor, int], Tensor] | None
-"""Loop function: from a step's output and the next step's number to the next step's input."""
+"""Loop function of (output of a step, number of the next step) that returns the next step's input."""
 
 Steps = Sequence[Tensor]
 Decoded = tuple[list[Tensor], Any]
-"""Outputs, one a step, and the final state."""
+"""(list of the steps' outputs, final state)."""
 
 
 def fed_back(embedding: Tensor, projection: Any = None, update: bool = True) -> Callable[[Tensor, int], Tensor]:
-    """Return a loop function: the embedding of a step's most likely symbol.
+    """Return a loop function that returns the embedding of the previous step's most likely symbol.
 
     Args:
-        projection: (weights, biases) from outputs to symbols.
-        update: True if gradients pass to the embedding.
+        projection: (weights, biases) of the projection from outputs to logits of symbols.
+        update: True to propagate gradients to the embedding.
     """
 
     def following(previous: Tensor, step: int) -> Tensor:
@@ -76,7 +76,7 @@ def rnn_decoder(
 def basic_rnn_seq2seq(
     encoder_inputs: Steps, decoder_inputs: Steps, cell: Cell, dtype: Any = "float32", scope: Any = None
 ) -> Decoded:
-    """Run an encoder, and a decoder that begins with its final state. Their variables are separate."""
+    """Run an encoder, and a decoder from the encoder's final state, with separate variables."""
     with variable_scope(scope or "basic_rnn_seq2seq"):
         _, state = static_rnn(copy.deepcopy(cell), list(encoder_inputs), dtype=dtype)
         return rnn_decoder(decoder_inputs, state, cell)
@@ -91,7 +91,7 @@ def tied_rnn_seq2seq(
     dtype: Any = "float32",
     scope: Any = None,
 ) -> Decoded:
-    """Run an encoder, and a decoder with the same variables that begins with its final state."""
+    """Run an encoder, and a decoder from the encoder's final state, with shared variables."""
     with variable_scope("combined_tied_rnn_seq2seq"):
         name = scope or "tied_rnn_seq2seq"
         _, state = static_rnn(cell, list(encoder_inputs), dtype=dtype, scope=name)
@@ -111,7 +111,7 @@ def embedding_rnn_decoder(
     update_embedding_for_previous: bool = True,
     scope: Any = None,
 ) -> Decoded:
-    """Run ``rnn_decoder`` over symbols: ints [batch], one a step."""
+    """Run ``rnn_decoder`` over a list of symbols [batch], ints."""
     check_lists("embedding_rnn_decoder", decoder_inputs=decoder_inputs)
     with variable_scope(scope or "embedding_rnn_decoder"):
         embedding = get_variable("embedding", [num_symbols, embedding_size])
@@ -121,7 +121,7 @@ def embedding_rnn_decoder(
 
 
 def encoded(cell: Cell, inputs: Steps, symbols: int, size: int, dtype: str) -> Decoded:
-    """Return an encoder over symbols, with the variable names of TensorFlow's ``EmbeddingWrapper``."""
+    """Run an encoder over symbols, with the variable names of TensorFlow's ``EmbeddingWrapper``."""
     check_lists("an encoder", encoder_inputs=inputs)
     with variable_scope("rnn"), variable_scope("embedding_wrapper"):
         usual = random_uniform_initializer(-(3**0.5), 3**0.5)
@@ -145,12 +145,12 @@ def embedding_rnn_seq2seq(
     dtype: Any = None,
     scope: Any = None,
 ) -> Decoded:
-    """Run an encoder of symbols, and a decoder that begins with its final state.
+    """Run an encoder of symbols, and a decoder from the encoder's final state.
 
     Outputs are logits of symbols, or the cell's outputs if ``output_projection`` is set.
 
     Args:
-        feed_previous: True if the decoder reads its own symbols; a bool or a Tensor.
+        feed_previous: True if the decoder reads its own samples: a bool or a scalar bool Tensor.
     """
     with variable_scope(scope or "embedding_rnn_seq2seq", dtype=None if dtype is None else dtype_name(dtype)) as within:
         _, state = encoded(cell, encoder_inputs, num_encoder_symbols, embedding_size, within.dtype)
@@ -197,9 +197,9 @@ def embedding_tied_rnn_seq2seq(
 
 
 def chosen(feed_previous: Any, decode: Callable[[bool, bool], Decoded]) -> Decoded:
-    """Return the result of a decoder that reads its own outputs, or its inputs.
+    """Return the result of a decoder that reads either its own outputs or its inputs.
 
-    If ``feed_previous`` is a Tensor, both are computed with the same variables, and one is selected.
+    If ``feed_previous`` is a Tensor, both variants are computed with the same variables, and one is selected.
 
     Args:
         decode: Function of (True if it reads its outputs, True if their embedding is trained).
@@ -232,11 +232,11 @@ def model_with_buckets(
     per_example_loss: bool = False,
     name: str | None = None,
 ) -> tuple[list[list[Tensor]], list[Tensor]]:
-    """Build one model for several lengths, with one set of variables. Returns (outputs, losses) of each bucket.
+    """Build one model for several lengths, with shared variables. Returns (outputs of each bucket, losses).
 
     Args:
-        buckets: (steps of the encoder, steps of the decoder) of each.
-        seq2seq: Function of both lists of inputs.
+        buckets: (steps of the encoder, steps of the decoder) of each bucket.
+        seq2seq: Function of (encoder inputs, decoder inputs), both lists.
     """
     if not isinstance(buckets, list | tuple) or not buckets:
         raise DtypeError(f"buckets must be a list of (encoder steps, decoder steps), not {shown(buckets)}")

@@ -26,7 +26,7 @@ from .losses import check_lists
 
 
 class _Heads:
-    """Attention with several heads: one context of a state for each. Its variables are in the open scope."""
+    """Attention with several heads, each of which returns one context. Variables are in the open scope."""
 
     def __init__(self, states: Tensor, count: int, dtype: str) -> None:
         self.states, self.size, self.count = states, states.width, count
@@ -37,11 +37,11 @@ class _Heads:
             self._heads.append((keys, get_variable(f"AttnV_{head}", [self.size], dtype)))
 
     def none(self, rows: Any) -> list[Tensor]:
-        """Return zeros, the contexts before the first step."""
+        """Return zero contexts, for the first step."""
         return [zeros([rows, self.size], self.states.dtype) for _ in self._heads]
 
     def contexts(self, state: Any) -> list[Tensor]:
-        """Return the contexts [batch, size] of a state."""
+        """Return each head's context [batch, size] for a state."""
         leaves = flatten(state)
         query = leaves[0] if len(leaves) == 1 else concat(leaves, 1)
         sums = []
@@ -54,7 +54,7 @@ class _Heads:
 
 
 class _Attending(RNNCell):
-    """Step of a decoder with attention. Its state is the cell's, and the contexts of the previous step."""
+    """Step of a decoder with attention. The state is (cell state, contexts of the previous step)."""
 
     def __init__(self, cell: Any, heads: _Heads, width: int, has_attended: bool) -> None:
         super().__init__()
@@ -92,12 +92,12 @@ def attention_decoder(
 ) -> Decoded:
     """Run a cell over a list of inputs, with attention to ``attention_states`` [batch, entries, width] at every step.
 
-    Each step reads its input joined with the contexts of the previous step. Its result is a projection of the cell's
-    output joined with its own contexts.
+    The cell's input is a projection of the step's input and the previous contexts, concatenated. The output is a
+    projection of the cell's output and the new contexts, concatenated.
 
     Args:
         loop_function: Function from an output to the next input.
-        initial_state_attention: True if the first step has the contexts of the initial state, instead of zeros.
+        initial_state_attention: True for contexts of the initial state at the first step; False for zeros.
     """
     check_lists("attention_decoder", decoder_inputs=decoder_inputs)
     check_cell(cell, "attention_decoder")
@@ -143,7 +143,7 @@ def embedding_attention_decoder(
     scope: Any = None,
     initial_state_attention: bool = False,
 ) -> Decoded:
-    """Run ``attention_decoder`` over symbols: ints [batch], one a step."""
+    """Run ``attention_decoder`` over a list of symbols [batch], ints."""
     check_lists("embedding_attention_decoder", decoder_inputs=decoder_inputs)
     kind = None if dtype is None else dtype_name(dtype)
     with variable_scope(scope or "embedding_attention_decoder", dtype=kind):

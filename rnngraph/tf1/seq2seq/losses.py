@@ -1,4 +1,4 @@
-"""Losses of sequences: of lists of steps (``legacy_seq2seq``), and of whole Tensors (``seq2seq``)."""
+"""Sequence losses: over lists of steps (``legacy_seq2seq``), and over Tensors (``seq2seq``)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _cross_entropy(labels: Tensor, logits: Tensor, function: Loss) -> Tensor:
 
 
 def check_lists(what: str, **lists: Any) -> None:
-    """Raise unless all are lists of one Tensor a step, of equal length."""
+    """Raise an error unless all arguments are lists of equal length, with one Tensor per step."""
     sizes = set()
     for name, items in lists.items():
         if not isinstance(items, list | tuple) or not items:
@@ -52,12 +52,12 @@ def sequence_loss_by_example(
 ) -> Tensor:
     """Return the weighted cross-entropy of each row [batch], summed over steps.
 
-    By default it is divided by the sum of the row's weights.
+    By default the sum is divided by the sum of the row's weights.
 
     Args:
-        logits: One [batch, classes] a step.
-        targets: One [batch] a step.
-        weights: One [batch] a step.
+        logits: [batch, classes] of each step.
+        targets: [batch] of each step.
+        weights: [batch] of each step.
     """
     check_lists("sequence_loss_by_example", logits=logits, targets=targets, weights=weights)
     steps = []
@@ -102,7 +102,7 @@ def sequence_loss(
 ) -> Tensor:
     """Return the weighted cross-entropy of sequences, averaged over the chosen axes.
 
-    Averages over both axes divide by the sum of weights; averages over one, by the weights of each row or step.
+    An average over both axes divides by the sum of all weights. An average over one axis divides by the sum along it.
 
     Args:
         logits: [batch, time, classes].

@@ -1,4 +1,4 @@
-"""``tf.nn.raw_rnn``: a cell whose inputs, states and outputs a function of the program computes."""
+"""``tf.nn.raw_rnn``: runs a cell whose inputs, states and outputs are computed by a function of the program."""
 
 from __future__ import annotations
 

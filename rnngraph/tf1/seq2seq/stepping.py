@@ -1,4 +1,4 @@
-"""Loops that run until every row of a batch is finished, for ``raw_rnn`` and ``dynamic_decode``."""
+"""Loops until every row of a batch is finished, for ``raw_rnn`` and ``dynamic_decode``."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ It returns (next carried values, next mask of finished rows, results of the step
 
 
 class Stepping:
-    """Loop over a batch.
+    """Loop over time steps of a batch.
 
     Attributes:
         what: Name of the loop in errors.
-        initial: Nest of the initial carried values.
+        initial: Nested initial values of the loop's state.
         finished: Initial mask of finished rows: bool [batch], or [batch, beams].
     """
 
@@ -51,7 +51,7 @@ class Stepping:
         return as_tensor(leaf)
 
     def run(self, body: Body, maximum: Any = None) -> tuple[Any, list[Tensor]]:
-        """Run the loop. Return the carried values after the last step, and the steps' results [steps, …].
+        """Run the loop. Return (final state, the steps' results [steps, …]).
 
         Results past the last step are 0.
 
@@ -106,7 +106,7 @@ class Stepping:
         limits: Sequence[Tensor],
         maximum: Any,
     ) -> tuple[list[Node], Dim]:
-        """Return the values of a step that reads sequences by its number, and the number of steps.
+        """Return (``roots`` with reads at the step number replaced by a step's entry of a sequence, number of steps).
 
         Args:
             bounds: Numbers of steps that are known at declaration.
@@ -146,7 +146,7 @@ def _from(array: Tensor, first: int) -> Tensor:
 
 
 class _End(NamedTuple):
-    """Comparison of the step number with values known before the loop, by which all rows finish.
+    """Comparison of the step number with values that are known before the loop, which finishes all rows.
 
     Attributes:
         values: Values that are compared with.
@@ -186,7 +186,7 @@ def _ends(finished: Node, counts: Counts, inside: Container[Node]) -> Iterator[_
 
 
 def _source(node: Node) -> Node:
-    """Return the node that a node repeats."""
+    """Return the source of a node that only passes a value on."""
     while True:
         if node.op in ("broadcast", "reshape", "cast"):
             node = node.operands[0]
@@ -197,7 +197,7 @@ def _source(node: Node) -> Node:
 
 
 def _at_most(maximum: Any, what: str) -> tuple[Tensor, Dim | None]:
-    """Return the maximum number of steps as a scalar, and as a size if it is one."""
+    """Return the maximum number of steps as (scalar Tensor, size or None)."""
     bound = as_tensor(maximum)
     if bound.rank or bound.dtype not in INTEGERS:
         raise DtypeError(f"{what}: the maximum number of steps must be a scalar int, not {shown(maximum)}")
@@ -205,14 +205,14 @@ def _at_most(maximum: Any, what: str) -> tuple[Tensor, Dim | None]:
 
 
 def _least(sizes: Sequence[Dim]) -> Dim | None:
-    """Return the smallest int, else the first open size. The others must equal it."""
+    """Return the smallest int, or else the first symbolic size, to which the other sizes must be equal."""
     open_ones = [size for size in sizes if not isinstance(size, int)]
     fixed = [size for size in sizes if isinstance(size, int)]
     return open_ones[0] if open_ones else min(fixed, default=None)
 
 
 def selected(finished: Tensor, old: Tensor, new: Tensor) -> Tensor:
-    """Return ``old`` in finished rows, ``new`` elsewhere. Values without rows are ``new``."""
+    """Return ``old`` in finished rows, and ``new`` in others. For values without a batch axis, return ``new``."""
     if new.rank < finished.rank:
         return new
     shape = (*finished.type.shape, *[1] * (new.rank - finished.rank))
@@ -220,10 +220,10 @@ def selected(finished: Tensor, old: Tensor, new: Tensor) -> Tensor:
 
 
 def selected_nest(finished: Tensor, old: Any, new: Any) -> Any:
-    """Apply ``selected`` to nests."""
+    """Apply ``selected`` to the leaves of nested values."""
     return pack(new, [selected(finished, a, b) for a, b in zip(flatten(old), flatten(new), strict=True)])
 
 
 def zeros_like(nest: Any) -> Any:
-    """Return zeros in the shapes of a nest's Tensors."""
+    """Return nested zeros in the shapes of nested Tensors."""
     return map_leaves(lambda leaf: build("broadcast", constant(0, leaf.dtype), shape=leaf.type.shape), nest)

@@ -53,7 +53,7 @@ class GraphDef(Message):
 
 
 def graph_def(graph: Graph) -> bytes:
-    """Return a graph's declarations, node by node, for TensorBoard. Names are the program's where it set some."""
+    """Return a ``GraphDef`` of a graph's nodes for TensorBoard, with the program's names where there are any."""
     labels, roots = _named(graph)
     order = [node for node in topological(roots) if node.op != "get"]
     names: dict[Node, str] = {}
@@ -72,7 +72,7 @@ def graph_def(graph: Graph) -> bytes:
 
 
 def _named(graph: Graph) -> tuple[dict[Node, str], list[Node]]:
-    """Return the names of nodes, and the nodes from which all others are reached."""
+    """Return (names of nodes, root nodes from which all other nodes are reachable)."""
     variables: dict[Any, str] = {item.spec: item.full for item in graph.all_variables() if isinstance(item, Variable)}
     tensors: list[Tensor] = [*graph.owners, *(item for item in graph.named.values() if isinstance(item, Tensor))]
     tensors += [tensor for item in graph.named.values() if isinstance(item, Operation) for tensor in item.needs()]
@@ -85,7 +85,7 @@ def _named(graph: Graph) -> tuple[dict[Node, str], list[Node]]:
 
 
 def _source(node: Node) -> Node:
-    """Return the node of a value; of a driver's result, the driver."""
+    """Return the node of a value. For a driver's result, return the driver."""
     return node.operands[0] if node.op == "get" else node
 
 

@@ -68,7 +68,7 @@ class FileWriter:
         path = os.path.join(self._folder, f"events.out.tfevents.{int(began):010d}.{host}{self._suffix}")
         try:
             os.makedirs(self._folder, exist_ok=True)
-            file = open(path, "ab")  # noqa: SIM115  # it stays open
+            file = open(path, "ab")  # noqa: SIM115  # closed by ``close``
             if file.tell() == 0:
                 file.write(record(Event(wall_time=began, file_version="brain.Event:2").SerializeToString()))
             file.flush()
@@ -125,7 +125,7 @@ class FileWriter:
 
     @api
     def flush(self) -> None:
-        """Write all added events to the disk."""
+        """Write all added events to disk."""
         with self._lock:
             if self._file is not None:
                 self._file.flush()
@@ -169,7 +169,7 @@ def _step(global_step: Any) -> dict[str, int]:
 
 @api
 def summary_iterator(path: str) -> Iterator[Event]:
-    """Yield the events of a log. An incomplete record ends it."""
+    """Yield the events of a file. An incomplete record ends the iteration."""
     return _events(os.fspath(as_path(path)))
 
 

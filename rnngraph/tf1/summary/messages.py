@@ -104,11 +104,11 @@ class Message(protobuf.Message):
         return name in self._set
 
     def WhichOneof(self, name: str) -> str | None:
-        """Return which field of a oneof was set: ``value`` of a value, ``what`` of an event."""
+        """Return the name of the set field of a oneof: ``value`` of a value, ``what`` of an event."""
         return next((field for field in self.FIELDS if field in self._set and field not in ("tag", "step")), None)
 
     def written_fields(self) -> Iterator[tuple[Field, Any]]:
-        """Return the fields that were set, and others that are not empty."""
+        """Yield (field, value) for fields that were set or are not empty."""
         for name, field in self.FIELDS.items():
             value = self.__dict__.get(name)
             if value or (value is not None and name in self._set and not field.is_repeated):
@@ -120,7 +120,7 @@ class Message(protobuf.Message):
 
     @classmethod
     def FromString(cls, data: bytes) -> Self:
-        """Return the message of bytes in the wire format. Raises ``FileError`` if they are invalid."""
+        """Parse a message in the wire format. Raises ``FileError`` if the bytes are invalid."""
         if not isinstance(data, bytes):
             raise DtypeError(f"{cls.__qualname__}.FromString takes bytes, not {shown(data)}")
         try:
@@ -129,7 +129,7 @@ class Message(protobuf.Message):
             raise FileError(f"these bytes are not a tf.{cls.__qualname__}: {error}") from None
 
     def ParseFromString(self, data: bytes) -> None:
-        """Replace the content by the message of bytes."""
+        """Replace the content by a parsed message."""
         self.__dict__.update(type(self).FromString(data).__dict__)
 
     def __repr__(self) -> str:
@@ -145,7 +145,7 @@ def _empty(field: Field) -> Any:
 
 
 def _checked(what: str, field: Field, value: Any) -> Any:
-    """Return a field's value as it is stored."""
+    """Return a checked value in the type of its field."""
     if field.message is not None:
         kind: Any = field.message()
         if field.is_repeated:
@@ -181,7 +181,7 @@ def _checked_texts(what: str, field: Field, value: Any) -> Any:
 
 
 class HistogramProto(Message):
-    """``tf.HistogramProto``: counts of numbers between each limit and the one before."""
+    """``tf.HistogramProto``: counts of numbers between consecutive bucket limits."""
 
     FIELDS: ClassVar[dict[str, Field]] = {
         "min": double(1),

@@ -45,7 +45,7 @@ class SummaryOp(Operation):
         return Summary(value=self.encode(values)).SerializeToString()
 
     def eval(self, feed_dict: Any = None, session: Any = None) -> bytes:
-        """Return the result of a run."""
+        """Run the operation, and return the encoded summary."""
         data: bytes = present_session(session).run(self, feed_dict)
         return data
 
@@ -57,7 +57,7 @@ def _added(
     collections: Any,
     family: str | None,
 ) -> SummaryOp:
-    """Return a summary under a unique name, added to collections."""
+    """Return a summary with a unique name, after adding it to collections."""
     for text in (name, *([] if family is None else [family])):
         if not isinstance(text, str) or not text:
             raise DtypeError(f"a summary's name must be a str, not {shown(text)}")
@@ -155,7 +155,7 @@ def text(name: str, tensor: Any, collections: Any = None) -> SummaryOp:
 
 @api
 def merge(inputs: Sequence[Any], collections: Any = None, name: str | None = None) -> SummaryOp:
-    """Return a summary of the values of several."""
+    """Return a summary with the values of several summaries."""
     if not isinstance(inputs, list | tuple) or not all(isinstance(item, SummaryOp) for item in inputs):
         raise DtypeError(f"tf.summary.merge takes a list of summaries, not {shown(inputs)}")
     parts, tensors = list(inputs), [tensor for item in inputs for tensor in item.tensors]
@@ -175,7 +175,7 @@ def merge(inputs: Sequence[Any], collections: Any = None, name: str | None = Non
 
 @api
 def merge_all(key: str = GraphKeys.SUMMARIES, scope: str | None = None, name: str | None = None) -> SummaryOp | None:
-    """Return a summary of all in a collection of the graph, or None if there are none."""
+    """Return a merged summary of all summaries in a collection; None if there are none."""
     summaries = get_default_graph().get_collection(key, scope)
     return merge(summaries, None, name) if summaries else None
 

@@ -20,10 +20,10 @@ from ..core.variables import added_variable
 
 
 class ExponentialMovingAverage:
-    """average = average - (1 - decay) (average - variable), at each run of the operation that ``apply`` returns.
+    """Moving averages: average = average - (1 - decay) (average - variable), at each run of ``apply``'s result.
 
     Args:
-        num_updates: A number or a variable. The decay is then min(decay, (1 + num_updates) / (10 + num_updates)).
+        num_updates: A number or a variable, which limits the decay to (1 + num_updates) / (10 + num_updates).
     """
 
     @api
@@ -90,7 +90,7 @@ class _Move(Operation):
     """Operation that updates averages.
 
     Args:
-        pairs: (variable, average) of each.
+        pairs: (variable, average) pairs.
     """
 
     def __init__(self, pairs: Sequence[tuple[Variable, Variable]], decay: float, updates: Any, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The file ``checkpoint``, which lists the checkpoints of a directory; and reading checkpoints without a saver."""
+"""The file ``checkpoint``, which lists a directory's checkpoints, and functions that read checkpoints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..core.errors import NotFoundError
 
 
 class CheckpointState:
-    """``CheckpointState``: the newest checkpoint of a directory, and all that are kept, the oldest first."""
+    """``CheckpointState``: the newest checkpoint of a directory, and all retained ones, the oldest first."""
 
     def __init__(self, model_checkpoint_path: str, all_model_checkpoint_paths: Sequence[str]) -> None:
         self.model_checkpoint_path = model_checkpoint_path
@@ -33,7 +33,7 @@ def update_checkpoint_state(
     latest_filename: str | None = None,
     **options: Any,
 ) -> None:
-    """Write the file. Paths are relative to a directory that is relative itself, as in TensorFlow."""
+    """Write the file ``checkpoint``. If the directory is a relative path, so are the paths in the file."""
     save_dir, model_checkpoint_path = (os.fspath(as_path(path)) for path in (save_dir, model_checkpoint_path))
     paths = [os.fspath(as_path(path)) for path in all_model_checkpoint_paths or ()]
     if model_checkpoint_path not in paths:
@@ -49,7 +49,7 @@ def update_checkpoint_state(
 
 @api
 def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None) -> CheckpointState | None:
-    """Return the content of the file; None if there is none."""
+    """Return the content of a directory's file ``checkpoint``; None if the file is missing."""
     path = os.path.join(os.fspath(as_path(checkpoint_dir)), latest_filename or "checkpoint")
     try:
         with open_file(path, "a checkpoint file") as file:

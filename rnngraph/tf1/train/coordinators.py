@@ -1,4 +1,4 @@
-"""``tf.train.Coordinator``: tells a program's own threads when to stop."""
+"""``tf.train.Coordinator``: stops the threads of a program together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..core.errors import OutOfRangeError
 
 
 class Coordinator:
-    """``tf.train.Coordinator``."""
+    """``tf.train.Coordinator``: a stop signal for threads, which also carries a thread's error."""
 
     @api
     def __init__(self, clean_stop_exception_types: Any = None) -> None:
@@ -119,7 +119,7 @@ class LooperThread(threading.Thread):
         return thread
 
     def run_loop(self) -> None:
-        """Call the function once."""
+        """Call the function once, as each interval does."""
         if self._call is not None:
             self._call(*self._arguments, **self._keywords)
 

@@ -1,4 +1,4 @@
-"""Gradients as Tensors: placeholders that stand for derivatives, which a run computes."""
+"""Gradients as Tensors: stand-in placeholders, whose values a run computes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FOUND = "found/"
 
 @dataclass(frozen=True, eq=False)
 class Derivative:
-    """Derivative for which a stand-in stands: of a scalar by a variable or by any other node."""
+    """Derivative of a scalar by a variable or another node. A stand-in represents it in the graph."""
 
     loss: Tensor
     target: Node
@@ -89,7 +89,7 @@ def _by_loss(nodes: Sequence[Node]) -> dict[Tensor, list[Node]]:
 
 
 def targets_of(graph: Any, stand_ins: Sequence[Node], cut: Any) -> dict[Node, str | Node]:
-    """Return the targets of stand-ins: names of variables, or nodes over the placeholders of a cut."""
+    """Return {stand-in: name of a variable, or node over the placeholders of a cut}."""
     targets: dict[Node, str | Node] = {}
     for node in stand_ins:
         derivative: Derivative = node["gradient"]
@@ -111,7 +111,7 @@ class GradientProgram(FetchProgram):
     """Program of Tensors that depend on gradients of one loss.
 
     Args:
-        targets: Targets of the gradients, by stand-in.
+        targets: Variables or nodes by which the loss is differentiated, by stand-in.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ def stand_in(loss: Tensor, target: Node) -> Tensor:
 
 
 def specs_of(nodes: Iterable[Node]) -> tuple[set[ParameterSpec], set[ParameterSpec]]:
-    """Return the parameters that nodes are, or that cells of drivers among them read."""
+    """Return (parameters among nodes, parameters that the cells of drivers among nodes read)."""
     own: set[ParameterSpec] = set()
     driven: set[ParameterSpec] = set()
     for node in nodes:
@@ -249,7 +249,7 @@ class Reached:
         return node["slot"] in self.own | self.driven if node.op == "parameter" else node in self.nodes
 
     def gathers(self, target: Node) -> list[Node]:
-        """Return the look-ups by which the loss depends on a variable; empty if it depends on it in another way."""
+        """Return the embedding lookups of a variable; empty if the loss also depends on the variable otherwise."""
         if target.op != "parameter" or target["slot"] in self.driven:
             return []
         tables = {node for node in self.nodes if node.op == "parameter" and node["slot"] is target["slot"]}
@@ -262,9 +262,9 @@ class Reached:
 
 
 def _slices(gradient: Tensor) -> list[tuple[Node, Tensor]]:
-    """Return (look-up, its gradient) for gradients that are ``IndexedSlices`` in TensorFlow: a row for each look-up.
+    """Return (lookup, gradient of its rows) pairs of a gradient that is ``IndexedSlices`` in TensorFlow.
 
-    Norms and limits use these rows, in which an id that occurs twice counts twice.
+    ``IndexedSlices`` have a row per lookup. In norms and limits, an id that occurs twice counts twice.
     """
     node, after = gradient.node, get_default_graph().after
     if node.op == "reshape" and node in after:  # declared after operations
@@ -285,15 +285,15 @@ def _as_slices(gradient: Tensor, limited: Tensor) -> Tensor:
 
 
 def _rows_of(gradient: Tensor) -> list[Node]:
-    """Return the look-ups whose rows form TensorFlow's ``IndexedSlices``; empty if the gradient is an array."""
+    """Return the lookups whose rows are TensorFlow's ``IndexedSlices``; empty if the gradient is dense."""
     lookups: list[Node] = [node for node, _ in _slices(gradient)]
     return lookups or get_default_graph().plans.get(("rows", gradient.node), [])
 
 
 def looked_up_rows(gradient: Tensor) -> Tensor | None:
-    """Return a mask of the rows of a table that a step looks up: bool [rows, 1, …].
+    """Return the mask of the table's rows that a step looks up: bool [rows, 1, …].
 
-    None if the gradient is an array.
+    None if the gradient is dense.
     """
     total: Any = None
     for lookup in _rows_of(gradient):
@@ -314,7 +314,7 @@ def _sum_of_squares(gradient: Tensor) -> Tensor:
 
 @gives_tensors
 def global_norm(t_list: Sequence[Any], name: str | None = None) -> Tensor:
-    """Return the norm of all Tensors together."""
+    """Return the Euclidean norm of the concatenation of all Tensors."""
     total: Any = None
     for tensor in _tensors_of(t_list):
         squares = _sum_of_squares(tensor)
@@ -339,7 +339,7 @@ class AggregationMethod:
 def clip_by_global_norm(
     t_list: Sequence[Any], clip_norm: Any, use_norm: Any = None, name: str | None = None
 ) -> tuple[list[Tensor | None], Tensor]:
-    """Scale Tensors together so that their global norm is at most ``clip_norm``. Returns them and the norm before."""
+    """Scale Tensors together so that their global norm is at most ``clip_norm``. Return them and the old norm."""
     _check_limit(clip_norm)
     norm = global_norm(t_list) if use_norm is None else as_tensor(use_norm)
     scale = clip_norm * functions.minimum(1.0 / norm, 1.0 / clip_norm)
@@ -365,9 +365,9 @@ def _check_limit(clip_norm: Any) -> None:
 
 
 def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
-    """Clamp a Tensor. The lower limit wins. The gradient of an embedding is clamped row by row of its look-ups.
+    """Clamp a Tensor. The gradient of an embedding is clamped in each row of its lookups.
 
-    A value equal to a limit has the gradient.
+    The lower limit wins if it exceeds the upper one. Values equal to a limit have a gradient of 1.
     """
     slices = _slices(t) if isinstance(t, Tensor) else []
     if not slices:

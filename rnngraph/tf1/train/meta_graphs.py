@@ -34,7 +34,7 @@ def import_meta_graph(
 ) -> Saver | None:
     """Make the current graph, which must be empty, share all state with an exported one.
 
-    Returns a saver of its variables, if there are any.
+    Return a saver of the exported graph's variables; None if there are none.
     """
     if not isinstance(meta_graph_or_file, MetaGraph):
         raise NotOfferedError(f"tf.train.import_meta_graph({shown(meta_graph_or_file)}): {_IN_FILES} ({GUIDE})")

@@ -24,10 +24,10 @@ Pair = tuple[Any, Any]
 
 
 class Optimizer:
-    """``tf.train.Optimizer``. A subclass defines a rule, and those of its numbers that may be Tensors.
+    """``tf.train.Optimizer``. A subclass defines an update rule, and the numbers that may be Tensors.
 
     Attributes:
-        slot_names: TensorFlow's names of the rule's slots, by ours.
+        slot_names: TensorFlow's names of slots, by the rule's names.
     """
 
     GATE_NONE, GATE_OP, GATE_GRAPH = 0, 1, 2
@@ -41,7 +41,7 @@ class Optimizer:
         self._state: dict[Any, OptimizerState] = {}
 
     def get_name(self) -> str:
-        """Return its name, which begins its variables' names."""
+        """Return the optimizer's name, which prefixes the names of its variables."""
         return self._name
 
     def rule(self) -> Rule:
@@ -49,14 +49,11 @@ class Optimizer:
         raise GraphError("subclass rg.Optimizer for equations of your own, or use an optimizer of tf.train")
 
     def numbers(self) -> dict[str, Any]:
-        """Return the numbers that the equations read beside variables.
-
-        They are numbers, functions without arguments, or Tensors.
-        """
+        """Return the scalars of the update equations: numbers, functions without arguments, or Tensors."""
         return {}
 
     def powers(self) -> dict[str, float]:
-        """Return numbers that each update multiplies by their initial values."""
+        """Return {name: factor} of powers, such as β₁ᵗ, which each update multiplies by the factor."""
         return {}
 
     @api
@@ -124,7 +121,7 @@ class Optimizer:
         return train_op
 
     def get_slot_names(self) -> list[str]:
-        """Return the names of its slots."""
+        """Return the names of the optimizer's slots."""
         return sorted(self.slot_names.get(slot, slot) for slot in self.rule().slots())
 
     def get_slot(self, var: Any, name: str) -> Any:
@@ -134,7 +131,7 @@ class Optimizer:
         return None if state is None else state.variables.get((var.full, ours))
 
     def variables(self) -> list[Any]:
-        """Return all its variables."""
+        """Return all variables of the optimizer's state."""
         state = self._state.get(get_default_graph())
         return [] if state is None else state.all_variables()
 

@@ -27,9 +27,9 @@ def rounded(value: Any) -> float:
 
 @dataclass(frozen=True)
 class Rule(Optimizer):
-    """Base of rules.
+    """Base of update rules.
 
-    With a mask ``touched`` of the rows that a step looked up, the other rows stay unchanged, as in TensorFlow's sparse
+    If ``touched`` masks the rows that a step looked up, the other rows stay unchanged, as in TensorFlow's sparse
     updates.
 
     Attributes:
@@ -55,7 +55,7 @@ class Rule(Optimizer):
 
 
 class EveryRow:
-    """Mixin for rules that update all rows in sparse updates, too, or whose equations leave the others unchanged."""
+    """Mixin for rules without a row mask: sparse updates change all rows, or the equations keep the other rows."""
 
 
 @dataclass(frozen=True)

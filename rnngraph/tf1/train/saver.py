@@ -67,15 +67,15 @@ class Saver:
 
     @property
     def last_checkpoints(self) -> list[str]:
-        """Prefixes of the checkpoints that are kept, the oldest first."""
+        """Prefixes of the retained checkpoints, the oldest first."""
         return list(self._state)
 
     def set_last_checkpoints(self, last_checkpoints: Any) -> None:
-        """Set the prefixes of the checkpoints that are kept, from another saver."""
+        """Set the prefixes of the retained checkpoints, as another saver's ``last_checkpoints`` returns them."""
         self._state = [item[0] if isinstance(item, tuple) else item for item in last_checkpoints]
 
     def recover_last_checkpoints(self, checkpoint_paths: Any) -> None:
-        """Keep those of these checkpoints that exist."""
+        """Set the retained checkpoints to the existing ones among ``checkpoint_paths``."""
         self._state = [path for path in checkpoint_paths if checkpoint_exists(path)]
 
     @api
@@ -91,7 +91,7 @@ class Saver:
         strip_default_attrs: bool = False,
         save_debug_info: bool = False,
     ) -> str:
-        """Write a checkpoint. Returns its prefix, which ends with ``-global_step`` if that is set.
+        """Write a checkpoint. Return the checkpoint's prefix, with the suffix ``-global_step`` if that is set.
 
         No ``.meta`` file is written, because there is no graph of TensorFlow's.
         """
@@ -119,7 +119,7 @@ class Saver:
 
     @api
     def restore(self, sess: Any, save_path: str | None) -> None:
-        """Set variables to the values of a checkpoint, of TensorFlow or of rnngraph: all or none."""
+        """Set variables to the values in a checkpoint of TensorFlow or rnngraph. An error leaves all unchanged."""
         session = present_session(sess)
         if save_path is None:
             raise ArgumentError("can't restore from None; tf.train.latest_checkpoint found no checkpoint")
@@ -146,9 +146,9 @@ class Saver:
             session.set_value(variable, arrays[name])
 
     def _take_shared(self, session: Any, arrays: dict[str, np.ndarray], path: str) -> None:
-        """Fill in variables of copied cells from the one set in the checkpoint, and warn.
+        """Set the variables of copied cells from the checkpoint's single set of variables, and warn.
 
-        Checkpoints of TensorFlow 1.2 and later have one set for all copies.
+        In TensorFlow 1.2 and later, all copies of a cell share one set.
         """
         copies = session.graph.copies
         names = []

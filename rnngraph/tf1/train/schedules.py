@@ -1,4 +1,4 @@
-"""Learning rates as Tensors of a global step, and the global step."""
+"""Learning-rate schedules as functions of the global step, and the global step."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _power(base: Any, exponent: Tensor) -> Tensor:
     if not isinstance(base, Tensor) and base == 0:
         return constant(0.0, exponent.dtype)
     wide = functions.cast(exponent, "float64") * functions.log(functions.cast(_like(base, exponent), "float64"))
-    return functions.cast(functions.exp(wide), exponent.dtype)  # as exact as the function of TensorFlow
+    return functions.cast(functions.exp(wide), exponent.dtype)  # as accurate as TensorFlow's function
 
 
 def _wide(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

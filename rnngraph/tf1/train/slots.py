@@ -1,4 +1,4 @@
-"""Variables of an optimizer beside those that it trains: slots of each variable, and powers of numbers."""
+"""State of an optimizer: slots of each trained variable, and powers of numbers, such as β₁ᵗ."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .rules import Rule, rounded
 
 
 class SlotArrays:
-    """Arrays of slots by the keys of a ``Trainer``. Optimizers that share slots share this object."""
+    """Arrays of slots, by the keys of a ``Trainer``. Optimizers with shared slots have one such object."""
 
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
@@ -58,7 +58,7 @@ class OptimizerState:
         self.power_variables = [self._add_power(name) for name in self._factors]
 
     def all_variables(self) -> list[ExtraVariable]:
-        """Return powers and slots, by name."""
+        """Return powers and slots, sorted by name."""
         return sorted([*self.power_variables, *self.variables.values()], key=lambda item: item.full)
 
     def advance(self) -> None:
@@ -68,7 +68,7 @@ class OptimizerState:
             self.powers[name] = float(power)
 
     def add_slots(self, rule: Rule, variable: Variable, name: str) -> None:
-        """Create or find the slots of a variable under the open variable scope, if there are none yet.
+        """Create the slots of a variable in the open variable scope, or reuse existing ones.
 
         Args:
             name: Name of the optimizer.
@@ -111,7 +111,7 @@ class OptimizerState:
         return array
 
     def _shared(self, key: str, known: Any) -> Slot:
-        """Return the slot of another optimizer. Updates of both then read and write it."""
+        """Return another optimizer's slot, which the updates of both optimizers then read and write."""
         if not isinstance(known, Slot) or known.key != key:
             raise NotOfferedError(
                 f"{known!r} is a slot of another kind of optimizer, or of another variable; set another "

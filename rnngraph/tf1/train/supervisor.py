@@ -26,20 +26,20 @@ USE_DEFAULT = 0
 
 
 class SavingSession(Session):
-    """Session that saves checkpoints and summaries between runs, when they are due."""
+    """Session that calls functions at intervals between runs, to save checkpoints and summaries."""
 
     def __init__(self, target: str = "", graph: Any = None, config: Any = None) -> None:
         super().__init__(target, graph, config)
         self._due: list[_Due] = []
 
     def every(self, seconds: float, call: Any) -> None:
-        """Call a function now, and between two runs once ``seconds`` have passed."""
+        """Call a function now, and from then on between runs, at intervals of at least ``seconds``."""
         self._due.append(_Due(seconds, call))
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
         """Run, then call due functions."""
         result = super().run(fetches, feed_dict, options, run_metadata)
-        due, self._due = self._due, []  # their runs are not runs of the program
+        due, self._due = self._due, []  # Runs inside of due functions do not call due functions.
         for item in due:
             item.look()
         self._due = due
@@ -54,7 +54,7 @@ class _Due:
         self.last = time.monotonic()
 
     def look(self) -> None:
-        """Call the function if it is due."""
+        """Call the function if its interval has passed."""
         if time.monotonic() - self.last >= self.seconds:
             self.call()
             self.last = time.monotonic()
@@ -121,7 +121,7 @@ class Supervisor:
         start_standard_services: bool = True,
         close_summary_writer: bool = True,
     ) -> Iterator[Session]:
-        """Open a session whose variables have values. The end of data ends the block without an error."""
+        """Open a session with initialized variables. ``OutOfRangeError`` at the end of data ends the block silently."""
         session = self.prepare_or_wait_for_session(master, config, start_standard_services=start_standard_services)
         try:
             with session.as_default():

@@ -1,4 +1,4 @@
-"""Training operations: a step of a Trainer, which also computes the run's other fetches in the same native call."""
+"""Training operations. One native call computes an update and the run's other fetches."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from .rules import EveryRow, Rule, rounded
 from .slots import OptimizerState
 
 MAX_PROGRAMS = 64
-"""Maximum number of sets of fed Tensors for which a training operation keeps a program."""
+"""Maximum number of compiled programs that a training operation caches, one for each set of fed Tensors."""
 MAX_FETCHES = 256
-"""Maximum number of sets of fetches for which a program keeps their dependencies."""
+"""Maximum number of sets of fetches whose dependencies a program caches."""
 
 
 class TrainOp(Step):
@@ -36,7 +36,7 @@ class TrainOp(Step):
     Attributes:
         rule: The equations.
         numbers: Numbers of every update, such as rates: numbers, functions or Tensors.
-        kept: Slots and powers of the optimizer.
+        kept: State of the optimizer: slots and powers.
         declared: Scalar Tensors among the numbers, which the update's native call computes.
     """
 
@@ -88,7 +88,7 @@ class TrainOp(Step):
         return [variable.spec for variable in (*(variable for _, variable in self.pairs), *counted)]
 
     def _beside(self) -> list[Node]:
-        """Nodes of an update beside its gradients."""
+        """Nodes that an update reads in addition to gradients."""
         return [*(rows.node for rows in self.touched.values()), *self.declared.values()]
 
     def separated(self) -> AppliedStep:
@@ -115,7 +115,7 @@ class TrainOp(Step):
         return results
 
     def set_open_numbers(self, session: Any, values: Mapping[Node, Any], seed: int) -> None:
-        """Set the rule's numbers of the next update that the step's call does not compute."""
+        """Set the rule's numbers for the next update, except those that the native call computes."""
         for name, item in self._open.items():
             self.rule.present[name] = self._number(item, session, values, seed)
 
@@ -132,7 +132,7 @@ class TrainOp(Step):
 
 
 class AppliedStep:
-    """Update of a training operation with gradients that other calls of the run computed."""
+    """Update of a training operation with gradients that earlier native calls of the run computed."""
 
     def __init__(self, op: TrainOp) -> None:
         self.op = op
@@ -200,7 +200,7 @@ class TrainProgram:
         self._fetched: BoundedCache[FetchSet, dict[str, Tensor]] = BoundedCache(MAX_FETCHES)
 
     def knows(self, fetches: FetchSet) -> bool:
-        """True if the program has everything that the fetches read."""
+        """True if the program computes all dependencies of the fetches."""
         return self.version == self.op.graph.version and (fetches in self._reads or {*fetches.reads} <= {*self.places})
 
     def step(self, session: Any, fetches: FetchSet, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
@@ -225,7 +225,7 @@ class TrainProgram:
 
 
 def _reading(loss: Tensor, graph: Any, op: TrainOp | AppliedStep) -> Tensor:
-    """Return the loss, with a dependence on values that an update changes by gradients of other variables.
+    """Return the loss, made dependent on values that an update changes through other variables.
 
     An example is a copy of a variable.
     """
@@ -237,7 +237,7 @@ def _reading(loss: Tensor, graph: Any, op: TrainOp | AppliedStep) -> Tensor:
 
 
 def _counting(loss: Tensor, global_step: Variable | None) -> Tensor:
-    """Return the loss, with an increment of the variable that counts updates."""
+    """Return the loss, with an increment of ``global_step`` as a side effect."""
     if global_step is None:
         return loss
     one = functions.cast(constant(1), global_step.type.dtype)
@@ -252,7 +252,7 @@ def _variables(graph: Any, nodes: Sequence[Node]) -> set[str]:
 
 
 def _loss_of(pairs: Sequence[tuple[Tensor, Variable]]) -> Tensor | None:
-    """Return the one loss of the gradients; None if they have several or none."""
+    """Return the common loss of gradients; None if there are several losses or none."""
     losses: dict[Node, Tensor] = {}
     for gradient, _ in pairs:
         for node in stand_ins_of(topological([gradient.node])):

@@ -1,4 +1,4 @@
-"""Declarations with placeholders in place of nodes: any Tensor can be fed in a run."""
+"""Replaces nodes of a declaration by placeholders, so that a run can feed any Tensor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Replaced:
         self._visited: set[Node] = set(self._new)
 
     def __call__(self, root: Node) -> Node:
-        """Return a node over the replaced ones; the node itself if it reaches none."""
+        """Return a node with replaced dependencies; the node itself if it depends on no replaced node."""
         if root not in self._new:
             for node in topological([root], known=self._visited):
                 self._visited.add(node)
@@ -33,7 +33,7 @@ class Cut(Replaced):
     """Declaration with placeholders in place of the nodes ``places``.
 
     Args:
-        moved: Parameters that a step must not update by itself, because operations of the program do.
+        moved: Parameters that operations of the program update, so that a step must not update them as well.
     """
 
     def __init__(self, places: Iterable[Node], moved: Container[ParameterSpec] = ()) -> None:

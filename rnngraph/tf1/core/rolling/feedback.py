@@ -1,7 +1,7 @@
-"""Rolls steps that a program wrote out, each of which reads a function of the one before, into one driver.
+"""Rolls up unrolled steps in which each step's input is a function of the previous step's output.
 
-Examples are a decoder that is fed its own choices, and one that attends by its state. Law: values unchanged. Operands
-that differ from step to step, such as inputs, become sequences of the driver.
+Examples are a decoder that reads its own samples, and a decoder with attention. Values do not change. Operands that
+differ between steps, such as inputs, become sequences of the driver.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from .links import Links
 from .steps import at_step, driver_types, same
 
 MIN_STEPS = 3
-"""Minimum number of steps. Two steps compile as fast without a driver."""
+"""Minimum number of steps. Two steps compile equally fast without a driver."""
 
 
 class Feedback(Links):
-    """One driver for a chain of steps that continue a first one."""
+    """Chain of linked steps that becomes one driver."""
 
     def replaced(self) -> dict[Node, Node]:
-        """Return replacements of the steps' values; empty for few steps, or if no driver can be built."""
+        """Return {value: replacement} for the steps' values; empty for too few steps, or if no driver can be built."""
         if len(self.chain) < MIN_STEPS:
             return {}
         first, count, link = self.chain[0], len(self.chain), self.links[0]
@@ -78,7 +78,7 @@ class Feedback(Links):
         return self._values_of(node, len(kinds), len(states), shown)
 
     def _values_of(self, node: Node, own: int, states: int, shown: Sequence[Node]) -> dict[Node, Node]:
-        """Return the values of the steps, as parts of the driver's results.
+        """Return {value of a step: part of the driver's results}.
 
         Args:
             node: The driver.
@@ -107,13 +107,13 @@ class Feedback(Links):
 
     @cached_property
     def _inside(self) -> list[set[Node]]:
-        """Readers inside of the loop of each link's nodes: the link's own, those of the next one, and the next step."""
+        """Return for each link the nodes in the loop that may read it: the link, the next link, and the next step."""
         nodes = [set(link.nodes.values()) for link in self.links]
         following = [*nodes[1:], set[Node]()]
         return [{*own, *later, step} for own, later, step in zip(nodes, following, self.chain[1:], strict=True)]
 
     def _is_read_outside(self, base: Node) -> bool:
-        """True if a node outside of the loop reads a node of a link, or a state between two steps."""
+        """True if a node outside of the loop reads a link's node, or a state of a step before the last."""
         for link, inside in zip(self.links, self._inside, strict=True):
             node = link.nodes.get(base)
             if node is None:
@@ -123,14 +123,14 @@ class Feedback(Links):
         return False
 
     def _is_one(self, leaf: Node) -> bool:
-        """True if all links read the same node from outside."""
+        """True if all links read the same node, which is then loop-invariant."""
         others = [link.leaves[leaf] for link in self.links[1:] if leaf in link.leaves]
         return all(other is leaf or same([(leaf, other)], {}, drawn=False) for other in others)
 
     def _sequence(self, leaf: Node) -> Node:
-        """Return the operands of the links [steps, …].
+        """Return the operands of the links as a sequence [steps, …].
 
-        The last step has no link, and reads what the one before does.
+        The last step has no link. Its operand repeats the previous one.
         """
         read = [leaf]
         for link in self.links[1:]:
@@ -140,7 +140,7 @@ class Feedback(Links):
 
 
 def _shaped(node: Node, kind: TensorType) -> Node:
-    """Reshape a node to a type, which has an axis of one step more or less."""
+    """Reshape a node to a type that differs by one axis of size 1, the time axis."""
     if node.tensor.rank == kind.rank:
         return node
     shape = node.shape[1:] if node.tensor.rank > kind.rank else (1, *node.shape)
@@ -148,7 +148,7 @@ def _shaped(node: Node, kind: TensorType) -> Node:
 
 
 def _counts_rows(leaf: Node, rows: Dim) -> bool:
-    """True if the first axis of a link's operand is the batch: equal ints, or two open sizes."""
+    """True if the first axis of a link's operand is the batch: both sizes are the same int, or both are symbolic."""
     if not leaf.shape:
         return False
     return leaf.shape[0] == rows or not (isinstance(leaf.shape[0], int) or isinstance(rows, int))

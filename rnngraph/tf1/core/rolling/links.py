@@ -1,7 +1,7 @@
-"""Links between steps that a program wrote out: the nodes from the values of a step to the input of the next one.
+"""Links between unrolled steps: the nodes between the results of a step and the input of the next step.
 
-A node from outside that the first link reads may be fed back: later links read in its place a value of the link before
-them. Such a node is carried, as a memory is that every step reads and writes.
+The first link may read a node from outside where later links read a value of the previous link. Such a value is carried
+from step to step, like a memory that every step reads and writes.
 """
 
 from __future__ import annotations
@@ -18,25 +18,26 @@ class Link:
     """Nodes between two steps.
 
     Attributes:
-        nodes: Values of the step and nodes of the link, by those of the first link.
-        leaves: Nodes that the link reads from outside or from the link before, by those of the first link.
+        nodes: Results of the step and nodes of the link, by the corresponding nodes of the first link.
+        leaves: Nodes that the link reads from outside or from the previous link, by the corresponding nodes of the
+            first link.
     """
 
     nodes: dict[Node, Node]
     leaves: dict[Node, Node] = field(default_factory=dict)
 
     def copy(self) -> Link:
-        """Return a copy whose nodes can change."""
+        """Return a copy that can be modified."""
         return Link(dict(self.nodes), dict(self.leaves))
 
 
 class Links:
-    """Chain of steps that continue a first one, with equal links.
+    """Chain of steps with equal links.
 
     Attributes:
         chain: The steps.
         links: A link for each step but the last.
-        carried: Nodes of the first link that later links read, by the leaf in whose place they do.
+        carried: Nodes of the first link whose values are carried to the next link, by the leaf that they replace.
     """
 
     def __init__(self, uses: Steps, first: Node) -> None:
@@ -70,12 +71,12 @@ class Links:
         return following
 
     def _matches(self, pair: tuple[int, Node, Node], changed: dict[int, Link], carried: dict[Node, Node]) -> bool:
-        """True if a link equals the first one, as far as its node ``b`` depends on it.
+        """True if a link equals the first link, for the nodes on which its node ``b`` depends.
 
         Args:
             pair: (number of the link, node of the first link, node ``b`` of the link).
-            changed: Links with the nodes that were matched; added to.
-            carried: As the attribute; added to.
+            changed: Links with the nodes that were matched. Modified.
+            carried: Like the attribute. Modified.
         """
         pending = [pair]
         while pending:
@@ -110,13 +111,13 @@ class Links:
         return True
 
     def _is_alike(self, a: Node, b: Node) -> bool:
-        """True if nodes of two links may correspond, whatever their operands are."""
+        """True if the nodes of two links have equal ops, attributes and types. Operands are not compared."""
         if a.op != b.op or a.op in ("driver", "get") or a.op in RANDOM or b in self._uses.preserved:
             return False
         return len(a.operands) == len(b.operands) and same_attributes(a, b)
 
     def _complete(self) -> None:
-        """Match values of the last link that no later link reads, so that readers outside of the loop find them."""
+        """Match values of the last link that no later link reads, because nodes outside of the loop may read them."""
         link, number = self.links[-1], len(self.links) - 1
         for node in topological(list(self.carried.values())):
             if node not in self.links[0].nodes or node in link.nodes or not number:

@@ -1,6 +1,6 @@
-"""Rolls steps that a program wrote out in a Python loop into one driver, if each continues the one before.
+"""Rolls up steps that a program unrolled in a Python loop, if each step starts from the previous step's states.
 
-Law: values unchanged, except drawn ones. A loop of 25 steps then compiles as one step.
+Values do not change, except random numbers. A loop of 25 steps then takes the compile time of one step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .steps import Step, Steps, at_step, driver_types, equal
 
 
 class Rolled:
-    """Declaration over the placeholders of a cut, in which chains of equal steps are drivers of several steps.
+    """Declaration with the placeholders of a cut, in which each chain of equal steps is one driver.
 
     Args:
         roots: Nodes to compute.
@@ -34,7 +34,7 @@ class Rolled:
             self._stages.append(Replaced(replaced))
 
     def __call__(self, root: Node) -> Node:
-        """Return a node as it is computed."""
+        """Return the node that computes a declared node's value."""
         node = self._cut(root)
         for stage in self._stages:
             node = stage(node)
@@ -51,10 +51,10 @@ class Rolled:
 
 
 class _Search(Steps):
-    """Search for chains of steps among the nodes that some roots need."""
+    """Search for chains of steps among the nodes on which roots depend."""
 
     def replaced(self, single: set[Node]) -> dict[Node, Node]:
-        """Return replacements of the values of the first chain of two or more steps; empty if there is none.
+        """Return {value: replacement} for the values of the first chain of two or more steps; empty if there is none.
 
         Args:
             single: Drivers that are known to begin no chain.
@@ -76,9 +76,9 @@ class _Search(Steps):
         return _joined(chain) if len(chain) > 1 else {}
 
     def _following(self, node: Node, values: dict[int, Node]) -> Node | None:
-        """Return the step that continues from all states of this one.
+        """Return the step that starts from all final states of this one.
 
-        None if another node reads a state that only a last step returns.
+        None if another node reads a state that a driver returns only for its last step.
         """
         driver: Driver = node["driver"]
         step = self.next_step(node, values)
@@ -92,11 +92,11 @@ class _Search(Steps):
         return step
 
 
-# One driver of several steps -------------------------------------------------------------------------
+# Drivers of several steps --------------------------------------------------------------------------
 
 
 def _joined(chain: Sequence[Step]) -> dict[Node, Node]:
-    """Return replacements of the values of a chain's steps."""
+    """Return {value: replacement} for the values of a chain's steps."""
     count, (first, _) = len(chain), chain[0]
     driver: Driver = first["driver"]
     operands = driver.by_role(first.operands)

@@ -1,4 +1,4 @@
-"""Steps that a program wrote out: their readers, the step that continues each, and whether two are equal."""
+"""Finds unrolled steps: drivers of one step, their readers, the next step of each, and equality of two steps."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ....ir.graph import Node, topological
 from ....ir.types import Size, TensorType, TupleType
 
 NAMES = {"site", "scope", "serial", "label"}
-"""Attributes in which equal steps may differ."""
+"""Attributes that are ignored when steps are compared."""
 
 
 Step = tuple[Node, dict[int, Node]]
-"""Driver of one step, with the nodes that are its values: states first, the output last."""
+"""Driver of one step, with the nodes of its results: the states, then the output."""
 
 
 class Steps:
-    """Steps among the nodes that some roots need.
+    """Steps among the nodes on which roots depend.
 
     Args:
         preserved: Nodes that must remain.
@@ -38,11 +38,11 @@ class Steps:
                 self.users[operand].append(node)
 
     def values(self, step: Node) -> dict[int, Node]:
-        """Return the values of a step that another node reads, by their positions."""
+        """Return the results of a step that other nodes read, by their number."""
         return {user["index"]: user for user in self.users[step] if user.op == "get"}
 
     def descendants(self, first: Node) -> set[Node]:
-        """Return a node and all that depend on it."""
+        """Return a node and all nodes that depend on it."""
         reached, pending = set[Node](), [first]
         while pending:
             node = pending.pop()
@@ -52,14 +52,14 @@ class Steps:
         return reached
 
     def readers(self, node: Node) -> list[Node]:
-        """Return the readers of a node, or of nodes that repeat it."""
+        """Return the readers of a node, and of nodes with the same value and shape."""
         users: list[Node] = []
         for user in self.users[node]:
             users += self.readers(user) if source(user) is node else [user]
         return users
 
     def next_step(self, step: Node, values: dict[int, Node]) -> Node | None:
-        """Return the step that begins with all states in which this one ends."""
+        """Return the step whose initial states are the final states of this step; None if there is none."""
         driver: Driver = step["driver"]
         if not driver.states or any(index not in values for index in range(len(driver.states))):
             return None
@@ -74,7 +74,7 @@ class Steps:
 
 
 def equal(first: Node, other: Node) -> bool:
-    """True if two drivers compute the same function of their sequences and states."""
+    """True if two drivers compute the same function of their inputs and initial states."""
     a, b = first["driver"], other["driver"]
     sizes = [(len(driver.states), len(driver.captured)) for driver in (a, b)]
     if sizes[0] != sizes[1]:
@@ -114,7 +114,7 @@ def same(pairs: Iterable[tuple[Node, Node]], known: dict[Node, Node], drawn: boo
 
 
 def same_attributes(a: Node, b: Node) -> bool:
-    """True if two nodes have equal attributes, apart from names."""
+    """True if two nodes have equal attributes, except for names."""
     ours, theirs = ({key: value for key, value in node.attributes if key not in NAMES} for node in (a, b))
     return ours.keys() == theirs.keys() and all(_same_value(ours[key], theirs[key]) for key in ours)
 
@@ -125,18 +125,18 @@ def _same_value(a: Any, b: Any) -> bool:
         return kinds[0] == kinds[1] and np.array_equal(a, b)
     if isinstance(a, tuple) and isinstance(b, tuple):
         return len(a) == len(b) and all(_same_value(x, y) for x, y in zip(a, b, strict=True))
-    return bool(a == b) or (isinstance(a, Size) and isinstance(b, Size))  # consecutive steps have one batch
+    return bool(a == b) or (isinstance(a, Size) and isinstance(b, Size))  # consecutive steps have the same batch
 
 
 def compatible(a: Any, b: Any) -> bool:
-    """True if two types are the same; open sizes match any open size."""
+    """True if two types are equal. A symbolic size matches any symbolic size."""
     if not isinstance(a, TensorType) or not isinstance(b, TensorType):
         return bool(a == b)
     return a.dtype == b.dtype and _same_value(tuple(a.shape), tuple(b.shape))
 
 
 def is_step(node: Node) -> bool:
-    """True if a node is a driver of one step, with no further parts."""
+    """True if a node is a driver of one step, without lengths or other options."""
     if node.op != "driver":
         return False
     driver: Driver = node["driver"]
@@ -151,7 +151,7 @@ def driver_types(step: Node) -> tuple[TensorType, ...]:
 
 
 def source(node: Node) -> Node:
-    """Return the node that a node of the same shape repeats."""
+    """Return the source of a node that only passes on a value of the same shape."""
     while node.op == "broadcast" and compatible(node.type, node.operands[0].type):
         node = node.operands[0]
     return node

@@ -25,7 +25,7 @@ from .signatures import LAYER, SIGNATURES, constructor
 
 
 class _Initialized(Scope):
-    """Scope that overrides the initializers of kernels and biases by those of the cell."""
+    """Scope that replaces the default initializers of kernels and biases by the cell's."""
 
     def __init__(self, scope: Scope, kernel: Any, bias: Any) -> None:
         self.__dict__.update(scope.__dict__)
@@ -39,7 +39,7 @@ class _Initialized(Scope):
 
 
 class SignedCell(TfCell):
-    """Base of cells whose constructor has its signature from the table."""
+    """Base of cells whose constructor's signature comes from the table in ``signatures``."""
 
     keywords: ClassVar[Sequence[str]] = ()
 
@@ -61,7 +61,7 @@ class SignedCell(TfCell):
 class TensorFlowCell(SignedCell):
     """Cell with the arguments ``reuse``, ``name``, ``dtype`` and initializers beside those of rnngraph's class.
 
-    A program's subclass may override ``call(inputs, state)``, and call this one's.
+    A program's subclass may override ``call(inputs, state)``, and call the inherited method.
     """
 
     keywords = LAYER
@@ -117,7 +117,7 @@ class TensorFlowCell(SignedCell):
 
 
 def _start(value: Any) -> Any:
-    """Return an initializer of a program's, or None."""
+    """Convert a program's initializer, or None."""
     return None if value is None else array_initializer(value)
 
 

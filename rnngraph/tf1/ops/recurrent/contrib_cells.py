@@ -73,7 +73,7 @@ class GRUBlockCellV2(GRUCell):
 
 
 class _Projection(SignedCell):
-    """Wrapper that may share the variables of another cell."""
+    """Base of projection wrappers, which may share the variables of another cell."""
 
     _reuse: Any
 

@@ -23,7 +23,7 @@ _OWN = "write a subclass of rg.Wrapper that attends as you want"
 
 
 class _Mechanism:
-    """Base of both kinds of attention: TensorFlow's arguments, and the scope of variables."""
+    """Base of both attention mechanisms, with TensorFlow's arguments and variable scope."""
 
     keys: Tensor
     _scope: ScopeName
@@ -40,10 +40,10 @@ class _Mechanism:
         return self._scope
 
     def adapt(self, arguments: dict[str, Any]) -> None:
-        """Change nothing: both classes take the same arguments."""
+        """Do nothing, because both classes take the same arguments."""
 
     def take(self, arguments: dict[str, Any]) -> None:
-        """Store the arguments that rnngraph's attention lacks. ``name`` names no variable."""
+        """Store the arguments that rnngraph's attention lacks. ``name`` has no effect on variable names."""
         get_default_graph().own(self.keys)
         penalize_all(self._scope)
         dtype = arguments.pop("dtype")

@@ -55,7 +55,7 @@ SIGNATURES = {
     "LuongAttention": "num_units, memory, memory_sequence_length=None, scale=False, probability_fn=None, "
     "score_mask_value=None, dtype=None, custom_key_value_fn=None, name='LuongAttention'",
 }
-"""Names, order and defaults as in ``inspect.signature``. Functions that are defaults are names here."""
+"""Constructors' signatures, as ``inspect.signature`` shows them. Defaults that are functions are written as names."""
 
 KINDS: dict[str, Any] = {
     "activation": Activation,
@@ -70,10 +70,10 @@ KINDS: dict[str, Any] = {
     "state_keep_prob": KeepProb,
     "y_activation": Activation,
 }
-"""Types of arguments. The cells themselves check numbers, flags and the rest."""
+"""Types of arguments to check here. The cells themselves check the other arguments."""
 
 LAYER = ("name", "dtype")
-"""Names that ``**kwargs`` pass to TensorFlow's layer class."""
+"""Keywords that ``**kwargs`` passes to TensorFlow's layer class."""
 
 
 class Signed(Protocol):
@@ -89,10 +89,10 @@ class Signed(Protocol):
 def constructor(cls: type[Any], keywords: Sequence[str] = ()) -> Callable[..., None]:
     """Return ``__init__`` of a class with TensorFlow's signature.
 
-    It calls the base class's constructor with the arguments that it has, and ``take`` with the others.
+    It passes the arguments that the base class has to the base class's constructor, and the others to ``take``.
 
     Args:
-        cls: Subclass of one of rnngraph's classes, of a name in the table.
+        cls: Subclass of one of rnngraph's classes, whose name is in the table.
         keywords: Names that ``**kwargs`` accept.
     """
     signature = _signature(SIGNATURES[cls.__name__], keywords)
