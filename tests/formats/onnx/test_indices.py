@@ -89,13 +89,17 @@ def test_entries_one_by_one(number: int, tmp_path: Path) -> None:
     one, every = np.full((2, 1, 3), number), np.full((2, 4, 3), number)
     check_against_onnxruntime(tmp_path / "one.onnx", "GatherElements", {"x": X, "i": one}, {}, False, axis=1)
     check_against_onnxruntime(tmp_path / "every.onnx", "GatherElements", {"x": X, "i": every}, {}, False, axis=1)
+    check_against_onnxruntime(tmp_path / "held.onnx", "GatherElements", {"x": X}, {"i": every}, False, axis=1)
     given = {"x": X, "i": one, "u": np.ones((2, 1, 3), np.float32)}
     check_against_onnxruntime(tmp_path / "scatter.onnx", "ScatterElements", given, {}, False, axis=1)
+    held = {"i": one, "u": given["u"]}
+    check_against_onnxruntime(tmp_path / "held_scatter.onnx", "ScatterElements", {"x": X}, held, False, axis=1)
 
 
 @pytest.mark.parametrize("ids", [[[-1, -1]], [[1, 3]], [[1, -5]], [[2, 0]], [[-1, 9]]])
 def test_gather_by_several_indices(ids: Any, tmp_path: Path) -> None:
     check_against_onnxruntime(tmp_path / "net.onnx", "GatherND", {"x": X, "i": ids}, {})
+    check_against_onnxruntime(tmp_path / "held.onnx", "GatherND", {"x": X}, {"i": np.asarray(ids)}, False)
 
 
 @pytest.mark.parametrize(

@@ -96,9 +96,16 @@ def _gathered_along(call: Call, x: Operand, index: np.ndarray, axis: int) -> Ope
     return take(OnnxBackend(call), x, index, axis, lambda ids: call.tensors.value(known(ids.astype(np.int64))))
 
 
+def check_known(index: Operand, size: Dim, axis: int) -> None:
+    """Raise ``UnreadableError`` if a constant index is out of bounds for an axis of a fixed size."""
+    if isinstance(index, Known) and isinstance(size, int):
+        check_positions(index.array, size, axis)
+
+
 @reads("GatherElements")
 def _gather_elements(call: Call) -> Outputs:
     x, index, axis = call.input(0), call.input(1), call.axis(0, call.rank())
+    check_known(index, call.shape()[axis], axis)
     if isinstance(x, Known) and isinstance(index, Known):
         return Known(np.take_along_axis(x.numbers("an array"), index.numbers("indices"), axis), x.dtype)
     value = call.value(0)
@@ -112,7 +119,10 @@ def _gather_elements(call: Call) -> Outputs:
 
 @reads("GatherND")
 def _gather_nd(call: Call) -> Outputs:
-    batch = call.whole("batch_dims", 0)
+    batch, index, shape = call.whole("batch_dims", 0), call.input(1), call.shape()
+    if isinstance(index, Known) and index.array.ndim:
+        for axis, size in enumerate(shape[batch : batch + index.array.shape[-1]], batch):
+            check_known(known(index.array[..., axis - batch]), size, axis)
     return call.script.call(gather_nd, call.value(0), call.value(1), *([batch] if batch else []))
 
 

@@ -21,6 +21,7 @@ from ..core.ranges import Range, parts_of, range_of
 from ..core.sizes import UnreadableError, texts
 from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
+from .choosing import check_known
 
 MAX_ENTRIES = 256
 """Maximum entries of an axis that is split into a list to overwrite one entry."""
@@ -44,6 +45,7 @@ def _scatter_elements(call: Call) -> Outputs:
         assert isinstance(order, Value)
         return tensors.say(call.script.call(argsort, order), "inverse", order)
     axis, shape, index = call.axis(0, call.rank()), call.shape(), call.shape(1)
+    check_known(order, shape[axis], axis)
     range_ = range_of(tensors, order)
     is_part = range_ is not None and (index[axis] == 1 if range_.axis is None else range_.axis == axis)
     if range_ is not None and is_part and call.text("reduction", "none") == "none":
