@@ -1,4 +1,4 @@
-"""Parses a Keras file's networks, layers, calls, and layers within layers.
+"""Parses the networks, layers, calls and nested layers of a Keras file.
 
 Keras 3 writes calls as ``{"args": […], "kwargs": {…}}`` with tensors as objects, Keras 2 as
 ``[[layer, call, tensor, kwargs], …]``.
@@ -39,7 +39,7 @@ class Call:
 
 @dataclass(eq=False)
 class Layer:
-    """Layer, or operation among layers.
+    """Layer, or ``keras.ops`` function between layers.
 
     Attributes:
         kind: Name of the class.
@@ -50,7 +50,7 @@ class Layer:
         is_foreign: True if the class is not one of Keras.
         is_custom: True if ``custom_objects`` declares the class.
         calls: Calls of the layer.
-        inner: Nested layers by the option that has them.
+        inner: Nested layers, by option.
         network: The network, for a layer that is one.
     """
 

@@ -1,5 +1,5 @@
-"""Functions of torch's that are computed with others of torch's, whose calls the tracer reads.
+"""Torch functions that are computed by other torch functions, whose calls the tracer records.
 
-``elements`` has elementwise functions and products, ``axes`` moves, joins and windows, ``ordering`` selections by index
-and sums, and ``losses`` losses of modules that take labels.
+``elements`` has elementwise functions and products, ``axes`` transposes, concatenations and windows, ``ordering``
+selections by index and sums, and ``losses`` the losses of modules that take labels.
 """

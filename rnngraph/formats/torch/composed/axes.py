@@ -1,4 +1,4 @@
-"""Functions that move, join, split and add axes, and windows along an axis."""
+"""Functions that transpose, concatenate, split and insert axes, and windows along an axis."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _meshgrid(*tensors: torch.Tensor, indexing: str = "ij") -> Tensors:
 
 @composed("eye")
 def _eye(n: int, m: int | None = None, dtype: torch.dtype | None = None) -> torch.Tensor:
-    """Return an identity matrix of symbolic sizes; torch itself computes one of numbers."""
+    """Return an identity matrix. If the sizes are ints, torch computes the matrix itself."""
     rows, columns = torch.arange(n), torch.arange(n if m is None else m)
     return (rows.unsqueeze(1) == columns).to(dtype or torch.get_default_dtype())
 
@@ -145,7 +145,7 @@ def _slice_scatter(
 
 
 def with_each_nth(x: torch.Tensor, axis: int, start: int, step: int, value: Number | torch.Tensor) -> torch.Tensor:
-    """Return x with a number, or entries of a tensor, at start, start + step and so on."""
+    """Return x with a number, or the entries of a tensor, written at start, start + step and so on."""
     offset = torch.arange(x.size(axis)) - start
     hit = ((offset >= 0) & (offset % step == 0)).reshape(-1, *(1,) * (x.dim() - axis - 1))
     if isinstance(value, torch.Tensor):
@@ -169,7 +169,7 @@ def _lp_pool1d(
 
 
 def between(x: torch.Tensor, factor: int) -> torch.Tensor:
-    """Interpolate the last axis linearly, with ``factor`` points in place of each entry."""
+    """Interpolate linearly along the last axis, with ``factor`` points per entry."""
     before, after = torch.cat([x[..., :1], x[..., :-1]], -1), torch.cat([x[..., 1:], x[..., -1:]], -1)
     points = []
     for place in range(factor):

@@ -43,7 +43,7 @@ def _isclose(
     x: torch.Tensor, other: torch.Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> torch.Tensor:
     far, allowed = torch.abs(x - other), atol + rtol * torch.abs(other)
-    near = (far <= allowed) & (far < float("inf")) | (x == other)  # an infinite bound allows nothing
+    near = (far <= allowed) & (far < float("inf")) | (x == other)  # an infinite value is close only to itself
     return near | ((x != x) & (other != other)) if equal_nan else near
 
 
@@ -99,7 +99,7 @@ def _addbmm(
 
 
 def _added(beta: Number, x: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
-    """Return beta * x + product; the product alone if beta is 0, even if x is NaN."""
+    """Return beta * x + product. If beta is 0, x is ignored, even if it is NaN."""
     return product if beta == 0 else beta * x + product
 
 

@@ -1,4 +1,4 @@
-"""Losses, which modules compute from labels: those of ``rg``, those that only torch has, and torch's reductions."""
+"""Losses of modules that take labels, with torch's reductions. Some are losses of ``rg``, others are torch's only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..tracing.values import Lazy, dtype_of, shape_of
 
 
 def _reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    """Return the reduction, which torch's deprecated arguments override."""
+    """Return the reduction. The deprecated arguments ``size_average`` and ``reduce`` override ``reduction``."""
     if size_average is None and reduce is None:
         return reduction
     return "none" if reduce is False else "sum" if size_average is False else "mean"
@@ -37,7 +37,7 @@ def _weighed(x: torch.Tensor, weight: torch.Tensor | None, reduction: str) -> to
 
 
 def _argument_of_caller(function: Function, name: str) -> object:
-    """Return an argument of a running call of a function, because torch does not pass all of them on."""
+    """Return an argument of a function on the call stack, for arguments that torch does not pass on."""
     frame = inspect.currentframe()
     while frame is not None and frame.f_code is not function.__code__:
         frame = frame.f_back
@@ -104,7 +104,7 @@ def _smooth_l1(
     reduction: str = "mean",
     beta: float = 1.0,
 ) -> Result:
-    """Declare Huber's loss, divided by the error above which it is linear."""
+    """Declare smooth L1 loss: the Huber loss divided by ``beta``."""
     if beta:
         each = _each(tracer, ours.huber_loss, x, target, delta=float(beta))
         each = each if beta == 1 else tracer.script.operation("*", each, 1 / float(beta))
@@ -148,7 +148,7 @@ def _times(each: torch.Tensor, weight: torch.Tensor | None, reduction: str) -> t
     return _reduced(each if weight is None else weight * each, reduction)
 
 
-# Losses that torch alone defines so -----------------------------------------------------------------
+# Losses that only torch defines ---------------------------------------------------------------------
 
 
 @composed("binary_cross_entropy")

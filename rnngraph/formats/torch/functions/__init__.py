@@ -1,4 +1,4 @@
-"""Handlers of torch's functions and modules, which declare calls in a script.
+"""Handlers of torch functions and modules, which declare calls in a script.
 
 Functions: ``elementwise``, ``logic``, ``activations``, ``shapes``, ``slicing``, ``joining`` (and splitting),
     ``writing``

@@ -1,4 +1,4 @@
-"""Handlers of torch's activations."""
+"""Handlers of activations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WITH_NUMBERS: dict[str, tuple[Function, dict[str, float]]] = {
     "softshrink": (ours.soft_shrink, {"lambd": 0.5}),
     "hardshrink": (ours.hard_shrink, {"lambd": 0.5}),
 }
-"""Activations with a parameter: (the function of ``rg``, the parameter's name and default in torch)."""
+"""Activations with a parameter: (function of ``rg``, name of the parameter, torch's default)."""
 
 
 def _with_number(function: Function, name: str, default_in_torch: float) -> Handler:
@@ -69,7 +69,7 @@ def _gelu(tracer: Tracer, x: Operand, approximate: str = "none") -> Result:
 
 @reads("rrelu")
 def _rrelu(tracer: Tracer, x: Operand, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Result:
-    """Use the mean of the slopes, as torch does at inference."""
+    """Declare randomized leaky ReLU with the mean slope, as torch does in evaluation mode."""
     return tracer.call(ours.leaky_relu, tracer.value(x), (lower + upper) / 2)
 
 

@@ -1,4 +1,4 @@
-"""Handlers of torch's attention: scaled dot products, and the module around them."""
+"""Handlers of ``scaled_dot_product_attention`` and ``nn.MultiheadAttention``."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def attended(
     keep: float,
     is_zero: bool = True,
 ) -> tuple[Value, Value]:
-    """Return (the attended values, their weights).
+    """Return (attention output, weights).
 
     Args:
         tracer: The tracer.
         query: [..., queries, width].
         key: [..., keys, width].
         value: [..., keys, width].
-        masks: Masks of scores: bool, True for scores that count, or floats that are added.
+        masks: Masks of scores: bool, True for scores to keep, or floats that are added.
         scale: Factor of the scores; None for 1 / sqrt(width).
-        keep: The share of weights that dropout keeps.
-        is_zero: Whether weights are 0 where no score counts; otherwise they are NaN.
+        keep: Keep probability of dropout on the weights.
+        is_zero: True for weights of 0 where all scores are masked; False for NaN.
     """
     b, script = TorchBackend(tracer), tracer.script
     width = tracer.sizes.fix(shape_of(query)[-1])
@@ -64,7 +64,7 @@ def attended(
 
 
 def _causal(tracer: Tracer, rows: Dim, columns: Dim) -> Value:
-    """Declare bool [rows, columns]: True for columns up to the row's own."""
+    """Declare the causal mask [rows, columns]: True where column <= row."""
     places = (tracer.value(Positions(count, 0, 1, "int64")) for count in (rows, columns))
     return not_later(TorchBackend(tracer), *places)
 
@@ -111,7 +111,7 @@ def _multihead(
     b = TorchBackend(tracer)
 
     def by_head(x: Value, part: int, name: str) -> Value:
-        """Return a projection of x as [batch, heads, entries, width]."""
+        """Declare a projection of x to heads: [batch, heads, entries, width]."""
         x = tracer.value(permuted(tracer, x, order)) if has_batch else tracer.call(basic.expand_dims, x, 0)
         projected = _projected(tracer, module, x, part, name)
         return split_heads(b, projected, module.num_heads, module.head_dim)
@@ -132,7 +132,7 @@ def _multihead(
 
 
 def _projected(tracer: Tracer, module: nn.MultiheadAttention, x: Value, part: int, name: str) -> Value:
-    """Declare a dense layer; its parameters are declared once if the module is used several times."""
+    """Declare a dense layer. Several uses of the module share the parameters."""
     width = module.embed_dim
     own = (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)[part]
     rows = slice(part * width, (part + 1) * width)
@@ -159,7 +159,7 @@ def _masks(
     queries: tuple[Dim, ...],
     keys: tuple[Dim, ...],
 ) -> list[Value]:
-    """Return masks for scores [batch, heads, queries, keys]. True in torch's bool masks means: does not count."""
+    """Return masks for scores [batch, heads, queries, keys]. In torch's bool masks, True masks a score."""
     result = []
     for mask, is_padding in ((attn_mask, False), (key_padding_mask, True)):
         if mask is None:

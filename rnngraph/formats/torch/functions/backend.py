@@ -1,4 +1,4 @@
-"""Backend of operators in this front end: lazy values become values of the script, and sizes follow the example."""
+"""Backend of ``formats.operators`` for torch: materializes lazy values, and decides comparisons by the example."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .shapes import expanded, permuted, reshaped
 
 
 class TorchBackend(ScriptBackend):
-    """Declares in a tracer's script."""
+    """Backend that declares calls in a tracer's script."""
 
     def __init__(self, tracer: Tracer) -> None:
         super().__init__(tracer.script)

@@ -1,4 +1,4 @@
-"""Handlers of torch's elementwise functions."""
+"""Handlers of elementwise functions."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from .backend import TorchBackend
 
 
 def _dtype(tracer: Tracer) -> str:
-    """Return the dtype of torch's result."""
+    """Return the dtype of torch's result of the current call."""
     return DTYPES[tracer.expected.dtype]
 
 
 def operand(tracer: Tracer, x: Argument, dtype: str, shape: tuple[Dim, ...] | None = None) -> Value | Number:
-    """Return x as an operand of a binary function: a number if x is one number everywhere.
+    """Return x as an operand of a binary function: a number if x is constant, otherwise a value.
 
     Args:
-        shape: Of the other operand, to which a tensor of one number must broadcast without loss.
+        shape: Shape of the other operand. It must be the shape of the result for a constant to become a number.
     """
     if isinstance(x, Extent | OpenFloat):
         return number_of(tracer, x, dtype)
@@ -54,7 +54,7 @@ def _shape(x: Argument) -> tuple[Dim, ...] | None:
 
 
 def pair(tracer: Tracer, a: Argument, b: Argument, dtype: str) -> tuple[Value | Number, Value | Number]:
-    """Return two operands of one dtype, whose shapes broadcast."""
+    """Return both operands in one dtype, after requiring that their shapes broadcast."""
     if isinstance(a, Repeated) and not isinstance(b, Value):
         a = tracer.value(a)
     if isinstance(b, Repeated) and not isinstance(a, Value):
@@ -69,7 +69,7 @@ def pair(tracer: Tracer, a: Argument, b: Argument, dtype: str) -> tuple[Value | 
 
 
 def _constant_folded(tracer: Tracer, function: Function, a: Argument, b: Argument) -> Filled | None:
-    """Return the tensor of one number that results from such operands; None for other operands."""
+    """Return the result of a function of constant tensors; None for other operands."""
     filled = [item for item in (a, b) if tracer.is_number(item)]
     others = [item for item in (a, b) if not tracer.is_number(item)]
     if not filled or any(
@@ -116,7 +116,7 @@ def _has_full_shape(tracer: Tracer, a: Argument) -> bool:
 
 
 def _moved_positions(tracer: Tracer, sign: str, a: Argument, b: Argument) -> Positions | None:
-    """Return positions plus or times a whole number; None for other operands."""
+    """Return the result of positions plus or times an int, as ``Positions``; None for other operands."""
     if not isinstance(b, int) or isinstance(b, bool | Extent):
         return None
     if not isinstance(a, Positions) or sign not in "+-*" or _dtype(tracer) != a.dtype:
@@ -224,7 +224,7 @@ def unary(function: Function, theirs: Function) -> Handler:
     """Return the handler of an elementwise function.
 
     Args:
-        theirs: Torch's function, for tensors of one number.
+        theirs: Torch's function, which folds constant tensors.
     """
 
     def read(tracer: Tracer, x: Argument) -> Result:
@@ -303,7 +303,7 @@ def _clamp(
 
 
 def limited(tracer: Tracer, x: Argument, low: Argument | None, high: Argument | None) -> Operand:
-    """Clamp x to limits, at which the gradient is that of x."""
+    """Clamp x. At the limits, the gradient is 1."""
     dtype = _dtype(tracer)
     x = tracer.value(x, dtype)
     if low is not None and high is not None and not isinstance(low, Value) and not isinstance(high, Value):
@@ -315,7 +315,7 @@ def limited(tracer: Tracer, x: Argument, low: Argument | None, high: Argument | 
 
 @reads("hardtanh")
 def _hardtanh(tracer: Tracer, x: Argument, min_val: Number = -1.0, max_val: Number = 1.0) -> Result:
-    """Clamp x to limits, at which the gradient is 0."""
+    """Clamp x. At the limits, the gradient is 0."""
     dtype = _dtype(tracer)
     x = tracer.value(x, dtype)
     if (min_val, max_val) == (-1, 1):
@@ -334,7 +334,7 @@ def _where(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Res
 
 
 def choose(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Operand:
-    """Select from a where the condition holds, from b elsewhere; all three broadcast as in torch."""
+    """Select from a where the condition is True, from b elsewhere. All three operands broadcast."""
     dtype = _dtype(tracer)
     shapes = [shape for shape in (_shape(item) for item in (condition, a, b)) if shape is not None]
     whole = tracer.sizes.broadcast(*shapes)
@@ -347,7 +347,7 @@ def choose(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Ope
         operand(tracer, item, dtype, whole if isinstance(item, Filled) else shape_of(condition)) for item in (a, b)
     )
     if not isinstance(first, Value) and not isinstance(second, Value) and dtype != "float32":
-        first = tracer.call(basic.cast, tracer.call(constant, first), dtype)  # two numbers would give float32
+        first = tracer.call(basic.cast, tracer.call(constant, first), dtype)  # Two Python numbers would be float32.
     return tracer.call(basic.where, condition, first, second)
 
 

@@ -1,4 +1,4 @@
-"""Handlers of torch's functions that create tensors from sizes."""
+"""Handlers of functions that create tensors from sizes, such as ``torch.zeros``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ reads("ones")(_constant(1))
 
 
 def _constant_beside(number: Number) -> Handler:
-    """Return the handler of a method of a tensor, of which only the dtype matters."""
+    """Return the handler of a method such as ``new_zeros``, which uses only the dtype of its tensor."""
 
     def read(tracer: Tracer, x: Operand, *sizes: Any, dtype: object = None, size: Sequence[int] = ()) -> Result:
         return Filled(number, tuple(sizes_of(sizes or (size,))), DTYPES[tracer.expected.dtype])
@@ -67,7 +67,7 @@ def _full(tracer: Tracer, size: Sequence[int], fill_value: Number, dtype: object
 
 
 def filled(tracer: Tracer, number: Number, shape: tuple[Dim, ...], dtype: str) -> Operand:
-    """Return a tensor of one number, which may be computed from symbolic sizes."""
+    """Return a tensor filled with a number, which may depend on symbolic sizes."""
     if not isinstance(number, Extent | OpenFloat):
         return Filled(number, shape, dtype)
     value = number_of(tracer, number, dtype)
@@ -76,7 +76,7 @@ def filled(tracer: Tracer, number: Number, shape: tuple[Dim, ...], dtype: str) -
 
 @reads("tensor", "as_tensor")
 def _tensor(tracer: Tracer, data: Number | Sequence[Any], dtype: object = None) -> Result:
-    """Declare a scalar, or a tensor of one axis, whose numbers may be computed from symbolic sizes."""
+    """Declare a scalar or 1-D tensor of numbers, which may depend on symbolic sizes."""
     kind = DTYPES[tracer.expected.dtype]
     items: Sequence[Any] = data if isinstance(data, list | tuple) else [data]
     if any(isinstance(item, list | tuple | Value | Lazy | torch.Tensor) for item in items):

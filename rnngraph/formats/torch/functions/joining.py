@@ -1,4 +1,4 @@
-"""Handlers of torch's functions that join, split, flip, roll and pad tensors."""
+"""Handlers of functions that concatenate, stack, split, flip, roll and pad."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def _cat(tracer: Tracer, tensors: Operands, dim: int = 0, *, axis: int | None = 
 
 
 def joined(tracer: Tracer, items: list[Entry], axis: int, shape: tuple[Dim, ...], dtype: str) -> Entry:
-    """Concatenate values.
+    """Concatenate values along an axis.
 
     Args:
-        shape: Of the result.
+        shape: Shape of the result.
     """
     if len(items) == 1:
         return items[0]
@@ -57,7 +57,7 @@ def joined(tracer: Tracer, items: list[Entry], axis: int, shape: tuple[Dim, ...]
 
 
 def _as_stack(x: Entry, axis: int) -> Entry:
-    """Return a value to which this axis was added as a stack of one; other values unchanged."""
+    """Convert the result of ``expand_dims`` along this axis to a stack of one value. Other values are unchanged."""
     expanded = expanded_of(x)
     if expanded is None or expanded[1] != axis:
         return x
@@ -65,13 +65,13 @@ def _as_stack(x: Entry, axis: int) -> Entry:
 
 
 def _with_edges(tracer: Tracer, items: list[Entry], axis: int, dtype: str) -> Value | None:
-    """Return a padding if constants stand before or after the other items; None if they do not."""
+    """Return a padded value if the first or last items are constants; None otherwise."""
     fixed = [item for item in items if isinstance(item, Filled) and isinstance(item.shape[axis], int)]
     middle = [number for number, item in enumerate(items) if item not in fixed]
     numbers = {item.number for item in fixed}
     is_window = all(isinstance(shape_of(item)[axis], int) for item in items)
     if len(shape_of(items[0])) < 3 or (is_window and not all(tracer.is_number(item) for item in fixed)):
-        return None  # one step of a loop, which joins its state to its input
+        return None  # as in one step of a loop, which concatenates input and state
     if not fixed or len(numbers) > 1 or not middle or middle != [*range(middle[0], middle[-1] + 1)]:
         return None
     inner = [tracer.value(items[number], dtype) for number in middle]
@@ -127,7 +127,7 @@ def _pieces(tracer: Tracer, x: Operand, axis: int, sizes: Sequence[Dim]) -> Oper
 def _tensor_split(
     tracer: Tracer, x: Operand, sections: Extents = (), dim: int = 0, *, indices: Sequence[int] | None = None
 ) -> Result:
-    """Split into a number of parts, the first of which may be one longer, or at indices."""
+    """Split at indices, or into a number of parts, the first of which may be longer by 1."""
     sections = sections if indices is None else indices
     axis = axis_of(len(shape_of(x)), dim)
     size = tracer.sizes.fix(shape_of(x)[axis])
@@ -231,7 +231,7 @@ def _pad(tracer: Tracer, x: Operand, pad: Sequence[int], mode: str = "constant",
 
 
 def pad_circular(tracer: Tracer, x: Operand, padding: dict[int, tuple[int, int]]) -> Operand:
-    """Pad each axis with entries of its other end.
+    """Pad axes circularly, with the entries at the opposite end.
 
     Args:
         padding: (before, after) by axis.

@@ -1,4 +1,4 @@
-"""Handlers of torch's layers: embeddings, adaptive pools, interpolation, dropout, normalization."""
+"""Handlers of embeddings, adaptive pools, interpolation, dropout and normalization."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .backend import TorchBackend
 from .products import layer_of
 from .shapes import axis_of
 
-# Tables ---------------------------------------------------------------------------------------------
+# Embeddings -----------------------------------------------------------------------------------------
 
 
 _BY_FREQUENCY = (
@@ -88,7 +88,7 @@ def _interpolate(
     *_: object,
     **__: object,
 ) -> Result:
-    """Repeat each step, or interpolate between steps linearly."""
+    """Declare ``interpolate`` along time: repeat steps, or interpolate linearly."""
     x, factor = tracer.value(x), scale_factor if isinstance(scale_factor, int | float) else scale_factor[0]
     is_known = mode in ("nearest", "nearest-exact", "linear") and not align_corners
     if not is_known or size is not None or len(shape_of(x)) != 3 or factor != int(factor):
@@ -110,7 +110,7 @@ def _interleave(tracer: Tracer, x: Operand, repeats: int, dim: int | None = None
 
 
 def _adaptive(axes: int, is_max: bool) -> Handler:
-    """Return the handler of pools with a number of windows along each axis. More than one window fix the size."""
+    """Return the handler of adaptive pools. More than one window along an axis fixes the axis's size."""
 
     def pool(
         tracer: Tracer, x: Operand, output_size: int | Sequence[int | None], return_indices: bool = False
@@ -139,7 +139,7 @@ def _channel_dropout(function: Function, unbatched: int | None = None) -> Handle
     """Return the handler of dropout with one mask per channel.
 
     Args:
-        unbatched: The rank of a tensor without a batch.
+        unbatched: Rank of tensors without a batch axis.
     """
 
     def read(tracer: Tracer, x: Argument, p: float = 0.5, training: bool = True, inplace: bool = False) -> Result:
@@ -217,7 +217,7 @@ def batch_norm(
     arrays = {"moving_mean": running_mean, "moving_variance": running_var, "gamma": weight, "beta": bias}
     own = {name: array_of(item) for name, item in arrays.items() if item is not None}
     inner, order = untransposed(x)
-    is_last = order == (0, 2, 1)  # channels were last before axes were moved
+    is_last = order == (0, 2, 1)  # the source of the transpose has channels last
     source, axis = (inner, 2) if is_last else (x, 1)
     y = declare_batch_normalization(tracer.script, source, own, scope, axis, float(eps), 1 - momentum)
     return tracer.call(basic.transpose, y, order) if is_last else y
@@ -232,7 +232,7 @@ def _by_parameters(
     bias: Operand | None,
     eps: float,
 ) -> Value:
-    """Declare batch normalization with parameters that several calls share."""
+    """Declare batch normalization with shared parameters."""
     assert variance is not None
     arrays = {name: tracer.value(item) for name, item in (("gamma", weight), ("beta", bias)) if item is not None}
     statistics = tracer.parameter(mean), tracer.parameter(variance)
@@ -242,7 +242,7 @@ def _by_parameters(
 def _of_channels(
     tracer: Tracer, x: Value, axes: list[int], weight: Operand | None, bias: Operand | None, eps: float
 ) -> Value:
-    """Declare normalization over axes, with a scale and a shift for each channel."""
+    """Declare normalization over axes, followed by a scale and a shift per channel."""
     trailing = len(shape_of(x)) - 2
 
     def spread(item: Operand) -> Value:
@@ -304,7 +304,7 @@ def _group_norm(
 def _of_groups(
     tracer: Tracer, x: Value, groups: int, weight: Operand | None, bias: Operand | None, eps: float
 ) -> Value:
-    """Declare normalization of each row and group of channels."""
+    """Declare group normalization."""
     affine = {name: tracer.value(item) for name, item in (("gamma", weight), ("beta", bias)) if item is not None}
     return tracer.call(group_norm, x, groups, **affine, axis=1, epsilon=float(eps))
 

@@ -1,4 +1,4 @@
-"""Handlers of torch's comparisons and logic."""
+"""Handlers of comparisons and logical functions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _comparison(sign: str) -> Handler:
 
 
 def _common(a: Argument, b: Argument) -> str:
-    """Return the dtype in which torch compares."""
+    """Return the dtype to which torch promotes the operands of a comparison."""
 
     def as_torch(x: Argument) -> torch.Tensor | Number:
         if isinstance(x, Value | Lazy):
@@ -54,7 +54,7 @@ for _sign in _COMPARISONS:
 
 
 def _truth(tracer: Tracer, x: Entry, name: str) -> Entry:
-    """Return a bool tensor unchanged, and of numbers whether they are not 0."""
+    """Convert a tensor to bool: x != 0."""
     if dtype_of(x) == "bool":
         return x
     if not name.startswith("logical"):

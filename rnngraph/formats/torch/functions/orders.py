@@ -1,4 +1,4 @@
-"""Handlers of torch's sorting, cumulative functions, gathers, scatters, triangles and diagonals."""
+"""Handlers of sorting, cumulative functions, gathers, scatters, triangles and diagonals."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _REDUCTIONS = {
     "amin": "minimum",
     "amax": "maximum",
 }
-"""Modes of ``rg.put_along_axis`` by torch's reductions of scatters."""
+"""Modes of ``rg.put_along_axis``, by the option ``reduce`` of torch's scatters."""
 
 
 class ValuesAndIndices(NamedTuple):
-    """Entries along an axis, and their indices."""
+    """Result with values along an axis, and their indices."""
 
     values: Value
     indices: Value
@@ -41,7 +41,7 @@ class ValuesAndIndices(NamedTuple):
 
 
 def ordered(tracer: Tracer, x: Operand, dim: int, descending: bool) -> ValuesAndIndices:
-    """Declare the sorted entries of an axis and their indices, by a stable sort."""
+    """Declare a stable sort along an axis. Return the sorted entries and their indices."""
     x = tracer.value(x)
     axis = axis_of(len(shape_of(x)), dim)
     options = {"descending": True} if descending else {}
@@ -77,7 +77,7 @@ def _entry(tracer: Tracer, x: Value, place: int, dim: int, keepdim: bool) -> Val
 
 @reads("median")
 def _median(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
-    """Declare the lower median; the first NaN, if any."""
+    """Declare the lower median. If there are NaNs, the result is the first one."""
     x = tracer.value(x)
     if dim is None:
         flat = tracer.value(reshaped(tracer, x, [-1]))
@@ -130,7 +130,7 @@ def _middle_place(tracer: Tracer, x: Value, axis: int, options: dict[str, bool])
 
 
 def _places(tracer: Tracer, x: Value, axis: int, dtype: str) -> Value:
-    """Declare 0, 1, 2 and so on along an axis of x, in a shape that broadcasts with x."""
+    """Declare the positions 0, 1, 2 and so on along an axis of x, in a shape that broadcasts with x."""
     place = tracer.value(tracer.call(positions, x, axis), dtype)
     trailing = len(shape_of(x)) - axis - 1
     return tracer.call(basic.reshape, place, (-1, *(1,) * trailing)) if trailing else place
@@ -171,7 +171,7 @@ reads("nanquantile")(_quantile(orders.nanquantile))
 
 
 def _cumulative(function: Function) -> Handler:
-    """Return the handler of a cumulative function. Products of integers wrap, which fixes the size of their axis."""
+    """Return the handler of a cumulative function. Integer products wrap around, and need an axis of fixed size."""
 
     def read(tracer: Tracer, x: Operand, dim: int, dtype: object = None) -> Result:
         kind, axis = DTYPES[tracer.expected.dtype], axis_of(len(shape_of(x)), dim)
@@ -190,7 +190,7 @@ reads("logcumsumexp")(_cumulative(cumulative.logcumsumexp))
 
 
 def _cumulative_extreme(function: Function) -> Handler:
-    """Return the handler of a cumulative extreme and its index: that of the last equal entry, or of the last NaN."""
+    """Return the handler of ``cummax`` or ``cummin``. The index is that of the last equal entry, or the last NaN."""
 
     def read(tracer: Tracer, x: Operand, dim: int) -> Result:
         x = tracer.value(x, "int32") if dtype_of(x) == "bool" else tracer.value(x)
@@ -213,7 +213,7 @@ reads("cummin")(_cumulative_extreme(cumulative.cummin))
 
 
 def _index(tracer: Tracer, x: Value, axis: int, index: Operand) -> Value:
-    """Return an index with as many axes as x, of x's sizes along the others, or repeated along them."""
+    """Return an index with the rank of x, broadcast to x's sizes along the axes other than ``axis``."""
     for other, (have, want) in enumerate(zip(shape_of(x), shape_of(index), strict=True)):
         if other != axis:
             tracer.sizes.unify(have, want)
@@ -233,7 +233,7 @@ def _gather(tracer: Tracer, x: Operand, dim: int, index: Operand, *, sparse_grad
 
 
 def put(tracer: Tracer, x: Operand, dim: int, index: Operand, source: Argument, mode: str = "set") -> Value:
-    """Return x with a number, or entries of a tensor, at indices."""
+    """Return x with a number, or the entries of a tensor, written at indices along an axis."""
     x = tracer.value(x)
     axis = axis_of(len(shape_of(x)), dim)
     places = _index(tracer, x, axis, index)
@@ -276,7 +276,7 @@ def _scatter_reduce(
 
 
 def _put_slices(mode: str) -> Handler:
-    """Return the handler of a write of whole slices, at indices along one axis."""
+    """Return the handler of ``index_add`` and kin, which write whole slices at indices along one axis."""
 
     def read(tracer: Tracer, x: Operand, dim: int, index: Operand, source: Operand, *, alpha: Number = 1) -> Result:
         x, index = tracer.value(x), tracer.value(index)

@@ -1,6 +1,6 @@
-"""Handlers of torch's packed sequences, which become rows with lengths.
+"""Handlers of packed sequences, which become rows with lengths.
 
-torch sorts the rows by length and restores their order later. The script does neither.
+torch sorts the rows by length, and later restores their order. The script does not sort.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _REASON = (
     "torch's pad_packed_sequence cuts time to the longest row, and a result depends on the number of steps; or write "
     "total_length= in the module"
 )
-"""Completes the error of ``rg.ensure_longest``, which tells what to feed."""
+"""Reason in the error of ``rg.ensure_longest``."""
 _COMPUTED = (
     "it cuts time to the longest row, a result depends on the number of steps, and computed lengths can't be checked; "
     "pack with lengths that are an input, or write total_length=x.size(1)"
@@ -34,7 +34,7 @@ _COMPUTED = (
 
 @reads("sort")
 def _sort(tracer: Tracer, x: Operand, dim: int = -1, descending: bool = False, stable: bool = False) -> Result:
-    if isinstance(x, Sorted) and x.what == "order" and not descending:  # sorting a permutation inverts it
+    if isinstance(x, Sorted) and x.what == "order" and not descending:  # The argsort of a permutation is its inverse.
         return Positions(x.shape[0], 0, 1, "int64"), _back(x)
     if not descending or len(shape_of(x)) != 1 or not dtype_of(x).startswith("int"):
         return ordered(tracer, x, dim, descending)
@@ -115,7 +115,9 @@ def _cut(tracer: Tracer, data: Packed, padding: float) -> Value | None:
     number, axis, shape = len(tracer.cuts), 1 if data.batch_first else 0, shape_of(data.of)
     source, steps = source_of(data.lengths.tensor), tracer.sizes.value(shape[axis])
     fed = next((label for label, value in tracer.script.inputs.items() if value.tensor.node is source), None)
-    size = tracer.cut_sizes.setdefault((id(source), steps), f"unpacked_{number}_steps")  # one for equal lengths
+    size = tracer.cut_sizes.setdefault(
+        (id(source), steps), f"unpacked_{number}_steps"
+    )  # shared by calls with the same lengths
     if number in tracer.cut_axes.checked:
         if fed is None:
             raise UnreadableError(_COMPUTED)
@@ -132,7 +134,7 @@ def _cut(tracer: Tracer, data: Packed, padding: float) -> Value | None:
 
 
 def _entries(shape: Sequence[Dim]) -> list[int | str]:
-    """Return the shape of an input as ``rg.placeholder`` takes it."""
+    """Return a shape as the argument of ``rg.placeholder``: ints, and names of sizes."""
     dims = [dim.symbol if isinstance(dim, Size) else dim for dim in shape]
     entries = [dim for dim in dims if dim is not None]
     if len(entries) < len(dims):

@@ -1,4 +1,4 @@
-"""Handlers of torch's products: dense layers, matrices, einsum."""
+"""Handlers of dense layers, matrix products and einsum."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def linear(tracer: Tracer, x: Operand, weight: Operand, bias: Operand | None = N
 
 
 def same_dtype(x: Value, weight: torch.Tensor) -> None:
-    """Raise ``UnreadableError`` if a weight has another dtype than its operand, which torch refuses."""
+    """Raise ``UnreadableError`` if the dtypes of weight and operand differ, as torch does."""
     if weight.dtype not in DTYPES:
         raise UnreadableError(f"its weights have dtype {weight.dtype}; call module.float() before reading the module")
     if DTYPES[weight.dtype] != dtype_of(x):
@@ -54,7 +54,7 @@ def layer_of(path: str) -> str:
 
 
 def _kernel(tracer: Tracer, weight: torch.Tensor) -> Value:
-    """Declare the transpose of a weight that several calls use."""
+    """Declare the transpose of a shared weight."""
     key = "kernel", id(weight)
     if key not in tracer.cached:
         if any((kind, id(weight)) in tracer.shared for kind in ("plain", "table")):
@@ -75,7 +75,7 @@ def _transposed(tracer: Tracer, x: Value) -> Value:
 def _addmm(tracer: Tracer, x: Operand, a: Operand, b: Operand, *, beta: Number = 1, alpha: Number = 1) -> Result:
     product = _matmul(tracer, a, b)
     product = product if alpha == 1 else tracer.script.operation("*", product, float(alpha))
-    if beta == 0:  # x does not count, even if it is NaN
+    if beta == 0:  # torch then ignores x, even if x is NaN
         return product
     first = tracer.value(x)
     first = first if beta == 1 else tracer.script.operation("*", first, float(beta))
@@ -88,7 +88,7 @@ def _matmul(tracer: Tracer, a: Operand, b: Operand) -> Result:
     rows, columns = shape_of(a), shape_of(b if isinstance(b, Lazy) else tracer.value(b))
     repeated = expanded_of(b.of) if isinstance(b, Repeated) else None
     if repeated and repeated[1] == 0 and shape_of(repeated[0]) == columns[1:] and rows[:1] == columns[:1]:
-        b, columns = repeated[0], columns[1:]  # exported graphs repeat one matrix for the whole batch
+        b, columns = repeated[0], columns[1:]  # Exported graphs broadcast one matrix along the batch.
     b = tracer.value(b)
     if len(columns) == 1:
         tracer.sizes.unify(rows[-1], columns[0])

@@ -1,4 +1,4 @@
-"""Handlers of torch's recurrent modules.
+"""Handlers of recurrent modules.
 
 ``nn.RNN``, ``nn.LSTM`` and ``nn.GRU`` become drivers over stacks of cells. Cells become drivers over one step, which
 ``formats.rolling`` later rolls up.
@@ -42,12 +42,12 @@ from .products import same_dtype
 from .shapes import reshaped
 
 TorchState: TypeAlias = Operand | Sequence[Operand]
-"""An initial state as torch takes it: h, or (h, c)."""
+"""Initial state in torch's order: h, or (h, c)."""
 State: TypeAlias = Value | tuple[Value, Value]
-"""A cell's state: h, or (c, h)."""
+"""State of rnngraph's cells: h, or (c, h)."""
 Outputs: TypeAlias = Value | PackedSequence
 Final: TypeAlias = Stacked | Sorted | tuple[Stacked | Sorted, ...]
-"""h_n, or (h_n, c_n)."""
+"""Final state in torch's order: h_n, or (h_n, c_n)."""
 
 
 _COPIED = (
@@ -63,7 +63,7 @@ def _layers(
 
 
 class _LayerCall:
-    """One call of a recurrent module."""
+    """Call of a recurrent module, which becomes a driver."""
 
     def __init__(self, tracer: Tracer, module: nn.RNNBase) -> None:
         self.tracer, self.module = tracer, module
@@ -74,7 +74,7 @@ class _LayerCall:
         self.scope = tracer.script.scope(path or type(module).__name__.lower())
 
     def results(self, x: Operand | PackedSequence, hx: TorchState | None) -> tuple[Outputs, Final]:
-        """Return (outputs, final states) in torch's form."""
+        """Return (outputs, final states) in torch's order and layout."""
         tracer, packed = self.tracer, x if isinstance(x, PackedSequence) else None
         options: Keywords = {}
         time_major = not self.module.batch_first
@@ -105,14 +105,14 @@ class _LayerCall:
         shape = (data.shape[0], *shape_of(outputs)[2:])
         steps = Packed(outputs, data.lengths, data.batch_first, data.is_sorted, shape, dtype_of(outputs), True)
         result = tracer.traced(steps), packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
-        if data.is_sorted and packed.sorted_indices is None:  # the module's own code sorted the rows
+        if data.is_sorted and packed.sorted_indices is None:  # rows that the module's code sorted
             final = _sorted(final, data.lengths)
-        return tuple.__new__(PackedSequence, result), final  # its constructor would read values
+        return tuple.__new__(PackedSequence, result), final  # The constructor would read values.
 
     # States ---------------------------------------------------------------------------------------
 
     def _initial(self, hx: TorchState | None, has_batch: bool, batch: Dim) -> list[State] | None:
-        """Return a state for each layer and direction, layers first; None for zeros."""
+        """Return the initial state of each layer and direction, in torch's order; None for zeros."""
         if hx is None:
             return None
         leaves = _leaves(hx, self.is_lstm)
@@ -154,7 +154,7 @@ class _LayerCall:
     # Cells ----------------------------------------------------------------------------------------
 
     def _cell(self, layer: int, direction: int) -> tuple[Value, bool]:
-        """Return (a cell, whether its parameters have no names yet)."""
+        """Return (cell, True if its parameters have no names yet)."""
         key = "cell", id(self.module), layer, direction
         if key in self.tracer.cached:
             return self.tracer.cached[key], False
@@ -168,7 +168,7 @@ class _LayerCall:
         return _arrays_of(self.tracer, self.module, f"_l{layer}" + ("_reverse" if direction else ""))
 
     def _placed(self, layer: int, direction: int, place: str) -> Value:
-        """Return the cell of a scope, with its parameters and the dropout after it."""
+        """Return a layer's cell with its parameters in the scope ``place``, and with dropout of its output."""
         key = "placed", id(self.module), layer, direction
         if key in self.tracer.cached:
             return self.tracer.cached[key]
@@ -196,7 +196,7 @@ class _LayerCall:
         return cell
 
     def _driven(self, x: Value, initial: list[State] | None, options: Keywords) -> tuple[Value, list[Value]]:
-        """Return (outputs, a final state for each layer and direction)."""
+        """Return (outputs, final state of each layer and direction)."""
         count = self.directions
         columns = [
             [self._placed(layer, direction, place) for layer, place in enumerate(places)]
@@ -219,7 +219,7 @@ def _kind_of(module: nn.RNNBase | nn.RNNCellBase) -> CellKind:
 
 
 def _leaves(hx: TorchState, is_lstm: bool) -> list[Operand]:
-    """Return [h], or [h, c]."""
+    """Return torch's state as a list: [h], or [h, c]."""
     is_pair = not isinstance(hx, Value | Lazy | torch.Tensor)
     if is_pair is not is_lstm:
         raise UnreadableError("the initial state of an LSTM must be a tuple (h, c), that of other layers one tensor")
@@ -227,7 +227,7 @@ def _leaves(hx: TorchState, is_lstm: bool) -> list[Operand]:
 
 
 def _arrays_of(tracer: Tracer, module: nn.RNNBase | nn.RNNCellBase, suffix: str = "") -> dict[str, np.ndarray]:
-    """Return a layer's arrays by torch's names, and warn of those that other layers use, too."""
+    """Return a layer's arrays by torch's names. Warn about arrays that other layers share."""
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
     arrays = {name: array for name in names if (array := getattr(module, name + suffix, None)) is not None}
     key = id(module), suffix
@@ -246,7 +246,7 @@ def _shape(item: Operand) -> tuple[Dim, ...]:
 
 
 def _sorted(final: Final, lengths: Operand) -> Final:
-    """Return states [layers, rows, width] of rows that the module sorted by length."""
+    """Return the final states [layers, rows, width] with rows sorted by length, as the module sorted them."""
     if isinstance(final, tuple):
         return tuple(_sorted_rows(item, lengths) for item in final)
     return _sorted_rows(final, lengths)
@@ -257,7 +257,7 @@ def _sorted_rows(final: Stacked | Sorted, lengths: Operand) -> Sorted:
 
 
 def _field(state: Value, name: str) -> Value:
-    """Return c or h of an LSTM's state."""
+    """Return the part ``name``, c or h, of an LSTM's state."""
     assert isinstance(state.result, LSTMStateTuple)
     return next(part for part in state if part.path[-1] == name)
 
@@ -295,7 +295,7 @@ def _step(
 
 
 def _cell_of(tracer: Tracer, module: nn.RNNCellBase) -> tuple[Value, str]:
-    """Return (the cell of a module, the scope of its driver)."""
+    """Return (cell of a module, scope of its driver)."""
     is_shared, key = tracer.use(module), ("cell", id(module))
     path = tracer.paths.get(id(module), "").replace(".", "/") or "rnn"
     scope = tracer.script.scope(path)

@@ -1,4 +1,4 @@
-"""Handlers of torch's functions over axes: reductions, norms, softmax, differences."""
+"""Handlers of functions along axes: reductions, norms, softmax, differences."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .shapes import axis_of, reshaped
 
 
 def _axes(x: Operand, dim: Axes) -> int | tuple[int, ...] | None:
-    """Return nonnegative axes in order, a single one as a number; None for all."""
+    """Return sorted nonnegative axes: an int for one axis, None for all."""
     rank = len(shape_of(x))
     if dim is None or (isinstance(dim, list | tuple) and not dim):
         return None
@@ -75,7 +75,7 @@ def _mean(
 @reads("prod")
 def _prod(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool = False, dtype: object = None) -> Result:
     kind = DTYPES[tracer.expected.dtype]
-    if kind in INTEGERS:  # a loop over steps can't carry integers
+    if kind in INTEGERS:  # Loops cannot carry ints.
         for axis in range(len(shape_of(x))) if dim is None else (axis_of(len(shape_of(x)), dim),):
             tracer.sizes.fix(shape_of(x)[axis])
     return reduced(tracer, reduce_prod, x, dim, keepdim, kind)
@@ -201,7 +201,7 @@ def _matrix_norm(
 
 
 def _in_order(x: Operand, dim: Sequence[int]) -> tuple[int, ...]:
-    """Return nonnegative axes, in the given order: that of the rows first."""
+    """Return nonnegative axes, in the order of ``dim``: rows, then columns."""
     return tuple(axis_of(len(shape_of(x)), one) for one in dim)
 
 
@@ -212,7 +212,7 @@ def _normalize(tracer: Tracer, x: Operand, p: float = 2.0, dim: int = 1, eps: fl
 
 
 def _numbers(tracer: Tracer, x: Operand) -> Value:
-    """Declare x, with truth values as int32."""
+    """Declare x, with bools as int32."""
     return tracer.value(x, "int32") if dtype_of(x) == "bool" else tracer.value(x)
 
 
@@ -241,7 +241,7 @@ def _extreme(function: Function, pairwise: Function, place: Function) -> Handler
 
 
 def _place(tracer: Tracer, x: Value, dim: int, keepdim: bool, function: Function) -> Value:
-    """Declare the index of an extreme."""
+    """Declare ``argmax`` or ``argmin`` along an axis."""
     return tracer.call(function, x, axis_of(len(shape_of(x)), dim), **keepdims(keepdim))
 
 
@@ -301,7 +301,7 @@ def _softmin(tracer: Tracer, x: Operand, dim: int | None = None, dtype: object =
 def _over(tracer: Tracer, function: Function, x: Operand, dim: int | None) -> Value:
     x = tracer.value(x, DTYPES[tracer.expected.dtype])
     rank = len(shape_of(x))
-    if dim is None:  # torch's default before it required dim
+    if dim is None:  # torch's former default of dim
         dim = 0 if rank in (0, 1, 3) else 1
     axis = axis_of(rank, dim)
     return tracer.call(function, x, *([] if axis == rank - 1 else [axis]))

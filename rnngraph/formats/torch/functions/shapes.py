@@ -1,4 +1,4 @@
-"""Handlers of torch's functions that reshape, transpose and repeat tensors."""
+"""Handlers of functions that reshape, transpose and broadcast."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def axis_of(rank: int, dim: int) -> int:
 
 
 def flat_arguments(args: Sequence[Any]) -> Sequence[Any]:
-    """Return arguments that may come one by one or as one list."""
+    """Return arguments as one sequence, if they are passed one by one or as one list."""
     return args[0] if len(args) == 1 and isinstance(args[0], list | tuple) else args
 
 
@@ -63,7 +63,7 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
         return x.items[0]
     try:
         entries = entries_of(shape, dims)
-    except UnreadableError as error:  # a later layer may fix one of the sizes
+    except UnreadableError as error:  # A later layer may fix one of the sizes.
         if not tracer.undecided:
             tracer.problem(f"a reshape: {error}")
         return of_shape(tracer, tracer.value(x), dims)
@@ -71,16 +71,16 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
 
 
 def of_shape(tracer: Tracer, x: Value, dims: Sequence[Dim]) -> Value:
-    """Return a stand-in of this shape. Its run only finds out more about sizes, and its script is discarded."""
+    """Return a stand-in of this shape. The run only collects facts about sizes, and its script is discarded."""
     stand_in = tracer.call(basic.identity, x)
     stand_in.step.result = build("broadcast", constant(0, x.tensor.dtype), shape=tuple(dims))
     return Value(stand_in.step.result, stand_in.step)
 
 
 def _without(tracer: Tracer, shape: Sequence[Dim], others: Sequence[Dim]) -> Dim | None:
-    """Return the product of a shape divided by that of other sizes; None if that needs fixed sizes.
+    """Return prod(shape) / prod(others); None if the division needs fixed sizes.
 
-    If the divisor is a number that equals a symbolic size of the example, the module wrote that size as a number.
+    If the divisor is a number that equals the example's value of a symbolic size, the module hard-codes that size.
     """
     left, divisors = uncommon(shape, others)
     divisor = product(divisors)
@@ -92,7 +92,7 @@ def _without(tracer: Tracer, shape: Sequence[Dim], others: Sequence[Dim]) -> Dim
 
 
 def sizes_of(args: Sequence[Any]) -> list[Dim]:
-    """Return sizes that come as arguments, one by one or as one list."""
+    """Return sizes that are passed one by one or as one list."""
     return [dim_of(entry) for entry in flat_arguments(args)]
 
 
@@ -139,7 +139,7 @@ def unsqueezed(tracer: Tracer, x: Operand, dim: int) -> Result:
     whole = (*shape[:axis], 1, *shape[axis:])
     if tracer.is_number(x):
         return Filled(x.number, whole, x.dtype)
-    if isinstance(x, Filled):  # a state that a loop begins with
+    if isinstance(x, Filled):  # as the initial state of a loop
         x = tracer.value(x)
     return Stacked((x,), axis, whole, dtype_of(x)) if isinstance(x, Value) else reshaped(tracer, x, whole)
 
@@ -174,7 +174,7 @@ def _squeeze(tracer: Tracer, x: Operand, dim: Axes = None) -> Result:
 
 
 def _entry_of_slice(tracer: Tracer, x: Operand, axis: int) -> Value | None:
-    """Return the entry of an axis of which x is a slice of size 1; None if x is no such slice."""
+    """If x is a slice of size 1 along an axis, return that entry without the axis; None otherwise."""
     if not isinstance(x, Value) or not isinstance(x.step.key, Index) or x.path:
         return None
     index = x.step.key.index
@@ -194,7 +194,7 @@ def permuted(tracer: Tracer, x: Operand, order: Sequence[int]) -> Operand:
     if tracer.is_number(x):
         return Filled(x.number, tuple(x.shape[axis] for axis in order), x.dtype)
     x = tracer.value(x)
-    if x.step.key is basic.transpose and not x.path:  # two transpositions become one, or none
+    if x.step.key is basic.transpose and not x.path:  # Two transposes are merged, or cancel.
         before, first = x.step.operands
         return permuted(tracer, before, [first[axis] for axis in order])
     return tracer.call(basic.transpose, x, tuple(order))
@@ -247,10 +247,10 @@ def _broadcast_tensors(tracer: Tracer, *args: Operand | Operands) -> Result:
 
 
 def expanded(tracer: Tracer, x: Operand, wanted: Sequence[Dim]) -> Operand:
-    """Return x repeated along axes of size 1 and along new leading axes.
+    """Return x broadcast along axes of size 1 and along new leading axes.
 
     Args:
-        wanted: Sizes, -1 for one that stays.
+        wanted: Sizes; -1 for an unchanged one.
     """
     shape = shape_of(x) if isinstance(x, Value | Lazy) else tuple(x.shape)
     own = (1,) * (len(wanted) - len(shape)) + tuple(shape)
@@ -268,7 +268,7 @@ def expanded(tracer: Tracer, x: Operand, wanted: Sequence[Dim]) -> Operand:
 
 
 def _inner(x: Operand, own: tuple[Dim, ...]) -> tuple[Dim, ...]:
-    """Return the shape before repetition, with leading axes of size 1 up to the rank of ``own``."""
+    """Return the shape of x before broadcasting, with leading axes of size 1 up to the rank of ``own``."""
     if not isinstance(x, Repeated):
         return own
     inner = shape_of(x.of)

@@ -1,4 +1,4 @@
-"""Handlers of torch's functions that select entries: indices, slices, gathers."""
+"""Handlers of indexing: indices, slices and gathers."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from ..tracing.values import Entry, Filled, Lazy, Positions, Sorted, Stacked, Wr
 from .shapes import ALL, axis_of, expanded, reshaped, unsqueezed
 
 MAX_TRIED = 200
-"""Values of a size that are tried: positions are sums of fractions of sizes, whose order repeats for larger ones."""
+"""Values of a size for which a position is tested. Positions are sums of fractions of the size, whose order repeats."""
 
 
 Entries: TypeAlias = Dim | tuple[Dim, Dim, int] | slice | Operand | list[int]
-"""Selection along an axis: one entry, (start, stop, step), a slice that is clamped in the call, or an index."""
+"""Selection along an axis: one entry, (start, stop, step), a slice that a call clamps, or a tensor of indices."""
 
 
 def of_steps(tracer: Tracer, items: tuple[Entry, ...], axis: int, dtype: str) -> Stacked:
-    """Return a stack of values, one for each step of a loop. Its size is that of the axis over which the loop ran."""
+    """Return a stack of the values of a loop's steps. Its size is that of the axis along which the loop ran."""
     tracer.sizes.counts.add(len(items))
     inner, count = shape_of(items[0]), tracer.sizes.steps(len(items))
     tracer.on_time(count)
@@ -61,7 +61,7 @@ def part(tracer: Tracer, x: Operand, axis: int, start: Dim, stop: Dim, step: int
 
 
 def _bound(place: Dim, size: Dim, end: int | None) -> Dim | None:
-    """Return a bound of a slice as it is written: from the start, or from the end if the size is symbolic."""
+    """Return a bound of a slice for the script. Near the end of a symbolic axis it is negative."""
     if isinstance(place, int):
         return place if end == 0 or place != size else None
     difference = place - size
@@ -71,7 +71,7 @@ def _bound(place: Dim, size: Dim, end: int | None) -> Dim | None:
 
 
 def _gathered_part(tracer: Tracer, x: Value, axis: int, start: Dim, stop: Dim, step: int) -> Operand:
-    """Return a slice between bounds that are other sizes, as a gather."""
+    """Return a slice as a gather, for bounds that are symbolic."""
     count = stop - start
     if step != 1:
         raise UnreadableError("a slice has a step, and bounds that are symbolic sizes; leave out the step")
@@ -86,22 +86,24 @@ def _gathered_part(tracer: Tracer, x: Value, axis: int, start: Dim, stop: Dim, s
 
 
 def gathered(tracer: Tracer, x: Value, axis: int, index: Value) -> Operand:
-    """Return the entries of an axis at an index, whose axes replace that axis."""
+    """Return the entries of an axis at a tensor of indices, whose axes replace the axis."""
     return tracer.call(basic.gather, x, index, *([axis] if axis else []))
 
 
 def place_in(tracer: Tracer, bound: int | None, size: Dim, otherwise: Dim) -> Dim:
-    """Return a bound of a slice from the start of the axis, clamped to the axis.
+    """Return a bound of a slice as a nonnegative position, clamped to the axis.
 
     Args:
-        otherwise: For None.
+        bound: The bound, or None.
+        size: Size of the axis.
+        otherwise: Position for a bound of None.
     """
     if bound is None:
         return otherwise
     place = dim_of(bound)
     sizes = tracer.sizes
     if sizes.value(place) < 0:
-        if not compare(operator.lt, place, 0):  # for another size it may be 0, which does not count from the end
+        if not compare(operator.lt, place, 0):  # For another size it may be 0, which is not counted from the end.
             sizes.fix(place)
         place = size + place
         return 0 if sizes.value(place) < 0 else place
@@ -151,7 +153,7 @@ def _of_each_row(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operan
 
 
 def _at_several(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Value:
-    """Return x[i, j]: entries at an index for each of the first axes."""
+    """Return x[i, j]: entries at tensors of indices along the first axes."""
     chosen = [entry for entry in entries if not isinstance(entry, slice)]
     if any(entry != ALL for entry in entries[len(chosen) :]) or any(entry is None for entry in chosen):
         raise UnreadableError("several tensors index axes that are not the first ones; transpose these to the front")
@@ -164,7 +166,7 @@ def _at_several(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Value:
 
 
 def _indexed(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand:
-    """Return x[entries], with an entry for each axis, and None for new axes."""
+    """Return x[entries]. There is one entry per axis, and None for a new axis."""
     axis, shape = 0, shape_of(x)
     plain: list[Entries] = []
     for entry in entries:
@@ -193,7 +195,7 @@ def _indexed(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand:
 
 
 def _is_clamped(entry: Index, size: Dim) -> bool:
-    """True for a slice whose bounds are numbers that may lie beyond the ends of an axis of symbolic size."""
+    """True for a slice whose constant bounds may exceed an axis of symbolic size."""
     if not isinstance(entry, slice) or isinstance(size, int):
         return False
     bounds = [bound for bound in (entry.start, entry.stop) if bound is not None]
@@ -233,7 +235,7 @@ def _one_by_one(tracer: Tracer, x: Operand, entries: Sequence[Index], plain: lis
 
 
 def _entry_at(tracer: Tracer, x: Operand, axis: int, place: Size) -> Operand:
-    """Return the entry at a position that is a size, such as the middle one."""
+    """Return the entry at a symbolic position, such as the middle of an axis."""
     if not _is_inside(place, shape_of(x)[axis]):
         return entry_of(tracer, x, axis, tracer.sizes.fix(place))
     index = tracer.call(basic.reshape, number_of(tracer, place, "int64"), (1,))
@@ -241,7 +243,7 @@ def _entry_at(tracer: Tracer, x: Operand, axis: int, place: Size) -> Operand:
 
 
 def _is_inside(place: Size, size: Dim) -> bool:
-    """True if an axis has such an entry for every value of its one symbolic size."""
+    """True if a position is within an axis for all values of the axis's only symbol."""
     if not isinstance(size, Size) or size.symbols != place.symbols or len(place.symbols) != 1:
         return False
     counts = [dict.fromkeys(place.symbols, count) for count in range(1, MAX_TRIED)]
@@ -251,7 +253,7 @@ def _is_inside(place: Size, size: Dim) -> bool:
 def _written_index(
     tracer: Tracer, x: Value, entries: Sequence[Index], plain: list[Entries]
 ) -> list[int | slice | None] | None:
-    """Return the index as a script writes it; None if it needs a gather."""
+    """Return the index for basic indexing in the script; None if a gather is needed."""
     index: list[int | slice | None] = []
     places, shape = iter(plain), iter(shape_of(x))
     for entry in entries:
@@ -277,7 +279,7 @@ def _written_index(
 
 
 def entry_of(tracer: Tracer, x: Entry, axis: int, place: int) -> Entry:
-    """Return one entry of an axis, without the axis."""
+    """Return one entry of an axis, and remove the axis."""
     shape = shape_of(x)
     tracer.sizes.take(shape[axis], place)
     if isinstance(x, Stacked) and axis == x.axis:
@@ -297,7 +299,7 @@ def entry_of(tracer: Tracer, x: Entry, axis: int, place: int) -> Entry:
 
 
 def _chosen(tracer: Tracer, x: Operand, axis: int, index: Operand | list[int], negative: bool = True) -> Operand:
-    """Return the entries of an axis at an index that is a tensor or a list."""
+    """Return the entries of an axis at a tensor or list of indices."""
     if isinstance(index, list):
         index = torch.tensor(index)
     if isinstance(index, Sorted) and index.what in ("order", "back"):
@@ -321,7 +323,7 @@ def _chosen(tracer: Tracer, x: Operand, axis: int, index: Operand | list[int], n
 
 
 def _from_start(tracer: Tracer, index: Value, x: Operand, axis: int, negative: bool = True) -> Value:
-    """Return indices from the start of an axis. A call checks indices that depend on inputs."""
+    """Convert negative indices to nonnegative ones. Indices that depend on inputs are checked at run time."""
     index = _whole(tracer, index)
     if index.step.key is basic.argmax:
         return index
@@ -331,7 +333,7 @@ def _from_start(tracer: Tracer, index: Value, x: Operand, axis: int, negative: b
 
 
 def _whole(tracer: Tracer, index: Value) -> Value:
-    """Return an index as integers."""
+    """Cast an index to an integer dtype."""
     return index if dtype_of(index) in ("int32", "int64") else tracer.cast(index, "int64")
 
 
@@ -356,11 +358,11 @@ def _narrow(tracer: Tracer, x: Operand, dim: int, start: int, length: int) -> Re
     return part(tracer, x, axis, first, first + dim_of(length))
 
 
-# Rows in the order of their lengths ----------------------------------------------------------------
+# Rows sorted by length ----------------------------------------------------------------
 
 
 def in_order(tracer: Tracer, x: Operand, axis: int, index: Sorted) -> Operand:
-    """Return rows sorted by length, or back in their original order."""
+    """Apply a permutation of rows by length: sort them, or restore their original order."""
     shape, dtype = shape_of(x), dtype_of(x)
     if index.what == "order":
         return Sorted("rows", x, index.lengths, shape, dtype, axis)
@@ -373,7 +375,7 @@ def _of_sorted(tracer: Tracer, x: Sorted, entries: Sequence[Index]) -> Operand:
     axis = next((axis for axis, entry in enumerate(entries) if isinstance(entry, Sorted)), None)
     if axis is not None and all(entry == ALL for place, entry in enumerate(entries) if place != axis):
         return in_order(tracer, x, axis, entries[axis])
-    if x.what == "rows" and x.axis == 1 and len(entries) == 1 and isinstance(entries[0], int):  # state of a layer
+    if x.what == "rows" and x.axis == 1 and len(entries) == 1 and isinstance(entries[0], int):  # final state of a layer
         inner = entry_of(tracer, x.of, 0, int(entries[0]))
         return Sorted("rows", inner, x.lengths, shape_of(inner), x.dtype)
     raise UnreadableError("rows sorted by length are indexed; restore their order first")

@@ -1,4 +1,4 @@
-"""Handlers of torch's convolutions and pools, along one axis or two."""
+"""Handlers of 1-D and 2-D convolutions and pools."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ T = TypeVar("T", int, "int | None")
 
 
 def _each(option: T | Sequence[T], count: int) -> list[T]:
-    """Return an option with one entry for each axis."""
+    """Return an option as a list with one entry per axis."""
     entries = list(option) if isinstance(option, list | tuple) else [cast(T, option)]
     return entries * count if len(entries) == 1 else entries
 
@@ -59,7 +59,7 @@ def _windows(
 
 
 def _channels_last(b: TorchBackend, x: Operand, axes: int) -> tuple[Value, bool]:
-    """Return [batch, channels, *axes] as [batch, *axes, channels], and whether there was a batch."""
+    """Transpose x [batch, channels, *axes]. Return (x [batch, *axes, channels], True if x has a batch axis)."""
     x = b.tracer.value(x)
     has_batch = len(shape_of(x)) == axes + 2
     if not has_batch:
@@ -78,7 +78,7 @@ def _channels_first(b: TorchBackend, x: Value, has_batch: bool) -> Value:
 def _run(
     b: TorchBackend, x: Value, windows: list[Window], counts: list[Dim], width: int | None, run: Callable[[], Value]
 ) -> Value:
-    """Return the result of ``run`` for x [batch, *axes, channels]; a stand-in if two axes are open.
+    """Return ``run``'s result for x [batch, *axes, channels]; a stand-in if two axes are symbolic.
 
     Args:
         counts: Sizes of the result's axes.
@@ -86,7 +86,7 @@ def _run(
     """
     tracer, (batch, *sizes, channels) = b.tracer, shape_of(x)
     written = written_axis(sizes, windows) if len(sizes) == 2 else None
-    if len(sizes) == 2 and written is None:  # a later layer may fix one of the sizes
+    if len(sizes) == 2 and written is None:  # A later layer may fix one of the sizes.
         tracer.leave_undecided(sizes)
         return of_shape(tracer, x, (batch, *counts, channels if width is None else width))
     tracer.on_time(sizes[0 if written is None else 1 - written])
@@ -123,10 +123,10 @@ def _convolved(
 def _operands(
     tracer: Tracer, x: Operand, weight: torch.Tensor, place: int, groups: int
 ) -> tuple[TorchBackend, Value, bool]:
-    """Check a convolution's weight, and return (the backend, x with channels last, whether x has a batch).
+    """Check a convolution's weight. Return (backend, x with channels last, True if x has a batch axis).
 
     Args:
-        place: Axis of the weight that x's channels contract with.
+        place: Axis of the weight that is contracted with x's channels.
     """
     if not isinstance(weight, torch.Tensor):
         raise UnreadableError("its weight is computed; it must be a parameter of the module")
@@ -155,13 +155,13 @@ def _conv1d_module(tracer: Tracer, module: nn.Conv1d, x: Operand) -> Operand:
 
 
 def _kernel(weight: torch.Tensor) -> np.ndarray:
-    """Return a weight [filters, width / groups, *sizes] as [*sizes, width / groups, filters]."""
+    """Transpose a weight [filters, width / groups, *sizes] to [*sizes, width / groups, filters]."""
     array = array_of(weight)
     return array.transpose(*range(2, array.ndim), 1, 0)
 
 
 def _layer(b: TorchBackend, weight: torch.Tensor, bias: torch.Tensor | None, groups: int) -> Convolve[Value]:
-    """Return the convolution along one axis as a layer of its own."""
+    """Return the 1-D convolution as a layer, for a weight with one use."""
     scope = b.script.scope(layer_of(b.tracer.path_of(weight)))
     return owned(b, scope, None if bias is None else array_of(bias), groups)
 
@@ -174,7 +174,7 @@ def _shared_convolution(
     windows: list[Window],
     groups: int,
 ) -> Value:
-    """Convolve with one parameter, in torch's layout, that several calls share."""
+    """Convolve with a shared parameter in torch's layout."""
     declared = b.tracer.parameter(weight)
     shift = None if bias is None else b.tracer.value(bias)
     kernel = b.transpose(declared, (*range(2, weight.dim()), 1, 0))
@@ -190,7 +190,7 @@ def _shared_convolution(
 
 
 def _shared_transposed(b: TorchBackend, weight: torch.Tensor, bias: torch.Tensor | None) -> Convolve[Value]:
-    """Return the convolution along one axis with the reversed weight that several transposed convolutions share."""
+    """Return the 1-D convolution with the flipped weight, for transposed convolutions with a shared weight."""
     kernel = b.call(flip, b.transpose(b.tracer.parameter(weight), (2, 0, 1)), 0)
     return shared(b, lambda _: kernel, None if bias is None else b.tracer.value(bias))
 
@@ -256,12 +256,12 @@ def _pooled(
     counts_padding: bool | None,
     ceil_mode: bool,
 ) -> Value:
-    """Declare a pool.
+    """Declare a max or average pool.
 
     Args:
-        size: Of the kernel.
-        steps: Stride, padding, dilation.
-        counts_padding: None for the maximum.
+        size: Size of the window.
+        steps: (stride, padding, dilation).
+        counts_padding: True to count padding as zeros in a mean; None for the maximum.
     """
     stride, padding, dilation = steps
     whole = None if axes > 1 or any(_each(padding, 1)) else _whole(tracer, x, _each(size, 1)[0], counts_padding is None)
@@ -282,7 +282,7 @@ def _pooled(
 
 
 def _whole(tracer: Tracer, x: Operand, size: Extents, is_max: bool) -> Value | None:
-    """Return the reduction over all steps if the window is as long as an open axis; None if it is not."""
+    """Return the reduction over all steps if the window covers an entire symbolic axis; None otherwise."""
     if not isinstance(size, Extent) or size.dim != shape_of(x)[-1]:
         return None
     return tracer.call(

@@ -1,4 +1,4 @@
-"""Handlers of writes into parts of tensors: the entries before the part, the new part, and the entries after it."""
+"""Handlers of writes to slices. The result concatenates the entries before, the new entries, and the entries after."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _set(tracer: Tracer, x: Operand, index: Index, value: Argument) -> Result:
 
 
 def written(tracer: Tracer, x: Operand, entries: Sequence[Index], value: Argument) -> Operand:
-    """Return x with a value, or a number, at an index with an entry for each of its first axes."""
+    """Return x with a value or number written at an index along the first axes."""
     places = [axis for axis, entry in enumerate(entries) if not (isinstance(entry, slice) and entry == ALL)]
     if not places:
         return _whole(tracer, value, shape_of(x), dtype_of(x))
@@ -47,7 +47,7 @@ def written(tracer: Tracer, x: Operand, entries: Sequence[Index], value: Argumen
     entry = entries[axis]
     if not _is_place(entry) and not isinstance(entry, slice | list | torch.Tensor):
         raise UnreadableError("values are written at computed positions; select with torch.where")
-    if len(places) > 1:  # write into the part of the first axis, and then write that part
+    if len(places) > 1:  # Write to the part along the first axis, then write that part to x.
         if isinstance(entry, list | torch.Tensor):
             raise UnreadableError("values are written at lists of positions along several axes; write along one axis")
         inner = [*(ALL,) * axis, *([] if _is_place(entry) else [ALL]), *entries[axis + 1 :]]
@@ -79,7 +79,7 @@ def _bounds(tracer: Tracer, entry: Index, size: Dim) -> tuple[Dim, Dim]:
 
 
 def _entry_set(tracer: Tracer, x: Filled | Written, axis: int, place: int, value: Argument) -> Operand:
-    """Write an entry of a tensor that is one number wherever nothing was written yet."""
+    """Write an entry of a tensor that was created as a constant."""
     place %= tracer.sizes.value(x.shape[axis])
     whole = (*x.shape[:axis], *x.shape[axis + 1 :])
     value = _whole(tracer, value, whole, x.dtype)
@@ -101,7 +101,7 @@ def _part_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argume
 
 
 def _several_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Argument) -> Operand:
-    """Write entries that are not adjacent: append them, and gather all entries in their new order."""
+    """Write entries that are not adjacent: append them to x, then gather all entries in the new order."""
     shape, dtype = shape_of(x), dtype_of(x)
     size = shape[axis]
     if not isinstance(size, int):
@@ -128,7 +128,7 @@ def _each_nth_set(tracer: Tracer, x: Operand, axis: int, entry: Index, value: Ar
 
 
 def _with_axis(tracer: Tracer, value: Argument, axis: int, rank: int) -> Operand:
-    """Return a value for one entry of an axis with that axis added, if the value has axes up to it."""
+    """Insert an axis of size 1 into the value of one entry, unless broadcasting inserts it."""
     if not isinstance(value, Value | Lazy):
         return value
     at = len(shape_of(value)) - (rank - 1 - axis)
@@ -136,7 +136,7 @@ def _with_axis(tracer: Tracer, value: Argument, axis: int, rank: int) -> Operand
 
 
 def _whole(tracer: Tracer, value: Argument, shape: tuple[Dim, ...], dtype: str) -> Operand:
-    """Return a value, or a number, broadcast to a shape."""
+    """Broadcast a value or number to a shape."""
     if isinstance(value, bool | int | float):
         return filled(tracer, value, shape, dtype)
     more = len(shape_of(value)) - len(shape)
