@@ -96,10 +96,10 @@ class _Walk:
     def __init__(self, clock: str, lengths: Mapping[str, Dim], nonempty: bool) -> None:
         self.clock, self.lengths, self.nonempty = clock, lengths, nonempty
         self._outside: dict[Node, Node] = {}
-        """Operands of scans by the body inputs that stand for them."""
+        """Operands of scans, by the corresponding input of the body."""
 
     def values(self, graph: Graph, given: Mapping[Node, Value]) -> dict[Node, Any]:
-        """Return what is known of each node. ``given`` has what is known of a body's inputs."""
+        """Return the padding facts of each node. ``given`` has the facts of a body's inputs."""
         values: dict[Node, Any] = {}
         for node in graph.nodes:
             if node in given:
@@ -143,7 +143,7 @@ class _Walk:
         return self._kept(node, known, self._past(node, known) if OPS[node.op].kind == "elementwise" else "")
 
     def _kept(self, node: Node, operands: Sequence[Known], past: str) -> Value:
-        """Return what is known of the result of an op that keeps the time axis; else None."""
+        """Return the padding facts of an op that keeps the time axis; None for other ops."""
         timed = [(number, value.axis) for number, value in enumerate(operands) if value.axis is not None]
         axes = {kept_at(node, number, axis) for number, axis in timed}
         merged = {value.merged for value in operands if value.axis is not None}
@@ -152,7 +152,7 @@ class _Walk:
         return Known(axes.pop(), past, merged.pop()) if axes else Known(None, past)
 
     def _past(self, node: Node, operands: Sequence[Known]) -> str:
-        """Return what an elementwise op's result contains after a row's end."""
+        """Return the contents of an elementwise op's result after the end of a row."""
         past, op = [value.past for value in operands], node.op
         if op in ("less", "equal") and self._is_mask(node):
             return ZERO
@@ -260,7 +260,7 @@ class _Walk:
         return self._reduced(node, operands[0], "")
 
     def _reduced(self, node: Node, value: Known, neutral: str) -> Value:
-        """Return what is known of a reduction's result."""
+        """Return the padding facts of a reduction's result."""
         if value.axis is None or self._is_reduced(node, 0, value.axis):
             return RIGHT if value.axis is None or (neutral and value.past == neutral) else None
         return self._kept(node, [value], ZERO if value.past == ZERO else "")
@@ -301,7 +301,7 @@ class _Walk:
         return self._of_movement(node, operands) or self._regrouped(node, value)
 
     def _regrouped(self, node: Node, value: Known) -> Value:
-        """Return what is known of a reshape that merges time with other axes or separates them."""
+        """Return the padding facts of a reshape that merges time with other axes or splits them."""
         before, after = list(node.operands[0].shape), node.shape
         places = [axis for axis, dim in enumerate(after) if self.clock in symbols_of(dim)]
         if value.axis is None or len(places) != 1:
@@ -340,7 +340,7 @@ class _Walk:
     # Scans ---------------------------------------------------------------------------------------
 
     def _scan(self, node: Node, operands: Sequence[Value]) -> tuple[Value, ...]:
-        """Return what is known of a scan's final carries and emitted sequences."""
+        """Return the padding facts of a scan's final carries and emitted sequences."""
         body: Graph = node["body"]
         unknown = (None,) * len(body.outputs)
         own = self.clock in symbols_of(node["length"])

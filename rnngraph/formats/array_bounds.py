@@ -23,7 +23,7 @@ MAX_ENTRIES = 1 << 28
 FOLDED_SHARE = 4
 """Divisor of the maximum for folded arrays, because NumPy needs several temporary copies."""
 GROWTH = 4
-"""Factor of the largest input or parameter up to which arrays are always allowed."""
+"""An array is always allowed if it has at most this many times the entries of the largest input or parameter."""
 
 _present: ContextVar[int] = ContextVar("max_entries", default=MAX_ENTRIES)
 

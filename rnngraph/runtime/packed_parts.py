@@ -10,7 +10,7 @@ from ..storage.stored_array import StoredArray
 
 
 class PackedParts:
-    """Cache of packed weights. Keys are sources and layout. Parts live as long as an entry uses them."""
+    """Cache of packed weights, by (sources, layout). Parts are freed when no entry uses them."""
 
     def __init__(self) -> None:
         self._parts: WeakValueDictionary[tuple[str, int], np.ndarray] = WeakValueDictionary()

@@ -325,7 +325,7 @@ def _first(items: Iterable[Any]) -> Iterable[Any]:
 
 
 def wanted(hint: Any) -> str:
-    """Return an annotation in words, such as ``an int or None``."""
+    """Return an annotation as English text, such as ``an int or None``."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
         words = list(dict.fromkeys(map(wanted, parts)))

@@ -70,7 +70,7 @@ class Plan(IntEnum):
     BUSY = auto()
     """Address of a word that is 1 while a call runs."""
     WEIGHTS = auto()
-    """Object that must outlive a call; the guards guarantee it."""
+    """Object that must outlive a call. The guards keep it alive."""
     GUARDS = auto()
     GUARD_LIST = auto()
     """Guards of two words each: the address of a word, and its required value."""

@@ -204,4 +204,4 @@ SIGNED = {
     "smlad": Way(_even_and_odd_of_a_word, _even_and_odd_of_a_word, _word_pairs),
     "plain": Way(_each_byte, _each_byte, _one_by_one),
 }
-"""Ways by the names of ``Target.signed_dots``. ``plain`` is for every processor."""
+"""Implementations of signed dot products, by ``Target.signed_dots``. ``plain`` runs on every processor."""

@@ -10,7 +10,7 @@ Handle = object
 
 
 class VectorBuilder(Protocol):
-    """Code generator as elementary functions need it. Every operation returns a new, opaque value.
+    """Interface of a code generator for elementary functions. Every operation returns a new, opaque value.
 
     Float operations round once, to nearest even, without flags that permit reassociation or exclude NaN. `fma(x, y, z)`
     is x·y + z, rounded once if the target can. Integers have the width of their floats and wrap; `bits` and `from_bits`

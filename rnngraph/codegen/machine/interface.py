@@ -22,7 +22,7 @@ class Output:
 
 @dataclass(frozen=True)
 class PackStage:
-    """Part of packing that shares no value with the others.
+    """Part of packing that is independent of the other parts.
 
     Attributes:
         parameters: Parameters that it reads.

@@ -16,7 +16,7 @@ from .spin_wait import write_spin
 NEVER = 1 << 62
 """Due time of a stage that is never due."""
 NOTHING = -(1 << 40)
-"""Lead in chunks that a stage requires of another stage on which it does not depend."""
+"""Required lead, in chunks, over a stage without a data dependency."""
 
 
 def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:

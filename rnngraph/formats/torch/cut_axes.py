@@ -85,7 +85,7 @@ def _graph_of(script: Script) -> Graph:
 
 
 def _readers(graph: Graph, cut: Cut) -> frozenset[str]:
-    """Return the outputs that may depend on the length of an axis. Every packed row has at least one step."""
+    """Return the outputs that may depend on the length of a cut axis. Packed rows are assumed to be nonempty."""
     counts = {} if cut.lengths is None else {cut.lengths: size(cut.size)}
     compared = {
         node

@@ -230,7 +230,7 @@ class _Reader:
 
 
 def _is_of_loss(box: Box) -> bool:
-    """True for computations that inference neither has nor passes by."""
+    """True for a layer that only the training graph computes, such as a loss."""
     return box.kind == "layer" and not box.inference and not box.passes
 
 

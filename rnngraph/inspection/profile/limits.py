@@ -25,7 +25,7 @@ from ...runtime.native.aligned_memory import address, aligned_bytes
 
 PAGE = 4096
 READS = 8
-"""Vectors, each with its own sum, in an iteration of the loop of reads."""
+"""Number of vector loads, each with its own accumulator, per iteration of the loop that measures reads."""
 READ_BYTES = 16 << 20
 """Minimum bytes of one measurement of reads."""
 MAX_READ = 64 << 20

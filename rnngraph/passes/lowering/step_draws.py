@@ -27,7 +27,7 @@ class StepDraws:
 
     @property
     def batch(self) -> Dim:
-        """Number of rows: a size that is known, if an op of the step has fixed it."""
+        """Number of rows; an int if an op of the step fixed it."""
         return self.nodes.resolve(self._batch)
 
     # Counters of the step ------------------------------------------------------------------------

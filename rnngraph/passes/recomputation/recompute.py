@@ -20,7 +20,7 @@ from .one_way import OneWay
 
 @dataclass(frozen=True)
 class Recompute:
-    """Rematerialise what a derivative reads of a recurrence, a block of steps at a time.
+    """Rematerialise a recurrence's values that its derivative reads, a block of steps at a time.
 
     Law: values are unchanged, bit for bit.
 

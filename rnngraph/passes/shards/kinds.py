@@ -162,7 +162,7 @@ def _alike(one: Kind, other: Kind) -> bool:
 
 
 def _of_size(node: Node, names: Set[str]) -> Kind | None:
-    """Return the kind of a size. The shards' numbers of rows, or multiples of them, add up."""
+    """Return the kind of a size: ``Partial`` for a number of rows or a multiple, which must be summed over shards."""
     size = node["size"]
     terms = size.terms if isinstance(size, Size) else ()
     once = all(sum(name in names for name in monomial) == 1 for monomial, _ in terms) and size.plain_symbols & names

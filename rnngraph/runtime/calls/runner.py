@@ -29,7 +29,7 @@ Commit = Callable[[Any], None]
 
 
 class Block(Protocol):
-    """Argument block as a runner sees it.
+    """Interface of an argument block for runners.
 
     Attributes:
         numbers: Slots for the addresses of large arrays.

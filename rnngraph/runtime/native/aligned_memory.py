@@ -13,7 +13,7 @@ LINE = 64
 
 
 def aligned_bytes(count: int, purpose: str = "memory of a call") -> np.ndarray:
-    """Return uninitialised memory, aligned to a cache line. Raise ``OutOfMemoryError`` if it does not fit."""
+    """Return uninitialised memory, aligned to a cache line. Raise ``OutOfMemoryError`` if memory is short."""
     raw = empty((count + LINE,), np.uint8, purpose)
     offset = -raw.ctypes.data % LINE
     return raw[offset : offset + count]

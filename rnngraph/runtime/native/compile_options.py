@@ -30,7 +30,7 @@ MIN_CHUNK = 2
 
 @dataclass(frozen=True)
 class CompileOptions:
-    """Validated options of ``compile`` and ``load``, as compiling code receives them.
+    """Validated options of ``compile`` and ``load``, for the compiler.
 
     Attributes:
         unroll: Steps per iteration of a loop, or ``"full"``.

@@ -197,7 +197,7 @@ class Cache:
 
 
 def _note_name(status: os.stat_result, digest: str) -> str:
-    """Return the name of the file that notes a digest, of everything that tells one state of a file from others."""
+    """Return the name of the marker file for a digest: a hash of the digest and the digested file's ``stat``."""
     identity = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest
     return f"{hashlib.sha256(repr(identity).encode()).hexdigest()}.known"
 

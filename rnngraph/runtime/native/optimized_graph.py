@@ -207,8 +207,8 @@ class OptimizedGraph:
         Args:
             outputs: Names of the outputs.
             sizes: Named sizes.
-            one_step: Also compile in lengths of 1.
-            recompute: What gradients recompute; None to save residuals.
+            one_step: True to fix lengths to 1 as well, for a single step.
+            recompute: Policy for rematerialising forward values in gradients; None to save residuals.
         """
         graph = self.optimized(outputs)
         known = self.settled_sizes(outputs, sizes, open_sizes(graph))

@@ -87,7 +87,9 @@ class SavedStream:
 
 @dataclass(frozen=True)
 class GenerationState:
-    """State after generated tokens, with what chooses the next token. Streams start from it as from ``nest``.
+    """State of a stream after generated tokens, with the output that chooses the next token.
+
+    A stream can start from this object as from ``nest``.
 
     Attributes:
         nest: State of the stream, in the form of ``Stream.state``.

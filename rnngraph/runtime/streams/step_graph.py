@@ -169,7 +169,7 @@ class TimeAxes:
 
 @dataclass(frozen=True)
 class StepGraph:
-    """Graph that runs step by step, with all that streams need to know of it.
+    """Graph of one step, with the states, feeds and sizes that streams need.
 
     Attributes:
         batch: Number of rows.

@@ -68,9 +68,9 @@ def case(
 
 @gives_tensors
 def switch_case(branch_index: Any, branch_fns: Any, default: Function | None = None, name: str | None = None) -> Any:
-    """Return the result of the function of a number, else of ``default``, else of the last function.
+    """Return the result of the function with the number ``branch_index``, or else of ``default``.
 
-    All are computed.
+    Without ``default``, the last function is the default. The results of all functions are computed.
     """
     branches = branch_fns.items() if isinstance(branch_fns, Mapping) else branch_fns
     if not isinstance(branch_fns, list | tuple | Mapping) or not branch_fns:

@@ -143,7 +143,7 @@ def called(function: Any, what: str, *arguments: Any) -> Any:
 
 
 def branch(function: Any, what: str, is_taken: Tensor) -> Any:
-    """Call the function of a branch. Operations that it creates run before nothing."""
+    """Call the function of a branch, inside a ``Branch``. Other operations cannot be ordered after the branch's."""
     graph = get_default_graph()
     outer = graph.branch
     everywhere = is_taken if outer is None else functions.logical_and(outer.is_taken, is_taken)

@@ -90,7 +90,7 @@ class History(Telling, Mapping[str, np.ndarray]):
 
     @api
     def row(self, epoch: int) -> dict[str, float]:
-        """Return one epoch by column, as callbacks get it.
+        """Return one epoch's values by column, for callbacks.
 
         Args:
             epoch: Value of the column ``"epoch"``, or -1 for the last.

@@ -29,7 +29,7 @@ MAX_VARIANTS = 64
 """Maximum variants of a step that a trainer keeps; each different ``fetch=`` is one."""
 
 Kind = tuple[bool, bool, tuple[float, ...], Fetch | None]
-"""Key of a kind of step: states carried, states present, weights of labels, and fetched results."""
+"""Key of a compiled step: (True to carry states, True if feeds have states, label weights, fetched results)."""
 
 
 @dataclass(frozen=True)

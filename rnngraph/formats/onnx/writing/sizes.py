@@ -108,7 +108,7 @@ class Sizes:
 
 
 def size_problem(names: Sequence[str], dim: Dim) -> str:
-    """Describe the problem of a size whose named sizes are unknown."""
+    """Return the error message for a size whose symbols are the size of no input axis."""
     return (
         f"the size {dim_text(dim)} needs {', '.join(names)}, which no axis of an input has alone; declare a "
         "placeholder with that axis"

@@ -122,7 +122,7 @@ class _Loop:
         return inputs
 
     def _laid_out(self, value: Node, along: Sequence[int], may_be_one: bool = False) -> Node:
-        """Return a value as [rows, heads · along]. Held steps get 0."""
+        """Reshape a value to [rows, heads · along]. Values at steps that keep the state are replaced by 0."""
         rank, plan = len(self.axes), self.plan
         if not value.tensor.rank:
             value = shaped(value, (1,) * rank)
