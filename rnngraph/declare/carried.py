@@ -1,4 +1,4 @@
-"""Checks of what a cell's step receives and returns: outputs, states and zero states."""
+"""Checks of a cell's inputs and results: outputs, states and zero states."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Simplify:
 
 
 def to_fixed_point(graph: Graph, change: Callable[[Graph], Graph] | None = None, *, between: bool = False) -> Graph:
-    """Alternate ``change`` and simplification until neither alters the graph.
+    """Alternate ``change`` and simplification, to a fixed point.
 
     The rules see a scan's body once more only if it has changed since they left it as it was.
 

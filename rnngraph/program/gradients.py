@@ -27,7 +27,7 @@ MAX_GRAPHS = 64
 
 
 class GradientGraphs:
-    """Graphs with gradients, built on first use, by what is differentiated with respect to what.
+    """Graphs with gradients, built on first use, by the differentiated outputs and the variables of differentiation.
 
     Attributes:
         types: Types of the training graph's feeds.

@@ -131,7 +131,7 @@ class InferenceGraph(CallableGraph[Given]):
 
     @api
     def profile(self, feeds: Mapping[Any, Any] | None = None, /, seconds: float = 1.0, **named: Any) -> Profile:
-        """Measure calls with these feeds, by layer, kernel and line of the script, with what bounds each.
+        """Measure calls with these feeds, by layer, kernel and line of the script, with the bottleneck of each.
 
         Args:
             feeds: As for a call.

@@ -302,7 +302,7 @@ class TrainingGraph(CallableGraph[Given]):
     def profile(
         self, feeds: Mapping[Any, Any] | None = None, /, seconds: float = 1.0, *, seed: int | None = None, **named: Any
     ) -> Profile:
-        """Measure calls with these feeds, by layer, kernel, pass and line of the script, with what bounds each.
+        """Measure calls with these feeds, by layer, kernel, pass and line of the script, with the bottleneck of each.
 
         The calls are those of ``gradients`` if the loss is fed, else of the graph.
 

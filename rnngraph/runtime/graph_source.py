@@ -91,7 +91,7 @@ class GraphSource(Protocol):
 
 
 class DeclaredSource:
-    """Live declaration, lowered anew for each purpose."""
+    """Declaration in this process, which is lowered separately for each graph."""
 
     def __init__(
         self,

@@ -234,7 +234,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
 
     @api
     def initialize(self, seed: int) -> None:
-        """Draw all initial values anew. Each depends only on (seed, name)."""
+        """Redraw all initial values. Each depends only on (seed, name)."""
         number = seed_number(seed)
         _reserve(self._slots)
         self.replace({name: _frozen(_drawn(slot, name, number)) for name, slot in self._slots.items()})

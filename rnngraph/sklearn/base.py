@@ -47,7 +47,7 @@ class Examples(NamedTuple):
 
 
 class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
-    """Base of both estimators.
+    """Base of the classifier and the regressor.
 
     X is an array [examples, time, features], a list of arrays [time, features], or an array [examples, time].
 

@@ -89,7 +89,7 @@ class Checkpoint:
             )
 
     def digest(self) -> int:
-        """Return a checksum of all contents, by which processes compare what they loaded."""
+        """Return a checksum of the contents, so that processes can compare loaded checkpoints."""
         checksum = zlib.crc32(repr(self._text).encode())
         for name in sorted(self._arrays):
             checksum = zlib.crc32(self._arrays[name].tobytes(), zlib.crc32(name.encode(), checksum))

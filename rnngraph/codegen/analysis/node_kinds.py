@@ -40,7 +40,7 @@ def stays_view(node: Node) -> bool:
 
 
 def lies_in_operand(node: Node) -> bool:
-    """True for a view that strides express, whatever the strides of its source."""
+    """True for a view that strides can express for any strides of the source."""
     return stays_view(node) or cuts_axes(node)
 
 

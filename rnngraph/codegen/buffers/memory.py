@@ -1,4 +1,4 @@
-"""Memory as kernels see it: locations of values to read and to write, and an allocator of scratch memory."""
+"""Interface of memory for kernels: locations of values to read and write, and an allocator of scratch memory."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class SparseLayout:
 
     @property
     def segments(self) -> int:
-        """Number of segments of k, each of which starts sums anew."""
+        """Number of segments of k. The sums restart at 0 in each segment."""
         return -(-self.depth // self.sums) if self.sums else 1
 
     @property

@@ -68,7 +68,7 @@ class ExportedNet:
 
     @cached_property
     def _panels(self) -> tuple[dict[str, dict[str, int]], int, int]:
-        """Offsets by entry and buffer, the bytes of what steps read, and those with intermediate values of packing."""
+        """(offsets by entry and buffer, bytes that steps read, bytes with the intermediate values of packing)."""
         places: dict[object, int] = {}
         offsets: dict[str, dict[str, int]] = {}
         kept = most = 0

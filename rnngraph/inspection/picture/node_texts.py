@@ -36,7 +36,7 @@ def adds_or_drops_ones(node: Node) -> bool:
 
 
 def dropped_axes(node: Node) -> list[int]:
-    """Return the axes at which a reshape of a slice takes one index, as ``x[:, -1]`` does; [] for others."""
+    """Return the axes that a slice and a reshape index with an int, as in ``x[:, -1]``; [] for other nodes."""
     if node.op != "reshape" or node.operands[0].op != "slice":
         return []
     part = node.operands[0]
@@ -53,7 +53,7 @@ def index_at(part: Node, axis: int) -> str:
 
 
 def step_index(node: Node) -> int | None:
-    """Return the index at which ``node`` takes an axis of open size: 0, -1, or None for others."""
+    """Return the index, 0 or -1, at which ``node`` takes an entry of a symbolic axis; None for other nodes."""
     axes = dropped_axes(node)
     if len(axes) != 1 or isinstance(node.operands[0].operands[0].shape[axes[0]], int):
         return None

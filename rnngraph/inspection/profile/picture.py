@@ -21,7 +21,7 @@ MAX_NAME = 100
 OPACITY = 0.7
 """Opacity of dots, which may overlap."""
 ROOM = 0.12
-"""Powers of ten between what is drawn and the ends of an axis."""
+"""Margin between the drawn values and the ends of an axis, in powers of ten."""
 SMALL = 0.01
 """Share below which a layer has no bar or label of its own."""
 MAX_LABEL, TEXT, CHARACTER, MAX_FAR = 34, 14, 7.0, 9
@@ -133,7 +133,7 @@ def _draw(surface: Surface, picture: Picture) -> None:
 
 @dataclass(frozen=True)
 class Scales:
-    """Logarithmic axes around what is drawn: lowest and highest operations a byte, and GFLOP/s, as powers of ten."""
+    """Logarithmic axes: the lowest and highest operations per byte and GFLOP/s, as powers of ten."""
 
     intensity: tuple[float, float]
     rate: tuple[float, float]

@@ -24,7 +24,7 @@ from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...ir.types import ITEM_BYTES, Dim, TensorType, evaluate, product
 
 PRODUCTS = (*MATRIX_PRODUCTS, "outer_sum")
-"""Ops whose work is multiply-adds; other contractions add up what they read."""
+"""Ops whose work is multiply-adds. Other contractions only add up their operands."""
 PICKS = ("slice", "gather")
 """Ops that read only their result's elements of the first operand."""
 Sizes = Mapping[str, int]

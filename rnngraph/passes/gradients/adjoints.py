@@ -42,7 +42,7 @@ class Adjoints:
         self.parts.setdefault(node, []).append(adjoint)
 
     def add_slice(self, node: Node, adjoint: Node) -> None:
-        """Record the adjoint of a slice. The operand receives the adjoints of all its slices at once."""
+        """Record the adjoint of a slice. The adjoints of all slices of an operand are added to it together."""
         self.slices.setdefault(node.operands[0], []).append((node, adjoint))
 
     def adjoint(self, node: Node) -> Node | None:

@@ -96,7 +96,7 @@ class _Compiled(NamedTuple):
 
 
 class Draws:
-    """Compiled draws of one program, by what is compiled into them."""
+    """Compiled draws of one program, by the options that are compiled in."""
 
     def __init__(self, options: CompileOptions) -> None:
         """Make an empty cache. ``options`` are those of the program."""

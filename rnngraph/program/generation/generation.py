@@ -20,7 +20,7 @@ from .ports import TokenPorts
 from .prompts import Ends
 
 CHUNK = 128
-"""Steps of a prompt that run at once. It bounds the memory for their results, and the time until an interrupt."""
+"""Steps of a prompt per native call. They bound the memory for results, and the delay of an interrupt."""
 STOPPED = -1
 """Token of a row that has stopped."""
 

@@ -64,7 +64,7 @@ class CallSpec:
 
     @cached_property
     def results(self) -> dict[str, tuple[tuple[int, ...], Any]]:
-        """Return the shape, as callers see it, and dtype of every output."""
+        """Return (shape in the caller's layout, dtype) of every output."""
         axes, shapes = self.result_axes, self.sized.shapes
         return {
             item.name: (without(shape, axes.get(item.name)), item.dtype)

@@ -22,4 +22,4 @@ class InvalidArgumentError(OpError, ValueError):
 
 
 class OutOfRangeError(OpError, ValueError):
-    """An iterator or a queue has no further element."""
+    """An iterator or queue is exhausted."""

@@ -34,7 +34,7 @@ class Holder:
         """Save the values of the graph's variables, before another session replaces them."""
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
-        """Return what a run fetches, in the structure that the caller asked for."""
+        """Return the fetched values of a run, in the nested structure of the argument ``fetches``."""
         raise NotImplementedError
 
     def value(self, variable: Any) -> np.ndarray:

@@ -71,7 +71,7 @@ class Operation:
         return [tensor.node for tensor in self.needs()]
 
     def forces(self) -> list[Node]:
-        """Return nodes that a run computes for it, with the operations that precede them."""
+        """Return the nodes that a run of the operation computes, each with the operations that must precede it."""
         return self.reads()
 
     def writes(self) -> list[ParameterSpec]:

@@ -207,7 +207,7 @@ device = container = colocate_with = _nothing
 @api
 @contextmanager
 def control_dependencies(control_inputs: Any) -> Iterator[Any]:
-    """Run operations before what is declared within the block.
+    """Make Tensors and operations that are declared within the block depend on ``control_inputs``.
 
     Operations on which a Tensor of ``control_inputs`` depends also run first. A variable that is read within has its
     value from after them. With None, no open operation runs before.

@@ -97,7 +97,7 @@ class TensorShape(tuple[Any, ...]):
         return self
 
     def concatenate(self, other: Any) -> TensorShape:
-        """Return the sizes of both shapes in a row."""
+        """Return the concatenation of two shapes."""
         return TensorShape([*self.as_list(), *TensorShape(other).as_list()])
 
     def __getitem__(self, key: Any) -> Any:

@@ -23,7 +23,7 @@ from .sources import Component, Source, at_end, component_dtype, pulled_tensor
 
 QUEUE_RUNNERS = "queue_runners"
 _WAIT_S = 0.001
-"""Seconds between two looks at a queue that the program's threads fill."""
+"""Polling interval, in seconds, for queues that the program's threads fill."""
 
 
 class _Content:

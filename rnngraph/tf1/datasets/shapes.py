@@ -1,4 +1,4 @@
-"""Shapes of the components of elements, as programs write them."""
+"""Parses the shapes of elements' components in a program's arguments."""
 
 from __future__ import annotations
 

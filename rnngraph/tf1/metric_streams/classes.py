@@ -146,7 +146,7 @@ def mean_iou(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Measure:
-    """Return the mean intersection over union: of the rows with a class as label or prediction, those with it as both.
+    """Return the mean over classes of the intersection over union of labels and predictions.
 
     The updating Tensor has the confusion matrix, float64 [num_classes, num_classes].
     """

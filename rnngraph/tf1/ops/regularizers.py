@@ -52,7 +52,7 @@ def l2_regularizer(scale: float, scope: Any = None) -> Regularizer:
 
 @api
 def l1_l2_regularizer(scale_l1: float = 1.0, scale_l2: float = 1.0, scope: Any = None) -> Regularizer:
-    """Return the sum of both penalties."""
+    """Return a regularizer that is the sum of the L1 and the L2 penalty."""
     return sum_regularizer([l1_regularizer(scale_l1), l2_regularizer(scale_l2)])
 
 

@@ -35,7 +35,7 @@ _WRITE_IT = "write it with the functions of rnngraph that dir(rnngraph) lists, s
 
 
 class Table(NamedTuple):
-    """Names of TensorFlow 1 that exist, and what each stands for, as parsed from ``names.txt``.
+    """Parsed ``names.txt``: the supported names of TensorFlow 1, and the object of each name.
 
     Attributes:
         targets: ``{path of a name: path of our object}``

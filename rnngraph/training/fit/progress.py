@@ -157,7 +157,7 @@ class FitProgress:
         return (self._last_step - self._begun - self._unsteady) / self._steady_steps * steps
 
     def _speed(self) -> str:
-        """Return rows per second. Steps that compiled code do not count, if there are others."""
+        """Return rows per second. Steps that included compilation are left out, if there are other steps."""
         rows, seconds = self._steady_rows, self._steady_seconds
         if not rows:
             rows, seconds = self._rows, self._last_step - self._epoch_begun - self._compiled_of_epoch

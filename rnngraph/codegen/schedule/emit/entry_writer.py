@@ -59,7 +59,7 @@ class EntryWriter:
             self.block.add(self.ticks.count(self.ticks.rest if counted_slot is None else counted_slot))
 
     def synchronize(self, by_rows: bool = False, serial: bool = False) -> None:
-        """Add a barrier if a kernel may read what other workers wrote, or overwrite what they still read."""
+        """Add a barrier if a kernel may read or overwrite values that other workers write or still read."""
         if self.parts == 1 or self.is_preparing:
             return
         kind = "rows" if by_rows else "serial" if serial else "other"

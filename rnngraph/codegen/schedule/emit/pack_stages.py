@@ -21,7 +21,7 @@ from ...machine.interface import Packing, PackStage
 from .scheduled_entry import ScheduledEntry
 
 MIN_BYTES = 1 << 20
-"""Packed weights and intermediate values of fewer bytes are packed at once."""
+"""Below this many bytes of packed weights and intermediate values, packing is a single stage."""
 MIN_STAGE_BYTES = 1 << 16
 """Parts with fewer bytes of parameters and results are packed together, in the first stage."""
 BEGIN, END, SCRATCH = "pack_begin", "pack_end", "pack_scratch"
@@ -31,7 +31,7 @@ _ALL = 1 << 30
 
 @dataclass(frozen=True)
 class Part:
-    """Statements of packing that share no computed value with others.
+    """Statements of packing that are independent of other statements.
 
     Attributes:
         key: Equal for parts, of any entry, that pack the same; empty for the small parts together.

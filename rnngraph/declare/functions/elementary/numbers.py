@@ -44,7 +44,7 @@ def isneginf(x: Any) -> Tensor:
 
 @api
 def isfinite(x: Any) -> Tensor:
-    """Return True where x is neither infinite nor NaN, elementwise."""
+    """Return True where x is finite, elementwise."""
     x = as_tensor(x)
     return abs(x) < INFINITY if x.dtype in FLOATS else equal(x, x)
 

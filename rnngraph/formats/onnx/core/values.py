@@ -179,7 +179,7 @@ class Values:
         raise UnreadableError(f"no input has an axis of size {dim}")
 
     def _entry(self, dim: Dim) -> int | str:
-        """Return a size as a script writes it."""
+        """Return a size in the form of scripts."""
         if isinstance(dim, int):
             return dim
         if dim.symbol is None or dim.symbol.startswith("_"):
