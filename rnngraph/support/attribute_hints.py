@@ -28,7 +28,7 @@ OPERATORS = _TABLES["operators"]
 """Remedies by operator that Tensors lack. TensorFlow 1's Tensors have some of them."""
 
 OF_RESULTS = _TABLES["results"]
-"""Remedies by missing attribute of a result."""
+"""Remedies for missing attributes of results, by attribute."""
 
 OF_HISTORIES = _TABLES["histories"]
 """Remedies by missing attribute of a history."""

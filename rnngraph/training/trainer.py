@@ -320,7 +320,7 @@ class Trainer(StateView):
     @classmethod
     @api
     def load(cls, path: str | os.PathLike[str], program: Program, *, comm: Any = None) -> Trainer:
-        """Load the trainer that ``save`` wrote, and its program's parameters. It continues with the same bits.
+        """Load the trainer that ``save`` wrote, and its program's parameters. Training continues bit for bit.
 
         If parameters match but the loss differs, except for dropout, there is a warning.
 

@@ -163,9 +163,12 @@ class Panels:
 
     @contextmanager
     def needed_if_dense(self, numbers: Buffer) -> Iterator[None]:
-        """Fill panels requested in this context only if packing finds too few zeros for sparse products.
+        """Mark dense panels that are requested within the block as fallbacks of a sparse panel.
 
-        ``numbers`` is the buffer of its sparse panel.
+        Packing fills a fallback only if the weights have too few zeros for sparse products.
+
+        Args:
+            numbers: Buffer of the sparse panel.
         """
         self.needed = numbers
         yield
@@ -201,7 +204,7 @@ class Panels:
         return tuple(sorted({layout.blocks for layout in self.alike if packed & {*layout.views}}))
 
     def _packed(self, views: Sequence[View]) -> tuple[PackedView, ...] | None:
-        """Return the slices of parameters that views show; None if a view is of a computed value."""
+        """Return each view as a slice of a parameter; None if one is a view of a computed value."""
         packed = []
         for view in views:
             if view.buffer not in self.names or not isinstance(view.offset, int):

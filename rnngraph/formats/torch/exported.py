@@ -1,4 +1,4 @@
-"""Exported programs of ``torch.export`` as modules: each node of the graph is a call of one of torch's functions."""
+"""Exported programs of ``torch.export`` as modules: each node of the graph is a call of a torch function."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def _read_through(node: Node, inside: Collection[Node], own: Collection[Node]) -
 
 
 def _read(node: Node) -> Sequence[Node]:
-    """Return the operands of a node as its equation is written."""
+    """Return the operands that a node's printed equation names."""
     extreme = extreme_of(node)
     return read_by(node) if extreme is None else (extreme.operand,)
 

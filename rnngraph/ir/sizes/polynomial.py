@@ -209,7 +209,7 @@ def quotient(dim: Dim, divisor: Dim) -> Dim | None:
 
 
 def _leading(dim: Dim) -> tuple[Monomial, int]:
-    """Return the leading term: of the highest degree, and then by names."""
+    """Return the leading term: the highest degree first, then the order of names."""
     return min(terms_of(dim), key=lambda term: (-len(term[0]), term[0]))
 
 

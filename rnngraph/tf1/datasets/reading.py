@@ -23,7 +23,7 @@ class Reading:
         self.values, self.seed = values, seed
 
     def value(self, item: Any) -> Any:
-        """Return a number or an array of the program; of a Tensor, its value in the run."""
+        """Return a Tensor's value in the run. Numbers and arrays are returned unchanged."""
         if not isinstance(item, Tensor):
             return item
         return item.node["value"] if item.node.op == "constant" else self.values[item.node]

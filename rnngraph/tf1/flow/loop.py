@@ -70,7 +70,7 @@ class Loop:
         return param
 
     def carry(self, param: Tensor, following: Tensor, initial: Tensor) -> None:
-        """Carry a value from step to step."""
+        """Declare a loop variable, by its parameter in the step, next value and initial value."""
         self.carried.append(Carry(param.node, following.node, initial))
 
     @contextmanager
