@@ -376,7 +376,7 @@ def test_text_is_read_back() -> None:
         ((3, 2, 5), (3, 4, 6), "4 rows"),
         ((2, 3, 2, 5), (4, 3, 5, 6), "leading axes must be equal or 1"),
         ((), (3, 4, 6), "rank"),
-        ((3, 2, 5), (5,), "rank"),
+        ((3, 2, 5), (4,), "rows of 5 entries do not fit a vector of 4"),
         (("n", 2, 5), (4, 7, 6), "7 rows"),
     ],
 )

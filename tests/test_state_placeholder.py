@@ -163,7 +163,7 @@ def test_bad_declarations() -> None:
         rg.state_placeholder("seed", rg.GRUCell(3))
     with pytest.raises(rg.DtypeError, match="needs a cell"):
         rg.state_placeholder("state0", 7)
-    with pytest.raises(rg.DtypeError, match="floats"):
+    with pytest.raises(rg.DtypeError, match="a state needs a float dtype"):
         rg.state_placeholder("state0", rg.GRUCell(3), "int32")
     with pytest.raises(rg.ArgumentError, match="fed twice"):
         declared().inference({"x": X, "state0": first(), "state0.1": first()[1]})

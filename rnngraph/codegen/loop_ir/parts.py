@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ...support.connected import connected
-from .nodes import LetIndex, Statement
+from .nodes import LetIndex, Statement, Value
 from .renaming import free
 
 
@@ -19,5 +19,6 @@ def apart(statements: Sequence[Statement], computed: Collection[str]) -> list[li
     for statement in statements:
         buffers, names = free((statement,))
         bound = [statement.name] if isinstance(statement, LetIndex) else []
-        keys.append([*(buffer.name for buffer in buffers if buffer.name in computed), *names, *bound])
+        values = [item.name for item in vars(statement).values() if isinstance(item, Value)]
+        keys.append([*(buffer.name for buffer in buffers if buffer.name in computed), *names, *bound, *values])
     return [[statements[number] for number in part] for part in connected(keys)]
