@@ -51,7 +51,20 @@ OTHER_LEVELS = {
 WEIGHTS = ("embedded", "external")
 FORMS = ("stream", "sequence")
 
-_ENDS = (".o", ".obj", ".h", ".json", ".safetensors", ".pc", ".py", ".mjs", ".wasm", "_test.c", "_net.cmake")
+_ENDS = (
+    ".o",
+    ".obj",
+    ".h",
+    ".json",
+    ".safetensors",
+    ".weights",
+    ".pc",
+    ".py",
+    ".mjs",
+    ".wasm",
+    "_test.c",
+    "_net.cmake",
+)
 EXPORTS = Writer(
     manifest="rnngraph-export.json",
     what="export",

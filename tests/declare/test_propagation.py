@@ -78,7 +78,7 @@ ARGUMENTS = [
     (X, POSITIONS, 1),
     (X, POSITIONS, PLAIN, 1),
     (X, STATE[0, :3], STATE[0, :3]),
-    (rg.parameter("stored", (64, 3), "zeros", dtype="int8", trainable=False), rg.concat([X[0, :2]], axis=0), 0),
+    (marked(rg.parameter("stored", (64, 3), "zeros", dtype="int8", trainable=False)), rg.concat([X[0, :2]], axis=0), 0),
 ]
 NO_OPERATIONS = {
     "accuracy",
