@@ -203,7 +203,8 @@ def test_rows_draw_by_their_numbers() -> None:
 
 
 INTERRUPTED = """
-import sys, rnngraph as rg
+import signal, sys, rnngraph as rg
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 ids = rg.placeholder("ids", (None, None), "int64")
 logits = rg.dense(rg.dynamic_rnn(rg.GRUCell(200), rg.embedding(ids, 23, 200))[0], 23)
 program = rg.compile(logits, seed=1)
@@ -236,15 +237,17 @@ def test_an_interrupt_ends_it_cleanly(prelude: str, tokens: str, word: str) -> N
     if prelude:  # the generation runs in a thread, and ends by its handle
         script = script.replace("except KeyboardInterrupt:", "except KeyboardInterrupt:\n    tokens.cancel()")
         script = script.replace("sum(1 for _ in tokens)", "len([*tokens]) * 0")
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    while word not in process.stdout.readline():
-        assert process.poll() is None
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            while word not in process.stdout.readline():
+                assert process.poll() is None
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, err) == (0, "")
     assert out.split() == [*(["generates"] if "generates" in out and word == "begun" else []), "0", "more", "True"]
 
