@@ -56,15 +56,7 @@ def draw_ratios(tables: Mapping[str, Ratios], file: Path) -> None:
     pyplot = _pyplot()
     heights = [len(table) for table in tables.values()]
     values = [value for table in tables.values() for row in table.values() for value in row.values()]
-    figure, panels = pyplot.subplots(
-        len(tables),
-        1,
-        figsize=(8.2, 0.235 * sum(heights) + 0.9 * len(tables) + 0.5),
-        squeeze=False,
-        layout="constrained",
-        height_ratios=heights,
-        sharex=True,
-    )
+    figure, panels = _stacked(pyplot, heights, (8.2, 0.235 * sum(heights) + 0.9 * len(tables) + 0.5))
     for panel, (title, table) in zip(panels[:, 0], tables.items(), strict=True):
         names = list(table)[::-1]
         for name in dict.fromkeys(name for row in table.values() for name in row):
@@ -83,7 +75,7 @@ def draw_ratios(tables: Mapping[str, Ratios], file: Path) -> None:
 
 
 def draw(found: list[Record], file: Path) -> None:
-    """Of a sweep a panel a cell and axis; a line a contender, the floor dashed, that of products dotted."""
+    """Draw a sweep: a panel for each cell and axis, a line for each contender, and the floors dashed and dotted."""
     pyplot = _pyplot()
     cells = list(dict.fromkeys(record["cell"] for record in found))
     axes = list(dict.fromkeys(record["axis"] for record in found))
@@ -128,15 +120,7 @@ def draw_engines(factors: Mapping[tuple[str, str], float], file: Path) -> None:
     }
     groups = {title: group for title, group in groups.items() if group}
     heights = [len(group) for group in groups.values()]
-    figure, panels = pyplot.subplots(
-        len(groups),
-        1,
-        figsize=(7.5, 0.42 * sum(heights) + 0.7 * len(groups) + 0.4),
-        squeeze=False,
-        layout="constrained",
-        height_ratios=heights,
-        sharex=True,
-    )
+    figure, panels = _stacked(pyplot, heights, (7.5, 0.42 * sum(heights) + 0.7 * len(groups) + 0.4))
     for panel, (title, group), name in zip(panels[:, 0], groups.items(), ("onnxruntime", "torch"), strict=False):
         chosen = sorted(group, key=group.__getitem__)
         values = [group[key] for key in chosen]
@@ -171,6 +155,12 @@ def _pyplot() -> Any:
     from matplotlib import pyplot
 
     return pyplot
+
+
+def _stacked(pyplot: Any, heights: list[int], size: tuple[float, float]) -> tuple[Any, Any]:
+    """Return a figure and its panels [panels, 1], one below the other, as high as their numbers of rows."""
+    ratios = {"height_ratios": heights, "sharex": True, "squeeze": False}
+    return pyplot.subplots(len(heights), 1, figsize=size, layout="constrained", **ratios)
 
 
 def _times(panel: Any, values: Iterable[float], set_scale: Any) -> None:

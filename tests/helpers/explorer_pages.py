@@ -67,7 +67,7 @@ def box(browser: Browser, title: str, number: int = 0) -> str:
 
 
 def said(browser: Browser) -> list[Any]:
-    """What the browser complains about."""
+    """Return the messages of the browser's console."""
     log: list[Any] = browser.call("POST", f"{browser.session}/se/log", {"type": "browser"})
     return log
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...codegen.loop_ir.functions import Entry
-from ...codegen.schedule.analyse.arguments import Argument
 from ...codegen.schedule.emit.scheduled_entry import ScheduledEntry
 from ...ir.axes.by_size import axis_of_names
 from ...ir.types import ITEM_BYTES, Shape, symbols_of
@@ -69,9 +68,3 @@ class ExportedEntry:
             for buffer, (slot, offset) in entry.places.items()
         }
         return replace(entry, places=places)
-
-    @property
-    def arguments(self) -> list[Argument]:
-        """Arguments of the main entry, except for weights and constants that are read only packed."""
-        used = {slot for slot, _ in self.plan.main.places.values()}
-        return [item for item in self.plan.arguments if item.buffer.name in used]

@@ -135,7 +135,7 @@ class CWrapper(Generic[Net]):
         arena, weights, pointers = memory
         values: dict[str, Number] = {"arena": arena}
         values["panels"] = self.panels or f.moved(weights, exported.panels_place)
-        for item in entry.arguments:
+        for item in entry.plan.read_arguments:
             slot = item.buffer.name
             if item.kind == "constant":
                 assert item.value is not None

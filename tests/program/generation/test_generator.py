@@ -309,7 +309,7 @@ def nets() -> Iterator[rg.Program]:
 
 @pytest.mark.exhaustive
 def test_random_callers_have_the_tokens_they_would_have_alone() -> None:
-    """Of several nets, with threads and narrow weights, among callers that go away."""
+    """The nets have threads and narrow weights among them, and some callers go away."""
     for seed, program in enumerate(nets()):
         draw = random.Random(seed)
         samples = [None, {"temperature": 1.7}, {"top_k": 20}, {"top_p": 0.6}, {"top_k": 7, "top_p": 0.7}]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from ....ir.graph import Graph, Node
-from ....ir.types import Shape, size
+from ....ir.types import Shape, TensorType, size
 from ....support.records import dataclass
 from ...analysis.loop_fusion import LoopFusion
 from ...analysis.node_kinds import is_view, label_of
@@ -28,6 +28,11 @@ class Argument:
     shape: Shape
     buffer: Buffer
     value: np.ndarray | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of an array of fixed shape."""
+        return TensorType(self.dtype, self.shape).bytes_at(0)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ....ir.types import ITEM_BYTES, Dim, product, size
+from ....ir.types import Dim, size
 from ....support.records import dataclass
 from ...loop_ir.functions import Entry, Function
 from ...loop_ir.nodes import Buffer, Call, Renaming, Statement, When
@@ -50,33 +50,22 @@ def in_stages(plan: ScheduledEntry) -> tuple[ScheduledEntry, Packing | None]:
     """Return the entry with packing in stages, and the stages; if it packs little, the same entry and None."""
     if plan.panel_bytes < MIN_BYTES or plan.ticks is not None:
         return plan, None
-    first, *others = parts_of(plan)
-    first_places, first_bytes = _places(first.results)
-    scratch = [_places(part.scratch) for part in (first, *others)]
-    chunks = [f"packed{number}" for number in range(len(others))]
-    places = dict(plan.main.places) | dict(plan.pack.places)
-    places |= {buffer: ("panels", offset) for buffer, offset in first_places.items()}
-    for slot, part in zip(chunks, others, strict=True):
-        places |= {buffer: (slot, offset) for buffer, offset in _places(part.results)[0].items()}
-    for of_part, _ in scratch:
-        places |= {buffer: (SCRATCH, offset) for buffer, offset in of_part.items()}
-    slots = (*plan.main.slots, SCRATCH, BEGIN, END, *chunks)
-    body = tuple(_guarded(number, part.statements) for number, part in enumerate((first, *others)))
-    pack = replace(plan.pack.function, body=body, sizes=(BEGIN, END))
+    parts = parts_of(plan)
+    stages = ["panels", *(f"packed{number}" for number in range(len(parts) - 1))]
+    slots = (*plan.main.slots, SCRATCH, BEGIN, END, *stages[1:])
     position = {slot: number for number, slot in enumerate(slots)}
-    packing = Packing(
-        begin=position[BEGIN],
-        end=position[END],
-        scratch=position[SCRATCH],
-        scratch_bytes=max(count for _, count in scratch),
-        stages=(
-            PackStage(first.parameters, position["panels"], first_bytes, ""),
-            *(
-                PackStage(part.parameters, position[slot], _places(part.results)[1], part.key)
-                for slot, part in zip(chunks, others, strict=True)
-            ),
-        ),
-    )
+    places, scratch_bytes = dict(plan.main.places) | dict(plan.pack.places), 0
+    packed = list[PackStage]()
+    for slot, part in zip(stages, parts, strict=True):
+        results, result_bytes = _places(part.results)
+        scratch, count = _places(part.scratch)
+        places |= {buffer: (slot, offset) for buffer, offset in results.items()}
+        places |= {buffer: (SCRATCH, offset) for buffer, offset in scratch.items()}
+        scratch_bytes = max(scratch_bytes, count)
+        packed.append(PackStage(part.parameters, position[slot], result_bytes, part.key))
+    body = tuple(_guarded(number, part.statements) for number, part in enumerate(parts))
+    pack = replace(plan.pack.function, body=body, sizes=(BEGIN, END))
+    packing = Packing(position[BEGIN], position[END], position[SCRATCH], scratch_bytes, tuple(packed))
 
     def entry(old: Entry, function: Function) -> Entry:
         return replace(
@@ -89,33 +78,28 @@ def in_stages(plan: ScheduledEntry) -> tuple[ScheduledEntry, Packing | None]:
 def parts_of(plan: ScheduledEntry) -> list[Part]:
     """Return the parts of packing. The first consists of all small parts."""
     names = plan.entry_plan.entry.arguments.parameters
-    bytes_of = {
-        item.name: int(str(product(item.shape))) * ITEM_BYTES[item.dtype]
-        for item in plan.arguments
-        if item.kind == "parameter"
-    }
+    bytes_of = {item.name: item.bytes for item in plan.arguments if item.kind == "parameter"}
     main, own, keys = {*plan.main.function.buffers}, plan.panel_places, _Keys(plan)
     small, parts = list[Statement](), list[Part]()
 
-    def part(statements: Sequence[Statement], has_key: bool) -> Part:
+    def part(statements: Sequence[Statement]) -> Part:
         buffers = free(statements)[0]
         mine = {buffer: own[buffer.name][1] for buffer in buffers if buffer.name in own}
-        results = {buffer: count for buffer, count in mine.items() if buffer in main}
         return Part(
-            keys.of(statements, results) if has_key else "",
+            "",
             tuple(statements),
             tuple(names[buffer] for buffer in buffers if buffer in names),
-            results,
+            {buffer: count for buffer, count in mine.items() if buffer in main},
             {buffer: count for buffer, count in mine.items() if buffer not in main},
         )
 
     for statements in apart(plan.pack.function.body, own):
-        candidate = part(statements, has_key=True)
+        candidate = part(statements)
         if sum(candidate.results.values()) + sum(map(bytes_of.__getitem__, candidate.parameters)) < MIN_STAGE_BYTES:
             small += statements
         else:
-            parts.append(candidate)
-    return [part(small, has_key=False), *parts]
+            parts.append(replace(candidate, key=keys.of(candidate)))
+    return [part(small), *parts]
 
 
 def _places(buffers: Mapping[Buffer, int]) -> tuple[dict[Buffer, Dim], int]:
@@ -143,14 +127,14 @@ class _Keys:
             for item in plan.arguments
         }
 
-    def of(self, statements: Sequence[Statement], results: Mapping[Buffer, int]) -> str:
-        buffers = free(statements)[0]
+    def of(self, part: Part) -> str:
+        buffers = free(part.statements)[0]
         numbered = {
             buffer: Buffer(self._arguments.get(buffer, f"{number}"), buffer.dtype)
             for number, buffer in enumerate(buffers)
         }
-        body = renamed(statements, numbered, {})
-        named = [(numbered[buffer], count) for buffer, count in results.items()]
+        body = renamed(part.statements, numbered, {})
+        named = [(numbered[buffer], count) for buffer, count in part.results.items()]
         return _digest(self._work(Function("", (), (), body)), named)
 
     def _work(self, function: Function) -> tuple[object, ...]:

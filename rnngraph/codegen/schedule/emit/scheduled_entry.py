@@ -99,10 +99,15 @@ class ScheduledEntry:
         return [item.name for item in self.arguments if item.kind == "parameter"]
 
     @property
+    def read_arguments(self) -> list[Argument]:
+        """Arguments that the main function reads, without weights and constants that are only packed."""
+        used = {slot for slot, _ in self.main.places.values()}
+        return [item for item in self.arguments if item.buffer.name in used]
+
+    @property
     def unpacked_parameters(self) -> list[str]:
         """Names of the parameters that the main function reads."""
-        used = {slot for slot, _ in self.main.places.values()}
-        return [item.name for item in self.arguments if item.kind == "parameter" and item.buffer.name in used]
+        return [item.name for item in self.read_arguments if item.kind == "parameter"]
 
     @cached_property
     def panel_places(self) -> dict[str, tuple[int, int]]:

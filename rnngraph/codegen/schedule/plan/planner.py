@@ -16,7 +16,7 @@ import numpy as np
 from ....ir.axes.walk import adds_up
 from ....ir.graph import Node, make
 from ....ir.scan import ScanParts
-from ....ir.types import ITEM_BYTES, product, size
+from ....ir.types import size
 from ....support.records import dataclass
 from ...analysis.kernel_fusion import Kernel
 from ...analysis.node_kinds import label_of
@@ -82,8 +82,7 @@ class _Planner:
         declared = {str(node["label"]): node.where for node in graph.inputs if node.where is not None}
         parameters = arguments.parameters
         origins = {buffer: declared[name] for buffer, name in parameters.items() if name in declared}
-        weights = [item for item in arguments.items if item.kind == "parameter"]
-        total = sum(int(str(product(item.shape))) * ITEM_BYTES[item.dtype] for item in weights)
+        total = sum(item.bytes for item in arguments.items if item.kind == "parameter")
         panels = Panels(parameters, alike, origins, group=1 if total >= SHARED_BYTES else None)
         self.allocation = Allocation(graph, self.entry.users, panels, dict(arguments.leaves))
         self.allocation.outputs = arguments.results
