@@ -50,9 +50,7 @@ def loop(rounds: int, inner: int = 0) -> Any:
 
 NEAREST = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
 ONNX: dict[str, Callable[[int], bytes]] = {
-    "Resize": lambda n: onnx_model(
-        ("Resize", ["x", "", "s"], ["y"], NEAREST), s=np.array([1, 1, n], np.float32)
-    ),
+    "Resize": lambda n: onnx_model(("Resize", ["x", "", "s"], ["y"], NEAREST), s=np.array([1, 1, n], np.float32)),
     "Upsample": lambda n: onnx_model(
         ("Upsample", ["x", "s"], ["y"], {"mode": "nearest"}), s=np.array([1, 1, n], np.float32), opset=9
     ),
@@ -65,17 +63,26 @@ ONNX: dict[str, Callable[[int], bytes]] = {
         ("ConstantOfShape", ["s"], ["z"], {}), ("Add", ["x", "z"], ["y"], {}), s=np.array([n, 1, 1, 1])
     ),
     "Tile of numbers": lambda n: onnx_model(
-        ("Tile", ["o", "s"], ["z"], {}), ("Add", ["x", "z"], ["y"], {}), s=np.array([n, 1, 1, 1]),
+        ("Tile", ["o", "s"], ["z"], {}),
+        ("Add", ["x", "z"], ["y"], {}),
+        s=np.array([n, 1, 1, 1]),
         o=np.arange(8, dtype=np.float32).reshape(1, 1, 1, 8),
     ),
     "Pad": lambda n: onnx_model(("Pad", ["x", "s"], ["y"], {}), s=np.array([0, 0, n, 0, 0, n])),
     "Pad of edges": lambda n: onnx_model(("Pad", ["x", "s"], ["y"], {"mode": "edge"}), s=np.array([0, 0, n, 0, 0, n])),
     "Range": lambda n: onnx_model(
-        ("Range", ["a", "b", "c"], ["r"], {}), ("Cast", ["r"], ["f"], {"to": 1}), ("ReduceSum", ["f"], ["m"], {}),
-        ("Add", ["x", "m"], ["y"], {}), a=np.int64(0), b=np.int64(n), c=np.int64(1),
+        ("Range", ["a", "b", "c"], ["r"], {}),
+        ("Cast", ["r"], ["f"], {"to": 1}),
+        ("ReduceSum", ["f"], ["m"], {}),
+        ("Add", ["x", "m"], ["y"], {}),
+        a=np.int64(0),
+        b=np.int64(n),
+        c=np.int64(1),
     ),
     "OneHot": lambda n: onnx_model(
-        ("Cast", ["x"], ["i"], {"to": 7}), ("OneHot", ["i", "d", "v"], ["y"], {}), d=np.int64(n),
+        ("Cast", ["x"], ["i"], {"to": 7}),
+        ("OneHot", ["i", "d", "v"], ["y"], {}),
+        d=np.int64(n),
         v=np.array([0, 1], np.float32),
     ),
     "MaxPool": lambda n: onnx_model(("MaxPool", ["x"], ["y"], {"kernel_shape": [n], "pads": [n - 1, 0]})),
@@ -90,7 +97,7 @@ ONNX: dict[str, Callable[[int], bytes]] = {
     "MatMul": lambda n: onnx_model(
         ("Expand", ["o", "s"], ["w"], {}), ("MatMul", ["x", "w"], ["y"], {}), s=np.array([8, n]), o=np.float32(1)
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("op", ONNX)

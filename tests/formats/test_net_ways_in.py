@@ -32,10 +32,13 @@ def test_compile_takes_the_outputs_of_a_net() -> None:
     y = rg.placeholder("y", (None, 2))
     loss = rg.mean_squared_error(y, net.outputs[name])
     ways = {
-        "program": net.program(), "compile": net.compile(seed=7), "outputs": rg.compile(net.outputs),
-        "a dict": rg.compile(dict(net.outputs), seed=3), "one": rg.compile({name: net.outputs[name]}, loss=loss),
+        "program": net.program(),
+        "compile": net.compile(seed=7),
+        "outputs": rg.compile(net.outputs),
+        "a dict": rg.compile(dict(net.outputs), seed=3),
+        "one": rg.compile({name: net.outputs[name]}, loss=loss),
         "options": net.compile(loss=loss, threads=1),
-    }  # fmt: skip
+    }
     for program in ways.values():
         assert_allclose(program.inference(X)[name], expected, atol=1e-5)
         assert dict(program.parameters).keys() == net.parameters.keys()
@@ -61,9 +64,10 @@ def test_parameters_of_a_program_of_the_same_net_are_shared() -> None:
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
 def test_arrays_of_a_layer_load_into_torch(kind: str) -> None:
     cell: rg.Cell = {
-        "LSTM": lambda: rg.BasicLSTMCell(4, forget_bias=0.0), "GRU": lambda: rg.GRUCell(4, reset_after=True),
+        "LSTM": lambda: rg.BasicLSTMCell(4, forget_bias=0.0),
+        "GRU": lambda: rg.GRUCell(4, reset_after=True),
         "RNN": lambda: rg.BasicRNNCell(4),
-    }[kind]()  # fmt: skip
+    }[kind]()
     x = rg.placeholder("x", (None, None, 3))
     outputs, _ = rg.dynamic_rnn(cell, x)
     program = rg.compile(outputs, seed=2)

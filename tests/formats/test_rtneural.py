@@ -55,9 +55,10 @@ def run(data: bytes, inputs: int = 1, steps: int = 17) -> tuple[np.ndarray, np.n
 def test_dense_layers_and_activations() -> None:
     w, b, v = normal(3, 5), normal(5), normal(5, 2)
     layers = [
-        layer_of("time-distributed-dense", 5, w, b, activation="tanh"), layer_of("activation", 5, activation="relu"),
+        layer_of("time-distributed-dense", 5, w, b, activation="tanh"),
+        layer_of("activation", 5, activation="relu"),
         layer_of("dense", 2, v, activation="softmax"),
-    ]  # fmt: skip
+    ]
     x, found = run(file_of(layers, 3), 3)
     raised = np.exp(np.maximum(np.tanh(x @ w + b), 0) @ v)
     assert_allclose(found, raised / raised.sum(-1, keepdims=True), atol=1e-6)
@@ -112,12 +113,23 @@ def test_gains_and_the_skip_of_aida_x() -> None:
 def test_guitarml(kind: str, gates: int, skip: int) -> None:
     hidden = 6
     arrays = {
-        "rec.weight_ih_l0": normal(gates * hidden, 1), "rec.weight_hh_l0": normal(gates * hidden, hidden),
-        "rec.bias_ih_l0": normal(gates * hidden), "rec.bias_hh_l0": normal(1, gates * hidden)[0],
-        "lin.weight": normal(1, hidden), "lin.bias": normal(1),
-    }  # fmt: skip
-    data = {"model": "SimpleRNN", "input_size": 1, "skip": skip, "output_size": 1, "unit_type": kind, "num_layers": 1,
-            "hidden_size": hidden, "bias_fl": True}  # fmt: skip
+        "rec.weight_ih_l0": normal(gates * hidden, 1),
+        "rec.weight_hh_l0": normal(gates * hidden, hidden),
+        "rec.bias_ih_l0": normal(gates * hidden),
+        "rec.bias_hh_l0": normal(1, gates * hidden)[0],
+        "lin.weight": normal(1, hidden),
+        "lin.bias": normal(1),
+    }
+    data = {
+        "model": "SimpleRNN",
+        "input_size": 1,
+        "skip": skip,
+        "output_size": 1,
+        "unit_type": kind,
+        "num_layers": 1,
+        "hidden_size": hidden,
+        "bias_fl": True,
+    }
     content = {"model_data": data, "state_dict": {name: array.tolist() for name, array in arrays.items()}}
     x, found = run(json.dumps(content).encode())
     w, r, b, br, head, bias = arrays.values()
@@ -133,9 +145,11 @@ def test_guitarml(kind: str, gates: int, skip: int) -> None:
 
 def test_all_that_can_not_be_read_is_listed() -> None:
     layers = [
-        layer_of("conv2d", 3), layer_of("dense", 3, normal(1, 3)), layer_of("unknown", 3),
+        layer_of("conv2d", 3),
+        layer_of("dense", 3, normal(1, 3)),
+        layer_of("unknown", 3),
         layer_of("dense", 3, normal(3, 3), activation="swish"),
-    ]  # fmt: skip
+    ]
     with pytest.raises(
         rg.NotReadableError, match=r"layer 0 .*'conv2d'.*layer 2 .*'unknown'.*layer 3 .*'swish'"
     ) as caught:
@@ -174,7 +188,8 @@ WHOLE = file_of(
     [
         layer_of("dense", 2, normal(1, 2), normal(2), activation="tanh"),
         layer_of("conv1d", 2, normal(2, 1, 2), normal(2), kernel_size=[2], dilation=[1], groups=2),
-        layer_of("gru", 2, normal(2, 6), normal(2, 6), normal(2, 6)), layer_of("prelu", 2, normal(1, 2)),
+        layer_of("gru", 2, normal(2, 6), normal(2, 6), normal(2, 6)),
+        layer_of("prelu", 2, normal(1, 2)),
     ],
     in_skip=1,
-)  # fmt: skip
+)

@@ -47,9 +47,11 @@ def expected(kind: str, x: np.ndarray, w: np.ndarray, r: np.ndarray, b: np.ndarr
 def test_torch(kind: str) -> None:
     count = SIZES[kind.split("_")[0]] * UNITS
     arrays = {
-        "weight_ih_l1_reverse": normal(count, INPUTS), "weight_hh_l1_reverse": normal(count, UNITS),
-        "bias_ih_l1_reverse": normal(count), "bias_hh_l1_reverse": normal(count, 1)[:, 0],
-    }  # fmt: skip
+        "weight_ih_l1_reverse": normal(count, INPUTS),
+        "weight_hh_l1_reverse": normal(count, UNITS),
+        "bias_ih_l1_reverse": normal(count),
+        "bias_hh_l1_reverse": normal(count, 1)[:, 0],
+    }
     w, r, b, br = arrays.values()
     cell, x = CELLS[kind](), normal(2, 4, INPUTS)
     parameters = rg.weights.from_torch(cell, arrays)
@@ -89,11 +91,13 @@ def test_a_whole_state_dict() -> None:
     u, v = normal(UNITS), normal(UNITS + 1)[:-1]
     long = np.sqrt(np.square(arrays["weight_ih"]).sum(1, keepdims=True))
     parts = {
-        "weight_ih_l0_g": long, "weight_ih_l0_v": arrays["weight_ih"] * 3, "bias_ih_l0": arrays["bias_ih"],
+        "weight_ih_l0_g": long,
+        "weight_ih_l0_v": arrays["weight_ih"] * 3,
+        "bias_ih_l0": arrays["bias_ih"],
         "parametrizations.weight_hh_l0.original": arrays["weight_hh"],
         "parametrizations.weight_hh_l0.0._u": u,
         "parametrizations.weight_hh_l0.0._v": v / (u @ arrays["weight_hh"] @ v),
-    }  # fmt: skip
+    }
     assert_same(rg.weights.from_torch(cell, parts), wanted)
     with pytest.raises(rg.StructureError, match="is computed from weight_hh_orig"):
         rg.weights.from_torch(cell, {"weight_ih": arrays["weight_ih"], "weight_hh_orig": arrays["weight_hh"]})
@@ -180,10 +184,15 @@ def test_cudnn_layers_lie_transposed_gate_by_gate() -> None:
         (lambda: rg.weights.from_keras(rg.BasicLSTMCell(4), [normal(3, 5), normal(5, 5)]), "4 gates"),
         (lambda: rg.weights.from_keras(rg.BasicRNNCell(5), "no"), "kernel, recurrent_kernel, bias"),
         (lambda: rg.weights.from_onnx(rg.GRUCell(5), {"W": normal(2, 15, 3), "R": normal(15, 5)}), "2 directions"),
-        (lambda: rg.weights.to_keras(rg.LSTMCell(5, num_proj=2), {"kernel": normal(5, 20), "bias": normal(20),
-                                                                   "projection/kernel": normal(5, 2)}), "projection"),
+        (
+            lambda: rg.weights.to_keras(
+                rg.LSTMCell(5, num_proj=2),
+                {"kernel": normal(5, 20), "bias": normal(20), "projection/kernel": normal(5, 2)},
+            ),
+            "projection",
+        ),
     ],
-)  # fmt: skip
+)
 def test_errors_say_what_to_give(call: Any, text: str) -> None:
     with pytest.raises(rg.RnnGraphError, match=text):
         call()

@@ -27,11 +27,21 @@ def _sum(array: np.ndarray, axes: np.ndarray | None = None, keepdims: int = 1, *
 
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "Add": _of_one_dtype(np.add), "Sub": _of_one_dtype(np.subtract), "Mul": _of_one_dtype(np.multiply),
-    "Div": _of_one_dtype(np.divide), "Neg": _of_one_dtype(np.negative), "Max": _of_one_dtype(np.maximum),
-    "Min": _of_one_dtype(np.minimum), "Less": _plain(np.less), "LessOrEqual": _plain(np.less_equal),
-    "Greater": _plain(np.greater), "GreaterOrEqual": _plain(np.greater_equal), "Equal": _plain(np.equal),
-    "And": _plain(np.logical_and), "Or": _plain(np.logical_or), "Not": _plain(np.logical_not),
+    "Add": _of_one_dtype(np.add),
+    "Sub": _of_one_dtype(np.subtract),
+    "Mul": _of_one_dtype(np.multiply),
+    "Div": _of_one_dtype(np.divide),
+    "Neg": _of_one_dtype(np.negative),
+    "Max": _of_one_dtype(np.maximum),
+    "Min": _of_one_dtype(np.minimum),
+    "Less": _plain(np.less),
+    "LessOrEqual": _plain(np.less_equal),
+    "Greater": _plain(np.greater),
+    "GreaterOrEqual": _plain(np.greater_equal),
+    "Equal": _plain(np.equal),
+    "And": _plain(np.logical_and),
+    "Or": _plain(np.logical_or),
+    "Not": _plain(np.logical_not),
     "Range": lambda first, end, step, **_: np.arange(first, end, step, dtype=first.dtype),
     "Concat": lambda *arrays, axis=0, **_: np.concatenate(arrays, axis),
     "Unsqueeze": lambda array, axes, **_: np.expand_dims(array, tuple(axes.tolist())),
@@ -41,7 +51,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "ReduceProd": lambda array, axes=None, keepdims=1, **_: array.prod(
         None if axes is None else tuple(axes), keepdims=bool(keepdims), dtype=array.dtype
     ),
-}  # fmt: skip
+}
 """NumPy functions of (inputs, attributes), by ONNX op."""
 
 

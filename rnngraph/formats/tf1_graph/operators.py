@@ -15,9 +15,14 @@ from ..operators.backend import ScriptBackend
 from .translation import DOMAIN
 
 _ELEMENTS = {
-    "Expm1": basic.expm1, "Log1p": basic.log1p, "Rsqrt": powers.rsqrt, "Square": basic.square,
-    "IsFinite": numbers.isfinite, "IsInf": numbers.isinf, "Relu6": activations.relu6,
-}  # fmt: skip
+    "Expm1": basic.expm1,
+    "Log1p": basic.log1p,
+    "Rsqrt": powers.rsqrt,
+    "Square": basic.square,
+    "IsFinite": numbers.isfinite,
+    "IsInf": numbers.isinf,
+    "Relu6": activations.relu6,
+}
 
 
 @reads(*_ELEMENTS, domain=DOMAIN)

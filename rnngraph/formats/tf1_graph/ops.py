@@ -14,17 +14,54 @@ from .source import Node
 from .translation import DOMAIN, Translation, translates
 
 SAME: Mapping[str, str] = {
-    "Add": "Add", "AddV2": "Add", "Sub": "Sub", "Mul": "Mul", "RealDiv": "Div", "Div": "Div", "Pow": "Pow",
-    "Neg": "Neg", "Abs": "Abs", "Exp": "Exp", "Log": "Log",
-    "Sqrt": "Sqrt", "Sin": "Sin", "Cos": "Cos", "Tan": "Tan", "Asin": "Asin", "Acos": "Acos", "Atan": "Atan",
-    "Sinh": "Sinh", "Cosh": "Cosh", "Asinh": "Asinh", "Acosh": "Acosh", "Atanh": "Atanh", "Erf": "Erf", "Tanh": "Tanh",
-    "Sigmoid": "Sigmoid", "Relu": "Relu", "Softplus": "Softplus", "Softsign": "Softsign", "Floor": "Floor",
-    "Ceil": "Ceil", "Round": "Round", "Rint": "Round", "Reciprocal": "Reciprocal", "Inv": "Reciprocal",
+    "Add": "Add",
+    "AddV2": "Add",
+    "Sub": "Sub",
+    "Mul": "Mul",
+    "RealDiv": "Div",
+    "Div": "Div",
+    "Pow": "Pow",
+    "Neg": "Neg",
+    "Abs": "Abs",
+    "Exp": "Exp",
+    "Log": "Log",
+    "Sqrt": "Sqrt",
+    "Sin": "Sin",
+    "Cos": "Cos",
+    "Tan": "Tan",
+    "Asin": "Asin",
+    "Acos": "Acos",
+    "Atan": "Atan",
+    "Sinh": "Sinh",
+    "Cosh": "Cosh",
+    "Asinh": "Asinh",
+    "Acosh": "Acosh",
+    "Atanh": "Atanh",
+    "Erf": "Erf",
+    "Tanh": "Tanh",
+    "Sigmoid": "Sigmoid",
+    "Relu": "Relu",
+    "Softplus": "Softplus",
+    "Softsign": "Softsign",
+    "Floor": "Floor",
+    "Ceil": "Ceil",
+    "Round": "Round",
+    "Rint": "Round",
+    "Reciprocal": "Reciprocal",
+    "Inv": "Reciprocal",
     "IsNan": "IsNaN",
-    "Less": "Less", "LessEqual": "LessOrEqual", "Greater": "Greater", "GreaterEqual": "GreaterOrEqual",
-    "Equal": "Equal", "LogicalAnd": "And", "LogicalOr": "Or", "LogicalNot": "Not", "SelectV2": "Where", "AddN": "Sum",
+    "Less": "Less",
+    "LessEqual": "LessOrEqual",
+    "Greater": "Greater",
+    "GreaterEqual": "GreaterOrEqual",
+    "Equal": "Equal",
+    "LogicalAnd": "And",
+    "LogicalOr": "Or",
+    "LogicalNot": "Not",
+    "SelectV2": "Where",
+    "AddN": "Sum",
     "BiasAddV1": "Add",
-}  # fmt: skip
+}
 """Equivalent ONNX ops with the same inputs, by TensorFlow op."""
 OWN = (
     "DivNoNan",
@@ -225,9 +262,14 @@ def _bias_add(t: Translation, node: Node) -> str:
 # Reductions ----------------------------------------------------------------------------------------------
 
 _REDUCTIONS = {
-    "Sum": "ReduceSum", "Mean": "ReduceMean", "Max": "ReduceMax", "Min": "ReduceMin", "Prod": "ReduceProd",
-    "All": "ReduceMin", "Any": "ReduceMax",
-}  # fmt: skip
+    "Sum": "ReduceSum",
+    "Mean": "ReduceMean",
+    "Max": "ReduceMax",
+    "Min": "ReduceMin",
+    "Prod": "ReduceProd",
+    "All": "ReduceMin",
+    "Any": "ReduceMax",
+}
 
 
 @translates(*_REDUCTIONS)

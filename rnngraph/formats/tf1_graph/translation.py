@@ -105,9 +105,11 @@ class Translation:
     def keep(self, array: np.ndarray, name: str) -> str:
         array = np.array(array, order="C")
         proto = onnx.Tensor(
-            np.array(array.shape, np.int64), number_of_dtype(str(array.dtype)), name=name,
+            np.array(array.shape, np.int64),
+            number_of_dtype(str(array.dtype)),
+            name=name,
             raw_data=memoryview(array.tobytes()),
-        )  # fmt: skip
+        )
         self.arrays[name] = array
         self.graph.arrays[name] = proto
         return name
@@ -175,8 +177,21 @@ class Translation:
 
 
 PASSING = (
-    "Identity", "StopGradient", "PreventGradient", "CheckNumerics", "EnsureShape", "Snapshot", "NextIteration",
-    "RefNextIteration", "RefIdentity", "LoopCond", "ReadVariableOp", "Switch", "RefSwitch", "RefEnter", "IdentityN",
+    "Identity",
+    "StopGradient",
+    "PreventGradient",
+    "CheckNumerics",
+    "EnsureShape",
+    "Snapshot",
+    "NextIteration",
+    "RefNextIteration",
+    "RefIdentity",
+    "LoopCond",
+    "ReadVariableOp",
+    "Switch",
+    "RefSwitch",
+    "RefEnter",
+    "IdentityN",
     "TensorArrayIdentity",
-)  # fmt: skip
+)
 """Ops that pass their first input on unchanged."""

@@ -45,8 +45,11 @@ def file_of(layers: list[tuple[str, dict[str, Any]]], arrays: dict[str, np.ndarr
         }
         for kind, config in layers
     ]
-    source = {"class_name": "InputLayer", "module": "keras.layers",
-              "config": {"name": "x", "batch_shape": [None, None, 3], "dtype": "float32"}}  # fmt: skip
+    source = {
+        "class_name": "InputLayer",
+        "module": "keras.layers",
+        "config": {"name": "x", "batch_shape": [None, None, 3], "dtype": "float32"},
+    }
     net = {"class_name": "Sequential", "module": "keras", "config": {"name": "net", "layers": [source, *described]}}
     held = io.BytesIO()
     with h5py.File(held, "w") as file:

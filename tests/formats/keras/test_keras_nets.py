@@ -96,10 +96,17 @@ def functions(keras: Any) -> tuple[Any, list[Feeds]]:
         pytest.skip("keras.ops came with Keras 3")
     k, x = keras.ops, keras.Input((None, 4))
     outputs = [
-        k.flip(x, axis=1), k.flip(x, axis=(1, -1)), k.cumsum(x, axis=1), k.argmax(x, axis=-1), k.moveaxis(x, -1, 1),
-        k.argmax(x, axis=1, keepdims=True), k.var(x, axis=1), k.std(x, axis=-1, keepdims=True), k.rsqrt(x * x + 1.0),
+        k.flip(x, axis=1),
+        k.flip(x, axis=(1, -1)),
+        k.cumsum(x, axis=1),
+        k.argmax(x, axis=-1),
+        k.moveaxis(x, -1, 1),
+        k.argmax(x, axis=1, keepdims=True),
+        k.var(x, axis=1),
+        k.std(x, axis=-1, keepdims=True),
+        k.rsqrt(x * x + 1.0),
         k.reciprocal(x * x + 1.0),
-    ]  # fmt: skip
+    ]
     return keras.Model(x, outputs), [[drawn(2, 7, 4)], [drawn(3, 5, 4)]]
 
 
@@ -110,16 +117,42 @@ def more_functions(keras: Any) -> tuple[Any, list[Feeds]]:
     k, x = keras.ops, keras.Input((None, 4))
     y = keras.layers.Dense(4)(x)
     outputs = [
-        k.tile(x, (1, 2, 1)), k.repeat(x, 3, axis=1), k.pad(x, ((0, 0), (2, 1), (0, 0)), constant_values=0.5),
-        k.roll(x, 2, axis=1), k.roll(x, -1, axis=-1), k.take(x, [2, 0, 0], axis=-1), k.unstack(x, axis=-1)[1],
-        k.one_hot(k.argmax(x, axis=-1), 4), k.einsum("btd,bsd->bts", x, y), k.einsum("btd,btd->bt", x, y),
-        k.norm(x, axis=-1), k.norm(x, ord=1, axis=1, keepdims=True), k.logsumexp(x, axis=1), k.normalize(x, axis=-1),
-        k.average(x, axis=1), k.amax(x, axis=-1), k.floor(x), k.round(x), k.log2(x * x + 1.0), k.gelu(x), x >= y, -x,
-        keras.activations.relu(x, max_value=1.0), k.maximum(x1=x, x2=y), k.log_sigmoid(x),
-        (x > y) * x, (x > 0.0) * 1.5, k.argmax(x, axis=-1) / 2, k.argmax(x, axis=-1) * 0.5, k.where(x > 0, x, y > 0),
-        k.argmax(x, axis=-1) + (x[:, :, 0] > 0), k.stack([x, y > 0.0], axis=1), k.maximum(k.argmax(x, axis=1), x[:, 0]),
-        k.dot(x, k.ones((4, 3))), k.dot(x, k.convert_to_tensor([0.5, 1.0, 2.0, -1.0])),
-    ]  # fmt: skip
+        k.tile(x, (1, 2, 1)),
+        k.repeat(x, 3, axis=1),
+        k.pad(x, ((0, 0), (2, 1), (0, 0)), constant_values=0.5),
+        k.roll(x, 2, axis=1),
+        k.roll(x, -1, axis=-1),
+        k.take(x, [2, 0, 0], axis=-1),
+        k.unstack(x, axis=-1)[1],
+        k.one_hot(k.argmax(x, axis=-1), 4),
+        k.einsum("btd,bsd->bts", x, y),
+        k.einsum("btd,btd->bt", x, y),
+        k.norm(x, axis=-1),
+        k.norm(x, ord=1, axis=1, keepdims=True),
+        k.logsumexp(x, axis=1),
+        k.normalize(x, axis=-1),
+        k.average(x, axis=1),
+        k.amax(x, axis=-1),
+        k.floor(x),
+        k.round(x),
+        k.log2(x * x + 1.0),
+        k.gelu(x),
+        x >= y,
+        -x,
+        keras.activations.relu(x, max_value=1.0),
+        k.maximum(x1=x, x2=y),
+        k.log_sigmoid(x),
+        (x > y) * x,
+        (x > 0.0) * 1.5,
+        k.argmax(x, axis=-1) / 2,
+        k.argmax(x, axis=-1) * 0.5,
+        k.where(x > 0, x, y > 0),
+        k.argmax(x, axis=-1) + (x[:, :, 0] > 0),
+        k.stack([x, y > 0.0], axis=1),
+        k.maximum(k.argmax(x, axis=1), x[:, 0]),
+        k.dot(x, k.ones((4, 3))),
+        k.dot(x, k.convert_to_tensor([0.5, 1.0, 2.0, -1.0])),
+    ]
     return keras.Model(x, outputs), [[drawn(2, 7, 4)], [drawn(3, 5, 4)]]
 
 
@@ -130,11 +163,24 @@ def parts_of_axes(keras: Any) -> tuple[Any, list[Feeds]]:
     k, x = keras.ops, keras.Input((None, 4))
     best = k.argmax(x, axis=-1, keepdims=True)
     outputs = [
-        x[:, :1000], x[:, -3:, 1], x[:, 1000:, None], k.take(x, [0, -1], axis=1), k.take(x, best[:, 0], axis=1),
-        k.take_along_axis(x, best, axis=-1), k.swapaxes(x, 1, 2), k.moveaxis(x, (1, 2), (2, 1)), k.tril(x),
-        k.triu(x, 1), k.one_hot(k.argmax(x, axis=-1), 4, axis=1), k.einsum("btd,bsd,bse->bte", x, x, x),
-        k.tensordot(x, k.eye(4), 1), k.zeros_like(x), k.ones_like(x, dtype="int32"), k.round(x, 1), k.flip(x, axis=-1),
-    ]  # fmt: skip
+        x[:, :1000],
+        x[:, -3:, 1],
+        x[:, 1000:, None],
+        k.take(x, [0, -1], axis=1),
+        k.take(x, best[:, 0], axis=1),
+        k.take_along_axis(x, best, axis=-1),
+        k.swapaxes(x, 1, 2),
+        k.moveaxis(x, (1, 2), (2, 1)),
+        k.tril(x),
+        k.triu(x, 1),
+        k.one_hot(k.argmax(x, axis=-1), 4, axis=1),
+        k.einsum("btd,bsd,bse->bte", x, x, x),
+        k.tensordot(x, k.eye(4), 1),
+        k.zeros_like(x),
+        k.ones_like(x, dtype="int32"),
+        k.round(x, 1),
+        k.flip(x, axis=-1),
+    ]
     return keras.Model(x, outputs), [[drawn(2, 7, 4)], [drawn(3, 5, 4)]]
 
 
@@ -172,9 +218,18 @@ def over_axes(keras: Any) -> tuple[Any, list[Feeds]]:
     outputs += [k.top_k(x, 3)[0]]
     nan, inf = np.nan, np.inf
     rows = [
-        [1, nan, 2, 0], [nan, 1, nan, -1], [2, 1, 2, 1], [-inf, -inf, 1, -inf], [inf, -inf, 0, nan], [1, 1, 1, 1],
-        [inf, inf, 1, 0], [-inf] * 4, [1e10, -1e10, 3, 7], [0, 0, 0, 0], [-1, 0, 2, -3],
-    ]  # fmt: skip
+        [1, nan, 2, 0],
+        [nan, 1, nan, -1],
+        [2, 1, 2, 1],
+        [-inf, -inf, 1, -inf],
+        [inf, -inf, 0, nan],
+        [1, 1, 1, 1],
+        [inf, inf, 1, 0],
+        [-inf] * 4,
+        [1e10, -1e10, 3, 7],
+        [0, 0, 0, 0],
+        [-1, 0, 2, -3],
+    ]
     return keras.Model(x, outputs), [[np.array(rows, np.float32)]]
 
 
@@ -237,9 +292,11 @@ def masked_twice(keras: Any) -> tuple[Any, list[Feeds]]:
     x = keras.Input((None, 4))
     masked, own = layers.Masking(-1.0)(x), x[:, :, 0] < 0.5
     outputs = [
-        layers.GRU(3, return_sequences=True)(masked, mask=own), layers.LSTM(3, go_backwards=True)(masked, mask=own),
-        layers.Bidirectional(layers.SimpleRNN(2))(masked, mask=own), layers.GRU(2)(masked),
-    ]  # fmt: skip
+        layers.GRU(3, return_sequences=True)(masked, mask=own),
+        layers.LSTM(3, go_backwards=True)(masked, mask=own),
+        layers.Bidirectional(layers.SimpleRNN(2))(masked, mask=own),
+        layers.GRU(2)(masked),
+    ]
     fed = drawn(3, 7, 4)
     fed[1:, 2:5] = -1.0
     return keras.Model(x, outputs), [[fed]]
@@ -251,9 +308,10 @@ def masked_heads(keras: Any) -> tuple[Any, list[Feeds]]:
     x = keras.Input((None, 4))
     y = layers.Masking(-1.0)(x)
     outputs = [
-        layers.MultiHeadAttention(2, 3)(y, y), layers.MultiHeadAttention(2, 3, dropout=0.2)(y, y),
+        layers.MultiHeadAttention(2, 3)(y, y),
+        layers.MultiHeadAttention(2, 3, dropout=0.2)(y, y),
         *layers.MultiHeadAttention(2, 3)(y, y, return_attention_scores=True),
-    ]  # fmt: skip
+    ]
     fed = drawn(3, 7, 4)
     fed[1:, 2:5] = -1.0
     return keras.Model(x, outputs), [[fed]]
@@ -279,10 +337,14 @@ def turned(keras: Any) -> tuple[Any, list[Feeds]]:
 def test_what_keras_2_is_told_of_training_holds_in_both_graphs(tmp_path: Path) -> None:
     keras = module("tf_keras")
     layers, x = keras.layers, keras.Input((None, 3))
-    inner = keras.Sequential([
-        keras.Input((None, 3)), layers.BatchNormalization(), layers.Dropout(0.5),
-        layers.LSTM(3, dropout=0.5, return_sequences=True),
-    ])  # fmt: skip
+    inner = keras.Sequential(
+        [
+            keras.Input((None, 3)),
+            layers.BatchNormalization(),
+            layers.Dropout(0.5),
+            layers.LSTM(3, dropout=0.5, return_sequences=True),
+        ]
+    )
     y = layers.GaussianNoise(0.5)(layers.BatchNormalization()(inner(x, training=False), training=False), training=False)
     model = keras.Model(x, layers.GRU(2)(y))
     fill(model, np.random.default_rng(1))

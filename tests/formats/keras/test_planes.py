@@ -41,8 +41,14 @@ def drawn_arrays(kind: str, options: dict[str, Any]) -> list[np.ndarray]:
 
 def file_of(shape: list[int | None]) -> bytes:
     """A ``.keras`` file of all layers, whose input has this shape."""
-    layers = [{"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, *shape]}, "name": "x",
-               "inbound_nodes": []}]  # fmt: skip
+    layers = [
+        {
+            "class_name": "InputLayer",
+            "config": {"name": "x", "batch_shape": [None, *shape]},
+            "name": "x",
+            "inbound_nodes": [],
+        }
+    ]
     seen: dict[str, int] = {}
     held = io.BytesIO()
     with h5py.File(held, "w") as weights:
@@ -79,9 +85,11 @@ def expected(x: np.ndarray, kind: str, options: dict[str, Any]) -> np.ndarray:
     found = []
     for high, wide in product(rows, columns):
         places = [
-            (row, column, x[:, a, b]) for row, a in enumerate(high) for column, b in enumerate(wide)
+            (row, column, x[:, a, b])
+            for row, a in enumerate(high)
+            for column, b in enumerate(wide)
             if 0 <= a < x.shape[1] and 0 <= b < x.shape[2]
-        ]  # fmt: skip
+        ]
         values = np.stack([value for _, _, value in places])
         if not kind.endswith("Conv2D"):
             found.append(values.max(0) if kind == "MaxPooling2D" else values.mean(0))
@@ -94,10 +102,14 @@ def expected(x: np.ndarray, kind: str, options: dict[str, Any]) -> np.ndarray:
                 total += (value[:, :, None] * part).reshape(x.shape[0], -1)
             else:
                 groups, each = 2 // part.shape[0], part.shape[1] * part.shape[0] // 2
-                total += np.concatenate([
-                    value[:, group * part.shape[0] : (group + 1) * part.shape[0]]
-                    @ part[:, group * each : (group + 1) * each] for group in range(groups)
-                ], axis=1)  # fmt: skip
+                total += np.concatenate(
+                    [
+                        value[:, group * part.shape[0] : (group + 1) * part.shape[0]]
+                        @ part[:, group * each : (group + 1) * each]
+                        for group in range(groups)
+                    ],
+                    axis=1,
+                )
         found.append(total)
     return np.stack(found, 1).reshape(x.shape[0], len(rows), len(columns), -1)
 

@@ -143,11 +143,19 @@ def test_tensorflows_clip_takes_its_lower_bound_first(bounds: tuple[float, float
     """With reversed bounds ``keras.ops.clip`` returns the upper one, and ``tf.clip_by_value`` the lower one."""
     keywords = dict(zip(("clip_value_min", "clip_value_max"), bounds, strict=True))
     layers = [
-        {"class_name": "InputLayer", "name": "x", "inbound_nodes": [],
-         "config": {"name": "x", "batch_input_shape": [None, 8], "dtype": "float32"}},
-        {"class_name": "TFOpLambda", "name": "clip", "inbound_nodes": [["x", 0, 0, keywords]],
-         "config": {"name": "clip", "trainable": True, "function": "clip_by_value"}},
-    ]  # fmt: skip
+        {
+            "class_name": "InputLayer",
+            "name": "x",
+            "inbound_nodes": [],
+            "config": {"name": "x", "batch_input_shape": [None, 8], "dtype": "float32"},
+        },
+        {
+            "class_name": "TFOpLambda",
+            "name": "clip",
+            "inbound_nodes": [["x", 0, 0, keywords]],
+            "config": {"name": "clip", "trainable": True, "function": "clip_by_value"},
+        },
+    ]
     config = {"name": "net", "layers": layers, "input_layers": [["x", 0, 0]], "output_layers": [["clip", 0, 0]]}
     whole = {"class_name": "Functional", "module": "keras", "config": config}
     weights = io.BytesIO()

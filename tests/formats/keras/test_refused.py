@@ -31,21 +31,29 @@ def with_layers(*layers: dict[str, Any]) -> bytes:
 def test_all_that_can_not_be_read_is_listed() -> None:
     data = with_layers(
         layer("Lambda", function={"class_name": "__lambda__", "config": {"code": "4wEAAAA="}}),
-        layer("ConvLSTM2D", filters=3), layer("Dense", "my.module", units=3),
-        layer("Dense", units=3, activation="sparsemax"), layer("LSTM", units=3, activation="sparsemax"),
-        layer("Conv1D", data_format="channels_first"), layer("Unheard"),
-        layer("Bidirectional", layer=layer("ConvLSTM1D")), layer("Dropout", dtype="complex64"),
-    )  # fmt: skip
+        layer("ConvLSTM2D", filters=3),
+        layer("Dense", "my.module", units=3),
+        layer("Dense", units=3, activation="sparsemax"),
+        layer("LSTM", units=3, activation="sparsemax"),
+        layer("Conv1D", data_format="channels_first"),
+        layer("Unheard"),
+        layer("Bidirectional", layer=layer("ConvLSTM1D")),
+        layer("Dropout", dtype="complex64"),
+    )
     with pytest.raises(rg.NotReadableError, match=r"test_refused\.py:\d+: .* can't be read: ") as caught:
         rg.read_keras(data)
     found = caught.value.problems
     for text in (
-        "layer 'lambda' of class 'Lambda': it is Python code", "'ConvLSTM2D': recurrent convolutions",
-        "layer 'dense' of class 'Dense': it is not a class of Keras", "'Dense': its activation 'sparsemax'",
-        "'LSTM': its activation 'sparsemax'", "'Conv1D': data_format 'channels_first'",
+        "layer 'lambda' of class 'Lambda': it is Python code",
+        "'ConvLSTM2D': recurrent convolutions",
+        "layer 'dense' of class 'Dense': it is not a class of Keras",
+        "'Dense': its activation 'sparsemax'",
+        "'LSTM': its activation 'sparsemax'",
+        "'Conv1D': data_format 'channels_first'",
         "layer 'unheard' of class 'Unheard'",
-        "'Bidirectional': it has a layer of class 'ConvLSTM1D' in both directions", "'Dropout': its dtype",
-    ):  # fmt: skip
+        "'Bidirectional': it has a layer of class 'ConvLSTM1D' in both directions",
+        "'Dropout': its dtype",
+    ):
         assert any(text in problem for problem in found), (text, found)
 
 
@@ -57,10 +65,15 @@ def test_options_that_show_while_declaring_are_listed_too() -> None:
             if one["name"] == "last":
                 one["inbound_nodes"][0]["args"][0]["config"]["keras_history"][0] = "strange"
         tensor = described["config"]["layers"][-1]["inbound_nodes"][0]["args"][0]
-        described["config"]["layers"].append({
-            "class_name": "FFT", "module": "keras.src.ops.math", "config": {"name": "strange"}, "name": "strange",
-            "inbound_nodes": [{"args": [tensor], "kwargs": {}}],
-        })  # fmt: skip
+        described["config"]["layers"].append(
+            {
+                "class_name": "FFT",
+                "module": "keras.src.ops.math",
+                "config": {"name": "strange"},
+                "name": "strange",
+                "inbound_nodes": [{"args": [tensor], "kwargs": {}}],
+            }
+        )
 
     with pytest.raises(rg.NotReadableError, match="operation 'strange' of class 'FFT'"):
         rg.read_keras(redescribed(data_of("functional3"), change))
@@ -73,17 +86,23 @@ def test_what_shows_while_declaring_is_listed_beside_the_rest_with_its_place() -
         kept = described["config"]["layers"][:2]
         inner = layer("Sequential", "keras", layers=[layer("SpatialDropout1D", rate=1.5), layer("Lambda")])
         described["config"]["layers"] = [
-            *kept, layer("Dropout", rate=2.0), layer("Softmax", axis=[1, 2]), inner, layer("Unheard"),
-        ]  # fmt: skip
+            *kept,
+            layer("Dropout", rate=2.0),
+            layer("Softmax", axis=[1, 2]),
+            inner,
+            layer("Unheard"),
+        ]
 
     with pytest.raises(rg.NotReadableError, match=r"Replace them by layers") as caught:
         rg.read_keras(redescribed(data_of("sequential2"), change))
     found = caught.value.problems
     for text in (
-        "layer 'dropout' of class 'Dropout': its rate is 2.0", "layer 'softmax' of class 'Softmax': it ",
+        "layer 'dropout' of class 'Dropout': its rate is 2.0",
+        "layer 'softmax' of class 'Softmax': it ",
         "layer 'spatialdropout1d' of class 'SpatialDropout1D' in 'sequential': its rate is 1.5",
-        "layer 'lambda' of class 'Lambda' in 'sequential': it is Python code", "layer 'unheard' of class 'Unheard'",
-    ):  # fmt: skip
+        "layer 'lambda' of class 'Lambda' in 'sequential': it is Python code",
+        "layer 'unheard' of class 'Unheard'",
+    ):
         assert any(text in problem for problem in found), (text, found)
     assert len(found) == 5
 
@@ -105,9 +124,11 @@ def doubling(described: dict[str, Any]) -> None:
         calls = [[["x", 0, 0, {}]], [["inner", first, 0, {}]]]
         given = layer("InputLayer", batch_input_shape=[None, None, 3], dtype="float32") | {"name": "x"}
         inner = layer(
-            "Functional", layers=[given, inner | {"name": "inner", "inbound_nodes": calls}],
-            input_layers=[["x", 0, 0]], output_layers=[["inner", first + 1, 0]],
-        )  # fmt: skip
+            "Functional",
+            layers=[given, inner | {"name": "inner", "inbound_nodes": calls}],
+            input_layers=[["x", 0, 0]],
+            output_layers=[["inner", first + 1, 0]],
+        )
         first = 1
     described["config"]["layers"].append(inner)
 

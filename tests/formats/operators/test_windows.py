@@ -19,10 +19,19 @@ from rnngraph.formats.operators.windows import Window
 Axis = tuple[int, int, int, Any]
 """size, stride, dilation, padding."""
 AXES: tuple[Axis, ...] = (
-    (1, 1, 1, "valid"), (1, 3, 1, "same"), (3, 1, 1, "same"), (4, 1, 2, "same_lower"), (2, 3, 1, "same"),
-    (3, 2, 2, "same_lower"), (3, 1, 2, "causal"), (2, 2, 1, (1, 0)), (3, 2, 1, (2, 1)), (2, 1, 3, "valid"),
-    (3, 3, 2, (0, 2)), (1, 2, 1, (1, 1)),
-)  # fmt: skip
+    (1, 1, 1, "valid"),
+    (1, 3, 1, "same"),
+    (3, 1, 1, "same"),
+    (4, 1, 2, "same_lower"),
+    (2, 3, 1, "same"),
+    (3, 2, 2, "same_lower"),
+    (3, 1, 2, "causal"),
+    (2, 2, 1, (1, 0)),
+    (3, 2, 1, (2, 1)),
+    (2, 1, 3, "valid"),
+    (3, 3, 2, (0, 2)),
+    (1, 2, 1, (1, 1)),
+)
 """Every padding with and without strides and dilation. Windows of the last are of padding alone: no pool has them."""
 
 
@@ -166,10 +175,18 @@ def test_a_last_window_of_an_open_axis(length: int) -> None:
     check(declare, x, wanted, True)
 
 
-@pytest.mark.parametrize(("size", "stride", "dilation", "sides", "added"), [
-    (3, 1, 1, (0, 0), 0), (3, 2, 1, (1, 1), 1), (2, 3, 1, (0, 0), 0), (4, 2, 2, (1, 2), 0), (2, 2, 1, (1, 1), 1),
-    (3, 3, 1, (2, 0), 2), (2, 1, 1, (2, 2), 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("size", "stride", "dilation", "sides", "added"),
+    [
+        (3, 1, 1, (0, 0), 0),
+        (3, 2, 1, (1, 1), 1),
+        (2, 3, 1, (0, 0), 0),
+        (4, 2, 2, (1, 2), 0),
+        (2, 2, 1, (1, 1), 1),
+        (3, 3, 1, (2, 0), 2),
+        (2, 1, 1, (2, 2), 0),
+    ],
+)
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("count", [1, 2])
 def test_transposed_convolutions(

@@ -122,13 +122,14 @@ class Translator(nn.Module):  # type: ignore[misc, name-defined]
 
 NETS = {
     "deep speech": (
-        DeepSpeech, [(normal(2, 8, 20), torch.tensor([20, 13])), (normal(3, 8, 33), torch.tensor([5, 33, 12]))],
+        DeepSpeech,
+        [(normal(2, 8, 20), torch.tensor([20, 13])), (normal(3, 8, 33), torch.tensor([5, 33, 12]))],
     ),
     "denoiser": (Denoiser, [(normal(2, 3, 9), normal(2, 2, 6, 2)), (normal(1, 1, 9), normal(1, 2, 6, 2))]),
     "language model": (LanguageModel, [(torch.randint(0, 20, (6, 2)),), (torch.randint(0, 20, (9, 3)),)]),
     "vocoder": (Vocoder, [(normal(2, 5, 2), normal(2, 5, 2)), (normal(3, 8, 2), normal(3, 8, 2))]),
     "translator": (Translator, [(normal(2, 6, 4), normal(2, 1, 4)), (normal(3, 9, 4), normal(3, 1, 4))]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -16,45 +16,180 @@ F = pytest.importorskip("torch.nn", exc_type=ImportError).functional
 pytestmark = pytest.mark.peers
 
 INFINITY, NAN = math.inf, math.nan
-MAGNITUDES = [0, 1e-40, 1e-30, 1e-8, 1e-4, 0.1, 0.3, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 5, 7, 20, 80, 88.5, 89.2, 100, 300,
-              1e5, 1e10, 1e20, 1e30, 3.4028235e38, INFINITY, NAN]  # fmt: skip
+MAGNITUDES = [
+    0,
+    1e-40,
+    1e-30,
+    1e-8,
+    1e-4,
+    0.1,
+    0.3,
+    0.5,
+    0.75,
+    1,
+    1.5,
+    2,
+    2.5,
+    3,
+    5,
+    7,
+    20,
+    80,
+    88.5,
+    89.2,
+    100,
+    300,
+    1e5,
+    1e10,
+    1e20,
+    1e30,
+    3.4028235e38,
+    INFINITY,
+    NAN,
+]
 POINTS = np.array(MAGNITUDES + [-item for item in MAGNITUDES], np.float32)
 Function = Callable[..., Any]
 ELEMENTS: dict[str, Function] = {
-    **{name: getattr(torch, name) for name in (
-        "abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "deg2rad", "erf", "erfc",
-        "exp", "exp2", "expm1", "floor", "frac", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "log", "log10",
-        "log1p", "log2", "logit", "nan_to_num", "neg", "rad2deg", "reciprocal", "round", "rsqrt", "sgn", "sigmoid",
-        "sign", "signbit", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh", "trunc",
-    )},
+    **{
+        name: getattr(torch, name)
+        for name in (
+            "abs",
+            "acos",
+            "acosh",
+            "asin",
+            "asinh",
+            "atan",
+            "atanh",
+            "ceil",
+            "cos",
+            "cosh",
+            "deg2rad",
+            "erf",
+            "erfc",
+            "exp",
+            "exp2",
+            "expm1",
+            "floor",
+            "frac",
+            "isfinite",
+            "isinf",
+            "isnan",
+            "isneginf",
+            "isposinf",
+            "log",
+            "log10",
+            "log1p",
+            "log2",
+            "logit",
+            "nan_to_num",
+            "neg",
+            "rad2deg",
+            "reciprocal",
+            "round",
+            "rsqrt",
+            "sgn",
+            "sigmoid",
+            "sign",
+            "signbit",
+            "sin",
+            "sinc",
+            "sinh",
+            "sqrt",
+            "square",
+            "tan",
+            "tanh",
+            "trunc",
+        )
+    },
     **{name: getattr(torch.special, name) for name in ("entr", "ndtr", "expit")},
-    **{name: getattr(F, name) for name in (
-        "celu", "elu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish", "relu",
-        "relu6", "selu", "silu", "softplus", "softshrink", "softsign", "tanhshrink", "gelu",
-    )},
-    "tanh gelu": lambda x: F.gelu(x, approximate="tanh"), "threshold": lambda x: F.threshold(x, 0.5, 9.0),
-    "celu 2": lambda x: F.celu(x, 2.0), "finite": lambda x: torch.nan_to_num(x, 1.0, 2.0, 3.0),
-    **{f"power {exponent}": (lambda x, exponent=exponent: x**exponent) for exponent in (
-        0, 1, 2, 3, -1, -2, 9, 0.5, 2.5, -0.5, 70.0,
-    )},
+    **{
+        name: getattr(F, name)
+        for name in (
+            "celu",
+            "elu",
+            "hardshrink",
+            "hardsigmoid",
+            "hardswish",
+            "hardtanh",
+            "leaky_relu",
+            "logsigmoid",
+            "mish",
+            "relu",
+            "relu6",
+            "selu",
+            "silu",
+            "softplus",
+            "softshrink",
+            "softsign",
+            "tanhshrink",
+            "gelu",
+        )
+    },
+    "tanh gelu": lambda x: F.gelu(x, approximate="tanh"),
+    "threshold": lambda x: F.threshold(x, 0.5, 9.0),
+    "celu 2": lambda x: F.celu(x, 2.0),
+    "finite": lambda x: torch.nan_to_num(x, 1.0, 2.0, 3.0),
+    **{
+        f"power {exponent}": (lambda x, exponent=exponent: x**exponent)
+        for exponent in (
+            0,
+            1,
+            2,
+            3,
+            -1,
+            -2,
+            9,
+            0.5,
+            2.5,
+            -0.5,
+            70.0,
+        )
+    },
     **{f"{base} to it": (lambda x, base=base: torch.pow(base, x)) for base in (2.0, 0.5, -2.0, 0.0, 1.0)},
-    "% 0.1": lambda x: x % 0.1, "% -3": lambda x: x % -3.0, "fmod": lambda x: torch.fmod(x, 0.1),
-    "// 0.1": lambda x: x // 0.1, "// 2": lambda x: x // 2, "5 % x": lambda x: 5.0 % x, "5 // x": lambda x: 5.0 // x,
+    "% 0.1": lambda x: x % 0.1,
+    "% -3": lambda x: x % -3.0,
+    "fmod": lambda x: torch.fmod(x, 0.1),
+    "// 0.1": lambda x: x // 0.1,
+    "// 2": lambda x: x // 2,
+    "5 % x": lambda x: 5.0 % x,
+    "5 // x": lambda x: 5.0 // x,
     "floored": lambda x: torch.div(x, 0.1, rounding_mode="floor"),
     "cut": lambda x: torch.div(x, 0.1, rounding_mode="trunc"),
-}  # fmt: skip
+}
 PAIRS: dict[str, Function] = {
-    **{name: getattr(torch, name) for name in (
-        "atan2", "copysign", "fmax", "fmin", "fmod", "floor_divide", "heaviside", "hypot", "logaddexp", "logaddexp2",
-        "maximum", "minimum", "pow", "remainder", "xlogy",
-    )},
-}  # fmt: skip
+    **{
+        name: getattr(torch, name)
+        for name in (
+            "atan2",
+            "copysign",
+            "fmax",
+            "fmin",
+            "fmod",
+            "floor_divide",
+            "heaviside",
+            "hypot",
+            "logaddexp",
+            "logaddexp2",
+            "maximum",
+            "minimum",
+            "pow",
+            "remainder",
+            "xlogy",
+        )
+    },
+}
 UP_TO_1E5 = ("sin", "cos", "tan")
 """Beyond, sine and cosine of ``rg`` mean nothing."""
 LEAST = {
-    "sigmoid": 2e-38, "expit": 2e-38, "silu": 2e-36, "power -2": 2e-40, "sinc": 1e-7, "ndtr": 6e-8, "tanhshrink": 2e-8,
+    "sigmoid": 2e-38,
+    "expit": 2e-38,
+    "silu": 2e-36,
+    "power -2": 2e-40,
+    "sinc": 1e-7,
+    "ndtr": 6e-8,
+    "tanhshrink": 2e-8,
     "gelu": 1e-6,
-}  # fmt: skip
+}
 """How far torch is off where its own result is rounded from what cancels, or where it leaves subnormal numbers out."""
 NAN_OF_TORCH = ("gelu", "sinc", "% 0.1", "fmod", "5 % x", "remainder")
 """torch's vector code gives NaN for an infinite argument, and for remainders of large quotients and tiny divisors."""

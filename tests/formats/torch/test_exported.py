@@ -38,8 +38,10 @@ class Of(nn.Module):
 def tagger() -> nn.Module:
     return Of(
         lambda m, x: torch.softmax(m.out(m.rnn(m.table(x))[0]), -1),
-        table=nn.Embedding(20, 6), rnn=nn.LSTM(6, 5, bidirectional=True, batch_first=True), out=nn.Linear(10, 3),
-    )  # fmt: skip
+        table=nn.Embedding(20, 6),
+        rnn=nn.LSTM(6, 5, bidirectional=True, batch_first=True),
+        out=nn.Linear(10, 3),
+    )
 
 
 def cells() -> nn.Module:
@@ -59,8 +61,13 @@ def convolved() -> nn.Module:
         y, _ = m.rnn(y.transpose(1, 2))
         return {"mean": m.out(y).mean(1), "last": (torch.log_softmax(m.out(y[:, -1]), -1),)}
 
-    return Of(forward, conv=nn.Conv1d(3, 4, 3, padding=1), norm=nn.BatchNorm1d(4), rnn=nn.RNN(4, 5, batch_first=True),
-              out=nn.Linear(5, 2))  # fmt: skip
+    return Of(
+        forward,
+        conv=nn.Conv1d(3, 4, 3, padding=1),
+        norm=nn.BatchNorm1d(4),
+        rnn=nn.RNN(4, 5, batch_first=True),
+        out=nn.Linear(5, 2),
+    )
 
 
 def moved(m: Any, x: torch.Tensor) -> Any:
@@ -68,11 +75,19 @@ def moved(m: Any, x: torch.Tensor) -> Any:
     z = torch.cat([x[:, 1:, ::2], x[:, 1:, ::2] * 2], -1)
     z = z.masked_fill(z > 1, 0.5)
     return (
-        z.std(-1), x.var(1, keepdim=True) + torch.clamp(x.amax(-1, keepdim=True), -1, 1),
-        x[:, torch.tensor([0, 2])].cumsum(1), torch.einsum("btw,bsw->bts", x, x), torch.where(x > 0, x, x.abs()),
-        torch.lerp(x, 2 * x, 0.3), functional.one_hot((x[:, 0] > 0).long(), 2), x.masked_fill(x > 0, -1.0),
-        x.reshape(x.size(0), -1), functional.pad(x, (1, 2)), functional.elu(x), x.new_zeros(x.size(0)) + x.size(1),
-    )  # fmt: skip
+        z.std(-1),
+        x.var(1, keepdim=True) + torch.clamp(x.amax(-1, keepdim=True), -1, 1),
+        x[:, torch.tensor([0, 2])].cumsum(1),
+        torch.einsum("btw,bsw->bts", x, x),
+        torch.where(x > 0, x, x.abs()),
+        torch.lerp(x, 2 * x, 0.3),
+        functional.one_hot((x[:, 0] > 0).long(), 2),
+        x.masked_fill(x > 0, -1.0),
+        x.reshape(x.size(0), -1),
+        functional.pad(x, (1, 2)),
+        functional.elu(x),
+        x.new_zeros(x.size(0)) + x.size(1),
+    )
 
 
 def check(module: nn.Module, x: torch.Tensor, dims: Any, *texts: str, decomposed: bool = False) -> rg.Net:

@@ -35,10 +35,12 @@ RECURRENT = [
     (kind, layers, both, first, options)
     for kind in ("RNN", "LSTM", "GRU")
     for layers, both, first, options in (
-        (1, False, True, {}), (2, False, False, {"bias": False}), (1, True, True, {}),
+        (1, False, True, {}),
+        (2, False, False, {"bias": False}),
+        (1, True, True, {}),
         (3, True, False, {"dropout": 0.3}),
     )
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("kind", "layers", "both", "first", "options"), RECURRENT)
@@ -132,8 +134,9 @@ def test_packed_steps_through_other_layers() -> None:
     def run(m: Any, x: Any, lengths: Any) -> Any:
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         outputs, _ = m[0](packed)
-        after = PackedSequence(torch.relu(m[1](outputs.data)), outputs.batch_sizes, outputs.sorted_indices,
-                               outputs.unsorted_indices)  # fmt: skip
+        after = PackedSequence(
+            torch.relu(m[1](outputs.data)), outputs.batch_sizes, outputs.sorted_indices, outputs.unsorted_indices
+        )
         return pad_packed_sequence(m[2](after)[0], batch_first=True, total_length=x.size(1))[0]
 
     rows = module(run, nn.GRU(3, 5), nn.Linear(5, 4), nn.GRU(4, 2))
@@ -146,11 +149,16 @@ def test_packed_steps_through_other_layers() -> None:
 @case
 def convolutions() -> tuple[Any, ...]:
     found = nn.Sequential(
-        nn.Conv1d(3, 6, 5, stride=2, padding=2), nn.BatchNorm1d(6), nn.ReLU(),
-        nn.Conv1d(6, 6, 3, padding="same", dilation=2, groups=2), nn.ELU(), nn.MaxPool1d(2),
-        nn.Conv1d(6, 4, 3, padding=1, padding_mode="reflect"), nn.Conv1d(4, 4, 4, padding=2, padding_mode="replicate"),
+        nn.Conv1d(3, 6, 5, stride=2, padding=2),
+        nn.BatchNorm1d(6),
+        nn.ReLU(),
+        nn.Conv1d(6, 6, 3, padding="same", dilation=2, groups=2),
+        nn.ELU(),
+        nn.MaxPool1d(2),
+        nn.Conv1d(6, 4, 3, padding=1, padding_mode="reflect"),
+        nn.Conv1d(4, 4, 4, padding=2, padding_mode="replicate"),
         nn.Conv1d(4, 8, 2, groups=4, bias=False),
-    )  # fmt: skip
+    )
     found[1].running_mean.normal_()
     found[1].running_var.uniform_(0.5, 2)
     return found.eval(), (normal(2, 3, 25),), (normal(3, 3, 63),)
@@ -159,9 +167,10 @@ def convolutions() -> tuple[Any, ...]:
 @case
 def transposed_convolutions() -> tuple[Any, ...]:
     found = nn.Sequential(
-        nn.ConvTranspose1d(3, 6, 4, stride=2, padding=1), nn.ConvTranspose1d(6, 2, 3, stride=3, output_padding=1),
+        nn.ConvTranspose1d(3, 6, 4, stride=2, padding=1),
+        nn.ConvTranspose1d(6, 2, 3, stride=3, output_padding=1),
         nn.ConvTranspose1d(2, 2, 3, dilation=2, bias=False),
-    )  # fmt: skip
+    )
     return found.eval(), (normal(2, 3, 7),), (normal(1, 3, 17),)
 
 
@@ -192,12 +201,34 @@ def flat_normalizations() -> tuple[Any, ...]:
 @case
 def activations() -> tuple[Any, ...]:
     found = nn.Sequential(
-        nn.Tanh(), nn.LeakyReLU(), nn.SiLU(), nn.GELU(), nn.GELU("tanh"), nn.Hardswish(), nn.Softplus(),
+        nn.Tanh(),
+        nn.LeakyReLU(),
+        nn.SiLU(),
+        nn.GELU(),
+        nn.GELU("tanh"),
+        nn.Hardswish(),
+        nn.Softplus(),
         nn.Softplus(2.0),
-        nn.Mish(), nn.ELU(0.5), nn.CELU(2.0), nn.SELU(), nn.Softsign(), nn.LogSigmoid(), nn.ReLU6(), nn.Hardtanh(-2, 3),
-        nn.PReLU(), nn.PReLU(6), nn.Tanhshrink(), nn.Threshold(-0.5, 0.1), nn.Hardsigmoid(), nn.Softmax(-1),
-        nn.LogSoftmax(1), nn.Dropout(0.3), nn.Identity(), nn.Sigmoid(), nn.ReLU(inplace=True),
-    )  # fmt: skip
+        nn.Mish(),
+        nn.ELU(0.5),
+        nn.CELU(2.0),
+        nn.SELU(),
+        nn.Softsign(),
+        nn.LogSigmoid(),
+        nn.ReLU6(),
+        nn.Hardtanh(-2, 3),
+        nn.PReLU(),
+        nn.PReLU(6),
+        nn.Tanhshrink(),
+        nn.Threshold(-0.5, 0.1),
+        nn.Hardsigmoid(),
+        nn.Softmax(-1),
+        nn.LogSoftmax(1),
+        nn.Dropout(0.3),
+        nn.Identity(),
+        nn.Sigmoid(),
+        nn.ReLU(inplace=True),
+    )
     return found.eval(), (normal(4, 6),), (normal(1, 6),)
 
 
@@ -209,9 +240,10 @@ def attention() -> tuple[Any, ...]:
 
     found = module(run, nn.MultiheadAttention(8, 2, batch_first=True), nn.MultiheadAttention(8, 4, bias=False))
     return (
-        found, (normal(2, 4, 8), normal(2, 5, 8), whole(2, 2, 5).bool() & (torch.arange(5) > 0)),
+        found,
+        (normal(2, 4, 8), normal(2, 5, 8), whole(2, 2, 5).bool() & (torch.arange(5) > 0)),
         (normal(3, 7, 8), normal(3, 2, 8), torch.tensor([[False, True]] * 3)),
-    )  # fmt: skip
+    )
 
 
 @case
@@ -280,10 +312,23 @@ def slices() -> tuple[Any, ...]:
     def run(m: Any, x: Any) -> Any:
         half = x.size(1) // 2
         return (
-            x[:, ::2], x[:, 1:-1], x[:, -3:], x.flip(1), x[..., 1], x[:, None, :, :2], x.chunk(3, -1)[1], x[:, :half],
-            x.split([1, 4, 1], 2)[1], x.narrow(1, 1, 2), x.select(2, -1), torch.roll(x, 1, 1), x[:, [0, 2]],
-            x.index_select(2, torch.tensor([0, 3])), x[-1], x[:, x.size(1) - 2],
-        )  # fmt: skip
+            x[:, ::2],
+            x[:, 1:-1],
+            x[:, -3:],
+            x.flip(1),
+            x[..., 1],
+            x[:, None, :, :2],
+            x.chunk(3, -1)[1],
+            x[:, :half],
+            x.split([1, 4, 1], 2)[1],
+            x.narrow(1, 1, 2),
+            x.select(2, -1),
+            torch.roll(x, 1, 1),
+            x[:, [0, 2]],
+            x.index_select(2, torch.tensor([0, 3])),
+            x[-1],
+            x[:, x.size(1) - 2],
+        )
 
     return module(run), (normal(3, 6, 6),), (normal(2, 9, 6),)
 
@@ -292,11 +337,31 @@ def slices() -> tuple[Any, ...]:
 def reductions() -> tuple[Any, ...]:
     def run(m: Any, x: Any) -> Any:
         return (
-            x.sum(1), x.mean((0, 1)), x.max(1)[0], x.min(2).values, x.argmax(-1), x.norm(dim=-1), x.std(2), x.std(1),
-            x.var(1, unbiased=False), torch.logsumexp(x, 1), x.amax(1), (x > 0).any(1), (x > 0).all(2), *x.topk(2),
-            x.cumsum(1), x.sum(), x.max(), F.normalize(x, dim=-1), x.sum(1) / x.size(1), x.argmin(1), x.diff(dim=1),
-            F.softmax(x, 1), F.cosine_similarity(x, x + 1, dim=-1), torch.linalg.norm(x, dim=1),
-        )  # fmt: skip
+            x.sum(1),
+            x.mean((0, 1)),
+            x.max(1)[0],
+            x.min(2).values,
+            x.argmax(-1),
+            x.norm(dim=-1),
+            x.std(2),
+            x.std(1),
+            x.var(1, unbiased=False),
+            torch.logsumexp(x, 1),
+            x.amax(1),
+            (x > 0).any(1),
+            (x > 0).all(2),
+            *x.topk(2),
+            x.cumsum(1),
+            x.sum(),
+            x.max(),
+            F.normalize(x, dim=-1),
+            x.sum(1) / x.size(1),
+            x.argmin(1),
+            x.diff(dim=1),
+            F.softmax(x, 1),
+            F.cosine_similarity(x, x + 1, dim=-1),
+            torch.linalg.norm(x, dim=1),
+        )
 
     return module(run), (normal(3, 6, 6),), (normal(2, 9, 6),)
 
@@ -308,16 +373,39 @@ def elements() -> tuple[Any, ...]:
         z *= 2
         z.add_(y)
         return (
-            x + y, x - 2 * y, x / (y.abs() + 1), x**2, x.pow(3), -x, x.clamp(-1, 1), x.clamp(min=0),
+            x + y,
+            x - 2 * y,
+            x / (y.abs() + 1),
+            x**2,
+            x.pow(3),
+            -x,
+            x.clamp(-1, 1),
+            x.clamp(min=0),
             torch.where(x > 0, x, y),
-            (x > y) & (x > 0), x.masked_fill(y > 0, -1.0), torch.maximum(x, y), 1 - x, 1 / (x.abs() + 1),
+            (x > y) & (x > 0),
+            x.masked_fill(y > 0, -1.0),
+            torch.maximum(x, y),
+            1 - x,
+            1 / (x.abs() + 1),
             x.exp().log1p(),
-            x.sign(), x.abs().sqrt(), torch.rsqrt(x.abs() + 1), (x > 0).float(), x.long().float(),
+            x.sign(),
+            x.abs().sqrt(),
+            torch.rsqrt(x.abs() + 1),
+            (x > 0).float(),
+            x.long().float(),
             torch.lerp(x, y, 0.3),
-            torch.addcmul(x, x, y, value=0.5), F.glu(x), torch.atan(x), torch.erf(x), x.sin() * x.cos(), z, x.eq(y),
+            torch.addcmul(x, x, y, value=0.5),
+            F.glu(x),
+            torch.atan(x),
+            torch.erf(x),
+            x.sin() * x.cos(),
+            z,
+            x.eq(y),
             x <= y,
-            (x * 3).long() // 2, torch.logical_not(x > 0), x.float().double(),
-        )  # fmt: skip
+            (x * 3).long() // 2,
+            torch.logical_not(x > 0),
+            x.float().double(),
+        )
 
     return module(run), (normal(3, 5, 6), normal(3, 5, 6)), (normal(2, 9, 6), normal(2, 9, 6))
 
@@ -327,16 +415,25 @@ def shapes() -> tuple[Any, ...]:
     def run(m: Any, x: Any) -> Any:
         batch, time, width = x.size()
         return (
-            x.view(batch, time, 2, 3).permute(0, 2, 1, 3).reshape(batch * 2, time, 3), x.transpose(1, 2),
+            x.view(batch, time, 2, 3).permute(0, 2, 1, 3).reshape(batch * 2, time, 3),
+            x.transpose(1, 2),
             x.flatten(0, 1),
-            torch.stack([x, x * 2], 1), torch.cat([x, torch.zeros(batch, time, 2)], -1), F.pad(x, (1, 2)),
+            torch.stack([x, x * 2], 1),
+            torch.cat([x, torch.zeros(batch, time, 2)], -1),
+            F.pad(x, (1, 2)),
             x.repeat(1, 2, 1),
-            F.pad(x, (0, 0, 1, 0)), x.unsqueeze(1).expand(batch, 4, time, width), F.one_hot(x.argmax(-1), 6).float(),
-            x.unflatten(2, (2, 3)), torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1),
+            F.pad(x, (0, 0, 1, 0)),
+            x.unsqueeze(1).expand(batch, 4, time, width),
+            F.one_hot(x.argmax(-1), 6).float(),
+            x.unflatten(2, (2, 3)),
+            torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1),
             torch.ones(batch, time) * x[..., 0],
-            x.repeat_interleave(2, dim=1), x.new_full((batch, 3), 2.5) + x[:, 0, :3], F.pad(x, (0, 0, 2, 1), value=3.0),
-            torch.arange(time), x.transpose(0, 1).contiguous().view(time, -1),
-        )  # fmt: skip
+            x.repeat_interleave(2, dim=1),
+            x.new_full((batch, 3), 2.5) + x[:, 0, :3],
+            F.pad(x, (0, 0, 2, 1), value=3.0),
+            torch.arange(time),
+            x.transpose(0, 1).contiguous().view(time, -1),
+        )
 
     return module(run), (normal(3, 5, 6),), (normal(2, 9, 6),)
 
@@ -345,10 +442,15 @@ def shapes() -> tuple[Any, ...]:
 def products() -> tuple[Any, ...]:
     def run(m: Any, x: Any, y: Any) -> Any:
         return (
-            torch.einsum("btc,bsc->bts", x, y), torch.einsum("btc,btd->bcd", x, x), x @ y.transpose(1, 2),
-            torch.einsum("bij,jk->bik", x, m[0].weight), torch.bmm(x, y.permute(0, 2, 1)), torch.einsum("btc->bc", x),
-            torch.einsum("bi,bj->bij", x[:, 0], y[:, 0]), torch.matmul(x, m[0].weight[:, 0]),
-        )  # fmt: skip
+            torch.einsum("btc,bsc->bts", x, y),
+            torch.einsum("btc,btd->bcd", x, x),
+            x @ y.transpose(1, 2),
+            torch.einsum("bij,jk->bik", x, m[0].weight),
+            torch.bmm(x, y.permute(0, 2, 1)),
+            torch.einsum("btc->bc", x),
+            torch.einsum("bi,bj->bij", x[:, 0], y[:, 0]),
+            torch.matmul(x, m[0].weight[:, 0]),
+        )
 
     return module(run, nn.Linear(5, 6)), (normal(3, 5, 6), normal(3, 4, 6)), (normal(2, 9, 6), normal(2, 3, 6))
 

@@ -72,14 +72,22 @@ def test_a_call_says_that_an_axis_has_no_halves() -> None:
 
 AT_FOUR_SIZES = ((3, 7), (1, 1), (2, 12), (5, 3))
 PARTS_BY_FLOATS: list[Callable[..., Any]] = [
-    lambda x: x[:, : int(x.size(1) / 2)], lambda x: x[:, : math.floor(x.size(1) / 2)],
-    lambda x: x[:, : math.ceil(x.size(1) / 2)], lambda x: x[:, : int(np.ceil(x.size(1) / 2))],
-    lambda x: x[:, : int(x.size(1) * 0.5)], lambda x: x[:, : round(x.size(1) / 3)],
-    lambda x: x[:, : x.size(1) >> 1], lambda x: x[:, : divmod(x.size(1), 2)[0]], lambda x: x[:, x.size(1) // 2 :],
-    lambda x: x[:, : -(-x.size(1) // 2)], lambda x: x[:, : int(2 * x.size(1) / 3)],
-    lambda x: x[:, : math.floor((x.size(1) - 1) / 3 + 1)], lambda x: x[:, x.size(1) // 2],
-    lambda x: x if x.size(1) / 2 > 0 else 2 * x, lambda x: x[:, : int((x.size(1) - 1) / 2)],
-]  # fmt: skip
+    lambda x: x[:, : int(x.size(1) / 2)],
+    lambda x: x[:, : math.floor(x.size(1) / 2)],
+    lambda x: x[:, : math.ceil(x.size(1) / 2)],
+    lambda x: x[:, : int(np.ceil(x.size(1) / 2))],
+    lambda x: x[:, : int(x.size(1) * 0.5)],
+    lambda x: x[:, : round(x.size(1) / 3)],
+    lambda x: x[:, : x.size(1) >> 1],
+    lambda x: x[:, : divmod(x.size(1), 2)[0]],
+    lambda x: x[:, x.size(1) // 2 :],
+    lambda x: x[:, : -(-x.size(1) // 2)],
+    lambda x: x[:, : int(2 * x.size(1) / 3)],
+    lambda x: x[:, : math.floor((x.size(1) - 1) / 3 + 1)],
+    lambda x: x[:, x.size(1) // 2],
+    lambda x: x if x.size(1) / 2 > 0 else 2 * x,
+    lambda x: x[:, : int((x.size(1) - 1) / 2)],
+]
 
 
 def mean_of_steps(x: Any) -> Any:
@@ -87,19 +95,32 @@ def mean_of_steps(x: Any) -> Any:
 
 
 NUMBERS: list[Callable[..., Any]] = [
-    mean_of_steps, lambda x: x * (1 / x.size(1)), lambda x: x / math.sqrt(x.size(1)),
-    lambda x: x / np.sqrt(x.size(1)), lambda x: x / x.size(1) ** 0.5, lambda x: x * math.log(x.size(1) + 1),
-    lambda x: x * (x.size(1) * 0.1), lambda x: x / torch.tensor(x.size(1)), lambda x: x - x.size(1) ** -0.5,
-    lambda x: x * torch.tensor([float(x.size(1)), 1.0, 2.0, 3.0]), lambda x: x + torch.full((1,), x.size(1) / 2),
-    lambda x: x * (x.size(0) / 10), lambda x: x / x.size(1) ** 2,
-    lambda x: x.size(1) / (x.abs() + 1), lambda x: x * (x.size(1) % 4) + x.size(0) // 2,
-]  # fmt: skip
+    mean_of_steps,
+    lambda x: x * (1 / x.size(1)),
+    lambda x: x / math.sqrt(x.size(1)),
+    lambda x: x / np.sqrt(x.size(1)),
+    lambda x: x / x.size(1) ** 0.5,
+    lambda x: x * math.log(x.size(1) + 1),
+    lambda x: x * (x.size(1) * 0.1),
+    lambda x: x / torch.tensor(x.size(1)),
+    lambda x: x - x.size(1) ** -0.5,
+    lambda x: x * torch.tensor([float(x.size(1)), 1.0, 2.0, 3.0]),
+    lambda x: x + torch.full((1,), x.size(1) / 2),
+    lambda x: x * (x.size(0) / 10),
+    lambda x: x / x.size(1) ** 2,
+    lambda x: x.size(1) / (x.abs() + 1),
+    lambda x: x * (x.size(1) % 4) + x.size(0) // 2,
+]
 CLOSED: list[Callable[..., Any]] = [
-    lambda x: x * (1.0 / x.size(1)), lambda x: x[:, : int(x.size(1) * 0.1 * 7)],
-    lambda x: x[:, : round(x.size(1) / 2)], lambda x: x[:, : int(x.size(1) / 3 * 3)],
-    lambda x: x[:, : 4 + int((x.size(1) - 9) / 4)], lambda x: x if x.size(1) / 2 > 3 else 2 * x,
-    lambda x: x * math.exp(-x.size(1)), lambda x: x[:, -(x.size(1) // 2) :],
-]  # fmt: skip
+    lambda x: x * (1.0 / x.size(1)),
+    lambda x: x[:, : int(x.size(1) * 0.1 * 7)],
+    lambda x: x[:, : round(x.size(1) / 2)],
+    lambda x: x[:, : int(x.size(1) / 3 * 3)],
+    lambda x: x[:, : 4 + int((x.size(1) - 9) / 4)],
+    lambda x: x if x.size(1) / 2 > 3 else 2 * x,
+    lambda x: x * math.exp(-x.size(1)),
+    lambda x: x[:, -(x.size(1) // 2) :],
+]
 """Python's floats are on the left side, rounded, or decide; of one step minus 0 is the first place."""
 
 

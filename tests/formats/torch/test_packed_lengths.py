@@ -113,9 +113,7 @@ def test_what_depends_on_the_number_of_steps_is_an_error_at_call(name: str) -> N
 
 
 def test_other_layouts_and_numbers_past_the_ends() -> None:
-    found = module(
-        lambda m, x, n: unpacked(m, x.transpose(0, 1), n, first=False, padding=-2.0).mean(0), nn.GRU(3, 4)
-    )  # fmt: skip
+    found = module(lambda m, x, n: unpacked(m, x.transpose(0, 1), n, first=False, padding=-2.0).mean(0), nn.GRU(3, 4))
     net = check(found, (normal(3, 5, 3), torch.tensor([2, 5, 3])), LONG)
     with pytest.raises(rg.ShapeError, match="the longest row has 4 steps"):
         net.program().inference(fed(SHORT))

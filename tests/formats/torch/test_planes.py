@@ -43,10 +43,15 @@ def pictures_in_time(m: Any, x: Any) -> Any:
 
 def wide() -> Any:
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3, 1, 1, bias=False), nn.BatchNorm2d(4), nn.LeakyReLU(), nn.MaxPool2d(2, 2),
-        nn.Conv2d(4, 6, (5, 3), dilation=(1, 2), padding="same"), nn.AvgPool2d((2, 1)), nn.Conv2d(6, 5, 2, 1, 0),
+        nn.Conv2d(1, 4, 3, 1, 1, bias=False),
+        nn.BatchNorm2d(4),
+        nn.LeakyReLU(),
+        nn.MaxPool2d(2, 2),
+        nn.Conv2d(4, 6, (5, 3), dilation=(1, 2), padding="same"),
+        nn.AvgPool2d((2, 1)),
+        nn.Conv2d(6, 5, 2, 1, 0),
         nn.Dropout2d(0.2),
-    )  # fmt: skip
+    )
 
 
 NETS: dict[str, Any] = {
@@ -54,24 +59,34 @@ NETS: dict[str, Any] = {
     "sound": (
         frames_of_sound,
         nn.Sequential(
-            nn.Conv2d(1, 4, (10, 4), stride=(2, 1), padding=(5, 1)), nn.Conv2d(4, 4, (3, 1), padding=(1, 0), groups=4),
+            nn.Conv2d(1, 4, (10, 4), stride=(2, 1), padding=(5, 1)),
+            nn.Conv2d(4, 4, (3, 1), padding=(1, 0), groups=4),
             nn.Conv2d(4, 6, 1),
         ),
-        nn.GRU(72, 5, batch_first=True), (2, 1, 40, 13), (3, 1, 61, 13),
+        nn.GRU(72, 5, batch_first=True),
+        (2, 1, 40, 13),
+        (3, 1, 61, 13),
     ),
     "features": (
         features_without_channels,
         nn.Sequential(
-            nn.Conv2d(1, 4, 3, padding=1), nn.MaxPool2d((1, 2), padding=(0, 1)),
-            nn.Conv2d(4, 6, 3, padding=1, stride=(2, 1)), nn.MaxPool2d(2),
+            nn.Conv2d(1, 4, 3, padding=1),
+            nn.MaxPool2d((1, 2), padding=(0, 1)),
+            nn.Conv2d(4, 6, 3, padding=1, stride=(2, 1)),
+            nn.MaxPool2d(2),
         ),
-        nn.GRU(12, 7, batch_first=True), (2, 9, 8), (3, 14, 8),
+        nn.GRU(12, 7, batch_first=True),
+        (2, 9, 8),
+        (3, 14, 8),
     ),
     "pictures": (
-        pictures_in_time, nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.MaxPool2d(2)),
-        nn.LSTM(4, 5, batch_first=True), (2, 5, 3, 8, 8), (3, 9, 3, 8, 8),
+        pictures_in_time,
+        nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.MaxPool2d(2)),
+        nn.LSTM(4, 5, batch_first=True),
+        (2, 5, 3, 8, 8),
+        (3, 9, 3, 8, 8),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -86,17 +101,26 @@ def test_where_nothing_says_which_axis_is_time_the_second_is_fixed() -> None:
     assert net.inputs["given_0"].shape == ("B", 1, "T", 9)
 
 
-@pytest.mark.parametrize("layer", [
-    nn.Conv2d(4, 6, (4, 2), (3, 1), (0, 2), groups=2), nn.Conv2d(4, 8, (2, 3), padding=1, dilation=2, groups=4),
-    nn.ConvTranspose2d(4, 6, (3, 4), (3, 2), 1, (2, 0), groups=2, dilation=(1, 2)),
-    nn.ConvTranspose2d(4, 3, 2, padding=(2, 1)), nn.MaxPool2d((2, 3), (1, 2), 1, (3, 2), ceil_mode=True),
-    nn.MaxPool2d(2, 2, 1, ceil_mode=True), nn.AvgPool2d((2, 3), 2, 1, ceil_mode=True),
-    nn.AvgPool2d(3, (1, 2), 1, ceil_mode=True, count_include_pad=False),
-    nn.AvgPool2d((1, 2), 2, count_include_pad=False), nn.ConvTranspose1d(4, 6, 2, padding=2, groups=2),
-    nn.MaxPool1d(2, 2, 1, ceil_mode=True),
-    nn.AvgPool1d(2, 2, 1, ceil_mode=True), nn.AvgPool1d(2, 2, 1, ceil_mode=True, count_include_pad=False),
-    nn.MaxPool1d(3, 2, 1, 3, ceil_mode=True),
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(4, 6, (4, 2), (3, 1), (0, 2), groups=2),
+        nn.Conv2d(4, 8, (2, 3), padding=1, dilation=2, groups=4),
+        nn.ConvTranspose2d(4, 6, (3, 4), (3, 2), 1, (2, 0), groups=2, dilation=(1, 2)),
+        nn.ConvTranspose2d(4, 3, 2, padding=(2, 1)),
+        nn.MaxPool2d((2, 3), (1, 2), 1, (3, 2), ceil_mode=True),
+        nn.MaxPool2d(2, 2, 1, ceil_mode=True),
+        nn.AvgPool2d((2, 3), 2, 1, ceil_mode=True),
+        nn.AvgPool2d(3, (1, 2), 1, ceil_mode=True, count_include_pad=False),
+        nn.AvgPool2d((1, 2), 2, count_include_pad=False),
+        nn.ConvTranspose1d(4, 6, 2, padding=2, groups=2),
+        nn.MaxPool1d(2, 2, 1, ceil_mode=True),
+        nn.AvgPool1d(2, 2, 1, ceil_mode=True),
+        nn.AvgPool1d(2, 2, 1, ceil_mode=True, count_include_pad=False),
+        nn.MaxPool1d(3, 2, 1, 3, ceil_mode=True),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("steps", [8, 9])
 def test_windows_of_every_kind(layer: Any, steps: int) -> None:
     """A last window that would begin in the padding is none: of 9 steps, or 8, by the stride."""
@@ -127,9 +151,13 @@ def test_what_can_not_be_read_is_listed_at_once() -> None:
 def narrow(channels: int, filters: int, stride: Any) -> list[Any]:
     """Return a depthwise convolution and one of 1 x 1, each with batch normalization."""
     return [
-        nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False), nn.BatchNorm2d(channels), nn.ReLU(),
-        nn.Conv2d(channels, filters, 1, bias=False), nn.BatchNorm2d(filters), nn.Hardswish(),
-    ]  # fmt: skip
+        nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+        nn.Conv2d(channels, filters, 1, bias=False),
+        nn.BatchNorm2d(filters),
+        nn.Hardswish(),
+    ]
 
 
 def read_across(m: Any, x: Any) -> Any:
@@ -139,11 +167,15 @@ def read_across(m: Any, x: Any) -> Any:
 FRONTS: dict[str, Any] = {
     "depthwise": [nn.Conv2d(1, 8, 3, 2, 1), *narrow(8, 6, (2, 1)), *narrow(6, 7, 1), nn.AdaptiveAvgPool2d((1, None))],
     "groups": [
-        nn.Conv2d(1, 8, 3, (2, 3), 1), nn.Conv2d(8, 16, (3, 5), (1, 2), (1, 2), groups=2), nn.ReLU(),
-        nn.Conv2d(16, 32, 3, padding=1, groups=8), nn.MaxPool2d(2, (2, 1)), nn.Conv2d(32, 7, 1),
+        nn.Conv2d(1, 8, 3, (2, 3), 1),
+        nn.Conv2d(8, 16, (3, 5), (1, 2), (1, 2), groups=2),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, padding=1, groups=8),
+        nn.MaxPool2d(2, (2, 1)),
+        nn.Conv2d(32, 7, 1),
         nn.AdaptiveMaxPool2d((1, None)),
     ],
-}  # fmt: skip
+}
 
 
 @pytest.mark.slow

@@ -11,8 +11,11 @@ from read_modules import check
 torch = pytest.importorskip("torch", exc_type=ImportError)
 nn = pytest.importorskip("torch.nn", exc_type=ImportError)
 F = nn.functional
-pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:dropout option"),
-              pytest.mark.filterwarnings("ignore:LSTM with projections")]  # fmt: skip
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.filterwarnings("ignore:dropout option"),
+    pytest.mark.filterwarnings("ignore:LSTM with projections"),
+]
 
 
 class Drawn(nn.Module):  # type: ignore[misc, name-defined]

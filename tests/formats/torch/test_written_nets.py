@@ -70,9 +70,14 @@ def test_a_layer_that_mixes_with_its_own_past_is_one_driver() -> None:
 def test_axes_do_not_move_between_convolutions() -> None:
     torch.manual_seed(0)
     layers = nn.Sequential(
-        nn.Conv1d(4, 6, 3, padding=1), nn.BatchNorm1d(6), nn.LeakyReLU(0.1, inplace=True), nn.Dropout(0.2),
-        nn.Conv1d(6, 6, 3, padding=1), nn.Tanh(), nn.MaxPool1d(2, 1),
-    )  # fmt: skip
+        nn.Conv1d(4, 6, 3, padding=1),
+        nn.BatchNorm1d(6),
+        nn.LeakyReLU(0.1, inplace=True),
+        nn.Dropout(0.2),
+        nn.Conv1d(6, 6, 3, padding=1),
+        nn.Tanh(),
+        nn.MaxPool1d(2, 1),
+    )
 
     def forward(m: Any, x: Any) -> Any:
         y = m[0](x.transpose(1, 2))

@@ -43,8 +43,10 @@ def test_the_fused_kernel_subtracts_the_mean_first(function: Callable[..., Any],
 )
 def test_the_fused_kernel_corrects_the_variance_of_pictures(fused: bool | None, wanted: list[float]) -> None:
     pictures = (np.random.default_rng(0).standard_normal((3, 4, 5, 2)) * 2 + 1).astype(np.float32)
-    for function, options in ((tf.layers.batch_normalization, {"training": True, "momentum": 0.5}),
-                              (tf.contrib.layers.batch_norm, {"decay": 0.5})):  # fmt: skip
+    for function, options in (
+        (tf.layers.batch_normalization, {"training": True, "momentum": 0.5}),
+        (tf.contrib.layers.batch_norm, {"decay": 0.5}),
+    ):
         with tf.Graph().as_default(), tf.Session() as session:
             x = tf.placeholder(tf.float32, (None, 4, 5, 2))
             function(x, fused=fused, **options)

@@ -248,9 +248,13 @@ def test_values_at_indices_of_a_dense_array() -> None:
 
 @pytest.mark.parametrize(
     ("reduction", "wanted"),
-    [("weighted_mean", [0, 1.5, 1.125]), ("weighted_sum_by_nonzero_weights", [0, 0.75, 1.125]),
-     ("weighted_sum", [0, 3, 4.5]), ("weighted_sum_over_batch_size", [0, 0.75, 1.125])],
-)  # fmt: skip
+    [
+        ("weighted_mean", [0, 1.5, 1.125]),
+        ("weighted_sum_by_nonzero_weights", [0, 0.75, 1.125]),
+        ("weighted_sum", [0, 3, 4.5]),
+        ("weighted_sum_over_batch_size", [0, 0.75, 1.125]),
+    ],
+)
 def test_losses_with_weights_of_zero(reduction: str, wanted: list[float]) -> None:
     """Values of TensorFlow 1.15.5. Labels are ints and float64, predictions float32."""
     predictions, weights = tf.constant([[1.0, 2.0], [3.0, 4.0]]), tf.constant([[0.0], [0.0]])
