@@ -46,7 +46,7 @@ def batches(examples: dict[str, Any], *more: str, **options: Any) -> Batches:
 
 
 def sequences(lengths: list[int], features: tuple[int, ...] = (3,), start: int = 1) -> list[np.ndarray]:
-    """Sequences of floats that occur once each, so that a batch tells what it is made of."""
+    """Return sequences of floats, each of which occurs once, so that a batch shows its examples."""
     found = []
     for length in lengths:
         count = length * int(np.prod(features))
@@ -74,7 +74,7 @@ def test_every_example_exactly_once(
     assert sorted(np.concatenate(order).tolist()) == list(range(count))
     assert sorted(map(len, order))[1:] == [batch_size] * (len(order) - 1)
     again = batches(examples, batch_size=batch_size, shuffle=shuffle, bucket=bucket, seed=seed, lengths="n")
-    again.order(epoch + 1)  # what was asked before has no effect
+    again.order(epoch + 1)  # earlier requests have no effect
     for left, right in zip(order, again.order(epoch), strict=True):
         np.testing.assert_array_equal(left, right)
     if not shuffle:
@@ -123,7 +123,7 @@ def test_buckets_pad_little_and_shuffle_their_batches() -> None:
 def test_an_array_is_cut_into_rows_and_not_copied() -> None:
     x, y = np.random.default_rng(0).normal(size=(10, 5, 3)).astype(np.float32), np.arange(10)
     made = batches({"x": x, "y": y, "rate": 0.5}, shuffle=False)
-    x[3] = 7  # what is right as it is is read in place
+    x[3] = 7  # an array that needs no conversion is not copied
     found = [made.feeds(rows) for rows in made.order(0)]
     assert [len(feeds["y"]) for feeds in found] == [4, 4, 2]
     np.testing.assert_array_equal(np.concatenate([feeds["x"] for feeds in found]), x)
@@ -158,7 +158,7 @@ def test_ragged_examples_are_padded_with_zeros_and_lengths_are_filled(name: str)
     assert feeds["n"].dtype == np.int32
     assert feeds["n"].tolist() == [1, 4, 2]
     found = np.moveaxis(feeds[name], (batch_axis, time_axis), (0, 1))
-    assert found.shape == (3, 4, 3)  # the longest of this batch
+    assert found.shape == (3, 4, 3)  # padded to the longest of this batch
     for row, example in zip(found, (2, 3, 0), strict=True):
         np.testing.assert_array_equal(row[: lengths[example]], values[example])
         assert not row[lengths[example] :].any()

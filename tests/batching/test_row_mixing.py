@@ -1,4 +1,4 @@
-"""Which ops take rows to other places, or put several together."""
+"""Ops that permute rows, or combine several."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROW = make("input", label="row", name="row", type=TensorType("int64", (B,)))
 
 
 def part(axis: int, stop: Any) -> Node:
-    """The first entries of an axis."""
+    """Return the first entries of an axis."""
     ends = tuple(stop if number == axis else dim for number, dim in enumerate(X.shape))
     return make("slice", X, start=(0, 0, 0), stop=ends, step=(1, 1, 1))
 

@@ -21,7 +21,7 @@ def _once() -> Iterator[None]:
 
 
 class StopError(Exception):
-    """Stands for whatever ends a fit."""
+    """Error that ends a fit."""
 
 
 def batches(count: int = 3, rows: int = 3) -> list[Arrays]:
@@ -45,7 +45,7 @@ def stepped(given: list[Arrays], epochs: int = 1) -> rg.Trainer:
 
 
 class Loader:
-    """Batches that can be gone through again, as those of a data loader; ``begun`` counts the passages."""
+    """Batches that can be iterated repeatedly, like a data loader; ``begun`` counts the iterations."""
 
     def __init__(self, given: list[Any]) -> None:
         self.given, self.begun = given, 0
@@ -81,7 +81,7 @@ def test_a_pair_of_lists_of_sequences_gets_its_lengths() -> None:
 
 
 def test_what_a_pair_leaves_out_is_as_in_the_examples() -> None:
-    """A temperature that both graphs read, and a rate that only training does."""
+    """A temperature that both graphs read, and a rate that only training reads."""
     x, y = rg.placeholder("x", (None, 3)), rg.placeholder("y", (None,), "int64")
     warmth, keep = rg.placeholder("warmth", ()), rg.placeholder("keep", ())
     logits = rg.dense(rg.dropout(x, keep), 2) * warmth
@@ -91,7 +91,7 @@ def test_what_a_pair_leaves_out_is_as_in_the_examples() -> None:
     history = made.fit(examples, validation=(np.eye(3), [1, 0, 1]), progress=False)
     expected = program.evaluate(x=np.eye(3), y=[1, 0, 1], warmth=2.0)["loss"]
     assert history["validation_loss"][0] == pytest.approx(float(expected), rel=1e-6)
-    # and what only training takes may be left out by name, too
+    # feeds of training alone may be omitted from a mapping, too
     other = made.fit(examples, validation={"x": np.eye(3), "y": [1, 0, 1], "warmth": 2.0}, progress=False, epochs=1)
     assert np.isfinite(other["validation_loss"]).all()
 
@@ -116,7 +116,7 @@ def test_an_epoch_is_one_passage_through_the_batches(form: str) -> None:
 
 @pytest.mark.parametrize("again", [False, True])
 def test_steps_per_epoch_draws_on_from_epoch_to_epoch(again: bool) -> None:
-    """Of 8 batches 6 are drawn in three epochs of two; of three that begin again each comes twice."""
+    """An iterator of 8 batches yields 6 in three epochs of two. A loader of three restarts, so that each comes twice.
     given: Any = Loader(batches()) if again else iter(batches(8))
     made = trainer()
     made.fit(given, steps_per_epoch=2, epochs=3, progress=False)
@@ -181,7 +181,7 @@ def test_evaluate_is_what_fit_measures() -> None:
 
 
 def stopping(given: list[Any], after: int) -> Iterator[Any]:
-    """Batches, the ``after``-th of which is an error."""
+    """Yield batches, and raise an error instead of the ``after``-th."""
     for number, batch in enumerate(given):
         if number == after:
             raise StopError
@@ -190,7 +190,7 @@ def stopping(given: list[Any], after: int) -> Iterator[Any]:
 
 @pytest.mark.parametrize(("per_epoch", "after"), [(None, 3), (2, 1), (2, 2)])
 def test_a_fit_from_a_checkpoint_skips_what_was_seen(per_epoch: int | None, after: int, tmp_path: Path) -> None:
-    """Batches that were trained on are drawn again and left aside: the rest is bit for bit that of one run."""
+    """Batches that were trained on are skipped, and the rest has the bits of an uninterrupted fit."""
     given = batches(5)
     epochs = 2 if per_epoch else 1
     options: dict[str, Any] = {"epochs": epochs, "steps_per_epoch": per_epoch, "progress": False}
@@ -208,11 +208,11 @@ def test_a_fit_from_a_checkpoint_skips_what_was_seen(per_epoch: int | None, afte
 
 
 def test_an_iterator_that_was_interrupted_goes_on_where_it_is() -> None:
-    """In the same process nothing is drawn again, and the batch in flight is not lost."""
+    """Within a process no batch is skipped, and the batch in flight is not lost."""
     given = batches(6)
     whole = trainer()
     whole.fit(iter(given), steps_per_epoch=3, epochs=2, progress=False)
-    for moment in (0, 2, 3):  # at the very beginning, in the first epoch, and at the beginning of the second
+    for moment in (0, 2, 3):  # before the first step, in the first epoch, and before the first step of the second
         made, iterator, count = trainer(), iter(given), [0]
         gather = made.program.training.gather
 
@@ -267,7 +267,7 @@ def test_other_batches_are_no_continuation() -> None:
 
 EXAMPLES = data(5)
 ENDLESS = np.broadcast_to(0.0, (1 << 20, 1 << 20, EXAMPLES["x"].shape[2]))
-"""More than any machine has, once it is float32."""
+"""More than any machine's memory, as float32."""
 PADDED = EXAMPLES | {"n": np.array([3, 6, 2, 1, 6])}
 WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "once": (lambda: iter(batches()), {"epochs": 2}, rg.ArgumentError, "read only once, but epochs=2; .*per_epoch"),

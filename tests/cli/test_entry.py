@@ -1,4 +1,4 @@
-"""The command line, as a user meets it: in a process of its own, its output in a pipe."""
+"""The command line in a process of its own, with its output in a pipe."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 def rnngraph(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "rnngraph", *arguments]
-    environment = {**os.environ, "FORCE_COLOR": "1"}  # a pipe stays plain all the same
+    environment = {**os.environ, "FORCE_COLOR": "1"}  # a pipe stays plain even then
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
@@ -69,7 +69,7 @@ def test_piped_text_is_what_show_gives(
 
 
 def without_column(text: str) -> list[str]:
-    """A stage's lines, comments two blanks behind their code, also those that stood above it."""
+    """Return a stage's lines. Comments follow their code after two spaces, even those that stood above it."""
     joined = re.sub(r"(?m)^ {40,}(# .*)\n(.*)$", r"\2  \1", text)
     return re.sub(r" +# ", "  # ", joined).rstrip().split("\n")
 
@@ -92,7 +92,7 @@ def test_terminal_gets_the_same_text_in_colour(folder: Path, stage: str) -> None
         while True:
             try:
                 part = os.read(leader, 1 << 16)
-            except OSError:  # Linux's way to say that the other end is closed
+            except OSError:  # Linux reports the closed end as an error
                 break
             if not part:
                 break
@@ -139,7 +139,7 @@ def test_pipe_that_closes_is_no_error(folder: Path) -> None:
     command = f"{sys.executable} -m rnngraph show net.py --stage llvm | head -c 1; exit ${{PIPESTATUS[0]}}"
     (folder / "net.py").write_text(SCRIPT.replace("UNITS)", "UNITS, activation='gelu')"))
     done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=300)
-    assert done.returncode in (0, 141)  # 0 where all of it fitted into the pipe
+    assert done.returncode in (0, 141)  # 0 if all of it fitted into the pipe
     assert done.stderr == ""
 
 

@@ -1,4 +1,4 @@
-"""Names of NumPy 1 for scripts, `rnngraph run --numpy1`."""
+"""Names of NumPy 1 for scripts: `rnngraph run --numpy1`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slices whose bounds are clamped to an axis of open size, as Python's lists clamp them."""
+"""Slices whose bounds are clamped to an axis of symbolic size, as for Python's lists."""
 
 from __future__ import annotations
 

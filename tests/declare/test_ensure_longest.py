@@ -1,4 +1,4 @@
-"""``rg.ensure_longest``: numbers past rows' ends, and a call that checks how long the longest row is."""
+"""``rg.ensure_longest``: values past rows' ends, and the check that the longest row has all steps."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_what_can_not_be_checked_is_refused() -> None:
 
 
 def test_a_last_step_among_other_entries_is_no_mask() -> None:
-    """Indices of an axis that is not time say nothing of what stands past a row's end."""
+    """A comparison with positions of an axis other than time is no mask over time."""
     from rnngraph.batching.padding_safety import unproven
     from rnngraph.ir.types import size
 
@@ -80,4 +80,4 @@ def test_a_last_step_among_other_entries_is_no_mask() -> None:
     graph = rg.compile(outputs).inference.compiled.graph
     proven = [name for name in outputs if not unproven(graph, [name], "T", {"lengths": size("T")}, nonempty=True)]
     assert proven == ["last", "each"]
-    assert unproven(graph, ["last"], "T", {"lengths": size("T")})  # a row without steps has no last one
+    assert unproven(graph, ["last"], "T", {"lengths": size("T")})  # a row without steps has no last step

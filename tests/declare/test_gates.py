@@ -1,4 +1,4 @@
-"""``recurrent_activation``: what stands in place of the gates' sigmoid, in every cell that has gates."""
+"""``recurrent_activation`` replaces the gates' sigmoid in every gated cell."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def declared(cell: rg.Cell) -> rg.Program:
 
 
 def equations(monkeypatch: pytest.MonkeyPatch, gate: Function) -> None:
-    """The reference with another function in place of the gates' sigmoid."""
+    """Replace the gates' sigmoid in the reference."""
     monkeypatch.setattr(reference, "sigmoid", gate)
     monkeypatch.setattr(cells, "logistic", gate)
 
@@ -79,7 +79,7 @@ def test_equations(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("key", ["keras2", "keras3", pytest.param("none", marks=pytest.mark.exhaustive)])
 def test_gradients_of_a_gru_and_an_lstm(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against central differences of the equations."""
+    """Gradients match central differences of the equations."""
     given, function = FUNCTIONS[key]
     for name in ("gru_after",) if key == "keras3" else ("lstm",):
         build, spec = CELLS[name]

@@ -1,4 +1,4 @@
-"""Indices into an axis, and what a call says of those that it is fed."""
+"""Indices into an axis, and errors for those that are fed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_indices_below_0_count_from_the_end() -> None:
         }
     )
     given = np.array([[0, -1], [1, -2]])
-    for _ in range(40):  # in machine code, too
+    for _ in range(40):  # repeated calls take the direct path in machine code
         found = program.inference(x=X, i=given)
     np.testing.assert_array_equal(found["rows"], X[given])
     np.testing.assert_array_equal(found["columns"], X.T[given])

@@ -1,4 +1,4 @@
-"""Drivers within a cell's step against the equations in NumPy: their states, masks, random numbers, taps and names."""
+"""Drivers within a cell's step, against NumPy: states, masks, random numbers, taps and names."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ Arrays = dict[str, np.ndarray]
 
 
 class Words(rg.Cell):
-    """Reads the letters of a word with a cell of its own, and then the word. x: letters one behind the other, and how
-    many there are.
+    """Cell that reads the letters of a word with an inner cell, and then the word.
+
+    Its input is the letters, one after another, and their number.
     """
 
     def __init__(self, inner: rg.Cell, **options: Any) -> None:
@@ -38,7 +39,7 @@ class Words(rg.Cell):
 
 
 class Thinking(rg.Wrapper):
-    """Three steps of a cell from the outer state on, and what it gives at the last."""
+    """Wrapper that runs three steps of a cell from the outer state, and returns the last output."""
 
     def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
         thrice = rg.tile(rg.expand_dims(x, 1), (1, 3, 1))
@@ -67,7 +68,7 @@ def compiled(cell: rg.Cell, width: int, loss: bool = False, **more: Any) -> rg.P
 def words_in_numpy(
     spec: reference.Spec, parameters: Any, x: np.ndarray, masks: Any = None, **options: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The equations of ``Words``. masks: of the inner cell's sites, [batch, words, letters, width]."""
+    """Return the results of ``Words`` in NumPy. ``masks``: of the inner cell's sites, [batch, words, letters, width].
     state, outputs = np.zeros((len(x), UNITS)), []
     for word in range(x.shape[1]):
         letters, count = x[:, word, :-1].reshape(len(x), LETTERS, WIDTH), x[:, word, -1].astype(int)
@@ -94,7 +95,7 @@ INNER: dict[str, tuple[Callable[[], rg.Cell], reference.Spec]] = {
 
 @pytest.mark.parametrize("name", ["lstm", "dropout"])
 def test_equations(name: str) -> None:
-    """Both graphs; masks of dropout are drawn for each letter of each word."""
+    """Both graphs match the equations. Dropout masks differ for each letter of each word."""
     check_equations(name, reverse=name == "dropout")
 
 
@@ -120,7 +121,8 @@ def check_equations(name: str, reverse: bool, batch: int = BATCH) -> None:
     if name == "dropout":
         for mask in program.training.dropout_masks(feeds(0, batch), seed=3).values() if batch > 3 else ():
             steps = mask.transpose(1, 2, 0, 3).reshape(WORDS * LETTERS, -1)
-            assert len({row.tobytes() for row in steps}) == len(steps)  # no two, inner or outer, are the same
+            # all steps, inner and outer, have different masks
+            assert len({row.tobytes() for row in steps}) == len(steps)
 
 
 def test_a_call_in_parts_draws_the_masks_of_the_whole() -> None:
@@ -134,7 +136,7 @@ def test_a_call_in_parts_draws_the_masks_of_the_whole() -> None:
 
 
 def test_steps_from_the_outer_state_on() -> None:
-    """Three steps in one are every third one of a sequence of steps, in all ways of computing."""
+    """Three inner steps for each input equal every third step of a repeated sequence, in all ways of computing."""
     program = compiled(Thinking(rg.LSTMCell(5)), 3, loss=True)
     x = np.random.default_rng(1).normal(size=(BATCH, 6, 3))
     parameters = {name.replace("rnn/rnn", "rnn"): array for name, array in program.parameters.items()}
@@ -184,7 +186,7 @@ def test_what_lies_past_a_words_end_is_read_by_nothing() -> None:
 
 
 class Masked(rg.Cell):
-    """Letters that are zeros are passed over; both directions, then a driver within a driver's step."""
+    """Cell that masks letters of zeros, in both directions, and then runs a driver within a driver's step."""
 
     def state(self) -> Any:
         return {"h": 2}
@@ -232,7 +234,7 @@ def test_masks_both_directions_and_drivers_within_drivers() -> None:
 
 
 class Decoding(rg.Cell):
-    """A decoder of four steps at each step, of which rows take as many as they want."""
+    """Cell that runs a decoder of up to four steps, with a number of steps for each row."""
 
     def state(self) -> Any:
         return {"h": 3}
@@ -307,7 +309,7 @@ def test_names_stand_under_the_outer_drivers() -> None:
 
 
 class Image(rg.Cell):
-    """A causal convolution over five places, which runs as a driver does, in a cell without parameters of its own."""
+    """Cell whose step is a causal convolution over five positions, without further parameters."""
 
     def state(self) -> Any:
         return {"h": 10}

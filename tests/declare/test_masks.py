@@ -1,4 +1,4 @@
-"""Masks and reversed drivers against the equations in NumPy, and every way of computing them against each other."""
+"""Masks and reversed drivers against the equations in NumPy, in every way of computing."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def with_weights(outputs: Any, **options: Any) -> rg.Program:
 
 @pytest.mark.parametrize("name", NESTS)
 def test_equations(name: str) -> None:
-    """Both graphs, with lengths and without, outputs held and 0, the training graph with its own masks of dropout."""
+    """Both graphs match, with lengths and without, with held and zeroed outputs; training has its own dropout masks."""
     check_equations(name, reverse=list(NESTS).index(name) % 2 == 1, every=name in ("gru", "output_is_no_state"))
 
 
@@ -91,7 +91,7 @@ def test_every_equation(name: str, reverse: bool, batch: int) -> None:
 
 
 def check_equations(name: str, reverse: bool, every: bool, batch: int = BATCH) -> None:
-    """every: all combinations of options."""
+    """Check the equations; ``every`` checks all combinations of options."""
     build, spec = NESTS[name]
     x, m, n = placeholders()
     cases = {f"{zero}{lengths}": (zero, lengths) for zero in (False, True) for lengths in (False, True)}
@@ -126,7 +126,7 @@ def check_equations(name: str, reverse: bool, every: bool, batch: int = BATCH) -
 
 @pytest.mark.parametrize("time_major", [pytest.param(False, marks=pytest.mark.exhaustive), True])
 def test_other_drivers(time_major: bool) -> None:
-    """The mask of ``bidirectional_dynamic_rnn``, of layers of it and of ``static_rnn``."""
+    """Masks of ``bidirectional_dynamic_rnn``, of its stack, and of ``static_rnn``."""
     x, m, n = placeholders()
     options = {"sequence_length": n, "mask": m, "time_major": time_major}
     both, last = rg.bidirectional_dynamic_rnn(rg.GRUCell(5), rg.LSTMCell(3), x, **options)
@@ -214,7 +214,7 @@ def test_outputs_before_the_first_step_that_counts_are_zero_whatever_the_state_b
 
 @pytest.mark.parametrize("name", ["gru", "output_is_no_state"])
 def test_streams(name: str) -> None:
-    """Step by step and in chunks, with rows that wait; what the last output was is kept beside the cell's state."""
+    """Steps and chunks with masked rows match the whole. The last output is stored if it is not part of the state."""
     x, m, _ = placeholders()
     outputs, state = rg.dynamic_rnn(NESTS[name][0](), x, mask=m)
     program = with_weights({"outputs": outputs, "state": state})
@@ -255,7 +255,7 @@ def test_all_ways_of_computing_are_equal(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("reverse", [pytest.param(False, marks=pytest.mark.exhaustive), True])
 def test_gradients_are_those_of_finite_differences(reverse: bool) -> None:
-    """Through held states, held outputs and learned initial states; nothing comes to what is masked."""
+    """Gradients pass held states, held outputs and learned initial states; masked inputs have none."""
 
     class Begun(rg.Wrapper):
         def initial_state(self, p: rg.Scope) -> Any:
@@ -292,7 +292,7 @@ def test_gradients_are_those_of_finite_differences(reverse: bool) -> None:
 
 
 def test_nothing_masked_is_read() -> None:
-    """NaN where the mask is false shows nowhere, in gradients neither."""
+    """NaN in masked inputs affects no result and no gradient."""
     x, m, _ = placeholders()
     cell = rg.MultiRNNCell([rg.LSTMCell(5), rg.ResidualWrapper(rg.GRUCell(5))])
     outputs, state = rg.dynamic_rnn(cell, x, mask=m)
@@ -326,7 +326,7 @@ def test_training_on_in_windows_keeps_the_last_output() -> None:
 
 @pytest.mark.parametrize("lengths", [False, True])
 def test_predictions_and_fits_of_examples_of_several_lengths(lengths: bool) -> None:
-    """A batch that is padded gives each example what it gives alone."""
+    """Examples in a padded batch have the results that each has alone."""
     x, m, n = placeholders()
     (forward, backward), _ = rg.bidirectional_dynamic_rnn(
         rg.GRUCell(5), rg.GRUCell(2), x, n if lengths else None, mask=m

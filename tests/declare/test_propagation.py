@@ -1,4 +1,4 @@
-"""Subclasses of Tensor that propagate: what operations, cells and drivers make of one is one, and of others is not."""
+"""Subclasses of Tensor that propagate through operations, cells and drivers."""
 
 from types import FunctionType
 from typing import Any
@@ -15,7 +15,7 @@ class Marked(rg.Tensor, propagates=True):
 
 
 class Special(Marked):
-    """What operations give of one is a ``Marked``, as its own class does not propagate."""
+    """Subclass without propagation, so that operations return its base class ``Marked``."""
 
     __slots__ = ()
 
@@ -114,7 +114,7 @@ NO_OPERATIONS = {
     "constant",
     "broadcast_to",
 }
-"""Functions that the tests below call with arguments of their own, or that make no Tensors of others."""
+"""Functions that need special arguments, or that return no Tensor computed from others."""
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_drivers_give_what_any_of_their_arguments_is(cell: rg.Cell) -> None:
 
 
 class Watching(rg.Cell):
-    """Notes the classes of what its step is given. outside: a Tensor that it reads."""
+    """Cell that records the classes of its arguments. ``outside``: Tensor that its step reads."""
 
     def __init__(self, outside: rg.Tensor) -> None:
         self.outside, self.seen = outside, set[type]()

@@ -20,7 +20,7 @@ LENGTHS = [7, 3, 0]
 
 
 class Written(rg.Cell):
-    """Writes a matrix, by a gate of one number a row and a row of a table, into its state."""
+    """Cell that adds a gated matrix and a row of a table to its state."""
 
     def state(self) -> Any:
         return {"S": rg.memory((2, 3)), "n": rg.state((), dtype="int64")}
@@ -141,7 +141,7 @@ def test_an_exported_net(tmp_path: Path) -> None:
 
 
 class Sums(rg.Cell):
-    """Gives two outputs of two inputs, so that it can be stacked and wrapped."""
+    """Cell with two inputs and two outputs, so that it can be stacked and wrapped."""
 
     def state(self) -> Any:
         return {"h": 4}
@@ -188,7 +188,7 @@ def test_wrappers_and_stacks() -> None:
 
 
 class Fed(rg.Cell):
-    """Reads a vector and a whole number."""
+    """Cell that reads a vector and an integer."""
 
     def state(self) -> Any:
         return {"h": 4}
@@ -225,7 +225,7 @@ def test_a_decoder_feeds_back_several_values() -> None:
 
 
 class Giving(rg.Cell):
-    """A cell whose output a test chooses."""
+    """Cell with the output that a test chooses."""
 
     def __init__(self, output: Callable[[Any], Any]) -> None:
         self.output = output

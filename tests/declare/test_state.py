@@ -1,4 +1,4 @@
-"""States given as mappings: matched by their keys wherever one is given, in any order, and held to them."""
+"""States as mappings: matched by their keys everywhere, in any order, and validated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ Pair = namedtuple("Pair", ("late", "early"))
 
 
 class TwoSpeeds(rg.Cell):
-    """early follows the input, late follows early: whoever swaps them gets other numbers."""
+    """Cell with two states: ``early`` follows the input, and ``late`` follows ``early``. Swapping them changes the
+    results.
+    """
 
     def __init__(self, new: Callable[[Any, Any], Any] = lambda early, late: {"early": early, "late": late}) -> None:
         self.new = new
@@ -35,7 +37,7 @@ class TwoSpeeds(rg.Cell):
 
 
 class Paired(TwoSpeeds):
-    state_type = Pair  # in another order than state()
+    state_type = Pair  # fields in another order than in state()
 
 
 def reference(x: np.ndarray, early: np.ndarray, late: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -105,7 +107,7 @@ def test_fields_in_another_order_than_states_are_the_same_states() -> None:
     found = program.inference(x=X)
     assert type(found["state"]) is Pair
     check(found, EARLY, LATE)
-    positions = compiled(Paired(), (LATE, EARLY))  # as in state_size, which is a Pair
+    positions = compiled(Paired(), (LATE, EARLY))  # in the order of state_size, which is a Pair
     check(positions.inference(x=X), EARLY, LATE)
     stream = program.inference.stream(batch=BATCH)
     stream.process(x=X)
@@ -134,7 +136,7 @@ def test_a_wrapper_with_states_of_its_own_does_not_take_the_fields_of_the_cell()
             return None
 
     deep: rg.Cell = rg.LSTMCell(4)
-    for _ in range(30):  # nothing is asked twice at every level
+    for _ in range(30):  # deep enough to reveal repeated requests at every level
         deep = rg.ResidualWrapper(Counting(deep))
     assert deep.state_size._fields == ("inner", "count")
     for cell in (rg.GRUCell(4), TwoSpeeds()):
@@ -249,7 +251,7 @@ STACKS: dict[str, tuple[Callable[[], rg.Cell], Callable[[Any], list[Any]]]] = {
 @pytest.mark.parametrize("saved", [False, True])
 @pytest.mark.parametrize("name", STACKS)
 def test_a_stream_takes_a_state_in_every_form_that_drivers_do(name: str, saved: bool, tmp_path: Path) -> None:
-    """Also under the name that a cell's only state has, and as calls and streams show it."""
+    """Accepted forms include the name of a cell's only state, and states as calls and streams return them."""
     make, forms = STACKS[name]
     x = rg.placeholder("x", (None, None, 4))
     outputs, states = rg.dynamic_rnn(make(), x)

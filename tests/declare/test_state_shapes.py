@@ -18,7 +18,7 @@ BATCH, STEPS, WIDTH = 3, 7, 5
 
 
 class Mixed(rg.Cell):
-    """A matrix, a count, truth values and a narrow state."""
+    """Cell with a matrix, a counter, bools and a bfloat16 state."""
 
     output_size = 6  # type: ignore[assignment]
 
@@ -41,13 +41,13 @@ class Mixed(rg.Cell):
 
 
 def rounded(x: np.ndarray) -> np.ndarray:
-    """Nearest bfloat16, ties to even."""
+    """Round to the nearest bfloat16, ties to even."""
     bits = x.astype(np.float32).view(np.uint32)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
 
 
 def expected(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Outputs of one row [time, features] and its final state, in float64."""
+    """Return outputs of one row [time, features] and its final state, in float64."""
     S, b, outputs = np.zeros((2, 3, 4)), np.zeros((2, 3)), []
     for number, now in enumerate(x.astype(np.float64), 1):
         q, k = (part.reshape(2, 3, 1) for part in np.split(now @ w, 2))
@@ -165,7 +165,7 @@ def test_wrappers_leave_alone_what_is_memory_or_no_float() -> None:
 
 
 class Given(rg.Cell):
-    """A cell whose new state a test chooses."""
+    """Cell with the new state that a test chooses."""
 
     output_size = WIDTH  # type: ignore[assignment]
 

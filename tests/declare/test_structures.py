@@ -1,4 +1,4 @@
-"""``map_structure`` over states, dicts, Tensors and arrays; what differs is named with its place."""
+"""``map_structure`` over states, dicts, Tensors and arrays; errors name the position of a difference."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_one_value_is_a_nest_and_none_is_a_leaf() -> None:
 
 
 def test_states_of_drivers_and_of_calls() -> None:
-    """States of two directions are added up while declaring, and results scaled afterwards."""
+    """States of two directions are added in the declaration, and results are scaled afterwards."""
     x = rg.placeholder("x", (None, None, 3))
     stacks = [rg.MultiRNNCell([rg.LSTMCell(5), rg.GRUCell(2)]) for _ in range(2)]
     _, (forward, backward) = rg.bidirectional_dynamic_rnn(*stacks, x)

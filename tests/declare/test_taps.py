@@ -1,4 +1,4 @@
-"""Taps: values and gradients inside a declaration, which cost nothing where they are not asked for."""
+"""Taps: values and gradients inside a declaration, without cost if they are not requested."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ UNITS, WIDTH, BATCH, TIME = 5, 3, 7, 6
 
 
 class Looked(rg.Cell):
-    """A plain cell whose sum before the activation is tapped."""
+    """RNN cell that taps its sum before the activation."""
 
     def __init__(self, num_units: int, look: Look = rg.tap) -> None:
         self.num_units, self.look = num_units, look
@@ -42,7 +42,7 @@ def randomised(program: rg.Program) -> rg.Program:
 
 
 def driven(parameters: Any, prefix: str, x: Array, lengths: Array, reverse: bool = False) -> tuple[Array, Array]:
-    """(what is tapped, outputs) of ``Looked`` in NumPy."""
+    """Return (tapped sums, outputs) of ``Looked`` in NumPy."""
     kernel, bias = parameters[f"{prefix}/kernel"], parameters[f"{prefix}/bias"]
     h, drives = np.zeros((len(x), len(bias))), np.zeros((*x.shape[:2], len(bias)))
     outputs = np.zeros_like(drives)
@@ -191,7 +191,7 @@ def test_gradients_of_taps_add_up_to_those_of_parameters() -> None:
 
 
 def test_gradients_of_taps_by_differences_in_a_decoder() -> None:
-    """A tap is moved by a placeholder in its place."""
+    """A placeholder added at the tap gives the finite differences."""
     first = rg.placeholder("first", (BATCH, UNITS), "float64")
     moves = rg.placeholder("moves", (BATCH, TIME, UNITS), "float64")
     cell = Looked(UNITS)

@@ -1,4 +1,4 @@
-"""Exported nets: bit for bit what the compiled program computes, whatever the memory, the steps and the way in."""
+"""Exported nets: the bits of the compiled program, for any memory, steps and entry point."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def one(cell: Any, width: int = 5, dtype: str = "float32", **options: Any) -> An
 
 
 class Started(rg.Cell):
-    """A cell with a learned initial state."""
+    """Cell with a learned initial state."""
 
     def state(self) -> Any:
         return {"h": 6}
@@ -70,7 +70,7 @@ CASES: dict[str, Callable[[], Any]] = {
 
 
 def check_same(program: Any, directory: Path, batch: int, width: int, dtype: str = "float32", **weights: Any) -> None:
-    """Steps, blocks and a saved state against the program's own call."""
+    """Compare steps, blocks and a restored state with the program's own call."""
     x = normal(batch, 9, width, dtype=dtype)
     expected = program.inference(x=x)
     expected = {"output": expected} if isinstance(expected, np.ndarray) else flat(expected)
@@ -96,7 +96,7 @@ def check_same(program: Any, directory: Path, batch: int, width: int, dtype: str
 
 
 def check_rows(net: Instance, begin: bytes, end: bytes, x: np.ndarray, expected: list[dict[str, np.ndarray]]) -> None:
-    """Rows of a table of states, which begin at different times, against steps of an instance of their own."""
+    """Compare rows of a table of states, which begin at different times, with a separate instance."""
     table, count = np.frombuffer(begin * 4, np.uint8).copy().reshape(4, -1), len(expected)
     for turn in range(count + 2):
         now = {row: turn - late for row, late in ((3, 0), (0, 2)) if 0 <= turn - late < count}
@@ -165,7 +165,7 @@ def test_feeds_apart_from_time(tmp_path: Path) -> None:
 @pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
 def test_feeds_of_one_number(tmp_path: Path) -> None:
     x, knob = rg.placeholder("x", shape=(None, None, 3)), rg.placeholder("knob", shape=())
-    gains = rg.placeholder("gains", shape=(None,))  # one a step, of all rows
+    gains = rg.placeholder("gains", shape=(None,))  # one for each step, shared by all rows
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x, time_major=True)
     program = program_of({"y": outputs * knob * rg.reshape(gains, (-1, 1, 1))})
     feeds = {"x": normal(5, 2, 3), "knob": np.float32(0.3), "gains": normal(5)}
@@ -215,7 +215,7 @@ def test_weights_given_at_run_time(case: str, tmp_path: Path) -> None:
     program.inference.export(tmp_path, "net", weights="external", link=False)
     for seed in (1, 2):
         program.initialize(seed)
-        for name, array in program.parameters.items():  # biases of zeros would hide a swap
+        for name, array in program.parameters.items():  # initial biases of zero would hide a swap
             program.parameters[name] = array + normal(*array.shape) * 0.1
         program.parameters.save(tmp_path / "w.safetensors")
         arrays = [
@@ -294,7 +294,7 @@ def test_levels_in_one_object(weights: str, tmp_path: Path) -> None:
 @only_x86
 @pytest.mark.parametrize("number", range(len(LEVELS)))
 def test_each_level_runs(number: int, tmp_path: Path) -> None:
-    """The header says which variant an instance is: here it is told to be each of them."""
+    """The test overwrites the header's number of the variant, so that every variant runs."""
     program = program_of(stack())
     program.inference.export(tmp_path, "net", dispatch=True, link=False)
     same = program_of(stack(), target=LEVELS[number])
@@ -322,7 +322,7 @@ def test_the_self_test_builds_and_passes(options: dict[str, Any], tmp_path: Path
     shown = subprocess.run(["nm", "-g", "net.o"], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert all(line.split()[1:][0] == "T" and line.split()[2].startswith("net_") for line in shown.stdout.splitlines())
     every = subprocess.run(["nm", "net.o"], cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert "net.entry" not in every.stdout  # steps and blocks don't call their entries: they hold them
+    assert "net.entry" not in every.stdout  # steps and blocks inline their entries
     text = (tmp_path / "net_test.c").read_text()
     changed = text.replace("expected_y[] = {\n    ", "expected_y[] = {\n    1 + ", 1)
     assert changed != text
@@ -408,7 +408,7 @@ def test_names_and_numbers_that_c_could_stumble_over(weights: str, tmp_path: Pat
 
 
 def test_the_weights_are_of_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another thread may train the parameters while a net is exported."""
+    """Another thread may train the parameters during an export."""
     program = program_of(stack())
     program.inference.export(tmp_path / "still", "net", link=False)
     changing, snapshot = program_of(stack()), Parameters.snapshot
@@ -491,7 +491,7 @@ LARGE: dict[str, Callable[[], Any]] = {
     "two layers": lambda: one(rg.MultiRNNCell([rg.BasicLSTMCell(96), rg.GRUCell(128)]), 64),
 }
 PADDED = 1.12
-"""Weights as they are packed, of columns that divide nothing."""
+"""Maximum ratio of packed weights to weights, for widths that are no multiple of a vector."""
 
 
 def exhaustive(*values: Any) -> Any:

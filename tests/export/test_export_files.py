@@ -1,4 +1,4 @@
-"""The files of exported nets: several in one folder, older ones, other people's, and what can't be written."""
+"""Files of exported nets: several in one folder, older ones, other people's, and files that can't be written."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ def test_a_script_is_not_replaced_by_its_export(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("my_model.py").write_text(SCRIPT)
-    for _ in range(2):  # what an export wrote may be written again
+    for _ in range(2):  # a second export overwrites the files of the first
         assert main(["export", "my_model.py"]) == 0
         assert "needs the processor of the machine that made it" in capsys.readouterr().out
     assert Path("my_model.py").read_text() == SCRIPT
@@ -325,4 +325,4 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         assert main([*given, *wrong]) != 0
         complaint = capsys.readouterr().err
         assert words in complaint
-        assert ".py:" not in complaint  # a command has no line
+        assert ".py:" not in complaint  # an error of a command names no source line

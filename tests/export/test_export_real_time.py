@@ -1,4 +1,4 @@
-"""An exported net on a thread that must never wait: in a child where every system call and allocation is death."""
+"""An exported net on a real-time thread, run in a child process that any system call or allocation kills."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_nan_stays_in_its_instance(tmp_path: Path) -> None:
 
 
 def test_states_that_decay_through_denormal_numbers(tmp_path: Path) -> None:
-    """Down to zero, with the bits of Python, which uses the same floating-point mode."""
+    """States decay to zero with Python's bits, because both use the same floating-point mode."""
     h = rg.placeholder("x", shape=(None, None, 3))
 
     class Leak(rg.Cell):

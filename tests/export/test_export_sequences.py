@@ -1,4 +1,4 @@
-"""Nets exported for whole sequences: bit for bit what the compiled program computes, at any sizes, and safe at all."""
+"""Nets exported for whole sequences: the compiled program's bits at any sizes, and safety."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def two_directions(units: int = 7, width: int = 5) -> dict[str, Any]:
 
 
 def pooled(units: int = 7, width: int = 5) -> dict[str, Any]:
-    """Attention over time, and the largest over time."""
+    """Declare attention over time, and the maximum over time."""
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(units), rg.placeholder("x", shape=(None, None, width)))
     shares = rg.softmax(rg.dense(rg.tanh(rg.dense(outputs, 6)), 1), 1)
     return {"y": rg.dense(rg.reduce_sum(outputs * shares, 1), 3), "largest": rg.reduce_max(outputs, 1)}
 
 
 def front_end(units: int = 7, width: int = 5) -> dict[str, Any]:
-    """Convolutions that look ahead, around a net in two directions."""
+    """Declare convolutions that look ahead, around a bidirectional net."""
     x = rg.placeholder("x", shape=(None, None, width))
     features = rg.conv1d(rg.conv1d(x, 6, 3, padding="same", activation="relu"), 4, 5, padding="same")
     outputs, _ = rg.bidirectional_dynamic_rnn(rg.GRUCell(units), rg.GRUCell(units), features)
@@ -55,7 +55,7 @@ def front_end(units: int = 7, width: int = 5) -> dict[str, Any]:
 
 
 def strided(units: int = 7, width: int = 5) -> dict[str, Any]:
-    """A front end of which every sixth step comes out, around a net in two directions."""
+    """Declare a front end that keeps every sixth step, before a bidirectional net."""
     x = rg.placeholder("x", shape=(None, None, width))
     features = rg.conv1d(rg.conv1d(x, 6, 5, padding="same", strides=3), 4, 3, strides=2, activation="tanh")
     outputs, _ = rg.bidirectional_dynamic_rnn(rg.LSTMCell(units), rg.GRUCell(units), features)
@@ -63,7 +63,7 @@ def strided(units: int = 7, width: int = 5) -> dict[str, Any]:
 
 
 def translation(units: int = 7, width: int = 5) -> dict[str, Any]:
-    """An encoder, and a decoder that attends to it, of another length."""
+    """Declare an encoder, and a decoder of another length that attends to it."""
     x = rg.placeholder("x", shape=(None, None, width))
     z = rg.placeholder("z", shape=(None, "steps_out", 4))
     n = rg.placeholder("n", shape=(None,), dtype="int32")
@@ -75,7 +75,7 @@ def translation(units: int = 7, width: int = 5) -> dict[str, Any]:
 
 
 def words(units: int = 7, width: int = 5) -> dict[str, Any]:
-    """Rows of a table, joined with a knob and something that has a default."""
+    """Declare rows of a table, a knob, and a placeholder with a default."""
     ids = rg.placeholder("ids", shape=(None, None), dtype="int64")
     knob = rg.placeholder("knob", shape=(None, 2))
     gain = tf.placeholder_with_default(np.float32(1.5), (), "gain")
@@ -84,7 +84,7 @@ def words(units: int = 7, width: int = 5) -> dict[str, Any]:
 
 
 def attentive(units: int = 7, width: int = 5) -> dict[str, Any]:
-    """Every step reads all, by heads, then a memory of another length, fed and with its widths first."""
+    """Declare self-attention with two heads, then attention to a fed memory of another length, transposed."""
     x, z = rg.placeholder("x", shape=(None, None, width)), rg.placeholder("z", shape=(None, "steps_out", units))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(2 * units), x)
     heads = rg.transpose(rg.reshape(outputs, (-1, x.shape[1], 2, units)), (0, 2, 1, 3))
@@ -108,7 +108,7 @@ MORE_SIZES = (*SIZES, (17, 25, 5), (2, 100, 17), (7, 3, 63), (63, 2, 3))
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[rg.Program, Path]]:
-    """Gives a case's program and the folder of its export, made once."""
+    """Return a function from a case's name to its program and exported folder, cached."""
 
     @cache
     def made(case: str) -> tuple[rg.Program, Path]:
@@ -123,7 +123,7 @@ Exported = Callable[[str], tuple[rg.Program, Path]]
 
 
 def arrays(program: rg.Program, batch: int, steps: int, others: int = 3) -> dict[str, np.ndarray]:
-    """Feeds by what is open in their shapes."""
+    """Return feeds for the symbolic sizes in their shapes."""
     found: dict[str, np.ndarray] = {}
     for name, kind in program.inference.compiled.input_types().items():
         if name == "gain":
@@ -223,7 +223,7 @@ def test_a_stream_and_a_sequence_of_one_net_agree(tmp_path: Path) -> None:
 
 
 def described(folder: Path) -> tuple[list[Any], dict[str, Any]]:
-    """Sizes and shapes as an export describes them."""
+    """Return sizes and shapes from an export's description."""
     about = json.loads((folder / "net.json").read_text())
     return about["sizes"], {port["name"]: port["shape"] for port in [*about["inputs"], *about["outputs"]]}
 
@@ -261,7 +261,7 @@ def test_a_net_without_steps_takes_any(tmp_path: Path) -> None:
 
 
 def test_sizes_that_follow_are_formulas(tmp_path: Path) -> None:
-    """A convolution without padding: too few steps for one window are refused."""
+    """A convolution without padding has 2 * steps - 8 outputs; too few steps for one window are refused."""
     x = rg.placeholder("x", shape=(None, None, 4))
     y = rg.conv1d(x, 3, 5, padding="valid")
     program = program_of({"y": rg.concat([y, rg.dynamic_rnn(rg.GRUCell(3), y)[0][:, ::-1]], 1)})
@@ -278,7 +278,7 @@ def test_sizes_that_follow_are_formulas(tmp_path: Path) -> None:
 
 
 def test_joined_sizes_that_only_a_call_can_tell(tmp_path: Path) -> None:
-    """Logits of all steps, flat, beside something fed that is as long: one size argument for both."""
+    """Flattened logits of all steps and a feed of equal length share one size argument."""
     x, y = rg.placeholder("x", (None, None, 4)), rg.placeholder("y", (None, None))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(5), x)
     flat_sum = rg.reshape(outputs, [-1, 5]) * rg.reshape(y, [-1, 1])
@@ -316,7 +316,7 @@ HUGE = (2**31, 2**32, 2**40, 2**40 + 1, 2**61, 2**62, 2**63 - 1, 2**63, MOST)
 
 @pytest.mark.parametrize("case", CASES)
 def test_sizes_that_no_memory_holds_are_refused(case: str, exported: Exported) -> None:
-    """With null pointers for all arrays: nothing is read or written."""
+    """All arrays are null pointers, which proves that nothing is read or written."""
     net = Sequence(exported(case)[1], "net", host())
     arrays_of_net = [None] * (len(net.about["inputs"]) + len(net.about["outputs"]) + 1)
     others = [2] * (len(net.names) - 2)

@@ -1,4 +1,4 @@
-"""Exports for macOS, linked by LLVM's linker for macOS against a stub of its system library, and disassembled."""
+"""Exports for macOS, linked by LLVM's linker against a stub of the system library, and disassembled."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ exports:
 
 
 def tool(name: str) -> str:
-    """LLVM's tool, whose name may end with the version."""
+    """Return the path of an LLVM tool, whose name may end with the version."""
     names = [name, *(f"{name}-{version}" for version in range(30, 13, -1))]
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:

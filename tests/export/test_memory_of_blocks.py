@@ -1,4 +1,4 @@
-"""``max_block=`` of exports: the same bits in less memory."""
+"""``max_block=`` of exports: equal bits in less memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``export_plugin``: one net for several systems, with a C++ class and a target of CMake, built and run here."""
+"""``export_plugin``: one net for several systems, with a C++ class and a CMake target, built and run here."""
 
 from __future__ import annotations
 
@@ -85,11 +85,11 @@ def test_a_plugin_is_built_and_runs(tmp_path: Path) -> None:
     expected = program.inference(x=x.reshape(1, -1, 1))["y"].ravel()
     np.testing.assert_allclose(np.fromfile(tmp_path / "y.bin", np.float32), expected, rtol=0, atol=1e-6)
     assert "100% tests passed" in run("ctest", folder=tmp_path / "build")
-    program.inference.export_plugin(tmp_path / "fx", "fx")  # what an export wrote may be written again
+    program.inference.export_plugin(tmp_path / "fx", "fx")  # a second export overwrites the files of the first
 
 
 def test_objects_of_all_systems_need_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Windows' and macOS' variants choose by the processor, too, and no object asks for a symbol."""
+    """Windows' and macOS' objects choose a variant at run time, too, and have no undefined symbols."""
     effect().save(tmp_path / "saved")
     export = ["export", str(tmp_path / "saved"), "--name", "fx", "-o", str(tmp_path / "fx")]
     assert main([*export, "--plugin", "--max-block", "1"]) == 0

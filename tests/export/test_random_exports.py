@@ -1,5 +1,4 @@
-"""Random declarations as exported nets: bits of the program's own stream or of its calls for whole sequences, and a
-self-test that finds no difference.
+"""Random declarations as exported nets: bits of the program's own stream or calls, and a self-test without differences.
 
 A failure prints the declaration and its seed.
 """
@@ -33,7 +32,7 @@ FLAGS = ("-std=c99", "-O0", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-
 
 
 def made(declaration: Declaration) -> rg.Program:
-    """Compiled for one of the targets, with weights of 32 bits or, where these can be, of fewer; some without zeros."""
+    """Compile a declaration for one of the targets, with narrow or float32 weights, and in part with ``sparse``."""
     seed = declaration.seed
     forms = ("float32", "float32", "float32", "bfloat16", "int8")
     form = forms[seed % 5] if declaration.dtype == "float32" else "float32"
@@ -42,7 +41,7 @@ def made(declaration: Declaration) -> rg.Program:
     outputs, sparse = declaration.run()["outputs"], seed % 3 == 0
     program = program_of(outputs, seed=seed % 1000, sparse=sparse, **options)
     generator = np.random.default_rng(seed)
-    for name, array in program.parameters.items():  # zeros would hide a bias that is not added
+    for name, array in program.parameters.items():  # initial zeros would hide a missing bias
         program.parameters[name] = array + generator.normal(size=array.shape) * 0.1
     if sparse:
         zero_blocks(program, 0.4, BLOCKS[seed % len(BLOCKS)], seed)
@@ -50,7 +49,7 @@ def made(declaration: Declaration) -> rg.Program:
 
 
 def part(arrays: Mapping[str, np.ndarray], axes: Mapping[str, int | None], at: int | range) -> dict[str, np.ndarray]:
-    """One step of all feeds, or several."""
+    """Return the entries of all feeds for one step or several."""
     found = {}
     for name, array in arrays.items():
         axis = axes[name]
@@ -59,7 +58,9 @@ def part(arrays: Mapping[str, np.ndarray], axes: Mapping[str, int | None], at: i
 
 
 def check_exported(declaration: Declaration, folder: Path) -> bool:
-    """Steps and blocks in turn. False where the graph can't be streamed, or its arrays have open sizes."""
+    """Compare steps and blocks, alternately. Return False if the graph can't be streamed, or its arrays have symbolic
+    sizes.
+    """
     if not declaration.streams:
         return False
     program, batch = made(declaration), declaration.batch
@@ -84,7 +85,7 @@ def check_self_test(folder: Path, exact: bool = True) -> None:
 
 
 def check_sequence(declaration: Declaration, folder: Path) -> bool:
-    """Whole sequences, at several sizes. False where code has to know a size that is open."""
+    """Compare whole sequences at several sizes. Return False if code needs a size that is symbolic."""
     program = made(declaration)
     external = declaration.seed // 3 % 2 == 1
     weights = "external" if external else "embedded"
@@ -115,7 +116,7 @@ def check_sequence(declaration: Declaration, folder: Path) -> bool:
 
 
 def fixed(net: Sequence, array: np.ndarray, name: str) -> bool:
-    """Whether a feed of other sizes doesn't fit what the declaration has as a number."""
+    """Return True if a feed's size differs from a number in the declaration."""
     shapes = [port["shape"] for port in net.about["inputs"] if port["name"] == name]
     axes = [axis for shape in shapes for axis in zip(shape, array.shape, strict=True)]
     return any(isinstance(dim, int) and dim != have for dim, have in axes)
@@ -133,7 +134,7 @@ def compare(declaration: Declaration, program: rg.Program, stream: Stream, folde
     if not steps:
         return
     for count in (1, 3, 1, 1, 3):
-        at = at if at + count <= steps else 0  # the state goes on, whatever is fed
+        at = at if at + count <= steps else 0  # the state continues, whatever is fed
         count = min(count, steps)
         chosen = range(at * stream.rate, (at + count) * stream.rate)
         now, mine = part(arrays, stream._time_axis, chosen), part(fed, stream._time_axis, chosen)

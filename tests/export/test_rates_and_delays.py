@@ -1,4 +1,4 @@
-"""Exported streams that take several entries for a step, or give results later: bits of the program's own stream."""
+"""Exported streams with several entries for each step, or with a delay: bits of the program's own stream."""
 
 from __future__ import annotations
 

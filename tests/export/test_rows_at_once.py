@@ -31,7 +31,7 @@ def stack() -> Any:
 
 
 def convolutions() -> Any:
-    """Two entries of input for each step, and windows that reach back."""
+    """Declare a causal convolution with two input entries for each step, and a GRU."""
     value = rg.relu(rg.conv1d(placeholder(), 7, 5, strides=2, padding="causal"))
     return {"y": rg.dynamic_rnn(rg.GRUCell(4, reset_after=True), value)[0]}
 
@@ -58,7 +58,7 @@ CASES: dict[str, Declaration] = {
 
 
 def check(program: rg.Program, folder: Path, most: int, **weights: Any) -> None:
-    """Streams that begin, step and pause at different times, against an instance of each's own."""
+    """Compare streams that begin, step and pause at different times with an instance for each."""
     kind = program.inference.input_types()["x"]
     rate = program.inference.stream().rate
     nets = [Instance(folder, "net", program.target, **weights) for _ in range(STREAMS)]
@@ -96,7 +96,7 @@ def test_weights_that_come_later(target: str, rows: int, tmp_path: Path) -> None
 
 
 def test_a_net_that_gives_its_states(tmp_path: Path) -> None:
-    """As detectors in files of other formats: a call is a step."""
+    """A call is one step, as in detectors from files of other formats."""
     x, h = rg.placeholder("x", (None, 6)), rg.placeholder("h", (1, None, 4))
     after = rg.tanh(rg.dense(x, 4) + rg.dense(h[0], 4))
     program = rg.compile({"y": rg.dense(after, 2), "next": after[None]}, states={"next": h}, seed=1)

@@ -14,7 +14,7 @@ from rnngraph.codegen.machine.target import host
 
 @pytest.mark.parametrize("kind", ["float32", "bfloat16", "int8", "int8_blocks", "int4"])
 def test_the_file_is_what_set_weights_packs(kind: str, tmp_path: Path) -> None:
-    """Beside memory for intermediate values, which has no place in the file."""
+    """Packed weights equal the file, apart from the memory for intermediate values."""
     x = rg.placeholder("x", (None, None, 70))
     y, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.GRUCell(63), rg.LSTMCell(65)]), x)
     program = rg.compile({"y": rg.dense(y, 25)}, weights=rg.Narrow(kind, force=True), cache=False)

@@ -1,4 +1,4 @@
-"""Few bytes of a file that declare enormous arrays or loops: refused quickly, unless the reader is told otherwise."""
+"""Small files that declare enormous arrays or loops are refused quickly, unless the reader's bounds are raised."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HUGE = 10**9
 
 
 def onnx_model(*nodes: Any, x: tuple[Any, ...] = ("B", 4, 8), opset: int = 18, **arrays: Any) -> bytes:
-    """A model with input x and output y. arrays: initializers."""
+    """Return a model with input x and output y. ``arrays``: initializers."""
     helper, numpy_helper = (pytest.importorskip("onnx").helper, pytest.importorskip("onnx").numpy_helper)
     made = [helper.make_node(op, inputs, outputs, **more) for op, inputs, outputs, more in nodes]
     known = [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()]
@@ -31,7 +31,7 @@ def onnx_model(*nodes: Any, x: tuple[Any, ...] = ("B", 4, 8), opset: int = 18, *
 
 
 def loop(rounds: int, inner: int = 0) -> Any:
-    """A node that adds 1 so many times; ``inner``: in a loop of its own each time."""
+    """Return a node that loops for ``rounds``; with ``inner``, each round runs an inner loop."""
     helper = pytest.importorskip("onnx").helper
     value = helper.make_tensor_value_info
     if inner:
@@ -144,7 +144,7 @@ def test_axes_without_end_are_refused() -> None:
 
 
 def test_an_input_or_weight_may_be_as_large_as_it_is() -> None:
-    """A net for large arrays makes large arrays, too."""
+    """A net for large arrays may create large arrays, too."""
     net = rg.read_onnx(onnx_model(("Tanh", ["x"], ["y"], {}), x=(HUGE, 4)))
     assert net.outputs["y"].type.shape == (HUGE, 4)
 
@@ -157,7 +157,7 @@ KERAS: dict[str, Callable[[Any, int], list[Any]]] = {
 
 
 def keras_file(folder: Path, layer: str, count: int) -> bytes:
-    """A file whose net was built for 5, and says another number."""
+    """Return a file whose net was built for the number 5, replaced by ``count``."""
     keras = pytest.importorskip("keras")
     keras.Sequential([keras.Input((4, 8)), *KERAS[layer](keras.layers, 5)]).save(folder / "net.keras")
     packed = io.BytesIO()

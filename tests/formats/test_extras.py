@@ -1,4 +1,4 @@
-"""Readers whose package is not installed say what to install."""
+"""Readers whose package is not installed name it."""
 
 from __future__ import annotations
 

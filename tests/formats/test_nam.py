@@ -16,7 +16,7 @@ import rnngraph as rg
 
 
 def file_of(hidden: int, layers: int, seed: int) -> tuple[dict[str, Any], list[tuple[np.ndarray, ...]]]:
-    """A file's content, and of each layer, and of the head at the end, the arrays that lie in it."""
+    """Return a file's content, and its arrays for each layer and the final head."""
     generator = np.random.default_rng(seed)
     parts, inputs = [], 1
     for _ in range(layers):
@@ -54,7 +54,7 @@ def test_a_saved_net_is_a_module_with_the_program(tmp_path: Any, monkeypatch: py
     (tmp_path / "amp.nam").write_text(json.dumps(content))
     net = rg.read_nam(tmp_path / "amp.nam")
     net.save(tmp_path / "folder")
-    net.save(tmp_path / "folder")  # what a call wrote is replaced
+    net.save(tmp_path / "folder")  # a second call overwrites the folder of the first
     names: dict[str, Any] = {"__file__": str(tmp_path / "folder" / "net.py")}
     exec(compile((tmp_path / "folder" / "net.py").read_text(), "net.py", "exec"), names)
     x = np.random.default_rng(1).normal(size=(1, 9, 1))
@@ -69,7 +69,7 @@ def test_a_saved_net_is_a_module_with_the_program(tmp_path: Any, monkeypatch: py
 
 
 def test_an_export_and_a_saved_net_leave_each_others_files_alone(tmp_path: Any) -> None:
-    """Both call a file net.py."""
+    """Both would write net.py."""
     net = rg.read_nam(json.dumps(file_of(3, 1, 3)[0]).encode())
     net.program().inference.export(tmp_path, "net", link=False)
     net.save(tmp_path)

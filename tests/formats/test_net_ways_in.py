@@ -1,4 +1,4 @@
-"""Ways to compile a net that was read: all have the file's weights."""
+"""Every way to compile a net that was read has the file's weights."""
 
 from __future__ import annotations
 

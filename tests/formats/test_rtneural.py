@@ -30,7 +30,7 @@ def file_of(layers: list[Layer], inputs: int = 1, **more: Any) -> bytes:
 
 
 def causal(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, dilation: int, groups: int) -> np.ndarray:
-    """A convolution that reads no later step: kernel [size, inputs / groups, filters]."""
+    """Return a causal convolution with a kernel [size, inputs / groups, filters]."""
     size = len(kernel)
     past = dilation * (size - 1)
     padded = np.concatenate([np.zeros((len(x), past, x.shape[-1])), x], 1)
@@ -43,7 +43,7 @@ def causal(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, dilation: int, g
 
 
 def run(data: bytes, inputs: int = 1, steps: int = 17) -> tuple[np.ndarray, np.ndarray]:
-    """Random inputs [2, steps, inputs], and what the net gives, in steps as in one call."""
+    """Return random inputs [2, steps, inputs] and outputs. Steps of a stream have the same bits."""
     net = rg.read_rtneural(data)
     program, x = net.program(), normal(2, steps, inputs)
     found = program.inference(x=x)["y"]

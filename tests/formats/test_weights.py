@@ -1,4 +1,4 @@
-"""Weights of other frameworks against the layers' equations, and back."""
+"""Weights of other frameworks against the layers' equations, in both directions."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_names_of_a_state_dict() -> None:
 
 
 def test_a_whole_state_dict() -> None:
-    """Of other modules, within a checkpoint, and of weights that are computed."""
+    """The arrays are among those of other modules, within a checkpoint, or computed from others."""
     cell = rg.BasicRNNCell(UNITS)
     arrays = {"weight_ih": normal(UNITS, INPUTS), "weight_hh": normal(UNITS, UNITS), "bias_ih": normal(UNITS)}
     wanted = rg.weights.from_torch(cell, arrays)
@@ -122,7 +122,8 @@ def test_keras(kind: str) -> None:
     *kernels, back = rg.weights.to_keras(cell, parameters)
     assert all(np.array_equal(one, other) for one, other in zip(kernels, arrays, strict=False))
     assert back.shape == bias.shape
-    assert_allclose(back.reshape(-1, count).sum(0), b + br, atol=1e-6)  # of gates one sum is all that a cell keeps
+    # a cell stores only the sum of a gate's two biases
+    assert_allclose(back.reshape(-1, count).sum(0), b + br, atol=1e-6)
     named = {
         f"layer/{name}:0": array for name, array in zip(("kernel", "recurrent_kernel", "bias"), arrays, strict=True)
     }
@@ -163,7 +164,7 @@ def test_peepholes_and_projections() -> None:
 
 
 def test_cudnn_layers_lie_transposed_gate_by_gate() -> None:
-    """cuDNN's buffer of a gate is [units, inputs] in C order, and Keras shows it as [inputs, units]."""
+    """cuDNN's buffer of a gate is [units, inputs] in C order; Keras presents it as [inputs, units]."""
     plain = [normal(INPUTS, 4 * UNITS), normal(UNITS, 4 * UNITS), normal(4 * UNITS)]
     buffers = [np.ascontiguousarray(gate.T).reshape(INPUTS, UNITS) for gate in np.split(plain[0], 4, 1)]
     recurrent = [np.ascontiguousarray(gate.T) for gate in np.split(plain[1], 4, 1)]

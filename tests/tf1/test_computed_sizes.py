@@ -102,7 +102,7 @@ def test_mistakes_say_what_is_wrong() -> None:
 
 
 def test_sizes_of_much_that_is_read_again() -> None:
-    """Operands of a size are visited once, however often and deep they are read."""
+    """Operands of a size are visited once, however often and deeply they are used."""
     count = tf.placeholder(tf.int32, [])
     doubled = deep = count
     for _ in range(30):

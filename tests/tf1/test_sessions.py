@@ -84,7 +84,7 @@ def test_any_tensor_can_be_fed() -> None:
 
 
 def test_states_are_fed_and_fetched() -> None:
-    """Chunks, each from the state before, equal the whole sequence, also beside a training step."""
+    """Chunks that continue from the last state equal the whole sequence, also beside a training step."""
     x = tf.placeholder(tf.float32, [2, None, 3])
     cell = tf.nn.rnn_cell.MultiRNNCell([tf.nn.rnn_cell.LSTMCell(4), tf.nn.rnn_cell.GRUCell(5)])
     zero = cell.zero_state(2, tf.float32)
@@ -233,7 +233,7 @@ def test_each_session_has_values_of_its_own() -> None:
     three = begun()
     for _ in range(1):
         three.run(train)
-    assert three.run([train, loss])[1] == first[1]  # with slots of its own
+    assert three.run([train, loss])[1] == first[1]  # the second optimizer has its own slots
     one.close()
     with pytest.raises(rg.ArgumentError, match="closed"):
         one.run(loss)
@@ -266,7 +266,7 @@ def test_initial_values() -> None:
     ]
     assert values[4].tolist() == [7] * 4
     assert not values[5].any()
-    np.testing.assert_array_equal(begun().run(a), values[0])  # a seed is a seed
+    np.testing.assert_array_equal(begun().run(a), values[0])  # equal seeds give equal numbers
     sess.run(tf.global_variables_initializer())
     assert not np.array_equal(sess.run(a), values[0])  # drawn again in the same session
     assert isinstance(a, tf.Variable)
@@ -330,7 +330,7 @@ def test_layers_and_cells_share_where_the_scope_reuses() -> None:
         one = net(x)
     with tf.variable_scope("net", reuse=True):
         two = net(y)
-    with tf.variable_scope("net", reuse=True):  # a scope that is opened once finds a driver for each request
+    with tf.variable_scope("net", reuse=True):  # a scope that is opened once has a driver for each request
         first, second = (tf.nn.dynamic_rnn(tf.nn.rnn_cell.LSTMCell(4), data, dtype=tf.float32)[0] for data in (x, y))
     names = [v.name for v in tf.trainable_variables()]
     assert names == [
@@ -378,7 +378,7 @@ def test_what_a_training_run_fetches_is_of_before() -> None:
         results = sess.run({"op": train, "y": y, "loss": loss, "w": w, "step": step}, {x: [[1, 1]]})
         assert (results["op"], results["loss"], results["step"]) == (None, 3.0, 1)
         np.testing.assert_array_equal(results["y"], [[3]])
-        np.testing.assert_array_equal(results["w"], [[0.5], [1.5]])  # a variable: from after
+        np.testing.assert_array_equal(results["w"], [[0.5], [1.5]])  # a fetched variable has its value after the update
         aside = tf.matmul(other, w) * 2.0
         results = sess.run([train, aside, loss], {x: [[1, 1]], other: [[1, 0]]})
         assert (results[1].item(), results[2]) == (1.0, 2.0)

@@ -207,7 +207,7 @@ def test_arithmetic_of_both() -> None:
 
 
 class Decaying(rg.Cell):
-    """Cell of rg whose step uses functions of TensorFlow's, with sizes."""
+    """Cell of rg whose step uses TensorFlow's functions, with sizes."""
 
     def state(self) -> Any:
         return {"h": 3}

@@ -13,7 +13,7 @@ from rnngraph import tf1 as tf
 from rnngraph.tf1.table.entries import table
 from rnngraph.tf1.table.missing import not_offered
 
-# Programs of TensorFlow 1.0 put one cell object into every place of a stack; a warning says so once.
+# Programs of TensorFlow 1.0 repeat one cell object in a stack; one warning reports it.
 pytestmark = pytest.mark.filterwarnings("ignore:.*one cell object stands at")
 
 n_steps, n_inputs, n_neurons, n_layers = 5, 3, 7, 3
@@ -157,7 +157,7 @@ def test_default_names_are_tensorflows() -> None:
     by_name = program.inference(Placeholder=two, Placeholder_1=one, Placeholder_2=one)
     np.testing.assert_array_equal(by_name["y"], expected + np.float32([0, 1]))
 
-    alone = rg.compile(second * 2.0)  # another compilation counts again
+    alone = rg.compile(second * 2.0)  # numbering restarts with each compilation
     np.testing.assert_array_equal(alone.inference(Placeholder=one), two)
 
 

@@ -1,4 +1,4 @@
-"""``rnngraph import``: which reader takes a file, what is written, and what is said of it."""
+"""``rnngraph import``: the choice of a reader, the files that are written, and the messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``rnngraph show``: lines of a layer or of a script's line, what a pass changed, columns of a window, the pager."""
+"""``rnngraph show``: lines of a layer or of a script's line, diffs of passes, width of a terminal, the pager."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Window(io.StringIO):
-    """Standard output that is a terminal."""
+    """Standard output that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -65,10 +65,11 @@ def test_a_layer_alone(capsys: pytest.CaptureFixture[str]) -> None:
     whole = shown(capsys).splitlines()
     lines = shown(capsys, "--layer", "cell_1").splitlines()
     kept = [line for line in lines if line.strip() != GAP]
-    assert kept == [line for line in whole if line in kept]  # as they stand in the whole, in order
+    assert kept == [line for line in whole if line in kept]  # in their original order
     assert any("gru_cell" in line for line in kept)
     assert not any("basic_rnn_cell" in line or "dense" in line for line in kept)
-    assert any(re.match(r"  \w+ = scan ", line) for line in kept)  # what its lines stand within
+    # the loop that contains the layer's lines is shown, too
+    assert any(re.match(r"  \w+ = scan ", line) for line in kept)
     assert lines.count(GAP) + lines.count(f"  {GAP}") >= 2
     assert shown(capsys, "--layer", "multi_rnn_cell/cell_1/gru_cell") == shown(capsys, "--layer", "cell_1")
 
@@ -111,7 +112,7 @@ def test_a_continuation_line_stands_for_the_first_line_of_its_call(
     for line in ("11", "net.py:12", "13"):
         assert shown(capsys, "--line", line) == whole
     assert shown(capsys, "--diff", "fission", "--line", "12") == shown(capsys, "--diff", "fission", "--line", "10")
-    assert cli.main(["show", "net.py", "--line", "8"]) == 2  # the list's last bracket: its first line made nothing
+    assert cli.main(["show", "net.py", "--line", "8"]) == 2  # the list's last bracket: its first line declares nothing
     assert "no line of this stage comes from line 8" in capsys.readouterr().err
 
 
@@ -140,12 +141,12 @@ def test_mistakes_name_what_there_is(
 ) -> None:
     assert cli.main(["show", "net.py", *arguments]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("rnngraph show: error: ")  # no usage, which would hide it
+    assert error.startswith("rnngraph show: error: ")  # usage would hide the message
     assert message in error
 
 
 def code_of(line: str) -> str:
-    """A line of a graph without its comment and the name of what made it."""
+    """Return a line of a graph without its comment and the name of its origin."""
     return line.rpartition("  # ")[0].rstrip() or line.rstrip()
 
 
@@ -156,7 +157,7 @@ def test_a_diff_leads_from_one_graph_to_the_next(capsys: pytest.CaptureFixture[s
     assert purpose.startswith(f"# {name}: ")
     assert law.startswith("# Law: ")
     assert "``" not in purpose + law
-    stages.remove("graph")  # between passes, which go on from the pass before it
+    stages.remove("graph")  # ``graph`` is between passes and changes nothing
     after = shown(capsys, "--stage", name).splitlines()[1:]
     came = [code_of(line[2:]) for line in lines if line.startswith("+ ")]
     went = [code_of(line[2:]) for line in lines if line.startswith("- ")]

@@ -1,5 +1,5 @@
-"""``rnngraph verify``: what is compared at which sizes, and the exit codes. The engine is a small one of the tests;
-those of real nets use real ones.
+"""``rnngraph verify``: what is compared at which sizes, and the exit codes. The engine is a fake; real ones are tested
+with real nets.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def test_other_numbers_fail(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_what_can_not_be_compared_is_no_difference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 2: an input too few, no engine, a file of another format, sizes that the net does not take."""
+    """The exit code is 2: a missing input, no engine, a file of another format, sizes that the net refuses."""
     for arguments, words in (
         (["file.onnx"], "takes sr too; give --fixed sr=NUMBER"),
         (["net/net.py"], "the format is not supported"),

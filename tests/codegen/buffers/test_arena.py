@@ -1,4 +1,4 @@
-"""Temporaries share memory where they do not live together, and what a derivative keeps is told apart."""
+"""Temporaries with disjoint lifetimes share memory; values saved for a derivative are counted separately."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_places_do_not_meet_while_both_live(wanted: list[tuple[int, int, int]]) 
 
 
 def first_fit(wanted: list[tuple[int, int, int]]) -> list[int]:
-    """Places of (first, last, bytes), in order, by looking at all that live."""
+    """Return offsets of (first, last, bytes) by first fit, by comparing with every live value (reference)."""
     places: list[int] = []
     for number, (first, _, size_bytes) in enumerate(wanted):
         living = sorted(
@@ -100,7 +100,7 @@ def test_each_has_the_first_place_that_is_free(wanted: list[tuple[int, int, int]
 
 @pytest.mark.parametrize(("layers", "kept"), [(1, 1), (2, 2)])
 def test_a_derivative_keeps_what_it_needs(layers: int, kept: int) -> None:
-    """Of a simple layer that is its state before and after every step: one value a step, and the first."""
+    """A plain RNN layer saves only its state: one value for each step, and the initial one."""
     x = rg.placeholder("x", (8, None, 16))
     outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.BasicRNNCell(16) for _ in range(layers)]), x)
     program = rg.compile({"outputs": outputs}, loss=rg.reduce_mean(rg.square(outputs)))

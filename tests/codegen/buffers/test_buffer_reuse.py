@@ -1,4 +1,4 @@
-"""What a loop over steps writes over other values: only what nobody reads any more."""
+"""Loops over time write results over other values only after their last reader."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Arrays = dict[str, np.ndarray]
 
 @pytest.mark.parametrize("units", [1, 16, 20, 33])
 def test_a_state_that_is_read_beside_its_next_value(units: int) -> None:
-    """Tiles store values one after the other: this state has two places in turn."""
+    """Tiles store values one after another, so this state is double-buffered."""
     x = rg.placeholder("x", (3, None, 9))
     outputs, _ = rg.dynamic_rnn(own_cells.LateReadCell(units), x)
     program = rg.compile({"outputs": outputs}, seed=1)
@@ -34,7 +34,7 @@ def test_a_state_that_is_read_beside_its_next_value(units: int) -> None:
 
 
 def trained(cell: Callable[[], rg.Cell], lengths: bool = False) -> tuple[rg.Program, Arrays]:
-    """A net's program, and feeds of more steps than a chunk has."""
+    """Return a net's program, and feeds with more steps than a chunk has."""
     generator = np.random.default_rng(3)
     x, n = rg.placeholder("x", (2, None, 9)), rg.placeholder("n", (2,), "int64")
     outputs, _ = rg.dynamic_rnn(cell(), x, sequence_length=n if lengths else None)
@@ -47,7 +47,7 @@ def trained(cell: Callable[[], rg.Cell], lengths: bool = False) -> tuple[rg.Prog
 
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> set[Node]:
-    """What takes over places, of all that is compiled."""
+    """Record the nodes that reuse another value's memory, over all compilations."""
     original, nodes = BufferReuse.places, set[Node]()
 
     def places(self: BufferReuse, *arguments: Any) -> dict[Node, View]:
@@ -72,7 +72,7 @@ CELLS: dict[str, tuple[Callable[[], rg.Cell], int, int]] = {
     "RNN, whose states sums read": (lambda: rg.BasicRNNCell(16), 0, 0),
     "stack": (lambda: rg.MultiRNNCell([rg.BasicLSTMCell(16), rg.BasicLSTMCell(16)]), 7, 7),
 }
-"""Cells, and how much of what their derivatives emit takes a place: without lengths and with them."""
+"""Cell by name, with the number of reused buffers in its derivative: without lengths, and with lengths."""
 
 
 @pytest.mark.parametrize("lengths", [False, True])
@@ -80,13 +80,13 @@ CELLS: dict[str, tuple[Callable[[], rg.Cell], int, int]] = {
 def test_derivatives_lie_where_what_they_are_computed_from_lay(
     name: str, lengths: bool, taken: set[Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interleave_nothing(monkeypatch)  # which takes chunks of few steps
+    interleave_nothing(monkeypatch)  # because it compiles chunks of few steps
     cell, *either = CELLS[name]
     wanted = either[lengths]
     program, feeds = trained(cell, lengths)
     loss, gradients = program.training.gradients(feeds)
     assert len(taken) == wanted
-    memory = program.training.memory(T=150)  # which plans again
+    memory = program.training.memory(T=150)  # plans a second time
     monkeypatch.setattr(BufferReuse, "places", none_taken)
     program, feeds = trained(cell, lengths)
     loss_apart, apart = program.training.gradients(feeds)
@@ -99,7 +99,7 @@ def test_derivatives_lie_where_what_they_are_computed_from_lay(
 
 
 class Following(rg.Cell):
-    """A step reads its input element by element."""
+    """Cell whose step reads its input elementwise."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -123,7 +123,7 @@ LATER: dict[str, tuple[Callable[[rg.Tensor, rg.Tensor], rg.Tensor], int]] = {
 
 @pytest.mark.parametrize("name", LATER)
 def test_what_is_read_later_is_not_written_over(name: str, taken: set[Node]) -> None:
-    """Of a sequence that a scan against its direction reads, too."""
+    """A sequence that a later scan reads in the opposite direction is preserved, too."""
     later, wanted = LATER[name]
     x = rg.placeholder("x", (2, None, 16))
     before, _ = rg.dynamic_rnn(rg.BasicRNNCell(16), x)
@@ -141,7 +141,7 @@ def test_what_is_read_later_is_not_written_over(name: str, taken: set[Node]) -> 
 def test_workers_take_places_over_too(
     name: str, share: Callable[[pytest.MonkeyPatch], None], taken: set[Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As far ahead of each other as they can be, and as far behind; alone nothing is taken over."""
+    """Reuse is safe whether workers run ahead of each other or behind. The reference reuses nothing."""
     share(monkeypatch)
     program, feeds = trained(CELLS[name][0])
     graphs = program.training

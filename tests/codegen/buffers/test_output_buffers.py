@@ -1,4 +1,4 @@
-"""Outputs that are written over inputs, and over what they are computed from."""
+"""Outputs that overwrite inputs, or values that they are computed from."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def over_itself() -> Graph:
 
 
 def with_norm() -> Graph:
-    """Two readers: one sums it all up before it is replaced, the other goes element by element."""
+    """Return a graph in which a sum reads all of an input before an elementwise op replaces it."""
     a = replaced("a", 5, 21)
     norm = make("sqrt", make("reduce_sum", make("mul", a, a), axes=(0, 1), keepdims=False))
     return Graph.of("norm", [("a", make("div", a, norm))])
@@ -48,7 +48,7 @@ def crossed() -> Graph:
 
 
 def shifted() -> Graph:
-    """What one held the other takes, as it is."""
+    """Return a graph in which one input is replaced, and its old value is added to another and returned."""
     a, b, x = replaced("a", 5, 21), replaced("b", 5, 21), given("x", 5, 21)
     return Graph.of("shifted", [("a", make("tanh", x)), ("b", make("add", a, b)), ("seen", a)])
 
@@ -85,7 +85,7 @@ GRAPHS = (over_itself, with_norm, crossed, shifted, multiplied, turned, gathered
 
 
 def run_in_place(graph: Graph, feeds: Mapping[str, np.ndarray]) -> Arrays:
-    """Results; those that replace an input lie in its memory."""
+    """Run a graph and return its outputs. Outputs that replace an input are written to its memory."""
     entry = NativeEntry(compile_graph(graph, host(), graph.name), host())
     sized = entry.sized({})
     arrays = {name: array.copy() for name, array in feeds.items()}

@@ -1,4 +1,4 @@
-"""Panels that are packed as another program's: tiles of other widths and fewer gates read them, with the same bits."""
+"""Panels in the packed layout of another program, with other tile widths or more gates, give the same bits."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def test_other_groups_give_the_same_bits(cell: type[rg.Cell], units: int, rows: 
             plan = planned(graph, target, "alike", 1, alike)
             taken += sum(layout in alike for layout in plan.layouts.values() if layout not in plain.layouts.values())
             np.testing.assert_array_equal(results(plan, target, program, x), expected, f"{blocks}", strict=True)
-        assert taken or rows > 1  # tiles of several rows may be one vector wide as they are
+        assert taken or rows > 1  # tiles of several rows may have width 1 already
 
 
 def test_gates_of_a_panel_with_more() -> None:
-    """Two products of one matrix's halves and the whole: the panel of the larger one serves both."""
+    """One product reads a whole matrix and two read its halves; all use the whole one's panel."""
     program, graph = graph_of(rg.GRUCell(64, reset_after=True), 64, 1)
     target = target_of("x86-64-v2")
     plain = planned(graph, target, "plain", 1)
@@ -70,11 +70,11 @@ def test_gates_of_a_panel_with_more() -> None:
 
 def test_what_tiles_can_read() -> None:
     views = tuple(PackedView("w", 10 * gate, (30, 1), (7, 10)) for gate in range(3))
-    layout = PanelLayout(views, 2, 2, 1)  # five vectors: two groups of two, and one
+    layout = PanelLayout(views, 2, 2, 1)  # five vectors: groups of 2, 2 and 1
     assert layout.gates(views[1:], 2, 2, 1) == (1, 2)
-    assert layout.gates(views[::-1], 2, 4, 1) == (2, 1, 0)  # four, then one
+    assert layout.gates(views[::-1], 2, 4, 1) == (2, 1, 0)  # one tile of four vectors, then one of one
     assert layout.gates(views, 2, 3, 1) is None  # a tile would begin within a group
-    assert layout.gates(views, 2, 6, 1) is None  # one tile of whole groups and the last one
+    assert layout.gates(views, 2, 6, 1) is None  # the second tile would read whole groups and the last one
     assert layout.gates(views, 4, 2, 1) is None
     assert layout.gates(views, 2, 2, 4) is None
     assert layout.gates((*views, PackedView("w", 30, (30, 1), (7, 10))), 2, 2, 1) is None

@@ -1,4 +1,4 @@
-"""What packing finds of weights that are zero by blocks: which blocks are left, and how high they are."""
+"""Packing of block-sparse weights: which blocks are stored, and their height."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rnngraph.export.native_code import entry_of
 
 
 def packed(target: str, kernel: np.ndarray, parts: int = 1, **narrow: str) -> ExportedEntry:
-    """The packed weights of one product."""
+    """Return an entry with the packed weights of one product."""
     options: dict[str, Any] = {"target": target, "threads": parts, "sparse": True, "cache": False, **narrow}
     program = rg.compile({"y": rg.dense(rg.placeholder("x", (None, kernel.shape[0])), kernel.shape[1])}, **options)
     program.parameters["dense/kernel"] = kernel
@@ -32,7 +32,7 @@ def numbers_of(entry: ExportedEntry) -> np.ndarray:
 
 @pytest.mark.parametrize("target", ["x86-64-v2", "x86-64-v3", "aarch64-linux", "thumbv7em-none-eabihf", "wasm32"])
 def test_blocks_are_as_high_as_zeros_are(target: str) -> None:
-    """Four k where zeros come in blocks, one where they come in rows, and none at all where nothing is zero."""
+    """Blocks have four k where zeros come in blocks and one where they come in rows. Dense weights have no blocks."""
     generator = np.random.default_rng(4)
     kernel = generator.normal(size=(67, 64)).astype(np.float32)
     for density, block, dense, tall in ((0.2, (4, 8), 0, 64), (0.2, (1, 16), 0, 0), (1.0, (1, 1), 1, 64)):
@@ -42,7 +42,7 @@ def test_blocks_are_as_high_as_zeros_are(target: str) -> None:
 
 @pytest.mark.parametrize(("target", "wide"), [("x86-64-v3", "i32x8"), ("x86-64-v4", "i32x16")])
 def test_tiles_serve_where_integers_have_few_zeros(target: str, wide: str) -> None:
-    """In vectors that are as wide as without ``sparse``: they are then not much slower."""
+    """Vectors are as wide as without ``sparse``, so tiles are not much slower."""
     narrow = {"weights": "int8", "activations": "int8"}
     generator = np.random.default_rng(4)
     kernel = generator.normal(size=(128, 128)).astype(np.float32)
@@ -64,7 +64,7 @@ def test_as_many_blocks_as_are_not_zero() -> None:
 
 
 def test_what_is_not_used_holds_zeros() -> None:
-    """Tiles' panel where blocks are left out, and the blocks where none is: exports leave both away."""
+    """The unused form, tiles or blocks, is filled with zeros, so that exports can omit it."""
     generator = np.random.default_rng(5)
     whole = generator.normal(size=(64, 64)).astype(np.float32)
     for kernel, empty in ((zeroed(whole, 0.2, (4, 8), generator), "panel0"), (whole, "blocks0")):

@@ -1,4 +1,4 @@
-"""Views against NumPy's own: the same elements in the same places, and never a read beyond a padded row."""
+"""Views address the same elements as NumPy's own views, and never read beyond a padded row."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ shapes = st.lists(st.integers(1, 5), max_size=4).map(tuple)
 
 
 def numbered(elements: int) -> np.ndarray:
-    """A memory in which every element tells where it lies."""
+    """Return memory in which every element is its own offset."""
     return np.arange(elements)
 
 
 def seen(view: View, memory: np.ndarray, sizes: dict[str, int] | None = None) -> np.ndarray:
-    """The elements that a view addresses."""
+    """Return the elements that a view addresses."""
 
     def known(dim: Dim) -> int:
         return evaluate(dim, sizes or {})
@@ -45,12 +45,12 @@ def seen(view: View, memory: np.ndarray, sizes: dict[str, int] | None = None) ->
 
 @dataclass
 class Pair:
-    """A view, and what NumPy makes of the same steps."""
+    """View, and NumPy's array after the same operations."""
 
     view: View
     array: np.ndarray
     memory: np.ndarray
-    row: int  # elements from one row of the memory to the next
+    row: int  # distance between rows in memory, in elements
 
     def check(self) -> None:
         assert tuple(self.view.shape) == self.array.shape
@@ -62,13 +62,13 @@ class Pair:
         assert room >= width
         if width > 1:
             assert self.view.strides[-1] == 1
-        starts = self.array[..., 0]  # in a numbered memory an element is its own place
+        starts = self.array[..., 0]  # elements of a numbered memory are offsets
         assert np.all(starts % self.row + room <= self.row)
 
 
 @st.composite
 def pairs(draw: st.DrawFn) -> Pair:
-    """A contiguous or padded tensor after a few steps, each of them a view."""
+    """Draw a contiguous or padded tensor, and apply a few view operations."""
     shape = draw(shapes)
     if draw(st.booleans()) and shape:
         row = shape[-1] + draw(st.integers(0, 4))
@@ -117,7 +117,7 @@ def test_steps_are_numpys(pair: Pair) -> None:
 
 @st.composite
 def reshapes(draw: st.DrawFn) -> tuple[Pair, tuple[int, ...]]:
-    """A view, and a shape of as many elements."""
+    """Draw a view, and a shape with as many elements."""
     pair = draw(pairs().filter(lambda pair: pair.array.size))
     factors = [factor for dim in pair.array.shape for factor in prime_factors(dim)]
     factors = draw(st.permutations(factors)) if draw(st.booleans()) else factors

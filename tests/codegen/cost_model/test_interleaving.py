@@ -1,4 +1,4 @@
-"""Estimates of a step: what waits, what keeps the processor busy, and which scans then run beside each other."""
+"""Cost of a step: its latency, its throughput, and the choice of scans to interleave."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def cost(cell: Any, units: int, rows: int | None = 1) -> StepCost:
 
 
 def test_a_longer_chain_waits_longer() -> None:
-    """Of an RNN a product and a function; of a GRU two of each; of an LSTM a product and two functions."""
+    """An RNN's chain is one product and one function, a GRU's two of each, an LSTM's one product and two functions."""
     rnn, gru, lstm = (cost(cell, 8).waits for cell in (rg.BasicRNNCell, rg.GRUCell, rg.BasicLSTMCell))
     assert rnn < lstm < gru
     assert cost(rg.BasicRNNCell, 8).waits < cost(rg.BasicRNNCell, 16).waits
@@ -39,7 +39,7 @@ def test_rows_and_units_keep_the_processor_busy_and_do_not_wait() -> None:
     assert three.busy == pytest.approx(3 * one.busy)
     assert three.waits == one.waits
     assert three.weight_bytes == one.weight_bytes == 16 * 3 * 16 * 4
-    assert cost(rg.GRUCell, 17).weight_bytes == 17 * 3 * 32 * 4  # two vectors of units
+    assert cost(rg.GRUCell, 17).weight_bytes == 17 * 3 * 32 * 4  # 17 units take two vectors
 
 
 @pytest.mark.parametrize(("units", "rows", "pays"), [(8, 1, True), (25, 1, True), (64, 1, False), (8, None, False)])

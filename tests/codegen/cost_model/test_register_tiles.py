@@ -1,4 +1,4 @@
-"""Tiles fit into registers, cover what they are to cover, and share a panel among rows where there are rows."""
+"""Register tiles fit into registers, cover the whole result, and share a panel among rows."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def test_tiles_keep_to_what_there_is(target: Target, gates: int, blocks: int, ro
     assert 1 <= shape.rows <= max(1, rows)
     assert 1 <= shape.blocks <= blocks
     assert 1 <= shape.unroll <= 4
-    if (shape.rows, shape.blocks) != (1, 1):  # the smallest tile is taken whatever it needs
+    if (shape.rows, shape.blocks) != (1, 1):  # the smallest tile is used even if it does not fit
         assert fits(target, shape.rows, shape.blocks * gates)
 
 
 @given(targets, st.integers(1, 40), st.integers(1, 40))
 def test_registers_hold_all_that_fits(target: Target, rows: int, columns: int) -> None:
-    """Accumulators, and at least one register for what a step of k loads."""
+    """Registers hold the accumulators and at least one operand of a step of k."""
     if fits(target, rows, columns):
         assert rows * columns < target.registers
         assert rows == 1 or fits(target, rows - 1, columns) or rows - 1 == 1
@@ -59,10 +59,10 @@ def test_balanced_tiles_add_up(rows: int, most: int) -> None:
 @pytest.mark.parametrize("gates", [1, 2, 3, 4])
 @pytest.mark.parametrize("rows", [8, 16, 32])
 def test_rows_are_cut_into_tiles_of_one_height_where_that_costs_little(gates: int, rows: int) -> None:
-    """Each further height is code that has to be compiled."""
+    """Each further height costs compile time."""
     shape = tile_shape(target_of("x86-64-v4"), ProductShape(gates, 7, rows, 100))
     assert len(balanced(rows, shape.rows)) == 1
-    assert shape.rows * shape.blocks * gates >= 12  # as many sums as hide the latency of a multiply-add
+    assert shape.rows * shape.blocks * gates >= 12  # enough accumulators to hide the latency of a multiply-add
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=LEVELS)
@@ -94,20 +94,20 @@ def test_more_work_never_costs_less(target: Target, rows: int, columns: int) -> 
 
 @pytest.mark.parametrize("target", TARGETS, ids=LEVELS)
 def test_a_row_alone_hides_the_latency(target: Target) -> None:
-    """One accumulator would wait for itself at every step of k."""
+    """With a single accumulator every step of k would wait for the one before."""
     shape = tile_shape(target, ProductShape(1, 16, 1, 64))
     assert shape.rows * shape.blocks > 1
 
 
 @pytest.mark.parametrize("gates", [3, 4])
 def test_a_row_alone_has_no_more_columns_than_gain_time(gates: int) -> None:
-    """Each of them is code that has to be compiled, with all that follows from a sum."""
+    """Each column costs compile time, including the epilogue of its sum."""
     shape = tile_shape(target_of("x86-64-v4"), ProductShape(gates, 7, 1, 100))
     assert shape.blocks + 7 % shape.blocks <= 4
 
 
 @pytest.mark.parametrize(("columns", "steps"), [(12, 2), (13, 2), (14, 1)])
 def test_two_steps_a_turn_must_find_room_where_operands_are_loaded(columns: int, steps: int) -> None:
-    """Two rows on 64-bit Arm: of 28 sums the operands of two steps don't fit beside them."""
+    """On 64-bit Arm, operands of two steps of k do not fit beside 28 accumulators of two rows."""
     assert unroll(target_of("aarch64-linux"), 2, columns, 1) == steps
     assert unroll(target_of("x86-64-v4"), 2, columns, 1) == 2

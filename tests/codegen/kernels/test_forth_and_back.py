@@ -10,7 +10,7 @@ import pytest
 import rnngraph as rg
 from rnngraph.codegen.kernels.matmul import Tiles
 
-TARGET = "x86-64-v3"  # of which an L1 of 32 KiB is assumed, whatever the machine has
+TARGET = "x86-64-v3"  # levels assume an L1 of 32 KiB on every machine
 LARGE, SMALL = 100, 24
 
 

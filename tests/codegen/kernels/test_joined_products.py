@@ -1,4 +1,4 @@
-"""Products that go on with each other's sums are one loop, with the bits of one after the other."""
+"""Products that continue each other's sums share one loop, with the bits of separate loops."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def arrays(rows: int, depths: tuple[int, ...], width: int) -> dict[str, np.ndarr
 
 
 def program_of(given: dict[str, np.ndarray], with_parts: bool = False) -> rg.Program:
-    """The sum of products of ``x`` and ``w``; with_parts: of which the sum of the first two is an output, too."""
+    """Return a program that sums products of ``x`` and ``w``. ``with_parts`` adds the sum of the first two as an
+    output.
+    """
     feeds = {name: rg.placeholder(name, array.shape) for name, array in given.items() if name[0] == "x"}
     total = part = None
     weights = {name: rg.parameter(name, array.shape) for name, array in given.items() if name[0] == "w"}
@@ -54,7 +56,7 @@ def test_one_loop_has_the_bits_of_one_for_each_product(depth: int, rows: int, wi
 
 
 def loops_of_tiles(text: str) -> list[int]:
-    """Of each register tile of the loop IR, how many products it adds."""
+    """Return the number of products that each register tile of the loop IR accumulates."""
     return [len(re.findall(r"for k in", tile)) for tile in re.split(r"tile \d+ rows", text)[1:]]
 
 

@@ -1,4 +1,4 @@
-"""What a kernel's plan says that the kernel reads."""
+"""Plans of kernels list the values that a kernel reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rnngraph.ir.types import TensorType
 
 
 def test_what_is_computed_in_place_is_looked_through_once() -> None:
-    """Each value of this chain is read twice by the next one: 2 ** 60 ways lead to the input."""
+    """Each value of this chain is read twice by the next one, so that 2 ** 60 paths lead to the input."""
     source = make("input", label="x", type=TensorType("float32", (3,)))
     value = source
     for _ in range(60):

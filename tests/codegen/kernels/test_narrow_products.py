@@ -1,4 +1,4 @@
-"""Products of narrow numbers in native code: exact sums of bytes, sums of bfloat16 in one order, at any size."""
+"""Native products of narrow numbers: exact sums of bytes, and sums of bfloat16 in one order, for every size."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GENERATOR = np.random.default_rng(4)
 
 
 def with_dots(form: str) -> Target:
-    """This processor, whose instruction for products of a form is used, be it a slow one."""
+    """Return the host with the dot-product instruction of a form enabled, even where it is slow."""
     if form not in host().dots and not (form == "bfloat16" and llvm.get_host_cpu_features().get("avx512bf16", False)):
         pytest.skip(f"this processor has no instruction for products of {form}")
     return replace(host(), dots=(form,))
@@ -35,7 +35,7 @@ def with_dots(form: str) -> Target:
 def run(
     graph: Graph, feeds: dict[str, np.ndarray], weights: dict[str, np.ndarray], target: Target | None = None
 ) -> np.ndarray:
-    """The graph's only output, by native code."""
+    """Return the graph's only output, computed by native code."""
     target = target or host()
     entry = NativeEntry(compile_graph(graph, target, "product"), target)
     (found,) = call_native(entry, weights, feeds, {}).values()
@@ -47,7 +47,7 @@ def given(op: str, label: str, shape: Sequence[int]) -> Node:
 
 
 def bytes_product(rows: int, depth: int, widths: Sequence[int], dtype: str = "uint8") -> Graph:
-    """Several products of one row of bytes, as gates are, side by side; the first starts from the sums of columns."""
+    """Return a graph of products of one row of bytes, side by side like gates. The first starts from sums of columns.
     x, w = given("input", "x", (rows, depth)), given("parameter", "w", (depth, sum(widths)))
     left, right = make("cast", x, dtype=dtype), make("cast", w, dtype="int8")
     sums = make("reduce_sum", make("cast", right, dtype="int32"), axes=(0,), keepdims=False)
@@ -83,7 +83,9 @@ WAYS = [
 
 @pytest.mark.parametrize(("way", "bits"), WAYS)
 def test_sums_of_signed_bytes_are_exact(way: str, bits: int) -> None:
-    """By the instructions of each kind of processor; of the largest numbers, too, whose sums of two fill 16 bits."""
+    """Sums are exact with each processor's instructions, and for extreme values, whose sum of two products fills 16
+    bits.
+    """
     if way != "plain" and not (host().triple.startswith("x86_64") and bits <= host().vector_bits):
         pytest.skip(f"this processor can't do {way} in {bits} bits")
     target = replace(host(), vector_bits=bits, registers=16, dots=(), signed_dots=way)
@@ -117,7 +119,7 @@ def test_instructions_of_other_processors(name: str, instruction: str) -> None:
 
 @pytest.mark.parametrize("bits", [128, 256])
 def test_narrower_vectors_give_the_same(bits: int) -> None:
-    """As on processors that multiply bytes and have no AVX-512."""
+    """Vectors are narrow on processors that have byte products but not AVX-512."""
     with_dots("int8")
     x, w = GENERATOR.integers(0, 256, (3, 25)), GENERATOR.integers(-127, 128, (25, 34))
     feeds, weights = {"x": x.astype(np.float32)}, {"w": w.astype(np.float32)}
@@ -127,7 +129,7 @@ def test_narrower_vectors_give_the_same(bits: int) -> None:
 
 
 def test_code_for_a_processor_with_avx_vnni() -> None:
-    """Its form of the instruction, and nothing that needs AVX-512; it can't run everywhere."""
+    """Code uses AVX-VNNI's encoding and no AVX-512. It is only inspected, because not every machine runs it."""
     if not host().triple.startswith("x86_64"):
         pytest.skip("the instruction is one of x86-64")
     target = Target("host", host().triple, "alderlake", "", 256, 16, True, dots=("int8",))
@@ -174,13 +176,13 @@ def test_sums_of_bfloat16(depth: int, width: int) -> None:
 
 @pytest.mark.parametrize("width", [3, 17, 64])
 def test_what_lies_behind_a_row_is_not_added(width: int) -> None:
-    """An odd number of k leaves half of the last pair empty; the memory there may hold anything."""
+    """An odd number of k leaves half of the last pair unused; memory there may contain anything."""
     target = with_dots("bfloat16")
     graph = bfloat16_product(3, 33, width, split=True)
     x = np.zeros((3, 33), np.float32)
     entry = NativeEntry(compile_graph(graph, target, "product"), target)
     arena = aligned_bytes(entry.sized({}).arena_bytes)
-    arena[...] = 0xFF  # NaN, as bfloat16 and as float32
+    arena[...] = 0xFF  # NaN in bfloat16 and in float32
     entry._arenas.append(arena)
     (found,) = call_native(entry, {"w": np.ones((33, width), np.float32)}, {"x": x}, {}).values()
     np.testing.assert_array_equal(found, 0)
@@ -188,9 +190,9 @@ def test_what_lies_behind_a_row_is_not_added(width: int) -> None:
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8", "uint8"])
 def test_casts_to_narrow_numbers_are_numpys(dtype: str) -> None:
-    """To and from, for numbers of every size, ties, the limits, NaN and infinities."""
+    """Conversion in both directions: numbers of every magnitude, ties, limits, NaN and infinities."""
     bits = GENERATOR.integers(0, 1 << 32, 4000, dtype=np.uint32).view(np.float32)
-    if host().is_arm64:  # where a signalling NaN, which NumPy never makes, becomes 0
+    if host().is_arm64:  # Arm converts signalling NaN, which NumPy never creates, to 0
         bits[np.isnan(bits)] = np.nan
     ties = np.array([1 + 2.0**-8, 1 + 3 * 2.0**-8, 3.3895e38, 3.4e38, 1e-45, -1e-45, 0.0, -0.0], np.float32)
     near = GENERATOR.uniform(-300, 300, 1000).astype(np.float32)
@@ -202,7 +204,7 @@ def test_casts_to_narrow_numbers_are_numpys(dtype: str) -> None:
 
 
 def test_bfloat16_is_the_nearest_of_both_neighbours() -> None:
-    """Against float64: nothing representable is nearer."""
+    """Results are compared with float64: no representable number is nearer."""
     x = GENERATOR.normal(size=5000).astype(np.float32) * np.float32(2.0) ** GENERATOR.integers(-100, 100, 5000)
     x = x.astype(np.float32)
     found = rounded_to_bfloat16(x)
@@ -225,7 +227,7 @@ def test_rounding_goes_to_even_numbers() -> None:
 @pytest.mark.parametrize("target", ["host", "x86-64-v2", "x86-64-v3"])
 @pytest.mark.parametrize("form", ["int8", "bfloat16"])
 def test_narrow_weights_beside_floats(form: str, target: str) -> None:
-    """Widened as they are read: the bits of a product with the same weights in float32."""
+    """Narrow weights are widened as they are loaded, with the bits of a product with float32 weights."""
     if not host().triple.startswith("x86_64") or lacks(target_of(target)):
         pytest.skip("the level is not this machine's")
     for depth in DEPTHS[::2]:
@@ -247,7 +249,7 @@ def test_narrow_weights_beside_floats(form: str, target: str) -> None:
 
 @pytest.mark.parametrize("form", ["int8", "bfloat16"])
 def test_narrow_and_wide_weights_of_one_row(form: str) -> None:
-    """Of gates that read the same row some may be too small to be made narrow."""
+    """Some gates of a row are too small to be narrowed."""
     x, w = GENERATOR.standard_normal((3, 17)).astype(np.float32), GENERATOR.integers(-127, 128, (17, 34))
     feed, weight = given("input", "x", (3, 17)), given("parameter", "w", (17, 34))
     halves = [make("slice", weight, start=(0, first), stop=(17, first + 17), step=(1, 1)) for first in (0, 17)]

@@ -1,4 +1,4 @@
-"""Sums of outer products: any shape, however operands lie and are joined, and always in one order."""
+"""Sums of outer products: any shape, layout and concatenation of operands, always in one order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 
 
 def operand(label: str, leading: Sequence[int], widths: Sequence[int], dtype: str) -> tuple[list[Node], Node]:
-    """Inputs, and the value that they are joined to."""
+    """Return inputs, and their concatenation."""
     parts = [
         make("input", label=f"{label}{number}", name=label, type=TensorType(dtype, (*leading, width)))
         for number, width in enumerate(widths)
@@ -34,7 +34,7 @@ def operand(label: str, leading: Sequence[int], widths: Sequence[int], dtype: st
 def summed(
     leading: Sequence[int], left: Sequence[int], right: Sequence[int], dtype: str = "float32", moved: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(the sum, what NumPy says in float64). moved: arrays whose leading axes lie the other way round."""
+    """Return (native sum, NumPy's sum in float64). ``moved`` feeds arrays with transposed leading axes."""
     lefts, joined_left = operand("a", leading, left, dtype)
     rights, joined_right = operand("b", leading, right, dtype)
     graph = Graph.of("sum", [("sum", make("outer_sum", joined_left, joined_right))], [*lefts, *rights])
@@ -75,7 +75,7 @@ def test_neither_joins_nor_strides_change_a_bit(left: tuple[int, ...]) -> None:
 
 
 def test_terms_are_added_in_order() -> None:
-    """A block of k ends somewhere; what comes after it is added to what came before it."""
+    """Terms beyond a block of k are added to the sum of the block."""
     big, small = np.float32(2**24), np.float32(1)
     rows = MAX_PACKED * 2
     a = make("input", label="a", type=TensorType("float32", (rows, 1)))
@@ -97,7 +97,7 @@ def test_blocks_of_rows(level: str, width: int) -> None:
 
 @pytest.mark.parametrize(("rows", "width", "is_packed"), [(1, 32, False), (2, 32, True), (1, 1, True)])
 def test_a_row_a_step_is_read_where_it_lies(rows: int, width: int, is_packed: bool) -> None:
-    """Pieces that fill no tile are packed, and so are several rows, which a call may feed at any distances."""
+    """Operands that fill no tile are packed, and so are several rows, because calls choose their strides."""
     x = rg.placeholder("x", (None, None, width))
     outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(32), x)
     program = rg.compile(outputs, loss=rg.reduce_sum(outputs))

@@ -1,4 +1,4 @@
-"""Windows that are added up where they overlap: the interpreter's bits, of every axis, whoever computes them."""
+"""Overlap-add of windows: the interpreter's bits on every axis and for any number of workers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rnngraph.runtime.native.entry import NativeEntry
 @pytest.mark.parametrize("width", [1, 7, 16, 17, 40])
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_windows_of_every_axis(axis: int, width: int) -> None:
-    """Of what is in memory, and of products that are made while they are added."""
+    """Windows are in memory, or are products that are computed while they are added."""
     outputs, shape = [], (5, 6, width)
     x = make("input", label="x", name="x", type=TensorType("float32", shape))
     for size, step, apart in product([1, 2, 3], [1, 2, 4], [1, 2]):
@@ -41,7 +41,7 @@ def test_windows_of_every_axis(axis: int, width: int) -> None:
 
 
 def test_windows_are_no_copies() -> None:
-    """What reads windows reads them where they lie: a pool is one kernel, and a convolution has no wider input."""
+    """Readers of windows read the original array: a pool is one kernel, and a convolution copies no input."""
     x = rg.placeholder("x", (None, None, 40))
     pool = rg.compile(rg.max_pool1d(x, 3, 2))
     pool.inference(x=np.zeros((2, 9, 40)))

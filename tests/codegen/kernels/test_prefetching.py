@@ -1,4 +1,4 @@
-"""Data that exceed L2 are prefetched while tiles compute: weights of steps, and sums of gradients."""
+"""Data larger than L2 are prefetched while tiles compute: weights of steps, and sums of gradients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 import rnngraph as rg
 
-TARGET = "x86-64-v3"  # of which an L2 of 512 KiB is assumed, whatever the machine has
+TARGET = "x86-64-v3"  # levels assume an L2 of 512 KiB on every machine
 LARGE, SMALL = 192, 64
 
 
@@ -19,7 +19,7 @@ def program_of(units: int, batch: int | None = None, weights: str = "float32") -
 
 
 def functions(program: rg.Program, graph: str = "inference") -> dict[str, str]:
-    """The loop IR by kernel, under its heading."""
+    """Return the loop IR of each kernel by its name."""
     parts = str(getattr(program, graph).show("loops")).split("\n\n")
     return {part.partition("\n")[0].removeprefix("# "): part for part in parts}
 
@@ -42,7 +42,7 @@ def test_sums_of_gradients_prefetch_the_tile_that_comes_next() -> None:
 
 @pytest.mark.parametrize("weights", ["float32", "int8", "bfloat16"])
 def test_prefetching_changes_no_bit(weights: str) -> None:
-    """A row alone prefetches nothing."""
+    """A single row is computed without prefetching, several with it."""
     program = program_of(256, weights=weights)
     generator = np.random.default_rng(0)
     for rows in (2, 3, 17):

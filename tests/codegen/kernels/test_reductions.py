@@ -1,4 +1,4 @@
-"""Reductions of every width, alone and of what is computed while they run."""
+"""Reductions of every width, alone and fused with their operands."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_every_width(width: int, dtype: str) -> None:
 @pytest.mark.parametrize("target", ["host", pytest.param("x86-64-v2", marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
 def test_a_width_that_a_call_tells(dtype: str, target: str) -> None:
-    """One code for every width: of the last vector lanes behind the width are left out, whatever they hold."""
+    """One program handles every width: lanes of the last vector beyond the width are masked."""
     x = given(dtype, 3, 2, size("n"))
     outputs = [
         (f"{op}_{''.join(map(str, axes))}_{keep}", make(op, squares(x), axes=axes, keepdims=keep))
@@ -64,12 +64,12 @@ def test_a_width_that_a_call_tells(dtype: str, target: str) -> None:
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("width", [7, 40, 64])
 def test_rows_side_by_side_are_each_summed_in_order(width: int, threads: int) -> None:
-    """Those of a depthwise convolution, which read one kernel, and of what its kernel receives, which read one row."""
+    """A depthwise convolution's rows share a kernel; in the kernel's gradient, sums share a row."""
     x, scale = rg.placeholder("x", (None, None, width)), rg.placeholder("scale", (None, None, width))
     y = rg.conv1d(x, width, 5, "valid", groups=width, use_bias=False)
     program = rg.compile({"y": y}, loss=rg.reduce_sum(y * scale), threads=threads)
     kernel = np.array(program.parameters["conv1d/kernel"]).reshape(5, width)
-    for rows, steps in ((1, 5), (2, 6), (3, 7), (4, 12), (5, 29), (6, 40)):  # the last ones by code for any size
+    for rows, steps in ((1, 5), (2, 6), (3, 7), (4, 12), (5, 29), (6, 40)):  # the last ones run code for symbolic sizes
         feed = np.random.default_rng(steps).normal(size=(rows, steps, width)).astype(np.float32)
         weights = np.random.default_rng(width).normal(size=(rows, steps - 4, width)).astype(np.float32)
         expected, gradient = np.zeros((rows, steps - 4, width), np.float32), np.zeros((5, width), np.float32)
@@ -96,7 +96,7 @@ def test_units_side_by_side_are_each_summed_in_order(width: int) -> None:
 
 
 def test_what_is_turned_for_a_loop_is_copied_before_it() -> None:
-    """Else each of its steps would gather."""
+    """Without the copy each step would gather."""
     x, memory = rg.placeholder("x", (None, None, 16)), rg.placeholder("memory", (None, 33, 16))
     cell = rg.AttentionWrapper(rg.GRUCell(16), rg.LuongAttention(16, memory))
     program = rg.compile(rg.dynamic_rnn(cell, x)[0], cache=False, target="x86-64-v3")
@@ -119,7 +119,7 @@ def test_what_only_a_sum_reads_is_not_stored() -> None:
 
 
 def test_a_sum_of_two_products_keeps_their_kernel() -> None:
-    """Computed where it is summed up, the difference would need both products in memory."""
+    """Fused into the reduction, the difference would need both products in memory."""
     x = given("float32", 6, 40)
     w, u = (make("input", label=name, name=name, type=TensorType("float32", (40, 24))) for name in "wu")
     difference = make("sub", make("matmul", x, w), make("matmul", x, u))

@@ -1,4 +1,4 @@
-"""Long sums of products are added up in blocks, by shape alone: rounding errors stop growing, and bits agree."""
+"""Long sums of products are accumulated in blocks that depend on the shape alone, which bounds rounding errors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def operands(rows: int, depth: int, width: int, dtype: str = "float32") -> tuple
 
 
 def product(left: np.ndarray, right: np.ndarray, threads: int = 1) -> np.ndarray:
-    """Compiled for the shapes of the operands."""
+    """Return the product by code that is compiled for the operands' shapes."""
     x, w = (rg.placeholder(name, array.shape, array.dtype) for name, array in (("x", left), ("w", right)))
     return np.asarray(rg.compile(x @ w, threads=threads).inference(x=left, w=right))
 
 
 def in_blocks(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """As it is defined: one multiply-add after the other within a block, then one block after the other."""
+    """Return the product by definition: multiply-adds in order within a block, then blocks in order."""
     total = np.zeros((left.shape[0], right.shape[1]))
     for first in range(0, left.shape[1], SUM_BLOCK):
         part = np.zeros_like(total)
@@ -42,7 +42,7 @@ def test_a_product_is_the_sum_of_its_blocks(depth: int) -> None:
 
 @pytest.mark.parametrize(("rows", "width"), [(1, 1), (1, 25), (2, 63), (7, 3), (25, 100)])
 def test_bits_do_not_depend_on_what_is_known_or_who_computes(rows: int, width: int) -> None:
-    """Code for one depth, for any (the time of a recurrence, which code leaves open), for any rows, by threads."""
+    """Bits agree for a fixed depth, a symbolic depth, a symbolic number of rows, and several threads."""
     sequences, x = rg.placeholder("sequences", (1, "time", width)), rg.placeholder("x", (rows, "time"))
     outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(1), sequences)
     of_any_depth = rg.compile({"product": x @ sequences[0], "outputs": outputs})
@@ -65,7 +65,7 @@ def test_errors_do_not_grow_with_the_length() -> None:
         exact = left.astype(float) @ right.astype(float)
         errors[depth] = np.sqrt(np.mean((product(left, right) - exact) ** 2))
     first, *longer = errors.values()
-    assert max(longer) < 1.1 * first  # as one sum: 1.7 and 2.7 times
+    assert max(longer) < 1.1 * first  # with a single sum the factors are 1.7 and 2.7
 
 
 def test_doubles_and_negative_zeros() -> None:

@@ -1,6 +1,4 @@
-"""Chains of views and cheap ops that are computed where they are read give the interpreter's bits, whichever axis the
-units of a vector come from.
-"""
+"""Chains of views and cheap ops, computed where they are read, give the interpreter's bits for every vector axis."""
 
 from __future__ import annotations
 
@@ -18,7 +16,9 @@ from rnngraph.runtime.native.entry import NativeEntry
 
 
 def viewed(draw: np.random.Generator, value: Node) -> Node:
-    """One more view: axes moved, turned round, in part, in windows, or one of length 1 more or less."""
+    """Apply one more view: transpose, reverse, slice, windows, or a reshape that inserts or removes an axis of length
+    1.
+    """
     shape = value.shape
     sizes = [dim for dim in shape if isinstance(dim, int)]
     axis = int(draw.integers(len(shape)))
@@ -46,7 +46,7 @@ def viewed(draw: np.random.Generator, value: Node) -> Node:
 
 
 def drawn(seed: int) -> tuple[Graph, np.ndarray]:
-    """Values of one unit, or indices: small enough to be computed by each reader."""
+    """Draw a graph on an input of width 1 or on indices, so that each reader recomputes its values."""
     draw = np.random.default_rng(seed)
     shape = tuple(int(draw.choice([1, 2, 5, 17])) for _ in range(draw.integers(1, 4)))
     x = make("input", label="x", name="x", type=TensorType("float32", (*shape, 1)))

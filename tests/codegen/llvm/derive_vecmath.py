@@ -1,12 +1,12 @@
 """Derive the coefficients in `rnngraph/codegen/llvm/vecmath_tables.py` and print them as Python tuples.
 
-Run it by hand (`python tests/codegen/llvm/derive_vecmath.py`, needs mpmath, takes a minute); it isn't a test. Each
-fit is minimax in a weighted sense, found by Lawson's algorithm (C. L. Lawson, 1961): least squares on
-Chebyshev points, each point's weight multiplied by its error until the largest errors are level. It needs no
-Haar condition, which matters because our weights vanish at zero: every form is exact there by construction.
-Coefficients are rounded to the target's precision one after the other, from the lowest degree up; those not
-yet rounded are fitted again each time and take up the rounding error (a simple form of Brisebarre and
-Chevillard, "Efficient polynomial L-infinity approximations", 2007).
+Run it by hand: `python tests/codegen/llvm/derive_vecmath.py`. It needs mpmath, takes a minute, and is not a test. Each
+fit is minimax in a weighted sense, found by Lawson's algorithm (C. L. Lawson, 1961): least squares on Chebyshev points,
+each point's weight multiplied by its error until the largest errors are equal. It needs no Haar condition, which
+matters because our weights vanish at zero: every form is exact there by construction. Coefficients are rounded to the
+target's precision one after the other, from the lowest degree up; those not yet rounded are fitted again each time and
+take up the rounding error (a simple form of Brisebarre and Chevillard, "Efficient polynomial L-infinity
+approximations", 2007).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LAWSON_STEPS = 25
 
 @dataclass(frozen=True)
 class Fit:
-    """Approximate `target(x)` on an interval by a polynomial in `variable(x)`, errors times `weight(x)`."""
+    """Fit of ``target(x)`` on an interval by a polynomial in ``variable(x)``, with errors weighted by ``weight(x)``."""
 
     name: str
     target: Function
@@ -37,8 +37,8 @@ class Fit:
 
 
 def fits() -> tuple[Fit, ...]:
-    """The forms that vecmath evaluates; weights turn an error into one relative to the result."""
-    half = mpmath.log(2) / 2 + mpf("4e-4")  # the quotient is rounded, so a remainder may pass ln2/2 a little
+    """Return the forms that vecmath evaluates. Weights make errors relative to the result."""
+    half = mpmath.log(2) / 2 + mpf("4e-4")  # the quotient is rounded, so a remainder may slightly exceed ln2/2
     third = mpf(1) / 3 + mpf("1e-6")
     one = mpf(1)
     return (
@@ -75,7 +75,7 @@ def fits() -> tuple[Fit, ...]:
             {"float32": 4, "float64": 10},
             lambda s: s**2,
         ),
-        # sin(r) = r + r³ s(r²); the interval passes π/2: a float32 quotient at 1e5 is only good to 0.004
+        # sin(r) = r + r³ s(r²); the interval exceeds π/2, because a float32 quotient at 1e5 has an error of 0.004
         Fit(
             "sin",
             lambda r: (mpmath.sin(r) - r) / r**3,
@@ -102,7 +102,7 @@ def fits() -> tuple[Fit, ...]:
             {"float32": 7, "float64": 13},
             lambda a: a**2,
         ),
-        # erf(a) = 1 - exp(l(a - 2)) for a >= 1; errors count as much as erfc(a) does
+        # erf(a) = 1 - exp(l(a - 2)) for a >= 1; the weight of an error is erfc(a)
         Fit(
             "erf_large",
             lambda a: mpmath.log(mpmath.erfc(a)),
@@ -119,7 +119,7 @@ def fits() -> tuple[Fit, ...]:
             {"float64": 20},
             lambda a: a - 2,
         ),
-        # erfc(x) = exp(-x²) c((x - k)/(x + k)) / (1 + 2x) for x >= 0.5, of `elementary/normal.py`
+        # erfc(x) = exp(-x²) c((x - k)/(x + k)) / (1 + 2x) for x >= 0.5, used by `elementary/normal.py`
         *(
             Fit(
                 "erfc",
@@ -135,7 +135,7 @@ def fits() -> tuple[Fit, ...]:
 
 
 def scaled_tail(x: Real) -> Real:
-    """erfc(x) exp(x²) (1 + 2x)."""
+    """Return erfc(x) exp(x²) (1 + 2x)."""
     return mpmath.erfc(x) * mpmath.exp(x * x) * (1 + 2 * x)
 
 
@@ -157,7 +157,7 @@ def least_squares(rows: list[list[Real]], right: list[Real], weights: list[Real]
 
 
 def lawson(rows: list[list[Real]], right: list[Real]) -> list[Real]:
-    """Coefficients that come close to minimising the largest |right - rows·coefficients|."""
+    """Return coefficients that nearly minimise the largest |right - rows·coefficients|."""
     weights = [mpf(1)] * len(rows)
     best: list[Real] = []
     best_error = mpmath.inf
@@ -174,14 +174,14 @@ def lawson(rows: list[list[Real]], right: list[Real]) -> list[Real]:
 
 
 def round_to(dtype: str, value: Real) -> float:
-    """The nearest number of that type, as a Python float."""
+    """Return the nearest number of a dtype, as a Python float."""
     if dtype == "float32":
         return float(struct.unpack("f", struct.pack("f", float(value)))[0])
     return float(value)
 
 
 def derive(fit: Fit, dtype: str) -> tuple[list[float], Real]:
-    """Rounded coefficients, lowest degree first, and the largest weighted error on the points."""
+    """Return rounded coefficients, lowest degree first, and the largest weighted error on the points."""
     count = fit.coefficients[dtype]
     low, high = fit.interval
     size = 10 * count + 1
@@ -193,7 +193,7 @@ def derive(fit: Fit, dtype: str) -> tuple[list[float], Real]:
     weights = [fit.weight(x) for x in points]
     rows = [[w * fit.variable(x) ** k for k in range(count)] for x, w in zip(points, weights, strict=True)]
     right = [w * fit.target(x) for x, w in zip(points, weights, strict=True)]
-    # In double precision only the first few roundings can be seen in the result.
+    # In double precision only the first few roundings change the result.
     careful = count if dtype == "float32" else 3
     rounded: list[float] = []
     while len(rounded) < count:
@@ -206,7 +206,7 @@ def derive(fit: Fit, dtype: str) -> tuple[list[float], Real]:
 
 
 def pieces(constant: Real, bits: tuple[int, ...]) -> list[float]:
-    """Split a constant into floats of so many significant bits each; products with integers are exact."""
+    """Split a constant into floats with the given numbers of significant bits; products with integers are exact."""
     result = []
     for width in bits:
         unit = mpf(2) ** (mpmath.floor(mpmath.log(abs(constant), 2)) + 1 - width)
@@ -227,7 +227,7 @@ def main() -> None:
         for dtype in fit.coefficients:
             coefficients, error = derive(fit, dtype)
             print(f"{fit.name} {dtype}: weighted error 2^{float(mpmath.log(error, 2)):.2f}")
-            # Nine digits tell every float32 apart, seventeen every float64.
+            # Nine digits identify every float32, seventeen every float64.
             digits = 9 if dtype == "float32" else 17
             print("    (" + ", ".join(f"{c:.{digits}g}" for c in coefficients) + ")", flush=True)
 

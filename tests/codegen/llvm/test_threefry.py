@@ -1,4 +1,4 @@
-"""The mask generator: Threefry's published values, native bits against NumPy's, and plain statistics."""
+"""The mask generator: Threefry's published values, native bits against NumPy's, and statistical tests."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def program_of(keep: float, salt: int | None = None, dtype: str = "float32", var
 
 
 def drawn(keep: float, seed: int, site: str, salt: int, width: int, first_row: int, first_step: int) -> np.ndarray:
-    """A mask [batch, steps, width], by the definition: one word for each unit under one key for each row and step."""
+    """Return a mask [batch, steps, width] by definition: a word for each unit, and a key for each row and step."""
     seed_word = np.asarray(seed, np.uint64).view(np.int64)
     step = np.arange(first_step, first_step + STEPS)[None, :, None]
     row = np.arange(first_row, first_row + BATCH)[:, None, None]
@@ -88,7 +88,7 @@ def test_native_masks_do_not_depend_on_the_target(target: str) -> None:
 
 
 def test_a_variational_mask_has_a_step_of_its_own() -> None:
-    """The step before the first, so that no other mask of the site is the same."""
+    """Its step is the one before the first, so that it differs from all other masks of the site."""
     program = program_of(0.7, variational=True)
     masks = program.training.dropout_masks(x=np.zeros((BATCH, STEPS, WIDTH)), seed=3, first_step=4)
     for site, mask in masks.items():
@@ -97,7 +97,7 @@ def test_a_variational_mask_has_a_step_of_its_own() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_what_training_applies_is_the_mask(dtype: str) -> None:
-    """Through a cell that gives its input back: a dropped unit is 0, a kept one is scaled."""
+    """The cell returns its input: dropped units are 0, kept ones are scaled."""
     x = rg.placeholder("x", (None, None, WIDTH), dtype)
     outputs, _ = rg.dynamic_rnn(rg.DropoutWrapper(Echo(WIDTH), input_keep_prob=0.625), x)
     program = rg.compile({"outputs": outputs})
@@ -109,7 +109,7 @@ def test_what_training_applies_is_the_mask(dtype: str) -> None:
 
 
 class Echo(rg.Cell):
-    """A cell whose output is its input."""
+    """Cell whose output is its input."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -134,14 +134,14 @@ SEED = 20110711
 
 
 def chi_square(counts: np.ndarray, expected: np.ndarray | float) -> float:
-    """How many standard deviations the sum of squares lies from its mean; seeds are fixed, so never by chance."""
+    """Return how many standard deviations the chi-square statistic lies from its mean. Seeds are fixed."""
     freedom = counts.size - 1
     statistic = float(np.sum((counts - expected) ** 2 / expected))
     return (statistic - freedom) / np.sqrt(2.0 * freedom)
 
 
 def uniforms(seed: int, steps: int, rows: int, units: int, site: str = "rnn/input", salt: int = 0) -> np.ndarray:
-    """[steps, rows, units]"""
+    """Return uniform numbers [steps, rows, units]."""
     key = random_key(np.asarray(seed), np.arange(steps)[:, None, None], np.arange(rows)[None, :, None], site, salt)
     return random_uniform(key, np.arange(units))
 
@@ -157,7 +157,7 @@ def test_numbers_are_multiples_in_range() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1, 1 << 16), (1 << 16, 1, 1), (1, 1 << 16, 1), (32, 32, 64)])
 def test_numbers_are_uniform(shape: tuple[int, int, int]) -> None:
-    """Along units, along steps and along rows: 256 bins of the high bits, and of the low ones."""
+    """High and low bits, each in 256 bins, are uniform along units, along steps and along rows."""
     sample = (uniforms(SEED, *shape).ravel() * 2.0**24).astype(np.int64)
     for bits in (sample >> 16, sample & 255):
         counts = np.bincount(bits, minlength=256)
@@ -177,19 +177,19 @@ NEIGHBOURS: dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = {
 
 
 def off_diagonal() -> np.ndarray:
-    """NaN where a step's number is the row's: there both sides are the same draw."""
+    """Return NaN where the step equals the row: there both sides are the same draw."""
     return np.where(np.eye(48, dtype=bool), np.nan, 0.0)[:, :, None]
 
 
 def split_pairs(sample: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Everything but the last, and everything but the first, along an axis."""
+    """Return all entries but the last, and all but the first, along an axis."""
     last = sample.shape[axis] - 1
     return np.take(sample, range(last), axis), np.take(sample, range(1, last + 1), axis)
 
 
 @pytest.mark.parametrize("what", NEIGHBOURS)
 def test_neighbours_are_independent(what: str) -> None:
-    """Pairs fill a 16 x 16 table evenly, and two masks of one keep_prob agree as often as chance has it."""
+    """Pairs fill a 16 x 16 table evenly, and two masks of one keep_prob agree as often as independent ones."""
     first, second = (side.ravel() for side in NEIGHBOURS[what]())
     known = ~np.isnan(first + second)
     first, second = first[known], second[known]

@@ -1,4 +1,4 @@
-"""Accuracy of the vector functions: every float32 if asked for, samples of all exponents otherwise."""
+"""Accuracy of the vector functions, by samples of all exponents, or by every float32 on request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rnngraph.ir.ops import OPS
 
 NAMES = sorted(name for name in FUNCTIONS if OPS[name].arity == (1, 1))
 ODD = ("tanh", "sin", "atan", "erf")
-# The bounds of sin and cos hold up to here.
+# Bounds of sin and cos hold up to this value.
 TRIGONOMETRIC_LIMIT = {"float32": 1e5, "float64": 1e6}
 NAN, INFINITY = math.nan, math.inf
 SPECIAL_VALUES = {
@@ -40,9 +40,10 @@ SPECIAL_VALUES = {
 
 
 def targets() -> list[str]:
-    """`fused` needs hardware with fma; `plain` has a product and a sum instead, and no AVX on x86.
+    """Return the test's targets.
 
-    `estimated`: `fused`, with reciprocals that AVX-512 estimates.
+    `fused` needs hardware with fma; `plain` has a product and a sum instead, and no AVX on x86. `estimated` is `fused`
+    with reciprocals that AVX-512 estimates.
     """
     features = llvm.get_host_cpu_features()
     fused = platform.machine() != "x86_64" or features.get("fma", False)
@@ -52,7 +53,7 @@ def targets() -> list[str]:
 
 @cache
 def compiled(name: str, dtype: str, target: str, lanes: int = 0, optimize: bool = False) -> Compiled:
-    """Native code for one function, kept between tests."""
+    """Return native code for one function, cached between tests."""
     old = target == "plain" and platform.machine() == "x86_64"
     return Compiled(
         FUNCTIONS[name],
@@ -75,7 +76,7 @@ def reference_erf(x: Array) -> Array:
     a = np.minimum(np.abs(x), 6.0)
     square = a * a
     series = np.zeros_like(a)
-    for n in range(7, -1, -1):  # the Maclaurin series, good to 1e-17 for a < 1/16
+    for n in range(7, -1, -1):  # the Maclaurin series, accurate to 1e-17 for a < 1/16
         series = series * -square + 1 / (math.factorial(n) * (2 * n + 1))
     result = a * series * (2 / math.sqrt(math.pi))
     middle = a >= 1 / 16
@@ -84,7 +85,7 @@ def reference_erf(x: Array) -> Array:
 
 
 def reference(name: str, x: Array) -> Array:
-    """The function in double precision, good enough to judge float32 results."""
+    """Return the function in double precision, accurate enough to judge float32 results."""
     functions: dict[str, Callable[[Array], Array]] = {"sigmoid": reference_sigmoid, "erf": reference_erf}
     with np.errstate(all="ignore"):
         function = functions[name] if name in functions else getattr(np, name)
@@ -93,7 +94,7 @@ def reference(name: str, x: Array) -> Array:
 
 
 def errors(y: Array, exact: Array) -> Array:
-    """|y - exact| in units of float32 spacing at the rounded exact result; infinity where only one is NaN.
+    """Return |y - exact| in units of float32 spacing at the rounded exact result; infinity where only one is NaN.
 
     Infinity counts as 2^128, the next number after the largest.
     """
@@ -112,7 +113,7 @@ def errors(y: Array, exact: Array) -> Array:
 
 
 def worst(name: str, function: Compiled, chunks: Iterator[Array]) -> tuple[float, float]:
-    """The largest error over all chunks, and where."""
+    """Return the largest error over all chunks, and its argument."""
     largest, where = -1.0, NAN
     for chunk in chunks:
         x = chunk
@@ -132,14 +133,14 @@ def worst(name: str, function: Compiled, chunks: Iterator[Array]) -> tuple[float
 
 @cache
 def float32_samples() -> Array:
-    """About two million: every sign and exponent, ranges where functions bend, and special values."""
+    """Return about two million numbers: every sign and exponent, critical ranges, and special values."""
     generator = np.random.default_rng(20)
     high = np.arange(512, dtype=np.uint32)[:, None] << np.uint32(23)
     every = (high | generator.integers(0, 1 << 23, (512, 2000), dtype=np.uint32)).view(np.float32).ravel()
     dense = [generator.uniform(-a, a, 200_000).astype(np.float32) for a in (0.75, 4, 20, 105)]
     near_one = np.float32(1) + generator.uniform(-0.3, 0.4, 100_000).astype(np.float32)
     multiples = np.arange(-63_000, 63_000) * (math.pi / 2)
-    # The ends of each exponent's range, and the smallest denormal numbers.
+    # Ends of each exponent's range, and the smallest denormal numbers.
     ends = (np.arange(512, dtype=np.uint32)[:, None] << np.uint32(23)) + np.array([0, 1, 2, (1 << 23) - 1], np.uint32)
     return np.concatenate([every, *dense, near_one, multiples.astype(np.float32), ends.view(np.float32).ravel()])
 
@@ -164,7 +165,9 @@ def test_every_float32(name: str, target: str) -> None:
 
 
 def float64_samples(name: str, count: int) -> Array:
-    """Where results are neither constant nor out of range, near zero, near one, and near multiples of π/2."""
+    """Return arguments where results are neither constant nor out of range, near zero, near one, and near multiples of
+    π/2.
+    """
     generator = np.random.default_rng(21)
     low, high = {
         "tanh": (-20.0, 20.0),
@@ -214,7 +217,7 @@ def test_special_values(name: str, dtype: str, target: str) -> None:
     zeros = expected == 0
     assert (np.signbit(y[zeros]) == np.signbit(expected[zeros])).all()
     assert np.isnan(function(np.array([NAN, -NAN], dtype))).all()
-    # NaN of any payload and sign, signalling ones too.
+    # NaN of any payload and sign, including signalling ones.
     if dtype == "float32":
         patterns = np.array([0x7F800001, 0x7FFFFFFF, 0xFF800001, 0xFFC00000], np.uint32)
         assert np.isnan(function(patterns.view(np.float32))).all()
@@ -223,7 +226,7 @@ def test_special_values(name: str, dtype: str, target: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", NAMES)
 def test_bits_depend_on_the_element_only(name: str, dtype: str) -> None:
-    """Any lane count, with LLVM's optimiser and without: an undefined result would show as a difference."""
+    """Bits agree for any lane count, with and without LLVM's optimiser; undefined behaviour would differ."""
     samples = float32_samples()[::997]
     x = np.concatenate([samples[np.isfinite(samples)].astype(dtype), np.array([NAN, INFINITY, -INFINITY], dtype)])
     target = targets()[0]
@@ -257,7 +260,7 @@ def test_sine_and_cosine_stay_in_range_for_huge_arguments(name: str, dtype: str)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", NAMES)
 def test_the_code_calls_nothing(name: str, dtype: str, target: str) -> None:
-    """Neither libm nor libc, and no loops over lanes: one division at most."""
+    """Code has no calls of libm or libc, no loops over lanes, and at most one division."""
     function = compiled(name, dtype, target)
     assert "call" not in function.assembly
     divides = name in ("tanh", "sigmoid", "atan") and (target != "estimated" or dtype == "float64")
@@ -266,7 +269,7 @@ def test_the_code_calls_nothing(name: str, dtype: str, target: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_functions_may_take_square_roots(dtype: str) -> None:
-    """A square root is one instruction, so nothing is called."""
+    """A square root is one instruction, without a call."""
     x = np.array([0.0, -0.0, 2.0, 1e-300 if dtype == "float64" else 1e-40, -1.0, np.inf, np.nan], dtype)
     root = Compiled(lambda b, value: b.sqrt(value), dtype)
     with np.errstate(invalid="ignore"):

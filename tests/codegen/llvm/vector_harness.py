@@ -1,6 +1,6 @@
-"""The smallest code generator that can run `rnngraph.codegen.llvm.vecmath`: LLVM IR text, run through llvmlite.
+"""Smallest code generator that can run `rnngraph.codegen.llvm.vecmath`: LLVM IR text, run through llvmlite.
 
-Independent of the library's own code generator, so that the functions are tested on their own.
+It is independent of the library's code generator, so that the functions are tested on their own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Emit = Callable[[VectorBuilder, Handle], Handle]
 
 
 class Value:
-    """An SSA name or a constant, with its LLVM type and its kind of element."""
+    """SSA name or constant, with its LLVM type and its kind of element."""
 
     def __init__(self, text: str, element: str) -> None:
         self.text = text
@@ -29,7 +29,7 @@ class Value:
 
 
 class TextBuilder:
-    """A `VectorBuilder` that appends lines of LLVM IR.
+    """`VectorBuilder` that appends lines of LLVM IR.
 
     Without `fused`, fma is a product and a sum. With `estimates`, AVX-512 estimates reciprocals and scales by powers of
     two.
@@ -49,7 +49,7 @@ class TextBuilder:
         return self.fused
 
     def type_of(self, element: str) -> str:
-        """The vector type with this element."""
+        """Return the vector type with this element."""
         return f"<{self.lanes} x {element}>"
 
     def emit(self, text: str, element: str) -> Value:
@@ -183,7 +183,7 @@ class TextBuilder:
 
 
 def function_text(emit: Emit, dtype: str, lanes: int, fused: bool = True, estimates: bool = False) -> str:
-    """A module with `f(in, out, n)`, which applies `emit` to n vectors; n is at least one."""
+    """Return a module with `f(in, out, n)`, which applies `emit` to n vectors; n is at least one."""
     element = {"float32": "float", "float64": "double"}[dtype]
     builder = TextBuilder(lanes, fused, estimates)
     result = emit(builder, Value("%x", element))
@@ -248,7 +248,7 @@ class Compiled:
         self._function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(address)
 
     def __call__(self, x: Array, out: Array | None = None) -> Array:
-        """The function of every element; pads to whole vectors if need be."""
+        """Apply the function to every element, padded to whole vectors."""
         count = x.size
         padded = np.ascontiguousarray(np.resize(x, -(-count // self.lanes) * self.lanes), dtype=self.dtype)
         result = np.empty_like(padded) if out is None else out

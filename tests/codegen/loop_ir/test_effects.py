@@ -1,4 +1,4 @@
-"""What statements read and write, and what they read before they have written it."""
+"""Buffers that statements read and write, and those that they read before they write them."""
 
 from __future__ import annotations
 

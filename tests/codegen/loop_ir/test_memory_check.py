@@ -1,4 +1,4 @@
-"""The check of finished entries finds temporaries that are read too early or too late, whatever reads them."""
+"""The memory check of finished entries detects temporaries that any statement reads too early or too late."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def call(function: Function, *buffers: Buffer) -> Call:
 
 
 def check(statements: Sequence[Statement], places: dict[Buffer, tuple[Any, Any]]) -> None:
-    """places: where each buffer begins, and its bytes."""
+    """Check statements. ``places`` has each buffer's offset and number of bytes."""
     arena = Arena({buffer: count for buffer, (_, count) in places.items()})
     arena.places = {buffer: ("arena", begin) for buffer, (begin, _) in places.items()}
     arena.total = sum((count for _, count in places.values()), 0)
@@ -143,7 +143,7 @@ def test_places_that_are_formulas_are_compared_for_all_sizes() -> None:
 
 
 def test_a_walk_that_leaves_folds_out_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lifetimes without what a fold reads: a computed length is read when its memory holds something else."""
+    """Lifetimes that ignore reads within folds let a computed length be overwritten before it is read."""
     original, uses = arenas.lifetimes, Fold.uses
 
     def without_folds(statements: Sequence[Statement]) -> dict[Buffer, tuple[int, int]]:
@@ -160,7 +160,7 @@ def test_a_walk_that_leaves_folds_out_is_caught(monkeypatch: pytest.MonkeyPatch)
 
 
 def computed_lengths() -> tuple[rg.Program, dict[str, np.ndarray]]:
-    """A tagger: two directions, scores, and a recurrence of log-sum-exp over all steps but the first."""
+    """Return a tagger and feeds: two directions, scores, and a recurrence of log-sum-exp from the second step on."""
     x, lengths = rg.placeholder("x", (None, None, 7)), rg.placeholder("lengths", (None,), "int32")
     cells = rg.BasicLSTMCell(15), rg.BasicLSTMCell(15)
     both, _ = rg.bidirectional_dynamic_rnn(*cells, x, sequence_length=lengths)
@@ -175,7 +175,7 @@ def computed_lengths() -> tuple[rg.Program, dict[str, np.ndarray]]:
 
 
 class LogSumExpCell(rg.Cell):
-    """The forward algorithm of a conditional random field."""
+    """Forward algorithm of a conditional random field."""
 
     def __init__(self, tags: int) -> None:
         self.tags = tags
@@ -217,7 +217,7 @@ def test_every_kind_of_statement_is_known_here() -> None:
 
 @pytest.mark.parametrize("kind", STATEMENTS, ids=lambda kind: kind.__name__)
 def test_a_statement_says_all_that_it_uses_and_renames_all_of_it(kind: type[BaseStatement]) -> None:
-    """What its fields hold, found without asking it, is what it says; and nothing of that is left when renamed."""
+    """``uses`` agrees with a generic walk over the fields, and no old buffer remains after renaming."""
     statement = STATEMENTS[kind]
     buffers, indices, inner = found_in(statement)
     uses = statement.uses()
@@ -243,7 +243,7 @@ def test_a_statement_says_all_that_it_uses_and_renames_all_of_it(kind: type[Base
 
 
 def found_in(item: Any) -> tuple[set[Buffer], set[Size], list[Statement]]:
-    """Buffers, sizes and statements in the fields of a statement, but not in those of statements inside it."""
+    """Return buffers, sizes and nested statements in a statement's fields. Nested statements are not searched."""
     buffers: set[Buffer] = set()
     sizes: set[Size] = set()
     statements: list[Statement] = []

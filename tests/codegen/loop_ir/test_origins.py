@@ -1,4 +1,4 @@
-"""Origins of statements: kept by whatever is done with them, and no part of the work that they do."""
+"""Origins of statements survive every transformation, and do not affect equality."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_what_is_renamed_keeps_its_origin(statement: Statement) -> None:
     assert found.origin == ONE
     if isinstance(found, Contract):
         assert found.columns == (LATER,)
-    assert replace(given, origin=OTHER) == given  # no part of what it does
+    assert replace(given, origin=OTHER) == given  # origins do not affect equality
     works = {work_of(Function("f", (M,), (), (item,))) for item in (given, replace(given, origin=OTHER))}
     assert len(works) == 1
 

@@ -1,4 +1,4 @@
-"""The loop IR as text, and the text by which equal functions are found."""
+"""The loop IR as text, and the canonical text that identifies equal functions."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_states_of_several_widths_begin_at_zero(widths: tuple[int, int]) -> None
     program = rg.compile(dict(zip("ab", outputs, strict=True)))
     batch = np.random.default_rng(0).standard_normal((1, 5, 3)).astype(np.float32)
     first = program.inference(x=batch)
-    second = program.inference(x=batch)  # its arena holds what the first call left
+    second = program.inference(x=batch)  # its arena still contains values of the first call
     for name in "ab":
         np.testing.assert_array_equal(first[name], second[name])
 

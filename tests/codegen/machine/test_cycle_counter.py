@@ -1,4 +1,4 @@
-"""The counter that profiled code reads: which processors have one, and what a tick does."""
+"""The cycle counter that profiled code reads: which processors have one, and the length of a tick."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine as LLVM and the system describe it, and triples of code in memory and in files."""
+"""The host as LLVM and the system describe it, and target triples of code in memory and in files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rnngraph.codegen.machine.target import Target, for_files, host, host_equiva
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Nothing is kept of the machine that a test makes up."""
+    """Clear caches of the host's description before and after a test that replaces it."""
     host.cache_clear()
     targets.cache_bytes.cache_clear()
     yield monkeypatch
@@ -46,7 +46,7 @@ def made_up(machine: pytest.MonkeyPatch, triple: str, processor: str, told: froz
     ],
 )
 def test_arm_linux(machine: pytest.MonkeyPatch, processor: str, caches: tuple[int, int]) -> None:
-    """The system says that there is ``sdot``, and LLVM does not; caches are those of data sheets."""
+    """The system reports ``sdot``, and LLVM does not. Cache sizes are from data sheets."""
     found = made_up(machine, "aarch64-unknown-linux-gnu", processor, frozenset({"dotprod"}), neon=True)
     assert (found.first_cache >> 10, found.second_cache >> 10) == caches
     assert found.signed_dots == "sdot"
@@ -68,7 +68,7 @@ def test_arm_without_sdot(machine: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_triples_in_memory_and_in_files(machine: pytest.MonkeyPatch, process: str, memory: str, files: str) -> None:
-    """LLVM links only ELF in the memory of Windows, and a system's linker only its own objects."""
+    """On Windows LLVM links only ELF in memory; a system's linker accepts only its own object format."""
     here = made_up(machine, process, "generic", frozenset())
     assert here.triple == memory
     assert for_files(here).triple == files

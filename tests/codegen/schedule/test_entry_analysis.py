@@ -1,4 +1,4 @@
-"""The first phase: it knows what lies in memory, though nothing has a place, and before a plan, whether workers pay."""
+"""First phase of a schedule: which values are in memory, before they have addresses, and whether workers pay."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def graphs_of(program: rg.Program, sizes: dict[str, int]) -> list[Graph]:
 )
 @pytest.mark.parametrize("parts", [1, 2])
 def test_kernels_are_cut_by_what_lies_in_memory(declared: Any, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Views of values that have places say the same as the analysis, which knows no places."""
+    """Kernels computed from placed views equal those of the analysis, which knows no addresses."""
     original, compared = planner._Planner._section, []
 
     def section(self: Any, analysis: SectionAnalysis) -> Any:

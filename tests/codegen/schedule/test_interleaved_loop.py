@@ -1,4 +1,4 @@
-"""Scans beside each other: the bits of scans one after the other, and nothing read before it is there."""
+"""Interleaved scans have the bits of separate scans, and read no value before it is written."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CELLS: tuple[Callable[[int], rg.Cell], ...] = (
 
 
 def net(draw: random.Random, rows: int | None) -> dict[str, rg.Tensor]:
-    """A stack, both directions, branches, or some of them behind one another; every sequence is an output, or none."""
+    """Draw a net of stacks, both directions and branches. Either every sequence is an output, or none is."""
     x = rg.placeholder("x", (rows, None, INPUTS))
     ends = rg.placeholder("ends", (rows,), "int64") if draw.random() < 0.3 else None
     sequences = [x]
@@ -76,7 +76,7 @@ def net(draw: random.Random, rows: int | None) -> dict[str, rg.Tensor]:
 
 
 def results(seed: int, steps: int) -> list[Arrays]:
-    """What inference, training and gradients of one net give."""
+    """Return the results of inference, training and gradients of one net."""
     draw = random.Random(seed)
     rows = draw.choice((1, 1, 2, 3))
     outputs = net(draw, draw.choice((rows, None)))
@@ -91,7 +91,7 @@ def results(seed: int, steps: int) -> list[Arrays]:
 
 
 def check(seed: int, monkeypatch: pytest.MonkeyPatch) -> list[InterleavingPlan]:
-    """Compares bits; gives the plans."""
+    """Compare the bits of interleaved and separate scans. Return the plans."""
     steps = STEPS[seed % len(STEPS)]
     with monkeypatch.context() as off:
         interleave_nothing(off)
@@ -107,7 +107,7 @@ def check(seed: int, monkeypatch: pytest.MonkeyPatch) -> list[InterleavingPlan]:
 
 
 def stack(cell: Callable[[int], rg.Cell], units: int, layers: int = 3, skips: bool = False) -> rg.Program:
-    """Layers, each of which reads the one before it; with ``skips`` also the one before that."""
+    """Return a stack whose layers read the layer below; with ``skips`` also the one below that."""
     value = skipped = rg.placeholder("x", (None, None, units))
     for number in range(layers):
         given = value + skipped if skips else value
@@ -116,7 +116,7 @@ def stack(cell: Callable[[int], rg.Cell], units: int, layers: int = 3, skips: bo
 
 
 def both(cell: Callable[[int], rg.Cell], units: int, layers: int) -> rg.Program:
-    """Layers of both directions."""
+    """Return a stack of bidirectional layers."""
     value = rg.placeholder("x", (None, None, units))
     for number in range(layers):
         value = rg.concat(rg.bidirectional_dynamic_rnn(cell(units), cell(units), value, scope=f"layer{number}")[0], 2)
@@ -155,7 +155,7 @@ def test_many_nets_have_the_bits_of_scans_alone(seed: int, monkeypatch: pytest.M
 
 
 def test_a_layer_is_a_chunk_behind_the_one_that_it_reads(golden: Any) -> None:
-    """A scan, then the product that is hoisted for the next layer, which the same turn computes for the next one."""
+    """A turn runs a layer's scan, and then the product that is hoisted for the next layer."""
     plan = planned(stack(rg.BasicRNNCell, 8))
     assert phases(plan) == [((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 1))]
     text = str(plan_text(plan))
@@ -171,7 +171,7 @@ def test_a_layer_is_a_chunk_behind_the_one_that_it_reads(golden: Any) -> None:
 
 def test_directions_and_branches_are_at_the_same_chunk() -> None:
     plan = planned(both(rg.GRUCell, 8, 3))
-    assert phases(plan) == [((0, 0), (0, 1))] * 6  # of each layer both directions
+    assert phases(plan) == [((0, 0), (0, 1))] * 6  # both directions of each layer
     assert len(calls_beside(plan)) == 3
     x = rg.placeholder("x", (1, None, 8))
     branches = [rg.dynamic_rnn(rg.BasicRNNCell(8), x, scope=f"branch{number}")[0] for number in range(3)]
@@ -180,7 +180,7 @@ def test_directions_and_branches_are_at_the_same_chunk() -> None:
 
 
 def test_each_loop_has_indices_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mean over steps of each direction: both backward loops store by how many they divide."""
+    """Both backward loops store a mean's divisor, each by its own index."""
     x = rg.placeholder("x", (None, None, 3))
     halves, _ = rg.bidirectional_dynamic_rnn(rg.BasicRNNCell(8), rg.BasicRNNCell(8), x)
     first, other = (rg.reduce_mean(rg.square(half)) for half in halves)
@@ -211,7 +211,7 @@ def test_steps_that_keep_the_processor_busy_stay_alone(cell: Any, units: int, ro
 
 @pytest.mark.parametrize(("units", "pays"), [(8, False), (48, True)])
 def test_workers_must_beat_one_who_runs_scans_beside_each_other(units: int, pays: bool) -> None:
-    """A pipeline of six layers of 8 units would only beat one worker who runs one after the other."""
+    """A pipeline of six layers of 8 units would only beat one worker that runs layers one after another."""
     compiled = stack(rg.BasicLSTMCell, units, 6).inference.full_graph()
     names = tuple(name for name, _ in compiled.graph.outputs)
     plan = schedule(compiled.sized(names, {"B": 1}), target_of("x86-64-v4"), "entry", parts=2)
@@ -223,14 +223,14 @@ def test_a_processor_without_vectors_runs_scans_alone() -> None:
 
 
 def test_weights_that_do_not_share_the_first_cache_are_in_batches() -> None:
-    """Of five layers of 28 units two at a time: a third one's weights would drive out the first's."""
+    """Layers of 28 units run in pairs: a third layer's weights would evict the first's."""
     (found,) = phases(planned(stack(rg.GRUCell, 28, layers=4), target="x86-64-v4"))
     assert [phase[1] for phase in found if phase[1] % 2] == [1, 1, 3, 3]
 
 
 @pytest.mark.parametrize("name", ["rnn", "skips", "both"])
 def test_any_length_is_what_the_interpreter_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorter than a chunk, a few whole ones, and a rest; whole, and in pieces of a stream."""
+    """Lengths below a chunk, of whole chunks and with a remainder; in one call, and in parts by a stream."""
     plans = interleave_everything(monkeypatch, 16)
     program = {
         "rnn": lambda: stack(rg.BasicRNNCell, 7),
@@ -251,7 +251,7 @@ def test_any_length_is_what_the_interpreter_says(name: str, monkeypatch: pytest.
 
 @pytest.mark.parametrize("wrong", ["sooner", "beside", "depth"])
 def test_an_order_that_is_wrong_is_found(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check itself: a layer that is not a chunk behind, kernels in another order, or too few places in turn."""
+    """Mutations that the check must detect: a layer too early, kernels in another order, or too few buffers."""
 
     def plan(*arguments: Any) -> InterleavingPlan | None:
         found = plan_interleaving(*arguments)

@@ -1,4 +1,4 @@
-"""Packing in stages, with panels that entries share, against packing at once."""
+"""Packing in stages, with panels that entries share, gives the bits of packing at once."""
 
 from __future__ import annotations
 

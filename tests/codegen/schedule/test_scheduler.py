@@ -1,4 +1,4 @@
-"""The schedule itself: its work grows with the graph, not with its square."""
+"""Work of scheduling grows linearly with the graph, not with its square."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rnngraph.ir.types import TensorType
 
 
 def views(count: int) -> Graph:
-    """Products of transposes of what was computed, one after the other."""
+    """Return a graph of products of transposed intermediate results, one after another."""
     value = make("input", label="x", type=TensorType("float32", (3, 3)))
     for _ in range(count):
         turned = make("transpose", make("tanh", value), order=(1, 0))

@@ -1,4 +1,4 @@
-"""Loops over time as pipelines: the bits of one worker, whoever claims which stage when, and who waits for whom."""
+"""Pipelines of loops over time have the bits of one worker, in whatever order workers claim stages."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def feed(steps: int, batch: int = 1, inputs: int = 7) -> np.ndarray:
 
 
 def differing(program: rg.Program, steps: int, parts: int, batch: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What workers give with other bits than one alone, with gradients."""
+    """Return names of results, gradients included, whose bits differ from those of one worker."""
     given = {"x": feed(steps, batch), **{key: np.asarray(number, np.int64) for key, number in COUNTERS.items()}}
     found = []
     for graphs in (program.inference, program.training):
@@ -92,7 +92,7 @@ def test_stages_may_be_as_far_ahead_as_they_can(
 
 
 def without_needs(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stages don't wait for those before them, or for those behind them."""
+    """Remove the waits for earlier stages, or those for later stages."""
     original = stage_needs
 
     def fewer(*arguments: Any) -> tuple[dict[int, int], ...]:
@@ -106,7 +106,7 @@ def without_needs(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("missing", ["later", "earlier"])
 def test_a_missing_need_is_no_entry(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stages read and write, as they are written, shows it."""
+    """The check of what stages read and write detects the missing wait."""
     teams.share_in_pipelines(monkeypatch, 2)
     program = stack(lambda: rg.BasicRNNCell(17), 3)
     assert pipeline_of(planned(program, {"B": 1}))
@@ -117,7 +117,7 @@ def test_a_missing_need_is_no_entry(missing: str, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("missing", ["later", "earlier"])
 def test_a_missing_need_gives_something_else(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check of numbers itself: it finds a stage that doesn't wait."""
+    """The comparison of numbers detects a stage that does not wait."""
     teams.share_in_pipelines(monkeypatch, 2)
     without_needs(missing, monkeypatch)
     monkeypatch.setattr(entry_emitter, "check_memory", lambda *_: None)
@@ -126,7 +126,7 @@ def test_a_missing_need_gives_something_else(missing: str, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_any_length_gives_the_bits_of_one_thread(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorter than a chunk, a few whole ones, and a rest."""
+    """Lengths below a chunk, of whole chunks, and with a remainder."""
     cells = rg.GRUCell(25), rg.BasicLSTMCell(17), rg.BasicRNNCell(33)
     layers = iter([*cells, *cells])
     program = stack(lambda: next(layers), 3)
@@ -164,7 +164,7 @@ def test_rows_enough_need_no_pipeline() -> None:
 
 
 def test_one_worker_runs_the_loop_as_without_threads() -> None:
-    """The functions that it calls are the same, and so are its chunks."""
+    """One worker calls the same functions, over the same chunks, as code for one thread."""
     program = stack(lambda: rg.BasicRNNCell(100), 3, 40)
     several, one = (planned(program, {"B": 1}, parts) for parts in (2, 1))
     alone = next(
@@ -208,7 +208,7 @@ def test_two_equal_stages_gain_less_than_twice() -> None:
     line = plan_pipeline(parts(5000, 5000), size("T"), 128, 2)
     assert line is not None
     cycles = line.grain * 5000.0
-    waiting = 5 / 6  # of five chunks, while the first and the last are done by one worker
+    waiting = 5 / 6  # one worker alone computes the first and the last of five chunks
     assert line.gain == pytest.approx(2 * waiting * cycles / (cycles + pipeline.CLAIM_CYCLES))
 
 
@@ -249,7 +249,7 @@ A, B, C = (Buffer(name, "float32") for name in "abc")
 
 
 def test_needs_follow_from_what_kernels_hand_on() -> None:
-    """A value of one chunk is handed on in slots, one that is not double-buffered stops its writer."""
+    """Readers wait for values of the same chunk; a value that is not double-buffered also delays its writer."""
     first, second, third = (make("input", label=name, type=TensorType("float32", ())) for name in "xyz")
     views = {node: View.contiguous(buffer, ()) for node, buffer in ((first, A), (second, B), (third, C))}
     memory = Memory(Panels({}), lambda *_: A, views)

@@ -1,4 +1,4 @@
-"""Kernels that workers share: the bits of one, whatever the number of workers and however far one is ahead."""
+"""Kernels that workers share have the bits of one worker, for any number of workers and in any order."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def graph_of(graphs: CallableGraph) -> tuple[CompiledGraph, tuple[str, ...]]:
 
 
 def check_turns(name: str, batch: int, parts: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """rows: the fewest of a worker for which kernels are cut by rows."""
+    """Compare workers in both orders with one. ``rows``: minimum rows per worker for a partition by rows."""
     teams.share_everything(monkeypatch, parts, rows)
     units = {1: 100, 3: 63, 7: 25, 5: 17, 9: 63, 17: 33}[batch]
     program, feeds = declared(name, units), feeds_of(batch, 5)
@@ -113,7 +113,7 @@ def test_narrow_weights_are_shared_too(batch: int, weights: str, monkeypatch: py
 
 
 def test_a_missing_barrier_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check itself: without barriers one of the two orders gives something else."""
+    """Without barriers one of the two orders gives other bits, so the comparison is effective."""
     teams.share_everything(monkeypatch, 2)
     program, feeds = declared("gru", 63), feeds_of(1, 5)
     compiled, names = graph_of(program.inference)
@@ -149,7 +149,7 @@ def test_scans_of_one_row_wait_in_every_step(monkeypatch: pytest.MonkeyPatch) ->
 
 
 class Neighbours(rg.Cell):
-    """Each row is scaled by a number that the row at the other end of the batch has carried on."""
+    """Cell that scales each row by a state of the row at the other end of the batch."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -187,7 +187,7 @@ def test_small_work_is_not_shared() -> None:
 
 
 def test_what_lies_between_barriers_lives_together() -> None:
-    """One worker may be at the last statement before a barrier while another one is at the first."""
+    """One worker may be at the last statement before a barrier while another is at the first."""
     a, b, c = (Buffer(name, "float32") for name in "abc")
     barrier = Barrier(TEAM, size("_worker"), size("_workers"))
 

@@ -1,4 +1,4 @@
-"""Decoders that end by themselves, by several workers: the bits of one, and who waits for whom."""
+"""Decoders with a data-dependent number of steps: several workers have the bits of one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Array = np.ndarray
 
 
 def greedy(units: int, steps: int) -> tuple[rg.Tensor, Any, rg.Tensor]:
-    """Each word is fed back, until one of six."""
+    """Declare a decoder that feeds each word back, until the stop word 6."""
     table = rg.parameter("table", (WORDS, 4))
     return rg.dynamic_decode(
         Speller(rg.GRUCell(units), WORDS),
@@ -39,7 +39,7 @@ def greedy(units: int, steps: int) -> tuple[rg.Tensor, Any, rg.Tensor]:
 
 
 def attending(units: int, steps: int) -> tuple[rg.Tensor, Any, rg.Tensor]:
-    """Two layers above each other that look at a memory of seven entries, as many as one batch has rows."""
+    """Declare a stack of two cells that attends to a memory of seven entries; one test's batch has seven rows."""
     memory = rg.placeholder("memory", (None, 7, 6))
     layers = rg.MultiRNNCell([rg.LSTMCell(units), rg.GRUCell(units)])
     return rg.dynamic_decode(
@@ -52,7 +52,7 @@ def attending(units: int, steps: int) -> tuple[rg.Tensor, Any, rg.Tensor]:
 
 
 def fed(units: int, steps: int) -> tuple[rg.Tensor, Any, rg.Tensor]:
-    """Numbers are fed back, beside what is read step by step."""
+    """Declare a decoder that adds an input of each step to the output that it feeds back."""
     inputs = rg.placeholder("inputs", (None, steps, 3))
     return rg.dynamic_decode(
         rg.BasicLSTMCell(units),
@@ -84,7 +84,7 @@ def feeds_of(program: rg.Program, rows: int) -> dict[str, Array]:
 
 
 def check(program: rg.Program, rows: int, parts: int, monkeypatch: pytest.MonkeyPatch) -> set[int]:
-    """Both graphs give the bits of one worker, in both orders. Gives the lengths of rows."""
+    """Check both graphs against one worker, in both orders. Return the lengths of rows."""
     numbers = {key: np.asarray(7, np.int64) for key in ("seed", "first_row", "first_step")}
     feeds, lengths = feeds_of(program, rows), set[int]()
     for graphs in (program.inference, program.training):
@@ -114,7 +114,7 @@ def check(program: rg.Program, rows: int, parts: int, monkeypatch: pytest.Monkey
 def test_workers_give_the_bits_of_one(
     name: str, rows: int, parts: int, fewest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """fewest: rows of a worker from which on kernels are cut by rows."""
+    """``fewest``: minimum rows per worker for a partition by rows."""
     teams.share_everything(monkeypatch, parts, fewest)
     program = decoder(name, 17, 7, seed=13)
     lengths = check(program, rows, parts, monkeypatch)
@@ -148,7 +148,7 @@ def scans_of(plan: ScheduledEntry) -> list[ScanPlan]:
 
 
 def test_rows_of_a_decoder_are_cut_between_workers() -> None:
-    """All but what tells whether another step runs is computed row by row, so workers wait before it and behind it."""
+    """Only the stop condition is not computed row by row, so workers wait before and after it."""
     plan = planned(decoder("greedy", 64, 40), 32)
     (scan,) = scans_of(plan)
     others = [kernel.kernel for kernel in scan.kernels if not kernel.partition.by_rows]
@@ -170,7 +170,7 @@ def test_one_row_of_a_decoder_is_cut_by_units() -> None:
 
 
 def test_the_derivative_of_a_decoder_needs_no_barrier() -> None:
-    """Which steps have run is known by then."""
+    """The backward pass knows which steps have run."""
     plan = planned(decoder("fed", 64, 40), 32, "training")
     forward, backward = scans_of(plan)
     assert not forward.sharing.estimate.by_rows

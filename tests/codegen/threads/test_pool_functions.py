@@ -1,4 +1,4 @@
-"""Functions of a pool's threads: how they sleep on each system and spin, and their floating-point mode."""
+"""Functions of a pool's threads: sleeping on each system, spinning, and the floating-point mode."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ARM = replace(target_of("aarch64-linux"), triple="aarch64-unknown-linux-gnu")
     ],
 )
 def test_semaphores_of_each_system(target: str, calls: list[str]) -> None:
-    """Windows and macOS have handles of semaphores in memory, which are loaded first."""
+    """Windows and macOS load semaphore handles from memory first."""
     text = pool_text(target_of(target))
     assert assembly(text, target_of(target))
     called = re.findall(r"call i(?:32|64) %.*", text)
@@ -47,7 +47,7 @@ def test_workers_on_arm_spin_with_a_pause_and_take_the_mode() -> None:
 
 
 def mode_code(target: Target) -> Code:
-    """Functions that save and adopt the floating-point mode at an address."""
+    """Return functions that save and adopt the floating-point mode at an address."""
     functions = []
     for name in ("save", "adopt"):
         f = IRBuilder()
@@ -61,7 +61,7 @@ def mode_code(target: Target) -> Code:
 
 @pytest.fixture
 def flushing() -> Iterator[None]:
-    """Numbers below the least normal one are 0 on this thread."""
+    """Flush denormal numbers to zero on this thread."""
     target = host()
     if not floating_point_mode(target).declarations:
         pytest.skip("threads of this processor have no mode")
@@ -74,7 +74,7 @@ def flushing() -> Iterator[None]:
 
 
 def halves_of_small_numbers() -> np.ndarray:
-    """Three quarters of the least normal number, computed by three workers."""
+    """Return three quarters of the least normal number, computed by three workers."""
     x = rg.placeholder("x", (None, 64))
     program = rg.compile({"y": x * 0.5}, threads=3, cache=False)
     return program.inference(x=np.full((48, 64), 1.5 * float(np.finfo(np.float32).tiny), np.float32))["y"]

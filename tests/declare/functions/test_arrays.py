@@ -1,4 +1,4 @@
-"""Moves along axes, triangles and diagonals, entries at indices: beside NumPy."""
+"""Functions that permute axes and select entries, triangles and diagonals, against NumPy."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_diagonals_of_open_size(offset: int) -> None:
 
 
 def test_numbers_in_the_shape_of_a_tensor() -> None:
-    """Whatever its entries are."""
+    """Values do not depend on the tensor's entries, even NaN."""
     names = {
         "zeros": rg.zeros_like,
         "truths": lambda x: rg.ones_like(x, bool),
@@ -118,7 +118,7 @@ def test_entries_along_an_axis(dtype: str) -> None:
     ],
 )
 def test_entries_that_are_put(mode: str, meet: Callable[[Any, Any], Any]) -> None:
-    """One after the other, so that of several for one entry the last is set."""
+    """Entries are written in order, so that the last of several for one position remains."""
     wanted, values = X.copy(), X[:, :, :3] * 2
     for place in np.ndindex(2, 5, 3):
         at = (*place[:2], INDEX[place[0], 0, place[2]])

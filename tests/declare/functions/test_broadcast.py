@@ -1,4 +1,4 @@
-"""Shapes that are repeated to, and axes of open size that are 1."""
+"""Broadcast shapes, and axes of symbolic size that are 1."""
 
 from __future__ import annotations
 
@@ -49,6 +49,6 @@ def test_an_axis_of_open_size_is_squeezed_where_a_call_finds_it_to_be_1() -> Non
     assert np.array_equal(program.inference(x=np.ones((4, 1, 3))), np.full((4, 3), 2.0))
     with pytest.raises(rg.ShapeError, match="time = 2"):
         program.inference(x=np.ones((4, 2, 3)))
-    assert rg.squeeze(x).rank == 3  # of those that are open none is asked for
+    assert rg.squeeze(x).rank == 3  # without an axis, symbolic sizes are kept
     with pytest.raises(rg.ShapeError, match="its size is not 1"):
         rg.squeeze(x, 2)

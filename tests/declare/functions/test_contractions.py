@@ -1,4 +1,4 @@
-"""``rg.einsum`` and ``rg.tensordot`` beside NumPy's."""
+"""``rg.einsum`` and ``rg.tensordot`` against NumPy."""
 
 from __future__ import annotations
 

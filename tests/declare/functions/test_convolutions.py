@@ -1,4 +1,4 @@
-"""Convolutions and pools over time against loops in NumPy's float64, at sizes around those of windows."""
+"""Convolutions and pools over time against loops in NumPy's float64, at lengths around those of windows."""
 
 from collections.abc import Callable
 from itertools import product
@@ -15,7 +15,7 @@ Padding = str | tuple[int, int]
 WIDTH, BATCH = 6, 3
 PADDINGS: list[Padding] = ["causal", "same", "valid", "reflect", (2, 1), (0, 3)]
 EVERY = list(product([1, 2, 3, 5], PADDINGS, [1, 2, 3, 4], [1, 2, 3], [1, 2, 6]))
-"""Sizes of kernels, paddings, strides, dilations, groups."""
+"""Combinations of kernel sizes, paddings, strides, dilations and groups."""
 
 
 def data(*shape: int, seed: int = 0) -> np.ndarray:
@@ -27,7 +27,7 @@ def sequence(dtype: str = "float64", time: int | None = None) -> rg.Tensor:
 
 
 def steps_around(size: int, padding: Padding, strides: int, dilation: int) -> list[int]:
-    """Lengths from the shortest that there are windows of, or nothing, to longer ones that divide nothing."""
+    """Return lengths around the shortest with a window or that the padding allows, and longer ones."""
     reach = dilation * (size - 1) + 1
     if padding == "valid":
         least = reach - 1
@@ -88,7 +88,7 @@ def test_a_declared_length_gives_what_an_open_one_gives(padding: str, strides: i
 
 @pytest.mark.parametrize(("size", "width"), [(5, 40), (3, 17), (65, 16), (4, 1), (7, 64)])
 def test_convolutions_of_several_widths(size: int, width: int) -> None:
-    """Windows are read where they lie, or are copied, as their steps are wide or narrow, few or many."""
+    """Windows are read in place or copied, depending on widths."""
     x = rg.placeholder("x", (None, None, width))
     result = rg.conv1d(x, 33, size, "same", strides=2)
     program = rg.compile({"y": result}, loss=rg.reduce_sum(rg.square(result)))
@@ -111,7 +111,7 @@ def test_pools(kind: str, padding: str, size: int, strides: int | None) -> None:
 
 @pytest.mark.parametrize("padding", ["same", pytest.param("causal", marks=pytest.mark.exhaustive)])
 def test_a_row_alone_and_among_others_and_threads(padding: str) -> None:
-    """A convolution's bits depend on its own row only, however many workers there are."""
+    """A convolution's bits depend on its own row only, for any number of workers."""
     x = rg.placeholder("x", (None, None, 40))
     hidden = rg.conv1d(x, 24, 3, padding, strides=2, activation="relu")
     hidden = rg.max_pool1d(rg.conv1d(hidden, 24, 5, "same", groups=24, name="depthwise"), 3, 2)
@@ -136,7 +136,7 @@ def test_largest_steps_that_are_equal_share_the_gradient() -> None:
 
 
 class Frequencies(rg.Cell):
-    """Windows of a step's units, which are no time."""
+    """Cell with windows over a step's units instead of time."""
 
     output_size = 5
 

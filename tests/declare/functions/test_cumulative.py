@@ -1,4 +1,4 @@
-"""Products, extremes and logarithms of sums of all entries so far: NumPy's values, torch's ties, the same in steps."""
+"""Cumulative products, extremes and log-sum-exp: NumPy's values, torch's ties, equal results in steps."""
 
 from collections.abc import Callable
 

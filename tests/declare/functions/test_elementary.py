@@ -1,5 +1,5 @@
-"""Elementwise functions at hard points: NumPy's values in float64 for float32, mpmath's for float64, and torch's
-gradients as formulas.
+"""Elementwise functions at hard points: NumPy's float64 for float32, mpmath for float64, and torch's gradients as
+formulas.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ NAMES: dict[str, tuple[Callable[[Any], Any], float]] = {
     "rad2deg": (lambda x: x * 180 / mpmath.pi, 1.1),
     "log_sigmoid": (lambda x: -mpmath.log1p(mpmath.exp(-x)), 4),
 }
-"""Functions of one number, and how many units in the last place they may be off."""
+"""Unary functions by name, with their maximum error in ulp."""
 SPECIAL: dict[str, dict[float, float]] = {
     "sinh": {INFINITY: INFINITY, -INFINITY: -INFINITY},
     "cosh": {INFINITY: INFINITY, -INFINITY: INFINITY},
@@ -119,14 +119,14 @@ def points(dtype: str) -> Array:
 
 
 def computed(function: Callable[..., rg.Tensor], *arrays: Any, target: str | None = None) -> Array:
-    """The values of a function of vectors."""
+    """Return the values of a function of vectors."""
     operands = [rg.placeholder(f"x{number}", (None,), str(item.dtype)) for number, item in enumerate(arrays)]
     feeds = {f"x{number}": item for number, item in enumerate(arrays)}
     return np.asarray(rg.compile({"y": function(*operands)}, target=target).inference(feeds)["y"])
 
 
 def gradients(function: Callable[..., rg.Tensor], *arrays: Any) -> list[Array]:
-    """What operands receive from the sum of a function's values."""
+    """Return the gradients of the sum of a function's values by each operand."""
     operands = [rg.placeholder(f"x{number}", item.shape, str(item.dtype)) for number, item in enumerate(arrays)]
     feeds = {f"x{number}": item for number, item in enumerate(arrays)}
     value = function(*operands)
@@ -136,12 +136,12 @@ def gradients(function: Callable[..., rg.Tensor], *arrays: Any) -> list[Array]:
 
 
 def same(found: Array, wanted: Array) -> Array:
-    """Where bits are equal, or both are NaN."""
+    """Return True where bits are equal, or both are NaN."""
     return (np.isnan(found) & np.isnan(wanted)) | ((found == wanted) & (np.signbit(found) == np.signbit(wanted)))
 
 
 def exact(name: str, x: float) -> Any:
-    """The function of mpmath's; NaN outside of the domain."""
+    """Return mpmath's value of a function; NaN outside of its domain."""
     if x in SPECIAL.get(name, {}):
         value = SPECIAL[name][x]
         return math.copysign(value, x) if x == 0 and name == "reciprocal" else value
@@ -167,7 +167,7 @@ def exact(name: str, x: float) -> Any:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_function_of_one_number(name: str, dtype: str, target: str | None) -> None:
     x = points(dtype)
-    if name == "tan":  # where sine and cosine hold their bound
+    if name == "tan":  # sine and cosine have an error bound only there
         x = x[~(np.isfinite(x) & (np.abs(x) > 1e5))]
     bound, found = NAMES[name][1], computed(getattr(rg, name), x, target=target)
     with mpmath.workprec(400), np.errstate(over="ignore"):
@@ -195,7 +195,7 @@ def test_sinc_is_zero_at_whole_numbers_and_one_at_0() -> None:
 
 
 def every_pair(dtype: str, count: int) -> tuple[Array, Array]:
-    """Pairs of hard points, pairs of random bits, and near and exact quotients."""
+    """Return pairs of hard points, pairs of random bits, and near and exact quotients."""
     generator = np.random.default_rng(5)
     integers = {"float32": np.uint32, "float64": np.uint64}[dtype]
     with np.errstate(all="ignore"):
@@ -241,7 +241,7 @@ def test_of_integers(name: str, dtype: str) -> None:
 
 
 def _truncated(a: int, b: int, limits: Any) -> int:
-    """A quotient cut off towards 0, wrapped; 0 where b is 0."""
+    """Return a quotient truncated towards 0, wrapped; 0 if b is 0."""
     quotient = 0 if b == 0 else abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
     return (quotient - int(limits.min)) % (1 << limits.bits) + int(limits.min)
 
@@ -336,7 +336,7 @@ def test_a_function_of_two_numbers(name: str) -> None:
     found = computed(getattr(rg, name), a, b)
     with np.errstate(all="ignore"):
         near = np.isclose(found, wanted, rtol=4e-7, atol=3e-45) & (np.signbit(found) == np.signbit(wanted))
-        if name.startswith("log"):  # where the terms cancel
+        if name.startswith("log"):  # absolute error where the terms cancel
             near |= np.abs(found - wanted) <= 2e-7
     wrong = ~(near | same(found, wanted) | ((found == 0) & (wanted == 0) & (name in ("fmax", "fmin"))))
     assert not wrong.any(), (a[wrong][:5], b[wrong][:5], found[wrong][:5], wanted[wrong][:5])
@@ -442,7 +442,7 @@ def test_slopes_at_hard_points(name: str, x: list[float], slope: Callable[[Any],
 
 
 def test_slopes_at_limits() -> None:
-    """Those of torch, Keras and TensorFlow: a clip's limits belong to x, those of activations don't."""
+    """A clip's limits pass the gradient, those of activations do not, as in torch, Keras and TensorFlow."""
     at = np.array([-3.0, -1, 0, 1, 3, 6])
     assert gradients(lambda x: rg.clip(x, -1, 1), at)[0].tolist() == [0, 1, 1, 1, 0, 0]
     assert gradients(rg.hard_tanh, at)[0].tolist() == [0, 0, 1, 0, 0, 0]

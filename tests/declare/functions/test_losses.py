@@ -1,4 +1,4 @@
-"""Accuracy and losses of elements against NumPy: weights, lengths, and what fits and what doesn't."""
+"""Accuracy and elementwise losses against NumPy: weights, lengths, and shapes that fit or not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def arrays(dtype: str = "float32") -> dict[str, np.ndarray]:
 
 
 def evaluated(feeds: dict[str, np.ndarray], used: tuple[str, ...] = (), **fixed: Any) -> np.ndarray:
-    """rg.accuracy of what is fed; ``used`` of weights and lengths are placeholders too."""
+    """Return ``rg.accuracy`` of the feeds. Weights and lengths named in ``used`` are placeholders."""
     inputs = {
         name: rg.placeholder(name, (None,) * array.ndim if name != "logits" else (*array.shape[:-1], CLASSES), dtype)
         for name, array in feeds.items()
@@ -111,7 +111,7 @@ OF_PREDICTIONS = [
 
 @pytest.mark.parametrize("number", range(len(OF_PREDICTIONS)))
 def test_neither_labels_nor_predictions_are_repeated(number: int) -> None:
-    """[batch] beside [batch, 1] is every label beside every prediction, to an operator."""
+    """Broadcasting [batch] with [batch, 1] would pair every label with every prediction."""
     loss, shapes = OF_PREDICTIONS[number], ((4,), (3,), (None, 1), (None, 3), (None, None, 3))
     for have, want in itertools.permutations(shapes, 2):
         with pytest.raises(rg.ShapeError, match=r"labels .* must have the same shape"):
@@ -158,7 +158,7 @@ SMOOTH: dict[str, Callable[[rg.Tensor], rg.Tensor]] = {
 
 @pytest.mark.parametrize("name", SMOOTH)
 def test_the_slope_at_zero_is_that_of_the_function(name: str) -> None:
-    """What is smooth may be written with a maximum or an absolute value, which are not: an output layer starts at 0."""
+    """Smooth losses may be written with a maximum or an absolute value, which is not smooth. Output layers start at 0.
     x = rg.parameter("x", (1, 3), "zeros", dtype="float64")
     total = rg.reduce_sum(SMOOTH[name](x))
     program = rg.compile({"total": total}, loss=total)

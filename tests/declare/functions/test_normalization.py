@@ -1,4 +1,4 @@
-"""Normalizations of rows beside NumPy in float64."""
+"""Normalizations of rows, against NumPy in float64."""
 
 from typing import Any
 
@@ -95,7 +95,7 @@ def test_numbers_for_each_channel(axis: int) -> None:
 
 @pytest.mark.parametrize("axis", [1, -1])
 def test_standardize_has_the_bits_of_batch_normalization(axis: int) -> None:
-    """Far means and small variances show each order of operations."""
+    """Large means and small variances reveal any difference in the order of operations."""
     rng = np.random.default_rng(5)
     size = (2, 5, 4)[axis]
     rows = (10000.5 + rng.normal(size=(2, 5, 4))).astype(np.float32)

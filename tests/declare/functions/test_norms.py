@@ -1,4 +1,4 @@
-"""Norms of vectors and of matrices, beside NumPy's in float64."""
+"""Norms of vectors and of matrices, against NumPy in float64."""
 
 from collections.abc import Callable
 from typing import Any

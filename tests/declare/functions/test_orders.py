@@ -1,4 +1,4 @@
-"""Sorts, the largest entries, medians and quantiles: where NaN stands, and which of equal entries is first."""
+"""Sorts, top k, medians and quantiles: the position of NaN, and the order of ties."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,7 @@ def of_rows(function: Callable[[rg.Tensor], Any], rows: Any = ROWS, size: int | 
 
 
 def descending(rows: np.ndarray) -> np.ndarray:
-    """NaN first, then the largest; of equal ones the first."""
+    """Return rows in descending order: NaN first, and ties in their original order."""
     keys = np.where(np.isnan(rows), -INF, -rows.astype("float64"))
     return np.array(
         [

@@ -1,4 +1,4 @@
-"""``pad`` is ``numpy.pad``."""
+"""``pad`` equals ``numpy.pad``."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Powers by whole numbers are products, of numbers below 0 too, however large the exponent is."""
+"""Integer powers are products, also of negative numbers, however large the exponent is."""
 
 from __future__ import annotations
 

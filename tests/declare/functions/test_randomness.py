@@ -1,4 +1,4 @@
-"""What differs between the two graphs: choices, dropout and noise outside of wrappers, zoneout."""
+"""Differences between the training and inference graphs: choices, dropout and noise outside of wrappers, zoneout."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,7 @@ def randomised(program: rg.Program) -> rg.Program:
 
 
 def zoned(outside: bool) -> tuple[rg.Cell, reference.Spec]:
-    """Zoneout of an LSTM below one of a GRU, with dropout inside or around."""
+    """Return a stack of an LSTM and a GRU with zoneout; ``outside`` adds dropout around it, else a residual within."""
     lstm = rg.ZoneoutWrapper(rg.LSTMCell(5), state_keep_prob=rg.LSTMStateTuple(**ZONEOUT))
     gru = rg.ZoneoutWrapper(rg.GRUCell(5), state_keep_prob=0.5)
     specs = [reference.Zoneout(reference.LSTM(5), (0.5, 0.75)), reference.Zoneout(reference.GRU(5), (0.5,))]
@@ -175,7 +175,7 @@ def test_no_two_places_share_masks() -> None:
 
 
 class DropCell(rg.Cell):
-    """Dropout and noise in a step: of the row, of a kernel, and of what was dropped outside."""
+    """Cell with dropout and noise of its input and of a kernel, and with a dropped tensor from outside."""
 
     def __init__(self, outside: rg.Tensor) -> None:
         self.outside = outside

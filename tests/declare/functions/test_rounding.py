@@ -1,5 +1,5 @@
-"""``rg.floor``, ``rg.ceil`` and ``rg.round`` are NumPy's, to the bit, also of what is infinite, no number or -0; and
-integers that ``rg.dequantize`` widens.
+"""``rg.floor``, ``rg.ceil`` and ``rg.round`` have NumPy's bits, also for infinities, NaN and -0. ``rg.dequantize``
+widens integers.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def test_dequantized_integers_of_8_bits(axis: int) -> None:
 
 
 def test_dequantized_integers_of_4_bits() -> None:
-    """A block's bytes hold its first half in their lower bits."""
+    """The lower bits of a block's bytes hold its first half."""
     data, scales = np.arange(256, dtype=np.uint8).reshape(2, 128), np.array([[1, 2], [0.5, -3]], np.float32)
     parameters = rg.parameter("n", (2, 128), data, False, "uint8"), rg.parameter("s", (2, 2), scales)
     found = rg.compile(rg.dequantize(*parameters, bits=4)).inference({}).reshape(2, 2, 2, 64)

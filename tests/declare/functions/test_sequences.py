@@ -100,7 +100,7 @@ def test_rows_turned_round() -> None:
 
 
 class ShiftCell(rg.Cell):
-    """A state that is a part of what the step joins, and an output that is all of it."""
+    """Cell whose output is its state joined with its input, and whose next state is a part of that."""
 
     output_size = 12
 

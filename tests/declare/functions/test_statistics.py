@@ -1,4 +1,4 @@
-"""Logarithms of sums, products, variances, counts and places of extremes, at hard points beside NumPy's float64."""
+"""Log-sum-exp, products, variances, counts, argmax and argmin, at hard points against NumPy's float64."""
 
 from collections.abc import Callable
 from typing import Any

@@ -17,7 +17,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def gru(parameters: Any, x: np.ndarray, h: np.ndarray) -> np.ndarray:
-    """One step of a GRU."""
+    """Return the next state of a GRU."""
     gates = sigmoid(np.concatenate([x, h]) @ parameters["gates/kernel"] + parameters["gates/bias"])
     r, u = np.split(gates, 2)
     candidate = np.tanh(np.concatenate([x, r * h]) @ parameters["candidate/kernel"] + parameters["candidate/bias"])

@@ -1,4 +1,4 @@
-"""dynamic_decode: against its equations in NumPy, against other drivers, and however it is run."""
+"""``dynamic_decode`` against its equations in NumPy and against other drivers, in all ways to run it."""
 
 import dataclasses
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def randomised(program: rg.Program, seed: int = 0) -> rg.Program:
 
 
 def words(dtype: str, **options: Any) -> tuple[dict[str, Any], rg.Tensor]:
-    """An encoder, and a decoder of words that starts from its state, each word fed back until the last."""
+    """Declare an encoder, and a decoder that starts from its state and feeds each word back until the last one."""
     x = rg.placeholder("x", (None, None, 3), dtype)
     _, state = rg.dynamic_rnn(rg.GRUCell(UNITS), x)
     table = rg.parameter("table", (WORDS, 4), dtype=dtype)
@@ -51,7 +51,7 @@ def words(dtype: str, **options: Any) -> tuple[dict[str, Any], rg.Tensor]:
 
 
 def spelled(parameters: Any, x: Array, steps: int = STEPS) -> tuple[Array, Array, Array]:
-    """The same in NumPy."""
+    """Return the results of ``words`` in NumPy."""
     _, h = reference.dynamic_rnn(reference.GRU(UNITS), parameters, x.astype(np.float64), None)
     table = np.asarray(parameters["table"], np.float64)
     fed, live, taken = np.repeat(table[2:3], len(x), axis=0), np.ones(len(x), bool), np.zeros(len(x), np.int64)
@@ -98,7 +98,7 @@ def test_rows_do_not_depend_on_how_long_others_run() -> None:
 
 
 def aligned(stop: bool, dtype: str = "float64") -> tuple[rg.Tensor, Any, rg.Tensor]:
-    """A decoder that reads an input at every step beside what it gave, and stops where that is large."""
+    """Declare a decoder that reads an input beside its last output, and stops at a large output."""
     inputs = rg.placeholder("inputs", (None, None, 2), dtype)
     first = rg.placeholder("first", (None, 3), dtype)
     cell = rg.MultiRNNCell([rg.ResidualWrapper(rg.BasicRNNCell(3)), rg.LSTMCell(4)])
@@ -213,7 +213,7 @@ def test_sampling_is_scheduled_by_row_and_step(fed: bool) -> None:
     for step in range(STEPS):
         h, _ = reference.gru_step(reference.GRU(3), program.parameters, "decoder", x, h)
         np.testing.assert_allclose(result[:, step], h, atol=1e-12)
-        if step + 1 < STEPS:  # whichever of the two it was
+        if step + 1 < STEPS:  # either choice must explain the next output
             options = [h * 2, feeds["teacher"][:, step]]
             outcomes = [
                 reference.gru_step(reference.GRU(3), program.parameters, "decoder", option, h)[0] for option in options
@@ -250,7 +250,7 @@ def test_gradients_through_what_is_fed_back_are_differences() -> None:
 
 
 def test_choices_have_no_gradient() -> None:
-    """Of the table only the rows that were read get one, and words themselves none: as with the words as inputs."""
+    """Only rows of the table that were read get a gradient, as if the chosen words were inputs."""
     results, outputs = words("float64")
     program = randomised(rg.compile(results, loss=rg.reduce_sum(rg.square(outputs))), 5)
     x = data(4, 4, 3)
@@ -360,7 +360,7 @@ def test_a_saved_decoder_is_the_same(tmp_path: Path) -> None:
 
 
 def test_a_decoder_is_trained() -> None:
-    """It learns to count down from what it is given to a stop."""
+    """The decoder learns to count down from its input to the stop."""
     first = rg.placeholder("first", (None, 6))
     teacher = rg.placeholder("teacher", (None, 6, 6))
     wanted = rg.placeholder("wanted", (None, 6), "int64")
@@ -488,7 +488,7 @@ def test_threads_change_nothing(units: int, batch: int) -> None:
 
 
 def attended(first: str, begins: str, rows: int | None, stops: bool) -> rg.Program:
-    """A decoder over a memory, which alone says how many rows there are, unless ``first`` does."""
+    """Return a decoder over a memory. Only the memory has a batch axis, except for some cases of ``first``."""
     memory = rg.placeholder("memory", (rows, None, 6))
     _, state = rg.dynamic_rnn(rg.GRUCell(4), memory)
     given = {"own": {"initial_cell_state": state}}.get(begins, {})
@@ -510,7 +510,7 @@ def attended(first: str, begins: str, rows: int | None, stops: bool) -> rg.Progr
 
 @pytest.mark.parametrize("back", [0, 5])
 def test_a_declaration_compiles_however_much_was_declared_before(back: int) -> None:
-    """Numbers of declarations get another digit within it, and stand in names of sizes."""
+    """Counters of declarations, which names of sizes contain, get one more digit within the declaration."""
     here = next(tensor.declared)
     for _ in range(here + 1, 10 ** len(str(here + back + 1)) - back):
         next(tensor.declared)
@@ -564,7 +564,7 @@ def test_one_row_where_nothing_has_rows() -> None:
     ids=repr,
 )
 def test_a_fixed_number_of_rows_has_the_masks_of_an_open_one(rows: int, dropout: dict[str, Any]) -> None:
-    """One row, which broadcasts to any number, included."""
+    """A single row, which broadcasts to any number of rows, is included."""
     results = []
     for declared in (rows, None):
         first = rg.placeholder("first", (declared, 7))

@@ -1,4 +1,4 @@
-"""``rg.sample``: the distribution, the same draws in calls, streams, pools, threads and exports, and errors."""
+"""``rg.sample``: the distribution, equal draws in calls, streams, pools, threads and exports, and errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHARES = np.array([0.4, 0.25, 0.15, 0.1, 0.06, 0.04])
 
 
 class Drawn(rg.Cell):
-    """Draws of its input in several ways."""
+    """Cell that draws from its input with several options."""
 
     def __init__(self, **ways: dict[str, Any]) -> None:
         self.ways = ways
@@ -35,7 +35,7 @@ class Drawn(rg.Cell):
 
 
 def frequencies(**ways: dict[str, Any]) -> dict[str, np.ndarray]:
-    """How often each class is drawn."""
+    """Return how often each class is drawn."""
     count = 20_000
     logits = rg.placeholder("logits", shape=(None, None, CLASSES))
     outputs, _ = rg.dynamic_rnn(Drawn(**ways), logits)
@@ -135,7 +135,7 @@ def test_streams_pools_chunks_and_threads_draw_the_same(tmp_path: Path) -> None:
 
 
 class Fed(rg.Cell):
-    """Reads its own last draw."""
+    """Cell that reads its own last draw."""
 
     def state(self) -> Any:
         return {"h": 4, "token": rg.state((), dtype="int64")}
@@ -269,7 +269,7 @@ def test_numbers_of_programs_that_draw_nothing() -> None:
 
 @pytest.mark.parametrize("classes", [6, pytest.param(300, marks=pytest.mark.exhaustive)])
 def test_rows_have_arguments_of_their_own(classes: int) -> None:
-    """Tensors [batch] draw what numbers of each row draw."""
+    """Arguments of shape [batch] draw the same as scalars for each row."""
     logits, warmth, share = (
         rg.placeholder(name, shape)
         for name, shape in zip("xtp", ((None, None, classes), (None,), (None,)), strict=True)

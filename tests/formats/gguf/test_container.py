@@ -1,4 +1,4 @@
-"""Damaged GGUF files: an error of ours, and no large allocation."""
+"""Damaged GGUF files raise a documented error, without a large allocation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import rnngraph as rg
 from rnngraph.formats.gguf.container import Bytes, Container
 
 HEADER = 7000
-"""Bytes of the header of ``small``, and some of the tensors."""
+"""Bytes of the header of ``small`` and of its first tensors."""
 
 
 def small() -> bytes:
@@ -24,7 +24,7 @@ def small() -> bytes:
 
 
 def refuses(data: bytes) -> bool:
-    """True if a file is refused with an error of ours; False if it is read."""
+    """Return True if a file is refused with FileError or NotReadableError, and False if it is read."""
     try:
         rg.read_gguf(data)
     except (rg.FileError, rg.NotReadableError):
@@ -33,7 +33,7 @@ def refuses(data: bytes) -> bool:
 
 
 def check_absurd(data: bytes, offsets: list[int]) -> None:
-    """Replace 8 bytes at each offset by numbers that no file has."""
+    """Replace 8 bytes at each offset by extreme numbers, and check that little memory is allocated."""
     tracemalloc.start()
     for offset in offsets:
         for number in (0, (1 << 40) + 1, (1 << 63) - 1, (1 << 64) - 1):

@@ -1,4 +1,4 @@
-"""Logits beside those of llama.cpp, whole and step by step, for every architecture and type."""
+"""Logits against llama.cpp's, for whole sequences and step by step, for every architecture and type."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import rnngraph as rg
 
 pytestmark = pytest.mark.llama
 BOUNDS = {"F32": 1e-5, "F16": 5e-3, "BF16": 0.03, "Q8_0": 0.04, "Q4_0": 0.04}
-"""Maximum root mean square of differences: llama.cpp rounds activations to 16 or 8 bits beside such weights."""
+"""Maximum root mean square of differences. With narrow weights, llama.cpp rounds activations to 16 or 8 bits."""
 
 
 def size(differences: np.ndarray) -> float:

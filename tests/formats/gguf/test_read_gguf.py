@@ -33,7 +33,7 @@ def logits(net: rg.Net, tokens: np.ndarray, **options: Any) -> np.ndarray:
 
 
 def interpreted(net: rg.Net, tokens: np.ndarray) -> np.ndarray:
-    """Return the logits that the graph means, without compiling it."""
+    """Return the interpreter's logits, without compiling the graph."""
     graph = net.program().evaluation.graph
     return interpret(graph, {**net.parameters, "ids": tokens}, wide=True)["logits"]
 
@@ -64,7 +64,7 @@ def test_logits_are_those_of_llama_cpp(architecture: str) -> None:
 @pytest.mark.parametrize("kind", ["Q8_0", "Q4_0"])
 @pytest.mark.parametrize("architecture", NETS)
 def test_quantized_nets_are_as_near_to_llama_cpp_as_activations_of_8_bits(architecture: str, kind: str) -> None:
-    """Both round activations to 8 bits, with scales of 32 bits here, and of 16 bits in llama.cpp."""
+    """Both round activations to 8 bits. Scales have 32 bits here, and 16 bits in llama.cpp."""
     file = gguf_file(architecture, kind)
     exact, theirs = reference(file, architecture, ids(1))[0], recorded(architecture, kind)
     (found,) = logits(rg.read_gguf(file.data), ids(1))
@@ -130,7 +130,7 @@ def test_scripts_files_and_steps_have_the_bits_of_the_program(architecture: str,
 
 
 def test_only_kinds_of_products_are_asked_for() -> None:
-    """A table alone is looked up, so that a program with its kind would be warned that it changes nothing."""
+    """A quantized embedding table is only looked up, so that no kind of weights is requested for it."""
     assert "weights=" not in str(rg.read_gguf(gguf_file("rwkv7", "F32", kinds={"token_embd.weight": "Q8_0"}).data))
     tied = rg.read_gguf(gguf_file("mamba2", "F32", kinds={"token_embd.weight": "Q8_0"}).data)
     assert str(tied).count('weights={"*/int8_blocks/*": "int8_blocks"}') == 1

@@ -1,4 +1,4 @@
-"""Tokens of each tokenizer as bytes that join to text."""
+"""Tokens of each tokenizer as bytes, which join to text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rnngraph.formats.gguf.vocabulary import Token, vocabulary_of
 
 
 class _Container:
-    """Metadata of a file."""
+    """Container that holds metadata only."""
 
     def __init__(self, kind: str, tokens: list[bytes]) -> None:
         self.metadata = {"tokenizer.ggml.model": kind.encode(), "tokenizer.ggml.tokens": tokens}

@@ -1,4 +1,4 @@
-"""Files with classes of users' own, which the caller says how to declare, against NumPy."""
+"""Files with users' own classes, which the caller declares, against NumPy."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_a_script_needs_a_builder_that_can_be_imported() -> None:
 
 
 def published_min_gru(config: dict[str, Any]) -> Any:
-    """Declare mingru-keras' layer, whose own layers lie in the file in alphabetical order."""
+    """Declare mingru-keras' layer, whose inner layers are stored in alphabetical order."""
 
     def layer(x: rg.Tensor) -> rg.Tensor:
         z = rg.dense(x, config["units"], "sigmoid", name=f"{config['name']}/gate")

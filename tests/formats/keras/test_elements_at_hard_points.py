@@ -101,7 +101,7 @@ PAIRS = ("arctan2", "hypot", "power", "logaddexp", "mod", "floor_divide", "maxim
 
 
 def both(function: Any, arrays: list[Any], folder: Path) -> tuple[Any, Any]:
-    """Keras' values and ours."""
+    """Return Keras' values and rnngraph's."""
     inputs = [keras.Input((1,)) for _ in arrays]
     model = keras.Model(inputs, function(*inputs))
     model.save(folder / "net.keras")
@@ -129,7 +129,7 @@ def test_an_operation_of_one_value(name: str, tmp_path: Path) -> None:
 def test_an_operation_of_two_values(name: str, tmp_path: Path) -> None:
     a, b = (item.ravel()[:, None] for item in np.meshgrid(POINTS, POINTS))
     wanted, found = both(getattr(keras.ops, name), [a, b], tmp_path)
-    if name == "mod":  # torch's remainder of a large quotient is NaN, where ours is exact
+    if name == "mod":  # torch's remainder of a large quotient is NaN, rnngraph's is exact
         unknown = np.isnan(wanted) & np.isfinite(a) & (b != 0)
         wanted = np.where(unknown, found, wanted)
     check(wanted, found, a, b)

@@ -1,4 +1,4 @@
-"""Files of Keras' functions beside Keras' recorded values, and the records beside Keras."""
+"""Files of Keras' functions against Keras' recorded values, and the records against Keras."""
 
 from __future__ import annotations
 

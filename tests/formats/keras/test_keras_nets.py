@@ -1,7 +1,7 @@
-"""Random nets, saved by Keras 3 and by tf_keras (Keras 2) in both of their formats, give the numbers that Keras gives.
+"""Random nets, saved by Keras 3 and by tf_keras (Keras 2) in both of their formats, have Keras' results.
 
-Each net runs at two sizes of batch and time in one program, where inputs have masks with rows that are all masked, have
-holes, or end early. Keras 3 runs with the backend that it is configured for.
+Each net runs with two batch sizes and lengths in one program. Masks have rows that are masked completely, have holes,
+or end early. Keras 3 runs with the backend that it is configured for.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def drawn(*shape: int) -> np.ndarray:
 
 
 def by_steps(keras: Any) -> tuple[Any, list[Feeds]]:
-    """Layers on each step of sequences of sequences, of any number."""
+    """Return TimeDistributed layers on sequences of sequences."""
     layers = keras.layers
     x = keras.Input((None, 5, 3))
     inner = keras.Sequential([keras.Input((5, 3)), layers.Conv1D(4, 2), layers.GlobalMaxPooling1D()])
@@ -43,7 +43,7 @@ def by_steps(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def states(keras: Any) -> tuple[Any, list[Feeds]]:
-    """States of stacks and of both directions, in and out; no merge; an output for each."""
+    """Return stacks and bidirectional layers with states as inputs and outputs, without merging."""
     layers = keras.layers
     x = keras.Input((None, 3))
     y, *more = layers.Bidirectional(layers.LSTM(2, return_state=True), merge_mode="concat")(x)
@@ -54,7 +54,7 @@ def states(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def shared(keras: Any) -> tuple[Any, list[Feeds]]:
-    """Layers and networks that are called twice, on inputs of other lengths, and a model of twins."""
+    """Return layers and a siamese network that are called twice, on inputs of different lengths."""
     layers = keras.layers
     one, other = keras.Input((None, 4), name="one"), keras.Input((None, 4), name="other")
     x = keras.Input((None, 4))
@@ -67,7 +67,7 @@ def shared(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def fixed(keras: Any) -> tuple[Any, list[Feeds]]:
-    """A batch and a length of their own, a stateful layer, axes that move."""
+    """Return a model with a fixed batch size and length, a stateful layer, and permuted axes."""
     layers = keras.layers
     shape = {"batch_shape": (2, 6, 4)} if hasattr(keras, "ops") else {"shape": (6, 4), "batch_size": 2}
     x = keras.Input(**shape)
@@ -78,7 +78,7 @@ def fixed(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def heads(keras: Any) -> tuple[Any, list[Feeds]]:
-    """Heads that take masks, which Keras 3 takes off what others read later, too."""
+    """Return attention layers with masks. Keras 3 also removes these masks from the inputs of later layers."""
     layers = keras.layers
     ids = keras.Input((None,), dtype="int32")
     x = layers.Embedding(11, 4, mask_zero=True)(ids)
@@ -91,7 +91,7 @@ def heads(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def functions(keras: Any) -> tuple[Any, list[Feeds]]:
-    """Functions among layers that random nets don't draw."""
+    """Return a model of functions that random nets don't contain."""
     if not hasattr(keras, "ops"):
         pytest.skip("keras.ops came with Keras 3")
     k, x = keras.ops, keras.Input((None, 4))
@@ -111,7 +111,7 @@ def functions(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def more_functions(keras: Any) -> tuple[Any, list[Feeds]]:
-    """Those that move and repeat entries, products by equations, and what is made of others."""
+    """Return a model of functions that repeat and move entries, einsums, and composed functions."""
     if not hasattr(keras, "ops"):
         pytest.skip("keras.ops came with Keras 3")
     k, x = keras.ops, keras.Input((None, 4))
@@ -157,7 +157,7 @@ def more_functions(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def parts_of_axes(keras: Any) -> tuple[Any, list[Feeds]]:
-    """Slices beyond the ends of open axes, entries at indices that are computed, triangles, products by axes."""
+    """Return a model of slices beyond the ends of open axes, computed indices, triangles, and tensor products."""
     if not hasattr(keras, "ops"):
         pytest.skip("keras.ops came with Keras 3")
     k, x = keras.ops, keras.Input((None, 4))
@@ -185,7 +185,7 @@ def parts_of_axes(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def over_axes(keras: Any) -> tuple[Any, list[Feeds]]:
-    """Norms, orders, extremes and logarithms of sums at NaN, infinities and ties, and of truth values."""
+    """Return a model of norms, sorts, extremes and log-sum-exp at NaN, infinities, ties and bools."""
     if not hasattr(keras, "ops"):
         pytest.skip("keras.ops came with Keras 3")
     k, x = keras.ops, keras.Input((4,))
@@ -234,7 +234,7 @@ def over_axes(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def matrices(keras: Any) -> tuple[Any, list[Feeds]]:
-    """Norms of matrices, quantiles, and normalizations over several axes."""
+    """Return a model of matrix norms, quantiles, and normalizations over several axes."""
     if not hasattr(keras, "ops"):
         pytest.skip("keras.ops came with Keras 3")
     k, layers, x = keras.ops, keras.layers, keras.Input((3, 4))
@@ -250,7 +250,7 @@ def matrices(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def pictures(keras: Any) -> tuple[Any, list[Feeds]]:
-    """Convolutions over spectrograms before recurrent layers, pictures at each step, classes as rows, equations."""
+    """Return a model of 2-D convolutions before recurrent layers, images at each step, and einsums."""
     layers = keras.layers
     x, ids, film = keras.Input((None, 6, 1)), keras.Input((None,), dtype="int32"), keras.Input((None, 5, 6, 1))
     y = layers.Conv2D(4, (3, 2), padding="same", activation="relu")(x)
@@ -272,7 +272,7 @@ def pictures(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def left(keras: Any) -> tuple[Any, list[Feeds]]:
-    """Networks leave the mask of their call on the tensors that they are called on; dropout gives the very tensor."""
+    """Return a model where calls leave masks on their inputs: a network's mask, and dropout, which returns its input.
     layers = keras.layers
     x = keras.Input((None, 4))
     y = layers.GRU(4, return_sequences=True)(x, mask=x[:, :, 0] > 0.1)
@@ -287,7 +287,7 @@ def left(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def masked_twice(keras: Any) -> tuple[Any, list[Feeds]]:
-    """What a layer masks is 0 for those that a call gives another mask."""
+    """Return a model in which a masking layer's zeros are read by layers with another mask."""
     layers = keras.layers
     x = keras.Input((None, 4))
     masked, own = layers.Masking(-1.0)(x), x[:, :, 0] < 0.5
@@ -303,7 +303,9 @@ def masked_twice(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def masked_heads(keras: Any) -> tuple[Any, list[Feeds]]:
-    """Steps that look at none: by scores that are 0 since Keras 3.14, by the backend's function that are all alike."""
+    """Return attention with completely masked queries: scores are 0 since Keras 3.14; the backend's function has equal
+    ones.
+    """
     layers = keras.layers
     x = keras.Input((None, 4))
     y = layers.Masking(-1.0)(x)
@@ -318,7 +320,7 @@ def masked_heads(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def turned(keras: Any) -> tuple[Any, list[Feeds]]:
-    """Both directions, of which the first layer is the one that goes backwards."""
+    """Return bidirectional layers whose first layer is the backward one."""
     layers = keras.layers
     x = keras.Input((None, 3))
     back, ahead = layers.LSTM(2, go_backwards=True, return_sequences=True), layers.GRU(2, return_sequences=True)
@@ -427,7 +429,7 @@ def test_random_nets_give_the_numbers_of_keras(
             fed = [net.feeds(batch, steps) for batch, steps in ((3, 17), (1, 25))]
             given = [net.expected(feeds) for feeds in fed]
         except Exception:
-            assert drawn_as is WideNet, seed  # which draws what Keras itself refuses now and then
+            assert drawn_as is WideNet, seed  # WideNet sometimes draws nets that Keras itself refuses
             continue
         read = rg.read_keras(path)
         program = read.program()

@@ -1,4 +1,4 @@
-"""Convolutions and pools over pictures, of which one axis is open, give the sums of their windows, written out here."""
+"""2-D convolutions and pools with one open axis, against sums over windows that are written out here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
     "means": ("AveragePooling2D", {"pool_size": [3, 2], "padding": "same", "strides": [2, 1]}),
     "whole means": ("AveragePooling2D", {"pool_size": [2, 2], "padding": "valid", "strides": None}),
 }
-"""Behind one input [batch, high, wide, 2], by their names."""
+"""Layer of one input [batch, height, width, 2], by name."""
 
 
 def drawn_arrays(kind: str, options: dict[str, Any]) -> list[np.ndarray]:
@@ -40,7 +40,7 @@ def drawn_arrays(kind: str, options: dict[str, Any]) -> list[np.ndarray]:
 
 
 def file_of(shape: list[int | None]) -> bytes:
-    """A ``.keras`` file of all layers, whose input has this shape."""
+    """Return a ``.keras`` file of all layers on an input of this shape."""
     layers = [
         {
             "class_name": "InputLayer",
@@ -68,7 +68,7 @@ def file_of(shape: list[int | None]) -> bytes:
 
 
 def windows(size: int, options: dict[str, Any], axis: int) -> list[list[int]]:
-    """The places that each window reads along an axis; some are outside."""
+    """Return the positions that each window reads along an axis, including those outside."""
     lengths = options.get("kernel_size") or options["pool_size"]
     strides = (options["strides"] or lengths) if "strides" in options else [1, 1]
     length, stride, apart = lengths[axis], strides[axis], options.get("dilation_rate", [1, 1])[axis]

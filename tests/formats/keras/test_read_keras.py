@@ -1,4 +1,4 @@
-"""Files that Keras 3 and Keras 2 saved give the numbers that they gave, as nets that run, stream and train."""
+"""Files of Keras 3 and Keras 2 have their results, and run, stream and train."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_one_mask_for_all_steps(kind: str, options: dict[str, Any]) -> None:
 
 
 def _of_seven_steps(description: dict[str, Any]) -> None:
-    """Declare seven steps for the input of a sequential net."""
+    """Give the input of a sequential net a length of seven steps."""
     for layer in description["config"]["layers"]:
         if layer["class_name"] == "InputLayer":
             layer["config"] |= {key: [None, 7] for key in layer["config"] if key.startswith("batch")}
@@ -140,7 +140,7 @@ def test_declared_steps_are_opened_and_streamed() -> None:
 
 @pytest.mark.parametrize("bounds", [(-1.0, 1.0), (2.0, -2.0)])
 def test_tensorflows_clip_takes_its_lower_bound_first(bounds: tuple[float, float]) -> None:
-    """With reversed bounds ``keras.ops.clip`` returns the upper one, and ``tf.clip_by_value`` the lower one."""
+    """With reversed bounds, ``keras.ops.clip`` returns the upper one and ``tf.clip_by_value`` the lower one."""
     keywords = dict(zip(("clip_value_min", "clip_value_max"), bounds, strict=True))
     layers = [
         {

@@ -1,4 +1,4 @@
-"""What of a file of Keras can't be read is listed at once; damage and traps are errors that name the file."""
+"""All unreadable parts of a Keras file are listed at once. Damaged and hostile files raise errors that name the file.
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def layer(kind: str, module: str = "keras.layers", **config: Any) -> dict[str, A
 
 
 def with_layers(*layers: dict[str, Any]) -> bytes:
-    """A Sequential file with these layers at its end."""
+    """Return a Sequential file with these layers appended."""
     return redescribed(data_of("sequential2"), lambda described: described["config"]["layers"].extend(layers))
 
 
@@ -80,7 +80,7 @@ def test_options_that_show_while_declaring_are_listed_too() -> None:
 
 
 def test_what_shows_while_declaring_is_listed_beside_the_rest_with_its_place() -> None:
-    """Layers behind one another, of which each is read but for an option, and a network within."""
+    """The net has several layers with one wrong option each, and a nested network."""
 
     def change(described: dict[str, Any]) -> None:
         kept = described["config"]["layers"][:2]
@@ -118,7 +118,7 @@ def deep(count: int) -> Callable[[dict[str, Any]], None]:
 
 
 def doubling(described: dict[str, Any]) -> None:
-    """Networks in networks, each called twice: 2**30 calls."""
+    """Replace the net by nested networks that call their inner network twice: 2**30 calls."""
     inner, first = layer("Activation", activation="tanh"), 0
     for _ in range(30):
         calls = [[["x", 0, 0, {}]], [["inner", first, 0, {}]]]
@@ -161,7 +161,7 @@ def test_archives_of_too_many_bytes_are_refused_before_they_are_unpacked(monkeyp
 
 
 def swap(file: h5py.File, path: str, replacement: Any, **options: Any) -> None:
-    """Puts something else at the place of an array."""
+    """Replace an array by another object."""
     group, _, name = path.rpartition("/")
     del file[group][name]
     if isinstance(replacement, np.ndarray):
@@ -174,7 +174,7 @@ PLACE = "layers/lstm/cell/vars/0"
 
 
 def outside(file: h5py.File) -> None:
-    """Numbers that lie in another file."""
+    """Store an array's data in another file."""
     group, _, name = PLACE.rpartition("/")
     del file[group][name]
     file[group].create_dataset(name, (4, 20), "f4", external=[("/etc/hostname", 0, 320)])
@@ -189,7 +189,7 @@ def made_of_others(file: h5py.File) -> None:
 
 
 def huge(file: h5py.File) -> None:
-    """An array of 4 TB, of which nothing is written."""
+    """Store an array of 4 TB without any data."""
     group, _, name = PLACE.rpartition("/")
     del file[group][name]
     file[group].create_dataset(name, (1 << 20, 1 << 20), "f4", chunks=(1 << 10, 1 << 10))
@@ -219,7 +219,7 @@ def test_lengths_of_texts_are_not_taken_on_trust() -> None:
     data = data_of("functional2")
     with h5py.File(io.BytesIO(data)) as file:
         length = len(file.attrs["model_config"])
-    place = data.index(struct.pack("<I", length))  # of (length, place) in the attribute, before the text itself
+    place = data.index(struct.pack("<I", length))  # (length, address) of the attribute, which precedes its text
     long = data[:place] + struct.pack("<I", 2**32 - 1) + data[place + 4 :]
     with pytest.raises(rg.FileError, match="model_config of it is too long"):
         rg.read_keras(long)

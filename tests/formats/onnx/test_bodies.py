@@ -1,4 +1,4 @@
-"""Ops that are read by their function bodies: onnx's own tests of them, and reading without the package."""
+"""Ops that are expanded into their function bodies: onnx's own tests, and reading without the package."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_recorded_bodies_are_those_of_the_standard() -> None:
         for version, text in versions.items():
             try:
                 schema = onnx.defs.get_schema(op, int(version), "")
-            except onnx.defs.SchemaError:  # older versions of onnx have fewer
+            except onnx.defs.SchemaError:  # older versions of onnx have fewer ops
                 continue
             body = onnx.FunctionProto.FromString(base64.b64decode(text))
             other = onnx.FunctionProto.FromString(schema.get_function_with_opset_version(int(version)))
@@ -75,4 +75,4 @@ def test_onnx_own_tests_of_these_ops_pass() -> None:
     cases = [case for case in all_cases() if len(case.model.graph.node) == 1 and op_of(case) in ops]
     outcomes = {case.name: outcome(case) for case in cases}
     refused = {name for name, what in outcomes.items() if what not in ("passed", "no arrays of numbers")}
-    assert refused <= {name for name in outcomes if "window" in name}  # their sizes are fed
+    assert refused <= {name for name in outcomes if "window" in name}  # the window sizes are fed

@@ -104,7 +104,7 @@ LEAST = {
     "Atanh": 1e-7,
     "Acosh": 1e-7,
 }
-"""Absolute errors of onnxruntime's own approximations."""
+"""Absolute errors of onnxruntime's own approximations, by op."""
 
 
 def model(op: str, count: int, dtype: int, **attributes: Any) -> bytes:
@@ -120,7 +120,7 @@ def model(op: str, count: int, dtype: int, **attributes: Any) -> bytes:
 
 
 def both(op: str, feeds: dict[str, Any], **attributes: Any) -> tuple[Any, Any]:
-    """Return onnxruntime's values and ours."""
+    """Return onnxruntime's values and rnngraph's."""
     dtype = onnx.helper.np_dtype_to_tensor_dtype(feeds["a"].dtype)
     file = model(op, len(feeds), dtype, **attributes)
     expected = runtime.InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, feeds)[0]

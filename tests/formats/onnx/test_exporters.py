@@ -112,7 +112,7 @@ def test_inputs_by_words_of_calls_get_an_underscore() -> None:
 @pytest.mark.parametrize("offset", [-1, 0, 2])
 @pytest.mark.parametrize("columns", ["T", 4])
 def test_half_of_a_matrix_of_open_size(columns: Any, offset: int, upper: int) -> None:
-    """A triangle, as exporters compute the mask of causal attention."""
+    """Exporters compute the mask of causal attention with such a triangle."""
     model = model_of(
         [("Trilu", ["x", "offset"], ["y"], {"upper": upper})],
         {"x": (FLOAT, ["B", "T", columns])},
@@ -144,7 +144,7 @@ POSITIONS = {
 
 @pytest.mark.parametrize("name", POSITIONS)
 def test_the_first_rows_of_a_table_of_positions(name: str) -> None:
-    """As many positions as steps. A sequence longer than the table is refused, as by onnxruntime."""
+    """The table has more rows than steps. A sequence longer than the table is refused, as by onnxruntime."""
     taken, table, written = POSITIONS[name]
     nodes = [("Shape", ["x"], ["shape"], {"start": 1, "end": 2}), *taken, ("Add", ["x", "rows"], ["y"], {})]
     known = {"zero": np.array([0]), "one": np.array([1]), "first": np.array(0), "step": np.array(1)}
@@ -217,7 +217,7 @@ def test_the_last_step_of_each_row_and_numbers_that_are_none() -> None:
 
 
 def places(size: str, to: str) -> list[Any]:
-    """Return nodes that compute 0, 1 … up to a size of x."""
+    """Return nodes that compute the positions 0, 1, … up to a size of x."""
     return [
         ("Gather", ["shape", size], [f"{to}_count"], {}),
         ("Range", ["zero", f"{to}_count", "one"], [to], {}),
@@ -316,7 +316,7 @@ def test_parts_of_axes_that_are_written_over(name: str) -> None:
 
 
 def test_outputs_that_are_written_step_by_step_are_a_driver() -> None:
-    """``out = zeros(B, 4, 4)`` and ``out[:, t] = h`` in a loop."""
+    """The model is ``out = zeros(B, 4, 4)`` and ``out[:, t] = h`` in a loop."""
     nodes: list[Any] = [SHAPE, ("ConstantOfShape", ["shape"], ["o_0"], {})]
     nodes += [
         ("Shape", ["x"], ["ends"], {"start": 0, "end": 1}),
@@ -353,7 +353,7 @@ def test_entries_that_are_written_where_a_call_says() -> None:
 
 
 def test_a_number_that_is_written_where_a_mask_holds() -> None:
-    """``x[x < 0] = 0.5``: the newer exporter repeats the number for each index."""
+    """The model is ``x[x < 0] = 0.5``. The newer exporter repeats the number for each index."""
     nodes = [
         ("Less", ["x", "low"], ["mask"], {}),
         ("NonZero", ["mask"], ["at"], {}),
@@ -402,7 +402,7 @@ def test_means_that_count_padding_of_an_open_axis_are_refused() -> None:
 
 
 def test_the_last_rows_of_a_table() -> None:
-    """``table[-x.size(1):]``."""
+    """The model is ``table[-x.size(1):]``."""
     nodes = [
         ("Shape", ["x"], ["shape"], {"start": 1, "end": 2}),
         ("Neg", ["shape"], ["start"], {}),
@@ -416,7 +416,7 @@ def test_the_last_rows_of_a_table() -> None:
 
 
 def test_outputs_that_only_sizes_are_read_of() -> None:
-    """An input stays one if only its sizes are read, and calls take the sizes from it."""
+    """An input remains an input if only its sizes are read, because calls take the sizes from it."""
     nodes = [
         SHAPE,
         ("ConstantOfShape", ["shape"], ["zeros"], {}),
@@ -449,7 +449,7 @@ def test_lengths_behind_a_convolution_that_skips_steps() -> None:
 
 
 def test_what_onnxruntime_fuses_and_quantizes() -> None:
-    """FusedConv, FusedMatMul and BiasGelu of an optimized file, and an integer convolution."""
+    """The file has FusedConv, FusedMatMul, BiasGelu, and an integer convolution."""
     helper_domain = {"domain": "com.microsoft"}
     nodes = [
         ("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}),
@@ -476,7 +476,7 @@ def test_what_onnxruntime_fuses_and_quantizes() -> None:
 
 
 def test_rows_of_all_steps_behind_a_pool_are_taken_apart() -> None:
-    """Nets for lines of text: [T//2+1, B, n], whose rows become one axis for a layer, and two again."""
+    """Nets for lines of text merge two axes of [T//2+1, B, n] for a layer, and split them again."""
     nodes = [
         ("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}),
         ("MaxPool", ["t"], ["p"], {"kernel_shape": [2], "strides": [2], "pads": [1, 1]}),
@@ -511,7 +511,7 @@ def test_a_number_around_an_array_is_padding() -> None:
 
 
 def test_a_size_beside_a_number_that_no_dtype_has() -> None:
-    """``write_onnx`` casts floats to integers: values out of range become the largest one."""
+    """``write_onnx`` casts floats to integers, and values out of range saturate."""
     nodes = [
         ("Shape", ["x"], ["shape"], {"start": 1, "end": 2}),
         ("Cast", ["shape"], ["size"], {"to": FLOAT}),
@@ -529,7 +529,7 @@ def graph_of(op: str, result: str, *given: str) -> Any:
 
 
 def test_of_two_graphs_a_call_chooses_where_they_give_alike() -> None:
-    """torch's ``if h.max() > 0``, scripted."""
+    """The model is torch's ``if h.max() > 0``, scripted."""
     nodes = [
         ("ReduceMax", ["x"], ["most"], {"keepdims": 0}),
         ("Greater", ["most", "bound"], ["is_far"], {}),
@@ -566,7 +566,7 @@ def test_activations_that_onnxruntime_puts_into_products(activation: str, number
 
 
 def test_samples_in_frames() -> None:
-    """``x.view(B, -1, 8)`` of any number of steps, and ``x[:, :T // 3 * 3]`` before three steps become one."""
+    """The models are ``x.view(B, -1, 8)``, and ``x[:, :T // 3 * 3]`` before three steps become one."""
     frames = model_of([("Reshape", ["x", "sizes"], ["y"], {})], X, ["y"], sizes=[0, -1, 8])
     net = check(frames, {"x": floats(2, 4, 4)}, {"x": floats(1, 6, 4)})
     with pytest.raises(rg.ShapeError):
@@ -585,7 +585,7 @@ def test_samples_in_frames() -> None:
 
 
 def test_steps_that_are_rows_for_a_layer_stay_steps() -> None:
-    """``log_softmax(head(y.view(-1, n)), 1).view(T, B, -1)`` must not keep a net from streaming."""
+    """A net with ``log_softmax(head(y.view(-1, n)), 1).view(T, B, -1)`` still streams."""
     nodes = [
         ("LSTM", ["x", "W", "R"], ["y", "", ""], {"hidden_size": 5}),
         ("Squeeze", ["y", "one"], ["s"], {}),
@@ -608,7 +608,7 @@ def test_steps_that_are_rows_for_a_layer_stay_steps() -> None:
 
 
 def test_numbers_of_which_there_are_half_as_many_as_steps() -> None:
-    """``torch.zeros(B, x.size(1) // 2)``, and ``(x.size(1) + 1) // 2``."""
+    """The models are ``torch.zeros(B, x.size(1) // 2)`` and the same with ``(x.size(1) + 1) // 2``."""
     nodes = [
         ("Shape", ["x"], ["rows"], {"start": 0, "end": 1}),
         ("Shape", ["x"], ["steps"], {"start": 1, "end": 2}),

@@ -33,4 +33,5 @@ def test_the_recorded_values_are_those_of_onnxruntime(part: int) -> None:
 
 
 def test_every_operator_that_is_read_has_a_case_or_a_reason() -> None:
-    assert names_of("onnx") == {name for domain, name in OPS if domain != "tensorflow"}  # not a domain of files
+    # TensorFlow's names are not those of files
+    assert names_of("onnx") == {name for domain, name in OPS if domain != "tensorflow"}

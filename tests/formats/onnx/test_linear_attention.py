@@ -1,4 +1,4 @@
-"""Linear attention and convolutions with a past, of ONNX and of onnxruntime, against onnxruntime."""
+"""Linear attention, and convolutions with a state, of ONNX and of onnxruntime, against onnxruntime."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEYS, VALUES = 3, 5
 
 
 def model(node: Any, inputs: dict[str, Any], outputs: dict[str, Any], **arrays: np.ndarray) -> bytes:
-    """Return a model of one node. inputs, outputs: shapes by name."""
+    """Return a model of one node. ``inputs`` and ``outputs`` are shapes by name."""
     values = [
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in side.items()]
         for side in (inputs, outputs)
@@ -30,7 +30,7 @@ def model(node: Any, inputs: dict[str, Any], outputs: dict[str, Any], **arrays: 
 
 
 def attention(rule: str, queries: int, heads: int, domain: str, has_past: bool = True, **widths: int) -> bytes:
-    """Return a LinearAttention node. widths: those of g and b, the decays and rates."""
+    """Return a LinearAttention node. ``widths``: those of g and b, the decays and rates."""
     shapes: dict[str, Any] = {
         "q": ["B", "T", queries * KEYS],
         "k": ["B", "T", heads * KEYS],
@@ -65,7 +65,7 @@ def convolution(
 
 
 def feeds_of(program: Any, batch: int, time: int) -> dict[str, np.ndarray]:
-    """Return random feeds. Decays, as logarithms, are negative."""
+    """Return random feeds. Decays are logarithms, so they are negative."""
     random = np.random.default_rng(0)
     feeds = {}
     for name, kind in program.inference.compiled.input_types().items():

@@ -1,4 +1,4 @@
-"""onnx's own tests of its operators, through ``rg.read_onnx``: equal numbers, or a refusal."""
+"""onnx's own tests of its operators, read by ``rg.read_onnx``: equal results, or a refusal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOLDED_ALONE = {
     "SplitToSequence",
     "Unique",
 }
-"""Ops that are read only for known operands; onnx's tests feed them."""
+"""Ops that are read only with constant operands, which onnx's tests feed."""
 
 
 def test_all_18_of_recurrent_nodes_pass() -> None:

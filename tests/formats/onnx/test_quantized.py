@@ -1,6 +1,6 @@
 """Quantized files, read as floats: saturation, ops with quantized operands and results, and ops that move them.
 
-Files often leave out an activation whose bound equals that of the quantized range.
+Files often omit an activation whose bound equals that of the quantized range.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ CASES: dict[str, tuple[Nodes, list[Any], dict[str, Any]]] = {
 @pytest.mark.peers
 @pytest.mark.parametrize("name", CASES)
 def test_what_takes_and_gives_quantized_numbers(name: str) -> None:
-    """onnxruntime's numbers, up to one step of rounding."""
+    """Results equal onnxruntime's, up to one rounding step."""
     pytest.importorskip("onnxruntime")
     nodes, shape, arrays = CASES[name]
     model = model_of([*IN, *nodes, *OUT], shape, **arrays)
@@ -167,7 +167,7 @@ def test_what_moves_quantized_numbers(name: str) -> None:
 
 
 def test_bounds_of_quantized_numbers_are_bounds_of_floats() -> None:
-    """Quantizers leave out a relu if the quantized range begins at 0."""
+    """Quantizers omit a relu if the quantized range begins at 0."""
     nodes: Nodes = [
         ("QuantizeLinear", ["x", "xs", "zz"], ["r"], {}),
         ("DequantizeLinear", ["r", "xs", "zz"], ["y"], {}),
@@ -211,7 +211,7 @@ def test_what_can_not_be_moved_says_why() -> None:
 
 
 def test_a_scale_that_is_no_finite_number_is_refused() -> None:
-    """Quantization of a mask with -inf has such a scale; onnxruntime continues with meaningless numbers."""
+    """Quantization of a mask with -inf has such a scale; onnxruntime's results are then meaningless."""
     there_and_back = [*IN, ("DequantizeLinear", ["q", "xs", "xz"], ["y"], {})]
     for scale in (np.inf, np.nan):
         with pytest.raises(rg.NotReadableError, match="its scale is not finite"):
@@ -222,7 +222,7 @@ def test_a_scale_that_is_no_finite_number_is_refused() -> None:
 
 
 def wide_model(dynamic: bool) -> tuple[Any, np.ndarray]:
-    """Return a model of a product with 64 x 96 bytes, and the floats for which they stand."""
+    """Return a model of a product with 64 x 96 bytes, and the dequantized weights."""
     weights = (RANDOM.standard_normal((64, 96)) / 8).astype(np.float32)
     scale = np.float32(np.abs(weights).max() / 127)
     arrays = {"w": np.rint(weights / scale).astype(np.int8), "w_scale": scale, "w_zero": np.int8(0)}

@@ -1,4 +1,4 @@
-"""Every operator that is read, as random nodes: onnxruntime's numbers at two values of open sizes, or a reason."""
+"""Every operator that is read, as random nodes: onnxruntime's results with two values of open sizes, or a reason."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def outcome(case: Case, seed: int) -> str:
 
 
 def outcomes_of(op: str, seeds: Iterable[int], enough: int) -> Counter[str]:
-    """Count outcomes of an operator's nodes, until enough of them ran."""
+    """Count the outcomes of an operator's nodes, until enough of them were run or refused."""
     results: Counter[str] = Counter()
     for seed in seeds:
         case = random_case(op, seed)

@@ -29,7 +29,7 @@ def model(
     arrays: dict[str, np.ndarray] | None = None,
     opset: int = 17,
 ) -> Any:
-    """Return a model. inputs: shapes, or (element type, shape)."""
+    """Return a model. ``inputs`` are shapes, or pairs of element type and shape."""
     given = [
         helper.make_tensor_value_info(name, *(item if isinstance(item, tuple) else (FLOAT, item)))
         for name, item in inputs.items()
@@ -63,7 +63,7 @@ def gives(name: str) -> list[Any]:
 
 
 def stack_of_two(units: int = 7, inputs: int = 5) -> Any:
-    """Return two layers of GRU, batches first, as torch's exporter writes them: computed state shapes, transposes."""
+    """Return two GRU layers, batch first, as torch's exporter writes them: computed state shapes, and transposes."""
     arrays = {
         "rest": np.array([units]),
         "one": np.array([1]),
@@ -150,7 +150,7 @@ def test_what_no_cell_here_says_is_a_cell_in_the_script() -> None:
 
 
 def conditional() -> Any:
-    """Return a model with an If on a number, one of whose graphs has an If on a size being 1."""
+    """Return a model with an If on a number, one of whose branches has an If on a size being 1."""
     one = helper.make_graph([node("Squeeze", "x,last", "flat1")], "one", [], gives("flat1"))
     many = helper.make_graph([node("Identity", "x", "same")], "many", [], gives("same"))
     inside = [
@@ -175,7 +175,7 @@ def test_a_fixed_input_settles_which_graph_is_taken() -> None:
     program = net.program()
     x = array(4, 2, 1)
     assert_allclose(program.inference(x=x)["y"], x[..., 0] @ array(2, 3), atol=1e-6)
-    with pytest.raises(rg.ShapeError, match="time = 2"):  # it can be read for a length of 1 only
+    with pytest.raises(rg.ShapeError, match="time = 2"):  # only a length of 1 can be read
         program.inference(x=array(4, 2, 2))
     with pytest.raises(rg.NotReadableError, match=r"the If' \(If\): .*pass fixed=\{'sr': …\}"):
         rg.read_onnx(conditional())
@@ -377,7 +377,7 @@ def test_functions_of_a_file_are_written_out() -> None:
 
 
 def test_functions_within_functions_have_names_and_attributes_of_their_calls() -> None:
-    """Two calls of one function, with the default of an attribute and with another value, and an inner loop's graph."""
+    """One function is called twice, with an attribute's default and with another value, and with an inner loop."""
     opset = [helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)]
     leaky = helper.make_node("LeakyRelu", ["a"], ["t"])
     leaky.attribute.append(onnx.AttributeProto(name="alpha", ref_attr_name="slope", type=1))
@@ -419,7 +419,7 @@ def test_functions_within_functions_have_names_and_attributes_of_their_calls() -
 
 
 def test_functions_are_read_by_their_own_versions_of_operators() -> None:
-    """ReduceSum has its axes as an attribute in opset 12, as an input in 13."""
+    """ReduceSum has its axes as an attribute in opset 12, and as an input in 13."""
     total = helper.make_node("ReduceSum", ["a"], ["b"], axes=[1], keepdims=0)
     body = helper.make_function("mine", "Total", ["a"], ["b"], [total], [helper.make_opsetid("", 12)])
     given = model([helper.make_node("Total", ["x"], ["y"], domain="mine")], {"x": [None, 2]}, ["y"])

@@ -53,7 +53,7 @@ def test_500_random_nodes_give_the_numbers_of_onnxruntime(op: str) -> None:
     runtime = pytest.importorskip("onnxruntime")
     runtime.set_default_logger_severity(3)
     for seed in range(1000, 1500):
-        node = random_node(op, seed, layouts=(0,))  # onnxruntime does not run batches first
+        node = random_node(op, seed, layouts=(0,))  # onnxruntime does not run layout 1, batch first
         session = runtime.InferenceSession(node.model().SerializeToString())
         given = session.run(None, node.feeds())
         check(node, dict(zip(node.outputs, given, strict=True)))

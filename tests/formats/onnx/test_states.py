@@ -40,7 +40,7 @@ NODES: dict[str, tuple[list[tuple[str, list[str], list[str], dict[str, Any]]], l
 
 
 def model_of(name: str) -> Any:
-    """Return an LSTM over x [rows, steps, width] with a state of its own layout, with c inside or beside it."""
+    """Return an LSTM over x [rows, steps, width] with a state in its own layout, with c inside or separate."""
     around, shape = NODES[name]
     has_c = "c" in [item for _, _, gives, _ in around for item in gives]
     inner = [
@@ -107,7 +107,7 @@ def test_a_file_with_states_is_trained_saved_and_exported(tmp_path: Path) -> Non
 
 
 def with_cache(wide: int = 2, turned: bool = False) -> Any:
-    """Return a convolution that begins with the past in a state, as streaming exports have, before an LSTM."""
+    """Return an LSTM after a convolution whose past is a state, as in streaming exports."""
     around = [("Transpose", ["cache"], ["past"], {"perm": [1, 2, 0]})] if turned else []
     order = ["past" if turned else "cache", "x"]
     built = [

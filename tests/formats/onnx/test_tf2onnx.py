@@ -1,4 +1,4 @@
-"""Files of tf2onnx, from nets of Keras: Keras' numbers at any sizes, and drivers for all recurrences."""
+"""Files of tf2onnx, from nets of Keras: Keras' results at any sizes, and drivers for all recurrences."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DRIVERS = {
     "unrolled": ["class Step(rg.Cell)", "rg.dynamic_rnn(Step("],
     "attention": ["rg.softmax("],
 }
-"""Parts of the script of each net."""
+"""Substrings of each net's script."""
 
 
 def arrays(name: str, call: int, kind: str) -> list[np.ndarray]:
@@ -39,7 +39,7 @@ def test_keras_numbers_and_drivers(name: str) -> None:
     program = net.program()
     for call in (0, 1):
         feeds, expected = arrays(name, call, "in"), arrays(name, call, "out")
-        assert bool(feeds) == (call == 0 or name != "unrolled")  # the file fixes its length
+        assert bool(feeds) == (call == 0 or name != "unrolled")  # this file has a fixed length, and therefore one call
         if feeds:
             given = program.inference(dict(zip(net.inputs, feeds, strict=True)))
             for array, target in zip(given.values(), expected, strict=True):

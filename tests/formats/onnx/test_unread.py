@@ -26,7 +26,7 @@ def test_it_has_each_op_of_onnx_that_no_function_reads() -> None:
     listed = [op for group in groups for op in group]
     assert len(listed) == len(set(listed))
     assert all(list(group) == sorted(group) for group in groups)
-    assert {op for op in ops if ("", op) not in OPS} <= set(listed)  # older versions of onnx have fewer
+    assert {op for op in ops if ("", op) not in OPS} <= set(listed)  # older versions of onnx have fewer ops
     assert not [op for op in listed if ("", op) in OPS]
 
 

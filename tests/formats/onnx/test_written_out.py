@@ -1,4 +1,4 @@
-"""Files with unrolled steps: one driver, one parameter for each kernel, and the file's numbers."""
+"""Files with unrolled steps: one driver, one parameter for each kernel, and the file's results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def model(nodes: list[Node], x: list[Any], outputs: list[str], arrays: dict[str,
 def steps(order: list[int], form: str) -> tuple[list[Node], dict[str, Any]]:
     """Return unrolled steps h = tanh(x W + h R + B), from zeros, over entries of x in this order.
 
-    form: form of the nodes, as exporters write them.
+    ``form``: nodes of a step, as exporters write them.
     """
     arrays: dict[str, Any] = {"R": R, "axes": np.array([1]), "rest": np.array([UNITS]), "first": np.array([0])}
     arrays |= {"W": W, "B": B} if form == "MatMul" else {"W": W.T.copy(), "B": B}

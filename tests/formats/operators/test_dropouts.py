@@ -1,4 +1,4 @@
-"""Dropout with shared masks, and alpha dropout: what entries become, and how large they are on average."""
+"""Dropout with shared masks, and alpha dropout: values of entries, and their mean."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rnngraph.formats.operators.dropouts import ALPHA, alpha_dropout, shared_dro
 
 
 def both_graphs(name: str, x: np.ndarray, keep: float, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return (the training graph's values, the inference graph's)."""
+    """Return (the training graph's values, the inference graph's values)."""
     function = {"shared": shared_dropout, "alpha": alpha_dropout}[name]
     y = function(TensorBackend(), rg.placeholder("x", (None, None, x.shape[2]), "float64"), keep, axes)
     program = rg.compile({"y": y}, loss=rg.reduce_mean(y))

@@ -1,4 +1,4 @@
-"""Parts of axes in foreign formats, computed with live Tensors, against NumPy and Python's lists."""
+"""Slices in foreign formats, computed with live Tensors, against NumPy and Python's lists."""
 
 from __future__ import annotations
 

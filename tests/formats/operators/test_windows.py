@@ -17,7 +17,7 @@ from rnngraph.formats.operators.pools import adaptive_pool, max_pool, mean_pool
 from rnngraph.formats.operators.windows import Window
 
 Axis = tuple[int, int, int, Any]
-"""size, stride, dilation, padding."""
+"""Tuple of size, stride, dilation and padding."""
 AXES: tuple[Axis, ...] = (
     (1, 1, 1, "valid"),
     (1, 3, 1, "same"),
@@ -32,7 +32,9 @@ AXES: tuple[Axis, ...] = (
     (3, 3, 2, (0, 2)),
     (1, 2, 1, (1, 1)),
 )
-"""Every padding with and without strides and dilation. Windows of the last are of padding alone: no pool has them."""
+"""Windows with every padding, with and without strides and dilation. The last has windows of padding alone, which pools
+don't allow.
+"""
 
 
 def padding_of(length: int, axis: Axis) -> tuple[int, int]:
@@ -46,7 +48,7 @@ def padding_of(length: int, axis: Axis) -> tuple[int, int]:
 
 
 def places(length: int, axis: Axis, ceil: bool = False) -> list[list[int]]:
-    """The places that each window reads along an axis; those outside are padding, or behind it."""
+    """Return the positions that each window reads along an axis. Positions outside are padding, or beyond it."""
     size, stride, dilation, _ = axis
     before, after = padding_of(length, axis)
     room = length + before + after - dilation * (size - 1) - 1
@@ -57,7 +59,9 @@ def places(length: int, axis: Axis, ceil: bool = False) -> list[list[int]]:
 
 
 def reduced(x: np.ndarray, axes: Sequence[Axis], reduce: Callable[[Any, Any], Any], ceil: bool = False) -> np.ndarray:
-    """Apply ``reduce`` to the (place in the window, entries) that exist, and to the entries of padding counted in."""
+    """Apply ``reduce`` to each window: to pairs (position, entries) of existing entries, and to the number of counted
+    ones.
+    """
     lengths = x.shape[1:-1]
     windows = [places(length, axis, ceil) for length, axis in zip(lengths, axes, strict=True)]
     ends = [length + padding_of(length, axis)[1] for length, axis in zip(lengths, axes, strict=True)]
@@ -91,7 +95,7 @@ def drawn(*shape: int) -> np.ndarray:
 
 
 def check(declare: Callable[[TensorBackend, Any], Any], x: np.ndarray, wanted: np.ndarray, is_open: bool) -> None:
-    """Compare with one open axis, the first, or with none."""
+    """Compare with the first axis open, or with none."""
     lengths = [None, *x.shape[2:-1]] if is_open else x.shape[1:-1]
     y = run(declare, x, lengths)
     assert y.shape == wanted.shape
@@ -103,7 +107,7 @@ TWO_AXES = [(AXES[number], AXES[(5 * number + 3) % len(AXES)]) for number in ran
 
 
 def depends_on_the_call(axis: Axis) -> bool:
-    """True if how much an open axis is padded is no number."""
+    """Return True if the padding of an open axis depends on its size."""
     return axis[3] == "same_lower" and axis[1] > 1
 
 
@@ -163,7 +167,7 @@ def test_pools(axes: Sequence[Axis], ceil: bool) -> None:
 
 @pytest.mark.parametrize("length", [7, 8, 9])
 def test_a_last_window_of_an_open_axis(length: int) -> None:
-    """Windows that meet: whether there is a last one follows without the size."""
+    """With stride 2 and size 3, the last window exists for any size."""
     axes, x = [(3, 2, 1, (1, 1))], drawn(2, length, 3)
 
     def declare(b: TensorBackend, given: Any) -> Any:
@@ -192,7 +196,7 @@ def test_a_last_window_of_an_open_axis(length: int) -> None:
 def test_transposed_convolutions(
     size: int, stride: int, dilation: int, sides: tuple[int, int], added: int, groups: int, count: int
 ) -> None:
-    """Each entry adds the kernel, times itself, to the places from its own times the stride on."""
+    """Each entry adds the scaled kernel at its position times the stride."""
     lengths = (6, 5)[:count]
     x, kernel = drawn(2, *lengths, 4), drawn(*[size] * count, 6 // groups, 4)
     whole = [(length - 1) * stride + dilation * (size - 1) + 1 + added for length in lengths]
@@ -228,7 +232,7 @@ def test_what_can_not_be_declared() -> None:
 @pytest.mark.parametrize("counts", [{1: 1}, {1: 3, 2: 5}, {1: 4, 2: 7}, {2: 9}])
 @pytest.mark.parametrize("is_max", [True, False])
 def test_adaptive_pools(counts: dict[int, int], is_max: bool) -> None:
-    """Window i of n is from floor(i * size / n) to ceil((i + 1) * size / n)."""
+    """Window i of n spans floor(i * size / n) to ceil((i + 1) * size / n)."""
     rows = np.random.default_rng(5).normal(size=(2, 6, 7, 3)).astype(np.float32)
     x, wanted = rg.placeholder("x", (None, 6, 7, 3)), rows.astype(np.float64)
     for axis, count in counts.items():

@@ -1,4 +1,4 @@
-"""Steps that are written out in a script and rolled up: the numbers stay, and lengths are free."""
+"""Unrolled steps in a script are rolled up: equal results, and any length."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Net = Callable[[Script, Value, int], Value]
 
 
 def lstm(script: Script, x: Value, steps: int) -> Value:
-    """A cell step by step, from zeros."""
+    """Write an LSTM cell step by step, from zeros."""
     cell = script.call(shared, script.call(BasicLSTMCell, 4, forget_bias=0.0))
     outputs, options = [], dict[str, Any]()
     for step in range(steps):
@@ -36,7 +36,7 @@ def lstm(script: Script, x: Value, steps: int) -> Value:
 
 
 def dense(script: Script, x: Value, steps: int) -> Value:
-    """Products and an activation, from the first input on, each output used by the next step."""
+    """Write a dense recurrence whose first step reads the input only."""
     w = declare_parameter(script, "w", np.full((3, 5), 0.1, np.float32), "w")
     u = declare_parameter(script, "u", np.full((5, 5), 0.2, np.float32), "u")
     h = script.call(tanh, script.operation("@", script.item(x, slice(None), 0), w))
@@ -49,7 +49,7 @@ def dense(script: Script, x: Value, steps: int) -> Value:
 
 
 def around_a_cell(script: Script, x: Value, steps: int) -> Value:
-    """A cell that reads what it said before."""
+    """Write a cell that reads a projection of its last output."""
     cell = script.call(shared, script.call(GRUCell, 4, reset_after=True))
     w = declare_parameter(script, "w", np.full((4, 3), 0.3, np.float32), "w")
     h, outputs = None, []
@@ -73,7 +73,7 @@ def script_of(net: Net, steps: int) -> Script:
 
 
 def compiled(script: Script) -> Any:
-    """The program, with values by the shapes of its parameters."""
+    """Return the program, with parameters that depend on their shapes only."""
     program = rg.compile({"y": script.outputs["y"].tensor}, seed=0)
     for name in program.parameters:
         shape = program.parameters[name].shape

@@ -1,4 +1,4 @@
-"""Snappy's blocks by hand: TensorFlow writes none by default, and older tables have them."""
+"""Handwritten Snappy blocks: TensorFlow writes none by default, and older tables have them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rnngraph.formats.tensorflow.sorted_table import _uncompressed
     ("compressed", "plain"),
     [
         (bytes([3, 2 << 2]) + b"abc", b"abc"),
-        (bytes([70, 60 << 2, 69]) + b"x" * 70, b"x" * 70),  # a long literal's length in a byte
-        (bytes([9, 2 << 2]) + b"abc" + bytes([(6 - 4) << 2 | 1, 3]), b"abcabcabc"),  # a copy that overlaps itself
+        (bytes([70, 60 << 2, 69]) + b"x" * 70, b"x" * 70),  # a long literal, with its length in a byte
+        (bytes([9, 2 << 2]) + b"abc" + bytes([(6 - 4) << 2 | 1, 3]), b"abcabcabc"),  # a copy that overlaps its source
         (bytes([7, 2 << 2]) + b"abc" + bytes([3 << 2 | 2, 2, 0]), b"abcbcbc"),
         (bytes([4, 2 << 2]) + b"abc" + bytes([0 << 2 | 3, 3, 0, 0, 0]), b"abca"),
     ],

@@ -1,4 +1,4 @@
-"""Checkpoints that TensorFlow wrote (``fixtures/generate_checkpoints.py``), whole, cut and changed."""
+"""Checkpoints that TensorFlow wrote (``fixtures/generate_checkpoints.py``), intact, truncated and changed."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_missing_and_cut_files_are_named(tmp_path: Path) -> None:
 
 
 def check_changed(name: str, seeds: range, tmp_path: Path) -> None:
-    """Changed indices give an error of ours, or arrays of whatever they say."""
+    """Change an index at random. It must raise a documented error, or be read."""
     whole = (FOLDER / name).read_bytes()
     shutil.copy(FOLDER / "version2.data-00000-of-00001", tmp_path)
     for seed in seeds:
@@ -92,7 +92,10 @@ def test_many_changed_files(name: str, tmp_path: Path) -> None:
 
 
 def check_flips(folder: Path, files: list[str], read: Callable[[], dict[str, np.ndarray]]) -> int:
-    """Flip a bit of every byte of every file: an error, or no effect at all. Return the number without effect."""
+    """Flip a bit of every byte of every file, each of which must raise an error or have no effect.
+
+    Return the number of flips without effect.
+    """
     wanted, idle = read(), 0
     for name in files:
         whole = (folder / name).read_bytes()
@@ -120,11 +123,11 @@ def test_every_changed_byte_is_an_error_or_without_effect(name: str, files: list
     for file in files:
         shutil.copy(FOLDER / file, tmp_path)
     idle = check_flips(tmp_path, files, lambda: rg.read_tf1_variables(tmp_path / name))
-    assert idle <= 1  # a number's highest bit with a 0 behind it: the same number in two bytes
+    assert idle <= 1  # a varint padded with a zero byte has the same value
 
 
 def test_a_damaged_name_is_an_error(tmp_path: Path) -> None:
-    """The lowest bit of a letter of a variable's name, which leaves a table in order."""
+    """Changing the lowest bit of a letter in a variable's name leaves the table sorted."""
     whole = (FOLDER / "version2.index").read_bytes()
     shutil.copy(FOLDER / "version2.data-00000-of-00001", tmp_path)
     place = whole.index(b"kernel")

@@ -1,4 +1,4 @@
-"""What is written as TensorFlow writes it: checksums, tables, checkpoints."""
+"""Files in TensorFlow's formats: checksums, tables, checkpoints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIXTURES = Path(__file__).parents[2] / "fixtures" / "checkpoints"
 
 
 def plain_crc(data: bytes) -> int:
-    """Bit by bit, from the polynomial."""
+    """Return the CRC, computed bit by bit from the polynomial."""
     state = 0xFFFFFFFF
     for byte in data:
         state ^= byte
@@ -52,7 +52,7 @@ def test_long_data_is_folded_by_powers_that_leave_the_same_remainder() -> None:
 @pytest.mark.parametrize("extra", [0, 1, 7, 8, 50_001, 8 * checksums.PIECE - 1, 8 * checksums.PIECE + 123_457])
 def test_checksums_of_long_data(extra: int) -> None:
     size = checksums.MIN_FOLDED_BYTES + extra
-    data = np.random.default_rng(extra).integers(0, 256, size + 3, np.uint8)[3:]  # words that lie askew
+    data = np.random.default_rng(extra).integers(0, 256, size + 3, np.uint8)[3:]  # unaligned words
     state = 0xFFFFFFFF
     for piece in np.array_split(data, 50):
         state = checksums._striped(piece, state)
@@ -74,7 +74,7 @@ def test_tables_are_read_again(count: int) -> None:
 
 
 def test_a_checkpoint_is_byte_by_byte_tensorflows(tmp_path: Path) -> None:
-    """Of the fixture that TensorFlow wrote: the data of every variable, at its place, with its checksum."""
+    """Data, positions and checksums of all variables equal those of the fixture that TensorFlow wrote."""
     theirs = rg.read_tf1_variables(FIXTURES / "version2")
     write_variables(tmp_path / "ours", theirs)
     ours = rg.read_tf1_variables(tmp_path / "ours")

@@ -1,4 +1,4 @@
-"""Graphs that TensorFlow 1.15 wrote: its own numbers at any sizes, drivers for all loops, and errors that say what is
+"""Graphs that TensorFlow 1.15 wrote: its results at any sizes, drivers for all loops, and errors that say what is
 missing.
 """
 
@@ -133,7 +133,7 @@ def test_damaged_files(data: bytes) -> None:
 
 
 def test_hard_points_are_tensorflows() -> None:
-    """At NaN, at bounds, at quotients that rounding decides, and of constants below 0."""
+    """Results equal TensorFlow's at NaN, at bounds, at rounded quotients, and for negative constants."""
     feeds, expected = recorded("hard", 0, "in"), recorded("hard", 0, "out")
     results = rg.read_tf1_graph(graph("hard")).program().inference(feeds)
     assert results.keys() == expected.keys()

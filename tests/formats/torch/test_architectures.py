@@ -1,4 +1,4 @@
-"""Nets as users write them, small, against torch."""
+"""Small versions of common nets, against torch."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class DeepSpeech(nn.Module):  # type: ignore[misc, name-defined]
 
 
 class Denoiser(nn.Module):  # type: ignore[misc, name-defined]
-    """Two LSTMs whose states come in and go out as one tensor, as DTLN's do."""
+    """Two LSTMs whose states are one tensor, in inputs and outputs, as in DTLN."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Denoiser(nn.Module):  # type: ignore[misc, name-defined]
 
 
 class LanguageModel(nn.Module):  # type: ignore[misc, name-defined]
-    """torch's example of words: tied weights, states that are made in the module."""
+    """torch's example of a language model: tied weights, and states that the module initializes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class LanguageModel(nn.Module):  # type: ignore[misc, name-defined]
 
 
 class Vocoder(nn.Module):  # type: ignore[misc, name-defined]
-    """Two cells with sums around them, and the output fed back, as WaveRNN's."""
+    """Two cells with residual sums, and feedback of the output, as in WaveRNN."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class Vocoder(nn.Module):  # type: ignore[misc, name-defined]
 
 
 class Translator(nn.Module):  # type: ignore[misc, name-defined]
-    """Bahdanau's attention in a loop of a fixed number of steps of an LSTM."""
+    """Bahdanau's attention in a loop over a fixed number of LSTM steps."""
 
     def __init__(self) -> None:
         super().__init__()

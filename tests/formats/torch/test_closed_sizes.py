@@ -1,4 +1,4 @@
-"""Which axes of a module's inputs stay open, which are numbers, and the lines that say so."""
+"""Axes of a module's inputs that stay open, axes that are fixed, and the lines that fix them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CALLS = ((3, 5), (1, 1), (2, 3), (1, 17))
 
 
 def line_of(function: Callable[..., Any], text: str) -> str:
-    """Return ``file:line`` of the line of a function that holds a text."""
+    """Return ``file:line`` of the line of a function that contains a text."""
     lines, first = inspect.getsourcelines(function)
     return f"test_closed_sizes.py:{first + next(number for number, line in enumerate(lines) if text in line)}"
 
@@ -182,7 +182,7 @@ def test_functions_behind_a_cache_see_open_sizes() -> None:
     m = module(through_a_cache, nn.Linear(3, 8))
     kept = parts
     assert parts((4, 4, 8), 2) == (4, 4, 2, 4)
-    for _ in range(2):  # in the second read the cache is filled
+    for _ in range(2):  # the second read has a filled cache
         net = check_meaning(m, (normal(4, 4, 3),), (normal(1, 7, 3),))
         assert all(isinstance(net.sizes["given_0"][axis], str) for axis in (0, 1))
     assert sys.modules[__name__].parts is kept  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Loops over tokens of modules that have layers of their own, and what several inputs' steps are taken by."""
+"""Decoder loops with layers at each step, and steps of several inputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIZES = ((2, 4), (1, 3), (3, 6))
 
 
 def forced(m: Any, memory: Any, tokens: Any) -> Any:
-    """A decoder of two layers over tokens [time, batch], as of torch's tutorials."""
+    """Run a two-layer decoder over tokens [time, batch], as in torch's tutorials."""
     _, state = m[0](memory)
     outputs = torch.zeros(tokens.size(0), tokens.size(1), 7)
     token = tokens[0]
@@ -32,7 +32,7 @@ def forced(m: Any, memory: Any, tokens: Any) -> Any:
 
 
 def greedy(m: Any, memory: Any, tokens: Any) -> Any:
-    """A layer in each step, of whose result the next token is made."""
+    """Run a decoder that feeds the best token back, through a layer at each step."""
     _, h = m[0](memory)
     token, outputs = tokens[0], []
     for _ in range(4):
@@ -59,7 +59,7 @@ def test_decoders(forward: Any, kind: Any, layers: int) -> None:
 
 
 def decayed(m: Any, x: Any, mask: Any, delta: Any) -> Any:
-    """Values that lack are the last ones, as in GRU-D: three inputs of one length."""
+    """Run a GRU with three inputs that repeats the last value for missing ones, as GRU-D does."""
     h, last, outputs = torch.zeros(x.size(0), 3), x[:, 0] * 0, []
     for t in range(x.size(1)):
         last = torch.where(mask[:, t] > 0, x[:, t], last)
@@ -71,7 +71,7 @@ def decayed(m: Any, x: Any, mask: Any, delta: Any) -> Any:
 
 
 def averaged(m: Any, x: Any) -> Any:
-    """With a learned number."""
+    """Return a moving average with a learned rate."""
     mean, outputs = x[:, 0], [x[:, 0]]
     for t in range(1, x.size(1)):
         mean = m[0].alpha * x[:, t] + (1 - m[0].alpha) * mean
@@ -96,7 +96,7 @@ def test_a_parameter_without_axes() -> None:
 
 
 class Initialized(nn.GRU):  # type: ignore[misc, name-defined]
-    """Only its weights are others."""
+    """GRU with other initial weights."""
 
     def reset_parameters(self) -> None:
         for parameter in self.parameters():
@@ -104,7 +104,7 @@ class Initialized(nn.GRU):  # type: ignore[misc, name-defined]
 
 
 class Wrapped(nn.LSTM):  # type: ignore[misc, name-defined]
-    """It calls what torch's does."""
+    """LSTM that calls torch's forward."""
 
     def forward(self, x: Any) -> Any:
         y, (h, _) = super().forward(torch.tanh(x))

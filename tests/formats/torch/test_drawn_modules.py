@@ -1,4 +1,4 @@
-"""Modules drawn as source keep every size open that torch leaves open, and stream where they are causal."""
+"""Modules drawn as source have every size open that torch leaves open, and stream if they are causal."""
 
 from __future__ import annotations
 

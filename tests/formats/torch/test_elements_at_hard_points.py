@@ -179,7 +179,7 @@ PAIRS: dict[str, Function] = {
     },
 }
 UP_TO_1E5 = ("sin", "cos", "tan")
-"""Beyond, sine and cosine of ``rg`` mean nothing."""
+"""Sine and cosine of ``rg`` are undefined for larger arguments."""
 LEAST = {
     "sigmoid": 2e-38,
     "expit": 2e-38,
@@ -190,9 +190,9 @@ LEAST = {
     "tanhshrink": 2e-8,
     "gelu": 1e-6,
 }
-"""How far torch is off where its own result is rounded from what cancels, or where it leaves subnormal numbers out."""
+"""Maximum absolute error of torch's own result, by function: cancellation, or flushed subnormal numbers."""
 NAN_OF_TORCH = ("gelu", "sinc", "% 0.1", "fmod", "5 % x", "remainder")
-"""torch's vector code gives NaN for an infinite argument, and for remainders of large quotients and tiny divisors."""
+"""Functions for which torch's vector code wrongly returns NaN: infinite arguments, remainders of large quotients."""
 
 
 class Module(torch.nn.Module):  # type: ignore[misc,name-defined,unused-ignore]
@@ -205,7 +205,7 @@ class Module(torch.nn.Module):  # type: ignore[misc,name-defined,unused-ignore]
 
 
 def read(function: Function, *arrays: Any) -> tuple[Any, list[Any]]:
-    """torch's values, and those of the net and of its script."""
+    """Return torch's values, and those of the net and of its script."""
     tensors = [torch.tensor(item) for item in arrays]
     net = rg.read_torch(Module(function).eval(), tuple(tensors))
     feeds = dict(zip(net.inputs, arrays, strict=True))

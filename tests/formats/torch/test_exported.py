@@ -1,4 +1,4 @@
-"""Programs of torch.export: the graph as it is exported, and made of core ATen operators, against the module itself."""
+"""Programs of torch.export: the exported graph, and its decomposition into core ATen operators, against the module."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DYNAMIC = torch.export.Dim.DYNAMIC
 
 
 class Of(nn.Module):
-    """A module of a function of parts."""
+    """Module that applies a function to its parts."""
 
     def __init__(self, function: Callable[..., Any], **parts: nn.Module) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ def convolved() -> nn.Module:
 
 
 def moved(m: Any, x: torch.Tensor) -> Any:
-    """Slices, indices, reductions and products."""
+    """Apply slices, indices, reductions and products."""
     z = torch.cat([x[:, 1:, ::2], x[:, 1:, ::2] * 2], -1)
     z = z.masked_fill(z > 1, 0.5)
     return (
@@ -91,7 +91,7 @@ def moved(m: Any, x: torch.Tensor) -> Any:
 
 
 def check(module: nn.Module, x: torch.Tensor, dims: Any, *texts: str, decomposed: bool = False) -> rg.Net:
-    """Read an exported module, and compare it on more rows than it was exported with, where these are open."""
+    """Read an exported module, and compare it with torch, with an additional row if rows are open."""
     module.eval()
     program = torch.export.export(module, (x,), dynamic_shapes=None if dims is None else {"x": dims})
     net = rg.read_torch(program.run_decompositions() if decomposed else program)

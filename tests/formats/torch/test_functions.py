@@ -1,4 +1,4 @@
-"""torch's functions, many at once: of single elements, pairs, axes, orders, picks by index, parts that are written."""
+"""torch's functions, many at once: elementwise, pairs, axes, sorts, selection by index, and writes to slices."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Functions = dict[str, Callable[..., Any]]
 
 
 def check_all(functions: Functions, *calls: tuple[Any, ...]) -> None:
-    """Each is a module of its own."""
+    """Compare each function, as a module of its own."""
     for name, function in functions.items():
         print(name)
         check_meaning(module(_read_all(function)), *calls, tolerance=3e-5)
@@ -195,7 +195,7 @@ def test_functions_of_elements_and_of_pairs() -> None:
 
 
 def test_remainders_near_multiples() -> None:
-    """A quotient that is rounded up to a whole number leaves no remainder of the divisor's size."""
+    """The remainder must be small even if the quotient is rounded up."""
     x = torch.tensor([0.7, -0.7, 0.6, 5.3, 0.3, 8.4, -8.4, 0.0])
     check_all({"left": lambda x: x % 0.1, "fmod": lambda x: torch.fmod(x, -0.1)}, (x,), (x[:3],))
     ints = torch.arange(-9, 9), torch.tensor([3, -4] * 9)
@@ -282,7 +282,7 @@ def test_writes_that_can_not_be_read(write: Callable[[Any], Any], word: str) -> 
 
 
 class Counting(nn.Module):  # type: ignore[misc, name-defined]
-    """Keeps a count in a buffer and the last result in an attribute."""
+    """Module that stores a counter in a buffer and the last result in an attribute."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""torch's norms, orders, cumulative functions, deviations and attention at hard points: NaN, infinities, ties."""
+"""torch's norms, sorts, cumulative functions, deviations and attention at hard points: NaN, infinities, ties."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ FINITE = [*ROWS[9:], ROWS[2], ROWS[5]]
 
 
 def check_rows(functions: dict[Any, Callable[[Any], Any]], rows: Any, tolerance: float = 2e-5) -> None:
-    """All functions as one module, of rows."""
+    """Compare all functions of rows, as one module."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of degrees of freedom
+        warnings.simplefilter("ignore")  # about degrees of freedom
         read = module(lambda _, x: [function(x) for function in functions.values()])
         check_meaning(read, (torch.as_tensor(rows),), tolerance=tolerance)
 
@@ -271,7 +271,7 @@ def test_products_and_counts() -> None:
 
 
 def test_rows_that_are_masked_throughout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.backends.mha, "_is_fastpath_enabled", False)  # which gives NaN, as no other way does
+    monkeypatch.setattr(torch.backends.mha, "_is_fastpath_enabled", False)  # only the fast path returns NaN
     keeps = torch.tensor([[True, False, False], [False] * 3, [True] * 3])
     far = torch.zeros(3, 3).masked_fill(~keeps, -INF)
     check_meaning(

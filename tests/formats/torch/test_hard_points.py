@@ -1,4 +1,4 @@
-"""Modules of torch's functions beside torch's recorded values, and the records beside torch."""
+"""Modules of torch's functions against torch's recorded values, and the records against torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rnngraph.formats.torch.tracing.registry import HANDLERS
 RECORDED = Recorded("torch")
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # of torch, about arguments that it would rather have
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's advice about arguments
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("entry", mixed(RECORDED.entries), ids=lambda entry: entry.key)
 def test_a_function_has_the_values_that_torch_has(entry: Entry) -> None:

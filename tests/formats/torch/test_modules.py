@@ -1,4 +1,4 @@
-"""Modules of torch's, one kind a case, against torch itself: two sizes of all that is open; programs and scripts."""
+"""torch's modules, one kind for each case, as programs and as scripts, against torch with two values of all open sizes.
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CASES: dict[str, Callable[[], tuple[Any, ...]]] = {}
 
 
 def case(make: Callable[[], tuple[Any, ...]]) -> Callable[[], tuple[Any, ...]]:
-    """Notes a case: a module, and arguments of two calls."""
+    """Register a case: a module, and arguments of two calls."""
     CASES[make.__name__] = make
     return make
 
@@ -285,7 +285,7 @@ def weights_that_are_shared() -> tuple[Any, ...]:
 
 
 class Own(nn.Module):  # type: ignore[misc, name-defined]
-    """Parameters and buffers that are used directly."""
+    """Module that uses parameters and buffers directly."""
 
     def __init__(self) -> None:
         super().__init__()

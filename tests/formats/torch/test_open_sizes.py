@@ -1,4 +1,4 @@
-"""Sizes that stay open: halves and other parts of an open axis, every second step, numbers that are made of a size."""
+"""Sizes that stay open: halves and other fractions of an open axis, every second step, numbers computed from a size."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ CLOSED: list[Callable[..., Any]] = [
     lambda x: x * math.exp(-x.size(1)),
     lambda x: x[:, -(x.size(1) // 2) :],
 ]
-"""Python's floats are on the left side, rounded, or decide; of one step minus 0 is the first place."""
+"""Functions that fix the size: floats of Python on the left, rounded or compared; and ``-0`` for a single step."""
 
 
 def at_four_sizes(function: Callable[..., Any], *layers: Any) -> rg.Net:
@@ -215,7 +215,7 @@ INDEXED: dict[str, tuple[Callable[..., Any], list[Any]]] = {
 
 @pytest.mark.parametrize("name", INDEXED)
 def test_fed_indices(name: str) -> None:
-    """Counted from the end where torch does so, and an error where it raises one."""
+    """Indices count from the end where torch's do, and raise an error where torch's do."""
     run, fed = INDEXED[name]
     net, x = module(run), normal(2, 4, 3)
     read = rg.read_torch(net, (x, torch.tensor(fed[0])))

@@ -1,4 +1,4 @@
-"""Packed sequences of which no row is as long as the input: torch cuts their time axis to the longest row."""
+"""Packed sequences whose rows are all shorter than the input: torch shortens the time axis to the longest row."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_what_depends_on_the_number_of_steps_is_an_error_at_call(name: str) -> N
         np.testing.assert_allclose(program.inference(fed(call))["y"], expected(found, call)["y"], atol=2e-5)
     with pytest.raises(rg.ShapeError, match=r"has 4 steps by feed given_1, and 6 .*test_packed_lengths.py:"):
         program.inference(fed(SHORT))
-    for _ in range(3):  # calls that are prepared
+    for _ in range(3):  # repeated calls use the prepared one
         program.inference(fed(LONG))
     with pytest.raises(rg.ShapeError, match=r"total_length= in the module; feed 2 steps"):
         program.inference(fed((LONG[0], torch.tensor([1, 2]))))

@@ -1,4 +1,4 @@
-"""Convolutions and pools along two axes in front of recurrent layers, whichever of the axes is time, against torch."""
+"""Convolutions and pools along two axes before recurrent layers, with time as either axis, against torch."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ pytestmark = pytest.mark.peers
 
 
 def text_in_a_picture(m: Any, x: Any) -> Any:
-    """[batch, 1, height, time], of which a recurrent layer settles the height."""
+    """Read text in an image [batch, 1, height, time]. The recurrent layer fixes the height."""
     y = m[0](x)
     batch, channels, height, width = y.shape
     return F.log_softmax(m[1](y.view(batch, channels * height, width).permute(2, 0, 1))[0], 2)
 
 
 def frames_of_sound(m: Any, x: Any) -> Any:
-    """[batch, 1, time, features]."""
+    """Read frames of sound [batch, 1, time, features]."""
     y = F.relu(m[0](x))
     batch, _, steps, _ = y.size()
     return m[1](y.permute(0, 2, 1, 3).contiguous().view(batch, steps, -1))[0]
@@ -123,12 +123,12 @@ def test_where_nothing_says_which_axis_is_time_the_second_is_fixed() -> None:
 )
 @pytest.mark.parametrize("steps", [8, 9])
 def test_windows_of_every_kind(layer: Any, steps: int) -> None:
-    """A last window that would begin in the padding is none: of 9 steps, or 8, by the stride."""
+    """A last window that would begin in the padding does not exist."""
     check_meaning(layer.eval(), (normal(2, 4, *([7] if "2d" in str(layer) else []), steps),))
 
 
 def test_what_can_not_be_read_is_listed_at_once() -> None:
-    """What comes behind the first that can't be read is looked at too, and makes no errors of its own."""
+    """Reading continues after the first unreadable part, without consequential errors."""
 
     def run(m: Any, x: Any) -> Any:
         y = m[1](F.fold(m[0](x).flatten(2), (4, 4), (1, 1)).flatten(2).transpose(1, 2))[0]
@@ -149,7 +149,7 @@ def test_what_can_not_be_read_is_listed_at_once() -> None:
 
 
 def narrow(channels: int, filters: int, stride: Any) -> list[Any]:
-    """Return a depthwise convolution and one of 1 x 1, each with batch normalization."""
+    """Return a depthwise and a 1 x 1 convolution, each with batch normalization."""
     return [
         nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False),
         nn.BatchNorm2d(channels),

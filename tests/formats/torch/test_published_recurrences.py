@@ -1,7 +1,7 @@
 """Recurrences as published modules of torch write them: read with open time, streamed, and equal to torch.
 
-Modules of installed packages (minGRU-pytorch, mambapy, xlstm, flash-linear-attention) are read as they are. Their naive
-forms stand here, too, in their authors' way of writing, so that they are read where no package is.
+Modules of installed packages (minGRU-pytorch, mambapy, xlstm, flash-linear-attention) are read unchanged. Their naive
+forms are copied here in their authors' style, so that they are tested without the packages.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def gated_linear_attention(q: Any, k: Any, v: Any, g: Any) -> Any:
 
 
 def gated_delta_rule(q: Any, k: Any, v: Any, g: Any) -> Any:
-    """One decay of a head, which is an index into an entry: ``g[:, i][:, :, None]``."""
+    """Apply the gated delta rule, with a decay for each head that is indexed twice: ``g[:, i][:, :, None]``."""
     B, T, H, K = q.shape
     beta, g = g[..., 0].sigmoid(), F.logsigmoid(g[..., 1])
     k = F.normalize(k, dim=-1)
@@ -55,7 +55,7 @@ def gated_delta_rule(q: Any, k: Any, v: Any, g: Any) -> Any:
 
 
 def matrix_lstm(q: Any, k: Any, v: Any, g: Any) -> Any:
-    """The gates' maximum is of two tensors, of which one is an entry with an axis more."""
+    """Apply the xLSTM's matrix memory, whose gates' maximum broadcasts two tensors."""
     B, S, NH, DH = q.shape
     i, f = g[..., 0].transpose(1, 2)[..., None], g[..., 1].transpose(1, 2)[..., None]
     k = k / DH**0.5
@@ -74,7 +74,7 @@ def matrix_lstm(q: Any, k: Any, v: Any, g: Any) -> Any:
 
 
 class OfParts(torch.nn.Module):
-    """Queries, keys, values and gates of heads, each by a layer of its own, and a recurrence over them."""
+    """Recurrence over queries, keys, values and gates of heads, each by a layer of its own."""
 
     def __init__(self, rule: Callable[..., Any]) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class OfParts(torch.nn.Module):
 
 
 def check_open(module: Any, tolerance: float = 3e-5, streams: bool = True) -> None:
-    """Read a module, compare other lengths and batches with torch, and a stream with the whole."""
+    """Compare a module with torch for other lengths and batches, and its stream with the whole."""
     torch.manual_seed(1)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -130,7 +130,7 @@ def mamba() -> Any:
 
 
 class Steps(torch.nn.Module):
-    """The xLSTM's layer with a matrix memory, step by step."""
+    """xLSTM layer with a matrix memory, step by step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ RULES = {
 def test_naive_forms_of_flash_linear_attention_are_read_with_open_time(name: str) -> None:
     package = pytest.importorskip("fla", exc_type=ImportError)
     pytest.importorskip("einops", exc_type=ImportError)
-    path = f"{package.__path__[0]}/ops/{name}/naive.py"  # the package itself imports Triton
+    path = f"{package.__path__[0]}/ops/{name}/naive.py"  # importing the package itself needs Triton
     spec = importlib.util.spec_from_file_location(f"naive_{name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -189,7 +189,7 @@ def test_naive_forms_of_flash_linear_attention_are_read_with_open_time(name: str
 
 
 class OfViews(torch.nn.Module):
-    """A recurrence that reads a view of its state, which is zeros at first."""
+    """Recurrence that reads a view of its state, which is zeros at first."""
 
     def __init__(self, view: str) -> None:
         super().__init__()

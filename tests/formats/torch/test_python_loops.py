@@ -1,4 +1,4 @@
-"""Loops of Python over steps, rolled up into drivers, against torch for lengths other than they were written for."""
+"""Python loops over steps, rolled up into drivers, against torch for lengths other than the example's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.peers
 
 
 class CellLoop(nn.Module):  # type: ignore[misc, name-defined]
-    """An LSTM cell and a head at each step."""
+    """LSTM cell and a head at each step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class CellLoop(nn.Module):  # type: ignore[misc, name-defined]
 
 
 class TwoCells(nn.Module):  # type: ignore[misc, name-defined]
-    """Two cells above one another, one with a state that is given."""
+    """Two stacked cells, one with a state as an input."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class OwnCell(nn.Module):  # type: ignore[misc, name-defined]
 
 
 class Backward(nn.Module):  # type: ignore[misc, name-defined]
-    """A normalized cell from the last step to the first, which writes into a tensor."""
+    """Normalized cell that runs from the last step to the first, and writes into a tensor."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Backward(nn.Module):  # type: ignore[misc, name-defined]
 
 
 class Decoder(nn.Module):  # type: ignore[misc, name-defined]
-    """Attention over an encoder's outputs, and the likeliest token fed back."""
+    """Attention over an encoder's outputs, with feedback of the likeliest token."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class Decoder(nn.Module):  # type: ignore[misc, name-defined]
 
 
 class CustomCell(nn.Module):  # type: ignore[misc, name-defined]
-    """An LSTM's equations by hand, with parameters of its own."""
+    """LSTM equations by hand, with own parameters."""
 
     def __init__(self, inputs: int, units: int) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class CustomCell(nn.Module):  # type: ignore[misc, name-defined]
 
 
 class CustomStack(nn.Module):  # type: ignore[misc, name-defined]
-    """Layers of such cells, each a loop of its own."""
+    """Layers of handwritten LSTM cells, each in a loop of its own."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class CustomStack(nn.Module):  # type: ignore[misc, name-defined]
 
 
 class Forecast(nn.Module):  # type: ignore[misc, name-defined]
-    """An LSTM over what is known, then on its own predictions."""
+    """LSTM over known steps, and then over its own predictions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class Forecast(nn.Module):  # type: ignore[misc, name-defined]
 
 
 class Sines(nn.Module):  # type: ignore[misc, name-defined]
-    """torch's example of sine waves: two loops with the same cells, one on its own outputs."""
+    """torch's example of sine waves: two loops with the same cells, one over its own outputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ class Sines(nn.Module):  # type: ignore[misc, name-defined]
 
 
 class BothWays(nn.Module):  # type: ignore[misc, name-defined]
-    """Two loops in opposite directions, joined step by step."""
+    """Two loops in opposite directions, concatenated at each step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -202,7 +202,7 @@ class BothWays(nn.Module):  # type: ignore[misc, name-defined]
 
 
 class Average(nn.Module):  # type: ignore[misc, name-defined]
-    """A moving average with a learned rate."""
+    """Moving average with a learned rate."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -217,7 +217,7 @@ class Average(nn.Module):  # type: ignore[misc, name-defined]
 
 
 class OneRow(nn.Module):  # type: ignore[misc, name-defined]
-    """A loop without a batch."""
+    """Loop without a batch axis."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -232,7 +232,7 @@ class OneRow(nn.Module):  # type: ignore[misc, name-defined]
 
 
 class BestPath(nn.Module):  # type: ignore[misc, name-defined]
-    """Scores of a chain of tags, whose ``max`` gives places too, which nobody reads."""
+    """Scores of a chain of tags, whose ``max`` also returns unused indices."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -272,7 +272,7 @@ def test_a_loop_is_a_driver_over_any_length(name: str) -> None:
     net = check(kind().eval(), call(2, 6), call(3, 9), call(1, 1))
     text = net.script()
     assert "rg.dynamic_rnn" in text
-    assert text.count("static_rnn") == (name == "one row")  # its first step begins without a batch
+    assert text.count("static_rnn") == (name == "one row")  # the first step of that loop has no batch axis
     assert len(text.splitlines()) < 90
 
 
@@ -323,7 +323,7 @@ def test_cells_that_pass_through_a_program_can_be_trained_and_streamed() -> None
 
 
 class _Truncated(nn.Module):  # type: ignore[misc, name-defined]
-    """A state that no gradient passes through, from step to step."""
+    """Loop that detaches its state at each step."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Random modules of layers and functions above one another, against torch."""
+"""Random stacks of torch's layers and functions, against torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [
 
 
 class Drawn(nn.Module):  # type: ignore[misc, name-defined]
-    """Some blocks of [batch, time, width], each drawn with the width it makes."""
+    """Random blocks over [batch, time, width], each of which determines the next width."""
 
     def __init__(self, generator: np.random.Generator, width: int) -> None:
         super().__init__()

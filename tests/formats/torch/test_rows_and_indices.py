@@ -1,4 +1,4 @@
-"""Rows by their lengths, entries by indices, and functions of single elements, as people write them, against torch."""
+"""Rows sorted by their lengths, entries by indices, and elementwise functions, as users write them, against torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Run = Callable[[Any, Any], Any]
 
 
 def sorted_by_hand(m: Any, x: Any, lengths: Any) -> Any:
-    """Rows in the order of their lengths, and back, before packed sequences did that themselves."""
+    """Sort rows by their lengths for packing and back, as before torch's ``enforce_sorted=False``."""
     from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
     counts, order = lengths.sort(descending=True)
@@ -84,7 +84,7 @@ TABLES: dict[str, Run] = {
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_is_read_as_far_as_it_goes(name: str) -> None:
-    """Torch cuts such a slice off, and then sizes don't meet."""
+    """torch truncates such a slice, and then raises an error about sizes."""
     read = module(TABLES[name], nn.Embedding(9, 3))
     net = check(read, (normal(2, 6, 3),), (normal(3, 9, 3),), (normal(1, 1, 3),))
     with pytest.raises((RuntimeError, IndexError)):

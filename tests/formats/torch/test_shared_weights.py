@@ -1,4 +1,4 @@
-"""Weights that a module uses in several ways: each is one parameter of the net."""
+"""Weights that a module uses in several ways are one parameter of the net."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.peers
 
 
 class Layers(nn.Module):  # type: ignore[misc, name-defined]
-    """Layers, and what is computed with them."""
+    """Module that applies a function to its layers."""
 
     def __init__(self, run: Callable[[Any, Any], Any], **layers: Any) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What can't be read: errors that list all of it with lines and paths, and never a raw one."""
+"""Errors of unreadable modules list all problems with lines and paths, and are rnngraph's own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.peers
 
 
 class Many(nn.Module):  # type: ignore[misc, name-defined]
-    """Several things that have no counterpart."""
+    """Module with several unsupported operations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ def test_all_of_it_is_listed_with_lines_and_paths() -> None:
 
 
 class One(nn.Module):  # type: ignore[misc, name-defined]
-    """A module that does one thing."""
+    """Module that applies one function."""
 
     def __init__(self, what: Any) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ def test_torch_is_as_it_was_after_an_error() -> None:
 
 
 class Broadcasts(torch.nn.Module):
-    """A loss of which torch warns."""
+    """Loss about which torch warns."""
 
     def forward(self, x: Any) -> Any:
         return torch.nn.functional.mse_loss(x, x[:, :1])

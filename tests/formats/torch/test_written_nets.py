@@ -1,4 +1,4 @@
-"""Ways of writing modules that users of torch have: loops from zeros, lengths by ``len``, parts that are written."""
+"""Common styles of modules: loops from zeros, lengths by ``len``, writes to slices."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def calls(width: int) -> list[tuple[Any, ...]]:
 
 
 def gated(m: Any, x: Any, backward: bool = False) -> Any:
-    """A cell of layers, from zeros that take part in its first step."""
+    """Run a gated cell of layers, whose first step reads zeros."""
     h, outputs = x.new_zeros(len(x), 3), []
     steps = range(x.size(1))
     for t in reversed(steps) if backward else steps:

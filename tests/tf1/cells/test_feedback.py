@@ -24,7 +24,7 @@ def parts() -> tuple[Any, Any, Any]:
 
 
 def greedy(x: Any, rows: Any) -> list[Any]:
-    """Feeds back its own best words."""
+    """Feed back the best word."""
     table, scores, cell = parts()
     fed, state, results = x[:, 0], cell.zero_state(rows, KIND), []
     for _ in range(STEPS):
@@ -35,7 +35,7 @@ def greedy(x: Any, rows: Any) -> list[Any]:
 
 
 def helped(x: Any, rows: Any) -> list[Any]:
-    """Reads an input of each step's own beside the feedback. Intermediate states are read."""
+    """Read a separate input of each step beside the feedback. Intermediate states are read."""
     _, scores, cell = parts()
     back, state, results = tf.zeros([rows, 3], KIND), cell.zero_state(rows, KIND), []
     for step in range(STEPS):
@@ -46,7 +46,7 @@ def helped(x: Any, rows: Any) -> list[Any]:
 
 
 def attends(x: Any, rows: Any) -> list[Any]:
-    """Attends to all inputs by its state; two layers, the upper one outside of the feedback."""
+    """Attend to all inputs by the state. The upper of two layers is outside of the feedback."""
     _, scores, cell = parts()
     query, above = tf.get_variable("query", [UNITS, 3], KIND), tf.nn.rnn_cell.GRUCell(3)
     context, state, top, results = x[:, 0], cell.zero_state(rows, KIND), above.zero_state(rows, KIND), []
@@ -60,7 +60,7 @@ def attends(x: Any, rows: Any) -> list[Any]:
 
 
 def late(x: Any, rows: Any) -> list[Any]:
-    """From the third step on, feeds back the output of the step before the last one: the last two are independent."""
+    """From the third step on, feed back the output of the step before the last: the last two steps are independent."""
     _, scores, cell = parts()
     fed, state, results = x[:, 0], cell.zero_state(rows, KIND), []
     for step in range(STEPS):
@@ -71,7 +71,7 @@ def late(x: Any, rows: Any) -> list[Any]:
 
 
 def remembers(x: Any, rows: Any) -> list[Any]:
-    """Writes to a memory and reads it. Only later writes read a trace of the writes."""
+    """Write to a memory and read it. Only later writes read a trace of the writes."""
     _, scores, cell = parts()
     state, results = cell.zero_state(rows, KIND), []
     memory = tf.tile(tf.expand_dims(tf.get_variable("memory", [6, 3], KIND), 0), [rows, 1, 1])

@@ -42,7 +42,7 @@ def recurrence(steps: int | None = None) -> tuple[Any, Any, Any]:
     ],
 )
 def test_a_loop_is_the_driver_of_its_cell(shape: tuple[int, ...], session: Any) -> None:
-    """A loop has the bits and the gradients of a cell under a driver."""
+    """A loop has the bits and the gradients of a cell in a driver."""
     x, outputs, loss = recurrence()
     cell_outputs, state = tf.nn.dynamic_rnn(tf.nn.rnn_cell.BasicRNNCell(4), x, dtype=tf.float32)
     w, kernel = (tf.global_variables()[place] for place in (0, 1))

@@ -95,7 +95,8 @@ def test_labels_that_do_not_fit() -> None:
     losses = tf.nn.ctc_loss(labels, x, n, time_major=False)
     ignored = tf.nn.ctc_loss(labels, x, n, time_major=False, ignore_longer_outputs_than_inputs=True)
     with tf.Session() as session:
-        results = session.run([losses, ignored], {x: np.zeros((2, 2, CLASSES)), n: [2, 2]})  # 1, 1 needs three steps
+        # two equal labels need three steps
+        results = session.run([losses, ignored], {x: np.zeros((2, 2, CLASSES)), n: [2, 2]})
     np.testing.assert_array_equal(np.isfinite(results[0]), [False, True])
     np.testing.assert_allclose(results[1], [0, np.log(CLASSES**2 / 3)], rtol=1e-6)
 

@@ -1,4 +1,4 @@
-"""Composed functions, against NumPy, and their gradients against finite differences."""
+"""Composed functions against NumPy, and their gradients against finite differences."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ NO_GRADIENT = ("special", "is_", "ints", "reversed", "div", "xor", "argmin", "co
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_values_and_gradients(name: str) -> None:
-    """In float64, over open sizes. The gradient of the sum along a random direction is a finite difference."""
+    """Check in float64 with open sizes. The directional derivative of the sum is a finite difference."""
     ours, numpys = FUNCTIONS[name]
     x = [tf.placeholder(tf.float64, [None, *array.shape[1:]]) for array in (A, B, C)]
     i = tf.placeholder(tf.int32, [None, 3])

@@ -1,4 +1,4 @@
-"""Random tensors: TensorFlow's distributions, equal numbers for equal seeds, others in each run and step."""
+"""Random tensors: TensorFlow's distributions, equal numbers for equal seeds, different ones in each run and step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COUNT = 40000
 
 
 def drawn(make: Any, runs: int = 1, seed: int = 3) -> list[Any]:
-    """Return values drawn in a graph of its own."""
+    """Return values drawn in a new graph."""
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(seed)
         x = tf.placeholder(tf.float32, [None, 1], name="x")
@@ -24,7 +24,7 @@ def drawn(make: Any, runs: int = 1, seed: int = 3) -> list[Any]:
 
 
 CUT = 1 - 2 * 2 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2))
-"""Variance of a normal number within two deviations."""
+"""Variance of a normal number truncated to two deviations."""
 DISTRIBUTIONS: dict[str, tuple[Any, float, float, float, float]] = {
     "random_normal": (lambda size, **k: tf.random_normal(size, 1.0, 2.0, **k), 1.0, 4.0, -math.inf, math.inf),
     "truncated_normal": (lambda size, **k: tf.truncated_normal(size, 1.0, 2.0, **k), 1.0, 4 * CUT, -3.0, 5.0),
@@ -47,7 +47,7 @@ def test_distributions(name: str, is_open: bool) -> None:
 
 
 def test_truncated_normals_are_two_sided_normals() -> None:
-    """Quantiles are those of the inverse of the distribution function, which the graph computes."""
+    """Quantiles equal those of the inverse distribution function."""
     (values,) = drawn(lambda x: tf.truncated_normal(tf.shape(x)))
     inside = math.erf(math.sqrt(2))
     for at in (-1.5, -0.5, 0.0, 0.7, 1.9):

@@ -39,7 +39,7 @@ class Net:
             return seq2seq.dynamic_decode(seq2seq.BasicDecoder(self.cell, helper, self.state, self.layer), **options)
 
     def by_hand(self, following: Any, steps: int) -> Any:
-        """Return logits [batch, steps, symbols] of a Python loop. following: function from logits to the next input."""
+        """Return logits [batch, steps, symbols] of a Python loop. ``following`` maps logits to the next input."""
         logits, state, given = [], self.state, self.inputs[:, 0]
         for step in range(steps):
             with tf.variable_scope("net/decoder", reuse=True):

@@ -32,7 +32,7 @@ def net() -> Any:
 
 
 def trained(net: Any, moved: Any, more: Any) -> list[Any]:
-    """Return losses, gradients and final variables. moved: addend of the inner layer. more: further feeds."""
+    """Return losses, gradients and final variables. ``moved``: addend of the inner layer. ``more``: further feeds."""
     x, y, variables, inner, loss = net
     total = loss(inner) + loss(inner + moved)
     gradients = tf.gradients(total, variables)

@@ -1,4 +1,4 @@
-"""Scan and Loop nodes that become cells: onnxruntime's numbers, and the script's text."""
+"""Scan and Loop nodes that become cells: onnxruntime's results, and the script's text."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def plain_step(x: str, h: str, to: str) -> list[Any]:
 
 
 def check(model: Any, feeds: Arrays, script_too: bool = True) -> rg.Program:
-    """Check that the net, and the script that it writes, have onnxruntime's numbers."""
+    """Check that the net, and the script that it writes, have onnxruntime's results."""
     pytest.importorskip("onnxruntime")
     net = rg.read_onnx(model)
     program = net.program()
@@ -115,7 +115,7 @@ def test_axes_of_a_scan() -> None:
 
 
 def test_one_row_without_an_axis_for_it() -> None:
-    """Vectors, a carried number, and a number that each step outputs."""
+    """The loop has vectors, a carried scalar, and a scalar that each step outputs."""
     body = helper.make_graph(
         [
             *plain_step("x_t", "h_t", "h_n"),
@@ -134,7 +134,7 @@ def test_one_row_without_an_axis_for_it() -> None:
 
 
 def test_several_inputs_of_several_kinds() -> None:
-    """A mask, ids, a matrix as the state, and a value from outside that a step reads."""
+    """The loop has a mask, ids, a matrix as the state, and a value from outside that a step reads."""
     body = helper.make_graph(
         [
             helper.make_node("Gather", ["table", "id_t"], ["row"]),
@@ -202,7 +202,7 @@ def size_of(x: str, axis: int, to: str) -> list[Any]:
 
 @pytest.mark.parametrize("back", [False, True])
 def test_a_loop_over_the_steps_of_an_input(back: bool) -> None:
-    """torch's ``for i in range(x.size(1)): h = f(x[:, i], h)``, or with ``x[:, x.size(1) - 1 - i]``."""
+    """The loop is torch's ``for i in range(x.size(1)): h = f(x[:, i], h)``, or with ``x[:, x.size(1) - 1 - i]``."""
     place = [constant("one", 1), helper.make_node("Sub", ["steps", "one"], ["end"])] if back else []
     body = helper.make_graph(
         [
@@ -227,7 +227,7 @@ def test_a_loop_over_the_steps_of_an_input(back: bool) -> None:
 
 @pytest.mark.parametrize("back", [False, True])
 def test_steps_that_append_to_a_sequence(back: bool) -> None:
-    """torch's ``for i in range(x.size(1)): h = f(x[:, i], h); outputs.append(h)``, scripted.
+    """The loop is torch's ``for i in range(x.size(1)): h = f(x[:, i], h); outputs.append(h)``, scripted.
 
     Loop invariants are nodes of the body.
     """
@@ -269,7 +269,7 @@ def test_steps_that_append_to_a_sequence(back: bool) -> None:
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_rows_behind_another_axis(layers: int) -> None:
-    """A state [layers, B, units] of torch's that steps of a loop carry and output."""
+    """Steps of torch's loop carry and output a state [layers, B, units]."""
     body = helper.make_graph(
         made(
             [
@@ -302,8 +302,10 @@ def test_rows_behind_another_axis(layers: int) -> None:
 
 @pytest.mark.parametrize(("pace", "sequence_of"), [(1, "x[:, 1:]"), (-1, "x[:, ::-1]"), (2, "x[:, 1::2]")])
 def test_steps_of_a_range(pace: int, sequence_of: str) -> None:
-    """torch's ``range(1, x.size(1))``, also with a step of 2, and ``range(x.size(1) - 1, -1, -1)`` with
-    ``outputs.insert(0, h)``. The number of steps is computed with floats.
+    """The loops are torch's ``range(1, x.size(1))``, also with a step of 2, and ``range(x.size(1) - 1, -1, -1)`` with
+    ``outputs.insert(0, h)``.
+
+    The number of steps is computed with floats.
     """
     back = pace < 0
     body = helper.make_graph(
@@ -359,7 +361,7 @@ def test_steps_of_a_range(pace: int, sequence_of: str) -> None:
 
 @pytest.mark.parametrize(("back", "time_major"), [(False, False), (True, False), (False, True)])
 def test_steps_that_write_to_an_array(back: bool, time_major: bool) -> None:
-    """torch's ``y[:, t] = h`` and ``y[t] = h``, scripted, also from the end. Steps read y's shape."""
+    """The loop is torch's ``y[:, t] = h`` or ``y[t] = h``, scripted, forward and backward. Steps read y's shape."""
     by_rows = [
         ("Gather", ["y_t", "place"], "old", {"axis": 1}),
         ("Shape", ["old"], "old_shape", {}),
@@ -459,7 +461,7 @@ def sequence(name: str) -> Any:
 
 
 def test_steps_of_an_array_that_is_split_into_a_sequence() -> None:
-    """torch's ``for f in x.unbind(1)``, scripted."""
+    """The loop is torch's ``for f in x.unbind(1)``, scripted."""
     body = helper.make_graph(
         [
             helper.make_node("SequenceAt", ["parts", "i"], ["x_t"]),
@@ -483,7 +485,7 @@ def test_steps_of_an_array_that_is_split_into_a_sequence() -> None:
 
 @pytest.mark.parametrize(("op", "gates"), [("GRU", 3), ("LSTM", 4)])
 def test_a_layer_within_a_step_has_the_weights_of_the_file(op: str, gates: int) -> None:
-    """A recurrent node over one step, as exporters write a cell of torch's inside of a loop."""
+    """Exporters write torch's cell inside of a loop as a recurrent node over one step."""
     nodes = [
         constant("first", [0]),
         helper.make_node("Unsqueeze", ["x_t", "first"], ["long"]),
@@ -506,7 +508,7 @@ def test_a_layer_within_a_step_has_the_weights_of_the_file(op: str, gates: int) 
 
 
 def while_loop(bound: int | None, trips: int | None, extra: Sequence[Any] = ()) -> Any:
-    """Return tf2onnx's while_loop over time: a counter among the states, a condition, arrays that are handed on."""
+    """Return tf2onnx's while_loop over time: a counter among the states, a condition, and arrays that pass through."""
     reading = [
         helper.make_node("Unsqueeze", ["time", "axis"], ["index"]),
         helper.make_node("Gather", ["array", "index"], ["wide"], axis=0),
@@ -584,7 +586,7 @@ def test_loops_that_may_end_early_are_listed() -> None:
 
 
 def test_steps_that_read_nothing_of_their_own() -> None:
-    """A state that is updated five times by constants."""
+    """A state is updated five times by constants."""
     body = helper.make_graph(
         [*plain_step("x", "h_t", "h_n"), helper.make_node("Identity", ["go"], ["on"])],
         "body",

@@ -1,4 +1,4 @@
-"""Files of ``write_onnx`` read by ``read_onnx``: the same numbers, as readable scripts."""
+"""Files of ``write_onnx`` read by ``read_onnx``: equal results, as readable scripts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rnngraph.ir.interpreter import interpret
 pytest.importorskip("onnx")
 RANDOM = np.random.default_rng(0)
 KNOWN_LIMITS = ("share no axis of rows", "it counts up to the computed size", "the value of the computed size")
-"""Limits of loops and of computed sizes."""
+"""Known limits of loops and of computed sizes, as words of their messages."""
 
 
 def declare_any(seed: int) -> Declaration:

@@ -32,7 +32,7 @@ class RuleCell(MatrixCell):
 
 
 def retention(cell: Any, S: Any, q: Any, k: Any, v: Any) -> Any:
-    """Decays that are constants, one for each head."""
+    """Apply constant decays, one for each head."""
     S = rg.constant(np.array([0.9, 0.8], np.float32).reshape(1, 2, 1, 1)) * S + k * v
     return cell.read(q * 0.25, S), S
 
@@ -43,20 +43,20 @@ def plain(cell: Any, S: Any, q: Any, k: Any, v: Any) -> Any:
 
 
 def half(cell: Any, S: Any, q: Any, k: Any, v: Any) -> Any:
-    """Delta rule with a constant rate, which scales the removed part."""
+    """Apply the delta rule with a constant rate, which scales the removed part."""
     k = rg.tanh(k) * 0.5
     S = S + k * (0.5 * (v - cell.read(k, S)))
     return cell.read(q, S), S
 
 
 def unlike(cell: Any, S: Any, q: Any, k: Any, v: Any) -> Any:
-    """The removed part lies along another key than the added one."""
+    """Remove along another key than the added one."""
     S = S + k * (0.5 * v - 0.1 * cell.read(rg.tanh(q), S))
     return cell.read(q, S), S
 
 
 def before(cell: Any, S: Any, q: Any, k: Any, v: Any) -> Any:
-    """The output reads the state before the update."""
+    """Read the state before the update."""
     return cell.read(q, S), 0.5 * S + k * v
 
 
@@ -75,7 +75,7 @@ RECOGNISED: dict[str, tuple[Any, str]] = {
     "plain": (lambda: RuleCell(plain), "linear"),
     "half": (lambda: RuleCell(half), "delta"),
 }
-"""Cells with their rule."""
+"""Update and rule by name."""
 OTHERS: dict[str, Any] = {
     "decays of any sign": CHUNKED["gated"],
     "read before": CHUNKED["products"],

@@ -1,4 +1,4 @@
-"""``rg.write_onnx``: names, sizes, numbers of onnx's own reference, and refusals."""
+"""``rg.write_onnx``: names, sizes, results of onnx's own reference, and refusals."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_every_op_of_an_inference_graph_has_an_expression() -> None:
     leaves = {"input", "parameter", "scan", "get"}
     gradients = {"outer_sum", "scatter_add", "overlap_add"}
     of_passes = {"fma", "block_matmul"}
-    drawn = {"sample_key", "sample_uniform"}  # by the call's seed
+    drawn = {"sample_key", "sample_uniform"}  # these depend on the call's seed
     declared = {name for name, op in OPS.items() if not op.until and not op.random}
     assert set(EXPRESSIONS) == declared - leaves - gradients - of_passes - drawn
 
@@ -202,7 +202,7 @@ def test_states_that_are_fed_and_programs_that_were_saved(tmp_path: Path) -> Non
 
 
 def test_computed_rows_of_a_table_are_moved_into_it() -> None:
-    """Computed indices of a step are no feeds, and are clamped."""
+    """Indices that a step computes are clamped instead of validated."""
 
     class Counting(rg.Cell):
         def state(self) -> Any:

@@ -1,4 +1,4 @@
-"""Random declarations as ONNX files: onnxruntime has the interpreter's numbers."""
+"""Random declarations as ONNX files: onnxruntime has the interpreter's results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rnngraph.ir.interpreter import interpret
 pytestmark = pytest.mark.peers
 OPSETS = range(13, 23)
 BASE_FLOAT32 = {"Erf", "Atan"}
-"""Operators that onnxruntime has for float32 only; they are computed in float32."""
+"""Operators that onnxruntime computes in float32 only."""
 
 
 def declare_any(seed: int) -> Declaration:

@@ -1,4 +1,4 @@
-"""Loops that become LSTM, GRU and RNN nodes, with onnxruntime's numbers."""
+"""Loops that become LSTM, GRU and RNN nodes, with onnxruntime's results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def over(cell: Any, width: int = 3, **options: Any) -> rg.Program:
 
 
 class PlainLSTM(rg.Cell):
-    """LSTM of a user, with separate kernels and the forget gate last."""
+    """User-defined LSTM with separate kernels and the forget gate last."""
 
     def __init__(self, units: int) -> None:
         self.units = units
@@ -48,7 +48,7 @@ class PlainLSTM(rg.Cell):
 
 
 class MinimalGated(rg.Cell):
-    """GRU with one gate: u is its complement, and r the gate itself."""
+    """GRU with a single gate: u is its complement, and r is the gate itself."""
 
     def __init__(self, units: int) -> None:
         self.units = units
@@ -65,7 +65,7 @@ class MinimalGated(rg.Cell):
 
 
 class Memories(rg.Cell):
-    """LSTM that outputs its memory at every step, which ONNX's does not."""
+    """LSTM that outputs its memory at every step, unlike ONNX's."""
 
     def __init__(self, units: int) -> None:
         self.units = units
@@ -119,7 +119,7 @@ def test_float64_stays_a_scan() -> None:
 
 
 def test_a_vector_of_the_row_is_no_bias() -> None:
-    """ONNX's nodes have no addend that differs by row."""
+    """ONNX's nodes have no addend that differs between rows."""
 
     class Conditioned(rg.Cell):
         def state(self) -> Any:
@@ -226,7 +226,7 @@ def check_numbers(number: int, given: bool, lengths: bool) -> None:
             cell.zero_state(batch) if number % 5 == 0 else state_of(cell, feeds, generator, batch)
         )
     program = over(cell, width, **options)
-    for name, array in program.parameters.items():  # powers may grow from step to step
+    for name, array in program.parameters.items():  # powers could grow from step to step
         program.parameters[name] = array / np.sqrt(units)
     model = written(program)
     assert "Scan" not in loops(model)

@@ -52,7 +52,7 @@ def test_onnxruntime_gives_our_numbers(op: str, options: dict[str, Any], _: Any)
 
 
 def test_causal_convolutions_before_a_layer() -> None:
-    """Each of them is a loop here, which keeps the last steps."""
+    """Each of them is written as a loop, which carries the last steps."""
     x = rg.placeholder("x", (None, None, 4))
     outputs, state = rg.dynamic_rnn(rg.GRUCell(3), rg.conv1d(rg.conv1d(x, 5, 3), 2, 4))
     program = spread(rg.compile({"outputs": outputs, "state": state}))
@@ -63,7 +63,7 @@ def test_causal_convolutions_before_a_layer() -> None:
 
 
 def channel_by_channel(with_past: bool = False, channels_first: bool = False, size: int = 4) -> rg.Program:
-    """Return a depthwise convolution of 9 channels, after zeros, or after a past whose next value is an output."""
+    """Return a depthwise convolution of 9 channels, padded with zeros, or with a state whose next value is an output.
     x = rg.placeholder("x", (None, 9, None) if channels_first else (None, None, 9))
     if not with_past:
         return spread(rg.compile({"y": rg.conv1d(x, 9, size, groups=9)}))
@@ -101,7 +101,7 @@ def test_convolutions_channel_by_channel() -> None:
 @pytest.mark.peers
 @pytest.mark.parametrize("channels_first", [False, True])
 def test_convolutions_with_a_past(channels_first: bool) -> None:
-    """One node has the outputs and the next past; before opset 27 it is a Conv."""
+    """One node has the outputs and the next state; before opset 27 the node is a Conv."""
     pytest.importorskip("onnxruntime")
     program = channel_by_channel(True, channels_first)
     check_channels(program, 27, channels_first, "CausalConvWithState", by_onnxruntime)
