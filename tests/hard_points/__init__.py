@@ -1,1 +1,1 @@
-"""Functions of other frameworks at hard points: their own recorded values, beside those of the nets that are read."""
+"""Functions of other frameworks at hard points: their recorded values against those of nets that rnngraph reads."""

@@ -1,4 +1,4 @@
-"""Values of Keras' functions, by its backend torch."""
+"""Values of Keras' functions, computed by its torch backend."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _model(entry: Entry) -> Any:
 
 
 def values(entry: Entry) -> Arrays | None:
-    """Return Keras' values, ``y0`` and on, and gradients, ``dx`` of x; None where it raises an error."""
+    """Return Keras' values ``y0``, …, and gradients ``dx`` of x; None if it raises an error."""
     torch.set_num_threads(1)
     keras.backend.set_floatx("float32")
     feeds = {name: torch.from_numpy(array.copy()) for name, array in feeds_of(entry).items()}
@@ -42,7 +42,7 @@ def values(entry: Entry) -> Arrays | None:
     try:
         model = _model(entry)
         results = model(list(feeds.values()), training=False)
-    except Exception:  # Keras' are of several kinds
+    except Exception:  # Keras raises several kinds
         return None
     outputs = list(results) if isinstance(results, list | tuple) else [results]
     _MADE[entry.key] = json.dumps(json.loads(model.to_json()), separators=(",", ":"))
@@ -58,7 +58,7 @@ def values(entry: Entry) -> Arrays | None:
 
 
 def keep(keys: list[str]) -> None:
-    """Write the descriptions of the models that were made, beside those of before."""
+    """Write the descriptions of new models, beside the existing ones."""
     made = models() | _MADE
     lines = [f"{key} | {made[key]}\n" for key in keys if key in made]
     MODELS.write_text("".join(lines), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Values of ONNX's operators by onnxruntime."""
+"""Values of ONNX's operators, computed by onnxruntime."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADING = f"onnxruntime {onnxruntime.__version__}"
 
 
 def values(entry: Entry) -> Arrays | None:
-    """Return onnxruntime's values, ``y0`` and on; None where it raises an error."""
+    """Return onnxruntime's values ``y0``, …; None if it raises an error."""
     options: Any = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
@@ -23,6 +23,6 @@ def values(entry: Entry) -> Arrays | None:
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         results = session.run(None, feeds_of(entry))
-    except Exception:  # onnxruntime's are of several kinds
+    except Exception:  # onnxruntime raises several kinds
         return None
     return {f"y{place}": np.asarray(array) for place, array in enumerate(results)}

@@ -1,4 +1,4 @@
-"""Values of TensorFlow 1's functions by TensorFlow 1.15. Runs on Python 3.7."""
+"""Values of TensorFlow 1's functions, computed by TensorFlow 1.15. Runs on Python 3.7."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.FATAL)
 
 
 def values(entry: Entry) -> Arrays | None:
-    """Return TensorFlow's values; None where it raises an error."""
+    """Return TensorFlow's values; None if it raises an error."""
     try:
         return Graph(tf, entry).values()
-    except Exception:  # TensorFlow's are of several kinds
+    except Exception:  # TensorFlow raises several kinds
         return None

@@ -1,4 +1,4 @@
-"""Expressions by torch: their values, and one module of many."""
+"""Expressions evaluated by torch, and modules of them."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def _written(x: Any, index: Any, value: Any) -> Any:
 
 
 def evaluated(expression: str, arguments: Mapping[str, Any]) -> list[Any]:
-    """Return the tensors that an expression gives."""
+    """Return the tensors of an expression."""
     names = {"torch": torch, "F": functional, "math": math, "inf": math.inf, "nan": math.nan, "written": _written}
     return list(_leaves(eval(expression, {**names, **arguments})))
 
 
 def values(entry: Entry) -> Arrays | None:
-    """Return torch's values, ``y0`` and on, and gradients, ``dx`` of x; None where it raises an error."""
+    """Return torch's values ``y0``, …, and gradients ``dx`` of x; None if it raises an error."""
     torch.set_num_threads(1)
     arguments = {name: torch.from_numpy(array) for name, array in arrays_of(entry.points, entry.dtype).items()}
     used = {name: item for name, item in arguments.items() if item.is_floating_point()}
@@ -63,7 +63,7 @@ def values(entry: Entry) -> Arrays | None:
 
 
 class Function(torch.nn.Module):  # type: ignore[misc, name-defined]
-    """An expression as a module, of a dict of its arguments."""
+    """Expression over a dict of arguments, as a module."""
 
     def __init__(self, expression: str) -> None:
         super().__init__()

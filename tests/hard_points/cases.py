@@ -1,12 +1,14 @@
-"""Cases: functions of a framework, the point sets that they are called with, and how near the values must be.
+"""Cases: functions of a framework, their point sets, and the maximum error.
 
-A line of ``cases/FRAMEWORK.txt`` has four columns, with two blanks or more between them::
+A line of ``cases/FRAMEWORK.txt`` has four columns, separated by two spaces or more::
 
     names  point sets  bound  expression
 
-names: of the registry, with commas between them. bound: the largest error in units in the last place, 0 where the
-function is exact; after a slash that of gradients, which are recorded only then. An expression is Python, of the
-arguments of its point sets. Runs on Python 3.7, for TensorFlow 1's recorder.
+``names`` are names of the registry, separated by commas. ``bound`` is the maximum error in units in
+the last place, 0 if the function is exact; a second number after a slash is the bound of gradients, which are only
+recorded with it. ``expression`` is Python over the arguments of the point sets.
+
+Runs on Python 3.7, for TensorFlow 1's recorder.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ FOLDER = Path(__file__).parent / "cases"
 
 @dataclass(frozen=True)
 class Case:
-    """One function. gradient: bound of its gradients, or None."""
+    """One function. ``gradient``: bound of its gradients, or None."""
 
     names: Tuple[str, ...]
     sets: Tuple[str, ...]
@@ -34,7 +36,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Entry:
-    """A case at the points of one set, of one dtype."""
+    """Case at the points of one set, with one dtype."""
 
     case: Case
     points: str
@@ -78,7 +80,7 @@ def _entries(case: Case) -> Iterator[Entry]:
 
 
 def names_of(framework: str) -> Set[str]:
-    """Return the names that have a case, or a reason in ``cases/without/FRAMEWORK.txt`` for having none."""
+    """Return the names that have a case, or a reason for having none in ``cases/without/FRAMEWORK.txt``."""
     found = {name for case in cases_of(framework) for name in case.names}
     for line in (FOLDER / "without" / (framework + ".txt")).read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):

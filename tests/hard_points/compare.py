@@ -8,14 +8,14 @@ import numpy as np
 
 
 def weights_of(array: np.ndarray) -> np.ndarray:
-    """Return the gradient that an output of this shape gets: powers of two, which cost no bit, and no constant."""
+    """Return the gradient of an output of this shape: varying powers of two, which add no rounding error."""
     return np.array([1.0, 2.0, 0.5])[np.arange(array.size) % 3].astype(array.dtype).reshape(array.shape)
 
 
 def places_that_differ(found: np.ndarray, expected: np.ndarray, bound: float) -> Optional[List[int]]:
-    """Return the flat indices of values that differ by more than the bound, or None where dtype or shape do.
+    """Return the flat indices of values that differ by more than the bound, or None if dtype or shape differ.
 
-    NaN must stand where NaN is expected, and zeros must have their sign.
+    NaN must be equal, and zeros must have equal signs.
     """
     if found.dtype != expected.dtype or found.shape != expected.shape:
         return None
@@ -33,7 +33,7 @@ def places_that_differ(found: np.ndarray, expected: np.ndarray, bound: float) ->
 
 
 def ranges(places: List[int]) -> str:
-    """Return the places as text: 3,7-9."""
+    """Return the indices as text: 3,7-9."""
     runs: List[List[int]] = []
     for place in places:
         if runs and runs[-1][1] == place - 1:

@@ -1,4 +1,4 @@
-"""Values of the nets that are read, beside the recorded ones."""
+"""Values of the nets that rnngraph reads, against the recorded ones."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from .recorded import FOLDER, Arrays, records_of
 DIFFERENCES = Path(__file__).parent / "differences"
 PAGE = Path(__file__).parents[2] / "docs" / "hard_points.md"
 OPEN = "open"
-"""The reason of a difference that has none yet."""
+"""Reason of a difference without an explanation."""
 REFUSED = "refused"
-"""How a difference says that a reader refuses the function."""
+"""Description of a difference if a reader refuses the function."""
 
 
 class Values(Protocol):
-    """A net of an entry's expression."""
+    """Net of an entry's expression."""
 
     def values(self, wanted: Arrays) -> Arrays:
-        """Return outputs, ``y0`` and on, and the gradients that are wanted, ``dx`` of x."""
+        """Return outputs ``y0``, …, and the requested gradients ``dx`` of x."""
 
 
 Door = Callable[[Entry], Values]
-"""Reads an entry's expression; raises ``NotReadableError`` where it is not read."""
+"""Function that reads an entry's expression, or raises ``NotReadableError``."""
 
 
 @dataclass(frozen=True)
 class Read:
-    """An entry's program. inputs: placeholders by the names of arguments. outputs: by ``y0``, ``y1``, …"""
+    """Program of an entry. ``inputs``: placeholders by the names of arguments. ``outputs``: by ``y0``, ``y1``, …"""
 
     arguments: Arrays
     program: rg.Program[Any]
@@ -47,7 +47,7 @@ class Read:
     outputs: Mapping[str, str]
 
     def values(self, wanted: Arrays) -> Arrays:
-        """Return outputs, ``y0`` and on, and the gradients that are wanted, ``dx`` of x."""
+        """Return outputs ``y0``, …, and the requested gradients ``dx`` of x."""
         feeds = {placeholder: self.arguments[name] for name, placeholder in self.inputs.items()}
         values = self.program.inference(feeds)
         found = {name: np.asarray(values[output]) for name, output in self.outputs.items()}
@@ -64,7 +64,7 @@ class Read:
 
 
 class Recorded:
-    """A framework's entries with its own values. entries: without those at which it raises an error."""
+    """Entries of a framework with its own values. ``entries`` omits those at which the framework raises an error."""
 
     def __init__(self, framework: str) -> None:
         self.records = records_of(FOLDER / f"{framework}.txt")
@@ -73,19 +73,19 @@ class Recorded:
         self.differences = differences_of(framework)
 
     def of(self, entry: Entry) -> Arrays | None:
-        """Return the framework's own arrays, or None where it raises an error."""
+        """Return the framework's own arrays, or None if it raises an error."""
         assert entry.key in self.records, f"{entry.key} is not recorded; run python tools/record_hard_points.py"
         digest, arrays = self.records[entry.key]
         assert digest == digest_of(entry.points, entry.dtype), f"{entry.points} changed; record it again"
         return arrays
 
     def check(self, entry: Entry, read: Door) -> None:
-        """Raise AssertionError where an entry differs otherwise than the list says."""
+        """Raise AssertionError if an entry's difference is not the listed one."""
         found, expected = self.difference(entry, read), self.differences.get(entry.key, ("", ""))[0]
         assert found == expected, f"{entry.key} | {found or 'equal'}; the list has {expected or 'no line'}"
 
     def difference(self, entry: Entry, read: Door) -> str:
-        """Return how the net differs: ``refused``, ``fails: …``, places, or nothing."""
+        """Return the difference of the net: ``refused``, ``fails: …``, indices, or nothing."""
         wanted = self.of(entry) or {}
         try:
             found = read(entry).values(wanted)
@@ -103,11 +103,11 @@ def mixed(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def changes(framework: str, entries: Iterable[Entry], values: Callable[[Entry], Arrays | None]) -> list[str]:
-    """Return the entries of which the framework now gives other values than are recorded."""
+    """Return the entries whose values in the installed framework differ from the recorded ones."""
     recorded, found = Recorded(framework), []
     for entry in entries:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of divisions by zero, which are the point
+            warnings.simplefilter("ignore")  # divisions by zero are intended
             now, then = values(entry), recorded.of(entry)
         if (now is None) != (then is None) or (now or {}).keys() != (then or {}).keys():
             found.append(f"{entry.key}: {now} for {then}")
@@ -127,7 +127,7 @@ def _difference(entry: Entry, name: str, found: np.ndarray | None, wanted: np.nd
 
 
 def differences_of(framework: str) -> dict[str, tuple[str, str]]:
-    """Return {key: (how it differs, reason)} of a framework."""
+    """Return the differences of a framework, as {key: (difference, reason)}."""
     path = DIFFERENCES / f"{framework}.txt"
     found = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
@@ -138,7 +138,7 @@ def differences_of(framework: str) -> dict[str, tuple[str, str]]:
 
 
 def functions_by_reason(frameworks: Iterable[str]) -> dict[str, str]:
-    """Return which functions differ for each reason, as the docs say it."""
+    """Return the functions that differ for each reason, as the docs list them."""
     found: dict[str, dict[str, set[str]]] = {}
     for framework in frameworks:
         names = {entry.key: entry.case.names[0] for entry in entries_of(framework)}
@@ -152,7 +152,7 @@ def functions_by_reason(frameworks: Iterable[str]) -> dict[str, str]:
 
 
 def page(frameworks: Iterable[str]) -> str:
-    """Return the docs' page with the functions that differ in its table; a reason that it lacks gets an empty row."""
+    """Return the docs' page with the differing functions in its table; a new reason gets an empty row."""
     functions = functions_by_reason(frameworks)
     functions.pop(OPEN, None)
     lines = []

@@ -1,4 +1,4 @@
-"""Files of Keras models of one expression each."""
+"""Files of Keras models, each of one expression."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from .points import arrays_of
 from .recorded import FOLDER, Arrays
 
 MODELS = FOLDER / "keras_models.txt"
-"""Descriptions of models as Keras saved them, a line each: an entry's key, and JSON."""
+"""Descriptions of models as Keras saved them: an entry's key and JSON on each line."""
 
 
 def feeds_of(entry: Entry) -> Arrays:
-    """Return the arguments that the expression uses; single numbers as rows of one, as Keras' tensors have a batch."""
+    """Return the arguments that the expression uses. Scalars become rows of one entry, because Keras' tensors have a
+    batch.
+    """
     names = compile(entry.case.expression, "expression", "eval").co_names
     return {
         name: array.reshape(-1, 1) if array.ndim == 1 else array
@@ -33,7 +35,7 @@ def models() -> dict[str, str]:
 
 
 def file_of(description: str) -> bytes:
-    """Return a ``.keras`` file of a description, of layers without weights."""
+    """Return a ``.keras`` file of a description whose layers have no weights."""
     weights, packed = io.BytesIO(), io.BytesIO()
     with h5py.File(weights, "w") as file:
         file.create_group("layers")

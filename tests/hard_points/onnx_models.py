@@ -17,7 +17,7 @@ NEWEST = 22
 
 
 class _Graph(dict[str, Any]):
-    """Names of an expression: arguments, ``T`` for their dtype, and any operator as a function that adds a node."""
+    """Names of an expression: arguments, ``T`` for their dtype, and operators as functions that add a node."""
 
     def __init__(self, arguments: Mapping[str, np.ndarray], dtype: str, names: tuple[str, ...]) -> None:
         used = {name: array for name, array in arguments.items() if name in names}
@@ -42,7 +42,7 @@ class _Graph(dict[str, Any]):
     def node(
         self, op: str, *inputs: Any, outputs: int = 1, domain: str = "", opset: int | None = None, **options: Any
     ) -> Any:
-        """Add a node; arrays become initializers, None an input that lacks."""
+        """Add a node. Arrays become initializers, and None a missing input."""
         names = [self._input(item) for item in inputs]
         results = [_Output(f"n{len(self.nodes)}_{place}") for place in range(outputs)]
         self.nodes.append(helper.make_node(op, names, [item.name for item in results], domain=domain, **options))
@@ -64,7 +64,7 @@ class _Output:
 
 
 def model_of(entry: Entry) -> ModelProto:
-    """Return the entry's expression as a model, whose outputs are ``y0`` and on; first axes of inputs are open."""
+    """Return the entry's expression as a model with outputs ``y0``, …; first axes of inputs are open."""
     code = compile(entry.case.expression, "expression", "eval")
     graph = _Graph(arrays_of(entry.points, entry.dtype), entry.dtype, code.co_names)
     found = eval(code, {"__builtins__": {}}, graph)

@@ -1,4 +1,4 @@
-"""Point sets: arguments at which functions are hard to get right. Runs on Python 3.7, for TensorFlow 1's recorder."""
+"""Point sets: arguments that are hard for functions. Runs on Python 3.7, for TensorFlow 1's recorder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 Arrays = Dict[str, np.ndarray]
 SETS: Dict[str, Tuple[Tuple[str, ...], Callable[[str], Arrays]]] = {}
-"""Dtypes and maker of each point set, by its name."""
+"""Dtypes and function of each point set, by its name."""
 FLOATS = ("float32", "float64")
 INF, NAN = float("inf"), float("nan")
 
@@ -30,7 +30,7 @@ def arrays_of(name: str, dtype: str) -> Arrays:
 
 
 def digest_of(name: str, dtype: str) -> str:
-    """Return a checksum of a point set, by which records know that they are of these points."""
+    """Return a checksum of a point set, by which records are matched with it."""
     crc = 0
     for key, array in sorted(arrays_of(name, dtype).items()):
         crc = zlib.crc32(key.encode() + str(array.shape).encode() + np.ascontiguousarray(array).tobytes(), crc)
@@ -52,7 +52,7 @@ def _floats(dtype: str) -> Dict[str, float]:
 
 @points(*FLOATS)
 def reals(dtype: str) -> Arrays:
-    """Zeros, subnormals, halves, whole numbers, bounds of exp and of whole numbers, the largest, infinities, NaN."""
+    """Return zeros, subnormals, halves, integers, bounds of exp and of integers, the largest, infinities, NaN."""
     f = _floats(dtype)
     above = [
         0.0,
@@ -103,14 +103,14 @@ def reals(dtype: str) -> Arrays:
 
 @points(*FLOATS)
 def middling(dtype: str) -> Arrays:
-    """Numbers without extremes, for functions of which few values tell: of periods, and sums of many terms."""
+    """Return moderate numbers, for functions with periods and for sums of many terms."""
     above = [0.0, 1e-8, 1e-4, 0.1, 0.25, 0.5, 0.7, 1.0, 1.5, 2.0, 2.5, 3.0, np.pi, 6.0, 10.0, 20.5, 100.0]
     return {"x": np.array(above + [-value for value in above] + [NAN, INF, -INF], dtype)}
 
 
 @points(*FLOATS)
 def pairs(dtype: str) -> Arrays:
-    """All pairs of hard numbers, and exact and nearly exact quotients."""
+    """Return all pairs of hard numbers, and exact and nearly exact quotients."""
     f = _floats(dtype)
     each = [
         0.0,
@@ -163,7 +163,7 @@ def pairs(dtype: str) -> Arrays:
 
 @points(*FLOATS)
 def triples(dtype: str) -> Arrays:
-    """Three arguments each."""
+    """Return triples of arguments."""
     each = [0.0, -0.0, 0.5, -2.0, 3.0, INF, NAN]
     x, y, z = zip(*[(a, b, c) for a in each for b in each for c in each[::2]])
     return {"x": np.array(x, dtype), "y": np.array(y, dtype), "z": np.array(z, dtype)}
@@ -215,33 +215,33 @@ def _rows(dtype: str) -> np.ndarray:
 
 @points(*FLOATS)
 def rows(dtype: str) -> Arrays:
-    """Rows of four: signed zeros, ties, NaN at each place, infinities of both signs, sums beyond the largest."""
+    """Return rows of four: signed zeros, ties, NaN at each position, infinities of both signs, overflowing sums."""
     return {"x": _rows(dtype)}
 
 
 @points(*FLOATS)
 def row_pairs(dtype: str) -> Arrays:
-    """Rows beside the same rows in another order."""
+    """Return rows, and the same rows in another order."""
     x = _rows(dtype)
     return {"x": np.concatenate([x, x]), "y": np.concatenate([np.roll(x, 1, 0), x[:, ::-1]])}
 
 
 @points(*FLOATS)
 def ones(dtype: str) -> Arrays:
-    """Rows of one entry."""
+    """Return rows of one entry."""
     f = _floats(dtype)
     return {"x": np.array([[0.0], [-0.0], [2.5], [-2.5], [INF], [-INF], [NAN], [f["max"]], [f["subnormal"]]], dtype)}
 
 
 @points(*FLOATS)
 def nothing(dtype: str) -> Arrays:
-    """Rows without entries."""
+    """Return rows without entries."""
     return {"x": np.zeros((3, 0), dtype)}
 
 
 @points(*FLOATS)
 def matrices(dtype: str) -> Arrays:
-    """Matrices of three rows and three columns."""
+    """Return matrices of three rows and three columns."""
     f = _floats(dtype)
     x = np.array(
         [
@@ -262,27 +262,27 @@ def matrices(dtype: str) -> Arrays:
 
 @points(*FLOATS)
 def plain_matrices(dtype: str) -> Arrays:
-    """Matrices of finite numbers."""
+    """Return matrices of finite numbers."""
     return {"x": arrays_of("matrices", dtype)["x"][:5]}
 
 
 @points(*FLOATS)
 def ramp(dtype: str) -> Arrays:
-    """Long rows whose running sums leave the range of exp."""
+    """Return long rows whose cumulative sums exceed the range of exp."""
     line = np.linspace(0, 300, 300)
     return {"x": np.array([line, line[::-1], np.sin(line) * 5], dtype)}
 
 
 @points("int64", "int32")
 def whole(dtype: str) -> Arrays:
-    """Whole numbers, the largest and the smallest among them."""
+    """Return integers, including the largest and the smallest."""
     limits: Any = np.iinfo(dtype)
     return {"x": np.array([0, 1, -1, 2, -2, 3, -3, 7, -7, 100, -100, 16777217, limits.max, limits.min], dtype)}
 
 
 @points("int64", "int32")
 def whole_pairs(dtype: str) -> Arrays:
-    """Pairs of whole numbers; none is divided by zero, and the smallest not by -1."""
+    """Return pairs of integers, without divisions by zero, or of the smallest by -1."""
     limits: Any = np.iinfo(dtype)
     each, other = (
         [0, 1, -1, 7, -7, 9, -9, 16777217, limits.max, limits.min],
@@ -294,7 +294,7 @@ def whole_pairs(dtype: str) -> Arrays:
 
 @points("int64", "int32")
 def whole_rows(dtype: str) -> Arrays:
-    """Rows of whole numbers, with ties and sums beyond the largest."""
+    """Return rows of integers, with ties and overflowing sums."""
     most = np.iinfo(dtype).max
     return {
         "x": np.array([[0, 0, 0, 0], [1, 2, 3, 4], [2, 1, 2, 1], [-1, 5, -7, 5], [most, 0, 0, 1], [0, 3, 0, -3]], dtype)
@@ -303,19 +303,19 @@ def whole_rows(dtype: str) -> Arrays:
 
 @points("bool")
 def truths(dtype: str) -> Arrays:
-    """All pairs of truth values."""
+    """Return all pairs of bools."""
     return {"x": np.array([False, False, True, True]), "y": np.array([False, True, False, True])}
 
 
 @points("bool")
 def truth_rows(dtype: str) -> Arrays:
-    """All rows of two truth values."""
+    """Return all rows of two bools."""
     return {"x": np.array([[False, False], [False, True], [True, False], [True, True]])}
 
 
 @points(*FLOATS)
 def masked(dtype: str) -> Arrays:
-    """Rows with conditions, of which some are false or true throughout."""
+    """Return rows with conditions, some of which are completely false or true."""
     x = _rows(dtype)[[4, 6, 8, 10, 11, 16, 17, 20]]
     c = np.array([[1, 0, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1], [1, 1, 0, 0]] * 2, bool)
     return {"x": x, "c": c, "y": x[::-1].copy()}
@@ -323,7 +323,7 @@ def masked(dtype: str) -> Arrays:
 
 @points(*FLOATS)
 def attention(dtype: str) -> Arrays:
-    """Queries, keys, values; a mask by truth and one to add, with rows that are masked throughout."""
+    """Return queries, keys, values, a bool mask and an additive one, with rows that are completely masked."""
     line = np.arange(2 * 3 * 4).reshape(2, 3, 4)
     q, k, v = np.sin(line * 1.7), np.cos(line * 2.3), np.sin(line * 0.9 + 1)
     c = np.array([[[1, 1, 0], [0, 0, 0], [1, 0, 0]], [[1, 1, 1], [0, 1, 0], [0, 0, 0]]], bool)
@@ -338,7 +338,7 @@ def attention(dtype: str) -> Arrays:
 
 @points(*FLOATS)
 def signal(dtype: str) -> Arrays:
-    """[rows, channels, time]: numbers, ties, and places with infinities and NaN."""
+    """Return [rows, channels, time]: numbers, ties, and some infinities and NaN."""
     x = np.round(np.sin(np.arange(4 * 2 * 11).reshape(4, 2, 11) * 1.3) * 4) / 2
     x[1, 0, 3], x[1, 1, 10], x[2, 0, 0], x[2, 1, 5], x[3] = INF, -INF, NAN, NAN, -INF
     return {"x": x.astype(dtype)}
@@ -346,13 +346,13 @@ def signal(dtype: str) -> Arrays:
 
 @points(*FLOATS)
 def plain_signal(dtype: str) -> Arrays:
-    """[rows, channels, time] of finite numbers."""
+    """Return [rows, channels, time] of finite numbers."""
     return {"x": np.sin(np.arange(2 * 2 * 11).reshape(2, 2, 11) * 1.3).astype(dtype)}
 
 
 @points(*FLOATS)
 def plane(dtype: str) -> Arrays:
-    """[rows, channels, height, width]."""
+    """Return [rows, channels, height, width]."""
     x = np.round(np.sin(np.arange(3 * 2 * 6 * 7).reshape(3, 2, 6, 7) * 1.3) * 4) / 2
     x[1, 0, 3, 2], x[1, 1, 0, 0], x[2] = INF, NAN, -INF
     return {"x": x.astype(dtype)}
@@ -360,14 +360,14 @@ def plane(dtype: str) -> Arrays:
 
 @points(*FLOATS)
 def picked(dtype: str) -> Arrays:
-    """Rows, and whole numbers in each row's range."""
+    """Return rows, and integers in each row's range."""
     x = _rows(dtype)[[4, 6, 10, 11, 16, 17]]
     return {"x": x, "i": np.array([[0, 1, 2], [3, 3, 3], [1, 0, 2], [0, 0, 0], [2, 1, 0], [3, 2, 1]], "int64")}
 
 
 @points(*FLOATS)
 def logits(dtype: str) -> Arrays:
-    """Logits far from each other, classes, and weights of the classes."""
+    """Return logits far from each other, classes, and weights of the classes."""
     x = np.array(
         [
             [0, 0, 0],
@@ -407,7 +407,7 @@ def logits(dtype: str) -> Arrays:
 
 @points(*FLOATS)
 def targets(dtype: str) -> Arrays:
-    """Predictions and targets of losses."""
+    """Return predictions and targets of losses."""
     each = [0.0, -0.0, 0.5, 1.0, -1.0, 2.0, -3.0, 100.0, -100.0, 1e20, INF, -INF, NAN]
     x, y = zip(*[(a, b) for a in each for b in [0.0, 1.0, 0.25, 0.5, -1.0]])
     return {"x": np.array(x, dtype), "y": np.array(y, dtype)}
@@ -415,7 +415,7 @@ def targets(dtype: str) -> Arrays:
 
 @points(*FLOATS)
 def probabilities(dtype: str) -> Arrays:
-    """Probabilities and targets of losses."""
+    """Return probabilities and targets of losses."""
     f = _floats(dtype)
     each = [0.0, -0.0, f["subnormal"], 1e-30, 1e-8, 0.25, 0.5, 1 - f["eps"] / 2, 1.0]
     x, y = zip(*[(a, b) for a in each for b in [0.0, 1.0, 0.25]])

@@ -1,4 +1,4 @@
-"""Nets of Keras' functions at hard points, of files that Keras described."""
+"""Nets of Keras' functions at hard points, read from files that Keras described."""
 
 from __future__ import annotations
 

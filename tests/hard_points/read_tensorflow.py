@@ -1,4 +1,4 @@
-"""TensorFlow 1's functions at hard points as ``rnngraph.tf1`` has them."""
+"""TensorFlow 1's functions at hard points, by ``rnngraph.tf1``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Recorded values as text, so that their diff can be read. Runs on Python 3.7, for TensorFlow 1's recorder.
+"""Recorded values as text with readable diffs. Runs on Python 3.7, for TensorFlow 1's recorder.
 
 An entry is its key, the checksum of its points, and a block for each array: a name, dtype, shape, then the numbers in
-their shortest form. ``nan*3`` is three of them.
+their shortest form. ``nan*3`` means three of them.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import numpy as np
 FOLDER = Path(__file__).parent / "recorded"
 Arrays = Dict[str, np.ndarray]
 Record = Tuple[str, Optional[Arrays]]
-"""Checksum of the points, and the arrays, or None where the framework raises an error."""
+"""Checksum of the points, and the arrays, or None if the framework raises an error."""
 
 
 def number(value: np.generic) -> str:
-    """Return the shortest text that is this number."""
+    """Return the shortest text that is parsed as this number."""
     if value.dtype.kind == "f":
         return str(value)[:-2] if str(value).endswith(".0") else str(value)
     return str(int(value))
 
 
 def text_of(heading: str, records: Mapping[str, Record]) -> str:
-    """Return the file of these records."""
+    """Return the contents of the file of these records."""
     return "".join(_lines(heading, records))
 
 

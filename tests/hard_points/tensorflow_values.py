@@ -1,4 +1,4 @@
-"""Expressions of TensorFlow 1's functions, by it or by ``rnngraph.tf1``. Runs on Python 3.7."""
+"""Expressions of TensorFlow 1's functions, evaluated by TensorFlow or by ``rnngraph.tf1``. Runs on Python 3.7."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _leaves(item: Any) -> Iterator[Any]:
 
 
 class Graph:
-    """An entry's expression as a graph. tf: TensorFlow 1, or what stands for it."""
+    """Graph of an entry's expression. ``tf``: TensorFlow 1, or rnngraph's replacement."""
 
     def __init__(self, tf: Any, entry: Entry) -> None:
         tf.reset_default_graph()
@@ -36,7 +36,7 @@ class Graph:
         self.outputs = list(_leaves(eval(entry.case.expression, {"tf": tf, "np": np}, dict(self.arguments))))
 
     def values(self) -> Arrays:
-        """Return the outputs, ``y0`` and on, and gradients, ``dx`` of x."""
+        """Return the outputs ``y0``, …, and gradients ``dx`` of x."""
         with self.tf.Session() as session:
             results = [np.asarray(item) for item in session.run(self.outputs, self.feeds)]
             found = {"y%d" % place: array for place, array in enumerate(results)}

@@ -1,4 +1,4 @@
-"""Recurrences that are affine in their states, as users write them, at any number of heads, keys and values."""
+"""Cells that are affine in their states, in users' styles, for any number of heads, keys and values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEADS, KEYS, VALUES = 2, 5, 3
 
 
 class MatrixCell(rg.Cell):
-    """A state of keys and values for each head, carried flat. widths: what ``rule`` takes of the input."""
+    """Cell with a state of keys and values for each head, carried flat. ``widths``: parts of the input for ``rule``."""
 
     heads, keys, values = HEADS, KEYS, VALUES
 
@@ -63,7 +63,7 @@ class MatrixCell(rg.Cell):
 
 
 class GatedCell(MatrixCell):
-    """A decay for each key; decays are 0 and -1 now and then."""
+    """A decay for each key; some decays are 0 or -1."""
 
     @property
     def widths(self) -> Sequence[int]:
@@ -76,7 +76,7 @@ class GatedCell(MatrixCell):
 
 
 class ProductCell(GatedCell):
-    """The same by products of matrices, read before the update."""
+    """``GatedCell`` written with matrix products, read before the update."""
 
     def rule(self, S: rg.Tensor, *parts: rg.Tensor) -> tuple[rg.Tensor, rg.Tensor]:
         q, k, v, a = parts
@@ -119,7 +119,7 @@ class DeltaCell(MatrixCell):
 
 
 class TwiceCell(MatrixCell):
-    """The delta rule with two keys a step, one behind the other, and a decay for each key."""
+    """The delta rule with two keys for each step, one after the other, and a decay for each key."""
 
     @property
     def widths(self) -> Sequence[int]:
@@ -135,7 +135,7 @@ class TwiceCell(MatrixCell):
 
 
 class MixedCell(MatrixCell):
-    """A state that decays by key, a readout of its own beside the one that is added, and a delay (as RWKV-7)."""
+    """A state that decays by key, a readout with a key of its own, and a delayed input (as RWKV-7)."""
 
     @property
     def widths(self) -> Sequence[int]:
@@ -155,7 +155,7 @@ class MixedCell(MatrixCell):
 
 
 class StabilisedCell(MatrixCell):
-    """A matrix state beside a vector and a maximum that scales both (as mLSTM)."""
+    """A matrix state, a vector state, and a maximum that scales both (as mLSTM)."""
 
     @property
     def widths(self) -> Sequence[int]:
@@ -181,7 +181,7 @@ class StabilisedCell(MatrixCell):
 
 
 class LaterCell(DeltaCell):
-    """A gated unit that reads what the matrix state gives, within one cell."""
+    """A gated unit that reads the output of the matrix state, within one cell."""
 
     def state(self) -> Any:
         return {"S": rg.memory(self.heads * self.keys * self.values), "h": self.of_values}

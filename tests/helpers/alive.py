@@ -1,4 +1,4 @@
-"""Whether objects are gone: the collector runs only where something is left, as it takes long in a process of tests."""
+"""Checks that objects are freed. The slow garbage collector only runs if an object is left."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ Index = tuple[int, ...]
 
 
 def _far_numbers(dtype: np.dtype) -> tuple[float, ...]:
-    """Return the numbers that replace an entry; none for a truth value, which is turned round."""
+    """Return the numbers that replace an entry; none for a bool, which is negated."""
     if dtype.kind == "f":
         return np.nan, 1e3, -1e3
     if dtype.kind == "b":
@@ -32,14 +32,14 @@ def _far_numbers(dtype: np.dtype) -> tuple[float, ...]:
 
 @dataclass
 class Proof:
-    """A node, its operands' numbers, and the sizes of a call."""
+    """Node, values of its operands, and sizes of a call."""
 
     node: Node
     arrays: Arrays
     sizes: Mapping[str, int]
 
     def value(self, arrays: Arrays | None = None) -> np.ndarray:
-        """The node's value, in training where that differs. arrays: other numbers of the same shapes."""
+        """Return the node's value, in training if that differs. ``arrays``: other values of the same shapes."""
         function, given = OPS[self.node.op].evaluate, self.arrays if arrays is None else arrays
         if function is None:
             feeds = {str(item["label"]): array for item, array in zip(self.node.operands, given, strict=True)}
@@ -86,7 +86,7 @@ class Proof:
     # Rows in another order ------------------------------------------------------------------------
 
     def orderly(self) -> Iterator[int]:
-        """The axes of the result whose positions read the same positions of operands, or all the same."""
+        """Yield axes of the result whose positions read the same positions of operands, or all positions."""
         uses = [*fates(self.node)]
         by_place = OPS[self.node.op].axes.by_place(self.node)
         if any(isinstance(use.fate, Mixed) for use in uses):
@@ -97,7 +97,7 @@ class Proof:
                 yield axis
 
     def check_order(self, axis: int, rng: np.random.Generator) -> None:
-        """Rows of operands in another order give rows of the result in that order."""
+        """Check that permuted rows of operands give equally permuted rows of the result."""
         before = self.value()
         order = rng.permutation(before.shape[axis])
         arrays = [*self.arrays]
@@ -107,7 +107,7 @@ class Proof:
         np.testing.assert_allclose(self.value(arrays), np.take(before, order, axis), rtol=1e-5, atol=1e-5)
 
     def check_alike(self) -> None:
-        """Along axes that are said to be so, all entries are the same."""
+        """Check that all entries are equal along axes that the column declares constant."""
         value = self.value()
         for axis in range(self.node.tensor.rank):
             if is_alike(self.node, axis):
@@ -116,7 +116,7 @@ class Proof:
     # Parts and sums ---------------------------------------------------------------------------------
 
     def reduced(self) -> dict[tuple[str, int], list[tuple[int, int]]]:
-        """The axes that are read together, as (operand, axis), by how and by their number."""
+        """Return axes that are reduced together, as (operand, axis), by kind and number of the reduction."""
         found: dict[tuple[str, int], list[tuple[int, int]]] = {}
         for use in fates(self.node):
             if isinstance(use.fate, Reduced):
@@ -124,7 +124,7 @@ class Proof:
         return found
 
     def check_parts(self, by: str, axes: Sequence[tuple[int, int]]) -> None:
-        """The value is the sum, or the extreme, of the values over two parts of the axes that are read together."""
+        """Check that the value is the sum, or the extreme, of the values over two halves of the reduced axes."""
         values = []
         for part in range(2):
             arrays = [*self.arrays]
@@ -133,7 +133,7 @@ class Proof:
                 half = np.arange(size)[size // 2 :] if part else np.arange(size // 2)
                 arrays[number] = np.take(arrays[number], half, axis)
             for number in set(range(len(arrays))) - {number for number, _ in axes}:
-                if part:  # what is no sum of its own counts once
+                if part:  # operands that are not reduced count once
                     arrays[number] = np.zeros_like(arrays[number])
             values.append(self.value(arrays))
         join = np.add if by == "sum" else np.maximum if self.node.op == "reduce_max" else np.minimum
@@ -170,12 +170,12 @@ def _along(flags: np.ndarray, axis: int, shape: Index) -> np.ndarray:
 
 
 def _over(flags: np.ndarray, axes: Sequence[int], shape: Index) -> np.ndarray:
-    """Flags of positions that count over several axes, the first of them outermost."""
+    """Broadcast flags of the given axes to the shape."""
     return np.broadcast_to(flags.reshape([dim if place in axes else 1 for place, dim in enumerate(shape)]), shape)
 
 
 def numbers(dtype: str, shape: Index, rng: np.random.Generator) -> Any:
-    """Operands: floats on both sides of 0, small integers, truth values."""
+    """Return operands: floats of both signs, small integers, or bools."""
     if dtype == "bool":
         return np.asarray(rng.random(shape) < 0.5)
     if dtype == "uint8":

@@ -1,4 +1,4 @@
-"""Weights and activations in blocks of 32 numbers with one scale, rounded by NumPy, as ``block_matmul`` takes them."""
+"""Weights and activations in blocks of 32 numbers with one scale, rounded by NumPy, as ``block_matmul`` reads them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BLOCKS = ("int8_blocks", "int4")
 
 
 def weights_in_blocks(matrix: np.ndarray, form: str) -> np.ndarray:
-    """Return a float32 matrix, its columns in blocks as GGUF's Q8_0 or Q4_0 keeps them, in float64."""
+    """Return a float32 matrix rounded in blocks of its columns, as GGUF's Q8_0 or Q4_0, in float64."""
     depth, width = matrix.shape
     padded = np.concatenate([matrix, np.zeros((-depth % 32, width), np.float32)]).reshape(-1, 32, width)
     largest = np.abs(padded).max(1, keepdims=True)
@@ -26,5 +26,5 @@ def weights_in_blocks(matrix: np.ndarray, form: str) -> np.ndarray:
 
 
 def activations_in_blocks(x: np.ndarray) -> np.ndarray:
-    """Return float32 rows in blocks of 8-bit numbers, in float64."""
+    """Return float32 rows rounded in blocks to 8-bit numbers, in float64."""
     return weights_in_blocks(x.T, "int8_blocks").T

@@ -1,4 +1,4 @@
-"""What the tests of bound calls share: a program with much in it, feeds, and calls that took the general way."""
+"""Shared parts of the tests of prepared calls: a feature-rich program, feeds, and a record of general calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rnngraph.runtime.calls.signatures import SMALL
 
 WIDTH, UNITS = 3, 7
 LONG = SMALL // (WIDTH * 4) + 1
-"""Steps of one row whose feed and results are read and written where they lie."""
+"""Minimum steps of one row whose feed and results are read and written in place."""
 Array = np.ndarray
 
 
@@ -23,7 +23,7 @@ def data(*shape: int, seed: int = 0) -> Array:
 
 
 def listener(**options: Any) -> rg.Program:
-    """States as a namedtuple in a dict, a loss with labels, dropout by a placeholder, ids that are looked up."""
+    """Return a program with states as a namedtuple in a dict, a loss with labels, dropout by a placeholder, and ids."""
     x, y = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("y", (None, None), "int32")
     keep, who = rg.placeholder("keep", ()), rg.placeholder("who", (None,), "int64")
     known = rg.embedding(who, 5, WIDTH)
@@ -41,7 +41,7 @@ def fed(rows: int = 2, steps: int = 5, seed: int = 0) -> dict[str, Any]:
 
 
 def general(call: Any, feeds: dict[str, Any], **options: Any) -> Any:
-    """The same call by the way that all may take: what is fed comes in a mapping that is no dict."""
+    """Call without preparation: feeds in a mapping that is no dict take the general path."""
     return call(MappingProxyType(feeds), **options)
 
 

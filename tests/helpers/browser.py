@@ -1,4 +1,4 @@
-"""Headless Chromium, by as much of the WebDriver protocol as tests need."""
+"""Headless Chromium, by the subset of the WebDriver protocol that tests need."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ is_there = all(map(shutil.which, ("chromium", "chromedriver")))
 
 
 class Browser:
-    """As much of the WebDriver protocol as the tests need."""
+    """Browser, by the subset of the WebDriver protocol that tests need."""
 
     def __init__(self, port: int, profile: Path, flags: tuple[str, ...] = ()) -> None:
         self.base = f"http://127.0.0.1:{port}"
@@ -54,12 +54,12 @@ class Browser:
         return self.call("POST", f"{self.session}/execute/sync", {"script": script, "args": []})
 
     def keys(self, text: str) -> None:
-        """Types on what has the focus."""
+        """Type into the focused element."""
         actions = [{"type": kind, "value": key} for key in text for kind in ("keyDown", "keyUp")]
         self.call("POST", f"{self.session}/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
 
     def pointer(self, selector: str, click: bool = False) -> None:
-        """Moves the pointer to the middle of an element, and presses its button there."""
+        """Move the pointer to the middle of an element; with ``click`` press its button."""
         found = self.call("POST", f"{self.session}/element", {"using": "css selector", "value": selector})
         actions: list[dict[str, Any]] = [{"type": "pointerMove", "duration": 0, "origin": found, "x": 0, "y": 0}]
         if click:
@@ -68,7 +68,7 @@ class Browser:
         self.call("POST", f"{self.session}/actions", {"actions": [mouse]})
 
     def until(self, script: str) -> Any:
-        """What a script returns, once that is true."""
+        """Wait until a script returns a true value, and return it."""
         for _ in range(10 * SECONDS):
             if found := self.run(script):
                 return found
@@ -87,7 +87,7 @@ def free_port() -> int:
 
 @contextmanager
 def chromium(folder: Path, *flags: str) -> Iterator[Browser]:
-    """A browser, which keeps what it needs in ``folder``. flags: of its command line, beside those for all."""
+    """Start a browser with its profile in ``folder``. ``flags``: further flags of its command line."""
     port = free_port()
     driver = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     found = None

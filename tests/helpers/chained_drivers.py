@@ -1,7 +1,6 @@
-"""Random declarations as programs have them: drivers behind one another, whose lengths are computed, with reshapes and
-lookups in between.
+"""Random declarations in users' style: consecutive drivers with computed lengths, with reshapes and lookups in between.
 
-``declare_chain(seed)`` gives one, as the text that a user would write.
+``declare_chain(seed)`` returns one, as the text that a user would write.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ LENGTHS = (
 
 
 class Chain(Generator):
-    """Draws drivers one behind the other. steps: the axis of time that the present sequence has."""
+    """Generator of consecutive drivers. ``steps``: time axis of the current sequence."""
 
     steps: Axis = "T"
 
     def link(self, value: Value) -> Value:
-        """Something between two drivers: [batch, steps, width] of another width."""
+        """Add an op between two drivers: from [batch, steps, width] to another width."""
         assert isinstance(value.width, int)
         n = self.draw.choice(SIZES)
         match self.draw.randrange(6):
             case 0:
                 return self.add(f"rg.dense({value.name}, {n})", (*value.axes[:2], n))
-            case 1 if value.axes[1] == "T":  # rows and steps as one axis, and apart again
+            case 1 if value.axes[1] == "T":  # rows and steps merged and split again
                 flat = self.add(f"rg.reshape({value.name}, (-1, {value.width}))", ("B*T", value.width))
                 flat = self.add(f'rg.dense({flat.name}, {n}, activation="tanh")', ("B*T", n))
                 return self.add(f'rg.reshape({flat.name}, ("batch", "time", {n}))', (*value.axes[:2], n))
@@ -52,7 +51,7 @@ class Chain(Generator):
         return value
 
     def length(self, value: Value) -> str:
-        """Lengths for a driver over ``value``, as programs compute them."""
+        """Return lengths for a driver over ``value``, in one of the ways that programs compute them."""
         if self.draw.random() < 0.2:
             return ""
         dtype = self.draw.choice(["int32", "int64"])
@@ -61,14 +60,14 @@ class Chain(Generator):
         return f", sequence_length={text}"
 
     def some_steps(self) -> str:
-        """A mask now and then, of what was fed."""
+        """Return a mask computed from a feed, or none."""
         if self.masks.random() < 0.7:
             return ""
         first, zero = str(self.steps).count("-"), self.masks.choice(["", ", zero_output_for_mask=True"])
         return f", mask=v0[:, {first}:, 0] > {self.masks.choice([-0.5, 0.5])}{zero}"
 
     def one(self, value: Value) -> Value:
-        """A driver, in one direction or in both."""
+        """Add a driver, in one direction or in both."""
         assert isinstance(value.width, int)
         self.rows, self.apart = "B", True
         options, number = self.length(value) + self.some_steps(), len(self.lines)
@@ -108,5 +107,5 @@ class Chain(Generator):
 
 
 def declare_chain(seed: int) -> Declaration:
-    """The declaration of a seed."""
+    """Return the declaration of a seed."""
     return Chain(random.Random(seed), seed).declaration()

@@ -1,4 +1,4 @@
-"""Files with bytes changed at random: whatever reads them gives an error of ours or a net that runs."""
+"""Files with random changes of bytes: readers raise a documented error or return a net that runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rnngraph.formats.net import Net
 
 
 def changed(data: bytes, seed: int) -> bytes:
-    """The file with one change: bytes replaced, taken out, put in, doubled, or cut off at the end."""
+    """Return the file with one change: bytes replaced, removed, inserted, duplicated, or truncated."""
     generator = np.random.default_rng(seed)
     first = int(generator.integers(len(data)))
     last = min(len(data), first + int(2 ** generator.uniform(0, 6)))
@@ -31,7 +31,7 @@ def changed(data: bytes, seed: int) -> bytes:
 
 
 def check_changed_files(read: Callable[[bytes], Net], data: bytes, seeds: Iterable[int]) -> None:
-    """Reads changed files; what can be read can be written as a script, too."""
+    """Read changed files. Files that can be read can be written as a script, too."""
     for seed in seeds:
         try:
             net = read(changed(data, seed))

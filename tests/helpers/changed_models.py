@@ -1,4 +1,4 @@
-"""Models of ONNX with one thing changed at random, which are still messages of protobuf."""
+"""ONNX models with random changes that are still valid protobuf messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NUMBERS = (-(2**63), -1_000_000_007, -2, -1, 0, 1, 2, 3, 7, 1 << 20, 2**31, 2**6
 
 
 def changed_model(model: onnx.ModelProto, seed: int) -> onnx.ModelProto:
-    """A copy with one to three changes."""
+    """Return a copy with one to three changes."""
     draw = np.random.default_rng(seed)
     found = onnx.ModelProto()
     found.CopyFrom(model)
@@ -27,7 +27,7 @@ def _one(items: object, draw: np.random.Generator) -> object | None:
 
 
 def _graph(model: onnx.ModelProto, draw: np.random.Generator) -> onnx.GraphProto:
-    """The graph, or one within one of its nodes."""
+    """Return the graph, or a graph within one of its nodes."""
     graphs = [model.graph]
     graphs += [entry.g for node in model.graph.node for entry in node.attribute if entry.HasField("g")]
     return graphs[int(draw.integers(len(graphs)))]

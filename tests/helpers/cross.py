@@ -1,7 +1,7 @@
 """Runs object code of other processors: linked with a small C program, or loaded by node, and under an emulator.
 
-The program reads a file with the argument block and all memory that it points to, calls both entries and writes what
-the results' memory holds then. It needs a cross compiler and an emulator, as ``NEEDS`` says for each target.
+The program reads a file with the argument block and the memory that it references, calls both entries, and writes the
+results' memory. It needs a cross compiler and an emulator, which ``NEEDS`` lists for each target.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MEMORY = 48 << 20
 
 @dataclass(frozen=True)
 class Machine:
-    """How a program for one target is linked and run. Commands hold ``{folder}``."""
+    """Commands that link and run a program for one target. They contain ``{folder}``."""
 
     linker: tuple[str, ...]
     emulator: tuple[str, ...]
@@ -100,7 +100,7 @@ def call(
     feeds: Mapping[str, np.ndarray],
     sizes: Mapping[str, int],
 ) -> Arrays:
-    """One call of a program's code: its outputs, by name."""
+    """Call a program's code once, and return its outputs by name."""
     interface = code.interface
     assert (interface.main, interface.pack) == ("entry", "entry_pack")
     block = np.zeros(interface.slots, np.int64)
@@ -142,7 +142,7 @@ def call(
 
 
 def self_test(machine: Machine, folder: Path, exported: Path, name: str, arguments: tuple[str, ...] = ()) -> str:
-    """What the self-test of an exported net says."""
+    """Return the output of an exported net's self-test."""
     for file, text in FILES.items():
         (folder / file).write_text(text)
     for source, there in ((f"{name}.h", f"{name}.h"), (f"{name}_test.c", "runner.c"), (f"{name}.o", "entry.o")):
@@ -152,7 +152,7 @@ def self_test(machine: Machine, folder: Path, exported: Path, name: str, argumen
 
 
 def exported_module(folder: Path, module: Path, name: str, steps: int, x: np.ndarray, size: int) -> Arrays:
-    """Outputs of a WebAssembly module of a net with one input and one output: step by step, and as one block."""
+    """Return the outputs of a WebAssembly module with one input and one output: step by step, and as one block."""
     (folder / "module.cjs").write_text(_MODULE)
     (folder / "x.bin").write_bytes(x.tobytes())
     run(("node", "{folder}/module.cjs", str(module), name, str(steps), str(size)), folder)
@@ -181,7 +181,7 @@ fs.writeFileSync(__dirname + '/results.bin', memory.subarray(one, end));
 
 
 def run(command: tuple[str, ...], folder: Path) -> str:
-    """What a command says; fails with all of that where it fails."""
+    """Return a command's output. Fail with the output if the command fails."""
     filled = [part.format(folder=folder) for part in command]
     done = subprocess.run(filled, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, f"{' '.join(filled)} gives {done.returncode}\n{done.stdout}\n{done.stderr}"

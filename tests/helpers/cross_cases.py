@@ -1,4 +1,4 @@
-"""Programs that between them need all that a processor may lack: small ones, of odd sizes, with what feeds them."""
+"""Small programs of odd sizes that together use everything that a processor may lack, with feeds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _stack(dtype: str) -> dict[str, Any]:
 
 
 def _heads(dtype: str) -> dict[str, Any]:
-    """Every elementary function, and reductions."""
+    """Declare every elementary function, and reductions."""
     outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(7), rg.placeholder("x", (None, None, 3), dtype))
     z = rg.dense(outputs, 5)
     return {
@@ -56,7 +56,7 @@ def _heads(dtype: str) -> dict[str, Any]:
 
 
 def _whole(dtype: str) -> dict[str, Any]:
-    """Whole numbers of both widths, truth values, tables, and lengths."""
+    """Declare integers of both widths, bools, tables, and lengths."""
     words = rg.placeholder("words", (None, None), "int64")
     lengths = rg.placeholder("n", (None,), "int64")
     outputs, state = rg.bidirectional_dynamic_rnn(
@@ -87,9 +87,7 @@ def _whole(dtype: str) -> dict[str, Any]:
 
 
 def _matrices(dtype: str) -> dict[str, Any]:
-    """Products matrix by matrix, in a loop and outside of it, some with columns that are steps or rows of an operand,
-    and a normalization by averages.
-    """
+    """Declare batched matrix products, in a loop and outside, some with symbolic columns, and batch normalization."""
     x = rg.placeholder("x", (None, None, 7), dtype)
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(9), rg.batch_normalization(x), time_major=True)
     own = rg.parameter("own", (3, 7, 5), dtype=dtype)
@@ -108,7 +106,7 @@ def _matrices(dtype: str) -> dict[str, Any]:
 
 
 def _front(dtype: str) -> dict[str, Any]:
-    """Windows, of which as many are as a quotient of sizes, before a driver."""
+    """Declare windows, whose number is a quotient of sizes, before a driver."""
     x = rg.placeholder("x", (None, None, 5), dtype)
     hidden = rg.conv1d(x, 20, 3, "same", strides=2, activation="tanh")
     hidden = rg.conv1d(hidden, 18, 2, (1, 0), strides=3) + rg.conv1d(hidden, 18, 3, "same", groups=2, strides=3)
@@ -118,7 +116,7 @@ def _front(dtype: str) -> dict[str, Any]:
 
 
 def _ahead(dtype: str) -> dict[str, Any]:
-    """What a stream gives late, for several entries of what it takes."""
+    """Declare a net whose stream has a delay and takes several entries for each step."""
     x = rg.placeholder("x", (None, None, 3), dtype)
     padded = rg.pad(x, {1: (2, 2)}, "edge")
     hidden = rg.conv1d(rg.conv1d(padded, 7, 5, "valid", activation="tanh"), 9, 3, "same", strides=2)
@@ -145,7 +143,7 @@ CASES: dict[str, Case] = {
 
 
 def program(name: str, dtype: str = "float32", **options: Any) -> rg.Program:
-    """A case, with parameters that are not the initial ones: biases of 0 would hide."""
+    """Return a case with changed parameters, because initial biases of 0 would hide mistakes."""
     made = rg.compile(CASES[name](dtype), seed=5, cache=False, **options)
     numbers = np.random.default_rng(6)
     for key, array in list(made.parameters.items()):
@@ -154,7 +152,7 @@ def program(name: str, dtype: str = "float32", **options: Any) -> rg.Program:
 
 
 def feeds(made: rg.Program, batch: int, steps: int) -> Arrays:
-    """For every placeholder that the program reads."""
+    """Return feeds for every placeholder that the program reads."""
     numbers = np.random.default_rng(batch + 100 * steps)
     found: Arrays = {}
     for node in made.inference.graph.inputs:

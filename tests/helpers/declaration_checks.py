@@ -1,4 +1,4 @@
-"""What must hold of every declaration: native code, interpreter, passes, printed form and streams agree."""
+"""Checks of every declaration: native code, interpreter, passes, printed form and streams agree."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BASE = {"float32": 2e-5, "float64": 1e-12}
 
 
 class CheckError(AssertionError):
-    """A check that failed, with the declaration's text and seed."""
+    """Failed check, with the declaration's text and seed."""
 
     def __init__(self, declaration: Declaration, check: str, what: str) -> None:
         super().__init__(f"{check}: {what}\n{declaration.text()}")
@@ -39,14 +39,14 @@ class CheckError(AssertionError):
 
 
 def feeds_of(graph: Graph, arrays: Mapping[str, np.ndarray], program: rg.Program) -> Arrays:
-    """An array for every input and parameter of a graph."""
+    """Return an array for every input and parameter of a graph."""
     counters = {"seed": np.int64(7), "first_row": np.int64(0), "first_step": np.int64(0)}
     known = {**counters, **arrays, **program.parameters}
     return {str(node["label"]): np.asarray(known[str(node["label"])]) for node in graph.inputs}
 
 
 def taken(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Arrays:
-    """The feeds that a graph takes."""
+    """Return the feeds that a graph reads."""
     labels = {str(node["label"]) for node in graph.inputs}
     return {name: array for name, array in arrays.items() if name in labels}
 
@@ -56,7 +56,7 @@ def flat(result: Any) -> Arrays:
 
 
 def close(dtype: str, native: np.ndarray, wide: np.ndarray, narrow: np.ndarray | None = None) -> str:
-    """Empty where ``native`` is as near to the float64 value as NumPy's own arithmetic of the dtype is."""
+    """Return "" if ``native`` is as near to the float64 value as NumPy's arithmetic in the dtype, else a description.
     if native.shape != wide.shape:
         return f"shape {native.shape}, not {wide.shape}"
     if native.dtype.kind in "ib":
@@ -66,7 +66,7 @@ def close(dtype: str, native: np.ndarray, wide: np.ndarray, narrow: np.ndarray |
         return f"{native} is not {wide}"
     error = np.abs(native[finite].astype(np.float64) - wide[finite])
     allowed = BASE[dtype] * (1 + np.abs(wide[finite]))
-    if narrow is not None:  # an ill-conditioned case: NumPy's own error counts, over the whole array
+    if narrow is not None:  # for ill-conditioned graphs NumPy's own error over the whole array is allowed
         own = np.abs(narrow[finite].astype(np.float64) - wide[finite])
         allowed = allowed + 30 * own.max(initial=0.0)
     if not (error <= allowed).all():
@@ -95,7 +95,7 @@ def compare(declaration: Declaration, check: str, native: Arrays, graph: Graph, 
 
 @contextmanager
 def poisoned() -> Iterator[None]:
-    """Scratch memory full of NaNs before every call: what is read before it is written shows."""
+    """Fill scratch memory with NaN before every call, which reveals reads of uninitialised memory."""
     take, fresh = native.NativeEntry.take, native.aligned_bytes
 
     def full(count: int, purpose: str = "") -> np.ndarray:
@@ -116,7 +116,7 @@ def poisoned() -> Iterator[None]:
 
 
 def check_native(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
-    """Inference, training, evaluation and masks against the interpreter; the same bits in arrays of the caller."""
+    """Compare inference, training, evaluation and masks with the interpreter. ``out=`` gives the same bits."""
     graph = program.inference.graph
     result = flat(program.inference(taken(graph, arrays)))
     own = {name: np.full_like(array, 77) for name, array in result.items()}
@@ -135,7 +135,7 @@ def check_native(declaration: Declaration, program: rg.Program, arrays: Arrays) 
 
 
 def check_gradients(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
-    """Native gradients against the interpreter, and its gradients against differences of the loss."""
+    """Compare native gradients with the interpreter's, and these with differences of the loss."""
     if program.loss is None or not any(array.size for array in program.parameters.values()):
         return False
     graph = program.training.graph
@@ -145,7 +145,7 @@ def check_gradients(declaration: Declaration, program: rg.Program, arrays: Array
     compare(declaration, "gradients", native, graph, plain)
     floats = [name for name, array in taken(graph, arrays).items() if array.dtype.kind == "f"]
     fed = [name for name in floats if name not in program.parts.lowered.keep_probs]
-    if fed:  # another graph: more of it is kept
+    if fed:  # another graph, which saves more values
         loss, more = program.training.gradients(taken(graph, arrays), seed=7, wrt=fed)
         whole = program.training._gradients.graph(tuple(fed), ()).graph
         native = with_loss(loss, more)
@@ -155,19 +155,19 @@ def check_gradients(declaration: Declaration, program: rg.Program, arrays: Array
 
 
 def with_loss(loss: np.ndarray, gradients: Mapping[str, np.ndarray]) -> Arrays:
-    """As a gradient graph names its outputs."""
+    """Return the loss and gradients by the names of a gradient graph's outputs."""
     return {"loss": np.asarray(loss), **{f"gradient/{name}": array for name, array in gradients.items()}}
 
 
 def updates(program: rg.Program, arrays: Arrays) -> Arrays:
-    """What a step makes of the parameters that the declaration updates, by the interpreter."""
+    """Return the parameters that the declaration updates, after a step, by the interpreter."""
     declared = program.parts.lowered.graph
     made = Split(training=True)(Graph.of("updates", list(updates_of(declared).items()), declared.inputs))
     return interpret(made, feeds_of(made, arrays, program), wide=True)
 
 
 def check_step(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
-    """A trainer's step gives the loss of ``gradients`` and moves parameters by these, if the loss reads any."""
+    """Check that a trainer's step returns the loss of ``gradients`` and applies these, if the loss reads parameters."""
     before = {name: array.copy() for name, array in program.parameters.items()}
     given = taken(program.training.graph, arrays)
     loss, gradients = program.training.gradients(given, seed=7)
@@ -188,7 +188,7 @@ def check_step(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
 
 
 def check_without_dropout(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
-    """Where nothing is drawn and both graphs say the same, every way to the loss gives one value. False elsewhere."""
+    """Check that every way to compute the loss agrees, if both graphs are equal and draw nothing; else return False."""
     random = any(OPS[node.op].random for node in program.training.graph.walk())
     differs = any(word in declaration.text() for word in ("by_graph", "batch_normalization"))
     if program.loss is None or random or differs:
@@ -206,7 +206,7 @@ def check_without_dropout(declaration: Declaration, program: rg.Program, arrays:
 
 
 def check_threads(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
-    """Two workers give the bits of one."""
+    """Check that two workers give the bits of one."""
     shared = declaration.compile(threads=2)
     feeds, trained = taken(program.inference.graph, arrays), taken(program.training.graph, arrays)
     evaluated = taken(program.evaluation.graph, arrays) if program.loss is not None else {}
@@ -224,7 +224,7 @@ def check_threads(declaration: Declaration, program: rg.Program, arrays: Arrays)
 
 
 def check_slope(declaration: Declaration, graph: Graph, feeds: Arrays, labels: Sequence[str]) -> None:
-    """The interpreter's gradients by these inputs against differences of its loss."""
+    """Compare the interpreter's gradients by these inputs with differences of its loss."""
     feeds = {name: array.astype(np.float64) if array.dtype == np.float32 else array for name, array in feeds.items()}
     exact = interpret(graph, feeds, wide=True)
     if not np.isfinite(exact["loss"]):
@@ -233,7 +233,7 @@ def check_slope(declaration: Declaration, graph: Graph, feeds: Arrays, labels: S
     direction = {name: generator.normal(size=feeds[name].shape) for name in labels}
     slope = sum(float(np.sum(exact[f"gradient/{name}"] * step)) for name, step in direction.items())
     found = []
-    for size in (1e-5, 1e-6, 1e-7):  # of three, so that one may cross a kink of a relu or a maximum
+    for size in (1e-5, 1e-6, 1e-7):  # several, because one may cross a kink of a relu or a maximum
         ends = []
         for sign in (size, -size):
             moved = feeds | {name: feeds[name] + sign * step for name, step in direction.items()}
@@ -245,7 +245,7 @@ def check_slope(declaration: Declaration, graph: Graph, feeds: Arrays, labels: S
 
 
 def check_taps(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
-    """Taps in both graphs, and the gradients of those that have one, against the interpreter and differences."""
+    """Compare taps in both graphs, and their gradients, with the interpreter and with differences."""
     found = False
     for graphs, options in ((program.inference, {}), (program.training, {"seed": 7})):
         compiled = graphs._with_taps()
@@ -270,7 +270,7 @@ def check_taps(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
 
 
 def check_samples(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
-    """Several draws of one call, each against the interpreter with its own seed."""
+    """Compare several draws of one call with the interpreter, each with its own seed."""
     graph = program.training.graph
     drawn = flat(program.training(taken(graph, arrays), seed=7, samples=2))
     for draw in range(2):
@@ -281,7 +281,7 @@ def check_samples(declaration: Declaration, program: rg.Program, arrays: Arrays)
 
 
 def check_masks(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
-    """What ``dropout_masks`` gives is what the interpreter draws, bit for bit, and nothing but 0 and 1."""
+    """Check that ``dropout_masks`` equals the interpreter's draws bit for bit, and contains only 0 and 1."""
     graph = program.parts.lowered.masks
     masks = program.training.dropout_masks(taken(graph, arrays), seed=7)
     if not graph.outputs:
@@ -294,7 +294,7 @@ def check_masks(declaration: Declaration, program: rg.Program, arrays: Arrays) -
 
 
 def check_findings(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
-    """Where a result is not finite, a checking run says where that began: tried with feeds that overflow, too."""
+    """Check that ``check`` finds a value whenever a result is not finite, also for feeds that overflow."""
     scale = np.finfo(declaration.dtype).max ** 0.8
     floats = {name for name, array in arrays.items() if array.dtype.kind == "f"} - program.parts.lowered.keep_probs
     for given in (arrays, arrays | {name: (arrays[name] * scale).astype(declaration.dtype) for name in floats}):
@@ -312,7 +312,7 @@ def check_findings(declaration: Declaration, program: rg.Program, arrays: Arrays
 
 
 def check_passes(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
-    """Every pass keeps the values; every graph can be printed and read back."""
+    """Check that every pass preserves the values, and that printed graphs can be parsed."""
     for kind in ("inference", "training"):
         lowered = getattr(program, kind).compiled.lowered
         before: Arrays | None = None
@@ -348,7 +348,7 @@ def check_printed(declaration: Declaration, graph: Graph, check: str) -> None:
 
 
 def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
-    """Steps, chunks and the end give the whole call's bits. False where the graph can't be streamed."""
+    """Check that steps, chunks and the end have the whole call's bits. Return False if the graph can't be streamed."""
     if not declaration.streams or all(node.op != "scan" for node in program.inference.graph.nodes):
         return False
     if any(sum("T" in str(axis) for axis in value.axes) > 1 for value in declaration.outputs.values()):
@@ -357,16 +357,16 @@ def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) 
         stream = program.inference.stream(batch=declaration.batch)
     except rg.GraphError:
         return False
-    # A stream carries the state of every layer, so it may want an initial state that the outputs don't need.
+    # A stream carries the states of all layers, so that it may need an initial state that the outputs don't need.
     given = {name: array for name, array in arrays.items() if name in stream._types}
     if any("T" in declaration.feeds[name].axes and stream._time_axis[name] is None for name in given):
-        return False  # a sequence that no recurrence runs over is not cut into steps
+        return False  # a sequence without a recurrence is not split into steps
     if all("T" not in declaration.feeds[name].axes for name in given):
         return False
     time = declaration.time
     try:
         stream.flush(cut(declaration, given, time // stream.rate * stream.rate, time, only_sequences=True))
-    except rg.GraphError:  # it begins otherwise for such a length, or owes nothing that it could give
+    except rg.GraphError:  # the graph has no remainder of this length, or no delayed outputs
         time -= time % stream.rate
     taken_whole = taken(program.inference.graph, arrays)
     whole = flat(program.inference(cut(declaration, taken_whole, 0, time)))
@@ -379,7 +379,7 @@ def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) 
 def cut(
     declaration: Declaration, arrays: Arrays, start: int, stop: int, only_sequences: bool = False
 ) -> dict[str, np.ndarray]:
-    """Feeds from an entry of time to another."""
+    """Return feeds between two entries of the time axis."""
     found = {}
     for name, array in arrays.items():
         axes = list(declaration.feeds[name].axes)
@@ -391,7 +391,7 @@ def cut(
 
 
 def check_streamed(declaration: Declaration, stream: Any, given: Arrays, time: int, size: int, whole: Arrays) -> None:
-    """A stream in chunks of so many steps, and its end."""
+    """Check a stream in chunks of ``size`` steps, and its end."""
     rate, parts = stream.rate, []
     steps = time // rate
     for first in range(0, steps, size or 1):
@@ -408,7 +408,7 @@ def check_streamed(declaration: Declaration, stream: Any, given: Arrays, time: i
         parts.append({n: array if axes[n] is None else np.expand_dims(array, axes[n]) for n, array in single.items()})
     if stream._graph.tail is not None:
         parts.append(flat(stream.flush(cut(declaration, given, steps * rate, time, only_sequences=True))))
-    if not parts:  # no step in a whole sequence of none
+    if not parts:  # the sequence has no steps
         return
     for name, value in declaration.outputs.items():
         pieces, place = (
@@ -429,7 +429,7 @@ def check_streamed(declaration: Declaration, stream: Any, given: Arrays, time: i
 
 
 def check_rows(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
-    """A row alone gives the bits that it has among others. False where rows can't stand alone."""
+    """Check that a single row has the bits that it has in a batch. Return False if rows are not independent."""
     apart = {
         name: list(v.axes).index("B")
         for name, v in declaration.outputs.items()
@@ -469,7 +469,7 @@ def _declared_batches(declaration: Declaration, program: rg.Program) -> list[Any
 
 
 def check_all(declaration: Declaration) -> list[str]:
-    """Everything; gives the names of the checks that applied."""
+    """Run all checks, and return the names of those that applied."""
     try:
         with poisoned_entries(), poisoned(), np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*the loss does not depend|.*their gradients are zero", UserWarning)

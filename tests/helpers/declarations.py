@@ -1,6 +1,6 @@
-"""Random declarations, as the source text that a user would write: what fails can be pasted and run.
+"""Random declarations, as the source text that a user would write, so that failures can be pasted and run.
 
-``declare(seed)`` draws one. It is a list of lines, so ``shrunk`` can leave out what a failure does not need.
+``declare(seed)`` draws one. It is a list of lines, from which ``shrunk`` removes those that a failure does not need.
 """
 
 from __future__ import annotations
@@ -82,15 +82,17 @@ BINARY = (
     "{0} - {1} * {0}",
 )
 
-Axis = int | str  # a fixed size, or a formula of B (rows) and T (steps)
+Axis = int | str  # fixed size, or a formula of B (rows) and T (steps)
 
 
 @dataclass(frozen=True)
 class Value:
-    """A variable of the declaration.
+    """Variable of the declaration.
 
-    kind: float, int or bool. apart: no row's values depend on another row's. fed: the value is fed, so that
-    a comparison of it is the same in every precision.
+    Attributes:
+        kind: ``float``, ``int`` or ``bool``.
+        apart: True if rows are independent.
+        fed: True for feeds, whose comparisons are equal in every precision.
     """
 
     name: str
@@ -110,7 +112,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Feed:
-    """What to feed a placeholder: axes, dtype and, of integers, the largest value."""
+    """Feed of a placeholder: axes, dtype and, for integers, the largest value."""
 
     axes: tuple[Axis, ...]
     dtype: str
@@ -119,7 +121,7 @@ class Feed:
 
 @dataclass(frozen=True)
 class Declaration:
-    """One declaration with everything that running it needs."""
+    """Declaration with everything that running it needs."""
 
     seed: int
     lines: tuple[str, ...]
@@ -129,7 +131,7 @@ class Declaration:
     time: int
     dtype: str
     unroll: int | None = None
-    streams: bool = True  # whether the drivers' time axis is T
+    streams: bool = True  # True if the drivers' time axis is T
 
     def size(self, axis: Axis, batch: int | None = None, time: int | None = None) -> int:
         if isinstance(axis, int):
@@ -142,7 +144,7 @@ class Declaration:
         return "\n".join([*head, *self.lines])
 
     def run(self) -> dict[str, Any]:
-        """Executes the lines; gives their variables, ``outputs`` and ``loss`` among them."""
+        """Execute the lines, and return their variables, including ``outputs`` and ``loss``."""
         file = f"<declaration {self.seed}>"
         source = "\n".join(self.lines) + "\n"
         linecache.cache[file] = (len(source), None, source.splitlines(True), file)
@@ -157,7 +159,7 @@ class Declaration:
         seed = self.seed % 1000
         program = rg.compile(names["outputs"], loss=names["loss"], seed=seed, unroll=self.unroll, **options)
         generator = np.random.default_rng(self.seed)
-        for name, array in program.parameters.items():  # zeros would hide a bias that is not added
+        for name, array in program.parameters.items():  # initial zeros would hide a missing bias
             program.parameters[name] = array + generator.normal(size=array.shape) * 0.1
         return program
 
@@ -179,7 +181,7 @@ class Declaration:
 
 
 class Generator:
-    """Draws one declaration, line by line. ``draw``: a ``random.Random``, or hypothesis's stand-in for one."""
+    """Generator of one declaration, line by line. ``draw``: a ``random.Random``, or hypothesis's replacement for it."""
 
     def __init__(self, draw: random.Random, seed: int) -> None:
         self.draw, self.seed = draw, seed
@@ -194,9 +196,10 @@ class Generator:
         self.time_text = draw.choice(["None", "None", '"time"', str(self.time)])
         self.streams = True
         self.states: list[tuple[str, str, Axis, bool]] = []  # (variable, its cell, rows, apart)
-        self.rows: Axis = "B"  # what the driver in the making takes for rows
-        self.apart = True  # whether all that it reads keeps rows apart
-        self.more = random.Random(f"more of {seed}")  # decides on taps and decoders: what has neither stays as it is
+        self.rows: Axis = "B"  # batch axis of the current driver
+        self.apart = True  # True if all its inputs have independent rows
+        # separate generator for taps and decoders, so that other declarations keep their draws
+        self.more = random.Random(f"more of {seed}")
         self.flattens = random.Random(f"flattened of {seed}")
         self.products = random.Random(f"products of {seed}")
         self.norms = random.Random(f"normalizations of {seed}")
@@ -243,7 +246,7 @@ class Generator:
         return self.draw.choice(["0.5", "0.8", "0.35", "1.0", "0.9"])
 
     def cell(self, width: int, depth: int = 0) -> tuple[str, int]:
-        """A variable that holds a new cell for inputs of ``width``, and its output's width."""
+        """Add a cell for inputs of ``width``, and return its variable and output width."""
         roll, n = self.draw.random(), self.draw.choice(SIZES)
         activation = f', activation="{self.draw.choice(ACTIVATIONS)}"' if self.chance(0.4) else ""
         gates = self.gate()
@@ -307,7 +310,7 @@ class Generator:
         return name, out
 
     def gate(self) -> str:
-        """What the gates' activation is, now and then."""
+        """Return an activation of the gates, or none."""
         names = ["hard_sigmoid", "hard_sigmoid_keras3", "softsign", "sigmoid"]
         return f', recurrent_activation="{self.gates.choice(names)}"' if self.gates.random() < 0.2 else ""
 
@@ -325,7 +328,7 @@ class Generator:
         return f"rg.LSTMCell({n}{options}{activation})", out
 
     def attention(self, width: int, n: int, depth: int) -> tuple[str, int]:
-        """A wrapper that reads a memory of five entries a row."""
+        """Return a wrapper that reads a memory of five entries for each row."""
         memory = self.placeholder(("B", 5, n))
         lengths = self.placeholder(("B",), "int", 5).name if self.chance(0.5) else "None"
         inner, out = self.cell(width + n, depth + 1)
@@ -340,7 +343,7 @@ class Generator:
         return f"rg.AttentionWrapper({inner}, {score}{options})", size
 
     def variant(self, n: int, activation: str, gates: str) -> tuple[str, int]:
-        """A cell of ``tf.contrib.rnn``."""
+        """Return a cell of ``tf.contrib.rnn``."""
         name = self.draw.choice(
             [
                 "LayerNormBasicLSTM",
@@ -383,12 +386,12 @@ class Generator:
         return f"rg.ZoneoutWrapper({inner}, state_keep_prob={self.keep_prob()}{seed})"
 
     def stack(self, width: int, depth: int) -> tuple[str, int]:
-        if self.chance(0.2):  # one object at every position; widths must agree only where it is shared
+        if self.chance(0.2):  # one object at every position; widths must agree only if it is shared
             inner, out = self.cell(width, 3)
             shared_apart = "rg.shared" in self.lines[-1] and out != width
             count = 1 if shared_apart else self.draw.randint(2, 3)
             return f"rg.MultiRNNCell([{inner}] * {count})", out
-        if self.chance(0.2):  # one state for all
+        if self.chance(0.2):  # all cells have one state array
             cells, out = [], width
             for _ in range(self.draw.randint(1, 3)):
                 out = self.draw.choice(SIZES)
@@ -463,7 +466,7 @@ class Generator:
         self.last_states(f"s{number}", cell, rows, apart)
 
     def mask(self, rows: Axis, steps: Axis, time_major: bool) -> str:
-        """Steps at which rows hold their states: fed, or where something is fed that is not 0."""
+        """Return a mask of running steps: a feed, or a comparison of a feed with 0."""
         axes = (steps, rows) if time_major else (rows, steps)
         fed = [v for v in self.values if v.fed and v.kind == "int" and v.axes == axes]
         if fed and self.masks.random() < 0.5:
@@ -485,7 +488,7 @@ class Generator:
         )
 
     def last_states(self, name: str, cell: str, rows: Axis, apart: bool) -> None:
-        """States as values; their widths are asked of the cell itself."""
+        """Add the final states as values; the cell itself returns their widths."""
         probe = Declaration(self.seed, tuple(self.lines), {}, {}, self.batch, self.time, self.dtype)
         nest = probe.run()[name]
         self.states.append((name, cell, rows, apart))
@@ -555,7 +558,7 @@ class Generator:
         self.last_states(f"s{number}", cell, rows, apart)
 
     def tapped(self, cell: str) -> str:
-        """The cell, now and then with taps inside, or several of its steps in one."""
+        """Return the cell, sometimes with taps inside, or with several of its steps in one."""
         if self.gates.random() < 0.05:
             name, more = f"cell{len(self.lines)}", self.gates.choice(["1", "2", "2, reverse=True"])
             self.lines.append(f"{name} = own.Pondering({cell}, {more})")
@@ -569,7 +572,7 @@ class Generator:
     # Decoders ------------------------------------------------------------------------------------
 
     def decode(self) -> None:
-        """A cell that is fed its own output."""
+        """Add a decoder that feeds its output back."""
         self.rows, self.apart = "B", True
         width: int = self.draw.choice(SIZES)
         steps: Axis = self.draw.choice(["T", 1, 2, 5])
@@ -586,7 +589,7 @@ class Generator:
         if read is not None:
             options += f", inputs={read.name}"
             self.apart = self.apart and read.apart
-        if limit == "T":  # nothing says how many
+        if limit == "T":  # no input determines the number of steps
             limit, steps = "4", 4
         if self.chance(0.35):
             options += self.teacher(steps, width)
@@ -629,7 +632,7 @@ class Generator:
         return f"lambda y: rg.by_graph(training=False, inference={test})" if self.chance(0.2) else f"lambda y: {test}"
 
     def following(self, out: int, width: int, read: Value | None) -> str:
-        """What is fed back: [batch, width] of an output [batch, out] and a step of the inputs."""
+        """Return the text of the next input, [batch, width], from an output [batch, out] and a step of the inputs."""
         if self.chance(0.4):
             name = f"p{len(self.lines)}"
             self.lines.append(f'{name} = rg.parameter("{name}", ({out}, {width}), dtype="{self.dtype}")')
@@ -730,7 +733,7 @@ class Generator:
     def convolution(self, x: Value, width: int) -> None:
         n, size, apart = self.draw.choice(SIZES), self.draw.randint(1, 3), self.draw.randint(1, 3)
         before = self.draw.randint(0, apart * (size - 1))
-        both = f"({before}, {apart * (size - 1) - before})"  # so many in all that as many steps come out
+        both = f"({before}, {apart * (size - 1) - before})"  # paddings that preserve the number of steps
         padding = self.draw.choice(['"causal"', '"causal"', '"same"', both])
         stride = self.draw.choice([1, 1, 1, 2, 3])
         options = f", {padding}" + (f", dilation={apart}" if apart > 1 else "")
@@ -749,7 +752,7 @@ class Generator:
         self.add(text, (x.axes[0], steps, x.axes[2]), apart=x.apart)
 
     def random(self) -> None:
-        """What is drawn, in the training graph only."""
+        """Add a random op of the training graph."""
         x = self.float_value()
         if not x.rank:
             return
@@ -788,7 +791,7 @@ class Generator:
         self.add(f"rg.dense({x.name}, {n}{options})", (*x.axes[:-1], n), apart=x.apart)
 
     def right_operand(self, depth: int, width: int) -> str:
-        """A matrix [depth, width]: a parameter, a feed, or computed from one, transposed or not."""
+        """Return a matrix [depth, width]: a parameter, a feed, or computed from one, possibly transposed."""
         turned = self.chance(0.4)
         shape = (width, depth) if turned else (depth, width)
         if self.chance(0.35):
@@ -905,7 +908,7 @@ class Generator:
             self.add(f"rg.reshape({x.name}, ({kept}, {width}))", (*x.axes[:-2], width), apart=x.apart)
 
     def flatten(self) -> None:
-        """Steps of all rows beside those of a placeholder whose sizes are its own: only a call can tell them equal."""
+        """Merge steps of all rows, beside a placeholder with sizes of its own, whose equality only a call can check."""
         x = self.some(lambda v: v.kind == "float" and sorted(map(str, v.axes[:2])) == ["B", "T"] and v.rank == 3)
         if x is None or not isinstance(x.width, int):
             return
@@ -929,7 +932,7 @@ class Generator:
         self.add(text, (_product(x.axes[:2]), x.width), apart=False)
 
     def batch_norm(self) -> None:
-        """By the batch in training, which mixes its rows, and by averages in inference."""
+        """Add batch normalization, which mixes rows in training, and uses averages in inference."""
         x = self.some(lambda v: v.kind == "float" and v.rank >= 2 and isinstance(v.width, int))
         if x is None:
             return
@@ -937,7 +940,7 @@ class Generator:
         self.add(f"rg.batch_normalization({x.name}, epsilon=0.1{options})", x.axes, apart=x.apart)
 
     def matrices(self) -> None:
-        """Products matrix by matrix: of rows with rows, as scores of attention, and what follows from such."""
+        """Add batched matrix products, such as scores of attention, and ops on them."""
         x = self.some(lambda v: v.kind == "float" and v.rank >= 3)
         if x is None:
             return
@@ -1030,7 +1033,7 @@ class Generator:
         if len(axes) == 2 and self.chance(0.6):
             lengths = self.placeholder(("B",), "int", "T")
             options += f", lengths={lengths.name}"
-            # A mean over no real step is 0/0; the sum has no such case.
+            # A mean over no steps is 0/0; a sum is defined.
             options += ', reduction="sum"'
         elif self.chance(0.3):
             options += ', reduction="sum"'
@@ -1091,12 +1094,12 @@ class Generator:
 
 
 def declare(seed: int) -> Declaration:
-    """The declaration of a seed."""
+    """Return the declaration of a seed."""
     return Generator(random.Random(seed), seed).declaration()
 
 
 def shrunk(declaration: Declaration, fails: Callable[[Declaration], bool], tries: int = 400) -> Declaration:
-    """A part of the lines that still fails, found by leaving out one after the other, last first."""
+    """Return a subset of the lines that still fails. Lines are removed one at a time, from the last to the first."""
     changed = True
     while changed and tries > 0:
         changed = False
@@ -1122,7 +1125,7 @@ def _declares(declaration: Declaration) -> bool:
 
 
 def _broadcast(a: tuple[Axis, ...], b: tuple[Axis, ...]) -> tuple[Axis, ...] | None:
-    """The axes of ``a`` with ``b``, where only a 1 broadcasts."""
+    """Return the broadcast axes of ``a`` and ``b``, or None. Only 1 broadcasts."""
     if len(b) > len(a):
         return None
     tail = a[len(a) - len(b) :]
@@ -1146,7 +1149,7 @@ def _product(axes: tuple[Axis, ...]) -> Axis:
 
 
 def leaves(nest: Any, path: str) -> list[tuple[str, Any]]:
-    """(expression, Tensor) of every leaf of a nest."""
+    """Return (expression, Tensor) of every leaf of a nest."""
     if isinstance(nest, dict):
         return [leaf for key, item in nest.items() for leaf in leaves(item, f"{path}[{key!r}]")]
     if isinstance(nest, tuple | list):
@@ -1166,7 +1169,7 @@ def _nest_text(sizes: Any, leaf: Callable[[int], str]) -> str:
 
 @dataclass
 class Tally:
-    """How many declarations were tried, by what they hold."""
+    """Counter of tried declarations, by their contents."""
 
     counts: dict[str, int] = field(default_factory=dict)
 

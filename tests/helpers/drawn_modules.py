@@ -1,4 +1,4 @@
-"""Modules of torch drawn as source: loops, heads, einops and merged axes, each with its lines in a file."""
+"""Modules of torch drawn as source files: loops, heads, einops and merged axes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Drawn:
 
     Attributes:
         is_causal: No block reads later steps.
-        closes: A block is known to close the time axis.
-        skips_one: A block takes another branch where there is one step.
+        closes: True if a block fixes the length.
+        skips_one: A block takes another branch for a single step.
     """
 
     def __init__(self, seed: int, with_einops: bool) -> None:
@@ -65,7 +65,7 @@ class Drawn:
 
 
 def module_of(drawn: Drawn, folder: Path, name: str) -> Any:
-    """Write a drawn module's file, and make the module."""
+    """Write a drawn module's file, import it, and create the module."""
     path = folder / f"{name}.py"
     path.write_text(drawn.source(), encoding="utf-8")
     spec = importlib.util.spec_from_file_location(name, path)
@@ -80,7 +80,7 @@ def module_of(drawn: Drawn, folder: Path, name: str) -> Any:
 
 
 def _loop(d: Drawn, first: str, step: str, emitted: str, joined: str) -> None:
-    """Add a loop over steps. first: the state before it. step: lines that read ``u`` and ``h``."""
+    """Add a loop over steps. ``first``: initial state. ``step``: lines that read ``u`` and ``h``."""
     kind = d.draw.choice(("range", "unbind", "transposed"))
     head = {
         "range": "for t in range(x.size(1)):\n    u = x[:, t]",
@@ -147,7 +147,7 @@ def _minimal(d: Drawn) -> None:
 
 
 def _outer(d: Drawn) -> None:
-    """A matrix as state."""
+    """Add a loop with a matrix state."""
     n = d.next_width()
     k, v, q = (d.layer(f"nn.Linear({d.width}, {size})") for size in (3, n, 3))
     step = f"h = 0.9 * h + {k}(u)[:, :, None] * {v}(u)[:, None, :]\ny = torch.einsum('bi,bij->bj', {q}(u), h)"
@@ -174,7 +174,7 @@ def _cell(d: Drawn) -> None:
 
 
 def _attending(d: Drawn) -> None:
-    """A cell that looks at all steps."""
+    """Add a cell that attends to all steps."""
     n = d.next_width()
     cell, q = d.layer(f"nn.GRUCell({d.width}, {n})"), d.layer(f"nn.Linear({n}, {d.width})")
     step = (

@@ -1,4 +1,4 @@
-"""Sizes that hypothesis draws: polynomials of names and of floors of such."""
+"""Sizes for hypothesis: polynomials of names, and floors of these."""
 
 from hypothesis import strategies as st
 

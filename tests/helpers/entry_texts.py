@@ -1,11 +1,11 @@
-"""The LLVM text of some hundred entries, to show that a change of structure changes no code.
+"""The LLVM text of some hundred entries, which shows that a refactoring changes no code.
 
-    python tests/helpers/entry_texts.py compare CHECKOUT [--seeds N]    this checkout's text beside another one's
+    python tests/helpers/entry_texts.py compare CHECKOUT [--seeds N]    this checkout's text with another's
     python tests/helpers/entry_texts.py write FILE [--seeds N]          as JSON: {entry: its modules}
 
-Nets come from the generators of the random tests and from a list of what these don't draw: targets, narrow weights,
-threads that share work, trainers, exports. Only public names are used, and the text is taken where LLVM is given it:
-the other checkout may be older and have other rooms. Nothing is compiled but exports, whose files are compared too.
+Nets come from the generators of the random tests, and from a list of what these don't draw: targets, narrow weights,
+threads that share work, trainers, exports. Only public names are used, and the text is intercepted on its way to LLVM:
+the other checkout may be older and have other rooms. Only exports are compiled, and their files are compared, too.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ Texts = dict[str, list[str]]
 
 
 _COMMENT = re.compile(r"(?m)^ *;.*\n")
-"""A line of commentary, such as one of the script: no code."""
+"""Comment line, such as one of the script."""
 
 
 class _TakenError(BaseException):
-    """Ends a call once its text is known."""
+    """Error that ends a call once its text is recorded."""
 
 
 @contextmanager
 def _text_taken(texts: list[str], to_the_end: bool) -> Iterator[None]:
-    """Adds every text that LLVM is given. to_the_end: the call goes on; else nothing is compiled."""
+    """Record every text for LLVM. ``to_the_end``: continue the call; otherwise nothing is compiled."""
     original = llvm.parse_assembly
 
     def parse(text: str, *arguments: Any) -> Any:
@@ -80,7 +80,7 @@ def _text_taken(texts: list[str], to_the_end: bool) -> Iterator[None]:
 
 
 def drawn(name: str, declaration: Declaration) -> Iterator[Entry]:
-    """Every kind of call of a declaration."""
+    """Yield every kind of call of a declaration."""
     for kind in ("inference", "training", "gradients", "evaluate", "trainer", "stream", "process"):
 
         def call(kind: str = kind) -> None:
@@ -141,7 +141,7 @@ LARGE: dict[str, tuple[Any, ...]] = {
     "LSTM with lengths": (rg.BasicLSTMCell, 128, 1, True),
     "layer norm": (rg.LayerNormBasicLSTMCell, 64),
 }
-"""Nets whose work two workers share."""
+"""Nets large enough that two workers share them."""
 
 
 def large() -> Iterator[Entry]:
@@ -210,13 +210,13 @@ def texts_of(seeds: int) -> Texts:
             warnings.simplefilter("ignore")
             try:
                 texts[name] += call() or ()
-            except rg.RnnGraphError as error:  # no loss, nothing to train, no stream of it
+            except rg.RnnGraphError as error:  # no loss, nothing to train, or no stream
                 texts[name].append(REFUSED + type(error).__name__)
     return texts
 
 
 def texts_with(checkout: Path, seeds: int) -> Texts:
-    """Those that another checkout's package writes for the declarations of this one."""
+    """Return the texts that another checkout's package writes for this checkout's declarations."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "texts.json")
         command = [sys.executable, __file__, "write", str(path), "--seeds", str(seeds)]
@@ -225,7 +225,7 @@ def texts_with(checkout: Path, seeds: int) -> Texts:
 
 
 def difference(here: Texts, there: Texts) -> str:
-    """Which entries differ, and how the first one does; empty where none does."""
+    """Return a description of the entries that differ, with the first difference; empty if none."""
     lines = [f"{name}: {'gone' if name in there else 'new'}" for name in sorted(here.keys() ^ there.keys())]
     differ = [name for name in here.keys() & there.keys() if here[name] != there[name]]
     lines += [f"{name}: differs" for name in sorted(differ)]

@@ -1,4 +1,4 @@
-"""What examples wrote, taken up by the C programs beside them: these do what Python does."""
+"""C programs of examples, run with files that the examples wrote, have the results of Python."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FLAGS = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 
 def compiled(source: Path, folder: Path, *others: str) -> Path:
-    """An example's C program, linked with what its script exported to the folder."""
+    """Compile an example's C program, linked with the export of its script to the folder."""
     if not shutil.which("cc"):
         pytest.skip(f"{source.relative_to(EXAMPLES.parent)} needs a C compiler")
     run("cc", *FLAGS, f"-I{folder}", source, *(folder / name for name in others), "-lm", "-o", folder / "x")
@@ -38,7 +38,7 @@ def samples(path: Path) -> np.ndarray:
 
 
 def float_wav(path: Path, sound: np.ndarray) -> None:
-    """A file of floats, [samples, channels], with a chunk that nobody asked for."""
+    """Write a file of floats, [samples, channels], with an additional unknown chunk."""
     data, channels = sound.astype("<f4").tobytes(), sound.shape[1]
     head = np.array([3, channels], "<u2").tobytes() + np.array([48_000, 48_000 * 4 * channels], "<u4").tobytes()
     head += np.array([4 * channels, 32], "<u2").tobytes()
@@ -57,7 +57,7 @@ def effect_sounds_alike(folder: Path, shown: str) -> None:
     expected, found = samples(folder / "net.wav"), samples(folder / "y.wav")
     assert len(found) == len(expected) > 1000
     assert np.abs(expected).max() > 300
-    assert np.abs(found - expected).max() <= 1  # a rounding, where Python's code is another variant
+    assert np.abs(found - expected).max() <= 1  # rounding, because Python's code may be another variant
 
     dry = samples(folder / "dry.wav") / 32768
     other = dry[::-1] / 2
@@ -68,7 +68,7 @@ def effect_sounds_alike(folder: Path, shown: str) -> None:
     at = (folder / "two_out.wav").read_bytes().index(b"data") + 8
     both = np.frombuffer((folder / "two_out.wav").read_bytes()[at:], "<f4").reshape(-1, 2)
     alone = np.frombuffer((folder / "one_out.wav").read_bytes()[at:], "<f4")
-    assert_array_equal(both[:, 1], alone)  # channels are instances of their own
+    assert_array_equal(both[:, 1], alone)  # channels are separate instances
     assert_allclose(np.clip(both[:, 0], -1, 1) * 32767, expected, atol=1.01)
 
     for wrong in (["nothing.wav", "y.wav"], ["net.h", "y.wav"], []):
@@ -80,7 +80,7 @@ def effect_sounds_alike(folder: Path, shown: str) -> None:
 
 
 def spoken(text: str) -> np.ndarray:
-    """Lines of `0.36 to 3.35` as whether someone speaks in each of 16,000 frames of 10 ms."""
+    """Parse lines such as `0.36 to 3.35` as speech flags of 16,000 frames of 10 ms."""
     found = np.zeros(16_000, bool)
     for line in text.splitlines():
         start, stop = (round(float(word) * 100) for word in line.split(" to "))
@@ -101,7 +101,7 @@ def voices_are_heard_alike(folder: Path, shown: str) -> None:
     program = compiled(EXAMPLES / "vad" / "vad.c", folder, "vad.o")
     expected, found = spoken((folder / "noisy.txt").read_text()), spoken(run(program, folder / "noisy.wav"))
     assert 1000 < expected.sum() < len(expected) - 1000
-    assert (found != expected).sum() <= 2  # probabilities that are a half but for a rounding of the features
+    assert (found != expected).sum() <= 2  # probabilities near a half may round differently
     assert subprocess.run([program], check=False, capture_output=True).returncode == 1
 
 

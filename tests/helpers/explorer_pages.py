@@ -1,4 +1,4 @@
-"""The explorer's page in a browser: opened, waited for, and read."""
+"""The explorer's page in a browser: opening, waiting, reading."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ QUIET = "return document.documentElement.dataset.ready === 'yes'"
 
 
 def emulate(browser: Browser, width: int, height: int, scheme: str = "light") -> None:
-    """Give the page a window of this size, for a reader who prefers a light or dark scheme."""
+    """Give the page a window of this size and a colour scheme, light or dark."""
 
     def command(name: str, **parameters: Any) -> None:
         body = {"cmd": f"Emulation.{name}", "params": parameters}
@@ -25,7 +25,7 @@ def emulate(browser: Browser, width: int, height: int, scheme: str = "light") ->
 
 
 def opened(browser: Browser, program: rg.Program, folder: Path, place: str = "", **options: Any) -> Path:
-    """The page of a program, open and unpacked."""
+    """Write the page of a program, open it, and wait until it is unpacked."""
     path = folder / "page.html"
     program.explore(path, **options)
     show(browser, path, place)
@@ -40,7 +40,7 @@ def show(browser: Browser, path: Path, place: str = "") -> None:
 
 
 def settle(browser: Browser) -> None:
-    """Waits until what can wait is done: a dozen frames."""
+    """Wait for deferred work: a dozen frames."""
     browser.run(
         "let frames = 0; delete document.body.dataset.settled; const next = () => (++frames < 12 ?"
         "requestAnimationFrame(next) : (document.body.dataset.settled = 'yes')); next();"
@@ -56,7 +56,7 @@ def stage(browser: Browser, name: str) -> None:
 
 
 def box(browser: Browser, title: str, number: int = 0) -> str:
-    """A selector of a box that is shown, by the beginning of its title."""
+    """Return a selector of a visible box by the beginning of its title."""
     browser.run(
         f"document.getElementById('wanted')?.removeAttribute('id');"
         f"[...document.querySelectorAll('{SHOWN} .box')].filter((one) =>"
@@ -94,12 +94,14 @@ const arrows = [...document.querySelectorAll('{SHOWN} .arrow[data-points]')].map
 }});
 return [boxes, arrows];
 """
-"""What can be seen of the picture: boxes and what stands in them, and arrows between them."""
+"""Script that returns the visible parts of the picture: boxes, their contents, and arrows."""
 
 
 def check_picture(browser: Browser) -> list[str]:
-    """Texts lie in their boxes, boxes within those around them and apart from others, arrows reach from box to box.
-    Gives the titles that are seen.
+    """Check that texts lie in their boxes, boxes are nested or disjoint, and arrows connect boxes.
+
+    Returns:
+        The visible titles.
     """
     boxes, arrows = browser.run(PLACES)
     frames = {box["key"]: box["frame"] for box in boxes}
@@ -121,7 +123,7 @@ def check_picture(browser: Browser) -> list[str]:
             assert nested or apart, (box["key"], key)
     for source, target, (left, right, top, bottom) in arrows:
         if source not in frames or target not in frames:
-            continue  # it goes through a box that only the other graph has
+            continue  # the arrow passes a box that only the other graph has
         assert abs(top - frames[source][3]) < 1.5, source
         assert abs(bottom - frames[target][2]) < 1.5, target
         assert frames[source][0] <= right, (source, target)
@@ -202,13 +204,13 @@ for (const label of labels)
   }
 return { poor, overlaps, count: texts.length, pictured: frames.length };
 """
-"""Texts that are seen: those with a contrast below WCAG's level AA, and texts of pictures that lie over others or over
-boxes of other values.
+"""Script that returns visible texts with a contrast below WCAG's level AA, and texts of pictures that overlap others or
+foreign boxes.
 """
 
 
 def check_legible(browser: Browser) -> dict[str, Any]:
-    """Check that what the browser shows can be read and does not overlap. Return numbers of texts."""
+    """Check that visible texts are legible and do not overlap. Return numbers of texts."""
     seen: dict[str, Any] = browser.run(LEGIBILITY)
     assert seen["poor"] == []
     assert seen["overlaps"] == []

@@ -22,12 +22,12 @@ from rnngraph.export import write_net
 from rnngraph.ir.sizes.text import parse_dim
 from rnngraph.ir.types import evaluate
 
-if WINDOWS:  # whose objects LLVM can't link in memory: tests link the same code as ELF, and tests/platforms DLLs
+if WINDOWS:  # LLVM can't link Windows' objects in memory; tests link the same code as ELF, and tests/platforms DLLs
     write_net.for_files = lambda target: target  # type: ignore[assignment]
 
 
 def object_name(name: str) -> str:
-    """The object file of a net that is exported for this machine."""
+    """Return the object file's name of a net that is exported for this machine."""
     return f"{name}.obj" if WINDOWS else f"{name}.o"
 
 
@@ -38,9 +38,9 @@ def aligned(count: int) -> np.ndarray:
 
 
 class Instance:
-    """One instance of a net that ``export`` wrote to a directory, as C would use it.
+    """One instance of a net that ``export`` wrote to a directory, used as C would use it.
 
-    odd: bytes past a cache line where its memory begins.
+    ``odd``: offset of its memory from a cache line, in bytes.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Instance:
         size = self.number("state_size")
         assert size == self.about["state_size"]
         self.room = aligned(size + odd)
-        self.room[:] = 0xA5  # what init does not set must not matter
+        self.room[:] = 0xA5  # init must set everything that matters
         self.memory = self.room.ctypes.data + odd
         self.start = self.given("initial_inputs", start, None)
         extra = []
@@ -63,7 +63,7 @@ class Instance:
         assert self.function("init", ctypes.c_int)(self.memory, *extra, *map(pointer, self.start)) == 0
 
     def function(self, what: str, result: Any = None) -> Any:
-        """Pointers are all that C functions here take, but for sizes, which ctypes.c_size_t marks."""
+        """Return a C function. Its arguments are pointers, except sizes, which ctypes.c_size_t marks."""
         return partial(called, self.code, f"{self.name}_{what}", result)
 
     def number(self, what: str) -> int:
@@ -81,7 +81,7 @@ class Instance:
         return results
 
     def step_rows(self, states: np.ndarray, rows: list[int], **feeds: Any) -> dict[str, np.ndarray]:
-        """A step of these rows of a table. Feeds and results have an axis of rows in front; None: a null pointer."""
+        """Step these rows of a table. Feeds and results have a leading axis of rows; None is a null pointer."""
         many = [{**port, "shape": [len(rows), *port["shape"]]} for port in self.about["inputs"]]
         inputs: list[np.ndarray | None] = []
         for port in many:
@@ -138,9 +138,11 @@ class Instance:
 
 
 class Sequence:
-    """A net for whole sequences that ``export`` wrote to a directory, as C would use it.
+    """Net for whole sequences that ``export`` wrote to a directory, used as C would use it.
 
-    room: gives the caller's memory; odd: bytes past a cache line where scratch and packed weights begin.
+    Args:
+        room: Function that returns the caller's memory.
+        odd: Offset of scratch memory and packed weights from a cache line, in bytes.
     """
 
     def __init__(
@@ -172,7 +174,7 @@ class Sequence:
         return tuple(dim if isinstance(dim, int) else evaluate(parse_dim(dim), sizes) for dim in port["shape"])
 
     def sizes_of(self, feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
-        """Sizes by the axes of what is fed; 1 where no feed has one."""
+        """Return sizes by the axes of feeds; 1 for sizes without a feed."""
         found = {size["name"]: size.get("fixed", 1) for size in self.about["sizes"]}
         for port in self.about["inputs"]:
             if port["name"] in feeds:
@@ -203,13 +205,13 @@ class Sequence:
         return room[: math.prod(shape) * kind.itemsize].view(kind).reshape(shape)
 
     def call(self, counts: Sequence_[int], pointers: Sequence_[int | None]) -> int:
-        """What ``run`` returns."""
+        """Call ``run``, and return its result."""
         sizes = map(ctypes.c_size_t, counts)
         return int(called(self.code, f"{self.name}_run", ctypes.c_int, self.net, *sizes, *pointers))
 
 
 def called(code: Code, name: str, result: Any, *arguments: Any) -> Any:
-    """Calls a C function, of which pointers are all that it takes but for sizes."""
+    """Call a C function, whose arguments are pointers except for sizes."""
     kinds = [type(item) if isinstance(item, ctypes.c_size_t) else ctypes.c_void_p for item in arguments]
     return ctypes.CFUNCTYPE(result, *kinds)(code.address(name))(*arguments)
 
@@ -228,7 +230,7 @@ def pointer(array: np.ndarray | None) -> int | None:
 
 
 def flat(result: Any) -> dict[str, np.ndarray]:
-    """A Result's arrays by the names that an exported net gives them."""
+    """Return a Result's arrays by the names of an exported net."""
     return dict(paths(dict(result)))
 
 

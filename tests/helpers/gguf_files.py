@@ -19,14 +19,14 @@ TYPES = gguf.GGMLQuantizationType
 TOKENS = ["<s>", *(f"\\x{byte:02x}" for byte in range(VOCABULARY - 2)), "ab\\n"]
 
 Tensors = dict[str, tuple[tuple[int, ...], str]]
-"""Shape and kind of each tensor: ``matrix``, ``small`` for matrices that llama.cpp leaves in float32, or how a vector's
-numbers are drawn.
+"""Shape and kind of each tensor. Kinds: ``matrix``; ``small``, a matrix that llama.cpp leaves in float32; or a
+distribution of a vector.
 """
 
 
 @dataclass
 class File:
-    """A file's bytes, and the numbers that its tensors stand for."""
+    """Bytes of a file, and its dequantized tensors."""
 
     data: bytes
     arrays: dict[str, np.ndarray]
@@ -104,7 +104,7 @@ def _add(writer: Any, key: str, value: object) -> None:
 
 
 def _write(writer: Any, name: str, array: np.ndarray, kind: str) -> np.ndarray:
-    """Write a tensor, and return the numbers that it stands for, in float64."""
+    """Write a tensor, and return its dequantized values in float64."""
     if kind == "F32":
         writer.add_tensor(name, array)
         return array.astype(np.float64)

@@ -26,7 +26,7 @@ def silu(x: Array) -> Array:
 
 
 class _Net:
-    """One sequence. ``memory`` holds what steps leave for the next, by name."""
+    """State of one sequence. ``memory`` has values for the next step, by name."""
 
     def __init__(self, file: File, architecture: str) -> None:
         self.w = {name.removesuffix(".weight"): array for name, array in file.arrays.items()}
@@ -44,7 +44,7 @@ class _Net:
         return {name.removeprefix(prefix): array for name, array in self.w.items() if name.startswith(prefix)}
 
     def kept(self, name: str, new: Array) -> Array:
-        """Return the array of the step before, zeros at first, and keep a new one."""
+        """Return the stored array, zeros at first, and store a new one."""
         old = self.memory.get(name, np.zeros_like(new))
         self.memory[name] = new
         return old

@@ -1,4 +1,4 @@
-"""Expected texts that lie in files, and what of them counts."""
+"""Expected texts in files, without comments."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ Golden = Callable[[Path, str], None]
 
 
 def without_commentary(text: str) -> list[str]:
-    """Lines of printed IR without what follows ``#``."""
+    """Return the lines of printed IR without comments after ``#``."""
     lines = (re.sub(r"(^|\s+)#.*$", "", line).rstrip() for line in text.splitlines())
     return [line for line in lines if line]

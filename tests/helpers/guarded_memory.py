@@ -1,7 +1,7 @@
-"""Memory between two pages that must not be touched, and programs that run on nothing else.
+"""Memory between two protected pages, and programs whose arrays all lie in such memory.
 
-Run as a script, in a process of its own: one byte out of bounds is a crash. Arguments: ``end`` or ``start``
-(which side of an array meets the guard) and the names of cases. Prints ``ok NAME`` after each.
+Run as a script, in a process of its own: one byte out of bounds is a crash. Arguments: ``end`` or ``start``, the side
+of an array next to the protected page, and the names of cases. Prints ``ok NAME`` after each.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SIZES = (1, 3, 7, 17, 25, 63, 100)
 
 
 def _libc() -> ctypes.CDLL:
-    """The C library, by whose calls pages are protected. Windows has none."""
+    """Return the C library, whose functions protect pages. Windows has none."""
     library = ctypes.CDLL(None, use_errno=True)
     library.mmap.restype = ctypes.c_void_p
     sizes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -47,9 +47,9 @@ _PRIVATE_ANONYMOUS = 0x22
 
 
 class Guard:
-    """Gives out arrays whose last byte (``end``) or first byte (``start``) lies next to a protected page.
+    """Allocator of arrays whose last byte (``end``) or first byte (``start``) lies next to a protected page.
 
-    Nothing is ever given back: the process is short.
+    Memory is never freed, because the process is short.
     """
 
     def __init__(self, side: str) -> None:
@@ -76,19 +76,19 @@ class Guard:
         return guarded
 
     def lines(self, count: int, purpose: str = "") -> np.ndarray:
-        """Scratch memory and packed weights, which begin at a cache line."""
+        """Return scratch memory or packed weights, aligned to a cache line."""
         memory = view(self.address(count, LINE), (count,), np.dtype(np.uint8))
         memory[...] = 0xFF
         return memory
 
     def bytes(self, count: int) -> np.ndarray:
-        """The caller's memory of an exported net, which may begin anywhere."""
+        """Return the caller's memory of an exported net, without alignment."""
         memory = view(self.address(count, 8), (count,), np.dtype(np.uint8))
         memory[...] = 0xFF
         return memory
 
     def take_over(self) -> None:
-        """Lets the runtime work in guarded memory only: every call gets its own scratch and its own results."""
+        """Replace the runtime's allocations: every call gets its own guarded scratch memory and results."""
         native.aligned_bytes = prepared_step.aligned_bytes = self.lines  # type: ignore[assignment]
         native.NativeEntry.take = lambda entry, count: self.lines(count)  # type: ignore[method-assign]
         row_steps.aligned_bytes = self.lines  # type: ignore[assignment]
@@ -113,7 +113,7 @@ def guarded_program(guard: Guard, outputs: Any, loss: Any = None, **options: Any
 
 
 def run_all(guard: Guard, program: rg.Program, feeds: dict[str, np.ndarray], streams: bool) -> None:
-    """Every entry of a program, on guarded feeds and guarded results."""
+    """Run every entry of a program, on guarded feeds and guarded results."""
     feeds = {name: guard.copy(array) for name, array in feeds.items()}
     known = {str(node["label"]) for node in program.inference.graph.inputs}
     given = {name: array for name, array in feeds.items() if name in known}
@@ -144,7 +144,7 @@ def run_all(guard: Guard, program: rg.Program, feeds: dict[str, np.ndarray], str
 
 
 def recurrent(guard: Guard, size: int, dtype: str = "float32", **options: Any) -> None:
-    """Cells, projections, dropout and a loss, all of one odd size."""
+    """Run cells, projections, dropout and a loss, all of one odd size."""
     x = rg.placeholder("x", (None, None, size), dtype)
     y = rg.placeholder("y", (None,), "int64")
     lstm = rg.LSTMCell(size, use_peepholes=True, num_proj=max(1, size - 2))
@@ -158,7 +158,7 @@ def recurrent(guard: Guard, size: int, dtype: str = "float32", **options: Any) -
 
 
 def two_directions(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """Lengths, a mask, backward time, steps within a step, joins, slices and reductions of one odd size."""
+    """Run lengths, a mask, backward time, inner steps, concatenations, slices and reductions of one odd size."""
     x = rg.placeholder("x", (None, None, size), dtype)
     n, m = rg.placeholder("n", (None,), "int32"), rg.placeholder("m", (None, None), "bool")
     cells = NormCell(size), Pondering(RotateCell(size), 2)
@@ -183,7 +183,7 @@ def two_directions(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def variants(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """The further cells, in one stack."""
+    """Run the further cells, in one stack."""
     x, y = rg.placeholder("x", (None, None, size), dtype), rg.placeholder("y", (None, size), dtype)
     cells = [
         rg.LayerNormBasicLSTMCell(size, dropout_keep_prob=0.8),
@@ -205,7 +205,7 @@ def variants(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def memories(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """Attention over a memory of rows of different lengths, and a matrix for a state."""
+    """Run attention over a memory with lengths, and a matrix state."""
     x, memory = rg.placeholder("x", (None, None, size), dtype), rg.placeholder("memory", (None, None, size), dtype)
     n, y = rg.placeholder("n", (None,), "int64"), rg.placeholder("y", (None, size), dtype)
     first = rg.AttentionWrapper(DeltaCell(size), rg.BahdanauAttention(size, memory, n, normalize=True))
@@ -220,7 +220,7 @@ def memories(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def tables(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """Rows picked out of a table, among them the first and the last."""
+    """Run lookups in a table, including the first row and the last."""
     ids = rg.placeholder("x", (None, None), "int64")
     table = rg.parameter("table", (size, size), dtype=dtype)
     picked = rg.gather(table, ids)
@@ -230,7 +230,7 @@ def tables(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def flattened(guard: Guard, size: int) -> None:
-    """Rows of which only a call tells that they are as many as another feed's, in shapes usual and not."""
+    """Run flattened logits beside flattened labels, whose total sizes agree in usual and unusual shapes."""
     x, y = rg.placeholder("x", (None, None, size)), rg.placeholder("y", (None, None), "int64")
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(size), x)
     logits = rg.reshape(rg.dense(outputs, size), [-1, size])
@@ -241,8 +241,8 @@ def flattened(guard: Guard, size: int) -> None:
 
 
 def edges(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """Rows that end where an array does, read in more than one way: as they are and as a product's start, turned, in
-    another order, converted to narrower numbers.
+    """Run rows that end where an array ends, read in several ways: as a product's start, transposed, permuted, and
+    converted to narrower numbers.
     """
     x, ids = rg.placeholder("x", (None, size), dtype), rg.placeholder("ids", (size,), "int64")
     square, table = rg.parameter("square", (size, size), dtype=dtype), rg.parameter("table", (size, 5), dtype=dtype)
@@ -255,7 +255,7 @@ def edges(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def matrices(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """Products matrix by matrix, of rows that end where an array does: as they are, and turned as tiles read them."""
+    """Run batched matrix products of rows that end where an array ends, plain and transposed for tiles."""
     a, b = rg.placeholder("a", (None, 5, size), dtype), rg.placeholder("b", (None, 9, size), dtype)
     turned = rg.transpose(b, (0, 2, 1))
     score = a @ turned
@@ -279,7 +279,7 @@ def matrices(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def convolved(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """Windows over the edges of what is fed, with steps and without, and what is pooled of them."""
+    """Run convolutions over the edges of feeds, with and without strides, and pools of them."""
     x = rg.placeholder("x", (None, None, size), dtype)
     front = rg.conv1d(x, size, 3, "same", strides=2) + rg.conv1d(x, size, 2, dilation=2, groups=size, strides=2)
     outputs = {
@@ -295,7 +295,7 @@ def convolved(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def late(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """Streams that keep the past of what they read, take several entries for a step and give results later."""
+    """Run streams that store past inputs, take several entries for each step, and have a delay."""
     x = rg.placeholder("x", (None, None, size), dtype)
     front = rg.conv1d(x, size, 4, (1, 2), strides=2) + rg.dense(x[:, ::2], size, name="beside")
     outputs = {
@@ -310,7 +310,7 @@ def late(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def sequences(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """A net exported for whole sequences, which checks no number that it is fed: lengths and ids may be any."""
+    """Run a net exported for whole sequences with unchecked lengths and ids of any value."""
     x, ids = rg.placeholder("x", (None, None, size), dtype), rg.placeholder("ids", (None, None), "int64")
     n, z = rg.placeholder("n", (None,), "int32"), rg.placeholder("z", (None, "more", size), dtype)
     joined = rg.concat([x, rg.gather(rg.parameter("table", (size, 3), dtype=dtype), ids)], 2)
@@ -333,12 +333,12 @@ def sequences(guard: Guard, size: int, dtype: str = "float32") -> None:
             feeds["ids"], feeds["n"] = np.clip(feeds["ids"], 0, size - 1), np.clip(feeds["n"], 0, time)
             if batch:
                 for name, array in paths(dict(program.inference(feeds))):
-                    if name != "last":  # of a length that there is not, nothing is the last one
+                    if name != "last":  # with invalid lengths the last step is undefined
                         np.testing.assert_array_equal(found[name], array, name)
 
 
 def again(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """Steps that are computed again for their derivative, a block at a time, the last one shorter."""
+    """Run recomputation of steps for derivatives, block by block, with a shorter last block."""
     x, n = rg.placeholder("x", (None, None, size), dtype), rg.placeholder("n", (None,), "int32")
     cell = rg.MultiRNNCell([rg.DropoutWrapper(rg.LSTMCell(size), output_keep_prob=0.8), rg.GRUCell(size)])
     outputs, states = rg.dynamic_rnn(cell, x, sequence_length=n)
@@ -351,7 +351,7 @@ def again(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def beside(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """Layers and directions beside each other in one loop, whatever the model says of it."""
+    """Run interleaved layers and directions, whatever the cost model says."""
     with pytest.MonkeyPatch.context() as patch:
         plans = interleave_everything(patch)
         x, n = rg.placeholder("x", (None, None, size), dtype), rg.placeholder("n", (None,), "int32")
@@ -366,7 +366,7 @@ def beside(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def often(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """Calls that machine code runs by itself, between arrays that end where a page does."""
+    """Run direct calls in machine code, between arrays that end at a page."""
     x, knob = rg.placeholder("x", (None, None, size), dtype), rg.placeholder("knob", ("k",), dtype)
     outputs, state = rg.dynamic_rnn(rg.LSTMCell(size), x * rg.reduce_sum(knob))
     program = guarded_program(guard, {"y": outputs, "state": state})
@@ -387,7 +387,7 @@ def often(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def feed_overrun(guard: Guard, size: int) -> None:
-    """Native code that reads one step too many: must crash."""
+    """Run native code that reads one step too many, which must crash."""
     program, feeds = _simple(guard, size)
     graph = program.inference.compiled
     entry = graph.entry(("",), {"B": 2, "T": 3})
@@ -396,7 +396,7 @@ def feed_overrun(guard: Guard, size: int) -> None:
 
 
 def result_overrun(guard: Guard, size: int) -> None:
-    """Native code that writes one step too many: must crash."""
+    """Run native code that writes one step too many, which must crash."""
     program, feeds = _simple(guard, size)
     entry = program.inference.compiled.entry(("",), {"B": 2, "T": 3})
     feeds = {"x": _normal((2, 4, size), "float32")}
@@ -405,7 +405,7 @@ def result_overrun(guard: Guard, size: int) -> None:
 
 
 def feed_underrun(guard: Guard, size: int) -> None:
-    """Native code that reads one number before its feed: must crash."""
+    """Run native code that reads one number before its feed, which must crash."""
     program, feeds = _simple(guard, size)
     entry = program.inference.compiled.entry(("",), {"B": 2, "T": 3})
     x = feeds["x"]
@@ -415,7 +415,7 @@ def feed_underrun(guard: Guard, size: int) -> None:
 
 
 def scratch_overrun(guard: Guard, size: int) -> None:
-    """Native code in scratch memory of one line, less than it asked for: must crash."""
+    """Run native code with less scratch memory than it needs, a single line, which must crash."""
     program, feeds = _simple(guard, size)
     native.NativeEntry.take = lambda entry, count: guard.lines(LINE)  # type: ignore[method-assign]
     program.inference(feeds)
@@ -456,7 +456,7 @@ for _size in SIZES:
 for _size in (3, 25):
     for _function in (recurrent, two_directions, variants, memories):
         CASES[f"{_function.__name__}_{_size}_float64"] = lambda guard, f=_function, n=_size: f(guard, n, "float64")  # type: ignore[misc]
-for _form in ("bfloat16", "int8"):  # of a size at which weights are made narrow
+for _form in ("bfloat16", "int8"):  # large enough for narrow weights
     CASES[f"recurrent_{_form}"] = lambda guard, form=_form: recurrent(guard, 71, weights=form)  # type: ignore[misc]
 CASES["recurrent_bytes"] = lambda guard: recurrent(guard, 71, weights="int8", activations="int8")
 for _size in (8, 9, 17, 33):
@@ -470,9 +470,9 @@ CRASHES: dict[str, Callable[[Guard, int], None]] = {
 
 
 def main(side: str, names: list[str]) -> None:
-    import resource  # not on Windows, where the script does not run
+    import resource  # missing on Windows, where the script does not run
 
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is what some cases are for
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # some cases crash on purpose
     guard = Guard(side)
     guard.take_over()
     for name in names:

@@ -1,8 +1,8 @@
 """Runs random graphs as stored programs between guard pages, and compares them with the interpreter.
 
-Run as a script, in a process of its own: one byte out of bounds is a crash. Arguments: ``end`` or ``start`` (which side
-of an array meets the guard), the first number, the number of graphs, and ``empty`` for open sizes of 0. Prints
-``ok NUMBER WHAT`` after each, and what is wrong with it as a line that begins with ``found``.
+Run as a script, in a process of its own: one byte out of bounds is a crash. Arguments: ``end`` or ``start`` (the side
+of an array next to the guard), the first number, the number of graphs, and ``empty`` for open sizes of 0. Prints ``ok
+NUMBER WHAT`` after each, and each problem as a line that begins with ``found``.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from rnngraph.support.errors import VerifyError
 
 
 def files_for(hostile: Hostile, template: Mapping[str, bytes]) -> dict[str, bytes]:
-    """What an attacker would write in place of a program's files."""
+    """Return files that an attacker would write in place of a program's."""
     constants: dict[str, np.ndarray] = {}
     document = json.loads(template["declaration.json"])
     outputs = [name for name, _ in hostile.graph.outputs]
     document["structure"] = {"dict": [[name, {"leaf": name}] for name in outputs if name != "loss"]}
     updated = {node.operands[1]["label"] for node in hostile.graph.nodes if node.op == "with_update"}
-    trained = hostile.parameters.keys() - (updated if hostile.seed % 10 else set())  # else it is refused
+    trained = hostile.parameters.keys() - (updated if hostile.seed % 10 else set())  # otherwise the program is refused
     document["parameters"] = [
         {
             **document["parameters"][0],
@@ -73,7 +73,7 @@ def differences(
     feeds: Mapping[str, np.ndarray],
     sizes: Mapping[str, int] | None = None,
 ) -> list[str]:
-    """Outputs that are not what the interpreter says, by more than the rounding that the graph magnifies."""
+    """Return outputs that differ from the interpreter's by more than the graph's amplified rounding errors."""
     with np.errstate(all="ignore"):
         narrow = interpret(graph, feeds, sizes=sizes)
         wide = interpret(graph, feeds, wide=True, sizes=sizes)
@@ -91,12 +91,12 @@ def _close(ours: np.ndarray, theirs: np.ndarray, wide: np.ndarray) -> bool:
 
 
 class Run:
-    """One graph as a program. found: what is wrong. notes: what was refused, and how."""
+    """One graph as a program. ``found``: problems. ``notes``: refusals and their reasons."""
 
     def __init__(
         self, copy: Callable[[Any], np.ndarray], hostile: Hostile, files: Mapping[str, bytes], threads: int = 1
     ) -> None:
-        """copy: gives arrays the memory that native code is to read them from."""
+        """Initialise from files. ``copy`` moves arrays to the memory from which native code reads them."""
         self.hostile = hostile
         self.found: list[str] = []
         self.notes: list[str] = []
@@ -111,7 +111,7 @@ class Run:
             self.program = rg.Program(
                 stored, parameters, 0, ProgramOptions(threads=threads, unroll=unroll, cache=False)
             )
-        except rg.GraphError as error:  # of open lengths, which can't be unrolled
+        except rg.GraphError as error:  # open lengths can't be unrolled
             self.notes.append(f"unroll: {error}")
             self.program = rg.Program(stored, parameters, 0, ProgramOptions(threads=threads, cache=False))
         self.program.parameters.replace({name: copy(array) for name, array in parameters.items()})
@@ -131,7 +131,7 @@ class Run:
             return {"loss": loss, **{PREFIX + name: part for name, part in parts.items()}}
 
         masks = training._masks
-        if masks.graph.outputs:  # of sizes that other calls refuse, such as batches of 0
+        if masks.graph.outputs:  # masks accept sizes that other calls refuse, such as empty batches
             self.compare("masks", masks, lambda given: training.dropout_masks(given, seed=5), training)
         if self.hostile.seed % 5 == 0 and all(array.dtype != "float64" for array in self.hostile.parameters.values()):
             form = ("bfloat16", "int8")[self.hostile.seed % 2]
@@ -142,7 +142,7 @@ class Run:
             narrow = rg.Program(source, program.parameters, 0, options).inference
             given = {name: array for name, array in self.feeds.items() if name in narrow._types}
             self.quietly(form, lambda: narrow(given))
-        if self.hostile.seed % 3 == 1:  # blocks of zeros are left out
+        if self.hostile.seed % 3 == 1:  # blocks of zeros are skipped
             source, unroll = program.parts.source, program.options.unroll
             options = ProgramOptions(unroll=unroll, cache=False, sparse=True)
             sparse = rg.Program(source, program.parameters, 0, options).inference
@@ -158,14 +158,14 @@ class Run:
             self.compare("recompute", differentiated, partial(gradients, recompute=2), training)
 
     def stream(self) -> None:
-        """A few steps, whatever the axes are called."""
+        """Run a few steps, whatever the axes' names."""
         stream = self.program.inference.stream(batch=2)
         given = {name: array for name, array in self.feeds.items() if name in self.program.inference._types}
         stream.process(given)
         stream.process(given)
 
     def quietly(self, what: str, call: Callable[[], object]) -> bool:
-        """Whether a call gives anything. What it refuses is noted, what it raises else is found."""
+        """Return True if a call succeeds. Refusals are noted, and other errors are recorded as problems."""
         try:
             for _ in range(2):
                 call()
@@ -203,7 +203,7 @@ class Run:
 
 
 def main(side: str, first: int, count: int, is_empty: bool) -> None:
-    import resource  # not on Windows, where the script does not run
+    import resource  # missing on Windows, where the script does not run
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     guard = Guard(side)

@@ -1,7 +1,7 @@
-"""Random graphs as a hostile file could hold them: whatever the verifier lets pass, of any op, rank and size.
+"""Random graphs that a hostile file could contain: everything that the verifier accepts, of any op, rank and size.
 
-A graph is built node by node of the table of ops, with sizes that are open, fixed, 0 or differences; what a type rule
-refuses is drawn again. It is then written in the complete form and read back, as a file is.
+A graph is built node by node from the table of ops, with sizes that are open, fixed, 0 or differences. Nodes that a
+type rule refuses are drawn again. The graph is then written in the complete form and parsed, like a file.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ UNARY = (
 BINARY = ("add", "sub", "mul", "maximum", "minimum")
 ROUNDED = ("div", "power")
 JUMPING = {"float": ("fmod", "copysign"), "int": ("fmod", "div", "power")}
-"""Ops whose value jumps, so that their operands must be exact; their results are."""
+"""Discontinuous ops, whose operands must be exact; their results are exact."""
 COMPARISONS = ("less", "less_equal", "equal", "not_equal")
 SPARSE = (8, 9, 16, 17, 33)
-"""Sizes of weights whose blocks of zeros are looked for."""
+"""Sizes of weights with blocks of zeros."""
 LARGEST = 30_000
-"""Elements of a value at the sizes of a call: small enough for many graphs."""
+"""Maximum number of elements of a value, small enough for many graphs."""
 
 
 @dataclass
 class Draw:
-    """Draws one graph, or one body of a scan."""
+    """Generator of one graph, or of one body of a scan."""
 
     rng: np.random.Generator
     sizes: dict[str, int]
@@ -58,7 +58,7 @@ class Draw:
     steps: int = 1
     values: list[Node] = field(default_factory=list)
     exact: set[Node] = field(default_factory=set)
-    """Values without rounding: only of these a result may jump."""
+    """Values without rounding errors, which discontinuous ops require."""
 
     # Choices -------------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ class Draw:
         return size(self.one(NAMES)) * (size(self.one(NAMES)) if self.chance(0.5) else 2)
 
     def fed_dim(self) -> Dim:
-        """A size of an input: seldom one that can't be solved for, or 0, which mostly is refused."""
+        """Return an input's size, rarely one that can't be solved for. Zero becomes 1."""
         dim = self.dim() if self.chance(0.05) else size(self.one(NAMES)) if self.chance(0.6) else int(self.one(FIXED))
         return dim or 1
 
@@ -93,7 +93,7 @@ class Draw:
         return float(np.prod(np.maximum(counts, 1), dtype=float)) * self.steps <= LARGEST
 
     def pick(self, wanted: Callable[[Node], bool]) -> Node:
-        """One of the values, the later ones more often. Raises ``LookupError`` where there is none."""
+        """Return one of the values, preferably a later one. Raise ``LookupError`` if none matches."""
         found = [node for node in self.values if wanted(node)]
         if not found:
             raise LookupError("no such value")
@@ -105,7 +105,7 @@ class Draw:
     # Nodes ---------------------------------------------------------------------------------------
 
     def node(self, op: str, *operands: Node, exact: bool = False, **attributes: Any) -> Node:
-        """A node of a line of its own, that is small enough at the sizes of the call."""
+        """Return a node with a line of its own that is small enough at the sizes of the call."""
         self.line[0] += 1
         made = make(op, *operands, where=Where("hostile.py", self.line[0]), name=f"v{self.line[0]}", **attributes)
         if isinstance(made.type, TensorType):
@@ -127,7 +127,7 @@ class Draw:
         return made
 
     def grow(self, count: int) -> None:
-        """Draws ``count`` nodes, as far as type rules let it."""
+        """Draw up to ``count`` nodes, depending on type rules."""
         moves = self.moves
         for _ in range(count * 12):
             if count <= 0:
@@ -258,7 +258,7 @@ class Draw:
 
     def indices(self) -> Node:
         found = self.pick(lambda node: node.dtype in INTEGERS)
-        if self.chance(0.4):  # numbers that are computed are not checked when they are fed
+        if self.chance(0.4):  # computed indices are not validated when they are fed
             found = self.node("mul", found, self.node("constant", value=np.array(self.one((1, -1, 7)), found.dtype)))
         return found
 
@@ -279,7 +279,7 @@ class Draw:
         return self.node(op, item, axes=axes, keepdims=self.chance(0.4), exact=item in self.exact)
 
     def bounds(self, dim: Dim) -> tuple[Dim, Dim, int]:
-        """Where a slice of an axis may begin and end: within it, or, as a file can say, not."""
+        """Return bounds of a slice of an axis, sometimes invalid, as in a hostile file."""
         low: Dim = int(self.rng.integers(0, 3)) if self.chance(0.5) else 0
         high = dim - int(self.rng.integers(0, 2)) if self.chance(0.6) else low + int(self.one(FIXED))
         if self.chance(0.05):
@@ -299,7 +299,7 @@ class Draw:
         return made
 
     def windowed(self) -> Node:
-        """Windows of an axis, which may be shorter than one of them."""
+        """Return windows of an axis, which may be shorter than a window."""
         item = self.pick(lambda node: node.tensor.rank >= 1)
         axis = int(self.rng.integers(item.tensor.rank))
         size, step, apart = (int(self.one(numbers)) for numbers in ((1, 2, 3, 7), (1, 1, 2, 3, 5), (1, 1, 2)))
@@ -309,7 +309,7 @@ class Draw:
         return self.node("windows", item, axis=axis, size=size, step=step, apart=apart, exact=item in self.exact)
 
     def overlapped(self) -> Node:
-        """Of what has the shape of windows, and often is some, the sums where they overlap."""
+        """Return the overlap-add of a value with the shape of windows."""
         windows = self.pick(lambda node: node.op == "windows")
         axis, source = windows["axis"], windows.operands[0]
         item = self.pick(lambda node: node.dtype in FLOATS and node.shape == windows.shape)
@@ -326,7 +326,7 @@ class Draw:
         return self.node("transpose", item, order=order, exact=item in self.exact)
 
     def ensured(self) -> Node:
-        """Other sizes of the same rank: only a call can tell whether they are equal."""
+        """Return a value with an assertion of other sizes, whose equality only a call can check."""
         item = self.pick(lambda node: node.tensor.rank > 0)
         shape = tuple(self.dim() if self.chance(0.3) else dim for dim in item.shape)
         return self.node("ensure_shape", item, shape=shape, exact=item in self.exact)
@@ -376,7 +376,7 @@ class Draw:
         return self.node("by_graph", a, b, exact=self.all_exact(a, b))
 
     def updated(self) -> Node:
-        """What a step of a trainer makes of a parameter, beside any value."""
+        """Return a trainer's update of a parameter by any value."""
         parameter = self.pick(lambda node: node.op == "parameter")
         after = self.pick(lambda node: node.type == parameter.type)
         value = self.pick(lambda node: True)
@@ -392,11 +392,11 @@ class Draw:
         return self.node("dropout", item, keep, *whole, site=f"site{self.line[0]}", salt=int(self.rng.integers(3)))
 
     def random(self) -> Node:
-        """Random numbers for training, and zeros for inference."""
+        """Return random numbers for training, and zeros for inference."""
         seed, step, row = (self.pick(lambda node: node.dtype == "int64" and node in self.exact) for _ in range(3))
         key = self.node("random_key", seed, step, row, site=f"site{self.line[0]}", salt=0)
         numbers = self.node("random_uniform", key, self.node("iota", size=self.dim()))
-        if self.chance(0.3):  # those of samples are in both graphs
+        if self.chance(0.3):  # samples are in both graphs
             key = self.node("sample_key", seed, step, site=f"site{self.line[0]}", salt=1)
             return self.node("sample_uniform", key, self.node("iota", size=self.dim()))
         zero = self.node("constant", value=np.zeros((), np.float32))
@@ -405,14 +405,14 @@ class Draw:
     # Scans ---------------------------------------------------------------------------------------
 
     def scan(self) -> Node:
-        """A scan; the values that it gives become values, the last of them is returned."""
+        """Draw a scan. Its results become values, and the last of them is returned."""
         timed = [node for node in self.values if node.tensor.rank >= 1]
         length = self.one(timed).shape[0] if timed and self.chance(0.6) else self.dim()
         length = size("T") if self.chance(0.4) else length
         count = max(1, evaluate(length, self.sizes))
         inner = Draw(self.rng, self.sizes, self.line, self.depth + 1, self.steps * count)
         carried = [self.pick(lambda node: True) for _ in range(int(self.rng.integers(0, 4)))]
-        if self.chance(0.2):  # a flag, which may say whether a step runs
+        if self.chance(0.2):  # a flag, which may be the condition of a step
             carried.append(self.node("constant", value=np.array(self.chance(0.8)), exact=True))
         over = [node for node in timed if node.shape[0] == length]
         sequences = [self.one(over) for _ in range(int(self.rng.integers(0, 3))) if over]
@@ -426,7 +426,7 @@ class Draw:
         ]
         formals = [inner.input(kind.dtype, kind.shape) for kind in kinds]
         for position, (formal, actual) in enumerate(zip(formals, operands, strict=True)):
-            if position < len(carried) or actual not in self.exact:  # a carry's bits after many steps
+            if position < len(carried) or actual not in self.exact:  # carries accumulate rounding errors
                 inner.exact.discard(formal)
                 if formal.dtype not in FLOATS:
                     inner.exact.add(formal)
@@ -459,7 +459,7 @@ class Draw:
         return results[-1]
 
     def following(self, carry: Node) -> Node:
-        """What a carry becomes: tame, so that many steps don't overflow."""
+        """Return the next value of a carry, bounded so that many steps don't overflow."""
         same = [node for node in self.values if node.tensor == carry.tensor]
         value = self.one(same)
         if carry.dtype in FLOATS:
@@ -471,7 +471,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Hostile:
-    """A graph and what it is fed."""
+    """Graph with its feeds."""
 
     seed: int
     graph: Graph
@@ -480,9 +480,11 @@ class Hostile:
 
 
 def draw(seed: int, is_empty: bool = False) -> Hostile:
-    """The graph with this number.
+    """Return the graph with this number.
 
-    is_empty: whether at least one of its open sizes is 0.
+    Args:
+        seed: Number of the graph.
+        is_empty: True if at least one of its open sizes is 0.
     """
     rng = np.random.default_rng(seed)
     sizes = {name: int(rng.choice((1, 2, 3, 5, 9, 1, 2, 3, 5, 9, 0))) for name in NAMES}
@@ -500,7 +502,7 @@ def draw(seed: int, is_empty: bool = False) -> Hostile:
         except ValueError:
             continue
     certain: list[Node] = []
-    if seed % 3 == 1:  # a product whose weight has whole blocks
+    if seed % 3 == 1:  # a product whose weight consists of whole blocks
         rows, columns = (int(work.one(SPARSE)) for _ in range(2))
         x, weight = work.input("float32", (size("B"), rows)), work.input("float32", (rows, columns), "parameter")
         certain.append(work.node("matmul", x, weight, exact=True))
@@ -519,16 +521,16 @@ def draw(seed: int, is_empty: bool = False) -> Hostile:
         if min(shape, default=0) < 0:
             shape = tuple(map(abs, shape))
         array = np.asarray(work.numbers(shape, node.dtype))
-        if node.op == "parameter" and array.ndim == 2:  # whole blocks of zeros, of some
+        if node.op == "parameter" and array.ndim == 2:  # whole blocks of zeros in some weights
             array = (
                 array
                 * np.kron(rng.random((9, 7)) < rng.choice((1, 0.5, 0)), np.ones((4, 8), bool))[: shape[0], : shape[1]]
             )
             array = array.astype(node.dtype)
-        if node.dtype in INTEGERS and rng.random() < 0.8:  # so that most can be rows of most tables
+        if node.dtype in INTEGERS and rng.random() < 0.8:  # so that most are valid indices of most tables
             array = np.where(array < 0, 0, array).clip(0, int(rng.integers(0, 4))).astype(node.dtype)
         (parameters if node.op == "parameter" else feeds)[node["label"]] = array
-    if rng.random() < 0.05 and feeds:  # what does not fit is fed, too
+    if rng.random() < 0.05 and feeds:  # feeds of wrong shapes, too
         label = work.one(list(feeds))
         shape = tuple(dim + int(rng.integers(-1, 2)) * (dim > 0) for dim in feeds[label].shape)
         feeds[label] = np.zeros(shape, feeds[label].dtype)
@@ -536,7 +538,7 @@ def draw(seed: int, is_empty: bool = False) -> Hostile:
 
 
 def _loss(work: Draw, nodes: Sequence[Node]) -> Node:
-    """A sum of all that is a float."""
+    """Return the sum of all float values."""
     total = work.node("constant", value=np.zeros((), np.float32))
     for node in nodes:
         if node.dtype in FLOATS:

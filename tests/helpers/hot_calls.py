@@ -1,4 +1,4 @@
-"""Calls that are made until machine code runs them, and tests that no step in Python was taken."""
+"""Calls that are repeated until machine code runs them, and checks that no Python function ran."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ TIMES = CALLS_UNTIL_DIRECT + 2 * CALLS_UNTIL_RENEWED
 
 
 def heated(call: Callable[[], object]) -> None:
-    """Makes a call so often that the next ones may be direct."""
+    """Repeat a call until the next ones may be direct."""
     for _ in range(TIMES):
         call()
 
 
 def frames(call: Callable[[], object]) -> int:
-    """How many functions in Python a call enters; the least of some, as the collector may call some, too."""
+    """Return the number of Python functions that a call enters: a minimum, as the garbage collector may add some."""
     found: list[int] = []
 
     def count(frame: Any, event: str, argument: Any) -> None:
@@ -31,7 +31,7 @@ def frames(call: Callable[[], object]) -> int:
 
     before = sys.getprofile()
     for _ in range(5):
-        found.append(-1)  # the call itself
+        found.append(-1)  # without the call itself
         sys.setprofile(count)
         try:
             call()
@@ -42,7 +42,7 @@ def frames(call: Callable[[], object]) -> int:
 
 @contextmanager
 def direct_only() -> Iterator[list[str]]:
-    """Within this block nothing is run by Python; the list has what was."""
+    """Check that Python runs no call within this block; the list records those that it did."""
     ran: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         for owner in (Runner, CallCache):

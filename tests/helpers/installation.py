@@ -1,7 +1,7 @@
-"""Which copy of the package is tested: the installed one, not the checkout that pytest happens to be started from.
+"""Which copy of the package is tested: the installed one, not the checkout in which pytest happens to be started.
 
-``python -m pytest`` puts the current folder first on the path, so the checkout would hide the wheel that
-``pip install .`` built, and a file that the wheel lacks would never be missed.
+``python -m pytest`` puts the current folder first on the path, so that the checkout would hide the wheel that ``pip
+install .`` built, and a file that the wheel lacks would never be missed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NAME = "rnngraph"
 
 
 def editable() -> bool:
-    """Whether the checkout itself is what is tested: installed with ``-e``, or not installed at all."""
+    """Return True if the checkout itself is tested: installed with ``-e``, or not installed at all."""
     try:
         told = importlib.metadata.distribution(NAME).read_text("direct_url.json")
     except importlib.metadata.PackageNotFoundError:
@@ -26,14 +26,14 @@ def editable() -> bool:
 
 
 def prefer_the_installed_package() -> None:
-    """Take the checkout off the path, unless it is what is installed; processes that tests start find the same copy."""
+    """Take the checkout off the path, unless it is installed; processes that tests start import the same copy."""
     if not editable():
         sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != ROOT]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(package().parent), os.environ.get("PYTHONPATH")]))
 
 
 def package() -> Path:
-    """The folder of the package that tests import."""
+    """Return the folder of the package that tests import."""
     import rnngraph
 
     assert rnngraph.__file__ is not None
@@ -41,7 +41,7 @@ def package() -> Path:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """What a package consists of, without what Python adds as it runs, by names relative to the folder."""
+    """Return the package's files without generated ones, by relative name."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))

@@ -1,4 +1,4 @@
-"""Scans beside each other wherever that can be, in short chunks; and how often that was so."""
+"""Interleaves scans wherever possible, in short chunks, and records it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from rnngraph.codegen.schedule.emit import entry_emitter
 def interleave_everything(
     monkeypatch: pytest.MonkeyPatch, steps: int = 2, by_statement: bool = False
 ) -> list[InterleavingPlan]:
-    """Every two scans that can are beside each other, where one is behind another by chunks of so many ``steps``.
+    """Interleave every two scans that can be, with chunks of ``steps``.
 
-    Gives the plans of all that is compiled from now on.
+    Returns:
+        The plans of everything that is compiled from now on.
     """
     monkeypatch.setattr(interleaving, "PAYS", 0.0)
     monkeypatch.setattr(interleaving, "MAX_BUSY", math.inf)
@@ -35,5 +36,5 @@ def interleave_everything(
 
 
 def interleave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every scan runs alone."""
+    """Run every scan alone."""
     monkeypatch.setattr(interleaving, "PAYS", math.inf)

@@ -1,4 +1,4 @@
-"""Nets that have states as inputs and outputs, and calls of them with the states carried by hand."""
+"""Nets with states as inputs and outputs, and calls that pass the states by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import rnngraph as rg
 
 Array = np.ndarray
 Net = tuple[dict[str, rg.Tensor], dict[str, str]]
-"""Outputs, and which of them is which placeholder's next value."""
+"""Outputs, and the placeholder for the next value of each state output."""
 
 
 def data(*shape: int, seed: int = 0) -> Array:
@@ -20,7 +20,7 @@ def data(*shape: int, seed: int = 0) -> Array:
 
 
 def layers_first(batch: int | None = None) -> Net:
-    """Two LSTM layers over [batch, time, 5], whose states are [layers, batch, units]."""
+    """Return two LSTM layers over [batch, time, 5], with states [layers, batch, units]."""
     x = rg.placeholder("x", (batch, None, 5))
     h, c = rg.placeholder("h", (2, batch, 7)), rg.placeholder("c", (2, batch, 7))
     initial = tuple(rg.LSTMStateTuple(c[layer], h[layer]) for layer in range(2))
@@ -30,21 +30,21 @@ def layers_first(batch: int | None = None) -> Net:
 
 
 def time_first() -> Net:
-    """A GRU over [time, batch, 5], as ONNX has it."""
+    """Return a GRU over [time, batch, 5], as in ONNX."""
     x, h = rg.placeholder("x", (None, None, 5)), rg.placeholder("h", (1, None, 7))
     outputs, state = rg.dynamic_rnn(rg.GRUCell(7), x, initial_state=h[0], time_major=True)
     return {"y": outputs, "hn": rg.expand_dims(state, 0)}, {"hn": "h"}
 
 
 def partly_kept() -> Net:
-    """Two recurrences, of which one has its state outside."""
+    """Return two recurrences, of which one has its state as an input and an output."""
     x, h = rg.placeholder("x", (None, None, 5)), rg.placeholder("h", (None, 7))
     below, state = rg.dynamic_rnn(rg.GRUCell(7), x, initial_state=h)
     return {"y": rg.dynamic_rnn(rg.BasicRNNCell(4), below)[0], "hn": state}, {"hn": "h"}
 
 
 def behind_a_convolution() -> Net:
-    """A GRU whose state is outside, over what reads three inputs at each step: a stream keeps those, too."""
+    """Return a GRU with an outer state after a convolution over three inputs, which a stream stores, too."""
     x, h = rg.placeholder("x", (None, None, 5)), rg.placeholder("h", (1, None, 7))
     outputs, state = rg.dynamic_rnn(rg.GRUCell(7), rg.conv1d(x, 6, 3), initial_state=h[0])
     return {"y": rg.dense(outputs, 3), "hn": state[None]}, {"hn": "h"}
@@ -57,25 +57,25 @@ SEQUENCES: Mapping[str, tuple[Callable[[], Net], int]] = {
     "partly kept": (partly_kept, 1),
     "behind a convolution": (behind_a_convolution, 1),
 }
-"""Nets over sequences, and the axis of time of their inputs and outputs."""
+"""Nets over sequences, and the time axis of their inputs and outputs."""
 
 
 def one_step() -> Net:
-    """A step of a recurrence as a graph of products alone: no axis of time."""
+    """Return a step of a recurrence as a graph of products without a time axis."""
     x, h = rg.placeholder("x", (None, 5)), rg.placeholder("h", (1, None, 7))
     after = rg.tanh(rg.dense(rg.concat([x, h[0]], axis=1), 7))
     return {"y": rg.dense(after, 3), "hn": rg.expand_dims(after, 0)}, {"hn": "h"}
 
 
 def time_of_one() -> Net:
-    """An LSTM over a declared length of 1, with h and c in one array [2, batch, units]."""
+    """Return an LSTM over a declared length of 1, with h and c in one array [2, batch, units]."""
     x, state = rg.placeholder("x", (None, 1, 5)), rg.placeholder("state", (2, None, 7))
     outputs, after = rg.dynamic_rnn(rg.LSTMCell(7), x, initial_state=rg.LSTMStateTuple(state[1], state[0]))
     return {"y": rg.dense(outputs[:, -1], 3), "stateN": rg.stack([after.h, after.c])}, {"stateN": "state"}
 
 
 def restarts() -> Net:
-    """A window of 4 at a time: one recurrence begins with zeros in each, and a count of windows goes on."""
+    """Return a net over windows of 4: a recurrence restarts in each window, and a counter of windows continues."""
     x, count = rg.placeholder("x", (None, 4, 5)), rg.placeholder("count", (None,), "int64")
     outputs, state = rg.dynamic_rnn(rg.GRUCell(7), x)
     return {"y": outputs * rg.cast(count, "float32")[:, None, None], "last": state, "next": count + 1}, {
@@ -84,7 +84,7 @@ def restarts() -> Net:
 
 
 def without_rows() -> Net:
-    """One sequence, not a batch: the state has no axis of rows."""
+    """Return a net over one sequence without a batch: the state has no batch axis."""
     x, h = rg.placeholder("x", (5,)), rg.placeholder("h", (7,))
     after = rg.tanh(rg.dense(rg.concat([x, h], axis=0)[None], 7)[0])
     return {"y": after * 2.0, "hn": after}, {"hn": "h"}
@@ -95,7 +95,7 @@ STEPS: Mapping[str, tuple[Callable[[], Net], tuple[int, ...]]] = {
     "time of one": (time_of_one, (1, 5)),
     "restarts": (restarts, (4, 5)),
 }
-"""Nets of which each call is a step, and the shape of a row's input."""
+"""Nets whose calls are single steps, and the shape of a row's input."""
 
 
 def compiled(net: Net) -> rg.Program:
@@ -104,7 +104,7 @@ def compiled(net: Net) -> rg.Program:
 
 
 def zeros(program: rg.Program, net: Net, batch: int) -> dict[str, Array]:
-    """What the states begin with."""
+    """Return initial states of zeros."""
     return {
         name: np.zeros([batch if dim is None or isinstance(dim, str) else dim for dim in spec.shape], spec.dtype)
         for name, spec in program.inputs.items()
@@ -113,7 +113,7 @@ def zeros(program: rg.Program, net: Net, batch: int) -> dict[str, Array]:
 
 
 def called(program: rg.Program, net: Net, states: dict[str, Array], **feeds: Array) -> tuple[dict[str, Array], Any]:
-    """A call's results, and the states that go into the next one."""
+    """Call a net, and return its results and the states for the next call."""
     result = program.inference(**feeds, **states)
     shown = {name: result[name] for name in result if name not in net[1]}
     return shown, {placeholder: result[output] for output, placeholder in net[1].items()}
@@ -126,9 +126,9 @@ def same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
 
 
 def drawn(seed: int) -> tuple[Net, tuple[int, ...], int | None]:
-    """A random net, the shape of a row's step, and the axis of time of its input; None: each call is a step.
+    """Return a random net, the shape of a row's step, and its input's time axis, or None if each call is a step.
 
-    Layers of one kind, their states together in an array with its axes in any order; an LSTM's c may lie behind h.
+    Its layers are of one kind, with their states in one array with axes in any order; an LSTM's c may follow h.
     """
     draw = random.Random(seed)
     layers, units, width = draw.randint(1, 3), draw.choice((1, 3, 7, 17, 25)), draw.choice((1, 2, 5))

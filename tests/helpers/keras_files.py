@@ -1,4 +1,4 @@
-"""The files that tests/fixtures/generate_keras.py wrote, and files made of them."""
+"""The files that tests/fixtures/generate_keras.py wrote, and modified copies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def data_of(name: str) -> bytes:
 
 
 def calls_of(name: str) -> list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
-    """(feeds, what Keras gave) of each call."""
+    """Return (feeds, Keras' results) of each call."""
     found: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     with np.load(FOLDER / f"{name}.npz") as numbers:
         for key in numbers:
@@ -46,7 +46,7 @@ def members_of(data: bytes) -> dict[str, bytes]:
 
 
 def redescribed(data: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
-    """A ``.keras`` file whose description was changed."""
+    """Return a ``.keras`` file with a changed description."""
     members = members_of(data)
     described = json.loads(members["config.json"])
     change(described)
@@ -54,7 +54,7 @@ def redescribed(data: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
 
 
 def rewritten(data: bytes, change: Callable[[h5py.File], None]) -> bytes:
-    """A ``.keras`` file whose weights were changed."""
+    """Return a ``.keras`` file with changed weights."""
     members = members_of(data)
     held = io.BytesIO(members["model.weights.h5"])
     with h5py.File(held, "r+") as file:
@@ -63,7 +63,7 @@ def rewritten(data: bytes, change: Callable[[h5py.File], None]) -> bytes:
 
 
 def changed_within(name: str, seed: int) -> bytes:
-    """A file with one change: anywhere, or, in an archive, within a member, whose checksum is right."""
+    """Return a file with one change: anywhere, or within a member of an archive, with a valid checksum."""
     data = data_of(name)
     if data[:2] != b"PK" or seed % 4 == 0:
         return changed(data, seed)

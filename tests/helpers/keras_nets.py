@@ -1,4 +1,4 @@
-"""Random nets of Keras 3 or ``tf_keras``, and what they give for random inputs.
+"""Random nets of Keras 3 or ``tf_keras``, and their results for random inputs.
 
 A net is drawn layer by layer, first on steps [batch, time, width], then on rows [batch, width].
 """
@@ -15,7 +15,7 @@ Draw = np.random.Generator
 
 
 class RandomNet:
-    """One net. keras: the module, Keras 3 or ``tf_keras``."""
+    """Random net. ``keras``: the module, Keras 3 or ``tf_keras``."""
 
     def __init__(self, keras: Any, seed: int) -> None:
         self.keras, self.layers, self.draw = keras, keras.layers, np.random.default_rng(seed)
@@ -56,7 +56,7 @@ class RandomNet:
         return options
 
     def recurrent(self, sequences: bool = True, both: bool = False, state: bool = False) -> Any:
-        """A recurrent layer; both: to stand in a Bidirectional."""
+        """Return a recurrent layer; with ``both``, one for a Bidirectional."""
         kind = self.pick("LSTM", "GRU", "SimpleRNN")
         options: dict[str, Any] = {"return_sequences": sequences, "return_state": state}
         if not both:
@@ -86,7 +86,7 @@ class RandomNet:
     # Layers on steps -----------------------------------------------------------------------------
 
     def stacked(self, x: Any) -> Any:
-        """Equal layers above one another."""
+        """Apply a stack of equal layers."""
         kind, units, options = self.pick("LSTM", "GRU", "SimpleRNN"), self.size(), self.pick({}, {"activation": "relu"})
         for _ in range(self.pick(2, 3)):
             layer = getattr(self.layers, kind)(units, return_sequences=True, **options)
@@ -110,7 +110,7 @@ class RandomNet:
         return self.layers.DepthwiseConv1D(self.pick(1, 3), padding=padding, depth_multiplier=self.pick(1, 2))
 
     def spread(self) -> Any:
-        """Layers from steps to more of them, or to the same number by what all of them are."""
+        """Return a layer that increases the number of steps, or normalises over all of them."""
         if self.chance(0.3):
             return self.layers.GroupNormalization(-1, center=self.chance(0.7), scale=self.chance(0.7))
         options: dict[str, Any] = {"padding": self.pick("valid", "same"), "use_bias": self.chance(0.7)}
@@ -124,7 +124,7 @@ class RandomNet:
         )
 
     def by_step(self) -> Any:
-        """Layers that look at one step."""
+        """Return a layer over single steps."""
         layers = self.layers
         return self.pick(
             lambda: layers.Dense(self.size(), activation=self.activation(), use_bias=self.chance(0.7)),
@@ -147,7 +147,7 @@ class RandomNet:
         )()
 
     def steps_layer(self) -> Any:
-        """A layer from steps to steps, which may change how many there are."""
+        """Return a layer over steps that may change their number."""
         return self.pick(
             self.recurrent,
             self.recurrent,
@@ -167,7 +167,7 @@ class RandomNet:
         )()
 
     def nested(self) -> Any:
-        """A network on steps that keeps their number."""
+        """Return a network over steps that preserves their number."""
         width = self.nested_width
         if self.chance(0.5):
             return self.keras.Sequential([self.keras.Input((None, width)), self.by_step(), self.recurrent()])
@@ -175,7 +175,7 @@ class RandomNet:
         return self.keras.Model(x, self.layers.Dense(3)(self.bidirectional()(x)))
 
     def on_steps(self, x: Any) -> Any:
-        """One more layer or operation."""
+        """Apply one more layer or operation."""
         self.nested_width = x.shape[-1]
         choice = self.draw.random()
         if choice < 0.6:
@@ -189,7 +189,7 @@ class RandomNet:
         return self.operated(x)
 
     def merged(self, x: Any) -> Any:
-        """Two layers side by side, made one."""
+        """Apply two layers to one input, and merge their outputs."""
         layers, units = self.layers, x.shape[-1]
         one, other = layers.Dense(units), layers.GRU(units, return_sequences=True)
         kind = self.pick("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate")
@@ -208,7 +208,7 @@ class RandomNet:
         return layer(x, other, use_causal_mask=self.chance(0.3))
 
     def operated(self, x: Any) -> Any:
-        """Functions among layers."""
+        """Apply functions among layers."""
         y = self.layers.Dense(x.shape[-1])(x)
         return self.pick(
             lambda: x + y,
@@ -248,7 +248,7 @@ class RandomNet:
         )()
 
     def _with_state(self, x: Any) -> Any:
-        """Encoder and decoder."""
+        """Apply an encoder and a decoder."""
         units = self.size()
         kind = self.pick("LSTM", "GRU", "SimpleRNN")
         encoder = getattr(self.layers, kind)(units, return_state=True)
@@ -262,7 +262,7 @@ class RandomNet:
     # Models --------------------------------------------------------------------------------------
 
     def _source(self) -> Any:
-        """An input, behind a mask or an embedding as the case may be."""
+        """Return an input, with a mask or an embedding if one is drawn."""
         masks = self.chance(0.5)
         self.has_mask |= masks
         if self.chance(0.3):
@@ -307,7 +307,7 @@ class RandomNet:
     # Numbers -------------------------------------------------------------------------------------
 
     def feeds(self, batch: int, steps: int) -> list[np.ndarray]:
-        """Inputs in order; where there are masks some rows have holes, some nothing."""
+        """Return inputs in order; some masks have holes, and some are completely false."""
         steps, found = self.steps or steps, []
         for width in self.widths:
             hidden = self.draw.random((batch, steps)) < self.pick(0.0, 0.3, 0.7)
@@ -320,12 +320,12 @@ class RandomNet:
         return found
 
     def expected(self, feeds: list[np.ndarray]) -> list[np.ndarray]:
-        """What Keras gives, in order of the outputs."""
+        """Return Keras' results, in order of the outputs."""
         return numbers(self.keras, self.model, feeds)
 
 
 def fill(model: Any, draw: Draw) -> None:
-    """Weights that show what is permuted, doubled or forgotten."""
+    """Fill weights with values that reveal permutations, duplicates and omissions."""
     bounds = [(0.5, 2.0) if "variance" in weight.name else (-0.8, 0.8) for weight in model.weights]
     model.set_weights(
         [
@@ -336,7 +336,7 @@ def fill(model: Any, draw: Draw) -> None:
 
 
 def numbers(keras: Any, model: Any, feeds: list[np.ndarray]) -> list[np.ndarray]:
-    """What a model gives, in order of the outputs."""
+    """Return a model's results, in order of the outputs."""
     given = model(feeds if len(feeds) > 1 else feeds[0], training=False)
     to_numpy: Callable[[Any], np.ndarray] = keras.ops.convert_to_numpy if hasattr(keras, "ops") else np.asarray
     if isinstance(given, dict):

@@ -1,4 +1,4 @@
-"""Random nets of Keras with what ``keras_nets`` does not draw: options, layers and ways to call them that are rarer."""
+"""Random nets of Keras with rarer options, layers and calls than those of ``keras_nets``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ NAMES = ("my layer", "Größe", "class", "x-1", "gru_99", "kernel", "lambda x", 
 
 
 class WideNet(RandomNet):
-    """One net.
+    """Random net with rarer options.
 
-    others: further outputs, such as states. pieces: single layers and operations that were drawn, for a report.
+    Attributes:
+        others: Further outputs, such as states.
+        pieces: Single layers and operations that were drawn, for a report.
     """
 
     def __init__(self, keras: Any, seed: int) -> None:
@@ -25,7 +27,7 @@ class WideNet(RandomNet):
     # Options that layers share -------------------------------------------------------------------
 
     def name(self) -> dict[str, Any]:
-        """Now and then a name that is no identifier, or is another layer's kind."""
+        """Return a name that is no identifier or is another layer's kind, or none."""
         if not self.names or not self.chance(0.1):
             return {}
         return {"name": self.names.pop(int(self.draw.integers(len(self.names))))}
@@ -58,7 +60,7 @@ class WideNet(RandomNet):
         return options
 
     def layer_options(self) -> dict[str, Any]:
-        """Of recurrent layers, and not of cells."""
+        """Return options of recurrent layers that cells lack."""
         options = self.common()
         if self.steps and self.chance(0.2):
             options["unroll"] = True
@@ -75,7 +77,7 @@ class WideNet(RandomNet):
     # Steps to steps ------------------------------------------------------------------------------
 
     def on_steps(self, x: Any) -> Any:
-        """One more layer or operation."""
+        """Apply one more layer or operation."""
         if self.chance(0.4):
             return super().on_steps(x)
         self.nested_width = x.shape[-1]
@@ -113,7 +115,7 @@ class WideNet(RandomNet):
         return drawn(x)
 
     def stacked_cells(self, x: Any) -> Any:
-        """Cells in an RNN, in one another too."""
+        """Apply an RNN of cells, possibly nested."""
         cells = self.layers.StackedRNNCells([self.cell() for _ in range(self.pick(1, 2, 3))], **self.name())
         options = {"return_sequences": True, "go_backwards": self.chance(0.3), "return_state": self.chance(0.3)}
         options["zero_output_for_mask"] = self.chance(0.3)
@@ -123,13 +125,13 @@ class WideNet(RandomNet):
         return y[0] if options["return_state"] else y
 
     def backwards_pair(self, x: Any) -> Any:
-        """Both directions of RNNs of cells."""
+        """Apply bidirectional RNNs of cells."""
         cells = [self.cell() for _ in range(self.pick(1, 2))]
         inner = self.layers.RNN(cells if len(cells) > 1 else cells[0], return_sequences=True)
         return self.layers.Bidirectional(inner, merge_mode=self.pick("concat", "sum", "ave", "mul"), **self.common())(x)
 
     def turned_pair(self, x: Any) -> Any:
-        """Both directions, of which the first layer is the one that begins at the end."""
+        """Apply a bidirectional layer whose first layer is the backward one."""
         kinds, units, state = [self.kind(), self.kind()], self.size(), self.chance(0.3)
         kinds[1] = kinds[0] if state else kinds[1]
         options = {"return_sequences": True, "return_state": state}
@@ -142,7 +144,7 @@ class WideNet(RandomNet):
         return y[0] if state else y
 
     def all_directions(self, x: Any) -> Any:
-        """Both directions with their states, which others begin from."""
+        """Apply bidirectional layers whose states initialise others."""
         kind, units = self.kind(), self.size()
         first = self.layers.Bidirectional(self.plain(kind, units, return_sequences=True, return_state=True))
         y, *states = first(x)
@@ -155,7 +157,7 @@ class WideNet(RandomNet):
         return y
 
     def handed_over(self, x: Any) -> Any:
-        """States from one layer to the next, of sequences and not."""
+        """Pass states from one layer to the next, with sequences or without."""
         kind, units = self.kind(), self.size()
         y, *states = self.plain(kind, units, return_state=True, return_sequences=True, go_backwards=self.chance(0.3))(x)
         self.others += states if self.chance(0.3) else []
@@ -167,14 +169,14 @@ class WideNet(RandomNet):
         )
 
     def from_rows(self, x: Any) -> Any:
-        """Initial states by dense layers from rows."""
+        """Initialise states by dense layers from rows."""
         kind, units = self.kind(), self.size()
         row = self.layers.GlobalMaxPooling1D()(x)
         states = [self.layers.Dense(units, activation="tanh")(row) for _ in range(2 if kind == "LSTM" else 1)]
         return self.plain(kind, units, return_sequences=True)(x, initial_state=states if len(states) > 1 else states[0])
 
     def by_own_mask(self, x: Any) -> Any:
-        """A mask that the call names."""
+        """Apply a layer with an explicit mask."""
         score = self.layers.Dense(1)(x)
         mask = score[:, :, 0] > 0.1
         layer = self.pick(
@@ -183,12 +185,12 @@ class WideNet(RandomNet):
         return layer(x, mask=mask)
 
     def masked_again(self, x: Any) -> Any:
-        """Steps of zeros in front or behind, masked."""
+        """Pad with zeros at the beginning or the end, and mask them."""
         y = self.layers.ZeroPadding1D(self.pick(1, (2, 0), (0, 3)))(x)
         return self.recurrent()(self.layers.Masking(0.0)(y))
 
     def by_step_each(self, x: Any) -> Any:
-        """Layers over each step."""
+        """Apply a TimeDistributed layer."""
         layers = self.layers
         inner = self.pick(
             lambda: layers.LayerNormalization(),
@@ -206,7 +208,7 @@ class WideNet(RandomNet):
         return layers.TimeDistributed(layers.Flatten())(y) if len(y.shape) == 4 else y
 
     def of_each_step(self, x: Any) -> Any:
-        """Each step as a short sequence of its own."""
+        """Treat each step as a short sequence."""
         layers, width = self.layers, x.shape[-1]
         y = layers.TimeDistributed(layers.Reshape((width, 1)))(x)
         inner = self.pick(
@@ -243,14 +245,14 @@ class WideNet(RandomNet):
         )()(x)
 
     def over_planes(self, x: Any) -> Any:
-        """Steps and units as a picture of one channel or two."""
+        """Treat steps and units as an image of one or two channels."""
         layers, width = self.layers, x.shape[-1]
         y = layers.Reshape((-1, width, 1))(layers.ZeroPadding1D(1)(x))
         y = self.plane_layer()(y)
         if self.chance(0.6) and y.shape[2] > 1:
             kind, padding = self.pick("MaxPooling2D", "AveragePooling2D"), self.pick("valid", "same")
             size = self.pick((1, 2), 2, (2, 1), (3, 2))
-            if kind == "AveragePooling2D":  # Keras on torch counts the last entry twice where it pads unevenly
+            if kind == "AveragePooling2D":  # Keras on torch counts the last entry twice with uneven padding
                 padding = "valid"
             y = getattr(layers, kind)(size, strides=self.pick(None, 1, (2, 1)), padding=padding)(y)
         if self.chance(0.4):
@@ -284,7 +286,7 @@ class WideNet(RandomNet):
         return layers.Conv2D(self.pick(1, 4), size, **options)
 
     def planes_of_each_step(self, x: Any) -> Any:
-        """A picture at each step."""
+        """Apply 2-D layers to an image at each step."""
         layers, width = self.layers, x.shape[-1]
         y = layers.Dense(12)(x) if self.chance(0.5) else layers.TimeDistributed(layers.Dense(12))(x)
         y = layers.TimeDistributed(layers.Reshape((4, 3, 1)))(y)
@@ -329,11 +331,11 @@ class WideNet(RandomNet):
             ]
         layer = self.pick(*drawn)()
         if isinstance(layer, layers.Softmax):
-            x = layers.ZeroPadding1D(0)(x)  # which takes a mask off: Keras fails with one
+            x = layers.ZeroPadding1D(0)(x)  # removes the mask, with which Keras fails
         return layer(x)
 
     def moved(self, x: Any) -> Any:
-        """Axes there and back."""
+        """Permute axes, and restore their order."""
         layers, (_, steps, width) = self.layers, x.shape
         if not steps:
             return layers.Reshape((-1, width))(layers.ZeroPadding1D(1)(x))
@@ -346,7 +348,7 @@ class WideNet(RandomNet):
         )()
 
     def joined_in_time(self, x: Any) -> Any:
-        """Steps behind steps, masks with them."""
+        """Concatenate sequences along time, with their masks."""
         other = self.layers.Dense(x.shape[-1])(x) if self.chance(0.5) else self.layers.ZeroPadding1D(1)(x)
         return self.layers.Concatenate(axis=1, **self.common())([x, other])
 
@@ -354,7 +356,7 @@ class WideNet(RandomNet):
         layers = self.layers
         y = layers.Dense(x.shape[-1])(x)
         kind = self.pick(1, 2, (1, 1), (2, 2), (-1, -1))
-        dot = layers.Dot(axes=kind, normalize=self.chance(0.4))([x, y])  # widths by widths, or steps by steps
+        dot = layers.Dot(axes=kind, normalize=self.chance(0.4))([x, y])  # products over units, or over steps
         if kind in (1, (1, 1)):
             return layers.Dot(axes=(2, 1))([x, dot])
         return layers.Dot(axes=(2, 1))([dot, y])
@@ -386,7 +388,7 @@ class WideNet(RandomNet):
         return layer(x, key) if self.chance(0.5) else layer(query=x, value=key, key=x)
 
     def residual(self, x: Any) -> Any:
-        """A block as of transformers."""
+        """Apply a block of a transformer."""
         layers, width = self.layers, x.shape[-1]
         y = layers.Add()([x, layers.MultiHeadAttention(2, 2)(x, x)])
         y = layers.LayerNormalization(epsilon=1e-6)(y)
@@ -399,7 +401,7 @@ class WideNet(RandomNet):
         return layers.Add()([layers.Multiply()([gate, y]), layers.Multiply()([1.0 - gate, x])])
 
     def stacked_late(self, x: Any) -> Any:
-        """Equal layers of which one is frozen, has another name or is read twice."""
+        """Apply equal layers, one of which is frozen, renamed or read twice."""
         kind, units = self.kind(), self.size()
         one = getattr(self.layers, kind)(units, return_sequences=True, **self.common())
         two = getattr(self.layers, kind)(units, return_sequences=True, **self.common())
@@ -412,7 +414,7 @@ class WideNet(RandomNet):
     # Networks within -----------------------------------------------------------------------------
 
     def network_of_several(self, x: Any) -> Any:
-        """A network with several inputs and outputs, by lists or by names."""
+        """Apply a network with several inputs and outputs, by lists or by names."""
         layers, width = self.layers, x.shape[-1]
         one, other = self.keras.Input((None, width), name="one"), self.keras.Input((None, width), name="two")
         y = layers.GRU(width, return_sequences=True, **self.common())(one)
@@ -431,7 +433,7 @@ class WideNet(RandomNet):
         return found
 
     def by_step_same(self, width: int) -> Any:
-        """A layer on each step that keeps the width."""
+        """Return a layer over single steps that preserves the width."""
         return self.pick(
             lambda: self.layers.Dense(width),
             lambda: self.layers.LayerNormalization(),
@@ -440,7 +442,7 @@ class WideNet(RandomNet):
         )()
 
     def called_again(self, x: Any) -> Any:
-        """A layer or network that is called more than once."""
+        """Call a layer or network more than once."""
         layers, width = self.layers, x.shape[-1]
         layer = self.pick(
             lambda: layers.LSTM(width, return_sequences=True),
@@ -552,7 +554,7 @@ class WideNet(RandomNet):
         return model
 
     def _sequential(self) -> Any:
-        """Without an input, or with networks among the layers, too."""
+        """Return a Sequential without an input layer, or with nested networks."""
         if self.chance(0.5):
             return super()._sequential()
         width, layers, masks = self.size(), [], self.chance(0.3)
@@ -572,7 +574,7 @@ class WideNet(RandomNet):
 
 
 def flat(nest: Any) -> list[Any]:
-    """What is in nests of lists, tuples and mappings."""
+    """Flatten nests of lists, tuples and mappings."""
     if isinstance(nest, dict):
         return [leaf for key in sorted(nest) for leaf in flat(nest[key])]
     return [leaf for item in nest for leaf in flat(item)] if isinstance(nest, list | tuple) else [nest]

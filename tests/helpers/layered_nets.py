@@ -1,5 +1,5 @@
-"""Nets whose instructions are followed back to layers and lines: a stack, a user's own cell, both directions, attention
-and a trainer's step.
+"""Nets whose instructions are traced back to layers and lines: a stack, a user's cell, both directions, attention and a
+trainer's step.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import rnngraph as rg
 
 
 class Leaky(rg.Cell):
-    """A cell of several lines."""
+    """Cell of several lines."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -80,4 +80,4 @@ NETS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     ),
     "trainer": (trainer, ("rnn/multi_rnn_cell/cell_0/gru_cell", "rnn/multi_rnn_cell/cell_1/leaky", "dense", "loss")),
 }
-"""By name what has stages, and layers that its instructions come from."""
+"""Object with stages, and the layers of its instructions, by name."""

@@ -1,9 +1,9 @@
-"""What each process of ``test_mpi.py`` runs: ``python mpi_training.py TASK FOLDER``. Rank 0 writes what it found.
+"""Script of each process of ``test_mpi.py``: ``python mpi_training.py TASK FOLDER``. Rank 0 writes the results.
 
 Tasks: ``steps`` of all nets in several forms; ``fits`` with windows, validation, early stopping and callbacks, the
-second half of one by however many processes there are now; ``wrong``: what is to be refused; ``stopped``: a Ctrl-C of
-one process; ``long``: a fit with a checkpoint at each update, for others to kill; ``leaves``: a script that ends before
-those of others, in the way that a third word says.
+second half of one with another number of processes; ``wrong``: refusals; ``stopped``: a Ctrl-C of one process;
+``long``: a fit with a checkpoint at each update, to be killed; ``leaves``: a script that ends before the others, in the
+way of a third argument.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SHARDS = 8
 
 
 def digest(program: rg.Program, *numbers: Any) -> str:
-    """Of parameters and further numbers, bit by bit."""
+    """Return a digest of parameters and further numbers, bit by bit."""
     arrays = [*map(np.asarray, numbers), *(program.parameters[name] for name in sorted(program.parameters))]
     return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
@@ -58,7 +58,7 @@ def _steps(net: Any, rows: int, carry: bool = False, optimizer: Any = None, **op
 
 @dataclass(frozen=True)
 class Own(rg.Optimizer):
-    """An optimizer of the user's own, whose steps are no longer than its rate."""
+    """User-defined optimizer, whose steps are bounded by its rate."""
 
     learning_rate: float = 1e-2
 
@@ -135,7 +135,7 @@ def wrong(folder: Path) -> dict[str, Any]:
 
 
 def _of_one(folder: Path, program: rg.Program, batch: dict[str, Any]) -> dict[str, Any]:
-    """What happens on rank 1 alone, or on rank 0 alone, while the others go on."""
+    """Run errors that happen on rank 1 alone, or on rank 0 alone, while the others continue."""
     rank, mine = WORLD.Get_rank(), examples(sharded_nets.classifier)
 
     def trainer(**options: Any) -> rg.Trainer:
@@ -211,7 +211,7 @@ def _of_one(folder: Path, program: rg.Program, batch: dict[str, Any]) -> dict[st
 
 
 def _steps_of(times: list[int]) -> None:
-    """A step with sequences of each of these lengths."""
+    """Run a step with sequences of each of these lengths."""
     program, feeds = sharded_nets.classifier()
     trainer = rg.Trainer(program, comm=WORLD, shards=SHARDS)
     for time_steps in times:
@@ -228,7 +228,7 @@ def _bad(*_: Any) -> float:
 
 
 def _silenced(work: Callable[[], Any]) -> None:
-    """With nowhere to show progress on rank 0."""
+    """Call a function; on rank 0 progress cannot be written anywhere."""
     with (
         open(os.devnull) as unwritable,
         contextlib.redirect_stderr(unwritable if WORLD.Get_rank() == 0 else sys.stderr),
@@ -237,7 +237,7 @@ def _silenced(work: Callable[[], Any]) -> None:
 
 
 def stopped(folder: Path) -> dict[str, Any]:
-    """A fit that a Ctrl-C of one rank stops again and again, and that goes on each time."""
+    """Run a fit that Ctrl-C of one rank interrupts repeatedly, and that is resumed each time."""
     rank, found = WORLD.Get_rank(), dict[str, Any]()
     for times in (0, 6):
         program, data = sharded_nets.classifier().program, examples(sharded_nets.classifier)
@@ -259,7 +259,7 @@ def stopped(folder: Path) -> dict[str, Any]:
 
 
 def _interrupt(trainer: rg.Trainer, updates: int) -> None:
-    """A Ctrl-C of this process once so many updates are made."""
+    """Send Ctrl-C to this process after ``updates`` updates."""
     while trainer.updates < updates:
         time.sleep(0)
     os.kill(os.getpid(), signal.SIGINT)
@@ -274,7 +274,7 @@ def _error(work: Callable[[], Any]) -> str:
 
 
 def leaves(folder: Path) -> None:
-    """Rank 1 ends before the others, between steps of two trainers."""
+    """End rank 1 before the others, between steps of two trainers."""
     program, feeds = sharded_nets.classifier()
     trainers = [rg.Trainer(program, comm=WORLD, shards=SHARDS) for _ in range(2)]
     batch = feeds(np.random.default_rng(0), 8)

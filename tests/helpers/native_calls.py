@@ -1,4 +1,4 @@
-"""Calls of native entries as they are, on the very arrays that are given: for tests of what the compiler makes."""
+"""Direct calls of native entries with given arrays, for tests of the compiler."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def call_native(
     sizes: Mapping[str, int],
     results: Sequence[np.ndarray] | None = None,
 ) -> Arrays:
-    """The outputs by name. weights: as a program holds them, packed, or by name. results: memory for the outputs."""
+    """Return the outputs by name. ``weights``: a program's, packed ones, or by name. ``results``: memory for the
+    outputs.
+    """
     if isinstance(weights, Parameters):
         weights = entry.weights(weights)
     elif not isinstance(weights, Weights):

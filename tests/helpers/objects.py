@@ -1,4 +1,4 @@
-"""Reads what an object file of any kind refers to and does not define: ELF, COFF, Mach-O and WebAssembly."""
+"""Reads the undefined symbols of an object file: ELF, COFF, Mach-O or WebAssembly."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 def undefined_symbols(binary: bytes) -> list[str]:
-    """Names of the symbols that are left to other objects, as the linker reads them."""
+    """Return the names of undefined symbols, as the linker reads them."""
     if binary[:4] == b"\x7fELF":
         return sorted(_elf(binary))
     if binary[:4] == b"\xcf\xfa\xed\xfe":
@@ -19,7 +19,7 @@ def undefined_symbols(binary: bytes) -> list[str]:
 
 
 def processor(binary: bytes) -> str:
-    """The kind of file and the number that its format has for the processor."""
+    """Return the kind of file, and its number of the processor."""
     if binary[:4] == b"\x7fELF":
         return f"ELF{32 * binary[4]} {_number(binary, 18, 2)}"
     if binary[:4] == b"\xcf\xfa\xed\xfe":
@@ -44,12 +44,12 @@ def _elf(binary: bytes) -> Iterator[str]:
     )
     place, link, entry, section = (0x18, 0x28, 24, 6) if wide else (0x10, 0x18, 16, 14)
     for header in range(start, start + size * count, size):
-        if _number(binary, header + 4, 4) != 2:  # not a table of symbols
+        if _number(binary, header + 4, 4) != 2:  # not a symbol table
             continue
         table, length = _number(binary, header + place, word), _number(binary, header + place + word, word)
         names = start + size * _number(binary, header + link, 4)
         strings = _number(binary, names + place, word)
-        for symbol in range(table + entry, table + length, entry):  # the first is always empty
+        for symbol in range(table + entry, table + length, entry):  # the first symbol is always empty
             if _number(binary, symbol + section, 2) == 0:
                 yield _text(binary, strings + _number(binary, symbol, 4))
 
@@ -59,11 +59,11 @@ def _coff(binary: bytes) -> Iterator[str]:
     strings = table + 18 * count
     skipped = 0
     for symbol in range(table, strings, 18):
-        if skipped:  # it belongs to the symbol before
+        if skipped:  # auxiliary record of the symbol before
             skipped -= 1
             continue
         skipped = binary[symbol + 17]
-        if _number(binary, symbol + 12, 2) == 0 and binary[symbol + 16] in (2, 105):  # external, also weakly
+        if _number(binary, symbol + 12, 2) == 0 and binary[symbol + 16] in (2, 105):  # external or weak external
             short = binary[symbol : symbol + 8]
             long = _number(binary, symbol, 4) == 0
             yield _text(binary, strings + _number(binary, symbol + 4, 4)) if long else short.rstrip(b"\0").decode()
@@ -77,13 +77,13 @@ def _mach_o(binary: bytes) -> Iterator[str]:
             table, count, strings = (_number(binary, command + offset, 4) for offset in (8, 12, 16))
             for symbol in range(table, table + 16 * count, 16):
                 flags = binary[symbol + 4]
-                if not flags & 0xE0 and not flags & 0x0E and flags & 1:  # no debugging; nowhere; external
+                if not flags & 0xE0 and not flags & 0x0E and flags & 1:  # no debugging symbol, undefined, external
                     yield _text(binary, strings + _number(binary, symbol, 4))
         command += size
 
 
 def _wasm(binary: bytes) -> Iterator[str]:
-    """Imported functions and globals, and data that is not there. The memory itself is always imported."""
+    """Yield imported functions and globals, and undefined data. The memory itself is always imported."""
     at = 8
     while at < len(binary):
         section = binary[at]

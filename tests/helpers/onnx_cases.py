@@ -1,4 +1,4 @@
-"""onnx's own tests of its operators, and how ``rg.read_onnx`` does on one of them."""
+"""onnx's own tests of its operators, and the outcome of ``rg.read_onnx`` for one of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def cases_of(*modules: str) -> list[Any]:
 
 
 def all_cases() -> list[Any]:
-    """Return every case that has a model. onnx's own makers of cases warn of overflows, which say nothing about us."""
+    """Return every case that has a model. Overflow warnings of onnx's own case generators are suppressed."""
     from onnx.backend.test.case.node import collect_testcases
 
     with warnings.catch_warnings():
@@ -36,7 +36,7 @@ def op_of(case: Any) -> str:
 
 
 def with_arrays(model: Any, inputs: list[np.ndarray]) -> Any:
-    """Return the model with all inputs but the first in the file, as real files have weights, axes and bounds."""
+    """Return the model with all inputs but the first as initializers, like weights and axes in real files."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     first, *others = list(copy.graph.input)
@@ -67,7 +67,7 @@ def outcome(case: Any) -> str:
         except rg.NotReadableError as error:
             reason = reason or f"refused: {error.problems[0]}"
             continue
-        except rg.FileError as error:  # arrays of 8 bits and less
+        except rg.FileError as error:  # arrays of 8 bits or fewer
             reason = reason or f"refused: {error}"
             continue
         names = [item.name for item in case.model.graph.input]
@@ -78,7 +78,8 @@ def outcome(case: Any) -> str:
             return f"refused at the call: {error}"
         for name, array in zip(net.outputs, wanted, strict=True):
             assert result[name].shape == array.shape, case.name
-            loose = array.dtype == np.float16  # else as onnx's own runner compares: some numbers have four digits
+            # float16 values have about four digits; otherwise the tolerance of onnx's own runner
+            loose = array.dtype == np.float16
             np.testing.assert_allclose(
                 np.asarray(result[name], np.float64),
                 np.asarray(array, np.float64),

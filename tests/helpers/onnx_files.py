@@ -69,7 +69,7 @@ def by_onnxruntime(model: Any, feeds: Mapping[str, Any]) -> Arrays:
 
 
 def ours(program: rg.Program, feeds: Mapping[str, Any]) -> Arrays:
-    """Return the inference graph's outputs by the interpreter, by the file's names."""
+    """Return the interpreter's outputs of the inference graph, by the file's names."""
     graph = program.inference.graph
     types = {str(node["label"]): node.dtype for node in graph.inputs}
     known = {**feeds, **program.parameters}
@@ -85,7 +85,7 @@ def assert_same(found: Arrays, expected: Arrays, tolerance: float = 2e-5) -> Non
 
 
 def spread(program: rg.Program, seed: int = 0) -> rg.Program:
-    """Return the program with different parameters for all gates: zeros would hide a misplaced bias."""
+    """Return the program with different parameters for all gates, because zeros would hide a misplaced bias."""
     generator = np.random.default_rng(seed)
     for name, array in program.parameters.items():
         program.parameters[name] = array + 0.4 * generator.standard_normal(array.shape)

@@ -1,4 +1,4 @@
-"""Scan and Loop nodes of ONNX at random: bodies of a few nodes, several states, inputs and outputs, any directions."""
+"""Random Scan and Loop nodes of ONNX: bodies of a few nodes, several states, inputs and outputs, any directions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BATCH, TIME = "B", "T"
 
 @dataclass
 class Looped:
-    """A model. shapes: of its inputs, with names for open sizes."""
+    """Random model. ``shapes``: shapes of its inputs, with names for open sizes."""
 
     model: onnx.ModelProto
     shapes: Mapping[str, Sequence[Any]]
@@ -30,7 +30,7 @@ class Looped:
 
 
 class Body:
-    """A graph of values [batch, width] that grows node by node."""
+    """Graph of values [batch, width] that grows node by node."""
 
     def __init__(self, draw: np.random.Generator, arrays: dict[str, Array]) -> None:
         self.draw, self.arrays = draw, arrays
@@ -92,7 +92,7 @@ class Body:
                 self._layer(x, width)
 
     def _layer(self, x: str, width: int) -> None:
-        """A recurrent node over one step, as exporters have cells."""
+        """Add a recurrent node over one step, which is how exporters write cells."""
         units, ahead = int(self.draw.integers(1, 5)), self.array(np.array([0]))
         op, gates = self.one([("GRU", 3), ("LSTM", 4), ("RNN", 1)])
         long = self.add("Unsqueeze", [x, ahead], 0)
@@ -103,7 +103,7 @@ class Body:
         self.add("Squeeze", [name, ahead], units)
 
     def following(self, width: int) -> str:
-        """The next value of a state."""
+        """Return the next value of a state."""
         alike = [name for name, other in self.values if other == width]
         if alike and self.draw.random() < 0.2:
             return self.add("Identity", [self.one(alike)], 0)
@@ -116,13 +116,13 @@ def _info(name: str, shape: Sequence[Any], kind: int = TensorProto.FLOAT) -> Any
 
 
 def _started(draw: np.random.Generator) -> tuple[Body, dict[str, int], dict[str, int], dict[str, Sequence[Any]]]:
-    """A body without nodes, the widths of its states and of what it reads, and the shapes of inputs so far."""
+    """Return a body without nodes, the widths of its states and inputs, and the shapes of the model's inputs so far."""
     body = Body(draw, {})
     states = {f"s{place}": int(draw.integers(1, 5)) for place in range(int(draw.integers(1, 4)))}
     read = {f"t{place}": int(draw.integers(1, 5)) for place in range(int(draw.integers(1, 3)))}
     body.values += [*states.items(), *read.items()]
     shapes: dict[str, Sequence[Any]] = {f"{name}_0": [BATCH, width] for name, width in states.items()}
-    if draw.random() < 0.4:  # a value of the graph around
+    if draw.random() < 0.4:  # a value of the outer graph
         shapes["outer"] = [BATCH, 3]
         body.values.append(("outer_e", 3))
     return body, states, read, shapes
@@ -172,7 +172,7 @@ def random_scan(seed: int) -> Looped:
 
 
 def random_loop(seed: int) -> Looped:
-    """A Loop over the steps of its inputs, forward or back, which counts by its own number or by a state."""
+    """Return a Loop over the steps of its inputs, forward or backward, with ONNX's counter or a state as its counter.
     draw = np.random.default_rng(seed)
     body, states, read, shapes = _started(draw)
     counts, back = bool(draw.random() < 0.3), bool(draw.random() < 0.3)

@@ -1,4 +1,4 @@
-"""Nodes of ONNX at random, an operator at a time: attributes, ranks, broadcasts, dtypes, opsets, inputs that lack."""
+"""Random nodes of ONNX, one operator at a time: attributes, ranks, broadcasts, dtypes, opsets, missing inputs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 Array = np.ndarray
 Dims = list[tuple[int, str | None]]
-"""Axes: how long, and what the file calls that, or None where it says the number."""
+"""Axes: length, and the file's name of an open size, or None for a fixed one."""
 Make = Callable[[np.random.Generator, Sequence[int]], Array]
 OLDEST, NEWEST = 7, 22
 
 
 @dataclass
 class Case:
-    """One node. fed: inputs that calls give, with what draws them. held: arrays of the file."""
+    """One node. ``fed``: inputs of calls, with their generators. ``held``: arrays of the file."""
 
     op: str
     opset: int
@@ -32,7 +32,7 @@ class Case:
     outputs: int = 1
     tolerance: float = 2e-5
     before: list[Any] = field(default_factory=list)
-    """Nodes in front of it."""
+    """Nodes before it."""
 
     def feed(self, dims: Dims, make: Make) -> None:
         name = f"x{len(self.names)}"
@@ -48,7 +48,7 @@ class Case:
         self.names.append("")
 
     def feeds(self, seed: int, other_sizes: bool = False) -> dict[str, Array]:
-        """Arrays for a call; of other sizes where the file leaves them open."""
+        """Return arrays for a call; ``other_sizes`` changes the open sizes."""
         draw = np.random.default_rng(seed)
         sizes: dict[str, int] = {}
         for dims, _ in self.fed.values():
@@ -84,18 +84,18 @@ class Case:
 
 
 def _typed(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with the outputs' types that onnx infers, which runtimes ask for."""
+    """Return the model with onnx's inferred output types, which runtimes require."""
     inferred = onnx.shape_inference.infer_shapes(model)
     for item, found in zip(model.graph.output, inferred.graph.output, strict=True):
         item.type.CopyFrom(found.type)
-        if not item.type.tensor_type.elem_type:  # of what is a function to onnx
+        if not item.type.tensor_type.elem_type:  # onnx defines some ops by functions, without inference
             item.type.tensor_type.elem_type = model.graph.input[0].type.tensor_type.elem_type
         item.type.tensor_type.ClearField("shape")
     return model
 
 
 class Draw:
-    """What cases are drawn with."""
+    """Generator of random cases."""
 
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
@@ -116,13 +116,13 @@ class Draw:
         return float(np.float32(self.random.uniform(low, high)))
 
     def dims(self, low: int, high: int, share: float = 0.5, most: int = 4) -> Dims:
-        """Axes, of which so many are open."""
+        """Return axes, a share of which are open."""
         return [
             (self.whole(1, most), f"n{place}" if self.often(share) else None) for place in range(self.whole(low, high))
         ]
 
     def beside(self, dims: Dims) -> Dims:
-        """Axes that broadcast to these."""
+        """Return axes that broadcast to these."""
         cut = dims[self.whole(0, len(dims)) :]
         return [(1, None) if self.often(0.3) else dim for dim in cut]
 
@@ -134,7 +134,7 @@ class Draw:
         return [int(axis) - (rank if self.often(0.3) else 0) for axis in chosen]
 
     def put(self, case: Case, dims: Dims, make: Make, fed: float = 0.6) -> None:
-        """An input, or an array of the file."""
+        """Add an input, or an array of the file."""
         if self.often(fed) or any(name for _, name in dims):
             case.feed(dims, make)
         else:
@@ -154,7 +154,7 @@ def floats(low: float = -2, high: float = 2, dtype: Any = np.float32) -> Make:
 
 
 def wholes(low: int, high: int, dtype: Any = np.int64) -> Make:
-    """From ``low`` to ``high``, both among them."""
+    """Return a generator of integers from ``low`` to ``high``, inclusive."""
     return lambda draw, shape: np.asarray(draw.integers(low, high + 1, tuple(shape)), dtype)
 
 
@@ -163,7 +163,7 @@ def truths() -> Make:
 
 
 def numbers(draw: Draw, *kinds: Any) -> Make:
-    """Floats, or whole numbers from -4 to 4 but for 0."""
+    """Return a generator of floats, or of integers from -4 to 4 without 0."""
     dtype = draw.one(kinds)
     if np.dtype(dtype).kind == "f":
         return floats(dtype=dtype)
@@ -300,7 +300,7 @@ def several(draw: Draw, op: str) -> Case:
 def power(draw: Draw, op: str) -> Case:
     case = draw.case(op)
     dims = draw.dims(0, 4)
-    if draw.often(0.6):  # any base, a whole exponent
+    if draw.often(0.6):  # any base, an integer exponent
         kind = draw.one((F, F, D, L, I)) if case.opset >= 12 else draw.one((F, D))
         case.feed(dims, numbers(draw, kind))
         case.hold(draw.one([2, 3, 0, 1, 4] if np.dtype(kind).kind == "i" else [2.0, 3.0, -1.0, 0.0, 1.0, 64.0]), kind)
@@ -481,7 +481,7 @@ def flatten(draw: Draw, op: str) -> Case:
 
 
 def _with_axes(draw: Draw, case: Case, axes: list[int], rank: int) -> Case:
-    """The case with axes of so many, as an attribute or an input by its opset, some from the end."""
+    """Return the case with axes, as an attribute or an input by its opset, some counted from the end."""
     if case.opset >= 11 and draw.often(0.3):
         axes = [axis - rank for axis in axes]
     if case.opset < 13:
@@ -697,7 +697,7 @@ def gather(draw: Draw, op: str) -> Case:
     index = [(size, f"i{place}" if name else None) for place, (size, name) in enumerate(draw.dims(0, 2))]
     kind = draw.one((L, L, I))
     if draw.often(0.6):
-        case.feed(index, wholes(0, size - 1, kind))  # a call refuses such as count from the end
+        case.feed(index, wholes(0, size - 1, kind))  # calls refuse fed indices that count from the end
     else:
         case.hold(wholes(-size if case.opset >= 11 and name is None else 0, size - 1, kind)(draw.random, sizes(index)))
     if not case.fed:
@@ -972,7 +972,7 @@ def other_norm(draw: Draw, op: str) -> Case:
 
 
 def _windows(draw: Draw, case: Case, dims: Dims, spatial: int, kernels: Sequence[int], dilates: bool) -> None:
-    """Strides, dilations and paddings."""
+    """Draw strides, dilations and paddings."""
     auto = draw.one(["NOTSET", "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"])
     if draw.often(0.5):
         case.attributes["strides"] = [draw.whole(1, 3) for _ in range(spatial)]
@@ -1199,7 +1199,7 @@ GENERATORS: Mapping[str, Callable[[Draw, str], Case]] = {
     "DequantizeLinear": dequantize,
     "Resize": resize,
 }
-"""What draws a case, by operator."""
+"""Generator of cases, by operator."""
 
 
 def random_case(op: str, seed: int) -> Case:

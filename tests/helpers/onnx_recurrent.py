@@ -1,4 +1,4 @@
-"""Recurrent nodes of ONNX at random, and what they compute, in NumPy and float64 from the operators' definitions."""
+"""Random recurrent nodes of ONNX, and their results by the operators' definitions, in NumPy's float64."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DEFAULTS = {
     "HardSigmoid": (0.2, 0.5),
     "Elu": (1.0, 0.0),
 }
-"""What alpha and beta are where a node lacks them, as onnxruntime has it."""
+"""onnxruntime's defaults of alpha and beta, by activation."""
 WITH_ALPHA = tuple(DEFAULTS)
 WITH_BETA = ("Affine", "ScaledTanh", "HardSigmoid")
 MILD = ("Relu", "Tanh", "Sigmoid", "LeakyRelu", "ScaledTanh", "HardSigmoid", "Elu", "Softsign", "Affine", "Softplus")
@@ -43,7 +43,7 @@ BOUNDED = ("Tanh", "Sigmoid", "ScaledTanh", "HardSigmoid", "Softsign")
 
 @dataclass
 class RandomNode:
-    """A node with its arrays by ONNX's names; None where one lacks."""
+    """Node with its arrays by ONNX's names; None for a missing one."""
 
     op: str
     attributes: dict[str, Any]
@@ -51,7 +51,7 @@ class RandomNode:
 
     @property
     def names(self) -> list[str]:
-        """Inputs in the operator's order, "" where one lacks."""
+        """Inputs in the operator's order, "" for a missing one."""
         order = ["X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"][: 8 if self.op == "LSTM" else 6]
         names = [name if self.arrays.get(name) is not None else "" for name in order]
         while not names[-1]:
@@ -63,7 +63,9 @@ class RandomNode:
         return ["Y", "Y_h", "Y_c"][: 3 if self.op == "LSTM" else 2]
 
     def model(self, fed: tuple[str, ...] = ("X", "sequence_lens", "initial_h", "initial_c")) -> onnx.ModelProto:
-        """A model of the node alone, batch and time open. fed: arrays that are inputs; the others are in the file."""
+        """Return a model of the node alone, with open batch and time. ``fed``: arrays that are inputs; others are in
+        the file.
+        """
         node = helper.make_node(self.op, self.names, self.outputs, name="recurrence", **self.attributes)
         layout = self.attributes.get("layout", 0)
         kinds = {
@@ -95,7 +97,7 @@ class RandomNode:
 
 
 def random_node(op: str, seed: int, layouts: tuple[int, ...] = (0, 1)) -> RandomNode:
-    """A node with options drawn from all there are."""
+    """Return a node with random options."""
     draw = np.random.default_rng(seed)
     directions = ["forward", "reverse", "bidirectional"][draw.integers(3)]
     count = 2 if directions == "bidirectional" else 1
@@ -134,7 +136,7 @@ def random_node(op: str, seed: int, layouts: tuple[int, ...] = (0, 1)) -> Random
 
 
 def _random_activations(draw: np.random.Generator, count: int, each: int) -> dict[str, Any]:
-    """Of gates such as stay within bounds: others let states grow until they are infinite."""
+    """Draw activations. Those of gates are bounded, because others let states grow to infinity."""
     kinds = [MILD if each == 1 or place else BOUNDED for place in range(each)] * count
     names = [str(draw.choice(kind)) for kind in kinds]
     found: dict[str, Any] = {"activations": names}
@@ -149,7 +151,7 @@ def _random_activations(draw: np.random.Generator, count: int, each: int) -> dic
 
 
 def expected(node: RandomNode) -> dict[str, Array]:
-    """Y, Y_h and Y_c in float64."""
+    """Return Y, Y_h and Y_c in float64."""
     op, attributes = node.op, node.attributes
     arrays = {name: None if array is None else array.astype(np.float64) for name, array in node.arrays.items()}
     directions = {"forward": [1], "reverse": [-1], "bidirectional": [1, -1]}[attributes["direction"]]
@@ -210,7 +212,7 @@ def _step(
     x: Array,
     state: list[Array],
 ) -> list[Array]:
-    """One step of one row."""
+    """Return one step of one row."""
     many, units = GATES[op], len(state[0])
     limit = attributes.get("clip")
 

@@ -1,4 +1,4 @@
-"""Cells of a user's own, each with a shape of recurrence that no built-in cell has."""
+"""User-defined cells, each with a kind of recurrence that no built-in cell has."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import rnngraph as rg
 
 
 class GatedCell(rg.Cell):
-    """Two levels of products: the candidate waits for the gate."""
+    """Cell with two levels of products: the candidate depends on the gate."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -27,7 +27,7 @@ class GatedCell(rg.Cell):
 
 
 class NormCell(rg.Cell):
-    """Reductions over units in the loop."""
+    """Cell with reductions over units in the loop."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -44,7 +44,7 @@ class NormCell(rg.Cell):
 
 
 class UnusedStateCell(rg.Cell):
-    """A state that is written and never read."""
+    """Cell with a state that is written and never read."""
 
     def __init__(self, num_units: int, spare: int = 3) -> None:
         self.num_units, self.spare = num_units, spare
@@ -63,7 +63,7 @@ class UnusedStateCell(rg.Cell):
 
 
 class PassThroughCell(rg.Cell):
-    """A state that is read and never changed."""
+    """Cell with a state that is read and never changed."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -78,7 +78,7 @@ class PassThroughCell(rg.Cell):
 
 
 class DelayCell(rg.Cell):
-    """The output is the state that comes in: a delay of one step."""
+    """Cell whose output is the incoming state: a delay of one step."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -92,7 +92,7 @@ class DelayCell(rg.Cell):
 
 
 class LateReadCell(rg.Cell):
-    """A state is read by what is computed beside its next value, which does not read it."""
+    """Cell with a state that is read beside its next value, which does not depend on it."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -108,7 +108,7 @@ class LateReadCell(rg.Cell):
 
 
 class SwapCell(rg.Cell):
-    """Two states change places at every step, and the output joins them."""
+    """Cell with two states that are swapped at every step, and whose output joins them."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -127,7 +127,7 @@ class SwapCell(rg.Cell):
 
 
 class RotateCell(rg.Cell):
-    """Slices and joins across units, and a softmax over them."""
+    """Cell with slices and concatenations across units, and a softmax over them."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -143,7 +143,7 @@ class RotateCell(rg.Cell):
 
 
 class DeepCell(rg.Cell):
-    """A chain of three products within one step."""
+    """Cell with a chain of three products in one step."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -160,7 +160,7 @@ class DeepCell(rg.Cell):
 
 
 class LearnedStartCell(rg.Cell):
-    """The initial state is a parameter."""
+    """Cell whose initial state is a parameter."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -178,7 +178,7 @@ class LearnedStartCell(rg.Cell):
 
 
 class CaptureCell(rg.Cell):
-    """A tensor of the outer graph, [batch, units], is read at every step."""
+    """Cell that reads a tensor of the outer graph, [batch, units], at every step."""
 
     def __init__(self, num_units: int, memory: rg.Tensor) -> None:
         self.num_units, self.memory = num_units, memory
@@ -194,7 +194,7 @@ class CaptureCell(rg.Cell):
 
 
 class ConstantCell(rg.Cell):
-    """The output depends on no row and no step; the state decays."""
+    """Cell whose output depends on no row and no step, and whose state decays."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -209,7 +209,7 @@ class ConstantCell(rg.Cell):
 
 
 class MemoryCell(rg.Cell):
-    """A memory that dropout leaves alone, and an inner cell of another kind."""
+    """Cell with a memory without dropout, and an inner cell of another kind."""
 
     def __init__(self, num_units: int, inner: rg.Cell) -> None:
         self.num_units, self.inner = num_units, inner
@@ -229,7 +229,7 @@ class MemoryCell(rg.Cell):
 
 
 class DeltaCell(rg.Cell):
-    """A matrix for a state, carried flat: decay S + b k (v - k decay S), read by q."""
+    """Cell with a matrix state, carried flat: decay S + b k (v - k decay S), read by q."""
 
     def __init__(self, values: int, keys: int = 3, decay: float = 0.9) -> None:
         self.keys, self.values, self.decay = keys, values, decay
@@ -251,8 +251,10 @@ class DeltaCell(rg.Cell):
 
 
 class WiredCell(rg.Cell):
-    """States that are wired as expressions say: of the step's input ``x``, of states by their names, of values of the
-    same step by their names in capitals, and of ``dense(…)``, tanh of a product of what it is given.
+    """Cell whose states are expressions.
+
+    Expressions may use the step's input ``x``, states by their names, values of the same step by their names in
+    capitals, and ``dense(…)``, tanh of a product of its arguments.
     """
 
     def __init__(self, num_units: int, wires: dict[str, str], output: str) -> None:
@@ -296,7 +298,7 @@ OWN_CELLS: tuple[Callable[..., rg.Cell], ...] = (
 
 
 class WeightDrop(rg.Wrapper):
-    """Weights of the wrapped cell that are dropped once for a call, and scaled by the largest that is left."""
+    """Wrapper that drops its cell's weights once for a call, and divides them by 1 + the largest weight."""
 
     def __init__(self, cell: rg.Cell, keep_prob: float) -> None:
         super().__init__(cell)
@@ -312,7 +314,7 @@ class WeightDrop(rg.Wrapper):
 
 
 class Tapped(rg.Wrapper):
-    """What a cell reads and gives can be looked at."""
+    """Wrapper that taps a cell's input and output."""
 
     def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
         output, state = p.cell(None, self.cell)(rg.tap("read", x), state)
@@ -320,7 +322,7 @@ class Tapped(rg.Wrapper):
 
 
 class Pondering(rg.Wrapper):
-    """Runs a cell several times at each step, each time on less of the input, and goes on from its last state."""
+    """Wrapper that runs its cell several times at each step, on a smaller input each time, and keeps the last state."""
 
     def __init__(self, cell: rg.Cell, steps: int, reverse: bool = False) -> None:
         super().__init__(cell)
@@ -333,7 +335,7 @@ class Pondering(rg.Wrapper):
 
 
 class BesideCell(rg.Cell):
-    """Reads a tensor from outside of the step, a row for each of its own."""
+    """Cell that reads a tensor from outside of the step, one row for each of its own."""
 
     def __init__(self, num_units: int, beside: rg.Tensor) -> None:
         self.num_units, self.beside = num_units, beside
@@ -347,7 +349,7 @@ class BesideCell(rg.Cell):
 
 
 class Speller(rg.Wrapper):
-    """A cell with a score for every word on top, and no bias."""
+    """Wrapper that adds a score for every word, without a bias."""
 
     def __init__(self, cell: rg.Cell, words: int) -> None:
         super().__init__(cell)

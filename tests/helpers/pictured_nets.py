@@ -1,4 +1,4 @@
-"""Nets that pictures and pages are made of."""
+"""Nets for pictures and pages."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import rnngraph as rg
 
 HOSTILE = """</script><script>alert("x")</script>'&<!--\x01"""
-"""A name that would be markup, and holds a character that XML does not have."""
+"""Name that is markup, and contains a character that XML does not allow."""
 
 
 class Gated(rg.Cell):
-    """A cell of the user's own."""
+    """User-defined cell."""
 
     def __init__(self, units: int) -> None:
         self.units = units
@@ -28,7 +28,7 @@ class Gated(rg.Cell):
 
 
 def dropped_stack(layers: int = 3, units: int = 7, with_loss: bool = True) -> rg.Program:
-    """The README's net: a stack in which every layer drops its inputs."""
+    """Return the README's net: a stack in which every layer drops its inputs."""
     x = rg.placeholder("x", shape=(None, None, 5))
     cells = [rg.DropoutWrapper(rg.BasicRNNCell(units), input_keep_prob=0.5) for _ in range(layers)]
     outputs, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
@@ -39,7 +39,7 @@ def dropped_stack(layers: int = 3, units: int = 7, with_loss: bool = True) -> rg
 
 
 def both_ways() -> rg.Program:
-    """A bidirectional driver over sequences with ends, wrappers around each other, and dropout beside it."""
+    """Return a bidirectional driver with lengths, nested wrappers, and dropout."""
     x = rg.placeholder("x", shape=(None, None, 6))
     n = rg.placeholder("n", shape=(None,), dtype="int64")
     cells = [rg.ResidualWrapper(rg.DropoutWrapper(rg.BasicLSTMCell(6), output_keep_prob=0.8)) for _ in range(2)]
@@ -50,7 +50,7 @@ def both_ways() -> rg.Program:
 
 
 def two_layers_both_ways() -> rg.Program:
-    """Two bidirectional layers over sequences with lengths, of LSTM cells whose outputs are dropped, and a loss."""
+    """Return two bidirectional LSTM layers with lengths, dropped outputs, and a loss."""
     outputs = rg.placeholder("x", shape=(None, None, 12))
     n = rg.placeholder("n", shape=(None,), dtype="int64")
     y = rg.placeholder("y", shape=(None,), dtype="int64")
@@ -64,7 +64,7 @@ def two_layers_both_ways() -> rg.Program:
 
 
 def decoder() -> rg.Program:
-    """An attentive decoder with a teacher in training."""
+    """Return an attentive decoder with a teacher in training."""
     memory = rg.placeholder("memory", shape=(None, None, 4))
     lengths = rg.placeholder("lengths", shape=(None,), dtype="int64")
     wanted = rg.placeholder("wanted", shape=(None, 5), dtype="int64")
@@ -83,7 +83,7 @@ def decoder() -> rg.Program:
 
 
 def own_cells() -> rg.Program:
-    """The user's cell, once dropped and once not, below a built-in one."""
+    """Return a user-defined cell, with dropout and without, below a built-in one."""
     x = rg.placeholder("x", shape=(None, None, 3))
     cells = [rg.DropoutWrapper(Gated(5), input_keep_prob=0.9), Gated(2), rg.LSTMCell(3, use_peepholes=True)]
     outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
@@ -91,7 +91,7 @@ def own_cells() -> rg.Program:
 
 
 def hostile() -> rg.Program:
-    """Names that would be markup."""
+    """Return a net with names that are markup."""
     x = rg.placeholder("x", shape=(None, None, 2))
     outputs, _ = rg.dynamic_rnn(rg.DropoutWrapper(rg.BasicRNNCell(2), output_keep_prob=0.5), x)
     return rg.compile({HOSTILE: rg.tap("seen", outputs)}, cache=False)

@@ -1,6 +1,6 @@
-"""Entries that overwrite each temporary with NaN before it is first used and after it was last used.
+"""Entries that overwrite each temporary with NaN before its first use and after its last one.
 
-What an entry reads before it wrote it, or after its last use as the compiler sees it, then shows in the results.
+Results then reveal reads of uninitialised memory, and reads after the last use that the compiler assumes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ POISON = {
 
 
 def poisoned(plan: ScheduledEntry) -> ScheduledEntry:
-    """The plan with that done in its entry; one that several workers run is left as it is."""
+    """Return the plan with a poisoned entry. Entries for several workers are not changed."""
     main = plan.main
     if has_barrier(main.function.body):
         return plan
@@ -45,7 +45,7 @@ def poisoned(plan: ScheduledEntry) -> ScheduledEntry:
 
 @contextmanager
 def poisoned_entries() -> Iterator[None]:
-    """Everything that is compiled inside is poisoned."""
+    """Poison everything that is compiled inside."""
     original = code.planned
 
     def planned(*arguments: Any) -> ScheduledEntry:
@@ -76,7 +76,7 @@ class _Poisoner:
             here = {
                 buffer: span for buffer, span in self.spans.items() if inside[0] <= span[0] and span[1] <= inside[1]
             }
-            if statement.uses().bodies:  # of a loop: what lives in and outside of it
+            if statement.uses().bodies:  # buffers of a loop that live inside and outside of it
                 here = {buffer: span for buffer, span in here.items() if not (first <= span[0] and span[1] <= last)}
             for buffer, span in here.items():
                 if span[0] == first:
@@ -87,7 +87,7 @@ class _Poisoner:
                     yield from self._fill(buffer)
 
     def _after(self, statements: Sequence[Statement]) -> int:
-        """The number of the statement behind these."""
+        """Return the number of the statement after these."""
         return self.count + leaves(statements)
 
     def _fill(self, buffer: Buffer) -> Iterator[Statement]:
@@ -103,12 +103,12 @@ def _within(span: tuple[int, int], outer: tuple[int, int]) -> bool:
 
 
 def leaves(statements: Sequence[Statement]) -> int:
-    """How many statements hold no others."""
+    """Return the number of statements that contain no others."""
     return sum(not item.uses().bodies for item in nested(statements))
 
 
 def with_bodies(statement: Statement, bodies: Sequence[tuple[Statement, ...]]) -> Statement:
-    """The statement with other statements inside."""
+    """Return the statement with other bodies."""
     if not bodies:
         return statement
     assert not isinstance(statement, Pipeline)

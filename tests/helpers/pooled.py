@@ -1,4 +1,4 @@
-"""A pool of streams beside streams of one row each: the same bits, whoever joins, leaves and steps when."""
+"""A pool of streams has the bits of streams of one row each, in any order of opening, closing and stepping."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class Alone:
-    """What a row of a declaration's feeds is fed step by step, and what a stream of its own gives."""
+    """Feeds of one row of a declaration, step by step, and the results of its own stream."""
 
     def __init__(self, declaration: Declaration, program: rg.Program, given: Arrays, row: int) -> None:
         self.declaration, stream = declaration, program.inference.stream()
@@ -42,15 +42,15 @@ class Alone:
         }
 
     def row_axis(self, name: str) -> int | None:
-        """Of what is fed for a step."""
+        """Return the batch axis of a step's feed."""
         axes, left_out = list(self.declaration.feeds[name].axes), self.stream._graph.axes.omitted[name]
-        if "B" not in axes or not self.stream._graph.rows.names:  # a declared 1, which may be anything
+        if "B" not in axes or not self.stream._graph.rows.names:  # a declared 1, which may have any meaning
             return None
         place = axes.index("B")
         return place - (left_out is not None and left_out < place)
 
     def without_rows(self, fed: Arrays) -> Arrays:
-        """Feeds of a step as a stream of one row has them, without the axis of rows."""
+        """Return feeds of a step for a stream of one row, without the batch axis."""
         return {
             name: array if (axis := self.row_axis(name)) is None else np.squeeze(array, axis)
             for name, array in fed.items()
@@ -58,7 +58,7 @@ class Alone:
 
 
 def streams_alone(declaration: Declaration, program: rg.Program, arrays: Arrays) -> list[Alone]:
-    """For rows of a declaration; none where it has no steps, or its rows are a declared number."""
+    """Return streams of single rows; none if the declaration has no steps, or a fixed batch size."""
     try:
         stream = program.inference.stream()
     except (rg.GraphError, rg.ShapeError):
@@ -67,20 +67,20 @@ def streams_alone(declaration: Declaration, program: rg.Program, arrays: Arrays)
     axes = {name: [*declaration.feeds[name].axes] for name in given}
     steps = {name: axes[name].index("T") if "T" in axes[name] else None for name in given}
     if steps != {name: stream._time_axis[name] for name in given} or set(steps.values()) <= {None}:
-        return []  # nothing is cut into steps, or something else than the declaration means
+        return []  # no steps, or other time axes than those declared
     try:
         return [Alone(declaration, program, given, row) for row in range(min(declaration.batch, 4))]
-    except rg.ShapeError:  # rows that are a number somewhere, or sizes that one row does not have
+    except rg.ShapeError:  # a fixed number of rows, or sizes that one row does not have
         return []
 
 
 def check_pool(declaration: Declaration, program: rg.Program, arrays: Arrays, seed: int = 0) -> bool:
-    """Holds a pool to streams alone. False where there are none."""
+    """Compare a pool with single streams. Return False if there are none."""
     rows = streams_alone(declaration, program, arrays)
     if not rows or not rows[0].fed:
         return False
     draw, pool = np.random.default_rng(seed), program.inference.streams(1)
-    live: dict[Any, list[int]] = {}  # by handle the row of the feeds, and its next step
+    live: dict[Any, list[int]] = {}  # row of the feeds and its next step, by handle
     waiting = [row for row in range(len(rows)) for _ in range(2)]
     try:
         while live or waiting:
@@ -101,7 +101,7 @@ def check_pool(declaration: Declaration, program: rg.Program, arrays: Arrays, se
 
 
 def _step(declaration: Declaration, pool: Any, rows: list[Alone], live: dict[Any, list[int]], form: int) -> None:
-    """form: 0, arrays of all that step; 1, each with an axis of rows; 2, each without."""
+    """Step a pool. ``form`` 0: joined arrays; 1: each with a batch axis; 2: each without."""
     if not live:
         return
     mine = [(rows[row], rows[row].fed[step], rows[row].given[step]) for row, step in live.values()]
@@ -125,7 +125,7 @@ def _step(declaration: Declaration, pool: Any, rows: list[Alone], live: dict[Any
 
 
 def _parts(declaration: Declaration, alone: Alone, whole: Arrays, count: int) -> Iterator[Arrays]:
-    """What arrays of several streams hold for each."""
+    """Yield each stream's part of joined results."""
     for number in range(count):
         found = {}
         for name, array in whole.items():

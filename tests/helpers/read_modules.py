@@ -1,4 +1,4 @@
-"""Modules of torch's beside the programs that ``rg.read_torch`` makes of them."""
+"""Modules of torch against the programs that ``rg.read_torch`` makes of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rnngraph.ir.interpreter import interpret
 
 
 def leaves(name: str, item: Any) -> Iterator[tuple[str, Any]]:
-    """What stands in nests, named as ``read_torch`` says."""
+    """Yield the leaves of nests, with the names of ``read_torch``."""
     if hasattr(item, "_fields"):
         item = item._asdict()
     if dataclasses.is_dataclass(item):
@@ -44,8 +44,8 @@ def feeds(net: rg.Net, arguments: tuple[Any, ...]) -> dict[str, np.ndarray]:
 
 
 def check(module: Any, *calls: tuple[Any, ...], tolerance: float = 2e-5, folder: Path | None = None) -> rg.Net:
-    """Reads a module with the first arguments, and compares results of all. folder: to save the net there and load it
-    again.
+    """Read a module with the first arguments, and compare the results of all. ``folder``: save the net there, and load
+    it.
     """
     net = rg.read_torch(module, calls[0])
     program = net.program()
@@ -64,7 +64,7 @@ def check(module: Any, *calls: tuple[Any, ...], tolerance: float = 2e-5, folder:
 
 
 def check_meaning(module: Any, *calls: tuple[Any, ...], tolerance: float = 2e-5) -> rg.Net:
-    """The same by the interpreter, for nets whose code is of no interest: nothing is compiled."""
+    """Compare by the interpreter, without compiling, for nets whose code needs no test."""
     net = rg.read_torch(module, calls[0])
     graph, parameters = net.program().inference.graph, net.parameters
     for arguments in calls:
@@ -79,7 +79,7 @@ def check_meaning(module: Any, *calls: tuple[Any, ...], tolerance: float = 2e-5)
 
 
 def _run_script(net: rg.Net) -> Any:
-    """The program of the script, with the net's weights."""
+    """Return the program of the script, with the net's weights."""
     text = net.script().replace("from pathlib import Path\n", "")
     text = "\n".join(line for line in text.split("\n") if not line.startswith("program.parameters.load"))
     names: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Recurrences of 2024 to 2026: the ready cells, two cells as a user writes them, and all in torch from their papers."""
+"""Recurrences of 2024 to 2026: built-in cells, two user-defined cells, and torch implementations from the papers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class RetNet(rg.Cell):
-    """Retention: one constant decay of each head. The cell takes several inputs."""
+    """Retention with a constant decay for each head. The cell has several inputs."""
 
     shapes: ClassVar[Shapes] = dict.fromkeys("qkv", (H, D))
 
@@ -36,7 +36,7 @@ class RetNet(rg.Cell):
 
 
 class S6T(rg.S6Cell):
-    """The selective state space with channels last in its state."""
+    """Selective state space whose state has its channels last."""
 
     def state(self) -> Any:
         return {"h": rg.memory((self.state_dim, self.num_units))}
@@ -158,7 +158,7 @@ class Peers:
 
 
 class Projections(Peers):
-    """One step of each ready cell of a whole input: ``of(name, x, states, parameters)``."""
+    """One step of each built-in cell, including its projections: ``of(name, x, states, parameters)``."""
 
     def of(self, name: str, x: Any, states: Any, P: Any) -> Any:
         if "in_projection/kernel" in P:
@@ -221,7 +221,7 @@ class Projections(Peers):
         F = self.F
         mixed = {name: x + (before - x) * P[f"mix/{name}"] for name in "rwkvag"}
         r, k, v = (mixed[name] @ P[name] for name in "rkv")
-        w = -F.softplus(-((mixed["w"] @ P["w/down"]).tanh() @ P["w/up"] + P["w/bias"])) - 0.5  # as its code has it
+        w = -F.softplus(-((mixed["w"] @ P["w/down"]).tanh() @ P["w/up"] + P["w/bias"])) - 0.5  # as in the authors' code
         a = (mixed["a"] @ P["a/down"] @ P["a/up"] + P["a/bias"]).sigmoid()
         gate = (mixed["g"] @ P["gate/down"]).sigmoid() @ P["gate/up"]
         (kappa,) = self.heads(k * P["removal"])

@@ -1,4 +1,4 @@
-"""Recurrent layers in NumPy and float64, with arrays as torch, Keras and ONNX have them: what readers are held to."""
+"""Recurrent layers in NumPy's float64, with arrays in the layouts of torch, Keras and ONNX, as the readers' reference.
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def sigmoid(x: Array) -> Array:
 
 
 def run(step: Callable[[Array, tuple[Array, ...]], tuple[Array, ...]], x: Array, state: tuple[Array, ...]) -> Array:
-    """The first state after each step: x [batch, time, inputs] gives [batch, time, units]."""
+    """Return the first state after each step: x [batch, time, inputs] gives [batch, time, units]."""
     outputs = []
     for t in range(x.shape[1]):
         state = step(x[:, t], state)
@@ -23,7 +23,7 @@ def run(step: Callable[[Array, tuple[Array, ...]], tuple[Array, ...]], x: Array,
 
 
 def lstm(x: Array, w: Array, r: Array, b: Array, order: str, h: Array | None = None, c: Array | None = None) -> Array:
-    """w [inputs, 4 units], r [units, 4 units], b [4 units], gates in this order of i, f, g, o."""
+    """Run an LSTM: w [inputs, 4 units], r [units, 4 units], b [4 units], with i, f, g, o in this order of gates."""
     units = r.shape[0]
 
     def step(x: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -37,7 +37,9 @@ def lstm(x: Array, w: Array, r: Array, b: Array, order: str, h: Array | None = N
 
 
 def gru(x: Array, w: Array, r: Array, b: Array, br: Array, order: str, reset_after: bool) -> Array:
-    """w [inputs, 3 units], r [units, 3 units], biases b and br [3 units], gates in this order of r, z, n."""
+    """Run a GRU: w [inputs, 3 units], r [units, 3 units], biases b and br [3 units], with r, z, n in this order of
+    gates.
+    """
     weights = dict(zip(order, zip(*(np.split(part, 3, -1) for part in (w, r, b, br)), strict=True), strict=True))
 
     def gate(name: str, x: Array, h: Array) -> Array:
@@ -55,5 +57,5 @@ def gru(x: Array, w: Array, r: Array, b: Array, br: Array, order: str, reset_aft
 
 
 def rnn(x: Array, w: Array, r: Array, b: Array) -> Array:
-    """w [inputs, units], r [units, units], b [units]."""
+    """Run an RNN: w [inputs, units], r [units, units], b [units]."""
     return run(lambda x, state: (np.tanh(x @ w + state[0] @ r + b),), x, (np.zeros((len(x), r.shape[0])),))

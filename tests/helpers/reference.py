@@ -1,17 +1,15 @@
-"""What every cell, wrapper, stack and driver computes, in NumPy and float64, one equation a line.
+"""Every cell, wrapper, stack and driver, in NumPy's float64, one equation a line.
 
-A reference for tests, written for reading and not for speed. A network is declared with the dataclasses
-below; `run_cell` takes one step, `dynamic_rnn` and `bidirectional` take a sequence. Parameters come as a
-mapping from TensorFlow's variable names to arrays (`rnn/multi_rnn_cell/cell_0/basic_rnn_cell/kernel`).
+A reference for tests, written for legibility and not for speed. A network is declared with the dataclasses below;
+`run_cell` runs one step, `dynamic_rnn` and `bidirectional` run a sequence. Parameters are a mapping from TensorFlow's
+variable names to arrays (`rnn/multi_rnn_cell/cell_0/basic_rnn_cell/kernel`). States are TensorFlow's: an array for RNN
+and GRU, `LSTMStateTuple(c, h)` for LSTM, a tuple with one entry a layer for a stack; one concatenated array if
+`state_is_tuple` is False.
 
-States are what TensorFlow's are: an array for RNN and GRU, `LSTMStateTuple(c, h)` for LSTM, a tuple with one
-entry a layer for a stack; one array with everything side by side where `state_is_tuple` is False.
-
-Dropout happens where masks are given, a mapping from site to 0/1 array; without masks there is none. A site
-is `<scope of the wrapper>/input`, `.../state` or `.../output`; a name that an outer wrapper or an earlier
-part of the same state has taken gets `_1`, `_2`, .... A mask is [batch, steps, width] with a mask a step,
-steps counted in the order in which the cell takes them, or [batch, width] (or [1, width]) with one mask for
-all steps.
+Dropout applies masks, a mapping from site to 0/1 array; without masks there is none. A site is `<scope of the
+wrapper>/input`, `.../state` or `.../output`; a name that an outer wrapper or an earlier part of the same state uses
+gets `_1`, `_2`, .... A mask is [batch, steps, width] with a mask for each step, in the order in which the cell runs
+them, or [batch, width] (or [1, width]) with one mask for all steps.
 """
 
 from collections.abc import Callable, Mapping
@@ -90,7 +88,7 @@ class GRU:
 
 @dataclass(frozen=True)
 class Dropout:
-    """DropoutWrapper. Whether it is variational shows in the shape of the masks."""
+    """DropoutWrapper. The shape of the masks determines whether it is variational."""
 
     cell: "Spec"
     input_keep_prob: float = 1.0
@@ -132,7 +130,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class Projection:
-    """InputProjectionWrapper or OutputProjectionWrapper; the cell's scope stands below the wrapper's."""
+    """InputProjectionWrapper or OutputProjectionWrapper; the cell's scope lies within the wrapper's."""
 
     cell: "Spec"
     width: int
@@ -164,7 +162,7 @@ def output_width(spec: Spec) -> int:
 
 
 def state_width(spec: Spec) -> State:
-    """The nest of widths that is shaped like the state."""
+    """Return the nest of widths with the structure of the state."""
     match spec:
         case RNN() | GRU():
             return spec.units
@@ -181,7 +179,7 @@ def state_width(spec: Spec) -> State:
 
 
 def map_state(function: Callable[..., Any], *states: State) -> State:
-    """Apply a function to the corresponding arrays of states that are shaped alike."""
+    """Apply a function to the corresponding arrays of states of equal structure."""
     if isinstance(states[0], LSTMStateTuple):
         return LSTMStateTuple(*(map_state(function, *parts) for parts in zip(*states, strict=True)))
     if isinstance(states[0], tuple):
@@ -205,10 +203,9 @@ def run_cell(
     masks: Arrays | None = None,
     taken_sites: set[str] | None = None,
 ) -> tuple[Array, State]:
-    """One step of a cell at a variable scope: (output, new state).
+    """Run one step of a cell at a variable scope: return (output, new state).
 
-    `masks` are those of this step, [batch, width] each. `taken_sites` are the site names that wrappers around
-    this cell have.
+    `masks` are those of this step, [batch, width] each. `taken_sites` are the site names of outer wrappers.
     """
     taken_sites = set() if taken_sites is None else taken_sites
     match spec:
@@ -355,7 +352,7 @@ def zoneout_step(
 
 
 def output_in_state(spec: Spec) -> bool:
-    """Whether what a cell puts out is its new (hidden) state, unchanged."""
+    """Return True if a cell's output is its new (hidden) state, unchanged."""
     match spec:
         case RNN() | GRU() | LSTM():
             return True
@@ -372,7 +369,7 @@ def output_in_state(spec: Spec) -> bool:
 
 
 def last_hidden(spec: Spec, state: State) -> Array:
-    """The hidden part of the last layer's state."""
+    """Return the hidden part of the last layer's state."""
     match spec:
         case LSTM() | Variant():
             width = output_width(spec)
@@ -411,7 +408,7 @@ def dropout_step(
 
 
 def map_hidden(function: Callable[[Array], Array], spec: Spec, state: State) -> State:
-    """Apply a function to every hidden part of a state in turn; an LSTM's memory c stays as it is."""
+    """Apply a function to every hidden part of a state, in order; an LSTM's memory c is not changed."""
     match spec:
         case RNN() | GRU():
             return function(state)
@@ -447,7 +444,7 @@ def stack_step(
 
 
 def stack_parts(spec: Stack, state: State) -> list[State]:
-    """A stack's state, layer by layer."""
+    """Return a stack's state, layer by layer."""
     if spec.state_is_tuple:
         return list(state)
     ends = np.cumsum([state_width(cell) for cell in spec.cells])
@@ -455,7 +452,7 @@ def stack_parts(spec: Stack, state: State) -> list[State]:
 
 
 def dropout_sites(spec: Dropout, prefix: str, taken_sites: set[str]) -> dict[str, list[str]]:
-    """The names of one wrapper's own sites, by kind; they are taken from then on."""
+    """Return the names of one wrapper's own sites, by kind, and reserve them."""
     parts = {
         "input": int(spec.input_keep_prob != 1.0),
         "state": hidden_parts(spec.cell) if spec.state_keep_prob != 1.0 else 0,
@@ -475,7 +472,7 @@ def dropout_sites(spec: Dropout, prefix: str, taken_sites: set[str]) -> dict[str
 
 
 def hidden_parts(spec: Spec) -> int:
-    """How many parts of the state are dropped by state dropout."""
+    """Return the number of parts of the state that state dropout applies to."""
     match spec:
         case RNN() | LSTM() | GRU() | Variant():
             return 1
@@ -505,11 +502,12 @@ def dynamic_rnn(
     zero_output_for_mask: bool = False,
     backwards: bool = False,
 ) -> tuple[Array, State]:
-    """The outputs of all steps and the final state. Past a row's length outputs are 0 and the state is held.
+    """Return the outputs of all steps and the final state. Past a row's length outputs are 0 and the state is held.
 
-    `runs` is Keras' mask, [batch, steps]: where it is false the state is held, and the output is the last one's, 0
-    before there is one, or 0 with `zero_output_for_mask`. `backwards` takes the steps from the last to the first;
-    outputs stand where their inputs do."""
+    `runs` is Keras' mask, [batch, steps]. Where it is false, the state is held, and the output is the last one. The
+    output is 0 before the first step that runs, or with `zero_output_for_mask`. `backwards` runs the steps from the
+    last to the first; outputs have their inputs' positions.
+    """
     parameters = {name: np.asarray(array, dtype=np.float64) for name, array in parameters.items()}
     x = np.asarray(x, dtype=np.float64)
     x = x.swapaxes(0, 1) if time_major else x
@@ -543,7 +541,7 @@ def bidirectional(
     masks: Arrays | None = None,
     time_major: bool = False,
 ) -> tuple[tuple[Array, Array], tuple[State, State]]:
-    """((outputs forward, outputs backward), (state forward, state backward)), nothing concatenated."""
+    """Return ((outputs forward, outputs backward), (state forward, state backward)), without concatenation."""
     x = np.asarray(x, dtype=np.float64)
     x = x.swapaxes(0, 1) if time_major else x
     outputs_forward, state_forward = dynamic_rnn(
@@ -569,7 +567,7 @@ def stack_bidirectional(
     scope: str = "stack_bidirectional_rnn",
     time_major: bool = False,
 ) -> tuple[Array, tuple[State, ...], tuple[State, ...]]:
-    """(outputs of the last layer, states forward, states backward); a layer reads both outputs of the one below."""
+    """Return (outputs of the last layer, states forward, states backward). A layer reads both outputs of the one below.
     layers = len(forward)
     first_forward = initial_states_forward or [None] * layers
     first_backward = initial_states_backward or [None] * layers
@@ -609,7 +607,7 @@ def conv1d(
     strides: int = 1,
     groups: int = 1,
 ) -> Array:
-    """One window after the other, one tap of the kernel after the other, one group after the other."""
+    """Return a convolution: loops over windows, taps of the kernel, and groups."""
     x, kernel = (np.asarray(array, dtype=np.float64) for array in (x, parameters[f"{scope}/kernel"]))
     x = padded_for_windows(x, len(kernel), dilation, strides, padding, 0.0)
     wide, high = kernel.shape[1], kernel.shape[2] // groups
@@ -626,7 +624,7 @@ def conv1d(
 def padded_for_windows(
     x: Array, size: int, dilation: int, strides: int, padding: str | tuple[int, int], fill: float
 ) -> Array:
-    """Time with what stands around it; "same" and "reflect" as TensorFlow has the former."""
+    """Return x padded along time. TensorFlow defines "same"; "reflect" pads as many steps."""
     steps, reach = x.shape[1], dilation * (size - 1) + 1
     missing = max((-(-steps // strides) - 1) * strides + reach - steps, 0)
     even = (missing // 2, missing - missing // 2)
@@ -641,7 +639,7 @@ def starts_of_windows(x: Array, size: int, dilation: int, strides: int) -> range
 
 
 def pool1d(x: Array, size: int, strides: int, padding: str, kind: str) -> Array:
-    """kind: max or mean, of the steps that there are."""
+    """Return the maximum or the mean (``kind``) of the existing steps of each window."""
     x = padded_for_windows(np.asarray(x, dtype=np.float64), size, 1, strides, padding, np.nan)
     function = {"max": np.nanmax, "mean": np.nanmean}[kind]
     found = [function(x[:, start : start + size], 1) for start in starts_of_windows(x, size, 1, strides)]
@@ -649,7 +647,7 @@ def pool1d(x: Array, size: int, strides: int, padding: str, kind: str) -> Array:
 
 
 def reverse(x: Array, lengths: Array | None) -> Array:
-    """Each row's steps from its last real one to the first; padding stays where it is."""
+    """Reverse each row's steps within its length; padding is not moved."""
     result = x.copy()
     for row in range(x.shape[0]):
         length = x.shape[1] if lengths is None else int(lengths[row])
@@ -658,7 +656,7 @@ def reverse(x: Array, lengths: Array | None) -> Array:
 
 
 def masks_of_step(masks: Arrays | None, step: int) -> Arrays | None:
-    """Every site's mask at one step, [batch, width]."""
+    """Return every site's mask at one step, [batch, width]."""
     if masks is None:
         return None
     return {site: mask[:, step] if mask.ndim == 3 else mask for site, mask in masks.items()}

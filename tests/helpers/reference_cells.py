@@ -1,7 +1,7 @@
-"""The further cells of TensorFlow 1.15's `tf.contrib.rnn`, in NumPy and float64, for `reference.run_cell`.
+"""The further cells of TensorFlow 1.15's `tf.contrib.rnn`, in NumPy's float64, for `reference.run_cell`.
 
-Each is a dataclass with its arguments; `step` takes one step at a variable scope. `memory` says whether the state
-is a pair (c, h), of which h alone is hidden.
+Each is a dataclass with its arguments; `step` runs one step at a variable scope. `memory` is True if the state is a
+pair (c, h), of which only h is hidden.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Variant:
-    """What they have in common."""
+    """Base class of the cells."""
 
     units: int
 
@@ -62,7 +62,7 @@ class Variant:
         return pair(self.units, self.output) if self.memory else self.units
 
     def step(self, p: Mapping[str, Array], x: Array, state: Any, mask: Array | None) -> tuple[Array, Any]:
-        """p: the cell's parameters by their names within it. mask: of recurrent dropout, scaled."""
+        """Run one step. ``p``: the cell's parameters by their names within it. ``mask``: of recurrent dropout, scaled.
         raise NotImplementedError
 
 

@@ -1,7 +1,7 @@
-"""All that a program does, as arrays and texts that can be compared bit by bit.
+"""All results of a program, as arrays and texts that can be compared bit by bit.
 
-As a script, ``python saved_behaviour.py DIRECTORY FEEDS RESULT …``, it loads saved programs in a process that never
-saw their declarations.
+As a script, ``python saved_behaviour.py DIRECTORY FEEDS RESULT …``, it loads saved programs in a process without their
+declarations.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Feeds = Mapping[str, np.ndarray]
 
 
 def recorded(program: rg.Program, feeds: Feeds) -> Found:
-    """name → array or text. What raises gives the text of its error."""
+    """Return name → array or text. An error is recorded as its text."""
     found: Found = {}
 
     def note(name: str, value: Any) -> None:
@@ -163,7 +163,7 @@ def read(path: Path) -> Found:
 
 
 def differences(ours: Found, theirs: Found) -> list[str]:
-    """Names of what is not the same, bit for bit."""
+    """Return the names of results that differ in any bit."""
     if list(ours) != list(theirs):
         return [f"names: {set(ours) ^ set(theirs) or 'their order'}"]
     found = []

@@ -1,4 +1,4 @@
-"""Declarations of all kinds, to be saved: each gives a program and what to feed it."""
+"""Declarations of all kinds, to be saved, each with a program and its feeds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OwnState = namedtuple("OwnState", ("slow", "fast"))
 
 
 def files_of(program: rg.Program) -> dict[str, bytes]:
-    """What ``program.save`` writes."""
+    """Return the files that ``program.save`` writes."""
     options, parts = program.options, program.parts
     settings = save_load.SavedSettings(
         program.seed,
@@ -35,7 +35,7 @@ def files_of(program: rg.Program) -> dict[str, bytes]:
 
 
 class TwoSpeedCell(rg.Cell):
-    """Two states, in a namedtuple of the user's."""
+    """Cell with two states in a user-defined namedtuple."""
 
     state_type = OwnState
 
@@ -83,7 +83,7 @@ def stack_with_dropout() -> Case:
     outputs, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
     logits = rg.dense(outputs[:, -1], 5)
     program = rg.compile({"logits": logits, "states": states}, loss=classes(logits, feeds), seed=11)
-    program.training({name: feeds[name] for name in ("x", "keep")})  # the generator of seeds is under way
+    program.training({name: feeds[name] for name in ("x", "keep")})  # the generator of seeds has advanced
     return program, feeds
 
 
@@ -224,7 +224,7 @@ def losses() -> Case:
 
 
 def small_program() -> rg.Program:
-    """One to be damaged."""
+    """Return a small program, whose files tests damage."""
     x = rg.placeholder("x", shape=(None, None, 3))
     outputs, state = rg.dynamic_rnn(rg.DropoutWrapper(rg.GRUCell(4), input_keep_prob=0.5), x)
     return rg.compile({"outputs": outputs, "state": state}, loss=rg.reduce_mean(outputs))

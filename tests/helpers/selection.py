@@ -1,12 +1,12 @@
-"""Which tests a default run leaves out, by what each cost when it was last timed.
+"""Selection of the tests that a default run omits, by the recorded cost of each.
 
 ``tests/costs.txt`` has a line for each expensive test function: CPU seconds of one case, and its name. Of a function
 with many cases, as many as fit into ``BUDGET`` seconds run, evenly spaced; the others are ``exhaustive``. A function
-whose single case takes longer than ``MAX_SECONDS`` is ``slow``: ``.ci/run`` runs it after the default run; one longer
+whose single case takes longer than ``MAX_SECONDS`` is ``slow``: ``.ci/run`` runs it after the default run. One longer
 than ``MAX_SLOW`` is ``exhaustive``.
 
-A function that the file does not name is cheap or new, and runs whole. ``python -m pytest --time-tests=FOLDER`` times
-tests, and ``python tools/time_tests.py FOLDER`` writes the file from what was timed.
+Functions that are not in the file are cheap or new, and all their cases run. ``python -m pytest --time-tests=FOLDER``
+times tests, and ``python tools/time_tests.py FOLDER`` writes the file from the times.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ BUDGET, MAX_SECONDS, MAX_SLOW = 0.75, 1.5, 2.5
 
 
 def read_costs(path: Path = COSTS) -> dict[str, float]:
-    """CPU seconds of one case by test function, such as ``tests/test_bits.py::test_rows_alone``."""
+    """Return CPU seconds of one case by test function, such as ``tests/test_bits.py::test_rows_alone``."""
     pairs = (line.split(" ", 1) for line in path.read_text().splitlines())
     return {function: float(seconds) for seconds, function in pairs}
 
 
 def select(items: Sequence[pytest.Item], costs: dict[str, float]) -> None:
-    """Mark as ``exhaustive`` or ``slow`` what a default run leaves out.
+    """Mark tests that a default run omits as ``exhaustive`` or ``slow``.
 
-    A function marked ``sampled(n)`` keeps every n-th case whatever it costs.
+    A function marked ``sampled(n)`` runs every n-th case, whatever its cost.
     """
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
@@ -54,13 +54,13 @@ def function_of(item: pytest.Item) -> str:
 
 
 def evenly_spaced(count: int, most: int) -> set[int]:
-    """At most ``most`` of the numbers below ``count``, the first among them."""
+    """Return at most ``most`` of the numbers below ``count``, including 0."""
     kept = min(count, most)
     return {number * count // kept for number in range(kept)}
 
 
 def used_seconds() -> float:
-    """CPU seconds of this process and of the processes that it started and waited for."""
+    """Return CPU seconds of this process and of its finished child processes."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 

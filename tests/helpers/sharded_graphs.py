@@ -1,4 +1,4 @@
-"""Whether the shards of random declarations add up: in float64 by the interpreter, output by output."""
+"""Checks that the shards of random declarations add up: in float64 by the interpreter, output by output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def check_shards(declaration: Declaration, shards: int) -> Counter[str]:
-    """Counts outputs that were compared, by kind, and those that are refused. Raises ``CheckError``."""
+    """Count outputs that were compared, by kind, and those that are refused. Raise ``CheckError`` on a difference."""
     counted: Counter[str] = Counter()
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -30,7 +30,7 @@ def check_shards(declaration: Declaration, shards: int) -> Counter[str]:
         try:
             rows, arrays = BatchRows.of(program, None), declaration.arrays()
             rows.count(arrays, None)
-        except (rg.GraphError, rg.ArgumentError):  # batches of declared sizes, or several
+        except (rg.GraphError, rg.ArgumentError):  # fixed batch sizes, or several batches
             return Counter(unsharded=1)
         lowered = with_sizes(program.training.compiled.lowered, rows.likely)
         for name, node in lowered.outputs:
@@ -80,7 +80,7 @@ def _over_shards(
 
 
 def _values(graph: Graph, whole: Graph, part: Arrays, program: rg.Program) -> Mapping[str, np.ndarray]:
-    """Outputs in float64. whole: whose inputs tell the sizes."""
+    """Return outputs in float64. ``whole``: graph whose inputs determine the sizes."""
     split = Split(training=True)(graph)
     given = feeds_of_part(split, part, program)
     sized = feeds_of_part(whole, part, program)

@@ -1,4 +1,4 @@
-"""Nets whose batches can be cut in shards, each with what it is fed: of losses as people write them."""
+"""Nets whose batches can be split into shards, with their feeds and users' kinds of losses."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Feeds = dict[str, Any]
 
 
 class Net(NamedTuple):
-    """A program with a loss, and a function of (generator, rows) that gives a batch for it."""
+    """Program with a loss, and a function of (generator, rows) that returns a batch for it."""
 
     program: rg.Program
     feeds: Callable[[np.random.Generator, int], Feeds]
 
 
 def classifier(dtype: str = "float32", **options: Any) -> Net:
-    """Dropout in both forms, lengths, a mean over rows, and a penalty that no row has a part in."""
+    """Return a net with both forms of dropout, lengths, a mean over rows, and a penalty that does not depend on rows.
     x, n = rg.placeholder("x", (None, None, 3), dtype), rg.placeholder("n", (None,), "int32")
     y = rg.placeholder("y", (None,), "int32")
     cells = [
@@ -43,7 +43,7 @@ def classifier(dtype: str = "float32", **options: Any) -> Net:
 
 
 def tagger(dtype: str = "float32") -> Net:
-    """Two directions, a mean over real steps, and one over rows and steps that are joined, with dropout of these."""
+    """Return a bidirectional net with a mean over real steps, and one over merged rows and steps with dropout."""
     x, n = rg.placeholder("x", (None, None, 4), dtype), rg.placeholder("n", (None,), "int32")
     y = rg.placeholder("y", (None, None), "int32")
     both, _ = rg.bidirectional_dynamic_rnn(rg.GRUCell(5), rg.GRUCell(5), x, sequence_length=n)
@@ -64,7 +64,7 @@ def tagger(dtype: str = "float32") -> Net:
 
 
 def forecaster(dtype: str = "float32") -> Net:
-    """States that go on from window to window; time comes first, and rows have weights that are fed."""
+    """Return a net with states across windows, time-major, with fed weights of rows."""
     x, y = rg.placeholder("x", (None, None, 2), dtype), rg.placeholder("y", (None, None, 1), dtype)
     weight = rg.placeholder("weight", (None,), dtype)
     outputs, state = rg.dynamic_rnn(rg.BasicRNNCell(6), x, time_major=True)
@@ -83,7 +83,7 @@ def forecaster(dtype: str = "float32") -> Net:
 
 
 def translator(dtype: str = "float32") -> Net:
-    """A decoder that attends to what an encoder read, with dropout of what it reads; words are rows of tables."""
+    """Return a decoder that attends to an encoder, with dropout of its input; words are rows of tables."""
     words, n = rg.placeholder("words", (None, None), "int32"), rg.placeholder("n", (None,), "int32")
     given, wanted = rg.placeholder("given", (None, None), "int32"), rg.placeholder("wanted", (None, None), "int32")
     m = rg.placeholder("m", (None,), "int32")
@@ -111,7 +111,7 @@ def translator(dtype: str = "float32") -> Net:
 
 
 def speller(dtype: str = "float32") -> Net:
-    """All alignments of frames with letters, behind a convolution and a cell whose outputs are added to its inputs."""
+    """Return a net with CTC loss, after a convolution and a residual cell."""
     x, letters = rg.placeholder("x", (None, None, 3), dtype), rg.placeholder("letters", (None, 2), "int32")
     frames, n = rg.relu(rg.conv1d(x, 5, 3)), rg.placeholder("n", (None,), "int32")
     outputs, _ = rg.dynamic_rnn(rg.ResidualWrapper(rg.BasicLSTMCell(5)), rg.dropout(frames, 0.8), sequence_length=n)
@@ -131,4 +131,4 @@ def speller(dtype: str = "float32") -> Net:
 NETS = (classifier, tagger, forecaster, translator, speller)
 
 CARRIED = (classifier, forecaster, speller)
-"""Those whose states go on from step to step: none runs backward or begins with states of its own."""
+"""Nets whose states can be carried from step to step: they have no backward pass and no initial states of their own."""

@@ -1,4 +1,4 @@
-"""Nets whose weights are zero by blocks, and the same nets without leaving anything out."""
+"""Nets whose weights are zero by blocks, compiled with and without skipping zeros."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rnngraph.passes import pipeline
 from rnngraph.passes.sparse_products import SparseProducts
 
 BLOCKS = ((4, 8), (8, 4), (16, 1), (1, 16), (1, 1))
-"""Rows and columns of blocks that are zero: as they are cut here, as others cut them, and no blocks at all."""
+"""Shapes of zero blocks, rows and columns: rnngraph's, others', and single elements."""
 
 
 def zeroed(matrix: np.ndarray, density: float, block: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
-    """The matrix with all but a share of its blocks zero, of either sign."""
+    """Return the matrix with a share of its blocks kept, and zeros of either sign elsewhere."""
     rows, columns = block
     left = generator.random((-(-matrix.shape[0] // rows), -(-matrix.shape[1] // columns))) < density
     left = np.repeat(np.repeat(left, rows, 0), columns, 1)[: matrix.shape[0], : matrix.shape[1]]
@@ -26,7 +26,7 @@ def zeroed(matrix: np.ndarray, density: float, block: tuple[int, int], generator
 
 
 def zero_blocks(program: rg.Program, density: float, block: tuple[int, int], seed: int = 0) -> None:
-    """Makes blocks of all matrices zero; a bias becomes what is not 0."""
+    """Set blocks of all matrices to zero, and change all biases to nonzero values."""
     generator = np.random.default_rng(seed)
     for name, array in list(program.parameters.items()):
         changed = array + generator.normal(0, 0.1, array.shape).astype(array.dtype)
@@ -34,7 +34,7 @@ def zero_blocks(program: rg.Program, density: float, block: tuple[int, int], see
 
 
 def both(outputs: Any, density: float, block: tuple[int, int], **options: Any) -> tuple[rg.Program, rg.Program]:
-    """The program that leaves zeros out, and the one that does not, of the same weights."""
+    """Return the program that skips zeros, and the one that does not, with equal weights."""
     sparse = rg.compile(outputs, seed=1, sparse=True, **options)
     zero_blocks(sparse, density, block)
     return sparse, rg.compile(outputs, parameters=sparse, **options)
@@ -42,5 +42,5 @@ def both(outputs: Any, density: float, block: tuple[int, int], **options: Any) -
 
 @pytest.fixture
 def any_weight(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Zeros of weights of every size are looked for."""
+    """Skip zeros in weights of every size."""
     monkeypatch.setattr(pipeline, "SparseProducts", partial(SparseProducts, least_rows=1, least_columns=1))

@@ -1,4 +1,4 @@
-"""Streams held to whole calls: chunks and the end have their bits. Random nets of windows, pads, slices and loops."""
+"""Streams against whole calls: chunks and the end have equal bits. Random nets of windows, pads, slices and loops."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def leaves(nest: Any) -> list[np.ndarray]:
 
 
 def ran(stream: Any, x: np.ndarray, cuts: list[int]) -> tuple[list[Any], Any]:
-    """What chunks of so many steps give, and what is owed at the end."""
+    """Return the results of chunks of these lengths, and the delayed results at the end."""
     rate, found, now = stream.rate, [], 0
     for cut in cuts:
         found.append(stream.process(x=x[:, now * rate : (now + cut) * rate]))
@@ -33,7 +33,7 @@ def ran(stream: Any, x: np.ndarray, cuts: list[int]) -> tuple[list[Any], Any]:
 
 
 def check(stream: Any, x: np.ndarray, cuts: list[int], whole: Any) -> None:
-    """The bits of the whole call, behind zeros."""
+    """Check that results have the bits of the whole call, after zeros of the delay."""
     chunks, end = ran(stream, x, cuts)
     for parts, last, expected in zip(zip(*map(leaves, chunks), strict=True), leaves(end), leaves(whole), strict=True):
         if expected.ndim == 2:
@@ -57,15 +57,15 @@ def each_cut(steps: int) -> Iterator[list[int]]:
 
 
 def check_lengths(program: Any, batch: int, lengths: Any) -> int:
-    """Holds a program's stream to its whole calls of these lengths; how many could be compared."""
+    """Compare a program's stream with whole calls of these lengths. Return the number of comparisons."""
     stream, done = program.inference.stream(batch=batch), 0
     if stream._graph.tail is None:
-        return 0  # as causal streams are tested
+        return 0  # other tests check causal streams
     for length in lengths:
         x = normal(batch, length, WIDTH)
         try:
             whole = program.inference(x=x)
-        except rg.ShapeError:  # too short for it
+        except rg.ShapeError:  # the sequence is too short
             continue
         for cuts in each_cut(length // stream.rate):
             try:
@@ -79,11 +79,11 @@ def check_lengths(program: Any, batch: int, lengths: Any) -> int:
 
 
 class Drawn:
-    """A random net of windows, pads, slices, recurrences and joins. text: its layers."""
+    """Random net of windows, pads, slices, recurrences and concatenations. ``text``: its layers."""
 
     def __init__(self, seed: int) -> None:
         self.draw, self.rate, self.text = Random(seed), 1, list[str]()
-        self.padded = False  # what mirrors padding is refused
+        self.padded = False  # mirrored padding is refused later
 
     def outputs(self, x: rg.Tensor) -> Any:
         found = {}
@@ -154,7 +154,7 @@ class Drawn:
         return self.draw.choice(joins)()
 
     def entries(self, x: rg.Tensor) -> rg.Tensor:
-        """Each entry by itself, in time-major order or not."""
+        """Apply a function of single entries, in time-major order or not."""
         if self.draw.random() < 0.5:
             return rg.relu(rg.dense(x, 6))
         return rg.transpose(rg.sigmoid(rg.transpose(x, (1, 0, 2))), (1, 0, 2))

@@ -1,4 +1,4 @@
-"""Marks of tests that need what one system has and another lacks, each with its reason."""
+"""Marks of tests that need features of one system, with the reason."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ WINDOWS = sys.platform == "win32"
 
 
 def not_on_windows(reason: str) -> pytest.MarkDecorator:
-    """Leave a test out on Windows. ``reason`` says what Windows lacks."""
+    """Skip a test on Windows. ``reason`` says what Windows lacks."""
     return pytest.mark.skipif(WINDOWS, reason=f"not on Windows: {reason}")
 
 
 def skip_module_on_windows(reason: str) -> None:
-    """Leave out all tests of a file on Windows, where its imports may fail, too."""
+    """Skip all tests of a file on Windows, where its imports may fail, too."""
     if WINDOWS:
         pytest.skip(f"not on Windows: {reason}", allow_module_level=True)

@@ -1,8 +1,8 @@
-"""Teams of workers in tests: everything is shared that can be, and workers run one after the other between barriers.
+"""Teams of workers in tests: everything is shared that can be, and workers run one at a time between barriers.
 
-A worker that runs its whole way to the next barrier before another one begins reads what is not written yet, or
-overwrites what is still needed, if a barrier is missing: in one order of workers or in the other. So does a pipeline
-of which always the first stage is run that may be, or always the last.
+Each worker runs to its next barrier before another one starts. If a barrier is missing, it reads a value that is not
+written yet, or overwrites one that is still needed, in one order of workers or in the other. Pipelines likewise always
+run the first stage that may run, or always the last.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from rnngraph.runtime.native.aligned_memory import address, aligned_bytes
 from rnngraph.runtime.native.entry import NativeEntry
 from rnngraph.runtime.parameters import Parameters
 
-# A worker's turn is the ticket's number. At a barrier it passes the ticket on and waits until it is its turn again.
-# Where others only wait for the first worker, that goes on to the next barrier, if it is the first to run.
+# A worker runs when the ticket has its number. At a barrier it passes the ticket on, and waits for its next turn. If
+# only the first worker is awaited, that one continues to the next barrier if it runs first.
 IN_TURNS = """\
 define internal void @barrier(ptr %team, i64 %worker, i64 %workers, i64 %awaited) noinline #0 {{
 entry:
@@ -76,9 +76,10 @@ def in_turns_text(reverse: bool) -> str:
 def share_everything(
     monkeypatch: pytest.MonkeyPatch, parts: int = 3, fewest_rows: int = 1, barrier_cycles: float = 0.0
 ) -> None:
-    """Calls are cut into ``parts`` however small they are, on machines of whatever number of cores.
+    """Share all calls among ``parts`` workers, however small they are, on machines with any number of cores.
 
-    barrier_cycles: what waiting is taken to cost. Of 0 every kernel is cut; of more, small ones stay one worker's.
+    ``barrier_cycles``: assumed cost of a barrier. With 0 every kernel is split; with more, small kernels run on one
+    worker.
     """
     for module in (sharing, scan_sharing):
         monkeypatch.setattr(module, "BARRIER_CYCLES", barrier_cycles)
@@ -93,7 +94,7 @@ def share_everything(
 def share_in_pipelines(
     monkeypatch: pytest.MonkeyPatch, parts: int = 3, steps: int = 2, barrier_cycles: float = 0.0
 ) -> None:
-    """The same, and every loop over time is a pipeline with chunks of ``steps`` steps at least, however short it is."""
+    """Share everything, and run every loop over time as a pipeline with chunks of ``steps`` steps."""
     share_everything(monkeypatch, parts, barrier_cycles=barrier_cycles)
     for name, value in {
         "FAR_CYCLES": 1e12,
@@ -106,7 +107,7 @@ def share_in_pipelines(
 
 
 def claim_in_order(target: Target, reverse: bool) -> str:
-    """Of the stages that may be claimed the last one always, or the first: as late, or as far ahead, as can be."""
+    """Return code that always claims the last possible stage, or always the first."""
     order = "sub" if reverse else "add"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(claim, "write_due", lambda f, stage, *_: f.value(f"{order} i64 0, {stage}", "due"))
@@ -123,7 +124,7 @@ def in_turns(
     reverse: bool,
     target: Target | None = None,
 ) -> dict[str, np.ndarray]:
-    """A sized graph's outputs, computed by ``parts`` workers of whom one runs at a time."""
+    """Return a sized graph's outputs, computed by ``parts`` workers that run one at a time."""
     target = target or host()
     with monkeypatch.context() as patch:
         patch.setattr(llvm, "barrier_text", lambda target: in_turns_text(reverse))
@@ -144,7 +145,7 @@ def in_turns(
     for slot, array in zip(entry.output_slots.values(), results, strict=True):
         block.set_output(slot, array)
     arena = aligned_bytes(sized.arena_bytes)
-    arena[:] = 255  # what is read before it is written is not a number
+    arena[:] = 255  # uninitialised memory is NaN
     block.set_arena(arena)
 
     def work(worker: int) -> None:
@@ -163,11 +164,11 @@ def in_turns(
 
 
 def check_turns(declaration: Declaration, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a declaration gives, gradients too, workers give with the bits of one, in both orders."""
+    """Check that workers give the bits of one worker in both orders, for all results including gradients."""
     program = declaration.compile()
     counters = {name: np.asarray(7 * (name == "seed"), np.int64) for name in ("seed", "first_row", "first_step")}
     looked_at = [(graphs, graphs.full_graph()) for graphs in (program.inference, program.training)]
-    if program.loss is not None:  # without derivatives, of which values are kept in other places
+    if program.loss is not None:  # without derivatives, values have other places
         looked_at += [(graphs, graphs.compiled) for graphs in (program.evaluation, program.training)]
     for graphs, compiled in looked_at:
         names = tuple(name for name, _ in compiled.graph.outputs)

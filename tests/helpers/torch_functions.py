@@ -1,4 +1,4 @@
-"""Functions of modules and tensors as modules of torch, and tensors to call them with."""
+"""Functions of modules and tensors as modules of torch, with tensors as arguments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def whole(high: int, *shape: int) -> Any:
 
 
 class Function(nn.Module):  # type: ignore[misc, name-defined]
-    """A function of modules and arguments as a module."""
+    """Function of modules and arguments as a module."""
 
     def __init__(self, function: Callable[..., Any], *modules: Any) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Small modules of torch around recurrent layers, with inputs and the axes of these that are open."""
+"""Small modules of torch around recurrent layers, with inputs and their open axes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ACTIVATIONS = (
 
 @dataclass
 class Case:
-    """forward: of the module and its inputs. inputs: each with its open axes."""
+    """Case of a module. ``forward``: function of the module and its inputs. ``inputs``: each with its open axes."""
 
     name: str
     forward: Callable[..., Any]
@@ -54,13 +54,13 @@ class _Module(nn.Module):
 
 
 def cases() -> list[Case]:
-    """All of them, with the same weights each time."""
+    """Return all cases, with equal weights in each call."""
     torch.manual_seed(0)
     return [*_layers(), *_recurrent(), *_others()]
 
 
 def _layers() -> list[Case]:
-    """Layers by themselves, and with states that come in and go out."""
+    """Return single layers, and layers with states as inputs and outputs."""
     found, x = [], (torch.randn(2, 3, 5), BT)
     shapes = ((1, False, True), (2, False, True), (3, True, True), (2, True, False), (1, True, True))
     for kind in ("LSTM", "GRU", "RNN"):

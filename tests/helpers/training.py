@@ -1,4 +1,4 @@
-"""Small networks to train, and their machine code compiled once for all tests that ask for the same."""
+"""Small networks to train, whose machine code is shared by all tests that request the same."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _object_code = lru_cache(maxsize=None)(code.object_code)
 
 @contextmanager
 def compiled_once() -> Iterator[None]:
-    """Many trainers of one network take most of their time to compile the same text."""
+    """Compile equal texts once, which takes most of the time of trainers."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(code, "object_code", _object_code)
         yield
@@ -37,9 +37,10 @@ def network(
     keep_prob: float = 1.0,
     **options: Any,
 ) -> rg.Program:
-    """Predicts ``y`` [batch, time, 2] from ``x`` [batch, time, INPUTS], with ``n`` [batch] steps a row.
+    """Return a network that predicts ``y`` [batch, time, 2] from ``x`` [batch, time, INPUTS], with ``n`` [batch] steps
+    in each row.
 
-    options: of ``rg.compile``.
+    ``options``: of ``rg.compile``.
     """
     x = rg.placeholder("x", (None, None, INPUTS), dtype)
     y = rg.placeholder("y", (None, None, 2), dtype)
@@ -67,7 +68,7 @@ def leaves(nest: Any) -> list[np.ndarray]:
 
 
 def same(left: Any, right: Any) -> None:
-    """The same arrays, bit for bit."""
+    """Check that arrays are equal, bit for bit."""
     assert list(left) == list(right)
     for name, array in left.items():
         assert array.tobytes() == right[name].tobytes(), name

@@ -1,6 +1,6 @@
-"""Random cells by what their structure is: delays, chains of delays, swaps, copies, several cycles, dead states.
+"""Random cells by structure: delays, chains of delays, swaps, copies, several cycles, dead states.
 
-``declare_cell(seed)`` gives a declaration of one, with a driver, a loss and outputs, as a user would write it.
+``declare_cell(seed)`` returns a declaration with one, with a driver, a loss and outputs, as a user would write it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OPS = (
 
 
 def wired(draw: random.Random, units: int) -> str:
-    """The text of a cell of ``units``."""
+    """Return the text of a cell of ``units``."""
     names = [f"s{number}" for number in range(draw.randint(1, 5))]
     wires: dict[str, str] = {}
     for name in names:
@@ -36,7 +36,7 @@ def wired(draw: random.Random, units: int) -> str:
 
 def _wire(draw: random.Random, known: list[str]) -> str:
     roll = draw.random()
-    if roll < 0.45:  # a delay, a swap, a copy, or a state that no step changes
+    if roll < 0.45:  # a delay, a swap, a copy, or a constant state
         return draw.choice(known)
     if roll < 0.75:
         parts = draw.sample([*known, "x"], draw.randint(1, min(3, len(known) + 1)))
@@ -45,7 +45,7 @@ def _wire(draw: random.Random, known: list[str]) -> str:
 
 
 def declare_cell(seed: int) -> Declaration:
-    """The declaration of a seed."""
+    """Return the declaration of a seed."""
     draw = random.Random(seed)
     units, width = draw.choice(SIZES), draw.choice(SIZES)
     batch, time = draw.randint(1, 5), draw.randint(1, 7)

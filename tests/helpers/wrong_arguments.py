@@ -1,8 +1,8 @@
-"""Calls of everything that users can call, with arguments that are wrong in all the ways that come to mind.
+"""Calls of the whole public interface, with arguments that are wrong in many ways.
 
-The surface is found by looking: every public name of ``rnngraph`` and ``rnngraph.tf1``, and every public method of what
-they give. What is new is called too. Arguments are drawn by a seed; of most parameters a good value is known by their
-name, so that a call that has one wrong argument gets as far as that one takes it.
+The interface is found by inspection: every public name of ``rnngraph`` and ``rnngraph.tf1``, and every public method of
+their results, so that new names are called, too. Arguments are drawn by a seed. Most parameters have a good value by
+their name, so that a call reaches its one wrong argument.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rnngraph.support.attribute_hints import OF_NETS, OF_TENSORS
 from rnngraph.support.errors import Where
 
 SECONDS, ASLEEP = 60.0, 3600.0
-"""Of the processor's time, after which a call counts as one that never ends; of any, in which it does nothing."""
+"""Limits after which a call counts as endless: CPU seconds, and seconds of inactivity."""
 MAX_CHARACTERS = 1000
 MODULES = (
     "contrib",
@@ -61,14 +61,14 @@ Make = Callable[["World"], Any]
 
 
 class Rude:
-    """An object that can't even be printed."""
+    """Object whose repr raises an error."""
 
     def __repr__(self) -> str:
         raise RuntimeError(RUDE)
 
 
 class OwnCell(rg.Cell):
-    """A cell of the user's own."""
+    """User-defined cell."""
 
     def __init__(self, width: int = 3) -> None:
         self.width = width
@@ -87,11 +87,11 @@ NAM = {
     "config": {"input_size": 1, "hidden_size": 2, "num_layers": 1},
     "weights": [0.1] * 39,
 }
-"""A file of Neural Amp Modeler."""
+"""File of Neural Amp Modeler."""
 
 
 class World:
-    """What calls are made on and with: made anew now and then, since calls change it."""
+    """Objects and arguments of calls, renewed from time to time because calls change them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -135,7 +135,7 @@ class World:
         return found[0]
 
     def things(self) -> dict[str, Any]:
-        """Objects with methods that users call."""
+        """Return objects with methods that users call."""
         return {
             "program": self.program,
             "inference": self.program.inference,
@@ -253,14 +253,14 @@ METHODS = {
     "inputs": ("__getitem__",),
     "row": ("__getitem__",),
 }
-"""What users call of what they are given, as docs/api.md has it."""
+"""Documented methods of returned objects, as in docs/api.md."""
 
 TRIED: dict[str, Callable[..., Any]] = {
     "attribute": lambda thing, word: getattr(thing, word if isinstance(word, str) else "numpy"),
     "index": lambda thing, key: thing[key],
     "entries": lambda thing: [*thing],
 }
-"""What users try with everything that they are given."""
+"""Common attempts with any object."""
 WORDS = (*OF_NETS, *OF_TENSORS, "logits", "outputs", "x", "keys", "items", "loss", "no_such_thing")
 
 GIVEN = (
@@ -278,17 +278,17 @@ GIVEN = (
     "History",
     "Profile",
 )
-"""Classes of which users get objects, and make none."""
+"""Classes whose objects users only receive."""
 
 
 WEIGHTS = ("from_torch", "from_keras", "from_onnx", "from_cudnn", "to_torch", "to_keras", "to_onnx")
 """Functions of ``rg.weights``."""
 REMOVING = ("DeleteRecursively", "rmtree")
-"""Functions of ``tf.gfile`` that would take the folder away in which all others are called."""
+"""Functions of ``tf.gfile`` that would remove the working folder."""
 
 
 def surface(world: World) -> dict[str, Callable[..., Any]]:
-    """Everything that can be called, by what a message calls it."""
+    """Return everything that can be called, by its name in messages."""
     found: dict[str, Callable[..., Any]] = {}
     for name in rg.__all__:
         value = getattr(rg, name)
@@ -343,7 +343,7 @@ def _of_namespace(path: str, space: Any) -> Iterator[tuple[str, Callable[..., An
 
 
 def _is_path(module: ModuleType) -> bool:
-    """Whether programs import it: then it says of names that it does not have what to use instead."""
+    """Return True if programs import the module: its missing names raise errors with suggestions."""
     return module.__name__.split(".")[-1] in MODULES and "__all__" in vars(module)
 
 
@@ -470,7 +470,7 @@ def _any_tensor(w: World, draw: random.Random) -> Any:
 
 
 def _good(w: World) -> dict[str, list[Any]]:
-    """Good values by the names of parameters."""
+    """Return good values by the names of parameters."""
     floats, ints = [w.x, w.outputs, w.rows, w.logits], [w.n, w.y, rg.constant([0, 1])]
     cells = [rg.GRUCell(3), w.cell, OwnCell(3), rg.BasicLSTMCell(2), rg.MultiRNNCell([rg.GRUCell(2)])]
     by = {
@@ -690,7 +690,7 @@ def _good(w: World) -> dict[str, list[Any]]:
 
 
 def shape_of(world: World, kind: str, *shape: int) -> np.ndarray:
-    """A feed."""
+    """Return a feed."""
     return np.ones(shape, kind)
 
 
@@ -721,7 +721,7 @@ KNOWN = ("x", "n", "y", "rows", "loss", "samples", "threads", "units", "rate", "
 
 
 class Call:
-    """One call that is drawn: what is called, with what."""
+    """Random call: a function and its arguments."""
 
     def __init__(self, world: World, seed: int) -> None:
         self.seed, draw = seed, random.Random(seed)
@@ -766,7 +766,7 @@ class Call:
     def _parameters(self) -> list[inspect.Parameter]:
         try:
             return list(inspect.signature(self.function).parameters.values())
-        except ValueError:  # of a built-in type
+        except ValueError:  # a built-in type
             kind = inspect.Parameter.POSITIONAL_ONLY
             return [inspect.Parameter("key", kind)] if self.name.endswith("__") else []
 
@@ -778,7 +778,7 @@ class Call:
         return _any_tensor(world, draw) if draw.random() < 0.2 else draw.choice(WRONG)(world)
 
     def run(self) -> BaseException | None:
-        """Makes the call; what it raises."""
+        """Make the call, and return its exception."""
         try:
             result = self.function(*self.arguments, **self.keywords)
             if hasattr(result, "__enter__"):
@@ -791,7 +791,7 @@ class Call:
         return None
 
     def _compile(self, tensor: rg.Tensor) -> None:
-        """What was declared is compiled and run, with the sizes that its placeholders leave open drawn."""
+        """Compile and run the declaration, with random values of the placeholders' open sizes."""
         program = rg.compile({"y": tensor}, cache=False)
         kinds, draw = program.inference.input_types(), np.random.default_rng(self.seed)
         sizes = {symbol: int(draw.integers(1, 4)) for kind in kinds.values() for symbol in sorted(kind.symbols)}
@@ -811,20 +811,20 @@ def _text(value: Any) -> str:
 
 
 class NeverEndsError(BaseException):
-    """A call took too long."""
+    """Error of a call that took too long."""
 
 
 def finding(call: Call) -> str | None:
-    """What is wrong with what a call does, if anything is."""
+    """Return a description of a call's misbehaviour, or None."""
 
     def end(*_: Any) -> None:
         raise NeverEndsError
 
     clocks: tuple[tuple[int, int, float], ...] = ()
-    if not WINDOWS:  # which has no timers that interrupt a thread
+    if not WINDOWS:  # Windows has no timers that interrupt a thread
         clocks = ((signal.SIGPROF, signal.ITIMER_PROF, SECONDS), (signal.SIGALRM, signal.ITIMER_REAL, ASLEEP))
     before = [signal.signal(sign, end) for sign, *_ in clocks]
-    for _, clock, seconds in clocks:  # a busy machine makes a call long, and not one that computes much
+    for _, clock, seconds in clocks:  # CPU time, because a call may be slow on a busy machine
         signal.setitimer(clock, seconds)
     try:
         error = call.run()
@@ -836,7 +836,7 @@ def finding(call: Call) -> str | None:
             signal.signal(sign, handler)
     if error is None:
         return None
-    if isinstance(error, NotFittedError):  # which scikit-learn wants, and says what to do
+    if isinstance(error, NotFittedError):  # scikit-learn requires this class, whose text has a remedy
         return None
     if not isinstance(error, rg.RnnGraphError):
         return f"{call}\n  raises {type(error).__name__}: {str(error)[:300]}{_last_line(error)}"
@@ -856,7 +856,7 @@ def _last_line(error: BaseException) -> str:
 
 
 def findings(folder: Path, seeds: range) -> Iterator[str]:
-    """What is wrong with the calls of these seeds."""
+    """Yield the misbehaviour of the calls of these seeds."""
     world = World(folder)
     for seed in seeds:
         if seed % 50 == 0:

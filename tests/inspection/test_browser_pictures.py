@@ -1,4 +1,4 @@
-"""Pictures outside the explorer in a browser: drawn nets, profiles, and what notebooks show, by day and night."""
+"""Pictures in a browser outside of the explorer: nets, profiles, and notebook output, light and dark."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 def page_of(body: str, folder: Path) -> str:
-    """A page like a notebook's, in the reader's scheme."""
+    """Return a page like a notebook's, in the reader's colour scheme."""
     head = "<meta charset=utf-8><meta name=color-scheme content='light dark'>"
     style = "<style>body { color: light-dark(#111, #eee); background: light-dark(#fff, #17171a); }</style>"
     path = folder / "page.html"

@@ -1,4 +1,4 @@
-"""The axis column of every op against the values that the op computes, entry by entry."""
+"""The axis column of every op, against the values that the op computes, entry by entry."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ CASES = [
     for number, case in enumerate(elementwise(op) if OPS[op].kind == "elementwise" else OTHERS[op])
 ]
 LOOSE = ("windows", "overlap_add", "gather", "scatter_add", "equal", "not_equal", "dropout", "by_graph", "with_update")
-"""Ops of which an entry need not be read where the column lets it: two axes hang together, or values decide."""
+"""Ops that may ignore an entry that the column allows them to read: coupled axes, or data-dependent reads."""
 
 
 def proof(op: str, case: Case, seed: int = 0) -> Proof:
@@ -167,7 +167,7 @@ def proof(op: str, case: Case, seed: int = 0) -> Proof:
 
 @pytest.mark.parametrize(("op", "case"), CASES)
 def test_an_entry_is_read_where_the_column_says_and_nowhere_else(op: str, case: Case) -> None:
-    """Each entry is replaced by NaN and by numbers far off; of several draws, as a selection reads one side only."""
+    """Each entry is replaced by NaN and by distant numbers. Several seeds reveal operands that are read conditionally.
     proofs = [proof(op, case, seed) for seed in range(6)]
     is_loose = op in LOOSE or any(use.fate == MIXED for use in fates(proofs[0].node))
     for number, array in enumerate(proofs[0].arrays):
@@ -202,7 +202,7 @@ def test_an_op_is_linear_in_what_it_says(op: str, case: Case) -> None:
 
 @pytest.mark.parametrize("op", COMPUTED)
 def test_an_op_is_linear_in_no_other_operand(op: str) -> None:
-    """In some case of some numbers, as a largest of one number is the number."""
+    """In at least one case the op is nonlinear in the operand; a maximum of one number is linear."""
     found = [proof(op, case.values[1]) for case in CASES if case.values[0] == op]  # type: ignore[arg-type]
     found = [item for item in found if item.node.dtype in FLOATS]
     for number, array in enumerate(found[0].arrays if found else ()):
@@ -212,7 +212,7 @@ def test_an_op_is_linear_in_no_other_operand(op: str) -> None:
 
 
 def test_all_columns_are_shown_to_keep_rows() -> None:
-    """So that no test above holds because it has nothing to look at."""
+    """Without this check the tests above could pass vacuously."""
     shown = {case.values[0] for case in CASES if any(True for _ in proof(*case.values).orderly())}  # type: ignore[arg-type]
     assert shown == set(COMPUTED) - {"with_update"}
 
@@ -224,7 +224,7 @@ def test_iota_differs_by_place_and_given_entries_are_any() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_columns_hold_of_graphs_that_are_drawn(seed: int) -> None:
-    """Shapes and attributes as the random graphs have them, with open sizes and axes of one."""
+    """Shapes and attributes come from random graphs, including symbolic sizes and axes of length 1."""
     drawn, rng = draw(seed), np.random.default_rng(seed)
     sizes = {name: 3 + number for number, name in enumerate(NAMES)}
     nodes = [node for node in drawn.graph.walk() if OPS[node.op].kind not in ("leaf", "structured")]
@@ -237,7 +237,7 @@ def test_columns_hold_of_graphs_that_are_drawn(seed: int) -> None:
         )
         try:
             item.value()
-        except ValueError:  # sizes that a call refuses
+        except ValueError:  # the interpreter refuses these sizes
             continue
         for number, shape in enumerate(shapes):
             index = tuple(int(rng.integers(dim)) for dim in shape)
@@ -290,7 +290,7 @@ SCAN = """graph g
 
 
 def test_a_scan_hands_axes_to_its_body() -> None:
-    """Axes of a sequence lie one further to the front there, and its steps are taken one after another."""
+    """A sequence's axes shift by one in the body, and its time axis is mixed."""
     scan = next(node for node in parse(SCAN).nodes if node.op == "scan")
     assert [use.fate for use in fates(scan)] == [
         Bound(0, 0),

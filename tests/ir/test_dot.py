@@ -1,4 +1,4 @@
-"""Graphs for Graphviz: every value once, layers and loops as clusters, recurrences as edges, and nothing detached."""
+"""Graphviz text of graphs: every value once, layers and loops as clusters, recurrences as edges, no isolated boxes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ STRING = r'"(?:[^"\\]|\\.)*"'
 
 
 class Drawn(NamedTuple):
-    """What a text of Graphviz's says. boxes: label by name; edges: (from, to, text); clusters: labels, outermost first,
-    of the cluster that each box stands in.
+    """Parsed Graphviz text.
+
+    Attributes:
+        boxes: Label by name.
+        edges: Tuples (from, to, text).
+        clusters: Labels of each box's clusters, outermost first.
     """
 
     boxes: dict[str, str]
@@ -27,7 +31,7 @@ class Drawn(NamedTuple):
 
 
 def read(text: str) -> Drawn:
-    """Reads the few forms of Graphviz's language that are written; all else is an error."""
+    """Parse the subset of Graphviz's language that is written, and raise an error for other forms."""
     boxes: dict[str, str] = {}
     edges: list[tuple[str, str, str]] = []
     clusters: dict[str, tuple[str, ...]] = {}
@@ -86,7 +90,7 @@ def test_nothing_stands_alone_and_no_edge_leads_nowhere(declare: object, kind: s
     assert ends <= drawn.boxes.keys()
     outputs = {name for name in drawn.boxes if name.startswith('"output ')}
     assert len(outputs) == len(graph.outputs)
-    assert drawn.boxes.keys() - ends <= outputs  # a number that is an output has no box of its own
+    assert drawn.boxes.keys() - ends <= outputs  # a constant output has no box of its own
     users = Counter(source for source, user, text in drawn.edges)
     assert all(users[name] for name in drawn.boxes.keys() - outputs)
 

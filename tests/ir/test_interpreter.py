@@ -1,4 +1,4 @@
-"""The interpreter against NumPy written by hand, and every op of the table against its own type rule."""
+"""The interpreter against handwritten NumPy, and every op of the table against its own type rule."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def given(array: np.ndarray, number: int) -> Node:
 
 @pytest.mark.parametrize("op", [op for op, row in OPS.items() if row.kind not in ("leaf", "structured")])
 def test_values_have_the_type_that_is_inferred(op: str) -> None:
-    """In the graph's own precision, and in float64 throughout."""
+    """Types agree in the graph's own precision and in float64."""
     inputs = [given(array, number) for number, array in enumerate(OPERANDS[op])]
     node = make(op, *inputs, **ATTRIBUTES.get(op, {}))
     graph = Graph.of("g", [("y", node)], inputs)
@@ -97,7 +97,7 @@ def test_sigmoid_is_right_far_out(dtype: str) -> None:
 
 
 def test_gather_takes_the_nearest_row() -> None:
-    """What is fed is checked at the call; what is computed can't fall outside."""
+    """Computed indices are clamped; fed ones are validated before a call."""
     graph = Graph.of("g", [("y", make("gather", *map(given, (FLOATS, np.array([5, -3])), (0, 1))))])
     found = interpret(graph, {"x0": FLOATS, "x1": np.array([5, -3])})["y"]
     np.testing.assert_array_equal(found, FLOATS[[1, 0]])
@@ -137,7 +137,7 @@ def test_scan_forward() -> None:
 
 
 def test_scan_backward_keeps_places() -> None:
-    """Steps are taken from the last to the first; what a step emits lies where the step's slice lay."""
+    """Steps run from the last to the first, and each output has the position of its input."""
     x, start = np.arange(6, dtype=np.float32).reshape(3, 2), np.float32([10, 20])
     graph = parse(SCAN.replace("reverse=False", "reverse=True"))
     found = interpret(graph, {"x": x, "start": start, "scale": np.float32(1)})

@@ -1,4 +1,4 @@
-"""The table of ops: every row has all that its kind has, what rows say is so, and nobody else keeps a list of ops."""
+"""The table of ops: rows have all columns of their kind, columns are true, and no other file lists ops."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ BY_OP = {
     "passes/simplify.py": "rules of rewriting, which an op may do without",
     "passes/label_weights.py": "what losses are written with, between their labels and their weights",
 }
-"""Files that name several elementwise ops, and why they may."""
+"""Files that may name several elementwise ops, with the reason."""
 MOST_TOGETHER = 3
-"""Elementwise ops that may be named side by side elsewhere: what holds of more is a fact of their rows."""
+"""Maximum number of elementwise ops in one literal elsewhere: facts about more ops belong in their rows."""
 
 
 SAMPLES = ("sample_key", "sample_uniform")
-"""Ops that draw of their operands alone, and so in the inference graph, too."""
+"""Ops that draw depending on their operands alone, so that the inference graph keeps them."""
 
 
 @pytest.mark.parametrize("row", OPS.values(), ids=OPS)
@@ -44,7 +44,7 @@ def test_a_row_has_what_ops_of_its_kind_have(row: Op) -> None:
 
 @pytest.mark.parametrize("name", [name for name, row in OPS.items() if row.kind == "elementwise" and not row.random])
 def test_what_keeps_zero_does_and_no_other_op_does(name: str) -> None:
-    """Truth values are no numbers."""
+    """Bools are no zeros."""
     row = OPS[name]
     assert row.evaluate is not None
     zeros = [np.zeros(3)] * row.arity[0]
@@ -59,7 +59,7 @@ def test_every_function_has_vector_code_with_a_bound() -> None:
 
 
 def _lists(path: Path) -> Iterator[tuple[int, set[str]]]:
-    """Where a file names ops side by side: the line, and the elementwise ones among them."""
+    """Yield each literal that lists ops: its line, and the elementwise ops in it."""
     elementwise = {name for name, row in OPS.items() if row.kind == "elementwise"}
     for node in ast.walk(ast.parse(path.read_text())):
         parts: list[ast.expr | None] = []
@@ -80,7 +80,7 @@ ROOMS = ("ir", "passes", "codegen", "runtime", "export", "batching", "program", 
     "path", [path for room in ROOMS for path in sorted((PACKAGE / room).rglob("*.py"))], ids=lambda path: path.stem
 )
 def test_nobody_else_keeps_a_list_of_ops(path: Path) -> None:
-    """A list beside the table is the one that a new op is missing from."""
+    """A new op would be missing from such a list."""
     found = [f"{path}:{line}: {sorted(names)}" for line, names in _lists(path) if len(names) > MOST_TOGETHER]
     if path.relative_to(PACKAGE).as_posix() in BY_OP:
         return

@@ -1,4 +1,4 @@
-"""A scan's parts by name: what they are of a printed graph, and that a scan made of them is the same scan."""
+"""Parts of a scan by name, from printed graphs, and scans rebuilt from them."""
 
 from __future__ import annotations
 

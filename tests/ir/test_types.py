@@ -1,4 +1,4 @@
-"""Types of tensors, and sizes that meet in them."""
+"""Types of tensors, and unification of their sizes."""
 
 from __future__ import annotations
 

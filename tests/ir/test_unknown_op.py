@@ -1,4 +1,4 @@
-"""A new op: without a column of axes it does not load, with an honest one everyone knows what it keeps apart."""
+"""A new op: without an axis column it does not load; with a correct one every analysis knows its axes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Load = Callable[[AxisColumn], None]
 
 @pytest.fixture(params=["contraction", "movement"])
 def load(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Adds ``running_sum`` to the table: along the last axis, the sum of an entry and of all before it."""
+    """Return a function that adds ``running_sum`` to the table: cumulative sums along the last axis."""
 
     def add(column: AxisColumn) -> None:
         row = Op(
@@ -57,7 +57,7 @@ def summed(*shape: object) -> tuple[Node, Graph]:
 
 @pytest.mark.parametrize("column", [None, lambda arrays, attributes: arrays[0]])
 def test_a_row_without_axes_does_not_load(column: object) -> None:
-    """The function of its value stands where the column should, if that was forgotten."""
+    """If the column is omitted, the next argument takes its place."""
     with pytest.raises(TypeError, match="the row of running_sum does not say what the op does to the axes"):
         ops.row("running_sum", "movement", 1, lambda types, attributes, meet: types[0], column)  # type: ignore[arg-type]
     assert "running_sum" not in OPS
@@ -91,7 +91,7 @@ def test_it_needs_all_steps_along_its_axis(load: Load, column: AxisColumn) -> No
 
 @pytest.mark.parametrize("column", [UNKNOWN, SUMS_LAST], ids=["unknown", "honest"])
 def test_its_row_alone_says_what_it_keeps_apart(load: Load, column: AxisColumn) -> None:
-    """Nobody else has to be told of the op."""
+    """No other file needs to know the op."""
     load(column)
     is_known = column is SUMS_LAST
     node, graph = summed(BATCH, 3)

@@ -1,4 +1,4 @@
-"""Axes that a loop's steps keep apart, and the loop's body over some positions of them."""
+"""Axes that a loop's steps do not mix, and the loop's body for a part of their positions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ GROUPS = """graph groups
 
 
 def test_an_axis_that_a_reshape_merges_is_mixed() -> None:
-    """Heads of a group read one vector, so that heads cannot be cut without their groups."""
+    """Heads of a group read one vector, so that heads cannot be split without their groups."""
     (scan,) = [node for node in parse(GROUPS).nodes if node.op == "scan"]
     assert [axis.size for axis in unmixed_axes(scan)] == [size("B"), 3, 5]
 

@@ -1,4 +1,4 @@
-"""The verifier takes every graph that keeps the rules, and names the rule and the pass where one is broken."""
+"""The verifier accepts every valid graph, and names the violated rule and the pass."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def value(label: str = "x", kind: TensorType = ROW) -> Node:
 
 
 def loop(body: Graph, *operands: Node, carries: int = 1, kind: TupleType | None = None) -> Node:
-    """A scan, with the type that is claimed for it."""
+    """Return a scan with a claimed type."""
     attributes = {"body": body, "carries": carries, "sequences": 0, "length": 4, "reverse": False}
     kind = kind or TupleType(tuple(node.tensor for _, node in body.outputs))
     return Node("scan", operands, kind, tuple(sorted(attributes.items())))
 
 
 def in_a_loop(inner: Node, h: Node) -> Graph:
-    """A graph whose loop turns ``h`` into ``inner``."""
+    """Return a graph whose loop replaces ``h`` by ``inner``."""
     x = value()
     scan = loop(Graph.of("body", [("h", inner)], [h]), x)
     return Graph.of("g", [("y", make("get", scan, index=0))], [x])
@@ -169,7 +169,7 @@ def test_bodies_are_checked_too() -> None:
 
 @pytest.mark.parametrize("op", INFERENCE_FORBIDS)
 def test_forbidden_ops_are_named_with_their_line(op: str) -> None:
-    """Neither outside loops nor within."""
+    """They are forbidden outside and inside of loops."""
     h = value("h")
     scalar = make("constant", value=np.int64(0))
     column = make("broadcast", scalar, shape=(size("B"), 1))
@@ -254,7 +254,7 @@ def stored(line: str) -> str:
     ],
 )
 def test_what_a_file_may_hold(line: str) -> None:
-    """The same within its bounds; a table without rows too, as a call may read none of it."""
+    """Bounds are valid, and so is a table without rows, of which a call may read nothing."""
     line = f"ids_as_rows = broadcast f32(1.0) {{shape=(5, 1, 2)}} : f32[5,1,2]\n  {line}"
     verify_stored(parse(stored(line)))
 

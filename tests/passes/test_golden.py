@@ -1,7 +1,7 @@
-"""Every pass on small printed graphs: the text it gives, the values it keeps, and the object it leaves alone.
+"""Every pass on small printed graphs: its text, its values, and graphs that it does not change.
 
-``golden/<pass>/<case>.in.txt`` is read, the pass is applied, and what comes out is compared with
-``<case>.out.txt``, which ``--update-golden`` rewrites. A case ``unchanged`` holds nothing that its pass would do.
+The pass is applied to ``golden/<pass>/<case>.in.txt``, and the result is compared with ``<case>.out.txt``, which
+``--update-golden`` rewrites. In a case ``unchanged`` the pass has nothing to do.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ PASSES: dict[str, Pass] = {
     "split_inference": Split(training=False),
 }
 ANEW = ("samples",)
-"""Passes that change what a graph gives, and applied again would do so again."""
+"""Passes that are not idempotent."""
 FORBIDDEN = {"split_training": ("dropout",), "split_inference": INFERENCE_FORBIDS}
 SIZES = {"B": 2, "T": 5}
 
@@ -73,13 +73,13 @@ CASES = cases(".in.txt")
 
 
 def read(case: str) -> tuple[Pass, Graph]:
-    """A case's pass and its input, verified."""
+    """Return a case's pass and its input, verified."""
     graph = parse((DIRECTORY / f"{case}.in.txt").read_text(encoding="utf-8"))
     return PASSES[case.partition("/")[0]], verify(graph, "reading")
 
 
 def feeds_of(graph: Graph) -> dict[str, np.ndarray]:
-    """Random arrays for every input, with -0.0, NaN and infinity among the floats."""
+    """Return random arrays for every input, with -0.0, NaN and infinity among the floats."""
     generator = np.random.default_rng(3)
     feeds: dict[str, np.ndarray] = {}
     for node in graph.inputs:
@@ -130,7 +130,7 @@ def test_every_expected_text_has_its_input() -> None:
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.startswith(ANEW)])
 def test_unchanged_is_the_same_object(case: str) -> None:
-    """Applied again, a pass finds nothing to do, and gives the very object that it was given."""
+    """Applied again, every pass returns the same object."""
     single, graph = read(case)
     result = single(graph)
     assert (result is graph) == case.endswith("/unchanged")
@@ -156,7 +156,7 @@ def test_draws_have_the_values_of_their_seeds(case: str) -> None:
 
 @pytest.mark.parametrize("case", [case.partition("/")[2] for case in CASES if case.startswith("split_training")])
 def test_split_of_one_declaration(case: str) -> None:
-    """Masks stand where dropout stood, in the training graph only; the inference graph says what is gone."""
+    """The training graph has masks in place of dropout; the inference graph lists the removed ops in its comments."""
     (training, graph), (inference, _) = read(f"split_training/{case}"), read(f"split_inference/{case}")
     trained, inferred = training(graph), inference(graph)
     assert not any(node.op == "dropout" for node in (*trained.walk(), *inferred.walk()))
@@ -166,6 +166,6 @@ def test_split_of_one_declaration(case: str) -> None:
 
 
 def test_dropout_that_keeps_all_is_no_dropout() -> None:
-    """With a keep_prob of 1 the training graph computes what the inference graph does."""
+    """With keep_prob 1 the training graph computes the inference graph."""
     (training, graph), (inference, _) = read("split_training/fed_keep_prob"), read("split_inference/fed_keep_prob")
     assert_same_values(training(graph), inference(graph))

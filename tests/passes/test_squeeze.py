@@ -13,7 +13,7 @@ from rnngraph.passes import squeeze
 
 
 def chain(layers: int) -> Graph:
-    """A step of ``layers`` elementwise ops and products over [1, 2, 3] whose result is reshaped to [2, 3]."""
+    """Return a graph of ``layers`` products and elementwise ops over [1, 2, 3], whose result is reshaped to [2, 3]."""
     x = make("input", type=TensorType("float32", (1, 2, 3)), label="x")
     value: Node = x
     for layer in range(layers):

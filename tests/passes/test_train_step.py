@@ -1,4 +1,4 @@
-"""The graph of a training step: what it keeps of the graph it was given, and the values of what it adds."""
+"""The graph of a training step: the parts of the original graph that it keeps, and the values that it adds."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def feeds() -> dict[str, np.ndarray]:
 
 
 def lagging(parameter: Any, gradient: Any, slots: Any, numbers: Any) -> tuple[Any, Any]:
-    """Moves by the last gradient and keeps this one."""
+    """Update by the last gradient, and store this one."""
     step = make("mul", slots["last"], numbers["rate"])
     return make("sub", parameter, step), {"last": gradient}
 
@@ -79,7 +79,7 @@ def test_gradients_give_way_to_new_values() -> None:
 
 @pytest.mark.parametrize("size", [1e-3, 1e18, 2e19, 1e30, 3e38])
 def test_a_norm_whose_squares_overflow(size: float) -> None:
-    """As far as float32 reaches, with the bits of the plain sum wherever that fits."""
+    """The norm is exact up to float32's limits, with the bits of the plain sum where that does not overflow."""
     given = feeds()
     given["x"] = np.abs(given["x"]) / np.abs(given["x"]).sum(0).max() * np.float32(size)
     before, found = interpret(graph(), given), interpret(TrainStep(lagging, ("last",), ("rate",), 2.0)(graph()), given)
@@ -100,7 +100,7 @@ def test_clip_norm_bounds_all_gradients_together(limit: float) -> None:
     for name in ("w", "d"):
         expected = before[f"gradient/{name}"] * (limit / max(norm, limit))
         assert_allclose(found[f"{SLOT}last/{name}"], expected, rtol=1e-6)
-    assert_allclose(found[NORM], norm, rtol=1e-6)  # what it was, not what it became
+    assert_allclose(found[NORM], norm, rtol=1e-6)  # the norm before clipping
 
 
 def test_clip_value_bounds_each_element_and_comes_before_the_norm() -> None:
@@ -123,7 +123,7 @@ def test_what_is_not_finite_shows_in_the_norm(bad: float) -> None:
 
 
 def test_sums_and_their_average() -> None:
-    """Gradients that are added up over calls and updated by in one go are the update by their mean."""
+    """Gradients accumulated over calls and applied at once equal an update by their mean."""
     added = verify(AddGradients()(graph()), "add_gradients")
     given, total = feeds(), {f"{SUM}w": np.zeros(3, np.float32), f"{SUM}d": np.zeros(())}
     gradients = []

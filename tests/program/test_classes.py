@@ -1,4 +1,4 @@
-"""Names of classes go wherever a program goes."""
+"""Names of classes are preserved with a program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``rg.compile`` takes and gives: structures, and parameters of another program."""
+"""Arguments and results of ``rg.compile``: structures, and parameters of another program."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_parameters_that_are_all_there_are_taken_in_silence(tmp_path: Path) -> N
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         rg.compile({"state": net.state}, parameters=program)
-        rg.compile({"twice": net.x * 2.0}, parameters=program)  # which reads none
+        rg.compile({"twice": net.x * 2.0}, parameters=program)  # reads no parameters
         program.with_outputs({"shown": net.shown, "size": rg.reduce_sum(net.shown)})
         rg.Trainer(program).fit(
             {"x": X, "y": np.zeros((2, 2))}, metrics={"size": rg.reduce_sum(net.shown)}, progress=False

@@ -1,4 +1,4 @@
-"""What notebooks show of programs, graphs, trainers and what they give."""
+"""HTML of programs, graphs, trainers and results in notebooks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def program() -> rg.Program:
 
 
 def words(markup: str) -> str:
-    """What is read, without elements, and without the signs for those that were escaped."""
+    """Return the visible text, without elements and with unescaped characters."""
     return html.unescape(re.sub(r"<style>[^<]*</style>|<[^>]*>", " ", markup))
 
 
@@ -82,7 +82,7 @@ def test_a_history_is_a_picture_and_a_table(program: rg.Program) -> None:
     history = trainer.fit(examples, epochs=17, batch_size=4, validation=0.3, progress=False)
     markup = history._repr_html_()
     assert markup.count("<polyline") == 2  # the loss of training and of validation
-    assert markup.count("<tr>") == 1 + 12 + 1  # a head, rows, and what stands for those that are left out
+    assert markup.count("<tr>") == 1 + 12 + 1  # a heading, 12 rows, and a row for the omitted ones
     assert "17 epochs" in words(markup)
     assert f"updates {trainer.updates} " in " ".join(words(trainer._repr_html_()).split())
 

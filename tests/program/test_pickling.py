@@ -1,4 +1,4 @@
-"""Programs, graphs, streams and trainers by pickle, copy and deepcopy: what arrives, what is refused, what is left."""
+"""Programs, graphs, streams and trainers by pickle, copy and deepcopy: what is restored, refused, and left behind."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.fixture(scope="module", autouse=True)
 def kept_code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Code is kept, as it is for users: what one test compiled, others find."""
+    """Cache code on disk, as users do, so that tests share compiled code."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -53,13 +53,13 @@ def copied(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
 
 
 def words(lengths: Any = (3, 7, 1, 2), seed: int = 0) -> list[np.ndarray]:
-    """Sequences of several lengths."""
+    """Return sequences of several lengths."""
     generator = np.random.default_rng(seed)
     return [generator.normal(size=(steps, 4)).astype(np.float32) for steps in lengths]
 
 
 def tagger(**options: Any) -> rg.Program:
-    """A net that takes ragged sequences, with a loss and dropout."""
+    """Return a program for ragged sequences, with a loss and dropout."""
     x, n = rg.placeholder("x", (None, None, 4)), rg.placeholder("n", (None,), "int64")
     cell = rg.DropoutWrapper(rg.GRUCell(7), output_keep_prob=0.5)
     outputs, state = rg.dynamic_rnn(cell, x, sequence_length=n)
@@ -81,7 +81,7 @@ def feeds() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def ours() -> bytes:
-    """A program as bytes."""
+    """Return a pickled program."""
     return rg.dumps(tagger())
 
 
@@ -98,7 +98,7 @@ def test_all_that_a_program_does(name: str) -> None:
 
 def test_programs_and_graphs(copied: Callable[[Any], Any]) -> None:
     program = tagger(seed=5)
-    program.training(batch())  # the generator of seeds is under way
+    program.training(batch())  # the generator of seeds has advanced
     again: Program[rg.Result] = copied(program)
     assert (again.seed, again.threads, again.target) == (5, 1, program.target)
     assert_array_equal(again.inference(feeds())["logits"], program.inference(feeds())["logits"])
@@ -179,7 +179,7 @@ def test_methods_pickle() -> None:
 
 
 def listener() -> tuple[rg.Program, np.ndarray]:
-    """A net with a state, and a feed that a stream holds."""
+    """Return a program with a state, and a feed that streams hold."""
     x, gain = rg.placeholder("x", (None, None, 4)), rg.placeholder("gain", (None, 1))
     outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.LSTMCell(5), rg.GRUCell(3)]), x)
     return rg.compile(outputs * rg.expand_dims(gain, 1)), np.random.default_rng(0).normal(size=(2, 9, 4))
@@ -194,13 +194,13 @@ def test_streams(copied: Callable[[Any], Any]) -> None:
     assert_array_equal(fresh.step(x=x[:, 0], gain=gain), whole[:, 0])
     stream.process(x=x[:, :4], gain=gain)
     there = copied(stream)
-    assert_array_equal(there.step(x=x[:, 4]), whole[:, 4])  # with what is held
+    assert_array_equal(there.step(x=x[:, 4]), whole[:, 4])  # with the held feeds
     assert_array_equal(stream.process(x=x[:, 4:]), whole[:, 4:])
     assert_array_equal(there.process(x=x[:, 5:]), whole[:, 5:])
 
 
 def test_a_stream_that_is_late(copied: Callable[[Any], Any]) -> None:
-    """What a stream owes goes along."""
+    """Outputs that a stream still has to return are copied, too."""
     x = rg.placeholder("x", (None, None, 4))
     program = rg.compile(rg.conv1d(x, 3, 5, padding="same"))
     data = np.random.default_rng(0).normal(size=(2, 9, 4)).astype(np.float32)
@@ -330,7 +330,7 @@ def test_cells_pickle_as_what_they_are() -> None:
 
 
 def test_a_pickle_calls_one_function_of_bytes() -> None:
-    """And so an unpickler that allows no other name reads it."""
+    """An unpickler that allows only this name can read it."""
     called = []
 
     class Careful(pickle.Unpickler):
@@ -403,7 +403,7 @@ def test_damage_is_found() -> None:
     ids=str,
 )
 def test_bytes_of_someone_else(changes: dict[str, Any], ours: bytes) -> None:
-    """With a right digest: what they say is checked all the same, and no directory is theirs to choose."""
+    """Contents are validated even if the digest matches, and cannot choose a directory."""
     arrays, text = unpacked(ours, "pickled program", "here")
     data = b"".join(packed("pickled program", arrays, {**text, **changes}, "there"))
     with pytest.raises(rg.RnnGraphError):
@@ -441,7 +441,7 @@ def test_no_files_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("method", [pytest.param("fork", marks=not_on_windows("there is no fork")), "spawn"])
 def test_processes(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After threads were used, and with code that is there: where it is forked, a worker can't even compile."""
+    """Threads were used before, and code is cached: a forked worker must not compile."""
     if method == "fork":
         teams.share_everything(monkeypatch, 2)
     program = tagger(cache=tmp_path / "code", threads=2 if method == "fork" else 1)
@@ -474,7 +474,7 @@ def test_processes(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def _called(data: bytes, log: str) -> np.ndarray:
-    """In a worker: a call, with a note of what is compiled, which takes its time."""
+    """Call a program in a worker, and log its compilations, which are slowed down."""
     compile_graph = code.compile_graph
 
     def slow(*arguments: Any) -> Any:

@@ -1,4 +1,4 @@
-"""One array by position feeds the only input that is not fed by keyword."""
+"""One positional array feeds the only input that no keyword feeds."""
 
 from __future__ import annotations
 

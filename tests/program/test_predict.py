@@ -1,4 +1,4 @@
-"""``Program.predict``: whatever shares a batch with an example, its result is that of the example alone, bit by bit."""
+"""``Program.predict``: an example's result has the bits that it has alone, whatever is in its batch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sequences(lengths: Any, width: int = INPUTS, seed: int = 0) -> list[np.ndarr
 
 
 def same(found: Any, expected: list[Any]) -> None:
-    """Example by example the same bits and shapes. found: one output; expected: it, of calls with one row."""
+    """Compare one output with those of calls with one row: equal bits and shapes for each example."""
     assert len(found) == len(expected)
     for ours, theirs in zip(found, expected, strict=True):
         assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape[1:])
@@ -160,7 +160,7 @@ def network_of(case: str) -> tuple[rg.Program, dict[str, Any]]:
     x, n = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("n", (None,), "int64")
     y, m = rg.placeholder("y", (None, None, 2)), rg.placeholder("m", (None,), "int64")
     seen, state = rg.dynamic_rnn(rg.GRUCell(4), x, n)
-    real = rg.sign(rg.abs(rg.reduce_sum(seen, 2, keepdims=True)))  # 1 at a row's steps, 0 past them
+    real = rg.sign(rg.abs(rg.reduce_sum(seen, 2, keepdims=True)))  # 1 at a row's steps, 0 beyond
     result = {
         "masked by a product": lambda: rg.reduce_sum(rg.log(rg.square(x)) * real, 1),
         "no lengths": lambda: rg.dynamic_rnn(rg.BasicRNNCell(4), x)[1],
@@ -219,10 +219,10 @@ NOT_PADDED = (
 
 @pytest.mark.parametrize("case", [*PADDED, *NOT_PADDED])
 def test_padding_never_shows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Six examples of four lengths fit into one batch where that may be padded; else each length has its own."""
+    """Six examples of four lengths are one batch if padding is safe; otherwise each length has its own."""
     program, examples = network_of(case)
     given = {name: value for name, value in examples.items() if name not in ("n", "m")}
-    if "m" in examples:  # of two placeholders of lengths none is filled in
+    if "m" in examples:  # with two placeholders of lengths, neither is filled in
         given = examples
     expected = [
         program.inference({name: np.asarray(value[number])[None] for name, value in examples.items()})["result"]
@@ -237,7 +237,7 @@ def test_padding_never_shows(case: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_few_sizes_of_batches_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Groups of 1 to 7 examples of one length take batches of 1, 2, 4 and 6 rows, at most 6."""
+    """Groups of 1 to 7 examples of one length are run in batches of 1, 2, 4 or 6 rows, where 6 is the maximum."""
     x = rg.placeholder("x", (None, None, 2))
     program = rg.compile(rg.dynamic_rnn(rg.BasicRNNCell(3), x)[1])
     items = sequences([length for length in range(1, 8) for _ in range(length)], 2)

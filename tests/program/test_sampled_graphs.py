@@ -1,4 +1,4 @@
-"""training(samples=n): each draw is that of a call with its own seed, and what no draw touches is computed once."""
+"""training(samples=n): each draw equals a call with its own seed, and values without draws are computed once."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_products_that_no_mask_touches_are_computed_once() -> None:
 
 
 def one_by_one() -> tuple[rg.Program, dict[str, Array]]:
-    """A decoder that stops by what it draws: its loop ends at another step in every draw."""
+    """Return a decoder that stops by its draws, so that its loop ends at a different step in every draw."""
     first = rg.placeholder("first", (None, 3))
     cell = rg.DropoutWrapper(rg.BasicRNNCell(3), output_keep_prob=0.5)
     outputs, _, lengths = rg.dynamic_decode(

@@ -1,4 +1,4 @@
-"""Parameters as a mapping: values that take effect, files, other names, and programs that share."""
+"""Parameters as a mapping: assigned values, files, other names, and sharing between programs."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_parameters_that_store_narrow_numbers(tmp_path: Path) -> None:
         assert_array_equal(found["whole"], np.trunc(values))
         assert_array_equal(found["bytes"], np.trunc(np.abs(values)))
         assert_allclose(found["half"], values, rtol=2**-8)
-    program.parameters["half"] = np.full((3, 4), 1.001)  # numbers are rounded
+    program.parameters["half"] = np.full((3, 4), 1.001)  # values are rounded
     assert (program.inference({})["half"] == 1).all()
-    program.parameters.load(tmp_path / "weights.safetensors")  # bits are taken as they are
+    program.parameters.load(tmp_path / "weights.safetensors")  # bits are loaded unchanged
     assert_array_equal(program.inference({})["half"], found["half"])

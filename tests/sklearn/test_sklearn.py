@@ -1,4 +1,4 @@
-"""scikit-learn's estimators: what they learn, the forms of X and y, and what scikit-learn does with them."""
+"""scikit-learn's estimators: learning, forms of X and y, and scikit-learn's own checks and tools."""
 
 from __future__ import annotations
 
@@ -30,19 +30,21 @@ from sklearn.utils.estimator_checks import check_estimator
 from rnngraph.sklearn import SequenceClassifier, SequenceRegressor
 
 EXCUSED = ["check_sample_weight_equivalence_on_dense_data"]
-"""Checks of scikit-learn's that docs/sklearn.md excuses, by name."""
+"""scikit-learn's checks that fail as docs/sklearn.md explains, by name."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def kept_code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Code is kept, as it is for users: what one test compiled, others find."""
+    """Cache code on disk, as users do, so that tests share compiled code."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 
 
 def waves(count: int = 64, ragged: bool = True, seed: int = 0) -> tuple[list[np.ndarray], np.ndarray]:
-    """Sequences of two features, and whether the first one rises: ``up`` or ``down``. Far from mean 0 and scale 1."""
+    """Return sequences of two features, and labels: ``up`` if the first one rises, else ``down``. They are not
+    standardised.
+    """
     generator = np.random.default_rng(seed)
     lengths = generator.integers(3, 12, count) if ragged else np.full(count, 7)
     rises = generator.integers(0, 2, count)
@@ -90,7 +92,7 @@ def test_directions_are_told_apart(options: dict[str, Any]) -> None:
 
 @pytest.mark.engines
 def test_it_is_the_net_that_one_would_write() -> None:
-    """The same declaration, trained by hand, gives the same bits."""
+    """A declaration trained by hand has the same bits."""
     X, labels = waves(40)
     model = quick(epochs=3, dropout=0.3, layers=2, batch_size=7, class_weight={"down": 2.0, "up": 0.5}).fit(X, labels)
     steps = np.concatenate(X).astype(np.float32).astype(np.float64)
@@ -224,7 +226,8 @@ def test_one_feature() -> None:
     for form in (table[:, :, None], list(table), [row[:, None] for row in table]):
         again = quick(epochs=2).fit(form, y)
         assert_array_equal(again.predict_proba(form), expected)
-    longer = again.predict_proba(np.concatenate([table, table], axis=1))  # fitted to sequences, of any length
+    # fitted to sequences, which may have any length
+    longer = again.predict_proba(np.concatenate([table, table], axis=1))
     assert longer.shape == (64, 2)
     mixed = again.predict_proba([row[: 3 + number % 4] for number, row in enumerate(table)])
     assert mixed.shape == (64, 2)
@@ -346,7 +349,7 @@ def test_a_state_of_randomness_is_all_there_is() -> None:
     first, second, other = (quick(epochs=2, random_state=seed).fit(X, y).predict_proba(X) for seed in (3, 3, 4))
     assert_array_equal(first, second)
     assert (first != other).any()
-    generator = np.random.RandomState(3)  # scikit-learn's kind
+    generator = np.random.RandomState(3)  # scikit-learn's class of generators
     assert_array_equal(quick(epochs=2, random_state=generator).fit(X, y).predict_proba(X), first)
 
 
@@ -358,7 +361,7 @@ def test_early_stopping() -> None:
     assert model.history_.epochs < 60
     assert "validation_loss" in model.history_
     assert model.history_["validation_loss"].min() == model.history_.row(model.history_.best())["validation_loss"]
-    two = quick(epochs=1, validation_fraction=0.5).fit(X[:2], ["a", "b"])  # too few to have each class in both
+    two = quick(epochs=1, validation_fraction=0.5).fit(X[:2], ["a", "b"])  # too few to have both classes in both parts
     assert two.history_.epochs == 1
     with pytest.raises(rg.ArgumentError, match=r"validation_fraction=0\.99 of 60"):
         quick(epochs=1, validation_fraction=0.99).fit(X, y)
@@ -458,7 +461,7 @@ def test_a_search_in_processes() -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", [SequenceClassifier, SequenceRegressor])
 def test_scikit_learns_own_checks(kind: Any) -> None:
-    """All of them pass, but for what EXCUSED and the docs name, which fail."""
+    """Only the checks in EXCUSED fail, which docs/sklearn.md explains."""
     found = check_estimator(kind(), on_fail=None, on_skip=None)
     assert len(found) > 40
     failed = {check["check_name"]: str(check["exception"]) for check in found if check["status"] == "failed"}
@@ -466,7 +469,7 @@ def test_scikit_learns_own_checks(kind: Any) -> None:
 
 
 def test_fits_of_equal_nets_share_their_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A search over what is no part of the net compiles each size of a batch once."""
+    """A search over options outside of the net compiles each batch size once."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     compiled: list[tuple[str, int]] = []
     plain = CompiledGraph._compiled

@@ -1,4 +1,4 @@
-"""Arrays by name in ``.npz`` and ``.safetensors``: damage is an error, and other programs' files are read."""
+"""Arrays by name in ``.npz`` and ``.safetensors``: damaged files are refused, and other programs' files are read."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_every_flipped_bit_is_an_error_or_without_effect(suffix: str, tmp_path: 
             continue
         check_equal(found)
         idle += 1
-    assert suffix == ".npz" or idle == 0  # a zip has dates, versions and attributes
+    assert suffix == ".npz" or idle == 0  # changes of a zip's dates, versions and attributes have no effect
 
 
 def test_cut_files_are_errors(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Safetensors files read without a copy: the library's own numbers, and damaged headers."""
+"""Safetensors files read without a copy: the safetensors library's values, and damaged headers."""
 
 from __future__ import annotations
 

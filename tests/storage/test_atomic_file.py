@@ -1,4 +1,4 @@
-"""Files that are replaced whole: permissions, links, errors, and what killed writers leave."""
+"""Files that are replaced atomically: permissions, links, errors, and leftovers of killed writers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints: what goes in comes out; any damage is an error; a killed writer leaves the last whole one."""
+"""Checkpoints round-trip; any damage is an error; a killed writer leaves the last complete one."""
 
 from __future__ import annotations
 

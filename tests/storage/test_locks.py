@@ -1,4 +1,4 @@
-"""Bytes of a file as locks between processes: who waits, for how long, and what a killed process leaves."""
+"""Locks on bytes of a file between processes: waiting, timeouts, and locks of killed processes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Iterator[PrivateDirectory]:
 
 @contextmanager
 def held(path: Path, place: int) -> Iterator[subprocess.Popen[str]]:
-    """Another process that has this byte."""
+    """Start another process that locks this byte."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path), str(place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -47,7 +47,7 @@ def held(path: Path, place: int) -> Iterator[subprocess.Popen[str]]:
 def waits(
     folder: PrivateDirectory, place: int, monkeypatch: pytest.MonkeyPatch, then: Callable[[], None] = lambda: None
 ) -> int:
-    """How often a process that wants this byte sleeps; ``then`` happens in the second time."""
+    """Return how often a process that waits for this byte sleeps; ``then`` is called during the second sleep."""
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -64,7 +64,7 @@ def waits(
 
 def test_a_byte_is_one_process_s(tmp_path: Path, folder: PrivateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     with held(tmp_path, 2**60 - 1):
-        assert waits(folder, 2**60 - 1, monkeypatch) == 5  # and then begins all the same
+        assert waits(folder, 2**60 - 1, monkeypatch) == 5  # it continues after the timeout
         assert waits(folder, 7, monkeypatch) == 0
     assert waits(folder, 2**60 - 1, monkeypatch) == 0
     assert os.listdir(tmp_path) == ["locks"]

@@ -1,4 +1,4 @@
-"""The codec of protobuf's wire format against Google's own, by ONNX's messages, and on damaged bytes."""
+"""The codec of protobuf's wire format against Google's, with ONNX's messages, and on damaged bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ onnx = pytest.importorskip("onnx")
 
 
 def theirs() -> onnx.ModelProto:
-    """A model with fields of every kind."""
+    """Return a model with fields of every kind."""
     tensor = onnx.TensorProto(dims=[2, 3], data_type=1, name="w", float_data=[1, 2, 3, -4, np.inf, 6], raw_data=b"abc")
     tensor.int64_data.extend([0, -1, 2**63 - 1, -(2**63), 300])
     tensor.uint64_data.extend([2**64 - 1, 127, 128])
@@ -78,7 +78,7 @@ def test_changed_bytes_are_an_error_or_what_google_reads() -> None:
 
 @dataclass(eq=False)
 class Nest(Message):
-    """A message within itself."""
+    """Recursive message."""
 
     inner: Nest | None = message(1, lambda: Nest)
     number: int = integer(2)
@@ -115,4 +115,4 @@ def test_fields_of_one_message_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     assert decode(Nest, b"\x18\x01" * 100).numbers.size == 100
     with pytest.raises(DecodeError, match="more than 100 fields"):
         decode(Nest, b"\x18\x01" * 101)
-    assert decode(Nest, b"\x20\x01" * 200).number == 0  # which are of no class
+    assert decode(Nest, b"\x20\x01" * 200).number == 0  # unknown fields are not counted

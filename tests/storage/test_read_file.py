@@ -1,4 +1,4 @@
-"""Regular files are read, and nothing else: what never ends, waits or is made up by the system is an error."""
+"""Only regular files are read; pipes, devices, directories and virtual files are refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def small_program() -> rg.Program:
 
 
 def no_file(kind: str, folder: Path, name: str) -> Path:
-    """A path in the folder that leads to no regular file."""
+    """Return a path in the folder that is no regular file."""
     path = folder / name
     if WINDOWS and kind != "directory":
         pytest.skip("not on Windows: pipes and devices have no place in file systems")
@@ -46,7 +46,7 @@ def restored(path: Path) -> None:
 
 
 def onnx_weights_beside(path: Path) -> None:
-    """A model whose weights lie in a file of its folder."""
+    """Read a model whose weights lie in a file of its folder."""
     onnx = pytest.importorskip("onnx")
     weights = onnx.TensorProto(name="w", dims=[2], data_type=1, data_location=onnx.TensorProto.EXTERNAL)
     for key, value in (("location", path.name), ("offset", "0"), ("length", "8")):
@@ -60,7 +60,7 @@ def onnx_weights_beside(path: Path) -> None:
 
 
 def data_file(path: Path) -> None:
-    """A checkpoint whose index is whole."""
+    """Read a checkpoint whose index is complete."""
     rg.read_tf1_variables(str(path).removesuffix(".data-00000-of-00001"))
 
 

@@ -1,4 +1,4 @@
-"""Files of exported nets in a folder: replaced where an export wrote them, and in the way where none did."""
+"""Files of exported nets in a folder: an export replaces its own files, and refuses to replace others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NEW = {"net.o": "new code", "net.h": "new header", "net.json": "new", "net.py": 
 
 
 def put(folder: Path, files: Mapping[str, str], net: str = "net") -> None:
-    """As an export does it: all files are made beside, then moved."""
+    """Write files as an export does: into a temporary directory, and then moved."""
     with files_into(folder, net, EXPORTS) as made:
         for file, text in files.items():
             (made / file).write_text(text)
@@ -135,7 +135,7 @@ def test_a_list_that_is_none_is_in_the_way(text: str, tmp_path: Path) -> None:
 
 
 def test_an_export_that_was_stopped_can_be_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever file is the last that is moved."""
+    """The interruption may follow any number of moves."""
     replace, left = os.replace, 0
 
     def stopped(source: Any, target: Any) -> None:
@@ -156,4 +156,4 @@ def test_an_export_that_was_stopped_can_be_made_again(tmp_path: Path, monkeypatc
             finished.append(moves)
         put(folder, NEW)
         assert found(folder) == NEW
-    assert finished == [len(NEW) + 2]  # the list is written before and after
+    assert finished == [len(NEW) + 2]  # the list is written before and after the moves

@@ -1,4 +1,4 @@
-"""Memory that is not there: an error with its size and purpose, before anything is taken."""
+"""Missing memory is an error with the size and purpose, before any allocation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import rnngraph as rg
 from rnngraph.support import allocation
 
-HUGE = np.broadcast_to(np.float32(0), (1 << 30, 20, 4))  # 344 GB as an array of its own, and none as it is
+HUGE = np.broadcast_to(np.float32(0), (1 << 30, 20, 4))  # 344 GB as a copy, and almost nothing as a view
 
 
 def net(units: int = 8, dropout: bool = False) -> tuple[rg.Tensor, rg.Tensor]:

@@ -1,6 +1,6 @@
-"""Every argument of programs, streams, parameters and trainers with values of every wrong kind.
+"""Every argument of programs, streams, parameters and trainers, with values of every wrong kind.
 
-What is not among the values that the table allows raises an error of ours that says the user's line.
+Values that the table does not allow raise rnngraph's own errors with the user's line.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ VALUES: dict[str, Any] = {
     "objects": np.array([None, {}], dtype=object),
     "dates": np.array(["2020-01-01"], "datetime64[D]"),
     "records": np.zeros(2, [("a", "f4")]),
-    "generator": None,  # made for each use
+    "generator": None,  # created for each use
 }
 
 
@@ -62,12 +62,12 @@ def _once() -> Iterator[None]:
 
 
 CACHES = {"word", "True"} | ({"surrogate"} if WINDOWS else set())
-"""On Windows half a character may stand in a path."""
+"""Windows allows unpaired surrogates in a path."""
 
 
 @cache
 def made() -> SimpleNamespace:
-    """A program with dropout, lengths and a loss, and one that streams."""
+    """Return a program with dropout, lengths and a loss, and one that streams."""
     x, y = rg.placeholder("x", (None, None, 3)), rg.placeholder("y", (None, None, 2))
     n, keep = rg.placeholder("n", (None,), "int32"), rg.placeholder("keep", ())
     cell = rg.DropoutWrapper(rg.BasicRNNCell(4), output_keep_prob=keep)
@@ -268,7 +268,8 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     # cells and wrappers
     "num_units": (lambda v: rg.GRUCell(v), COUNT),
     "num_proj": (lambda v: rg.LSTMCell(3, num_proj=v), NONE),
-    "forget_bias": (lambda v: rg.BasicLSTMCell(3, forget_bias=v), NUMBER - {"huge"} | {"negative"}),  # as a width
+    # also allowed for a width
+    "forget_bias": (lambda v: rg.BasicLSTMCell(3, forget_bias=v), NUMBER - {"huge"} | {"negative"}),
     "reset_after": (lambda v: rg.GRUCell(3, reset_after=v), FLAGS),
     "state_is_tuple": (lambda v: rg.LSTMCell(3, state_is_tuple=v), FLAGS),
     "variational": (lambda v: rg.DropoutWrapper(rg.GRUCell(3), input_keep_prob=0.5, variational_recurrent=v), FLAGS),
@@ -344,14 +345,14 @@ UNHASHABLE = {
     "records",
 }
 LEFT_OUT = {
-    # can't be a key of a mapping; else names like others
+    # not hashable, or like other names
     "a metric's name": UNHASHABLE | {"word", "no text", "zero byte", "surrogate"},
     "a callback": {"type"},
 }
 
 
 LONG = {"a metric's number", "validation batch"}
-"""Each value is a fit of its own, as those of others are."""
+"""Cases whose values each take a fit of their own."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Objects tell what to write for attributes and calls that they don't have, and are what they were for all who ask."""
+"""Objects suggest what to write for missing attributes and calls, and otherwise behave normally."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_answers_name_the_program_of_a_net_and_of_a_trainer() -> None:
 
 KINDS = ("Program", "InferenceGraph", "TrainingGraph", "Trainer", "Stream", "StreamPool")
 INTERNAL = {"gather", "sizes", "taps"}
-"""Methods of graphs that no page tells of; docs/api.md has the words in other senses."""
+"""Undocumented methods of graphs; docs/api.md uses these words in other senses."""
 API = (Path(__file__).parents[2] / "docs/api.md").read_text(encoding="utf-8")
 
 
@@ -121,7 +121,7 @@ FIRST_LINES: dict[str, Callable[[Any, Any, Any], object]] = {
 
 @pytest.mark.parametrize("words", FIRST_LINES)
 def test_first_lines_of_other_frameworks_are_answered(words: str) -> None:
-    """With what to write, in an error of the package that has the line."""
+    """The error has the user's line and says what to write."""
     program = things()["Program"]
     result = program.inference(x=np.ones((1, 2, 3), np.float32))
     with pytest.raises(rg.RnnGraphError, match=r"test_attribute_hints.py:[0-9]+: .*(write|has|give|see|runs)") as error:
@@ -145,7 +145,7 @@ def test_handles_of_a_pool_close_and_lead_on() -> None:
 def test_words_of_tensors_lead_on() -> None:
     x = things()["Tensor"]
     for word, remedy in OF_TENSORS.items():
-        if hasattr(type(x), word):  # as of TensorFlow 1's Tensors, once its names were used
+        if hasattr(type(x), word):  # Tensors of TensorFlow 1 have some of these attributes once its names were used
             continue
         with pytest.raises(rg.NotOfferedError) as error:
             getattr(x, word)
@@ -153,7 +153,7 @@ def test_words_of_tensors_lead_on() -> None:
 
 
 def test_what_is_advised_is_there() -> None:
-    """A name of ``rg``, and a method of a program, a graph, a trainer, a stream or a Tensor."""
+    """Suggested names are public in ``rg``, or methods of a program, a graph, a trainer, a stream or a Tensor."""
     tables = OF_NETS, OF_TRAINERS, OF_RESULTS, OF_TENSORS, OPERATORS, OF_HISTORIES, OF_PARAMETERS, CALLED, INDEXED
     for remedy in (remedy for table in tables for remedy in table.values()):
         for before, after in zip(remedy.split("rg.")[:-1], remedy.split("rg.")[1:], strict=True):
@@ -223,7 +223,7 @@ def test_results_and_nets_have_names_for_keys(key: Any) -> None:
 
 
 class TwoStates(rg.Cell):
-    """A state with two names, which a namedtuple has as its fields."""
+    """Cell with a state of two names, which a namedtuple has as its fields."""
 
     def state(self) -> Any:
         return {"first": 2, "second": 2}
@@ -234,7 +234,7 @@ class TwoStates(rg.Cell):
 
 
 def test_mappings_within_results_lead_on() -> None:
-    """Of calls that Python runs, of those that machine code runs, of streams, predictions and steps of trainers."""
+    """This holds for calls in Python and in machine code, streams, predictions and steps of trainers."""
     x = rg.placeholder("x", (None, None, 3))
     outputs, state = rg.dynamic_rnn(rg.GRUCell(4), x)
     program = rg.compile(
@@ -252,7 +252,7 @@ def test_mappings_within_results_lead_on() -> None:
         lambda: trainer.step(x=fed, fetch=fetch)[1],
     ]
     for call in calls:
-        for _ in range(20):  # machine code takes over
+        for _ in range(20):  # enough calls to switch to machine code
             result = call()
         with pytest.raises(rg.NameLookupError, match="the result has no 'stat'; did you mean state"):
             result["deep"]["stat"]
@@ -326,7 +326,7 @@ def test_what_has_no_entries_leads_on(name: str) -> None:
 
 @pytest.mark.parametrize("name", CALLED)
 def test_calls_lead_on(name: str) -> None:
-    if name == "Cell" and hasattr(rg.Tensor, "get_shape"):  # cells of TensorFlow 1 are called
+    if name == "Cell" and hasattr(rg.Tensor, "get_shape"):  # cells of TensorFlow 1 are callable
         return
     with pytest.raises(rg.CallError, match=f"{name} can't be called; write "):
         things()[name](np.ones(3))

@@ -1,4 +1,4 @@
-"""Bounded caches evict the oldest or the least recently used entry, from any thread, and are free after a fork."""
+"""Bounded caches evict the oldest or the least recently used entry, from any thread, and are unlocked after a fork."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_oldest_entry_goes_first() -> None:
     assert [*cache.items()] == [*enumerate(values)][2:]
     assert cache.get(2) is values[2]
     cache[5] = Value()
-    assert [*cache] == [3, 4, 5]  # to read does not make an entry newer
+    assert [*cache] == [3, 4, 5]  # a read does not make an entry newer
 
 
 def test_the_entry_that_was_used_longest_ago_goes_first() -> None:
@@ -78,7 +78,7 @@ def test_a_smaller_limit_counts_from_the_next_entry_on() -> None:
 
 @pytest.mark.parametrize("change", ["evict", "replace", "setdefault", "clear"])
 def test_values_go_at_once_and_outside_the_lock(change: str) -> None:
-    """Their destructors may take any lock, and change caches."""
+    """Destructors of values may take any lock, and change caches."""
     cache: BoundedCache[int, Value] = BoundedCache(1)
     were_free = []
 

@@ -1,4 +1,4 @@
-"""What errors say of arguments of the wrong kind, how long they are, and what is left of them in another process."""
+"""Errors of wrong arguments: texts, lengths, and pickling to another process."""
 
 from __future__ import annotations
 
@@ -364,7 +364,7 @@ def test_parameters_are_loaded_of_torch() -> None:
 
 @pytest.mark.parametrize("over", ["reduce_max", "reduce_min", "softmax", "log_softmax", "attention"])
 def test_check_over_no_steps(over: str) -> None:
-    """Over an axis of no entries ``check`` has the values of native code."""
+    """Over an empty axis ``check`` has the values of native code."""
     outputs, state = rg.dynamic_rnn(rg.GRUCell(4), sequence())
     if over == "attention":
         cell = rg.AttentionWrapper(rg.GRUCell(4), rg.LuongAttention(4, outputs))
@@ -384,7 +384,7 @@ def test_check_over_no_steps(over: str) -> None:
 
 
 def test_check_refuses_what_native_code_refuses() -> None:
-    """The index of the largest of no entries has no value, in neither."""
+    """argmax over an empty axis is refused by both."""
     subject = rg.compile(rg.argmax(rg.dynamic_rnn(rg.GRUCell(4), sequence())[0], 1))
     for call in (subject.inference, subject.inference.check):
         with pytest.raises(rg.ShapeError, match="is over no entries"):

@@ -1,4 +1,4 @@
-"""Every mistake that a user can make: where (this file and the line at fault), what, and the remedy.
+"""Every mistake that a user can make: an error with the line in this file, the cause, and the remedy.
 
 A case is a function that makes one mistake on the line that ends in ``# here``.
 """
@@ -45,7 +45,7 @@ def test_lines_of_pythons_own_library_are_nobodys() -> None:
 
 
 def test_lines_of_notebooks_are_named_by_their_cells(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As IPython tells them, also in what is saved and read where there is no notebook."""
+    """IPython's names of cells are preserved in saved files, even if they are read outside of a notebook."""
     cells = {"/tmp/ipykernel_7/123.py": ("Cell", "In[12]")}
     shell = SimpleNamespace(compile=SimpleNamespace(format_code_name=cells.get))
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
@@ -67,7 +67,7 @@ CASES: dict[str, Case] = {}
 
 
 def mistake(kind: type[Exception], *words: str) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
-    """Registers a case: the built-in error that fits, and what the message must say."""
+    """Register a case: the matching built-in error, and words of the message."""
 
     def register(function: Callable[[], Any]) -> Callable[[], Any]:
         CASES[function.__name__] = (function, kind, words)
@@ -301,7 +301,7 @@ def an_unknown_reduction() -> None:
 
 
 class Wordless(rg.Cell):
-    """Its step forgets the state."""
+    """Cell whose step forgets the state."""
 
     def state(self) -> Any:
         return {"h": 3}
@@ -311,7 +311,7 @@ class Wordless(rg.Cell):
 
 
 class Wrong(rg.Cell):
-    """Its step gives a state of another width."""
+    """Cell whose step returns a state of another width."""
 
     def state(self) -> Any:
         return {"h": 3}
@@ -321,7 +321,7 @@ class Wrong(rg.Cell):
 
 
 class Renaming(rg.Cell):
-    """Asks for one parameter in two shapes."""
+    """Cell that requests one parameter with two shapes."""
 
     def state(self) -> Any:
         return {"h": 5}
@@ -658,7 +658,7 @@ def a_state_of_another_width() -> None:
 
 
 def line_of(function: Callable[[], Any]) -> int:
-    """The line of a case that ends in ``# here``."""
+    """Return the line of a case that ends in ``# here``."""
     lines, first = inspect.getsourcelines(function)
     (offset,) = [number for number, line in enumerate(lines) if line.rstrip().endswith("# here")]
     return first + offset
@@ -719,7 +719,7 @@ def test_an_error_leaves_the_program_usable() -> None:
 
 
 def test_coroutines_lead_to_the_line_that_runs_them() -> None:
-    """And not into Python's event loop."""
+    """The error does not name a line of Python's event loop."""
 
     async def declares() -> None:
         rg.GRUCell(-1)

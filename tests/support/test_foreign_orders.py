@@ -1,6 +1,4 @@
-"""Arguments in the order that another framework has: an error that says what to write, or a warning where both can be
-meant; never another net without a word.
-"""
+"""Arguments in another framework's order: an error says what to write, or a warning if both orders are plausible."""
 
 from __future__ import annotations
 

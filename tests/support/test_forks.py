@@ -1,4 +1,4 @@
-"""Forks wait for who holds a lock, so that calls go on in the child, and take locks in an order that all keep."""
+"""Forks wait for holders of locks, so that calls continue in the child, and acquire locks in the common order."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_forks_know_all_locks() -> None:
 
 
 def test_a_fork_goes_on_where_somebody_keeps_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And takes the others in the order that their holders keep."""
+    """After a timeout the fork acquires the other locks, in the common order."""
     mine, kept = forks.fork_lock(forks.LockLevel.ENTRY), forks.fork_lock(forks.LockLevel.RUN, threading.Lock())
     known = {forks.fork_lock(order): order for order in reversed(forks.LockLevel)} | {mine: forks.LockLevel.ENTRY}
     known[kept] = forks.LockLevel.RUN
@@ -134,7 +134,7 @@ def test_a_fork_goes_on_where_somebody_keeps_a_lock(monkeypatch: pytest.MonkeyPa
 
 
 def test_steps_let_a_fork_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who runs step after step waits until it is over, and not for ever."""
+    """A loop of steps pauses for the fork, but not forever."""
     x = rg.placeholder("x", (None, None, 3))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(2), x)
     program = rg.compile({"y": outputs}, loss=rg.reduce_sum(outputs))

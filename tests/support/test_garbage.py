@@ -1,4 +1,4 @@
-"""The garbage collector is off while the compiler runs, and as it was before after that."""
+"""The garbage collector is off while the compiler runs, and is restored afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names and keywords of Keras and torch: each is ours too, or the error says what to write."""
+"""Names and keywords of Keras and torch either exist in rnngraph, or raise an error that says what to write."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ OURS: dict[str, Any] = {
     "LinearLR": rg.PolynomialDecay,
     "ReduceLROnPlateau": rg.ReduceOnPlateau,
 }
-"""What takes the place of a function or class of theirs."""
+"""rnngraph's counterpart of a foreign function or class."""
 DRIVEN = ("RNN", "SimpleRNN", "LSTM", "GRU")
-"""Their layers whose keywords could be given to a driver as well as to a cell."""
+"""Foreign layers whose keywords may belong to a driver as well as to a cell."""
 
 CASES = [
     (path, ours, keyword)
@@ -149,7 +149,7 @@ def test_keywords_of_layers_that_are_given_to_a_driver(path: str) -> None:
 
 
 def test_what_is_to_be_written_can_be_written() -> None:
-    """Every name of ours in a remedy is public, and where it is called with keywords it takes them."""
+    """Every suggested name is public, and accepts the suggested keywords."""
     texts = [
         *migration_hints.NAMES.values(),
         *(text for group in migration_hints.KEYWORDS.values() for text in group.values()),
@@ -202,7 +202,7 @@ def test_messages(call: Any, words: tuple[str, ...]) -> None:
 
 
 def test_functions_of_numpy_name_what_computes_the_same_of_tensors() -> None:
-    """All that have one name in both, but for what reads files; and others by the names that they have here."""
+    """Functions with equal names are all listed, except file readers; others have their names here."""
     functions = {name for name in rg.__all__ if name[0].islower() and hasattr(getattr(rg, name), "__wrapped__")}
     assert {*numpy_names.NUMPY.values()} <= functions
     shared = {name for name in functions - {"load"} if callable(getattr(np, name, None))}

@@ -1,4 +1,4 @@
-"""The compiler's own data classes behave as those of the standard library."""
+"""The compiler's own data classes behave like those of the standard library."""
 
 from __future__ import annotations
 

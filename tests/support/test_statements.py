@@ -32,7 +32,7 @@ def f():
         ({2, 5}, {3: 2, 4: 2}),
         ({7}, dict.fromkeys(range(8, 14), 7)),
         ({7, 10}, {8: 7, 9: 7, 11: 10, 12: 10, 13: 7}),
-        ({14}, {}),  # the body of a function is no continuation of its first line
+        ({14}, {}),  # the body of a function does not continue its first line
         ({15}, {16: 15}),
         (set(), {}),
     ],

@@ -1,4 +1,4 @@
-"""Tracebacks show the user's lines and the functions that were called, and no frame of what guards them."""
+"""Tracebacks show the user's lines and the called functions, but no frames of the guard around them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training that stops at any moment and goes on from a file, bit for bit as if it had not stopped."""
+"""Training that stops at any moment resumes from a file with the bits of uninterrupted training."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _once() -> Iterator[None]:
 
 
 class StopError(Exception):
-    """Stands for whatever ends a process."""
+    """Error that ends a process."""
 
 
 def program(seed: int = 0) -> rg.Program:
@@ -75,7 +75,7 @@ def test_steps_go_on_bit_for_bit(kind: str, carry: bool, tmp_path: Path) -> None
         assert [first.step(feeds, carry=carry) for _ in range(cut)] == losses[:cut]
         first.save(tmp_path / "a")
         after = everything(first)
-        again = program(seed=5)  # whose own values and generator count for nothing
+        again = program(seed=5)  # its own values and generator are overwritten
         again.parts.seeds.draw()
         second = rg.Trainer.load(tmp_path / "a", again)
         same(everything(second), after)
@@ -94,7 +94,7 @@ def test_steps_go_on_bit_for_bit(kind: str, carry: bool, tmp_path: Path) -> None
 
 @dataclass(frozen=True)
 class Run:
-    """A fit that was not interrupted: what it ends in, and how many feeds and evaluations it took."""
+    """Uninterrupted fit: its final state, and its numbers of feeds and evaluations."""
 
     state: dict[str, np.ndarray]
     columns: dict[str, np.ndarray]
@@ -107,7 +107,7 @@ def columns(history: rg.History) -> dict[str, np.ndarray]:
 
 
 def interrupted(made: rg.Program, after: int | None) -> list[int]:
-    """Raises ``StopError`` where this program takes feeds for the ``after``-th time, whatever for."""
+    """Raise ``StopError`` when this program reads feeds for the ``after``-th time, in any graph."""
     count = [0]
 
     def wrapped(gather: Callable[..., Any]) -> Callable[..., Any]:
@@ -138,7 +138,7 @@ def run_of(kind: str, fit: str) -> Run:
 
 
 def check_interrupted(kind: str, fit: str, path: Path, moments: list[float], every: int, in_process: bool) -> None:
-    """Interrupted some times, a fit ends in the same bits: parameters, slots, sums, counts and history."""
+    """Check that a fit with interruptions has equal bits: parameters, slots, sums, counters and history."""
     whole = run_of(kind, fit)
     path.unlink(missing_ok=True)
     made = program()
@@ -150,7 +150,7 @@ def check_interrupted(kind: str, fit: str, path: Path, moments: list[float], eve
             history = trainer.fit(examples(), **options)
             break
         except StopError:
-            if in_process:  # another program object would be needed if it was not left as it was
+            if in_process:  # otherwise the process starts anew, with another program
                 del made.training.gather, made.evaluation.gather
             else:
                 made = program(seed=9)
@@ -216,7 +216,7 @@ def saved(tmp_path: Path) -> Path:
 
 
 def refused(path: Path, made: rg.Program, text: str) -> None:
-    """Loading raises, and the program is as it was."""
+    """Check that loading raises, and leaves the program unchanged."""
     before, state = copies(made.parameters), made.parts.seeds.state
     version = made.parameters.version
     with warnings.catch_warnings():
@@ -311,7 +311,7 @@ def script(directory: Path, kind: str, epochs: int, name: str) -> list[str]:
 
 
 def check_killed(directory: Path, kind: str, epochs: int, kills: int, seed: int, span: float) -> int:
-    """Kills training at random moments of ``span`` seconds and starts it again; gives how often it was killed."""
+    """Kill training at random moments within ``span`` seconds, and restart it. Return the number of kills."""
     subprocess.run(script(directory, kind, epochs, "whole"), check=True, stdout=subprocess.DEVNULL)
     delays, killed = random.Random(seed), 0
     while not (directory / "parts.npz").exists():

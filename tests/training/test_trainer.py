@@ -1,4 +1,4 @@
-"""A training step: the update by the gradients of the same call, memory that no one else holds, states that go on."""
+"""A training step: the update by gradients of the same call, ownership of memory, carried states."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_step_is_the_update_by_the_gradients_of_the_same_call(dtype: str) -> N
     for seed in (3, -1, 2**64 - 1):
         loss, gradients = program.training.gradients(feeds, seed=seed)
         before = copies(program.parameters)
-        assert trainer.step(feeds, seed=seed) == pytest.approx(float(loss), rel=1e-5)  # of before the update
+        assert trainer.step(feeds, seed=seed) == pytest.approx(float(loss), rel=1e-5)  # the loss before the update
         for name, g in gradients.items():
             assert_allclose(program.parameters[name], before[name] - 0.25 * g, rtol=1e-5, atol=1e-6, err_msg=name)
         norm = np.sqrt(sum(float((g.astype(np.float64) ** 2).sum()) for g in gradients.values()))
@@ -91,9 +91,9 @@ def test_the_outputs_of_a_program_may_have_any_names() -> None:
 
 
 def test_arrays_that_are_held_keep_their_values() -> None:
-    """Whatever holds the memory of a parameter: the array, a view, a view of a view, a buffer, another program."""
+    """Memory of a parameter may be shared: by the array, a view, a view of a view, a buffer, another program."""
     program, feeds = network(), data()
-    for name, array in program.parameters.items():  # parameters that lie in another array's memory
+    for name, array in program.parameters.items():  # parameters that are views of other arrays
         program.parameters.replace({name: np.concatenate([array.reshape(-1)] * 2)[: array.size].reshape(array.shape)})
     trainer = rg.Trainer(program, rg.Adam(0.1))
     holders: tuple[Callable[[np.ndarray], Any], ...] = (
@@ -130,7 +130,7 @@ def test_memory_that_no_one_holds_is_used_again() -> None:
 
 
 def test_threads_see_the_parameters_of_one_update_while_steps_go_on() -> None:
-    """Every result of a call or a stream, bit for bit, is that of some update, never of a mixture."""
+    """Every result of a call or a stream has the bits of one update, and never of a mixture."""
     feeds, count = data(rows=2), 60
     shown = network()
     trainer = rg.Trainer(shown, rg.SGD(0.05))
@@ -176,7 +176,7 @@ def test_parameters_that_are_replaced_meanwhile_live_until_the_step_ends(monkeyp
     trainer.step(data())
 
     def replaced(entry: NativeEntry, block: Any) -> None:
-        """What another thread may do while native code runs."""
+        """Replace a parameter, as another thread may do during native code."""
         old = weakref.ref(program.parameters[name])
         program.parameters[name] = np.zeros(program.parameters[name].shape)
         alive.append(old() is not None)
@@ -289,7 +289,7 @@ def test_the_learning_rate_can_be_changed(several: rg.Program) -> None:
     trainer = rg.Trainer(several, rg.SGD(1.0), only="a")
     trainer.learning_rate = np.float32(0.25)
     trainer.step(x=np.ones((2, 3)))
-    assert_allclose(several.parameters["a"], 1 - 0.25 * 4 / 3, rtol=1e-6)  # of mean((a · 1 + 1)²)
+    assert_allclose(several.parameters["a"], 1 - 0.25 * 4 / 3, rtol=1e-6)  # gradient of mean((a · 1 + 1)²)
     with pytest.raises(rg.ArgumentError, match=r"test_trainer\.py:\d+: the learning rate of update 0 is -1"):
         trainer.learning_rate = -1
     assert trainer.learning_rate == 0.25
@@ -314,7 +314,7 @@ def test_accumulated_steps_are_one_step_of_their_average() -> None:
         for name, array in whole.parameters.items():
             assert_allclose(parted.parameters[name], array, rtol=1e-12, atol=1e-12)
     three.step(feeds)
-    three.flush()  # a group that is not full is averaged over what it has
+    three.flush()  # an incomplete group is averaged over its own size
     one.step(feeds)
     assert (three.state.pending, three.updates) == (0, 3)
     for name, array in whole.parameters.items():
@@ -343,7 +343,7 @@ def test_a_step_that_is_not_finite_changes_nothing(accumulate: int) -> None:
     program = rg.compile({"y": outputs}, loss=loss)
     feeds = {"x": np.abs(data()["x"])}
     trainer = rg.Trainer(program, rg.Adam(0.1), accumulate=accumulate)
-    assert np.isfinite(trainer.step(feeds))  # sqrt(0): a gradient that is not finite, of a finite loss
+    assert np.isfinite(trainer.step(feeds))  # at sqrt(0) the gradient is infinite and the loss finite
     assert trainer.skipped == 1
     program.parameters["w"] = [2.0, 3.0, 4.0]
     trainer.step(feeds)
@@ -397,21 +397,21 @@ def test_windows_end_in_the_states_of_the_whole(name: str) -> None:
     program = network(CELLS[name], dtype="float64", lengths=True)
     feeds = data(rows=3, steps=8) | {"n": np.array([8, 4, 1])}
     whole = leaves(program.training(feeds)["states"])
-    trainer = rg.Trainer(program, rg.SGD(0.0))  # nothing moves, so that all windows have the same parameters
+    trainer = rg.Trainer(program, rg.SGD(0.0))  # with rate 0 all windows have the same parameters
     for number, cut in enumerate(windows(feeds, 3)):
         trainer.step(cut, carry=True)
         assert number or trainer.state.carried is not None
     assert trainer.state.carried is not None
     for found, expected in zip(trainer.state.carried.values(), whole, strict=True):
         assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
-    trainer.step(next(windows(feeds, 3)))  # without carry: as declared again
+    trainer.step(next(windows(feeds, 3)))  # without carry the declared initial state is used
     first = leaves(program.training(next(windows(feeds, 3)))["states"])
     for found, expected in zip(trainer.state.carried.values(), first, strict=True):
         assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
 def given_start(kind: str) -> tuple[rg.Program, list[str]]:
-    """The network of ``kind`` with an initial state that is fed, and the names to feed it by."""
+    """Return the network of ``kind`` with a fed initial state, and the names of its placeholders."""
     x, y = rg.placeholder("x", (None, None, INPUTS), "float64"), rg.placeholder("y", (None, None, 2), "float64")
     widths = {"rnn": [UNITS], "stack": [UNITS, UNITS, 2], "learned_start": [UNITS]}[kind]
     starts = [rg.placeholder(f"start{number}", (None, width), "float64") for number, width in enumerate(widths)]
@@ -425,7 +425,7 @@ def given_start(kind: str) -> tuple[rg.Program, list[str]]:
 
 @pytest.mark.parametrize("kind", ["rnn", "stack", "learned_start"])
 def test_a_carried_window_has_the_gradients_of_a_state_that_is_fed(kind: str) -> None:
-    """So no gradient passes to the window before."""
+    """No gradient passes to the previous window."""
     program, feeds = network(CELLS[kind], dtype="float64"), data(rows=3, steps=6)
     reference, names = given_start(kind)
     trainer = rg.Trainer(program, rg.SGD(0.5))
@@ -498,7 +498,7 @@ def test_only_a_forward_recurrence_that_the_loss_reads_is_carried() -> None:
 
 
 def check_step(seed: int) -> bool:
-    """A step of a random declaration is the interpreted graph's, and NumPy's update by its gradients."""
+    """Check that a step of a random declaration equals the interpreted graph's with NumPy's update."""
     declaration = declare(seed)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -508,7 +508,7 @@ def check_step(seed: int) -> bool:
         try:
             trainer = rg.Trainer(program, rg.SGD(0.125))
         except rg.ArgumentError:
-            return False  # nothing to train
+            return False  # no trainable parameters
         given = taken(program.training.graph, arrays)
         loss, gradients = program.training.gradients(given, seed=5)
         before = copies(program.parameters)

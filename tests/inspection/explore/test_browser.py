@@ -1,4 +1,4 @@
-"""The explorer's page in headless Chromium: opened from disk, pointed at, clicked, searched, and timed."""
+"""The explorer's page in headless Chromium: opened from disk, hovered, clicked, searched, and timed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIT = "return [...document.querySelectorAll('#panes .line.lit')].map((line) => l
 LINES = "return [...document.querySelectorAll('#panes .line')].map((line) => line.textContent)"
 MOST_KILOBYTES = 3000
 FRAME_MILLISECONDS = 8.0
-"""Of script on the page's thread in a frame."""
+"""Maximum script time on the page's thread in a frame."""
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_lines_of_a_call_light_up_as_one_and_cells_in_the_declaration(browser: B
     keywords = "return [...document.querySelectorAll('#panes .k')].map((word) => word.textContent)"
     assert "kernel" not in browser.run(keywords)
     assert any("kernel = " in line for line in browser.run(LINES))
-    # from an operation of the second cell to its line in the declaration
+    # From an operation of the second cell to its line in the declaration.
     browser.run(
         "[...document.querySelectorAll('#panes .line')].find((line) => / = parameter .*cell_1/.test(line.textContent))"
         ".click()"
@@ -85,7 +85,7 @@ def test_what_belongs_together_lights_up_in_all_panes(browser: Browser, tmp_path
     script = browser.run("return [...document.querySelectorAll('#script .line.lit')].map((line) => line.textContent)")
     assert len(script) == 1
     assert "rg.BasicRNNCell(" in script[0]
-    # Through all stages: each that has lines of layer 1 says how many, and shows the first of them.
+    # Each stage with lines of layer 1 has a badge with their number, and scrolls to the first of them.
     badges = browser.run(
         "return [...document.querySelectorAll('#stages button')].filter((one) => one.querySelector('.badge.lit'))"
         ".map((one) => one.firstChild.data)"
@@ -94,7 +94,7 @@ def test_what_belongs_together_lights_up_in_all_panes(browser: Browser, tmp_path
     for name in badges:
         stage(browser, name)
         assert browser.run(LIT), name
-    # And back: a line of a stage selects what its box does.
+    # A line of a stage also selects its box.
     stage(browser, "lowered")
     browser.run(
         "[...document.querySelectorAll('#panes .line')].find((line) =>"
@@ -176,7 +176,7 @@ def test_the_keyboard_does_all(browser: Browser, tmp_path: Path) -> None:
     browser.keys("g[")
     settle(browser)
     assert browser.run("return location.hash") == "#training/layout"
-    browser.keys("]d\ue015\ue015\ue015\ue007")  # whole text, three lines down, select
+    browser.keys("]d\ue015\ue015\ue015\ue007")  # select the whole text, move three lines down
     settle(browser)
     active = browser.run(
         "const list = document.querySelector('#panes .lines'); const row = document.getElementById("
@@ -207,7 +207,7 @@ PICTURED = {"dropped stack": dropped_stack, "both ways": both_ways, "decoder": d
 
 @pytest.mark.parametrize("net", PICTURED)
 def test_boxes_open_one_by_one(browser: Browser, tmp_path: Path, net: str) -> None:
-    """From layers to equations, box by box, in both graphs at once."""
+    """Boxes open from layers to equations, one at a time, in both graphs."""
     opened(browser, PICTURED[net](), tmp_path)
     browser.run("document.getElementById('beside').click(); document.getElementById('alone').click()")
     heights = []
@@ -299,7 +299,7 @@ def test_it_is_legible_by_day_and_night(browser: Browser, tmp_path: Path, scheme
 
 
 def test_the_script_takes_little_of_a_frame(browser: Browser, tmp_path: Path) -> None:
-    """With a training graph of 3,000 nodes, by the processor's time, whatever else the machine does."""
+    """A training graph of 3,000 nodes; processor time is measured, because other processes may run."""
     script = tmp_path / "net.py"
     script.write_text(
         "import rnngraph as rg\n"
@@ -327,7 +327,7 @@ def test_the_script_takes_little_of_a_frame(browser: Browser, tmp_path: Path) ->
         return browser.call("POST", f"{browser.session}/goog/cdp/execute", body)
 
     def spent() -> float:
-        """Milliseconds of script so far."""
+        """Return the milliseconds of script so far."""
         metrics = run("Performance.getMetrics")["metrics"]
         return 1e3 * float(next(metric["value"] for metric in metrics if metric["name"] == "ScriptDuration"))
 
@@ -354,7 +354,7 @@ def test_the_script_takes_little_of_a_frame(browser: Browser, tmp_path: Path) ->
         for _ in range(12):
             before = spent()
             browser.run(action)
-            for _ in range(6):  # what can wait is done in frames of its own
+            for _ in range(6):  # deferred work has frames of its own
                 frame()
                 after = spent()
                 worst[name], before = max(worst.get(name, 0.0), after - before), after
@@ -364,7 +364,7 @@ def test_the_script_takes_little_of_a_frame(browser: Browser, tmp_path: Path) ->
 
 
 def test_the_pages_size(tmp_path: Path) -> None:
-    """Of the README's net."""
+    """The page of README's net is below the limit."""
     root = Path(__file__).resolve().parents[3]
     text = (root / "README.md").read_text().partition("```python\n")[2].partition("# run")[0]
     (tmp_path / "net.py").write_text(text)

@@ -1,4 +1,4 @@
-"""The explorer's page at the sizes of a desk and of a telephone, by day and night: fitted, zoomed, and in tabs."""
+"""The explorer's page in desktop and phone sizes, light and dark: fitted, zoomed, and in tabs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def frame(browser: Browser, selector: str) -> list[float]:
-    """Left, right, top and bottom of an element."""
+    """Return left, right, top and bottom of an element."""
     place = f"document.querySelector({selector!r}).getBoundingClientRect()"
     sides: list[float] = browser.run(
         f"const {{ left, right, top, bottom }} = {place}; return [left, right, top, bottom]"
@@ -46,7 +46,7 @@ def frame(browser: Browser, selector: str) -> list[float]:
 
 
 def is_inside(browser: Browser, selector: str) -> bool:
-    """True if all of the picture, or of an element, lies in the picture's pane."""
+    """Return True if an element lies within the picture's pane."""
     pane, inner = frame(browser, "#picture"), frame(browser, selector)
     return pane[0] <= inner[0] and inner[1] <= pane[1] and pane[2] <= inner[2] and inner[3] <= pane[3]
 
@@ -72,7 +72,7 @@ def test_fit_shows_the_whole_picture(
     assert all(is_inside(browser, f".net[data-graph={graph}]") for graph in ("training", "inference"))
     sides = browser.run(f"return {nets}.map((net) => net.getBoundingClientRect().left)")
     if size == NARROW and name == "dropped stack":
-        assert abs(sides[0] - sides[1]) < 1  # below each other
+        assert abs(sides[0] - sides[1]) < 1  # one above the other
     assert said(browser) == []
 
 
@@ -92,7 +92,8 @@ def test_wheel_drag_and_keys_move_the_picture(browser: Browser, pages: dict[str,
     zoomed = frame(browser, SVG)
     factor = (zoomed[1] - zoomed[0]) / (fitted[1] - fitted[0])
     assert factor == pytest.approx(1.82, rel=0.02)
-    assert zoomed[0] == pytest.approx(at["x"] - factor * (at["x"] - fitted[0]), abs=1)  # about the pointer
+    # the point under the pointer is fixed
+    assert zoomed[0] == pytest.approx(at["x"] - factor * (at["x"] - fitted[0]), abs=1)
     assert not browser.run("return document.getElementById('fit').ariaPressed === 'true'")
     press = [{"type": "pointerMove", **at, "duration": 0}, {"type": "pointerDown", "button": 0}]
     drag = [
@@ -158,7 +159,7 @@ def test_a_narrow_window_has_tabs(browser: Browser, pages: dict[str, Path]) -> N
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_times_can_be_read(browser: Browser, tmp_path: Path, scheme: str) -> None:
-    """Heat of boxes and lines, and kernels by time, of which small ones share a row."""
+    """Boxes and lines have heat colours; kernels are sorted by time, and small ones share a row."""
     program = two_layers_both_ways()
     feeds = {"x": np.zeros((4, 30, 12), np.float32), "n": np.full(4, 30)}
     profile = program.inference.profile(feeds, seconds=0.02)
@@ -250,7 +251,7 @@ def test_dropout_heat_and_selection_differ_in_hue(browser: Browser, pages: dict[
 def test_all_can_be_read_and_nothing_overlaps(
     browser: Browser, pages: dict[str, Path], name: str, size: tuple[int, int], scheme: str
 ) -> None:
-    """In all details, with one line selected and another stage, and in each tab of a narrow window."""
+    """All detail levels are checked, with a selected line and another stage, and every tab of a narrow window."""
     emulate(browser, *size, scheme)
     show(browser, pages[name], "#training/asm")
     views = [0, 1, 2] if size == NARROW else [1]

@@ -1,4 +1,4 @@
-"""The explorer's page: texts and their places are those of ``show``, changes what passes did, and names are data."""
+"""The explorer's page: texts and lines equal those of ``show``, diffs of passes are complete, and names are escaped."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from rnngraph.support.stage_text import StageLine
 
 @dataclass
 class Read(html.parser.HTMLParser):
-    """What a browser sees of a page: elements, scripts by their ids, and what the page would load."""
+    """Parser of a page: elements, scripts by their ids, and URLs that it would load."""
 
     texts: dict[str, str] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Read(html.parser.HTMLParser):
         return json.loads(self.texts["facts"])
 
     def stage(self, graph: str, name: str) -> tuple[list[str], list[int]]:
-        """The lines of a stage and the numbers of their sets, as the page's script unpacks them."""
+        """Return the lines of a stage and the numbers of their sets, unpacked as by the page's script."""
         data = gzip.decompress(base64.b64decode(self.texts[f"text-{graph}-{name}"]))
         count = int.from_bytes(data[:4], "little")
         numbers = np.frombuffer(data, "<u4", 2 * count, 4)
@@ -74,7 +74,7 @@ def read(page: str) -> Read:
 
 
 LONG = {("training", "llvm"), ("training", "asm")}
-"""Stages that take a second, and are made as those of inference."""
+"""Stages that take a second to print, and that inference already tests."""
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def bare(line: str) -> str:
 
 
 def rebuilt(changes: Any, before: list[str], after: list[str]) -> bool:
-    """Whether changes lead from one text to the other, without a gap."""
+    """Return True if the changes transform one text into the other without a gap."""
     old = new = 0
     for tag, first, last, start, end in changes:
         assert (first, start) == (old, new)
@@ -167,7 +167,7 @@ def test_numbered_lines_are_of_the_same_layer() -> None:
 
     before = text(("h = tanh x", "cell_0"), ("h_1 = tanh x_1", "cell_1"), ("h_2 = tanh x_2", "cell_2"))
     assert changes_between(before, text(("h = tanh x", "cell_2"))) == [("delete", 0, 2, 0, 0), ("numbered", 2, 3, 0, 1)]
-    # a line that stayed as it is, and one that came before it and differs only in numbers
+    # an unchanged line, and one that only differs in numbers from the line before
     after = text(("h_7 = tanh x_7", "cell_0"), ("h = tanh x", "cell_0"))
     assert changes_between(before[:1], after) == [("insert", 0, 0, 0, 1), ("equal", 0, 1, 1, 2)]
 
@@ -276,11 +276,11 @@ TAGS = {
     "path",
     "polygon",
 }
-"""Elements that pages have."""
+"""Elements that pages may have."""
 
 
 def test_names_are_no_markup() -> None:
-    """A name that ends scripts makes neither elements nor attributes, and nothing else than the page's script runs."""
+    """A name that contains ``</script>`` adds no element or attribute, and only the page's own script runs."""
     page = hostile().explore(title=HOSTILE)
     found = read(page)
     assert {*found.tags} <= TAGS
@@ -375,7 +375,7 @@ def test_the_command_takes_scripts_and_files_of_other_formats(
 
 
 def luminance(colour: str) -> float:
-    """Of a colour such as #1c1c1a, as WCAG 2.2 defines it."""
+    """Return the luminance of a colour such as #1c1c1a, as WCAG 2.2 defines it."""
     shares = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in shares)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
@@ -388,13 +388,13 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("theme", [":root {", ':root[data-theme="dark"] {'])
 def test_texts_can_be_read_on_all_that_they_stand_on(theme: str) -> None:
-    """Contrasts of WCAG's level AA: 4.5 for texts, 3 for lines; on what is lit, pointed at, added, removed or hot."""
+    """Contrasts fulfil WCAG's level AA, 4.5 for text and 3 for lines, on all backgrounds."""
     sheet = (ASSETS / "page.css").read_text().partition(theme)[2].partition("}")[0]
     colours = dict(re.findall(r"--(\w+): (#\w{6})", sheet))
     grounds = ("ground", "panel", "lit", "hover", "added", "removed", "renumbered")
     for ink in ("ink", "soft", "keyword", "type", "number", "string", "comment", "name"):
         assert min(contrast(colours[ink], colours[ground]) for ground in grounds) >= 4.5, ink
-    assert contrast(colours["accent"], colours["ground"]) >= 4.5  # texts on it have the ground's colour
+    assert contrast(colours["accent"], colours["ground"]) >= 4.5  # text on it has the ground's colour
     boxes, inks = (DARK, DARK_INKS) if "dark" in theme else (COLOURS, INKS)
     share = int(re.findall(r"--hottest: (\d+)%", sheet)[0]) / 100
     parts = [[int(colours[name][at : at + 2], 16) for at in (1, 3, 5)] for name in ("hot", "ground")]

@@ -1,4 +1,4 @@
-"""Labels of arrows lie over no other label and over no box, and arrows run beside boxes."""
+"""Labels of arrows overlap no other label and no box, and arrows pass beside boxes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NETS = (dropped_stack, both_ways, decoder, own_cells, two_layers_both_ways)
 
 
 def frames_of_boxes(drawn: Drawing, graph: str) -> dict[str, Frame]:
-    """Frames of all boxes of a graph, by key."""
+    """Return the frames of all boxes of a graph, by key."""
     return {
         figure.box.key: (shape.x, shape.x + shape.width, shape.y, shape.y + shape.height)
         for figure in drawn.figures
@@ -32,14 +32,14 @@ def labels_of(figure: Figure) -> list[Frame]:
 
 
 def points_of(line: Line) -> Iterator[tuple[float, float]]:
-    """Points of the curves of an arrow."""
+    """Yield points of the curves of an arrow."""
     for (x, y), (beyond, below) in pairwise(line.points):
         for across, down in CURVE:
             yield x + across * (beyond - x), y + down * (below - y)
 
 
 def check_labels(drawn: Drawing) -> int:
-    """Return the number of labels of which none lies over another one, a box, or the edge of the picture."""
+    """Check that no label overlaps another one, a box, or the edge of the picture. Return the number of labels."""
     count = 0
     for graph in ("training", "inference"):
         boxes = frames_of_boxes(drawn, graph)
@@ -55,7 +55,7 @@ def check_labels(drawn: Drawing) -> int:
             for key, (left, right, top, bottom) in outer.items():
                 inside = [(x, y) for x, y in points if left < x < right and top < y < bottom]
                 assert not inside or key in own, (figure.source, figure.target, key)
-        for figure in drawn.figures:  # labels between boxes that lie in one
+        for figure in drawn.figures:  # labels between boxes within a box
             if figure.box is not None and figure.graph == graph:
                 for label in labels_of(figure):
                     inner = [frame for key, frame in boxes.items() if key.startswith(f"{figure.box.key}.")]
@@ -66,7 +66,7 @@ def check_labels(drawn: Drawing) -> int:
 
 
 def labels_on_arrows(drawn: Drawing) -> list[tuple[str, str]]:
-    """Labels through which an arrow runs, with its source."""
+    """Return labels that another arrow crosses, with its source."""
     crossed: list[tuple[str, str]] = []
     for graph in ("training", "inference"):
         arrows = [figure for figure in drawn.figures if figure.graph == graph and figure.source]
@@ -100,7 +100,7 @@ def test_labels_of_random_nets_lie_over_nothing(part: int) -> None:
 
 
 def test_many_arrows_between_two_layers_have_room() -> None:
-    """Eight values of one line go to eight lines that read them in reverse."""
+    """Eight values of one layer are read by eight others in reverse order."""
     x = rg.placeholder("x", (None, 160))
     parts = [rg.tanh(part) for part in rg.split(x, 8)]
     ends = [

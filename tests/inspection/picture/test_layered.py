@@ -1,4 +1,4 @@
-"""The layered layout: nothing lies over anything else, and edges run from the box above to the box below."""
+"""The layered layout: nothing overlaps, and edges run from the box above to the box below."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rnngraph.inspection.picture.layered import BELOW, BESIDE, layered
 
 
 def drawn(seed: int) -> tuple[dict[int, tuple[float, float]], list[tuple[int, int]]]:
-    """A graph of boxes in topological order."""
+    """Draw a graph of boxes in topological order."""
     draw = random.Random(seed)
     count = draw.choice((1, 2, 3, 7, 17, 25, 63))
     sizes = {key: (draw.uniform(20, 400), draw.uniform(10, 200)) for key in range(count)}
@@ -51,7 +51,7 @@ def test_edges_that_meet_at_a_box_end_apart() -> None:
 
 
 def test_a_ladder_has_no_crossings() -> None:
-    """Two chains that are declared in turns stay beside each other."""
+    """Two chains that are declared alternately stay side by side."""
     sizes = dict.fromkeys(range(20), (50.0, 20.0))
     layout = layered(sizes, [(key, key + 2) for key in range(18)], dict.fromkeys(sizes, 50.0))
     sides = [layout.places[key][0] < layout.places[key + 1][0] for key in range(0, 20, 2)]

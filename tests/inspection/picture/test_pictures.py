@@ -1,4 +1,4 @@
-"""Pictures of declarations: what is in them, in which graph, where it lies; and what files hold."""
+"""Pictures of declarations: their contents in each graph, their layout, and their files."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_decoder_reads_its_teacher_in_training_alone() -> None:
 
 
 def test_equations_are_what_the_cell_computes() -> None:
-    """Those of the user's cell, read as Python, give what the program gives."""
+    """Equations of a user's cell, run as Python, have the program's values."""
     x = rg.placeholder("x", shape=(1, 1, 3))
     outputs, _ = rg.dynamic_rnn(Gated(4), x, initial_state=rg.constant(np.full((1, 4), 0.5, np.float32)))
     program = rg.compile(outputs, cache=False)
@@ -194,13 +194,13 @@ def test_a_saved_program_is_drawn_alike_and_reads_no_file(tmp_path: Path) -> Non
 
 
 def equations_of(declaration: Declaration, title: str) -> list[str]:
-    """Equations of the first box of this title, as training has them."""
+    """Return the equations of the first box with this title in the training graph."""
     box = titled(declaration, title)[0]
     return [f"{item.name} = {item.training}" for item in box.items if isinstance(item, Equation)]
 
 
 def test_gates_have_their_authors_names() -> None:
-    """In every cell, not once in a net; and lengths change no equation."""
+    """Gate names appear in every cell of a net, and lengths change no equation."""
     declaration = of(two_layers_both_ways())
     cells = [box for box in all_boxes(declaration) if box.kind == "cell"]
     assert len(cells) == 4
@@ -215,7 +215,7 @@ def test_gates_have_their_authors_names() -> None:
 
 
 def test_forms_of_values_are_no_ops() -> None:
-    """Casts, indices and positions read as they are written."""
+    """Casts, indices and positions are shown as in the source."""
     x = rg.placeholder("x", (None, None, 3))
     n = rg.placeholder("n", (None,), dtype="int32")
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(4, forget_bias=0.0), x, sequence_length=n)
@@ -248,12 +248,12 @@ def test_texts_lie_in_their_boxes_and_boxes_in_the_picture(make: Callable[[], rg
 
 
 def check_places(drawn: Drawing) -> None:
-    """Texts lie in the frames of their boxes, and those in the picture."""
+    """Check that texts lie within their boxes, and boxes within the picture."""
     for figure in drawn.figures:
         if figure.box is None:
             continue
         frame = next((shape for shape in figure.shapes if isinstance(shape, Rectangle)), None)
-        if frame is None:  # a wrapper that inference has not, around what it has
+        if frame is None:  # a wrapper without a frame, because inference omits it
             continue
         for shape in figure.shapes:
             if isinstance(shape, Rectangle):
@@ -272,7 +272,7 @@ def check_places(drawn: Drawing) -> None:
 
 
 def check_drawn(seeds: range) -> None:
-    """Random nets are drawn at every level, as XML, texts in their boxes; nearly all cells know their equations."""
+    """Check random nets at every level: valid XML, texts in their boxes, and equations for nearly all cells."""
     counts = {True: 0, False: 0}
     for seed in seeds:
         declaration = of(declarations.declare(seed).compile(cache=False))
@@ -384,7 +384,7 @@ def test_cells_say_which_layer_they_are() -> None:
 
 @pytest.mark.parametrize("make", [dropped_stack, both_ways, decoder, own_cells])
 def test_closed_boxes_take_the_place_of_open_ones(make: Callable[[], rg.Program]) -> None:
-    """They are lower, no wider than what is kept free for them, and within the picture; nothing else is moved."""
+    """Closed boxes are lower, and no wider than their reserved space; no other box moves."""
     drawn = drawing_of(of(make()), "both", "equations", True)
     check_places(drawn)
     found = [figure for figure in drawn.figures if figure.closed]
@@ -403,7 +403,7 @@ def test_closed_boxes_take_the_place_of_open_ones(make: Callable[[], rg.Program]
 @pytest.mark.parametrize("graph", ["training", "inference"])
 @pytest.mark.parametrize("detail", DETAILS)
 def test_arrows_within_a_driver_end_at_boxes(graph: str, detail: str) -> None:
-    """Also in inference, where the wrappers are not there that the cells stand in."""
+    """Inference omits wrappers, and arrows end at the cells within them."""
     drawn = drawing_of(of(dropped_stack()), graph, detail)  # type: ignore[arg-type]
     frames = [shape for figure in drawn.figures for shape in figure.shapes if isinstance(shape, Rectangle)]
     inner = [figure for figure in drawn.figures if figure.box is not None]

@@ -1,4 +1,4 @@
-"""Nets that are profiled, what they are fed, and their layers: sizes that divide nothing."""
+"""Nets for profiles, with their feeds and layers. Sizes are no multiples of vectors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import rnngraph as rg
 
 
 class ProfiledNet(NamedTuple):
-    """A program, feeds, and the layers that take time in its inference graph."""
+    """Program, feeds, and the layers that take time in its inference graph."""
 
     program: rg.Program
     feeds: dict[str, np.ndarray]
@@ -18,7 +18,7 @@ class ProfiledNet(NamedTuple):
 
 
 class OwnCell(rg.Cell):
-    """A minimal gated unit, whose candidate waits for its gate: two kernels a step."""
+    """Minimal gated unit, whose candidate depends on its gate: two kernels for each step."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -39,7 +39,7 @@ def array(*shape: int) -> np.ndarray:
 
 
 def stack(**options: Any) -> ProfiledNet:
-    """Three kinds of cells, one on the other."""
+    """Return a stack of three kinds of cells."""
     x = rg.placeholder("x", (None, None, 7))
     cells = [rg.BasicRNNCell(17), rg.GRUCell(25), rg.BasicLSTMCell(3)]
     outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
@@ -55,7 +55,7 @@ def own_cell(**options: Any) -> ProfiledNet:
 
 
 def both_ways(**options: Any) -> ProfiledNet:
-    """Rows of several lengths, forward and backward."""
+    """Return a bidirectional net over rows of several lengths."""
     x, n = rg.placeholder("x", (None, None, 7)), rg.placeholder("n", (None,), "int64")
     halves, _ = rg.bidirectional_dynamic_rnn(rg.BasicLSTMCell(17), rg.GRUCell(3), x, sequence_length=n)
     feeds = {"x": array(3, 25, 7), "n": np.array([1, 17, 25])}
@@ -64,7 +64,7 @@ def both_ways(**options: Any) -> ProfiledNet:
 
 
 def decoder(**options: Any) -> ProfiledNet:
-    """Attention over an open number of entries."""
+    """Return a decoder with attention over an open number of entries."""
     x, memory = rg.placeholder("x", (None, None, 7)), rg.placeholder("memory", (None, None, 17))
     cell = rg.AttentionWrapper(rg.GRUCell(17), rg.LuongAttention(17, memory))
     feeds = {"x": array(3, 7, 7), "memory": array(3, 9, 17)}
@@ -73,7 +73,7 @@ def decoder(**options: Any) -> ProfiledNet:
 
 
 def trained(**options: Any) -> ProfiledNet:
-    """A net with dropout and a loss."""
+    """Return a net with dropout and a loss."""
     x, y = rg.placeholder("x", (None, None, 7)), rg.placeholder("y", (None,), "int64")
     cell = rg.DropoutWrapper(rg.GRUCell(17), input_keep_prob=0.7)
     outputs, _ = rg.dynamic_rnn(cell, x)

@@ -1,4 +1,4 @@
-"""Floors and words, on a machine whose limits are given."""
+"""Floors and their descriptions, on a machine with fixed limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rnngraph.ir.types import TensorType
 
 
 class GivenLimits(Limits):
-    """100 GFLOP/s, 10 GB/s, 1 ns a function, 4 GHz."""
+    """Machine with 100 GFLOP/s, 10 GB/s, 1 ns for each function and 4 GHz."""
 
     def __init__(self) -> None:
         super().__init__(target_of("x86-64-v3"))
@@ -96,7 +96,7 @@ def test_what_is_far_from_its_floor_waits() -> None:
 
 
 def test_a_machine_has_limits() -> None:
-    """Measured, so nothing but their signs and an order that holds on every machine is looked at."""
+    """Limits are measured, so that only signs and an order that every machine has are checked."""
     limits = Limits(host(), repeats=1)
     assert limits.flops() > 1e8
     assert limits.read(1) > 1e7

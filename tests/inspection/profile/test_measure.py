@@ -1,4 +1,4 @@
-"""What is made of counters: averages of the fastest calls, without what counting takes itself."""
+"""Evaluation of counters: averages of the fastest calls, without the cost of counting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rnngraph.inspection.profile.measure import measure
 
 
 def ticks_of_a_scan() -> tuple[Ticks, int, int, int]:
-    """Slots of a kernel, of a scan, and of the two kernels of its step."""
+    """Return slots of a kernel, of a scan, and of the two kernels of its step."""
     ticks = Ticks(1)
     kernel = ticks.of(Timed(WORK, text="kernel"))
     scan = ticks.of(Timed(WORK, text="scan"))
@@ -22,7 +22,7 @@ def ticks_of_a_scan() -> tuple[Ticks, int, int, int]:
 
 
 def test_the_cost_of_ticks_is_taken_off() -> None:
-    """A slot's ticks each cost; a scan's cost is that of all in its sampled steps, the first of each among them."""
+    """Each tick of a slot has a cost. A scan's cost includes all ticks in its sampled steps."""
     ticks, kernel, scan, first = ticks_of_a_scan()
     counted = np.zeros((len(ticks.timed), 1, 2))
     counted[[kernel, scan, first, first + 1], 0, 1] = 2, 1, 5, 5
@@ -32,7 +32,7 @@ def test_the_cost_of_ticks_is_taken_off() -> None:
 
 
 def test_every_call_counts_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls that count a million units each are averaged to just that, whatever the clock does."""
+    """The average of calls that count a million units each is a million, whatever the clock does."""
     ticks, kernel, scan, first = ticks_of_a_scan()
     counters = np.zeros((len(ticks.timed), 1, 8), np.int64)
 
@@ -45,6 +45,7 @@ def test_every_call_counts_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = found.seconds[:, 0]
     assert found.times[[kernel, scan, first], 0].tolist() == [1, 1, 1]
     assert np.isclose(seconds[scan] / seconds[kernel], (2_000_000 - 3 * cost) / (1_000_000 - cost))
-    assert np.isclose(found.native, seconds[kernel] + seconds[scan])  # samples divide a scan and are none of the sum
+    # samples divide a scan's time, and are not added to it
+    assert np.isclose(found.native, seconds[kernel] + seconds[scan])
     assert found.calls >= 1
-    assert found.outside == 0  # nothing but the counters took time
+    assert found.outside == 0  # only the counters took time

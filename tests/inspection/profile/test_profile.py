@@ -1,4 +1,6 @@
-"""Profiles add up, name layers and lines, disturb nothing, and compute what calls compute. No figure is looked at."""
+"""Profiles are consistent, name layers and lines, have no side effects, and compute what calls compute. Times are not
+tested.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ SECONDS = 0.01
 
 
 def checked(profile: Profile) -> Profile:
-    """Sums and names of a profile are consistent."""
+    """Check that sums and names of a profile are consistent."""
     for parts in (profile.layers, profile.phases, profile.lines):
         assert math.isclose(sum(part.share for part in parts.values()), 1.0)
         assert math.isclose(sum(part.seconds for part in parts.values()), profile.seconds)
@@ -57,7 +59,7 @@ def checked(profile: Profile) -> Profile:
 
 @lru_cache(maxsize=8)
 def profiled(name: str) -> tuple[ProfiledNet, Profile]:
-    """A net's inference, or the gradients of one that is trained."""
+    """Return a net, and its profile of inference, or of gradients if it has a loss."""
     net = (NETS | {"trained": trained})[name]()
     graph = net.program.training if name == "trained" else net.program.inference
     return net, checked(graph.profile(net.feeds, seconds=SECONDS))
@@ -87,12 +89,12 @@ def test_code_that_counts_gives_the_bits_of_code_that_does_not(name: str) -> Non
     assert plan.ticks is not None
     assert counters[plan.ticks.rest, 0, 1] == 1
     plain = compiled.entry(outputs, compiled.last_sizes)
-    assert plain._interface.slots == entry._interface.slots - 1  # but for the counters
+    assert plain._interface.slots == entry._interface.slots - 1  # except for the counters
 
 
 @pytest.fixture
 def shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All calls are shared with workers, however short they are."""
+    """Share all calls with workers, however short they are."""
     monkeypatch.setattr(adaptive_threads, "TRIALS", 0)
     monkeypatch.setattr(native, "MIN_CYCLES", 0)
     monkeypatch.setattr("rnngraph.runtime.native.worker_pool.cores", lambda: 2)
@@ -129,7 +131,7 @@ def test_gradients_have_passes() -> None:
 
 
 def test_a_profile_of_steps_changes_nothing(tmp_path: Path) -> None:
-    """Parameters, what the optimizer keeps, and the generator of seeds: a checkpoint holds them all."""
+    """Parameters, optimizer slots and the generator of seeds do not change; checkpoints contain them all."""
     net, _ = profiled("trained")
     trainer = rg.Trainer(net.program, rg.Adam(1e-2), clip_norm=1.0)
     trainer.step(net.feeds)
@@ -150,7 +152,7 @@ def test_a_step_of_shards_is_not_one_call() -> None:
 
 
 def test_multiply_adds_are_those_of_the_declaration() -> None:
-    """GFLOP/s are of the products that the layers are declared to have, and their elementwise work."""
+    """GFLOP/s count the declared products of layers, and their elementwise work."""
     net, profile = profiled("stack")
     rows, steps = net.feeds["x"].shape[:2]
     for layer, inputs, units, gates, elementwise in (
@@ -178,7 +180,7 @@ def test_scans_beside_each_other_are_one_kernel_of_several_layers() -> None:
 
 
 def _too_short(*_: object) -> float:
-    """Cycles of counting that exceed those of any kernel."""
+    """Return a cost of counting that exceeds every kernel's cycles."""
     return math.inf
 
 
@@ -223,7 +225,7 @@ def test_calls_that_take_next_to_nothing(shape: tuple[int, ...]) -> None:
 
 
 def test_calls_that_count_go_the_way_of_those_that_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By machine code, after a few in Python: else what Python takes would be that of other calls than one makes."""
+    """Calls with counters also run in machine code after a few calls, so that times in Python are realistic."""
     in_python = 0
     original = Runner.run
 
@@ -275,7 +277,7 @@ def test_text_html_and_picture_show_every_layer(tmp_path: Path) -> None:
 
 
 def test_the_roofline_shows_what_the_data_lie_in() -> None:
-    """Axes reach little beyond dots and roofs, and no label lies over a dot or another label."""
+    """Axes extend little beyond dots and roofs, and no label overlaps a dot or another label."""
     _, profile = profiled("trained")
     base = next(iter(profile.values()))
     parts = [

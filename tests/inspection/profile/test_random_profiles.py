@@ -1,4 +1,4 @@
-"""Profiles of random nets: code that counts gives the bits of code that doesn't, and parts add up and have lines."""
+"""Profiles of random nets: code with counters has the same bits, and parts add up and have lines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MANY = 300
 
 def check_sums(profile: Profile) -> None:
     total = sum(kernel.share for kernel in profile.kernels)
-    assert math.isclose(total, 1.0) or not profile.kernels  # of a call that computes nothing
+    assert math.isclose(total, 1.0) or not profile.kernels  # a call may compute nothing
     for parts in (profile.layers, profile.phases, profile.lines):
         assert math.isclose(sum(part.share for part in parts.values()), total)
     for kernel in profile.kernels:
@@ -54,7 +54,7 @@ def check_profiled(declaration: Declaration, threads: int) -> None:
             return
         try:
             trainer = rg.Trainer(program)
-        except rg.ArgumentError:  # the loss reads nothing that can be trained
+        except rg.ArgumentError:  # the loss reads no trainable parameter
             return
         check_sums(trainer.profile(trained, SECONDS))
 

@@ -1,4 +1,4 @@
-"""Axes of steps and rows: what each question says of small graphs, names and numbers apart."""
+"""Answers of all questions about axes of steps and rows for small graphs, with named and numeric sizes."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ SHAPES: dict[str, tuple[Shape, int | None, int | None]] = {
     "rows alone": ((B, 4), None, 0),
     "nothing": ((), None, None),
 }
-"""A shape, its axis of steps, and its first axis beside them."""
+"""Shape, its axis of steps, and its first other axis, by name."""
 
 
 @pytest.mark.parametrize(("shape", "steps", "beside"), SHAPES.values(), ids=SHAPES)

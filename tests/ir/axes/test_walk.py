@@ -1,4 +1,4 @@
-"""Rows that a walk over a graph and its loops calls independent are so, of graphs that are drawn at random."""
+"""Rows that are reported as independent do not influence each other, in random graphs with loops."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rnngraph.runtime.streams.independent_rows import row_axis, rows_are_indepen
 
 ROWS, SIZES = {"B"}, {"B": 3, "T": 2, "S": 4}
 CHANGED = 1
-"""The row that is fed other numbers."""
+"""Row whose feeds change."""
 
 
 def fed(node: Node, rng: np.random.Generator) -> np.ndarray:
@@ -27,7 +27,7 @@ def fed(node: Node, rng: np.random.Generator) -> np.ndarray:
 
 
 def check_rows(part: Graph, rng: np.random.Generator) -> None:
-    """The other rows of the value are the same, bit for bit, when one row of all that is fed changes."""
+    """Check that other rows of the value keep their bits when one row of all feeds changes."""
     feeds = {str(item["label"]): fed(item, rng) for item in part.inputs}
     others = {label: array.copy() for label, array in feeds.items()}
     for item in part.inputs:
@@ -42,7 +42,7 @@ def check_rows(part: Graph, rng: np.random.Generator) -> None:
 
 
 def can_run(part: Graph) -> bool:
-    """True if the sizes of all inputs are numbers or names, and every op has a value."""
+    """Return True if all input sizes are numbers or known names, and every op has a value."""
     dims = [dim for item in part.inputs for dim in item.shape]
     is_plain = all(isinstance(dim, int) or str(dim) in SIZES for dim in dims)
     structured = [node for node in part.walk() if OPS[node.op].kind == "structured" and node.op not in ("scan", "get")]
@@ -50,7 +50,7 @@ def can_run(part: Graph) -> bool:
 
 
 def test_independent_rows_do_not_change_with_other_rows() -> None:
-    """Each value of a drawn graph for itself, so that many are independent, and many hold a loop."""
+    """Each value of a random graph is tested as a graph of its own, so that many are independent or contain a loop."""
     seen = Counter[bool]()
     for seed in range(250):
         rng = np.random.default_rng(seed)
@@ -60,7 +60,7 @@ def test_independent_rows_do_not_change_with_other_rows() -> None:
                 continue
             try:
                 check_rows(part, rng)
-            except ValueError:  # sizes that a call refuses
+            except ValueError:  # the interpreter refuses these sizes
                 continue
             seen[any(item.op == "scan" for item in part.nodes)] += 1
     assert seen[False] > 100

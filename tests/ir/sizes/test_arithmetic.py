@@ -1,4 +1,4 @@
-"""Quotients and comparisons of sizes against plain numbers: what is proved holds for all of them."""
+"""Quotients and comparisons of symbolic sizes: whatever is proved holds for all numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CALLS = [dict(zip(NAMES, values, strict=True)) for values in product((1, 2, 3, 5
 
 
 def drawn(generator: np.random.Generator) -> Dim:
-    """A formula of two names, of some with a quotient in it."""
+    """Draw a formula of two sizes, sometimes with a quotient."""
     a, b = map(size, NAMES)
     factors = [int(factor) for factor in generator.integers(-2, 4, 4)]
     found = factors[0] * a + factors[1] * b + factors[2] * (a * b) + factors[3]
@@ -58,7 +58,7 @@ def test_what_readers_ask() -> None:
 
 
 class Asked:
-    """A policy that keeps what it is asked."""
+    """Policy that records its questions."""
 
     def __init__(self) -> None:
         self.questions: list[tuple[Any, ...]] = []

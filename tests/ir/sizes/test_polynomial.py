@@ -1,4 +1,4 @@
-"""Sizes are polynomials in one normal form: what is equal for all values of the names is equal as an object."""
+"""Sizes are polynomials in a normal form: sizes that are equal for all values are equal objects."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_equal_polynomials_are_equal_objects(a: Dim, b: Dim, c: Dim) -> None:
 
 @given(dims)
 def test_numbers_are_ints_and_no_size_is_one(a: Dim) -> None:
-    """A polynomial without names is an int, so ``isinstance(dim, int)`` tells known sizes."""
+    """A constant polynomial is an int, so ``isinstance(dim, int)`` identifies known sizes."""
     assert isinstance(a, Size) == bool(symbols_of(a))
     if isinstance(a, Size):
         assert all(factor for _, factor in a.terms)
@@ -112,9 +112,9 @@ def test_floors_and_ceilings_are_those_of_the_values(a: Dim, by: int, at: dict[s
 
 @given(dims)
 def test_nothing_in_a_floor_is_negative(a: Dim) -> None:
-    """So a machine's division, which cuts off, is the floor of sizes."""
+    """Without negative terms, a machine's truncating division equals the floor."""
     pending = [a]
-    for dim in pending:  # which grows
+    for dim in pending:  # the list grows within the loop
         floors = [name for names, _ in getattr(dim, "terms", ()) for name in names if isinstance(name, Floor)]
         assert all(0 < factor < floor.by for floor in floors for _, factor in floor.dim.terms)
         pending += [floor.dim for floor in floors]

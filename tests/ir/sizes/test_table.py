@@ -1,4 +1,4 @@
-"""Sizes that must be equal: what they settle, and what can't be."""
+"""Sizes that must be equal: solutions, and contradictions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rnngraph.ir.sizes.table import SizeTable, declaration_order, open_size
 
 @given(dims, dims)
 def test_sizes_that_met_are_one(a: Dim, b: Dim) -> None:
-    """What can be solved for a name is; after that both are the same, and stay so as others meet."""
+    """After unification, and after further ones, both sizes resolve to the same."""
     table = SizeTable()
     try:
         met = table.meet(a, b)
@@ -28,15 +28,13 @@ def test_sizes_that_met_are_one(a: Dim, b: Dim) -> None:
 
 @given(st.lists(st.tuples(dims, dims), max_size=4), not_zero)
 def test_solutions_hold_where_the_equations_do(pairs: list[tuple[Dim, Dim]], at: dict[str, int]) -> None:
-    """Whatever values but 0 make all equations true, they agree with what the table knows of its names; where floors
-    are not 0 either.
-    """
+    """Positive values that satisfy all equations, with nonzero floors, also satisfy the table's solutions."""
     sizes = [dim for pair in pairs for dim in pair if isinstance(dim, Size)]
     floors = [name for dim in sizes for names, _ in dim.terms for name in names if isinstance(name, Floor)]
     assume(all(evaluate(Size((((floor,), 1),)), at) for floor in floors))
     table = SizeTable()
     for a, b in pairs:
-        difference = evaluate(a, at) - evaluate(b, at)  # makes the equation true at these values
+        difference = evaluate(a, at) - evaluate(b, at)  # subtracting it makes the equation true for these values
         try:
             table.meet(a - difference, b)
         except ValueError:
@@ -74,9 +72,9 @@ def test_what_all_terms_share_is_divided_out() -> None:
     assert table.resolve(size("b")) == size("a")
     assert table.meet(B * T, 5 * B) == 5 * B
     assert table.resolve(T) == 5
-    with pytest.raises(ValueError, match=r"size 3\*L meets size 3"):  # rather a mistake than L = 1
+    with pytest.raises(ValueError, match=r"size 3\*L meets size 3"):  # more likely a mistake than L = 1
         table.meet(3 * size("L"), 3)
-    assert table.meet(3 * size("L"), 3, measured=True) == 3  # of an array it is no mistake
+    assert table.meet(3 * size("L"), 3, measured=True) == 3  # an array may have this size
 
 
 @pytest.mark.parametrize(
@@ -104,7 +102,7 @@ def test_what_can_be_equal_for_sizes_above_one(a: Dim, b: Dim, may: bool) -> Non
 
 
 def test_sizes_are_measured_in_any_order() -> None:
-    """A product is known once its factors are, whichever array comes first."""
+    """Factors of a product are solved, whichever array is measured first."""
     pairs: list[tuple[Dim, Dim]] = [(B * T, 12), (T - 1, 3), (B, 3), (2 * T, 8)]
     for order in permutations(pairs):
         table = SizeTable()
@@ -130,7 +128,7 @@ def test_a_floor_is_compared_and_never_solved() -> None:
 
 
 def test_what_is_solved_for_does_not_hang_on_how_much_was_declared_before() -> None:
-    """As text ``_1000_0`` comes before ``_999_0``."""
+    """As strings ``_1000_0`` would sort before ``_999_0``."""
     for serial in (8, 9, 98, 99, 999):
         older, newer = open_size(serial), open_size(serial + 1)
         for a, b in ((older, newer), (newer, older)):

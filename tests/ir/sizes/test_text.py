@@ -1,4 +1,4 @@
-"""Sizes as text, and from it."""
+"""Printing and parsing of sizes."""
 
 import pytest
 from drawn_sizes import B, T, dims

@@ -1,4 +1,4 @@
-"""The complete form gives back the very graph: names, labels, lines, shared numbers and the bits of constants."""
+"""The complete text form restores an equal graph: names, labels, lines, shared constants and their bits."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def test_the_very_graph_comes_back() -> None:
     assert verify_stored(again) is again
     assert str(again) == str(graph)
     assert same_graph(graph, parse(complete_text(again, arrays), arrays))
-    assert [array.size for array in arrays.values()] == [20, 2]  # what is filled, and what is small, is text
+    # constants of one repeated value, and small ones, are text
+    assert [array.size for array in arrays.values()] == [20, 2]
     assert again.output("number") is again.nodes[[node.op for node in again.nodes].index("mul")].operands[1]
 
 
@@ -101,7 +102,8 @@ def test_an_array_is_stored_once() -> None:
         ("y = constant full(1.0) : f32[99999,99999]", "too large"),
         ("y = constant b'x' : f32[]", "not a size"),
         ("y = iota {size=(B+1)*(B+1)} : i64[B]", "not a size"),
-        ("y = iota {size=" + "-" * 9000 + "1} : i64[B]", "in the line"),  # Pythons say why in words of their own
+        # the reason differs between versions of Python
+        ("y = iota {size=" + "-" * 9000 + "1} : i64[B]", "in the line"),
     ],
 )
 def test_a_wrong_line_is_named(line: str, what: str) -> None:
@@ -128,7 +130,7 @@ def test_a_wrong_line_is_named(line: str, what: str) -> None:
 )
 def test_what_a_stored_graph_may_be(line: str, what: str) -> None:
     text = f"graph g\n  x = input : f32[B]\n  {line}\n  output 'y' = y\n"
-    if not what:  # a call checks the sizes
+    if not what:  # the sizes are checked at a call
         verify_stored(parse(text))
         return
     with pytest.raises(ValueError, match=re.escape(what)):

@@ -1,4 +1,4 @@
-"""The printed form is complete; a text that is none is refused, with the line at fault."""
+"""Printed graphs are parsed without loss; errors name the invalid line."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WHOLE = """graph whole
 def test_text_is_read_back() -> None:
     once = str(parse(WHOLE))
     assert str(parse(once)) == once
-    dead = ("table", "filled", "mask", "empty")  # what nothing reads goes, but for inputs
+    dead = ("table", "filled", "mask", "empty")  # unused values are dropped, except inputs
     assert [line for line in WHOLE.splitlines() if not line.strip().startswith(dead)] == once.splitlines()
 
 
@@ -142,7 +142,7 @@ def test_a_wrong_line_is_named(line: str, what: str) -> None:
     [
         ("carry h = nothing : f32[B,3]", "no value is named nothing"),
         ("carry h = start : f32", "not a type"),
-        ("y = tanh x : f32[B,3]", "no value is named x"),  # an outer value, which is not handed in
+        ("y = tanh x : f32[B,3]", "no value is named x"),  # an outer value that is no operand of the loop
         ("next h = y", "no value is named y"),
         ("emit h = h_t : f32[B,3]", "no value is named"),
         ("over x_t = x : f32[B,3]", "x_t is there already"),

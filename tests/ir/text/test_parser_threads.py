@@ -12,12 +12,12 @@ from rnngraph.ir.sizes.text import parse_dim
 
 
 def test_words_are_read_like_sizes() -> None:
-    """By the one function that threads may call at the same time."""
+    """Names are read by the one function that is safe for threads."""
     assert [name for name in ("parse", "literal_eval") if f"ast.{name}(text" in Path(parser.__file__).read_text()] == []
 
 
 def test_threads_do_not_come_between_each_others_syntax() -> None:
-    """A collection of garbage in the middle of a tree is where one thread hands over to the other."""
+    """Garbage collection in the middle of parsing is where another thread takes over."""
     text = "+".join(f"{number + 2}*A{number}" for number in range(60))
     expected, thresholds = parse_dim(text), gc.get_threshold()
 

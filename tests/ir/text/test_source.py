@@ -1,4 +1,4 @@
-"""Values in printed graphs bear the names of the user's variables, and printing them can be read back."""
+"""Values in printed graphs have the names of the user's variables, and printed graphs can be parsed."""
 
 import linecache
 import re
@@ -71,7 +71,7 @@ def test_without_source_steps_alone_name_values(tmp_path: Path, monkeypatch: pyt
 
 
 def test_local_variables_of_steps_name_values() -> None:
-    """Also of cells that come with the package, and where one line names several values."""
+    """This includes cells of the package, and lines that assign several values."""
 
     class Twice(rg.Cell):
         def state(self) -> dict[str, int]:
@@ -88,7 +88,8 @@ def test_local_variables_of_steps_name_values() -> None:
     assert names["f"] == "add slice"
     assert {"r", "u", "gates_1", "left", "right"} <= set(names)
     assert "next c = c_1" in text
-    assert not any(re.match(r"x_\d", name) for name in names)  # the first name of an output, not the next cell's input
+    # values have the name of an output, not of the next cell's input
+    assert not any(re.match(r"x_\d", name) for name in names)
 
 
 def test_a_program_is_no_value() -> None:
@@ -98,7 +99,7 @@ def test_a_program_is_no_value() -> None:
 
 
 def test_a_captured_tensor_may_be_called_length(tmp_path: Path) -> None:
-    """Past mistakes: what a cell captured under this name was checked as if it were sequence_length."""
+    """Formerly, a captured tensor with this name was validated like sequence_length."""
     program = rg.compile(declared(tmp_path))
     feeds = {"x": np.ones((2, 5, 4)), "scale": np.ones(3), "length": np.full(3, 1e6)}
     assert program.inference(feeds)["doubled"].shape == (2, 5, 3)

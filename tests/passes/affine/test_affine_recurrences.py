@@ -1,4 +1,4 @@
-"""What is said of recurrences follows from the graph of a step."""
+"""Recurrences are classified by the graph of their step."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_kinds(name: str) -> None:
 
 
 def test_a_delay_that_lengths_hold() -> None:
-    """A state whose next value reads no state, but in rows that have ended."""
+    """A state whose next value reads no state, except in rows that have ended."""
     found = found_in(declared(CHUNKED["mixed"](), lengths=True)[0])
     assert found["before"].plan is None
     assert found["S"].kind == KINDS["mixed"]
@@ -52,7 +52,7 @@ def test_states_beside_each_other() -> None:
 
 
 class VectorCell(rg.Cell):
-    """A state of channels, whose next value ``rule`` says."""
+    """Cell with a vector state, whose next value is ``rule``."""
 
     def __init__(self, rule: Any) -> None:
         self.rule = rule
@@ -96,7 +96,7 @@ def test_what_only_hands_on_is_no_recurrence() -> None:
 
 
 class TurnedCell(rg.Cell):
-    """A complex state as two real ones. scaled: whether one of them scales the other."""
+    """Cell with a complex state as two real ones. ``scaled``: one of them scales the other."""
 
     def __init__(self, scaled: bool) -> None:
         self.scaled = scaled
@@ -124,7 +124,7 @@ def test_gates_of_each_other_are_not_affine() -> None:
 
 
 class WholeCell(GatedCell):
-    """A step that gives a function of every entry of its state."""
+    """Cell whose output depends on a function of every entry of its state."""
 
     def rule(self, S: rg.Tensor, *parts: rg.Tensor) -> tuple[rg.Tensor, rg.Tensor]:
         _, k, v, a = parts
@@ -133,7 +133,7 @@ class WholeCell(GatedCell):
 
 
 class BothAxesCell(MatrixCell):
-    """A decay of its own for every entry of the state, as in S6."""
+    """Cell with a separate decay for every entry of the state, as in S6."""
 
     @property
     def widths(self) -> tuple[int, ...]:

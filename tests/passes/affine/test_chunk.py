@@ -1,4 +1,4 @@
-"""Chunks of affine recurrences have the values and gradients of their steps, in float64 by the interpreter."""
+"""Chunks of affine recurrences have the values and gradients of single steps, in float64 by the interpreter."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_directions_and_stacks() -> None:
 
 @pytest.mark.parametrize("decay", [1e-30, 0.0, 3.0, -2.0])
 def test_decays_of_any_size(decay: float) -> None:
-    """Products of decays underflow and grow; none is divided by another."""
+    """Products of decays may underflow or overflow, because none divides another."""
     cell = GatedCell()
     graphs = graphs_of(*declared(cell)[:2], 16)
     feeds = fed(cell, 2, 20)

@@ -1,4 +1,4 @@
-"""Graphs of chunks, run by the interpreter: joined, their results are those of the whole sequence."""
+"""Graphs of chunks, run by the interpreter, give the results of the whole sequence when concatenated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ones_late(x: rg.Tensor) -> rg.Tensor:
 
 
 def turned(x: rg.Tensor) -> rg.Tensor:
-    """The same, in time-major order in between."""
+    """Return tanh of x, computed in time-major order."""
     return rg.transpose(rg.tanh(rg.transpose(x, (1, 0, 2))), (1, 0, 2))
 
 
@@ -114,7 +114,7 @@ NETS: dict[str, tuple[int, int, Callable[[rg.Tensor], Any]]] = {
 
 
 class Net:
-    """A declaration as whole graph, chunks and ends, with numbers for its parameters."""
+    """Declaration as a whole graph, as chunks and as an end, with values of its parameters."""
 
     def __init__(self, declare: Callable[[rg.Tensor], Any]) -> None:
         lowered = DeclaredSource(declare(rg.placeholder("x", (None, None, WIDTH))), None, {}).stateful()
@@ -133,7 +133,7 @@ class Net:
     def whole(self, x: np.ndarray) -> Arrays | None:
         try:
             return interpret(self.graph, {**self.parameters, **self.begin, "x": x})
-        except ValueError:  # too short
+        except ValueError:  # the sequence is too short
             return None
 
     def run(self, graph: Graph, states: Arrays, x: np.ndarray, steps: int) -> Arrays:
@@ -141,7 +141,7 @@ class Net:
         return interpret(graph, {**self.parameters, **states, "x": x}, sizes=sizes)
 
     def chunks(self, x: np.ndarray, cuts: Sequence[int]) -> tuple[list[Arrays], Arrays]:
-        """Results of chunks, and those of the end."""
+        """Return the results of chunks, and those of the end."""
         rate, made = self.timeline.stream_rate.rate, chunk_graph(self.timeline, self.rows)
         kinds = {node["label"]: node.tensor for node in verify(made.graph).inputs}
         states = dict(self.begin)

@@ -1,4 +1,4 @@
-"""States that hold the past of a sequence: streams of nets that take and give them have the bits of the whole."""
+"""States that store the past of a sequence, as inputs and outputs of a net: streams have the bits of the whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Net = tuple[dict[str, Any], dict[str, str]]
 
 
 def joined(cache: rg.Tensor, x: rg.Tensor) -> tuple[rg.Tensor, rg.Tensor]:
-    """Both along time, and the last entries."""
+    """Return the concatenation along time, and its last two entries."""
     whole = rg.concat([cache, x], axis=1)
     return whole, whole[:, -2:]
 
@@ -35,13 +35,13 @@ def strided(stride: int) -> Net:
 
 
 def dilated_by_hand() -> Net:
-    """As files have it that take the entries of a kernel one by one."""
+    """Declare a dilated convolution written as sums of slices, as in some files."""
     whole, last = joined(rg.placeholder("cache", (None, 2, WIDTH)), fed())
     return {"y": recurred(whole[:, :-2] * 2.0 + whole[:, 2:]), "last": last}, {"last": "cache"}
 
 
 def two_in_one() -> Net:
-    """Two pasts in one state, of which the second is of a value behind the first."""
+    """Declare one state with two pasts, the second of which belongs to a later value."""
     caches = rg.placeholder("caches", (2, None, 2, WIDTH))
     first, last = joined(caches[0], fed())
     second, other = joined(caches[1], rg.tanh(rg.conv1d(first, WIDTH, 3, padding="valid")))
@@ -50,7 +50,7 @@ def two_in_one() -> Net:
 
 
 def behind_what_looks_ahead() -> Net:
-    """The state is of what is fed; behind it something looks ahead."""
+    """Declare a state of the input, with a convolution that looks ahead after it."""
     whole, last = joined(rg.placeholder("cache", (None, 2, WIDTH)), fed())
     y = rg.conv1d(rg.conv1d(whole, 4, 3, padding="valid"), 4, 3, padding="same")
     return {"y": recurred(y), "last": last}, {"last": "cache"}

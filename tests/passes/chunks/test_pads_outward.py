@@ -1,4 +1,4 @@
-"""Padding along time delays a stream by no step that causality does not need."""
+"""Padding along time delays a stream by no more steps than causality requires."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows and steps that are merged into one axis and parted again stream as a view on both does."""
+"""Rows and steps that are merged into one axis and split again stream like separate axes."""
 
 from __future__ import annotations
 

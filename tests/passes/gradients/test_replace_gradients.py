@@ -1,4 +1,4 @@
-"""What a declaration makes of gradients takes their place, in the graph that computes them."""
+"""Gradients that a declaration transforms are replaced in the graph that computes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rnngraph.passes.gradients.replace_gradients import APPLIED, AT, ReplaceGrad
 
 
 def test_gradients_are_what_is_made_of_them() -> None:
-    """loss = sum(tanh(w)²): half the derivative by w is applied, and that by tanh(w) is given."""
+    """For the loss sum(tanh(w)²), half of the gradient by w is applied, and the gradient by tanh(w) is an output."""
     kind = TensorType("float32", (3,))
     w, of_w, of_y = (make("input", label=name, name=name, type=kind) for name in ("w", "of_w", "of_y"))
     y = make("tanh", w)
@@ -33,7 +33,7 @@ def test_gradients_are_what_is_made_of_them() -> None:
 
 
 def test_a_constant_derivative_is_one() -> None:
-    """A parameter of which the loss is a sum is trained, and is not taken for one that the loss does not read."""
+    """A parameter with a constant gradient is trained, unlike one that the loss does not read."""
     w, idle = rg.parameter("w", (3,), "zeros"), rg.parameter("idle", (2,))
     program = rg.compile({"idle": idle}, rg.reduce_sum(w * 2.0))
     trainer = rg.Trainer(program, rg.SGD(1.0), only="w")

@@ -1,4 +1,4 @@
-"""Components of random bodies are those that networkx finds."""
+"""Strongly connected components of random bodies equal networkx's."""
 
 from __future__ import annotations
 

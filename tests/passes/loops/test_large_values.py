@@ -1,4 +1,4 @@
-"""Matrix states are read out in the loops that compute them, also beside loops of other carries."""
+"""Matrix states are read within the loops that compute them, also if other loops depend on these."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def column(x: rg.Tensor) -> rg.Tensor:
 
 
 class Delayed(rg.Cell):
-    """A matrix state that is read by the mean of this input and the one before."""
+    """Cell whose matrix state is read with the mean of this input and the one before."""
 
     output_size = WIDTH
 
@@ -31,7 +31,7 @@ class Delayed(rg.Cell):
 
 
 class EachOther(rg.Cell):
-    """Two matrix states with readouts of which each one's needs a value of the other's loop."""
+    """Cell with two matrix states, each of whose readouts needs a value of the other's loop."""
 
     output_size = WIDTH
 
@@ -53,7 +53,7 @@ def program_of(cell: rg.Cell, width: int = WIDTH) -> rg.Program:
 
 
 def sequences_of_matrices(program: rg.Program, elements: int) -> list[str]:
-    """Return the types of values of inference that have at least so many elements for each step and row."""
+    """Return the types of values of inference that have at least this many elements for each step and row."""
     graph = program.inference.compiled.optimized(tuple(name for name, _ in program.inference.graph.outputs))
     kinds = [node.tensor for node in graph.nodes if node.op != "scan"]
     sequences = [kind for kind in kinds if kind.rank and str(kind.shape[0]) == "T"]

@@ -1,4 +1,4 @@
-"""reduced_weights: what each form means, interpreted, against NumPy in float64; and when it applies."""
+"""reduced_weights: the interpreted meaning of each form against NumPy in float64, and the conditions for its use."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def test_values_are_those_of_rounded_weights(form: str, dots: bool) -> None:
 
 
 def whole_rows(x: np.ndarray, dtype: str) -> list[np.ndarray]:
-    """What ``Bytes`` makes of rows: whole numbers, the one that stands for 0, with its sign turned, and steps."""
+    """Return the quantized rows of ``Bytes``, their negated zero points, and their scales."""
     node = make("input", label="x", name="x", type=TensorType("float32", x.shape))
     names = ("whole", "zero", "step")
     rows = Bytes(dtype).row(Builder(node), node)
-    whole = make("cast", rows[0], dtype="int32")  # what a graph gives
+    whole = make("cast", rows[0], dtype="int32")  # outputs need a dtype that graphs can return
     graph = Graph.of("rows", list(zip(names, (whole, *rows[1:]), strict=True)), [node])
     values = interpret(graph, {"x": x})
     return [values[name] for name in names]
@@ -62,13 +62,13 @@ def whole_rows(x: np.ndarray, dtype: str) -> list[np.ndarray]:
 
 @pytest.mark.parametrize(("dtype", "offset"), [("int8", 0), ("uint8", 128)])
 def test_rows_of_bytes(dtype: str, offset: int) -> None:
-    """Nothing is limited: numbers are -127..127, off by half a step at most, and 0 is exact; each row for itself."""
+    """No value saturates, errors are at most half a step, 0 is exact, and rows are independent."""
     generator = np.random.default_rng(3)
     x = generator.normal(size=(4000, 7)).astype(np.float32)
     x[:1000] = np.abs(x[:1000])
     x[1000:2000] -= 3
     x[2000:3000, 2:] = 0
-    steps = generator.integers(0, 507, (1000, 1)) / 2  # least and largest number are ties
+    steps = generator.integers(0, 507, (1000, 1)) / 2  # the minimum and the maximum are ties in rounding
     x[3000:, :2] = np.concatenate([-steps, 253 - steps], 1) / 253
     x[3000:, 2:] = 0
     x[7] = 0
@@ -86,7 +86,7 @@ def test_rows_of_bytes(dtype: str, offset: int) -> None:
 
 
 def test_activations_of_8_bits_on_all_targets() -> None:
-    """Where the processor multiplies bytes with sign, without, or none: the same whole numbers, scaled alike."""
+    """Processors with signed, unsigned or no byte products have the same integers and scales."""
     graph, generator = in_a_scan(), np.random.default_rng(1)
     shapes = {"x": (4, 3, 2), "K": (5, 6), "b": (6,)}
     feeds = {name: generator.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
@@ -96,19 +96,19 @@ def test_activations_of_8_bits_on_all_targets() -> None:
     np.testing.assert_array_equal(first, second)
     np.testing.assert_allclose(first, third, rtol=0, atol=1e-6)
     rounded = np.concatenate([int8(feeds["K"][:2]), int8(feeds["K"][2:])])
-    x = feeds["x"].reshape(-1, 2)  # of which each row is rounded here, by another way
+    x = feeds["x"].reshape(-1, 2)  # each row is rounded here by another method
     least, largest = np.minimum(x.min(1, keepdims=True), 0), np.maximum(x.max(1, keepdims=True), 0)
     step = (largest - least).astype(np.float64) / 253
     zero = np.rint(-126.5 - least / step)
     given = feeds | {"x": ((np.rint(x / step + zero) - zero) * step).reshape(feeds["x"].shape), "K": rounded}
     expected = interpret(graph, given, wide=True)["output"]
-    assert np.abs(first - expected).max() < 0.02  # of h, which stays as it is here
+    assert np.abs(first - expected).max() < 0.02  # the state h is not rounded here
     np.testing.assert_allclose(first[0], expected[0], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("worst", [0.0, 0.4])
 def test_weights_of_one_scale_stay_as_they_are(worst: float) -> None:
-    """As of a file that was quantized; with a number off their grid each column has its own."""
+    """A quantized file has one scale. With one value off its grid, each column gets a scale of its own."""
     graph, generator = product("B,", 64, 64), np.random.default_rng(2)
     whole = generator.integers(-90, 91, (64, 64)).astype(np.float32)
     whole[5, 5], whole[7, 7] = 127, whole[7, 7] + worst
@@ -120,7 +120,7 @@ def test_weights_of_one_scale_stay_as_they_are(worst: float) -> None:
 
 
 def product(shape: str, depth: int, width: int, first: int = 0) -> Graph:
-    """x times the columns of a weight from ``first`` on."""
+    """Return a graph of x times the columns of a weight from ``first`` on."""
     text = f"""graph g
   x = input : f32[{shape}{depth}]
   W = parameter {{label='W'}} : f32[{depth},{width}]
@@ -136,7 +136,7 @@ def changes(graph: Graph) -> bool:
 
 
 def test_small_and_endless_weights_stay() -> None:
-    """The rule knows shapes alone; of gates it is the whole weight that counts."""
+    """The rule depends on shapes alone; for gates, the whole weight counts."""
     assert changes(product("B,", 64, 64))
     assert not changes(product("B,", 64, 63))
     assert not changes(product("B,", 31, 4096))

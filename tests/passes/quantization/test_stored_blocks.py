@@ -1,4 +1,4 @@
-"""Weights of ``rg.dequantize`` are recognised, and products in blocks take their integers and scales."""
+"""Weights of ``rg.dequantize`` are recognised, and products in blocks use their integers and scales."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STORED = {8: "int8", 4: "uint8"}
 
 
 def drawn(bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return stored bytes [columns, ...], scales, and integers, of which no block has the largest magnitude."""
+    """Return stored bytes [columns, ...], scales, and integers. No block has an integer of the largest magnitude."""
     rng = np.random.default_rng(bits)
     scales = rng.random((COLUMNS, DEPTH // 32)).astype(np.float16).astype(np.float32)
     if bits == 8:
@@ -54,7 +54,7 @@ def test_a_weight_is_recognised_and_a_changed_one_is_not(bits: int) -> None:
 
 @pytest.mark.parametrize(("bits", "kind"), [(8, "int8_blocks"), (4, "int4"), (4, "int8_blocks")])
 def test_products_take_the_stored_integers_and_scales(bits: int, kind: str) -> None:
-    """Rounded again, the blocks would get other scales, as none has an integer of the largest magnitude."""
+    """Quantizing again would change the scales, because no block has an integer of the largest magnitude."""
     _, scales, whole = drawn(bits)
     product = rg.placeholder("x", (None, DEPTH)) @ weight(bits)
     x = np.random.default_rng(1).normal(size=(3, DEPTH)).astype(np.float32)
@@ -64,5 +64,5 @@ def test_products_take_the_stored_integers_and_scales(bits: int, kind: str) -> N
     bound = 1e-6 * (np.abs(rounded) @ np.abs(exact))
     assert (np.abs(program.inference(x=x) - rounded @ exact) <= bound).all()
     text = program.inference.show("reduced_weights")
-    assert text.count("reduce_max") == 1  # that of the activations
+    assert text.count("reduce_max") == 1  # only the activations are quantized
     np.testing.assert_allclose(rg.compile(product).inference(x=x), x @ exact, rtol=1e-5, atol=1e-4)

@@ -1,4 +1,4 @@
-"""shard: what the shards of a batch give adds up to what the whole gives, or the loss is refused with its line."""
+"""shard: results of a batch's shards add up to those of the whole, or the loss is refused with its line."""
 
 from __future__ import annotations
 

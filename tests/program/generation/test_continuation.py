@@ -1,4 +1,4 @@
-"""Generations that go on without a prompt have the tokens of one long generation."""
+"""Generations that continue without a prompt have the tokens of one long generation."""
 
 from __future__ import annotations
 

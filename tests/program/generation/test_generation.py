@@ -1,4 +1,4 @@
-"""Generation of tokens against whole calls over the growing sequence."""
+"""Generation of tokens against repeated calls over the growing sequence."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ except KeyboardInterrupt:
 )
 def test_an_interrupt_ends_it_cleanly(prelude: str, tokens: str, word: str) -> None:
     script = INTERRUPTED.format(prelude=prelude, tokens=tokens)
-    if prelude:  # the generation runs in a thread, and ends by its handle
+    if prelude:  # the generation runs in a thread, and its handle cancels it
         script = script.replace("except KeyboardInterrupt:", "except KeyboardInterrupt:\n    tokens.cancel()")
         script = script.replace("sum(1 for _ in tokens)", "len([*tokens]) * 0")
     command = [sys.executable, "-c", script]

@@ -1,4 +1,4 @@
-"""What the memory report says, against what is kept and what a call takes."""
+"""The memory report against the sizes of stored values and of calls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_training_keeps_what_the_derivative_needs_and_little_more() -> None:
     "cell", [rg.BasicLSTMCell(128), rg.GRUCell(128, reset_after=True), rg.LSTMCell(128, use_peepholes=True)]
 )
 def test_a_long_row_needs_little_more_than_what_is_kept(cell: rg.Cell) -> None:
-    """Of one row a chunk has many steps: what their derivatives hand on lies where residuals lay."""
+    """With one row a chunk has many steps, and intermediate gradients reuse the residuals' memory."""
     memory = program_of(cell, width=128).training.memory(batch=1, time=1000)
     assert memory.arena <= 1.2 * memory.residuals
 

@@ -1,4 +1,4 @@
-"""What a summary counts, against counts by hand."""
+"""Counts of a summary against counts by hand."""
 
 import numpy as np
 

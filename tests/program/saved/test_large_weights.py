@@ -18,7 +18,7 @@ X = np.random.default_rng(0).normal(size=(2, 7, 40)).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[rg.Program, Path]:
-    """Return a program with 1.7 MB of parameters, and where it is saved."""
+    """Return a program with 1.7 MB of parameters, and its path."""
     x = rg.placeholder("x", (None, None, 40))
     y, _ = rg.dynamic_rnn(rg.LSTMCell(300), x)
     logits = rg.dense(y, 30)

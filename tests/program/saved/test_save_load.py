@@ -1,4 +1,4 @@
-"""Saved programs: all that a program does, bit for bit, without its declaration."""
+"""Saved programs: everything a program does, bit for bit, without its declaration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TESTS = Path(__file__).resolve().parents[2]
 # The same program ----------------------------------------------------------------------------------
 
 
-# A process for each takes its time: some of every run, all where time is no matter.
+# Each case takes a process, and therefore time: each run has some, an exhaustive run all.
 OFTEN = list(CASES)[6::12]
 SELDOM = [pytest.param(name, marks=pytest.mark.exhaustive) for name in CASES if name not in OFTEN]
 
@@ -64,7 +64,7 @@ def test_many_random_declarations(seed: int) -> None:
 def check_random(seed: int) -> None:
     declaration = declare(seed)
     program, arrays = declaration.compile(), declaration.arrays()
-    stored = SavedSource(files_of(program))  # which has compared every graph
+    stored = SavedSource(files_of(program))  # this also compares every graph
     again = rg.Program(stored, program.parameters, program.seed, ProgramOptions(unroll=stored.settings.unroll))
     for graph in ("inference", "training"):
         ours, theirs = getattr(program, graph), getattr(again, graph)

@@ -1,4 +1,4 @@
-"""Directories of saved programs: replaced whole, refused where they are damaged, and never believed."""
+"""Directories of saved programs are replaced atomically, refused if damaged, and never trusted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rnngraph.runtime.native.compile_options import ProgramOptions
 def test_weights_are_a_safetensors_file_by_name(small: rg.Program, saved: Path) -> None:
     (weights,) = saved.rglob("weights.safetensors")
     small.parameters.load(weights)
-    assert all(file.read_bytes()[:1] != b"\x80" for file in saved.rglob("*.*"))  # what a pickle begins with
+    assert all(file.read_bytes()[:1] != b"\x80" for file in saved.rglob("*.*"))  # first byte of a pickle
 
 
 def test_saving_again_replaces_what_was_there(small: rg.Program, saved: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_killed_writer_leaves_nothing_that_stays(small: rg.Program, saved: Pat
     rg.load(saved)
     small.save(saved)
     assert sorted(entry.name for entry in saved.iterdir()) == ["3", "manifest.json"]
-    unborn = saved.with_name("unborn")  # killed before there was a manifest
+    unborn = saved.with_name("unborn")  # as if killed before the manifest was written
     shutil.copytree(saved / "3", unborn / "1")
     with pytest.raises(rg.FileError, match=r"unborn has no manifest.json; give the path of a saved rnngraph program"):
         rg.load(unborn)
@@ -171,7 +171,7 @@ def test_where_there_is_no_program(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_a_byte_of_the_manifest_that_changes(every: int, saved: Path) -> None:
-    """One byte after the other: an error that says so, or the very same program."""
+    """Each changed byte raises an error or leaves an equal program."""
     manifest, name = saved / "manifest.json", next(iter(rg.load(saved).parameters))
     whole, value, same = manifest.read_bytes(), rg.load(saved).parameters[name], 0
     for position in range(0, len(whole), every):
@@ -183,7 +183,7 @@ def test_a_byte_of_the_manifest_that_changes(every: int, saved: Path) -> None:
                 continue
             same += 1
             assert np.array_equal(loaded.parameters[name], value)
-    assert same < len(whole) / every / 4  # white space, and the version of rnngraph
+    assert same < len(whole) / every / 4  # only white space and the version of rnngraph
 
 
 @pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.exhaustive)])
@@ -215,7 +215,7 @@ def _flipped(data: bytes, position: int, bit: int) -> bytes:
 
 
 def rewritten(saved: Path, changes: Mapping[str, Callable[[str], str]]) -> None:
-    """Files changed by one who knows how: with the digests that belong to them."""
+    """Change files and update their digests, as an attacker would."""
     manifest = json.loads((saved / "manifest.json").read_text())
     for name, change in changes.items():
         file = saved / "1" / name
@@ -310,7 +310,7 @@ def test_files_of_one_who_means_harm(name: str, saved: Path, tmp_path: Path, mon
 
 
 def test_text_with_a_byte_changed_and_the_digest_too(small: rg.Program) -> None:
-    """Whatever comes of it is an error, or a graph that keeps all the rules and runs."""
+    """A changed text raises an error, or is a valid graph that runs."""
     files, feed = files_of(small), {"x": np.ones((2, 3, 3), np.float32)}
     generator = np.random.default_rng(0)
     ran = 0

@@ -1,4 +1,4 @@
-"""Calls and steps that machine code runs give what those in Python give, and leave to them whatever is not plain."""
+"""Calls and steps in machine code equal those in Python, and leave unusual arguments to Python."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def made(form: str) -> tuple[rg.Program, Any]:
 
 
 net = cache(made)
-"""A program that tests share, whose parameters none of them changes."""
+"""Program that tests share, and whose parameters none of them changes."""
 
 
 def hot_stream(batch: int = 1) -> tuple[rg.Program, Any]:
-    """A stream whose steps are direct, at its initial state."""
+    """Return a program and a stream at its initial state, whose steps are direct."""
     program, _ = net("bare")
     stream = program.inference.stream(batch)
     heated(lambda: stream.step(x=data(batch, WIDTH)))
@@ -80,7 +80,7 @@ def test_steps_give_the_bits_of_the_sequence(batch: int) -> None:
     assert_array_equal(np.stack(found, 1), expected)
     stream.reset()
     out = np.empty((batch, UNITS), np.float32)
-    for t in range(25):  # parts of an array as they lie, and an array for the results
+    for t in range(25):  # views are read in place, and results are written to ``out``
         with direct_only():
             assert stream.step({"x": x[:, t]}, out=out) is out
         assert_array_equal(out, expected[:, t])
@@ -104,7 +104,7 @@ def test_chunks_and_steps_take_turns(steps: int) -> None:
 
 @pytest.mark.parametrize(("batch", "steps"), [(1, 1), (3, 7), (63, 2), (2, 1000), (25, 300)])
 def test_inference_gives_what_it_gave_in_python(batch: int, steps: int) -> None:
-    """Small arrays are copied, large ones read and written where they lie."""
+    """Small arrays are copied; large ones are read and written in place."""
     program, x = net("bare")
     feeds = [data(batch, steps, WIDTH, seed=seed) for seed in range(3)]
     expected = [program.inference(x=feed) for feed in feeds]
@@ -139,7 +139,7 @@ def test_results_have_the_structure_that_was_compiled(form: str) -> None:
         with direct_only():
             found = call(x=feed)
         _same_nest(found, first)
-        if form not in ("bare", "deep"):  # a list may not be given
+        if form not in ("bare", "deep"):  # ``out`` must not be a list
             out = call(x=feed)
             stream.reset()
             with direct_only():
@@ -163,7 +163,7 @@ def _same_nest(found: Any, expected: Any) -> None:
 
 
 class Sub(np.ndarray):
-    """An array of a type of the user's."""
+    """User-defined subclass of arrays."""
 
 
 UNUSUAL: dict[str, Callable[[np.ndarray], Any]] = {
@@ -221,7 +221,7 @@ WRONG: dict[str, Wrong] = {
 
 @pytest.mark.parametrize("what", WRONG)
 def test_errors_are_those_of_python(what: str) -> None:
-    """Word for word, and nothing was done."""
+    """Messages agree word for word, and the states do not change."""
     program, stream = hot_stream(2)
     cold = program.inference.stream(2)
     messages = []
@@ -323,7 +323,7 @@ def test_integers_are_held_to_their_range(dtype: str) -> None:
         fed = np.array([[0, wrong, 5]], dtype)
         with pytest.raises(rg.ShapeError, match=f"feed ids holds {wrong}; .*must be in 0..10"):
             program.inference(ids=fed)
-    many = np.tile(right, (1, 2000))  # read where it lies
+    many = np.tile(right, (1, 2000))  # large enough to be read in place
     heated(lambda: program.inference(ids=many))
     many[0, 5999] = 11
     with pytest.raises(rg.ShapeError, match="holds 11"):
@@ -344,7 +344,7 @@ TRAINED = {
     "what", ["training", *(pytest.param(what, marks=pytest.mark.exhaustive) for what in [*TRAINED][1:])]
 )
 def test_training_is_direct_and_draws_the_same_seeds(what: str) -> None:
-    """With masks, a share that is checked, and the program's own seeds or those of the caller."""
+    """Calls with dropout masks, a validated keep probability, and seeds of the program or of the caller."""
 
     def trained() -> rg.Program:
         x, keep = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("keep", ())
@@ -378,7 +378,7 @@ def test_training_is_direct_and_draws_the_same_seeds(what: str) -> None:
 
 
 def test_hot_calls_take_few_steps_in_python() -> None:
-    """Each of which takes 50 ns and more. Train steps run in Python."""
+    """Each step takes 50 ns or more. Train steps run in Python."""
     x = rg.placeholder("x", (None, None, WIDTH))
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(UNITS), x)
     program = rg.compile({"outputs": outputs}, rg.reduce_sum(outputs * outputs))
@@ -396,7 +396,7 @@ def test_hot_calls_take_few_steps_in_python() -> None:
 
 
 def test_nothing_is_held_and_nothing_is_let_go() -> None:
-    """Counts of references stay, whether calls go well or are left to Python."""
+    """Reference counts do not change, whether calls succeed or are left to Python."""
     program, _ = net("nested")
     stream = program.inference.stream(1)
     step, fed, wrong = data(1, WIDTH), data(1, 2, WIDTH), data(2, WIDTH)
@@ -469,7 +469,7 @@ def test_a_million_calls_take_no_memory() -> None:
 
 @pytest.mark.parametrize("count", [30, 31, 32, 33, 70])
 def test_a_stream_may_hold_any_number_of_feeds(count: int) -> None:
-    """Machine code has places for some; more go by way of Python."""
+    """Machine code supports a limited number; calls with more run in Python."""
     x, knobs = rg.placeholder("x", (None, None, WIDTH)), [rg.placeholder(f"knob_{n}", ()) for n in range(count)]
     scaled = x
     for knob in knobs:
@@ -485,7 +485,7 @@ def test_a_stream_may_hold_any_number_of_feeds(count: int) -> None:
 
 
 def test_any_number_of_keywords_is_refused_as_one_is() -> None:
-    """Also on a thread whose stack holds less than they take."""
+    """This includes threads whose stack is too small for them."""
     program, stream = hot_stream()
     said: list[str] = []
 
@@ -508,7 +508,7 @@ def test_any_number_of_keywords_is_refused_as_one_is() -> None:
 
 
 class Like:
-    """A key that says it is one of these names, and meanwhile does something."""
+    """Key that equals one of these names, and runs a function when it is compared."""
 
     def __init__(self, name: str, act: Callable[[], object]) -> None:
         self.name, self.act = name, act
@@ -522,7 +522,7 @@ class Like:
 
 
 def test_what_is_fed_lives_as_long_as_the_call() -> None:
-    """Also if it is taken out of its mapping while the mapping is read, as comparing keys may run anything."""
+    """A feed survives even if it is removed from its mapping during the call, because comparisons of keys run any code.
     x, knob = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("knob", ())
     program = rg.compile({"y": {"z": rg.dynamic_rnn(rg.GRUCell(UNITS), x * knob)[0]}})
     fed, one = data(1, 2, WIDTH), np.ones((), np.float32)
@@ -552,7 +552,7 @@ def test_what_is_fed_lives_as_long_as_the_call() -> None:
 
 
 def test_a_stream_goes_when_nobody_holds_it() -> None:
-    """Without the collector: there is no circle."""
+    """It is freed without the garbage collector, because there is no reference cycle."""
     _, stream = hot_stream()
     gone = weakref.ref(stream)
     bound = stream.step
@@ -569,7 +569,7 @@ def test_a_stream_goes_when_nobody_holds_it() -> None:
 
 @pytest.mark.parametrize("steps", [3, 1500])
 def test_threads_share_a_graph(steps: int) -> None:
-    """Long calls let others run meanwhile, and a second one at the same time has memory of its own."""
+    """Long calls release the GIL, and concurrent calls have separate memory."""
     program, _ = net("bare")
     feeds = [data(1, steps, WIDTH, seed=seed) for seed in range(6)]
     expected = [program.inference(x=feed) for feed in feeds]
@@ -598,7 +598,7 @@ def test_a_long_call_lets_other_threads_run() -> None:
     other.start()
     most = 0
     with direct_only():
-        for _ in range(300):  # a busy machine may have no time for the other one
+        for _ in range(300):  # on a busy machine the other thread may not be scheduled
             begin = time.perf_counter()
             program.inference(x=long)
             end = time.perf_counter()
@@ -648,7 +648,7 @@ UNKNOWN: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     },
     "DESCR before": lambda patch: patch.setattr(python_api, "DESCR", python_api.STRIDES),
 }
-"""Other versions of Python, and of NumPy, whose objects lie in memory otherwise."""
+"""Changes that simulate other versions of Python or NumPy, with other memory layouts."""
 
 
 @pytest.mark.parametrize("reason", UNKNOWN)
@@ -673,7 +673,7 @@ def test_a_python_whose_objects_lie_otherwise_goes_without(reason: str, monkeypa
 
 
 class Stops(bdb.Bdb):
-    """A debugger that counts how often it stops at a breakpoint at the first line of a function."""
+    """Debugger that counts its stops at a breakpoint at the first line of a function."""
 
     def __init__(self, function: Any) -> None:
         super().__init__()
@@ -697,7 +697,7 @@ FUNCTIONS: dict[str, Callable[[rg.Program], Callable[[], object]]] = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_breakpoints_are_reached_in_programs_without_direct_calls(name: str) -> None:
     (function,) = (item for item in DIRECT._functions if item.__qualname__ == name)
-    hot_stream()  # another program of this process has direct calls
+    hot_stream()  # another program in the process has direct calls
     counts = []
     for is_direct in (False, True):
         x = rg.placeholder("x", (None, None, WIDTH))

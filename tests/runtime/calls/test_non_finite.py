@@ -1,4 +1,4 @@
-"""Checking mode: the first value that is not finite, by node, step, row and the user's line."""
+"""Checking mode reports the first value that is not finite: its node, step, row, and the user's line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAN, INF = float("nan"), float("inf")
 
 
 class Curve(rg.Cell):
-    """A cell whose input goes through one function."""
+    """Cell whose input passes through one function."""
 
     def __init__(self, function: Any, width: int = 4) -> None:
         self.function, self.width = function, width
@@ -41,7 +41,7 @@ def root(x: rg.Tensor) -> rg.Tensor:
 
 
 def line(mark: str) -> int:
-    """The line of this file that ends in ``# here: mark``."""
+    """Return the line number of this file that ends in ``# here: mark``."""
     lines, _ = inspect.findsource(Curve)
     return next(number for number, text in enumerate(lines, 1) if text.rstrip().endswith(f"# here: {mark}"))
 
@@ -65,7 +65,7 @@ def assert_at(found: rg.NonFinite | None, mark: str, **fields: Any) -> rg.NonFin
 
 
 def network(function: Any = logarithm, batch: int | None = None, time: int | None = None, **options: Any) -> rg.Program:
-    """x [B,T,4], n [B] where ``lengths``, y [B]; a curve cell, a dense layer, a loss; dropout where asked for."""
+    """Return a curve cell with a dense layer and a loss over x [B,T,4] and y [B]; optionally lengths n [B] and dropout.
     x = rg.placeholder("x", (batch, time, 4))  # here: x
     n = rg.placeholder("n", (batch,), "int64") if options.pop("lengths", False) else None
     cell: rg.Cell = Curve(function)
@@ -87,7 +87,7 @@ def feeds(rows: int = 3, steps: int = 5, **changes: Any) -> dict[str, Any]:
 
 
 def x_with(value: float, *places: tuple[int, int, int], rows: int = 3, steps: int = 5) -> np.ndarray:
-    """0.5 everywhere but at (row, step, unit)."""
+    """Return an array of 0.5, with ``value`` at each (row, step, unit)."""
     x = feeds(rows, steps)["x"]
     for place in places:
         x[place] = value
@@ -165,7 +165,7 @@ def test_a_derivative_that_is_infinite_where_the_value_is_not(options: dict[str,
 
 
 def test_rows_of_a_table_that_overflow_together() -> None:
-    """Each is finite; the row that all of them are added to is not."""
+    """Each gradient is finite, and their sum in one row of the table is not."""
     ids, scale = rg.placeholder("ids", (None,), "int32"), rg.placeholder("scale", (None, 2))  # here: scale
     rows = rg.gather(rg.parameter("table", (4, 2), initializer="zeros"), ids)  # here: rows
     program = rg.compile(rows, loss=rg.reduce_sum(rows * scale))
@@ -198,7 +198,7 @@ def test_windows_that_overflow_where_they_overlap() -> None:
 def test_the_backward_loop_counts_steps_as_the_user_does() -> None:
     outputs, _ = rg.dynamic_rnn(Rooted(), rg.placeholder("x", (None, None, 4)))
     program = rg.compile(outputs, loss=rg.reduce_mean(outputs))
-    x = x_with(0, (1, 3, 2), (0, 1, 2))  # the backward loop meets step 3 first
+    x = x_with(0, (1, 3, 2), (0, 1, 2))  # the backward loop reaches step 3 first
     assert_at(program.training.check(x=x), "root", op="div", phase="backward", step=3, row=1, index=(1, 2))
 
 
@@ -298,7 +298,7 @@ def test_what_lies_past_a_rows_end_is_a_finding_only_where_it_reaches_a_result()
 
 
 def test_a_derivative_past_a_rows_end_that_spoils_a_gradient() -> None:
-    """Where compiled code leaves such rows out, nothing is spoilt, and the finding says where the graph has it."""
+    """Compiled code may skip rows that have ended. If it does not, the finding names the position in the graph."""
     n = rg.placeholder("n", (None,), "int64")
     outputs, _ = rg.dynamic_rnn(Rooted(), rg.placeholder("x", (None, None, 4)), sequence_length=n)
     program = rg.compile(outputs, loss=rg.reduce_mean(outputs))
@@ -311,7 +311,7 @@ def test_a_derivative_past_a_rows_end_that_spoils_a_gradient() -> None:
 
 
 def test_masks_are_those_of_the_call_with_that_seed() -> None:
-    """Dropout makes the zeros whose logarithm is found."""
+    """Dropout creates the zeros whose logarithm is found."""
     program = network(logarithm, keep_prob=0.8)
     given = feeds()
     seen = set()
@@ -340,7 +340,7 @@ def test_a_check_takes_what_a_call_takes() -> None:
 
 
 def test_results_that_are_not_finite_always_have_a_finding() -> None:
-    """Against the native code: where it gives what is not finite, there is something to be found."""
+    """Whenever the native code's results are not finite, the check reports a value."""
     program = network(lambda x: rg.log(x) * rg.exp(x) / x, lengths=True)
     generator = np.random.default_rng(3)
     bad = 0

@@ -1,4 +1,4 @@
-"""``out=`` in bound calls: it takes what the general way takes, refuses what that refuses, and nothing is done then."""
+"""``out=`` in prepared calls is accepted and refused as in general calls; a refused call has no effect."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Call = Callable[..., Any]
 
 
 def calls(steps: int) -> dict[str, tuple[Call, dict[str, Any]]]:
-    """Calls that take ``out=`` and their feeds. A stream gives the same each time, as it is set back before."""
+    """Return calls that accept ``out=``, with their feeds. Streams are reset before, so that results repeat."""
     program = listener()
     feeds = fed(ROWS, steps)
     shown = {name: feeds[name] for name in ("x", "who")}
@@ -84,7 +84,7 @@ def test_results_go_where_they_are_wanted(name: str, steps: int, general_calls: 
         "Fortran's order": lambda: {"logits": np.empty_like(expected["logits"], order="F")},
     }
     bound = ("all", "plain dicts", "some", "inner", "a list", "one buffer")
-    call(**feeds, out=empty(expected))  # a call with out= is bound as one without
+    call(**feeds, out=empty(expected))  # a call with out= is prepared like one without
     general_calls.clear()
     same(call(**feeds), expected)
     assert not general_calls or (name == "process" and steps == LONG)
@@ -101,13 +101,13 @@ def test_results_go_where_they_are_wanted(name: str, steps: int, general_calls: 
             if what in bound and not (name == "process" and steps == LONG):
                 assert not general_calls, what
     kept = empty(expected)
-    for _ in range(3):  # the same arrays again
+    for _ in range(3):  # reuse the same arrays
         same(call(**feeds, out=kept), expected)
         same(kept, expected)
 
 
 def one_buffer(result: Any) -> Any:
-    """Arrays beside each other in one memory."""
+    """Return adjacent arrays in one buffer."""
     memory = np.empty(sum(array.size for array in flatten(result)), np.float32)
     at = 0
 
@@ -125,7 +125,7 @@ def readonly(array: Array) -> Array:
 
 
 class Marked(np.ndarray):
-    """An array of a type of the user's own."""
+    """User-defined subclass of arrays."""
 
 
 WRONG: dict[str, tuple[Callable[[Any], Any], type[Exception]]] = {
@@ -155,7 +155,7 @@ WRONG: dict[str, tuple[Callable[[Any], Any], type[Exception]]] = {
 
 
 def sliding(shape: tuple[int, ...]) -> Array:
-    """An array that can be written to, of which each element is some of another axis's too."""
+    """Return a writable array whose elements overlap along its axes."""
     strides = [4] * len(shape)
     return np.lib.stride_tricks.as_strided(np.zeros(1000, np.float32), shape, strides)
 
@@ -262,7 +262,7 @@ def test_large_results_are_written_where_they_lie(general_calls: list[int]) -> N
     assert not general_calls
     apart = np.zeros((1, LONG, 2 * UNITS), np.float32)[:, :, UNITS:]
     assert_array_equal(program.inference(x=x, out=apart), expected)
-    assert not general_calls  # written apart and copied
+    assert not general_calls  # results are computed in other memory and copied
 
 
 def test_a_loss_has_a_place_too() -> None:

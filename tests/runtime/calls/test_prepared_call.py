@@ -1,4 +1,4 @@
-"""Calls and steps after the first of their kind, which find everything bound: they give what the first one gave."""
+"""Calls and steps after the first of their kind are prepared, and equal the first."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_later_calls_give_what_the_first_gives(name: str, steps: int, general_ca
     assert not general_calls
     call(dict(first), **options)
     general_calls.clear()
-    same(call(dict(other), **options), others)  # by one mapping, also with placeholders for keys
+    same(call(dict(other), **options), others)  # by one mapping, whose keys may be placeholders
     assert not general_calls
 
 
@@ -97,7 +97,7 @@ def test_results_are_the_callers_own(name: str) -> None:
 
 
 class Marked(np.ndarray):
-    """An array of a type of the user's own."""
+    """User-defined subclass of arrays."""
 
 
 FORMS: dict[str, Any] = {
@@ -122,7 +122,7 @@ def test_feeds_of_every_form(form: str, steps: int) -> None:
     program = rg.compile({"outputs": outputs})
     plain = data(2, steps, WIDTH)
     program.inference(x=plain)
-    program.inference(x=plain)  # bound
+    program.inference(x=plain)  # the call is prepared
     made = FORMS[form](plain)
     expected = general(program.inference, {"x": np.array(made, np.float32)})
     for _ in range(3):
@@ -198,7 +198,7 @@ def test_what_has_to_be_converted_is_prepared_too(form: str, monkeypatch: pytest
 
 @pytest.mark.parametrize("steps", [5, LONG])
 def test_feeds_that_nothing_reads(steps: int, general_calls: list[int]) -> None:
-    """What only a loss reads that is not computed, as not all of its placeholders are fed."""
+    """A loss that is not computed reads them, because not all of its placeholders are fed."""
     x, y, z = (rg.placeholder(name, (None, None, WIDTH)) for name in "xyz")
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(UNITS), x)
     program = rg.compile({"outputs": outputs}, loss=rg.reduce_mean(rg.square(x - y) * z))
@@ -214,7 +214,7 @@ def test_feeds_that_nothing_reads(steps: int, general_calls: list[int]) -> None:
 
 
 def test_calls_whose_shapes_change_are_prepared(general_calls: list[int]) -> None:
-    """Whether they repeat, alternate or come in no order."""
+    """Shapes repeat, alternate, or change at random."""
     program, generator = listener(), np.random.default_rng(0)
     given = [{key: fed(2, steps)[key] for key in ("x", "who")} for steps in (1, 5, LONG)]
     expected = [program.inference(**feeds) for feeds in given]
@@ -260,7 +260,7 @@ def test_parameters_change_between_calls(name: str) -> None:
 
 
 def test_old_parameters_are_not_held_by_calls_that_ended() -> None:
-    """As many threads as called at once: a place of each remains."""
+    """As many old sets remain as threads called at once."""
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))[0])
     x = data(1, 2000, WIDTH)
     with ThreadPoolExecutor(4) as pool:
@@ -311,7 +311,7 @@ def test_several_threads_call_at_once() -> None:
 
 
 def test_seeds_are_drawn_in_one_order() -> None:
-    """Whichever way calls go, and whatever has no effect on them."""
+    """The order is the same for every kind of call, and calls without draws do not change it."""
     feeds = fed()
     ours, theirs = listener(seed=4), listener(seed=4)
     for turn in range(6):
@@ -319,7 +319,7 @@ def test_seeds_are_drawn_in_one_order() -> None:
         same(ours.training.gradients(**feeds), general(theirs.training.gradients, feeds))
         if turn == 3:
             ours.inference(x=feeds["x"], who=feeds["who"])
-            for program in (ours, theirs):  # draws none: the mistake is found first
+            for program in (ours, theirs):  # an invalid call draws no seed
                 with pytest.raises(rg.ArgumentError):
                     program.training(**{**feeds, "keep": 1.5})
     generator = np.random.Generator(np.random.Philox(key=4))
@@ -361,7 +361,7 @@ def message(program: rg.Program, feeds: dict[str, Any]) -> str:
 
 
 def test_masks_of_other_rows_and_steps_are_their_own() -> None:
-    """Calls that differ in where their rows and steps begin, or in a large seed, have feeds of one signature."""
+    """Calls that differ only in first_row, first_step or a large seed have feeds of one signature."""
     program, feeds = listener(), fed()
     begins = [{"first_row": 3}, {"first_row": 5}, {}, {"first_step": 2}, {"seed": 2**63 + 1}, {"seed": 2**63 + 2}]
     for call in (program.training, program.training.gradients):
@@ -465,7 +465,7 @@ def test_steps_and_chunks_take_turns_at_one_state() -> None:
             at += length
         if turn == 1:
             stream.state = stream.state
-    for place, result in kept:  # whatever came after them
+    for place, result in kept:  # later calls do not change earlier results
         assert_array_equal(result["outputs"], expected["outputs"][:, place])
         assert_array_equal(result["twice"], expected["twice"][:, place])
         assert all(array.flags.c_contiguous and array.flags.writeable for array in flatten(result))

@@ -1,4 +1,4 @@
-"""Machine code that CPython calls is kept on disk, and a process that finds it there compiles nothing."""
+"""Machine code that CPython calls is cached on disk, so that another process compiles nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ print(int("rnngraph.codegen.compile" in sys.modules), int("rnngraph.codegen.dire
 
 
 def test_a_start_from_the_cache_compiles_nothing(tmp_path: Path) -> None:
-    """A method that was got before machine code took it over is as quick."""
+    """Bound methods obtained before installation of machine code are as fast."""
     runs = [
         subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, check=False)
         for _ in range(2)

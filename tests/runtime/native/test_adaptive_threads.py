@@ -1,4 +1,4 @@
-"""Whether calls are shared: what is tried, how often, and what makes it end."""
+"""Choice between shared and single-threaded calls: what is tried, how often, and when it ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rnngraph.runtime.native.worker_pool import POOL
 
 
 class Pretended:
-    """A way of running an entry by which calls take what is asked for, and which notes how they were run."""
+    """Fake execution of an entry whose calls take a specified time and are recorded."""
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, shared: float, alone: float, pace: SharingPolicy | None = None
@@ -27,7 +27,7 @@ class Pretended:
         return True
 
     def run(self, count: int) -> str:
-        """How so many calls were run: ``s`` shared, ``a`` alone."""
+        """Return how the calls ran: ``s`` shared, ``a`` alone."""
         self.calls.clear()
         for _ in range(count):
             self.way(0, 0, 1)
@@ -47,7 +47,7 @@ def test_what_is_faster_shared_is_shared_with_a_look_at_the_other_way(monkeypatc
 
 
 def test_sharing_ends_as_soon_as_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cores that have moved apart, or workers that have to be woken at each call."""
+    """Sharing may become slow, for instance if workers must be woken at each call."""
     calls = Pretended(monkeypatch, shared=1.0, alone=1.5)
     calls.run(50)
     calls.seconds[True] = 4.0

@@ -1,4 +1,4 @@
-"""``rg.compile(chunked=…)``: the option, what is printed, and native gradients."""
+"""``rg.compile(chunked=…)``: the option, its printed form, and native gradients."""
 
 from __future__ import annotations
 

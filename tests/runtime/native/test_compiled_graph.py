@@ -1,4 +1,4 @@
-"""Native entries: how many are kept, which sizes share one, and what becomes of those that are given up."""
+"""Native entries: how many are cached, which sizes share one, and when they are freed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_gradients_are_the_same_bits_where_code_is_shared(program: rg.Program, m
 
 
 def test_the_order_of_a_sum_keeps_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sum over a batch's rows that lie side by side is made in vectors where their number is known."""
+    """A sum over adjacent rows is vectorised if their number is known."""
     x = rg.placeholder("x", shape=(None,))
     program = rg.compile({"sum": rg.reduce_sum(x), "twice": x * 2}, cache=False)
     numbers = np.random.default_rng(1).standard_normal(1000).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Compiled code on disk: when it is used, and what is never used."""
+"""Compiled code on disk: when it is used, and when it must not be."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ KEY = "ab" * 32
 
 @pytest.fixture
 def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of graphs in the order in which they are compiled."""
+    """Record the names of graphs in the order in which they are compiled."""
     made: list[str] = []
     compile_graph = code.compile_graph
 
@@ -49,18 +49,18 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def scaled(factor: Any, cache: Any, **options: Any) -> rg.Program:
-    """One line of code, quickly compiled."""
+    """Return a program of one operation, which compiles quickly."""
     x = rg.placeholder("x", (None, 3))
     return rg.compile(rg.tanh(x * factor), cache=cache, **options)
 
 
 def files(folder: Path) -> list[Path]:
-    """What is kept: all but the files of locks and pages."""
+    """Return the cached files, without locks and pages."""
     return sorted(path for path in folder.iterdir() if path.name not in (caches.LOCKS, caches.PAGES))
 
 
 def everything(program: rg.Program, optimizer: rg.Optimizer, accumulate: int = 1) -> list[np.ndarray]:
-    """What all kinds of calls give."""
+    """Return the results of all kinds of calls."""
     feeds = data()
     found = [program.inference(x=feeds["x"])["shown"]]
     loss, gradients = program.training.gradients(feeds, seed=1)
@@ -74,7 +74,7 @@ def everything(program: rg.Program, optimizer: rg.Optimizer, accumulate: int = 1
 
 
 def assert_same(left: np.ndarray, right: np.ndarray) -> None:
-    """Bit for bit, so that a NaN is itself and 0 is not -0."""
+    """Compare bits, so that a NaN equals itself, and 0 differs from -0."""
     assert (left.dtype, left.shape, left.tobytes()) == (right.dtype, right.shape, right.tobytes())
 
 
@@ -88,7 +88,7 @@ def test_what_was_compiled_once_is_not_compiled_again(tmp_path: Path, compilatio
     compilations.clear()
     first = everything(network(keep_prob=0.5, cache=tmp_path), rg.Adam(0.1), accumulate)
     stored = files(tmp_path)
-    assert len(compilations) >= len(stored) > 4  # the update of accumulated gradients is the step's in no case
+    assert len(compilations) >= len(stored) > 4  # the update of accumulated gradients is compiled separately
     compilations.clear()
     again = everything(network(keep_prob=0.5, cache=str(tmp_path)), rg.Adam(0.1), accumulate)
     assert compilations == []
@@ -122,7 +122,7 @@ def test_lines_are_not_part_of_the_key(tmp_path: Path, compilations: list[str]) 
     assert len(compilations) == 1
     x = rg.placeholder("y", (None, 3))
     rg.compile(rg.tanh(x * 2.0), cache=tmp_path).inference(y=feed)
-    assert len(compilations) == 2  # what is fed by another name is another interface
+    assert len(compilations) == 2  # another input name is another interface
 
 
 def test_a_loaded_program_uses_what_its_declaration_compiled(tmp_path: Path, compilations: list[str]) -> None:
@@ -145,7 +145,7 @@ def test_stages_are_shown_after_a_hit(tmp_path: Path, compilations: list[str]) -
 
 
 def test_a_length_that_a_pass_compiles_in(tmp_path: Path) -> None:
-    """A cell without a recurrence: its scan goes, so that code is made for each length, and never used for another."""
+    """A cell without a recurrence has no scan, so that its code is specialised for each length."""
 
     class Plain(rg.Cell):
         def state(self) -> Any:
@@ -225,7 +225,7 @@ def test_other_versions_and_processors_miss(
 
 @dataclass(frozen=True)
 class Own(rg.Optimizer):
-    """Steps of a size of its own, which no field shows."""
+    """Optimizer whose step size is not one of its fields."""
 
     learning_rate: Any = 0.5
 
@@ -274,7 +274,7 @@ rg.compile(rg.tanh(x), cache=sys.argv[1]).inference(x=np.ones((2, 3), np.float32
 
 
 def test_changed_sources_miss(tmp_path: Path) -> None:
-    """As in an editable install: code of other sources is never loaded."""
+    """Code of other sources is never loaded, even in an editable install."""
     package, folder = tmp_path / "source" / "rnngraph", tmp_path / "cache"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     paths = os.pathsep.join([str(package.parent), os.environ.get("PYTHONPATH", "")])
@@ -293,7 +293,7 @@ def test_changed_sources_miss(tmp_path: Path) -> None:
 
 
 def test_sources_of_rooms_within_rooms_count(tmp_path: Path) -> None:
-    """What is changed, added or moved anywhere changes the digest; and so does a border between two files."""
+    """The digest changes if a file changes, is added or moves, and with the boundary between two files."""
     inner = tmp_path / "codegen" / "kernels"
     inner.mkdir(parents=True)
     (inner / "matmul.py").write_text("1\n")
@@ -429,7 +429,7 @@ def test_a_file_that_is_damaged_or_not_ours_is_compiled_again(
     damage(path)
     for _ in range(2):
         assert_array_equal(scaled(2.0, folder).inference(x=feed), expected)
-    assert len(compilations) == 2  # the first, and once after the damage
+    assert len(compilations) == 2  # the first compilation, and one after the damage
     assert files(folder) == [path]
     status = path.lstat()
     assert stat.S_ISREG(status.st_mode)
@@ -473,7 +473,7 @@ def test_a_directory_that_others_can_write_to_is_not_used(tmp_path: Path, compil
     program.inference(x=feed)
     late = scaled(2.0, tmp_path)
     tmp_path.chmod(mode)
-    late.inference(x=feed)  # opened to others after it was checked
+    late.inference(x=feed)  # the permissions changed after they were checked
     with pytest.warns(
         UserWarning, match=rf"test_object_cache\.py:\d+: .*{tmp_path.name}.*others may write.*chmod go-w"
     ) as told:
@@ -568,13 +568,13 @@ def test_what_was_used_longest_ago_goes_first_and_an_eighth_is_free_then(tmp_pat
     names = [f"{number:064x}" for number in range(10)]
     for name in names[:7]:
         cache.store(name, code)
-        time.sleep(0.02)  # times of files may be coarse
+        time.sleep(0.02)  # timestamps of files may be coarse
     assert cache.load(names[0]) is not None
     time.sleep(0.02)
     cache.store(names[7], code)
     kept = [f"{names[i]}.code" for i in (0, 2, 3, 4, 5, 6, 7)]
     assert [path.name for path in files(tmp_path)] == [*kept, "notes.txt"]
-    cache.store(names[9], replace(CODE, binary=bytes(9 * (5 << 12))))  # what does not fit at all
+    cache.store(names[9], replace(CODE, binary=bytes(9 * (5 << 12))))  # larger than the whole cache
     assert cache.load(names[9]) is None
     assert len(files(tmp_path)) == 8
 
@@ -590,8 +590,8 @@ def test_files_are_looked_at_only_where_they_may_be_too_many(tmp_path: Path, mon
     monkeypatch.setattr(caches, "_shrink", watched)
     for number in range(200):
         cache.store(f"{number:064x}", CODE)
-        assert looked == [1 << 20]  # once: what lay there was unknown
-    for path in files(tmp_path):  # another process adds and removes
+        assert looked == [1 << 20]  # once, because the previous contents were unknown
+    for path in files(tmp_path):  # another process removes them
         path.unlink()
     for number in range(100):
         cache.store(f"{number:064x}", CODE)
@@ -634,7 +634,7 @@ def test_readers_see_whole_files_while_others_write_and_remove(tmp_path: Path) -
     for thread in readers:
         thread.join()
     assert problems == []
-    last = Cache(tmp_path, most)  # two writers may have removed each other's files in the end
+    last = Cache(tmp_path, most)  # two concurrent writers may have removed each other's files at the end
     last.store(keys[0], codes[1])
     found = last.load(keys[0])
     assert found is not None
@@ -676,7 +676,7 @@ rg.compile(rg.tanh(x * 2.0), cache=sys.argv[1]).inference(x=np.ones((2, 3), np.f
 
 def test_a_writer_that_is_killed_leaves_nothing_that_is_used(tmp_path: Path, compilations: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
-    assert abs(done.returncode) == 9  # which Windows gives without the sign
+    assert abs(done.returncode) == 9  # Windows reports it without the sign
     assert [path.suffix for path in files(tmp_path)] == [".part"]
     scaled(2.0, tmp_path).inference(x=np.ones((2, 3)))
     assert len(compilations) == 1

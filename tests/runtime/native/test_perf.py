@@ -1,4 +1,4 @@
-"""What `perf` is told of code in memory: where it lies, its layers and lines."""
+"""Descriptions of code in memory for `perf`: addresses, layers and lines."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_map_says_where_functions_lie(graph: rg.InferenceGraph, tmp_path: Path
     places = sorted(by_name.values())
     assert all(start + size <= after for (start, size), (after, _) in pairwise(places))
     graph.perf_map()
-    assert len(path.read_text().splitlines()) == 2 * len(lines)  # what was written by others stays
+    assert len(path.read_text().splitlines()) == 2 * len(lines)  # lines of other writers are preserved
 
 
 def records(data: bytes) -> Iterator[tuple[int, bytes]]:

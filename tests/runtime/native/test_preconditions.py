@@ -1,4 +1,4 @@
-"""Indices that sizes alone make: what is known of them, and calls that ask for rows which a table lacks."""
+"""Indices computed from sizes alone: their known ranges, and calls that would read rows beyond a table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def test_ranges() -> None:
 
 def test_what_other_things_decide_has_no_range() -> None:
     steps = make("iota", size=T)
-    assert range_of(make("sub", steps, steps)) is None  # 0, and neither 1-T nor T-1
+    # the true range is 0, and interval arithmetic would give 1-T to T-1
+    assert range_of(make("sub", steps, steps)) is None
     assert range_of(make("minimum", steps, number(4))) is None
 
 

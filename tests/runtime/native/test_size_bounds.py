@@ -1,4 +1,4 @@
-"""Sizes of a call that are out of bounds are refused, with the line; those of 0 that are within them work."""
+"""Sizes out of bounds are refused, with the line; empty axes within the bounds work."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from rnngraph.support.errors import Where
 
 
 def table_of_steps(computed: bool = True) -> tuple[rg.Program, dict[str, np.ndarray]]:
-    """A table with a row for each step of a driver, of which rows are read that were computed."""
+    """Return a program whose table has a row for each step of a driver, and is read at computed indices."""
     x, table = rg.placeholder("x", ("T", 3, 5)), rg.placeholder("table", ("T", 7))
     ids = rg.placeholder("ids", (4,), "float32" if computed else "int64")
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x, time_major=True)
@@ -52,13 +52,13 @@ def test_a_table_without_rows_has_none_to_give(computed: bool) -> None:
         with pytest.raises(rg.ShapeError, match=wanted):
             call()
     given = {"x": np.ones((2, 3, 5)), "table": np.arange(14).reshape(2, 7), "ids": np.array([-7, 1, 0, 1])}
-    if computed:  # limited to the table's rows
+    if computed:  # clamped to the table's rows
         np.testing.assert_array_equal(program.inference(given)["picked"], given["table"][[0, 1, 0, 1]])
 
 
 @pytest.mark.filterwarnings("ignore:.*the loss does not depend:UserWarning")
 def test_no_row_of_a_table_without_rows() -> None:
-    """Where no row is asked for there is nothing wrong."""
+    """No index is read, so that the empty table is valid."""
     x, table = rg.placeholder("x", ("T", 3, 5)), rg.placeholder("table", ("T", 7))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x, time_major=True)
     picked = rg.gather(table, rg.cast(outputs[:, 0, 0], "int64"))
@@ -71,7 +71,7 @@ def test_no_row_of_a_table_without_rows() -> None:
 
 @pytest.mark.parametrize("unroll", [None, "full"])
 def test_a_choice_among_nothing(unroll: str | None) -> None:
-    """An index of the largest is refused where there is no entry."""
+    """argmax is refused on an empty axis."""
     x, table = rg.placeholder("x", ("N", "T")), rg.parameter("table", (5, 1))
     picked = rg.gather(table, rg.argmax(rg.transpose(x[:, 3:], (1, 0)), axis=0))
     program = rg.compile({"picked": picked}, loss=rg.reduce_sum(picked), unroll=unroll)
@@ -120,7 +120,7 @@ def check(text: str, message: str, **sizes: int) -> None:
 
 
 def test_a_product_of_sizes_that_wraps() -> None:
-    """2^64 elements would be none in the 64 bits of an index."""
+    """2^64 elements overflow to 0 in a 64-bit index."""
     t = size("T")
     x = make("input", label="x", type=TensorType("float32", (t,)))
     wide = make("broadcast", x, shape=(t,) * 8, where=Where("graph.py", 3))
@@ -161,7 +161,7 @@ def test_a_number_of_sizes_that_wraps() -> None:
 
 
 def test_a_size_that_would_be_negative() -> None:
-    """Which it is nowhere in the graph, but in what follows from a shape."""
+    """The size follows from the shape of a feed."""
     x = make("input", label="x", name="x", type=TensorType("float32", (size("T") + 5,)))
     program = _program(Graph.of("g", [("n", make("dimension", size=size("T") * size("T"))), ("x", x)]))
     with pytest.raises(rg.ShapeError, match=r"feed x \(3,\) is too small: the size T would be -2"):
@@ -195,7 +195,7 @@ def test_sizes_follow_from_products_whatever_comes_first() -> None:
 
 
 def test_columns_of_a_product_are_open() -> None:
-    """They may be a driver's steps. What those receive is a sum of outer products, for whose columns tiles are made."""
+    """Columns may be a driver's steps. Their gradient is a sum of outer products, whose columns then have tiles."""
     x, y = rg.placeholder("x", ("T", 3, 5)), rg.placeholder("y", (2, "T"))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x, time_major=True)
     scores = rg.placeholder("z", (6, 2)) @ y
@@ -217,7 +217,7 @@ def test_columns_of_a_product_are_open() -> None:
 
 
 def test_reductions_of_nothing() -> None:
-    """Sums are 0; a largest is what nothing is beyond. The interpreter, which ``check`` runs, says the same."""
+    """Sums of no entries are 0, and a maximum is its neutral element. The interpreter agrees."""
     x = rg.placeholder("x", (None, None, 3))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x)
     reduced = {
@@ -249,7 +249,7 @@ def test_a_message_of_a_bound_is_short() -> None:
     program, feeds = table_of_steps()
     with pytest.raises(rg.ShapeError) as caught:
         program.inference(feeds)
-    assert len(re.findall(r"test_size_bounds.py:\d+", str(caught.value))) == 2  # of the call, and of the declaration
+    assert len(re.findall(r"test_size_bounds.py:\d+", str(caught.value))) == 2  # the call's line and the declaration's
     assert len(str(caught.value)) < 300
 
 
@@ -263,7 +263,7 @@ def test_steps_that_are_written_out_are_bounded() -> None:
 
 
 def test_a_size_that_is_divided_fits_whole() -> None:
-    """What is divided may be larger than anything that is computed with it."""
+    """The dividend may exceed every size that is used."""
     shape, number = (0, floor_divide(5 * size("T") * size("B") + 1, 7)), make("constant", value=np.zeros(()))
     node = make("broadcast", number, where=Where("script.py", 3), shape=shape)
     bounds = bounds_of(Graph.of("divided", [("y", node)]))

@@ -1,4 +1,4 @@
-"""The pool of worker threads: several callers, forks, ends of processes, and idleness."""
+"""The pool of worker threads: several callers, forks, exits of processes, and idle workers."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ print("ok")
 
 
 def test_workers_sleep_when_there_is_nothing_to_do() -> None:
-    """Processor time, not the clock: two workers that looked on for the second would have used two."""
+    """Processor time is measured: two spinning workers would take two seconds of it."""
     done = run(
         """
 time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""Open time that is cut in pieces and joined again: checked at calls, and streamed at the rate."""
+"""Open time that is split into pieces and joined again: checked at calls, and streamed at the resulting rate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ PIECE, WIDTH, STEPS = 4, 3, 24
 
 
 def net(names: tuple[str | None, str | None] = (None, None), ahead: bool = False) -> rg.Program:
-    """A recurrence over pieces, with the sequence beside it; with ``ahead``, convolutions that wait for later steps."""
+    """Return a recurrence over pieces, beside the sequence; with ``ahead``, with convolutions that wait for later
+    steps.
+    """
     x = rg.placeholder("x", shape=(*names, WIDTH))
     seen = rg.conv1d(x, WIDTH, 3, padding="same") if ahead else x
     pieces = rg.reshape(seen, (None, -1, PIECE * WIDTH))

@@ -1,4 +1,4 @@
-"""Which graphs keep the rows of a batch apart: what is computed of rows together is found, and what is not is not."""
+"""Graphs that keep the rows of a batch independent are recognised, and no others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def looped(x: rg.Tensor) -> Any:
 
 
 class Centred(rg.Cell):
-    """A cell that takes the mean of the rows from its state."""
+    """Cell that subtracts the mean over rows from its state."""
 
     def state(self) -> Any:
         return {"h": WIDTH}

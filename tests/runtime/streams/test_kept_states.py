@@ -1,6 +1,4 @@
-"""States that a net has as inputs and outputs, and that streams keep: the bits of calls with the states carried by
-hand.
-"""
+"""States that are inputs and outputs of a net, and that streams carry: the bits of calls with states passed by hand."""
 
 from __future__ import annotations
 
@@ -97,7 +95,7 @@ def test_a_row_alone_is_a_row_of_the_batch() -> None:
 
 @pytest.mark.parametrize("make", [layers_first, time_of_one, restarts])
 def test_rows_step_and_are_reset_by_themselves(make: Callable[[], Net]) -> None:
-    """The axis of rows is not the first one of these states."""
+    """The batch axis is not the first axis of these states."""
     net = make()
     program = compiled(net)
     spec = program.inputs["x"].shape

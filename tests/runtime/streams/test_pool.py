@@ -1,4 +1,4 @@
-"""Pools of streams: who joins, leaves, steps and holds what, and errors that change nothing."""
+"""Pools of streams: opening, closing, stepping, held feeds, and errors without effects."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def simple(**options: Any) -> rg.Program:
 
 
 def knobs() -> rg.Program:
-    """A knob for all rows, one for each, a memory of some places, and a state that begins with what is fed."""
+    """Return a program with a shared knob, a gain for each row, a memory, and a fed initial state."""
     x = rg.placeholder("x", (None, None, WIDTH))
     knob, gain = rg.placeholder("knob", ()), rg.placeholder("gain", (None, UNITS))
     memory, first = rg.placeholder("memory", (None, "places", UNITS)), rg.placeholder("first", (None, UNITS))
@@ -94,7 +94,7 @@ def test_what_is_held_may_be_given_again() -> None:
 
 
 def sized() -> rg.Program:
-    """A memory of some places, of which each step is fed as many weights."""
+    """Return a program with a memory of open size, and as many weights at each step."""
     x, weights = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("weights", (None, None, "places"))
     memory = rg.placeholder("memory", (None, "places", UNITS))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(UNITS), x)
@@ -115,7 +115,7 @@ def test_what_is_held_anew_may_have_sizes_that_steps_have() -> None:
 
     np.testing.assert_array_equal(pool.step({handle: fed(0, 1)})[handle], stream.step(rows(fed(0, 1, 1)))[0])
     before = pool.state(handle)
-    for wrong in (fed(1, 1, 3), fed(1, 3), fed(1, 3, 1)):  # one weight would fit all places
+    for wrong in (fed(1, 1, 3), fed(1, 3), fed(1, 3, 1)):  # a single weight would broadcast to all places
         for call in (lambda given: pool.step({handle: given}), lambda given: pool.step_rows([handle], rows(given))):
             with pytest.raises(rg.ShapeError, match="feed weights has shape"):
                 call(wrong)
@@ -178,7 +178,7 @@ def test_a_pool_grows_and_reuses_rows() -> None:
 
 
 def test_handles_that_nobody_has_give_their_rows_back() -> None:
-    """Also those that only the last call named, those of frames that ran, and in the middle of a call."""
+    """This includes handles of the last call and of finished frames, and handles freed during a call."""
     program, x = simple(), data(4, 3, WIDTH)
     whole, pool = program.inference(x=x)["y"], program.inference.streams(4)
     kept = pool.open()
@@ -189,7 +189,7 @@ def test_handles_that_nobody_has_give_their_rows_back() -> None:
         np.testing.assert_array_equal(pool.step_rows(callers, x=x[:, 1])["y"], whole[:, 1])
         del callers
         assert pool.capacity == 4
-    again = [pool.open() for _ in range(3)]  # which takes those that the last call named
+    again = [pool.open() for _ in range(3)]  # these reuse the rows of the last call's handles
     assert (len(pool), pool.capacity) == (4, 4)
     np.testing.assert_array_equal(pool.step_rows([kept], x=x[:1, 2])["y"], whole[:1, 2])
     with pool.serve(max_wait=0.0):
@@ -202,7 +202,7 @@ def test_handles_that_nobody_has_give_their_rows_back() -> None:
 
 
 def test_a_handle_may_go_while_a_thread_is_in_a_call() -> None:
-    """It waits for no lock."""
+    """Freeing a handle waits for no lock."""
     program = simple()
     pool = program.inference.streams(2)
     handles = [pool.open(), pool.open()]

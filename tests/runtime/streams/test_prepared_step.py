@@ -1,4 +1,4 @@
-"""Bound steps and chunks of streams: feeds in mappings, and feeds that are held and given again at every step."""
+"""Prepared steps and chunks of streams: feeds in mappings, and held feeds that are repeated at every step."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_stream_takes_mappings_by_name_and_by_placeholder(name: str, general_c
 
 
 def held_program() -> rg.Program:
-    """A knob, an offset for each row, ids of each row that are looked up, and what the state begins with."""
+    """Return a program with a knob, an offset and ids for each row, and a fed initial state."""
     x, knob = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("knob", ())
     offset, who = rg.placeholder("offset", (None, WIDTH)), rg.placeholder("who", (None,), "int32")
     start = rg.placeholder("start", (None, UNITS))
@@ -101,7 +101,7 @@ def test_held_feeds_given_at_every_step_are_bound(general_calls: list[int]) -> N
     for at in range(30):
         every = held_feeds(at)
         chosen = {name: every[name] for name in ([*every], ["knob"], [], ["offset", "who"], ["start"])[at % 5]}
-        if "offset" in chosen:  # one array of the caller's again and again
+        if "offset" in chosen:  # the caller reuses one array
             given["offset"][...] = chosen["offset"]
             chosen |= given
         kind = (float, np.float32, np.float64, lambda value: np.array(value, np.float32))[at % 4]
@@ -114,7 +114,7 @@ def test_held_feeds_given_at_every_step_are_bound(general_calls: list[int]) -> N
         mine = getattr(ours, name)(feeds) if at % 2 else getattr(ours, name)(**feeds)
         assert at < 4 or not general_calls, at
         same(mine, getattr(theirs, name)(MappingProxyType(feeds)))
-        given["offset"][...] = np.nan  # what is held is a copy
+        given["offset"][...] = np.nan  # streams hold a copy
     ours.reset()
     theirs.reset()
     same(ours.step(x=x[:, 0]), theirs.step(MappingProxyType({"x": x[:, 0]})))
@@ -128,7 +128,7 @@ def test_what_is_held_begins_states() -> None:
         every = held_feeds(1) | {"start": data(ROWS, UNITS, seed=seed)}
         whole = program.inference(x=x, **every)["outputs"]
         if seed:
-            stream.step(x=x[:, 0], **every)  # a new start counts when the stream is reset
+            stream.step(x=x[:, 0], **every)  # a new start takes effect at a reset
             stream.reset()
         assert_array_equal(stream.step(x=x[:, 0], **every)["outputs"], whole[:, 0])
         assert_array_equal(stream.process(x=x[:, 1:])["outputs"], whole[:, 1:])
@@ -177,7 +177,7 @@ def test_a_number_that_is_too_large_changes_nothing() -> None:
 
 
 def test_streams_share_no_defaults() -> None:
-    """What a placeholder has by default is every stream's own, whatever others feed."""
+    """Each stream has its own copy of a placeholder's default."""
     x = rg.placeholder("x", (None, None, WIDTH))
     knob = tf1.placeholder_with_default(np.float32(2.0), ())
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), x * knob)[0])
@@ -208,7 +208,7 @@ def test_rows_and_out_and_held_feeds_together() -> None:
 
 @pytest.mark.parametrize("order", ["steps apart", "one after the other"])
 def test_large_steps_are_read_and_written_where_they_lie(order: str, general_calls: list[int]) -> None:
-    """Feeds and results of more bytes than are copied, also where some rows stay as they were."""
+    """Feeds and results exceed the size below which they are copied, and some rows are not stepped."""
     rows, steps = COPIED // (WIDTH * 4) + 3, 6
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))[0])
     whole = data(rows, steps, WIDTH)
@@ -229,7 +229,7 @@ def test_large_steps_are_read_and_written_where_they_lie(order: str, general_cal
         assert not found[~kept].any()
         assert_array_equal(stream.state[~kept], before[~kept])
     stream.state = before
-    apart = np.zeros((rows, 2 * UNITS), np.float32)[:, ::2]  # native code can't write to it
+    apart = np.zeros((rows, 2 * UNITS), np.float32)[:, ::2]  # native code can't write to strided memory
     assert_array_equal(stream.step(x=fed[:, 3], rows=kept, out=apart), found)
     assert not general_calls
     stream.state = before

@@ -1,4 +1,4 @@
-"""Streams that take several entries for a step, and streams that are late: steps, chunks, rows, and the end."""
+"""Streams with several entries for each step, and with a delay: steps, chunks, rows, and the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def same(x: rg.Tensor, filters: int = 4, size: int = 3, **options: Any) -> rg.Te
 
 
 def front_end(x: rg.Tensor) -> rg.Tensor:
-    """Strided convolutions, a recurrence, and a number for each step."""
+    """Return strided convolutions, a recurrence, and a scalar for each step."""
     x = rg.relu(same(x, 6, 5, strides=2))
     x = rg.relu(same(x, 5, 3, strides=2))
     x, _ = rg.dynamic_rnn(rg.LSTMCell(5), x)
@@ -125,7 +125,7 @@ def test_rows_begin_and_end_alone(name: str) -> None:
 
 
 def test_sequences_of_several_rates_are_one_chain_of_products() -> None:
-    """What is added up at once in a whole call is so in a stream, though one part comes early."""
+    """Products that a whole call sums together are summed together in a stream, though one sequence arrives earlier."""
     x, z = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("z", (None, None, 3))
     start = rg.placeholder("start", (None, 5))
     joined = rg.tanh(same(x, 6, strides=2) + rg.dense(z, 6))

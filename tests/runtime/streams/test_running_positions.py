@@ -1,4 +1,4 @@
-"""Positions go on from step to step; what is joined beside them does not move their steps."""
+"""Positions continue from step to step, and concatenation does not shift them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import rnngraph as rg
 
 
 def _steps(x: rg.Tensor) -> rg.Tensor:
-    """Positions along time, [1, T, 1]."""
+    """Return positions along time, [1, T, 1]."""
     return rg.expand_dims(rg.expand_dims(rg.cast(rg.positions(x, axis=1), "float32"), -1), 0)
 
 

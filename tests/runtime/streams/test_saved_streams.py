@@ -1,4 +1,4 @@
-"""Streams in files: another stream goes on with the same bits, and other nets are refused."""
+"""Streams in files: another stream continues with equal bits, and other nets are refused."""
 
 from __future__ import annotations
 

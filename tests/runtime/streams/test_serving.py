@@ -1,4 +1,4 @@
-"""A queue of frames: batches, deadlines, order, errors for those who wait, and a clean end."""
+"""A queue of frames: batches, deadlines, order, errors of waiting callers, and a clean shutdown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import rnngraph as rg
 
 WIDTH = 3
 LONG = 600.0
-"""Seconds that no test waits."""
+"""Timeout in seconds that no test reaches."""
 
 
 @cache
@@ -138,7 +138,8 @@ def test_frames_of_a_stream_hold_what_was_fed_before_them() -> None:
         ]
         assert futures[5].cancel()
     assert [float(future.result(60)[0]) for future in futures[:5]] == [2.0, 7.0, 37.0, 37.0, 38.0]
-    with pytest.raises(rg.ShapeError, match="feed weights has shape"):  # for which the one before was needed
+    # the cancelled request would have fed the missing weights
+    with pytest.raises(rg.ShapeError, match="feed weights has shape"):
         futures[6].result(60)
 
 

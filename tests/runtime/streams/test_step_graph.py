@@ -1,4 +1,4 @@
-"""Graphs in which nothing recurs, step by step: which axis is time, which one rows, and what can't be streamed."""
+"""Graphs without a recurrence, step by step: their time and batch axes, and graphs that can't be streamed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rows_of_a_table() -> Case:
 
 
 class Idle(rg.Cell):
-    """Its outputs need no state, so that they leave the loop."""
+    """Cell whose outputs need no state, so that they are computed outside of the loop."""
 
     def state(self) -> Any:
         return {"h": 2}

@@ -1,4 +1,4 @@
-"""Streams: held feeds, steps of some rows, states set, reset and kept as bytes: the bits of whole sequences."""
+"""Streams: held feeds, steps of some rows, states set, reset and saved as bytes, against whole sequences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = np.ndarray
 
 
 def listener(dtype: str = "float32") -> rg.Program:
-    """Two layers that read a knob, and a memory of some places that every step looks at."""
+    """Return two layers that read a knob, and a memory to which every step attends."""
     x = rg.placeholder("x", (None, None, WIDTH), dtype)
     knob = rg.placeholder("knob", (), dtype)
     memory = rg.placeholder("memory", (None, None, UNITS), dtype)
@@ -60,7 +60,7 @@ def test_a_held_feed_stays_until_it_is_given_again() -> None:
     turned.step(x=x[:, 0], **held(2))
     turned.state = middle
     changed = [turned.step(x=x[:, step]) for step in (4, 5)]
-    same(stream.step(x=x[:, 4], **held(2)), changed[0])  # a change takes effect at once, and stays
+    same(stream.step(x=x[:, 4], **held(2)), changed[0])  # a changed feed takes effect at once, and is held
     same(stream.step(x=x[:, 5]), changed[1])
     stream.step(x=x[:, 5], knob=np.float32(0.5))
     stream.state = middle
@@ -132,7 +132,7 @@ def flat(state: Any) -> list[Array]:
 
 
 def test_sequences_of_their_own_pace() -> None:
-    """Each row takes its steps whenever it likes, and has what it would have alone."""
+    """Rows step independently, and each has the results that it has alone."""
     program, x = listener(), data(BATCH, TIME, WIDTH)
     whole = program.inference(x=x, **held())
     stream = program.inference.stream(batch=BATCH)
@@ -150,7 +150,7 @@ def test_sequences_of_their_own_pace() -> None:
 @pytest.mark.parametrize("cell", [rg.GRUCell(5), rg.LSTMCell(3), rg.BasicRNNCell(7)])
 @pytest.mark.parametrize("saved", [False, True])
 def test_sizes_that_meet_in_the_loss_are_no_matter(cell: rg.Cell, saved: bool, tmp_path: Path) -> None:
-    """The labels say how long the sequence is, less two; a stream knows no labels."""
+    """In training the labels fix the length, less two; a stream has no labels."""
     x, y = rg.placeholder("x", (None, None, 4)), rg.placeholder("y", (None, None), "int64")
     outputs, _ = rg.dynamic_rnn(cell, x)
     program = rg.compile({"outputs": outputs}, loss=rg.sparse_softmax_cross_entropy(y, rg.dense(outputs[:, 2:], 3)))
@@ -212,7 +212,7 @@ def test_streams_of_one_batch_share_their_code(monkeypatch: pytest.MonkeyPatch) 
     made: list[int] = []
     monkeypatch.setattr(CompiledGraph, "_code", lambda *arguments: made.append(1))
     streams = [program.inference.stream(BATCH) for _ in range(3)]
-    for step in range(TIME):  # each has its own state, and what it holds
+    for step in range(TIME):  # each stream has its own state and held feeds
         for number, stream in enumerate(streams):
             if step >= number:
                 feeds = held() if step == number else {}

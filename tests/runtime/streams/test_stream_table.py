@@ -1,4 +1,4 @@
-"""Calls of a pool for the same streams again and again, and all between them that could make what is prepared wrong."""
+"""Repeated calls of a pool for the same streams, and every change in between that affects a prepared call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def program() -> rg.Program:
 
 
 class Beside:
-    """A pool beside streams of their own, which must give the same bits."""
+    """Pool and separate streams, whose bits must agree."""
 
     def __init__(self, count: int) -> None:
         self.program = program()
@@ -55,7 +55,7 @@ def test_the_same_streams_have_their_bits_whatever_happens_between() -> None:
     copies = [np.array(result["y"]) for result in kept]
     beside.step(beside.handles[2:6])
     beside.step(three)
-    beside.step(three, dtype=np.float64)  # which is converted
+    beside.step(three, dtype=np.float64)  # needs a conversion
     beside.step(three)
     beside.pool.step({three[1]: {"x": np.zeros(WIDTH)}})
     beside.streams[three[1]].step(x=np.zeros((1, WIDTH), np.float32))
@@ -63,7 +63,7 @@ def test_the_same_streams_have_their_bits_whatever_happens_between() -> None:
     beside.step(three, gain=beside.draw.normal(size=(3, UNITS)).astype(np.float32))
     for _ in range(3):
         beside.step(three)
-    beside.handles += [beside.open() for _ in range(25)]  # tables grow, and so does the memory of calls
+    beside.handles += [beside.open() for _ in range(25)]  # tables grow, and memory of calls with them
     beside.step(beside.handles)
     for _ in range(3):
         beside.step(three)
@@ -74,7 +74,7 @@ def test_the_same_streams_have_their_bits_whatever_happens_between() -> None:
     beside.streams[three[0]].reset()
     beside.step(three)
     beside.pool.close(three[2])
-    three[2] = beside.open()  # the same list of other streams
+    three[2] = beside.open()  # the same list with another stream
     for _ in range(3):
         beside.step(three)
     for before, result in zip(copies, kept, strict=True):

@@ -1,4 +1,4 @@
-"""Fragments of HTML: whole, readable, and without markup that a user's names could bring."""
+"""Fragments of HTML: complete, readable, and without markup from users' names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VOID = {"br", "img"}
 
 
 class Parsed(HTMLParser):
-    """What a browser would make of a fragment: elements, attributes and text. Elements must close in order."""
+    """Parser of a fragment: elements, attributes and text. Elements must close in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def test_tables_show_what_is_given() -> None:
     assert parsed.text == f"name{HOSTILE}counta{HOSTILE}1,024b0.5 us"
     assert parsed.tags.count("tr") == 3
     aligns = [value for name, value in parsed.attributes if name == "style" and value and "text-align:right" in value]
-    assert len(aligns) == 3  # the head and both rows of the last column
+    assert len(aligns) == 3  # the heading and both rows of the last column
     assert Parsed(table(("name",), [])).text == "name"
 
 
@@ -104,7 +104,7 @@ def test_charts_draw_larger_values_higher_and_leave_gaps() -> None:
     chart = panels(HOSTILE, places, {HOSTILE: [line, Line("other", np.zeros(5))]})
     (drawn, other) = points(chart)
     assert [x for x, _ in drawn] == sorted(x for x, _ in drawn)
-    assert drawn[0][1] < drawn[2][1] < drawn[1][1]  # 3, 2, 1: SVG counts from the top
+    assert drawn[0][1] < drawn[2][1] < drawn[1][1]  # 3, 2, 1: SVG's y axis points downwards
     assert len(other) == 5
     assert HOSTILE in Parsed(chart).text
 

@@ -28,7 +28,7 @@ EVERYBODY = "(A;OICI;FA;;;WD)"
 
 
 def directory(path: Path, rights: str) -> Path:
-    """A directory with an access control list."""
+    """Return a directory with an access control list."""
     path.mkdir()
     descriptor = ctypes.c_void_p()
     api.check(api.security_of_text(rights, 1, ctypes.byref(descriptor), None))

@@ -1,4 +1,4 @@
-"""``class_weights="balanced"``: scikit-learn's weights of the labels that are trained on."""
+"""``class_weights="balanced"`` weighs by the labels of the training examples, as scikit-learn does."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_labels_past_the_ends_and_of_a_validation_are_not_counted() -> None:
     sequences = [RNG.normal(size=(len(row), 3)) for row in tags]
     found = fitted(program, {"x": sequences, "y": tags}, class_weights="balanced", validation=0.25)
     program.parameters.load(start)
-    counts = np.array([2, 7])  # of the first three rows
+    counts = np.array([2, 7])  # of the three examples that are not held out
     weights = {0: 9 / (2 * 2), 1: 9 / (2 * counts[1])}
     expected = fitted(program, {"x": sequences, "y": tags}, class_weights=weights, validation=0.25)
     for name, array in found.items():

@@ -1,4 +1,4 @@
-"""Callbacks of ``fit``: any iterable of functions, and answers to those of other frameworks."""
+"""Callbacks of ``fit``: any iterable of functions, and errors for other frameworks' callbacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What callbacks give, and what they may call while a fit goes on."""
+"""Results of callbacks, and functions that callbacks may call during a fit."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_another_answer_is_an_error_with_the_line(answer: Any) -> None:
     with pytest.raises(rg.DtypeError, match=wanted):
         fit(made, lambda trainer, row: answer)
     assert made.epochs == 1
-    assert len(fit(made)["loss"]) == 3  # where it was
+    assert len(fit(made)["loss"]) == 3  # the interrupted fit can be repeated
 
 
 def test_a_fit_within_a_fit_is_an_error() -> None:
@@ -53,7 +53,8 @@ def test_a_fit_within_a_fit_is_an_error() -> None:
     assert len(fit(made)["loss"]) == 3
     with pytest.raises(rg.CallError, match="is still running"):
         made.fit(DATA, progress=False, metrics={"again": lambda result, feeds: fit(made)["loss"][-1]})
-    assert len(fit(made, lambda trainer, row: len(fit(other, epochs=1)["loss"]) > 1)["loss"]) == 3  # another one may
+    # another trainer's fit is allowed
+    assert len(fit(made, lambda trainer, row: len(fit(other, epochs=1)["loss"]) > 1)["loss"]) == 3
     assert other.epochs == 3
 
 

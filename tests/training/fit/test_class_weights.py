@@ -1,4 +1,4 @@
-"""``class_weights`` of ``fit``: the loss of int labels weighted by hand, in NumPy's float64."""
+"""``class_weights`` of ``fit`` against a loss of int labels weighted by hand, in NumPy's float64."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def network(kind: str, weights: Any = None, dtype: str = "float32") -> rg.Program:
-    """kind: how the loss is reduced. weights: of labels, declared by hand."""
+    """Return a net. ``kind``: reduction of the loss. ``weights``: class weights that the declaration applies."""
     x = rg.placeholder("x", (None, None, WIDTH), dtype)
     n = rg.placeholder("n", (None,), "int64")
     outputs, state = rg.dynamic_rnn(rg.BasicRNNCell(5), x, n)
@@ -145,7 +145,7 @@ def test_a_fit_goes_on_with_the_same_weights_only(tmp_path: Path) -> None:
 
 
 def sample_weights(kind: str, labels: np.ndarray) -> np.ndarray:
-    """What Keras makes of class weights (``class_weight_to_sample_weights``): a weight for each label."""
+    """Return a weight for each label, as Keras' ``class_weight_to_sample_weights`` does."""
     if kind == "classes":
         return OF_CLASS[labels.argmax(-1)]
     rounded = np.round(labels[..., 0] if kind == "column" else labels)
@@ -190,7 +190,7 @@ def losses_of(kind: str, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     ],
 )
 def test_labels_that_are_probabilities_weigh_what_their_class_does(kind: str, over_time: bool, own_mean: bool) -> None:
-    """Of classes the most likely, the first of two that are, and of truths what they round to, as in Keras."""
+    """As in Keras, the class is the first of the largest probabilities, or a binary label rounded."""
     generator = np.random.default_rng(3)
     shape = (6, 4) if over_time else (6,)
     if kind == "classes":
@@ -224,7 +224,8 @@ def test_labels_of_which_several_are_true_say_what_to_do() -> None:
     made = rg.Trainer(rg.compile({"logits": logits}, loss=rg.sigmoid_cross_entropy(y, logits)), rg.SGD(0.1))
     with pytest.raises(rg.GraphError, match=r"test_class_weights.*several labels in each row.*rg\.expand_dims\(labels"):
         made.fit(given, class_weights={0: 1, 1: 2}, progress=False)
-    loss = rg.sigmoid_cross_entropy(rg.expand_dims(y, -1), rg.expand_dims(logits, -1), weights=w)  # what it says
+    # the remedy of the error
+    loss = rg.sigmoid_cross_entropy(rg.expand_dims(y, -1), rg.expand_dims(logits, -1), weights=w)
     program, weights = rg.compile({"logits": logits}, loss=loss), np.where(given["y"] == 1, 2.0, 0.5)
     losses = losses_of("row", program.inference(x=given["x"])["logits"], given["y"])
     assert_allclose(program.evaluate(given, w=weights)["loss"], np.average(losses, weights=weights), rtol=1e-5)

@@ -1,4 +1,4 @@
-"""What a fit measured: columns, text that reads back exactly, a small table, a picture."""
+"""Results of a fit: columns, text that round-trips exactly, a table, and a plot."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_columns() -> None:
     assert all(column.shape == (4,) and column.dtype == np.float64 for column in history.values())
     np.testing.assert_array_equal(history["validation_loss"], [np.nan, 1.75, 1.25, 1.25])
     np.testing.assert_array_equal(history["seconds"], [0.5, 0.5, np.nan, np.nan])
-    history["loss"][:] = 0  # a column is a copy
+    history["loss"][:] = 0  # columns are copies
     assert history["loss"].tolist() == [2.5, 1.5, 1.0, 0.5]
     with pytest.raises(KeyError, match="no column 'lost'; did you mean loss"):
         history["lost"]
@@ -58,7 +58,7 @@ def test_best() -> None:
 
 
 def test_epochs_are_counted_from_one() -> None:
-    """The 16th epoch is 16, in a fit that goes on from an earlier one too."""
+    """Counting continues from an earlier fit: its 16th epoch is 16."""
     history = History()
     for epoch in range(11, 31):
         history.append({"epoch": epoch, "loss": abs(epoch - 16)})
@@ -152,7 +152,7 @@ def test_plot_draws_training_and_validation_together(tmp_path: Path) -> None:
 
 
 def test_a_curve_has_one_colour_in_all_panels() -> None:
-    """Also where one panel has curves of validation alone."""
+    """Colours agree even if one panel only has validation curves."""
     pytest.importorskip("matplotlib")
     history = History()
     for epoch, (loss, of_validation) in enumerate(((3.0, 2.0), (2.0, 1.0), (1.0, 1.5)), 1):

@@ -1,4 +1,4 @@
-"""``Trainer.fit``: the updates that it makes, what it measures of them, when it stops, and what it refuses."""
+"""``Trainer.fit``: its updates, measurements, stopping, and refusals."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def batches_of(program: rg.Program, examples: Any, batch_size: int = 3, **option
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_fit_is_steps_over_its_batches(accumulate: int) -> None:
-    """3 batches of 3, 3 and 1 rows; with two of them an update, the last group of an epoch is a part."""
+    """Batches have 3, 3 and 1 rows. With two batches for each update, an epoch's last group is incomplete."""
     left, right = network(keep_prob=0.5, seed=5), network(keep_prob=0.5, seed=5)
     examples = data(ROWS)
     fitted = rg.Trainer(left, rg.Adam(0.05), accumulate=accumulate)
@@ -132,7 +132,7 @@ def test_windows_of_sequences_of_different_lengths() -> None:
 
 
 def test_validation_is_measured_without_dropout_on_examples_apart() -> None:
-    """By share it is the last examples; each of its examples counts once, whatever the batches."""
+    """A share selects the last examples, each of which counts once, whatever the batches."""
     program, examples = network(keep_prob=0.5), data(10)
     first, last = ({name: array[part] for name, array in examples.items()} for part in (slice(7), slice(7, None)))
     metrics = {
@@ -174,7 +174,7 @@ def test_what_only_training_takes_is_not_needed_to_validate() -> None:
 
 
 def scripted(values: list[float]) -> dict[str, Callable[..., float]]:
-    """A metric that takes these values, one an epoch."""
+    """Return a metric that yields these values, one for each epoch."""
     left = iter(values)
     return {"scripted": lambda result, feeds: next(left)}
 
@@ -182,7 +182,7 @@ def scripted(values: list[float]) -> dict[str, Callable[..., float]]:
 @pytest.mark.parametrize(
     ("mode", "values", "epochs", "best"),
     [
-        ("min", [3, 2, 2, 2.5, 1], 4, 2),  # an equal one is no better
+        ("min", [3, 2, 2, 2.5, 1], 4, 2),  # an equal value is no improvement
         ("max", [1, 2, 0, np.nan, 5], 4, 2),
         ("min", [np.nan, np.nan, 1], 2, None),
         ("min", [5, 4, 3, 2, 1], 5, 5),
@@ -230,7 +230,7 @@ def test_keep_best_is_for_validation_by_default_and_can_be_left_out() -> None:
             callbacks=[lambda trainer, row, kept=kept: kept.append(copies(trainer.program.parameters))],
         )
         column = history["validation_loss" if validated else "loss"]
-        assert np.argmin(column) != 2  # such a rate makes it worse
+        assert np.argmin(column) != 2  # this rate increases the loss in the last epoch
         same(copies(program.parameters), kept[int(np.argmin(column))] if restored else kept[2])
 
 
@@ -246,8 +246,8 @@ def test_a_callback_stops_the_fit_after_its_epoch() -> None:
     history = quiet(trainer, data(4), batch_size=2, epochs=9, callbacks=[stop, lambda trainer, row: None])
     assert history.stopped == "a callback stopped it after epoch 2"
     assert [row["epoch"] for row in rows] == [1, 2]
-    assert_array_equal(history["learning_rate"], [0.5, 0.25])  # of the update that comes next
-    more = quiet(trainer, data(4), batch_size=2)  # another fit, that begins anew and counts on
+    assert_array_equal(history["learning_rate"], [0.5, 0.25])  # rate of the next update
+    more = quiet(trainer, data(4), batch_size=2)  # a new fit continues the epoch numbers
     assert_array_equal(more["epoch"], [3])
     assert trainer.epochs == 3
 
@@ -276,7 +276,7 @@ def test_tensors_as_metrics_are_kept_where_the_programs_code_is(kept: bool, tmp_
         before = len(list(places[True].glob("*.code")))
         quiet(rg.Trainer(program), data(), metrics={"largest": rg.reduce_max(shown)})
     assert not places[False].exists()
-    # Those of the second trainer are the first's; one more for the evaluation of the loss, one for the metric.
+    # The second trainer reuses the first one's code. The loss's evaluation and the metric each compile one more.
     assert len(list(places[True].glob("*.code"))) == (before + 2 if kept else 0)
 
 
@@ -300,7 +300,7 @@ def test_a_loss_that_is_not_finite_stops_the_fit_and_says_where() -> None:
     ):
         quiet(trainer, examples, batch_size=3)
     same(copies(program.parameters), copies(other.parameters))
-    examples["x"][2, 3, 1] = 0.0  # mended, it goes on with the batch that failed
+    examples["x"][2, 3, 1] = 0.0  # once the example is repaired, fit continues with the batch that failed
     quiet(trainer, examples, batch_size=3)
     batches = batches_of(other, examples)
     for rows in order[place:]:
@@ -321,7 +321,7 @@ def test_a_gradient_that_is_not_finite_is_found_too() -> None:
 
 
 def test_an_error_without_a_row_names_the_batch() -> None:
-    """The norm overflows though no gradient does: nothing is found to blame."""
+    """Only the norm overflows, no gradient, so that no row is responsible."""
     x = rg.placeholder("x", (None, 3), "float64")
     w = rg.parameter("w", (3,), "ones", dtype="float64")
     program = rg.compile({"y": x * w}, loss=rg.reduce_sum(x * w))
@@ -333,7 +333,7 @@ def test_an_error_without_a_row_names_the_batch() -> None:
 
 
 class Shown(FitProgress):
-    """What a fit tells of its steps."""
+    """Progress display that records its calls."""
 
     def begin_epoch(self, epoch: int, steps: int, done: int = 0) -> None:
         super().begin_epoch(epoch, steps, done)
@@ -349,7 +349,7 @@ TOLD: list[tuple[str, float, float]] = []
 
 @pytest.mark.parametrize(("window", "warm_up", "steps"), [(None, 0, 3), (2, 0, 7), (2, 1, 5), (4, 3, 1)])
 def test_every_step_is_told(window: int | None, warm_up: int, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches of two examples, of which the longest have 3, 3 and 6 steps."""
+    """Batches have two examples, the longest of which have 3, 3 and 6 steps."""
     monkeypatch.setattr(fitting, "FitProgress", Shown)
     TOLD.clear()
     examples = data(6) | {"n": np.array([1, 3, 3, 2, 6, 5])}
@@ -427,10 +427,10 @@ def test_a_wrong_argument_is_an_error_at_the_users_line(plain: rg.Program, name:
     trainer, before = rg.Trainer(plain, rg.SGD(0.1)), copies(plain.parameters)
     with pytest.raises(error, match=rf"test_loop\.py:\d+: .*{text}"):
         trainer.fit(examples, progress=False, **options)
-    if name != "metric_text":  # which is known only when it has measured an epoch
+    if name != "metric_text":  # the wrong text is only known after an epoch
         same(copies(plain.parameters), before)
         assert trainer.updates == 0
-        trainer.fit(EXAMPLES, progress=False, batch_size=5)  # no interrupted fit that must go on
+        trainer.fit(EXAMPLES, progress=False, batch_size=5)  # no interrupted fit is pending
     else:
         plain.initialize(0)
 

@@ -1,4 +1,4 @@
-"""Padding that shows in a loss or a metric is an error with the line that shows it; what is right is never refused."""
+"""A loss or metric that depends on padding is an error with its line. Correct ones are never refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _compiled_once() -> Any:
 
 
 class Net:
-    """Placeholders, and a recurrence whose rows end."""
+    """Placeholders, and a recurrence with lengths."""
 
     def __init__(self, cell: rg.Cell | None = None) -> None:
         self.x = rg.placeholder("x", (None, None, 3))
@@ -151,7 +151,7 @@ def test_what_padding_shows_in_is_an_error_with_the_line(name: str) -> None:
     program = rg.compile({"state": net.state}, loss=loss)
     before = {key: array.copy() for key, array in program.parameters.items()}
     trainer = rg.Trainer(program)
-    for _ in range(2):  # another attempt is no better
+    for _ in range(2):  # a second attempt also fails
         words = r"padding shows in the loss .*rg\.gather_last\(outputs, n\), or the"
         with pytest.raises(rg.GraphError, match=words) as told:
             trainer.fit(examples_of(program), batch_size=4, progress=False, bucket=False)
@@ -224,7 +224,7 @@ def test_windows() -> None:
 
 @pytest.mark.parametrize("filler", [0.0, 7.5])
 def test_arrays_that_come_padded(filler: float) -> None:
-    """Whatever stands in the padding of the user's own."""
+    """The padding of the user's arrays may have any values."""
     x = np.full((8, 12, 3), filler, np.float32)
     for row, sequence in zip(x, SEQUENCES, strict=True):
         row[: len(sequence)] = sequence
@@ -240,7 +240,7 @@ def test_arrays_that_come_padded(filler: float) -> None:
 
 
 def test_a_limit_to_steps_is_no_reason() -> None:
-    """A table of positions ends before the longer padding of the trial does."""
+    """The check's longer padding exceeds the table of positions, which is no error."""
     net = Net()
     table = rg.parameter("table", (9, 5))
     places = rg.gather(table, rg.positions(net.x, axis=1))

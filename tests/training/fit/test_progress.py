@@ -1,4 +1,4 @@
-"""What a fit shows: a bar on a terminal, a line an epoch in a pipe, nothing when asked to keep silent."""
+"""Progress display of a fit: a bar on a terminal, a line for each epoch in a pipe, nothing on request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rnngraph.training.fit.progress import REDRAW_SECONDS, FitProgress
 
 
 class Clock:
-    """A clock that the test moves."""
+    """Clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -33,7 +33,7 @@ def console(terminal: bool) -> tuple[Console, io.StringIO]:
 
 
 def run(terminal: bool, shown: bool = True, step_seconds: float = 0.25) -> str:
-    """Two epochs of four steps of ten rows; validation takes a second."""
+    """Return the output of two epochs of four steps of ten rows; a validation takes a second."""
     clock = Clock()
     where, file = console(terminal)
     with FitProgress(2, shown, console=where, clock=clock) as progress:
@@ -67,7 +67,7 @@ def test_a_terminal_gets_a_bar_and_the_lines() -> None:
     text = plain(run(terminal=True)).replace("\r", "\n")
     assert all(line in text for line in LINES)
     drawn = [re.sub(r" [━╸╺]* *", " ", line).strip() for line in text.splitlines() if "left" in line]
-    # 8 steps of 0.25 s, five of them left after three; then the second of validation counts too: 4 in 2 s, 4 left
+    # Of 8 steps of 0.25 s, five are left after three. With the validation's second, the 4 remaining steps take 2 s.
     assert "epoch 1/2 3/4 loss 3 40 rows/s 1.2 s left" in drawn
     assert "epoch 2/2 0/4 2.0 s left" in drawn
     assert "epoch 2/2 4/4 loss 1.5 40 rows/s 0.0 s left" in drawn
@@ -99,19 +99,19 @@ def test_a_resumed_epoch_counts_only_its_own_steps() -> None:
         progress.begin_epoch(1, 10, done=6)
         clock.now += 1
         progress.step(1.0, 500)
-    # 1 s a step, and 3 + 10 are left
+    # one second for each of the 3 + 10 remaining steps
     assert "epoch 2/3" in file.getvalue()
     assert "7/10  loss 1  500 rows/s  13.0 s left" in plain(file.getvalue())
 
 
 def drawn(file: io.StringIO) -> list[str]:
-    """What the bar showed, without the bar itself."""
+    """Return the texts of the bar, without the bar itself."""
     lines = plain(file.getvalue()).replace("\r", "\n").splitlines()
     return [re.sub(r" [━╸╺]* *", " ", line).strip() for line in lines if re.match(r"epoch \d", line)]
 
 
 def test_the_bar_says_compiling_and_predicts_from_steady_steps() -> None:
-    """Six steps of 1 s, of which the first compiles for 30 s more; a validation that compiles for 20."""
+    """Six steps of 1 s: the first also compiles for 30 s, and a validation compiles for 20 s."""
     clock = Clock()
     where, file = console(True)
     with FitProgress(2, console=where, clock=clock) as progress:
@@ -120,7 +120,7 @@ def test_the_bar_says_compiling_and_predicts_from_steady_steps() -> None:
             for step in range(3):
                 if not step and not epoch:
                     progress.compiling(True)
-                    progress.compiling(True)  # the graph's passes, within
+                    progress.compiling(True)  # nested: the graph's passes
                     clock.now += 10
                     progress.compiling(False)
                     clock.now += 20
@@ -167,7 +167,7 @@ def test_steps_without_a_known_number_are_counted() -> None:
 
 
 def test_a_notebooks_cell_moves_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One output of the cell is written over, by IPython's own means; lines come beside it."""
+    """IPython's display handle overwrites one output of the cell, and lines are separate outputs."""
     shown: list[str] = []
 
     class Handle:
@@ -207,7 +207,7 @@ def test_a_notebooks_cell_moves_within_an_epoch(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_fit_tells_of_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At its first step, at the first of another batch size, and at its first validation; not at others."""
+    """It reports compiling at its first step, at the first batch of another size, and at the first validation."""
     told: list[str] = []
 
     class Told(FitProgress):
@@ -240,7 +240,7 @@ def test_an_error_leaves_the_terminal_as_it_was() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert file.getvalue().rfind("\x1b[?25h") > file.getvalue().rfind("\x1b[?25l") >= 0  # the cursor is back
+    assert file.getvalue().rfind("\x1b[?25h") > file.getvalue().rfind("\x1b[?25l") >= 0  # the cursor is visible again
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every optimizer, step for step, against its formula in NumPy and against torch; schedules against theirs."""
+"""Optimizers, step by step, against their formulas in NumPy and against torch; schedules against their formulas."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def adam(
 
 @dataclass(frozen=True)
 class Case:
-    """An optimizer with its formula; ``torch``: its name and options there."""
+    """Optimizer with its formula. ``torch``: its name and options there."""
 
     optimizer: Any
     formula: Callable[..., Any]
@@ -84,7 +84,7 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
     weight_decay: float = 0.0
-    apart: bool = False  # weight decay that does not go through the gradient
+    apart: bool = False  # decoupled weight decay
     clip_norm: float | None = None
     clip_value: float | None = None
     scheduled: bool = False
@@ -161,7 +161,7 @@ def program(request: pytest.FixtureRequest) -> rg.Program:
 
 
 def gradients_of(step: int) -> Arrays:
-    """Of very different sizes, zeros among them; numbers that float32 holds too."""
+    """Return gradients of very different magnitudes with some zeros, exact in float32."""
     generator = np.random.default_rng(step)
     found = {}
     for number, shape in enumerate(SHAPES):
@@ -182,7 +182,7 @@ def start(program: rg.Program) -> Arrays:
 
 
 def steps(program: rg.Program, case: Case, count: int = STEPS) -> Iterator[tuple[Arrays, Arrays, rg.Trainer]]:
-    """After each step: the gradients as fed, the parameters of before, the trainer."""
+    """Yield (gradients as fed, parameters before, trainer) after each step."""
     trainer = rg.Trainer(program, case.made(), case.clip_norm, clip_value=case.clip_value)
     for step in range(count):
         gradients = gradients_of(step)
@@ -237,7 +237,7 @@ def test_an_optimizer_is_that_of_torch(program: rg.Program, name: str) -> None:
 
 
 def recorded_updates(name: str, dtype: str, kind: str, options: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """A parameter after updates that TensorFlow made, the rate of which changes on the way, and after ours."""
+    """Return a parameter's recorded values in TensorFlow, with a changing rate, and rnngraph's."""
     recorded = np.load(RECORDED)
     values, rates = recorded[f"{name}/{dtype}/parameter"], [float(rate) for rate in recorded["rate"]]
     p = rg.parameter("p", values[0].shape, "zeros", dtype=dtype)
@@ -268,7 +268,7 @@ def test_without_one_of_its_options_rmsprop_is_not_that_of_tensorflow(option: st
 
 
 def test_steady_gradients_leave_centered_rmsprop_finite(program: rg.Program) -> None:
-    """Their variance is 0, and rounding would make it less."""
+    """The gradients' variance is 0, and rounding could make it negative."""
     trainer = rg.Trainer(program, rg.RMSProp(1e-3, decay=0.7, centered=True))
     same = fed(start(program))
     for _ in range(200):
@@ -279,7 +279,7 @@ def test_steady_gradients_leave_centered_rmsprop_finite(program: rg.Program) -> 
 
 @dataclass(frozen=True)
 class SignDescent(rg.Optimizer):
-    """An optimizer of a user's own: the sign of a mean of gradients (Chen et al. 2023, without its decay)."""
+    """User-defined optimizer: the sign of a gradient mean (Chen et al. 2023, without weight decay)."""
 
     beta: float = 0.9
 
@@ -315,7 +315,7 @@ def test_new_slots_are_matched_by_their_names() -> None:
     w = rg.parameter("w", (2,), "zeros")
     program = rg.compile(w, loss=rg.reduce_sum(w * np.array([1.0, -3.0], np.float32)), cache=False)
     trainer = rg.Trainer(program, TwoSlots(0.1))
-    for expected in (0.0, 1.0, 2.5, 4.25):  # slow: 0, g, 1.5 g, 1.75 g
+    for expected in (0.0, 1.0, 2.5, 4.25):  # values of ``slow``: 0, g, 1.5 g, 1.75 g
         trainer.step()
         assert_allclose(program.parameters["w"], [-expected, 3 * expected])
     for names, words in ((("slow",), "lacks 'fast'"), (("slow", "fsat"), r"no entry 'fsat' \(did you mean fast\?\)")):
@@ -355,7 +355,8 @@ def test_schedules_are_their_formulas(
 
 
 def test_piecewise_constant_changes_after_its_boundaries() -> None:
-    made = rg.PiecewiseConstant((2, 5), (1.0, 0.5, 0.1))  # as tf.train.piecewise_constant: up to and with 2
+    # as tf.train.piecewise_constant: update 2 is still in the first interval
+    made = rg.PiecewiseConstant((2, 5), (1.0, 0.5, 0.1))
     assert [made(update) for update in range(8)] == [1, 1, 1, 0.5, 0.5, 0.5, 0.1, 0.1]
     assert rg.WarmUp(2, made)(4) == 1
     assert rg.WarmUp(2, made)(5) == 0.5
@@ -477,7 +478,7 @@ def test_a_file_of_another_version_is_refused() -> None:
 
 
 class Odd(rg.Optimizer):
-    """An optimizer whose numbers are what a test says."""
+    """Optimizer whose numbers a test sets."""
 
     given: Any = None
 
@@ -506,14 +507,14 @@ class Odd(rg.Optimizer):
 def test_numbers_of_ones_own_are_checked_at_each_step(
     given: Any, kind: type[Exception], steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where machine code runs the steps, as it does after some."""
+    """Numbers are checked in machine code, too, which runs later steps."""
     w = rg.parameter("w", (2,), "ones")
     program = rg.compile(w, loss=rg.reduce_sum(rg.square(w)))
     trainer = rg.Trainer(program, Odd(0.1))
     for _ in range(steps):
         trainer.step()
     if not steps and kind is rg.StructureError:
-        return  # the first names are the ones
+        return  # the first step defines the names
     before = program.parameters["w"].copy()
     monkeypatch.setattr(Odd, "given", given)
     with pytest.raises(kind, match=r"test_optimizers\.py:\d+: Odd\.numbers\(\d+\) "):
@@ -540,7 +541,7 @@ WRONG_UPDATES: dict[str, tuple[Given, type[Exception]]] = {
 @pytest.mark.parametrize("guarded", [True, False])
 @pytest.mark.parametrize("what", WRONG_UPDATES)
 def test_updates_of_ones_own_are_of_the_parameters_type(what: str, guarded: bool) -> None:
-    """They are written over its memory."""
+    """An update overwrites the parameter's memory, so dtype and shape must match."""
     update, kind = WRONG_UPDATES[what]
 
     class Wrong(rg.Optimizer):

@@ -1,4 +1,4 @@
-"""Prune: blocks of least weight become zero by a schedule, stay so, and go on bit for bit from a checkpoint."""
+"""Prune: the smallest blocks become zero on a schedule, remain so, and checkpoints resume with equal bits."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_blocks_go_by_the_cubic_and_do_not_come_back(options: dict[str, Any]) ->
         share = 1 if update < 1 else 0.2 if update >= 5 else 0.2 + 0.8 * (1 - (update - 1) / 4) ** 3
         assert left.sum() == min(before.sum(), round(share * 100))
         assert not (left & ~before).any()
-        if (before & ~left).any() and not options:  # those that went were the smallest, up to one update
+        if (before & ~left).any() and not options:  # the smallest blocks were removed, up to the change of one update
             size = np.array(
                 [[np.square(weights[8 * a : 8 * a + 8, 4 * b : 4 * b + 4]).sum() for b in range(25)] for a in range(4)]
             )

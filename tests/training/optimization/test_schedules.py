@@ -1,4 +1,4 @@
-"""``ReduceOnPlateau``: Keras's arithmetic, a part of fits and of checkpoints."""
+"""``ReduceOnPlateau``: Keras's arithmetic, in fits and in checkpoints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _once() -> Iterator[None]:
 
 
 class StopError(Exception):
-    """Stands for whatever ends a process."""
+    """Error that ends a process."""
 
 
 def keras(
@@ -37,7 +37,7 @@ def keras(
     cooldown: int,
     final: float,
 ) -> list[float]:
-    """Rates after each epoch, as ``tf.keras.callbacks.ReduceLROnPlateau.on_epoch_end`` of 2.15 sets them."""
+    """Return the rates after each epoch that ``tf.keras.callbacks.ReduceLROnPlateau.on_epoch_end`` of 2.15 sets."""
     best = math.inf if mode == "min" else -math.inf
     wait = resting = 0
     rates = []
@@ -72,13 +72,13 @@ def test_rates_are_those_of_keras(
     schedule = rg.ReduceOnPlateau(0.1, factor, patience, mode=mode, min_delta=min_delta, cooldown=cooldown, final=final)
     rates = []
     for value in values:
-        schedule = schedule_from(schedule_text(schedule.measured(value)))  # and as a file holds it
+        schedule = schedule_from(schedule_text(schedule.measured(value)))  # in a checkpoint, too
         rates.append(schedule(len(rates)))
     assert rates == keras(0.1, values, factor, patience, mode, min_delta, cooldown, final)
 
 
 def scripted(values: list[float]) -> dict[str, Any]:
-    """A metric that takes these values, one an epoch."""
+    """Return a metric that yields these values, one for each epoch."""
     left = iter(values)
     return {"scripted": lambda result, feeds: next(left)}
 
@@ -152,4 +152,4 @@ def test_what_is_not_measured_can_not_be_monitored() -> None:
     made = rg.Trainer(network(), rg.SGD(rg.ReduceOnPlateau(0.1, monitor="accuracy")))
     with pytest.raises(rg.NameLookupError, match="monitor of the ReduceOnPlateau='accuracy' is not measured; there"):
         made.fit(data(4), progress=False)
-    assert made.step(data(4)) > 0  # steps alone follow no measurement
+    assert made.step(data(4)) > 0  # single steps need no measurement

@@ -1,4 +1,4 @@
-"""The tree of shards: one order of sums for any number of processes, and no process waits for what does not come."""
+"""The tree of shards: one order of sums for any number of processes, and no process waits for a missing message."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ WAIT = 20
 
 
 class World:
-    """Threads as the processes of a communicator, with the methods of mpi4py's that are used."""
+    """Threads as processes of a communicator, with the subset of mpi4py's methods in use."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.queues: dict[tuple[int, int], Queue[Any]] = {(a, b): Queue() for a in range(size) for b in range(size)}
 
     def run(self, function: Any) -> list[Any]:
-        """What a function of a communicator gives on each, or the error that it raises."""
+        """Return the results of a function of a communicator on each rank, or the errors that it raises."""
         results: list[Any] = [None] * self.size
 
         def target(rank: int) -> None:
@@ -47,7 +47,7 @@ class World:
 
 
 class Comm:
-    """One of them. chain: messages that came one after the other until now."""
+    """Communicator of one rank. ``chain``: current length of the chain of dependent messages."""
 
     def __init__(self, world: World, rank: int) -> None:
         self._world, self._rank = world, rank
@@ -86,7 +86,7 @@ class Comm:
 
 
 def in_order(values: list[np.ndarray]) -> np.ndarray:
-    """The sum that is promised: neighbours first, and what has none goes up as it is."""
+    """Return the documented sum: pairs of neighbours, level by level; an odd last value moves up unchanged."""
     while len(values) > 1:
         pairs = [values[place : place + 2] for place in range(0, len(values), 2)]
         values = [pair[0] + pair[1] if len(pair) == 2 else pair[0] for pair in pairs]
@@ -135,7 +135,7 @@ def test_sums_are_in_one_order_on_any_number_of_ranks(size: int, shards: int, us
     ],
 )
 def test_as_many_messages_come_one_after_the_other_as_the_model_says(size: int, shards: int, longest: int) -> None:
-    """One for each level between processes, where their shards are whole parts of the tree."""
+    """There is one message for each level between processes if their shards are complete subtrees."""
     packing = Packing({"a": ((1,), np.dtype("float32"))})
 
     def add(comm: Any) -> int:

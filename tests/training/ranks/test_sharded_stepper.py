@@ -1,4 +1,4 @@
-"""Steps over shards: those of the whole batch up to rounding, whatever the rows, and the same bits again."""
+"""Sharded steps equal those of the whole batch up to rounding, for any rows, and are reproducible bit for bit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C anywhere in a fit: the next fit goes on bit for bit as if it had not come."""
+"""After Ctrl-C anywhere in a fit, the next fit continues with the bits of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ ROOMS = tuple(os.path.join(os.path.dirname(rg.__file__), room, "") for room in (
 
 @pytest.fixture(scope="module", autouse=True)
 def _once() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore SIGINT
     with compiled_once():
         yield
     signal.signal(signal.SIGINT, before)
 
 
 class Interruption:
-    """Sends this process a SIGINT at the ``number``-th place in ``runtime`` where Python looks for signals: as a
-    function begins, or one that is written in C returns. None: counts them.
+    """Sends this process a SIGINT at the ``number``-th event in ``runtime``, or counts the events if None.
+
+    An event is a call of a Python function or the return of a C function, because Python handles signals there.
     """
 
     def __init__(self, number: int | None) -> None:
@@ -58,7 +59,7 @@ def made() -> rg.Program:
 
 
 class Halved:
-    """A callback with a state of its own in the trainer: after two epochs the rate is another."""
+    """Callback that changes the trainer: the rate is reduced after two epochs."""
 
     def __init__(self) -> None:
         self.rows: list[float] = []
@@ -92,7 +93,7 @@ def fitted(trainer: rg.Trainer, fit: str, path: Path) -> rg.History:
 
 
 def everything(trainer: rg.Trainer, history: rg.History) -> dict[str, np.ndarray]:
-    """All that must be the same after an interruption: also the next seed."""
+    """Return all state that an interruption must not change, including the next seed."""
     counts = [
         trainer.updates,
         trainer.skipped,
@@ -106,7 +107,7 @@ def everything(trainer: rg.Trainer, history: rg.History) -> dict[str, np.ndarray
 
 
 def interrupted(trainer: rg.Trainer, fit: str, path: Path, number: int) -> bool:
-    """Whether the signal came before the fit was at its end."""
+    """Return True if the signal arrived before the end of the fit."""
     before = signal.getsignal(signal.SIGINT)
     try:
         with Interruption(number):
@@ -122,7 +123,7 @@ WHOLE: dict[tuple[str, str], tuple[dict[str, np.ndarray], int]] = {}
 
 
 def whole(kind: str, fit: str, path: Path) -> tuple[dict[str, np.ndarray], int]:
-    """What a fit that is left alone ends in, and how many places it has."""
+    """Return the results of an uninterrupted fit, and its number of events."""
     if (kind, fit) not in WHOLE:
         fitted(TRAINERS[kind](), fit, path)
         path.unlink()
@@ -134,7 +135,7 @@ def whole(kind: str, fit: str, path: Path) -> tuple[dict[str, np.ndarray], int]:
 
 
 def check(kind: str, fit: str, path: Path, share: float, later: bool) -> None:
-    """share: at which of its places the signal comes. later: the next fit begins from a file."""
+    """Interrupt and resume a fit. ``share``: position of the signal, 0 to 1. ``later``: resume from a file."""
     wanted, count = whole(kind, fit, path)
     path.unlink(missing_ok=True)
     trainer = TRAINERS[kind]()
@@ -168,7 +169,7 @@ def test_a_fit_goes_on_after_ctrl_c(kind: str, fit: str, share: float, later: bo
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("kind", TRAINERS)
 def test_a_fit_goes_on_after_ctrl_c_anywhere(kind: str, fit: str, tmp_path: Path) -> None:
-    """At places all over the fit, and often in its last part."""
+    """Signals arrive at random events, and often near the end of the fit."""
     generator = random.Random(1)
     for number in range(150):
         share = 1 - generator.random() * (0.02 if number % 3 == 0 else 1)
@@ -181,7 +182,7 @@ def test_a_fit_goes_on_after_ctrl_c_anywhere(kind: str, fit: str, tmp_path: Path
 @pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("later", [False, True])
 def test_ctrl_c_in_a_callback(at: int, later: bool, tmp_path: Path) -> None:
-    """The best weights are put back, and callbacks see each epoch, also that in which the patience runs out."""
+    """The best weights are restored, and callbacks see each epoch, including the one that exhausts the patience."""
     options: dict[str, Any] = {"batch_size": 3, "patience": 1, "epochs": 5, "progress": False, "shuffle": False}
     losses = {1: 1.0, 2: 0.5, 3: 0.4, 4: 0.6}
     epochs: list[float] = []

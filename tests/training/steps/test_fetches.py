@@ -1,4 +1,6 @@
-"""``Trainer.step(fetch=…)``: outputs of the same native call, before the update, bit for bit the training graph's."""
+"""``Trainer.step(fetch=…)`` returns outputs before the update, from the same native call, with the training graph's
+bits.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ CLASSES = 5
 
 
 class Declared:
-    """A stack with dropout, whose loss reads its last output."""
+    """Stack with dropout, whose loss reads its last output."""
 
     def __init__(self, keep_prob: float = 0.5) -> None:
         self.x = rg.placeholder("x", (None, None, 3))
@@ -87,7 +89,7 @@ def test_carried_windows_are_those_of_one_sequence() -> None:
     found: dict[str, Any] = {}
     for first in range(0, 12, 3):
         window = {"x": sequence["x"][:, first : first + 3], "y": sequence["y"]}
-        if first == 6:  # a step without a fetch carries the same states on
+        if first == 6:  # a step without a fetch continues the states
             trainer.step(window, carry=True)
             continue
         _, found = trainer.step(window, carry=True, fetch={"outputs": net.outputs, "states": net.states})
@@ -96,7 +98,7 @@ def test_carried_windows_are_those_of_one_sequence() -> None:
 
 
 def test_carried_windows_with_dropout() -> None:
-    """Windows fetch what the training graph gives for states that are fed."""
+    """Windows fetch what the training graph returns for fed states."""
     net = Declared()
     given = rg.state_placeholder("given", rg.MultiRNNCell([rg.BasicLSTMCell(7) for _ in range(2)]))
     trainer = rg.Trainer(net.program(), rg.SGD(0.0))
@@ -152,7 +154,7 @@ def test_what_is_kept_of_many_fetches_is_bounded(monkeypatch: pytest.MonkeyPatch
     net = Declared()
     trainer = rg.Trainer(net.program())
     for number in range(9):
-        path = "".join(["log", "its"])  # another str each time
+        path = "".join(["log", "its"])  # a new str object each time
         _, found = trainer.step(feeds(), fetch={"logits": path})
         assert found["logits"].shape == (3, CLASSES)
         if number % 3 == 0:

@@ -1,4 +1,4 @@
-"""Steps of a trainer with feeds of a kind that was met before: they do what steps by the general way do."""
+"""Prepared steps of a trainer, for repeated kinds of feeds, equal general ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _once() -> Any:
 
 @pytest.fixture
 def gathered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One entry for each step that took the general way."""
+    """Record a list entry for each step that was not prepared."""
     found: list[int] = []
     gather = TrainingGraph.gather
 

@@ -1,4 +1,4 @@
-"""Steps of a trainer: what is written over, what counts, and what stays as it was."""
+"""Steps of a trainer: memory that is overwritten, changes that take effect, and state that must not change."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_step_that_is_not_finite_changes_nothing(value: float) -> None:
         made.step(x=batch())
         other.step(x=batch())
         before = values(made)
-        made.step(x=batch(value))  # of infinite inputs the loss is finite, and the gradients are not
+        made.step(x=batch(value))  # for infinite inputs the loss is finite, and the gradients are not
         same(values(made), before)
         assert (made.updates, made.skipped) == (step + 1, step + 1)
     same(values(made), values(other))
@@ -88,7 +88,7 @@ def test_what_is_set_between_steps_counts() -> None:
         drawn = np.random.default_rng(number).normal(size=(18, 1)).astype(np.float32)
         for item in (made, other):
             item.program.parameters["dense/kernel"] = drawn
-        # The other steps with an entry, and so with argument blocks, of its own for each size.
+        # Each size of ``other``'s steps has its own entry, and therefore its own argument blocks.
         made.step(x=batch())
         other.step(x=batch())
         other.step(x=batch(np.nan)[: 1 + number % 3])

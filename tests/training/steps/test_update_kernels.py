@@ -1,4 +1,4 @@
-"""An update of a parameter is one pass over its gradient, after the norm of all gradients is known."""
+"""An update of a parameter is one pass over its gradient, once the norm of all gradients is known."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_no_step_of_an_update_is_in_memory(optimizer: rg.Optimizer, monkeypatch:
 
 
 def test_updates_are_those_of_float64() -> None:
-    """Adam with a clipped norm, in NumPy."""
+    """Adam with a clipped norm equals NumPy's float64."""
     x = rg.placeholder("x", (None, 17))
     y = rg.dense(x, 25, use_bias=False)
     program = rg.compile(y, rg.reduce_mean(rg.square(y)), cache=False, seed=5)
