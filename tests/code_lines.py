@@ -1,4 +1,4 @@
-"""Lines of code of the package by room: neither blank, nor comments, nor docstrings, of attributes among them.
+"""Lines of code of the package by room, without blank lines, comments and docstrings.
 
 python tests/code_lines.py [CHECKOUT]
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def code_lines(text: str) -> int:
-    """How many lines of a file hold code."""
+    """Return the number of lines with code in a file."""
     told: set[int] = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):

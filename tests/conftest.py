@@ -1,4 +1,4 @@
-"""Options of the test run, what it tests, where it runs and keeps code, and what tests of several rooms share."""
+"""Options of the test run, the tested package, working and cache folders, and fixtures for several rooms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
-import installation  # first of all: it decides which copy of the package is imported
+import installation  # must be first, because it decides which copy of the package is imported
 import pytest
 import selection
 from golden_files import Golden, without_commentary
@@ -29,8 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Everything is compiled anew, here and in processes that tests start: where compiled code would be kept lies a
-    file. Drawn examples may take their time, as machines are busy.
+    """Disable the cache of compiled code, here and in processes that tests start: its path is a file.
+
+    Hypothesis has no deadline, because machines may be busy.
     """
     hypothesis.settings.register_profile(
         "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -48,7 +49,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(autouse=True)
 def no_graph_of_others() -> None:
-    """TensorFlow 1's default graph and session stay as a test leaves them, and are no other one's."""
+    """Check that no test leaves a default graph or session of TensorFlow 1 behind."""
     if tf1 := sys.modules.get("rnngraph.tf1"):
         from rnngraph.tf1.core.graph import CURRENT
 
@@ -58,16 +59,14 @@ def no_graph_of_others() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests run in an empty folder: ``python -c`` and ``-m`` look where they are started first, and the checkout would
-    hide the installed package from them.
-    """
+    """Run tests in an empty folder, because ``python -c`` and ``-m`` would import the checkout they start in."""
     with contextlib.chdir(tmp_path_factory.mktemp("working_folder")):
         yield
 
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
-    """Compares a text with the file that holds the expected one; ``--update-golden`` rewrites the file."""
+    """Compare a text with the file that contains the expected one; ``--update-golden`` rewrites the file."""
     update = request.config.getoption("--update-golden")
 
     def check(path: Path, text: str) -> None:
@@ -94,7 +93,7 @@ def saved(small: rg.Program, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def general_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One entry for each call that took the slow path."""
+    """Record a list entry for each call that took the slow path."""
     found: list[int] = []
     by_placeholder = FeedNames.by_placeholder
 
@@ -108,7 +107,7 @@ def general_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> list[pytest.Item] | None:
-    """Make no items of functions marked ``exhaustive`` in a run without them: some have thousands of cases."""
+    """Create no items of functions marked ``exhaustive`` in a run without them: some have thousands of cases."""
     marks = getattr(obj, "pytestmark", ())
     leaves_out = "not exhaustive" in collector.config.option.markexpr
     return [] if leaves_out and any(getattr(mark, "name", "") == "exhaustive" for mark in marks) else None
@@ -116,7 +115,7 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> list[
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Choose what a default run leaves out. A run that names files, tests or keywords keeps all of these."""
+    """Choose the tests that a default run omits. A run that names files, tests or keywords keeps all of these."""
     is_whole = not config.option.keyword and all(Path(argument).is_dir() for argument in config.args)
     selection.select(items, selection.read_costs() if is_whole else {})
 

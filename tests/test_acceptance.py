@@ -1,4 +1,4 @@
-"""What the public contract promises at its edges: feeds, results, names, ranges and the errors of each."""
+"""Edge cases of the public contract: feeds, results, names, ranges, and their errors."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def expected(
     normalize: bool = False,
     scale: bool = False,
 ) -> np.ndarray:
-    """Outputs [batch, time, width], a row at a time."""
+    """Return outputs [batch, time, width], computed row by row."""
     p = {name: np.asarray(array, np.float64) for name, array in parameters.items()}
     scope = "rnn/attention_wrapper"
     rows = []
@@ -233,7 +233,7 @@ def test_a_decoder_starts_where_its_encoder_ended() -> None:
 
 @pytest.mark.parametrize("name", ["bahdanau", "luong_scale"])
 def test_alignments_can_be_looked_at(name: str) -> None:
-    """They weigh the memory's entries to the context, which is what the wrapper gives here."""
+    """Alignments are the weights of the memory's entries in the context, which this wrapper outputs."""
     program = declared(**OPTIONS[name])
     taps = program.inference.taps(fed(program))
     assert list(taps) == ["alignments"]
@@ -248,7 +248,7 @@ def test_alignments_can_be_looked_at(name: str) -> None:
 
 
 def test_it_learns_to_copy() -> None:
-    """The memory's entry that an input points at."""
+    """The target is the memory's entry to which an input points."""
     x, memory = rg.placeholder("x", (None, None, 5)), rg.placeholder("memory", (None, 5, 8))
     y = rg.placeholder("y", (None, None, 3))
     attention = rg.BahdanauAttention(17, memory)

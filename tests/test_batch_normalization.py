@@ -1,4 +1,4 @@
-"""Batch normalization and ``with_update``: both forms against NumPy in float64, and when a parameter is updated."""
+"""Batch normalization and ``with_update``: both forms against NumPy in float64, and the times of updates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def normal(seed: int, shape: tuple[int, ...], dtype: str = "float32") -> np.ndar
 
 
 def statistics(x: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and biased variance over all other axes, in float64."""
+    """Return mean and biased variance over all other axes, in float64."""
     others = tuple(other for other in range(x.ndim) if other != axis % x.ndim)
     wide = x.astype(np.float64)
     return wide.mean(others), wide.var(others)
@@ -37,7 +37,7 @@ def along(vector: np.ndarray, x: np.ndarray, axis: int) -> np.ndarray:
 def normalized(
     x: np.ndarray, axis: int, mean: np.ndarray, variance: np.ndarray, epsilon: float, gamma: Any, beta: Any
 ) -> np.ndarray:
-    """As Keras defines it."""
+    """Return the normalised values, as Keras defines them."""
     mean, variance, gamma, beta = (
         along(np.broadcast_to(np.asarray(item, np.float64), mean.shape), x, axis)
         for item in (mean, variance, gamma, beta)
@@ -88,7 +88,7 @@ def test_derivatives_pass_through_the_statistics(axis: int) -> None:
 
 
 def regression(momentum: float = 0.9, **options: Any) -> rg.Program:
-    """[batch, time, 3] -> [batch, time, 2] through a normalization of five units before a recurrence."""
+    """Return a net [batch, time, 3] -> [batch, time, 2] with a normalization before a recurrence of five units."""
     x, y = (rg.placeholder(name, (None, None, width)) for name, width in (("x", 3), ("y", 2)))
     shown = rg.dense(rg.dynamic_rnn(rg.BasicRNNCell(5), rg.batch_normalization(x, momentum=momentum))[0], 2)
     return rg.compile({"output": shown}, loss=rg.mean_squared_error(y, shown), seed=3, **options)
@@ -110,7 +110,7 @@ def quick() -> Any:
 
 @pytest.mark.parametrize(("momentum", "accumulate", "threads"), [(0.9, 1, 1), (0.9, 1, 2), (0.9, 3, 1), (0.0, 1, 1)])
 def test_steps_update_moving_averages(momentum: float, accumulate: int, threads: int) -> None:
-    """Every step does, also those that only add up gradients."""
+    """Every step updates them, including those that only accumulate gradients."""
     program = regression(momentum=momentum, threads=threads)
     trainer = rg.Trainer(program, rg.SGD(0.1), accumulate=accumulate)
     assert not set(trainer.trained) & {MEAN, VARIANCE}
@@ -123,7 +123,7 @@ def test_steps_update_moving_averages(momentum: float, accumulate: int, threads:
         for found, expected in zip(averages(program), (mean, variance), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     held = averages(program)
-    trainer.flush()  # an update of gradients is no step
+    trainer.flush()  # applying accumulated gradients is no step
     assert trainer.updates == (5 if accumulate == 1 else 2)
     np.testing.assert_array_equal(averages(program), held)
 
@@ -150,7 +150,7 @@ def test_nothing_else_changes_them() -> None:
 
 @pytest.fixture
 def raised_interrupts() -> Iterator[None]:
-    """A Ctrl-C raises ``KeyboardInterrupt``: a shell's background jobs ignore it."""
+    """Let Ctrl-C raise ``KeyboardInterrupt``, because background jobs of a shell ignore SIGINT."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -159,7 +159,7 @@ def raised_interrupts() -> Iterator[None]:
 @pytest.mark.usefixtures("raised_interrupts")
 @pytest.mark.parametrize("ran", [False, True])
 def test_an_interrupt_finds_steps_whole(ran: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Ctrl-C before native code runs, or while its results are taken over: a step counts with its averages or not."""
+    """Ctrl-C arrives before native code, or while its results are stored. Either the whole step counts or nothing."""
     name, armed = "count" if ran else "seed_of_step", False
     called = getattr(TrainState, name)
 
@@ -168,7 +168,7 @@ def test_an_interrupt_finds_steps_whole(ran: bool, monkeypatch: pytest.MonkeyPat
             signal.raise_signal(signal.SIGINT)
         return called(*arguments)
 
-    monkeypatch.setattr(TrainState, name, interrupted)  # before the first step, which keeps what later ones call
+    monkeypatch.setattr(TrainState, name, interrupted)  # before the first step, whose bound methods later ones reuse
     program = regression()
     trainer, fed = rg.Trainer(program, rg.SGD(0.1)), batch(0)
     trainer.step(fed)
@@ -195,7 +195,7 @@ def test_an_array_that_is_held_is_not_written_to() -> None:
 
 
 def test_they_are_saved_and_go_on(tmp_path: Path) -> None:
-    """With a checkpoint, and with a program, whose trainer updates them too."""
+    """Checkpoints contain the averages, and so do programs, whose new trainers continue them."""
     program = regression()
     trainer = rg.Trainer(program, rg.SGD(0.1))
     for seed in range(3):
@@ -220,7 +220,7 @@ def test_they_are_saved_and_go_on(tmp_path: Path) -> None:
 
 
 def test_the_best_epoch_keeps_its_averages() -> None:
-    """What is put back at the end is all of an epoch, so that its validation is measured again."""
+    """The best epoch is restored completely, so that its validation loss is reproduced."""
     program = regression(momentum=0.5)
     examples = {"x": normal(0, (12, 6, 3)), "y": normal(1, (12, 6, 2))}
     trainer = rg.Trainer(program, rg.SGD(rg.PiecewiseConstant([9], [0.05, 4.0])))
@@ -232,7 +232,7 @@ def test_the_best_epoch_keeps_its_averages() -> None:
 
 
 def test_predictions_keep_rows_apart() -> None:
-    """The inference graph takes averages: a row's bits are those that it has alone, however examples are batched."""
+    """The inference graph uses averages, so that a row's bits do not depend on the batch."""
     program = regression()
     trainer = rg.Trainer(program, rg.SGD(0.1))
     trainer.step(batch(0))
@@ -243,7 +243,9 @@ def test_predictions_keep_rows_apart() -> None:
 
 
 def test_channels_are_scaled_where_they_are_computed() -> None:
-    """In the inference graph a normalization is a factor and a term for each channel, made when parameters change."""
+    """In the inference graph a normalization is a factor and an addend for each channel, computed when parameters
+    change.
+    """
     x = rg.placeholder("x", (None, 25))
     program = rg.compile(rg.relu(rg.batch_normalization(rg.dense(x, 33, use_bias=False))))
     plan = program.inference.show("plan")
@@ -260,7 +262,7 @@ def test_channels_are_scaled_where_they_are_computed() -> None:
 @pytest.mark.peers
 @pytest.mark.parametrize("shape", [(7, 3), (25, 17, 5), (2, 63, 1)])
 def test_torchs_form(shape: tuple[int, ...]) -> None:
-    """Values, gradients and averages, but for the factor of its running variance."""
+    """Values, gradients and averages agree, except that torch's running variance is unbiased."""
     torch = pytest.importorskip("torch")
     axis, width = len(shape) - 1, shape[-1]
     x = rg.placeholder("x", (None,) * axis + (width,))
@@ -293,7 +295,7 @@ def test_torchs_form(shape: tuple[int, ...]) -> None:
 @pytest.mark.peers
 @pytest.mark.parametrize(("shape", "axis"), [((7, 3), -1), ((5, 25, 4), 1), ((3, 17, 7), -1)])
 def test_kerass_layer(shape: tuple[int, ...], axis: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both forms, and averages after several batches."""
+    """Both forms agree, and so do averages after several batches."""
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     keras = pytest.importorskip("keras")
     declared = [size if place == axis % len(shape) else None for place, size in enumerate(shape)]
@@ -318,7 +320,7 @@ def test_kerass_layer(shape: tuple[int, ...], axis: int, monkeypatch: pytest.Mon
 
 
 def test_any_parameter_can_be_updated() -> None:
-    """A count of steps, and what only the inference graph has, which updates nothing."""
+    """Examples are a counter of steps, and an update in the inference graph, which has no effect."""
     x = rg.placeholder("x", (None, 3))
     count = rg.parameter("count", (1,), "zeros", trainable=False, dtype="float64")
     never = rg.parameter("never", (3,), "zeros", trainable=False)
@@ -333,7 +335,7 @@ def test_any_parameter_can_be_updated() -> None:
 
 
 def test_an_update_needs_no_gradient_of_its_own() -> None:
-    """What it is made of receives nothing, also if that is trained."""
+    """The updating value passes no gradient to its operands, even if these are trained."""
     x = rg.placeholder("x", (4, 3))
     w, kept = rg.parameter("w", (3,), "ones"), rg.parameter("kept", (3,), "zeros", trainable=False)
     value = rg.reduce_sum(x * w, 0)
@@ -410,7 +412,7 @@ def test_a_file_can_not_update_what_is_trained(tmp_path: Path) -> None:
     y = rg.with_update(x * w, w, w + 1.0)
     spec = w.node["slot"]
     object.__setattr__(spec, "trainable", True)
-    with pytest.raises(rg.FileError, match="updated and trained"):  # what is written is read back first
+    with pytest.raises(rg.FileError, match="updated and trained"):  # the file is parsed before
         rg.compile(y, loss=rg.reduce_sum(y)).save(tmp_path / "p")
 
 
@@ -418,7 +420,7 @@ def test_a_file_can_not_update_what_is_trained(tmp_path: Path) -> None:
 
 
 def test_tensorflows_arguments() -> None:
-    """With training=True it is that of rnngraph; with False both graphs take the averages, which stay."""
+    """With training=True it equals rnngraph's layer; with False both graphs use the averages, which do not change."""
     x = tf.placeholder(tf.float32, [None, 3], name="x")
     y = tf.layers.batch_normalization(x, momentum=0.5, gamma_initializer=tf.constant_initializer(2.0), training=True)
     z = tf.layers.batch_normalization(x, name="frozen", moving_mean_initializer=tf.ones_initializer())

@@ -1,4 +1,4 @@
-"""Products of a matrix by a matrix, over leading axes: against NumPy in float64, in every way of computing them."""
+"""Batched matrix products, against NumPy in float64, in every way of computing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLOSE = {"float32": {"rtol": 2e-4, "atol": 2e-5}, "float64": {"rtol": 1e-10, "at
 
 
 def swapped(x: Any) -> Any:
-    """x with its last two axes swapped."""
+    """Return x with its last two axes swapped."""
     if isinstance(x, rg.Tensor):
         return rg.transpose(x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))
     return np.swapaxes(x, -1, -2)
@@ -30,7 +30,7 @@ def normal(seed: int, shape: tuple[int, ...], dtype: str = "float32") -> np.ndar
 
 
 def declared(name: str, array: np.ndarray, leading: int = 0) -> rg.Tensor:
-    """A placeholder for an array, of which so many leading axes are open."""
+    """Return a placeholder for an array, of which ``leading`` axes are open."""
     shape = tuple(f"axis{i}" if i < leading else dim for i, dim in enumerate(array.shape))
     return rg.placeholder(name, shape, str(array.dtype))
 
@@ -47,7 +47,7 @@ def test_many_values(seed: int) -> None:
 
 
 def check_values(seed: int) -> None:
-    """Operands as they are and transposed, fixed and open axes, with what is added before and done after."""
+    """Check operands plain and transposed, fixed and open axes, with an addend before and an op after."""
     draw = random.Random(seed)
     rows, depth, columns = (draw.choice(SIZES) for _ in range(3))
     leading = draw.choice([(1,), (2,), (7,), (2, 3), (3, 1, 2)])
@@ -97,7 +97,7 @@ def test_leading_axes_are_numpys(left: tuple[int, ...], right: tuple[int, ...]) 
 
 
 def test_axes_without_entries() -> None:
-    """What is fed has entries, and a slice of it may have none: no matrix, no row, no column, a sum of nothing."""
+    """Slices of nonempty feeds may be empty: no matrix, no row, no column, or an empty sum."""
     a, b = normal(0, (3, 4, 5)), normal(1, (3, 5, 6))
     x, y = declared("a", a), declared("b", b)
     outputs = {
@@ -131,8 +131,9 @@ def test_matrices_of_parameters_alone_are_computed_ahead() -> None:
 
 @pytest.mark.parametrize("shape", [(5, 1, 64, 100), (5, 25, 63, 17), (3, 100, 200, 130)])
 def test_bits_are_those_of_a_matrix_alone(shape: tuple[int, int, int, int]) -> None:
-    """Whoever computes them, and whether the batch is known: a matrix alone, one of many, shared by threads. Those of
-    matrices that are transposed are the same too, as the order of a sum is one.
+    """Bits agree for a single matrix, for one of many, for several threads, and for a symbolic batch.
+
+    Transposed operands give the same bits, because sums have one order.
     """
     count, rows, depth, columns = shape
     a, b = normal(0, (count, rows, depth)), normal(1, (count, depth, columns))
@@ -176,7 +177,7 @@ def test_derivatives(name: str) -> None:
 
 
 class Attends(rg.Cell):
-    """Reads a memory [batch, entries, width] by heads of queries at every step, and carries a matrix."""
+    """Cell that reads a memory [batch, entries, width] with several heads at every step, and carries a matrix."""
 
     def __init__(self, memory: rg.Tensor, heads: int, turned: bool) -> None:
         self.memory, self.heads = memory, heads
@@ -205,7 +206,7 @@ def attends(turned: bool, heads: int, dtype: str, lengths: bool) -> tuple[rg.Ten
 
 @pytest.mark.parametrize(("turned", "heads", "lengths"), [(False, 2, False), (True, 1, False), (False, 1, True)])
 def test_in_a_loop(turned: bool, heads: int, lengths: bool) -> None:
-    """Within a step, over what is carried and what is the same at all steps: derivatives, threads, and a stream."""
+    """Products within a step, over carried and constant operands: derivatives, threads, and a stream."""
     feeds = {"memory": normal(0, (3, 7, 3), "float64"), "x": normal(1, (3, 4, 5), "float64")}
     if lengths:
         feeds["n"] = np.asarray([4, 1, 3])
@@ -229,7 +230,7 @@ def test_in_a_loop(turned: bool, heads: int, lengths: bool) -> None:
 
 
 def test_self_attention_over_a_recurrence() -> None:
-    """Queries, keys and values of all steps, whose number is the recurrence's; padded rows by their lengths."""
+    """Queries, keys and values are all steps of a recurrence; padded rows have lengths."""
     x = rg.placeholder("x", (None, "time", 5), "float64")
     y, _ = rg.dynamic_rnn(rg.GRUCell(6), x)
     heads = [rg.transpose(rg.reshape(rg.dense(y, 6, name=name), (-1, "time", 2, 3)), (0, 2, 1, 3)) for name in "qkv"]
@@ -248,7 +249,7 @@ def test_self_attention_over_a_recurrence() -> None:
 @pytest.mark.peers
 @pytest.mark.parametrize("seed", range(40))
 def test_torchs_products(seed: int) -> None:
-    """``bmm``, and ``einsum`` of attention by heads, with their derivatives."""
+    """``bmm`` and ``einsum`` of multi-head attention equal torch's, with their derivatives."""
     torch, draw = pytest.importorskip("torch"), random.Random(seed)
     count, rows, depth, columns = draw.choice((1, 2, 3, 7)), *(draw.choice(SIZES) for _ in range(3))
     heads = draw.random() < 0.5
@@ -271,7 +272,7 @@ def test_torchs_products(seed: int) -> None:
 
 
 def test_in_a_pipeline() -> None:
-    """Workers share a loop over chunks of time by stages, one of which packs matrices: the same bits as one's."""
+    """Workers that share a pipeline, one stage of which packs matrices, have the bits of one worker."""
     x = rg.placeholder("x", ("time", 3, 8))
     outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.GRUCell(48), rg.GRUCell(48)]), x, time_major=True)
     mixed = rg.tanh(outputs @ rg.transpose(outputs, (0, 2, 1)))
@@ -285,7 +286,7 @@ def test_in_a_pipeline() -> None:
 @pytest.mark.filterwarnings("ignore:.*changes nothing:UserWarning")
 @pytest.mark.parametrize("form", ["int8", "bfloat16"])
 def test_matrices_of_parameters_stay_floats(form: str) -> None:
-    """Narrow weights are one matrix each; the product after them is one, and is made narrow."""
+    """Only single matrices are narrowed: not the batched parameter, but the dense layer after it."""
     x, own = rg.placeholder("x", (3, None, 128)), rg.parameter("own", (3, 128, 64))
     exact, narrow = (rg.compile(rg.tanh(x @ own), weights=weights, seed=1) for weights in ("float32", form))
     fed = normal(0, (3, 5, 128))
@@ -295,7 +296,7 @@ def test_matrices_of_parameters_stay_floats(form: str) -> None:
 
 
 def test_workers_share_matrices() -> None:
-    """Leading axes come first, so that each worker packs what it reads."""
+    """The leading axis is split first, so that each worker packs its own operands."""
     q, k = rg.placeholder("q", (32, 25, 64)), rg.placeholder("k", (32, 100, 64))
     plan = rg.compile(q @ swapped(k), threads=2).inference.show("plan")
     assert "axis 0" in plan
@@ -303,7 +304,7 @@ def test_workers_share_matrices() -> None:
 
 @pytest.mark.parametrize(("rows", "turns"), [(1, True), (7, True), (130, False)])
 def test_few_rows_turn_columns_as_they_read_them(rows: int, turns: bool) -> None:
-    """Else a tile's columns are turned into a panel, which the tiles of all rows read."""
+    """With more rows, a tile's columns are transposed into a panel that all row tiles read."""
     q, k = rg.placeholder("q", (3, rows, 63)), rg.placeholder("k", (3, 25, 63))
     program = rg.compile(q @ swapped(k), target="x86-64-v3")
     loops = program.inference.show("loops")
@@ -316,7 +317,7 @@ def test_few_rows_turn_columns_as_they_read_them(rows: int, turns: bool) -> None
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_one_matrix_that_many_rows_read_is_packed(shape: tuple[int, ...], turned: bool, threads: int) -> None:
-    """A right operand that is fed: the bits of a few rows, for which it is read as it lies."""
+    """A packed operand gives the bits of a few rows, for which the operand is read in place."""
     left, right = normal(0, shape), normal(1, (256, 83))
     fed = np.ascontiguousarray(right.T) if turned else right
 
@@ -338,7 +339,7 @@ def test_one_matrix_that_many_rows_read_is_packed(shape: tuple[int, ...], turned
 
 @pytest.mark.parametrize("depth", [3, 513])
 def test_transposed_columns_of_any_depth(depth: int) -> None:
-    """Of as many k as a block of a sum has, and more: the bits of what lies otherwise."""
+    """Depths reach beyond a block of a sum; the bits equal those of a contiguous operand."""
     left, right = normal(0, (2, 3, depth)), normal(1, (2, 19, depth))
     a, b, c = declared("a", left), declared("b", right), rg.placeholder("c", (2, depth, 19))
     found = rg.compile(a @ swapped(b)).inference(a=left, b=right)

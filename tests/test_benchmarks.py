@@ -1,4 +1,6 @@
-"""Benchmarks compare like with like: in small sizes, every contender computes what every workload says. No clock."""
+"""Benchmarks compare like with like: at small sizes, every contender has the results of every workload. Nothing is
+timed.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -26,7 +28,7 @@ KINDS = ("inference", "training", "one_step")
 
 
 def small(row: Row) -> Row:
-    """The same net in little, odd sizes, several rows."""
+    """Return the net with small, odd sizes and several rows."""
     return replace(
         row,
         batch=3,
@@ -39,7 +41,7 @@ def small(row: Row) -> Row:
 
 
 def cases() -> list[Any]:
-    """Every kind of net once for each kind of call."""
+    """Return every kind of net once for each kind of call."""
     ended = [replace(row, ended=True) for row in workloads.LENGTHS]
     rows = {
         "inference": [*workloads.INFERENCE, *workloads.CELLS, *ended, Row("LSTM", 3, 6, 11, 17, 2, bidirectional=True)],
@@ -54,7 +56,7 @@ def cases() -> list[Any]:
 def installed() -> Iterator[dict[str, Any]]:
     with pytest.MonkeyPatch.context() as patch:
         for name in (*peers.ENVIRONMENT, *peers.ONE_THREAD, "OMP_NUM_THREADS"):
-            patch.setenv(name, "")  # what is set for the peers ends with the module
+            patch.setenv(name, "")  # variables that peers set are restored after the module
         yield peers.installed()
 
 
@@ -92,7 +94,7 @@ def test_products_of_torch_are_the_same(installed: dict[str, Any], turned: bool)
 
 
 def recurrences() -> list[Any]:
-    """Every recurrence in every call, at sizes that fill no vector."""
+    """Return every recurrence in every call, at sizes that are no multiple of a vector."""
     quick = {("minGRU", rows.STEP)}
     cases = []
     for kind in rows.KINDS:
@@ -140,7 +142,7 @@ def test_words_name_heads_of_recurrences() -> None:
 
 
 class Other:
-    """A peer that reads results as we do."""
+    """Peer with the interface of rnngraph's results."""
 
     outputs, learnt = staticmethod(ours.outputs), staticmethod(ours.learnt)
 
@@ -157,7 +159,7 @@ def test_another_net_is_no_peer(kind: str) -> None:
 
 
 def test_every_parameter_has_its_weights() -> None:
-    """Nothing keeps what it was initialized with, and weights have the shapes that our cells ask for."""
+    """Every parameter gets a new value, with the shape that rnngraph's cells request."""
     rows = [small(row) for row in (*workloads.INFERENCE, *workloads.CELLS, *workloads.TRAINING)]
     for row in dict.fromkeys(rows):
         program, _ = ours.loaded(row, with_loss=False)

@@ -1,4 +1,4 @@
-"""Bit for bit: the same inputs give the same bits, whatever runs with them and however the work is cut."""
+"""Equal inputs give equal bits, for any batch and any partition of the work."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_whole_and_steps_and_chunks(name: str) -> None:
             chunks = [stream.process(x=x[:, t : t + size]) for t in range(0, 7, size)]
             assert_array_equal(np.concatenate([chunk["outputs"] for chunk in chunks], 1), whole["outputs"])
             same(chunks[-1]["state"], whole["state"])
-        stream.reset()  # steps and chunks in turn share one state
+        stream.reset()  # steps and chunks share one state
         parts = [stream.step(x=x[:, 0])["outputs"][:, None], stream.process(x=x[:, 1:4])["outputs"]]
         parts += [stream.step(x=x[:, t])["outputs"][:, None] for t in (4, 5)]
         parts.append(stream.process(x=x[:, 6:])["outputs"])
@@ -102,7 +102,7 @@ def test_calls_repeat() -> None:
     kept = {key: array.copy() for key, array in flat(first).items()}
     program.inference(x=x + 1)
     same(program.inference(x=x), first)
-    for key, array in flat(first).items():  # a later call does not write into earlier results
+    for key, array in flat(first).items():  # later calls do not change earlier results
         assert_array_equal(array, kept[key])
 
 
@@ -166,7 +166,7 @@ def test_a_call_split_over_steps() -> None:
 
 
 def test_masks_are_what_the_call_applies() -> None:
-    """An identity cell shows its masks: what is dropped is 0, what is kept is divided by keep_prob."""
+    """An identity cell reveals its masks: dropped units are 0, and kept ones are divided by keep_prob."""
     x = rg.placeholder("x", (None, None, WIDTH))
     cell = rg.DropoutWrapper(own_cells.DelayCell(4), input_keep_prob=0.5)
     seen = rg.DropoutWrapper(cell, output_keep_prob=0.8)
@@ -274,10 +274,10 @@ def test_results_over_the_fed_array() -> None:
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "joined", "norm"])
 def test_sequences_longer_than_a_chunk(name: str) -> None:
-    """Time runs in chunks inside; a long sequence is several of them, and neither bits nor values show it."""
+    """A long sequence consists of several chunks, which affect neither bits nor values."""
     cell = {"lstm": lambda: rg.LSTMCell(65, num_proj=33), "gru": lambda: rg.GRUCell(100), **CELLS}[name]()
     program = rg.compile(declared(cell))
-    time = 2 * _chunk(program, sequences(2, 3)) + 331  # chunks are as long as the machine's caches allow
+    time = 2 * _chunk(program, sequences(2, 3)) + 331  # the length of chunks depends on the machine's caches
     x = sequences(2, time)
     with poisoned():
         whole = program.inference(x=x)
@@ -291,7 +291,7 @@ def test_sequences_longer_than_a_chunk(name: str) -> None:
 
 
 def _chunk(program: rg.Program, x: np.ndarray) -> int:
-    """The longest chunk of the program, as its loops say."""
+    """Return the program's longest chunk, from the text of its loops."""
     program.inference(x=x)
     found = [line for line in program.inference.show("loops").splitlines() if "steps at a time" in line]
     return min(int(line.rpartition(", ")[2].split()[0]) for line in found)
@@ -319,7 +319,7 @@ def test_long_sequences_backward_with_lengths_and_dropout() -> None:
 
 
 CUT = [1.0, 2.0**24, 1.0, -(2.0**24), 1.0, 0.0, 1.0, 0.0, 1.0]
-"""Summed in order this is 3 in float32; the k that are even and those that are odd add up to 5 and 0."""
+"""The sum in order is 3 in float32; the sums of even and odd entries are 5 and 0."""
 
 
 @pytest.mark.skipif(host().registers <= 16, reason="sums are cut where there are registers to spare")

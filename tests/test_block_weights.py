@@ -1,4 +1,4 @@
-"""Products with weights of 8 and 4 bits in blocks against NumPy in float64 on numbers that are rounded likewise."""
+"""Products with weights of 8 and 4 bits in blocks, against NumPy in float64 on equally rounded numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 import rnngraph as rg
 
 SHAPES = [(1, 1, 100), (3, 32, 7), (1, 63, 17), (17, 100, 25), (2, 65, 1), (7, 768, 63), (25, 3, 2), (1, 1, 1)]
-"""Rows, depth and columns."""
+"""Tuples of rows, depth and columns."""
 
 
 def program_of(weight: np.ndarray, kind: str, target: str = "host", threads: int = 1) -> rg.Program:
@@ -52,7 +52,7 @@ def test_targets_with_fused_multiply_adds_threads_and_rows_have_equal_bits(kind:
 
 @pytest.mark.parametrize("kind", BLOCKS)
 def test_an_outlier_spoils_only_its_block(kind: str) -> None:
-    """A column with one large weight keeps the others, which a scale for the column rounds to 0."""
+    """In a column with one large weight the others survive, while a scale for the whole column rounds them to 0."""
     weight = np.full((64, 50), 0.01, np.float32)
     weight[0] = 1000
     x = np.ones((1, 64), np.float32)
@@ -83,7 +83,7 @@ def test_weights_of_one_shape_and_two_kinds_have_panels_of_their_own() -> None:
 
 
 def test_four_bits_are_stored_two_in_a_byte() -> None:
-    """The panel of a matrix takes half a byte for each weight; see the loops."""
+    """The loops show half a byte for each weight in the matrix's panel."""
     x = rg.placeholder("x", (None, 64))
     text = {}
     for kind in BLOCKS:

@@ -1,4 +1,4 @@
-"""The further cells of TensorFlow 1.15's ``tf.contrib.rnn`` against its equations, written down again in NumPy."""
+"""The further cells of TensorFlow 1.15's ``tf.contrib.rnn``, against their equations in NumPy."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ SHORT = [name for name in VARIANTS if "_" not in name or name == "layer_norm"]
 
 
 def declared(cell: rg.Cell, width: int, dtype: str) -> dict[str, Any]:
-    """Outputs and state of a driver with lengths and a given first state."""
+    """Return outputs and state of a driver with lengths and a fed initial state."""
     x, n = rg.placeholder("x", (None, None, width), dtype), rg.placeholder("n", (None,), "int64")
     sizes = [size for _, size in leaves(cell.state_size)]
     first = [rg.placeholder(f"first{k}", (None, size), dtype) for k, size in enumerate(sizes)]
@@ -89,7 +89,7 @@ def leaves(nest: Any) -> list[tuple[int, Any]]:
 
 
 def compiled(name: str, n: int, width: int, dtype: str) -> rg.Program:
-    """With parameters that are all of one size, biases and gains too."""
+    """Return a program whose parameters, including biases and gains, have similar magnitudes."""
     program = rg.compile(declared(VARIANTS[name][0](n), width, dtype))
     generator = np.random.default_rng(n)
     for key, array in program.parameters.items():
@@ -114,14 +114,14 @@ def expected(name: str, n: int, parameters: Any, arrays: Arrays) -> tuple[np.nda
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_equations(name: str) -> None:
-    """Outputs and states of both graphs, in both precisions."""
+    """Outputs and states of both graphs agree, in both precisions."""
     check_equations(name, 7, 5, "float64", 1e-12)
     check_equations(name, 25, 17, "float32", 2e-5)
 
 
 @pytest.mark.parametrize("name", SHORT)
 def test_equations_of_one_unit(name: str) -> None:
-    """A layer norm of one unit is its beta alone."""
+    """Layer normalization of a single unit returns beta."""
     check_equations(name, 1, 3, "float64", 1e-12)
     check_equations(name, 17, 1, "float64", 1e-12)
 
@@ -274,7 +274,7 @@ def test_recurrent_dropout_is_of_the_candidate_alone() -> None:
 
 @pytest.mark.parametrize("name", SHORT)
 def test_dropout_around_and_memory_is_kept(name: str) -> None:
-    """State dropout leaves an LSTM's c alone."""
+    """State dropout does not change an LSTM's c."""
     cell = rg.DropoutWrapper(VARIANTS[name][0](9), input_keep_prob=0.8, output_keep_prob=0.7, state_keep_prob=0.6)
     x = rg.placeholder("x", (None, None, 7), "float64")
     outputs, state = rg.dynamic_rnn(rg.MultiRNNCell([cell, rg.GRUCell(3)]), x)
@@ -289,7 +289,7 @@ def test_dropout_around_and_memory_is_kept(name: str) -> None:
 
 @pytest.mark.parametrize("name", SHORT)
 def test_it_learns(name: str) -> None:
-    """The sum so far of one input, told from noise."""
+    """The target is the cumulative sum of one of several noisy inputs."""
     x, y = rg.placeholder("x", (None, None, 3)), rg.placeholder("y", (None, None, 1))
     outputs, _ = rg.dynamic_rnn(VARIANTS[name][0](17), x)
     prediction = rg.dense(outputs, 1)
@@ -321,7 +321,7 @@ TF_CALLS: dict[str, Callable[[], rg.Cell]] = {
 
 @pytest.mark.parametrize("name", TF_CALLS)
 def test_tensorflows_arguments_by_position(name: str) -> None:
-    """The same cell behind ``tf1``: the same names, the same bits."""
+    """``tf1`` has the same cell, with equal names and equal bits."""
     ours = rg.compile(declared(VARIANTS[name][0](7), 5, "float32"))
     theirs = rg.compile(declared(TF_CALLS[name](), 5, "float32"))
     assert list(ours.parameters) == list(theirs.parameters)

@@ -1,4 +1,4 @@
-"""Code for other processors, run by emulators: against the float64 interpreter, and this machine's equivalent code."""
+"""Code for other processors, run by emulators, against the float64 interpreter and the host's equivalent target."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.cross
 
 
 class Net:
-    """A program's inference graph on another machine, and on this one with the same vectors and arithmetic."""
+    """A program's inference graph on another machine, and on the host with equal vectors and arithmetic."""
 
     def __init__(self, machine: str, made: rg.Program, sizes: Mapping[str, int], folder: Path) -> None:
         self.machine, self.made, self.sizes, self.folder = cross.MACHINES[machine], made, sizes, folder
@@ -83,7 +83,7 @@ def bits(array: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_what_is_not_finite_stays_so(machine: str, tmp_path: Path) -> None:
-    """NaN and infinities, where the interpreter has them; rows without have the same bits as before."""
+    """NaN and infinities agree with the interpreter, and do not affect other rows' bits."""
     made = cross_cases.program("basic_lstm")
     net = Net(machine, made, {"B": 5, "T": 3}, tmp_path)
     given = cross_cases.feeds(made, 5, 3)
@@ -100,7 +100,7 @@ def test_what_is_not_finite_stays_so(machine: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_elementary_functions_at_their_edges(machine: str, tmp_path: Path) -> None:
-    """Zeros, the largest numbers, infinities, NaN; and numbers so small that some processors take them for 0."""
+    """Arguments are zeros, the largest numbers, infinities, NaN, and denormals, which some processors flush to 0."""
     x = rg.placeholder("x", (None,))
     names = ("tanh", "sigmoid", "exp", "log", "log1p", "sin", "atan", "erf", "sqrt")
     functions = {name: getattr(rg, name) for name in names}
@@ -112,7 +112,7 @@ def test_elementary_functions_at_their_edges(machine: str, tmp_path: Path) -> No
     (name,) = made.inference.compiled.graph.symbols
     net = Net(machine, made, {name: len(given["x"])}, tmp_path)
     found, expected = net.there(given), net.here(given)
-    flushes = machine == "armv7-linux"  # vectors, whatever the mode
+    flushes = machine == "armv7-linux"  # vectors flush, whatever the mode
     for name, array in found.items():
         wanted = expected[name]
         count = len(edges) if flushes else len(wanted)
@@ -142,7 +142,7 @@ def test_narrow_weights(machine: str, weights: str, activations: str, tmp_path: 
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("weights", ["float32", "int8"])
 def test_sparse_weights(machine: str, weights: str, tmp_path: Path) -> None:
-    """The bits of this machine's equivalent and of dense code; and a self-test, of a step and a block."""
+    """Bits equal those of the host and of dense code, and the self-test of a step and a block passes."""
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(25), rg.placeholder("x", (None, None, 33)))
     options = {"weights": weights, "target": machine.partition(" on ")[0], "cache": False}
     made, dense = both({"outputs": outputs}, 0.3, BLOCKS[len(machine) % 3], **options)
@@ -160,14 +160,14 @@ def test_sparse_weights(machine: str, weights: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", ["gru", "basic_lstm", "layer_norm", "own", "stack", "ahead"])
 @pytest.mark.parametrize("machine", [name for name in cross.MACHINES if not name.startswith("wasm")])
 def test_exported_nets_pass_their_self_test(machine: str, case: str, tmp_path: Path) -> None:
-    """``step``, ``process``, saved states: compared with what this machine's equivalent computes."""
+    """``step``, ``process`` and saved states equal the host's results."""
     check_self_test(machine, case, "stream", tmp_path)
 
 
 @pytest.mark.parametrize("case", ["whole", "heads", "basic_lstm", "front"])
 @pytest.mark.parametrize("machine", [name for name in cross.MACHINES if not name.startswith("wasm")])
 def test_nets_for_sequences_pass_their_self_test(machine: str, case: str, tmp_path: Path) -> None:
-    """Two directions, lengths, tables and sums over time, at two sizes, and sizes that no memory holds."""
+    """Both directions, lengths, tables and sums over time, at two sizes, and sizes that exceed the memory."""
     check_self_test(machine, case, "sequence", tmp_path)
 
 
@@ -199,7 +199,7 @@ def test_exported_nets_take_weights_from_a_file(machine: str, form: str, tmp_pat
 
 @pytest.mark.parametrize("target", ["wasm32", "wasm32-simd128"])
 def test_exported_modules(target: str, tmp_path: Path) -> None:
-    """A WebAssembly module in node: a block has the bits of its steps, and both those of this machine's equivalent."""
+    """A WebAssembly module in node: a block has the bits of its steps, and both have the host's."""
     if cross.MACHINES[target].missing:
         pytest.skip(f"needs {', '.join(cross.MACHINES[target].missing)}")
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(17), rg.placeholder("x", (None, None, 3)))
@@ -231,7 +231,7 @@ console.log(JSON.stringify({ y: parts.flat(), last: [...found[2].last], again: [
 
 @pytest.mark.parametrize("target", ["wasm32", "wasm32-simd128"])
 def test_modules_of_streams_that_are_late(target: str, tmp_path: Path) -> None:
-    """A WebAssembly module through its JavaScript one gives the end of a sequence, and begins the next one."""
+    """A WebAssembly module, called through its JavaScript, flushes a sequence and starts the next one."""
     if cross.MACHINES[target].missing:
         pytest.skip(f"needs {', '.join(cross.MACHINES[target].missing)}")
     made = cross_cases.program("ahead")
@@ -267,12 +267,12 @@ console.log(JSON.stringify({ same: alone.y.every((value, at) => value === found.
 
 @pytest.mark.parametrize("target", ["wasm32", "wasm32-simd128"])
 def test_modules_for_sequences(target: str, tmp_path: Path) -> None:
-    """A WebAssembly module through its JavaScript one: the bits of this machine's equivalent, and of a row alone."""
+    """A WebAssembly module, called through its JavaScript, has the host's bits, also for a single row."""
     if cross.MACHINES[target].missing:
         pytest.skip(f"needs {', '.join(cross.MACHINES[target].missing)}")
     x, n = rg.placeholder("x", (None, None, 3)), rg.placeholder("n", (None,), "int32")
     outputs, _ = rg.bidirectional_dynamic_rnn(rg.LSTMCell(17), rg.GRUCell(7), x, sequence_length=n)
-    third = rg.conv1d(x, 2, 3, "same", strides=3)  # a size that JavaScript must round down
+    third = rg.conv1d(x, 2, 3, "same", strides=3)  # JavaScript must round this size down
     made = rg.compile({"y": rg.concat(outputs, 2), "third": third}, cache=False)
     made.inference.export(tmp_path, "net", target=target, form="sequence")
     given = {

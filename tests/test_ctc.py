@@ -1,4 +1,4 @@
-"""The loss of label sequences, against the sum over all alignments, written out."""
+"""The CTC loss against a sum over all alignments."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def collapsed(path: tuple[int, ...], blank: int) -> list[int]:
 
 
 def by_enumeration(x: np.ndarray, labels: list[int], blank: int) -> float:
-    """-log of the summed probability of every path that collapses to the labels."""
+    """Return -log of the summed probability of every path that collapses to the labels."""
     probabilities = np.exp(x) / np.exp(x).sum(-1, keepdims=True)
     total = sum(
         np.prod(probabilities[range(len(x)), path])
@@ -41,12 +41,12 @@ def test_sum_over_all_alignments(longest: int, classes: int, blank: int) -> None
     rows, time = 6, 5
     x = random.standard_normal((rows, time, classes))
     labels = random.choice(others, (rows, longest))
-    labels[0] = others[0]  # all the same: blanks must stand between
+    labels[0] = others[0]  # equal labels, which need blanks in between
     n, t = random.integers(0, longest + 1, rows), random.integers(1, time + 1, rows)
     n[0], t[0] = longest, time
     past = labels.copy()
     for row, length in enumerate(n):
-        past[row, length:] = -7  # no class, and never read
+        past[row, length:] = -7  # no class; never read
     losses = program_of(longest, classes, blank).inference(x=x, labels=past, n=n, t=t)["losses"]
     expected = [by_enumeration(x[row, : t[row]], labels[row, : n[row]].tolist(), blank) for row in range(rows)]
     assert_allclose(losses, expected, rtol=1e-12)

@@ -1,6 +1,6 @@
-"""Declarations far deeper than Python's stack: nothing walks over graphs, cells or nests by calling itself.
+"""Declarations far deeper than Python's stack, because no walk over graphs, cells or nests is recursive.
 
-The limit of calls is lowered for these tests, so that nets which compile in a moment are too deep for any recursion.
+The recursion limit is lowered, so that nets that compile quickly are too deep for any recursion.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from rnngraph.declare.nest import flatten, pack
 from rnngraph.ir.interpreter import interpret
 
 ROOM = 110
-"""Calls that a test has, which is what Python's and NumPy's own libraries need."""
+"""Stack frames of a test, which Python's and NumPy's own libraries need."""
 DEEP = 120
-LAYERS = 40  # a layer is several ops
+LAYERS = 40  # each layer has several ops
 
 
 @contextlib.contextmanager
@@ -39,7 +39,7 @@ def little_room(room: int = ROOM) -> Iterator[None]:
 
 
 class Chain(rg.Cell):
-    """Very many ops in a step."""
+    """Cell with very many ops in a step."""
 
     def __init__(self, matmul: bool) -> None:
         self.matmul = matmul
@@ -55,7 +55,7 @@ class Chain(rg.Cell):
 
 
 class Nested(rg.Cell):
-    """A cell of a user's around another, with a state of its own."""
+    """User-defined cell around another, with a state of its own."""
 
     def __init__(self, cell: rg.Cell) -> None:
         self.inner = cell
@@ -69,7 +69,7 @@ class Nested(rg.Cell):
 
 
 class Calling(rg.Cell):
-    """The same, but that it calls the step of the cell inside."""
+    """User-defined cell that calls the step of its inner cell."""
 
     def __init__(self, cell: rg.Cell) -> None:
         self.inner = cell
@@ -114,7 +114,7 @@ def layers() -> Any:
 
 
 def picks() -> Any:
-    """Indices of indices, and long arithmetic of them."""
+    """Return a long chain of lookups and of arithmetic on indices."""
     x, table = inputs(), rg.parameter("w", (4, 4))
     index = rg.cast(x[:, 0, 0] * 0, "int64")
     following = rg.constant(np.array([1, 2, 3, 0]))
@@ -125,21 +125,21 @@ def picks() -> Any:
 
 
 class Learned(rg.GRUCell):
-    """A cell that starts from a state of its own."""
+    """Cell with a learned initial state."""
 
     def initial_state(self, p: rg.Scope) -> Any:
         return {"h": p.bias("start", (4,), "ones")}
 
 
 class Starting(Nested):
-    """A cell of a user's that asks what the one inside starts from."""
+    """User-defined cell that requests the initial state of its inner cell."""
 
     def nested_initial_state(self, p: rg.Scope) -> Any:
         return {"inner": (yield p.cell("inner", self.inner)), "before": p.bias("before", (4,), "ones")}
 
 
 def attention(depth: int, own: bool) -> Any:
-    """Wrappers of each kind that ask the one inside for its width and its initial state."""
+    """Return nested wrappers of each kind, which request the inner cell's width and initial state."""
     x = inputs()
     heeds = rg.LuongAttention(4, x)
     cell: rg.Cell = Learned(4) if own else rg.GRUCell(4)
@@ -189,7 +189,7 @@ X = np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32)
 
 
 def everything(declare: Callable[[], Any], folder: Path, whole: bool = True) -> None:
-    """Whatever walks over a declaration."""
+    """Run everything that walks over a declaration."""
     outputs, loss = declare()
     program = rg.compile(outputs, loss=loss, cache=False)
     graph = program.inference.graph
@@ -214,7 +214,7 @@ def everything(declare: Callable[[], Any], folder: Path, whole: bool = True) -> 
                 program.training.show(stage)
     program.save(folder / "saved")
     again = rg.load(folder / "saved", cache=False).inference(**feeds)
-    now = program.inference(**feeds)  # a step of the trainer has changed the parameters
+    now = program.inference(**feeds)  # the trainer's step has changed the parameters
     assert all(np.array_equal(a, b) for a, b in zip(leaves_of(again), leaves_of(now), strict=True))
 
 
@@ -224,7 +224,7 @@ def leaves_of(result: Any) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _all_is_imported(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What is imported late takes calls of its own."""
+    """Import late modules before the tests, because imports need stack frames."""
     everything(lambda: run(rg.DropoutWrapper(rg.BasicRNNCell(4), input_keep_prob=0.5)), tmp_path_factory.mktemp("a"))
 
 
@@ -276,7 +276,7 @@ def test_results_of_deep_nests_go_where_they_are_wanted() -> None:
     program = rg.compile(outputs, cache=False)
     with little_room():
         expected = program.inference(x=X)
-        for _ in range(3):  # bound from the second call on
+        for _ in range(3):  # calls are prepared from the second on
             mine = rg.Result(pack(expected, [np.empty_like(leaf) for leaf in leaves_of(expected)]))
             result = program.inference(x=X, out=mine)
             for a, b, c in zip(*map(leaves_of, (result, mine, expected)), strict=True):
@@ -297,7 +297,7 @@ def test_steps_that_call_steps_take_what_python_gives_and_then_say_where_they_ar
 
 
 class Itself(rg.Cell):
-    """A cell that stands inside itself, in one of several ways."""
+    """Cell that contains itself, in one of several ways."""
 
     def __init__(self, how: str) -> None:
         self.how = how
@@ -313,7 +313,7 @@ class Itself(rg.Cell):
 
 @pytest.fixture
 def no_collection() -> Iterator[None]:
-    """Nothing is collected: what other tests left would run its finalizers where the stack ends, and fail there."""
+    """Disable the garbage collector, whose finalizers of other tests' objects would fail near the end of the stack."""
     gc.collect()
     gc.disable()
     yield
@@ -353,9 +353,7 @@ def test_a_cell_that_knows_what_it_stands_in_is_described_once() -> None:
 
 
 def calls_of(action: Callable[[], Any]) -> int:
-    """How many functions are called, Python's and those in C: it grows with the work, and the machine's load is nothing
-    to it.
-    """
+    """Return the number of function calls in Python and C, which measures work independently of the machine's load."""
     count = 0
 
     def see(frame: Any, event: str, argument: Any) -> None:
@@ -385,7 +383,7 @@ def test_work_grows_with_the_depth_and_not_with_its_square(name: str, monkeypatc
 
     work(2)
     few, more, most = work(6), work(12), work(24)
-    assert most - more < 2.6 * (more - few)  # twice as many layers more: 2, and 4 if it were quadratic
+    assert most - more < 2.6 * (more - few)  # linear work gives 2, quadratic work 4
 
 
 def test_a_step_that_makes_new_cells_without_end_says_so() -> None:

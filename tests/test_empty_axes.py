@@ -1,4 +1,4 @@
-"""Open sizes of 0: rows, steps and others, wherever a program takes arrays, and what stays an error."""
+"""Open sizes of 0: rows, steps and others, in all calls with arrays, and errors that remain."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_sizes_that_come_out_negative_are_errors() -> None:
 
 
 def test_nothing_is_chosen_where_there_is_no_result() -> None:
-    """Of no rows no largest entry is asked for, whatever number of steps there is."""
+    """Without rows there is no result, so that argmax over no steps is no error."""
     x = rg.placeholder("x", (None, None, WIDTH))
     program = rg.compile({"best": rg.argmax(x, 1), "last": rg.dynamic_rnn(rg.GRUCell(4), x)[1]})
     assert program.inference(x=np.ones((0, 0, WIDTH)))["best"].shape == (0, WIDTH)
@@ -189,14 +189,14 @@ def test_exports(tmp_path: Path) -> None:
 
 
 def emptied(seed: int) -> Iterator[Declaration]:
-    """A random declaration with no rows, no steps, and neither."""
+    """Yield a random declaration without rows, without steps, and without both."""
     whole = declare_any(seed)
     for batch, time in ((0, whole.time), (whole.batch, 0), (0, 0)):
         yield replace(whole, batch=batch, time=time, streams=whole.streams and batch > 0)
 
 
 def checked(seed: int) -> int:
-    """How many of the declarations ran. Fixed sizes and slices that need entries are refused."""
+    """Return the number of declarations that ran. Fixed sizes, and slices that need entries, are refused."""
     count = 0
     for declaration in emptied(seed):
         program = declaration.compile()

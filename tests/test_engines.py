@@ -1,4 +1,4 @@
-"""Programs on engines that others wrote: Ray, Dask and joblib take them as they are, and no worker compiles anew."""
+"""Ray, Dask and joblib run programs without changes, and no worker compiles."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]
 
 COUNT, BATCH, WIDTH = 90, 30, 4
 COMPILER = "rnngraph.codegen.compile"
-"""The module that a process imports when it compiles, and no sooner."""
+"""Module that a process only imports when it compiles."""
 LENGTHS = np.arange(COUNT) % 7 + 1
 SEQUENCES = [
     np.random.default_rng(number).normal(size=(steps, WIDTH)).astype(np.float32) for number, steps in enumerate(LENGTHS)
@@ -27,7 +27,7 @@ PADDED = np.stack([np.pad(item, ((0, 7 - len(item)), (0, 0))) for item in SEQUEN
 
 
 class Net:
-    """A program, what it gives here, and the code that is kept then."""
+    """Program with its expected results, and the cache of its code."""
 
     def __init__(self, folder: Path) -> None:
         x, n = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("n", (None,), "int64")
@@ -63,7 +63,7 @@ def net(one_net: Net) -> Iterator[Net]:
 def ray_data() -> Iterator[Any]:
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'ray[data]'")
     data = pytest.importorskip("ray.data", reason="ray.data is not installed: pip install 'ray[data]'")
-    with tempfile.TemporaryDirectory(prefix="ray") as folder:  # its sockets want a short path
+    with tempfile.TemporaryDirectory(prefix="ray") as folder:  # sockets need a short path
         ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100 << 20, _temp_dir=folder)
         data.DataContext.get_current().enable_progress_bars = False
         yield data
@@ -76,7 +76,7 @@ def table(ray_data: Any) -> Any:
 
 
 def scores(rows: list[dict[str, Any]]) -> np.ndarray:
-    """In the order of what was given; Ray's tasks end in any."""
+    """Return scores in the order of the inputs; Ray's tasks end in any order."""
     return np.stack([row["scores"] for row in sorted(rows, key=lambda row: row["id"])])
 
 
@@ -93,7 +93,7 @@ def test_ray_takes_the_inference_graph(ray_data: Any, net: Net) -> None:
 
 def test_rays_actors(ray_data: Any, net: Net) -> None:
     class Scorer:
-        """Ray makes actors of classes."""
+        """Ray creates actors from classes."""
 
         def __init__(self, program: rg.Program) -> None:
             self.call = program.inference.on_columns("x", "n", keep=["id"])
@@ -175,7 +175,7 @@ def test_dasks_arrays(dask_scheduler: str, net: Net) -> None:
 
 
 def test_dasks_blocks(dask_scheduler: str, tmp_path: Path) -> None:
-    """A graph of one input and one output is a function of arrays as it is."""
+    """A graph with one input and one output is a function of arrays."""
     arrays = pytest.importorskip("dask.array", reason="pip install 'dask[array]'")
     x = rg.placeholder("x", (None, None, WIDTH))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(5), x)
@@ -206,7 +206,7 @@ def test_dasks_bags(dask_scheduler: str, net: Net) -> None:
 
 
 def test_dask_knows_equal_programs(net: Net) -> None:
-    """Equal programs have equal tokens, by which Dask finds what it has computed."""
+    """Dask identifies results by tokens, which are equal for equal programs."""
     base = pytest.importorskip("dask.base", reason="pip install dask")
     assert base.tokenize(net.program.inference) == base.tokenize(net.program.inference)
 
@@ -226,7 +226,7 @@ def test_joblib(backend: str, net: Net) -> None:
     with joblib.Parallel(n_jobs=2, backend=backend) as parallel:
         whole = parallel(joblib.delayed(program.inference)(x=PADDED[part], n=LENGTHS[part]) for part in parts)
         ragged = parallel(joblib.delayed(program.predict)({"x": SEQUENCES[part]}) for part in parts)
-        if backend == "loky":  # the others are forked, or this process
+        if backend == "loky":  # other backends fork, or use this process
             assert not any(parallel(joblib.delayed(has_compiler)() for _ in range(4)))
     for found in (whole, ragged):
         assert_array_equal(np.concatenate([part["scores"] for part in found]), net.expected)

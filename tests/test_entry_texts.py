@@ -1,4 +1,4 @@
-"""The comparison of entries' text between checkouts finds what differs, and takes every kind of entry."""
+"""Comparisons of entries' texts between checkouts detect differences, for every kind of entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes that meet as products: whether they are equal is known at each call only, and checked there."""
+"""Sizes whose equality is only known as products, and checked at each call."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ CASES: dict[str, tuple[dict[str, Feed], list[str]]] = {
 
 
 def declaration(name: str) -> Declaration:
-    """The case with every axis of its own open size."""
+    """Return the case with a separate open size for every axis."""
     feeds, lines = CASES[name]
     places = []
     for label, feed in feeds.items():
@@ -151,7 +151,7 @@ def test_every_way_of_computing_agrees(name: str) -> None:
 def tutorial(
     x_sizes: tuple[Any, Any] = (None, None), y_sizes: tuple[Any, Any] = (None, None), first: str = "x", **options: Any
 ) -> rg.Program:
-    """Flattened logits against flattened labels."""
+    """Return flattened logits with flattened labels."""
     if first == "y":
         y = rg.placeholder("y", y_sizes, "int64")
     x = rg.placeholder("x", (*x_sizes, 5))
@@ -170,14 +170,14 @@ def fed(rows: int, steps: int, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def loss_of(logits: np.ndarray, labels: np.ndarray) -> float:
-    """In float64, without any of our code."""
+    """Return the loss in float64, without rnngraph."""
     logits = logits.astype(np.float64)
     return float(np.mean(np.log(np.exp(logits).sum(1)) - logits[np.arange(len(logits)), labels.reshape(-1)]))
 
 
 @pytest.fixture(scope="module")
 def programs() -> dict[str, rg.Program]:
-    """Sizes that are one by name, and such as only a call can tell, whichever is declared first."""
+    """Return programs with named sizes, and with sizes that only a call can compare, declared in both orders."""
     return {"named": tutorial(("B", "T"), ("B", "T")), "open": tutorial(), "labels first": tutorial(first="y")}
 
 
@@ -194,7 +194,7 @@ def test_bits_and_code_are_those_of_named_sizes(programs: dict[str, rg.Program],
         logits = found.inference(x=feeds["x"])["logits"]
         np.testing.assert_allclose(loss, loss_of(logits, feeds["y"]), rtol=1e-5)
     entries = found.training._gradients._graphs
-    assert [len(compiled._entries) for compiled in entries.values()] == [1]  # whatever the length
+    assert [len(compiled._entries) for compiled in entries.values()] == [1]  # one entry for all lengths
 
 
 @pytest.mark.parametrize("shape", [(12, 1), (1, 12), (2, 6), (4, 3)])
@@ -240,7 +240,7 @@ def test_training_and_workers_give_the_same_bits() -> None:
 
 
 def test_fit_takes_labels_by_rows_and_steps() -> None:
-    """The layout of batches follows what the sizes most likely are: arrays and lists of sequences alike."""
+    """Batches assume the most likely sizes, for arrays and for lists of sequences."""
     feeds = fed(10, 6)
     lists = {name: [array[row, : 3 + row % 4] for row in range(10)] for name, array in feeds.items()}
     for examples in (feeds, lists):
@@ -254,7 +254,7 @@ def test_fit_takes_labels_by_rows_and_steps() -> None:
 
 
 def with_lengths(sizes: tuple[Any, Any]) -> rg.Program:
-    """The same with a mask of steps within each row's length."""
+    """Return a program with a mask of steps within each row's length."""
     x, y = rg.placeholder("x", (*sizes, 5)), rg.placeholder("y", sizes, "int64")
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(6), x, rg.placeholder("n", (None,), "int32"))
     logits = rg.reshape(rg.dense(outputs, CLASSES), [-1, CLASSES])
@@ -265,7 +265,7 @@ def with_lengths(sizes: tuple[Any, Any]) -> rg.Program:
 
 
 def test_what_is_not_fed_has_likely_sizes(programs: dict[str, rg.Program]) -> None:
-    """Memory, compiling ahead and printed stages are those of named sizes; other ones can be given by name."""
+    """Memory, ahead-of-time compilation and printed stages assume named sizes; others may be specified by name."""
     found, named = programs["open"], programs["named"]
     assert found.training.memory(batch=4, time=7) == named.training.memory(batch=4, time=7)
     assert found.training.memory(4, 6, y_0=24, y_1=1).feeds == found.training.memory(4, 6).feeds
@@ -290,14 +290,14 @@ def test_a_saved_program_checks_the_same(programs: dict[str, rg.Program], tmp_pa
 
 
 def test_code_for_sizes_that_differ_is_never_made(programs: dict[str, rg.Program]) -> None:
-    """Beside the check at the call: code exists for sizes by which both sides are one formula."""
+    """The check at the call is not the only one: code requires sizes for which both sides are equal."""
     compiled = programs["open"].training.compiled
     with pytest.raises(rg.ShapeError, match="must be equal"):
         compiled.entry(("logits", "loss"), {"B": 3, "T": 4, "y_0": 3, "y_1": 5})
 
 
 def forged(size: str) -> Graph:
-    """A graph as from a file, which takes 4 elements for ``size`` of them."""
+    """Return a graph as from a forged file, which claims that ``size`` is 4."""
     lines = (
         "graph inference",
         "  x = input : f32[4]",
@@ -311,7 +311,7 @@ def forged(size: str) -> Graph:
 
 @pytest.mark.parametrize("size", ["T", "2*T-4"])
 def test_code_of_a_forged_graph_holds_no_promise(size: str) -> None:
-    """It runs where what it says is true, and else not at all."""
+    """It runs if its claim is true, and is refused otherwise."""
     compiled = CompiledGraph(forged(size), "inference", CompileOptions(host()))
     entry = compiled.entry(("r",), {"T": 4})
     assert [evaluate(dim, {}) for dim in entry.outputs[0].shape] == [4]

@@ -1,4 +1,4 @@
-"""A language model of characters, trained in minutes: its bits a character beside an LSTM's, and narrow weights."""
+"""A character language model, trained in minutes: its bits per character against an LSTM's, and narrow weights."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import rnngraph as rg
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 EPOCHS = 3
 LOST = {"float32": 1e-6, "int8_blocks": 0.005, "int4": 0.04}
-"""Most bits a character that a kind of weights may lose."""
+"""Maximum loss in bits per character, by kind of weights."""
 
 
 def bits(program: rg.Program, ids: np.ndarray) -> float:
-    """Return the bits a character of a text by NumPy in float64, from logits that a stream gives in chunks."""
+    """Return a text's bits per character, by NumPy in float64, from logits of a stream in chunks."""
     stream, total = program.inference.stream(), 0.0
     for first in range(0, len(ids) - 1, 4096):
         chunk = ids[first : first + 4096]
@@ -52,11 +52,11 @@ def test_bits_a_character_beside_the_lstm(tmp_path: Path, monkeypatch: pytest.Mo
     assert measured["gated delta net", "int4"] < measured["LSTM", "float32"] < 2.6
     whole_words(tmp_path / "gated delta net", char_lm)
     for name in ("delta_net_lm", "char_lm"):
-        sys.modules.pop(name)  # their parameters are trained
+        sys.modules.pop(name)  # their parameters are trained now
 
 
 def whole_words(path: Path, char_lm: Any) -> None:
-    """Text that many callers are served at once, with weights of 4 bits, has words of the text that was learnt."""
+    """Check that texts generated for many callers, with 4-bit weights, consist of words from the training text."""
     with rg.load(path, weights="int4").inference.generator(slots=4) as generator:
         handles = [
             generator.submit(char_lm.encode("VIOLA.\n"), max_new=400, sample={"temperature": 0.5}, number=number)

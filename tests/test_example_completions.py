@@ -1,4 +1,4 @@
-"""The completions server: its parts without a network, then by OpenAI's own client and by callers that go away."""
+"""The completions server: its parts without a network, then with OpenAI's client and with callers that disconnect."""
 
 from __future__ import annotations
 
@@ -305,7 +305,7 @@ class Running:
         self._thread.join()
 
     def alone(self, prompt: str, **options: Any) -> str:
-        """Text that ``generate`` gives without a server."""
+        """Return the text of ``generate`` without a server."""
         return self.model.decode(
             [*self.program.inference.generate(self.model.encode(prompt), output="logits", **options)]
         )
@@ -393,7 +393,7 @@ def test_a_prefix_is_read_once(running: Running) -> None:
 
 
 def test_many_callers_at_once(running: Running) -> None:
-    prompts = ["a" * (3 * number + 1) for number in range(6)]  # as many as slots and places to wait
+    prompts = ["a" * (3 * number + 1) for number in range(6)]  # as many as slots and queue places
 
     def ask(prompt: str) -> str:
         events = running.client.completions.create(
@@ -427,7 +427,7 @@ def test_a_caller_that_goes_away_frees_its_slots(running: Running, stream: bool)
     wait_until(lambda: running.metrics()["completions_left_total"] == left + 1)
     events = running.client.completions.create(model="tiny", prompt="a", max_tokens=10**7, stream=True)
     next(iter(events))
-    events.close()  # as OpenAI's client goes away
+    events.close()  # OpenAI's client disconnects
     wait_until(lambda: running.generator.running == 0)
 
 

@@ -1,4 +1,4 @@
-"""The program in C generates the tokens that ``generate`` does, from weights in a mapped file."""
+"""The program in C generates ``generate``'s tokens, from weights in a mapped file."""
 
 from __future__ import annotations
 

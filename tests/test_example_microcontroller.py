@@ -1,4 +1,4 @@
-"""The microcontroller example: its image is built and run in QEMU, where the tools are installed."""
+"""The microcontroller example: its image is built and run in QEMU if the tools are installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of examples that can be wrong without anyone hearing it: a circuit, features, a judge of scores."""
+"""Parts of audio examples with inaudible mistakes: a circuit, features, a detector's decisions."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def module(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     found = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = found  # where dataclasses look their module up
+    sys.modules[path.stem] = found  # dataclasses look their module up here
     spec.loader.exec_module(found)
     return found
 
 
 def test_the_circuit_solves_its_equation() -> None:
-    """One sound against bisection of the same implicit equation, and the tone control by its answer to an impulse."""
+    """One sound against bisection of the implicit equation, and the tone control by its impulse response."""
     sound = module(EXAMPLES / "audio_effect" / "sound.py")
     rg = sound.rg
     rate, count = sound.RATE * sound.OVERSAMPLING, 400
@@ -74,7 +74,7 @@ def test_without_speech_the_script_says_what_to_install(tmp_path: Path) -> None:
 
 
 def test_bands_of_hearing() -> None:
-    """A tone is in the band around it, and features follow the definition."""
+    """A tone is in the nearest band, and features follow their definition."""
     speech = module(EXAMPLES / "vad" / "speech.py")
     bank = speech.mel_bank()
     assert bank.shape == (257, speech.BANDS)

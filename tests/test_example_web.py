@@ -1,4 +1,4 @@
-"""The web example in headless Chromium: the page checks itself; here its verdict is read, and its picture looked at."""
+"""The web example in headless Chromium: the page tests itself, and its verdict and picture are checked."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder and where it is served."""
+    """Serve a folder, and return its path and address."""
     folder = tmp_path / "web"
     folder.mkdir()
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))

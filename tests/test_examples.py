@@ -1,7 +1,7 @@
-"""Every example runs in its quick form, and what it writes for C does there what it does here.
+"""Every example runs in its quick form, and its C program has the same results.
 
-Scripts are found by listing the folder. One is run with ``--quick`` if it has such an option and as it stands if not,
-so it has to be quick then, and with ``--directory`` likewise. What isn't in NEEDS has to run on the base install.
+Scripts are found by listing the folder. A script runs with ``--quick`` and ``--directory`` if it has these options;
+otherwise it must be quick. Scripts without an entry in NEEDS must run on the base install.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from examples_in_c import effect_sounds_alike, image_prints_ok, speech_is_found_
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
-DATA = EXAMPLES / "data"  # what converted the data needs sources that don't lie here
+DATA = EXAMPLES / "data"  # the converter of the data needs sources that are not in the repository
 FILES = sorted(path for path in EXAMPLES.rglob("*.py") if DATA not in path.parents)
 SCRIPTS = [str(path.relative_to(EXAMPLES)) for path in FILES if "__main__" in path.read_text()]
 
@@ -50,7 +50,7 @@ NEEDS: dict[str, dict[str, bool]] = {
         "qemu-system-arm": bool(shutil.which("qemu-system-arm")),
     },
 }
-"""What scripts need beyond the base install, by the name of the package to install, and whether it is there."""
+"""Packages that scripts need beyond the base install, and whether they are installed."""
 
 CHECKS: dict[str, Callable[[Path, str], None]] = {
     "audio_effect/train.py": effect_sounds_alike,
@@ -58,7 +58,7 @@ CHECKS: dict[str, Callable[[Path, str], None]] = {
     "vad/train.py": voices_are_heard_alike,
     "microcontroller/build.py": image_prints_ok,
 }
-"""What is looked at after a script has run: its folder, and what it printed."""
+"""Checks after a script has run, of its folder and its output."""
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -85,7 +85,7 @@ def test_scripts_are_found() -> None:
 
 
 def test_examples_import_what_the_base_install_has() -> None:
-    """Here more is installed; whatever else a script needs, it imports where it can say what to install."""
+    """Other packages are imported where a script can say what to install."""
     requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     known = {re.split(r"\W", requirement)[0] for requirement in requirements} | {"rnngraph"} | sys.stdlib_module_names
     beside = {path.stem for path in FILES}  # or in another example

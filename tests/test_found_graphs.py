@@ -1,4 +1,4 @@
-"""Graphs that random ones led to, each at its smallest: as a stored program they do what the interpreter says."""
+"""Minimal graphs reduced from random ones that failed: as stored programs they equal the interpreter."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def ran(text: str, sizes: dict[str, int]) -> Run:
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_a_graph_that_was_found(name: str) -> None:
-    lengths = (3, 0, 19) if "length=T" in GRAPHS[name] else (3,)  # an axis that is no length is never empty
+    lengths = (3, 0, 19) if "length=T" in GRAPHS[name] else (3,)  # only axes that are lengths may be empty
     for steps in lengths:
         run = ran(GRAPHS[name], SIZES | {"T": steps})
         assert run.found == []
@@ -194,7 +194,7 @@ def test_a_graph_that_was_found(name: str) -> None:
 
 
 def plain(notes: Sequence[str]) -> list[str]:
-    """What was refused, but for blocks of zeros left out and steps computed again, which some graphs are too."""
+    """Return the refusals, without those of sparse weights and recomputation."""
     return [note for note in notes if not note.startswith(("sparse", "recompute"))]
 
 
@@ -230,7 +230,7 @@ def test_a_loop_of_each_step_is_refused_with_its_line() -> None:
 
 
 def test_a_loop_that_no_step_changes_runs_once() -> None:
-    """A recurrence over what is the same at every step is taken out of the loop."""
+    """A recurrence whose inputs are constant is hoisted out of the loop."""
     text = NESTED.replace("over one = row", "over one = same").replace("    over row = x", "    over row = x")
     text = text.replace("    zero = reduce_sum row", "    zero = reduce_sum same").replace(
         "    over row = x : f32[S]\n", "    over row = x : f32[S]\n    with same = first : f32[S]\n"

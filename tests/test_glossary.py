@@ -1,4 +1,4 @@
-"""The glossary names files and rooms that exist, and each word once."""
+"""The glossary names existing files and rooms, and each word once."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def test_the_glossary_names_what_is_there() -> None:
 
 
 def test_a_word_is_defined_once() -> None:
-    """A word of several meanings says of what it is, as a slot of a profile."""
+    """A word with several meanings has a qualifier, such as a profile's slot."""
     words = [word for words, _, _ in WORDS for word in words.split(", ")]
     assert sorted({word for word in words if words.count(word) > 1}) == []

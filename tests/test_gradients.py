@@ -1,4 +1,4 @@
-"""Gradients: against TensorFlow's, against central differences, and however they are run."""
+"""Gradients against TensorFlow's and central differences, in all ways to run them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ GRADIENT_CASES = [name for name, case in CASES.items() if case.gradients and not
 
 
 def weighted(tensors: dict[str, rg.Tensor], weights: dict[str, np.ndarray]) -> rg.Tensor:
-    """The scalar that the fixtures differentiate: the sum of all outputs times fixed random numbers."""
+    """Return the scalar that the fixtures differentiate: the sum of all outputs times fixed random numbers."""
     terms = [rg.reduce_sum(tensor * rg.constant(weights[path])) for path, tensor in tensors.items()]
     total = terms[0]
     for term in terms[1:]:
@@ -48,7 +48,7 @@ def test_gradients_are_tensorflows(name: str) -> None:
 def check_differences(
     loss: rg.Tensor, feeds: dict[str, np.ndarray], wrt: list[str], seed: int = 3, tolerance: float = 1e-6
 ) -> rg.Program:
-    """Every parameter and every float feed of a float64 program, along random directions."""
+    """Compare gradients of all parameters and float feeds of a float64 program with finite differences."""
     generator = np.random.default_rng(seed)
     program = rg.compile({"out": loss * 1.0}, loss=loss, seed=seed)
     for name, array in program.parameters.items():
@@ -169,7 +169,7 @@ def test_every_op_against_central_differences(name: str) -> None:
 
 
 def test_every_derivative_of_an_elementwise_op_is_compared() -> None:
-    """But for those that differences can't tell: a cast's is exact, below, and only a pass forms a multiply-add."""
+    """Exceptions are casts, whose gradient is tested below, and multiply-add, which only a pass creates."""
     a, b = (rg.placeholder(name, (3, 4, 5), "float64") for name in "ab")
     compared = {node.op for op in OPS.values() for node in rg.compile(op(a, b)).training.graph.walk()}
     derived = {name for name, row in ROWS.items() if row.kind == "elementwise" and row.derivative is not nothing}
@@ -187,7 +187,7 @@ def test_the_derivative_of_a_cast_is_a_cast() -> None:
 
 
 class Own(rg.Cell):
-    """Two products in a row, a reduction over units, memory, an initial state and weights from outside."""
+    """Cell with two successive products, a reduction over units, memory, an initial state, and outer weights."""
 
     def __init__(self, num_units: int, scale: rg.Tensor) -> None:
         self.num_units, self.scale = num_units, scale
@@ -291,7 +291,7 @@ def test_gradients_of_the_unrolled_graph_are_the_same(unroll: int | str) -> None
     x = np.random.default_rng(8).normal(size=(4, 7, 5)).astype(np.float32)
     loss, expected = small_net(steps=7).training.gradients(x=x, seed=1, wrt=["x"])
     other_loss, found = small_net(unroll, 7).training.gradients(x=x, seed=1, wrt=["x"])
-    whole = unroll == "full"  # sums over steps are taken in another order there
+    whole = unroll == "full"  # sums over steps have another order there
     np.testing.assert_allclose(other_loss, loss, rtol=1e-6 if whole else 0)
     for name, gradient in expected.items():
         if whole:

@@ -1,4 +1,4 @@
-"""No byte out of bounds: feeds, results, parameters, scratch and packed weights next to protected pages.
+"""No access out of bounds: feeds, results, parameters, scratch and packed weights next to protected pages.
 
 The programs run in a process of their own (``guarded_memory``), which a stray read or write kills.
 """
@@ -62,7 +62,7 @@ def check(side: str, names: list[str]) -> None:
     [("end", "feed_overrun"), ("end", "result_overrun"), ("end", "scratch_overrun"), ("start", "feed_underrun")],
 )
 def test_the_guard_catches_what_it_should(side: str, name: str) -> None:
-    """Native code one step or one number out of bounds crashes, so that silence above means something."""
+    """Native code with an access out of bounds crashes, so that the tests above are effective."""
     assert name in CRASHES
     result = run(side, [name])
     assert result.returncode == -signal.SIGSEGV, f"exit {result.returncode}\n{result.stdout}{result.stderr[-2000:]}"

@@ -1,4 +1,4 @@
-"""The tables of cases, of records and of differences are about the same entries."""
+"""The tables of cases, of records and of differences have equal entries."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Graphs as a hostile file could hold them: whatever the verifier lets pass runs as the interpreter says, or is refused
-with an error, and touches no byte of others.
+"""Graphs of hostile files: every graph that the verifier accepts equals the interpreter, or raises a documented error.
 
 They run in a process of their own (``hostile_calls``), which a stray read or write kills.
 """
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="protected pages
 
 SCRIPT = Path(__file__).parent / "helpers" / "hostile_calls.py"
 TOGETHER = 250
-"""Graphs of a process."""
+"""Number of graphs in one process."""
 
 
 def check(side: str, first: int, count: int, *options: str) -> None:
@@ -67,7 +66,7 @@ def test_many_graphs_that_pass_the_verifier(first: int, side: str) -> None:
 
 
 def test_graphs_hold_all_that_a_file_can() -> None:
-    """Every op of lowered graphs, loops in loops, loops that may not run, and sizes of 0."""
+    """Random graphs cover every op of lowered graphs, nested loops, loops that may not run, and sizes of 0."""
     graphs = [draw(seed) for seed in range(400)]
     nodes = [node for hostile in graphs for node in hostile.graph.walk()]
     assert {*OPS} - {node.op for node in nodes} - {*UNARY} == {*DECLARED_ONLY, *MADE_BY_PASSES}
@@ -78,7 +77,7 @@ def test_graphs_hold_all_that_a_file_can() -> None:
 
 
 def test_the_comparison_finds_what_it_should() -> None:
-    """A result that is a little off, not a number, or of another shape or dtype is found; rounding is not."""
+    """Slightly wrong results, NaN, and other shapes or dtypes are detected; rounding is accepted."""
     x = make("input", label="x", type=TensorType("float32", (size("T"), 3)))
     ids = make("cast", x, dtype="int64")
     graph = Graph.of("g", [("y", make("exp", make("reduce_sum", x, axes=(1,), keepdims=False))), ("n", ids)])

@@ -1,4 +1,4 @@
-"""The tests run what users install: the built wheel, which holds every file, and of which one file says the version."""
+"""The tests run the installed package: the built wheel, which contains every file and one version number."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOCATE = "import pathlib, rnngraph; print(pathlib.Path(rnngraph.__file__).resolv
 
 
 def test_the_installed_package_is_tested() -> None:
-    """Not the checkout, from which pytest is started; an editable install is the checkout."""
+    """The checkout in which pytest is started is not imported, unless it is an editable install."""
     installed = Path(str(importlib.metadata.distribution(NAME).locate_file(NAME))).resolve()
     assert package() == (ROOT / NAME if editable() else installed)
 
@@ -30,13 +30,13 @@ def test_the_installed_package_is_tested() -> None:
 @pytest.mark.parametrize("words", [("-c", LOCATE), ("locate.py",), ("-m", "locate")], ids=["text", "script", "module"])
 def test_processes_that_tests_start_import_the_same_package(words: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "locate.py").write_text(LOCATE)
-    folder = tmp_path if words[-1] != LOCATE else None  # as most tests do: wherever the tests themselves run
+    folder = tmp_path if words[-1] != LOCATE else None  # most tests start processes in the current folder
     done = subprocess.run([sys.executable, *words], cwd=folder, check=True, capture_output=True, text=True)
     assert Path(done.stdout.strip()) == package()
 
 
 def test_every_file_of_the_checkout_is_installed() -> None:
-    """A difference after an edit means: install again."""
+    """After an edit, install again if this fails."""
     here, there = files(ROOT / NAME), files(package())
     assert "py.typed" in here
     assert there.keys() == here.keys()
@@ -44,7 +44,7 @@ def test_every_file_of_the_checkout_is_installed() -> None:
 
 
 def build(target: str, source: Path, folder: Path) -> Path:
-    """The archive that the build backend makes of a source tree, without a network."""
+    """Return the archive that the build backend makes of a source tree, without a network."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
     subprocess.run(command, cwd=source, check=True, capture_output=True, timeout=120)
     (made,) = folder.iterdir()
@@ -52,7 +52,7 @@ def build(target: str, source: Path, folder: Path) -> Path:
 
 
 def test_the_source_archive_makes_the_same_wheel(tmp_path: Path) -> None:
-    """From a copy of the checkout, as builds leave files behind."""
+    """The build runs in a copy of the checkout, because builds leave files behind."""
     (tmp_path / "copy").mkdir()
     shutil.copytree(ROOT / NAME, tmp_path / "copy" / NAME, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", PROJECT["project"]["readme"], *PROJECT["project"]["license-files"], ".gitignore"):
@@ -74,20 +74,20 @@ def test_the_source_archive_makes_the_same_wheel(tmp_path: Path) -> None:
 def test_one_file_says_the_version() -> None:
     assert PROJECT["project"]["dynamic"] == ["version"]
     assert "version" not in PROJECT["project"]
-    assert importlib.metadata.version(NAME) == rg.__version__  # a difference after an edit means: install again
+    assert importlib.metadata.version(NAME) == rg.__version__  # after an edit, install again if this fails
     saying = re.compile(r"""version\w*\s*=\s*["']\d+\.\d+""", re.IGNORECASE)
     said = [path for path in (ROOT / NAME).rglob("*.py") if saying.search(path.read_text())]
     assert [path.relative_to(ROOT).as_posix() for path in said] == [PROJECT["tool"]["hatch"]["version"]["path"]]
 
 
 def test_the_pages_know_the_version() -> None:
-    """The change log has a section for it, or for what comes after it; the README names its first two numbers."""
+    """The change log has a section for the version, and the README names its first two numbers."""
     assert f"\n## [{rg.__version__}]\n" in (ROOT / "CHANGELOG.md").read_text()
     assert f"Version {rg.__version__.rpartition('.')[0]}," in (ROOT / "README.md").read_text()
 
 
 KINDS = {".c", ".css", ".html", ".in", ".js", ".json", ".py", ".pyi", ".txt", ".typed"}
-"""Suffixes of all files that users install."""
+"""Suffixes of all installed files."""
 
 
 def test_users_install_code_texts_and_templates_only() -> None:
@@ -97,7 +97,7 @@ def test_users_install_code_texts_and_templates_only() -> None:
 
 
 def test_the_recipe_for_conda_has_what_the_project_says(tmp_path: Path) -> None:
-    """With rattler-build installed, it finds the recipe right, too."""
+    """If rattler-build is installed, it validates the recipe."""
     sys.path.insert(0, str(ROOT / "tools"))
     try:
         from conda_recipe import recipe

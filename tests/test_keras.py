@@ -1,7 +1,7 @@
-"""Keras' own layers, with masks, backwards and with other gates, give the same numbers from the same weights.
+"""Keras' own layers, with masks, backwards and with other gates, have equal results with equal weights.
 
-Gates are permuted as the definitions say: an LSTM's are i, f, c, o there and i, j, f, o here, a GRU's z, r, h there and
-r, u and the candidate here. Keras stores the forget bias. Runs with the backend that Keras is configured for.
+Gates are permuted by definition: an LSTM's are i, f, c, o in Keras and i, j, f, o here, a GRU's z, r, h in Keras and r,
+u and the candidate here. Keras stores the forget bias. Runs with the backend that Keras is configured for.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def keras() -> Any:
 
 
 def cell_of(layer: Any) -> rg.Cell:
-    """The cell with the layer's options."""
+    """Return the cell with the layer's options."""
     options = {"activation": layer.activation.__name__}
     if type(layer).__name__.startswith("SimpleRNN"):
         return rg.BasicRNNCell(layer.units, **options)
@@ -47,7 +47,7 @@ def cell_of(layer: Any) -> rg.Cell:
 
 
 def weights_of(layer: Any, scope: str) -> Arrays:
-    """Its weights by the names that the cell has at a scope."""
+    """Return the layer's weights by the cell's names at a scope."""
     kernel, recurrent, bias = (np.asarray(item) for item in layer.get_weights())
     both = np.concatenate([kernel, recurrent])
     if type(layer).__name__.startswith("SimpleRNN"):
@@ -77,7 +77,7 @@ def columns(array: np.ndarray, order: tuple[int, ...], count: int) -> np.ndarray
 
 
 def inputs(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Sequences, and where they count: a row that never does, one that always does, gaps at either end."""
+    """Return sequences and a mask: a row that is always masked, one that never is, and gaps at either end."""
     generator = np.random.default_rng(seed)
     runs = generator.random((BATCH, STEPS)) < 0.5
     runs[0], runs[1], runs[2, :2], runs[2, -1] = False, True, False, False
@@ -85,7 +85,7 @@ def inputs(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def shaken(layer: Any) -> Any:
-    """Biases are zeros at first, which would hide what they are added to."""
+    """Set random biases, because initial zeros would hide mistakes."""
     generator = np.random.default_rng(3)
     layer.set_weights([item + generator.normal(0, 0.3, item.shape) for item in layer.get_weights()])
     return layer
@@ -141,7 +141,7 @@ def test_zero_output_for_mask(keras: Any, name: str) -> None:
 
 
 def test_a_stack_gives_the_last_output_where_the_mask_is_false(keras: Any) -> None:
-    """Of several cells, too, whose first state is none of the outputs."""
+    """The first of several cells has no state among the outputs."""
     cells = [keras.layers.LSTMCell(4), keras.layers.GRUCell(6)]
     layer = keras.layers.RNN(cells, return_sequences=True)
     x, runs = inputs()
@@ -158,7 +158,7 @@ def test_a_stack_gives_the_last_output_where_the_mask_is_false(keras: Any) -> No
 
 
 def test_a_bidirectional_lstm_behind_masking_with_dense_after(keras: Any) -> None:
-    """The mask is computed of the inputs; then mean pooling over the steps that count, and a loss."""
+    """The mask depends on the inputs; mean pooling over unmasked steps and a loss follow."""
     model = keras.Sequential(
         [
             keras.Input((None, INPUTS)),
@@ -188,7 +188,7 @@ def test_a_bidirectional_lstm_behind_masking_with_dense_after(keras: Any) -> Non
     program.parameters.load(weights | dict(zip(("dense/kernel", "dense/bias"), dense.get_weights(), strict=True)))
 
     array, runs = inputs()
-    runs[0, 3] = True  # a row of no steps has no mean
+    runs[0, 3] = True  # a row without steps has no mean
     array = np.where(runs[:, :, None], array, 0.0).astype(np.float32)
     wanted = keras.ops.convert_to_numpy(model(array))
     assert_allclose(program.inference(x=array)["classes"], wanted, rtol=1e-5, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Rows that have ended are not computed, and nothing shows it: same bits, whatever lies past a row's end."""
+"""Rows that have ended are not computed, and this does not affect results: equal bits, whatever the padding."""
 
 from __future__ import annotations
 
@@ -163,11 +163,11 @@ def test_every_loop_sum_and_hoisted_product_leaves_rows_out(kind: str) -> None:
         assert scans
         assert set(scans) == set(limits.scans)
         left = [node for node in scans if not row_by_row(node, limits.scans[node])]
-        assert not left or kind == "norm"  # whose backward loop has sums of one axis: whole steps are left out
+        assert not left or kind == "norm"  # its backward loop reduces over rows, and skips only whole steps
         products = [node for node in graph.nodes if node.op == "matmul" and node not in limits.unread]
-        assert {node.shape[-1] for node in products} == {5}  # a bias is added there, so they are not 0
+        assert {node.shape[-1] for node in products} == {5}  # a bias is added, so that they are not 0
         sums = {node for node in graph.nodes if node.op in ("outer_sum", "scatter_add")}
-        assert {node.shape[-1] for node in sums - set(limits.sums)} <= {5}  # outputs lie batch by batch there
+        assert {node.shape[-1] for node in sums - set(limits.sums)} <= {5}  # outputs are stored batch-major there
 
 
 WRITTEN = """\
@@ -205,7 +205,7 @@ OTHERS = {
 
 
 def test_rows_that_have_ended_are_left_out_beside_a_mask() -> None:
-    """Every loop of both graphs: with states held at some steps, too, and with outputs that are no state."""
+    """Every loop of both graphs skips rows, even with a mask, and with outputs that are no state."""
     x = rg.placeholder("x", (None, None, WIDTH))
     m, n = rg.placeholder("m", (None, None), "bool"), rg.placeholder("n", (None,), "int64")
     cell = rg.OutputProjectionWrapper(rg.MultiRNNCell([rg.LSTMCell(UNITS), rg.GRUCell(UNITS)]), 5)
@@ -236,7 +236,7 @@ def test_other_masks_leave_nothing_out(case: str) -> None:
 
 @pytest.mark.parametrize("graph", ["inference", "training"])
 def test_tiles_read_no_row_that_has_ended(graph: str) -> None:
-    """Nobody wrote what lies there. Numbers as small as halves of pointers made steps 40 times as long."""
+    """Memory past a row's end is uninitialised. Denormal numbers there made steps 40 times as slow."""
     x, n = rg.placeholder("x", (11, None, 24)), rg.placeholder("n", (11,), "int64")
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(96), x, sequence_length=n)
     program = rg.compile(outputs, loss=rg.reduce_mean(outputs), cache=False)

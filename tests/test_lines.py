@@ -35,7 +35,7 @@ STAGES = ("graph", "fuse_multiply_add", "plan", "loops", "llvm", "asm")
 
 
 def plan_of(shown: Any, target: str) -> ScheduledEntry:
-    """The plan of what an object with stages computes."""
+    """Return the plan of the code of an object with stages."""
     compiled = shown._stepper.variant("shown").native.compiled if isinstance(shown, rg.Trainer) else shown.compiled
     outputs = tuple(name for name, _ in compiled.graph.outputs)
     sizes = dict.fromkeys(compiled.optimized(outputs).symbols, 2)
@@ -43,7 +43,7 @@ def plan_of(shown: Any, target: str) -> ScheduledEntry:
 
 
 def instructions(text: StageText) -> Iterator[tuple[str, StageLine]]:
-    """Instructions of LLVM text or assembly, each with its function."""
+    """Yield instructions of LLVM text or assembly, each with its function."""
     function, is_llvm = "", "\ndefine " in text
     head = re.compile(r'define .*@"?([\w.]+)"?\(.*\{$' if is_llvm else r"([A-Za-z]\w+):$")
     for line in text.lines:
@@ -71,7 +71,7 @@ def test_every_instruction_leads_to_a_line_and_a_layer(name: str) -> None:
         for function, line in instructions(text_of(name, stage)):
             assert line.origins, line.text
             assert all(origin.line for origin in line.origins)
-            if not function.startswith(("inference", "training")):  # an entry calls what all layers need
+            if not function.startswith(("inference", "training")):  # an entry calls functions for all layers
                 assert all(origin.layer for origin in line.origins), (function, line)
             found.update(origin.layer for origin in line.origins)
     assert set(layers) <= found.keys()
@@ -132,12 +132,12 @@ def test_each_line_of_a_cell_is_followed_through_all_stages_and_back() -> None:
                     by_line.setdefault(origin.line, []).append(text)
         assert computing <= by_line.keys(), stage
     drive, goal, step = sorted(computing)
-    of = {line: " ".join(by_line[line]) for line in computing}  # of assembly, the last
+    of = {line: " ".join(by_line[line]) for line in computing}  # of the assembly, which is the last stage
     target = net("own cell").compiled.options.target
     if target.triple.startswith("x86_64") and target.has_fma:
         assert "vfmadd231ps" in of[drive]
         assert "sub" in of[step]
-        assert "vdiv" in of[goal] or "vrcp14" in of[goal]  # of tanh
+        assert "vdiv" in of[goal] or "vrcp14" in of[goal]  # tanh
 
 
 def test_equal_layers_that_share_a_function_are_all_listed() -> None:
@@ -150,7 +150,7 @@ def test_equal_layers_that_share_a_function_are_all_listed() -> None:
 
 
 def test_the_tiles_of_several_lines_are_told_apart_by_column() -> None:
-    """Two products of one tile, of two lines: each has its own multiply-adds."""
+    """Two products of one tile come from two lines, each with its own multiply-adds."""
 
     class Two(rg.Cell):
         def state(self) -> Any:
@@ -200,7 +200,7 @@ def test_a_debug_build_has_the_instructions_of_the_code_that_runs(name: str, tar
 
 
 def code_lines(text: str) -> list[str]:
-    """Labels and instructions."""
+    """Return labels and instructions."""
     return [line for line in text.split("\n") if re.match(r"\t[a-z]|\w+:", line)]
 
 
@@ -231,7 +231,7 @@ def test_debug_builds_of_all_nets_for_all_targets(name: str, target: str) -> Non
 
 @pytest.mark.exhaustive
 def test_on_aarch64_linux_a_debug_builds_functions_have_the_same_instructions_in_another_order() -> None:
-    """There LLVM orders what saves registers otherwise where a debugger is told of the stack."""
+    """With debug information LLVM saves registers in another order there."""
     plan = plan_of(net("stack"), "aarch64-linux")
     plain, lines = debug_builds(plan, "aarch64-linux")
     numbered: dict[tuple[Where, ...], int] = {}
@@ -246,7 +246,7 @@ def test_the_code_that_runs_holds_no_lines() -> None:
     plain, lines = debug_builds(plan, "x86-64-v3")
     assert "!dbg" not in plain
     assert "leaky" not in re.sub(r"(?m)^ *;.*\n", "", plain)
-    assert str(lines) != plain  # it says layers as comments
+    assert str(lines) != plain  # it has layers as comments
     without = re.compile(r"(?m)^ *;.*\n")
     assert without.sub("", str(lines)) == without.sub("", plain)
     assert not read_lines(object_code(plain, target_of("x86-64-v3"))).rows
@@ -366,7 +366,7 @@ def test_exported_objects_have_the_same_code_with_lines(options: dict[str, str],
 
 
 def code_of(binary: bytes) -> list[bytes]:
-    """Sections of code of an object file."""
+    """Return the sections of code of an object file."""
     return [section.data() for section in llvm.ObjectFileRef.from_data(binary).sections() if section.is_text()]
 
 
@@ -381,7 +381,7 @@ def test_exports_of_all_kinds(target: str | None, options: dict[str, Any], tmp_p
         written = net("stack").export(tmp_path / str(debug), link=False, target=target, debug=debug, **options)
         found += [path.read_bytes() for name, path in written.files.items() if name in ("net.o", "net.obj")]
     plain, debugged = map(code_of, found)
-    if target == "aarch64-linux":  # where what saves registers is in another order
+    if target == "aarch64-linux":  # registers are saved in another order there
         plain, debugged = [[bytes(len(part)) for part in parts] for parts in (plain, debugged)]
     assert plain == debugged
 
@@ -404,12 +404,12 @@ def test_the_lines_of_the_readmes_net_are_followed_to_instructions_and_back(tmp_
         assert {layer for line, layer in found if line == of["dynamic_rnn"]} <= {"", "rnn"}, stage
     back = {origin for _, line in instructions(text) for origin in line.origins}
     assert {origin.file for origin in back} == {str(script)}
-    assert {origin.line for origin in back} <= {*of.values()}  # neither placeholders nor dropout compute anything here
+    assert {origin.line for origin in back} <= {*of.values()}  # placeholders and dropout compute nothing here
     assert {origin.layer for origin in back} - {"", "rnn"} == {*layers, "dense"}
 
 
 def test_cells_of_a_stack_lead_to_the_lines_that_made_them(tmp_path: Path) -> None:
-    """Those of a user's own to the lines of their steps; none of it is called what the cell is assigned to."""
+    """A user-defined cell leads to the lines of its step. The variable of a cell is not part of any layer's name."""
     script = tmp_path / "layers.py"
     script.write_text(
         "import rnngraph as rg\n"

@@ -1,7 +1,7 @@
-"""Recurrences of today whose states are matrices: the same equations in NumPy, and the same bits in every way to run.
+"""Current recurrences with matrix states: equal equations in NumPy, and equal bits in every way to run.
 
-A rule gets the state ``[rows, heads, keys, values]`` and vectors that broadcast against it, and gives what is read and
-the next state. It is written once, and runs in NumPy and as a step of a cell.
+A rule is a function of the state ``[rows, heads, keys, values]`` and of vectors that broadcast with it, which returns
+the output and the next state. Each rule is written once, and runs in NumPy and as a step of a cell.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def gated(S: Any, q: Any, k: Any, v: Any, a: Any, b: Any) -> tuple[Any, Any]:
 
 
 def decays_by_head(S: Any, q: Any, k: Any, v: Any, a: Any, b: Any) -> tuple[Any, Any]:
-    """Mamba-2: a decay for each head; read before the update, and after it."""
+    """Mamba-2: a decay for each head; the state is read before the update and after it."""
     before = total(k * S, 2)
     S = a[:, :, :1] * S + k * (b * v)
     return total(q * S, 2) - before, S
@@ -45,14 +45,14 @@ def delta(S: Any, q: Any, k: Any, v: Any, a: Any, b: Any) -> tuple[Any, Any]:
 
 
 def delta_of_rank_two(S: Any, q: Any, k: Any, v: Any, a: Any, b: Any) -> tuple[Any, Any]:
-    """Two corrections a step, of which the second sees the first."""
+    """Two corrections in each step, the second of which reads the result of the first."""
     S = a * S + k * (b * (v - total(k * S, 2, keepdims=True)))
     S = S - q * (0.5 * b * total(q * S, 2, keepdims=True))
     return total(k * S, 2), S
 
 
 def values_first(S: Any, q: Any, k: Any, v: Any, a: Any, b: Any) -> tuple[Any, Any]:
-    """A state whose keys lie on the last axis: the read adds up a row."""
+    """A state whose keys are on the last axis, so that reads sum along rows."""
     turned = (0, 1, 3, 2)
     if isinstance(S, np.ndarray):
         q, k, v, a = (x.transpose(turned) for x in (q, k, v, a))
@@ -66,7 +66,7 @@ RULES: list[Rule] = [gated, decays_by_head, delta, delta_of_rank_two, values_fir
 
 
 class MatrixCell(rg.Cell):
-    """Carries the state of a rule flat, and feeds the rule with columns of its input."""
+    """Cell that carries the state of a rule flat, and passes parts of its input to the rule."""
 
     def __init__(self, rule: Rule, heads: int, keys: int, values: int) -> None:
         self.rule, self.heads, self.keys, self.values = rule, heads, keys, values
@@ -135,7 +135,7 @@ def test_values(rule: Rule, heads: int, keys: int, values: int) -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize(("heads", "keys", "values"), [(2, 7, 25), (1, 32, 48)])
 def test_bits(rule: Rule, heads: int, keys: int, values: int) -> None:
-    """A stream, chunks of a stream, a row alone and two threads."""
+    """Bits agree for a stream, chunks of a stream, a single row, and two threads."""
     cell = MatrixCell(rule, heads, keys, values)
     program, fed = declared(cell), feeds(cell, 3, 9)
     fed["S"] *= 0
@@ -168,11 +168,11 @@ def test_gradients(rule: Rule) -> None:
 
 
 def test_a_step_updates_its_state_where_it_lies_and_reads_it_there() -> None:
-    """One pass over the matrix a step, and nothing of its size beside it."""
+    """Each step passes over the matrix once, without temporaries of its size."""
     text = declared(MatrixCell(gated, 4, 64, 64)).inference.show("plan")
     scan = text[text.index("scan ") :]
     assert "f32[1,4,64,64] in place" in scan
-    assert scan.count("64,64]") == 2, scan  # the state, and the kernel
+    assert scan.count("64,64]") == 2, scan  # the state and the kernel
     assert "f32[T,1,4,64,64]" not in text
 
 
@@ -197,7 +197,7 @@ def test_a_state_that_no_cache_holds_is_cut_along_axes_that_steps_do_not_mix(
 
 
 def stacked(cells: list[MatrixCell], both_ways: bool, dropout: float = 0.0, **options: Any) -> rg.Program:
-    """Layers with weights between them, over rows that end."""
+    """Return layers with weights in between, over rows with lengths."""
     x = rg.placeholder("x", (None, None, sum(cells[0].widths)))
     lengths = rg.placeholder("lengths", (None,), "int64")
     value = x
@@ -232,7 +232,7 @@ def test_states_that_are_computed_again_have_the_same_bits(both_ways: bool, drop
 
 @pytest.mark.slow
 def test_states_are_computed_again_where_a_convolution_lies_between_recurrences() -> None:
-    """The derivative of the first recurrence then runs in a later loop than that of the second."""
+    """The backward pass of the first recurrence then runs in a later loop than the second's."""
     y = x = rg.placeholder("x", (None, None, 16))
     for _ in range(2):
         y = y + rg.dynamic_rnn(rg.GatedDeltaNetCell(1, 16), rg.conv1d(y, 16, 3, groups=16))[0]
@@ -245,7 +245,7 @@ def test_states_are_computed_again_where_a_convolution_lies_between_recurrences(
 
 
 def test_a_derivative_reads_the_states_of_a_block_in_cache() -> None:
-    """The states of one block of steps, of one row and head, are all that memory holds of them."""
+    """Memory holds states of a single block of steps, of one row and head."""
     program = stacked([MatrixCell(gated, 4, 64, 64)], both_ways=False)
     text = str(program.training.show("plan"))
     assert "in blocks, all steps of each: 1 of 4, right behind the scan before" in text
@@ -256,7 +256,7 @@ def test_a_derivative_reads_the_states_of_a_block_in_cache() -> None:
 
 @pytest.mark.parametrize("rule", [gated, delta], ids=lambda rule: rule.__name__)
 def test_rows_that_have_ended_are_not_computed(rule: Rule) -> None:
-    """Each row has the bits that it has alone, and what stands behind its end is not read."""
+    """Each row has the bits that it has alone, and values past its end are not read."""
     cell = MatrixCell(rule, 2, 32, 48)
     x, first = rg.placeholder("x", (None, None, sum(cell.widths))), rg.placeholder("S", (None, 2 * 32 * 48))
     lengths = rg.placeholder("lengths", (None,), "int64")
@@ -289,7 +289,7 @@ def test_rows_that_have_ended_are_not_computed(rule: Rule) -> None:
 
 
 class ChannelCell(rg.Cell):
-    """Mamba's recurrence: some states of each channel, which decay and are read out; and the largest of them."""
+    """Mamba's recurrence with several decaying states for each channel, and their maximum as a second output."""
 
     def __init__(self, channels: int, states: int) -> None:
         self.channels, self.states = channels, states
@@ -314,7 +314,7 @@ class ChannelCell(rg.Cell):
 @pytest.mark.parametrize("target", ["host", "x86-64-v3", "x86-64-v2"])
 @pytest.mark.parametrize(("channels", "states"), [(7, 16), (17, 32), (4, 4), (3, 48), (9, 5)])
 def test_a_channel_has_the_same_bits_at_every_place(channels: int, states: int, target: str) -> None:
-    """Neighbouring rows are summed over their units together, each in the order of a row alone."""
+    """Adjacent rows are reduced together, each in the order of a single row."""
     generator = np.random.default_rng(channels)
     u, dt = generator.normal(size=(2, 2, 6, channels)).astype(np.float32)
     b, c = generator.normal(size=(2, 2, 6, states)).astype(np.float32)
@@ -333,7 +333,7 @@ def test_a_channel_has_the_same_bits_at_every_place(channels: int, states: int, 
 
 
 def test_a_chunk_counts_rows_of_products_where_weights_are_large() -> None:
-    """Heads are no rows of a product: weights that no cache holds are read once for many steps."""
+    """Heads are no rows of a product: large weights are read once for many steps."""
     cell = MatrixCell(gated, 8, 16, 16)
     x = rg.placeholder("x", (None, None, 64))
     outputs = []

@@ -1,4 +1,4 @@
-"""A state with two axes, carried flat: the values, the derivative, streams and rows, at sizes that fill no vector."""
+"""A matrix state, carried flat: values, derivative, streams and rows, at sizes that are no multiple of a vector."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import rnngraph as rg
 
 
 class CopiedCell(rg.Cell):
-    """A state that is the rearrangement of what is carried, and a second one beside it that it is read with."""
+    """Cell with a transposed copy of a state, which is read together with a second state."""
 
     def __init__(self, rows: int, columns: int) -> None:
         self.rows, self.columns = rows, columns
@@ -92,7 +92,7 @@ def test_a_state_that_is_turned_at_every_step(n: int) -> None:
 
 @pytest.mark.parametrize(("keys", "values"), [(5, 7), (16, 16)])
 def test_bits(keys: int, values: int) -> None:
-    """A stream, a row alone, rows with lengths, and dropout of the state around."""
+    """Bits agree for a stream, a single row, rows with lengths, and dropout of the state."""
     x, n = rg.placeholder("x", (None, None, 6)), rg.placeholder("n", (None,), "int64")
     cell = rg.DropoutWrapper(DeltaCell(values, keys), state_keep_prob=0.8)
     outputs, state = rg.dynamic_rnn(rg.MultiRNNCell([cell, DeltaCell(5, 3, 0.9)]), x)

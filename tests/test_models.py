@@ -1,6 +1,6 @@
-"""Trained nets of others give the numbers of their own engines, stream bit by bit where they can, and export.
+"""Trained nets of others have the results of their own engines, stream with equal bits where possible, and export.
 
-Needs the network once: pip fetches packages by version and digest. What is missing is skipped with its name.
+The first run needs the network: pip fetches packages by version and digest. Missing ones are skipped by name.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ EXPECTED = {
     "diacritics": {"text2tashkeel rawi_v3": ("no", "sequence")},
     "letters": {"captcha-whisperer": ("no", "sequence")},
 }
-"""By family and net: whether it streams, and in which form it is exported."""
+"""Whether each net streams, and its form of export, by family and net."""
 
 
 @pytest.mark.parametrize("family", EXPECTED)

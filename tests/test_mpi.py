@@ -1,4 +1,4 @@
-"""Training over processes of MPI: the same bits on any number of them, one error for all, and no half-written file."""
+"""Training over MPI processes: equal bits for any number of them, one error for all, and no partial file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def command(ranks: int, *words: object) -> list[str]:
 
 
 def run(ranks: int, task: str, folder: Path) -> Any:
-    """What rank 0 found."""
+    """Return the results of rank 0."""
     folder.mkdir(exist_ok=True)
     done = subprocess.run(
         command(ranks, WORKER, task, folder),
@@ -64,7 +64,7 @@ def test_bits_do_not_depend_on_the_number_of_ranks(task: str, many: tuple[int, .
 
 
 def test_a_checkpoint_goes_on_with_another_number_of_ranks(tmp_path: Path) -> None:
-    expected = run(4, "fits", tmp_path)["resumed"]  # from the beginning; the file is that of its first half
+    expected = run(4, "fits", tmp_path)["resumed"]  # from the beginning; the others continue from its checkpoint
     for ranks in (2, 1, 3):
         assert run(ranks, "fits", tmp_path)["resumed"] == expected
 

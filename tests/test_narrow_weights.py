@@ -1,5 +1,5 @@
-"""Inference with weights of 16 and 8 bits: against NumPy in float64 on weights that are rounded here, and bit for bit
-whatever the rows, the chunks and the threads.
+"""Inference with weights of 16 and 8 bits, against NumPy in float64 on equally rounded weights, with equal bits for any
+rows, chunks and threads.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FORMS = {
 SOME = [
     pytest.param(form, marks=pytest.mark.exhaustive) if form in ("bfloat16 alone", "int8") else form for form in FORMS
 ]
-"""In the others weights are read and rounded likewise."""
+"""Forms of weights; the exhaustive ones are read and rounded like others."""
 FAR = {
     "bfloat16": 4e-5,
     "bfloat16 alone": 2e-2,
@@ -46,19 +46,19 @@ FAR = {
     "int8_blocks": 6e-2,
     "int4": 6e-2,
 }
-"""What rounded activations may change; rounded weights change 10 to 100 times as much, where they keep 16 bits."""
+"""Maximum effect of rounded activations. Rounded weights change results 10 to 100 times as much."""
 GENERATOR = np.random.default_rng(2)
 
 
 @pytest.fixture(autouse=True)
 def own_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test draws the same numbers in any order: a number near a half may be rounded either way."""
+    """Reseed for each test, because a number near a half may be rounded either way."""
     monkeypatch.setitem(globals(), "GENERATOR", np.random.default_rng(2))
 
 
 @pytest.fixture
 def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights of every size are made narrow, so that odd and small ones are tried."""
+    """Narrow weights of every size, including odd and small ones."""
 
     kind_of = weight_options.narrow_kind
     forced = partial(replace, force=True)
@@ -66,7 +66,7 @@ def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def rounded(matrix: np.ndarray, form: str) -> np.ndarray:
-    """A matrix of float32 as the form keeps it, in float64: by another way than the library's."""
+    """Return a float32 matrix as the form stores it, in float64, by an independent method."""
     wide = matrix.astype(np.float64)
     if form.startswith("bfloat16"):
         fraction, exponent = np.frexp(wide)
@@ -74,13 +74,13 @@ def rounded(matrix: np.ndarray, form: str) -> np.ndarray:
     if form in BLOCKS:
         return weights_in_blocks(matrix, form)
     largest = np.abs(matrix).max(0)
-    largest = np.maximum(largest, np.float32(1e-30))  # in float32, as said
+    largest = np.maximum(largest, np.float32(1e-30))  # the minimum is specified in float32
     whole = np.rint(matrix * (np.float32(127) / largest))
     return whole.astype(np.float64) * (largest.astype(np.float64) / 127)
 
 
 def rounded_kernels(parameters: Mapping[str, np.ndarray], width: int, form: str) -> dict[str, np.ndarray]:
-    """Of every kernel the rows of the inputs and the rows of the states apart, as they are multiplied."""
+    """Round the rows of the inputs and of the states in every kernel separately, as products read them."""
     found = {}
     for name, array in parameters.items():
         if array.ndim == 2:
@@ -120,7 +120,7 @@ def test_cells_with_rounded_weights(form: str, cell: str, width: int, units: int
 @pytest.mark.usefixtures("any_size")
 @pytest.mark.parametrize("form", ["bfloat16", "int8"])
 def test_rounding_shows(form: str) -> None:
-    """The tolerance above is far below what rounded weights change."""
+    """Rounding of weights changes results far more than the tolerance above."""
     exact, program = (rg.compile(declared(rg.BasicLSTMCell(63), 25), seed=1, **kind) for kind in ({}, FORMS[form]))
     x = normal(3, 6, 25)
     assert np.abs(program.inference(x=x) - exact.inference(x=x)).max() > 5 * FAR[form]
@@ -131,7 +131,7 @@ def test_rounding_shows(form: str) -> None:
 @pytest.mark.parametrize("make", [own_cells.GatedCell, own_cells.NormCell, own_cells.SwapCell])
 @pytest.mark.parametrize("target", ["host", "x86-64-v3"])
 def test_native_code_does_what_the_graph_says(form: str, make: Callable[[int], rg.Cell], target: str) -> None:
-    """Cells of the user's own; and the printed graph, read back, means the same."""
+    """User-defined cells agree, and so does the printed graph after parsing."""
     program = rg.compile(declared(make(17), 7), seed=11, target=target, **FORMS[form])
     x = normal(3, 5, 7)
     graph = program.inference.compiled.optimized(("",))
@@ -159,7 +159,7 @@ def test_targets_agree(form: str) -> None:
     "seed", [1, 22, 23, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in (4, 9, 12, 29))]
 )
 def test_random_declarations(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Native code against the optimised graph; the same bits in streams and row by row."""
+    """Native code equals the optimised graph; streams and single rows have equal bits."""
     kind = list(FORMS.values())[seed % len(FORMS)]
     monkeypatch.setattr(rg, "compile", partial(rg.compile, **kind))
     declaration = declare(seed)
@@ -176,14 +176,14 @@ def test_random_declarations(seed: int, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def stack(units: int = 70) -> dict[str, Any]:
-    """Large enough to be reduced as they are; an odd width; products in two directions of a graph."""
+    """Declare a net large enough to be narrowed, with an odd width, and with products inside and outside of a loop."""
     x = rg.placeholder("x", (None, None, 65))
     outputs, states = rg.dynamic_rnn(rg.MultiRNNCell([rg.BasicLSTMCell(units), rg.GRUCell(units)]), x)
     return {"outputs": outputs, "states": states, "logits": rg.dense(outputs, 67)}
 
 
 def layer() -> dict[str, Any]:
-    """One product that is large enough."""
+    """Declare a single product that is large enough."""
     return {"logits": rg.dense(rg.placeholder("x", (None, None, 65)), 67)}
 
 
@@ -197,7 +197,7 @@ def same(a: Any, b: Any) -> None:
 @pytest.mark.parametrize("form", SOME)
 def test_a_row_alone_and_among_others(form: str) -> None:
     program, x = rg.compile(stack(), **FORMS[form]), normal(32, 4, 65)
-    x[5] *= 1e4  # a row's scale is its own
+    x[5] *= 1e4  # each row has its own scale
     whole = flat(program.inference(x=x))
     for rows in ([3], [5], [1, 5, 9]):
         for name, array in flat(program.inference(x=x[rows])).items():
@@ -299,7 +299,7 @@ def test_zeros_denormals_and_large_ranges(form: str) -> None:
     # Activations keep 16 or 8 bits: of each number in bfloat16, of the row's range in int8.
     sizes = np.abs(given).astype(np.float64)
     sizes = np.broadcast_to(sizes.max(1, keepdims=True), sizes.shape) if form.startswith("int") else sizes
-    # What is smaller than 1e-30 may count as nothing, in rows and in weights.
+    # Magnitudes below 1e-30 may be treated as 0, in rows and in weights.
     far = 1.02 / 253 if form in ("int8 alone", *BLOCKS) else 2.0**-15
     bound = sizes @ np.abs(kept) * far + 1e-30 * (np.abs(kept).sum(0) + sizes.sum(1, keepdims=True)) + 1e-33
     assert np.all(np.abs(found - expected) <= bound)
@@ -309,7 +309,7 @@ def test_zeros_denormals_and_large_ranges(form: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*changes nothing:UserWarning")
 def test_small_weights_stay_float32() -> None:
-    """By shape alone: then all bits are those of float32."""
+    """The shape decides; small weights have float32's bits."""
     outputs, x = declared(rg.BasicLSTMCell(25), 17), normal(3, 4, 17)
     same(rg.compile(outputs, weights="int8").inference(x=x), rg.compile(outputs).inference(x=x))
 
@@ -339,7 +339,7 @@ def test_errors() -> None:
 @pytest.mark.peers
 @pytest.mark.parametrize(("units", "width", "batch"), [(63, 100, 1), (100, 65, 3), (320, 100, 16), (128, 128, 7)])
 def test_errors_beside_onnxruntimes(units: int, width: int, batch: int, tmp_path: Path) -> None:
-    """Its dynamic quantization of the same net is further from float32, as rows share a scale, and columns do."""
+    """onnxruntime's dynamic quantization has a larger error, because rows share a scale, and so do columns."""
     onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -372,7 +372,7 @@ def test_saved_programs_keep_it_or_take_another(form: str, tmp_path: Path) -> No
 def test_forms_do_not_share_compiled_code(tmp_path: Path) -> None:
     outputs, x, kinds = layer(), normal(2, 3, 65), ({}, *FORMS.values())
     expected = [rg.compile(outputs, seed=7, cache=False, **kind).inference(x=x) for kind in kinds]
-    for _ in range(2):  # compiled, then read from disk
+    for _ in range(2):  # compiled first, then loaded from disk
         for kind, result in zip(kinds, expected, strict=True):
             same(rg.compile(outputs, seed=7, cache=tmp_path / "cache", **kind).inference(x=x), result)
     assert len(list((tmp_path / "cache").glob("*.code"))) == 1 + len(FORMS)
@@ -415,7 +415,7 @@ ROWS = (1.0, 1e-3, 1e-20, 1e-37, 1e6, 0.0)
 
 
 def edge_weights(depth: int) -> np.ndarray:
-    """Units of all magnitudes, among ordinary ones: the largest weight of each is its magnitude."""
+    """Return units of all magnitudes among ordinary ones. The largest weight of each is its magnitude."""
     weight = GENERATOR.uniform(-1, 1, (depth, 100))
     weight[:, : len(EDGES)] *= [*EDGES.values()] / np.abs(weight[:, : len(EDGES)]).max(0)
     return weight.astype(np.float32)
@@ -431,7 +431,7 @@ def product_program(weight: np.ndarray, form: str, target: str = "host") -> rg.P
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("target", ["host", "x86-64-v2", "x86-64-v3"])
 def test_weights_near_the_end_of_floats(form: str, target: str) -> None:
-    """Against rounded weights in float64: finite wherever the sum of magnitudes is, on every target."""
+    """Results are finite wherever the sum of magnitudes is, on every target, and equal float64 with rounded weights."""
     weight = edge_weights(64)
     x = GENERATOR.uniform(-1, 1, (len(ROWS), 64)).astype(np.float32) * np.array(ROWS, np.float32)[:, np.newaxis]
     found = product_program(weight, form, target).inference(x=x)
@@ -456,7 +456,7 @@ def test_weights_near_the_end_of_floats(form: str, target: str) -> None:
 def test_a_zero_beside_the_largest_weights_is_zero(form: str) -> None:
     weight = np.full((64, 100), np.finfo(np.float32).max, np.float32)
     x = np.zeros((2, 64), np.float32)
-    x[1, :2] = 2.0**-100, -(2.0**-100)  # which cancel
+    x[1, :2] = 2.0**-100, -(2.0**-100)  # these cancel
     assert_array_equal(product_program(weight, form).inference(x=x), np.zeros((2, 100), np.float32))
 
 
@@ -471,7 +471,7 @@ def test_the_largest_activations(form: str) -> None:
 
 @pytest.mark.parametrize("target", ["host", "x86-64-v3"])
 def test_units_beside_one_of_whole_steps_keep_their_weights(target: str) -> None:
-    """One unit whose weights are all 1e5 is no matrix that was quantized with one scale."""
+    """A single unit with all weights 1e5 is not mistaken for a quantized matrix with one scale."""
     weight = GENERATOR.normal(size=(64, 100)).astype(np.float32)
     weight[:, 7] = 1e5
     x = normal(3, 64)
@@ -485,13 +485,13 @@ def test_units_beside_one_of_whole_steps_keep_their_weights(target: str) -> None
 
 
 def small_net() -> rg.Tensor:
-    """A GRU and a layer whose weights are smaller than what pays."""
+    """Return a GRU and a layer whose weights are too small to be narrowed."""
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(32), rg.placeholder("x", (None, None, 32)))
     return rg.dense(outputs, 10, name="head")
 
 
 def held(program: rg.Program) -> dict[str, str]:
-    """By the last part of a parameter's name, how the summary says that it is held."""
+    """Return the kind of each weight in the summary, by the last part of its name."""
     lines = [line.split() for line in program.summary().splitlines() if line.startswith("  ")]
     return {words[0]: words[next(at for at, word in enumerate(words) if word.endswith("]")) + 1] for words in lines}
 
@@ -528,7 +528,9 @@ def test_small_weights_are_forced() -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_kinds_by_patterns_of_names(tmp_path: Path) -> None:
-    """The first pattern that matches counts; saved programs and pickles keep all of it, compiled code knows it."""
+    """The first matching pattern counts. Saved programs and pickles store all patterns, and compiled code depends on
+    them.
+    """
     narrow = partial(rg.Narrow, force=True)
     kinds = {"head/*": narrow("bfloat16"), "*gates*": "float32", "*": narrow("int8")}
     program, x = rg.compile(small_net(), seed=3, weights=kinds), normal(2, 5, 32)

@@ -1,4 +1,4 @@
-"""The checklist of a new elementwise op names every place that does not know the op, and nothing else."""
+"""The checklist of a new elementwise op names exactly the places that do not know the op."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_rows_are_read_as_they_are() -> None:
 
 
 def test_the_command_works_while_an_op_is_half_written(tmp_path: Path) -> None:
-    """A row that reads a derivative that is not there yet leaves the package without an import."""
+    """A row may name a missing derivative, so that the package cannot be imported."""
     root = SCRIPT.parents[1]
     for path in sorted({place.path for place in CHECKLIST["PLACES"]}):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

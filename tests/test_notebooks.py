@@ -1,4 +1,4 @@
-"""A real notebook, run by Jupyter's own client: what cells show, live progress, errors that name their cell."""
+"""A real notebook, run by Jupyter's client: output of cells, live progress, errors that name their cell."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CELLS = (
 
 @pytest.fixture(scope="module")
 def cells() -> dict[str, Any]:
-    """The cells of the notebook once it ran, by their source. What came while a cell ran is in ``updates``."""
+    """Run the notebook, and return its cells by their source. ``updates`` has the output during a cell."""
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source.strip()) for source in CELLS])
@@ -69,7 +69,7 @@ def cells() -> dict[str, Any]:
 
 
 def markup(cell: Any) -> str:
-    """What the last line of a cell shows as HTML."""
+    """Return the HTML of a cell's last expression."""
     (result,) = [output for output in cell.outputs if output.output_type == "execute_result"]
     return str(result["data"]["text/html"])
 
@@ -114,6 +114,6 @@ def test_progress_is_live_within_an_epoch(cells: dict[str, Any]) -> None:
     places = [(int(found[1]), int(found[2])) for found in drawn if found]
     assert any(0 < step < 360 for _, step in places)
     assert places == sorted(places)
-    assert cells["updates"][-1] == ""  # the line is gone once the fit is done
+    assert cells["updates"][-1] == ""  # the line is removed after the fit
     stays = [line for line in cells["updates"] if re.match(r"epoch \d/3: ", line)]
     assert len(stays) == 3

@@ -1,4 +1,4 @@
-"""Gradients that come from the caller: those of a loss that is computed outside."""
+"""Gradients of outputs that the caller passes, as from an outer loss."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Cells as readers of papers write them, against the same equations in NumPy: what no other test has within a step.
+"""Cells as readers of papers write them, against the same equations in NumPy, with ops in a step that no other test
+has.
 
-A product with weights for each head and a stabiliser, sums along units, a memory that is read by likeness and written
-to, and a clock whose phase is cut off.
+They have a product with weights for each head and a stabiliser, sums along units, a memory that is read and written by
+similarity, and a clock whose phase is truncated.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def softmax(x: Any) -> Any:
 
 
 class Own(rg.Cell):
-    """num_units: of the state, and of what else is free."""
+    """Base class. ``num_units``: width of the state."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -42,7 +43,7 @@ class Own(rg.Cell):
 
 
 class PhasedLSTM(Own):
-    """Neil et al. 2016, the time counted by the cell."""
+    """Neil et al. 2016, with the time counted by the cell."""
 
     def state(self) -> Any:
         return {"t": rg.memory(1), "c": rg.memory(self.num_units), "h": self.num_units}
@@ -149,7 +150,7 @@ def slstm(P: Any, x: np.ndarray, s: Arrays) -> Any:
 
 
 class NTM(Own):
-    """Graves et al. 2014: one head that reads and writes by content, a gate, a shift and a sharpening."""
+    """Graves et al. 2014: one head that reads and writes by content, with a gate, a shift and a sharpening."""
 
     rows = 5
 
@@ -201,7 +202,7 @@ CELLS: dict[str, tuple[type[Own], Step]] = {
 
 
 def starts(cell: rg.Cell, generator: np.random.Generator) -> Arrays:
-    """What states begin with: counts from 0 on, sums and shares above 0, others anywhere."""
+    """Return initial states: counters from 0 on, positive sums and weights, others of any value."""
     found = {}
     for name, leaf in zip(cell.state(), flatten(cell.state_size), strict=True):
         array = generator.normal(size=(BATCH, leaf)) * 0.5
@@ -210,7 +211,7 @@ def starts(cell: rg.Cell, generator: np.random.Generator) -> Arrays:
 
 
 def loop(step: Step, given: Arrays, names: list[str]) -> Any:
-    """(outputs, states) of a loop over time."""
+    """Return (outputs, states) of a loop over time."""
     weights = {name.split("/", 2)[2]: array for name, array in given.items() if "/" in name}
     states, outputs = {name: given[name] for name in names}, []
     for t in range(TIME):
@@ -220,7 +221,7 @@ def loop(step: Step, given: Arrays, names: list[str]) -> Any:
 
 
 def prepared(name: str) -> tuple[rg.Program, Arrays]:
-    """A program, whose parameters are all of one size, and its feeds: x last."""
+    """Return a program with parameters of similar magnitudes, and its feeds, with x last."""
     generator, cell = np.random.default_rng(0), CELLS[name][0](UNITS)
     fed = starts(cell, generator)
     first = {key: rg.placeholder(key, (None, array.shape[1]), "float64") for key, array in fed.items()}

@@ -1,7 +1,7 @@
-"""Weights of torch, and the recurrent operators of ONNX as onnxruntime runs them, give the same numbers here.
+"""Weights of torch, and ONNX's recurrent operators in onnxruntime, give equal results.
 
-Gates are permuted and biases folded as the definitions say: ``b_ih + b_hh`` for RNN, LSTM and the gates r and
-z, never ``b_hn`` where the reset comes after the product. Neither framework adds a forget bias.
+Gates are permuted and biases added by definition: ``b_ih + b_hh`` for RNN, LSTM and the gates r and z, never ``b_hn``
+where the reset comes after the product. Neither framework adds a forget bias.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CELL_SCOPES = {
     "gru": "gru_cell",
     "gru_before": "gru_cell",
 }
-# The first two of a GRU's gates that are r and u, and an LSTM's gates that are i, j, f, o.
+# Positions of r and u among a GRU's first two gates, and of i, j, f, o among an LSTM's.
 TORCH = {"gru": (0, 1), "lstm": (0, 2, 1, 3)}
 ONNX = {"gru": (1, 0), "lstm": (0, 3, 2, 1)}
 
@@ -48,7 +48,7 @@ def onnx() -> Any:
 
 @dataclass(frozen=True)
 class Net:
-    """A network of the kinds that torch and ONNX have."""
+    """Network of the kinds that torch and ONNX have."""
 
     kind: str
     units: int
@@ -94,7 +94,7 @@ class Net:
         )
 
     def feeds(self, time_major: bool) -> Arrays:
-        """Sequence, lengths from 1 on, and a state for every layer and direction, in torch's order."""
+        """Return a sequence, positive lengths, and a state for every layer and direction, in torch's order."""
         generator = np.random.default_rng(self.units)
         shape = (STEPS, self.batch, INPUTS) if time_major else (self.batch, STEPS, INPUTS)
         feeds = {"x": generator.normal(size=shape).astype(self.dtype)}
@@ -109,7 +109,7 @@ class Net:
         return {"c": self.units, "h": self.hidden} if self.has_memory else {"h": self.hidden}
 
     def compile(self, time_major: bool, cell: Callable[[], rg.Cell] | None = None) -> rg.Program:
-        """Outputs ``outputs``, and a final state for every layer and direction, in torch's order."""
+        """Return a program with ``outputs`` and a final state for every layer and direction, in torch's order."""
         make = cell or self.cell
         x = rg.placeholder("x", (None, None, INPUTS), self.dtype)
         lengths = rg.placeholder("lengths", ("batch",), "int64") if self.lengths else None
@@ -145,7 +145,7 @@ class Net:
         return rg.LSTMStateTuple(**tensors) if self.has_memory else tensors["h"]
 
     def scopes(self) -> Iterator[str]:
-        """Where the parameters of every layer and direction are, in torch's order."""
+        """Yield the scopes of every layer's and direction's parameters, in torch's order."""
         for layer in range(self.layers):
             if self.bidirectional:
                 yield from (f"layer_{layer}/{side}/{CELL_SCOPES[self.kind]}" for side in ("fw", "bw"))
@@ -161,7 +161,7 @@ def close(found: Any, expected: Any, what: str) -> None:
 
 
 def gates(rows: np.ndarray, count: int, order: tuple[int, ...]) -> np.ndarray:
-    """Gates one below the other, [count * units, width], as columns of a kernel in another order."""
+    """Return gates [count * units, width] as columns of a kernel in another order."""
     pieces = np.split(rows, count)
     return np.concatenate([pieces[gate] for gate in order]).T
 
@@ -169,7 +169,7 @@ def gates(rows: np.ndarray, count: int, order: tuple[int, ...]) -> np.ndarray:
 def cell_parameters(
     net: Net, W: np.ndarray, R: np.ndarray, b: np.ndarray, b_R: np.ndarray, orders: dict[str, tuple[int, ...]]
 ) -> Arrays:
-    """A cell's parameters from input and recurrent weights, [gates * units, width], and their two biases."""
+    """Return a cell's parameters from input and recurrent weights, [gates * units, width], and their two biases."""
     if CELL_SCOPES[net.kind] == "basic_rnn_cell":
         return {"kernel": np.concatenate([W.T, R.T]), "bias": b + b_R}
     if net.has_memory:
@@ -191,7 +191,7 @@ def cell_parameters(
 
 
 def loaded(program: rg.Program, scopes: Iterator[str], cells: list[Arrays]) -> rg.Program:
-    """The program with every cell's parameters, none missing and none left over."""
+    """Load every cell's parameters, none missing and none left over, and return the program."""
     pairs = zip(scopes, cells, strict=True)
     program.parameters.load({f"{scope}/{name}": array for scope, cell in pairs for name, array in cell.items()})
     return program
@@ -201,11 +201,11 @@ def loaded(program: rg.Program, scopes: Iterator[str], cells: list[Arrays]) -> r
 
 
 def torch_nets() -> Iterator[Net]:
-    """Every kind and size in one and in both directions; layers, batches and lengths go round."""
+    """Yield every kind and size in one and both directions, with varying layers, batches and lengths."""
     for turn, kind in enumerate(("rnn", "relu", "lstm", "projection", "gru")):
         for number, units in enumerate(SIZES):
             if kind == "projection" and units == 1:
-                continue  # torch wants a projection narrower than the cell
+                continue  # torch requires a projection narrower than the cell
             for bidirectional in (False, True):
                 count = turn + number + bidirectional
                 yield Net(kind, units, 1 + count % 3, 1 + count % 5, bidirectional, (turn + number) % 2 == 0)
@@ -244,7 +244,7 @@ def torch_parameters(net: Net, module: Any) -> list[Arrays]:
 
 
 def torch_results(torch: Any, net: Net, module: Any, feeds: Arrays) -> Arrays:
-    """What the module gives, under the names of ``Net.compile``."""
+    """Return the module's results, by the names of ``Net.compile``."""
     tensors = {name: torch.from_numpy(array) for name, array in feeds.items()}
     count = net.layers * net.directions
     names = ("h", "c") if net.has_memory else ("h",)
@@ -305,7 +305,7 @@ def test_streams_take_torchs_steps(torch: Any, kind: str) -> None:
 
 @pytest.mark.parametrize("mistake", ["gates in torch's order", "forget bias of 1", "b_hn folded"])
 def test_mistakes_of_the_same_shape_show(torch: Any, mistake: str) -> None:
-    """Permuted gates, a doubled forget bias and a folded b_hn fit in shape; the numbers tell."""
+    """Permuted gates, a doubled forget bias and a folded b_hn have valid shapes, and wrong results."""
     net = Net("gru" if "b_hn" in mistake else "lstm", 17, batch=3)
     module = torch_module(torch, net)
     (cell,) = torch_parameters(net, module)
@@ -341,7 +341,7 @@ def onnx_nets() -> Iterator[Net]:
 
 
 def onnx_weights(net: Net) -> Arrays:
-    """W, R, B and P of ONNX's operators, [directions, ...]."""
+    """Return W, R, B and P of ONNX's operators, [directions, ...]."""
     generator = np.random.default_rng(100 + net.units)
     count, bound = GATES[OPERATORS[net.kind]] * net.units, net.units**-0.5
     shapes = {"W": (count, INPUTS), "R": (count, net.units), "B": (2 * count,)}
@@ -367,7 +367,7 @@ def onnx_parameters(net: Net, weights: Arrays) -> list[Arrays]:
 
 
 def onnx_results(onnx: Any, net: Net, weights: Arrays, feeds: Arrays, **attributes: Any) -> Arrays:
-    """What onnxruntime gives for a model of one operator, under the names of ``Net.compile``."""
+    """Return onnxruntime's results for a model of one operator, by the names of ``Net.compile``."""
     import onnxruntime
 
     operator = OPERATORS[net.kind]
@@ -456,12 +456,12 @@ def clipped_tanh(x: Any) -> rg.Tensor:
 
 
 def test_onnx_clip_bounds_what_activations_receive(onnx: Any) -> None:
-    """An RNN's clip is a clip inside its activation."""
+    """An RNN's clip applies to the argument of its activation."""
     check_onnx(onnx, Net("rnn", 17, batch=3, bidirectional=True, activation=clipped_tanh), clip=CLIP)
 
 
 class ClippedLSTM(rg.LSTMCell):
-    """An LSTM whose four gates are clipped before they are activated, as ONNX clips; its memory is not."""
+    """LSTM whose four gates are clipped before their activations, as ONNX clips; its memory is not clipped."""
 
     scope_name = "lstm_cell"
 

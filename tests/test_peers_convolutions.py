@@ -1,4 +1,4 @@
-"""Convolutions and pools of torch give the same numbers here, and so do their derivatives where nothing is tied."""
+"""Convolutions and pools equal torch's, and so do their gradients if there are no ties."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.peers
 WIDTH = 6
 PADDINGS: list[Any] = ["causal", "same", "valid", "reflect", (2, 1)]
 CASES = list(product(PADDINGS, [1, 2, 3, 4], [1, 2, 3], [1, 2, WIDTH]))
-"""Paddings, strides, dilations, groups."""
+"""Combinations of paddings, strides, dilations and groups."""
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def torch() -> Any:
 
 
 def around(steps: int, size: int, strides: int, dilation: int, padding: Any) -> tuple[int, int]:
-    """What TensorFlow and Keras put before and after ``same``, which torch wants in numbers."""
+    """Return the explicit padding for torch that equals ``same`` of TensorFlow and Keras."""
     reach = dilation * (size - 1) + 1
     missing = max((-(-steps // strides) - 1) * strides + reach - steps, 0)
     known = {"causal": (reach - 1, 0), "valid": (0, 0), "same": (missing // 2, missing - missing // 2)}

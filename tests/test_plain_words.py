@@ -1,4 +1,4 @@
-"""Docstrings and errors keep a few plain rules. `CONTRIBUTING.md#style` has the others, which no test can hold."""
+"""Docstrings and errors obey a few mechanical rules. `CONTRIBUTING.md#style` has those that no test can check."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Other systems, run from this one: ARM Linux under qemu and Windows under wine, by the scripts of ``tools/platforms``.
 
-A part is a few folders of the suite. Its tests run there as they do here; those that a system's nature forbids say why
+A part is a few folders of the suite. Its tests run as they do here, or are skipped with a system's reason
 (``systems.py``). docs/platforms.md has the counts of the last runs.
 """
 
@@ -21,7 +21,7 @@ import rnngraph as rg
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "tools" / "platforms"
 ENVIRONMENT = {name: text for name, text in os.environ.items() if name != "XDG_CACHE_HOME"}
-"""Roots lie in the user's cache, and not in that of this run."""
+"""Environment in which roots are in the user's cache instead of this run's."""
 
 THREADS = "tests/codegen/threads/test_pool_functions.py tests/codegen/machine tests/support/system"
 ARM = {
@@ -71,7 +71,7 @@ print("sdot", program.inference.show("asm").count("sdot"))
 
 @pytest.mark.aarch64
 def test_bytes_are_multiplied_by_sdot() -> None:
-    """Which LLVM does not report, and ``/proc/cpuinfo`` does."""
+    """LLVM does not report ``sdot``, but ``/proc/cpuinfo`` does."""
     needs("apt-get", "dpkg", "unshare")
     found = re.search(r"sdot (\d+)", run("aarch64.sh", "python3", "-c", INT8))
     assert found
@@ -100,7 +100,7 @@ print("the same bits")
 
 @pytest.mark.wine
 def test_an_export_for_windows_is_a_library_with_a_module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """MinGW of the root links it; Python for Windows loads it, without rnngraph, and has this machine's bits."""
+    """MinGW in the root links the library; Python for Windows loads it, without rnngraph, with this machine's bits."""
     needs("apt-get", "dpkg", "unshare")
     run("windows.sh", "python", "--version")
     root = Path.home() / ".cache" / "rnngraph-platforms" / "windows"
@@ -109,7 +109,7 @@ def test_an_export_for_windows_is_a_library_with_a_module(monkeypatch: pytest.Mo
     for name in ("gcc", "ar"):
         actual = {"gcc": "gcc-posix", "ar": "ar"}[name]
         tool = tmp_path / f"x86_64-w64-mingw32-{name}"
-        within = '"${@//"$root"/}"'  # paths as the root has them
+        within = '"${@//"$root"/}"'  # paths within the root
         command = f"exec chroot $root /usr/bin/x86_64-w64-mingw32-{actual} {within}"
         tool.write_text("\n".join(["#!/bin/bash", f"root={root}", command, ""]))
         tool.chmod(0o755)

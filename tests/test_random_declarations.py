@@ -1,7 +1,7 @@
-"""Random declarations through everything: native code against the interpreter, pass by pass, and in streams.
+"""All checks on random declarations: native code against the interpreter, pass by pass, and in streams.
 
-A failure prints the declaration, its seed and the graph. ``python tests/helpers/declaration_checks.py SEED``
-runs one seed and drops the lines that its failure does not need.
+A failure prints the declaration, its seed and the graph. ``python tests/helpers/declaration_checks.py SEED`` runs one
+seed and removes the lines that its failure does not need.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from rnngraph.codegen.schedule.analyse import entry_analysis
 QUICK = 4
 MANY = 1000
 WAITS = (0.0, 500.0)
-"""What waiting is taken to cost in cycles: so that all is cut between workers, or that small kernels are not."""
+"""Assumed cost of a barrier in cycles: all kernels are split, or small ones are not."""
 
 
 def declare_any(seed: int) -> Declaration:
-    """One of a layer or two, of drivers behind one another, or of a cell in pieces, in turn."""
+    """Return a declaration of layers, of consecutive drivers, or of a random cell, in turn."""
     return (declare, declare_chain, declare_cell)[seed % 3](seed)
 
 
@@ -67,7 +67,7 @@ def test_many_random_cells(seed: int) -> None:
 
 @pytest.fixture
 def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks of two steps: the short sequences of these declarations are several, with a shorter one at the end."""
+    """Set chunks of two steps, so that short sequences have several, with a shorter last one."""
     original = entry_analysis.chunk_length
 
     def two_steps(*arguments: Any) -> int:
@@ -246,7 +246,7 @@ def test_the_generator_covers_what_it_says() -> None:
 
 
 def test_a_wrong_value_is_found() -> None:
-    """The comparison itself: a value off by more than rounding fails, and so does a NaN."""
+    """The comparison detects an error beyond rounding, and NaN."""
     wide = np.linspace(-1, 1, 7)
     near = wide.astype(np.float32)
     assert close("float32", near, wide) == ""

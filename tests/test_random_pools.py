@@ -14,7 +14,7 @@ import rnngraph as rg
 from rnngraph.runtime.streams.row_graph import RowGraph
 
 QUICK = (15, 24, 43, 93, 134, 207, 543)
-"""Seeds of nets that stream, some of which mix the rows of a batch."""
+"""Seeds of nets that stream; some mix the rows of a batch."""
 MANY, AT_A_TIME = 1000, 50
 
 

@@ -1,4 +1,4 @@
-"""``predict`` over random declarations: every result is that of its example alone, bit for bit."""
+"""``predict`` over random declarations has the bits of each example alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUICK = (3, 8, 13, 27, 38, 55)
 
 
 def program_of(declaration: Declaration) -> rg.Program | None:
-    """Of those outputs whose rows are apart."""
+    """Return a program of the outputs whose rows are independent; None if there are none."""
     names = declaration.run()
     apart = {name for name, value in declaration.outputs.items() if value.apart and "B" in value.axes}
     outputs = {name: tensor for name, tensor in names["outputs"].items() if name in apart}
@@ -27,7 +27,7 @@ def program_of(declaration: Declaration) -> rg.Program | None:
 
 
 def steps_of(declaration: Declaration, layout: Layout) -> list[int]:
-    """How many steps each example has: different ones, if that is open in all that is fed."""
+    """Return each example's number of steps: different ones, if all feeds have an open length."""
     closed = False
     for name in layout.types:
         timed = layout.batch_axis.get(name) is not None and any("T" in str(a) for a in declaration.feeds[name].axes)
@@ -39,7 +39,7 @@ def steps_of(declaration: Declaration, layout: Layout) -> list[int]:
 
 
 def rows_of(declaration: Declaration, layout: Layout, steps: list[int]) -> list[dict[str, np.ndarray]]:
-    """Feeds of each example alone, in a batch of one."""
+    """Return the feeds of each example alone, in a batch of one."""
     whole = declaration.arrays(batch=EXAMPLES, time=max(steps))
     found = []
     for number, count in enumerate(steps):
@@ -72,7 +72,7 @@ def examples_of(layout: Layout, rows: list[dict[str, np.ndarray]], whole: dict[s
 
 
 def check(seed: int) -> bool:
-    """Whether there was anything to predict."""
+    """Return True if there is an output to predict."""
     declaration = declare(seed)
     program = program_of(declaration)
     if program is None:
@@ -94,7 +94,7 @@ def check(seed: int) -> bool:
             )
             for row in rows
         ]
-    except rg.RnnGraphError:  # what can't be called can't be predicted
+    except rg.RnnGraphError:  # declarations that can't be called can't be predicted
         return False
     whole = declaration.arrays(batch=EXAMPLES, time=max(steps))
     found = program.predict(examples_of(layout, rows, whole), batch_size=BATCH_SIZE)
@@ -115,7 +115,7 @@ def test_random_declarations(seed: int) -> None:
 
 @pytest.mark.exhaustive
 def test_many_random_declarations() -> None:
-    """Most are predicted, and of those that could be padded some are and some can't be."""
+    """Most are predicted; padding is safe for some of them, and not for others."""
     shown: list[bool] = []
     with pytest.MonkeyPatch.context() as patch:
         judge = prediction.shows_padding

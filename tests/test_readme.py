@@ -1,4 +1,4 @@
-"""What README and docs show is true: code runs, commands exist, links lead somewhere."""
+"""README and docs are true: code runs, commands exist, links lead somewhere."""
 
 import inspect
 import re
@@ -29,7 +29,7 @@ def python_pages() -> list[Path]:
 
 @pytest.mark.parametrize("page", python_pages(), ids=lambda page: page.name)
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The blocks of a page are one script, which defines whatever it uses."""
+    """The blocks of a page form one script, which defines every name that it uses."""
     monkeypatch.chdir(tmp_path)
     run_blocks(page)
 
@@ -41,7 +41,7 @@ def run_blocks(page: Path) -> None:
     for block in blocks(text, "python"):
         line = text[: text.index(block)].count("\n")
         try:
-            exec(compile("\n" * line + block, str(page), "exec"), names)  # a failure names the page's line
+            exec(compile("\n" * line + block, str(page), "exec"), names)  # failures name the page's line
         except rg.MissingExtraError as error:
             pytest.skip(f"the block at {page.name}:{line} needs an extra: {error.what}")
 
@@ -57,7 +57,7 @@ def test_a_block_that_needs_an_extra_is_skipped(tmp_path: Path) -> None:
 
 
 def test_the_first_block_of_the_readme_is_a_script_of_its_own(tmp_path: Path) -> None:
-    """As pasted into a file and run, with nothing around it."""
+    """The block is run as a file of its own."""
     (tmp_path / "first.py").write_text(blocks(README.read_text(), "python")[0])
     done = subprocess.run([sys.executable, "first.py"], cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert (done.returncode, done.stderr) == (0, "")
@@ -78,16 +78,16 @@ def test_cell_of_the_readme_can_be_stacked_and_dropped() -> None:
 
 
 def signatures() -> list[tuple[str, str]]:
-    """Functions and classes that the API page shows with defaults, and their arguments."""
+    """Return functions and classes that the API page shows with defaults, and their arguments."""
     text = (ROOT / "docs" / "api.md").read_text().replace("\n", " ")
     found = re.findall(r"`(?:rg\.)?(\w+)\(([^`]*=[^`]*)\)`", text)
-    calls = ("by_graph",)  # of which a use is shown
+    calls = ("by_graph",)  # shown by an example instead
     return [item for item in found if item[0] in rg.__all__ and item[0] not in calls and "…" not in item[1]]
 
 
 @pytest.mark.parametrize(("name", "arguments"), signatures(), ids=lambda text: text.partition(",")[0])
 def test_signatures_are_those_of_the_functions(name: str, arguments: str) -> None:
-    """What is shown is how a signature begins: the last arguments may be left out, none before them."""
+    """The page shows the first arguments of a signature, and may omit the last ones."""
     names: dict[str, object] = {"rg": rg}
     exec(f"def shown({arguments}): pass", names)
     shown = [*inspect.signature(cast("Callable[..., None]", names["shown"])).parameters.values()]
@@ -96,7 +96,8 @@ def test_signatures_are_those_of_the_functions(name: str, arguments: str) -> Non
     ]
     assert [(item.name, item.kind) for item in shown] == [(item.name, item.kind) for item in own][: len(shown)]
     for item, real in zip(shown, own, strict=False):
-        assert item.default == real.default or isinstance(item.default, rg.Optimizer)  # None: the one that is shown
+        # None stands for the optimizer that is shown
+        assert item.default == real.default or isinstance(item.default, rg.Optimizer)
 
 
 def test_every_target_is_listed() -> None:
@@ -131,7 +132,7 @@ def commands() -> list[str]:
 
 
 LONG = ("rnngraph run examples/deep_rnn.py",)
-"""Commands that train what another test trains, too."""
+"""Commands that repeat the training of another test."""
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ LONG = ("rnngraph run examples/deep_rnn.py",)
     [pytest.param(item, marks=pytest.mark.exhaustive) if item.startswith(LONG) else item for item in commands()],
 )
 def test_command_lines_run(command: str, tmp_path: Path) -> None:
-    """Every rnngraph command of every page, from the project's folder."""
+    """Every rnngraph command of every page runs in the project's folder."""
     words = command.split("#")[0].split()[1:]
     if words[0] == "bench":
         words += ["--seconds", "0.01"]
@@ -154,11 +155,11 @@ def test_command_lines_run(command: str, tmp_path: Path) -> None:
     assert done.stdout
 
 
-TUNED = ("plan", "loops", "llvm", "asm")  # their text depends on how tiles are shaped, and on LLVM's version
+TUNED = ("plan", "loops", "llvm", "asm")  # their text depends on the tiling, and on LLVM's version
 
 
 def excerpts() -> list[tuple[str, list[str]]]:
-    """Commands shown with what they print, and the lines that are shown."""
+    """Return commands that are shown with output, and the lines of that output."""
     found = [block.splitlines() for page in PAGES for block in blocks(page.read_text(), "console")]
     return [(lines[0].removeprefix("$ "), lines[1:]) for lines in found if not lines[0].endswith(TUNED)]
 
@@ -178,12 +179,12 @@ WITH_LINKS = sorted([*PAGES, ROOT / "CHANGELOG.md", *(ROOT / "examples").rglob("
 
 
 def prose(page: Path) -> str:
-    """A page without its blocks of code."""
+    """Return a page without its code blocks."""
     return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 def anchors(page: Path) -> set[str]:
-    """Names under which a page's headings can be linked to, as GitHub makes them; the second of equal ones is -1."""
+    """Return the anchors of a page's headings, as GitHub generates them; a repeated one ends in -1."""
     found: dict[str, int] = {}
     for heading in re.findall(r"^#+ +(.*?) *$", prose(page), re.MULTILINE):
         shown = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
@@ -196,7 +197,7 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", WITH_LINKS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    """Files are there, and so are the headings that are linked to."""
+    """Linked files exist, and so do linked headings."""
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if re.match(r"[a-z]+:", target):
             continue
@@ -212,12 +213,13 @@ SOURCES = {
     "docs/architecture.md": (".", "rnngraph"),
     "CONTRIBUTING.md": (".", "rnngraph"),
 }
-"""Pages that name files of ours between backticks, and where these lie."""
+"""Pages that name the project's files in backticks, and the folders of these."""
 
 
 @pytest.mark.parametrize("page", SOURCES)
 def test_files_that_pages_name_are_there(page: str) -> None:
-    made = {"rnngraph/passes/tidy.py", "docs/guides/NAME.md", "site/index.html"}  # by who follows a walk
+    # files that a reader of the instructions creates
+    made = {"rnngraph/passes/tidy.py", "docs/guides/NAME.md", "site/index.html"}
     named = set(re.findall(r"`([\w./-]+\.(?:py|md|html))`", (ROOT / page).read_text())) - made
     assert named
     lost = [name for name in named if not any((ROOT / base / name).exists() for base in SOURCES[page])]

@@ -1,4 +1,4 @@
-"""Gradients whose steps are computed again have the bits of those that keep them, in less memory."""
+"""Gradients with recomputed steps have the bits of those with stored ones, in less memory."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def test_gradients_have_the_same_bits_everywhere(name: str, threads: int) -> Non
 
 
 def _cut(made: rg.Program, rows: int, steps: int) -> tuple[Any, Any]:
-    """The optimised graph of all gradients, and the one that computes steps again."""
+    """Return the optimised graph of all gradients, and the one with recomputation."""
     compiled = made.training.full_graph()
     outputs = ("loss", *(f"gradient/{name}" for name in compiled.wrt))
     sizes = dict.fromkeys(compiled.pruned(outputs).symbols, rows) | dict.fromkeys(compiled.lengths(outputs), 25)
@@ -288,8 +288,10 @@ def test_a_loss_of_the_last_step_keeps_no_sequence(name: str) -> None:
 
 
 def check_random(seed: int) -> bool | None:
-    """Gradients of a random declaration, with NaNs in memory that nothing was written to. Gives whether steps can be
-    computed again; None where there are no gradients.
+    """Check gradients of a random declaration, with NaN in uninitialised memory.
+
+    Returns:
+        True if steps can be recomputed, False if not; None if there are no gradients.
     """
     declaration = (declare, declare_chain, declare_cell)[seed % 3](seed)
     made = declaration.compile()
@@ -436,7 +438,7 @@ print((peak() - before) * 1024, program.training.memory(1, steps, recompute=reco
 
 
 def peak_of(units: int, steps: int, recompute: int | None) -> tuple[int, int]:
-    """(bytes by which a process grows for a call beside its feeds, bytes of temporaries as ``memory`` says)."""
+    """Return (growth of a process in bytes for a call, bytes of temporaries in ``memory``'s report)."""
     command = [sys.executable, "-c", PEAK, str(units), str(steps), str(recompute)]
     grown, said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     return int(grown), int(said)

@@ -1,4 +1,4 @@
-"""Recurrences of today: the ready cells beside torch, of whole inputs and of parts; stacked, streamed, exported."""
+"""Current recurrences: built-in cells against torch, for whole inputs and for parts; stacked, streamed, exported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH, STEPS, WIDTH = 2, 9, 5
 
 
 def activated(name: str, part: str, array: np.ndarray) -> np.ndarray:
-    """Bring normal numbers to where a projection would: decays below 0, rates in (0, 1), keys of length 1."""
+    """Map normal numbers to a projection's range: decays below 0, rates in (0, 1), keys of length 1."""
     if part in ("g", "w"):
         return -np.log1p(np.exp(array))
     if part == "dt":
@@ -139,7 +139,7 @@ def test_the_first_step_of_exponential_gates_does_not_depend_on_their_size() -> 
 
 
 def layered(name: str) -> tuple[rg.Tensor, rg.Tensor]:
-    """A residual layer with dropout, and one with zoneout above."""
+    """Return a residual layer with dropout, and one with zoneout on top."""
     x = rg.placeholder("x", (None, None, CELLS[name]().output_size))
     drop = rg.DropoutWrapper(
         rg.ResidualWrapper(CELLS[name]()), output_keep_prob=0.8, state_keep_prob=0.9, variational_recurrent=True
@@ -169,7 +169,7 @@ def test_cells_are_wrapped_stacked_trained_and_narrowed(name: str) -> None:
     for kind, bound in (("bfloat16", 0.03), ("int8", 0.06)):
         matrices = [key for key, array in program.parameters.items() if array.ndim == 2]
         kinds = {key: rg.Narrow(kind, force=True) for key in matrices if not key.endswith(("A_log", "bias"))}
-        if not kinds:  # blocks by heads, which stay float32
+        if not kinds:  # weights in blocks for each head, which stay float32
             continue
         narrow = rg.compile({"y": y}, parameters=program.parameters, weights=kinds).inference(x=feeds["x"])["y"]
         assert 0 < abs(narrow - whole).max() < bound * abs(whole).max()
@@ -178,7 +178,7 @@ def test_cells_are_wrapped_stacked_trained_and_narrowed(name: str) -> None:
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", READY)
 def test_cells_run_both_ways_over_rows_of_any_length(name: str) -> None:
-    """In float64, on two threads: rows that end have the bits of shorter calls, and gradients are differences."""
+    """In float64 on two threads, short rows have the bits of shorter calls, and gradients match differences."""
     x, lengths = rg.placeholder("x", (None, None, WIDTH), "float64"), rg.placeholder("lengths", (None,), "int64")
     both, _ = rg.bidirectional_dynamic_rnn(CELLS[name](), CELLS[name](), x, sequence_length=lengths)
     loss = rg.reduce_mean(rg.square(rg.concat(both, 2)))
@@ -251,7 +251,7 @@ def test_errors_say_what_to_write(declare: Any, error: type[Exception], text: st
 
 
 def blocks_of_torch(torch: Any, x: Any, P: dict[str, Any], second: bool) -> Any:
-    """The blocks as their papers' code has them, the recurrences step by step."""
+    """Return the blocks of the papers' code, with recurrences step by step."""
     F, peers = torch.nn.functional, Projections(torch)
     width = x.shape[2]
     channels, states, heads, groups = 2 * width, 3, 3, 1

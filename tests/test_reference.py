@@ -1,4 +1,4 @@
-"""The NumPy reference against what TensorFlow computed, gradients included."""
+"""The NumPy reference against TensorFlow's recorded results, gradients included."""
 
 import zlib
 from collections.abc import Callable
@@ -21,13 +21,13 @@ GRADIENT_CASES = [name for name, case in CASES.items() if case.gradients]
 
 @cache
 def fixture(name: str) -> dict[str, np.ndarray]:
-    """What TensorFlow computed for one case."""
+    """Return TensorFlow's recorded results for one case."""
     with np.load(DIRECTORY / f"{name}.npz") as arrays:
         return dict(arrays)
 
 
 def group(arrays: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    """The arrays whose keys begin with a name, without it."""
+    """Return the arrays whose keys begin with a name, without that name."""
     return {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
 
 
@@ -41,7 +41,7 @@ def tolerance(case: Case) -> dict[str, float]:
 
 @dataclass
 class Cell:
-    """A reference cell with the one method that the cases call."""
+    """Reference cell with the single method that the cases call."""
 
     spec: reference.Spec
 
@@ -51,7 +51,7 @@ class Cell:
 
 @dataclass
 class Namespace:
-    """TensorFlow 1.x as far as the cases use it: placeholders are arrays, drivers compute right away."""
+    """TensorFlow 1.x as far as the cases use it: placeholders are arrays, and drivers compute immediately."""
 
     feeds: dict[str, np.ndarray]
     parameters: dict[str, np.ndarray]
@@ -238,7 +238,7 @@ def compute(
     parameters: dict[str, np.ndarray],
     masks: dict[str, np.ndarray] | None,
 ) -> dict[str, np.ndarray]:
-    """What the reference computes for one case, by path."""
+    """Return the reference's results for one case, by path."""
     return dict(flatten(case.declare(Namespace(feeds, parameters, masks))))
 
 
@@ -270,7 +270,7 @@ def test_agrees_with_tensorflow_without_dropout(name: str) -> None:
 
 @pytest.mark.parametrize("name", GRADIENT_CASES)
 def test_gradients_agree_along_a_random_direction(name: str) -> None:
-    """d loss / d everything at once, by central differences of the reference."""
+    """One central difference of the reference moves all inputs at once."""
     case, arrays = CASES[name], fixture(name)
     feeds, parameters = group(arrays, "feed"), group(arrays, "parameter")
     masks = group(arrays, "mask") if case.dropout else None
@@ -302,7 +302,7 @@ def test_every_fixture_has_its_case() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_fixture_is_what_the_case_declares(name: str) -> None:
-    """Feeds are those of the case; every parameter and every real feed has a gradient."""
+    """Feeds equal the case's; every parameter and every real feed has a gradient."""
     case, arrays = CASES[name], fixture(name)
     feeds = case.make_feeds()
     recorded = group(arrays, "feed")
@@ -334,7 +334,7 @@ def test_clipping_cases_clip(name: str, path: str, bound: float) -> None:
 
 @pytest.mark.parametrize("name", DROPOUT_CASES)
 def test_masks_are_real_ones(name: str) -> None:
-    """Zeros and ones, fresh for each step and row; TensorFlow repeats them at two sites of equal seeds."""
+    """Masks are zeros and ones, new for each step and row; TensorFlow repeats them at two sites of equal seeds."""
     masks = group(fixture(name), "mask")
     assert masks
     for mask in masks.values():
@@ -358,7 +358,7 @@ def random_parameters(shapes: dict[str, tuple[int, ...]], seed: int) -> dict[str
 
 
 def test_state_dropout_keeps_the_memory_in_a_concatenated_state() -> None:
-    """TensorFlow drops all of a concatenated state; here c is protected by what it is."""
+    """TensorFlow drops all of a concatenated state; here c is protected even there."""
     parameters = random_parameters({"s/lstm_cell/kernel": (5, 12), "s/lstm_cell/bias": (12,)}, seed=1)
     x, c, h = (np.random.default_rng(2).normal(size=(2, width)) for width in (2, 3, 3))
     mask = {"s/state": np.array([[0, 1, 0], [1, 0, 0]])}

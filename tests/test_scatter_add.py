@@ -1,4 +1,4 @@
-"""What a gather's table receives: the rows of all its uses, added in one order whatever the chunks and the target."""
+"""Gradient of a gather's table: rows of all uses, added in one order for any chunks and target."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def node(rows: int, *shapes: tuple[int, ...], dtypes: tuple[str, str] = ("int32"
 
 
 def test_value() -> None:
-    """Repeated indices add up; one that is out of range means the nearest row, as it does for a gather."""
+    """Repeated indices add up, and an index out of range is clamped, as for a gather."""
     graph = Graph.of("g", [("y", node(4, (3, 2), (3, 2)))])
     indices, updates = np.array([[1, 1], [9, 0], [-5, 1]], np.int32), np.array([[1, 2], [4, 8], [16, 32]], np.float32)
     found = interpret(graph, {"x0": indices, "x1": updates})["y"]
@@ -50,7 +50,7 @@ def test_type() -> None:
 
 
 class Lookup(rg.Cell):
-    """Reads rows of a table from outside in every step: at fed ids, at ids of its own, and at one fixed id."""
+    """Cell that reads rows of an outer table in every step: at fed ids, at computed ids, and at a constant id."""
 
     def __init__(self, table: rg.Tensor, bias: rg.Tensor) -> None:
         self.table, self.bias = table, bias
@@ -120,7 +120,9 @@ def test_lookups_in_a_cell_against_central_differences(steps: int | None) -> Non
 
 
 def net(backward: bool, steps: int | None, target: str) -> rg.Program:
-    """An embedding under a recurrent layer. ``shift`` is 0: its gradient is what each step gives to the table."""
+    """Return an embedding below a recurrent layer. ``shift`` is 0, and its gradient is each step's gradient of the
+    table.
+    """
     ids = rg.placeholder("ids", (None, steps), "int32")
     shift = rg.placeholder("shift", (None, steps, WIDTH))
     x = rg.embedding(ids, ROWS, WIDTH) + shift
@@ -130,7 +132,7 @@ def net(backward: bool, steps: int | None, target: str) -> rg.Program:
 
 
 def longest_chunk(program: rg.Program) -> int:
-    """Steps of the longest chunk of time in the gradients' loops."""
+    """Return the longest time chunk in the gradients' loops."""
     feeds = {"ids": np.zeros((4, 3), np.int32), "shift": np.zeros((4, 3, WIDTH), np.float32)}
     program.training.gradients(feeds, wrt=["shift"])
     found = re.findall(r"(\d+) steps at a time", program.training.show("loops"))
@@ -141,7 +143,7 @@ def longest_chunk(program: rg.Program) -> int:
 @pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
 @pytest.mark.parametrize("steps", [1, 3, None], ids=["one step", "three steps", "several chunks"])
 def test_rows_are_added_in_one_order(steps: int | None, backward: bool, target: str) -> None:
-    """Bit for bit: step after step against the direction of the layer, row after row of the batch."""
+    """The order is fixed: steps opposite to the layer's direction, and then rows of the batch."""
     generator = np.random.default_rng(3)
     program = net(backward, steps, target)
     time = steps or 2 * longest_chunk(program) + 31
@@ -157,7 +159,7 @@ def test_rows_are_added_in_one_order(steps: int | None, backward: bool, target: 
 
 
 def test_ids_out_of_range_are_an_error() -> None:
-    """Also where the loss is linear, so that no row of the table is read."""
+    """This includes linear losses, whose gradient reads no row of the table."""
     ids = rg.placeholder("ids", (None,), "int32")
     loss = rg.reduce_sum(rg.gather(rg.parameter("t", (5, 2)), ids))
     program = rg.compile(loss, loss=loss)

@@ -1,4 +1,4 @@
-"""Attention of all steps to all: products whose columns are steps, softmax over them, at any length by one code."""
+"""Self-attention over all steps: products whose columns are steps, and softmax; one program for any length."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LENGTHS = (1, 2, 3, 7, 16, 17, 25, 63, 100)
 
 
 def attended(y: rg.Tensor, heads: int, width: int) -> tuple[rg.Tensor, rg.Tensor]:
-    """What each step reads of all, and its shares, by heads."""
+    """Return the attended values of each step, and the attention weights, by heads."""
     parts = (rg.reshape(rg.dense(y, heads * width, name=name), (-1, y.shape[1], heads, width)) for name in "qkv")
     query, key, value = (rg.transpose(part, (0, 2, 1, 3)) for part in parts)
     shares = rg.softmax(query @ swapped(key) * width**-0.5)
@@ -38,7 +38,7 @@ def recurrent(dtype: str = "float32") -> dict[str, rg.Tensor]:
 
 
 def causal(dtype: str = "float32") -> dict[str, rg.Tensor]:
-    """Of the steps before alone, and of rows that end."""
+    """Declare attention to earlier steps only, with lengths."""
     x, count = rg.placeholder("x", ("rows", "time", 5), dtype), rg.placeholder("n", ("rows",), "int32")
     score = rg.dense(x, 4, name="q") @ swapped(rg.dense(x, 4, name="k"))
     steps = rg.positions(x[0], 0)
@@ -48,7 +48,7 @@ def causal(dtype: str = "float32") -> dict[str, rg.Tensor]:
 
 
 def memory(dtype: str = "float32") -> dict[str, rg.Tensor]:
-    """Steps of a recurrence that read a memory of another length."""
+    """Declare a recurrence that attends to a memory of another length."""
     x, entries = rg.placeholder("x", ("rows", "time", 5), dtype), rg.placeholder("m", ("rows", "entries", 4), dtype)
     outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), x)
     score = outputs @ swapped(entries)
@@ -56,7 +56,7 @@ def memory(dtype: str = "float32") -> dict[str, rg.Tensor]:
 
 
 def turned_weights(dtype: str = "float32") -> dict[str, rg.Tensor]:
-    """Steps as columns of one matrix, beside nothing that is a matrix of each row."""
+    """Declare a product whose columns are steps, with one matrix for all rows."""
     x = rg.placeholder("x", ("time", 5), dtype)
     return {"read": rg.parameter("w", (3, 5), dtype=dtype) @ rg.transpose(x), "all": rg.tanh(x @ rg.transpose(x))}
 
@@ -98,7 +98,7 @@ def test_any_length_by_one_code(case: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("case", [exhaustive("alone"), "causal"])
 def test_bits_are_a_rows_own(case: str) -> None:
-    """Alone and in a batch, by one thread and by two, and of a net that is compiled for any batch."""
+    """Bits agree for single rows, one thread and two, and with a program compiled for any batch."""
     program, shared = (rg.compile(CASES[case](), seed=0, threads=threads) for threads in (1, 2))
     for steps in (3, 63):
         feeds = feeds_of(program, 6, steps)
@@ -109,7 +109,7 @@ def test_bits_are_a_rows_own(case: str) -> None:
             single = program.inference({name: array[row : row + 1] for name, array in feeds.items()})
             for name, array in single.items():
                 np.testing.assert_array_equal(array, expected[name][row : row + 1])
-    for rows in range(1, 6):  # more than have code of their own
+    for rows in range(1, 6):  # more sizes than have specialised code
         some = program.inference({name: array[:rows] for name, array in feeds.items()})
         np.testing.assert_array_equal(some["read"], expected["read"][:rows])
 

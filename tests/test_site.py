@@ -1,4 +1,4 @@
-"""The site's pages are true and whole, as far as can be told without building it; CONTRIBUTING.md has the command."""
+"""The site's pages are true and complete, as far as can be tested without a build; CONTRIBUTING.md has the command."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REFERENCE = sorted((DOCS / "reference").glob("*.md"))
 
 
 def part(name: str) -> ModuleType:
-    """A file of docs/site_parts as a module, which finds those beside it."""
+    """Return a file of docs/site_parts as a module that can import its neighbours."""
     sys.path.insert(0, str(DOCS / "site_parts"))
     spec = importlib.util.spec_from_file_location(f"site_{name}", DOCS / "site_parts" / f"{name}.py")
     assert spec is not None
@@ -39,7 +39,7 @@ def part(name: str) -> ModuleType:
 
 
 def listed(page: Path) -> list[str]:
-    """The names whose docstrings a page of the reference shows."""
+    """Return the names whose docstrings a page of the reference shows."""
     found = re.findall(r"^```\{reference\}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
     return "\n".join(found).split()
 
@@ -53,7 +53,7 @@ def test_every_public_name_is_on_one_page_of_the_reference() -> None:
 
 @pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.stem)
 def test_the_reference_has_an_example_of_every_name(page: Path) -> None:
-    """The page's script, which another test runs, uses what the page lists."""
+    """The page's script, which another test runs, uses the listed names."""
     script = "\n".join(re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL))
     own = part("docstrings").OBJECTS
     used = set(re.findall(r"\brg\.(\w+)", script))
@@ -71,7 +71,7 @@ def test_all_that_is_listed_has_a_text(page: Path) -> None:
 
 @pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.stem)
 def test_every_argument_is_told(page: Path) -> None:
-    """Of all that a page lists and of its methods: by a sentence of its own, in the text, or as all of its name."""
+    """Every listed name and method documents its arguments: by a sentence, in the text, or by name alone."""
     docstrings = part("docstrings")
     things = [(name, docstrings.found(name)) for name in listed(page)]
     called = [(name, thing) for name, thing in things if name not in {*docstrings.OBJECTS, *docstrings.GIVEN}]
@@ -94,7 +94,7 @@ def test_every_argument_is_told(page: Path) -> None:
 
 @pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.stem)
 def test_arguments_stand_one_a_line_in_the_source(page: Path) -> None:
-    """As ``help`` prints them: no line begins to tell of an argument behind another sentence."""
+    """``help`` prints them so: each argument begins a line."""
     docstrings = part("docstrings")
     inside = []
     for name in listed(page):
@@ -200,7 +200,7 @@ def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
 
 
 def test_links_that_lead_out_are_followed(tmp_path: Path) -> None:
-    """To a server of this machine, which has one page."""
+    """A local server has one page."""
     outer = part("outer")
     (tmp_path / "here.html").write_text("there")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
@@ -226,7 +226,7 @@ def test_every_page_is_in_the_table_of_contents() -> None:
 
 
 def sessions(page: Path) -> Iterator[tuple[str, str, str]]:
-    """What a page shows as typed: its blocks of Python, as ("", source, ""), and statements with what they raise."""
+    """Yield a page's Python blocks, as ("", source, ""), and its sessions: statements and their errors."""
     text = page.read_text()
     for language, block in re.findall(r"^```(python|pycon)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         if language == "python":
@@ -264,7 +264,7 @@ def test_errors_are_those_that_pages_show(page: Path, tmp_path: Path, monkeypatc
 @pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore")  # torch.export's own
 def test_the_blocks_of_the_page_of_torch_run() -> None:
-    """As one script: a module is read, trained further, given back, and compared with the net."""
+    """As one script, a module is read, trained further, written back, and compared with the net."""
     pytest.importorskip("torch")
     names: dict[str, Any] = {"__name__": "torch_page"}
     for block in re.findall(r"^```py\n(.*?)^```$", (DOCS / "torch.md").read_text(), re.MULTILINE | re.DOTALL):
@@ -274,7 +274,7 @@ def test_the_blocks_of_the_page_of_torch_run() -> None:
 
 @pytest.mark.peers
 def test_the_nets_of_the_guide_from_torch_are_one_net() -> None:
-    """Side by side: what torch's module computes in eval(), with its own weights."""
+    """torch's module in eval(), with its own weights, has the same results."""
     torch = pytest.importorskip("torch")
     text = (DOCS / "guides" / "from_torch.md").read_text()
     theirs: dict[str, Any] = {"torch": torch, "pack_padded_sequence": torch.nn.utils.rnn.pack_padded_sequence}

@@ -1,5 +1,5 @@
-"""Inference without blocks of weights that are zero: the bits of dense code, up to the sign of zero, whatever the
-blocks, the rows, the chunks and the threads.
+"""Inference without zero blocks of weights: the bits of dense code up to the sign of zero, for any blocks, rows, chunks
+and threads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import rnngraph as rg
 __all__ = ["any_weight"]
 WEIGHTS = ("float32", "bfloat16", "int8")
 NARROW = tuple(pytest.param(weights, marks=pytest.mark.exhaustive) for weights in WEIGHTS[1:])
-"""Forms of weights that take longer to compile, where others are quick."""
+"""Forms of weights that take longer to compile."""
 SIZES = tuple(
     pytest.param(*size, marks=pytest.mark.exhaustive) for size in ((3, 1, 1), (25, 63, 1), (100, 7, 9), (63, 2, 4))
 )
@@ -36,7 +36,7 @@ def same(found: Any, expected: Any) -> None:
     found, expected = flat(found), flat(expected)
     assert found.keys() == expected.keys()
     for name, array in found.items():
-        assert_array_equal(array, expected[name], name)  # which takes 0.0 and -0.0 as equal
+        assert_array_equal(array, expected[name], name)  # it treats 0.0 and -0.0 as equal
 
 
 def layer(cell: rg.Cell, width: int, lengths: bool = False) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def layer(cell: rg.Cell, width: int, lengths: bool = False) -> dict[str, Any]:
 
 
 def test_the_definition() -> None:
-    """Against NumPy in float64, with the kernel cut by hand."""
+    """Results equal NumPy's in float64, with handwritten blocks."""
     kernel, x = np.zeros((21, 19), np.float32), normal(5, 21)
     kernel[4:8, 8:16], kernel[20, 18], kernel[16:20, :8] = normal(4, 8), 2.0, normal(4, 8)
     program = rg.compile(rg.dense(rg.placeholder("x", (None, 21)), 19), sparse=True)
@@ -83,7 +83,7 @@ CHANGING = both(layer(rg.LSTMCell(40), 33), 0.5, (4, 8))
 
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_sums_that_begin_anew(weights: str) -> None:
-    """More than 512 k; an odd number of them, of which a step of narrow numbers takes several."""
+    """The depth exceeds 512 and is odd, so that narrow products end within a step."""
     x = rg.placeholder("x", (None, 1101))
     sparse, dense = both({"y": rg.dense(x, 37)}, 0.2, (4, 8), weights=weights)
     given = normal(6, 1101)
@@ -141,7 +141,7 @@ def test_float64_convolutions_and_projections() -> None:
 
 
 def test_a_transposed_weight() -> None:
-    """As other frameworks keep kernels: what is turned for a product is looked at as the product reads it."""
+    """Other frameworks store kernels transposed; blocks are those of the transposed matrix."""
     x, kernel = rg.placeholder("x", (None, 40)), np.zeros((24, 40), np.float32)
     kernel[8:16, 4:8] = normal(8, 4)
     program = rg.compile(x @ rg.transpose(rg.parameter("w", (24, 40)), (1, 0)), sparse=True)
@@ -155,7 +155,7 @@ def test_a_transposed_weight() -> None:
 @pytest.mark.parametrize("weights", ["float32", "bfloat16"])
 @pytest.mark.parametrize("rows", [1, 3, 6])
 def test_what_is_left_out_spreads_no_nan(weights: str, rows: int) -> None:
-    """However few of the blocks are zero."""
+    """A single zero block suffices."""
     x = rg.placeholder("x", (None, 160))
     sparse, dense = both({"y": rg.dense(x, 48)}, 1.0, (4, 8), weights=weights)
     kernel = np.array(sparse.parameters["dense/kernel"])
@@ -183,7 +183,7 @@ def test_a_nan_among_weights_is_no_zero() -> None:
 
 
 def test_training_does_not_see_it() -> None:
-    """A step, and then inference with what it made of the weights."""
+    """A training step computes densely, and inference then uses its weights."""
     x, y = rg.placeholder("x", (None, 20)), rg.placeholder("y", (None,), "int64")
     logits = rg.dense(rg.tanh(rg.dense(x, 24)), 9)
     loss = rg.sparse_softmax_cross_entropy(labels=y, logits=logits)
@@ -216,7 +216,7 @@ def test_save_load_and_wrong_arguments(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("seed", [pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(200)])
 def test_random_declarations(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against dense code and the interpreter; the same bits in streams, pools, by rows and with threads."""
+    """Results equal dense code's and the interpreter's; streams, pools, single rows and threads have equal bits."""
     declaration = declare(seed)
     options = {"weights": WEIGHTS[seed % 3]} if declaration.dtype == "float32" else {}
     monkeypatch.setattr(rg, "compile", partial(rg.compile, **options))

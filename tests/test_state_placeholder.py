@@ -1,4 +1,4 @@
-"""States that are fed: a nest of placeholders under one name."""
+"""Fed states: a nest of placeholders under one name."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_state_is_fed_under_one_name() -> None:
 
 
 def test_a_plain_tuple_goes_by_the_order_of_declaration(tmp_path: Path) -> None:
-    """Not by that in which its parts are met: here h comes first, as what is fed to the driver reads it."""
+    """The graph meets h first, because the driver's input reads it."""
     x, cell = rg.placeholder("x", (None, None, 4), "float64"), rg.LSTMCell(4)
     state = rg.state_placeholder("state0", cell, "float64")
     outputs, _ = rg.dynamic_rnn(cell, x + rg.expand_dims(state.h, 1), initial_state=state)

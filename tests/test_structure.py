@@ -1,4 +1,4 @@
-"""The rules of the house that a reader of the code can rely on: who imports whom, what is named where, how long."""
+"""Rules of the project on which readers can rely: imports between rooms, names in docstrings, and lengths."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ LONGEST, MOST_FILES = 450, 18
 LONGEST_FUNCTION = 60
 
 UNLISTED = "__init__.py"
-"""Rooms that don't name their files: docs/architecture.md describes the package, the others have TensorFlow's paths."""
+"""Rooms that don't list their files: docs/architecture.md describes the package, and the others mirror TensorFlow's
+paths.
+"""
 
 ROOMS = (
     "version",
@@ -130,7 +132,7 @@ ROOMS = (
 )
 """Rooms in the order in which a network passes them; "" is the package itself. Each may import those before it.
 
-A room's own files stand where its name does, and rooms within it have places of their own.
+A room's own files have the position of its name, and rooms within it have positions of their own.
 """
 
 
@@ -179,7 +181,7 @@ LATE = {
     ("program.program", "program.reports.sensitivity"): "few ask",
     ("program.program", "program.reports.summary"): "few print it",
 }
-"""Imports within functions, as half of the time to import is what few need."""
+"""Imports within functions, which keep rarely used modules out of the import time, with their reasons."""
 
 
 class Import(NamedTuple):
@@ -198,7 +200,7 @@ def part_of(path: Path) -> str:
 
 
 def dotted(path: Path) -> str:
-    """A file as other files import it; of ``__init__.py`` the room's name."""
+    """Return a file's dotted name, or the room's name for ``__init__.py``."""
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
 
 
@@ -206,7 +208,7 @@ MODULES = {dotted(path): path for path in FILES}
 
 
 def room_of(module: str) -> str:
-    """The room in which a file lies. A file at the top is a room of its own."""
+    """Return the room of a file. A top-level file is a room of its own."""
     if MODULES[module].name == "__init__.py" or "." not in module:
         return module
     return module.rpartition(".")[0]
@@ -214,24 +216,24 @@ def room_of(module: str) -> str:
 
 @cache
 def nodes_of(module: str) -> list[ast.AST]:
-    """All of a file's syntax."""
+    """Return all syntax nodes of a file."""
     return [*ast.walk(ast.parse(MODULES[module].read_text()))]
 
 
 def imports(module: str) -> Iterator[str]:
-    """The files of the package that a file imports: at its top, late, or for type checking only."""
+    """Yield the files of the package that a file imports: at its top, late, or for type checking only."""
     yield from imported(module, nodes_of(module))
 
 
 def late_imports(module: str) -> Iterator[str]:
-    """The files that are imported within functions."""
+    """Yield the files that are imported within functions."""
     for function in nodes_of(module):
         if isinstance(function, ast.FunctionDef):
             yield from imported(module, ast.walk(function))
 
 
 def imported(module: str, nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """The files of the package that stand in import statements among ``nodes`` of a file."""
+    """Yield the files of the package in import statements among ``nodes`` of a file."""
     package = ["rnngraph", *MODULES[module].relative_to(ROOT).parts[:-1]]
     for node in nodes:
         names: list[str] = []
@@ -277,7 +279,7 @@ def test_late_imports_are_few_and_have_reasons() -> None:
 
 
 def test_late_imports_save_something() -> None:
-    """None is of what the file imports at its top anyway, itself or by what it imports there."""
+    """A late import is useless if the top of the file imports the module anyway, directly or indirectly."""
     at_top = nx.DiGraph()
     at_top.add_nodes_from(MODULES)
     for module in MODULES:
@@ -289,7 +291,7 @@ def test_late_imports_save_something() -> None:
 
 
 def rooms_around(module: str) -> list[str]:
-    """The rooms that are imported with a file, as Python does."""
+    """Return the rooms that Python imports together with a file."""
     parts = module.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts))]
 
@@ -300,14 +302,14 @@ def test_no_folder_is_too_full() -> None:
 
 
 def test_tests_mirror_the_rooms() -> None:
-    """A folder with tests has the name of a room, and so the room's files."""
+    """A folder with tests has the name of a room, and its tests the names of the room's files."""
     tests = Path(__file__).parent
     folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")} - {Path()}
     assert {str(folder) for folder in folders if not (ROOT / folder / "__init__.py").is_file()} == set()
 
 
 def test_tests_need_no_working_directory() -> None:
-    """A worker finds ``tests/helpers``, but ``tests`` as a package only where pytest was started as a module."""
+    """A worker can import ``tests/helpers``, but ``tests`` as a package only if pytest was started as a module."""
     tests = list((ROOT.parent / "tests").rglob("*.py"))
     by_package = re.compile(r"^\s*(?:from|import) tests\b", re.MULTILINE)
     assert not [path.name for path in tests if by_package.search(path.read_text())]
@@ -329,7 +331,7 @@ def test_a_room_says_what_it_is_for(room: Path) -> None:
     "room", [path for path in FILES if path.name == "__init__.py" and name_of(path) not in UNLISTED], ids=name_of
 )
 def test_rooms_name_their_files(room: Path) -> None:
-    """A room's docstring names all that it holds, files and rooms, in double backticks."""
+    """A room's docstring names all its files and rooms, in double backticks."""
     held = {path.stem for path in room.parent.glob("*.py")} | {
         path.parent.name for path in room.parent.glob("*/__init__.py")
     }
@@ -338,7 +340,7 @@ def test_rooms_name_their_files(room: Path) -> None:
 
 
 def test_the_map_of_the_house_has_every_room() -> None:
-    """CONTRIBUTING has a row for each room at the top, which names those within it."""
+    """CONTRIBUTING has a row for each top-level room, which names the rooms within it."""
     text = (ROOT.parent / "CONTRIBUTING.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)/` \|(.*)$", text, re.MULTILINE))
     rooms = {str(path.parent.relative_to(ROOT)) for path in FILES if path.name == "__init__.py"} - {"."}
@@ -369,7 +371,7 @@ def test_the_compiler_knows_no_cell() -> None:
 
 @pytest.mark.sampled(1)
 def test_the_two_irs_meet_in_the_rooms_that_the_docs_list() -> None:
-    """The table in docs/architecture.md says of every room of codegen/ which of the two it sees."""
+    """The table in docs/architecture.md lists, for every room of codegen/, which of the two it reads."""
     table = (ROOT.parent / "docs" / "architecture.md").read_text()
     told = dict(re.findall(r"^\| `(codegen/[\w/]+)` \| (the graph|both|the loop IR|neither) \|", table, re.MULTILINE))
     graph, loops = {"ir.graph", "ir.node", "ir.ops", "ir.scan"}, {"codegen.loop_ir.nodes"}
@@ -403,7 +405,7 @@ def test_the_formatter_owns_the_layout() -> None:
 
 @pytest.mark.sampled(1)
 def test_no_function_is_too_long() -> None:
-    """Lines behind the docstring, from the head on."""
+    """Lines are counted from the head, without the docstring."""
     found = {}
     for module in MODULES:
         for node in nodes_of(module):
@@ -426,7 +428,7 @@ def test_passes_say_their_law() -> None:
 
 
 def test_nothing_reads_the_environment_or_pickles() -> None:
-    """But for the one place where the platform says where caches lie."""
+    """The one exception is the platform's location of caches."""
     text = "\n".join(path.read_text() for path in FILES)
     assert re.findall(r"os\.environ.*|os\.getenv.*|import pickle|allow_pickle=True", text) == [
         'os.environ.get("XDG_CACHE_HOME", "")'
@@ -440,8 +442,9 @@ def test_one_room_knows_the_operating_system() -> None:
 
 
 def test_what_is_seldom_needed_is_imported_where_it_is_used() -> None:
-    """Half of the time to import is the compiler, of which a process that finds its code on disk needs nothing; a
-    quarter of the rest is what trains, checks and stores.
+    """The compiler takes half of the import time, and a process with cached code does not need it.
+
+    A quarter of the rest is for training, checking and storing.
     """
     script = "import sys, rnngraph; print(*(name for name in sys.modules if name.startswith('rnngraph.')))"
     found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
@@ -465,7 +468,7 @@ assert Trainer is imported is rnngraph.Trainer and not hasattr(rnngraph, "traine
 
 
 def test_the_run_of_all_checks_names_tests_that_exist() -> None:
-    """A test that moves would end its stage: braces are spelled out as the shell does."""
+    """Braces are expanded as the shell does, because a missing test would end its stage."""
     script = (ROOT.parent / ".ci" / "run").read_text()
     for path in re.findall(r"\btests/[\w/{},]*[\w/}](?:\.py)?", script):
         head, _, rest = path.partition("{")

@@ -1,4 +1,4 @@
-"""Code for other processors: what can run here agrees, what can't is at least made, and no code calls out."""
+"""Code for other processors: whatever can run here agrees, other targets compile, and no code calls libraries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from rnngraph.runtime.native.entry import NativeEntry
 
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 SELDOM = {f"{level}-{system}" for level in LEVELS for system in ("windows", "macos")}
-"""Levels for other systems, whose code is that of the level."""
+"""Levels for other systems, whose code equals the level's."""
 TARGETS = [pytest.param(name, marks=pytest.mark.exhaustive) if name in SELDOM else name for name in NAMES]
 NEEDS = {
     "x86-64-v2": ("sse4.2", "popcnt"),
@@ -105,7 +105,7 @@ def shown(level: str, stage: str) -> str:
 @of_x86
 @pytest.mark.parametrize("level", LEVELS)
 def test_code_calls_nothing(level: str) -> None:
-    """No libm, no libc: what is called is a function of the module itself."""
+    """Code calls neither libm nor libc, only functions of its own module."""
     text = shown(level, "asm")
     own = set(re.findall(r"^\"?([\w.]+)\"?:", text, re.MULTILINE))
     called = set(re.findall(r"^\s+(?:callq?|jmpq?)\s+\"?([A-Za-z_][\w.]*)(?:@PLT)?", text, re.MULTILINE))
@@ -132,7 +132,7 @@ def test_code_uses_the_levels_vectors(level: str, registers: str, instructions: 
 
 
 def objects_of(made: rg.Program, training: bool = False) -> ObjectCode:
-    """The code of a program for its target, at 3 rows."""
+    """Return the object code of a program for its target, with 3 rows."""
     graph = (made.training if training else made.inference).compiled
     outputs = tuple(name for name, _ in graph.graph.outputs)
     return compile_graph(graph.sized(outputs, {"B": 3, "T": 6}), made.target, "entry")
@@ -141,13 +141,13 @@ def objects_of(made: rg.Program, training: bool = False) -> ObjectCode:
 @pytest.mark.parametrize("case", ["layer_norm", "stack", "heads", "whole", "front"])
 @pytest.mark.parametrize("target", TARGETS)
 def test_an_object_is_all_that_is_needed(target: str, case: str) -> None:
-    """As the linker sees it: every symbol is defined in it."""
+    """Every symbol that the linker sees is defined."""
     undefined = undefined_symbols(objects_of(cross_cases.program(case, target=target)).binary)
     assert set(undefined) <= defined_by_linker(target)
 
 
 def defined_by_linker(target: str) -> set[str]:
-    """Symbols that the linker itself defines, where functions spill registers."""
+    """Return symbols that the linker itself defines, where functions spill registers."""
     return {"__stack_pointer"} if target.startswith("wasm") else set()
 
 
@@ -159,7 +159,7 @@ def test_an_object_of_float64_is_all_that_is_needed(target: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_objects_of_training_and_of_rounded_weights(target: str) -> None:
-    """Masks, losses, and rounding to whole numbers, for which not every processor has an instruction."""
+    """Masks, losses, and rounding to integers, for which some processors lack instructions."""
     assert undefined_symbols(objects_of(compiled(target), training=True).binary) == []
     x = rg.placeholder("x", (None, None, 64))
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(64), x)
@@ -177,7 +177,7 @@ def test_an_exported_object_is_all_that_is_needed(target: str, tmp_path: Path) -
 
 
 def test_an_exported_object_for_windows_needs_no_probe_of_the_stack(tmp_path: Path) -> None:
-    """Of float64 in vectors of 64 bytes a loop holds more than a page on its stack."""
+    """With float64 in vectors of 64 bytes, a loop uses more than a page of stack."""
     made = cross_cases.program("stack", "float64")
     written = made.inference.export(tmp_path, "net", batch=3, target="x86-64-v4-windows", link=False)
     assert undefined_symbols(written.files["net.obj"].read_bytes()) == []
@@ -185,7 +185,7 @@ def test_an_exported_object_for_windows_needs_no_probe_of_the_stack(tmp_path: Pa
 
 @pytest.mark.parametrize("target", NAMES)
 def test_an_open_symbol_is_found(target: str) -> None:
-    """In each kind of file: else the tests above would prove nothing."""
+    """The check detects calls in each kind of object file, so that the tests above are effective."""
     lines = [
         f'target triple = "{target_of(target).triple}"',
         "@a_table = external global float",
@@ -203,7 +203,7 @@ def test_an_open_symbol_is_found(target: str) -> None:
 
 
 def test_rounding_would_be_a_call() -> None:
-    """What ``absent`` stands for, of one processor: the instruction is not there, and LLVM calls a library."""
+    """``absent`` lists such functions: the processor lacks the instruction, and LLVM would call a library."""
     target = target_of("thumbv7em-none-eabihf")
     lines = [
         f'target triple = "{target.triple}"',
@@ -218,7 +218,7 @@ def test_rounding_would_be_a_call() -> None:
 
 
 def run_by(target: Target, made: rg.Program, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A program's outputs by the code for a target that this machine runs, whatever it is called."""
+    """Return a program's outputs by code for a target that this machine can run."""
     graph = made.inference.compiled
     sizes = {name: 6 if name == "T" else len(given[min(given)]) for name in graph.graph.symbols}
     code = compile_graph(graph.sized(tuple(name for name, _ in graph.graph.outputs), sizes), target, "entry")
@@ -226,11 +226,11 @@ def run_by(target: Target, made: rg.Program, given: dict[str, np.ndarray]) -> di
 
 
 def test_what_is_absent_is_done_otherwise() -> None:
-    """Whole numbers from and to floats, and rounding: by other instructions the same numbers as NumPy's."""
+    """Conversions between integers and floats, and rounding, equal NumPy's with other instructions."""
     numbers = np.random.default_rng(0)
     powers = 2 ** np.arange(62)
     edges = np.concatenate([[0, 1, 2**63 - 1, -(2**63)], *(side * powers + k for side in (1, -1) for k in (-1, 0, 1))])
-    near = (2**24 + 1) * powers[:38] + numbers.integers(-1, 2, (9, 38))  # ties, and beside them
+    near = (2**24 + 1) * powers[:38] + numbers.integers(-1, 2, (9, 38))  # ties and their neighbours
     whole = np.concatenate([edges, near.ravel(), -near.ravel(), numbers.integers(-(2**63), 2**63 - 1, 4000)])
     floats = np.concatenate([whole.astype(np.float64), numbers.normal(0, 5, 4000), np.arange(-40, 41) / 4, [-0.0]])
     beyond = np.array([np.inf, -np.inf, np.nan, 2.0**63, -(2.0**63), -(2.0**63) - 2048, 1e30, -1e30, 2.0**62])
@@ -253,7 +253,7 @@ def test_what_is_absent_is_done_otherwise() -> None:
 
 @pytest.mark.parametrize("case", ["stack", "whole", "gru", "front"])
 def test_narrow_index_arithmetic_has_the_same_bits(case: str) -> None:
-    """That of processors with 32-bit addresses, where it reaches as far as these arrays do."""
+    """Processors with 32-bit addresses use narrow indices, which suffice for these arrays."""
     made = cross_cases.program(case)
     given = cross_cases.feeds(made, 3, 6)
     expected = run_by(host(), made, given)
@@ -274,12 +274,12 @@ def assembly_of(target: str) -> str:
 
 @pytest.mark.parametrize("target", ["thumbv7em-none-eabihf", "armv7-linux"])
 def test_index_arithmetic_fits_in_a_register(target: str) -> None:
-    """No sums and products of two registers each."""
+    """Sums and products use no pairs of registers."""
     assert not re.search(r"^\s+(adcs?|sbcs?|umull|smull|umlal)\b", assembly_of(target), re.MULTILINE)
 
 
 def test_a_multiply_add_is_two_instructions_on_a_small_processor() -> None:
-    """The weight's load and the multiply-add: in the product with the state, of 28 units and gates at once."""
+    """The load of a weight and the multiply-add, in the product with the state of 28 units and gates."""
     loops = re.split(r"^\.L\w+:", assembly_of("thumbv7em-none-eabihf"), flags=re.MULTILINE)
     multiplying = max(loops, key=lambda text: text.split("\tb")[0].count("vfma.f32"))
     count = multiplying.count("vfma.f32")
@@ -291,7 +291,7 @@ def test_webassembly_loads_take_in_their_offsets() -> None:
     loops = assembly_of("wasm32-simd128").split("loop")
     multiplying = max(loops, key=lambda text: text.count("f32x4.mul") if "load32_splat" in text else 0)
     assert len(re.findall(r"v128\.load\s+[1-9]", multiplying)) == len(re.findall(r"v128\.load\s", multiplying)) - 1
-    # Of the weights' pointer, of each row's, and of the count.
+    # the weights' pointer, each row's, and the counter
     assert multiplying.count("i32.add") <= multiplying.count("load32_splat") + 2
 
 

@@ -1,4 +1,4 @@
-"""TensorFlow's own numbers: every case of the fixtures through `rnngraph.tf1` and both native graphs."""
+"""TensorFlow's own results: every case of the fixtures, by `rnngraph.tf1` and both native graphs."""
 
 from functools import cache
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ SEED = 7
 
 
 def namespace(case: Case) -> Any:
-    """`tf1`; the cases that TensorFlow 1.x never had take their cell from rnngraph itself."""
+    """Return `tf1`; cases that TensorFlow 1.x never had use rnngraph's cell."""
     if case.oracle != "keras":
         return tf1
     cells = SimpleNamespace(GRUCell=rg.GRUCell)
@@ -27,7 +27,7 @@ def namespace(case: Case) -> Any:
 
 @cache
 def compiled(name: str) -> rg.Program:
-    """The case's program, with TensorFlow's parameters."""
+    """Return the case's program, with TensorFlow's parameters."""
     program = rg.compile(CASES[name].declare(namespace(CASES[name])))
     for key, array in group(fixture(name), "parameter").items():
         program.parameters[key] = array
@@ -45,7 +45,7 @@ def check(case: Case, result: Any, expected: dict[str, np.ndarray]) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_parameters_are_tensorflows(name: str) -> None:
-    """Names, order and shapes: TensorFlow's variables load by name."""
+    """Names, order and shapes agree, so that TensorFlow's variables load by name."""
     recorded = group(fixture(name), "parameter")
     parameters = rg.compile(CASES[name].declare(namespace(CASES[name]))).parameters
     assert list(parameters) == list(recorded)
@@ -57,7 +57,7 @@ def test_parameters_are_tensorflows(name: str) -> None:
 def test_inference_agrees_with_tensorflow(name: str) -> None:
     case, arrays = CASES[name], fixture(name)
     feeds = group(arrays, "feed")
-    feeds.pop("keep_prob", None)  # the inference graph has no use for it
+    feeds.pop("keep_prob", None)  # the inference graph does not read it
     check(case, compiled(name).inference(feeds), group(arrays, "inference" if case.dropout else "output"))
 
 
@@ -69,7 +69,7 @@ def test_training_without_dropout_agrees_with_tensorflow(name: str) -> None:
 
 @pytest.mark.parametrize("name", DROPOUT_CASES)
 def test_dropout_sites_are_tensorflows(name: str) -> None:
-    """Names, order and shapes of masks; a variational mask here has a row for each row of the batch."""
+    """Names, order and shapes of masks agree; a variational mask here has a row for each row of the batch."""
     arrays = fixture(name)
     feeds, recorded = group(arrays, "feed"), group(arrays, "mask")
     masks = compiled(name).training.dropout_masks(feeds, seed=SEED)
@@ -92,7 +92,7 @@ def test_training_agrees_with_the_reference_under_its_masks(name: str, seed: int
     feeds = group(arrays, "feed")
     masks = program.training.dropout_masks(feeds, seed=seed)
     for site, mask in masks.items():
-        if "/bw/" in site and mask.ndim == 3:  # the reference counts steps in the order in which they are taken
+        if "/bw/" in site and mask.ndim == 3:  # the reference numbers steps in the order of computation
             masks[site] = reference.reverse(mask, feeds.get("lengths"))
     expected = compute(case, feeds, group(arrays, "parameter"), masks)
     check(case, program.training(feeds, seed=seed), expected)

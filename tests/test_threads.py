@@ -32,7 +32,7 @@ def test_calls_from_many_threads_give_what_one_thread_gives() -> None:
     outputs, loss = declared()
     expected = rg.compile({"y": outputs}, loss=loss)
     alone = [flat(expected.inference(x=feeds(n))) | flat(expected.training(x=feeds(n), seed=n)) for n in range(12)]
-    program = rg.compile({"y": outputs}, loss=loss)  # nothing is compiled yet: the threads race for that too
+    program = rg.compile({"y": outputs}, loss=loss)  # not compiled yet, so that the threads also race to compile
     gate = threading.Barrier(THREADS)
 
     def work(thread: int) -> None:
@@ -49,7 +49,7 @@ def test_calls_from_many_threads_give_what_one_thread_gives() -> None:
 
 
 def test_a_call_sees_the_parameters_of_one_moment() -> None:
-    """While one thread replaces parameters, every result is that of one set or the other, never a mixture."""
+    """While one thread replaces parameters, every result has one set or the other, never a mixture."""
     outputs, _ = declared()
     program = rg.compile(outputs)
     x = feeds(5)
@@ -67,7 +67,7 @@ def test_a_call_sees_the_parameters_of_one_moment() -> None:
 
     def call() -> set[int]:
         seen: set[int] = set()
-        for turn in range(20000):  # a busy machine may let the other thread wait for long
+        for turn in range(20000):  # on a busy machine the other thread may wait for long
             if turn >= 150 and len(seen) == 2:
                 break
             found = program.inference(x=x)
@@ -116,8 +116,8 @@ def test_seeds_drawn_by_many_threads_differ() -> None:
 def test_a_call_leaves_the_interpreter_free() -> None:
     """While native code runs in one thread, another thread runs Python.
 
-    A call that held the interpreter's lock would stop the other thread for as long as it takes; a busy machine
-    may stop it too, but not for most of three long calls in a row.
+    A call that held the interpreter's lock would stop the other thread throughout. A busy machine may stop it, too, but
+    not for most of three successive long calls.
     """
     x = rg.placeholder("x", (None, None, 64))
     outputs, _ = rg.dynamic_rnn(rg.BasicLSTMCell(128), x)
@@ -128,7 +128,7 @@ def test_a_call_leaves_the_interpreter_free() -> None:
 
 
 def _longest_stop(call: Callable[[], object]) -> float:
-    """The longest time for which this thread stood still while another made the call, as a part of the call's."""
+    """Return the longest pause of this thread during another thread's call, as a fraction of the call's time."""
     took = []
 
     def timed() -> None:
@@ -148,4 +148,5 @@ def _longest_stop(call: Callable[[], object]) -> float:
 
 def test_the_measure_sees_a_lock_that_is_held() -> None:
     slow = [0.5] * 6_000_000
-    assert _longest_stop(lambda: sorted(slow) and sorted(slow) and sum(slow)) > 0.2  # each holds the lock throughout
+    # each call holds the lock throughout
+    assert _longest_stop(lambda: sorted(slow) and sorted(slow) and sum(slow)) > 0.2

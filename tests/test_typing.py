@@ -1,6 +1,6 @@
-"""Users' scripts pass strict type checkers, and do what they say.
+"""Users' scripts pass strict type checkers, and run.
 
-The scripts are in ``tests/typed``. Pyright is run by hand, as it fetches Node: ``pyright -p tests/typed``.
+The scripts are in ``tests/typed``. Pyright is run by hand, because it downloads Node: ``pyright -p tests/typed``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ d = rg.GRUCell(2, dropout=0.5)                  # no such argument
 e = program.inference({}, {})                   # one mapping at most
 f: int = rg.Trainer(program).step(x=1).no_such  # a float
 """
-"""Lines at each of which a type checker finds the mistake."""
+"""Script with a mistake on each line, which a type checker must find."""
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -46,7 +46,7 @@ def test_mypy_is_content_with_scripts_and_finds_mistakes(tmp_path: Path) -> None
     wrong.write_text(WRONG)
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary", "--no-color-output"]
     files = [*map(str, SCRIPTS), str(wrong)]
-    # From elsewhere: here the package would be checked too, with what it may assume of packages that have no types.
+    # In another folder, because this project's configuration would check the package, too.
     done = subprocess.run([*command, *files], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stderr == ""
     lines = done.stdout.splitlines()

@@ -1,4 +1,4 @@
-"""Functions and methods of the user's that take another number of arguments than they are called with."""
+"""User-defined functions and methods with a wrong number of parameters."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def trainer() -> rg.Trainer:
 
 
 def driven(**methods: Callable[..., Any]) -> Any:
-    """A driver around a cell with these methods."""
+    """Declare a driver around a cell with these methods."""
     plain = {"state": lambda self: {"h": 3}, "step": lambda self, p, x, state: (x, {"h": x})}
     return rg.dynamic_rnn(type("Own", (rg.Cell,), plain | methods)(), sequence())
 
@@ -143,7 +143,7 @@ def test_what_a_function_raises_itself_is_passed_on() -> None:
 
 
 def test_functions_of_any_kind_that_take_the_arguments() -> None:
-    """Defaults, ``*arguments``, classes, bound methods and built-ins that say nothing of what they take."""
+    """Accepted are defaults, ``*arguments``, classes, bound methods, and built-ins without signatures."""
     rates: list[Any] = [lambda update, scale=2: 0.5, lambda *_: 0.5, dict.fromkeys([0], 0.5).__getitem__, {0: 0.5}.get]
     for rate in rates:
         assert rg.SGD(rate).numbers(0)["rate"] == rate(0)

@@ -92,7 +92,7 @@ NESTS: dict[str, tuple[Callable[[], rg.Cell], Spec]] = {
 
 @pytest.mark.parametrize("name", NESTS)
 def test_equations(name: str) -> None:
-    """Both graphs, the training graph with its own masks."""
+    """Both graphs match; the training graph has its own masks."""
     build, spec = NESTS[name]
     x, n = rg.placeholder("x", (None, None, 5), "float64"), rg.placeholder("n", (None,), "int64")
     outputs, state = rg.dynamic_rnn(build(), x, sequence_length=n)
@@ -116,8 +116,10 @@ def flat(nest: Any) -> list[np.ndarray]:
 
 
 def test_zoneout_is_the_papers() -> None:
-    """Krueger et al. 2017, section 3: c and h of an LSTM are zoned apart, h of the new memory before its zoneout,
-    and what the layer gives is the zoned h."""
+    """Krueger et al. 2017, section 3: c and h of an LSTM have separate masks.
+
+    The new h is computed from the new memory before its zoneout, and the output is h after zoneout.
+    """
     x = rg.placeholder("x", (None, None, 3), "float64")
     cell = rg.ZoneoutWrapper(rg.BasicLSTMCell(7), state_keep_prob=rg.LSTMStateTuple(c=0.5, h=0.9))
     outputs, state = rg.dynamic_rnn(cell, x)
@@ -189,7 +191,7 @@ def test_bad_arguments(build: Callable[[], Any], error: type[Exception], words: 
 
 
 class Mapped(rg.Wrapper):
-    """Passes the parameters of what it wraps through a function, and keeps the names that it is asked for."""
+    """Wrapper that maps its cell's parameters through a function, and records their names."""
 
     def __init__(self, cell: rg.Cell, function: Any) -> None:
         super().__init__(cell)
@@ -209,7 +211,7 @@ def dropped(p: Any, name: str, w: rg.Tensor) -> rg.Tensor:
 
 
 def normed(p: Any, name: str, w: rg.Tensor) -> rg.Tensor:
-    """Weight norm: a length of its own for each column."""
+    """Apply weight normalization: a separate length for each column."""
     if not name.endswith("kernel"):
         return w
     length = p.parameter(f"{name.replace('/', '_')}_g", (w.width,), "ones")
@@ -309,7 +311,9 @@ def test_recurrent_weights_behind_a_fixed_mask() -> None:
 
 
 def test_recurrent_dropout_with_one_mask_a_gate() -> None:
-    """Keras' recurrent_dropout, a mask shared by the rows of a call: units of h are dropped for each gate apart."""
+    """Keras' recurrent_dropout has a mask shared by all rows of a call: units of h are dropped for each gate
+    separately.
+    """
     units, inputs = 7, 5
 
     def recurrent(p: Any, name: str, w: rg.Tensor) -> rg.Tensor:

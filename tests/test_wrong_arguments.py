@@ -1,4 +1,4 @@
-"""Whatever is called with wrong arguments returns, or raises an error of ours with the line at fault."""
+"""Every call with wrong arguments returns, or raises one of rnngraph's errors with the user's line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import rnngraph as rg
 
 @pytest.fixture(autouse=True)
 def _aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)  # for paths such as "x"
+    monkeypatch.chdir(tmp_path)  # for relative paths such as "x"
 
 
 def check(folder: Path, seeds: range) -> None:
@@ -36,7 +36,7 @@ def test_fifty_thousand_calls(part: int, tmp_path: Path) -> None:
 
 
 def test_the_surface_is_all_of_it(tmp_path: Path) -> None:
-    """Public functions and classes are found by themselves, methods are listed: each one that the docs name."""
+    """Public functions and classes are found automatically; methods are listed, and each is one that the docs name."""
     names = surface(World(tmp_path))
     functions = {f"rg.{name}" for name in rg.__all__ if type(getattr(rg, name)).__name__ == "function"}
     assert functions <= set(names)
@@ -48,7 +48,7 @@ def test_the_surface_is_all_of_it(tmp_path: Path) -> None:
 
 
 def test_a_finding_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The generator tells raw errors, long messages, lines of others and calls that never end."""
+    """The generator detects foreign errors, long messages, wrong lines, and endless calls."""
     world = World(tmp_path)
     call = wrong_arguments.Call(world, 0)
 
@@ -64,7 +64,7 @@ def test_a_finding_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "does not begin with the line" in outcome(rg.ShapeError("x"))
 
     def compute() -> None:
-        while True:  # in steps of Python's, between which signals are handled
+        while True:  # Python handles signals between its steps
             pass
 
     for limit, work in {"ASLEEP": lambda: os.read(os.pipe()[0], 1), "SECONDS": compute}.items():

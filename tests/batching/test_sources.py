@@ -116,7 +116,7 @@ def test_an_epoch_is_one_passage_through_the_batches(form: str) -> None:
 
 @pytest.mark.parametrize("again", [False, True])
 def test_steps_per_epoch_draws_on_from_epoch_to_epoch(again: bool) -> None:
-    """An iterator of 8 batches yields 6 in three epochs of two. A loader of three restarts, so that each comes twice.
+    """An iterator of 8 batches yields 6 in three epochs of two. A loader of three restarts, so each comes twice."""
     given: Any = Loader(batches()) if again else iter(batches(8))
     made = trainer()
     made.fit(given, steps_per_epoch=2, epochs=3, progress=False)

@@ -56,7 +56,7 @@ def flat(result: Any) -> Arrays:
 
 
 def close(dtype: str, native: np.ndarray, wide: np.ndarray, narrow: np.ndarray | None = None) -> str:
-    """Return "" if ``native`` is as near to the float64 value as NumPy's arithmetic in the dtype, else a description.
+    """Return "" if ``native`` is as near to the float64 value as NumPy in the dtype is, else a description."""
     if native.shape != wide.shape:
         return f"shape {native.shape}, not {wide.shape}"
     if native.dtype.kind in "ib":

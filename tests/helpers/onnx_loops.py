@@ -172,7 +172,7 @@ def random_scan(seed: int) -> Looped:
 
 
 def random_loop(seed: int) -> Looped:
-    """Return a Loop over the steps of its inputs, forward or backward, with ONNX's counter or a state as its counter.
+    """Return a Loop over the steps of its inputs, forward or backward, counted by ONNX or by a state."""
     draw = np.random.default_rng(seed)
     body, states, read, shapes = _started(draw)
     counts, back = bool(draw.random() < 0.3), bool(draw.random() < 0.3)

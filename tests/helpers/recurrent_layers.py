@@ -1,4 +1,4 @@
-"""Recurrent layers in NumPy's float64, with arrays in the layouts of torch, Keras and ONNX, as the readers' reference.
+"""Recurrent layers in NumPy's float64, with arrays in torch's, Keras' and ONNX's layouts, as the readers' reference."""
 
 from __future__ import annotations
 

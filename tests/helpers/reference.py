@@ -567,7 +567,7 @@ def stack_bidirectional(
     scope: str = "stack_bidirectional_rnn",
     time_major: bool = False,
 ) -> tuple[Array, tuple[State, ...], tuple[State, ...]]:
-    """Return (outputs of the last layer, states forward, states backward). A layer reads both outputs of the one below.
+    """Return (outputs of the last layer, states forward, states backward). A layer reads both outputs below it."""
     layers = len(forward)
     first_forward = initial_states_forward or [None] * layers
     first_backward = initial_states_backward or [None] * layers

@@ -20,7 +20,7 @@ class Net(NamedTuple):
 
 
 def classifier(dtype: str = "float32", **options: Any) -> Net:
-    """Return a net with both forms of dropout, lengths, a mean over rows, and a penalty that does not depend on rows.
+    """Return a net with both forms of dropout, lengths, a mean over rows, and a penalty independent of rows."""
     x, n = rg.placeholder("x", (None, None, 3), dtype), rg.placeholder("n", (None,), "int32")
     y = rg.placeholder("y", (None,), "int32")
     cells = [

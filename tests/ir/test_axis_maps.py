@@ -167,7 +167,7 @@ def proof(op: str, case: Case, seed: int = 0) -> Proof:
 
 @pytest.mark.parametrize(("op", "case"), CASES)
 def test_an_entry_is_read_where_the_column_says_and_nowhere_else(op: str, case: Case) -> None:
-    """Each entry is replaced by NaN and by distant numbers. Several seeds reveal operands that are read conditionally.
+    """Each entry is replaced by NaN and by distant numbers. Several seeds reveal conditional reads."""
     proofs = [proof(op, case, seed) for seed in range(6)]
     is_loose = op in LOOSE or any(use.fate == MIXED for use in fates(proofs[0].node))
     for number, array in enumerate(proofs[0].arrays):

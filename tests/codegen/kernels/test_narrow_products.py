@@ -47,7 +47,7 @@ def given(op: str, label: str, shape: Sequence[int]) -> Node:
 
 
 def bytes_product(rows: int, depth: int, widths: Sequence[int], dtype: str = "uint8") -> Graph:
-    """Return a graph of products of one row of bytes, side by side like gates. The first starts from sums of columns.
+    """Return a graph of adjacent products of one row of bytes, like gates. The first starts from sums of columns."""
     x, w = given("input", "x", (rows, depth)), given("parameter", "w", (depth, sum(widths)))
     left, right = make("cast", x, dtype=dtype), make("cast", w, dtype="int8")
     sums = make("reduce_sum", make("cast", right, dtype="int32"), axes=(0,), keepdims=False)

@@ -158,7 +158,7 @@ SMOOTH: dict[str, Callable[[rg.Tensor], rg.Tensor]] = {
 
 @pytest.mark.parametrize("name", SMOOTH)
 def test_the_slope_at_zero_is_that_of_the_function(name: str) -> None:
-    """Smooth losses may be written with a maximum or an absolute value, which is not smooth. Output layers start at 0.
+    """Smooth losses may be written with a maximum or an absolute value, which has a kink. Output layers start at 0."""
     x = rg.parameter("x", (1, 3), "zeros", dtype="float64")
     total = rg.reduce_sum(SMOOTH[name](x))
     program = rg.compile({"total": total}, loss=total)

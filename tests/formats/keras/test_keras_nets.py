@@ -272,7 +272,7 @@ def pictures(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def left(keras: Any) -> tuple[Any, list[Feeds]]:
-    """Return a model where calls leave masks on their inputs: a network's mask, and dropout, which returns its input.
+    """Return a model where calls leave masks on their inputs: a network's mask, and dropout's identity."""
     layers = keras.layers
     x = keras.Input((None, 4))
     y = layers.GRU(4, return_sequences=True)(x, mask=x[:, :, 0] > 0.1)

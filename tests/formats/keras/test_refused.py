@@ -1,4 +1,4 @@
-"""All unreadable parts of a Keras file are listed at once. Damaged and hostile files raise errors that name the file.
+"""All unreadable parts of a Keras file are listed at once. Damaged and hostile files raise errors naming the file."""
 
 from __future__ import annotations
 

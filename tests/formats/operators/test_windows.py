@@ -59,9 +59,7 @@ def places(length: int, axis: Axis, ceil: bool = False) -> list[list[int]]:
 
 
 def reduced(x: np.ndarray, axes: Sequence[Axis], reduce: Callable[[Any, Any], Any], ceil: bool = False) -> np.ndarray:
-    """Apply ``reduce`` to each window: to pairs (position, entries) of existing entries, and to the number of counted
-    ones.
-    """
+    """Apply ``reduce`` to each window's pairs (position, entries), and to the number of averaged entries."""
     lengths = x.shape[1:-1]
     windows = [places(length, axis, ceil) for length, axis in zip(lengths, axes, strict=True)]
     ends = [length + padding_of(length, axis)[1] for length, axis in zip(lengths, axes, strict=True)]

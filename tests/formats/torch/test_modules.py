@@ -1,4 +1,4 @@
-"""torch's modules, one kind for each case, as programs and as scripts, against torch with two values of all open sizes.
+"""torch's modules, one kind for each case, as programs and scripts, against torch with two values of all open sizes."""
 
 from __future__ import annotations
 

@@ -522,7 +522,7 @@ class Like:
 
 
 def test_what_is_fed_lives_as_long_as_the_call() -> None:
-    """A feed survives even if it is removed from its mapping during the call, because comparisons of keys run any code.
+    """A feed survives even if it is removed from its mapping during the call: comparisons of keys run any code."""
     x, knob = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("knob", ())
     program = rg.compile({"y": {"z": rg.dynamic_rnn(rg.GRUCell(UNITS), x * knob)[0]}})
     fed, one = data(1, 2, WIDTH), np.ones((), np.float32)

@@ -65,7 +65,7 @@ def assert_at(found: rg.NonFinite | None, mark: str, **fields: Any) -> rg.NonFin
 
 
 def network(function: Any = logarithm, batch: int | None = None, time: int | None = None, **options: Any) -> rg.Program:
-    """Return a curve cell with a dense layer and a loss over x [B,T,4] and y [B]; optionally lengths n [B] and dropout.
+    """Return a curve cell with a dense layer and a loss over x [B,T,4], y [B], and optional lengths n [B]."""
     x = rg.placeholder("x", (batch, time, 4))  # here: x
     n = rg.placeholder("n", (batch,), "int64") if options.pop("lengths", False) else None
     cell: rg.Cell = Curve(function)

@@ -63,7 +63,7 @@ def test_causal_convolutions_before_a_layer() -> None:
 
 
 def channel_by_channel(with_past: bool = False, channels_first: bool = False, size: int = 4) -> rg.Program:
-    """Return a depthwise convolution of 9 channels, padded with zeros, or with a state whose next value is an output.
+    """Return a depthwise convolution of 9 channels, padded with zeros, or with a state that is updated."""
     x = rg.placeholder("x", (None, 9, None) if channels_first else (None, None, 9))
     if not with_past:
         return spread(rg.compile({"y": rg.conv1d(x, 9, size, groups=9)}))
