@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..ir.graph import Graph
-from ..ir.types import TensorType
+from ..ir.types import TensorType, array_dtype
 from ..support.errors import ArgumentError, GraphError
 from .buffers.packing import PanelLayout
 from .llvm.debug_info import with_debug_info
@@ -141,7 +141,8 @@ def interface_of(plan: ScheduledEntry, packing: Packing | None = None) -> Interf
         parameters={item.name: position[item.buffer.name] for item in of_kind["parameter"]},
         unpacked=tuple(plan.unpacked_parameters),
         outputs=tuple(
-            Output(item.name, item.dtype, item.shape, position[item.buffer.name]) for item in of_kind["output"]
+            Output(item.name, array_dtype(item.dtype), item.shape, position[item.buffer.name])
+            for item in of_kind["output"]
         ),
         constants=tuple((position[item.buffer.name], np.ascontiguousarray(item.value)) for item in of_kind["constant"]),
         sizes={name: position[name] for name in plan.sizes},

@@ -81,7 +81,8 @@ def state(shape: int | Sequence[int], dtype: Any = None) -> Columns:
     Args:
         shape: Shape of one row, without the batch. An int is a width.
         dtype: ``float32``, ``float64``, ``int32``, ``int64``, ``bool`` or ``bfloat16``. By default, the dtype of the
-            driver's inputs. A ``bfloat16`` state is float32 in ``step``. Its new value is rounded after each step.
+            driver's inputs. A ``bfloat16`` state is float32 in ``step`` and for callers. Its new value is rounded after
+            each step, so that loops, streams and files store 16 bits.
             Dropout never applies to states that are not floats.
     """
     return _leaf(shape, dtype, False)

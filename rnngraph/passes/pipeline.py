@@ -22,6 +22,7 @@ from .sink import Sink
 from .sparse_products import SparseProducts
 from .split import Split
 from .split_concats import SplitConcats
+from .states.narrow_loops import NarrowLoops
 from .states.state_shapes import StateShapes
 from .states.trailing_ones import TrailingOnes
 from .unroll import Unroll
@@ -49,6 +50,7 @@ LOOPS: tuple[Pass, ...] = (
     Layout("layout_again"),
     Sink(),
     Simplify("simplify_again"),
+    NarrowLoops(),
     FuseMultiplyAdd(),
 )
 

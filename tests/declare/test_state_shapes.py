@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import rnngraph as rg
+from rnngraph.storage.checkpoint_file import unpacked
 
 BATCH, STEPS, WIDTH = 3, 7, 5
 
@@ -110,6 +113,46 @@ def test_streams_and_pools_have_the_bits_of_the_whole() -> None:
     handles = [pool.open() for _ in range(BATCH)]
     for step in range(STEPS):
         assert_array_equal(pool.step_rows(handles, x=fed[:, step])["y"], whole["y"][:, step])
+
+
+@pytest.mark.slow
+def test_narrow_states_are_stored_in_16_bits(tmp_path: Path) -> None:
+    """In loops, streams, pools, files and exports; callers read and feed float32."""
+    made, fed = program(), feeds()
+    whole = made.inference(x=fed)["state"]
+    assert "carry b = cast : bf16[B,2,3]" in str(made.inference.show("narrow_loops"))
+    stream = made.inference.stream(batch=BATCH)
+    stream.process(x=fed)
+    arrays, _ = unpacked(stream.state_bytes(), "stream's state", "a state")
+    assert_array_equal(arrays["state/0/b"], (whole.b.view(np.uint32) >> 16).astype(np.uint16), strict=True)
+    stream.state = whole._replace(b=np.full((BATCH, 2, 3), 0.7))
+    assert_array_equal(stream.state.b, np.full((BATCH, 2, 3), 0.69921875, np.float32), strict=True)
+    stream.save(tmp_path / "saved")
+    assert_array_equal(made.inference.stream(state=tmp_path / "saved").state.b, stream.state.b)
+    pool = made.inference.streams(2)
+    pool.step_rows([pool.open()], x=fed[:1, 0])
+    (table,) = pool._tables.values()
+    assert {name: array.dtype.name for name, array in table._tables.items()}["state/0/b"] == "uint16"
+    if shutil.which("cc"):
+        made.inference.export(tmp_path, "net", batch=BATCH)
+        sys.path.insert(0, str(tmp_path))
+        net = importlib.import_module("net").Model()
+        sys.path.remove(str(tmp_path))
+        net.state = {f"state/0/{name}": array for name, array in stream.state._asdict().items()}
+        assert_array_equal(net.state["state/0/b"], stream.state.b, strict=True)
+        assert_array_equal(net.step(x=fed[:, 0])["y"], stream.step(x=fed[:, 0])["y"])
+
+
+@pytest.mark.slow
+def test_a_narrow_state_is_written_as_onnx(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    made, fed = program(), feeds()
+    rg.write_onnx(made, tmp_path / "net.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    wanted = made.inference(x=fed)["y"]
+    assert_allclose(session.run(["y"], {"x": fed})[0], wanted, rtol=2e-5, atol=2e-5)
+    read = rg.read_onnx(tmp_path / "net.onnx").program().inference(x=fed)["y"]  # without rounding
+    assert_allclose(read, wanted, atol=0.02 * abs(wanted).max())
 
 
 @pytest.mark.slow

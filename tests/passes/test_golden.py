@@ -31,6 +31,7 @@ from rnngraph.passes.sparse_products import SparseProducts
 from rnngraph.passes.split import Split
 from rnngraph.passes.split_concats import SplitConcats
 from rnngraph.passes.squeeze import Squeeze
+from rnngraph.passes.states.narrow_loops import NarrowLoops
 from rnngraph.passes.states.state_shapes import StateShapes
 from rnngraph.passes.states.trailing_ones import TrailingOnes
 from rnngraph.passes.unroll import Unroll
@@ -46,6 +47,7 @@ PASSES: dict[str, Pass] = {
     "state_shapes": StateShapes(),
     "fission": Fission(),
     "sink": Sink(),
+    "narrow_loops": NarrowLoops(),
     "fuse_multiply_add": FuseMultiplyAdd(),
     "unroll_2": Unroll(2),
     "unroll_full": Unroll("full"),

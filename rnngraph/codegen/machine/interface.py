@@ -12,7 +12,7 @@ from ...support.records import dataclass
 
 @dataclass(frozen=True)
 class Output:
-    """Slot and layout of a result."""
+    """Slot, NumPy dtype and shape of a result."""
 
     name: str
     dtype: str

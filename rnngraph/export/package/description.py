@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...codegen.machine.target import needed_processor
-from ...ir.types import Shape, dim_text
+from ...ir.types import Shape, array_dtype, dim_text
 from ...runtime.class_names import Classes, Label
 from ...version import __version__
 from ..c_interface.nets import ExportedNet, ExportedSequence, ExportedStream
@@ -18,7 +18,14 @@ from ..c_interface.object_code import ABI_VERSION
 from ..c_interface.ports import Port
 from .template import filled
 
-C_TYPES = {"float32": "float", "float64": "double", "int32": "int32_t", "int64": "int64_t", "bool": "unsigned char"}
+C_TYPES = {
+    "float32": "float",
+    "float64": "double",
+    "int32": "int32_t",
+    "int64": "int64_t",
+    "bool": "unsigned char",
+    "bfloat16": "uint16_t",
+}
 
 
 @dataclass(frozen=True)
@@ -170,7 +177,10 @@ class Description:
 
 def _port(port: Port) -> dict[str, Any]:
     shape = [dim if isinstance(dim, int) else dim_text(dim) for dim in port.shape]
-    described: dict[str, Any] = {"name": port.shown, "symbol": port.symbol, "dtype": port.dtype, "shape": shape}
+    dtype = array_dtype(port.dtype)
+    described: dict[str, Any] = {"name": port.shown, "symbol": port.symbol, "dtype": dtype, "shape": shape}
+    if dtype != port.dtype:
+        described["numbers"] = port.dtype
     if port.default is not None:
         described["default"] = np.asarray(port.default).tolist()
     return described

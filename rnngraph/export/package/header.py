@@ -86,7 +86,8 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _array(port: Port) -> str:
-    return f"{in_comment(port.shown)}: {C_TYPES[port.dtype]} {shape_text(port.shape)}"
+    numbers = " of bfloat16, the upper halves of floats" if port.dtype == "bfloat16" else ""
+    return f"{in_comment(port.shown)}: {C_TYPES[port.dtype]} {shape_text(port.shape)}{numbers}"
 
 
 def _classes(net: Description) -> list[str]:

@@ -1,4 +1,6 @@
-"""Passes that choose the shape in which loops carry states of several axes, such as matrices.
+"""Passes that choose the shape and dtype in which loops carry states, and in which streams store them.
 
 ``trailing_ones`` computes columns as rows. ``state_shapes`` carries a state in the shape in which its steps compute.
+``narrow_loops`` carries states in the narrow dtype to which steps round them, and ``narrow_states`` has streams store
+them in it.
 """

@@ -13,9 +13,9 @@ from ...codegen.machine.interface import ObjectCode
 from ...declare.description import Described
 from ...ir.graph import Graph
 from ...ir.text.fingerprint import fingerprint
-from ...ir.types import Dim, evaluate
+from ...ir.types import ITEM_BYTES, Dim, evaluate, product
 from ...passes.recomputation.recompute import Recompute
-from ...support.allocation import bytes_of, reserve
+from ...support.allocation import reserve
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import GraphError
 from ...support.garbage import collector_paused
@@ -167,8 +167,8 @@ class CompiledGraph(OptimizedGraph):
         known = self._entries.get(self._key(outputs, sizes, one_step, recompute))
         if known is not None:
             return known
-        shapes = (node.tensor for _, node in self.pruned(outputs).outputs)
-        results = sum(bytes_of([evaluate(dim, likely_sizes) for dim in kind.shape], kind.dtype) for kind in shapes)
+        kinds = (node.tensor for _, node in self.pruned(outputs).outputs)
+        results = sum(evaluate(product(kind.shape), likely_sizes) * ITEM_BYTES[kind.dtype] for kind in kinds)
         if results >= ADDRESSED:  # beyond the address space, and too many elements to index
             reserve(results, "the memory for a call's results")
         parts = self.options.threads.parts

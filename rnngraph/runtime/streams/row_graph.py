@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ...ir.types import TensorType, evaluate, substitute
+from ...ir.types import TensorType, array_dtype, evaluate, substitute
 from ...support.records import dataclass
 from ..calls.prepared_call import without
 from ..native.compiled_graph import CompiledGraph
@@ -126,4 +126,4 @@ class RowGraph:
         sizes = [evaluate(dim, known) for dim in shape]
         cut = 0 if axis is None else axis
         after = cut if axis is None else cut + 1
-        return RowPort(name, np.dtype(kind.dtype), axis, tuple(sizes[:cut]), tuple(sizes[after:]))
+        return RowPort(name, np.dtype(array_dtype(kind.dtype)), axis, tuple(sizes[:cut]), tuple(sizes[after:]))

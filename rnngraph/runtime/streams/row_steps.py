@@ -16,7 +16,7 @@ import numpy as np
 from ...codegen.machine import row_steps as words
 from ...codegen.machine.engine import Code, Native, object_code
 from ...codegen.machine.target import host
-from ...ir.types import evaluate
+from ...ir.types import array_dtype, evaluate
 from ...support.allocation import empty
 from ..calls.prepared_call import CallSpec, whole
 from ..calls.signatures import Feed
@@ -75,7 +75,9 @@ class RowSteps:
             name: graph.rows.port(name, kind, graph.axes.omitted[name], others) for name, kind in per_step.items()
         }
         self.states = {
-            name: RowPort(name, np.dtype(kind.dtype), 0, (), tuple(evaluate(dim, others) for dim in kind.shape[1:]))
+            name: RowPort(
+                name, np.dtype(array_dtype(kind.dtype)), 0, (), tuple(evaluate(dim, others) for dim in kind.shape[1:])
+            )
             for name, kind in graph.states.types.items()
         }
         self.kept = {name: graph.rows.port(name, kind, None, others) for name, kind in still.items()} | self.states

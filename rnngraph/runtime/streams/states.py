@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from ctypes import c_int64
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ...declare.nest import flatten, matched
-from ...ir.types import evaluate
+from ...ir.numbers.narrow import bfloat16_of_bits, bits_of_bfloat16, held_as
+from ...ir.types import array_dtype, evaluate
 from ...passes.chunks.chunk_states import NUMBER_STATE
 from ...storage.atomic_file import as_path
 from ...storage.checkpoint_file import packed, read, unpacked
@@ -160,7 +162,7 @@ class StateForm:
         """Return arrays in the nest of the driver's states; for several drivers, a tuple of nests."""
         kept = self._graph.states.kept
         by_label = {
-            label: kept[label].declared_array(array) if label in kept else array
+            label: kept[label].declared_array(array) if label in kept else self._shown(label, array)
             for label, array in zip(self._labels, arrays, strict=True)
         }
         nests = [
@@ -176,12 +178,17 @@ class StateForm:
         for label, leaf in zip(self._labels, leaves, strict=True):
             kept = self._graph.states.kept.get(label)
             kind = self._types[label] if kept is None else kept.kind
-            array = np.array(convert(label, leaf, kind, where), order="C")
+            array = np.array(convert(label, leaf, replace(kind, dtype=held_as(kind.dtype)), where), order="C")
             shape = tuple(evaluate(dim, self._graph.sizes) for dim in kind.shape)
             if array.shape != shape:
                 raise ShapeError(f"{label} must have shape {shape}, not {array.shape}", where)
+            array = bits_of_bfloat16(array) if kind.dtype == "bfloat16" else array
             arrays_.append(array if kept is None else np.ascontiguousarray(kept.kept_array(array)))
         return arrays_
+
+    def _shown(self, label: str, array: np.ndarray) -> np.ndarray:
+        """Return a state as callers see it: float32 numbers for bits of bfloat16."""
+        return bfloat16_of_bits(array) if self._types[label].dtype == "bfloat16" else array
 
     def to_bytes(self, arrays: Sequence[np.ndarray]) -> bytes:
         """Pack the states into bytes, with names, shapes and a digest."""
@@ -213,7 +220,7 @@ class StateForm:
         kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
         sizes = self._graph.sizes
         mine = {
-            name: ((self._batch, *(evaluate(dim, sizes) for dim in kind.shape[1:])), kind.dtype)
+            name: ((self._batch, *(evaluate(dim, sizes) for dim in kind.shape[1:])), array_dtype(kind.dtype))
             for name, kind in self._types.items()
         }
         if kinds != mine:

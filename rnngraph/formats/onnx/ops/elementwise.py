@@ -297,8 +297,10 @@ def _cast(call: Call) -> Outputs:
     dtype = dtype_of(call.input(1)) if call.op == "CastLike" else dtype_name(call.whole("to", 0))
     if dtype is None:
         raise UnreadableError("it casts to strings or to 8 bits or less")
+    if dtype in ("float16", "bfloat16"):  # computed as float32
+        dtype = STORAGE_DTYPES[dtype]
     if isinstance(x, Known):
-        return cast_known(x, STORAGE_DTYPES[dtype] if dtype in ("float16", "bfloat16") else dtype)
+        return cast_known(x, dtype)
     if isinstance(x, Expanded):
         source = cast_known(x.source, dtype) if isinstance(x.source, Known) else call.tensors.cast(x.source, dtype)
         return Expanded(source, x.shape)

@@ -21,6 +21,8 @@ MAX_SLICES = 64
 END = np.iinfo(np.int64).max
 ELEMENT_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float64": 11}
 """ONNX's element types by dtype."""
+CAST_TYPES = ELEMENT_TYPES | {"bfloat16": 16}
+"""Element types of casts. Values of bfloat16 are only widened again."""
 
 
 class Writer:
@@ -51,7 +53,7 @@ class Writer:
 
     def _written(self, node: Node, operands: Operands) -> str:
         expression = EXPRESSIONS.get(node.op)
-        if expression is None or node.dtype not in ELEMENT_TYPES:
+        if expression is None or node.dtype not in (CAST_TYPES if node.op == "cast" else ELEMENT_TYPES):
             self.scope.model.problems.append((node.where, f"{node.op} of {node.type} has no counterpart in ONNX"))
             return self.constant(0, "int64")
         return expression(self, node, operands)
@@ -165,7 +167,7 @@ def _select(writer: Writer, node: Node, operands: Operands) -> str:
 def _cast(writer: Writer, node: Node, operands: Operands) -> str:
     """Write a cast. Floats become the nearest integer in range, and NaN 0; ONNX leaves both undefined."""
     x, kind = operands[0], node.operands[0].dtype
-    cast = writer.add("Cast", x, hint=hint_of(node), to=ELEMENT_TYPES[node.dtype])
+    cast = writer.add("Cast", x, hint=hint_of(node), to=CAST_TYPES[node.dtype])
     if kind not in FLOATS or node.dtype not in INTEGERS:
         return cast
     limits = np.iinfo(node.dtype)

@@ -1,0 +1,144 @@
+"""narrow_loops: store values of loops in the narrow dtype to which their steps round them.
+
+A state that each step rounds to bfloat16 and widens again is carried in 16 bits, and so is what a loop emits or reads of
+it for each step. Steps widen it when they read it.
+
+Law: values are unchanged, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ...ir.graph import Graph, Node, make, remake, rewrite
+from ...ir.scan import Binding, Carry, ScanParts
+from ...ir.types import NARROW, TupleType
+from ...support.records import dataclass
+
+
+@dataclass(frozen=True)
+class NarrowLoops:
+    """Store values of loops in the narrow dtype to which their steps round them.
+
+    Law: values are unchanged, bit for bit.
+    """
+
+    name: str = "narrow_loops"
+
+    def __call__(self, graph: Graph) -> Graph:
+        def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+            if node.op == "scan":
+                return _narrowed(remake(node, operands))
+            if node.op == "get" and operands != node.operands:
+                return _widened(node, operands[0])
+            return None
+
+        return rewrite(graph, rule)
+
+
+def _narrowed(scan: Node) -> Node:
+    """Return the scan with narrow carries, emits and sequences where steps allow it."""
+    parts, body = ScanParts.of(scan), scan["body"]
+    inner = NarrowLoops()(body)
+    if inner is not body:
+        parts = ScanParts.of(scan, body=inner)
+    narrow = _narrow_carries(parts)
+    read = {item.inside: source for item in parts.sequences if (source := _source(item.outside))}
+    if not narrow and not read and not any(_source(value) for _, value in parts.emits):
+        return parts.build(scan.where, scan.name) if inner is not body else scan
+    narrow |= {formal: source.dtype for formal, source in read.items()}
+    stored = {formal: _stored(formal, dtype) for formal, dtype in narrow.items()}
+    new = {formal: make("cast", item, where=formal.where, dtype=formal.dtype) for formal, item in stored.items()}
+    for node in inner.nodes:
+        if node not in new:
+            new[node] = remake(node, [new[item] for item in node.operands])
+    carries = [
+        Carry(
+            stored[item.inside],
+            _narrow(item.initial, narrow[item.inside]),
+            item.name,
+            _narrow(new[item.next], narrow[item.inside]),
+        )
+        if item.inside in narrow
+        else item._replace(next=new[item.next])
+        for item in parts.carries
+    ]
+    sequences = [
+        Binding(stored[item.inside], read[item.inside]) if item.inside in read else item for item in parts.sequences
+    ]
+    emits = [(name, _source(new[value]) or new[value]) for name, value in parts.emits]
+    parts = replace(parts, carries=carries, sequences=sequences, emits=emits)
+    return parts.build(scan.where, scan.name)
+
+
+def _narrow_carries(parts: ScanParts) -> dict[Node, str]:
+    """Return the narrow dtypes of carries that steps round: by their inputs of the body."""
+    candidates = {carry.inside: dtype for carry in parts.carries if (dtype := _rounded_to(carry.next))}
+    while True:
+        exact = {
+            carry.inside: dtype
+            for carry in parts.carries
+            if (dtype := candidates.get(carry.inside))
+            and _is_exact(carry.next, dtype, candidates)
+            and _is_exact(carry.initial, dtype, {})
+        }
+        if len(exact) == len(candidates):
+            return exact
+        candidates = exact
+
+
+def _rounded_to(node: Node) -> str | None:
+    """Return the narrow dtype of a value, or of one between which it selects; None if there is none."""
+    pending = [node]
+    while pending:
+        item = pending.pop()
+        if source := _source(item):
+            return source.dtype
+        pending += item.operands[1:] if item.op == "select" else ()
+    return None
+
+
+def _is_exact(node: Node, dtype: str, carried: Mapping[Node, str]) -> bool:
+    """True if a narrow dtype holds a value without rounding. ``carried`` are the dtypes of carries."""
+    pending = [node]
+    while pending:
+        item = pending.pop()
+        source = _source(item)
+        if carried.get(item) == dtype or (source is not None and source.dtype == dtype):
+            continue
+        if item.op == "constant" and not item["value"].any():
+            continue
+        if item.op not in ("transpose", "reshape", "broadcast", "slice", "select"):
+            return False
+        pending += item.operands[1:] if item.op == "select" else item.operands[:1]
+    return True
+
+
+def _source(node: Node) -> Node | None:
+    """Return the narrow value that a cast widens, or None."""
+    is_wide = node.op == "cast" and node.operands[0].dtype in NARROW
+    return node.operands[0] if is_wide else None
+
+
+def _narrow(node: Node, dtype: str) -> Node:
+    """Return a value in a narrow dtype, selected from narrow values where it is selected."""
+    if source := _source(node):
+        return source
+    if node.op == "select":
+        yes, no = (_narrow(item, dtype) for item in node.operands[1:])
+        return make("select", node.operands[0], yes, no, where=node.where, name=node.name, **dict(node.attributes))
+    return make("cast", node, where=node.where, name=node.name, dtype=dtype)
+
+
+def _stored(formal: Node, dtype: str) -> Node:
+    """Return an input of a loop's body in another dtype."""
+    kind = replace(formal.tensor, dtype=dtype)
+    return make("input", where=formal.where, name=formal.name, label=formal["label"], type=kind)
+
+
+def _widened(get: Node, scan: Node) -> Node:
+    """Return a result of a narrowed scan in the dtype that it had."""
+    assert isinstance(scan.type, TupleType)
+    result = make("get", scan, where=get.where, name=get.name, index=get["index"])
+    return result if result.dtype == get.dtype else make("cast", result, where=get.where, name=get.name, dtype=get.dtype)

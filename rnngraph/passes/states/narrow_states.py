@@ -1,0 +1,66 @@
+"""States that streams store in a narrow dtype, because steps read them only after rounding to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ...declare.nest import flatten
+from ...ir.graph import Graph, Node, make, remake
+from ...ir.types import NARROW
+from ..lowering.lowered import Lowered
+
+
+def narrow_states(lowered: Lowered) -> Lowered:
+    """Store states in the dtype to which steps round them.
+
+    Law: results are unchanged, bit for bit. A state that steps round before they use it is an input, output and initial
+    value of that dtype.
+
+    Args:
+        lowered: Declaration whose states are inputs and outputs.
+    """
+    labels = {label for nest in lowered.states for label in flatten(nest)}
+    narrow = {label: dtype for label in labels if (dtype := _rounded_to(lowered.graph, label)) is not None}
+    if not narrow:
+        return lowered
+    initial = _cast_outputs(lowered.initial, narrow)
+    return replace(lowered, graph=_narrow_inputs(_cast_outputs(lowered.graph, narrow), narrow), initial=initial)
+
+
+def _rounded_to(graph: Graph, label: str) -> str | None:
+    """Return the narrow dtype to which all users of a state cast it, or None."""
+    users = [node for node in graph.nodes for item in node.operands if _is_input(item, label)]
+    dtypes = {node.dtype if node.op == "cast" else "" for node in users}
+    is_output = any(_is_input(node, label) for _, node in graph.outputs)
+    (dtype,) = dtypes if len(dtypes) == 1 and not is_output else ("",)
+    return dtype if dtype in NARROW else None
+
+
+def _is_input(node: Node, label: str) -> bool:
+    return node.op == "input" and node["label"] == label
+
+
+def _cast_outputs(graph: Graph, narrow: Mapping[str, str]) -> Graph:
+    outputs = [
+        (name, make("cast", node, where=node.where, name=node.name, dtype=narrow[name]) if name in narrow else node)
+        for name, node in graph.outputs
+    ]
+    return Graph.of(graph.name, outputs, graph.inputs, graph.comments)
+
+
+def _narrow_inputs(graph: Graph, narrow: Mapping[str, str]) -> Graph:
+    """Give inputs a narrow dtype, in place of the casts that read them."""
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        if node.op == "input" and node["label"] in narrow:
+            kind = replace(node.tensor, dtype=narrow[node["label"]])
+            attributes: dict[str, Any] = dict(node.attributes) | {"type": kind}
+            new[node] = make("input", where=node.where, name=node.name, **attributes)
+        elif node.op == "cast" and node.operands[0].op == "input" and node.operands[0]["label"] in narrow:
+            new[node] = new[node.operands[0]]
+        else:
+            new[node] = remake(node, [new[item] for item in node.operands])
+    outputs = [(name, new[node]) for name, node in graph.outputs]
+    return Graph.of(graph.name, outputs, [new[node] for node in graph.inputs], graph.comments)
