@@ -154,6 +154,27 @@ def convolved_behind() -> rg.Tensor:
     return rg.reduce_mean(rg.conv1d(rg.dynamic_rnn(rg.GRUCell(4), _x())[0], 4, 3))
 
 
+class Sums(rg.Cell):
+    """Two states, of which the sum of one is added to the other: a loop for each, and small results between them."""
+
+    output_size = 1  # type: ignore[assignment]
+
+    def state(self) -> Any:
+        return {"a": rg.state((3, 2)), "b": rg.state((4, 2))}
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        a, b = (x @ p.kernel(name, (x.width, width)) for name, width in (("a", 6), ("b", 8)))
+        a, b = rg.reshape(a, (None, 3, 2)), rg.reshape(b, (None, 4, 2))
+        a, b = (0.5 * before + rg.tanh(before * part + part) for before, part in ((state["a"], a), (state["b"], b)))
+        total = rg.reduce_sum(rg.reshape(a, (None, 1, 6)), 2, keepdims=True)
+        total = rg.reduce_sum(total + rg.reshape(b, (None, 1, 8)), 2)
+        return total, {"a": a, "b": b}
+
+
+def sums_of_states() -> rg.Tensor:
+    return rg.reduce_mean(rg.square(rg.dynamic_rnn(Sums(), _x())[0]))
+
+
 NETS: dict[str, Callable[[], rg.Tensor]] = {
     made.__name__: made
     for made in (
@@ -178,9 +199,10 @@ NETS: dict[str, Callable[[], rg.Tensor]] = {
         attended_both_ways,
         cumulated,
         convolved_behind,
+        sums_of_states,
     )
 }
-QUICK = ("stack", "pooled", "last_step_of_stack", "both_ways")
+QUICK = ("stack", "pooled", "last_step_of_stack", "both_ways", "sums_of_states")
 SIZES = ((1, 1), (3, 7), (2, 25), (17, 9))
 STEPS = (1, 4, 7, 100)
 

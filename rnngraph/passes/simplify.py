@@ -249,9 +249,16 @@ def join_equal(graph: Graph) -> Graph:
 
 
 def drop_dead(graph: Graph) -> Graph:
-    """Remove results, carries, sequences and invariants of scans that nothing reads."""
+    """Remove results, carries, sequences and invariants of scans that nothing reads, to a fixed point."""
     if graph.live and all(node.op != "scan" for node in graph.nodes):
         return graph
+    slimmed = _drop_once(graph)
+    while slimmed is not graph:  # without a sequence, the scan that emits it may have a result that nothing reads
+        graph, slimmed = slimmed, _drop_once(slimmed)
+    return graph
+
+
+def _drop_once(graph: Graph) -> Graph:
     needed: dict[Node, set[int]] = {}
     for node in graph.nodes:
         if node.op == "get" and node.operands[0].op == "scan":

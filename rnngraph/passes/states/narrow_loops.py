@@ -141,4 +141,6 @@ def _widened(get: Node, scan: Node) -> Node:
     """Return a result of a narrowed scan in the dtype that it had."""
     assert isinstance(scan.type, TupleType)
     result = make("get", scan, where=get.where, name=get.name, index=get["index"])
-    return result if result.dtype == get.dtype else make("cast", result, where=get.where, name=get.name, dtype=get.dtype)
+    return (
+        result if result.dtype == get.dtype else make("cast", result, where=get.where, name=get.name, dtype=get.dtype)
+    )
