@@ -1,7 +1,7 @@
 """narrow_loops: store values of loops in the narrow dtype to which their steps round them.
 
-A state that each step rounds to bfloat16 and widens again is carried in 16 bits, and so is what a loop emits or reads of
-it for each step. Steps widen it when they read it.
+A state that each step rounds to bfloat16 and widens again is carried in 16 bits. So is a value of it that a loop emits
+or reads for each step. Steps widen it when they read it.
 
 Law: values are unchanged, bit for bit.
 """
