@@ -28,7 +28,7 @@ def stream_example(form: StreamForm, source: ExportSource, values: Arrays) -> Ex
     """Return feeds of a few steps, and results of the whole sequences."""
     exported = form.exported
     sizes = {str(STEPS): STEPS_TESTED + exported.delay}
-    _look((*exported.inputs, *exported.initial_inputs, *exported.outputs, *exported.states), sizes)
+    _raise_if_out_of_memory((*exported.inputs, *exported.initial_inputs, *exported.outputs, *exported.states), sizes)
     feeds = _feeds((*exported.inputs, *exported.initial_inputs), sizes, form.limits())
     results = dict(form.expected(source, values, feeds, STEPS_TESTED))
     owed: dict[str, np.ndarray] = {}
@@ -51,7 +51,7 @@ def sequence_examples(form: SequenceForm, source: ExportSource, values: Arrays) 
         sizes = _sizes(form, rows, others)
         if any(sizes == example.sizes for example in examples):
             continue
-        _look((*exported.inputs, *exported.outputs), sizes)
+        _raise_if_out_of_memory((*exported.inputs, *exported.outputs), sizes)
         feeds = _feeds(exported.inputs, sizes, form.limits(sizes))
         examples.append(Example(sizes, feeds, form.expected(source, values, feeds), {}))
     return examples
@@ -81,7 +81,7 @@ def _sizes(form: SequenceForm, rows: int, others: int) -> dict[str, int]:
     return possible[0]
 
 
-def _look(ports: Sequence[Port], sizes: Mapping[str, int]) -> None:
+def _raise_if_out_of_memory(ports: Sequence[Port], sizes: Mapping[str, int]) -> None:
     """Raise ``OutOfMemoryError`` if there is no memory for the numbers as text."""
     numbers = sum(math.prod(_shape(port, sizes)) for port in ports)
     reserve(numbers * TEXT_BYTES, "the example in the self-test of an exported net")

@@ -15,7 +15,7 @@ from ..ir.graph import Graph, with_sizes
 from ..ir.types import Dim, Size, TensorType, dim_text, evaluate, product, size, substitute
 from ..passes.simplify import Simplify
 from ..runtime.native.optimized_graph import OptimizedGraph
-from ..runtime.native.size_bounds import Bounds, Most, bounds_of
+from ..runtime.native.size_bounds import Bounds, UpperBound, bounds_of
 from ..support.errors import ShapeError, Where
 from .c_interface.nets import ExportedSequence, SizeArgument
 from .c_interface.ports import Port
@@ -173,7 +173,7 @@ def _bounds(graph: Graph, in_c: Mapping[str, Dim]) -> Bounds:
     def named(dims: tuple[Dim, ...]) -> tuple[Dim, ...]:
         return tuple(substitute(dim, in_c) for dim in dims)
 
-    largest: dict[object, tuple[int, Most]] = {}
+    largest: dict[object, tuple[int, UpperBound]] = {}
     for bound in bounds.most:
         total = product(dims := named(bound.dims))
         terms = total.terms if isinstance(total, Size) else (((), total),)

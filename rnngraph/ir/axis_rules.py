@@ -216,7 +216,7 @@ def in_dividend(node: Node) -> Linear:
 
 
 def as_numbers(node: Node) -> Linear:
-    """Linearity of casts: between numbers and floats, up to rounding."""
+    """Linearity of casts: a cast from a number to a float is linear, up to rounding. No other cast is."""
     return (frozenset({0}),) if node.dtype in FLOATS and node.operands[0].dtype != "bool" else ()
 
 
@@ -236,7 +236,7 @@ def elementwise(linear: Callable[[Node], Linear] = never) -> AxisColumn:
 
 UNKNOWN = AxisColumn(_nothing, _everywhere, never)
 """Column of an op about whose axes nothing is known."""
-GIVEN = AxisColumn(_nothing, _everywhere, never)
+LEAF = AxisColumn(_nothing, _everywhere, never)
 """Column of an op without operands and with arbitrary entries."""
 PART = AxisColumn(_nothing, _nowhere, never)
 """Column of ``get``, which picks one tensor of a tuple. The axes of the tensor are those of its producer."""

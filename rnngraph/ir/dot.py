@@ -30,7 +30,7 @@ _FILLS = {
 """Fill colour by kind of node or op; other boxes are white."""
 
 WIDEST = 20
-"""Maximum characters a line in the label of an output."""
+"""Maximum characters of a line in the label of an output."""
 
 _RECURRENT = "#b3261e"
 

@@ -1,4 +1,4 @@
-"""Sizes whose equality only run time shows, as asserted by ``ensure_shape``.
+"""Sizes whose equality is known only at run time, as asserted by ``ensure_shape``.
 
 Code is compiled with symbols replaced such that both sides of every equality are the same formula. Memory accesses then
 never depend on an unproved assumption. If the values of a call permit, one symbol is replaced by another; otherwise

@@ -23,16 +23,16 @@ from .numbers import evaluation as value
 MANY = 1 << 30
 """Maximum arity of variadic ops."""
 
-row("input", "leaf", 0, rule.typed, axes_of.GIVEN, label=may.text, type=may.kind)
-row("parameter", "leaf", 0, rule.typed, axes_of.GIVEN, label=may.text, type=may.kind)
-row("constant", "leaf", 0, rule.constant, axes_of.GIVEN, lambda arrays, a: a["value"], value=may.anything)
+row("input", "leaf", 0, rule.typed, axes_of.LEAF, label=may.text, type=may.kind)
+row("parameter", "leaf", 0, rule.typed, axes_of.LEAF, label=may.text, type=may.kind)
+row("constant", "leaf", 0, rule.constant, axes_of.LEAF, lambda arrays, a: a["value"], value=may.anything)
 # If ``runs`` is set and the size counts steps, streams go on counting where the last step ended.
 row(
     "iota",
     "leaf",
     0,
     rule.iota,
-    axes_of.GIVEN,
+    axes_of.LEAF,
     lambda arrays, a: np.arange(a["size"], dtype=np.int64),
     optional=("runs",),
     size=may.dim,

@@ -170,7 +170,7 @@ def runs_backward(scan: Node) -> bool:
     return reverse if scan.get("blocks") is None else not reverse
 
 
-def derivatives_of(scans: Collection[Node], behind: Mapping[Node, Collection[Node]]) -> list[Node]:
+def derivatives_of(scans: Collection[Node], dependencies: Mapping[Node, Collection[Node]]) -> list[Node]:
     """Return those of ``scans`` that compute derivatives.
 
     The phase of a scan's source line decides. A scan without a line is a derivative if it depends on a scan of the
@@ -178,18 +178,18 @@ def derivatives_of(scans: Collection[Node], behind: Mapping[Node, Collection[Nod
 
     Args:
         scans: Scans of one graph.
-        behind: The scans that each scan depends on.
+        dependencies: The scans that each scan depends on.
     """
 
     def is_derivative(scan: Node) -> bool:
         if scan.where is not None:
             return scan.where.phase == "backward"
-        return any(other["reverse"] != scan["reverse"] for other in behind[scan])
+        return any(other["reverse"] != scan["reverse"] for other in dependencies[scan])
 
     return [scan for scan in scans if is_derivative(scan)]
 
 
-def scans_behind(nodes: Iterable[Node], scans: Collection[Node]) -> dict[Node, frozenset[Node]]:
+def scan_dependencies(nodes: Iterable[Node], scans: Collection[Node]) -> dict[Node, frozenset[Node]]:
     """Return, by node, those of ``scans`` on which it depends. ``nodes`` must be in topological order."""
     sources: dict[Node, frozenset[Node]] = {}
     for node in nodes:

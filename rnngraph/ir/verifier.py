@@ -10,7 +10,7 @@ from .types import KEEP_NARROW, NARROW, TensorType, TupleType, meet_strict
 
 INFERENCE_FORBIDS = tuple(name for name, op in OPS.items() if op.random)
 MADE_BY_PASSES = ("block_matmul",)
-"""Ops that no stored graph has: passes make them when a program is compiled, of operands that they know."""
+"""Ops that stored graphs lack. Only passes create them, while a program is compiled."""
 DECLARED_ONLY = tuple(name for name, op in OPS.items() if op.until == "lower")
 """Ops that ``lower`` replaces."""
 

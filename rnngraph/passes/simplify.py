@@ -37,13 +37,12 @@ class Simplify:
 def to_fixed_point(graph: Graph, change: Callable[[Graph], Graph] | None = None, *, between: bool = False) -> Graph:
     """Alternate ``change`` and simplification, to a fixed point.
 
-    The rules see a scan's body once more only if it has changed since they left it as it was.
+    A scan's body that the rules left unchanged is not simplified again until it changes.
 
     Args:
         graph: Graph to change.
         change: Change that alternates with simplification.
-        between: Simplify to a fixed point between two changes, not once. Values then keep the names of what they stand
-            for.
+        between: Simplify to a fixed point after each change, not only once. The names of values are then kept.
     """
     settled: set[Graph] = set()
     previous = None

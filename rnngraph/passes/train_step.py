@@ -190,9 +190,9 @@ def update_graph(kinds: Mapping[str, TensorType], lines: Mapping[str, Where] | N
 
 
 def _of_update(
-    outputs: Sequence[tuple[str, Node]], given: Iterable[Node], where: Where | None, lines: Mapping[Node, Where]
+    outputs: Sequence[tuple[str, Node]], fixed: Iterable[Node], where: Where | None, lines: Mapping[Node, Where]
 ) -> list[tuple[str, Node]]:
-    """Assign the source line of the update to the nodes of ``outputs`` that are not ``given``.
+    """Assign the source line of the update to the nodes of ``outputs`` that are not ``fixed``.
 
     ``lines`` has lines that take precedence.
     """
@@ -201,7 +201,7 @@ def _of_update(
         line = lines.get(node) or node.where or (where and where.of(NORM))
         return line and line.of(phase="update")
 
-    roots = with_lines([node for _, node in outputs], given, line_of)
+    roots = with_lines([node for _, node in outputs], fixed, line_of)
     return [(name, node) for (name, _), node in zip(outputs, roots, strict=True)]
 
 

@@ -69,7 +69,7 @@ class CallableGraph(Unindexed, Generic[Given]):
 
     @property
     def part(self) -> str:
-        """Program's attribute that is this graph."""
+        """Name of the program's attribute that holds this graph."""
         return self.compiled.lowered.name
 
     def __repr__(self) -> str:

@@ -44,7 +44,7 @@ class GradientGraphs:
         self._warned = False
 
     def asked(self, wrt: Sequence[str | Tensor], where: Where | None) -> tuple[list[str], tuple[str, ...]]:
-        """Return the names in ``wrt`` that are states, and the placeholders that ``wrt`` stands for."""
+        """Return the names of nested states in ``wrt``, and the names of all placeholders that ``wrt`` selects."""
         if isinstance(wrt, str | Tensor) or not isinstance(wrt, Sequence):
             raise DtypeError(f"wrt= must be a list of placeholders or of their names, not {shown(wrt)}", where)
         names = [self._parts.names.name_of(item, where) for item in wrt]
@@ -55,9 +55,9 @@ class GradientGraphs:
         return states, tuple(dict.fromkeys(placeholders))
 
     def checked_graph(
-        self, extra: tuple[str, ...], given: tuple[str, ...], recompute: RecomputeOption, where: Where | None
+        self, extra: tuple[str, ...], differentiated: tuple[str, ...], recompute: RecomputeOption, where: Where | None
     ) -> CompiledGraph:
-        """Return the graph with gradients of the loss, or of ``given`` outputs, after checks.
+        """Return the graph with gradients of the loss, or of ``differentiated`` outputs, after checks.
 
         The gradients are with respect to parameters and the placeholders ``extra``.
 
@@ -74,8 +74,8 @@ class GradientGraphs:
                 raise ArgumentError(f"wrt={shown(name)} is no float {what} of the training graph{hint}", where)
         if not (self.trainable or extra):
             raise GraphError("no parameter is trainable, so there are no gradients; give wrt=", where)
-        compiled = self.graph(extra, given, recompute)
-        if not self._warned and not given:
+        compiled = self.graph(extra, differentiated, recompute)
+        if not self._warned and not differentiated:
             self._warned = True
             idle = [name for name in unreached(compiled.graph) if name in self.trainable]
             if idle:
@@ -83,13 +83,13 @@ class GradientGraphs:
         return compiled
 
     def graph(
-        self, extra: tuple[str, ...] = (), given: tuple[str, ...] = (), recompute: RecomputeOption = AUTO
+        self, extra: tuple[str, ...] = (), differentiated: tuple[str, ...] = (), recompute: RecomputeOption = AUTO
     ) -> CompiledGraph:
         """Return the graph with gradients by the trainable parameters and ``extra``. Arguments are not checked.
 
         Args:
             extra: Names of placeholders and taps.
-            given: Names of outputs that take their cotangents as inputs; empty for the loss.
+            differentiated: Names of outputs that take their cotangents as inputs; empty for the loss.
             recompute: Policy for rematerialising forward values.
         """
 
@@ -105,11 +105,11 @@ class GradientGraphs:
                 "training",
                 parts.options,
                 parts.source.described,
-                Changes((*self.trainable, *extra), given),
+                Changes((*self.trainable, *extra), differentiated),
                 recompute,
             )
 
-        return self._graphs.get_or_make((extra, given, recompute), build)
+        return self._graphs.get_or_make((extra, differentiated, recompute), build)
 
     def zeros_for_taps(
         self, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], where: Where | None

@@ -42,7 +42,7 @@ def warn_of_kinds_without_effect(
     """Warn of each format in ``weights=`` that no weight has, with the reasons.
 
     Args:
-        option: Formats a rule as given.
+        option: Formats a rule as the user wrote it.
         forced: Formats the rule that also narrows small parameters.
     """
     if options.reduced is None:

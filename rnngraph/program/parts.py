@@ -49,13 +49,13 @@ class ProgramParts:
         return self.source.lowered
 
     def reduced(
-        self, part: str, made: Mapping[str, Any] | None = None, arrays: Mapping[str, Any] | None = None
+        self, part: str, arguments: Mapping[str, Any] | None = None, arrays: Mapping[str, Any] | None = None
     ) -> Reduced:
         """Return the result of ``__reduce__`` for a part of the program.
 
-        With ``made`` and ``arrays``, it is that of an object made from the part.
+        With ``arguments`` and ``arrays``, it is that of an object made from the part.
         """
-        return self.reduce(self, part, made or {}, arrays or {})
+        return self.reduce(self, part, arguments or {}, arrays or {})
 
 
 def without_output(graph: Graph, name: str) -> Graph:

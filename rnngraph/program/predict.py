@@ -36,7 +36,7 @@ def predict(
     inference: InferenceGraph[Any],
     evaluation: InferenceGraph[Any],
     training: TrainingGraph[Any],
-    given: Any,
+    examples: Any,
     lengths: Any,
     batch_size: Any,
     where: Where | None,
@@ -48,25 +48,25 @@ def predict(
     outputs = outputs_of(inference, layout, where)
     each = {output.name: Collected(output) for output in outputs if output.batch_axis is not None}
     names = tuple(each)
-    source = source_of(Reader(inputs, layout, lengths, where, {"shuffle": False}), given, batch_size)
+    source = source_of(Reader(inputs, layout, lengths, where, {"shuffle": False}), examples, batch_size)
     mixed = bool(names) and mixes_rows(inference.compiled.pruned(names), _batch_symbols(layout))
     shows = cache(lambda clock: shows_padding(inference.compiled.graph, names, clock, layout.counts))
     done, sizes, wholes = 0, {}, {}
-    for examples in _parts(source):
-        sizes, wholes, steps = examples.known_sizes(), examples.wholes(), examples.real_steps()
-        separate_clocks = steps.keys() - examples.fed_clocks() | {
+    for part in _parts(source):
+        sizes, wholes, steps = part.known_sizes(), part.wholes(), part.real_steps()
+        separate_clocks = steps.keys() - part.fed_clocks() | {
             clock for item in each.values() for clock in item.output.uncut
         }
         differ = {clock for clock, known in steps.items() if (known != known[:1]).any()}
         separate_clocks |= {clock for clock in differ - separate_clocks if shows(clock)}
-        size = declared or (1 if examples is source and mixed else examples.batch_size)
-        left = examples.count
-        for rows, filled in _ordered(steps, separate_clocks, examples.count, size, declared) if names else ():
-            values = inference.values(examples.feeds(filled), names, where)
+        size = declared or (1 if part is source and mixed else part.batch_size)
+        left = part.count
+        for rows, filled in _ordered(steps, separate_clocks, part.count, size, declared) if names else ():
+            values = inference.values(part.feeds(filled), names, where)
             left -= len(rows)
             for name, item in each.items():
                 item.put(rows + done, values[name], {clock: known[rows] for clock, known in steps.items()}, left)
-        done += examples.count
+        done += part.count
     same = tuple(output.name for output in outputs if output.batch_axis is None)
     results: dict[str, Any] = inference.values(wholes, same, where) if same else {}
     results |= {name: item.result(done, sizes) for name, item in each.items()}

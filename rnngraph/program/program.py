@@ -91,7 +91,8 @@ def compile(  # the usual name in the field
             kinds, ``{"head/*": "bfloat16", "*": "int8"}``: the first match counts.
         activations: ``int8`` rounds activations to 8 bits in products with narrow weights, which is faster than 16.
         sparse: Skip blocks of zero weights in inference, such as those of ``Prune``. Skipped blocks propagate no NaN.
-        parameters: A Program, or its parameters, to share where declarations do. A warning names added ones.
+        parameters: A Program, or its parameters. Those that both declarations contain are shared; a warning lists
+            the others.
         cache: Keep compiled code for later processes, in the user's cache directory or in this one.
         states: {name of an output: placeholder, or its name} if an output is a placeholder's next value, as in nets of
             files. Streams and exports keep such states, initially the placeholder's default or zeros.
@@ -183,7 +184,7 @@ def loads(data: bytes, cache: bool | str | os.PathLike[str] | None = None) -> An
     if pickled.part == PROGRAM:
         return program
     graph: InferenceGraph[Any] = getattr(program, pickled.part)
-    return graph.restore(pickled.made, pickled.arrays, where) if pickled.made else graph
+    return graph.restore(pickled.arguments, pickled.arrays, where) if pickled.arguments else graph
 
 
 @api
@@ -204,13 +205,13 @@ def dumps(thing: Any) -> bytes:
 
 def _of_source(saved: SavedSource, options: ProgramOptions) -> Program[Any]:
     settings = saved.settings
-    parameters = Parameters(saved.lowered.slots, settings.seed, given=saved.parameters)
+    parameters = Parameters(saved.lowered.slots, settings.seed, values=saved.parameters)
     program: Program[Any] = Program(saved, parameters, settings.seed, options)
     program.parts.seeds.state = settings.generator
     return program
 
 
-def _reduced(parts: ProgramParts, part: str, made: Mapping[str, Any], arrays: Mapping[str, Any]) -> Reduced:
+def _reduced(parts: ProgramParts, part: str, arguments: Mapping[str, Any], arrays: Mapping[str, Any]) -> Reduced:
     """Pickle a program or an object made from it. The cache's directory is left out, as bytes may be untrusted."""
     from .saved.byte_form import to_bytes
     from .saved.save_load import settings_of
@@ -218,7 +219,7 @@ def _reduced(parts: ProgramParts, part: str, made: Mapping[str, Any], arrays: Ma
     options, cache = parts.options, option_of(parts.options.cache)
     text = {
         "part": part,
-        "made": made,
+        "made": arguments,
         "threads": options.threads.count,
         "target": options.target.name,
         "cache": cache is not False,

@@ -19,7 +19,7 @@ from ..runtime.calls.call_cache import DirectCache
 from ..runtime.calls.entry_blocks import run_once
 from ..runtime.calls.feeds import convert, solve_sizes
 from ..runtime.calls.nested_feeds import gathered, names_under
-from ..runtime.calls.outputs import OutSpec, given_gradients
+from ..runtime.calls.outputs import OutSpec, checked_gradients
 from ..runtime.calls.prepared_call import SEED
 from ..runtime.calls.results import Given, Result, ResultWriter
 from ..runtime.graph_source import TAPS_TRAINING
@@ -118,7 +118,7 @@ class TrainingGraph(CallableGraph[Given]):
     ) -> dict[str, np.ndarray]:
         """Return {name: array} of all values named by ``rg.tap``, in order of declaration.
 
-        They are those of a call with these arguments.
+        The values are those of a call with the same arguments.
 
         Taps on which only the loss depends are omitted if the loss is not fed.
 
@@ -251,17 +251,17 @@ class TrainingGraph(CallableGraph[Given]):
         calls = self._gradient_calls(wrt, output_gradients, recompute) if plain else None
         together: tuple[Any, Mapping[str, Any]] = feeds, named
         if calls is not None and output_gradients is not None:
-            together = self._with_given(output_gradients, feeds, named)
+            together = self._with_output_gradients(output_gradients, feeds, named)
         if calls is not None and (result := calls.attempt(*together, seed)) is not None:
             return cast("tuple[Any, dict[str, np.ndarray]]", result)
         where = user_line()
-        again = checked_recompute(recompute, where)
+        policy = checked_recompute(recompute, where)
         if output_gradients is None and self.loss is None:
             raise GraphError("gradients need a loss; give one to rg.compile, or output_gradients=", where)
         declared = {} if output_gradients is None else dict(self.compiled.graph.outputs)
-        adjoints = given_gradients(self.structure, declared, output_gradients, where)
+        adjoints = checked_gradients(self.structure, declared, output_gradients, where)
         states, extra = self._gradients.asked(wrt, where)
-        compiled = self._gradients.checked_graph(extra, tuple(adjoints), again, where)
+        compiled = self._gradients.checked_graph(extra, tuple(adjoints), policy, where)
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
         types = compiled.input_types() if adjoints or extra else {}
@@ -292,10 +292,10 @@ class TrainingGraph(CallableGraph[Given]):
             recompute: As for ``gradients``. None: the bytes of a call that keeps all residuals.
             sizes: Values of other sizes, by name.
         """
-        again = checked_recompute(recompute, user_line())
+        policy = checked_recompute(recompute, user_line())
         compiled = self.full_graph()
         if compiled is not self.compiled:
-            compiled = self._gradients.graph(recompute=again)
+            compiled = self._gradients.graph(recompute=policy)
         return self._memory_of(compiled, batch, time, sizes)
 
     @api
@@ -335,7 +335,9 @@ class TrainingGraph(CallableGraph[Given]):
         except TypeError:  # an unhashable object is not a placeholder
             return None
 
-    def _with_given(self, gradients: Any, feeds: Any, named: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    def _with_output_gradients(
+        self, gradients: Any, feeds: Any, named: Mapping[str, Any]
+    ) -> tuple[Any, Mapping[str, Any]]:
         """Merge a call's feeds with gradients of outputs.
 
         An empty tuple: no prepared call takes them.

@@ -15,7 +15,7 @@ from ..ir.graph import Graph, Node
 from ..ir.types import FLOATS, NARROW, TensorType, dim_text
 from ..passes.gradients.autodiff import PREFIX
 from ..passes.lowering.lower import lower
-from ..passes.lowering.lowered import GIVEN, INNER, SEED_INPUTS, TAP, Lowered
+from ..passes.lowering.lowered import FED, INNER, SEED_INPUTS, TAP, Lowered
 from ..support.arguments import checked_name
 from ..support.errors import (
     ArgumentError,
@@ -129,7 +129,7 @@ class DeclaredSource:
 
     def stateful(self) -> Lowered:
         is_step = self.kept and not lengths_of(self.lowered.graph)
-        states = INNER if is_step else GIVEN
+        states = INNER if is_step else FED
         return lower(self._named, self.lowered.slots, states, self.lowered.placeholders, kept=self.kept)
 
     def with_states(self, states: str, beside: Sequence[tuple[str, Node]] = ()) -> Lowered:

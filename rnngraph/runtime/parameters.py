@@ -59,7 +59,7 @@ class _Value:
         self.stored = stored
 
     def read(self, stored: StoredArray) -> np.ndarray:
-        """Return the array of a value that was current, and keep it if it still is."""
+        """Read an array from its file. It replaces the stored value, unless a change has replaced that meanwhile."""
         array = stored.read()
         if self.stored is stored:
             self.stored = array
@@ -84,23 +84,23 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         slots: Mapping[ParameterSpec, str],
         seed: int,
         other: Parameters | None = None,
-        given: Mapping[str, np.ndarray | StoredArray] | None = None,
+        values: Mapping[str, np.ndarray | StoredArray] | None = None,
     ) -> None:
-        """Initialise the parameters. ``given`` holds values by name; others are drawn."""
+        """Initialise the parameters. ``values`` has initial values by name; the others are drawn."""
         self._slots = {name: slot for slot, name in slots.items()}
         self._changes: Changes = other._changes if other is not None else Changes()
         self._values: dict[str, _Value] = {}
         self.packed = PackedParts()
         self._dropped: frozenset[str] = frozenset() if other is None else other._dropped & {*self._slots}
-        held = {*(given or {})}
+        provided = {*(values or {})}
         if other is not None:
-            held.update(name for name in other if self._slots.get(name) is other.slot(name))
-        _reserve({name: slot for name, slot in self._slots.items() if slot.stored is None and name not in held})
+            provided.update(name for name in other if self._slots.get(name) is other.slot(name))
+        _reserve({name: slot for name, slot in self._slots.items() if slot.stored is None and name not in provided})
         for name, slot in self._slots.items():
             if other is not None and name in other and other.slot(name) is slot:
                 self._values[name] = other._values[name]
-            elif given is not None and name in given:
-                value = given[name]
+            elif values is not None and name in values:
+                value = values[name]
                 self._values[name] = _Value(value if isinstance(value, StoredArray) else _frozen(value))
             elif slot.stored is not None:
                 self._values[name] = _Value(slot.stored)
@@ -135,7 +135,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         return name.removesuffix(f"/{within}") if within else name
 
     def snapshot(self) -> tuple[int, dict[str, np.ndarray]]:
-        """Return the version with all arrays of it."""
+        """Return the version, and the arrays of all parameters at that version, by name."""
         if self._dropped:
             self.check_kept()
         with self._changes.lock:
@@ -146,7 +146,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         }
 
     def stored(self) -> tuple[int, dict[str, np.ndarray | StoredArray]]:
-        """Return the version with all values of it. Values that were never read stay in their file."""
+        """Return the version, and the values of all parameters at that version. Unread values stay in their file."""
         with self._changes.lock:
             return self.version, {name: value.stored for name, value in self._values.items()}
 

@@ -14,7 +14,7 @@ from ..support.errors import ArgumentError, DtypeError, RnnGraphError, user_line
 
 NO_NUMBERS = ("could not convert string to float", "float() argument must be")
 REMEDY = "; give arrays of numbers, and of words their ids, as in array.astype(np.float32)"
-MOST = 600
+MAX_MESSAGE = 600
 """Maximum characters of a message of scikit-learn, which may print a whole array."""
 
 
@@ -31,7 +31,7 @@ def _ours(check: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:  # includes exceptions of users' own objects
             kind = DtypeError if isinstance(error, TypeError) else ArgumentError
             text = str(error) or type(error).__name__
-            text = text if len(text) <= MOST else f"{text[:MOST]} …"
+            text = text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]} …"
             remedy = REMEDY if text.startswith(NO_NUMBERS) else ""
             raise kind(text + remedy, user_line()) from error
 

@@ -14,7 +14,7 @@ from ..support.errors import ArgumentError, DtypeError, ShapeError, Where, shown
 from .checks import REMEDY, check_array
 
 TOGETHER = 1024
-"""Examples of an array in one part of a sum."""
+"""Examples per partial sum of an array's mean and variance."""
 FORMS = "an array [examples, time, features], an array [examples, time], or a list of arrays [time, features]"
 
 
@@ -43,7 +43,7 @@ class Sequences:
         return as_float32(mean), as_float32(scale_of(variance, mean))
 
     def _parts(self) -> Iterator[np.ndarray]:
-        """Yield all steps [steps, width], by a few examples, to use little memory in float64."""
+        """Yield the steps of a few examples at a time, [steps, width], because float64 copies of all would be large."""
         if not isinstance(self.values, np.ndarray):
             yield from self.values
             return

@@ -6,8 +6,8 @@
 - ``attribute_hints``: replacements for attributes that this package's objects lack.
 - ``migration_hints``: replacements for names and keywords of Keras, torch, TensorFlow and JAX.
 - ``hint_tables``: reader of these replacements' tables in ``hints/``.
-- ``numpy_names``: NumPy's functions, and those here that compute the same.
-- ``connected``: parts of a collection that share nothing.
+- ``numpy_names``: equivalents of NumPy's functions in this package.
+- ``connected``: connected components of items that share keys.
 - ``allocation``: checked allocation of large arrays.
 - ``bounded_cache``: dicts that evict entries.
 - ``garbage``: pauses of the garbage collector.

@@ -13,7 +13,7 @@ import numpy as np
 from .errors import ArgumentError, DtypeError, RnnGraphError, ShapeError, Where, shown
 
 MAX_UNITS = 2**31 - 1
-MOST = 2**63 - 1
+MAX_INT64 = 2**63 - 1
 MAX_CHARACTERS = 200
 Word = TypeVar("Word", bound=str)
 
@@ -34,7 +34,7 @@ def whole_number(value: Any, what: str, least: int | None = None) -> int:
         raise DtypeError(f"{what} must be an int, not {shown(value)}")
     if least is not None and value < least:
         raise ArgumentError(f"{what} must be at least {least}, not {value}")
-    if least is not None and value > MOST:
+    if least is not None and value > MAX_INT64:
         raise ArgumentError(f"{what} must fit 64 bits, and {value} does not")
     return int(value)
 

@@ -1,4 +1,4 @@
-"""Parts of a collection that share nothing."""
+"""Connected components of a collection whose items share keys."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Hashable, Iterable, Sequence
 
 
 def connected(keys: Sequence[Iterable[Hashable]]) -> list[list[int]]:
-    """Return the indices of items in lists of those that share keys, directly or through others, in order.
+    """Group items that share keys, directly or through other items. Return the indices in each group, in order.
 
     Args:
-        keys: Keys of each item. An item without any is alone.
+        keys: Keys of each item. An item without keys is a group of its own.
     """
     part_of: dict[Hashable, int] = {}
     parts: dict[int, list[int]] = {}

@@ -351,7 +351,7 @@ class OutOfMemoryError(RnnGraphError, MemoryError):
         left: Available bytes; None if unknown.
         purpose: Noun phrase for the use of the memory.
 
-    The argument ``limit`` is the end of the message's sentence "... GB are", and names what bounds the memory.
+    The argument ``limit`` completes the message's clause "... GB are", as in "free on this machine".
     """
 
     any_arguments = 0, None, "", ""

@@ -13,7 +13,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 FORK_TIMEOUT_S = 10.0
-"""Seconds after which a fork proceeds although a lock is held. User code may acquire two locks in another order."""
+"""Seconds after which a fork proceeds although a lock is held.
+
+Otherwise, user code that acquires two locks in another order would deadlock.
+"""
 MAX_YIELD_S = 0.1
 """Maximum seconds that a step waits for a fork. The step's caller may hold a lock that the fork needs."""
 

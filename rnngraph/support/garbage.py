@@ -11,8 +11,8 @@ from contextlib import contextmanager
 def collector_paused() -> Iterator[None]:
     """Context manager within which Python does not collect reference cycles.
 
-    The compiler keeps almost all that it allocates until it is done. Looking through these objects again and again took
-    a twelfth of its time. A thread that allocates cycles in the meantime keeps them for as long as a compile takes.
+    The compiler keeps almost all of its objects until it is done, and repeated collections took a twelfth of its time.
+    Cycles that other threads allocate meanwhile are freed after the compilation.
     """
     was_enabled = gc.isenabled()
     gc.disable()

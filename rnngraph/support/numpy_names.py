@@ -1,4 +1,4 @@
-"""NumPy's functions, with this package's functions that compute the same."""
+"""Equivalents of NumPy's functions in this package, by NumPy's names."""
 
 from __future__ import annotations
 

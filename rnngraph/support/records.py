@@ -21,9 +21,9 @@ else:
     def dataclass(cls: type | None = None, /, *, frozen: bool = False, eq: bool = True, **others: Any) -> Any:
         """Decorate a class like ``dataclasses.dataclass``, but compile ``__init__`` only on first use.
 
-        It is for classes that users don't construct: ``inspect.signature`` knows the arguments once there is an
-        instance. A frozen class of the standard library's decorator cannot inherit from a class of this one. Other
-        options, such as ``slots``, are the standard library's.
+        Use the decorator for classes that users do not construct: ``inspect.signature`` returns the arguments only
+        after the first instance. A frozen class of the standard library's decorator cannot inherit from a class of this
+        one. Other options, such as ``slots``, are the standard library's.
         """
         if others:
             return dataclasses.dataclass(cls, frozen=frozen, eq=eq, **others)

@@ -11,7 +11,8 @@ def first_lines(source: str, known: Collection[int]) -> dict[int, int]:
 
     Args:
         source: Python source. If it cannot be parsed, no line is a continuation.
-        known: Lines from which something comes. Continuation lines are not among them, but their first lines are.
+        known: Lines to which values are attributed. They never count as continuations, and only their statements and
+            expressions have continuation lines.
     """
     try:
         tree = ast.parse(source)

@@ -178,8 +178,8 @@ class Trainer(StateView):
         with stepper.lock:
             if plain and self._ranks.size == 1:
                 fetched = None if fetch is None else stepper.fetches.of(fetch)
-                if (given := stepper.attempt(feeds, named, seed, carry, fetched)) is not None:
-                    return given
+                if (result := stepper.attempt(feeds, named, seed, carry, fetched)) is not None:
+                    return result
             where = user_line()
             with self._ranks.uninterrupted():
                 with self._ranks.together():

@@ -105,7 +105,7 @@ class Run:
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             self.notes.append(f"load: {error}")
             return
-        parameters = rg.runtime.parameters.Parameters(stored.lowered.slots, 0, given=stored.parameters)
+        parameters = rg.runtime.parameters.Parameters(stored.lowered.slots, 0, values=stored.parameters)
         unroll = (None, 3, "full")[hostile.seed // 2 % 3]
         try:
             self.program = rg.Program(

@@ -132,20 +132,20 @@ def fixed_input(text: str) -> tuple[str, Any]:
     value = json.loads(value_text) if sign and name else None
     if not isinstance(value, int | float):
         raise ValueError(text)
-    if (found := _AXIS.fullmatch(name)) is None:
+    if (match := _AXIS.fullmatch(name)) is None:
         return name, value
     if type(value) is not int:
         raise ValueError(text)
-    return found[1], {int(found[2]): value}
+    return match[1], {int(match[2]): value}
 
 
 def opened_axis(text: str) -> tuple[str, dict[int, str]]:
     """Parse ``NAME[AXIS]=SIZE`` to (name, {axis: name of the size}). Raise ``ValueError`` for anything else."""
     name, _, size = text.partition("=")
-    found = _AXIS.fullmatch(name)
-    if found is None or not size.isidentifier():
+    match = _AXIS.fullmatch(name)
+    if match is None or not size.isidentifier():
         raise ValueError(text)
-    return found[1], {int(found[2]): size}
+    return match[1], {int(match[2]): size}
 
 
 def by_input(parsed: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ...ir.axes.walk import adds_up
 from ...ir.graph import Graph, Node, dependents, topological
-from ...ir.scan import derivatives_of, is_final, runs_backward, scans_behind
+from ...ir.scan import derivatives_of, is_final, runs_backward, scan_dependencies
 from ...ir.types import Dim
 from ...support.errors import GraphError
 from .node_kinds import is_view
@@ -25,7 +25,7 @@ def settled_directions(graph: Graph) -> Directions:
     scans = [node for node in graph.nodes if node.op == "scan"]
     for length in dict.fromkeys(scan["length"] for scan in scans):
         own = [scan for scan in scans if scan["length"] == length]
-        sources = scans_behind(graph.nodes, own)
+        sources = scan_dependencies(graph.nodes, own)
         derivatives = derivatives_of(own, sources)
         if not derivatives:
             continue
@@ -42,8 +42,8 @@ def settled_directions(graph: Graph) -> Directions:
 def _of_both_ways(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
     """Choose directions for values computed from bidirectional recurrences.
 
-    A sum over time runs with the last recurrence whose steps it reads, and forward if there are two. Recomputed blocks
-    run no later than their readers. Values read only by these, or only by scans that keep states for them, run along.
+    A sum over time runs with the last recurrence whose steps it reads, and forward if there are two. A value read only
+    by scans that recompute blocks, or only by scans that save states for them, has the direction of these scans.
     """
     depth: dict[Node, int] = {}
     last: dict[Node, tuple[int, bool]] = {}
@@ -64,7 +64,7 @@ def _of_both_ways(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
 
 
 def _of_sums(
-    graph: Graph, scans: Sequence[Node], derivatives: Sequence[Node], behind: Mapping[Node, frozenset[Node]]
+    graph: Graph, scans: Sequence[Node], derivatives: Sequence[Node], dependencies: Mapping[Node, frozenset[Node]]
 ) -> dict[Node, bool]:
     """Choose directions for sums over time next to recurrences in one direction.
 
@@ -74,28 +74,29 @@ def _of_sums(
     sums = [node for node in graph.nodes if adds_up(node)]
     read = {*topological([item for scan in scans for item in scan.operands])}
     return {
-        node: direction if node in read and behind[node].isdisjoint(derivatives) else not direction for node in sums
+        node: direction if node in read and dependencies[node].isdisjoint(derivatives) else not direction
+        for node in sums
     }
 
 
 def _of_blocks(graph: Graph, scans: Iterable[Node], sums: Mapping[Node, bool]) -> dict[Node, bool]:
     """Choose directions for recomputed blocks, and for values computed from them.
 
-    Earlier values run with the scans that save states.
+    Scans that save states have their own direction, as have all other values connected with them.
     """
-    again = [scan for scan in scans if scan.get("blocks") is not None]
+    recomputed = [scan for scan in scans if scan.get("blocks") is not None]
     keeping = [scan for scan in scans if scan.get("keeps") is not None]
-    if not again:
+    if not recomputed:
         return {}
-    against = [scan for scan in scans if runs_backward(scan) == runs_backward(again[0])]
+    against = [scan for scan in scans if runs_backward(scan) == runs_backward(recomputed[0])]
     late = dependents(against, graph.nodes)
     early = dependents(keeping, graph.nodes) - late
     movable = early.difference(topological(keeping))
     late |= _spread(graph, movable, keeping[0]["length"])
-    late_sums = {node for node, backward in sums.items() if backward == runs_backward(again[0])}
+    late_sums = {node for node, backward in sums.items() if backward == runs_backward(recomputed[0])}
     late |= _read_late(graph, movable - late, late | late_sums, keeping[0]["length"])
     directions = {node: runs_backward(keeping[0]) for node in topological([*keeping, *early.difference(late)])}
-    return directions | {node: runs_backward(again[0]) for node in late}
+    return directions | {node: runs_backward(recomputed[0]) for node in late}
 
 
 def _spread(graph: Graph, values: Collection[Node], length: Dim) -> set[Node]:

@@ -121,9 +121,9 @@ def _is_narrow(width: Dim) -> bool:
 
 
 def _goes_on(kernel: Kernel) -> bool:
-    """True unless a kernel sums over rows: only then can no later kernel of the group read the result.
+    """True if a later kernel of the group may read the result. Sums over rows have no such reader.
 
-    Sums over rows run first, so that the values that only they read can be freed.
+    They run first, so that the values that only they read can be freed.
     """
     return kernel.kind not in ("outer_sum", "scatter_add")
 
@@ -200,9 +200,9 @@ class _Fuser:
         return node in self.recomputed
 
     def _costs_a_read(self, node: Node) -> bool:
-        """True for a matrix with several readers that is one cheap op of another matrix in memory.
+        """True for a matrix with several readers that each can recompute it by one cheap op from a matrix in memory.
 
-        Derivatives of weights are in memory in any case, so that their squares are such values, too.
+        An example is the square of a weight's derivative, because derivatives of weights are always in memory.
         """
         row, readers = OPS[node.op], self.users[node]
         is_of_derivative = any(item.op in ("outer_sum", "scatter_add") for item in node.operands)
@@ -315,7 +315,7 @@ class _Fuser:
     def sink_together(self) -> None:
         """Move groups of cheap ops into the kernel that reads them, if that does not store more values.
 
-        Such a group is all of an update of parameters that waits for the norm of the gradients.
+        An example is the update of a parameter, all of whose ops wait for the norm of the gradients.
         """
         latest: dict[Node, int] = {}
         for node in reversed(self.nodes):
@@ -406,8 +406,11 @@ class _Fuser:
     def _computed_operands(self, node: Node, place: Mapping[Node, int]) -> list[Node]:
         """Return the values of other kernels that a node reads, directly or through values without a kernel.
 
-        Views, inlined values and concatenations that are read piece by piece belong to no kernel. place: the number of
-        each value's kernel.
+        Views, inlined values and concatenations that are read piece by piece belong to no kernel.
+
+        Args:
+            node: The reader.
+            place: Index of each value's kernel.
         """
         operands, visited, pending = list[Node](), set[Node](), [*node.operands]
         while pending:

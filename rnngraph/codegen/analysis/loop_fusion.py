@@ -348,7 +348,7 @@ class LoopFusion:
         )
 
     def _parts_of_prepared(self) -> dict[Node, Node]:
-        """Return for each prepared value one that stands for all prepared values connected with it."""
+        """Return a representative of each prepared value, which all prepared values connected with it share."""
         prepared = [node for node in self.graph.nodes if self.kind.get(node) == PREPARED]
         reads = [[node, *(item for item in node.operands if self.kind.get(item) == PREPARED)] for node in prepared]
         return {prepared[number]: prepared[part[0]] for part in connected(reads) for number in part}

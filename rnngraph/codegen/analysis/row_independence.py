@@ -1,8 +1,7 @@
 """Test of kernels for independent rows: whether each row of a batch is computed from that row alone.
 
 A worker with some of the rows need not wait between such kernels, because it wrote what it reads. A row is a position
-on
-the axis before the last, and in a step also on the only axis. Their number is that of the rows of scans' carries.
+on the axis before the last, and in a step also on the only axis. Their number is that of the rows of scans' carries.
 """
 
 from __future__ import annotations

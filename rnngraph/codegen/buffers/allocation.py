@@ -28,7 +28,7 @@ class GroupMemory:
 
     Attributes:
         stores: All places to which a value must be written.
-        histories: By scan and index, all values of a carry, if they are kept: one more than there are steps.
+        histories: Memory of all values of a carry, from before the first step to after the last, by scan and index.
     """
 
     stores: dict[Node, list[View]] = field(default_factory=dict)

@@ -60,7 +60,7 @@ def full_histories(
 ) -> list[tuple[int, list[Node], list[Node]]]:
     """Return carries whose values are all read later: (index, readers before a step, readers after it).
 
-    Scans whose steps may not run have none, because they emit something else.
+    A scan that may skip steps has no history, because a skipped step emits zeros, not its carries.
     """
     body, carries = scan["body"], scan["carries"]
     histories: list[tuple[int, list[Node], list[Node]]] = []

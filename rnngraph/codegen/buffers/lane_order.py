@@ -33,8 +33,8 @@ def side_by_side(block: Block, rows: list[Operand]) -> Operand:
 def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
     """Transpose a square block of vectors. The number of vectors equals their lanes, a power of two.
 
-    Pieces of 16 bytes are transposed internally, then as wholes, which takes one instruction each and no index
-    registers.
+    First the elements within pieces of 16 bytes are transposed, then whole pieces. Each shuffle is then one instruction
+    without an index register.
     """
     lanes = len(rows)
     piece = min(lanes, PIECE_BYTES // ITEM_BYTES[rows[0].dtype])

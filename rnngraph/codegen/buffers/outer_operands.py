@@ -32,8 +32,8 @@ def row_offset(view: View, at: Sequence[Index]) -> Index:
 class LeftOperand:
     """Left operand of tiles, for ``rows`` rows of the result from ``first``.
 
-    They are the whole panel; or one piece that is read in place, the first row at ``place`` of ``view``, with
-    ``stride`` elements between k.
+    Without a ``view``, the operand is the packed panel. Otherwise it is a piece that is read in place: its first row is
+    at ``place`` of ``view``, and consecutive k are ``stride`` elements apart.
     """
 
     first: Index

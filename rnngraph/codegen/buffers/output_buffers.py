@@ -11,8 +11,8 @@ from ..analysis.loop_fusion import PLAIN, PREPARED, LoopFusion
 from ..analysis.node_kinds import is_view, kind_of
 from .views import View
 
-MADE_APART = ("outer_sum", "scatter_add", "overlap_add", "reduce")
-"""Kinds of kernels with one value, which is always in memory."""
+OWN_KERNEL_KINDS = ("outer_sum", "scatter_add", "overlap_add", "reduce")
+"""Kinds of kernels that compute a single value, which is always stored in memory."""
 
 MANY_READERS, MAX_SHARED = 64, 16
 """Minimum readers of a value whose sources are cached, and maximum number of such values."""
@@ -76,7 +76,7 @@ class OutputBuffers:
         visited, pending = {new}, [new]
         while pending:
             node = pending.pop()
-            if kind_of(node) in MADE_APART and self._computed(node) and node not in self.places:
+            if kind_of(node) in OWN_KERNEL_KINDS and self._computed(node) and node not in self.places:
                 if self._replaces(new, node):
                     self.places[node] = [view]
                     return

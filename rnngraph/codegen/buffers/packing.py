@@ -122,7 +122,7 @@ class Panels:
         self.parameters, self.names = set(parameters), dict(parameters)
         self.buffers = {name: buffer for buffer, name in parameters.items()}
         self.alike, self.origins = alike, dict(origins or {})
-        self.made: dict[tuple[tuple[View, ...], int, int, int, int], Panel] = {}
+        self.panels: dict[tuple[tuple[View, ...], int, int, int, int], Panel] = {}
         self.places: dict[Buffer, tuple[int, int]] = {}  # offset and bytes
         self.filled: set[Buffer] = set()
         self.transposing = TransposingPackers()
@@ -182,16 +182,16 @@ class Panels:
 
     def _panel(self, views: tuple[View, ...], width: int, lanes: int, blocks: int, dot_width: int) -> Panel:
         key = (views, width, lanes, blocks, dot_width)
-        if key in self.made and self.needed is None:
-            self.guards[self.made[key].buffer] = None
-        if key not in self.made:
+        if key in self.panels and self.needed is None:
+            self.guards[self.panels[key].buffer] = None
+        if key not in self.panels:
             dtype, total = views[0].buffer.dtype, -(-width // lanes)
             depth = -(-int(str(views[0].shape[0])) // dot_width) * dot_width
-            buffer = Buffer(f"panel{len(self.made)}", dtype)
+            buffer = Buffer(f"panel{len(self.panels)}", dtype)
             panel = Panel(buffer, depth, len(views), 0, dot_width, total, blocks)
-            self.made[key] = replace(panel, bytes=self._place(buffer, total * lanes * panel.of_unit))
+            self.panels[key] = replace(panel, bytes=self._place(buffer, total * lanes * panel.of_unit))
             self.guards[buffer] = self.needed
-        return self.made[key]
+        return self.panels[key]
 
     def has_alike(self, views: Sequence[View]) -> bool:
         """True if one reused layout contains all these right operands."""
@@ -218,7 +218,7 @@ class Panels:
     def layouts(self) -> dict[str, PanelLayout]:
         """Return layouts by buffer name, for panels packed directly from parameters."""
         layouts_by_name = {}
-        for (views, _, lanes, blocks, dot_width), panel in self.made.items():
+        for (views, _, lanes, blocks, dot_width), panel in self.panels.items():
             packed = self._packed(views)
             if packed is not None:
                 layouts_by_name[panel.buffer.name] = PanelLayout(packed, lanes, blocks, dot_width)
@@ -232,7 +232,7 @@ class Panels:
     def pack(self, block: Block) -> None:
         """Fill the requested panels that are not filled yet."""
         self.sparse.pack(block, self.origins.get)
-        for (views, width, lanes, blocks, _), panel in self.made.items():
+        for (views, width, lanes, blocks, _), panel in self.panels.items():
             if panel.buffer not in self.filled:
                 guard, inner = self.guards[panel.buffer], block.nested()
                 self._fill(inner if guard else block, views, width, lanes, blocks, panel)

@@ -120,20 +120,20 @@ class SparsePanels:
 
     def __init__(self, place: Callable[[Buffer, int], int]) -> None:
         self._place = place
-        self._made: dict[tuple[View, SparseLayout], SparsePanel] = {}
+        self._panels: dict[tuple[View, SparseLayout], SparsePanel] = {}
         self._fillers: dict[tuple[View, SparseLayout], Function] = {}
         self._filled: set[Buffer] = set()
 
     def panel(self, view: View, layout: SparseLayout) -> SparsePanel:
         """Return the packed blocks of a right operand."""
         key = (view, layout)
-        if key not in self._made:
-            number = len(self._made)
+        if key not in self._panels:
+            number = len(self._panels)
             blocks, numbers = Buffer(f"blocks{number}", view.buffer.dtype), Buffer(f"numbers{number}", "int32")
             self._place(blocks, layout.most_blocks * layout.row)
             self._place(numbers, layout.list_begin + 2 * layout.most_blocks)
-            self._made[key] = SparsePanel(layout, blocks, numbers)
-        return self._made[key]
+            self._panels[key] = SparsePanel(layout, blocks, numbers)
+        return self._panels[key]
 
     def pack(self, block: Block, origin: Callable[[Buffer], Where | None]) -> None:
         """Add calls that fill panels not filled yet. Equally laid out matrices share a function.
@@ -141,7 +141,7 @@ class SparsePanels:
         Args:
             origin: Returns the declaration line of a parameter.
         """
-        for (view, layout), panel in self._made.items():
+        for (view, layout), panel in self._panels.items():
             if panel.blocks in self._filled:
                 continue
             self._filled.add(panel.blocks)
@@ -166,7 +166,7 @@ class SparsePanels:
     @property
     def names(self) -> set[str]:
         """Names of all buffers."""
-        return {buffer.name for panel in self._made.values() for buffer in (panel.blocks, panel.numbers)}
+        return {buffer.name for panel in self._panels.values() for buffer in (panel.blocks, panel.numbers)}
 
     @property
     def functions(self) -> tuple[Function, ...]:

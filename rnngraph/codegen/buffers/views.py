@@ -53,11 +53,11 @@ class View:
             room = room - first if isinstance(first, int) and step[-1] == 1 else None
         return replace(self, offset=offset, strides=tuple(strides), shape=tuple(shape), room=room)
 
-    def windows(self, axis: int, size: int, step: int, apart: int) -> View:
+    def windows(self, axis: int, size: int, step: int, dilation: int) -> View:
         """Return the view of overlapping windows along an axis."""
         stride, room = self.strides[axis], self.room if axis < len(self.shape) - 1 else None
-        strides = (*self.strides[:axis], stride * step, stride * apart, *self.strides[axis + 1 :])
-        count = ceil_divide(self.shape[axis] - apart * (size - 1), step)
+        strides = (*self.strides[:axis], stride * step, stride * dilation, *self.strides[axis + 1 :])
+        count = ceil_divide(self.shape[axis] - dilation * (size - 1), step)
         shape = (*self.shape[:axis], count, size, *self.shape[axis + 1 :])
         return replace(self, strides=strides, shape=shape, room=room)
 

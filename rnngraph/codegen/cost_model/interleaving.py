@@ -40,9 +40,11 @@ CACHE_SHARE = 0.875
 """Maximum share of L1 for the weights of interleaved scans."""
 LOOK_AHEAD = 128.0
 """Out-of-order window in cycles. Longer steps are interleaved statement by statement."""
-FEWEST = 12
-"""Steps of a chunk if one scan is a chunk behind another: few, because its first and last chunks run alone. Up to twice
-as many if tiles of products then have no remainder, and twice that if each chunk has an overhead.
+MIN_STEPS = 12
+"""Minimum steps of a chunk. Chunks are short, because the first and last chunks of a scan behind another run alone.
+
+A chunk has up to twice as many steps if tiles of products then have no remainder, and twice that if each chunk has an
+overhead.
 """
 
 Phase = tuple[int, int]
@@ -234,5 +236,5 @@ def _grain(target: Target, kernels: Sequence[Kernel], length: Dim) -> int:
     """Return the number of steps per chunk."""
     sharing = WorkSharing(target, ONE_WORKER, TimeChunk(length, 0, 0, False, MAX_CHUNK))
     tiles = [sharing.tile_steps(kernel) for kernel in kernels]
-    grain = min(range(FEWEST, 2 * FEWEST), key=lambda steps: (sum(steps % tile for tile in tiles) / steps, steps))
+    grain = min(range(MIN_STEPS, 2 * MIN_STEPS), key=lambda steps: (sum(steps % tile for tile in tiles) / steps, steps))
     return 2 * grain if any(map(per_chunk_overhead, kernels)) else grain

@@ -25,7 +25,10 @@ BARRIER_CYCLES = 500.0
 and calls are measured to be faster with one worker.
 """
 NEARER = 0.8
-"""Maximum cost of another axis, as a share, because values written by another worker are distant."""
+"""Maximum ratio of costs at which a later axis replaces an earlier one.
+
+Split along another axis, a worker reads values from the caches of other cores.
+"""
 SUM_BYTES = 12.0
 """Bytes per cycle of sums over time, which each chunk reads and writes, possibly after another worker."""
 LONG_OPS = 12.0
@@ -108,8 +111,8 @@ class WorkSharing:
 
     Attributes:
         time: Chunk in which the region runs, if any.
-        in_scan: The kernels are those of a scan's step, each part of one function. A sum of outer products, which is
-            cleared first, is then not split.
+        in_scan: The kernels are those of a scan's step, which are parts of one function. Sums of outer products are
+            not split there, because they are cleared first.
     """
 
     target: Target
@@ -239,7 +242,7 @@ def _shape(kernel: Kernel) -> Shape:
 def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
     """Return the axes along which a kernel can be split: rows first, then units, then time steps.
 
-    Values that a worker wrote itself are nearest, and scans are split by rows or units.
+    Scans are split by rows or units. The same axis here lets a worker read the values that it wrote itself.
     """
     last = len(shape) - 1
     if kernel.kind in ("reduce", "fused_reduce"):

@@ -140,7 +140,7 @@ def writable() -> str:
     return f.function("writable", "i1", {"record": "ptr", "array": "ptr"})
 
 
-def apart() -> str:
+def is_separate() -> str:
     """Return the LLVM text of a predicate: the last ``out`` array does not overlap the earlier ones."""
     f = ObjectBuilder()
 

@@ -15,7 +15,7 @@ _PARTS = (
     arguments.from_keyword,
     arguments.arguments,
     arguments.writable,
-    arguments.apart,
+    arguments.is_separate,
     arguments.outs,
     arrays.gather,
     arrays.feed,

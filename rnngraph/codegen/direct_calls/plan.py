@@ -83,11 +83,11 @@ class Plan(IntEnum):
     STRUCTURE = auto()
     """Address of the node of the whole result."""
     DRAW = auto()
+    """Function that returns 64 random bits; 0 if no seed is drawn."""
     GENERATOR = auto()
+    """Argument of ``DRAW``."""
     SEED = auto()
-    """A function of a generator that gives 64 random bits, 0 where no seed is drawn, and where the upper 63 of them are
-    written.
-    """
+    """Address of the seed, which consists of the upper 63 bits that ``DRAW`` returns."""
     SEED_FEED = auto()
     """Index of the feed that replaces the drawn seed."""
 

@@ -235,10 +235,7 @@ class _Pass:
         carrying: Sequence[_Fold],
         carried: Sequence[Operand],
     ) -> tuple[list[Operand], dict[_Fold, list[Operand]]]:
-        """Write one row. Return the accumulators.
-
-        Return the accumulators of ``carrying``, and those of the other reductions.
-        """
+        """Write one row. Return the accumulators of ``carrying``, and those of the other reductions."""
         places = [(*at[:-1], strip) for strip in strips]
         stored = [(node, place, emitter.value(node, place)) for place in places for node in self.stored]
         folded = dict[_Fold, list[Operand]]()

@@ -48,9 +48,9 @@ Body = Callable[[Block, list[Index], Index], None]
 
 
 WriteKernel = Callable[[Block, Callable[[Block], None]], Call | None]
-"""Adds the statements of a function to a block: in place, or as a call of a function shared by equal work.
+"""Adds statements to a block, in place or as a call of a function that equal statements share.
 
-It returns the call if a call with other arguments may stand for equal work.
+It returns the call, which may be repeated with other arguments; None if the statements are in place.
 """
 
 
@@ -99,7 +99,7 @@ class _Tiles:
 
     first: int
     height: int
-    behind: int
+    stop: int
 
 
 def _tiles(rows: int, max_height: int) -> list[_Tiles]:
@@ -309,15 +309,15 @@ class _Sum:
 
         end, reach = first + width, -(-height // lanes) * lanes
         row = tiles.first + max(0, first - tiles.first) // height * height
-        if row < min(first, tiles.behind):  # this tile also has rows of the previous piece
+        if row < min(first, tiles.stop):  # this tile also has rows of the previous piece
             copy(block, row, first - row, min(row + height, end) - first, width)
             row += height
-        last = min(tiles.behind, end - reach + height)
+        last = min(tiles.stop, end - reach + height)
         if row + height <= last:
             whole = row + (last - row) // height * height
             loop(block, "r", whole, lambda inner, row: copy(inner, row, 0, height, reach), row, height)
             row = whole
-        for rest in range(row, min(tiles.behind, end), height):
+        for rest in range(row, min(tiles.stop, end), height):
             copy(block, rest, 0, min(height, end - rest), end - rest)
 
     def _copy(self, block: Block, view: View, source: Index, valid: int, panel: Buffer, place: Index) -> None:
@@ -356,7 +356,7 @@ class _Sum:
             def body(inner: Block, row: Index, height: int = tiles.height) -> None:
                 self._tile(inner, left, row, height, start, valid, depth)
 
-            loop(block, "r", tiles.behind, body, tiles.first, tiles.height)
+            loop(block, "r", tiles.stop, body, tiles.first, tiles.height)
 
     def _tile(
         self, block: Block, left: LeftOperand, row: Index, height: int, start: Index, valid: Sequence[Valid], depth: Dim

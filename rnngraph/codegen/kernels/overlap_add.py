@@ -38,16 +38,16 @@ def overlap_add(region: Region, block: Block, node: Node, share: WorkerSlice | N
     over_axes(region, block, windows.shape, outer, [0] * windows.tensor.rank, add, share)
 
 
-def _add_window(region: Region, block: Block, node: Node, ahead: Coordinates, behind: Coordinates) -> None:
-    """Write the addition of one window. ``ahead`` and ``behind`` are the coordinates before and after its entries."""
+def _add_window(region: Region, block: Block, node: Node, leading: Coordinates, trailing: Coordinates) -> None:
+    """Write the addition of one window, whose entries have coordinates between ``leading`` and ``trailing``."""
     windows, axis, stores = node.operands[0], node["axis"], region.memory.stores[node]
-    by_window = ValueEmitter(block, region.memory.views).within(block, (*ahead, *behind))
+    by_window = ValueEmitter(block, region.memory.views).within(block, (*leading, *trailing))
 
     def add(inner: Block, k: Index) -> None:
         emitter = by_window.within(inner)
-        place = (*ahead[:-1], absolute(ahead[-1]) * node["step"] + k * node["apart"], *behind)
+        place = (*leading[:-1], absolute(leading[-1]) * node["step"] + k * node["apart"], *trailing)
         before = ValueEmitter(inner, {node: stores[0]}).value(node, place)
-        part = emitter.spread(emitter.value(windows, (*ahead, k, *behind)), before.lanes)
+        part = emitter.spread(emitter.value(windows, (*leading, k, *trailing)), before.lanes)
         after = inner.let("add", [before, part], node.dtype, before.lanes)
         for view in stores:
             emitter.store(after, view, place)

@@ -1,9 +1,8 @@
 """Addition of rows to a table by index: the gradient of an embedding.
 
 They are added one after the other, in the direction of the loop over time, then in the order of the other axes. Zeros
-of
-ended rows are not added. In chunks of time the table stays in memory, so that the order of summation does not depend on
-the chunks.
+of ended rows are not added. In chunks of time the table stays in memory, so that the order of summation does not
+depend on the chunks.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None,
     """Return a module's text with line metadata.
 
     Args:
-        own: Origins of functions that have none, and are not called by code that has.
+        own: Origins of functions without own origins that no code with origins calls.
         numbered: Receives a number for the origins of each line. It is the column of locations, which identifies them
             in assembly.
     """
@@ -100,8 +100,8 @@ class _Metadata:
         self.functions: dict[str, tuple[str, int]] = {}
         self.file = next((origins[0].file for _, origins in lines if origins), "")
         self.unit = self._distinct(
-            f'DICompileUnit(language: DW_LANG_C99, file: {self._file(self.file, apart=False)}, producer: "rnngraph", '
-            "isOptimized: true, runtimeVersion: 0, emissionKind: FullDebug)"
+            f"DICompileUnit(language: DW_LANG_C99, file: {self._file(self.file, separate_folder=False)}, "
+            'producer: "rnngraph", isOptimized: true, runtimeVersion: 0, emissionKind: FullDebug)'
         )
         self.type = self._node(f"!DISubroutineType(types: {self._node('!{null}')})")
         self.flags = [
@@ -149,10 +149,10 @@ class _Metadata:
             f"unit: {self.unit})"
         )
 
-    def _file(self, path: str, apart: bool = True) -> str:
-        """Add a file's node. ``apart``: store the folder in a separate field, as line tables need it."""
+    def _file(self, path: str, separate_folder: bool = True) -> str:
+        """Add a file's node. ``separate_folder``: store the folder in a separate field, as line tables need it."""
         folder, name = os.path.split(path if path.startswith("<") else os.path.abspath(path)) if path else ("", "")
-        if not apart:
+        if not separate_folder:
             folder, name = "", f"{folder}/{name}"
         return self._node(f"!DIFile(filename: {_quoted(name or 'script')}, directory: {_quoted(folder)})")
 

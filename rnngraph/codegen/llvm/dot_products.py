@@ -1,8 +1,7 @@
 """Step of a register tile: a multiply-add of floats, or a dot product of narrow numbers.
 
 Each way has three functions, so that a tile computes repeated parts once: for an activation, for a vector of weights,
-and
-for both with a sum. All products of bytes are exact, so that all ways give the same numbers.
+and for both with a sum. All products of bytes are exact, so that all ways give the same numbers.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ WASM = {4: "llvm.wasm.dot"}
 """Intrinsics by lanes of 32 bits."""
 
 
-class Way(NamedTuple):
+class DotInstructions(NamedTuple):
     """Instructions for one step of a product.
 
     Attributes:
@@ -42,7 +41,7 @@ class Way(NamedTuple):
     add: Add
 
 
-def dot_product(target: Target, dtype: str) -> Way:
+def dot_product(target: Target, dtype: str) -> DotInstructions:
     """Return the instructions for narrow activations.
 
     These are one instruction for ``bfloat16`` and ``uint8``, and for ``int8`` the target's best sequence.
@@ -50,7 +49,7 @@ def dot_product(target: Target, dtype: str) -> Way:
     return SIGNED[target.signed_dots] if dtype == "int8" else ACCUMULATED
 
 
-def block_product(target: Target, scales: BlockScales) -> Way:
+def block_product(target: Target, scales: BlockScales) -> DotInstructions:
     """Return the instructions for weights in blocks and int8 activations.
 
     With a ``zero``, weights are unsigned bytes.
@@ -192,16 +191,16 @@ def _one_by_one(b: Instructions, left: Parts, right: Parts, total: Handle) -> Ha
     return total
 
 
-MULTIPLY_ADD = Way(_as_it_is, _as_it_is, _multiply_add)
-ACCUMULATED = Way(_as_it_is, _as_it_is, _accumulated)
-WEIGHTS_FIRST = Way(_as_it_is, _as_it_is, _weights_first)
-FOUR_BITS = Way(_bytes, _bytes, _small_byte_pairs)
+MULTIPLY_ADD = DotInstructions(_as_it_is, _as_it_is, _multiply_add)
+ACCUMULATED = DotInstructions(_as_it_is, _as_it_is, _accumulated)
+WEIGHTS_FIRST = DotInstructions(_as_it_is, _as_it_is, _weights_first)
+FOUR_BITS = DotInstructions(_bytes, _bytes, _small_byte_pairs)
 SIGNED = {
-    "sdot": Way(_as_it_is, _as_it_is, _arms),
-    "maddubs": Way(_bytes, _magnitudes, _byte_pairs),
-    "maddwd": Way(_even_and_odd, _even_and_odd, _half_pairs),
-    "i32x4.dot": Way(_even_and_odd, _even_and_odd, partial(_half_pairs, names=WASM)),
-    "smlad": Way(_even_and_odd_of_a_word, _even_and_odd_of_a_word, _word_pairs),
-    "plain": Way(_each_byte, _each_byte, _one_by_one),
+    "sdot": DotInstructions(_as_it_is, _as_it_is, _arms),
+    "maddubs": DotInstructions(_bytes, _magnitudes, _byte_pairs),
+    "maddwd": DotInstructions(_even_and_odd, _even_and_odd, _half_pairs),
+    "i32x4.dot": DotInstructions(_even_and_odd, _even_and_odd, partial(_half_pairs, names=WASM)),
+    "smlad": DotInstructions(_even_and_odd_of_a_word, _even_and_odd_of_a_word, _word_pairs),
+    "plain": DotInstructions(_each_byte, _each_byte, _one_by_one),
 }
 """Implementations of signed dot products, by ``Target.signed_dots``. ``plain`` runs on every processor."""

@@ -84,7 +84,7 @@ def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes
             return _key(b, [*x, zero], attributes)
         case "random_uniform" | "sample_uniform":
             name = f"random_uniform_{x[0].lanes}"
-            return b.helper(name, ("f32", x[0].lanes), x, lambda inner, given: random_uniform(inner, *given))
+            return b.helper(name, ("f32", x[0].lanes), x, lambda inner, arguments: random_uniform(inner, *arguments))
     raise ValueError(f"no native meaning for {op}")
 
 
@@ -93,7 +93,7 @@ def _key(b: Instructions, x: Sequence[Handle], attributes: Mapping[str, Any]) ->
     word = random.site_word(attributes["site"], attributes["salt"])
     site = b.literal(word - (1 << 32) if word >> 31 else word, "i32", x[0].lanes)
     name = f"random_key_{x[0].lanes}"
-    return b.helper(name, ("i64", x[0].lanes), [*x, site], lambda inner, given: random_key(inner, given))
+    return b.helper(name, ("i64", x[0].lanes), [*x, site], lambda inner, arguments: random_key(inner, arguments))
 
 
 def _extreme(b: Instructions, op: str, x: Handle, y: Handle, floating: bool) -> Handle:

@@ -201,7 +201,7 @@ class FunctionBuilder:
         return self.frozen(pointer) if self.target.triple.startswith("wasm") else pointer
 
     def frozen(self, pointer: str) -> str:
-        """Freeze a pointer, which hides the sum that it is from LLVM, once per scope."""
+        """Freeze a pointer, once per scope. LLVM then does not see that the pointer is a sum."""
         key = ("freeze", pointer)
         for scope in self.known:
             if key in scope:

@@ -165,12 +165,12 @@ class Instructions(IRBuilder):
         values = [item._replace(text=f"%turn.{self.count}.{number}") for number, item in enumerate(start)]
         place = len(self.lines)
         following, mask = body(values)
-        again = self.any_lane(mask)
+        continues = self.any_lane(mask)
         self.lines[place:place] = [
             f"  {value.text} = phi {value.type} [ {first.text}, %{before} ], [ {last.text}, %{turn} ]"
             for value, first, last in zip(values, start, following, strict=True)
         ]
-        self.lines += [f"  br i1 {again.text}, label %{turn}, label %{after}", f"{after}:"]
+        self.lines += [f"  br i1 {continues.text}, label %{turn}, label %{after}", f"{after}:"]
         return [*following]
 
     def frozen(self, x: Handle) -> Handle:

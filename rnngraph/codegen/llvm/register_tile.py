@@ -12,7 +12,7 @@ from ...ir.types import ITEM_BYTES, Size, size
 from ..loop_ir.nodes import BlockScales, Buffer, Contract, Index, LetIndex, Place
 from ..machine.alignment import ALIGNMENT
 from ..machine.target import Target
-from .dot_products import MULTIPLY_ADD, Parts, Way, block_product, dot_product
+from .dot_products import MULTIPLY_ADD, DotInstructions, Parts, block_product, dot_product
 from .function_builder import FunctionBuilder
 from .instructions import LLVM_TYPES, Handle, element_of
 from .load_store import read, step_pointer
@@ -30,7 +30,7 @@ def contract(builder: FunctionBuilder, tile: Contract) -> None:
     if tile.comment:
         builder.lines.append(f"  ; {tile.comment}")
     starts = [[builder.operand(item) for item in row] for row in tile.starts]
-    sums = _one_by_one(builder, tile, starts) if tile.behind else _product(builder, tile, starts)
+    sums = _one_by_one(builder, tile, starts) if tile.chained else _product(builder, tile, starts)
     for results, row in zip(tile.results, sums, strict=True):
         builder.values.update(zip((result.name for result in results), row, strict=True))
 
@@ -46,7 +46,7 @@ def _one_by_one(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
         builder.pointers.update((buffer, buffer.name) for buffer in buffers)
         operands = [(buffers[number], distance) for number, distance in places]
         left, right = tuple(operands[: len(tile.left)]), tuple(operands[len(tile.left) :])
-        return [*others, first, *_product(builder, replace(tile, left=left, right=right, behind=()), sums)]
+        return [*others, first, *_product(builder, replace(tile, left=left, right=right, chained=()), sums)]
 
     return _loop(builder, "product", 0, len(tile.factors), 1, [*pointers, *starts], next_product)[len(pointers) :]
 
@@ -270,7 +270,7 @@ def _steps(
     lanes = sums[0][0].lanes
     rows, columns = range(len(tile.left)), range(len(tile.right))
 
-    narrow, way = tile.dot_width > 1, _way(builder.target, tile)
+    narrow, dot = tile.dot_width > 1, _dot_instructions(builder.target, tile)
     known_columns = () if builder.statement_origins is None else builder.statement_origins.columns(tile)
     origins = known_columns or ((),) * len(columns)
 
@@ -278,12 +278,12 @@ def _steps(
         if tile.spread:
             if offset == offsets.start:
                 vectors[r] = _side_by_side(builder, step_pointer(builder, tile.left[r], k, 1, known + offset), tile, r)
-            return way.left(b, b.shuffle(vectors[r], vectors[r], [offset - offsets.start] * lanes))
+            return dot.left(b, b.shuffle(vectors[r], vectors[r], [offset - offsets.start] * lanes))
         pointer = step_pointer(builder, tile.left[r], k, tile.left_stride, known + offset)
         dtype = tile.left[r][0].dtype
         if narrow:
-            return way.left(b, b.splat(_word(builder, pointer, dtype, rest or tile.dot_width, tile.dot_width), lanes))
-        return way.left(b, b.splat(read(builder, pointer, dtype, 1, None, 1, "a"), lanes))
+            return dot.left(b, b.splat(_word(builder, pointer, dtype, rest or tile.dot_width, tile.dot_width), lanes))
+        return dot.left(b, b.splat(read(builder, pointer, dtype, 1, None, 1, "a"), lanes))
 
     vectors: dict[int, Handle] = {}
     ready: dict[tuple[int, int], Handle] = {}
@@ -304,23 +304,23 @@ def _steps(
             weights = []
             for j in columns:
                 with builder.at(origins[j]):
-                    weights.append(way.right(b, right(j, offset)))
+                    weights.append(dot.right(b, right(j, offset)))
             for r in rows:
                 spread = left(r, offset)
                 for j in columns:
                     with builder.at(origins[j]):
-                        sums[r][strand + j] = way.add(b, spread, weights[j], sums[r][strand + j])
+                        sums[r][strand + j] = dot.add(b, spread, weights[j], sums[r][strand + j])
         else:
             spreads = [left(r, offset) for r in rows]
             for j in columns:
                 with builder.at(origins[j]):
-                    weight = way.right(b, right(j, offset))
+                    weight = dot.right(b, right(j, offset))
                     for r in rows:
-                        sums[r][strand + j] = way.add(b, spreads[r], weight, sums[r][strand + j])
+                        sums[r][strand + j] = dot.add(b, spreads[r], weight, sums[r][strand + j])
     return sums
 
 
-def _way(target: Target, tile: Contract) -> Way:
+def _dot_instructions(target: Target, tile: Contract) -> DotInstructions:
     """Return the instructions that multiply a tile's operands."""
     if tile.scales is not None:
         return block_product(target, tile.scales)

@@ -2,16 +2,12 @@
 
 Both operands are split into a significand in [1, 2) and an exponent. Each turn of a loop computes as many bits of the
 quotient as one float can hold. It scales the remainder by that power of two, divides by the divisor's significand,
-rounds
-the quotient to the nearest integer q, and subtracts q times the divisor.
+rounds the quotient to the nearest integer q, and subtracts q times the divisor.
 
 No turn rounds: the remainder is a multiple of the significand's last place u, and at most 5/8 of the divisor in size,
-so
-that it fits a float. With fused multiply-add the difference is rounded once, to itself. Without it, the divisor is
-split
-into two halves. q has so few bits that its products with both are exact, and the difference after the first subtraction
-is
-less than 2^(fraction bits + 1) times u.
+so that it fits a float. With fused multiply-add the difference is rounded once, to itself. Without it, the divisor is
+split into two halves. q has so few bits that its products with both are exact, and the difference after the first
+subtraction is less than 2^(fraction bits + 1) times u.
 """
 
 from __future__ import annotations

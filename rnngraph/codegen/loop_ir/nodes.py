@@ -205,7 +205,8 @@ class Contract(BaseStatement):
         accumulators: Partial sums of each sum. The first takes the k that are a multiple of it, from the start; the
             second the following ones, from 0; and so on. They are added at the end, in order.
         block: Number of k that are summed first, so that rounding errors grow less with the depth. 0: one sum over all.
-        behind: Operands of further products with the same strides, depth and lanes, each accumulated onto the previous.
+        chained: Operands of further products with the same strides, depth and lanes, each accumulated onto the
+            previous.
         spread: Load left operands, whose k are contiguous, as one vector and broadcast from a register.
         ahead: Distance from the first column to the weights of the next tiles, which a turn over k prefetches. None:
             none.
@@ -227,7 +228,7 @@ class Contract(BaseStatement):
     dot_width: int = 1
     accumulators: int = 1
     block: int = 0
-    behind: tuple[Factors, ...] = ()
+    chained: tuple[Factors, ...] = ()
     spread: bool = False
     ahead: Index | None = None
     scales: BlockScales | None = None
@@ -236,13 +237,13 @@ class Contract(BaseStatement):
     @property
     def factors(self) -> tuple[Factors, ...]:
         """Left and right operands of each product, in order."""
-        return ((self.left, self.right), *self.behind)
+        return ((self.left, self.right), *self.chained)
 
     def then(self, other: Contract) -> Contract | None:
         """Return a tile that also does the work of ``other``, which continues these sums; None if they differ."""
-        joined = replace(self, results=other.results, behind=(*self.behind, *other.factors))
+        joined = replace(self, results=other.results, chained=(*self.chained, *other.factors))
         left, right = other.left, other.right
-        same = replace(joined, left=left, right=right, starts=other.starts, behind=(), comment=other.comment)
+        same = replace(joined, left=left, right=right, starts=other.starts, chained=(), comment=other.comment)
         goes_on = other.starts == self.results and same == other
         return joined if goes_on and (self.origin, self.columns) == (other.origin, other.columns) else None
 
@@ -265,7 +266,7 @@ class Contract(BaseStatement):
             depth=by.index(self.depth),
             valid=tuple(map(by.valid, self.valid)),
             ahead=None if self.ahead is None else by.index(self.ahead),
-            behind=tuple((tuple(map(by.place, left)), tuple(map(by.place, right))) for left, right in self.behind),
+            chained=tuple((tuple(map(by.place, left)), tuple(map(by.place, right))) for left, right in self.chained),
             scales=None if self.scales is None else by.scales(self.scales),
         )
 

@@ -9,7 +9,7 @@ from .nodes import LetIndex, Statement, Value
 from .renaming import free
 
 
-def apart(statements: Sequence[Statement], computed: Collection[str]) -> list[list[Statement]]:
+def independent_parts(statements: Sequence[Statement], computed: Collection[str]) -> list[list[Statement]]:
     """Group statements that share computed buffers or names, directly or through others, in order.
 
     Args:

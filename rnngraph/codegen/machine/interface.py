@@ -28,7 +28,8 @@ class PackStage:
         parameters: Parameters that it reads.
         slot: Slot of the memory for its results.
         bytes: Bytes of that memory.
-        key: Equal for parts, of any entry, that pack the same; empty for the first one, with all small parts.
+        key: Digest that is equal for stages of any entry that pack the same; empty for the first stage, which has all
+            small parts.
     """
 
     parameters: tuple[str, ...]

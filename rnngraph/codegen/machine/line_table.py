@@ -1,6 +1,6 @@
 """Reader of the line tables (DWARF 4) and functions of ELF objects that this package writes.
 
-It reads objects of this package. For others it only promises an error.
+It reads objects that this package wrote, and raises an error for others.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """LLVM text of the function that advances selected rows of a stream table by one step.
 
 A step's entry reads dense rows. Here rows are anywhere in tables: a chunk of them is gathered to the entry's memory,
-and
-the results are scattered back. Entries are called by address, so that one function serves all nets. It allocates
+and the results are scattered back. Entries are called by address, so that one function serves all nets. It allocates
 nothing and calls nothing else.
 """
 

@@ -226,7 +226,10 @@ _MEANT = {
     "wasm": "wasm",
     "riscv": "riscv",
 }
-"""Parts of other tools' names of processors and systems, longer ones first, with the part of our names for each."""
+"""Substrings of other tools' names for processors and systems, with the corresponding substring of ``NAMES``.
+
+A substring precedes those that it contains.
+"""
 
 
 def _meant(name: object) -> str:

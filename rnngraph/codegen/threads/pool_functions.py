@@ -41,7 +41,7 @@ def pool_text(target: Target) -> str:
 class _Worker(NamedTuple):
     """Words of one worker: jobs assigned, jobs done, 1 while it sleeps, and its semaphore."""
 
-    given: str
+    assigned: str
     done: str
     asleep: str
     semaphore: str
@@ -60,7 +60,7 @@ def _serve(target: Target) -> str:
 
     def drowse(last: str) -> str:
         f.do(f"store atomic i64 1, ptr {mine.asleep} seq_cst, align 8")
-        seen = f.value(f"load atomic i64, ptr {mine.given} seq_cst, align 8", "seen")
+        seen = f.value(f"load atomic i64, ptr {mine.assigned} seq_cst, align 8", "seen")
         with f.when(f.icmp("eq", "i64", seen, last)):
             semaphore_calls(target).wait(f, wait, mine.semaphore)
         f.do(f"store atomic i64 0, ptr {mine.asleep} seq_cst, align 8")
@@ -70,7 +70,7 @@ def _serve(target: Target) -> str:
         (begin,) = f.labels("begin")
 
         def look(looks: str) -> list[str]:
-            seen = f.value(f"load atomic i64, ptr {mine.given} acquire, align 8", "seen")
+            seen = f.value(f"load atomic i64, ptr {mine.assigned} acquire, align 8", "seen")
             f.branch_if(f.icmp("ne", "i64", seen, last), begin)
             write_pause(f, target)
             following = f.value(f"add i64 {looks}, 1", "looks")
@@ -79,7 +79,7 @@ def _serve(target: Target) -> str:
 
         f.endless_loop([("i64", 0)], look)
         f.start(begin)
-        number = f.value(f"load atomic i64, ptr {mine.given} acquire, align 8", "number")
+        number = f.value(f"load atomic i64, ptr {mine.assigned} acquire, align 8", "number")
         function = f.entry(job, 0, "ptr")
         floating_point_mode(target).adopt(f, f.place(job, 3))
         arguments, workers = f.entry(job, 1, "ptr"), f.entry(job, 2)
@@ -106,8 +106,8 @@ def _share(target: Target) -> str:
         f.do(f"store i64 0, ptr {f.place('%pool', f.value(f'add i64 {line}, 1', 'line'), LINE)}")
     with f.loop(others, "give") as other:
         its = _worker(f, f.value(f"add i64 {other}, 1", "worker"))
-        number = f.value(f"add i64 {f.value(f'load i64, ptr {its.given}', 'before')}, 1", "number")
-        f.do(f"store atomic i64 {number}, ptr {its.given} seq_cst, align 8")
+        number = f.value(f"add i64 {f.value(f'load i64, ptr {its.assigned}', 'before')}, 1", "number")
+        f.do(f"store atomic i64 {number}, ptr {its.assigned} seq_cst, align 8")
         slept = f.value(f"atomicrmw xchg ptr {its.asleep}, i64 0 seq_cst", "slept")
         with f.when(f.icmp("eq", "i64", slept, 1)):
             semaphore_calls(target).post(f, post, its.semaphore)
@@ -121,7 +121,7 @@ def _share(target: Target) -> str:
 
 def _await(f: IRBuilder, target: Target, worker: _Worker, give_up: str) -> None:
     """Write a wait until a worker has finished its job. ``give_up`` is the function that yields the core."""
-    wanted, (there,) = f.value(f"load i64, ptr {worker.given}", "wanted"), f.labels("there")
+    wanted, (there,) = f.value(f"load i64, ptr {worker.assigned}", "wanted"), f.labels("there")
 
     def look(looks: str) -> list[str]:
         seen = f.value(f"load atomic i64, ptr {worker.done} acquire, align 8", "seen")

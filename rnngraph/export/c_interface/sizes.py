@@ -9,11 +9,11 @@ from .llvm_text import WrapperBuilder
 
 Number = int | str
 """A number, or the name of an i64 value."""
-MOST = 1 << 62
+SATURATED = 1 << 62
 """Number that replaces all larger ones."""
 
 PRODUCT = f"""\
-; a * b, or {MOST} where that is less; both are not above it
+; a * b, or {SATURATED} where that is less; both are not above it
 define internal i64 @product(i64 %a, i64 %b) #0 {{
   %ordered = icmp ult i64 %a, %b
   %less = select i1 %ordered, i64 %a, i64 %b
@@ -27,12 +27,12 @@ define internal i64 @product(i64 %a, i64 %b) #0 {{
   %sum = add i64 %shifted, %lower
   %both.wide = icmp ne i64 %less.high, 0
   %upper.wide = icmp uge i64 %upper, {1 << 30}
-  %lower.wide = icmp uge i64 %lower, {MOST}
-  %sum.wide = icmp uge i64 %sum, {MOST}
+  %lower.wide = icmp uge i64 %lower, {SATURATED}
+  %sum.wide = icmp uge i64 %sum, {SATURATED}
   %one = or i1 %both.wide, %upper.wide
   %other = or i1 %lower.wide, %sum.wide
   %wide = or i1 %one, %other
-  %result = select i1 %wide, i64 {MOST}, i64 %sum
+  %result = select i1 %wide, i64 {SATURATED}, i64 %sum
   ret i64 %result
 }}
 """
@@ -104,9 +104,9 @@ def strides_of(f: WrapperBuilder, shape: Iterable[Dim], values: Mapping[str, Num
 
 
 class Bounded:
-    """Writer of sizes that saturate at ``MOST``, so that no caller's sizes overflow.
+    """Writer of sizes that saturate at ``SATURATED``, so that no caller's sizes overflow.
 
-    ``values`` are of names, up to ``MOST``.
+    ``values`` are of names, up to ``SATURATED``.
     """
 
     def __init__(self, f: WrapperBuilder, values: Mapping[str, Number]) -> None:
@@ -116,7 +116,7 @@ class Bounded:
     def number(self, dim: Dim) -> Number:
         """Write a size. It is negative if negative terms prevail."""
         if not isinstance(dim, Size):
-            return min(dim, MOST)
+            return min(dim, SATURATED)
         if dim not in self._known:
             added = self._sum([(names, factor) for names, factor in dim.terms if factor > 0])
             negative = self._sum([(names, -factor) for names, factor in dim.terms if factor < 0])
@@ -141,17 +141,17 @@ class Bounded:
         part = quotient_text(self.f, whole, name.by)
         if isinstance(whole, int):
             return part
-        wide = self.f.value(f"icmp uge i64 {whole}, {MOST}", "wide")
-        return self.f.value(f"select i1 {wide}, i64 {MOST}, i64 {part}", "floor")
+        wide = self.f.value(f"icmp uge i64 {whole}, {SATURATED}", "wide")
+        return self.f.value(f"select i1 {wide}, i64 {SATURATED}, i64 {part}", "floor")
 
     def _sum(self, terms: Iterable[tuple[Monomial, int]]) -> Number:
         total: Number = 0
         for names, factor in terms:
-            number = self.product([min(factor, MOST), *map(self._factor, names)])
+            number = self.product([min(factor, SATURATED), *map(self._factor, names)])
             if total == 0:
                 total = number
                 continue
             added = self.f.value(f"add i64 {total}, {number}", "sum")
-            wide = self.f.value(f"icmp ugt i64 {added}, {MOST}", "wide")
-            total = self.f.value(f"select i1 {wide}, i64 {MOST}, i64 {added}", "sum")
+            wide = self.f.value(f"icmp ugt i64 {added}, {SATURATED}", "wide")
+            total = self.f.value(f"select i1 {wide}, i64 {SATURATED}, i64 {added}", "sum")
         return total

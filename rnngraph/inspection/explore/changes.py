@@ -10,7 +10,7 @@ from itertools import takewhile
 from ...support.stage_text import StageLine
 
 MAX_COMPARED = 20_000
-"""Maximum lines of two texts that are compared; of longer texts only equal ends are matched."""
+"""Maximum lines of two texts that are compared. In longer texts, only equal beginnings and ends are matched."""
 
 Change = tuple[str, int, int, int, int]
 """``equal``, ``numbered`` (equal except numbers at the end of names), ``replace``, ``delete`` or ``insert``; ranges of

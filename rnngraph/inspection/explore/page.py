@@ -104,9 +104,9 @@ def page_text(
     )
 
 
-def checked_profiles(given: Any) -> list[Profile]:
+def checked_profiles(profile: Any) -> list[Profile]:
     """Return one or several profiles as a list. Raise ``DtypeError`` for anything else."""
-    profiles: list[Any] = [*given] if isinstance(given, list | tuple) else [] if given is None else [given]
+    profiles: list[Any] = [*profile] if isinstance(profile, list | tuple) else [] if profile is None else [profile]
     for profile in profiles:
         if not isinstance(profile, Profile):
             raise DtypeError(f"explore takes profiles, as program.inference.profile returns them, not {shown(profile)}")

@@ -23,7 +23,7 @@ LIFTS = (0.0, -9.0, 9.0)
 """Pixels by which a label is higher or lower than its point of a flat arrow, which would run through it."""
 
 OVER_LABEL, OVER_ARROW = 100.0, 10.0
-"""Costs of a label over another one, and over an arrow. Of other places the first in the order of preference wins."""
+"""Costs of a label over another label, and over an arrow. Among places of equal cost, the first one is preferred."""
 
 
 @dataclass
@@ -111,7 +111,7 @@ def _placed(
         text: The label.
         gaps: Parts of the arrow between layers.
         segments: Parts of all arrows.
-        frames: Labels that are placed.
+        frames: Frames of the labels that are placed already.
     """
     best, least = None, float("inf")
     for preference, label in enumerate(_places(text, gaps)):
@@ -138,7 +138,10 @@ def _places(text: str, gaps: Sequence[tuple[Point, Point]]) -> Iterator[Text]:
 
 
 def _on_curve(share: float) -> tuple[float, float]:
-    """Return how far across and down an arrow is at a share of its curve between layers."""
+    """Return a point of an arrow's curve between two layers, as shares of its width and height.
+
+    ``share`` is the parameter of the curve, from 0 to 1.
+    """
     return share * share * (3 - 2 * share), 1.5 * share * (1 - share) + share**3
 
 

@@ -23,14 +23,14 @@ class Box:
 
     Args:
         kind: ``input``, ``output``, ``loss``, ``layer``, ``driver``, ``stack``, ``wrapper`` or ``cell``.
-        titles: Lines of its head, the outermost of nested wrappers first.
+        titles: Lines of the box's head, the outermost of nested wrappers first.
         note: Line of the script, or how a driver runs.
-        layer: Prefix of its parameters' names.
+        layer: Prefix of the box's parameter names.
         items: Equations and boxes in order of computation.
-        joins: Type of what a box takes from the one before, by its index in ``items``.
-        training, inference: The graph has it.
-        passes: Inference, which does not have it, passes its input on.
-        is_folded: Pictures show it closed at first.
+        joins: Type of the value that a box reads from the preceding box, by the reader's index in ``items``.
+        training, inference: True if the graph has the box.
+        passes: True if the inference graph lacks the box and passes its input on.
+        is_folded: True if pictures show the box closed at first.
     """
 
     key: str

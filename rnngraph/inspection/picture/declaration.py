@@ -18,7 +18,7 @@ from ...passes.lowering.lowered import SEED_INPUTS
 from ...support.errors import Where
 from .boxes import Arrow, Box, Declaration, State
 from .expressions import equations, in_inference, in_training, needed, passing, read_by
-from .nesting import DriverFacts, HeldCells, nested
+from .nesting import DriverCells, DriverFacts, nested
 from .node_texts import adds_or_drops_ones, count_text, layer_of, short_name, step_index, steps_text, type_text
 from .step_names import step_names, without_lengths
 
@@ -52,7 +52,7 @@ class _Reader:
     """A lowered graph and its boxes."""
 
     def __init__(self, graph: Graph, described: Described, with_source: bool) -> None:
-        self.graph, self.held, self.with_source = graph, HeldCells(described), with_source
+        self.graph, self.held, self.with_source = graph, DriverCells(described), with_source
         without_loss = [node for name, node in graph.outputs if name != "loss"]
         self.training = needed((node for _, node in graph.outputs), in_training)
         self.inference = needed(without_loss, in_inference)
@@ -65,16 +65,18 @@ class _Reader:
         for node in self.drawn:
             for operand in read_by(node):
                 self.users.setdefault(operand, []).append(node)
-        self.given: set[Node] = set()  # nodes that depend on more than sizes and seeds
+        self.data_dependent: set[Node] = set()  # nodes that depend on more than sizes and seeds
         for node in self.drawn:
             is_fed = node.op == "input" and str(node["label"]) not in SEED_INPUTS
             is_made = node.op in ("parameter", "scan", "driver") or (node.op == "constant" and not is_literal(node))
-            if is_fed or is_made or not self.given.isdisjoint(node.operands):
-                self.given.add(node)
+            if is_fed or is_made or not self.data_dependent.isdisjoint(node.operands):
+                self.data_dependent.add(node)
         for node in self.drawn:  # nodes that are not drawn have the name of their operand
             if self._is_undrawn(node) and node.operands and not is_literal(node.operands[0]) and not node.name:
                 self.names[node] = self.names.get(node.operands[0], node.op)
-        self.names |= {node: text for node in self.drawn if node not in self.given and (text := count_text(node))}
+        self.names |= {
+            node: text for node in self.drawn if node not in self.data_dependent and (text := count_text(node))
+        }
 
     def declaration(self) -> Declaration:
         shown = [node for node in self.drawn if not self._is_undrawn(node)]
@@ -108,7 +110,7 @@ class _Reader:
         """True if arrows pass through a node: parameters, numbers, and ops that rearrange a driver's sequence."""
         if node.op in ("parameter", "get", "by_graph", "with_update") or is_literal(node):
             return True
-        if node not in self.given or node.op in _FORMS:
+        if node not in self.data_dependent or node.op in _FORMS:
             return True
         if node.op == "reshape" and adds_or_drops_ones(node) and node.operands[0].op != "slice" and not node.name:
             return True
@@ -270,9 +272,9 @@ def _groups(
     for node in nodes:
         key = key_of(node)
         read = {number_of[source] for source in sources(node)}
-        behind = 0
+        ancestors = 0
         for number in read:
-            behind |= before[number] | 1 << number
+            ancestors |= before[number] | 1 << number
         mine = latest.get(key, len(groups))
         fits = mine < len(groups) and len(groups[mine]) < MAX_IN_GROUP
         if not fits or any(before[number] >> mine & 1 for number in read if number != mine):
@@ -281,7 +283,7 @@ def _groups(
             before.append(0)
         groups[mine].append(node)
         number_of[node] = mine
-        before[mine] |= behind & ~(1 << mine)
+        before[mine] |= ancestors & ~(1 << mine)
         for number, depends in enumerate(before):
             if depends >> mine & 1:
                 before[number] |= before[mine]

@@ -131,8 +131,12 @@ def _shortened(text: str) -> str:
 class _Sized:
     """A box and its contents with sizes.
 
-    ``states`` are texts of what it carries, ``outer`` is the width with the recurrence, ``head`` the height of the
-    titles, ``tag`` the layer shown after the title, and ``closed`` the box without contents.
+    Attributes:
+        states: Texts of the carried states.
+        outer: Width, including the arrow of the recurrence.
+        head: Height of the titles.
+        tag: Layer that is shown after the title.
+        closed: The box without contents.
     """
 
     box: Box

@@ -44,7 +44,10 @@ _AS_IT_IS = frozenset(("broadcast", "cast", "ensure_shape", "get", "stop_gradien
 
 @dataclass(frozen=True)
 class Equation:
-    """A node in both graphs; "" if a graph does not have it. ``reads`` are the nodes that it names."""
+    """Texts of a node in the training and in the inference graph; "" if a graph lacks the node.
+
+    ``reads`` are the nodes that the texts name.
+    """
 
     node: Node
     name: str

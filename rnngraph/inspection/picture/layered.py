@@ -18,7 +18,7 @@ Point = tuple[float, float]
 BESIDE, BELOW, DUMMY = 28.0, 46.0, 10.0
 """Pixels between boxes of a layer, between layers, and of an edge through a layer."""
 
-PORTS_APART = 76.0
+PORT_SPACING = 76.0
 """Pixels between edges at one box, if it is wide enough, to fit labels."""
 
 ORDER_SWEEPS, PLACE_SWEEPS = 12, 12
@@ -238,9 +238,9 @@ def _port_places(
             margin = min(14.0, ports[box] / 2)
             low, high = places[box][0] + margin, places[box][0] + ports[box] - margin
             edges.sort(key=lambda edge: (wanted[end][edge], middles[edge[1 - end]]))
-            apart = min(PORTS_APART, (high - low) / max(1, len(edges) - 1))
-            rising = _rising([wanted[end][edge] - apart * number for number, edge in enumerate(edges)])
-            last = high - apart * (len(edges) - 1)
+            spacing = min(PORT_SPACING, (high - low) / max(1, len(edges) - 1))
+            rising = _rising([wanted[end][edge] - spacing * number for number, edge in enumerate(edges)])
+            last = high - spacing * (len(edges) - 1)
             for number, (edge, place) in enumerate(zip(edges, rising, strict=True)):
-                places_of[end][edge] = min(max(place, low), last) + apart * number
+                places_of[end][edge] = min(max(place, low), last) + spacing * number
     return places_of[0], places_of[1]

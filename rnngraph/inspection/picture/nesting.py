@@ -1,4 +1,4 @@
-"""Finds the cell of an equation: matches a driver's declared cells with the layers of its step's computations."""
+"""Assignment of equations to cells: matches a driver's declared cells with the layers of its step's equations."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ MAX_NESTED = 40
 
 
 @dataclass(eq=False)
-class Held:
-    """A cell, or a wrapper with those around it. ``layer`` is of its equations, if found."""
+class NestedCell:
+    """A cell, or directly nested wrappers as one. ``layer`` is the layer of the equations; "" if unknown."""
 
     kind: str
     titles: list[str]
     wheres: list[Where]
-    cells: list[Held] = field(default_factory=list)
+    cells: list[NestedCell] = field(default_factory=list)
     layer: str = ""
     rows: list[Equation] = field(default_factory=list)
 
-    def walk(self) -> Iterator[Held]:
+    def walk(self) -> Iterator[NestedCell]:
         """Yield a box and all boxes inside, each before its parts."""
         pending = [self]
         while pending:
-            held = pending.pop()
-            yield held
-            pending += reversed(held.cells)
+            cell = pending.pop()
+            yield cell
+            pending += reversed(cell.cells)
 
 
-class HeldCells:
-    """Outermost cells of all drivers, which scans of their lines take in order of declaration."""
+class DriverCells:
+    """Outermost cell of each driver. Scans on one line of the script take its cells in order of declaration."""
 
     def __init__(self, described: Described) -> None:
         facts = dict(described.nodes)
@@ -48,17 +48,17 @@ class HeldCells:
         for source, target, edge in described.edges:
             if edge["relation"] == "holds":
                 inner.setdefault(source, []).append(target)
-        self._left: list[tuple[Where | None, Held]] = []
+        self._left: list[tuple[Where | None, NestedCell]] = []
         for name, fact in described.nodes:
             if fact["kind"] == "driver" and inner.get(name):
-                self._left.append((fact["where"], _held(inner[name][0], facts, inner)))
+                self._left.append((fact["where"], _nested_cell(inner[name][0], facts, inner)))
 
-    def take(self, scan: Node) -> Held | None:
+    def take(self, scan: Node) -> NestedCell | None:
         """Return the cell that ``scan`` runs; None if no driver is at its line."""
-        for place, (where, held) in enumerate(self._left):
+        for place, (where, cell) in enumerate(self._left):
             if _line(where) == _line(scan.where):
                 del self._left[place]
-                return held
+                return cell
         return None
 
 
@@ -66,10 +66,15 @@ def _line(where: Where | None) -> tuple[str, int] | None:
     return (where.file, where.line) if where else None
 
 
-def _held(name: str, facts: Mapping[str, Mapping[str, object]], inner: Mapping[str, Sequence[str]]) -> Held:
-    """Return a cell with those inside. Directly nested wrappers are one. Cells in a file may contain themselves."""
-    top = Held("", [], [])
-    pending: list[tuple[str, Held, int]] = [(name, top, 0)]
+def _nested_cell(
+    name: str, facts: Mapping[str, Mapping[str, object]], inner: Mapping[str, Sequence[str]]
+) -> NestedCell:
+    """Return a cell with the cells inside it. Directly nested wrappers become one.
+
+    A received file may declare that a cell contains itself.
+    """
+    top = NestedCell("", [], [])
+    pending: list[tuple[str, NestedCell, int]] = [(name, top, 0)]
     visited: set[str] = set()
     while pending:
         name, into, depth = pending.pop(0)
@@ -78,14 +83,14 @@ def _held(name: str, facts: Mapping[str, Mapping[str, object]], inner: Mapping[s
         visited.add(name)
         fact, where = facts[name], facts[name]["where"]
         if into.kind == "wrapper" == fact["kind"]:
-            held = into
+            cell = into
         else:
-            held = Held(str(fact["kind"]), [], [])
-            into.cells.append(held)
-        held.titles.append(str(fact["label"]))
-        held.wheres += [where] if isinstance(where, Where) else []
-        if depth < MAX_NESTED or held.kind == "wrapper":
-            pending += [(child, held, depth + (held is not into)) for child in inner.get(name, ())]
+            cell = NestedCell(str(fact["kind"]), [], [])
+            into.cells.append(cell)
+        cell.titles.append(str(fact["label"]))
+        cell.wheres += [where] if isinstance(where, Where) else []
+        if depth < MAX_NESTED or cell.kind == "wrapper":
+            pending += [(child, cell, depth + (cell is not into)) for child in inner.get(name, ())]
     return top.cells[0]
 
 
@@ -107,7 +112,7 @@ class DriverFacts(NamedTuple):
     in_inference: bool
 
 
-def nested(root: Held | None, facts: DriverFacts, rows: Sequence[Equation], states: Mapping[Node, State]) -> Box:
+def nested(root: NestedCell | None, facts: DriverFacts, rows: Sequence[Equation], states: Mapping[Node, State]) -> Box:
     """Return the box of a driver.
 
     Args:
@@ -116,7 +121,7 @@ def nested(root: Held | None, facts: DriverFacts, rows: Sequence[Equation], stat
         states: Carried states, by the node of the next value.
     """
     title, where = facts.title, facts.where
-    top = Held("driver", [title] if title else [], [where] if where else [], [root] if root else [])
+    top = NestedCell("driver", [title] if title else [], [where] if where else [], [root] if root else [])
     if root is not None and root.kind == "stack":
         top.titles, top.cells = root.titles, root.cells
     _find_layers(top, rows)
@@ -126,28 +131,28 @@ def nested(root: Held | None, facts: DriverFacts, rows: Sequence[Equation], stat
     return _Nest(order, states, facts.in_inference).box(top, facts.key, facts.note)
 
 
-def _find_layers(top: Held, rows: Sequence[Equation]) -> None:
+def _find_layers(top: NestedCell, rows: Sequence[Equation]) -> None:
     """Give each cell the first free layer with its class's name, inside the layer of the cell around it."""
     free = dict.fromkeys(layer for row in rows if (layer := layer_of(row.node)))
-    around: list[tuple[Held, str]] = [(top, "")]
+    around: list[tuple[NestedCell, str]] = [(top, "")]
     while around:
-        held, outer = around.pop()
-        wanted = snake_case(held.titles[-1].partition("(")[0]) if held.kind in ("cell", "stack") and held.titles else ""
+        cell, outer = around.pop()
+        wanted = snake_case(cell.titles[-1].partition("(")[0]) if cell.kind in ("cell", "stack") and cell.titles else ""
         for layer in free if wanted else ():
             match = re.sub(r"_\d+$", "", layer.rpartition("/")[2])
             if match == wanted and layer.startswith(outer):
-                held.layer = layer
+                cell.layer = layer
                 del free[layer]
                 break
-        around += [(cell, f"{held.layer}/" if held.layer else outer) for cell in reversed(held.cells)]
+        around += [(inner, f"{cell.layer}/" if cell.layer else outer) for inner in reversed(cell.cells)]
 
 
-def _place_of(row: Equation, top: Held) -> Held:
-    """Return the innermost box of an equation: a cell of its layer, or the box around only cells of it."""
+def _place_of(row: Equation, top: NestedCell) -> NestedCell:
+    """Return the innermost box of an equation: a cell of its layer, or the box whose cells all belong to it."""
     layer, place = layer_of(row.node), top
     while layer:
         for cell in place.cells:
-            layers = [held.layer for held in cell.walk() if held.layer]
+            layers = [inner.layer for inner in cell.walk() if inner.layer]
             if any(layer == own or layer.startswith(f"{own}/") for own in layers):
                 break
             if layers and all(own.startswith(f"{layer}/") for own in layers) and place.kind != "wrapper":
@@ -160,9 +165,9 @@ def _place_of(row: Equation, top: Held) -> Held:
     return place
 
 
-def _is_below(layer: str, wrapper: Held) -> bool:
+def _is_below(layer: str, wrapper: NestedCell) -> bool:
     """True if ``layer`` belongs to a cell in a wrapper."""
-    return any(layer == held.layer or layer.startswith(f"{held.layer}/") for held in wrapper.walk() if held.layer)
+    return any(layer == cell.layer or layer.startswith(f"{cell.layer}/") for cell in wrapper.walk() if cell.layer)
 
 
 class _Nest:
@@ -171,24 +176,24 @@ class _Nest:
     def __init__(self, order: Mapping[Node, int], states: Mapping[Node, State], inference: bool) -> None:
         self.order, self.states, self.inference = order, dict(states), inference
 
-    def box(self, held: Held, key: str, note: str = "") -> Box:
-        """Return the box of ``held``. The driver has all states that no equation computes."""
-        cells = [self.box(cell, f"{key}.{number}") for number, cell in enumerate(held.cells)]
-        items: list[Equation | Box] = [*held.rows, *cells]
+    def box(self, cell: NestedCell, key: str, note: str = "") -> Box:
+        """Return the box of ``cell``. The driver's box has all states that no equation computes."""
+        cells = [self.box(inner, f"{key}.{number}") for number, inner in enumerate(cell.cells)]
+        items: list[Equation | Box] = [*cell.rows, *cells]
         items.sort(key=self._first)
-        states = [self.states.pop(row.node) for row in held.rows if row.node in self.states]
-        if held.kind == "driver":
+        states = [self.states.pop(row.node) for row in cell.rows if row.node in self.states]
+        if cell.kind == "driver":
             states += self.states.values()
         # a wrapper that computes nothing in inference is absent
-        is_idle = held.kind == "wrapper" and held.rows and not any(row.inference for row in held.rows)
+        is_idle = cell.kind == "wrapper" and cell.rows and not any(row.inference for row in cell.rows)
         inference = self.inference and not is_idle
-        wheres = dict.fromkeys([*held.wheres, *(row.node.where for row in held.rows if row.node.where)])
+        wheres = dict.fromkeys([*cell.wheres, *(row.node.where for row in cell.rows if row.node.where)])
         return Box(
             key,
-            held.kind,
-            tuple(held.titles),
+            cell.kind,
+            tuple(cell.titles),
             note,
-            held.layer,
+            cell.layer,
             tuple(items),
             self._joins(items),
             tuple(states),
@@ -208,9 +213,9 @@ class _Nest:
             before, after = items[number - 1], items[number]
             if isinstance(before, Box) and isinstance(after, Box):
                 computed = {row.node for row in _rows(before)}
-                taken = [node for row in _rows(after) for node in row.reads if node in computed]
-                if taken:
-                    joins[number] = type_text(taken[0].type)
+                joined = [node for row in _rows(after) for node in row.reads if node in computed]
+                if joined:
+                    joins[number] = type_text(joined[0].type)
         return joins
 
 

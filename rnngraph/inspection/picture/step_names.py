@@ -12,10 +12,10 @@ from .node_texts import layer_of, short_name
 
 
 def without_lengths(scan: Node) -> tuple[Node, bool]:
-    """Return a scan whose rows never end, and whether they end in ``scan``.
+    """Return a scan without the selections by row length, and True if ``scan`` had any.
 
-    A row past its length keeps its states, and its outputs are 0. Equations of a cell read like those of its paper if
-    the selections that do so are left out.
+    These selections keep the states of a row past its length, and set its outputs to 0. Without them, equations read
+    like those in a cell's paper.
     """
     body: Graph = scan["body"]
     formal = {*body.inputs}

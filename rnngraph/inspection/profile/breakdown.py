@@ -37,13 +37,13 @@ class Part:
 
     Attributes:
         name: Name of the kernel, layer, phase or line.
-        seconds: Seconds in native code; of several workers their average.
+        seconds: Seconds in native code, on average over the workers.
         share: Share of all these seconds.
         runs: Executions, such as one for each step; 0 for several kernels together.
         flops: Floating-point operations.
         bytes: Bytes read and written.
         floor: Minimum seconds on this machine with as many workers.
-        bound: Bound of the kernel, in words; of several the longest one's.
+        bound: Bound of the kernel, in words; for several kernels, that of the longest one.
         estimated: Share of a kernel by a model of cost, not measured.
     """
 

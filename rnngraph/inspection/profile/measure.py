@@ -1,7 +1,7 @@
 """Runs an entry with counters and a plain one, and returns the time of an average call.
 
-Shared machines sometimes stop a call for as long as a hundred calls. Calls run in batches, plain and counting ones in
-turn, and only the fastest quarter of each is used.
+On shared machines, a call is sometimes interrupted for as long as a hundred calls take. Calls run in batches, plain
+and counting ones in turn, and only the fastest quarter of each is used.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Call = Callable[[], object]
 WARM_UP = 3
 BATCH_SECONDS = 0.5e-3
 MIN_BATCHES, MAX_BATCHES = 4, 4000
-KEPT = 4
-"""Divisor of the number of batches, of which the fastest are used."""
+FASTEST_SHARE = 4
+"""The fastest batches are used: one in ``FASTEST_SHARE``."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def measure(run: Call, plain: Call, ticks: Ticks, counters: np.ndarray, seconds:
         batches.append((took, counters[:, :, :2] / repeats))
     rate = (clock.now() - first) / (time.perf_counter() - start)
     batches.sort(key=lambda batch: batch[0])
-    kept = batches[: -(-len(batches) // KEPT)]
+    kept = batches[: -(-len(batches) // FASTEST_SHARE)]
     counted = np.mean([batch[1] for batch in kept], axis=0)
     counted[0] = 0.0  # clocks
     cycles = np.maximum(0.0, counted[:, :, 0] - _own_cycles(ticks, counted, clock.cost))

@@ -201,8 +201,8 @@ def _products(nodes: Iterable[Node], sizes: Sizes) -> Iterable[Products]:
         if node.op == "outer_sum":
             yield Products(node, 2.0 * count * _count(left.shape[:-1], sizes), 0)
             continue
-        again = right in read  # again: products of parts of one row, which are multiplied together
-        weights = _bytes(right, sizes) if right.tensor.rank == 2 and not again else 0
+        is_repeated = right in read  # again: products of parts of one row, which are multiplied together
+        weights = _bytes(right, sizes) if right.tensor.rank == 2 and not is_repeated else 0
         if node.op == "block_matmul":  # two weights of 4 bits are a byte
             weights = weights * int(node["bits"]) // 8
         read.add(right)

@@ -61,22 +61,22 @@ class ChunkSteps:
     columns: Sequence[ChunkColumn]
 
 
-def chunk_of(given: ChunkSteps, state: Node) -> tuple[list[Node], Node]:
+def chunk_of(chunk: ChunkSteps, state: Node) -> tuple[list[Node], Node]:
     """Return the readouts of a chunk, and the state after it.
 
     Each readout is [..., C, values], and ``state`` is [..., keys, values].
     """
-    return _Chunk(given, state).result()
+    return _Chunk(chunk, state).result()
 
 
 class _Chunk:
-    def __init__(self, given: ChunkSteps, state: Node) -> None:
-        self.given, self.state, self.steps = given, state, given.steps
+    def __init__(self, chunk: ChunkSteps, state: Node) -> None:
+        self.chunk, self.state, self.steps = chunk, state, chunk.steps
         self.leading = state.shape[:-2]
-        self.decays = Decays(given.decay, given.steps)
+        self.decays = Decays(chunk.decay, chunk.steps)
 
     def result(self) -> tuple[list[Node], Node]:
-        chunk = self.given
+        chunk = self.chunk
         within = {
             (number, place): self.decays.attention(weights, column.keys)
             for number, weights in enumerate(chunk.weights)
@@ -92,12 +92,12 @@ class _Chunk:
             readouts.append(total)
         state = multiplied(self.decays.all_steps, self.state)
         for column, row in zip(chunk.columns, rows, strict=True):
-            state = added(state, matmul(multiplied(column.keys, self.decays.behind), row))
+            state = added(state, matmul(multiplied(column.keys, self.decays.after), row))
         return readouts, state
 
     def _rows(self, within: Mapping[tuple[int, int], Node], before: Sequence[Node]) -> list[Node]:
         """Return the row y of every column, [..., C, values]."""
-        columns, width = self.given.columns, self.state.shape[-1]
+        columns, width = self.chunk.columns, self.state.shape[-1]
         rows: list[Node | None] = [
             None if column.row is None else self._full(column.row, (self.steps, width)) for column in columns
         ]
@@ -127,7 +127,7 @@ class _Chunk:
             parts = []
             for other in fed:
                 total: Node | None = None
-                for number, scale in self.given.columns[place].scales.items():
+                for number, scale in self.chunk.columns[place].scales.items():
                     total = added(total, multiplied(as_column(scale), within[number, other]))
                 assert total is not None
                 parts.append(self._full(total, (steps, steps)))
@@ -149,7 +149,7 @@ class Decays:
 
     Attributes:
         before: Product over the steps before each one, shaped like the decay.
-        behind: Product over the steps after each one, shaped like the decay.
+        after: Product over the steps after each one, shaped like the decay.
         all_steps: Product over all steps, [..., keys, 1].
         levels: For blocks of 2, 4, … steps: half the block's size, and both products within each half; None if they are
             1.
@@ -172,7 +172,7 @@ class Decays:
             half *= 2
         assert before is not None
         assert after is not None
-        self.before, self.behind = before, after
+        self.before, self.after = before, after
         first = _constant((np.arange(steps) == 0)[None].astype(int), decay)
         last = decay.tensor.rank - 1
         self.all_steps = make("reduce_sum", multiplied(total, first), where=decay.where, axes=(last,), keepdims=True)

@@ -18,7 +18,7 @@ from ...support.records import dataclass
 from .chunk_states import PAST, ChunkStates, is_number
 from .row_positions import RowPositions
 from .stream_rate import Growth
-from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View, is_running
+from .timeline import NO_FILL, Past, Repeat, Timeline, View, WindowSpec, is_running
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Chunked:
 def chunk_graph(timeline: Timeline, rows: Dim, where: Where | None = None) -> Chunked:
     """Return the graph of a chunk with any number of steps; ``rows`` is the number of rows, as in the graph.
 
-    Law: entry i of its results for the chunk that starts with step K is entry ``many * K + i - delay`` of the whole
-    graph's results, bit for bit, and zero if there is no such entry.
+    Law: for the chunk that starts with step K, entry i of a result equals entry ``many * K + i - delay`` of the whole
+    graph's result, bit for bit. ``many`` is the number of entries per step. Entries before the first are zero.
     """
     return _ChunkGraph(timeline, rows, None, where).build()
 
@@ -41,8 +41,10 @@ def chunk_graph(timeline: Timeline, rows: Dim, where: Where | None = None) -> Ch
 def tail_graph(timeline: Timeline, rows: Dim, rests: Mapping[str, int], where: Where | None = None) -> Graph:
     """Return the graph of a sequence's end, where ``rests`` has the remaining entries by length symbol.
 
-    Law: it returns the entries of the whole graph's outputs that no chunk has returned. ``GraphError`` is raised if a
-    sequence of this length would have differed from its first step on.
+    Law: it returns the entries of the whole graph's outputs that no chunk has returned.
+
+    Raises:
+        GraphError: In a sequence of this length, entries that earlier chunks have returned would have other values.
     """
     return _ChunkGraph(timeline, rows, rests, where).build().graph
 
@@ -128,7 +130,7 @@ class _ChunkGraph:
         return self._remade(node, line.late(node))
 
     def _resumed(self, node: Node) -> Node:
-        """Return an op for the entries of a chunk, where the op itself is that of the whole graph."""
+        """Return the op with the sizes of a chunk: its operands begin with the past, as in the whole graph."""
         if self.timeline.has_time(node) and self._count(self._growth(node), 0) == 0:
             return self._none(node)
         stream_rate = self.timeline.stream_rate
@@ -327,14 +329,14 @@ class _ChunkGraph:
 
     # Windows, and the end ------------------------------------------------------------------------
 
-    def _windows(self, node: Node, taken: Taken) -> Node:
+    def _windows(self, node: Node, spec: WindowSpec) -> Node:
         """Return the sliding windows that are complete in this chunk. Windows of size 1 are entries."""
-        line, view, step, axis = self.timeline, taken.view, taken.step, self.timeline.axis(taken.view.base)
-        delay, span = line.late(node), taken.apart * (taken.size - 1)
+        line, view, step, axis = self.timeline, spec.view, spec.step, self.timeline.axis(spec.view.base)
+        delay, span = line.late(node), spec.dilation * (spec.size - 1)
         count, dropped = self._count(self._growth(node), delay), 0
         if count == 0:
             return self._none(node)
-        if line.is_timeless(taken):
+        if line.is_timeless(spec):
             base = self._at(view.base, delay * step)
             return self._cut(base, view.base, 0, base.shape[axis or 0], step)
         if self.rests is None:
@@ -348,10 +350,10 @@ class _ChunkGraph:
         else:
             joined = self._ending(*self._source(node, -delay), view)
             joined = self._cut(joined, view.base, 0, (count - 1) * step + span + 1)
-        if taken.size == 1:
+        if spec.size == 1:
             windows = self._cut(joined, view.base, 0, joined.shape[axis or 0], step)
         else:
-            cut: dict[str, Any] = {"axis": axis, "size": taken.size, "step": step, "apart": taken.apart}
+            cut: dict[str, Any] = {"axis": axis, "size": spec.size, "step": step, "apart": spec.dilation}
             windows = make("windows", joined, where=node.where, name=node.name, **cut)
         return self._cut(windows, view.base, dropped, count)
 

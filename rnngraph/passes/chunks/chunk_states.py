@@ -60,12 +60,14 @@ class ChunkStates:
         return make("add", make("iota", size=count), make("mul", self.steps(growth), many))
 
     def running(self, node: Node, plain: Node, growth: Growth, delay: int) -> Node:
-        """Return running step numbers, [rows, entries], or the number of steps so far, [rows].
+        """Return an op that counts entries of a chunk, for a count over the whole sequence.
+
+        ``iota`` becomes the numbers of the entries [rows, entries], and ``dimension`` their number so far [rows].
 
         Args:
             node: ``iota`` or ``dimension`` of the whole graph.
             plain: The same op over the entries of the chunk.
-            growth: Growth of its size.
+            growth: Growth of the counted size.
             delay: Delay of the entries.
         """
         before = make("mul", self.steps(growth), make("constant", value=np.asarray(growth.many, np.int64)))

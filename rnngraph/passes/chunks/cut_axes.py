@@ -1,7 +1,7 @@
 """cut_axes: rewrite a reshape that cuts steps into pieces of fixed size as windows over time, side by side.
 
-``[rows, steps, 8]`` to ``[rows, steps // 64, 512]`` is declared as a reshape whose element counts only a call can
-compare. A stream takes whole pieces, so that the counts are equal.
+A reshape from ``[rows, steps, 8]`` to ``[rows, steps // 64, 512]`` is valid only if 64 divides the number of steps,
+which is known only at run time. A stream reads whole pieces of 64 steps, so the reshape is valid there.
 Law: values are unchanged, bit for bit, wherever the reshape is valid.
 """
 

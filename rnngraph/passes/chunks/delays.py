@@ -13,7 +13,7 @@ from ...ir.types import Dim
 from .kept_pasts import joined_to_kept
 from .pads_outward import value_of
 from .stream_rate import Growth, StreamRate
-from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View, is_running, time_axis
+from .timeline import NO_FILL, Past, Repeat, Timeline, View, WindowSpec, is_running, time_axis
 
 
 def timeline_of(graph: Graph, lengths: Set[str], kept: Set[str] = frozenset()) -> Timeline:
@@ -108,7 +108,7 @@ class _Walk:
             return self._concat(node)
         if node.op == "windows" and timed and line.axis(node.operands[0]) == node["axis"]:
             line.kept.add(node)
-            self._take(node, Taken(self._view(node.operands[0]), node["size"], node["step"], node["apart"]))
+            self._take(node, WindowSpec(self._view(node.operands[0]), node["size"], node["step"], node["apart"]))
             return ""
         if node.op == "input":
             line.delays[node] = 0
@@ -174,7 +174,7 @@ class _Walk:
     def _whole(self, node: Node) -> int | None:
         """Return the delay of an operand that is read entry by entry, not in windows."""
         if node in self.line.views and node not in self.line.delays:
-            self._take(node, Taken(self.line.views[node], 1, 1, 1))
+            self._take(node, WindowSpec(self.line.views[node], 1, 1, 1))
         return self.line.delays[node]
 
     def _view(self, node: Node) -> View:
@@ -266,7 +266,7 @@ class _Walk:
         if step == 1:
             line.views[node] = view
         else:
-            self._take(node, Taken(view, 1, step, 1))
+            self._take(node, WindowSpec(view, 1, step, 1))
         return ""
 
     def _end(self, node: Node, axis: int) -> str:
@@ -288,12 +288,12 @@ class _Walk:
             return dim if isinstance(dim, int) else None
         return None if growth.many else growth.over
 
-    def _take(self, node: Node, taken: Taken) -> None:
+    def _take(self, node: Node, spec: WindowSpec) -> None:
         """Set the delay of windows, so that each is returned in the step in which its last entry arrives."""
-        self._whole(taken.view.base)
-        span = taken.apart * (taken.size - 1) + 1
-        delay = max(0, -(-max(span + taken.view.late, taken.view.begins) // taken.step) - 1)
-        self.line.delays[node], self.line.windows[node] = delay, taken
+        self._whole(spec.view.base)
+        span = spec.dilation * (spec.size - 1) + 1
+        delay = max(0, -(-max(span + spec.view.late, spec.view.begins) // spec.step) - 1)
+        self.line.delays[node], self.line.windows[node] = delay, spec
 
     # The latest time, at which values are returned ------------------------------------------------
 
@@ -338,9 +338,9 @@ class _Walk:
                 self._keep(line.plain(node), line.delay * self._growth(node).many - line.late(node))
         self._join()
 
-    def _keep_for_windows(self, node: Node, taken: Taken) -> None:
-        view, step = taken.view, taken.step
-        if self.line.is_timeless(taken):
+    def _keep_for_windows(self, node: Node, spec: WindowSpec) -> None:
+        view, step = spec.view, spec.step
+        if self.line.is_timeless(spec):
             return
         ahead = self.line.late(node) * step + view.front - self.line.late(view.base)
         self._keep(view, ahead if ahead >= 0 else ahead + step)  # negative: the first window starts inside the chunk

@@ -88,7 +88,10 @@ def _part(node: Node, operands: Sequence[Node], axis: int, count: Dim) -> Node:
 
 
 def value_of(node: Node) -> np.ndarray | None:
-    """Return the number that all elements of a value are; None where they may differ or are rounded elsewhere."""
+    """Return the number that all elements of a value equal; None if they may differ.
+
+    The result is also None if compiled code may round the number differently from NumPy.
+    """
     if node.op == "constant":
         return np.asarray(node["value"]).reshape(()) if node["value"].size == 1 else None
     if not isinstance(node.type, TensorType) or not node.operands:

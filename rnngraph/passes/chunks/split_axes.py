@@ -85,7 +85,7 @@ class _Splitting:
         return _reshaped(before, _flat(parts), node), parts
 
     def _joins_steps(self, sizes: Sequence[Dim]) -> bool:
-        """True if these sizes merge steps with another symbolic axis, or with one outside of the steps."""
+        """True if these sizes, outermost first, merge steps with another symbolic size, or with any earlier size."""
         places = [place for place, dim in enumerate(sizes) if counts(dim, self.lengths)]
         others = [place for place, dim in enumerate(sizes) if place not in places and not isinstance(dim, int)]
         return bool(places) and (bool(others) or places[0] > 0)
@@ -226,9 +226,7 @@ class _Splitting:
 def _refined(dims: Sequence[Dim], target: Sequence[Dim]) -> Parts | None:
     """Split each axis of ``target`` into sizes, so that each of ``dims`` is a product of consecutive ones.
 
-    None if that is impossible, because an axis begins within a size that cannot be divided.
-
-    None if there are none: an axis begins within a size that can't be divided.
+    Return None if an axis begins within a size that cannot be divided.
     """
     rest = [dim for dim in dims if dim != 1]
     parts: list[tuple[Dim, ...]] = []

@@ -46,13 +46,13 @@ class View(NamedTuple):
         return self.fill if self.front > 0 and isinstance(self.fill, bytes) else NO_FILL
 
 
-class Taken(NamedTuple):
-    """Windows of a view: ``size`` entries with stride ``apart``, and ``step`` entries between starts of windows."""
+class WindowSpec(NamedTuple):
+    """Windows of a view: ``size`` entries with this ``dilation``, and ``step`` entries between starts of windows."""
 
     view: View
     size: int
     step: int
-    apart: int
+    dilation: int
 
 
 class Past(NamedTuple):
@@ -64,7 +64,10 @@ class Past(NamedTuple):
 
 @dataclass
 class Timeline:
-    """Delays and pasts of values: entry i in the chunk from step K is entry ``many * K + i - delay`` of the sequence.
+    """Delay of each value in a stream, and the number of past entries to keep of it.
+
+    Entry i of a value in the chunk from step K is entry ``many * K + i - delay`` of the sequence, for ``many`` entries
+    per step.
 
     Attributes:
         delays: Delay of each node in its own entries; None for values that are the same at all times.
@@ -86,7 +89,7 @@ class Timeline:
     stream_rate: StreamRate
     delays: dict[Node, int | None] = field(default_factory=dict)
     views: dict[Node, View] = field(default_factory=dict)
-    windows: dict[Node, Taken] = field(default_factory=dict)
+    windows: dict[Node, WindowSpec] = field(default_factory=dict)
     pasts: dict[Past, int] = field(default_factory=dict)
     masked: set[Past] = field(default_factory=set)
     fronts: set[Node] = field(default_factory=set)
@@ -138,10 +141,10 @@ class Timeline:
         """Return the view of a value without padding or cuts."""
         return View(node, 0, NO_FILL, self.late(node))
 
-    def is_timeless(self, taken: Taken) -> bool:
+    def is_timeless(self, spec: WindowSpec) -> bool:
         """True if windows are single entries of a value that is equal at all times."""
-        base = taken.view.base
-        return taken.size == 1 and taken.view == self.plain(base) and self.delays.get(base, 0) is None
+        base = spec.view.base
+        return spec.size == 1 and spec.view == self.plain(base) and self.delays.get(base, 0) is None
 
     def late(self, node: Node) -> int:
         """Return the delay of a value in its own entries, 0 by default."""

@@ -136,7 +136,7 @@ class ScanDerivative:
         read = {item for node in backward if node not in forward for item in node.operands if item in forward}
         read |= {item for item in wanted if item in forward}
         self.kept: dict[Node, None] = {}
-        self.again: set[Node] = set()
+        self.cheap: set[Node] = set()  # values that are recomputed, except for residuals
         # values that are residuals, inputs, or recomputed from them by cheap ops
         self.at_hand: set[Node] = set(self.body.inputs)
         self.recomputed: set[Node] = set()  # values that are recomputed, and their dependencies
@@ -151,7 +151,7 @@ class ScanDerivative:
             self._decide(node, inputs, carried)
 
     def _decide(self, node: Node, inputs: set[Node], carried: set[Node]) -> None:
-        if node in self.again or node in self.kept:
+        if node in self.cheap or node in self.kept:
             return
         if node in carried:
             self.kept[node] = None
@@ -161,18 +161,18 @@ class ScanDerivative:
         path = topological([node], known=self.at_hand)
         if all(map(_is_cheap, path)):
             self.at_hand.update(path)
-            self._again(node, carried)
+            self._note_recomputed(node, carried)
         else:
             self.at_hand.add(node)
             self.kept[node] = None
 
-    def _again(self, node: Node, carried: set[Node]) -> None:
+    def _note_recomputed(self, node: Node, carried: set[Node]) -> None:
         for item in topological([node], known=self.recomputed):
             self.recomputed.add(item)
             if item in carried and item not in self.kept:
                 self.kept[item] = None
             elif item not in self.kept:
-                self.again.add(item)
+                self.cheap.add(item)
 
     def _build(self) -> None:
         """Build both scans and the adjoints of the operands."""

@@ -21,7 +21,7 @@ class Context:
     Attributes:
         scopes: Names of scopes.
         taps: Names of the taps that the graph returns.
-        moved: Add an input to each tap instead of returning it.
+        moved: Add an input to each tap instead of returning the tap.
         placeholders: Inputs of the graph, in the order of lowering.
         tapped: Values of taps by name.
     """
@@ -35,7 +35,7 @@ class Context:
     tapped: dict[str, Node] = field(default_factory=dict)
 
     def moved_by(self, node: Node, kind: TensorType) -> Node:
-        """Return the input that is added to a tap."""
+        """Return an input to add to a tap, so that the gradient of the input is that of the tap."""
         label = TAP + self.taps[node]
         new = self.nodes.make("input", label=label, name=self.taps[node], where=node.where, type=kind)
         self.placeholders.append(new)

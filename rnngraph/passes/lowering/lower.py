@@ -21,7 +21,7 @@ from ...ir.text.source import assigned_names
 from ...ir.types import TensorType, symbols_of
 from ...support.errors import ArgumentError, GraphError, Where
 from .context import Context
-from .lowered import GIVEN, INNER, NUMBER, TAP, Lowered, kept_label
+from .lowered import FED, INNER, NUMBER, TAP, Lowered, kept_label
 from .names import Layers, Names, settle
 from .random_nodes import RandomNodes, units_of
 from .scan_body import Body
@@ -45,7 +45,7 @@ def lower(
     Args:
         outputs: Pairs of a path and a declared node.
         known: Names that parameters have from an earlier compile.
-        states: ``SHOWN``: every driver also returns its final state as outputs ``state/<driver>/<leaf>``. ``GIVEN``: it
+        states: ``SHOWN``: every driver also returns its final state as outputs ``state/<driver>/<leaf>``. ``FED``: it
             also starts from inputs of these names, as in the graph of a stream. A driver whose initial state comes from
             another driver keeps that one.
         placeholders: Names that an earlier lowering of more of the declaration has settled.
@@ -248,7 +248,7 @@ class Lowering:
             self.states.append(pack(structure, labels))
             self.named.append(pack(driver.kept(named(driver.cell)), labels))
             self.initials += zip(labels, initial[:own], strict=True)
-        if labels and self.show == GIVEN:
+        if labels and self.show == FED:
             kinds = [TensorType(item.dtype, (batch, *item.shape[1:])) for item in initial[:own]]
             shown = [
                 self.make("input", where=node.where, label=label, type=kind)

@@ -16,7 +16,7 @@ SEED_INPUTS = ("seed", "first_row", "first_step")
 NUMBER = "number"
 """Input of programs that sample: the number of each row's stream, 0 by default."""
 TAP = "tap:"
-INNER, SHOWN, GIVEN = "inner", "shown", "given"
+INNER, SHOWN, FED = "inner", "shown", "given"
 
 
 def kept_label(placeholder: str) -> str:

@@ -128,7 +128,7 @@ class Steps(StepDraws):
         ]
 
     def _fitting(self, node: Node, axis: int, wanted: Dim, what: str) -> Node:
-        """Unify an axis of ``node`` with the batch or the time."""
+        """Unify the size of an axis with ``wanted``, the number of rows or steps. ``what`` names ``node`` in errors."""
         try:
             return self.nodes.with_size(node, axis, wanted, self.where)
         except ValueError as error:
@@ -304,7 +304,7 @@ class WrittenOut(Steps):
         self.outer, self.steps, self.extent = outer, driver.length, (*outer.extent, driver.length)
         self.now = 0
         self.tapped: dict[Node, tuple[int | None, dict[int, Node]]] = {}  # row axis, and the value at each step
-        self.given: dict[Node, Node] = {}  # inputs added to taps at all steps
+        self.tap_inputs: dict[Node, Node] = {}  # inputs added to taps at all steps
 
     def results(self) -> list[Node]:
         """Return the final values of all carries, then the outputs [length, batch, width]."""
@@ -389,9 +389,11 @@ class WrittenOut(Steps):
         self.tapped.setdefault(node, (rows, {}))[1][self.now] = self._while_live(value, rows)
 
     def moved(self, node: Node, kind: TensorType, rows: int | None) -> Node:
-        if node not in self.given:
-            self.given[node] = self.outer.moved(node, kind.with_shape((self.time, *kind.shape)), self._outer_rows(rows))
-        return self._at(self.given[node])
+        if node not in self.tap_inputs:
+            self.tap_inputs[node] = self.outer.moved(
+                node, kind.with_shape((self.time, *kind.shape)), self._outer_rows(rows)
+            )
+        return self._at(self.tap_inputs[node])
 
     def _outer_rows(self, rows: int | None) -> int | None:
         """Return the axis of the outer step's rows in a value over all inner steps."""

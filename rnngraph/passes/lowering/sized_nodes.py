@@ -70,7 +70,7 @@ class SizedNodes:
         if op == "broadcast":
             pairs = zip(first.shape, attributes["shape"][-first.tensor.rank :], strict=True)
             return [self.ensure(first, [1 if dim == 1 else wide for dim, wide in pairs], where)]
-        if self._rather_stays(have) > self._rather_stays(want):
+        if self._priority(have) > self._priority(want):
             have, want = want, have
         shapes = ([want if self._sizes.resolve(dim) == have else dim for dim in item.shape] for item in operands)
         return [self.ensure(item, shape, where) for item, shape in zip(operands, shapes, strict=True)]
@@ -79,8 +79,8 @@ class SizedNodes:
         """Return ``node`` with a check at each call that its sizes equal ``shape``."""
         return node if node.shape == tuple(shape) else self.make("ensure_shape", node, where=where, shape=tuple(shape))
 
-    def _rather_stays(self, dim: Dim) -> int:
-        """Return the rank by which one of several equal sizes is kept: numbers, then sizes of drivers."""
+    def _priority(self, dim: Dim) -> int:
+        """Return the priority of a size among equal ones: 2 for numbers, 1 for sizes of drivers, else 0."""
         symbols = symbols_of(dim)
         return 2 if not symbols else int(all(self.roles.get(symbol, "").isupper() for symbol in symbols))
 

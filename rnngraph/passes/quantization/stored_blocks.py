@@ -22,10 +22,10 @@ class StoredBlocks:
     """Weight [depth, columns] as stored integers times a scale for each block of 32 rows.
 
     Attributes:
-        numbers: The integers, as a float Tensor or an int8 one, in the order of the weight.
-        offset: What the numbers exceed the integers by.
-        scales: Scales [blocks, columns], or in that order.
-        bits: Bits that an integer needs.
+        numbers: Stored numbers, as a float or int8 Tensor, in the axis order of the weight.
+        offset: Number that is added to each integer in storage.
+        scales: Scales [blocks, columns], in the axis order of the weight.
+        bits: Bits of an integer.
     """
 
     numbers: Node
@@ -59,7 +59,7 @@ def _bytes(parts: Node, scales: Node) -> StoredBlocks | None:
 
 
 def _halves_of_bytes(parts: Node, scales: Node) -> StoredBlocks | None:
-    """Return blocks of numbers of four bits, two in a byte, of which each is stored plus 8."""
+    """Return blocks of 4-bit integers that are stored in pairs, one byte for two, each with an offset of 8."""
     whole = _minus(parts, 8.0)
     if whole is None or whole.op != "select":
         return None

@@ -13,7 +13,7 @@ LEAVES = ("input", "parameter", "constant")
 
 
 SMALL = 8
-"""A value that has 1/SMALL of a state's bytes, or fewer, is kept: to compute it again needs a pass over the state."""
+"""A value of at most 1/SMALL of a state's bytes is saved. Recomputing it would read the whole state again."""
 
 
 def has_steps(node: Node, length: Dim) -> bool:
@@ -32,7 +32,7 @@ def is_much_smaller(get: Node) -> bool:
     )
 
 
-def is_had_again(node: Node, length: Dim) -> bool:
+def is_recomputed(node: Node, length: Dim) -> bool:
     """True if a value with a time axis is recomputed rather than saved."""
     # Masks and row indices are small, and the mask of ended rows must be the same.
     is_small = has_steps(node, length) and node.dtype not in FLOATS and all(dim == 1 for dim in node.shape[2:])
@@ -40,12 +40,12 @@ def is_had_again(node: Node, length: Dim) -> bool:
     return has_steps(node, length) and not is_small and node.op not in LEAVES
 
 
-def keeping(scan: Node, operands: Sequence[Node], steps: int) -> Node:
+def with_checkpoints(scan: Node, operands: Sequence[Node], steps: int) -> Node:
     """Return a scan that also returns its carries at the start of each block of steps."""
     return replace(ScanParts.of(scan, operands), keeps=steps).build(scan.where, scan.name)
 
 
-def again(scan: Node, operands: Sequence[Node], kept: Node, steps: int) -> Node:
+def recomputed_blocks(scan: Node, operands: Sequence[Node], kept: Node, steps: int) -> Node:
     """Return a scan that recomputes blocks of steps from the carries that ``kept`` saved."""
     first = len(scan["body"].outputs)
     parts = ScanParts.of(scan, operands, _copied(scan["body"]))

@@ -20,7 +20,7 @@ from ...ir.graph import Graph, Node, make, remake, topological
 from ...ir.scan import is_final, split_inputs
 from ...ir.types import Dim
 from ..simplify import drop_dead
-from .blocks import again, has_steps, is_had_again, is_much_smaller, keeping
+from .blocks import has_steps, is_much_smaller, is_recomputed, recomputed_blocks, with_checkpoints
 
 Sources = frozenset[int]
 NONE = Sources()
@@ -49,9 +49,9 @@ class BothWays:
                 self.sources[node] = self._sources(node)
             else:
                 self.loops[node] = self._loops(node)
-        self.there = [self._there(chain) for chain in range(len(self.reverse))]
+        self.there = [self._available(chain) for chain in range(len(self.reverse))]
         self.new: dict[Node, Node] = {}
-        self.again: list[dict[Node, Node]] = [{} for _ in self.reverse]
+        self.recomputed: list[dict[Node, Node]] = [{} for _ in self.reverse]
 
     def build(self) -> Graph:
         cut = NONE.union(*self.loops.values())
@@ -61,7 +61,7 @@ class BothWays:
             (loop,) = loops if len(loops := self.loops.get(node, NONE)) == 1 else (None,)
             operands = [self.new[item] if loop is None else self._read(node, item, loop) for item in node.operands]
             if self.chain.get(node) in cut:
-                self.new[node] = keeping(node, operands, self.steps)
+                self.new[node] = with_checkpoints(node, operands, self.steps)
             else:
                 self.new[node] = remake(node, operands)
         outputs = [(name, self.new[node]) for name, node in self.graph.outputs]
@@ -92,7 +92,7 @@ class BothWays:
         chains = {chain for chain in chains if self.reverse[chain] != node["reverse"]}
         return Sources({max(chains)}) if chains else NONE
 
-    def _there(self, chain: int) -> set[Node]:
+    def _available(self, chain: int) -> set[Node]:
         """Return the values available at each step of the loop that recomputes a chain."""
         available = {item for scan, own in self.chain.items() if own == chain for item in self._by_step(scan)}
         for node in reversed(self.graph.nodes):
@@ -113,7 +113,7 @@ class BothWays:
                 initial, sequences, invariants = split_inputs(node, node.operands)
                 if node["length"] == self.length and item in sequences and item not in (*initial, *invariants):
                     yield item
-            elif node.op == "get" or (has_steps(item, self.length) and _meets(node, item)):
+            elif node.op == "get" or (has_steps(item, self.length) and _reads_by_step(node, item)):
                 yield item
 
     # The two forms of a value --------------------------------------------------------------------
@@ -124,26 +124,26 @@ class BothWays:
         return self._late(item, loop) if is_late else self.new[item]
 
     def _late(self, root: Node, loop: int) -> Node:
-        known = self.again[loop]
+        known = self.recomputed[loop]
         for node in topological([root], known=known):
             known[node] = self._made_late(node, loop)
         return known[root]
 
     def _made_late(self, node: Node, loop: int) -> Node:
         if self.chain.get(node) == loop:
-            operands = [self.again[loop][item] for item in node.operands]
-            return again(node, operands, self.new[node], self.steps)
+            operands = [self.recomputed[loop][item] for item in node.operands]
+            return recomputed_blocks(node, operands, self.new[node], self.steps)
         if node.op == "get":
             scan = node.operands[0]
             is_there = self.chain.get(scan) != loop or is_final(node) or is_much_smaller(node)
-            return self.new[node] if is_there else remake(node, [self.again[loop][scan]])
+            return self.new[node] if is_there else remake(node, [self.recomputed[loop][scan]])
         by_step = {*self._by_step(node)}
-        if not is_had_again(node, self.length):
+        if not is_recomputed(node, self.length):
             return self.new[node]
-        operands = [self.again[loop][item] if item in by_step else self.new[item] for item in node.operands]
+        operands = [self.recomputed[loop][item] if item in by_step else self.new[item] for item in node.operands]
         return make(node.op, *operands, where=node.where, name=node.name, **dict(node.attributes))
 
 
-def _meets(node: Node, item: Node) -> bool:
+def _reads_by_step(node: Node, item: Node) -> bool:
     """True if a node reads a value with a time axis one step at a time."""
     return adds_up(node) or keeps(node, item, 0, 0)

@@ -11,10 +11,10 @@ from math import prod
 
 from ...ir.axes.unmixed import unmixed_axes
 from ...ir.graph import Graph, Node, make, remake
-from ...ir.scan import ScanParts, derivatives_of, is_final, is_kept, scans_behind, split_inputs
+from ...ir.scan import ScanParts, derivatives_of, is_final, is_kept, scan_dependencies, split_inputs
 from ...ir.types import Dim
 from ..simplify import drop_dead
-from .blocks import again, is_much_smaller, keeping, state_bytes
+from .blocks import is_much_smaller, recomputed_blocks, state_bytes, with_checkpoints
 
 CACHE = 1 << 19
 """Bytes of the states of a block: a part of any L2."""
@@ -24,7 +24,7 @@ MIN_STEPS, MAX_STEPS = 8, 64
 def large_histories(graph: Graph, length: Dim) -> dict[Node, list[Node]]:
     """Return the recurrences over ``length`` whose large states can be recomputed, with the saved states."""
     scans = [node for node in graph.nodes if node.op == "scan" and node["length"] == length]
-    derivatives = derivatives_of(scans, scans_behind(graph.nodes, scans))
+    derivatives = derivatives_of(scans, scan_dependencies(graph.nodes, scans))
     users = graph.users()
     histories = dict[Node, list[Node]]()
     for scan in scans:
@@ -49,8 +49,8 @@ def recompute_large_states(graph: Graph, length: Dim) -> Graph:
     for node in graph.nodes:
         operands = [new[item] for item in node.operands]
         if node in histories:
-            new[node] = keeping(node, operands, steps)
-            repeated[node] = again(node, operands, new[node], steps)
+            new[node] = with_checkpoints(node, operands, steps)
+            repeated[node] = recomputed_blocks(node, operands, new[node], steps)
         elif node in large:
             new[node] = make("get", repeated[node.operands[0]], where=node.where, name=node.name, index=node["index"])
         else:

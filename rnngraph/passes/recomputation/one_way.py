@@ -16,7 +16,7 @@ from ...ir.graph import Graph, Node, make, remake, topological
 from ...ir.scan import is_final, split_inputs
 from ...ir.types import Dim
 from ..simplify import drop_dead
-from .blocks import again, has_steps, is_had_again, is_much_smaller, keeping
+from .blocks import has_steps, is_much_smaller, is_recomputed, recomputed_blocks, with_checkpoints
 
 
 class OneWay:
@@ -93,7 +93,7 @@ class OneWay:
     def _add_early(self, node: Node) -> None:
         operands = [self.new_early[item] for item in node.operands]
         is_kept = node in self.forward
-        self.new_early[node] = keeping(node, operands, self.steps) if is_kept else remake(node, operands)
+        self.new_early[node] = with_checkpoints(node, operands, self.steps) if is_kept else remake(node, operands)
 
     def _late(self, root: Node) -> Node:
         for node in topological([root], known=self.new_late):
@@ -105,7 +105,7 @@ class OneWay:
         if node not in self.early:
             return remake(node, operands)
         if node in self.forward:
-            return again(node, operands, self.new_early[node], self.steps)
-        if not is_had_again(node, self.length) or (node.op == "get" and is_final(node)):
+            return recomputed_blocks(node, operands, self.new_early[node], self.steps)
+        if not is_recomputed(node, self.length) or (node.op == "get" and is_final(node)):
             return self.new_early[node]
         return make(node.op, *operands, where=node.where, name=node.name, **dict(node.attributes))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ...ir.graph import Graph
-from ...ir.scan import derivatives_of, scans_behind
+from ...ir.scan import derivatives_of, scan_dependencies
 from ...support.records import dataclass
 from .both_ways import BothWays
 from .large_states import recompute_large_states
@@ -38,7 +38,7 @@ class Recompute:
             if self.steps is None:
                 graph = recompute_large_states(graph, length)
                 continue
-            sources = scans_behind(graph.nodes, scans)
+            sources = scan_dependencies(graph.nodes, scans)
             backward = derivatives_of(scans, sources)
             forward = {scan for scan in scans if scan not in backward}
             if backward:

@@ -32,7 +32,9 @@ REST = "(no parameters)"
 class Layer:
     """Counts of one layer for a call in which every symbolic size is 1.
 
-    They are ``multiply_adds`` of products, and elementwise ``operations``.
+    Attributes:
+        multiply_adds: Multiply-adds of matrix products.
+        operations: Elementwise operations.
     """
 
     parameters: int = 0
@@ -230,7 +232,7 @@ def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
             if parameters.slot(name).type.dtype in NARROW:
                 continue
             if node.op == "block_matmul":
-                narrow = next(item for item in _behind(weight) if item.op == "cast")
+                narrow = next(item for item in _dependencies(weight) if item.op == "cast")
                 saved[name, _first_rows(narrow)] = _saved_in_blocks(narrow, int(node["bits"]), int(node["block"]))
             elif node.op == "cast" and node.dtype in NARROW and node.tensor.rank == 2:
                 columns = 8 * int(str(node.shape[1])) if node.dtype == "int8" else 0  # scale and sum
@@ -247,19 +249,19 @@ def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
 
 def _first_rows(weight: Node) -> object:
     """Return the first row of the slice of a parameter that a weight is computed from; None for all rows."""
-    return next((item["start"] for item in _behind(weight) if item.op == "slice"), None)
+    return next((item["start"] for item in _dependencies(weight) if item.op == "slice"), None)
 
 
 def _saved_in_blocks(narrow: Node, bits: int, block: int) -> int:
     """Return how many bytes a weight in blocks saves. Its last block may be padded."""
-    wide = next(item.operands[0] for item in _behind(narrow) if item.op == "reshape")
+    wide = next(item.operands[0] for item in _dependencies(narrow) if item.op == "reshape")
     is_padded = wide.op == "concat" and wide.operands[-1].op == "broadcast"
     numbers = _elements(narrow.shape, {})
     stored = numbers * bits // 8 + 4 * numbers // block
     return 4 * _elements((wide.operands[0] if is_padded else wide).shape, {}) - stored
 
 
-def _behind(node: Node) -> Iterator[Node]:
+def _dependencies(node: Node) -> Iterator[Node]:
     """Yield the nodes on which a value depends."""
     pending = [node]
     while pending:

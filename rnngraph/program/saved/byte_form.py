@@ -23,7 +23,7 @@ KIND = "pickled program"
 SHOWN = "a pickled program"
 FILE, BESIDE = "file/", "beside/"
 PARTS = ("program", "inference", "evaluation", "training")
-MADE_OF = ("inference", "evaluation")
+RESTORING_GRAPHS = ("inference", "evaluation")
 """Graphs from which objects can be made, such as streams."""
 MAX_THREADS = 2**31 - 1
 
@@ -34,13 +34,13 @@ class Pickled:
 
     Attributes:
         part: The program, or the name of one of its graphs.
-        made: Arguments of an object made from that graph; ``arrays`` are its arrays.
+        arguments: Arguments of an object made from that graph; ``arrays`` are its arrays.
         threads, target, cache, direct_calls: As for ``compile``.
     """
 
     source: SavedSource
     part: str
-    made: Mapping[str, Any]
+    arguments: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
     threads: int
     target: str
@@ -96,20 +96,22 @@ def from_bytes(data: Any, where: Where | None) -> Pickled:
             "machines",
             where,
         )
-    part, made, threads, target, cache = (text.get(name) for name in ("part", "made", "threads", "target", "cache"))
+    part, arguments, threads, target, cache = (
+        text.get(name) for name in ("part", "made", "threads", "target", "cache")
+    )
     is_direct = text.get("direct_calls", True)
     if not (
         isinstance(part, str)
         and part in PARTS
-        and isinstance(made, dict)
+        and isinstance(arguments, dict)
         and isinstance(target, str)
         and isinstance(threads, int)
         and is_int(threads, 1, MAX_THREADS)
         and isinstance(cache, bool)
         and isinstance(is_direct, bool)
-        and (not made or part in MADE_OF)
+        and (not arguments or part in RESTORING_GRAPHS)
     ):
         raise FileError(f"{SHOWN} can't be read: it does not say what it is of; pickle it again", where)
     files = {name.removeprefix(FILE): array.tobytes() for name, array in tensors.items() if name.startswith(FILE)}
     beside = {name.removeprefix(BESIDE): array for name, array in tensors.items() if name.startswith(BESIDE)}
-    return Pickled(source_from(files, SHOWN), part, made, beside, threads, target, cache, is_direct)
+    return Pickled(source_from(files, SHOWN), part, arguments, beside, threads, target, cache, is_direct)

@@ -23,7 +23,7 @@ from ...ir.text.complete import complete_text, same_graph
 from ...ir.text.parser import parse
 from ...ir.types import array_dtype
 from ...ir.verifier import verify_stored
-from ...passes.lowering.lowered import GIVEN, SHOWN, Lowered
+from ...passes.lowering.lowered import FED, SHOWN, Lowered
 from ...runtime.class_names import class_names_from
 from ...runtime.graph_source import TAPS, GraphSource, check_structure, shapes_of
 from ...runtime.native.compile_options import MIN_CHUNK, CompileOptions, ProgramOptions
@@ -65,7 +65,7 @@ KIND = "rnngraph program"
 VERSION = 1
 
 PLAIN, STREAM = "plain", "stream"
-FORMS = (PLAIN, STREAM, SHOWN, GIVEN)
+FORMS = (PLAIN, STREAM, SHOWN, FED)
 """Purposes of lowering: calls, streams, and training that returns or takes states."""
 
 DOCUMENT, WEIGHTS, ARRAYS = "declaration.json", "weights.safetensors", "arrays.safetensors"
@@ -226,7 +226,7 @@ def files_of(source: GraphSource, parameters: Parameters, settings: SavedSetting
     """Return the contents of a program's files by name."""
     reserve(2 * sum(kind.bytes_at(0) for kind in parameters.types().values()), "the bytes of a saved program")
     forms = {PLAIN: source.lowered, STREAM: source.stateful()}
-    forms |= {states: source.with_states(states) for states in (SHOWN, GIVEN)}
+    forms |= {states: source.with_states(states) for states in (SHOWN, FED)}
     tapped = {form: source.tapped(form) for form in TAPS}
     forms |= {form: lowered for form, lowered in tapped.items() if lowered is not None}
     constants: dict[str, np.ndarray] = {}
@@ -259,9 +259,9 @@ def files_of(source: GraphSource, parameters: Parameters, settings: SavedSetting
     }
     files[DOCUMENT] = json.dumps(document, indent=1).encode() + b"\n"
     files[WEIGHTS], files[ARRAYS] = weights_file(parameters), _safetensors(arrays)
-    again = SavedSource(files)
+    restored = SavedSource(files)
     for name, form in forms.items():
-        pairs = zip(_graphs(form), _graphs(again.forms[name]), strict=True)
+        pairs = zip(_graphs(form), _graphs(restored.forms[name]), strict=True)
         check(all(same_graph(ours, theirs) for ours, theirs in pairs), f"the graph {name} is read back as another")
     return files
 

@@ -13,7 +13,7 @@ from ...passes.lowering.lowered import NUMBER, SEED_INPUTS, TAP, Lowered, kept_l
 from ...runtime.graph_source import TAPS, TAPS_INFERENCE
 from .json_form import check
 
-STREAM, GIVEN = "stream", "given"
+STREAM, FED = "stream", "given"
 
 
 def check_together(
@@ -45,7 +45,7 @@ def check_together(
         check(
             [*labels[len(own) :]] == [*map(kept_label, kept.values())][: len(labels) - len(own)], f"{labels} are kept"
         )
-        _check_states(form, own, given=name in (STREAM, GIVEN))
+        _check_states(form, own, are_fed=name in (STREAM, FED))
         _check_kept(form, labels[len(own) :])
     plain = next(iter(forms.values()))
     for name, array in plain.defaults.items():
@@ -88,7 +88,7 @@ def _check_kept(form: Lowered, labels: Sequence[str]) -> None:
         check(len({*types}) == 1, f"the state {label} is taken, given and begun as {', '.join(map(str, types))}")
 
 
-def _check_states(form: Lowered, labels: Sequence[str], given: bool) -> None:
+def _check_states(form: Lowered, labels: Sequence[str], are_fed: bool) -> None:
     """Check that states that a graph returns are inputs of the next call, with equal types."""
     after, first = dict(form.graph.outputs), dict(form.initial.outputs)
     before = {node["label"]: node.tensor for node in form.graph.inputs if node.op == "input"}
@@ -99,4 +99,4 @@ def _check_states(form: Lowered, labels: Sequence[str], given: bool) -> None:
         check(after[label].op == "get", f"the state {label} is given by no recurrence")
         begun = first[label].tensor
         check((begun.dtype, begun.rank) == (kind.dtype, kind.rank), f"{label} begins as {begun}")
-        check(not given or before.get(label) == kind, f"the state {label} is taken as {before.get(label)}")
+        check(not are_fed or before.get(label) == kind, f"the state {label} is taken as {before.get(label)}")

@@ -9,10 +9,10 @@ import numpy as np
 
 from ...ir.types import TensorType
 from ...support.bounded_cache import BoundedCache
-from .direct_call import DIRECT, GIVEN_SEED
+from .direct_call import DIRECT, SEED_KEY
 from .prepared_call import SEED
 from .runner import Runner
-from .signatures import converted_key, given_key, one_mapping, plain_names
+from .signatures import converted_key, one_mapping, passed_key, plain_names
 
 MAX_SIGNATURES = 64
 
@@ -25,7 +25,7 @@ class Prepared(Protocol):
         """False once the number of threads has changed."""
 
     def run(self, feeds: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
-        """Return the call's results. None: nothing was done, because the call needs the slow path."""
+        """Return the call's results; None, with nothing done, if the call needs the slow path."""
 
 
 Kept = TypeVar("Kept", bound=Prepared)
@@ -42,7 +42,7 @@ class CallCache(Generic[Kept]):
         self._repeats = True
 
     def run(self, feeds: Any, named: Mapping[str, Any], seed: int | None = None, out: Any = None) -> Any:
-        """Return the call's results. None: nothing was done, because the call needs the slow path."""
+        """Return the call's results; None, with nothing done, if the call needs the slow path."""
         mapping = named if feeds is None else one_mapping(feeds, named)
         if mapping is None:
             return None
@@ -61,7 +61,7 @@ class CallCache(Generic[Kept]):
     def _like(self, mapping: Mapping[Any, Any]) -> Kept | None:
         """Look up the prepared call for feeds of this signature; None if unknown."""
         try:
-            return self._calls.get(given_key(mapping))
+            return self._calls.get(passed_key(mapping))
         except TypeError:  # an unhashable name
             return None
 
@@ -92,7 +92,7 @@ class CallCache(Generic[Kept]):
             mapping = {name: array for name, array in arrays.items() if name != SEED}
             names, key = {name: name for name in mapping}, converted_key(mapping)
         else:
-            key = given_key(mapping)
+            key = passed_key(mapping)
         known = self._calls.get(key)
         if known is None or not known.is_current:
             known = self._calls[key] = make(names)
@@ -107,7 +107,7 @@ class DirectCache(CallCache[Runner]):
         mapping, recent = named if feeds is None else one_mapping(feeds, named), self.recent
         if mapping is None or recent is None:
             return self.run(feeds, named, seed, out)
-        fed = mapping if seed is None else {**mapping, GIVEN_SEED: np.array(seed, np.int64)}
+        fed = mapping if seed is None else {**mapping, SEED_KEY: np.array(seed, np.int64)}
         if (plan := recent.plan) is not None and (result := DIRECT.attempt(plan, fed, out)) is not None:
             return result
         if len(self._calls) > 1 and (other := self._like(mapping)) is not None and other is not recent:

@@ -35,7 +35,7 @@ MIN_RELEASED_NS = 10_000
 """Minimum duration of a call that releases the GIL, in nanoseconds."""
 DirectPlan = tuple[Any, ...]
 """Words of a plan, and the objects that they refer to."""
-GIVEN_SEED: Any = object()
+SEED_KEY: Any = object()
 """Key in a mapping of feeds for a seed that replaces the drawn one: int64, 0-D."""
 
 
@@ -108,7 +108,7 @@ class DirectCall:
             changes: Counter of parameter changes.
             threads: Number of threads.
             releases: Release the GIL during calls.
-            draws: Source of the seed if ``GIVEN_SEED`` is not fed.
+            draws: Source of the seed if ``SEED_KEY`` is not fed.
         """
         blocks, also, side, optional = memory
         self._blocks = blocks
@@ -120,7 +120,7 @@ class DirectCall:
         feeds = [self._feed(call, name, keys.get(name), highs.get(name)) for name in spec.names.values()]
         feeds += [self._record(held.shape, held.dtype, held, 0, name, None) for name, held in (optional or {}).items()]
         if draws is not None:
-            feeds.append(self._record(seed.shape, seed.dtype, seed, 0, GIVEN_SEED))
+            feeds.append(self._record(seed.shape, seed.dtype, seed, 0, SEED_KEY))
         results = [
             self._record(*spec.results[name], call.results.get(name), spec.entry.output_slots[name])
             for name in spec.leaves

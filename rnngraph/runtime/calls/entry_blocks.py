@@ -19,8 +19,6 @@ class EntryBlocks:
     """Source of argument blocks for concurrent calls.
 
     Each call in flight has its own block, with an arena from the entry's free list and the current weights.
-
-    Each call in flight has its own block.
     """
 
     is_shared = True

@@ -77,12 +77,12 @@ def first_non_finite(
         watch = _Watch(graph, feeds)
         try:
             results = interpret(graph, feeds, seen=watch.see, sizes=sizes)
-        except _FoundError as found:
-            return found.finding
+        except _FindingError as stop:
+            return stop.finding
         return watch.spoiled(results)
 
 
-class _FoundError(Exception):
+class _FindingError(Exception):
     """Ends the interpretation with a finding."""
 
     def __init__(self, finding: NonFinite) -> None:
@@ -116,7 +116,7 @@ class _Watch:
             return
         used = born & self._used(node, value.shape, step)
         if used.any():
-            raise _FoundError(self._finding(node, value, used, step))
+            raise _FindingError(self._finding(node, value, used, step))
         if self.unused is None:
             self.unused = self._finding(node, value, born, step)
 

@@ -49,7 +49,7 @@ class OutSpec:
         """
         if out is None:
             return None
-        arrays_by_path = _given_arrays(self._structure, out, where, self._also)
+        arrays_by_path = _arrays_by_output(self._structure, out, where, self._also)
         arrays: list[ndarray | None] = []
         for (name, _), (shape, dtype) in zip(paths(self._structure), self._kinds, strict=True):
             array = arrays_by_path.get(name)
@@ -86,7 +86,7 @@ class OutSpec:
         return arrays if are_distinct else None
 
 
-def _given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[str]) -> dict[str, ndarray]:
+def _arrays_by_output(structure: Any, out: Any, where: Where | None, also: Sequence[str]) -> dict[str, ndarray]:
     """Return the arrays of ``out`` by output path."""
     bare = is_leaf(structure)
     if not bare and not isinstance(out, Mapping):
@@ -103,17 +103,17 @@ def _given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[
             raise DtypeError(f"out= needs writable arrays, and for {output} it is {shown(array)}", where)
         if not array.flags.writeable:
             raise DtypeError(f"out= for {output} is read-only; give an array that may be written to", where)
-        if not _is_apart(array):
+        if not _is_nonoverlapping(array):
             raise ArgumentError(
                 f"out= for {output} has elements that share memory (strides {array.strides}); give an array whose "
                 "elements lie apart",
                 where,
             )
-    _check_apart(by_path, where)
+    _check_separate(by_path, where)
     return by_path
 
 
-def _is_apart(array: ndarray) -> bool:
+def _is_nonoverlapping(array: ndarray) -> bool:
     """True if the strides prove that no two elements of an array overlap."""
     reach = array.itemsize
     for stride, count in sorted((abs(step), size) for step, size in zip(array.strides, array.shape, strict=True)):
@@ -123,7 +123,7 @@ def _is_apart(array: ndarray) -> bool:
     return True
 
 
-def _check_apart(arrays: Mapping[str, np.ndarray], where: Where | None) -> None:
+def _check_separate(arrays: Mapping[str, np.ndarray], where: Where | None) -> None:
     """Raise an error if two arrays share memory."""
     places = sorted((*byte_bounds(array), name) for name, array in arrays.items())
     for position, (_, end, name) in enumerate(places):
@@ -152,7 +152,7 @@ def _fits(array: ndarray, leaf: _Leaf) -> bool:
     """True if an array can receive the result of a leaf."""
     _, shape, dtype = leaf
     flags = array.flags.num
-    if array.shape != shape or not flags & _WRITEABLE or not (flags & _CONTIGUOUS or _is_apart(array)):
+    if array.shape != shape or not flags & _WRITEABLE or not (flags & _CONTIGUOUS or _is_nonoverlapping(array)):
         return False
     return array.dtype is dtype or array.dtype == dtype  # usually the identical object
 
@@ -181,7 +181,7 @@ def _read(expected: _Nest, value: Any, arrays: list[ndarray | None]) -> int:
                 flags = item.flags.num
                 if item.shape != shape or not flags & _WRITEABLE or (item.dtype is not dtype and item.dtype != dtype):
                     return 0
-                if not (flags & _CONTIGUOUS or _is_apart(item)):
+                if not (flags & _CONTIGUOUS or _is_nonoverlapping(item)):
                     return 0
                 together &= flags
                 arrays[number] = item
@@ -192,7 +192,7 @@ def _read(expected: _Nest, value: Any, arrays: list[ndarray | None]) -> int:
     return together
 
 
-def given_gradients(
+def checked_gradients(
     structure: Any, outputs: Mapping[str, Node], output_gradients: Any, where: Where | None
 ) -> dict[str, Any]:
     """Return the gradients by output name, validated."""

@@ -63,7 +63,7 @@ def one_mapping(feeds: Any, named: Mapping[str, Any]) -> Mapping[Any, Any] | Non
     return feeds if not named and type(feeds) is dict else None
 
 
-def given_key(feeds: Mapping[Any, Any]) -> tuple[Any, ...]:
+def passed_key(feeds: Mapping[Any, Any]) -> tuple[Any, ...]:
     """Return the signature key of feeds as the caller passed them."""
     return tuple(
         [
@@ -75,7 +75,7 @@ def given_key(feeds: Mapping[Any, Any]) -> tuple[Any, ...]:
 
 def converted_key(arrays: Mapping[str, np.ndarray]) -> tuple[Any, ...]:
     """Return the signature key of feeds after conversion."""
-    return ("converted", *given_key(arrays))
+    return ("converted", *passed_key(arrays))
 
 
 def is_plain(value: Any, declared: TensorType | None) -> bool:

@@ -37,7 +37,7 @@ LOCK_TIMEOUT_S = 60.0
 _PAGE = 4096
 _OURS = re.compile(r"[0-9a-f]{64}\.(code|known)|\.[0-9a-f]{64}\.(code|known)\.[0-9a-f]{16}\.part")
 _CLOCK_NS = 2 * 10**9
-"""Files that changed less long ago, in nanoseconds, may change again without a new time."""
+"""Resolution of file times, in nanoseconds. A file may change within it without getting a new time."""
 
 
 def _sources() -> str | None:

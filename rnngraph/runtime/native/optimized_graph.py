@@ -244,11 +244,11 @@ class OptimizedGraph:
 
         return self._equalities.get_or_make(outputs, derived)
 
-    def likely(self, outputs: tuple[str, ...], sizes: Mapping[str, int], given: Collection[str] = ()) -> dict[str, int]:
-        """Return ``sizes`` with likely equalities applied. Sizes in ``given`` are unchanged."""
+    def likely(self, outputs: tuple[str, ...], sizes: Mapping[str, int], fixed: Collection[str] = ()) -> dict[str, int]:
+        """Return ``sizes`` with likely equalities applied. Sizes in ``fixed`` are unchanged."""
         _, likely = self.equalities(outputs)
         for name, dim in likely.items():
-            if name not in given and symbols_of(dim) <= sizes.keys():
+            if name not in fixed and symbols_of(dim) <= sizes.keys():
                 sizes = {**sizes, name: evaluate(dim, sizes)}
         return dict(sizes)
 

@@ -88,12 +88,10 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
     return tuple(preconditions)
 
 
-def _range(
-    index: Node, outside: Mapping[Node, Node], low: Dim, behind: Dim, node: Node, text: str
-) -> list[Precondition]:
-    """Return the precondition that a fed ``index`` lies in ``low..behind - 1``; empty if it is not fed."""
+def _range(index: Node, outside: Mapping[Node, Node], low: Dim, stop: Dim, node: Node, text: str) -> list[Precondition]:
+    """Return the precondition that a fed ``index`` lies in ``low..stop - 1``; empty if it is not fed."""
     label, part = _fed(index, outside), _part_of_feed(index, outside)
-    return [Precondition("range", behind - 1, low, label, node.where, text, part=part)] if label else []
+    return [Precondition("range", stop - 1, low, label, node.where, text, part=part)] if label else []
 
 
 def _rows_there(node: Node) -> list[Precondition]:

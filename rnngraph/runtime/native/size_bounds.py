@@ -25,7 +25,7 @@ MAX_DIVIDED = 1 << 60
 
 
 @dataclass(frozen=True)
-class Most:
+class UpperBound:
     """Upper bound on a product of sizes."""
 
     dims: tuple[Dim, ...]
@@ -45,7 +45,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Choice:
-    """Choice of one of ``entries`` for each of ``results``, for which there must be an entry."""
+    """Selection of entries, such as a maximum: if there are results, there must be entries to select from.
+
+    Attributes:
+        entries: Sizes of the axes from which an entry is selected.
+        results: Sizes of the result.
+    """
 
     entries: tuple[Dim, ...]
     results: tuple[Dim, ...]
@@ -57,7 +62,7 @@ class Bounds:
     """Bounds on the sizes of one graph's calls. ``dims`` are all sizes that occur."""
 
     dims: tuple[Size, ...]
-    most: tuple[Most, ...]
+    most: tuple[UpperBound, ...]
     tables: tuple[Table, ...]
     choices: tuple[Choice, ...]
 
@@ -96,7 +101,7 @@ class Bounds:
 
 def bounds_of(graph: Graph) -> Bounds:
     """Return the bounds on the sizes of a graph's calls."""
-    products = tuple({(item.dims, item.limit): item for item in _most(graph)}.values())
+    products = tuple({(item.dims, item.limit): item for item in _upper_bounds(graph)}.values())
     gathers = ((node, node.operands[1], node.operands[0].shape[0]) for node in graph.walk() if node.op == "gather")
     adds = ((node, node.operands[0], node["rows"]) for node in graph.walk() if node.op == "scatter_add")
     tables = tuple(
@@ -115,7 +120,7 @@ def bounds_of(graph: Graph) -> Bounds:
     return Bounds(tuple(dict.fromkeys(dim for dim in dims if isinstance(dim, Size))), products, tables, choices)
 
 
-def _most(graph: Graph) -> Iterator[Most]:
+def _upper_bounds(graph: Graph) -> Iterator[UpperBound]:
     """Yield the upper bounds on products of sizes that some calls could violate."""
     pending: list[tuple[Graph, tuple[Dim, ...]]] = [(graph, ())]
     while pending:
@@ -124,16 +129,16 @@ def _most(graph: Graph) -> Iterator[Most]:
         for node in current.nodes:
             for kind, shape in _shapes(node):
                 if not _is_sure((*steps, *shape), limit):
-                    yield Most((*steps, *shape), limit, f"elements of {kind}", node.where)
+                    yield UpperBound((*steps, *shape), limit, f"elements of {kind}", node.where)
             for dim in _dims(node):
                 for floor in floors_of(dim):
-                    yield Most((floor.dim,), MAX_DIVIDED, "a size that is divided", node.where)
+                    yield UpperBound((floor.dim,), MAX_DIVIDED, "a size that is divided", node.where)
             if node.op == "dimension" and not _is_sure((node["size"],), MAX_OVER_STEPS):
-                yield Most((node["size"],), MAX_OVER_STEPS, "a number made of sizes", node.where)
+                yield UpperBound((node["size"],), MAX_OVER_STEPS, "a number made of sizes", node.where)
             if node.op == "scan":
                 inside = (*steps, node["length"])
                 if not _is_sure(inside, MAX_STEPS):
-                    yield Most(inside, MAX_STEPS, f"steps of {node.name or 'a loop'}", node.where)
+                    yield UpperBound(inside, MAX_STEPS, f"steps of {node.name or 'a loop'}", node.where)
                 pending.append((node["body"], inside))
 
 
@@ -153,7 +158,7 @@ def _shapes(node: Node) -> Iterator[tuple[TensorType, Shape]]:
 
 
 def _is_sure(dims: Shape, limit: int) -> bool:
-    """True if the product is below the limit for all possible sizes."""
+    """True if the product of ``dims`` is a number within the limit."""
     total = 1
     for dim in dims:
         if not isinstance(dim, int):

@@ -13,7 +13,7 @@ from ...ir.types import Size, TensorType, dim_text
 from ...passes.chunks.timeline import Timeline
 from ...support.errors import GraphError, Where
 
-APART, STEPS, FINAL = "apart", "steps", "final"
+CONSTANT, STEPS, FINAL = "apart", "steps", "final"
 """Relation of a value to time: constant over steps, one value per step, or available after the last step."""
 BY_PLACE = (
     "nothing recurs here, so time is the second axis of what is fed; declare it with a fixed size if it is no time, or "
@@ -93,7 +93,7 @@ def _role(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
         return STEPS
     if node.op == "dimension" and counts(node["size"], timeline.stream_rate.lengths):
         return FINAL
-    return FINAL if any(roles[item] != APART for item in node.operands) else APART
+    return FINAL if any(roles[item] != CONSTANT for item in node.operands) else CONSTANT
 
 
 def _why_not(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
@@ -130,7 +130,7 @@ def _why_not_scan(node: Node, lengths: Set[str], roles: dict[Node, str]) -> str:
     if not counts(node["length"], lengths):
         return f"its time axis is declared as {dim_text(node['length'])}; declare it as None or by a name"
     whole = (*(carry.initial for carry in scan.carries), *(invariant.outside for invariant in scan.invariants))
-    if any(roles[item] != APART for item in whole):
+    if any(roles[item] != CONSTANT for item in whole):
         return WAITS
     return ""
 

@@ -62,7 +62,7 @@ class HeldFeeds:
                 hint = did_you_mean(name, types) or f"; it takes {', '.join(types)}"
                 raise NameLookupError(f"a stream has no input {shown(name)}{hint}", where())
 
-    def taken(self, feeds: Mapping[str, Any], where: Where | None) -> Arrays:
+    def converted(self, feeds: Mapping[str, Any], where: Where | None) -> Arrays:
         """Return copies of one stream's feeds without a time axis, with a row axis of 1."""
         self.require_known(feeds, lambda: where)
         copies = {}

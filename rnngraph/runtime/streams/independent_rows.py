@@ -21,7 +21,7 @@ def rows_are_independent(graph: Graph, names: Set[str]) -> bool:
 
     ``names`` are the sizes that count rows.
     """
-    return all(_keeps_apart(node, uses, names) for node, uses in walk_axes(graph, names))
+    return all(_keeps_rows_separate(node, uses, names) for node, uses in walk_axes(graph, names))
 
 
 def row_axis(shape: Sequence[Dim], names: Set[str]) -> int | None:
@@ -30,7 +30,7 @@ def row_axis(shape: Sequence[Dim], names: Set[str]) -> int | None:
     return None if axis is None or axis < 0 else axis
 
 
-def _keeps_apart(node: Node, uses: Sequence[AxisUse], names: Set[str]) -> bool:
+def _keeps_rows_separate(node: Node, uses: Sequence[AxisUse], names: Set[str]) -> bool:
     if node.op == "scan":
         when = step_condition(node)
         is_for_all = when is None or not when.tensor.rank

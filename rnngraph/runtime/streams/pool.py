@@ -79,7 +79,7 @@ class StreamPool(Uncalled, Generic[Given]):
             **held: Like ``feeds``, by keyword. ``number=`` replaces the number of ``state``.
         """
         where = user_line()
-        held_feeds = self._holding.taken(self._feed_names.by_placeholder(feeds, held, where), where)
+        held_feeds = self._holding.converted(self._feed_names.by_placeholder(feeds, held, where), where)
         with self._lock:
             arrays = {**self._holding.defaults, **held_feeds}
             self._holding.require(arrays, state is None, where)
@@ -324,7 +324,7 @@ class StreamPool(Uncalled, Generic[Given]):
         held = {name: value for name, value in by_name.items() if name not in moving}
         self._holding.require_known(held, user_line)
         self._feeds.require(moving)
-        held = self._holding.taken(held, where)
+        held = self._holding.converted(held, where)
         before = [] if serving is None else [item for fed in serving.fed_before(handle) for item in fed.held.items()]
         if held or before:
             with self._lock:
@@ -375,8 +375,8 @@ class StreamPool(Uncalled, Generic[Given]):
         """Run the frames of ``submit`` and ``step_async`` in a thread. Close the result, or use it in ``with``.
 
         Args:
-            max_batch: Number of waiting streams at which they step.
-            max_wait: Seconds after which fewer streams step, too.
+            max_batch: Maximum number of streams in a batch. A batch of this size runs immediately.
+            max_wait: Maximum seconds that a frame waits for a larger batch.
         """
         where = user_line()
         with self._lock:

@@ -216,7 +216,7 @@ class RowSteps:
         return parts if self._cycles(count) >= MIN_CYCLES else 1
 
     def _cycles(self, count: int) -> int:
-        """Estimate the cycles of a call on one worker."""
+        """Return the estimated cycles of a call on one worker."""
         return -(-self._cycles_of_most * count // self._max_rows)
 
 

@@ -238,7 +238,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     if source.kept:
         lowered, kept = by_rows(lowered, [*source.kept.values()], lengths_of(lowered.graph), batch, where)
     begin = run(lowered.initial, meaning("inference"), forbidden("inference"))  # drops inputs that only sizes need
-    compiled, time_symbols = _with_axes_apart(lowered.graph, bool(kept), options, source)
+    compiled, time_symbols = _with_separate_axes(lowered.graph, bool(kept), options, source)
     labels = [label for nest in lowered.states for label in flatten(nest)]
     timeline = timeline_of(compiled.graph, time_symbols, kept.keys())
     lengths = timeline.stream_rate.lengths
@@ -336,7 +336,7 @@ def _of_chunks(
     )
 
 
-def _with_axes_apart(
+def _with_separate_axes(
     graph: Graph, has_kept: bool, options: CompileOptions, source: GraphSource
 ) -> tuple[CompiledGraph, Set[str]]:
     """Return the graph with the axes of rows and steps separated, and the sizes that count steps.

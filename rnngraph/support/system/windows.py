@@ -26,7 +26,7 @@ from .windows_security import danger_of, private_directory_rights  # noqa: E402
 _LOCKED_BYTE = 1 << 40
 """Position of the byte that stands for a whole file. Locks of Windows bar reading, so it lies beyond every end."""
 _REPLACE_TIMEOUT_S = 2.0
-"""Seconds for which a replacement is tried again. Scanners of new files keep them open for some milliseconds."""
+"""Maximum seconds in which a replacement is retried. Virus scanners keep new files open for some milliseconds."""
 _EVERY = api.SHARE_READ | api.SHARE_WRITE | api.SHARE_DELETE
 
 

@@ -102,7 +102,7 @@ class PaddingCheck:
             parts = self._program.parts
             generator = np.random.default_rng(0)
             values = {name: _changed(array, generator) for name, array in parts.parameters.items()}
-            parameters = Parameters(parts.lowered.slots, 0, given=values)
+            parameters = Parameters(parts.lowered.slots, 0, values=values)
             program: Program = Program(parts.source, parameters, 0, parts.options.plain())
             self._trial = getattr(program, self._graph.part)
         return self._trial

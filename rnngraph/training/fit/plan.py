@@ -244,21 +244,21 @@ def _check_passages(
     source: BatchSource, epochs: int, measured: BatchSource, metrics: bool, where: Where | None
 ) -> None:
     """Check that an iterator that cannot restart is needed only once."""
-    again = "give an iterable that can begin again, such as a list of batches or an object whose __iter__ makes one"
+    remedy = "give an iterable that can begin again, such as a list of batches or an object whose __iter__ makes one"
     if isinstance(source, Iterated) and not source.cursor.restarts:
         if source.steps_per_epoch is None and epochs > 1:
             raise ArgumentError(
-                f"the iterator of batches can be read only once, but epochs={epochs}; {again}, or steps_per_epoch",
+                f"the iterator of batches can be read only once, but epochs={epochs}; {remedy}, or steps_per_epoch",
                 where,
             )
         if metrics and measured is source:
             raise ArgumentError(
                 "metrics without a validation are measured on the examples, and the iterator of batches can be read "
-                f"only once; {again}, or validation=",
+                f"only once; {remedy}, or validation=",
                 where,
             )
     if measured is not source and isinstance(measured, Iterated) and not measured.cursor.restarts and epochs > 1:
-        raise ArgumentError(f"the validation is an iterator, which can be read only once; {again}", where)
+        raise ArgumentError(f"the validation is an iterator, which can be read only once; {remedy}", where)
 
 
 def _monitored(what: str, column: Any, names: Sequence[str], where: Where | None) -> str:

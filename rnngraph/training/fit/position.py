@@ -28,10 +28,10 @@ class Position:
         batch: Next batch of this epoch.
         window: Next window of that batch.
         warmed: The batch's warm-up is done.
-        loss: Sum of this epoch so far.
-        weight: Its weight.
+        loss: Weighted sum of the losses of this epoch so far.
+        weight: Sum of their weights.
         seconds: Seconds of this epoch so far.
-        waited: Epochs since the best.
+        waited: Epochs since the best one.
         best_value: Best value so far.
         calling: Index of the next callback of the last epoch; None: all were called.
         stopping: No epoch follows.

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 REDRAW_SECONDS = 0.2
 """Seconds between draws, each of which takes milliseconds."""
 
-NOT_TOLD = ("epoch", "seconds", "learning_rate", "rows_per_second")
-"""Columns of an epoch's row that its line omits or shows otherwise."""
+OMITTED_COLUMNS = ("epoch", "seconds", "learning_rate", "rows_per_second")
+"""Columns of the history that an epoch's line omits, or shows in another form."""
 
 COMPILING = "compiling"
 
@@ -125,7 +125,7 @@ class FitProgress:
         if not self._shown:
             return
         seconds = self._clock() - self._epoch_begun
-        columns = [f"{name} {value:.4g}" for name, value in row.items() if name not in NOT_TOLD]
+        columns = [f"{name} {value:.4g}" for name, value in row.items() if name not in OMITTED_COLUMNS]
         line = f"epoch {self._epoch + 1}/{self._epochs}: {', '.join([*columns, self._speed(), _duration(seconds)])}"
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 

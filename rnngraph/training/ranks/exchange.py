@@ -1,7 +1,7 @@
 """Exchange of values between processes: each process sends one value and receives all.
 
-A process whose script ends says so in place of a value. The others would otherwise wait for it forever, as MPI lets no
-process end before all do, whatever exception ended its script.
+A process whose script ends sends a message instead of a value. Otherwise the others would wait forever: under MPI, no
+process exits before all do, even after an exception.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Exchange:
     @staticmethod
     def of(comm: Any) -> Exchange:
         """Return the exchange of a communicator, which all trainings on it share."""
-        if id(comm) not in _MADE:
-            _MADE[id(comm)] = comm, Exchange(comm)
-        return _MADE[id(comm)][1]
+        if id(comm) not in _EXCHANGES:
+            _EXCHANGES[id(comm)] = comm, Exchange(comm)
+        return _EXCHANGES[id(comm)][1]
 
     def all(self, value: Any) -> list[Any]:
         """Return the values of all ranks, in order; empty if a rank has left."""
@@ -58,13 +58,13 @@ class Exchange:
             self.comm.allgather(None)
 
 
-_MADE: dict[int, tuple[Any, Exchange]] = {}
-"""Exchanges by the id of the user's communicator, which is kept so that no other object gets the id."""
+_EXCHANGES: dict[int, tuple[Any, Exchange]] = {}
+"""Exchanges by the id of the user's communicator. The communicator is kept, so that no other object gets its id."""
 
 
 @atexit.register
 def _leave() -> None:
     if hasattr(sys, "last_value") and "mpi4py.run" in sys.modules:  # which ends all processes together
         return
-    for _, exchange in reversed(_MADE.values()):
+    for _, exchange in reversed(_EXCHANGES.values()):
         exchange.leave()

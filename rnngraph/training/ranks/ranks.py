@@ -38,7 +38,7 @@ class Ranks:
         self._comm: Any = None if self._exchange is None else self._exchange.comm
         self.interrupt = DeferredInterrupt()
         self._in_part = False
-        self._told: BaseException | None = None
+        self._reported: BaseException | None = None
 
     @property
     def is_first(self) -> bool:
@@ -85,12 +85,12 @@ class Ranks:
                 try:
                     yield
                 except BaseException as error:
-                    if error is not self._told:
+                    if error is not self._reported:
                         self.exchanged(None, error)
                     raise
                 self.exchanged(None)
         finally:
-            self._in_part, self._told = False, None
+            self._in_part, self._reported = False, None
 
     @contextmanager
     def uninterrupted(self) -> Iterator[None]:
@@ -149,7 +149,7 @@ class Ranks:
                 return [item for item, _ in everyone]
             rank, text = failures[0]
             failure = RanksError(f"rank {rank} failed, and the others stop with it: {text}")
-        self._told = failure if self._in_part else None
+        self._reported = failure if self._in_part else None
         raise failure
 
     def check_same(self, value: Any, problem: str, where: Where | None, failure: BaseException | None = None) -> None:

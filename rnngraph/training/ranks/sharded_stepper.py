@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...passes.gradients.autodiff import PREFIX
-from ...passes.lowering.lowered import GIVEN, SHOWN
+from ...passes.lowering.lowered import FED, SHOWN
 from ...passes.shards.kinds import Sharded
 from ...passes.shards.shard import FIRST
 from ...passes.train_step import SUM
@@ -80,7 +80,7 @@ class ShardedStepper(Stepper):
         states = state.carried if how.carry else None
 
         def begin() -> tuple[tuple[ShardVariant, list[Shard], int], Any]:
-            variant = self._variant(SHOWN if states is None else GIVEN, how.label_weights, how.fetch)
+            variant = self._variant(SHOWN if states is None else FED, how.label_weights, how.fetch)
             if how.carry:
                 variant.step.check_carries(where)
             shards, count = self._cut(variant, batch, state.seed_of_step(how.seed), states or {}, where)

@@ -29,9 +29,9 @@ class PreparedTrainStep:
         None: nothing was done, because only the slow path accepts the feeds.
         """
         variant, updates = self._variant, self._updates
-        if variant.given:
+        if variant.state_inputs:
             carried = updates.state.carried or {}
-            feeds = {**feeds, **{name: carried[name] for name in variant.given if name in carried}}
+            feeds = {**feeds, **{name: carried[name] for name in variant.state_inputs if name in carried}}
         results = self._runner.run(feeds, seed, commit=partial(updates.commit, variant, seed, on_commit))
         if results is None or variant.fetch is None:
             return None if results is None else float(results["loss"])

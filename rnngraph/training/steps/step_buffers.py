@@ -55,7 +55,8 @@ class StepMemory:
     ) -> ArgumentBlock:
         """Return the argument block of a call, for the current parameters, inputs and targets.
 
-        It holds none of them: the caller holds the parameters until the call ends, as others may replace them.
+        The block has only their addresses. The caller keeps the parameters alive until the call ends, because others
+        may replace them.
         """
         if self._arena.size < call.spec.sized.arena_bytes:
             self._blocks.clear()  # cleared first, as they hold the address of the old arena

@@ -10,7 +10,7 @@ import numpy as np
 from ...declare.nest import flatten
 from ...ir.graph import topological
 from ...ir.types import evaluate
-from ...passes.lowering.lowered import GIVEN, Lowered
+from ...passes.lowering.lowered import FED, Lowered
 from ...passes.train_step import NEW, NORM, SLOT, SUM
 from ...runtime.calls.entry_cache import EntryCache
 from ...runtime.calls.prepared_call import CallInputs, CallResults, CallSpec, PreparedCall, spec_of
@@ -115,7 +115,7 @@ class StepVariant:
         fed: Collection[str],
         fetch: Fetch | None,
     ) -> None:
-        """Build a variant. ``states`` are ``SHOWN`` or ``GIVEN``.
+        """Build a variant. ``states`` are ``SHOWN`` or ``FED``.
 
         ``fed`` are the names of callers' feeds, and ``fetch`` is returned besides the loss.
         """
@@ -133,10 +133,10 @@ class StepVariant:
         outputs = [name for name, _ in graph.outputs if name.startswith(ours) or name in ("loss", NORM, *self.states)]
         self.native = NativeStep(state, compiled, tuple(outputs), state.inputs)
         types = compiled.input_types()
-        fed_states = self.states if states == GIVEN else ()
-        self.given = {name: types[name] for name in fed_states if name in types}
+        fed_states = self.states if states == FED else ()
+        self.state_inputs = {name: types[name] for name in fed_states if name in types}
         self.own = frozenset((*(types.keys() - set(fed)), *fed_states))
-        labels_read = compiled.needed(self.native.outputs) if states == GIVEN else ()
+        labels_read = compiled.needed(self.native.outputs) if states == FED else ()
         self._unstarted = [label for label in labels_read if label in labels]
         self._known = EntryCache()
 
@@ -169,7 +169,7 @@ class StepVariant:
         return self._known.entry(None, arrays, compiled, outputs, sizes)
 
     def check_states(self, states: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None) -> None:
-        for name, kind in self.given.items():
+        for name, kind in self.state_inputs.items():
             wanted = tuple(evaluate(dim, sizes) for dim in kind.shape)
             if states[name].shape != wanted:
                 raise ShapeError(

@@ -79,12 +79,12 @@ def update_of(state: TrainState) -> NativeStep:
     return NativeStep(state, compiled, tuple(name for name, _ in compiled.graph.outputs), state.flush_inputs)
 
 
-def adding_of(state: TrainState, given: Callable[[], Mapping[str, np.ndarray]]) -> NativeStep:
+def adding_of(state: TrainState, gradients: Callable[[], Mapping[str, np.ndarray]]) -> NativeStep:
     """Return the native step that adds gradients ``gradient/<label>`` to the sums."""
     graph = gradients_graph(_parameter_types(state, state.trained))
     compiled = _compiled(state, graph, (), (AddGradients(state.where),))
     names = tuple(name for name, _ in compiled.graph.outputs)
-    return NativeStep(state, compiled, names, lambda: {**state.present_sums(), **given()})
+    return NativeStep(state, compiled, names, lambda: {**state.present_sums(), **gradients()})
 
 
 def _compiled(state: TrainState, graph: Graph, wrt: tuple[str, ...], then: tuple[Pass, ...]) -> CompiledGraph:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...passes.lowering.lowered import GIVEN, SHOWN
+from ...passes.lowering.lowered import FED, SHOWN
 from ...runtime.calls.call_cache import CallCache
 from ...runtime.calls.prepared_call import SEED
 from ...support.bounded_cache import BoundedCache
@@ -83,7 +83,7 @@ class Stepper:
         with self.lock:
             arrays.update(program.training.counters(state.seed_of_step(how.seed)))
             states = state.carried if how.carry else None
-            variant = self.variant(SHOWN if states is None else GIVEN, how.label_weights, how.fetch)
+            variant = self.variant(SHOWN if states is None else FED, how.label_weights, how.fetch)
             if how.carry:
                 variant.check_carries(where)
             entry, sized = variant.entry(state, arrays, where)
@@ -91,7 +91,7 @@ class Stepper:
 
             def prepare(names: Mapping[Any, str]) -> PreparedTrainStep:
                 shares = [name for name in names.values() if name in program.parts.lowered.keep_probs]
-                read = {**names, **{name: name for name in variant.given}}
+                read = {**names, **{name: name for name in variant.state_inputs}}
                 fed = {**(states or {}), **arrays}
                 draw = partial(state.seed_of_step, None)
                 runner = variant.native.prepared(entry, sized, read, fed, SEED in arrays, shares, draw)
@@ -148,7 +148,7 @@ class Stepper:
             self.state.carried = None
 
     def variant(self, states: str, label_weights: tuple[float, ...] = (), fetch: Fetch | None = None) -> StepVariant:
-        """Return a variant of a step, built on first use. ``states`` are ``SHOWN`` or ``GIVEN``."""
+        """Return a variant of a step, built on first use. ``states`` are ``SHOWN`` or ``FED``."""
         key = states, label_weights, fetch
         known = self._variants.get(key)
         if known is None:

@@ -157,7 +157,7 @@ def both_directions(fusion: LoopFusion, target: Target) -> list[list[Numbered]]:
 
     Groups of one time axis in both directions are combined if they are independent and interleaving may pay.
     """
-    _meet(fusion, target)
+    _align_opposite(fusion, target)
     combined: list[list[Numbered]] = []
     known: dict[tuple[int, Dim], list[Numbered]] = {}
     for number, group in enumerate(fusion.groups()):
@@ -173,7 +173,7 @@ def both_directions(fusion: LoopFusion, target: Target) -> list[list[Numbered]]:
     return combined
 
 
-def _meet(fusion: LoopFusion, target: Target) -> None:
+def _align_opposite(fusion: LoopFusion, target: Target) -> None:
     """Delay scans of one direction to the level of independent scans in the other direction.
 
     Values that both read run in the loop of one of them, which would otherwise come first. Dependent values move a

@@ -12,7 +12,7 @@ from ...buffers.arena import extents
 from ...loop_ir.functions import Entry, Function
 from ...loop_ir.memory_check import check_memory
 from ...loop_ir.nodes import Buffer, Statement
-from ...loop_ir.parts import apart
+from ...loop_ir.parts import independent_parts
 from ...loop_ir.renaming import free
 from ...loop_ir.workers import TEAM
 from ..plan.copy_plan import CopyPlan, before_loops
@@ -140,7 +140,7 @@ def _finished(plan: EntryPlan, writer: EntryWriter, name: str) -> ScheduledEntry
     places.update({buffer: ("panels", offset) for buffer, (offset, _) in panels.places.items()})
     pack = panels.pack_function(f"{name}_pack", writer.preparation)
     computed = {buffer.name for buffer in panels.places}
-    pack = replace(pack, body=tuple(chain.from_iterable(apart(pack.body, computed))))
+    pack = replace(pack, body=tuple(chain.from_iterable(independent_parts(pack.body, computed))))
     if ticks is not None:
         places[COUNTERS] = (COUNTERS.name, 0)
         statements = (ticks.begin(), *statements, ticks.count(ticks.rest))

@@ -14,7 +14,7 @@ from ....ir.types import Dim, size
 from ....support.records import dataclass
 from ...loop_ir.functions import Entry, Function
 from ...loop_ir.nodes import Buffer, Call, Renaming, Statement, When
-from ...loop_ir.parts import apart
+from ...loop_ir.parts import independent_parts
 from ...loop_ir.renaming import free, renamed, work_of
 from ...machine.alignment import padded
 from ...machine.interface import Packing, PackStage
@@ -34,7 +34,7 @@ class Part:
     """Statements of packing that are independent of other statements.
 
     Attributes:
-        key: Equal for parts, of any entry, that pack the same; empty for the small parts together.
+        key: Digest that is equal for parts of any entry that pack the same; empty for the small parts together.
         results: Buffers that the main function reads, with their bytes.
         scratch: Other buffers that the statements write, with their bytes.
     """
@@ -93,7 +93,7 @@ def parts_of(plan: ScheduledEntry) -> list[Part]:
             {buffer: count for buffer, count in mine.items() if buffer not in main},
         )
 
-    for statements in apart(plan.pack.function.body, own):
+    for statements in independent_parts(plan.pack.function.body, own):
         candidate = part(statements)
         if sum(candidate.results.values()) + sum(map(bytes_of.__getitem__, candidate.parameters)) < MIN_STAGE_BYTES:
             small += statements

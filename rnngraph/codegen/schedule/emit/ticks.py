@@ -2,8 +2,7 @@
 
 A worker's time is divided without gaps: each tick adds the time since the worker's last one to the slot of what ran in
 between. That would slow down the kernels of a scan's step, so every ``SAMPLED``th step is sampled with its own clock,
-and
-determines how the scan's time is divided.
+and determines how the scan's time is divided.
 """
 
 from __future__ import annotations

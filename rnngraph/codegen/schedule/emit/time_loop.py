@@ -1,10 +1,8 @@
 """Loops over chunks of time: sequential, or a pipeline of stages that workers claim.
 
 A stage is a range of the loop's kernels, such as a layer's scan with its hoisted product. It runs its chunks in order,
-one
-at a time. Its results are multi-buffered, so that it may be ahead of its readers. A worker waits only if no stage's
-next
-chunk can run: there are no barriers, and a late or slow worker leaves more work to the others.
+one at a time. Its results are multi-buffered, so that it may be ahead of its readers. A worker waits only if no
+stage's next chunk can run: there are no barriers, and a late or slow worker leaves more work to the others.
 """
 
 from __future__ import annotations

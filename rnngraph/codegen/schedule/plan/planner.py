@@ -1,8 +1,7 @@
 """Second phase of scheduling: assign memory to the values of each fusion group, and plan its kernels.
 
 Sequences have the layout [time][row][padded units]. Feeds are read through their strides, and results are written to
-the
-caller's memory. Temporaries are in one arena whose size is a formula.
+the caller's memory. Temporaries are in one arena whose size is a formula.
 """
 
 from __future__ import annotations
