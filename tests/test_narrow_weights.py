@@ -561,7 +561,7 @@ def test_each_pattern_without_effect_is_warned_of() -> None:
         ({"tail/*": "int8"}, r"'tail/\*'\] matches no parameter; there are rnn/gru_cell/gates/kernel, .*head/bias"),
         ({"*": "int8", "head/*": "bfloat16"}, r"'head/\*'\] has no effect.*write 'head/\*' before"),
         ({"head/*": "int2"}, "use one of float32, bfloat16, int8"),
-        ({7: "int8"}, "7 is no text"),
+        ({7: "int8"}, "7 is not a str"),
         (7, "use one of float32, bfloat16, int8"),
     ],
 )

@@ -206,14 +206,14 @@ def _execute(script: Path, name: str, arguments: Sequence[str] = ()) -> dict[str
     """
     if script.is_dir():
         raise CommandError(
-            f"{script}: is a directory, and there is nothing to run in it; show and bench take saved ones"
+            f"{script}: is a directory, not a script; give a script, or use show or bench for a saved program"
         )
     if not script.is_file():
         raise CommandError(f"{script}: no such file")
     if script.suffix.lower() in SUFFIXES:
         raise CommandError(
-            f"{script}: is a net in another format and no script; `rnngraph import {script} -o net` makes one of it, "
-            "and `rnngraph explore` shows it as it is"
+            f"{script}: is a net in another format, not a script; convert it by `rnngraph import {script} -o net`, "
+            "or look at it by `rnngraph explore`"
         )
     sys.argv = [str(script), *arguments]
     sys.path.insert(0, str(script.resolve().parent))

@@ -133,7 +133,9 @@ class ExportOptions:
             batch = whole_number(1 if batch is None else batch, "the batch of an exported net", 1)
         rows = whole_number(rows, "rows of an exported net", 1)
         if rows > 1 and (form == "sequence" or batch != 1):
-            raise ArgumentError(f"rows={rows} needs streams of one row; leave out batch= and form=, or rows=", where)
+            raise ArgumentError(
+                f"rows={rows} needs streams of one row; leave out either rows=, or batch= and form=", where
+            )
         if max_block is not None:
             max_block = whole_number(max_block, "max_block", 1)
             if form == "sequence":

@@ -31,7 +31,7 @@ def bind_sizes(pairs: Sequence[tuple[TensorType, tuple[int, ...]]]) -> dict[str,
     pairs_of_dims: list[tuple[Dim, Dim]] = []
     for kind, shape in pairs:
         if len(kind.shape) != len(shape):
-            raise ValueError(f"shape {shape} for {kind}")
+            raise ValueError(f"an array of shape {shape} does not fit {kind}")
         pairs_of_dims += zip(kind.shape, shape, strict=True)
     wrong = table.meet_all(pairs_of_dims, measured=True)
     if wrong is not None:

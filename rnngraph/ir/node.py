@@ -112,7 +112,7 @@ def row(
     if not isinstance(column, AxisColumn):
         raise TypeError(
             f"the row of {name} does not say what the op does to the axes of its operands; "
-            "put a column of ir/axis_rules.py behind the type rule"
+            "pass an axis column of ir/axis_rules.py after the type rule"
         )
     bounds = (arity, arity) if isinstance(arity, int) else arity
     OPS[name] = Op(

@@ -117,10 +117,10 @@ def matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Mee
     try:
         leading = tuple(meet(a, b) for a, b in zip(left.shape[:-2], right.shape[:-2], strict=False))
     except ValueError as error:
-        raise ValueError(f"a product of {left} and {right}, matrix by matrix: {error}") from None
+        raise ValueError(f"the leading axes of {left} and {right} differ: {error}") from None
     shape = (*leading, *left.shape[len(leading) : -1], right.shape[-1])
     if len(types) == 3 and not repeats_to([types[2].shape], shape, meet):
-        raise ValueError(f"a product of shape {shape} can't start from {types[2]}")
+        raise ValueError(f"a product of shape {shape} can't be added to {types[2]}")
     return TensorType(dtype, shape)
 
 
@@ -242,7 +242,7 @@ def reshape(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Me
 def transpose(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     order = attributes["order"]
     if sorted(order) != list(range(types[0].rank)):
-        raise ValueError(f"an order of axes {order} for a tensor of rank {types[0].rank}")
+        raise ValueError(f"{order} is no permutation of the axes of a tensor of rank {types[0].rank}")
     return types[0].with_shape(tuple(types[0].shape[axis] for axis in order))
 
 
@@ -256,7 +256,7 @@ def broadcast(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: 
 def ensure_shape(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     shape = attributes["shape"]
     if len(shape) != types[0].rank:
-        raise ValueError(f"{types[0]} can't be taken as one of rank {len(shape)}")
+        raise ValueError(f"{types[0]} has rank {types[0].rank}; it must have rank {len(shape)}")
     for have, want in zip(types[0].shape, shape, strict=True):
         if isinstance(have, int) and isinstance(want, int):
             meet_strict(have, want)
@@ -319,7 +319,7 @@ def dropout(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Me
     _needs(types[:2], FLOATS)
     _needs(types[2:], ("int64",))
     if types[1].rank:
-        raise ValueError(f"a probability to keep is one number, not {types[1]}")
+        raise ValueError(f"keep_prob must be a scalar, not {types[1]}")
     if len(types) > 2:  # random counters, one for each row
         shape, counters = types[0].shape, broadcast_shapes([item.shape for item in types[2:]], meet)
         if not shape or not repeats_to([counters, shape[-1:]], shape, meet):
@@ -337,7 +337,7 @@ def by_graph(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: M
     training, inference = types
     dtype = _one_dtype(types)
     if training.rank != inference.rank:
-        raise ValueError(f"what differs by graph has one shape in both, not {training} and {inference}")
+        raise ValueError(f"the values for both graphs must have the same rank; got {training} and {inference}")
     return TensorType(dtype, tuple(meet(a, b) for a, b in zip(training.shape, inference.shape, strict=True)))
 
 
@@ -360,21 +360,21 @@ def scan(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet)
         initial = [item.with_shape(item.shape[1:]) for item in initial]
     actual = [*initial, *(item.with_shape(item.shape[1:]) for item in sequences), *types[first_invariant:]]
     if len(params) != len(actual):
-        raise ValueError(f"a scan gives {len(actual)} values to a body that takes {len(params)}")
+        raise ValueError(f"a scan has {len(actual)} operands, and its body has {len(params)} inputs")
     for item in sequences:
         meet(item.shape[0], length)
     for argument, param in zip(actual, params, strict=True):
         if argument.dtype != param.dtype or argument.rank != param.rank:
-            raise ValueError(f"a scan's body takes {param} and is given {argument}")
+            raise ValueError(f"an input of a scan's body is {param}, and its operand is {argument}")
         for a, b in zip(argument.shape, param.shape, strict=True):
             meet(a, b)
     when = attributes.get("when")
     if when is not None and params[when] != TensorType("bool", ()):
-        raise ValueError(f"whether a step of a scan runs is {params[when]}; it must be one truth value")
+        raise ValueError(f"the condition of a step is {params[when]}; it must be a bool scalar")
     results = [node.tensor for _, node in body.outputs]
     for before, after in zip(params[:carries], results[:carries], strict=True):
         if before != after and meet is meet_strict:
-            raise ValueError(f"a carried value is {before} and becomes {after}")
+            raise ValueError(f"a carry is {before}, and its next value is {after}")
     emitted = [TensorType(item.dtype, (length, *item.shape)) for item in results[carries:]]
     keeps = attributes.get("keeps")
     if keeps is not None:

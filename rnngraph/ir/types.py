@@ -102,7 +102,7 @@ Meet = Callable[[Dim, Dim], Dim]
 def meet_strict(a: Dim, b: Dim) -> Dim:
     """Return the size if both are equal, else raise ``ValueError``. Rule for finished graphs."""
     if a != b:
-        raise ValueError(f"size {dim_text(a)} meets size {dim_text(b)}")
+        raise ValueError(f"size {dim_text(a)} does not match size {dim_text(b)}")
     return a
 
 

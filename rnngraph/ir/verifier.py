@@ -9,7 +9,7 @@ from .ops import OPS
 from .types import KEEP_NARROW, NARROW, TensorType, TupleType, meet_strict
 
 INFERENCE_FORBIDS = tuple(name for name, op in OPS.items() if op.random)
-MADE_BY_PASSES = ("block_matmul",)
+CREATED_BY_PASSES = ("block_matmul",)
 """Ops that stored graphs lack. Only passes create them, while a program is compiled."""
 DECLARED_ONLY = tuple(name for name, op in OPS.items() if op.until == "lower")
 """Ops that ``lower`` replaces."""
@@ -69,9 +69,9 @@ def _attributes(node: Node) -> None:
         what = f"lacks {', '.join(sorted(missing))}" if missing else f"has no attribute {', '.join(sorted(unknown))}"
         raise ValueError(f"{node.op} {node.name} {what}")
     if node.op in DECLARED_ONLY:
-        raise ValueError(f"{node.op} {node.name} is of declarations only")
-    if node.op in MADE_BY_PASSES:
-        raise ValueError(f"{node.op} {node.name} is made by passes only")
+        raise ValueError(f"{node.op} {node.name} is allowed only in declarations")
+    if node.op in CREATED_BY_PASSES:
+        raise ValueError(f"{node.op} {node.name} may be created only by passes")
     if node.op == "dropout":
         _dropout(node)
     for name, value in attributes.items():
@@ -79,9 +79,9 @@ def _attributes(node: Node) -> None:
             raise ValueError(f"{node.op} {node.name} can't have {name}={value!r}")
     items = node.type.items if isinstance(node.type, TupleType) else (node.type,)
     if not all(kind(item, node) for item in items):
-        raise ValueError(f"{node.op} {node.name} has the size {node.type}, which is absurd")
+        raise ValueError(f"{node.op} {node.name} has type {node.type}, which exceeds the size limits")
     if not node.name.isprintable() or (node.where is not None and not node.where.file.isprintable()):
-        raise ValueError(f"{node.op} {node.name!r} has a name, or a file, that can't stand in a line of text")
+        raise ValueError(f"{node.op} {node.name!r} has a name, or a file, with unprintable characters")
 
 
 def _rounding(node: Node) -> None:
@@ -96,14 +96,14 @@ def _dropout(node: Node) -> None:
         raise ValueError(f"dropout {node.name} has no seed, step and row")
     keep = node.operands[1]
     if keep.op == "constant" and not 0 < keep["value"] <= 1:
-        raise ValueError(f"dropout {node.name} keeps with a probability of {keep['value']}")
+        raise ValueError(f"dropout {node.name} has keep_prob {keep['value']}; it must be in (0, 1]")
 
 
 def _labels(graph: Graph) -> None:
     seen: set[tuple[str, str]] = set()
     for node in graph.inputs:
         if (node.op, node["label"]) in seen:
-            raise ValueError(f"two of op {node.op} are labelled {node['label']!r}")
+            raise ValueError(f"two nodes of op {node.op} have the label {node['label']!r}")
         seen.add((node.op, node["label"]))
 
 

@@ -56,7 +56,7 @@ class Samples:
         lifted = lift(node, operands, self.count)
         if lifted is None:
             raise GraphError(
-                f"{node.op} can't be computed for several draws at once; call it once per seed", node.where
+                f"{node.op} can't be computed for several draws at once; make one call per seed", node.where
             )
         return lifted, True
 
@@ -75,7 +75,8 @@ class Samples:
         condition = step_condition(scan)
         if condition is not None and drawn[condition]:
             raise GraphError(
-                "a loop whose end depends on random draws can't run for several; call it per seed", scan.where
+                "samples= is not supported for a loop whose end depends on random draws; make one call per seed",
+                scan.where,
             )
         inner: dict[Node, Lifted] = {}
         carried, steps, _ = split_inputs(scan, body.inputs)

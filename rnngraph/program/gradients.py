@@ -120,7 +120,9 @@ class GradientGraphs:
         labels = [name for name in types if name.startswith(TAP)]
         unknown = sorted({size for name in labels for size in types[name].symbols} - sizes.keys())
         if unknown:
-            raise NameLookupError(f"the size {', '.join(unknown)} is not known from what is fed; feed all", where)
+            raise NameLookupError(
+                f"the feeds do not determine the size {', '.join(unknown)}; feed every placeholder that has it", where
+            )
         return {
             name: zeros([evaluate(dim, sizes) for dim in types[name].shape], types[name].dtype, f"the zeros of {name}")
             for name in labels

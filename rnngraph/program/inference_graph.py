@@ -325,7 +325,7 @@ class InferenceGraph(CallableGraph[Given]):
         kept = [checked_name(column, "a column", where, True) for column in entries(keep, "keep")]
         names = {"output"} if is_leaf(self.structure) else {*self.structure, "loss"}
         if clashes := sorted(names & {*kept}):
-            what = f"keep={shown(kept)}: the result has {', '.join(clashes)} itself; rename the column"
+            what = f"keep={shown(kept)}: the result already has {', '.join(clashes)}; rename the column"
             raise ArgumentError(what, where)
         return ColumnCall(self, self.parts, self.part, column_of, kept)
 

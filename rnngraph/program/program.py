@@ -91,8 +91,7 @@ def compile(  # the usual name in the field
             kinds, ``{"head/*": "bfloat16", "*": "int8"}``: the first match counts.
         activations: ``int8`` rounds activations to 8 bits in products with narrow weights, which is faster than 16.
         sparse: Skip blocks of zero weights in inference, such as those of ``Prune``. Skipped blocks propagate no NaN.
-        parameters: A Program, or its parameters. Those that both declarations contain are shared; a warning lists
-            the others.
+        parameters: A Program, or its parameters. Those that both declare are shared; a warning lists the others.
         cache: Keep compiled code for later processes, in the user's cache directory or in this one.
         states: {name of an output: placeholder, or its name} if an output is a placeholder's next value, as in nets of
             files. Streams and exports keep such states, initially the placeholder's default or zeros.

@@ -59,8 +59,8 @@ class TrainingGraph(CallableGraph[Given]):
         for name in self.parts.lowered.keep_probs & arrays.keys():
             if not 0 < np.float32(arrays[name]) <= 1:  # masks are drawn in float32
                 raise ArgumentError(
-                    f"feed {name} is {float(arrays[name]):g}, outside (0, 1]; it is the probability to keep a unit, "
-                    "1.0 keeps all",
+                    f"feed {name} is {float(arrays[name]):g}, outside (0, 1]; it is the probability of keeping a "
+                    "unit; 1.0 keeps all",
                     where,
                 )
         return arrays

@@ -31,7 +31,7 @@ def class_names(classes: Any, outputs: Mapping[str, Node]) -> Classes:
     if not isinstance(classes, Mapping):
         if len(outputs) != 1:
             raise ArgumentError(
-                f"classes= of {len(outputs)} outputs name the output, as in {{{next(iter(outputs))!r}: [...]}}"
+                f"the program has {len(outputs)} outputs, so classes= must name one: {{{next(iter(outputs))!r}: [...]}}"
             )
         classes = dict.fromkeys(outputs, classes)
     labels: dict[str, tuple[Label, ...]] = {}
@@ -73,5 +73,5 @@ def _label(value: Any) -> Label:
 def class_names_from(text: Any, outputs: Mapping[str, Node]) -> Classes:
     """Return the class names from a file's JSON."""
     if not isinstance(text, dict) or not all(isinstance(names, list) for names in text.values()):
-        raise ValueError(f"{shown(text)} are no classes")
+        raise ValueError(f"{shown(text)} does not describe class names")
     return class_names(text, outputs)

@@ -188,7 +188,9 @@ def kept_states(states: Any, structure: Any, lowered: Lowered) -> dict[str, str]
             )
         placeholders[output] = name
     if placeholders and placeholders.keys() == outputs.keys():
-        raise ArgumentError("states= takes every output, so that streams give nothing; give one of them a second name")
+        raise ArgumentError(
+            "states= uses every output, so streams would return nothing; compile one of them under a second name, too"
+        )
     return placeholders
 
 

@@ -198,7 +198,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
         current = self[name]
         array = array_of(value, f"parameter {name}: no array")
         if array.dtype.kind not in "fiub":
-            raise DtypeError(f"parameter {name} is {current.dtype}, and {array.dtype} does not convert; give numbers")
+            raise DtypeError(f"parameter {name} is {current.dtype}, and {array.dtype} can't be converted; give numbers")
         if array.shape != current.shape:
             raise ShapeError(
                 f"parameter {name} has shape {current.shape}, not {array.shape}; give an array of its shape"

@@ -73,7 +73,7 @@ def weights_of(sample_weight: Any, count: int, where: Where | None) -> np.ndarra
     """Return a float64 weight for each of ``count`` examples. Raise an ``RnnGraphError`` for invalid ones."""
     weights = array_of(sample_weight, "sample_weight is no array")
     if weights.dtype.kind not in "fiub":
-        raise DtypeError(f"sample_weight is of {weights.dtype}, not of numbers; give a number for each example", where)
+        raise DtypeError(f"sample_weight has dtype {weights.dtype}; give a number for each example", where)
     if weights.shape != (count,):
         raise ShapeError(f"sample_weight has shape {weights.shape}, not ({count},); give one for each example", where)
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
@@ -89,7 +89,7 @@ def without_index(X: Any) -> Any:
 def refuse_text(X: Any, where: Where | None) -> None:
     """Raise ``DtypeError`` for an array of texts or dates, some of which NumPy would convert to numbers."""
     if isinstance(X, np.ndarray) and X.dtype.kind in "USMmV":
-        raise DtypeError(f"X is of {X.dtype}, not of numbers{REMEDY}", where)
+        raise DtypeError(f"X has dtype {X.dtype}, not numbers{REMEDY}", where)
 
 
 def is_table(X: Any) -> bool:
@@ -162,7 +162,7 @@ def _numbers(array: np.ndarray, what: str, where: Where | None) -> np.ndarray:
     others = [item for item in array.flat if not isinstance(item, Real | np.bool_)] if array.dtype == object else []
     if array.dtype == object and not others:
         return array.astype(np.float64)
-    held = f"holds {shown(others[0])}, which is no number" if others else f"is of {array.dtype}, not of numbers"
+    held = f"holds {shown(others[0])}, which is no number" if others else f"has dtype {array.dtype}, not numbers"
     raise DtypeError(f"{what} {held}{REMEDY}", where)
 
 

@@ -47,7 +47,9 @@ def replace_file(path: str | os.PathLike[str], mode: int = 0o666, lasting: bool 
     try:
         with contextlib.suppress(FileNotFoundError):
             if not stat.S_ISREG(target.stat().st_mode):
-                raise FileError(f"can't write {os.fspath(path)}: it is no file; give a path that is free or a file's")
+                raise FileError(
+                    f"can't write {os.fspath(path)}: it is not a regular file; give a path that is free, or of a file"
+                )
         _remove_leftovers(target)
         file, temporary = _create_temporary(target, mode)
     except FileError:

@@ -54,7 +54,7 @@ def packed(
     try:
         document = json.dumps({"names": list(tensors), "text": dict(text)})
     except (TypeError, ValueError) as error:
-        raise DtypeError(f"can't write {shown}: {error}; a checkpoint's text is what JSON takes") from None
+        raise DtypeError(f"can't write {shown}: {error}; a checkpoint's text must be representable in JSON") from None
     metadata = {"format": FORMAT, "version": str(VERSION), "kind": kind, "document": document}
     return seal(tensors, metadata, DIGEST)
 
@@ -70,7 +70,7 @@ def unpacked(raw: bytes, kind: str, shown: str) -> tuple[dict[str, np.ndarray], 
     is_whole = is_intact(raw, DIGEST)
     if is_whole is None and has_header(raw):
         raise FileError(
-            f"{shown} is no checkpoint but a safetensors file of arrays alone; give a file that rnngraph saved as one, "
+            f"{shown} is a safetensors file with arrays only, not a checkpoint; give a checkpoint that rnngraph saved, "
             "or read parameters with program.parameters.load(path)"
         )
     if is_whole is None:
@@ -82,11 +82,13 @@ def unpacked(raw: bytes, kind: str, shown: str) -> tuple[dict[str, np.ndarray], 
     header = metadata_of(raw)
     if (header["format"], header["version"]) != (FORMAT, str(VERSION)):
         raise FileError(
-            f"{shown} holds {header['format']} {header['version']}, and this is {FORMAT} {VERSION}; "
-            "read it with the rnngraph that wrote it"
+            f"{shown} has the format {header['format']} {header['version']}, and this version reads {FORMAT} "
+            f"{VERSION}; read it with the version that wrote it"
         )
     if header["kind"] != kind:
-        raise FileError(f"{shown} is a checkpoint of a {header['kind']}, not of a {kind}; give it to its own kind")
+        raise FileError(
+            f"{shown} is a checkpoint of a {header['kind']}, not of a {kind}; load it as a {header['kind']}"
+        )
     document, arrays = json.loads(header["document"]), arrays_in(raw)
     return {name: arrays[name] for name in document["names"]}, document["text"]
 

@@ -80,7 +80,7 @@ def read_file(path: str | os.PathLike[str], what: str, most: int | None = None, 
         raise FileError(f"can't read {file_path}: {error.strerror or error}; give the path of {what}") from None
     if len(data) != size:
         raise FileError(
-            f"{file_path} has {size:,} bytes by its size, and others are read: another program is writing it, or the "
-            "system makes it up (as in /proc); copy it, and give the copy"
+            f"{file_path} has a size of {size:,} bytes, but another number was read: another program is writing it, or "
+            "the system generates it (as in /proc); copy it, and give the copy"
         )
     return data

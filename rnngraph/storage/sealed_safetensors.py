@@ -113,7 +113,7 @@ def _tensors(head: bytes | bytearray | memoryview, size: int) -> list[_Tensor]:
 def _place(name: str, entry: Any) -> tuple[int, int]:
     place = entry.get("data_offsets") if isinstance(entry, dict) else None
     if not isinstance(place, list) or len(place) != 2 or not all(type(item) is int for item in place):
-        raise ValueError(f"its header has no place of {name}")
+        raise ValueError(f"its header has no position of {name}")
     return place[0], place[1]
 
 

@@ -118,7 +118,7 @@ def read_directory(
             }
         except FileNotFoundError as error:
             if manifest == before:
-                raise FileError(f"{shown} is not whole: there is no file {error.filename}; {_COPY}") from None
+                raise FileError(f"{shown} is incomplete: there is no file {error.filename}; {_COPY}") from None
             before = manifest
         except ValueError as error:
             raise FileError(f"{shown} is damaged: {error}; {_COPY}") from None
@@ -126,7 +126,7 @@ def read_directory(
             raise FileError(
                 f"can't read {shown}: {error.strerror or error}; give a directory that can be read"
             ) from None
-    raise FileError(f"{shown} is being written over and over; read it when that is done")
+    raise FileError(f"{shown} is replaced faster than it can be read; read it after its writers have finished")
 
 
 _COPY = "take an earlier copy, or save it again"

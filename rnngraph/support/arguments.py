@@ -86,7 +86,7 @@ def array_of(value: Any, otherwise: str, dtype: Any = None) -> np.ndarray:
         ShapeError: The value is not array-like.
     """
     if hides_entries(value):
-        raise ArgumentError(f"{otherwise}: it hides entries by a mask; write array.filled(0), or choose what they are")
+        raise ArgumentError(f"{otherwise}: it hides entries by a mask; write array.filled(0), or fill in another value")
     detach = getattr(value, "detach", None)
     try:
         if detach is None:

@@ -25,9 +25,10 @@ def trained_names(program: Program, only: str | Sequence[str] | None, where: Whe
             if not isinstance(pattern, str):
                 raise DtypeError(f"only={shown(only)} takes names of parameters, not {shown(pattern)}", where)
             if not any(is_named(name, pattern) for name in trainable):
-                frozen = any(is_named(name, pattern) for name in parameters)
+                is_frozen = any(is_named(name, pattern) for name in parameters)
+                what = "only parameters declared trainable=False" if is_frozen else "no parameter"
                 raise NameLookupError(
-                    f"only={shown(pattern)} names {'what is declared trainable=False' if frozen else 'no parameter'}; "
+                    f"only={shown(pattern)} names {what}; "
                     f"there are {', '.join(trainable) or 'none that are trainable'}",
                     where,
                 )

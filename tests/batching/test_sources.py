@@ -278,7 +278,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
         rg.ArgumentError,
         "validation is an iterator",
     ),
-    "share": (batches, {"validation": 0.5}, rg.ArgumentError, "share of examples, which come in batches here"),
+    "share": (batches, {"validation": 0.5}, rg.ArgumentError, "share of examples, but these come in batches"),
     "none": (lambda: iter(()), {}, rg.ArgumentError, "gave none"),
     "number": (lambda: iter([3]), {}, rg.DtypeError, r"batch 1 of the iterator is int; give mappings .* or tuples"),
     "part": (lambda: [{"x": EXAMPLES["x"]}], {}, rg.NameLookupError, "batch 1 of the iterator: there are no examples"),

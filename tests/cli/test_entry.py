@@ -224,8 +224,8 @@ def test_a_command_takes_kinds_of_weights(folder: Path) -> None:
     assert warned.stderr.startswith("rnngraph show: warning: --weights int8 changes nothing: ")
     assert "; --weights int8:force makes them narrow" in warned.stderr
     for wrong, words in (
-        (["--weights", "external"], "with --external"),
-        (["--weights", "int3"], "no kind of weights; write float32, bfloat16, int8"),
+        (["--weights", "external"], "export --external"),
+        (["--weights", "int3"], "not a weight format; write float32, bfloat16, int8"),
         (["--weights", "int8", "--weights", "bfloat16"], "two kinds for '*'"),
     ):
         done = rnngraph(folder, *export, *wrong)

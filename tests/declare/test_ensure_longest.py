@@ -29,7 +29,7 @@ def test_values_and_errors(axis: int, dtype: str) -> None:
         np.testing.assert_array_equal(program.inference(x=turned[0], lengths=[1, 4]), turned[1])
     for _ in range(3):
         with pytest.raises(
-            rg.ShapeError, match=r"longest row has 3 steps by feed lengths, and 4 .*why this is so; feed 3"
+            rg.ShapeError, match=r"longest row has 3 steps by feed lengths, but 4 .*why this is so; feed 3"
         ):
             program.inference(x=turned[0], lengths=[1, 3])
     with pytest.raises(rg.ShapeError, match=r"holds 5; lengths .* must be in 0\.\.4"):

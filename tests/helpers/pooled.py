@@ -95,7 +95,7 @@ def check_pool(declaration: Declaration, program: rg.Program, arrays: Arrays, se
                 _compare_states(declaration, pool.state(handle), rows[live.pop(handle)[0]].state)
                 pool.close(handle)
     except rg.ShapeError as error:
-        assert "is known of a step's feeds only" in str(error)  # noqa: PT017
+        assert "is known only from a step's feeds" in str(error)  # noqa: PT017
         return False
     return True
 

@@ -236,5 +236,5 @@ def test_a_step_runs_only_where_its_condition_holds(carried: bool, reverse: bool
 
 
 def test_a_condition_is_one_truth_value_of_the_step() -> None:
-    with pytest.raises(ValueError, match="it must be one truth value"):
+    with pytest.raises(ValueError, match="it must be a bool scalar"):
         parse(COUNTDOWN.replace("REVERSE", "False").replace("WHEN", "2"))

@@ -141,15 +141,15 @@ def test_inputs_are_those_that_are_read() -> None:
 def test_a_carry_keeps_its_type() -> None:
     h = value("h")
     wide = make("broadcast", make("constant", value=np.float32(0)), shape=(4, 3))
-    broken(in_a_loop(wide, h), r"a carried value is f32\[B,3\] and becomes f32\[4,3\]")
+    broken(in_a_loop(wide, h), r"a carry is f32\[B,3\], and its next value is f32\[4,3\]")
 
 
 def test_a_body_takes_what_it_is_given() -> None:
     h, x = value("h"), value("x", TensorType("float64", ROW.shape))
     kind = TupleType((ROW,))
-    broken(single(loop(Graph.of("body", [("h", h)], [h]), x, kind=kind), x), "takes f32.* and is given f64")
+    broken(single(loop(Graph.of("body", [("h", h)], [h]), x, kind=kind), x), "is f32.*, and its operand is f64")
     y = value()
-    broken(single(loop(Graph.of("body", [("h", h)], [h]), y, y, kind=kind), y), "gives 2 values to a body that takes 1")
+    broken(single(loop(Graph.of("body", [("h", h)], [h]), y, y, kind=kind), y), "its body has 1 inputs")
 
 
 def test_a_body_is_closed() -> None:

@@ -89,8 +89,8 @@ def test_estimators_give_them(tmp_path: Path) -> None:
         ({"scores": NAMES[:3]}, rg.ShapeError, "has 3 names, and the output is"),
         ({"scores": ["a", "b", "a", "c"]}, rg.ArgumentError, "a name twice"),
         ({"scores": "abcd"}, rg.DtypeError, "must be a list of names"),
-        (NAMES, rg.ArgumentError, r"classes= of 3 outputs name the output, as in \{'scores'"),
-        (4, rg.ArgumentError, "classes= of 3 outputs"),
+        (NAMES, rg.ArgumentError, r"has 3 outputs, so classes= must name one: \{'scores'"),
+        (4, rg.ArgumentError, "has 3 outputs"),
     ],
     ids=["name", "count", "twice", "text", "several", "number"],
 )
@@ -108,7 +108,7 @@ def test_damaged_files_are_errors(tmp_path: Path) -> None:
         files["declaration.json"] = json.dumps(document).encode()
         from rnngraph.program.saved.save_load import source_from
 
-        with pytest.raises(rg.FileError, match="is no program that can be read"):
+        with pytest.raises(rg.FileError, match="can't be read as a program"):
             source_from(files, "it")
 
 

@@ -171,7 +171,7 @@ def test_examples_count_by_their_weights() -> None:
         (-np.ones(32), "0 or more"),
         (np.full(32, np.nan), "0 or more"),
         (np.zeros(32), "not all of them 0"),
-        (["much"] * 32, "not of numbers"),
+        (["much"] * 32, "has dtype"),
         (2.0, "shape"),
     ],
 )
@@ -242,7 +242,7 @@ def test_one_feature() -> None:
         ([np.zeros((3, 2)), np.zeros((3, 3))], r"X\[1\] has shape"),
         ([np.zeros((3, 2)), np.zeros((0, 2))], r"X\[1\] has no step"),
         ([], "Expected 2D|minimum|empty|no example"),
-        ([np.array([["a", "b"]])], "not of numbers"),
+        ([np.array([["a", "b"]])], "not numbers"),
         ([np.zeros((2, 2, 2))], r"X\[0\] has shape"),
         (np.full((1, 2, 2), np.nan), "NaN"),
         ([np.array([[1.0, np.inf]])], "infinity"),
@@ -265,15 +265,15 @@ TEXTS = np.full((4, 3, 2), "a")
 @pytest.mark.parametrize(
     ("X", "match"),
     [
-        (TEXTS, r"X is of <U1, not of numbers"),
-        (np.full((4, 3, 2), "1.5"), r"X is of <U3, not of numbers"),
+        (TEXTS, r"X has dtype <U1, not numbers"),
+        (np.full((4, 3, 2), "1.5"), r"X has dtype <U3, not numbers"),
         (TEXTS.astype(object), r"X\[0\] holds 'a', which is no number"),
         (["the cat"] * 4, "could not convert string"),
         (np.full((4, 3, 2), None), r"X\[0\] holds None, which is no number"),
-        (TEXTS.tolist(), r"X\[0\] is of <U1"),
+        (TEXTS.tolist(), r"X\[0\] has dtype <U1"),
         (np.full((4, 3, 2), "2020-01-01", "M8[D]"), r"X is of datetime64\[D\]"),
         ([["the", "cat"]] * 4, "could not convert string"),
-        (np.array([["the", "cat"]] * 4), "X is of <U3"),
+        (np.array([["the", "cat"]] * 4), "X has dtype <U3"),
     ],
 )
 def test_texts_and_objects_are_no_numbers(X: Any, match: str, fitted: SequenceClassifier) -> None:

@@ -91,7 +91,7 @@ def test_readers_refuse_what_is_no_regular_file(reader: str, kind: str, tmp_path
     if kind == "made-up file" and reader in ("log", "state of checkpoints", "data of a checkpoint"):
         pytest.skip("read as far as it goes, which is bounded")
     path = no_file(kind, tmp_path, name)
-    wanted = r"by its size, and others are read|damaged|past its end|outside of the model's folder"
+    wanted = r"but another number was read|damaged|past its end|outside of the model's folder"
     with pytest.raises(rg.RnnGraphError, match=f"is a {kind}|is no file|no checkpoint|no file|{wanted}"):
         read(path)
 
@@ -112,7 +112,7 @@ def test_a_file_is_read_whole_and_within_its_bound(tmp_path: Path) -> None:
         read_file(path, "a file", most=4)
     if WINDOWS:
         return
-    with pytest.raises(rg.FileError, match=r"has 0 bytes by its size, and others are read: .*; copy it"):
+    with pytest.raises(rg.FileError, match=r"has a size of 0 bytes, but another number was read: .*; copy it"):
         read_file("/proc/cpuinfo", "a file")
 
 
@@ -127,9 +127,9 @@ def test_a_sparse_file_of_many_bytes_is_refused_before_it_is_read(tmp_path: Path
 @pytest.mark.parametrize("kind", ["device", "pipe", "directory"])
 def test_nothing_but_a_file_is_replaced(kind: str, tmp_path: Path) -> None:
     path = no_file(kind, tmp_path, "a.npz")
-    with pytest.raises(rg.FileError, match=r"can't write .*: it is no file; give a path that is free or a file's"):
+    with pytest.raises(rg.FileError, match=r"can't write .*: it is not a regular file; give a path"):
         small_program().parameters.save(path)
-    with pytest.raises(rg.FileError, match="it is no file"), replace_file(path):
+    with pytest.raises(rg.FileError, match="it is not a regular file"), replace_file(path):
         pass
 
 

@@ -403,7 +403,7 @@ def a_full_unroll_of_an_open_length() -> None:
     rg.compile(outputs, unroll="full").inference(x=np.zeros((1, 2, 5)))
 
 
-@mistake(ValueError, "size 4 meets size 6")
+@mistake(ValueError, "size 4 does not match size 6")
 def sizes_that_contradict_each_other() -> None:
     a, b = rg.placeholder("a", ("n", 3)), rg.placeholder("b", (4, 3))
     c = rg.placeholder("c", (6, 3))
@@ -569,7 +569,7 @@ def a_parameter_of_another_shape() -> None:
     program().parameters["dense/bias"] = np.zeros(4)  # here
 
 
-@mistake(TypeError, "dense/bias", "does not convert")
+@mistake(TypeError, "dense/bias", "can't be converted")
 def a_parameter_of_words() -> None:
     program().parameters["dense/bias"] = ["a", "b", "c"]  # here
 

@@ -63,7 +63,7 @@ def _onnxruntime(file: Path, names: Sequence[str], fixed: Mapping[str, Any]) -> 
         values = {name: feeds.get(input_name(name), fixed.get(name)) for name in dtypes}
         missing = [name for name, value in values.items() if value is None]
         if missing:
-            raise CommandError(f"{file}: takes {', '.join(missing)} too; give --fixed {missing[0]}=NUMBER")
+            raise CommandError(f"{file}: also needs {', '.join(missing)}; give --fixed {missing[0]}=NUMBER")
         arrays = {name: np.asarray(value, _NUMPY.get(dtypes[name])) for name, value in values.items()}
         results = _ran(file, lambda: session.run(list(names), arrays))
         return dict(zip(names, results, strict=True))
@@ -96,7 +96,9 @@ def _keras(file: Path, names: Sequence[str]) -> Engine:
         elif len(inputs) == len(feeds) == 1:
             values = list(feeds.values())
         else:
-            raise CommandError(f"{file}: takes {', '.join(inputs)}, and the net {', '.join(feeds)}")
+            raise CommandError(
+                f"{file}: has the inputs {', '.join(inputs)}, but the net has {', '.join(feeds)}; import the file again"
+            )
         result = _ran(file, lambda: model(values if len(values) > 1 else values[0], training=False))
         for layer in model.layers:
             if getattr(layer, "stateful", False):  # the net starts each call from its initial state
@@ -122,7 +124,7 @@ def _ran(file: Path, run: Callable[[], Any]) -> Any:
         return run()
     except Exception as error:  # the engine refuses the sizes with an error type of its own
         line = " ".join(str(error).split())[:200]
-        raise SizesRefusedError(f"{file}: its own engine fails: {type(error).__name__}: {line}") from None
+        raise SizesRefusedError(f"{file}: its own engine failed: {type(error).__name__}: {line}") from None
 
 
 def _loaded(file: Path, load: Callable[[], Any]) -> Any:

@@ -25,10 +25,10 @@ def weight_rule(text: str) -> tuple[str, Narrow]:
     name, colon, force = kind.partition(":")
     if name in ("embedded", "external"):
         raise argparse.ArgumentTypeError(
-            f"{name} is no kind of weights; rnngraph export keeps parameters in a file of their own with --external"
+            f"{name} is not a weight format; rnngraph export --external stores parameters in a separate file"
         )
     if name not in WEIGHTS or (colon and force != FORCE):
-        raise argparse.ArgumentTypeError(f"{text!r} is no kind of weights; write {', '.join(WEIGHTS)}, or int8:force")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a weight format; write {', '.join(WEIGHTS)}, or int8:force")
     return pattern or ANY, Narrow(name, bool(colon))
 
 

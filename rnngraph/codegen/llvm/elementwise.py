@@ -85,7 +85,7 @@ def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes
         case "random_uniform" | "sample_uniform":
             name = f"random_uniform_{x[0].lanes}"
             return b.helper(name, ("f32", x[0].lanes), x, lambda inner, arguments: random_uniform(inner, *arguments))
-    raise ValueError(f"no native meaning for {op}")
+    raise ValueError(f"no native implementation of {op}")
 
 
 def _key(b: Instructions, x: Sequence[Handle], attributes: Mapping[str, Any]) -> Handle:

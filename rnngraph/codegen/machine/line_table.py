@@ -51,11 +51,11 @@ def read_lines(binary: bytes) -> ObjectLines:
         ValueError: The object is of another kind.
     """
     if binary[:6] != b"\x7fELF\x02\x01":
-        raise ValueError("no 64-bit ELF object")
+        raise ValueError("not a 64-bit ELF object")
     try:
         return _read(binary)
     except (struct.error, IndexError, StopIteration) as error:
-        raise ValueError("an ELF object that is damaged") from error
+        raise ValueError("the ELF object is damaged") from error
 
 
 def _read(binary: bytes) -> ObjectLines:
@@ -66,7 +66,7 @@ def _read(binary: bytes) -> ObjectLines:
     by_name = {_text(contents[names], header[0]): number for number, header in enumerate(headers)}
     executable = [number for number, header in enumerate(headers) if header[2] & _EXECUTABLE and header[5]]
     if len(executable) != 1:
-        raise ValueError("not one section of code")
+        raise ValueError("the object does not have exactly one code section")
     functions: list[Symbol] = []
     for header, content in zip(headers, contents, strict=True):
         if header[1] == _SYMBOLS:

@@ -107,9 +107,9 @@ def page_text(
 def checked_profiles(profile: Any) -> list[Profile]:
     """Return one or several profiles as a list. Raise ``DtypeError`` for anything else."""
     profiles: list[Any] = [*profile] if isinstance(profile, list | tuple) else [] if profile is None else [profile]
-    for profile in profiles:
-        if not isinstance(profile, Profile):
-            raise DtypeError(f"explore takes profiles, as program.inference.profile returns them, not {shown(profile)}")
+    for item in profiles:
+        if not isinstance(item, Profile):
+            raise DtypeError(f"explore takes profiles, as program.inference.profile returns them, not {shown(item)}")
     return profiles
 
 

@@ -60,7 +60,7 @@ class SizeTable:
         if solution is None and (measured or not _multiples(a, b)):
             solution = _solved(_without_common_factor(a - b))
         if solution is None:
-            raise ValueError(f"size {dim_text(a)} meets size {dim_text(b)}")
+            raise ValueError(f"size {dim_text(a)} does not match size {dim_text(b)}")
         name, value = solution
         self.known[name] = value
         return self.resolve(a)
@@ -73,13 +73,13 @@ class SizeTable:
         """
         pending = list(range(len(pairs)))
         while pending:
-            failed = [index for index in pending if not self._meets(*pairs[index], measured)]
+            failed = [index for index in pending if not self._unifies(*pairs[index], measured)]
             if len(failed) == len(pending):
                 return failed[0]
             pending = failed
         return None
 
-    def _meets(self, a: Dim, b: Dim, measured: bool) -> bool:
+    def _unifies(self, a: Dim, b: Dim, measured: bool) -> bool:
         try:
             self.meet(a, b, measured)
         except ValueError:

@@ -72,14 +72,14 @@ def _attributes(text: str) -> dict[str, Any]:
         raise ParseError(f"not attributes: {text}")
     attributes = {keyword.arg: _value(keyword.value) for keyword in call.keywords if keyword.arg}
     if len(attributes) < len(call.keywords):
-        raise ParseError(f"an attribute without a name, or given twice: {text}")
+        raise ParseError(f"an attribute has no name, or occurs twice: {text}")
     return attributes
 
 
 def _word(text: str) -> str:
     word = ast.literal_eval(syntax_of(text.strip()))
     if not isinstance(word, str):
-        raise ParseError(f"not a word: {text}")
+        raise ParseError(f"not a string: {text}")
     return word
 
 
@@ -185,7 +185,7 @@ class _Parser:
 
     def define(self, name: str, node: Node) -> None:
         if name in self.nodes:
-            raise ParseError(f"{name} is there already")
+            raise ParseError(f"{name} is defined twice")
         self.nodes[name] = node
 
     def attributes(self, name: str, text: str) -> dict[str, Any]:

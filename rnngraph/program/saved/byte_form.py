@@ -111,7 +111,7 @@ def from_bytes(data: Any, where: Where | None) -> Pickled:
         and isinstance(is_direct, bool)
         and (not arguments or part in RESTORING_GRAPHS)
     ):
-        raise FileError(f"{SHOWN} can't be read: it does not say what it is of; pickle it again", where)
+        raise FileError(f"{SHOWN} can't be read: its description is missing or wrong; pickle it again", where)
     files = {name.removeprefix(FILE): array.tobytes() for name, array in tensors.items() if name.startswith(FILE)}
     beside = {name.removeprefix(BESIDE): array for name, array in tensors.items() if name.startswith(BESIDE)}
     return Pickled(source_from(files, SHOWN), part, arguments, beside, threads, target, cache, is_direct)

@@ -326,7 +326,7 @@ def source_from(files: Mapping[str, bytes], shown: str, large: StoredFile | None
     except (FileError, OutOfMemoryError):
         raise
     except Exception as error:  # consistent files, but not written by this library
-        raise FileError(f"{shown} is no program that can be read: {_in_one_line(error)}; save it again") from error
+        raise FileError(f"{shown} can't be read as a program: {_in_one_line(error)}; save it again") from error
 
 
 def _in_one_line(error: Exception) -> str:

@@ -40,7 +40,7 @@ class FeedNames:
         for name in named:
             if name in RESERVED:
                 hint = "; draw k of training(samples=n, seed=s) has the seed s + k * 2**32" if name == "samples" else ""
-                raise ArgumentError(f"this call takes no {name}=, a name that others take for themselves{hint}", where)
+                raise ArgumentError(f"this call does not take {name}=, which is a keyword of other calls{hint}", where)
         return [(self.name_of(key, where), value) for key, value in (*(feeds or {}).items(), *named.items())]
 
     def with_input(self, array: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:

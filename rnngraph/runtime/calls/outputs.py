@@ -100,7 +100,7 @@ def _arrays_by_output(structure: Any, out: Any, where: Where | None, also: Seque
             raise NameLookupError(f"out= has {shown(name)}, which is no output; there are {', '.join(names)}", where)
         output = name or "the output"
         if not isinstance(array, np.ndarray):
-            raise DtypeError(f"out= needs writable arrays, and for {output} it is {shown(array)}", where)
+            raise DtypeError(f"out= for {output} is {shown(array)}; give a writable NumPy array", where)
         if not array.flags.writeable:
             raise DtypeError(f"out= for {output} is read-only; give an array that may be written to", where)
         if not _is_nonoverlapping(array):

@@ -178,7 +178,7 @@ class OptimizedGraph:
         unknown = [name for name in self.pruned(outputs).symbols if name not in sizes]
         if unknown:
             raise ShapeError(
-                f"the size {', '.join(unknown)} is not known from what is fed; feed every placeholder that has it",
+                f"the feeds do not determine the size {', '.join(unknown)}; feed every placeholder that has it",
                 where,
             )
         bounds = self._bounds.get_or_make(outputs, lambda: bounds_of(self.pruned(outputs)))

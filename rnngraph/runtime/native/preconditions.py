@@ -240,7 +240,7 @@ def check_preconditions(
             if evaluate(check.low, sizes) != evaluate(check.value, sizes):
                 sides = zip((check.low, check.value), check.fed, strict=True)
                 have, want = (_side_text(dim, places, arrays, sizes) for dim, places in sides)
-                raise ShapeError(f"{have} meets {want}, declared at {check.where}; both must be equal", where)
+                raise ShapeError(f"{have} does not match {want} (declared at {check.where}); both must be equal", where)
         elif check.kind == "size":
             if evaluate(check.value, sizes) < 0:
                 shown = ", ".join(f"{name} = {sizes[name]}" for name in sorted(symbols_of(check.value)))
@@ -262,7 +262,7 @@ def check_preconditions(
             if check.reached is not None and array.size and int(array.max()) != high:
                 longest, reason = int(array.max()), f"; {check.reached}" if check.reached else ""
                 raise ShapeError(
-                    f"the longest row has {longest} steps by feed {check.label}, and {high} are fed; both must be "
-                    f"equal (declared at {check.where}){reason}; feed {longest} steps",
+                    f"the longest row has {longest} steps by feed {check.label}, but {high} steps are fed; they must "
+                    f"be equal (declared at {check.where}){reason}; feed {longest} steps",
                     where,
                 )

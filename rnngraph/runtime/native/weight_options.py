@@ -57,8 +57,8 @@ def weight_rules(weights: Any) -> WeightRules:
     for pattern in weights:
         if not isinstance(pattern, str):
             raise DtypeError(
-                f"weights= maps patterns of names to kinds, and {shown(pattern)} is no text; "
-                'write such as {"head/*": "int8"}'
+                f"weights= maps name patterns to formats, and {shown(pattern)} is not a str; "
+                'write it as in {"head/*": "int8"}'
             )
     return tuple((pattern, _kind(kind, f"weights[{shown(pattern)}]")) for pattern, kind in weights.items())
 
@@ -159,5 +159,5 @@ def weights_from_text(text: Any) -> WeightRules:
     if isinstance(text, str):
         return weight_rules(text)
     if not isinstance(text, list) or not all(isinstance(pattern, str) for pattern, _, _ in text):
-        raise ValueError(f"{text!r} are no kinds of weights")
+        raise ValueError(f"{text!r} does not describe weight formats")
     return tuple((pattern, Narrow(kind, force)) for pattern, kind, force in text)

@@ -85,7 +85,7 @@ class HeldFeeds:
             array = np.array(convert(name, value, self._graph.types[name], where), order="C")
             if axis is not None and array.shape[axis] != count:
                 raise ShapeError(
-                    f"feed {name} has shape {array.shape}, and {count} streams have as many rows; give a row for each",
+                    f"feed {name} has shape {array.shape}, but {count} streams need {count} rows; give a row for each",
                     where,
                 )
             for number, mine in enumerate(each):
@@ -128,8 +128,8 @@ class HeldFeeds:
         unknown = [name for name in self._own if name not in others]
         if unknown:
             raise ShapeError(
-                f"the size {', '.join(unknown)} is known of a step's feeds only; declare it as an int for streams that "
-                "step together",
+                f"the size {', '.join(unknown)} is known only from a step's feeds; declare it as an int for streams "
+                "that step together",
                 where,
             )
         rows.compiled.check(graph.outputs, used, rows.sizes(others, 1), where)

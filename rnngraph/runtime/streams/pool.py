@@ -140,7 +140,7 @@ class StreamPool(Uncalled, Generic[Given]):
 
     def __reduce__(self) -> Never:
         raise GraphError(
-            "a pool does not pickle or copy, as those who hold its handles have one of them; make one of the program "
+            "a pool can't be pickled or copied, because its handles refer to this pool; make one from the program "
             "there, and open its streams with pool.state_bytes(handle)"
         )
 
@@ -381,7 +381,7 @@ class StreamPool(Uncalled, Generic[Given]):
         where = user_line()
         with self._lock:
             if self._serving is not None and self._serving.is_running:
-                raise ArgumentError("this pool serves already; close what serve gave before", where)
+                raise ArgumentError("this pool is served already; close the result of the earlier serve()", where)
             self._serving = Serving(self._run_frames, max_batch, max_wait)
             return self._serving
 
@@ -400,7 +400,7 @@ class StreamPool(Uncalled, Generic[Given]):
             no_more("submit", excess)
         serving = self._serving
         if serving is None or not serving.is_running:
-            raise ArgumentError("this pool does not serve; call pool.serve() before, or step it", user_line())
+            raise ArgumentError("this pool is not served; call pool.serve() first, or step it", user_line())
         future: Future[Given] = Future()
         try:
             fed = self._fed(handle, feeds, named, serving)

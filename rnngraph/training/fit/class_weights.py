@@ -123,7 +123,7 @@ def _labelled_loss(graph: Graph, where: Where | None) -> Labelled:
         )
     if len(losses) > 1:
         lines = ", ".join(str(item.weighted.where) for item in losses)
-        raise GraphError(f"class_weights could be those of {len(losses)} losses (declared at {lines}); {REMEDY}", where)
+        raise GraphError(f"class_weights could apply to {len(losses)} losses (declared at {lines}); {REMEDY}", where)
     if not losses[0].has_a_label_each:
         raise GraphError(
             f"the loss (declared at {losses[0].read.where}) has several labels in each row, each true or false by "

@@ -185,8 +185,8 @@ def _sources(
     if are_batches(data):
         if is_number(validation):
             raise ArgumentError(
-                f"validation={shown(validation)} is a share of examples, which come in batches here; give "
-                "examples apart",
+                f"validation={shown(validation)} is a share of examples, but these come in batches; give "
+                "separate examples",
                 where,
             )
         source = source_of(reader, data, batch_size)
@@ -283,8 +283,8 @@ def _position(
     ]
     if differs:
         raise ArgumentError(
-            f"a fit was interrupted in epoch {known.epoch + 1} and can't go on with other data "
-            f"({'; '.join(differs)}); give it the same, or pass resume=False to begin another",
+            f"a fit was interrupted in epoch {known.epoch + 1} and can't resume with other data "
+            f"({'; '.join(differs)}); give the same data, or pass resume=False to begin a new fit",
             where,
         )
     return known
@@ -314,7 +314,7 @@ def _parted(
     if not counts or not 0 < validation_count < counts[0]:
         raise ArgumentError(
             f"validation={shown(share)} of {counts[0] if counts else 0} examples leaves none to train or to validate "
-            "on; give a share between 0 and 1, or examples apart",
+            "on; give a share between 0 and 1, or separate examples",
             where,
         )
     first = {name: value[: len(value) - validation_count] for name, value in each.items()}

@@ -89,7 +89,7 @@ class FitSession:
         if self.running is not None and self.running[0] == process:
             raise CallError(
                 f"fit of this trainer is still running, called at {self.running[1]}; call fit when that has returned, "
-                "take trainer.step in a callback, or fit another rg.Trainer",
+                "use trainer.step in a callback, or fit another rg.Trainer",
                 where,
             )
         self.running = process, str(where) if where is not None else "another place"

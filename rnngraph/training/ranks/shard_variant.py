@@ -94,7 +94,7 @@ class ShardVariant:
             if isinstance(kind, Sharded) and not kind.is_outermost(rows):
                 where = compiled.graph.output(name).where
                 raise GraphError(
-                    "a fetched value has an axis of steps and rows together; fetch it before they are joined", where
+                    "a fetched value merges steps and rows in one axis; fetch it before that reshape", where
                 )
         gradients = [name for name in types if name.startswith(SUM)]
         self.packing = Packing({name: _place(types[name]) for name in (*self.summed, *gradients)})

@@ -149,8 +149,8 @@ class StepVariant:
             )
         if unstarted := [label for label in self._unstarted if label not in self.states]:
             raise GraphError(
-                f"carry=True can't begin {', '.join(unstarted)}, on which a fetched value depends and the loss does "
-                "not; fetch values that the loss depends on",
+                f"carry=True has no initial value for {', '.join(unstarted)}, on which a fetched value depends, but "
+                "not the loss; fetch values on which the loss depends",
                 where,
             )
         if not self.states:

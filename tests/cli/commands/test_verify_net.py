@@ -93,7 +93,7 @@ def test_other_numbers_fail(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_what_can_not_be_compared_is_no_difference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The exit code is 2: a missing input, no engine, a file of another format, sizes that the net refuses."""
     for arguments, words in (
-        (["file.onnx"], "takes sr too; give --fixed sr=NUMBER"),
+        (["file.onnx"], "also needs sr; give --fixed sr=NUMBER"),
         (["net/net.py"], "the format is not supported"),
         (["none.nam"], "none.nam: "),
     ):
@@ -115,7 +115,7 @@ def test_sizes_that_the_engine_refuses_are_left_out(folder: Path, capsys: pytest
     assert main(["verify", "net", "file.onnx", "--fixed", "sr=16000"]) == 0
     assert capsys.readouterr().out.count(" last ") == 3
     assert main(["verify", "net", "file.onnx", "--fixed", "sr=16000", "--batch", "3"]) == 2
-    assert "its own engine fails: ValueError: made for one row" in capsys.readouterr().err
+    assert "its own engine failed: ValueError: made for one row" in capsys.readouterr().err
 
 
 @pytest.mark.peers

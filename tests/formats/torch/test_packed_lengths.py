@@ -104,7 +104,7 @@ def test_what_depends_on_the_number_of_steps_is_an_error_at_call(name: str) -> N
     program = net.program()
     for call in ((normal(3, 5, 3), torch.tensor([2, 5, 3])), LONG):
         np.testing.assert_allclose(program.inference(fed(call))["y"], expected(found, call)["y"], atol=2e-5)
-    with pytest.raises(rg.ShapeError, match=r"has 4 steps by feed given_1, and 6 .*test_packed_lengths.py:"):
+    with pytest.raises(rg.ShapeError, match=r"has 4 steps by feed given_1, but 6 .*test_packed_lengths.py:"):
         program.inference(fed(SHORT))
     for _ in range(3):  # repeated calls use the prepared one
         program.inference(fed(LONG))

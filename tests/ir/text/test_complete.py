@@ -95,7 +95,7 @@ def test_an_array_is_stored_once() -> None:
         ("y = tanh x {where=-1} : f32[B]", "not a line"),
         ("y = tanh x {where='1'} : f32[B]", "not a line"),
         ("y = tanh x {name=1} : f32[B]", "not a name"),
-        ("y = tanh x {name='a', name='b'} : f32[B]", "given twice"),
+        ("y = tanh x {name='a', name='b'} : f32[B]", "occurs twice"),
         ("y = tanh x {1} : f32[B]", "not attributes"),
         ("y = tanh x {a=1)(b=2} : f32[B]", "not attributes"),
         ("y = constant stored('1') : f32[B]", "'1'"),
@@ -121,11 +121,11 @@ def test_a_wrong_line_is_named(line: str, what: str) -> None:
         ("y = slice x[B:B+1] : f32[1]", "can't have stop"),
         ("y = slice x[3:5] : f32[2]", ""),
         ("y = cast x {dtype='float16'} : f16[B]", "f16"),
-        ("y = broadcast f32(1.0) {shape=(1099511627776, 2)} : f32[1099511627776,2]", "absurd"),
+        ("y = broadcast f32(1.0) {shape=(1099511627776, 2)} : f32[1099511627776,2]", "exceeds the size limits"),
         ("y = select less(x, x), x, x : f32[B]", "no value"),
         ("y = random_uniform x, x : f32[B]", "int64"),
-        ("y = tanh x {name='a\\nb'} : f32[B]", "can't stand in a line of text"),
-        ("y = input {label='x'} : f32[B]", "two of op input are labelled 'x'"),
+        ("y = tanh x {name='a\\nb'} : f32[B]", "with unprintable characters"),
+        ("y = input {label='x'} : f32[B]", "two nodes of op input have the label 'x'"),
     ],
 )
 def test_what_a_stored_graph_may_be(line: str, what: str) -> None:

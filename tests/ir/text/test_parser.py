@@ -113,8 +113,8 @@ def test_a_text_without_a_head(text: str) -> None:
         ("y = tanh x : f32[B,4]", r"the type is f32\[B,3\]"),
         ("y = tanh x : f64[B,3]", r"the type is f32\[B,3\]"),
         ("y = tanh x : f32", "not a type: f32"),
-        ("x = tanh x : f32[B,3]", "x is there already"),
-        ("y = add x, W : f32[B,3]", "size B meets size 4"),
+        ("x = tanh x : f32[B,3]", "x is defined twice"),
+        ("y = add x, W : f32[B,3]", "size B does not match size 4"),
         ("y = add x, n : f32[B,3]", "operands have dtypes"),
         ("y = matmul x, W : f32[B,3]", "3 columns, the right 4 rows"),
         ("y = add x, f16(1.0) : f32[B,3]", "not a number"),
@@ -145,7 +145,7 @@ def test_a_wrong_line_is_named(line: str, what: str) -> None:
         ("y = tanh x : f32[B,3]", "no value is named x"),  # an outer value that is no operand of the loop
         ("next h = y", "no value is named y"),
         ("emit h = h_t : f32[B,3]", "no value is named"),
-        ("over x_t = x : f32[B,3]", "x_t is there already"),
+        ("over x_t = x : f32[B,3]", "x_t is defined twice"),
         ("y = tanh h_t : f32[B,4]", "the type is"),
     ],
 )
@@ -172,5 +172,5 @@ def test_a_body_ends_with_its_indentation() -> None:
 
 def test_a_scan_that_fits_nothing() -> None:
     scan = "  loop = scan {length=T, reverse=False} : (f32[B,3])\n    carry h = x : f32[B,4]\n    next h = h\n"
-    with pytest.raises(ParseError, match="size 3 meets size 4"):
+    with pytest.raises(ParseError, match="size 3 does not match size 4"):
         parse(f"graph g\n  x = input : f32[B,3]\n{scan}")

@@ -191,4 +191,4 @@ def test_the_command_line_takes_a_saved_program(small: rg.Program, saved: Path, 
     shutil.rmtree(saved / "1")
     broken = command("show", "model")
     assert broken.returncode == 1
-    assert "model is not whole" in broken.stderr
+    assert "model is incomplete" in broken.stderr

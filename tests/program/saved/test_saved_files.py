@@ -139,7 +139,7 @@ def test_where_nothing_can_be_written(small: rg.Program, tmp_path: Path) -> None
         ({"version": 2, "rnngraph": "7.0"}, "of version 2, saved by rnngraph 7.0, .*update rnngraph"),
         ({"version": [1]}, r"of version \[1\]"),
         ({"folder": "../1"}, "lacks a part"),
-        ({"folder": "9"}, "is not whole: there is no file"),
+        ({"folder": "9"}, "is incomplete: there is no file"),
         ({"files": {}}, "can't be read|no program"),
         ({"files": {"../../x.txt": {"bytes": 1, "sha256": ""}}}, "lacks a part"),
         ({"files": {"plain.txt": {"bytes": 1, "sha256": ""}}}, "bytes instead of 1"),
@@ -200,7 +200,7 @@ def test_a_byte_of_any_file_that_changes(every: int, saved: Path) -> None:
                 with pytest.raises(rg.FileError, match=f"is damaged: {file.name} has {len(damaged)} bytes"):
                     rg.load(saved)
         file.unlink()
-        with pytest.raises(rg.FileError, match="is not whole: there is no file"):
+        with pytest.raises(rg.FileError, match="is incomplete: there is no file"):
             rg.load(saved)
         file.write_bytes(whole)
 
@@ -302,9 +302,7 @@ def test_files_of_one_who_means_harm(name: str, saved: Path, tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     file, change = HOSTILE[name]
     rewritten(saved, {file: change})
-    with pytest.raises(
-        rg.FileError, match=r"test_saved_files.py:\d+: .*model is no program that can be read: .*; save it"
-    ):
+    with pytest.raises(rg.FileError, match=r"test_saved_files.py:\d+: .*model can't be read as a program: .*; save it"):
         rg.load(saved)
     assert not (tmp_path / "hacked").exists()
 

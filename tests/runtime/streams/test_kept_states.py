@@ -224,7 +224,7 @@ def test_what_does_not_fit_is_said_when_it_is_compiled(
 
 def test_an_output_that_is_a_state_alone_is_refused() -> None:
     x, h = rg.placeholder("x", (None, 7)), rg.placeholder("h", (None, 7))
-    with pytest.raises(rg.ArgumentError, match="streams give nothing"):
+    with pytest.raises(rg.ArgumentError, match="streams would return nothing"):
         rg.compile({"hn": rg.tanh(x + h)}, states={"hn": "h"})
     with pytest.raises(rg.NameLookupError, match="there are none with names"):
         rg.compile(rg.tanh(x + h), states={"hn": "h"})

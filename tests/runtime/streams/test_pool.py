@@ -382,7 +382,7 @@ def test_errors_step_nothing() -> None:
         (rg.ArgumentError, "is closed", lambda: pool.close(closed)),
         (rg.ArgumentError, "is closed", lambda: pool.state(closed)),
         (rg.NameLookupError, "x has a time axis", lambda: pool.open(x=x)),
-        (rg.ArgumentError, "does not serve", lambda: pool.submit(one, x=x[0])),
+        (rg.ArgumentError, "is not served", lambda: pool.submit(one, x=x[0])),
         (rg.ArgumentError, "at least 1", lambda: program.inference.streams(0)),
     ]
     for kind, text, call in wrong:

@@ -71,7 +71,7 @@ def test_closing_runs_what_waits_or_cancels_it() -> None:
         futures = [pool.submit(handle, x=x[0, step]) for step in range(3)]
     np.testing.assert_array_equal(results(futures), whole[0, :3])
     serving = pool.serve(max_batch=9, max_wait=LONG)
-    with pytest.raises(rg.ArgumentError, match="serves already"):
+    with pytest.raises(rg.ArgumentError, match="is served already"):
         pool.serve()
     waiting = pool.submit(handle, x=x[0, 3])
     serving.close(cancel=True)
@@ -79,7 +79,7 @@ def test_closing_runs_what_waits_or_cancels_it() -> None:
     with pytest.raises(CancelledError):
         waiting.result(60)
     assert not serving.is_running
-    with pytest.raises(rg.ArgumentError, match="does not serve"):
+    with pytest.raises(rg.ArgumentError, match="is not served"):
         pool.submit(handle, x=x[0, 3])
     np.testing.assert_array_equal(pool.step({handle: {"x": x[0, 3]}})[handle], whole[0, 3])
 

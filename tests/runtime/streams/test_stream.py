@@ -280,7 +280,7 @@ def test_bytes_that_are_no_state_are_refused() -> None:
             stream.load_state_bytes(bad)
     with pytest.raises(rg.DtypeError, match="load_state_bytes takes bytes"):
         stream.load_state_bytes("text")  # type: ignore[arg-type]
-    with pytest.raises(rg.ShapeError, match="the saved state has 5 rows, and this stream 2"):
+    with pytest.raises(rg.ShapeError, match="the saved state has 5 rows, and this stream has 2"):
         program.inference.stream(batch=2).load_state_bytes(good)
     with pytest.raises(rg.StructureError, match="this stream carries"):
         listener("float64").inference.stream(batch=BATCH).load_state_bytes(good)

@@ -256,7 +256,7 @@ def test_losses_without_int_labels_or_with_several_say_what_to_do() -> None:
     cross = rg.sparse_softmax_cross_entropy(y, logits)
     losses = {
         "need a loss whose labels are classes": rg.mean_squared_error(x[:, :CLASSES], logits),
-        r"could be those of 2 losses \(declared at .*, .*\)": cross + rg.sparse_softmax_cross_entropy(y, logits * 2),
+        r"could apply to 2 losses \(declared at .*, .*\)": cross + rg.sparse_softmax_cross_entropy(y, logits * 2),
     }
     for text, loss in losses.items():
         made = rg.Trainer(rg.compile({"logits": logits}, loss=loss), rg.SGD(0.1))
