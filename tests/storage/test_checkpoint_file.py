@@ -114,7 +114,7 @@ def test_another_kind_and_another_version_are_refused(tmp_path: Path, monkeypatc
     with pytest.raises(rg.FileError, match="a checkpoint of a trainer, not of a stream"):
         checkpoint.read(tmp_path / "a", "stream")
     monkeypatch.setattr(checkpoint, "VERSION", 2)
-    with pytest.raises(rg.FileError, match="rnngraph checkpoint 1, and this .* rnngraph checkpoint 2"):
+    with pytest.raises(rg.FileError, match=r"rnngraph checkpoint 1, and this .* rnngraph checkpoint 2"):
         checkpoint.read(tmp_path / "a", "trainer")
 
 
