@@ -65,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     command: Callable[[argparse.Namespace], int | None] = options.command
     title = options.parser.prog
+    if command is not _run and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # the encoding of a pipe on Windows lacks many characters
     try:
         with warnings_of(title):
             code = command(options)

@@ -1,5 +1,6 @@
 """The command line in a process of its own, with its output in a pipe."""
 
+import io
 import os
 import re
 import runpy
@@ -31,6 +32,9 @@ program = rg.compile({"state": state}, loss=loss)
 if __name__ == "__main__":
     print("ran", sys.argv[1:])
 """
+
+
+SMALL = 'import rnngraph as rg\nprogram = rg.compile({"y": 2.0 * rg.placeholder("x", (None,))}, cache=False)\n'
 
 
 @pytest.fixture
@@ -133,6 +137,18 @@ def test_profile_prints_layers_kernels_and_lines(folder: Path) -> None:
     assert all(words in done.stdout for words in ("bound by", "rnn/", "net.py:"))
     assert "\x1b[" not in done.stdout
     assert (folder / "profile.svg").read_text().startswith("<svg")
+
+
+def test_characters_that_a_pipe_cannot_encode_are_question_marks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "net.py").write_text(f"print('σ')\n{SMALL}", encoding="utf-8")
+    for name, value in (("argv", []), ("path", [*sys.path])):
+        monkeypatch.setattr(sys, name, value)
+    bare = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(bare, encoding="cp1252", newline=""))
+    assert cli.main(["show", str(tmp_path / "net.py"), "--stages"]) == 0
+    assert bare.getvalue().startswith(b"?\ndeclared")
 
 
 def test_pipe_that_closes_is_no_error(folder: Path) -> None:

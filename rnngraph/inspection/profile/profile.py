@@ -35,6 +35,9 @@ ESTIMATED = "~"
 PICTURES = (".svg", ".png")
 """Suffixes of a profile's pictures."""
 
+_PLAIN_RULE = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+"""``box.SIMPLE_HEAD`` in ASCII."""
+
 
 @dataclass(frozen=True, eq=False)
 class Profile(Telling, Mapping[str, Part]):
@@ -178,7 +181,7 @@ class Profile(Telling, Mapping[str, Part]):
         """Print the tables with these titles, if there are any."""
         for title, columns, parts in self.tables():
             if title in only:
-                table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+                table = Table(box=_head_rule(), pad_edge=False)
                 for heading, right, _ in columns:
                     table.add_column(heading, justify="right" if right else "left", no_wrap=right, overflow="fold")
                 for part in parts:
@@ -223,6 +226,15 @@ def duration(seconds: float) -> str:
         if seconds >= factor:
             return f"{seconds / factor:.3g} {unit}" if seconds < 1000 * factor else f"{seconds / factor:,.0f} {unit}"
     return f"{seconds * 1e9:.3g} ns"
+
+
+def _head_rule() -> box.Box:
+    """Return the rule below a table's head, in ASCII if standard output lacks other lines, as Windows' pipes do."""
+    try:
+        str(box.SIMPLE_HEAD).encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return _PLAIN_RULE
+    return box.SIMPLE_HEAD
 
 
 def _ordered(parts: Mapping[str, Part]) -> dict[str, Part]:

@@ -4,9 +4,11 @@ tested.
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 import re
+import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from functools import lru_cache
@@ -274,6 +276,16 @@ def test_text_html_and_picture_show_every_layer(tmp_path: Path) -> None:
         profile.plot(tmp_path / "profile.pdf")
     with pytest.raises(rg.NameLookupError, match="no layer 'densee'; did you mean dense"):
         profile["densee"]
+
+
+def test_tables_print_to_a_pipe_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, profile = profiled("trained")
+    ruled = str(profile)
+    assert "───" in ruled
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="cp1252"))
+    plain = str(profile)
+    print(plain)
+    assert plain == ruled.replace("─", "-")
 
 
 def test_the_roofline_shows_what_the_data_lie_in() -> None:
