@@ -24,6 +24,8 @@ _NEEDS = {
     "x86-64-v3": ("avx2", "fma", "bmi2"),
     "x86-64-v4": ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
 }
+_RUNS_ON = ("x86_64", "amd64", "aarch64", "arm64")
+"""Beginnings of the triples of processors that compiled code can run on without an export."""
 _WINDOWS, _MACOS, _MACOS_ARM = "x86_64-pc-windows-gnu", "x86_64-apple-macosx10.15.0", "arm64-apple-macosx11.0.0"
 _ARM_CACHES = {
     "cortex-a53": (32, 512),  # Raspberry Pi 3
@@ -280,8 +282,17 @@ def for_files(target: Target) -> Target:
 
 @lru_cache(maxsize=1)
 def host() -> Target:
-    """Return the target of this machine, as LLVM and the operating system detect it."""
+    """Return the target of this machine, as LLVM and the operating system detect it.
+
+    Raises:
+        ArgumentError: The processor is neither x86-64 nor 64-bit ARM, or Python is a 32-bit one.
+    """
     triple = _process_triple()
+    if not triple.startswith(_RUNS_ON):
+        raise ArgumentError(
+            f"code can't be compiled on this machine: its Python is for {llvm.get_process_triple()}, and rnngraph "
+            "needs x86-64 or 64-bit ARM; use a 64-bit system and Python, or export(target=…) on another machine"
+        )
     has = llvm.get_host_cpu_features()
     features, caches = has.flatten(), (cache_bytes()[1], cache_bytes()[2])
     if triple.startswith(("x86_64", "amd64")):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+import rnngraph as rg
 from rnngraph.codegen.machine import target as targets
 from rnngraph.codegen.machine.target import Target, for_files, host, host_equivalent
 
@@ -56,6 +57,13 @@ def test_arm_linux(machine: pytest.MonkeyPatch, processor: str, caches: tuple[in
 
 def test_arm_without_sdot(machine: pytest.MonkeyPatch) -> None:
     assert made_up(machine, "aarch64-unknown-linux-gnu", "cortex-a72", frozenset(), neon=True).signed_dots == ""
+
+
+@pytest.mark.parametrize("triple", ["armv7l-unknown-linux-gnueabihf", "i686-pc-windows-msvc", "powerpc64le-linux-gnu"])
+def test_another_processor_is_refused(machine: pytest.MonkeyPatch, triple: str) -> None:
+    """A 32-bit system of a Raspberry Pi, for one, whose pointers have another size than the code assumes."""
+    with pytest.raises(rg.ArgumentError, match=f"its Python is for {triple}, .* use a 64-bit system"):
+        made_up(machine, triple, "generic", frozenset())
 
 
 @pytest.mark.parametrize(
