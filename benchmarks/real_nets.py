@@ -23,7 +23,7 @@ from pathlib import Path
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 COLUMNS = ("net", "format", "from", "lines", "largest difference", "of", "ours", "theirs", "streams", "exports")
-MOST_LOAD = 1.3
+MAX_LOAD = 1.3
 
 
 def main() -> None:
@@ -36,10 +36,10 @@ def main() -> None:
     load = os.getloadavg()[0]
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-1:])
-    lines, left_out = _rows(options.families, options.rounds if load <= MOST_LOAD else 0)
+    lines, left_out = _rows(options.families, options.rounds if load <= MAX_LOAD else 0)
     text = "\n".join([_line(COLUMNS), _line(["---"] * len(COLUMNS)), *lines])
     text += f"\n\nRun of {date.today()} on {_processor()}, {_versions()}"
-    text += "." if load <= MOST_LOAD else f"; times are left out, as the machine had other work (load {load:.1f})."
+    text += "." if load <= MAX_LOAD else f"; times are left out, as the machine had other work (load {load:.1f})."
     print(text)
     for family in left_out:
         print(f"left out: {family}", file=sys.stderr)

@@ -133,7 +133,7 @@ def described(
 def _layers(driver: Driver) -> dict[int, list[str]]:
     """Return the layers of each cell by its id, in the order of its positions."""
     layers: dict[int, list[str]] = {}
-    for cell, layer in dict.fromkeys((id(cell), layer) for cell, layer in driver.layers):
+    for cell, layer in dict.fromkeys((id(cell), layer) for cell, layer in driver.source.layers):
         layers.setdefault(cell, []).append(layer)
     return layers
 

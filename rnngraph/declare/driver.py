@@ -7,20 +7,19 @@ from dataclasses import field
 from typing import Any, NamedTuple
 
 from ..ir.graph import Node, make, topological
-from ..ir.types import Dim, TensorType, TupleType, meet_declared
+from ..ir.types import Dim, TupleType, meet_declared
 from ..support.attribute_hints import telling
-from ..support.errors import DtypeError, GraphError, ShapeError, Where
+from ..support.errors import GraphError, Where
 from ..support.records import dataclass
 from .call_text import snake_case
 from .carried import columns_of_output
-from .cell import Cell, InnerCell
+from .cell import Cell
 from .layer import in_layer
-from .nest import flatten, matched, pack, paths
+from .nest import flatten, pack
 from .parameter_maps import RANDOM
 from .parameters import ParameterSpec, ScopeName
-from .state import named, public, specification_of
-from .tensor import Tensor, build, class_within, constant, declared
-from .trace import Trace, tracing
+from .tensor import Tensor, build, class_within, declared
+from .trace import Trace
 
 MAX_INNER_STEPS = 1000
 """Maximum steps of nested drivers within one step. Each has machine code of its own, because they are unrolled."""
@@ -50,71 +49,142 @@ class DriverOperands(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Driver:
-    """Driver with a traced step as its body.
-
-    The inputs of its body are a step of each sequence, the states, and the values captured from outside.
+class StepBody:
+    """Graph of one step.
 
     Attributes:
-        cell: Cell that runs.
-        scope: Scope of the parameters.
-        reverse: True if the last step runs first.
-        length: Number of steps.
-        sequences: Inputs of the body that are a step of a sequence.
-        states: Inputs of the body that are states: the cell's, then the driver's own.
-        output: Output of a step, the first of them if there are several.
+        sequences: Inputs that are one element of a sequence.
+        states: Inputs that are states: the cell's, then the driver's own.
+        output: Output of the step, the first of them if there are several.
         next_states: Next values of ``states``.
-        captured: Nodes outside the body that the body reads.
-        lengths: True if rows have lengths.
-        mask: True if a mask skips steps of rows.
+        captured: Nodes outside the step that the step reads.
+        emits: Further outputs of the step, and additional results of any shape.
         last: States that are the outputs of masked steps. Empty: the outputs are 0.
-        when: State that tells whether a step runs. None: all run.
-        live: State that tells for each row whether it runs.
-        time_major: Layout of taps.
-        parameters: Parameters and their paths.
-        sites: Names of the random sites of the cells.
-        scopes: Scopes of random functions that the step calls.
-        inner: Drivers nested in the step.
-        inner_steps: Number of steps of nested drivers in one step.
-        where: Line of the declaration.
-        emits: Further outputs of a step, and additional results of any shape.
         nest: Structure of the cell's outputs; None for a single output.
-        has_rows: True if the first axis of states, steps and the output counts rows, as in all cells. Otherwise, they
-            may have any shape.
-        places: Lines that do not name a value of the step.
-        variables: Names of values of the step: the local variables of the cells' steps.
-        layers: Cells at their positions in the step, each with its layer.
-        serial: Position in the order of declaration.
     """
 
-    cell: Cell
-    scope: ScopeName
-    reverse: bool
-    length: Dim
     sequences: tuple[Node, ...]
     states: tuple[Node, ...]
     output: Node
     next_states: tuple[Node, ...]
     captured: tuple[Node, ...]
-    lengths: bool
-    mask: bool
-    last: tuple[Node, ...]
-    when: Node | None
-    live: Node | None
-    time_major: bool
+    emits: tuple[Node, ...] = ()
+    last: tuple[Node, ...] = ()
+    nest: Any = None
+
+    @property
+    def outputs(self) -> tuple[Node, ...]:
+        """Outputs of a step. They have a row axis if the driver has rows."""
+        return (self.output, *self.emits)[: len(flatten(self.nest))]
+
+    @property
+    def roots(self) -> tuple[Node, ...]:
+        """All values that leave the step."""
+        return (self.output, *self.next_states, *self.emits)
+
+
+@dataclass(frozen=True, eq=False)
+class Iteration:
+    """Order and number of a driver's steps.
+
+    Attributes:
+        length: Number of steps.
+        reverse: True if the last step runs first.
+        when: State that tells whether a step runs. None: all run.
+        live: State that tells for each row whether it runs.
+        time_major: Layout of taps.
+        has_rows: True if the first axis of states, steps and the output counts rows, as in all cells. Otherwise, they
+            may have any shape.
+    """
+
+    length: Dim
+    reverse: bool = False
+    when: Node | None = None
+    live: Node | None = None
+    time_major: bool = False
+    has_rows: bool = True
+
+
+class Rows(NamedTuple):
+    """Rows of a batch, and which of their steps count.
+
+    Attributes:
+        batch: Number of rows; 1 without rows.
+        lengths: int64 [batch], or None.
+        mask: bool [length, batch, 1], or None.
+    """
+
+    batch: Dim = 1
+    lengths: Tensor | None = None
+    mask: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class StepNames:
+    """Parameters and random sites of a step. Lowering assigns their full names.
+
+    Attributes:
+        parameters: Parameters and their paths.
+        sites: Names of the random sites of the cells.
+        scopes: Scopes of random functions that the step calls.
+    """
+
     parameters: tuple[tuple[ParameterSpec, str], ...]
     sites: tuple[str, ...]
     scopes: tuple[ScopeName, ...]
-    inner: tuple[Driver, ...]
-    inner_steps: int
+
+
+@dataclass(frozen=True, eq=False)
+class StepSource:
+    """Lines and names of a step in the script.
+
+    Attributes:
+        where: Line of the driver's declaration.
+        places: Lines that do not name a value of the step.
+        variables: Names of values of the step: the local variables of the cells' steps.
+        layers: Cells at their positions in the step, each with its layer.
+    """
+
     where: Where | None
-    emits: tuple[Node, ...] = ()
-    nest: Any = None
-    has_rows: bool = True
-    places: frozenset[tuple[str, int]] = frozenset()
-    variables: Mapping[Node, str] = field(default_factory=dict)
-    layers: tuple[tuple[Cell, str], ...] = ()
+    places: frozenset[tuple[str, int]]
+    variables: Mapping[Node, str]
+    layers: tuple[tuple[Cell, str], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Driver:
+    """Driver with a traced step as its body.
+
+    The driver's node has these operands: the sequences, the lengths, the mask, the initial states, and the values
+    captured from outside.
+
+    Attributes:
+        cell: Cell that runs.
+        scope: Scope of the parameters.
+        body: Graph of a step.
+        iteration: Order and number of the steps.
+        has_lengths: True if rows have lengths.
+        has_mask: True if a mask skips steps of rows.
+        names: Parameters and random sites.
+        source: Lines and names in the script.
+        inner: Drivers nested in the step.
+        serial: Position in the order of declaration.
+    """
+
+    cell: Cell
+    scope: ScopeName
+    body: StepBody
+    iteration: Iteration
+    has_lengths: bool
+    has_mask: bool
+    names: StepNames
+    source: StepSource
+    inner: tuple[Driver, ...]
     serial: int = field(default_factory=lambda: next(declared))
+
+    @property
+    def where(self) -> Where | None:
+        return self.source.where
 
     def with_inner(self) -> Iterator[tuple[Driver, Driver | None]]:
         """Yield this driver and all nested drivers in pre-order, each with its enclosing driver."""
@@ -126,36 +196,32 @@ class Driver:
 
     def by_role(self, operands: Sequence[Node]) -> DriverOperands:
         """Split the operands of the driver's node by role."""
-        rest = list(operands)
-        sequences = [rest.pop(0) for _ in self.sequences]
-        lengths = rest.pop(0) if self.lengths else None
-        mask = rest.pop(0) if self.mask else None
-        return DriverOperands(sequences, lengths, mask, rest[: len(self.states)], rest[len(self.states) :])
+        rest, states = list(operands), len(self.body.states)
+        sequences = [rest.pop(0) for _ in self.body.sequences]
+        lengths = rest.pop(0) if self.has_lengths else None
+        mask = rest.pop(0) if self.has_mask else None
+        return DriverOperands(sequences, lengths, mask, rest[:states], rest[states:])
 
     def batch(self, operands: DriverOperands) -> Dim:
         """Return the number of rows, or 1 if there is no axis of rows."""
-        if not self.has_rows:
+        if not self.iteration.has_rows:
             return 1
         return operands.sequences[0].shape[1] if operands.sequences else operands.initial[0].shape[0]
 
-    def kept(self, states: Any) -> Any:
+    def streamed(self, states: Any) -> Any:
         """Return the structure of a stream's state; ``states`` is that of the cell."""
-        if not {*self.last}.intersection(self.states[len(flatten(states)) :]):
+        body = self.body
+        if not {*body.last}.intersection(body.states[len(flatten(states)) :]):
             return states
-        return MaskedState(states, pack(self.nest, [columns_of_output(Tensor(node)) for node in self.outputs]))
-
-    @property
-    def outputs(self) -> tuple[Node, ...]:
-        """Outputs of a step. They have a row axis if the driver has rows."""
-        return (self.output, *self.emits)[: len(flatten(self.nest))]
+        return MaskedState(states, pack(body.nest, [columns_of_output(Tensor(node)) for node in body.outputs]))
 
 
 @dataclass(frozen=True)
 class Carry:
     """State of a driver: its input of the body, its next value in the body, and its initial value."""
 
-    formal: Node
-    following: Node
+    inside: Node
+    next: Node
     initial: Tensor
 
 
@@ -185,117 +251,82 @@ class TracedStep:
     last: Sequence[Carry] = ()
     tensor_class: type[Tensor] = Tensor
 
-
-@dataclass(frozen=True)
-class Iteration:
-    """Order, length and masks of a driver's steps.
-
-    Attributes:
-        length: Number of steps.
-        batch: Number of rows; 1 without rows.
-        reverse: Run the last step first.
-        lengths: int64 [batch], or None.
-        mask: bool [length, batch, 1], or None.
-        when: As in ``Driver``.
-        live: As in ``Driver``.
-        time_major: Layout of taps.
-        has_rows: As in ``Driver``. Without rows, the outputs may have any shape.
-    """
-
-    length: Dim
-    batch: Dim
-    reverse: bool = False
-    lengths: Tensor | None = None
-    mask: Tensor | None = None
-    when: Node | None = None
-    live: Node | None = None
-    time_major: bool = False
-    has_rows: bool = True
+    def body(self) -> StepBody:
+        """Return the graph of the step."""
+        sequences, states = (tuple(node for node, _ in self.sequences), tuple(item.inside for item in self.carried))
+        next_states, (output, *emits) = tuple(item.next for item in self.carried), self.outputs
+        return StepBody(
+            sequences=sequences,
+            states=states,
+            output=output,
+            next_states=next_states,
+            captured=_captured((output, *next_states, *emits), (*sequences, *states), self.scope),
+            emits=tuple(emits),
+            last=tuple(item.inside for item in self.last),
+            nest=self.nest,
+        )
 
 
-def drive(step: TracedStep, iteration: Iteration) -> list[Tensor]:
+def drive(step: TracedStep, iteration: Iteration, rows: Rows) -> list[Tensor]:
     """Build the node of a traced driver.
 
     Returns:
         Final values of ``step.carried``, then ``step.outputs`` of all steps.
     """
-    where, trace, carried = step.trace.where, step.trace, step.carried
-    states = tuple(item.formal for item in carried)
-    roots = (step.outputs[0], *(item.following for item in carried), *step.outputs[1:])
-    inputs = tuple(formal for formal, _ in step.sequences)
-    captured = _captured(roots, (*inputs, *states), step.scope)
-    inside = topological(roots, known=captured)
-    nested, inner_steps = _nested(inside)
+    trace, body = step.trace, step.body()
+    inside = topological(body.roots, known=body.captured)
+    scopes = dict.fromkeys(node["scope"] for node in inside if node.op in RANDOM and node.get("scope"))
     driver = Driver(
         cell=step.cell,
         scope=step.scope,
-        reverse=iteration.reverse,
-        length=iteration.length,
-        sequences=inputs,
-        states=states,
-        output=step.outputs[0],
-        next_states=roots[1 : 1 + len(carried)],
-        captured=captured,
-        lengths=iteration.lengths is not None,
-        mask=iteration.mask is not None,
-        last=tuple(item.formal for item in step.last),
-        when=iteration.when,
-        live=iteration.live,
-        time_major=iteration.time_major,
-        parameters=tuple(trace.parameters.items()),
-        sites=tuple(trace.sites),
-        scopes=tuple(dict.fromkeys(node["scope"] for node in inside if node.op in RANDOM and node.get("scope"))),
-        inner=tuple(nested),
-        inner_steps=inner_steps,
-        where=where,
-        emits=tuple(step.outputs[1:]),
-        nest=step.nest,
-        has_rows=iteration.has_rows,
-        places=frozenset(trace.places),
-        variables=trace.variables,
-        layers=tuple(trace.cells),
+        body=body,
+        iteration=iteration,
+        has_lengths=rows.lengths is not None,
+        has_mask=rows.mask is not None,
+        names=StepNames(tuple(trace.parameters.items()), tuple(trace.sites), tuple(scopes)),
+        source=StepSource(trace.where, frozenset(trace.places), trace.variables, tuple(trace.cells)),
+        inner=tuple(node["driver"] for node in inside if node.op == "driver"),
     )
-    return _results(driver, step, iteration)
+    _check_nested(driver)
+    return _results(driver, step, rows)
 
 
-def _nested(inside: Sequence[Node]) -> tuple[list[Driver], int]:
-    """Return the drivers nested in a step, and the number of their steps. Raise ``GraphError`` for too many."""
-    nested: list[Driver] = [node["driver"] for node in inside if node.op == "driver"]
+def _check_nested(driver: Driver) -> None:
+    """Raise ``GraphError`` for too many steps of nested drivers, or an open number of them."""
     inner_steps = 0
-    for item in nested:
-        if isinstance(item.length, int):
-            inner_steps += item.length * (1 + item.inner_steps)
-        else:
+    pending = [(item, 1) for item in driver.inner]
+    for item, times in pending:
+        length = item.iteration.length
+        if not isinstance(length, int):
             raise GraphError(
                 f"{item.scope.base} runs over an axis of open size inside of a cell's step; declare that size as an "
                 "int, and say with sequence_length= or mask= how many of its steps count, or run it before or after "
                 "the driver, over the whole sequence",
                 item.where,
             )
+        inner_steps += times * length
+        pending += [(nested, times * length) for nested in item.inner]
     if inner_steps > MAX_INNER_STEPS:
         raise GraphError(
             f"a step contains {inner_steps} unrolled steps of inner drivers, and at most {MAX_INNER_STEPS} are "
             "supported; run fewer, or run the driver before or after the outer one",
-            nested[0].where,
+            driver.inner[0].where,
         )
-    return nested, inner_steps
 
 
-def _results(driver: Driver, step: TracedStep, iteration: Iteration) -> list[Tensor]:
+def _results(driver: Driver, step: TracedStep, rows: Rows) -> list[Tensor]:
     """Build the driver's node. Return its results: final states, then outputs of all steps."""
-    carried, length = step.carried, iteration.length
-    with_rows = len(flatten(step.nest)) if iteration.has_rows else 0
+    carried, body, length = step.carried, driver.body, driver.iteration.length
+    with_rows = len(body.outputs) if driver.iteration.has_rows else 0
     joined = [
-        item.tensor.with_shape(
-            (length, iteration.batch, *item.shape[1:]) if number < with_rows else (length, *item.shape)
-        )
+        item.tensor.with_shape((length, rows.batch, *item.shape[1:]) if number < with_rows else (length, *item.shape))
         for number, item in enumerate(step.outputs)
     ]
     operands = [
         *(sequence.node for _, sequence in step.sequences),
-        *(item.node for item in (iteration.lengths, iteration.mask) if item is not None),
+        *(item.node for item in (rows.lengths, rows.mask) if item is not None),
         *(item.initial.node for item in carried),
-        *driver.captured,
+        *body.captured,
     ]
     node = make(
         "driver",
@@ -304,88 +335,12 @@ def _results(driver: Driver, step: TracedStep, iteration: Iteration) -> list[Ten
         name=snake_case(type(step.cell).__name__),
         meet=meet_declared,
         driver=driver,
-        result=TupleType((*(item.tensor for item in driver.states), *joined)),
+        result=TupleType((*(item.tensor for item in body.states), *joined)),
     )
-    names = [*(str(item["label"]) for item in driver.states), *["outputs"] * len(joined)]
+    names = [*(str(item["label"]) for item in body.states), *["outputs"] * len(joined)]
     values = [sequence for _, sequence in step.sequences], [item.initial for item in carried]
-    whole = class_within([step.tensor_class(node), *values, iteration.lengths, iteration.mask])(node)
+    whole = class_within([step.tensor_class(node), *values, rows.lengths, rows.mask])(node)
     return [build("get", whole, index=index, name=name, where=driver.where) for index, name in enumerate(names)]
-
-
-def state_names(cell: Cell) -> list[str]:
-    named_states, specification = list(paths(public(cell))), specification_of(cell)
-    if len(named_states) == 1 and not named_states[0][0]:
-        return list(specification) if isinstance(specification, dict) else ["h"]
-    return [
-        f"state_{path.replace('/', '_')}" if path[-1:].isdigit() else path.rpartition("/")[2]
-        for path, _ in named_states
-    ]
-
-
-def check_step(cell: Cell, new: Sequence[Tensor], kinds: Sequence[TensorType], where: Where | None) -> None:
-    """Raise ``ShapeError`` if a step changes the rank or dtype of a state."""
-    for item, kind in zip(new, kinds, strict=True):
-        if item.rank != kind.rank or item.dtype != kind.dtype:
-            raise ShapeError(
-                f"{cell!r}.step turns a state {kind} into {item!r}; return states of the rank and dtype that state() "
-                "declares",
-                where,
-            )
-
-
-def initial_leaves(
-    cell: Cell, inner: InnerCell, initial_state: Any, kinds: Sequence[TensorType], where: Where | None
-) -> list[Tensor]:
-    leaves: list[Any]
-    if initial_state is None:
-        with tracing(cell):
-            leaves = inner.initial_state()
-    else:
-        leaves = matched(named(cell), initial_state, f"{cell!r}: initial_state", where)
-    return [_initial(cell, leaf, kind, where) for leaf, kind in zip(leaves, kinds, strict=True)]
-
-
-def _initial(cell: Cell, leaf: Any, kind: TensorType, where: Where | None) -> Tensor:
-    batch, *row = kind.shape
-    if leaf is None:
-        return build("broadcast", constant(0, kind.dtype), shape=kind.shape, where=where)
-    if not isinstance(leaf, Tensor):
-        leaf = constant(leaf)
-    if leaf.dtype != kind.dtype:
-        raise DtypeError(
-            f"{cell!r} computes in {kind.dtype}, but its initial_state is {leaf.dtype}; write "
-            f'rg.cast(initial_state, "{kind.dtype}")',
-            where,
-        )
-    if leaf.rank - len(row) not in (0, 1) or list(leaf.type.shape[leaf.rank - len(row) :]) != row:
-        raise _misfit(cell, leaf, row, where)
-    if leaf.rank == len(row) or leaf.type.shape[0] == 1:
-        return build("broadcast", leaf, shape=kind.shape, where=where)
-    try:
-        meet_declared(leaf.type.shape[0], batch)
-    except ValueError:
-        raise ShapeError(
-            f"{cell!r} runs on a batch of {batch}, but its initial_state has {leaf.type.shape[0]} rows; give one row "
-            "for each of the batch, or one for all",
-            where,
-        ) from None
-    return leaf
-
-
-def _misfit(cell: Cell, leaf: Tensor, row: Sequence[Dim], where: Where | None) -> ShapeError:
-    if len(row) != 1:
-        wanted = ", ".join(map(str, row))
-        return ShapeError(
-            f"{cell!r} carries a state [batch, {wanted}], but its initial_state is {leaf!r}; give [batch, {wanted}] or "
-            f"[{wanted}]",
-            where,
-        )
-    have = leaf.type.shape[-1] if leaf.rank else "no axis"
-    return ShapeError(
-        f"{cell!r} carries a state of width {row[0]}, but its initial_state has width {have}; "
-        f"give initial_state a width of {row[0]}",
-        where,
-    )
 
 
 def _captured(roots: Sequence[Node], inner: Sequence[Node], scope: ScopeName) -> tuple[Node, ...]:

@@ -72,5 +72,5 @@ def _read(outputs: Iterable[Node], kind: str = "") -> set[Node]:
         pending += operands
         if node.op == "driver":
             driver: Driver = node["driver"]
-            pending += (driver.output, *driver.next_states, *driver.emits)
+            pending += driver.body.roots
     return seen

@@ -14,9 +14,9 @@ from ..storage.atomic_file import as_path
 from ..storage.read_file import read_file
 from ..support.errors import DtypeError, FileError, NotReadableError, Where, shown
 
-MOST_BYTES = 4 << 30
+MAX_BYTES = 4 << 30
 """Maximum bytes of a file."""
-MOST_NAMED = 40
+MAX_NAMED = 40
 """Maximum number of problems that an error lists. Further ones are only counted."""
 
 
@@ -34,7 +34,7 @@ def bytes_of_file(source: str | os.PathLike[str] | bytes, what: str) -> tuple[st
         return f"a file of {len(source)} bytes", bytes(source)
     if not isinstance(source, str | os.PathLike):
         raise DtypeError(f"{what} can't be read from {shown(source)}; give a path or bytes")
-    return str(as_path(source)), read_file(source, what, MOST_BYTES)
+    return str(as_path(source)), read_file(source, what, MAX_BYTES)
 
 
 def json_of(name: str, data: bytes, what: str) -> dict[str, object]:
@@ -151,6 +151,6 @@ class Pieces:
 def not_readable(name: str, problems: Iterable[str], where: Where | None = None, remedy: str = "") -> NotReadableError:
     """Return the error that lists all distinct problems."""
     listed = list(dict.fromkeys(problems))
-    more = f"; and {len(listed) - MOST_NAMED} more" if len(listed) > MOST_NAMED else ""
-    what = f"{name} can't be read: {'; '.join(listed[:MOST_NAMED])}{more}"
+    more = f"; and {len(listed) - MAX_NAMED} more" if len(listed) > MAX_NAMED else ""
+    what = f"{name} can't be read: {'; '.join(listed[:MAX_NAMED])}{more}"
     return NotReadableError(f"{what}. {remedy}" if remedy else what, where, listed)

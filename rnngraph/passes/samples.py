@@ -81,16 +81,16 @@ class Samples:
         inner: dict[Node, Lifted] = {}
         carried, steps, _ = split_inputs(scan, body.inputs)
         actual: list[Node] = []
-        for formal, (outer, flag) in zip(body.inputs, operands, strict=True):
-            new = formal
-            if drawn[formal]:
-                kind = formal.tensor.with_shape((self.count, *formal.shape))
-                new = make("input", where=formal.where, name=formal.name, label=formal["label"], type=kind)
-                if formal in carried:
+        for param, (outer, flag) in zip(body.inputs, operands, strict=True):
+            new = param
+            if drawn[param]:
+                kind = param.tensor.with_shape((self.count, *param.shape))
+                new = make("input", where=param.where, name=param.name, label=param["label"], type=kind)
+                if param in carried:
                     outer = over_time(outer, flag, self.count)
-                elif formal in steps:
+                elif param in steps:
                     outer = _turned(outer)
-            inner[formal] = new, drawn[formal]
+            inner[param] = new, drawn[param]
             actual.append(outer)
         for node in body.nodes:
             if node not in inner:
@@ -103,7 +103,7 @@ class Samples:
                 value, flag = over_time(value, flag, self.count), True
             outputs.append((name, value))
             flags.append(flag)
-        changed = Graph.of("body", outputs, [inner[formal][0] for formal in body.inputs])
+        changed = Graph.of("body", outputs, [inner[param][0] for param in body.inputs])
         return ScanParts.of(scan, actual, changed).build(scan.where, scan.name), tuple(flags)
 
 

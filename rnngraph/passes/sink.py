@@ -72,9 +72,9 @@ class _Loop:
         while waiting:
             outer = waiting.pop()
             if outer in self.sequences and self._pays(outer):
-                formal = self.sequences.pop(outer)
+                param = self.sequences.pop(outer)
                 waiting += [item for item in outer.operands if item not in self.sequences and item not in inner]
-                inner[outer] = formal
+                inner[outer] = param
                 for item in outer.operands:
                     self._reach(item, outer, inner)
         return self._rebuilt(inner) if inner else None
@@ -122,7 +122,7 @@ class _Loop:
         for outer in topological(inner, known=stay):
             parts = [computed[item] if item in computed else self._name(item) for item in outer.operands]
             computed[outer] = make(outer.op, *parts, where=outer.where, name=outer.name, **dict(outer.attributes))
-        moved = {formal: computed[outer] for outer, formal in inner.items()}
+        moved = {param: computed[outer] for outer, param in inner.items()}
         new: dict[Node, Node] = {old: moved.get(known, known) for old, known in self.new.items()}
         for node in self.scan["body"].nodes:
             if node not in new:

@@ -424,22 +424,22 @@ class Draw:
             else node.tensor
             for position, node in enumerate(operands)
         ]
-        formals = [inner.input(kind.dtype, kind.shape) for kind in kinds]
-        for position, (formal, actual) in enumerate(zip(formals, operands, strict=True)):
+        params = [inner.input(kind.dtype, kind.shape) for kind in kinds]
+        for position, (param, actual) in enumerate(zip(params, operands, strict=True)):
             if position < len(carried) or actual not in self.exact:  # carries accumulate rounding errors
-                inner.exact.discard(formal)
-                if formal.dtype not in FLOATS:
-                    inner.exact.add(formal)
+                inner.exact.discard(param)
+                if param.dtype not in FLOATS:
+                    inner.exact.add(param)
         inner.grow(int(self.rng.integers(1, 7)))
-        outputs = [(f"next{n}", inner.following(formal)) for n, formal in enumerate(formals[: len(carried)])]
+        outputs = [(f"next{n}", inner.following(param)) for n, param in enumerate(params[: len(carried)])]
         emits = [inner.pick(lambda node: True) for _ in range(int(self.rng.integers(0, 3))) if inner.values]
         outputs += [(f"emit{n}", node) for n, node in enumerate(emits)]
         if not outputs:
             raise ValueError("it would give nothing")
-        flags = [n for n, formal in enumerate(formals) if formal.tensor == TensorType("bool", ())]
+        flags = [n for n, param in enumerate(params) if param.tensor == TensorType("bool", ())]
         flags = [n for n in flags if n < len(carried) + len(sequences)]
         more = {"when": self.one(flags)} if flags and self.chance(0.7) else {}
-        body = Graph.of("body", outputs, formals)
+        body = Graph.of("body", outputs, params)
         scan = self.node(
             "scan",
             *operands,

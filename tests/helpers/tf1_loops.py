@@ -13,4 +13,4 @@ def drivers(*tensors: Any, kept: Any = ()) -> list[Any]:
     """Return the lengths of the drivers with which a run computes these Tensors."""
     rolled = Rolled(tf.get_default_graph().cut(), [item.node for item in tensors], [item.node for item in kept])
     nodes = topological([rolled(item.node) for item in tensors])
-    return [node["driver"].length for node in nodes if node.op == "driver"]
+    return [node["driver"].iteration.length for node in nodes if node.op == "driver"]

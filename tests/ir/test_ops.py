@@ -23,7 +23,7 @@ BY_OP = {
     "passes/label_weights.py": "what losses are written with, between their labels and their weights",
 }
 """Files that may name several elementwise ops, with the reason."""
-MOST_TOGETHER = 3
+MAX_TOGETHER = 3
 """Maximum number of elementwise ops in one literal elsewhere: facts about more ops belong in their rows."""
 
 
@@ -81,7 +81,7 @@ ROOMS = ("ir", "passes", "codegen", "runtime", "export", "batching", "program", 
 )
 def test_nobody_else_keeps_a_list_of_ops(path: Path) -> None:
     """A new op would be missing from such a list."""
-    found = [f"{path}:{line}: {sorted(names)}" for line, names in _lists(path) if len(names) > MOST_TOGETHER]
+    found = [f"{path}:{line}: {sorted(names)}" for line, names in _lists(path) if len(names) > MAX_TOGETHER]
     if path.relative_to(PACKAGE).as_posix() in BY_OP:
         return
     assert found == []

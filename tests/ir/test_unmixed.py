@@ -37,10 +37,10 @@ def test_an_axis_that_a_step_adds_up_is_mixed() -> None:
     scan = the_scan()
     rows, heads, values = unmixed_axes(scan)
     assert [axis.size for axis in (rows, heads, values)] == [size("B"), 2, 5]
-    formals = {str(node["label"]): node for node in scan["body"].inputs}
-    assert heads.places[formals["S"]] == heads.places[formals["k_t"]] == 1
-    assert values.places[formals["v_t"]] == 3
-    assert formals["k_t"] not in values.places
+    params = {str(node["label"]): node for node in scan["body"].inputs}
+    assert heads.places[params["S"]] == heads.places[params["k_t"]] == 1
+    assert values.places[params["v_t"]] == 3
+    assert params["k_t"] not in values.places
 
 
 GROUPS = """graph groups

@@ -85,10 +85,10 @@ class RowLengths:
         scans_by_mask: dict[LengthMask, dict[Node, set[Node]]] = {}  # for each mask, its scans with their masked inputs
         for node in graph.nodes:
             if node.op == "scan" and step_condition(node) is None:
-                for formal, actual in ScanParts.of(node).sequences:
+                for param, actual in ScanParts.of(node).sequences:
                     mask = length_mask(actual, node["length"])
                     if mask is not None and node not in self.scans:
-                        scans_by_mask.setdefault(mask, {}).setdefault(node, set()).add(formal)
+                        scans_by_mask.setdefault(mask, {}).setdefault(node, set()).add(param)
         for mask, scans in scans_by_mask.items():
             rows = {scan: names for scan, names in scans.items() if _carries_rows(scan)}
             scans = rows or scans  # a mask's table lists either rows or blocks of rows
@@ -176,8 +176,8 @@ class _SingleMask:
     def _body(self, scan: Node) -> dict[Node, Symbol]:
         body, parts, names = scan["body"], ScanParts.of(scan), self.scans[scan]
         values: dict[Node, Symbol] = {carry.inside: carry.inside for carry in parts.carries}
-        for formal, actual in parts.sequences:
-            values[formal] = self.values.get(actual) if self._fits(actual) else None
+        for param, actual in parts.sequences:
+            values[param] = self.values.get(actual) if self._fits(actual) else None
 
         def masks(node: Node) -> bool:
             return any(item in names for item in implied(node, viewed))

@@ -66,12 +66,12 @@ def full_histories(
     histories: list[tuple[int, list[Node], list[Node]]] = []
     if step_condition(scan) is not None:
         return histories
-    for index, (formal, (_, following)) in enumerate(zip(body.inputs[:carries], body.outputs, strict=False)):
+    for index, (param, (_, following)) in enumerate(zip(body.inputs[:carries], body.outputs, strict=False)):
         emits = [
             (user, body.outputs[user["index"]][1]) for user in gets if user["index"] >= carries and not is_kept(user)
         ]
-        before = [user for user, value in emits if value is formal]
+        before = [user for user, value in emits if value is param]
         after = [user for user, value in emits if value is following]
-        if following is not formal and any(map(whole, before)):
+        if following is not param and any(map(whole, before)):
             histories.append((index, before, after))
     return histories

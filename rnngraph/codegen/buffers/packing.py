@@ -246,18 +246,18 @@ class Panels:
         starts: dict[Buffer, Index] = {}
         for view in views:
             starts.setdefault(view.buffer, view.offset)
-        formal = {buffer: Buffer(f"m{number}", buffer.dtype) for number, buffer in enumerate(starts)}
+        param = {buffer: Buffer(f"m{number}", buffer.dtype) for number, buffer in enumerate(starts)}
         alike = tuple(
-            replace(view, buffer=formal[view.buffer], offset=view.offset - starts[view.buffer]) for view in views
+            replace(view, buffer=param[view.buffer], offset=view.offset - starts[view.buffer]) for view in views
         )
         key, origin = (alike, width, lanes, blocks, panel.dot_width), self.origins.get(views[0].buffer)
         if key in self.fillers:
             self.fillers[key] = self.fillers[key].called_for(origin)
         else:
-            target, inner = Buffer(f"m{len(formal)}", panel.buffer.dtype), Block(origin=origin)
+            target, inner = Buffer(f"m{len(param)}", panel.buffer.dtype), Block(origin=origin)
             _pack(inner, alike, width, lanes, blocks, replace(panel, buffer=target), self.transposing)
             self.fillers[key] = Function(
-                f"fill{len(self.fillers)}", (*formal.values(), target), (), tuple(inner.statements), "fills a panel"
+                f"fill{len(self.fillers)}", (*param.values(), target), (), tuple(inner.statements), "fills a panel"
             )
         block.add(Call(self.fillers[key].name, (*starts.items(), (panel.buffer, 0)), (), origin=origin))
 

@@ -145,17 +145,17 @@ class SparsePanels:
             if panel.blocks in self._filled:
                 continue
             self._filled.add(panel.blocks)
-            formal = replace(view, buffer=Buffer("m0", view.buffer.dtype), offset=0)
-            key, where = (formal, layout), origin(view.buffer)
+            param = replace(view, buffer=Buffer("m0", view.buffer.dtype), offset=0)
+            key, where = (param, layout), origin(view.buffer)
             if key in self._fillers:
                 self._fillers[key] = self._fillers[key].called_for(where)
             else:
                 blocks, numbers = Buffer("m1", panel.blocks.dtype), Buffer("m2", "int32")
                 inner = Block(origin=where)
-                _Packing(inner, formal, SparsePanel(layout, blocks, numbers)).pack()
+                _Packing(inner, param, SparsePanel(layout, blocks, numbers)).pack()
                 self._fillers[key] = Function(
                     f"gather{len(self._fillers)}",
-                    (formal.buffer, blocks, numbers),
+                    (param.buffer, blocks, numbers),
                     (),
                     tuple(inner.statements),
                     "gathers blocks that are not zero",

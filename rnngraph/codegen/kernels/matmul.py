@@ -107,7 +107,7 @@ class Tiles:
                 nested.add(LetIndex(name, "floor", end - begin, height))
                 whole = begin + size(name)
                 self._row_loop(nested, at, axis, begin, whole, height, start, valid)
-            if height > 1 and self.region.is_step and not self.region.is_time(self.shape, axis):
+            if height > 1 and self.region.has_static_lengths and not self.region.is_time(self.shape, axis):
                 self._left_over(nested, at, axis, whole, end, start, valid)
                 return
             self._row_loop(nested, at, axis, whole, end, 1, start, valid)

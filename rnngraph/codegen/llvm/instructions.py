@@ -140,9 +140,9 @@ class Instructions(IRBuilder):
                 absent=self.absent,
                 has_scale=self.has_scale,
             )
-            formal = [Handle(f"%x{number}", item.element, item.lanes) for number, item in enumerate(arguments)]
-            value = body(inner, formal)
-            parameters = ", ".join(f"{item.type} {item.text}" for item in formal)
+            param = [Handle(f"%x{number}", item.element, item.lanes) for number, item in enumerate(arguments)]
+            value = body(inner, param)
+            parameters = ", ".join(f"{item.type} {item.text}" for item in param)
             head, last = f"define internal {kind} @{name}({parameters}) #0 {{", f"  ret {value.type} {value.text}"
             self.helpers[name] = "\n".join([head, *inner.lines, last, "}", ""])
         operands = ", ".join(f"{item.type} {item.text}" for item in arguments)

@@ -78,8 +78,8 @@ def _copy(copy: AnyCopyPlan, parts: int) -> Iterator[str]:
 def _scan(scan: ScanPlan, parts: int) -> Iterator[str]:
     node = scan.node
     yield f"  scan {label_of(node)} over {dim_text(node['length'])} steps{_place(node)}"
-    for formal, state in zip(node["body"].inputs, scan.states, strict=False):
-        yield f"    carries {label_of(formal)} : {formal.type} {state.kind}, in {state.view.buffer.name}"
+    for param, state in zip(node["body"].inputs, scan.states, strict=False):
+        yield f"    carries {label_of(param)} : {param.type} {state.kind}, in {state.view.buffer.name}"
     if (blocks := scan.layout.blocks) is not None:
         cut = zip(blocks.sizes, blocks.axes, strict=True)
         of_each = ", ".join(f"{width} of {dim_text(axis.size)}" for width, axis in cut)

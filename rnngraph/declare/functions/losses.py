@@ -79,7 +79,7 @@ def _is_learned(value: Any) -> bool:
     dependencies = topological([value.node])
     specs = [node["slot"] for node in dependencies if node.op == "parameter"]
     drivers = (driver for node in dependencies if node.op == "driver" for driver, _ in node["driver"].with_inner())
-    specs += [spec for driver in drivers for spec, _ in driver.parameters]
+    specs += [spec for driver in drivers for spec, _ in driver.names.parameters]
     return any(spec.trainable for spec in specs)
 
 

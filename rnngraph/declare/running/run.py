@@ -11,13 +11,14 @@ from ...support.arguments import flag
 from ...support.errors import DtypeError, RnnGraphError, ShapeError, Where, shown
 from ..carried import check_outputs, stored
 from ..cell import Cell, InnerCell, check_cell
-from ..driver import Carry, Iteration, TracedStep, check_step, drive, initial_leaves, state_names
+from ..driver import Carry, Iteration, Rows, TracedStep, drive
 from ..layer import joined, within
 from ..nest import flatten, pack
 from ..parameters import ScopeName
 from ..state import Columns, public
 from ..tensor import Tensor, build, class_within, constant
 from ..trace import Trace, tracing
+from .initial_states import check_step, initial_leaves, state_names
 from .inputs import Sequences, sequences_of, time_first
 
 
@@ -54,8 +55,8 @@ class Run:
             structure = public(cell)
         leaves: list[Columns] = flatten(structure)
         kinds = [leaf.type(batch, fed.dtype) for leaf in leaves]
-        steps = [_formal(name, kind, where) for name, kind in zip(fed.names, fed.kinds, strict=True)]
-        states = [_formal(name, kind, where) for kind, name in zip(kinds, state_names(cell), strict=True)]
+        steps = [_param(name, kind, where) for name, kind in zip(fed.names, fed.kinds, strict=True)]
+        states = [_param(name, kind, where) for kind, name in zip(kinds, state_names(cell), strict=True)]
         step_class = class_within([*flatten(self.inputs), self.sequence_length, self.mask, initial_state])
         x = pack(self.inputs, [step_class(node) for node in steps])
         output, new = self._traced(inner, cell, x, pack(structure, [step_class(node) for node in states]))
@@ -80,7 +81,7 @@ class Run:
             tensor_class=class_within([*outputs, following]),
         )
         is_reverse = flag(reverse, "reverse")
-        items = drive(step, Iteration(time, batch, is_reverse, lengths, mask, time_major=self.time_major))
+        items = drive(step, Iteration(time, is_reverse, time_major=self.time_major), Rows(batch, lengths, mask))
         all_outputs = [item if self.time_major else time_first(item, where) for item in items[len(carried) :]]
         return pack(output, all_outputs), pack(structure, items[: len(states)])
 
@@ -122,7 +123,7 @@ def _last(outputs: list[Tensor], carried: list[Carry], fed: Sequences, where: Wh
     """Return the states that hold the outputs of the last unmasked step. Add missing states to ``carried``."""
     if len(outputs) == 1:
         node = outputs[0].node
-        same = next((item for item in carried if item.following is node and _is_zero(item.initial)), None)
+        same = next((item for item in carried if item.next is node and _is_zero(item.initial)), None)
         if same is not None:
             return [same]
     added = []
@@ -130,7 +131,7 @@ def _last(outputs: list[Tensor], carried: list[Carry], fed: Sequences, where: Wh
         kind = item.type.with_shape((fed.batch, *item.type.shape[1:]))
         zeros = build("broadcast", constant(0, item.dtype), shape=kind.shape, where=where)
         label = "output" if len(outputs) == 1 else f"output_{number}"
-        added.append(Carry(_formal(label, kind, where), item.node, zeros))
+        added.append(Carry(_param(label, kind, where), item.node, zeros))
     carried += added
     return added
 
@@ -177,7 +178,7 @@ def _mask(value: Any, time: Dim, batch: Dim, time_major: bool, where: Where | No
     return build("reshape", time_first, shape=(*time_first.type.shape, 1), where=where)
 
 
-def _formal(label: str, kind: TensorType, where: Where | None) -> Node:
+def _param(label: str, kind: TensorType, where: Where | None) -> Node:
     return make("input", where=where, type=kind, label=label, body=True)
 
 

@@ -13,7 +13,7 @@ from ...support.api_guard import api
 from ...support.arguments import number, units, whole_number
 from ...support.errors import user_line
 from ..cell import Cell
-from ..driver import Carry, Iteration, TracedStep, drive
+from ..driver import Carry, Iteration, Rows, TracedStep, drive
 from ..functions.activations import log_softmax
 from ..functions.basic import (
     cast,
@@ -214,11 +214,11 @@ def backtraced(words: Tensor, parents: Tensor, longest: Tensor, end: Any) -> Ten
     trace, scope = Trace("float32", where_declared), ScopeName("backtrace", False, where_declared)
     kind = TensorType("int32", (batch, width))
 
-    def formal(label: str, shape: tuple[Dim, ...], dtype: str = "int32") -> Tensor:
+    def param(label: str, shape: tuple[Dim, ...], dtype: str = "int32") -> Tensor:
         return Tensor(make("input", where=where_declared, type=TensorType(dtype, shape), label=label, body=True))
 
-    place, word, parent = (formal(label, kind.shape) for label in ("place", "word", "parent"))
-    counts = formal("is_within", (batch, 1), "bool")
+    place, word, parent = (param(label, kind.shape) for label in ("place", "word", "parent"))
+    counts = param("is_within", (batch, 1), "bool")
     step = expand_dims(build("iota", size=steps), 1)
     within = expand_dims(step < expand_dims(cast(longest, "int64"), 0), 2)
     first = build("broadcast", cast(build("iota", size=width), "int32"), shape=kind.shape)
@@ -232,6 +232,6 @@ def backtraced(words: Tensor, parents: Tensor, longest: Tensor, end: Any) -> Ten
         carried=[Carry(place.node, following.node, first)],
         outputs=[own.node],
     )
-    *_, outputs = drive(traced, Iteration(steps, 1, reverse=True, has_rows=False))
+    *_, outputs = drive(traced, Iteration(steps, reverse=True, has_rows=False), Rows())
     ended = cast(equal(outputs, end), "int32")
     return where(cumsum(ended, 0, exclusive=True) > 0, end, outputs)

@@ -15,13 +15,14 @@ from ...support.api_guard import api, taking
 from ...support.errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, user_line
 from ..carried import check_outputs, stored
 from ..cell import Cell, InnerCell, check_cell
-from ..driver import Carry, Iteration, TracedStep, check_step, drive, initial_leaves, state_names
+from ..driver import Carry, Iteration, Rows, TracedStep, drive
 from ..functions.basic import cast, known_by, logical_and, logical_not, reduce_max
 from ..functions.basic import where as choose
 from ..functions.randomness import by_graph, random_uniform
 from ..layer import within
 from ..nest import flatten, matched, pack, paths
 from ..parameters import ScopeName
+from ..running.initial_states import check_step, initial_leaves, state_names
 from ..running.inputs import time_first
 from ..state import Columns, named, public
 from ..tensor import Tensor, build, class_within, constant, declared
@@ -241,7 +242,7 @@ class _Decode:
             )
         if not callable(next_input):
             raise DtypeError(f"next_input must be a function of words, not {next_input!r}", self.where)
-        search = Search(self.cell, beam, self.batch, self.length, self.dtype, self.scope, self.where, self._formal)
+        search = Search(self.cell, beam, self.batch, self.length, self.dtype, self.scope, self.where, self._param)
         self.batch = search.rows
         checked = taking(next_input, "next_input", "words", "x_t", where=self.where)
         return search.run(self.first[0], checked, lambda value: self._checked_inputs(value)[0], self.initial_state)
@@ -262,15 +263,15 @@ class _Decode:
         structure = public(self.cell)
         columns: list[Columns] = flatten(structure)
         kinds = [leaf.type(self.batch, self.dtype) for leaf in columns]
-        states = [self._formal(name, kind) for name, kind in zip(state_names(self.cell), kinds, strict=True)]
-        fed = [self._formal(name, self._row_type(item)) for name, item in zip(self._names(), self.first, strict=True)]
+        states = [self._param(name, kind) for name, kind in zip(state_names(self.cell), kinds, strict=True)]
+        fed = [self._param(name, self._row_type(item)) for name, item in zip(self._names(), self.first, strict=True)]
         with tracing(self.cell):
             output, new = inner(pack(self.nest, fed), pack(structure, states))
         outputs = check_outputs(self.cell, output, self.where)
         after = flatten(new)
         check_step(self.cell, after, kinds, self.where)
 
-        live = None if stop is None else self._formal("live", TensorType("bool", (self.batch, 1)))
+        live = None if stop is None else self._param("live", TensorType("bool", (self.batch, 1)))
         x_t = None if self.inputs is None else pack(self.inputs_nest, self._steps("x", self.inputs, live))
         taught = None if self.teacher is None else self._steps("teacher", self.teacher, live)
         following = self._checked_inputs(next_input(output, x_t))
@@ -299,21 +300,21 @@ class _Decode:
             trace,
             self.scope,
             self.sequences,
-            carried=[Carry(formal.node, value.node, begin) for formal, value, begin in carried],
+            carried=[Carry(param.node, value.node, begin) for param, value, begin in carried],
             outputs=[item.node for item in outputs],
             nest=output,
             tensor_class=class_within([*outputs, *after, *following]),
         )
         runs = None if live is None else live.node
-        items = drive(step, Iteration(self.length, self.batch, when=when, live=runs))
+        items = drive(step, Iteration(self.length, when=when, live=runs), Rows(self.batch))
         all_outputs = [time_first(item, self.where) for item in items[len(carried) :]]
         lengths = self._lengths(all_outputs[0], None if stop is None else items[len(states) + len(fed) + 1])
         return pack(output, all_outputs), pack(structure, items[: len(states)]), lengths
 
     def _counted(self, live: Tensor, still: Tensor) -> list[_Carried]:
         """Return three states: True for rows that run, the steps of each row so far, and True if any row runs."""
-        steps_taken = self._formal("taken", TensorType("int64", (self.batch, 1)))
-        runs = self._formal("runs", TensorType("bool", ()))
+        steps_taken = self._param("taken", TensorType("int64", (self.batch, 1)))
+        runs = self._param("runs", TensorType("bool", ()))
         return [
             (live, still, self._spread(constant(True), (self.batch, 1))),
             (steps_taken, steps_taken + cast(live, "int64"), self._spread(constant(0), (self.batch, 1))),
@@ -332,7 +333,7 @@ class _Decode:
     def _row_type(self, first: Tensor) -> TensorType:
         return first.type.with_shape((self.batch, *first.type.shape[1:]))
 
-    def _formal(self, label: str, kind: TensorType) -> Tensor:
+    def _param(self, label: str, kind: TensorType) -> Tensor:
         return self.tensor_class(make("input", where=self.where, type=kind, label=label, body=True))
 
     def _steps(self, label: str, sequences: Sequence[Tensor], live: Tensor | None) -> list[Tensor]:
@@ -341,12 +342,12 @@ class _Decode:
 
     def _step(self, label: str, sequence: Tensor, live: Tensor | None) -> Tensor:
         """Return one step of a sequence, with 0 for rows that have stopped."""
-        formal = self._formal(label, sequence.type.with_shape((self.batch, *sequence.type.shape[2:])))
-        self.sequences.append((formal.node, sequence))
+        param = self._param(label, sequence.type.with_shape((self.batch, *sequence.type.shape[2:])))
+        self.sequences.append((param.node, sequence))
         if live is None or sequence.dtype not in FLOATS:
-            return formal
-        zero, runs = constant(0.0, sequence.dtype), _per_row(live, formal)
-        return build("select", runs, formal, zero, where=self.where, guards=True)
+            return param
+        zero, runs = constant(0.0, sequence.dtype), _per_row(live, param)
+        return build("select", runs, param, zero, where=self.where, guards=True)
 
     def _checked_inputs(self, value: Any) -> list[Tensor]:
         """Return the leaves of a result of ``next_input``, after checks."""
@@ -413,11 +414,11 @@ def _mixed(taught: list[Tensor], own: list[Tensor], probability: float | Tensor)
     return [choose(_per_row(is_taught, b), a, b) for a, b in zip(taught, own, strict=True)]
 
 
-def _met(formals: Sequence[Tensor], step: Sequence[Tensor], initial: Sequence[Tensor], batch: Dim) -> Dim:
+def _met(params: Sequence[Tensor], step: Sequence[Tensor], initial: Sequence[Tensor], batch: Dim) -> Dim:
     """Infer a symbolic batch from the sizes of values that the step reads; 1 if there are none.
 
     Args:
-        step: Results of the step, computed from ``formals``.
+        step: Results of the step, computed from ``params``.
         initial: Initial states.
     """
     table = SizeTable()
@@ -427,7 +428,7 @@ def _met(formals: Sequence[Tensor], step: Sequence[Tensor], initial: Sequence[Te
             return table.meet(a, b)
         return a
 
-    inside = {item.node: item.node for item in formals}
+    inside = {item.node: item.node for item in params}
     for node in topological([item.node for item in step]):
         if any(operand in inside for operand in node.operands):
             operands = [inside.get(operand, operand) for operand in node.operands]

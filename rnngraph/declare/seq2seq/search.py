@@ -11,12 +11,13 @@ from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, show
 from ...support.records import dataclass
 from ..carried import stored
 from ..cell import Cell, InnerCell
-from ..driver import Carry, Iteration, TracedStep, check_step, drive, initial_leaves, state_names
+from ..driver import Carry, Iteration, Rows, TracedStep, drive
 from ..functions.arrays.moves import repeat
 from ..functions.basic import cast, logical_not, reduce_max, transpose
 from ..functions.statistics import reduce_all
 from ..nest import flatten, matched, pack
 from ..parameters import ScopeName
+from ..running.initial_states import check_step, initial_leaves, state_names
 from ..state import Columns, named, public
 from ..tensor import Tensor, build, constant
 from ..trace import Trace, tracing
@@ -50,7 +51,7 @@ class Search:
         dtype: Dtype of the states.
         scope: Scope of the parameters.
         where: Line of the declaration.
-        formal: Function that declares an input of the step by its label and type.
+        param: Function that declares an input of the step by its label and type.
     """
 
     cell: Cell
@@ -60,7 +61,7 @@ class Search:
     dtype: str
     scope: ScopeName
     where: Where | None
-    formal: Callable[[str, TensorType], Tensor]
+    param: Callable[[str, TensorType], Tensor]
 
     @property
     def rows(self) -> Dim:
@@ -81,9 +82,9 @@ class Search:
         structure = public(self.cell)
         columns: list[Columns] = flatten(structure)
         kinds = [leaf.type(self.rows, self.dtype) for leaf in columns]
-        states = [self.formal(name, kind) for name, kind in zip(state_names(self.cell), kinds, strict=True)]
+        states = [self.param(name, kind) for name, kind in zip(state_names(self.cell), kinds, strict=True)]
         start = self._start(first)
-        fed = self.formal("fed", start.type)
+        fed = self.param("fed", start.type)
         with tracing(self.cell):
             output, new = inner(fed, pack(structure, states))
         after = flatten(new)
@@ -91,12 +92,12 @@ class Search:
         words = self._words(output)
         attention = self._attention([output, *after], [fed, *states])
         before = self._before(attention)
-        known = self._formals(before)
+        known = self._params(before)
         logits = build("reshape", output, shape=(*self.pair, words))
         chosen, following = continued(self.beam, logits, known, attention)
         moved = [reordered(leaf, chosen.parents) for leaf in after]
         fed_next = check(next_input(cast(build("reshape", chosen.words, shape=(self.rows,)), "int64"), None))
-        runs, scores = self.formal("runs", TensorType("bool", ())), self.formal("scores", chosen.scores.type)
+        runs, scores = self.param("runs", TensorType("bool", ())), self.param("scores", chosen.scores.type)
         repeated = None if initial is None else self._repeated(initial, columns)
         begins = initial_leaves(self.cell, inner, repeated, kinds, self.where)
         begins = [stored(*item) for item in zip(begins, columns, strict=True)]
@@ -114,11 +115,11 @@ class Search:
             trace,
             self.scope,
             sequences=[],
-            carried=[Carry(formal.node, value.node, begin) for formal, value, begin in carried],
+            carried=[Carry(param.node, value.node, begin) for param, value, begin in carried],
             outputs=[chosen.words.node, chosen.parents.node],
-            tensor_class=type(self.formal("result", start.type)),
+            tensor_class=type(self.param("result", start.type)),
         )
-        items = drive(step, Iteration(self.length, 1, when=runs.node, has_rows=False))
+        items = drive(step, Iteration(self.length, when=runs.node, has_rows=False), Rows())
         count = len(states)
         lengths, final_scores, (all_words, parents) = items[count + 3], items[count + 4], items[len(carried) :]
         whole = backtraced(all_words, parents, reduce_max(lengths, 1), self.beam.end)
@@ -178,11 +179,11 @@ class Search:
             covered = build("broadcast", constant(0.0, attention.type.dtype), shape=attention.type.shape)
         return first_hypotheses(self.beam, self.batch, self.dtype, covered)
 
-    def _formals(self, before: Hypotheses) -> Hypotheses:
+    def _params(self, before: Hypotheses) -> Hypotheses:
         """Return the inputs of the step for the hypotheses."""
         labels = ("log_probs", "finished", "lengths", "coverage")
         pairs = zip(labels, before, strict=True)
-        return Hypotheses(*(None if item is None else self.formal(label, item.type) for label, item in pairs))  # type: ignore[arg-type]
+        return Hypotheses(*(None if item is None else self.param(label, item.type) for label, item in pairs))  # type: ignore[arg-type]
 
 
 def check_beam(beam: Any, where: Where | None, **others: Any) -> Beam:

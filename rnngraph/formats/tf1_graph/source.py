@@ -13,7 +13,7 @@ import numpy as np
 
 from ...storage.protobuf import DecodeError, Message, decode
 from ...support.errors import FileError, shown
-from ..reading import MOST_BYTES, bytes_of_file
+from ..reading import MAX_BYTES, bytes_of_file
 from ..tensorflow import tensors
 from ..tensorflow.tensors import array_of_tensor
 from ..tensorflow.variables import read_tf1_variables
@@ -169,7 +169,7 @@ def array_of(name: str, node: Node) -> np.ndarray:
     if proto is None or proto.dtype not in DTYPES:
         raise FileError(f"{name}: {node} holds no array of numbers")
     shape = proto.tensor_shape.sizes if proto.tensor_shape else ()
-    if any(size < 0 for size in shape) or math.prod(shape) > MOST_BYTES or len(shape) > 32:
+    if any(size < 0 for size in shape) or math.prod(shape) > MAX_BYTES or len(shape) > 32:
         raise FileError(f"{name} is damaged: {node} has shape {shown(list(shape))}")
     try:
         array = array_of_tensor(proto, proto.dtype, shape, str(node), default=0)

@@ -186,11 +186,11 @@ class _Reader:
         step, has_lengths = without_lengths(scan)
         parts = ScanParts.of(step)
         body: Graph = step["body"]
-        formal = {*body.inputs}
+        param = {*body.inputs}
         roots = [carry.next for carry in parts.carries] + [node for _, node in parts.emits]
-        training = needed(roots, in_training, formal) if in_training_graph else set()
-        inference = needed(roots, in_inference, formal) if in_inference_graph else set()
-        shown = [node for node in body.nodes if node not in formal and (node in training or node in inference)]
+        training = needed(roots, in_training, param) if in_training_graph else set()
+        inference = needed(roots, in_inference, param) if in_inference_graph else set()
+        shown = [node for node in body.nodes if node not in param and (node in training or node in inference)]
         names = step_names(parts, body.nodes)
         rows = equations(shown, roots, names, layer_of, training, inference)
         names = step_names(parts, body.nodes, [row.node for row in rows])

@@ -19,7 +19,7 @@ DETAILS: tuple[Detail, ...] = ("equations", "cells", "layers")
 PADDING, GAP, JOIN = 10.0, 6.0, 24.0
 """Pixels inside boxes, between their items, and between two items joined by an arrow."""
 
-LOOP, MARGIN, APART, LEAST_WIDTH = 26.0, 16.0, 48.0, 200.0
+LOOP, MARGIN, APART, MIN_WIDTH = 26.0, 16.0, 48.0, 200.0
 """Pixels of a recurrence beside its box, around the picture, between two graphs, and minimum width."""
 
 MAX_WIDENED, MAX_FOR_ARROWS = 12, 3 * LINE
@@ -108,7 +108,7 @@ def _cropped(drawing: Drawing) -> Drawing:
     ]
     heading = tuple(replace(shape, x=MARGIN) if isinstance(shape, Text) else shape for shape in figures[0].shapes)
     figures[0] = replace(figures[0], shapes=heading)
-    return replace(drawing, figures=tuple(figures), width=max(right + by + MARGIN, LEAST_WIDTH))
+    return replace(drawing, figures=tuple(figures), width=max(right + by + MARGIN, MIN_WIDTH))
 
 
 def _moved(shape: Shape, right: float, down: float) -> Shape:

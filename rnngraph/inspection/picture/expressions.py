@@ -100,9 +100,9 @@ def read_by(node: Node, stands_for: Callable[[Node], Node] = in_training) -> Seq
 @lru_cache(maxsize=64)
 def _read_by_steps(scan: Node, stands_for: Callable[[Node], Node]) -> Sequence[Node]:
     parts = ScanParts.of(scan)
-    formal = {*parts.inputs}
+    param = {*parts.inputs}
     roots = [carry.next for carry in parts.carries] + [node for _, node in parts.emits]
-    used = needed(roots, stands_for, formal)
+    used = needed(roots, stands_for, param)
     read = [carry.initial for carry in parts.carries]
     return [*read, *(item.outside for item in (*parts.sequences, *parts.invariants) if item.inside in used)]
 

@@ -18,8 +18,8 @@ def without_lengths(scan: Node) -> tuple[Node, bool]:
     like those in a cell's paper.
     """
     body: Graph = scan["body"]
-    formal = {*body.inputs}
-    running = {node for node in body.nodes if node.op == "less" and node.name == "live" and formal >= {*node.operands}}
+    param = {*body.inputs}
+    running = {node for node in body.nodes if node.op == "less" and node.name == "live" and param >= {*node.operands}}
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         is_of_lengths = node.op == "select" and node.operands[0] in running
@@ -42,17 +42,17 @@ def step_names(parts: ScanParts, nodes: Collection[Node], shown: Iterable[Node] 
     for binding in parts.invariants:
         if binding.outside.op == "parameter":
             names[binding.inside] = short_name(binding.outside)
-    formal = {*parts.inputs}
+    param = {*parts.inputs}
     readers: dict[Node, set[str]] = {node: set() for node in nodes}
     for node in nodes:
         for operand in node.operands:
             readers[operand].add(layer_of(node))
     for carry in reversed(parts.carries):
-        if carry.next not in formal:
+        if carry.next not in param:
             names[carry.next] = f"{names[carry.inside]}′"
     outside = {carry.next for carry in parts.carries} | {node for _, node in parts.emits}
-    local = [node for node in shown if node not in outside | formal and readers[node] <= {layer_of(node)}]
-    taken = {name for node, name in names.items() if node in formal or not readers[node] <= {layer_of(node)}}
+    local = [node for node in shown if node not in outside | param and readers[node] <= {layer_of(node)}]
+    taken = {name for node, name in names.items() if node in param or not readers[node] <= {layer_of(node)}}
     namers: dict[str, Namer] = {}
     for node in local:
         namer = namers.setdefault(layer_of(node), Namer({*taken}))

@@ -121,7 +121,7 @@ class ChunkLoop:
         plan, length = self.plan, self.pieces.length
         count = ceil_divide(length, self.steps)
         initial = self._matrix(self.pieces.initial[self.carry])
-        formal = _formal("state", initial)
+        param = _param("state", initial)
         inputs = _ChunkInputs(self.steps)
         values: dict[Node, Lifted] = {}
         for source in self._sequences.sources:
@@ -130,13 +130,13 @@ class ChunkLoop:
         is_step = None
         if count * self.steps != length:
             is_step = inputs.over("is_step", _are_steps(count, self.steps, length, self.scan))
-        readouts, state = chunk_of(self._sequences.chunk(values, is_step, self.steps), formal)
+        readouts, state = chunk_of(self._sequences.chunk(values, is_step, self.steps), param)
         for probe, value in zip(self._sequences.probes.values(), readouts, strict=True):
             values[probe] = _steps_first(value), True
         label = str(self.carry["label"])
         emits = [(node.name or node.op, self._sequences.emitted(node, values, self.steps)) for node in plan.boundary]
         scan = ScanParts(
-            [Carry(formal, initial, label, state)], inputs.sequences, inputs.invariants, emits, count, False
+            [Carry(param, initial, label, state)], inputs.sequences, inputs.invariants, emits, count, False
         ).build(self.scan.where, f"{self.scan.name}_chunks")
         self._state = self._as_carried(make("get", scan, where=self.scan.where, name=label, index=0))
         for number, node in enumerate(plan.boundary, 1):
@@ -197,15 +197,15 @@ class _ChunkInputs:
             return self.over(label, outer), True
         if outer.op == "constant":
             return outer, False
-        formal = _formal(label, outer)
-        self.invariants.append(Binding(formal, outer))
-        return formal, False
+        param = _param(label, outer)
+        self.invariants.append(Binding(param, outer))
+        return param, False
 
     def over(self, label: str, chunks: Node) -> Node:
         """Add a sequence over chunks as an input. Return its value for one chunk, in the body."""
-        formal = _formal(label, chunks, chunks.shape[1:])
-        self.sequences.append(Binding(formal, chunks))
-        return formal
+        param = _param(label, chunks, chunks.shape[1:])
+        self.sequences.append(Binding(param, chunks))
+        return param
 
 
 def _are_steps(count: Dim, steps: int, length: Dim, scan: Node) -> Node:
@@ -249,7 +249,7 @@ class _Sequences:
             self.columns.append(ChunkColumn(self._of(self.forms.product(column.keys), plan.keys, 0.0), row, scales))
         lead = tuple(self.forms.axes[axis] for axis in plan.batch)
         shape = (*lead, _size(plan, plan.values))
-        self.probes = {probe: _formal("readout", self.forms.carry, shape) for probe in plan.readouts}
+        self.probes = {probe: _param("readout", self.forms.carry, shape) for probe in plan.readouts}
         self.readouts = {node: self._readout(node) for node in plan.boundary}
         self.sources = self._sources(body)
 
@@ -377,6 +377,6 @@ def _size(plan: ChunkPlan, axes: Sequence[int]) -> Dim:
     return product(tuple(plan.forms.axes[axis] for axis in axes))
 
 
-def _formal(label: str, like: Node, shape: Sequence[Dim] | None = None) -> Node:
+def _param(label: str, like: Node, shape: Sequence[Dim] | None = None) -> Node:
     kind = like.tensor if shape is None else like.tensor.with_shape(tuple(shape))
     return make("input", where=like.where, name=label, label=label, type=kind)

@@ -52,7 +52,7 @@ class ScanDerivative:
 
     def _activity(self, active: set[Node]) -> None:
         """Determine which inputs of the body carry a derivative. A carry may become active through a later step."""
-        roots = {formal for formal, actual in self.outer.items() if actual in active and formal.dtype in FLOATS}
+        roots = {param for param, actual in self.outer.items() if actual in active and param.dtype in FLOATS}
         while True:
             inside = active_nodes(self.body.nodes, roots)
             more = {

@@ -237,9 +237,9 @@ class _Loop:
                 continue
             label = str(node.get("label", node.name or node.op))
             kind = outer.tensor.with_shape(outer.shape[1:]) if has_time else outer.tensor
-            formal = make("input", where=node.where, name=label, label=label, type=kind)
-            new[node] = formal
-            (sequences if has_time else invariants).append(Binding(formal, outer))
+            param = make("input", where=node.where, name=label, label=label, type=kind)
+            new[node] = param
+            (sequences if has_time else invariants).append(Binding(param, outer))
         for node in self.members:
             if node not in new:
                 new[node] = remake(node, [new[item] for item in node.operands])

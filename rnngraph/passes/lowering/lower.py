@@ -62,7 +62,7 @@ def lower(
     of_loss = set(order).difference(topological(node for path, node in outputs if path != LOSS))
     drivers = [driver for node in order if node.op == "driver" for driver, _ in node["driver"].with_inner()]
     runs = {driver.where.place for driver in drivers if driver.where is not None}
-    cells = {place for driver in drivers for place in driver.places} - runs  # lines of drivers are not cells
+    cells = {place for driver in drivers for place in driver.source.places} - runs  # lines of drivers are not cells
     form = LoweredForm(states, taps or {}, moved, {*kept.values()})
     state = Lowering(names, labels, assigned_names(order, cells), form, of_loss)
     for node in order:
@@ -90,8 +90,8 @@ def _sites(order: Sequence[Node], names: Names) -> list[str]:
     """Return the dropout sites in the order of declaration."""
     outermost: list[Driver] = [node["driver"] for node in order if node.op == "driver"]
     drivers = [driver for item in outermost for driver, _ in item.with_inner()]
-    sites = [(d.serial, f"{names.scopes[d.scope]}/{site}") for d in drivers for site in d.sites]
-    scopes = [scope for driver in drivers for scope in driver.scopes]
+    sites = [(d.serial, f"{names.scopes[d.scope]}/{site}") for d in drivers for site in d.names.sites]
+    scopes = [scope for driver in drivers for scope in driver.names.scopes]
     scopes += [node["scope"] for node in order if node.op == "dropout"]
     sites += [(scope.serial, names.scopes[scope]) for scope in scopes]
     return [site for _, site in sorted(sites, key=lambda site: site[0])]
@@ -234,19 +234,19 @@ class Lowering:
     def _driver(self, node: Node) -> Node:
         driver: Driver = node["driver"]
         operands = driver.by_role([self.new[operand] for operand in node.operands])
-        time, batch, initial = driver.length, driver.batch(operands), operands.initial
+        time, batch, initial = driver.iteration.length, driver.batch(operands), operands.initial
         for dim, role in ((time, "T"), (batch, "B")):
             for symbol in symbols_of(self.nodes.resolve(dim)):
                 if not self.nodes.roles.get(symbol, "").isupper():
                     self.nodes.roles[symbol] = role
         labels: list[str] = []
-        structure = driver.kept(public(driver.cell))
+        structure = driver.streamed(public(driver.cell))
         own = len(flatten(structure))
         begins = topological(initial[:own])
         if own and self.show != INNER and not any(item.op == "scan" or item in self.kept.values() for item in begins):
             labels = [f"state/{len(self.states)}/{path or number}" for number, (path, _) in enumerate(paths(structure))]
             self.states.append(pack(structure, labels))
-            self.named.append(pack(driver.kept(named(driver.cell)), labels))
+            self.named.append(pack(driver.streamed(named(driver.cell)), labels))
             self.initials += zip(labels, initial[:own], strict=True)
         if labels and self.show == FED:
             kinds = [TensorType(item.dtype, (batch, *item.shape[1:])) for item in initial[:own]]

@@ -48,8 +48,8 @@ def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
         if node.op == "driver":
             driver: Driver = node["driver"]
             for item, outer in driver.with_inner():
-                owners.append((driver.serial, item.scope, list(item.parameters)))
-                owners += [(scope.serial, scope, []) for scope in item.scopes]
+                owners.append((driver.serial, item.scope, list(item.names.parameters)))
+                owners += [(scope.serial, scope, []) for scope in item.names.scopes]
                 if outer is not None:
                     above[item.scope] = outer.scope
         elif node.get("scope") is not None:

@@ -48,18 +48,19 @@ class Steps(StepDraws):
             within: Mask [batch, 1] of rows that have not ended; None if all run.
             unmasked: Mask [batch, 1] of rows that are not masked; None if all are not.
         """
-        driver, live = self.driver, within if unmasked is None else unmasked
+        body, iteration = self.driver.body, self.driver.iteration
+        live = within if unmasked is None else unmasked
         if within is not None and unmasked is not None:
             live = self.make("and", within, unmasked, where=self.where, name="runs")
-        self.live = live if driver.live is None else new[driver.live]
+        self.live = live if iteration.live is None else new[iteration.live]
         if live is not None:  # nothing reads inputs beyond a row's end or under a mask, and no derivative does
-            for formal in driver.sequences:
-                x = new[formal]
+            for param in body.sequences:
+                x = new[param]
                 zero = self.make("constant", value=np.zeros((), x.dtype))
                 runs = self._per_row(live, x.tensor.rank)
-                new[formal] = self.make("select", runs, x, zero, where=self.where, name="real", guards=True)
-        inner = topological((driver.output, *driver.next_states, *driver.emits), known=new)
-        self.assigned = assigned_names(inner, beside=driver.places)
+                new[param] = self.make("select", runs, x, zero, where=self.where, name="real", guards=True)
+        inner = topological(body.roots, known=new)
+        self.assigned = assigned_names(inner, beside=self.driver.source.places)
         written: dict[Node, Sequence[Node]] = {}  # results of drivers within the step
         for node in inner:
             if node.op == "get" and node.operands[0] in written:
@@ -74,18 +75,18 @@ class Steps(StepDraws):
                     new[node] = operands[0]  # only its result is read
                 case _:
                     new[node] = self._inner(node, operands)
-        output_count = len(driver.outputs)
-        outputs = [self._full(new[node]) for node in driver.outputs] + [
-            new[node] for node in driver.emits[output_count - 1 :]
+        output_count = len(body.outputs)
+        outputs = [self._full(new[node]) for node in body.outputs] + [
+            new[node] for node in body.emits[output_count - 1 :]
         ]
-        states = [self._full(new[node]) for node in driver.next_states]
-        if not driver.has_rows:
+        states = [self._full(new[node]) for node in body.next_states]
+        if not iteration.has_rows:
             pairs = zip(states, before, strict=True)
             states = [self.nodes.in_type_of(after, first, "what a step carries", self.where) for after, first in pairs]
         if live is None:
             return outputs, states
         masked = [
-            self._masked(node, live, within, new[driver.last[number]] if driver.last else None)
+            self._masked(node, live, within, new[body.last[number]] if body.last else None)
             for number, node in enumerate(outputs[:output_count])
         ]
         lives = [self._per_row(live, after.tensor.rank) for after in states]
@@ -103,13 +104,13 @@ class Steps(StepDraws):
 
     def _per_row(self, live: Node, rank: int) -> Node:
         """Reshape a mask [batch, 1] so that it broadcasts to values of a rank."""
-        if rank == 2 or not self.driver.has_rows:
+        if rank == 2 or not self.driver.iteration.has_rows:
             return live
         return self.make("reshape", live, where=live.where, shape=(self.batch, *(1 for _ in range(rank - 1))))
 
     def _full(self, node: Node) -> Node:
         """Broadcast an output or a state without a batch axis to all rows."""
-        if not node.tensor.rank or not self.driver.has_rows:
+        if not node.tensor.rank or not self.driver.iteration.has_rows:
             return node
         shape = (self.batch, *node.shape[1:])
         if node.shape[0] == 1 and self.batch != 1:
@@ -119,7 +120,7 @@ class Steps(StepDraws):
     def _fed(self, operands: DriverOperands) -> tuple[list[Node], list[Node]]:
         """Unify the inputs' numbers of steps and rows. Return the sequences and the initial states."""
         sequences = [self._fitting(item, 0, self.time, "what it reads") for item in operands.sequences]
-        if not self.driver.has_rows:
+        if not self.driver.iteration.has_rows:
             return sequences, list(operands.initial)
         sequences = [self._fitting(item, 1, self.batch, "what it reads") for item in sequences]
         what = "its initial_state"
@@ -142,7 +143,7 @@ class Steps(StepDraws):
                 node.where,
             )
         if node.op not in RANDOM:
-            name = node.name or self.assigned.get(node) or self.driver.variables.get(node, "")
+            name = node.name or self.assigned.get(node) or self.driver.source.variables.get(node, "")
             return self.make(node.op, *operands, where=node.where, name=name, **dict(node.attributes))
         return self.drawn(node, operands)
 
@@ -177,16 +178,16 @@ class Body(Steps):
         self.shared: dict[str, Node] = {}
         self.tapped: list[tuple[Node, Node, int | None]] = []
 
-    def formal(self, label: str, kind: TensorType, where: Where | None = None) -> Node:
+    def param(self, label: str, kind: TensorType, where: Where | None = None) -> Node:
         return self.make("input", where=where or self.where, name=label, label=label, type=kind)
 
     def over(self, label: str, actual: Node) -> Node:
-        node = self.formal(label, actual.tensor.with_shape(actual.shape[1:]))
+        node = self.param(label, actual.tensor.with_shape(actual.shape[1:]))
         self.sequences.append(Binding(node, actual))
         return node
 
     def as_input(self, label: str, actual: Node) -> Node:
-        node = self.formal(label, actual.tensor, actual.where if actual.op == "parameter" else None)
+        node = self.param(label, actual.tensor, actual.where if actual.op == "parameter" else None)
         self.invariants.append(Binding(node, actual))
         return node
 
@@ -223,20 +224,18 @@ class Body(Steps):
         return self.once("number", of_rows)
 
     def whole(self, node: Node) -> Node:
-        return next(actual for formal, actual in self.invariants if formal is node)
+        return next(actual for param, actual in self.invariants if param is node)
 
     def scan(self, operands: DriverOperands, name: str) -> Node:
-        driver = self.driver
+        body, iteration = self.driver.body, self.driver.iteration
         sequences, initial = self._fed(operands)
         new: dict[Node, Node] = {
-            formal: self.over(str(formal["label"]), actual)
-            for formal, actual in zip(driver.sequences, sequences, strict=True)
+            param: self.over(str(param["label"]), actual)
+            for param, actual in zip(body.sequences, sequences, strict=True)
         }
-        carries = [
-            self.formal(str(node["label"]), kind.tensor) for node, kind in zip(driver.states, initial, strict=True)
-        ]
-        new.update(zip(driver.states, carries, strict=True))
-        for node, actual in zip(driver.captured, operands.captured, strict=True):
+        carries = [self.param(str(node["label"]), kind.tensor) for node, kind in zip(body.states, initial, strict=True)]
+        new.update(zip(body.states, carries, strict=True))
+        for node, actual in zip(body.captured, operands.captured, strict=True):
             is_number = actual.op == "constant" and actual.tensor.rank == 0
             label = str(actual.get("label", actual.name or actual.op)).rpartition("/")[2]
             label = "given_length" if label == "length" else label  # ``length`` is the rows' own length
@@ -244,7 +243,7 @@ class Body(Steps):
         within = None if operands.lengths is None else self._live(operands.lengths)
         unmasked = None if operands.mask is None else self._unmasked(operands.mask)
         outputs, states = self.step(new, carries, within, unmasked)
-        labels = (str(node["label"]) for node in driver.states)
+        labels = (str(node["label"]) for node in body.states)
         seen = [(self.context.taps[node], value) for node, value, _ in self.tapped]
         scan = ScanParts(
             carries=[*map(Carry, carries, initial, labels, states)],
@@ -252,10 +251,10 @@ class Body(Steps):
             invariants=self.invariants,
             emits=[*(("output", node) for node in outputs), *seen],
             length=self.time,
-            reverse=driver.reverse,
-            when=None if driver.when is None else new[driver.when],
+            reverse=iteration.reverse,
+            when=None if iteration.when is None else new[iteration.when],
         ).build(self.where, name, self.make)
-        for number, (node, _, rows) in enumerate(self.tapped, len(carries) + 1 + len(driver.emits)):
+        for number, (node, _, rows) in enumerate(self.tapped, len(carries) + 1 + len(body.emits)):
             steps = self.make("get", scan, where=node.where, index=number)
             self.context.tapped[self.context.taps[node]] = self._by_row(steps, rows)
         return scan
@@ -277,7 +276,7 @@ class Body(Steps):
 
     def moved(self, node: Node, kind: TensorType, rows: int | None) -> Node:
         shape = (self.time, *kind.shape)
-        if rows is None or self.driver.time_major:
+        if rows is None or self.driver.iteration.time_major:
             return self.over("tap", self.context.moved_by(node, kind.with_shape(shape)))
         at = rows + 1
         time_major = self.context.moved_by(node, kind.with_shape((shape[at], *shape[:at], *shape[at + 1 :])))
@@ -286,7 +285,7 @@ class Body(Steps):
 
     def _by_row(self, steps: Node, rows: int | None) -> Node:
         """Transpose steps to the layout of the driver's inputs."""
-        if rows is None or self.driver.time_major:
+        if rows is None or self.driver.iteration.time_major:
             return steps
         at = rows + 1
         order = (at, *range(at), *range(at + 1, steps.tensor.rank))
@@ -298,33 +297,34 @@ class WrittenOut(Steps):
 
     def __init__(self, outer: Steps, node: Node, operands: Sequence[Node]) -> None:
         driver: Driver = node["driver"]
-        assert isinstance(driver.length, int)
+        length = driver.iteration.length
+        assert isinstance(length, int)
         self.operands = driver.by_role(operands)
-        super().__init__(outer.context, driver, driver.length, driver.batch(self.operands), node.where)
-        self.outer, self.steps, self.extent = outer, driver.length, (*outer.extent, driver.length)
+        super().__init__(outer.context, driver, length, driver.batch(self.operands), node.where)
+        self.outer, self.steps, self.extent = outer, length, (*outer.extent, length)
         self.now = 0
         self.tapped: dict[Node, tuple[int | None, dict[int, Node]]] = {}  # row axis, and the value at each step
         self.tap_inputs: dict[Node, Node] = {}  # inputs added to taps at all steps
 
     def results(self) -> list[Node]:
         """Return the final values of all carries, then the outputs [length, batch, width]."""
-        driver, operands = self.driver, self.operands
+        body, operands = self.driver.body, self.operands
         sequences, states = self._fed(operands)
         mask = None if operands.mask is None else self._fitting(operands.mask, 0, self.time, "its mask")
         mask = None if mask is None else self._fitting(mask, 1, self.batch, "its mask")
         every: dict[int, list[Node]] = {}  # outputs, by step
-        for now in range(self.steps)[:: -1 if driver.reverse else 1]:
+        for now in range(self.steps)[:: -1 if self.driver.iteration.reverse else 1]:
             self.now = now
-            new = dict(zip(driver.captured, operands.captured, strict=True))
-            new.update(zip(driver.sequences, map(self._at, sequences), strict=True))
-            new.update(zip(driver.states, states, strict=True))
+            new = dict(zip(body.captured, operands.captured, strict=True))
+            new.update(zip(body.sequences, map(self._at, sequences), strict=True))
+            new.update(zip(body.states, states, strict=True))
             within = None if operands.lengths is None else self._live(operands.lengths)
             every[now], states = self.step(new, states, within, None if mask is None else self._at(mask))
         for tap, (rows, values) in self.tapped.items():
             self.outer.show(tap, self._joined(values), self._outer_rows(rows))
         if not every:
-            return [*states, *map(self._nothing, (driver.output, *driver.emits))]
-        places = range(1 + len(driver.emits))
+            return [*states, *map(self._nothing, (body.output, *body.emits))]
+        places = range(1 + len(body.emits))
         return [*states, *(self._joined({step: row[place] for step, row in every.items()}) for place in places)]
 
     def _at(self, sequence: Node) -> Node:
@@ -343,7 +343,7 @@ class WrittenOut(Steps):
     def _nothing(self, output: Node) -> Node:
         """Return an output of length zero."""
         zero = self.make("constant", value=np.zeros((), output.dtype))
-        shape = (self.batch, *output.shape[1:]) if self.driver.has_rows else output.shape
+        shape = (self.batch, *output.shape[1:]) if self.driver.iteration.has_rows else output.shape
         return self.make("broadcast", zero, where=self.where, shape=(0, *shape))
 
     def _live(self, lengths: Node) -> Node:

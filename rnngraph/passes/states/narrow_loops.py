@@ -47,9 +47,9 @@ def _narrowed(scan: Node) -> Node:
     read = {item.inside: source for item in parts.sequences if (source := _source(item.outside))}
     if not narrow and not read and not any(_source(value) for _, value in parts.emits):
         return parts.build(scan.where, scan.name) if inner is not body else scan
-    narrow |= {formal: source.dtype for formal, source in read.items()}
-    stored = {formal: _stored(formal, dtype) for formal, dtype in narrow.items()}
-    new = {formal: make("cast", item, where=formal.where, dtype=formal.dtype) for formal, item in stored.items()}
+    narrow |= {param: source.dtype for param, source in read.items()}
+    stored = {param: _stored(param, dtype) for param, dtype in narrow.items()}
+    new = {param: make("cast", item, where=param.where, dtype=param.dtype) for param, item in stored.items()}
     for node in inner.nodes:
         if node not in new:
             new[node] = remake(node, [new[item] for item in node.operands])
@@ -131,10 +131,10 @@ def _narrow(node: Node, dtype: str) -> Node:
     return make("cast", node, where=node.where, name=node.name, dtype=dtype)
 
 
-def _stored(formal: Node, dtype: str) -> Node:
+def _stored(param: Node, dtype: str) -> Node:
     """Return an input of a loop's body in another dtype."""
-    kind = replace(formal.tensor, dtype=dtype)
-    return make("input", where=formal.where, name=formal.name, label=formal["label"], type=kind)
+    kind = replace(param.tensor, dtype=dtype)
+    return make("input", where=param.where, name=param.name, label=param["label"], type=kind)
 
 
 def _widened(get: Node, scan: Node) -> Node:

@@ -53,7 +53,7 @@ def _with_shaped_states(scan: Node) -> Node:
     parts, body = ScanParts.of(scan), scan["body"]
     users = body.users()
     states = {carry.inside: _flat_state(carry, users) for carry in parts.carries}
-    flat = {formal: state for formal, state in states.items() if state is not None and formal is not parts.when}
+    flat = {param: state for param, state in states.items() if state is not None and param is not parts.when}
     sequences = {
         item.inside: shape for item in parts.sequences if (shape := _read_shape(item.inside, users[item.inside]))
     }
@@ -61,10 +61,10 @@ def _with_shaped_states(scan: Node) -> Node:
         return scan
     new: dict[Node, Node] = {}  # replacements of the same shape
     shaped: dict[tuple[Node, Shape], Node] = {}  # replacements in the shape in which steps compute
-    for formal, shape in [*((formal, state.shape) for formal, state in flat.items()), *sequences.items()]:
-        kind = formal.tensor.with_shape(shape)
-        inside = make("input", where=formal.where, name=formal.name, label=formal["label"], type=kind)
-        shaped[formal, shape], new[formal] = inside, _in_shape(inside, formal.shape)
+    for param, shape in [*((param, state.shape) for param, state in flat.items()), *sequences.items()]:
+        kind = param.tensor.with_shape(shape)
+        inside = make("input", where=param.where, name=param.name, label=param["label"], type=kind)
+        shaped[param, shape], new[param] = inside, _in_shape(inside, param.shape)
     for node in body.nodes:
         if node in new:
             continue
@@ -99,7 +99,7 @@ def _with_shaped_states(scan: Node) -> Node:
     return replace(parts, carries=carries, sequences=read, emits=emits).build(scan.where, scan.name)
 
 
-def _read_shape(formal: Node, users: Sequence[Node]) -> Shape | None:
+def _read_shape(param: Node, users: Sequence[Node]) -> Shape | None:
     """Return the shape of higher rank to which every step reshapes a sequence; None if there is none."""
     if any(user.op != "reshape" for user in users):
         return None
@@ -107,58 +107,58 @@ def _read_shape(formal: Node, users: Sequence[Node]) -> Shape | None:
     if len(shapes) != 1:
         return None
     (shape,) = shapes
-    return shape if len(shape) > formal.tensor.rank > 1 and shape[:1] == formal.shape[:1] else None
+    return shape if len(shape) > param.tensor.rank > 1 and shape[:1] == param.shape[:1] else None
 
 
 def _flat_state(carry: Carry, users: Mapping[Node, Sequence[Node]]) -> _FlatState | None:
     """Match a flat state that each step reshapes to a higher rank and back; None for other states."""
-    formal = carry.inside
-    readers = _entrywise_readers(formal, users)
-    shapes = {user.shape for node in (formal, *readers) for user in users[node] if user.op == "reshape"}
+    param = carry.inside
+    readers = _entrywise_readers(param, users)
+    shapes = {user.shape for node in (param, *readers) for user in users[node] if user.op == "reshape"}
     if len(shapes) != 1:
         return None
     (shape,) = shapes
-    if len(shape) <= formal.tensor.rank or shape[:1] != formal.shape[:1]:
+    if len(shape) <= param.tensor.rank or shape[:1] != param.shape[:1]:
         return None
     entrywise, pending, is_computed = set[Node](), [carry.next, *readers], False
     while pending:
         node = pending.pop()
-        if node in entrywise or node is formal:
+        if node in entrywise or node is param:
             continue
         if node.op == "reshape" and node.operands[0].shape == shape:
             is_computed = True
-        elif _is_entrywise(node, formal):
+        elif _is_entrywise(node, param):
             entrywise.add(node)
-            pending += [item for item in node.operands if not _is_one_per_row(item, formal)]
+            pending += [item for item in node.operands if not _is_one_per_row(item, param)]
         else:
             return None
     return _FlatState(carry, shape, frozenset(entrywise)) if is_computed else None
 
 
-def _entrywise_readers(formal: Node, users: Mapping[Node, Sequence[Node]]) -> set[Node]:
+def _entrywise_readers(param: Node, users: Mapping[Node, Sequence[Node]]) -> set[Node]:
     """Return the values computed elementwise from a state and from scalars of its rows."""
-    entrywise, pending = {formal}, [*users[formal]]
+    entrywise, pending = {param}, [*users[param]]
     while pending:
         node = pending.pop()
-        if node in entrywise or not _is_entrywise(node, formal):
+        if node in entrywise or not _is_entrywise(node, param):
             continue
-        others = [item for item in node.operands if not _is_one_per_row(item, formal)]
+        others = [item for item in node.operands if not _is_one_per_row(item, param)]
         if others and all(item in entrywise for item in others):
             entrywise.add(node)
             pending += users[node]  # a reader that was refused may be one now
-    return entrywise - {formal}
+    return entrywise - {param}
 
 
-def _is_entrywise(node: Node, formal: Node) -> bool:
-    return OPS[node.op].kind == "elementwise" and not OPS[node.op].random and node.shape == formal.shape
+def _is_entrywise(node: Node, param: Node) -> bool:
+    return OPS[node.op].kind == "elementwise" and not OPS[node.op].random and node.shape == param.shape
 
 
-def _is_one_per_row(node: Node, formal: Node) -> bool:
+def _is_one_per_row(node: Node, param: Node) -> bool:
     """True if a value is one number per row, or a scalar."""
     if not isinstance(node.type, TensorType):
         return False
     rank = node.tensor.rank
-    return rank == 0 or (rank == formal.tensor.rank and all(dim == 1 for dim in node.shape[1:]))
+    return rank == 0 or (rank == param.tensor.rank and all(dim == 1 for dim in node.shape[1:]))
 
 
 def _over_more_axes(node: Node, flat: Shape, shape: Shape) -> Node:

@@ -298,7 +298,7 @@ def _counted(
         if node.op == "scan":
             body: Graph = node["body"]
             handed = list(zip(body.inputs, node.operands, strict=True))
-            inner = {formal: layers[item] for formal, item in handed if item in layers}
+            inner = {param: layers[item] for param, item in handed if item in layers}
             times = evaluate(node["length"], sizes)
             for item, name, inside in _counted(body, inner, {a for a, b in handed if b in weights}, sizes):
                 yield item, name, inside * times

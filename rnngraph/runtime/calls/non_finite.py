@@ -181,8 +181,8 @@ def _lengths(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[Node, np.nda
         (node, actual)
         for node in graph.nodes
         if node.op == "scan"
-        for formal, actual in zip(node["body"].inputs, node.operands, strict=True)
-        if formal["label"] == "length"
+        for param, actual in zip(node["body"].inputs, node.operands, strict=True)
+        if param["label"] == "length"
     ]
     outputs = [(str(number), actual) for number, (_, actual) in enumerate(masks)]
     results = interpret(Graph.of("lengths", outputs, graph.inputs), feeds)

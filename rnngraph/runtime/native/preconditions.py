@@ -38,10 +38,10 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
     """Return the preconditions of a graph: slices and positions within sizes, lengths and ids within range."""
     preconditions: list[Precondition] = []
     outside = {
-        formal: actual
+        param: actual
         for node in graph.walk()
         if node.op == "scan"
-        for formal, actual in zip(node["body"].inputs, node.operands, strict=True)
+        for param, actual in zip(node["body"].inputs, node.operands, strict=True)
     }
     for node in graph.walk():
         if node.op == "slice":
@@ -73,8 +73,8 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
                 preconditions.append(Precondition("range", high, 0, label, node.where, text, lengths, reached=reached))
     for node in graph.nodes:
         if node.op == "scan":
-            for formal, actual in zip(node["body"].inputs, node.operands, strict=True):
-                if formal["label"] == "length":
+            for param, actual in zip(node["body"].inputs, node.operands, strict=True):
+                if param["label"] == "length":
                     preconditions += _range(actual, outside, 0, node["length"] + 1, node, "sequence_length")
     for item in equalities_of(graph):
         places = _places_of(item.have, graph), _places_of(item.want, graph)

@@ -50,7 +50,7 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
     step = build("reshape", inputs, shape=(1, *inputs.type.shape), where=where)
     name = ScopeName(variables.full(own_name(self)) or "cell", False, where, variables)
     outputs, new = Run(step, None, None, False, None, True, name, where).over(self, state)
-    parameters = _driver(outputs).parameters
+    parameters = _driver(outputs).names.parameters
     unowned = {spec for spec, _ in parameters if spec.name is None} - variables.owned  # variables of cells in rg.shared
     variables.owned |= unowned
     if variables.has_layers or unowned or any(part.has_layers for part in variables.parts):
@@ -81,8 +81,8 @@ def _driver(outputs: Tensor) -> Driver:
 def _one(outputs: Tensor, state: Any) -> Tensor:
     """Return the output of the only step. If it equals one of the new states, return that state, as TensorFlow does."""
     driver = _driver(outputs)
-    for following, leaf in zip(driver.next_states, flatten(state), strict=True):
-        if following is driver.output:
+    for following, leaf in zip(driver.body.next_states, flatten(state), strict=True):
+        if following is driver.body.output:
             same: Tensor = leaf
             return same
     return build("reshape", outputs, shape=outputs.type.shape[1:])

@@ -199,7 +199,7 @@ def _reads(node: Node) -> list[ParameterSpec]:
     """Return the variables that a node reads directly."""
     own = [operand["slot"] for operand in node.operands if operand.op == "parameter"]
     if node.op == "driver":
-        own += [spec for driver, _ in node["driver"].with_inner() for spec, _ in driver.parameters]
+        own += [spec for driver, _ in node["driver"].with_inner() for spec, _ in driver.names.parameters]
     return own
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ...declare.cell import Cell, Scope
-from ...declare.driver import Carry, Iteration, TracedStep, drive
+from ...declare.driver import Carry, Iteration, Rows, TracedStep, drive
 from ...declare.functions import basic as functions
 from ...declare.parameters import ScopeName, Specs
 from ...declare.tensor import Tensor, constant
@@ -106,14 +106,14 @@ class Loop:
         self._check()
         outputs = self.emits or [constant(0.0).node]
         step = TracedStep(LoopStep(self.what), self.trace, self.scope, self.sequences, self.carried, outputs)
-        items = drive(step, Iteration(length, 1, reverse, when=when, has_rows=False))
+        items = drive(step, Iteration(length, reverse, when, has_rows=False), Rows())
         if self._owners:
             get_default_graph().own(items[0] if self.carried else items[-1])
         count = len(self.carried)
         return items[:count], items[count:] if self.emits else []
 
     def _check(self) -> None:
-        roots = [*self.emits, *(item.following for item in self.carried)]
+        roots = [*self.emits, *(item.next for item in self.carried)]
         for node in topological(roots):
             if node.op == "input" and node.get("gradient") is not None and node["serial"] > self.scope.serial:
                 raise GraphError(

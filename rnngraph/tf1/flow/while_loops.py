@@ -61,14 +61,14 @@ class _While:
     def __init__(self, nest: list[Any], maximum: Any) -> None:
         self.loop = Loop(_WHAT, "while")
         self.nest, self.leaves = nest, [_leaf(leaf) for leaf in flatten(nest)]
-        self.params = [self._formal(leaf, number) for number, leaf in enumerate(self.leaves)]
+        self.params = [self._param(leaf, number) for number, leaf in enumerate(self.leaves)]
         self.most: list[Dim] = [] if maximum is None else [_bound(maximum)]
         self.sources: list[Any] = [
             maximum,
             *(leaf.size_argument for leaf in self.leaves if isinstance(leaf, TensorArray)),
         ]
 
-    def _formal(self, leaf: Tensor | TensorArray, number: int) -> Tensor | TensorArray:
+    def _param(self, leaf: Tensor | TensorArray, number: int) -> Tensor | TensorArray:
         if isinstance(leaf, TensorArray):
             return leaf.within_step()
         return self.loop.param(f"variable_{number}", leaf.type)

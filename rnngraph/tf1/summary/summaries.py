@@ -22,7 +22,7 @@ from .messages import HistogramProto, Image, PluginData, Shape, Size, Summary, S
 
 _STRING = 7
 """TensorFlow's enum value of the string dtype."""
-_MOST_PIXELS = 1 << 28
+_MAX_PIXELS = 1 << 28
 
 Encode = Callable[[Sequence[np.ndarray]], list[Value]]
 
@@ -124,7 +124,7 @@ def image(
 
     def encode(tag: str, arrays: Sequence[np.ndarray]) -> list[Value]:
         pictures = arrays[0][:limit]
-        if pictures.size > _MOST_PIXELS:
+        if pictures.size > _MAX_PIXELS:
             raise InvalidArgumentError(f"the summary {tag} is of {pictures.size} numbers; summarize fewer")
         tags = [f"{tag}/image"] if limit == 1 else [f"{tag}/image/{number}" for number in range(len(pictures))]
         return [_picture(one, pixels) for one, pixels in zip(tags, pictures, strict=False)]

@@ -207,7 +207,7 @@ def specs_of(nodes: Iterable[Node]) -> tuple[set[ParameterSpec], set[ParameterSp
         if node.op == "parameter":
             own.add(node["slot"])
         elif node.op == "driver":
-            driven.update(spec for driver, _ in node["driver"].with_inner() for spec, _ in driver.parameters)
+            driven.update(spec for driver, _ in node["driver"].with_inner() for spec, _ in driver.names.parameters)
     return own, driven
 
 

@@ -83,7 +83,7 @@ class EntryAnalysis:
         workers: Workers between which it is split.
         sections: Sections in order of execution.
         max_chunk: Maximum steps of a chunk of time.
-        is_step: All lengths of loops are known.
+        has_static_lengths: All lengths of loops are known at compile time.
     """
 
     entry: EntryGraph
@@ -92,7 +92,7 @@ class EntryAnalysis:
     sections: tuple[SectionAnalysis, ...]
     work: Work
     max_chunk: int | None
-    is_step: bool
+    has_static_lengths: bool
 
     def for_one_worker(self) -> EntryAnalysis:
         """Return the analysis of the same graph for one worker."""
@@ -114,8 +114,8 @@ def analyse(graph: Graph, target: Target, parts: int, max_chunk: int | None = No
 def _analysed(entry: EntryGraph, target: Target, parts: int, max_chunk: int | None) -> EntryAnalysis:
     analyst = _Analyst(entry, target, parts, max_chunk)
     sections = tuple(analyst.sections())
-    is_step = not lengths_of(entry.graph)
-    return EntryAnalysis(entry, target, analyst.workers, sections, analyst.work, max_chunk, is_step)
+    has_static_lengths = not lengths_of(entry.graph)
+    return EntryAnalysis(entry, target, analyst.workers, sections, analyst.work, max_chunk, has_static_lengths)
 
 
 class _Analyst:

@@ -132,11 +132,11 @@ class EntryWriter:
     def _call(self, block: Block, comment: str, kind: str) -> Call:
         """Add a call of a function. Functions that do the same work are shared."""
         buffers, names = free(block.statements)
-        formal = {buffer: Buffer(f"m{i}", buffer.dtype) for i, buffer in enumerate(buffers)}
+        param = {buffer: Buffer(f"m{i}", buffer.dtype) for i, buffer in enumerate(buffers)}
         symbols: dict[str, Index] = {name: size(f"n{i}") for i, name in enumerate(names)}
-        statements = renamed(block.statements, formal, symbols)
+        statements = renamed(block.statements, param, symbols)
         name, sizes_of = f"{kind}{len(self.functions)}", tuple(f"n{i}" for i in range(len(names)))
-        named = Function(name, tuple(formal.values()), sizes_of, statements, comment)
+        named = Function(name, tuple(param.values()), sizes_of, statements, comment)
         work = work_of(named)
         function = self.functions.setdefault(work, named)
         if function is not named:

@@ -102,8 +102,8 @@ class _Planner:
 
     def _region(self, group: GroupMemory | None = None) -> Region:
         """Return the region of a group, with the current memory of values."""
-        memory, is_step = self.allocation.memory(group), self.analysis.is_step
-        return Region(self.target, memory, workers=self.analysis.workers, is_step=is_step)
+        memory, has_static_lengths = self.allocation.memory(group), self.analysis.has_static_lengths
+        return Region(self.target, memory, workers=self.analysis.workers, has_static_lengths=has_static_lengths)
 
     def _section(self, section: SectionAnalysis) -> SectionPlan:
         origin = origin_of(section.groups[0].kernels.group.nodes)

@@ -114,13 +114,13 @@ def carried_states(
     """
     users, states = body.users(), list[State]()
     outputs = [value for _, value in body.outputs]
-    for index, (formal, following) in enumerate(zip(node["body"].inputs[: node["carries"]], outputs, strict=False)):
+    for index, (param, following) in enumerate(zip(node["body"].inputs[: node["carries"]], outputs, strict=False)):
         view, kind = histories.get((node, index)), FULL_HISTORY
         if view is None:
             once = outputs[: node["carries"]].count(following) == 1
             in_place = once and may_overwrite(fused, outputs, users, body.inputs[index], following)
             kind = IN_PLACE if in_place else DOUBLE_BUFFERED
-            view = allocation.temporary(formal, formal.shape if in_place else (2, *formal.shape))
+            view = allocation.temporary(param, param.shape if in_place else (2, *param.shape))
         states.append(State(view, kind, node["length"], node["reverse"]))
     return tuple(states)
 

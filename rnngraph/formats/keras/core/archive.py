@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ....support.allocation import reserve
 from ....support.errors import FileError
-from ...reading import MOST_BYTES, Record, bytes_of_file, json_of
+from ...reading import MAX_BYTES, Record, bytes_of_file, json_of
 from .hdf5 import SIGNATURE, Hdf5
 
 WHAT = "a file of Keras"
@@ -62,7 +62,7 @@ def _zipped(name: str, data: bytes) -> Opened:
         ) from None
     described = json_of(name, _member(name, archive, "config.json", MAX_TEXT), WHAT)
     metadata = Record(name, json_of(name, _member(name, archive, "metadata.json", MAX_TEXT), WHAT))
-    weights = Hdf5(name, _member(name, archive, "model.weights.h5", MOST_BYTES))
+    weights = Hdf5(name, _member(name, archive, "model.weights.h5", MAX_BYTES))
     return Opened(name, Record(name, described), *_version(metadata.text("keras_version")), weights, by_path=True)
 
 

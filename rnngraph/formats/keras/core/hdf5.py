@@ -11,7 +11,7 @@ import numpy as np
 
 from ....support.allocation import reserve
 from ....support.errors import FileError, MissingExtraError
-from ...reading import MOST_BYTES
+from ...reading import MAX_BYTES
 from .object_header import lengths_of_texts
 
 MAX_CHUNKS = 100_000
@@ -41,7 +41,7 @@ class Hdf5:
             raise MissingExtraError("files of Keras need h5py; pip install h5py") from None
         self._h5py = h5py
         self._data, self._size = data, len(data)
-        self._left = min(MOST_BYTES, MAX_DEFLATE_RATIO * len(data))
+        self._left = min(MAX_BYTES, MAX_DEFLATE_RATIO * len(data))
         self._file = self._guarded(lambda: h5py.File(io.BytesIO(data), "r"))
 
     def error(self, what: str) -> FileError:

@@ -15,7 +15,7 @@ from ....storage.protobuf import DecodeError, decode
 from ....storage.read_file import open_file
 from ....support.allocation import reserve
 from ....support.errors import FileError, shown
-from ...reading import MOST_BYTES, bytes_of_file
+from ...reading import MAX_BYTES, bytes_of_file
 from . import messages
 from .inlining import MAX_NODES, Inlined, inline_functions
 
@@ -246,7 +246,7 @@ class ArrayReader:
         if dtype is None:
             raise FileError(f"{self._name}: {what} has element type {proto.data_type}, which can't be read")
         shape = tuple(proto.dims.tolist())
-        if any(size < 0 for size in shape) or math.prod(shape) > MOST_BYTES or len(shape) > 32:
+        if any(size < 0 for size in shape) or math.prod(shape) > MAX_BYTES or len(shape) > 32:
             raise FileError(f"{self._name} is damaged: {what} has shape {shown(list(shape))}")
         stored = np.dtype("uint16" if dtype == "bfloat16" else dtype).newbyteorder("<")
         if proto.data_location == 1:  # in another file of the folder
@@ -297,7 +297,7 @@ class ArrayReader:
             with open_file(path, f"the file that holds {what}") as file:
                 whole = os.fstat(file.fileno()).st_size
                 length = int(entries.get("length") or whole - offset)
-                if offset < 0 or length < 0 or offset + length > whole or length > MOST_BYTES:
+                if offset < 0 or length < 0 or offset + length > whole or length > MAX_BYTES:
                     raise FileError(
                         f"{self._name} is damaged: {what} lies at {offset} of {shown(location)}, past its end"
                     )

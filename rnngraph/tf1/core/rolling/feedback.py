@@ -31,9 +31,10 @@ class Feedback(Links):
             return {}
         first, count, link = self.chain[0], len(self.chain), self.links[0]
         driver: Driver = first["driver"]
+        step = driver.body
         leaves = [leaf for leaf in link.leaves if leaf not in self.carried]
         varying = [leaf for leaf in leaves if not self._is_one(leaf)]
-        rows = driver.output.shape[0]
+        rows = step.output.shape[0]
         if not all(_counts_rows(leaf, rows) for leaf in (*varying, *self.carried)):
             return {}
         operands, values = driver.by_role(first.operands), self._uses.values(first)
@@ -42,21 +43,20 @@ class Feedback(Links):
         memories = {
             leaf: make("input", where=leaf.where, type=leaf.tensor, label="memory", body=True) for leaf in self.carried
         }
-        ends = (*driver.next_states, _shaped(driver.output, output))
+        ends = (*step.next_states, _shaped(step.output, output))
         body = Replaced({**params, **memories, **{value: ends[index] for index, value in values.items()}})
-        following = _shaped(body(self.chain[1].operands[0]), driver.sequences[0].tensor)
+        following = _shaped(body(self.chain[1].operands[0]), step.sequences[0].tensor)
         shown = [node for node in link.nodes if self._is_read_outside(node) and values.get(len(kinds)) is not node]
         emits = [body(node) for node in shown]
         captured = [leaf for leaf in leaves if leaf not in params]
-        fed = driver.sequences[0].tensor
+        fed = step.sequences[0].tensor
         states = (*kinds, fed, *(leaf.tensor for leaf in self.carried))
         rolled = replace(
-            driver,
-            length=count,
+            step,
             sequences=tuple(params.values()),
-            states=(*driver.states, driver.sequences[0], *memories.values()),
-            next_states=(*driver.next_states, following, *map(body, self.carried.values())),
-            captured=(*driver.captured, *captured),
+            states=(*step.states, step.sequences[0], *memories.values()),
+            next_states=(*step.next_states, following, *map(body, self.carried.values())),
+            captured=(*step.captured, *captured),
             emits=tuple(emits),
         )
         whole = [output.with_shape((count, *output.shape[1:]))]
@@ -72,7 +72,7 @@ class Feedback(Links):
             where=first.where,
             name=first.name,
             meet=meet_declared,
-            driver=rolled,
+            driver=replace(driver, body=rolled, iteration=replace(driver.iteration, length=count)),
             result=TupleType((*states, *whole)),
         )
         return self._values_of(node, len(kinds), len(states), shown)

@@ -53,7 +53,7 @@ class Links:
         following = self._uses.next_step(last, values)
         if following is None or following.operands[0] not in self._after or not equal(self.chain[0], following):
             return None
-        if any(node in self._uses.preserved for node in values.values()) or last["driver"].emits:
+        if any(node in self._uses.preserved for node in values.values()) or last["driver"].body.emits:
             return None
         first = self._uses.values(self.chain[0])
         if first.keys() != values.keys():

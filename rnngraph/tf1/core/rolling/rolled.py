@@ -84,10 +84,10 @@ class _Search(Steps):
         step = self.next_step(node, values)
         if step is None:
             return None
-        for index, following in enumerate(driver.next_states):
+        for index, following in enumerate(driver.body.next_states):
             state = values[index]
             elsewhere = state in self.roots or any(user is not step for user in self.readers(state))
-            if state in self.preserved or (elsewhere and following is not driver.output):
+            if state in self.preserved or (elsewhere and following is not driver.body.output):
                 return None
         return step
 
@@ -111,7 +111,7 @@ def _joined(chain: Sequence[Step]) -> dict[Node, Node]:
         where=first.where,
         name=first.name,
         meet=meet_declared,
-        driver=replace(driver, length=count),
+        driver=replace(driver, iteration=replace(driver.iteration, length=count)),
         result=TupleType((*states, whole)),
     )
     last = len(states)
@@ -123,6 +123,6 @@ def _joined(chain: Sequence[Step]) -> dict[Node, Node]:
                 replaced[value] = at_step(outputs, number, value.tensor)
             elif number == count - 1:
                 replaced[value] = make("get", node, index=index, name=value.name, where=value.where, meet=meet_declared)
-            elif driver.next_states[index] is driver.output:
+            elif driver.body.next_states[index] is driver.body.output:
                 replaced[value] = at_step(outputs, number, value.tensor)
     return replaced

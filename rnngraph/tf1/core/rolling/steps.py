@@ -61,9 +61,10 @@ class Steps:
     def next_step(self, step: Node, values: dict[int, Node]) -> Node | None:
         """Return the step whose initial states are the final states of this step; None if there is none."""
         driver: Driver = step["driver"]
-        if not driver.states or any(index not in values for index in range(len(driver.states))):
+        count = len(driver.body.states)
+        if not count or any(index not in values for index in range(count)):
             return None
-        states = [values[index] for index in range(len(driver.states))]
+        states = [values[index] for index in range(count)]
         following = next((user for user in self.readers(states[0]) if is_step(user)), None)
         if following is None or [*map(source, following["driver"].by_role(following.operands).initial)] != states:
             return None
@@ -75,8 +76,8 @@ class Steps:
 
 def equal(first: Node, other: Node) -> bool:
     """True if two drivers compute the same function of their inputs and initial states."""
-    a, b = first["driver"], other["driver"]
-    sizes = [(len(driver.states), len(driver.captured)) for driver in (a, b)]
+    a, b = first["driver"].body, other["driver"].body
+    sizes = [(len(body.states), len(body.captured)) for body in (a, b)]
     if sizes[0] != sizes[1]:
         return False
     params = dict(zip((*a.sequences, *a.states), (*b.sequences, *b.states), strict=True))
@@ -84,7 +85,7 @@ def equal(first: Node, other: Node) -> bool:
         return False
     outer = dict(zip(a.captured, b.captured, strict=True))
     roots = zip((a.output, *a.next_states), (b.output, *b.next_states), strict=True)
-    captured = zip(a.by_role(first.operands).captured, b.by_role(other.operands).captured, strict=True)
+    captured = zip(*(node["driver"].by_role(node.operands).captured for node in (first, other)), strict=True)
     return same(roots, params | outer, drawn=True) and same(captured, {}, drawn=False)
 
 
@@ -140,8 +141,9 @@ def is_step(node: Node) -> bool:
     if node.op != "driver":
         return False
     driver: Driver = node["driver"]
-    guarded = driver.lengths or driver.mask or driver.when is not None or driver.last or driver.emits
-    return driver.length == 1 and len(driver.sequences) == 1 and not guarded
+    body, iteration = driver.body, driver.iteration
+    guarded = driver.has_lengths or driver.has_mask or iteration.when is not None or body.last or body.emits
+    return iteration.length == 1 and len(body.sequences) == 1 and not guarded
 
 
 def driver_types(step: Node) -> tuple[TensorType, ...]:

@@ -187,9 +187,9 @@ class _Loop:
         shape = self.axes[plan.batch[0]], heads, keys, width
         order = (*plan.batch, *plan.keys, *plan.values)
         initial = shaped(transposed(shaped(self.pieces.initial[self.carry], self.axes), order), shape)
-        state = _formal("S", initial, shape)
+        state = _param("S", initial, shape)
         params = {
-            label: _formal(label, sequence, sequence.shape[1:])
+            label: _param(label, sequence, sequence.shape[1:])
             for label, sequence in zip(self.inputs, sequences, strict=True)
         }
         following, output = _step(state, params, heads)
@@ -210,7 +210,7 @@ class _Loop:
         """Convert the operator's outputs [time, rows, heads · values] to the body's readout over all steps."""
         node, view = self.terms.readout
         plan = self.plan
-        one = _formal("y", readout, readout.shape[1:])
+        one = _param("y", readout, readout.shape[1:])
         axes = (*plan.batch, *plan.values)
         separated = shaped(one, tuple(self.axes[axis] for axis in axes))
         separated = transposed(separated, sorted(range(len(axes)), key=axes.__getitem__))
@@ -219,7 +219,7 @@ class _Loop:
         return self._over_steps([result], {one: (readout, True)})[0]
 
 
-def _formal(label: str, like: Node, shape: Sequence[Dim]) -> Node:
+def _param(label: str, like: Node, shape: Sequence[Dim]) -> Node:
     return make("input", where=like.where, name=label, label=label, type=like.tensor.with_shape(tuple(shape)))
 
 
