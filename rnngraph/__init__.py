@@ -9,22 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .declare.cell import Cell, Scope, Wrapper, shared
 from .declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
-from .declare.cells.gated_variants import (
-    CFNCell,
-    IndRNNCell,
-    IntersectionRNNCell,
-    MinimalRNNCell,
-    SRUCell,
-    UGRNNCell,
-)
-from .declare.cells.linear_attention import DeltaNetCell, GatedDeltaNetCell, GatedLinearAttentionCell, RWKV7Cell
-from .declare.cells.lstm_variants import CoupledInputForgetGateLSTMCell, LayerNormBasicLSTMCell, NASCell
-from .declare.cells.mamba import mamba, mamba2
-from .declare.cells.minimal import MinGRUCell, MinLSTMCell
-from .declare.cells.projections import InputProjectionWrapper, OutputProjectionWrapper
-from .declare.cells.state_spaces import LRUCell, RGLRUCell, S6Cell, SSDCell
 from .declare.cells.wrappers import DropoutWrapper, HighwayWrapper, MultiRNNCell, ResidualWrapper, ZoneoutWrapper
-from .declare.cells.xlstm import MLSTMCell, SLSTMCell
 from .declare.functions.activations import (
     celu,
     elu,
@@ -102,8 +87,6 @@ from .declare.functions.basic import (
     transpose,
     where,
 )
-from .declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
-from .declare.functions.ctc import ctc_loss
 from .declare.functions.cumulative import cummax, cummin, cumprod, cumsum, logcumsumexp
 from .declare.functions.elementary.angles import acos, asin, atan2, deg2rad, rad2deg, sinc, tan
 from .declare.functions.elementary.hyperbolic import acosh, asinh, atanh, cosh, sinh
@@ -159,11 +142,6 @@ from .declare.running.drivers import (
     stack_bidirectional_dynamic_rnn,
     static_rnn,
 )
-from .declare.seq2seq.attention import AttentionWrapper, AttentionWrapperState, BahdanauAttention, LuongAttention
-from .declare.seq2seq.beam import Beam
-from .declare.seq2seq.decode import dynamic_decode
-from .declare.seq2seq.sampling import sample
-from .declare.seq2seq.search import BeamSearch
 from .declare.state import joined, memory, state
 from .declare.structures import map_structure
 from .declare.taps import tap
@@ -194,6 +172,28 @@ from .support.errors import (
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .declare.cells.gated_variants import (
+        CFNCell,
+        IndRNNCell,
+        IntersectionRNNCell,
+        MinimalRNNCell,
+        SRUCell,
+        UGRNNCell,
+    )
+    from .declare.cells.linear_attention import DeltaNetCell, GatedDeltaNetCell, GatedLinearAttentionCell, RWKV7Cell
+    from .declare.cells.lstm_variants import CoupledInputForgetGateLSTMCell, LayerNormBasicLSTMCell, NASCell
+    from .declare.cells.mamba import mamba, mamba2
+    from .declare.cells.minimal import MinGRUCell, MinLSTMCell
+    from .declare.cells.projections import InputProjectionWrapper, OutputProjectionWrapper
+    from .declare.cells.state_spaces import LRUCell, RGLRUCell, S6Cell, SSDCell
+    from .declare.cells.xlstm import MLSTMCell, SLSTMCell
+    from .declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
+    from .declare.functions.ctc import ctc_loss
+    from .declare.seq2seq.attention import AttentionWrapper, AttentionWrapperState, BahdanauAttention, LuongAttention
+    from .declare.seq2seq.beam import Beam
+    from .declare.seq2seq.decode import dynamic_decode
+    from .declare.seq2seq.sampling import sample
+    from .declare.seq2seq.search import BeamSearch
     from .formats import weights
     from .formats.gguf.read import read_gguf
     from .formats.keras.read import read_keras
@@ -228,6 +228,28 @@ if TYPE_CHECKING:
     from .training.trainer import Trainer, loads_trainer
 
 _LATER = {
+    "declare.cells.gated_variants": (
+        "CFNCell",
+        "IndRNNCell",
+        "IntersectionRNNCell",
+        "MinimalRNNCell",
+        "SRUCell",
+        "UGRNNCell",
+    ),
+    "declare.cells.linear_attention": ("DeltaNetCell", "GatedDeltaNetCell", "GatedLinearAttentionCell", "RWKV7Cell"),
+    "declare.cells.lstm_variants": ("CoupledInputForgetGateLSTMCell", "LayerNormBasicLSTMCell", "NASCell"),
+    "declare.cells.mamba": ("mamba", "mamba2"),
+    "declare.cells.minimal": ("MinGRUCell", "MinLSTMCell"),
+    "declare.cells.projections": ("InputProjectionWrapper", "OutputProjectionWrapper"),
+    "declare.cells.state_spaces": ("LRUCell", "RGLRUCell", "S6Cell", "SSDCell"),
+    "declare.cells.xlstm": ("MLSTMCell", "SLSTMCell"),
+    "declare.functions.convolutions": ("average_pool1d", "conv1d", "max_pool1d"),
+    "declare.functions.ctc": ("ctc_loss",),
+    "declare.seq2seq.attention": ("AttentionWrapper", "AttentionWrapperState", "BahdanauAttention", "LuongAttention"),
+    "declare.seq2seq.beam": ("Beam",),
+    "declare.seq2seq.decode": ("dynamic_decode",),
+    "declare.seq2seq.sampling": ("sample",),
+    "declare.seq2seq.search": ("BeamSearch",),
     "formats.gguf.read": ("read_gguf",),
     "formats.keras.read": ("read_keras",),
     "formats.nam": ("read_nam",),
@@ -260,8 +282,8 @@ _LATER = {
     ),
     "training.trainer": ("Trainer", "loads_trainer"),
 }
-"""Names by modules that are imported when one of their names is first asked for: a quarter of the time
-to import, and who runs a net needs none of them.
+"""Names by modules that are imported when one of their names is first asked for: a third of the time to import, and
+most nets need few of them.
 """
 _MODULES = {name: module for module, names in _LATER.items() for name in names}
 _ROOMS = {"errors": "errors", "weights": "formats.weights", "sklearn": "sklearn"}

@@ -65,6 +65,18 @@ def test_paths_exist() -> None:
     assert [path for path in paths if not any((base / path).exists() for base in (PACKAGE, ROOT))] == []
 
 
+def test_the_files_where_to_change_things_exist() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    table = guide[guide.index("### Where would I change") : guide.index("\nEach room's `__init__.py`")]
+    rows = [row.split("|")[2] for row in table.splitlines() if row.startswith("| ")][2:]
+    assert len(rows) > 30
+    for row in rows:
+        directory = PACKAGE
+        for path in re.findall(r"`([\w/]+(?:\.\w+|/))`", row):
+            assert (PACKAGE / path).exists() or (directory / path).exists(), path
+            directory = (PACKAGE / path) if (PACKAGE / path).is_dir() else (PACKAGE / path).parent
+
+
 def test_symbols_exist() -> None:
     """Each word of a span is a name or a text in the package; arguments' values may be any."""
     for span in SPANS:

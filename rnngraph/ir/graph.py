@@ -88,6 +88,7 @@ class Graph:
         outputs: Names and values of the outputs.
         comments: Notes for readers of the printed form, such as what a pass removed.
         live: True if the graph is known to have no dead nodes other than inputs.
+        simplified: True if the graph is known to be a fixed point of ``simplify``.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Graph:
     outputs: tuple[tuple[str, Node], ...]
     comments: tuple[str, ...] = ()
     live: bool = field(default=False, repr=False)
+    simplified: bool = field(default=False, repr=False)
 
     @staticmethod
     def of(
@@ -217,23 +219,27 @@ def rewrite(graph: Graph, rule: Rule) -> Graph:
     Returns:
         The new graph, or ``graph`` itself if nothing changed.
     """
-    new: dict[Node, Node] = {}
+    changed: dict[Node, Node] = {}
     for node in graph.nodes:
-        operands = tuple(map(new.__getitem__, node.operands))
+        operands = node.operands
+        if changed and not changed.keys().isdisjoint(operands):
+            operands = tuple([changed.get(operand, operand) for operand in operands])
         replacement = rule(node, operands)
-        if replacement is None:
-            replacement = node if operands == node.operands else remake(node, operands)
-        new[node] = replacement
-    return rebuilt(graph, new)
+        if replacement is None and operands is not node.operands:
+            replacement = remake(node, operands)
+        if replacement is not None and replacement is not node:
+            changed[node] = replacement
+    return rebuilt(graph, changed)
 
 
-def rebuilt(graph: Graph, new: Mapping[Node, Node]) -> Graph:
-    """Return ``graph`` with nodes replaced by ``new``, and without dead nodes."""
-    outputs = tuple((name, new[node]) for name, node in graph.outputs)
-    inputs = tuple(map(new.__getitem__, graph.inputs))
-    same = tuple(map(new.__getitem__, graph.nodes)) == graph.nodes
-    if same and (graph.live or len(topological((*inputs, *(node for _, node in outputs)))) == len(graph.nodes)):
-        return graph
+def rebuilt(graph: Graph, changed: Mapping[Node, Node]) -> Graph:
+    """Return ``graph`` with the nodes of ``changed`` replaced, and without dead nodes."""
+    if not changed:
+        roots = (*graph.inputs, *(node for _, node in graph.outputs))
+        if graph.live or len(topological(roots)) == len(graph.nodes):
+            return graph
+    outputs = tuple((name, changed.get(node, node)) for name, node in graph.outputs)
+    inputs = tuple([changed.get(node, node) for node in graph.inputs])
     return Graph.of(graph.name, outputs, inputs, graph.comments)
 
 

@@ -150,7 +150,10 @@ class Node:
         raise KeyError(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        return next((value for name, value in self.attributes if name == key), default)
+        for name, value in self.attributes:
+            if name == key:
+                return value
+        return default
 
     @property
     def tensor(self) -> TensorType:
@@ -187,19 +190,21 @@ def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> tuple[Node
     known = known if isinstance(known, Set | Mapping) else set(known)
     done: set[Node] = set()
     for root in roots:
-        stack = [root]
+        stack: list[Node | None] = [root]
         while stack:
-            node = stack[-1]
-            if node in done or node in known:
-                stack.pop()
-                continue
-            missing = [other for other in reversed(node.operands) if other not in done and other not in known]
-            if missing:
-                stack += missing  # so that the first operand is on top
-            else:
+            node = stack.pop()
+            if node is None:  # all operands of the next node are done
+                node = stack.pop()
+                assert node is not None
                 done.add(node)
                 order.append(node)
-                stack.pop()
+            elif node not in done and node not in known:
+                if node.operands:
+                    stack += (node, None)
+                    stack += node.operands[::-1]  # so that the first operand is on top
+                else:
+                    done.add(node)
+                    order.append(node)
     return tuple(order)
 
 

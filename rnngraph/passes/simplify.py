@@ -45,15 +45,19 @@ def to_fixed_point(graph: Graph, change: Callable[[Graph], Graph] | None = None,
         between: Simplify to a fixed point after each change, not only once. The names of values are then kept.
     """
     settled: set[Graph] = set()
-    previous = None
+    start, previous = graph, None
+    simplified = graph if graph.simplified else None
     while graph is not previous:
         previous = graph
-        graph = _simplified_once(graph if change is None else change(graph), settled)
-        if between:
-            before = None
-            while graph is not before:
-                before, graph = graph, _simplified_once(graph, settled)
-    return graph
+        graph = graph if change is None else change(graph)
+        before = None
+        while graph is not simplified and graph is not before:
+            before, graph = graph, _simplified_once(graph, settled)
+            if graph is before:
+                simplified = graph
+            if not between:
+                break
+    return graph if graph is start or graph.simplified else replace(graph, simplified=True)
 
 
 def _simplified_once(graph: Graph, settled: set[Graph]) -> Graph:
@@ -238,10 +242,13 @@ def join_equal(graph: Graph) -> Graph:
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op in ("input", "parameter", "scan"):
             return None
-        key = node.op, operands, node.type, _key(node.attributes) if node.op == "constant" else node.attributes
+        key: tuple[Any, ...] = node.op, operands, _key(node.attributes) if node.op == "constant" else node.attributes
         first = known.get(key)
+        if first is not None and first.type is not node.type and first.type != node.type:
+            key = *key, node.type  # hashing a type takes long, and few nodes differ in it alone
+            first = known.get(key)
         if first is None:
-            first = known[key] = node if operands == node.operands else remake(node, operands)
+            first = known[key] = node if operands is node.operands else remake(node, operands)
         return first
 
     return rewrite(graph, rule)

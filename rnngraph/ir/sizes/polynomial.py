@@ -65,6 +65,10 @@ class Size:
         return (self * -1) + other
 
     def __mul__(self, other: Dim) -> Dim:
+        if isinstance(other, int):  # the common case
+            if other == 1:
+                return self
+            return Size(tuple([(names, factor * other) for names, factor in self.terms])) if other else 0
         return _multiply(self, other)
 
     __rmul__ = __mul__

@@ -53,7 +53,8 @@ class _Splitting:
                 self.new[node] = remake(node, [self._merged(item) for item in node.operands])
         if not self.split:
             return self.graph
-        return rebuilt(self.graph, {node: self._merged(node) for node in self.graph.nodes})
+        merged = ((node, self._merged(node)) for node in self.graph.nodes)
+        return rebuilt(self.graph, {node: new for node, new in merged if new is not node})
 
     def _merged(self, node: Node) -> Node:
         """Return a value in its declared shape, with merged axes."""
