@@ -25,7 +25,7 @@ class Region:
     Attributes:
         time: Chunk in which the region runs, if its first axis is time.
         active: Rows that are computed, if not all.
-        has_static_lengths: All lengths of loops are known at compile time, so that a call is short and may have few rows.
+        has_static_lengths: All lengths of loops are known at compile time. A call is then short and may have few rows.
         parity: Parity of the turn of the enclosing loop, or 0.
     """
 

@@ -170,8 +170,8 @@ class Step:
     def _constant(self, node: Node) -> Node | None:
         """Return the constant outside of the loop that a value represents."""
         outside = self.invariants.get(node, node)
-        is_formal = outside is node and node.op == "input"
-        return outside if not is_formal and self.constants.has(outside) else None
+        is_param = outside is node and node.op == "input"
+        return outside if not is_param and self.constants.has(outside) else None
 
     def _vector(self, total: Sum, node: Node, sign: int, before: np.ndarray | None) -> np.ndarray:
         """Return a constant [units], plus an earlier one."""
