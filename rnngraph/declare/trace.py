@@ -71,9 +71,6 @@ class Trace:
 def driven(first: Generator[Any, Any, Any], begun: Callable[[Any], Generator[Any, Any, Any]]) -> Any:
     """Run a generator that delegates to others, without recursion, and return its result.
 
-    ``begun`` starts a generator for each request that a generator yields; its result answers the request. Nesting may
-    therefore be deeper than Python's stack.
-
     ``begun`` starts a generator for each request that a generator yields; its result answers the request. This
     trampoline avoids recursion, so that nesting may be deeper than Python's stack.
     """

@@ -79,7 +79,7 @@ class Net(Uncalled):
         parameters: {name: array}, read-only, with the names of ``program().parameters``.
         sizes: {input: {axis: name or number}}. ``print(net)`` shows why axes are fixed.
         vocabulary: Tokens by id, if the file has them; None otherwise.
-        metadata: Numbers and texts that the file states beside the net, by the file's keys.
+        metadata: Further numbers and texts of the file, by the file's keys.
     """
 
     _program = "net.program()"

@@ -53,14 +53,14 @@ class MatrixCell(PartsCell):
 
 
 class GatedLinearAttentionCell(MatrixCell):
-    """Gated linear attention (Yang et al. 2023): a decay of each key.
+    """Gated linear attention (Yang et al. 2023): a decay for each key.
 
         S' = exp(g) S + k v;  output = q S'
 
     Products of the input are q, k [head_dim] and v [value_dim] of each head, and g = log_sigmoid(x down up + bias) /
     temperature. Parameters: ``kernel`` [inputs, heads (2 head_dim + value_dim)] with columns q, k, v; ``gate/down``
-    [inputs, gate_rank]; ``gate/up`` [gate_rank, heads head_dim]; and ``gate/bias``.
-    State: S [batch, heads, head_dim, value_dim].
+    [inputs, gate_rank]; ``gate/up`` [gate_rank, heads head_dim]; and ``gate/bias``. State: S [batch, heads, head_dim,
+    value_dim].
 
     The input is one Tensor, or a dict of q, k, g [batch, heads, head_dim] and v [batch, heads, value_dim], for which
     the cell has no parameters.
@@ -102,9 +102,9 @@ class DeltaNetCell(MatrixCell):
 
         S' = S + beta k (v - k S);  output = q S'
 
-    Products of the input are v [value_dim] and, of length 1, q and k [head_dim] of each head, and beta = sigmoid(x K).
-    Parameters: ``kernel`` [inputs, heads (2 head_dim + value_dim + 1)] with columns q, k, v, beta.
-    State: S [batch, heads, head_dim, value_dim].
+    For each head, the input is projected to v [value_dim], to q and k [head_dim] of length 1, and to beta = sigmoid(x
+    K). Parameters: ``kernel`` [inputs, heads (2 head_dim + value_dim + 1)] with columns q, k, v, beta. State: S [batch,
+    heads, head_dim, value_dim].
 
     The input is one Tensor, or a dict of q, k [batch, heads, head_dim], v [batch, heads, value_dim] and beta [batch,
     heads], for which the cell has no parameters.
@@ -129,13 +129,13 @@ class DeltaNetCell(MatrixCell):
 
 
 class GatedDeltaNetCell(MatrixCell):
-    """Gated DeltaNet (Yang et al. 2025): a delta rule with one decay of each head.
+    """Gated DeltaNet (Yang et al. 2025): a delta rule with one decay for each head.
 
         S' = exp(g) S;  S' = S' + beta k (v - k S');  output = q S'
 
-    Products of the input are v [value_dim] and, of length 1, q and k [head_dim] of each head, beta = sigmoid(x K) and
-    g = -exp(A_log) softplus(x K + bias). Parameters: ``kernel`` [inputs, heads (2 head_dim + value_dim + 2)] with
-    columns q, k, v, beta, g; ``A_log`` and ``gate/bias`` [heads]. State: S [batch, heads, head_dim, value_dim].
+    For each head, the input is projected to v [value_dim], to q and k [head_dim] of length 1, to beta = sigmoid(x K)
+    and to g = -exp(A_log) softplus(x K + bias). Parameters: ``kernel`` [inputs, heads (2 head_dim + value_dim + 2)]
+    with columns q, k, v, beta, g; ``A_log`` and ``gate/bias`` [heads]. State: S [batch, heads, head_dim, value_dim].
 
     The input is one Tensor, or a dict of q, k [batch, heads, head_dim], v [batch, heads, value_dim], beta and g [batch,
     heads], for which the cell has no parameters.
@@ -180,8 +180,8 @@ class RWKV7Cell(MatrixCell):
         S' = exp(w) S - (a κ) (κ S) + k v;  output = ((group_norm(r S') + (r ρ k) v) gate) K_o
 
     Each of r, w, k, v, a and gate is a product of its own mixture x + (x_before - x) mix of this input and the one
-    before. Of each head, w = -exp(-1/2) sigmoid(·), a = sigmoid(·), κ = k removal of length 1, and then k = k (1 + (a -
-    1) replacement). Low-rank projections: w with tanh, a, and gate with sigmoid.
+    before. In each head, w = -exp(-1/2) sigmoid(·), a = sigmoid(·), κ = k removal, scaled to length 1, and then k = k
+    (1 + (a - 1) replacement). Low-rank projections: w with tanh, a, and gate with sigmoid.
 
     Parameters: ``mix/*`` [units] of r, w, k, v, a and g; ``r``, ``k``, ``v`` and ``output`` [units, units]; ``w/down``,
     ``w/up``, ``w/bias``, ``a/*`` likewise, ``gate/down``, ``gate/up``; ``removal``, ``replacement`` and ``bonus``

@@ -219,7 +219,7 @@ class S6Cell(PartsCell):
 
 
 class SSDCell(PartsCell):
-    """State space dual of Mamba-2 (Dao and Gu 2024): a matrix state and one decay of each head.
+    """State space dual of Mamba-2 (Dao and Gu 2024): a matrix state and one decay for each head.
 
         S' = exp(dt A) S + B (dt x);  output = C S' + D x,  A = -exp(A_log)
 

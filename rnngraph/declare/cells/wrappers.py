@@ -137,8 +137,8 @@ class ResidualWrapper(Wrapper):
 class HighwayWrapper(Wrapper):
     """Highway connection: output = carry * x + transform * cell(x), with an unchanged state (Srivastava et al. 2015).
 
-    carry = sigmoid(x ``carry_w`` + ``carry_b``), and transform = 1 - carry. Kernels are [width, width]. Of several
-    inputs and outputs of one structure, each has gates of its own, below its place.
+    carry = sigmoid(x ``carry_w`` + ``carry_b``), and transform = 1 - carry. Kernels are [width, width]. With several
+    inputs and outputs of one structure, each pair has its own gates, under the name of its position.
 
     Args:
         cell: Cell to wrap.

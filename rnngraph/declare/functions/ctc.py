@@ -56,7 +56,7 @@ def ctc_loss(
         label_lengths: int [batch]. None: all labels count.
         logit_lengths: int [batch]. None: all steps count.
         blank_index: Class of the blank.
-        weights: One weight a row, or one for all.
+        weights: One weight for each row, or one for all.
         reduction: ``mean`` (divided by the sum of weights), ``sum``, or ``none`` for the losses [batch].
 
     Raises:

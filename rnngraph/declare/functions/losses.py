@@ -272,7 +272,7 @@ def binary_cross_entropies(
 
     Args:
         pos_weight: Weight of the part of labels of 1. With None, infinite logits of the right sign lose nothing.
-        falling: softplus(-logits), of a front end that has its own slope at 0.
+        falling: softplus(-logits), if a front end defines another slope at 0.
     """
     if pos_weight is None:
         falling = log1p(exponential(minimum(logits, -logits)))  # operands in the order of softplus, for the slope at 0

@@ -38,8 +38,8 @@ def dynamic_rnn(
             unchanged.
         initial_state: Nest like ``cell.state_size`` of Tensors [batch, width]. Default: the cell's own initial state,
             or zeros.
-        dtype: Accepted as in TensorFlow. It must be the dtype of the first float input, or says in which the cell
-            computes if none of several is.
+        dtype: Accepted as in TensorFlow. It must equal the dtype of the first float input. If several inputs are all
+            ints, it is the dtype of parameters and states.
         time_major: True if the first axis of ``inputs`` is time.
         scope: Replaces ``rnn`` in parameter names.
         mask: bool [batch, time], or [time, batch] with ``time_major``. A step where the mask is False is skipped: the

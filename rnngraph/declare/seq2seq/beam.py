@@ -201,7 +201,7 @@ class _Back(Cell):
 def backtraced(words: Tensor, parents: Tensor, longest: Tensor, end: Any) -> Tensor:
     """Return the words of whole hypotheses, int32 [steps, batch, width], and ``end`` past the first end of each.
 
-    As TensorFlow's ``gather_tree``.
+    Equivalent to TensorFlow's ``gather_tree``.
 
     Args:
         words: Last words of each step, int32 [steps, batch, width].

@@ -50,12 +50,12 @@ def dynamic_decode(
     teacher_prob: float | Tensor = 1.0,
     beam: Beam | None = None,
 ) -> tuple[Any, Any, Tensor]:
-    """Run ``cell`` on its own outputs. Step 0 reads ``first_input``, step t+1 ``next_input`` of step t's output.
+    """Run ``cell`` on its own outputs: each step reads ``next_input`` of the last output, and step 0 ``first_input``.
 
     The step that stops a row is its last: its output and state count, later outputs are 0, and the state is unchanged.
     The loop ends when all rows have stopped. The inference graph has neither ``teacher`` nor ``teacher_prob``.
-    Parameters are under ``decoder``. Gradients pass through fed-back outputs; choices such as ``argmax`` have none. As
-    ``tf.contrib.seq2seq.dynamic_decode`` with a helper.
+    Parameters are under ``decoder``. Gradients pass through fed-back outputs; choices such as ``argmax`` have none.
+    Equivalent to ``tf.contrib.seq2seq.dynamic_decode`` with a helper.
 
     Args:
         cell: Cell to run.
@@ -69,9 +69,9 @@ def dynamic_decode(
         initial_state: Nest like ``cell.state_size`` of Tensors [batch, width]. Default: the cell's own, or zeros.
         stop: Function of the output that returns a bool for each row. The step that stops a row is its last; later
             outputs are 0, and the state is unchanged. The loop ends when all rows have stopped.
-        teacher: Inputs [batch, max_steps, …] in the structure of ``first_input``. In the training graph,
-            ``teacher[:, t]`` replaces the value of ``next_input`` with probability ``teacher_prob`` for each row and
-            step (scheduled sampling, Bengio et al. 2015).
+        teacher: Inputs [batch, max_steps, …] in the structure of ``first_input``. In the training graph, ``teacher[:,
+            t]`` replaces the value of ``next_input`` with probability ``teacher_prob`` for each row and step (scheduled
+            sampling, Bengio et al. 2015).
         teacher_prob: A float in [0, 1], or a scalar float placeholder.
         beam: Beam search for the best words. The cell's output is a score for each word, ``next_input`` is a function
             of (words, None) with words int64 [batch * width], and a memory that the cell attends to has ``beam.width``

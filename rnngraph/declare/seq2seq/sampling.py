@@ -53,8 +53,8 @@ def sample(
         logits: float [batch, classes] in a cell's step, [batch, time, …, classes] outside of cells, or [batch, classes]
             at the last step.
         temperature: A float, or a float Tensor: a scalar, or [batch] for each row. 0 takes the largest logit.
-        top_k: Draw from this many classes, those with the largest logits, and those equal to the least of them. An int,
-            or an int64 Tensor as for ``temperature``.
+        top_k: Draw from this many classes with the largest logits, including ties with the smallest of them. An int, or
+            an int64 Tensor as for ``temperature``.
         top_p: Draw from the most probable classes whose probabilities reach this sum, in (0, 1]. A float, or a float
             Tensor as for ``temperature``; a value of 1 or more keeps all classes.
         seed: Int that changes all draws.

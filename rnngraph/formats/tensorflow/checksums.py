@@ -46,7 +46,7 @@ def crc32c(data: bytes | np.ndarray) -> int:
 
 
 def _fold(array: np.ndarray, state: int) -> np.ndarray:
-    """Return fewer bytes with the same checksum from state 0 as the given ones from ``state``."""
+    """Fold bytes and a state into fewer bytes, whose checksum from state 0 is the same."""
     count = array.size // 8
     words, degree = array[: 8 * count].view(np.uint64), FOLDED_DEGREE
     buffer = np.empty(degree + PIECE, np.uint64)
@@ -81,7 +81,7 @@ def _striped(array: np.ndarray, state: int) -> int:
 
 
 def _of_few(data: bytes) -> int:
-    """Return the checksum of a few bytes, one by one."""
+    """Return the checksum of a few bytes, computed byte by byte."""
     table, state = _numbers(), 0xFFFFFFFF
     for byte in data:
         state = table[(state ^ byte) & 0xFF] ^ state >> 8

@@ -40,7 +40,7 @@ def read_tf1_variables(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     Parameters of ``rg`` have TensorFlow's names, so that ``program.parameters.load`` takes the result.
 
     Args:
-        path: The path that was given to the saver (``model.ckpt``), the index file, or a checkpoint of version 1.
+        path: The path passed to the saver (``model.ckpt``), the index file, or a checkpoint of version 1.
 
     Returns:
         {name: array}. Variables of TensorFlow 2 have their own names if the checkpoint has them, otherwise their keys.

@@ -79,10 +79,12 @@ class Node:
 
 @dataclass(eq=False)
 class Source:
-    """Graph.
+    """Graph with its variables and signature.
 
     Attributes:
-        variables: Arrays by name. inputs, outputs: tensors by the signature's names, if there is a signature.
+        variables: Arrays by name.
+        inputs: Tensors by the signature's names, if there is a signature.
+        outputs: Tensors by the signature's names, if there is a signature.
     """
 
     name: str

@@ -53,8 +53,8 @@ def read_torch(module: Any, example: Any = None, open: Any = None, fixed: Any = 
             rolled up again.
         example: A tuple of ``forward``'s arguments, one tensor, or a dict by argument names. Only the shapes and dtypes
             of tensors count; other arguments, such as flags, are passed to ``forward`` unchanged.
-        open: ``{input: {axis: name}}``, axes that must stay open, if need be at the cost of others. Axes with one name
-            are equal.
+        open: ``{input: {axis: name}}``, axes that must stay open, even if others then close. Axes with one name are
+            equal.
         fixed: ``{input: {axis: size}}``, axes with a fixed size.
 
     Raises:

@@ -137,8 +137,8 @@ def _trainable_variables(self: Cell) -> list[Any]:
 def zero_state(self: Cell, batch_size: Any, dtype: Any = "float32") -> Any:
     """Return the initial state: zeros [batch_size, width] in the structure of the state.
 
-    Inner cells may begin with other values: an ``AttentionWrapper`` with its ``initial_cell_state``, a subclass of the
-    program's own with what its ``zero_state`` returns.
+    Inner cells may start from other values: an ``AttentionWrapper`` from its ``initial_cell_state``, and a program's
+    subclass from its own ``zero_state``.
 
     batch_size: an int, or a Tensor: a size from ``tf.shape``, or an int that a run computes before the loop.
     """

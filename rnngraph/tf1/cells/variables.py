@@ -116,9 +116,9 @@ def _place(base: str, scope: Any) -> tuple[Where | None, str, Any, bool]:
 
 
 def note_copies(graph: Graph, cells: Sequence[Any], prefix: str, positions: Sequence[str] = ("",)) -> None:
-    """Record a cell object that stands at several places, and warn once.
+    """Record a cell object at several positions, and warn once.
 
-    It has separate variables at each place, as in TensorFlow 1.0. From TensorFlow 1.2 on it has one set.
+    The object has separate variables at each position, as in TensorFlow 1.0. From TensorFlow 1.2 on it has one set.
     """
     places: dict[int, str] = {}
     for top, position in zip(cells, positions, strict=True):

@@ -42,7 +42,7 @@ def div_no_nan(x: Any, y: Any) -> Tensor:
 
 
 def _operands(x: Any, y: Any) -> tuple[Tensor, Any]:
-    """Return both as Tensors. A number y beside a Tensor stays one."""
+    """Return both operands as Tensors. A number y is not converted if x is a Tensor."""
     is_number = isinstance(x, Tensor) and isinstance(y, int | float | np.number)
     return (x, y) if is_number else pair(x, y)
 

@@ -111,7 +111,7 @@ def dtype_name(dtype: Any) -> str:
 
 
 def initializer_from(value: Any) -> Any:
-    """Return an initializer: ``given`` itself, or what TensorFlow's function ``given`` creates."""
+    """Return an initializer: ``value`` itself, or the result of TensorFlow's function ``value``."""
     initializer = value() if getattr(value, "makes_initializer", False) else value
     return getattr(initializer, "initializer", initializer)
 

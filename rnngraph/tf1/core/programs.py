@@ -1,4 +1,4 @@
-"""Programs of fetches, compiled once and kept: one native call computes all Tensors of a run."""
+"""Programs of fetches, which are compiled once and cached: one native call computes all Tensors of a run."""
 
 from __future__ import annotations
 

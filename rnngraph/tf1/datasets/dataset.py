@@ -1,4 +1,4 @@
-"""``tf.data.Dataset``: elements that Python iterators give, one for each run."""
+"""``tf.data.Dataset``: elements of Python iterators, one for each run."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ class _Batching:
 
 
 class _Batched(Source):
-    """Batches of Tensors that are computed anew for each element. keep: scalar bool, True for elements to keep."""
+    """Batches of Tensors that are recomputed for each element. keep: scalar bool, True for elements to keep."""
 
     def __init__(self, tensors: Sequence[Tensor], options: _Batching, keep: Tensor | None) -> None:
         super().__init__("the batches")
@@ -241,7 +241,7 @@ def batch(
     shared_name: str | None = None,
     name: str | None = None,
 ) -> Any:
-    """Return batches of Tensors, which are computed anew for each element."""
+    """Return batches of Tensors, which are recomputed for each element."""
     options = _Batching(int(batch_size), enqueue_many, dynamic_pad, allow_smaller_final_batch)
     return _batches(tensors, options, name or "batch")
 

@@ -29,7 +29,7 @@ _WRITTEN_OUT = 1 << 20
 
 
 def unary(function: Callable[[Any], Tensor], own_name: str = "") -> Function:
-    """Return a function of one tensor, with the name ``own_name`` if TensorFlow's name differs from ours."""
+    """Return a function of one tensor, with the name ``own_name`` if TensorFlow's name differs from rnngraph's."""
 
     def apply(x: Any, name: str | None = None) -> Tensor:
         return function(x)
@@ -38,7 +38,7 @@ def unary(function: Callable[[Any], Tensor], own_name: str = "") -> Function:
 
 
 def binary(function: Callable[[Any, Any], Tensor], own_name: str = "") -> Function:
-    """Return a function of two tensors, with the name ``own_name`` if TensorFlow's name differs from ours."""
+    """Return a function of two tensors, with the name ``own_name`` if TensorFlow's name differs from rnngraph's."""
 
     def apply(x: Any, y: Any, name: str | None = None) -> Tensor:
         return function(x, y)
@@ -54,7 +54,7 @@ def _activation(function: Callable[[Any], Tensor]) -> Function:
 
 
 def reduction(function: Callable[[Any, Axis, bool], Tensor], own_name: str = "") -> Function:
-    """Return a reduction over axes, with the name ``own_name`` if TensorFlow's name differs from ours."""
+    """Return a reduction over axes, with the name ``own_name`` if TensorFlow's name differs from rnngraph's."""
 
     def apply(
         input_tensor: Any,

@@ -38,7 +38,7 @@ class Table(NamedTuple):
     """Parsed ``names.txt``: the supported names of TensorFlow 1, and the object of each name.
 
     Attributes:
-        targets: ``{path of a name: path of our object}``
+        targets: ``{path of a name: path of rnngraph's object}``
         members: ``{path of a module: its names}``
         aliases: ``{path of a module: path of the module that it is}``
         remedies: ``{path: what to use instead of it, and of names under it}``

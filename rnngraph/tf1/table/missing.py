@@ -43,7 +43,7 @@ def _message(name: str, path: str) -> str:
 
 
 def _asked_by_import() -> bool:
-    """True if a ``from … import`` is looking up a name in a module of ours."""
+    """True if a ``from … import`` is looking up a name in a module of rnngraph."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and is_ours(frame):
         frame = frame.f_back

@@ -15,7 +15,7 @@ from .missing import missing
 
 PACKAGE = __package__.rpartition(".")[0]
 ROOMS = ("summary", "train")
-"""Modules of TensorFlow that are also packages of ours."""
+"""Modules of TensorFlow that are also packages of rnngraph."""
 
 
 class TensorFlowModule(ModuleType):
@@ -56,14 +56,15 @@ def module_of(path: str) -> ModuleType:
 
 
 def names_of(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], tuple[str, ...]]:
-    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package of ours that is a module of TensorFlow."""
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package of rnngraph that is a module of TensorFlow."""
     path = package.removeprefix(PACKAGE).removeprefix(".")
     exported = tuple(public_names(path))
 
     def read(name: str) -> Any:
         module = sys.modules[package]
         if name not in exported and PathFinder.find_spec(f"{package}.{name}", module.__path__) is not None:
-            raise AttributeError(f"{package}.{name} is not imported yet")  # a file of ours: an import then loads it
+            # an existing file, which Python's import then loads
+            raise AttributeError(f"{package}.{name} is not imported yet")
         value = module.__dict__[name] = member(path, name)
         return value
 

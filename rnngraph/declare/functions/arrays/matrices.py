@@ -166,7 +166,7 @@ MAX_SOLVED = 512
 def triangular_solve(a: Any, b: Any, lower: bool = True) -> Tensor:
     """Return the solution x of ``a @ x = b`` for triangular matrices, as ``scipy.linalg.solve_triangular`` does.
 
-    Substitution by halves: rows of one half are solved, and taken from the other one by a product of matrices. Only the
+    Substitution by halves: one half of the rows is solved, and its product is subtracted from the other half. Only the
     triangle of ``a`` is read. Gradients reach it and ``b``. A zero on the diagonal gives infinities or NaN.
 
     Args:

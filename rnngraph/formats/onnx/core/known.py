@@ -51,7 +51,8 @@ class Expanded:
 class Dequantized:
     """Value before quantization. Only ops that move or dequantize numbers may read it.
 
-    A quantized number n stands for (n - zero) * scale. Computed at run time, ``scale`` and ``zero`` are None.
+    A quantized number n stands for (n - zero) * scale. ``scale`` and ``zero`` are None if they are computed at run
+    time.
     """
 
     source: Operand

@@ -113,7 +113,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         """True if the script has stand-ins for stacked steps, which are valid only after a loop is rolled up."""
         self.must_open = must_open
         self.undecided: list[tuple[Dim, Where | None]] = []
-        """(size, line) of each pair of axes of which one must have a fixed size."""
+        """(size, line) of each pair of axes, one of which must have a fixed size."""
         self.kept: list[object] = []  # keeps objects alive while their ids are keys
 
     # Running ------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ class Variable:
 
 @dataclass(frozen=True)
 class Number:
-    """Pattern of a scalar constant: a given value, or any value, which is recorded under ``name``."""
+    """Pattern of a scalar constant: a fixed value, or any value, which is recorded under ``name``."""
 
     value: float | None = None
     name: str = ""
