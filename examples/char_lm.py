@@ -1,14 +1,14 @@
-"""A language model of characters: trained on five comedies, measured on the last acts, then left to write.
+"""Train a character-level language model on five comedies, evaluate it on the last acts, and sample text.
 
     python examples/char_lm.py                 # one or two minutes
     python examples/char_lm.py --quick         # seconds, and then it writes nonsense
     python examples/char_lm.py --sample 2000 --temperature 0.6
 
-Two LSTM layers of 128 units read characters and predict the next one; dropout acts on what each layer gives,
-in the training graph only. The text is cut into 16 streams side by side. Training goes along them in windows
-of 64 steps and carries the state from window to window: gradients end at a window's edge, memory does not
-(truncated backpropagation through time, Williams & Peng 1990). The held-out last tenth is read in one call of
-some 55,000 steps, and the samples come one step at a time from a stream of the inference graph.
+Two LSTM layers of 128 units read characters and predict the next one; dropout acts on each layer's output, in the
+training graph only. The text is cut into 16 parallel streams. Training reads them in windows of 64 steps and carries
+the state from window to window: gradients stop at a window's edge, the state does not (truncated backpropagation
+through time, Williams & Peng 1990). The held-out last tenth is read in one call of about 55,000 steps, and samples come
+step by step from a stream of the inference graph.
 
 The text and its origin: examples/data/README.md.
 """
@@ -55,13 +55,13 @@ def encode(text: str) -> Ids:
 
 
 def parts() -> tuple[str, str]:
-    """Return the text to train on and the text held out, which is its end."""
+    """Return the training text, and the held-out text, which is its end."""
     cut = round(len(TEXT) * (1 - HELD_OUT))
     return TEXT[:cut], TEXT[cut:]
 
 
 def streams(text: str, count: int) -> dict[rg.Tensor, Ids]:
-    """Cut a text into `count` rows of equal length side by side; return them [count, steps] and what follows."""
+    """Cut a text into `count` rows of equal length; return ids [count, steps] and, as targets, the next ids."""
     numbers = encode(text)
     steps = (len(numbers) - 1) // count
     return {
@@ -71,13 +71,13 @@ def streams(text: str, count: int) -> dict[rg.Tensor, Ids]:
 
 
 def learning_rate(examples: dict[rg.Tensor, Ids], epochs: int) -> rg.Schedule:
-    """Return the rate of each update: it falls along half a cosine to nothing."""
+    """Return the learning rate of each update: a half cosine that falls to zero."""
     windows = math.ceil(examples[ids].shape[1] / WINDOW)
     return rg.CosineDecay(LEARNING_RATE, epochs * windows)
 
 
 def compressed_bits(text: str, after: str) -> float:
-    """Return the bits a character that xz needs for a text once it has seen the one `after` which it comes."""
+    """Return the bits per character that xz needs for `text` when it has compressed `after` before."""
     sizes = [len(lzma.compress(seen.encode("ascii"), preset=9)) for seen in (after, after + text)]
     return 8 * (sizes[1] - sizes[0]) / len(text)
 
@@ -88,14 +88,15 @@ def sample(prompt: str, count: int, temperature: float, seed: int) -> Iterator[s
     stream = program.inference.stream(batch=1)
     scores = stream.process(ids=encode(prompt)[None])["logits"][0, -1]
     for _ in range(count):
-        noise = generator.gumbel(size=len(CHARACTERS))  # the largest sum is a draw from the softmax
+        # Gumbel noise: the index of the largest sum is a sample of the softmax
+        noise = generator.gumbel(size=len(CHARACTERS))
         number = int((scores / temperature + noise).argmax())
         yield CHARACTERS[number]
         scores = stream.step(ids=np.array([number]))["logits"][0]
 
 
 def main() -> None:
-    """Train, print the bits that the held-out text needs per character, and write."""
+    """Train, print the bits per character of the held-out text, and sample."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--sample", type=int, default=600, help="characters to write at the end")

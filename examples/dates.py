@@ -1,13 +1,13 @@
-"""An attention sequence-to-sequence network learns to write dates in figures.
+"""Train a sequence-to-sequence network with attention to convert written dates to figures.
 
     python examples/dates.py            # half a minute
     python examples/dates.py --quick    # a few seconds, in CI
 
-The script makes its own examples: a day in words, such as "thursday 3 march 1977" or "12 aug 05", and the same
-day as 1977-03-03. A GRU reads the letters in both directions; a second GRU writes ten characters and an end sign,
-each fed back as its next input, and attends to what was read. In training the right character is fed in place of
-its own, with a probability that falls (scheduled sampling); the inference graph knows nothing of that. Both are one
-declaration, and one native call writes a whole batch.
+The script generates its own examples: a day in words, such as "thursday 3 march 1977" or "12 aug 05", and the same day
+as 1977-03-03. A bidirectional GRU encodes the letters. A second GRU with attention to them writes ten characters and an
+end sign, each of which is its next input. In training, the correct character replaces its own with a probability that
+decreases (scheduled sampling); the inference graph has no such replacement. One declaration defines both graphs, and
+one native call writes a whole batch.
 """
 
 import argparse
@@ -36,11 +36,11 @@ MONTHS = (
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 FIRST, LAST, FIRST_SHORT = datetime.date(1930, 1, 1), datetime.date(2029, 12, 31), 1950
 LETTERS = " " + "".join(sorted({*"0123456789", *"".join(MONTHS), *"".join(DAYS)}))
-WRITTEN = "0123456789-."  # the last is the end sign
+WRITTEN = "0123456789-."  # the last one is the end sign
 START, END, LONGEST = len(WRITTEN), WRITTEN.index("."), 11
 UNITS = 64
 
-# The encoder: letters in, a memory of what was read at each of them out.
+# The encoder: reads letters; its output at each letter is the memory that the decoder attends to.
 letters = rg.placeholder("letters", shape=(None, None), dtype="int64")
 lengths = rg.placeholder("lengths", shape=(None,), dtype="int64")
 (forward, backward), (_, thought) = rg.bidirectional_dynamic_rnn(
@@ -48,7 +48,7 @@ lengths = rg.placeholder("lengths", shape=(None,), dtype="int64")
 )
 memory = rg.concat([forward, backward])
 
-# The decoder: a character's scores out, the best of which is the next step's input.
+# The decoder: gives a score for each character; the best one is the input of the next step.
 table = rg.parameter("characters", shape=(len(WRITTEN) + 1, 16))
 wanted = rg.placeholder("wanted", shape=(None, LONGEST), dtype="int64")
 told = rg.placeholder("told", shape=())
@@ -98,7 +98,7 @@ def examples(count: int, seed: int) -> tuple[list[str], list[str]]:
 
 
 def numbers(words: list[str]) -> dict[str, NDArray[np.int64]]:
-    """Return what the encoder reads: letters as numbers, and how many there are."""
+    """Return the encoder's feeds: letters as numbers [batch, time], and the number of letters of each row [batch]."""
     read = np.zeros((len(words), max(map(len, words))), np.int64)
     for row, word in zip(read, words, strict=True):
         row[: len(word)] = [LETTERS.index(letter) for letter in word]
@@ -106,14 +106,14 @@ def numbers(words: list[str]) -> dict[str, NDArray[np.int64]]:
 
 
 def write(words: list[str]) -> list[str]:
-    """Return the days in figures, from one native call."""
+    """Convert days in words to figures, in one native call."""
     result = program.inference(numbers(words))
     spelled = zip(result["characters"].tolist(), result["steps"], strict=True)
     return ["".join(WRITTEN[number] for number in row[:count]).removesuffix(".") for row, count in spelled]
 
 
 def main() -> None:
-    """Train, and write days that the network has not seen."""
+    """Train, and convert days that the network has not seen."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a few seconds: fewer updates, an easier goal")
     updates = 120 if parser.parse_args().quick else 600

@@ -1,13 +1,13 @@
-"""One declaration, two graphs: three layers with dropout learn to tell speakers, on real speech.
+"""Train three layers with dropout to recognise speakers, and compare the training graph with the inference graph.
 
     python examples/deep_rnn.py
     rnngraph show examples/deep_rnn.py --graph training --stage graph
 
-Three layers of 100 units read an utterance of Japanese vowels, 12 coefficients a step, and the last layer's
-final state becomes a score for each of nine speakers. Every layer's input is dropped with a keep probability
-of 0.5: in the training graph only. 60 epochs over 270 utterances train it; then the inference graph names the
-speakers of 370 others, and what differs between the two graphs is shown and checked against NumPy. A few
-seconds in all. The data and its licence: examples/data/README.md.
+Three layers of 100 units read an utterance of Japanese vowels, 12 coefficients a step, and the last layer's final state
+becomes a score for each of nine speakers. Dropout on every layer's input has a keep probability of 0.5, in the training
+graph only. 60 epochs over 270 utterances train it; then the inference graph classifies 370 others. The differences
+between the two graphs are printed and checked against NumPy. All takes a few seconds. The data and its licence:
+examples/data/README.md.
 """
 
 import math
@@ -45,9 +45,9 @@ program = rg.compile({"logits": logits, "states": states}, loss=loss, seed=0)
 
 
 def load() -> tuple[Feeds, Feeds]:
-    """Return what is fed for the training and for the test utterances.
+    """Return the feeds of the training and of the test utterances.
 
-    Coefficients are standardised over the training steps, so that a dropped one, which is 0, is an average one.
+    Coefficients are standardised over the training steps, so that a dropped coefficient, 0, is the mean.
     """
     with np.load(DATA) as data:
         real = np.arange(data["train_x"].shape[1]) < data["train_lengths"][:, None]
@@ -64,7 +64,7 @@ def load() -> tuple[Feeds, Feeds]:
 
 
 def train(console: Console, examples: Feeds) -> None:
-    """Train, and print on the way the loss of the training graph and the accuracy of the inference graph."""
+    """Train, and print the loss of the training graph and the accuracy of the inference graph as it proceeds."""
 
     def report(_: rg.Trainer, row: Mapping[str, float]) -> None:
         if row["epoch"] % 10 == 0:
@@ -91,7 +91,7 @@ def accuracy(result: rg.Result, labels: NDArray[np.int64]) -> str:
 
 
 def count_ops(graph: Any) -> Counter[str]:
-    """Count the nodes of a graph by kind of op, those in the bodies of its scans included."""
+    """Count the nodes of a graph by op, including those in the bodies of its scans."""
     return Counter(str(attributes["op"]) for _, attributes in graph.networkx().nodes(data=True))
 
 
@@ -132,7 +132,7 @@ def median_seconds(call: Callable[[], object], repeats: int = 15) -> float:
 
 
 def show_difference(console: Console) -> None:
-    """Print what the inference graph says it lost, and which ops the training graph alone has."""
+    """Print which dropouts the inference graph lacks, and which ops only the training graph has."""
     console.rule("What differs between the two graphs", align="left")
     for line in program.inference.show("graph").splitlines():
         if line.lstrip().startswith("#"):
@@ -143,7 +143,7 @@ def show_difference(console: Console) -> None:
 
 
 def show_masks(console: Console, batch: Feeds, feeds: Feeds) -> None:
-    """Print each mask's keep rate next to the declared one, then check where and how the masks act."""
+    """Print each mask's keep rate and the declared one, then check on which values and how the masks act."""
     console.rule("The training graph", align="left")
     masks = program.training.dropout_masks(seed=7, **feeds)
     table = Table("site", "shape", "kept", "declared", "off by")
@@ -172,12 +172,12 @@ def show_masks(console: Console, batch: Feeds, feeds: Feeds) -> None:
 
 
 def verdict(same: bool) -> str:
-    """Say whether two results agree to the bit."""
+    """Return a text that says if two results are equal bit for bit."""
     return "the same bits" if same else "different"
 
 
 def show_inference(console: Console, batch: Feeds) -> None:
-    """Check that inference depends on nothing but its input, and that it has no dropout."""
+    """Check that inference depends only on its input and has no dropout."""
     console.rule("The inference graph", align="left")
     first, second = program.inference(**batch)["logits"], program.inference(**batch)["logits"]
     alone = program.inference(x=batch["x"][:1], lengths=batch["lengths"][:1])["logits"]
@@ -190,7 +190,7 @@ def show_inference(console: Console, batch: Feeds) -> None:
 
 
 def show_times(console: Console, batch: Feeds, feeds: Feeds) -> None:
-    """Print what calls take, now that all is compiled."""
+    """Print the times of calls, once everything is compiled."""
     console.rule("Time", align="left")
     steps, one_steps = int(batch["lengths"].sum()), int(batch["lengths"][0])
     one = {"x": batch["x"][:1, :one_steps], "lengths": batch["lengths"][:1]}
@@ -208,7 +208,7 @@ def show_times(console: Console, batch: Feeds, feeds: Feeds) -> None:
 
 
 def main() -> None:
-    """Train, judge on the test utterances, and show what the two graphs are and do."""
+    """Train, evaluate on the test utterances, and compare the two graphs."""
     console = Console(highlight=False)
     examples, feeds = load()
     batch = {name: array for name, array in feeds.items() if name != "y"}

@@ -1,14 +1,14 @@
-"""A language model of characters with a gated delta net, beside the LSTM of char_lm.py at equal parameters and time.
+"""Compare a gated delta net with the LSTM of char_lm.py as character-level language models, at equal size and time.
 
     python examples/delta_net_lm.py                # some five minutes
     python examples/delta_net_lm.py --quick        # seconds, and then it writes nonsense
     python examples/delta_net_lm.py --seconds 600
 
-Each layer of the net carries a matrix of keys and values by head, which it decays and corrects at every character
-(Yang, Kautz and Hatamizadeh 2025). Around the recurrence stand a short convolution, a norm by heads, a gate, and a
-perceptron of each position, as in the paper. Both nets have some 240,000 parameters, learn from windows of the same
-text with carried state, and are given the same number of seconds. Sampling is a part of the net: a stream draws each
-character by ``rg.sample`` and reads it again.
+Each head of a layer carries a matrix of keys and values, which it decays and corrects at every character (Yang, Kautz
+and Hatamizadeh 2025). As in the paper, a short convolution precedes the recurrence; a norm for each head, a gate and a
+perceptron follow it. Both nets have about 240,000 parameters, learn from windows of the same text with carried state,
+and train for the same number of seconds. Sampling is a part of the net: ``rg.sample`` draws each character, which is
+the stream's next input.
 """
 
 import argparse
@@ -28,7 +28,7 @@ TEMPERATURE = 0.8
 
 
 def layer(x: rg.Tensor) -> rg.Tensor:
-    """Add what the recurrence reads from the past, then what a perceptron makes of each position."""
+    """Add the output of the recurrence to ``x``, then that of a perceptron for each position."""
     h = rg.rms_norm(x)
     near = rg.conv1d(h, WIDTH, TAPS, activation="swish", groups=WIDTH)
     y, _ = rg.dynamic_rnn(rg.GatedDeltaNetCell(HEADS, HEAD_DIM), near)
@@ -53,7 +53,7 @@ NETS = {"gated delta net": (program, loss), "LSTM": (char_lm.program, char_lm.lo
 
 
 def fit(name: str, text: str, held_out: str, epochs: float) -> rg.History:
-    """Train a net on the text, which it reads this many times, with a rate that falls to nothing."""
+    """Train a net with a learning rate that falls to zero; it reads the text ``epochs`` times."""
     net, loss = NETS[name]
     length = round(len(text) * min(epochs, 1))
     examples = char_lm.streams(text[:length], STREAMS)
@@ -72,13 +72,13 @@ def fit(name: str, text: str, held_out: str, epochs: float) -> rg.History:
 
 
 def characters_a_second(name: str, text: str) -> float:
-    """Measure how fast a net trains, and leave its parameters as they are."""
+    """Measure the training speed of a net, and leave its parameters unchanged."""
     net, _ = NETS[name]
     before = {key: np.array(values) for key, values in net.parameters.items()}
     trainer = rg.Trainer(net, rg.Adam(1e-3), clip_norm=char_lm.CLIP_NORM)
     window = {tensor.name: values[:, :WINDOW] for tensor, values in char_lm.streams(text, STREAMS).items()}
     seconds = []
-    for _ in range(12):  # the first ones compile
+    for _ in range(12):  # the first calls compile
         began = time.perf_counter()
         trainer.step(window)
         seconds.append(time.perf_counter() - began)
@@ -87,7 +87,7 @@ def characters_a_second(name: str, text: str) -> float:
 
 
 def sample(prompt: str, count: int, number: int) -> Iterator[str]:
-    """Yield `count` characters after a prompt. Another number draws others."""
+    """Yield `count` characters after a prompt. Each `number` gives another sample."""
     stream = program.inference.stream(batch=1, number=number)
     drawn = stream.process(ids=char_lm.encode(prompt)[None])["written"][:, -1]
     for _ in range(count):
@@ -96,7 +96,7 @@ def sample(prompt: str, count: int, number: int) -> Iterator[str]:
 
 
 def main() -> None:
-    """Train both nets for the same time, print the bits that they need per character, and write."""
+    """Train both nets for the same time, print their bits per character, and sample."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=120, help="training time of each net")
     parser.add_argument("--sample", type=int, default=600, help="characters to write at the end")

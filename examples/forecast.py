@@ -1,25 +1,24 @@
-"""Forecast the sunspots of the next year and of the next eleven, with intervals that come from dropout.
+"""Forecast the next year's sunspots and those of the next eleven years, with intervals from dropout.
 
     pip install '.[examples]'
     python examples/forecast.py
     python examples/forecast.py --quick        # seconds, and then it forecasts badly
     python examples/forecast.py --plot forecast.png
 
-A GRU of 32 units reads the yearly sunspot numbers and gives after each year its forecast of all eleven that
-follow, about one solar cycle. Its dropout is variational (Gal & Ghahramani 2016): one mask a row, the same at
-all years. The inference graph has none of it and gives the forecast. The training graph gives the doubt: the
-history, repeated along the batch, runs under one mask a row in one call, and the rows disagree where the net
-knows little. What would vary even if the net were certain is added as noise, measured on years kept apart.
+A GRU of 32 units reads the yearly sunspot numbers. After each year it forecasts the eleven years that follow, about one
+solar cycle. Its dropout is variational (Gal & Ghahramani 2016): one mask for each row, the same in all years. The
+inference graph has no dropout and gives the forecast. The training graph gives the uncertainty: one call runs copies of
+the history, each with its own mask, and their outputs spread where the net is uncertain. The variance that remains is
+added as noise, which is measured on separate years.
 
-The years are split by time. 1700 to 1878 train the net and fix the scale, 1879 to 1928 measure the noise, and
-the last 80 years judge: no number of theirs enters the training, the scale or the noise. They do hold stronger
-cycles (190 against 154 at most), which was known when this was written: training multiplies its windows by random
-factors, so that the net learns shapes and not heights. The settings were chosen with the errors of both later
-parts in sight, which flatters the figures a little. The seasonal naive forecast, which a forecast has to beat,
-repeats what was eleven years before.
+The years are split by time. 1700 to 1878 train the net and fix the scale, 1879 to 1928 measure the noise, and the last
+80 years are the test: they affect neither the training, the scale nor the noise. Their cycles are stronger (at most
+190, against 154), which was known in advance: training multiplies its windows by random factors, so that the net learns
+shapes independent of their height. The settings were chosen with knowledge of the errors on both later parts, so the
+results are slightly optimistic. The baseline is the seasonal naive forecast, which repeats the value of eleven years
+before.
 
-The numbers are those of `statsmodels.datasets.sunspots`: the National Geophysical Data Center's, in the
-public domain.
+The data are `statsmodels.datasets.sunspots`, from the National Geophysical Data Center, in the public domain.
 """
 
 import argparse
@@ -39,7 +38,7 @@ import rnngraph as rg
 UNITS, KEEP_PROB, AHEAD = 32, 0.9, 11
 CALIBRATION_YEARS, TEST_YEARS = 50, 80
 WINDOW, WARM_UP, BATCH, EPOCHS, LEARNING_RATE, CLIP_NORM = 66, 11, 16, 120, 3e-3, 1.0
-STRONGEST = 0.7  # windows are multiplied by e to the power of something between minus this and this
+STRONGEST = 0.7  # windows are multiplied by exp(u) with u uniform between minus this and this
 DRAWS, LEVEL = 400, 0.9
 
 Floats = NDArray[np.float64]
@@ -60,28 +59,28 @@ program = rg.compile({"forecast": forecast}, loss=loss, seed=0)
 
 @dataclass(frozen=True)
 class Scale:
-    """Square roots, standardised: sunspot numbers are counts, whose spread grows with their root."""
+    """Scaling to standardised square roots: sunspot numbers are counts, whose deviation grows with their root."""
 
     mean: float
     deviation: float
 
     @classmethod
     def of(cls, counts: Floats) -> "Scale":
-        """Return the scale of the years given, which are those of training."""
+        """Return the scale of the counts of the training years."""
         roots = np.sqrt(counts)
         return cls(float(roots.mean()), float(roots.std()))
 
     def apply(self, counts: Floats) -> Floats:
-        """Turn sunspot numbers into what the net reads."""
+        """Convert sunspot numbers to the net's inputs."""
         return (np.sqrt(counts) - self.mean) / self.deviation
 
     def undo(self, values: NDArray[Any]) -> Floats:
-        """Turn what the net gives into sunspot numbers."""
+        """Convert the net's outputs to sunspot numbers."""
         return np.maximum(values.astype(np.float64) * self.deviation + self.mean, 0.0) ** 2
 
 
 def optional(module: str) -> Any:
-    """Import a module of the extra `examples`, or say how to get it."""
+    """Import a module of the extra `examples`; exit with the installation command if it is missing."""
     try:
         return importlib.import_module(module)
     except ImportError:
@@ -96,17 +95,17 @@ def read() -> tuple[NDArray[np.int64], Floats]:
 
 
 def following(values: Floats, origins: NDArray[np.int64]) -> Floats:
-    """Return the values of the `AHEAD` years after each origin [origins, AHEAD]."""
+    """Return the values of the `AHEAD` years after each origin, [origins, AHEAD]."""
     return values[origins[:, None] + np.arange(1, AHEAD + 1)]
 
 
 def origins_within(first: int, last: int) -> NDArray[np.int64]:
-    """Return the years at which to forecast, such that all that is forecast lies in first..last-1."""
+    """Return the forecast origins for which all forecast years lie in first..last-1."""
     return np.arange(first - 1, last - AHEAD)
 
 
 def train(counts: Floats, scale: Scale, epochs: int, console: Console) -> None:
-    """Train on all windows of the counts, each multiplied by a random factor anew in every epoch."""
+    """Train on all windows of the counts, each multiplied by a new random factor in every epoch."""
     generator = np.random.default_rng(0)
     trainer = rg.Trainer(program, optimizer=rg.Adam(LEARNING_RATE), clip_norm=CLIP_NORM)
     starts = np.arange(len(counts) - AHEAD - WINDOW + 1)
@@ -127,7 +126,7 @@ def draws(values: Floats, count: int, seed: int) -> Floats:
 
 
 def noise_deviation(drawn: Floats, truth: Floats) -> Floats:
-    """Return what the errors have beyond the spread of the draws, for each year ahead [AHEAD].
+    """Return the standard deviation of the errors that the draws' spread doesn't explain, for each year ahead [AHEAD].
 
     drawn: [draws, origins, AHEAD]; truth: [origins, AHEAD]; both on the net's scale.
     """
@@ -142,17 +141,17 @@ def intervals(drawn: Floats, scale: Scale) -> Floats:
 
 
 def root_mean_square(errors: Floats) -> str:
-    """Print the root of the mean square of errors."""
+    """Return the root mean square of errors as text."""
     return f"{np.sqrt((errors**2).mean()):.1f}"
 
 
 def coverage(ends: Floats, truth: Floats) -> str:
-    """Print the share of true values within the intervals."""
+    """Return the share of true values within the intervals as text."""
     return f"{((ends[0] <= truth) & (truth <= ends[1])).mean():.0%}"
 
 
 def draw_plot(path: Path, names: NDArray[np.int64], counts: Floats, point: Floats, ends: Floats, first: int) -> None:
-    """Draw the test years with one-year forecasts above, forecasts of eleven years from every eleventh below."""
+    """Plot the test years: above, one-year forecasts; below, forecasts of eleven years from every eleventh origin."""
     figure = optional("matplotlib.figure").Figure(figsize=(9, 6), layout="constrained")
     shown = slice(first - 2 * AHEAD, None)
     above, below = figure.subplots(2, 1, sharex=True)
@@ -174,7 +173,7 @@ def draw_plot(path: Path, names: NDArray[np.int64], counts: Floats, point: Float
 
 
 def main() -> None:
-    """Train, judge the forecasts and their intervals on the last 80 years, and look ahead of the data."""
+    """Train, evaluate forecasts and intervals on the last 80 years, and forecast beyond the data."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--quick", action="store_true", help="a few seconds: few epochs, few draws of masks")

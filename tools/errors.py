@@ -29,7 +29,7 @@ subclass take train transpose try turn use wait wrap write
 """Verbs that begin a remedy."""
 
 ALTERNATIVES = ("did you mean", "there are", "it has ", " take", " need", " must ", " is a ", " at most", "instead")
-"""Phrases that tell what is accepted."""
+"""Phrases that introduce the accepted values."""
 
 SAMPLES = {
     "shape": ("(2, 3)", "(4, 5)", "(6, 7)"),
@@ -57,7 +57,7 @@ NUMBERS = ("3", "5", "7", "11", "13", "17", "19", "23")
 """Sample values of other expressions."""
 
 REASONS = ("UnreadableError", "Unreadable", "ForcedSizeError", "VerifyError", "error")
-"""Errors without remedies: reasons within a ``NotReadableError``, damaged files, and bugs of a pass."""
+"""Errors that need no remedy: reasons within a ``NotReadableError``, damaged files, and bugs of a pass."""
 
 
 class Message(NamedTuple):
@@ -69,7 +69,7 @@ class Message(NamedTuple):
 
     @property
     def has_remedy(self) -> bool:
-        """True if the message tells what to do or what is accepted, or is of a kind without remedies."""
+        """True if the message has a remedy or the accepted values, or is of a kind that needs none."""
         if self.error in REASONS:
             return True
         text = self.text.lower()
@@ -141,7 +141,7 @@ def _is_text(annotation: ast.expr | None) -> bool:
 
 
 class Sampler:
-    """Sample values for the expressions of one message: the same value for the same expression, others for others."""
+    """Sample values for the expressions of one message: one value for each different expression."""
 
     def __init__(self, texts: frozenset[str]) -> None:
         """Begin a message. ``texts`` are names, and fields after a dot, that are annotated as ``str``."""

@@ -2,9 +2,9 @@
 
     python tools/list_tf1_modules.py RECORD [RECORD …]
 
-A RECORD is a wheel (``*.whl``), or the file ``RECORD`` of an installed one: of ``tensorflow``, and of
-``tensorflow_estimator``, which holds ``tensorflow.estimator``. Only names of files are read. A module stands below its
-package, one blank further in.
+A RECORD is a wheel (``*.whl``), or the file ``RECORD`` of an installed package: ``tensorflow``, and
+``tensorflow_estimator``, which contains ``tensorflow.estimator``. Only names of files are read. In the list, a module
+is one space further right than its package.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROOTS = {
     "tensorflow_core/python/keras/api/_v1/keras/": "keras.",
     "tensorflow_estimator/python/estimator/api/_v1/estimator/": "estimator.",
 }
-"""Folders whose modules ``tensorflow/__init__.py`` offers without the folder in their names, too."""
+"""Folders whose modules ``tensorflow/__init__.py`` also offers without the folder in their names."""
 
 
 def files_of(record: Path) -> list[str]:
@@ -31,7 +31,7 @@ def files_of(record: Path) -> list[str]:
 
 
 def modules_of(file: str) -> list[str]:
-    """Return the paths under ``tensorflow`` by which a file is imported."""
+    """Return the paths under ``tensorflow`` by which a file can be imported."""
     if not file.endswith(".py"):
         return []
     stem = file.removesuffix(".py").removesuffix("__init__")
@@ -42,7 +42,7 @@ def modules_of(file: str) -> list[str]:
 
 
 def with_packages(paths: set[str]) -> set[str]:
-    """Add the packages that a path names on its way."""
+    """Add the packages that contain the paths."""
     return {".".join(path.split(".")[:length]) for path in paths for length in range(1, path.count(".") + 2)}
 
 

@@ -1,8 +1,8 @@
-"""List what an elementwise op still lacks, place by place: ``python tools/new_op.py sech``.
+"""List the places that still lack an elementwise op: ``python tools/new_op.py sech``.
 
 Each place is a file and a name in it. An op is known there if its name stands in the code of that name. The command
-reads text and imports nothing of the package, so it works before the first line is written and between any two. Exits
-with 1 if a place is missing. Places that only some ops need are listed last, with the condition.
+reads text and imports nothing of the package, so it works while the op is only partly written. Exits with 1 if a place
+is missing. Places that only some ops need are listed last, with the condition.
 """
 
 from __future__ import annotations
@@ -21,20 +21,17 @@ INSTRUCTION, DIVISION, FUNCTION = "INSTRUCTION", "DIVISION", "FUNCTION"
 """Names of costs in a row. A row's cost is its sixth argument."""
 VECTOR_TESTS = "tests/codegen/llvm/test_vecmath.py"
 READ = r"\w\.{op}\b"
-"""A function of the declaration in a table of a reader: ``basic.atan``."""
+"""A function of the declaration in a reader's table: ``basic.atan``."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A place that must know an op.
+    """Place that must know an op.
 
-    path: the file, from the root of the checkout.
-    name: the assignment or function in it; "" for the whole file.
-    instruction: what to write there.
-    costs: the costs of ops that need it, as their rows name them.
-    pattern: a regular expression in which ``{op}`` is the op's name.
-    condition: when the op needs it; "" for always.
-    is_unary: True if only ops of one operand need it.
+    path: the file, from the root of the checkout. name: the assignment or function in it; "" for the whole file.
+    instruction: what to write there. costs: the costs of ops that need it, as their rows name them. pattern: a regular
+    expression in which ``{op}`` is the op's name. condition: when the op needs it; "" for always. is_unary: True if
+    only ops of one operand need it.
     """
 
     path: str
@@ -142,7 +139,7 @@ def code_of(path: str, name: str) -> str:
 
 @cache
 def rows() -> dict[str, tuple[int, str]]:
-    """Return the number of operands and the name of the cost of each elementwise op, by the text of its row."""
+    """Return the number of operands and the cost's name for each elementwise op, from the text of its row."""
     _, tree = _tree(ROWS)
     assert tree is not None
     found = {}
@@ -158,8 +155,8 @@ def rows() -> dict[str, tuple[int, str]]:
 
 
 def missing(op: str, conditional: bool = False) -> Iterator[Place]:
-    """Yield the places that do not know an op; those with a condition if asked for them, else those without."""
-    arity, cost = rows().get(op, (1, FUNCTION))  # a vector function where there is no row yet
+    """Yield the places that do not know an op: with ``conditional`` those with a condition, else the others."""
+    arity, cost = rows().get(op, (1, FUNCTION))  # an op without a row is assumed to be a vector function of one operand
     for place in PLACES:
         if place.is_unary and arity != 1:
             continue

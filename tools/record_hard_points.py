@@ -1,16 +1,16 @@
-"""Records what frameworks compute at hard points, beside the tests that compare with it.
+"""Record the frameworks' values at hard points, for the tests that compare with them.
 
     python tools/record_hard_points.py FRAMEWORK [TEXT …]
     python tools/record_hard_points.py --differences FRAMEWORK [TEXT …]
     python tools/record_hard_points.py --page
 
-FRAMEWORK is torch, onnx, keras or tensorflow. TEXT: only expressions that contain one of these are computed anew.
-The files of ``tests/hard_points/recorded`` are text, whose diff is to be read; TensorFlow's are recorded by
-TensorFlow 1.15 and Python 3.7, under which this script runs too.
+FRAMEWORK is torch, onnx, keras or tensorflow. Only expressions that contain one of the TEXTs are computed anew. The
+files in ``tests/hard_points/recorded`` are text, so that their diff can be read. TensorFlow's are recorded by
+TensorFlow 1.15 with Python 3.7, in which this script runs too.
 
 ``--differences`` computes the nets that rnngraph reads, and rewrites the list of entries that differ,
-``tests/hard_points/differences``. Lines keep their reasons; a new one has the reason ``open`` until it gets one.
-``--page`` brings the functions in the table of ``docs/hard_points.md`` into step with the lists.
+``tests/hard_points/differences``. Lines keep their reasons; a new line has the reason ``open``. ``--page`` updates the
+functions in the table of ``docs/hard_points.md`` from the lists.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hard_points.recorded import FOLDER, records_of, text_of
 
 
 def record(framework: str, texts: List[str]) -> None:
-    """Record the framework's values, of the entries that texts choose, or of all."""
+    """Record the framework's values of the entries that texts select, or of all."""
     module = import_module("hard_points.by_" + framework)
     path = FOLDER / (framework + ".txt")
     known = records_of(path) if texts and path.exists() else {}
@@ -47,12 +47,12 @@ def record(framework: str, texts: List[str]) -> None:
 
 
 def is_chosen(entry: Entry, texts: List[str]) -> bool:
-    """Tell if an entry is one of those that texts choose."""
+    """Tell if an entry is one that the texts select."""
     return not texts or any(text in entry.case.expression for text in texts)
 
 
 def list_differences(framework: str, texts: List[str]) -> None:
-    """Rewrite the list of entries whose nets differ from what is recorded."""
+    """Rewrite the list of entries whose nets differ from the recorded values."""
     doors = import_module("hard_points.doors")
     recorded, read = doors.Recorded(framework), import_module("hard_points.read_" + framework).read
     lines = ["# entry | arrays and places that differ, or refused | reason"]
@@ -65,14 +65,14 @@ def list_differences(framework: str, texts: List[str]) -> None:
 
 
 def write_page() -> None:
-    """Write the docs' table anew."""
+    """Rewrite the table in the docs."""
     doors, cases = import_module("hard_points.doors"), import_module("hard_points.cases")
     text = doors.page(sorted(path.stem for path in cases.FOLDER.glob("*.txt")))
     doors.PAGE.write_text(text, encoding="utf-8")
 
 
 def main(arguments: List[str]) -> None:
-    """Do what the arguments say."""
+    """Run the command with these arguments."""
     if arguments[0] == "--page":
         write_page()
     elif arguments[0] == "--differences":
@@ -83,5 +83,5 @@ def main(arguments: List[str]) -> None:
 
 if __name__ == "__main__":
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of divisions by zero, which are the point
+        warnings.simplefilter("ignore")  # warnings of divisions by zero, which are intended here
         main(sys.argv[1:])

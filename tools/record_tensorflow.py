@@ -1,10 +1,10 @@
-"""Record what TensorFlow 1.15.5 itself does: variables, numbers of programs that hang on order, signatures of cells.
+"""Record TensorFlow 1.15.5's own results: variables, outputs of programs that depend on order, signatures of cells.
 
     python tools/record_tensorflow.py
 
 Needs a Python 3.7 with ``tensorflow==1.15.5``, which has ``contrib``. Runs the programs of
-`tests/fixtures/tensorflow_variables.py` and `tests/fixtures/tensorflow_order.py`, and writes the files of these names
-with ``.json`` at their end, which tests of `tests/tf1` compare with. Beside these it writes
+`tests/fixtures/tensorflow_variables.py` and `tests/fixtures/tensorflow_order.py`, and writes ``.json`` files of the
+same names, with which tests of `tests/tf1` compare. It also writes
 
 - `tensorflow_signatures.json`: the constructors of cells and attention;
 - `tensorflow_arguments.json`: arguments of all functions in `rnngraph/tf1/table/names.txt`;
@@ -24,7 +24,7 @@ sys.path.insert(0, FIXTURES)
 
 
 def record(path, version, programs):  # type: ignore[no-untyped-def]
-    """Write what programs give, one a line. Returns how many failed."""
+    """Write the results of programs, one a line. Return the number of programs that failed."""
     recorded, failed = {"tensorflow": version}, 0
     for name, program in programs.items():
         try:
@@ -49,13 +49,13 @@ SIGNED = {
 
 
 def signature(path):  # type: ignore[no-untyped-def]
-    """Return the arguments of a class that TensorFlow offers, as text; functions that are defaults are names."""
+    """Return the arguments of a TensorFlow class as text; defaults that are functions are written as names."""
     import tensorflow as tf
 
     made = tf
     for name in path.split("."):
         made = getattr(made, name)
-    for cls in made.__mro__:  # wrappers take (*args, **kwargs), and hand them on
+    for cls in made.__mro__:  # wrappers take (*args, **kwargs) and pass them on
         given = inspect.signature(cls.__init__) if "__init__" in vars(cls) else None
         if given is not None and len([item for item in given.parameters.values() if item.kind == 1]) > 1:
             break
@@ -103,7 +103,7 @@ def main():  # type: ignore[no-untyped-def]
     from tensorflow.contrib.rnn.python.ops import rnn_cell
 
     tf.logging.set_verbosity(tf.logging.ERROR)
-    for name in ("MinimalRNNCell", "CFNCell"):  # cells of contrib that tf.contrib.rnn does not name
+    for name in ("MinimalRNNCell", "CFNCell"):  # contrib cells that tf.contrib.rnn does not export
         setattr(tf.contrib.rnn, name, getattr(rnn_cell, name))
     variables = {
         name: lambda program=program: tensorflow_variables.table(tf, program)

@@ -1,10 +1,10 @@
-"""Runs a folder of TensorFlow 1.x scripts under ``rnngraph run --tf1``, and says which run whole.
+"""Run a folder of TensorFlow 1.x scripts under ``rnngraph run --tf1``, and print which of them run to their end.
 
     python tools/run_tf1_programs.py FOLDER [--expected FILE] [--seconds 600]
 
-Every ``*.py`` of the folder whose name does not begin with ``_`` runs in a copy of the folder, so that what it writes
-goes with it. FILE lists names of scripts that are to run whole, one a line; a line may go on with texts that the script
-must print, in this order, each behind a tab. Exit code 1 where one of these fails, or one is missing.
+Every ``*.py`` of the folder whose name does not begin with ``_`` runs in a temporary copy of the folder, with which its
+output files are deleted. Each line of FILE has the name of a script that must run to its end. Texts that the script
+must print may follow, in their order, each after a tab. The exit code is 1 if one of these scripts fails or is missing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 
 def run(script: Path, seconds: float) -> tuple[str, str, float]:
-    """(what was wrong or nothing, what it printed, seconds)."""
+    """Run a script; return its error or an empty text, its output, and its seconds."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(shutil.copytree(script.parent, Path(place) / "programs"))
@@ -34,7 +34,7 @@ def run(script: Path, seconds: float) -> tuple[str, str, float]:
 
 
 def lacking(printed: str, texts: list[str]) -> str:
-    """What a script did not print, in the order of ``texts``."""
+    """Return the first of ``texts`` that a script did not print in their order; an empty text if it printed all."""
     for text in texts:
         _, found, printed = printed.partition(text)
         if not found:
@@ -43,13 +43,13 @@ def lacking(printed: str, texts: list[str]) -> str:
 
 
 def expected_of(path: Path | None) -> dict[str, list[str]]:
-    """{name: texts}."""
+    """Return the expected texts by name of the script."""
     lines = [] if path is None else path.read_text().splitlines()
     return {name: texts for name, *texts in (line.split("\t") for line in lines if line.strip())}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs all, and prints a line for each."""
+    """Run all scripts, and print a line for each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--expected", type=Path, help="names of scripts that are to run whole, one a line")

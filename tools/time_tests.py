@@ -1,10 +1,9 @@
-"""Write ``tests/costs.txt`` from what a run of the tests noted.
+"""Write ``tests/costs.txt`` from the times that a run of the tests recorded.
 
     python -m pytest -n auto -m "not exhaustive" --time-tests=times
     python tools/time_tests.py times
 
-A function that was timed gets a new line; the lines of others stay. Functions of which all cases together are cheap
-get none.
+Each timed function gets a new line; other lines stay. Functions whose cases are cheap in total have no line.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ Times = dict[str, list[float]]
 
 
 def read_times(folder: Path) -> Times:
-    """CPU seconds of each timed case, by test function."""
+    """Return the CPU seconds of each timed case, by test function."""
     times: Times = {}
     for path in sorted(folder.glob("*.txt")):
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -30,7 +29,7 @@ def read_times(folder: Path) -> Times:
 
 
 def updated(costs: dict[str, float], times: Times) -> dict[str, float]:
-    """Costs with the mean of each timed function in place of what was known of it."""
+    """Return the costs, with the mean of each timed function in place of its old value."""
     kept = {function: cost for function, cost in costs.items() if function not in times}
     timed = {function: sum(seconds) / len(seconds) for function, seconds in times.items() if sum(seconds) > BUDGET}
     return kept | timed

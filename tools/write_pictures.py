@@ -1,9 +1,9 @@
-"""Writes the pictures of README and of the site's first page, into docs/pictures.
+"""Write the pictures of README and of the site's first page to docs/pictures.
 
     python tools/write_pictures.py
 
-``net.svg`` is README's net as ``program.plot`` draws it, which a test compares. ``explorer.png`` is its page in the
-explorer, with one cell selected; it needs Chromium and chromedriver, and is left as it is where they are not installed.
+``net.svg`` is README's net as ``program.plot`` draws it; a test compares it. ``explorer.png`` is its page in the
+explorer with one cell selected. It needs Chromium and chromedriver, and stays unchanged without them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIZE = 1280, 760
 
 
 def readme_net(folder: Path) -> Any:
-    """README's first program, as a script of its own in ``folder``, which must be the working directory."""
+    """Run README's first script in ``folder``, which must be the working directory, and return its program."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     script = text.partition("```python\n")[2].partition("print(")[0].rstrip() + "\n"
     (folder / "net.py").write_text(script, encoding="utf-8")

@@ -1,9 +1,9 @@
-"""Write the stubs of ``rnngraph.tf1``: what its modules hold, for editors and type checkers.
+"""Write the stubs of ``rnngraph.tf1``, with the names of its modules, for editors and type checkers.
 
     python tools/write_tf1_stubs.py
 
-Their names are built at run time from ``rnngraph/tf1/table/names.txt``; ``tests/tf1/test_table.py`` fails where a stub
-says something else than the table.
+Their names are built at run time from ``rnngraph/tf1/table/names.txt``; ``tests/tf1/test_table.py`` fails if a stub
+disagrees with the table.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _stub(path: str, entries: Table) -> str:
 
 
 def main() -> None:
-    """Write all stubs, and remove those of modules that are no more."""
+    """Write all stubs, and remove those of modules that no longer exist."""
     texts = stubs()
     for old in set(FOLDER.rglob("*.pyi")) - texts.keys():
         old.unlink()

@@ -1,15 +1,15 @@
-"""Dry sound, a circuit that distorts it, and WAV files: all that train.py needs besides the net.
+"""Makes dry sound, distorts it with a simulated circuit, and reads and writes WAV files, for train.py.
 
-The dry sound is made here: plucked strings (Karplus & Strong 1983), chords, sweeps and bursts of noise.
+The dry sound is synthetic: plucked strings (Karplus & Strong 1983), chords, sweeps and bursts of noise.
 
-The circuit is that of a distortion pedal's heart: a gain, then two diodes back to back behind a resistor and a
-capacitor (Yeh, Abel & Smith 2007), then a biquad as its tone control. The clipper's voltage v follows
+The circuit is the core of a distortion pedal: a gain, then two antiparallel diodes  behind a resistor and a capacitor
+(Yeh, Abel & Smith 2007), then a biquad as its tone control. The clipper's voltage v follows
 
     C dv/dt = (u - v)/R - 2 I_s sinh(v / V)
 
-and is solved at 8 times the sampling rate by the trapezoidal rule, whose implicit equation takes Newton's steps. The
-circuit is a cell like any other, without parameters, so rnngraph compiles it: it takes some 0.2 µs a step for 16 sounds
-at once.
+and is solved at 8 times the sampling rate by the trapezoidal rule, whose implicit equation Newton's method solves. The
+circuit is a cell without parameters, which rnngraph compiles like any other: a step takes about 0.2 µs for 16 sounds at
+once.
 """
 
 import wave
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 import rnngraph as rg
 
 RATE, OVERSAMPLING, TOGETHER = 48_000, 8, 16
-R, C, SATURATION, SCALE = 2.2e3, 10e-9, 2.52e-9, 1.752 * 25.85e-3  # of two diodes 1N4148; I_s and V
+# values of two 1N4148 diodes; saturation is I_s, SCALE is V
+R, C, SATURATION, SCALE = 2.2e3, 10e-9, 2.52e-9, 1.752 * 25.85e-3
 NEWTON, HIGHEST = 12, 0.9
 COUPLING_HERTZ, TONE_HERTZ, TONE_DECIBELS, TONE_Q = 120.0, 750.0, -5.0, 0.7
 LOWEST_GAIN, HIGHEST_GAIN, LEVEL = 1.5, 40.0, 0.9
@@ -31,7 +32,7 @@ Floats = NDArray[np.float64]
 
 
 def gain_of(drive: Floats) -> Floats:
-    """Return the factor before the diodes for a knob from 0 to 1."""
+    """Return the gain before the diodes for a knob position from 0 to 1."""
     return LOWEST_GAIN * (HIGHEST_GAIN / LOWEST_GAIN) ** drive
 
 
@@ -39,7 +40,7 @@ def gain_of(drive: Floats) -> Floats:
 
 
 class Circuit(rg.Cell):
-    """The coupling, the diodes and the tone control for `sounds` sounds side by side, in volts."""
+    """Circuit of coupling capacitor, diodes and tone control, for `sounds` parallel sounds, in volts."""
 
     def __init__(self, sounds: int, rate: float) -> None:
         self.sounds, self.step_time = sounds, 1 / rate
@@ -47,7 +48,7 @@ class Circuit(rg.Cell):
         self.tone = peaking(TONE_HERTZ / rate, TONE_DECIBELS, TONE_Q)
 
     def state(self) -> dict[str, int]:
-        """Return what is carried: what the coupling blocks, the voltage and its slope, the biquad's two sums."""
+        """Return the state: the capacitor's voltage, the clipper's voltage and slope, and the biquad's two sums."""
         return dict.fromkeys(("blocked", "v", "slope", "first", "second"), self.sounds)
 
     def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, dict[str, rg.Tensor]]:
@@ -70,7 +71,7 @@ class Circuit(rg.Cell):
 
 
 def peaking(frequency: float, decibels: float, q: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return b and a of a biquad that raises or cuts around a frequency (a share of the rate; R. Bristow-Johnson)."""
+    """Return b and a of a biquad that raises or cuts around a frequency, in cycles a sample (Bristow-Johnson)."""
     amplitude, angle = 10 ** (decibels / 40), 2 * np.pi * frequency
     width = np.sin(angle) / (2 * q)
     scale = 1 / (1 + width / amplitude)
@@ -80,12 +81,13 @@ def peaking(frequency: float, decibels: float, q: float) -> tuple[tuple[float, .
 
 
 def distorted(dry: Floats, drive: Floats) -> Floats:
-    """Return dry sounds [sounds, samples] as the circuit gives them, each at its drive [sounds]."""
+    """Return dry sounds [sounds, samples] as the circuit distorts them, each with its own drive [sounds]."""
     x = rg.placeholder("x", (1, None, TOGETHER), "float64")
     program = rg.compile(rg.dynamic_rnn(Circuit(TOGETHER, RATE * OVERSAMPLING), x)[0])
     samples = dry.shape[1]
     missing = -len(dry) % TOGETHER
-    volts = np.pad(dry * gain_of(drive)[:, None], ((0, missing), (0, RATE // 100)))  # the end meets the beginning
+    # the last 10 ms repeat the beginning
+    volts = np.pad(dry * gain_of(drive)[:, None], ((0, missing), (0, RATE // 100)))
     wet = []
     for part in volts.reshape(-1, TOGETHER, volts.shape[1]):
         fine = resampled(part, OVERSAMPLING * part.shape[1])
@@ -94,7 +96,7 @@ def distorted(dry: Floats, drive: Floats) -> Floats:
 
 
 def resampled(sounds: Floats, samples: int) -> Floats:
-    """Return sounds at another rate: their spectrum is cut, or continued with zeros."""
+    """Return sounds at another sampling rate: their spectrum is truncated, or extended with zeros."""
     return np.fft.irfft(np.fft.rfft(sounds), samples) * (samples / sounds.shape[1])
 
 
@@ -102,7 +104,7 @@ def resampled(sounds: Floats, samples: int) -> Floats:
 
 
 def plucked(generator: np.random.Generator, hertz: float, samples: int) -> Floats:
-    """Return a string that is plucked: a burst of noise goes round, and each time loses some of its height."""
+    """Return a plucked string: a burst of noise circulates in a delay line and loses energy in each round."""
     period = round(RATE / hertz)
     turn = generator.uniform(-1, 1, period)
     bright, kept = generator.uniform(0.5, 0.95), 0.5 ** (1 / (hertz * generator.uniform(0.15, 0.8)))
@@ -129,14 +131,14 @@ def phrase(generator: np.random.Generator, samples: int) -> Floats:
 
 
 def sweep(generator: np.random.Generator, samples: int) -> Floats:
-    """Return a sine that goes from one height to another and grows or fades."""
+    """Return a sine whose frequency and amplitude change steadily."""
     low, high = 40 * 2 ** generator.uniform(0, 7, 2)
     hertz = np.geomspace(low, high, samples)
     return np.sin(2 * np.pi * np.cumsum(hertz) / RATE) * np.linspace(*generator.uniform(0.05, 1, 2), samples)
 
 
 def bursts(generator: np.random.Generator, samples: int) -> Floats:
-    """Return noise, white or dull, that fades again and again."""
+    """Return repeated bursts of white or low-pass filtered noise that decay."""
     noise = generator.standard_normal(samples)
     spectrum = np.fft.rfft(noise) / (1 + np.arange(samples // 2 + 1) / samples * RATE / generator.uniform(200, 8000))
     fading = np.exp(-np.arange(samples) % round(generator.uniform(0.05, 0.4) * RATE) / (0.06 * RATE))
@@ -144,7 +146,7 @@ def bursts(generator: np.random.Generator, samples: int) -> Floats:
 
 
 def dry_sounds(seed: int, count: int, samples: int) -> Floats:
-    """Return sounds [count, samples] between -1 and 1: of ten some eight are played, one sweeps, one is noise."""
+    """Return sounds [count, samples] between -1 and 1: of ten, about eight are plucked, one sweeps, one is noise."""
     sounds = np.zeros((count, samples))
     for number in range(count):
         generator = np.random.default_rng([seed, number])
@@ -158,13 +160,13 @@ def dry_sounds(seed: int, count: int, samples: int) -> Floats:
 
 
 def write_wav(path: Path, sound: NDArray[Any]) -> None:
-    """Write one channel of 16 bits."""
+    """Write one channel of 16-bit samples."""
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, RATE, len(sound), "NONE", ""))
         file.writeframes((np.clip(sound, -1, 1) * 32767).round().astype("<i2").tobytes())
 
 
 def read_wav(path: Path) -> Floats:
-    """Read one channel of 16 bits."""
+    """Read one channel of 16-bit samples."""
     with wave.open(str(path), "rb") as file:
         return np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768

@@ -1,15 +1,16 @@
-"""A distortion effect as a small LSTM: trained on a circuit's sound, exported for C.
+"""Train a small LSTM to imitate a distortion circuit, and export it for C.
 
     python examples/audio_effect/train.py              # a quarter of an hour
     python examples/audio_effect/train.py --quick      # seconds, and then it sounds little like the circuit
 
-The net reads one sample and the position of a knob, the drive, and gives what the effect adds to the sample: 32 LSTM
-units, a dense layer, and the sample itself beside them (Wright, Damskägg & Välimäki 2019). The loss is the share of the
-circuit's energy that the error has, the error-to-signal ratio (ESR), of sounds whose treble is raised first, and the
-same for the mean. Training goes along the sounds in windows of 1024 samples and carries the state.
+The net reads one sample and the position of a knob, the drive, and gives the distorted sample. It has 32 LSTM units and
+a dense layer, whose output is added to the sample (Wright, Damskägg & Välimäki 2019). The loss is the error-to-signal
+ratio (ESR): the error's energy divided by that of the circuit's sound, both with raised treble. A second term is the
+same ratio for the means. Training reads the sounds in consecutive windows of 1024 samples and carries the state between
+them.
 
-What it writes to `build/`, or to `--directory`: the program, the exported net, a dry sound that was not trained on, and
-that sound as the circuit and as the net give it. effect.c runs the net on WAV files; see README.md.
+It writes to `build/`, or to `--directory`: the program, the exported net, a dry sound that training did not use, and
+that sound distorted by the circuit and by the net. effect.c runs the net on WAV files; see README.md.
 """
 
 import argparse
@@ -30,19 +31,19 @@ UNITS = 32
 SECONDS, SOUNDS, HELD_OUT = 1.0, 120, 30
 BATCH, WINDOW, WARM_UP, EPOCHS, LEARNING_RATE, CLIP_NORM = 40, 1024, 512, 60, 5e-3, 1.0
 EMPHASIS, QUIET = 0.85, 1e-3
-PLAYED, DRIVE = 8, 0.7  # of the sound that is written
+PLAYED, DRIVE = 8, 0.7  # number of sounds and drive of the sound file that is written
 
 # 1. declare
 dry = rg.placeholder("dry", shape=(None, None, 1))
 drive = rg.placeholder("drive", shape=(None, 1))
 wet = rg.placeholder("wet", shape=(None, None, 1))
-knob = 0 * dry + rg.expand_dims(drive, 1)  # the same at all samples
+knob = 0 * dry + rg.expand_dims(drive, 1)  # the same value at all samples
 outputs, _ = rg.dynamic_rnn(rg.BasicLSTMCell(UNITS), rg.concat([dry, knob], 2))
 out = dry + rg.dense(outputs, 1)
 
 
 def emphasised(sound: rg.Tensor) -> rg.Tensor:
-    """Raise the treble, where the ear is keen and the energy small."""
+    """Raise the treble, to which hearing is sensitive and where sounds have little energy."""
     return sound[:, 1:] - EMPHASIS * sound[:, :-1]
 
 
@@ -52,7 +53,8 @@ def power(sound: rg.Tensor) -> rg.Tensor:
 
 
 error = wet - out
-share = power(emphasised(error)) / (power(emphasised(wet)) + QUIET)  # row by row: what is soft counts as what is loud
+# a ratio for each row: quiet sounds count as much as loud ones
+share = power(emphasised(error)) / (power(emphasised(wet)) + QUIET)
 offset = rg.square(rg.reduce_mean(error, axis=1)) / (power(wet) + QUIET)
 loss = rg.reduce_mean(share + offset)
 
@@ -74,12 +76,12 @@ def examples(seed: int, count: int, seconds: float) -> Feeds:
 
 
 def error_to_signal(wet: NDArray[Any], out: NDArray[Any]) -> float:
-    """Return the error's share of the energy, without emphasis."""
+    """Return the error's energy divided by that of the circuit's sound, without raised treble."""
     return float(((wet.astype(np.float64) - out) ** 2).sum() / (wet.astype(np.float64) ** 2).sum())
 
 
 def train(feeds: Feeds, held_out: Feeds, epochs: int, console: Console) -> None:
-    """Train, and keep the parameters of the epoch that did best on the sounds held out for that."""
+    """Train, and keep the parameters of the epoch with the least error on the held-out sounds."""
     windows = -(-feeds["dry"].shape[1] // WINDOW) * -(-len(feeds["dry"]) // BATCH)
     rate = rg.CosineDecay(LEARNING_RATE, epochs * windows, final=LEARNING_RATE / 50)
     trainer = rg.Trainer(program, rg.Adam(rate), clip_norm=CLIP_NORM)
@@ -100,7 +102,7 @@ def train(feeds: Feeds, held_out: Feeds, epochs: int, console: Console) -> None:
 
 
 def report(feeds: Feeds, console: Console) -> float:
-    """Print the ESR of sounds that took no part in training, beside what a mere gain would reach."""
+    """Print the ESR of sounds that were not trained on, and the ESR of the best constant gain for comparison."""
     out = program.inference(dry=feeds["dry"], drive=feeds["drive"])["out"]
     table = Table("held-out sounds", "ESR of the net", "in dB", "ESR of the best gain")
     thirds = np.minimum((3 * feeds["drive"][:, 0]).astype(int), 2)
@@ -119,7 +121,7 @@ def report(feeds: Feeds, console: Console) -> float:
 
 
 def write(folder: Path, seconds: float, console: Console) -> None:
-    """Export the net, and write a sound to try it on, with what the circuit and the net make of it."""
+    """Export the net, and write a dry test sound with the outputs of the circuit and of the net."""
     several = platform.machine() in ("x86_64", "AMD64")
     made = program.inference.export(folder, "distortion", dispatch=several)
     program.save(folder / "model")
@@ -133,7 +135,7 @@ def write(folder: Path, seconds: float, console: Console) -> None:
 
 
 def main() -> None:
-    """Make the sound, train, judge, export."""
+    """Make sounds, train, evaluate and export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--directory", type=Path, default=Path(__file__).with_name("build"))

@@ -1,4 +1,4 @@
-"""A model for the server: the gated delta net of delta_net_lm.py, which writes Shakespeare by characters.
+"""Model for the server: the gated delta net of delta_net_lm.py, which generates Shakespeare character by character.
 
     python examples/completions_server/characters.py                      # trains for two minutes
     python examples/completions_server/characters.py --seconds 600
@@ -42,7 +42,7 @@ def decode(tokens: list[int]) -> str:
 
 
 def load(path: str | Path = FILE, weights: str = "float32") -> rg.Program:
-    """Return the trained net of a file, or an untrained one where there is no file."""
+    """Return the trained net of a file, or an untrained net if the file is missing."""
     if not Path(path).exists():
         print(f"There is no {path}, so that this net is not trained: python {__file__}", file=sys.stderr)
         return rg.compile({"logits": delta_net_lm.logits}, seed=0, weights=weights)

@@ -1,4 +1,4 @@
-"""A GGUF file as a model for the server: the net, its vocabulary, and a way from text to tokens."""
+"""A GGUF file as a model for the server: the net, its vocabulary, and its tokenizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text of a generation as its tokens come: whole characters, up to the first stop string."""
+"""Text of a generation, assembled token by token: whole characters, up to the first stop string."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 Decode = Callable[[list[int]], str]
-"""Function that returns the text of tokens, with ``REPLACEMENT`` for a character that is not whole."""
+"""Function that returns the text of tokens, with ``REPLACEMENT`` for an incomplete character."""
 
 
 class Pieces:
-    """Turns tokens into text that can be sent.
+    """Converts tokens to text that can be sent.
 
-    Text waits while it ends in half a character, or in what may be the beginning of a stop string.
+    Text is held back while it ends in an incomplete character or in a possible beginning of a stop string.
 
     Attributes:
         is_stopped: True once a stop string is complete. It is not part of the text.
@@ -27,7 +27,7 @@ class Pieces:
         self.is_stopped = False
 
     def add(self, token: int) -> str:
-        """Return the text that a token completes, which may be empty."""
+        """Return the text that a token completes; it may be empty."""
         self._tokens.append(token)
         before, text = (self._decode(self._tokens[self._begin : end]) for end in (self._read, len(self._tokens)))
         if text.endswith(REPLACEMENT):
@@ -36,7 +36,7 @@ class Pieces:
         return self._up_to_stop(text[len(before) :])
 
     def rest(self) -> str:
-        """Return the text that still waits at the end."""
+        """Return the text that is still held back at the end."""
         if self.is_stopped:
             return ""
         before, text = (self._decode(self._tokens[self._begin : end]) for end in (self._read, len(self._tokens)))
@@ -56,5 +56,5 @@ class Pieces:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """Return the length of the longest end of a text with which a stop string begins."""
+    """Return the length of the longest end of a text that is a beginning of ``stop``."""
     return next((size for size in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:size])), 0)

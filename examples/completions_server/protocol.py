@@ -1,4 +1,4 @@
-"""Requests and answers in the shape of OpenAI's completions, without a network: checks first, then plain records."""
+"""Requests and answers in the form of OpenAI's completions API, without a network: checks, then plain records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "presence_penalty": (None, 0),
     "suffix": (None,),
 }
-"""Parameters of OpenAI's that are not supported, with the values that ask for nothing."""
+"""OpenAI's parameters that are not supported, with the values that have no effect and are therefore accepted."""
 KNOWN = {
     *("model", "prompt", "max_tokens", "temperature", "top_p", "top_k", "n", "stop", "seed", "stream"),
     *("stream_options", "user"),
@@ -27,7 +27,7 @@ SEEDS = 1 << 63
 
 
 class RequestError(Exception):
-    """Request that is answered by an error in OpenAI's form."""
+    """Invalid request, which is answered by an error in OpenAI's form."""
 
     def __init__(self, message: str, param: str | None = None, code: str | None = None, status: int = 400) -> None:
         super().__init__(message)
@@ -188,7 +188,7 @@ def _stops(stop: Any) -> list[str]:
 def _prompts(
     prompt: Any, encode: Callable[[str], list[int]], classes: int, limits: Limits, source: str
 ) -> list[list[int]]:
-    """Return the tokens of each prompt: of a text, of several, of tokens, or of several lists of tokens."""
+    """Return the tokens of each prompt: of a text, of several texts, of a list of tokens, or of several lists."""
     is_one = isinstance(prompt, str) or (isinstance(prompt, list) and prompt and isinstance(prompt[0], int))
     several = [prompt] if is_one else prompt
     if not isinstance(several, list) or not several:

@@ -16,17 +16,7 @@ import rnngraph as rg
 
 
 class Model:
-    """Net with its texts, as the server runs it.
-
-    Attributes:
-        name: Name by which callers ask for it.
-        generator: Generations of all callers.
-        encode: Returns the tokens of a text, or raises ``ValueError``.
-        decode: Returns the text of tokens.
-        stop: Tokens that end a text.
-        begin: State after the text with which all prompts begin; None without one.
-        source: Name of the script or file, for errors.
-    """
+    """Net with its tokenizer, as the server runs it."""
 
     def __init__(
         self,
@@ -38,14 +28,14 @@ class Model:
         prefix: str = "",
         source: str = "the model",
     ) -> None:
-        """Read ``prefix``, with which all prompts begin, once for all."""
+        """Read ``prefix``, with which all prompts begin, once."""
         self.name, self.generator, self.encode, self.decode, self.stop = name, generator, encode, decode, stop
         self.source = source
         tokens = encode(prefix) if prefix else []
         self.begin = generator.submit(tokens, max_new=0, keep_state=True).state if tokens else None
 
     def warm_up(self) -> None:
-        """Compile the draws that callers may ask for."""
+        """Compile the sampling functions that requests may need."""
         for sample in ({}, {"top_k": 1}, {"top_p": 0.5}, {"top_k": 1, "top_p": 0.5}):
             list(self.generator.submit([0], max_new=2, sample=sample))
 

@@ -1,4 +1,4 @@
-"""A server of a language model in the shape of OpenAI's completions API, with many callers in one batch.
+"""Server for a language model with OpenAI's completions API, which batches many callers.
 
     python examples/completions_server/characters.py                       trains a model for two minutes
     python examples/completions_server/server.py serve                     serves it on port 8000
@@ -6,9 +6,8 @@
     python examples/completions_server/server.py serve rwkv7.gguf
     python examples/completions_server/server.py                           serves, asks itself once, and ends
 
-A model is a script with ``program``, ``encode`` and ``decode``, such as characters.py. Callers use any client of
-OpenAI's, such as the package ``openai``, with ``base_url="http://127.0.0.1:8000/v1"``.
-Needs ``pip install '.[completions]'``.
+A model is a script with ``program``, ``encode`` and ``decode``, such as characters.py. Callers use any OpenAI client,
+such as the package ``openai``, with ``base_url="http://127.0.0.1:8000/v1"``. Needs ``pip install '.[completions]'``.
 """
 
 from __future__ import annotations
@@ -88,13 +87,13 @@ class Metrics:
 
 
 class Completion:
-    """One request that is generated: its choices run as callers of the generator."""
+    """Generation for one request: its choices run as callers of the generator."""
 
     def __init__(self, model: Model, request: CompletionRequest, metrics: Metrics) -> None:
         """Start all choices, or none.
 
         Raises:
-            RequestError: There is no room.
+            RequestError: Too few slots are free.
         """
         self._model, self._metrics = model, metrics
         self.request, self.answer = request, Answer(model.name, request)
@@ -151,7 +150,7 @@ class Completion:
         return self.answer.whole([text for text, _ in ended], [finish for _, finish in ended])
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield the events of all choices as they come. Raise the error of the first choice that has one."""
+        """Yield the events of all choices in order of arrival. Raise the error of the first choice that fails."""
         queue: asyncio.Queue[dict[str, Any] | BaseException | None] = asyncio.Queue(64)
 
         async def put(index: int) -> None:
@@ -198,19 +197,19 @@ class Events:
     async def _send(self, send: Any) -> None:
         async def write(text: str, more: bool = True) -> None:
             await send({"type": "http.response.body", "body": f"data: {text}\n\n".encode(), "more_body": more})
-            await asyncio.sleep(0)  # others, and the news that the caller went away, get their turn
+            await asyncio.sleep(0)  # lets other tasks run, among them the one that learns of a closed connection
 
         try:
             async for event in self._completion.events():
                 await write(json.dumps(event))
             await write("[DONE]", more=False)
-        except rg.RnnGraphError as error:  # the server closes, or the net gives NaN
+        except rg.RnnGraphError as error:  # the server is closing, or the net's output is NaN
             status = 503 if isinstance(error, rg.BusyError) else 500
             await write(json.dumps(RequestError(error.what, status=status).body), more=False)
 
 
 async def gone(receive: Any) -> None:
-    """Wait until the caller goes away."""
+    """Wait until the caller closes the connection."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -265,7 +264,7 @@ def app_of(model: Model, limits: Limits | None = None) -> Any:
         try:
             if not await ended_before(work(), gone(request.receive)):
                 metrics.left.inc()
-                return responses.Response(status_code=499)  # nobody reads it
+                return responses.Response(status_code=499)  # the caller has closed the connection, so nobody reads this
         except rg.RnnGraphError as error:
             return refusal(RequestError(error.what, status=503 if isinstance(error, rg.BusyError) else 500))
         finally:
@@ -316,7 +315,7 @@ async def body_of(request: Any, max_bytes: int) -> Any:
     """Return the JSON of a request's body.
 
     Raises:
-        RequestError: The body is too long, or no JSON.
+        RequestError: The body is too long, or it isn't JSON.
     """
     data = b""
     try:
@@ -327,16 +326,16 @@ async def body_of(request: Any, max_bytes: int) -> Any:
         return json.loads(data)
     except import_module("starlette.requests").ClientDisconnect:
         raise RequestError("the caller went away", status=499) from None
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are subclasses of ValueError
         raise RequestError(f"the body is no JSON: {error}") from None
 
 
 def server_of(app: Any, model: Model, host: str, port: int, grace: float) -> Any:
-    """Return a server of uvicorn's. After SIGTERM or SIGINT, choices that run have ``grace`` seconds to end."""
+    """Return a uvicorn server. After SIGTERM or SIGINT, running choices have ``grace`` seconds to end."""
     uvicorn = import_module("uvicorn")
 
     class Server(uvicorn.Server):  # type: ignore[misc, name-defined]
-        """Server that lets the generator end first, so that callers are told why their text ends."""
+        """Server that closes the generator first, so that callers learn why their text ends."""
 
         def handle_exit(self, sig: int, frame: Any) -> None:
             threading.Thread(target=model.generator.close, kwargs={"timeout": grace}, daemon=True).start()
@@ -375,7 +374,7 @@ def serve(model: Model, server: Any, console: Console) -> None:
 
 
 def show(options: argparse.Namespace, model: Model, server: Any, console: Console) -> None:
-    """Serve in a thread, ask once, print what is sent, and end."""
+    """Serve in a thread, send one request, print the request and its answer, and end."""
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

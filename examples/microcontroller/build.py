@@ -1,4 +1,4 @@
-"""An image for a Cortex-M4 that runs a recurrent net, weights in flash, and prints what it computes.
+"""Build an image for a Cortex-M4 that runs a recurrent net with weights in flash and prints its outputs.
 
     python examples/microcontroller/build.py                       # an untrained net, in QEMU
     python examples/microcontroller/build.py build/vad/model       # a saved program
@@ -37,26 +37,26 @@ FLAGS = (
 
 
 def level() -> str | None:
-    """A target of this machine without products of narrow numbers, which computes as the microcontroller does."""
+    """Return a target of this machine without narrow multiply-add instructions, as on the microcontroller."""
     return "x86-64-v2" if platform.machine() in ("x86_64", "AMD64") else None
 
 
 def untrained(weights: str) -> rg.Program:
-    """Return a net of a size that such processors run: features of a frame in, a probability out."""
+    """Return a net of typical size for such processors: it reads the features of a frame and gives a probability."""
     x = rg.placeholder("x", shape=(None, None, 20))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(24), x)
     return rg.compile({"y": rg.dense(outputs, 1, activation="sigmoid")}, seed=0, weights=weights, target=level())
 
 
 def only(values: list[str], what: str) -> str:
-    """The one input or output that the image feeds or prints."""
+    """Return the single input or output, which the image feeds or prints."""
     if len(values) != 1:
         raise SystemExit(f"the image has room for one {what}, and the program has {', '.join(values) or 'none'}")
     return values[0]
 
 
 def example(program: rg.Program, folder: Path) -> None:
-    """Write example.h: a few steps, and what this machine's code for the same arithmetic gives."""
+    """Write example.h: a few steps of input, and the outputs of this machine's code for the same arithmetic."""
     ports = program.inference.graph.inputs
     name = only([str(node["label"]) for node in ports if node.op == "input"], "input")
     width = next(int(node.shape[-1]) for node in ports if node.get("label") == name)
@@ -71,7 +71,7 @@ def example(program: rg.Program, folder: Path) -> None:
 
 
 def main() -> None:
-    """Export, compile, link, say what it takes, run."""
+    """Export, compile, link, print the memory that the image takes, and run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, nargs="?", help="directory of a saved program (default: an untrained net)")
     parser.add_argument("--directory", type=Path, default=Path("build/microcontroller"))

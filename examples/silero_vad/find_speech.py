@@ -1,13 +1,13 @@
-"""A trained voice detector from an ONNX file: finds speech in a WAV file, step by step, and is exported to C.
+"""Find speech in a WAV file with a trained detector from an ONNX file, step by step, and export the detector to C.
 
     pip install . && pip install --no-deps silero-vad==6.2.3
     python examples/silero_vad/find_speech.py recording.wav
     python examples/silero_vad/find_speech.py --quick       # 15 s of speech from a Debian package
 
-silero-vad (MIT) gives every 32 ms the probability that someone speaks. Its file is one step of the net: 512 samples at
-16 kHz behind the last 64, and a state [2, batch, 128] that goes in and comes out. `states=` says that they are one, so
-that a stream keeps it, here and in C. Without a WAV file, recordings of the package `pocketsphinx-testdata` with pauses
-between them are listened to.
+silero-vad (MIT) gives the probability of speech every 32 ms. Its file is one step of the net, with 512 samples at 16
+kHz after the last 64 of the step before. A state [2, batch, 128] is both input and output. `states=` declares that the
+two belong together, so that a stream keeps the state, here and in C. Without a WAV file, the script uses recordings of
+the package `pocketsphinx-testdata` with pauses between them.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import rnngraph as rg
 
 RATE, NEW, CONTEXT = 16_000, 512, 64
 BEGIN, END, PATIENCE = 0.5, 0.35, 4
-"""Speech begins at a probability, and ends behind so many steps below another one."""
+"""speech begins at a probability of BEGIN, and ends PATIENCE steps after it falls below END"""
 RECORDINGS = Path("/usr/share/pocketsphinx/test/data/librivox")
 FILE = "silero_vad_16k_op15.onnx"
 
@@ -42,7 +42,7 @@ def model_file() -> Path:
 
 
 def detector(file: Path) -> rg.Program:
-    """Return the net, whose streams keep the state."""
+    """Return the net, whose streams carry the state."""
     net = rg.read_onnx(file, fixed={"sr": RATE, "sequence": CONTEXT + NEW})
     return net.program(states={"stateN": "state"})
 
@@ -56,7 +56,7 @@ def read(file: Path) -> Sound:
 
 
 def recordings(seconds: float) -> Sound:
-    """Return read sentences with pauses of two seconds between them, all in a little noise."""
+    """Return spoken sentences separated by pauses of two seconds, with a little noise."""
     files = sorted(RECORDINGS.glob("*.wav"))
     if not files:
         raise SystemExit("no recordings here: apt-get install pocketsphinx-testdata, or give a WAV file")
@@ -67,21 +67,21 @@ def recordings(seconds: float) -> Sound:
 
 
 def write(file: Path, sound: Sound) -> None:
-    """Write 16-bit samples of one channel."""
+    """Write one channel of 16-bit samples."""
     with wave.open(str(file), "wb") as opened:
         opened.setparams((1, 2, RATE, len(sound), "NONE", ""))
         opened.writeframes((sound * 32767).round().astype("<i2").tobytes())
 
 
 def windows(sound: Sound) -> Iterator[Sound]:
-    """Return what each step is fed [1, 576]: new samples behind the last ones of the step before."""
+    """Yield the input of each step [1, 576]: the last samples of the step before, then the new ones."""
     padded = np.concatenate([np.zeros(CONTEXT, np.float32), sound])
     for start in range(0, len(sound) - NEW + 1, NEW):
         yield padded[None, start : start + CONTEXT + NEW]
 
 
 def speech(probabilities: list[float]) -> Iterator[tuple[float, float]]:
-    """Return (begin, end) of what is spoken, in seconds."""
+    """Yield the beginning and end of each stretch of speech, in seconds."""
     began, quiet = -1, 0
     for step, probability in enumerate([*probabilities, *[0.0] * PATIENCE]):
         quiet = quiet + 1 if probability < END else 0
@@ -93,7 +93,7 @@ def speech(probabilities: list[float]) -> Iterator[tuple[float, float]]:
 
 
 def main() -> None:
-    """Find speech, print it, and export what found it."""
+    """Find speech, print it, and export the detector."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("wav", nargs="?", type=Path, help=f"one channel, 16 bits, {RATE} Hz")
     parser.add_argument("--model", type=Path, help=f"{FILE}, or one like it (default: that of the package silero-vad)")

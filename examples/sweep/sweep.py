@@ -1,15 +1,15 @@
-"""Fifty small trainings that keep every core busy: which cell, width, dropout and rate of learning tell speakers best.
+"""Run fifty small trainings on all cores to choose the cell, width, dropout and learning rate of a speaker classifier.
 
     pip install joblib
     python examples/sweep/sweep.py [--quick] [--workers N]
 
-Each training is one task of joblib's, in one thread: small nets gain more from as many trainings as there are cores
-than from cores that share one. A worker declares, compiles, trains and measures, and sends back a few numbers. Code is
-compiled once for each cell and width, by whoever needs it first, and found on disk by all others: the rate of learning
-is a number that code reads in any case, and so is the probability to keep a unit, since it is a placeholder here.
+Each training is one joblib task in one thread: for small nets, one training on each core is faster than one training on
+several cores. A worker declares, compiles, trains and evaluates, and returns a few numbers. Code is compiled once for
+each cell and width, by the first worker that needs it; the others load it from the cache. The learning rate and the
+keep probability, here a placeholder, are read at run time and need no new code.
 
-Long tasks begin first, so that no worker has a long one left when all others are done. The script ends with the best,
-and with the share of the cores' time that the trainings took. The data: examples/data/README.md.
+Long tasks start first, so that no worker has a long one left at the end. The script prints the best settings, and the
+share of the cores' time that the trainings took. The data: examples/data/README.md.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Setting:
-    """What one training tries."""
+    """Hyperparameters of one training."""
 
     cell: str
     units: int
@@ -47,7 +47,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training gave. accuracy: on the utterances put apart. cpu: seconds of the worker's processor."""
+    """Result of one training. accuracy: on the validation utterances. cpu: seconds of the worker's processor."""
 
     setting: Setting
     accuracy: float
@@ -57,14 +57,14 @@ class Outcome:
 
 
 def settings() -> list[Setting]:
-    """Two cells, five widths, five pairs of dropout and rate: fifty, those that take longest first."""
+    """Return fifty settings: two cells, five widths, five pairs of dropout and learning rate, the slowest first."""
     pairs = ((1.0, 3e-3), (0.8, 3e-3), (0.5, 3e-3), (0.8, 1e-2), (0.5, 1e-2))
     found = [Setting(cell, units, *pair) for cell, units, pair in itertools.product(CELLS, (8, 16, 32, 48, 64), pairs)]
     return sorted(found, key=lambda setting: -setting.units)
 
 
 def examples() -> dict[str, Any]:
-    """The training utterances as a list of sequences, standardized, with their speakers."""
+    """Return the training utterances as a list of standardised sequences, with their speakers."""
     with np.load(DATA) as data:
         sequences = [x[:steps] for x, steps in zip(data["train_x"], data["train_lengths"], strict=True)]
         labels = data["train_labels"]
@@ -75,7 +75,7 @@ def examples() -> dict[str, Any]:
 
 
 def train(setting: Setting, epochs: int) -> Outcome:
-    """One training from its declaration to its accuracy: all that a worker does."""
+    """Run one training from its declaration to its accuracy."""
     start = time.process_time()
     x, lengths = rg.placeholder("x", (None, None, FEATURES)), rg.placeholder("lengths", (None,), "int64")
     y, keep = rg.placeholder("y", (None,), "int64"), rg.placeholder("keep", ())

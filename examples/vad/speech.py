@@ -1,7 +1,7 @@
-"""Speech from Debian packages, noise that is made here, mixtures with labels, and the features of frames.
+"""Speech from Debian packages, synthetic noise, labelled mixtures, and the features of frames.
 
-Speech: the wave files of `pocketsphinx-testdata` (four or more speakers at 16 kHz) and `alsa-utils` (one speaker at
-48 kHz). Which frames of the clean recordings are speech is told by their energy; the net has to tell it from mixtures.
+Speech: the wave files of `pocketsphinx-testdata` (four or more speakers at 16 kHz) and `alsa-utils` (one speaker at 48
+kHz). The energy of the clean recordings labels frames as speech; the net has to find them in mixtures.
 """
 
 import wave
@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Mixture:
-    """sound: [samples] between -1 and 1. speech: [frames], whether someone speaks. ratio: of speech to noise, in dB."""
+    """Labelled mixture. sound: [samples] in -1..1. speech: [frames], True for speech. ratio: speech to noise in dB."""
 
     sound: Floats
     speech: NDArray[np.bool_]
@@ -36,7 +36,7 @@ class Mixture:
 
 
 def recordings() -> tuple[list[Floats], list[Floats]]:
-    """Return the speech to train on and the speech held out; both are empty where the packages aren't installed."""
+    """Return the training speech and the held-out speech; both are empty if the packages aren't installed."""
     data, alsa = RECORDINGS
     names = ["goforward", "numbers", "something", "tidigits/dhd.2934z"]
     files = [*data.glob("librivox/*.wav"), *data.glob("cards/*.wav"), *(data / f"{name}.raw" for name in names)]
@@ -49,7 +49,7 @@ def recordings() -> tuple[list[Floats], list[Floats]]:
 
 
 def read(file: Path) -> Floats:
-    """Read 16-bit samples of one channel, at 16 kHz or brought down to it."""
+    """Read 16-bit samples of one channel, and resample them to 16 kHz."""
     if file.suffix == ".raw":
         return np.frombuffer(file.read_bytes(), "<i2") / 32768
     with wave.open(str(file), "rb") as opened:
@@ -62,7 +62,7 @@ def read(file: Path) -> Floats:
 
 
 def write(file: Path, sound: Floats) -> None:
-    """Write 16-bit samples of one channel."""
+    """Write one channel of 16-bit samples."""
     with wave.open(str(file), "wb") as opened:
         opened.setparams((1, 2, RATE, len(sound), "NONE", ""))
         opened.writeframes((np.clip(sound, -1, 1) * 32767).round().astype("<i2").tobytes())
@@ -72,7 +72,7 @@ def write(file: Path, sound: Floats) -> None:
 
 
 def frames(sound: Floats) -> Floats:
-    """Return the last 30 ms at the end of every 10 ms [frames, FRAME]; zeros come before the beginning."""
+    """Return the last 30 ms at the end of every 10 ms, [frames, FRAME]; the sound is padded with zeros at its start."""
     padded = np.concatenate([np.zeros(FRAME - HOP), sound])
     return np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::HOP]
 
@@ -95,12 +95,12 @@ def features(sound: Floats) -> NDArray[np.float32]:
 
 
 def decibels(sound: Floats) -> Floats:
-    """Return the energy of each frame."""
+    """Return the energy of each frame, in decibels."""
     return 10 * np.log10((frames(sound) ** 2).mean(axis=1) + 1e-9)
 
 
 def speaks(sound: Floats) -> NDArray[np.bool_]:
-    """Return the frames of a clean recording with speech: loud beside its peak and its pauses; gaps in words count."""
+    """Return flags of a clean recording's frames: True if loud compared with peak and pauses, or in a short gap."""
     level = decibels(sound)
     loud = level > max(level.max() - BELOW_PEAK, np.quantile(level, SPEAKING) + ABOVE_FLOOR)
     return without_short(~without_short(~loud, SHORTEST_PAUSE), SHORTEST_WORD)
@@ -119,7 +119,7 @@ def without_short(flags: NDArray[np.bool_], shortest: int) -> NDArray[np.bool_]:
 
 
 def noise(kind: str, generator: np.random.Generator, samples: int, voices: Sequence[Floats]) -> Floats:
-    """Return noise of unit power; babble is made of six of `voices` at once."""
+    """Return noise of unit power; babble is the sum of six of `voices`."""
     if kind == "babble":
         found = np.zeros(samples)
         for number in generator.integers(0, len(voices), 6):
@@ -143,7 +143,7 @@ def noise(kind: str, generator: np.random.Generator, samples: int, voices: Seque
 def mixture(
     generator: np.random.Generator, voices: Sequence[Floats], seconds: float, kind: str, ratio: float
 ) -> Mixture:
-    """Return recordings with pauses between them, in noise of a kind, `ratio` decibels below the speech."""
+    """Return recordings separated by pauses, in noise of one kind, `ratio` decibels below the speech."""
     samples = round(seconds * RATE) // HOP * HOP
     clean, speech = np.zeros(samples), np.zeros(samples // HOP, bool)
     start = generator.integers(0, RATE // HOP)
@@ -159,7 +159,7 @@ def mixture(
 
 
 def mixtures(seed: int, count: int, voices: Sequence[Floats], seconds: float, ratios: Sequence[float]) -> list[Mixture]:
-    """Return as many mixtures of each noise at each ratio, up to one."""
+    """Return `count` mixtures of each kind of noise at each ratio."""
     cases = [(kind, ratio) for kind in NOISES for ratio in ratios]
     return [
         mixture(np.random.default_rng([seed, number]), voices, seconds, *cases[number % len(cases)])

@@ -1,17 +1,17 @@
-"""Voice activity: a small GRU learns on real speech in noise when someone speaks, and is exported for C.
+"""Train a small GRU to detect speech in noise, on real recordings, and export it for C.
 
     sudo apt-get install --no-install-recommends pocketsphinx-testdata alsa-utils     # the speech, on Debian
     python examples/vad/train.py              # two minutes
     python examples/vad/train.py --quick      # seconds, and then it hears badly
 
-Every 10 ms the net reads the energies of 24 bands of hearing in the last 30 ms and gives the probability that they hold
-speech. It learns on mixtures: speech of other files than those it is judged on, in white and pink noise, hum and
-babble, at ratios from 20 to -5 dB. Dropout acts in the training graph alone. It is judged beside what needs no net: the
-frame's energy over the lowest that was there lately.
+Every 10 ms the net reads the energies of 24 mel bands of the last 30 ms and gives the probability of speech. It learns
+on mixtures of speech with white and pink noise, hum and babble, at ratios from 20 to -5 dB; the test uses other files.
+Dropout acts in the training graph alone. The baseline without a net is the frame's energy relative to the lowest of the
+last seconds.
 
-What it writes to `build/`, or to `--directory`: the program; the exported net; noisy.wav, held-out mixtures of each
-noise at each ratio; noisy.txt, from when to when someone speaks there. vad.c computes the same features from a WAV file
-and says the same; see README.md.
+It writes to `build/`, or to `--directory`: the program; the exported net; noisy.wav, held-out mixtures of each noise at
+each ratio; noisy.txt, the times of speech in them. vad.c computes the same features from a WAV file and prints the
+same; see README.md.
 """
 
 import argparse
@@ -31,14 +31,14 @@ import rnngraph as rg
 UNITS, INPUT_KEEP_PROB, OUTPUT_KEEP_PROB = 32, 0.9, 0.8
 MIXTURES, JUDGED, SECONDS, RATIOS = 600, 200, 8.0, (20.0, 10.0, 5.0, 0.0, -5.0)
 BATCH, EPOCHS, LEARNING_RATE, CLIP_NORM = 20, 25, 5e-3, 1.0
-LATELY = 3 * RATE // HOP  # frames in which the energy threshold looks for the noise
+LATELY = 3 * RATE // HOP  # frames over which the energy threshold takes the minimum
 
 Flags = NDArray[np.bool_]
 
 # 1. declare
 bands = rg.placeholder("bands", shape=(None, None, BANDS))
 speech = rg.placeholder("speech", shape=(None, None, 1))
-mean = rg.parameter("mean", (BANDS,), "zeros", trainable=False)  # of the bands, and how far they are from it
+mean = rg.parameter("mean", (BANDS,), "zeros", trainable=False)  # mean and deviation of the bands
 deviation = rg.parameter("deviation", (BANDS,), "ones", trainable=False)
 cell = rg.DropoutWrapper(rg.GRUCell(UNITS), input_keep_prob=INPUT_KEEP_PROB, output_keep_prob=OUTPUT_KEEP_PROB)
 outputs, _ = rg.dynamic_rnn(cell, (bands - mean) / deviation)
@@ -50,7 +50,7 @@ program = rg.compile({"probability": rg.sigmoid(logits)}, loss=loss, seed=0)
 
 
 def feeds(examples: Sequence[Mixture]) -> dict[str, NDArray[np.float32]]:
-    """Return the bands [mixtures, frames, BANDS] and whether someone speaks [mixtures, frames, 1]."""
+    """Return the bands [mixtures, frames, BANDS] and the labels, 1 for speech [mixtures, frames, 1]."""
     return {
         "bands": np.stack([features(example.sound) for example in examples]),
         "speech": np.stack([example.speech for example in examples])[..., None].astype(np.float32),
@@ -68,14 +68,15 @@ def train(examples: dict[str, NDArray[np.float32]], epochs: int, console: Consol
 
 
 def energy_over_noise(sound: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return decibels of each frame over the lowest of the last seconds: it streams, as the net does."""
-    level = np.convolve(decibels(sound), np.ones(5) / 5)[: len(sound) // HOP]  # a step's energy alone jumps
+    """Return each frame's energy relative to the lowest of the last seconds, in dB; it uses no later frames."""
+    # smoothed, since the energy of a single frame jumps
+    level = np.convolve(decibels(sound), np.ones(5) / 5)[: len(sound) // HOP]
     padded = np.concatenate([np.full(LATELY - 1, level.max()), level])
     return level - np.lib.stride_tricks.sliding_window_view(padded, LATELY).min(axis=1)
 
 
 def area_under_curve(scores: NDArray[np.float64], truth: Flags) -> float:
-    """Return the probability that a frame of speech has a higher score than another one, ties counting half."""
+    """Return the area under the ROC curve: the probability that speech scores higher; ties count half."""
     _, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
     speaking = truth.sum()
@@ -83,16 +84,17 @@ def area_under_curve(scores: NDArray[np.float64], truth: Flags) -> float:
 
 
 def best_threshold(scores: NDArray[np.float64], truth: Flags) -> float:
-    """Return the threshold with the fewest wrong frames."""
+    """Return the threshold with the fewest misclassified frames."""
     order = np.argsort(scores)
     ordered, speaking = scores[order], truth[order]
-    wrong = np.cumsum(speaking) + np.cumsum((~speaking)[::-1])[::-1] - ~speaking  # if the threshold is this score
-    wrong[:-1][ordered[:-1] == ordered[1:]] = len(truth)  # equal scores are on one side
+    # number of misclassified frames if the threshold is this score
+    wrong = np.cumsum(speaking) + np.cumsum((~speaking)[::-1])[::-1] - ~speaking
+    wrong[:-1][ordered[:-1] == ordered[1:]] = len(truth)  # equal scores can't be separated
     return float(ordered[wrong.argmin()])
 
 
 def report(judged: Sequence[Mixture], known: Sequence[Mixture], console: Console) -> None:
-    """Print how well net and threshold tell frames, by ratio and noise. known: mixtures that give the threshold."""
+    """Print accuracies of net and baseline by ratio and noise. known: mixtures for the baseline's threshold."""
     probability = program.inference(bands=feeds(judged)["bands"])["probability"][..., 0].astype(np.float64)
     energy = np.stack([energy_over_noise(example.sound) for example in judged])
     truth = np.stack([example.speech for example in judged])
@@ -120,19 +122,19 @@ def report(judged: Sequence[Mixture], known: Sequence[Mixture], console: Console
 
 
 def spoken(speaking: Flags) -> str:
-    """Say from when to when someone speaks, as vad.c does."""
+    """Return the times of speech as text, as vad.c prints them."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], speaking.astype(np.int8), [0]])))
     return "".join(f"{start / 100:.2f} to {stop / 100:.2f}\n" for start, stop in edges.reshape(-1, 2))
 
 
 def listen(file: Path) -> Flags:
-    """Return whether someone speaks in each frame of a file, which goes through a stream step by step."""
+    """Return a flag for each frame of a file, True for speech, from a stream that reads frame by frame."""
     stream = program.inference.stream(batch=1)
     return np.array([stream.step(bands=row[None])["probability"][0, 0] > 0.5 for row in features(read(file))])
 
 
 def main() -> None:
-    """Train, judge, export, and listen to held-out mixtures."""
+    """Train, evaluate, export, and detect speech in held-out mixtures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--directory", type=Path, default=Path(__file__).with_name("build"))

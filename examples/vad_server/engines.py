@@ -1,7 +1,7 @@
-"""Voice detectors that many callers share, by rnngraph and by onnxruntime, and how many each carries in real time.
+"""Voice detectors of rnngraph and of onnxruntime, and the number of callers that each serves in real time.
 
-A detector holds a stream for each caller: what is left of its sound, and the state of the net. ``step`` takes a frame
-of some of them, 512 samples each, and gives a probability for each.
+A detector holds a stream for each caller: its last samples, and the state of the net. ``step`` takes a frame of 512
+samples from some callers and returns a probability for each.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Array = NDArray[np.float32]
 
 
 def silero() -> Path | None:
-    """Silero's file, as the example beside finds it; None where its package is not installed."""
+    """Return Silero's file, as find_speech.py locates it; None if its package is not installed."""
     try:
         return find_speech.model_file()
     except SystemExit:
@@ -38,7 +38,7 @@ def silero() -> Path | None:
 
 
 def stand_in() -> rg.Program:
-    """A net that is fed, shaped and stepped as Silero's, and is not trained: spectra, convolutions, a recurrence."""
+    """Return an untrained net with Silero's inputs and shape: a spectrum, convolutions, a recurrence."""
     sound = rg.placeholder("input", shape=(None, CONTEXT + SAMPLES))
     state = rg.placeholder("state", shape=(2, None, 128))
     padded = rg.pad(rg.expand_dims(sound, 2), [[0, 0], [0, 64], [0, 0]], mode="reflect")
@@ -52,35 +52,35 @@ def stand_in() -> rg.Program:
 
 
 def program(file: Path | None) -> rg.Program:
-    """The net of a file, whose streams keep its state; a stand-in without a file."""
+    """Return the net of a file, whose streams carry its state; a substitute without a file."""
     return stand_in() if file is None else find_speech.detector(file)
 
 
 class Detector:
-    """Windows of sound, each caller's new samples behind the last of its frame before."""
+    """Detector for many callers: each window is the end of the caller's last frame and a new frame."""
 
     def __init__(self) -> None:
         self._before: dict[Any, Array] = {}
 
     def open(self) -> Any:
-        """A stream of a caller."""
+        """Return a stream for a new caller."""
         caller = self._opened()
         self._before[caller] = np.zeros(CONTEXT, np.float32)
         return caller
 
     def close(self, caller: Any) -> None:
-        """Frees what it holds."""
+        """Free a caller's stream."""
         del self._before[caller]
         self._closed(caller)
 
     def window(self, caller: Any, frame: Array) -> Array:
-        """What the net is fed for a caller's frame; the next one begins with this one's end."""
+        """Return the net's input for a caller's frame, and keep the end of the frame for the next one."""
         found = np.concatenate([self._before[caller], frame])
         self._before[caller] = found[-CONTEXT:]
         return found
 
     def step(self, callers: Sequence[Any], windows: Array) -> Array:
-        """Probabilities of one window each, [callers]."""
+        """Return the probabilities of one window for each caller, [callers]."""
         raise NotImplementedError
 
     def _opened(self) -> Any:
@@ -91,7 +91,7 @@ class Detector:
 
 
 class Pool(Detector):
-    """Streams of a pool of rnngraph."""
+    """Detector on a pool of rnngraph streams."""
 
     def __init__(self, file: Path | None, capacity: int = 1024) -> None:
         super().__init__()
@@ -103,9 +103,9 @@ class Pool(Detector):
 
 
 class Onnxruntime(Detector):
-    """A session of onnxruntime on one thread, whose callers' states are rows of an array of ours.
+    """Detector on a single-threaded session of onnxruntime; callers' states are rows of an array.
 
-    batched: whether a step is one run; else each caller's is.
+    batched: True if a step is one run; otherwise each caller has a run of its own.
     """
 
     def __init__(self, file: Path | None, batched: bool = True, capacity: int = 1024) -> None:
@@ -154,12 +154,12 @@ DETECTORS: dict[str, Callable[[Path | None], Detector]] = {
 
 
 def installed(file: Path | None) -> list[str]:
-    """Names of the detectors that can be made here."""
+    """Return the names of the detectors that this machine can run."""
     return [name for name in DETECTORS if name == "rnngraph" or (file and find_spec("onnxruntime"))]
 
 
 def largest_difference(file: Path | None, names: Sequence[str]) -> float:
-    """Between probabilities of these detectors, of callers that speak noise and join one after the other."""
+    """Return the largest difference between the detectors' probabilities, for callers that send noise."""
     made, draw = [DETECTORS[name](file) for name in names], np.random.default_rng(0)
     callers: list[list[Any]] = [[] for _ in made]
     most = 0.0
@@ -178,9 +178,9 @@ def largest_difference(file: Path | None, names: Sequence[str]) -> float:
 
 
 class Carried:
-    """How a detector carried so many callers.
+    """Result of a load test of a detector with a number of callers.
 
-    delays: seconds from when each frame was there to when it was answered. load: processor time by time.
+    delays: seconds from the arrival of each frame to its answer. load: processor time divided by elapsed time.
     """
 
     def __init__(self, callers: int, delays: Sequence[float], load: float) -> None:
@@ -190,14 +190,14 @@ class Carried:
 
     @property
     def in_real_time(self) -> bool:
-        """Whether a frame is answered before the caller's next one, but for one of a thousand."""
+        """True if 99.9 % of the frames are answered before the caller's next one."""
         return bool(self.at_999 < 1e3 * PERIOD)
 
 
 def carried(detector: Detector, callers: int, seconds: float, max_batch: int, max_wait: float) -> Carried:
-    """Callers of whom each has a frame every period, at a moment of its own, on one thread and without a network.
+    """Run callers that each send a frame every period, at different moments, on one thread and without a network.
 
-    Frames that are there are stepped together, up to ``max_batch``; if fewer are, the first waits for ``max_wait``.
+    Waiting frames are stepped together, up to ``max_batch``; with fewer frames, the first waits ``max_wait`` seconds.
     """
     draw = np.random.default_rng(callers)
     handles = [detector.open() for _ in range(callers)]
@@ -212,7 +212,7 @@ def carried(detector: Detector, callers: int, seconds: float, max_batch: int, ma
 
     while done < frames:
         now, first = time.perf_counter(), due(done)
-        wanted = min(done + max_batch, done - done % callers + callers, frames)  # one of each caller
+        wanted = min(done + max_batch, done - done % callers + callers, frames)  # at most one frame of each caller
         until = min(first + max_wait, due(wanted - 1))
         if now < until:
             time.sleep(until - now)
@@ -226,7 +226,7 @@ def carried(detector: Detector, callers: int, seconds: float, max_batch: int, ma
         now = time.perf_counter()
         delays += [now - due(number) for number in range(done, done + count)]
         done += count
-        if delays[-1] > 4 * PERIOD:  # it falls behind
+        if delays[-1] > 4 * PERIOD:  # the detector is too slow for so many callers
             break
     load = (time.process_time() - used) / (time.perf_counter() - begin)
     for caller in handles:
@@ -235,12 +235,12 @@ def carried(detector: Detector, callers: int, seconds: float, max_batch: int, ma
 
 
 def most_in_real_time(detector: Detector, seconds: float, max_batch: int, max_wait: float) -> Carried:
-    """The most callers that a detector carries, to within a twentieth."""
+    """Return the result with the most callers that a detector serves in real time, to within five per cent."""
 
     def tried(callers: int) -> Carried:
         return carried(detector, callers, seconds, max_batch, max_wait)
 
-    tried(16)  # compiles, and wakes the processor
+    tried(16)  # compiles, and brings the processor to its full clock rate
     best, low, high = tried(32), 32, 64
     while (found := tried(high)).in_real_time:
         best, low, high = found, high, 2 * high

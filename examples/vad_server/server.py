@@ -1,14 +1,14 @@
-"""A server that listens to many callers at once, and callers that load it: which of them speak, every 32 ms.
+"""Server that detects speech for many callers every 32 ms, and callers that load it.
 
-    python examples/vad_server/server.py engines                  how many callers a core carries, without a network
+    python examples/vad_server/server.py engines                  how many callers a core serves, without a network
     python examples/vad_server/server.py serve                    on port 8765
-    python examples/vad_server/server.py load --callers 500       callers in real time, against it
-    python examples/vad_server/server.py                          both, for every engine, and what was measured
+    python examples/vad_server/server.py load --callers 500       callers in real time, for a server that runs
+    python examples/vad_server/server.py                          both, for every engine, with a table of results
 
-A caller is a websocket: it sends frames of 512 samples (16 kHz, 16 bits) and is sent a probability for each. All of
-them are streams of one pool, whose thread steps those that have a frame as one batch. The net is Silero's, read from
-its ONNX file; where that is not installed, one of its shape that is not trained. ``--engine`` takes onnxruntime in
-place of rnngraph, batched or one by one. Needs ``pip install '.[server]'``, and for Silero's net
+A caller sends frames of 512 samples (16 kHz, 16 bits) over a websocket and receives a probability for each. All callers
+are streams of one pool, whose thread steps those with a waiting frame as one batch. The net is Silero's, from its ONNX
+file, or an untrained net of the same shape if that is not installed. ``--engine`` chooses onnxruntime instead of
+rnngraph, batched or one by one. Needs ``pip install '.[server]'``; Silero's net needs
 ``pip install --no-deps silero-vad==6.2.3``.
 """
 
@@ -36,12 +36,12 @@ from rich.table import Table
 PORT = 8765
 ANSWER = struct.Struct("<f")
 Answer = Callable[[Any, Array], Awaitable[float]]
-"""Of a caller and a frame the probability that it speaks."""
+"""Function of a caller and a frame that returns the probability of speech."""
 
 
 @contextlib.asynccontextmanager
 async def answering(detector: Detector, max_batch: int, max_wait: float) -> AsyncIterator[Answer]:
-    """Frames that arrive within ``max_wait`` seconds are stepped as one batch: a pool does that by itself."""
+    """Yield a function that answers frames; those that arrive within ``max_wait`` seconds are one batch."""
     if isinstance(detector, Pool):
         pool = detector.pool
 
@@ -83,7 +83,7 @@ async def answering(detector: Detector, max_batch: int, max_wait: float) -> Asyn
 async def run_server(
     detector: Detector, port: int, max_batch: int, max_wait: float, ready: asyncio.Event | None = None
 ) -> None:
-    """Serves until it is cancelled."""
+    """Serve until it is cancelled."""
     serve = import_module("websockets.asyncio.server").serve
     closed = import_module("websockets.exceptions").ConnectionClosed
 
@@ -92,14 +92,14 @@ async def run_server(
         async def listen(connection: Any) -> None:
             caller = detector.open()
             try:
-                with contextlib.suppress(closed):  # a caller may leave before it is answered
+                with contextlib.suppress(closed):  # a caller may close the connection before its answer
                     async for message in connection:
                         frame = np.frombuffer(message, "<i2") / np.float32(32768)
                         await connection.send(ANSWER.pack(await answer(caller, frame)))
             finally:
                 detector.close(caller)
 
-        # Who answers late is to be measured and not hung up on: no pings.
+        # No pings: callers with late answers are to be measured, not disconnected.
         async with serve(listen, "127.0.0.1", port, compression=None, ping_interval=None):
             if ready is not None:
                 ready.set()
@@ -107,7 +107,7 @@ async def run_server(
 
 
 async def call(port: int, seconds: float, begin: float, delays: list[float]) -> None:
-    """A caller in real time: a frame each period, whether or not the last one was answered."""
+    """Run a caller in real time, which sends a frame each period even if the last one has no answer yet."""
     connect = import_module("websockets.asyncio.client").connect
     draw, sent, frames = np.random.default_rng(), list[float](), int(seconds / PERIOD)
     async with connect(f"ws://127.0.0.1:{port}", compression=None, ping_interval=None) as server:
@@ -123,11 +123,11 @@ async def call(port: int, seconds: float, begin: float, delays: list[float]) -> 
             await asyncio.sleep(max(0.0, first + number * PERIOD - time.monotonic()))
             sent.append(time.monotonic())
             await server.send(draw.integers(-3000, 3000, SAMPLES, "<i2").tobytes())
-        await listening  # which fails where the server hangs up
+        await listening  # fails if the server closes the connection
 
 
 async def load(port: int, callers: int, seconds: float) -> list[float]:
-    """Seconds from each frame to its answer."""
+    """Run callers, and return the seconds from each frame to its answer."""
     delays: list[float] = []
     begin = time.monotonic() + 0.5 + callers / 500
     await asyncio.gather(*(call(port, seconds, begin, delays) for _ in range(callers)))
@@ -135,7 +135,7 @@ async def load(port: int, callers: int, seconds: float) -> list[float]:
 
 
 def server_process(options: argparse.Namespace, engine: str, pipe: Any) -> None:
-    """The server in a process of its own, until the pipe says so; then it says how much processor time it took."""
+    """Run a server in a process of its own until the pipe ends it; then send the processor seconds that it took."""
 
     async def control(server: asyncio.Task[None], ready: asyncio.Event) -> None:
         await ready.wait()
@@ -156,7 +156,7 @@ def server_process(options: argparse.Namespace, engine: str, pipe: Any) -> None:
 
 
 def measured(options: argparse.Namespace, engine: str, callers: int) -> tuple[list[float], float]:
-    """(delays, the server's processor seconds): server and callers in two processes."""
+    """Run server and callers in two processes; return the delays and the server's processor seconds."""
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=server_process, args=(options, engine, there))
     process.start()
@@ -173,12 +173,12 @@ def measured(options: argparse.Namespace, engine: str, callers: int) -> tuple[li
 
 
 def batch_of(options: argparse.Namespace, engine: str) -> int:
-    """The most frames that an engine steps as one."""
+    """Return the most frames that an engine takes in one step."""
     return 1 if engine == "onnxruntime" else int(options.max_batch)
 
 
 def table_of(title: str, *columns: str) -> Table:
-    """An empty table: engine, callers, latencies, then these."""
+    """Return an empty table with columns for engine, callers and latencies, then these."""
     table = Table("engine", title=title, title_justify="left")
     for column in ("callers", "ms at 50 %", "99 %", "99.9 %", *columns):
         table.add_column(column, justify="right")
@@ -186,12 +186,12 @@ def table_of(title: str, *columns: str) -> Table:
 
 
 def latencies(delays: list[float]) -> list[str]:
-    """Milliseconds, as cells of a table."""
+    """Return the latencies in milliseconds, as cells of a table."""
     return [f"{value:.1f}" for value in np.percentile(np.array(delays) * 1e3, [50, 99, 99.9])]
 
 
 def compare_engines(options: argparse.Namespace, console: Console) -> None:
-    """How many callers each engine carries on one core: 99.9 % of the frames are answered before the next ones."""
+    """Print how many callers each engine serves on one core with 99.9 % of answers before the next frame."""
     if hasattr(os, "sched_setaffinity") and not options.quick:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-1:])
     if len(options.engine) > 1:
@@ -210,7 +210,7 @@ def compare_engines(options: argparse.Namespace, console: Console) -> None:
 
 
 def compare_servers(options: argparse.Namespace, console: Console) -> None:
-    """Latencies that callers see over websockets."""
+    """Print the latencies that callers measure over websockets."""
     table = table_of("Over websockets on loopback", "load", "callers a core")
     for engine in options.engine:
         for callers in options.callers:
@@ -221,7 +221,7 @@ def compare_servers(options: argparse.Namespace, console: Console) -> None:
 
 
 def main() -> None:
-    """Reads the command line."""
+    """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("role", nargs="?", choices=["serve", "load", "both", "engines"], default="both")
     parser.add_argument(

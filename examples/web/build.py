@@ -1,12 +1,12 @@
-"""A page that runs an audio effect as WebAssembly: builds what it needs beside index.html.
+"""Build a page that runs an audio effect as WebAssembly: the files that index.html needs.
 
     python examples/audio_effect/train.py --directory build/effect
     python examples/web/build.py build/effect/model --directory build/web
     python -m http.server --directory build/web        # and open http://localhost:8000
-    python examples/web/build.py --quick               # an untrained net, which sounds like nothing in particular
+    python examples/web/build.py --quick               # an untrained net, without a useful sound
 
-The model is any saved program that takes sound [batch, samples, 1] and gives sound; other inputs, held for a whole
-call, become sliders. wasm-ld has to be there (Debian's package lld, or LLVM's own).
+The model is any saved program that reads sound [batch, samples, 1] and gives sound; inputs without a time axis become
+sliders. It needs wasm-ld (Debian's package lld, or LLVM's).
 """
 
 import argparse
@@ -25,7 +25,7 @@ NAME = "effect"
 
 
 def plucks(generator: np.random.Generator) -> np.ndarray:
-    """Return a few plucked strings [samples] in -1..1 (Karplus & Strong 1983)."""
+    """Return the sound of a few plucked strings [samples], in -1..1 (Karplus & Strong 1983)."""
     samples = round(RATE * SECONDS)
     sound = np.zeros(samples)
     for begin, pitch in ((0.0, 110.0), (0.45, 146.8), (0.9, 164.8), (1.35, 220.0)):
@@ -39,7 +39,7 @@ def plucks(generator: np.random.Generator) -> np.ndarray:
 
 
 def untrained() -> rg.Program:
-    """Return a net of the shape that the audio effect has, a knob included."""
+    """Return a net with the shape of the audio effect, including its knob."""
     dry, drive = rg.placeholder("dry", shape=(None, None, 1)), rg.placeholder("drive", shape=(None, 1))
     knob = 0 * dry + rg.expand_dims(drive, 1)
     outputs, _ = rg.dynamic_rnn(rg.BasicLSTMCell(24), rg.concat([dry, knob], 2))
@@ -47,7 +47,7 @@ def untrained() -> rg.Program:
 
 
 def main() -> None:
-    """Export, and write what the page compares itself with."""
+    """Export the model, and write the samples that the page compares its output with."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, nargs="?", help="directory of a saved program")
     parser.add_argument("--quick", action="store_true", help="an untrained net in place of a saved program")

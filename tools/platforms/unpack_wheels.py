@@ -1,4 +1,4 @@
-"""Unpack all wheels of a folder into another one, as pip would install them, for a machine that is not this one."""
+"""Unpack all wheels of a folder into another one, as pip would install them, for another machine."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ class Core:
             rolling.lifted.setdefault((inside, ("inside",)), outputs)
 
     def _x(self, flat: list[Value], starts: list[Value | None]) -> Value:
-        """Return the driver's input: all sequences concatenated. Without sequences, return a dummy of the same length."""
+        """Return the driver's input: all sequences concatenated, or a dummy of the same length where there are none."""
         if flat:
             return flat[0] if len(flat) == 1 else self.new.call(basic.concat, flat, -1)
         state = next((item for item in starts if item is not None), None)
