@@ -1,16 +1,16 @@
-"""Accuracy side by side: deep nets trained by rnngraph and, where it is installed, by torch, on the same protocol.
+"""Compare the accuracy of deep nets trained by rnngraph and, if it is installed, by torch, under the same protocol.
 
     python benchmarks/accuracy.py [--seeds N] [--epochs N] [--only rnngraph|torch] [--json FILE] [NET …]
 
-The task is `examples/data/japanese_vowels.npz`: nine speakers, 270 utterances to train on and 370 to test. Every
-net is a stack of 3 × 100 units under a dense layer on the last real state, trained on shuffled batches of 32 with
-softmax cross-entropy, Adam at 1e-3 and gradients clipped to a global norm of 1. Coefficients are standardised by
-the training part: otherwise a dropped one, which is 0, lies up to 1.8 deviations from its mean, and dropout disturbs
-more than it should. Both sides start from the same distributions: kernels Glorot-uniform over one fused matrix a
-cell, TensorFlow's biases. torch's second bias is redundant and stays at zero, but for the one inside the GRU's reset.
+The task is `examples/data/japanese_vowels.npz`: nine speakers, 270 utterances to train on and 370 to test. Every net
+has three layers of 100 units and a dense layer on the state of the last real step. It is trained on shuffled batches of
+32 with softmax cross-entropy, Adam at 1e-3 and gradients clipped to a global norm of 1. Coefficients are standardised
+by the training part: otherwise a dropped coefficient, 0, is up to 1.8 deviations from its mean, and dropout disturbs
+too much. Both sides start from the same distributions: kernels Glorot-uniform over one fused matrix for each cell,
+TensorFlow's biases. torch's second bias is redundant and stays at zero, except the one inside the GRU's reset.
 
-What is compared is the mean over seeds of the accuracy on the test part after the last epoch; no epoch is chosen
-by it. Seeds differ in initial values, order of examples and masks.
+The result is the mean over seeds of the test accuracy after the last epoch; it does not choose an epoch. Seeds differ
+in initial values, order of examples and masks.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Net:
-    """A stack of equal cells, each layer's input dropped with this keep probability."""
+    """Stack of equal cells, with dropout on each layer's input with this keep probability."""
 
     cell: str
     keep_prob: float = 1.0
@@ -58,7 +58,7 @@ NETS = [Net("RNN"), Net("RNN", 0.5), Net("LSTM", 0.5), Net("GRU", 0.5)]
 
 
 def load() -> dict[str, NDArray[Any]]:
-    """The arrays of the data file, coefficients standardised over the steps of the training part."""
+    """Return the arrays of the data file, with coefficients standardised over the steps of the training part."""
     with np.load(DATA) as archive:
         data = dict(archive)
     real = np.arange(data["train_x"].shape[1]) < data["train_lengths"][:, None]
@@ -78,7 +78,7 @@ def our_cell(kind: str) -> rg.Cell:
 
 
 def ours(net: Net, data: Arrays, epochs: int, seed: int) -> float:
-    """The test accuracy of the net trained by rnngraph."""
+    """Return the test accuracy of the net trained by rnngraph."""
     x = rg.placeholder("x", (None, None, data["train_x"].shape[2]))
     lengths = rg.placeholder("lengths", (None,), "int64")
     labels = rg.placeholder("labels", (None,), "int64")
@@ -94,7 +94,7 @@ def ours(net: Net, data: Arrays, epochs: int, seed: int) -> float:
 
 
 def torch_net(torch: Any, net: Net, inputs: int) -> Any:
-    """The same stack as a torch module from [batch, time, inputs] and lengths to logits."""
+    """Return the same stack as a torch module, from [batch, time, inputs] and lengths to logits."""
 
     class Stack(torch.nn.Module):
         def __init__(self) -> None:
@@ -116,7 +116,7 @@ def torch_net(torch: Any, net: Net, inputs: int) -> Any:
 
 
 def torchs(net: Net, data: Arrays, epochs: int, seed: int) -> float:
-    """The test accuracy of the net trained by torch."""
+    """Return the test accuracy of the net trained by torch."""
     torch = importlib.import_module("torch")
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -138,7 +138,7 @@ def torchs(net: Net, data: Arrays, epochs: int, seed: int) -> float:
 
 
 def percent(values: list[float]) -> str:
-    """Mean ± standard deviation over seeds."""
+    """Return the mean ± standard deviation over seeds as text."""
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     return f"{100 * statistics.mean(values):.2f} ± {100 * spread:.2f}"
 

@@ -1,4 +1,4 @@
-"""Contenders must compute the same: a peer that computes something else is no peer, and is left out with a warning."""
+"""Check that contenders compute the same; a peer with other results is left out with a warning."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import numpy as np
 from workloads import Call, Row
 
 CLOSE = 1e-4
-"""Of the largest output, of the loss, and of the gradients' norm: float32, sums in different orders, many steps."""
+"""Tolerance relative to the largest output, the loss or the gradients' norm: float32 sums in other orders.
+"""
 
 STEPS = 3
-"""So many steps that carry their state are compared."""
+"""Number of steps with carried state that are compared."""
 
 
 def agreeing(
     row: Row, kind: str, own: Call, ways: Mapping[str, Sequence[Call]], modules: Mapping[str, ModuleType]
 ) -> dict[str, list[Call]]:
-    """The ways of each peer to make a call that give what ``own`` gives, itself of ``modules["rnngraph"]``.
+    """Return each peer's variants of a call with the results of ``own``, which belongs to ``modules["rnngraph"]``.
 
-    Every way is called; steps leave their state where ``STEPS`` calls lead. Those that differ are warned of.
+    Every variant is called; streams keep the state after ``STEPS`` calls. A warning names those that differ.
     """
     expected, found = _seen(row, kind, own, modules["rnngraph"]), {}
     for name, calls in ways.items():
@@ -40,10 +41,10 @@ def agreeing(
 
 
 def _seen(row: Row, kind: str, call: Call, module: Any) -> list[np.ndarray]:
-    """What a contender computes, in a form that all share.
+    """Return a contender's results in a form common to all.
 
-    Of training that is the loss and the norm of all gradients but the biases', of which frameworks have one or two:
-    gates in another order have the same.
+    For training, these are the loss and the norm of all gradients except the biases', since frameworks have one or two
+    biases. The norm does not depend on the order of gates.
     """
     if kind == "training":
         loss, gradients = module.learnt(row, call())
@@ -53,7 +54,7 @@ def _seen(row: Row, kind: str, call: Call, module: Any) -> list[np.ndarray]:
 
 
 def _difference(expected: list[np.ndarray], found: list[np.ndarray]) -> float:
-    """The largest, as a share of the largest that was expected; infinite for other shapes and for NaN."""
+    """Return the largest difference relative to the largest expected value; infinity for other shapes and for NaN."""
     worst = 0.0
     for mine, theirs in zip(expected, found, strict=True):
         if mine.shape != theirs.shape or not (np.isfinite(mine).all() and np.isfinite(theirs).all()):

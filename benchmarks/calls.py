@@ -1,4 +1,4 @@
-"""What Python adds to native calls: small programs whose native code takes well below a microsecond."""
+"""Measure Python's overhead over native calls, on small programs whose native code takes well below a microsecond."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNITS = 8
 
 
 def rows() -> Iterator[tuple[str, Call, Call]]:
-    """(name, a call from Python, the native call that it makes, from Python too)."""
+    """Yield a name, a call from Python, and the native call that it makes, also from Python."""
     x = rg.placeholder("x", (None, None, UNITS))
     outputs, state = rg.dynamic_rnn(rg.BasicLSTMCell(UNITS), x)
     loss = rg.reduce_mean(rg.square(outputs))
@@ -47,7 +47,7 @@ def rows() -> Iterator[tuple[str, Call, Call]]:
 
 
 def _ways(call: Callable[..., Any], fed: np.ndarray) -> dict[str, Call]:
-    """A call whose feed comes by keyword or in a mapping, and whose results are fresh or the caller's."""
+    """Return calls with the feed as keyword or in a mapping, and with fresh results or the caller's arrays."""
     out, mapping = call(x=fed), {"x": fed}
     call(x=fed, out=out)
     return {
@@ -59,7 +59,7 @@ def _ways(call: Callable[..., Any], fed: np.ndarray) -> dict[str, Call]:
 
 
 def _with_a_knob(step: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
-    """A feed without a time axis: held, and given anew at each step."""
+    """Yield calls with a feed without a time axis: constant, and with a new value at each step."""
     x, knob = rg.placeholder("x", (None, None, UNITS)), rg.placeholder("knob", ())
     program = rg.compile(rg.dynamic_rnn(rg.BasicLSTMCell(UNITS), x * knob)[0])
     stream = program.inference.stream(1)
@@ -70,7 +70,7 @@ def _with_a_knob(step: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
 
 
 def _trainer_steps(program: rg.Program, outputs: rg.Tensor, fed: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
-    """The native call is the one that the trainer made last, over again: packing and Adam's update are in it."""
+    """Yield calls of a trainer's step. The native call repeats the trainer's last one, with packing and update."""
     kinds: dict[str, dict[str, Any]] = {
         "": {},
         ", seed=": {"seed": 3},
@@ -81,7 +81,7 @@ def _trainer_steps(program: rg.Program, outputs: rg.Tensor, fed: np.ndarray) -> 
         trainer = rg.Trainer(program)
         if "carry" in options:
             trainer.step(x=fed, carry=True)
-            trainer._stepper._variants.clear()  # of a step that carries nothing yet
+            trainer._stepper._variants.clear()  # variants of a step without carried state
         call = partial(trainer.step, x=fed, **options)
         for _ in range(4):
             call()
@@ -89,7 +89,7 @@ def _trainer_steps(program: rg.Program, outputs: rg.Tensor, fed: np.ndarray) -> 
 
 
 def _last_step(trainer: rg.Trainer) -> Call:
-    """The native call of a trainer's steps, which were all of one kind."""
+    """Return the native call of a trainer's steps, which all were of one kind."""
     (variant,) = trainer._stepper._variants.values()
     (memory,) = variant.native._memory.values()
     ((entry, _),) = variant._known._known.values()
@@ -104,7 +104,7 @@ def _last_step(trainer: rg.Trainer) -> Call:
 
 
 def _runs_of_sessions(fed: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
-    """Programs of TensorFlow 1.x that train, fetch loss and state, and feed the state of before, or only compute."""
+    """Yield runs of TensorFlow 1.x programs that train, that fetch and feed their state, or that only compute."""
     x = tf.placeholder(tf.float32, [None, None, UNITS])
     cell = tf.nn.rnn_cell.BasicLSTMCell(UNITS)
     begin = cell.zero_state(1, tf.float32)
@@ -136,7 +136,7 @@ def _runs_of_sessions(fed: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
 
 
 def native_step(row: Row) -> Call:
-    """The native call of one step of a stream."""
+    """Return the native call of one step of a stream."""
     program, feeds = ours.loaded(row, with_loss=False)
     return _native(program.inference.stream(row.batch)._compiled, program, feeds["x"], True)
 
@@ -164,7 +164,7 @@ def _native(compiled: Any, program: rg.Program, fed: np.ndarray, one_step: bool 
         block.set_output(entry.output_slots[name], array)
     held = inputs, made, arena, weights, entry, compiled, program
 
-    def call(held: object = held) -> None:  # it holds what the block names, and the code
+    def call(held: object = held) -> None:  # keeps alive the arrays that the block's pointers name, and the code
         block.run()
 
     return call

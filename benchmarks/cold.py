@@ -1,6 +1,6 @@
-"""One contender's first calls in this process, in seconds; ``groups.py`` runs it anew for every figure.
+"""Measure one contender's first calls in this process, in seconds; ``groups.py`` starts a process for each figure.
 
-python benchmarks/cold.py rnngraph|jax ROW, a row as JSON; it writes JSON.
+python benchmarks/cold.py rnngraph|jax ROW, with the row as JSON; it prints JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def _ours(fields: dict[str, object]) -> tuple[float, float]:
-    """From the declaration to the first results, and to the first gradients after them."""
+    """Return the seconds from the declaration to the first results, and from these to the first gradients."""
     import ours
     from workloads import Row
 

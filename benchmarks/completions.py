@@ -1,4 +1,4 @@
-"""Load a server of OpenAI's completions API: tokens a second, the time to the first token, and gaps between tokens.
+"""Load a server of OpenAI's completions API, and measure tokens per second and the gaps between tokens.
 
     python benchmarks/completions.py URL [--callers 1 4 16] [--requests N] [--prompt-tokens N] [--tokens N]
     python benchmarks/completions.py URL --peer http://127.0.0.1:8080      the same load, one server after the other
@@ -6,7 +6,7 @@
 
 URL is http://HOST:PORT of examples/completions_server or of any other server with /v1/completions and events, such as
 llama.cpp's ``llama-server -m model.gguf --parallel 16``. Give both the same weights. Prompts are random pieces of
-Shakespeare. Of the soak, some callers go away in the middle, and all texts that end are compared with those of the same
+Shakespeare. In the soak test, some callers disconnect early. All complete texts are compared with those of the same
 request sent alone: ``lost`` counts requests without an end, ``changed`` those with another text.
 """
 
@@ -36,11 +36,11 @@ TIMEOUT_S = 120.0
 
 @dataclass
 class Response:
-    """One request as its caller saw it.
+    """Response to one request, as its caller received it.
 
     Attributes:
-        begun: Moment at which it was sent, in seconds.
-        times: Moment of each event with text.
+        begun: Time at which the request was sent, in seconds.
+        times: Time of each event with text, in seconds.
         text: The whole text.
         finish: Reason of the end; None if there was none.
         tokens: Number of tokens as the server counts them; None if it does not say.
@@ -64,7 +64,7 @@ def model_of(url: str) -> str:
 
 
 def ask(url: str, body: dict[str, Any], leave_after: int | None = None) -> Response:
-    """Send a request and read its events; go away after some of them."""
+    """Send a request and read its events; disconnect after ``leave_after`` of them."""
     response, connection = Response(time.perf_counter()), _connection(url)
     try:
         streamed = {**body, "stream": True, "stream_options": {"include_usage": True}}
@@ -103,7 +103,7 @@ def _events(lines: Any) -> Iterator[dict[str, Any]]:
 
 
 def prompts(count: int, seed: int) -> list[str]:
-    """Return random pieces of the text of about this many characters."""
+    """Return random pieces of the text, of about ``count`` characters."""
     text, draw = gzip.decompress(TEXT.read_bytes()).decode("ascii"), random.Random(seed)
     return [
         text[(place := draw.randrange(len(text) - 2 * count)) : place + draw.randint(count // 2, 2 * count)]
@@ -115,7 +115,7 @@ def prompts(count: int, seed: int) -> list[str]:
 
 
 def load(url: str, callers: int, options: argparse.Namespace) -> list[Response]:
-    """Ask by some callers at once, each again as soon as it is answered."""
+    """Run callers in parallel, each of which sends its next request as soon as the last one is answered."""
     texts, model = prompts(options.prompt_tokens, callers), model_of(url)
     bodies = [
         {"model": model, "prompt": texts[n % len(texts)], "max_tokens": options.tokens, "temperature": 0.8, "seed": n}
@@ -126,7 +126,7 @@ def load(url: str, callers: int, options: argparse.Namespace) -> list[Response]:
 
 
 def row_of(answers: list[Response], seconds: float) -> list[str]:
-    """Return the cells of a table: tokens a second, milliseconds to the first token and between tokens, and lost."""
+    """Return a table's cells: tokens per second, milliseconds to the first token and between tokens, lost requests."""
     whole = [response for response in answers if response.finish is not None and response.times]
     tokens = sum(response.tokens if response.tokens is not None else len(response.times) for response in whole)
     first = [response.times[0] - response.begun for response in whole] or [float("nan")]
@@ -136,13 +136,13 @@ def row_of(answers: list[Response], seconds: float) -> list[str]:
 
 
 def compare(urls: dict[str, str], options: argparse.Namespace, console: Console) -> None:
-    """Print a table of all servers and numbers of callers."""
+    """Print a table for all servers and numbers of callers."""
     table = Table("server", title="Completions by events", title_justify="left")
     for column in ("callers", "tokens/s", "first token ms, 50 %", "99 %", "between ms, 50 %", "99 %", "lost"):
         table.add_column(column, justify="right")
     for callers in options.callers:
         for name, url in urls.items():
-            load(url, callers, argparse.Namespace(**{**vars(options), "requests": callers}))  # to warm up
+            load(url, callers, argparse.Namespace(**{**vars(options), "requests": callers}))  # warms up the server
             begun = time.perf_counter()
             answers = load(url, callers, options)
             table.add_row(name, str(callers), *row_of(answers, time.perf_counter() - begun))
@@ -153,10 +153,10 @@ def compare(urls: dict[str, str], options: argparse.Namespace, console: Console)
 
 
 class Soak:
-    """Callers that come and go until a moment.
+    """Soak test: callers that connect and disconnect until a fixed time.
 
     Attributes:
-        counts: Numbers of requests by what became of them.
+        counts: Number of requests by outcome.
     """
 
     def __init__(self, url: str, options: argparse.Namespace) -> None:
@@ -177,7 +177,7 @@ class Soak:
         }
 
     def prepare(self, requests: int) -> None:
-        """Ask each request alone."""
+        """Send each request alone."""
         for number in range(requests):
             self._alone[number] = ask(self._url, self._body(number)).text
 

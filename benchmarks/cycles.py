@@ -1,11 +1,10 @@
-"""Cycles of the inner loops of products on processors that are not here, as LLVM's models of them count.
+"""Estimate the cycles of the matrix products' inner loops on other processors, by LLVM's models of them.
 
     apt install llvm-19                    # llvm-mca; from version 16 on it knows the Neoverse V2
     python benchmarks/cycles.py [--mca llvm-mca-19] [--only TEXT]
 
-A loop is used to its full if it takes no more cycles than its multiply-adds alone would, each waiting for none. All
-that is read counts as found in L1, and a loop's begin and end not at all: what a model can't tell is
-measured on a machine.
+A loop is optimal if it takes no more cycles than its multiply-adds alone, without dependencies. All reads count as hits
+in L1, and the code before and after a loop is not counted: measure on a machine for these.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ import rnngraph as rg
 WANTED = 0.85
 TURNS = 200
 OTHER_ARITHMETIC = re.compile(r"^(v?(add|sub|mul|div)ps|f(add|sub|mul|div)|v(add|sub|mul|div)\.f32)\s", re.MULTILINE)
-"""What an epilogue has, and a tile's loop over k has not."""
+"""Arithmetic that an epilogue has, but not a tile's loop over k."""
 
 
 @dataclass(frozen=True)
 class Processor:
-    """One that llvm-mca knows, which runs code for ``target``.
+    """Processor that llvm-mca knows, which runs code for ``target``.
 
-    multiply_add: a pattern of such instructions, with the register that is added to. alone: one that adds to register
-    {0}. sums: how many registers there are to add to, which is enough for none to wait.
+    multiply_add: regular expression of such instructions, with a group for the accumulator register. alone: instruction
+    that adds to register {0}. sums: number of accumulators, enough that no instruction waits for another.
     """
 
     name: str
@@ -118,12 +117,12 @@ def _assembly(net: Callable[[], rg.Tensor], target: str) -> str:
 
 
 def _peak(mca: str, processor: Processor) -> float:
-    """Multiply-adds a cycle."""
+    """Return the maximum multiply-adds per cycle."""
     return processor.sums / _cycles(mca, processor, "\n".join(map(processor.alone.format, range(processor.sums))))
 
 
 def _cycles(mca: str, processor: Processor, body: str) -> float:
-    """Of one turn of a loop, when it has run for a while."""
+    """Return the cycles of one iteration of a loop in its steady state."""
     quiet = "-instruction-info=false", "-resource-pressure=false", f"-march={processor.arch}", f"-mcpu={processor.name}"
 
     def total(turns: int) -> int:
@@ -137,10 +136,10 @@ def _cycles(mca: str, processor: Processor, body: str) -> float:
 
 
 def inner_loops(assembly: str) -> Iterator[str]:
-    """The instructions of every loop that has none inside it."""
+    """Yield the instructions of every innermost loop."""
     labels: dict[str, int] = {}
     lines: list[str] = []
-    last_head = 0  # loops that begin before it and end behind it have another one inside them
+    last_head = 0  # loops that begin before it and end after it contain another loop
     for line in assembly.splitlines():
         text = line.split("#" if "%" in line else "//")[0].split("@ ")[0].strip()
         if re.fullmatch(r"[\w.$]+:", text):

@@ -1,13 +1,14 @@
-"""Bulk scoring on engines: sequences a second at 1 and 2 workers, what a task costs, and what a batch size gives.
+"""Measure bulk scoring on cluster engines: sequences per second with 1 and 2 workers, and costs of a task.
 
     pip install '.[engines]'
     python benchmarks/engines.py [--workers 1 2] [--sequences N] [--rounds N] [--only NAME …] [--markdown]
 
-Three tables: the program as it travels (bytes, times to pickle and to load, the first call that compiles and the first
-that finds code); sequences a second in this process by batch size; and every engine with its workers: the time until
-the first result from a cold start, sequences a second when it is warm (Ray's actors end with each run, so that their
-rate holds their start), and the efficiency, which is that over workers times what this process does alone. Parts have
-one size, and every worker one thread.
+It prints three tables. The first is the program as it is sent to a worker: its bytes, the times to pickle and to load
+it, and its first call with and without compilation. The second has the sequences per second in this process by batch
+size. The third has, for every engine and number of workers, the time to the first result from a cold start, the
+sequences per second when it is warm, and the efficiency. The efficiency is that rate divided by the number of workers
+and by the rate of this process alone. Ray's actors end with each run, so that their rate includes their start. Parts
+have equal sizes, and every worker has one thread.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ BATCHES = (1, 8, 32, 128, 256, 512)
 
 Parts = list[dict[str, np.ndarray]]
 Run = Callable[[Parts], int]
-"""Scores all parts; gives how many sequences came back."""
+"""Function that scores all parts and returns the number of sequences that came back."""
 
 
 def net(folder: Path | bool) -> rg.Program:
@@ -57,7 +58,7 @@ def counted(results: Any) -> int:
     return sum(len(result["scores"]) for result in results)
 
 
-# Engines: each a context that gives a way to run, and ends with its workers ---------------------------
+# Engines: each is a context manager that yields a function to run, and stops its workers at the end -------
 
 
 @contextmanager
@@ -132,7 +133,7 @@ ENGINES: dict[str, tuple[str, Callable[[rg.Program, int], Any]]] = {
     "Ray, tasks": ("ray", lambda program, workers: ray(program, workers, actors=False)),
     "Ray, actors": ("ray", lambda program, workers: ray(program, workers, actors=True)),
 }
-"""By name: the package that has to be there, and the engine."""
+"""Package that each engine needs, and the engine, by name."""
 
 
 # What is measured ------------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ def seconds(run: Callable[[], Any]) -> float:
 
 
 def travelling(folder: Path) -> list[tuple[str, str]]:
-    """The program as it goes to a worker."""
+    """Return rows about the program as it is sent to a worker."""
     fresh, feeds = net(False), {"x": parts_of(PART)[0]["x"]}
     compiling = seconds(lambda: fresh.inference(feeds))
     program = net(folder)

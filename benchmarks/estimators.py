@@ -1,14 +1,14 @@
-"""SequenceClassifier beside aeon's classifiers and Keras: accuracy and time on data sets that aeon's package holds.
+"""Compare SequenceClassifier with aeon's classifiers and Keras: accuracy and time on the data sets in aeon's package.
 
     pip install '.[sklearn]' aeon keras jax
     python benchmarks/estimators.py [--sets NAME …] [--seeds N] [--epochs N] [--only NAME …] [--markdown]
 
-Every contender gets the training part and is measured on the test part, as the archive cuts them; on one core each. The
-recurrent nets of both sides are the same: standardized features, one layer of a bidirectional GRU, a dense layer, Adam,
-the same batches' size, epochs and learning rate; once more with the mean of all outputs. aeon's are as aeon makes them:
+Every contender is trained on the archive's training part and measured on its test part, on one core. The recurrent nets
+of both sides are the same: standardised features, one bidirectional GRU, a dense layer, Adam, the same batch size,
+epochs and learning rate. A second pair reads the mean of all outputs. aeon's classifiers have their defaults:
 MiniRocket with its linear classifier, and the nearest neighbour by dynamic time warping. Accuracies are means over
-seeds, with the least and the most; seconds are medians. A first fit of one epoch is not counted, so that code which is
-kept from fit to fit is there; Keras compiles with JAX, anew for each model, which its seconds hold.
+seeds, with minimum and maximum; seconds are medians. A first fit of one epoch is not counted, so that cached code is
+available. Keras compiles each model with JAX, which its seconds include.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ UNITS, BATCH, RATE = 64, 16, 3e-3
 
 
 class Part(NamedTuple):
-    """X: a list of arrays [time, features]. y: labels."""
+    """Part of a data set. X: a list of arrays [time, features]. y: labels."""
 
     X: list[np.ndarray]
     y: np.ndarray
 
 
 Contender = Callable[[Part, Part, int, int], np.ndarray]
-"""Of the training part, the test part, a seed and epochs: the labels that it gives to the test part."""
+"""Function of the training part, the test part, a seed and a number of epochs that returns labels for the test part."""
 
 
 def load(name: str) -> tuple[Part, Part]:
-    """A data set of aeon's package, which has [features, time]."""
+    """Return a data set of aeon's package, whose arrays are [features, time]."""
     from aeon.datasets import load_classification
 
     parts = []
@@ -77,7 +77,7 @@ def keras(train: Part, test: Part, seed: int, epochs: int) -> np.ndarray:
     steps = np.concatenate(train.X)
     mean, scale = steps.mean(0), steps.std(0)
     longest = max(len(item) for item in (*train.X, *test.X))
-    unlike = np.float32(1e6)  # what stands past a sequence's end
+    unlike = np.float32(1e6)  # fills the steps after a sequence's end
 
     def padded(part: Part) -> np.ndarray:
         return np.stack(
@@ -115,7 +115,7 @@ def dtw_neighbour(train: Part, test: Part, seed: int, epochs: int) -> np.ndarray
 
 
 def fitted(model: Any, train: Part, test: Part) -> np.ndarray:
-    """What a classifier of aeon's gives."""
+    """Return the test labels from one of aeon's classifiers."""
 
     def own(part: Part) -> Any:
         items = [item.T.astype(np.float64) for item in part.X]
@@ -135,7 +135,7 @@ CONTENDERS: dict[str, Contender] = {
 
 
 def measured(contender: Contender, train: Part, test: Part, seeds: int, epochs: int) -> tuple[list[float], list[float]]:
-    """(accuracies, seconds) of fit and prediction together, one of each seed."""
+    """Return accuracies, and seconds of fit and prediction together, one of each for each seed."""
     contender(train, test, 0, 1)
     accuracies, seconds = [], []
     for seed in range(seeds):
@@ -156,7 +156,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["KERAS_BACKEND"] = "jax"
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core for whatever threads a contender has
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core for all threads of a contender
     if importlib.util.find_spec("aeon") is None:
         parser.error("the data sets are in aeon's package; pip install aeon")
     table = Table(
@@ -176,7 +176,7 @@ def main() -> None:
         for title in options.only or CONTENDERS:
             try:
                 accuracies, seconds = measured(CONTENDERS[title], train, test, options.seeds, options.epochs)
-            except ValueError:  # MiniRocket takes no sequences of several lengths
+            except ValueError:  # MiniRocket takes no sequences of different lengths
                 table.add_row(name, shape, title, "not offered", "", "")
                 continue
             spread = f"{min(accuracies):.3f} to {max(accuracies):.3f}"

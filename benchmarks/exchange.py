@@ -1,11 +1,10 @@
-"""What adding up gradients over processes takes, beside the model of docs/many_machines.md.
+"""Measure the time to add gradients over processes, and compare it with the model of docs/many_machines.md.
 
     mpiexec -n 2 python benchmarks/exchange.py [--shards 8] [--rounds 50]
 
-Rank 0 prints a line for each size of gradients. The model is given what is measured between ranks 0 and 1 in the same
-run: a, the seconds of a message of 8 bytes, and of each size the bytes a second that a message moves; and how fast one
-process adds two arrays of that size. Each process has one core's worth of work at most, so run no more of them than
-the machine has cores; what waits spins.
+Rank 0 prints a line for each size of gradients. The model's parameters are measured between ranks 0 and 1 in the same
+run: the seconds of a message of 8 bytes, the bytes per second of a message of each size, and the speed at which one
+process adds two arrays of that size. Waiting processes spin, so run no more of them than the machine has cores.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def main() -> None:
         levels = math.ceil(math.log2(processes))
         messages = 2 * levels * one_way
         mine = math.ceil(options.shards / processes)
-        additions = (math.ceil(mine / 2) + mine + levels) * one_sum  # every other leaf is copied, and the whole
+        additions = (math.ceil(mine / 2) + mine + levels) * one_sum  # every second leaf is copied, and so is the sum
         if ranks.is_first:
             rate = f"{size / (one_way - latency) / 1e9:.1f}" if one_way > latency else ""
             print(
@@ -63,7 +62,7 @@ def added(tree: ShardTree, leaf: Packed, packing: Packing, given: Packed) -> Non
 
 
 def seconds(work: Callable[[], object], rounds: int) -> float:
-    """The median, of rounds that all begin together."""
+    """Return the median of rounds that begin at the same time in all processes."""
     found = []
     for _ in range(rounds):
         WORLD.Barrier()
@@ -74,7 +73,7 @@ def seconds(work: Callable[[], object], rounds: int) -> float:
 
 
 def message_seconds(size: int, rounds: int) -> float:
-    """Half of the way from rank 0 to 1 and back; the same on all."""
+    """Return half of a message's round trip from rank 0 to 1 and back; the same value on all ranks."""
     array, took = np.zeros(size, np.uint8), 0.0
     if WORLD.Get_size() > 1:
         for _ in range(3):

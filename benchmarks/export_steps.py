@@ -1,9 +1,9 @@
-"""What a step of an exported net takes when C calls it: median, 99.9 %, the worst of a million.
+"""Measure steps of an exported net that C calls: median, 99.9 % and maximum of a million steps.
 
     python benchmarks/export_steps.py [--steps 1000000] [--rounds 3] [--only LSTM] [--markdown]
 
-Needs a C compiler, `cc`, or the one that `--compiler` names. Nets of one layer, one row, without weights' files: the
-object holds them. export_steps.c does the timing on one pinned core.
+Needs a C compiler, `cc`, or the one that `--compiler` names. Nets have one layer and one row, and the object file
+contains their weights. export_steps.c measures on one pinned core.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COLUMNS = ("step, in a loop", "a step of blocks of 64", "single: median", "99.9 
 
 
 def build(cell: str, inputs: int, units: int, folder: Path, compiler: str) -> Path:
-    """Exports a net, and gives the program that times it."""
+    """Export a net, and return the program that times it."""
     x = rg.placeholder("x", shape=(None, None, inputs))
     outputs, _ = rg.dynamic_rnn(CELLS[cell](units), x)
     program = rg.compile({"y": outputs}, cache=False, seed=0)
@@ -41,7 +41,7 @@ def build(cell: str, inputs: int, units: int, folder: Path, compiler: str) -> Pa
 
 
 def measured(program: Path, steps: int, rounds: int) -> list[float]:
-    """Medians of rounds, and the worst of all: the columns of the table, and the machine's own worst."""
+    """Return medians over rounds and the maximum of all: the table's columns, and the machine's longest pause."""
     runs = []
     for _ in range(rounds):
         done = subprocess.run([program, str(steps)], check=True, capture_output=True, text=True)

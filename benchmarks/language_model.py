@@ -1,10 +1,10 @@
-"""Bits per character side by side: examples/char_lm.py trained by rnngraph and, where it is installed, by torch.
+"""Compare bits per character of examples/char_lm.py trained by rnngraph and, if it is installed, by torch.
 
     python benchmarks/language_model.py [--seeds N] [--epochs N] [--only rnngraph|torch] [--json FILE]
 
-Both sides have the same net, text, streams, windows, carried state, dropout, rate of learning, clipping and
-distributions of initial values, all those of the example. What is compared is the mean over seeds of the bits per
-character of the held-out text after the last epoch.
+Both sides have the example's net, text, streams, windows, carried state, dropout, learning rate, clipping and
+distributions of initial values. The result is the mean over seeds of the bits per character of the held-out text after
+the last epoch.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from twins import initialize_dense, initialize_recurrent, uniform
 import rnngraph as rg
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
-import char_lm  # the example is a script beside, not a module of the package
+import char_lm  # the example is a script in that folder, not a module of a package
 
 
 def ours(epochs: int, seed: int) -> float:
-    """Bits per held-out character of the net trained by rnngraph."""
+    """Return the bits per held-out character of the net trained by rnngraph."""
     train, held_out = char_lm.parts()
     program = rg.compile({"logits": char_lm.logits}, loss=char_lm.loss, seed=seed)
     examples, apart = char_lm.streams(train, char_lm.STREAMS), char_lm.streams(held_out, 1)
@@ -46,7 +46,7 @@ def ours(epochs: int, seed: int) -> float:
 
 
 def torch_net(torch: Any) -> Any:
-    """The same net as a torch module from ids [batch, time] and states to (logits, states)."""
+    """Return the same net as a torch module, from ids [batch, time] and states to (logits, states)."""
 
     class Model(torch.nn.Module):
         def __init__(self) -> None:
@@ -72,7 +72,7 @@ def torch_net(torch: Any) -> Any:
 
 
 def torchs(epochs: int, seed: int) -> float:
-    """Bits per held-out character of the net trained by torch."""
+    """Return the bits per held-out character of the net trained by torch."""
     torch = importlib.import_module("torch")
     torch.set_num_threads(1)
     torch.manual_seed(seed)

@@ -1,7 +1,7 @@
 """Limits of this machine, and the processor for which code is compiled.
 
 The limits are multiply-adds and reads by cache level, as ``rnngraph.inspection.profile.limits`` measures them. The
-processor is this one or one that has less.
+processor is this one or one with fewer features.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rnngraph.inspection.profile.limits import multiply_rate, read_rate
 
 @dataclass(frozen=True)
 class Limits:
-    """flops: multiply-adds count two, a second, one core. Bytes a second that one core reads, by cache level."""
+    """Limits of one core. flops: per second, a multiply-add is two. The others: bytes read per second."""
 
     flops: float
     first_cache: float
@@ -23,7 +23,7 @@ class Limits:
 
 
 TARGET: str | None = None
-"""For which processor code is made; None: this one. ``run.py`` sets it."""
+"""Processor for which code is compiled; None: this one. ``run.py`` sets it."""
 
 
 def target() -> Target:
@@ -31,12 +31,12 @@ def target() -> Target:
 
 
 def flops() -> float:
-    """A second, of code for the target."""
+    """Return operations per second, of code for the target."""
     return multiply_rate(target())
 
 
 def reads(size_bytes: int) -> float:
-    """Bytes a second out of a block of so many, of code for the target."""
+    """Return the bytes per second read from a block of ``size_bytes``, of code for the target."""
     return read_rate(size_bytes, target())
 
 

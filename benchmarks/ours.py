@@ -1,4 +1,4 @@
-"""rnngraph's side of every workload. It has what a peer's module has, too (see ``peers``)."""
+"""rnngraph's side of every workload, with the same functions as a peer's module (see ``peers``)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import rnngraph as rg
 
 
 def inference(row: Row, threads: int = 1) -> list[Call]:
-    """A call, results fresh or into the caller's arrays."""
+    """Return calls with fresh results and with the caller's arrays."""
     compiled, feeds = loaded(row, with_loss=False, threads=threads)
     out = compiled.inference(feeds)
     return [lambda: compiled.inference(feeds), lambda: compiled.inference(feeds, out=out)]
 
 
 def training(row: Row, threads: int = 1) -> list[Call]:
-    """The loss and the gradient of every parameter."""
+    """Return calls that compute the loss and the gradient of every parameter."""
     compiled, feeds = loaded(row, with_loss=True, threads=threads)
     return [lambda: compiled.training.gradients(**feeds)]
 
 
 def one_step(row: Row) -> list[Call]:
-    """One step of a stream, which keeps its state."""
+    """Return one step of a stream, which keeps its state."""
     stream = stream_of(row)
     x = np.ascontiguousarray(row.batch_major()[:, 0])
     return [lambda: stream.step(x=x)]
@@ -38,14 +38,14 @@ def stream_of(row: Row) -> Any:
 
 
 def outputs(row: Row, result: Any) -> np.ndarray:
-    """What a call of inference gave, [time, batch, directions × hidden]; of a step, one step of it."""
+    """Return the outputs of inference, [time, batch, directions × hidden]; for a step, of one step."""
     if row.bidirectional:
         return np.concatenate([result["fw"], result["bw"]], -1).transpose(1, 0, 2)
     return result[None] if result.ndim == 2 else result.transpose(1, 0, 2)
 
 
 def learnt(row: Row, result: Any) -> tuple[float, list[np.ndarray]]:
-    """What a call of training gave: the loss, and the gradients of all but biases."""
+    """Return the loss of a training call, and the gradients of all parameters except biases."""
     loss, gradients = result
     return float(loss), [g for name, g in gradients.items() if not _is_bias(name)]
 
@@ -73,7 +73,7 @@ def cell(row: Row) -> Any:
 
 
 def program(row: Row, with_loss: bool, with_lengths: bool = False, **options: Any) -> rg.Program:
-    """The declaration, compiled. The loss is the mean of all squared outputs. options: of ``compile``."""
+    """Return the compiled program. The loss is the mean of all squared outputs. options: arguments of ``compile``."""
     lengths = rg.placeholder("n", (None,), "int64") if with_lengths else None
     made = _declared(row, lengths)
     halves = list(made.values()) if isinstance(made, dict) else [made]
@@ -83,7 +83,7 @@ def program(row: Row, with_loss: bool, with_lengths: bool = False, **options: An
 
 
 def _declared(row: Row, lengths: Any) -> Any:
-    """Outputs, forward and backward apart as the driver gives them."""
+    """Return outputs, with the driver's forward and backward outputs separate."""
     if row.cell == "decode":
         first = rg.placeholder("first", (None, row.units))
         made, _, _ = rg.dynamic_decode(
@@ -105,7 +105,7 @@ def _declared(row: Row, lengths: Any) -> Any:
 
 
 def loaded(row: Row, with_loss: bool, **options: Any) -> tuple[rg.Program, dict[str, np.ndarray]]:
-    """The program with the workload's weights, and what it is fed."""
+    """Return the program with the workload's weights, and its feeds."""
     lengths = row.lengths()
     compiled = program(row, with_loss, lengths is not None, **options)
     compiled.parameters.load(weights.as_parameters(row, compiled.parameters))
@@ -120,7 +120,7 @@ def loaded(row: Row, with_loss: bool, **options: Any) -> tuple[rg.Program, dict[
 
 
 def ended(row: Row, kind: str) -> dict[str, Call]:
-    """Calls without lengths, and with lengths of several means: spread evenly from 1 on, and all alike."""
+    """Return calls without lengths, and with lengths of several means: evenly spread from 1 on, and all equal."""
     cases: dict[str, np.ndarray | None] = {"rnngraph": None, "all 100 %": np.full(row.batch, row.time)}
     for share in (50, 25):
         cases[f"mean {share} %"] = spread_lengths(row, share)
@@ -138,13 +138,13 @@ def _with_lengths(row: Row, kind: str, lengths: np.ndarray | None) -> Call:
 
 
 def narrow(row: Row, **options: str) -> tuple[Call, np.ndarray]:
-    """A call with weights of a form, and what it gives."""
+    """Return a call with weights of one form, and its result."""
     compiled, feeds = loaded(row, with_loss=False, **options)
     return lambda: compiled.inference(feeds), compiled.inference(feeds)
 
 
 def training_after_change(row: Row) -> Call:
-    """Training with parameters that are new at every call, so that what is made from them is made again."""
+    """Return a training call with new parameters each time, so that packed copies of them are built again."""
     compiled, feeds = loaded(row, with_loss=True)
     parameters = compiled.parameters
 
@@ -156,7 +156,7 @@ def training_after_change(row: Row) -> Call:
 
 
 def train_step(row: Row) -> Call:
-    """A step of a trainer: gradients, clipped by their norm, and Adam's update."""
+    """Return a trainer's step: gradients, clipped by their norm, and Adam's update."""
     compiled, feeds = loaded(row, with_loss=True)
     trainer = rg.Trainer(compiled, rg.Adam(1e-3), clip_norm=1.0)
     return lambda: trainer.step(**feeds)

@@ -1,9 +1,9 @@
-"""Pictures of benchmarks: how many times as long others take.
+"""Draw pictures of benchmarks: the ratios of the contenders' times to rnngraph's.
 
     python benchmarks/picture.py TABLE.csv … FILE.png
 
-The tables are those that ``run.py --csv`` writes: of inference and training, a panel each, or of engines. Colours are
-those of Okabe and Ito, which colour-blind people tell apart; each contender also has a marker of its own.
+``run.py --csv`` writes the tables: of inference and training, with a panel for each, or of engines. Colours are Okabe
+and Ito's, which colour-blind people can distinguish; each contender also has its own marker.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ NATIVE = ("onnxruntime", "its own C")
 """Engines that run a net without Python."""
 
 Ratios = Mapping[str, Mapping[str, float]]
-"""By row and contender how many times as long it takes."""
+"""Ratio of times to rnngraph's, by row and contender."""
 
 
 def ratios_of(table: Path) -> Ratios:
-    """Ratios of a table of inference or training, whose cells end in ``(1.43×)``."""
+    """Return the ratios of a table of inference or training, whose cells end in ``(1.43×)``."""
     with table.open(encoding="utf-8", newline="") as file:
         rows = [*csv.DictReader(file)]
     first = next(iter(rows[0]))
@@ -52,7 +52,7 @@ def ratios_of(table: Path) -> Ratios:
 
 
 def draw_ratios(tables: Mapping[str, Ratios], file: Path) -> None:
-    """A panel a table: a row a workload, and in it a marker a contender, on a logarithmic axis. Needs matplotlib."""
+    """Draw a panel for each table, a row for each workload and a marker for each contender. Needs matplotlib."""
     pyplot = _pyplot()
     heights = [len(table) for table in tables.values()]
     values = [value for table in tables.values() for row in table.values() for value in row.values()]
@@ -84,7 +84,7 @@ def draw(found: list[Record], file: Path) -> None:
     for cell, line in zip(cells, panels, strict=True):
         for axis, panel in zip(axes, line, strict=True):
             chosen = [record for record in found if record["cell"] == cell and record["axis"] == axis]
-            if not chosen:  # of a run of some rows
+            if not chosen:  # no record, in a run of some rows only
                 panel.set_axis_off()
                 continue
             _panel(panel, sorted(chosen, key=lambda record: record["value"]))
@@ -112,7 +112,7 @@ def _panel(panel: Any, chosen: list[Record]) -> None:
 
 
 def draw_engines(factors: Mapping[tuple[str, str], float], file: Path) -> None:
-    """A bar a net, by (net, engine): how many times as long its own engine takes. Needs matplotlib."""
+    """Draw a bar for each (net, engine): the ratio of the engine's time to rnngraph's. Needs matplotlib."""
     pyplot = _pyplot()
     groups = {
         "engines that need no Python": {key: value for key, value in factors.items() if key[1] in NATIVE},
@@ -137,12 +137,12 @@ def draw_engines(factors: Mapping[tuple[str, str], float], file: Path) -> None:
 
 
 def engines_of(found: list[Record]) -> dict[tuple[str, str], float]:
-    """Factors of a run's records."""
+    """Return the ratios in a run's records."""
     return {(r["row"], r["engine"]): ratio(r["times"], "engine", "rnngraph") for r in found}
 
 
 def engines_in(table: Path) -> dict[tuple[str, str], float]:
-    """Factors of a table of engines."""
+    """Return the ratios in a table of engines."""
     with table.open(encoding="utf-8", newline="") as file:
         rows = [*csv.DictReader(file)]
     return {(row["workload"], row["its engine"]): float(row["times as long"].removesuffix("×")) for row in rows}
@@ -158,13 +158,13 @@ def _pyplot() -> Any:
 
 
 def _stacked(pyplot: Any, heights: list[int], size: tuple[float, float]) -> tuple[Any, Any]:
-    """Return a figure and its panels [panels, 1], one below the other, as high as their numbers of rows."""
+    """Return a figure and its panels [panels, 1], one below the other, with heights by their numbers of rows."""
     ratios = {"height_ratios": heights, "sharex": True, "squeeze": False}
     return pyplot.subplots(len(heights), 1, figsize=size, layout="constrained", **ratios)
 
 
 def _times(panel: Any, values: Iterable[float], set_scale: Any) -> None:
-    """A logarithmic axis of the decade in which the values lie, whose ticks read 1×, 2×, 5×."""
+    """Set a logarithmic axis over the range of the values, with ticks 1×, 2×, 5×."""
     set_scale("log")
     known = [1.0, *values]
     axis = panel.xaxis if set_scale == panel.set_xscale else panel.yaxis

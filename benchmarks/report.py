@@ -1,4 +1,4 @@
-"""What runs found: kept as JSON, joined over runs, and printed as tables that Markdown reads."""
+"""Results of runs: stored as JSON, merged over runs, and printed as Markdown tables."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from rich.table import Table
 MISSING = "not installed"
 
 PEERS = ("onnxruntime", "torch", "torch.compile", "jax", "tensorflow")
-"""Their columns' order, after all others."""
+"""Order of the peers' columns, after all others."""
 
 Run = dict[str, Any]
 """``machine``, ``limits``, ``versions`` by peer, ``rounds``, and ``records`` by group."""
 
 
 def read(file: Path) -> list[Run]:
-    """The runs that a file keeps; none if there is no such file."""
+    """Return the runs in a file; none if the file does not exist."""
     return json.loads(file.read_text())["runs"] if file.exists() else []
 
 
@@ -33,7 +33,7 @@ def append(file: Path, run: Run) -> None:
 
 
 def headlines(runs: list[Run]) -> list[str]:
-    """A line for each machine and set of peers, with the median of its limits."""
+    """Return a line for each machine and set of peers, with the median of its limits."""
     alike: dict[str, list[Run]] = {}
     for run in runs:
         versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items()) or "no peers"
@@ -51,7 +51,7 @@ def _limits(runs: list[Run]) -> str:
 
 
 def records(runs: list[Run], group: Group) -> list[Record]:
-    """A group's records in the order in which their rows first came; a row's last record counts."""
+    """Return a group's records in the order in which their rows first appear; a row's last record counts."""
     found: dict[str, Record] = {}
     for run in runs:
         for record in run["records"].get(group.name, ()):
@@ -60,7 +60,7 @@ def records(runs: list[Run], group: Group) -> list[Record]:
 
 
 def print_tables(runs: list[Run], console: Console) -> None:
-    """A table a group."""
+    """Print a table for each group."""
     for group, rows in tables(runs):
         table = Table(box=box.MARKDOWN)
         for name in rows[0]:
@@ -72,7 +72,7 @@ def print_tables(runs: list[Run], console: Console) -> None:
 
 
 def write_tables(runs: list[Run], folder: Path) -> None:
-    """A file of comma-separated values for each group, from which pages have their tables."""
+    """Write a CSV file for each group, from which pages take their tables."""
     folder.mkdir(parents=True, exist_ok=True)
     for group, rows in tables(runs):
         with (folder / f"{group.name}.csv").open("w", encoding="utf-8", newline="") as file:
@@ -80,9 +80,9 @@ def write_tables(runs: list[Run], folder: Path) -> None:
 
 
 def tables(runs: list[Run]) -> Iterator[tuple[Group, list[list[str]]]]:
-    """Each group's table, the heads of its columns first.
+    """Yield each group and its table, whose first row has the heads of columns.
 
-    A row that several runs hold shows its last figures, and every peer that one of them had.
+    A row that is in several runs shows the last figure of every peer in them.
     """
     versions = {name: version for run in runs for name, version in run["versions"].items() if version != MISSING}
     for group in GROUPS:

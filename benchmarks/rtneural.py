@@ -1,13 +1,13 @@
-"""What a step of an exported net takes beside RTNeural's, in C++ and in one process: the best of RTNeural's builds.
+"""Compare a step of an exported net with the fastest of RTNeural's builds, in one C++ process.
 
     git clone https://github.com/jatinchowdhury18/RTNeural && git clone https://github.com/xtensor-stack/xsimd
     python benchmarks/rtneural.py RTNeural --xsimd xsimd [--rounds 50] [--only GRU] [--markdown]
 
-Needs a C++ compiler, `c++`, or those that `--compilers` names. A net is one layer with its sizes compiled in, as
-RTNeural is fastest; its builds differ in backend, vector width, flags and compiler. rtneural.cpp times them.
+Needs a C++ compiler, `c++`, or those that `--compilers` names. A net is one layer with fixed sizes, for which RTNeural
+is fastest; its builds differ in backend, vector width, flags and compiler. rtneural.cpp measures them.
 
-All are compiled before the first is timed. With `--folder` they stay there, and are not compiled again:
-`--compile` ends before anything is timed, so that a busy machine can do the one and an idle one the other.
+All are compiled before the first measurement. With `--folder` they are stored there and not compiled again. `--compile`
+only compiles, so that a busy machine can compile and an idle one measure.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from rich.table import Table
 import rnngraph as rg
 
 LAYERS = {"LSTM": ("LSTMLayerT", 4, 1), "GRU": ("GRULayerT", 3, 2)}
-"""RTNeural's class, gates and rows of biases."""
+"""RTNeural's class, number of gates, and rows of biases."""
 FLAGS = (["-O3"], ["-O3", "-ffast-math"], ["-O3", "-ffast-math", "-mprefer-vector-width=512"])
 ALIGNMENTS = {"STL": (32,), "Eigen": (32,), "xsimd": (32, 64)}
-"""Bytes by backend. xsimd ends with an error where they are fewer than a vector's, Eigen's code takes no more."""
+"""Alignments in bytes by backend. xsimd fails if they are less than a vector's; Eigen's code supports no more."""
 CLOSE = 2e-3
-"""Its backends round tanh and sigmoid differently."""
+"""Tolerance: RTNeural's backends round tanh and sigmoid differently."""
 
 
 class Net(NamedTuple):
@@ -61,7 +61,7 @@ NETS = [
 class Built(NamedTuple):
     """Measurements of one build of RTNeural.
 
-    They are nanoseconds of a step, ours and its, their ratio, and the difference of the outputs.
+    They are nanoseconds for a step of rnngraph and of RTNeural, their ratio, and the difference of the outputs.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Built(NamedTuple):
 
 
 def exported(net: Net, folder: Path) -> None:
-    """Writes a net with the weights, in Keras's form, beside it."""
+    """Export a net, and write its weights in Keras's form to the same folder."""
     cell, inputs, units = net
     x = rg.placeholder("x", shape=(None, None, inputs))
     made = rg.LSTMCell(units) if cell == "LSTM" else rg.GRUCell(units, reset_after=True)
@@ -87,7 +87,7 @@ def exported(net: Net, folder: Path) -> None:
 
 
 def builds(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
-    """(name, the compiler's words) of each."""
+    """Return the name and the compiler's arguments of each build."""
     backends = {"STL": ["-DRTNEURAL_USE_STL=1"]}
     backends["Eigen"] = [
         "-DRTNEURAL_USE_EIGEN=1",
@@ -106,7 +106,7 @@ def builds(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
 
 
 def compiled(net: Net, folder: Path, name: str, compiler: list[str]) -> Path | None:
-    """The program that times one build; None where the compiler refuses it."""
+    """Return the program that times one build; None if the compiler rejects it."""
     program = folder / re.sub(r"\W+", "_", name)
     if program.exists():
         return program
@@ -138,7 +138,7 @@ def compiled(net: Net, folder: Path, name: str, compiler: list[str]) -> Path | N
 
 
 def timed(program: Path, name: str, rounds: int) -> Built | None:
-    """None where it doesn't run, or computes something else."""
+    """Return the measurements of a build; None if it doesn't run or computes something else."""
     found = subprocess.run(
         [program, str(program.parent / "weights"), str(rounds)], capture_output=True, text=True, check=False
     )
@@ -172,7 +172,7 @@ def main() -> None:
 
 
 def compile_all(nets: list[Net], of_each: list[tuple[str, list[str]]], kept: Path) -> dict[Net, dict[str, Path]]:
-    """Programs by net and build."""
+    """Compile all builds, and return the programs by net and build."""
     folders = {net: kept / net.name.replace(" ", "_") for net in nets}
     for net, folder in folders.items():
         if not (folder / "weights").exists():
@@ -189,7 +189,7 @@ def compile_all(nets: list[Net], of_each: list[tuple[str, list[str]]], kept: Pat
 
 
 def show(nets: list[Net], programs: dict[Net, dict[str, Path]], options: argparse.Namespace) -> None:
-    """Prints a line a net as it is timed, and all of them in the end."""
+    """Print a line for each net as soon as it is measured, and all of them at the end."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     table = Table(

@@ -1,14 +1,14 @@
-"""rnngraph beside its peers, and the floor of this machine.
+"""Compare rnngraph with its peers and with the floor of this machine.
 
     python benchmarks/run.py [--only GROUP] [--rounds N] [--target NAME] [--json FILE] [--csv FOLDER] [--picture FILE]
                              [ROW …]
 
 Groups: inference, cells, reduced, sparse, quantized, convolutions, training, products, onestep, few-units, threads,
 lengths, step, calls, pools, profile, compile, memory, recompute, recurrences, large, engines, sweep; without --only,
-all but threads, large, engines and sweep. ROW: only rows whose name contains one of these. --target: of inference,
-cells, training and onestep, code, floor and peers for a processor that has less than this one, such as x86-64-v3;
-onnxruntime and tract take all there is. One core, pinned, but for threads; peers that do not compute what we do are
-left out with a warning; within each round the machine's limits are probed and every contender runs in turn. Shared
+all except threads, large, engines and sweep. ROW: only rows whose name contains one of these. --target: measures
+inference, cells, training and onestep (code, floor and peers) for a processor with fewer features, such as x86-64-v3;
+onnxruntime and tract always use all features. All groups except threads run on one pinned core. Peers with other
+results are left out with a warning. Each round measures the machine's limits and every contender in turn. Shared
 machines change their speed from second to second, so ratios are taken within a round and their medians shown.
 """
 
@@ -27,7 +27,7 @@ from rich.console import Console
 
 ROUNDS = 9
 ON_REQUEST = ("sweep", "threads", "engines", "large")
-"""Groups that run where they are named."""
+"""Groups that run only by name."""
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def main() -> None:
 
 def _measured(options: argparse.Namespace) -> dict[str, object]:
     threads = options.threads if options.only == "threads" else 1
-    if hasattr(os, "sched_setaffinity"):  # before the peers, which count cores when they are imported
+    if hasattr(os, "sched_setaffinity"):  # before the peers are imported, which count cores then
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
     wanted = [name for name in options.peers.split(",") if name]
     machine.TARGET = options.target

@@ -1,7 +1,7 @@
-"""What a cell computes besides its products, by itself: the elementwise work of the floor.
+"""Measures the elementwise work of a cell, without its products, for the floor.
 
-The cell's equations with each product replaced by one multiply-add of the unit's own state: as many functions and as
-much arithmetic, state and coefficients in L1, rows enough that no step waits for the one before.
+In the cell's equations, one multiply-add of the unit's own state replaces each product. Functions and arithmetic stay
+the same, state and coefficients fit into L1, and there are enough rows that no step waits for the last one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ KINDS = ("RNN", "LSTM", "GRU", "GRU before", "peephole", "own peephole")
 
 
 class Tail(rg.Cell):
-    """What a unit of ``kind`` computes, without its products."""
+    """Computation of a unit of ``kind`` without its products."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -60,7 +60,7 @@ class Tail(rg.Cell):
 
 
 def tail_seconds(kind: str, training: bool = False) -> float:
-    """Of one unit of one row in one step, at the machine's present speed; in training forward and backward."""
+    """Return the seconds of one unit of one row in one step; for training, of the forward and backward pass."""
     call = _call(kind, training)
     return (_least(lambda: call(STEPS)) - _least(lambda: call(1))) / (ROWS * (STEPS - 1) * UNITS)
 
@@ -76,7 +76,7 @@ def _least(call: Call) -> float:
 
 @lru_cache(maxsize=2 * len(KINDS))
 def _call(kind: str, training: bool) -> Callable[[int], object]:
-    """A call of so many steps: the last state, or the gradient of the first one."""
+    """Return a call over a number of steps: it gives the last state, or the gradient of the first one."""
     cell = Tail(kind)
     first = rg.state_placeholder("first", cell)
     x = rg.placeholder("x", (ROWS, None, 1))

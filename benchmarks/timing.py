@@ -1,4 +1,4 @@
-"""Interleaved rounds: in each the machine's limits are probed and every contender runs in turn."""
+"""Interleaved rounds: each measures the machine's limits, then every contender in turn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from workloads import Call
 
 SECONDS = 0.02
-"""How long a contender's turn in a round is at least."""
+"""Minimum seconds of a contender's turn in a round."""
 
 Times = dict[str, list[float]]
 
@@ -21,14 +21,14 @@ def measure(
     pause: float = 0.0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Times:
-    """Seconds a call by contender, one figure a round; ``floors`` probes the machine in that round.
+    """Return the seconds for a call by contender, one figure for each round, in which ``floors`` measures the machine.
 
     Args:
         calls: Contenders by name.
         floors: Seconds by name that no contender can beat.
         rounds: Turns of each contender.
         pause: Seconds before each turn, in which the threads of the contender before go to sleep.
-        clock: Seconds since some moment. ``time.process_time`` leaves out what other processes take.
+        clock: Clock in seconds. ``time.process_time`` leaves out the time of other processes.
     """
     times: Times = {name: [] for name in calls}
     repeats = {name: _repeats(call) for name, call in calls.items()}
@@ -38,7 +38,7 @@ def measure(
         for name, call in calls.items():
             time.sleep(pause)
             if pause:
-                call()  # wakes its own
+                call()  # wakes the contender's own threads
             start = clock()
             for _ in range(repeats[name]):
                 call()
@@ -47,7 +47,7 @@ def measure(
 
 
 def settled(call: Call, seconds: float = 1.5) -> Call:
-    """A call that was made for a while: what tries now and then how many threads pay tries more seldom."""
+    """Return a call after a warm-up, in which code that still tests numbers of threads settles on one."""
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         call()
@@ -55,7 +55,7 @@ def settled(call: Call, seconds: float = 1.5) -> Call:
 
 
 def fastest(*calls: Call) -> Call:
-    """Of several ways to make a call, after one to warm up. A single one is not called."""
+    """Return the fastest of several variants of a call, after one call to warm up. A single one is not called."""
     if len(calls) == 1:
         return calls[0]
 
@@ -82,10 +82,10 @@ def median(times: Times, name: str) -> float:
 
 
 def spread(times: Times, name: str) -> float:
-    """Of all rounds, as a share of the median."""
+    """Return the range over all rounds, relative to the median."""
     return (max(times[name]) - min(times[name])) / median(times, name)
 
 
 def ratio(times: Times, one: str, other: str) -> float:
-    """How many times as long as ``other`` takes, at the median of ratios within a round."""
+    """Return the median over rounds of the time of ``one`` divided by that of ``other``."""
     return statistics.median(a / b for a, b in zip(times[one], times[other], strict=True))

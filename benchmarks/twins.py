@@ -7,10 +7,10 @@ from typing import Any
 
 
 def initialize_recurrent(torch: Any, layer: Any) -> None:
-    """Draw a torch layer of one level as TensorFlow's cell is drawn, and hold the bias that the cell lacks.
+    """Initialise a torch layer like TensorFlow's cell, and keep at zero the bias that the cell lacks.
 
-    Kernels are Glorot-uniform over one fused matrix [inputs + units, gates × units]. torch has two biases that
-    act as their sum: the second stays at zero, but for the one inside the GRU's reset, which our cell has too.
+    Kernels are Glorot-uniform over one fused matrix [inputs + units, gates × units]. torch has two biases that act as
+    their sum: the second stays at zero, except the one inside the GRU's reset, which rnngraph's cell has too.
     """
     kernel, recurrent = layer.weight_ih_l0.data, layer.weight_hh_l0.data
     inputs, units = kernel.shape[1], recurrent.shape[1]
@@ -18,9 +18,9 @@ def initialize_recurrent(torch: Any, layer: Any) -> None:
         torch.nn.init.zeros_(bias)
     trained = torch.zeros(len(layer.bias_hh_l0))
     match layer.mode:
-        case "LSTM":  # rows i, f, j, o; our forget bias of 1 is added at run time
+        case "LSTM":  # rows i, f, j, o; rnngraph adds the forget bias of 1 at run time
             layer.bias_ih_l0.data[units : 2 * units] = 1.0
-        case "GRU":  # rows r, u, candidate; gates start at 1
+        case "GRU":  # rows r, u, candidate; biases of gates start at 1
             layer.bias_ih_l0.data[: 2 * units] = 1.0
             trained[2 * units :] = 1.0
     layer.bias_hh_l0.register_hook(lambda gradient: gradient * trained)
@@ -28,18 +28,18 @@ def initialize_recurrent(torch: Any, layer: Any) -> None:
     gates = {"LSTM": 4, "GRU": 2}.get(layer.mode, 1) * units
     for weights in (kernel, recurrent):
         uniform(weights[:gates], inputs + units + gates)
-    if layer.mode == "GRU":  # the candidate has a kernel on each side of the reset
+    if layer.mode == "GRU":  # the candidate has separate kernels for input and state
         uniform(kernel[gates:], inputs + units)
         uniform(recurrent[gates:], 2 * units)
 
 
 def initialize_dense(torch: Any, layer: Any) -> None:
-    """Draw a torch linear layer as `rg.dense` is drawn."""
+    """Initialise a torch linear layer like `rg.dense`."""
     uniform(layer.weight.data, sum(layer.weight.shape))
     torch.nn.init.zeros_(layer.bias)
 
 
 def uniform(weights: Any, fans: int) -> None:
-    """Glorot & Bengio (2010); fans: inputs and outputs together."""
+    """Draw Glorot-uniform weights (Glorot & Bengio 2010). fans: inputs and outputs together."""
     limit = math.sqrt(6.0 / fans)
     weights.uniform_(-limit, limit)

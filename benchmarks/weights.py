@@ -1,4 +1,4 @@
-"""The weights of every workload: drawn once, so that all contenders compute the same, and as our parameters."""
+"""Weights of every workload: drawn once, so that all contenders compute the same, and as rnngraph's parameters."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from workloads import Row
 Arrays = dict[str, np.ndarray]
 
 NORMS = ("input", "transform", "forget", "output", "state")
-"""What a layer-norm LSTM norms: its gates i, j, f, o and its memory."""
+"""Values that a layer-norm LSTM normalises: its gates i, j, f, o and its memory."""
 
 
 def drawn(row: Row) -> list[Arrays]:
-    """By layer, and by direction within a layer: W [width, gates × units], U [hidden, gates × units], b, and more.
+    """Return weights by layer and direction: W [width, gates × units], U [hidden, gates × units], b, and more.
 
-    Gates lie in our cells' order. More: c, the bias inside a GRU's reset; P [3, units], the peepholes i, f, o; R
-    [units, projection]; V and v, what maps the input first; G and S [5, units], gains and shifts of ``NORMS``; A
-    [units, 3 × units] and K [units, units], of what is attended to. Biases have small letters.
+    Gates are in rnngraph's order. Biases have small letters. Some cells also have c, the bias inside a GRU's reset; P
+    [3, units], the peepholes i, f, o; R [units, projection], the projection; V and v, a first map of the input; G and S
+    [5, units], gains and shifts of ``NORMS``; A [units, 3 × units] and K [units, units], the weights of attention.
     """
     generator, limit = np.random.default_rng(1), row.units**-0.5
     cells = []
@@ -36,7 +36,7 @@ def drawn(row: Row) -> list[Arrays]:
 
 
 def count(row: Row) -> int:
-    """How many parameters a net has."""
+    """Return the number of a net's parameters."""
     return sum(array.size for cell in drawn(row) for array in cell.values())
 
 
@@ -83,7 +83,7 @@ def _shapes(row: Row, width: int) -> dict[str, tuple[int, ...]]:
 
 
 def as_parameters(row: Row, names: Iterable[str]) -> Arrays:
-    """The same as the parameters of our program, whose names are given."""
+    """Return the weights as the parameters of rnngraph's program, by these names."""
     cells = [parameters(row, cell) for cell in drawn(row)]
     found = {}
     for name in names:
@@ -106,7 +106,7 @@ def as_parameters(row: Row, names: Iterable[str]) -> Arrays:
 
 
 def parameters(row: Row, w: Mapping[str, np.ndarray]) -> Arrays:
-    """A cell's parameters by name under its scope."""
+    """Return a cell's parameters by name under its scope."""
     match row.cell:
         case "LSTM" if row.projection:
             return {"kernel": _above(w["W"], w["U"]), "bias": w["b"], "projection/kernel": w["R"]}

@@ -1,4 +1,4 @@
-"""What is timed: layers of a cell over [batch, time, inputs], and the cell that a user wrote."""
+"""Workloads: layers of a cell over [batch, time, inputs], and a cell that a user wrote."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Products:
-    """A cell's products: with its input, with its state, and of units with units that wait for no state."""
+    """Numbers of a cell's products: with its input, with its state, and of units with units without the state."""
 
     inputs: int
     state: int
@@ -30,7 +30,7 @@ CELLS_OF_LAYERS = {
     "peephole": Products(4, 4),
     "own peephole": Products(4, 4),
 }
-"""What is stacked, too. ``GRU`` resets after the product, as torch does."""
+"""Cells that are also stacked. ``GRU`` resets after the product, as torch does."""
 
 VARIANTS = {
     "LayerNormBasicLSTM": Products(4, 4),
@@ -43,22 +43,23 @@ VARIANTS = {
     "MinimalRNN": Products(1, 1, between=1),
     "CFN": Products(3, 2),
 }
-"""The further cells, by name without ``Cell``; one layer."""
+"""Further cells, by name without ``Cell``, with one layer."""
 
 ENTRIES = 64
 DRIVEN = {"attention": Products(3, 7), "decode": Products(0, 6)}
-"""A GRU of 128 units that attends to a memory of 64 entries (Luong), and one that is fed what it gave.
+"""GRUs of 128 units: one attends to a memory of 64 entries (Luong), the other is fed its own outputs.
 
-Scores and context are two products of a row with the memory, 2 · 64 · 128 multiply-adds: one of units with units.
+Scores and context are two products of a row with the memory, 2 · 64 · 128 multiply-adds, as many as one product of
+units with units.
 """
 
 
 @dataclass(frozen=True)
 class Row:
-    """A workload: so many layers of a cell over [batch, time, inputs].
+    """Workload: ``layers`` layers of a cell over [batch, time, inputs].
 
-    projection: an LSTM's output is projected to so many, none for 0. bidirectional: a cell forward and one backward in
-    each layer. ended: rows end early, as ``lengths`` says.
+    projection: size of an LSTM's projected output; 0: no projection. bidirectional: True for a forward and a backward
+    cell in each layer. ended: True if rows end early, as in ``lengths``.
     """
 
     cell: str
@@ -84,7 +85,7 @@ class Row:
 
     @property
     def hidden(self) -> int:
-        """The width of what a cell gives."""
+        """Width of a cell's output."""
         return self.projection or self.units
 
     @property
@@ -92,34 +93,34 @@ class Row:
         return 1 + self.bidirectional
 
     def widths(self) -> list[int]:
-        """The width of what each layer is given."""
+        """Return the width of each layer's input."""
         return [self.inputs, *[self.directions * self.hidden] * (self.layers - 1)]
 
     def batch_major(self) -> np.ndarray:
-        """Inputs [batch, time, inputs]."""
+        """Return inputs [batch, time, inputs]."""
         shape = (self.batch, self.time, self.inputs)
         return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
     def time_major(self) -> np.ndarray:
-        """The same inputs [time, batch, inputs]."""
+        """Return the same inputs as [time, batch, inputs]."""
         return np.ascontiguousarray(self.batch_major().transpose(1, 0, 2))
 
     def memory(self) -> np.ndarray:
-        """What ``attention`` attends to, [batch, entries, units]."""
+        """Return the memory of ``attention``, [batch, entries, units]."""
         shape = (self.batch, ENTRIES, self.units)
         return np.random.default_rng(2).normal(size=shape).astype(np.float32)
 
     def first(self) -> np.ndarray:
-        """What ``decode`` begins with, [batch, units]."""
+        """Return the first input of ``decode``, [batch, units]."""
         return np.random.default_rng(2).normal(size=(self.batch, self.units)).astype(np.float32)
 
     def lengths(self) -> np.ndarray | None:
-        """The rows' lengths where they end early: spread evenly from 1 to all steps but one, in no order."""
+        """Return the rows' lengths if they end early: evenly spread from 1 to all steps except one, shuffled."""
         return spread_lengths(self, 50) if self.ended else None
 
 
 def spread_lengths(row: Row, percent: int) -> np.ndarray:
-    """int64 [batch], spread evenly from 1 on, whose mean is so many per cent of the steps, in no order."""
+    """Return int64 lengths [batch], evenly spread from 1 on and shuffled, whose mean is ``percent`` of the steps."""
     most = max(1, 2 * row.time * percent // 100 - 1)
     lengths = np.linspace(1, most, row.batch).round().astype(np.int64)
     return lengths[np.random.default_rng(3).permutation(row.batch)]
@@ -155,7 +156,7 @@ CELLS = (
     *(Row(cell, 1, 1000, 64, 128) for cell in ("IndRNN", "SRU")),
     *(Row(cell, batch, 100, 64, 128) for cell in DRIVEN for batch in (1, 32)),
 )
-"""IndRNN and SRU have no product with their state: at one row and 100 steps the call itself counts."""
+"""Cells of the group. IndRNN and SRU have no product with their state, so at one row the call's overhead counts."""
 
 TRAINING = (
     Row("RNN", 1, 100, 40, 100, 3),
@@ -175,7 +176,7 @@ TRAINING = (
 )
 
 ONE_STEP = tuple(Row(cell, 1, 1, units, units) for cell in ("LSTM", "GRU") for units in (8, 16, 32, 64, 128))
-"""What a stream takes: one step that carries its state, from call to call."""
+"""A stream's workload: one step with carried state in each call."""
 
 STEP = (
     Row("LSTM", 1, 100, 128, 128),
@@ -184,7 +185,7 @@ STEP = (
     Row("LSTM", 32, 100, 256, 256, 3),
     Row("GRU", 32, 100, 256, 256, 3),
 )
-"""Nets of 100 000 parameters and more, where the update's own traffic counts."""
+"""Nets of 100,000 parameters and more, for which the memory traffic of the update counts."""
 
 COMPILE = (
     Row("RNN", 32, 100, 100, 100, 3),
@@ -208,19 +209,19 @@ NARROW = (
     Row("LSTM", 16, 100, 128, 128),
     Row("GRU", 32, 100, 256, 256),
 )
-"""One row, where the weights' stream is the bound, and many, where arithmetic is."""
+"""One row, for which reading weights is the bound, and many rows, for which arithmetic is."""
 
 QUANTIZED = (
     *(Row("LSTM", batch, 20, 100, 320) for batch in (1, 12, 16)),
     *(Row("LSTM", batch, 20, 128, 128) for batch in (1, 16)),
     *(Row("LSTM", batch, 16, 384, 384, layers=3, bidirectional=True) for batch in (1, 16)),
 )
-"""What onnxruntime's dynamic quantization has an operator for."""
+"""Cells for which onnxruntime's dynamic quantization has an operator."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A row of the sweep: where it lies on the axis that it belongs to."""
+    """Row of the sweep: its coordinate on the axis that it belongs to."""
 
     axis: str
     value: int
@@ -235,7 +236,7 @@ HIDDEN_ONE, HIDDEN_MANY = "hidden size, 1 row", "hidden size, 32 rows"
 
 
 def sweep() -> list[Point]:
-    """Hidden sizes at one and at 32 rows, batches, and lengths, of an LSTM, a GRU and a simple RNN."""
+    """Return hidden sizes at one and at 32 rows, batches, and lengths, for an LSTM, a GRU and a simple RNN."""
     points = []
     for cell in ("LSTM", "GRU", "RNN"):
         for axis, batch in ((HIDDEN_ONE, 1), (HIDDEN_MANY, 32)):
@@ -249,7 +250,7 @@ def sweep() -> list[Point]:
 
 
 class OwnPeephole(rg.Cell):
-    """A peephole LSTM as a user would write it, gate by gate."""
+    """Peephole LSTM as a user would write it, gate by gate."""
 
     state_type = rg.LSTMStateTuple
 

@@ -1,4 +1,4 @@
-"""The site of the documentation: Sphinx over the very files that are read in the repository.
+"""Configuration of the documentation's site, which Sphinx builds from the repository's files.
 
 ``sphinx-build -W -c docs . site`` builds it; its start page is ``site/index.html``. The source folder is the project's
 own, so that links between pages, examples and the README are the same on the site and in the repository.
@@ -36,7 +36,7 @@ exclude_patterns = [".*", "**/.*", "build", "site", "rnngraph", "tests", "venv",
 myst_enable_extensions = ["fieldlist"]
 myst_heading_anchors = 4
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", ".*")]  # types in signatures are for reading; links between pages are checked
+nitpick_ignore_regex = [("py:.*", ".*")]  # types in signatures are only for reading; links between pages are checked
 
 html_theme = "furo"
 html_title = f"rnngraph {release}"

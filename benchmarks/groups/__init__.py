@@ -1,4 +1,4 @@
-"""The groups of workloads: what each measures, and the cells of its table."""
+"""Groups of workloads: the measurements of each, and the cells of its table."""
 
 from __future__ import annotations
 

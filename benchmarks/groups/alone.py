@@ -1,4 +1,4 @@
-"""Groups that time rnngraph by itself: narrow weights, calls from Python, a trainer's step, and its memory."""
+"""Groups that measure rnngraph alone: narrow weights, calls from Python, a trainer's step, and its memory."""
 
 from __future__ import annotations
 

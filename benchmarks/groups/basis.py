@@ -1,4 +1,4 @@
-"""What a group of workloads is, what a run is asked for, and how figures are written."""
+"""Records of groups and of a run's options, and the formatting of figures."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from types import ModuleType
 from typing import Any
 
 Record = dict[str, Any]
-"""``row``: its name, and ``times`` by contender or ``figures`` by name."""
+"""Row with its name, and ``times`` by contender or ``figures`` by name."""
 
 OWN = "rnngraph"
 NATIVE = "native"
-"""The native call that a call from Python makes."""
+"""Name of the native call that a call from Python makes."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a run was asked for, and the peers that it found."""
+    """Options of a run, and the peers that are available."""
 
     words: Sequence[str]
     rounds: int
@@ -31,7 +31,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Group:
-    """Workloads of one kind. cells: of one record, by column, in order; a peer's column begins with its name."""
+    """Workloads of one kind. cells: a record's cells in order of columns; a peer's column begins with its name."""
 
     name: str
     title: str
@@ -40,7 +40,7 @@ class Group:
 
 
 def milliseconds(seconds: float) -> str:
-    """With four digits that count, none of them below a microsecond's tenth."""
+    """Return milliseconds with four significant digits, none of them below a tenth of a microsecond."""
     value = seconds * 1e3
     return f"{value:.{3 if value < 10 else 2 if value < 100 else 1}f}" if value >= 0.1 else f"{value:.4f}"
 

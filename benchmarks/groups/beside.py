@@ -1,4 +1,4 @@
-"""Groups that time rnngraph beside its peers, and most of them beside the floor."""
+"""Groups that compare rnngraph with its peers, most of them also with the floor."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from workloads import CELLS, DRIVEN, INFERENCE, LENGTHS, ONE_STEP, TRAINING, Cal
 from .basis import NATIVE, OWN, Options, Record, factor, microseconds, milliseconds
 
 PAUSE = 0.05
-"""Seconds after which the threads of all peers sleep."""
+"""Seconds after which the threads of all peers are asleep."""
 
 
 def beside(row: Row, options: Options, own: Call, kind: str) -> dict[str, Call]:
-    """``own``, and of each peer that computes the same the fastest way."""
+    """Return ``own``, and the fastest variant of each peer that computes the same."""
     modules = {OWN: ours, **options.peers}
     ways = {name: getattr(peer, kind)(row) for name, peer in options.peers.items()}
     if options.with_torch_compile and "torch" in options.peers and kind != "one_step":
@@ -112,7 +112,7 @@ def one_step_cells(record: Record) -> dict[str, str]:
 # Rows that end early ------------------------------------------------------------------------------
 
 ENDED = "mean 50 %"
-"""The lengths that peers are timed with."""
+"""Lengths with which peers are timed."""
 
 
 def lengths(options: Options) -> Iterator[Record]:
@@ -149,7 +149,7 @@ def threads(options: Options) -> Iterator[Record]:
         for row in rows:
             if row.time > 1 and options.wants(row.name):
                 ways = getattr(ours, kind)
-                own = settled(fastest(*ways(row, options.threads)))  # before the peers' threads are there
+                own = settled(fastest(*ways(row, options.threads)))  # before the peers start their threads
                 found = beside(row, options, own, kind) | {ONE: fastest(*ways(row))}
                 yield {"row": f"{kind}: {row.name}", "times": measure(found, None, options.rounds, PAUSE)}
 

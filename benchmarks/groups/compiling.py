@@ -1,4 +1,4 @@
-"""The group that compiles, in processes of their own."""
+"""Group that measures compilation, in processes of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def compiling(options: Options) -> Iterator[Record]:
     contenders = [OWN, *(["jax"] if "jax" in options.peers else [])]
     with tempfile.TemporaryDirectory() as bytecode:
         for name in contenders:
-            _first_calls(name, COMPILE[0], bytecode)  # leaves it
+            _first_calls(name, COMPILE[0], bytecode)  # this call writes the bytecode
         for row in filter(lambda row: options.wants(row.name), COMPILE):
             yield _compile_row(row, contenders, options.rounds, bytecode)
 
@@ -41,9 +41,9 @@ def _compile_row(row: Row, contenders: Sequence[str], rounds: int, bytecode: str
 
 
 def _first_calls(contender: str, row: Row, bytecode: str) -> dict[str, float]:
-    """Seconds in a process that finds nothing of an earlier one on disk; ours again in one that finds what it left.
+    """Return the seconds of first calls in a process with an empty cache; rnngraph's also with the cache that it left.
 
-    bytecode: where Python keeps its own, which it finds for all that is installed, whatever the environment says.
+    bytecode: folder for Python's bytecode, so that installed modules are not compiled again.
     """
     with tempfile.TemporaryDirectory() as empty:
         places = {**os.environ, "HOME": empty, "XDG_CACHE_HOME": empty, "PYTHONPYCACHEPREFIX": bytecode}

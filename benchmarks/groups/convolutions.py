@@ -1,4 +1,4 @@
-"""The group of convolutions over time beside torch's and the floor: their multiply-adds over the machine's."""
+"""Group that compares convolutions over time with torch's and with the floor, their multiply-adds at the peak rate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .basis import OWN, Options, Record
 
 @dataclass(frozen=True)
 class Convolution:
-    """``conv1d`` with ``padding="same"`` over [batch, time, inputs]; training: the loss and the kernel's gradients."""
+    """``conv1d`` with ``padding="same"`` over [batch, time, inputs]; training computes the kernel's gradients."""
 
     batch: int
     time: int
@@ -38,7 +38,7 @@ class Convolution:
         return f"{shape}{f' g{self.groups}' * (self.groups > 1)}{' training' * self.training}"
 
     def seconds(self) -> dict[str, float]:
-        """Forward, and as much again for the kernel's gradients."""
+        """Return the floor: the forward products, and for training as much again for the kernel's gradients."""
         steps = self.batch * -(-self.time // self.strides)
         columns = self.groups * padded(self.filters // self.groups)
         if self.groups == self.inputs:
@@ -69,7 +69,7 @@ def convolutions(options: Options) -> Iterator[Record]:
 
 
 def _arrays(row: Convolution) -> tuple[np.ndarray, np.ndarray]:
-    """What is fed, and the kernel."""
+    """Return the input and the kernel."""
     generator = np.random.default_rng(0)
     x = generator.normal(size=(row.batch, row.time, row.inputs))
     kernel = generator.normal(size=(row.size, row.inputs // row.groups, row.filters)) / np.sqrt(row.size * row.inputs)

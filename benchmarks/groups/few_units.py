@@ -1,4 +1,4 @@
-"""Layers of few units, one row: scans beside each other in one loop body, beside one after the other."""
+"""Layers of few units with one row: scans that share a loop body, compared with scans that run in turn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEPS = 2000
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """What is compiled runs every scan alone."""
+    """Compile every scan as a loop of its own within the block."""
     pays, interleaving.PAYS = interleaving.PAYS, math.inf
     yield
     interleaving.PAYS = pays

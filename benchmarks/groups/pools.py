@@ -1,4 +1,4 @@
-"""Steps of some of many streams, beside a stream of as many rows."""
+"""Group that compares steps of some of many streams with a stream of as many rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _gru() -> tuple[rg.Program, int, int]:
 
 
 def _voice() -> tuple[rg.Program, int, int]:
-    """Of a voice detector's size: four convolutions before an LSTM, four spectra for a step."""
+    """Return a net of a voice detector's size: four convolutions before an LSTM, and four spectra for each step."""
     x = rg.placeholder("x", (None, None, 129))
     value = x
     for filters, strides in ((128, 1), (64, 2), (64, 2), (128, 1)):

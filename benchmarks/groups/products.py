@@ -1,4 +1,4 @@
-"""Products matrix by matrix, beside NumPy's and torch's: as they lie, and of a right operand that is transposed."""
+"""Group that compares products of matrices with NumPy's and torch's, with the right operand as stored or transposed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .basis import OWN, Options, Record
 
 @dataclass(frozen=True)
 class Matrices:
-    """[count, rows, depth] by [count, depth, columns], whose operand lies as [count, columns, depth] where turned."""
+    """Product of [count, rows, depth] and [count, depth, columns], stored as [count, columns, depth] if turned."""
 
     count: int
     rows: int
@@ -38,7 +38,7 @@ class Matrices:
         return left, right
 
     def seconds(self) -> dict[str, float]:
-        """The floor."""
+        """Return the floor in seconds."""
         return matrices_seconds(self.count, self.rows, self.depth, self.columns)
 
 
@@ -57,7 +57,7 @@ def products(options: Options) -> Iterator[Record]:
 
 
 def ours(row: Matrices) -> list[Call]:
-    """A call, results fresh or into the caller's array."""
+    """Return calls with fresh results and with the caller's array."""
     left, right = row.operands()
     a, b = rg.placeholder("a", left.shape), rg.placeholder("b", right.shape)
     inference = rg.compile(a @ (rg.transpose(b, (0, 2, 1)) if row.turned else b)).inference

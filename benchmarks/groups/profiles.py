@@ -1,4 +1,4 @@
-"""The group of profiles: what counting costs, how near their sums are to the call, and what no line owns."""
+"""Group that measures profiles: their overhead, the error of their sums, and the time that no line accounts for."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def inputs(batch: int = BATCH, width: int = INPUTS) -> np.ndarray:
 
 
 def stack() -> Any:
-    """Three kinds of cells, one on the other."""
+    """Return a stack of three kinds of cells."""
     x = rg.placeholder("x", (None, None, INPUTS))
     cells = [rg.BasicRNNCell(UNITS), rg.GRUCell(UNITS), rg.BasicLSTMCell(UNITS)]
     outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
@@ -74,7 +74,7 @@ def attention() -> Any:
 
 
 def step() -> Any:
-    """A trainer's step: gradients, clipping, Adam."""
+    """Return a trainer's step: gradients, clipping, Adam."""
     x, y = rg.placeholder("x", (None, None, INPUTS)), rg.placeholder("y", (None,), "int64")
     outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.GRUCell(UNITS), rg.BasicLSTMCell(UNITS)]), x)
     logits = rg.dense(outputs[:, -1], 10)
@@ -83,7 +83,7 @@ def step() -> Any:
 
 
 def small() -> Any:
-    """One row of few units, whose steps take some 70 ns."""
+    """Return a net of few units with one row, whose steps take about 70 ns."""
     x = rg.placeholder("x", (None, None, 16))
     return rg.compile(rg.dynamic_rnn(rg.GRUCell(16), x)[0]).inference.profile({x: inputs(1, 16)}, seconds=SECONDS)
 

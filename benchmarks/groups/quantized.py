@@ -1,7 +1,7 @@
-"""int8 weights and activations beside onnxruntime's dynamic quantization: times, and errors on the same nets.
+"""Group that compares int8 weights and activations with onnxruntime's dynamic quantization: times and errors.
 
-A net's error is the root mean square of the differences from the same weights in float32; of dksplit, which comes
-quantized, from what its file's numbers are in float32, and of its texts how many are split as these do.
+A net's error is the root mean square of the differences from the same weights in float32. dksplit's file is quantized:
+its numbers are converted to float32, and the share of texts with the same splits is shown, too.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _splitting(options: Options) -> Iterator[Record]:
 
 
 def _joined(values: object) -> np.ndarray:
-    """Both directions side by side."""
+    """Return both directions, concatenated."""
     return np.concatenate(list(values.values()), -1) if isinstance(values, dict) else np.asarray(values)
 
 

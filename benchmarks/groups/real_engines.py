@@ -1,4 +1,4 @@
-"""Trained nets of others beside their own engines: how many times as long these take."""
+"""Group that compares others' trained nets with their own engines: the ratios of times."""
 
 from __future__ import annotations
 

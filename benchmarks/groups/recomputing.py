@@ -1,4 +1,4 @@
-"""The group of recomputation: gradients over long sequences, whose steps are kept or computed again."""
+"""Group that measures recomputation: gradients over long sequences, whose steps are stored or recomputed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMS: dict[str, int | None] = {"kept": None, "64 steps": 64, "256 steps": 256, 
 
 
 def program() -> rg.Program:
-    """An LSTM with a loss at each step, of one row."""
+    """Return an LSTM of one row with a loss at each step."""
     x, labels = rg.placeholder("x", (None, None, INPUTS)), rg.placeholder("labels", (None, None), "int64")
     logits = rg.dense(rg.dynamic_rnn(rg.LSTMCell(UNITS), x)[0], CLASSES)
     loss = rg.reduce_mean(rg.sparse_softmax_cross_entropy(labels=labels, logits=logits))

@@ -1,6 +1,6 @@
-"""Recurrences with matrix states and diagonal ones, beside fused C, onnxruntime's LinearAttention and chunks in torch.
+"""Group that compares recurrences with fused C, onnxruntime's LinearAttention and torch in chunks.
 
-Figures are seconds of the processor, which neighbours on its core do not lengthen.
+Their states are matrices or diagonal. Figures are processor seconds, which other processes do not affect.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def recurrences(options: Options) -> Iterator[Record]:
 
 
 def contenders(row: Row, installed: Container[str]) -> tuple[dict[str, Sequence[Call]], dict[str, float]]:
-    """Return ways to make a call, by name, and of training the bytes of our temporaries.
+    """Return variants of a call by name, and for training the bytes of rnngraph's temporaries.
 
     Args:
         row: The workload.
@@ -47,7 +47,7 @@ def contenders(row: Row, installed: Container[str]) -> tuple[dict[str, Sequence[
 
 
 def of_peers(row: Row, installed: Container[str]) -> dict[str, Sequence[Call]]:
-    """Return ways of onnxruntime's operator, but not of training, and of torch's chunks, but not of single steps."""
+    """Return variants in onnxruntime (except for training) and in torch by chunks (except for single steps)."""
     ways: dict[str, Sequence[Call]] = {}
     if row.call != TRAINING and RUNTIME in installed and linear_attention.has(row):
         ways[RUNTIME] = getattr(linear_attention, row.call)(row)
@@ -60,7 +60,7 @@ def of_peers(row: Row, installed: Container[str]) -> dict[str, Sequence[Call]]:
 
 
 def _training(row: Row) -> tuple[dict[str, Sequence[Call]], dict[str, float]]:
-    """Return ways of ours, step by step and, of matrix states, in chunks, and the bytes of their temporaries."""
+    """Return rnngraph's variants, step by step and for matrix states in chunks, with the bytes of their temporaries."""
     call, program = own.training(row)
     ways: dict[str, Sequence[Call]] = {OWN: [call]}
     figures = {OWN: float(program.training.memory(row.batch, row.time).arena)}

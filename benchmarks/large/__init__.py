@@ -1,4 +1,4 @@
 """A language model of hundreds of megabytes.
 
-``net`` declares it, ``gguf_net`` writes one as a file, and ``weights`` is C that reads as many weights.
+``net`` declares it, ``gguf_net`` writes it as a GGUF file, and ``weights`` is C code that reads as many weights.
 """

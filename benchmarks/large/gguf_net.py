@@ -10,12 +10,12 @@ import numpy as np
 HEAD, RANK = 64, 64
 KINDS = ("F32", "Q8_0", "Q4_0")
 WIDE = ("token_embd", "output.", "receptance", "key", "value", "time_mix_output")
-"""Parts of the names of matrices that llama.cpp narrows."""
+"""Parts of the names of matrices that llama.cpp stores in few bits."""
 
 
 def write(path: Path, kind: str, layers: int, width: int, classes: int) -> None:
-    """Write a net whose large matrices have a type."""
-    import gguf  # only where llama.cpp is a peer
+    """Write a net whose large matrices have the type ``kind``."""
+    import gguf  # only needed with llama.cpp as a peer
 
     writer = gguf.GGUFWriter(path, "rwkv7")
     counts = {"context_length": 1 << 20, "embedding_length": width, "block_count": layers, "wkv.head_size": HEAD}
@@ -42,7 +42,7 @@ def write(path: Path, kind: str, layers: int, width: int, classes: int) -> None:
 
 
 def _tensors(layers: int, width: int, classes: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield names and shapes."""
+    """Yield the names and shapes of tensors."""
     yield "token_embd.weight", (classes, width)
     yield from _norm("token_embd_norm", width)
     for layer in (f"blk.{number}" for number in range(layers)):

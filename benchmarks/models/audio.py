@@ -1,6 +1,6 @@
-"""Files of audio effects, written here with random weights.
+"""Files of audio effects, written by this module with random weights.
 
-They are Neural Amp Modeler's, as torch runs its LSTM, and RTNeural's, as Keras runs the layers that RTNeural supports.
+One is Neural Amp Modeler's, whose LSTM torch runs. The other is RTNeural's, whose layers Keras runs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RATE = 48_000
 
 
 def amplifier() -> tuple[bytes, Any]:
-    """A .nam file, and a torch module with the same weights that takes [batch, time, 1]."""
+    """Return a .nam file, and a torch module with the same weights that takes [batch, time, 1]."""
     import torch
 
     generator = np.random.default_rng(3)
@@ -55,7 +55,7 @@ def amplifier() -> tuple[bytes, Any]:
 
 
 def pedal() -> tuple[bytes, Any]:
-    """A file of RTNeural's, and the Keras model that it comes from."""
+    """Return an RTNeural file, and the Keras model that it comes from."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     import keras
 
@@ -68,7 +68,8 @@ def pedal() -> tuple[bytes, Any]:
     ]
     model = keras.Sequential([keras.layers.Input((None, 1)), *layers])
     for layer in layers:
-        layer.set_weights([array + _waves(array.shape) for array in layer.get_weights()])  # no bias stays zero
+        # makes every bias differ from zero
+        layer.set_weights([array + _waves(array.shape) for array in layer.get_weights()])
     names = ("conv1d", "gru", "lstm", "dense")
     written = []
     for name, layer in zip(names, layers, strict=True):

@@ -1,4 +1,4 @@
-"""What is asked of each net: the largest difference from its own engine, whether it streams, and whether it exports."""
+"""Checks of each net: the largest difference from its own engine, streaming, and export."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rnngraph.declare.nest import paths
 from .model import Arrays, Model
 
 TIME = 1
-"""The axis of time of what is fed and given."""
+"""Time axis of inputs and outputs."""
 
 
 def largest_difference(model: Model) -> float:
-    """Over all calls and outputs, as a share of the output's largest number, or of 1 where that is smaller."""
+    """Return the largest difference over all calls, relative to the output's largest value, but at least to 1."""
     worst = 0.0
     for feeds in model.feeds:
         theirs = model.engine(feeds)
@@ -46,7 +46,7 @@ def streams(model: Model) -> str:
 
 
 def _whole(model: Model, feeds: Arrays) -> None:
-    """A sequence at once, and step by step."""
+    """Compare a call on a whole sequence with single steps."""
     whole = model.program.inference(feeds)
     rows, steps = next(iter(feeds.values())).shape[:2]
     stream = model.program.inference.stream(batch=rows)
@@ -57,7 +57,7 @@ def _whole(model: Model, feeds: Arrays) -> None:
 
 
 def _carried(model: Model, feeds: Arrays) -> None:
-    """Steps, and calls that are given the states of the one before."""
+    """Compare steps with calls that are fed the states of the call before."""
     kept = dict(model.states)
     given = {name: array for name, array in feeds.items() if name not in kept.values()}
     states: dict[str, Any] = {name: np.zeros_like(feeds[name]) for name in kept.values()}

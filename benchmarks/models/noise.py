@@ -1,8 +1,8 @@
-"""RNNoise as pyrnnoise ships it: convolutions and three GRUs whose weights lie as arrays in a shared library.
+"""RNNoise from the package pyrnnoise: convolutions and three GRUs, whose weights are arrays in a shared library.
 
-``rnnoise_arrays`` lists them: name, type, bytes and place of each. The library is read as the ELF file that it is; only
-the engine that our numbers are compared with runs it. A sparse matrix has for every 8 outputs a count of blocks and the
-first input of each, then blocks of 4 inputs by 8 outputs; a GRU's diagonals lie apart.
+Its symbol ``rnnoise_arrays`` lists them: name, type, bytes and address of each. The library is parsed as an ELF file;
+only the engine for comparison executes it. A sparse matrix has for every 8 outputs a count of blocks and the first
+input of each, then blocks of 4 inputs by 8 outputs; a GRU's diagonals are separate.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FLOAT, INT = 0, 1
 
 
 def declared() -> dict[str, rg.Tensor]:
-    """features [batch, time, 65] to gains of bands and to voice activity."""
+    """Return gains of bands and voice activity for features [batch, time, 65]."""
     features = rg.placeholder("features", (None, None, FEATURES))
     below = rg.conv1d(features, FIRST, 3, activation="tanh", name="conv1")
     layers = [rg.conv1d(below, UNITS, 3, activation="tanh", name="conv2")]
@@ -39,7 +39,7 @@ def declared() -> dict[str, rg.Tensor]:
 
 
 def parameters(arrays: Arrays) -> dict[str, np.ndarray]:
-    """The library's arrays by the names of our parameters."""
+    """Return the library's arrays by the names of rnngraph's parameters."""
     found = {}
     for name, width, units in (("conv1", FEATURES, FIRST), ("conv2", FIRST, UNITS)):
         found[f"{name}/kernel"] = arrays[f"{name}_weights_float"].reshape(3, width, units)
@@ -59,7 +59,7 @@ def parameters(arrays: Arrays) -> dict[str, np.ndarray]:
 
 
 def _dense(arrays: Arrays, name: str) -> np.ndarray:
-    """A sparse matrix as [inputs, outputs]."""
+    """Return a sparse matrix as a dense array [inputs, outputs]."""
     matrix = np.zeros((UNITS, 3 * UNITS), np.float32)
     blocks = iter(arrays[f"{name}_weights_float"].reshape(-1, 4, 8))
     index = iter(arrays[f"{name}_weights_idx"])
@@ -74,11 +74,11 @@ def _dense(arrays: Arrays, name: str) -> np.ndarray:
 
 
 def library_arrays(data: bytes) -> dict[str, np.ndarray]:
-    """Arrays that ``rnnoise_arrays`` of a 64-bit little-endian library lists, by name; floats and ints."""
+    """Return the arrays by name that ``rnnoise_arrays`` of a 64-bit little-endian library lists, as floats and ints."""
     elf = _Elf(data)
     address, size = elf.symbol("rnnoise_arrays")
     found = {}
-    for entry in range(address, address + size, 24):  # name, type and bytes, place
+    for entry in range(address, address + size, 24):  # name, type and bytes, address
         name, place = elf.pointer(entry), elf.pointer(entry + 16)
         if name is None or place is None:
             break
@@ -91,7 +91,7 @@ def library_arrays(data: bytes) -> dict[str, np.ndarray]:
 
 
 class _Elf:
-    """What is needed of an ELF file: sections, symbols, and pointers that a loader would set."""
+    """Parts of an ELF file: sections, symbols, and pointers that a loader would set."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -104,14 +104,14 @@ class _Elf:
         for _, kind, _, _, begin, size, *_ in self._sections:
             for place in range(begin, begin + size, 24) if kind == 4 else ():  # relocations with addends
                 address, what, addend = struct.unpack_from("<QQq", self._data, place)
-                if what & 0xFFFFFFFF == 8:  # relative to where the library lies
+                if what & 0xFFFFFFFF == 8:  # relative to the library's address
                     yield address, addend
 
     def symbol(self, wanted: str) -> tuple[int, int]:
-        """Address and bytes of a symbol."""
+        """Return the address and size in bytes of a symbol."""
         for _, kind, _, _, begin, size, link, *_ in self._sections:
             names = self._sections[link][4]
-            for place in range(begin, begin + size, 24) if kind == 11 else ():  # symbols for the loader
+            for place in range(begin, begin + size, 24) if kind == 11 else ():  # relocations against symbols
                 name, _, _, _, address, count = struct.unpack_from("<IBBHQQ", self._data, place)
                 if self.text(names + name) == wanted:
                     return address, count
@@ -121,7 +121,7 @@ class _Elf:
         return self._pointers.get(address)
 
     def offset(self, address: int) -> int:
-        """Where in the file an address lies."""
+        """Return an address's offset in the file."""
         for _, kind, _, first, begin, size, *_ in self._sections:
             if first and kind != 8 and first <= address < first + size:
                 return int(begin + address - first)
@@ -135,7 +135,7 @@ class _Elf:
 
 
 class Library:
-    """RNNoise's own code for its net, without what makes features of sound: one sequence, step by step."""
+    """RNNoise's own code for its net, without the computation of features: one sequence, step by step."""
 
     def __init__(self, path: Path) -> None:
         self._code = ctypes.CDLL(str(path))
@@ -152,7 +152,7 @@ class Library:
         self._state[:] = 0
 
     def step(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """features: float32 [65] in memory of its own."""
+        """Compute one step. features: float32 [65], in memory of its own."""
         place = ctypes.c_void_p(features.ctypes.data)
         self._code.compute_rnn(self._model, self._gru, *self._results, place, 0)
         return self._gains, self._vad

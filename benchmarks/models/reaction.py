@@ -1,6 +1,6 @@
-"""reactionrnn: which reactions a text will get.
+"""reactionrnn: predicts the reactions to a text.
 
-It is a Keras 2 file of weights alone. The package's script declares the net, so it is declared here, too.
+Its Keras 2 file has only weights. The package's script declares the net, so this module declares it, too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TEXTS = (
 
 
 def declared(characters: int) -> dict[str, rg.Tensor]:
-    """Numbers of characters [batch, 140], padded in front, to shares of five reactions."""
+    """Return the shares of five reactions for character numbers [batch, 140], padded at the front."""
     text = rg.placeholder("text", (None, LONGEST), "int64")
     table = rg.parameter("embedding", (characters, WIDTH))
     cell = rg.GRUCell(UNITS, recurrent_activation=lambda x: rg.clip(0.2 * x + 0.5, 0.0, 1.0))
@@ -36,7 +36,7 @@ def declared(characters: int) -> dict[str, rg.Tensor]:
 
 
 def arrays_of(path: Any) -> dict[str, np.ndarray]:
-    """The file's arrays, by the last two parts of their names."""
+    """Return the file's arrays, by the last two parts of their names."""
     import h5py
 
     found: dict[str, np.ndarray] = {}
@@ -46,7 +46,7 @@ def arrays_of(path: Any) -> dict[str, np.ndarray]:
 
 
 def parameters(arrays: Arrays) -> dict[str, np.ndarray]:
-    """The file's arrays by the names of our parameters."""
+    """Return the file's arrays by the names of rnngraph's parameters."""
     names = ("rnn/kernel", "rnn/recurrent_kernel", "rnn/bias")
     own = rg.weights.from_keras(rg.GRUCell(UNITS), [arrays[name] for name in names])
     found = {f"rnn/gru_cell/{name}": array for name, array in own.items()}
@@ -55,7 +55,7 @@ def parameters(arrays: Arrays) -> dict[str, np.ndarray]:
 
 
 def in_keras(arrays: Arrays) -> Any:
-    """The package's net, as Keras 3 has its layers."""
+    """Return the package's net in Keras 3's layers."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     import keras
 
@@ -79,7 +79,7 @@ def in_keras(arrays: Arrays) -> Any:
 
 
 def encoded(texts: tuple[str, ...], vocabulary: dict[str, int]) -> np.ndarray:
-    """Numbers of characters, unknown ones left out, the last 140 of each text behind zeros."""
+    """Return the numbers of the last 140 known characters of each text, padded with zeros at the front."""
     rows = np.zeros((len(texts), LONGEST), np.int64)
     for row, text in zip(rows, texts, strict=True):
         numbers = [vocabulary[letter] for letter in text.lower() if letter in vocabulary][-LONGEST:]

@@ -25,7 +25,7 @@ def made() -> list[Model]:
 
 
 def _model(name: str, path: Path, rate: int, samples: int, sizes: dict[str, int]) -> Model:
-    """rate: of samples a second. samples: of a step, with its context. sizes: of the file's open sizes."""
+    """Return a file's net. rate: samples per second. samples: of a step, with context. sizes: of dynamic axes."""
     import onnxruntime
 
     net = rg.read_onnx(path, fixed={"sr": rate, **sizes})

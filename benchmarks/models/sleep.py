@@ -1,4 +1,4 @@
-"""sleepecg: stages of sleep from heart beats, by bidirectional GRUs over masked steps, from Keras 3 files."""
+"""sleepecg: sleep stages from heartbeats, by bidirectional GRUs over masked steps, from Keras 3 files."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _model(archive: Path) -> Model:
 
 
 def _nights(rows: int, steps: int) -> np.ndarray:
-    """Features, of which a fifth of the steps is masked: all at once, as the package marks what it lacks."""
+    """Return features with a fifth of the steps masked in all features, as the package marks missing ones."""
     generator = np.random.default_rng([rows, steps])
     found = generator.standard_normal((rows, steps, FEATURES)).astype(np.float32)
     found[generator.random((rows, steps)) < 0.2] = MASKED

@@ -1,6 +1,6 @@
-"""dksplit: where words begin in a text without spaces. By ABTdomain, CC BY 4.0.
+"""dksplit: finds the beginnings of words in a text without spaces. By ABTdomain, CC BY 4.0.
 
-It has three bidirectional LSTMs of 384 units and a table of two tags, in an ONNX file that was quantized for
+It has three bidirectional LSTMs of 384 units and a table of transitions between two tags, in an ONNX file quantized for
 onnxruntime (DynamicQuantizeLSTM).
 """
 
@@ -22,11 +22,11 @@ WORDS = (
     "will home can us about if page my has search free but our one other do no information time they site he up may "
     "what which their news out use any there see only so his when contact here business who web also now help get"
 )
-"""Texts are made of these."""
+"""Words of which the texts consist."""
 
 
 def program(**options: Any) -> rg.Program:
-    """The net with the file's numbers, as floats."""
+    """Return the net with the file's weights as floats."""
     characters = rg.placeholder("chars", (None, None), "int64")
     values = rg.embedding(characters, CHARACTERS, UNITS, name="embedding")
     for layer in range(LAYERS):
@@ -39,7 +39,7 @@ def program(**options: Any) -> rg.Program:
 
 
 def engine() -> Callable[..., np.ndarray]:
-    """The file in onnxruntime, on one thread. Raises ``NotFetchedError``."""
+    """Return the file's net in onnxruntime, on one thread. Raises ``NotFetchedError``."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -50,7 +50,7 @@ def engine() -> Callable[..., np.ndarray]:
 
 
 def texts(count: int = 1000) -> list[np.ndarray]:
-    """Characters of so many texts, [texts, length] by length, those of the usual length last."""
+    """Return the characters of random texts, [texts, length] for each length, those of the usual length last."""
     generator, words = np.random.default_rng(0), WORDS.split()
     found: dict[int, list[list[int]]] = {}
     for _ in range(count):
@@ -60,7 +60,7 @@ def texts(count: int = 1000) -> list[np.ndarray]:
 
 
 def paths(emissions: np.ndarray) -> np.ndarray:
-    """The likeliest tags, [texts, length], by the file's table of transitions."""
+    """Return the likeliest tags, [texts, length], by the file's table of transitions."""
     with np.load(fetched("dksplit")["dksplit.npz"]) as table:
         between, first, last = (table[name] for name in ("transitions", "start_transitions", "end_transitions"))
     score, history = first + emissions[:, 0], []
@@ -76,7 +76,7 @@ def paths(emissions: np.ndarray) -> np.ndarray:
 
 @cache
 def _numbers() -> tuple[dict[str, np.ndarray], list[tuple[str, str, str]]]:
-    """The file's arrays, and of each LSTM the names of W, R and B."""
+    """Return the file's arrays, and the names of W, R and B of each LSTM."""
     import onnx
 
     graph = onnx.load(fetched("dksplit")["dksplit-int8.onnx"]).graph
@@ -86,7 +86,7 @@ def _numbers() -> tuple[dict[str, np.ndarray], list[tuple[str, str, str]]]:
 
 
 def _floats(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
-    """A quantized array as floats; of an LSTM each direction has a scale."""
+    """Return a quantized array as floats; an LSTM's array has a scale for each direction."""
     name = name.removesuffix("_quantized")
     whole = arrays[f"{name}_quantized"].astype(np.float64)
     scale, zero = (arrays[f"{name}_{part}"].reshape(-1, *(1,) * (whole.ndim - 1)) for part in ("scale", "zero_point"))
@@ -94,7 +94,7 @@ def _floats(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
 
 
 def _parameters(made: rg.Program) -> dict[str, np.ndarray]:
-    """ONNX's gates are i, o, f, c; ours i, c, f, o."""
+    """Return the program's parameters. ONNX's gates are i, o, f, c; rnngraph's are i, c, f, o."""
     arrays, layers = _numbers()
     order = np.concatenate([np.arange(UNITS) + gate * UNITS for gate in (0, 3, 2, 1)])
     product = next(name for name in arrays if name.startswith("onnx::MatMul") and name.endswith("_quantized"))

@@ -1,4 +1,4 @@
-"""g2p-en: how words are pronounced, from NumPy arrays: ``examples/g2p.py`` declares the net and says how it runs."""
+"""g2p-en: pronunciations of words, from NumPy arrays; ``examples/g2p.py`` declares the net and explains how it runs."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _loaded(path: Path) -> Any:
 
 
 def _lines(example: Any) -> int:
-    """Lines that declare the net, between two comments and the compile, and those that load its weights."""
+    """Return the number of lines that declare the net, between two comments, and that load its weights."""
     text = EXAMPLE.read_text().splitlines()
     begin = next(n for n, line in enumerate(text) if line.startswith("class Scored"))
     end = next(n for n, line in enumerate(text) if line.startswith("program = "))

@@ -1,16 +1,16 @@
-"""The peers: a module each, imported only where its framework is installed.
+"""The peers: a module for each, imported only if its framework is installed.
 
 Each module has ``VERSION``, and these functions of a row:
 
-- ``inference``, ``training`` and ``one_step`` give the ways to make a call, of which the fastest is timed; none for a
-  workload that the framework has no form of. ``training`` gives the loss (the mean of squared outputs) and the
-  gradients of all weights, none of the input's; ``one_step`` gives the output of one step and keeps the state for the
-  next. Every call ends when its results are there.
-- ``outputs(row, result)`` and ``learnt(row, result)`` read what a call of inference or of one step, and one of
-  training, gave, so that it can be compared with ours: see ``agreement``.
+- ``inference``, ``training`` and ``one_step`` return variants of a call, of which the fastest is timed; none if the
+  framework can't express the workload. ``training`` gives the loss (the mean of squared outputs) and the gradients of
+  all weights, none of the input's; ``one_step`` gives the output of one step and keeps the state for the next. Every
+  call returns when its results are complete.
+- ``outputs(row, result)`` and ``learnt(row, result)`` convert the results of inference (or of one step) and of training
+  to the common form for comparison: see ``agreement``.
 
-All compute with the weights of ``weights.drawn``. Directions of a last layer stay apart where a framework gives them
-so; nobody is made to copy them side by side.
+All compute with the weights of ``weights.drawn``. Directions of a last layer may stay separate arrays, so that no
+framework has to concatenate them.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from types import ModuleType
 NAMES = ("onnxruntime", "openvino", "tract", "torch", "jax", "tensorflow")
 """Peers that run by default."""
 LLAMA_CPP = "llama.cpp"
-"""Peer of the group ``large`` alone, whose module has ``Model``."""
+"""Peer of the group ``large`` only, whose module has ``Model``."""
 
 THREADS = 1
-"""What the frameworks may use; ``installed`` sets it before it imports them."""
+"""Number of threads of the frameworks; ``installed`` sets it before it imports them."""
 ONE_THREAD = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
 ENVIRONMENT = {
     "JAX_PLATFORMS": "cpu",
     "TF_USE_LEGACY_KERAS": "1",  # TensorFlow's own dynamic_rnn needs the cells of Keras 2
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
-"""What the frameworks read when they are imported."""
+"""Environment variables that the frameworks read at import."""
 NARROW = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
-"""Beside it, so that they take vectors of 256 bits at most."""
+"""Further variables that limit the frameworks to vectors of 256 bits."""
 
 
 def installed(names: Iterable[str] = NAMES, threads: int = 1, wide: bool = True) -> dict[str, ModuleType]:
-    """By name, the modules of the peers that can be imported here. wide: whether vectors may be of 512 bits."""
+    """Return modules of the peers that can be imported here, by name. wide: True to allow vectors of 512 bits."""
     global THREADS
     THREADS = threads
     limited = (ONE_THREAD if threads == 1 else {}) | ({} if wide else NARROW)

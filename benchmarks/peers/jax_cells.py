@@ -1,8 +1,8 @@
-"""The cells in JAX: what of each waits for no state, taken out of the scan, and what is left as its step.
+"""Cells in JAX: the computation that doesn't depend on the state, outside of the scan, and the step.
 
-``GIVEN[cell](layer, x)`` makes of inputs [time, batch, width] what the steps are given, a tree of arrays that begin
-with time; b alone is added for cells that it leaves out. ``STEPS[cell](layer, state, given)`` gives the state and the
-output. ``layer`` holds the arrays of ``weights.drawn``; the state is (c, h), or what else ``STATES`` says.
+``GIVEN[cell](layer, x)`` computes the steps' inputs from [time, batch, width]: a tree of arrays whose first axis is
+time. For cells without an entry, it is the product with W plus b. ``STEPS[cell](layer, state, given)`` returns the
+state and the output. ``layer`` holds the arrays of ``weights.drawn``; the state is (c, h), or a single array.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def given(row: Row, layer: Layer, x: jax.Array) -> Any:
 
 
 def zero_state(row: Row) -> tuple[jax.Array, ...]:
-    """[batch, width] of each part."""
+    """Return zeros [batch, width] for each part of the state."""
     widths = (row.units, row.hidden) if row.cell in WITH_MEMORY else (row.units,)
     return tuple(jnp.zeros((row.batch, width), jnp.float32) for width in widths)
 
 
 WITH_MEMORY = ("LSTM", "peephole", "own peephole", "LayerNormBasicLSTM", "CoupledInputForgetGateLSTM", "NAS")
-"""Their state is (c, h); that of others is one array."""
+"""Cells whose state is (c, h); that of others is one array."""
 
 
 def _rnn(layer: Layer, state: Any, given: Any) -> Any:
@@ -73,7 +73,7 @@ def _gru_before(layer: Layer, state: Any, given: Any) -> Any:
 
 
 def _normed(x: jax.Array, gain: jax.Array, shift: jax.Array) -> jax.Array:
-    """Over the last axis."""
+    """Normalise over the last axis."""
     centred = x - x.mean(-1, keepdims=True)
     return centred * jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + 1e-12) * gain + shift
 
@@ -135,7 +135,7 @@ def _independent(layer: Layer, state: Any, given: Any) -> Any:
 
 
 def _sru_given(layer: Layer, x: jax.Array) -> Any:
-    """All of a step but the recurrence: what enters, what is kept, and the highway."""
+    """Return the parts of all steps that don't depend on the state: the new content, both gates, and the highway."""
     x_bar, f, r, x_through = jnp.split(x @ layer["W"], 4, 2)
     f_bias, r_bias = jnp.split(layer["b"], 2)
     f, r = sigmoid(f + f_bias), sigmoid(r + r_bias)
@@ -173,7 +173,7 @@ def _chaos_free(layer: Layer, state: Any, given: Any) -> Any:
 
 
 def attending(layer: Layer, memory: jax.Array, x: jax.Array, unroll: int) -> jax.Array:
-    """A GRU that reads a memory [batch, entries, units], whose keys are made once."""
+    """Run a GRU that attends to a memory [batch, entries, units], whose keys are computed once."""
     keys, units = memory @ layer["K"], layer["K"].shape[1]
     both = jnp.concatenate([layer["A"], layer["U"]])
     gates, candidate = both[:, : 2 * units], both[:, 2 * units :]
@@ -193,7 +193,7 @@ def attending(layer: Layer, memory: jax.Array, x: jax.Array, unroll: int) -> jax
 
 
 def decoding(layer: Layer, first: jax.Array, time: int, unroll: int) -> jax.Array:
-    """A GRU that is fed what it gave until its first unit says stop."""
+    """Run a GRU that is fed its own outputs until its first unit signals the end."""
 
     def body(state: Any, _: None) -> Any:
         (h, x, done) = state

@@ -1,4 +1,4 @@
-"""Nets of ONNX that several peers run: one operator a layer; weights are initializers, so that they may be packed."""
+"""Nets as ONNX models for several peers: one operator for each layer, and weights as initializers."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from workloads import Row
 
 OPERATORS = {"RNN": "RNN", "LSTM": "LSTM", "GRU": "GRU", "GRU before": "GRU", "peephole": "LSTM"}
 ORDERS = {"RNN": (0,), "LSTM": (0, 3, 2, 1), "GRU": (1, 0, 2)}
-"""The operators' gates, by place among those of our cells."""
+"""The operators' order of gates, as indices into rnngraph's."""
 FORGET_BIAS = 1.0
-"""Our cells add it at run time; an operator has it in its bias."""
+"""rnngraph's cells add it at run time; an operator includes it in its bias."""
 
 
 def has(row: Row) -> bool:
-    """Whether there is an operator for it."""
+    """True if ONNX has an operator for it."""
     return row.cell in OPERATORS and not row.projection
 
 
 def steps(row: Row) -> bool:
-    """Whether one for one step, with states that go on."""
+    """True if ONNX has an operator for single steps with carried states."""
     return has(row) and not row.bidirectional and not row.ended
 
 
 def feeds(row: Row) -> dict[str, np.ndarray]:
-    """What ``model(row, carried=False)`` is fed."""
+    """Return the feeds of ``model(row, carried=False)``."""
     fed, lengths = {"x": row.time_major()}, row.lengths()
     return fed if lengths is None else fed | {"n": lengths.astype(np.int32)}
 
 
 def joined(made: np.ndarray) -> np.ndarray:
-    """An operator gives [time, directions, batch, hidden]; directions side by side."""
+    """Convert an operator's output [time, directions, batch, hidden] to one with concatenated directions."""
     return np.concatenate(list(np.moveaxis(made, 1, 0)), -1)
 
 
 def model(row: Row, carried: bool) -> bytes:
-    """The outputs of the last layer's operator. carried: every layer's state is fed and given, too."""
+    """Return a model with the last layer's outputs. carried: True for states of every layer as inputs and outputs."""
     operator, kind = OPERATORS[row.cell], onnx.TensorProto.FLOAT
     cells, value = weights.drawn(row), helper.make_tensor_value_info
     state = [1, row.batch, row.units]
@@ -74,7 +74,7 @@ def model(row: Row, carried: bool) -> bytes:
 
 
 def _joined(row: Row, given: str, made: str) -> list[Any]:
-    """Directions side by side, as the next layer reads them."""
+    """Return nodes that concatenate directions, as the next layer reads them."""
     if not row.bidirectional:
         return [helper.make_node("Squeeze", [given, "axis or shape"], [made])]
     return [
@@ -84,7 +84,7 @@ def _joined(row: Row, given: str, made: str) -> list[Any]:
 
 
 def _operands(row: Row, sides: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """W, R, B and P of an operator, [directions, …]: rows, gates in its order, two biases beside each other."""
+    """Return W, R, B and P of an operator, [directions, …]: rows, gates in its order, two concatenated biases."""
     found: dict[str, list[np.ndarray]] = {"W": [], "R": [], "B": []}
     for cell in sides:
         b, c = cell["b"].copy(), np.zeros_like(cell["b"])

@@ -1,6 +1,6 @@
-"""Cells that torch has no layer for, as a user of torch writes them.
+"""Cells without a layer in torch, as a user of torch would write them.
 
-They run over time in a Python loop, with the input half and all gates in one product each. Inputs are [time, batch,
+They run over time in a Python loop, with one product for the inputs and one for all gates. Inputs are [time, batch,
 width], and results (outputs, memory).
 """
 
@@ -14,7 +14,7 @@ Tensor = torch.Tensor
 
 
 class Loop(torch.nn.Module):
-    """One layer and its weights, each a parameter under its name."""
+    """One layer with its weights, each a parameter under its name."""
 
     def __init__(self, row: Row) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Loop(torch.nn.Module):
 
 
 class Peephole(Loop):
-    """The user's cell."""
+    """The peephole LSTM that a user writes."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         given = torch.matmul(x, self.W) + self.b
@@ -39,7 +39,7 @@ class Peephole(Loop):
 
 
 class LayerNormLSTM(Loop):
-    """Four gates are normed in one call, each with gains and shifts of its own."""
+    """Layer-norm LSTM: four gates are normalised in one call, each with its own gains and shifts."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         given, units = torch.matmul(x, self.W), self.U.shape[0]

@@ -1,4 +1,4 @@
-"""JAX: a jitted scan over time with all that waits for no state taken out of it, in two unrollings."""
+"""JAX: a jitted scan over time, with all computation independent of the state outside of it, in two unrollings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def training(row: Row) -> list[Call]:
 
 
 def one_step(row: Row) -> list[Call]:
-    """The step alone, of inputs [batch, width], without a scan; the state stays on its side."""
+    """Return the step without a scan, for inputs [batch, width]; JAX keeps the state."""
     layers, x = arrays(row)[0], jnp.asarray(row.batch_major()[:, 0])
 
     @jax.jit
@@ -62,7 +62,7 @@ def learnt(row: Row, result: Any) -> tuple[float, list[np.ndarray]]:
 
 
 def forward(row: Row, unroll: int) -> Function:
-    """Outputs [time, batch, hidden], forward and backward apart: a list of one or two."""
+    """Return a function for outputs [time, batch, hidden], with separate directions: a list of one or two arrays."""
     unroll = min(unroll, row.time)
 
     def run(cells: Weights, feeds: dict[str, jax.Array]) -> list[jax.Array]:
@@ -85,8 +85,8 @@ def _side(
 ) -> jax.Array:
     """Run a cell over time in one direction.
 
-    Forward, steps after a row's end are computed and replaced by zeros, because no real step reads them. Backward, the
-    state stays zero until a row begins.
+    Forward, steps after a row's end are computed and their outputs replaced by zeros, because no real step reads them.
+    Backward, the state stays zero until a row begins.
     """
     running = None if lengths is None else (jnp.arange(row.time)[:, None] < lengths)[..., None]
 
@@ -114,7 +114,7 @@ def loss(row: Row, unroll: int) -> Function:
 
 
 def arrays(row: Row) -> tuple[Weights, dict[str, jax.Array]]:
-    """Weights, and what is fed."""
+    """Return weights and feeds."""
     feeds = {"first": row.first()} if row.cell == "decode" else {"x": row.time_major()}
     if row.cell == "attention":
         feeds["memory"] = row.memory()

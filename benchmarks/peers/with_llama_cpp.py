@@ -1,4 +1,4 @@
-"""llama.cpp: language models in GGUF, through llama-cpp-python's binding of the C interface."""
+"""llama.cpp: language models in GGUF, through llama-cpp-python's bindings of the C interface."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import peers
 
 VERSION = llama_cpp.__version__
 CONTEXT = 1 << 16
-"""Tokens of a sequence, after which it begins again. A recurrent net holds no more for more of them."""
+"""Tokens of a sequence, after which a new one begins. The memory of a recurrent net doesn't grow with them."""
 
 
 class Model:
-    """A net of a file, with one sequence."""
+    """Net of a file, with one sequence."""
 
     def __init__(self, path: Path, prompt: int) -> None:
-        """Load a file. prompt: most tokens of a call."""
+        """Load a file. prompt: maximum number of tokens of a call."""
         self._net = llama_cpp.Llama(
             os.fspath(path),
             n_ctx=CONTEXT,
@@ -36,7 +36,7 @@ class Model:
         self._position = 0
 
     def call(self, ids: np.ndarray, is_new: bool) -> Call:
-        """Return a call that runs ids, in a new sequence or after those before, and gives the last logits."""
+        """Return a call that runs ids, in a new sequence or after the earlier ones, and gives the last logits."""
         tokens = (llama_cpp.llama_token * len(ids))(*map(int, ids))
 
         def run() -> np.ndarray:

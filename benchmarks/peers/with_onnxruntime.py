@@ -1,4 +1,4 @@
-"""onnxruntime: one operator a layer, weights as initializers so that the runtime may pack them ahead."""
+"""onnxruntime: one operator for each layer, weights as initializers so that the runtime can pack them in advance."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def inference(row: Row) -> list[Call]:
 
 
 def quantized(row: Row) -> Call:
-    """The net as ``quantize_dynamic`` makes it: DynamicQuantizeLSTM, weights of 8 bits with sign."""
+    """Return the net as ``quantize_dynamic`` converts it: DynamicQuantizeLSTM with signed 8-bit weights."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with tempfile.TemporaryDirectory() as folder:
@@ -38,12 +38,12 @@ def quantized(row: Row) -> Call:
 
 
 def training(row: Row) -> list[Call]:
-    """The runtime has no derivatives."""
+    """Return nothing: the runtime has no derivatives."""
     return []
 
 
 def one_step(row: Row) -> list[Call]:
-    """Feeds and results as arrays, and bound to buffers that change their places at every step."""
+    """Return steps with feeds and results as arrays, and with two bound buffers that alternate."""
     if not onnx_nets.steps(row):
         return []
     session = _session(row, carried=True)
@@ -67,7 +67,7 @@ def _with_arrays(session: Any, row: Row) -> Call:
 
 
 def _with_bound_buffers(session: Any, row: Row) -> Call:
-    """What a step writes the next one reads."""
+    """Return a step that reads the buffer which the last step wrote."""
     names, output = [given.name for given in session.get_inputs()[1:]], session.get_outputs()[0].name
     value = onnxruntime.OrtValue.ortvalue_from_numpy
     x, made = value(row.time_major()), value(np.zeros((1, 1, row.batch, row.units), np.float32))

@@ -1,4 +1,4 @@
-"""OpenVINO: the same operators as onnxruntime's, read from ONNX; float32, one stream, hints for the least time."""
+"""OpenVINO: the same ONNX operators as onnxruntime; float32, one stream, with hints for low latency."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def inference(row: Row) -> list[Call]:
 
 
 def training(row: Row) -> list[Call]:
-    """The runtime has no derivatives."""
+    """Return nothing: the runtime has no derivatives."""
     return []
 
 
 def one_step(row: Row) -> list[Call]:
-    """Bound to buffers that change their places at every step: what a step writes the next one reads."""
+    """Return a step with two bound buffers that alternate: each step reads the buffer that the last one wrote."""
     if not onnx_nets.steps(row):
         return []
     compiled = _compiled(row, carried=True)

@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's ``dynamic_rnn`` in a session, as TensorFlow 2 still has it."""
+"""TensorFlow 1.x's ``dynamic_rnn`` in a session, as TensorFlow 2 still offers it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VERSION = tensorflow.__version__
 
 
 class ResetAfterCell(tf.nn.rnn_cell.RNNCell):
-    """A GRU that resets after its product, which TensorFlow's own does not: a product with each side."""
+    """GRU that resets after its product, unlike TensorFlow's: a product for the input and one for the state."""
 
     def __init__(self, units: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ def training(row: Row) -> list[Call]:
 
 
 def one_step(row: Row) -> list[Call]:
-    """The cell alone, without a loop; its state is fetched and fed."""
+    """Return a step of the cell without a loop; its state is fetched and fed."""
     if row.cell not in CELLS or row.bidirectional or row.ended:
         return []
     graph = tf.Graph()
@@ -135,7 +135,7 @@ def _calls(row: Row, with_gradients: bool) -> list[Call]:
 
 
 def _over_time(row: Row, x: Any, lengths: Any) -> list[Any]:
-    """Outputs, forward and backward apart."""
+    """Return outputs, with separate directions."""
     options = {"sequence_length": lengths, "dtype": tf.float32, "time_major": True}
     if not row.bidirectional:
         cells = [CELLS[row.cell](row) for _ in range(row.layers)]
@@ -149,7 +149,7 @@ def _over_time(row: Row, x: Any, lengths: Any) -> list[Any]:
 
 
 def _session(graph: Any, row: Row) -> Any:
-    """A session whose variables hold the workload's weights. Variables come by layer and direction."""
+    """Return a session whose variables hold the workload's weights. Variables are ordered by layer and direction."""
     variables = tf.trainable_variables()
     config = tf.ConfigProto(intra_op_parallelism_threads=peers.THREADS, inter_op_parallelism_threads=1)
     session = tf.Session(graph=graph, config=config)
@@ -162,7 +162,7 @@ def _session(graph: Any, row: Row) -> Any:
 
 
 def _value(row: Row, cell: dict[str, np.ndarray], variable: Any) -> np.ndarray:
-    """What a variable of a cell is to hold. All but the reset-after GRU's are ours, under our names."""
+    """Return the value of a cell's variable. Names and layouts are rnngraph's, except for the reset-after GRU."""
     name = variable.op.name.rsplit("_cell/", 1)[1]
     if row.cell != "GRU":
         return weights.parameters(row, cell)[name]

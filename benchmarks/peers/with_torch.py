@@ -1,4 +1,4 @@
-"""torch: its own layers; a cell that it has no layer of as an eager loop."""
+"""torch: its own layers; cells without a layer run as an eager loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workloads import Call, Row
 import peers
 from peers.torch_cells import LOOPS
 
-warnings.filterwarnings("ignore", "LSTM with projections")  # it has no faster form of them
+warnings.filterwarnings("ignore", "LSTM with projections")  # torch has no faster form of projections
 torch.set_num_threads(peers.THREADS)
 
 VERSION = torch.__version__.split("+")[0]
@@ -22,7 +22,7 @@ Tensor = torch.Tensor
 
 LAYERS = ("RNN", "LSTM", "GRU")
 FORGET_BIAS = 1.0
-"""Our cells add it at run time; a layer of torch has it in its bias."""
+"""rnngraph's cells add it at run time; a layer of torch includes it in its bias."""
 
 
 def inference(row: Row) -> list[Call]:
@@ -34,7 +34,7 @@ def training(row: Row) -> list[Call]:
 
 
 def one_step(row: Row) -> list[Call]:
-    """The layer over one step, and torch's cell, which is made for one."""
+    """Return a layer over one step, and torch's cell for single steps."""
     if row.cell not in LAYERS or row.bidirectional or row.ended:
         return []
     layer, x = _layers(row).eval(), torch.from_numpy(row.time_major())
@@ -47,14 +47,14 @@ def one_step(row: Row) -> list[Call]:
 
 
 def matrices(left: np.ndarray, right: np.ndarray, turned: bool) -> Call:
-    """Products matrix by matrix, of a right operand that may be transposed."""
+    """Return products of matrices, whose right operand may be transposed."""
     a, b = torch.from_numpy(left), torch.from_numpy(right)
     out = torch.empty((*left.shape[:2], right.shape[1 if turned else 2]))
     return lambda: torch.bmm(a, b.transpose(1, 2) if turned else b, out=out)
 
 
 def convolution(row: Any, x: np.ndarray, kernel: np.ndarray) -> Call:
-    """A row of the group of convolutions, [batch, inputs, time] as torch has it; what it gives, as ours lies."""
+    """Return a convolution on [batch, inputs, time], as torch has it, with the result in rnngraph's layout."""
     steps = -(-row.time // row.strides)
     missing = max((steps - 1) * row.strides + row.size - row.time, 0)
     given = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 2, 1)))
@@ -86,12 +86,12 @@ def learnt(row: Row, result: Any) -> tuple[float, list[np.ndarray]]:
 
 
 def _is_bias(name: str) -> bool:
-    """``bias_ih_l0`` of a layer, ``b`` of a loop, ``_orig_mod.b`` of one that was compiled."""
+    """True for ``bias_ih_l0`` of a layer, ``b`` of a loop, ``_orig_mod.b`` of a compiled one."""
     return "bias" in name or name.rsplit(".", 1)[-1] == "b"
 
 
 def compiled(row: Row, kind: str) -> list[Call]:
-    """``torch.compile`` of a loop, which takes most of a minute."""
+    """Return a loop under ``torch.compile``, which takes most of a minute."""
     if row.cell not in LOOPS:
         return []
     model = torch.compile(LOOPS[row.cell](row))
@@ -99,7 +99,7 @@ def compiled(row: Row, kind: str) -> list[Call]:
 
 
 def train_step(row: Row) -> Call:
-    """Gradients, clipped by their norm, and the fused form of Adam."""
+    """Return a step: gradients, clipped by their norm, and the fused form of Adam."""
     layers, data = _layers(row), torch.from_numpy(row.time_major())
     parameters = list(layers.parameters())
     optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
@@ -116,7 +116,7 @@ def train_step(row: Row) -> Call:
 
 
 class Packed(torch.nn.Module):
-    """Layers over rows that end early, which are packed for them, and padded with zeros after them."""
+    """Layers over rows of different lengths, which are packed before and padded with zeros after."""
 
     def __init__(self, layers: torch.nn.Module, row: Row) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class Packed(torch.nn.Module):
 
 
 class Masked(torch.nn.Module):
-    """The same by computing every step, which is right for outputs of layers that only look back."""
+    """The same on every step, followed by a mask, which is correct for outputs of forward layers."""
 
     def __init__(self, layers: torch.nn.Module, row: Row) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class Masked(torch.nn.Module):
 
 
 def _models(row: Row) -> list[torch.nn.Module]:
-    """Of inputs [time, batch, width]; they give outputs first."""
+    """Return models of inputs [time, batch, width]; their first result is the outputs."""
     if row.cell in LOOPS:
         return [LOOPS[row.cell](row)]
     if row.cell not in LAYERS:
@@ -203,7 +203,7 @@ def _with_gradients(model: torch.nn.Module, row: Row) -> Call:
 
 
 def _carrying(model: torch.nn.Module, x: Tensor) -> Call:
-    """Steps of a layer, which gives (output, state), or of a cell, which gives its state."""
+    """Return steps of a layer, which gives (output, state), or of a cell, which gives its state."""
     state, is_layer = None, x.ndim == 3
 
     def call() -> object:

@@ -1,4 +1,4 @@
-"""tract: the same operators as onnxruntime's, read from ONNX. It runs on one core."""
+"""tract: the same ONNX operators as onnxruntime. It runs on one core."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def inference(row: Row) -> list[Call]:
 
 
 def training(row: Row) -> list[Call]:
-    """The runtime has no derivatives."""
+    """Return nothing: the runtime has no derivatives."""
     return []
 
 
 def one_step(row: Row) -> list[Call]:
-    """Results are the next step's states as they are, without a copy."""
+    """Return a step whose result is the next step's state, without a copy."""
     if not onnx_nets.steps(row) or peers.THREADS > 1:
         return []
     runnable, x = _runnable(row, carried=True), tract.Tensor.from_numpy(row.time_major())

@@ -1,4 +1,4 @@
-"""The recurrences over the parts of a raw input: rnngraph's own cells, and two that a user writes."""
+"""The recurrences over the parts of a raw input: rnngraph's own cells, and two that a user could write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Inputs = Any
 
 
 def declared(row: Row, x: Any) -> tuple[Any, Inputs]:
-    """Return a row's cell and its inputs, which are made of a raw input [batch, time, width]."""
+    """Return a row's cell and its inputs, which are computed from a raw input [batch, time, width]."""
     return KINDS[row.kind](row, *rg.split(x, list(row.widths()), 2))
 
 
@@ -68,7 +68,7 @@ def _rg_lru(row: Row, *parts: Any) -> tuple[Any, Inputs]:
 
 
 class SSD(rg.Cell):
-    """Mamba-2 with a decay of its own at each step."""
+    """Mamba-2 with a separate decay at each step."""
 
     def __init__(self, row: Row) -> None:
         self.row = row
@@ -95,7 +95,7 @@ def _ssd(row: Row, *parts: Any) -> tuple[Any, Inputs]:
 
 
 class LRU(rg.Cell):
-    """A linear recurrent unit without weights around it, as real and imaginary parts."""
+    """Linear recurrent unit without weights around it, with separate real and imaginary parts."""
 
     def __init__(self, row: Row) -> None:
         self.row = row

@@ -19,7 +19,7 @@ STEPS = 3
 
 
 def agreeing(row: Row, ways: Mapping[str, Sequence[Call]]) -> dict[str, list[Call]]:
-    """Return the calls, by contender, whose results are those of the equations, and warn of the others."""
+    """Return the calls, by contender, whose results agree with the equations, and warn of the others."""
     expected, kept = reference(row), dict[str, list[Call]]()
     for name, calls in ways.items():
         for number, call in enumerate(calls, 1):
@@ -33,7 +33,7 @@ def agreeing(row: Row, ways: Mapping[str, Sequence[Call]]) -> dict[str, list[Cal
 
 
 def results(row: Row, call: Call) -> dict[str, np.ndarray]:
-    """Return copies of a contender's results: of training the loss and the gradients by name, else outputs."""
+    """Return copies of a contender's results: the loss and the gradients by name for training, else outputs."""
     result: Any = call()
     if row.call == TRAINING:
         return {"loss": np.array(result[0])} | {name: np.array(values) for name, values in result[1].items()}
@@ -42,7 +42,7 @@ def results(row: Row, call: Call) -> dict[str, np.ndarray]:
 
 
 def reference(row: Row) -> dict[str, np.ndarray]:
-    """Return outputs of NumPy in float64; of training the loss, and all gradients where torch is installed."""
+    """Return float64 outputs of NumPy; for training the loss, and all gradients if torch is installed."""
     x = row.inputs().astype(np.float64)
     parameters = {name: values.astype(np.float64) for name, values in row.parameters().items()}
     if row.call != TRAINING:
@@ -63,7 +63,7 @@ def reference(row: Row) -> dict[str, np.ndarray]:
 
 
 def _difference(expected: Mapping[str, np.ndarray], actual: Mapping[str, np.ndarray]) -> float:
-    """The largest of all that both have, over the largest number; infinite for other shapes and for NaN."""
+    """Return the largest difference over common names, relative to the largest value; infinity for NaN."""
     worst = 0.0
     for name, values in actual.items():
         if name not in expected:

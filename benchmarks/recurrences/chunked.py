@@ -1,4 +1,4 @@
-"""Chunked forms in eager torch: chunks of steps as products of matrices, the states between chunks one by one."""
+"""Chunked forms in eager torch: matrix products within chunks of steps, and states from chunk to chunk one by one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ torch.set_num_threads(peers.THREADS)
 
 Tensor = torch.Tensor
 LENGTHS = (32, 64, 128)
-"""Steps of a chunk, of which the fastest is timed."""
+"""Steps of a chunk; the fastest length is timed."""
 LENGTHS_BY_CHANNEL = (16, 32)
 """Steps of a chunk of RWKV-7, whose decays are strong: exp of their sums overflows over longer chunks."""
 
@@ -73,13 +73,13 @@ def _unit(x: Tensor) -> Tensor:
 
 
 def _decays(sums: Tensor) -> Tensor:
-    """Products of a head's decays from each step to each later one, [.., length, length]; 0 to earlier ones."""
+    """Return products of a head's decays from each step to each later one, [.., length, length]; else 0."""
     low = torch.ones(sums.shape[-2], sums.shape[-2], dtype=torch.bool).tril()
     return torch.where(low, sums - sums.transpose(-1, -2), -torch.inf).exp()
 
 
 def _between(decay: Tensor, added: Tensor, mixed: Tensor | None = None) -> Tensor:
-    """States before each chunk: S = decay S - mixed S + added, chunk by chunk."""
+    """Return the states before each chunk: S = decay S - mixed S + added, chunk by chunk."""
     state, states = torch.zeros_like(added[:, :, 0]), []
     for c in range(added.shape[2]):
         states.append(state)

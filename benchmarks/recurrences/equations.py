@@ -11,7 +11,7 @@ from typing import Any
 from .rows import Row
 
 Step = Callable[[Any, Row, list[Any], Any, Mapping[str, Any]], tuple[Any, tuple[Any, ...]]]
-"""From the module, the row, the parts of an input, states and parameters to the output and the next states."""
+"""Function of module, row, parts of an input, states and parameters that returns the output and the next states."""
 
 
 def run(m: Any, row: Row, x: Any, parameters: Mapping[str, Any]) -> Any:
@@ -49,7 +49,7 @@ def _outer(k: Any, v: Any) -> Any:
 
 
 def _read(q: Any, s: Any) -> Any:
-    """The product of rows q [batch, heads, keys] with matrices [batch, heads, keys, values]."""
+    """Return the product of rows q [batch, heads, keys] with matrices [batch, heads, keys, values]."""
     return (q[..., None] * s).sum(-2)
 
 

@@ -1,8 +1,8 @@
-"""Seconds below which no code gets here: the operations that a recurrence cannot avoid, at this machine's rates.
+"""Lower bounds of times: the operations that a recurrence cannot avoid, at this machine's rates.
 
-The floor counts the multiply-adds on each number of a state, a product alone as one, and elementary functions. Reading
-inputs and writing outputs once is the floor if it takes longer. The floor of training neither computes states again nor
-reads them back.
+The floor counts the multiply-adds on each number of a state, where a single product counts as one, and elementary
+functions. If reading inputs and writing outputs once takes longer, that is the floor. The floor of training includes no
+recomputation or reading of states.
 """
 
 from __future__ import annotations
@@ -28,11 +28,7 @@ ON_STATES = {
     "RG-LRU": (2, 6),
     "LRU": (6, 12),
 }
-"""Multiply-adds on a number of the states in a step, of inference and of training.
-
-GLA computes k v, a S + k v, and q S. Its derivative adds q g to that of S, sums products for q, k, v and a, and
-multiplies by a. GDN reads S once more, for k S; RWKV-7 adds one more term. S6 computes dt A, dt u B, h and y.
-"""
+"""Multiply-adds on each number of the states in a step, for inference and for training."""
 
 FUNCTIONS = {
     "GLA": {"exp": 2, "log1p": 1},
@@ -41,11 +37,11 @@ FUNCTIONS = {
     "minGRU": {"sigmoid": 1},
     "RG-LRU": {"sigmoid": 2, "exp": 2, "sqrt": 1},
 }
-"""Elementary functions of a channel in a step; those of a head only are left out."""
+"""Elementary functions of a channel in a step; those of a head are left out."""
 
 
 def seconds(row: Row) -> dict[str, float]:
-    """The floor of a call, at the rates of this moment."""
+    """Return the floor of a call, at the rates of this moment."""
     counts = ON_STATES[row.kind][row.call == TRAINING]
     numbers = row.channels * {"S6": STATES, "minGRU": 1, "RG-LRU": 1, "LRU": 1}.get(row.kind, row.size)
     steps = row.batch * (1 if row.call == STEP else row.time)
@@ -56,6 +52,6 @@ def seconds(row: Row) -> dict[str, float]:
 
 @lru_cache
 def _functions(kind: str) -> float:
-    """Seconds of a channel's elementary functions."""
+    """Return the seconds of a channel's elementary functions."""
     limits = limits_of(machine.target())
     return sum(count * limits.seconds(name, "float32") for name, count in FUNCTIONS.get(kind, {}).items())

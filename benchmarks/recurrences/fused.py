@@ -22,17 +22,17 @@ COMPILER = "cc"
 FUNCTIONS = {"GLA": "gla", "GDN": "gdn", "SSD": "ssd", "S6": "s6"}
 SOURCE = Path(__file__).parents[1] / "fused_recurrences.c"
 LANES = 16
-"""Numbers of the longest vectors, to whose multiples sizes of buffers are rounded."""
+"""Number of lanes of the longest vectors, to whose multiples buffers are rounded."""
 
 
 def has(row: Row) -> bool:
-    """True if the file has the recurrence and there is a compiler."""
+    """True if the C file has the recurrence and a compiler is available."""
     return row.kind in FUNCTIONS and shutil.which(COMPILER) is not None
 
 
 @lru_cache
 def library(size: int) -> Any:
-    """The file, compiled with ``size`` keys and values and loaded."""
+    """Return the C file, compiled for ``size`` keys and values and loaded."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fused.so"
         words = ["-O3", "-march=native", "-shared", "-fPIC", "-w", f"-DSIZE={size}", f"-DSTATES={STATES}"]
@@ -41,19 +41,20 @@ def library(size: int) -> Any:
 
 
 def inference(row: Row) -> Call:
-    """A call over all steps, from zero states."""
+    """Return a call over all steps, from zero states."""
     return _call(row, fresh=True)
 
 
 def step(row: Row) -> Call:
-    """One step, which keeps its state in memory."""
+    """Return one step, which keeps its state in memory."""
     return _call(row, fresh=False)
 
 
 def _call(row: Row, fresh: bool) -> Call:
     x, y = row.inputs(), np.empty((row.batch, row.time, row.channels), np.float32)
     padded = prod(-(-size // LANES) * LANES for size in row.states()[0])
-    state = np.frombuffer(aligned_bytes(2 * 4 * row.batch * padded), np.uint8)  # twice: blocks of columns are padded
+    # twice the size, since blocks of columns are padded
+    state = np.frombuffer(aligned_bytes(2 * 4 * row.batch * padded), np.uint8)
     state[:] = 0
     more = [_padded(values) for values in _constants(row)]
     function = getattr(library(row.size), FUNCTIONS[row.kind])
@@ -63,7 +64,7 @@ def _call(row: Row, fresh: bool) -> Call:
     numbers = [ctypes.c_long(number) for number in (row.batch, row.time, last, fresh)]
     arguments = (*pointers[:3], *numbers, *pointers[3:])
 
-    def call(held: object = (x, state, more)) -> np.ndarray:  # the arrays that pointers name
+    def call(held: object = (x, state, more)) -> np.ndarray:  # keeps alive the arrays that pointers name
         function(*arguments)
         return y
 
@@ -71,7 +72,7 @@ def _call(row: Row, fresh: bool) -> Call:
 
 
 def _constants(row: Row) -> list[np.ndarray]:
-    """What depends on parameters alone, by channels."""
+    """Return the arrays that depend only on parameters, by channel."""
     if row.kind != "S6":
         return []
     parameters = row.parameters()

@@ -1,7 +1,7 @@
-"""onnxruntime's ``LinearAttention``: gated linear attention and gated DeltaNet, elementwise work as nodes before it.
+"""onnxruntime's ``LinearAttention``: gated linear attention and gated DeltaNet, with elementwise nodes before it.
 
-The parts of the raw input are inputs of their own, so that nothing is spent on splitting. The operator is that of
-opset 27, or onnxruntime's own of the domain com.microsoft, whichever a session takes and is faster.
+The parts of the raw input are separate inputs, so that no time is spent on splitting. The operator is that of opset 27
+or onnxruntime's own in the domain com.microsoft: the faster one that a session supports.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OPSET = 27
 
 
 def has(row: Row) -> bool:
-    """True if the operator has the recurrence, and the installed packages the operator."""
+    """True if the operator has the recurrence, and the installed packages have the operator."""
     try:
         import onnx
         import onnxruntime
@@ -35,7 +35,7 @@ def inference(row: Row) -> list[Call]:
 
 
 def step(row: Row) -> list[Call]:
-    """States bound to two buffers that change places at every step."""
+    """Return steps with states bound to two buffers that alternate."""
     return [_bound(session, row) for session in _sessions(row, carried=True)]
 
 
@@ -65,7 +65,7 @@ def _bound(session: Any, row: Row) -> Call:
 
 
 def _sessions(row: Row, carried: bool) -> list[Any]:
-    """A session for each domain whose operator the runtime takes."""
+    """Return a session for each domain whose operator the runtime supports."""
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
@@ -84,7 +84,7 @@ def _sessions(row: Row, carried: bool) -> list[Any]:
 
 
 def model_of(row: Row, domain: str, carried: bool) -> bytes:
-    """The recurrence as a model. carried: with the state as input and output."""
+    """Return the recurrence as a model. carried: True for the state as input and output."""
     from onnx import TensorProto, helper, numpy_helper
 
     nodes: list[Any] = []

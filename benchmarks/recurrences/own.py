@@ -1,4 +1,4 @@
-"""rnngraph's side: one declaration, which is called whole, step by step, and for gradients."""
+"""rnngraph's side: one declaration, for whole sequences, single steps and gradients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .rows import Row
 
 
 def program(row: Row, **options: Any) -> rg.Program:
-    """The outputs, and as the loss the mean of their squares. options: of ``compile``."""
+    """Return outputs, and the mean of their squares as the loss. options: arguments of ``compile``."""
     x = rg.placeholder("x", (None, None, sum(row.widths())))
     cell, inputs = declared(row, x)
     outputs, _ = rg.dynamic_rnn(cell, inputs)
@@ -29,14 +29,14 @@ def inference(row: Row) -> Call:
 
 
 def step(row: Row) -> Call:
-    """A step of a stream; it takes the same input at every call."""
+    """Return a step of a stream, with the same input at every call."""
     stream, x = program(row).inference.stream(row.batch), np.ascontiguousarray(row.inputs()[:, 0])
     out = np.empty((row.batch, row.channels), np.float32)
     return lambda: stream.step(x=x, out=out)
 
 
 def training(row: Row, **options: Any) -> tuple[Call, rg.Program]:
-    """A call that returns the loss and the gradients by name, the input's among them; and its program."""
+    """Return a call that gives the loss and the gradients by name, the input's among them; and its program."""
     compiled, x = program(row, **options), row.inputs()
 
     def call() -> tuple[float, dict[str, np.ndarray]]:

@@ -20,9 +20,9 @@ INFERENCE, STEP, TRAINING = "inference", "step", "training"
 
 @dataclass(frozen=True)
 class Row:
-    """A recurrence whose channels are ``heads`` · ``size``. A head of matrix states holds size × size numbers.
+    """Recurrence with ``heads`` · ``size`` channels. A head with matrix states holds size × size numbers.
 
-    call: inference, a step of a stream, or training, which is the loss and the gradients of the input and parameters.
+    call: inference, a step of a stream, or training (the loss and the gradients of the input and of parameters).
     """
 
     kind: str
@@ -42,7 +42,7 @@ class Row:
         return self.heads * self.size
 
     def widths(self) -> tuple[int, ...]:
-        """Widths of the parts of the raw input."""
+        """Return the widths of the parts of the raw input."""
         n, heads, size = self.channels, self.heads, self.size
         match self.kind:
             case "GLA":  # q, k, v, decay
@@ -60,7 +60,7 @@ class Row:
         return (n,) * 2
 
     def states(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the states of a row of the batch."""
+        """Return the shapes of the states of one row of the batch."""
         match self.kind:
             case "S6":
                 return ((self.channels, STATES),)
@@ -72,7 +72,7 @@ class Row:
         return (matrices, matrices[:2], matrices[:1]) if self.kind == "mLSTM" else (matrices,)
 
     def parameters(self) -> dict[str, np.ndarray]:
-        """Parameters of the recurrence by name, as papers initialize them."""
+        """Return the parameters of the recurrence by name, initialised as in its paper."""
         n = self.channels
         match self.kind:
             case "S6":
@@ -86,18 +86,18 @@ class Row:
         return {name: array.astype(np.float32) for name, array in values.items()}
 
     def inputs(self) -> np.ndarray:
-        """Raw inputs [batch, time, width], normally distributed."""
+        """Return raw inputs [batch, time, width], normally distributed."""
         shape = (self.batch, self.time, sum(self.widths()))
         return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
 
 
 def parts(x: np.ndarray, row: Row) -> list[np.ndarray]:
-    """Contiguous copies of the parts of a raw input."""
+    """Return contiguous copies of the parts of a raw input."""
     return [np.ascontiguousarray(part) for part in np.split(x, np.cumsum(row.widths())[:-1], -1)]
 
 
 def rows(words: Iterable[str] = ()) -> Iterator[Row]:
-    """Rows of 4 heads of 64, or of the heads that words name, such as ``4x48`` or ``GLA 3x40``."""
+    """Yield rows of 4 heads of 64, or of the heads that words name, such as ``4x48`` or ``GLA 3x40``."""
     sizes = dict.fromkeys((int(heads), int(size)) for word in words for heads, size in re.findall(r"(\d+)x(\d+)", word))
     for heads, size in sizes or [(HEADS, SIZE)]:
         for kind in KINDS:

@@ -1,4 +1,4 @@
-"""Names of the API as Markdown: signature, text, arguments one a line, methods.
+"""Convert names of the API to Markdown: signature, text, arguments one a line, methods.
 
 A docstring documents arguments in sections of Google's format, or as ``name: text``. The text of an argument ends at
 the next argument or at the end of the paragraph.
@@ -31,7 +31,7 @@ HIDDEN = {
     "BahdanauAttention": "context memory_scope",
     "LuongAttention": "context memory_scope",
 }
-"""Methods that are the compiler's own."""
+"""Methods that only the compiler uses."""
 
 
 GIVEN = (
@@ -51,7 +51,7 @@ GIVEN = (
     "StreamPool",
     "Tensor",
 )
-"""Public classes whose objects are given as well, so that how they are made is nothing to read."""
+"""Public classes whose objects users receive, so that their constructors are not documented."""
 
 
 COMMON = {
@@ -110,11 +110,11 @@ COMMON = {
     "x": "a Tensor, or what is made one",
     "zero_output_for_mask": "whether outputs are 0 where the mask is false, and not the last one's",
 }
-"""Arguments that mean the same wherever a text says nothing else of them."""
+"""Arguments with a common meaning, unless a text says otherwise."""
 
 
 def found(name: str) -> Any:
-    """What a name of the API stands for. Raises ``LookupError`` where nothing has the name."""
+    """Return the object behind a name of the API. Raises ``LookupError`` if there is none."""
     import rnngraph
 
     try:
@@ -130,7 +130,7 @@ def found(name: str) -> Any:
 
 
 def signature_of(thing: Any) -> inspect.Signature | None:
-    """The signature without types, which the texts say in words; None where there is none."""
+    """Return the signature without types, which the texts give in words; None without a signature."""
     try:
         signature = inspect.signature(thing)
     except (TypeError, ValueError):
@@ -159,10 +159,10 @@ def _without_sections(text: str) -> str:
 
 
 def parted(text: str, names: set[str]) -> tuple[str, list[tuple[str, str]]]:
-    """A docstring as its text and its arguments in order. names: of arguments and attributes.
+    """Split a docstring into its text and its arguments in order. names: of arguments and attributes.
 
-    What begins ``name: …`` or ``one, other: …`` after the end of a sentence or of a line belongs to those names, up to
-    the next one, to a sentence on what is raised, or to the end of the paragraph.
+    A part that begins ``name: …`` or ``one, other: …`` after the end of a sentence or line belongs to those names. It
+    ends at the next such part, at a sentence about raised errors, or with the paragraph.
     """
     left, arguments = [], []
     start = re.compile(r"(?:^|(?<=[.;:)] )|(?<=\n))((?:\w+, )*\w+):\s")
@@ -179,13 +179,13 @@ def parted(text: str, names: set[str]) -> tuple[str, list[tuple[str, str]]]:
 
 
 def default_of(signature: inspect.Signature | None, name: str) -> str:
-    """`` = 0.5`` of an argument that may be left out, else nothing."""
+    """Return the default of an optional argument, such as `` = 0.5``; an empty text without one."""
     item = signature.parameters.get(name) if signature else None
     return "" if item is None or item.default is item.empty else f" = {item.default!r}"
 
 
 def untold(signature: inspect.Signature | None, arguments: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Arguments that have no sentence of their own, with what they mean wherever they are: a list as ``arguments``."""
+    """Return arguments without a text of their own, with their common meaning: a list like ``arguments``."""
     told = {name for names, _ in arguments for name in names.split(", ")}
     items = signature.parameters.values() if signature else ()
     return [
@@ -198,7 +198,7 @@ def untold(signature: inspect.Signature | None, arguments: list[tuple[str, str]]
 
 
 def markdown(text: str) -> str:
-    """A docstring's text as Markdown: literal blocks after ``::`` in fences."""
+    """Convert a docstring's text to Markdown: literal blocks after ``::`` become fences."""
     lines: list[str] = []
     in_block = False
     for line in text.split("\n"):
@@ -216,7 +216,7 @@ def markdown(text: str) -> str:
 
 
 def described(name: str, thing: Any, shown: str, level: int = 0) -> Iterator[str]:
-    """A name as MyST, with its methods if it is a class."""
+    """Yield the lines of a name in MyST, with its methods if it is a class."""
     is_class = inspect.isclass(thing)
     signature = signature_of(thing) if callable(thing) and name not in {*OBJECTS, *GIVEN} else None
     directive = "py:class" if is_class else "py:function" if callable(thing) else "py:attribute"
@@ -263,7 +263,7 @@ def members(name: str, kind: type) -> list[str]:
 
 
 def unwrapped(kind: type, member: str) -> Any:
-    """A method as it is called on an object; of a property what computes it, as a value that has no signature."""
+    """Return a method as called on an object; for a property its value, which has no signature."""
     value = inspect.getattr_static(kind, member)
     if isinstance(value, property):
         return Property(inspect.getdoc(value))
@@ -271,7 +271,7 @@ def unwrapped(kind: type, member: str) -> Any:
 
 
 class Property:
-    """An attribute with a text."""
+    """Attribute with a text."""
 
     def __init__(self, text: str | None) -> None:
         self.__doc__ = text

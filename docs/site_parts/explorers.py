@@ -1,4 +1,4 @@
-"""Explorer pages and pictures of three nets, written into the site once it is built, for pages that show them."""
+"""Writes explorer pages and pictures of three nets into the built site, for the pages that show them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ NETS = {
     "stack": "docs/stack.py",
     "attention": "docs/attention.py",
 }
-"""Scripts by the name of their page; each leaves a ``program``."""
+"""Scripts by the name of their page; each defines a ``program``."""
 PICTURES = "docs/recurrences.py"
-"""Script that leaves ``programs`` by name, of which there are pictures alone."""
+"""Script that defines ``programs`` by name, for which there are only pictures."""
 
 
 def write_pages(app: Sphinx, error: Exception | None) -> None:
-    """Writes ``docs/guides/explore/NAME.html`` and ``NAME.svg`` beside the page that links to them."""
+    """Write ``docs/guides/explore/NAME.html`` and ``NAME.svg`` next to the page that links to them."""
     if error is not None or app.builder.format != "html":
         return
     folder = Path(app.outdir) / "docs" / "guides" / "explore"
@@ -39,6 +39,6 @@ def write_pages(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """What Sphinx calls."""
+    """Connect the module to Sphinx."""
     app.connect("build-finished", write_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,8 +1,8 @@
-"""Writes tables of ``README.md`` and of the pages in ``docs/benchmarks`` from ``docs/figures``.
+"""Write the tables of ``README.md`` and of the pages in ``docs/benchmarks`` from ``docs/figures``.
 
-``python docs/site_parts/figures.py`` does it, and ``python benchmarks/run.py --csv docs/figures`` writes a file for
-each group that it measures, so that figures stand in one place; those of other machines are in folders of their own.
-``tests/test_site.py`` holds the pages to them.
+Run ``python docs/site_parts/figures.py``. ``python benchmarks/run.py --csv docs/figures`` writes the source, a file for
+each group that it measures; figures of other machines are in subfolders. ``tests/test_site.py`` compares the pages with
+the figures.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ IN_WORDS = (
     ("the loss and all gradients: LSTM of 128 units, one row", "training", "LSTM B1 T100 I128 H128"),
     ("the loss and all gradients: LSTM of 3 × 256 units, 32 rows", "training", "LSTM B32 T100 I256 H256 ×3"),
 )
-"""Rows of the README's table: what they are called there, and where their figures stand."""
+"""Rows of the README's table: their names there, and the place of their figures."""
 
 PEERS = ("onnxruntime", "torch", "jax")
 
 
 def table(name: str) -> list[list[str]]:
-    """The rows of a file of figures, the heads of its columns first."""
+    """Return the rows of a file of figures, of which the first has the heads of columns."""
     with (FIGURES / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.reader(file))
 
 
 def in_words() -> list[list[str]]:
-    """The README's table: how many times as long the peers take. A call of one step is mostly Python, so no floor."""
+    """Return the README's table, ratios of the peers' times. It has no floor: a call of one step is mostly Python."""
     files = {name: table(name) for name in ("inference", "training")}
     heads = next(iter(files.values()))[0]
     titles = [next(head for head in heads if head.startswith(peer)).rpartition(".")[0] for peer in PEERS]
@@ -53,7 +53,7 @@ def in_words() -> list[list[str]]:
 
 
 def ratio_of(cell: str) -> str:
-    """``1.43`` of ``0.551 (1.43×)``."""
+    """Return the ratio in a cell: ``1.43`` in ``0.551 (1.43×)``."""
     found = re.search(r"\(([\d.]+)×\)", cell)
     return found[1] if found else ""
 
@@ -64,7 +64,7 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 
 
 def text_of(page: Path) -> str:
-    """A page with the tables that its marks name."""
+    """Return a page with the tables that its marks name."""
 
     def written(mark: re.Match[str]) -> str:
         if mark[1] == "readme":

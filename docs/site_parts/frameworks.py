@@ -1,10 +1,7 @@
 """Names and arguments of torch 2.13 and Keras 3.15 for which ``rnngraph/support/hints/`` has replacements.
 
-Pages that compare words show them. NAMES are of modules, classes and functions. ARGUMENTS are by the function that
-takes them here. Words are separated by spaces.
-
-NAMES: of modules, classes and functions. ARGUMENTS: by what takes them here.
-Words stand apart by spaces.
+Pages that compare words show them. NAMES has modules, classes and functions. ARGUMENTS has arguments by the function of
+rnngraph that takes them. Words are separated by spaces.
 """
 
 from __future__ import annotations

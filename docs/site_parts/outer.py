@@ -1,7 +1,7 @@
-"""Follows links that lead out of the pages: ``python docs/site_parts/outer.py``; needs the network, so by hand.
+"""Check external links of the pages: ``python docs/site_parts/outer.py``; it needs the network, so it is run by hand.
 
-Prints each that no server answers well, with the pages that have it; its exit code is 1 if there is one. Links within
-the site are followed while it is built.
+It prints each link without a successful answer, with the pages that have it; the exit code is 1 if there is one. The
+build of the site checks internal links.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 20
 AT_ONCE = 8
 REFUSED = (401, 403, 405, 429)
-"""What servers answer that are there, and don't talk to scripts."""
+"""Status codes of servers that exist but reject scripts."""
 
 
 def links_of(pages: Sequence[Path]) -> dict[str, list[str]]:
-    """By link that leads out the names of the pages that have it, outside of blocks of code."""
+    """Return external links outside of code blocks, with the names of the pages that have them."""
     found: dict[str, list[str]] = {}
     for page in pages:
         prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
@@ -32,7 +32,7 @@ def links_of(pages: Sequence[Path]) -> dict[str, list[str]]:
 
 
 def problem(link: str) -> str:
-    """What is wrong with a link; nothing, if all is well."""
+    """Return the problem of a link; an empty text if there is none."""
     asked = urllib.request.Request(link, headers={"User-Agent": "rnngraph-docs"})
     try:
         urllib.request.urlopen(asked, timeout=SECONDS).close()
@@ -44,7 +44,7 @@ def problem(link: str) -> str:
 
 
 def main() -> int:
-    """Follows all links of all pages."""
+    """Check all links of all pages."""
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
     links = links_of([*pages, *(ROOT / "examples").rglob("*.md")])
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -20,7 +20,7 @@ PAGE = Path(__file__).resolve().parents[1] / "architecture.md"
 BEGIN, END = "<!-- phases -->\n", "<!-- end of phases -->"
 PHASES: tuple[tuple[str, Callable[..., Any]], ...] = (("1", analyse), ("2", plan_entry), ("3", emit_entry))
 ROOMS = ("rnngraph.codegen.schedule", "rnngraph.codegen.kernels.kernel_plan", "rnngraph.codegen.kernels.product_plan")
-"""Rooms and files whose records the picture shows. Records of others are only named as fields."""
+"""Modules whose records the picture shows. Records of other modules are only named as fields."""
 WIDTH = 112
 
 

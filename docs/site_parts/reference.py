@@ -1,7 +1,7 @@
-"""The directive ``reference``: names of the API, one a line, each with what its docstring says.
+"""The directive ``reference``: names of the API, one a line, each replaced by its documentation.
 
-In the repository it reads as a list of names. A name is one of ``rnngraph``'s, of a module of it
-(``weights.from_torch``), or one of ``docstrings.OBJECTS``, which users are given and don't make.
+In the repository it reads as a list of names. A name belongs to ``rnngraph``, to one of its modules
+(``weights.from_torch``), or to ``docstrings.OBJECTS``, the classes whose objects users receive.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from sphinx.util.docutils import SphinxDirective
 
 
 class Reference(SphinxDirective):
-    """Names, one a line."""
+    """Directive with names, one a line."""
 
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """The nodes of all names."""
+        """Return the nodes of all names."""
         container = nodes.container()
         lines: list[str] = []
         for name in filter(None, map(str.strip, self.content)):
@@ -36,6 +36,6 @@ class Reference(SphinxDirective):
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """What Sphinx calls."""
+    """Connect the module to Sphinx."""
     app.add_directive("reference", Reference)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,6 +1,6 @@
-"""Looks over the site once it is built: every link within it leads to a file and to a place in it that are there.
+"""Checks internal links of the built site: that each leads to an existing file and an existing place in it.
 
-What leads nowhere is a warning, and so with ``-W`` an error of the build.
+A broken link is a warning, and with ``-W`` an error of the build.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Page(HTMLParser):
-    """Links of a page, and the places that one can lead to."""
+    """Links of a page, and its possible targets of links."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class _Page(HTMLParser):
 
 
 def broken(folder: Path) -> list[str]:
-    """Links of the pages of a site that lead nowhere, each with its page."""
+    """Return broken links of a site's pages, each with its page."""
     pages = {path: _Page(path.read_text(encoding="utf-8")) for path in folder.rglob("*.html")}
     found = []
     for path, page in sorted(pages.items()):
@@ -48,7 +48,7 @@ def broken(folder: Path) -> list[str]:
 
 
 def look_over(app: Sphinx, error: Exception | None) -> None:
-    """Warns of each link that leads nowhere."""
+    """Warn of each broken link."""
     from sphinx.util import logging  # the search for broken links needs no Sphinx
 
     if error is None and app.builder.format == "html":
@@ -57,6 +57,6 @@ def look_over(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """What Sphinx calls."""
+    """Connect the module to Sphinx."""
     app.connect("build-finished", look_over, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,7 +2,7 @@
 
 Run ``python docs/site_parts/words.py``. The source is ``rnngraph/support/hints/``.
 
-The tables there answer mistakes at run time; here they are to be read. ``tests/test_site.py`` holds the page to them.
+At run time, error messages use these tables. ``tests/test_site.py`` compares the page with them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def pages() -> dict[Path, str]:
 
 
 def words_of(framework: str) -> str:
-    """The tables of one framework's words."""
+    """Return the tables of one framework's words."""
     parts = [_table({name: NAMES[name] for name in frameworks.NAMES[framework].split()})]
     for group, names in frameworks.ARGUMENTS[framework].items():
         known = {**COMMON, **KEYWORDS[group]}
@@ -69,7 +69,7 @@ def words_of(framework: str) -> str:
 
 
 def page() -> str:
-    """The whole page of all words."""
+    """Return the page of all words."""
     parts = [HEAD, "## Names\n", _table(NAMES), "## NumPy's functions of arrays\n"]
     parts += ["Of Tensors these are written with `rg.`.\n", _table({k: f"rg.{v}" for k, v in NUMPY.items() if k != v})]
     same = ", ".join(f"`{name}`" for name, ours in NUMPY.items() if name == ours)
@@ -84,7 +84,7 @@ def _title(group: str) -> str:
 
 
 def _table(words: Mapping[str, str]) -> str:
-    """Words by what is written for them: a row for each remedy, in the order in which they come first."""
+    """Return a table of words by replacement: a row for each remedy, in the order of first appearance."""
     theirs: dict[str, list[str]] = {}
     for word, ours in words.items():
         theirs.setdefault(ours, []).append(f"`{word}`")
@@ -93,7 +93,7 @@ def _table(words: Mapping[str, str]) -> str:
 
 
 def _text(remedy: str) -> str:
-    """A remedy as Markdown, names of this package with what they are called with in back quotes."""
+    """Return a remedy as Markdown, with this package's names and their arguments in backquotes."""
     parts, place = [], 0
     for start in _NAME.finditer(remedy):
         if start.start() < place:
@@ -108,7 +108,7 @@ _NAME = re.compile(r"\b(rg|program|rnngraph)\.\w+(\.\w+)*")
 
 
 def _end_of_call(text: str, place: int) -> int:
-    """Where the brackets end that open at ``place``, and what is called or indexed of the result."""
+    """Return the end of the brackets that open at ``place``, and of calls or indices of their result."""
     while text[place : place + 1] in ("(", "["):
         depth = 1
         while depth and place < len(text) - 1:
