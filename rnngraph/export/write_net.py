@@ -26,7 +26,7 @@ from .package.build_files import cmake, cmake_lists, pkg_config
 from .package.description import Description
 from .package.header import header
 from .package.javascript_module import javascript_module
-from .package.linking import library_name, shared_library, static_library
+from .package.linking import library_name, no_library, shared_library, static_library
 from .package.python_module import python_module
 from .package.sequence_self_test import sequence_self_test
 from .package.stream_self_test import stream_self_test
@@ -92,6 +92,7 @@ class Export:
         block_size: Bytes of an instance for blocks of steps only; 0 with ``max_block=1``.
         max_block: Maximum steps that a block computes together.
         net: Description of the net.
+        no_library: Reason why no shared library was linked; empty if one was, or none was asked for.
     """
 
     directory: Path
@@ -102,6 +103,7 @@ class Export:
     block_size: int = 0
     max_block: int = 1
     net: Description | None = field(default=None, repr=False)
+    no_library: str = ""
 
 
 @dataclass(frozen=True)
@@ -223,10 +225,11 @@ def _write(
         for file, data in contents.items():
             (inner / file).write_bytes(data)
         object_file = inner / next(iter(contents))
-        is_host = target.triple == for_files(host()).triple
+        is_host, reason = target.triple == for_files(host()).triple, ""
         if link:
             shared = shared_library(object_file, name, target, is_host)
             static = static_library(object_file, name, target, is_host)
+            reason = "" if shared else no_library(object_file, name, target, is_host)
             if static or (shared and shared.suffix != ".wasm"):  # WebAssembly has no library to link with
                 (inner / f"{name}.pc").write_bytes(pkg_config(net).encode())
         files = sorted([*(item.name for item in inner.iterdir()), f"{name}.json", EXPORTS.manifest])
@@ -241,4 +244,4 @@ def _write(
             (inner / module).write_bytes(text.encode())
         (inner / f"{name}.json").write_bytes(f"{json.dumps(described, indent=1)}\n".encode())
     paths = {file: folder / file for file in sorted(files)}
-    return Export(folder, paths, net.state_bytes, len(code), net.needs, net.block_bytes, net.max_block, net)
+    return Export(folder, paths, net.state_bytes, len(code), net.needs, net.block_bytes, net.max_block, net, reason)

@@ -308,7 +308,22 @@ def test_the_javascript_module_takes_what_the_net_takes_and_nothing_else(tmp_pat
     assert said == ["fine", "net has no input X; it takes x", "net needs x", "net has no input x; it takes nothing"]
 
 
-def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("x86-64-windows", "net.dll was not linked: that needs x86_64-w64-mingw32-gcc on the path"),
+        ("aarch64-macos", "libnet.dylib was not linked: on a Mac, run cc -dynamiclib -o libnet.dylib net.o"),
+        ("thumbv7em-none-eabihf", ""),
+    ],
+)
+def test_what_a_library_would_have_needed_is_said(
+    target: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linking.shutil, "which", lambda name: None)
+    assert small().inference.export(tmp_path, "net", target=target).no_library == reason
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     program = small()
     program.save(tmp_path / "saved")
     given = ["export", str(tmp_path / "saved"), "-o", str(tmp_path / "out"), "--no-link"]
@@ -326,3 +341,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         complaint = capsys.readouterr().err
         assert words in complaint
         assert ".py:" not in complaint  # an error of a command names no source line
+    monkeypatch.setattr(linking.shutil, "which", lambda name: None)
+    linked = [*given[:-2], str(tmp_path / "linked"), "--name", "net", "--target", "x86-64-windows"]
+    assert main(linked) == 0
+    assert "net.dll was not linked: " in capsys.readouterr().out

@@ -33,6 +33,8 @@ def export_net(program: Program, options: argparse.Namespace) -> None:
         )
     for path in exported.files.values():
         print(path)
+    if exported.no_library:
+        print(exported.no_library)
     memory = f", {exported.state_size} bytes of memory an instance" if options.form == "stream" else ""
     print(f"{exported.object_size} bytes of code and data{memory}")
     if exported.block_size:

@@ -79,6 +79,17 @@ def shared_library(object_file: Path, name: str, target: Target, is_host: bool) 
     return None
 
 
+def no_library(object_file: Path, name: str, target: Target, is_host: bool) -> str:
+    """Return the reason why ``shared_library`` links none; empty for a target without shared libraries."""
+    library = library_name(name, target)
+    commands = [command[0] for command in tools_for(target, is_host).linkers]
+    if commands:
+        return f"{library} was not linked: that needs {' or '.join(commands)} on the path"
+    if "-apple-" in target.triple:
+        return f"{library} was not linked: on a Mac, run cc -dynamiclib -o {library} {object_file.name}"
+    return ""
+
+
 def static_library(object_file: Path, name: str, target: Target, is_host: bool) -> Path | None:
     """Make a static library next to the object file. Return None if there is no archiver."""
     for command in tools_for(target, is_host).archivers:
