@@ -28,7 +28,9 @@ ARM = {
     "machine": f"{THREADS} tests/runtime/native/test_worker_pool.py",
     "calls": "tests/runtime/calls/test_direct_call.py tests/runtime/streams/test_stream.py",
     "training": "tests/training/steps tests/runtime/streams/test_prepared_step.py",
-    "exports": " ".join(f"tests/export/test_{name}.py" for name in ("random_exports", "exported_states", "rows_at_once")),
+    "exports": " ".join(
+        f"tests/export/test_{name}.py" for name in ("random_exports", "exported_states", "rows_at_once")
+    ),
     "readers": "tests/formats/keras/test_read_keras.py tests/formats/test_nam.py",
     "kernels": "tests/codegen/kernels/test_reductions.py tests/codegen/llvm/test_threefry.py tests/storage",
 }

@@ -16,13 +16,17 @@ ROOT = Path(__file__).resolve().parents[2]
 NAME = "rnngraph"
 
 
+def is_installed() -> bool:
+    """False if only the path leads to the package, as in the roots of ``tools/platforms``."""
+    return any(importlib.metadata.distributions(name=NAME))
+
+
 def editable() -> bool:
-    """Return True if the checkout itself is tested: installed with ``-e``, or not installed at all."""
-    try:
-        told = importlib.metadata.distribution(NAME).read_text("direct_url.json")
-    except importlib.metadata.PackageNotFoundError:
+    """True if the checkout itself is tested: installed with ``-e``, or not installed at all."""
+    if not is_installed():
         return True
-    return bool(json.loads(told or "{}").get("dir_info", {}).get("editable"))
+    url = importlib.metadata.distribution(NAME).read_text("direct_url.json")
+    return bool(json.loads(url or "{}").get("dir_info", {}).get("editable"))
 
 
 def prefer_the_installed_package() -> None:

@@ -9,7 +9,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 packages=wine,wine64,gcc-mingw-w64-x86-64-posix,libz-mingw-w64,bash,coreutils,dash
 wheels=(numpy llvmlite networkx safetensors rich markdown-it-py mdurl pygments pytest iniconfig pluggy packaging
     colorama hypothesis sortedcontainers mpmath onnx protobuf typing_extensions ml_dtypes h5py absl-py
-    pytest-xdist execnet scikit-learn scipy joblib threadpoolctl cloudpickle narwhals)
+    pytest-xdist execnet scikit-learn scipy joblib threadpoolctl cloudpickle narwhals hatchling pathspec trove-classifiers)
 
 setup() {
     "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || {
