@@ -140,7 +140,7 @@ def _scan(node: Node, number: int, axis: int) -> Fate:
 
 def regrouped(before: Shape, axis: int, after: Shape) -> Fate:
     """Return the map of an axis in a reshape from ``before`` to ``after``."""
-    if 0 in before:  # there are no entries
+    if 0 in before:  # the value has no entries
         return next((Kept(place) for place, dim in enumerate(after) if dim == before[axis]), MIXED)
     ahead = product(before[:axis])
     if before[axis] == 1:

@@ -135,7 +135,7 @@ def telling(kind: Fields) -> Fields:
 
 def _absent_field(nest: Any, name: str) -> Never:
     if name.startswith("_"):
-        object.__getattribute__(nest, name)  # which raises
+        object.__getattribute__(nest, name)  # raises AttributeError
     names = type(nest)._fields
     hint = did_you_mean(name, names) or f"; it has {', '.join(names)}"
     raise NotOfferedError(f"{type(nest).__name__} has no attribute {shown(name)[1:-1]}{hint}")

@@ -180,7 +180,8 @@ class LoopFusion:
         for node in reversed(self.graph.nodes):
             if node in self.free or node in outputs or not users[node]:
                 continue
-            kinds = {self.kind.get(reader, PLAIN) for reader in _readers(node, users)}  # an index may be a reader, too
+            # readers include pure indices, which have no kind
+            kinds = {self.kind.get(reader, PLAIN) for reader in _readers(node, users)}
             if len(kinds) != 1:
                 continue
             kind = kinds.pop()
@@ -279,7 +280,7 @@ class LoopFusion:
         if adds_up(node):
             source = node.operands[-1]
             timed = source.tensor.rank > 1 and source.shape[0] in self.lengths
-            by_step = node.operands[0].tensor.rank > 0  # a single index adds one row of many axes
+            by_step = node.operands[0].tensor.rank > 0  # a scalar index adds a single row, which has no time axis
             runs = timed and by_step and not all(item in self.free for item in node.operands)
             return source.shape[0] if runs else None
         if node.op == "slice":

@@ -110,7 +110,7 @@ class BufferReuse:
                 if node.tensor == emit.tensor and may_overwrite(fused, outputs, users, old, new)
             ]
         chosen: dict[Node, View] = {}
-        # Results with few choices take first; otherwise the order of outputs, which is the same for equal layers.
+        # Results with the fewest choices choose first. Ties keep the order of outputs, which equal layers share.
         for emit in sorted(fitting, key=lambda emit: (len(fitting[emit]), emit["index"])):
             old = next((old for old in fitting[emit] if old in available), None)
             if old is not None:

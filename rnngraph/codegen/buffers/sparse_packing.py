@@ -277,7 +277,7 @@ class _Packing:
                 block.add(Store(value, self.panel.blocks, first + number_in_row))
         entry = layout.list_begin + 2 * number
         target = column
-        if layout.accumulators > 1 and steps == 1:  # each partial sum has its own k
+        if layout.accumulators > 1 and steps == 1:  # even and odd k have separate partial sums
             target = column + layout.room * block.let_index("sum", "parity", k, 1)
         for place, index in ((entry, k), (entry + 1, target)):
             self._set(block, place, _cast(block, index))

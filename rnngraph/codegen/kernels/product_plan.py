@@ -211,7 +211,7 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
     """Group products of the same rows, so that each group continues sums of earlier ones."""
     views, in_phase, members = region.memory.views, set(products), set(kernel.members)
     outside = {item for node in members for item in node.operands if item not in members}
-    after: dict[Node, int] = dict.fromkeys(outside, 0)  # round after which a value is available
+    after: dict[Node, int] = dict.fromkeys(outside, 0)  # number of products on the way to a value
     for node in topological(products, known=outside):
         summed = starts_of(node) if node in in_phase else node.operands
         after[node] = (node in in_phase) + max(map(after.__getitem__, summed), default=0)
@@ -226,7 +226,7 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
     merged: dict[object, list[list[Node]]] = {}
     for (number, *rest), nodes in groups.items():
         rights = tuple(views[node.operands[1]] for node in nodes)
-        narrow = dot_width_of(nodes[0]) > 1 and nodes[0].op == "matmul"  # parts of a row, which read the same panel
+        narrow = dot_width_of(nodes[0]) > 1 and nodes[0].op == "matmul"  # narrow parts of a row read the same panel
         merged.setdefault((number, rights) if narrow else (number, *rest), []).append(nodes)
     contractions = []
     for items in merged.values():

@@ -102,7 +102,7 @@ def _choose(wrappers: Sequence[CWrapper[ExportedNet]]) -> str:
     f.do(f"br label %{before}")
     f.start(before)
     f.do(f"br i1 {saved}, label %{asks}, label %{done}")
-    f.start(asks)  # the instruction exists only if the system uses it
+    f.start(asks)  # xgetbv exists only if the system saves extended registers
     pair = f.value('call { i32, i32 } asm "xgetbv", "={ax},={dx},{cx},~{dirflag},~{fpsr},~{flags}"(i32 0)', "xcr")
     low = f.value(f"extractvalue {{ i32, i32 }} {pair}, 0", "low")
     f.do(f"br label %{done}")

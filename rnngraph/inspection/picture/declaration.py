@@ -56,7 +56,7 @@ class _Reader:
         without_loss = [node for name, node in graph.outputs if name != "loss"]
         self.training = needed((node for _, node in graph.outputs), in_training)
         self.inference = needed(without_loss, in_inference)
-        self.alive = needed(without_loss, passing)  # and dropout that its values pass through
+        self.alive = needed(without_loss, passing)  # includes dropout that passes its values on
         self.names = names_of(node for node in graph.nodes)
         self.names |= {node: short_name(node) for node in graph.nodes if node.op == "parameter"}
         self.layers = {str(node["label"]).rpartition("/")[0] for node in graph.nodes if node.op == "parameter"}

@@ -123,14 +123,15 @@ def kernels_of(
     """
     works = [work_of(timed, sizes, feeds) for timed in ticks.timed]
     floors = []
-    order = sorted(range(len(works)), key=lambda number: ticks.timed[number].whole is None)  # samples first
+    # sampled kernels precede their scan
+    order = sorted(range(len(works)), key=lambda number: ticks.timed[number].whole is None)
     needed = dict(zip(order, necessary((works[number] for number in order), arrays), strict=True))
     for number, timed in enumerate(ticks.timed):
         work = needed[number]
         weights = sum(other.weights for at, other in enumerate(works) if _is_same_step(ticks, number, at))
         floors.append(floor_of(work, limits, weights, timed.chunked))
     outer = measured.seconds[[number for number, timed in enumerate(ticks.timed) if timed.whole is None]]
-    workers = (float(outer.sum()) or 1.0) / (float(outer[:, 0].sum()) or 1.0)  # busy ones, on average
+    workers = (float(outer.sum()) or 1.0) / (float(outer[:, 0].sum()) or 1.0)  # average number of busy workers
     users, kernels = lines_of_users(ticks), []
     for number, share in _shares(ticks, measured, floors).items():
         timed, work, floor = ticks.timed[number], works[number], floors[number]

@@ -86,7 +86,7 @@ class Limits:
 
     def seconds(self, op: str, dtype: str) -> float:
         """Return the seconds of an elementwise op for one element."""
-        if OPS[op].cost == INSTRUCTION:  # like a multiply-add
+        if OPS[op].cost == INSTRUCTION:  # takes as long as a multiply-add
             return 2 / self.flops(dtype)
         key = (DRAWN, "float32") if OPS[op].cost == DRAW else (op, dtype)
         if key not in self._functions:

@@ -71,7 +71,7 @@ def measure(run: Call, plain: Call, ticks: Ticks, counters: np.ndarray, seconds:
     batches.sort(key=lambda batch: batch[0])
     kept = batches[: -(-len(batches) // FASTEST_SHARE)]
     counted = np.mean([batch[1] for batch in kept], axis=0)
-    counted[0] = 0.0  # clocks
+    counted[0] = 0.0  # slot 0 has the clocks
     cycles = np.maximum(0.0, counted[:, :, 0] - _own_cycles(ticks, counted, clock.cost))
     outer = [number for number, timed in enumerate(ticks.timed) if timed.whole is None]
     native, whole = (float(best[outer, 0].sum()) / rate for best in (cycles, counted[:, :, 0]))

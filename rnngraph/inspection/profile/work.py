@@ -168,7 +168,7 @@ def _computed(nodes: Sequence[Node], memory: Memory) -> list[Node]:
     """Return the nodes that a kernel computes: its ops, and values that are computed where they are used."""
     computed = dict.fromkeys(nodes)
     pending = [item for node in nodes for item in node.operands]
-    for node in pending:  # which grows
+    for node in pending:  # the list grows during the loop
         if node not in computed and node not in memory.views:
             computed[node] = None
             pending += node.operands
@@ -201,9 +201,9 @@ def _products(nodes: Iterable[Node], sizes: Sizes) -> Iterable[Products]:
         if node.op == "outer_sum":
             yield Products(node, 2.0 * count * _count(left.shape[:-1], sizes), 0)
             continue
-        is_repeated = right in read  # again: products of parts of one row, which are multiplied together
+        is_repeated = right in read  # narrow parts of one row read the same weights in one pass
         weights = _bytes(right, sizes) if right.tensor.rank == 2 and not is_repeated else 0
-        if node.op == "block_matmul":  # two weights of 4 bits are a byte
+        if node.op == "block_matmul":  # a byte holds two weights of 4 bits
             weights = weights * int(node["bits"]) // 8
         read.add(right)
         dot_width = min(dot_width_of(node), MAX_DOT_WIDTH)

@@ -25,7 +25,7 @@ def rounded_to_bfloat16(x: np.ndarray) -> np.ndarray:
         rounded = ((bits + (np.uint32(0x7FFF) + odd)) & BITS).view(np.float32)
     nearest = np.where(
         np.isinf(rounded), (bits & BITS).view(np.float32), rounded
-    )  # truncation gives the largest finite number, or infinity
+    )  # truncated instead of rounded: the largest finite number, or infinity
     return np.where(np.isnan(narrow), narrow, nearest)
 
 

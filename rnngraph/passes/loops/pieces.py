@@ -52,7 +52,7 @@ class ScanPieces:
         for part in cycles(self.body.nodes, self.next) if self.condition not in self.next else [self._steps()]:
             carries = [node for node in part if node in self.next]
             if len(part) == 1 and self.next[carries[0]] is carries[0]:
-                self.invariant[carries[0]] = self.initial[carries[0]]  # the step returns it unchanged
+                self.invariant[carries[0]] = self.initial[carries[0]]  # a constant carry
                 continue
             loop = _Loop(self, part)
             for node in part:

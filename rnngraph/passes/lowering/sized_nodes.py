@@ -64,7 +64,7 @@ class SizedNodes:
     ) -> list[Node]:
         """Return an op's operands with a check at each call that two sizes are equal."""
         first = operands[0]
-        if op == "reshape":  # the numbers of elements are compared
+        if op == "reshape":  # ``have`` and ``want`` are numbers of elements
             flat = self.make("reshape", first, where=where, shape=(have,))
             return [self.make("ensure_shape", flat, where=where, shape=(want,))]
         if op == "broadcast":

@@ -235,7 +235,8 @@ def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
                 narrow = next(item for item in _dependencies(weight) if item.op == "cast")
                 saved[name, _first_rows(narrow)] = _saved_in_blocks(narrow, int(node["bits"]), int(node["block"]))
             elif node.op == "cast" and node.dtype in NARROW and node.tensor.rank == 2:
-                columns = 8 * int(str(node.shape[1])) if node.dtype == "int8" else 0  # scale and sum
+                # each int8 column has a scale and a sum
+                columns = 8 * int(str(node.shape[1])) if node.dtype == "int8" else 0
                 bytes_saved = _elements(node.shape, {}) * (4 - ITEM_BYTES[node.dtype]) - columns
                 saved[name, _first_rows(node)] = bytes_saved
 

@@ -56,7 +56,8 @@ class StreamPool(Uncalled, Generic[Given]):
         self._keys = KnownKeys(names, self._feeds.names)
         self._tables: BoundedCache[Any, StreamTable] = BoundedCache(MAX_TABLES, is_pinned=len)
         self._places: frozenset[StreamTable | None] = frozenset()
-        self._recent: tuple[list[Any], list[StreamTable], np.ndarray] | None = None  # rows as the last call named them
+        # handles of the last call, with their tables and rows
+        self._recent: tuple[list[Any], list[StreamTable], np.ndarray] | None = None
         self._prepared: PreparedRows | None = None
         self._lock = fork_lock(LockLevel.RUN)
         self._serving: Serving | None = None

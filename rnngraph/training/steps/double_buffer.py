@@ -21,7 +21,7 @@ _UNSHARED = _holders({"": np.empty(0)}, "")
 
 def _is_shared(arrays: dict[str, np.ndarray], name: str) -> bool:
     """True if something else may refer to an array. Views count as references to their base."""
-    array = arrays[name]  # as in ``_holders``
+    array = arrays[name]  # holds one reference, as ``_holders`` does
     return array.base is not None or sys.getrefcount(array) > _UNSHARED
 
 

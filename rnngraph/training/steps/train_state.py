@@ -191,5 +191,5 @@ class TrainState:
             left = self.left[name] = prune.left(array, self.left.get(name), self.updates)
             if name not in self._zeros or self._zeros[name][0] is not left:
                 self._zeros[name] = left, prune.zeros(left, array.shape)
-            array.flags.writeable = True  # written until it becomes a parameter; both arrays alternate
+            array.flags.writeable = True  # it was read-only while it was a parameter
             np.copyto(array, 0, where=self._zeros[name][1])

@@ -115,7 +115,8 @@ def _views_of_results(
                 views[node] = view
     free_views = set[Node]()
     for node in reversed(nodes):
-        readers = [user for user in users[node] if not (is_view(user) and not users[user])]  # other than unused views
+        # unused views are no readers
+        readers = [user for user in users[node] if not (is_view(user) and not users[user])]
         if node in views and node not in arguments.results and all(user in free_views for user in readers):
             free_views.add(node)
     return free_views
