@@ -304,16 +304,14 @@ class Batches:
                 self._check_full(column, where)
             if ragged and not self._layout.only_run:
                 raise ShapeError(
-                    f"{uneven_text(ragged[0])}; declare a placeholder n (int, [batch]) and give it to dynamic_rnn as "
-                    "sequence_length, and to a loss of one label a step as lengths=n; it is filled in",
+                    f"{uneven_text(ragged[0])}; declare a placeholder n (int, [batch]), which rnngraph fills in; give "
+                    "it to dynamic_rnn as sequence_length, and to a loss with a label for each step as lengths=n",
                     where,
                 )
             return None
         name = self._lengths_spec.name
         if not self._steps:
-            raise ArgumentError(
-                f"lengths={shown(name)}, but nothing that is fed has a time axis; leave lengths= out", where
-            )
+            raise ArgumentError(f"lengths={shown(name)}, but no input has a time axis; leave out lengths=", where)
         if name in self._columns:
             return self._given_lengths(self._columns[name], where)
         if name in self._layout.counts:
@@ -322,7 +320,8 @@ class Batches:
                 return self._steps[clock.name] + clock.offset
         if not self._one_clock(self._columns):
             raise ArgumentError(
-                f"lengths {name} may be of any of these axes: {self._clocks_text()}; give {name} with the examples",
+                f"lengths {name} could belong to any of these axes: {self._clocks_text()}; give {name} with the "
+                "examples",
                 where,
             )
         return next(iter(self._steps.values()))
@@ -333,7 +332,7 @@ class Batches:
         if isinstance(column, Listed) and isinstance(declared, int) and (column.lengths < declared).any():
             index = int(column.lengths.argmin())
             raise ShapeError(
-                f"example {index} of {column.spec.name} has {column.lengths[index]} steps, and {column.spec.name} is "
+                f"example {index} of {column.spec.name} has {column.lengths[index]} steps, but {column.spec.name} is "
                 f"declared {column.spec.type}, with {declared}; declare the time axis as None, or a placeholder for "
                 "sequence_length (int, [batch])",
                 where,
@@ -347,7 +346,7 @@ class Batches:
         if wrong.size:
             index = int(wrong[0])
             raise ShapeError(
-                f"example {index} of {column.spec.name} is a length of {lengths[index]}; its sequence has "
+                f"length {index} of {column.spec.name} is {lengths[index]}; its sequence has "
                 f"{max_lengths[index]} steps, so it must be in {least}..{max_lengths[index]}",
                 where,
             )
@@ -366,7 +365,7 @@ class Batches:
             need = int(self._steps[clock.name].max(initial=0)) + clock.offset
             if whole.longest < need:
                 raise ShapeError(
-                    f"{whole.spec.name} has {whole.longest} steps, and the longest example {need}; give as many", where
+                    f"{whole.spec.name} has {whole.longest} steps, but the longest example {need}; give as many", where
                 )
 
     def check_windows(self, where: Where | None) -> None:
@@ -376,7 +375,7 @@ class Batches:
                 "there is nothing to cut into windows: no feed has a time axis; leave window= out", where
             )
         if not self._one_clock(self._clocks):
-            text = f"windows cut sequences of the same steps only: {self._clocks_text()}; leave window= out"
+            text = f"windows need sequences with the same steps: {self._clocks_text()}; leave window= out"
             raise ArgumentError(text, where)
         name, clock = next(iter(self._clocks.items()))
         if clock.fixed:
@@ -412,8 +411,8 @@ def _specs(
     missing = [name for name in specs if name not in examples and name not in (lengths, *layout.defaults)]
     if missing:
         raise NameLookupError(
-            f"there are no examples of {', '.join(missing)}; the {layout.graph} graph takes {names}: give a mapping of "
-            "all, or a tuple (x, y)",
+            f"there are no examples of {', '.join(missing)}; the {layout.graph} graph takes {names}: give a mapping "
+            "with all of them, or a tuple (x, y)",
             where,
         )
     return specs

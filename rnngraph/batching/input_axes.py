@@ -117,8 +117,8 @@ def lengths_placeholder(
         if given is None:
             return None
         raise ArgumentError(
-            f"lengths= is an array, and {len(read)} placeholders are read as sequence_length; give it among the "
-            "examples, by the name of its placeholder",
+            f"lengths= is an array, but {len(read)} placeholders are used as sequence_length; give lengths with the "
+            "examples, by the name of their placeholder",
             where,
         )
     (name,) = read

@@ -77,8 +77,8 @@ class Reader:
         """Return a pair (x, y) by name: x for the inference graph's inputs, y for the other inputs of the loss."""
         if len(pair) != 2:
             raise StructureError(
-                f"a tuple of examples is (x, y), and this one has {len(pair)} entries; give a mapping from "
-                "placeholders to arrays instead; weights are a placeholder of the loss",
+                f"a tuple of examples must be (x, y), but this one has {len(pair)} entries; give a mapping "
+                "from placeholders to arrays, in which weights are a placeholder of the loss",
                 self.where,
             )
         x, y = pair
@@ -156,8 +156,8 @@ class Cursor:
         if passage != self._passage or number < self.drawn - 1:
             if self._iterator is not None and not self.restarts:
                 raise ArgumentError(
-                    "the iterator of batches has moved on and can't begin again; give one that does, such as a list "
-                    "of batches or an object whose __iter__ makes an iterator, or steps_per_epoch",
+                    "the iterator of batches has advanced and can't begin again; give a list of batches, an object "
+                    "whose __iter__ returns a new iterator, or steps_per_epoch",
                     where,
                 )
             self._iterator, self._passage, self.drawn = iter(self.iterable), passage, 0
@@ -265,7 +265,7 @@ def source_of(reader: Reader, given: Any, batch_size: Any) -> BatchSource:
         return reader.batches(given, size)
     if isinstance(reader.lengths, np.ndarray | list | tuple):
         raise ArgumentError(
-            "lengths= is an array, and examples come batch by batch; give each batch its lengths, by the name of their "
+            "lengths= is an array, but the examples come in batches; give each batch its lengths, by the name of their "
             "placeholder",
             reader.where,
         )

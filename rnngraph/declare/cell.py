@@ -384,8 +384,8 @@ class InnerCell:
         key = id(cell), types_of(x)
         if key in running or len(running) >= MAX_LEVELS:
             others = "another one of the same cell" if key in running else f"others, {MAX_LEVELS} levels deep"
-            remedy = "a cell that stands inside itself needs an object of its own for each place, and an end"
-            raise StructureError(f"a step of {cell!r} runs {others}, and so has no end; {remedy}")
+            remedy = "use a separate cell object at each place, and end the recursion"
+            raise StructureError(f"a step of {cell!r} runs {others}, so the recursion has no end; {remedy}")
         leaves = state_leaves(cell, state, f"{cell!r}: given state", self._trace.where)
         own_state = pack(resolve(stated(cell)), leaves)
         running.add(key)

@@ -140,7 +140,9 @@ def initializer_of(value: Any) -> Initializer:
         return function
     refuse_mask(value, "an initializer")
     if (word := dtype_word(value)) is not None:
-        raise DtypeError(f"an initializer stands here, not the dtype {word}; where one is wanted, write dtype={word!r}")
+        raise DtypeError(
+            f"an initializer is expected here, not the dtype {word}; to set the dtype, write dtype={word!r}"
+        )
     try:
         is_number = not isinstance(value, bool) and np.asarray(value).dtype.kind in "fiub"
     except (ValueError, TypeError):  # rows of different lengths, a Tensor
@@ -177,7 +179,7 @@ def initializer_from(text: Mapping[str, Any]) -> Initializer:
         return INITIALIZERS[name]
     kind: Any = WITH_NUMBERS.get(name)
     if kind is None or not all(isinstance(number, int | float) for number in numbers.values()):
-        raise ValueError(f"no initializer is {dict(text)!r}")
+        raise ValueError(f"unknown initializer {dict(text)!r}")
     initializer: Initializer = kind(**numbers)
     return initializer
 

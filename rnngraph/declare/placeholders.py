@@ -55,7 +55,7 @@ def _check_order(name: Any, shape: Any, dtype: Any) -> None:
     if word is None or (isinstance(name, str) and dtype is not None and dtype_word(dtype) is not None):
         return
     meant = word if word in DTYPES else "int64" if "int" in word else "float32"
-    named = '; where it is its name, give its dtype, too, as in dtype="float32"' if isinstance(name, str) else ""
+    named = '; if that is its name, give a dtype as well, as in dtype="float32"' if isinstance(name, str) else ""
     raise DtypeError(
         f"{word} is a dtype, and a placeholder takes its name first; write "
         f'rg.placeholder("x", {shown(shape)}, "{meant}"){named}'

@@ -66,8 +66,8 @@ def _in_order(first: Any, nest: Any, number: int) -> list[Any]:
         if missing or unknown:
             differing = ", ".join(map(shown, [*missing, *unknown]))
             raise StructureError(
-                f"nest {number} of map_structure and the first one have other keys{place}: only one has {differing}; "
-                "give nests with the same keys"
+                f"nest {number} of map_structure and the first one have different keys{place}: only one has "
+                f"{differing}; give nests with the same keys"
             )
         pending += [(part, entries[key], f"{path}.{key}".lstrip(".")) for key, part in reversed(parts)]
     return leaves

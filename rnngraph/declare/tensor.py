@@ -322,7 +322,7 @@ def like(value: Any, other: Tensor) -> Tensor:
         return value
     if isinstance(value, bool | int | float) or (isinstance(value, np.generic) and value.ndim == 0):
         if isinstance(value, float | np.floating) and other.dtype in INTEGERS and not float(value).is_integer():
-            raise DtypeError(f"the number {value} meets a tensor of {other.dtype}; convert the tensor with rg.cast")
+            raise DtypeError(f"{value} can't be combined with a tensor of {other.dtype}; convert that with rg.cast")
         return constant(value, dtype=other.dtype)
     return as_tensor(value)
 

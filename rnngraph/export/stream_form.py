@@ -220,14 +220,14 @@ def _together(
     about, target, where = build.about, build.target, build.where
     rows = about.rows
     if not rows.is_open:
-        raise GraphError(f"rows={most} streams can't step as one batch, as it would mix them; use rows=1", where)
+        raise GraphError(f"rows={most} streams can't step as one batch, because the net mixes rows; use rows=1", where)
     kinds = {**about.types, **{name: node.tensor for name, node in about.compiled.graph.outputs}}
     left_out = {**about.axes.omitted, **about.axes.outputs_omitted}
     for port in (*inputs, *outputs):
         left_out_of = rows.port(port.name, kinds[port.name], left_out[port.name], {})
         if left_out_of.axis is None or left_out_of.pieces != 1 or port.default is not None:
             raise GraphError(
-                f"rows={most} streams can't step as one batch, as {port.shown} {kinds[port.name]} does not begin with "
+                f"rows={most} streams can't step as one batch: {port.shown} {kinds[port.name]} does not begin with "
                 "an axis of them, or has a default; use rows=1",
                 where,
             )

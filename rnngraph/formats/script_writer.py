@@ -151,7 +151,7 @@ class Writer:
 
 
 def _nothing_written(operands: list[ast.expr], keywords: list[ast.keyword]) -> ast.expr:
-    raise AssertionError("a step that only reserves a name was written as an expression, which is an error of ours")
+    raise AssertionError("a step that only reserves a name was written as an expression; this is a bug of rnngraph")
 
 
 def _functions(step: Step) -> Iterator[object]:

@@ -97,7 +97,7 @@ def to_torch(cell: Cell, parameters: Mapping[str, Any], layer: int | None = None
         suffix = f"_l{whole_number(layer, 'layer', 0)}{'_reverse' if flag(reverse, 'reverse') else ''}"
         return {name + suffix: array for name, array in to_torch(cell, parameters).items()}
     if flag(reverse, "reverse"):
-        raise ArgumentError("reverse=True is given without layer=; give the number of the layer, too")
+        raise ArgumentError("reverse=True needs layer=; give the number of the layer, too")
     order, gates = ORDERS["torch"][_kind_that_resets_after(cell)], layer_of(cell, parameters)
     _no_peepholes(gates, "torch")
     arrays = {

@@ -117,9 +117,9 @@ def outputs_of(inference: InferenceGraph[Any], layout: Layout, where: Where | No
         rest = {name for other, dim in enumerate(node.shape) if other != axis for name in symbols_of(dim)}
         if axis is None or rest & _batch_symbols(layout):
             raise GraphError(
-                f"output {shown(name)} (declared at {node.where}) can't be told apart by examples: it is "
-                f"{node.tensor}, with no axis that numbers them, and depends on {', '.join(read)}; leave it out of "
-                "what is compiled, or call program.inference with what belongs together",
+                f"output {shown(name)} (declared at {node.where}) can't be split into examples: it is "
+                f"{node.tensor}, with no axis that numbers them, and depends on {', '.join(read)}; compile "
+                "without it, or call program.inference with one batch",
                 where,
             )
         outputs.append(Output(name, node, axis))
@@ -231,5 +231,5 @@ def _declared_batch(layout: Layout, where: Where | None) -> int | None:
     batches = {dim for dim in _batch_dims(layout) if isinstance(dim, int)}
     if len(batches) > 1:
         sizes = ", ".join(map(str, sorted(batches)))
-        raise ShapeError(f"placeholders are declared for different batches, {sizes}; declare one", where)
+        raise ShapeError(f"placeholders are declared with different batches, {sizes}; declare the same", where)
     return batches.pop() if batches else None

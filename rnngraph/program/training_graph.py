@@ -60,7 +60,7 @@ class TrainingGraph(CallableGraph[Given]):
             if not 0 < np.float32(arrays[name]) <= 1:  # masks are drawn in float32
                 raise ArgumentError(
                     f"feed {name} is {float(arrays[name]):g}, outside (0, 1]; it is the probability of keeping a "
-                    "unit; 1.0 keeps all",
+                    "unit, and 1.0 keeps all",
                     where,
                 )
         return arrays

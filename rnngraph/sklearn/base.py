@@ -230,7 +230,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
             mine, now = self._made_of[name], getattr(self, name)
             if mine is not now and mine != now:
                 raise ArgumentError(
-                    f"the net to continue has {name}={shown(mine)}, not {shown(now)}; fit with warm_start=False for a "
+                    f"the fitted net has {name}={shown(mine)}, not {shown(now)}; fit with warm_start=False for a "
                     "new one",
                     user_line(),
                 )

@@ -104,7 +104,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
             self.classes_ = np.unique(column_or_1d(y))
         except TypeError as error:  # None or numbers mixed with text
             text = error.what if isinstance(error, RnnGraphError) else str(error)
-            raise ArgumentError(f"labels need an order, and {text}; give them all as text or as numbers") from None
+            raise ArgumentError(f"labels can't be sorted: {text}; give them all as text or as numbers") from None
 
     def _targets(self, y: Any, where: Where | None) -> np.ndarray:
         check_classification_targets(y)
@@ -113,8 +113,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         if not known.all():
             new = shown(labels[~known].tolist()[0])
             raise ArgumentError(
-                f"y has the label {new}, which the first examples did not have; give partial_fit all of them at first, "
-                "as classes=",
+                f"y has the label {new}, which the first examples did not have; give all labels to the first "
+                "partial_fit as classes=",
                 where,
             )
         return np.searchsorted(self.classes_, labels)

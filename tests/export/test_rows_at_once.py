@@ -128,7 +128,7 @@ for row, one in zip(x, found):
 @pytest.mark.parametrize(
     ("declaration", "options", "error", "message"),
     [
-        (lambda: {"y": (x := placeholder()) - rg.reduce_mean(x, 0, keepdims=True)}, {}, rg.GraphError, "mix them"),
+        (lambda: {"y": (x := placeholder()) - rg.reduce_mean(x, 0, keepdims=True)}, {}, rg.GraphError, "mixes rows"),
         (lambda: {"y": placeholder() * rg.placeholder("knob", ())}, {}, rg.GraphError, "knob f32.*axis of them"),
         (lambda: {"y": placeholder() * 2.0}, {"batch": 2}, rg.ArgumentError, "streams of one row"),
         (lambda: {"y": placeholder() * 2.0}, {"form": "sequence"}, rg.ArgumentError, "streams of one row"),

@@ -371,7 +371,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "no examples": (3, {}, rg.StructureError, "mapping"),
     "unknown": ({"x": GOOD, "z": GOOD}, {}, rg.NameLookupError, "the inference graph has no input 'z'; it takes"),
     "missing": ({"y": GOOD}, {}, rg.NameLookupError, "no examples of x; the inference graph takes"),
-    "three": ((GOOD, GOOD, GOOD), {}, rg.StructureError, r"a tuple of examples is \(x, y\), and this one has 3"),
+    "three": ((GOOD, GOOD, GOOD), {}, rg.StructureError, r"a tuple of examples must be \(x, y\), but this one has 3"),
     "features": ([GOOD[0], np.zeros((3, 2))], {}, rg.ShapeError, "example 1 of x"),
     "counts": ({"x": GOOD, "n": [3]}, {}, rg.ShapeError, "2 examples of x and 1 of n"),
     "lengths": (GOOD, {"lengths": "m"}, rg.NameLookupError, "lengths='m' is no input of the inference graph"),
@@ -408,7 +408,7 @@ def test_a_declared_length_needs_lengths_or_all_of_its_steps() -> None:
     x = rg.placeholder("x", (None, 4, 2))
     program = rg.compile({"y": rg.dynamic_rnn(rg.GRUCell(3), x)[0]})
     assert program.predict({"x": sequences([4, 4], 2)})["y"].shape == (2, 4, 3)
-    with pytest.raises(rg.ShapeError, match=r"example 0 of x has 3 steps, and x is declared .*, with 4"):
+    with pytest.raises(rg.ShapeError, match=r"example 0 of x has 3 steps, but x is declared .*, with 4"):
         program.predict({"x": sequences([3, 3], 2)})
 
 

@@ -152,7 +152,7 @@ def one_axis(rank: int, axis: int) -> int:
     if not isinstance(axis, int | np.integer) or isinstance(axis, bool) or not -rank <= axis < rank:
         order = "; Tensors stand first, and the axis last" if isinstance(axis, Tensor | list | tuple) else ""
         remedy = order or f"; give an axis from {-rank} to {rank - 1}" * (rank > 0)
-        raise ShapeError(f"axis {shown(axis)} of a tensor of rank {rank}{remedy}")
+        raise ShapeError(f"axis {shown(axis)} does not exist in a tensor of rank {rank}{remedy}")
     return int(axis) % rank
 
 
@@ -219,7 +219,7 @@ def _place_of_extreme(extreme: Callable[..., Tensor], x: Any, axis: int, keepdim
     position = one_axis(x.rank, axis)
     size, other_dims = x.type.shape[position], (*x.type.shape[:position], *x.type.shape[position + 1 :])
     if size == 0 and 0 not in other_dims:
-        raise ShapeError(f"{name} over axis {position} of {x!r}, which has no entries; give it one or more")
+        raise ShapeError(f"{name}: axis {position} of {x!r} has no entries; it needs at least one")
     hit = equal(x, extreme(x, position, keepdims=True))
     if x.dtype in FLOATS:
         hit = logical_or(hit, not_equal(x, x))
@@ -313,7 +313,7 @@ def _equal_parts(x: Tensor, count: int, position: int) -> list[Tensor]:
     shape = x.type.shape
     piece = quotient(shape[position], count)
     if piece is None:
-        what = f"can't split axis {position} of {x!r} into {count} equal pieces: only a call knows its size"
+        what = f"can't split axis {position} of {x!r} into {count} equal pieces: its size is known only at run time"
         raise ShapeError(f"{what}; declare the axis as an int, or give the sizes of the pieces")
     separated = build("reshape", x, shape=(*shape[:position], count, piece, *shape[position + 1 :]))
     before = (slice(None),) * position
@@ -336,7 +336,7 @@ def reshape(x: Any, shape: Sequence[int | str | None]) -> Tensor:
     for axis, entry in enumerate(entries(shape, "the shape")):
         if entry is None:
             if axis >= x.rank:
-                raise ShapeError(f"reshape: None at axis {axis}, and {x!r} has no such axis; write its size")
+                raise ShapeError(f"reshape: None keeps axis {axis}, which {x!r} does not have; write its size")
             dims.append(x.type.shape[axis])
         else:
             dims.append(-1 if isinstance(entry, int | np.integer) and entry == -1 else size_argument(entry, "reshape"))

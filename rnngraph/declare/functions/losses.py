@@ -42,8 +42,8 @@ def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> T
     """
     if reduction not in ("mean", "sum", "none"):
         raise ArgumentError(
-            f"reduction={reduction!r} is not offered; use mean, sum or none, and of losses that average over the last "
-            "axis elements, too"
+            f"reduction={reduction!r} is not offered; use mean, sum or none, or elements for losses that "
+            "average over the last axis"
         )
     factor = build("broadcast", like(weights, losses), shape=losses.type.shape)
     if lengths is not None:
@@ -221,8 +221,8 @@ def huber_loss(
     """
     if isinstance(weights, int | float) and weights != 1 and delta == 1.0 and reduction == "mean":
         raise ArgumentError(
-            f"weights={shown(weights)} is one number, which the mean divides by again; for where the loss becomes "
-            f"linear write delta={shown(weights)}, and for a share of the loss multiply it"
+            f"weights={shown(weights)} is one number, which the mean divides out again; write "
+            f"delta={shown(weights)} for the point where the loss becomes linear, or multiply the loss to scale it"
         )
     labels, predictions = compared(labels, predictions)
     return _reduce_elements(huber_losses(predictions - labels, delta), weights, lengths, reduction)

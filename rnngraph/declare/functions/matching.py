@@ -134,7 +134,7 @@ def matrix_product(a: Tensor, b: Tensor) -> Tensor:
         leading = broadcast_shapes([rows[:-2], columns[:-2]], meet_declared)
     except ValueError as error:
         kinds = f"{public_type(a.type)} and {public_type(b.type)}"
-        raise ShapeError(f"matmul of {kinds}: their leading axes must be equal or 1, and {error}") from None
+        raise ShapeError(f"matmul of {kinds}: their leading axes must be equal or 1 ({error})") from None
     if len(rows) == 1:
         row = _repeated(build("reshape", a, shape=(1, *rows)), leading)
         return build("reshape", build("matmul", row, b), shape=(*leading, columns[-1]))

@@ -58,7 +58,9 @@ def norm(x: Any, ord: float | str | None = None, axis: Axis = None, keepdims: bo
         return vector_norm(x, ord, axes, keepdims)
     if len(axes) != 2:
         what = f"ord={shown(ord)} of {len(axes)} axes" if len(axes) != 1 else f"ord={shown(ord)} of vectors"
-        raise ArgumentError(f"norm: {what}; a number goes with one axis, a number or 'fro' with two, None with any")
+        raise ArgumentError(
+            f"norm: {what} is not defined; give a number for one axis, a number or 'fro' for two, or None"
+        )
     return matrix_norm(x, ord, axes, keepdims)
 
 

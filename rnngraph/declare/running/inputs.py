@@ -98,8 +98,8 @@ def _common(leaves: list[tuple[str, Tensor]], dims: list[Dim], axis: int, where:
         except ValueError:
             what = "rows" if axis else "steps"
             raise ShapeError(
-                f"the input {path} {leaf!r} has {dim} {what}, and {leaves[0][0]} {leaves[0][1]!r} has {common}; all "
-                "inputs of a driver have one batch and one time",
+                f"the input {path} {leaf!r} has {dim} {what}, but {leaves[0][0]} {leaves[0][1]!r} has {common}; "
+                "give all inputs of a driver the same batch and time",
                 where,
             ) from None
     return common

@@ -132,9 +132,9 @@ class Search:
         words = output.type.shape[-1]
         if not isinstance(words, int) or words < self.beam.width or words <= self.beam.end:
             raise ShapeError(
-                f"a beam of {self.beam.width} with the end word {self.beam.end} needs scores of at "
-                f"least as many words, but the cell scores {words}; output a score for each word, as with "
-                "rg.OutputProjectionWrapper",
+                f"a beam of {self.beam.width} with the end word {self.beam.end} needs a score for each "
+                f"of at least {max(self.beam.width, self.beam.end + 1)} words, but the cell's output has {words}; "
+                "project it, as with rg.OutputProjectionWrapper",
                 self.where,
             )
         return words
@@ -167,7 +167,7 @@ class Search:
         attention = attention_within([item.node for item in step], [item.node for item in known])
         if attention is None:
             raise ArgumentError(
-                "coverage_penalty needs a cell that attends to a memory, such as rg.AttentionWrapper; leave it 0",
+                "coverage_penalty needs a cell that attends to a memory, such as rg.AttentionWrapper; leave it at 0",
                 self.where,
             )
         return build("reshape", attention, shape=(*self.pair, attention.type.shape[1]))

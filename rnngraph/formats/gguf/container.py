@@ -95,7 +95,7 @@ class Bytes:
         self._file.seek(first)
         data = self._file.read(count)
         if len(data) != count:
-            raise FileError(f"{self.name} becomes shorter while it is read; copy it, and give the copy")
+            raise FileError(f"{self.name} became shorter while it was read; read a copy of it")
         return np.frombuffer(data, np.uint8)
 
 

@@ -91,7 +91,7 @@ class Networks:
         """Declare ``TimeDistributed``. Layers along the last axis apply directly; others take [batch * time, ...]."""
         x, inner = inputs.one, layer.inner.get("layer", [])
         if len(inner) != 1:
-            raise layer.config.error(f"{layer} has no layer in it")
+            raise layer.config.error(f"{layer} must contain exactly one layer")
         mask = x.mask
         if mask is not None and mask.tensor.rank > 2:
             after = tuple(range(2, mask.tensor.rank))

@@ -172,7 +172,7 @@ def _options(layer: Layer, x: Signal, zeroes: bool) -> dict[str, Any]:
     if x.mask is None:
         return {}
     if _flag(layer, "time_major"):
-        raise Unreadable("time_major with a mask")
+        raise Unreadable("it has time_major and a mask")
     return {"mask": x.mask, **({"zero_output_for_mask": True} if zeroes else {})}
 
 

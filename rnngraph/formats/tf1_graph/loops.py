@@ -225,10 +225,10 @@ def _written(t: Translation, merge: Node) -> str:
     """Return the value that each step writes to its own entry of a tensor array."""
     source = t.source.nodes[t.resolved(_next_of(t, merge))[0]]
     if source.op != "TensorArrayWriteV3" or t.resolved(source.inputs[3]) != (merge.name, 0):
-        raise UnreadableError(f"{source} does more with a tensor array than to write one entry a step")
+        raise UnreadableError(f"{source} uses a tensor array for more than writing one entry in each step")
     place = t.source.nodes[t.resolved(source.inputs[1])[0]]
     if not is_state(place, t.source.nodes) or not _is_counter(t, place):
-        raise UnreadableError(f"{source} writes at another place than that of the step")
+        raise UnreadableError(f"{source} writes to another index than the number of the step")
     return t.name(source.inputs[2])
 
 
@@ -250,10 +250,10 @@ def _is_counter(t: Translation, merge: Node) -> bool:
 def _choice(t: Translation, node: Node) -> list[str | None]:
     """Translate a Merge of ``tf.cond``, which selects between the values of both branches."""
     if len(node.inputs) != 2:
-        raise UnreadableError(f"it chooses among {len(node.inputs)} values")
+        raise UnreadableError(f"it selects among {len(node.inputs)} values instead of 2")
     condition = next((ref for item in node.inputs for ref in _conditions(t, item[0])), None)
     if condition is None:
-        raise UnreadableError("nothing says by which condition it chooses")
+        raise UnreadableError("its inputs depend on no condition")
     name, other, chosen = t.name(condition), *node.inputs
     known = t.arrays.get(name)
     if known is not None:

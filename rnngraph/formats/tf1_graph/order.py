@@ -48,7 +48,7 @@ def needed(file: str, nodes: Mapping[str, Node], outputs: Iterable[str], leaves:
         if name in needed_nodes:
             continue
         if name not in nodes:
-            raise FileError(f"{file} is damaged: nothing makes {shown(name)}")
+            raise FileError(f"{file} is damaged: no node computes {shown(name)}")
         node = needed_nodes[name] = nodes[name]
         pending += [] if name in ends else [other for other, _ in node.inputs]
     return list(needed_nodes.values())
@@ -68,7 +68,7 @@ def frames_of(file: str, needed_nodes: Iterable[Node], nodes: Mapping[str, Node]
         if is_state(node, nodes):
             enter = next((name for name, _ in node.inputs if name in of_nodes), None)
             if enter is None:
-                raise FileError(f"{file} is damaged: {node} has no first value")
+                raise FileError(f"{file} is damaged: {node} has no initial value")
             frame = of_nodes[node.name] = of_nodes[enter]
             frame.merges.append(node)
     for node in needed_nodes:
@@ -80,7 +80,7 @@ def frames_of(file: str, needed_nodes: Iterable[Node], nodes: Mapping[str, Node]
         if node.op.endswith("Exit"):
             merge = nodes[node.inputs[0][0]].inputs[0][0]
             if merge not in of_nodes:
-                raise FileError(f"{file} is damaged: {node} leaves no loop")
+                raise FileError(f"{file} is damaged: {node} is the exit of no loop")
             of_nodes[node.name] = of_nodes[merge]
     return of_nodes
 

@@ -143,7 +143,7 @@ def _outputs(graph: Source, outputs: Any) -> dict[str, str]:
         read = {name for node in graph.nodes.values() for name in (*(ref[0] for ref in node.inputs), *node.controls)}
         ends = [node.name for node in graph.nodes.values() if node.name not in read and node.op not in _NO_OUTPUTS]
         if not ends:
-            raise ArgumentError(f"{graph.name} has no end; name its outputs with outputs=")
+            raise ArgumentError(f"{graph.name} has no node that could be an output; name one with outputs=")
         return {name: name for name in ends}
     names = [outputs] if isinstance(outputs, str) else list(outputs)
     outputs_by_name = {}
@@ -217,7 +217,7 @@ def _model(t: Translation, needed_nodes: Sequence[Node], wanted: Mapping[str, st
         if made != own and own not in t.graph.makers and own not in t.graph.inputs and own not in t.graph.arrays:
             t.emit("Identity", [made], [own])
         elif made != own:
-            raise ArgumentError(f"output {shown(name)} has the name of another tensor; give outputs= other names")
+            raise ArgumentError(f"output {shown(name)} has the name of another tensor; choose other outputs=")
         t.graph.outputs.append(own)
     about = "A net that rnngraph read from a graph of TensorFlow 1.x."
     return Model(t.source.name, t.graph, {"": OPSET}, ArrayReader(t.source.name, None), about)

@@ -150,7 +150,7 @@ def _nodes(name: str, graph: messages.GraphDef) -> dict[str, Node]:
     nodes: dict[str, Node] = {}
     for item in graph.node:
         if item.name in nodes:
-            raise FileError(f"{name} is damaged: node {shown(item.name)} stands in it twice")
+            raise FileError(f"{name} is damaged: it has two nodes named {shown(item.name)}")
         values = [ref_of(text) for text in item.input if not text.startswith("^")]
         controls = [text[1:] for text in item.input if text.startswith("^")]
         attributes = {entry.key: entry.value for entry in item.attr if entry.value is not None}

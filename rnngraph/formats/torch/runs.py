@@ -206,7 +206,9 @@ class Reader:
             self.warnings |= tracer.warnings
             self.cuts = tracer.cuts
             return Settled(script, known_now, [*tracer.times], lines_now, tracer.sizes)
-        raise ArgumentError(f"the module's sizes do not settle in {MAX_RUNS} runs; give an example of other sizes")
+        raise ArgumentError(
+            f"the module's symbolic sizes still change after {MAX_RUNS} runs; give an example of other sizes"
+        )
 
     def _name_sizes(self, names: Sequence[str], known: Mapping[str, Dim], times: list[str]) -> None:
         """Name symbolic sizes as the caller requested, or T, T_1 … for time steps and B, B_1 … for other sizes."""

@@ -46,11 +46,11 @@ def check_sampling(sampling: Any, number: Any, ports: TokenPorts, where: Where |
     if ports.classes is None and sampling is not None:
         output = ports.output or "the output"
         raise ArgumentError(
-            f"{output} is a token that the net draws itself, so that sample= has no use; leave it out", where
+            f"the net itself draws the token {output}, so that sample= has no effect; leave it out", where
         )
     if number is not None and not ports.draws and (sampling is None or callable(sampling)):
         raise ArgumentError(
-            "number= tells the draws of rg.sample apart, and nothing is drawn here; leave it out, or give sample= a "
+            "number= selects a draw of rg.sample, but nothing is drawn here; leave it out, or give sample= a "
             "dict such as {'temperature': 0.8}",
             where,
         )

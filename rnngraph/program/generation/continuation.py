@@ -42,8 +42,8 @@ def continuation(state: Any, prompt: np.ndarray, ports: TokenPorts, where: Where
         state = _from_arrays(read(state, SAVED_STREAM)[0], ports)
     if not isinstance(state, GenerationState) or state.output != ports.output:
         raise ShapeError(
-            f"generate takes an empty prompt only with the state of a generation by the output {ports.output!r}, which "
-            "has the output after the last token; give at least one token",
+            f"generate takes an empty prompt only with the state of a generation by the output {ports.output!r}, as it "
+            "includes the output after the last token; give at least one token",
             where,
         )
     rows = len(prompt)

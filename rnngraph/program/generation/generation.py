@@ -179,4 +179,4 @@ class Generation(Unindexed, Iterator[Any]):
         save_with(stream, path, arrays_of(self._reader.state_after(None, self._counts)))
 
     def __reduce__(self) -> Never:
-        raise GraphError("a generation does not pickle or copy; save its state, and start another one from there")
+        raise GraphError("a generation can't be pickled or copied; save its state, and start another one from it")

@@ -239,7 +239,7 @@ class Generator(Unindexed):
         self.close(cancel=kind is not None)
 
     def __reduce__(self) -> Never:
-        raise GraphError("a generator owns a thread and does not pickle or copy; make one of the program there")
+        raise GraphError("a generator owns a thread and can't be pickled or copied; create one from the program there")
 
     # The thread ----------------------------------------------------------------------------------
 

@@ -187,4 +187,4 @@ class GenerationHandle(Unindexed, Iterator[int]):
             request.is_cancelled = True  # takes no lock, because a handle may be collected in any thread
 
     def __reduce__(self) -> Never:
-        raise GraphError("a generation does not pickle or copy; send its tokens")
+        raise GraphError("a generation can't be pickled or copied; send its tokens")

@@ -47,8 +47,8 @@ def token_ports(graph: StepGraph, input_name: str | None, output: str | None, wh
     """
     if graph.delay or graph.rate != 1:
         raise GraphError(
-            f"a step of this net takes {graph.rate} tokens and gives its outputs {graph.delay} steps later, and "
-            "each output must be the next input; use a net whose steps need no later ones",
+            f"a step of this net takes {graph.rate} tokens and gives its outputs {graph.delay} steps later, but "
+            "each output must be the next input; use a net that reads no later steps",
             where,
         )
     fed = {name: graph.types[name] for name in graph.types if name in graph.per_step_feeds}
@@ -95,7 +95,7 @@ def _chosen(
                 where,
             )
         raise ArgumentError(
-            f"generate needs one {what}, and the net has none, but {_listed(others, option)}; declare one", where
+            f"generate needs one {what}, but the net has only {_listed(others, option)}; declare one", where
         )
     if name not in candidates:
         hint = did_you_mean(name, candidates) or f"; there are: {_listed(candidates, option)}"
@@ -119,7 +119,7 @@ def _check_others(graph: StepGraph, source: str, where: Where | None) -> None:
     }
     if others:
         raise GraphError(
-            f"generate feeds {source} alone, and the net needs {_listed(others, 'input')}, too; give it a default, or "
+            f"generate feeds only {source}, but the net also needs {_listed(others, 'input')}; give it a default, or "
             "step a stream and feed both",
             where,
         )

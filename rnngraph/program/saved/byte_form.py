@@ -92,8 +92,8 @@ def from_bytes(data: Any, where: Where | None) -> Pickled:
         checkpoint_text = text.get("rnngraph") if isinstance(text, dict) else None
         by = f" by rnngraph {checkpoint_text}" if isinstance(checkpoint_text, str) else ""
         raise FileError(
-            f"{SHOWN} was written{by} in another form than this rnngraph {__version__} reads; have one version on all "
-            "machines",
+            f"{SHOWN} was written{by} in another form than this rnngraph {__version__} reads; use the same version on "
+            "all machines",
             where,
         )
     part, arguments, threads, target, cache = (

@@ -35,7 +35,7 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
     """
     if state is None:
         what = "give one of cell.zero_state(batch_size, dtype), or write tf.nn.dynamic_rnn(cell, inputs)"
-        raise CallError(f"{self!r} takes inputs and a state; {what}")
+        raise CallError(f"{self!r} takes inputs and a state, but got no state; {what}")
     graph = get_default_graph()
     variables = variables_of(graph, self, scope)
     where = user_line()

@@ -81,7 +81,7 @@ def slice_between(what: str, start: Any, stop: Any, step: Any, dim: Dim) -> slic
         return slice(start, stop, step)
     if not all(item is None or isinstance(item, int) for item in (start, stop, step)):
         raise ShapeError(
-            f"{what} takes ints, or as its end the size of its axis; slice the feed with NumPy, or "
+            f"{what} takes ints, and as its end also the size of its axis; slice the feed with NumPy, or "
             "select entries with tf.gather or a mask"
         )
     return slice(start, stop, step)

@@ -218,7 +218,7 @@ class Assign(Operation):
         shape = tuple(ref.shape)
         known = all(isinstance(size, int) for size in self.value.shape)
         if self.value.dtype != kind or (known and self.value.shape != shape):
-            raise ShapeError(f"{ref!r} can't be set to {self.value!r}")
+            raise ShapeError(f"{ref!r} can't be set to {self.value!r}; give one of its dtype and shape")
         super().__init__(name)
 
     def needs(self) -> list[Tensor]:

@@ -100,7 +100,9 @@ class Iterator(Structured):
             raise StructureError(f"make_initializer takes a dataset, not {shown(dataset)}")
         kinds = [[item.dtype for item in flatten(nest)] for nest in (dataset.structure, self.structure)]
         if kinds[0] != kinds[1]:
-            raise StructureError(f"the dataset has {kinds[0]}, and the iterator {kinds[1]}")
+            raise StructureError(
+                f"the dataset has the dtypes {kinds[0]}, but the iterator {kinds[1]}; give a dataset of these"
+            )
         return _Begin(self, dataset, name or "make_initializer")
 
     def string_handle(self, name: str | None = None) -> Operation:

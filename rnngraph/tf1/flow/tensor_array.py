@@ -202,7 +202,7 @@ class TensorArray:
     def _entry(self, value: Any) -> Tensor:
         entry = value if isinstance(value, Tensor) else tf_constant(value, self._dtype)
         if entry.dtype != self._dtype:
-            raise DtypeError(f"a tf.TensorArray of {self._dtype} is given {entry!r}")
+            raise DtypeError(f"a tf.TensorArray of {self._dtype} can't store {entry!r}; convert it with tf.cast")
         return entry
 
     def _entries_by_index(self) -> Mapping[int, Tensor]:

@@ -123,7 +123,7 @@ class _While:
         after = flatten(nest)
         if not isinstance(nest, list) or len(nest) != len(self.nest) or len(after) != len(self.leaves):
             raise StructureError(
-                f"{_WHAT}: body must return the next value of each variable in their nest, {len(self.leaves)} in all, "
+                f"{_WHAT}: body must return the next values of all {len(self.leaves)} variables in their nest, "
                 f"not {'nothing' if results is None else len(after)}"
             )
         leaves: list[Any] = []
@@ -159,7 +159,7 @@ class _While:
         assert isinstance(param, TensorArray), "arrays stay arrays"
         changed = self.entries[place]
         if array.origin is not param or (not changed and array.entries.array is not before.entries.array):
-            raise StructureError(f"{_WHAT}: variable {place} must be the array of the step after its writes")
+            raise StructureError(f"{_WHAT}: body must return the array after its writes as variable {place}")
         if not changed:
             return None
         number = self.counts.number(changed[0][0].node)

@@ -374,7 +374,7 @@ def embedding_lookup(
     refuse("tf.nn.embedding_lookup", "limit the rows yourself", max_norm=max_norm)
     if isinstance(params, list | tuple) and len(params) > 1:
         raise ArgumentError(
-            f"tf.nn.embedding_lookup: a list is {len(params)} parts of a table; join them with tf.concat, "
+            f"tf.nn.embedding_lookup: a table of {len(params)} parts is not offered; join them with tf.concat, "
             "or pass one array"
         )
     return functions.gather(params[0] if isinstance(params, list | tuple) and len(params) == 1 else params, ids)

@@ -181,7 +181,7 @@ def _scaled(scale: float, mode: str, distribution: str) -> Initializer:
     kinds = ("truncated_normal", "normal", "untruncated_normal", "uniform")
     if mode not in ("fan_in", "fan_out", "fan_avg") or distribution not in kinds:
         raise ArgumentError(
-            f"mode={mode!r} is fan_in, fan_out or fan_avg, distribution={distribution!r} one of {kinds}"
+            f"mode={mode!r} must be fan_in, fan_out or fan_avg, and distribution={distribution!r} one of {kinds}"
         )
 
     def draw(shape: tuple[int, ...], generator: np.random.Generator) -> Any:

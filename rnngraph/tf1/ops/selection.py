@@ -233,7 +233,7 @@ def matrix_band_part(input: Any, num_lower: int, num_upper: int, name: str | Non
 def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
     """Return x where the condition is True, y elsewhere."""
     if x is None or y is None:
-        raise ArgumentError("tf.where(condition) has as many rows as entries hold, which is not offered; pass x and y")
+        raise ArgumentError("tf.where(condition) is not offered, because its shape depends on the data; pass x and y")
     rank = as_tensor(x).rank
     if condition.rank == 1 and rank > 1:  # whole rows are selected
         condition = functions.reshape(condition, [None, *[1] * (rank - 1)])
@@ -254,5 +254,7 @@ def reverse_sequence(
     steps, rows = seq_dim if seq_axis is None else seq_axis, batch_dim if batch_axis is None else batch_axis
     rows = 0 if rows is None else rows
     if steps is None or {steps, rows} != {0, 1}:
-        raise ArgumentError(f"tf.reverse_sequence of seq_axis={steps} and batch_axis={rows}; use the first two axes")
+        raise ArgumentError(
+            f"tf.reverse_sequence with seq_axis={steps}, batch_axis={rows} is not offered; use the first two axes"
+        )
     return sequences.reverse_sequence(input, seq_lengths, steps)

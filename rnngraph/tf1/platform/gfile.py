@@ -36,7 +36,7 @@ def _at(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise NotFoundError(f"there is no {error.filename or path}") from None
+        raise NotFoundError(f"{error.filename or path} does not exist") from None
     except UnicodeDecodeError as error:
         raise FileError(f"{path} is not UTF-8 text: {error.reason}; open it with mode 'rb'") from None
     except OSError as error:
@@ -168,12 +168,12 @@ def rename(oldname: Any, newname: Any, overwrite: bool = False) -> None:
 def _move(function: Any, old: Any, new: Any, overwrite: bool) -> None:
     source, target = _path(old), _path(new)
     if target.exists() and not overwrite:
-        raise FileError(f"there is {target}; give overwrite=True")
+        raise FileError(f"{target} already exists; give overwrite=True")
     with _at(source):
         try:
             function(source, target)
         except shutil.SameFileError:
-            raise ArgumentError(f"{source} and {target} are one file; give another name") from None
+            raise ArgumentError(f"{source} and {target} are the same file; give another name") from None
 
 
 @api

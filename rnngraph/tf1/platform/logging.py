@@ -51,7 +51,7 @@ def _checked(msg: Any, args: tuple[Any, ...]) -> Any:
         else:
             str(msg)
     except Exception:
-        raise DtypeError(f"{shown(args)} does not fit the message {shown(msg)}") from None
+        raise DtypeError(f"the arguments {shown(args)} do not fit the message {shown(msg)}") from None
     return str(msg)
 
 

@@ -54,7 +54,7 @@ class HParams:
         """Set a setting. The value must have the setting's type."""
         before = getattr(self, name)
         if isinstance(before, list) != isinstance(value, list | tuple):
-            raise DtypeError(f"the setting {name} is {shown(before)}, and can't be {shown(value)}")
+            raise DtypeError(f"the setting {name} is {shown(before)}, so it can't be {shown(value)}")
         if isinstance(value, list | tuple):
             like = before[0] if before else None
             self._values[name] = [item if like is None else _converted(name, item, like) for item in value]
@@ -139,7 +139,7 @@ def _converted(name: str, value: Any, like: Any) -> Any:
     if kind is bool:
         truth = value if isinstance(value, bool) else _WORDS.get(str(value).lower())
         if truth is None:
-            raise DtypeError(f"the setting {name} is true or false, not {shown(value)}")
+            raise DtypeError(f"the setting {name} must be true or false, not {shown(value)}")
         return truth
     if kind not in (int, float):
         return value if not isinstance(value, str) or kind is str else _literal(value)
@@ -149,7 +149,7 @@ def _converted(name: str, value: Any, like: Any) -> Any:
             raise ValueError
         return kind(number)
     except (ValueError, TypeError, SyntaxError, OverflowError):
-        raise DtypeError(f"the setting {name} is of {kind.__name__}, and can't be {shown(value)}") from None
+        raise DtypeError(f"the setting {name} must be of {kind.__name__}, not {shown(value)}") from None
 
 
 def _literal(text: str) -> Any:

@@ -38,7 +38,7 @@ def check_lists(what: str, **lists: Any) -> None:
         sizes.add(len(items))
     if len(sizes) > 1:
         lengths = ", ".join(f"{len(items)} {name}" for name, items in lists.items())
-        raise ArgumentError(f"{what} has {lengths}; pass one of each a step")
+        raise ArgumentError(f"{what} has {lengths}; pass one of each for each step")
 
 
 @operation

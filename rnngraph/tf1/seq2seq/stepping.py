@@ -68,9 +68,7 @@ class Stepping:
             after, finished, emits = body(time, done, pack(self.initial, params))
         results = flatten(after)
         if len(results) != len(leaves):
-            raise ShapeError(
-                f"{self.what}: a step returns {len(results)} Tensors for the {len(leaves)} that it carries"
-            )
+            raise ShapeError(f"{self.what}: a step carries {len(leaves)} Tensors, but returns {len(results)}")
         pairs = enumerate(zip(results, params, strict=True))
         following = [loop.following(value, param, number) for number, (value, param) in pairs]
         finished = loop.following(finished, done, "of finished rows")

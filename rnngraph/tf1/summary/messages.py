@@ -165,18 +165,18 @@ def _checked(what: str, field: Field, value: Any) -> Any:
             return [float(item) for item in array.reshape(-1)]
         return int(array.reshape(-1)[0]) if field.kind is Kind.INTEGER else float(array.reshape(-1)[0])
     except (ValueError, TypeError, OverflowError, RuntimeError):
-        raise DtypeError(f"{what} is a number of kind {_NAMES[field.kind]}, not {shown(value)}") from None
+        raise DtypeError(f"{what} must be a number of kind {_NAMES[field.kind]}, not {shown(value)}") from None
 
 
 def _checked_texts(what: str, field: Field, value: Any) -> Any:
     """Return a string, bytes, or a list of them."""
     if field.is_repeated:
         if not isinstance(value, list | tuple) or not all(isinstance(item, bytes | str) for item in value):
-            raise DtypeError(f"{what} is a list of bytes, not {shown(value)}")
+            raise DtypeError(f"{what} must be a list of bytes, not {shown(value)}")
         return list(value)
     is_text = field.kind is Kind.TEXT
     if not isinstance(value, str | bytes) or (isinstance(value, str) and not is_text):
-        raise DtypeError(f"{what} is {_NAMES[field.kind]}, not {shown(value)}")
+        raise DtypeError(f"{what} must be {_NAMES[field.kind]}, not {shown(value)}")
     return value.decode(errors="replace") if is_text and isinstance(value, bytes) else value
 
 

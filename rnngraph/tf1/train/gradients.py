@@ -50,7 +50,7 @@ class Derivative:
             if node in nodes and node is not self.target and reached_by(Tensor(node)).has(Tensor(self.target)):
                 raise ArgumentError(
                     f"{Tensor(node)!r} is fed, and the gradient of {self.loss!r} passes through it to "
-                    f"{Tensor(self.target)!r}, which TensorFlow computes at the value before the feed; run without "
+                    f"{Tensor(self.target)!r}, which TensorFlow computes with the value before the feed; run without "
                     "this feed, or declare a tf.placeholder in its place"
                 )
 

@@ -79,14 +79,14 @@ def _counts(loss: Labelled, classes: int, source: BatchSource, where: Where | No
     """Return the number of labels of each class in the examples, without padding."""
     if not isinstance(source, Batches):
         raise ArgumentError(
-            'class_weights="balanced" counts labels before the first step, and examples come batch by batch; give '
+            'class_weights="balanced" counts labels before the first step, but the examples come in batches; give '
             "class_weights={label: weight}",
             where,
         )
     placeholder = _placeholder(loss.read.operands[0])
     if placeholder is None:
         raise GraphError(
-            f'class_weights="balanced" counts the labels that are fed, and those of the loss (declared at '
+            f'class_weights="balanced" counts labels that are fed, but those of the loss (declared at '
             f"{loss.read.where}) are computed; give class_weights={{label: weight}}",
             where,
         )

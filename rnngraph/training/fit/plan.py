@@ -185,7 +185,7 @@ def _sources(
     if are_batches(data):
         if is_number(validation):
             raise ArgumentError(
-                f"validation={shown(validation)} is a share of examples, but these come in batches; give "
+                f"validation={shown(validation)} is a share of the examples, but they come in batches; give "
                 "separate examples",
                 where,
             )
@@ -229,7 +229,7 @@ def _check_lengths(name: str, validation: Mapping[str, Any], layout: Layout, whe
     sequences = [value for key, value in validation.items() if layout.time_axis.get(key) is not None]
     if name not in validation and not any(isinstance(value, list | tuple) for value in sequences):
         raise ArgumentError(
-            f"the validation needs lengths, as the examples have them; give validation= as a mapping with {name}, or "
+            f"the validation needs lengths, like the examples; give validation= as a mapping with {name}, or "
             "its sequences as lists",
             where,
         )

@@ -136,7 +136,7 @@ class Ranks:
         if self._exchange is not None:
             if self._exchange.is_alone:
                 raise RanksError(
-                    f"rank {self.rank} runs this alone, because only one rank runs callbacks and metrics; make steps "
+                    f"rank {self.rank} can't run this alone: only one rank runs callbacks and metrics; make steps "
                     "outside of them"
                 )
             failure = failure or self.interrupt.due()

@@ -57,7 +57,7 @@ def take_changes(state: TrainState, ranks: Ranks, before: Optimizer) -> None:
     except Exception as error:  # errors of the communicator, before anything is sent
         raise DtypeError(
             f"the optimizer that a callback set can't be sent to other processes ({error}); set learning_rate to a "
-            "number, a schedule such as rg.CosineDecay, or a function of a module",
+            "number, a schedule such as rg.CosineDecay, or a function defined in a module",
             state.where,
         ) from error
     if optimizer is not None:

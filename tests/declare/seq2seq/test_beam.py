@@ -130,7 +130,7 @@ def test_what_a_search_does_not_take() -> None:
         decode(beam=rg.Beam(2, END), stop=lambda scores: rg.equal(rg.argmax(scores), END))
     with pytest.raises(rg.ShapeError, match="number of rows"):
         decode(start=table[1], beam=rg.Beam(2, END))
-    with pytest.raises(rg.ShapeError, match="at least as many words"):
+    with pytest.raises(rg.ShapeError, match="needs a score for each of at least"):
         decode(beam=rg.Beam(9, END))
     with pytest.raises(rg.ArgumentError, match="attends to a memory"):
         decode(beam=rg.Beam(2, END, coverage_penalty=0.1))

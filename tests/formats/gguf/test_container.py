@@ -113,7 +113,7 @@ def test_a_file_that_becomes_shorter_is_an_error(tmp_path: Path) -> None:
     container = Container(source)
     path.write_bytes(small()[:HEADER])
     tensor = max(container.tensors.values(), key=lambda tensor: tensor.offset)
-    with pytest.raises(rg.FileError, match="becomes shorter while it is read"):
+    with pytest.raises(rg.FileError, match="became shorter while it was read"):
         container.bytes_of(tensor, 100)
     source.close()
 

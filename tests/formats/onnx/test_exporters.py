@@ -348,7 +348,7 @@ def test_entries_that_are_written_where_a_call_says() -> None:
     check(model_of(nodes, inputs, ["y"]), {"x": floats(2, 5, 4), "at": at, "u": floats(2, 2, 4)})
     inputs = X | {"at": (INT, ["N", 2]), "u": (FLOAT, ["N", 4])}
     model = model_of([("ScatterND", ["x", "at", "u"], ["y"], {})], inputs, ["y"])
-    with pytest.raises(rg.NotReadableError, match="where it writes is computed at run time"):
+    with pytest.raises(rg.NotReadableError, match="the indices to which it writes are computed at run time"):
         rg.read_onnx(model)
 
 

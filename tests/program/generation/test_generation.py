@@ -101,7 +101,7 @@ def test_a_net_that_draws_itself() -> None:
         assert token == program.inference(ids=[sequence])["token"][0, -1]
         sequence.append(token)
     assert len(sequence) == 10
-    with pytest.raises(rg.ArgumentError, match="a token that the net draws itself"):
+    with pytest.raises(rg.ArgumentError, match="the net itself draws the token"):
         program.inference.generate([1], sample={"seed": 1})
 
 
@@ -124,11 +124,11 @@ def test_errors_list_what_there_is() -> None:
     two, _ = rg.dynamic_rnn(rg.GRUCell(17), rg.gather(table, ids) + rg.gather(table, other))
     held, _ = rg.dynamic_rnn(rg.GRUCell(17), rg.gather(table, ids))
     for declared, options, words in (
-        (outputs, {}, r"generate feeds i alone, and the net needs x f32\[B,T\], too"),
+        (outputs, {}, r"generate feeds only i, but the net also needs x f32\[B,T\]"),
         (two, {}, r"the net has several, i i64\[B,T\], j i64\[B,T\]; choose by input="),
-        (two, {"input": "i"}, r"needs j i64\[B,T\], too"),
+        (two, {"input": "i"}, r"also needs j i64\[B,T\]"),
         (outputs, {"input": "x"}, r"input='x' is no input that takes an integer .* but f32\[B,T\]; there are: i"),
-        (held + rg.expand_dims(rg.dense(speaker, 17), 1), {}, r"needs speaker f32\[B,4\], too"),
+        (held + rg.expand_dims(rg.dense(speaker, 17), 1), {}, r"also needs speaker f32\[B,4\]"),
         (held[:, :, 0], {}, r"the net has none, but the only output f32\[B,T\]"),
     ):
         with pytest.raises((rg.ArgumentError, rg.GraphError), match=words):

@@ -161,7 +161,7 @@ def test_mistakes(tmp_path: Path) -> None:
         (lambda: writer.add_graph("graph"), "tf.Graph"),
         (lambda: writer.add_summary(tf.Summary(), x), "global_step"),
         (lambda: tf.Summary.Value(tagg="x"), "did you mean tag"),
-        (lambda: tf.Summary.Value(simple_value="x"), "is a number"),
+        (lambda: tf.Summary.Value(simple_value="x"), "must be a number"),
         (lambda: tf.Summary.FromString(b"\xff\xff"), "are not a tf.Summary"),
         (lambda: tf.summary.FileWriter(str(tmp_path / "file")), "can't write"),
         (lambda: tf.summary.audio, "fetch the value"),

@@ -57,6 +57,6 @@ def test_others_are_answered(given: Any, words: str) -> None:
 
 def test_sequences_of_different_lengths_say_what_to_declare() -> None:
     x = [np.ones((3, 3)), np.ones((5, 3))]
-    words = r"declare a placeholder n .* give it to dynamic_rnn as sequence_length, and to a loss of one label a step"
+    words = r"declare a placeholder n .* give it to dynamic_rnn as sequence_length, and to a loss with a label"
     with pytest.raises(rg.ShapeError, match=words):
         rg.Trainer(network()).fit({"x": x, "y": [np.ones((3, 2)), np.ones((5, 2))]}, progress=False)

@@ -272,7 +272,7 @@ class Declaration:
             Unreadable: The call has training=True, which also applies to inference.
         """
         if rate and self.is_training:
-            raise Unreadable("it is called with training=True, which applies to inference, too")
+            raise Unreadable("it is called with training=True, so that it is random in inference, too")
         return 0.0 if self.is_training is False else rate
 
     # Names and arrays ----------------------------------------------------------------------------

@@ -262,7 +262,7 @@ def select(condition: Known, a: Known, b: Known) -> Known:
     if any(isinstance(entry, Undecided) for entry in condition.array.reshape(-1)):
         raise UnreadableError("its result depends on which sizes are equal")
     if a.dtype != b.dtype:
-        raise UnreadableError(f"it selects between {a.dtype} and {b.dtype}")
+        raise UnreadableError(f"it selects between different dtypes, {a.dtype} and {b.dtype}")
     check_count(
         int(np.prod(np.broadcast_shapes(condition.array.shape, a.array.shape, b.array.shape), dtype=np.float64))
     )

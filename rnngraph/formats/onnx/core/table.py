@@ -141,9 +141,9 @@ class Call:
         """Return an input as a flat list of ints and formulas."""
         operand = self.input(number)
         if not isinstance(operand, Known):
-            raise UnreadableError(f"{what} are computed at run time; they must follow from the file and from sizes")
+            raise UnreadableError(f"{what} are computed at run time; they may depend only on constants and sizes")
         if np.dtype(operand.dtype).kind not in "iu":
-            raise UnreadableError(f"{what} have dtype {operand.dtype}")
+            raise UnreadableError(f"{what} have dtype {operand.dtype}; they must be integers")
         return [entry if operand.is_symbolic else entry.item() for entry in operand.array.reshape(-1)]
 
     def ints(self, number: int, what: str) -> list[int]:

@@ -56,7 +56,7 @@ class Tensors(Values):
         """Transpose x."""
         order = tuple(axis % len(shape_of(x)) for axis in order)
         if sorted(order) != list(range(len(shape_of(x)))):
-            raise UnreadableError(f"it permutes axes by {list(order)} for shape {texts(shape_of(x))}")
+            raise UnreadableError(f"its permutation {list(order)} does not fit shape {texts(shape_of(x))}")
         if isinstance(x, Known):
             return Known(np.transpose(x.array, order), x.dtype)
         if isinstance(x, Expanded):

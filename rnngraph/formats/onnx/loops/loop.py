@@ -127,7 +127,7 @@ class _Reading:
         reads += [item for other in self.body.nodes for graph in subgraphs(other) for item in _read_within(graph)]
         is_insert = node is not None and node.op == "SequenceInsert" and reads.count(name) == 1
         if node is None or not is_insert or self._passes(node.inputs[0]) != name:
-            raise UnreadableError("its steps change a sequence in another way than to insert one array at an end")
+            raise UnreadableError("its steps change a sequence other than by inserting one array at an end")
         place = self._added(node.inputs[2]) if any(node.inputs[2:]) else None
         if any(node.inputs[2:]) and place != 0:
             raise UnreadableError("its steps insert arrays into the middle of a sequence")
@@ -178,7 +178,7 @@ class _Reading:
         for bound in bounds[1:]:
             if bound != first:
                 if not isinstance(bound, int) or not isinstance(first, int):
-                    raise UnreadableError(f"it runs the smaller of {first} and {bound} steps")
+                    raise UnreadableError(f"its number of steps is the smaller of {first} and {bound}")
                 first = min(first, bound)
         if isinstance(first, int) and first < 1:
             raise UnreadableError("it runs 0 steps")

@@ -112,7 +112,7 @@ def _gather_elements(call: Call) -> Outputs:
     for place, (have, size) in enumerate(zip(call.shape(), call.shape(1), strict=True)):
         if place != axis and have != size:
             if not isinstance(have, int) or not isinstance(size, int):
-                raise UnreadableError("the shapes of its indices and data differ in another axis")
+                raise UnreadableError(f"the shapes of its indices and data differ in another axis than {axis}")
             value = call.tensors.value(call.tensors.index(value, [*[slice(None)] * place, slice(size)]))
     return call.script.call(take_along_axis, value, call.value(1), axis)
 

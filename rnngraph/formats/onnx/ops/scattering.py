@@ -28,7 +28,7 @@ MAX_ENTRIES = 256
 MAX_WRITTEN = 16
 """Maximum indices along an axis that are written one after another."""
 _MODES = {"none": "set", "add": "add", "mul": "multiply", "min": "minimum", "max": "maximum"}
-COMPUTED = "where it writes is computed at run time"
+COMPUTED = "the indices to which it writes are computed at run time"
 
 
 Bounds = tuple[Dim, Dim]

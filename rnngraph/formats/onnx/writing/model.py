@@ -76,7 +76,7 @@ def onnx_bytes(program: Any, opset: int, where: Where | None) -> bytes:
     size = sum(array.nbytes for array in model.initializers.values())
     if size > MAX_BYTES:
         raise FileError(
-            f"the net's weights are {size / 1e9:,.3g} GB, and an ONNX file holds 2.1 GB; write a smaller net", where
+            f"the net's weights are {size / 1e9:,.3g} GB, and an ONNX file can hold 2.1 GB; write a smaller net", where
         )
     reserve(2 * size, "the bytes of an ONNX file", where)
     kinds = [narrow.kind for _, narrow in inference.parts.options.weights if narrow.kind != "float32"]
@@ -110,9 +110,7 @@ def _refuse_others(target: Path, where: Where | None) -> None:
             f"can't write {target}: {error.strerror or error}; give a path that can be written", where
         ) from None
     if HEAD not in head:
-        raise FileError(
-            f"{target} is in the way: write_onnx did not write it; move it away, or give another path", where
-        )
+        raise FileError(f"{target} exists, but write_onnx did not write it; move it, or give another path", where)
 
 
 Named = list[tuple[str, Node]]

@@ -93,8 +93,8 @@ def _interpolate(
     is_known = mode in ("nearest", "nearest-exact", "linear") and not align_corners
     if not is_known or size is not None or len(shape_of(x)) != 3 or factor != int(factor):
         raise UnreadableError(
-            f"mode={mode!r}, scale_factor={scale_factor}, size={size} of rank {len(shape_of(x))} is not supported; it "
-            "must be [batch, width, time] with a whole scale_factor and mode='nearest' or 'linear'"
+            f"mode={mode!r}, scale_factor={scale_factor}, size={size} of rank {len(shape_of(x))} is not supported; "
+            "give [batch, width, time], a whole scale_factor, and mode='nearest' or 'linear'"
         )
     if mode == "linear":
         return tracer.by_torch(between, x, int(factor))

@@ -73,7 +73,7 @@ def _pack(tracer: Tracer, x: Operand, lengths: Operand, batch_first: bool) -> Re
     is_sorted = isinstance(x, Sorted)
     rows = tracer.value(x.of if isinstance(x, Sorted) else x)
     if not isinstance(lengths, Value | Lazy):
-        raise UnreadableError("the lengths are Python numbers, of the example; pass them to forward as a tensor")
+        raise UnreadableError("the lengths are Python numbers from the example; pass them to forward as a tensor")
     counts = lengths.of if isinstance(lengths, Sorted) else lengths
     shape = shape_of(rows)
     batch, time = shape[:2] if batch_first else (shape[1], shape[0])

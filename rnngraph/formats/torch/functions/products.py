@@ -157,7 +157,7 @@ def _cosine(tracer: Tracer, a: Operand, b: Operand, dim: int = 1, eps: float = 1
     axis = axis_of(max(ranks), dim) - max(ranks)
     sizes = {shape_of(item)[axis] for item in (first, second)} if -axis <= min(ranks) else {1, None}
     if 1 in sizes and len(sizes) > 1:
-        raise UnreadableError("one operand has size 1 along dim and the other has not; expand it first")
+        raise UnreadableError("only one operand has size 1 along dim; expand it first")
 
     def direction(x: Value) -> Value:
         return tracer.call(normalize, x, axis=axis, epsilon=float(eps))

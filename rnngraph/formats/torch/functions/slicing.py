@@ -368,7 +368,9 @@ def in_order(tracer: Tracer, x: Operand, axis: int, index: Sorted) -> Operand:
         return Sorted("rows", x, index.lengths, shape, dtype, axis)
     if isinstance(x, Sorted) and x.what in ("rows", "lengths") and x.axis == axis:
         return x.of
-    raise UnreadableError("rows are permuted by the order of other rows' lengths; permute only rows of one sequence")
+    raise UnreadableError(
+        "rows are permuted in the order of another sequence's lengths; sort rows by their own lengths"
+    )
 
 
 def _of_sorted(tracer: Tracer, x: Sorted, entries: Sequence[Index]) -> Operand:

@@ -160,7 +160,7 @@ def _filled(tracer: Declaring, lazy: Filled) -> Value:
         total = tracer.script.operation("+", total, number) if kind is float and number else total
     repeats = [dim if isinstance(dim, int) else 1 for dim in lazy.shape]
     if 0 in repeats:
-        raise RuntimeError("an empty tensor is not read here; leave it out")
+        raise RuntimeError("an empty tensor is not supported here; leave it out")
     return tracer.call(tile, total, repeats) if any(count > 1 for count in repeats) else total
 
 

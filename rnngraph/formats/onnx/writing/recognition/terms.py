@@ -100,13 +100,13 @@ class Step:
                 self._add(total, piece, sign * inner)
         matrix = self._constant(kernel)
         if matrix is None or kernel.shape != (self.units, self.units):
-            raise NoSumError("a product with what varies")
+            raise NoSumError("a product whose right operand varies")
         if left is not self.h:
             total.reset = self._reset_of(total, left)
         elif total.reset is not None:
-            raise NoSumError("h beside r * h")
+            raise NoSumError("products of both h and r * h")
         if total.reset_after:
-            raise NoSumError("r before and after")
+            raise NoSumError("r both before and after the product")
         total.labels += self.constants.labels(matrix)
         value = sign * self.constants.value(matrix)
         total.recurrent = value if total.recurrent is None else total.recurrent + value
@@ -114,7 +114,7 @@ class Step:
     def _reset_of(self, total: Sum, left: Node) -> Node:
         """Return r if the left operand of a product is r * h; else None."""
         if left.op != "mul" or self.h not in left.operands or total.reset is not None or total.recurrent is not None:
-            raise NoSumError("a product of what is no state")
+            raise NoSumError("a product of something other than the state")
         one, other = left.operands
         return other if one is self.h else one
 
