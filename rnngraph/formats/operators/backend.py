@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -64,15 +64,19 @@ class Backend(Protocol[Item]):
         """Record arrays as the weights of a layer named ``scope``."""
 
 
-def entries_of(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[int | str | None, ...]:
-    """Return the shape argument of ``rg.reshape``: None for an unchanged axis, names of sizes, and at most one -1."""
+def entries_of(own: Sequence[Dim], target: Sequence[Dim], unnamed: Container[Dim] = ()) -> tuple[int | str | None, ...]:
+    """Return the shape argument of ``rg.reshape``: None for an unchanged axis, names of sizes, and at most one -1.
+
+    Args:
+        unnamed: Sizes for which -1 is preferred over the name.
+    """
     entries: list[int | str | None] = []
     for axis, dim in enumerate(target):
         if isinstance(dim, int):
             entries.append(dim)
         else:
             entries.append(None if axis < len(own) and own[axis] == dim else -1)
-    for axis, dim in enumerate(target):
+    for axis, dim in sorted(enumerate(target), key=lambda item: item[1] in unnamed):
         is_named = isinstance(dim, Size) and dim.symbol and not dim.symbol.startswith("_")
         if entries.count(-1) > 1 and entries[axis] == -1 and is_named:
             entries[axis] = str(dim)

@@ -6,7 +6,7 @@ drivers. The remaining steps, which depend on the previous round, become a cell 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...declare.cell import Cell, shared
@@ -224,11 +224,7 @@ class Rolling:
             place: {item.place[0] for item in self.loop.operands[place] if isinstance(item, Inner | Carried)}
             for place in left
         }
-        reached = {place: set(operands) for place, operands in reads.items()}
-        for _ in left:
-            for places in reached.values():
-                for other in [*places]:
-                    places |= reached.get(other, set())
+        reached = _closure(reads)
         core = [place for place in left if place in reached[place]]
         after = [place for place in left if place not in core]
         fits = all(self._can_lift(self.loop.first[place]) for place in after)
@@ -435,3 +431,14 @@ def _needed(loop: Loop) -> set[int]:
             needed.add(place)
             pending += [item.place[0] for item in loop.operands[place] if isinstance(item, Inner | Carried)]
     return needed
+
+
+def _closure(reads: Mapping[int, set[int]]) -> dict[int, set[int]]:
+    """Return the transitive closure of a relation, by Warshall's algorithm on sets as bits."""
+    rows = {place: sum(1 << other for other in others) for place, others in reads.items()}
+    for through in rows:
+        bit, further = 1 << through, rows[through]
+        for place, row in rows.items():
+            if row & bit:
+                rows[place] = row | further
+    return {place: {other for other in rows if row >> other & 1} for place, row in rows.items()}

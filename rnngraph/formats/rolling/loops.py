@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from heapq import heappop, heappush
+from itertools import count, pairwise
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -39,6 +40,8 @@ MAX_EXAMINED = 2_000_000
 Readers: TypeAlias = Mapping[Step, list[tuple[Step | None, Value]]]
 """(reader, value that it reads) pairs, by the step that computes the value. The reader is None for an output."""
 Family: TypeAlias = tuple[int, tuple[int | str, ...], tuple[Hashable, ...]]
+Candidate: TypeAlias = tuple[int, int, int, int]
+"""A run of equal steps: minus the steps of its whole rounds, steps of a round, first step, number of steps."""
 
 
 def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
@@ -105,8 +108,17 @@ def _takes(step: Step) -> bool:
 
 def takes_entries(script: Script) -> bool:
     """True if several steps each take one entry of the same axis, as in an unrolled loop."""
-    taken = Counter(_family(step) for step in script.steps if _takes(step) and _is_one(step.key.index))
-    return max(taken.values(), default=0) >= MIN_ROUNDS
+    return max(_entries_of(script).values(), default=0) >= MIN_ROUNDS
+
+
+def entries_taken(script: Script) -> int:
+    """Return the number of steps that take one entry of an axis, as the first round of a loop that is not rolled up."""
+    return _entries_of(script).total()
+
+
+def _entries_of(script: Script) -> Counter[Family]:
+    """Return the number of steps that take one entry, by the axis."""
+    return Counter(_family(step) for step in script.steps if _takes(step) and _is_one(step.key.index))
 
 
 def _is_one(index: Sequence[Any]) -> bool:
@@ -128,7 +140,7 @@ def _family(step: Step) -> Family:
 
 
 def loops_in(steps: Sequence[Step], later: Readers) -> Iterator[Loop]:
-    """Yield loops, those with the most steps first.
+    """Yield loops from first to last; of overlapping ones those with the most steps first.
 
     Args:
         later: Readers of each step's results; None for an output.
@@ -137,7 +149,7 @@ def loops_in(steps: Sequence[Step], later: Readers) -> Iterator[Loop]:
         return
     numbers: dict[Any, int] = {}
     codes = np.array([numbers.setdefault(code_of(step), len(numbers)) for step in steps])
-    candidates: list[tuple[int, int, int, int]] = []
+    candidates: list[Candidate] = []
     for period in range(1, len(codes) // 2 + 1):
         for start, length in _runs(codes[:-period] == codes[period:]):
             if length >= period:
@@ -145,8 +157,48 @@ def loops_in(steps: Sequence[Step], later: Readers) -> Iterator[Loop]:
                 candidates.append((-covered, period, start, length + period))
     candidates.sort()
     budget = [MAX_EXAMINED]
-    for _, period, start, length in candidates[:MAX_CANDIDATES]:
-        yield from _best_of(steps, start, period, length, later, budget)
+    for overlapping in _overlapping(candidates[:MAX_CANDIDATES]):
+        yield from _largest_first(steps, overlapping, later, budget)
+
+
+def _overlapping(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
+    """Group candidates by the largest one that they overlap, in the order of the script.
+
+    The order, and with it the names of drivers, must not depend on the number of rounds in the example.
+    """
+    groups: list[list[Candidate]] = []
+    for candidate in candidates:
+        _, _, start, length = candidate
+        for group in groups:
+            _, _, first, extent = group[0]
+            if start < first + extent and first < start + length:
+                group.append(candidate)
+                break
+        else:
+            groups.append([candidate])
+    return sorted(groups, key=lambda group: group[0][2])
+
+
+def _largest_first(
+    steps: Sequence[Step], candidates: Sequence[Candidate], later: Readers, budget: list[int]
+) -> Iterator[Loop]:
+    """Yield the loops of candidates, those with the most steps first.
+
+    Args:
+        steps: All steps.
+        candidates: Candidates, in the order of the steps that their loops have at most.
+        later: Readers of each step's results; None for an output.
+        budget: One number, of the steps that may still be examined. It is reduced.
+    """
+    waiting: list[tuple[int, int, Loop]] = []
+    number = count()
+    for covered, period, start, length in candidates:
+        while waiting and waiting[0][0] <= covered:
+            yield heappop(waiting)[-1]
+        for loop in _best_of(steps, start, period, length, later, budget):
+            heappush(waiting, (-loop.count * period, next(number), loop))
+    while waiting:
+        yield heappop(waiting)[-1]
 
 
 def _runs(equal: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -167,12 +219,12 @@ def _best_of(
     best: tuple[int, int, int] | None = None
     scored: list[tuple[tuple[int, int, int], Loop]] = []
     for offset in range(min(period, length - period + 1)):
-        count = (length - offset) // period
-        budget[0] -= count * period
-        if budget[0] < 0 or (best is not None and -count > best[0]):
+        turns = (length - offset) // period
+        budget[0] -= turns * period
+        if budget[0] < 0 or (best is not None and -turns > best[0]):
             break
         first = start + offset
-        rounds = [list(steps[first + number * period : first + (number + 1) * period]) for number in range(count)]
+        rounds = [list(steps[first + number * period : first + (number + 1) * period]) for number in range(turns)]
         loop = _checked(rounds, later) or _checked(_longest_alike(rounds), later)
         if loop is None:
             continue

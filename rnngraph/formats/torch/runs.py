@@ -14,7 +14,7 @@ from ...support.errors import ArgumentError, DtypeError, RnnGraphError, Where, i
 from ..expressions import identifier, input_name
 from ..open_axes import AxisRequest, free_name
 from ..reading import not_readable
-from ..rolling.loops import takes_entries
+from ..rolling.loops import entries_taken, takes_entries
 from ..rolling.scripts import rebuilt, rolled_up, steps_left
 from ..script import Script
 from ..steps import Value
@@ -259,8 +259,7 @@ class Reader:
             self.shared = shared
             raise SizesChanged  # Parameters with several uses are declared on their own, outside of layers.
         if tracer.undecided and not tracer.problems:  # No call decided which of two axes is time.
-            dim, where = tracer.undecided[0]
-            tracer.sizes.fix(dim, where)
+            tracer.fix_undecided()
         outputs = dict(named_results(result))
         for name, item in outputs.items():
             try:
@@ -305,7 +304,11 @@ class Reader:
             return script
         for one in (script, other):
             one.drop_unused_steps()
-        return min(script, other, key=lambda one: (takes_entries(one), one.text().count("\n"), len(one.steps)))
+
+        def cost(one: Script) -> tuple[bool, int, int, int]:
+            return takes_entries(one), entries_taken(one), one.text().count("\n"), len(one.steps)
+
+        return min(script, other, key=cost)
 
     def _input(self, tracer: Tracer, name: str, tensor: torch.Tensor) -> Traced:
         dims = [tracer.sizes.open(f"{name}_{axis}") for axis in range(tensor.dim())]

@@ -177,7 +177,8 @@ class _Splitting:
         if not known or (right in self.split and not batch):
             return None
         rows = known[0][:leading]
-        if any(len(sizes) > 1 for parts in known for sizes in parts[leading:]):
+        inner = [sizes for parts in known for sizes in parts[leading:] if len(sizes) > 1]
+        if any(counts(dim, self.lengths) for sizes in inner for dim in sizes):
             return None
         parts: Parts = (*rows, *((dim,) for dim in node.shape[leading:]))
         if tuple(map(product, parts)) != node.shape:

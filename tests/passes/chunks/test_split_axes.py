@@ -42,6 +42,13 @@ def steps_first(x: rg.Tensor) -> rg.Tensor:
     return rg.transpose(rg.reshape(y, ("T", "B", 7)), (1, 0, 2))
 
 
+def heads_before_a_layer_on_steps_first(x: rg.Tensor) -> rg.Tensor:
+    y = rg.reshape(rg.rms_norm(rg.reshape(recurrent(x), (-1, 2, 3))), (-1, 6))
+    y = rg.transpose(rg.reshape(y, ("B", "T", 6)), (1, 0, 2))
+    y = rg.dense(rg.reshape(y, (-1, 6)), 5, name="out")
+    return rg.transpose(rg.reshape(y, ("T", "B", 5)), (1, 0, 2))
+
+
 def a_frame_each(x: rg.Tensor) -> rg.Tensor:
     frames = rg.reshape(x, (-1, 4, 1))
     y = rg.conv1d(frames, 2, 3, padding="same", name="frame")
@@ -65,6 +72,7 @@ NETS: tuple[Net, ...] = (
     by_heads,
     heads_among_the_rows,
     steps_first,
+    heads_before_a_layer_on_steps_first,
     a_frame_each,
     products_by_heads,
     symbols,

@@ -104,6 +104,8 @@ def _pieces(tracer: Tracer, x: Operand, axis: int, sizes: Sequence[Dim]) -> Oper
     expanded = expanded_of(x)
     if expanded is not None and expanded[1] == 0 < axis:
         return tuple(unsqueezed(tracer, part, 0) for part in _pieces(tracer, expanded[0], axis - 1, sizes))
+    if isinstance(x, Filled) and not tracer.is_number(x):
+        x = tracer.value(x)  # An initial state is split as the states of later steps are.
     if isinstance(x, Value) and isinstance(shape[axis], int):
         widths = [tracer.sizes.fix(size) for size in sizes]
         if len(widths) == 1:

@@ -21,7 +21,7 @@ from ..composed.axes import between
 from ..tracing.calls import array_of
 from ..tracing.kinds import Argument, Extents, Function, Operand, Result
 from ..tracing.moved_axes import untransposed
-from ..tracing.numbers import Extent
+from ..tracing.numbers import Extent, dim_of
 from ..tracing.registry import Handler, UnreadableError, reads, reads_module
 from ..tracing.tracer import Tracer
 from ..tracing.values import Filled, dtype_of, shape_of
@@ -110,7 +110,7 @@ def _interleave(tracer: Tracer, x: Operand, repeats: int, dim: int | None = None
 
 
 def _adaptive(axes: int, is_max: bool) -> Handler:
-    """Return the handler of adaptive pools. More than one window along an axis fixes the axis's size."""
+    """Return the handler of adaptive pools. Several windows along an axis fix its size, unless each entry is one."""
 
     def pool(
         tracer: Tracer, x: Operand, output_size: int | Sequence[int | None], return_indices: bool = False
@@ -118,7 +118,8 @@ def _adaptive(axes: int, is_max: bool) -> Handler:
         x = tracer.value(x)
         rank = len(shape_of(x))
         windows = output_size if isinstance(output_size, list | tuple) else [output_size] * axes
-        counts = {rank - axes + place: int(count) for place, count in enumerate(windows) if count is not None}
+        asked = {rank - axes + place: count for place, count in enumerate(windows) if count is not None}
+        counts = {axis: int(count) for axis, count in asked.items() if dim_of(count) != shape_of(x)[axis]}
         for axis, count in counts.items():
             if count > 1:
                 tracer.sizes.fix(shape_of(x)[axis])

@@ -10,7 +10,7 @@ import torch
 from ....declare.functions import basic
 from ....declare.functions.arrays.moves import moved_order, swapped_order, tile
 from ....declare.tensor import build, constant
-from ....ir.types import Dim, Size, product, quotient, uncommon, whole_quotient
+from ....ir.types import Dim, Size, product, quotient, size, uncommon, whole_quotient
 from ...operators.backend import entries_of
 from ...steps import Index, Value
 from ..tracing.kinds import Axes, Extents, Operand, Operands, Result
@@ -50,6 +50,8 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
             for dim in (dim for dims in uncommon(shape, rest) for dim in dims):
                 tracer.sizes.fix(dim)
         dims[dims.index(-1)] = whole
+    else:
+        _settle(tracer, product(shape), product(dims))
     if tuple(dims) == tuple(shape):
         return x
     expanded = expanded_of(x)
@@ -62,12 +64,23 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
     if isinstance(x, Stacked) and len(x.items) == 1 and tuple(dims) == (*shape[: x.axis], *shape[x.axis + 1 :]):
         return x.items[0]
     try:
-        entries = entries_of(shape, dims)
+        entries = entries_of(shape, dims, tracer.sizes.taken)  # Stacks of steps have numbers until loops are rolled up.
     except UnreadableError as error:  # A later layer may fix one of the sizes.
         if not tracer.undecided:
             tracer.problem(f"a reshape: {error}")
         return of_shape(tracer, tracer.value(x), dims)
     return tracer.call(basic.reshape, tracer.value(x), entries)
+
+
+def _settle(tracer: Tracer, entries: Dim, wanted: Dim) -> None:
+    """Fix a size that a reshape determines: if B*T*W entries become 4*B*T ones, W is 4. Raises ``SizesChanged``."""
+    if entries == wanted or not isinstance(entries, Size):
+        return
+    for name in sorted(entries.plain_symbols):
+        others = quotient(entries, size(name))
+        determined = None if others is None else quotient(wanted, others)
+        if isinstance(determined, int) and determined == tracer.sizes.value(size(name)):
+            tracer.sizes.unify(size(name), determined)
 
 
 def of_shape(tracer: Tracer, x: Value, dims: Sequence[Dim]) -> Value:

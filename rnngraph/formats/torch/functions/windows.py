@@ -87,9 +87,9 @@ def _run(
     tracer, (batch, *sizes, channels) = b.tracer, shape_of(x)
     written = written_axis(sizes, windows) if len(sizes) == 2 else None
     if len(sizes) == 2 and written is None:  # A later layer may fix one of the sizes.
-        tracer.leave_undecided(sizes)
+        tracer.undecided.append((sizes, tracer.sizes.place()))
         return of_shape(tracer, x, (batch, *counts, channels if width is None else width))
-    tracer.on_time(sizes[0 if written is None else 1 - written])
+    tracer.on_time(sizes[0 if written is None else 1 - written], is_recurrence=False)
     return run()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -16,9 +17,21 @@ from .registry import UnreadableError
 from .tensors import Traced
 from .values import Unknown
 
+POINTWISE = frozenset(
+    {"add", "sub", "mul", "div", "true_divide", "rsub", "neg", "abs", "exp", "log", "sqrt", "square", "reciprocal"}
+    | {"tanh", "sigmoid", "relu", "softplus", "silu", "gelu", "where"}
+    | {f"__{side}{name}__" for side in ("", "r") for name in ("add", "sub", "mul", "truediv")}
+)
+"""Functions whose results on ``meta`` are cached: new tensors whose shape follows from operands' shapes and dtypes."""
+
 
 def meta_result(function: Function, args: Arguments, kwargs: Keywords) -> Any:
     """Return torch's result of a call on the device ``meta``."""
+    if not kwargs and name_of(function) in POINTWISE:
+        described = [_described(item) for item in args]
+        if None not in described:
+            size, stride, dtype = _pointwise_result(function, *described)
+            return torch.empty_strided(size, stride, dtype=dtype, device="meta")
 
     def on_meta(item: Any) -> Any:
         if isinstance(item, Traced):
@@ -31,6 +44,24 @@ def meta_result(function: Function, args: Arguments, kwargs: Keywords) -> Any:
     if "device" in kwargs or name_of(function) in FACTORIES:
         kwargs = {**kwargs, "device": "meta"}
     return args[0] if name_of(function) in ("cpu", "cuda") else function(*args, **kwargs)
+
+
+def _described(item: object) -> tuple[Any, ...] | None:
+    """Return a tensor's shape, strides and dtype, or a number with its type; None for other operands."""
+    if isinstance(item, torch.Tensor):
+        return item.shape, item.stride(), item.dtype
+    return (type(item), item) if type(item) in (int, float, bool) else None
+
+
+@lru_cache(4096)
+def _pointwise_result(function: Function, *described: Any) -> tuple[torch.Size, tuple[int, ...], torch.dtype]:
+    """Return the shape, strides and dtype of a result on ``meta``, of operands as ``_described`` returns them."""
+    operands = [
+        torch.empty_strided(item[0], item[1], dtype=item[2], device="meta") if len(item) == 3 else item[1]
+        for item in described
+    ]
+    result = function(*operands)
+    return result.shape, result.stride(), result.dtype
 
 
 def guessed_result(called: Any, args: Arguments, kwargs: Keywords) -> Any:

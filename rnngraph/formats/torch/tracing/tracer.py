@@ -107,13 +107,15 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         """torch's result of the current call on ``meta``, for the shape and dtype."""
         self.times: dict[str, None] = {}
         """Names of sizes that are numbers of time steps."""
+        self.scanned: set[str] = set()
+        """Names of sizes on which numbers of steps of recurrences depend."""
         self.wrote_numbers = False
         """True if a constant tensor that may be a loop's initial state was written as a number."""
         self.has_assumed = False
         """True if the script has stand-ins for stacked steps, which are valid only after a loop is rolled up."""
         self.must_open = must_open
-        self.undecided: list[tuple[Dim, Where | None]] = []
-        """(size, line) of each pair of axes, one of which must have a fixed size."""
+        self.undecided: list[tuple[list[Dim], Where | None]] = []
+        """(sizes, line) of each pair of axes, one of which must have a fixed size."""
         self.kept: list[object] = []  # keeps objects alive while their ids are keys
 
     # Running ------------------------------------------------------------------------------------
@@ -350,16 +352,19 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         self.wrote_numbers |= is_state
         return isinstance(item, Filled) and not (is_state and self.keeps_filled)
 
-    def leave_undecided(self, dims: Sequence[Dim]) -> None:
-        """Record that one of these sizes must be a number: the last one that the caller does not want open."""
-        wanted = [dim for dim in dims if isinstance(dim, Size) and not dim.symbols.isdisjoint(self.must_open)]
-        rest = [dim for dim in dims if dim not in wanted]
-        self.undecided.append(((rest or [*dims])[-1], self.sizes.place()))
+    def fix_undecided(self) -> None:
+        """Fix one of two sizes: the last that may be a number and that no recurrence needs. Raises ``SizesChanged``."""
+        dims, where = self.undecided[0]
+        for wanted in (self.scanned.union(self.must_open), self.must_open, ()):
+            if rest := [dim for dim in dims if isinstance(dim, Size) and dim.symbols.isdisjoint(wanted)]:
+                self.sizes.fix(rest[-1], where)
 
-    def on_time(self, dim: Dim) -> None:
-        """Record that a size is a number of time steps."""
-        if isinstance(dim, Size) and dim.symbol:
-            self.times.setdefault(dim.symbol)
+    def on_time(self, dim: Dim, is_recurrence: bool = True) -> None:
+        """Record that a size is a number of time steps, of a recurrence or of windows."""
+        if isinstance(dim, Size):
+            self.scanned |= dim.symbols if is_recurrence else set()
+            if dim.symbol:
+                self.times.setdefault(dim.symbol)
 
     def call(self, function: Function, *operands: Any, **keywords: Any) -> Value:
         """Call a function of ``rg``. Elementwise calls precede transposes, so that later calls can cancel these."""
