@@ -96,14 +96,15 @@ def _swapped(node: Node) -> Node:
 
 def matmul(node: Node, g: Node) -> OperandAdjoints:
     left, right, *start = node.operands
+    kind = {"rounded": True} if node.get("rounded") else {}
     if right.tensor.rank > 2:
-        to_right = _op("matmul", _swapped(left), g)
+        to_right = _op("matmul", _swapped(left), g, **kind)
     elif left.tensor.rank == 1:
         rows = (make("reshape", item, shape=(1, *item.shape)) for item in (left, g))
         to_right = _op("outer_sum", *rows)
     else:
         to_right = _op("outer_sum", left, g)
-    return (_op("matmul", g, _swapped(right)), to_right, *(unbroadcast(g, item) for item in start))
+    return (_op("matmul", g, _swapped(right), **kind), to_right, *(unbroadcast(g, item) for item in start))
 
 
 def outer_sum(node: Node, g: Node) -> OperandAdjoints:

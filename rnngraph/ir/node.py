@@ -217,6 +217,16 @@ def dependents(roots: Iterable[Node], nodes: Iterable[Node]) -> set[Node]:
     return reached
 
 
+def is_batched_product(node: Node) -> bool:
+    """True for a product with a separate right matrix for each left one."""
+    return node.op == "matmul" and node.operands[1].tensor.rank > 2
+
+
+def is_tile_product(node: Node) -> bool:
+    """True for a product of factors in bfloat16, which a matrix unit computes."""
+    return node.op == "matmul" and bool(node.get("rounded"))
+
+
 @dataclass
 class Namer:
     """Generator of unique names, which appends a counter to names in use."""

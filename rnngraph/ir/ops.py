@@ -52,7 +52,8 @@ row(
 
 # Operands are floats of one dtype, bfloat16 accumulated in float32, or 8-bit integers accumulated exactly in int32.
 # The right operand is one matrix, or a batch of float matrices with the same leading axes as the left operand.
-# ``sparse``: skip blocks of zeros of the right operand, where 0 times NaN is then 0.
+# ``sparse``: skip blocks of zeros of the right operand, where 0 times NaN is then 0. ``rounded``: both factors, of
+# float32, are rounded to bfloat16; subnormal numbers may count as 0, and the order of the sums is not defined.
 row(
     "matmul",
     "contraction",
@@ -61,8 +62,9 @@ row(
     axes_of.matmul,
     value.matmul,
     derivative.matmul,
-    optional=("sparse",),
+    optional=("sparse", "rounded"),
     sparse=may.flag,
+    rounded=may.flag,
 )
 
 # Product with a weight of 8 or 4 bits, of which ``block`` k of a column share a scale. Operands are the activations in

@@ -72,6 +72,8 @@ def _attributes(node: Node) -> None:
         raise ValueError(f"{node.op} {node.name} is allowed only in declarations")
     if node.op in CREATED_BY_PASSES:
         raise ValueError(f"{node.op} {node.name} may be created only by passes")
+    if attributes.get("rounded"):
+        raise ValueError(f"{node.op} {node.name} is rounded, which only passes may request")
     if node.op == "dropout":
         _dropout(node)
     for name, value in attributes.items():

@@ -142,7 +142,7 @@ class _Chain:
         for term in ordered:
             operands = (new[term.operands[0]], new[term.operands[1]], *([total] if total else []))
             if term is ordered[-1] and not after:
-                return make("matmul", *operands, where=term.where, name=root.name)
+                return make("matmul", *operands, where=term.where, name=root.name, **dict(term.attributes))
             total = remake(term, operands)
         assert total is not None
         for term in after:

@@ -10,7 +10,7 @@ from ..ir.graph import Graph, Node
 from ..ir.ops import OPS
 from ..ir.verifier import INFERENCE_FORBIDS, verify
 from .accumulate import Accumulate
-from .affine.chunk import Chunk
+from .affine.chunk import Chunk, Chunking
 from .fission import Fission
 from .fuse_multiply_add import FuseMultiplyAdd
 from .gradients.autodiff import Autodiff
@@ -56,7 +56,7 @@ LOOPS: tuple[Pass, ...] = (
 
 
 def meaning(
-    kind: str, wrt: tuple[str, ...] = (), outputs: tuple[str, ...] = (), chunked: int | None = None
+    kind: str, wrt: tuple[str, ...] = (), outputs: tuple[str, ...] = (), chunked: Chunking | None = None
 ) -> tuple[Pass, ...]:
     """Return the passes that turn a declaration into the ``training`` or the ``inference`` graph.
 
@@ -66,7 +66,7 @@ def meaning(
 
     Args:
         outputs: Names of outputs whose gradients are given, in place of a loss.
-        chunked: Maximum steps of a chunk in which affine recurrences of a training graph run.
+        chunked: How affine recurrences of a training graph run in chunks; None: by steps.
     """
     chunks = (Chunk(chunked), Simplify("simplify_chunks")) if chunked is not None and kind == "training" else ()
     before = (*SPLIT[kind], *chunks)

@@ -110,7 +110,8 @@ def _split_rows(node: Node, operands: Sequence[Node]) -> Node:
     for piece in joined.operands:
         width = piece.shape[-1]
         rows = row_slice(kernel, offset, offset + width)
-        product = make("matmul", piece, rows, *([start] if start else []), where=node.where, name=node.name)
+        operands_of_piece = (piece, rows, *([start] if start else []))
+        product = make("matmul", *operands_of_piece, where=node.where, name=node.name, **dict(node.attributes))
         total = product if total is None else make("add", total, product, where=node.where)
         offset, start = offset + width, None
     assert total is not None
@@ -148,6 +149,7 @@ def _slice_through(node: Node, source: Node) -> Node | None:
             *(column_slice(item, first, last, node) for item in start),
             where=source.where,
             name=node.name,
+            **dict(source.attributes),
         )
     if OPS[source.op].kind == "elementwise" and source.op != "random_uniform":
         pieces = [column_slice(item, first, last, node) for item in source.operands]

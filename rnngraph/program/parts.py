@@ -103,3 +103,4 @@ class CompileKeywords(TypedDict, total=False):
     classes: Mapping[str, Sequence[Any]] | Sequence[Any] | None
     direct_calls: bool
     chunked: int | None
+    chunked_dtype: str

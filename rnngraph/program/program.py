@@ -18,7 +18,7 @@ from ..runtime.calls.feed_names import FeedNames
 from ..runtime.calls.results import Given, Result, Trained
 from ..runtime.class_names import BARE, Classes
 from ..runtime.graph_source import DeclaredSource, GraphSource
-from ..runtime.native.compile_options import ProgramOptions, checked_chunked
+from ..runtime.native.compile_options import ProgramOptions, checked_chunking
 from ..runtime.native.object_cache import cache_of, option_of
 from ..runtime.native.weight_options import Weights, weight_rules
 from ..runtime.parameters import Parameters
@@ -76,6 +76,7 @@ def compile(  # the usual name in the field
     classes: Mapping[str, Sequence[Any]] | Sequence[Any] | None = None,
     direct_calls: bool = True,
     chunked: int | None = None,
+    chunked_dtype: str = "float32",
 ) -> Program[Any]:
     """Compile a declaration into a training and an inference graph with one set of parameters.
 
@@ -86,21 +87,20 @@ def compile(  # the usual name in the field
         target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
         threads: Maximum threads of a call, without effect on results.
         unroll: Steps per turn of a loop, or ``"full"`` for int lengths.
-        weights: Kind of large weights in inference: ``float32``, ``bfloat16``, ``int8``, or
-            ``rg.Narrow(kind, force=True)`` for small ones, too. Or a mapping from patterns of parameters' names to
-            kinds, ``{"head/*": "bfloat16", "*": "int8"}``: the first match counts.
+        weights: Kind of large weights in inference: ``float32``, ``bfloat16``, ``int8``, ``int8_blocks``, ``int4``; of
+            small ones, too: ``rg.Narrow(kind, force=True)``; or kinds by patterns of names, of which the first counts.
         activations: ``int8`` rounds activations to 8 bits in products with narrow weights, which is faster than 16.
         sparse: Skip blocks of zero weights in inference, such as those of ``Prune``. Skipped blocks propagate no NaN.
         parameters: A Program, or its parameters. Those that both declare are shared; a warning lists the others.
         cache: Keep compiled code for later processes, in the user's cache directory or in this one.
-        states: {name of an output: placeholder, or its name} if an output is a placeholder's next value, as in nets of
-            files. Streams and exports keep such states, initially the placeholder's default or zeros.
+        states: {name of an output: placeholder whose next value it is}. Streams and exports keep such states.
         classes: {path of an output: names along its last axis}, or the names alone for one output.
         direct_calls: Run frequent calls without their Python functions, which debuggers and profilers see.
         chunked: Maximum steps that training takes together in affine recurrences. Rounding differs.
+        chunked_dtype: ``bfloat16`` rounds factors of the chunks' products, for processors with matrix units (AMX).
 
     Raises:
-        DtypeError: Weights should be narrow, and a parameter is float64.
+        DtypeError: A parameter, or a state in chunks, is float64, and should be narrow.
         GraphError: ``parameters`` has nothing in common, or no recurrence is affine for ``chunked``.
     """
     known, other = shared(parameters)
@@ -116,7 +116,7 @@ def compile(  # the usual name in the field
         activations=activations,
         sparse=flag(sparse, "sparse"),
         direct_calls=flag(direct_calls, "direct_calls"),
-        chunked=checked_chunked(chunked, source.lowered.graph, user_line()),
+        chunked=checked_chunking(chunked, chunked_dtype, source.lowered.graph, user_line()),
     )
     program: Program[Any] = Program(source, Parameters(source.lowered.slots, number, other), number, options)
     warn_of_kinds_without_effect(program.inference, program.options, user_line())

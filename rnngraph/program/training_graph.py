@@ -300,7 +300,14 @@ class TrainingGraph(CallableGraph[Given]):
 
     @api
     def profile(
-        self, feeds: Mapping[Any, Any] | None = None, /, seconds: float = 1.0, *, seed: int | None = None, **named: Any
+        self,
+        feeds: Mapping[Any, Any] | None = None,
+        /,
+        seconds: float = 1.0,
+        *,
+        seed: int | None = None,
+        wrt: Sequence[str | Tensor] = (),
+        **named: Any,
     ) -> Profile:
         """Measure calls with these feeds, by layer, kernel, pass and line of the script, with the bottleneck of each.
 
@@ -310,9 +317,11 @@ class TrainingGraph(CallableGraph[Given]):
             feeds: As for a call.
             seconds: Seconds to spend on calls, half of them without counters.
             seed: Seed of the masks; None: 0.
+            wrt: Float placeholders whose gradients are measured, too, as for ``gradients``.
             **named: As for a call.
 
         Raises:
+            ArgumentError: A placeholder in ``wrt`` has no gradient.
             GraphError: The program's code does not run on this machine, or its processor has no counter.
         """
         where = user_line()
@@ -320,12 +329,15 @@ class TrainingGraph(CallableGraph[Given]):
         arrays.update(self.counters(0 if seed is None else seed))
         drawn = int(arrays.get(SEED, 0))
         outputs = self._fed_outputs(arrays)
-        if "loss" not in outputs or not self._gradients.trainable:
+        _, extra = self._gradients.asked(wrt, where)
+        if any(name.startswith(TAP) for name in extra):
+            raise ArgumentError("a profile takes placeholders in wrt=, not taps", where)
+        if "loss" not in outputs or not (self._gradients.trainable or extra):
             return self._profiled(self._form(outputs), arrays, where, seconds, lambda fed: self(fed, seed=drawn))
-        compiled = self._gradients.graph()
+        compiled = self._gradients.checked_graph(extra, (), AUTO, where)
         outputs = "loss", *(f"{PREFIX}{name}" for name in compiled.wrt)
         form = CallForm(compiled, outputs, (None, dict.fromkeys(compiled.wrt)), outputs)
-        return self._profiled(form, arrays, where, seconds, lambda fed: self.gradients(fed, seed=drawn))
+        return self._profiled(form, arrays, where, seconds, lambda fed: self.gradients(fed, seed=drawn, wrt=wrt))
 
     def _gradient_calls(self, wrt: Any, output_gradients: Any, recompute: Any) -> DirectCache | None:
         """Return prepared calls of these gradients; None if ``wrt`` is not hashable."""

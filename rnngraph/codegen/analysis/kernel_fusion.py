@@ -17,15 +17,15 @@ from ...ir.types import FLOATS, Dim, Shape
 from ...support.connected import connected
 from ...support.records import dataclass
 from .node_kinds import (
+    alone_key,
     contracted,
     factors_of,
     folds_operand,
-    is_sparse,
+    is_alone,
     is_view,
     kind_of,
     lies_in_operand,
     parts_units,
-    sparse_key,
     stays_view,
 )
 
@@ -260,7 +260,7 @@ class _Fuser:
             return True
         if kind_of(node) != "fused" or kind_of(operand) != "fused" or node in self.copies:
             return True
-        if is_sparse(node) or is_sparse(operand):
+        if is_alone(node) or is_alone(operand):
             return True
         if node.op == "gather" or operand.shape != node.shape:
             return True
@@ -352,7 +352,7 @@ class _Fuser:
                 continue
             kind = "fused" if node in self.inline else "copy" if node in self.copies else kind_of(node)
             shared = kind == "fused"
-            alone = sparse_key(node) if is_sparse(node) else None if shared else node
+            alone = alone_key(node) if is_alone(node) else None if shared else node
             key = (self.level[node], kind, node.shape if shared else (), alone)
             members.setdefault(key, []).append(node)
         positions = {node: number for number, node in enumerate(self.nodes)}
@@ -430,4 +430,4 @@ class _Fuser:
             return node in self.live_out or node in self.materialized
         if self._is_view(node) or node in self.lazy_concats or node in self.folded:
             return False
-        return node in self.copies or kind_of(node) != "fused" or is_sparse(node) or self._in_memory(node)
+        return node in self.copies or kind_of(node) != "fused" or is_alone(node) or self._in_memory(node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from ...ir.graph import Node
+from ...ir.node import is_tile_product
 from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...ir.printer import identifier
 from ...ir.types import NARROW, Dim
@@ -91,15 +92,17 @@ def is_sparse(node: Node) -> bool:
     return node.op == "matmul" and bool(node.get("sparse"))
 
 
-def sparse_key(product: Node) -> Node:
-    """Return a key that is equal for products with the same sparse weights, which share a kernel."""
+def is_alone(node: Node) -> bool:
+    """True for a product that no other op's kernel computes: it skips zeros, or a matrix unit computes it."""
+    return is_sparse(node) or is_tile_product(node)
+
+
+def alone_key(product: Node) -> Node:
+    """Return a key that is equal for products that share a kernel: those with the same sparse weights."""
+    if not is_sparse(product):
+        return product
     left, right = product.operands[:2]
     return right if left.dtype in NARROW else product
-
-
-def is_batched_product(node: Node) -> bool:
-    """True for a product with a separate right matrix for each left one."""
-    return node.op == "matmul" and node.operands[1].tensor.rank > 2
 
 
 def factors_of(product: Node) -> tuple[Node, ...]:

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ...ir.axes.walk import keeps
 from ...ir.graph import Graph, Node, implied
+from ...ir.node import is_batched_product
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts, is_final, is_kept, split_inputs, step_condition
 from ...ir.types import Dim
 from ...support.records import dataclass
-from .node_kinds import is_batched_product
 
 ZERO = "zero"
 LEAVES_ROWS_OUT = ("matmul", "concat", "slice", "reshape", "broadcast")

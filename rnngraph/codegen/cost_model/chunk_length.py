@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ...ir.graph import Node
+from ...ir.node import is_batched_product
 from ...ir.ops import MATRIX_PRODUCTS
 from ...ir.types import Dim, Shape, evaluate, product
 from ...support.records import dataclass
 from ..analysis.kernel_fusion import FusedKernels
-from ..analysis.node_kinds import is_batched_product
 from ..machine.target import Target
 from .register_tiles import OPEN_ROWS
 

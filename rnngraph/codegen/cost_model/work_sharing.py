@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...ir.graph import Node
-from ...ir.node import DRAW
+from ...ir.node import DRAW, is_batched_product, is_tile_product
 from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, symbols_of
 from ...support.records import dataclass
 from ..analysis.kernel_fusion import Kernel
-from ..analysis.node_kinds import is_batched_product
 from ..analysis.row_independence import Rowwise
 from ..machine.target import Target
 from .chunk_length import TimeChunk
@@ -253,6 +252,8 @@ def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
         return range(kernel.first["axis"])[::-1]
     if kernel.kind != "fused":
         return ()
+    if any(map(is_tile_product, kernel.members)):
+        return range(last - 1)
     if any(map(is_batched_product, kernel.members)):  # split by matrices first: each part packs its own
         return range(last + 1)
     outer = [*range(last - 1, -1, -1), last] if last > 0 else [*range(last, -1, -1)]

@@ -10,16 +10,16 @@ from ...support.errors import Where
 from ..buffers.views import View
 from ..cost_model.work_sharing import Partition
 from ..loop_ir.builder import Block
+from .accumulation import overlap_add, scatter_add
 from .fused_reductions import fused_reductions
 from .kernel_plan import KernelPlan
 from .loop_nests import WorkerSlice, each_slice, single
 from .matmul import Tiles
+from .matrix_unit import TileKernel
 from .outer_products import outer_sum
-from .overlap_add import overlap_add
 from .pointwise import concat, copy, elementwise, write
 from .reductions import reduce
 from .region import Region
-from .scatter_add import scatter_add
 from .sparse_products import sparse_product
 
 
@@ -53,6 +53,8 @@ def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | N
     match kernel.kind:
         case "fused" if plan.sparse is not None:
             sparse_product(region, block, plan, plan.sparse, share)
+        case "fused" if plan.products is not None and plan.products.in_tiles:
+            TileKernel(region, block, plan, share).emit()
         case "fused" if plan.products is not None:
             Tiles(region, block, plan, share).emit()
         case "fused":

@@ -85,6 +85,23 @@ def _weights_first(b: Instructions, left: Parts, right: Parts, total: Handle) ->
     return _accumulated(b, right, left, total)
 
 
+def bfloat16_words(b: Instructions, one: Handle, other: Handle, interleaved: bool) -> Handle:
+    """Write the rounding of two vectors to bfloat16, and return their numbers as words of two.
+
+    Args:
+        b: Writer of instructions.
+        one: The first vector, of 16 floats.
+        other: The second vector.
+        interleaved: A word has a number of each vector; else the words of the first vector come first.
+    """
+    name = "llvm.x86.avx512bf16.cvtne2ps2bf16.512"
+    joined = _call(b, name, Handle("", "bfloat", 32), other, one)
+    if interleaved:
+        halves = _bitcast(b, joined, "i16", 32)
+        joined = b.shuffle(halves, halves, [lane // 2 + lane % 2 * 16 for lane in range(32)])
+    return _bitcast(b, joined, "i32", 16)
+
+
 def _arms(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
     """Write ARM's SDOT, the dot product of signed bytes."""
     if total.lanes < MIN_LANES:

@@ -26,16 +26,19 @@ from ..loop_ir.nodes import (
     Statement,
     Store,
     Tick,
+    TileProduct,
     When,
 )
 from ..loop_ir.origins import StatementOrigins, layers_text
 from ..loop_ir.workers import WORKER, WORKERS
+from ..machine.amx import tile_product_text
 from ..machine.cycle_counter import cycle_counter
 from ..machine.target import Target
 from ..threads.barrier import barrier_text
 from ..threads.claim import claim_text, stages_text
 from ..threads.spin_wait import pause
 from . import elementwise, load_store
+from .dot_products import bfloat16_words
 from .function_builder import FunctionBuilder
 from .instructions import Handle, Instructions, element_of
 from .register_tile import contract
@@ -190,6 +193,8 @@ class _FunctionWriter(FunctionBuilder):
                 self.let_index(statement)
             case Contract():
                 contract(self, statement)
+            case TileProduct():
+                self._tile_product(statement)
             case For():
                 self._for(statement)
             case When():
@@ -290,6 +295,14 @@ class _FunctionWriter(FunctionBuilder):
             self.lines.append(f"  ; {call.comment}")
         self.lines.append(f"  call void @{call.function}({', '.join(arguments)})")
 
+    def _tile_product(self, tiles: TileProduct) -> None:
+        self.b.helpers["tile_product"] = tile_product_text(self.b.intrinsics)
+        (sums, left, right) = (self.address(*place) for place in (tiles.sums, tiles.left, tiles.right))
+        counts = ", ".join(f"i64 {count}" for count in (tiles.rows, tiles.columns, tiles.depth))
+        if tiles.comment:
+            self.lines.append(f"  ; {tiles.comment}")
+        self.lines.append(f"  call void @tile_product(ptr {sums}, ptr {left}, ptr {right}, {counts})")
+
     def _barrier(self, barrier: Barrier) -> None:
         self.b.helpers["barrier"] = barrier_text(self.target)
         self.b.intrinsics["pause"] = pause(self.target)[1]
@@ -368,6 +381,8 @@ class _FunctionWriter(FunctionBuilder):
             case "unit":
                 base = b.splat(self.wide_index(attributes["index"]), lanes)
                 result = b.iadd(base, b.lane_numbers(lanes))
+            case "bfloat16_words":
+                result = bfloat16_words(b, operands[0], operands[1], attributes["interleaved"])
             case "shuffle":
                 result = b.shuffle(operands[0], operands[1], attributes["order"])
             case "across":

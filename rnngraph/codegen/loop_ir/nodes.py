@@ -1,18 +1,21 @@
-"""Statements of the loop IR: loops, vector values, loads, stores, and register tiles.
+"""Statements of the loop IR: loops, vector values, loads and stores.
 
 Index arithmetic uses the polynomials of sizes (``ir.types.Dim``), over loop variables, run-time sizes and strides.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import field, replace
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import replace
+from typing import Any, ClassVar
 
-from ...ir.types import Size
-from ...support.errors import Where
 from ...support.records import dataclass
+from .base import BaseStatement as BaseStatement
+from .base import Body as Body
+from .base import Renaming as Renaming
+from .base import Uses as Uses
+from .base import sizes_in
+from .products import Contract as Contract
+from .products import TileProduct as TileProduct
 from .values import BlockScales as BlockScales
 from .values import Buffer as Buffer
 from .values import Factors as Factors
@@ -22,77 +25,6 @@ from .values import Operand as Operand
 from .values import Place as Place
 from .values import Valid as Valid
 from .values import Value as Value
-
-
-@dataclass(frozen=True)
-class Body:
-    """Inner statements, and the name of a size that is bound in them, if any."""
-
-    statements: tuple[Statement, ...]
-    var: str = ""
-
-
-@dataclass(frozen=True)
-class Renaming:
-    """Functions that replace a statement's buffers, index expressions and inner statements."""
-
-    buffer: Callable[[Buffer], Buffer]
-    index: Callable[[Index], Index]
-    body: Callable[[Sequence[Statement]], tuple[Statement, ...]]
-
-    def place(self, place: Place) -> Place:
-        return self.buffer(place[0]), self.index(place[1])
-
-    def valid(self, valid: Valid) -> Valid:
-        return None if valid is None else self.index(valid)
-
-    def scales(self, scales: BlockScales) -> BlockScales:
-        left, sums, right = (tuple(map(self.place, places)) for places in (scales.left, scales.sums, scales.right))
-        return replace(scales, left=left, sums=sums, right=right, right_stride=self.index(scales.right_stride))
-
-
-class Uses(NamedTuple):
-    """Index expressions and buffers of a statement. Buffers passed to a function count as read and written.
-
-    ``bodies`` are inner statements. ``prefetches`` are buffers of which only the address matters.
-    """
-
-    indices: Sequence[Index] = ()
-    reads: Sequence[Buffer] = ()
-    writes: Sequence[Buffer] = ()
-    bodies: Sequence[Body] = ()
-    prefetches: Sequence[Buffer] = ()
-
-
-def sizes_in(*valid: Valid) -> Iterator[Index]:
-    """Yield the index expressions that are not constants."""
-    return (item for item in valid if isinstance(item, Size))
-
-
-@dataclass(frozen=True)
-class BaseStatement:
-    """Base class of statements, with the methods that traversals need.
-
-    It is not an ``ABC``, whose ``isinstance`` is slow, but a class must define both methods.
-
-    ``origin`` is the line, layer and phase for which it computes; it does not affect the result. ``repeats`` is True if
-    inner statements may run several times.
-    """
-
-    repeats: ClassVar[bool] = False
-    origin: Where | None = field(default=None, kw_only=True, compare=False, repr=False)
-
-    def __init_subclass__(cls) -> None:
-        if cls.uses is BaseStatement.uses or cls.renamed is BaseStatement.renamed:
-            raise TypeError(f"{cls.__name__} must define uses and renamed")
-
-    @abstractmethod
-    def uses(self) -> Uses:
-        """Return the index expressions, buffers and bodies of the statement."""
-
-    @abstractmethod
-    def renamed(self, by: Renaming) -> Statement:
-        """Return the statement with buffers and sizes replaced."""
 
 
 @dataclass(frozen=True)
@@ -191,84 +123,6 @@ class LetIndex(BaseStatement):
     def renamed(self, by: Renaming) -> LetIndex:
         base, factor = by.index(self.base), by.index(self.factor)
         return LetIndex(self.name, self.op, base, factor, self.source, origin=self.origin)
-
-
-@dataclass(frozen=True)
-class Contract(BaseStatement):
-    """Register tile: ``results[r][j] = starts[r][j] + sum over k of left[r][k] * right[k][j]``, k in order.
-
-    Attributes:
-        left: (buffer, index) of each row; k advances by ``left_stride``.
-        right: (buffer, index) of each column; k advances by ``right_stride``, and lanes by ``lane_stride``.
-        valid: Lanes of each column that are in bounds.
-        dot_width: Adjacent narrow numbers, in a row and in each zero-padded lane of a panel, that one step multiplies.
-        accumulators: Partial sums of each sum. The first takes the k that are a multiple of it, from the start; the
-            second the following ones, from 0; and so on. They are added at the end, in order.
-        block: Number of k that are summed first, so that rounding errors grow less with the depth. 0: one sum over all.
-        chained: Operands of further products with the same strides, depth and lanes, each accumulated onto the
-            previous.
-        spread: Load left operands, whose k are contiguous, as one vector and broadcast from a register.
-        ahead: Distance from the first column to the weights of the next tiles, which a turn over k prefetches. None:
-            none.
-        scales: Scales of blocks of k, for weights in blocks. None: sums are not scaled.
-        columns: Origin of each column, if products of several lines are one tile.
-    """
-
-    results: tuple[tuple[Value, ...], ...]
-    starts: tuple[tuple[Operand, ...], ...]
-    left: tuple[tuple[Buffer, Index], ...]
-    left_stride: Index
-    depth: Index
-    right: tuple[tuple[Buffer, Index], ...]
-    right_stride: Index
-    lane_stride: Index
-    valid: tuple[Valid, ...]
-    unroll: int
-    comment: str = ""
-    dot_width: int = 1
-    accumulators: int = 1
-    block: int = 0
-    chained: tuple[Factors, ...] = ()
-    spread: bool = False
-    ahead: Index | None = None
-    scales: BlockScales | None = None
-    columns: tuple[Where | None, ...] = field(default=(), kw_only=True, compare=False, repr=False)
-
-    @property
-    def factors(self) -> tuple[Factors, ...]:
-        """Left and right operands of each product, in order."""
-        return ((self.left, self.right), *self.chained)
-
-    def then(self, other: Contract) -> Contract | None:
-        """Return a tile that also does the work of ``other``, which continues these sums; None if they differ."""
-        joined = replace(self, results=other.results, chained=(*self.chained, *other.factors))
-        left, right = other.left, other.right
-        same = replace(joined, left=left, right=right, starts=other.starts, chained=(), comment=other.comment)
-        goes_on = other.starts == self.results and same == other
-        return joined if goes_on and (self.origin, self.columns) == (other.origin, other.columns) else None
-
-    def uses(self) -> Uses:
-        places = [place for left, right in self.factors for place in (*left, *right)]
-        steps = (self.left_stride, self.depth, self.right_stride, self.lane_stride, *sizes_in(*self.valid, self.ahead))
-        if self.scales is not None:
-            places += self.scales.places
-            steps = (*steps, self.scales.right_stride)
-        return Uses([*(index for _, index in places), *steps], reads=[buffer for buffer, _ in places])
-
-    def renamed(self, by: Renaming) -> Contract:
-        return replace(
-            self,
-            left=tuple(map(by.place, self.left)),
-            right=tuple(map(by.place, self.right)),
-            left_stride=by.index(self.left_stride),
-            right_stride=by.index(self.right_stride),
-            lane_stride=by.index(self.lane_stride),
-            depth=by.index(self.depth),
-            valid=tuple(map(by.valid, self.valid)),
-            ahead=None if self.ahead is None else by.index(self.ahead),
-            chained=tuple((tuple(map(by.place, left)), tuple(map(by.place, right))) for left, right in self.chained),
-            scales=None if self.scales is None else by.scales(self.scales),
-        )
 
 
 @dataclass(frozen=True)
@@ -434,4 +288,19 @@ class Tick(BaseStatement):
         return Tick(by.buffer(self.counters), by.index(self.clock), slot, origin=self.origin)
 
 
-Statement = Load | Store | Prefetch | Let | LetIndex | Contract | For | When | Fold | Call | Barrier | Pipeline | Tick
+Statement = (
+    Load
+    | Store
+    | Prefetch
+    | Let
+    | LetIndex
+    | Contract
+    | TileProduct
+    | For
+    | When
+    | Fold
+    | Call
+    | Barrier
+    | Pipeline
+    | Tick
+)

@@ -27,6 +27,7 @@ from .nodes import (
     Statement,
     Store,
     Tick,
+    TileProduct,
     Valid,
     Value,
     When,
@@ -104,6 +105,10 @@ def _statement_lines(statement: Statement, indent: str, origins: StatementOrigin
             yield f"{indent}{name} = {op} {read}{dim_text(factor)}"
         case Contract():
             yield from _contract_lines(statement, indent)
+        case TileProduct(sums, left, right, rows, columns, depth, comment):
+            size = f"{rows} x {columns} tiles of 16 x 16, {depth} steps of 32 k"
+            factors = f"{_place(*left)} * {_place(*right)}"
+            yield from _wrapped(f"matrix unit: {_place(*sums)} = {factors} : {size}", indent, comment)
         case For(var, start, stop, step, body, comment):
             by = f" step {dim_text(step)}" if step != 1 else ""
             note = f"  # {comment}" if comment else ""

@@ -10,7 +10,7 @@ import llvmlite.binding as llvm
 
 from ...support.errors import ArgumentError
 from ...support.records import dataclass
-from ...support.system.processor import arm_features, cache_sizes
+from ...support.system.processor import arm_features, cache_sizes, permits_amx
 
 _LEVELS = {
     "x86-64-v2": ("x86-64-v2", "", 128, 16, False),
@@ -59,6 +59,7 @@ class Target:
         dots: Narrow types, ``int8`` and ``bfloat16``, with instructions for dot products.
         signed_dots: How signed bytes are multiplied and summed, one of ``codegen/llvm/dot_products.py``; empty if
             floats are as fast.
+        has_tiles: Products of bfloat16 matrices use AMX, which the system permits.
         pointer_bits: Width of an address, and of index arithmetic.
         relocation: LLVM's relocation model.
         abi: ABI of object files, if the triple does not determine it.
@@ -78,6 +79,7 @@ class Target:
     has_estimates: bool = False
     dots: tuple[str, ...] = ()
     signed_dots: str = ""
+    has_tiles: bool = False
     pointer_bits: int = 64
     relocation: str = "pic"
     abi: str = ""
@@ -327,6 +329,14 @@ def _dots(has: Mapping[str, bool], wide: bool, processor: str) -> tuple[str, ...
     if wide and processor.startswith("znver"):
         needed["bfloat16"] = "avx512bf16"
     return tuple(form for form, feature in needed.items() if has.get(feature, False))
+
+
+def with_tiles(target: Target) -> Target:
+    """Return a target with its matrix unit, if it is this machine and the system permits the unit."""
+    has = llvm.get_host_cpu_features() if target.name == "host" and target.is_x86_64 else {}
+    needed = ("amx-tile", "amx-bf16", "avx512bf16", "avx512bw", "avx512vl")
+    permitted = all(has.get(feature, False) for feature in needed) and permits_amx()
+    return replace(target, has_tiles=True) if permitted else target
 
 
 @lru_cache(maxsize=8)

@@ -109,7 +109,9 @@ def _tile(plan: KernelPlan, indent: str) -> Iterator[str]:
     if plan.sparse is not None:
         heights = " or ".join(map(str, plan.sparse.heights))
         yield f"{indent}blocks of {heights} k x {plan.sparse.lanes} columns that are not zero; tiles if none is"
-    if plan.products is not None:
+    if plan.products is not None and plan.products.in_tiles:
+        yield f"{indent}computed by the matrix unit"
+    elif plan.products is not None:
         tile, axis = plan.products.tile, plan.products.row_axis
         along = "" if axis is None else f" of axis {axis}"
         size = f"{_several(tile.rows, 'row')}{along} x {_several(tile.blocks, 'vector')} of {plan.lanes}"

@@ -57,7 +57,10 @@ def power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def matmul(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
-    value = narrow.product(arrays[0], arrays[1])
+    left, right = arrays[:2]
+    if attributes.get("rounded"):
+        left, right = narrow.rounded_to_bfloat16(left), narrow.rounded_to_bfloat16(right)
+    value = narrow.product(left, right)
     with np.errstate(all="ignore"):
         return value + arrays[2] if len(arrays) == 3 else value
 

@@ -25,15 +25,30 @@ from .linear_forms import Linear, Probe
 from .recurrences import ChunkPlan, Recurrence, recurrences_of
 from .views import gathered, shaped, spans, spread, transposed
 
+CHUNK_DTYPES = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """Options of training in chunks.
+
+    Attributes:
+        steps: Maximum number of steps in a chunk.
+        dtype: Dtype to which factors of matrix products are rounded, ``float32`` or ``bfloat16``; sums are float32.
+    """
+
+    steps: int
+    dtype: str = "float32"
+
 
 @dataclass(frozen=True)
 class Chunk:
     """Run affine recurrences in chunks of steps by matrix products.
 
-    Law: values are equal up to rounding. ``steps`` is the maximum number of steps in a chunk.
+    Law: values are equal up to rounding.
     """
 
-    steps: int
+    chunking: Chunking
     name: str = "chunk"
 
     def __call__(self, graph: Graph) -> Graph:
@@ -45,7 +60,7 @@ class Chunk:
                 planned = [recurrence for recurrence in recurrences_of(scan) if recurrence.plan is not None]
                 if not planned:
                     return None
-                pieces[node] = ChunkedPieces(scan, planned, self.steps)
+                pieces[node] = ChunkedPieces(scan, planned, self.chunking)
                 return scan  # dead once every ``get`` is replaced
             if node.op == "get" and node.operands[0] in pieces:
                 return pieces[node.operands[0]].result(node["index"], node)
@@ -71,12 +86,12 @@ def steps_of(plan: ChunkPlan, asked: int) -> int:
 class ChunkedPieces(ScanPieces):
     """Pieces of a scan, in which each chunked recurrence is a piece of its own."""
 
-    def __init__(self, scan: Node, planned: Sequence[Recurrence], steps: int) -> None:
+    def __init__(self, scan: Node, planned: Sequence[Recurrence], chunking: Chunking) -> None:
         super().__init__(scan)
         for recurrence in planned:
             plan = recurrence.plan
             assert plan is not None
-            self.replace_loop(recurrence.carry, ChunkLoop(self, recurrence, plan, steps_of(plan, steps)))
+            self.replace_loop(recurrence.carry, ChunkLoop(self, recurrence, plan, chunking))
 
 
 class ChunkLoop:
@@ -86,8 +101,9 @@ class ChunkLoop:
         members: Values of the body that read the state.
     """
 
-    def __init__(self, pieces: ChunkedPieces, recurrence: Recurrence, plan: ChunkPlan, steps: int) -> None:
-        self.pieces, self.plan, self.steps = pieces, plan, steps
+    def __init__(self, pieces: ChunkedPieces, recurrence: Recurrence, plan: ChunkPlan, chunking: Chunking) -> None:
+        self.pieces, self.plan, self.steps = pieces, plan, steps_of(plan, chunking.steps)
+        self.factors = chunking.dtype
         self.carry, self.scan = recurrence.carry, recurrence.scan
         self.members = [self.carry, *plan.boundary]
         self.forms, self.dtype = plan.forms, self.carry.dtype
@@ -130,7 +146,7 @@ class ChunkLoop:
         is_step = None
         if count * self.steps != length:
             is_step = inputs.over("is_step", _are_steps(count, self.steps, length, self.scan))
-        readouts, state = chunk_of(self._sequences.chunk(values, is_step, self.steps), param)
+        readouts, state = chunk_of(self._sequences.chunk(values, is_step, self.steps), param, self.factors)
         for probe, value in zip(self._sequences.probes.values(), readouts, strict=True):
             values[probe] = _steps_first(value), True
         label = str(self.carry["label"])

@@ -19,7 +19,8 @@ substitution. Steps are the last axis of values along keys, [..., keys, C], and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -61,19 +62,26 @@ class ChunkSteps:
     columns: Sequence[ChunkColumn]
 
 
-def chunk_of(chunk: ChunkSteps, state: Node) -> tuple[list[Node], Node]:
+def chunk_of(chunk: ChunkSteps, state: Node, factors: str) -> tuple[list[Node], Node]:
     """Return the readouts of a chunk, and the state after it.
 
     Each readout is [..., C, values], and ``state`` is [..., keys, values].
+
+    Args:
+        factors: Dtype to which both factors of a product are rounded, but for decays and the triangular inverse.
     """
-    return _Chunk(chunk, state).result()
+    return _Chunk(chunk, state, factors).result()
 
 
 class _Chunk:
-    def __init__(self, chunk: ChunkSteps, state: Node) -> None:
-        self.chunk, self.state, self.steps = chunk, state, chunk.steps
+    def __init__(self, chunk: ChunkSteps, state: Node, factors: str) -> None:
+        self.chunk, self.state, self.steps, self.factors = chunk, state, chunk.steps, factors
         self.leading = state.shape[:-2]
-        self.decays = Decays(chunk.decay, chunk.steps)
+        self.decays = Decays(chunk.decay, chunk.steps, self._product)
+
+    def _product(self, left: Node, right: Node) -> Node:
+        """Return the matrix product of factors in the chunk's dtype."""
+        return matmul(left, right, rounded=self.factors == "bfloat16")
 
     def result(self) -> tuple[list[Node], Node]:
         chunk = self.chunk
@@ -82,17 +90,18 @@ class _Chunk:
             for number, weights in enumerate(chunk.weights)
             for place, column in enumerate(chunk.columns)
         }
-        before = [matmul(swapped(multiplied(self.decays.before, weights)), self.state) for weights in chunk.weights]
+        reading = [swapped(multiplied(self.decays.before, weights)) for weights in chunk.weights]
+        before = [self._product(weights, self.state) for weights in reading]
         rows = self._rows(within, before)
         readouts = []
         for number, first in enumerate(before):
             total = first
             for place, row in enumerate(rows):
-                total = added(total, matmul(within[number, place], row))
+                total = added(total, self._product(within[number, place], row))
             readouts.append(total)
         state = multiplied(self.decays.all_steps, self.state)
         for column, row in zip(chunk.columns, rows, strict=True):
-            state = added(state, matmul(multiplied(column.keys, self.decays.after), row))
+            state = added(state, self._product(multiplied(column.keys, self.decays.after), row))
         return readouts, state
 
     def _rows(self, within: Mapping[tuple[int, int], Node], before: Sequence[Node]) -> list[Node]:
@@ -109,7 +118,7 @@ class _Chunk:
                 read = before[number]
                 for other_place, row in enumerate(rows):
                     if other_place not in coupled and row is not None:
-                        read = added(read, matmul(within[number, other_place], row))
+                        read = added(read, self._product(within[number, other_place], row))
                 start = added(start, multiplied(as_column(scale), read))
             assert start is not None
             starts.append(start)
@@ -133,7 +142,7 @@ class _Chunk:
                 parts.append(self._full(total, (steps, steps)))
             blocks.append(concat(parts, -1))
         inverse = unit_lower_inverse(concat(blocks, -2), steps)
-        solved = matmul(inverse, concat(starts, -2))
+        solved = self._product(inverse, concat(starts, -2))
         if count == 1:
             return [solved]
         return [sliced(solved, -2, steps * place, steps * (place + 1)) for place in range(count)]
@@ -155,8 +164,8 @@ class Decays:
             1.
     """
 
-    def __init__(self, decay: Node, steps: int) -> None:
-        self.decay, self.steps = decay, steps
+    def __init__(self, decay: Node, steps: int, multiply: Callable[[Node, Node], Node]) -> None:
+        self.decay, self.steps, self._multiply = decay, steps, multiply
         self.levels: list[tuple[int, Node | None, Node | None]] = []
         before: Node | None = None
         after: Node | None = None
@@ -180,11 +189,11 @@ class Decays:
     def attention(self, weights: Node, keys: Node) -> Node:
         """Return A [..., C, C]: sums over keys of weights, decays between two steps, and columns."""
         if self.decay.shape[-2] == 1:
-            return multiplied(matmul(swapped(weights), keys), self.between)
+            return multiplied(self._multiply(swapped(weights), keys), self.between)
         total: Node | None = None
         for half, before, after in self.levels:
             late, early = _times(before, weights), _times(after, keys)
-            total = self._chosen(matmul(swapped(late), early), half, total)
+            total = self._chosen(self._multiply(swapped(late), early), half, total)
         assert total is not None
         return total
 
@@ -259,16 +268,17 @@ def _corners(steps: int, half: int) -> np.ndarray:
 # Small builders ---------------------------------------------------------------------------------------
 
 
-def matmul(left: Node, right: Node) -> Node:
-    """Return the matrix product. Leading axes of 1 are broadcast."""
+def matmul(left: Node, right: Node, rounded: bool = False) -> Node:
+    """Return the matrix product, of ``rounded`` factors or not. Leading axes of 1 are broadcast."""
+    kind: dict[str, Any] = {"rounded": True} if rounded else {}
     if right.tensor.rank == 2:
-        return make("matmul", left, right, where=left.where)
+        return make("matmul", left, right, where=left.where, **kind)
     lead = tuple(b if a == 1 else a for a, b in zip(left.shape[:-2], right.shape[:-2], strict=True))
     sides = []
     for item in (left, right):
         full = (*lead, *item.shape[-2:])
         sides.append(item if item.shape == full else make("broadcast", item, where=item.where, shape=full))
-    return make("matmul", *sides, where=left.where)
+    return make("matmul", *sides, where=left.where, **kind)
 
 
 def multiplied(one: Node, other: Node) -> Node:

@@ -9,7 +9,7 @@ from ...codegen.machine.target import Target
 from ...ir.graph import Graph, Node
 from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...ir.types import ITEM_BYTES, NARROW, Dim, evaluate, product
-from ...passes.affine.chunk import steps_of
+from ...passes.affine.chunk import Chunking, steps_of
 from ...passes.held_weights import held_weights
 from ...passes.pipeline import reducing, run
 from ...passes.quantization.reduced_weights import Sources, inside_scan, parameters_of, sources_of
@@ -176,14 +176,15 @@ def summary_of(
     )
 
 
-def recurrence_lines(lowered: Graph, chunked: int | None) -> Iterator[str]:
+def recurrence_lines(lowered: Graph, chunked: Chunking | None) -> Iterator[str]:
     """Yield a description of each affine recurrence; with ``chunked``, how training runs each recurrence."""
     for recurrence in declared_recurrences(lowered):
         if chunked is None:
             if recurrence.is_affine:
                 yield str(recurrence)
         elif recurrence.plan is not None:
-            yield f"{recurrence}; training runs chunks of {steps_of(recurrence.plan, chunked)} steps"
+            narrow = "" if chunked.dtype == "float32" else f", with factors in {chunked.dtype}"
+            yield f"{recurrence}; training runs chunks of {steps_of(recurrence.plan, chunked.steps)} steps{narrow}"
         else:
             yield f"{recurrence}; training runs it by steps" + (
                 f": {recurrence.reason}" if recurrence.is_affine else ""

@@ -23,6 +23,7 @@ from ...ir.text.complete import complete_text, same_graph
 from ...ir.text.parser import parse
 from ...ir.types import array_dtype
 from ...ir.verifier import verify_stored
+from ...passes.affine.chunk import CHUNK_DTYPES, Chunking
 from ...passes.lowering.lowered import FED, SHOWN, Lowered
 from ...runtime.class_names import class_names_from
 from ...runtime.graph_source import TAPS, GraphSource, check_structure, shapes_of
@@ -81,7 +82,7 @@ class SavedSettings:
     weights: WeightRules
     activations: str
     sparse: bool
-    chunked: int | None
+    chunked: Chunking | None
     generator: Mapping[str, Any]
 
     def changed(self, weights: Weights | None, activations: str | None, sparse: bool | None) -> SavedSettings:
@@ -195,9 +196,15 @@ def _settings(text: Mapping[str, Any]) -> SavedSettings:
     weights = weights_from_text(text.get("weights", "float32"))
     sparse = text.get("sparse", False)
     check(isinstance(sparse, bool), f"{sparse!r} is neither true nor false")
-    chunked = text.get("chunked")
-    check(chunked is None or (type(chunked) is int and chunked >= MIN_CHUNK), f"{chunked!r} is no number of steps")
-    return SavedSettings(seed, unroll, weights, activations, sparse, chunked, generator_from(text["generator"]))
+    generator = generator_from(text["generator"])
+    return SavedSettings(seed, unroll, weights, activations, sparse, _chunking(text), generator)
+
+
+def _chunking(text: Mapping[str, Any]) -> Chunking | None:
+    steps, dtype = text.get("chunked"), text.get("chunked_dtype", "float32")
+    check(dtype in CHUNK_DTYPES, f"{dtype!r} is no dtype of chunks")
+    check(steps is None or (type(steps) is int and steps >= MIN_CHUNK), f"{steps!r} is no number of steps")
+    return None if steps is None else Chunking(steps, dtype)
 
 
 def _kept(text: Any) -> dict[str, str]:
@@ -243,7 +250,8 @@ def files_of(source: GraphSource, parameters: Parameters, settings: SavedSetting
         "weights": weights_as_text(settings.weights),
         "activations": settings.activations,
         "sparse": settings.sparse,
-        "chunked": settings.chunked,
+        "chunked": settings.chunked and settings.chunked.steps,
+        "chunked_dtype": settings.chunked.dtype if settings.chunked else "float32",
         "loss": source.loss is not None,
         "structure": nest_text(source.structure, lambda leaf: next(places)),
         "parameters": [slot_text(name, parameters.slot(name), arrays) for name in parameters],

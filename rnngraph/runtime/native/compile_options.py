@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ...codegen.machine.target import Target, target_of
+from ...codegen.machine.target import Target, target_of, with_tiles
 from ...ir.attributes import MAX_UNROLLED
 from ...ir.graph import Graph
+from ...passes.affine.chunk import CHUNK_DTYPES, Chunking
 from ...passes.affine.recurrences import Recurrence, recurrences_in
 from ...passes.lowering.lowered import Lowered
 from ...passes.pipeline import SPLIT, forbidden, run
 from ...passes.quantization.reduced_weights import ReducedWeights
 from ...passes.unroll import check_lengths
-from ...support.arguments import whole_number
-from ...support.errors import ArgumentError, GraphError, Where, shown
+from ...support.arguments import one_of, whole_number
+from ...support.errors import ArgumentError, DtypeError, GraphError, Where, shown
 from ...support.records import dataclass
 from .notices import Notices
 from .object_cache import Cache, cache_of
@@ -42,7 +43,7 @@ class CompileOptions:
         notices: Listeners for compilation.
         parameters: Names of all parameters, for the patterns of ``weights``.
         direct_calls: CPython may call machine code directly.
-        chunked: Steps per chunk of an affine recurrence in training; None for step by step.
+        chunked: How training runs affine recurrences in chunks; None for step by step.
     """
 
     target: Target
@@ -55,7 +56,7 @@ class CompileOptions:
     notices: Notices = field(default_factory=Notices)
     parameters: tuple[str, ...] = ()
     direct_calls: bool = True
-    chunked: int | None = None
+    chunked: Chunking | None = None
 
     @property
     def reduced(self) -> ReducedWeights | None:
@@ -83,7 +84,7 @@ class ProgramOptions:
     activations: str = "float32"
     sparse: bool = False
     direct_calls: bool = True
-    chunked: int | None = None
+    chunked: Chunking | None = None
     notices: Notices | None = None
 
     def checked(self, lowered: Lowered, where: Where | None) -> CompileOptions:
@@ -93,6 +94,8 @@ class ProgramOptions:
         workers = ThreadCount()
         workers.set(whole_number(self.threads, "threads", 1))
         target = target_of(self.target)
+        if self.chunked is not None and self.chunked.dtype == "bfloat16":
+            target = with_tiles(target)
         check_weights(self.weights, self.activations, lowered)
         cache = cache_of(self.cache, where)
         if is_full:
@@ -123,16 +126,32 @@ def steps_per_turn(unroll: Any) -> int | None:
     return int(unroll)
 
 
-def checked_chunked(value: Any, lowered: Graph, where: Where | None) -> int | None:
-    """Return the validated ``chunked``. Raise ``GraphError`` if no recurrence is affine."""
-    if value is None:
+def checked_chunking(chunked: Any, dtype: Any, lowered: Graph, where: Where | None) -> Chunking | None:
+    """Return the validated ``chunked`` and ``chunked_dtype`` of ``compile``; None for step by step.
+
+    Raises:
+        ArgumentError: ``dtype`` is no dtype of factors, or has no effect.
+        GraphError: No recurrence is affine.
+    """
+    one_of(dtype, "chunked_dtype", CHUNK_DTYPES)
+    if chunked is None:
+        if dtype != "float32":
+            raise ArgumentError(f'chunked_dtype="{dtype}" goes with chunked=; give the steps of a chunk, as chunked=64')
         return None
-    steps = whole_number(value, "chunked", MIN_CHUNK)
+    steps = whole_number(chunked, "chunked", MIN_CHUNK)
     recurrences = declared_recurrences(lowered)
-    if not any(recurrence.is_affine for recurrence in recurrences):
+    affine = [recurrence for recurrence in recurrences if recurrence.is_affine]
+    if not affine:
         reasons = "; ".join(map(str, recurrences)) or "there is no recurrence"
         raise GraphError(f"chunked={steps} needs an affine recurrence, and the net has none: {reasons}", where)
-    return steps
+    wide = next((item.carry for item in affine if item.carry.dtype != "float32"), None)
+    if dtype != "float32" and wide is not None:
+        raise DtypeError(
+            f'chunked_dtype="{dtype}" needs states of float32, and {wide["label"]} is {wide.dtype}; declare the state '
+            "as float32, or leave chunked_dtype out",
+            wide.where or where,
+        )
+    return Chunking(steps, dtype)
 
 
 def declared_recurrences(lowered: Graph) -> list[Recurrence]:

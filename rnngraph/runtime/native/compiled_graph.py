@@ -192,7 +192,7 @@ class CompiledGraph(OptimizedGraph):
         if len(alike) < MAX_SPECIAL:
             return sizes
         graph = self.optimized(outputs)
-        kept = self.lengths(outputs) | ordered_sizes(graph) | tiled_sizes(graph)
+        kept = self.left_open(outputs) | ordered_sizes(graph) | tiled_sizes(graph)
         special = sum(all(value is not None for name, value in fixed if name not in kept) for fixed in alike)
         if special < MAX_SPECIAL:
             return sizes
@@ -201,7 +201,7 @@ class CompiledGraph(OptimizedGraph):
     def _fixed(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Fixed:
         """Return the sizes that are compiled in."""
         if self.equalities(outputs)[0]:
-            return tuple(self.settled_sizes(outputs, sizes, self.lengths(outputs)).items())
+            return tuple(self.settled_sizes(outputs, sizes, self.left_open(outputs)).items())
         return tuple((name, sizes.get(name)) for name in self.fixed_names(outputs))
 
     def native_entries(self) -> list[NativeEntry]:

@@ -15,6 +15,7 @@ from ...ir.graph import Graph, with_sizes
 from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...ir.types import Dim, TensorType, evaluate, symbols_of
 from ...passes.pipeline import Pass, forbidden, meaning, optimization, run
+from ...passes.quantization.round_factors import RoundFactors
 from ...passes.recomputation.recompute import Recompute
 from ...passes.simplify import Simplify
 from ...passes.squeeze import Squeeze
@@ -99,7 +100,10 @@ class OptimizedGraph:
         self.reduced = options.reduced if kind == "inference" else None
         self.sparse = options.sparse and kind == "inference"
         self._meaning = (*meaning(kind, wrt, differentiated, options.chunked), *then)
-        self._optimization = (*first, *optimization(options.unroll, self.reduced, rounded, bool(wrt), self.sparse))
+        self._runs_chunks = kind == "training" and options.chunked is not None
+        rounding = (RoundFactors(options.target.has_tiles),) if self._runs_chunks else ()
+        last = optimization(options.unroll, self.reduced, rounded, bool(wrt), self.sparse)
+        self._optimization = (*first, *rounding, *last)
         self._lock = fork_lock(LockLevel.GRAPH)
         self._split: Graph | None = None
         self._pruned: BoundedCache[tuple[str, ...], Graph] = BoundedCache(MAX_OUTPUTS)
@@ -211,7 +215,7 @@ class OptimizedGraph:
             recompute: Policy for rematerialising forward values in gradients; None to save residuals.
         """
         graph = self.optimized(outputs)
-        known = self.settled_sizes(outputs, sizes, open_sizes(graph))
+        known = self.settled_sizes(outputs, sizes, self.left_open(outputs))
         if one_step:
             known |= dict.fromkeys(lengths_of(graph), 1)
         graph = with_sizes(graph, known)
@@ -222,14 +226,22 @@ class OptimizedGraph:
         return graph if recompute is None else run(graph, (recompute,), forbidden(self.kind))
 
     def lengths(self, outputs: tuple[str, ...]) -> set[str]:
-        """Return the sizes that stay symbolic in compiled code."""
+        """Return the sizes that can stay symbolic in compiled code."""
         return open_sizes(self._optimized.get(outputs) or self.pruned(outputs))
+
+    def left_open(self, outputs: tuple[str, ...]) -> set[str]:
+        """Return the sizes that stay symbolic in compiled code.
+
+        Lengths of training in chunks do not, except for code that many sizes share, because filling up a last chunk
+        copies every sequence.
+        """
+        return set() if self._runs_chunks else self.lengths(outputs)
 
     def fixed_names(self, outputs: tuple[str, ...]) -> tuple[str, ...]:
         """Return the sizes that are fixed in compiled code."""
         names = self._fixed_names.get(outputs)
         if names is None:
-            left_open = self.lengths(outputs)
+            left_open = self.left_open(outputs)
             names = tuple(name for name in self.pruned(outputs).symbols if name not in left_open)
             self._fixed_names[outputs] = names
         return names

@@ -17,7 +17,6 @@ from ...passes.pipeline import Pass, forbidden, run
 from ...support.errors import NameLookupError, shown
 from ...support.stage_text import StageLine, StageText
 from .compiled_graph import CompiledGraph
-from .optimized_graph import open_sizes
 
 if TYPE_CHECKING:
     from ...codegen.loop_ir.origins import Origins
@@ -163,7 +162,7 @@ class NativeStages:
     def _headed(self, comment: str, text: StageText) -> StageText:
         """Return ``text`` below a line that names the processor and sizes."""
         compiled, target = self._compiled, self._compiled.options.target
-        left_open = open_sizes(compiled.optimized(self._outputs))
+        left_open = compiled.left_open(self._outputs)
         settled = compiled.settled_sizes(self._outputs, self._sizes, left_open)
         fixed = ", ".join(f"{name} = {dim_text(dim)}" for name, dim in settled.items())
         head = f"{comment} compiled for {target.name} ({target.processor}), {target.vector_bits}-bit vectors"

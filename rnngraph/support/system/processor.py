@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import glob
+import platform
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,6 +57,18 @@ def arm_features() -> frozenset[str]:
     if sys.platform == "linux":
         return _features_of_linux(CPU_INFO)
     return frozenset()
+
+
+def permits_amx() -> bool:
+    """Ask the system for the tile registers of AMX, for this process and its children. Return True if it permits them.
+
+    Linux grants them on request, because they make a thread's saved state larger.
+    """
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return False
+    request, tile_data = 0x1023, 18  # ARCH_REQ_XCOMP_PERM, and its number of the tiles' data
+    arch_prctl = 158
+    return bool(ctypes.CDLL(None).syscall(arch_prctl, request, tile_data) == 0)
 
 
 def _features_of_linux(path: Path) -> frozenset[str]:

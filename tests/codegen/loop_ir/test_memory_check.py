@@ -34,6 +34,7 @@ from rnngraph.codegen.loop_ir.nodes import (
     Statement,
     Store,
     Tick,
+    TileProduct,
     Uses,
     Value,
     When,
@@ -200,6 +201,7 @@ STATEMENTS: dict[type[BaseStatement], BaseStatement] = {
     Let: Let(Value("x", "int64", 1), "index", (), (("index", N),)),
     LetIndex: LetIndex("m", "min", N, N + 1),
     Contract: Contract((), (), ((A, N),), N + 1, N + 2, ((B, N + 3),), N + 4, N + 5, (None,), 1),
+    TileProduct: TileProduct((TEAM, N), (A, N + 1), (B, N + 2), 1, 1, 1),
     For: For("i", N, N + 1, N + 2, (call(READS, A),)),
     When: When(N, N + 1, N + 2, (call(READS, A),)),
     Fold: Fold((), (), (), "i", N, N + 1, 1, (call(READS, A),), ()),
@@ -211,7 +213,7 @@ STATEMENTS: dict[type[BaseStatement], BaseStatement] = {
 
 
 def test_every_kind_of_statement_is_known_here() -> None:
-    kinds = {kind for kind in BaseStatement.__subclasses__() if kind.__module__ == loops.__name__}
+    kinds = {kind for kind in BaseStatement.__subclasses__() if kind.__module__.startswith("rnngraph.")}
     assert set(STATEMENTS) == kinds == set(loops.Statement.__args__)
 
 

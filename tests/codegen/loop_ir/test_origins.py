@@ -26,6 +26,7 @@ from rnngraph.codegen.loop_ir.nodes import (
     Statement,
     Store,
     Tick,
+    TileProduct,
     Value,
     When,
 )
@@ -43,6 +44,7 @@ STATEMENTS: tuple[Statement, ...] = (
     Let(V, "add", (ZERO, ZERO)),
     LetIndex("i", "parity", 3),
     Contract(((V,),), ((ZERO,),), ((M, 0),), 1, 3, ((M, 0),), 8, 1, (None,), 1, columns=(LATER,)),
+    TileProduct((M, 0), (M, 8), (M, 16), 1, 1, 1),
     For("i", 0, 3, 1, ()),
     When(0, 0, 1, ()),
     Fold((V,), (V,), (ZERO,), "i", 0, 3, 1, (), (ZERO,)),

@@ -12,13 +12,14 @@ from numpy.testing import assert_allclose
 import rnngraph as rg
 from rnngraph.ir.graph import Graph
 from rnngraph.ir.interpreter import interpret
+from rnngraph.passes.affine.chunk import Chunking
 from rnngraph.passes.pipeline import meaning, run
 
 
 def graphs_of(outputs: Any, loss: rg.Tensor, steps: int) -> tuple[Graph, Graph]:
     """Return the graph with gradients by x, by steps and in chunks."""
     lowered = rg.compile(outputs, loss=loss).parts.lowered.graph
-    return tuple(run(lowered, meaning("training", ("x",), (), chunked)) for chunked in (None, steps))  # type: ignore[return-value]
+    return tuple(run(lowered, meaning("training", ("x",), (), chunked)) for chunked in (None, Chunking(steps)))  # type: ignore[return-value]
 
 
 def assert_equal_values(graphs: tuple[Graph, Graph], feeds: dict[str, np.ndarray], scan: bool = True) -> None:
@@ -70,7 +71,7 @@ def test_what_stands_past_the_end_of_a_row_spoils_nothing() -> None:
     feeds = fed(cell, 3, 11)
     for row, length in enumerate(feeds["lengths"]):
         feeds["x"][row, length:] = np.nan
-    found = interpret(run(lowered, meaning("training", (), (), 4)), feeds, wide=True)
+    found = interpret(run(lowered, meaning("training", (), (), Chunking(4))), feeds, wide=True)
     assert all(np.isfinite(value).all() for value in found.values())
 
 

@@ -187,7 +187,7 @@ def test_the_command_line_takes_a_saved_program(small: rg.Program, saved: Path, 
     assert "training" in timed.stdout
     run = command("run", "model")
     assert run.returncode == 2
-    assert "nothing to run" in run.stderr
+    assert "is a directory, not a script" in run.stderr
     shutil.rmtree(saved / "1")
     broken = command("show", "model")
     assert broken.returncode == 1

@@ -11,6 +11,7 @@ from affine_cells import CHUNKED, DeltaCell, GatedCell, declared, fed
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
+from rnngraph.passes.affine.chunk import Chunking
 
 
 @pytest.mark.parametrize(("name", "steps"), [("delta", 16), pytest.param("gated", 8, marks=pytest.mark.exhaustive)])
@@ -60,7 +61,50 @@ def test_other_values_are_refused(wrong: object) -> None:
 
 def test_saved_programs_train_in_chunks(tmp_path: Path) -> None:
     outputs, loss, _ = declared(DeltaCell())
-    program = rg.compile(outputs, loss=loss, chunked=8)
+    program = rg.compile(outputs, loss=loss, chunked=8, chunked_dtype="bfloat16")
     program.save(tmp_path / "net")
-    assert rg.load(tmp_path / "net").options.chunked == program.options.chunked == 8
-    assert rg.loads(rg.dumps(program)).options.chunked == 8
+    assert rg.load(tmp_path / "net").options.chunked == program.options.chunked == Chunking(8, "bfloat16")
+    assert rg.loads(rg.dumps(program)).options.chunked == Chunking(8, "bfloat16")
+
+
+@pytest.mark.parametrize("name", ["delta", "gated"])
+def test_rounded_factors_change_gradients_by_their_rounding(name: str) -> None:
+    cell = CHUNKED[name]()
+    outputs, loss, _ = declared(cell)
+    exact, rounded = (
+        rg.compile(outputs, loss=loss, chunked=16, chunked_dtype=dtype) for dtype in ("float32", "bfloat16")
+    )
+    feeds = {key: fed(cell, 2, 37)[key].astype("float32") for key in ("x", "first")}
+    expected, found = (program.training.gradients(feeds, wrt=["x", "first"]) for program in (exact, rounded))
+    assert abs(expected[0] - found[0]) <= 0.02 * abs(expected[0])
+    for key, value in expected[1].items():
+        assert 0 < np.linalg.norm(found[1][key] - value) <= 0.1 * np.linalg.norm(value)
+    assert_array_equal(exact.inference(feeds)["outputs"], rounded.inference(feeds)["outputs"])
+    assert "steps, with factors in bfloat16" in rounded.summary().recurrences[0]
+
+
+def test_lengths_share_code_after_the_first_few() -> None:
+    cell = GatedCell()
+    outputs, loss, _ = declared(cell)
+    program, by_steps = rg.compile(outputs, loss=loss, chunked=4), rg.compile(outputs, loss=loss)
+    for time in (4, 5, 8, 3, 1, 9, 12, 2):
+        feeds = {key: fed(cell, 2, time)[key].astype("float32") for key in ("x", "first")}
+        (loss_of_chunks, _), (loss_by_steps, _) = (
+            item.training.gradients(feeds, wrt=["x"]) for item in (program, by_steps)
+        )
+        assert abs(loss_of_chunks - loss_by_steps) <= 5e-6 * abs(loss_by_steps)
+    (graph,) = program.training._gradients._graphs.values()
+    assert len(graph.native_entries()) == 5
+
+
+def test_dtypes_of_chunks_are_checked() -> None:
+    outputs, loss, _ = declared(GatedCell())
+    with pytest.raises(rg.ArgumentError, match="chunked_dtype='float16' is not offered; use one of float32, bfloat16"):
+        rg.compile(outputs, loss=loss, chunked=8, chunked_dtype="float16")
+    with pytest.raises(rg.ArgumentError, match="goes with chunked=; give the steps of a chunk"):
+        rg.compile(outputs, loss=loss, chunked_dtype="bfloat16")
+    x = rg.placeholder("x", (None, None, 3), "float64")
+    r = rg.reshape(x, (None, None, 1, 3))
+    wide, _ = rg.dynamic_rnn(rg.GatedLinearAttentionCell(1, 3), {"q": r, "k": r, "v": r, "g": -rg.square(r)})
+    with pytest.raises(rg.DtypeError, match=r"needs states of float32, and \S+ is float64; declare the state"):
+        rg.compile(wide, loss=rg.reduce_mean(wide), chunked=8, chunked_dtype="bfloat16")

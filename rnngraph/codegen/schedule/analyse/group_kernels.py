@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from ....ir.graph import Graph, Node, dependents
+from ....ir.node import is_batched_product
 from ....ir.ops import MATRIX_PRODUCTS
 from ....ir.scan import split_inputs
 from ....ir.types import Dim
@@ -14,7 +15,7 @@ from ....support.records import dataclass
 from ...analysis.chunk_needs import Needs, chunk_needs
 from ...analysis.kernel_fusion import FusedKernels, Kernel, fuse
 from ...analysis.loop_fusion import FusionGroup, LoopFusion
-from ...analysis.node_kinds import is_batched_product, is_view, lies_in_operand, picks_step
+from ...analysis.node_kinds import is_view, lies_in_operand, picks_step
 from ...buffers.views import view_through
 from ...cost_model.interleaving import may_pay
 from ...machine.alignment import padded_row

@@ -1,8 +1,10 @@
-"""Addition of rows to a table by index: the gradient of an embedding.
+"""Sums at places that data or windows select: the gradients of gathers and of windows of a sequence.
 
-They are added one after the other, in the direction of the loop over time, then in the order of the other axes. Zeros
-of ended rows are not added. In chunks of time the table stays in memory, so that the order of summation does not
-depend on the chunks.
+``scatter_add`` adds rows to a table one after the other, in the direction of the loop over time, then in the order of
+the other axes. Zeros of ended rows are not added. In chunks of time the table stays in memory, so that the order of
+summation does not depend on the chunks.
+
+``overlap_add`` sums, for each element, over the windows that contain it, in order, however the work is divided.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from ...ir.types import Shape, size
 from ..cost_model.register_tiles import lanes_for
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Index, LetIndex, Literal, When
-from .loop_nests import loop, strips
+from .loop_nests import WorkerSlice, loop, strips
 from .region import Region, over_axes
 from .values import Coordinate, Coordinates, Strip, Time, ValueEmitter, absolute
 
@@ -95,3 +97,44 @@ def _over_units(
             body(nested, strip, (*at[:-1], strip) if shape else ())
 
     over_axes(plain, block, shape, range(len(shape) - 1), [0] * len(shape), row)
+
+
+def overlap_add(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
+    """Write ``node`` as the sum of all windows of the operand, from zeros. ``share`` is a range of an outer axis."""
+    windows, axis = node.operands[0], node["axis"]
+    last = windows.tensor.rank - 1
+    lanes = lanes_for(region.target, [node, windows], node.shape[-1])
+
+    def clear(inner: Block, at: list[Coordinate]) -> None:
+        for nested, strip in strips(inner, node.shape[-1], lanes):
+            for view in region.memory.stores[node]:
+                zeros = Literal(0.0, node.dtype, strip.lanes)
+                ValueEmitter(nested, region.memory.views).store(zeros, view, (*at[:-1], strip))
+
+    def add(inner: Block, at: list[Coordinate]) -> None:
+        if axis + 1 == last:
+            _add_window(region, inner, node, (*at[:last],), ())
+            return
+        for nested, strip in strips(inner, windows.shape[last], lanes):
+            _add_window(region, nested, node, (*at[: axis + 1],), (*at[axis + 2 : last], strip))
+
+    over_axes(region, block, node.shape, range(node.tensor.rank - 1), [0] * node.tensor.rank, clear, share)
+    outer = [*range(axis + 1), *range(axis + 2, last)]
+    over_axes(region, block, windows.shape, outer, [0] * windows.tensor.rank, add, share)
+
+
+def _add_window(region: Region, block: Block, node: Node, leading: Coordinates, trailing: Coordinates) -> None:
+    """Write the addition of one window, whose entries have coordinates between ``leading`` and ``trailing``."""
+    windows, axis, stores = node.operands[0], node["axis"], region.memory.stores[node]
+    by_window = ValueEmitter(block, region.memory.views).within(block, (*leading, *trailing))
+
+    def add(inner: Block, k: Index) -> None:
+        emitter = by_window.within(inner)
+        place = (*leading[:-1], absolute(leading[-1]) * node["step"] + k * node["apart"], *trailing)
+        before = ValueEmitter(inner, {node: stores[0]}).value(node, place)
+        part = emitter.spread(emitter.value(windows, (*leading, k, *trailing)), before.lanes)
+        after = inner.let("add", [before, part], node.dtype, before.lanes)
+        for view in stores:
+            emitter.store(after, view, place)
+
+    loop(block, "k", windows.shape[axis + 1], add)

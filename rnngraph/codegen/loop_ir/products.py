@@ -1,0 +1,119 @@
+"""Statements that multiply: register tiles of rows and columns, and tiles of a matrix unit."""
+
+from __future__ import annotations
+
+from dataclasses import field, replace
+
+from ...support.errors import Where
+from ...support.records import dataclass
+from .base import BaseStatement, Renaming, Uses, sizes_in
+from .values import BlockScales, Buffer, Factors, Index, Operand, Place, Valid, Value
+
+
+@dataclass(frozen=True)
+class Contract(BaseStatement):
+    """Register tile: ``results[r][j] = starts[r][j] + sum over k of left[r][k] * right[k][j]``, k in order.
+
+    Attributes:
+        left: (buffer, index) of each row; k advances by ``left_stride``.
+        right: (buffer, index) of each column; k advances by ``right_stride``, and lanes by ``lane_stride``.
+        valid: Lanes of each column that are in bounds.
+        dot_width: Adjacent narrow numbers, in a row and in each zero-padded lane of a panel, that one step multiplies.
+        accumulators: Partial sums of each sum. The first takes the k that are a multiple of it, from the start; the
+            second the following ones, from 0; and so on. They are added at the end, in order.
+        block: Number of k that are summed first, so that rounding errors grow less with the depth. 0: one sum over all.
+        chained: Operands of further products with the same strides, depth and lanes, each accumulated onto the
+            previous.
+        spread: Load left operands, whose k are contiguous, as one vector and broadcast from a register.
+        ahead: Distance from the first column to the weights of the next tiles, which a turn over k prefetches. None:
+            none.
+        scales: Scales of blocks of k, for weights in blocks. None: sums are not scaled.
+        columns: Origin of each column, if products of several lines are one tile.
+    """
+
+    results: tuple[tuple[Value, ...], ...]
+    starts: tuple[tuple[Operand, ...], ...]
+    left: tuple[tuple[Buffer, Index], ...]
+    left_stride: Index
+    depth: Index
+    right: tuple[tuple[Buffer, Index], ...]
+    right_stride: Index
+    lane_stride: Index
+    valid: tuple[Valid, ...]
+    unroll: int
+    comment: str = ""
+    dot_width: int = 1
+    accumulators: int = 1
+    block: int = 0
+    chained: tuple[Factors, ...] = ()
+    spread: bool = False
+    ahead: Index | None = None
+    scales: BlockScales | None = None
+    columns: tuple[Where | None, ...] = field(default=(), kw_only=True, compare=False, repr=False)
+
+    @property
+    def factors(self) -> tuple[Factors, ...]:
+        """Left and right operands of each product, in order."""
+        return ((self.left, self.right), *self.chained)
+
+    def then(self, other: Contract) -> Contract | None:
+        """Return a tile that also does the work of ``other``, which continues these sums; None if they differ."""
+        joined = replace(self, results=other.results, chained=(*self.chained, *other.factors))
+        left, right = other.left, other.right
+        same = replace(joined, left=left, right=right, starts=other.starts, chained=(), comment=other.comment)
+        goes_on = other.starts == self.results and same == other
+        return joined if goes_on and (self.origin, self.columns) == (other.origin, other.columns) else None
+
+    def uses(self) -> Uses:
+        places = [place for left, right in self.factors for place in (*left, *right)]
+        steps = (self.left_stride, self.depth, self.right_stride, self.lane_stride, *sizes_in(*self.valid, self.ahead))
+        if self.scales is not None:
+            places += self.scales.places
+            steps = (*steps, self.scales.right_stride)
+        return Uses([*(index for _, index in places), *steps], reads=[buffer for buffer, _ in places])
+
+    def renamed(self, by: Renaming) -> Contract:
+        return replace(
+            self,
+            left=tuple(map(by.place, self.left)),
+            right=tuple(map(by.place, self.right)),
+            left_stride=by.index(self.left_stride),
+            right_stride=by.index(self.right_stride),
+            lane_stride=by.index(self.lane_stride),
+            depth=by.index(self.depth),
+            valid=tuple(map(by.valid, self.valid)),
+            ahead=None if self.ahead is None else by.index(self.ahead),
+            chained=tuple((tuple(map(by.place, left)), tuple(map(by.place, right))) for left, right in self.chained),
+            scales=None if self.scales is None else by.scales(self.scales),
+        )
+
+
+@dataclass(frozen=True)
+class TileProduct(BaseStatement):
+    """Product of two matrices of bfloat16 in tiles of a matrix unit: ``sums = left * right``, in float32.
+
+    A tile of sums has 16 rows and 16 columns, and a step of the unit multiplies 32 k. Matrices are filled up to whole
+    tiles. A word is a pair of numbers, of k and k + 1.
+
+    Attributes:
+        sums: Buffer of float32 and its first element, [16 rows, 16 columns].
+        left: First word of the left matrix, [16 rows, 16 depth] words.
+        right: First word of the right matrix, [16 depth, 16 columns] words.
+        rows, columns: Number of tiles of sums.
+        depth: Number of steps of the unit.
+    """
+
+    sums: Place
+    left: Place
+    right: Place
+    rows: int
+    columns: int
+    depth: int
+    comment: str = ""
+
+    def uses(self) -> Uses:
+        indices = [self.sums[1], self.left[1], self.right[1]]
+        return Uses(indices, reads=(self.left[0], self.right[0]), writes=(self.sums[0],))
+
+    def renamed(self, by: Renaming) -> TileProduct:
+        return replace(self, sums=by.place(self.sums), left=by.place(self.left), right=by.place(self.right))

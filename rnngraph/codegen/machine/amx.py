@@ -1,0 +1,87 @@
+"""Products of bfloat16 matrices by AMX, the matrix unit of x86-64 processors.
+
+The unit has eight tiles of 16 rows of 64 bytes. One instruction multiplies a tile of 16 rows x 32 k by one of 32 k x 16
+columns, whose k are in pairs, and adds to 16 x 16 sums in float32.
+"""
+
+from __future__ import annotations
+
+import struct
+from contextlib import AbstractContextManager
+from itertools import product
+
+from .ir_builder import IRBuilder
+
+TILE_ROWS, TILE_WORDS = 16, 16
+"""Rows of a tile, and words of 4 bytes in a row. A word is a sum, or a pair of bfloat16 numbers."""
+
+_TILES, _WORD = 8, 4
+_CONFIGURATION = struct.pack(f"<2B14x{_TILES}H16x{_TILES}B8x", 1, 0, *(64,) * _TILES, *(TILE_ROWS,) * _TILES)
+"""Operand of ``ldtilecfg``: palette 1, and the bytes of a row and the rows of each tile."""
+_LEFT, _RIGHT = (4, 5), (6, 7)
+"""Tiles of operands. Tiles 0 to 3 hold the sums."""
+
+_INTRINSICS = {
+    "ldtilecfg": "ptr",
+    "tilerelease": "",
+    "tilezero": "i8 immarg",
+    "tileloadd64": "i8 immarg, ptr, i64",
+    "tilestored64": "i8 immarg, ptr, i64",
+    "tdpbf16ps": "i8 immarg, i8 immarg, i8 immarg",
+}
+
+
+def tile_product_text(intrinsics: dict[str, str]) -> str:
+    """Return the function that multiplies two matrices, and add its declarations to ``intrinsics``.
+
+    Two by two tiles of sums are computed at a time. If their number is odd, the last ones are computed twice.
+    """
+    for name, operands in _INTRINSICS.items():
+        intrinsics[f"llvm.x86.{name}"] = f"declare void @llvm.x86.{name}({operands})"
+    f = IRBuilder()
+    row_bytes = f.value(f"mul i64 %columns, {TILE_WORDS * _WORD}", "row_bytes")
+    tile_bytes = f.value(f"mul i64 {row_bytes}, {TILE_ROWS}", "tile_bytes")
+    left_row_bytes = f.value(f"mul i64 %depth, {TILE_WORDS * _WORD}", "row_bytes")
+    left_bytes = f.value(f"mul i64 {left_row_bytes}, {TILE_ROWS}", "tile_bytes")
+    _unit(f, "ldtilecfg", "ptr @tile_configuration")
+    with _pairs(f, "%rows", "row") as row, _pairs(f, "%columns", "column") as column:
+        rows, columns = _pair(f, row, "%rows"), _pair(f, column, "%columns")
+        across = [f.value(f"mul i64 {item}, {TILE_WORDS * _WORD}", "across") for item in columns]
+        for number in range(4):
+            _unit(f, "tilezero", f"i8 {number}")
+        lefts = [f.moved("%left", f.value(f"mul i64 {item}, {left_bytes}", "down")) for item in rows]
+        with f.loop("%depth", "step") as step:
+            behind = f.value(f"mul i64 {step}, {TILE_WORDS * _WORD}", "behind")
+            below = f.moved("%right", f.value(f"mul i64 {step}, {tile_bytes}", "below"))
+            for tile, first in zip(_LEFT, lefts, strict=True):
+                _unit(f, "tileloadd64", f"i8 {tile}, ptr {f.moved(first, behind)}, i64 {left_row_bytes}")
+            for tile, offset in zip(_RIGHT, across, strict=True):
+                _unit(f, "tileloadd64", f"i8 {tile}, ptr {f.moved(below, offset)}, i64 {row_bytes}")
+            for number, (one, other) in enumerate(product(_LEFT, _RIGHT)):
+                _unit(f, "tdpbf16ps", f"i8 {number}, i8 {one}, i8 {other}")
+        downs = [f.moved("%sums", f.value(f"mul i64 {item}, {tile_bytes}", "down")) for item in rows]
+        for number, (down, offset) in enumerate(product(downs, across)):
+            _unit(f, "tilestored64", f"i8 {number}, ptr {f.moved(down, offset)}, i64 {row_bytes}")
+    _unit(f, "tilerelease", "")
+    f.ret()
+    parameters = dict.fromkeys(("sums", "left", "right"), "ptr") | dict.fromkeys(("rows", "columns", "depth"), "i64")
+    text = f.function("tile_product", "void", parameters)
+    data = "".join(f"\\{byte:02X}" for byte in _CONFIGURATION)
+    return f'@tile_configuration = internal constant [64 x i8] c"{data}", align 64\n{text}'
+
+
+def _unit(f: IRBuilder, name: str, operands: str) -> None:
+    f.do(f"call void @llvm.x86.{name}({operands})")
+
+
+def _pairs(f: IRBuilder, count: str, name: str) -> AbstractContextManager[str]:
+    """Open a loop over pairs of tiles."""
+    return f.loop(f.value(f"lshr i64 {f.plus(count, 1)}, 1", "pairs"), name)
+
+
+def _pair(f: IRBuilder, number: str, count: str) -> list[str]:
+    """Return the indices of a pair of tiles. The last pair of an odd number is one tile twice."""
+    first = f.value(f"shl i64 {number}, 1", "first")
+    second = f.value(f"add i64 {first}, 1", "second")
+    inside = f.icmp("ult", "i64", second, count, "inside")
+    return [first, f.value(f"select i1 {inside}, i64 {second}, i64 {first}", "second")]

@@ -1,0 +1,45 @@
+"""round_factors: round the factors of products to bfloat16 where no matrix unit does.
+
+Law: values are equal up to the order of the sums.
+"""
+
+from __future__ import annotations
+
+from ...ir.graph import Graph, Node, make, rewrite, with_body
+from ...ir.node import is_batched_product, is_tile_product
+from ...support.records import dataclass
+
+
+@dataclass(frozen=True)
+class RoundFactors:
+    """Round the factors of products in separate ops, whose products the kernels for float32 compute.
+
+    Law: values are equal up to the order of the sums.
+
+    Attributes:
+        has_tiles: The target has a matrix unit, which rounds factors itself. It takes matrices whose sizes are numbers.
+    """
+
+    has_tiles: bool
+    name: str = "round_factors"
+
+    def __call__(self, graph: Graph) -> Graph:
+        def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+            if node.op == "scan":
+                return with_body(node, operands, self(node["body"]))
+            if not is_tile_product(node) or self._takes(node):
+                return None
+            factors = (_rounded(item) for item in operands[:2])
+            return make("matmul", *factors, *operands[2:], where=node.where, name=node.name)
+
+        return rewrite(graph, rule)
+
+    def _takes(self, product: Node) -> bool:
+        left, right = product.operands[:2]
+        sizes = (*left.shape[-2:], right.shape[-1])
+        return self.has_tiles and is_batched_product(product) and all(isinstance(dim, int) for dim in sizes)
+
+
+def _rounded(node: Node) -> Node:
+    narrow = make("cast", node, where=node.where, dtype="bfloat16")
+    return make("cast", narrow, where=node.where, dtype="float32")
