@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import NamedTuple
 
 from ...ir.types import ITEM_BYTES, Dim, Shape, size
 from ...support.errors import Where
 from ...support.records import dataclass
 from ..loop_ir.builder import Block
 from ..loop_ir.functions import Function
-from ..loop_ir.nodes import Buffer, Call, For, Index, LetIndex, Literal, Load, Operand, Place, Store, Value, When
+from ..loop_ir.nodes import Buffer, Call, For, Index, Literal, Load, Operand, Place, Store, Value, When
 from ..machine.alignment import padded
-from .lane_order import side_by_side, transposed
+from .lane_order import side_by_side
 from .sparse_packing import DENSE, SparsePanels
+from .transposing import TransposingPackers, Transposition
 from .views import View
 
 DOT_WIDTH = {"int8": 4, "bfloat16": 2}
@@ -60,6 +62,24 @@ class PanelLayout:
         if remainder > self.blocks and remainder % self.blocks:
             return None
         return tuple(map(self.views.index, views))
+
+
+class PanelForm(NamedTuple):
+    """Contents and layout of a panel.
+
+    Attributes:
+        views: Right operands, one for each gate.
+        width: Units of each gate.
+        lanes: Units of a vector.
+        blocks: Vectors of a group.
+        dot_width: Number of k in a lane.
+    """
+
+    views: tuple[View, ...]
+    width: int
+    lanes: int
+    blocks: int
+    dot_width: int
 
 
 @dataclass(frozen=True)
@@ -122,11 +142,11 @@ class Panels:
         self.parameters, self.names = set(parameters), dict(parameters)
         self.buffers = {name: buffer for buffer, name in parameters.items()}
         self.alike, self.origins = alike, dict(origins or {})
-        self.panels: dict[tuple[tuple[View, ...], int, int, int, int], Panel] = {}
+        self.panels: dict[PanelForm, Panel] = {}
         self.places: dict[Buffer, tuple[int, int]] = {}  # offset and bytes
         self.filled: set[Buffer] = set()
         self.transposing = TransposingPackers()
-        self.fillers: dict[tuple[tuple[View, ...], int, int, int, int], Function] = {}
+        self.fillers: dict[PanelForm, Function] = {}
         self.total = 0
         self.sparse = SparsePanels(self._place)
         self.needed: Buffer | None = None
@@ -150,16 +170,15 @@ class Panels:
         self.total += padded(size_bytes)
         return size_bytes
 
-    def panel(
-        self, views: tuple[View, ...], width: int, lanes: int, blocks: int, dot_width: int
-    ) -> tuple[Panel, tuple[int, ...]]:
-        """Return a panel for tiles of ``blocks``, and the indices of the views among its gates."""
-        packed = self._packed(views)
+    def panel(self, form: PanelForm) -> tuple[Panel, tuple[int, ...]]:
+        """Return a panel that tiles of this form can read, and the indices of the views among its gates."""
+        packed = self._packed(form.views)
         for layout in self.alike:
-            gates = layout.gates(packed, lanes, blocks, dot_width) if packed is not None else None
+            gates = layout.gates(packed, form.lanes, form.blocks, form.dot_width) if packed is not None else None
             if gates is not None and all(view.parameter in self.buffers for view in layout.views):
-                return self._panel(tuple(map(self._view, layout.views)), width, lanes, layout.blocks, dot_width), gates
-        return self._panel(views, width, lanes, blocks, dot_width), tuple(range(len(views)))
+                views = tuple(map(self._view, layout.views))
+                return self._panel(form._replace(views=views, blocks=layout.blocks)), gates
+        return self._panel(form), tuple(range(len(form.views)))
 
     @contextmanager
     def needed_if_dense(self, numbers: Buffer) -> Iterator[None]:
@@ -180,18 +199,18 @@ class Panels:
         guarded = {buffer.name for buffer, guard in self.guards.items() if guard is not None}
         return frozenset(guarded | self.sparse.names)
 
-    def _panel(self, views: tuple[View, ...], width: int, lanes: int, blocks: int, dot_width: int) -> Panel:
-        key = (views, width, lanes, blocks, dot_width)
-        if key in self.panels and self.needed is None:
-            self.guards[self.panels[key].buffer] = None
-        if key not in self.panels:
+    def _panel(self, form: PanelForm) -> Panel:
+        if form in self.panels and self.needed is None:
+            self.guards[self.panels[form].buffer] = None
+        if form not in self.panels:
+            views, width, lanes, blocks, dot_width = form
             dtype, total = views[0].buffer.dtype, -(-width // lanes)
             depth = -(-int(str(views[0].shape[0])) // dot_width) * dot_width
             buffer = Buffer(f"panel{len(self.panels)}", dtype)
             panel = Panel(buffer, depth, len(views), 0, dot_width, total, blocks)
-            self.panels[key] = replace(panel, bytes=self._place(buffer, total * lanes * panel.of_unit))
+            self.panels[form] = replace(panel, bytes=self._place(buffer, total * lanes * panel.of_unit))
             self.guards[buffer] = self.needed
-        return self.panels[key]
+        return self.panels[form]
 
     def has_alike(self, views: Sequence[View]) -> bool:
         """True if one reused layout contains all these right operands."""
@@ -218,10 +237,10 @@ class Panels:
     def layouts(self) -> dict[str, PanelLayout]:
         """Return layouts by buffer name, for panels packed directly from parameters."""
         layouts_by_name = {}
-        for (views, _, lanes, blocks, dot_width), panel in self.panels.items():
-            packed = self._packed(views)
+        for form, panel in self.panels.items():
+            packed = self._packed(form.views)
             if packed is not None:
-                layouts_by_name[panel.buffer.name] = PanelLayout(packed, lanes, blocks, dot_width)
+                layouts_by_name[panel.buffer.name] = PanelLayout(packed, form.lanes, form.blocks, form.dot_width)
         return layouts_by_name
 
     def pack_function(self, name: str, block: Block) -> Function:
@@ -232,30 +251,30 @@ class Panels:
     def pack(self, block: Block) -> None:
         """Fill the requested panels that are not filled yet."""
         self.sparse.pack(block, self.origins.get)
-        for (views, width, lanes, blocks, _), panel in self.panels.items():
+        for form, panel in self.panels.items():
             if panel.buffer not in self.filled:
                 guard, inner = self.guards[panel.buffer], block.nested()
-                self._fill(inner if guard else block, views, width, lanes, blocks, panel)
+                self._fill(inner if guard else block, form, panel)
                 if guard is not None:
                     is_dense = block.read_index("dense", guard, DENSE)
                     block.add(When(is_dense, 1, 2, tuple(inner.statements)))
                 self.filled.add(panel.buffer)
 
-    def _fill(self, block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel) -> None:
+    def _fill(self, block: Block, form: PanelForm, panel: Panel) -> None:
         """Add a call that fills a panel. Panels with equal layouts share the function."""
         starts: dict[Buffer, Index] = {}
-        for view in views:
+        for view in form.views:
             starts.setdefault(view.buffer, view.offset)
         param = {buffer: Buffer(f"m{number}", buffer.dtype) for number, buffer in enumerate(starts)}
-        alike = tuple(
-            replace(view, buffer=param[view.buffer], offset=view.offset - starts[view.buffer]) for view in views
-        )
-        key, origin = (alike, width, lanes, blocks, panel.dot_width), self.origins.get(views[0].buffer)
+        views = [
+            replace(view, buffer=param[view.buffer], offset=view.offset - starts[view.buffer]) for view in form.views
+        ]
+        key, origin = form._replace(views=tuple(views)), self.origins.get(form.views[0].buffer)
         if key in self.fillers:
             self.fillers[key] = self.fillers[key].called_for(origin)
         else:
             target, inner = Buffer(f"m{len(param)}", panel.buffer.dtype), Block(origin=origin)
-            _pack(inner, alike, width, lanes, blocks, replace(panel, buffer=target), self.transposing)
+            _pack(inner, key, replace(panel, buffer=target), self.transposing)
             self.fillers[key] = Function(
                 f"fill{len(self.fillers)}", (*param.values(), target), (), tuple(inner.statements), "fills a panel"
             )
@@ -267,15 +286,24 @@ class Panels:
         return (*self.fillers.values(), *self.transposing.functions.values(), *self.sparse.functions)
 
 
-def _pack(
-    block: Block,
-    views: tuple[View, ...],
-    width: int,
-    lanes: int,
-    blocks: int,
-    panel: Panel,
-    transposing: TransposingPackers,
-) -> None:
+class _GroupRange(NamedTuple):
+    """Groups of equal size.
+
+    Attributes:
+        first: Vectors before them.
+        vectors: Vectors of a group.
+        number: Number of groups.
+        ends_short: True if the last vector of the units ends them, and is not full.
+    """
+
+    first: int
+    vectors: int
+    number: int
+    ends_short: bool
+
+
+def _pack(block: Block, form: PanelForm, panel: Panel, transposing: TransposingPackers) -> None:
+    width, lanes, blocks = form.width, form.lanes, form.blocks
     total = -(-width // lanes)
     first = 0
     while first < total:
@@ -286,39 +314,31 @@ def _pack(
         if ends_short and whole > 1:
             whole -= 1
             ends_short = False
-        _groups(block, views, width, lanes, first, count, whole, ends_short, panel, transposing)
+        _groups(block, form, _GroupRange(first, count, whole, ends_short), panel, transposing)
         first += whole * count
 
 
-def _groups(
-    block: Block,
-    views: tuple[View, ...],
-    width: int,
-    lanes: int,
-    first: int,
-    count: int,
-    whole: int,
-    ends_short: bool,
-    panel: Panel,
-    transposing: TransposingPackers,
-) -> None:
+def _groups(block: Block, form: PanelForm, groups: _GroupRange, panel: Panel, transposing: TransposingPackers) -> None:
+    views, lanes, count = form.views, form.lanes, groups.vectors
     group_name = block.fresh_index("group")
     group = size(group_name)
     per_k = len(views) * count * lanes * panel.of_lane
-    base: Index = first * panel.of_unit * lanes + group * (panel.depth // panel.dot_width * per_k)
+    base: Index = groups.first * panel.of_unit * lanes + group * (panel.depth // panel.dot_width * per_k)
     slices = []
     for gate, view in enumerate(views):
         for number in range(count):
-            unit = first + number
-            valid = min(lanes, max(0, width - unit * lanes)) if ends_short else lanes
+            unit = groups.first + number
+            valid = min(lanes, max(0, form.width - unit * lanes)) if groups.ends_short else lanes
             start = view.offset + (unit * lanes + group * (count * lanes)) * view.strides[1]
             slices.append(_Slice(view, start, valid, base + (gate * count + number) * lanes * panel.of_lane))
     if lanes > 1 and panel.dot_width == 1 and all(view.strides[0] == 1 for view in views):
         inner = block.nested()
         for item in slices:
             source, target = (item.view.buffer, item.start), (panel.buffer, item.place)
-            transposing.transpose(inner, source, target, item.view.strides[1], per_k, lanes, item.valid, panel.depth)
-        block.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
+            distance = item.view.strides[1]
+            move = Transposition(source, target, distance, per_k, lanes, item.valid, panel.depth)
+            transposing.transpose(inner, move)
+        block.add(For(group_name, 0, groups.number, 1, tuple(inner.statements)))
         return
     # Read row after row, so that the hardware prefetches.
     dot_width, depth = panel.dot_width, int(str(views[0].shape[0]))
@@ -337,7 +357,7 @@ def _groups(
                 values.append(value)
             absent: list[Operand] = [Literal(0, panel.buffer.dtype, lanes)] * (dot_width - present)
             _store_lanes(inner, [*values, *absent], (panel.buffer, item.place + k * per_k))
-        at.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
+        at.add(For(group_name, 0, groups.number, 1, tuple(inner.statements)))
 
     k_name, by_k = block.fresh_index("k"), block.nested()
     rows(by_k, size(k_name), dot_width)
@@ -376,61 +396,3 @@ class _Slice:
     start: Index
     valid: int
     place: Index
-
-
-class TransposingPackers:
-    """Functions that pack weights with contiguous k by transposing them; one function for each depth.
-
-    The code is long, and panels have many slices of few depths.
-    """
-
-    def __init__(self) -> None:
-        self.functions: dict[tuple[str, int, int], Function] = {}
-
-    def transpose(
-        self,
-        block: Block,
-        source: Place,
-        target: Place,
-        distance: Index,
-        per_k: int,
-        lanes: int,
-        valid: Index,
-        depth: int,
-    ) -> None:
-        """Add a call that transposes one slice.
-
-        Args:
-            distance: Elements between units of the source.
-            per_k: Elements between rows of the target.
-            valid: Number of lanes that exist. The others receive finite values if the source is finite.
-        """
-        key = (target[0].dtype, lanes, depth)
-        if key in self.functions:
-            self.functions[key] = self.functions[key].called_for(block.origin)
-        else:
-            self.functions[key] = _transposing(f"transpose{len(self.functions)}", *key, block.origin)
-        block.add(Call(self.functions[key].name, (source, target), (distance, per_k, valid)))
-
-
-def _transposing(name: str, dtype: str, lanes: int, depth: int, origin: Where | None) -> Function:
-    """Return a function that transposes rows of ``depth`` elements, in square blocks of ``lanes``.
-
-    The call gives the number of rows and both row distances. The last row replaces missing ones.
-    """
-    source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block(origin=origin)
-    places = [size("n0") * block.let_index("lane", "min", lane, size("n2") - 1) for lane in range(1, lanes)]
-
-    def transpose(inner: Block, k: Index, count: int) -> None:
-        rows: list[Operand] = [inner.load("w", source, place + k, lanes, count) for place in (0, *places)]
-        for number, value in enumerate(transposed(inner, rows)[:count]):
-            inner.add(Store(value, target, size("n1") * (k + number)))
-
-    if depth < lanes:
-        transpose(block, 0, depth)
-    else:  # the last block overlaps the previous one, so that it ends with the rows
-        inner = block.nested()
-        inner.add(LetIndex("first", "min", size("k"), depth - lanes))
-        transpose(inner, size("first"), lanes)
-        block.add(For("k", 0, depth, lanes, tuple(inner.statements)))
-    return Function(name, (source, target), ("n0", "n1", "n2"), tuple(block.statements), f"transposes rows of {depth}")

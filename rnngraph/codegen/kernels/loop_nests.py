@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from ...ir.types import Dim, size
 from ...support.records import dataclass
@@ -121,8 +122,8 @@ def strips(
         yield block, Strip(0, 1)
         return
     if not isinstance(width, int):
-        for nested, start, (valid,) in _open_groups(block, width, lanes, 1):
-            yield nested, Strip(start, lanes, valid)
+        for nested, group in _open_groups(block, width, lanes, 1):
+            yield nested, Strip(group.start, lanes, group.valid[0])
         return
     full = width // lanes
     if full == 1:
@@ -170,10 +171,22 @@ def _sliced_strips(block: Block, width: Dim | None, lanes: int, share: WorkerSli
         block.add(When(share.part, share.parts - 1, share.parts, tuple(rest.statements)))
 
 
+class VectorGroup(NamedTuple):
+    """Adjacent vectors of units that one tile computes.
+
+    Attributes:
+        start: First unit.
+        valid: Number of valid lanes of each vector; None: all.
+    """
+
+    start: Index
+    valid: Sequence[Valid]
+
+
 def groups(
     block: Block, width: Dim, lanes: int, blocks: int, masked: bool, share: WorkerSlice | None = None, parity: Index = 0
-) -> Iterator[tuple[Block, Index, list[Valid]]]:
-    """Yield groups of ``blocks`` vectors that cover ``width``, each with its start and the valid lanes of each vector.
+) -> Iterator[tuple[Block, VectorGroup]]:
+    """Yield groups of ``blocks`` vectors that cover ``width``.
 
     Args:
         masked: Determine the valid lanes of the last vector, which a symbolic width always requires. None: all lanes.
@@ -195,36 +208,36 @@ def groups(
         if remainder:
             high = block.let_index("share", "min", high, full)
     if share is None and full == 1:
-        yield block, 0, [None] * blocks
+        yield block, VectorGroup(0, [None] * blocks)
     elif share is not None or full > 1:
         variable, inner = block.fresh_index("u"), block.nested()
         start: Index = size(variable)
         if parity != 0:
             start = inner.let_index("group", "max", start + parity * ((low + high - 1) * span - 2 * start), 0)
-        yield inner, start, [None] * blocks
+        yield inner, VectorGroup(start, [None] * blocks)
         block.add(For(variable, low * span, high * span, span, tuple(inner.statements)))
     if not remainder:
         return
     valid: list[Valid] = [None] * remainder
     valid[-1] = edge or None
     if share is None:
-        yield block, full * span, valid
+        yield block, VectorGroup(full * span, valid)
         return
     rest = block.nested()
-    yield rest, full * span, valid
+    yield rest, VectorGroup(full * span, valid)
     block.add(When(share.part, share.parts - 1, share.parts, tuple(rest.statements)))
 
 
-def _open_groups(block: Block, width: Dim, lanes: int, blocks: int) -> Iterator[tuple[Block, Index, list[Valid]]]:
+def _open_groups(block: Block, width: Dim, lanes: int, blocks: int) -> Iterator[tuple[Block, VectorGroup]]:
     """Yield groups that cover a symbolic width: whole groups, then single vectors, then a masked one."""
     begin: Index = 0
     for count in dict.fromkeys((blocks, 1)):
         end = block.let_index("whole", "floor", width, count * lanes) if count * lanes > 1 else width
         variable, inner = block.fresh_index("u"), block.nested()
-        yield inner, size(variable), [None] * count
+        yield inner, VectorGroup(size(variable), [None] * count)
         block.add(For(variable, begin, end, count * lanes, tuple(inner.statements)))
         begin = end
     if lanes > 1:
         rest = block.nested()
-        yield rest, begin, [width - begin]
+        yield rest, VectorGroup(begin, [width - begin])
         block.add(When(width - begin, 1, lanes, tuple(rest.statements)))

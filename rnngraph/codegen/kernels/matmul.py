@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 from ...ir.graph import Node
 from ...ir.types import ITEM_BYTES, size
 from ..analysis.node_kinds import label_of, starts_of
-from ..buffers.packing import MAX_DOT_WIDTH, Panel
+from ..buffers.packing import MAX_DOT_WIDTH, Panel, PanelForm
+from ..buffers.transposing import Transposition
 from ..cost_model.register_tiles import balanced, sum_block
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Operand, Store, Valid, Value, When
+from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Operand, Store, Value, When
 from ..machine.alignment import ALIGNMENT
 from .active_rows import ActiveRows
 from .epilogue import Epilogue, TileRows
 from .kernel_plan import KernelPlan
-from .loop_nests import WorkerSlice, groups, loop
+from .loop_nests import VectorGroup, WorkerSlice, groups, loop
 from .product_plan import Contraction
 from .region import Region, over_axes
 from .right_operands import RightOperands
@@ -26,6 +28,19 @@ MIN_FUSED_K = 48
 """Minimum ``k`` for fusing chained products into one loop."""
 MAX_REMAINDER = 8
 """Maximum rows of a remainder tile, because every smaller height has its own code."""
+
+
+class RowRange(NamedTuple):
+    """Rows that tiles of one height compute.
+
+    Attributes:
+        active: Number of active rows, which come first; others are not stored. None: all are active.
+    """
+
+    begin: Index
+    end: Index
+    height: int
+    active: Index | None = None
 
 
 class Tiles:
@@ -53,12 +68,12 @@ class Tiles:
         share = self.share if self.units_shared else None
 
         def each_group(block: Block, at: list[Coordinate] | None = None) -> None:
-            for inner, start, valid in groups(
+            for inner, vectors in groups(
                 block, self.width, self.lanes, self.tile.blocks, self.plan.masked, share, self._parity
             ):
                 if not self.plan.by_matrix:
-                    self._pack(inner, [], start, valid)
-                self._rows(inner, at, start, valid)
+                    self._pack(inner, [], vectors)
+                self._rows(inner, at, vectors)
 
         if self.plan.by_matrix:
             self._over_matrices(self.block, each_group)
@@ -70,8 +85,8 @@ class Tiles:
         others = [axis for axis in range(len(self.shape) - 1) if axis != self.plan.row_axis]
         over_axes(self.region, block, self.shape, others, [0] * len(self.shape), body, self.share)
 
-    def _rows(self, block: Block, matrix: list[Coordinate] | None, start: Index, valid: list[Valid]) -> None:
-        """Write the tiles over all rows for one group of blocks of units.
+    def _rows(self, block: Block, matrix: list[Coordinate] | None, vectors: VectorGroup) -> None:
+        """Write the tiles over all rows for one group of vectors of units.
 
         ``matrix`` has the leading coordinates; None: all.
         """
@@ -79,14 +94,14 @@ class Tiles:
 
         def tiles(nested: Block, at: list[Coordinate]) -> None:
             if self.plan.by_matrix:
-                self._pack(nested, at[:-2], start, valid)
+                self._pack(nested, at[:-2], vectors)
             if axis is None:
-                self._tile(nested, TileRows(1, lambda _, number: at[:-1]), at[:-1], start, valid)
+                self._tile(nested, TileRows(1, lambda _, number: at[:-1]), at[:-1], vectors)
                 return
             extent, height = self.region.extent(self.shape, axis), self.tile.rows
             active = self.region.active
             if active is not None and active.cuts(self.shape, axis):
-                self._active_rows(active, nested, at, axis, start, valid)
+                self._active_rows(active, nested, at, axis, vectors)
                 return
             if isinstance(extent, int):
                 share = self.share if self.rows_shared else None
@@ -94,7 +109,7 @@ class Tiles:
                     nested,
                     extent,
                     share,
-                    lambda inner, begin, end, rows: self._row_loop(inner, at, axis, begin, end, rows, start, valid),
+                    lambda inner, rows: self._row_loop(inner, at, axis, rows, vectors),
                 )
                 return
             begin: Index = 0
@@ -106,26 +121,27 @@ class Tiles:
                 name = nested.fresh_index("whole")
                 nested.add(LetIndex(name, "floor", end - begin, height))
                 whole = begin + size(name)
-                self._row_loop(nested, at, axis, begin, whole, height, start, valid)
+                self._row_loop(nested, at, axis, RowRange(begin, whole, height), vectors)
             if height > 1 and self.region.has_static_lengths and not self.region.is_time(self.shape, axis):
-                self._left_over(nested, at, axis, whole, end, start, valid)
+                self._left_over(nested, at, axis, whole, end, vectors)
                 return
-            self._row_loop(nested, at, axis, whole, end, 1, start, valid)
+            self._row_loop(nested, at, axis, RowRange(whole, end, 1), vectors)
 
         if matrix is None:
             self._over_matrices(block, tiles)
         else:
             tiles(block, matrix)
 
-    def _pack(self, block: Block, matrix: list[Coordinate], start: Index, valid: list[Valid]) -> None:
+    def _pack(self, block: Block, matrix: list[Coordinate], vectors: VectorGroup) -> None:
         """Write the packing of computed right operands. ``matrix`` has the leading coordinates."""
         for contraction in self.plan.contractions:
             if contraction.packed:
-                self._pack_columns(block, contraction, matrix, start, valid)
+                self._pack_columns(block, contraction, matrix, vectors)
 
     def _pack_columns(
-        self, block: Block, contraction: Contraction, matrix: list[Coordinate], start: Index, valid: list[Valid]
+        self, block: Block, contraction: Contraction, matrix: list[Coordinate], vectors: VectorGroup
     ) -> None:
+        start, valid = vectors
         panel, base = self._panels[contraction]
         views, lanes = [self.memory.views[node.operands[1]] for node in contraction.products[0]], self.lanes
         depth, per_k = int(str(views[0].shape[-2])), len(views) * len(valid) * lanes
@@ -137,8 +153,8 @@ class Tiles:
         if all(view.strides[-2] == 1 for view in views):
             for number, (view, source, limit) in enumerate(slices):
                 target, count = (panel, base + number * lanes), lanes if limit is None else limit
-                transpose = self.memory.panels.transposing.transpose
-                transpose(block, (view.buffer, source), target, view.strides[-1], per_k, lanes, count, depth)
+                move = Transposition((view.buffer, source), target, view.strides[-1], per_k, lanes, count, depth)
+                self.memory.panels.transposing.transpose(block, move)
             return
 
         def row(inner: Block, k: Index) -> None:
@@ -163,7 +179,7 @@ class Tiles:
         return panels
 
     def _active_rows(
-        self, active: ActiveRows, block: Block, at: list[Coordinate], axis: int, start: Index, valid: list[Valid]
+        self, active: ActiveRows, block: Block, at: list[Coordinate], axis: int, vectors: VectorGroup
     ) -> None:
         """Write the tiles over the active rows.
 
@@ -172,20 +188,20 @@ class Tiles:
         share = self.share if self.rows_shared else None
 
         def part(nested: Block, own: WorkerSlice, low: Index, high: Index) -> None:
-            def tiles(inner: Block, begin: Index, end: Index, height: int) -> None:
+            def tiles(inner: Block, rows: RowRange) -> None:
                 name = inner.fresh_index("behind")
-                inner.add(LetIndex(name, "min", high, end))
-                self._row_loop(inner, at, axis, begin, size(name), height, start, valid, high)
+                inner.add(LetIndex(name, "min", high, rows.end))
+                self._row_loop(inner, at, axis, rows._replace(end=size(name), active=high), vectors)
 
             if share is not None and own.parts == 1:
-                tiles(nested, low, high, self.tile.rows)
+                tiles(nested, RowRange(low, high, self.tile.rows))
             else:
                 self._known_rows(nested, active.table.mask.rows, own if own.parts > 1 else None, tiles)
 
         active.each_range(block, at, share, part)
 
     def _known_rows(
-        self, block: Block, count: int, share: WorkerSlice | None, tiles: Callable[[Block, Index, Index, int], None]
+        self, block: Block, count: int, share: WorkerSlice | None, tiles: Callable[[Block, RowRange], None]
     ) -> None:
         """Write the tiles over a fixed number of rows, with heights as equal as possible.
 
@@ -194,7 +210,7 @@ class Tiles:
 
         def all_of(inner: Block, begin: Index, rows: int) -> None:
             for height, number in balanced(rows, self.tile.rows):
-                tiles(inner, begin, begin + height * number, height)
+                tiles(inner, RowRange(begin, begin + height * number, height))
                 begin = begin + height * number
 
         if share is None:
@@ -217,37 +233,23 @@ class Tiles:
         axis: int,
         begin: Index,
         end: Index,
-        start: Index,
-        valid: list[Valid],
+        vectors: VectorGroup,
     ) -> None:
         """Write the remainder tiles, one for each height. Short calls may have only these."""
         maximum = min(self.tile.rows, MAX_REMAINDER)
         if self.tile.rows > maximum:
             name = block.fresh_index("whole")
             block.add(LetIndex(name, "floor", end - begin, maximum))
-            self._row_loop(block, at, axis, begin, begin + size(name), maximum, start, valid)
+            self._row_loop(block, at, axis, RowRange(begin, begin + size(name), maximum), vectors)
             begin = begin + size(name)
         for rows in range(1, maximum):
             inner = block.nested()
-            self._row_loop(inner, at, axis, begin, begin + rows, rows, start, valid)
+            self._row_loop(inner, at, axis, RowRange(begin, begin + rows, rows), vectors)
             block.add(When(end - begin, rows, rows + 1, tuple(inner.statements)))
 
-    def _row_loop(
-        self,
-        block: Block,
-        at: list[Coordinate],
-        axis: int,
-        begin: Index,
-        end: Index,
-        height: int,
-        start: Index,
-        valid: list[Valid],
-        active: Index | None = None,
-    ) -> None:
-        """Write a loop over tiles of one height.
-
-        ``active`` is the number of active rows, which come first; others are not stored.
-        """
+    def _row_loop(self, block: Block, at: list[Coordinate], axis: int, rows: RowRange, vectors: VectorGroup) -> None:
+        """Write a loop over tiles of one height."""
+        begin, end, height, active = rows
 
         def body(nested: Block, row: Index) -> None:
             def coordinates(inner: Block, number: Index) -> list[Coordinate]:
@@ -259,14 +261,13 @@ class Tiles:
                 return [*at[:axis], self.region.at(self.shape, axis, index), *at[axis + 1 : -1]]
 
             others = [*at[:axis], *at[axis + 1 : -1]]
-            self._tile(nested, TileRows(height, coordinates, row, active), others, start, valid)
+            self._tile(nested, TileRows(height, coordinates, row, active), others, vectors)
 
         loop(block, "r", end, body, begin, height)
 
-    def _tile(
-        self, block: Block, rows: TileRows, others: Sequence[Coordinate], start: Index, valid: list[Valid]
-    ) -> None:
+    def _tile(self, block: Block, rows: TileRows, others: Sequence[Coordinate], vectors: VectorGroup) -> None:
         """Write one tile. ``others`` are coordinates that all rows share."""
+        start, valid = vectors
         strips = tuple(Strip(start + number * self.lanes, self.lanes, limit) for number, limit in enumerate(valid))
         emitter = ValueEmitter(
             block, self.memory.views, computed=lambda node: node in self.members, at=(*others, *strips)
@@ -276,7 +277,7 @@ class Tiles:
         done: set[Node] = set()
         ahead = self._ahead(block, rows, others)
         for contraction in self.plan.contractions:
-            self._contract(emitter, contraction, outer, cells, start, valid, ahead.get(contraction))
+            self._contract(emitter, contraction, outer, cells, vectors, ahead.get(contraction))
             done.update(node for products in contraction.products for node in products)
             if contraction is not self.plan.contractions[-1] and self.plan.parts > 1:
                 self._join_parts(emitter, cells, done)
@@ -300,8 +301,7 @@ class Tiles:
         contraction: Contraction,
         rows: Sequence[Sequence[Coordinate]],
         cells: list[list[Coordinates]],
-        start: Index,
-        valid: list[Valid],
+        vectors: VectorGroup,
         ahead: Index | None,
     ) -> None:
         block, lanes, first_left = emitter.block, self.lanes, contraction.lefts[0]
@@ -324,8 +324,8 @@ class Tiles:
                 starts.append(tuple(row_starts))
         operands = self.right_operands
         packed = self._panels[contraction] if contraction.packed else None
-        right = operands.columns(contraction, tuple(rows[0][:-1]), start, valid, packed)
-        scales = operands.scales(contraction.products[0], rows, start, len(valid))
+        right = operands.columns(contraction, tuple(rows[0][:-1]), vectors, packed)
+        scales = operands.scales(contraction.products[0], rows, vectors)
         every = [node for products in contraction.products for node in products]
         # A step of k multiplies one word of a row; weights of 4 bits fill a vector with two steps.
         dot_width = min(contraction.dot_width, MAX_DOT_WIDTH)
@@ -347,7 +347,7 @@ class Tiles:
             ahead=ahead,
             scales=scales,
             origin=every[0].where,
-            columns=tuple(node.where for node in contraction.products[0] for _ in valid),
+            columns=tuple(node.where for node in contraction.products[0] for _ in vectors.valid),
         )
         before = block.statements[-1] if block.statements else None
         if isinstance(before, Contract) and self._begin_there_alone(every) and (joined := before.then(tile)):
@@ -407,8 +407,8 @@ class Tiles:
             views = tuple(self.memory.views[node.operands[1]] for node in contraction.products[0])
             if all(map(self.memory.panels.packs, views)):
                 assert isinstance(self.width, int), "what is packed ahead has sizes that are known"
-                shape = self.width, self.lanes, self.plan.group, contraction.dot_width
-                panels[contraction], _ = self.memory.panels.panel(views, *shape)
+                form = PanelForm(views, self.width, self.lanes, self.plan.group, contraction.dot_width)
+                panels[contraction], _ = self.memory.panels.panel(form)
         return panels
 
     def _rows_before(self, rows: TileRows, others: Sequence[Coordinate]) -> Index:

@@ -331,7 +331,7 @@ class _Sum:
     def _columns(self, block: Block, ks: KBlock, left: LeftOperand, view: View, column: Index) -> None:
         """Write the tiles over one piece of the right operand, one group of blocks of columns after the other."""
         width, lanes = int(str(view.shape[-1])), self.lanes
-        for inner, start, valid in groups(block, width, lanes, self.tile.blocks, True, self.share):
+        for inner, (start, valid) in groups(block, width, lanes, self.tile.blocks, True, self.share):
 
             def pack(
                 nested: Block,

@@ -8,9 +8,10 @@ from ...ir.graph import Node
 from ...ir.types import Dim
 from ...support.records import dataclass
 from ..buffers.memory import Memory
-from ..buffers.packing import DOT_WIDTH
+from ..buffers.packing import DOT_WIDTH, PanelForm
 from ..buffers.views import View
 from ..loop_ir.nodes import BlockScales, Buffer, Index, Place, Valid
+from .loop_nests import VectorGroup
 from .product_plan import Contraction
 from .values import Coordinate, Coordinates, aligned, place
 
@@ -49,18 +50,17 @@ class RightOperands:
         self,
         contraction: Contraction,
         matrix: Coordinates,
-        start: Index,
-        valid: Sequence[Valid],
+        vectors: VectorGroup,
         packed: tuple[Buffer, Index] | None,
     ) -> Columns:
-        """Return the memory of the units from ``start`` on.
+        """Return the memory of a group of vectors of units.
 
         Args:
             matrix: Leading coordinates of the right operands, if there are several.
-            valid: Units of each vector that are in bounds.
             packed: Buffer and place into which the columns were packed, if they were.
         """
-        lanes, blocks = self.lanes, len(valid)
+        (start, valid), lanes = vectors, self.lanes
+        blocks = len(valid)
         views = [self.memory.views[node.operands[1]] for node in contraction.products[0]]
         if all(map(self.memory.panels.packs, views)):
             return self._in_panel(views, contraction.dot_width, start, blocks)
@@ -79,7 +79,7 @@ class RightOperands:
         return Columns(tuple(columns), right_stride, lane_stride, tuple(limits))
 
     def scales(
-        self, products: Sequence[Node], rows: Sequence[Sequence[Coordinate]], start: Index, blocks: int
+        self, products: Sequence[Node], rows: Sequence[Sequence[Coordinate]], vectors: VectorGroup
     ) -> BlockScales | None:
         """Return the scales of weights in blocks; None for other weights."""
         node = products[0]
@@ -92,7 +92,7 @@ class RightOperands:
             return tuple((view.buffer, start) for start in starts)
 
         views = [self.memory.views[item.operands[3]] for item in products]
-        right = self._in_panel(views, 1, start, blocks)
+        right = self._in_panel(views, 1, vectors.start, len(vectors.valid))
         return BlockScales(
             steps=node["block"] // DOT_WIDTH["int8"],
             blocks=int(str(node.operands[3].shape[0])),
@@ -107,7 +107,7 @@ class RightOperands:
     def _in_panel(self, views: Sequence[View], dot_width: int, start: Index, blocks: int) -> Columns:
         """Return the memory of columns in a panel that is packed before a call."""
         assert isinstance(self.width, int), "what is packed ahead has sizes that are known"
-        panel, gates = self.memory.panels.panel(tuple(views), self.width, self.lanes, self.group, dot_width)
+        panel, gates = self.memory.panels.panel(PanelForm(tuple(views), self.width, self.lanes, self.group, dot_width))
         in_group = panel.group_blocks(start, self.lanes)
         of_vector = self.lanes * panel.of_lane
         places = tuple(

@@ -1,0 +1,75 @@
+"""Packing of weights with contiguous k: rows of units are transposed in registers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ...ir.types import size
+from ...support.errors import Where
+from ..loop_ir.builder import Block
+from ..loop_ir.functions import Function
+from ..loop_ir.nodes import Buffer, Call, For, Index, LetIndex, Operand, Place, Store
+from .lane_order import transposed
+
+
+class Transposition(NamedTuple):
+    """Rows of a matrix that become columns of a panel.
+
+    Attributes:
+        distance: Elements between units of the source.
+        per_k: Elements between rows of the target.
+        lanes: Units of a row of the target.
+        valid: Number of lanes that exist. The others receive finite values if the source is finite.
+        depth: Elements of a row of the source.
+    """
+
+    source: Place
+    target: Place
+    distance: Index
+    per_k: int
+    lanes: int
+    valid: Index
+    depth: int
+
+
+class TransposingPackers:
+    """Functions that pack weights with contiguous k by transposing them; one function for each depth.
+
+    The code is long, and panels have many slices of few depths.
+    """
+
+    def __init__(self) -> None:
+        self.functions: dict[tuple[str, int, int], Function] = {}
+
+    def transpose(self, block: Block, move: Transposition) -> None:
+        """Add a call that transposes one slice."""
+        key = (move.target[0].dtype, move.lanes, move.depth)
+        if key in self.functions:
+            self.functions[key] = self.functions[key].called_for(block.origin)
+        else:
+            self.functions[key] = _transposing(f"transpose{len(self.functions)}", *key, block.origin)
+        sizes = move.distance, move.per_k, move.valid
+        block.add(Call(self.functions[key].name, (move.source, move.target), sizes))
+
+
+def _transposing(name: str, dtype: str, lanes: int, depth: int, origin: Where | None) -> Function:
+    """Return a function that transposes rows of ``depth`` elements, in square blocks of ``lanes``.
+
+    The call gives the number of rows and both row distances. The last row replaces missing ones.
+    """
+    source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block(origin=origin)
+    places = [size("n0") * block.let_index("lane", "min", lane, size("n2") - 1) for lane in range(1, lanes)]
+
+    def transpose(inner: Block, k: Index, count: int) -> None:
+        rows: list[Operand] = [inner.load("w", source, place + k, lanes, count) for place in (0, *places)]
+        for number, value in enumerate(transposed(inner, rows)[:count]):
+            inner.add(Store(value, target, size("n1") * (k + number)))
+
+    if depth < lanes:
+        transpose(block, 0, depth)
+    else:  # the last block overlaps the previous one, so that it ends with the rows
+        inner = block.nested()
+        inner.add(LetIndex("first", "min", size("k"), depth - lanes))
+        transpose(inner, size("first"), lanes)
+        block.add(For("k", 0, depth, lanes, tuple(inner.statements)))
+    return Function(name, (source, target), ("n0", "n1", "n2"), tuple(block.statements), f"transposes rows of {depth}")
