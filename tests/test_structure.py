@@ -417,6 +417,37 @@ def test_no_function_is_too_long() -> None:
     assert found == {}
 
 
+MANY_PARAMETERS = {
+    "ir.node.row": "columns of the table of ops",
+    "ir.elementwise_ops.elementwise": "columns of the table of ops",
+    "declare.cells.linear_attention.RWKV7Cell._recurrence": "the paper's equation",
+    "batching.batches.Batches.__init__": "options of fit and predict, by name",
+}
+"""Functions of the core that are not public and have eight parameters or more, each with a reason."""
+
+
+@pytest.mark.sampled(1)
+def test_eight_parameters_are_a_record() -> None:
+    """Functions of users, of other frameworks' signatures and of the command line are not counted."""
+    import rnngraph
+
+    long = set()
+    for module, path in MODULES.items():
+        if module.split(".")[0] in ("formats", "tf1", "sklearn", "cli"):
+            continue
+        tree = ast.parse(path.read_text())
+        kinds = [item for item in tree.body if isinstance(item, ast.ClassDef)]
+        inside = [(f"{module}.{kind.name}", node) for kind in kinds for node in kind.body]
+        for around, node in [*((module, node) for node in tree.body), *inside]:
+            if not isinstance(node, ast.FunctionDef) or any("api" in ast.unparse(item) for item in node.decorator_list):
+                continue
+            is_public = node.name == "__init__" and around.rpartition(".")[2] in rnngraph.__all__
+            names = [item.arg for item in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+            if len({*names} - {"self", "cls"}) >= 8 and not is_public:
+                long.add(f"{around}.{node.name}")
+    assert long == {*MANY_PARAMETERS}
+
+
 def test_passes_say_their_law() -> None:
     from rnngraph.passes.pipeline import pipeline
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...ir.graph import make
 from ...ir.types import FLOATS, INTEGERS, TensorType
@@ -200,32 +200,38 @@ def normalized(
     initializers: Mapping[str, str | Initializer],
 ) -> Tensor:
     """Build batch normalization whose moving averages a ``Trainer`` updates."""
-    return normalized_with(x, axis, momentum, epsilon, scope, initializers, True)[0]
+    return normalized_with(x, Normalization(axis, momentum, epsilon), scope, initializers)[0]
 
 
-def normalized_with(
-    x: Tensor,
-    axis: int,
-    momentum: float,
-    epsilon: float,
-    scope: ScopeName,
-    initializers: Mapping[str, str | Initializer],
-    training: bool | Tensor,
-    subtracts_first: bool = False,
-) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
-    """Build batch normalization. Return it with (moving average, batch statistic) by name.
+class Normalization(NamedTuple):
+    """Options of batch normalization.
 
-    Args:
+    Attributes:
+        axis: Axis of the channels.
+        momentum: Share of the old moving average.
+        epsilon: Number added to the variance.
         training: True: select by graph. False: both graphs use the moving averages, which nothing updates. A bool
             scalar Tensor: both graphs use the batch's statistics where it is True, and nothing updates the averages.
         subtracts_first: True if inference subtracts the moving mean before it scales, as in TensorFlow's fused kernel.
     """
-    where = scope.where
+
+    axis: int
+    momentum: float
+    epsilon: float
+    training: bool | Tensor = True
+    subtracts_first: bool = False
+
+
+def normalized_with(
+    x: Tensor, options: Normalization, scope: ScopeName, initializers: Mapping[str, str | Initializer]
+) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
+    """Build batch normalization. Return it with (moving average, batch statistic) by name."""
+    where, momentum, epsilon = scope.where, options.momentum, options.epsilon
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
         raise DtypeError(f"batch_normalization needs a float Tensor, not {x!r}", where)
     if x.rank < 2:
         raise ShapeError(f"batch_normalization needs a Tensor [batch, …], not {x!r}", where)
-    place = one_axis(x.rank, axis)
+    place = one_axis(x.rank, options.axis)
     size = x.type.shape[place]
     if not isinstance(size, int):
         raise ShapeError(f"batch_normalization needs a fixed size along axis {place}, not {x!r}", where)
@@ -237,19 +243,14 @@ def normalized_with(
         for key, start in initializers.items()
     }
     with within(scope.layer):
-        return _normalized(x, place, momentum, epsilon, own, training, subtracts_first)
+        return _normalized(x, options._replace(axis=place), own)
 
 
 def _normalized(
-    x: Tensor,
-    place: int,
-    momentum: float,
-    epsilon: float,
-    own: Mapping[str, Tensor],
-    training: bool | Tensor,
-    subtracts_first: bool,
+    x: Tensor, options: Normalization, own: Mapping[str, Tensor]
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
-    """Build batch normalization with the parameters ``own``."""
+    """Build batch normalization with the parameters ``own``. The axis is not negative."""
+    place, momentum, epsilon, training, subtracts_first = options
     reduced_axes = tuple(other for other in range(x.rank) if other != place)
 
     def spread(vector: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from . import (
 )
 from .core.archive import Opened, opened
 from .core.configuration import NETWORKS, Layer, Network, all_layers, network_of, references
-from .core.declaration import Declaration, Handler, Signal, Unreadable, dtype_of
+from .core.declaration import Declaration, FileLayers, Handler, Signal, Unreadable, dtype_of
 from .core.variables import arrays_of
 from .custom import Builder, CustomObjects, checked_builders
 from .network import Networks, groups_of, handlers_of, uses_of
@@ -167,13 +167,9 @@ def _declared(
     custom = CustomObjects(builders)
     b = Declaration(
         script,
-        file.version,
-        file.minor,
-        arrays,
-        uses,
+        FileLayers(file.version, file.minor, arrays, uses, groups_of(net.network, uses)),
         {**_HANDLERS, **handlers_of(networks), **dict.fromkeys(builders, custom.layer)},
         KEEPS_MASK if file.version >= 3 else KEEPS_MASK - SINCE_KERAS_3,
-        groups_of(net.network, uses),
     )
     b.custom_cell = custom.cell
     outputs = networks.run(b, net.network, [*_inputs(b, net, request)])

@@ -62,9 +62,8 @@ def batch_normalized(
             f"{what} with training=True in a step of a loop is not offered; pass training=False ({GUIDE})"
         )
     x, chosen = as_tensor(inputs), training if isinstance(training, Tensor) else bool(training)
-    normalized, statistics = layers.normalized_with(
-        x, options.axis, options.momentum, options.epsilon, scope, starts, chosen, options.is_fused
-    )
+    shared = layers.Normalization(options.axis, options.momentum, options.epsilon, chosen, options.is_fused)
+    normalized, statistics = layers.normalized_with(x, shared, scope, starts)
     graph.own(normalized)
     penalize_all(scope)
     updates = []

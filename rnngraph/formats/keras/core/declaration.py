@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -139,37 +139,43 @@ Handler = Callable[["Declaration", Layer, Inputs], Any]
 """Function that declares a layer on its inputs and returns a nest of ``Signal``."""
 
 
+class FileLayers(NamedTuple):
+    """Layers of a file.
+
+    Attributes:
+        version: Keras' major version, 2 or 3.
+        minor: Keras' minor version.
+        arrays: Arrays of each layer.
+        uses: Number of calls of each layer. Parameters of layers with several calls are declared separately.
+        groups: Layers that are declared as one stack, by the top layer.
+    """
+
+    version: int
+    minor: int
+    arrays: Mapping[Layer, Arrays]
+    uses: Mapping[Layer, int]
+    groups: Mapping[Layer, list[Layer]]
+
+
 class Declaration:
     """Declaration of a net."""
 
     def __init__(
-        self,
-        script: Script,
-        version: int,
-        minor: int,
-        arrays: Mapping[Layer, Arrays],
-        uses: Mapping[Layer, int],
-        handlers: Mapping[str, Handler],
-        keeps_mask: frozenset[str],
-        groups: Mapping[Layer, list[Layer]],
+        self, script: Script, file: FileLayers, handlers: Mapping[str, Handler], keeps_mask: frozenset[str]
     ) -> None:
         """Start a declaration.
 
         Args:
             script: The script.
-            version: Keras' major version, 2 or 3.
-            minor: Keras' minor version.
-            arrays: The file's arrays.
-            uses: Number of calls of each layer. Parameters of layers with several calls are declared separately.
+            file: Layers of the file.
             handlers: Functions that declare layers, by class.
             keeps_mask: Classes that pass on the mask of their first input.
-            groups: Layers that are declared as one stack, by the top layer.
         """
-        self.script, self.version, self.minor = script, version, minor
-        self._arrays, self._uses = arrays, uses
-        self._handlers, self._keeps_mask, self._groups = handlers, keeps_mask, groups
-        self._waiting = {layer for group in groups.values() for layer in group[:-1]}
-        self._paths = {clean(layer.path, layer.kind) for layer in uses}
+        self.script, self.version, self.minor = script, file.version, file.minor
+        self._arrays, self._uses, self._groups = file.arrays, file.uses, file.groups
+        self._handlers, self._keeps_mask = handlers, keeps_mask
+        self._waiting = {layer for group in file.groups.values() for layer in group[:-1]}
+        self._paths = {clean(layer.path, layer.kind) for layer in file.uses}
         self._scopes: dict[Layer, str] = {}
         self._driven: set[Layer] = set()
         self._taken = Counter[str]()
