@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import Any, NamedTuple
 
 from ..ir.graph import Node, make, topological
-from ..ir.types import Dim, TupleType, meet_declared
+from ..ir.types import Dim, TupleType, unify_declared
 from ..support.attribute_hints import telling
 from ..support.errors import GraphError, Where
 from ..support.records import dataclass
@@ -333,7 +333,7 @@ def _results(driver: Driver, step: TracedStep, rows: Rows) -> list[Tensor]:
         *operands,
         where=in_layer(driver.where),
         name=snake_case(type(step.cell).__name__),
-        meet=meet_declared,
+        unify=unify_declared,
         driver=driver,
         result=TupleType((*(item.tensor for item in body.states), *joined)),
     )

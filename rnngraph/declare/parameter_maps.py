@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..ir.graph import Node, make, remake, topological
 from ..ir.ops import OPS
-from ..ir.types import meet_declared
+from ..ir.types import unify_declared
 from ..support.api_guard import api
 from ..support.errors import ShapeError, Where, shown
 from .parameters import ParameterSpec
@@ -52,7 +52,7 @@ def _drawn_once(tensor: Tensor, since: int) -> Tensor:
                 *operands,
                 where=node.where,
                 name=node.name,
-                meet=meet_declared,
+                unify=unify_declared,
                 **{**dict(node.attributes), "variational": True},
             )
         elif all(a is b for a, b in zip(operands, node.operands, strict=True)):

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..ir.attributes import MAX_AXES
 from ..ir.graph import Node, make
-from ..ir.types import FLOATS, INTEGERS, KEEP_NARROW, NARROW, Dim, TensorType, meet_declared
+from ..ir.types import FLOATS, INTEGERS, KEEP_NARROW, NARROW, Dim, TensorType, unify_declared
 from ..support.allocation import reserve
 from ..support.api_guard import api
 from ..support.arguments import checked_name, refuse_mask
@@ -229,7 +229,7 @@ def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None
     """Build a Tensor for an op. The class is the operands' ``result_class``."""
     where = in_layer(where or user_line())
     try:
-        node = make(op, *(item.node for item in operands), where=where, name=name, meet=meet_declared, **attributes)
+        node = make(op, *(item.node for item in operands), where=where, name=name, unify=unify_declared, **attributes)
         if isinstance(node.type, TensorType) and node.type.rank > MAX_AXES:
             raise ValueError(f"it has {node.type.rank} axes, and a Tensor has {MAX_AXES} at most")
         if op not in (*KEEP_NARROW, "cast"):

@@ -17,7 +17,7 @@ from .node import Node as Node  # re-exported with the functions that build node
 from .node import dependents as dependents
 from .node import topological as topological
 from .printer import graph_text, networkx_graph
-from .types import Dim, Meet, Size, TensorType, TupleType, Type, meet_strict, substitute, symbols_of
+from .types import Dim, Size, TensorType, TupleType, Type, Unify, substitute, symbols_of, unify_strict
 
 if TYPE_CHECKING:
     import networkx as nx  # slow to import and rarely used
@@ -28,7 +28,7 @@ def make(
     *operands: Node,
     where: Where | None = None,
     name: str = "",
-    meet: Meet = meet_strict,
+    unify: Unify = unify_strict,
     **attributes: Any,
 ) -> Node:
     """Build a node. The type rule of the op infers its type.
@@ -38,7 +38,7 @@ def make(
         *operands: Operands of the node.
         where: Line of the user's script.
         name: Name of the value.
-        meet: Rule for sizes that must be equal.
+        unify: Rule for sizes that must be equal.
         **attributes: Attributes of the op.
 
     Raises:
@@ -46,7 +46,7 @@ def make(
         TypeError: The operands have dtypes that the op does not take.
     """
     ordered = tuple(sorted(attributes.items()))
-    inferred = OPS[op].infer([operand.type for operand in operands], attributes, meet)
+    inferred = OPS[op].infer([operand.type for operand in operands], attributes, unify)
     return Node(op, operands, inferred, ordered, where, name)
 
 
@@ -63,14 +63,16 @@ def implied(condition: Node, source: Callable[[Node], Node] = lambda node: node)
             pending += reversed(node.operands)
 
 
-def remake(node: Node, operands: Sequence[Node], meet: Meet = meet_strict) -> Node:
+def remake(node: Node, operands: Sequence[Node], unify: Unify = unify_strict) -> Node:
     """Return ``node`` with other operands."""
     operands = tuple(operands)
     if operands == node.operands:
         return node
-    if meet is meet_strict and all(map(_same_type, operands, node.operands)):  # then the inferred type is the same, too
+    if unify is unify_strict and all(
+        map(_same_type, operands, node.operands)
+    ):  # then the inferred type is the same, too
         return Node(node.op, operands, node.type, node.attributes, node.where, node.name)
-    return make(node.op, *operands, where=node.where, name=node.name, meet=meet, **dict(node.attributes))
+    return make(node.op, *operands, where=node.where, name=node.name, unify=unify, **dict(node.attributes))
 
 
 def _same_type(one: Node, other: Node) -> bool:

@@ -33,9 +33,9 @@ def bind_sizes(pairs: Sequence[tuple[TensorType, tuple[int, ...]]]) -> dict[str,
         if len(kind.shape) != len(shape):
             raise ValueError(f"an array of shape {shape} does not fit {kind}")
         pairs_of_dims += zip(kind.shape, shape, strict=True)
-    wrong = table.meet_all(pairs_of_dims, measured=True)
+    wrong = table.unify_all(pairs_of_dims, measured=True)
     if wrong is not None:
-        table.meet(*pairs_of_dims[wrong], measured=True)
+        table.unify(*pairs_of_dims[wrong], measured=True)
     return {name: value for name in table.known if isinstance(value := table.resolve(table.known[name]), int)}
 
 

@@ -186,7 +186,7 @@ row(
     "reverse",
     "movement",
     1,
-    lambda types, a, meet: types[0],
+    lambda types, a, unify: types[0],
     axes_of.reverse,
     lambda arrays, a: np.flip(arrays[0], a["axis"]),
     derivative.reverse,
@@ -262,7 +262,7 @@ row("noise", "structured", 1, rule.noise, axes_of.noise, random=True, until="low
 # Random numbers of a sample, of the operand's shape; ``lower`` replaces it by sample_key and sample_uniform.
 row("sample_noise", "structured", 1, rule.sample_noise, axes_of.noise, random=True, until="lower")
 # Identity that names an intermediate value; on request, ``lower`` makes the value an output.
-row("tap", "structured", 1, lambda types, attributes, meet: types[0], axes_of.elementwise(in_all), until="lower")
+row("tap", "structured", 1, lambda types, attributes, unify: types[0], axes_of.elementwise(in_all), until="lower")
 # (training, inference): ``split`` selects the operand of each graph.
 row("by_graph", "structured", 2, rule.by_graph, axes_of.elementwise(in_all), until="split")
 # (value, parameter, next value of the parameter): the value; a training step that is applied updates the parameter.
@@ -272,7 +272,7 @@ row(
     "driver",
     "structured",
     (0, MANY),
-    lambda types, attributes, meet: attributes["result"],
+    lambda types, attributes, unify: attributes["result"],
     axes_of.UNKNOWN,
     until="lower",
 )

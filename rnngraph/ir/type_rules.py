@@ -1,7 +1,7 @@
 """Type rules: which operands an op takes, and the dtype and shape of its value.
 
-A rule takes operand types, attributes and a ``meet`` that unifies sizes. It raises ``ValueError`` or ``TypeError`` with
-a message for users.
+A rule takes operand types, attributes and a function ``unify`` that equates sizes. It raises ``ValueError`` or
+``TypeError`` with a message for users.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from .types import (
     FLOATS,
     INTEGERS,
     Dim,
-    Meet,
     Shape,
     TensorType,
     TupleType,
     Type,
+    Unify,
     dim_text,
-    meet_strict,
     product,
     quotient,
+    unify_strict,
 )
 
-Infer = Callable[[Sequence[Any], Mapping[str, Any], Meet], Type]
+Infer = Callable[[Sequence[Any], Mapping[str, Any], Unify], Type]
 
 
-def broadcast_shapes(shapes: Sequence[Shape], meet: Meet) -> Shape:
+def broadcast_shapes(shapes: Sequence[Shape], unify: Unify) -> Shape:
     """Return the broadcast shape, aligned at the last axes. Only a fixed 1 broadcasts; other sizes are unified."""
-    if meet is meet_strict and all(shape == shapes[0] for shape in shapes):
+    if unify is unify_strict and all(shape == shapes[0] for shape in shapes):
         return shapes[0]
     rank = max(map(len, shapes))
     result: list[Dim] = []
@@ -40,14 +40,14 @@ def broadcast_shapes(shapes: Sequence[Shape], meet: Meet) -> Shape:
         dim: Dim = 1
         for shape in shapes:
             if -axis <= len(shape) and shape[axis] != 1:
-                dim = shape[axis] if dim == 1 else meet(dim, shape[axis])
+                dim = shape[axis] if dim == 1 else unify(dim, shape[axis])
         result.append(dim)
     return tuple(result)
 
 
-def repeats_to(shapes: Sequence[Shape], shape: Shape, meet: Meet) -> bool:
+def repeats_to(shapes: Sequence[Shape], shape: Shape, unify: Unify) -> bool:
     """True if arrays of ``shapes`` broadcast to ``shape``."""
-    joined = broadcast_shapes([*shapes, shape], meet)
+    joined = broadcast_shapes([*shapes, shape], unify)
     return len(joined) == len(shape) and all(have != 1 or want == 1 for have, want in zip(shape, joined, strict=True))
 
 
@@ -65,20 +65,20 @@ def _needs(types: Sequence[TensorType], allowed: tuple[str, ...]) -> None:
 
 
 def elementwise(allowed: tuple[str, ...], result: str | None = None) -> Infer:
-    def infer(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    def infer(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
         dtype = _one_dtype(types)
         _needs(types, allowed)
-        return TensorType(result or dtype, broadcast_shapes([item.shape for item in types], meet))
+        return TensorType(result or dtype, broadcast_shapes([item.shape for item in types], unify))
 
     return infer
 
 
-def select(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def select(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     _needs(types[:1], ("bool",))
-    return TensorType(_one_dtype(types[1:]), broadcast_shapes([item.shape for item in types], meet))
+    return TensorType(_one_dtype(types[1:]), broadcast_shapes([item.shape for item in types], unify))
 
 
-def cast(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def cast(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     return TensorType(attributes["dtype"], types[0].shape)
 
 
@@ -91,7 +91,7 @@ _NARROW_PRODUCTS = {
 }
 
 
-def matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     left, right = types[0], types[1]
     dtype = _NARROW_PRODUCTS.get((left.dtype, right.dtype)) if right.rank == 2 else None
     if dtype is None:
@@ -108,18 +108,18 @@ def matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Mee
             f"rank, not {left} and {right}"
         )
     try:
-        meet(left.shape[-1], right.shape[-2])
+        unify(left.shape[-1], right.shape[-2])
     except ValueError:
         raise ValueError(
             f"a product of {left} and {right}: the left has {dim_text(left.shape[-1])} columns, "
             f"the right {dim_text(right.shape[-2])} rows"
         ) from None
     try:
-        leading = tuple(meet(a, b) for a, b in zip(left.shape[:-2], right.shape[:-2], strict=False))
+        leading = tuple(unify(a, b) for a, b in zip(left.shape[:-2], right.shape[:-2], strict=False))
     except ValueError as error:
         raise ValueError(f"the leading axes of {left} and {right} differ: {error}") from None
     shape = (*leading, *left.shape[len(leading) : -1], right.shape[-1])
-    if len(types) == 3 and not repeats_to([types[2].shape], shape, meet):
+    if len(types) == 3 and not repeats_to([types[2].shape], shape, unify):
         raise ValueError(f"a product of shape {shape} can't be added to {types[2]}")
     return TensorType(dtype, shape)
 
@@ -127,7 +127,7 @@ def matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Mee
 _BLOCK_PRODUCTS = tuple(("int8", byte, "float32", "float32", "int32") for byte in ("int8", "uint8"))
 
 
-def block_matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def block_matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     left, right, *_ = types
     dtypes = tuple(item.dtype for item in types)
     if dtypes not in _BLOCK_PRODUCTS:
@@ -135,7 +135,7 @@ def block_matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], mee
     if left.rank < 1 or right.rank != 2:
         raise ValueError(f"a product in blocks needs rows and a matrix, not {left} and {right}")
     depth, blocks = right.shape[0], types[3].shape[:1]
-    meet(left.shape[-1], depth)
+    unify(left.shape[-1], depth)
     if not isinstance(depth, int) or depth % attributes["block"]:
         raise ValueError(f"{dim_text(depth)} rows of a weight are not a multiple of {attributes['block']}")
     expected = [
@@ -147,18 +147,18 @@ def block_matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], mee
         if item.rank != len(shape):
             raise ValueError(f"scales of a product in blocks have shape {shape}, not {item}")
         for a, b in zip(item.shape, shape, strict=True):
-            meet(a, b)
+            unify(a, b)
     return TensorType("float32", (*left.shape[:-1], right.shape[1]))
 
 
-def outer_sum(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def outer_sum(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     left, right = types
     dtype = _one_dtype(types)
     _needs(types, FLOATS)
     if left.rank != right.rank or left.rank < 2:
         raise ValueError(f"a sum of outer products needs operands of one rank, 2 or more, not {left} and {right}")
     for a, b in zip(left.shape[:-1], right.shape[:-1], strict=True):
-        meet(a, b)
+        unify(a, b)
     return TensorType(dtype, (left.shape[-1], right.shape[-1]))
 
 
@@ -174,7 +174,7 @@ def check_nonempty(shape: Shape, axes: Sequence[int]) -> None:
         raise ValueError(f"[{','.join(map(dim_text, shape))}] has no entries along {tuple(axes)} to choose from")
 
 
-def reduce(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def reduce(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     _needs(types, FLOATS + INTEGERS)
     axes, keep = attributes["axes"], attributes["keepdims"]
     if attributes.get("nonempty"):
@@ -183,7 +183,7 @@ def reduce(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Mee
     return TensorType(types[0].dtype, tuple(dims))
 
 
-def slice(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def slice(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     dims: list[Dim] = []
     for start, stop, step in zip(attributes["start"], attributes["stop"], attributes["step"], strict=True):
         length = stop - start
@@ -193,7 +193,7 @@ def slice(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet
     return types[0].with_shape(tuple(dims))
 
 
-def windows(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> TensorType:
+def windows(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> TensorType:
     shape, axis, size = types[0].shape, attributes["axis"], attributes["size"]
     count = ceil_divide(shape[axis] - attributes["apart"] * (size - 1), attributes["step"])
     if isinstance(count, int) and count < 0:
@@ -201,37 +201,37 @@ def windows(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Me
     return types[0].with_shape((*shape[:axis], count, size, *shape[axis + 1 :]))
 
 
-def overlap_add(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def overlap_add(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     """Return the type of the array into which windows are summed."""
     _needs(types, FLOATS)
     shape, axis = types[0].shape, attributes["axis"]
     if axis + 1 >= len(shape) or not isinstance(shape[axis + 1], int):
         raise ValueError(f"{types[0]} has no windows of a known size along axis {axis}")
     whole = types[0].with_shape((*shape[:axis], attributes["size"], *shape[axis + 2 :]))
-    expected = windows([whole], {**attributes, "size": shape[axis + 1]}, meet)
-    meet(expected.shape[axis], shape[axis])
+    expected = windows([whole], {**attributes, "size": shape[axis + 1]}, unify)
+    unify(expected.shape[axis], shape[axis])
     return whole
 
 
-def concat(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def concat(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     dtype, axis = _one_dtype(types), attributes["axis"]
     if len({item.rank for item in types}) > 1:
         raise ValueError(f"can't join tensors of ranks {', '.join(str(item.rank) for item in types)}")
     dims = list(types[0].shape)
     for item in types[1:]:
         for position, dim in enumerate(item.shape):
-            dims[position] = dims[position] + dim if position == axis else meet(dims[position], dim)
+            dims[position] = dims[position] + dim if position == axis else unify(dims[position], dim)
     return TensorType(dtype, tuple(dims))
 
 
-def reshape(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def reshape(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     shape = attributes["shape"]
     have, want = product(types[0].shape), product(shape)
     if have != want:
         try:
             if any(isinstance(times, int) and times > 1 for times in (quotient(have, want), quotient(want, have))):
                 raise ValueError("one is a multiple of the other, whatever sizes are open")
-            meet(have, want)
+            unify(have, want)
         except ValueError:
             raise ValueError(
                 f"can't reshape {types[0]} with {dim_text(have)} elements to [{','.join(map(dim_text, shape))}]"
@@ -239,31 +239,31 @@ def reshape(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Me
     return types[0].with_shape(shape)
 
 
-def transpose(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def transpose(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     order = attributes["order"]
     if sorted(order) != list(range(types[0].rank)):
         raise ValueError(f"{order} is no permutation of the axes of a tensor of rank {types[0].rank}")
     return types[0].with_shape(tuple(types[0].shape[axis] for axis in order))
 
 
-def broadcast(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def broadcast(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     shape = attributes["shape"]
-    if not repeats_to([types[0].shape], shape, meet):
+    if not repeats_to([types[0].shape], shape, unify):
         raise ValueError(f"{types[0]} can't be repeated to [{','.join(map(dim_text, shape))}]")
     return types[0].with_shape(shape)
 
 
-def ensure_shape(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def ensure_shape(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     shape = attributes["shape"]
     if len(shape) != types[0].rank:
         raise ValueError(f"{types[0]} has rank {types[0].rank}; it must have rank {len(shape)}")
     for have, want in zip(types[0].shape, shape, strict=True):
         if isinstance(have, int) and isinstance(want, int):
-            meet_strict(have, want)
+            unify_strict(have, want)
     return types[0].with_shape(shape)
 
 
-def gather(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def gather(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     table, indices = types
     _needs([indices], INTEGERS)
     if table.rank < 1:
@@ -271,84 +271,84 @@ def gather(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Mee
     return table.with_shape((*indices.shape, *table.shape[1:]))
 
 
-def scatter_add(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def scatter_add(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     indices, updates = types
     _needs([indices], INTEGERS)
     _needs([updates], FLOATS)
     if updates.rank < indices.rank:
         raise ValueError(f"a row is added for each index, so that {updates} does not fit {indices}")
     for a, b in zip(indices.shape, updates.shape, strict=False):
-        meet(a, b)
+        unify(a, b)
     return updates.with_shape((attributes["rows"], *updates.shape[indices.rank :]))
 
 
-def random_key(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def random_key(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     _needs(types, ("int64",))
-    return TensorType("int64", broadcast_shapes([item.shape for item in types], meet))
+    return TensorType("int64", broadcast_shapes([item.shape for item in types], unify))
 
 
-def random_uniform(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def random_uniform(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     _needs(types, ("int64",))
-    return TensorType("float32", broadcast_shapes([item.shape for item in types], meet))
+    return TensorType("float32", broadcast_shapes([item.shape for item in types], unify))
 
 
-def sample_noise(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def sample_noise(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     _needs(types, FLOATS)
     return TensorType("float32", types[0].shape)
 
 
-def typed(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def typed(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     kind: TensorType = attributes["type"]
     return kind
 
 
-def constant(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def constant(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     value: np.ndarray = attributes["value"]
     return TensorType(str(value.dtype), value.shape)
 
 
-def iota(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def iota(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     return TensorType("int64", (attributes["size"],))
 
 
-def dimension(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def dimension(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     return TensorType("int64", ())
 
 
-def dropout(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def dropout(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     _needs(types[:2], FLOATS)
     _needs(types[2:], ("int64",))
     if types[1].rank:
         raise ValueError(f"keep_prob must be a scalar, not {types[1]}")
     if len(types) > 2:  # random counters, one for each row
-        shape, counters = types[0].shape, broadcast_shapes([item.shape for item in types[2:]], meet)
-        if not shape or not repeats_to([counters, shape[-1:]], shape, meet):
+        shape, counters = types[0].shape, broadcast_shapes([item.shape for item in types[2:]], unify)
+        if not shape or not repeats_to([counters, shape[-1:]], shape, unify):
             shown = f"[{','.join(map(dim_text, counters))}]"
             raise ValueError(f"the counters of a mask, shape {shown}, don't broadcast to {types[0]}")
     return types[0]
 
 
-def noise(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def noise(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     _needs(types, FLOATS)
     return types[0]
 
 
-def by_graph(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def by_graph(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     training, inference = types
     dtype = _one_dtype(types)
     if training.rank != inference.rank:
         raise ValueError(f"the values for both graphs must have the same rank; got {training} and {inference}")
-    return TensorType(dtype, tuple(meet(a, b) for a, b in zip(training.shape, inference.shape, strict=True)))
+    return TensorType(dtype, tuple(unify(a, b) for a, b in zip(training.shape, inference.shape, strict=True)))
 
 
-def with_update(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def with_update(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     value, before, after = types
     if before != after:
         raise ValueError(f"a parameter of {before} can't become {after}")
     return value
 
 
-def scan(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def scan(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     body, length, carries = attributes["body"], attributes["length"], attributes["carries"]
     first_invariant = carries + attributes["sequences"]
     sequences = types[carries:first_invariant]
@@ -356,24 +356,24 @@ def scan(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet)
     initial, blocks = types[:carries], attributes.get("blocks")
     if blocks is not None:
         for item in initial:
-            meet(item.shape[0], ceil_divide(length, blocks))
+            unify(item.shape[0], ceil_divide(length, blocks))
         initial = [item.with_shape(item.shape[1:]) for item in initial]
     actual = [*initial, *(item.with_shape(item.shape[1:]) for item in sequences), *types[first_invariant:]]
     if len(params) != len(actual):
         raise ValueError(f"a scan has {len(actual)} operands, and its body has {len(params)} inputs")
     for item in sequences:
-        meet(item.shape[0], length)
+        unify(item.shape[0], length)
     for argument, param in zip(actual, params, strict=True):
         if argument.dtype != param.dtype or argument.rank != param.rank:
             raise ValueError(f"an input of a scan's body is {param}, and its operand is {argument}")
         for a, b in zip(argument.shape, param.shape, strict=True):
-            meet(a, b)
+            unify(a, b)
     when = attributes.get("when")
     if when is not None and params[when] != TensorType("bool", ()):
         raise ValueError(f"the condition of a step is {params[when]}; it must be a bool scalar")
     results = [node.tensor for _, node in body.outputs]
     for before, after in zip(params[:carries], results[:carries], strict=True):
-        if before != after and meet is meet_strict:
+        if before != after and unify is unify_strict:
             raise ValueError(f"a carry is {before}, and its next value is {after}")
     emitted = [TensorType(item.dtype, (length, *item.shape)) for item in results[carries:]]
     keeps = attributes.get("keeps")
@@ -383,6 +383,6 @@ def scan(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet)
     return TupleType((*results[:carries], *emitted))
 
 
-def get(types: Sequence[Any], attributes: Mapping[str, Any], meet: Meet) -> Type:
+def get(types: Sequence[Any], attributes: Mapping[str, Any], unify: Unify) -> Type:
     items: tuple[TensorType, ...] = types[0].items
     return items[attributes["index"]]

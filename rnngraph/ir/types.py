@@ -95,21 +95,21 @@ class TupleType:
 
 
 Type = TensorType | TupleType
-Meet = Callable[[Dim, Dim], Dim]
+Unify = Callable[[Dim, Dim], Dim]
 """Unifies two sizes that must be equal: returns the common size, or raises ``ValueError``."""
 
 
-def meet_strict(a: Dim, b: Dim) -> Dim:
+def unify_strict(a: Dim, b: Dim) -> Dim:
     """Return the size if both are equal, else raise ``ValueError``. Rule for finished graphs."""
     if a != b:
         raise ValueError(f"size {dim_text(a)} does not match size {dim_text(b)}")
     return a
 
 
-def meet_declared(a: Dim, b: Dim) -> Dim:
+def unify_declared(a: Dim, b: Dim) -> Dim:
     """Return one of two sizes, preferably a number. Rule during declaration."""
     if isinstance(a, int) and isinstance(b, int):
-        return meet_strict(a, b)
+        return unify_strict(a, b)
     return b if isinstance(b, int) else a
 
 

@@ -6,7 +6,7 @@ from ..support.errors import VerifyError
 from .attributes import kind
 from .graph import Graph, Node
 from .ops import OPS
-from .types import KEEP_NARROW, NARROW, TensorType, TupleType, meet_strict
+from .types import KEEP_NARROW, NARROW, TensorType, TupleType, unify_strict
 
 INFERENCE_FORBIDS = tuple(name for name, op in OPS.items() if op.random)
 CREATED_BY_PASSES = ("block_matmul",)
@@ -148,7 +148,7 @@ def _node(node: Node, forbid: tuple[str, ...], known: set[Node]) -> None:
         raise ValueError(f"{node.op} is forbidden in this graph (declared at {node.where})")
     if not row.arity[0] <= len(node.operands) <= row.arity[1]:
         raise ValueError(f"{node.op} has {len(node.operands)} operands")
-    inferred = row.infer([operand.type for operand in node.operands], dict(node.attributes), meet_strict)
+    inferred = row.infer([operand.type for operand in node.operands], dict(node.attributes), unify_strict)
     if inferred != node.type:
         raise ValueError(f"{node!r} should have type {inferred}")
     if node.op == "with_update" and node.operands[1].op != "parameter":

@@ -7,20 +7,20 @@ import pytest
 from rnngraph.ir import type_rules
 from rnngraph.ir.interpreter import bind_sizes
 from rnngraph.ir.sizes.polynomial import ceil_divide
-from rnngraph.ir.types import TensorType, TupleType, meet_declared, meet_strict, size
+from rnngraph.ir.types import TensorType, TupleType, size, unify_declared, unify_strict
 
 B, T = size("B"), size("T")
 
 
 def test_strict_and_declared_meetings() -> None:
-    assert meet_strict(B, B) == B
+    assert unify_strict(B, B) == B
     with pytest.raises(ValueError, match="size B does not match size T"):
-        meet_strict(B, T)
-    assert meet_declared(B, 3) == 3
-    assert meet_declared(3, B) == 3
-    assert meet_declared(B, T) == B
+        unify_strict(B, T)
+    assert unify_declared(B, 3) == 3
+    assert unify_declared(3, B) == 3
+    assert unify_declared(B, T) == B
     with pytest.raises(ValueError, match="size 3 does not match size 4"):
-        meet_declared(3, 4)
+        unify_declared(3, 4)
 
 
 def test_sizes_of_arrays() -> None:
@@ -51,7 +51,7 @@ def test_errors_name_the_operand() -> None:
     with pytest.raises(
         TypeError, match=r"the third operand of matmul.* must be float32, as float32 times int8 is; not int32"
     ):
-        type_rules.matmul(narrow, {}, meet_strict)
+        type_rules.matmul(narrow, {}, unify_strict)
     mask = [TensorType("float32", (B, 3)), TensorType("float32", ()), TensorType("int64", (T, B, 1))]
     with pytest.raises(ValueError, match=r"counters of a mask, shape \[T,B,1\], don't broadcast to f32\[B,3\]"):
-        type_rules.dropout(mask, {}, meet_strict)
+        type_rules.dropout(mask, {}, unify_strict)

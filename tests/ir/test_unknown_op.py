@@ -39,7 +39,7 @@ def load(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Loa
             "running_sum",
             request.param,
             (1, 1),
-            lambda types, attributes, meet: types[0],
+            lambda types, attributes, unify: types[0],
             lambda arrays, attributes: np.cumsum(arrays[0], -1, arrays[0].dtype),
             lambda node, g: (None,),
             column,
@@ -59,7 +59,7 @@ def summed(*shape: object) -> tuple[Node, Graph]:
 def test_a_row_without_axes_does_not_load(column: object) -> None:
     """If the column is omitted, the next argument takes its place."""
     with pytest.raises(TypeError, match="the row of running_sum does not say what the op does to the axes"):
-        ops.row("running_sum", "movement", 1, lambda types, attributes, meet: types[0], column)  # type: ignore[arg-type]
+        ops.row("running_sum", "movement", 1, lambda types, attributes, unify: types[0], column)  # type: ignore[arg-type]
     assert "running_sum" not in OPS
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...ir.type_rules import broadcast_shapes
-from ...ir.types import INTEGERS, Dim, Shape, Size, dim_text, meet_declared, product, uncommon, whole_quotient
+from ...ir.types import INTEGERS, Dim, Shape, Size, dim_text, product, uncommon, unify_declared, whole_quotient
 from ...ir.types import size as named_size
 from ...support.errors import DtypeError, ShapeError
 from ..public_types import public_type
@@ -131,7 +131,7 @@ def matrix_product(a: Tensor, b: Tensor) -> Tensor:
     if len(rows) >= len(columns) and all(dim == 1 for dim in columns[:-2]):
         return build("matmul", a, build("reshape", b, shape=columns[-2:]))
     try:
-        leading = broadcast_shapes([rows[:-2], columns[:-2]], meet_declared)
+        leading = broadcast_shapes([rows[:-2], columns[:-2]], unify_declared)
     except ValueError as error:
         kinds = f"{public_type(a.type)} and {public_type(b.type)}"
         raise ShapeError(f"matmul of {kinds}: their leading axes must be equal or 1 ({error})") from None

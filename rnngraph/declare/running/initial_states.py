@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...ir.types import Dim, TensorType, meet_declared
+from ...ir.types import Dim, TensorType, unify_declared
 from ...support.errors import DtypeError, ShapeError, Where
 from ..cell import Cell, InnerCell
 from ..nest import matched, paths
@@ -64,7 +64,7 @@ def _initial(cell: Cell, leaf: Any, kind: TensorType, where: Where | None) -> Te
     if leaf.rank == len(row) or leaf.type.shape[0] == 1:
         return build("broadcast", leaf, shape=kind.shape, where=where)
     try:
-        meet_declared(leaf.type.shape[0], batch)
+        unify_declared(leaf.type.shape[0], batch)
     except ValueError:
         raise ShapeError(
             f"{cell!r} runs on a batch of {batch}, but its initial_state has {leaf.type.shape[0]} rows; give one row "

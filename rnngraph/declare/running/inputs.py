@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ...ir.types import FLOATS, Dim, TensorType, meet_declared
+from ...ir.types import FLOATS, Dim, TensorType, unify_declared
 from ...support.errors import DtypeError, ShapeError, StructureError, Where, shown
 from ..nest import paths
 from ..public_types import check_dtype
@@ -94,7 +94,7 @@ def _common(leaves: list[tuple[str, Tensor]], dims: list[Dim], axis: int, where:
     common = dims[0]
     for (path, leaf), dim in zip(leaves, dims, strict=True):
         try:
-            common = meet_declared(common, dim)
+            common = unify_declared(common, dim)
         except ValueError:
             what = "rows" if axis else "steps"
             raise ShapeError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...ir.graph import Node, make
-from ...ir.types import INTEGERS, Dim, TensorType, meet_declared
+from ...ir.types import INTEGERS, Dim, TensorType, unify_declared
 from ...support.arguments import flag
 from ...support.errors import DtypeError, RnnGraphError, ShapeError, Where, shown
 from ..carried import check_outputs, stored
@@ -143,7 +143,7 @@ def _lengths(value: Any, batch: Dim, where: Where | None) -> Tensor | None:
     if lengths.dtype not in INTEGERS or lengths.rank != 1:
         raise DtypeError(f"sequence_length must be ints of shape [batch], not {lengths!r}", where)
     try:
-        meet_declared(lengths.type.shape[0], batch)
+        unify_declared(lengths.type.shape[0], batch)
     except ValueError:
         raise ShapeError(
             f"sequence_length {lengths!r} does not fit a batch of {batch}; give one length for each row", where
@@ -169,7 +169,7 @@ def _mask(value: Any, time: Dim, batch: Dim, time_major: bool, where: Where | No
         )
     try:
         for have, want in zip(mask.type.shape, (time, batch) if time_major else (batch, time), strict=True):
-            meet_declared(have, want)
+            unify_declared(have, want)
     except ValueError:
         raise ShapeError(
             f"mask {mask!r} does not fit a batch of {batch} with {time} steps; it must be {axes}", where

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...ir.graph import Node, make, topological
 from ...ir.sizes.table import SizeTable, open_size
-from ...ir.types import FLOATS, Dim, TensorType, meet_declared, product, symbols_of
+from ...ir.types import FLOATS, Dim, TensorType, product, symbols_of, unify_declared
 from ...support.api_guard import api, taking
 from ...support.errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, user_line
 from ..carried import check_outputs, stored
@@ -196,7 +196,7 @@ class _Decode:
 
     def _fits(self, rows: Dim, wanted: Dim, message: str) -> None:
         try:
-            meet_declared(rows, wanted)
+            unify_declared(rows, wanted)
         except ValueError:
             raise ShapeError(message.format(rows, wanted), self.where) from None
 
@@ -285,7 +285,7 @@ class _Decode:
         initial = [stored(*item) for item in zip(initial, columns, strict=True)]
         if self.batch_is_open:
             results = [*outputs, *following, *after, *([] if still is None else [still])]
-            self.batch = _met([*fed, *states], results, initial, self.batch)
+            self.batch = _unified_batch([*fed, *states], results, initial, self.batch)
         begun = [self._spread(item, self._row_type(item).shape) for item in self.first]
         own: list[_Carried] = [*zip(fed, following, begun, strict=True)]
         when: Node | None = None
@@ -414,7 +414,7 @@ def _mixed(taught: list[Tensor], own: list[Tensor], probability: float | Tensor)
     return [choose(_per_row(is_taught, b), a, b) for a, b in zip(taught, own, strict=True)]
 
 
-def _met(params: Sequence[Tensor], step: Sequence[Tensor], initial: Sequence[Tensor], batch: Dim) -> Dim:
+def _unified_batch(params: Sequence[Tensor], step: Sequence[Tensor], initial: Sequence[Tensor], batch: Dim) -> Dim:
     """Infer a symbolic batch from the sizes of values that the step reads; 1 if there are none.
 
     Args:
@@ -425,16 +425,18 @@ def _met(params: Sequence[Tensor], step: Sequence[Tensor], initial: Sequence[Ten
 
     def unify(a: Dim, b: Dim) -> Dim:
         with contextlib.suppress(ValueError):  # ``lower`` unifies them again, and raises the error
-            return table.meet(a, b)
+            return table.unify(a, b)
         return a
 
     inside = {item.node: item.node for item in params}
     for node in topological([item.node for item in step]):
         if any(operand in inside for operand in node.operands):
             operands = [inside.get(operand, operand) for operand in node.operands]
-            inside[node] = make(node.op, *operands, where=node.where, meet=unify, **dict(node.attributes))
+            inside[node] = make(node.op, *operands, where=node.where, unify=unify, **dict(node.attributes))
     for leaf in initial:
         unify(batch, leaf.type.shape[0])
     resolved = table.resolve(batch)
-    is_met = resolved != batch or any(not symbols_of(batch).isdisjoint(symbols_of(dim)) for dim in table.known.values())
-    return resolved if is_met else 1
+    is_unified = resolved != batch or any(
+        not symbols_of(batch).isdisjoint(symbols_of(dim)) for dim in table.known.values()
+    )
+    return resolved if is_unified else 1

@@ -27,7 +27,7 @@ def declaration_order(name: str) -> tuple[str, int, int]:
 
 
 class SizeTable:
-    """Table of unified sizes: ``meet`` unifies two sizes, and ``resolve`` replaces symbols."""
+    """Table of unified sizes: ``unify`` equates two sizes, and ``resolve`` replaces symbols."""
 
     def __init__(self) -> None:
         self.known: dict[str, Dim] = {}
@@ -38,7 +38,7 @@ class SizeTable:
             previous, dim = dim, substitute(dim, self.known)
         return dim
 
-    def meet(self, a: Dim, b: Dim, measured: bool = False) -> Dim:
+    def unify(self, a: Dim, b: Dim, measured: bool = False) -> Dim:
         """Unify two sizes.
 
         Args:
@@ -65,7 +65,7 @@ class SizeTable:
         self.known[name] = value
         return self.resolve(a)
 
-    def meet_all(self, pairs: Sequence[tuple[Dim, Dim]], measured: bool = False) -> int | None:
+    def unify_all(self, pairs: Sequence[tuple[Dim, Dim]], measured: bool = False) -> int | None:
         """Unify all pairs, in any order.
 
         Returns:
@@ -81,12 +81,12 @@ class SizeTable:
 
     def _unifies(self, a: Dim, b: Dim, measured: bool) -> bool:
         try:
-            self.meet(a, b, measured)
+            self.unify(a, b, measured)
         except ValueError:
             return False
         return True
 
-    def may_meet(self, a: Dim, b: Dim) -> bool:
+    def may_be_equal(self, a: Dim, b: Dim) -> bool:
         """True unless ``a`` and ``b`` certainly differ. All symbols are taken to be 2 or more."""
         a, b = self.resolve(a), self.resolve(b)
         difference = a - b

@@ -150,7 +150,7 @@ class Timeline:
         """Return the delay of a value in its own entries, 0 by default."""
         return self.delays.get(node) or 0
 
-    def keeps_pace(self, node: Node) -> bool:
+    def keeps_rate(self, node: Node) -> bool:
         """True if the sizes that ``ensure_shape`` compares stay equal as a stream grows."""
         pairs = zip(node.operands[0].shape, node.shape, strict=True)
         return all(a == b or (self.stream_rate.growth(a) == self.stream_rate.growth(b) is not None) for a, b in pairs)

@@ -32,7 +32,7 @@ class SizedNodes:
         self._unequal = []
         where = self.layers.settled(where)
         try:
-            node = make(op, *operands, where=where, name=name, meet=self._meet, **attributes)
+            node = make(op, *operands, where=where, name=name, unify=self._unify, **attributes)
         except (ValueError, TypeError) as error:
             operand_types = " and ".join(str(item.type) for item in operands)
             raise ShapeError(f"{op} of {operand_types}: {error}", where) from None
@@ -43,12 +43,12 @@ class SizedNodes:
         ensured = self._ensured(op, operands, attributes, have, want, where)
         return self.make(op, *ensured, where=where, name=name, **attributes)
 
-    def _meet(self, a: Dim, b: Dim) -> Dim:
+    def _unify(self, a: Dim, b: Dim) -> Dim:
         """Unify two sizes. If that cannot be solved at compile time, each call compares the sizes."""
         try:
-            return self._sizes.meet(a, b)
+            return self._sizes.unify(a, b)
         except ValueError:
-            if not self._sizes.may_meet(a, b):
+            if not self._sizes.may_be_equal(a, b):
                 raise
             self._unequal.append((self._sizes.resolve(a), self._sizes.resolve(b)))
             return a
@@ -91,7 +91,7 @@ class SizedNodes:
             ValueError: The sizes cannot be equal.
         """
         self._unequal = []
-        self._meet(node.shape[axis], wanted)
+        self._unify(node.shape[axis], wanted)
         if not self._unequal:
             return node
         self._assumed.append((node.shape[axis], wanted, where))
@@ -122,7 +122,7 @@ class SizedNodes:
     def final_sizes(self, placeholders: Sequence[Node]) -> dict[str, Dim]:
         """Return the final value of every declared size. Sizes that stay symbolic get readable names."""
         table = self._sizes
-        table.meet_all([(have, want) for have, want, _ in self._assumed])  # sizes unified later may solve some of them
+        table.unify_all([(have, want) for have, want, _ in self._assumed])  # sizes unified later may solve some of them
         fed = {name for node in placeholders for dim in node.shape for name in symbols_of(table.resolve(dim))}
         for have, want, where in self._assumed:
             have, want = table.resolve(have), table.resolve(want)

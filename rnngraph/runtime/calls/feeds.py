@@ -112,7 +112,7 @@ def solve_sizes(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType
     table = SizeTable()
     axes = [(name, axis) for name, array in arrays.items() for axis in range(array.ndim)]
     pairs = [(kinds[name].shape[axis], arrays[name].shape[axis]) for name, axis in axes]
-    wrong = table.meet_all(pairs, measured=True)
+    wrong = table.unify_all(pairs, measured=True)
     if wrong is not None:
         (name, axis), (dim, actual) = axes[wrong], pairs[wrong]
         known, symbols = table.resolve(dim), symbols_of(dim)

@@ -106,7 +106,7 @@ def _why_not(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
                 return f"{node.op} gives {dim_text(dim)} steps, which is no fixed number for each that a stream takes"
         if len(joined) > 1 or strange:
             return f"{node.op} joins steps with another axis"
-    if node.op == "ensure_shape" and not timeline.keeps_pace(node):
+    if node.op == "ensure_shape" and not timeline.keeps_rate(node):
         return COMPARES
     if node.op == "scan":
         return _why_not_scan(node, lengths, roles) or timeline.refused.get(node, "")

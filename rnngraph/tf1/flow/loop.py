@@ -13,7 +13,7 @@ from ...declare.parameters import ScopeName, Specs
 from ...declare.tensor import Tensor, constant
 from ...declare.trace import Trace, tracing
 from ...ir.graph import Node, make, remake, topological
-from ...ir.types import Dim, TensorType, meet_declared
+from ...ir.types import Dim, TensorType, unify_declared
 from ...support.api_guard import taking
 from ...support.errors import DtypeError, GraphError, ShapeError, shown, user_line
 from ..core.branch import Branch
@@ -160,7 +160,7 @@ def fits(one: Tensor, other: Tensor) -> bool:
         return False
     try:
         for a, b in zip(one.type.shape, other.type.shape, strict=True):
-            meet_declared(a, b)
+            unify_declared(a, b)
     except ValueError:
         return False
     return True
@@ -170,7 +170,7 @@ def substituted(roots: Sequence[Node], new: Mapping[Node, Node]) -> list[Node]:
     """Return nodes with some of their operands replaced."""
     replaced = dict(new)
     for node in topological(roots, known=replaced):
-        replaced[node] = remake(node, [replaced[item] for item in node.operands], meet_declared)
+        replaced[node] = remake(node, [replaced[item] for item in node.operands], unify_declared)
     return [replaced[root] for root in roots]
 
 
@@ -191,7 +191,7 @@ def first_axis(tensors: Sequence[Tensor], what: str) -> Dim:
     length = tensors[0].type.shape[0]
     for item in tensors[1:]:
         try:
-            length = meet_declared(length, item.type.shape[0])
+            length = unify_declared(length, item.type.shape[0])
         except ValueError:
             raise ShapeError(f"{what} iterates over {length} and {item.type.shape[0]} entries together") from None
     return length

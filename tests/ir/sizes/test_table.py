@@ -18,12 +18,12 @@ def test_sizes_that_met_are_one(a: Dim, b: Dim) -> None:
     """After unification, and after further ones, both sizes resolve to the same."""
     table = SizeTable()
     try:
-        met = table.meet(a, b)
+        met = table.unify(a, b)
     except ValueError:
         assert a != b
         return
     assert table.resolve(a) == table.resolve(b) == met
-    assert table.meet(b, a) == met
+    assert table.unify(b, a) == met
 
 
 @given(st.lists(st.tuples(dims, dims), max_size=4), not_zero)
@@ -36,7 +36,7 @@ def test_solutions_hold_where_the_equations_do(pairs: list[tuple[Dim, Dim]], at:
     for a, b in pairs:
         difference = evaluate(a, at) - evaluate(b, at)  # subtracting it makes the equation true for these values
         try:
-            table.meet(a - difference, b)
+            table.unify(a - difference, b)
         except ValueError:
             continue
     for name in table.known:
@@ -54,27 +54,27 @@ def test_solutions_hold_where_the_equations_do(pairs: list[tuple[Dim, Dim]], at:
 )
 def test_sizes_that_never_meet(a: Dim, b: Dim, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        SizeTable().meet(a, b)
+        SizeTable().unify(a, b)
 
 
 def test_meeting_solves_for_a_name() -> None:
     table = SizeTable()
-    assert table.meet(T - 1, 7) == 7
+    assert table.unify(T - 1, 7) == 7
     assert table.resolve(T) == 8
-    assert table.meet(2 * B + T, 2 * B + 8) == 2 * B + 8
-    assert table.meet(size("L"), B + T) == B + 8
+    assert table.unify(2 * B + T, 2 * B + 8) == 2 * B + 8
+    assert table.unify(size("L"), B + T) == B + 8
     assert table.resolve(size("L") * 2) == 2 * B + 16
 
 
 def test_what_all_terms_share_is_divided_out() -> None:
     table = SizeTable()
-    assert table.meet(20 * size("a"), 20 * size("b")) == 20 * size("a")
+    assert table.unify(20 * size("a"), 20 * size("b")) == 20 * size("a")
     assert table.resolve(size("b")) == size("a")
-    assert table.meet(B * T, 5 * B) == 5 * B
+    assert table.unify(B * T, 5 * B) == 5 * B
     assert table.resolve(T) == 5
     with pytest.raises(ValueError, match=r"size 3\*L does not match size 3"):  # more likely a mistake than L = 1
-        table.meet(3 * size("L"), 3)
-    assert table.meet(3 * size("L"), 3, measured=True) == 3  # an array may have this size
+        table.unify(3 * size("L"), 3)
+    assert table.unify(3 * size("L"), 3, measured=True) == 3  # an array may have this size
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_all_terms_share_is_divided_out() -> None:
     ],
 )
 def test_what_can_be_equal_for_sizes_above_one(a: Dim, b: Dim, may: bool) -> None:
-    assert SizeTable().may_meet(a, b) is SizeTable().may_meet(b, a) is may
+    assert SizeTable().may_be_equal(a, b) is SizeTable().may_be_equal(b, a) is may
 
 
 def test_sizes_are_measured_in_any_order() -> None:
@@ -106,25 +106,25 @@ def test_sizes_are_measured_in_any_order() -> None:
     pairs: list[tuple[Dim, Dim]] = [(B * T, 12), (T - 1, 3), (B, 3), (2 * T, 8)]
     for order in permutations(pairs):
         table = SizeTable()
-        assert table.meet_all(order, measured=True) is None
+        assert table.unify_all(order, measured=True) is None
         assert (table.resolve(B), table.resolve(T)) == (3, 4)
-    assert SizeTable().meet_all([(B, 3), (B * T, 13)], measured=True) == 1
-    assert SizeTable().meet_all([(B * T, 12)], measured=True) == 0
+    assert SizeTable().unify_all([(B, 3), (B * T, 13)], measured=True) == 1
+    assert SizeTable().unify_all([(B * T, 12)], measured=True) == 0
 
 
 def test_a_floor_is_compared_and_never_solved() -> None:
     half = ceil_divide(T, 2)
     table = SizeTable()
-    assert table.meet(half, size("L")) == half
-    assert table.meet_all([(half, 4), (T, 7)], measured=True) is None
+    assert table.unify(half, size("L")) == half
+    assert table.unify_all([(half, 4), (T, 7)], measured=True) is None
     assert (table.resolve(T), table.resolve(size("L"))) == (7, 4)
     for measured in (7, 8):
         table = SizeTable()
-        assert table.meet_all([(T, measured), (half, 4)], measured=True) is None
-    assert SizeTable().meet_all([(T, 9), (half, 4)], measured=True) == 1
-    assert SizeTable().meet_all([(half, 4)], measured=True) == 0
+        assert table.unify_all([(T, measured), (half, 4)], measured=True) is None
+    assert SizeTable().unify_all([(T, 9), (half, 4)], measured=True) == 1
+    assert SizeTable().unify_all([(half, 4)], measured=True) == 0
     with pytest.raises(ValueError, match=r"size T does not match size \(T\+1\)//2"):
-        SizeTable().meet(T, half)
+        SizeTable().unify(T, half)
 
 
 def test_what_is_solved_for_does_not_hang_on_how_much_was_declared_before() -> None:
@@ -133,7 +133,7 @@ def test_what_is_solved_for_does_not_hang_on_how_much_was_declared_before() -> N
         older, newer = open_size(serial), open_size(serial + 1)
         for a, b in ((older, newer), (newer, older)):
             table = SizeTable()
-            assert table.meet(a, b) == older
+            assert table.unify(a, b) == older
     assert sorted(["_10_2", "time", "_9_10", "B", "_10_11"], key=declaration_order) == [
         "B",
         "_9_10",

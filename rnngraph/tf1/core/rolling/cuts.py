@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Mapping
 from ....declare.parameters import ParameterSpec
 from ....declare.tensor import Tensor, declared
 from ....ir.graph import Node, make, remake, topological
-from ....ir.types import meet_declared
+from ....ir.types import unify_declared
 
 
 class Replaced:
@@ -26,7 +26,7 @@ class Replaced:
         return self._new[root]
 
     def _made(self, node: Node) -> Node:
-        return remake(node, [self._new[item] for item in node.operands], meet_declared)
+        return remake(node, [self._new[item] for item in node.operands], unify_declared)
 
 
 class Cut(Replaced):

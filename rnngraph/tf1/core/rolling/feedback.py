@@ -13,7 +13,7 @@ from functools import cached_property
 from ....declare.driver import Driver
 from ....declare.tensor import Tensor, build
 from ....ir.graph import Node, make
-from ....ir.types import Dim, TensorType, TupleType, meet_declared
+from ....ir.types import Dim, TensorType, TupleType, unify_declared
 from .cuts import Replaced
 from .links import Links
 from .steps import at_step, driver_types, same
@@ -71,7 +71,7 @@ class Feedback(Links):
             *captured,
             where=first.where,
             name=first.name,
-            meet=meet_declared,
+            unify=unify_declared,
             driver=replace(driver, body=rolled, iteration=replace(driver.iteration, length=count)),
             result=TupleType((*states, *whole)),
         )

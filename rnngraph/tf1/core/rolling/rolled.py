@@ -11,7 +11,7 @@ from dataclasses import replace
 from ....declare.driver import Driver
 from ....declare.tensor import Tensor, build
 from ....ir.graph import Node, make
-from ....ir.types import TupleType, meet_declared
+from ....ir.types import TupleType, unify_declared
 from .cuts import Cut, Replaced
 from .feedback import Feedback
 from .steps import Step, Steps, at_step, driver_types, equal
@@ -110,7 +110,7 @@ def _joined(chain: Sequence[Step]) -> dict[Node, Node]:
         *operands.captured,
         where=first.where,
         name=first.name,
-        meet=meet_declared,
+        unify=unify_declared,
         driver=replace(driver, iteration=replace(driver.iteration, length=count)),
         result=TupleType((*states, whole)),
     )
@@ -122,7 +122,9 @@ def _joined(chain: Sequence[Step]) -> dict[Node, Node]:
             if index == last:
                 replaced[value] = at_step(outputs, number, value.tensor)
             elif number == count - 1:
-                replaced[value] = make("get", node, index=index, name=value.name, where=value.where, meet=meet_declared)
+                replaced[value] = make(
+                    "get", node, index=index, name=value.name, where=value.where, unify=unify_declared
+                )
             elif driver.body.next_states[index] is driver.body.output:
                 replaced[value] = at_step(outputs, number, value.tensor)
     return replaced
