@@ -33,24 +33,44 @@ EpochHook = Callable[[dict[str, float]], Any]
 
 
 @dataclass(frozen=True)
+class EarlyStopping:
+    """When a fit ends early, and which parameters it leaves.
+
+    Attributes:
+        monitor: Column of the history.
+        mode: ``"min"`` or ``"max"``.
+        patience: Epochs without improvement after which the fit ends; None: it runs all epochs.
+        keep_best: Restore the parameters of the best epoch.
+    """
+
+    monitor: str
+    mode: str
+    patience: int | None
+    keep_best: bool
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Checkpoints of a fit: ``save`` writes one (None: no file), and ``every`` is the updates between two."""
+
+    save: Callable[[], None] | None
+    every: int | None
+
+
+@dataclass(frozen=True)
 class Plan:
     """Validated arguments of a call of ``fit``.
 
-    ``callbacks`` are called after each epoch with its row of the history. ``save`` writes a checkpoint; None: no file.
-    ``padding`` checks batches.
+    ``callbacks`` are called after each epoch with its row of the history. ``padding`` checks batches.
     """
 
     source: BatchSource
     epochs: int
     evaluation: Evaluation | None
     validates: bool
-    monitor: str
-    mode: str
-    patience: int | None
-    keep_best: bool
+    stopping: EarlyStopping
     callbacks: Sequence[EpochHook]
-    save: Callable[[], None] | None
-    checkpoint_every: int | None
+    checkpoints: Checkpoints
     warm_up: int
     label_weights: tuple[float, ...]
     progress: bool
@@ -103,15 +123,15 @@ class Fit:
         if not position.stopping:
             position.history.stopped = "1 epoch is done" if plan.epochs == 1 else f"{plan.epochs} epochs are done"
         with self.state.interrupt:
-            if plan.keep_best and position.best:
+            if plan.stopping.keep_best and position.best:
                 self.state.program.parameters.replace(position.best)
             position.done = True
         self._save()
 
     def _save(self) -> None:
-        if self.plan.save is not None:
+        if self.plan.checkpoints.save is not None:
             self.position.seconds = time.perf_counter() - self._began
-            self.ranks.agreed(self.plan.save)
+            self.ranks.agreed(self.plan.checkpoints.save)
 
     # Epochs --------------------------------------------------------------------------------------
 
@@ -169,7 +189,7 @@ class Fit:
             updates, weight = self.state.updates, len(rows) * steps
             loss = self._step(cut, rows, own, weight, carry=number > 0 or plan.warm_up > 0)
             progress.step(loss, len(rows), weight)
-            every = plan.checkpoint_every
+            every = plan.checkpoints.every
             if every is not None and self.state.updates != updates and self.state.updates % every == 0:
                 self._save()
         if cuts:
@@ -281,21 +301,21 @@ class Fit:
 
     def _judge(self, row: Mapping[str, float]) -> bool:
         """Keep the parameters if they are the best. Return True if patience has run out."""
-        plan, position = self.plan, self.position
-        if not plan.keep_best and plan.patience is None:
+        stopping, position = self.plan.stopping, self.position
+        if not stopping.keep_best and stopping.patience is None:
             return False
-        value, best = row[plan.monitor], position.best_value
-        better = best is None or (value < best if plan.mode == "min" else value > best)
+        value, best = row[stopping.monitor], position.best_value
+        better = best is None or (value < best if stopping.mode == "min" else value > best)
         if better and not math.isnan(value):
             parameters = self.state.program.parameters
             position.best_value, position.waited = value, 0
             changed = self.state.trained + self.state.updated
-            position.best = {name: parameters[name] for name in changed} if plan.keep_best else {}
+            position.best = {name: parameters[name] for name in changed} if stopping.keep_best else {}
             return False
         position.waited += 1
-        if plan.patience is None or position.waited < plan.patience:
+        if stopping.patience is None or position.waited < stopping.patience:
             return False
-        position.history.stopped = f"{plan.monitor} has not improved for {_epochs(position.waited)}"
+        position.history.stopped = f"{stopping.monitor} has not improved for {_epochs(position.waited)}"
         return True
 
 

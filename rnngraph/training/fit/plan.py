@@ -30,7 +30,7 @@ from .callback_list import callback_list
 from .class_weights import label_weights
 from .evaluation import Evaluation, checked_metrics
 from .history import MODES, VALIDATION, History, default_monitor
-from .loop import EpochHook, Fit, Plan
+from .loop import Checkpoints, EarlyStopping, EpochHook, Fit, Plan
 from .position import FitSession, Position
 
 
@@ -100,13 +100,14 @@ def _planned(
         epochs=epochs,
         evaluation=evaluation,
         validates=validates,
-        monitor=monitor,
-        mode=one_of(options["mode"], "mode", MODES),
-        patience=None if patience is None else whole_number(patience, "patience", 1),
-        keep_best=(validates or patience is not None) if keep_best is None else flag(keep_best, "keep_best"),
+        stopping=EarlyStopping(
+            monitor,
+            mode=one_of(options["mode"], "mode", MODES),
+            patience=None if patience is None else whole_number(patience, "patience", 1),
+            keep_best=(validates or patience is not None) if keep_best is None else flag(keep_best, "keep_best"),
+        ),
         callbacks=tuple(hook(taking(item, "a callback", "trainer", "row", where=where)) for item in callbacks),
-        save=None if path is None else partial(save, path),
-        checkpoint_every=every,
+        checkpoints=Checkpoints(None if path is None else partial(save, path), every),
         warm_up=warm_up,
         label_weights=weights,
         progress=flag(options["progress"], "progress"),
@@ -140,9 +141,9 @@ def _checkpoint(
 
 def _alike(plan: Plan, position: Position, state: TrainState) -> dict[str, Any]:
     """Return the options and counters that must be equal in all processes of a distributed run."""
-    names = ("epochs", "monitor", "mode", "patience", "keep_best", "checkpoint_every")
-    values = {**position.data, **{name: getattr(plan, name) for name in names}}
-    values |= {"callbacks": len(plan.callbacks), "checkpoint": plan.save is not None, "updates": state.updates}
+    checkpoints = {"checkpoint_every": plan.checkpoints.every, "checkpoint": plan.checkpoints.save is not None}
+    values = {**position.data, "epochs": plan.epochs, **vars(plan.stopping), **checkpoints}
+    values |= {"callbacks": len(plan.callbacks), "updates": state.updates}
     return {**values, "learning_rate": state.learning_rate, "at": (position.epoch, position.batch, position.window)}
 
 
