@@ -93,19 +93,13 @@ def _planned(
         _monitored("monitor of the ReduceOnPlateau", plateau.monitor, names, where)
     path, every = _checkpoint(state, options, writes, where)
     callbacks = callback_list(options["callbacks"], where)
-    patience, keep_best = options["patience"], options["keep_best"]
     weights = label_weights(program.parts.lowered.graph, options["class_weights"], source, where)
     plan = Plan(
         source=source,
         epochs=epochs,
         evaluation=evaluation,
         validates=validates,
-        stopping=EarlyStopping(
-            monitor,
-            mode=one_of(options["mode"], "mode", MODES),
-            patience=None if patience is None else whole_number(patience, "patience", 1),
-            keep_best=(validates or patience is not None) if keep_best is None else flag(keep_best, "keep_best"),
-        ),
+        stopping=_early_stopping(monitor, validates, options),
         callbacks=tuple(hook(taking(item, "a callback", "trainer", "row", where=where)) for item in callbacks),
         checkpoints=Checkpoints(None if path is None else partial(save, path), every),
         warm_up=warm_up,
@@ -123,6 +117,16 @@ def _planned(
     if isinstance(source, Iterated):
         session.cursor = source.follow(position.first, position.begun, session.cursor)
     return plan, position
+
+
+def _early_stopping(monitor: str, validates: bool, options: Mapping[str, Any]) -> EarlyStopping:
+    patience, keep_best = options["patience"], options["keep_best"]
+    return EarlyStopping(
+        monitor,
+        mode=one_of(options["mode"], "mode", MODES),
+        patience=None if patience is None else whole_number(patience, "patience", 1),
+        keep_best=(validates or patience is not None) if keep_best is None else flag(keep_best, "keep_best"),
+    )
 
 
 def _checkpoint(
