@@ -1,6 +1,6 @@
 """Other systems, run from this one: ARM Linux under qemu and Windows under wine, by the scripts of ``tools/platforms``.
 
-A part is a few folders of the suite. Its tests run as they do here, or are skipped with a system's reason
+A part is a few folders or files of the suite. Its tests run as they do here, or are skipped with a system's reason
 (``systems.py``). docs/platforms.md has the counts of the last runs.
 """
 
@@ -36,7 +36,11 @@ ARM = {
 }
 NOT_ROOMS = ("fixtures", "hard_points", "helpers", "typed", "__pycache__")
 ROOMS = sorted(path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name not in NOT_ROOMS)
-FILES = sorted(path.stem for path in (ROOT / "tests").glob("test_*.py") if path.stem != "test_platforms")
+WINDOWS = {
+    **{room: (f"tests/{room}",) for room in ROOMS},
+    "others": ("tests", *(f"--ignore=tests/{room}" for room in ROOMS)),
+}
+"""Arguments of pytest by part of the suite: folders only, so that each part is what a default run has of it."""
 
 
 def needs(*commands: str) -> None:
@@ -81,11 +85,11 @@ def test_bytes_are_multiplied_by_sdot() -> None:
 
 
 @pytest.mark.wine
-@pytest.mark.parametrize("part", [*ROOMS, *(f"{stem}.py" for stem in FILES)])
+@pytest.mark.parametrize("part", WINDOWS)
 def test_windows(part: str) -> None:
     needs("apt-get", "dpkg", "unshare")
     pytest_ = ("python", "-X", "utf8", "-m", "pytest", "-q", "-p", "no:cacheprovider")
-    assert re.search(r"\d+ (passed|skipped)", run("windows.sh", *pytest_, f"tests/{part}"))
+    assert re.search(r"\d+ (passed|skipped)", run("windows.sh", *pytest_, *WINDOWS[part]))
 
 
 CALL = """
