@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from systems import levels
 
 import rnngraph as rg
 
@@ -311,7 +312,7 @@ class ChannelCell(rg.Cell):
         return read, {"h": rg.reshape(h, (None, self.channels * self.states))}
 
 
-@pytest.mark.parametrize("target", ["host", "x86-64-v3", "x86-64-v2"])
+@pytest.mark.parametrize("target", ["host", *levels("x86-64-v3", "x86-64-v2")])
 @pytest.mark.parametrize(("channels", "states"), [(7, 16), (17, 32), (4, 4), (3, 48), (9, 5)])
 def test_a_channel_has_the_same_bits_at_every_place(channels: int, states: int, target: str) -> None:
     """Adjacent rows are reduced together, each in the order of a single row."""

@@ -15,13 +15,14 @@ import own_cells
 import pytest
 from exported import Instance, flat, object_name, program_of
 from numpy.testing import assert_array_equal
+from systems import runs
 
 import rnngraph as rg
-from rnngraph.codegen.machine.target import host, lacks, target_of
+from rnngraph.codegen.machine.target import host
 from rnngraph.runtime.parameters import Parameters
 
 GENERATOR = np.random.default_rng(3)
-LEVELS = [name for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4") if not lacks(target_of(name))]
+LEVELS = [name for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4") if runs(name)]
 only_x86 = pytest.mark.skipif(not host().triple.startswith("x86_64"), reason="levels are of x86-64")
 
 

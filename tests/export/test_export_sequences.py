@@ -15,15 +15,16 @@ import numpy as np
 import pytest
 from exported import Sequence, flat, object_name, program_of
 from numpy.testing import assert_array_equal
+from systems import runs
 
 import rnngraph as rg
 from rnngraph import tf1 as tf
-from rnngraph.codegen.machine.target import host, lacks, target_of
+from rnngraph.codegen.machine.target import host
 from rnngraph.ir.sizes.text import parse_dim
 from rnngraph.ir.types import evaluate
 
 GENERATOR = np.random.default_rng(5)
-LEVELS = [name for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4") if not lacks(target_of(name))]
+LEVELS = [name for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4") if runs(name)]
 FLAGS = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror")
 MOST = 2**64 - 1
 exhaustive = partial(pytest.param, marks=pytest.mark.exhaustive)

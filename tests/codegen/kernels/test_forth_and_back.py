@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from systems import needs
 
 import rnngraph as rg
 from rnngraph.codegen.kernels.matmul import Tiles
@@ -28,6 +29,7 @@ def test_large_weights_are_read_forth_and_back(graph: str, units: int, goes_back
     assert any("group" in text for text in scans) == goes_back
 
 
+@needs(TARGET)
 @pytest.mark.parametrize("options", [{}, {"weights": "int8"}, {"threads": 2}], ids=["alone", "int8", "threads"])
 def test_the_direction_changes_no_bit(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from systems import needs
 
 import rnngraph as rg
 
@@ -40,6 +41,7 @@ def test_sums_of_gradients_prefetch_the_tile_that_comes_next() -> None:
         assert any("prefetch m" in text for text in sums) == prefetches
 
 
+@needs(TARGET)
 @pytest.mark.parametrize("weights", ["float32", "int8", "bfloat16"])
 def test_prefetching_changes_no_bit(weights: str) -> None:
     """A single row is computed without prefetching, several with it."""

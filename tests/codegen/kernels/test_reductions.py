@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from native_calls import call_native
 from numpy.testing import assert_allclose, assert_array_equal
+from systems import needs
 
 import rnngraph as rg
 from rnngraph.codegen.compile import compile_graph
@@ -42,7 +43,9 @@ def test_every_width(width: int, dtype: str) -> None:
         assert_allclose(found, expected[name], rtol=1e-5 if dtype == "float32" else 1e-13, err_msg=name)
 
 
-@pytest.mark.parametrize("target", ["host", pytest.param("x86-64-v2", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "target", ["host", pytest.param("x86-64-v2", marks=[needs("x86-64-v2"), pytest.mark.exhaustive])]
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
 def test_a_width_that_a_call_tells(dtype: str, target: str) -> None:
     """One program handles every width: lanes of the last vector beyond the width are masked."""

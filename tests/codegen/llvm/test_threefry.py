@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from systems import levels
 
 import rnngraph as rg
 from rnngraph.ir.numbers.random import KEY_ROUNDS, UNIT_ROUNDS, random_key, random_uniform, site_word, threefry
@@ -78,7 +79,7 @@ def test_native_masks_are_numpys_bit_for_bit(seed: int, first_row: int, first_st
         np.testing.assert_array_equal(mask, drawn(0.7, seed, site, 9, mask.shape[-1], first_row, first_step), site)
 
 
-@pytest.mark.parametrize("target", ["host", "x86-64-v2", "x86-64-v3"])
+@pytest.mark.parametrize("target", ["host", *levels("x86-64-v2", "x86-64-v3")])
 def test_native_masks_do_not_depend_on_the_target(target: str) -> None:
     x = rg.placeholder("x", (None, None, WIDTH))
     cell = rg.DropoutWrapper(rg.BasicRNNCell(7), input_keep_prob=0.35)

@@ -11,6 +11,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+from systems import levels
 
 import rnngraph as rg
 from rnngraph.codegen.llvm.vecmath import ERROR_BOUNDS
@@ -162,7 +163,7 @@ def exact(name: str, x: float) -> Any:
     return NAN if isinstance(value, mpmath.mpc) and value.imag else mpmath.re(value)
 
 
-@pytest.mark.parametrize("target", [None, "x86-64-v2"])
+@pytest.mark.parametrize("target", [None, *levels("x86-64-v2")])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_function_of_one_number(name: str, dtype: str, target: str | None) -> None:
@@ -207,7 +208,7 @@ def every_pair(dtype: str, count: int) -> tuple[Array, Array]:
     return np.concatenate([left, bits[0], multiple]), np.concatenate([right, bits[1], divisor])
 
 
-@pytest.mark.parametrize("target", [None, "x86-64-v2", "x86-64-v3"])
+@pytest.mark.parametrize("target", [None, *levels("x86-64-v2", "x86-64-v3")])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ["fmod", "remainder", "floor_divide"])
 def test_remainders_are_numpys_to_the_bit(name: str, dtype: str, target: str | None) -> None:
@@ -251,7 +252,7 @@ def test_integers_to_an_exponent_below_0_are_cut_off() -> None:
     assert computed(rg.power, x, y).tolist() == [0, 1, -1, 1, 0, 1]
 
 
-@pytest.mark.parametrize("target", [None, "x86-64-v2"])
+@pytest.mark.parametrize("target", [None, *levels("x86-64-v2")])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_powers_of_hard_points_are_numpys(dtype: str, target: str | None) -> None:
     a, b = every_pair(dtype, 1)
@@ -267,7 +268,7 @@ def test_powers_of_hard_points_are_numpys(dtype: str, target: str | None) -> Non
     assert not wrong.any(), (a[wrong][:5], b[wrong][:5], found[wrong][:5], wanted[wrong][:5])
 
 
-@pytest.mark.parametrize("target", [None, "x86-64-v2"])
+@pytest.mark.parametrize("target", [None, *levels("x86-64-v2")])
 def test_powers_of_float32_hold_their_bound(target: str | None) -> None:
     generator, count = np.random.default_rng(7), 500_000
     with np.errstate(all="ignore"):
@@ -288,7 +289,7 @@ def test_powers_of_float32_hold_their_bound(target: str | None) -> None:
     np.testing.assert_array_equal(computed(rg.power, whole[0], np.abs(whole[1])), wanted)
 
 
-@pytest.mark.parametrize("target", [None, "x86-64-v2"])
+@pytest.mark.parametrize("target", [None, *levels("x86-64-v2")])
 def test_powers_of_float64_hold_their_bound(target: str | None) -> None:
     generator = np.random.default_rng(8)
     base = np.concatenate([np.exp(generator.uniform(-700, 700, 500)), generator.uniform(0.5, 2, 1500)])

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from systems import WINDOWS, not_on_windows
+from systems import WINDOWS, not_on_windows, runs
 from training import data, network
 
 import rnngraph as rg
@@ -185,14 +185,6 @@ def test_options_and_targets_are_part_of_the_key(tmp_path: Path, compilations: l
         for _ in range(2):
             network(cache=tmp_path, **option).inference(x=x)
         assert len(compilations) == number
-
-
-def runs(level: str) -> bool:
-    try:
-        scaled(1.0, False, target=level).inference(x=np.ones((1, 3)))
-    except rg.RnnGraphError:
-        return False
-    return True
 
 
 def test_other_versions_and_processors_miss(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bound_listener import data
+from systems import needs
 
 import rnngraph as rg
 
@@ -433,7 +434,7 @@ MANY_SUMS: dict[str, tuple[rg.Cell, dict[str, Any]]] = {
 """Cells with so many sums that a tile has one row."""
 
 
-@pytest.mark.parametrize("name", MANY_SUMS)
+@pytest.mark.parametrize("name", ["eight gates", pytest.param("four gates of bytes", marks=needs("x86-64-v3"))])
 def test_tiles_of_one_row_run_all_streams(name: str) -> None:
     (cell, options), samples = MANY_SUMS[name], data(5, 3, WIDTH)
     program = rg.compile(rg.dynamic_rnn(cell, rg.placeholder("x", (None, None, WIDTH)))[0], **options)
