@@ -7,6 +7,8 @@ from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..support.display.html import code
 from ..support.errors import Where
 from ..support.records import dataclass
@@ -17,7 +19,7 @@ from .node import Node as Node  # re-exported with the functions that build node
 from .node import dependents as dependents
 from .node import topological as topological
 from .printer import graph_text, networkx_graph
-from .types import Dim, Size, TensorType, TupleType, Type, Unify, substitute, symbols_of, unify_strict
+from .types import NARROW, Dim, Size, TensorType, TupleType, Type, Unify, substitute, symbols_of, unify_strict
 
 if TYPE_CHECKING:
     import networkx as nx  # slow to import and rarely used
@@ -48,6 +50,12 @@ def make(
     ordered = tuple(sorted(attributes.items()))
     inferred = OPS[op].infer([operand.type for operand in operands], attributes, unify)
     return Node(op, operands, inferred, ordered, where, name)
+
+
+def zero(dtype: str) -> Node:
+    """Return a scalar 0. In a narrow dtype, which no constant has, it is a cast."""
+    number = make("constant", value=np.zeros((), "float32" if dtype in NARROW else dtype))
+    return make("cast", number, dtype=dtype) if dtype in NARROW else number
 
 
 def implied(condition: Node, source: Callable[[Node], Node] = lambda node: node) -> Iterator[Node]:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite, with_attributes
+from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite, with_attributes, zero
 from ..ir.scan import ScanParts
 from ..support.errors import GraphError
 from ..support.records import dataclass
@@ -122,7 +120,7 @@ def _copies(scan: Node) -> list[Node]:
 
 def _where_it_runs(condition: Node, results: Sequence[Node], before: Sequence[Node]) -> list[Node]:
     """Select the results of a step that runs; otherwise the previous carries, and zeros as outputs."""
-    zeros = [make("constant", value=np.zeros((), node.dtype)) for node in results[len(before) :]]
+    zeros = [zero(node.dtype) for node in results[len(before) :]]
     return [
         make("select", condition, value, other, where=value.where, name=value.name)
         for value, other in zip(results, [*before, *zeros], strict=True)

@@ -176,6 +176,25 @@ def test_gradients_pass_a_narrow_state_as_if_it_were_not_rounded() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("unroll", [None, 2])
+def test_gradients_of_narrow_states_whose_rows_end(unroll: int | None) -> None:
+    """The derivative reads 16 bits of each step, and zeros past the end of a row."""
+    x, lengths = rg.placeholder("x", shape=(None, None, WIDTH)), rg.placeholder("lengths", (None,), "int64")
+    cell = rg.DropoutWrapper(Mixed(), input_keep_prob=0.9, state_keep_prob=0.8)
+    outputs, _ = rg.dynamic_rnn(cell, x, sequence_length=lengths)
+    made = rg.compile(outputs, loss=rg.reduce_mean(rg.square(outputs)), unroll=unroll, seed=0)
+    fed = feeds()
+    kept = made.training.gradients(x=fed, lengths=[7, 4, 0], seed=3, wrt=["x"], recompute=None)
+    again = made.training.gradients(x=fed, lengths=[7, 4, 0], seed=3, wrt=["x"], recompute=2)
+    assert_array_equal(again[0], kept[0])
+    for name, gradient in kept[1].items():
+        assert_array_equal(again[1][name], gradient)
+    alone = made.training.gradients(x=fed[1:2, :4], lengths=[4], seed=3, first_row=1, wrt=["x"])[1]["x"]
+    assert_allclose(kept[1]["x"][1, :4] * 21, alone[0] * 4, rtol=1e-4, atol=1e-7)
+    assert not kept[1]["x"][1, 4:].any()
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
 def test_a_saved_program_and_an_exported_net(tmp_path: Path) -> None:
     made, fed = program(), feeds()

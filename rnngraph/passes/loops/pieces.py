@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-import numpy as np
-
-from ...ir.graph import Graph, Node, dependents, make, remake
+from ...ir.graph import Graph, Node, dependents, make, remake, zero
 from ...ir.scan import Binding, Carry, ScanParts
 from .cycles import cycles
 from .large_values import Step
@@ -144,8 +142,7 @@ class ScanPieces:
         """Select 0 for the steps that do not run, in a value hoisted out of a conditional loop."""
         assert self.condition is not None
         running = aligned(*self.outside(self.condition), value.tensor.rank - 1)
-        zero = make("constant", value=np.zeros((), value.dtype))
-        return make("select", running, value, zero, where=value.where, name=value.name)
+        return make("select", running, value, zero(value.dtype), where=value.where, name=value.name)
 
     def outside(self, node: Node) -> tuple[Node, bool]:
         """Return the counterpart of a body's node outside of the loop, and True if it has a time axis."""

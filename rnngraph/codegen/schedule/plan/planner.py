@@ -10,10 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-import numpy as np
-
 from ....ir.axes.walk import adds_up
-from ....ir.graph import Node, make
+from ....ir.graph import Node, make, zero
 from ....ir.scan import ScanParts
 from ....ir.types import size
 from ....support.records import dataclass
@@ -270,7 +268,6 @@ class _Planner:
 
 def _cleared(node: Node, stores: Mapping[Node, Sequence[View]], before: Region) -> Iterator[CopyPlan]:
     """Yield the copies of zeros to which chunks add a sum over time."""
-    zero = make("constant", value=np.zeros((), node.dtype))
-    zeros = make("broadcast", zero, where=node.where, shape=node.shape, name=node.name)
+    zeros = make("broadcast", zero(node.dtype), where=node.where, shape=node.shape, name=node.name)
     for view in stores[node]:
         yield CopyPlan(f"zeros {label_of(node)}", copy_partition(before, zeros), zeros, view, node)

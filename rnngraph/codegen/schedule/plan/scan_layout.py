@@ -7,9 +7,7 @@ from dataclasses import field, replace
 from functools import cached_property
 from typing import NamedTuple
 
-import numpy as np
-
-from ....ir.graph import Graph, Node, make
+from ....ir.graph import Graph, Node, make, zero
 from ....ir.ops import MATRIX_PRODUCTS
 from ....ir.scan import ScanParts
 from ....ir.types import ITEM_BYTES, product
@@ -233,8 +231,7 @@ class ScanLayout:
 
 def zeros_like(node: Node) -> Node:
     """Return a node of zeros, with a value's shape and dtype."""
-    zero = make("constant", value=np.zeros((), node.dtype))
-    return make("broadcast", zero, where=node.where, shape=node.shape)
+    return make("broadcast", zero(node.dtype), where=node.where, shape=node.shape)
 
 
 def _best(places: Sequence[View]) -> View:
