@@ -180,7 +180,19 @@ def test_gradients_pass_a_narrow_state_as_if_it_were_not_rounded() -> None:
 def test_gradients_of_narrow_states_whose_rows_end(unroll: int | None) -> None:
     """The derivative reads 16 bits of each step, and zeros past the end of a row."""
     x, lengths = rg.placeholder("x", shape=(None, None, WIDTH)), rg.placeholder("lengths", (None,), "int64")
-    cell = rg.DropoutWrapper(Mixed(), input_keep_prob=0.9, state_keep_prob=0.8)
+
+    class Product(rg.Cell):
+        output_size = 6  # type: ignore[assignment]
+
+        def state(self) -> Any:
+            return {"b": rg.state((2, 3), dtype="bfloat16")}
+
+        def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+            drive = rg.reshape(x @ p.kernel("w", (x.width, 6)), (None, 2, 3))
+            b = 0.5 * state["b"] + rg.tanh(drive + drive * state["b"])
+            return rg.reshape(b, (None, 6)), {"b": b}
+
+    cell = rg.DropoutWrapper(Product(), input_keep_prob=0.9, state_keep_prob=0.8)
     outputs, _ = rg.dynamic_rnn(cell, x, sequence_length=lengths)
     made = rg.compile(outputs, loss=rg.reduce_mean(rg.square(outputs)), unroll=unroll, seed=0)
     fed = feeds()
