@@ -1,14 +1,19 @@
-"""Outputs that are samples, and the error for a sample of NaN logits."""
+"""Draws of ``rg.sample`` in a graph, and the error for a draw from NaN logits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from ..ir.graph import Graph, Node
+from ..ir.graph import Graph, Node, make, rewrite
 from ..ir.scan import ScanParts
+from ..passes.lowering.lowered import KEPT, STATE
+from ..passes.simplify import drop_dead
 from ..support.errors import NonFiniteError, Where
 
+FLAG = "nan:"
+"""Prefix of outputs of native code that callers don't see: truth values, True where a draw has NaN logits."""
 _MOVED = ("reshape", "transpose", "broadcast", "slice", "ensure_shape", "tap")
 """Ops whose result has values of their operand only."""
 
@@ -19,17 +24,68 @@ def samples_of(graph: Graph) -> dict[str, Where | None]:
     return {name: node.where for name, node in sources.items() if node is not None}
 
 
-def _source(node: Node) -> Node | None:
-    """Return the ``select`` that computes a sample; None if the value is not a sample."""
+def with_flags(graph: Graph) -> tuple[Graph, dict[str, Where | None]]:
+    """Return a graph with a flag for each draw that no output shows, and the lines of these draws by flag.
+
+    States of streams do not show draws, because callers do not get them with the results.
+    """
+    if not _has_draws(graph):
+        return graph, {}
+    graph = drop_dead(graph)
+    of_steps = {scan: _hidden(scan["body"].nodes, graph) for scan in graph.nodes if scan.op == "scan"}
+    flags: list[tuple[Where | None, Node]] = []
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        draws = of_steps.get(node)
+        if not draws:
+            return None
+        parts = ScanParts.of(node, operands)
+        emits = [*parts.emits, *(("is_nan", draw.operands[0]) for draw in draws)]
+        scan = replace(parts, emits=emits).build(node.where, node.name)
+        flags.extend(
+            (draw.where, make("get", scan, where=draw.where, index=index))
+            for index, draw in enumerate(draws, len(parts.outputs))
+        )
+        return scan
+
+    graph = rewrite(graph, rule)
+    flags += [(draw.where, draw.operands[0]) for draw in _hidden(graph.nodes, graph)]
+    outputs = [(f"{FLAG}{number}", node) for number, (_, node) in enumerate(flags)]
+    lines = {name: where for (name, _), (where, _) in zip(outputs, flags, strict=True)}
+    return Graph.of(graph.name, (*graph.outputs, *outputs), graph.inputs, graph.comments), lines
+
+
+def _hidden(nodes: Iterable[Node], graph: Graph) -> list[Node]:
+    """Return the draws among ``nodes`` of which no output of the graph shows all steps."""
+    shown = {_source(node, whole=True) for name, node in graph.outputs if not name.startswith((STATE, KEPT))}
+    return [node for node in nodes if _is_draw(node) and node not in shown]
+
+
+def _has_draws(graph: Graph) -> bool:
+    return any(_is_draw(node) for node in graph.walk())
+
+
+def _is_draw(node: Node) -> bool:
+    return node.op == "select" and bool(node.get("samples"))
+
+
+def _source(node: Node, whole: bool = False) -> Node | None:
+    """Return the ``select`` that computes a sample; None if the value is not a sample.
+
+    Args:
+        whole: The value must have the samples of all steps.
+    """
     while True:
-        if node.op == "select" and node.get("samples"):
+        if _is_draw(node):
             return node
         if node.op == "select" and _is_filler(node.operands[2]):  # past the end of a row, or where a mask is False
             node = node.operands[1]
-        elif node.op in _MOVED:
+        elif node.op in _MOVED and not (whole and node.op == "slice"):
             node = node.operands[0]
         elif node.op == "get" and node.operands[0].op == "scan":
             parts = ScanParts.of(node.operands[0])
+            if whole and node["index"] < len(parts.carries):  # the last step
+                return None
             every = [*(carry.next for carry in parts.carries), *(value for _, value in parts.emits)]
             node = every[node["index"]]
         else:
@@ -41,11 +97,20 @@ def _is_filler(node: Node) -> bool:
     return node.op == "input" or (node.op == "constant" and not (node["value"] == -1).any())
 
 
-def check_samples(samples: Mapping[str, Where | None], leaves: Sequence[str], arrays: Sequence[Any]) -> None:
-    """Raise ``NonFiniteError`` if a sample is -1, which means that its logits had a NaN."""
+def check_samples(samples: Mapping[str, Where | None], leaves: Iterable[str], arrays: Iterable[Any]) -> None:
+    """Raise ``NonFiniteError`` if a sample is -1, which means that its logits had a NaN, or if a flag is set.
+
+    Args:
+        samples: Lines of the draws, by output and by flag.
+        leaves: Names of outputs and flags.
+        arrays: Their arrays.
+    """
     for name, array in zip(leaves, arrays, strict=True):
-        if name in samples and (array == -1).any():
-            output = f"output {name} samples" if name else "the output samples"
+        if name not in samples:
+            continue
+        is_flag = name.startswith(FLAG)
+        if (array if is_flag else array == -1).any():
+            output = "rg.sample draws from" if is_flag else f"output {name} samples" if name else "the output samples"
             raise NonFiniteError(
                 f"{output} NaN logits, and is -1 there; the call ran, and a stream went on; "
                 "program.inference.check says where the NaN began",

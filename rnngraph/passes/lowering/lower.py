@@ -21,7 +21,7 @@ from ...ir.text.source import assigned_names
 from ...ir.types import TensorType, symbols_of
 from ...support.errors import ArgumentError, GraphError, Where
 from .context import Context
-from .lowered import FED, INNER, NUMBER, TAP, Lowered, kept_label
+from .lowered import FED, INNER, NUMBER, STATE, TAP, Lowered, kept_label
 from .names import Layers, Names, settle
 from .random_nodes import RandomNodes, units_of
 from .scan_body import Body
@@ -244,7 +244,8 @@ class Lowering:
         own = len(flatten(structure))
         begins = topological(initial[:own])
         if own and self.show != INNER and not any(item.op == "scan" or item in self.kept.values() for item in begins):
-            labels = [f"state/{len(self.states)}/{path or number}" for number, (path, _) in enumerate(paths(structure))]
+            prefix = f"{STATE}{len(self.states)}/"
+            labels = [f"{prefix}{path or number}" for number, (path, _) in enumerate(paths(structure))]
             self.states.append(pack(structure, labels))
             self.named.append(pack(driver.streamed(named(driver.cell)), labels))
             self.initials += zip(labels, initial[:own], strict=True)

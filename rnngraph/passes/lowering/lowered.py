@@ -16,12 +16,14 @@ SEED_INPUTS = ("seed", "first_row", "first_step")
 NUMBER = "number"
 """Input of programs that sample: the number of each row's stream, 0 by default."""
 TAP = "tap:"
+STATE, KEPT = "state/", "kept/"
+"""Prefixes of states: those of drivers, and those that a stream keeps for placeholders."""
 INNER, SHOWN, FED = "inner", "shown", "given"
 
 
 def kept_label(placeholder: str) -> str:
     """Return the label of the state that a stream keeps for a placeholder."""
-    return f"kept/{placeholder}"
+    return f"{KEPT}{placeholder}"
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,10 @@ class Steps(StepDraws):
                 "update it outside of the cell, or normalise with rg.layer_norm",
                 node.where,
             )
+        if node.get("samples"):  # rows that have ended draw from nothing
+            is_nan, *others = operands
+            rows = 0 if is_nan.tensor.rank and self._is_batch(is_nan.shape[0]) else None
+            operands = [self._while_live(is_nan, rows), *others]
         if node.op not in RANDOM:
             name = node.name or self.assigned.get(node) or self.driver.source.variables.get(node, "")
             return self.make(node.op, *operands, where=node.where, name=name, **dict(node.attributes))

@@ -11,7 +11,7 @@ from ...declare.nest import flatten
 from ...runtime.streams.pool import StreamPool
 from ...runtime.streams.stream_table import StreamHandle
 from ...support.bounded_cache import BoundedCache
-from ...support.errors import DtypeError, shown
+from ...support.errors import DtypeError, NonFiniteError, shown
 from .choice import largest, not_a_number
 from .draws import MAX_DRAWS, Draw, DrawKey, Draws
 from .handle import Request
@@ -149,13 +149,17 @@ class TokenRows:
         ports = self._ports
         tokens = np.array([row.request.token for row in rows], ports.dtype)
         handles = [_open(row.handle) for row in rows]
-        if ports.classes is not None:
+        if ports.classes is not None and not ports.draws:
             result = self._pool.step_rows(handles, {ports.input: tokens})
             values: np.ndarray = flatten(result)[ports.place]
             return values
         # a NaN of one row must not be an error of all
-        results = self._pool.step({one: {ports.input: token} for one, token in zip(handles, tokens, strict=True)})
-        return np.array([flatten(results[handle])[ports.place] for handle in handles])
+        feeds = {one: {ports.input: token} for one, token in zip(handles, tokens, strict=True)}
+        failed = -1 if ports.classes is None else np.full(ports.classes, np.nan, np.float32)
+        results = self._pool._outcomes(feeds)
+        return np.array(
+            [failed if isinstance(item, NonFiniteError) else flatten(item)[ports.place] for item in results]
+        )
 
     def _choose(self, rows: Sequence[Row], values: np.ndarray) -> Choices:
         """Return a token or an exception for each row."""

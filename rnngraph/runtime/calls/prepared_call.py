@@ -20,6 +20,7 @@ from ..native.aligned_memory import address, writable_address
 from ..native.argument_block import UNREAD, ArgumentBlock
 from ..native.entry import NativeEntry, ShapeInstance
 from ..native.preconditions import Precondition, check_preconditions
+from ..samples import FLAG
 from .outputs import OutSpec
 from .results import ResultWriter
 from .signatures import NUMBERS, PLAIN, SMALL, Feed, feed_of
@@ -70,6 +71,11 @@ class CallSpec:
             item.name: (without(shape, axes.get(item.name)), item.dtype)
             for item, shape in zip(self.entry.outputs, shapes, strict=True)
         }
+
+    @property
+    def flags(self) -> list[str]:
+        """Names of the flags of draws, which callers don't see."""
+        return [item.name for item in self.entry.outputs if item.name.startswith(FLAG)]
 
     @property
     def outs(self) -> OutSpec:
@@ -140,6 +146,7 @@ class PreparedCall:
         give_into: Function that returns the results in the caller's arrays, by leaf.
         inputs: Memory of copied inputs, by name, in native shapes.
         results: Memory of copied results, by name, in native shapes.
+        flags: Memory of flags of draws, by name.
         has_checks: Values of feeds are checked.
         has_large: Some arrays are read or written in place.
     """
@@ -175,6 +182,7 @@ class PreparedCall:
                 self._large.append((leaf, maker(shape, dtype, f"the result {name}"), spec.entry.output_slots[name]))
                 self._memory.append(None)
                 takes.append(partial(self._fresh.pop, leaf, None))  # drops our reference
+        self.flags = {name: memory.get(name, np.zeros(*spec.results[name])) for name in spec.flags}
         writer = ResultWriter(spec.structure, self._memory, takes)
         self.give, self.give_into = writer.give, writer.give_into
         self.fill = _filler(feeds, {key: spec.feeds[name].strides for key, name, _ in self._pointed})
@@ -203,7 +211,7 @@ class PreparedCall:
             if slot != UNREAD:
                 feed = spec.feeds[name]
                 block.set_strides(name, feed.steps(spec.feed_axes.get(name)), feed.dtype.itemsize)
-        for name, array in self.results.items():
+        for name, array in (*self.results.items(), *self.flags.items()):
             block.set_output(entry.output_slots[name], array)
         block.owner = self
 

@@ -203,12 +203,14 @@ class Runner:
                 self._time.run(block.run)
             self._ran(call, arrays, held)
             result = call.give() if arrays is None else call.give_into(arrays)
+        flags = {name: array.copy() for name, array in call.flags.items()} if self._samples else {}
         if self._only is None:
             self._idle.append(call)
         if self._direct_source is not None:
             self._approach_direct(self._direct_source, block.version)
         if self._samples:
-            check_samples(self._samples, self.spec.leaves, flatten(result)[: len(self.spec.leaves)])
+            leaves = self.spec.leaves
+            check_samples(self._samples, (*leaves, *flags), (*flatten(result)[: len(leaves)], *flags.values()))
         return result
 
     def _commit(self, call: PreparedCall, block: Block, commit: Commit) -> Any:

@@ -17,13 +17,13 @@ from ...ir.types import ITEM_BYTES, Dim, evaluate, product
 from ...passes.recomputation.recompute import Recompute
 from ...support.allocation import reserve
 from ...support.bounded_cache import BoundedCache
-from ...support.errors import GraphError
+from ...support.errors import GraphError, Where
 from ...support.garbage import collector_paused
-from ..samples import samples_of
+from ..samples import FLAG, samples_of, with_flags
 from .compile_options import CompileOptions
 from .entry import EntryKey, NativeEntry
 from .object_cache import key_of
-from .optimized_graph import NO_CHANGES, Changes, OptimizedGraph, ordered_sizes, tiled_sizes
+from .optimized_graph import MAX_OUTPUTS, NO_CHANGES, Changes, OptimizedGraph, ordered_sizes, tiled_sizes
 from .recomputation import AUTO, RecomputeOption, exceeds_share, steps_of
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class CompiledGraph(OptimizedGraph):
         self._arenas: BoundedCache[CacheKey, Dim] = BoundedCache(MAX_ENTRIES)  # sizes of code with rematerialisation
         self.last_sizes: dict[str, int] = {}
         self._samples = samples_of(self.lowered)
+        self._flags: BoundedCache[tuple[str, ...], dict[str, Where | None]] = BoundedCache(MAX_OUTPUTS)
         self.marks: list[mmap] = []  # mappings that announce the code to perf
 
     def entry(
@@ -74,13 +75,22 @@ class CompiledGraph(OptimizedGraph):
 
         The first few sizes and those compiled ahead get specialised code; further ones share generic code. The least
         recently used entries are evicted. Callers keep the entries that they run alive.
+
+        The code of an inference graph also computes a flag for each draw that the outputs do not show.
         """
+        outputs = (*outputs, *self.flags(outputs))
         entry = self._entry(outputs, sizes, one_step, None if one_step else self._first_choice(), ahead)
         if self.recompute == AUTO and not one_step:
             recompute = self._for_memory(outputs, sizes, entry.arena_bytes)
             entry = entry if recompute is None else self._entry(outputs, sizes, one_step, recompute, ahead)
         self.last_sizes = dict(sizes)
         return entry
+
+    def flags(self, outputs: tuple[str, ...]) -> dict[str, Where | None]:
+        """Return the flags of draws that these outputs do not show, with their lines; none of a training graph."""
+        if self.kind != "inference":
+            return {}
+        return self._flags.get_or_make(outputs, lambda: with_flags(self.pruned(outputs))[1])
 
     def rematerialisation(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Recompute | None:
         """Return the rule of recomputation at these sizes; None if all residuals are saved."""
@@ -174,7 +184,8 @@ class CompiledGraph(OptimizedGraph):
         parts = self.options.threads.parts
         entry = NativeEntry(self._code(outputs, sizes, one_step, recompute, parts), self.options.target)
         entry.key = EntryKey(outputs, dict(sizes), one_step, self._name(one_step), parts, recompute)
-        entry.samples = self._samples
+        shown = tuple(name for name in outputs if not name.startswith(FLAG))
+        entry.samples = {**self._samples, **self.flags(shown)}
         self._entries[self._key(outputs, sizes, one_step, recompute)] = entry
         return entry
 

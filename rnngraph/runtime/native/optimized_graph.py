@@ -25,6 +25,7 @@ from ...support.errors import ShapeError, Where
 from ...support.forks import LockLevel, fork_lock
 from ...support.garbage import collector_paused
 from ...support.records import dataclass
+from ..samples import FLAG, with_flags
 from .compile_options import CompileOptions
 from .preconditions import Precondition, check_preconditions, preconditions_of
 from .size_bounds import Bounds, bounds_of
@@ -144,6 +145,8 @@ class OptimizedGraph:
         return self._pruned.get_or_make(wanted, lambda: self._prune(wanted))
 
     def _prune(self, wanted: tuple[str, ...]) -> Graph:
+        if any(name.startswith(FLAG) for name in wanted):
+            return with_flags(self.pruned(name for name in wanted if not name.startswith(FLAG)))[0]
         graph = self.graph
         kept = [(name, node) for name, node in graph.outputs if name in wanted]
         whole = graph

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic, Never, cast
@@ -15,7 +15,16 @@ from ...support.api_guard import api, no_more
 from ...support.arguments import entries
 from ...support.attribute_hints import Uncalled
 from ...support.bounded_cache import BoundedCache
-from ...support.errors import ArgumentError, DtypeError, GraphError, StructureError, Where, shown, user_line
+from ...support.errors import (
+    ArgumentError,
+    DtypeError,
+    GraphError,
+    NonFiniteError,
+    StructureError,
+    Where,
+    shown,
+    user_line,
+)
 from ...support.forks import WAITING, LockLevel, fork_lock, give_way
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.results import Given, giver
@@ -27,7 +36,7 @@ from .serving import Frame, Serving
 from .states import StateForm
 from .step_feeds import Fed, Rows, StepFeeds
 from .step_graph import StepGraph
-from .stream_table import PreparedRows, StreamHandle, StreamTable, check_alike, one_row, step_tables
+from .stream_table import PreparedRows, StreamHandle, StreamTable, check_alike, step_each, step_tables
 
 MAX_TABLES = 64
 """Maximum number of tables that a pool keeps, empty ones included."""
@@ -168,10 +177,18 @@ class StreamPool(Uncalled, Generic[Given]):
 
     @api
     def step(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]], /) -> dict[StreamHandle, Given]:
-        """Step streams once and return their results by handle. If an error is raised, no stream has stepped.
+        """Step streams once and return their results by handle.
 
-        Inputs may have a row axis of 1; then results have it, too.
+        If an error is raised, no stream has stepped, except after draws from NaN logits. Inputs may have a row axis of
+        1; then results have it, too.
         """
+        results = self._outcomes(feeds)
+        if error := next((item for item in results if isinstance(item, NonFiniteError)), None):
+            raise error
+        return dict(zip(feeds, cast("list[Given]", results), strict=True))
+
+    def _outcomes(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]]) -> list[Given | NonFiniteError]:
+        """Step streams once. Return the result of each, or the error of one that drew from NaN logits."""
         if not isinstance(feeds, Mapping):
             what = f"one mapping from handle to feeds, not {type(feeds).__name__}"
             raise StructureError(f"a pool's step takes {what}; for arrays there is step_rows", user_line())
@@ -179,8 +196,7 @@ class StreamPool(Uncalled, Generic[Given]):
             give_way()
         with self._lock:
             fed = [(handle, self._fed(handle, stream_feeds, {})) for handle, stream_feeds in feeds.items()]
-            results = self._run(fed, [self._settled(*item) for item in fed])
-        return dict(zip(feeds, results, strict=True))
+            return self._run(fed, [self._settled(*item) for item in fed])
 
     @api
     def step_rows(
@@ -342,32 +358,16 @@ class StreamPool(Uncalled, Generic[Given]):
             self._feeds.of_stream(table.steps, fed.rows)
         return table
 
-    def _run(self, fed: Sequence[tuple[StreamHandle, Fed]], tables: Sequence[StreamTable]) -> list[Given]:
-        """Step each stream once with checked feeds. The caller holds the lock."""
-        parts: dict[StreamTable, list[int]] = {}
-        for number, table in enumerate(tables):
-            parts.setdefault(table, []).append(number)
-        for table, numbers in parts.items():
-            table.steps.make_room(len(numbers))
+    def _run(self, fed: Sequence[tuple[StreamHandle, Fed]], tables: Sequence[StreamTable]) -> list[Any]:
+        """Step each stream once with checked feeds. The caller holds the lock. Returns are those of ``_outcomes``."""
+        for table, count in Counter(tables).items():
+            table.steps.make_room(count)
         for (handle, stream_fed), table in zip(fed, tables, strict=True):
             if stream_fed.held:
                 self._hold(handle, {**handle._held, **stream_fed.held}, table)
-        for table, numbers in parts.items():
-            steps = table.steps
-            for place, number in enumerate(numbers):
-                handle, stream_fed = fed[number]
-                steps.rows[place] = handle._row
-                for name, array in stream_fed.rows.items():
-                    steps.fed[name][place] = array
-        for table, numbers in parts.items():
-            table.steps.run(len(numbers))
-        results: list[Any] = [None] * len(fed)
-        for table, numbers in parts.items():
-            outputs = [(table.steps.outputs[name], table.steps.result_arrays[name]) for name in self._leaves]
-            for place, number in enumerate(numbers):
-                whole = fed[number][1].whole
-                results[number] = self._packed([one_row(port, array[place], whole) for port, array in outputs])
-        return results
+        frames = [(handle._row, item.rows, item.whole) for handle, item in fed]
+        results = step_each(tables, frames, self._leaves)
+        return [item if isinstance(item, NonFiniteError) else self._packed(item) for item in results]
 
     # Frames of many callers ----------------------------------------------------------------------
 

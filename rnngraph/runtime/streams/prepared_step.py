@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -73,14 +73,15 @@ class StateBlocks:
 
     def ran(self, call: PreparedCall, arrays: list[Any] | None, held: int) -> None:
         if self.left_out is not None:
-            self._leave(self.left_out, call.present(arrays), held)
+            results = dict(zip(self._spec.leaves, call.present(arrays), strict=True))
+            self._leave(self.left_out, {**results, **call.flags}, held)
         self._side.value = 1 - held
 
-    def _leave(self, others: ndarray, results: Sequence[ndarray], side: int) -> None:
+    def _leave(self, others: ndarray, results: Mapping[str, ndarray], side: int) -> None:
         """Restore the states of the rows in the mask ``others``, and zero their results."""
         for new, old in zip(self._states.sides[1 - side], self._states.sides[side], strict=True):
             np.copyto(new, old, where=others.reshape(-1, *(1,) * (new.ndim - 1)))
-        for name, array in zip(self._spec.leaves, results, strict=True):
+        for name, array in results.items():
             axis = self._row_axes[name]
             if axis is not None:
                 np.moveaxis(whole(array, self._spec.result_axes.get(name)), axis, 0)[others] = 0

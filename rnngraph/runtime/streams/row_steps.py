@@ -27,6 +27,7 @@ from ..native.entry import TEMPORARIES, NativeEntry, ShapeInstance
 from ..native.preconditions import check_preconditions
 from ..native.worker_pool import MIN_CYCLES
 from ..parameters import Parameters
+from ..samples import check_samples
 from .row_graph import RowPort
 from .step_graph import StepGraph
 
@@ -46,7 +47,7 @@ class RowSteps:
 
     Attributes:
         inputs: Ports of the inputs of each row.
-        outputs: Ports of the results of each row.
+        outputs: Ports of the results of each row, and of flags of draws.
         kept: Ports of the values that tables store for each row: states and held feeds.
         fed: Input buffers of the calls, rows first.
         result_arrays: Output buffers of the calls, rows first.
@@ -81,10 +82,10 @@ class RowSteps:
             for name, kind in graph.states.types.items()
         }
         self.kept = {name: graph.rows.port(name, kind, None, others) for name, kind in still.items()} | self.states
-        kinds = {name: node.tensor for name, node in graph.compiled.graph.outputs}
+        kinds = {name: node.tensor for name, node in graph.compiled.pruned((*graph.outputs, *graph.flags)).outputs}
         self.outputs = {
             name: graph.rows.port(name, kinds[name], graph.axes.outputs_omitted[name], others)
-            for name in graph.outputs
+            for name in (*graph.outputs, *graph.flags)
             if name not in self.states
         }
         self.checks = [
@@ -169,6 +170,17 @@ class RowSteps:
     def has_checks(self) -> bool:
         """True if some inputs must lie within a range."""
         return bool(self.checks)
+
+    def check_draws(self, leaves: Sequence[str], rows: slice) -> None:
+        """Raise ``NonFiniteError`` if some of the rows that the last call stepped drew from NaN logits.
+
+        Args:
+            leaves: Names of the results.
+            rows: Places of the rows in the call.
+        """
+        if self.samples:
+            names = (*leaves, *self.graph.flags)
+            check_samples(self.samples, names, [self.result_arrays[name][rows] for name in names])
 
     def run(self, count: int) -> None:
         """Step the first ``count`` entries of ``rows``, which must be distinct, with the inputs in ``fed``."""

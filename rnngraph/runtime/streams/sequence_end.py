@@ -70,7 +70,8 @@ class SequenceEnd:
         sizes = {**solve_sizes(used, kinds, where), **step_graph.sizes}
         graph.check(self._results, used, sizes, where)
         entry = graph.entry(self._results, sizes)
-        return run_once(entry, entry.weights(self._parameters), used, sizes)
+        results = run_once(entry, entry.weights(self._parameters), used, sizes)
+        return {name: results[name] for name in self._results}
 
     def _nothing(self, where: Where | None) -> dict[str, np.ndarray]:
         """Return empty outputs, for a stream that never returns outputs late."""

@@ -13,7 +13,6 @@ from ..calls.prepared_call import CallSpec
 from ..calls.results import giver
 from ..calls.signatures import is_like
 from ..parameters import Parameters
-from ..samples import check_samples
 from .row_graph import RowPort
 from .row_steps import RowSteps
 from .states import States
@@ -90,7 +89,7 @@ class SomeRows:
                 array[...] = 0
             _write(array, port, rows, steps.result_arrays[name][:count])
             self._queue.append(array)
-        check_samples(steps.samples, spec.leaves, [*self._queue])
+        steps.check_draws(spec.leaves, slice(count))
         return self._give()
 
 

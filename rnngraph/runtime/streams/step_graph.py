@@ -179,6 +179,7 @@ class StepGraph:
         structure: The nest of the outputs.
         states: The states.
         outputs: Names of the outputs.
+        flags: Names of the flags of draws, which callers don't see.
         types: Types of all feeds, including those that only the initial state reads.
         lengths: Names of the sizes that count steps.
         per_step_feeds: Feeds that every step must get: sequences. If a step is a whole call, all feeds but scalars.
@@ -197,6 +198,7 @@ class StepGraph:
     structure: Any
     states: StreamStates
     outputs: tuple[str, ...]
+    flags: tuple[str, ...]
     types: Mapping[str, TensorType]
     lengths: frozenset[str]
     per_step_feeds: frozenset[str]
@@ -210,8 +212,8 @@ class StepGraph:
 
     @cached_property
     def row_axes(self) -> dict[str, int | None]:
-        """Row axis of each output; None for an output without one."""
-        return output_row_axes(self.compiled.graph, self.sizes, self.batch)
+        """Row axis of each output and flag; None for an output without one."""
+        return output_row_axes(self.compiled.pruned((*self.outputs, *self.flags)), self.sizes, self.batch)
 
 
 class _Recurrence(NamedTuple):
@@ -265,6 +267,8 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     types |= {name: initial_types[name] for name in only_initial}
     outputs_by_name = {name: node.tensor for name, node in step.compiled.graph.outputs}
     outputs = tuple(outputs_by_name)
+    with_flags = step.compiled.pruned((*outputs, *step.compiled.flags(outputs)))
+    outputs_by_name = {name: node.tensor for name, node in with_flags.outputs}
     per_step = _per_step_feeds(types, None if is_call else time_axis, only_initial)
     output_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in outputs_by_name.items()}
     return StepGraph(
@@ -276,6 +280,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
             step.labels, {name: input_types[name] for name in step.labels}, step.structures, step.named, kept
         ),
         outputs=outputs,
+        flags=tuple(name for name in outputs_by_name if name not in outputs),
         types=types,
         lengths=lengths,
         per_step_feeds=per_step,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, Never
+from typing import Any, Generic, Never, cast
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from ..calls.prepared_call import CallInputs, CallResults, CallSpec, spec_of, wh
 from ..calls.results import Given, result_of
 from ..native.entry import NativeEntry, ShapeInstance
 from ..parameters import Parameters
+from ..samples import check_samples, samples_of
 from .held_inputs import HeldInputs
 from .prepared_step import PreparedStep
 from .rows import row_mask
@@ -341,8 +342,9 @@ class Stream(Uncalled, Generic[Given]):
             if axis is not None:
                 np.moveaxis(array, axis, 0)[~ending] = 0
         self.reset(ending)
-        packed: Given = result_of(self._structure, [results[name] for name in self._shown])
-        return packed
+        owed = [results[name] for name in self._shown]
+        check_samples(samples_of(self._compiled.lowered), self._shown, owed)
+        return cast("Given", result_of(self._structure, owed))
 
     # Pickling ------------------------------------------------------------------------------------
 

@@ -9,11 +9,10 @@ import numpy as np
 
 from ...support.allocation import zeros
 from ...support.attribute_hints import OF_HANDLES, Telling
-from ...support.errors import GraphError, ShapeError, user_line
+from ...support.errors import GraphError, NonFiniteError, ShapeError, user_line
 from ..calls.prepared_call import CallSpec, PreparedCall
 from ..calls.runner import Runner
 from ..native.argument_block import Weights
-from ..samples import check_samples
 from .row_graph import RowPort
 from .row_steps import RowSteps
 
@@ -90,8 +89,17 @@ class StreamTable:
             steps.fed[name][:count] = array
         steps.run(count)
         results = [steps.outputs[name].rows_back(steps.result_arrays[name][:count]).copy() for name in outputs]
-        check_samples(steps.samples, outputs, results)
+        steps.check_draws(outputs, slice(count))
         return results
+
+    def results_at(self, place: int, leaves: Sequence[str], whole: bool) -> list[np.ndarray] | NonFiniteError:
+        """Return copies of one row's results of the last call, or the error if it drew from NaN logits."""
+        steps = self.steps
+        try:
+            steps.check_draws(leaves, slice(place, place + 1))
+        except NonFiniteError as error:
+            return error
+        return [one_row(steps.outputs[name], steps.result_arrays[name][place], whole) for name in leaves]
 
     def hold(self, row: int, held: Mapping[str, np.ndarray]) -> None:
         """Store the feeds of one stream that have rows and no time axis."""
@@ -150,7 +158,8 @@ class RowBlocks:
     def call(self, spec: CallSpec) -> PreparedCall:
         steps, count = self._steps, self._count
         memory = {name: port.rows_back(steps.fed[name][:count]) for name, port in steps.inputs.items()}
-        memory |= {name: steps.outputs[name].rows_back(steps.result_arrays[name][:count]) for name in spec.leaves}
+        names = (*spec.leaves, *spec.flags)
+        memory |= {name: steps.outputs[name].rows_back(steps.result_arrays[name][:count]) for name in names}
         return PreparedCall(spec, memory)
 
     def block(self, call: PreparedCall, arrays: list[Any] | None) -> tuple[RowBlocks, Weights]:
@@ -223,8 +232,36 @@ def step_tables(
         for table, places in parts:
             whole[places] = table.steps.result_arrays[name][: len(every[places])]
         results.append(np.ascontiguousarray(port.rows_back(whole)))
-    check_samples(first.steps.samples, outputs, results)
+    for table, places in parts:
+        table.steps.check_draws(outputs, slice(len(every[places])))
     return results
+
+
+def step_each(
+    tables: Sequence[StreamTable], frames: Sequence[tuple[int, Mapping[str, np.ndarray], bool]], leaves: Sequence[str]
+) -> list[list[np.ndarray] | NonFiniteError]:
+    """Step streams of one or several tables, which have room. Return each one's results, or its error.
+
+    Args:
+        tables: The table of each stream.
+        frames: Row, inputs, and True for results with a row axis, of each stream.
+        leaves: Names of the results.
+    """
+    parts: dict[StreamTable, list[int]] = {}
+    for number, table in enumerate(tables):
+        parts.setdefault(table, []).append(number)
+    for table, numbers in parts.items():
+        for place, number in enumerate(numbers):
+            table.steps.rows[place] = frames[number][0]
+            for name, array in frames[number][1].items():
+                table.steps.fed[name][place] = array
+    for table, numbers in parts.items():
+        table.steps.run(len(numbers))
+    places = {number: place for numbers in parts.values() for place, number in enumerate(numbers)}
+    return [
+        table.results_at(places[number], leaves, frame[2])
+        for number, (table, frame) in enumerate(zip(tables, frames, strict=True))
+    ]
 
 
 def check_alike(tables: Sequence[StreamTable]) -> None:
