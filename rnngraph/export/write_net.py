@@ -15,6 +15,7 @@ import numpy as np
 import safetensors.numpy
 
 from ..codegen.machine.target import Target, for_files, host, target_of
+from ..runtime.samples import has_draws
 from ..storage.atomic_file import as_path
 from ..storage.shared_folder import Writer, files_into
 from ..support.arguments import flag, one_of, whole_number
@@ -188,9 +189,10 @@ def _described(
 ) -> tuple[Description, str]:
     """Return the description of a net for all targets, and its self-test for the last target."""
     name, batch, embedded = options.name, options.batch, options.weights == "embedded"
+    classes, draws = source.source.classes, has_draws(source.source.lowered.graph)
     if options.form == "sequence":
         sequences = [sequence_form(source, values, batch, target, embedded, where) for target in targets]
-        net = Description(name, batch, tuple(item.exported for item in sequences), source.source.classes)
+        net = Description(name, batch, tuple(item.exported for item in sequences), classes, draws=draws)
         return net, sequence_self_test(net, sequence_examples(sequences[-1], source, values))
     assert batch is not None
     try:
@@ -199,7 +201,7 @@ def _described(
     except GraphError as error:
         remedy = 'a net for whole sequences needs no steps: form="sequence", or --form sequence of rnngraph export'
         raise GraphError(f"{error.what}; {remedy}", error.where) from None
-    net = Description(name, batch, tuple(item.exported for item in streams), source.source.classes)
+    net = Description(name, batch, tuple(item.exported for item in streams), classes, draws=draws)
     return net, stream_self_test(net, stream_example(streams[-1], source, values))
 
 

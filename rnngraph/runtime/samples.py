@@ -29,7 +29,7 @@ def with_flags(graph: Graph) -> tuple[Graph, dict[str, Where | None]]:
 
     States of streams do not show draws, because callers do not get them with the results.
     """
-    if not _has_draws(graph):
+    if not has_draws(graph):
         return graph, {}
     graph = drop_dead(graph)
     of_steps = {scan: _hidden(scan["body"].nodes, graph) for scan in graph.nodes if scan.op == "scan"}
@@ -61,7 +61,8 @@ def _hidden(nodes: Iterable[Node], graph: Graph) -> list[Node]:
     return [node for node in nodes if _is_draw(node) and node not in shown]
 
 
-def _has_draws(graph: Graph) -> bool:
+def has_draws(graph: Graph) -> bool:
+    """True if a graph draws with ``rg.sample``."""
     return any(_is_draw(node) for node in graph.walk())
 
 

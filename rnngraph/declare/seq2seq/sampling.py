@@ -60,7 +60,8 @@ def sample(
         seed: Int that changes all draws.
 
     Returns:
-        int64 without the last axis. -1 where a logit is NaN, which a call reports after it ran.
+        int64 without the last axis. -1 where a logit is NaN, which a call reports after it ran, also if only the next
+        step reads the draw.
 
     Raises:
         ArgumentError: ``temperature`` is negative, ``top_k`` exceeds the classes, or ``top_p`` is outside (0, 1].

@@ -38,6 +38,7 @@ class Description:
         variants: Code for one target, or for several levels of one processor.
         classes: Names of classes, by output name.
         held_weights: How parameters are stored, if some should be narrow.
+        draws: True if the net draws with ``rg.sample``.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Description:
     variants: tuple[ExportedNet, ...]
     classes: Classes = field(default_factory=dict)
     held_weights: tuple[str, ...] = ()
+    draws: bool = False
 
     @property
     def first(self) -> ExportedNet:

@@ -26,6 +26,7 @@ def header(net: Description) -> str:
         *(f" * {line}" for line in textwrap.wrap(f"{rows} at a time. {about}", 110)),
         " *",
         *(f" * {line}" for line in textwrap.wrap(f"It needs {net.needs}.", 110)),
+        *(f" * {line}" for line in textwrap.wrap(_DRAWS if net.draws else "", 110)),
         *_held_weights(net),
         " */",
         f"#ifndef {macro}_H",
@@ -62,6 +63,7 @@ _COMMON = (
     "that there is{lengths}. Denormal numbers are handled as the caller's floating-point mode says; a thread that "
     "works on sound should set it to flush them."
 )
+_DRAWS = "A class that is drawn from NaN logits is -1. Nothing else reports it."
 _STREAM = (
     "Arrays are C-contiguous. The code allocates nothing, locks nothing, calls nothing and keeps nothing of its own: "
     "all that changes lies in the memory of an instance. So different instances can run in different threads at the "

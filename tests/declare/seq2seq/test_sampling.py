@@ -260,6 +260,94 @@ def test_nan_logits_give_minus_one_which_calls_report() -> None:
     assert (out["token"][0] >= 0).all()
 
 
+class ReadsItsDraw(rg.Cell):
+    """A cell that reads its last draw, and returns logits."""
+
+    output_size = CLASSES  # type: ignore[assignment]
+
+    def state(self) -> Any:
+        return {"token": rg.state((), dtype="int64")}
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        scores = x + rg.gather(p.parameter("table", (CLASSES, CLASSES)), state["token"])
+        return scores, {"token": rg.sample(scores, seed=1)}
+
+
+def reports(call: Callable[[], Any]) -> None:
+    with pytest.raises(rg.NonFiniteError, match=r"test_sampling.py.*rg.sample draws from NaN logits, and is -1"):
+        call()
+
+
+@pytest.mark.slow
+def test_draws_that_only_the_next_step_reads_are_reported() -> None:
+    x = rg.placeholder("x", shape=(None, None, CLASSES))
+    program, fed = (
+        rg.compile({"y": rg.dynamic_rnn(ReadsItsDraw(), x)[0]}, seed=0),
+        np.zeros((2, 4, CLASSES), np.float32),
+    )
+    fed[1, 2:, 3] = np.nan
+    reports(lambda: program.inference(x=fed))
+    reports(lambda: program.predict(fed))
+    stream = program.inference.stream(batch=2)
+    stream.step(x=fed[:, 0])
+    stream.step(x=fed[:, 2], rows=[0])
+    stream.process(x=fed[:, 2:], rows=[0])
+    reports(lambda: stream.step(x=fed[:, 2], rows=[1]))
+    reports(lambda: stream.process(x=fed[:, 2:], rows=[1]))
+    reports(lambda: stream.step(x=fed[:, 2]))
+    pool = program.inference.streams(2)
+    handles = [pool.open(), pool.open()]
+    for _ in range(2):
+        pool.step_rows(handles, x=fed[:, 1])
+        reports(lambda: pool.step_rows(handles, x=fed[:, 2]))
+    reports(lambda: pool.step({handle: {"x": row} for handle, row in zip(handles, fed[:, 2], strict=True)}))
+    with pool.serve(max_wait=0.01):
+        futures = [pool.submit(handle, x=row) for handle, row in zip(handles, fed[:, 2], strict=True)]
+        assert np.isfinite(futures[0].result()["y"]).all()
+        reports(futures[1].result)
+
+
+@pytest.mark.slow
+def test_draws_of_rows_that_have_ended_are_none() -> None:
+    x, lengths = rg.placeholder("x", shape=(None, None, CLASSES)), rg.placeholder("lengths", (None,), "int64")
+    program = rg.compile(rg.dynamic_rnn(ReadsItsDraw(), x, sequence_length=lengths)[0], seed=0)
+    fed = np.zeros((2, 4, CLASSES), np.float32)
+    fed[1, 2:] = np.nan
+    assert np.isfinite(program.inference(x=fed, lengths=[4, 2])).all()
+    reports(lambda: program.inference(x=fed, lengths=[4, 3]))
+
+
+@pytest.mark.slow
+def test_draws_of_a_decoder_are_reported() -> None:
+    first = rg.placeholder("first", shape=(None, CLASSES))
+    outputs, _, _ = rg.dynamic_decode(
+        ReadsItsDraw(), first, lambda scores, x_t: rg.one_hot(rg.sample(scores), CLASSES), 3
+    )
+    program = rg.compile({"scores": outputs}, seed=0)
+    start = np.zeros((2, CLASSES), np.float32)
+    assert program.inference(first=start)["scores"].shape == (2, 3, CLASSES)
+    start[0] = np.nan
+    reports(lambda: program.inference(first=start))
+
+
+@pytest.mark.slow
+def test_a_draw_of_one_caller_ends_no_other() -> None:
+    """The token 3 has NaN logits; every other caller's tokens are those of a generation of its own."""
+    ids = rg.placeholder("ids", shape=(None, None), dtype="int64")
+    table = np.random.default_rng(0).standard_normal((CLASSES, CLASSES)).astype("float32")
+    table[:, 3] = -30
+    table[3] = np.nan
+    scores, _ = rg.dynamic_rnn(ReadsItsDraw(), rg.gather(rg.parameter("ids", table.shape, table), ids))
+    program = rg.compile({"scores": scores, "token": rg.sample(scores, seed=2)}, seed=0)
+    wanted = [*program.inference.generate([1, 2], max_new=5, output="scores", input="ids")]
+    for output in ("scores", "token"):
+        with program.inference.generator(slots=4, input="ids", output=output) as generator:
+            good, bad = generator.submit([1, 2], max_new=5), generator.submit([1, 3], max_new=5)
+            with pytest.raises(rg.NonFiniteError):
+                list(bad)
+            assert output == "token" or [*good] == wanted
+
+
 def test_numbers_of_programs_that_draw_nothing() -> None:
     x = rg.placeholder("x", shape=(None, None, 4))
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(5), x)[0])
