@@ -106,16 +106,20 @@ def state_leaves(cell: Any, state: Any, what: str, where: Where | None) -> list[
     expected: list[tuple[str, Columns]] = paths(carried)
     for leaf, (path, columns) in zip(leaves, expected, strict=True):
         if not isinstance(leaf, Tensor):
-            raise DtypeError(f"{cell!r}: a state must be a Tensor, not {shown(leaf)}", where)
+            raise DtypeError(
+                f"{cell!r}: the state{' ' * bool(path)}{path} must be a Tensor [batch, …], not {shown(leaf)}; compute "
+                "it from the inputs and states, such as 0 * state + value",
+                where,
+            )
         if columns.axes is None and (leaf.rank < 1 or leaf.type.shape[-1] != columns.width):
             raise ShapeError(
-                f"{cell!r} carries a state of width {columns.width}, not {shown(leaf)}; give a state of that "
-                "width, or change what state() returns",
+                f"{cell!r} carries a state of width {columns.width}, not {shown(leaf)}{_at(leaf)}; give a state of "
+                "that width, or change what state() returns",
                 where,
             )
         if columns.axes is not None and leaf.type.shape[1:] != columns.axes:
             raise ShapeError(
-                f"{cell!r} carries a state {path} [batch, {', '.join(map(str, columns.axes))}], not "
+                f"{cell!r} carries a state {path} [{', '.join(map(str, ('batch', *columns.axes)))}], not "
                 f"{shown(leaf)}{_at(leaf)}; give a state of that shape, or change what state() returns",
                 where,
             )

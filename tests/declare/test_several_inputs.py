@@ -263,6 +263,11 @@ def placed(name: str, *shape: int | None) -> rg.Tensor:
         ),
         (lambda x: rg.dynamic_rnn(rg.OutputProjectionWrapper(Sums(), 3), (x, x)), r"projects one Tensor, not"),
         (lambda x: rg.static_rnn(Sums(), [(x[:, 0], x[:, 0]), (x[:, 0],)]), r"input 1 of static_rnn takes 2 entries"),
+        (
+            lambda x: rg.static_rnn(Sums(), [x[:, 0], x[:, 0, :3]]),
+            r"input 1 of static_rnn is .*,3\]>, and input 0 .*,4",
+        ),
+        (lambda x: rg.static_rnn(Sums(), [(x[:, 0],), (rg.cast(x[:, 0], "int64"),)]), r"input 1 .* convert one with"),
     ],
 )
 def test_errors_say_what_is_wrong_and_where(call: Callable[[rg.Tensor], Any], message: str) -> None:

@@ -262,6 +262,9 @@ class Given(rg.Cell):
         ),
         (lambda s: {**s, "S": s["S"][:, 0]}, r"a state S \[batch, 2, 3\], not .*\?,3\]>"),
         (lambda s: {**s, "n": rg.cast(s["n"], "float32")}, r"a state n of int32, not .* with rg.cast"),
+        (lambda s: {**s, "n": rg.expand_dims(s["n"], 1)}, r"a state n \[batch\], not .*1\]>, made"),
+        (lambda s: {**s, "n": rg.reduce_max(s["n"])}, r"turns a state i32\[\?\] into .* i32\[\]>, made"),
+        (lambda s: {**s, "n": 1}, r"the state n must be a Tensor \[batch, …\], not 1; compute it from"),
     ],
 )
 def test_a_step_that_changes_a_state_is_an_error_with_its_line(new: Callable[[Any], Any], message: str) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from ...ir.types import meet_declared
 from ...support.api_guard import api
-from ...support.errors import ShapeError, StructureError, Where, user_line
+from ...support.errors import DtypeError, ShapeError, StructureError, Where, user_line
 from ..cell import Cell, check_cell
 from ..nest import flatten, map_leaves, matched, pack
 from ..parameters import ScopeName, scope_name
@@ -223,17 +224,13 @@ def _sequence_of(steps: Sequence[Any], where: Where | None) -> Any:
     """Stack the inputs of single steps along a new first axis, leaf by leaf."""
     first = steps[0]
     if isinstance(first, Tensor):
-        for item in steps:
-            if not isinstance(item, Tensor) or item.rank < 1 or item.rank != first.rank:
-                raise ShapeError(f"static_rnn needs inputs [batch, features], all of one rank, not {item!r}", where)
+        for number, item in enumerate(steps):
+            _check_like(item, first, number, where)
         return _joined(steps, where)
     leaves = [matched(first, item, f"input {number} of static_rnn", where) for number, item in enumerate(steps)]
-    for step in leaves:
+    for number, step in enumerate(leaves):
         for leaf, like in zip(step, leaves[0], strict=True):
-            if not isinstance(leaf, Tensor) or leaf.rank < 1 or leaf.rank != like.rank:
-                raise ShapeError(
-                    f"static_rnn needs Tensors [batch, …] of one rank at each place of its inputs, not {leaf!r}", where
-                )
+            _check_like(leaf, like, number, where)
     return pack(first, [_joined(list(items), where) for items in zip(*leaves, strict=True)])
 
 
@@ -259,3 +256,19 @@ def _mask_over(mask: Any, steps: int, where: Where | None) -> Any:
     if len(items) != steps or any(item.dtype != "bool" or item.rank != 1 for item in items):
         raise StructureError(f"mask must be a list of {steps} bool Tensors [batch], one per step, not {mask!r}", where)
     return _joined(items, where)
+
+
+def _check_like(leaf: Any, like: Any, number: int, where: Where | None) -> None:
+    """Raise ``ShapeError`` or ``DtypeError`` if the input of a step differs in type from that of the first one."""
+    if not isinstance(leaf, Tensor) or leaf.rank < 1 or leaf.rank != like.rank:
+        raise ShapeError(f"static_rnn needs Tensors [batch, …], all of one rank, as its inputs, not {leaf!r}", where)
+    try:
+        [meet_declared(mine, its) for mine, its in zip(leaf.type.shape, like.type.shape, strict=True)]
+    except ValueError:
+        raise ShapeError(
+            f"input {number} of static_rnn is {leaf!r}, and input 0 {like!r}; give all steps one shape", where
+        ) from None
+    if leaf.dtype != like.dtype:
+        raise DtypeError(
+            f"input {number} of static_rnn is {leaf!r}, and input 0 {like!r}; convert one with rg.cast", where
+        )

@@ -9,6 +9,7 @@ from ...ir.types import Dim, TensorType, unify_declared
 from ...support.errors import DtypeError, ShapeError, Where
 from ..cell import Cell, InnerCell
 from ..nest import matched, paths
+from ..public_types import public_type
 from ..state import named, public, specification_of
 from ..tensor import Tensor, build, constant
 from ..trace import tracing
@@ -28,9 +29,10 @@ def check_step(cell: Cell, new: Sequence[Tensor], kinds: Sequence[TensorType], w
     """Raise ``ShapeError`` if a step changes the rank or dtype of a state."""
     for item, kind in zip(new, kinds, strict=True):
         if item.rank != kind.rank or item.dtype != kind.dtype:
+            line = "" if item.node.where is None else f", made at {item.node.where}"
             raise ShapeError(
-                f"{cell!r}.step turns a state {kind} into {item!r}; return states of the rank and dtype that state() "
-                "declares",
+                f"{cell!r}.step turns a state {public_type(kind)} into {item!r}{line}; return states of the rank and "
+                "dtype that state() declares",
                 where,
             )
 
