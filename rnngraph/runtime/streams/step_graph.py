@@ -262,25 +262,22 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     types = {name: kind for name, kind in input_types.items() if name not in step.labels}
     initial_types = {str(node["label"]): node.tensor for node in step.initial.inputs if node.op == "input"}
     only_initial = [name for name in initial.input_types() if name not in (*step.labels, *types)]
-    time_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in types.items()}
-    time_axis |= dict.fromkeys(only_initial)
+    time_axis = {name: axis_of_names(types[name].shape, lengths) for name in types} | dict.fromkeys(only_initial)
     types |= {name: initial_types[name] for name in only_initial}
-    outputs_by_name = {name: node.tensor for name, node in step.compiled.graph.outputs}
-    outputs = tuple(outputs_by_name)
-    with_flags = step.compiled.pruned((*outputs, *step.compiled.flags(outputs)))
-    outputs_by_name = {name: node.tensor for name, node in with_flags.outputs}
+    outputs = tuple(name for name, _ in step.compiled.graph.outputs)
+    flags = tuple(step.compiled.flags(outputs))
+    kinds = {name: node.tensor for name, node in step.compiled.pruned((*outputs, *flags)).outputs}
+    state_types = {name: input_types[name] for name in step.labels}
     per_step = _per_step_feeds(types, None if is_call else time_axis, only_initial)
-    output_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in outputs_by_name.items()}
+    output_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in kinds.items()}
     return StepGraph(
         batch=batch,
         compiled=step.compiled,
         initial=initial,
         structure=_without(source.structure, source.kept),
-        states=StreamStates(
-            step.labels, {name: input_types[name] for name in step.labels}, step.structures, step.named, kept
-        ),
+        states=StreamStates(step.labels, state_types, step.structures, step.named, kept),
         outputs=outputs,
-        flags=tuple(name for name in outputs_by_name if name not in outputs),
+        flags=flags,
         types=types,
         lengths=lengths,
         per_step_feeds=per_step,
@@ -288,7 +285,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
             time_axis,
             output_axis,
             {name: _single(kind, time_axis[name], lengths) for name, kind in types.items()},
-            {name: _single(kind, output_axis[name], lengths) for name, kind in outputs_by_name.items()},
+            {name: _single(kind, output_axis[name], lengths) for name, kind in kinds.items()},
         ),
         sizes=sizes,
         held=_held(source.lowered.defaults, types, time_axis, sizes),
