@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ...ir.types import meet_declared
+from ...ir.types import unify_declared
 from ...support.api_guard import api
 from ...support.errors import DtypeError, ShapeError, StructureError, Where, user_line
 from ..cell import Cell, check_cell
@@ -263,7 +263,7 @@ def _check_like(leaf: Any, like: Any, number: int, where: Where | None) -> None:
     if not isinstance(leaf, Tensor) or leaf.rank < 1 or leaf.rank != like.rank:
         raise ShapeError(f"static_rnn needs Tensors [batch, …], all of one rank, as its inputs, not {leaf!r}", where)
     try:
-        [meet_declared(mine, its) for mine, its in zip(leaf.type.shape, like.type.shape, strict=True)]
+        [unify_declared(mine, its) for mine, its in zip(leaf.type.shape, like.type.shape, strict=True)]
     except ValueError:
         raise ShapeError(
             f"input {number} of static_rnn is {leaf!r}, and input 0 {like!r}; give all steps one shape", where
