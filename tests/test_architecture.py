@@ -65,6 +65,15 @@ def test_paths_exist() -> None:
     assert [path for path in paths if not any((base / path).exists() for base in (PACKAGE, ROOT))] == []
 
 
+def test_both_pages_draw_the_same_picture_of_the_rooms() -> None:
+    """All folders of the package are in it; package files and the public names are not."""
+    pages = [(ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md")]
+    first, second = (re.findall(r"(?s)```text\n( front ends.*?)```", page) for page in pages)
+    assert first == second
+    drawn = set(re.findall(r"(\w+)/", first[0]))
+    assert drawn == {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+
+
 def test_the_files_where_to_change_things_exist() -> None:
     guide = (ROOT / "CONTRIBUTING.md").read_text()
     table = guide[guide.index("### Where would I change") : guide.index("\nEach room's `__init__.py`")]
