@@ -95,7 +95,7 @@ def _chosen(
                 where,
             )
         raise ArgumentError(
-            f"generate needs one {what}, but the net has only {_listed(others, option)}; declare one", where
+            f"generate needs one {what}, which the net lacks: it has {_listed(others, option)}; declare one", where
         )
     if name not in candidates:
         hint = did_you_mean(name, candidates) or f"; there are: {_listed(candidates, option)}"

@@ -129,7 +129,7 @@ def test_errors_list_what_there_is() -> None:
         (two, {"input": "i"}, r"also needs j i64\[B,T\]"),
         (outputs, {"input": "x"}, r"input='x' is no input that takes an integer .* but f32\[B,T\]; there are: i"),
         (held + rg.expand_dims(rg.dense(speaker, 17), 1), {}, r"also needs speaker f32\[B,4\]"),
-        (held[:, :, 0], {}, r"the net has none, but the only output f32\[B,T\]"),
+        (held[:, :, 0], {}, r"the net lacks: it has the only output f32\[B,T\]"),
     ):
         with pytest.raises((rg.ArgumentError, rg.GraphError), match=words):
             rg.compile(declared).inference.generate([1], **options)
