@@ -76,6 +76,16 @@ def select(node: Node, g: Node) -> OperandAdjoints:
     )
 
 
+def _slope_of_abs(x: Node) -> Node:
+    """Return -1, 0 or 1 by the sign of x; 0 also where x is NaN, as in torch and TensorFlow."""
+    below = _op("select", _op("less", x, number(0.0, x)), number(-1.0, x), number(0.0, x))
+    return _op("select", _op("less", number(0.0, x), x), number(1.0, x), below)
+
+
+def straight_through(node: Node, g: Node) -> OperandAdjoints:
+    return unbroadcast(g, node.operands[0]), None
+
+
 def fma(node: Node, g: Node) -> OperandAdjoints:
     a, b, c = node.operands
     return unbroadcast(_op("mul", g, b), a), unbroadcast(_op("mul", g, a), b), unbroadcast(g, c)
@@ -206,7 +216,7 @@ def scatter_add(node: Node, g: Node) -> OperandAdjoints:
 
 
 neg = _unary(lambda g, x, y: _op("neg", g))
-abs = _unary(lambda g, x, y: _op("mul", g, _op("sign", x)))
+abs = _unary(lambda g, x, y: _op("mul", g, _slope_of_abs(x)))
 exp = _unary(lambda g, x, y: _op("mul", g, y))
 expm1 = _unary(lambda g, x, y: _op("mul", g, _op("add", y, number(1.0, y))))
 log = _unary(lambda g, x, y: _op("div", g, x))

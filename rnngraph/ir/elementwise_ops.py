@@ -62,6 +62,17 @@ elementwise("atan", 1, _FLOATS, value.plain(np.arctan), derivative.atan, FUNCTIO
 elementwise("erf", 1, _FLOATS, value.plain(value.erf), derivative.erf, FUNCTION, True)
 # Identity whose derivative is zero.
 elementwise("stop_gradient", 1, _FLOATS, lambda arrays, a: arrays[0], derivative.nothing, INSTRUCTION, True, in_all)
+# Value of the second operand. The first one gets the adjoint; ``split`` and ``autodiff`` leave the value alone.
+elementwise(
+    "straight_through",
+    2,
+    _FLOATS,
+    value.plain(lambda x, value: np.broadcast_arrays(x, value)[1]),
+    derivative.straight_through,
+    INSTRUCTION,
+    True,
+    jointly((1,)),
+)
 elementwise("not", 1, _TRUTHS, value.plain(np.logical_not), derivative.nothing, INSTRUCTION, False)
 elementwise(
     "cast",

@@ -17,6 +17,7 @@ from ..support.errors import GraphError
 from ..support.records import dataclass
 from .lowering.random_nodes import converted
 from .simplify import drop_dead
+from .straight_through import value_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def _identity(node: Node, operands: tuple[Node, ...]) -> Node | None:
         return operands[1]
     if node.op == "with_update":
         return operands[0]
-    return operands[0] if node.op == "dropout" else None
+    return operands[0] if node.op == "dropout" else value_of(node, operands)
 
 
 def _mask_and_scale(node: Node, operands: tuple[Node, ...]) -> Node | None:

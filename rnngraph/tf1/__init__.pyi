@@ -248,7 +248,7 @@ from rnngraph.tf1.ops.functions import reshape as reshape
 from rnngraph.tf1.ops.arithmetic import reverse as reverse
 from rnngraph.tf1.ops.selection import reverse_sequence as reverse_sequence
 from rnngraph.tf1.ops.arithmetic import reverse as reverse_v2
-from rnngraph.tf1.ops.numbers import round as rint
+from rnngraph.tf1.ops.numbers import rint as rint
 from rnngraph.tf1.ops.selection import roll as roll
 from rnngraph.tf1.ops.numbers import round as round
 from rnngraph.tf1.ops.arithmetic import rsqrt as rsqrt

@@ -58,7 +58,7 @@ from rnngraph.tf1.ops.functions import reduce_mean as reduce_mean
 from rnngraph.tf1.ops.functions import reduce_min as reduce_min
 from rnngraph.tf1.ops.numbers import reduce_prod as reduce_prod
 from rnngraph.tf1.ops.functions import reduce_sum as reduce_sum
-from rnngraph.tf1.ops.numbers import round as rint
+from rnngraph.tf1.ops.numbers import rint as rint
 from rnngraph.tf1.ops.numbers import round as round
 from rnngraph.tf1.ops.arithmetic import rsqrt as rsqrt
 from rnngraph.tf1.ops.numbers import scalar_mul as scalar_mul

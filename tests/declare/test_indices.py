@@ -57,3 +57,40 @@ def test_the_columns_of_a_feed_may_index_axes_of_several_sizes() -> None:
 def test_indices_are_ints() -> None:
     with pytest.raises(rg.DtypeError, match="indices must be ints"):
         rg.axis_indices(rg.placeholder("i", (None,)), rg.placeholder("x", (None, 4)))
+
+
+def test_constants_are_checked_where_they_are_declared() -> None:
+    x = rg.placeholder("x", (None, 4))
+    indices = np.array([[5]])
+    wrong = {
+        "gather": lambda: rg.gather(x, [0, 4], axis=1),
+        "take_along_axis": lambda: rg.take_along_axis(x, indices, 1),
+        "put_along_axis": lambda: rg.put_along_axis(x, indices, 1.0, 1),
+        "gather_nd": lambda: rg.gather_nd(x, np.array([[0, -5]])),
+        "axis_indices": lambda: rg.axis_indices(rg.constant(indices), 4),
+    }
+    for name, declare in wrong.items():
+        with pytest.raises(
+            rg.ShapeError, match=rf"test_indices.py:\d+: {name}: index -?\d is out of bounds .* 4 entries"
+        ):
+            declare()
+    with pytest.raises(rg.ShapeError, match=r"index -1 is out of bounds for axis 0; give 0 or more"):
+        rg.gather(x, [-1], negative=False)
+    with pytest.raises(rg.ShapeError, match=r"gather: index -1 is out of bounds for axis 0 of 2 entries; give 0 to 1"):
+        rg.embedding(rg.constant([-1]), rg.constant(X))
+
+
+def test_negative_constants_count_from_the_end() -> None:
+    x = rg.placeholder("x", (None, 4))
+    rows, columns = np.array([-1, 0]), np.array([[-1, 2], [-4, -2]])
+    outputs = {
+        "rows": rg.gather(x, rows),
+        "columns": rg.gather(x, columns, axis=1),
+        "along": rg.take_along_axis(x, columns, 1),
+        "entries": rg.gather_nd(x, np.array([[-1, -2], [0, 1]])),
+    }
+    found = rg.compile(outputs).inference(x=X)
+    np.testing.assert_array_equal(found["rows"], X[rows])
+    np.testing.assert_array_equal(found["columns"], np.take(X, columns, 1))
+    np.testing.assert_array_equal(found["along"], np.take_along_axis(X, columns, 1))
+    np.testing.assert_array_equal(found["entries"], X[[-1, 0], [-2, 1]])

@@ -36,7 +36,7 @@ UNARY = (
     "log1p",
     "stop_gradient",
 )
-BINARY = ("add", "sub", "mul", "maximum", "minimum")
+BINARY = ("add", "sub", "mul", "maximum", "minimum", "straight_through")
 ROUNDED = ("div", "power")
 JUMPING = {"float": ("fmod", "copysign"), "int": ("fmod", "div", "power")}
 """Discontinuous ops, whose operands must be exact; their results are exact."""

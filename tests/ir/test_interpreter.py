@@ -20,7 +20,7 @@ INTEGERS = GENERATOR.integers(-4, 5, (2, 3))
 BOOLS = np.array([[True, False, True], [False, False, True]])
 OPERANDS: dict[str, list[np.ndarray]] = {
     **{op: [FLOATS, POSITIVE] for op in ("add", "sub", "mul", "div", "maximum", "minimum", "less", "less_equal")},
-    **{op: [FLOATS, POSITIVE] for op in ("fmod", "power", "copysign")},
+    **{op: [FLOATS, POSITIVE] for op in ("fmod", "power", "copysign", "straight_through")},
     **{op: [FLOATS, POSITIVE] for op in ("equal", "not_equal")},
     **{op: [FLOATS] for op in ("neg", "abs", "sign", "exp", "expm1", "tanh", "sigmoid", "cast")},
     **{op: [FLOATS] for op in ("sin", "cos", "atan", "erf")},

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...ir.numbers import narrow, random
 from .conversions import float_of_wide, wide_of_float
-from .instructions import Handle, Instructions, overload_suffix
+from .instructions import Handle, Instructions, float_text, overload_suffix
 from .remainder import remainder_of_floats
 from .vecmath import FUNCTIONS
 from .whole_numbers import power_of_integers, quotient, remainder_of_integers
@@ -67,6 +68,8 @@ def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes
             return _sign(b, x[0], floating)
         case "stop_gradient":
             return x[0]
+        case "straight_through":
+            return x[1]
         case "round":
             return b.round_even(x[0])
         case "sqrt":
@@ -100,10 +103,23 @@ def _extreme(b: Instructions, op: str, x: Handle, y: Handle, floating: bool) -> 
     """Write a minimum or maximum that is NaN if either operand is, as in NumPy."""
     if not floating:
         return b.select(b.compare("sgt" if op == "maximum" else "slt", x, y), x, y)
-    larger_or_nan = b.select(b.compare("ugt" if op == "maximum" else "ult", x, y), x, y)
-    if not y.text.startswith("%"):
-        return larger_or_nan
+    exceeds = "gt" if op == "maximum" else "lt"
+    if _is_constant(x) and not _is_constant_nan(x):
+        return b.select(b.compare(f"o{exceeds}", x, y), x, y)  # y where it is NaN
+    larger_or_nan = b.select(b.compare(f"u{exceeds}", x, y), x, y)
+    if _is_constant(y):
+        return y if _is_constant_nan(y) else larger_or_nan
     return b.select(b.compare("uno", y, y), y, larger_or_nan)
+
+
+def _is_constant(x: Handle) -> bool:
+    return not x.text.startswith("%")
+
+
+def _is_constant_nan(x: Handle) -> bool:
+    """True for a constant of NaN, of either sign."""
+    nans = (float_text(sign * math.nan, x.element) for sign in (1, -1))
+    return _is_constant(x) and any(nan in x.text for nan in nans)
 
 
 def _sign(b: Instructions, x: Handle, floating: bool) -> Handle:

@@ -34,14 +34,14 @@ from .basic import (
 
 @api
 def relu(x: Any) -> Tensor:
-    """Return max(x, 0), elementwise."""
-    return maximum(as_tensor(x), 0)
+    """Return max(0, x), elementwise. The gradient at 0 is 0."""
+    return maximum(0, as_tensor(x), ties="first")
 
 
 @api
 def relu6(x: Any) -> Tensor:
     """Return min(max(x, 0), 6), elementwise. The gradient at 0 and 6 is 0."""
-    return minimum(maximum(as_tensor(x), 0), 6)
+    return minimum(6, relu(x), ties="first")
 
 
 @api
@@ -91,7 +91,7 @@ def hard_shrink(x: Any, threshold: float = 0.5) -> Tensor:
 def soft_shrink(x: Any, threshold: float = 0.5) -> Tensor:
     """Return sign(x) * max(|x| - threshold, 0), elementwise. NaN stays NaN."""
     x = as_tensor(x)
-    return where(x > threshold, x - threshold, where(x < -threshold, x + threshold, x * 0))
+    return where(x > threshold, x - threshold, where(x < -threshold, x + threshold, where(equal(x, x), 0, x)))
 
 
 @api
@@ -104,7 +104,7 @@ def tanh_shrink(x: Any) -> Tensor:
 @api
 def hard_tanh(x: Any) -> Tensor:
     """Return x clamped to [-1, 1]. The gradient at both limits is 0."""
-    return minimum(maximum(as_tensor(x), -1), 1)
+    return minimum(1, maximum(-1, as_tensor(x), ties="first"), ties="first")
 
 
 @api
@@ -150,7 +150,8 @@ def softplus(x: Any) -> Tensor:
 @api
 def log_sigmoid(x: Any) -> Tensor:
     """Return log(sigmoid(x)), elementwise, without overflow."""
-    return -softplus(-as_tensor(x))
+    x = as_tensor(x)
+    return minimum(0, x) - log1p(exp(minimum(-x, x)))  # operands in the order that gives the slope 0.5 at 0
 
 
 @api
@@ -164,16 +165,18 @@ def mish(x: Any) -> Tensor:
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """Return x where it is positive, and alpha (exp(x) - 1) elsewhere (Clevert et al. 2016)."""
     x = as_tensor(x)
-    negative = expm1(minimum(0, x))  # at 0, the second operand of minimum gets the gradient: x
+    is_low = x <= 0
+    negative = expm1(where(is_low, x, 0))
     is_plain = not isinstance(alpha, Tensor) and alpha == 1.0
-    return where(x > 0, x, negative if is_plain else negative * alpha)
+    return where(is_low, negative if is_plain else negative * alpha, x)
 
 
 @api
 def celu(x: Any, alpha: float = 1.0) -> Tensor:
     """Return x where it is positive, and alpha (exp(x / alpha) - 1) elsewhere (Barron 2017)."""
     x = as_tensor(x)
-    return where(x > 0, x, expm1(minimum(0, x) / alpha) * alpha)
+    is_low = x <= 0
+    return where(is_low, expm1(where(is_low, x, 0) / alpha) * alpha, x)
 
 
 @api

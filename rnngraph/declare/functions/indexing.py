@@ -15,6 +15,7 @@ from ...support.errors import DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, build, constant, like
 from .basic import (
     cast,
+    checked_constants,
     dimension,
     equal,
     expand_dims,
@@ -41,7 +42,7 @@ def axis_indices(indices: Any, x: Any, axis: int = 0, negative: bool = True) -> 
     """Return indices of an axis, counted from its start.
 
     Each call checks fed indices: they must be in ``-n..n-1`` for an axis of ``n``, or in ``0..n-1`` with
-    ``negative=False``. Computed indices are not checked.
+    ``negative=False``. Constants are checked at the declaration, and computed indices are not checked.
 
     Args:
         indices: ints of any shape.
@@ -51,15 +52,25 @@ def axis_indices(indices: Any, x: Any, axis: int = 0, negative: bool = True) -> 
 
     Raises:
         DtypeError: The indices are not ints.
+        ShapeError: A constant index is out of bounds for an axis of fixed size.
     """
+    return places_in(indices, x, axis, negative, "axis_indices")
+
+
+def places_in(indices: Any, x: Any, axis: int, negative: bool, what: str) -> Tensor:
+    """Return ``axis_indices``. ``what`` is the name of the function, for errors."""
     index = as_tensor(indices)
     if index.dtype not in INTEGERS:
         raise DtypeError(f"indices must be ints, not {index!r}; convert with rg.cast")
+    place = 0
     if isinstance(x, int | np.integer):
         size: Dim = whole_number(x, "x")
     else:
         x = as_tensor(x)
-        size = x.type.shape[one_axis(x.rank, axis)]
+        place = one_axis(x.rank, axis)
+        size = x.type.shape[place]
+    if index.node.op == "constant":
+        return checked_constants(index, size, place, negative, what)
     count = dimension(size, index.dtype)
     if negative:
         from_end = build("less", index, constant(0, index.dtype), within="entries", entries=size)
@@ -164,10 +175,17 @@ def gather_nd(x: Any, indices: Any, batch_dims: int = 0, negative: bool = True) 
             size, trailing = x.type.shape[axis], index.rank - 2 - axis
             axis_index = build("reshape", build("iota", size=size), shape=(size, *(1,) * trailing))
         else:
-            axis_index = axis_indices(cast(index[..., axis - batch], "int64"), x, axis, negative)
+            axis_index = places_in(_column(index, axis - batch), x, axis, negative, "gather_nd")
         place = axis_index if place is None else place * dimension(x.type.shape[axis], "int64") + axis_index
     table = build("reshape", x, shape=(product(x.type.shape[: batch + depth]), *x.type.shape[batch + depth :]))
     return gather(table, place)
+
+
+def _column(index: Tensor, number: int) -> Tensor:
+    """Return one entry of every index vector, as int64. Columns of constants are constants."""
+    if index.node.op == "constant":
+        return constant(np.asarray(index.node["value"])[..., number], "int64")
+    return cast(index[..., number], "int64")
 
 
 @api
@@ -256,7 +274,7 @@ def _along(x: Any, indices: Any, axis: int, negative: bool, name: str) -> tuple[
     place = one_axis(x.rank, axis)
     if index.rank != x.rank:
         raise ShapeError(f"{name} takes indices with as many axes as {x!r}, not {index!r}")
-    return x, place, cast(axis_indices(index, x, place, negative), "int64")
+    return x, place, cast(places_in(index, x, place, negative, name), "int64")
 
 
 def _hits(x: Tensor, place: int, index: Tensor) -> Tensor:

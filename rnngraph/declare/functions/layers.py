@@ -131,7 +131,7 @@ def embedding(
     if not isinstance(ids, Tensor) or ids.dtype not in INTEGERS:
         raise DtypeError(f"embedding needs ids of int32 or int64, not {ids!r}", at)
     if isinstance(vocabulary, Tensor):
-        return _without_gradient_at(gather(vocabulary, ids), ids, padding_id)
+        return _without_gradient_at(gather(vocabulary, ids, negative=False), ids, padding_id)
     if width is None:
         raise ShapeError(
             "embedding with a number of rows needs a width; give width=, or a table in place of the number", at
@@ -139,7 +139,7 @@ def embedding(
     scope = scope_name(name, "embedding", at)
     shape = (positive_units(vocabulary, "vocabulary"), positive_units(width, "width"))
     with within(scope.layer):
-        rows = gather(owned(scope, "table", shape, "float32", "glorot_uniform"), ids)
+        rows = gather(owned(scope, "table", shape, "float32", "glorot_uniform"), ids, negative=False)
         return _without_gradient_at(rows, ids, padding_id)
 
 

@@ -122,6 +122,16 @@ def _round(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     return b.script.call(rounded, *operands(b, inputs, 1), *([decimals] if decimals else []))
 
 
+_BINARY: Mapping[str, Function] = {
+    "Maximum": basic.maximum,
+    "Minimum": basic.minimum,
+    "Arctan2": angles.atan2,
+    "Hypot": powers.hypot,
+    "Logaddexp": logarithms.logaddexp,
+    "Logaddexp2": logarithms.logaddexp2,
+    "Mod": remainders.remainder,
+    "FloorDivide": remainders.floor_divide,
+}
 OPERATIONS: Mapping[str, Operation] = {
     **axes.OPERATIONS,
     **products.OPERATIONS,
@@ -194,19 +204,7 @@ OPERATIONS: Mapping[str, Operation] = {
             "LessEqual": "<=",
         }.items()
     },
-    **{
-        name: _binary(function)
-        for name, function in {
-            "Maximum": basic.maximum,
-            "Minimum": basic.minimum,
-            "Arctan2": angles.atan2,
-            "Hypot": powers.hypot,
-            "Logaddexp": logarithms.logaddexp,
-            "Logaddexp2": logarithms.logaddexp2,
-            "Mod": remainders.remainder,
-            "FloorDivide": remainders.floor_divide,
-        }.items()
-    },
+    **{name: _binary(function) for name, function in _BINARY.items()},
     **{
         name: _comparison(function)
         for name, function in {

@@ -45,12 +45,21 @@ def indexed(b: Backend[Item], x: Item, index: Sequence[Any]) -> Item:
     return x if all(entry == ALL or entry is ... for entry in rest) else b.item(x, *rest)
 
 
-def check_positions(places: np.ndarray, size: int, axis: int) -> None:
-    """Raise ``UnreadableError`` if a position is out of bounds for an axis. Negative ones count from the end."""
-    outside = places[(places < -size) | (places >= size)]
+def check_positions(places: np.ndarray, size: int, axis: int, negative: bool = True) -> None:
+    """Raise ``UnreadableError`` if a position is out of bounds for an axis.
+
+    Args:
+        places: The positions.
+        size: Size of the axis.
+        axis: The axis, for errors.
+        negative: Negative positions count from the end.
+    """
+    lowest = -size if negative else 0
+    outside = places[(places < lowest) | (places >= size)]
     if outside.size:
         raise UnreadableError(
-            f"index {outside.flat[0]} is out of bounds for axis {axis} of size {size}; it must be {-size} to {size - 1}"
+            f"index {outside.flat[0]} is out of bounds for axis {axis} of size {size}; "
+            f"it must be {lowest} to {size - 1}"
         )
 
 

@@ -87,6 +87,7 @@ ELEMENTWISE_BINARY = frozenset(
         "**",
         basic.maximum,
         basic.minimum,
+        basic.straight_through,
         angles.atan2,
         logarithms.logaddexp,
         logarithms.logaddexp2,

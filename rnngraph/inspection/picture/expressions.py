@@ -68,15 +68,15 @@ def in_inference(node: Node) -> Node:
 
 
 def _passed(node: Node) -> Node:
-    if node.op == "by_graph" or (node.op == "select" and node.get("guards")):
+    if node.op in ("by_graph", "straight_through") or (node.op == "select" and node.get("guards")):
         return node.operands[1]
     return node.operands[0] if node.op in ("dropout", "with_update") else node
 
 
 def in_training(node: Node) -> Node:
     """Return the node that replaces ``node`` in the training graph, in which dropout is drawn as declared."""
-    while node.op in ("by_graph", "with_update"):
-        node = node.operands[0]
+    while node.op in ("by_graph", "straight_through", "with_update"):
+        node = node.operands[1 if node.op == "straight_through" else 0]
     return node
 
 

@@ -15,6 +15,7 @@ from ...ir.derivatives import adjoints
 from ...ir.graph import Graph, Node, make, remake, topological, with_lines
 from ...ir.types import TensorType
 from ...support.records import dataclass
+from ..straight_through import values_alone
 from .adjoints import Adjoints
 from .scan_derivative import ScanDerivative
 
@@ -71,7 +72,7 @@ class Autodiff:
             *changed.outputs,
             *((f"{PREFIX}{label}", node) for label, node in zip(self.wrt, results, strict=True)),
         ]
-        return Graph.of(changed.name, outputs, inputs, changed.comments)
+        return values_alone(Graph.of(changed.name, outputs, inputs, changed.comments))
 
 
 def with_parameters(graph: Graph, kinds: Mapping[str, TensorType]) -> Graph:

@@ -1,34 +1,74 @@
-"""Binary elementwise functions with TensorFlow's own value at NaN, or its own gradient."""
+"""Elementwise functions with TensorFlow's own value at NaN, its own sign of zero, or its own gradient."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ...declare.functions import activations
 from ...declare.functions import basic as functions
 from ...declare.functions.elementary.powers import power as exact_power
+from ...declare.functions.rounding import round as nearest
 from ...declare.tensor import Tensor, as_tensor, pair
 from ...formats.operators import elementwise
 from ...formats.operators.backend import TensorBackend
 from ...ir.types import FLOATS
 
 _TENSORS = TensorBackend()
+SCALE = 1.0507009873554805
+"""Factor of ``tf.nn.selu``."""
 
 
 def maximum(x: Any, y: Any) -> Tensor:
-    """Return the elementwise maximum. The value and gradient are those of x where both are equal or y is NaN."""
-    return elementwise.maximum(_TENSORS, *_operands(x, y))
+    """Return the elementwise maximum, with TensorFlow's gradient: x's where x >= y, otherwise y's, also at NaN."""
+    x, y = _operands(x, y)
+    value = elementwise.maximum(_TENSORS, x, y)
+    return _with_gradient(value, lambda: functions.where(x >= y, x, y))
 
 
 def minimum(x: Any, y: Any) -> Tensor:
-    """Return the elementwise minimum. The value and gradient are those of x where both are equal or y is NaN."""
-    return elementwise.minimum(_TENSORS, *_operands(x, y))
+    """Return the elementwise minimum, with TensorFlow's gradient: x's where x <= y, otherwise y's, also at NaN."""
+    x, y = _operands(x, y)
+    value = elementwise.minimum(_TENSORS, x, y)
+    return _with_gradient(value, lambda: functions.where(x <= y, x, y))
 
 
 def clip_by_value(x: Any, low: Any, high: Any) -> Tensor:
-    """Return x clamped to [low, high]. The lower limit wins if it is the larger one."""
-    return elementwise.clip_by_value(_TENSORS, as_tensor(x), low, high)
+    """Return x clamped to [low, high]. The lower limit wins if it is the larger one. NaN gets no gradient."""
+    return maximum(minimum(as_tensor(x), high), low)
+
+
+def _with_gradient(value: Tensor, source: Callable[[], Tensor]) -> Tensor:
+    """Return a value of floats with the gradient of ``source``; ints as they are."""
+    return functions.straight_through(source(), value) if value.dtype in FLOATS else value
+
+
+def round(x: Any) -> Tensor:
+    """Return the nearest integer, the even one of two. Other numbers than -0 do not give -0."""
+    x = as_tensor(x)
+    return functions.where(functions.equal(x, 0), x, nearest(x) + 0.0) if x.dtype in FLOATS else x
+
+
+def relu(x: Any) -> Tensor:
+    """Return max(0, x), with a gradient of 0 at NaN."""
+    x = as_tensor(x)
+    return _with_gradient(activations.relu(x), lambda: functions.where(x > 0, x, 0))
+
+
+def relu6(x: Any) -> Tensor:
+    """Return min(max(0, x), 6), with a gradient of 0 at NaN."""
+    x = as_tensor(x)
+    inside = functions.logical_and(x > 0, x < 6)
+    return _with_gradient(activations.relu6(x), lambda: functions.where(inside, x, 0))
+
+
+def selu(x: Any) -> Tensor:
+    """Return the self-normalising ELU. The gradient at 0 is that of positive numbers."""
+    x = as_tensor(x)
+    value = activations.selu(x)
+    return _with_gradient(value, lambda: functions.where(x < 0, value, x * SCALE))
 
 
 def floor_divide(x: Any, y: Any) -> Tensor:

@@ -130,7 +130,7 @@ less, greater = binary(functions.less), binary(functions.greater)
 logical_and, logical_or = binary(functions.logical_and), binary(functions.logical_or)
 
 relu, relu6, elu, selu = (
-    _activation(f) for f in (activations.relu, activations.relu6, activations.elu, activations.selu)
+    _activation(f) for f in (elementwise.relu, elementwise.relu6, activations.elu, elementwise.selu)
 )
 softplus, softsign, swish = (_activation(f) for f in (activations.softplus, activations.softsign, activations.swish))
 softmax, log_softmax = along(activations.softmax), along(activations.log_softmax)
@@ -358,7 +358,7 @@ def gather(
 ) -> Tensor:
     """Return the rows of ``params`` at ``indices``, or the entries of another axis."""
     refuse("tf.gather", "use tf.gather_nd", batch_dims=batch_dims or None)
-    return functions.gather(params, indices, axis or 0)
+    return functions.gather(params, indices, axis or 0, negative=False)
 
 
 @operation
@@ -377,7 +377,8 @@ def embedding_lookup(
             f"tf.nn.embedding_lookup: a table of {len(params)} parts is not offered; join them with tf.concat, "
             "or pass one array"
         )
-    return functions.gather(params[0] if isinstance(params, list | tuple) and len(params) == 1 else params, ids)
+    table = params[0] if isinstance(params, list | tuple) and len(params) == 1 else params
+    return functions.gather(table, ids, negative=False)
 
 
 @operation

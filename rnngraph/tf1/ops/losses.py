@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import activations, losses
 from ...declare.functions import basic as functions
+from ...declare.functions import losses
 from ...declare.functions.matching import check_same_shape
 from ...declare.tensor import Tensor, as_tensor, build, holds_tensors, like
 from ...declare.tensor import constant as make_constant
@@ -260,7 +260,7 @@ def hinge_loss(
 ) -> Tensor:
     """Return the hinge loss max(0, 1 - logits) for labels 1, max(0, 1 + logits) for labels 0."""
     labels, logits = _both_compared(labels, logits)
-    values = activations.relu(1.0 - (labels * 2.0 - 1.0) * logits)
+    values = elementwise.relu(1.0 - (labels * 2.0 - 1.0) * logits)
     return _reduced(values, weights, reduction, loss_collection)
 
 

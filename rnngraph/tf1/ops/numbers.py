@@ -23,7 +23,8 @@ from ..train.gradients import clipped_by_value
 from .functions import argmax, binary, identity, reduction, unary
 from .shapes import xw_plus_b
 
-floor, ceil, round = unary(rounding.floor), unary(rounding.ceil), unary(rounding.round)
+floor, ceil, round = unary(rounding.floor), unary(rounding.ceil), unary(elementwise.round)
+rint = unary(rounding.round, "rint")
 is_nan, is_inf = unary(numbers.isnan, "is_nan"), unary(numbers.isinf, "is_inf")
 is_finite, log_sigmoid = unary(numbers.isfinite, "is_finite"), unary(activations.log_sigmoid)
 floordiv = binary(floor_quotient, "floordiv")
@@ -45,14 +46,14 @@ def xlogy(x: Any, y: Any, name: str | None = None) -> Tensor:
 def crelu(features: Any, name: str | None = None, axis: int = -1) -> Tensor:
     """Concatenate relu(x) and relu(-x)."""
     x = as_tensor(features)
-    sides = [activations.relu(side) for side in (x, -x)]
+    sides = [elementwise.relu(side) for side in (x, 0 - x)]  # TensorFlow's -x of 0 is 0
     return functions.concat(sides, functions.one_axis(x.rank, axis))
 
 
 @operation
 def relu_layer(x: Any, weights: Any, biases: Any, name: str | None = None) -> Tensor:
     """Return relu(x @ weights + biases)."""
-    return activations.relu(xw_plus_b(x, weights, biases))
+    return elementwise.relu(xw_plus_b(x, weights, biases))
 
 
 @operation

@@ -10,6 +10,7 @@ import numpy as np
 from ...declare.functions import basic as functions
 from ...declare.functions import indexing, orders, sequences
 from ...declare.functions.arrays import matrices, moves
+from ...declare.functions.elementary.numbers import isfinite
 from ...declare.functions.statistics import reduce_all
 from ...declare.tensor import Tensor, as_tensor, build, constant
 from ...ir.types import product
@@ -83,7 +84,7 @@ def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = No
     hit = functions.one_hot(targets, predictions.width, "bool")
     target = functions.reduce_sum(functions.where(hit, predictions, 0), -1, keepdims=True)
     better = functions.reduce_sum(functions.cast(predictions > target, "int32"), -1)
-    is_finite = reduce_all(functions.abs(predictions) < float("inf"), -1)
+    is_finite = reduce_all(isfinite(predictions), -1)
     return functions.logical_and(is_finite, better < int(k))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...declare.functions import basic as functions
 from ...declare.functions.elementary.powers import power
+from ...declare.functions.rounding import floor
 from ...declare.tensor import Tensor, as_tensor, constant
 from ...support.api_guard import api
 from ...support.errors import ArgumentError
@@ -53,11 +54,6 @@ def global_step(sess: Any, global_step_tensor: Any) -> int:
     return int(present_session(sess).run(global_step_tensor))
 
 
-def _floor(x: Tensor) -> Tensor:
-    """Return x rounded down, for x ≥ 0."""
-    return functions.cast(functions.cast(x, "int64"), x.dtype)
-
-
 def _rate(value: Any) -> Tensor:
     return value if isinstance(value, Tensor) else constant(value, "float32")
 
@@ -84,7 +80,7 @@ def _parts(learning_rate: Any, step: Any, decay_steps: Any, staircase: bool) -> 
         raise ArgumentError("a decayed learning rate needs a global_step")
     rate = _rate(learning_rate)
     passed = _like(as_tensor(step), rate) / _like(decay_steps, rate)
-    return rate, _floor(passed) if staircase else passed
+    return rate, floor(passed) if staircase else passed
 
 
 @gives_tensors

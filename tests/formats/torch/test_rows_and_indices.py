@@ -111,3 +111,20 @@ def test_a_module_whose_first_use_is_needed_in_part_alone() -> None:
 
 def test_ids_are_looked_up_by_their_own_places() -> None:
     check(module(lambda m, ids: m[0](ids), nn.Embedding(6, 4)), (whole(6, 2, 5),), (whole(6, 3, 9),))
+
+
+@pytest.mark.parametrize(
+    ("run", "bounds"),
+    [
+        (lambda m, x: x[:, :, torch.tensor([7])], "-4 to 3"),
+        (lambda m, x: x[:, :, [0, -5]], "-4 to 3"),
+        (lambda m, x: x[torch.tensor([0, 2]), torch.tensor([1, 1])], "-2 to 1"),
+        (lambda m, x: torch.index_select(x, 2, torch.tensor([-1])), "0 to 3"),
+        (lambda m, x: torch.gather(x, 2, torch.full((2, 5, 1), 7)), "0 to 3"),
+        (lambda m, x: x.scatter(2, torch.full((2, 5, 1), 7), 1.0), "0 to 3"),
+        (lambda m, x: x.index_add(2, torch.tensor([-1]), torch.ones(2, 5, 1)), "0 to 3"),
+    ],
+)
+def test_known_indices_out_of_bounds_are_refused_with_their_line(run: Run, bounds: str) -> None:
+    with pytest.raises(rg.NotReadableError, match=rf"test_rows_and_indices.py:\d+: .*out of bounds.* must be {bounds}"):
+        rg.read_torch(module(run), torch.zeros(2, 5, 4))

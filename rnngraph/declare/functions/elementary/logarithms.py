@@ -9,7 +9,7 @@ import numpy as np
 
 from ....support.api_guard import api
 from ...tensor import Tensor, as_tensor, pair
-from ..basic import abs, clip, equal, exp, log, log1p, logical_and, logical_or, maximum, minimum, stop_gradient, where
+from ..basic import abs, equal, exp, log, log1p, logical_and, logical_or, maximum, minimum, stop_gradient, where
 from ..rounding import round
 from .numbers import INFINITY
 from .powers import exp2
@@ -94,7 +94,7 @@ def logit(x: Any, epsilon: float | None = None) -> Tensor:
     """
     x = as_tensor(x)
     if epsilon is not None:
-        x = clip(x, epsilon, 1 - epsilon)
+        x = minimum(1 - epsilon, maximum(epsilon, x))  # unlike that of clip, the gradient of NaN is NaN
     is_middle = abs(x - 0.5) < 0.25
     middle = where(is_middle, x, 0.5)
     return where(is_middle, log1p((middle * 2.0 - 1.0) / (1.0 - middle)), log(x) - log1p(-x))

@@ -99,11 +99,11 @@ def heaviside(x: Any, middle: Any) -> Tensor:
 def fmax(a: Any, b: Any) -> Tensor:
     """Return the larger operand, elementwise. NaN is ignored unless both operands are NaN."""
     a, b = pair(a, b)
-    return where(isnan(a), b, where(isnan(b), a, maximum(a, b)))
+    return where(isnan(b), a, where(isnan(a), b, maximum(b, a)))
 
 
 @api
 def fmin(a: Any, b: Any) -> Tensor:
     """Return the smaller operand, elementwise. NaN is ignored unless both operands are NaN."""
     a, b = pair(a, b)
-    return where(isnan(a), b, where(isnan(b), a, minimum(a, b)))
+    return where(isnan(b), a, where(isnan(a), b, minimum(b, a)))

@@ -134,6 +134,10 @@ def _passed(writer: Writer, node: Node, operands: Operands) -> str:
     return operands[0]
 
 
+def _second(writer: Writer, node: Node, operands: Operands) -> str:
+    return operands[1]
+
+
 def _expm1(writer: Writer, node: Node, operands: Operands) -> str:
     """Write exp(x) - 1. Near 0, where the difference cancels, it is 2 t / (1 - t) with t = tanh(x / 2)."""
     add, x = writer.add, operands[0]
@@ -345,6 +349,7 @@ EXPRESSIONS: dict[str, Expression] = {
     "atan": _in_float32("Atan"),
     "erf": _in_float32("Erf"),
     "stop_gradient": _passed,
+    "straight_through": _second,
     "ensure_shape": _passed,
     "not": _same("Not"),
     "cast": _cast,

@@ -185,8 +185,6 @@ def _of_pair(function: Function, swapped: bool = False) -> Handler:
 
 
 _OF_PAIRS: dict[tuple[str, ...], Function] = {
-    ("maximum",): basic.maximum,
-    ("minimum",): basic.minimum,
     ("fmax",): numbers.fmax,
     ("fmin",): numbers.fmin,
     ("fmod",): remainders.fmod,
@@ -208,6 +206,20 @@ for _theirs_of_pair, _function in _OF_PAIRS.items():
     reads(*_theirs_of_pair)(_of_pair(_function))
 for _name, _function in _SWAPPED.items():
     reads(_name)(_of_pair(_function, True))
+
+
+def of_pair_with_ties(function: Function) -> Handler:
+    """Return the handler of an extreme of two tensors. Equal operands get half of the gradient each."""
+    return lambda tracer, a, b: tracer.call(function, *pair(tracer, a, b, _dtype(tracer)), **ties(_dtype(tracer)))
+
+
+def ties(dtype: str) -> dict[str, str]:
+    """Return the option ``ties`` of extremes of two tensors of a dtype."""
+    return {"ties": "both"} if dtype in FLOATS else {}
+
+
+reads("maximum")(of_pair_with_ties(basic.maximum))
+reads("minimum")(of_pair_with_ties(basic.minimum))
 
 
 @reads("heaviside")
@@ -306,11 +318,8 @@ def limited(tracer: Tracer, x: Argument, low: Argument | None, high: Argument | 
     """Clamp x. At the limits, the gradient is 1."""
     dtype = _dtype(tracer)
     x = tracer.value(x, dtype)
-    if low is not None and high is not None and not isinstance(low, Value) and not isinstance(high, Value):
-        return tracer.call(basic.clip, x, operand(tracer, low, dtype), operand(tracer, high, dtype))
-    if low is not None:
-        x = tracer.call(basic.maximum, *reversed(pair(tracer, x, low, dtype)))
-    return x if high is None else tracer.call(basic.minimum, *reversed(pair(tracer, x, high, dtype)))
+    limits = [None if limit is None else pair(tracer, x, limit, dtype)[1] for limit in (low, high)]
+    return tracer.call(basic.clip, x, *limits[: 1 if high is None else 2])
 
 
 @reads("hardtanh")
@@ -320,8 +329,8 @@ def _hardtanh(tracer: Tracer, x: Argument, min_val: Number = -1.0, max_val: Numb
     x = tracer.value(x, dtype)
     if (min_val, max_val) == (-1, 1):
         return tracer.call(activations.hard_tanh, x)
-    above = tracer.call(basic.maximum, x, operand(tracer, min_val, dtype))
-    return tracer.call(basic.minimum, above, operand(tracer, max_val, dtype))
+    above = tracer.call(basic.maximum, operand(tracer, min_val, dtype), x, ties="first")
+    return tracer.call(basic.minimum, operand(tracer, max_val, dtype), above, ties="first")
 
 
 reads("clamp_min")(lambda tracer, x, min: limited(tracer, x, min, None))

@@ -17,7 +17,7 @@ from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Repeated, dtype_of, shape_of
 from .shapes import ALL, axis_of, reshaped
-from .slicing import part
+from .slicing import check_indices, part
 
 _REDUCTIONS = {
     "add": "add",
@@ -219,6 +219,7 @@ def _index(tracer: Tracer, x: Value, axis: int, index: Operand) -> Value:
             tracer.sizes.unify(have, want)
             if isinstance(have, int) and isinstance(want, int) and have != want:
                 raise UnreadableError(f"its index has {want} entries along axis {other}; it must have {have}")
+    check_indices(tracer, index, shape_of(x)[axis], axis, negative=False)
     if isinstance(index, Repeated) and shape_of(index.of)[axis] == shape_of(index)[axis]:
         index = index.of
     value = tracer.value(index)
@@ -275,13 +276,15 @@ def _scatter_reduce(
     return put(tracer, x, dim, index, src, _REDUCTIONS[reduce])
 
 
-def _put_slices(mode: str) -> Handler:
+def _put_slices(mode: str, negative: bool = False) -> Handler:
     """Return the handler of ``index_add`` and kin, which write whole slices at indices along one axis."""
 
     def read(tracer: Tracer, x: Operand, dim: int, index: Operand, source: Operand, *, alpha: Number = 1) -> Result:
-        x, index = tracer.value(x), tracer.value(index)
+        x = tracer.value(x)
         rank = len(shape_of(x))
         axis = axis_of(rank, dim)
+        check_indices(tracer, index, shape_of(x)[axis], axis, negative)
+        index = tracer.value(index)
         shaped = tracer.value(reshaped(tracer, index, [*(1,) * axis, -1, *(1,) * (rank - axis - 1)]))
         if not isinstance(source, bool | int | float):
             source = tracer.value(source, dtype_of(x))
@@ -293,7 +296,8 @@ def _put_slices(mode: str) -> Handler:
 
 
 reads("index_add")(_put_slices("add"))
-reads("index_copy", "index_fill")(_put_slices("set"))
+reads("index_copy")(_put_slices("set"))
+reads("index_fill")(_put_slices("set", negative=True))
 
 
 # Triangles and diagonals -------------------------------------------------------------------------------

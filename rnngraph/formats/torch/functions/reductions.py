@@ -25,7 +25,7 @@ from ..tracing.registry import Handler, UnreadableError, reads
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
 from ..tracing.values import Lazy, dtype_of, shape_of
-from .elementwise import pair
+from .elementwise import pair, ties
 from .orders import ValuesAndIndices
 from .shapes import axis_of, reshaped
 
@@ -230,7 +230,8 @@ def _extreme(function: Function, pairwise: Function, place: Function) -> Handler
         if isinstance(dim, Value | Lazy | torch.Tensor):
             dim, other = None, dim
         if other is not None:
-            return tracer.call(pairwise, *pair(tracer, x, other, DTYPES[tracer.expected.dtype]))
+            dtype = DTYPES[tracer.expected.dtype]
+            return tracer.call(pairwise, *pair(tracer, x, other, dtype), **ties(dtype))
         x = _numbers(tracer, x)
         if dim is None:
             return reduced(tracer, function, x, None, False)

@@ -13,7 +13,7 @@ from ....declare.functions import basic
 from ....declare.functions.indexing import axis_indices, clamped_slice, gather_nd, take_along_axis
 from ....ir.sizes.arithmetic import compare
 from ....ir.types import Dim, Size, evaluate
-from ...operators.moves import is_clamped
+from ...operators.moves import check_positions, is_clamped
 from ...steps import Value
 from ..tracing.kinds import Index, Operand, Result
 from ..tracing.materialize import number_of
@@ -157,6 +157,8 @@ def _at_several(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Value:
     chosen = [entry for entry in entries if not isinstance(entry, slice)]
     if any(entry != ALL for entry in entries[len(chosen) :]) or any(entry is None for entry in chosen):
         raise UnreadableError("several tensors index axes that are not the first ones; transpose these to the front")
+    for axis, entry in enumerate(chosen):
+        check_indices(tracer, entry, shape_of(x)[axis], axis)
     indices = [tracer.value(torch.tensor(entry) if isinstance(entry, int | list) else entry) for entry in chosen]
     if any(dtype_of(index) not in ("int32", "int64") for index in indices):
         raise UnreadableError("several tensors index it, and not all are integers; select with torch.where")
@@ -298,6 +300,18 @@ def entry_of(tracer: Tracer, x: Entry, axis: int, place: int) -> Entry:
     return tracer.script.item(tracer.value(x), *(ALL,) * axis, place)
 
 
+def check_indices(tracer: Tracer, index: object, size: Dim, axis: int, negative: bool = True) -> None:
+    """Raise ``UnreadableError`` if an index that is known is out of bounds for an axis of the example's size."""
+    if isinstance(index, torch.Tensor) and not index.is_floating_point():
+        places = np.asarray(index.detach().cpu())
+    elif isinstance(index, Filled):
+        places = np.asarray(index.number)
+    else:
+        return
+    if places.dtype != bool:
+        check_positions(places, tracer.sizes.value(size), axis, negative)
+
+
 def _chosen(tracer: Tracer, x: Operand, axis: int, index: Operand | list[int], negative: bool = True) -> Operand:
     """Return the entries of an axis at a tensor or list of indices."""
     if isinstance(index, list):
@@ -306,6 +320,7 @@ def _chosen(tracer: Tracer, x: Operand, axis: int, index: Operand | list[int], n
         return in_order(tracer, x, axis, index)
     if (index.dtype == torch.bool) if isinstance(index, torch.Tensor) else dtype_of(index) == "bool":
         raise UnreadableError("a mask indexes it, so that its shape depends on the data; select with torch.where")
+    check_indices(tracer, index, shape_of(x)[axis], axis, negative)
     if isinstance(index, torch.Tensor) and not index.is_floating_point() and index.dim() == 1:
         places = np.asarray(index.cpu())
         steps = set(np.diff(places).tolist())

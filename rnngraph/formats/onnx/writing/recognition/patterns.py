@@ -12,6 +12,7 @@ from .....declare.placeholders import placeholder
 from .....declare.tensor import Tensor
 from .....ir.graph import Graph, Node
 from .....passes.simplify import Simplify
+from .....passes.straight_through import values_alone
 
 Bindings = Mapping[str, Node]
 
@@ -94,7 +95,7 @@ def number_of(node: Node) -> float:
 def pattern_of(function: Callable[[Tensor, float, float], Tensor]) -> Pattern:
     """Return the pattern of a function of (x, alpha, beta), for any value x and any numbers."""
     x = placeholder("x", (1,))
-    graph = Simplify()(Graph.of("activation", [("y", function(x, *_MARKS).node)]))
+    graph = Simplify()(values_alone(Graph.of("activation", [("y", function(x, *_MARKS).node)])))
     patterns: dict[Node, Pattern] = {graph.inputs[0]: Variable("x")}
     for node in graph.nodes:
         if node not in patterns:
