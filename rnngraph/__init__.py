@@ -189,9 +189,9 @@ if TYPE_CHECKING:
     from .declare.cells.state_spaces import LRUCell, RGLRUCell, S6Cell, SSDCell
     from .declare.cells.xlstm import MLSTMCell, SLSTMCell
     from .declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
-    from .declare.functions.ctc import ctc_loss
     from .declare.seq2seq.attention import AttentionWrapper, AttentionWrapperState, BahdanauAttention, LuongAttention
     from .declare.seq2seq.beam import Beam
+    from .declare.seq2seq.ctc import ctc_loss
     from .declare.seq2seq.decode import dynamic_decode
     from .declare.seq2seq.sampling import sample
     from .declare.seq2seq.search import BeamSearch
@@ -245,9 +245,9 @@ _LATER = {
     "declare.cells.state_spaces": ("LRUCell", "RGLRUCell", "S6Cell", "SSDCell"),
     "declare.cells.xlstm": ("MLSTMCell", "SLSTMCell"),
     "declare.functions.convolutions": ("average_pool1d", "conv1d", "max_pool1d"),
-    "declare.functions.ctc": ("ctc_loss",),
     "declare.seq2seq.attention": ("AttentionWrapper", "AttentionWrapperState", "BahdanauAttention", "LuongAttention"),
     "declare.seq2seq.beam": ("Beam",),
+    "declare.seq2seq.ctc": ("ctc_loss",),
     "declare.seq2seq.decode": ("dynamic_decode",),
     "declare.seq2seq.sampling": ("sample",),
     "declare.seq2seq.search": ("BeamSearch",),

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from .build import broadcast_to, number, unbroadcast, zeros
-from .graph import make, topological
+from .graph import Graph, make, map_bodies, rewrite, topological
 from .node import OPS, Derivative, Node, OperandAdjoints
 from .types import DIFFERENTIABLE, FLOATS, Dim
 
@@ -280,3 +280,19 @@ def ensure_shape(node: Node, g: Node) -> OperandAdjoints:
 
 def broadcast(node: Node, g: Node) -> OperandAdjoints:
     return (unbroadcast(g, node.operands[0]),)
+
+
+# After differentiation ---------------------------------------------------------------------------------
+
+
+def value_of(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    """Return the value of a ``straight_through``, without the operand that gets the adjoint; None for other nodes."""
+    if node.op != "straight_through":
+        return None
+    value = operands[1]
+    return value if value.type == node.type else make("broadcast", value, where=node.where, shape=node.shape)
+
+
+def values_alone(graph: Graph) -> Graph:
+    """Replace every ``straight_through`` of a graph and of its scans by its value."""
+    return rewrite(map_bodies(graph, lambda body: rewrite(body, value_of)), value_of)

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..ir.derivatives import value_of
 from ..ir.graph import Graph, Node, make, map_bodies, rewrite
 from ..ir.ops import OPS
 from ..support.errors import GraphError
 from ..support.records import dataclass
 from .lowering.random_nodes import converted
 from .simplify import drop_dead
-from .straight_through import value_of
 
 
 @dataclass(frozen=True)

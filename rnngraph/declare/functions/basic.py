@@ -9,11 +9,15 @@ import numpy as np
 
 from ...ir.types import FLOATS, INTEGERS, Dim, quotient
 from ...support.api_guard import api
-from ...support.arguments import entries, flag, one_of, whole_number
+from ...support.arguments import entries, flag, whole_number
 from ...support.errors import DtypeError, ShapeError, shown
 from ..public_types import check_dtype
 from ..tensor import Tensor, as_tensor, binary, build, constant, like, pair
-from .matching import matrix_product, remaining_size, size_argument
+from .extremes import clip as clip
+from .extremes import maximum as maximum
+from .extremes import minimum as minimum
+from .extremes import straight_through as straight_through
+from .matching import checked_constants, matrix_product, remaining_size, size_argument
 
 Axis = int | Sequence[int] | None
 Function = TypeVar("Function", bound=Callable[..., Tensor])
@@ -105,88 +109,6 @@ def where(condition: Tensor, a: Any, b: Any) -> Tensor:
     if not isinstance(a, Tensor):
         a = like(a, b) if isinstance(b, Tensor) else constant(a)
     return build("select", condition, a, like(b, a))
-
-
-# Extremes, whose gradients are chosen apart from their values -----------------------------------------------
-
-TIES = ("first", "second", "both")
-
-
-@api
-def straight_through(x: Any, value: Any) -> Tensor:
-    """Return ``value``, with the gradient of x: the straight-through estimator (Bengio et al. 2013).
-
-    ``straight_through(x, rg.round(x))`` rounds, and passes gradients as if it did not. ``value`` gets no gradient.
-
-    Args:
-        x: float Tensor that gets the gradient.
-        value: Tensor or array that broadcasts with x.
-    """
-    return binary("straight_through", x, value)
-
-
-@api
-def maximum(a: Any, b: Any, ties: str = "second") -> Tensor:
-    """Return the larger operand, elementwise; NaN where either is NaN.
-
-    Args:
-        a: Tensor or number.
-        b: Tensor or number.
-        ties: Operand that gets the gradient of equal operands. ``second``: b, also where an operand is NaN. ``first``:
-            a; where an operand is NaN, b. ``both``: half of it each, as in torch and JAX; all of it each at NaN.
-    """
-    return _extreme("maximum", a, b, ties)
-
-
-@api
-def minimum(a: Any, b: Any, ties: str = "second") -> Tensor:
-    """Return the smaller operand, elementwise; NaN where either is NaN.
-
-    Args:
-        a: Tensor or number.
-        b: Tensor or number.
-        ties: As for ``maximum``.
-    """
-    return _extreme("minimum", a, b, ties)
-
-
-def _extreme(op: str, a: Any, b: Any, ties: str) -> Tensor:
-    one_of(ties, "ties", TIES)
-    value = binary(op, a, b)
-    if ties == "second" or value.dtype not in FLOATS:
-        return value
-    a, b = pair(a, b)
-    larger, smaller = (a, b) if op == "maximum" else (b, a)
-    if ties == "first":
-        return straight_through(where(larger >= smaller, a, b), value)
-    shared = where(equal(a, b), a * 0.5 + b * 0.5, a + b)  # a sum where an operand is NaN
-    return straight_through(where(smaller < larger, a, where(larger < smaller, b, shared)), value)
-
-
-@api
-def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
-    """Clamp x to [low, high], as ``numpy.clip`` does. NaN stays NaN.
-
-    The gradient passes inside the interval and at its limits. It is 0 where an operand is NaN.
-
-    Args:
-        x: Tensor.
-        low: Lower limit, a number or a Tensor; None for no limit.
-        high: Upper limit, which wins if it is the smaller one; None for no limit.
-    """
-    x = as_tensor(x)
-    value = x if low is None else maximum(x, low) if isinstance(low, Tensor) else maximum(low, x)
-    value = value if high is None else minimum(value, high) if isinstance(high, Tensor) else minimum(high, value)
-    if value.dtype not in FLOATS or value is x:
-        return value
-    source = x if low is None else _limited(x, low, x >= low, x < low)
-    source = source if high is None else _limited(source, high, source <= high, source > high)
-    return straight_through(source, value)
-
-
-def _limited(x: Tensor, limit: Any, is_inside: Tensor, is_outside: Tensor) -> Tensor:
-    """Return x inside of a limit, and the limit outside. Neither gets a gradient where an operand is NaN."""
-    return where(is_inside, x, where(is_outside, limit, 0.0) if isinstance(limit, Tensor) else limit)
 
 
 def known_by(x: Tensor, value: Tensor) -> Tensor:
@@ -455,9 +377,8 @@ def gather(table: Any, indices: Any, axis: int = 0, negative: bool = True) -> Te
 
     Args:
         table: Tensor.
-        indices: ints of any shape. A fed index, or one computed from ``positions``, must be in ``0..n-1`` for an axis
-            of ``n``: each call checks it. Other computed indices are clamped to the axis. Constants are checked at the
-            declaration.
+        indices: ints of any shape. A fed index, or one computed from ``positions``, must be valid, in ``0..n-1``: each
+            call checks it. Other computed indices are clamped to the axis.
         axis: Axis of ``table``.
         negative: Count negative constants from the end. ``axis_indices`` does so for other indices.
 
@@ -477,36 +398,6 @@ def gather(table: Any, indices: Any, axis: int = 0, negative: bool = True) -> Te
     order = (place, *(other for other in range(table.rank) if other != place))
     rows, many = build("gather", transpose(table, order), index), index.rank
     return transpose(rows, (*range(many, many + place), *range(many), *range(many + place, rows.rank)))
-
-
-def checked_constants(index: Tensor, size: Dim, axis: int, negative: bool, what: str) -> Tensor:
-    """Return an index whose constants are counted from the start of an axis. Other indices are unchanged.
-
-    Args:
-        index: The index.
-        size: Size of the axis.
-        axis: The axis, for errors.
-        negative: Count negative constants from the end.
-        what: Name of the function, for errors.
-
-    Raises:
-        ShapeError: A constant is out of bounds.
-    """
-    if index.node.op != "constant" or index.dtype not in INTEGERS:
-        return index
-    places = np.asarray(index.node["value"])
-    lowest = (-size if isinstance(size, int) else None) if negative else 0
-    outside = np.zeros(places.shape, bool) if lowest is None else places < lowest
-    outside = outside | (places >= size) if isinstance(size, int) else outside
-    if outside.any():
-        bounds = f"give {lowest} to {size - 1}" if isinstance(size, int) and size else "give 0 or more"
-        entries_ = f"axis {axis} of {size} entries" if isinstance(size, int) else f"axis {axis}"
-        raise ShapeError(f"{what}: index {places[outside].flat[0]} is out of bounds for {entries_}; {bounds}")
-    if not (places < 0).any():
-        return index
-    if isinstance(size, int):
-        return constant(np.where(places < 0, places + size, places), index.dtype)
-    return where(constant(places < 0), index + dimension(size, index.dtype), index)
 
 
 @api

@@ -15,7 +15,6 @@ from ...support.errors import DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, build, constant, like
 from .basic import (
     cast,
-    checked_constants,
     dimension,
     equal,
     expand_dims,
@@ -30,6 +29,7 @@ from .basic import (
     reduce_sum,
     where,
 )
+from .matching import checked_constants
 from .statistics import reduce_any, reduce_prod, selected
 
 MODES = ("set", "add", "multiply", "minimum", "maximum")

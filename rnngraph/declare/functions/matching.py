@@ -11,7 +11,7 @@ from ...ir.types import INTEGERS, Dim, Shape, Size, dim_text, product, uncommon,
 from ...ir.types import size as named_size
 from ...support.errors import DtypeError, ShapeError
 from ..public_types import public_type
-from ..tensor import UFUNCS, Tensor, as_tensor, build, like, pair
+from ..tensor import UFUNCS, Tensor, as_tensor, build, constant, like, pair
 
 
 def compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
@@ -89,6 +89,40 @@ def _fitted(x: Tensor, other: Shape) -> Tensor:
     """Return x with a check at each call that its sizes equal those of ``other``."""
     shape = tuple(want if (have == 1) != (want == 1) else have for have, want in zip(x.type.shape, other, strict=True))
     return x if shape == x.type.shape else build("ensure_shape", x, shape=shape)
+
+
+# Indices ---------------------------------------------------------------------------------------------
+
+
+def checked_constants(index: Tensor, size: Dim, axis: int, negative: bool, what: str) -> Tensor:
+    """Return an index whose constants are counted from the start of an axis. Other indices are unchanged.
+
+    Args:
+        index: The index.
+        size: Size of the axis.
+        axis: The axis, for errors.
+        negative: Count negative constants from the end.
+        what: Name of the function, for errors.
+
+    Raises:
+        ShapeError: A constant is out of bounds.
+    """
+    if index.node.op != "constant" or index.dtype not in INTEGERS:
+        return index
+    places = np.asarray(index.node["value"])
+    lowest = (-size if isinstance(size, int) else None) if negative else 0
+    outside = np.zeros(places.shape, bool) if lowest is None else places < lowest
+    outside = outside | (places >= size) if isinstance(size, int) else outside
+    if outside.any():
+        bounds = f"give {lowest} to {size - 1}" if isinstance(size, int) and size else "give 0 or more"
+        entries_ = f"axis {axis} of {size} entries" if isinstance(size, int) else f"axis {axis}"
+        raise ShapeError(f"{what}: index {places[outside].flat[0]} is out of bounds for {entries_}; {bounds}")
+    if not (places < 0).any():
+        return index
+    if isinstance(size, int):
+        return constant(np.where(places < 0, places + size, places), index.dtype)
+    from_end = index + build("cast", build("dimension", size=size), dtype=index.dtype)
+    return build("select", constant(places < 0), from_end, index)
 
 
 # Shapes that users write -------------------------------------------------------------------------------

@@ -11,11 +11,10 @@ from dataclasses import field
 import numpy as np
 
 from ...ir.build import zeros
-from ...ir.derivatives import adjoints
+from ...ir.derivatives import adjoints, values_alone
 from ...ir.graph import Graph, Node, make, remake, topological, with_lines
 from ...ir.types import TensorType
 from ...support.records import dataclass
-from ..straight_through import values_alone
 from .adjoints import Adjoints
 from .scan_derivative import ScanDerivative
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...declare.functions import basic as functions
-from ...declare.functions import ctc
 from ...declare.functions.activations import log_softmax
 from ...declare.functions.losses import real_steps
+from ...declare.seq2seq import ctc
 from ...declare.tensor import Tensor, as_tensor, build, constant
 from ...ir.types import FLOATS, INTEGERS
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown

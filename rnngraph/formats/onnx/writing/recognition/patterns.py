@@ -10,9 +10,9 @@ import numpy as np
 
 from .....declare.placeholders import placeholder
 from .....declare.tensor import Tensor
+from .....ir.derivatives import values_alone
 from .....ir.graph import Graph, Node
 from .....passes.simplify import Simplify
-from .....passes.straight_through import values_alone
 
 Bindings = Mapping[str, Node]
 

@@ -12,10 +12,8 @@ from ...support.api_guard import api
 from ...support.arguments import whole_number
 from ...support.errors import ArgumentError, DtypeError, ShapeError
 from ..cell import Cell, Scope
-from ..running.drivers import dynamic_rnn
-from ..tensor import Tensor, build, constant
-from .activations import log_softmax
-from .basic import (
+from ..functions.activations import log_softmax
+from ..functions.basic import (
     cast,
     concat,
     equal,
@@ -29,8 +27,10 @@ from .basic import (
     stop_gradient,
     where,
 )
-from .losses import real_steps, reduce_loss
-from .matching import of_rows
+from ..functions.losses import real_steps, reduce_loss
+from ..functions.matching import of_rows
+from ..running.drivers import dynamic_rnn
+from ..tensor import Tensor, build, constant
 
 NEVER = -1e30
 """Finite stand-in for log(0), so that sums and differences of it are not NaN."""
