@@ -7,7 +7,7 @@ from typing import Any
 
 from ....support.api_guard import api
 from ...tensor import Tensor, as_tensor, floats
-from ..basic import abs, clip, equal, exp, expm1, log, log1p, sign, sqrt, where
+from ..basic import abs, equal, exp, expm1, log, log1p, maximum, minimum, sign, sqrt, where
 
 _MAX_EXPONENT = {"float32": 80.0, "float64": 700.0}
 """Bound below which exp(x) is finite, by dtype."""
@@ -39,7 +39,8 @@ def _is_near(x: Tensor) -> Tensor:
 
 def _near(x: Tensor) -> Tensor:
     """Clamp x to the range of ``_is_near``, for a finite gradient where this branch is not selected."""
-    return clip(x, -_MAX_EXPONENT[x.dtype], _MAX_EXPONENT[x.dtype])
+    limit = _MAX_EXPONENT[x.dtype]
+    return minimum(limit, maximum(-limit, x))
 
 
 def _half_exp(x: Tensor) -> Tensor:

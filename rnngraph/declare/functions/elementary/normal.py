@@ -12,7 +12,7 @@ from typing import Any
 from ....support.api_guard import api
 from ....support.records import dataclass
 from ...tensor import Tensor, as_tensor
-from ..basic import clip, erf, exp, where
+from ..basic import erf, exp, maximum, minimum, where
 from ..rounding import round
 
 
@@ -101,7 +101,7 @@ def _tail(x: Tensor, scale: float) -> Tensor:
     The exponent -x² is split into the exact square of a number with few bits and a small remainder.
     """
     tail = _TAILS[x.dtype]
-    x = clip(x, _START / scale, tail.largest / scale)
+    x = minimum(tail.largest / scale, maximum(_START / scale, x))
     short = round(x * 16.0) * 0.0625
     factor = 1.0 if scale == 1.0 else 0.5
     raised = exp(short * short * -factor) * exp((x - short) * (x + short) * -factor)
