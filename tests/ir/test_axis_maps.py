@@ -162,7 +162,7 @@ LOOSE = (
     "with_update",
     "straight_through",
 )
-"""Ops that may ignore an entry that the column allows them to read: coupled axes, data-dependent reads, other values."""
+"""Ops that may ignore an entry that the column allows: coupled axes, data-dependent reads, or unread operands."""
 
 
 def proof(op: str, case: Case, seed: int = 0) -> Proof:

@@ -13,7 +13,7 @@ from ...support.arguments import number
 from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, user_line, warn
 from ..parameters import ScopeName
 from ..tensor import Tensor, build, constant, like
-from .basic import cast, cos, log1p, sqrt
+from .basic import cast, cos, log, log1p, sqrt
 
 KeepProb = float | Tensor
 
@@ -95,6 +95,11 @@ def random_normal(like: Tensor, mean: float = 0.0, stddev: float = 1.0) -> Tenso
 def normal_of(radius: Tensor, angle: Tensor) -> Tensor:
     """Return standard normal numbers from two uniform ones in [0, 1), by the Box-Muller transform (1958)."""
     return sqrt(-2.0 * log1p(-radius)) * cos(angle * (2.0 * math.pi))
+
+
+def gumbel_of(unit: Tensor) -> Tensor:
+    """Return numbers of the standard Gumbel distribution from uniform ones in [0, 1)."""
+    return -log(-log(unit))
 
 
 def _unit(like: Tensor, what: str, base: str) -> Tensor:

@@ -14,7 +14,6 @@ from ..functions.basic import (
     equal,
     exp,
     expand_dims,
-    log,
     logical_or,
     maximum,
     not_equal,
@@ -24,7 +23,7 @@ from ..functions.basic import (
     stop_gradient,
     where,
 )
-from ..functions.randomness import salt_of
+from ..functions.randomness import gumbel_of, salt_of
 from ..parameters import ScopeName
 from ..tensor import Tensor, build, constant, floats, like
 
@@ -83,7 +82,7 @@ def sample(
     else:
         drawn = _drawn(logits, largest, warmth, count, share)
         noise = build("sample_noise", logits, scope=ScopeName("sample", False, where_), salt=salt, where=where_)
-        noise = -log(-log(maximum(noise, 2.0**-25)))
+        noise = gumbel_of(maximum(noise, 2.0**-25))
         token = argmax(drawn + cast(noise, drawn.dtype))
         if isinstance(warmth, Tensor):
             is_warm = warmth > 0

@@ -20,6 +20,11 @@ def sign(b: Backend[Item], x: Item) -> Item:
     return b.operation("-", *sides)
 
 
+def squared_difference(b: Backend[Item], x: Item, y: Any) -> Item:
+    """Return (x - y) squared."""
+    return b.call(basic.square, b.operation("-", x, y))
+
+
 # TensorFlow's own ------------------------------------------------------------------------------------
 
 

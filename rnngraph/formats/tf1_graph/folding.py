@@ -7,17 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..onnx.core.known import constant_fold, is_constant_foldable, known
+
 MAX_ENTRIES = 1 << 12
 """Maximum entries of a folded array. ONNX's reader folds larger ones."""
-
-
-def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *arrays, **_: function(*arrays)
-
-
-def _of_one_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a division that keeps the dtype. Quotients of ints are ints, as in TensorFlow."""
-    return lambda *arrays, **_: np.asarray(function(*arrays)).astype(arrays[0].dtype)
 
 
 def _sum(array: np.ndarray, axes: np.ndarray | None = None, keepdims: int = 1, **_: Any) -> Any:
@@ -27,21 +20,6 @@ def _sum(array: np.ndarray, axes: np.ndarray | None = None, keepdims: int = 1, *
 
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "Add": _of_one_dtype(np.add),
-    "Sub": _of_one_dtype(np.subtract),
-    "Mul": _of_one_dtype(np.multiply),
-    "Div": _of_one_dtype(np.divide),
-    "Neg": _of_one_dtype(np.negative),
-    "Max": _of_one_dtype(np.maximum),
-    "Min": _of_one_dtype(np.minimum),
-    "Less": _plain(np.less),
-    "LessOrEqual": _plain(np.less_equal),
-    "Greater": _plain(np.greater),
-    "GreaterOrEqual": _plain(np.greater_equal),
-    "Equal": _plain(np.equal),
-    "And": _plain(np.logical_and),
-    "Or": _plain(np.logical_or),
-    "Not": _plain(np.logical_not),
     "Range": lambda first, end, step, **_: np.arange(first, end, step, dtype=first.dtype),
     "Concat": lambda *arrays, axis=0, **_: np.concatenate(arrays, axis),
     "Unsqueeze": lambda array, axes, **_: np.expand_dims(array, tuple(axes.tolist())),
@@ -52,13 +30,18 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
         None if axes is None else tuple(axes), keepdims=bool(keepdims), dtype=array.dtype
     ),
 }
-"""NumPy functions of (inputs, attributes), by ONNX op."""
+"""NumPy functions of (inputs, attributes), by ONNX op. ``constant_fold`` has elementwise ops."""
 
 
 def folded(op: str, arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray | None:
     """Return the result of a node with constant inputs; None if the node is not folded."""
+    if sum(array.size for array in arrays) > MAX_ENTRIES:
+        return None
+    if is_constant_foldable(op):
+        result = constant_fold(op, [known(array) for array in arrays]).array
+        return result if result.size <= MAX_ENTRIES else None
     function = FUNCTIONS.get(op)
-    if function is None or sum(array.size for array in arrays) > MAX_ENTRIES:
+    if function is None:
         return None
     if op == "Range" and not all(array.size == 1 for array in arrays):
         return None

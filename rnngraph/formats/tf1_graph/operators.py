@@ -67,7 +67,7 @@ def _remainder(call: Call) -> Outputs:
 
 @reads("SquaredDifference", domain=DOMAIN)
 def _squared_difference(call: Call) -> Outputs:
-    return call.script.call(basic.square, call.script.operation("-", call.value(0), call.value(1)))
+    return elementwise.squared_difference(ScriptBackend(call.script), call.value(0), call.value(1))
 
 
 @reads("Select", domain=DOMAIN)

@@ -95,13 +95,6 @@ def _log_softmax(x: torch.Tensor, dim: int, dtype: torch.dtype | bool | None = N
     return functional.log_softmax(x, dim, dtype=None if isinstance(dtype, bool) else dtype)
 
 
-@operator("_safe_softmax")
-def _safe_softmax(x: torch.Tensor, dim: int, dtype: torch.dtype | bool | None = None) -> torch.Tensor:
-    """Return the softmax, and 0 where all entries are -inf."""
-    is_masked = torch.all(x == float("-inf"), dim, keepdim=True)
-    return torch.where(is_masked, 0.0, functional.softmax(x, dim, dtype=dtype))
-
-
 @operator("layer_norm")
 def _layer_norm(
     x: torch.Tensor,

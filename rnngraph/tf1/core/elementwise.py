@@ -71,6 +71,11 @@ def selu(x: Any) -> Tensor:
     return _with_gradient(value, lambda: functions.where(x < 0, value, x * SCALE))
 
 
+def squared_difference(x: Any, y: Any) -> Tensor:
+    """Return (x - y) squared."""
+    return elementwise.squared_difference(_TENSORS, as_tensor(x), y)
+
+
 def floor_divide(x: Any, y: Any) -> Tensor:
     """Return x // y. The quotient of floats is rounded before it is rounded down."""
     return elementwise.floor_divide(_TENSORS, *pair(x, y))

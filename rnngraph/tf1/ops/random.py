@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...declare.functions import basic as functions
-from ...declare.functions.randomness import by_graph, normal_of, salt_of
+from ...declare.functions.randomness import by_graph, gumbel_of, normal_of, salt_of
 from ...declare.initializers import Constant, Initializer, Normal, TruncatedNormal, Uniform, ones, zeros
 from ...declare.parameters import ScopeName
 from ...declare.placeholders import fed
@@ -304,8 +304,7 @@ def multinomial(
     if not isinstance(classes, int):
         raise ShapeError(f"tf.multinomial needs a fixed number of classes, not that of {scores!r}")
     unit = _uniform("multinomial", (rows, count * classes), scores.dtype, seed)
-    gumbel = -functions.log(-functions.log(unit))
-    noise = functions.reshape(by_graph(training=gumbel, inference=0.0), (None, count, classes))
+    noise = functions.reshape(by_graph(training=gumbel_of(unit), inference=0.0), (None, count, classes))
     ids = functions.argmax(functions.expand_dims(scores, 1) + noise, 2)
     return functions.cast(ids, "int64" if output_dtype is None else dtype_name(output_dtype))
 

@@ -13,6 +13,7 @@ from ...declare.tensor import Tensor, as_tensor, build
 from ...ir.types import FLOATS, Size, product
 from ...support.arguments import number
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
+from ..core import elementwise
 from ..core.names import dtype_name
 from ..core.operations import operation
 from ..core.sizes import anchored, shape_tensor, size_tensor, sizes_in
@@ -123,7 +124,7 @@ def stop_gradient(input: Any, name: str | None = None) -> Tensor:
 @operation
 def squared_difference(x: Any, y: Any, name: str | None = None) -> Tensor:
     """Return (x - y) squared."""
-    return functions.square(as_tensor(x) - y)
+    return elementwise.squared_difference(x, y)
 
 
 @operation

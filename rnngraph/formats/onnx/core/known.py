@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ....ir.types import INTEGERS, Dim, Size, quotient
+from ....ir.numbers import evaluation
+from ....ir.types import FLOATS, INTEGERS, Dim, Size, quotient
 from ...array_bounds import FOLDED_SHARE, max_folded
 from ...steps import Value
 from .sizes import BINARY, Undecided, UnreadableError, checked, equal, inverted
@@ -155,8 +156,10 @@ _NUMPY: Mapping[str, Callable[..., Any]] = {
     "Add": np.add,
     "Sub": np.subtract,
     "Mul": np.multiply,
+    "Div": evaluation.divide,
     "Mod": np.mod,
-    "Pow": np.power,
+    "FMod": evaluation.fmod,
+    "Pow": evaluation.power,
     "Max": np.maximum,
     "Min": np.minimum,
     "Neg": np.negative,
@@ -182,6 +185,7 @@ _NUMPY: Mapping[str, Callable[..., Any]] = {
     "Xor": np.logical_xor,
     "Not": np.logical_not,
 }
+"""Values of elementwise ops. ``FMod`` is ``Mod`` with the attribute fmod=1."""
 _TRUTHS = ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "Or", "Xor", "Not")
 
 
@@ -217,7 +221,7 @@ def _whole_numbers(item: Known) -> np.ndarray:
 
 def is_constant_foldable(op: str) -> bool:
     """True if an elementwise op of known operands can be folded."""
-    return op in _NUMPY or op == "Div"
+    return op in _NUMPY
 
 
 def constant_fold(op: str, items: Sequence[Known]) -> Known:
@@ -231,19 +235,10 @@ def constant_fold(op: str, items: Sequence[Known]) -> Known:
         if any(np.dtype(item.dtype).kind not in "iub" for item in items):
             raise UnreadableError("it converts symbolic sizes to floats")
         return known(_of_entries(op, [item.array.astype(object) for item in items]), dtype)
-    with np.errstate(all="ignore"):
-        if op == "Div":
-            return known(_divided(items[0].array, items[1].array), dtype)
-        return known(np.asarray(_NUMPY[op](*(item.array for item in items))).astype(dtype), dtype)
-
-
-def _divided(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    if left.dtype.kind == "f":
-        return np.asarray(left / right)
-    if not np.all(right):
+    if op in ("Div", "Mod", "FMod") and dtype not in FLOATS and not np.all(items[1].array):
         raise UnreadableError("it divides integers by 0")
-    whole = np.abs(left) // np.abs(right)
-    return np.where((left < 0) == (right < 0), whole, -whole).astype(left.dtype)
+    with np.errstate(all="ignore"):
+        return known(np.asarray(_NUMPY[op](*(item.array for item in items))).astype(dtype), dtype)
 
 
 def _of_entries(op: str, arrays: Sequence[np.ndarray]) -> np.ndarray:

@@ -78,6 +78,12 @@ _BINARY: Mapping[str, Callable[..., Any]] = {
 }
 
 
+_DIVISIONS: Mapping[str, Callable[..., Any]] = {
+    "Div": remainders.trunc_divide,
+    "Mod": remainders.remainder,
+    "FMod": remainders.fmod,
+}
+"""Divisions of integers, and remainders. ``FMod`` is ``Mod`` with the attribute fmod=1."""
 _WHOLE_PARTS: Mapping[str, Callable[[Any, int], Any]] = {"Ceil": ceil_divide, "Floor": floor_divide}
 
 
@@ -154,6 +160,7 @@ def _negative(call: Call) -> Outputs:
 @reads(*_SIGNS, "Mod", *_BINARY, "LessOrEqual", "GreaterOrEqual", "Sum", "Mean")
 def _binary(call: Call) -> Outputs:
     op = {"Sum": "Add", "Mean": "Add"}.get(call.op, call.op)
+    op = "FMod" if op == "Mod" and call.whole("fmod", 0) else op
     items = [call.input(number) for number in range(len(call.inputs))]
     if not items or (len(items) > 2 and call.op not in ("Max", "Min", "Sum", "Mean")):
         raise UnreadableError(f"it has {len(items)} inputs, which is not supported")
@@ -231,8 +238,8 @@ def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
         a, b = tensors.value(left), tensors.beside(right, ranks[0], dtype)
     if not isinstance(a, Value) and not isinstance(b, Value):
         a = tensors.value(left)
-    if op == "Mod" or (op == "Div" and dtype not in FLOATS):
-        return _divided(call, op, tensors.value(left), right, dtype)
+    if op in ("Mod", "FMod") or (op == "Div" and dtype not in FLOATS):
+        return call.script.call(_DIVISIONS[op], tensors.value(left), tensors.value(right))
     if op in _SIGNS:
         return call.script.operation(_SIGNS[op], a, b)
     if op == "LessOrEqual":
@@ -242,13 +249,6 @@ def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
     if op in _BINARY:
         return call.script.call(_BINARY[op], a, b)
     raise UnreadableError(f"{op} of two computed values is not supported")
-
-
-def _divided(call: Call, op: str, left: Value, right: Operand, dtype: str) -> Value:
-    """Divide integers."""
-    is_c = op == "Mod" and bool(call.whole("fmod", 0))
-    function = remainders.trunc_divide if op == "Div" else remainders.fmod if is_c else remainders.remainder
-    return call.script.call(function, left, call.tensors.value(right))
 
 
 @reads("Pow")

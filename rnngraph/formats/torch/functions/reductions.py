@@ -289,6 +289,14 @@ def _softmax(tracer: Tracer, x: Operand, dim: int | None = None, dtype: object =
     return _over(tracer, activations.softmax, x, dim)
 
 
+@reads("_safe_softmax")
+def _safe_softmax(tracer: Tracer, x: Operand, dim: int, dtype: object = None) -> Result:
+    """Declare the softmax, and 0 where all entries are -inf."""
+    x = tracer.value(x, DTYPES[tracer.expected.dtype])
+    axis = axis_of(len(shape_of(x)), dim)
+    return tracer.call(activations.masked_softmax, x, **({} if axis == len(shape_of(x)) - 1 else {"axis": axis}))
+
+
 @reads("log_softmax")
 def _log_softmax(tracer: Tracer, x: Operand, dim: int | None = None, dtype: object = None) -> Result:
     return _over(tracer, activations.log_softmax, x, dim)
