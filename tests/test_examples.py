@@ -58,7 +58,7 @@ CHECKS: dict[str, Callable[[Path, str], None]] = {
     "vad/train.py": voices_are_heard_alike,
     "microcontroller/build.py": image_prints_ok,
 }
-"""Checks after a script has run, of its folder and its output."""
+"""Checks of a script's folder and output, after it has run."""
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -115,7 +115,7 @@ def test_random_declarations(seed: int) -> None:
 
 @pytest.mark.exhaustive
 def test_many_random_declarations() -> None:
-    """Most are predicted; padding is safe for some of them, and not for others."""
+    """Most random programs can predict; padding is safe for some of them, and not for others."""
     shown: list[bool] = []
     with pytest.MonkeyPatch.context() as patch:
         judge = prediction.shows_padding

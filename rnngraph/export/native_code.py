@@ -52,7 +52,7 @@ def entry_of(plan: ScheduledEntry, target: Target, values: Arrays, embedded: boo
 
 
 def packed_image(net: ExportedNet, target: Target) -> bytes:
-    """Return what ``set_weights`` packs of the parameters' present values."""
+    """Return the packed weights that ``set_weights`` computes from the parameters' present values."""
     image = np.zeros(net.weights_file_bytes, np.uint8)
     for name, place in net.raw_places.items():
         array = np.ascontiguousarray(net.parameters[name])
@@ -91,7 +91,7 @@ class Calls:
 def whole_sequence(
     graph: Graph, outputs: tuple[str, ...], options: CompileOptions, target: Target, values: Arrays, calls: Calls
 ) -> Arrays:
-    """Return the outputs of the last call for whole sequences, with the bits of a target.
+    """Return the outputs of the last call for whole sequences, bit for bit as the target computes them.
 
     Exported code is compared to them, so this code knows neither steps, time axes nor symbolic sizes.
     """

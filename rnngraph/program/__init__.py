@@ -1,4 +1,4 @@
-"""Programs: a training graph and an inference graph that share parameters, as users hold them.
+"""Programs: a training graph and an inference graph that share parameters.
 
 ``program`` has an ``inference_graph`` and a ``training_graph``, each a ``callable_graph``, which share ``parts``.
 ``gradients`` and ``sampled_graphs`` are further graphs of training, and ``seeds`` draws seeds of masks.

@@ -352,7 +352,7 @@ class TrainingGraph(CallableGraph[Given]):
     ) -> tuple[Any, Mapping[str, Any]]:
         """Merge a call's feeds with gradients of outputs.
 
-        An empty tuple: no prepared call takes them.
+        Return an empty tuple if no prepared call accepts them.
         """
         gradients_by_name = {self.compiled.graph.outputs[0][0]: gradients} if is_leaf(self.structure) else gradients
         together = named if feeds is None else feeds

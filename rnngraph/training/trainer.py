@@ -92,11 +92,11 @@ class Trainer(StateView):
         comm: mpi4py communicator of processes that train together, each with this same call and the same batches.
         shards: Parts of each batch whose gradients are added in a fixed order, by default one for each process. Results
             depend on ``shards``, and not on the number of processes. The loss must then be a sum over rows, divided by
-            what depends on feeds only.
+            a value that depends only on feeds.
         recompute: As for ``program.training.gradients``: steps of a sequence to compute again to save memory.
 
     Raises:
-        GraphError: With ``shards``, a loss mixes rows otherwise.
+        GraphError: With ``shards``, a loss mixes rows in another way.
     """
 
     _instead, _program = OF_TRAINERS, "trainer.program"

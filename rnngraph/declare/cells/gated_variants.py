@@ -62,8 +62,7 @@ class IntersectionRNNCell(Cell):
         s' = gh s + (1 - gh) tanh(h);  output = gy x + (1 - gy) y_activation(y)
 
     The gates are gh and gy = s(. + forget_bias). Parameters: ``kernel`` [2 units, 4 units] with columns gh, h, gy, y,
-    and
-    ``bias`` [4 units]. State: [batch, units].
+    and ``bias`` [4 units]. State: [batch, units].
 
     Args:
         num_units: Width of the state, and of the input unless it is projected.
@@ -237,10 +236,9 @@ class CFNCell(_InputGated):
 
         theta, eta = s(h U + x V + b);  h' = theta a(h) + (1 - eta) a(x W), which is also the output
 
-    1 - eta is the paper's input gate, as in TensorFlow, so that it starts small. Parameters: ``kernel`` [inputs, 3
-    units]
-    with columns theta, eta, W; ``recurrent_kernel`` [units, 2 units]; ``bias`` [2 units], initially 1.
-    State: [batch, units].
+    1 - eta is the paper's input gate, as in TensorFlow, so that it starts small. Parameters: ``kernel``
+    [inputs, 3 units] with columns theta, eta, W; ``recurrent_kernel`` [units, 2 units]; ``bias`` [2 units], initially
+    1. State: [batch, units].
 
     Args:
         units: Width of the state.

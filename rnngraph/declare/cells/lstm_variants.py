@@ -31,10 +31,9 @@ class LayerNormBasicLSTMCell(LSTMLike):
 
         c' = N(c s(N(f) + forget_bias) + s(N(i)) d(a(N(j))));  h' = a(c') s(N(o))
 
-    The normed c' is carried. Dropout of the candidate alone never erases memory. Parameters: ``kernel`` [inputs +
-    units,
-    4 units] with columns i, j, f, o; and ``gamma`` and ``beta`` [units] under ``input``, ``transform``, ``forget``,
-    ``output`` and ``state``. State: LSTMStateTuple(c, h).
+    The normalized c' is carried. Dropout acts only on the candidate, so it never erases memory. Parameters:
+    ``kernel`` [inputs + units, 4 units] with columns i, j, f, o; and ``gamma`` and ``beta`` [units] under ``input``,
+    ``transform``, ``forget``, ``output`` and ``state``. State: LSTMStateTuple(c, h).
 
     Args:
         num_units: Width of c and h.

@@ -27,8 +27,7 @@ def pad(x: Any, paddings: Any, mode: str = "constant", value: float = 0) -> Tens
         paddings: (before, after) for each axis; one pair or one number for all axes; or a mapping from axes to pairs or
             numbers, which leaves other axes unpadded.
         mode: ``constant``: fill with ``value``. ``reflect``: mirror the entries next to the first or last one.
-            ``edge``:
-            repeat the first or last entry. ``wrap``: continue with the entries of the other end.
+            ``edge``: repeat the first or last entry. ``wrap``: continue with the entries of the other end.
         value: Constant of the mode ``constant``.
 
     Raises:

@@ -24,7 +24,7 @@ def _bits(*places: int) -> int:
 _V3 = {"ecx1": _bits(12, 22, 27, 29), "ebx7": _bits(3, 5, 8), "more": _bits(5), "mask": 0x6}
 _NEEDED = {"x86-64-v3": _V3, "x86-64-v4": {**_V3, "ebx7": _V3["ebx7"] | _bits(16, 17, 28, 30, 31), "mask": 0xE6}}
 """Bits of ``cpuid`` leaves 1 (FMA, MOVBE, OSXSAVE, F16C), 7 (BMI1, AVX2, BMI2; AVX-512 F, DQ, CD, BW, VL) and
-0x80000001 (LZCNT, which others take for another instruction), and of the registers that the system saves.
+0x80000001 (LZCNT, which other processors decode differently), and of the registers that the system saves.
 """
 
 

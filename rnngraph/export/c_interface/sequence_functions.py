@@ -1,7 +1,7 @@
 """LLVM text of the C functions of a net that takes whole sequences.
 
 A call keeps nothing: it reads its arrays and weights, and writes its results and scratch memory. Sizes are checked
-against bounds first, so that no sizes access memory outside.
+against bounds first, so that no access is out of bounds.
 """
 
 from __future__ import annotations

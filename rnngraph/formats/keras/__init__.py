@@ -5,6 +5,5 @@
 layers by class. ``operations`` declares functions among layers, whose ``operands`` are values or options: ``axes``
 moves entries, ``reductions`` reduces or sorts axes, ``tensorflow`` maps TensorFlow's names. ``custom`` declares users'
 classes by functions of the caller. ``network`` calls the layers in order. ``formats/weights`` and ``formats/gates``
-order
-gates of recurrent layers. Keras is not needed, and nothing in a file is executed.
+order the gates of recurrent layers. Keras is not needed, and nothing in a file is executed.
 """

@@ -2,6 +2,6 @@
 
 ``ports`` finds the input and the output that tokens go through. ``prompts`` checks prompts and ends. ``draws``
 declares draws by ``rg.sample`` and compiles them, and ``choice`` chooses tokens from logits. ``generation`` is one
-generation, and ``continuation`` the state from which one goes on without a prompt. ``generator`` runs those of many
-callers in one pool, ``handle`` is what each caller has of it, and ``token_rows`` runs their rows.
+generation, and ``continuation`` the state from which one continues without a prompt. ``generator`` runs those of many
+callers in one pool, ``handle`` is each caller's object, and ``token_rows`` runs their rows.
 """

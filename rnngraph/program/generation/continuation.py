@@ -1,4 +1,4 @@
-"""Generations that go on from a state without a prompt."""
+"""Generations that continue from a state without a prompt."""
 
 from __future__ import annotations
 

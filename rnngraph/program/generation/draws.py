@@ -130,7 +130,7 @@ class Draws:
         return stream
 
     def pool(self, key: DrawKey, capacity: int, where: Where | None) -> StreamPool[np.ndarray]:
-        """Return a pool of streams that draw one token a step, each by arguments of its own."""
+        """Return a pool of streams that draw one token in each step, each with its own arguments."""
         return StreamPool(*self._of(key, 1, where), capacity)
 
 

@@ -34,10 +34,8 @@ def raw_rnn(
 
     Args:
         loop_fn: Function of (time, cell_output, cell_state, loop_state) that returns (finished [batch], next input,
-            next
-            state, output of the step, next loop state). At time 0 the last three arguments are None. It then returns
-                the
-            initial state, and zeros like a step's output, or None if that is the cell's output.
+            next state, output of the step, next loop state). At time 0 the last three arguments are None. It then
+            returns the initial state, and zeros like a step's output, or None if that is the cell's output.
     """
     check_cell(cell, _WHAT)
     loop_fn = taking(loop_fn, "loop_fn", "time", "cell_output", "cell_state", "loop_state")

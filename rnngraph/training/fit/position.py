@@ -85,7 +85,7 @@ class FitSession:
     @contextmanager
     def alone(self, where: Where | None) -> Iterator[None]:
         """Raise ``CallError`` if another call of ``fit`` is running, such as in a callback or another thread."""
-        process = os.getpid()  # a child that was forked during a call of another thread may call, too
+        process = os.getpid()  # a child may call fit although another thread was in a call when it was forked
         if self.running is not None and self.running[0] == process:
             raise CallError(
                 f"fit of this trainer is still running, called at {self.running[1]}; call fit when that has returned, "

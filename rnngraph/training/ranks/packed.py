@@ -39,7 +39,7 @@ class Packing:
         self._free: list[Packed] = []
 
     def room(self) -> Packed:
-        """Return memory for sums, which earlier steps gave back if possible.
+        """Return memory for sums, which is reused from earlier steps if possible.
 
         The first access to fresh pages takes longer than adding.
         """

@@ -74,7 +74,7 @@ class Ranks:
     def all_along(self) -> Iterator[None]:
         """Context manager for several parts: an exception of one rank ends all ranks.
 
-        A Ctrl-C of a rank is raised where all ranks meet.
+        A Ctrl-C of a rank is raised when all ranks synchronise.
         """
         if self._comm is None:
             yield
@@ -94,7 +94,7 @@ class Ranks:
 
     @contextmanager
     def uninterrupted(self) -> Iterator[None]:
-        """Context manager for several parts. A Ctrl-C of one rank is raised where all meet, or at the end."""
+        """Context manager for several parts. A Ctrl-C of one rank is raised when all synchronise, or at the end."""
         if self._comm is None:
             yield
             return

@@ -56,7 +56,7 @@ class TrainState:
         drawn: Seed drawn for a step that did not complete.
         applied: Replacements of gradients in updates; None: none.
         shards: Number of parts of a batch whose gradients are computed separately; None: not split.
-        recompute: Steps to compute again instead of keeping them.
+        recompute: Number of steps that are recomputed together instead of stored.
         prune: Schedule of pruning.
         pruned: Names of pruned parameters.
         left: Their blocks that are not zero.

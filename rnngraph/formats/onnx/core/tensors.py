@@ -27,7 +27,7 @@ class Note:
 
     ``kind`` is one of the following, or a kind of ``say``:
       ``transpose``: ``by`` is the order of the axes.
-      ``reshape``
+      ``reshape``.
       ``stack`` or ``concat``: ``by`` is the axis.
       ``slice``: ``by`` is the axis and its start.
       ``sorted``: ``by`` is the sorted axis; the second part is the order.

@@ -27,7 +27,7 @@ _REASON = (
 )
 """Reason in the error of ``rg.ensure_longest``."""
 _COMPUTED = (
-    "it cuts time to the longest row, a result depends on the number of steps, and computed lengths can't be checked; "
+    "it cuts time to the longest row, on which a result depends, and computed lengths can't be checked; "
     "pack with lengths that are an input, or write total_length=x.size(1)"
 )
 
