@@ -10,7 +10,8 @@ home=$root/python-$version site=$root/site-$version
 wheels=(numpy llvmlite networkx safetensors rich markdown-it-py mdurl pygments pytest iniconfig pluggy packaging
     hypothesis sortedcontainers mpmath onnx protobuf typing_extensions ml_dtypes absl-py pytest-xdist execnet
     scikit-learn scipy joblib threadpoolctl cloudpickle narwhals)
-optional=(h5py hatchling pathspec trove-classifiers mypy mypy_extensions librt gguf tqdm pyyaml)
+optional=(matplotlib contourpy cycler fonttools kiwisolver pyparsing pillow python-dateutil six
+    h5py hatchling pathspec trove-classifiers mypy mypy_extensions librt gguf tqdm pyyaml)
 
 setup() {
     local platforms=manylinux2014_x86_64,manylinux_2_27_x86_64,manylinux_2_28_x86_64 wheel

@@ -9,7 +9,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 packages=wine,wine64,gcc-mingw-w64-x86-64-posix,libz-mingw-w64,bash,coreutils,dash
 wheels=(numpy llvmlite networkx safetensors rich markdown-it-py mdurl pygments pytest iniconfig pluggy packaging
     colorama hypothesis sortedcontainers mpmath onnx protobuf typing_extensions ml_dtypes h5py absl-py
-    pytest-xdist execnet scikit-learn scipy joblib threadpoolctl cloudpickle narwhals hatchling pathspec trove-classifiers)
+    pytest-xdist execnet scikit-learn scipy joblib threadpoolctl cloudpickle narwhals hatchling pathspec trove-classifiers
+    matplotlib contourpy cycler fonttools kiwisolver pyparsing pillow python-dateutil six)
 
 setup() {
     "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || {
@@ -81,7 +82,10 @@ add_complex_math() {
     cp "$part/$ours" "$root/windows/python/"
 }
 
+# One command at a time: all processes of wine share a server, which sees the checkout of the command that started it.
 in_root() {
+    exec 9>"$root/windows.lock"
+    flock 9
     mkdir -p "$root"/windows/{proc,sys,dev,checkout,site,tmp} "$root/site-windows"
     unshare --mount bash -euc '
         root=$1 checkout=$2
@@ -95,7 +99,8 @@ in_root() {
             WINEPREFIX=/root/prefix WINEARCH=win64 WINEDEBUG=-all WINEDLLOVERRIDES="mscoree,mshtml,explorer.exe,winemenubuilder.exe=" \
             WINEPATH="Z:\\python;Z:\\python\\DLLs" PYTHONHOME="Z:\\python" \
             PYTHONPATH="Z:\\python\\DLLs;Z:\\checkout;Z:\\site" \
-            /bin/bash -c "cd /checkout && exec \"\$@\"" run "$@"
+            /bin/bash -c "cd /checkout; \"\$@\"; code=\$?; wineserver=/usr/lib/wine/wineserver
+                \$wineserver --kill; \$wineserver --wait; exit \$code" run "$@"
     ' unshare "$root" "$checkout" "$@"
 }
 
