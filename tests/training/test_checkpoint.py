@@ -245,7 +245,7 @@ def test_a_damaged_file_is_refused(saved: Path, tmp_path: Path) -> None:
 def test_a_foreign_file_is_refused(saved: Path, tmp_path: Path) -> None:
     made = program()
     made.parameters.save(tmp_path / "p.safetensors")
-    refused(tmp_path / "p.safetensors", made, "no checkpoint")
+    refused(tmp_path / "p.safetensors", made, "not a checkpoint")
     checkpoint.write(tmp_path / "c", "counter", {}, {})
     refused(tmp_path / "c", made, "is a checkpoint of a counter, not of a trainer")
 

@@ -29,7 +29,11 @@ class Clock:
 
 def console(terminal: bool) -> tuple[Console, io.StringIO]:
     file = io.StringIO()
-    return Console(file=file, force_terminal=terminal, width=120, color_system=None, _environ={"TERM": "xterm"}), file
+    environment = {"TERM": "xterm"}
+    drawn = Console(
+        file=file, force_terminal=terminal, width=120, color_system=None, legacy_windows=False, _environ=environment
+    )
+    return drawn, file
 
 
 def run(terminal: bool, shown: bool = True, step_seconds: float = 0.25) -> str:
