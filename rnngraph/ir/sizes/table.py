@@ -6,11 +6,14 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from fractions import Fraction
 from functools import reduce
 from operator import and_
+from typing import TYPE_CHECKING
 
 from .polynomial import Dim, Floor, Monomial, Size, dim_text, product, quotient, size, substitute, symbols_of, terms_of
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 _OPEN = re.compile(r"_(\d+)_(\d+)")
 
@@ -120,6 +123,8 @@ def _solved(difference: Dim) -> tuple[str, Dim] | None:
 
 def _is_above_zero(difference: Dim) -> bool:
     """True if a difference is positive for all symbols of 2 or more."""
+    from fractions import Fraction  # slow to import, and most graphs have no such sizes
+
     least: dict[Monomial, Fraction] = {}
     _add_least(difference, Fraction(1), least)
     at_two = sum(factor * 2 ** len(names) for names, factor in least.items())
@@ -133,7 +138,7 @@ def _add_least(dim: Dim, scale: Fraction, total: dict[Monomial, Fraction]) -> No
         if len(names) == 1 and isinstance(floor := names[0], Floor):
             _add_least(floor.dim - (floor.by - 1) if share > 0 else floor.dim, share / floor.by, total)
         elif share < 0 or not any(isinstance(name, Floor) for name in names):  # otherwise, the term is at least 0
-            total[names] = total.get(names, Fraction(0)) + share
+            total[names] = total.get(names, 0) + share
 
 
 def _multiples(a: Dim, b: Dim) -> bool:

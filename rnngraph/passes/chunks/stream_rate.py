@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from ...ir.axes.by_size import counts
 from ...ir.sizes.polynomial import Dim, evaluate, floors_of, size, substitute, symbols_of, terms_of
 from ...support.records import dataclass
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 MAX_ENTRIES = 1 << 16
 """Maximum entries per step. If a common step needs more, one entry is a step, and other sizes have no growth."""
@@ -65,6 +68,8 @@ class StreamRate:
 
 def _slope(dim: Dim, lengths: Collection[str]) -> Fraction:
     """Return the average growth of a size per entry."""
+    from fractions import Fraction  # slow to import, and few graphs stream several entries a step
+
     period = _period(dim)
     low, high = (evaluate(dim, dict.fromkeys(lengths, count * period)) for count in (2, 3))
     return Fraction(high - low, period)

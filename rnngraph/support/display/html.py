@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
-from html import escape
 
 MAX_COLOURED_LINES = 1000
 """Maximum number of highlighted lines. Longer texts stay plain, so that notebooks stay small."""
@@ -35,6 +34,8 @@ _SHEET = "".join(f".rnngraph-code .{_CLASSES[name]}{{color:{colour}}}" for name,
 
 def escaped(text: object) -> str:
     """Return text escaped for HTML elements and attributes."""
+    from html import escape  # it comes with the names of all entities, which only notebooks need
+
     return escape(str(text), quote=True)
 
 
