@@ -251,7 +251,7 @@ def placed(name: str, *shape: int | None) -> rg.Tensor:
         (lambda x: rg.dynamic_rnn(Sums(), (x, 5)), r"the input 1 must be a Tensor, not int"),
         (
             lambda x: rg.dynamic_rnn(Sums(), (placed("a", None, 5, 4), placed("b", None, 6, 4))),
-            r"the input 1 .* has 6 steps, and 0 .* has 5",
+            r"the input 1 .* has 6 steps, but 0 .* has 5",
         ),
         (lambda x: rg.dynamic_rnn(Giving(lambda x: x["z"]), {"y": x}), r"no input is named 'z'; the driver is given y"),
         (lambda x: rg.dynamic_rnn(Giving(lambda x: {"y": x, "z": None}), x), r"its output at z is None"),
