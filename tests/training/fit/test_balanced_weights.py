@@ -75,7 +75,7 @@ def test_labels_past_the_ends_and_of_a_validation_are_not_counted() -> None:
 def test_what_can_not_be_counted_is_an_error() -> None:
     program = classifier("ints")
     examples = {"x": RNG.normal(size=(8, 3)), "y": np.arange(8) % 3}
-    with pytest.raises(rg.ArgumentError, match=r"come batch by batch; give class_weights=\{label: weight\}"):
+    with pytest.raises(rg.ArgumentError, match=r"come in batches; give class_weights=\{label: weight\}"):
         rg.Trainer(program).fit([examples], class_weights="balanced", progress=False)
     with pytest.raises(rg.DtypeError, match=r'must be a mapping .* or "balanced", and is of type str'):
         rg.Trainer(program).fit(examples, class_weights="even", progress=False)  # type: ignore[arg-type]
