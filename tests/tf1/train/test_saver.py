@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from systems import not_on_windows
 
 import rnngraph as rg
 from rnngraph import tf1 as tf
@@ -100,6 +101,7 @@ def test_some_variables_under_other_names(tmp_path: Path) -> None:
         tf.train.Saver()
 
 
+@not_on_windows("names of files hold no quotes or backslashes")
 def test_the_newest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     os.makedirs("run")
