@@ -19,7 +19,7 @@ from rnngraph.ir.graph import Graph, make
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.ops import OPS
 from rnngraph.ir.types import TensorType, size
-from rnngraph.ir.verifier import DECLARED_ONLY, MADE_BY_PASSES
+from rnngraph.ir.verifier import CREATED_BY_PASSES, DECLARED_ONLY
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="protected pages are made through Linux calls")
 
@@ -69,7 +69,7 @@ def test_graphs_hold_all_that_a_file_can() -> None:
     """Random graphs cover every op of lowered graphs, nested loops, loops that may not run, and sizes of 0."""
     graphs = [draw(seed) for seed in range(400)]
     nodes = [node for hostile in graphs for node in hostile.graph.walk()]
-    assert {*OPS} - {node.op for node in nodes} - {*UNARY} == {*DECLARED_ONLY, *MADE_BY_PASSES}
+    assert {*OPS} - {node.op for node in nodes} - {*UNARY} == {*DECLARED_ONLY, *CREATED_BY_PASSES}
     scans = [node for node in nodes if node.op == "scan"]
     assert any(inner.op == "scan" for scan in scans for inner in scan["body"].nodes)
     assert any(scan.get("when") is not None for scan in scans)
