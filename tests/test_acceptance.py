@@ -137,7 +137,7 @@ def test_a_checked_number_is_the_fed_one_not_its_namesake() -> None:
     np.testing.assert_array_equal(found, [[[2, 3]]])
 
 
-def test_nan_may_stand_for_an_index() -> None:
+def test_an_index_may_be_nan() -> None:
     indices = rg.cast(rg.placeholder("f", (None,)), "int64")
     table = rg.constant(np.arange(12, dtype=np.float32).reshape(6, 2))
     assert rg.compile(rg.gather(table, indices)).inference(f=[1, np.nan])[0, 0] == 2
@@ -145,7 +145,7 @@ def test_nan_may_stand_for_an_index() -> None:
 
 @pytest.mark.parametrize("name", ["first_row", "first_step"])
 @pytest.mark.parametrize("wrong", [-1, 2**32, 2**70])
-def test_first_rows_and_steps_lie_in_the_counter(name: str, wrong: int) -> None:
+def test_first_rows_and_steps_are_within_the_counter(name: str, wrong: int) -> None:
     with pytest.raises(rg.ArgumentError, match=name):
         dropout_program().training(x=np.zeros((1, 2, 3)), seed=1, **{name: wrong})
 
@@ -183,7 +183,7 @@ def test_a_stream_checks_out_before_it_moves_on(out: Any) -> None:
     np.testing.assert_array_equal(stream.state, before)
 
 
-def test_a_failed_call_leaves_what_a_stream_holds() -> None:
+def test_a_failed_call_does_not_change_a_stream() -> None:
     x, start = rg.placeholder("x", (None, None, 3)), rg.placeholder("start", (None, 4))
     knob = rg.placeholder("knob", (None,))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x, initial_state=start)
@@ -254,7 +254,7 @@ def test_a_long_chain_of_operations_compiles() -> None:
         (lambda x, p: x @ rg.placeholder("w", (6, 3)), ValueError, r"f32\[\?,\?,3\] and f32\[6,3\]"),
     ],
 )
-def test_mistakes_say_where_and_what(
+def test_errors_name_the_line_and_the_mistake(
     call: Callable[[rg.Tensor, rg.Program], Any], kind: type[Exception], message: str
 ) -> None:
     x = rg.placeholder("x", (None, None, 3))
@@ -264,7 +264,7 @@ def test_mistakes_say_where_and_what(
     assert isinstance(caught.value, kind)
 
 
-def test_a_step_that_asks_for_an_unknown_state_is_told_what_there_is() -> None:
+def test_an_unknown_state_in_a_step_is_an_error_with_the_valid_names() -> None:
     class Wrong(rg.Cell):
         def state(self) -> dict[str, int]:
             return {"h": 3}

@@ -135,7 +135,7 @@ def test_the_picture_has_the_passes_in_their_order() -> None:
     assert order == [re.sub("_(again|last)$", "", single.name) for single in optimization()]
 
 
-def test_the_table_of_passes_names_what_exists() -> None:
+def test_the_table_of_passes_lists_existing_passes() -> None:
     section = PAGE[PAGE.index("\n## Passes") : PAGE.index("\n## Axes")]
     rows = re.findall(r"^\| (\w+) \|", section, re.MULTILINE)[1:]
     texts = [text for path, text in sources().items() if path.startswith("passes/")]

@@ -182,7 +182,7 @@ def test_an_interrupt_finds_steps_whole(ran: bool, monkeypatch: pytest.MonkeyPat
     assert trainer.updates == 1 + ran
 
 
-def test_an_array_that_is_held_is_not_written_to() -> None:
+def test_an_array_with_other_references_is_not_written_to() -> None:
     program = regression()
     trainer = rg.Trainer(program, rg.SGD(0.1))
     seen = []
@@ -231,7 +231,7 @@ def test_the_best_epoch_keeps_its_averages() -> None:
     np.testing.assert_allclose(measured, history.row(best)["validation_loss"], rtol=1e-5)
 
 
-def test_predictions_keep_rows_apart() -> None:
+def test_predictions_keep_rows_separate() -> None:
     """The inference graph uses averages, so that a row's bits do not depend on the batch."""
     program = regression()
     trainer = rg.Trainer(program, rg.SGD(0.1))
@@ -407,7 +407,7 @@ def test_one_parameter_is_updated_in_one_place() -> None:
         rg.Trainer(program)
 
 
-def test_a_file_can_not_update_what_is_trained(tmp_path: Path) -> None:
+def test_a_file_can_not_update_trained_parameters(tmp_path: Path) -> None:
     x, w = placed(2, 3), rg.parameter("w", (2, 3), trainable=False)
     y = rg.with_update(x * w, w, w + 1.0)
     spec = w.node["slot"]

@@ -64,7 +64,7 @@ def installed() -> Iterator[dict[str, Any]]:
 @pytest.mark.filterwarnings("error:.*differs from ours", "ignore:LSTM with projections")
 @pytest.mark.parametrize("name", peers.NAMES)
 @pytest.mark.parametrize(("kind", "row"), cases())
-def test_peers_compute_what_we_do(installed: dict[str, Any], name: str, kind: str, row: Row) -> None:
+def test_peers_compute_the_same_results(installed: dict[str, Any], name: str, kind: str, row: Row) -> None:
     if name not in installed:
         pytest.skip(f"{name} is not installed")
     ways = getattr(installed[name], kind)(row)

@@ -165,7 +165,7 @@ def test_a_call_split_over_steps() -> None:
     assert_array_equal(tail["state"], whole["state"])
 
 
-def test_masks_are_what_the_call_applies() -> None:
+def test_masks_equal_those_of_the_call() -> None:
     """An identity cell reveals its masks: dropped units are 0, and kept ones are divided by keep_prob."""
     x = rg.placeholder("x", (None, None, WIDTH))
     cell = rg.DropoutWrapper(own_cells.DelayCell(4), input_keep_prob=0.5)

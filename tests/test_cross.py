@@ -82,7 +82,7 @@ def bits(array: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_what_is_not_finite_stays_so(machine: str, tmp_path: Path) -> None:
+def test_non_finite_values_stay_non_finite(machine: str, tmp_path: Path) -> None:
     """NaN and infinities agree with the interpreter, and do not affect other rows' bits."""
     made = cross_cases.program("basic_lstm")
     net = Net(machine, made, {"B": 5, "T": 3}, tmp_path)

@@ -284,7 +284,7 @@ def test_results_of_deep_nests_go_where_they_are_wanted() -> None:
                 assert np.array_equal(a, c)
 
 
-def test_steps_that_call_steps_take_what_python_gives_and_then_say_where_they_are() -> None:
+def test_steps_that_call_steps_use_pythons_stack_and_then_raise_an_error_with_the_line() -> None:
     cell: rg.Cell = rg.BasicRNNCell(4)
     for _ in range(DEEP):
         cell = Calling(cell)
@@ -345,7 +345,7 @@ def test_a_nest_that_holds_itself_is_an_error() -> None:
         rg.compile({"y": own})
 
 
-def test_a_cell_that_knows_what_it_stands_in_is_described_once() -> None:
+def test_a_cell_that_refers_to_its_container_is_described_once() -> None:
     cell = Nested(rg.BasicRNNCell(4))
     cell.inner.parent = cell  # type: ignore[attr-defined]
     outputs, _ = rg.dynamic_rnn(cell, inputs())

@@ -168,7 +168,7 @@ def test_streams_and_pools(kind: str, threads: int) -> None:
     np.testing.assert_array_equal(found[name], expected[name][:, 0])
 
 
-def test_predict_of_examples_without_steps_beside_others() -> None:
+def test_predict_of_examples_with_and_without_steps() -> None:
     program = rg.compile(net("recurrent"), seed=0)
     lengths = [0, 2, 0, 3]
     found = program.predict({"x": [np.ones((steps, WIDTH)) for steps in lengths], "n": lengths})

@@ -264,7 +264,7 @@ def with_lengths(sizes: tuple[Any, Any]) -> rg.Program:
     return rg.compile({"logits": logits}, loss=loss, seed=0)
 
 
-def test_what_is_not_fed_has_likely_sizes(programs: dict[str, rg.Program]) -> None:
+def test_inputs_that_are_not_fed_have_likely_sizes(programs: dict[str, rg.Program]) -> None:
     """Memory, ahead-of-time compilation and printed stages assume named sizes; others may be specified by name."""
     found, named = programs["open"], programs["named"]
     assert found.training.memory(batch=4, time=7) == named.training.memory(batch=4, time=7)
@@ -289,7 +289,7 @@ def test_a_saved_program_checks_the_same(programs: dict[str, rg.Program], tmp_pa
         loaded.training(x=feeds["x"], y=feeds["y"][:, :4])
 
 
-def test_code_for_sizes_that_differ_is_never_made(programs: dict[str, rg.Program]) -> None:
+def test_code_for_different_sizes_is_never_compiled(programs: dict[str, rg.Program]) -> None:
     """The check at the call is not the only one: code requires sizes for which both sides are equal."""
     compiled = programs["open"].training.compiled
     with pytest.raises(rg.ShapeError, match="must be equal"):
@@ -356,7 +356,7 @@ def _labels(x: rg.Tensor, y: rg.Tensor) -> rg.Tensor:
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_what_can_not_be_equal_is_found_while_compiling(name: str) -> None:
+def test_sizes_that_can_not_be_equal_are_errors_of_compile(name: str) -> None:
     declare, message = MISTAKES[name]
     with pytest.raises(rg.ShapeError, match=message) as raised:
         rg.compile(declare())
@@ -364,7 +364,7 @@ def test_what_can_not_be_equal_is_found_while_compiling(name: str) -> None:
     assert raised.value.where.file == __file__
 
 
-def test_what_is_left_for_minus_one_is_whole_at_each_call() -> None:
+def test_each_call_checks_that_the_size_for_minus_one_is_an_integer() -> None:
     x = rg.placeholder("x", (None, None, 3))
     outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(3), x)
     program = rg.compile({"whole": outputs, "halves": rg.reshape(outputs, (None, -1, 6))})

@@ -31,7 +31,7 @@ def bits(program: rg.Program, ids: np.ndarray) -> float:
 
 
 @pytest.mark.exhaustive
-def test_bits_a_character_beside_the_lstm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bits_per_character_compared_with_the_lstm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLES))
     import char_lm
     import delta_net_lm

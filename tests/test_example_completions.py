@@ -122,7 +122,7 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
 
 
 @pytest.mark.parametrize(("body", "param", "words"), REFUSED)
-def test_bad_requests_say_what_is_wrong(body: dict[str, Any], param: str, words: str) -> None:
+def test_invalid_requests_get_errors_that_name_the_mistake(body: dict[str, Any], param: str, words: str) -> None:
     with pytest.raises(protocol.RequestError, match=words) as caught:
         checked(**body)
     error = caught.value.body["error"]
@@ -415,7 +415,7 @@ def raw(running: Running, body: bytes, path: str = "/v1/completions", method: st
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_caller_that_goes_away_frees_its_slots(running: Running, stream: bool) -> None:
+def test_a_caller_that_disconnects_frees_its_slots(running: Running, stream: bool) -> None:
     left = running.metrics()["completions_left_total"]
     body = json.dumps({"model": "tiny", "prompt": "a", "max_tokens": 10**7, "stream": stream, "n": 2}).encode()
     connection = raw(running, body)

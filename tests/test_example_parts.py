@@ -62,7 +62,7 @@ def test_the_circuit_solves_its_equation() -> None:
     assert 20 * np.log10(answer) == pytest.approx(sound.TONE_DECIBELS)
 
 
-def test_without_speech_the_script_says_what_to_install(tmp_path: Path) -> None:
+def test_without_speech_the_script_names_the_packages_to_install(tmp_path: Path) -> None:
     lines = [
         f"import sys; sys.path.insert(0, {str(EXAMPLES / 'vad')!r})",
         "import pathlib, speech; speech.RECORDINGS = pathlib.Path('none'), pathlib.Path('nowhere')",

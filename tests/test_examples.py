@@ -79,12 +79,12 @@ def test_the_example_runs(script: str, tmp_path: Path) -> None:
         CHECKS[script](tmp_path, done.stdout)
 
 
-def test_scripts_are_found() -> None:
+def test_scripts_are_listed() -> None:
     assert {"deep_rnn.py", "g2p.py", "web/build.py"} <= set(SCRIPTS)
     assert NEEDS.keys() | CHECKS.keys() <= set(SCRIPTS)
 
 
-def test_examples_import_what_the_base_install_has() -> None:
+def test_examples_import_packages_of_the_base_install() -> None:
     """Other packages are imported where a script can say what to install."""
     requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     known = {re.split(r"\W", requirement)[0] for requirement in requirements} | {"rnngraph"} | sys.stdlib_module_names

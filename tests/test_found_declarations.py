@@ -330,7 +330,7 @@ def test_a_stream_can_be_reset_before_it_is_fed() -> None:
     assert stream.step(x=np.zeros((2, 7), np.float32), start=np.ones((2, 3), np.float32)).shape == (2, 3)
 
 
-def test_masks_do_not_need_what_only_the_loss_reads() -> None:
+def test_masks_do_not_need_feeds_that_only_the_loss_reads() -> None:
     x, y = rg.placeholder("x", (None, None, 7)), rg.placeholder("y", (None,), "int64")
     _, state = rg.dynamic_rnn(rg.DropoutWrapper(rg.GRUCell(3), input_keep_prob=0.5), x)
     program = rg.compile(state, loss=rg.sparse_softmax_cross_entropy(y, state))

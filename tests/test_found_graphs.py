@@ -185,7 +185,7 @@ def ran(text: str, sizes: dict[str, int]) -> Run:
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_a_graph_that_was_found(name: str) -> None:
+def test_a_graph_that_failed_before(name: str) -> None:
     lengths = (3, 0, 19) if "length=T" in GRAPHS[name] else (3,)  # only axes that are lengths may be empty
     for steps in lengths:
         run = ran(GRAPHS[name], SIZES | {"T": steps})

@@ -10,7 +10,7 @@ ROWS = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", (ROOT / "docs" / "gl
 WORDS = [row for row in ROWS if row[0] not in ("word", "---")]
 
 
-def test_the_glossary_names_what_is_there() -> None:
+def test_the_glossary_lists_existing_names() -> None:
     assert len(WORDS) > 40
     for word, meaning, where in WORDS:
         assert meaning.endswith("."), word

@@ -338,7 +338,7 @@ def test_errors() -> None:
         program.training.gradients(x=np.ones((2, 3)), wrt=["z"])
 
 
-def test_what_stands_past_a_rows_end_spoils_no_gradient() -> None:
+def test_values_after_a_rows_end_have_no_effect_on_gradients() -> None:
     x, n = rg.placeholder("x", (None, None, 5)), rg.placeholder("n", (None,), "int64")
     cells = rg.BasicLSTMCell(4), rg.DropoutWrapper(rg.GRUCell(3), input_keep_prob=0.7)
     (forward, backward), _ = rg.bidirectional_dynamic_rnn(*cells, x, sequence_length=n)

@@ -61,7 +61,7 @@ def check(side: str, names: list[str]) -> None:
     ("side", "name"),
     [("end", "feed_overrun"), ("end", "result_overrun"), ("end", "scratch_overrun"), ("start", "feed_underrun")],
 )
-def test_the_guard_catches_what_it_should(side: str, name: str) -> None:
+def test_the_guard_detects_accesses_out_of_bounds(side: str, name: str) -> None:
     """Native code with an access out of bounds crashes, so that the tests above are effective."""
     assert name in CRASHES
     result = run(side, [name])

@@ -76,7 +76,7 @@ def test_graphs_hold_all_that_a_file_can() -> None:
     assert sum(0 in array.shape for hostile in graphs for array in hostile.feeds.values()) > 50
 
 
-def test_the_comparison_finds_what_it_should() -> None:
+def test_the_comparison_detects_differences() -> None:
     """Slightly wrong results, NaN, and other shapes or dtypes are detected; rounding is accepted."""
     x = make("input", label="x", type=TensorType("float32", (size("T"), 3)))
     ids = make("cast", x, dtype="int64")

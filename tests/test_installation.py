@@ -100,7 +100,7 @@ def test_users_install_code_texts_and_templates_only() -> None:
     assert not [name for name in names if re.search(r"(^|/)(tests/|\.|conftest)", name)]
 
 
-def test_the_recipe_for_conda_has_what_the_project_says(tmp_path: Path) -> None:
+def test_the_recipe_for_conda_has_the_projects_metadata(tmp_path: Path) -> None:
     """If rattler-build is installed, it validates the recipe."""
     sys.path.insert(0, str(ROOT / "tools"))
     try:

@@ -157,7 +157,7 @@ def test_a_stack_gives_the_last_output_where_the_mask_is_false(keras: Any) -> No
     )
 
 
-def test_a_bidirectional_lstm_behind_masking_with_dense_after(keras: Any) -> None:
+def test_a_bidirectional_lstm_between_masking_and_dense(keras: Any) -> None:
     """The mask depends on the inputs; mean pooling over unmasked steps and a loss follow."""
     model = keras.Sequential(
         [

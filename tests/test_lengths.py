@@ -204,7 +204,7 @@ OTHERS = {
 }
 
 
-def test_rows_that_have_ended_are_left_out_beside_a_mask() -> None:
+def test_rows_that_have_ended_are_left_out_together_with_a_mask() -> None:
     """Every loop of both graphs skips rows, even with a mask, and with outputs that are no state."""
     x = rg.placeholder("x", (None, None, WIDTH))
     m, n = rg.placeholder("m", (None, None), "bool"), rg.placeholder("n", (None,), "int64")
@@ -220,7 +220,7 @@ def test_rows_that_have_ended_are_left_out_beside_a_mask() -> None:
         assert {node.shape[-1] for node in products} <= {5}
 
 
-def test_a_mask_is_recognised_by_what_is_done_with_it() -> None:
+def test_a_mask_is_recognised_by_its_use() -> None:
     graph = parse(WRITTEN)
     limits = RowLengths(graph)
     assert [node.name for node in limits.scans] == ["loop"]

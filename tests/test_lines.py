@@ -79,7 +79,7 @@ def test_every_instruction_leads_to_a_line_and_a_layer(name: str) -> None:
 
 
 @pytest.mark.parametrize("options", [{"weights": "int8"}, {"weights": "int8", "sparse": True}, {"weights": "bfloat16"}])
-def test_what_packs_reduced_weights_leads_to_their_layers(options: dict[str, Any]) -> None:
+def test_code_that_packs_reduced_weights_has_their_layers(options: dict[str, Any]) -> None:
     x = rg.placeholder("x", shape=(None, None, 64))
     outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.GRUCell(64), rg.BasicLSTMCell(32)]), x)
     text = rg.compile(outputs, target="x86-64-v3", **options).inference.show("llvm")
@@ -149,7 +149,7 @@ def test_equal_layers_that_share_a_function_are_all_listed() -> None:
     assert "encoder/multi_rnn_cell/cell_0/leaky, encoder/multi_rnn_cell/cell_1/leaky forward" in asm
 
 
-def test_the_tiles_of_several_lines_are_told_apart_by_column() -> None:
+def test_columns_distinguish_the_tiles_of_several_lines() -> None:
     """Two products of one tile come from two lines, each with its own multiply-adds."""
 
     class Two(rg.Cell):
@@ -408,7 +408,7 @@ def test_the_lines_of_the_readmes_net_are_followed_to_instructions_and_back(tmp_
     assert {origin.layer for origin in back} - {"", "rnn"} == {*layers, "dense"}
 
 
-def test_cells_of_a_stack_lead_to_the_lines_that_made_them(tmp_path: Path) -> None:
+def test_cells_of_a_stack_have_the_lines_that_created_them(tmp_path: Path) -> None:
     """A user-defined cell leads to the lines of its step. The variable of a cell is not part of any layer's name."""
     script = tmp_path / "layers.py"
     script.write_text(

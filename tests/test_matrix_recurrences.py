@@ -168,7 +168,7 @@ def test_gradients(rule: Rule) -> None:
         assert_allclose((gradients[name] * direction).sum(), slope, rtol=1e-5, atol=1e-6)
 
 
-def test_a_step_updates_its_state_where_it_lies_and_reads_it_there() -> None:
+def test_a_step_updates_and_reads_its_state_in_place() -> None:
     """Each step passes over the matrix once, without temporaries of its size."""
     text = declared(MatrixCell(gated, 4, 64, 64)).inference.show("plan")
     scan = text[text.index("scan ") :]
@@ -232,7 +232,7 @@ def test_states_that_are_computed_again_have_the_same_bits(both_ways: bool, drop
 
 
 @pytest.mark.slow
-def test_states_are_computed_again_where_a_convolution_lies_between_recurrences() -> None:
+def test_states_are_recomputed_with_a_convolution_between_recurrences() -> None:
     """The backward pass of the first recurrence then runs in a later loop than the second's."""
     y = x = rg.placeholder("x", (None, None, 16))
     for _ in range(2):

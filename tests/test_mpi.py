@@ -63,7 +63,7 @@ def test_bits_do_not_depend_on_the_number_of_ranks(task: str, many: tuple[int, .
         assert run(ranks, task, tmp_path / str(ranks)) == expected
 
 
-def test_a_checkpoint_goes_on_with_another_number_of_ranks(tmp_path: Path) -> None:
+def test_a_checkpoint_continues_with_another_number_of_ranks(tmp_path: Path) -> None:
     expected = run(4, "fits", tmp_path)["resumed"]  # from the beginning; the others continue from its checkpoint
     for ranks in (2, 1, 3):
         assert run(ranks, "fits", tmp_path)["resumed"] == expected
@@ -114,7 +114,7 @@ def test_mistakes_that_end_the_script_of_one_rank_end_the_others(way: str, tmp_p
     assert ("a mistake between two steps" in done.stderr) == (way == "raises")
 
 
-def test_a_ctrl_c_of_one_rank_ends_a_fit_on_all_and_it_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+def test_a_ctrl_c_of_one_rank_ends_a_fit_on_all_and_it_continues_bit_for_bit(tmp_path: Path) -> None:
     found = run(3, "stopped", tmp_path)
     assert found["6 times"] == found["0 times"]
 

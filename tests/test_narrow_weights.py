@@ -130,7 +130,7 @@ def test_rounding_shows(form: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("make", [own_cells.GatedCell, own_cells.NormCell, own_cells.SwapCell])
 @pytest.mark.parametrize("target", ["host", "x86-64-v3"])
-def test_native_code_does_what_the_graph_says(form: str, make: Callable[[int], rg.Cell], target: str) -> None:
+def test_native_code_computes_the_results_of_the_graph(form: str, make: Callable[[int], rg.Cell], target: str) -> None:
     """User-defined cells agree, and so does the printed graph after parsing."""
     program = rg.compile(declared(make(17), 7), seed=11, target=target, **FORMS[form])
     x = normal(3, 5, 7)
@@ -261,7 +261,7 @@ def test_training_never_sees_it_and_evaluation_does() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_stays_so_in_its_row(form: str, value: float) -> None:
+def test_non_finite_values_stay_so_in_their_row(form: str, value: float) -> None:
     x, p = rg.placeholder("x", (None, 80)), rg.parameter("p", (80, 70))
     program = rg.compile(x @ p, **FORMS[form])
     given = normal(4, 80)
@@ -338,7 +338,7 @@ def test_errors() -> None:
 
 @pytest.mark.peers
 @pytest.mark.parametrize(("units", "width", "batch"), [(63, 100, 1), (100, 65, 3), (320, 100, 16), (128, 128, 7)])
-def test_errors_beside_onnxruntimes(units: int, width: int, batch: int, tmp_path: Path) -> None:
+def test_errors_compared_with_onnxruntimes(units: int, width: int, batch: int, tmp_path: Path) -> None:
     """onnxruntime's dynamic quantization has a larger error, because rows share a scale, and so do columns."""
     onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -453,7 +453,7 @@ def test_weights_near_the_end_of_floats(form: str, target: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_zero_beside_the_largest_weights_is_zero(form: str) -> None:
+def test_a_zero_next_to_the_largest_weights_stays_zero(form: str) -> None:
     weight = np.full((64, 100), np.finfo(np.float32).max, np.float32)
     x = np.zeros((2, 64), np.float32)
     x[1, :2] = 2.0**-100, -(2.0**-100)  # these cancel
@@ -470,7 +470,7 @@ def test_the_largest_activations(form: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["host", "x86-64-v3"])
-def test_units_beside_one_of_whole_steps_keep_their_weights(target: str) -> None:
+def test_units_next_to_one_with_large_steps_keep_their_weights(target: str) -> None:
     """A single unit with all weights 1e5 is not mistaken for a quantized matrix with one scale."""
     weight = GENERATOR.normal(size=(64, 100)).astype(np.float32)
     weight[:, 7] = 1e5
@@ -578,7 +578,7 @@ def test_a_parameter_of_float64_that_stays_may_be_float64() -> None:
         rg.compile(outputs, weights="int8")
 
 
-def test_exports_say_how_weights_are_held(tmp_path: Path) -> None:
+def test_exports_describe_the_kinds_of_weights(tmp_path: Path) -> None:
     program = rg.compile(small_net(), weights={"head/*": rg.Narrow("int8", force=True)})
     net = program.inference.export(tmp_path / "net", link=False)
     header = net.files["net.h"].read_text()
@@ -589,7 +589,7 @@ def test_exports_say_how_weights_are_held(tmp_path: Path) -> None:
     assert net.files[object_name("net")].read_bytes() != plain.files[object_name("net")].read_bytes()
 
 
-def test_a_profile_says_how_weights_are_held() -> None:
+def test_a_profile_describes_the_kinds_of_weights() -> None:
     program = rg.compile(small_net(), weights=rg.Narrow("int8", force=True))
     profile = program.inference.profile(x=normal(1, 2, 32), seconds=0.05)
     assert "Weights: rnn/gru_cell/gates/kernel, " in profile.headline()

@@ -60,7 +60,7 @@ def test_the_command_works_while_an_op_is_half_written(tmp_path: Path) -> None:
     assert "rnngraph/ir/derivatives.py: the derivative" in done.stdout
 
 
-def test_a_place_that_is_gone_is_an_error() -> None:
+def test_a_place_that_no_longer_exists_is_an_error() -> None:
     with pytest.raises(LookupError, match="defines no NO_SUCH_NAME"):
         CHECKLIST["code_of"]("rnngraph/ir/elementwise_ops.py", "NO_SUCH_NAME")
 

@@ -86,7 +86,7 @@ def test_things_show_themselves(cells: dict[str, Any]) -> None:
         assert re.match(r"<(div|table)", markup(cells[source])), source
 
 
-def test_plain_text_beside_is_the_text_itself(cells: dict[str, Any]) -> None:
+def test_plain_text_is_the_printed_text(cells: dict[str, Any]) -> None:
     for source in ("program.inference.show('loops')", "program.summary()"):
         (result,) = cells[source].outputs
         assert "\\n" not in result["data"]["text/plain"]

@@ -40,7 +40,7 @@ def test_the_gradients_are_those_of_the_loss_they_belong_to() -> None:
     assert "loss" not in result
 
 
-def test_what_is_left_out_counts_as_zero() -> None:
+def test_missing_gradients_count_as_zero() -> None:
     net = declared()
     loss = rg.reduce_mean(rg.square(net["outputs"]))  # type: ignore[arg-type]
     program = rg.compile({"outputs": net["outputs"], "states": net["states"]}, loss=loss)

@@ -455,7 +455,7 @@ def clipped_tanh(x: Any) -> rg.Tensor:
     return rg.tanh(rg.clip(x, -CLIP, CLIP))
 
 
-def test_onnx_clip_bounds_what_activations_receive(onnx: Any) -> None:
+def test_onnx_clip_bounds_the_inputs_of_activations(onnx: Any) -> None:
     """An RNN's clip applies to the argument of its activation."""
     check_onnx(onnx, Net("rnn", 17, batch=3, bidirectional=True, activation=clipped_tanh), clip=CLIP)
 

@@ -23,17 +23,17 @@ FIRST_SENTENCES = [
 ]
 
 
-def test_docstrings_are_found() -> None:
+def test_docstrings_are_listed() -> None:
     assert len(FIRST_SENTENCES) > 7500
 
 
-def test_first_sentences_name_what_they_describe() -> None:
+def test_first_sentences_name_the_object() -> None:
     assert [(path, text) for path, text in FIRST_SENTENCES if NO_NOUN.match(text) or NO_END.search(text)] == []
 
 
-def test_first_sentences_say_what_a_pass_does_before_its_law() -> None:
+def test_first_sentences_of_a_pass_describe_it_before_its_guarantee() -> None:
     assert [(path, text) for path, text in FIRST_SENTENCES if "Law" in text] == []
 
 
-def test_errors_say_what_is_wrong_in_one_clause() -> None:
+def test_errors_name_the_mistake_in_one_clause() -> None:
     assert [(path, match.group()) for path, text in TEXTS.items() for match in RIDDLE.finditer(text)] == []

@@ -44,13 +44,13 @@ def test_many_random_declarations(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(1))
-def test_random_drivers_behind_one_another(seed: int) -> None:
+def test_random_consecutive_drivers(seed: int) -> None:
     check_all(declare_chain(seed))
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(1, MANY // 2))
-def test_many_random_drivers_behind_one_another(seed: int) -> None:
+def test_many_random_consecutive_drivers(seed: int) -> None:
     check_all(declare_chain(seed))
 
 
@@ -93,7 +93,7 @@ def test_many_random_declarations_in_short_chunks(seed: int) -> None:
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(MANY // 2))
-def test_many_random_declarations_beside_each_other(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_random_declarations_with_interleaved_scans(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     interleave_everything(monkeypatch, 1 + seed % 3, bool(seed % 2))
     check_all(declare_any(seed))
 
@@ -127,7 +127,7 @@ def test_many_random_declarations_in_pipelines(seed: int, monkeypatch: pytest.Mo
 
 
 @pytest.mark.exhaustive
-def test_the_generator_covers_what_it_says() -> None:
+def test_the_generator_covers_its_cases() -> None:
     text = "\n".join(declare(seed).text() for seed in range(1000))
     wanted = [
         "BasicRNNCell",
@@ -245,7 +245,7 @@ def test_the_generator_covers_what_it_says() -> None:
     assert [word for word in wanted if word not in text] == []
 
 
-def test_a_wrong_value_is_found() -> None:
+def test_a_wrong_value_is_detected() -> None:
     """The comparison detects an error beyond rounding, and NaN."""
     wide = np.linspace(-1, 1, 7)
     near = wide.astype(np.float32)
@@ -257,7 +257,7 @@ def test_a_wrong_value_is_found() -> None:
     assert close("float32", near[:6], wide) != ""
 
 
-def test_shrinking_keeps_what_fails() -> None:
+def test_shrinking_keeps_the_failure() -> None:
     lines = ('a = rg.placeholder("a", (3,))', "b = a + 1", "c = a * 2", 'outputs["r"] = c', 'outputs["s"] = b')
     whole = Declaration(0, lines, {}, {"r": Value("c", (3,)), "s": Value("b", (3,))}, 1, 1, "float32")
     smaller = shrunk(whole, lambda part: any("* 2" in line for line in part.lines))

@@ -165,7 +165,7 @@ def excerpts() -> list[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize(("command", "shown"), excerpts())
-def test_excerpts_are_what_is_printed(command: str, shown: list[str]) -> None:
+def test_excerpts_equal_the_printed_output(command: str, shown: list[str]) -> None:
     words = command.split()[1:]
     done = subprocess.run(
         [sys.executable, "-P", "-m", "rnngraph", *words], cwd=ROOT, capture_output=True, text=True, timeout=600

@@ -285,7 +285,7 @@ def test_the_graph_has_the_same_values(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["pooled", "stack"])
-def test_memory_no_longer_grows_with_what_each_step_gives(name: str) -> None:
+def test_memory_does_not_grow_with_outputs_of_steps(name: str) -> None:
     memory = program(name).training.memory
     kept = [memory(batch=4, time=time).arena for time in (1000, 2000)]
     again = [memory(batch=4, time=time, recompute=32).arena for time in (1000, 2000)]
@@ -294,7 +294,7 @@ def test_memory_no_longer_grows_with_what_each_step_gives(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "share"), [("layers_of_both_ways", 2), ("states_of_both_ways", 5)])
-def test_both_directions_keep_what_joins_them(name: str, share: int) -> None:
+def test_both_directions_store_their_joined_outputs(name: str, share: int) -> None:
     memory = program(name).training.memory
     kept = [memory(batch=4, time=time).arena for time in (1000, 2000)]
     again = [memory(batch=4, time=time, recompute=32).arena for time in (1000, 2000)]
@@ -363,7 +363,7 @@ def test_training_has_the_same_bits(options: dict[str, Any]) -> None:
         np.testing.assert_array_equal(found[name], array, err_msg=name)
 
 
-def test_a_checkpoint_goes_on_computing_steps_again(tmp_path: Any) -> None:
+def test_a_checkpoint_continues_with_recomputation(tmp_path: Any) -> None:
     made = program("each_step")
     rg.Trainer(made, recompute=7).save(tmp_path / "run.safetensors")
     trainer = rg.Trainer.load(tmp_path / "run.safetensors", made)
@@ -388,7 +388,7 @@ def test_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [entry.key.recompute for entry in entries] == [Recompute(None), Recompute(32)]
 
 
-def test_memory_does_not_decide_against_what_can_be_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_memory_does_not_prevent_a_possible_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recomputation, "exceeds_share", lambda _: True)
     monkeypatch.setattr("rnngraph.runtime.native.compiled_graph.exceeds_share", lambda _: True)
     made = _turned()
@@ -471,7 +471,7 @@ def assert_as_said(grown: int, said: int) -> None:
 
 
 @pytest.mark.exhaustive
-def test_the_process_takes_what_memory_says() -> None:
+def test_the_memory_of_the_process_equals_the_report() -> None:
     kept, again = peak_of(32, 30_000, None), peak_of(32, 30_000, 128)
     assert_as_said(*kept)
     assert_as_said(*again)

@@ -245,7 +245,7 @@ def test_a_matrix_state_streams() -> None:
         (lambda x: rg.mamba2(x, head_dim=4), rg.ArgumentError, "head_dim=4 must divide the 10 channels"),
     ],
 )
-def test_errors_say_what_to_write(declare: Any, error: type[Exception], text: str) -> None:
+def test_errors_name_the_code_to_write(declare: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         declare(rg.placeholder("x", (None, None, WIDTH)))
 

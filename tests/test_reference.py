@@ -301,7 +301,7 @@ def test_every_fixture_has_its_case() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_fixture_is_what_the_case_declares(name: str) -> None:
+def test_the_fixture_equals_the_declared_case(name: str) -> None:
     """Feeds equal the case's; every parameter and every real feed has a gradient."""
     case, arrays = CASES[name], fixture(name)
     feeds = case.make_feeds()

@@ -70,7 +70,7 @@ def test_all_that_is_listed_has_a_text(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.stem)
-def test_every_argument_is_told(page: Path) -> None:
+def test_every_argument_is_documented(page: Path) -> None:
     """Every listed name and method documents its arguments: by a sentence, in the text, or by name alone."""
     docstrings = part("docstrings")
     things = [(name, docstrings.found(name)) for name in listed(page)]
@@ -93,7 +93,7 @@ def test_every_argument_is_told(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.stem)
-def test_arguments_stand_one_a_line_in_the_source(page: Path) -> None:
+def test_arguments_are_one_a_line_in_the_source(page: Path) -> None:
     """``help`` prints them so: each argument begins a line."""
     docstrings = part("docstrings")
     inside = []
@@ -110,7 +110,7 @@ def test_arguments_stand_one_a_line_in_the_source(page: Path) -> None:
     assert inside == []
 
 
-def test_arguments_stand_one_a_line() -> None:
+def test_arguments_are_one_a_line() -> None:
     docstrings = part("docstrings")
 
     def call(shape: Any, dtype: Any, first: Any = 0, last: Any = None, seed: Any = None) -> None:
@@ -161,7 +161,7 @@ def test_sections_of_docstrings_are_arguments() -> None:
     assert arguments == [("shape", "Size of each axis, in order. Default: none."), ("items", "Any number of things.")]
 
 
-def test_the_page_of_words_is_what_errors_say() -> None:
+def test_the_page_of_words_equals_the_hints_of_errors() -> None:
     words = part("words")
     assert {path.name for path in words.pages()} == {"words.md", "from_keras.md", "from_torch.md"}
     for path, text in words.pages().items():
@@ -189,7 +189,7 @@ def test_tables_of_benchmarks_are_their_files() -> None:
     assert figures.markdown([["a", "b"], ["1", ""]]) == "| a | b |\n|---|---|\n| 1 |  |"
 
 
-def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
+def test_broken_links_are_found(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text(
         '<a href="b.html#here">1</a><a href="b.html#there">2</a><a href="c.html">3</a><a href="https://x.y">4</a>'
         '<img src="no.svg"><a href="#top">5</a><p id="top">'
@@ -199,7 +199,7 @@ def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
     assert [line.split()[1] for line in broken] == ["b.html#there", "c.html", "no.svg"]
 
 
-def test_links_that_lead_out_are_followed(tmp_path: Path) -> None:
+def test_external_links_are_followed(tmp_path: Path) -> None:
     """A local server has one page."""
     outer = part("outer")
     (tmp_path / "here.html").write_text("there")
@@ -298,7 +298,7 @@ def test_the_nets_of_the_guide_from_torch_are_one_net() -> None:
     np.testing.assert_allclose(program.inference(x=batch, lengths=steps)["logits"], wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_pictures_are_what_is_drawn_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_equal_the_present_drawings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``python tools/write_pictures.py`` writes them."""
     monkeypatch.chdir(tmp_path)
     program = runpy.run_path(str(DOCS.parent / "tools" / "write_pictures.py"))["readme_net"](tmp_path)

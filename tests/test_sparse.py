@@ -82,7 +82,7 @@ CHANGING = both(layer(rg.LSTMCell(40), 33), 0.5, (4, 8))
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
-def test_sums_that_begin_anew(weights: str) -> None:
+def test_sums_that_start_again(weights: str) -> None:
     """The depth exceeds 512 and is odd, so that narrow products end within a step."""
     x = rg.placeholder("x", (None, 1101))
     sparse, dense = both({"y": rg.dense(x, 37)}, 0.2, (4, 8), weights=weights)
@@ -154,7 +154,7 @@ def test_a_transposed_weight() -> None:
 
 @pytest.mark.parametrize("weights", ["float32", "bfloat16"])
 @pytest.mark.parametrize("rows", [1, 3, 6])
-def test_what_is_left_out_spreads_no_nan(weights: str, rows: int) -> None:
+def test_skipped_blocks_spread_no_nan(weights: str, rows: int) -> None:
     """A single zero block suffices."""
     x = rg.placeholder("x", (None, 160))
     sparse, dense = both({"y": rg.dense(x, 48)}, 1.0, (4, 8), weights=weights)

@@ -53,7 +53,7 @@ def test_a_state_is_fed_under_one_name() -> None:
     assert_allclose(program.inference(leaves)["outputs"], wanted, rtol=1e-12, atol=1e-13)
 
 
-def test_a_plain_tuple_goes_by_the_order_of_declaration(tmp_path: Path) -> None:
+def test_a_plain_tuple_has_the_order_of_declaration(tmp_path: Path) -> None:
     """The graph meets h first, because the driver's input reads it."""
     x, cell = rg.placeholder("x", (None, None, 4), "float64"), rg.LSTMCell(4)
     state = rg.state_placeholder("state0", cell, "float64")
@@ -74,7 +74,7 @@ def test_a_plain_tuple_goes_by_the_order_of_declaration(tmp_path: Path) -> None:
     assert_array_equal(plain["state0"][1], named["state0"].h)
 
 
-def test_a_call_goes_on_where_another_ended() -> None:
+def test_a_call_continues_where_another_ended() -> None:
     program = declared("float32")
     x = X.astype(np.float32)
     whole = program.inference(x=x, state0=first())

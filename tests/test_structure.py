@@ -254,7 +254,7 @@ def all_imports() -> list[Import]:
     return sorted({Import(module, other) for module in MODULES for other in imports(module) if other != module})
 
 
-def test_every_file_lies_in_a_room() -> None:
+def test_every_file_is_in_a_room() -> None:
     assert {room_of(module) for module in MODULES} <= {*ROOMS, *(room.partition(".")[0] for room in ROOMS)}
 
 
@@ -323,7 +323,7 @@ def test_helpers_have_names_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("room", [path for path in FILES if path.name == "__init__.py"], ids=name_of)
-def test_a_room_says_what_it_is_for(room: Path) -> None:
+def test_a_room_has_a_docstring_with_its_purpose(room: Path) -> None:
     assert len(ast.get_docstring(ast.parse(room.read_text())) or "") > 60
 
 
@@ -349,7 +349,7 @@ def test_the_map_of_the_house_has_every_room() -> None:
     assert [f"{room}/{name}" for room, name in inner if f"`{name}/`" not in rows[room]] == []
 
 
-def test_types_and_errors_stand_below_all() -> None:
+def test_types_and_errors_import_no_other_room() -> None:
     assert [*imports("support.errors")] == []
     assert {*imports("ir.types")} <= {"support.errors", "support.allocation", "ir.sizes.polynomial"}
     assert [*imports("ir.sizes.polynomial")] == []
@@ -472,7 +472,7 @@ def test_one_room_knows_the_operating_system() -> None:
     assert users == {ROOT / "support" / "system"}
 
 
-def test_what_is_seldom_needed_is_imported_where_it_is_used() -> None:
+def test_rarely_needed_modules_are_imported_where_they_are_used() -> None:
     """The compiler takes half of the import time, and a process with cached code does not need it.
 
     A quarter of the rest is for training, checking and storing.

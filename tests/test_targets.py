@@ -184,7 +184,7 @@ def test_an_exported_object_for_windows_needs_no_probe_of_the_stack(tmp_path: Pa
 
 
 @pytest.mark.parametrize("target", NAMES)
-def test_an_open_symbol_is_found(target: str) -> None:
+def test_an_undefined_symbol_is_detected(target: str) -> None:
     """The check detects calls in each kind of object file, so that the tests above are effective."""
     lines = [
         f'target triple = "{target_of(target).triple}"',
@@ -225,7 +225,7 @@ def run_by(target: Target, made: rg.Program, given: dict[str, np.ndarray]) -> di
     return call_native(NativeEntry(code, host()), made.parameters, given, sizes)
 
 
-def test_what_is_absent_is_done_otherwise() -> None:
+def test_missing_instructions_are_replaced() -> None:
     """Conversions between integers and floats, and rounding, equal NumPy's with other instructions."""
     numbers = np.random.default_rng(0)
     powers = 2 ** np.arange(62)

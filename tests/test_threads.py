@@ -28,7 +28,7 @@ def feeds(number: int) -> np.ndarray:
     return generator.normal(size=(1 + number % 3, 2 + number % 5, 5)).astype(np.float32)
 
 
-def test_calls_from_many_threads_give_what_one_thread_gives() -> None:
+def test_calls_from_many_threads_give_the_results_of_one_thread() -> None:
     outputs, loss = declared()
     expected = rg.compile({"y": outputs}, loss=loss)
     alone = [flat(expected.inference(x=feeds(n))) | flat(expected.training(x=feeds(n), seed=n)) for n in range(12)]
@@ -146,7 +146,7 @@ def _longest_stop(call: Callable[[], object]) -> float:
     return longest / took[0]
 
 
-def test_the_measure_sees_a_lock_that_is_held() -> None:
+def test_the_measure_detects_a_lock_that_is_held() -> None:
     slow = [0.5] * 6_000_000
     # each call holds the lock throughout
     assert _longest_stop(lambda: sorted(slow) and sorted(slow) and sum(slow)) > 0.2

@@ -130,7 +130,7 @@ def test_another_number_of_arguments(name: str) -> None:
     assert caught.value.where.file == __file__
 
 
-def test_what_a_function_raises_itself_is_passed_on() -> None:
+def test_errors_of_a_users_function_are_passed_on() -> None:
     def rate(update: int) -> float:
         raise TypeError("own")
 

@@ -277,7 +277,7 @@ def test_weight_norm_of_any_cell() -> None:
 
 
 @pytest.mark.parametrize("function", [dropped, normed])
-def test_what_p_map_gives_is_computed_outside_of_the_loop(function: Any) -> None:
+def test_results_of_p_map_are_computed_outside_of_the_loop(function: Any) -> None:
     program = program_of(Mapped(rg.LSTMCell(7), function), "float32")
     for graph in (program.inference, program.training):
         (scan,) = [node for node in graph.graph.nodes if node.op == "scan" and not node["reverse"]]
@@ -298,7 +298,7 @@ def test_p_map_streams_and_learns() -> None:
     assert not np.array_equal(stream.step(x=fed[:, 0])["outputs"], steps[0])
 
 
-def test_recurrent_weights_behind_a_fixed_mask() -> None:
+def test_recurrent_weights_with_a_fixed_mask() -> None:
     fixed = (np.random.default_rng(1).random((12, 7)) < 0.5).astype(np.float32)
     cell = Mapped(rg.BasicRNNCell(7), lambda p, name, w: w * fixed if name == "kernel" else w)
     program = program_of(cell, "float32")
@@ -348,7 +348,7 @@ def test_a_shared_cell_is_mapped_once_in_a_map() -> None:
         (lambda p, name, w: rg.cast(w, "float32"), "shape and dtype"),
     ],
 )
-def test_what_p_map_must_give(function: Any, words: str) -> None:
+def test_results_that_p_map_requires(function: Any, words: str) -> None:
     with pytest.raises(rg.ShapeError, match=r"test_wrappers\.py:\d+") as caught:
         program_of(Mapped(rg.BasicRNNCell(7), function))
     assert words in str(caught.value)

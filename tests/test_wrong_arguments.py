@@ -47,7 +47,7 @@ def test_the_surface_is_all_of_it(tmp_path: Path) -> None:
             assert name.strip("= ") in text or name.startswith("__"), f"{owner}.{name}"
 
 
-def test_a_finding_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_error_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The generator detects foreign errors, long messages, wrong lines, and endless calls."""
     world = World(tmp_path)
     call = wrong_arguments.Call(world, 0)

@@ -134,7 +134,7 @@ def test_an_array_is_cut_into_rows_and_not_copied() -> None:
 
 @pytest.mark.parametrize("name", ["x", "x_time_major", "x_last"])
 @pytest.mark.parametrize("listed", [False, True])
-def test_axes_lie_as_declared(name: str, listed: bool) -> None:
+def test_axes_are_in_the_declared_order(name: str, listed: bool) -> None:
     kind, batch_axis, time_axis = PLACES[name]
     assert batch_axis is not None
     assert time_axis is not None
@@ -164,7 +164,7 @@ def test_ragged_examples_are_padded_with_zeros_and_lengths_are_filled(name: str)
         assert not row[lengths[example] :].any()
 
 
-def test_given_lengths_cut_a_padded_array_and_make_buckets() -> None:
+def test_lengths_cut_a_padded_array_and_form_buckets() -> None:
     lengths = np.array([1, 6, 2, 6, 1, 2, 3, 3])
     x = np.random.default_rng(0).normal(size=(8, 9, 3)).astype(np.float32)
     made = batches({"x": x, "n": lengths}, batch_size=2, lengths="n")
@@ -183,7 +183,7 @@ def test_a_length_less_than_the_data_and_equal_lengths() -> None:
     assert made.feeds([0, 5])["n"].tolist() == [9, 9]
 
 
-def test_a_fixed_time_axis_is_padded_to_what_is_declared() -> None:
+def test_a_fixed_time_axis_is_padded_to_its_declared_size() -> None:
     made = batches({"x_fixed": sequences([2, 4])}, "n", lengths="n")
     feeds = made.feeds([0, 1])
     assert feeds["x_fixed"].shape == (2, 6, 3)
@@ -206,7 +206,7 @@ def test_a_sequence_without_batch_is_cut_to_the_batch() -> None:
     np.testing.assert_array_equal(made.feeds([0, 1])["position"], position[:4])
 
 
-def test_what_is_given_is_converted_as_feeds_are() -> None:
+def test_examples_are_converted_like_feeds() -> None:
     made = batches(
         {
             "x": np.arange(24, dtype=np.uint8).reshape(2, 4, 3),
@@ -231,7 +231,7 @@ def test_what_is_given_is_converted_as_feeds_are() -> None:
     assert batches({"x": objects}, "n", lengths="n").feeds([0, 1])["n"].tolist() == [2, 1]
 
 
-def test_what_has_a_default_need_not_be_given() -> None:
+def test_examples_of_inputs_with_a_default_are_optional() -> None:
     made = Batches({"y": [1, 2]}, layout("y", "rate", defaults=frozenset({"rate"})), batch_size=1)
     assert made.feeds([0]).keys() == {"y"}
 

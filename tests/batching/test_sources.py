@@ -80,7 +80,7 @@ def test_a_pair_of_lists_of_sequences_gets_its_lengths() -> None:
     assert made.evaluate((x[:2], y[:2])) == {"loss": history["validation_loss"][0]}
 
 
-def test_what_a_pair_leaves_out_is_as_in_the_examples() -> None:
+def test_a_validation_pair_takes_missing_inputs_from_the_examples() -> None:
     """A temperature that both graphs read, and a rate that only training reads."""
     x, y = rg.placeholder("x", (None, 3)), rg.placeholder("y", (None,), "int64")
     warmth, keep = rg.placeholder("warmth", ()), rg.placeholder("keep", ())
@@ -162,7 +162,7 @@ def test_validation_and_metrics_over_batches() -> None:
     assert found["largest"][0] == measured.evaluate(parts, metrics=metrics)["largest"]
 
 
-def test_evaluate_is_what_fit_measures() -> None:
+def test_evaluate_equals_the_measurements_of_fit() -> None:
     made, apart = trainer(), data(7, seed=3)
     metrics = {
         "mean": rg.reduce_mean(rg.square(made.program.structure["shown"])),
@@ -189,7 +189,7 @@ def stopping(given: list[Any], after: int) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("per_epoch", "after"), [(None, 3), (2, 1), (2, 2)])
-def test_a_fit_from_a_checkpoint_skips_what_was_seen(per_epoch: int | None, after: int, tmp_path: Path) -> None:
+def test_a_fit_from_a_checkpoint_skips_batches_of_the_past(per_epoch: int | None, after: int, tmp_path: Path) -> None:
     """Batches that were trained on are skipped, and the rest has the bits of an uninterrupted fit."""
     given = batches(5)
     epochs = 2 if per_epoch else 1
@@ -207,7 +207,7 @@ def test_a_fit_from_a_checkpoint_skips_what_was_seen(per_epoch: int | None, afte
     same(state(again), state(whole))
 
 
-def test_an_iterator_that_was_interrupted_goes_on_where_it_is() -> None:
+def test_an_interrupted_iterator_continues_at_its_position() -> None:
     """Within a process no batch is skipped, and the batch in flight is not lost."""
     given = batches(6)
     whole = trainer()
@@ -241,7 +241,7 @@ def test_an_error_of_the_users_iterator_is_their_own() -> None:
     assert made.updates == 1
 
 
-def test_an_iterator_that_ends_early_is_told_and_more_of_it_goes_on() -> None:
+def test_an_iterator_that_ends_early_is_an_error_and_more_batches_continue() -> None:
     given = batches(6)
     made = trainer()
     with pytest.raises(rg.ArgumentError, match=r"ended after 4 batches, but epoch 2 needs 3 after the first 3"):

@@ -58,7 +58,7 @@ def test_stages_are_listed(folder: Path) -> None:
     assert stages[-4:] == ["plan", "loops", "llvm", "asm"]
 
 
-def test_piped_text_is_what_show_gives(
+def test_piped_text_equals_the_result_of_show(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
@@ -113,7 +113,7 @@ def test_run_is_python(folder: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "ran ['--rows', '3']\n", "")
 
 
-def test_script_need_not_lie_here(folder: Path) -> None:
+def test_the_script_may_be_in_another_folder(folder: Path) -> None:
     (folder / "elsewhere").mkdir()
     done = rnngraph(folder / "elsewhere", "show", "../net.py")
     assert (done.returncode, done.stderr) == (0, "")
@@ -253,7 +253,7 @@ def test_commands_that_write_take_o(folder: Path) -> None:
         assert "-o " in rnngraph(folder, command, "--help").stdout
 
 
-def test_show_writes_a_file_of_what_it_prints_in_a_pipe(folder: Path) -> None:
+def test_show_writes_the_text_of_a_pipe_to_a_file(folder: Path) -> None:
     (folder / "net.py").write_text(f"{SCRIPT}\nprint('from the script')\n")
     for arguments in (("--stage", "loops"), ("--stage", "asm", "--line", "12"), ("--stages",)):
         printed = rnngraph(folder, "show", "net.py", *arguments)

@@ -22,7 +22,7 @@ found = [
 """
 
 
-def test_a_script_and_what_lies_beside_it_have_older_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_script_and_modules_of_its_folder_have_older_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     (tmp_path / "beside.py").write_text("import numpy\nwidth = numpy.dtype(numpy.int).itemsize\n")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -34,7 +34,7 @@ def test_a_script_and_what_lies_beside_it_have_older_names(tmp_path: Path, monke
     assert found == ["float64", True, "object", 8, 1.0, [1.0], True, 4]
 
 
-def test_names_are_gone_from_numpy_itself() -> None:
+def test_numpy_itself_lacks_the_older_names() -> None:
     assert not hasattr(np, "Inf")
     assert not hasattr(np, "float")
     assert {"float", "Inf", "product"} <= OLDER.keys()

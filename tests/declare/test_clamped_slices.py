@@ -69,7 +69,7 @@ def test_predict_cuts_nothing_that_it_does_not_know() -> None:
         np.testing.assert_array_equal(array, program.inference(x=row[None], n=[len(row)])[0])
 
 
-def test_what_is_clamped_is_no_stream() -> None:
+def test_a_clamped_slice_of_time_can_not_be_streamed() -> None:
     x = rg.placeholder("x", (None, None, 3))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), rg.clamped_slice(x, 1, stop=4))
     for tensor in (outputs, rg.clamped_slice(rg.cumsum(x, 1), 1, -4)):

@@ -52,7 +52,7 @@ def test_training_saving_and_streams(tmp_path: Path) -> None:
         again.inference(x=X, lengths=[2, 1])
 
 
-def test_what_can_not_be_checked_is_refused() -> None:
+def test_lengths_that_can_not_be_checked_are_rejected() -> None:
     x, lengths = rg.placeholder("x", ("B", "T", 3)), rg.placeholder("lengths", ("B",), "int64")
     with pytest.raises(rg.GraphError, match="lengths that are fed"):
         rg.ensure_longest(x, lengths + 1)

@@ -177,7 +177,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
         assert_allclose(gradient[place], (found[0] - found[1]) / 2e-6, rtol=1e-5, atol=1e-7, err_msg=name)
 
 
-def test_what_lies_past_a_words_end_is_read_by_nothing() -> None:
+def test_entries_after_the_end_of_a_word_are_never_read() -> None:
     program, fed = compiled(Words(rg.GRUCell(3)), 7), feeds()
     broken = fed["x"].copy()
     past = np.arange(LETTERS * WIDTH) // WIDTH >= broken[:, :, -1:]
@@ -287,7 +287,7 @@ def test_taps_have_an_axis_of_inner_steps() -> None:
     )
 
 
-def test_names_stand_under_the_outer_drivers() -> None:
+def test_names_are_in_the_scope_of_the_outer_driver() -> None:
     class Twice(rg.Cell):
         def state(self) -> Any:
             return {"h": 3}
@@ -363,7 +363,7 @@ def test_random_numbers_for_other_rows_than_the_steps_are_refused_with_their_lin
     assert "test_inner_drivers.py" in str(found.value)
 
 
-def test_a_named_layer_of_a_step_lies_in_the_scope_of_its_driver() -> None:
+def test_a_named_layer_of_a_step_is_in_the_scope_of_its_driver() -> None:
     class Projected(rg.Cell):
         def state(self) -> dict[str, int]:
             return {"h": 2}

@@ -196,7 +196,7 @@ def test_static_rnn_takes_masks_as_a_list_too(reverse: bool) -> None:
         assert_array_equal(one, two)
 
 
-def test_outputs_before_the_first_step_that_counts_are_zero_whatever_the_state_begins_with() -> None:
+def test_outputs_before_the_first_unmasked_step_are_zero_for_any_initial_state() -> None:
     x, m, _ = placeholders()
     begin = rg.placeholder("begin", (None, 5), "float64")
     outputs, state = rg.dynamic_rnn(rg.GRUCell(5), x, initial_state=begin, mask=m)
@@ -407,7 +407,7 @@ def test_wrong_arguments(case: str) -> None:
     assert "test_masks.py" in str(found.value)
 
 
-def test_a_mask_that_does_not_fit_is_found_at_the_call() -> None:
+def test_a_mask_of_a_wrong_size_is_an_error_of_the_call() -> None:
     x, m, _ = placeholders()
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(5), x, mask=m)[0])
     with pytest.raises(rg.ShapeError, match="m"):

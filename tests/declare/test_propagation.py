@@ -167,7 +167,7 @@ def test_plain_tensors_stay_plain() -> None:
     assert classes(rg.dynamic_rnn(rg.LSTMCell(5), PLAIN)) == {rg.Tensor}
 
 
-def test_a_class_that_does_not_propagate_gives_what_its_base_gives() -> None:
+def test_a_class_that_does_not_propagate_returns_the_type_of_its_base() -> None:
     special = Special(PLAIN.node)
     assert classes([special + 1, rg.relu(special), special[:, 0]]) == {Marked}
 
@@ -181,7 +181,7 @@ CELLS = [
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-def test_drivers_give_what_any_of_their_arguments_is(cell: rg.Cell) -> None:
+def test_drivers_return_the_class_of_any_of_their_arguments(cell: rg.Cell) -> None:
     width = cell.state_size if isinstance(cell.state_size, int) else None
     arguments: list[dict[str, Any]] = [
         {"inputs": X},
@@ -214,13 +214,13 @@ class Watching(rg.Cell):
         return h, {"h": h}
 
 
-def test_steps_are_given_the_class_of_the_inputs() -> None:
+def test_steps_receive_the_class_of_the_inputs() -> None:
     watching = Watching(PLAIN[0, 0])
     assert classes(rg.dynamic_rnn(watching, X)) == {Marked}
     assert watching.seen == {Marked}
 
 
-def test_what_a_step_reads_from_outside_makes_the_results_its_class() -> None:
+def test_values_that_a_step_reads_from_outside_determine_the_results_class() -> None:
     watching = Watching(X[0, 0])
     assert classes(rg.dynamic_rnn(watching, PLAIN)) == {Marked}
     assert watching.seen == {rg.Tensor}

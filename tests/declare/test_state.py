@@ -285,7 +285,7 @@ def test_a_mapping_for_one_array_is_an_error_that_says_so() -> None:
         rg.compile(outputs).inference(x=np.ones((2, 3, 4)), start={"h": np.ones((2, 4))})
 
 
-def test_gradients_by_a_fed_state_lie_where_it_was_fed() -> None:
+def test_gradients_of_a_fed_state_have_its_structure() -> None:
     cell = TwoSpeeds()
     outputs, _ = rg.dynamic_rnn(cell, sequence(), initial_state=rg.state_placeholder("first", cell, "float64"))
     program = rg.compile(outputs, loss=rg.reduce_sum(rg.square(outputs)), cache=False)
@@ -327,7 +327,7 @@ def test_unknown_and_missing_keys_are_named(given: Callable[[Any, Any], Any], me
             call()
 
 
-def test_a_state_that_is_asked_for_by_a_wrong_name_is_named() -> None:
+def test_a_wrong_name_of_a_state_is_an_error_with_the_name() -> None:
     class Asking(TwoSpeeds):
         def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
             return state["erly"], state
@@ -388,7 +388,7 @@ def test_matching() -> None:
         matched(tree, {"a": {"z": 1, "y": 2}, "b": 3}, "it")
 
 
-def test_matching_goes_deeper_than_the_stack() -> None:
+def test_matching_works_deeper_than_the_stack() -> None:
     structure, given, depth = 0, 1, 5000
     for level in range(depth):
         structure, given = {"a": structure, "b": level}, {"b": level + 2, "a": given}  # type: ignore[assignment]

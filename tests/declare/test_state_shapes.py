@@ -221,7 +221,7 @@ def test_a_saved_program_and_an_exported_net(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_wrappers_leave_alone_what_is_memory_or_no_float() -> None:
+def test_wrappers_do_not_change_memories_and_states_that_are_not_float() -> None:
     def dropped(cell: rg.Cell) -> rg.Cell:
         return rg.DropoutWrapper(cell, state_keep_prob=0.5)
 

@@ -14,7 +14,7 @@ import rnngraph as rg
 Pair = namedtuple("Pair", ["first", "second"])
 
 
-def test_containers_of_the_first_nest_hold_what_the_function_gives() -> None:
+def test_results_are_in_containers_of_the_first_nest() -> None:
     one = {"b": [1, (2, Pair(3, 4))], "a": rg.LSTMStateTuple(c=5, h=())}
     two = {"a": rg.LSTMStateTuple(c=50, h=()), "b": [10, (20, Pair(30, 40))]}
     calls: list[tuple[int, int]] = []
@@ -80,7 +80,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[rg.RnnGraphError], str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_differs_is_named_with_its_place(case: str) -> None:
+def test_differences_of_nests_are_named_with_their_paths(case: str) -> None:
     call, error, text = WRONG[case]
     with pytest.raises(error, match=text) as found:
         call()

@@ -219,7 +219,7 @@ def test_gradients_of_taps_by_differences_in_a_decoder() -> None:
     assert ours.any()
 
 
-def test_what_a_graph_does_not_read_is_not_tapped() -> None:
+def test_taps_that_a_graph_does_not_need_are_left_out() -> None:
     x = rg.placeholder("x", (None, 3))
     noisy = rg.tap("noisy", x + rg.random_normal(x))
     y = rg.by_graph(training=noisy, inference=rg.tap("calm", x * 1.5))

@@ -137,7 +137,7 @@ def test_narrow_weights(weights: str, activations: str, tmp_path: Path) -> None:
     check_same(program, tmp_path, 1, 100)
 
 
-def test_feeds_apart_from_time(tmp_path: Path) -> None:
+def test_feeds_without_a_time_axis(tmp_path: Path) -> None:
     x, knob = rg.placeholder("x", shape=(None, None, 3)), rg.placeholder("knob", shape=(None, 2))
     ids = rg.placeholder("ids", shape=(None, None), dtype="int64")
     gate = rg.placeholder("gate", shape=(None, None, 1), dtype="bool")
@@ -210,7 +210,7 @@ def test_no_recurrence_at_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", ["stack", "wide", "learned start", "norm"])
-def test_weights_given_at_run_time(case: str, tmp_path: Path) -> None:
+def test_weights_passed_at_run_time(case: str, tmp_path: Path) -> None:
     program = program_of(CASES[case]())
     (shape,) = (node.shape for node in program.inference.graph.inputs if node.get("label") == "x")
     program.inference.export(tmp_path, "net", weights="external", link=False)
@@ -427,7 +427,7 @@ def test_the_weights_are_of_one_moment(tmp_path: Path, monkeypatch: pytest.Monke
         assert (tmp_path / "still" / file).read_bytes() == (tmp_path / "trained" / file).read_bytes()
 
 
-def test_names_are_made_fit_for_c(tmp_path: Path) -> None:
+def test_names_are_converted_to_valid_c_names(tmp_path: Path) -> None:
     x = rg.placeholder("x", shape=(None, None, 3))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x)
     program = program_of({"float": outputs, "a b": outputs * 2, "a_b": outputs * 3, "9": outputs + 1, "x": -outputs})
@@ -440,7 +440,7 @@ def test_names_are_made_fit_for_c(tmp_path: Path) -> None:
 # Mistakes ------------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_exported_says_why(tmp_path: Path) -> None:
+def test_graphs_that_can_not_be_exported_raise_errors_with_the_reason(tmp_path: Path) -> None:
     x = rg.placeholder("x", shape=(None, None, 3))
     backward = rg.bidirectional_dynamic_rnn(rg.GRUCell(4), rg.GRUCell(4), x)[0][1]
     with pytest.raises(rg.RnnGraphError, match=r"test_export.py:\d+: this graph can't be streamed.*--form sequence"):

@@ -151,7 +151,7 @@ def test_two_exports_at_once_do_not_mix(tmp_path: Path) -> None:
 
 
 @needs_compiler
-def test_files_that_are_no_longer_made_go(tmp_path: Path) -> None:
+def test_files_that_an_export_no_longer_writes_are_deleted(tmp_path: Path) -> None:
     program = small()
     program.inference.export(tmp_path, "net", weights="external")
     (tmp_path / "net.py.orig").write_text("mine")
@@ -172,7 +172,7 @@ def test_a_file_that_was_changed_is_never_replaced(tmp_path: Path) -> None:
     assert contents(tmp_path) == before
 
 
-def test_a_folder_that_was_made_for_nothing_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unused_new_folder_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_folder, "_digest", lambda path: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         small().inference.export(tmp_path / "out", "net", link=False)
@@ -230,7 +230,7 @@ def test_a_loaded_program_exports_the_same_object(tmp_path: Path) -> None:
     assert contents(tmp_path / "made") == contents(tmp_path / "loaded")
 
 
-def test_a_folder_of_its_own_where_none_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_folder_has_the_nets_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     program = small()
     made = program.inference.export(name="one", link=False)
@@ -299,7 +299,7 @@ console.log(JSON.stringify(said));
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js")
-def test_the_javascript_module_takes_what_the_net_takes_and_nothing_else(tmp_path: Path) -> None:
+def test_the_javascript_module_accepts_the_nets_inputs_only(tmp_path: Path) -> None:
     made = small().inference.export(tmp_path, "net", link=False)
     described = json.loads(made.files["net.json"].read_text())
     (tmp_path / "net.mjs").write_text(javascript_module(SimpleNamespace(name="net", is_stream=True), described))  # type: ignore[arg-type]
@@ -316,7 +316,7 @@ def test_the_javascript_module_takes_what_the_net_takes_and_nothing_else(tmp_pat
         ("thumbv7em-none-eabihf", ""),
     ],
 )
-def test_what_a_library_would_have_needed_is_said(
+def test_the_requirements_of_a_library_that_was_not_linked_are_named(
     target: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(linking.shutil, "which", lambda name: None)

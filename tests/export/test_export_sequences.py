@@ -203,7 +203,7 @@ def test_float64_and_time_first(tmp_path: Path) -> None:
     assert_array_equal(net.run({"x": feed})["y"], program.inference(x=feed)["y"], strict=True)
 
 
-def test_a_default_stands_for_a_null_pointer(exported: Exported) -> None:
+def test_a_null_pointer_selects_the_default(exported: Exported) -> None:
     program, folder = exported("words")
     net = Sequence(folder, "net", host())
     feeds = arrays(program, 3, 7)
@@ -347,7 +347,7 @@ def test_scratch_is_the_formula_that_is_written(case: str, exported: Exported) -
 
 
 @pytest.mark.parametrize("case", ["two directions", exhaustive("translation")])
-def test_weights_given_at_run_time(case: str, tmp_path: Path) -> None:
+def test_weights_passed_at_run_time(case: str, tmp_path: Path) -> None:
     program = program_of(CASES[case]())
     program.inference.export(tmp_path, "net", form="sequence", weights="external", link=False)
     for seed in (1, 2):

@@ -54,7 +54,7 @@ def test_smaller_blocks_give_the_same_bits_in_less_memory(
         assert_array_equal(result, results[0])
 
 
-def test_the_command_says_what_memory_is_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_explains_the_memory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rg.compile(effect()).save(tmp_path / "saved")
     export = ["export", str(tmp_path / "saved"), "-o", str(tmp_path / "out"), "--name", "net", "--no-link"]
     assert main(export) == 0
@@ -67,7 +67,7 @@ def test_the_command_says_what_memory_is_for(tmp_path: Path, capsys: pytest.Capt
     assert "for blocks" not in least
 
 
-def test_what_does_not_go_together() -> None:
+def test_arguments_that_exclude_each_other_are_errors() -> None:
     graph = rg.compile(effect()).inference
     with pytest.raises(rg.ArgumentError, match="max_block=4 applies to streams only"):
         graph.export("never", form="sequence", max_block=4)

@@ -135,7 +135,7 @@ for row, one in zip(x, found):
         (lambda: {"y": placeholder() * 2.0}, {"rows": 0}, rg.ArgumentError, "rows of an exported net"),
     ],
 )
-def test_what_can_not_step_at_once(
+def test_nets_that_can_not_step_rows_at_once_are_rejected(
     declaration: Declaration, options: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(error, match=rf"test_rows_at_once\.py:\d+: .*{message}"):

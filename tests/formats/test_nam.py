@@ -126,7 +126,7 @@ def test_open_sizes_are_shown_as_those_of_tensors() -> None:
     assert repr(rg.read_nam(json.dumps(file_of(2, 1, 0)[0]).encode())) == "Net(x f32[?,?,1] -> y f32[?,?,1])"
 
 
-def test_what_is_no_file_of_the_format_is_refused(tmp_path: Any) -> None:
+def test_files_of_other_formats_are_rejected(tmp_path: Any) -> None:
     for data in (b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"architecture": NaN}'):
         with pytest.raises(rg.FileError):
             rg.read_nam(data)

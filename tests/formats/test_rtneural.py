@@ -170,7 +170,7 @@ def test_all_that_can_not_be_read_is_listed() -> None:
         json.dumps({"model_data": {"hidden_size": 3}, "state_dict": {}}).encode(),
     ],
 )
-def test_damage_is_an_error_of_ours(data: bytes) -> None:
+def test_a_damaged_file_raises_an_error_of_rnngraph(data: bytes) -> None:
     with pytest.raises(rg.RnnGraphError, match=r"test_rtneural\.py:\d+: "):
         rg.read_rtneural(data)
 

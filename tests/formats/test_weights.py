@@ -163,7 +163,7 @@ def test_peepholes_and_projections() -> None:
     assert np.array_equal(rg.weights.to_torch(projected, parameters)["weight_hr"], arrays["weight_hr"])
 
 
-def test_cudnn_layers_lie_transposed_gate_by_gate() -> None:
+def test_cudnn_kernels_are_transposed_gate_by_gate() -> None:
     """cuDNN's buffer of a gate is [units, inputs] in C order; Keras presents it as [inputs, units]."""
     plain = [normal(INPUTS, 4 * UNITS), normal(UNITS, 4 * UNITS), normal(4 * UNITS)]
     buffers = [np.ascontiguousarray(gate.T).reshape(INPUTS, UNITS) for gate in np.split(plain[0], 4, 1)]
@@ -194,7 +194,7 @@ def test_cudnn_layers_lie_transposed_gate_by_gate() -> None:
         ),
     ],
 )
-def test_errors_say_what_to_give(call: Any, text: str) -> None:
+def test_errors_name_the_remedy(call: Any, text: str) -> None:
     with pytest.raises(rg.RnnGraphError, match=text):
         call()
 

@@ -60,7 +60,7 @@ def test_a_profile(browser: Browser, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_what_notebooks_show(browser: Browser, tmp_path: Path, size: tuple[int, int], scheme: str) -> None:
+def test_output_of_notebooks(browser: Browser, tmp_path: Path, size: tuple[int, int], scheme: str) -> None:
     history = rg.History()
     for epoch in range(1, 9):
         row = {"epoch": epoch, "loss": 1 / epoch, "validation_loss": abs(epoch - 4) + 1.0, "validation_accuracy": 0.5}

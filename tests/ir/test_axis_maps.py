@@ -198,14 +198,14 @@ def test_rows_in_another_order_give_rows_in_that_order(op: str, case: Case) -> N
 
 
 @pytest.mark.parametrize(("op", "case"), CASES)
-def test_parts_of_what_is_reduced_add_up(op: str, case: Case) -> None:
+def test_parts_of_a_reduced_axis_add_up(op: str, case: Case) -> None:
     item = proof(op, case)
     for (by, _), axes in item.reduced().items():
         item.check_parts(by, axes)
 
 
 @pytest.mark.parametrize(("op", "case"), CASES)
-def test_an_op_is_linear_in_what_it_says(op: str, case: Case) -> None:
+def test_an_op_is_linear_in_the_declared_operands(op: str, case: Case) -> None:
     item = proof(op, case)
     for group in item.linear:
         assert all(item.is_linear(group, np.random.default_rng(seed)) for seed in range(3)), group
@@ -228,7 +228,7 @@ def test_all_columns_are_shown_to_keep_rows() -> None:
     assert shown == set(COMPUTED) - {"with_update"}
 
 
-def test_iota_differs_by_place_and_given_entries_are_any() -> None:
+def test_iota_differs_by_place_and_entries_may_have_any_value() -> None:
     for op, attributes in (("iota", {"size": 3}), ("constant", {"value": np.arange(3)})):
         assert OPS[op].axes.by_place(make(op, **attributes)) == {0}
 
@@ -314,7 +314,7 @@ def test_a_scan_hands_axes_to_its_body() -> None:
     ]
 
 
-def test_what_adds_up_over_steps() -> None:
+def test_values_that_add_up_over_steps() -> None:
     x = make("input", label="x", type=TensorType(F, (STEPS, 3)))
     ids = make("input", label="ids", type=TensorType(L, (STEPS,)))
     assert adds_up(make("reduce_sum", x, axes=(0,), keepdims=False))

@@ -83,7 +83,7 @@ def constant() -> rg.Program:
 
 @pytest.mark.parametrize("declare", [stacked, attentive, constant])
 @pytest.mark.parametrize("kind", ["inference", "training"])
-def test_nothing_stands_alone_and_no_edge_leads_nowhere(declare: object, kind: str) -> None:
+def test_every_node_has_an_edge_and_every_edge_two_nodes(declare: object, kind: str) -> None:
     graph: Graph = getattr(declare(), kind).graph  # type: ignore[operator]
     drawn = read(graph.dot())
     ends = {name for source, user, _ in drawn.edges for name in (source, user)}
@@ -95,7 +95,7 @@ def test_nothing_stands_alone_and_no_edge_leads_nowhere(declare: object, kind: s
     assert all(users[name] for name in drawn.boxes.keys() - outputs)
 
 
-def test_what_is_carried_is_an_edge_to_the_next_step() -> None:
+def test_a_carried_value_is_an_edge_to_the_next_step() -> None:
     graph = stacked().inference.graph
     (scan,) = [node for node in graph.nodes if node.op == "scan"]
     drawn = read(graph.dot())
@@ -121,7 +121,7 @@ def test_layers_are_clusters_with_their_parameters() -> None:
     assert '"dense"' in labels
 
 
-def test_every_product_has_a_box_and_colours_tell_kinds_apart() -> None:
+def test_every_product_has_a_box_and_colours_distinguish_kinds() -> None:
     graph = attentive().training.graph
     text = graph.dot()
     products = [node for node in graph.walk() if node.op in ("matmul", "outer_sum")]

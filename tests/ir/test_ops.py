@@ -32,7 +32,7 @@ SAMPLES = ("sample_key", "sample_uniform")
 
 
 @pytest.mark.parametrize("row", OPS.values(), ids=OPS)
-def test_a_row_has_what_ops_of_its_kind_have(row: Op) -> None:
+def test_a_row_has_the_columns_of_its_kind(row: Op) -> None:
     assert (row.derivative is not None) == (row.kind in DIFFERENTIATED)
     assert row.cost in (INSTRUCTION, DIVISION, FUNCTION, DRAW)
     assert row.kind == "elementwise" or (row.cost, row.keeps_zero) == (INSTRUCTION, False)
@@ -43,7 +43,7 @@ def test_a_row_has_what_ops_of_its_kind_have(row: Op) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, row in OPS.items() if row.kind == "elementwise" and not row.random])
-def test_what_keeps_zero_does_and_no_other_op_does(name: str) -> None:
+def test_exactly_the_declared_ops_map_zero_to_zero(name: str) -> None:
     """Bools are no zeros."""
     row = OPS[name]
     assert row.evaluate is not None
@@ -79,7 +79,7 @@ ROOMS = ("ir", "passes", "codegen", "runtime", "export", "batching", "program", 
 @pytest.mark.parametrize(
     "path", [path for room in ROOMS for path in sorted((PACKAGE / room).rglob("*.py"))], ids=lambda path: path.stem
 )
-def test_nobody_else_keeps_a_list_of_ops(path: Path) -> None:
+def test_no_other_module_has_a_list_of_ops(path: Path) -> None:
     """A new op would be missing from such a list."""
     found = [f"{path}:{line}: {sorted(names)}" for line, names in _lists(path) if len(names) > MAX_TOGETHER]
     if path.relative_to(PACKAGE).as_posix() in BY_OP:

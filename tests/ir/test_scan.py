@@ -61,7 +61,7 @@ def test_parts_have_the_names_of_the_printed_form() -> None:
 
 
 @pytest.mark.parametrize("when", ["", ", when=1"])
-def test_a_scan_made_of_its_parts_is_the_same_scan(when: str) -> None:
+def test_a_scan_built_from_its_parts_equals_the_original(when: str) -> None:
     graph = graph_of(when)
     scan = scan_of(graph)
     again = ScanParts.of(scan).build(scan.where, scan.name)
@@ -70,7 +70,7 @@ def test_a_scan_made_of_its_parts_is_the_same_scan(when: str) -> None:
     assert str(Graph.of(graph.name, outputs, graph.inputs)) == str(graph)
 
 
-def test_the_condition_is_found_again_where_inputs_move() -> None:
+def test_the_condition_is_found_after_inputs_move() -> None:
     scan = scan_of(graph_of())
     parts = ScanParts.of(scan)
     moved = replace(parts, sequences=parts.sequences[::-1]).build(None, "moved")
@@ -86,5 +86,5 @@ def test_values_that_the_body_gives_are_replaced() -> None:
     assert [node for _, node in turned.outputs] == [emitted, carry.next]
 
 
-def test_what_is_carried_last_is_told_from_what_is_emitted() -> None:
+def test_the_last_carried_value_is_distinguished_from_emitted_ones() -> None:
     assert [is_final(node) for node in graph_of().nodes if node.op == "get"] == [True, False]

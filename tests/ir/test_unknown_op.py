@@ -90,7 +90,7 @@ def test_it_needs_all_steps_along_its_axis(load: Load, column: AxisColumn) -> No
 
 
 @pytest.mark.parametrize("column", [UNKNOWN, SUMS_LAST], ids=["unknown", "honest"])
-def test_its_row_alone_says_what_it_keeps_apart(load: Load, column: AxisColumn) -> None:
+def test_only_its_row_declares_the_axes_that_it_keeps_separate(load: Load, column: AxisColumn) -> None:
     """No other file needs to know the op."""
     load(column)
     is_known = column is SUMS_LAST

@@ -66,7 +66,7 @@ def test_an_axis_that_a_reshape_merges_is_mixed() -> None:
     assert [axis.size for axis in unmixed_axes(scan)] == [size("B"), 3, 5]
 
 
-def test_a_restricted_body_computes_what_the_whole_one_does_there() -> None:
+def test_a_restricted_body_computes_the_same_values_as_the_whole_one() -> None:
     scan = the_scan()
     body, axes = scan["body"], unmixed_axes(scan)
     inner, _ = restricted(body, [(axes[1], 1), (axes[2], 2)])

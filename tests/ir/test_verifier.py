@@ -34,7 +34,7 @@ def in_a_loop(inner: Node, h: Node) -> Graph:
     return Graph.of("g", [("y", make("get", scan, index=0))], [x])
 
 
-def test_a_right_graph_is_given_back() -> None:
+def test_a_valid_graph_is_returned() -> None:
     h = value("h")
     graph = in_a_loop(make("tanh", h), h)
     assert verify(graph, "some pass", INFERENCE_FORBIDS) is graph
@@ -95,11 +95,11 @@ def test_a_type_that_is_not_inferred(kind: TensorType) -> None:
     ],
     ids=lambda node: node.op,
 )
-def test_what_an_op_does_not_take(node: Node) -> None:
+def test_operands_that_an_op_rejects(node: Node) -> None:
     broken(single(node, *node.operands), "after some pass")
 
 
-def test_get_beyond_what_a_scan_gives() -> None:
+def test_get_with_an_index_beyond_the_results_of_a_scan() -> None:
     h, x = value("h"), value()
     scan = loop(Graph.of("body", [("h", h)], [h]), x)
     broken(single(Node("get", (scan,), ROW, (("index", 1),)), x, scan), "after some pass")
@@ -144,7 +144,7 @@ def test_a_carry_keeps_its_type() -> None:
     broken(in_a_loop(wide, h), r"a carry is f32\[B,3\], and its next value is f32\[4,3\]")
 
 
-def test_a_body_takes_what_it_is_given() -> None:
+def test_a_body_has_the_types_of_its_operands() -> None:
     h, x = value("h"), value("x", TensorType("float64", ROW.shape))
     kind = TupleType((ROW,))
     broken(single(loop(Graph.of("body", [("h", h)], [h]), x, kind=kind), x), "is f32.*, and its operand is f64")
@@ -225,7 +225,7 @@ STORED = {
 
 
 @pytest.mark.parametrize("name", STORED)
-def test_what_no_file_may_hold(name: str) -> None:
+def test_graphs_that_no_file_may_contain(name: str) -> None:
     with pytest.raises(ValueError, match=r"y\b|size|f32|unroll|length|mask|probability|repeated"):
         verify_stored(parse(stored(STORED[name])))
 
@@ -253,7 +253,7 @@ def stored(line: str) -> str:
         LOOP.replace("LENGTH", str((1 << 31) - 1)),
     ],
 )
-def test_what_a_file_may_hold(line: str) -> None:
+def test_graphs_that_a_file_may_contain(line: str) -> None:
     """Bounds are valid, and so is a table without rows, of which a call may read nothing."""
     line = f"ids_as_rows = broadcast f32(1.0) {{shape=(5, 1, 2)}} : f32[5,1,2]\n  {line}"
     verify_stored(parse(stored(line)))

@@ -31,7 +31,7 @@ def test_a_changed_graph_loses_the_mark() -> None:
     assert not with_sizes(graph, dict.fromkeys(graph.symbols, 3)).simplified
 
 
-def test_a_marked_graph_is_still_changed_by_what_alternates() -> None:
+def test_a_marked_graph_is_still_changed_by_alternating_rules() -> None:
     x = rg.placeholder("x", shape=(None, 4))
     graph = Simplify()(Graph.of("g", [("y", (x * 1 + 2).node)]))
     other = Graph.of("g", [("y", (x * 1).node)])

@@ -113,7 +113,7 @@ def test_clip_value_bounds_each_element_and_comes_before_the_norm() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_shows_in_the_norm(bad: float) -> None:
+def test_the_norm_shows_non_finite_gradients(bad: float) -> None:
     given = feeds()
     given["x"][1, 2] = bad
     for clip in ({}, {"clip_norm": 1.0}):

@@ -87,7 +87,7 @@ def test_inference_gives_the_structure_of_outputs_with_a_loss_or_without(tmp_pat
     assert program.structure is net.shown
 
 
-def test_a_loss_stands_beside_a_bare_output_where_it_is_computed() -> None:
+def test_a_loss_is_returned_with_a_bare_output_if_it_is_computed() -> None:
     net = Net()
     program = rg.compile(net.shown, loss=net.loss)
     y = np.zeros((2, 2), np.float32)

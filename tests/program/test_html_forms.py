@@ -31,7 +31,7 @@ def words(markup: str) -> str:
     return html.unescape(re.sub(r"<style>[^<]*</style>|<[^>]*>", " ", markup))
 
 
-def test_a_program_tells_what_differs_between_its_graphs(program: rg.Program) -> None:
+def test_a_program_shows_the_differences_of_its_graphs(program: rg.Program) -> None:
     shown = program._repr_html_()
     text = " ".join(words(shown).split())
     assert "takes x x, y gives" in text
@@ -91,7 +91,7 @@ def test_an_empty_history_says_so() -> None:
     assert "0 epochs" in words(rg.History()._repr_html_())
 
 
-def test_saved_programs_show_what_they_have(program: rg.Program, tmp_path: Path) -> None:
+def test_saved_programs_show_their_contents(program: rg.Program, tmp_path: Path) -> None:
     program.save(tmp_path / "net")
     loaded: Any = rg.load(tmp_path / "net")
     assert "rnn/multi_rnn_cell/cell_1/basic_rnn_cell/kernel" in loaded._repr_html_()

@@ -141,7 +141,7 @@ def test_a_change_after_one_pickle_is_in_the_next() -> None:
     assert_array_equal(third.training(batch())["logits"], program.training(batch())["logits"])
 
 
-def test_what_was_asked_for_goes_along(tmp_path: Path) -> None:
+def test_options_are_pickled(tmp_path: Path) -> None:
     narrow = rg.Narrow("int8", force=True)
     program = tagger(threads=2, target="x86-64-v2", unroll=2, weights=narrow, cache=tmp_path / "code")
     again = pickle.loads(pickle.dumps(program))
@@ -234,7 +234,7 @@ def test_trainers(copied: Callable[[Any], Any]) -> None:
 
 
 @pytest.mark.exhaustive
-def test_a_fit_goes_on_elsewhere() -> None:
+def test_a_fit_continues_in_another_process() -> None:
     examples = {**batch(7), "n": np.full(7, 5)}
     trainer = rg.Trainer(tagger(seed=2), rg.Adam(0.1))
     trainer.fit(examples, epochs=2, batch_size=3, progress=False)
@@ -297,7 +297,7 @@ def test_columns_that_are_not_there() -> None:
 # What is refused -------------------------------------------------------------------------------------
 
 
-def test_what_does_not_pickle_says_so() -> None:
+def test_objects_that_can_not_be_pickled_raise_errors() -> None:
     x = rg.placeholder("x", (None, None, 4))
     program = tagger()
     attention = rg.AttentionWrapper(rg.GRUCell(3), rg.LuongAttention(3, x))
@@ -319,7 +319,7 @@ def test_a_copy_of_a_tensor_is_the_tensor() -> None:
     assert copy.deepcopy({"x": [x]})["x"][0] is x
 
 
-def test_cells_pickle_as_what_they_are() -> None:
+def test_cells_without_tensors_can_be_pickled() -> None:
     cell = rg.DropoutWrapper(rg.MultiRNNCell([rg.GRUCell(5), rg.LSTMCell(3, use_peepholes=True)]), output_keep_prob=0.5)
 
     def of(cell: rg.Cell) -> np.ndarray:
@@ -359,7 +359,7 @@ def test_a_pickle_calls_one_function_of_bytes() -> None:
         assert not {"BUILD", "GLOBAL", "INST", "OBJ", "NEWOBJ"} & {*operations}
 
 
-def test_damage_is_found() -> None:
+def test_damaged_bytes_are_rejected() -> None:
     program = tagger()
     for read, data in ((rg.loads, rg.dumps(program)), (rg.loads_trainer, rg.Trainer(program).__reduce__()[1][0])):
         for place in range(0, len(data), len(data) // 23):

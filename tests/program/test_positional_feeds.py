@@ -77,7 +77,7 @@ def test_a_block_of_steps_is_for_process() -> None:
         stream.step(x=X)
 
 
-def test_what_is_fed_by_keyword_is_none_of_the_candidates() -> None:
+def test_inputs_fed_by_keyword_are_no_candidates() -> None:
     program = regression(lengths=True)
     assert_array_equal(program.inference(X, n=[3, 5])["shown"], program.inference(x=X, n=[3, 5])["shown"])
     with pytest.raises(rg.StructureError, match="not as ndarray; it could be x, n, so give them by name"):

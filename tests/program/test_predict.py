@@ -119,7 +119,7 @@ def test_an_example_may_have_no_step(ragged: rg.Program) -> None:
     same_as_alone(ragged, found, x)
 
 
-def test_a_saved_program_predicts_alike(ragged: rg.Program, tmp_path: Path) -> None:
+def test_a_saved_program_predicts_the_same(ragged: rg.Program, tmp_path: Path) -> None:
     x = sequences([4, 1, 2])
     ragged.save(tmp_path / "model")
     loaded = rg.load(tmp_path / "model")
@@ -128,7 +128,7 @@ def test_a_saved_program_predicts_alike(ragged: rg.Program, tmp_path: Path) -> N
         assert ours.tobytes() == theirs.tobytes()
 
 
-def test_results_lie_with_the_examples_first_where_time_is_first_in_the_graph() -> None:
+def test_results_have_examples_first_even_if_time_is_first_in_the_graph() -> None:
     x, n = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("n", (None,), "int32")
     outputs, state = rg.dynamic_rnn(rg.BasicLSTMCell(4), x, n, time_major=True)
     program = rg.compile({"outputs": outputs, "state": state})
@@ -253,7 +253,7 @@ def test_few_sizes_of_batches_are_compiled(monkeypatch: pytest.MonkeyPatch) -> N
 # Outputs that no example owns ---------------------------------------------------------------------
 
 
-def test_what_is_the_same_for_all_examples_is_given_once() -> None:
+def test_outputs_independent_of_examples_are_returned_once() -> None:
     x, rate = rg.placeholder("x", (None, 3)), rg.placeholder("rate", ())
     table = rg.parameter("table", (2, 3))
     program = rg.compile({"rows": x * rate, "table": table * rate, "one": rg.constant(1.0)})
@@ -273,7 +273,7 @@ def test_what_is_the_same_for_all_examples_is_given_once() -> None:
         (lambda x, o: x[:, 0] @ rg.transpose(x[:, 0], (1, 0)), r"f32\[x_0,x_0\]"),
     ],
 )
-def test_what_mixes_examples_is_refused_with_its_line(declared: Callable[..., Any], kind: str) -> None:
+def test_outputs_that_mix_examples_are_rejected_with_their_line(declared: Callable[..., Any], kind: str) -> None:
     x = rg.placeholder("x", (None, None, WIDTH))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x)
     program = rg.compile({"mixed": declared(x, outputs)})
@@ -338,7 +338,7 @@ def test_rows_that_are_reversed_each_by_itself_are_run_together() -> None:
     assert not mixes_rows(graph, symbols_of(batch))
 
 
-def test_a_decoder_that_stops_when_all_rows_have_keeps_them_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_that_stops_when_all_rows_have_keeps_rows_separate(monkeypatch: pytest.MonkeyPatch) -> None:
     thought = rg.placeholder("thought", (None, 4))
     outputs, _, lengths = rg.dynamic_decode(
         rg.GRUCell(4),

@@ -107,7 +107,7 @@ def one_by_one() -> tuple[rg.Program, dict[str, Array]]:
     return rg.compile({"outputs": outputs, "lengths": lengths}, seed=2), {"first": data(BATCH, 3)}
 
 
-def test_draws_that_can_not_be_made_at_once_are_made_one_by_one() -> None:
+def test_samples_that_can_not_be_drawn_at_once_are_drawn_one_by_one() -> None:
     program, feeds = one_by_one()
     out = {"outputs": np.empty((DRAWS, BATCH, TIME, 3), np.float32)}
     drawn = program.training(feeds, samples=DRAWS, seed=3, out=out)

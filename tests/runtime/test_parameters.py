@@ -58,7 +58,7 @@ def test_two_parameters_change_places() -> None:
         assert made.parameters["second"].tolist() == [1, 2]
 
 
-def test_a_name_stands_for_one_array() -> None:
+def test_a_name_refers_to_one_array() -> None:
     program = compiled()
     kernel = program.parameters["dense/kernel"]
     theirs = {**program.parameters, "other": kernel + 1}
@@ -106,7 +106,7 @@ def test_values_are_read_only_and_changes_reach_live_streams() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*drawn anew:UserWarning")
-def test_a_program_goes_on_with_the_parameters_of_another() -> None:
+def test_a_program_continues_with_the_parameters_of_another() -> None:
     outputs, y = declared()
     program = rg.compile({"y": y}, seed=1)
     names = list(program.parameters)
@@ -146,7 +146,7 @@ def test_mistakes(act: Any, error: type[Exception], words: str) -> None:
     assert words in str(caught.value)
 
 
-def test_an_array_that_was_edited_is_read_only_behind_its_block() -> None:
+def test_an_edited_array_is_read_only_after_its_block() -> None:
     program = compiled()
     name = next(iter(program.parameters))
     with program.parameters.edit(name) as array:

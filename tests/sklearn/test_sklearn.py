@@ -83,7 +83,7 @@ def fitted() -> SequenceClassifier:
     ],
     ids=str,
 )
-def test_directions_are_told_apart(options: dict[str, Any]) -> None:
+def test_directions_are_distinguished(options: dict[str, Any]) -> None:
     model = quick(**options)
     assert model.fit(*waves()) is model
     assert model.score(*waves(seed=1)) > 0.9
@@ -254,7 +254,7 @@ def test_one_feature() -> None:
         ([None, None], "float|Expected"),
     ],
 )
-def test_what_is_no_sequence(X: Any, match: str, fitted: SequenceClassifier) -> None:
+def test_inputs_that_are_no_sequences_are_errors(X: Any, match: str, fitted: SequenceClassifier) -> None:
     with pytest.raises((ValueError, TypeError), match=match):
         fitted.predict(X)
 
@@ -368,7 +368,7 @@ def test_early_stopping() -> None:
 
 
 @pytest.mark.engines
-def test_warm_start_goes_on() -> None:
+def test_warm_start_continues_training() -> None:
     X, y = waves(20)
     model = quick(epochs=2, warm_start=True).fit(X, y)
     program = model.program_

@@ -37,7 +37,7 @@ def names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
 
 
-def test_a_file_is_made_and_replaced(tmp_path: Path) -> None:
+def test_a_file_is_created_and_replaced(tmp_path: Path) -> None:
     write(tmp_path / "a", b"one")
     write(tmp_path / "a", b"two")
     assert (tmp_path / "a").read_bytes() == b"two"
@@ -53,7 +53,7 @@ def test_an_error_in_the_block_leaves_the_file_as_it_was(tmp_path: Path) -> None
 
 
 @not_on_windows("files have no mode bits")
-def test_a_new_file_has_what_the_umask_leaves_and_a_replaced_one_keeps_its_bits(tmp_path: Path) -> None:
+def test_a_new_file_has_the_permissions_of_the_umask_and_a_replaced_one_its_own(tmp_path: Path) -> None:
     plain, path = tmp_path / "plain", tmp_path / "a"
     plain.write_bytes(b"")
     write(path, b"one")
@@ -72,7 +72,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "real" / "a").read_bytes() == b"one"
 
 
-def test_what_the_system_refuses_is_an_error_with_the_path(tmp_path: Path) -> None:
+def test_errors_of_the_system_are_raised_with_the_path(tmp_path: Path) -> None:
     for path in (tmp_path / "no folder" / "a", tmp_path):
         with pytest.raises(rg.FileError, match=r"can't write .*give a path") as caught:
             write(path, b"one")
@@ -83,7 +83,7 @@ def test_what_the_system_refuses_is_an_error_with_the_path(tmp_path: Path) -> No
     assert not [name for name in names(tmp_path.parent) if name.endswith(".part")]
 
 
-def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path) -> None:
+def test_files_of_a_killed_writer_are_deleted_by_the_next_write(tmp_path: Path) -> None:
     write(tmp_path / "a", b"one")
     (tmp_path / ".a.notes.part").write_bytes(b"the user's")
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "a")], check=False)

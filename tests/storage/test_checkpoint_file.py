@@ -45,7 +45,7 @@ def small(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def test_what_goes_in_comes_out(tmp_path: Path) -> None:
+def test_arrays_and_text_are_read_as_written(tmp_path: Path) -> None:
     checkpoint.write(tmp_path / "a", "trainer", ARRAYS, TEXT)
     arrays, text = checkpoint.read(tmp_path / "a", "trainer")
     assert list(arrays) == list(ARRAYS)
@@ -128,7 +128,7 @@ def test_another_kind_and_another_version_are_refused(tmp_path: Path, monkeypatc
         ({}, {"step": np.int64(3)}),
     ],
 )
-def test_what_can_not_be_kept_is_an_error_and_leaves_the_last_file(
+def test_values_that_can_not_be_stored_are_errors_and_keep_the_last_file(
     tmp_path: Path, arrays: dict[str, np.ndarray], text: dict[str, Any]
 ) -> None:
     small(tmp_path / "a")

@@ -81,7 +81,7 @@ def test_a_killed_process_lets_go(tmp_path: Path, folder: PrivateDirectory, monk
         assert waits(folder, 3, monkeypatch, end) == 2
 
 
-def test_without_locks_nobody_waits(folder: PrivateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_locks_no_process_waits(folder: PrivateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(38, "no locks here")
 

@@ -63,7 +63,7 @@ def test_bytes_are_those_of_googles_codec() -> None:
     assert inner.node[0].output == ["ü"]
 
 
-def test_changed_bytes_are_an_error_or_what_google_reads() -> None:
+def test_changed_bytes_are_an_error_or_read_as_by_google() -> None:
     whole = theirs().SerializeToString()
     for seed in range(300):
         data = changed(whole, seed)

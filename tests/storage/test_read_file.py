@@ -83,7 +83,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
 
 @pytest.mark.parametrize("kind", ["device", "pipe", "directory", "made-up file"])
 @pytest.mark.parametrize("reader", READERS)
-def test_readers_refuse_what_is_no_regular_file(reader: str, kind: str, tmp_path: Path) -> None:
+def test_readers_accept_only_regular_files(reader: str, kind: str, tmp_path: Path) -> None:
     name, read = READERS[reader]
     if reader == "data of a checkpoint":
         index = Path(__file__).parents[1] / "fixtures" / "checkpoints" / "version2.index"

@@ -63,7 +63,7 @@ def test_an_export_takes_the_place_of_one_of_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", NEW)
-def test_what_no_export_wrote_is_never_replaced(file: str, tmp_path: Path) -> None:
+def test_files_that_no_export_wrote_are_never_replaced(file: str, tmp_path: Path) -> None:
     folder = tmp_path / "nets"
     folder.mkdir()
     (folder / file).write_text("mine")
@@ -102,7 +102,7 @@ def test_neither_links_nor_directories_are_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "header").read_text() == "mine"
 
 
-def test_what_would_be_written_anyway_is_not_in_the_way(tmp_path: Path) -> None:
+def test_equal_files_do_not_prevent_an_export(tmp_path: Path) -> None:
     folder = tmp_path / "nets"
     put(folder, NEW)
     (folder / MANIFEST).unlink()
@@ -134,7 +134,7 @@ def test_a_list_that_is_none_is_in_the_way(text: str, tmp_path: Path) -> None:
     refused(tmp_path / "nets", NEW, f"{MANIFEST} is in the way: it is no list")
 
 
-def test_an_export_that_was_stopped_can_be_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_export_can_be_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The interruption may follow any number of moves."""
     replace, left = os.replace, 0
 

@@ -46,7 +46,7 @@ def program() -> rg.Program:
         (lambda folder: rg.BasicRNNCell(100_000).zero_state(10**8), "a zero state"),
     ],
 )
-def test_what_no_machine_has_is_an_error_that_says_what_it_is_for(ask: Any, purpose: str, tmp_path: Path) -> None:
+def test_too_much_memory_is_an_error_that_names_its_purpose(ask: Any, purpose: str, tmp_path: Path) -> None:
     with pytest.raises(rg.OutOfMemoryError, match=purpose) as caught:
         ask(tmp_path)
     error = caught.value
@@ -147,7 +147,7 @@ def test_small_requests_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> No
     allocation.reserve(allocation.LARGE - 1, "nothing")
 
 
-def test_what_makes_arrays_again_and_again_looks_at_large_ones_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeated_allocations_check_large_arrays_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     made = allocation.maker((2, 3), "float64", "rows")()
     assert (made.shape, made.dtype) == ((2, 3), np.float64)
     large = allocation.maker((allocation.LARGE,), "int64", "many")

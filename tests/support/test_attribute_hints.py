@@ -87,7 +87,7 @@ API = (Path(__file__).parents[2] / "docs/api.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["Net", *KINDS])
-def test_words_of_ours_on_another_object_lead_to_the_one_that_has_them(name: str) -> None:
+def test_names_of_another_object_of_rnngraph_are_suggested_there(name: str) -> None:
     thing = things()[name]
     ours = {word for kind in KINDS for word in dir(type(things()[kind])) if word[0] != "_"} - INTERNAL
     documented = {word for word in ours if re.search(rf"`(\w+\.)*{word}\b", API)}
@@ -152,7 +152,7 @@ def test_words_of_tensors_lead_on() -> None:
         assert remedy in str(error.value)
 
 
-def test_what_is_advised_is_there() -> None:
+def test_suggested_names_exist() -> None:
     """Suggested names are public in ``rg``, or methods of a program, a graph, a trainer, a stream or a Tensor."""
     tables = OF_NETS, OF_TRAINERS, OF_RESULTS, OF_TENSORS, OPERATORS, OF_HISTORIES, OF_PARAMETERS, CALLED, INDEXED
     for remedy in (remedy for table in tables for remedy in table.values()):
@@ -194,7 +194,7 @@ def test_operators_that_tensors_lack_lead_on() -> None:
     assert f"{x}" == repr(x)
 
 
-def test_misspelt_names_are_found() -> None:
+def test_misspelt_names_are_suggested() -> None:
     for name, word, meant in (
         ("Program", "infer", "inference"),
         ("Stream", "stepp", "step"),
@@ -261,7 +261,7 @@ def test_mappings_within_results_lead_on() -> None:
                 result["deep"]["more"][0]["out"]
 
 
-def test_names_of_all_that_is_given_by_name_lead_on() -> None:
+def test_errors_for_wrong_names_list_similar_ones() -> None:
     program, fed = things()["Program"], np.ones((1, 2, 3), np.float32)
     history = rg.History()
     history.append({"epoch": 1, "loss": 0.5})
@@ -317,7 +317,7 @@ def test_mappings_that_users_hold_lead_on() -> None:
 
 
 @pytest.mark.parametrize("name", INDEXED)
-def test_what_has_no_entries_leads_on(name: str) -> None:
+def test_objects_without_entries_suggest_attributes(name: str) -> None:
     thing = things()[name]
     for look in (lambda: thing["y"], lambda: thing[0], lambda: [*thing]):
         with pytest.raises(rg.CallError, match=f"{name} has no entries, such as .*; write "):
@@ -353,7 +353,7 @@ def test_a_property_that_raises_says_so_itself() -> None:
     assert issubclass(Uncalled, Telling)
 
 
-def test_names_of_a_net_are_told() -> None:
+def test_errors_list_the_names_of_a_net() -> None:
     net = things()["Net"]
     with pytest.raises(rg.NameLookupError, match="the net has no 'out' here; there are y"):
         net.outputs["out"]

@@ -26,7 +26,7 @@ def filled(cache: BoundedCache[int, Value], keys: int) -> list[Value]:
     return values
 
 
-def test_the_oldest_entry_goes_first() -> None:
+def test_the_oldest_entry_is_dropped_first() -> None:
     cache: BoundedCache[int, Value] = BoundedCache(3)
     values = filled(cache, 5)
     assert [*cache.items()] == [*enumerate(values)][2:]
@@ -35,7 +35,7 @@ def test_the_oldest_entry_goes_first() -> None:
     assert [*cache] == [3, 4, 5]  # a read does not make an entry newer
 
 
-def test_the_entry_that_was_used_longest_ago_goes_first() -> None:
+def test_the_least_recently_used_entry_is_dropped_first() -> None:
     clock = count(10)
     cache: BoundedCache[int, Value] = BoundedCache(3, lambda value: value.used)
     values = filled(cache, 3)
@@ -170,7 +170,7 @@ def test_pinned_values_stay() -> None:
     assert [*cache] == ["a", "c", "d"]
 
 
-def test_a_value_is_made_once_while_it_is_kept() -> None:
+def test_a_cached_value_is_computed_once() -> None:
     cache: BoundedCache[int, int | None] = BoundedCache(2)
     made: list[int] = []
 

@@ -383,7 +383,7 @@ def test_check_over_no_steps(over: str) -> None:
         assert finding is not None
 
 
-def test_check_refuses_what_native_code_refuses() -> None:
+def test_check_rejects_the_feeds_that_native_code_rejects() -> None:
     """argmax over an empty axis is refused by both."""
     subject = rg.compile(rg.argmax(rg.dynamic_rnn(rg.GRUCell(4), sequence())[0], 1))
     for call in (subject.inference, subject.inference.check):

@@ -101,7 +101,7 @@ TAKEN: list[Call] = [
 
 
 @pytest.mark.parametrize(("call", "words"), REFUSED)
-def test_an_order_that_is_not_ours_is_refused(call: Call, words: str) -> None:
+def test_an_order_of_another_framework_is_rejected(call: Call, words: str) -> None:
     with pytest.raises(rg.RnnGraphError, match=words) as caught:
         call()
     assert caught.value.where is not None
@@ -109,14 +109,14 @@ def test_an_order_that_is_not_ours_is_refused(call: Call, words: str) -> None:
 
 
 @pytest.mark.parametrize(("call", "words"), DOUBTED)
-def test_what_is_more_likely_another_order_is_told(call: Call, words: str) -> None:
+def test_a_probable_order_of_another_framework_is_a_warning(call: Call, words: str) -> None:
     with pytest.warns(UserWarning, match=words) as told:
         call()
     assert Path(told[0].filename) == Path(__file__)
 
 
 @pytest.mark.parametrize("call", TAKEN)
-def test_what_is_meant_so_is_taken(call: Call) -> None:
+def test_ambiguous_arguments_are_accepted(call: Call) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         call()

@@ -117,7 +117,7 @@ def test_forks_know_all_locks() -> None:
     assert found == {*BY_THEMSELVES}
 
 
-def test_a_fork_goes_on_where_somebody_keeps_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fork_continues_although_a_thread_keeps_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a timeout the fork acquires the other locks, in the common order."""
     mine, kept = forks.fork_lock(forks.LockLevel.ENTRY), forks.fork_lock(forks.LockLevel.RUN, threading.Lock())
     known = {forks.fork_lock(order): order for order in reversed(forks.LockLevel)} | {mine: forks.LockLevel.ENTRY}

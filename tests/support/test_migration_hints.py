@@ -142,13 +142,13 @@ def test_keywords(path: str, ours: Any, keyword: str) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in SIGNATURES if path.rpartition(".")[2] in DRIVEN])
-def test_keywords_of_layers_that_are_given_to_a_driver(path: str) -> None:
+def test_keywords_of_layers_that_are_passed_to_a_driver(path: str) -> None:
     for keyword in ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "batch_first"):
         if keyword in SIGNATURES[path]:
             assert f"has no argument {keyword}; " in message_of(rg.dynamic_rnn, keyword)
 
 
-def test_what_is_to_be_written_can_be_written() -> None:
+def test_suggested_code_runs() -> None:
     """Every suggested name is public, and accepts the suggested keywords."""
     texts = [
         *migration_hints.NAMES.values(),
@@ -201,7 +201,7 @@ def test_messages(call: Any, words: tuple[str, ...]) -> None:
     assert caught.value.where.file == __file__
 
 
-def test_functions_of_numpy_name_what_computes_the_same_of_tensors() -> None:
+def test_functions_of_numpy_are_errors_with_the_function_for_tensors() -> None:
     """Functions with equal names are all listed, except file readers; others have their names here."""
     functions = {name for name in rg.__all__ if name[0].islower() and hasattr(getattr(rg, name), "__wrapped__")}
     assert {*numpy_names.NUMPY.values()} <= functions

@@ -87,7 +87,7 @@ def test_a_state_has_the_rows_that_a_variable_says() -> None:
         assert sess.run(state).h.shape == (5, 2)
 
 
-def test_mistakes_say_what_is_wrong() -> None:
+def test_errors_name_the_mistake() -> None:
     rows, x = tf.placeholder(tf.int32, []), tf.placeholder(tf.float32, [None, 4, 3])
     flat = tf.reshape(x, [rows, 12])
     with tf.Session() as sess:
@@ -113,7 +113,7 @@ def test_sizes_of_much_that_is_read_again() -> None:
         assert [x.shape for x in sess.run([tf.zeros([doubled, 2]), tf.zeros([deep])], {count: 3})] == [(3, 2), (2003,)]
 
 
-def test_what_a_loop_gives_is_no_size() -> None:
+def test_the_result_of_a_loop_is_no_size() -> None:
     _, state = tf.nn.dynamic_rnn(tf.nn.rnn_cell.GRUCell(3), tf.placeholder(tf.float32, [2, 4, 3]), dtype=tf.float32)
     with pytest.raises(ShapeError, match="can't be a size"):
         tf.range(state + 1.0)
@@ -132,7 +132,7 @@ def test_rows_become_sizes_that_are_fed() -> None:
                 sess.run(parted, {x: data, rows: 3, steps: 4})
 
 
-def test_counts_of_padding_are_made_of_known_sizes() -> None:
+def test_counts_of_padding_are_computed_from_known_sizes() -> None:
     with tf.Graph().as_default():
         x = tf.placeholder("float32", [None, 5, 2])
         padded = tf.pad(x, [[0, 0], [0, 3 - (tf.shape(x)[1] + 3) % 4], [0, 0]])

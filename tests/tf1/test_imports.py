@@ -75,7 +75,7 @@ def test_every_way_to_import(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tf.disable_v2_behavior() is None  # type: ignore[func-returns-value]
 
 
-def test_every_module_of_tensorflow_imports_and_its_names_say_what_to_use() -> None:
+def test_every_module_of_tensorflow_imports_and_unsupported_names_suggest_others() -> None:
     with answering_tensorflow():
         for path in sorted(wheel_modules()):
             importlib.import_module(f"tensorflow.{path}")

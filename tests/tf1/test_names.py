@@ -70,7 +70,7 @@ def test_values(name: str) -> None:
     assert results.dtype == expected.dtype
 
 
-def test_layers_of_contrib_own_what_tensorflows_do() -> None:
+def test_layers_of_contrib_have_the_variables_of_tensorflows() -> None:
     ids, x = tf.placeholder(tf.int32, [None, 3]), tf.placeholder(tf.float32, [None, 6])
     layers = tf.contrib.layers
     layers.embed_sequence(ids, 7, 4)

@@ -34,7 +34,7 @@ def test_numbers_are_tensorflows(name: str) -> None:
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=limit)
 
 
-def test_a_gradient_runs_what_stands_before_the_values_that_it_needs() -> None:
+def test_a_gradient_runs_the_operations_before_the_values_that_it_needs() -> None:
     """The gradient of a copy of a loss needs no value of the copy, so TensorFlow skips the operations before it."""
     tf.reset_default_graph()
     x, w = tf.placeholder(tf.float32, [2, 3]), tf.get_variable("w", [3, 1])

@@ -83,7 +83,7 @@ def test_runs_take_few_steps_in_python(net: Net) -> None:
         assert frames(call) <= most
 
 
-def test_what_was_compiled_is_found_again(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_runs_are_reused(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     built, run = of_compiling(monkeypatch), net.session.run
     pair = collections.namedtuple("pair", "a b")
     nests: tuple[Callable[[], Any], ...] = (
@@ -108,7 +108,7 @@ def test_what_was_compiled_is_found_again(net: Net, monkeypatch: pytest.MonkeyPa
         assert type(again) is type(first)
 
 
-def test_nests_that_change_are_not_taken_for_what_they_were(net: Net) -> None:
+def test_changed_nests_are_detected(net: Net) -> None:
     inner, outer = [net.loss], {"a": [net.loss]}
     for fetched, change in (
         ([inner, net.loss], lambda: inner.append(net.outputs)),
@@ -142,7 +142,7 @@ def test_values_and_order_of_feeds_count(net: Net) -> None:
         assert_array_equal(net.session.run(difference, {(b, a): np.array([second, first])}), expected)
 
 
-def test_what_is_wrong_is_told_each_time(net: Net) -> None:
+def test_errors_are_raised_at_each_run(net: Net) -> None:
     run = net.session.run
     heated(lambda: run([net.train, net.loss], {net.x: X}))
     for _ in range(3):
@@ -217,7 +217,7 @@ def test_threads_may_run_a_session_at_once(net: Net) -> None:
 
 
 @pytest.mark.exhaustive
-def test_a_global_step_is_counted_whatever_its_dtype(net: Net) -> None:
+def test_a_global_step_of_any_dtype_is_counted(net: Net) -> None:
     for number, kind in enumerate((tf.int32, tf.int64, tf.float32)):
         step = tf.Variable(7, dtype=kind, trainable=False, name=f"step_{number}")
         train = tf.train.GradientDescentOptimizer(0.1).minimize(net.loss, global_step=step)

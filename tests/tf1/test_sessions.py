@@ -52,7 +52,7 @@ def test_fetches_keep_their_structure() -> None:
             sess.run("Y:0")
 
 
-def test_feeds_are_converted_and_what_is_unused_is_left() -> None:
+def test_feeds_are_converted_and_unused_ones_ignored() -> None:
     ids, unused = tf.placeholder(tf.int32, [None]), tf.placeholder(tf.float32, [2])
     table = tf.constant([[1.0], [2.0], [3.0]])
     rows = tf.nn.embedding_lookup(table, ids)
@@ -102,7 +102,7 @@ def test_states_are_fed_and_fetched() -> None:
         assert type(state[0]) is tf.nn.rnn_cell.LSTMStateTuple
 
 
-def test_what_a_program_fed_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_with_the_same_feeds_are_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fed Tensors that are not placeholders get names, by which compiled code is cached."""
     compiled: list[str] = []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -366,7 +366,7 @@ def test_two_placeholders_of_one_name() -> None:
 # Training --------------------------------------------------------------------------------------------
 
 
-def test_what_a_training_run_fetches_is_of_before() -> None:
+def test_a_training_run_fetches_values_from_before_the_update() -> None:
     x = tf.placeholder(tf.float32, [None, 2])
     w = tf.Variable([[1.0], [2.0]])
     y = tf.matmul(x, w)
@@ -419,7 +419,7 @@ def test_gradients_are_tensors() -> None:
             wrong()
 
 
-def test_updates_that_are_not_finite_are_made() -> None:
+def test_non_finite_updates_are_made() -> None:
     x = tf.placeholder(tf.float32, [])
     w = tf.Variable(1.0)
     train = tf.train.AdamOptimizer(0.1).minimize(tf.log(w * x))
@@ -484,7 +484,7 @@ def test_random_numbers_are_new_in_every_run() -> None:
 # Graphs ----------------------------------------------------------------------------------------------
 
 
-def test_graphs_are_apart() -> None:
+def test_graphs_are_independent() -> None:
     graph = tf.Graph()
     with graph.as_default():
         v = tf.Variable(1.0, name="v")
@@ -554,7 +554,7 @@ def test_declarations_still_compile_by_themselves() -> None:
     np.testing.assert_array_equal(program.inference(x=[[1, 2]])["y"], [[3, 3]])
 
 
-def test_initializers_may_be_given_as_what_makes_them() -> None:
+def test_initializers_may_be_classes_or_functions() -> None:
     """TensorFlow's class may replace an initializer, for variables, layers, cells and scopes."""
     x = tf.placeholder(tf.float32, [None, 2, 3])
     with tf.variable_scope("scope", initializer=tf.ones_initializer):

@@ -66,7 +66,7 @@ def test_scopes_that_reuse_give_the_one_that_there_is() -> None:
     assert tf.get_variable("w", [2]) is plain
 
 
-def test_what_a_scope_that_reuses_lacks_is_an_error() -> None:
+def test_a_missing_variable_in_a_scope_that_reuses_is_an_error() -> None:
     with pytest.raises(ValueError, match=MISSING.format("s/w")):
         scoped("s", reuse=True)
     first = tf.get_variable("w", [2])
@@ -78,7 +78,7 @@ def test_what_a_scope_that_reuses_lacks_is_an_error() -> None:
         assert tf.get_variable("w", [2], dtype=tf.float32) is first
 
 
-def test_a_variable_of_tf_variable_is_not_found_by_its_name() -> None:
+def test_get_variable_does_not_find_a_tf_variable() -> None:
     first = tf.Variable([1.0, 2.0], name="w")
     with tf.variable_scope("", reuse=True), pytest.raises(ValueError, match=MISSING.format("w")):
         tf.get_variable("w", [2])

@@ -119,7 +119,7 @@ def is_plain(nest: Any) -> bool:
     return bool(results) and not any(isinstance(item, tf.Tensor) for item in results)
 
 
-def test_functions_that_are_given_no_tensor() -> None:
+def test_functions_without_a_tensor_argument() -> None:
     for value in (
         tf.constant(1.0),
         tf.zeros([2]),
@@ -153,7 +153,7 @@ def test_functions_that_are_given_no_tensor() -> None:
         assert is_tensorflow(value), value
 
 
-def test_functions_that_are_given_plain_tensors() -> None:
+def test_functions_of_plain_tensors() -> None:
     x = rg.placeholder("x", (3, 4, 2))
     for value in (
         tf.reduce_mean(x),
@@ -179,7 +179,7 @@ def test_functions_that_are_given_plain_tensors() -> None:
     assert is_plain(x + 1)
 
 
-def test_constants_convert_what_stands_beside_them_as_placeholders_do() -> None:
+def test_constants_convert_the_other_operand_like_placeholders() -> None:
     assert (tf.constant(1.0) + np.ones(3)).dtype == tf.float32
     assert (np.ones(3) * tf.constant([1.0, 2.0, 3.0])).dtype == tf.float32
 

@@ -252,7 +252,7 @@ def test_a_default_must_fit() -> None:
 
 @pytest.mark.parametrize(("fill", "value"), [(tf.zeros_like, 0), (tf.ones_like, 1)])
 @pytest.mark.parametrize("dtype", [None, tf.int32, tf.bool])
-def test_what_is_like_a_feed_has_its_size(fill: Any, value: int, dtype: Any) -> None:
+def test_results_shaped_like_a_feed_have_its_size(fill: Any, value: int, dtype: Any) -> None:
     x = tf.placeholder(tf.float32, [None, 3], name="x")
     results = rg.compile(fill(x, dtype)).inference(x=np.full((5, 3), np.nan))
     np.testing.assert_array_equal(results, np.full((5, 3), value, results.dtype))
@@ -608,7 +608,7 @@ def test_losses(name: str) -> None:
         ("keras.layers.LSTM", "tf.nn.rnn_cell"),
     ],
 )
-def test_what_is_not_offered_names_what_to_use(path: str, instead: str) -> None:
+def test_unsupported_functions_name_replacements(path: str, instead: str) -> None:
     with pytest.raises(rg.RnnGraphError, match=r"test_tf1\.py:\d+: tf\..* is not offered; ") as caught:
         follow(path)
     assert instead in str(caught.value)
@@ -668,7 +668,7 @@ def follow(path: str) -> Any:
 
 
 @pytest.mark.parametrize("path", table().remedies)
-def test_remedies_name_what_exists(path: str) -> None:
+def test_remedies_name_existing_functions(path: str) -> None:
     text = not_offered(path).what
     for name in re.findall(r"\brg\.([A-Za-z_]\w*)", text):
         assert hasattr(rg, name)
@@ -750,6 +750,6 @@ def test_mistakes_name_the_line_and_the_remedy(declare: Callable[[Any, Any], Any
         declare(x, tf.nn.rnn_cell)
 
 
-def test_what_stands_beside_a_tensor_is_told_where_it_is_no_array() -> None:
+def test_operands_that_are_no_array_are_errors() -> None:
     with pytest.raises(rg.ShapeError, match="not a constant"):
         tf.multiply([[1], [2, 3]], tf.placeholder("float32", (None, 3)))

@@ -172,7 +172,9 @@ def check_interrupted(kind: str, fit: str, path: Path, moments: list[float], eve
         ("adam", "whole", [0.5], 1, False),
     ],
 )
-def test_a_fit_goes_on(kind: str, fit: str, moments: list[float], every: int, in_process: bool, tmp_path: Path) -> None:
+def test_a_fit_continues(
+    kind: str, fit: str, moments: list[float], every: int, in_process: bool, tmp_path: Path
+) -> None:
     check_interrupted(kind, fit, tmp_path / "a", moments, every, in_process)
 
 
@@ -181,7 +183,7 @@ def test_a_fit_goes_on(kind: str, fit: str, moments: list[float], every: int, in
 @pytest.mark.parametrize("kind", TRAINERS)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moments=st.lists(st.floats(0, 1), min_size=1, max_size=3), every=st.integers(1, 4), in_process=st.booleans())
-def test_a_fit_goes_on_from_any_moment(
+def test_a_fit_continues_from_any_moment(
     kind: str, fit: str, tmp_path: Path, moments: list[float], every: int, in_process: bool
 ) -> None:
     check_interrupted(kind, fit, tmp_path / "a", moments, every, in_process)
@@ -367,7 +369,7 @@ def test_a_program_that_was_saved_is_the_same_network(tmp_path: Path) -> None:
         rg.Trainer.load(tmp_path / "a", rg.load(tmp_path / "program"))
 
 
-def test_another_network_of_the_same_shapes_is_told(tmp_path: Path) -> None:
+def test_another_network_of_the_same_shapes_is_a_warning(tmp_path: Path) -> None:
     save_one(tmp_path / "a")
     other = network(lambda: rg.BasicRNNCell(4, activation="relu"))
     with pytest.warns(UserWarning, match=r"test_checkpoint\.py:\d+: the loss of this program is") as warned:

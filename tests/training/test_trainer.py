@@ -90,7 +90,7 @@ def test_the_outputs_of_a_program_may_have_any_names() -> None:
 # Memory -------------------------------------------------------------------------------------------
 
 
-def test_arrays_that_are_held_keep_their_values() -> None:
+def test_arrays_with_other_references_keep_their_values() -> None:
     """Memory of a parameter may be shared: by the array, a view, a view of a view, a buffer, another program."""
     program, feeds = network(), data()
     for name, array in program.parameters.items():  # parameters that are views of other arrays
@@ -228,7 +228,7 @@ def several() -> rg.Program:
         (("a", "layer/?[[]0]"), ["a", "layer/w[0]"]),
     ],
 )
-def test_only_what_is_chosen_moves(several: rg.Program, only: Any, trained: list[str]) -> None:
+def test_only_chosen_parameters_change(several: rg.Program, only: Any, trained: list[str]) -> None:
     several.initialize(0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -253,7 +253,9 @@ def test_only_what_is_chosen_moves(several: rg.Program, only: Any, trained: list
         ([], rg.ArgumentError, "nothing to train"),
     ],
 )
-def test_what_can_not_be_chosen(several: rg.Program, only: Any, error: type[Exception], text: str) -> None:
+def test_choices_of_parameters_that_are_errors(
+    several: rg.Program, only: Any, error: type[Exception], text: str
+) -> None:
     with pytest.raises(error, match=rf"test_trainer\.py:\d+: .*{text}"):
         rg.Trainer(several, only=only)
 

@@ -43,7 +43,7 @@ def test_a_file_becomes_a_script_and_a_table(tmp_path: Path, capsys: pytest.Capt
     np.testing.assert_array_equal(program.inference(x=x)["y"], wanted)
 
 
-def test_other_commands_take_what_was_written_and_say_so_of_the_file(
+def test_other_commands_read_the_written_folder_and_suggest_it_for_a_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "amp.nam").write_text(json.dumps(amp()))
@@ -85,7 +85,9 @@ def test_a_folder_has_the_files_name_by_default(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "amp/net.py").is_file()
 
 
-def test_files_of_torch_are_told_from_those_of_keras(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_of_torch_are_distinguished_from_those_of_keras(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with ZipFile(tmp_path / "net.pt", "w") as archive:
         archive.writestr("net/data.pkl", b"")
     assert main(["import", str(tmp_path / "net.pt")]) == 2
@@ -157,7 +159,7 @@ def test_a_folder_with_files_of_ones_own_is_left_alone(tmp_path: Path, capsys: p
         ("a.JSON", b"[]", RTNEURAL),
     ],
 )
-def test_what_a_file_holds_tells_its_format_and_then_its_suffix(
+def test_content_determines_the_format_of_a_file_before_its_suffix(
     name: str, content: bytes, kind: str, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(content)

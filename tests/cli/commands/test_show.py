@@ -103,7 +103,7 @@ def test_a_line_of_the_script_alone(capsys: pytest.CaptureFixture[str], line: st
     assert not any("gru_cell" in item for item in lines)
 
 
-def test_a_continuation_line_stands_for_the_first_line_of_its_call(
+def test_a_continuation_line_selects_the_first_line_of_its_call(
     capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
     (folder / "net.py").write_text(SCRIPT.replace("rg.dense(outputs, 2)", "rg.dense(\n    outputs,\n    2,\n)"))
@@ -136,7 +136,7 @@ def test_a_layer_and_a_line_narrow_each_other(capsys: pytest.CaptureFixture[str]
         (("--stage", "lops"), "did you mean loops?"),
     ],
 )
-def test_mistakes_name_what_there_is(
+def test_errors_list_the_valid_names(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
     assert cli.main(["show", "net.py", *arguments]) == 2
@@ -207,7 +207,7 @@ def test_lines_that_are_only_renumbered_have_a_mark_that_is_explained(capsys: py
 
 @not_on_windows("rich leaves the last column of a console free")
 @pytest.mark.parametrize("width", [60, 160])
-def test_comments_stand_in_one_column_of_the_window(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+def test_comments_are_aligned_in_one_column_of_the_window(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     columns = set()
     for arguments in (("--stage", "graph"), ("--stage", "fission"), ("--diff", "fission"), ("--layer", "cell_1")):
         text = plain(on_terminal(monkeypatch, width, "--no-pager", "--graph", "training", *arguments))
@@ -220,7 +220,7 @@ def test_names_with_the_sign_of_comments_are_no_comments(monkeypatch: pytest.Mon
 
 
 @not_on_windows("a script with #! is no program")
-def test_what_is_longer_than_the_window_goes_through_less(
+def test_output_longer_than_the_window_is_paged_by_less(
     monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pager = folder / "less"

@@ -90,7 +90,7 @@ def test_other_numbers_fail(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main([*arguments, "--tolerance", "0.1"]) == 0
 
 
-def test_what_can_not_be_compared_is_no_difference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_values_that_can_not_be_compared_are_no_difference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The exit code is 2: a missing input, no engine, a file of another format, sizes that the net refuses."""
     for arguments, words in (
         (["file.onnx"], "also needs sr; give --fixed sr=NUMBER"),

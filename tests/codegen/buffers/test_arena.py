@@ -27,12 +27,12 @@ def call(*buffers: Buffer) -> Call:
     return Call("phase", tuple((buffer, 0) for buffer in buffers), ())
 
 
-def test_what_one_loop_uses_lives_for_a_part_of_its_turn() -> None:
+def test_temporaries_of_one_loop_live_for_a_part_of_an_iteration() -> None:
     statements = [call(A), For("t", 0, 9, 1, (call(A, B), call(B), call(C))), call(C)]
     assert lifetimes(statements) == {A: (0, 3), B: (1, 2), C: (1, 4)}
 
 
-def test_two_loops_keep_what_both_use() -> None:
+def test_values_of_two_loops_stay_alive_for_both() -> None:
     loop = For("t", 0, 9, 1, (call(A), call(B)))
     assert lifetimes([loop, call(C), loop]) == {A: (0, 4), B: (0, 4), C: (2, 2)}
 
@@ -99,7 +99,7 @@ def test_each_has_the_first_place_that_is_free(wanted: list[tuple[int, int, int]
 
 
 @pytest.mark.parametrize(("layers", "kept"), [(1, 1), (2, 2)])
-def test_a_derivative_keeps_what_it_needs(layers: int, kept: int) -> None:
+def test_values_that_a_derivative_needs_stay_alive(layers: int, kept: int) -> None:
     """A plain RNN layer saves only its state: one value for each step, and the initial one."""
     x = rg.placeholder("x", (8, None, 16))
     outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.BasicRNNCell(16) for _ in range(layers)]), x)

@@ -23,7 +23,7 @@ Arrays = dict[str, np.ndarray]
 
 
 @pytest.mark.parametrize("units", [1, 16, 20, 33])
-def test_a_state_that_is_read_beside_its_next_value(units: int) -> None:
+def test_a_state_that_is_read_together_with_its_next_value(units: int) -> None:
     """Tiles store values one after another, so this state is double-buffered."""
     x = rg.placeholder("x", (3, None, 9))
     outputs, _ = rg.dynamic_rnn(own_cells.LateReadCell(units), x)
@@ -77,7 +77,7 @@ CELLS: dict[str, tuple[Callable[[], rg.Cell], int, int]] = {
 
 @pytest.mark.parametrize("lengths", [False, True])
 @pytest.mark.parametrize("name", CELLS)
-def test_derivatives_lie_where_what_they_are_computed_from_lay(
+def test_derivatives_reuse_the_memory_of_their_operands(
     name: str, lengths: bool, taken: set[Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interleave_nothing(monkeypatch)  # because it compiles chunks of few steps
@@ -122,7 +122,7 @@ LATER: dict[str, tuple[Callable[[rg.Tensor, rg.Tensor], rg.Tensor], int]] = {
 
 
 @pytest.mark.parametrize("name", LATER)
-def test_what_is_read_later_is_not_written_over(name: str, taken: set[Node]) -> None:
+def test_values_that_are_read_later_are_not_overwritten(name: str, taken: set[Node]) -> None:
     """A sequence that a later scan reads in the opposite direction is preserved, too."""
     later, wanted = LATER[name]
     x = rg.placeholder("x", (2, None, 16))

@@ -113,12 +113,12 @@ def test_results_in_the_memory_of_inputs(build: object) -> None:
 
 
 @pytest.mark.parametrize(("build", "copies"), [(over_itself, 0), (with_norm, 0), (crossed, 2), (multiplied, 1)])
-def test_copies_are_made_only_where_they_must_be(build: object, copies: int) -> None:
+def test_copies_are_made_only_if_necessary(build: object, copies: int) -> None:
     plan = schedule(build(), target_of("x86-64-v3"), "entry")  # type: ignore[operator]
     assert function_text(plan.main.function).count("# copy of ") == copies
 
 
-def test_a_sum_lies_in_the_memory_of_what_is_computed_from_it() -> None:
+def test_a_sum_shares_the_memory_of_its_result() -> None:
     x, d, w = given("x", 6, 21), given("d", 6, 32), given("w", 21, 32)
     total = make("outer_sum", x, d)
     moved = make("sub", w, make("mul", total, total))

@@ -68,7 +68,7 @@ def test_gates_of_a_panel_with_more() -> None:
         np.testing.assert_array_equal(results(plan, target, program, x), expected, strict=True)
 
 
-def test_what_tiles_can_read() -> None:
+def test_operands_that_tiles_can_read() -> None:
     views = tuple(PackedView("w", 10 * gate, (30, 1), (7, 10)) for gate in range(3))
     layout = PanelLayout(views, 2, 2, 1)  # five vectors: groups of 2, 2 and 1
     assert layout.gates(views[1:], 2, 2, 1) == (1, 2)

@@ -63,7 +63,7 @@ def test_as_many_blocks_as_are_not_zero() -> None:
     assert numbers_of(packed("x86-64-v3", -np.zeros_like(kernel)))[BLOCKS] == 0
 
 
-def test_what_is_not_used_holds_zeros() -> None:
+def test_unused_entries_of_packed_weights_are_zeros() -> None:
     """The unused form, tiles or blocks, is filled with zeros, so that exports can omit it."""
     generator = np.random.default_rng(5)
     whole = generator.normal(size=(64, 64)).astype(np.float32)

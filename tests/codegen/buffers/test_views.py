@@ -182,7 +182,7 @@ def test_open_sizes_and_strides_stay_formulas() -> None:
 
 
 @pytest.mark.parametrize("shape", [(T * 3, B), (3, B * T), (B * T * 3,)])
-def test_padding_stops_what_would_cross_rows(shape: tuple[Dim, ...]) -> None:
+def test_padding_stops_views_that_would_cross_rows(shape: tuple[Dim, ...]) -> None:
     view = View.padded(BUFFER, (T, B, 3), 4)
     assert view.reshape(shape) is None
     kept = view.reshape((T * B, 3))

@@ -27,7 +27,7 @@ depths = st.integers(1, 2048)
 
 
 @given(targets, gates, blocks, st.integers(0, 200), depths)
-def test_tiles_keep_to_what_there_is(target: Target, gates: int, blocks: int, rows: int, depth: int) -> None:
+def test_tiles_fit_the_registers(target: Target, gates: int, blocks: int, rows: int, depth: int) -> None:
     shape = tile_shape(target, ProductShape(gates, blocks, rows, depth))
     assert 1 <= shape.rows <= max(1, rows)
     assert 1 <= shape.blocks <= blocks

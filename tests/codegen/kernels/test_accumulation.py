@@ -52,7 +52,7 @@ def test_windows_are_no_copies() -> None:
 
 
 @pytest.mark.parametrize(("axis", "size", "step"), [(0, 7, 1), (0, 5, 1), (0, 6, 2), (2, 4, 1)])
-def test_what_does_not_fit_is_no_overlap(axis: int, size: int, step: int) -> None:
+def test_values_of_other_shapes_do_not_overlap(axis: int, size: int, step: int) -> None:
     x = make("input", label="x", name="x", type=TensorType("float32", (4, 3, 2)))
     with pytest.raises(ValueError, match=r"does not match size|no windows of a known size"):
         make("overlap_add", x, axis=axis, size=size, step=step, apart=1)

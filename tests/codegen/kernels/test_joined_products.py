@@ -64,7 +64,7 @@ def test_products_of_one_depth_are_one_tile() -> None:
     assert set(loops_of_tiles(program_of(arrays(6, (64,) * 3, 16)).inference.show("loops"))) == {3}
 
 
-def test_products_of_other_depths_and_short_ones_stay_apart() -> None:
+def test_products_of_other_depths_and_short_ones_stay_separate() -> None:
     assert set(loops_of_tiles(program_of(arrays(6, (64, 63, 62), 16)).inference.show("loops"))) == {1}
     assert set(loops_of_tiles(program_of(arrays(6, (8,) * 3, 16)).inference.show("loops"))) == {1}
 

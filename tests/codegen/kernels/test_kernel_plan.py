@@ -10,7 +10,7 @@ from rnngraph.ir.graph import make
 from rnngraph.ir.types import TensorType
 
 
-def test_what_is_computed_in_place_is_looked_through_once() -> None:
+def test_values_computed_in_place_are_traversed_once() -> None:
     """Each value of this chain is read twice by the next one, so that 2 ** 60 paths lead to the input."""
     source = make("input", label="x", type=TensorType("float32", (3,)))
     value = source

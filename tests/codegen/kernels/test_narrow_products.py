@@ -176,7 +176,7 @@ def test_sums_of_bfloat16(depth: int, width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [3, 17, 64])
-def test_what_lies_behind_a_row_is_not_added(width: int) -> None:
+def test_entries_after_the_end_of_a_row_are_not_added(width: int) -> None:
     """An odd number of k leaves half of the last pair unused; memory there may contain anything."""
     target = with_dots("bfloat16")
     graph = bfloat16_product(3, 33, width, split=True)
@@ -227,7 +227,7 @@ def test_rounding_goes_to_even_numbers() -> None:
 
 @pytest.mark.parametrize("target", ["host", *levels("x86-64-v2", "x86-64-v3")])
 @pytest.mark.parametrize("form", ["int8", "bfloat16"])
-def test_narrow_weights_beside_floats(form: str, target: str) -> None:
+def test_narrow_weights_together_with_floats(form: str, target: str) -> None:
     """Narrow weights are widened as they are loaded, with the bits of a product with float32 weights."""
     for depth in DEPTHS[::2]:
         for width in WIDTHS[1::2]:

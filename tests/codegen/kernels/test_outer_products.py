@@ -96,7 +96,7 @@ def test_blocks_of_rows(level: str, width: int) -> None:
 
 
 @pytest.mark.parametrize(("rows", "width", "is_packed"), [(1, 32, False), (2, 32, True), (1, 1, True)])
-def test_a_row_a_step_is_read_where_it_lies(rows: int, width: int, is_packed: bool) -> None:
+def test_one_row_for_each_step_is_read_in_place(rows: int, width: int, is_packed: bool) -> None:
     """Operands that fill no tile are packed, and so are several rows, because calls choose their strides."""
     x = rg.placeholder("x", (None, None, width))
     outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(32), x)

@@ -98,7 +98,7 @@ def test_units_side_by_side_are_each_summed_in_order(width: int) -> None:
     assert_array_equal(found, expected)
 
 
-def test_what_is_turned_for_a_loop_is_copied_before_it() -> None:
+def test_transposed_operands_of_a_loop_are_copied_before_it() -> None:
     """Without the copy each step would gather."""
     x, memory = rg.placeholder("x", (None, None, 16)), rg.placeholder("memory", (None, 33, 16))
     cell = rg.AttentionWrapper(rg.GRUCell(16), rg.LuongAttention(16, memory))
@@ -109,7 +109,7 @@ def test_what_is_turned_for_a_loop_is_copied_before_it() -> None:
     assert not [line for line in scan.splitlines() if "load" in line and " by " in line]
 
 
-def test_what_only_a_sum_reads_is_not_stored() -> None:
+def test_values_that_only_a_sum_reads_are_not_stored() -> None:
     x = given("float32", 3, 40)
     total = make("reduce_sum", squares(x), axes=(0, 1), keepdims=False)
     alone = schedule(Graph.of("alone", [("total", total)]), target_of("x86-64-v3"), "entry")

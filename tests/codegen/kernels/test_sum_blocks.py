@@ -41,7 +41,7 @@ def test_a_product_is_the_sum_of_its_blocks(depth: int) -> None:
 
 
 @pytest.mark.parametrize(("rows", "width"), [(1, 1), (1, 25), (2, 63), (7, 3), (25, 100)])
-def test_bits_do_not_depend_on_what_is_known_or_who_computes(rows: int, width: int) -> None:
+def test_bits_do_not_depend_on_fixed_sizes_or_on_the_worker(rows: int, width: int) -> None:
     """Bits agree for a fixed depth, a symbolic depth, a symbolic number of rows, and several threads."""
     sequences, x = rg.placeholder("sequences", (1, "time", width)), rg.placeholder("x", (rows, "time"))
     outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(1), sequences)

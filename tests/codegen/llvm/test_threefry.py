@@ -97,7 +97,7 @@ def test_a_variational_mask_has_a_step_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_what_training_applies_is_the_mask(dtype: str) -> None:
+def test_training_applies_the_mask(dtype: str) -> None:
     """The cell returns its input: dropped units are 0, kept ones are scaled."""
     x = rg.placeholder("x", (None, None, WIDTH), dtype)
     outputs, _ = rg.dynamic_rnn(rg.DropoutWrapper(Echo(WIDTH), input_keep_prob=0.625), x)

@@ -10,7 +10,7 @@ from rnngraph.codegen.loop_ir.workers import TEAM, WORKER, WORKERS
 A, B, C = (Buffer(name, "float32") for name in "abc")
 
 
-def test_what_functions_read_and_write_is_what_their_callers_do() -> None:
+def test_callers_have_the_reads_and_writes_of_their_functions() -> None:
     inner = Buffer("m0", "float32"), Buffer("m1", "float32")
     value = Value("v", "float32", 1)
     body = (Load(value, inner[0], 0), When(0, 0, 1, (Store(value, inner[1], 0),)))
@@ -20,13 +20,13 @@ def test_what_functions_read_and_write_is_what_their_callers_do() -> None:
     assert CallEffects([function]).of([call, store]) == Effects({A}, {B, C}, {A})
 
 
-def test_what_is_written_first_is_ready() -> None:
+def test_memory_that_is_written_first_is_initialised() -> None:
     value = Value("v", "float32", 1)
     statements = [Store(Literal(0.0, "float32", 1), A, 0), Load(value, A, 0), Load(value, B, 0), Store(value, B, 0)]
     assert CallEffects([]).of(statements) == Effects({A, B}, {A, B}, {B})
 
 
-def test_a_barrier_is_found_inside_of_loops() -> None:
+def test_a_barrier_inside_of_loops_is_detected() -> None:
     barrier = Barrier(TEAM, WORKER, WORKERS)
     assert has_barrier([For("i", 0, 3, 1, (When(0, 0, 1, (barrier,)),))])
     assert not has_barrier([For("i", 0, 3, 1, ())])

@@ -69,30 +69,30 @@ SHARED = {A: (0, 64), B: (0, 64), C: (64, 64)}
 PARTLY = {A: (0, 128), B: (64, 128), C: (192, 64)}
 
 
-def test_what_was_written_may_be_read() -> None:
+def test_written_memory_may_be_read() -> None:
     check([call(WRITES, A), call(COPIES, A, B), call(READS, A), call(READS, B)], APART)
     check([call(WRITES, A), call(READS, A), call(WRITES, B), call(READS, B)], SHARED)
 
 
 @pytest.mark.parametrize("places", [SHARED, PARTLY], ids=["the same place", "a part of it"])
-def test_what_was_overwritten_may_not(places: dict[Buffer, tuple[int, int]]) -> None:
+def test_overwritten_memory_may_not_be_read(places: dict[Buffer, tuple[int, int]]) -> None:
     with pytest.raises(VerifyError, match="reads a, which holds nothing"):
         check([call(WRITES, A), call(WRITES, B), call(READS, A)], places)
 
 
-def test_what_was_not_written_may_not() -> None:
+def test_unwritten_memory_may_not_be_read() -> None:
     with pytest.raises(VerifyError, match="reads a, which holds nothing"):
         check([call(READS, A)], APART)
     with pytest.raises(VerifyError, match="reads a, which holds nothing"):
         check([call(ADDS, A)], APART)
 
 
-def test_a_value_and_what_is_computed_from_it_lie_apart() -> None:
+def test_a_value_and_its_result_have_separate_memory() -> None:
     with pytest.raises(VerifyError, match="uses b and a, which lie in the same memory"):
         check([call(WRITES, A), call(COPIES, A, B)], SHARED)
 
 
-def test_a_result_that_nothing_writes_is_found() -> None:
+def test_a_result_that_nothing_writes_is_detected() -> None:
     read = Load(Value("x", "float32", 1), ONE, 0)
     check_memory("entry", [call(WRITES, A)], FUNCTIONS, {}, [A])
     check_memory("entry", [For("i", 0, 3, 1, (Store(Literal(0.0, "float32", 1), ONE, 0),))], FUNCTIONS, {}, [ONE])
@@ -110,7 +110,7 @@ INSIDE: dict[str, Callable[[Statement], Statement]] = {
 
 
 @pytest.mark.parametrize("inside", INSIDE)
-def test_a_read_counts_wherever_it_stands(inside: str) -> None:
+def test_reads_count_at_every_place(inside: str) -> None:
     read = INSIDE[inside](Load(Value("x", "float32", 1), A, 0))
     ready = [call(WRITES, C), call(WRITES, A)]
     check([*ready, read], APART)
@@ -118,7 +118,7 @@ def test_a_read_counts_wherever_it_stands(inside: str) -> None:
         check([*ready, call(WRITES, B), read], SHARED)
 
 
-def test_what_one_turn_leaves_to_the_next_counts() -> None:
+def test_values_that_one_iteration_leaves_to_the_next_count() -> None:
     turn = For("i", 0, 3, 1, (call(READS, A), call(WRITES, B)))
     check([call(WRITES, A), turn], APART)
     with pytest.raises(VerifyError, match="reads a, which holds nothing"):
@@ -268,13 +268,13 @@ def found_in(item: Any) -> tuple[set[Buffer], set[Size], list[Statement]]:
     return buffers, sizes, statements
 
 
-def test_all_statements_are_found_at_any_depth() -> None:
+def test_statements_are_listed_at_any_depth() -> None:
     inner = call(READS, A)
     outer = For("t", 0, 3, 1, (When(0, 0, 1, (Fold((), (), (), "i", 0, 3, 1, (inner,), ()),)),))
     assert [type(item) for item in nested([outer])] == [For, When, Fold, Call]
 
 
-def test_a_statement_that_does_not_say_what_it_uses_cannot_be_made() -> None:
+def test_a_statement_class_must_declare_its_operands() -> None:
     with pytest.raises(TypeError, match="Silent must define uses and renamed"):
 
         class Silent(BaseStatement):

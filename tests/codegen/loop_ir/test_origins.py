@@ -60,7 +60,7 @@ def test_all_kinds_of_statements_are_here() -> None:
 
 
 @pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: type(statement).__name__)
-def test_what_is_renamed_keeps_its_origin(statement: Statement) -> None:
+def test_renamed_values_keep_their_origins(statement: Statement) -> None:
     given = replace(statement, origin=ONE)
     (found,) = renamed([given], {M: Buffer("m1", "float32")}, {})
     assert found.origin == ONE

@@ -22,11 +22,11 @@ def tanh_of(name: str, comment: str) -> Function:
     return Function(name, (source, target), (), body, comment)
 
 
-def test_names_and_comments_do_not_tell_functions_apart() -> None:
+def test_names_and_comments_do_not_distinguish_functions() -> None:
     assert work_of(tanh_of("h", "net.py:3")) == work_of(tanh_of("state_1", "net.py:7"))
 
 
-def test_lanes_and_signs_tell_functions_apart() -> None:
+def test_lanes_and_signs_distinguish_functions() -> None:
     texts = {work_of(store_of(value, lanes)) for value in (0.0, -0.0) for lanes in (1, 4, 8)}
     assert len(texts) == 6
 

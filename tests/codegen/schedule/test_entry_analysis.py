@@ -35,7 +35,7 @@ def graphs_of(program: rg.Program, sizes: dict[str, int]) -> list[Graph]:
     ids=["layers", "cells", "drivers"],
 )
 @pytest.mark.parametrize("parts", [1, 2])
-def test_kernels_are_cut_by_what_lies_in_memory(declared: Any, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_in_memory_split_kernels(declared: Any, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kernels computed from placed views equal those of the analysis, which knows no addresses."""
     original, compared = planner._Planner._section, []
 
@@ -59,7 +59,7 @@ def small() -> Graph:
     return graphs_of(rg.compile({"y": outputs}, loss=rg.reduce_mean(outputs), seed=1, cache=False), {"B": 1})[0]
 
 
-def test_what_does_not_pay_for_workers_is_planned_and_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernels_without_gain_from_workers_are_planned_and_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = list[str]()
 
     def counted(name: str) -> Any:

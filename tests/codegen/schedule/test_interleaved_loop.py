@@ -154,7 +154,7 @@ def test_many_nets_have_the_bits_of_scans_alone(seed: int, monkeypatch: pytest.M
     check(seed, monkeypatch)
 
 
-def test_a_layer_is_a_chunk_behind_the_one_that_it_reads(golden: Any) -> None:
+def test_a_layer_is_one_chunk_later_than_the_one_that_it_reads(golden: Any) -> None:
     """A turn runs a layer's scan, and then the product that is hoisted for the next layer."""
     plan = planned(stack(rg.BasicRNNCell, 8))
     assert phases(plan) == [((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 1))]
@@ -210,7 +210,7 @@ def test_steps_that_keep_the_processor_busy_stay_alone(cell: Any, units: int, ro
 
 
 @pytest.mark.parametrize(("units", "pays"), [(8, False), (48, True)])
-def test_workers_must_beat_one_who_runs_scans_beside_each_other(units: int, pays: bool) -> None:
+def test_workers_must_be_faster_than_one_that_interleaves_scans(units: int, pays: bool) -> None:
     """A pipeline of six layers of 8 units would only beat one worker that runs layers one after another."""
     compiled = stack(rg.BasicLSTMCell, units, 6).inference.full_graph()
     names = tuple(name for name, _ in compiled.graph.outputs)
@@ -229,7 +229,7 @@ def test_weights_that_do_not_share_the_first_cache_are_in_batches() -> None:
 
 
 @pytest.mark.parametrize("name", ["rnn", "skips", "both"])
-def test_any_length_is_what_the_interpreter_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_any_length_equal_the_interpreters(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lengths below a chunk, of whole chunks and with a remainder; in one call, and in parts by a stream."""
     plans = interleave_everything(monkeypatch, 16)
     program = {
@@ -250,7 +250,7 @@ def test_any_length_is_what_the_interpreter_says(name: str, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("wrong", ["sooner", "beside", "depth"])
-def test_an_order_that_is_wrong_is_found(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_order_is_detected(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mutations that the check must detect: a layer too early, kernels in another order, or too few buffers."""
 
     def plan(*arguments: Any) -> InterleavingPlan | None:

@@ -86,7 +86,7 @@ def test_entries_for_few_and_many_rows_pack_each_weight_once(kind: str, monkeypa
 
 
 @pytest.mark.usefixtures("in_many_stages")
-def test_stages_lie_in_files_of_compiled_code() -> None:
+def test_stages_are_stored_in_files_of_compiled_code() -> None:
     program, _ = results("int4")
     compiled = program.inference.compiled
     outputs = tuple(name for name, _ in compiled.lowered.outputs)

@@ -97,7 +97,7 @@ def test_each_kernel_is_decided_once(parts: int, unroll: int, monkeypatch: pytes
     assert calls["partition"] == len(every) + copies - sum(len(g.kernels) for g in plan.groups if g.prepared)
 
 
-def test_states_lie_where_the_plan_says() -> None:
+def test_states_are_in_the_planned_buffers() -> None:
     program = net(rg.BasicLSTMCell(16))
     assert [state.kind for scan in scans(planned(program.inference, 1)) for state in scan.states] == [
         IN_PLACE,

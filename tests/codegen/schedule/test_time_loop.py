@@ -231,7 +231,7 @@ def test_tiles_cover_a_chunk_without_a_rest(rows: int, grain: int) -> None:
     assert line.most % grain == 0
 
 
-def test_chunks_are_longer_where_each_takes_something_anew() -> None:
+def test_chunks_are_longer_if_each_of_them_repeats_work() -> None:
     one, other = parts(5000, 5000)
     line = plan_pipeline([one, replace(other, per_chunk_overhead=20000.0)], size("T"), 256, 2)
     assert line is not None
@@ -248,7 +248,7 @@ def test_a_length_of_one_chunk_is_no_pipeline() -> None:
 A, B, C = (Buffer(name, "float32") for name in "abc")
 
 
-def test_needs_follow_from_what_kernels_hand_on() -> None:
+def test_needs_follow_from_the_values_between_kernels() -> None:
     """Readers wait for values of the same chunk; a value that is not double-buffered also delays its writer."""
     first, second, third = (make("input", label=name, type=TensorType("float32", ())) for name in "xyz")
     views = {node: View.contiguous(buffer, ()) for node, buffer in ((first, A), (second, B), (third, C))}

@@ -112,7 +112,7 @@ def test_narrow_weights_are_shared_too(batch: int, weights: str, monkeypatch: py
         assert_array_equal(found["y"], alone["y"])
 
 
-def test_a_missing_barrier_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_barrier_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without barriers one of the two orders gives other bits, so the comparison is effective."""
     teams.share_everything(monkeypatch, 2)
     program, feeds = declared("gru", 63), feeds_of(1, 5)
@@ -186,7 +186,7 @@ def test_small_work_is_not_shared() -> None:
     assert not plan.work.pays()
 
 
-def test_what_lies_between_barriers_lives_together() -> None:
+def test_values_between_two_barriers_are_alive_together() -> None:
     """One worker may be at the last statement before a barrier while another is at the first."""
     a, b, c = (Buffer(name, "float32") for name in "abc")
     barrier = Barrier(TEAM, size("_worker"), size("_workers"))
@@ -213,6 +213,6 @@ def test_a_program_gives_the_same_bits_with_any_number_of_threads(dtype: str, mo
             assert_array_equal(found[key], array, key)
 
 
-def test_rows_are_those_of_what_scans_carry() -> None:
+def test_rows_are_those_of_carried_states() -> None:
     compiled, names = graph_of(declared("lstm", 17).inference)
     assert rows_of(compiled.sized(names, {"B": 6, "T": 9})) == 6

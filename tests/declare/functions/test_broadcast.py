@@ -19,7 +19,7 @@ def test_broadcast_to_is_numpys() -> None:
     assert np.array_equal(result["number"], np.full((5, 2), 2.0))
 
 
-def test_the_gradient_of_what_was_repeated_is_a_sum() -> None:
+def test_the_gradient_of_a_repeated_value_is_a_sum() -> None:
     x = rg.placeholder("x", (2, 1))
     loss = rg.reduce_sum(rg.square(rg.broadcast_to(x, (2, 3))))
     found = rg.compile({"x": x}, loss=loss).training.gradients(x=np.array([[1.0], [2.0]]), wrt=["x"])[1]["x"]
@@ -38,7 +38,7 @@ def test_the_gradient_of_what_was_repeated_is_a_sum() -> None:
         ("ab", rg.DtypeError),
     ],
 )
-def test_what_can_t_be_repeated_is_an_error(shape: object, error: type[Exception]) -> None:
+def test_shapes_that_can_not_be_broadcast_are_an_error(shape: object, error: type[Exception]) -> None:
     with pytest.raises(error):
         rg.compile(rg.broadcast_to(rg.placeholder("x", (2, 3)), shape))  # type: ignore[arg-type]
 

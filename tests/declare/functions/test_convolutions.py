@@ -79,7 +79,7 @@ def test_every_convolution(case: Any) -> None:
 @pytest.mark.parametrize(
     ("padding", "strides", "size"), [("same", 4, 2), ("same", 5, 3), ("same", 2, 3), ("reflect", 3, 2), ("valid", 2, 5)]
 )
-def test_a_declared_length_gives_what_an_open_one_gives(padding: str, strides: int, size: int, time: int) -> None:
+def test_a_declared_length_and_an_open_one_give_equal_results(padding: str, strides: int, size: int, time: int) -> None:
     sequences = [sequence(time=given) for given in (time, None)]
     fixed, open_size = (rg.compile(rg.conv1d(x, 4, size, padding, strides=strides), seed=0) for x in sequences)
     x = data(BATCH, time, WIDTH)

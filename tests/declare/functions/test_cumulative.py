@@ -95,7 +95,7 @@ def test_gradients_are_torchs_at_ties(
     np.testing.assert_allclose(found["x"], gradient, rtol=1e-6)
 
 
-def test_whole_numbers_and_what_is_refused() -> None:
+def test_integers_and_rejected_arguments() -> None:
     x = rg.placeholder("x", (None, 3), "int32")
     program = rg.compile({"max": rg.cummax(x, 1), "min": rg.cummin(x, 1), "product": rg.cumprod(x, 1)})
     found = program.inference(x=[[-(2**31), 5, 2**31 - 1], [3, -1, 2]])

@@ -66,7 +66,7 @@ def test_accuracy_of_rows() -> None:
     np.testing.assert_allclose(evaluated(feeds, weights=0.5), 1 / 3, rtol=1e-6)
 
 
-def test_what_stands_past_a_length_does_not_count() -> None:
+def test_values_beyond_a_length_do_not_count() -> None:
     feeds = arrays()
     past = np.arange(TIME) >= feeds["n"][:, None]
     spoiled = feeds | {
@@ -82,7 +82,7 @@ def test_a_label_that_is_no_class_is_never_hit_and_no_real_step_gives_zero() -> 
     assert evaluated(feeds | {"n": np.zeros(BATCH, np.int64)}, ("n",)) == 0
 
 
-def test_what_does_not_fit() -> None:
+def test_arguments_that_do_not_fit_are_errors() -> None:
     y, logits = rg.placeholder("y", (None,), "int64"), rg.placeholder("logits", (None, 3))
     with pytest.raises(rg.DtypeError, match="labels must be a Tensor of int32 or int64"):
         rg.accuracy(logits[:, 0], logits)

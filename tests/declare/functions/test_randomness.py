@@ -146,7 +146,7 @@ def test_dropout_is_mask_and_scale(kind: str, dtype: str) -> None:
         assert np.any(mask != mask[:1])
 
 
-def test_a_split_call_drops_what_the_whole_call_drops() -> None:
+def test_a_split_call_drops_the_same_units_as_the_whole_call() -> None:
     x = sequence()
     program = rg.compile(rg.dropout(x, 0.5))
     array = data(BATCH, TIME, WIDTH)
@@ -190,7 +190,7 @@ class DropCell(rg.Cell):
         return rg.dropout(h, 0.8), {"h": h}
 
 
-def test_a_step_draws_anew_and_what_is_drawn_outside_stays() -> None:
+def test_draws_within_a_step_change_and_draws_outside_stay() -> None:
     outside = rg.dropout(rg.placeholder("b", (None, 5), "float64"), 0.5)
     outputs, state = rg.dynamic_rnn(DropCell(outside), sequence())
     program = rg.compile({"outputs": outputs, "state": state}, loss=rg.reduce_sum(outputs))

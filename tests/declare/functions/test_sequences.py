@@ -82,7 +82,9 @@ def test_layers_of_convolutions_and_sums_stream() -> None:
         ),
     ],
 )
-def test_what_needs_later_steps_says_so(declare: Callable[[rg.Tensor], rg.Tensor], why: str) -> None:
+def test_functions_that_need_later_steps_are_errors_in_streams(
+    declare: Callable[[rg.Tensor], rg.Tensor], why: str
+) -> None:
     x = sequence()
     program = rg.compile({"a": rg.dynamic_rnn(rg.GRUCell(3), x)[0], "b": declare(x)})
     with pytest.raises(rg.GraphError, match=rf"test_sequences\.py:\d+: this graph can't be streamed: .*{why}"):
@@ -112,7 +114,7 @@ class ShiftCell(rg.Cell):
         return seen, {"past": seen[:, 4:]}
 
 
-def test_a_state_may_be_a_part_of_what_the_step_computes() -> None:
+def test_a_state_may_be_a_part_of_a_computed_value() -> None:
     x = data(BATCH, TIME, 4).astype("f")
     outputs, state = rg.dynamic_rnn(ShiftCell(), sequence("float32"))
     result = rg.compile({"outputs": outputs, "state": state}).inference(x=x)
@@ -186,7 +188,7 @@ def test_positions_along_every_axis(shape: tuple[int | None, ...]) -> None:
             np.testing.assert_array_equal(found[f"axis {axis}"], expected)
 
 
-def test_positions_of_what_nothing_else_reads() -> None:
+def test_positions_along_a_value_that_nothing_else_reads() -> None:
     program = rg.compile(rg.positions(rg.placeholder("x", (None, None)), 1))
     np.testing.assert_array_equal(program.inference(x=np.zeros((3, 4))), np.arange(4))
     with pytest.raises(rg.DtypeError, match="positions needs a Tensor"):

@@ -113,7 +113,7 @@ def test_the_best_hypothesis_is_at_least_as_likely_as_the_greedy_one() -> None:
     assert (result["best"][:, 0] > np.array(greedy) + 1e-3).any()
 
 
-def test_what_a_search_does_not_take() -> None:
+def test_options_that_a_search_rejects() -> None:
     table = rg.parameter("table", (WORDS, 4))
     first = rg.placeholder("first", (None, 4))
 

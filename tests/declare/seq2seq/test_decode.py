@@ -113,7 +113,7 @@ def aligned(stop: bool, dtype: str = "float64") -> tuple[rg.Tensor, Any, rg.Tens
 
 
 @pytest.mark.parametrize("stop", [False, True])
-def test_inputs_join_what_is_fed_back(stop: bool) -> None:
+def test_inputs_are_joined_with_the_fed_back_output(stop: bool) -> None:
     outputs, final, lengths = aligned(stop)
     program = randomised(rg.compile({"outputs": outputs, "final": final, "lengths": lengths}))
     inputs, first = data(7, 11, 2), data(7, 3)
@@ -133,7 +133,7 @@ def test_inputs_join_what_is_fed_back(stop: bool) -> None:
     assert (result["lengths"].min() < 11) == stop
 
 
-def test_what_stopped_rows_would_read_has_no_effect() -> None:
+def test_inputs_of_stopped_rows_have_no_effect() -> None:
     outputs, _, lengths = aligned(True)
     program = randomised(rg.compile({"outputs": outputs, "lengths": lengths}, loss=rg.reduce_sum(rg.square(outputs))))
     inputs, first = data(7, 11, 2), data(7, 3)
@@ -240,7 +240,7 @@ def test_sampling_is_scheduled_by_row_and_step(fed: bool) -> None:
         assert not np.allclose(never, always)
 
 
-def test_gradients_through_what_is_fed_back_are_differences() -> None:
+def test_gradients_through_fed_back_outputs_equal_differences() -> None:
     outputs, final, _ = aligned(True)
     loss = rg.reduce_sum(rg.square(outputs)) + rg.reduce_sum(final[1].c * final[0][:, :1])
     check_differences(loss, {"inputs": data(7, 11, 2), "first": data(7, 3)}, ["inputs", "first"])
@@ -300,7 +300,7 @@ def _interpreted(graph: Graph, program: rg.Program, feeds: dict[str, Array], wid
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_pass_keeps_what_it_means(name: str) -> None:
+def test_every_pass_preserves_the_results(name: str) -> None:
     results, outputs, feeds = CASES[name]()
     program = randomised(rg.compile(results, loss=rg.reduce_sum(rg.square(outputs))), 5)
     feeds = {key: np.float32(array) for key, array in feeds.items()}
@@ -445,7 +445,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "kind", "message"), WRONG)
-def test_mistakes_are_told_with_their_line(changes: dict[str, Any], kind: type[Exception], message: str) -> None:
+def test_errors_name_the_users_line(changes: dict[str, Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message) as raised:
         rg.compile({"outputs": declared(**changes)[0]})
     assert "test_decode.py:" in str(raised.value)

@@ -80,7 +80,7 @@ def of(source: bytes) -> Container:
     return Container(Bytes(source))
 
 
-def test_what_is_wrong_is_said(tmp_path: Path) -> None:
+def test_errors_name_the_mistake(tmp_path: Path) -> None:
     data = small()
     cases = [
         (b"", r"is not a GGUF file: it does not begin with GGUF"),

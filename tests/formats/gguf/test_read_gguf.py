@@ -39,7 +39,7 @@ def interpreted(net: rg.Net, tokens: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("architecture", NETS)
-def test_nets_mean_what_llama_cpp_computes(architecture: str) -> None:
+def test_nets_compute_llama_cpps_logits(architecture: str) -> None:
     file = gguf_file(architecture)
     (found,) = interpreted(rg.read_gguf(file.data), ids(1))
     assert_allclose(found, recorded(architecture, "F32"), atol=1e-5)
@@ -129,7 +129,7 @@ def test_scripts_files_and_steps_have_the_bits_of_the_program(architecture: str,
     assert_array_equal(rg.load(tmp_path / "net.rnn").inference(ids=tokens)["logits"], whole)
 
 
-def test_only_kinds_of_products_are_asked_for() -> None:
+def test_only_weights_of_products_get_a_kind() -> None:
     """A quantized embedding table is only looked up, so that no kind of weights is requested for it."""
     assert "weights=" not in str(rg.read_gguf(gguf_file("rwkv7", "F32", kinds={"token_embd.weight": "Q8_0"}).data))
     tied = rg.read_gguf(gguf_file("mamba2", "F32", kinds={"token_embd.weight": "Q8_0"}).data)

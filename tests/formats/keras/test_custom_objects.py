@@ -97,7 +97,7 @@ def test_the_last_step_alone() -> None:
     assert_allclose(net.program().inference(x)["gains"], expected(x)[:, -1], atol=1e-6)
 
 
-def test_a_recurrent_layer_of_which_the_arrays_lie_in_a_cell_within() -> None:
+def test_a_recurrent_layer_with_its_arrays_in_an_inner_cell() -> None:
     arrays = {"layers/min_gru/rnn/cell/vars/0": KERNEL, "layers/min_gru/rnn/cell/vars/1": BIAS}
     data = file_of([("MinGRU", {"name": "first", "units": 5})], arrays)
     net = rg.read_keras(data, custom_objects={"MinGRU": min_gru})

@@ -336,7 +336,7 @@ def turned(keras: Any) -> tuple[Any, list[Feeds]]:
     return keras.Model(x, [y, z, *ends, last]), [[array] for array in feeds]
 
 
-def test_what_keras_2_is_told_of_training_holds_in_both_graphs(tmp_path: Path) -> None:
+def test_the_training_flag_of_keras_2_applies_to_both_graphs(tmp_path: Path) -> None:
     keras = module("tf_keras")
     layers, x = keras.layers, keras.Input((None, 3))
     inner = keras.Sequential(

@@ -72,7 +72,7 @@ def test_a_net_trains_on_with_its_dropout() -> None:
     assert program.evaluate(feeds)["loss"] < before
 
 
-def test_names_of_a_file_stand_in_scripts_as_text_only() -> None:
+def test_names_of_a_file_are_only_text_in_scripts() -> None:
     nasty = "a'\"\n\\); import os #"
 
     def rename(described: dict[str, Any]) -> None:

@@ -79,7 +79,7 @@ def test_options_that_show_while_declaring_are_listed_too() -> None:
         rg.read_keras(redescribed(data_of("functional3"), change))
 
 
-def test_what_shows_while_declaring_is_listed_beside_the_rest_with_its_place() -> None:
+def test_errors_of_the_declaration_are_listed_with_their_layers() -> None:
     """The net has several layers with one wrong option each, and a nested network."""
 
     def change(described: dict[str, Any]) -> None:
@@ -210,7 +210,7 @@ def huge(file: h5py.File) -> None:
         (lambda file: file["layers"].__delitem__("lstm"), "are missing"),
     ],
 )
-def test_arrays_lie_in_the_file_and_are_bounded(change: Callable[[h5py.File], None], text: str) -> None:
+def test_arrays_must_be_in_the_file_and_of_limited_size(change: Callable[[h5py.File], None], text: str) -> None:
     with pytest.raises(rg.FileError, match=text):
         rg.read_keras(rewritten(data_of("sequential2"), change))
 
@@ -233,7 +233,7 @@ def test_weights_alone_are_no_net(tmp_path: Path) -> None:
         rg.read_keras(tmp_path / "weights.h5")
 
 
-def test_what_is_no_path_is_refused(tmp_path: Path) -> None:
+def test_sources_that_are_no_path_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(rg.FileError, match="no file"):
         rg.read_keras(tmp_path / "none.keras")
     with pytest.raises(rg.DtypeError, match="give a path or bytes"):

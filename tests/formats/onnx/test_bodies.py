@@ -59,7 +59,7 @@ def test_windows(monkeypatch: pytest.MonkeyPatch, op: str, a: float, b: float, p
     assert_allclose(rg.read_onnx(data).program().inference(x=x)["y"], x * expected, atol=1e-6)
 
 
-def test_without_the_package_errors_say_what_builds_the_function(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_without_the_package_name_the_function(monkeypatch: pytest.MonkeyPatch) -> None:
     node = helper.make_node("CenterCropPad", ["x", "shape"], ["y"], axes=[1])
     data = model(node, 18, shape=np.array([2])).SerializeToString()
     x = np.arange(8, dtype=np.float32).reshape(2, 4)

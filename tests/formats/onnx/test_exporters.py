@@ -432,7 +432,7 @@ def test_outputs_that_only_sizes_are_read_of() -> None:
     assert not net.program().inference(x=x)["zeros"].any()
 
 
-def test_lengths_behind_a_convolution_that_skips_steps() -> None:
+def test_lengths_after_a_convolution_with_strides() -> None:
     nodes = [
         ("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}),
         ("Conv", ["t", "k"], ["c"], {"strides": [2], "pads": [1, 1]}),
@@ -448,7 +448,7 @@ def test_lengths_behind_a_convolution_that_skips_steps() -> None:
     assert "sequence_length=" in net.script()
 
 
-def test_what_onnxruntime_fuses_and_quantizes() -> None:
+def test_nodes_that_onnxruntime_fuses_and_quantizes() -> None:
     """The file has FusedConv, FusedMatMul, BiasGelu, and an integer convolution."""
     helper_domain = {"domain": "com.microsoft"}
     nodes = [
@@ -475,7 +475,7 @@ def test_what_onnxruntime_fuses_and_quantizes() -> None:
     np.testing.assert_allclose(rg.read_onnx(model).program().inference(x=x)["y"], expected, atol=0.1)
 
 
-def test_rows_of_all_steps_behind_a_pool_are_taken_apart() -> None:
+def test_rows_of_all_steps_after_a_pool_are_split() -> None:
     """Nets for lines of text merge two axes of [T//2+1, B, n] for a layer, and split them again."""
     nodes = [
         ("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}),
@@ -510,7 +510,7 @@ def test_a_number_around_an_array_is_padding() -> None:
     assert "rg.pad(x, {1: (1, 1)}, value=0.5)" in text
 
 
-def test_a_size_beside_a_number_that_no_dtype_has() -> None:
+def test_a_size_with_a_number_out_of_range_of_its_dtype() -> None:
     """``write_onnx`` casts floats to integers, and values out of range saturate."""
     nodes = [
         ("Shape", ["x"], ["shape"], {"start": 1, "end": 2}),
@@ -528,7 +528,7 @@ def graph_of(op: str, result: str, *given: str) -> Any:
     return helper.make_graph([node], result, [], [helper.make_tensor_value_info(result, FLOAT, None)])
 
 
-def test_of_two_graphs_a_call_chooses_where_they_give_alike() -> None:
+def test_a_call_selects_one_of_two_graphs_with_equal_outputs() -> None:
     """The model is torch's ``if h.max() > 0``, scripted."""
     nodes = [
         ("ReduceMax", ["x"], ["most"], {"keepdims": 0}),

@@ -125,7 +125,7 @@ CASES: dict[str, tuple[Nodes, list[Any], dict[str, Any]]] = {
 
 @pytest.mark.peers
 @pytest.mark.parametrize("name", CASES)
-def test_what_takes_and_gives_quantized_numbers(name: str) -> None:
+def test_operators_with_quantized_inputs_and_outputs(name: str) -> None:
     """Results equal onnxruntime's, up to one rounding step."""
     pytest.importorskip("onnxruntime")
     nodes, shape, arrays = CASES[name]
@@ -157,7 +157,7 @@ MOVED: dict[str, tuple[Nodes, dict[str, Any]]] = {
 
 @pytest.mark.peers
 @pytest.mark.parametrize("name", MOVED)
-def test_what_moves_quantized_numbers(name: str) -> None:
+def test_operators_that_move_quantized_numbers(name: str) -> None:
     pytest.importorskip("onnxruntime")
     nodes, arrays = MOVED[name]
     model = model_of([*IN, *nodes, *BACK], [2, "T", 4], **arrays)
@@ -199,7 +199,7 @@ def test_arrays_of_the_file_are_quantized_as_the_file_has_it() -> None:
     np.testing.assert_allclose(found_of(model_of(nodes, [None, 4], v=v), x), x @ rounded, atol=1e-5)
 
 
-def test_what_can_not_be_moved_says_why() -> None:
+def test_quantized_values_that_can_not_be_moved_are_errors_with_the_reason() -> None:
     by_columns = [
         ("QuantizeLinear", ["x", "s", "z"], ["q"], {}),
         ("Transpose", ["q"], ["t"], {}),

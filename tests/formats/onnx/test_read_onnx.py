@@ -125,14 +125,14 @@ def test_a_net_that_was_saved_is_a_module(tmp_path: Path) -> None:
     assert np.array_equal(names["program"].inference(x=x)["hn"], net.program().inference(x=x)["hn"])
 
 
-def test_paths_bytes_and_models_are_read_alike(tmp_path: Path) -> None:
+def test_paths_bytes_and_models_give_the_same_net(tmp_path: Path) -> None:
     given = stack_of_two()
     onnx.save(given, tmp_path / "net.onnx")
     texts = {rg.read_onnx(item).script() for item in (given, given.SerializeToString(), tmp_path / "net.onnx")}
     assert len(texts) == 1
 
 
-def test_what_no_cell_here_says_is_a_cell_in_the_script() -> None:
+def test_recurrences_without_a_builtin_cell_become_cells_of_the_script() -> None:
     recurrence = random_node("LSTM", 0)
     recurrence.attributes = {
         "hidden_size": recurrence.attributes["hidden_size"],
@@ -194,7 +194,7 @@ def test_a_fixed_input_settles_which_graph_is_taken() -> None:
         ("sr", rg.DtypeError, "fixed must map"),
     ],
 )
-def test_what_is_fixed_is_checked(fixed: Any, error: type[Exception], text: str) -> None:
+def test_fixed_values_are_checked(fixed: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         rg.read_onnx(conditional(), fixed=fixed)
 
@@ -219,7 +219,7 @@ def test_every_node_that_cant_be_read_is_listed() -> None:
 HOSTILE = "x'); import os; os.abort()  #\"\"\"\n__import__('os').abort()"
 
 
-def test_names_stand_in_scripts_as_literals_only() -> None:
+def test_names_are_only_literals_in_scripts() -> None:
     relu = helper.make_node("Relu", ["in put"], [HOSTILE], name=HOSTILE)
     nodes = [relu, helper.make_node("Neg", [HOSTILE], ["out"])]
     net = rg.read_onnx(model(nodes, {"in put": ["a b", "def", HOSTILE]}, [HOSTILE, "out"]))
@@ -271,7 +271,7 @@ def test_long_chains_and_deep_graphs_end() -> None:
         [node("Tile", "x,many", "y")],
     ],
 )
-def test_huge_arrays_are_refused_and_not_made(nodes: list[Any]) -> None:
+def test_huge_arrays_are_rejected_before_they_are_created(nodes: list[Any]) -> None:
     arrays = {
         "huge": np.array([2**40, 2**20]),
         "zero": np.array(0),
@@ -285,7 +285,7 @@ def test_huge_arrays_are_refused_and_not_made(nodes: list[Any]) -> None:
         rg.read_onnx(model(nodes, {"x": [1]}, ["y"], arrays)).program().inference(x=np.zeros(1, np.float32))
 
 
-def test_arrays_beside_a_file_come_from_its_folder_alone(tmp_path: Path) -> None:
+def test_external_arrays_come_only_from_the_files_folder(tmp_path: Path) -> None:
     given = model([node("MatMul", "x,w", "y")], {"x": [None, 5]}, ["y"], {"w": array(5, 3)})
     (tmp_path / "inner").mkdir()
     path = tmp_path / "inner" / "net.onnx"
@@ -342,7 +342,7 @@ def test_a_dynamically_quantized_lstm_is_read_as_floats() -> None:
     assert_allclose(results, rg.read_onnx(same).program().inference(x=x)["y"], atol=1e-6)
 
 
-def test_numbers_that_were_quantized_are_read_only_by_what_takes_them_back() -> None:
+def test_quantized_numbers_are_read_only_by_operators_that_dequantize() -> None:
     arrays = {
         "s": np.array(0.1, np.float32),
         "z": np.array(3, np.uint8),
@@ -428,7 +428,7 @@ def test_functions_are_read_by_their_own_versions_of_operators() -> None:
     assert_allclose(rg.read_onnx(given).program().inference(x=np.ones((3, 2)))["y"], [2, 2, 2])
 
 
-def test_what_is_no_file_of_the_format_is_refused(tmp_path: Path) -> None:
+def test_files_of_other_formats_are_rejected(tmp_path: Path) -> None:
     for data in (b"", b"{}", b"\xff" * 40, stack_of_two().SerializeToString()[:-100]):
         with pytest.raises(rg.FileError):
             rg.read_onnx(data)
@@ -506,7 +506,7 @@ def small_feeds(net: Any, seed: int) -> dict[str, np.ndarray]:
 # Open and fixed axes ------------------------------------------------------------------------------------
 
 
-def test_axes_are_opened_fixed_and_told() -> None:
+def test_axes_are_opened_fixed_and_listed() -> None:
     nodes = [node("MatMul", "x,w", "h"), node("Reshape", "h,shape", "y")]
     arrays = {"w": array(3, 4), "shape": np.array([0, 0, 2, 2])}
     proto = model(nodes, {"x": ["rows", 5, 3]}, ["y"], arrays)
@@ -528,7 +528,7 @@ def test_an_axis_that_a_node_closes_is_an_error_that_names_the_node() -> None:
         rg.read_onnx(proto, open={"x": {1: "T"}})
 
 
-def test_a_branch_on_a_size_of_one_is_told() -> None:
+def test_a_branch_on_a_size_of_one_is_reported() -> None:
     nodes = [
         node("Shape", "x", "all"),
         node("Gather", "all,one", "count", axis=0),

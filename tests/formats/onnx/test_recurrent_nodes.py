@@ -26,7 +26,7 @@ def check(node: RandomNode, wanted: dict[str, np.ndarray], fed: tuple[str, ...] 
 
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("seed", range(2))
-def test_random_nodes_compute_what_they_are_defined_to(op: str, seed: int) -> None:
+def test_random_nodes_compute_their_definitions(op: str, seed: int) -> None:
     node = random_node(op, seed)
     check(node, expected(node))
 
@@ -40,7 +40,7 @@ def test_weights_may_be_inputs(op: str) -> None:
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("op", OPS)
-def test_many_random_nodes_compute_what_they_are_defined_to(op: str) -> None:
+def test_many_random_nodes_compute_their_definitions(op: str) -> None:
     for seed in range(100, 250):
         node = random_node(op, seed)
         check(node, expected(node))

@@ -115,7 +115,7 @@ def test_a_kernel_that_two_products_take_is_one_parameter() -> None:
     assert "@ kernel @ kernel" in net.script()
 
 
-def test_functions_of_the_reader_stand_beside_the_step() -> None:
+def test_functions_of_the_reader_are_methods_next_to_the_step() -> None:
     arrays: dict[str, Any] = {"R": R, "first": np.array([0]), "rest": np.array([UNITS])}
     nodes: list[Node] = [
         ("Shape", "x", "shape", {}),

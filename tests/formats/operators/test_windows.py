@@ -214,7 +214,7 @@ def test_transposed_convolutions(
     check(declare, x, wanted[(slice(None), *kept)], True)
 
 
-def test_what_can_not_be_declared() -> None:
+def test_windows_that_can_not_be_declared_are_rejected() -> None:
     b, x = TensorBackend(), rg.placeholder("x", (None, None, None, 4))
     with pytest.raises(UnreadableError, match="both axes of its input are open"):
         max_pool(b, x, [Window(2), Window(3)])

@@ -104,7 +104,7 @@ def test_a_fixed_number_of_steps_stays_one() -> None:
     assert f"x[:, :{STEPS}]" in script.text()
 
 
-def test_what_is_no_loop_is_the_same_object() -> None:
+def test_scripts_without_a_loop_are_returned_unchanged() -> None:
     script = Script("A test.")
     x = script.input("x", ("B", 3))
     for _ in range(5):

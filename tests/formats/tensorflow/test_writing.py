@@ -90,7 +90,7 @@ def test_a_checkpoint_is_byte_by_byte_tensorflows(tmp_path: Path) -> None:
     assert crc == {key: mine[key][-4:] for key in crc}
 
 
-def test_what_no_checkpoint_holds() -> None:
+def test_arrays_that_checkpoints_can_not_store_are_errors() -> None:
     with pytest.raises(rg.DtypeError, match="which checkpoints do not have"):
         write_variables("nowhere", {"text": np.array(["a"])})
     with pytest.raises(rg.FileError):

@@ -139,7 +139,7 @@ def test_nets_of_users(name: str) -> None:
     check(kind().eval(), *calls)
 
 
-def test_a_net_with_its_states_as_inputs_goes_step_by_step() -> None:
+def test_a_net_with_states_as_inputs_runs_step_by_step() -> None:
     torch.manual_seed(0)
     net = rg.read_torch(Denoiser().eval(), (normal(2, 3, 9), normal(2, 2, 6, 2)))
     program = net.program()

@@ -72,7 +72,7 @@ def only_one(m: Any, x: Any) -> Any:
     return y
 
 
-def test_a_branch_on_one_step_leaves_the_size_open_and_is_told() -> None:
+def test_a_branch_on_one_step_keeps_the_size_open_and_is_reported() -> None:
     net = check_meaning(
         module(only_one, nn.GRU(3, 4, batch_first=True)), *((normal(*s, 3),) for s in CALLS if s[1] > 1)
     )
@@ -178,7 +178,7 @@ def through_a_cache(m: Any, x: Any) -> Any:
     return y.reshape(parts(y.shape, 2)).sum(2)
 
 
-def test_functions_behind_a_cache_see_open_sizes() -> None:
+def test_cached_functions_receive_open_sizes() -> None:
     m = module(through_a_cache, nn.Linear(3, 8))
     kept = parts
     assert parts((4, 4, 8), 2) == (4, 4, 2, 4)

@@ -162,7 +162,7 @@ def test_sizes_that_export_fixed_are_named() -> None:
 
 
 @pytest.mark.slow
-def test_what_is_not_read_has_its_line() -> None:
+def test_unsupported_calls_are_listed_with_their_lines() -> None:
     def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         return torch.digamma(x) + torch.linalg.inv(x)
 

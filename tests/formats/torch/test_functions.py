@@ -241,7 +241,7 @@ def test_parts_that_are_written() -> None:
     check_meaning(module(parts), (normal(2, 6, 4),), (normal(3, 9, 4),))
 
 
-def test_parts_of_one_tensor_see_what_others_write() -> None:
+def test_slices_of_one_tensor_see_writes_through_others() -> None:
     def parts(_: Any, x: Any) -> Any:
         y = torch.zeros_like(x)
         p, q = y[:, 0], y[:, 1]

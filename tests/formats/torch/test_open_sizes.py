@@ -144,7 +144,7 @@ def test_each_float_of_a_size(function: Any) -> None:
 
 @pytest.mark.sampled(len(CLOSED))
 @pytest.mark.parametrize("function", CLOSED[::-1])
-def test_what_closes_a_size(function: Any) -> None:
+def test_code_that_fixes_a_size(function: Any) -> None:
     given = normal(3, 7, 4), normal(2, 12, 4)
     net = check_meaning(module(lambda m, x: function(x)), given[:1])
     assert not open_time(net)
@@ -152,7 +152,7 @@ def test_what_closes_a_size(function: Any) -> None:
         net.program().inference(given_0=given[1].numpy())
 
 
-def test_types_stay_what_they_are() -> None:
+def test_types_of_sizes_do_not_change() -> None:
     names = dict(globals())
     source = "def f(m, x): return m[0](x)[:, :int(x.size(1) / 2)] if isinstance(x.size(1), int) else x"
     found: dict[str, Any] = {"__name__": "typed"}

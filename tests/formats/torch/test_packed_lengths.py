@@ -78,7 +78,7 @@ DEPENDENT: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_what_the_number_of_steps_does_not_touch_is_as_in_torch(name: str) -> None:
+def test_results_independent_of_the_number_of_steps_equal_torchs(name: str) -> None:
     found = module(lambda m, x, n: RIGHT[name](m, unpacked(m, x, n), n), *layers())
     net = check(found, (normal(3, 5, 3), torch.tensor([2, 5, 3])), LONG, SHORT)
     assert "ensure_longest" not in net.script()
@@ -99,7 +99,7 @@ def test_steps_past_the_longest_row_are_those_past_a_row(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DEPENDENT)
-def test_what_depends_on_the_number_of_steps_is_an_error_at_call(name: str) -> None:
+def test_results_that_depend_on_the_number_of_steps_are_errors_of_the_call(name: str) -> None:
     found, net = net_of(DEPENDENT[name])
     program = net.program()
     for call in ((normal(3, 5, 3), torch.tensor([2, 5, 3])), LONG):
@@ -119,7 +119,7 @@ def test_other_layouts_and_numbers_past_the_ends() -> None:
         net.program().inference(fed(SHORT))
 
 
-def test_results_apart_are_checked_by_the_rows_that_they_read() -> None:
+def test_separate_results_are_checked_by_the_rows_that_they_read() -> None:
     def run(m: Any, x: Any, n: Any) -> Any:
         one, two = unpacked(m, x, n), unpacked([m[1]], x, n)
         return one.mean(1), two.mean(1), two[:, 0]
@@ -157,6 +157,6 @@ def test_total_length_keeps_all_steps() -> None:
         (lambda m, x, n: x.sum(1) / unpacked(m, x, n).size(1), "depends on the length of the longest row"),
     ],
 )
-def test_what_no_call_can_check_is_refused(head: Any, why: str) -> None:
+def test_lengths_that_no_call_can_check_are_rejected(head: Any, why: str) -> None:
     with pytest.raises(rg.NotReadableError, match=why):
         rg.read_torch(module(head, nn.GRU(3, 4, batch_first=True)), LONG)

@@ -127,7 +127,7 @@ def test_windows_of_every_kind(layer: Any, steps: int) -> None:
     check_meaning(layer.eval(), (normal(2, 4, *([7] if "2d" in str(layer) else []), steps),))
 
 
-def test_what_can_not_be_read_is_listed_at_once() -> None:
+def test_all_unsupported_layers_are_listed_at_once() -> None:
     """Reading continues after the first unreadable part, without consequential errors."""
 
     def run(m: Any, x: Any) -> Any:

@@ -83,7 +83,7 @@ TABLES: dict[str, Run] = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_table_is_read_as_far_as_it_goes(name: str) -> None:
+def test_lookups_stay_within_the_table(name: str) -> None:
     """torch truncates such a slice, and then raises an error about sizes."""
     read = module(TABLES[name], nn.Embedding(9, 3))
     net = check(read, (normal(2, 6, 3),), (normal(3, 9, 3),), (normal(1, 1, 3),))

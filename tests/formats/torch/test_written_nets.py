@@ -86,7 +86,7 @@ def test_axes_do_not_move_between_convolutions() -> None:
     assert "transpose" not in check(module(forward, layers), *calls(4)).script()
 
 
-def test_what_is_repeated_meets_others_as_it_is() -> None:
+def test_repeated_values_broadcast_without_copies() -> None:
     def forward(m: Any, x: Any, hidden: Any) -> Any:
         scale = torch.sigmoid(x.mean(1, keepdim=True)).expand_as(x)
         kept = (hidden > 0).unsqueeze(-1).expand(-1, -1, x.size(2))
@@ -187,16 +187,16 @@ def turned(m: Any, x: Any) -> Any:
     return y.sum(1)
 
 
-def test_what_was_written_through_a_part_is_read() -> None:
+def test_writes_through_a_slice_are_read() -> None:
     check(module(first_step), *calls(3))
 
 
-def test_what_was_written_through_another_view_is_refused() -> None:
+def test_writes_through_other_views_are_rejected() -> None:
     with pytest.raises(rg.NotReadableError, match="changed in place through a view"):
         rg.read_torch(module(turned), (normal(2, 3, 4),))
 
 
-def test_views_that_nobody_reads_again_may_be_written_over() -> None:
+def test_views_that_are_not_read_again_may_be_overwritten() -> None:
     def forward(m: Any, x: Any) -> Any:
         y = torch.relu_((x * 2).transpose(1, 2))
         y += 1

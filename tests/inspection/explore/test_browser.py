@@ -71,7 +71,7 @@ def test_lines_of_a_call_light_up_as_one_and_cells_in_the_declaration(browser: B
     assert "kernel" in browser.run(keywords)
 
 
-def test_what_belongs_together_lights_up_in_all_panes(browser: Browser, tmp_path: Path) -> None:
+def test_parts_that_belong_together_are_highlighted_in_all_panes(browser: Browser, tmp_path: Path) -> None:
     opened(browser, dropped_stack(), tmp_path)
     browser.pointer(box(browser, "BasicRNNCell(7)", 1), click=True)
     settle(browser)
@@ -232,7 +232,7 @@ def test_boxes_open_one_by_one(browser: Browser, tmp_path: Path, net: str) -> No
     assert said(browser) == []
 
 
-def test_what_a_screen_reader_is_told(browser: Browser, tmp_path: Path) -> None:
+def test_texts_for_screen_readers(browser: Browser, tmp_path: Path) -> None:
     opened(browser, dropped_stack(), tmp_path)
     unnamed = browser.run(
         "return [...document.querySelectorAll('button, input, select, [tabindex], [role=listbox], section, nav')]"

@@ -107,7 +107,7 @@ def test_every_stage_is_there_with_its_text_and_places(program: rg.Program, page
                 assert told == {(Path(w.file).name, w.line, w.layer, w.phase) for w in line.origins}
 
 
-def test_passes_say_their_law_their_time_and_what_they_changed(page: str) -> None:
+def test_passes_show_their_guarantee_their_time_and_their_changes(page: str) -> None:
     found = read(page)
     for graph in found.facts["graphs"]:
         passes = [stage for stage in graph["stages"] if stage["before"]]
@@ -326,7 +326,7 @@ def test_saved_programs_have_pages_that_read_no_files(tmp_path: Path) -> None:
         assert [stage["count"] for stage in one["stages"]] == [stage["count"] for stage in other["stages"]]
 
 
-def test_the_page_is_written_and_given(tmp_path: Path) -> None:
+def test_the_page_is_written_and_returned(tmp_path: Path) -> None:
     program = hostile()
     given = program.explore(tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text() == given
@@ -387,7 +387,7 @@ def contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize("theme", [":root {", ':root[data-theme="dark"] {'])
-def test_texts_can_be_read_on_all_that_they_stand_on(theme: str) -> None:
+def test_texts_have_contrast_on_all_backgrounds(theme: str) -> None:
     """Contrasts fulfil WCAG's level AA, 4.5 for text and 3 for lines, on all backgrounds."""
     sheet = (ASSETS / "page.css").read_text().partition(theme)[2].partition("}")[0]
     colours = dict(re.findall(r"--(\w+): (#\w{6})", sheet))

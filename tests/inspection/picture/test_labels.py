@@ -81,7 +81,7 @@ def labels_on_arrows(drawn: Drawing) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("make", NETS)
-def test_labels_lie_over_nothing(make: Callable[[], rg.Program]) -> None:
+def test_labels_overlap_nothing(make: Callable[[], rg.Program]) -> None:
     declaration = declared(make().parts.source)
     for detail in DETAILS:
         drawn = drawing_of(declaration, "both", detail)
@@ -92,7 +92,7 @@ def test_labels_lie_over_nothing(make: Callable[[], rg.Program]) -> None:
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("part", range(10))
-def test_labels_of_random_nets_lie_over_nothing(part: int) -> None:
+def test_labels_of_random_nets_overlap_nothing(part: int) -> None:
     for seed in range(40 * part, 40 * (part + 1)):
         declaration = declared(declarations.declare(seed).compile(cache=False).parts.source)
         for detail in DETAILS:

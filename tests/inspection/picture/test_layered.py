@@ -20,7 +20,7 @@ def drawn(seed: int) -> tuple[dict[int, tuple[float, float]], list[tuple[int, in
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_boxes_are_apart_and_edges_run_down(seed: int) -> None:
+def test_boxes_do_not_overlap_and_edges_run_down(seed: int) -> None:
     sizes, edges = drawn(seed)
     ports = {key: width * 0.8 for key, (width, _) in sizes.items()}
     layout = layered(sizes, edges, ports)
@@ -43,7 +43,7 @@ def test_boxes_are_apart_and_edges_run_down(seed: int) -> None:
             assert left - 1e-6 <= x <= left + ports[key] + 1e-6
 
 
-def test_edges_that_meet_at_a_box_end_apart() -> None:
+def test_edges_that_meet_at_a_box_end_at_different_points() -> None:
     sizes = {**dict.fromkeys(range(5), (40.0, 20.0)), 5: (600.0, 20.0)}
     layout = layered(sizes, [(key, 5) for key in range(5)], {key: width for key, (width, _) in sizes.items()})
     ends = sorted(layout.routes[key, 5][-1][0] for key in range(5))

@@ -96,7 +96,7 @@ def test_dropout_and_the_loss_are_drawn_in_training_alone() -> None:
         assert len(marks) == count
 
 
-def test_shapes_stand_on_arrows_and_recurrences_are_loops() -> None:
+def test_arrows_have_shapes_and_recurrences_are_loops() -> None:
     drawn = drawing_of(of(dropped_stack()), "training", "equations")
     labels = [
         shape.text
@@ -115,7 +115,7 @@ def test_shapes_stand_on_arrows_and_recurrences_are_loops() -> None:
     assert all(loop.points[0][1] > loop.points[-1][1] for loop in loops)
 
 
-def test_both_directions_and_what_passes_by_the_dropout() -> None:
+def test_both_directions_and_edges_around_the_dropout() -> None:
     declaration = of(both_ways())
     notes = sorted(box.note for box in declaration.boxes if box.kind == "driver")
     assert notes == ["for t = 0 … length−1", "for t = length−1 … 0, backward in time"]
@@ -140,7 +140,7 @@ def test_a_decoder_reads_its_teacher_in_training_alone() -> None:
     assert "<" not in attentive.titles[0]
 
 
-def test_equations_are_what_the_cell_computes() -> None:
+def test_equations_compute_the_results_of_the_cell() -> None:
     """Equations of a user's cell, run as Python, have the program's values."""
     x = rg.placeholder("x", shape=(1, 1, 3))
     outputs, _ = rg.dynamic_rnn(Gated(4), x, initial_state=rg.constant(np.full((1, 4), 0.5, np.float32)))
@@ -155,7 +155,7 @@ def test_equations_are_what_the_cell_computes() -> None:
     np.testing.assert_allclose(program.inference(x=feed)[0], names["h_new"], rtol=1e-4)
 
 
-def test_brackets_stand_where_the_order_needs_them() -> None:
+def test_brackets_are_written_if_the_order_needs_them() -> None:
     a, b, c = (rg.placeholder(name, shape=(None,)) for name in "abc")
     outputs = {
         "p": a - (b - c),
@@ -183,7 +183,7 @@ def test_brackets_stand_where_the_order_needs_them() -> None:
     } <= found
 
 
-def test_a_saved_program_is_drawn_alike_and_reads_no_file(tmp_path: Path) -> None:
+def test_a_saved_program_has_the_same_picture_and_reads_no_file(tmp_path: Path) -> None:
     program = dropped_stack()
     program.save(tmp_path / "net")
     live, saved = of(program), of(rg.load(tmp_path / "net"))
@@ -243,7 +243,7 @@ def test_the_loss_is_folded_unless_all_is_wanted() -> None:
 
 @pytest.mark.parametrize("make", NETS)
 @pytest.mark.parametrize("detail", DETAILS)
-def test_texts_lie_in_their_boxes_and_boxes_in_the_picture(make: Callable[[], rg.Program], detail: str) -> None:
+def test_texts_are_within_their_boxes_and_boxes_within_the_picture(make: Callable[[], rg.Program], detail: str) -> None:
     check_places(drawing_of(of(make()), "both", detail))  # type: ignore[arg-type]
 
 
@@ -357,7 +357,7 @@ def _errors(folder: Path) -> Iterator[tuple[Callable[[rg.Program], object], type
     yield lambda program: program.plot(folder / "net.svg", detail="more"), rg.ArgumentError, "cells"
 
 
-def test_errors_say_what_to_write(tmp_path: Path) -> None:
+def test_errors_name_the_code_to_write(tmp_path: Path) -> None:
     program = dropped_stack(1)
     for call, kind, words in _errors(tmp_path):
         with pytest.raises(kind, match=re.escape(words)):

@@ -63,14 +63,14 @@ def product(flops: float, weights: int) -> Products:
         (Work(runs=4, share=0.5, products=(product(1e6, 0),)), 2e-5, "multiply-adds"),
     ],
 )
-def test_the_floor_is_what_takes_longest(work: Work, seconds: float, words: str) -> None:
+def test_the_floor_is_the_longest_lower_bound(work: Work, seconds: float, words: str) -> None:
     floor = floor_of(work, LIMITS, work.weights, True)
     assert floor.seconds == pytest.approx(seconds)
     assert floor.largest == words
     assert bound_of(floor, 1.2 * seconds, work, Timed(WORK, (value(),)), LIMITS) == words
 
 
-def test_what_kernels_hand_to_each_other_is_no_floor() -> None:
+def test_values_between_kernels_are_not_in_the_floor() -> None:
     fed, given, between = (Buffer(name, "float32") for name in ("fed", "given", "between"))
     once, again = value("tanh"), value("neg")
     works = [
@@ -86,7 +86,7 @@ def test_what_kernels_hand_to_each_other_is_no_floor() -> None:
     assert (first.elements, second.elements) == (((once, 10),), ((again, 5),))
 
 
-def test_what_is_far_from_its_floor_waits() -> None:
+def test_kernels_far_from_their_floor_are_marked_as_waiting() -> None:
     work = Work(runs=100, elements=((value("tanh"), 100),))
     floor, scan = floor_of(work, LIMITS, 0, False), Timed(WORK, (value(),), scan=value())
     assert bound_of(floor, 3 * floor.seconds, work, scan, LIMITS) == "waits for the step before: 800 of 1200 cycles"

@@ -166,7 +166,7 @@ def test_multiply_adds_are_those_of_the_declaration() -> None:
         assert products <= profile[layer].flops <= products + rows * steps * units * elementwise
 
 
-def test_scans_beside_each_other_are_one_kernel_of_several_layers() -> None:
+def test_interleaved_scans_are_one_kernel_of_several_layers() -> None:
     x = rg.placeholder("x", (None, None, 8))
     cells = [rg.BasicRNNCell(8), rg.GRUCell(8)]
     program = rg.compile(rg.dynamic_rnn(rg.MultiRNNCell(cells), x)[0], seed=1, cache=False)
@@ -288,7 +288,7 @@ def test_tables_print_to_a_pipe_of_windows(monkeypatch: pytest.MonkeyPatch) -> N
     assert plain == ruled.replace("─", "-")
 
 
-def test_the_roofline_shows_what_the_data_lie_in() -> None:
+def test_the_roofline_shows_the_memory_level_of_the_data() -> None:
     """Axes extend little beyond dots and roofs, and no label overlaps a dot or another label."""
     _, profile = profiled("trained")
     base = next(iter(profile.values()))
@@ -329,7 +329,7 @@ def test_seconds_are_a_positive_number(seconds: object) -> None:
         rg.compile(rg.dense(x, 2)).inference.profile({x: array(1, 3)}, seconds=seconds)  # type: ignore[arg-type]
 
 
-def test_what_is_missing_or_not_for_this_machine_is_said() -> None:
+def test_missing_counters_and_other_targets_are_errors() -> None:
     net, _ = profiled("stack")
     with pytest.raises(rg.NameLookupError, match=r"test_profile\.py:\d+: the inference graph needs x"):
         net.program.inference.profile()

@@ -56,11 +56,11 @@ def test_sizes_that_count_steps_are_lengths_of_scans() -> None:
     assert state_rows(scan()) == {B}
 
 
-def test_where_nothing_recurs_the_second_axis_of_what_is_fed_counts_steps() -> None:
+def test_without_recurrences_the_second_axis_of_a_feed_counts_steps() -> None:
     assert (lengths_of(parse(FLAT)), time_sizes(parse(FLAT)), state_rows(parse(FLAT))) == (set(), {"T"}, set())
 
 
-def test_a_size_counts_what_is_in_it() -> None:
+def test_a_size_counts_the_factors_in_it() -> None:
     assert counts(T - 1, {"T"})
     assert not counts(T, {"B"})
     assert not counts(3, {"T"})
@@ -84,7 +84,7 @@ def test_axes_of_names(shape: Shape, steps: int | None, beside: int | None) -> N
     assert time_axis_of_fed(shape, None, {"T"}, set()) == steps
 
 
-def test_a_declared_length_is_an_axis_of_steps_only_beside_a_batch() -> None:
+def test_a_declared_length_is_a_time_axis_only_together_with_a_batch() -> None:
     assert time_axis_of_fed((B, 7, 4), 0, set(), {7}) == 1
     assert time_axis_of_fed((7, 4), None, set(), {7}) is None
     assert time_axis_of_fed((7, 7), 0, set(), {7}) == 1
@@ -111,13 +111,13 @@ def test_rows_and_steps_of_every_node() -> None:
     assert axes.of(nodes["add"], True, True) == (0, None)
 
 
-def test_a_number_counts_where_it_usually_stands_and_in_no_gradient() -> None:
+def test_a_number_is_a_size_at_its_usual_axis_and_in_no_gradient() -> None:
     graph = scan("4")
     axes, nodes = NodeAxes(graph), {node.name: node for node in graph.walk()}
     assert axes.of(nodes["turned"], False, True) == (0, 1)
     assert axes.of(nodes["turned"], False, False) == (0, None)
 
 
-def test_where_nothing_recurs_rows_are_the_first_axis_of_what_is_fed() -> None:
+def test_without_recurrences_rows_are_the_first_axis_of_a_feed() -> None:
     graph = parse(FLAT)
     assert NodeAxes(graph).of(graph.nodes[-1], False, True) == (0, None)

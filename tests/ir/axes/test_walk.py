@@ -67,7 +67,7 @@ def test_independent_rows_do_not_change_with_other_rows() -> None:
     assert seen[True] > 5
 
 
-def test_a_walk_goes_through_loops() -> None:
+def test_a_walk_enters_loops() -> None:
     for seed in range(30):
         graph = draw(seed).graph
         walked = dict(walk_axes(graph, ROWS))

@@ -27,7 +27,7 @@ def drawn(generator: np.random.Generator) -> Dim:
     return found if generator.random() < 0.8 else factors[3]
 
 
-def test_what_is_proved_holds_for_all_sizes() -> None:
+def test_proofs_hold_for_all_sizes() -> None:
     generator, proved = np.random.default_rng(7), 0
     for _ in range(400):
         left, right = drawn(generator), drawn(generator)
@@ -42,7 +42,7 @@ def test_what_is_proved_holds_for_all_sizes() -> None:
     assert proved > 600
 
 
-def test_what_readers_ask() -> None:
+def test_questions_of_readers() -> None:
     t = size("T")
     assert compare(operator.ge, t, 1) is True
     assert compare(operator.gt, t, 1) is None
@@ -72,7 +72,7 @@ class Asked:
         return True
 
 
-def test_a_policy_answers_what_formulas_do_not_tell() -> None:
+def test_a_policy_decides_what_formulas_leave_open() -> None:
     policy, a, b = Asked(), size("A"), size("B")
     arithmetic = Arithmetic(policy)
     assert arithmetic.maximum(a + 1, a) == a + 1

@@ -79,7 +79,7 @@ def test_quotient_is_exact_or_none(a: Dim, divisor: Dim, at: dict[str, int]) -> 
         assert evaluate(found, at) * evaluate(divisor, at) == evaluate(a, at)
 
 
-def test_quotient_of_what_does_not_divide() -> None:
+def test_quotient_with_a_remainder() -> None:
     assert quotient(B * T + B, B) == T + 1
     assert quotient(B * T + 1, B) is None
     assert quotient(B * T + B, T + 1) == B
@@ -89,7 +89,7 @@ def test_quotient_of_what_does_not_divide() -> None:
     assert quotient(B, 0) is None
 
 
-def test_evaluate_names_what_has_no_value() -> None:
+def test_evaluate_names_sizes_without_a_value() -> None:
     with pytest.raises(KeyError, match="size B has no value"):
         evaluate(B * T, {"T": 3})
 

@@ -66,7 +66,7 @@ def test_meeting_solves_for_a_name() -> None:
     assert table.resolve(size("L") * 2) == 2 * B + 16
 
 
-def test_what_all_terms_share_is_divided_out() -> None:
+def test_common_factors_of_all_terms_are_divided_out() -> None:
     table = SizeTable()
     assert table.unify(20 * size("a"), 20 * size("b")) == 20 * size("a")
     assert table.resolve(size("b")) == size("a")
@@ -97,7 +97,7 @@ def test_what_all_terms_share_is_divided_out() -> None:
         (floor_divide(floor_divide(T, 2) + B, 3), T + B, False),
     ],
 )
-def test_what_can_be_equal_for_sizes_above_one(a: Dim, b: Dim, may: bool) -> None:
+def test_formulas_that_can_be_equal_for_sizes_above_one(a: Dim, b: Dim, may: bool) -> None:
     assert SizeTable().may_be_equal(a, b) is SizeTable().may_be_equal(b, a) is may
 
 
@@ -127,7 +127,7 @@ def test_a_floor_is_compared_and_never_solved() -> None:
         SizeTable().unify(T, half)
 
 
-def test_what_is_solved_for_does_not_hang_on_how_much_was_declared_before() -> None:
+def test_the_solved_size_does_not_depend_on_earlier_declarations() -> None:
     """As strings ``_1000_0`` would sort before ``_999_0``."""
     for serial in (8, 9, 98, 99, 999):
         older, newer = open_size(serial), open_size(serial + 1)

@@ -37,6 +37,6 @@ def test_text(dim: Dim, text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["T/2", "T//0", "T//B", "T//-2", "7%T", "T**2", "f(T)", "1.5", "T if B else 1", "'T'", "-'T'", ""]
 )
-def test_what_is_no_size(text: str) -> None:
+def test_texts_that_are_no_size_are_errors(text: str) -> None:
     with pytest.raises((ValueError, SyntaxError)):
         parse_dim(text)

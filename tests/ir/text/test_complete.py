@@ -128,7 +128,7 @@ def test_a_wrong_line_is_named(line: str, what: str) -> None:
         ("y = input {label='x'} : f32[B]", "two nodes of op input have the label 'x'"),
     ],
 )
-def test_what_a_stored_graph_may_be(line: str, what: str) -> None:
+def test_stored_graphs_that_are_accepted(line: str, what: str) -> None:
     text = f"graph g\n  x = input : f32[B]\n  {line}\n  output 'y' = y\n"
     if not what:  # the sizes are checked at a call
         verify_stored(parse(text))

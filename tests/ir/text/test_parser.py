@@ -92,7 +92,7 @@ def test_types(text: str, kind: TensorType) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "f32", "f16[2]", "f32[2", "(f32[2])", "[2]"])
-def test_what_is_no_type(text: str) -> None:
+def test_texts_that_are_no_type_are_errors(text: str) -> None:
     with pytest.raises(ParseError, match="not a type"):
         parse_type(text)
 

@@ -43,7 +43,7 @@ def test_a_delay_that_lengths_hold() -> None:
     assert found["S"].kind == KINDS["mixed"]
 
 
-def test_states_beside_each_other() -> None:
+def test_several_states_in_one_recurrence() -> None:
     found = found_in(declared(CHUNKED["stabilised"]())[0])
     assert found["C"].kind == found["n"].kind == "scalar"
     assert found["C"].plan is not None
@@ -89,7 +89,7 @@ def test_vectors_run_by_steps(name: str) -> None:
     assert found.reason
 
 
-def test_what_only_hands_on_is_no_recurrence() -> None:
+def test_a_state_that_is_only_passed_on_is_no_recurrence() -> None:
     delayed = found_in(declared(CHUNKED["mixed"]())[0])
     assert "before" not in delayed
     assert not found_in(rg.dynamic_rnn(VectorCell(lambda p, x, h: rg.tanh(x)), rg.placeholder("x", (None, None, 6)))[0])

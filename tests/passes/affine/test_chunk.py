@@ -65,7 +65,7 @@ def test_rows_that_end(name: str, backwards: bool) -> None:
     assert_equal_values(graphs, fed(cell, 3, 11))
 
 
-def test_what_stands_past_the_end_of_a_row_spoils_nothing() -> None:
+def test_values_after_the_end_of_a_row_have_no_effect() -> None:
     cell = DeltaCell()
     lowered = rg.compile(*declared(cell, lengths=True)[:1]).parts.lowered.graph
     feeds = fed(cell, 3, 11)

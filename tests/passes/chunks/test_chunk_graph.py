@@ -210,5 +210,5 @@ def test_the_timeline_says_how_late_values_are() -> None:
         (lambda x: rg.concat([rg.pad(x, {1: (1, 0)}, mode="reflect")[:, :-1], x[:, 1:2] * x]), "a slice 1:2 over time"),
     ],
 )
-def test_what_no_chunk_can_do(declare: Callable[[rg.Tensor], rg.Tensor], why: str) -> None:
+def test_graphs_that_can_not_run_in_chunks(declare: Callable[[rg.Tensor], rg.Tensor], why: str) -> None:
     assert any(why in reason for reason in Net(declare).timeline.refused.values())

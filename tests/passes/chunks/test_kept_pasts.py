@@ -86,7 +86,7 @@ def test_streams_have_the_bits_of_the_whole(name: str) -> None:
     assert np.array_equal(given, whole["y"])
 
 
-def test_what_is_no_past_is_refused() -> None:
+def test_values_that_are_no_past_are_rejected() -> None:
     cache = rg.placeholder("cache", (None, 2, WIDTH))
     whole, last = joined(cache, fed())
     y = recurred(rg.conv1d(whole, 4, 3, padding="valid"))
@@ -96,7 +96,7 @@ def test_what_is_no_past_is_refused() -> None:
             program.inference.stream()
 
 
-def test_the_past_of_what_looks_ahead_is_refused() -> None:
+def test_the_past_of_an_op_that_looks_ahead_is_rejected() -> None:
     ahead = rg.conv1d(fed(), WIDTH, 3, padding="same")
     whole, last = joined(rg.placeholder("cache", (None, 2, WIDTH)), ahead)
     y = recurred(rg.conv1d(whole, 4, 3, padding="valid"))

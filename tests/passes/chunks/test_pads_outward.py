@@ -63,7 +63,7 @@ def test_values_are_unchanged(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETS)
-def test_a_stream_waits_for_what_it_needs_alone(name: str) -> None:
+def test_a_stream_is_delayed_only_by_the_steps_that_it_needs(name: str) -> None:
     net, delay = NETS[name]
     program = program_of(net)
     for rows, steps in ((1, 3), (3, 17)):

@@ -12,7 +12,7 @@ from rnngraph.passes.gradients.autodiff import Autodiff
 from rnngraph.passes.gradients.replace_gradients import APPLIED, AT, ReplaceGradients
 
 
-def test_gradients_are_what_is_made_of_them() -> None:
+def test_updates_use_the_replaced_gradients() -> None:
     """For the loss sum(tanh(w)²), half of the gradient by w is applied, and the gradient by tanh(w) is an output."""
     kind = TensorType("float32", (3,))
     w, of_w, of_y = (make("input", label=name, name=name, type=kind) for name in ("w", "of_w", "of_y"))

@@ -63,7 +63,7 @@ def sequences_of_matrices(program: rg.Program, elements: int) -> list[str]:
 @pytest.mark.parametrize(
     ("cell", "width", "state"), [(Delayed(), WIDTH, 8 * 8), (rg.RWKV7Cell(2, 16), 32, 2 * 16 * 16)]
 )
-def test_what_reads_a_state_may_depend_on_another_loop(cell: rg.Cell, width: int, state: int) -> None:
+def test_readers_of_a_state_may_depend_on_another_loop(cell: rg.Cell, width: int, state: int) -> None:
     program = program_of(cell, width)
     assert sequences_of_matrices(program, state) == []
     few, many = (program.inference.memory(batch=1, time=time).arena for time in (2048, 4096))

@@ -87,7 +87,7 @@ def test_a_stopped_row_stays_stopped(way: str, program: rg.Program, tmp_path: Pa
     ][:3]
 
 
-def test_a_state_without_its_last_output_says_what_to_give(program: rg.Program, tmp_path: Path) -> None:
+def test_a_state_without_its_last_output_is_an_error_with_the_remedy(program: rg.Program, tmp_path: Path) -> None:
     generate = program.inference.generate
     stream = program.inference.stream()
     stream.process(ids=[PROMPT])

@@ -43,7 +43,7 @@ def test_tokens_are_those_of_whole_calls(length: int) -> None:
     assert len(set(tokens)) > 1
 
 
-def test_rows_run_together_and_stop_apart() -> None:
+def test_rows_run_together_and_stop_separately() -> None:
     program, prompts = net(), prompt(3, 5)
     alone = [[*program.inference.generate(row, max_new=9)] for row in prompts]
     together = np.stack([*program.inference.generate(prompts, max_new=9)], 1)
@@ -114,7 +114,7 @@ def test_input_and_output_are_chosen_by_name() -> None:
         program.inference.generate([1], output="logit")
 
 
-def test_errors_list_what_there_is() -> None:
+def test_errors_list_the_candidates() -> None:
     x, ids, other = (
         rg.placeholder(name, (None, None), kind) for name, kind in zip("xij", (FLOAT, INT, INT), strict=True)
     )
@@ -135,7 +135,7 @@ def test_errors_list_what_there_is() -> None:
             rg.compile(declared).inference.generate([1], **options)
 
 
-def test_a_conversation_goes_on(tmp_path: Path) -> None:
+def test_a_conversation_continues(tmp_path: Path) -> None:
     program, path = net(), tmp_path / "talk.state"
     for options in ({"max_new": 6}, {"max_new": 50, "stop": [*program.inference.generate(prompt(9), max_new=9)][7]}):
         turn = program.inference.generate(prompt(9), **options)
@@ -150,7 +150,7 @@ def test_a_conversation_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_conversation_goes_on_in_another_process(tmp_path: Path) -> None:
+def test_a_conversation_continues_in_another_process(tmp_path: Path) -> None:
     program = net()
     turn = program.inference.generate(prompt(9), max_new=6)
     sequence = [*prompt(9), *turn]

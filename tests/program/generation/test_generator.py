@@ -108,7 +108,7 @@ def test_forks_of_a_net_that_draws_have_their_own_numbers() -> None:
             assert [*program.inference.generate([1], max_new=12, state=state, number=number)] == alone
 
 
-def test_a_state_has_read_what_was_returned(program: rg.Program, generator: rg.Generator) -> None:
+def test_a_state_includes_the_returned_tokens(program: rg.Program, generator: rg.Generator) -> None:
     ids = prompts(1)[0]
     for options in ({"max_new": 4}, {"max_new": 30, "stop": [*program.inference.generate(ids, max_new=6)][5]}):
         handle = generator.submit(ids, keep_state=True, **options)
@@ -119,7 +119,7 @@ def test_a_state_has_read_what_was_returned(program: rg.Program, generator: rg.G
         _ = generator.submit([1], max_new=0).state
 
 
-def test_states_are_kept_beside_callers_that_go_on(program: rg.Program, generator: rg.Generator) -> None:
+def test_states_are_kept_while_other_callers_continue(program: rg.Program, generator: rg.Generator) -> None:
     asked = [(ids, {"max_new": count}) for ids, count in zip(prompts(3, 4), (2, 30, 17), strict=True)]
     handles = [generator.submit(ids, keep_state=True, **options) for ids, options in asked]
     for handle, (ids, options) in zip(handles, asked, strict=True):
@@ -275,7 +275,7 @@ def test_not_a_number_ends_its_own_caller_only(sampled: bool) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks of POSIX")
-def test_the_child_of_a_fork_is_told(generator: rg.Generator) -> None:
+def test_the_child_of_a_fork_gets_an_error(generator: rg.Generator) -> None:
     handle = generator.submit([1], max_new=10**9)
     next(handle)
     child = os.fork()

@@ -15,7 +15,7 @@ def program_of(cell: rg.Cell, width: int = 25) -> rg.Program:
     return rg.compile({"outputs": outputs}, loss=rg.reduce_mean(rg.square(outputs)), seed=0)
 
 
-def test_training_keeps_what_the_derivative_needs_and_little_more() -> None:
+def test_training_stores_little_more_than_the_derivative_needs() -> None:
     program = program_of(rg.BasicRNNCell(63))
     memory = program.training.memory(batch=17, time=1000)
     row = 64 * 4  # bytes of 63 units, padded to a cache line
@@ -30,7 +30,7 @@ def test_training_keeps_what_the_derivative_needs_and_little_more() -> None:
 @pytest.mark.parametrize(
     "cell", [rg.BasicLSTMCell(128), rg.GRUCell(128, reset_after=True), rg.LSTMCell(128, use_peepholes=True)]
 )
-def test_a_long_row_needs_little_more_than_what_is_kept(cell: rg.Cell) -> None:
+def test_a_long_row_needs_little_more_than_the_stored_values(cell: rg.Cell) -> None:
     """With one row a chunk has many steps, and intermediate gradients reuse the residuals' memory."""
     memory = program_of(cell, width=128).training.memory(batch=1, time=1000)
     assert memory.arena <= 1.2 * memory.residuals

@@ -102,7 +102,7 @@ def test_a_file_that_changes_before_it_is_read_is_an_error_and_later_no_matter(
 
 
 @pytest.mark.parametrize("kind", ["int8", "int4"])
-def test_keep_false_refuses_what_needs_the_dropped_weights(
+def test_keep_false_rejects_access_to_the_dropped_weights(
     kind: str, saved: tuple[rg.Program, Path], tmp_path: Path
 ) -> None:
     program, path = saved

@@ -94,7 +94,7 @@ def test_states_are_namedtuples_of_the_same_fields(tmp_path: Path) -> None:
     assert type(states[0]) is rg.LSTMStateTuple
 
 
-def test_what_a_saved_program_has_is_apart_from_the_original(small: rg.Program, saved: Path) -> None:
+def test_a_loaded_program_shares_nothing_with_the_original(small: rg.Program, saved: Path) -> None:
     loaded = rg.load(saved, threads=2, target="x86-64-v2")
     assert (loaded.threads, loaded.target.name) == (2, "x86-64-v2")
     name = next(iter(small.parameters))
@@ -106,7 +106,7 @@ def test_what_a_saved_program_has_is_apart_from_the_original(small: rg.Program, 
         rg.load(saved, threads=0)
 
 
-def test_a_checkpoint_of_the_original_goes_on_in_the_loaded_one(tmp_path: Path) -> None:
+def test_a_checkpoint_of_the_original_continues_in_the_loaded_one(tmp_path: Path) -> None:
     program, feeds = unrolled()
     trainer = rg.Trainer(program, optimizer=rg.Adam(0.01))
     trainer.step(feeds)
@@ -127,7 +127,7 @@ def test_placeholders_of_another_declaration_feed_by_name(saved: Path) -> None:
         loaded.inference({tensor + 1: feed})
 
 
-def test_parameters_of_a_loaded_program_can_be_given_on(saved: Path) -> None:
+def test_parameters_of_a_loaded_program_can_be_shared(saved: Path) -> None:
     loaded = rg.load(saved)
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), rg.placeholder("x", shape=(None, None, 3)))
     with pytest.raises(rg.GraphError, match="another declaration"):

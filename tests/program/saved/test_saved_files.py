@@ -31,7 +31,7 @@ def test_weights_are_a_safetensors_file_by_name(small: rg.Program, saved: Path) 
     assert all(file.read_bytes()[:1] != b"\x80" for file in saved.rglob("*.*"))  # first byte of a pickle
 
 
-def test_saving_again_replaces_what_was_there(small: rg.Program, saved: Path) -> None:
+def test_saving_again_replaces_the_old_program(small: rg.Program, saved: Path) -> None:
     loaded = rg.load(saved)
     name = next(iter(loaded.parameters))
     loaded.parameters[name] = np.full_like(loaded.parameters[name], 0.5)
@@ -46,7 +46,7 @@ def test_saving_again_replaces_what_was_there(small: rg.Program, saved: Path) ->
 
 
 @pytest.mark.parametrize("function", ["fsync", "replace"])
-def test_what_stops_a_writer_leaves_the_old_program(
+def test_a_stopped_writer_leaves_the_old_program(
     function: str, small: rg.Program, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*arguments: Any) -> None:
@@ -79,7 +79,7 @@ def test_a_killed_writer_leaves_nothing_that_stays(small: rg.Program, saved: Pat
     rg.load(unborn)
 
 
-def test_a_reader_beside_a_writer_sees_whole_programs(small: rg.Program, saved: Path) -> None:
+def test_a_reader_during_a_write_sees_complete_programs(small: rg.Program, saved: Path) -> None:
     other = rg.load(saved)
     name = next(iter(small.parameters))
     other.parameters[name] = np.full_like(small.parameters[name], 2.0)
@@ -118,7 +118,9 @@ def a_program_with_notes(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [a_file, a_folder_of_photographs, another_kind_of_model, a_program_with_notes])
-def test_what_is_not_a_program_is_not_replaced(make: Callable[[Path], None], small: rg.Program, tmp_path: Path) -> None:
+def test_files_that_are_no_program_are_not_replaced(
+    make: Callable[[Path], None], small: rg.Program, tmp_path: Path
+) -> None:
     path = tmp_path / "place"
     make(path)
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}

@@ -103,7 +103,7 @@ def test_chunks_and_steps_take_turns(steps: int) -> None:
 
 
 @pytest.mark.parametrize(("batch", "steps"), [(1, 1), (3, 7), (63, 2), (2, 1000), (25, 300)])
-def test_inference_gives_what_it_gave_in_python(batch: int, steps: int) -> None:
+def test_inference_gives_the_same_results_as_in_python(batch: int, steps: int) -> None:
     """Small arrays are copied; large ones are read and written in place."""
     program, x = net("bare")
     feeds = [data(batch, steps, WIDTH, seed=seed) for seed in range(3)]
@@ -289,7 +289,7 @@ def test_new_parameters_threads_and_states_count_at_once() -> None:
     program.threads = 1
 
 
-def test_rows_and_held_feeds() -> None:
+def test_rows_and_constant_feeds() -> None:
     x, knob = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("knob", ())
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), x * knob)[0])
     stream, cold = program.inference.stream(2), program.inference.stream(2)
@@ -311,7 +311,7 @@ def test_rows_and_held_feeds() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64"])
-def test_integers_are_held_to_their_range(dtype: str) -> None:
+def test_integers_must_be_in_their_range(dtype: str) -> None:
     ids = rg.placeholder("ids", (None, None), dtype=dtype)
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.embedding(ids, 11, 4))[0])
     right = np.array([[0, 10, 5]], dtype)
@@ -395,7 +395,7 @@ def test_hot_calls_take_few_steps_in_python() -> None:
         assert frames(call) <= most
 
 
-def test_nothing_is_held_and_nothing_is_let_go() -> None:
+def test_reference_counts_stay_equal() -> None:
     """Reference counts do not change, whether calls succeed or are left to Python."""
     program, _ = net("nested")
     stream = program.inference.stream(1)
@@ -521,7 +521,7 @@ class Like:
         return other == self.name
 
 
-def test_what_is_fed_lives_as_long_as_the_call() -> None:
+def test_feeds_live_as_long_as_the_call() -> None:
     """A feed survives even if it is removed from its mapping during the call: comparisons of keys run any code."""
     x, knob = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("knob", ())
     program = rg.compile({"y": {"z": rg.dynamic_rnn(rg.GRUCell(UNITS), x * knob)[0]}})
@@ -551,7 +551,7 @@ def test_what_is_fed_lives_as_long_as_the_call() -> None:
         assert_array_equal(result, expected)
 
 
-def test_a_stream_goes_when_nobody_holds_it() -> None:
+def test_a_stream_is_freed_when_nothing_refers_to_it() -> None:
     """It is freed without the garbage collector, because there is no reference cycle."""
     _, stream = hot_stream()
     gone = weakref.ref(stream)
@@ -610,7 +610,7 @@ def test_a_long_call_lets_other_threads_run() -> None:
     assert most > 3
 
 
-def test_methods_say_what_they_take() -> None:
+def test_methods_have_signatures() -> None:
     hot_stream()
     methods = [*zip(DIRECT._trampolines, DIRECT._functions, strict=True)]
     functions = {name: function for (_, name, *_), function in methods}
@@ -652,7 +652,7 @@ UNKNOWN: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 
 
 @pytest.mark.parametrize("reason", UNKNOWN)
-def test_a_python_whose_objects_lie_otherwise_goes_without(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_with_other_object_layouts_uses_no_direct_calls(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Own:
         def method(self) -> int:
             return 3

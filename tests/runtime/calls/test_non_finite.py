@@ -134,7 +134,7 @@ def test_node_is_the_name_in_the_printed_graph() -> None:
     assert (found.step, found.row, found.index) == (None, 0, (0, 0))
 
 
-def test_overflow_in_float32_is_found_though_every_result_is_finite() -> None:
+def test_overflow_in_float32_is_found_although_every_result_is_finite() -> None:
     program = network(exponential)
     x = x_with(100, (2, 1, 3))
     assert np.isfinite(program.inference(x=x)["logits"]).all()
@@ -202,7 +202,7 @@ def test_the_backward_loop_counts_steps_as_the_user_does() -> None:
     assert_at(program.training.check(x=x), "root", op="div", phase="backward", step=3, row=1, index=(1, 2))
 
 
-def test_a_sum_of_what_a_table_receives_that_overflows() -> None:
+def test_a_sum_of_gradients_of_a_table_that_overflows() -> None:
     ids = rg.placeholder("ids", (None, None), "int64")
     rows = rg.embedding(ids, 4, 2)  # here: embedding
     program = rg.compile(rows, loss=rg.reduce_sum(rows * np.float32(3e38)))
@@ -283,7 +283,7 @@ def test_an_infinity_of_the_users_own_in_the_loss_is_named_by_its_output() -> No
     assert "output loss" in str(found)
 
 
-def test_what_lies_past_a_rows_end_is_a_finding_only_where_it_reaches_a_result() -> None:
+def test_values_after_a_rows_end_are_findings_only_if_they_reach_a_result() -> None:
     lengths = np.asarray([5, 2, 5])
     padded = x_with(0, (1, 2, 0), (1, 4, 3))
     assert network(logarithm, lengths=True).inference.check(x=padded, n=lengths) is None
@@ -325,7 +325,7 @@ def test_masks_are_those_of_the_call_with_that_seed() -> None:
     assert len(seen) > 3
 
 
-def test_a_check_takes_what_a_call_takes() -> None:
+def test_a_check_accepts_the_feeds_of_a_call() -> None:
     program = network(root)
     with pytest.raises(rg.NameLookupError, match="needs x"):
         program.inference.check()

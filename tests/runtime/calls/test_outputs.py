@@ -168,7 +168,7 @@ def overlapping(state: Any) -> Any:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_does_not_fit_is_refused_and_nothing_is_done(name: str, wrong: str) -> None:
+def test_wrong_outputs_are_rejected_before_anything_runs(name: str, wrong: str) -> None:
     call, feeds = calls(5)[name]
     expected = general(call, feeds)
     make, kind = WRONG[wrong]
@@ -210,7 +210,7 @@ def test_arrays_may_change_after_a_good_call(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["inference", "step", "process"])
 @pytest.mark.parametrize("steps", [5, LONG])
-def test_results_may_lie_where_feeds_did(name: str, steps: int) -> None:
+def test_results_may_reuse_the_memory_of_feeds(name: str, steps: int) -> None:
     x = rg.placeholder("x", (None, None, WIDTH))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(WIDTH), x)
     program = rg.compile(outputs + rg.reduce_sum(x, axis=2, keepdims=True))
@@ -247,7 +247,7 @@ def test_results_may_lie_where_feeds_did(name: str, steps: int) -> None:
         call(x=feed, out=mine.tolist())
 
 
-def test_large_results_are_written_where_they_lie(general_calls: list[int]) -> None:
+def test_large_results_are_written_in_place(general_calls: list[int]) -> None:
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))[0])
     x = data(1, LONG, WIDTH)
     expected = general(program.inference, {"x": x})

@@ -45,7 +45,7 @@ CALLS = ("inference", "evaluate", "training", "without the loss", "gradients", "
 
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("steps", [1, 5, LONG])
-def test_later_calls_give_what_the_first_gives(name: str, steps: int, general_calls: list[int]) -> None:
+def test_later_calls_give_the_results_of_the_first(name: str, steps: int, general_calls: list[int]) -> None:
     call, names, options = calls_of(listener())[name]
     first = {key: fed(steps=steps)[key] for key in names}
     other = {key: fed(steps=steps, seed=1)[key] for key in names}
@@ -181,7 +181,7 @@ def test_feeds_in_strides_take_the_prepared_way(general_calls: list[int]) -> Non
 
 
 @pytest.mark.parametrize("form", ["float64", "a list", "every other step"])
-def test_what_has_to_be_converted_is_prepared_too(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_with_converted_feeds_are_prepared_too(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program, whole, made = listener(), data(2, LONG, WIDTH), []
     original = entry_blocks.PreparedCall
 
@@ -259,7 +259,7 @@ def test_parameters_change_between_calls(name: str) -> None:
     same(call(**given, **options), general(call, given, **options))
 
 
-def test_old_parameters_are_not_held_by_calls_that_ended() -> None:
+def test_finished_calls_do_not_keep_old_parameters() -> None:
     """As many old sets remain as threads called at once."""
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))[0])
     x = data(1, 2000, WIDTH)
@@ -330,7 +330,7 @@ def test_seeds_are_drawn_in_one_order() -> None:
 
 
 @pytest.mark.parametrize("steps", [5, LONG])
-def test_mistakes_are_found_in_bound_calls_too(steps: int) -> None:
+def test_mistakes_are_also_detected_in_bound_calls(steps: int) -> None:
     program, feeds = listener(), fed(steps=steps)
     for _ in range(2):
         program.training(**feeds, seed=1)
@@ -385,7 +385,7 @@ def test_numbers_for_scalars() -> None:
 
 
 @pytest.mark.parametrize("steps", [5, LONG])
-def test_gradients_of_what_is_computed_outside(steps: int, general_calls: list[int]) -> None:
+def test_gradients_for_a_loss_that_is_computed_outside(steps: int, general_calls: list[int]) -> None:
     program, feeds = listener(), fed(steps=steps)
     gradients = program.training.gradients
     logits, twice = data(2, steps, 4, seed=2), data(2, steps, UNITS, seed=3)

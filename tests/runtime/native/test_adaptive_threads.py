@@ -34,14 +34,14 @@ class Pretended:
         return "".join("s" if shares else "a" for shares in self.calls)
 
 
-def test_what_is_faster_alone_runs_alone_and_is_tried_more_and_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_faster_on_one_thread_uses_one_and_tests_others_ever_less(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = Pretended(monkeypatch, shared=2.0, alone=1.0)
     assert calls.run(4 + 8 + 2 + 16 + 2 + 32) == "ssaa" + "a" * 8 + "ss" + "a" * 16 + "ss" + "a" * 32
     calls.run(2000)
     assert calls.run(1000).count("s") <= 4
 
 
-def test_what_is_faster_shared_is_shared_with_a_look_at_the_other_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_faster_on_several_threads_uses_them_and_tests_one_sometimes(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = Pretended(monkeypatch, shared=1.0, alone=1.5)
     assert calls.run(4 + 128 + 1 + 127 + 1) == "ssaa" + "s" * 128 + "a" + "s" * 127 + "a"
 

@@ -27,7 +27,7 @@ def test_gradients_are_those_of_steps(name: str, steps: int) -> None:
     assert_array_equal(by_steps.inference(feeds)["outputs"], chunked.inference(feeds)["outputs"])
 
 
-def test_the_summary_says_what_runs_in_chunks() -> None:
+def test_the_summary_lists_the_recurrences_in_chunks() -> None:
     outputs = declared(CHUNKED["stabilised"]())[0]
     lines = rg.compile(outputs, chunked=64).summary().recurrences
     assert [line.partition(" ")[0] for line in lines] == ["stabilised_cell/C", "stabilised_cell/n", "stabilised_cell/m"]
@@ -39,7 +39,7 @@ def test_the_summary_says_what_runs_in_chunks() -> None:
     assert pickle.loads(pickle.dumps(plain)) == plain
 
 
-def test_graphs_say_what_is_affine() -> None:
+def test_graphs_list_affine_recurrences() -> None:
     program = rg.compile(declared(GatedCell())[0])
     line = "# gated_cell/S [B, 2, 5, 3] is affine: S' = A S + B, A diagonal"
     assert str(program.inference.show("graph")).splitlines()[-1] == line

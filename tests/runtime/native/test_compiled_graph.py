@@ -67,13 +67,13 @@ def test_the_order_of_a_sum_keeps_its_size(monkeypatch: pytest.MonkeyPatch) -> N
     assert [other.inference(x=numbers[:count])["sum"] for count in range(60, 90)] == found
 
 
-def test_what_is_compiled_ahead_has_code_of_its_own(program: rg.Program) -> None:
+def test_entries_compiled_in_advance_have_code_of_their_own(program: rg.Program) -> None:
     program.inference.prepare(batch=[*range(1, 11)])
     assert len(entries(program)) == 10
     assert all(value is not None for key in entries(program) for _, value in key[1])
 
 
-def test_the_least_recently_asked_for_goes_and_its_code_with_it(program: rg.Program) -> None:
+def test_the_least_recently_used_entry_is_dropped_with_its_code(program: rg.Program) -> None:
     program.inference.compiled._entries.limit = 3
     program.inference.prepare(batch=[1, 2, 3])
     first, second, third = (ref(entry) for entry in entries(program).values())
@@ -88,7 +88,7 @@ def test_the_least_recently_asked_for_goes_and_its_code_with_it(program: rg.Prog
     assert third() is not None
 
 
-def test_who_runs_an_entry_that_is_given_up_goes_on(program: rg.Program) -> None:
+def test_a_dropped_entry_that_runs_is_not_freed(program: rg.Program) -> None:
     program.inference.compiled._entries.limit = 1
     expected = {rows: program.inference(x=X[:rows])["y"] for rows in (1, 2, 3)}
     stream = program.inference.stream(batch=2)

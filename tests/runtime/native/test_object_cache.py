@@ -82,7 +82,7 @@ def assert_same(left: np.ndarray, right: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_what_was_compiled_once_is_not_compiled_again(tmp_path: Path, compilations: list[str], accumulate: int) -> None:
+def test_compiled_code_is_not_compiled_again(tmp_path: Path, compilations: list[str], accumulate: int) -> None:
     fresh = everything(network(keep_prob=0.5, cache=False), rg.Adam(0.1), accumulate)
     assert len(compilations) > 6
     compilations.clear()
@@ -106,7 +106,7 @@ def test_sizes_that_are_compiled_in_are_part_of_the_key(tmp_path: Path, compilat
     assert compilations == ["inference", "inference"]
 
 
-def test_prepare_uses_the_cache_and_is_what_a_call_needs(tmp_path: Path, compilations: list[str]) -> None:
+def test_prepare_uses_the_cache_and_compiles_the_code_of_a_call(tmp_path: Path, compilations: list[str]) -> None:
     for _ in range(2):
         program = network(cache=tmp_path)
         program.inference.prepare(batch=[1, 5])
@@ -125,7 +125,7 @@ def test_lines_are_not_part_of_the_key(tmp_path: Path, compilations: list[str]) 
     assert len(compilations) == 2  # another input name is another interface
 
 
-def test_a_loaded_program_uses_what_its_declaration_compiled(tmp_path: Path, compilations: list[str]) -> None:
+def test_a_loaded_program_uses_the_code_of_its_declaration(tmp_path: Path, compilations: list[str]) -> None:
     program = network(cache=tmp_path / "cache")
     expected = program.inference(x=data()["x"])["shown"]
     program.save(tmp_path / "saved")
@@ -165,7 +165,7 @@ def test_a_length_that_a_pass_compiles_in(tmp_path: Path) -> None:
 # Misses -------------------------------------------------------------------------------------------
 
 
-def test_whatever_changes_the_result_misses(tmp_path: Path, compilations: list[str]) -> None:
+def test_every_option_that_changes_the_result_is_part_of_the_key(tmp_path: Path, compilations: list[str]) -> None:
     feed = np.ones((2, 3), np.float32)
     rows = np.float32([0.0, 1.0, 2.0])
     factors = [2.0, 2.5, rows, rows * [-1, 1, 1], np.float32([0, 1, np.nan]), np.float32([0, 1, 2.0000002])]
@@ -228,7 +228,7 @@ class Own(rg.Optimizer):
 FACTOR = [1.0]
 
 
-def test_optimizers_are_part_of_the_key_by_what_they_compute(tmp_path: Path, compilations: list[str]) -> None:
+def test_optimizers_are_part_of_the_key_by_their_equations(tmp_path: Path, compilations: list[str]) -> None:
     def trained(optimizer: rg.Optimizer, cache: Any, **options: Any) -> list[np.ndarray]:
         program = network(cache=cache)
         rg.Trainer(program, optimizer, **options).step(data(), seed=1)
@@ -329,7 +329,7 @@ CODE = ObjectCode(
 )
 
 
-def test_a_file_gives_back_what_was_written() -> None:
+def test_a_file_returns_the_written_code() -> None:
     found = from_bytes(KEY, to_bytes(KEY, CODE))
     assert found is not None
     assert found.binary == CODE.binary
@@ -412,7 +412,7 @@ def foreign(path: Path) -> None:
         pytest.param(foreign, marks=not_on_windows("files can't be given away")),
     ],
 )
-def test_a_file_that_is_damaged_or_not_ours_is_compiled_again(
+def test_code_of_a_damaged_or_foreign_file_is_compiled_again(
     tmp_path: Path, compilations: list[str], damage: Callable[[Path], None]
 ) -> None:
     folder, feed = tmp_path / "cache", np.ones((2, 3), np.float32)
@@ -446,7 +446,7 @@ def test_a_folder_where_the_file_should_be(tmp_path: Path, compilations: list[st
 
 
 @not_on_windows("directories have no mode bits; tests/support/system has access control lists")
-def test_a_directory_that_is_made_is_private(tmp_path: Path) -> None:
+def test_a_new_directory_is_private(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     umask = os.umask(0)
     try:
@@ -483,7 +483,7 @@ def test_a_directory_of_another_user_is_not_used(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
-def test_a_chosen_directory_that_can_not_be_made_is_told(tmp_path: Path) -> None:
+def test_a_chosen_directory_that_can_not_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file" / "inside"):
         with pytest.warns(UserWarning, match=r"compiled code is not kept in .*file"):
@@ -491,7 +491,7 @@ def test_a_chosen_directory_that_can_not_be_made_is_told(tmp_path: Path) -> None
         assert program.inference(x=np.ones((2, 3))).shape == (2, 3)
 
 
-def test_what_is_no_directory_is_an_error(tmp_path: Path) -> None:
+def test_a_cache_that_is_no_directory_is_an_error(tmp_path: Path) -> None:
     for wrong in (3, None, ["a"]):
         with pytest.raises(rg.DtypeError, match=r"test_object_cache\.py:\d+: cache=.* must be True, False or the path"):
             scaled(2.0, wrong)
@@ -552,7 +552,7 @@ def test_without_sources_there_is_no_cache(
 # Bounds -------------------------------------------------------------------------------------------
 
 
-def test_what_was_used_longest_ago_goes_first_and_an_eighth_is_free_then(tmp_path: Path) -> None:
+def test_the_least_recently_used_files_are_deleted_until_an_eighth_is_free(tmp_path: Path) -> None:
     code = replace(CODE, binary=np.random.default_rng(0).bytes(1 << 14))
     cache = Cache(tmp_path, most_bytes=8 * (5 << 12))  # a file takes five pages
     (tmp_path / "notes.txt").write_bytes(b"the user's" * 100_000)

@@ -31,7 +31,7 @@ def graph(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> rg.InferenceGraph:
     return graph
 
 
-def test_a_map_says_where_functions_lie(graph: rg.InferenceGraph, tmp_path: Path) -> None:
+def test_a_map_has_the_addresses_of_functions(graph: rg.InferenceGraph, tmp_path: Path) -> None:
     path = graph.perf_map()
     assert path == tmp_path / f"perf-{os.getpid()}.map"
     lines = [line.split(" ", 2) for line in path.read_text().splitlines()]

@@ -28,7 +28,7 @@ def test_ranges() -> None:
     assert range_of(make("reduce_max", steps, axes=(0,), keepdims=False)) == (T - 1, T - 1)
 
 
-def test_what_other_things_decide_has_no_range() -> None:
+def test_values_that_depend_on_other_inputs_have_no_range() -> None:
     steps = make("iota", size=T)
     # the true range is 0, and interval arithmetic would give 1-T to T-1
     assert range_of(make("sub", steps, steps)) is None

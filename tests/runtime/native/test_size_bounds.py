@@ -144,7 +144,7 @@ LOOPS = """graph g
 """
 
 
-def test_what_a_loop_computes_counts_at_every_step() -> None:
+def test_values_of_a_loop_count_at_every_step() -> None:
     most = round((MAX_OVER_STEPS / 3) ** (1 / 3))
     bounds_of(parse(LOOPS)).check({"T": most - 1}, None)
     check(LOOPS, rf"elements of f32\[T,T,3\].* would be {3 * (most + 1) ** 3}", T=most + 1)
@@ -180,7 +180,7 @@ def _sizes(compiled: CompiledGraph, feeds: dict[str, np.ndarray]) -> dict[str, i
     return solve_sizes(feeds, compiled.input_types(), Where("call.py", 1))
 
 
-def test_sizes_follow_from_products_whatever_comes_first() -> None:
+def test_sizes_follow_from_products_in_any_order() -> None:
     kinds = {"x": TensorType("float32", (size("B") * size("T"),)), "y": TensorType("float32", (size("B"), 2))}
     graph = Graph.of("g", [(name, make("input", label=name, type=kind)) for name, kind in kinds.items()])
     feeds = {"x": np.zeros(12, np.float32), "y": np.zeros((4, 2), np.float32)}

@@ -64,7 +64,7 @@ def graph_of(make: Callable[[rg.Tensor], Any]) -> Any:
 
 
 @pytest.mark.parametrize("case", APART)
-def test_rows_that_stay_apart(case: str) -> None:
+def test_rows_that_stay_independent(case: str) -> None:
     assert rows_are_independent(graph_of(APART[case]), {"B"})
 
 

@@ -120,7 +120,7 @@ def test_rows_step_and_are_reset_by_themselves(make: Callable[[], Net]) -> None:
         same({k: v[0] for k, v in lone[row].step(x=x[row : row + 1]).items()}, {k: result[k][row] for k in result})
 
 
-def test_a_state_is_set_saved_and_begun_anew(tmp_path: Path) -> None:
+def test_a_state_is_set_saved_and_reset(tmp_path: Path) -> None:
     net = layers_first()
     program, x = compiled(net), data(3, 6, 5)
     stream = program.inference.stream(batch=3)
@@ -215,9 +215,7 @@ def wrong(states: Any, **outputs: Any) -> Callable[[], Any]:
         (wrong(["hn"]), rg.DtypeError, "states= takes {output: placeholder}"),
     ],
 )
-def test_what_does_not_fit_is_said_when_it_is_compiled(
-    declared: Callable[[], Any], error: type[Exception], words: str
-) -> None:
+def test_wrong_states_are_errors_of_compile(declared: Callable[[], Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         declared()
 
@@ -230,7 +228,7 @@ def test_an_output_that_is_a_state_alone_is_refused() -> None:
         rg.compile(rg.tanh(x + h), states={"hn": "h"})
 
 
-def test_what_no_step_could_keep_is_refused() -> None:
+def test_states_that_no_step_could_keep_are_rejected() -> None:
     x, h = rg.placeholder("x", (None, None, 5)), rg.placeholder("h", (None, 7))
     outputs, state = rg.dynamic_rnn(rg.LSTMCell(7), x, initial_state=rg.LSTMStateTuple(rg.parameter("c0", (7,)), h))
     program = rg.compile({"y": outputs, "hn": state.h}, states={"hn": "h"})

@@ -72,7 +72,7 @@ def test_streams_hold_feeds_of_their_own() -> None:
     np.testing.assert_array_equal(joined, [rows[4] for rows in expected[::-1]])
 
 
-def test_what_is_held_may_be_given_again() -> None:
+def test_constant_feeds_may_be_fed_again() -> None:
     program, x = knobs(), data(2, 4, WIDTH)
     pool, stream = program.inference.streams(2), program.inference.stream()
     one, other = pool.open(**held(0)), pool.open(**held(1))
@@ -102,7 +102,7 @@ def sized() -> rg.Program:
     return rg.compile(outputs + weights @ memory, seed=0)
 
 
-def test_what_is_held_anew_may_have_sizes_that_steps_have() -> None:
+def test_new_constant_feeds_may_have_sizes_of_steps() -> None:
     program, x = sized(), data(4, WIDTH)
     pool, stream = program.inference.streams(2), program.inference.stream()
     handle = pool.open(memory=data(1, UNITS))
@@ -127,7 +127,7 @@ def test_what_is_held_anew_may_have_sizes_that_steps_have() -> None:
         np.testing.assert_array_equal(found, expected)
 
 
-def test_streams_that_do_not_fit_into_one_array_hold_what_they_held() -> None:
+def test_streams_that_do_not_fit_into_one_array_keep_their_feeds() -> None:
     x, memory = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("memory", (None, "places", UNITS))
     gain = rg.placeholder("gain", (None, UNITS))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(UNITS), x)
@@ -178,7 +178,7 @@ def test_a_pool_grows_and_reuses_rows() -> None:
     np.testing.assert_array_equal(pool.step_rows(handles[1::2], x=x[1:20:2, 2])["y"], whole[1:20:2, 2])
 
 
-def test_handles_that_nobody_has_give_their_rows_back() -> None:
+def test_rows_of_handles_without_references_are_freed() -> None:
     """This includes handles of the last call and of finished frames, and handles freed during a call."""
     program, x = simple(), data(4, 3, WIDTH)
     whole, pool = program.inference(x=x)["y"], program.inference.streams(4)
@@ -219,7 +219,7 @@ def test_a_handle_may_go_while_a_thread_is_in_a_call() -> None:
     assert pool.capacity == 2
 
 
-def test_a_handle_that_goes_with_its_pool_is_gone() -> None:
+def test_a_handle_is_freed_together_with_its_pool() -> None:
     pool = simple().inference.streams(2)
     whole = weakref.ref(pool)
     pool.keeps = pool.open()  # type: ignore[attr-defined]
@@ -286,7 +286,7 @@ def test_changed_parameters_take_effect_at_the_next_step() -> None:
         program.parameters["dense/kernel"] = 2 * program.parameters["dense/kernel"]
 
 
-def test_streams_begin_with_what_is_learned_of_the_initial_state() -> None:
+def test_streams_begin_with_the_learned_initial_state() -> None:
     class Started(rg.Cell):
         def state(self) -> Any:
             return {"h": UNITS}
@@ -310,7 +310,7 @@ def test_streams_begin_with_what_is_learned_of_the_initial_state() -> None:
         program.parameters[start] = program.parameters[start] + 1
 
 
-def test_a_state_that_is_given_needs_no_feed_to_begin_with() -> None:
+def test_a_stream_with_a_state_needs_no_feed_of_initial_states() -> None:
     program, x = knobs(), data(1, WIDTH)
     pool = program.inference.streams(2)
     given = held(0)
@@ -454,7 +454,7 @@ def test_rows_that_a_net_mixes_are_run_alone() -> None:
     np.testing.assert_array_equal(pool.step_rows(handles, x=samples)[0], expected[0])
 
 
-def test_what_no_stream_can_run_is_refused_with_its_line() -> None:
+def test_graphs_that_no_stream_can_run_are_rejected_with_their_line() -> None:
     x = rg.placeholder("x", (None, None, WIDTH))
     (forward, _), _ = rg.bidirectional_dynamic_rnn(rg.GRUCell(4), rg.GRUCell(4), x)
     both = rg.compile({"y": forward, "z": forward[:, ::-1]})

@@ -93,7 +93,7 @@ def held_feeds(seed: int) -> dict[str, Any]:
     }
 
 
-def test_held_feeds_given_at_every_step_are_bound(general_calls: list[int]) -> None:
+def test_constant_feeds_passed_at_every_step_are_bound(general_calls: list[int]) -> None:
     program = held_program()
     ours, theirs = program.inference.stream(ROWS), program.inference.stream(ROWS)
     x = data(ROWS, 60, WIDTH)
@@ -120,7 +120,7 @@ def test_held_feeds_given_at_every_step_are_bound(general_calls: list[int]) -> N
     same(ours.step(x=x[:, 0]), theirs.step(MappingProxyType({"x": x[:, 0]})))
 
 
-def test_what_is_held_begins_states() -> None:
+def test_constant_feeds_determine_initial_states() -> None:
     program = held_program()
     x = data(ROWS, 6, WIDTH)
     stream = program.inference.stream(ROWS)
@@ -134,7 +134,7 @@ def test_what_is_held_begins_states() -> None:
         assert_array_equal(stream.process(x=x[:, 1:])["outputs"], whole[:, 1:])
 
 
-def test_a_call_that_fails_leaves_what_is_held() -> None:
+def test_a_failed_call_keeps_the_constant_feeds() -> None:
     program = held_program()
     x = data(ROWS, 40, WIDTH)
     ours, theirs = program.inference.stream(ROWS), program.inference.stream(ROWS)
@@ -191,7 +191,7 @@ def test_streams_share_no_defaults() -> None:
     assert_array_equal(program.inference(x=whole), expected)
 
 
-def test_rows_and_out_and_held_feeds_together() -> None:
+def test_rows_and_out_and_constant_feeds_together() -> None:
     program = held_program()
     x = data(ROWS, 12, WIDTH)
     ours, theirs = program.inference.stream(ROWS), program.inference.stream(ROWS)
@@ -207,7 +207,7 @@ def test_rows_and_out_and_held_feeds_together() -> None:
 
 
 @pytest.mark.parametrize("order", ["steps apart", "one after the other"])
-def test_large_steps_are_read_and_written_where_they_lie(order: str, general_calls: list[int]) -> None:
+def test_large_steps_are_read_and_written_in_place(order: str, general_calls: list[int]) -> None:
     """Feeds and results exceed the size below which they are copied, and some rows are not stepped."""
     rows, steps = COPIED // (WIDTH * 4) + 3, 6
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))[0])

@@ -140,7 +140,7 @@ def test_sequences_of_several_rates_are_one_chain_of_products() -> None:
     assert_array_equal(given[:, 1:], program.inference(feeds))
 
 
-def test_what_is_left_of_every_sequence_is_needed() -> None:
+def test_the_rest_of_every_sequence_is_needed() -> None:
     x, z = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("z", (None, None, 3))
     program = rg.compile(rg.conv1d(x, 6, 3, strides=2) + rg.dense(z, 6))
     feeds = {"x": normal(BATCH, 5, WIDTH), "z": normal(BATCH, 3, 3)}
@@ -161,7 +161,7 @@ def test_workers_and_narrow_weights(options: Any) -> None:
     assert check_lengths(program, 8, (24,)) == 3
 
 
-def test_state_goes_on_elsewhere() -> None:
+def test_a_state_continues_in_another_stream() -> None:
     inference = compiled("late and strided").inference
     stream, other = inference.stream(batch=BATCH), inference.stream(batch=BATCH)
     x = normal(BATCH, 24, WIDTH)

@@ -23,7 +23,7 @@ X = np.random.default_rng(2).normal(size=(3, 6, 3)).astype(np.float32)
 HELD = np.ones((3, 2), np.float32)
 
 
-def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_saved_stream_continues_at_its_position(tmp_path: Path) -> None:
     program = net()
     stream = program.inference.stream(batch=3)
     stream.process(x=X[:, :4], held=HELD)

@@ -64,7 +64,7 @@ def test_frames_of_a_stream_keep_their_order_and_are_copies() -> None:
         np.testing.assert_array_equal(results(beside), whole[1])
 
 
-def test_closing_runs_what_waits_or_cancels_it() -> None:
+def test_closing_runs_or_cancels_waiting_frames() -> None:
     _, pool, x, whole = served()
     handle = pool.open()
     with pool.serve(max_batch=9, max_wait=LONG):
@@ -93,7 +93,7 @@ def test_a_cancelled_frame_is_left_out() -> None:
     np.testing.assert_array_equal(results([first, third]), whole[0, :2])
 
 
-def test_errors_reach_who_waits_and_nobody_else() -> None:
+def test_errors_reach_only_the_caller_that_waits() -> None:
     _, pool, x, whole = served()
     one, other, closed = pool.open(), pool.open(), pool.open()
     with pool.serve(max_batch=9, max_wait=LONG):
@@ -115,7 +115,7 @@ def test_errors_reach_who_waits_and_nobody_else() -> None:
     assert not pool.state(other).any()
 
 
-def test_frames_of_a_stream_hold_what_was_fed_before_them() -> None:
+def test_frames_of_a_stream_use_the_feeds_of_earlier_ones() -> None:
     x, gain, shift = (
         rg.placeholder(name, shape) for name, shape in (("x", (None, None, 1)), ("gain", ()), ("shift", ()))
     )
@@ -144,7 +144,7 @@ def test_frames_of_a_stream_hold_what_was_fed_before_them() -> None:
 
 
 @pytest.mark.parametrize("part", ["_settled", "_run"])
-def test_a_broken_batch_is_told_to_all_of_it(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_a_batch_reaches_all_of_its_callers(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _, pool, x, whole = served()
     handles = [pool.open(), pool.open()]
     with pool.serve(max_batch=2, max_wait=LONG):
@@ -157,7 +157,7 @@ def test_a_broken_batch_is_told_to_all_of_it(part: str, monkeypatch: pytest.Monk
         np.testing.assert_array_equal(results(futures), whole[:2, 0])
 
 
-def test_what_callers_do_to_their_futures_ends_nothing() -> None:
+def test_changes_of_callers_to_their_futures_do_not_stop_the_server() -> None:
     _, pool, x, whole = served()
     handle = pool.open()
 

@@ -121,7 +121,7 @@ NEEDS_OTHERS: dict[str, tuple[Callable[[rg.Tensor], rg.Tensor], str]] = {
 
 
 @pytest.mark.parametrize("case", NEEDS_OTHERS)
-def test_what_needs_other_steps_is_refused_with_its_line(case: str, tmp_path: Path) -> None:
+def test_ops_that_need_other_steps_are_rejected_with_their_line(case: str, tmp_path: Path) -> None:
     declare, why = NEEDS_OTHERS[case]
     program = program_of(declare(sequence()))
     here = r"test_step_graph\.py:\d+"
@@ -142,7 +142,7 @@ def test_a_window_of_a_fixed_length_is_no_sequence(padding: str, tmp_path: Path)
     assert_array_equal(program.inference.stream(batch=BATCH).step(x=X), whole)
 
 
-def test_rows_are_counted_by_what_is_fed(tmp_path: Path) -> None:
+def test_feeds_determine_the_number_of_rows(tmp_path: Path) -> None:
     program = program_of(rg.dense(sequence("x", (4, None, WIDTH)), 2))
     for make in (program.inference.stream, lambda: program.inference.export(tmp_path / "out", "net")):
         with pytest.raises(rg.ShapeError, match="declared for a batch of 4, not 1"):
@@ -166,7 +166,7 @@ def test_bench_counts_steps_where_nothing_recurs() -> None:
     assert random_feeds(program.inference.compiled, 2, 50)["x"].shape == (2, 50, WIDTH)
 
 
-def test_a_self_test_is_fed_what_differs_everywhere_and_expects_the_whole_sequence(tmp_path: Path) -> None:
+def test_a_self_test_has_feeds_that_differ_everywhere_and_expects_the_whole_sequence(tmp_path: Path) -> None:
     x, ids = sequence(), rg.placeholder("ids", (None, None), "int64")
     gate = rg.placeholder("gate", (None, None, 1), "bool")
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), rg.concat([x, rg.embedding(ids, 50, 2)], 2))

@@ -48,7 +48,7 @@ def step_of(whole: Any, step: int) -> dict[str, Any]:
     return {"outputs": whole["outputs"][:, step], "more": {"scores": whole["more"]["scores"][:, step]}}
 
 
-def test_a_held_feed_stays_until_it_is_given_again() -> None:
+def test_a_constant_feed_stays_until_it_is_fed_again() -> None:
     program, x = listener(), data(BATCH, TIME, WIDTH)
     whole = program.inference(x=x, **held())
     stream = program.inference.stream(batch=BATCH)
@@ -74,7 +74,7 @@ def test_a_held_feed_stays_until_it_is_given_again() -> None:
         program.inference.stream(batch=BATCH).step(x=x[:, 0])
 
 
-def test_what_is_held_is_a_copy() -> None:
+def test_constant_feeds_are_copies() -> None:
     program, x = listener(), data(BATCH, TIME, WIDTH)
     mine = held()
     stream = program.inference.stream(batch=BATCH)
@@ -237,7 +237,7 @@ def test_rows_are_reset_to_the_initial_state() -> None:
 
 
 @pytest.mark.parametrize("stepped", [False, True])
-def test_a_state_goes_on_from_bytes(stepped: bool, tmp_path: Path) -> None:
+def test_a_state_continues_from_bytes(stepped: bool, tmp_path: Path) -> None:
     program, x = listener(), data(BATCH, TIME, WIDTH)
     whole = program.inference(x=x, **held())
     stream = program.inference.stream(batch=BATCH)

@@ -48,7 +48,7 @@ class Beside:
         return found
 
 
-def test_the_same_streams_have_their_bits_whatever_happens_between() -> None:
+def test_the_same_streams_have_their_bits_after_any_steps_of_others() -> None:
     beside = Beside(7)
     three = beside.handles[:3]
     kept = [beside.step(three) for _ in range(4)]

@@ -55,7 +55,7 @@ def test_code_is_the_text_whatever_is_in_it(first: str) -> None:
     assert {name for name, _ in parsed.attributes} <= {"style", "class"}
 
 
-def test_code_has_colours_that_follow_what_words_are() -> None:
+def test_code_has_colours_by_kind_of_word() -> None:
     first, second = (code(f"graph g\n  {name} = tanh x : f32[2]  # n.py:1\n") for name in ("a", "b"))
     assert first.replace(">a<", ">b<") == second
     assert "span" in first
@@ -68,7 +68,7 @@ def test_long_code_stays_plain_and_whole() -> None:
     assert (parsed.tags, parsed.text) == (["div", "style", "pre"], text)
 
 
-def test_tables_show_what_is_given() -> None:
+def test_tables_show_their_rows() -> None:
     rows = [("a", HOSTILE, "1,024"), ("b", "", "0.5 us")]
     parsed = Parsed(table(("name", HOSTILE, "count"), rows, last_is_sum=True))
     assert parsed.text == f"name{HOSTILE}counta{HOSTILE}1,024b0.5 us"

@@ -41,7 +41,7 @@ def danger(path: Path) -> str:
         return opened.danger()
 
 
-def test_a_directory_that_is_made_is_private(tmp_path: Path) -> None:
+def test_a_new_directory_is_private(tmp_path: Path) -> None:
     system.create_private_directory(tmp_path / "a" / "b")
     assert danger(tmp_path / "a" / "b") == ""
     with system.PrivateDirectory(tmp_path / "a" / "b") as folder:

@@ -209,7 +209,7 @@ def test_cells_of_users_may_have_attributes_of_these_names() -> None:
     np.testing.assert_array_equal(given[0], [[1, 1, 1], [2, 3, 4]])
 
 
-def test_zero_state_begins_with_what_the_cells_inside_begin_with() -> None:
+def test_zero_state_equals_the_initial_states_of_inner_cells() -> None:
     """An ``AttentionWrapper`` in a stack begins with its ``initial_cell_state``, in drivers and in ``zero_state``."""
     x = tf.placeholder(tf.float64, [2, 5, 3])
     begin = tf.placeholder(tf.float64, [2, 4])

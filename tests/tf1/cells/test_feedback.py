@@ -125,7 +125,7 @@ def test_numbers_and_gradients_are_those_of_single_steps(
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
-def test_what_stays_step_by_step() -> None:
+def test_loops_that_stay_unrolled() -> None:
     x = tf.placeholder(tf.float32, [None, STEPS, 3])
     rows = tf.shape(x)[0]
     weights = [tf.get_variable(f"w{step}", [UNITS, 3]) for step in range(STEPS)]

@@ -85,7 +85,7 @@ def test_a_python_function_in_the_graph() -> None:
     assert len(calls) == 1
 
 
-def test_what_has_not_begun_and_what_would_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uninitialised_iterators_and_empty_queues_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     own = threading.Thread(name="rnngraph pool")  # a thread of served streams, which adds nothing to queues
     monkeypatch.setattr(threading, "enumerate", lambda: [threading.current_thread(), own])
     iterator = tf.data.Dataset.range(3).make_initializable_iterator()
@@ -157,7 +157,7 @@ def test_sessions_that_save_go_on_where_they_were(tmp_path: Path) -> None:
     assert supervisor.should_stop()
 
 
-def test_a_coordinator_raises_what_a_thread_raised() -> None:
+def test_a_coordinator_raises_the_error_of_a_thread() -> None:
     coordinator = tf.train.Coordinator()
     with coordinator.stop_on_exception():
         raise ValueError("lost")

@@ -74,7 +74,7 @@ def test_a_loop_is_compiled_saved_interpreted(tmp_path: Any) -> None:
         program.inference.stream()
 
 
-def test_a_loop_ends_by_what_it_computes(session: Any) -> None:
+def test_a_loop_ends_by_a_computed_condition(session: Any) -> None:
     limit = tf.placeholder(tf.float32, [])
     count, value, array = tf.while_loop(
         lambda i, v, a: v < limit,
@@ -185,7 +185,7 @@ REFUSED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_refusals_say_where_and_what_instead(message: str) -> None:
+def test_unsupported_loops_are_errors_with_line_and_remedy(message: str) -> None:
     with pytest.raises(rg.RnnGraphError, match=message) as caught:
         REFUSED[message]()
     assert "test_loops.py:" in str(caught.value)

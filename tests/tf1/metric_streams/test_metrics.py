@@ -22,7 +22,7 @@ def _two(rows: int = 9) -> tuple[np.ndarray, np.ndarray]:
     return draw.randint(0, 2, rows), draw.rand(rows).astype(np.float32)
 
 
-def test_means_add_up_over_runs_and_begin_anew() -> None:
+def test_means_accumulate_over_runs_and_are_reset() -> None:
     x, weights = tf.placeholder(tf.float32, [None]), tf.placeholder(tf.float32, [None])
     value, update = tf.metrics.mean(x, weights)
     a, b = np.arange(4.0), np.arange(1.0, 5.0)
@@ -63,7 +63,7 @@ def test_local_variables_are_neither_global_nor_saved(tmp_path: Path) -> None:
     assert kept.name == "kept:0"
 
 
-def test_an_update_runs_beside_training_in_summaries_and_groups() -> None:
+def test_an_update_runs_with_training_summaries_and_groups() -> None:
     x, y = tf.placeholder(tf.float32, [None, 3]), tf.placeholder(tf.int32, [None])
     logits = tf.layers.dense(x, 2)
     loss = tf.losses.sparse_softmax_cross_entropy(y, logits)
@@ -122,7 +122,7 @@ def test_nothing_seen_is_0_and_not_nan() -> None:
         assert [float(sess.run(value)) for value, _ in measures] == [0.0, 0.0, 0.0]
 
 
-def test_refusals_say_what_fits() -> None:
+def test_errors_name_the_accepted_shapes() -> None:
     x = tf.placeholder(tf.float32, [None, 2])
     with pytest.raises(RnnGraphError, match=r"in_top_k.*docs/tf1\.md"):
         tf.metrics.recall_at_k  # noqa: B018  # reading the name raises

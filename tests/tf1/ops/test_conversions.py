@@ -134,7 +134,7 @@ def test_mistakes() -> None:
     assert tf.gradients(tf.reduce_sum(tf.stop_gradient(first) * v), v)
 
 
-def test_narrow_ints_are_held_as_int32() -> None:
+def test_narrow_ints_are_stored_as_int32() -> None:
     with tf.Graph().as_default(), tf.Session() as session:
         ids, floats = tf.placeholder(tf.uint8, [None, 2]), tf.placeholder(tf.float32, [None])
         wide = np.array([-1, 255, 256, 300, 128, -129, 70000])
@@ -153,7 +153,7 @@ def test_narrow_ints_are_held_as_int32() -> None:
     assert (tf.uint8.name, tf.uint8.as_numpy_dtype, tf.as_dtype("uint8")) == ("uint8", np.int32, tf.int32)
 
 
-def test_ints_without_tensors_beside_them_are_int32() -> None:
+def test_ints_without_tensors_are_int32() -> None:
     tf.reset_default_graph()
     built = {
         "square": (tf.square(70000), np.int32(605032704)),

@@ -224,7 +224,7 @@ def test_slices_beyond_an_open_axis_are_clamped() -> None:
         tf.slice(tf.zeros([2, 4]), [0, 2], [2, 3])
 
 
-def test_gather_nd_refuses_what_is_no_entry() -> None:
+def test_gather_nd_rejects_indices_without_an_entry() -> None:
     x, i = tf.placeholder(tf.float64, [None, 4]), tf.placeholder(tf.int32, [None, 2])
     node, given = tf.gather_nd(x, i), np.arange(8.0).reshape(2, 4)
     with tf.Session() as session:

@@ -93,7 +93,7 @@ def test_runs_differ_and_seeds_repeat() -> None:
     np.testing.assert_array_equal(np.sort(first[-1]), np.arange(20))
 
 
-def test_steps_of_a_loop_draw_anew() -> None:
+def test_steps_of_a_loop_draw_new_numbers() -> None:
     def make(x: Any) -> Any:
         return tf.map_fn(lambda _: tf.random_uniform([], 2, 3), x), tf.scan(
             lambda total, _: total + tf.random_normal([2]), x[:50], tf.zeros([2])
@@ -108,7 +108,7 @@ def test_steps_of_a_loop_draw_anew() -> None:
     assert 0.7 < steps.std() < 1.3
 
 
-def test_initial_values_and_what_is_made_of_them() -> None:
+def test_initial_values_and_values_computed_from_them() -> None:
     with tf.Graph().as_default(), tf.Session() as session:
         a = tf.Variable(tf.truncated_normal([300, 7], stddev=0.1))
         b = tf.Variable(tf.random_uniform([300], -1, 1) * 0.5)
@@ -128,7 +128,7 @@ def test_a_graph_that_predicts_has_the_mean() -> None:
     np.testing.assert_array_equal(noisy.inference(x=np.zeros((2, 3)))["y"], np.ones((2, 3)))
 
 
-def test_what_is_no_size_and_no_number() -> None:
+def test_arguments_that_are_no_sizes_or_numbers_are_errors() -> None:
     for call in (
         lambda: tf.random_normal([-1]),
         lambda: tf.random_uniform([2], 5, 5, tf.int32),

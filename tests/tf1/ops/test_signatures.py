@@ -57,7 +57,7 @@ def test_constructors_take_these_arguments_in_this_order(path: str) -> None:
     assert {item.name for item in parameters if item.kind is not item.POSITIONAL_OR_KEYWORD} <= {*LAYER}
 
 
-def test_what_the_layer_of_a_cell_takes() -> None:
+def test_arguments_of_the_layer_of_a_cell() -> None:
     cell = tf.contrib.rnn.NASCell(3, name="own", dtype=tf.float32)
     assert cell.scope_name == "own"
     with pytest.raises(rg.CallError, match=r"NASCell takes 4 arguments by position, and 5 are given"):
@@ -80,7 +80,7 @@ def test_arguments_of_attention_that_are_not_offered() -> None:
         tf.contrib.seq2seq.BahdanauAttention(3, memory, dtype=tf.float64)
 
 
-def test_arguments_of_all_functions_stand_in_tensorflows_order() -> None:
+def test_arguments_of_all_functions_have_tensorflows_order() -> None:
     arguments: dict[str, str] = json.loads((FIXTURES / "tensorflow_arguments.json").read_text())
     del arguments["tensorflow"]
     other = []

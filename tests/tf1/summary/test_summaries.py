@@ -137,7 +137,7 @@ def test_tensorboard_reads_it(tmp_path: Path) -> None:
     assert nodes["x"].attr["_output_shapes"].list.shape[0].dim[1].size == 3
 
 
-def test_old_names_and_what_merges() -> None:
+def test_old_names_and_merged_summaries() -> None:
     assert tf.summary.merge_all() is None
     first = tf.scalar_summary("a", 2.0)
     both = tf.merge_summary([first, tf.histogram_summary("b", [1.0, 2.0])])

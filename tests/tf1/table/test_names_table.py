@@ -44,7 +44,7 @@ def test_every_module_is_tensorflows() -> None:
     assert len(wheel_modules()) > 2600
 
 
-def test_lines_are_in_order_and_stand_once() -> None:
+def test_lines_are_sorted_and_unique() -> None:
     text = (Path(tf.__file__).parent / "table" / "names.txt").read_text(encoding="utf-8")
     paths = [line.split(" ")[0] for line in text.splitlines() if line and line[0] not in "#$"]
     assert paths == sorted(paths, key=lambda path: (path.lower(), path))
@@ -52,7 +52,7 @@ def test_lines_are_in_order_and_stand_once() -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in table().members if path])
-def test_modules_export_what_the_table_says(path: str) -> None:
+def test_modules_export_the_names_of_the_table(path: str) -> None:
     module = importlib.import_module(f"rnngraph.tf1.{path}")
     assert module.__doc__
     assert dir(module) == sorted(module.__all__) == sorted(set(module.__all__))
@@ -62,14 +62,14 @@ def test_modules_export_what_the_table_says(path: str) -> None:
         exec(compile(f"from rnngraph.tf1.{path} import nothing", __file__, "exec"))
 
 
-def test_rooms_of_ours_can_still_be_imported() -> None:
+def test_rooms_of_rnngraph_can_still_be_imported() -> None:
     from rnngraph.tf1.train import Saver, saver
 
     assert isinstance(saver, ModuleType)
     assert Saver is saver.Saver is tf.train.Saver
 
 
-def test_stubs_say_what_the_table_says() -> None:
+def test_stubs_agree_with_the_table() -> None:
     stubs = runpy.run_path(str(TOOLS / "write_tf1_stubs.py"))
     written: dict[Path, str] = stubs["stubs"]()
     assert written.keys() == set(stubs["FOLDER"].rglob("*.pyi"))

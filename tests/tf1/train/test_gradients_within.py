@@ -97,7 +97,7 @@ def test_branches_within_branches_and_cases() -> None:
             np.testing.assert_allclose(session.run(results, {x: number}), expected, rtol=1e-6)
 
 
-def test_a_gradient_through_what_is_fed_is_refused() -> None:
+def test_a_gradient_through_a_fed_tensor_is_rejected() -> None:
     x = tf.placeholder(tf.float32, [None])
     weights = tf.Variable([1.0, 2.0, 3.0])
     hidden = tf.tanh(x * weights)

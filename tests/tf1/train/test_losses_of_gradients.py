@@ -50,7 +50,7 @@ def trained(net: Any, moved: Any, more: Any) -> list[Any]:
     return results
 
 
-def test_a_gradient_within_a_loss_is_what_it_would_be_as_a_feed(net: Any) -> None:
+def test_a_gradient_within_a_loss_is_constant_like_a_feed(net: Any) -> None:
     _, _, _, inner, loss = net
     (gradient,) = tf.gradients(loss(inner), inner)
     mine = trained(net, tf.stop_gradient(gradient), lambda session, feed: {})

@@ -55,7 +55,7 @@ def test_values_come_back_bit_for_bit(tmp_path: Path) -> None:
     assert reader.get_variable_to_shape_map()["float64/2x1x5"] == [2, 1, 5]
 
 
-def test_training_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_training_continues_from_a_checkpoint(tmp_path: Path) -> None:
     """With an optimizer's slots and powers, the losses have equal bits."""
     x = tf.placeholder(tf.float32, [None, 3, 2])
     outputs, _ = tf.nn.dynamic_rnn(tf.nn.rnn_cell.LSTMCell(4), x, dtype=tf.float32)
@@ -155,7 +155,7 @@ print(tf.train.latest_checkpoint(sys.argv[3]))
 
 
 @pytest.mark.peers
-def test_tensorflow_reads_what_is_written(tmp_path: Path) -> None:
+def test_tensorflow_reads_the_written_checkpoints(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
     x = tf.placeholder(tf.float32, [None, 3, 20])
     outputs, _ = tf.nn.dynamic_rnn(tf.nn.rnn_cell.LSTMCell(300), x, dtype=tf.float32)

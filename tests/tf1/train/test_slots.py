@@ -57,7 +57,7 @@ def test_optimizers_of_their_own_have_slots_of_their_own() -> None:
     assert names() == sorted([*powers, *slots, "w:0"])
 
 
-def test_a_scope_that_is_opened_again_begins_names_anew() -> None:
+def test_a_scope_that_is_opened_again_restarts_its_names() -> None:
     """Closing a scope frees the names inside, as in TensorFlow, whose get_variable then refuses a second one."""
     x = tf.placeholder(tf.float32, [None, 3])
     with tf.variable_scope("net"):

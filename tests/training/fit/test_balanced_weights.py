@@ -72,7 +72,7 @@ def test_labels_past_the_ends_and_of_a_validation_are_not_counted() -> None:
         assert_array_equal(array, expected[name])
 
 
-def test_what_can_not_be_counted_is_an_error() -> None:
+def test_labels_that_can_not_be_counted_are_an_error() -> None:
     program = classifier("ints")
     examples = {"x": RNG.normal(size=(8, 3)), "y": np.arange(8) % 3}
     with pytest.raises(rg.ArgumentError, match=r"come in batches; give class_weights=\{label: weight\}"):

@@ -55,7 +55,7 @@ def test_others_are_answered(given: Any, words: str) -> None:
         rg.Trainer(network()).fit(data(), callbacks=given, progress=False)
 
 
-def test_sequences_of_different_lengths_say_what_to_declare() -> None:
+def test_sequences_of_different_lengths_are_errors_with_the_declaration_to_write() -> None:
     x = [np.ones((3, 3)), np.ones((5, 3))]
     words = r"declare a placeholder n .* give it to dynamic_rnn as sequence_length, and to a loss with a label"
     with pytest.raises(rg.ShapeError, match=words):

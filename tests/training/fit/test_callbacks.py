@@ -26,7 +26,7 @@ def fit(made: rg.Trainer, *callbacks: Any, epochs: int = 3) -> rg.History:
 
 
 @pytest.mark.parametrize("answer", [None, False, np.bool_(False)])
-def test_a_fit_goes_on_after_none_and_false(answer: Any) -> None:
+def test_a_fit_continues_after_none_and_false(answer: Any) -> None:
     assert len(fit(trainer(), lambda trainer, row: answer)["loss"]) == 3
 
 

@@ -109,7 +109,7 @@ def test_a_batch_whose_labels_weigh_nothing_trains_nothing() -> None:
         assert_allclose(array, alone.parameters[name], rtol=1e-5, atol=1e-7)
 
 
-def test_validation_and_plain_steps_count_all_alike() -> None:
+def test_validation_and_plain_steps_weight_all_equally() -> None:
     given = examples("mean")
     program, plain = network("mean"), network("mean")
     made, other = rg.Trainer(program, rg.SGD(0.5)), rg.Trainer(plain, rg.SGD(0.5))
@@ -119,7 +119,7 @@ def test_validation_and_plain_steps_count_all_alike() -> None:
     assert made.step(given) == other.step(given)
 
 
-def test_a_fit_goes_on_with_the_same_weights_only(tmp_path: Path) -> None:
+def test_a_fit_continues_only_with_the_same_weights(tmp_path: Path) -> None:
     class StopError(Exception):
         pass
 
@@ -189,7 +189,7 @@ def losses_of(kind: str, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         ("row", False, False),
     ],
 )
-def test_labels_that_are_probabilities_weigh_what_their_class_does(kind: str, over_time: bool, own_mean: bool) -> None:
+def test_probabilities_as_labels_have_the_weight_of_their_class(kind: str, over_time: bool, own_mean: bool) -> None:
     """As in Keras, the class is the first of the largest probabilities, or a binary label rounded."""
     generator = np.random.default_rng(3)
     shape = (6, 4) if over_time else (6,)
@@ -217,7 +217,7 @@ def test_labels_that_are_probabilities_weigh_what_their_class_does(kind: str, ov
         assert_allclose(array, declared.parameters[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
-def test_labels_of_which_several_are_true_say_what_to_do() -> None:
+def test_several_true_labels_are_an_error_with_the_remedy() -> None:
     x, y, w = rg.placeholder("x", (None, WIDTH)), rg.placeholder("y", (None, 3)), rg.placeholder("w", (None, 3))
     logits = rg.dense(x, 3)
     given = {"x": np.eye(4), "y": np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1.0]])}
@@ -250,7 +250,7 @@ def test_a_mistake_is_an_error_at_the_users_line(name: str) -> None:
         made.fit(examples("mean"), class_weights=weights, progress=False)
 
 
-def test_losses_without_int_labels_or_with_several_say_what_to_do() -> None:
+def test_losses_without_int_labels_and_several_losses_are_errors_with_the_remedy() -> None:
     x, y = rg.placeholder("x", (None, WIDTH)), rg.placeholder("y", (None,), "int64")
     logits = rg.dense(x, CLASSES)
     cross = rg.sparse_softmax_cross_entropy(y, logits)
@@ -272,7 +272,7 @@ def test_losses_without_int_labels_or_with_several_say_what_to_do() -> None:
 # The pass -----------------------------------------------------------------------------------------
 
 
-def test_the_pass_leaves_what_has_no_such_loss_as_it_is() -> None:
+def test_the_pass_does_not_change_graphs_without_such_a_loss() -> None:
     graph = network("mean").inference.graph
     assert labelled_losses(graph) == []
     assert LabelWeights((1.0, 2.0, 3.0))(graph) is graph

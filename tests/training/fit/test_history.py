@@ -168,7 +168,7 @@ def test_a_curve_has_one_colour_in_all_panels() -> None:
     assert history._repr_html_().count('class="best"') == 2
 
 
-def test_plot_says_what_it_can_not_do(tmp_path: Path) -> None:
+def test_plot_raises_errors_for_wrong_columns_and_missing_packages(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     with pytest.raises(rg.ArgumentError, match=r"can't plot \.doc; use .*png"):
         example().plot(tmp_path / "history.doc")

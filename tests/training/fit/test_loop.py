@@ -79,7 +79,7 @@ def test_the_seed_of_the_program_is_the_order_of_the_examples() -> None:
     assert len(set(found)) == 3
 
 
-def test_the_same_run_gives_the_same_bits_whatever_the_threads() -> None:
+def test_the_same_run_gives_the_same_bits_with_any_number_of_threads() -> None:
     found = []
     for threads in (1, 1, 2):
         program = network(keep_prob=0.5, lengths=True)
@@ -131,7 +131,7 @@ def test_windows_of_sequences_of_different_lengths() -> None:
 # Validation and metrics ---------------------------------------------------------------------------
 
 
-def test_validation_is_measured_without_dropout_on_examples_apart() -> None:
+def test_validation_is_measured_without_dropout_on_separate_examples() -> None:
     """A share selects the last examples, each of which counts once, whatever the batches."""
     program, examples = network(keep_prob=0.5), data(10)
     first, last = ({name: array[part] for name, array in examples.items()} for part in (slice(7), slice(7, None)))
@@ -153,7 +153,7 @@ def test_validation_is_measured_without_dropout_on_examples_apart() -> None:
     assert list(alone) == ["epoch", "loss", "zero", "learning_rate", "seconds"]
 
 
-def test_what_only_training_takes_is_not_needed_to_validate() -> None:
+def test_inputs_of_training_only_are_not_needed_to_validate() -> None:
     x, keep = rg.placeholder("x", (None, None, 3)), rg.placeholder("keep", ())
     outputs, _ = rg.dynamic_rnn(rg.DropoutWrapper(rg.GRUCell(4), output_keep_prob=keep), x)
     program = rg.compile({"y": outputs}, loss=rg.reduce_mean(rg.square(outputs - 1.0)))
@@ -308,7 +308,7 @@ def test_a_loss_that_is_not_finite_stops_the_fit_and_says_where() -> None:
     same(copies(program.parameters), copies(other.parameters))
 
 
-def test_a_gradient_that_is_not_finite_is_found_too() -> None:
+def test_a_non_finite_gradient_is_also_found() -> None:
     x = rg.placeholder("x", (None, 3))
     w = rg.parameter("w", (3,), "ones")
     program = rg.compile({"y": x * w}, loss=rg.reduce_mean(rg.sqrt(rg.abs(x * w))))
@@ -348,7 +348,7 @@ TOLD: list[tuple[str, float, float]] = []
 
 
 @pytest.mark.parametrize(("window", "warm_up", "steps"), [(None, 0, 3), (2, 0, 7), (2, 1, 5), (4, 3, 1)])
-def test_every_step_is_told(window: int | None, warm_up: int, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_step_is_reported(window: int | None, warm_up: int, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches have two examples, the longest of which have 3, 3 and 6 steps."""
     monkeypatch.setattr(fitting, "FitProgress", Shown)
     TOLD.clear()

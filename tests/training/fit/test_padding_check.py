@@ -137,7 +137,7 @@ def fitted(program: rg.Program, **options: Any) -> rg.History:
 
 @pytest.mark.filterwarnings("ignore:.*the loss does not depend:UserWarning")
 @pytest.mark.parametrize("name", RIGHT)
-def test_what_is_right_is_never_refused(name: str) -> None:
+def test_correct_losses_are_never_rejected(name: str) -> None:
     net = Net()
     loss = RIGHT[name](net)
     fitted(rg.compile({"state": net.state}, loss=loss, seed=1), epochs=2)
@@ -145,7 +145,7 @@ def test_what_is_right_is_never_refused(name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*the loss does not depend:UserWarning")
 @pytest.mark.parametrize("name", WRONG)
-def test_what_padding_shows_in_is_an_error_with_the_line(name: str) -> None:
+def test_a_loss_that_depends_on_padding_is_an_error_with_the_line(name: str) -> None:
     net = Net()
     loss = WRONG[name](net)
     program = rg.compile({"state": net.state}, loss=loss)
@@ -159,7 +159,7 @@ def test_what_padding_shows_in_is_an_error_with_the_line(name: str) -> None:
     assert all((array == before[key]).all() for key, array in program.parameters.items())
 
 
-def test_the_line_is_that_of_what_shows_padding() -> None:
+def test_the_line_is_that_of_the_op_that_reads_padding() -> None:
     net = Net()
     frame = inspect.currentframe()
     assert frame is not None

@@ -396,7 +396,7 @@ WRONG: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_can_not_be_is_an_error_at_the_users_line(name: str) -> None:
+def test_impossible_options_are_errors_at_the_users_line(name: str) -> None:
     with pytest.raises(rg.ArgumentError, match=r"test_optimizers\.py:\d+: .* must|needs? ") as raised:
         WRONG[name]()
     assert raised.value.where is not None

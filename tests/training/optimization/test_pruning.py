@@ -61,7 +61,7 @@ def test_blocks_go_by_the_cubic_and_do_not_come_back(options: dict[str, Any]) ->
     assert np.count_nonzero(blocks_left(dense, 8, 4)) == round(0.2 * 4)
 
 
-def test_only_what_is_named_and_a_diagonal_stays() -> None:
+def test_only_named_matrices_are_pruned_and_a_diagonal_stays() -> None:
     program = declared()
     prune = rg.Prune(0.0, (5, 5), end=0, only="rnn/*", diagonal=UNITS)
     rg.Trainer(program, rg.SGD(0.1), prune=prune).step(batch(0))
@@ -72,7 +72,7 @@ def test_only_what_is_named_and_a_diagonal_stays() -> None:
     assert (program.parameters["dense/kernel"] != 0).all()
 
 
-def test_a_checkpoint_goes_on_bit_for_bit(tmp_path: Path) -> None:
+def test_a_checkpoint_continues_bit_for_bit(tmp_path: Path) -> None:
     program, again = declared(), declared()
     prune = rg.Prune(0.3, (3, 2), begin=1, end=9, only=["rnn/*", "dense/*"])
     trainer = rg.Trainer(program, prune=prune)

@@ -90,7 +90,7 @@ def test_a_fit_reduces_its_rate_between_epochs() -> None:
     assert made.learning_rate == 0.125
 
 
-def test_what_is_monitored_is_the_loss_of_validation_or_else_the_loss() -> None:
+def test_the_validation_loss_is_monitored_or_else_the_loss() -> None:
     for options, column in (({"validation": data(3, seed=1)}, "validation_loss"), ({}, "loss")):
         made = rg.Trainer(network(), rg.SGD(rg.WarmUp(2, rg.ReduceOnPlateau(0.1, min_delta=1e9, patience=1))))
         history = made.fit(data(4), epochs=2, keep_best=False, progress=False, **options)
@@ -102,7 +102,7 @@ def test_what_is_monitored_is_the_loss_of_validation_or_else_the_loss() -> None:
 
 
 @pytest.mark.parametrize("epoch", [2, 4])
-def test_a_fit_goes_on_bit_for_bit(epoch: int, tmp_path: Path) -> None:
+def test_a_fit_continues_bit_for_bit(epoch: int, tmp_path: Path) -> None:
     def trainer() -> rg.Trainer:
         schedule = rg.WarmUp(2, rg.ReduceOnPlateau(0.2, 0.5, 1, min_delta=0.3, cooldown=1))
         return rg.Trainer(network(keep_prob=0.5), rg.Adam(schedule))
@@ -148,7 +148,7 @@ def test_wrong_arguments(arguments: tuple[Any, ...], kind: type[Exception], text
         rg.ReduceOnPlateau(*arguments)
 
 
-def test_what_is_not_measured_can_not_be_monitored() -> None:
+def test_a_column_that_is_not_measured_can_not_be_monitored() -> None:
     made = rg.Trainer(network(), rg.SGD(rg.ReduceOnPlateau(0.1, monitor="accuracy")))
     with pytest.raises(rg.NameLookupError, match="monitor of the ReduceOnPlateau='accuracy' is not measured; there"):
         made.fit(data(4), progress=False)

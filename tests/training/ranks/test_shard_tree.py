@@ -182,7 +182,7 @@ def test_a_rank_that_has_left_ends_the_others(monkeypatch: pytest.MonkeyPatch) -
     assert all("rank 1 failed, and the others stop with it: its script has ended" in text for text in first)
 
 
-def test_what_one_rank_does_alone_makes_no_steps_of_another_training() -> None:
+def test_callbacks_of_one_rank_can_not_step_another_training() -> None:
     def work(comm: Any) -> None:
         one, other = Ranks(comm), Ranks(comm)
         one.agreed(lambda: other.exchanged(1))
@@ -191,7 +191,7 @@ def test_what_one_rank_does_alone_makes_no_steps_of_another_training() -> None:
     assert all(isinstance(error, RanksError) and "rank 0 runs this alone" in str(error) for error in errors)
 
 
-def test_what_rank_0_says_goes_for_all() -> None:
+def test_results_of_rank_0_apply_to_all() -> None:
     assert World(3).run(lambda comm: Ranks(comm).agreed(lambda: comm.Get_rank())) == [0, 0, 0]
 
     def fails(comm: Any) -> Any:

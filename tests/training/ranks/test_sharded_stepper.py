@@ -48,7 +48,7 @@ def test_shards_add_up_to_the_whole_batch(net: Any, rows: int, shards: int, opti
         assert_allclose(cut[name], array, rtol=0, atol=1e-12, err_msg=name)
 
 
-def test_what_is_fetched_is_of_all_rows() -> None:
+def test_fetched_values_include_all_rows() -> None:
     x, y = rg.placeholder("x", (None, None, 3)), rg.placeholder("y", (None, 1))
     outputs, state = rg.dynamic_rnn(rg.GRUCell(5), x, time_major=True)
     predicted = rg.dense(state, 1)
@@ -66,7 +66,7 @@ def test_what_is_fetched_is_of_all_rows() -> None:
     assert found["count"] == expected["count"]
 
 
-def test_fit_saves_and_goes_on_bit_for_bit(tmp_path: Any) -> None:
+def test_fit_saves_and_continues_bit_for_bit(tmp_path: Any) -> None:
     def fitted(epochs: int, interrupted: bool) -> rg.Program:
         program, feeds = sharded_nets.forecaster()
         data = {

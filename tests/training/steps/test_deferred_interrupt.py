@@ -161,14 +161,14 @@ SELDOM = [pytest.param(*case, marks=pytest.mark.exhaustive) for case in CASES if
 
 
 @pytest.mark.parametrize(("kind", "fit", "share", "later"), [*OFTEN, *SELDOM])
-def test_a_fit_goes_on_after_ctrl_c(kind: str, fit: str, share: float, later: bool, tmp_path: Path) -> None:
+def test_a_fit_continues_after_ctrl_c(kind: str, fit: str, share: float, later: bool, tmp_path: Path) -> None:
     check(kind, fit, tmp_path / "a", share, later)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("kind", TRAINERS)
-def test_a_fit_goes_on_after_ctrl_c_anywhere(kind: str, fit: str, tmp_path: Path) -> None:
+def test_a_fit_continues_after_ctrl_c_anywhere(kind: str, fit: str, tmp_path: Path) -> None:
     """Signals arrive at random events, and often near the end of the fit."""
     generator = random.Random(1)
     for number in range(150):
@@ -267,7 +267,7 @@ def test_a_moment_puts_ctrl_c_off(interrupt: DeferredInterrupt) -> None:
         signal.raise_signal(signal.SIGINT)
 
 
-def test_a_ctrl_c_is_held_until_somebody_asks(interrupt: DeferredInterrupt) -> None:
+def test_a_ctrl_c_is_deferred_until_it_is_checked(interrupt: DeferredInterrupt) -> None:
     with interrupt.held():
         assert interrupt.due() is None
         signal.raise_signal(signal.SIGINT)

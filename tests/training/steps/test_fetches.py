@@ -65,7 +65,7 @@ def test_values_are_those_of_the_training_graph_before_the_update(rows: int, acc
             assert_same(found["states"][layer].c, wanted["states"][layer].c)
 
 
-def test_steps_with_and_without_a_fetch_train_alike() -> None:
+def test_steps_with_and_without_a_fetch_train_equally() -> None:
     losses = []
     for fetched in (False, True):
         net = Declared()
@@ -116,7 +116,7 @@ def test_carried_windows_with_dropout() -> None:
         carried = wanted["states"]
 
 
-def test_a_parameter_is_given_as_it_was_and_stays_so() -> None:
+def test_a_fetched_parameter_has_its_old_value_and_keeps_it() -> None:
     x = rg.placeholder("x", (None, 3))
     w = rg.parameter("w", (3, 100))
     program = rg.compile({"y": x @ w}, rg.reduce_sum(x @ w))
@@ -148,7 +148,7 @@ def test_equal_fetches_share_one_graph() -> None:
     assert len(trainer._stepper._variants) == 1
 
 
-def test_what_is_kept_of_many_fetches_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_cached_fetches_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetches, "MAX_FETCHES", 4)
     monkeypatch.setattr(stepper, "MAX_VARIANTS", 2)
     net = Declared()
@@ -175,7 +175,7 @@ def test_a_loaded_program_fetches_by_path(tmp_path: Any) -> None:
         trainer.step(feeds(), fetch={"z": net.logits})
 
 
-def test_what_is_not_there_is_said() -> None:
+def test_unknown_outputs_are_errors_with_their_names() -> None:
     net = Declared()
     trainer = rg.Trainer(net.program())
     other = rg.placeholder("other", (None, 3))

@@ -64,7 +64,7 @@ def general(made: rg.Trainer, feeds: dict[str, Any], **options: Any) -> float:
 @pytest.mark.parametrize("accumulate", [1, 3])
 @pytest.mark.parametrize("carry", [False, True])
 @pytest.mark.parametrize("steps", [4, LONG])
-def test_later_steps_do_what_the_general_way_does(
+def test_later_steps_give_the_results_of_the_general_path(
     accumulate: int, carry: bool, steps: int, gathered: list[int]
 ) -> None:
     ours, theirs = trainer(accumulate=accumulate), trainer(accumulate=accumulate)
@@ -114,7 +114,7 @@ def test_other_kinds_take_turns() -> None:
         same(ours, theirs)
 
 
-def test_a_large_feed_is_read_where_it_lies_and_not_kept() -> None:
+def test_a_large_feed_is_read_in_place_and_not_kept() -> None:
     ours, theirs = trainer(), trainer()
     for number in range(4):
         feeds = fed(1, LONG, seed=number)
@@ -166,7 +166,7 @@ def test_mistakes_change_nothing(steps: int) -> None:
     assert ours.skipped == 2
 
 
-def test_steps_notice_threads_and_held_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_notice_changed_threads_and_referenced_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     from teams import share_everything
 
     share_everything(monkeypatch, 2)
@@ -184,7 +184,7 @@ def test_steps_notice_threads_and_held_parameters(monkeypatch: pytest.MonkeyPatc
         same(ours, theirs)
 
 
-def test_a_trainer_goes_when_nobody_has_it() -> None:
+def test_a_trainer_is_freed_when_nothing_refers_to_it() -> None:
     made = trainer()
     for _ in range(3):
         made.step(fed())

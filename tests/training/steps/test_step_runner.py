@@ -68,7 +68,7 @@ def test_sums_that_are_not_finite_change_nothing() -> None:
     assert (made.updates, made.skipped, made.state.pending) == (2, 1, 0)
 
 
-def test_arrays_that_are_held_keep_their_values() -> None:
+def test_arrays_with_other_references_keep_their_values() -> None:
     made, other = trainer(), trainer()
     held: list[Arrays] = []
     copies: list[Arrays] = []
@@ -82,7 +82,7 @@ def test_arrays_that_are_held_keep_their_values() -> None:
     same(values(made), values(other))
 
 
-def test_what_is_set_between_steps_counts() -> None:
+def test_values_set_between_steps_are_used() -> None:
     made, other = trainer(), trainer()
     for number in range(6):
         drawn = np.random.default_rng(number).normal(size=(18, 1)).astype(np.float32)

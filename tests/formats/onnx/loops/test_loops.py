@@ -171,7 +171,7 @@ def test_several_inputs_of_several_kinds() -> None:
     check(model, fed)
 
 
-def test_what_no_cell_can_be_is_listed() -> None:
+def test_loops_that_no_cell_can_express_are_listed() -> None:
     body = helper.make_graph(
         [helper.make_node("Identity", ["a_t"], ["a_n"]), helper.make_node("Identity", ["b_t"], ["b_n"])],
         "body",
@@ -268,7 +268,7 @@ def test_steps_that_append_to_a_sequence(back: bool) -> None:
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_rows_behind_another_axis(layers: int) -> None:
+def test_rows_on_a_later_axis(layers: int) -> None:
     """Steps of torch's loop carry and output a state [layers, B, units]."""
     body = helper.make_graph(
         made(

@@ -124,7 +124,7 @@ def test_other_recurrences_are_loops(name: str) -> None:
     assert_close(by_reference(model, feeds), program.inference(feeds))
 
 
-def test_what_a_file_has() -> None:
+def test_contents_of_a_file() -> None:
     """Only a reshape follows the node. Earlier opsets lack the node."""
     cell = RuleCell(plain)
     x = rg.placeholder("x", (None, None, cell.wide))

@@ -128,7 +128,7 @@ def test_quotients_remainders_and_powers() -> None:
     assert_same(by_reference(written(program), feeds), ours(program, feeds))
 
 
-def test_casts_of_what_no_integer_is() -> None:
+def test_casts_of_values_that_no_integer_equals() -> None:
     x = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, 2.9, -2.9], np.float32)
     tensor = rg.placeholder("x", (None,))
     program = rg.compile({"i": rg.cast(tensor, "int32"), "l": rg.cast(tensor, "int64")})

@@ -109,7 +109,7 @@ FOUND = [
 
 
 @pytest.mark.parametrize(("cell", "expected"), FOUND, ids=lambda item: repr(item)[:40])
-def test_what_a_cell_becomes(cell: Any, expected: dict[str, int]) -> None:
+def test_operators_that_cells_become(cell: Any, expected: dict[str, int]) -> None:
     assert loops(written(over(cell))) == expected
 
 
