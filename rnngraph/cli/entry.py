@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     compare = "compare what was imported with the file's own engine, on random arrays"
     _add_verify(commands.add_parser("verify", help=compare))
     for command in commands.choices.values():
-        command.set_defaults(parser=command)  # the command whose usage errors print
+        command.set_defaults(parser=command)  # usage errors print the help of this command
     return parser
 
 

@@ -165,7 +165,7 @@ def _port(
     shape = tuple(
         substitute(dim, steps) if place == time_axis else _fixed(name, dim, about, where) for place, dim in dims
     )
-    return Port(name, symbol, kind.dtype, shape, about.held.get(name))
+    return Port(name, symbol, kind.dtype, shape, about.held_feeds.get(name))
 
 
 def _fixed(name: str, dim: Dim, about: StepGraph, where: Where | None) -> int:

@@ -90,7 +90,7 @@ def _rounding(node: Node) -> None:
     """Check that a narrow value is only moved, or read as float32."""
     narrow = next((item for item in node.operands if isinstance(item.type, TensorType) and item.dtype in NARROW), None)
     if narrow and node.op not in KEEP_NARROW and (node.op != "cast" or node.dtype != "float32"):
-        raise ValueError(f"{node.op} {node.name} reads a {narrow.dtype}, which is cast to float32 first")
+        raise ValueError(f"{node.op} {node.name} reads a {narrow.dtype}; it must be cast to float32 first")
 
 
 def _dropout(node: Node) -> None:

@@ -11,7 +11,7 @@ from .quantization.reduced_weights import ReducedWeights
 
 
 @dataclass(frozen=True)
-class Held:
+class ParameterStorage:
     """Dtypes in which products read one parameter.
 
     Attributes:
@@ -32,7 +32,9 @@ class Held:
         return f"{kinds}, as {'; '.join(self.objections)}" if self.objections else kinds
 
 
-def held_weights(graph: Graph, reduced: ReducedWeights | None, parameters: Iterable[str]) -> dict[str, Held]:
+def held_weights(
+    graph: Graph, reduced: ReducedWeights | None, parameters: Iterable[str]
+) -> dict[str, ParameterStorage]:
     """Return the dtypes in which inference stores parameters, by name.
 
     Args:
@@ -40,23 +42,23 @@ def held_weights(graph: Graph, reduced: ReducedWeights | None, parameters: Itera
         reduced: Pass that narrows its weights.
         parameters: Names, in the order of the result.
     """
-    by_name = {name: Held() for name in parameters}
+    by_name = {name: ParameterStorage() for name in parameters}
     if reduced is None:
         return by_name
     for use in reduced.uses(run(graph, ORDER)):
         for name in use.parameters & by_name.keys():
             known = by_name[name]
             objections = (use.objection,) if use.objection else ()
-            by_name[name] = Held(_joined(known.kinds, (use.kind,)), _joined(known.objections, objections))
+            by_name[name] = ParameterStorage(_joined(known.kinds, (use.kind,)), _joined(known.objections, objections))
     return by_name
 
 
-def held_text(held: Mapping[str, Held]) -> list[str]:
+def held_text(storage: Mapping[str, ParameterStorage]) -> list[str]:
     """Describe how parameters are stored, one line for each dtype, narrow ones first."""
-    ways: dict[str, list[str]] = {}
-    for name, item in sorted(held.items(), key=lambda pair: not pair[1].is_narrow):
-        ways.setdefault(str(item), []).append(name)
-    return [f"{', '.join(names)}: {way}" for way, names in ways.items()]
+    names_by_storage: dict[str, list[str]] = {}
+    for name, item in sorted(storage.items(), key=lambda pair: not pair[1].is_narrow):
+        names_by_storage.setdefault(str(item), []).append(name)
+    return [f"{', '.join(names)}: {text}" for text, names in names_by_storage.items()]
 
 
 def _joined(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:

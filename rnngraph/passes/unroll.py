@@ -77,7 +77,7 @@ def _check_length(scan: Node) -> None:
     if isinstance(length, int) and length * len(scan["body"].nodes) > MAX_COPIES:
         raise GraphError(
             f'unroll="full" of {length} steps would be {length * len(scan["body"].nodes)} ops, and at most '
-            f"{MAX_COPIES} can be compiled; give a number of steps per turn",
+            f"{MAX_COPIES} can be compiled; give a number of steps per iteration",
             scan.where,
         )
     if not isinstance(length, int):

@@ -21,7 +21,7 @@ from ..runtime.calls.entry_blocks import EntryBlocks
 from ..runtime.calls.entry_cache import EntryCache
 from ..runtime.calls.feeds import convert, solve_sizes
 from ..runtime.calls.prepared_call import SEED, CallInputs, CallResults, spec_of
-from ..runtime.calls.results import Given, Result
+from ..runtime.calls.results import Result, ResultT
 from ..runtime.calls.runner import DirectSource, Runner
 from ..runtime.class_names import BARE
 from ..runtime.graph_source import TAPS_INFERENCE
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from .reports.memory_report import MemoryUsage
 
 
-class CallableGraph(Unindexed, Generic[Given]):
+class CallableGraph(Unindexed, Generic[ResultT]):
     """Base class of a program's graphs: calls, text of stages, compilation ahead."""
 
     kind = "inference"
@@ -140,7 +140,7 @@ class CallableGraph(Unindexed, Generic[Given]):
         """Compile ahead.
 
         Args:
-            batch: A batch size, or several. None: 1.
+            batch: A batch size, or several; by default 1.
             **sizes: Values of named sizes.
 
         Raises:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic
 
-from ..runtime.calls.results import Given, Result
+from ..runtime.calls.results import Result, ResultT
 from ..support.errors import DtypeError, NameLookupError, did_you_mean, shown, user_line
 from .parts import ProgramParts, Reduced
 
 
-class ColumnCall(Generic[Given]):
+class ColumnCall(Generic[ResultT]):
     """The inference graph as a function of a table: a mapping from column to array.
 
     The table may have other columns. The function can be pickled.
@@ -21,12 +21,17 @@ class ColumnCall(Generic[Given]):
     """
 
     def __init__(
-        self, run: Callable[..., Given], parts: ProgramParts, part: str, columns: Mapping[str, str], keep: Sequence[str]
+        self,
+        run: Callable[..., ResultT],
+        parts: ProgramParts,
+        part: str,
+        columns: Mapping[str, str],
+        keep: Sequence[str],
     ) -> None:
         self._run, self._parts, self._part = run, parts, part
         self.columns, self.keep = dict(columns), tuple(keep)
 
-    def __call__(self, table: Mapping[str, Any]) -> Given:
+    def __call__(self, table: Mapping[str, Any]) -> ResultT:
         """Run the graph on columns of a table. Return the results, with the columns to keep.
 
         Args:

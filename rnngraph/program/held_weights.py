@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..passes.held_weights import Held, held_text, held_weights
+from ..passes.held_weights import ParameterStorage, held_text, held_weights
 from ..runtime.native.compile_options import CompileOptions
 from ..runtime.native.weight_options import ANY, Narrow, matched
 from ..support.errors import Where, shown, warn
 from .inference_graph import InferenceGraph
 
-UNMULTIPLIED = Held(objections=("no product multiplies activations by it",))
+UNMULTIPLIED = ParameterStorage(objections=("no product multiplies activations by it",))
 
 
 Spelling = Callable[[str, Narrow], str]
@@ -28,8 +28,8 @@ def _forced(pattern: str, asked: Narrow) -> str:
 
 def narrow_parameters(graph: InferenceGraph, options: CompileOptions) -> list[str]:
     """Return the names of parameters that all products read in narrow numbers."""
-    held = held_weights(graph.graph, options.reduced, options.parameters)
-    return [name for name, item in held.items() if item.is_narrow and "float32" not in item.kinds]
+    storage = held_weights(graph.graph, options.reduced, options.parameters)
+    return [name for name, item in storage.items() if item.is_narrow and "float32" not in item.kinds]
 
 
 def warn_of_kinds_without_effect(
@@ -63,7 +63,7 @@ def warn_of_kinds_without_effect(
         warn(f"{option(pattern, asked)} changes nothing: {'; '.join(held_text(stays))}{remedy}{others}", where)
 
 
-def _would_help(graph: InferenceGraph, options: CompileOptions, own: dict[str, Held]) -> bool:
+def _would_help(graph: InferenceGraph, options: CompileOptions, own: dict[str, ParameterStorage]) -> bool:
     """True if ``force=True`` would narrow some parameters."""
     rules = tuple((pattern, replace(narrow, force=True)) for pattern, narrow in options.weights)
     forced = held_weights(graph.graph, replace(options, weights=rules).reduced, own)

@@ -19,7 +19,7 @@ from ..ir.text.fingerprint import fingerprint
 from ..ir.types import TensorType
 from ..passes.held_weights import held_text, held_weights
 from ..runtime.calls.direct_call import DIRECT
-from ..runtime.calls.results import Given
+from ..runtime.calls.results import ResultT
 from ..runtime.native.compile_options import CompileOptions
 from ..runtime.streams.states import SavedStream
 from ..runtime.streams.step_graph import StepGraph, step_graph
@@ -53,7 +53,7 @@ MAX_BATCHES = 16
 """Maximum cached step graphs, one for each batch, whose code new streams share."""
 
 
-class InferenceGraph(CallableGraph[Given]):
+class InferenceGraph(CallableGraph[ResultT]):
     """The inference graph, without dropout, random ops and loss."""
 
     kind = "inference"
@@ -69,7 +69,7 @@ class InferenceGraph(CallableGraph[Given]):
 
     def __call__(
         self, feeds: Mapping[Any, Any] | ArrayLike | None = None, /, *excess: Never, out: Any = None, **named: Any
-    ) -> Given:
+    ) -> ResultT:
         """Run the graph.
 
         Args:
@@ -99,16 +99,14 @@ class InferenceGraph(CallableGraph[Given]):
             result = self._run(self._form(self._names()), arrays, where, out, calls, feeds, named)
         return result
 
-    def run_with(self, feeds: Mapping[Any, Any]) -> Callable[[CompileOptions], Given]:
+    def run_with(self, feeds: Mapping[Any, Any]) -> Callable[[CompileOptions], ResultT]:
         """Return a function of compile options that runs the graph on ``feeds``."""
         lowered = self.compiled.lowered
-        return lambda options: InferenceGraph[Given](replace(self.parts, options=options), lowered)(feeds)
+        return lambda options: InferenceGraph[ResultT](replace(self.parts, options=options), lowered)(feeds)
 
     @api
     def check(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> NonFinite | None:
-        """Run the graph in the interpreter, and return the first value that is NaN or infinite.
-
-        None: all values are finite.
+        """Run the graph in the interpreter, and return the first NaN or infinite value; None if all are finite.
 
         Args:
             feeds: As for a call.
@@ -147,15 +145,15 @@ class InferenceGraph(CallableGraph[Given]):
         return replace(profile, weights="; ".join(self._held_weights(self.parts.options)))
 
     @api
-    def stream(self, batch: int = 1, number: Any = None, state: Any = None) -> Stream[Given]:
+    def stream(self, batch: int = 1, number: Any = None, state: Any = None) -> Stream[ResultT]:
         """Return a stream, which runs the graph step by step or in chunks and keeps its state between calls.
 
         Args:
             batch: Number of rows, each with its own state.
             number: Number by which streams draw different classes of ``rg.sample``: an int for all rows, or one for
-                each; None: 0, or that of ``state``.
+                each; by default 0, or the number in ``state``.
             state: State to start from: a file that ``Stream.save`` wrote, whose rows the stream then has, or what
-                ``Stream.state`` or ``state_bytes`` returned. None: the initial state.
+                ``Stream.state`` or ``state_bytes`` returned. By default the initial state.
 
         Raises:
             GraphError: The graph cannot run step by step.
@@ -166,7 +164,9 @@ class InferenceGraph(CallableGraph[Given]):
         digest = partial(fingerprint, self.compiled.lowered)
         saved = SavedStream.read(state, batch, digest(), where) if isinstance(state, str | os.PathLike) else None
         graph = self._step_graph(batch if saved is None else saved.batch, where)
-        stream: Stream[Given] = Stream(graph, parts.parameters, parts.names, partial(parts.reduced, self.part), digest)
+        stream: Stream[ResultT] = Stream(
+            graph, parts.parameters, parts.names, partial(parts.reduced, self.part), digest
+        )
         if saved is not None:
             stream.restore(saved.arrays, where)
         elif isinstance(state, bytes | bytearray | memoryview):
@@ -178,7 +178,7 @@ class InferenceGraph(CallableGraph[Given]):
         return stream
 
     @api
-    def streams(self, capacity: int = 64) -> StreamPool[Given]:
+    def streams(self, capacity: int = 64) -> StreamPool[ResultT]:
         """Return a pool of streams that join and leave. Each call steps the streams that have input.
 
         Args:
@@ -212,16 +212,16 @@ class InferenceGraph(CallableGraph[Given]):
             ids: Tokens of the prompt: ints [tokens], or [rows, tokens] for several prompts of one length. It may be
                 empty if ``state`` is that of a generation, which then goes on as if it had not ended.
             max_new: Maximum number of new tokens; None for no limit.
-            sample: How a token is chosen from the logits of a step. None: the largest logit. A dict: arguments of
+            sample: How a token is chosen from the logits of a step. By default the largest logit. A dict: arguments of
                 ``rg.sample``, such as ``{"temperature": 0.8, "seed": 1}``, whose steps count from the first new token.
                 A function: gets logits [classes], or [rows, classes], and returns a token, or one for each row.
-            stop: A token that ends a row, several, or a function of a token that is true at the end. It is not
+            stop: A token that ends a row, several such tokens, or a function that is true for them. They are not
                 returned.
-            input: Name of the input for tokens; None if only one input takes an integer for each step.
-            output: Path of the output for logits, or for tokens that the net draws itself; None if there is one.
-            number: Number by which draws of ``rg.sample`` differ: an int for all rows, or one for each; None: 0.
-            state: State to start from, as for ``stream``, such as ``state`` of another generation. The prompt is what
-                follows. After an empty one, give ``sample`` and ``number`` as before.
+            input: Name of the input for tokens; by default the only input that takes an integer for each step.
+            output: Path of the output for logits, or for tokens that the net draws itself; by default the only one.
+            number: Number by which draws of ``rg.sample`` differ: an int for all rows, or one for each; by default 0.
+            state: State to start from, as for ``stream``, such as ``state`` of another generation. The prompt
+                continues it. With an empty prompt, pass ``sample`` and ``number`` as before.
 
         Returns:
             Iterator over new tokens as they come: ints, or for [rows, tokens] int64 [rows] with -1 for rows that have
@@ -263,8 +263,8 @@ class InferenceGraph(CallableGraph[Given]):
         Args:
             slots: Maximum number of callers that run, as rows of one batch.
             max_waiting: Maximum number of callers that wait for a slot; ``submit`` refuses more by ``BusyError``.
-            max_prefill: Maximum tokens of prompts that are read between two steps of the callers that run. Less makes
-                the time between tokens even, more makes the first token come earlier.
+            max_prefill: Maximum tokens of prompts that are read between two steps of the callers that run. With fewer,
+                tokens come at more regular intervals; with more, the first token comes earlier.
             input: As for ``generate``.
             output: As for ``generate``.
         """
@@ -296,12 +296,12 @@ class InferenceGraph(CallableGraph[Given]):
         return graph
 
     @api
-    def on_columns(self, *columns: str | Tensor | Mapping[Any, str], keep: Sequence[str] = ()) -> ColumnCall[Given]:
+    def on_columns(self, *columns: str | Tensor | Mapping[Any, str], keep: Sequence[str] = ()) -> ColumnCall[ResultT]:
         """Return the graph as a function of a table: a mapping from column to array, which may have other columns.
 
         Args:
-            *columns: Inputs that are fed from columns of their names, or mappings from input to column. None: all
-                inputs.
+            *columns: Inputs that are fed from columns of their names, or mappings from input to column. By default
+                all inputs.
             keep: Columns to copy to the result.
 
         Returns:
@@ -362,27 +362,28 @@ class InferenceGraph(CallableGraph[Given]):
         """Write the graph as an object file with a C interface, and related files, to a directory.
 
         Args:
-            directory: None: ``NAME-export``. Files that were changed, or not written by an export, are never replaced:
-                nothing is written then.
+            directory: Directory to write, by default ``NAME-export``. If it has files that an export did not write, or
+                that were changed since, nothing is written.
             name: Prefix of all C names and of the files ``NAME.o``, ``NAME.h``, ``NAME_test.c``, ``NAME.json`` and
-                ``NAME_net.cmake``; beside them ``CMakeLists.txt`` and ``rnngraph-export.json``. With the target's tools
-                also a static and a shared library with a Python module (for WebAssembly ``NAME.wasm``).
-            batch: Rows of a stream's instance, None: 1; of sequences, None: any number.
+                ``NAME_net.cmake``. ``CMakeLists.txt`` and ``rnngraph-export.json`` are always written. If the target's
+                tools are installed, also a static and a shared library with a Python module (for WebAssembly
+                ``NAME.wasm``).
+            batch: Rows of an instance: by default 1 for a stream, and any number for sequences.
             target: ``host``, a level such as ``x86-64-v3``, another processor's name, or None for the program's own.
             weights: ``embedded`` with their present values, or ``external``, passed at run time.
             dispatch: Code for x86-64-v2, v3 and v4 in one object, selected at run time.
-            link: Make libraries.
+            link: Link libraries.
             form: ``stream``, run step by step, or ``sequence``, which takes whole sequences and supports every graph.
             debug: Add the script's lines and layers for debuggers and profilers. Instructions are the same.
             rows: Number of streams that ``NAME_step_rows`` steps as one batch, which reads weights once.
             max_block: Maximum steps that ``NAME_process`` computes at once. Fewer need less memory and more time;
-                results are the same. None: about 128 rows of steps, 1: single steps.
+                results are the same. By default, steps times rows are about 128; 1: single steps.
 
         Raises:
             GraphError: The graph cannot run step by step; the error names the line.
-            ShapeError: A size must be known.
+            ShapeError: A size that must be known is symbolic.
             ArgumentError: An argument is invalid.
-            FileError: Files cannot be written, or are in the way.
+            FileError: Files cannot be written, or would replace files that an export did not write.
         """
         from ..export.native_code import ExportSource  # rarely needed
         from ..export.write_net import ExportOptions, export
@@ -399,7 +400,7 @@ class InferenceGraph(CallableGraph[Given]):
         """Write the graph as a stream for Linux, Windows and macOS, with a C++ class and a CMake target.
 
         Args:
-            directory: None: ``NAME-plugin``. It gets a folder for each system, as ``export`` writes one: x86-64 for
+            directory: Directory to write, by default ``NAME-plugin``. It gets an export for each system: x86-64 for
                 Linux, Windows and macOS, with code for x86-64-v2, v3 and (not on macOS) v4, and arm64 for macOS.
             name: Prefix of all C names, CMake target, and namespace of the class ``Net`` in ``NAME.hpp``.
             max_block: As for ``export``.

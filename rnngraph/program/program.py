@@ -15,7 +15,7 @@ from ..codegen.machine.target import Target
 from ..declare.tensor import Tensor
 from ..ir.types import evaluate, product
 from ..runtime.calls.feed_names import FeedNames
-from ..runtime.calls.results import Given, Result, Trained
+from ..runtime.calls.results import Result, ResultT, TrainedT
 from ..runtime.class_names import BARE, Classes
 from ..runtime.graph_source import DeclaredSource, GraphSource
 from ..runtime.native.compile_options import ProgramOptions, checked_chunking
@@ -86,22 +86,22 @@ def compile(  # the usual name in the field
         seed: Seed of initial values, and of masks drawn without a seed.
         target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
         threads: Maximum threads of a call, without effect on results.
-        unroll: Steps per turn of a loop, or ``"full"`` for int lengths.
-        weights: Kind of large weights in inference: ``float32``, ``bfloat16``, ``int8``, ``int8_blocks``, ``int4``; of
-            small ones, too: ``rg.Narrow(kind, force=True)``; or kinds by patterns of names, of which the first counts.
+        unroll: Steps per iteration of a loop, or ``"full"`` for int lengths.
+        weights: Kind of large weights in inference: ``float32``, ``bfloat16``, ``int8``, ``int8_blocks``, ``int4``, or
+            ``rg.Narrow(kind, force=True)`` for small ones, too. Or {pattern of names: kind}; the first match counts.
         activations: ``int8`` rounds activations to 8 bits in products with narrow weights, which is faster than 16.
         sparse: Skip blocks of zero weights in inference, such as those of ``Prune``. Skipped blocks propagate no NaN.
         parameters: A Program, or its parameters. Those that both declare are shared; a warning lists the others.
         cache: Keep compiled code for later processes, in the user's cache directory or in this one.
-        states: {name of an output: placeholder whose next value it is}. Streams and exports keep such states.
+        states: {name of an output: placeholder whose next value it is}. Streams and exports keep these states.
         classes: {path of an output: names along its last axis}, or the names alone for one output.
         direct_calls: Run frequent calls without their Python functions, which debuggers and profilers see.
-        chunked: Maximum steps that training takes together in affine recurrences. Rounding differs.
+        chunked: Maximum steps that training computes together in affine recurrences. Rounding differs.
         chunked_dtype: ``bfloat16`` rounds factors of the chunks' products, for processors with matrix units (AMX).
 
     Raises:
-        DtypeError: A parameter, or a state in chunks, is float64, and should be narrow.
-        GraphError: ``parameters`` has nothing in common, or no recurrence is affine for ``chunked``.
+        DtypeError: A parameter, or a state in chunks, should be narrow but is float64.
+        GraphError: No parameter is shared with ``parameters``, or with ``chunked`` no recurrence is affine.
     """
     known, other = shared(parameters)
     source = DeclaredSource(outputs, loss, known, states, classes)
@@ -142,11 +142,11 @@ def load(
         weights: As for ``compile``; None: as saved, with the saved ``activations``.
         sparse: As for ``compile``; None: as saved.
         threads, target, cache, activations, direct_calls: As for ``compile``.
-        keep: Keep access to weights that inference needs in narrow numbers only. Without it, training, editing and
+        keep: Keep all weights as saved, even if inference reads only narrow copies. Without it, training, editing and
             saving raise ``GraphError``.
 
     Raises:
-        FileError: ``path`` is not a program, is damaged, or has a later version; later, if the file of weights changes.
+        FileError: ``path`` is not a program, is damaged, or has a later version. Or its weights changed later.
     """
     from .saved.save_load import read_program  # parser and file checks, rarely needed
 
@@ -230,7 +230,7 @@ def _reduced(parts: ProgramParts, part: str, arguments: Mapping[str, Any], array
 
 
 @api
-class Program(Uncalled, Generic[Given, Trained]):
+class Program(Uncalled, Generic[ResultT, TrainedT]):
     """Compiled declaration: ``inference``, ``training`` and their ``parameters``."""
 
     if not TYPE_CHECKING:  # only type checkers know defaults of type parameters, so one parameter must do
@@ -244,9 +244,9 @@ class Program(Uncalled, Generic[Given, Trained]):
         self.structure, self.loss = source.structure, source.loss
         graph = lowered.graph
         without_loss = without_output(graph, "loss") if self.loss is not None else graph
-        self.inference: InferenceGraph[Given] = InferenceGraph(parts, renamed(without_loss, "inference"))
-        self.evaluation: InferenceGraph[Trained] = InferenceGraph(parts, renamed(graph, "evaluation"))
-        self.training: TrainingGraph[Trained] = TrainingGraph(
+        self.inference: InferenceGraph[ResultT] = InferenceGraph(parts, renamed(without_loss, "inference"))
+        self.evaluation: InferenceGraph[TrainedT] = InferenceGraph(parts, renamed(graph, "evaluation"))
+        self.training: TrainingGraph[TrainedT] = TrainingGraph(
             parts, renamed(graph, "training"), renamed(lowered.masks, "masks")
         )
         parts.names.inputs = [name for name in self.inference.input_names() if name not in lowered.defaults]
@@ -285,7 +285,7 @@ class Program(Uncalled, Generic[Given, Trained]):
         Args:
             path: An .svg file, or with matplotlib a .png file.
             graphs: ``both``, ``training`` or ``inference``. Dropout and the loss are only in training.
-            detail: ``layers``, ``cells`` or ``equations``; None: as much as fits.
+            detail: ``layers``, ``cells`` or ``equations``; by default as much as fits.
 
         Raises:
             FileError: The file cannot be written.
@@ -306,8 +306,8 @@ class Program(Uncalled, Generic[Given, Trained]):
         """Return an HTML page that shows the net at every level, with linked highlights, for use offline.
 
         Args:
-            path: File to write; None: none.
-            feeds: Feeds of a call of ``inference``, whose taps are shown.
+            path: File to write, if any.
+            feeds: Feeds of a call of ``inference``. The page shows its taps.
             profile: Result of ``inference.profile`` or ``training.profile``, or several, shown as heat.
             title: Title of the page; by default the script's name.
 
@@ -344,10 +344,10 @@ class Program(Uncalled, Generic[Given, Trained]):
 
     @api
     def predict(self, examples: Any, *, lengths: Any = None, batch_size: int = 32) -> Any:
-        """Run ``inference`` over any number of examples, with the bits of running each one alone.
+        """Run ``inference`` over any number of examples. Results equal those of each example alone, bit for bit.
 
         Args:
-            examples: As for ``Trainer.fit``; or for one input, its array or list. Feeds of training only are ignored.
+            examples: As for ``Trainer.fit``; or for one input, its array or list. Feeds for training only are ignored.
             lengths: As for ``Trainer.fit``.
             batch_size: Examples that run together, without effect on results. Batches of an iterable run as they come.
 
@@ -424,12 +424,12 @@ class Program(Uncalled, Generic[Given, Trained]):
 
         A step is the inference graph with every symbolic size 1, as a stream runs it; declared lengths count in full.
         The time is the larger of arithmetic at the target's vector width and of reading weights from the cache that
-        holds them, plus elementwise ops, at 3 GHz. More rows share the reading; ``rnngraph bench`` measures. With
-        ``weights=``, a line for each parameter explains its kind. Affine recurrences follow.
+        holds them, plus elementwise ops, at 3 GHz. ``rnngraph bench`` measures it. With ``weights=``, a line for each
+        parameter explains its kind. Affine recurrences are listed at the end.
 
         Args:
-            sensitivity: Feeds of one call. Columns show how much the outputs change if a layer alone is narrow, as a
-                root mean square over that of the outputs, and the loss if all its inputs are fed. Each layer compiles.
+            sensitivity: Feeds of one call. Adds columns: how much the outputs change if only this layer is narrow, as
+                a root mean square over that of the outputs, and the loss if it is fed. Compiles once for each layer.
                 Raises ``GraphError`` if no weight is narrow.
         """
         from .reports.sensitivity import sensitivities

@@ -21,7 +21,7 @@ from ..runtime.calls.feeds import convert, solve_sizes
 from ..runtime.calls.nested_feeds import gathered, names_under
 from ..runtime.calls.outputs import OutSpec, checked_gradients
 from ..runtime.calls.prepared_call import SEED
-from ..runtime.calls.results import Given, Result, ResultWriter
+from ..runtime.calls.results import Result, ResultT, ResultWriter
 from ..runtime.graph_source import TAPS_TRAINING
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.recomputation import AUTO, RecomputeOption, checked_recompute
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .reports.memory_report import MemoryUsage
 
 
-class TrainingGraph(CallableGraph[Given]):
+class TrainingGraph(CallableGraph[ResultT]):
     """The training graph: with masks drawn from a seed, and the loss if its placeholders are fed."""
 
     kind = "training"
@@ -76,7 +76,7 @@ class TrainingGraph(CallableGraph[Given]):
         first_row: int = 0,
         first_step: int = 0,
         **named: Any,
-    ) -> Given:
+    ) -> ResultT:
         """Run the graph with dropout. The same seed gives the same masks, bit for bit.
 
         Args:
@@ -95,14 +95,14 @@ class TrainingGraph(CallableGraph[Given]):
             feeds, named = None, self.parts.names.with_input(feeds, named, user_line())
         plain = samples is None and _are_plain(seed, first_row, first_step)
         if plain and (result := self._calls.attempt(feeds, named, seed, out)) is not None:
-            return cast("Given", result)
+            return cast("ResultT", result)
         where = user_line()
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
         form = self._form(self._fed_outputs(arrays))
         if samples is not None:
-            return cast("Given", self._drawn(samples, form, arrays, where, out))
-        return cast("Given", self._run(form, arrays, where, out, self._calls, feeds if plain else (), named))
+            return cast("ResultT", self._drawn(samples, form, arrays, where, out))
+        return cast("ResultT", self._run(form, arrays, where, out, self._calls, feeds if plain else (), named))
 
     @api
     def taps(
@@ -191,12 +191,10 @@ class TrainingGraph(CallableGraph[Given]):
         first_step: int = 0,
         **named: Any,
     ) -> NonFinite | None:
-        """Run the graph in the interpreter, and return the first value that is NaN or infinite.
+        """Run the graph in the interpreter, and return the first NaN or infinite value; None if all are finite.
 
-        None: all values are finite.
-
-        If the loss is fed, its gradients are checked, too. A finding beyond a row's end may be harmless, because
-        compiled code skips such rows where possible.
+        If the loss is fed, its gradients are checked, too. A NaN beyond a row's end may be harmless, because
+        compiled code skips these steps where possible.
 
         Args:
             feeds: As for a call.
@@ -237,9 +235,9 @@ class TrainingGraph(CallableGraph[Given]):
                 Missing gradients are zero, also for a declared loss. The first result is then the call's result.
             first_row: As for a call.
             first_step: As for a call.
-            recompute: Number of steps in a block to rematerialise instead of saving all residuals: the same bits in
-                less memory, for about a third more time. ``"auto"``: if temporaries would exceed a quarter of the free
-                memory; None: never.
+            recompute: Number of steps in a block whose residuals are recomputed instead of saved: the same bits in
+                less memory, for about a third more time. ``"auto"`` recomputes if temporaries would exceed a quarter
+                of the free memory, and None never.
             **named: As for a call.
 
         Raises:
@@ -289,7 +287,7 @@ class TrainingGraph(CallableGraph[Given]):
         Args:
             batch: Value of every size that is not a length.
             time: Value of every length.
-            recompute: As for ``gradients``. None: the bytes of a call that keeps all residuals.
+            recompute: As for ``gradients``. By default, the call saves all residuals.
             sizes: Values of other sizes, by name.
         """
         policy = checked_recompute(recompute, user_line())

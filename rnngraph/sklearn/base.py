@@ -247,16 +247,16 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self.program_.threads = self.threads
 
     def _train(self, examples: Examples, epochs: int, patience: int | None, share: float) -> History:
-        rows, held = np.arange(len(examples.targets)), None
+        rows, validation = np.arange(len(examples.targets)), None
         if share:
-            rows, apart = self._apart(examples.targets, share)
-            held = self._fed(examples, apart)
+            rows, validation_rows = self._apart(examples.targets, share)
+            validation = self._fed(examples, validation_rows)
         options = self._fit_options(examples.targets[rows])
         return self._trainer.fit(
             self._fed(examples, rows),
             epochs=epochs,
             batch_size=self.batch_size,
-            validation=held,
+            validation=validation,
             patience=patience,
             resume=False,
             progress=bool(self.verbose),
@@ -266,14 +266,14 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
     def _apart(self, targets: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices of examples for training and for validation."""
         try:
-            rows, apart = train_test_split(
+            rows, validation_rows = train_test_split(
                 np.arange(len(targets)), test_size=share, random_state=self._random, stratify=self._strata(targets)
             )
         except ValueError as error:
             raise ArgumentError(
                 f"validation_fraction={share} of {len(targets)} examples can't be split off: {error}", user_line()
             ) from None
-        return rows, apart
+        return rows, validation_rows
 
     def _fed(self, examples: Examples, rows: np.ndarray) -> dict[str, Any]:
         fed = {"x": examples.sequences.some(rows), self._target_name: examples.targets[rows]}

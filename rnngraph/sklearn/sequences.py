@@ -162,8 +162,8 @@ def _numbers(array: np.ndarray, what: str, where: Where | None) -> np.ndarray:
     others = [item for item in array.flat if not isinstance(item, Real | np.bool_)] if array.dtype == object else []
     if array.dtype == object and not others:
         return array.astype(np.float64)
-    held = f"holds {shown(others[0])}, which is no number" if others else f"has dtype {array.dtype}, not numbers"
-    raise DtypeError(f"{what} {held}{REMEDY}", where)
+    problem = f"holds {shown(others[0])}, which is no number" if others else f"has dtype {array.dtype}, not numbers"
+    raise DtypeError(f"{what} {problem}{REMEDY}", where)
 
 
 def _width(shape: tuple[int, ...], where: Where | None) -> int:

@@ -37,7 +37,7 @@ class LockLevel(IntEnum):
 _FORKING = threading.RLock()
 """Lock that serialises forks."""
 _LOCKS: WeakKeyDictionary[Any, LockLevel] = WeakKeyDictionary()
-_HELD: list[Any] = []
+_locked: list[Any] = []
 WAITING: list[int] = []
 """One entry while a fork waits for locks, else empty."""
 
@@ -62,16 +62,16 @@ def _before() -> None:
     WAITING.append(1)
     end = monotonic() + FORK_TIMEOUT_S
     locks = [lock for reference in _LOCKS.keyrefs() if (lock := reference()) is not None]  # threads may add more
-    _HELD.clear()
+    _locked.clear()
     for lock in sorted(locks, key=_LOCKS.__getitem__):
         if lock.acquire(timeout=max(0.0, end - monotonic())):
-            _HELD.append(lock)
+            _locked.append(lock)
 
 
 def _after() -> None:
-    for lock in _HELD:
+    for lock in _locked:
         lock.release()
-    _HELD.clear()
+    _locked.clear()
     WAITING.clear()
     _FORKING.release()
 

@@ -244,17 +244,17 @@ class Trainer(StateView):
         """Train for ``epochs`` passes over the examples, and return their history, which has ``plot``.
 
         Args:
-            examples: By placeholder or name an array whose first axis is examples, or a list of arrays of different
-                lengths. Feeds without a batch axis are fed whole. Or a tuple (x, y) of inference's input and the loss'
-                one. Or an iterable of batches in these forms.
+            examples: {placeholder or its name: array whose first axis is examples, or list of arrays of different
+                lengths}. Feeds without a batch axis are fed whole. Or a tuple (x, y) for a net with one input and one
+                label. Or an iterable of batches in these forms.
             batch_size: Examples of an update.
             epochs: Number of passes.
-            lengths: Placeholder of each row's steps, which is filled in, or an array of them; None: the placeholder
-                that is used as ``sequence_length``, if there is one.
+            lengths: Placeholder for each row's number of steps, whose feed is computed; or an array of these numbers.
+                By default the placeholder that is used as ``sequence_length``, if there is one.
             validation: Examples, or the share of examples (the last ones), on which loss and metrics are measured
                 without dropout.
-            metrics: By name declared Tensors, or functions of (result, feeds) that return a number, or one for each
-                row. Without validation they are measured on the examples.
+            metrics: {name: metric}. A metric is a Tensor, or a function of (result, feeds) that returns a number, or
+                one for each row. Without validation, metrics are measured on the examples.
             window: Steps of truncated backpropagation through time; a batch's windows carry states.
             warm_up: First steps of each sequence, which run forward only.
             shuffle: Draw a new order for each epoch, by the program's seed.
@@ -262,18 +262,19 @@ class Trainer(StateView):
             patience: Epochs without a better ``monitor`` before the fit stops.
             monitor: Column of the history; by default the loss, of validation if there is one.
             mode: ``min``, or ``max`` if more is better.
-            keep_best: Restore the parameters of the best epoch at the end; by default with a validation or patience.
+            keep_best: Restore the parameters of the best epoch at the end; by default if there is validation or
+                patience.
             callbacks: Functions of (trainer, row of the history), called after each epoch. True stops the fit.
-            class_weights: {label: weight} in the loss, but not in validation; 1 by default. ``"balanced"``: inverse to
-                the labels' frequencies.
-            steps_per_epoch: Batches of an epoch of an iterable; None: all of them.
+            class_weights: {label: weight} in the loss, but not in validation; 1 by default. ``"balanced"``: inversely
+                proportional to the labels' frequencies.
+            steps_per_epoch: Batches of an epoch of an iterable; by default all of them.
             checkpoint: File to save after each epoch, and after every ``checkpoint_every`` updates.
-            checkpoint_every: Updates between saves; None: epochs only.
+            checkpoint_every: Updates between saves; by default only epochs are saved.
             resume: Continue a fit that was interrupted, here or before ``load``; ``epochs`` counts from its beginning.
             progress: Show progress on standard error.
 
         Raises:
-            NonFiniteError: A loss or gradient is not finite. Parameters are those before it.
+            NonFiniteError: A loss or gradient is not finite. The update that raised it has no effect.
         """
         options = dict(locals())
         del options["self"]

@@ -16,7 +16,7 @@ from ...support.errors import GraphError
 from .node_kinds import is_view
 
 Directions = Mapping[tuple[Node, Dim | None], bool]
-"""By value and length of a loop in which it may run: True if the loop runs backward."""
+"""Map from a value and a loop length to the direction of the loop that computes it: True for backward."""
 
 
 def settled_directions(graph: Graph) -> Directions:

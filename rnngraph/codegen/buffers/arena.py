@@ -1,8 +1,8 @@
 """Arena: one block of memory for all temporaries. Its size is a formula of run-time sizes.
 
 A temporary occupies its place from the first statement that uses it to the last. Before and after, other temporaries
-may occupy that place. A temporary used inside one loop only is rewritten at every turn, so it needs its place for part
-of a turn. One that is used outside of a loop, too, needs it for all turns.
+may occupy that place. A temporary used inside one loop only is rewritten at every iteration, so it needs its place for
+part of an iteration. One that is used outside of a loop, too, needs it for all iterations.
 """
 
 from __future__ import annotations

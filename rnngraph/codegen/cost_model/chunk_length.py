@@ -38,14 +38,16 @@ class TimeChunk:
         return OPEN_ROWS if self.longest >= MAX_CHUNK else self.longest
 
 
-def chunk_length(target: Target, fused: FusedKernels, leaving: set[Node], length: Dim, most: int | None = None) -> int:
+def chunk_length(
+    target: Target, fused: FusedKernels, leaving: set[Node], length: Dim, maximum: int | None = None
+) -> int:
     """Return the number of steps of a chunk; all steps if there are no temporaries.
 
     A chunk has enough rows to amortise the reloading of weights, and of sums over time that do not fit in L2.
 
     Args:
         leaving: Values that outlive the chunk.
-        most: Maximum steps for whose temporaries there is memory.
+        maximum: Maximum steps for whose temporaries there is memory.
     """
     temporaries = [node for node in fused.stored if node.op != "scan" and node not in leaving and node.tensor.rank > 1]
     if not temporaries:
@@ -58,7 +60,7 @@ def chunk_length(target: Target, fused: FusedKernels, leaving: set[Node], length
     wanted = ROWS_OF_A_CHUNK * (2 if far > target.second_cache // 4 else 1)
     steps = -(-wanted // rows)
     steps = steps // 8 * 8 if steps >= 8 else steps
-    steps = steps if most is None else min(steps, most)
+    steps = steps if maximum is None else min(steps, maximum)
     return min(steps, length) if isinstance(length, int) and length > 0 else steps
 
 

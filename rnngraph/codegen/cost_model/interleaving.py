@@ -27,7 +27,7 @@ from .register_tiles import FMA_LATENCY, OPEN_ROWS, accumulators, lanes_for
 from .work_sharing import LONG_OPS, ONE_WORKER, WorkSharing, per_chunk_overhead
 
 MAX_LAG = 12
-"""Maximum chunks between the first and last kernels, because as many turns are unrolled before the loop."""
+"""Maximum chunks between the first and last kernels, because as many iterations are unrolled before the loop."""
 PAYS = 1.1
 """Minimum estimated speedup for interleaving."""
 MAX_BUSY = 2.0
@@ -48,8 +48,9 @@ overhead.
 """
 
 Phase = tuple[int, int]
-"""Lag of a kernel in chunks of time, and its place in a turn. A batch of interleaved scans has an odd place of its own,
-and other kernels have even ones.
+"""Lag of a kernel in chunks of time, and its place in an iteration.
+
+Batches of interleaved scans have odd places, and other kernels have even ones.
 """
 
 
@@ -74,7 +75,7 @@ class InterleavingPlan:
         phases: Phases of the kernels of each loop.
         steps: Steps of a chunk.
         depths: For each loop, the number of buffers for a chunk's values.
-        by_statement: Places in a turn of scans that are interleaved statement by statement.
+        by_statement: Places in an iteration of scans that are interleaved statement by statement.
         gains: Estimated speedups, by place.
     """
 
@@ -108,7 +109,8 @@ class StepCost:
 def may_pay(target: Target, scans: Sequence[Node]) -> bool:
     """True if some of these scans could be faster interleaved.
 
-    Processors without vectors are assumed to be in-order. Recomputed blocks of steps run alone.
+    Processors without vectors are assumed to be in-order, where interleaving saves nothing. Scans whose steps are
+    recomputed in blocks are not interleaved.
     """
     if any((scan.get("keeps"), scan.get("blocks")) != (None, None) for scan in scans):
         return False

@@ -27,7 +27,7 @@ EVEN = 1.03  # maximum slowdown accepted for tiles of one height instead of two
 MIN_CUT, MAX_CUT = 8, 64  # minimum steps of k, and maximum steps and columns, for which a sum is split in two
 SUM_BLOCK = 512  # steps of k per partial sum of floats, for smaller rounding errors
 TRANSPOSED_TOGETHER = 4  # k per block of float32 that a tile transposes while loading
-LARGE = 16  # sums of the largest tile that counts one step of k per turn
+LARGE = 16  # sums of the largest tile that counts one step of k per iteration
 OPEN_ROWS = 64  # assumed number of rows, where only the call knows it
 OPEN_DEPTH = 256  # assumed length of k
 BESIDE_BYTES = {"maddubs": 3, "maddwd": 6, "i32x4.dot": 3, "smlad": 26}
@@ -172,8 +172,8 @@ def transposing_tile(target: Target, rows: int, accumulators: int = 1) -> TileSh
 def unroll(target: Target, rows: int, columns: int, accumulators: int) -> int:
     """Return the steps of k per iteration of a tile, a multiple of the accumulators.
 
-    Counting k takes issue slots of multiply-adds on some processors. For a large tile, of which few turns are in
-    flight, two steps a turn are up to 4 % faster, if registers suffice.
+    Counting k takes issue slots of multiply-adds on some processors. Of a large tile, few iterations are in flight
+    at once. Two steps per iteration are then up to 4 % faster, if registers suffice.
     """
     sums = rows * columns
     minimum = 1 if sums <= LARGE else 2
@@ -201,8 +201,8 @@ def _evened(target: Target, product: ProductShape, tile: TileShape) -> TileShape
     height = next((height for height in range(tile.rows, 1, -1) if rows % height == 0), tile.rows)
     cached = replace(product, depth=0)
 
-    def cycles(most: int) -> float:
-        return _cycles(target, cached, most, tile.blocks)
+    def cycles(maximum: int) -> float:
+        return _cycles(target, cached, maximum, tile.blocks)
 
     if height == tile.rows or cycles(height) > EVEN * cycles(tile.rows):
         return tile
@@ -238,11 +238,11 @@ def _cycles(target: Target, product: ProductShape, height: int, width: int) -> f
     return total
 
 
-def balanced(rows: int, most: int) -> list[tuple[int, int]]:
-    """Split ``rows`` into the fewest tiles of at most ``most`` rows, of nearly equal heights: [(rows, tiles)]."""
+def balanced(rows: int, maximum: int) -> list[tuple[int, int]]:
+    """Split ``rows`` into the fewest tiles of at most ``maximum`` rows, of nearly equal heights: [(rows, tiles)]."""
     if rows <= 0:
         return []
-    tiles = -(-rows // most)
+    tiles = -(-rows // maximum)
     small, larger = divmod(rows, tiles)
     parts = [(small + 1, larger), (small, tiles - larger)]
     return [(size, number) for size, number in parts if number]

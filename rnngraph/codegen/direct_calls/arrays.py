@@ -77,7 +77,7 @@ def within() -> str:
         f.ret(f"i1 {f.value(f'and i1 {above}, {below}', 'right')}")
     count, high = f.entry("%feed", Record.BYTES), f.entry("%feed", Record.HIGH)
 
-    def turn(offset: str) -> list[str]:
+    def iterate(offset: str) -> list[str]:
         f.return_unless(f.icmp("ult", "i64", offset, count), YES)
         place = f.moved(data, offset)
 
@@ -88,7 +88,7 @@ def within() -> str:
         f.return_unless(f.icmp("ule", "i64", number, high), NO)
         return [f.value(f"add i64 {offset}, {item}", "offset")]
 
-    f.endless_loop([("i64", 0)], turn)
+    f.endless_loop([("i64", 0)], iterate)
     return f.function("within", "i1", {"feed": "ptr", "block": "ptr"}, attributes=INLINE)
 
 

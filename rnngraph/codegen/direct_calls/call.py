@@ -117,8 +117,8 @@ def attempt() -> str:
     """
     f = ObjectBuilder()
     values, fresh, out_at = f.alloca(MAX_ITEMS), f.alloca(MAX_ITEMS), f.alloca(1)
-    f.store("ptr", "%given.out", out_at)
-    plan = f.field(f.call(Api.PyTuple_GetItem, "ptr %held, i64 0"), DATA)
+    f.store("ptr", "%argument.out", out_at)
+    plan = f.field(f.call(Api.PyTuple_GetItem, "ptr %owner, i64 0"), DATA)
     feeds, results = f.entry(plan, Plan.FEEDS), f.entry(plan, Plan.RESULTS)
     for items, count in ((values, feeds), (fresh, results)):
         with f.loop(count) as number:
@@ -167,7 +167,7 @@ def attempt() -> str:
     let_all()
     f.act(Api.PyErr_Clear)
     f.ret("ptr null")
-    parameters = {"held": "ptr", "arguments": "ptr", "count": "i64", "names": "ptr", "given.out": "ptr"}
+    parameters = {"owner": "ptr", "arguments": "ptr", "count": "i64", "names": "ptr", "argument.out": "ptr"}
     return f.function("attempt", "ptr", parameters)
 
 

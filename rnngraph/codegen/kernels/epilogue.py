@@ -30,7 +30,7 @@ class TileRows:
     Attributes:
         at: Returns the coordinates of row ``number`` without its units.
         active: Number of active rows, in an order in which the tile starts at ``first``. Other rows are not stored.
-            None: all are active.
+            None if all are active.
     """
 
     count: int

@@ -186,7 +186,7 @@ class _Pass:
             return carried
         axis, rest = axes[0], axes[1:]
 
-        def turn(nested: Block, index: Index, before: Sequence[Operand]) -> list[Operand]:
+        def iterate(nested: Block, index: Index, before: Sequence[Operand]) -> list[Operand]:
             inner = emitter.within(nested, (index,))
             return self._over(inner, [*at[:axis], index, *at[axis + 1 :]], rest, strips, carrying, before)
 
@@ -195,11 +195,11 @@ class _Pass:
 
         extent = self.shape[axis]
         if self.several == 1 or axis != self.last - 1 or not isinstance(extent, int):
-            return folds(emitter.block, carried, extent, 1, turn)
+            return folds(emitter.block, carried, extent, 1, iterate)
         whole = extent // self.several * self.several
         if whole:
             carried = folds(emitter.block, carried, whole, self.several, several)
-        return folds(emitter.block, carried, extent, 1, turn, whole) if whole < extent else [*carried]
+        return folds(emitter.block, carried, extent, 1, iterate, whole) if whole < extent else [*carried]
 
     def _several_rows(
         self,

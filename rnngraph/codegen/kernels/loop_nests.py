@@ -61,10 +61,10 @@ def loop(
     comment: str = "",
 ) -> None:
     """Write a ``for`` loop over a fresh variable, or only its body if it runs once."""
-    turns = stop - start
-    if isinstance(turns, int) and turns <= 0:
+    trips = stop - start
+    if isinstance(trips, int) and trips <= 0:
         return
-    if isinstance(turns, int) and turns <= step:
+    if isinstance(trips, int) and trips <= step:
         body(block, start)
         return
     variable, inner = block.fresh_index(name), block.nested()
@@ -93,8 +93,8 @@ def folds(
     start: Index = 0,
 ) -> list[Operand]:
     """Write a loop that carries values, or only its body if it runs once. Return the final values."""
-    turns = stop - start
-    if isinstance(turns, int) and 0 < turns <= step:
+    trips = stop - start
+    if isinstance(trips, int) and 0 < trips <= step:
         return list(body(block, start, begins))
     variable, inner = block.fresh_index("i"), block.nested()
     carried = tuple(Value(block.fresh("acc"), item.dtype, item.lanes) for item in begins)
@@ -189,7 +189,8 @@ def groups(
     """Yield groups of ``blocks`` vectors that cover ``width``.
 
     Args:
-        masked: Determine the valid lanes of the last vector, which a symbolic width always requires. None: all lanes.
+        masked: Determine the valid lanes of the last vector, which a symbolic width always requires; None for all
+            lanes.
         share: Part of the groups of a known width; the last part also takes the remainder.
         parity: Traversal direction: 1 runs the full groups of a known width from last to first.
     """

@@ -67,7 +67,7 @@ def reduce(region: Region, block: Block, node: Node, share: WorkerSlice | None =
 
 
 class _Reduction:
-    """Writer of one reduction: over outer axes in order, then over units."""
+    """Writer of one reduction: first over outer axes, in order, then over the last axis."""
 
     def __init__(
         self, region: Region, block: Block, node: Node, source: Node, stores: Sequence[View], share: WorkerSlice | None
@@ -185,13 +185,13 @@ class _Reduction:
         axis, rest = remaining[0], remaining[1:]
         is_time, extent = region.is_time(shape, axis), region.extent(shape, axis)
 
-        def turn(nested: Block, index: Index, carried: Sequence[Operand]) -> list[Operand]:
+        def iterate(nested: Block, index: Index, carried: Sequence[Operand]) -> list[Operand]:
             if is_time and region.reverse:
                 index = extent - 1 - index
             now = region.at(shape, axis, index)
             return self._folded(nested, [*at[:axis], now, *at[axis + 1 :]], here, rest, carried)
 
-        return folds(inner, starts, extent, 1, turn)
+        return folds(inner, starts, extent, 1, iterate)
 
     def _with_value(self, emitter: ValueEmitter, at: Coordinates, before: Operand) -> Operand:
         if self.region.active is None or 0 not in self.axes:
@@ -297,10 +297,10 @@ class _Units:
             return self._row(emitter.within(emitter.block, tuple(at[:-1])), at, carried)
         axis, rest = axes[0], axes[1:]
 
-        def turn(nested: Block, index: Index, inner: Sequence[Operand]) -> list[Operand]:
+        def iterate(nested: Block, index: Index, inner: Sequence[Operand]) -> list[Operand]:
             return self._over(emitter.within(nested), [*at[:axis], index, *at[axis + 1 :]], rest, inner)
 
-        return folds(emitter.block, carried, self.source.shape[axis], 1, turn)
+        return folds(emitter.block, carried, self.source.shape[axis], 1, iterate)
 
     def _row(self, emitter: ValueEmitter, at: list[Coordinate], carried: Sequence[Operand]) -> list[Operand]:
         block, lanes, count, full = emitter.block, self.lanes, self._count(), self._full()
@@ -308,7 +308,7 @@ class _Units:
         def element(nested: Block, strip: Coordinate, before: Operand) -> Operand:
             return self.with_value(emitter.within(nested), (*at[:-1], strip), before)
 
-        def turn(nested: Block, index: Index, before: Sequence[Operand]) -> list[Operand]:
+        def iterate(nested: Block, index: Index, before: Sequence[Operand]) -> list[Operand]:
             return [element(nested, Strip(index + i * lanes, lanes), item) for i, item in enumerate(before)]
 
         def part(nested: Block, index: Index, before: Operand) -> Operand:
@@ -327,12 +327,12 @@ class _Units:
             width = self.source.shape[-1]
             several = block.let_index("several", "floor", width, count * lanes)
             whole = block.let_index("whole", "floor", width, lanes)
-            first, *others = folds(block, vectors, several, count * lanes, turn)
-            first = fold(block, first, whole, lanes, lambda *now: turn(now[0], now[1], [now[2]])[0], several)
+            first, *others = folds(block, vectors, several, count * lanes, iterate)
+            first = fold(block, first, whole, lanes, lambda *now: iterate(now[0], now[1], [now[2]])[0], several)
             return [fold(block, first, width, lanes, part, whole), *others]
         if count:
             whole = full // count * count
-            vectors = folds(block, vectors, whole * lanes, count * lanes, turn)
+            vectors = folds(block, vectors, whole * lanes, count * lanes, iterate)
             for i in range(full - whole):
                 vectors[i] = element(block, Strip((whole + i) * lanes, lanes), vectors[i])
         if rest:

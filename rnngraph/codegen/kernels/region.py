@@ -26,7 +26,7 @@ class Region:
         time: Chunk in which the region runs, if its first axis is time.
         active: Rows that are computed, if not all.
         has_static_lengths: All lengths of loops are known at compile time. A call is then short and may have few rows.
-        parity: Parity of the turn of the enclosing loop, or 0.
+        parity: Parity of the enclosing loop's iteration, or 0.
     """
 
     target: Target

@@ -211,7 +211,7 @@ def _roomy(view: View, unit: Strip, at: Coordinates) -> bool:
     """True if memory has a whole strip that may be read and written, so that no mask is needed."""
     if unit.valid is None:
         return True
-    # A strip with invalid lanes is the last of its row, with a known start. There is no room after a column.
+    # A strip with invalid lanes is the last of its row, with a known start. A column has no padding after it.
     return (
         at[-1] is unit
         and unit.spacing == 1

@@ -76,8 +76,8 @@ def _to_i64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
     return b.select(b.compare("uno", x, x), zero, result)
 
 
-def _between(b: Instructions, x: Handle, most: int) -> Handle:
+def _between(b: Instructions, x: Handle, maximum: int) -> Handle:
     """Clamp an integer to 0..most."""
-    zero, limit = b.constant(0, x), b.constant(most, x)
+    zero, limit = b.constant(0, x), b.constant(maximum, x)
     x = b.select(b.compare("sgt", x, zero), x, zero)
     return b.select(b.compare("slt", x, limit), x, limit)

@@ -157,7 +157,8 @@ class Instructions(IRBuilder):
 
         Args:
             start: Initial values.
-            body: Writes one turn. It returns the next values and a mask; another turn follows while any lane is true.
+            body: Writes one iteration, and returns the next values and a mask. The loop continues while any lane is
+                true.
         """
         self.count += 1
         before, turn, after = (f"{name}.{self.count}" for name in ("before", "turn", "after"))

@@ -102,7 +102,7 @@ def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index
         part = _over(builder, tile, begin, first, last, rest)
         return [[builder.b.add(x, y) for x, y in zip(*rows, strict=True)] for rows in zip(totals, part, strict=True)]
 
-    def turn(first: Index, carried: Sums) -> Sums:
+    def iterate(first: Index, carried: Sums) -> Sums:
         last = first + length
         if not isinstance(depth, int):
             last = _named(builder, LetIndex("end", "min", last, depth))
@@ -111,7 +111,7 @@ def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index
 
     length = tile.block // tile.dot_width
     whole = depth // length * length if isinstance(depth, int) else depth
-    carried = _loop(builder, "block", 0, whole, length, [*nothing, *starts], turn)
+    carried = _loop(builder, "block", 0, whole, length, [*nothing, *starts], iterate)
     totals, begin = carried[: len(starts)], carried[len(starts) :]
     return block(whole, depth, totals, begin, rest) if whole != depth or rest else totals
 
@@ -126,7 +126,7 @@ def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales
     def of_row(place: Place, number: Index) -> Handle:
         return read(builder, step_pointer(builder, place, builder.index(number), 1, 0), place[0].dtype, 1, None, 1, "a")
 
-    def turn(number: Index, carried: Sums) -> Sums:
+    def iterate(number: Index, carried: Sums) -> Sums:
         begin: Sums = []
         for row, place in zip(carried, scales.sums, strict=True):
             start = b.literal(0, "i32", lanes)
@@ -157,7 +157,7 @@ def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales
             )
         return totals
 
-    return _loop(builder, "block", 0, scales.blocks, 1, starts, turn)
+    return _loop(builder, "block", 0, scales.blocks, 1, starts, iterate)
 
 
 def _over(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Index, last: Index, rest: int = 0) -> Sums:
@@ -197,12 +197,12 @@ def _k_loop(builder: FunctionBuilder, tile: Contract, sums: Sums, start: Index, 
     """Write a loop over k from start to stop, ``unroll`` steps per iteration."""
     _hoist_addresses(builder, tile)
 
-    def turn(k: Index, carried: Sums) -> Sums:
+    def iterate(k: Index, carried: Sums) -> Sums:
         if tile.ahead is not None and unroll == tile.unroll:
             _prefetch(builder, tile, tile.ahead, k)
         return _steps(builder, tile, carried, k, range(unroll))
 
-    return _loop(builder, "k", start, stop, unroll, sums, turn)
+    return _loop(builder, "k", start, stop, unroll, sums, iterate)
 
 
 def _prefetch(builder: FunctionBuilder, tile: Contract, ahead: Index, k: Index) -> None:
@@ -219,9 +219,9 @@ def _loop(
     stop: Index,
     step: int,
     starts: Sums,
-    turn: Callable[[Index, Sums], Sums],
+    iterate: Callable[[Index, Sums], Sums],
 ) -> Sums:
-    """Write a loop that carries sums; ``turn`` writes an iteration and returns the next sums."""
+    """Write a loop that carries sums; ``iterate`` writes an iteration and returns the next sums."""
     first, last = builder.index(start), builder.index(stop)
     head, body, end = builder.labels(f"{name}.head", f"{name}.body", f"{name}.end")
     number, before = builder.b.count, builder.label
@@ -239,7 +239,7 @@ def _loop(
     builder.known.append({})
     variable = f"{name}.{number}"
     builder.sizes[variable] = f"%{variable}"
-    nexts = turn(size(variable), carried)
+    nexts = iterate(size(variable), carried)
     builder.known.pop()
     builder.lines.append(f"  %{name}.next.{number} = add {builder.index_kind} %{name}.{number}, {step}")
     builder.lines.append(f"  br label %{head}")

@@ -1,13 +1,13 @@
 """Remainder of a division of floats, exact for all operands: Euclid's algorithm on significands.
 
-Both operands are split into a significand in [1, 2) and an exponent. Each turn of a loop computes as many bits of the
-quotient as one float can hold. It scales the remainder by that power of two, divides by the divisor's significand,
+Both operands are split into a significand in [1, 2) and an exponent. Each iteration of a loop computes as many bits of
+the quotient as one float can hold. It scales the remainder by that power of two, divides by the divisor's significand,
 rounds the quotient to the nearest integer q, and subtracts q times the divisor.
 
-No turn rounds: the remainder is a multiple of the significand's last place u, and at most 5/8 of the divisor in size,
-so that it fits a float. With fused multiply-add the difference is rounded once, to itself. Without it, the divisor is
-split into two halves. q has so few bits that its products with both are exact, and the difference after the first
-subtraction is less than 2^(fraction bits + 1) times u.
+No iteration rounds: the remainder is a multiple of the significand's last place u, and at most 5/8 of the divisor in
+size, so that it fits a float. With fused multiply-add the difference is rounded once, to itself. Without it, the
+divisor is split into two halves. q has so few bits that its products with both are exact, and the difference after the
+first subtraction is less than 2^(fraction bits + 1) times u.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _remainder(b: Instructions, x: Handle, y: Handle) -> Handle:
     gap = b.select(is_defined, b.isub(exponent, scale), zero)
     width = _bits_a_turn(b, f)
 
-    def turn(values: Sequence[Handle]) -> tuple[list[Handle], Handle]:
+    def iterate(values: Sequence[Handle]) -> tuple[list[Handle], Handle]:
         rest, left = values
         bits = b.select(b.compare("slt", left, b.constant(width, left)), left, b.constant(width, left))
         bits = b.select(b.compare("sgt", bits, zero), bits, zero)
@@ -44,7 +44,7 @@ def _remainder(b: Instructions, x: Handle, y: Handle) -> Handle:
         left = b.isub(left, b.constant(width, left))
         return [rest, left], b.compare("sgt", left, zero)
 
-    rest, _ = b.repeat([rest, gap], turn)
+    rest, _ = b.repeat([rest, gap], iterate)
     rest = b.select(b.compare("olt", rest, b.constant(0.0, rest)), b.add(rest, unit), rest)
     half = b.ashr(scale, 1)  # 2^scale alone may be denormal
     value = b.mul(b.mul(rest, _power_of_two(b, half, f)), _power_of_two(b, b.isub(scale, half), f))

@@ -1,7 +1,7 @@
 """Quotients, remainders and powers of integers, as loops over bits.
 
 Some processors cannot divide integers, and none divides vectors of them: LLVM would call a library, or divide lane by
-lane. A loop has as many turns as the longest quotient of a vector has bits.
+lane. A loop has as many iterations as the longest quotient of a vector has bits.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _divided(b: Instructions, x: Handle, y: Handle) -> tuple[Handle, Handle]:
     gap = b.isub(_leading_zeros(b, divisor), _leading_zeros(b, dividend))
     gap = b.select(b.compare("sgt", gap, zero), gap, zero)
 
-    def turn(values: Sequence[Handle]) -> tuple[list[Handle], Handle]:
+    def iterate(values: Sequence[Handle]) -> tuple[list[Handle], Handle]:
         rest, shifted, quotient_bits, left = values
         is_due = b.compare("sge", left, zero)
         fits = b.logical_and(is_due, b.compare("uge", rest, shifted))
@@ -65,7 +65,7 @@ def _divided(b: Instructions, x: Handle, y: Handle) -> tuple[Handle, Handle]:
         return [rest, b.lshr(shifted, 1), quotient_bits, left], b.compare("sge", left, zero)
 
     start = [dividend, b.binary("shl", divisor, gap), zero, gap]
-    rest, _, quotient_bits, _ = b.repeat(start, turn)
+    rest, _, quotient_bits, _ = b.repeat(start, iterate)
     return b.select(by_zero, zero, quotient_bits), b.select(by_zero, zero, rest)
 
 
@@ -81,13 +81,13 @@ def _power(b: Instructions, operands: Sequence[Handle]) -> Handle:
     # For a negative exponent, the base is 1, -1 or irrelevant, so that only its parity matters.
     count = b.select(is_below, b.and_(exponent, one), exponent)
 
-    def turn(values: Sequence[Handle]) -> tuple[list[Handle], Handle]:
+    def iterate(values: Sequence[Handle]) -> tuple[list[Handle], Handle]:
         result, base, left = values
         is_odd = b.compare("ne", b.and_(left, one), zero)
         result = b.select(is_odd, b.imul(result, base), result)
         left = b.lshr(left, 1)
         return [result, b.imul(base, base), left], b.compare("ne", left, zero)
 
-    result, _, _ = b.repeat([one, x, count], turn)
+    result, _, _ = b.repeat([one, x, count], iterate)
     is_unit = b.logical_or(b.compare("eq", x, one), b.compare("eq", x, b.constant(-1, x)))
     return b.select(b.logical_and(is_below, b.logical_not(is_unit)), zero, result)

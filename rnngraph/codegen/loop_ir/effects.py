@@ -69,8 +69,8 @@ def running_bodies(statement: Statement) -> Sequence[Body]:
     bodies = statement.uses().bodies
     if isinstance(statement, For | Fold | Pipeline):
         start = 0 if isinstance(statement, Pipeline) else statement.start
-        turns = statement.stop - start
-        return () if isinstance(turns, int) and turns <= 0 else bodies
+        trips = statement.stop - start
+        return () if isinstance(trips, int) and trips <= 0 else bodies
     return bodies
 
 

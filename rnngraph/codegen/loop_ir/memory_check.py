@@ -1,10 +1,10 @@
 """Verifier of an entry's memory: no temporary is read before it is written, or after its memory was reused.
 
-The check walks the entry's statements in order of execution, each loop with turns twice, so that values carried from
-turn to turn count. At each statement it knows which temporaries are valid. Places in the arena are formulas, and it
-proves for all sizes that one starts where another has ended. The proof covers whole buffers in the order of
-statements. That each element is written is left to tests, which fill invalid memory with NaN. For results, it proves
-that some statement writes them.
+The check walks the entry's statements in order of execution. It walks each loop that runs at all twice, so that values
+carried from one iteration to the next are checked. At each statement it knows which temporaries are valid. Places in
+the arena are formulas, and it proves for all sizes that one starts where another has ended. The proof covers whole
+buffers in the order of statements. That each element is written is left to tests, which fill invalid memory with NaN.
+For results, it proves that some statement writes them.
 
 If workers share an entry, all statements between two barriers may run concurrently. Stages of a pipeline that share
 memory must wait for each other. Their reads and writes are compared with their planned dependencies.

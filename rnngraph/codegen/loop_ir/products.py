@@ -21,13 +21,13 @@ class Contract(BaseStatement):
         dot_width: Adjacent narrow numbers, in a row and in each zero-padded lane of a panel, that one step multiplies.
         accumulators: Partial sums of each sum. The first takes the k that are a multiple of it, from the start; the
             second the following ones, from 0; and so on. They are added at the end, in order.
-        block: Number of k that are summed first, so that rounding errors grow less with the depth. 0: one sum over all.
+        block: Number of k that are summed first, so that rounding errors grow less with the depth; 0 for one sum.
         chained: Operands of further products with the same strides, depth and lanes, each accumulated onto the
             previous.
         spread: Load left operands, whose k are contiguous, as one vector and broadcast from a register.
-        ahead: Distance from the first column to the weights of the next tiles, which a turn over k prefetches. None:
-            none.
-        scales: Scales of blocks of k, for weights in blocks. None: sums are not scaled.
+        ahead: Distance from the first column to the weights of the next tiles, which an iteration over k prefetches;
+            None if it prefetches none.
+        scales: Scales of blocks of k, for weights in blocks; None if sums are not scaled.
         columns: Origin of each column, if products of several lines are one tile.
     """
 

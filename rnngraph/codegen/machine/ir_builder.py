@@ -198,12 +198,12 @@ class IRBuilder:
         self.lines[place] = f"  {variable} = phi i64 [ 0, %{before} ], [ {following}, %{last} ]"
         self.start(end)
 
-    def fold(self, first: Carried, stop: int | str, turn: Callable[..., Sequence[int | str]]) -> list[str]:
+    def fold(self, first: Carried, stop: int | str, iterate: Callable[..., Sequence[int | str]]) -> list[str]:
         """Write a loop with carried values, and return the names of their final values.
 
         Args:
             first: LLVM types and initial values.
-            turn: Writes a turn for an index 0, 1, … below ``stop`` and the carried values. It returns the next values.
+            iterate: Writes an iteration for an index below ``stop`` and the carried values. Returns the next values.
         """
         head, body, end = self.labels("head", "body", "end")
         variable, *carried = self._carried(1 + len(first))
@@ -211,7 +211,7 @@ class IRBuilder:
         place = len(self.lines)
         self.branch_either(self.icmp("ult", "i64", variable, stop, "more"), body, end)
         self.start(body)
-        following = turn(variable, *carried)
+        following = iterate(variable, *carried)
         index: tuple[str, int | str, int | str] = ("i64", 0, self.value(f"add i64 {variable}, 1", "next"))
         phis = [index]
         phis += [(kind, value, last) for (kind, value), last in zip(first, following, strict=True)]
@@ -219,12 +219,12 @@ class IRBuilder:
         self.start(end)
         return carried
 
-    def endless_loop(self, first: Carried, turn: Callable[..., Sequence[int | str]]) -> None:
+    def endless_loop(self, first: Carried, iterate: Callable[..., Sequence[int | str]]) -> None:
         """Write a loop without an end, which an iteration leaves by a return or a branch."""
         (head,) = self.labels("turn")
         carried = self._carried(len(first))
         before = self._start_loop(head)
-        place, following = len(self.lines), turn(*carried)
+        place, following = len(self.lines), iterate(*carried)
         phis = [(kind, value, last) for (kind, value), last in zip(first, following, strict=True)]
         self._close_loop(head, before, place, carried, phis)
 

@@ -73,7 +73,7 @@ def _run_rows() -> str:
     gathers, scatters = f.entry(job, GATHERS), f.entry(job, SCATTERS)
     back = f.place(moves, f.value(f"mul i64 {gathers}, {MOVE_WORDS}", "words"))
 
-    def turn(number: str) -> list[str]:
+    def iterate(number: str) -> list[str]:
         first = f.value(f"mul i64 {number}, {chunk}", "first")
         f.return_unless(f.icmp("ult", "i64", first, total))
         left = f.value(f"sub i64 {total}, {first}", "left")
@@ -86,5 +86,5 @@ def _run_rows() -> str:
         f.do(f"call void @move(ptr {back}, i64 {scatters}, ptr {rows}, i64 {first}, i64 {count}, i1 1)")
         return [f.value(f"add i64 {number}, %workers", "number")]
 
-    f.endless_loop([("i64", "%worker")], turn)
+    f.endless_loop([("i64", "%worker")], iterate)
     return f.function(RUN_ROWS, "void", {"plan": "ptr", "worker": "i64", "workers": "i64"}, linkage="")

@@ -33,13 +33,13 @@ def _find_text() -> str:
     f = IRBuilder()
     last = f.value("sub i64 %count, %length", "last")
 
-    def turn(at: str) -> list[str]:
+    def iterate(at: str) -> list[str]:
         f.return_unless(f.icmp("sle", "i64", at, last), "i64 -1")
         operands = f"ptr {f.moved('%bytes', at)}, ptr %text, i64 %length"
         f.return_if(f.value(f"call i1 @same_text({operands})", "same"), f"i64 {at}")
         return [f.value(f"add i64 {at}, 1", "at")]
 
-    f.endless_loop([("i64", 0)], turn)
+    f.endless_loop([("i64", 0)], iterate)
     return f.function("find_text", "i64", {"bytes": "ptr", "count": "i64", "text": "ptr", "length": "i64"})
 
 

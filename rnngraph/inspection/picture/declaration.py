@@ -52,7 +52,7 @@ class _Reader:
     """A lowered graph and its boxes."""
 
     def __init__(self, graph: Graph, described: Described, with_source: bool) -> None:
-        self.graph, self.held, self.with_source = graph, DriverCells(described), with_source
+        self.graph, self.driver_cells, self.with_source = graph, DriverCells(described), with_source
         without_loss = [node for name, node in graph.outputs if name != "loss"]
         self.training = needed((node for _, node in graph.outputs), in_training)
         self.inference = needed(without_loss, in_inference)
@@ -200,7 +200,7 @@ class _Reader:
         states = {carry.next: State(names[carry.inside], _width(carry.inside)) for carry in reversed(parts.carries)}
         title = layer_of(scan) or scan.name
         facts = DriverFacts(key, title, note, scan.where, in_inference_graph)
-        return nested(self.held.take(scan), facts, rows, states)
+        return nested(self.driver_cells.take(scan), facts, rows, states)
 
     def _with_outputs(
         self, boxes: list[Box], arrows: dict[tuple[str, str], Arrow], number_of: Mapping[Node, int]

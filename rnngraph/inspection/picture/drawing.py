@@ -19,7 +19,7 @@ DETAILS: tuple[Detail, ...] = ("equations", "cells", "layers")
 PADDING, GAP, JOIN = 10.0, 6.0, 24.0
 """Pixels inside boxes, between their items, and between two items joined by an arrow."""
 
-LOOP, MARGIN, APART, MIN_WIDTH = 26.0, 16.0, 48.0, 200.0
+LOOP, MARGIN, GRAPH_GAP, MIN_WIDTH = 26.0, 16.0, 48.0, 200.0
 """Pixels of a recurrence beside its box, around the picture, between two graphs, and minimum width."""
 
 MAX_WIDENED, MAX_FOR_ARROWS = 12, 3 * LINE
@@ -46,7 +46,7 @@ def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail, with_cl
     last = max((label[1] for label in labels if label[1] > layout.width), default=layout.width)
     head = 2 * LINE
     for number, graph in enumerate(shown):
-        left, top = MARGIN - first + number * (last - first + APART), MARGIN + head
+        left, top = MARGIN - first + number * (last - first + GRAPH_GAP), MARGIN + head
         title = Text(left + first, MARGIN + LINE, f"{graph} graph", "heading")
         figures.append(Figure(graph, (title,)))
         for figure in arrows[graph].figures:
@@ -54,7 +54,7 @@ def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail, with_cl
         for box in declaration.boxes:
             x, y = layout.places[box.key]
             figures += sized[box.key].figures(left + x, top + y, graph)
-    width = 2 * MARGIN + len(shown) * (last - first) + (len(shown) - 1) * APART
+    width = 2 * MARGIN + len(shown) * (last - first) + (len(shown) - 1) * GRAPH_GAP
     count = sum(box.kind == "driver" for box in declaration.boxes)
     counted = f"{count or 'no'} {'recurrence' if count == 1 else 'recurrences'}"
     label = f"The declared net: {' and '.join(f'its {graph} graph' for graph in shown)}, {counted}"
@@ -151,7 +151,7 @@ class _Sized:
     closed: _Sized | None = None
 
     def figures(self, x: float, y: float, graph: str) -> Iterator[Figure]:
-        """Yield the box at this place and all inside, as in one graph."""
+        """Yield the figures of a box at this position and of the boxes inside, as they appear in one graph."""
         box = self.box
         inner: list[Figure] = []
         above, before = y, x + PADDING + self.width

@@ -13,7 +13,7 @@ from .shapes import Drawing, Figure, Line, Shape
 def style_text(dark: str | None = None) -> str:
     """Return the style sheet of pictures: light, and dark within the selector ``dark``.
 
-    None: by the reader's system.
+    Without a selector, the setting of the reader's system decides.
     """
     light = _rules(COLOURS, INKS, ".rg-net ")
     shared = [f".rg-net text {{ font: 12px {MONOSPACE}; }}"]

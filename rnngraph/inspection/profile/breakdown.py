@@ -24,7 +24,7 @@ from .measure import Measured
 from .work import Feeds, Sizes, Work, necessary, work_of
 
 NO_LAYER, NO_LINE = "(no layer)", "(no line)"
-APART = {WAIT: "(waits)", PACK: "(packing)"}
+LABELS_BY_KIND = {WAIT: "(waits)", PACK: "(packing)"}
 """Names of time outside layers, by kind of slot."""
 BETWEEN = "(between kernels)"
 OWNED = (WORK, COPY, TABLE, PACK)
@@ -270,21 +270,21 @@ def layer_of(kernel: KernelPart, where: Where | None) -> str:
     """Return the layer of a piece of a kernel, or a name in parentheses."""
     if kernel.kind in OWNED:
         return (where.layer if where is not None else "") or NO_LAYER
-    return APART.get(kernel.kind, BETWEEN)
+    return LABELS_BY_KIND.get(kernel.kind, BETWEEN)
 
 
 def phase_of(kernel: KernelPart, where: Where | None) -> str:
     """Return the phase of a piece of a kernel, or a name in parentheses."""
     if kernel.kind in (WORK, COPY, TABLE):
         return where.phase if where is not None else NO_LINE
-    return APART.get(kernel.kind, BETWEEN)
+    return LABELS_BY_KIND.get(kernel.kind, BETWEEN)
 
 
 def line_of(kernel: KernelPart, where: Where | None) -> str:
     """Return the line of a piece of a kernel."""
     if where is not None:
         return str(where)
-    return NO_LINE if kernel.kind in OWNED else APART.get(kernel.kind, BETWEEN)
+    return NO_LINE if kernel.kind in OWNED else LABELS_BY_KIND.get(kernel.kind, BETWEEN)
 
 
 def grouped(kernels: Iterable[KernelPart], name: Callable[[KernelPart, Where | None], str]) -> Mapping[str, Part]:

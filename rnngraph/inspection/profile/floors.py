@@ -62,8 +62,8 @@ def floor_of(work: Work, limits: Limits, step_weights: int, chunked: bool) -> Fl
         else:
             arithmetic += seconds
         costs[node] = costs.get(node, 0.0) + seconds
-    held = min(work.moved, limits.target.second_cache) if chunked else work.moved
-    moved = work.moved / limits.read(held) if work.moved else 0.0
+    working_set = min(work.moved, limits.target.second_cache) if chunked else work.moved
+    moved = work.moved / limits.read(working_set) if work.moved else 0.0
     computing = {
         MULTIPLYING: work.times * products,
         _functions(work): work.times * functions,
@@ -71,7 +71,7 @@ def floor_of(work: Work, limits: Limits, step_weights: int, chunked: bool) -> Fl
     }
     moving = {
         f"weights stream from {limits.level(step_weights)}": work.runs * streamed,
-        f"reads and writes, {limits.level(held)}": work.times * moved,
+        f"reads and writes, {limits.level(working_set)}": work.times * moved,
     }
     longer = max(computing, moving, key=lambda terms: sum(terms.values()))
     return Floor(sum(longer.values()), {words: seconds for words, seconds in longer.items() if seconds}, costs)

@@ -79,8 +79,8 @@ class Limits:
     def level(self, count: int) -> str:
         """Return the name of the memory that holds ``count`` bytes that are read repeatedly, such as ``L2``."""
         third = cache_bytes().get(3)
-        for name, held in (("L1", self.target.first_cache), ("L2", self.target.second_cache), ("L3", third)):
-            if held is not None and count <= held:
+        for name, capacity in (("L1", self.target.first_cache), ("L2", self.target.second_cache), ("L3", third)):
+            if capacity is not None and count <= capacity:
                 return name
         return "memory"
 
@@ -99,7 +99,7 @@ limits_of: Callable[[Target], Limits] = lru_cache(maxsize=8)(Limits)
 
 
 def multiply_rate(target: Target | None = None, repeats: int = 7) -> float:
-    """Return floating-point operations a second of one core, the best of a few short runs. None: for this machine."""
+    """Return a core's floating-point operations per second, the best of some short runs; by default this machine's."""
     target = target or host()
     run, data = _code(target).entry("multiply"), np.zeros(64, np.float32)
     seconds = _best(lambda: run(address(data), TURNS, 0), repeats)

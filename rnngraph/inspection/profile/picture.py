@@ -176,7 +176,7 @@ def _reads(limits: Limits) -> Iterator[tuple[str, float]]:
 
 
 def _ticks(bounds: tuple[float, float]) -> Iterator[float]:
-    """Yield 1, 2 and 5 times powers of ten within bounds; powers alone over three decades."""
+    """Yield 1, 2 and 5 times powers of ten within bounds, or only powers if the bounds span three decades."""
     low, high = bounds
     for power in range(math.floor(low), math.ceil(high) + 1):
         for step in (1.0, 2.0, 5.0) if high - low < 3 else (1.0,):

@@ -251,9 +251,9 @@ class _Sequences:
     def __init__(self, plan: ChunkPlan, body: Set[Node]) -> None:
         self.plan, self.forms = plan, plan.forms
         self.filling: dict[Node, tuple[float, bool]] = {}
-        self.hold = None
-        if plan.hold is not None:
-            self.hold = spread(plan.hold, self.forms.view, self.forms.axes)
+        self.updates = None
+        if plan.updates is not None:
+            self.updates = spread(plan.updates, self.forms.view, self.forms.axes)
         self.decay = self._of(self._sum(plan.decay), plan.keys, 1.0, is_whole=False)
         self.weights = [self._of(self.forms.product(probe.weights), plan.keys, 0.0) for probe in plan.readouts]
         self.columns = []
@@ -337,8 +337,8 @@ class _Sequences:
             factors = list(term.factors)
             if isinstance(term.read, Probe):
                 read = self._along_axes(self.probes[term.read])
-                if self.hold is not None:  # after a row has ended, the factors may be NaN
-                    read = make("select", self.hold, read, make("constant", value=np.zeros((), read.dtype)))
+                if self.updates is not None:  # after a row has ended, the factors may be NaN
+                    read = make("select", self.updates, read, make("constant", value=np.zeros((), read.dtype)))
                 factors.append(read)
             total = added(total, self.forms.product(tuple(factors)))
         assert total is not None
@@ -370,9 +370,9 @@ class _Sequences:
         rank = len(self.forms.axes)
         if not value.tensor.rank:
             value = shaped(value, (1,) * rank)
-        if self.hold is not None:
+        if self.updates is not None:
             number = make("constant", value=np.asarray(filling, value.dtype))
-            value = make("select", self.hold, value, number, where=value.where)
+            value = make("select", self.updates, value, number, where=value.where)
         along = spans(value)
         width = _size(self.plan, axes)
         if axes and (is_whole or along & set(axes)):

@@ -33,7 +33,7 @@ class ChunkPlan:
         columns: Columns of the update.
         readouts: Readouts that the update or the step's outputs read.
         boundary: Values of the body that read the state.
-        hold: Condition under which a step changes the state, if nothing reads a skipped step; None: always.
+        updates: Condition under which a step changes the state, if nothing reads a skipped step; None: always.
     """
 
     forms: LinearForms
@@ -44,7 +44,7 @@ class ChunkPlan:
     columns: tuple[Column, ...]
     readouts: tuple[Probe, ...]
     boundary: tuple[Node, ...]
-    hold: Node | None
+    updates: Node | None
 
     @property
     def rank(self) -> int:
@@ -143,16 +143,16 @@ def _recurrence(scan: Node, parts: ScanParts, index: int, together: Sequence[Nod
     for node in body.nodes:
         if node in dependent and node not in forms.forms:
             forms.add(node)
-    hold, updated = _held(carry.inside, carry.next, dependent)
+    updates, updated = _split_update(carry.inside, carry.next, dependent)
     form = forms.forms[updated]
     if isinstance(form, Opaque):
         return Recurrence(scan, index, forms.axes, "", _not_linear(form))
-    if hold is not None and not _held_everywhere(parts, carry.inside, hold, dependent, later):
-        hold = None
+    if updates is not None and not _reads_updates_only(parts, carry.inside, updates, dependent, later):
+        updates = None
         form = forms.forms[carry.next]
         if isinstance(form, Opaque):
             return Recurrence(scan, index, forms.axes, "", _not_linear(form))
-    return _classified(scan, parts, index, forms, form, hold)
+    return _classified(scan, parts, index, forms, form, updates)
 
 
 def _joint_kind(parts: ScanParts, body: Graph, together: Sequence[Node]) -> str:
@@ -212,14 +212,14 @@ def _later(parts: ScanParts, body: Graph, state: Node) -> set[Node]:
 # Rows that have ended ---------------------------------------------------------------------------------
 
 
-def _bare(node: Node) -> Node:
+def _condition_of(node: Node) -> Node:
     """Return a condition without the reshapes and broadcasts around it."""
     while node.op in ("reshape", "broadcast", "ensure_shape"):
         node = node.operands[0]
     return node
 
 
-def _held(state: Node, following: Node, dependent: set[Node]) -> tuple[Node | None, Node]:
+def _split_update(state: Node, following: Node, dependent: set[Node]) -> tuple[Node | None, Node]:
     """Split ``select(condition, next, state)``: the condition under which a step changes the state, and ``next``.
 
     The condition is None if every step changes the state.
@@ -231,13 +231,21 @@ def _held(state: Node, following: Node, dependent: set[Node]) -> tuple[Node | No
     return None, following
 
 
-def _held_everywhere(parts: ScanParts, state: Node, hold: Node, dependent: set[Node], later: set[Node]) -> bool:
+def _reads_updates_only(parts: ScanParts, state: Node, updates: Node, dependent: set[Node], later: set[Node]) -> bool:
     """True if no result is read of a step that leaves the state unchanged."""
     values = [value for _, value in parts.emits if value in dependent]
     values += [carry.next for carry in parts.carries if carry.inside in later]
     return all(
-        (value.op == "select" and _bare(value.operands[0]) is _bare(hold) and value.operands[2] in later | {state})
-        or (value.op == "select" and _bare(value.operands[0]) is _bare(hold) and value.operands[2] not in dependent)
+        (
+            value.op == "select"
+            and _condition_of(value.operands[0]) is _condition_of(updates)
+            and value.operands[2] in later | {state}
+        )
+        or (
+            value.op == "select"
+            and _condition_of(value.operands[0]) is _condition_of(updates)
+            and value.operands[2] not in dependent
+        )
         for value in values
     )
 
@@ -246,7 +254,7 @@ def _held_everywhere(parts: ScanParts, state: Node, hold: Node, dependent: set[N
 
 
 def _classified(
-    scan: Node, parts: ScanParts, index: int, forms: LinearForms, form: Linear, hold: Node | None
+    scan: Node, parts: ScanParts, index: int, forms: LinearForms, form: Linear, updates: Node | None
 ) -> Recurrence:
     boundary, reason = _boundary(parts, index, forms)
     updating = [term.read for term in form.terms if isinstance(term.read, Probe)]
@@ -272,7 +280,7 @@ def _classified(
     if any(not isinstance(size, int) for size in sizes):
         return Recurrence(scan, index, forms.axes, kind, "the size of its keys or values is symbolic")
     decay = tuple(term.factors for term in form.terms if term.read == STATE)
-    plan = ChunkPlan(forms, batch, keys, values, decay, columns, readouts, boundary, hold)
+    plan = ChunkPlan(forms, batch, keys, values, decay, columns, readouts, boundary, updates)
     return Recurrence(scan, index, forms.axes, kind, "", plan)
 
 

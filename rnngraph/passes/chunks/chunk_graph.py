@@ -181,10 +181,10 @@ class _ChunkGraph:
             length=self._sized(scan.length, delay),
         )
         if delay:
-            parts = self._held(parts, self._growth_of(scan.length), delay)
+            parts = self._idle_before_start(parts, self._growth_of(scan.length), delay)
         return parts.build(node.where, node.name)
 
-    def _held(self, scan: ScanParts, growth: Growth, delay: int) -> ScanParts:
+    def _idle_before_start(self, scan: ScanParts, growth: Growth, delay: int) -> ScanParts:
         """Return a scan whose carries keep their initial values until the first step of the sequence."""
         runs = make("transpose", self._has_begun(growth, delay), order=(1, 0))
         runs = make("reshape", runs, shape=(*runs.shape, 1))

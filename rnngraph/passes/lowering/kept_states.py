@@ -25,7 +25,7 @@ class KeptState:
 
     Attributes:
         kind: Declared type.
-        axis: Row axis. None: the stream has one row, and this is its state.
+        axis: Row axis; None if the stream has one row, whose state this is.
     """
 
     kind: TensorType

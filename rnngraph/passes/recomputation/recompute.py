@@ -24,7 +24,8 @@ class Recompute:
 
     Law: values are unchanged, bit for bit.
 
-    ``steps`` is the number of steps of a block. None: recompute only large states, in blocks whose states fit in cache.
+    ``steps`` is the number of steps of a block. If it is None, only large states are recomputed, in blocks that fit in
+    cache.
     """
 
     steps: int | None

@@ -115,7 +115,7 @@ def _check_others(graph: StepGraph, source: str, where: Where | None) -> None:
     others = {
         name: graph.types[name]
         for name in needed
-        if name in graph.types and name != source and (name in graph.per_step_feeds or name not in graph.held)
+        if name in graph.types and name != source and (name in graph.per_step_feeds or name not in graph.held_feeds)
     }
     if others:
         raise GraphError(

@@ -154,13 +154,13 @@ def summary_of(
     rows = [_row(name, layer, seconds) for (name, layer), seconds in zip(layers.items(), times, strict=True)]
     shapes: dict[str, list[str]] = {}
     under: dict[str, list[str]] = {}
-    held = {} if reduced is None else held_weights(graph, reduced, parameters)
+    storage = {} if reduced is None else held_weights(graph, reduced, parameters)
     for name, kind in parameters.types().items():
         owner = parameters.layer(name)
         own = f"{name.removeprefix(f'{owner}/')} {[*map(int, map(str, kind.shape))]}"
-        shapes.setdefault(owner, []).append(f"{own} {'+'.join(held[name].kinds)}".rstrip() if held else own)
-        if held:
-            under.setdefault(owner, []).append(f"{own}  {held[name]}")
+        shapes.setdefault(owner, []).append(f"{own} {'+'.join(storage[name].kinds)}".rstrip() if storage else own)
+        if storage:
+            under.setdefault(owner, []).append(f"{own}  {storage[name]}")
     all_rows, head = [*rows, _row("in all", total, sum(times))], HEAD
     if sensitivity:
         columns = ("change of outputs", "change of loss")[: len(next(iter(sensitivity.values())).cells)]

@@ -305,7 +305,7 @@ def write_program(
         raise
     except WRONG as error:
         raise FileError(
-            f"can't save the program to {os.fspath(path)}: {error}; change what the declaration has there"
+            f"can't save the program to {os.fspath(path)}: {error}; change that part of the declaration"
         ) from error
     write_directory(path, KIND, VERSION, files, rnngraph=__version__)
 

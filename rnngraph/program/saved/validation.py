@@ -58,7 +58,7 @@ def check_together(
 
 
 def _check_inputs(form: Lowered, kinds: dict[str, TensorType]) -> None:
-    """Check that a label has one type in all graphs. Add new types to ``kinds``."""
+    """Check that each input has the same type in all graphs. Add new inputs to ``kinds``."""
     slots = {name: slot.type for slot, name in form.slots.items()}
     for node in (*form.graph.inputs, *form.masks.inputs, *form.initial.inputs):
         label, kind = node["label"], node.tensor

@@ -118,7 +118,9 @@ class DirectCall:
         self._guards, spec = np.array(guards, np.int64), call.spec
         highs, seed = _highs(spec), call.inputs.get(SEED, np.zeros((), np.int64))
         feeds = [self._feed(call, name, keys.get(name), highs.get(name)) for name in spec.names.values()]
-        feeds += [self._record(held.shape, held.dtype, held, 0, name, None) for name, held in (optional or {}).items()]
+        feeds += [
+            self._record(array.shape, array.dtype, array, 0, name, None) for name, array in (optional or {}).items()
+        ]
         if draws is not None:
             feeds.append(self._record(seed.shape, seed.dtype, seed, 0, SEED_KEY))
         results = [
@@ -170,10 +172,10 @@ class DirectCall:
         self._kept.append(array)
         return address(array)
 
-    def _object(self, held: Any) -> int:
+    def _object(self, item: Any) -> int:
         """Keep an object alive as long as the plan. Return the address."""
-        self._kept.append(held)
-        return id(held)
+        self._kept.append(item)
+        return id(item)
 
     def _feed(self, call: PreparedCall, name: str, key: Any, high: int | None) -> list[int]:
         feed, slots = call.spec.feeds[name], call.spec.entry.input_slots

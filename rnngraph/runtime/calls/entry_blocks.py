@@ -42,8 +42,8 @@ class EntryBlocks:
             block.set_arena(arena)
         return block, (arena, weights)  # parameters may change, but these weights must live until the call ends
 
-    def ran(self, call: PreparedCall, arrays: list[Any] | None, held: tuple[np.ndarray, Weights]) -> None:
-        self._entry.give_back(held[0])
+    def ran(self, call: PreparedCall, arrays: list[Any] | None, context: tuple[np.ndarray, Weights]) -> None:
+        self._entry.give_back(context[0])
 
 
 def run_once(

@@ -159,13 +159,13 @@ class PreparedCall:
         feeds: list[tuple[Any, tuple[int, ...], Any, tuple[type, ...], ndarray | None]] = []
         self._pointed: list[tuple[Any, str, int]] = []
         for key, name in spec.names.items():
-            (shape, dtype, _), held = spec.feeds[name], None
+            (shape, dtype, _), copy = spec.feeds[name], None
             if name in memory or bytes_of(shape, dtype) <= spec.copied:
-                held = memory[name] if name in memory else empty(shape, dtype, f"a copy of feed {name}")
-                self.inputs[name] = whole(held, spec.feed_axes.get(name))
+                copy = memory[name] if name in memory else empty(shape, dtype, f"a copy of feed {name}")
+                self.inputs[name] = whole(copy, spec.feed_axes.get(name))
             else:
                 self._pointed.append((key, name, slots[name][0] if name in slots else UNREAD))
-            feeds.append((key, shape, dtype, () if shape else NUMBERS.get(dtype, ()), held))
+            feeds.append((key, shape, dtype, () if shape else NUMBERS.get(dtype, ()), copy))
         self.results: dict[str, ndarray] = {}
         self._large: list[tuple[int, Callable[[], ndarray], int]] = []
         self._fresh: dict[int, ndarray] = {}  # large results of the running call, by leaf
@@ -279,15 +279,15 @@ def _filler(
 
     def fill(mapping: Mapping[Any, Any]) -> bool:
         try:
-            for key, shape, dtype, numbers, held in feeds:
+            for key, shape, dtype, numbers, copy in feeds:
                 value = mapping[key]
                 if type(value) is ndarray:
                     if value.shape != shape or (value.dtype is not dtype and value.dtype != dtype):
                         return False  # usually the identical dtype object
                 elif type(value) not in numbers:
                     return False
-                if held is not None:
-                    held[...] = value
+                if copy is not None:
+                    copy[...] = value
                 elif strides[key] is None:
                     if value.flags.num & PLAIN != PLAIN:
                         return False

@@ -18,12 +18,12 @@ Leaf = Callable[[], np.ndarray]
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
-    Given = TypeVar("Given", default="Result")
-    Trained = TypeVar("Trained", default=Given)
+    ResultT = TypeVar("ResultT", default="Result")
+    TrainedT = TypeVar("TrainedT", default=ResultT)
 else:
     from typing import TypeVar
 
-    Given, Trained = TypeVar("Given"), TypeVar("Trained")
+    ResultT, TrainedT = TypeVar("ResultT"), TypeVar("TrainedT")
 """Result types of a program's inference graph and training graph.
 
 Each is a ``Result``, or an array if a bare Tensor was compiled. With a loss, the training graph always returns a

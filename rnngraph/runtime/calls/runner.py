@@ -58,8 +58,8 @@ class BlockSource(Protocol):
         ``arrays`` are the caller's arrays for results, by leaf.
         """
 
-    def ran(self, call: PreparedCall, arrays: list[Any] | None, held: Any) -> None:
-        """Record that a call has run, before it returns its results. ``held`` is the object from ``block``."""
+    def ran(self, call: PreparedCall, arrays: list[Any] | None, context: Any) -> None:
+        """Record that a call has run, before it returns its results. ``context`` is the object from ``block``."""
 
 
 class OptionalFeeds(Protocol):
@@ -191,7 +191,7 @@ class Runner:
             number = self._draw() if seed is None else seed
             if self.spec.seeded:
                 call.inputs[SEED][...] = number
-        block, held = self._block(call, arrays)
+        block, context = self._block(call, arrays)
         if call.has_large:
             call.place(block.numbers, feeds, arrays)
         if commit is not None:
@@ -201,7 +201,7 @@ class Runner:
                 block.run()
             else:
                 self._time.run(block.run)
-            self._ran(call, arrays, held)
+            self._ran(call, arrays, context)
             result = call.give() if arrays is None else call.give_into(arrays)
         flags = {name: array.copy() for name, array in call.flags.items()} if self._samples else {}
         if self._only is None:

@@ -84,7 +84,7 @@ class DirectCode:
         self.attempt = attempt
 
 
-def _nothing(held: Any, feeds: Any, out: Any) -> None:
+def _nothing(owner: Any, feeds: Any, out: Any) -> None:
     """Decline every call, in place of missing machine code."""
 
 

@@ -25,7 +25,7 @@ class HeldFeeds:
     """
 
     def __init__(self, graph: StepGraph) -> None:
-        self._graph, self.defaults = graph, dict(graph.held)
+        self._graph, self.defaults = graph, dict(graph.held_feeds)
         rows = graph.rows
         self._needed = [name for name in rows.compiled.needed(graph.outputs) if self._is_held(name)]
         first = tuple(name for name, _ in graph.initial.graph.outputs)
@@ -113,7 +113,7 @@ class HeldFeeds:
         axis = row_axis(shape, self._graph.rows.names)
         return array if whole or axis is None else np.squeeze(array, axis)
 
-    def together(self, held: Mapping[str, np.ndarray], where: Where | None) -> tuple[Any, dict[str, int], Arrays]:
+    def together(self, held_feeds: Mapping[str, np.ndarray], where: Where | None) -> tuple[Any, dict[str, int], Arrays]:
         """Return the values that streams must share to step together.
 
         These are a key, the sizes other than rows, and the feeds without rows.
@@ -122,7 +122,7 @@ class HeldFeeds:
             ShapeError: A size is known from a step's feeds only.
         """
         graph, rows = self._graph, self._graph.rows
-        used = {name: held[name] for name in self._needed}
+        used = {name: held_feeds[name] for name in self._needed}
         sizes = solve_sizes(used, graph.types, where)
         others = {name: size for name, size in sizes.items() if name not in rows.names}
         unknown = [name for name in self._own if name not in others]

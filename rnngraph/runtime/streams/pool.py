@@ -27,7 +27,7 @@ from ...support.errors import (
 )
 from ...support.forks import WAITING, LockLevel, fork_lock, give_way
 from ..calls.feed_names import FeedNames, KnownKeys
-from ..calls.results import Given, giver
+from ..calls.results import ResultT, giver
 from ..parameters import Parameters
 from .held_feeds import HeldFeeds
 from .row_steps import RowSteps
@@ -45,7 +45,7 @@ MIN_STREAMS = 16
 
 
 @api
-class StreamPool(Uncalled, Generic[Given]):
+class StreamPool(Uncalled, Generic[ResultT]):
     """Streams of an inference graph that join and leave at any time, and step together.
 
     A call steps the streams that have input, and its cost depends only on these. Threads may share a pool; its calls
@@ -79,17 +79,17 @@ class StreamPool(Uncalled, Generic[Given]):
     # Streams that join and leave ------------------------------------------------------------------
 
     @api
-    def open(self, feeds: Mapping[Any, Any] | None = None, /, *, state: Any = None, **held: Any) -> StreamHandle:
+    def open(self, feeds: Mapping[Any, Any] | None = None, /, *, state: Any = None, **named: Any) -> StreamHandle:
         """Open a new stream and return its handle.
 
         Args:
             feeds: Inputs of this stream without time axis, with or without a row axis of 1.
             state: State from ``pool.state``, ``pool.state_bytes`` (of any process) or a ``Stream`` of one row; None for
                 the initial state.
-            **held: Like ``feeds``, by keyword. ``number=`` replaces the number of ``state``.
+            **named: Like ``feeds``, by keyword. ``number=`` replaces the number of ``state``.
         """
         where = user_line()
-        held_feeds = self._holding.converted(self._feed_names.by_placeholder(feeds, held, where), where)
+        held_feeds = self._holding.converted(self._feed_names.by_placeholder(feeds, named, where), where)
         with self._lock:
             arrays = {**self._holding.defaults, **held_feeds}
             self._holding.require(arrays, state is None, where)
@@ -115,7 +115,7 @@ class StreamPool(Uncalled, Generic[Given]):
         """Reset a stream to the initial state."""
         where = user_line()
         with self._lock:
-            self._table_of(handle, where).set_states(handle._row, self._form.fresh(handle._held, where))
+            self._table_of(handle, where).set_states(handle._row, self._form.fresh(handle._held_feeds, where))
 
     @api
     def state(self, handle: StreamHandle) -> Any:
@@ -135,7 +135,7 @@ class StreamPool(Uncalled, Generic[Given]):
             return self._form.to_bytes(self._table_of(handle, where).states(handle._row))
 
     @api
-    def flush(self, handle: StreamHandle, feeds: Mapping[Any, Any] | None = None, /, **left: Any) -> Given:
+    def flush(self, handle: StreamHandle, feeds: Mapping[Any, Any] | None = None, /, **left: Any) -> ResultT:
         """End a sequence: return its remaining results, and reset the stream to the initial state.
 
         ``feeds`` and ``left`` are the remaining input entries, fewer than ``rate``, with their time axis.
@@ -144,8 +144,8 @@ class StreamPool(Uncalled, Generic[Given]):
         arrays, whole = self._holding.left(self._feed_names.by_placeholder(feeds, left, where), where)
         with self._lock:
             table = self._table_of(handle, where)
-            results = self._end.owed(handle._held, arrays, table.states(handle._row), np.ones(1, bool), where)
-            table.set_states(handle._row, self._form.fresh(handle._held, where))
+            results = self._end.owed(handle._held_feeds, arrays, table.states(handle._row), np.ones(1, bool), where)
+            table.set_states(handle._row, self._form.fresh(handle._held_feeds, where))
             return self._packed([self._holding.without_rows(name, results[name], whole) for name in self._leaves])
 
     def __reduce__(self) -> Never:
@@ -176,7 +176,7 @@ class StreamPool(Uncalled, Generic[Given]):
     # Steps ---------------------------------------------------------------------------------------
 
     @api
-    def step(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]], /) -> dict[StreamHandle, Given]:
+    def step(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]], /) -> dict[StreamHandle, ResultT]:
         """Step streams once and return their results by handle.
 
         If an error is raised, no stream has stepped, except after draws from NaN logits. Inputs may have a row axis of
@@ -185,9 +185,9 @@ class StreamPool(Uncalled, Generic[Given]):
         results = self._outcomes(feeds)
         if error := next((item for item in results if isinstance(item, NonFiniteError)), None):
             raise error
-        return dict(zip(feeds, cast("list[Given]", results), strict=True))
+        return dict(zip(feeds, cast("list[ResultT]", results), strict=True))
 
-    def _outcomes(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]]) -> list[Given | NonFiniteError]:
+    def _outcomes(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]]) -> list[ResultT | NonFiniteError]:
         """Step streams once. Return the result of each, or the error of one that drew from NaN logits."""
         if not isinstance(feeds, Mapping):
             what = f"one mapping from handle to feeds, not {type(feeds).__name__}"
@@ -201,7 +201,7 @@ class StreamPool(Uncalled, Generic[Given]):
     @api
     def step_rows(
         self, handles: Sequence[StreamHandle], feeds: Mapping[Any, Any] | None = None, /, *excess: Never, **named: Any
-    ) -> Given:
+    ) -> ResultT:
         """Step streams once, with one row of the fed and returned arrays per handle, in this order.
 
         An output without rows gets a new first axis.
@@ -216,15 +216,15 @@ class StreamPool(Uncalled, Generic[Given]):
                 known = named if feeds is None else self._keys.by_name(feeds, named)
                 result: Any = prepared.run(known) if prepared.has_memory else None
                 if result is not None:
-                    return cast("Given", result)
+                    return cast("ResultT", result)
             handles = entries(handles, "handles")
             tables, rows = self._rows_of(handles)
             count, by_name = len(rows), self._by_name(feeds, named)
             arrays = {name: value for name, value in by_name.items() if name in self._feeds.names}
-            held = {name: value for name, value in by_name.items() if name not in arrays}
-            self._holding.require_known(held, user_line)
+            held_feeds = {name: value for name, value in by_name.items() if name not in arrays}
+            self._holding.require_known(held_feeds, user_line)
             self._feeds.require(arrays)
-            changes = self._changes(handles, held) if held else []
+            changes = self._changes(handles, held_feeds) if held_feeds else []
             tables = [table for _, table in changes] or tables
             first = tables[0] if tables else next(iter(self._tables.values()), None)
             if first is None:
@@ -235,16 +235,16 @@ class StreamPool(Uncalled, Generic[Given]):
             if changes:
                 check_alike(tables)
                 for handle, (holds, table) in zip(handles, changes, strict=True):
-                    self._hold(handle, holds, table)
+                    self._store(handle, holds, table)
                 tables, rows = self._rows_of(handles)
             elif recent is not None and rows is recent[2]:  # the same handles as in the last call
                 self._prepared = PreparedRows(recent, first, rows, self._graph.structure, self._leaves)
             return self._packed(step_tables(tables or [first], rows, arrays, self._leaves))
 
-    def _packed(self, arrays: Iterable[np.ndarray]) -> Given:
+    def _packed(self, arrays: Iterable[np.ndarray]) -> ResultT:
         self._queue.clear()  # left by a call that was interrupted
         self._queue.extend(arrays)
-        result: Given = self._give()
+        result: ResultT = self._give()
         return result
 
     def _table_of(self, handle: Any, where: Where | None) -> StreamTable:
@@ -295,27 +295,29 @@ class StreamPool(Uncalled, Generic[Given]):
         self._keys.learn(feeds or {}, where)
         return feeds_by_name
 
-    def _changes(self, handles: Sequence[StreamHandle], held: Mapping[str, Any]) -> list[tuple[Rows, StreamTable]]:
+    def _changes(
+        self, handles: Sequence[StreamHandle], held_feeds: Mapping[str, Any]
+    ) -> list[tuple[Rows, StreamTable]]:
         """Return streams' kept feeds after an update, and the tables for them. Nothing is stored yet."""
         where = user_line()
-        each = self._holding.of_rows(held, len(handles), where)
-        holds = [{**handle._held, **new} for handle, new in zip(handles, each, strict=True)]
+        each = self._holding.of_rows(held_feeds, len(handles), where)
+        holds = [{**handle._held_feeds, **new} for handle, new in zip(handles, each, strict=True)]
         return [(arrays, self._table_for(arrays, where)) for arrays in holds]
 
-    def _hold(self, handle: StreamHandle, held: Rows, table: StreamTable) -> None:
+    def _store(self, handle: StreamHandle, held_feeds: Rows, table: StreamTable) -> None:
         before = handle._table
         assert before is not None
         if table is before:
-            table.hold(handle._row, held)
+            table.store(handle._row, held_feeds)
         else:
-            row = table.add(before.states(handle._row), held)
+            row = table.add(before.states(handle._row), held_feeds)
             before.remove(handle._row)
             handle._table, handle._row, self._recent = table, row, None
-        handle._held = held
+        handle._held_feeds = held_feeds
 
-    def _table_for(self, held: Rows, where: Where | None) -> StreamTable:
+    def _table_for(self, held_feeds: Rows, where: Where | None) -> StreamTable:
         """Return the table of streams that keep these feeds. A new table is compiled."""
-        key, others, shared = self._holding.together(held, where)
+        key, others, shared = self._holding.together(held_feeds, where)
         table = self._tables.get(key)
         if table is None:
             steps = RowSteps(self._graph, self._parameters, others, shared)
@@ -338,33 +340,35 @@ class StreamPool(Uncalled, Generic[Given]):
         where = user_line()
         by_name = self._feed_names.by_placeholder(feeds, named, where)
         moving = {name: value for name, value in by_name.items() if name in self._feeds.names}
-        held = {name: value for name, value in by_name.items() if name not in moving}
-        self._holding.require_known(held, user_line)
+        held_feeds = {name: value for name, value in by_name.items() if name not in moving}
+        self._holding.require_known(held_feeds, user_line)
         self._feeds.require(moving)
-        held = self._holding.converted(held, where)
-        before = [] if serving is None else [item for fed in serving.fed_before(handle) for item in fed.held.items()]
-        if held or before:
+        held_feeds = self._holding.converted(held_feeds, where)
+        before = (
+            [] if serving is None else [item for fed in serving.fed_before(handle) for item in fed.held_feeds.items()]
+        )
+        if held_feeds or before:
             with self._lock:
-                table = self._table_for({**handle._held, **dict(before), **held}, where)
+                table = self._table_for({**handle._held_feeds, **dict(before), **held_feeds}, where)
         rows, whole = self._feeds.of_stream(table.steps, moving)
-        return Fed(rows, whole, held, table)
+        return Fed(rows, whole, held_feeds, table)
 
     def _settled(self, handle: StreamHandle, fed: Fed) -> StreamTable:
         """Return the table in which a stream steps with ``fed``. Raise if the feeds do not match the table."""
         table = self._table_of(handle, None)
-        if fed.held:
-            table = self._table_for({**handle._held, **fed.held}, None)
+        if fed.held_feeds:
+            table = self._table_for({**handle._held_feeds, **fed.held_feeds}, None)
         if table is not fed.table:
             self._feeds.of_stream(table.steps, fed.rows)
         return table
 
     def _run(self, fed: Sequence[tuple[StreamHandle, Fed]], tables: Sequence[StreamTable]) -> list[Any]:
-        """Step each stream once with checked feeds. The caller holds the lock. Returns are those of ``_outcomes``."""
+        """Step each stream once with checked feeds. The caller holds the lock. Returns what ``_outcomes`` does."""
         for table, count in Counter(tables).items():
             table.steps.make_room(count)
         for (handle, stream_fed), table in zip(fed, tables, strict=True):
-            if stream_fed.held:
-                self._hold(handle, {**handle._held, **stream_fed.held}, table)
+            if stream_fed.held_feeds:
+                self._store(handle, {**handle._held_feeds, **stream_fed.held_feeds}, table)
         frames = [(handle._row, item.rows, item.whole) for handle, item in fed]
         results = step_each(tables, frames, self._leaves)
         return [item if isinstance(item, NonFiniteError) else self._packed(item) for item in results]
@@ -389,7 +393,7 @@ class StreamPool(Uncalled, Generic[Given]):
     @api
     def submit(
         self, handle: StreamHandle, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, **named: Any
-    ) -> Future[Given]:
+    ) -> Future[ResultT]:
         """Submit a stream's next frame, which is copied. Frames of one stream run in the order of submission.
 
         A frame that is cancelled before it runs is skipped.
@@ -402,7 +406,7 @@ class StreamPool(Uncalled, Generic[Given]):
         serving = self._serving
         if serving is None or not serving.is_running:
             raise ArgumentError("this pool is not served; call pool.serve() first, or step it", user_line())
-        future: Future[Given] = Future()
+        future: Future[ResultT] = Future()
         try:
             fed = self._fed(handle, feeds, named, serving)
         except Exception as error:
@@ -415,13 +419,13 @@ class StreamPool(Uncalled, Generic[Given]):
     @api
     def step_async(
         self, handle: StreamHandle, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, **named: Any
-    ) -> Coroutine[Any, Any, Given]:
+    ) -> Coroutine[Any, Any, ResultT]:
         """Return a coroutine of a step, as ``submit`` returns a future.
 
         A step that is cancelled before it runs is skipped.
         """
 
-        async def answer() -> Given:
+        async def answer() -> ResultT:
             import asyncio  # takes as long to import as a quarter of this package
 
             return await asyncio.wrap_future(self.submit(handle, feeds, *excess, **named))

@@ -71,11 +71,11 @@ class StateBlocks:
         side = self._side.value
         return self.blocks[side], side
 
-    def ran(self, call: PreparedCall, arrays: list[Any] | None, held: int) -> None:
+    def ran(self, call: PreparedCall, arrays: list[Any] | None, side: int) -> None:
         if self.left_out is not None:
             results = dict(zip(self._spec.leaves, call.present(arrays), strict=True))
-            self._leave(self.left_out, {**results, **call.flags}, held)
-        self._side.value = 1 - held
+            self._leave(self.left_out, {**results, **call.flags}, side)
+        self._side.value = 1 - side
 
     def _leave(self, others: ndarray, results: Mapping[str, ndarray], side: int) -> None:
         """Restore the states of the rows in the mask ``others``, and zero their results."""
@@ -96,7 +96,7 @@ class PreparedStep(Runner):
         parameters: Parameters,
         spec: CallSpec,
         states: States,
-        held: HeldInputs,
+        held_feeds: HeldInputs,
         keys: Mapping[str, Any],
         one_step: bool,
     ) -> None:
@@ -104,19 +104,19 @@ class PreparedStep(Runner):
 
         Args:
             spec: Spec of the feeds that have a time axis.
-            held: All feeds without a time axis.
+            held_feeds: All feeds without a time axis.
             keys: Other keys by which mappings may name feeds.
             one_step: Calls are single steps, of which a subset of rows can run alone. In chunks, all rows are computed,
                 and some are then restored.
         """
         options = graph.compiled.options
         self._parameters, self._states, self._graph, self._options = parameters, states, graph, options
-        self._held, self._keys, self._one_step = held, keys, one_step
+        self._held_feeds, self._keys, self._one_step = held_feeds, keys, one_step
         self._blocks = blocks = StateBlocks(graph, parameters, spec, states)
         # Check now, while code is being compiled anyway, and not during a step that a caller waits for.
-        self._may_be_direct = can_be_direct(blocks.call(spec), len(held.arrays)) and is_ready(options)
+        self._may_be_direct = can_be_direct(blocks.call(spec), len(held_feeds.arrays)) and is_ready(options)
         direct = DirectSource(self._direct_call, blocks.weights) if self._may_be_direct else None
-        super().__init__(spec, blocks, options.threads, optional=self._held, direct=direct)
+        super().__init__(spec, blocks, options.threads, optional=self._held_feeds, direct=direct)
 
     def know(self, keys: Mapping[str, Any]) -> None:
         """Set the keys other than names by which mappings may feed placeholders."""
@@ -125,11 +125,11 @@ class PreparedStep(Runner):
             self.forget_direct()
 
     def _direct_call(self, time: NativeTime) -> DirectCall:
-        held, blocks, states = self._held.arrays, self._blocks, self._states
+        held_feeds, blocks, states = self._held_feeds.arrays, self._blocks, self._states
         # kept feeds are converted before they are checked, so machine code skips those with a check
-        checked = {*self.spec.feeds, *(check.label for check in self._held.ranges)}
-        optional = {name: array for name, array in held.items() if name not in checked}
-        memory = DirectMemory(blocks.blocks, [states, *held.values(), blocks.arena], states.word, optional)
+        checked = {*self.spec.feeds, *(check.label for check in self._held_feeds.ranges)}
+        optional = {name: array for name, array in held_feeds.items() if name not in checked}
+        memory = DirectMemory(blocks.blocks, [states, *held_feeds.values(), blocks.arena], states.word, optional)
         call, changes = blocks.call(self.spec), self._parameters.counter()
         return DirectCall(call, memory, self._keys, changes, self._options.threads, time.is_long)
 
@@ -151,7 +151,7 @@ class PreparedStep(Runner):
         rows, count = np.flatnonzero(kept), len(self.spec.names)
         if not some.fill(feeds, rows):
             return None
-        if len(feeds) != count and not self._held.take(feeds, self._blocks.call(self.spec), is_checked=True):
+        if len(feeds) != count and not self._held_feeds.take(feeds, self._blocks.call(self.spec), is_checked=True):
             return None
         some.run(rows)
         return some.give(rows, arrays)
@@ -162,7 +162,7 @@ class PreparedStep(Runner):
         graph = self._graph
         if not self._one_step or not graph.rows.is_open:
             return None
-        return SomeRows(graph, self._parameters, self.spec, self._states, self._held.arrays)
+        return SomeRows(graph, self._parameters, self.spec, self._states, self._held_feeds.arrays)
 
     def is_for(self, spec: CallSpec) -> bool:
         """True if this runner can run calls of ``spec``."""

@@ -28,7 +28,7 @@ class SequenceEnd:
 
     def owed(
         self,
-        held: Mapping[str, np.ndarray],
+        held_feeds: Mapping[str, np.ndarray],
         left: Mapping[str, np.ndarray],
         states: Sequence[np.ndarray],
         chosen: np.ndarray,
@@ -37,7 +37,7 @@ class SequenceEnd:
         """Return the outputs, by name, that no step has returned yet.
 
         Args:
-            held: Feeds without a time axis.
+            held_feeds: Feeds without a time axis.
             left: The remaining entries of the sequences, too few for a whole step.
             states: The present states.
             chosen: Mask of the rows that end.
@@ -50,7 +50,7 @@ class SequenceEnd:
         graph = step_graph.tail.graph(rests, where)
         kinds = graph.input_types()
         needed = [name for name in graph.needed(self._results) if name in step_graph.types]
-        arrays = {**held, **left}
+        arrays = {**held_feeds, **left}
         for name in needed:
             if (
                 name not in arrays

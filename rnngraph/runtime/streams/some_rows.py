@@ -23,16 +23,21 @@ class SomeRows:
     """Steps of a subset of rows, with feeds of one signature, that update the stream's states in place."""
 
     def __init__(
-        self, graph: StepGraph, parameters: Parameters, spec: CallSpec, states: States, held: Mapping[str, np.ndarray]
+        self,
+        graph: StepGraph,
+        parameters: Parameters,
+        spec: CallSpec,
+        states: States,
+        held_feeds: Mapping[str, np.ndarray],
     ) -> None:
         """Compile the step.
 
         Args:
             spec: Spec of a step of all rows.
-            held: All feeds of the stream without a time axis.
+            held_feeds: All feeds of the stream without a time axis.
         """
         self._graph, self._parameters, self._spec = graph, parameters, spec
-        self._states, self._held = states, held
+        self._states, self._held_feeds = states, held_feeds
         self._steps = self._compiled_steps()
         self._side = -1
         self._queue: deque[ndarray] = deque()
@@ -43,7 +48,7 @@ class SomeRows:
         others = {name: size for name, size in sizes.items() if name not in graph.rows.names | graph.rows.lengths}
         shared = {
             name: array
-            for name, array in self._held.items()
+            for name, array in self._held_feeds.items()
             if graph.rows.port(name, graph.types[name], None, others).axis is None
         }
         return RowSteps(graph, self._parameters, others, shared)
@@ -70,7 +75,9 @@ class SomeRows:
         steps, states = self._steps, self._states
         if self._side != states.side:
             stored = {
-                name: port.rows_first(self._held[name]) for name, port in steps.kept.items() if name not in steps.states
+                name: port.rows_first(self._held_feeds[name])
+                for name, port in steps.kept.items()
+                if name not in steps.states
             }
             steps.set_tables({**stored, **dict(zip(steps.states, states.present, strict=True))})
             self._side = states.side

@@ -117,7 +117,7 @@ class StateForm:
         self._same: tuple[int, list[np.ndarray]] | None = None
 
     def initial(
-        self, held: Mapping[str, np.ndarray], state: Any, numbers: np.ndarray | None, where: Where | None
+        self, held_feeds: Mapping[str, np.ndarray], state: Any, numbers: np.ndarray | None, where: Where | None
     ) -> list[np.ndarray]:
         """Return the states of a stream that starts from ``state``: a nest, bytes, or None for the initial state.
 
@@ -125,14 +125,14 @@ class StateForm:
             numbers: Numbers of the rows' streams that replace those of ``state``; None: its own.
         """
         if state is None:
-            return self.fresh(held, where)
+            return self.fresh(held_feeds, where)
         is_packed = isinstance(state, bytes | bytearray | memoryview)
         arrays = self.from_bytes(bytes(state), where) if is_packed else self.arrays(state, where)
         if numbers is not None:
             self.set_number(arrays, numbers)
         return arrays
 
-    def fresh(self, held: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
+    def fresh(self, held_feeds: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
         """Return the initial states, which may depend on feeds without a time axis. Do not write to them."""
         initial, version = self._graph.initial, self._changes.version
         if self._same is not None and self._same[0] == version:
@@ -141,10 +141,10 @@ class StateForm:
         if not names:
             return []
         needed = initial.needed(names)
-        missing = [name for name in needed if name not in held]
+        missing = [name for name in needed if name not in held_feeds]
         if missing:
             raise NameLookupError(f"the initial state needs {', '.join(missing)}; feed it with the first step", where)
-        arrays = {name: held[name] for name in needed}
+        arrays = {name: held_feeds[name] for name in needed}
         sizes = {**solve_sizes(arrays, self._graph.types, where), **self._graph.sizes}
         initial.check(names, arrays, sizes, where)
         entry = initial.entry(names, sizes)

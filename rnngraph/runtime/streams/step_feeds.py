@@ -25,13 +25,13 @@ class Fed:
     Attributes:
         rows: Feeds by name, without a row axis.
         whole: True if the feeds had a row axis of length 1; the results then have one too.
-        held: Held feeds that change with this step.
+        held_feeds: Held feeds that change with this step.
         table: The table of the stream.
     """
 
     rows: Rows
     whole: bool
-    held: Rows
+    held_feeds: Rows
     table: StreamTable
 
 

@@ -185,7 +185,7 @@ class StepGraph:
         per_step_feeds: Feeds that every step must get: sequences. If a step is a whole call, all feeds but scalars.
         axes: Time axes of feeds and outputs.
         sizes: Sizes that the batch determines.
-        held: Defaults of the feeds without a time axis.
+        held_feeds: Defaults of the feeds without a time axis.
         rate: Sequence entries per step.
         delay: Steps from the first one until its outputs are returned.
         tail: Graphs of the ends of sequences; None if outputs are never late.
@@ -204,7 +204,7 @@ class StepGraph:
     per_step_feeds: frozenset[str]
     axes: TimeAxes
     sizes: Mapping[str, int]
-    held: Mapping[str, np.ndarray]
+    held_feeds: Mapping[str, np.ndarray]
     rate: int
     delay: int
     tail: Tail | None
@@ -288,7 +288,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
             {name: _single(kind, output_axis[name], lengths) for name, kind in kinds.items()},
         ),
         sizes=sizes,
-        held=_held(source.lowered.defaults, types, time_axis, sizes),
+        held_feeds=_held_defaults(source.lowered.defaults, types, time_axis, sizes),
         rate=step.timeline.stream_rate.rate,
         delay=step.timeline.delay,
         tail=step.tail,
@@ -361,7 +361,7 @@ def _per_step_feeds(
     return frozenset(names).difference(only_initial)
 
 
-def _held(
+def _held_defaults(
     defaults: Mapping[str, np.ndarray],
     types: Mapping[str, TensorType],
     time_axis: Mapping[str, int | None],

@@ -19,7 +19,7 @@ from ..calls.direct_call import DIRECT, DirectPlan
 from ..calls.feed_names import FeedNames, KnownKeys
 from ..calls.feeds import convert, rank_of, solve_sizes
 from ..calls.prepared_call import CallInputs, CallResults, CallSpec, spec_of, whole, without
-from ..calls.results import Given, result_of
+from ..calls.results import ResultT, result_of
 from ..native.entry import NativeEntry, ShapeInstance
 from ..parameters import Parameters
 from ..samples import check_samples, samples_of
@@ -36,7 +36,7 @@ COPIED = 256 << 10
 
 
 @api
-class Stream(Uncalled, Generic[Given]):
+class Stream(Uncalled, Generic[ResultT]):
     """Runs ``batch`` rows through an inference graph, one step or one chunk of steps at a time.
 
     ``step`` takes and returns sequences without their time axis; ``process`` takes chunks with it. Other feeds are
@@ -68,7 +68,7 @@ class Stream(Uncalled, Generic[Given]):
         self._per_step_feeds = graph.per_step_feeds
         self._lengths, self._time_axis = set(graph.lengths), graph.axes.feeds
         self._sizes = dict(graph.sizes)
-        self._held = {name: np.array(array, order="C") for name, array in graph.held.items()}
+        self._held_feeds = {name: np.array(array, order="C") for name, array in graph.held_feeds.items()}
         self._states: States | None = None  # None until the first call
         self._shown = [path for path, _ in paths(self._structure)]
         self._keys = KnownKeys(names, self._types)
@@ -81,12 +81,13 @@ class Stream(Uncalled, Generic[Given]):
 
     def step(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, rows: Any = None, out: Any = None, **named: Any
-    ) -> Given:
+    ) -> ResultT:
         """Run one time step.
 
         Args:
-            feeds: Values by placeholder or name; or one value, for a graph with one input. Sequences have no time axis.
-            rows: Index, list of indices, slice or mask of the rows that take the step. None: all rows. Other rows keep
+            feeds: {placeholder or its name: value}, or one value for a graph with one input. Sequences have no time
+                axis.
+            rows: Index, list of indices, slice or mask of the rows that take the step; by default all. Other rows keep
                 their state and get zero results; their feeds have no effect.
             out: Arrays by output name, which receive the results.
             **named: Values by name.
@@ -121,7 +122,7 @@ class Stream(Uncalled, Generic[Given]):
 
     def process(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, rows: Any = None, out: Any = None, **named: Any
-    ) -> Given:
+    ) -> ResultT:
         """Run a chunk of steps.
 
         Args:
@@ -174,9 +175,9 @@ class Stream(Uncalled, Generic[Given]):
         replaced = {
             name: np.array(array, order="C") for name, array in arrays.items() if self._needs_memory(name, array)
         }
-        held = {**self._held, **replaced}
+        held_feeds = {**self._held_feeds, **replaced}
         per_step = {name: array for name, array in arrays.items() if name in self._per_step_feeds}
-        inputs = HeldInputs(held, self._compiled.range_preconditions(self._outputs))
+        inputs = HeldInputs(held_feeds, self._compiled.range_preconditions(self._outputs))
         if feeds is not None:
             self._keys.learn(feeds, where)
         spec = self._spec(entry, sized, per_step, inputs, one_step)
@@ -193,7 +194,10 @@ class Stream(Uncalled, Generic[Given]):
             else prepared.run_rows(arrays, mask, None, out_arrays)
         )
         assert result is not None, "what was converted is what it was prepared for"
-        self._held, self._states = held, states  # set here, so that a call that fails leaves the stream unchanged
+        self._held_feeds, self._states = (
+            held_feeds,
+            states,
+        )  # set here, so that a call that fails leaves the stream unchanged
         if replaced:  # the other runners read the arrays that were kept before
             self._prepared_step = self._prepared_chunk = self._direct_step = self._direct_chunk = None
         if one_step:
@@ -207,7 +211,7 @@ class Stream(Uncalled, Generic[Given]):
         entry: NativeEntry,
         sized: ShapeInstance,
         per_step: Mapping[str, np.ndarray],
-        held: HeldInputs,
+        held_feeds: HeldInputs,
         one_step: bool,
     ) -> CallSpec:
         """Return the spec of steps, or of chunks of one length, with feeds of these shapes."""
@@ -215,9 +219,9 @@ class Stream(Uncalled, Generic[Given]):
         return spec_of(
             entry,
             sized,
-            CallInputs({name: name for name in per_step}, {**held.arrays, **per_step}),
+            CallInputs({name: name for name in per_step}, {**held_feeds.arrays, **per_step}),
             CallResults(self._structure, self._shown),
-            held.ranges,
+            held_feeds.ranges,
             copied=COPIED,
             feed_axes=axes.omitted if one_step else {},
             result_axes=axes.outputs_omitted if one_step else {},
@@ -225,14 +229,16 @@ class Stream(Uncalled, Generic[Given]):
 
     def _needs_memory(self, name: str, array: np.ndarray) -> bool:
         """True if a feed is kept between calls and has no array of this shape yet."""
-        return name not in self._per_step_feeds and (name not in self._held or self._held[name].shape != array.shape)
+        return name not in self._per_step_feeds and (
+            name not in self._held_feeds or self._held_feeds[name].shape != array.shape
+        )
 
     def _checked(
         self, feeds: Mapping[str, np.ndarray], one_step: bool, where: Where | None
     ) -> tuple[States, NativeEntry, ShapeInstance]:
         """Check the feeds together with the held ones. Return the states and the entry for them."""
         axes = self._graph.axes.omitted if one_step else {}
-        arrays = {**self._held, **{name: whole(array, axes.get(name)) for name, array in feeds.items()}}
+        arrays = {**self._held_feeds, **{name: whole(array, axes.get(name)) for name, array in feeds.items()}}
         needed = [name for name in self._compiled.needed(self._outputs) if name in self._types]
         missing = [name for name in needed if name not in arrays]
         if missing:
@@ -292,9 +298,9 @@ class Stream(Uncalled, Generic[Given]):
             raise NameLookupError(
                 "the program calls no rg.sample, so that its streams take no number; leave it out", where
             )
-        self._held[NUMBER] = np.array(self._converted(NUMBER, number, False, where), order="C")
+        self._held_feeds[NUMBER] = np.array(self._converted(NUMBER, number, False, where), order="C")
         if self._states is not None:
-            self._form.set_number(self._states.present, self._held[NUMBER])
+            self._form.set_number(self._states.present, self._held_feeds[NUMBER])
 
     # The end -------------------------------------------------------------------------------------
 
@@ -309,7 +315,7 @@ class Stream(Uncalled, Generic[Given]):
         return self._graph.delay
 
     @api
-    def flush(self, feeds: Mapping[Any, Any] | None = None, /, *, rows: Any = None, **named: Any) -> Given:
+    def flush(self, feeds: Mapping[Any, Any] | None = None, /, *, rows: Any = None, **named: Any) -> ResultT:
         """Return the outputs that are still due for sequences that end, and reset them to the initial state.
 
         Args:
@@ -336,7 +342,7 @@ class Stream(Uncalled, Generic[Given]):
                 )
             arrays[name] = convert(name, value, self._types[name], where)
         states = [] if self._end.is_empty else self._current_state(where)
-        results = self._end.owed(self._held, arrays, states, ending, where)
+        results = self._end.owed(self._held_feeds, arrays, states, ending, where)
         for name, array in results.items():
             axis = self._graph.row_axes[name]
             if axis is not None:
@@ -344,7 +350,7 @@ class Stream(Uncalled, Generic[Given]):
         self.reset(ending)
         owed = [results[name] for name in self._shown]
         check_samples(samples_of(self._compiled.lowered), self._shown, owed)
-        return cast("Given", result_of(self._structure, owed))
+        return cast("ResultT", result_of(self._structure, owed))
 
     # Pickling ------------------------------------------------------------------------------------
 
@@ -356,7 +362,7 @@ class Stream(Uncalled, Generic[Given]):
         """Return the state, if there was a step, and held feeds, by name."""
         states = () if self._states is None else zip(self._graph.states.labels, self._states.present, strict=True)
         arrays = {STATE_OF + label: array for label, array in states}
-        return arrays | {HELD + name: array for name, array in self._held.items()}
+        return arrays | {HELD + name: array for name, array in self._held_feeds.items()}
 
     def restore(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> None:
         """Set the state and kept feeds from the arrays of ``__reduce__``, after checks.
@@ -364,14 +370,14 @@ class Stream(Uncalled, Generic[Given]):
         Errors are those of ``load_state_bytes``.
         """
         states = {name.removeprefix(STATE_OF): array for name, array in arrays.items() if name.startswith(STATE_OF)}
-        held = {name.removeprefix(HELD): array for name, array in arrays.items() if name.startswith(HELD)}
-        if unknown := [name for name in held if name in self._per_step_feeds or name not in self._types]:
+        held_feeds = {name.removeprefix(HELD): array for name, array in arrays.items() if name.startswith(HELD)}
+        if unknown := [name for name in held_feeds if name in self._per_step_feeds or name not in self._types]:
             raise StructureError(
                 f"the saved stream holds feed {shown(unknown[0])}, and this one has none; restore it with its program",
                 where,
             )
-        converted = {name: self._converted(name, array, False, where) for name, array in held.items()}
-        self._held |= {name: np.array(array, order="C") for name, array in converted.items()}
+        converted = {name: self._converted(name, array, False, where) for name, array in held_feeds.items()}
+        self._held_feeds |= {name: np.array(array, order="C") for name, array in converted.items()}
         if states:
             self._set_state(self._form.ordered(states, where))
 
@@ -379,7 +385,7 @@ class Stream(Uncalled, Generic[Given]):
 
     def _current_state(self, where: Where | None) -> list[np.ndarray]:
         """Return the current state, not copied."""
-        return self._form.fresh(self._held, where) if self._states is None else self._states.present
+        return self._form.fresh(self._held_feeds, where) if self._states is None else self._states.present
 
     def _set_state(self, arrays: list[np.ndarray]) -> None:
         if self._states is None:
@@ -401,14 +407,14 @@ class Stream(Uncalled, Generic[Given]):
         """Return to the initial state.
 
         Args:
-            rows: Index, list of indices, slice or mask of the rows to reset. None: all rows.
+            rows: Index, list of indices, slice or mask of the rows to reset; by default all.
         """
         where = user_line()
         mask = row_mask(slice(None) if rows is None else rows, self._batch, where)
         if self._states is None:
             return  # nothing to reset, and the feeds that the initial state reads may be missing
         present = [array.copy() for array in self._current_state(where)]
-        for array, fresh in zip(present, self._form.fresh(self._held, where), strict=True):
+        for array, fresh in zip(present, self._form.fresh(self._held_feeds, where), strict=True):
             array[mask] = fresh[mask]
         self._set_state(present)
 

@@ -50,7 +50,7 @@ class StreamTable:
         """True if another stream fits without growth."""
         return bool(self._free) or self._used < self.capacity
 
-    def add(self, states: Sequence[np.ndarray], held: Mapping[str, np.ndarray]) -> int:
+    def add(self, states: Sequence[np.ndarray], held_feeds: Mapping[str, np.ndarray]) -> int:
         """Add a stream with these states and held feeds, arrays of one row. Return its row."""
         if not self._free:
             if self._used == self.capacity:
@@ -59,7 +59,7 @@ class StreamTable:
             self._used += 1
         row = self._free.pop()
         self.set_states(row, states)
-        self.hold(row, held)
+        self.store(row, held_feeds)
         return row
 
     def remove(self, row: int) -> None:
@@ -101,9 +101,9 @@ class StreamTable:
             return error
         return [one_row(steps.outputs[name], steps.result_arrays[name][place], whole) for name in leaves]
 
-    def hold(self, row: int, held: Mapping[str, np.ndarray]) -> None:
+    def store(self, row: int, held_feeds: Mapping[str, np.ndarray]) -> None:
         """Store the feeds of one stream that have rows and no time axis."""
-        for name, array in held.items():
+        for name, array in held_feeds.items():
             if name in self._tables:
                 self._tables[name][row] = self.steps.kept[name].rows_first(array)[0]
 
@@ -112,10 +112,10 @@ class StreamHandle(Telling):
     """Handle of one stream of a pool, valid from ``open`` to ``close``. Dropping the handle closes the stream, too."""
 
     _instead = OF_HANDLES
-    __slots__ = ("__weakref__", "_held", "_pool", "_row", "_table")
+    __slots__ = ("__weakref__", "_held_feeds", "_pool", "_row", "_table")
 
-    def __init__(self, pool: Any, table: StreamTable, row: int, held: Mapping[str, np.ndarray]) -> None:
-        self._pool, self._row, self._held = pool, row, held
+    def __init__(self, pool: Any, table: StreamTable, row: int, held_feeds: Mapping[str, np.ndarray]) -> None:
+        self._pool, self._row, self._held_feeds = pool, row, held_feeds
         self._table: StreamTable | None = table  # None once closed
 
     def __del__(self) -> None:
@@ -169,7 +169,7 @@ class RowBlocks:
         self.run = steps.run_prepared
         return self, weights
 
-    def ran(self, call: PreparedCall, arrays: list[Any] | None, held: Weights) -> None:
+    def ran(self, call: PreparedCall, arrays: list[Any] | None, context: Weights) -> None:
         """Do nothing: the step updated the states in place."""
 
 

@@ -17,7 +17,7 @@ from ...support.errors import ArgumentError, DtypeError, GraphError, Where, show
 REMEDY = "give the loss weights=rg.gather(rg.constant([…]), labels) instead"
 
 
-APART = (
+OTHER_LOSSES = (
     "make every label a row of its own and give its weight: rg.sigmoid_cross_entropy(rg.expand_dims(labels, -1), "
     "rg.expand_dims(logits, -1), weights=…), with weights in the shape of labels; or use rg.softmax_cross_entropy if "
     "just one of them is true"
@@ -48,7 +48,7 @@ def label_weights(graph: Graph, class_weights: Any, source: BatchSource, where: 
     if not isinstance(class_weights, Mapping):
         raise DtypeError(
             "class_weights= must be a mapping such as {0: 1.0, 1: 5.0}, from label to weight, or "
-            f'"balanced", and is of type {type(class_weights).__name__}: {shown(class_weights)}',
+            f'"balanced", not {shown(class_weights)} of type {type(class_weights).__name__}',
             where,
         )
     classes = _classes(_labelled_loss(graph, where), where)
@@ -127,7 +127,7 @@ def _labelled_loss(graph: Graph, where: Where | None) -> Labelled:
     if not losses[0].has_a_label_each:
         raise GraphError(
             f"the loss (declared at {losses[0].read.where}) has several labels in each row, each true or false by "
-            f"itself, and class_weights={{0: …, 1: …}} weigh rows; {APART}",
+            f"itself, and class_weights={{0: …, 1: …}} weigh rows; {OTHER_LOSSES}",
             where,
         )
     return losses[0]

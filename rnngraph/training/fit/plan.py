@@ -223,7 +223,7 @@ def _apart(reader: Reader, validation: Any, batch_size: Any, where: Where | None
     """Return the batches of validation examples."""
     if not are_examples(validation):
         raise DtypeError(
-            f"validation= must be examples, or a share between 0 and 1, and is of type {type(validation).__name__}",
+            f"validation= must be examples, or a share between 0 and 1, not of type {type(validation).__name__}",
             where,
         )
     return source_of(reader, validation, batch_size)

@@ -81,7 +81,7 @@ class Ranks:
             return
         self._in_part = True
         try:
-            with self.interrupt.held():
+            with self.interrupt.deferred():
                 try:
                     yield
                 except BaseException as error:
@@ -100,7 +100,7 @@ class Ranks:
             return
         self.interrupt.watch()
         try:
-            with self.interrupt.held():
+            with self.interrupt.deferred():
                 yield
         finally:
             self.interrupt.release()

@@ -62,24 +62,24 @@ class ShardTree:
             level, nodes = level + 1, (nodes + 1) // 2
 
     def _join(
-        self, held: dict[tuple[int, int], Packed], level: int, left: int, right: int | None, packing: Packing
+        self, partial_sums: dict[tuple[int, int], Packed], level: int, left: int, right: int | None, packing: Packing
     ) -> None:
         rank, above = self._ranks.rank, (level + 1, left // 2)
         owner = self._owners[left << level]
         sender = owner if right is None else self._owners[right << level]
         if rank == sender != owner and right is not None:
-            sent = held.pop((level, right))
+            sent = partial_sums.pop((level, right))
             self._ranks.send(sent.whole, owner)
             packing.give_back(sent)
-        if rank != owner or (level, left) not in held:  # already added if this rank has all of its leaves
+        if rank != owner or (level, left) not in partial_sums:  # already added if this rank has all of its leaves
             return
-        value = held.pop((level, left))
+        value = partial_sums.pop((level, left))
         if right is not None:
             if sender == owner:
-                other = held.pop((level, right))
+                other = partial_sums.pop((level, right))
             else:
                 other = packing.room()
                 self._ranks.receive(other.whole, sender)
             value.add(other)
             packing.give_back(other)
-        held[above] = value
+        partial_sums[above] = value

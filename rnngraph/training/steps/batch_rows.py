@@ -20,9 +20,10 @@ from ...support.records import dataclass
 class BatchRows:
     """Axes of rows of a program's feeds.
 
-    ``names`` are of sizes that count rows, ``likely`` the meanings of other names, and ``axes`` the axis of rows by
-    input;
-    None: it has none, and each part of a batch has all of it.
+    Attributes:
+        names: Names of sizes that count rows.
+        likely: Sizes that other names stand for.
+        axes: Axis of rows of each input; None if it has none, and every part of a batch reads all of it.
     """
 
     names: frozenset[str]

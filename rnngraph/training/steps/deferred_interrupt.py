@@ -65,7 +65,7 @@ class DeferredInterrupt:
             self._note(*came)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def deferred(self) -> Iterator[None]:
         """Context manager that defers a Ctrl-C until someone reads ``due``, or until the end."""
         before, self._deferring = self._deferring, True
         try:
@@ -76,7 +76,7 @@ class DeferredInterrupt:
 
     @contextmanager
     def let_through(self) -> Iterator[None]:
-        """Context manager within which a Ctrl-C is delivered immediately, even inside of ``held``."""
+        """Context manager within which a Ctrl-C is delivered immediately, even inside of ``deferred``."""
         before, self._deferring = self._deferring, False
         try:
             yield

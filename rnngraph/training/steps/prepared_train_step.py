@@ -24,9 +24,9 @@ class PreparedTrainStep:
         return self._runner.is_current
 
     def run(self, feeds: Mapping[Any, Any], seed: int | None, out: Any, on_commit: OnCommit | None = None) -> Any:
-        """Return the loss of a step, with fetched results if any.
+        """Return the loss of a step, with fetched results if any; None if only the slow path accepts the feeds.
 
-        None: nothing was done, because only the slow path accepts the feeds.
+        In that case nothing has changed.
         """
         variant, updates = self._variant, self._updates
         if variant.state_inputs:

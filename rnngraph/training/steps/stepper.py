@@ -66,7 +66,7 @@ class Stepper:
         self._forward: NativeStep | None = None
 
     def attempt(self, feeds: Any, named: Mapping[str, Any], seed: int | None, carry: bool, fetch: Fetch | None) -> Any:
-        """Run a step like an earlier one. None: nothing was done, because it needs the slow path."""
+        """Run a step like an earlier one. Return None, and do nothing, if it needs the slow path."""
         states = self.state.carried if carry else None
         return self._calls((carry, states is not None, (), fetch)).run(feeds, named, seed)
 

@@ -268,7 +268,7 @@ def test_a_moment_puts_ctrl_c_off(interrupt: DeferredInterrupt) -> None:
 
 
 def test_a_ctrl_c_is_deferred_until_it_is_checked(interrupt: DeferredInterrupt) -> None:
-    with interrupt.held():
+    with interrupt.deferred():
         assert interrupt.due() is None
         signal.raise_signal(signal.SIGINT)
         assert isinstance(interrupt.due(), KeyboardInterrupt)
@@ -280,7 +280,7 @@ def test_a_ctrl_c_is_deferred_until_it_is_checked(interrupt: DeferredInterrupt) 
     done = []
 
     def run() -> None:
-        with interrupt.held():
+        with interrupt.deferred():
             with interrupt:
                 signal.raise_signal(signal.SIGINT)
             done.append("behind what changes as one")

@@ -1,9 +1,9 @@
 """Several loops over chunks of time that run as one, with interleaved scans.
 
-A turn of the loop runs each kernel once, for its current chunk: a layer's scan is a chunk behind that of its input. A
-kernel does nothing before its first chunk and after its last. The first turns, in which some kernels have nothing to do
-yet, precede the loop. Steps of interleaved scans alternate in one function while all of them have steps; then each
-scan's other steps follow.
+An iteration of the loop runs each kernel once, for its current chunk: a layer's scan is a chunk behind that of its
+input. A kernel does nothing before its first chunk and after its last. The first iterations, in which some kernels
+have nothing to do yet, precede the loop. Steps of interleaved scans alternate in one function while all of them have
+steps; then each scan's other steps follow.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def add_interleaved(writer: EntryWriter, plan: InterleavingPlan, loops: Sequence
     """Add one loop that runs ``loops`` with interleaved scans.
 
     Raises:
-        VerifyError: Kernels of a turn, or of several, would not see the values of sequential execution.
+        VerifyError: Kernels of one or several iterations would not see the values of sequential execution.
     """
     written = _Writing(writer, plan, loops)
     check_order(written.placed)

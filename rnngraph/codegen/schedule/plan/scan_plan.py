@@ -49,7 +49,7 @@ class StepPlan:
 
     Attributes:
         kernels: Kernels in order.
-        unroll: Steps per turn of the loop over steps.
+        unroll: Steps per iteration of the loop over steps.
         memory: Memory of an arbitrary step; others have the same layout.
     """
 

@@ -126,9 +126,9 @@ class _Loop:
         rank, plan = len(self.axes), self.plan
         if not value.tensor.rank:
             value = shaped(value, (1,) * rank)
-        if plan.hold is not None:
+        if plan.updates is not None:
             zero = make("constant", value=np.zeros((), value.dtype))
-            value = make("select", spread(plan.hold, plan.forms.view, self.axes), value, zero, where=value.where)
+            value = make("select", spread(plan.updates, plan.forms.view, self.axes), value, zero, where=value.where)
         if may_be_one and all(value.shape[axis] == 1 for axis in along):
             along = ()
         axes = (*plan.batch, *along)

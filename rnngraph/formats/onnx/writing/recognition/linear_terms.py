@@ -165,7 +165,7 @@ def _query(recurrence: Recurrence, plan: ChunkPlan) -> tuple[tuple[Node, View], 
     """Return (readout, its view, its weights), if it reads the updated state along its keys."""
     (readout,), body = plan.boundary, recurrence.scan["body"]
     state = body.outputs[recurrence.index][1]
-    if plan.hold is not None:
+    if plan.updates is not None:
         state = state.operands[1]
     while state.op == "reshape":
         state = state.operands[0]
