@@ -97,7 +97,7 @@ class LabelWeights:
         return rewrite(graph, rule)
 
     def _of_labels(self, loss: Labelled) -> Node:
-        """Return the weight of each label's class, exactly: all other terms of the sum are 0."""
+        """Return the weight of each label's class. It is exact, because all other terms of the sum are 0."""
         where, dtype = loss.read.where, loss.factor.dtype
         if loss.kind == "truths":
             return self._of_truths(loss)

@@ -231,5 +231,5 @@ def _declared_batch(layout: Layout, where: Where | None) -> int | None:
     batches = {dim for dim in _batch_dims(layout) if isinstance(dim, int)}
     if len(batches) > 1:
         sizes = ", ".join(map(str, sorted(batches)))
-        raise ShapeError(f"placeholders are declared with different batches, {sizes}; declare the same", where)
+        raise ShapeError(f"placeholders are declared with different batches, {sizes}; declare one for all", where)
     return batches.pop() if batches else None

@@ -302,7 +302,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
         lambda: EXAMPLES,
         {"validation": 3j},
         rg.DtypeError,
-        "must be examples, or a share .* is of type complex",
+        "must be examples, or a share .* not of type complex",
     ),
 }
 

@@ -59,7 +59,7 @@ def listing(assembly: str, debug_text: StageText, numbered: Mapping[Origins, int
 
 
 def _own_origins(debug_text: StageText) -> dict[str, Origins]:
-    """Return the origins of code that belongs to a function as a whole, such as its return, by function."""
+    """Return {function: origins of its code that belongs to no single kernel, such as its return}."""
     origins_by_name: dict[str, Origins] = {}
     name = ""
     for line, origins in debug_text.lines:

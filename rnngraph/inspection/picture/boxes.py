@@ -19,7 +19,7 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """A box.
+    """Box of a picture: a layer, cell, wrapper, driver or stack with its contents, or an input, output or loss.
 
     Args:
         kind: ``input``, ``output``, ``loss``, ``layer``, ``driver``, ``stack``, ``wrapper`` or ``cell``.

@@ -8,7 +8,7 @@ from .shapes import Drawing
 
 
 def png_bytes(drawing: Drawing) -> bytes:
-    """Return the file. Raise ``MissingExtraError`` without matplotlib."""
+    """Return a drawing as a PNG file's bytes. Raise ``MissingExtraError`` without matplotlib."""
     surface = PngSurface(drawing.width, drawing.height)
     for figure in drawing.figures:
         paint_shapes(surface, figure.shapes)

@@ -89,7 +89,7 @@ class _Classes:
         self._parent[self.root(other)] = self.root(one)
 
     def members(self) -> dict[Place, list[Place]]:
-        """Return the pairs of each class, by the class's root."""
+        """Return the (node, axis) pairs of each equivalence class, by the class's root."""
         classes: dict[Place, list[Place]] = {}
         for place in self._parent:
             classes.setdefault(self.root(place), []).append(place)

@@ -249,11 +249,11 @@ class _ChunkGraph:
         base, axis = past.base, self.timeline.axis(past.base)
         assert axis is not None
         rows = self._row_axis(base)
-        if chunk.shape[rows] != self.rows:  # every row has its own past
+        if chunk.shape[rows] != self.rows:  # rows have different earlier entries
             if chunk.shape[rows] != 1:
                 raise GraphError(
-                    "this graph can't be streamed: the past of a sequence is kept for each row, and it has no rows, "
-                    f"declared at {base.where}; give it the batch as an axis",
+                    "this graph can't be streamed: a stream keeps a sequence's past for each row, but a sequence, "
+                    f"declared at {base.where}, has no rows; give it the batch as an axis",
                     self.where,
                 )
             chunk = _with_size(chunk, rows, self.rows)

@@ -87,7 +87,7 @@ def kind_of(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
         common = _moved(node, kinds, names)
     if common is None:
         raise GraphError(
-            f"{node.op} mixes the rows of a batch, and so the batch can't be computed in shards; train without shards",
+            f"{node.op} mixes the rows of a batch, so the batch can't be computed in shards; train without shards",
             node.where,
         )
     return common
@@ -141,7 +141,7 @@ def _within_loop(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
     kind = kind_of(node, kinds, names)
     if isinstance(kind, Partial):
         raise GraphError(
-            f"{node.op} mixes the rows of a batch at each step, and so the batch can't be computed in shards; train "
+            f"{node.op} mixes the rows of a batch at each step, so the batch can't be computed in shards; train "
             "without shards",
             node.where,
         )

@@ -73,7 +73,7 @@ def _narrowed(scan: Node) -> Node:
 
 
 def _narrow_carries(parts: ScanParts) -> dict[Node, str]:
-    """Return the narrow dtypes of carries that steps round: by their inputs of the body."""
+    """Return {carry's input in the body: narrow dtype} for carries that every step rounds."""
     candidates = {carry.inside: dtype for carry in parts.carries if (dtype := _rounded_to(carry.next))}
     while True:
         exact = {

@@ -295,9 +295,7 @@ class Stream(Uncalled, Generic[ResultT]):
     def set_number(self, number: Any, where: Where | None) -> None:
         """Set the number of each row's stream, by which samples differ, also in a state that has one."""
         if NUMBER not in self._types or NUMBER in self._per_step_feeds:
-            raise NameLookupError(
-                "the program calls no rg.sample, so that its streams take no number; leave it out", where
-            )
+            raise NameLookupError("the program calls no rg.sample, so its streams take no number; leave it out", where)
         self._held_feeds[NUMBER] = np.array(self._converted(NUMBER, number, False, where), order="C")
         if self._states is not None:
             self._form.set_number(self._states.present, self._held_feeds[NUMBER])
