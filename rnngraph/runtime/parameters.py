@@ -109,7 +109,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
 
     def __reduce__(self) -> Never:
         raise GraphError(
-            "parameters do not pickle or copy apart from their program; give the program itself, or dict(parameters), "
+            "parameters can't be pickled or copied without their program; use the program itself, or dict(parameters), "
             "whose arrays nothing changes"
         )
 

@@ -169,7 +169,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         numbers = numbers.reshape(len(numbers), -1)
         if numbers.shape[1] != self._outputs:
             raise ShapeError(
-                f"y has {numbers.shape[1]} outputs, and the first fit {self._outputs}; give as many", where
+                f"y has {numbers.shape[1]} outputs, but the first fit had {self._outputs}; give as many", where
             )
         return numbers
 

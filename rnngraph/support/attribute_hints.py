@@ -85,7 +85,9 @@ class Unoperated(Telling):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Number):
-            raise DtypeError("a Tensor is == to itself only, as a key of mappings; write rg.equal(x, y), rg.not_equal")
+            raise DtypeError(
+                "== compares the identity of Tensors, not their values; write rg.equal(x, y) or rg.not_equal"
+            )
         return self is other
 
     __hash__ = object.__hash__

@@ -197,7 +197,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
     def _move(
         self, f: WrapperBuilder, state: str, present: Mapping[str, str], back: bool, by_items: bool = True
     ) -> None:
-        """Write a copy of one saved state to the current one, or ``back``."""
+        """Write code that copies a saved state to the current one, or with ``back`` the other way round."""
         sizes, place = {ITEM_BYTES[port.dtype] for port in self.exported.states}, 0
         item = sizes.pop() if by_items and len(sizes) == 1 else 1  # with several sizes some may be unaligned
         for port in self.exported.states:

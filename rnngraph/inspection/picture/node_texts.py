@@ -15,7 +15,7 @@ def type_text(kind: TensorType | TupleType) -> str:
 
 
 def steps_text(size: Dim) -> str:
-    """Return the range of an axis."""
+    """Return the range of indices of an axis as text, such as ``0 … T−1``."""
     return f"0 … {size - 1}" if isinstance(size, int) else f"0 … {dim_text(size)}−1"
 
 

@@ -162,7 +162,7 @@ def _scales(layers: Sequence[Part], limits: Limits) -> Scales:
 
 
 def _around(values: Sequence[float]) -> tuple[float, float]:
-    """Return the powers of ten around values: a decade at least, with room at both ends."""
+    """Return bounds around values, as powers of ten. They have a margin on both sides and span at least a decade."""
     low, high = math.log10(min(values)) - ROOM, math.log10(max(values)) + ROOM
     missing = max(0.0, 1.0 - (high - low))
     return low - missing, high

@@ -63,7 +63,7 @@ class _Splitting:
         return self.new[node]
 
     def _split(self, node: Node) -> Split | None:
-        """Return a value with separate axes; None if only its declared shape exists."""
+        """Return a value with its merged axes split; None if no split form of it exists."""
         if not isinstance(node.type, TensorType):
             return None
         if node.op == "reshape":

@@ -30,7 +30,10 @@ class FeedNames:
             return key if isinstance(key, str) else shown(key)
         name = self._lowered.placeholders.get(key.node)
         if name is None and (key.node.op != "input" or key.node.get("unnamed")):
-            raise NameLookupError(f"{shown(key)} is fed, but is no placeholder of this program; feed its own", where)
+            raise NameLookupError(
+                f"{shown(key)} is no placeholder of this program and can't be fed; feed the program's placeholders",
+                where,
+            )
         return name or key.name
 
     def pairs(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> list[tuple[str, Any]]:

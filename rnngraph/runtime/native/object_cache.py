@@ -84,7 +84,7 @@ def cache_of(option: Any, where: Where | None) -> Cache | None:
 
     A directory that others can write to gives a warning and no cache. A missing or read-only home gives no cache.
     """
-    if isinstance(option, Cache):  # the cache of a program with which this one shares it
+    if isinstance(option, Cache):  # shared with another program
         return option
     if not isinstance(option, bool | str | os.PathLike):
         raise DtypeError(f"cache={shown(option)} must be True, False or the path of a directory", where)

@@ -71,7 +71,7 @@ class HeldFeeds:
             array = _with_one_row(name, value, kind, axis, where)
             if axis is not None and array.shape[axis] != 1:
                 raise ShapeError(
-                    f"feed {name} has shape {array.shape}, and a stream takes one row; feed its own",
+                    f"feed {name} has shape {array.shape}, but a stream takes one row; feed this stream's row",
                     where,
                 )
             copies[name] = np.array(array, order="C")
