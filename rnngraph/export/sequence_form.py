@@ -23,7 +23,7 @@ from .c_names import symbols_of_names
 from .native_code import Arrays, Calls, ExportSource, entry_of, whole_sequence
 
 BATCH, STEPS = "batch", "steps"
-_TAKEN = ("net", BATCH, "scratch")
+_RESERVED = ("net", BATCH, "scratch")
 _JAVASCRIPT_WORDS = (
     "arguments await debugger delete eval export finally function in instanceof let null super var void with yield"
 )
@@ -95,7 +95,7 @@ def sequence_form(
     fed = about.needed(outputs)
     types = about.input_types()
     results = {name: node.tensor for name, node in graph.outputs}
-    symbols = iter(symbols_of_names([*names.values(), *fed, *outputs], _TAKEN)[len(names) :])
+    symbols = iter(symbols_of_names([*names.values(), *fed, *outputs], _RESERVED)[len(names) :])
     entry = entry_of(plan, target, values, embedded)
     used = {*plan.parameters}
     exported = ExportedSequence(
@@ -174,7 +174,7 @@ def _bounds(graph: Graph, in_c: Mapping[str, Dim]) -> Bounds:
         return tuple(substitute(dim, in_c) for dim in dims)
 
     largest: dict[object, tuple[int, UpperBound]] = {}
-    for bound in bounds.most:
+    for bound in bounds.upper_bounds:
         total = product(dims := named(bound.dims))
         terms = total.terms if isinstance(total, Size) else (((), total),)
         single = len(terms) == 1
@@ -184,7 +184,7 @@ def _bounds(graph: Graph, in_c: Mapping[str, Dim]) -> Bounds:
             largest[key] = factor, replace(bound, dims=(total,) if single else dims)
     return Bounds(
         dims=(),
-        most=tuple(bound for _, bound in largest.values()),
+        upper_bounds=tuple(bound for _, bound in largest.values()),
         tables=tuple(replace(item, rows=named((item.rows,))[0], indices=named(item.indices)) for item in bounds.tables),
         choices=tuple(
             replace(item, entries=named(item.entries), results=named(item.results)) for item in bounds.choices

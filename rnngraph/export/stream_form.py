@@ -206,9 +206,9 @@ def _entries(build: StreamBuild, max_block: int | None) -> tuple[ExportedEntry, 
 
 
 def _together(
-    build: StreamBuild, step: ExportedEntry, most: int, inputs: tuple[Port, ...], outputs: tuple[Port, ...]
+    build: StreamBuild, step: ExportedEntry, max_rows: int, inputs: tuple[Port, ...], outputs: tuple[Port, ...]
 ) -> RowBatch:
-    """Return the entry of a step of up to ``most`` streams.
+    """Return the entry of a step of up to ``max_rows`` streams.
 
     Args:
         inputs: Inputs of one stream.
@@ -220,14 +220,16 @@ def _together(
     about, target, where = build.about, build.target, build.where
     rows = about.rows
     if not rows.is_open:
-        raise GraphError(f"rows={most} streams can't step as one batch, because the net mixes rows; use rows=1", where)
+        raise GraphError(
+            f"rows={max_rows} streams can't step as one batch, because the net mixes rows; use rows=1", where
+        )
     kinds = {**about.types, **{name: node.tensor for name, node in about.compiled.graph.outputs}}
     left_out = {**about.axes.omitted, **about.axes.outputs_omitted}
     for port in (*inputs, *outputs):
         left_out_of = rows.port(port.name, kinds[port.name], left_out[port.name], {})
         if left_out_of.axis is None or left_out_of.pieces != 1 or port.default is not None:
             raise GraphError(
-                f"rows={most} streams can't step as one batch: {port.shown} {kinds[port.name]} does not begin with "
+                f"rows={max_rows} streams can't step as one batch: {port.shown} {kinds[port.name]} does not begin with "
                 "an axis of them, or has a default; use rows=1",
                 where,
             )
@@ -239,7 +241,7 @@ def _together(
         Port(name, name, kind.dtype, tuple(substitute(dim, counted) for dim in kind.shape))
         for name, kind in ((name, {**about.types, **about.states.types}[name]) for name in names)
     )
-    return RowBatch(build.entry(plan), most, shared)
+    return RowBatch(build.entry(plan), max_rows, shared)
 
 
 def _tail(

@@ -34,7 +34,7 @@ from .package.stream_self_test import stream_self_test
 from .sequence_form import sequence_form
 from .stream_form import StreamOptions, stream_form
 
-_TAKEN = (
+_RESERVED = (
     "all assert c clean complex ctype ctypes depend dl edit_cache errno fenv float help install inttypes iso646 json "
     "limits list_install_components locale m math numpy os package package_source pthread rebuild_cache rt setjmp "
     "signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string test tgmath threads time "
@@ -129,7 +129,7 @@ class ExportOptions:
             raise ArgumentError(
                 f"name={shown(name)} can't begin C names; use letters, digits and underscores, a letter first", where
             )
-        if name in _TAKEN.split() or keyword.iskeyword(name):
+        if name in _RESERVED.split() or keyword.iskeyword(name):
             raise ArgumentError(f"files named {name} would hide those of C, Python or CMake; give another name", where)
         form = one_of(self.form, "form", FORMS)
         if batch is not None or form == "stream":

@@ -108,8 +108,8 @@ class ScanParts:
         """Outputs of the body, in order."""
         return [*((carry.name, carry.next) for carry in self.carries), *self.emits]
 
-    def giving(self, new: Mapping[Node, Node]) -> ScanParts:
-        """Return the parts with other values as the body's outputs."""
+    def with_replaced_values(self, new: Mapping[Node, Node]) -> ScanParts:
+        """Return the parts with each output of the body replaced by ``new[output]``."""
         carries = [carry._replace(next=new[carry.next]) for carry in self.carries]
         return replace(self, carries=carries, emits=[(name, new[value]) for name, value in self.emits])
 

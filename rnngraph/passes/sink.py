@@ -129,7 +129,7 @@ class _Loop:
                 new[node] = remake(node, [new[item] for item in node.operands])
         condition = self.parts.when
         return replace(
-            self.parts.giving(new),
+            self.parts.with_replaced_values(new),
             sequences=[Binding(inside, outside) for outside, inside in self.sequences.items()],
             invariants=[Binding(inside, outside) for outside, inside in self.invariants.items()],
             when=None if condition is None else self.new[condition],

@@ -201,7 +201,7 @@ def _split_carries(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if inner not in new:
             new[inner] = remake(inner, [new[item] for item in inner.operands])
     carries = [*scan.carries[:index], *pieces, *scan.carries[index + 1 :]]
-    return replace(scan, carries=carries).giving(new).build(node.where, node.name)
+    return replace(scan, carries=carries).with_replaced_values(new).build(node.where, node.name)
 
 
 def _is_joined(node: Node) -> bool:

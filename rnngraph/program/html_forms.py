@@ -30,7 +30,7 @@ def program_html(program: ProgramParts, graphs: TwoGraphs, summary: Summary) -> 
     options, gone = program.options, graphs.inference.graph.comments
     parameters = {name: spec.type for spec, name in program.lowered.slots.items()}
     drawn = picture(
-        svg(program.source, most="cells"), "the declaration: the training and the inference graph side by side"
+        svg(program.source, max_detail="cells"), "the declaration: the training and the inference graph side by side"
     )
     declaration = drawn + folded("as text", code(program.source.described().text()))
     parts = [

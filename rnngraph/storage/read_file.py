@@ -51,25 +51,27 @@ def check_regular(mode: int, path: str | os.PathLike[str], what: str) -> None:
         raise FileError(f"{os.fspath(path)} is {kind}; give the path of {what}")
 
 
-def read_file(path: str | os.PathLike[str], what: str, most: int | None = None, copies: int = 1) -> bytes:
+def read_file(path: str | os.PathLike[str], what: str, max_bytes: int | None = None, copies: int = 1) -> bytes:
     """Return all bytes of a regular file.
 
     Args:
         path: The file, or a link to it.
         what: The format for errors, such as ``"an ONNX file"``.
-        most: Maximum size in bytes; longer files are refused.
+        max_bytes: Maximum size in bytes; longer files are refused.
         copies: Number of copies of the bytes that the caller holds at once and that must fit in memory.
 
     Raises:
-        FileError: The file is missing, unreadable, longer than ``most``, or changes while it is read.
+        FileError: The file is missing, unreadable, longer than ``max_bytes``, or changes while it is read.
         OutOfMemoryError: The copies do not fit in memory.
     """
     file_path = as_path(path)
     try:
         with open_file(file_path, what) as file:
             size = os.fstat(file.fileno()).st_size
-            if most is not None and size > most:
-                raise FileError(f"{file_path} has {size:,} bytes, and {most:,} at most are read; give a smaller file")
+            if max_bytes is not None and size > max_bytes:
+                raise FileError(
+                    f"{file_path} has {size:,} bytes, and {max_bytes:,} at most are read; give a smaller file"
+                )
             reserve(copies * size, f"what {file_path} holds")
             data = file.read(size + 1)
     except FileNotFoundError:

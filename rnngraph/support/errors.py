@@ -223,11 +223,11 @@ def _restored(kind: type[RnnGraphError], arguments: tuple[Any, ...], state: dict
 # Texts -----------------------------------------------------------------------------------------------
 
 
-def shortened(text: str, most: int = MAX_CHARACTERS) -> str:
-    """Return text, with its middle cut out if it is longer than ``most`` characters."""
-    if len(text) <= most:
+def shortened(text: str, limit: int = MAX_CHARACTERS) -> str:
+    """Return text, with its middle cut out if it is longer than ``limit`` characters."""
+    if len(text) <= limit:
         return text
-    head, tail = most * 3 // 5, most * 2 // 5
+    head, tail = limit * 3 // 5, limit * 2 // 5
     return f"{text[:head]} … ({len(text) - head - tail} characters left out) … {text[-tail:]}"
 
 
@@ -252,11 +252,11 @@ shown = _Short().repr
 """Return the repr of a user's value in one line."""
 
 
-def listed(names: Iterable[str], most: int = 8) -> str:
-    """Return the first ``most`` names and the number of others; ``none`` without names."""
+def listed(names: Iterable[str], limit: int = 8) -> str:
+    """Return the first ``limit`` names and the number of others; ``none`` without names."""
     known = [*names]
-    more = f" and {len(known) - most} more" if len(known) > most else ""
-    return (", ".join(known[:most]) or "none") + more
+    more = f" and {len(known) - limit} more" if len(known) > limit else ""
+    return (", ".join(known[:limit]) or "none") + more
 
 
 def did_you_mean(name: Any, names: Iterable[str]) -> str:

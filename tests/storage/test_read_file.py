@@ -107,9 +107,9 @@ def test_errors_name_the_kind_and_the_remedy(kind: str, tmp_path: Path) -> None:
 def test_a_file_is_read_whole_and_within_its_bound(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"12345")
-    assert read_file(path, "a file", most=5) == b"12345"
+    assert read_file(path, "a file", max_bytes=5) == b"12345"
     with pytest.raises(rg.FileError, match="has 5 bytes, and 4 at most are read; give a smaller file"):
-        read_file(path, "a file", most=4)
+        read_file(path, "a file", max_bytes=4)
     if Path("/proc/meminfo").exists():  # on Linux
         with pytest.raises(rg.FileError, match=r"has a size of 0 bytes, but another number was read: .*; copy it"):
             read_file("/proc/meminfo", "a file")

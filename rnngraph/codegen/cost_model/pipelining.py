@@ -40,14 +40,14 @@ class PipelinePlan:
         stages: First and last kernel of each stage.
         costs: Cycles of each stage for one time step.
         grain: Unit of a chunk's length in steps.
-        most: Maximum steps of a chunk.
+        max_steps: Maximum steps of a chunk.
         gain: Speedup over one worker.
     """
 
     stages: tuple[tuple[int, int], ...]
     costs: tuple[float, ...]
     grain: int
-    most: int
+    max_steps: int
     gain: float
 
     def estimate(self, partition: Partition) -> Partition:
@@ -100,7 +100,7 @@ def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, worke
     )
 
 
-def _grains(kernels: Sequence[StageCost], cost: float, most: int) -> list[int]:
+def _grains(kernels: Sequence[StageCost], cost: float, max_steps: int) -> list[int]:
     """Return candidates for the number of steps of which chunks are multiples.
 
     Args:
@@ -112,7 +112,7 @@ def _grains(kernels: Sequence[StageCost], cost: float, most: int) -> list[int]:
 
     grain = min(range(MIN_STEPS, 2 * MIN_STEPS), key=lambda steps: (rest(steps), steps))
     grain *= max(1, round(CLAIMS * CLAIM_CYCLES / (grain * cost)))
-    doubled = 2 * grain <= most and any(kernel.per_chunk_overhead for kernel in kernels)
+    doubled = 2 * grain <= max_steps and any(kernel.per_chunk_overhead for kernel in kernels)
     return [grain, 2 * grain] if doubled else [grain]
 
 

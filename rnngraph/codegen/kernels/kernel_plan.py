@@ -25,11 +25,11 @@ MIN_PACKED, MAX_PACKED = 64, 512  # rows of k in a block: each block reads and w
 
 @dataclass(frozen=True)
 class OuterSumPlan:
-    """Tiling of a sum of outer products. ``most`` is the maximum number of rows of k that are packed at a time."""
+    """Tiling of a sum of outer products. ``max_depth`` is the maximum number of rows of k that are packed at a time."""
 
     tile: TileShape
     lanes: int
-    most: int
+    max_depth: int
 
 
 @dataclass(frozen=True)

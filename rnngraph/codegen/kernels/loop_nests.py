@@ -137,20 +137,20 @@ def strips(
 
 
 def strip_groups(
-    block: Block, width: Dim | None, lanes: int, most: int, share: WorkerSlice | None = None
+    block: Block, width: Dim | None, lanes: int, group_size: int, share: WorkerSlice | None = None
 ) -> Iterator[tuple[Block, list[Strip]]]:
-    """Yield strips like ``strips``, in groups of up to ``most``, to hide the latency of dependent ops."""
+    """Yield strips like ``strips``, in groups of up to ``group_size``, to hide the latency of dependent ops."""
     if share is not None or not isinstance(width, int) or width < 2 * lanes:
         yield from ((nested, [strip]) for nested, strip in strips(block, width, lanes, share))
         return
     full = width // lanes
-    groups, remainder = divmod(full, most)
+    groups, remainder = divmod(full, group_size)
     if groups == 1:
-        yield block, [Strip(number * lanes, lanes) for number in range(most)]
+        yield block, [Strip(number * lanes, lanes) for number in range(group_size)]
     elif groups > 1:
         variable, inner = block.fresh_index("u"), block.nested()
-        yield inner, [Strip(size(variable) + number * lanes, lanes) for number in range(most)]
-        block.add(For(variable, 0, groups * most * lanes, most * lanes, tuple(inner.statements)))
+        yield inner, [Strip(size(variable) + number * lanes, lanes) for number in range(group_size)]
+        block.add(For(variable, 0, groups * group_size * lanes, group_size * lanes, tuple(inner.statements)))
     last = [Strip((full - remainder + number) * lanes, lanes) for number in range(remainder)]
     if width % lanes:
         last.append(Strip(full * lanes, lanes, width - full * lanes))

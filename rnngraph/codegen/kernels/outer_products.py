@@ -114,7 +114,7 @@ class _Sum:
         assert plan.outer_sum is not None
         node, memory = plan.kernel.first, region.memory
         self.region, self.node, self.kernel, self.share = region, node, kernel, share
-        self.tile, self.lanes, self.max_depth = plan.outer_sum.tile, plan.outer_sum.lanes, plan.outer_sum.most
+        self.tile, self.lanes, self.max_depth = plan.outer_sum.tile, plan.outer_sum.lanes, plan.outer_sum.max_depth
         left, right = ([_within(region, piece) for piece in pieces_of(item, memory.views)] for item in node.operands)
         self.left, self.right = left, right
         self.leading: Shape = left[0].shape[:-1]

@@ -77,7 +77,7 @@ def _to_i64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
 
 
 def _between(b: Instructions, x: Handle, maximum: int) -> Handle:
-    """Clamp an integer to 0..most."""
+    """Clamp an integer to 0..maximum."""
     zero, limit = b.constant(0, x), b.constant(maximum, x)
     x = b.select(b.compare("sgt", x, zero), x, zero)
     return b.select(b.compare("slt", x, limit), x, limit)

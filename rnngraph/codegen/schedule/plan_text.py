@@ -66,7 +66,7 @@ def _when(section: SectionPlan, group: GroupPlan) -> str:
         f"kernel {first}" if last == first + 1 else f"kernels {first} to {last - 1}"
         for first, last in group.pipeline.stages
     )
-    chunk = f"{group.pipeline.grain} to {group.pipeline.most} steps"
+    chunk = f"{group.pipeline.grain} to {group.pipeline.max_steps} steps"
     return f"{over}; by several workers a pipeline of {stages}, {chunk} at a time"
 
 
@@ -120,7 +120,7 @@ def _tile(plan: KernelPlan, indent: str) -> Iterator[str]:
     elif plan.outer_sum is not None:
         tile = plan.outer_sum.tile
         size = f"{_several(tile.rows, 'row')} x {_several(tile.blocks, 'vector')} of {plan.outer_sum.lanes}"
-        yield f"{indent}tile: {size}, up to {plan.outer_sum.most} k at a time, unrolled by {tile.unroll}"
+        yield f"{indent}tile: {size}, up to {plan.outer_sum.max_depth} k at a time, unrolled by {tile.unroll}"
     elif plan.kernel.kind == "fused" and plan.lanes > 1:
         yield f"{indent}vectors of {plan.lanes}"
 

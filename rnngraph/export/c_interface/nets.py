@@ -71,7 +71,7 @@ class ExportedNet:
         """(offsets by entry and buffer, bytes that steps read, bytes with the intermediate values of packing)."""
         places: dict[object, int] = {}
         offsets: dict[str, dict[str, int]] = {}
-        kept = most = 0
+        kept = peak = 0
         parts = {entry.plan.main.name: (entry.plan, parts_of(entry.plan)) for entry in self.entries}
         for main, (plan, of_plan) in parts.items():
             mine = offsets.setdefault(main, {})
@@ -89,8 +89,8 @@ class ExportedNet:
                 for buffer, count in part.scratch.items():
                     offsets[main][buffer.name] = total
                     total += count
-                most = max(most, total)
-        return offsets, kept, max(kept, most)
+                peak = max(peak, total)
+        return offsets, kept, max(kept, peak)
 
     @property
     def panel_offsets(self) -> dict[str, dict[str, int]]:
@@ -112,16 +112,16 @@ class ExportedNet:
 class RowBatch:
     """Entry that steps several independent streams at once.
 
-    ``most`` is their maximum number. ``ports`` are inputs and states, whose first axis is the streams.
+    ``max_rows`` is their maximum number. ``ports`` are inputs and states, whose first axis is the streams.
     """
 
     entry: ExportedEntry
-    most: int
+    max_rows: int
     ports: tuple[Port, ...]
 
     @property
     def arena_bytes(self) -> int:
-        return evaluate(self.entry.plan.arena_bytes, dict.fromkeys(self.entry.plan.sizes, self.most))
+        return evaluate(self.entry.plan.arena_bytes, dict.fromkeys(self.entry.plan.sizes, self.max_rows))
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class ExportedStream(ExportedNet):
 
     @cached_property
     def _streams(self) -> tuple[dict[str, int], int]:
-        max_streams = 0 if self.together is None else self.together.most
+        max_streams = 0 if self.together is None else self.together.max_rows
         return places_of({port.name: max_streams * port.step_bytes for port in self.states} if max_streams else {})
 
     @property

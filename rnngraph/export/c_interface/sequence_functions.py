@@ -60,7 +60,7 @@ class SequenceWrapper(CWrapper[ExportedSequence]):
                 wrong.append(f.value(f"icmp ne i64 %n_{size.name}, {size.fixed}", "wrong"))
         for dim in exported.differences:
             wrong.append(f.value(f"icmp slt i64 {bounded.number(dim)}, 0", "wrong"))
-        for bound in exported.bounds.most:
+        for bound in exported.bounds.upper_bounds:
             total = bounded.product(map(bounded.number, bound.dims))
             limit = bound.limit if bound.limit > MAX_ELEMENTS else min(bound.limit, reach)
             wrong.append(f.value(f"icmp ugt i64 {total}, {limit}", "wrong"))

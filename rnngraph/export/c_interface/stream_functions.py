@@ -159,7 +159,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
             self._move(f, self._saved(f, number), self._of_stream(f, before, moved), back=False)
             filled = f.plus(moved, 1)
             f.store("i64", filled, room)
-            is_full = f.value(f"icmp eq i64 {filled}, {together.most}", "full")
+            is_full = f.value(f"icmp eq i64 {filled}, {together.max_rows}", "full")
             is_last = f.value(f"icmp eq i64 {f.plus(number, 1)}, {count}", "last")
             with f.when(f.value(f"or i1 {is_full}, {is_last}", "runs")):
                 first = f.value(f"sub i64 {number}, {moved}", "first")

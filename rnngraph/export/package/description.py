@@ -161,7 +161,7 @@ class Description:
             "rate": self.stream.rate,
             "delay": self.stream.delay,
             "latency": self.latency,
-            "rows": 1 if self.stream.together is None else self.stream.together.most,
+            "rows": 1 if self.stream.together is None else self.stream.together.max_rows,
             "owed": [_port(port) for port in self.stream.owed],
             "state_size": self.state_bytes,
             "states": [_port(port) for port in self.stream.states],

@@ -213,7 +213,7 @@ def _stream_functions(net: Description) -> list[str]:
 
 def _at_once(net: Description) -> str:
     together = net.stream.together
-    return "one after the other" if together is None else f"up to {together.most} at once"
+    return "one after the other" if together is None else f"up to {together.max_rows} at once"
 
 
 def _flush(net: Description) -> list[str]:

@@ -20,16 +20,16 @@ HIGHEST = 4000
 """Maximum height of a picture in pixels; higher ones show less detail, unless requested."""
 
 
-def svg(source: GraphSource, graphs: Graphs = "both", most: Detail = "equations", styled: bool = True) -> str:
+def svg(source: GraphSource, graphs: Graphs = "both", max_detail: Detail = "equations", styled: bool = True) -> str:
     """Return the declaration of a program as SVG text.
 
     Args:
         source: ``program.parts.source``.
         graphs: ``training``, ``inference``, or ``both`` side by side.
-        most: Most detail: ``layers``, ``cells`` or ``equations``. A high picture has less.
+        max_detail: Maximum detail: ``layers``, ``cells`` or ``equations``. A picture that would be too high has less.
         styled: Include the style sheet.
     """
-    return svg_text(drawing(declared(source), graphs, most=most), styled)
+    return svg_text(drawing(declared(source), graphs, max_detail=max_detail), styled)
 
 
 def declared(source: GraphSource) -> Declaration:
@@ -38,21 +38,21 @@ def declared(source: GraphSource) -> Declaration:
 
 
 def drawing(
-    declaration: Declaration, graphs: Graphs = "both", detail: Detail | None = None, most: Detail = "equations"
+    declaration: Declaration, graphs: Graphs = "both", detail: Detail | None = None, max_detail: Detail = "equations"
 ) -> Drawing:
     """Return the drawing of one graph, or of both graphs.
 
     Args:
         declaration: What to draw.
         graphs: ``training``, ``inference``, or ``both`` side by side.
-        detail: The detail; None: as much as fits up to ``most``, with computations of the loss folded.
-        most: Most detail.
+        detail: The detail; by default as much as fits, up to ``max_detail``, with computations of the loss folded.
+        max_detail: Maximum detail.
     """
     if detail is not None:
         return drawing_of(declaration, graphs, detail)
     boxes = (replace(box, items=()) if box.is_folded else box for box in declaration.boxes)
     declaration = replace(declaration, boxes=tuple(boxes))
-    drawings = (drawing_of(declaration, graphs, level) for level in DETAILS[DETAILS.index(most) :])
+    drawings = (drawing_of(declaration, graphs, level) for level in DETAILS[DETAILS.index(max_detail) :])
     last = None
     for last in drawings:
         if last.height <= HIGHEST:

@@ -62,7 +62,7 @@ class Bounds:
     """Bounds on the sizes of one graph's calls. ``dims`` are all sizes that occur."""
 
     dims: tuple[Size, ...]
-    most: tuple[UpperBound, ...]
+    upper_bounds: tuple[UpperBound, ...]
     tables: tuple[Table, ...]
     choices: tuple[Choice, ...]
 
@@ -76,7 +76,7 @@ class Bounds:
                 total *= dim if isinstance(dim, int) else values[dim]
             return total
 
-        for bound in self.most:
+        for bound in self.upper_bounds:
             if number(bound.dims) > bound.limit:
                 raise ShapeError(
                     f"{bound.what} (declared at {bound.where}) would be {number(bound.dims)}{_of(bound.dims, sizes)}; "

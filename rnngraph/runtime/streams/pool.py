@@ -295,12 +295,10 @@ class StreamPool(Uncalled, Generic[ResultT]):
         self._keys.learn(feeds or {}, where)
         return feeds_by_name
 
-    def _changes(
-        self, handles: Sequence[StreamHandle], held_feeds: Mapping[str, Any]
-    ) -> list[tuple[Rows, StreamTable]]:
-        """Return streams' kept feeds after an update, and the tables for them. Nothing is stored yet."""
+    def _changes(self, handles: Sequence[StreamHandle], feeds: Mapping[str, Any]) -> list[tuple[Rows, StreamTable]]:
+        """Return the streams' held feeds after an update, and the tables for them. Nothing is stored yet."""
         where = user_line()
-        each = self._holding.of_rows(held_feeds, len(handles), where)
+        each = self._holding.of_rows(feeds, len(handles), where)
         holds = [{**handle._held_feeds, **new} for handle, new in zip(handles, each, strict=True)]
         return [(arrays, self._table_for(arrays, where)) for arrays in holds]
 
@@ -327,10 +325,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         return table
 
     def _fed(self, handle: StreamHandle, feeds: Any, named: Mapping[str, Any], serving: Serving | None = None) -> Fed:
-        """Check and convert the feeds of one stream, and leave the stream unchanged.
-
-        ``serving`` has feeds of earlier frames.
-        """
+        """Check and convert the feeds of a stream, without changing it. ``serving`` has feeds of earlier frames."""
         table = self._table_of(handle, None)
         if feeds is not None and not isinstance(feeds, Mapping):
             feeds, named = None, self._feed_names.with_input(feeds, named, user_line())
@@ -344,9 +339,8 @@ class StreamPool(Uncalled, Generic[ResultT]):
         self._holding.require_known(held_feeds, user_line)
         self._feeds.require(moving)
         held_feeds = self._holding.converted(held_feeds, where)
-        before = (
-            [] if serving is None else [item for fed in serving.fed_before(handle) for item in fed.held_feeds.items()]
-        )
+        queued = () if serving is None else serving.fed_before(handle)
+        before = [item for fed in queued for item in fed.held_feeds.items()]
         if held_feeds or before:
             with self._lock:
                 table = self._table_for({**handle._held_feeds, **dict(before), **held_feeds}, where)

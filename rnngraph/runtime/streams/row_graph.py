@@ -105,7 +105,7 @@ class RowGraph:
         return rows_are_independent(compiled.sized(self.outputs, {}, one_step=True), names)
 
     @property
-    def most(self) -> int:
+    def max_rows(self) -> int:
         """Maximum number of rows per run of the entry."""
         return ROWS_AT_A_TIME if self.is_open else 1
 

@@ -65,7 +65,7 @@ class RowSteps:
         """
         self.graph, self.others, self.shared = graph, dict(others), shared
         self._entry = entry = graph.rows.entry(others)
-        self._max_rows, self._is_open = graph.rows.most, graph.rows.is_open
+        self._max_rows, self._is_open = graph.rows.max_rows, graph.rows.is_open
         self._sized = entry.sized(graph.rows.sizes(others, self._max_rows))
         self._cycles_of_most = max(1, entry.cycles(self._sized.sizes))
         needed = [name for name in graph.rows.compiled.needed(graph.outputs) if name in graph.types]
@@ -235,11 +235,11 @@ class RowSteps:
 class _Job:
     """Work of one thread: an argument block, buffers for its rows, and copies from and to tables."""
 
-    def __init__(self, steps: RowSteps, entry: NativeEntry, sized: ShapeInstance, most: int, is_open: bool) -> None:
+    def __init__(self, steps: RowSteps, entry: NativeEntry, sized: ShapeInstance, max_rows: int, is_open: bool) -> None:
         """Allocate the buffers and list the copies.
 
         Args:
-            sized: The entry at ``most`` rows, the maximum of one run.
+            sized: The entry at ``max_rows`` rows, the maximum of one run.
             is_open: True if a run may also compute fewer rows.
         """
         graph = steps.graph
@@ -257,13 +257,13 @@ class _Job:
         scatters: list[np.ndarray] = []
         for port in (*steps.inputs.values(), *steps.kept.values()):
             if port.name in entry.input_slots:
-                array = self._allocated(port, most)
+                array = self._allocated(port, max_rows)
                 view = array if port.axis is not None else array.reshape(port.shape)
                 self.block.set_input(port.name, whole(view, _axis(graph, port)))
                 self._sources[port.name] = len(gathers)
                 gathers.append(_move(port, words.TARGET, port.rows_first(array), port.name in steps.kept))
         for port in (*steps.outputs.values(), *steps.states.values()):
-            array = self._allocated(port, most)
+            array = self._allocated(port, max_rows)
             self.block.set_output(entry.output_slots[port.name], array)
             self._targets[port.name] = len(gathers) + len(scatters)
             scatters.append(_move(port, words.SOURCE, port.rows_first(array), port.name in steps.kept))
@@ -280,8 +280,8 @@ class _Job:
         self.words[words.MOVES] = address(self._moves)
         self.address = address(self.words)
 
-    def _allocated(self, port: RowPort, most: int) -> np.ndarray:
-        array = empty(port.rows(most), port.dtype, TEMPORARIES)
+    def _allocated(self, port: RowPort, max_rows: int) -> np.ndarray:
+        array = empty(port.rows(max_rows), port.dtype, TEMPORARIES)
         self._memory.append(array)
         return array
 

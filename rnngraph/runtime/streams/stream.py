@@ -85,8 +85,7 @@ class Stream(Uncalled, Generic[ResultT]):
         """Run one time step.
 
         Args:
-            feeds: {placeholder or its name: value}, or one value for a graph with one input. Sequences have no time
-                axis.
+            feeds: {placeholder or its name: value}, or one value if there is one input. Sequences lack the time axis.
             rows: Index, list of indices, slice or mask of the rows that take the step; by default all. Other rows keep
                 their state and get zero results; their feeds have no effect.
             out: Arrays by output name, which receive the results.
@@ -194,10 +193,8 @@ class Stream(Uncalled, Generic[ResultT]):
             else prepared.run_rows(arrays, mask, None, out_arrays)
         )
         assert result is not None, "what was converted is what it was prepared for"
-        self._held_feeds, self._states = (
-            held_feeds,
-            states,
-        )  # set here, so that a call that fails leaves the stream unchanged
+        # Set here, so that a call that fails leaves the stream unchanged.
+        self._held_feeds, self._states = held_feeds, states
         if replaced:  # the other runners read the arrays that were kept before
             self._prepared_step = self._prepared_chunk = self._direct_step = self._direct_chunk = None
         if one_step:
@@ -229,9 +226,8 @@ class Stream(Uncalled, Generic[ResultT]):
 
     def _needs_memory(self, name: str, array: np.ndarray) -> bool:
         """True if a feed is kept between calls and has no array of this shape yet."""
-        return name not in self._per_step_feeds and (
-            name not in self._held_feeds or self._held_feeds[name].shape != array.shape
-        )
+        held = self._held_feeds.get(name)
+        return name not in self._per_step_feeds and (held is None or held.shape != array.shape)
 
     def _checked(
         self, feeds: Mapping[str, np.ndarray], one_step: bool, where: Where | None

@@ -19,7 +19,7 @@ from .padding_check import PaddingCheck
 Metric = Tensor | Callable[[Any, Any], Any]
 """A declared Tensor, or a function of (result of ``evaluate``, feeds)."""
 
-TAKEN = ("epoch", "loss", "learning_rate", "seconds")
+RESERVED_COLUMNS = ("epoch", "loss", "learning_rate", "seconds")
 """Columns of the history that metrics cannot have."""
 
 
@@ -50,7 +50,7 @@ class Evaluation:
         self._functions: dict[str, Any] = {}
         tensors: dict[str, Tensor] = {}
         for name, metric in metrics.items():
-            if not isinstance(name, str) or name in TAKEN or name.startswith(VALIDATION):
+            if not isinstance(name, str) or name in RESERVED_COLUMNS or name.startswith(VALIDATION):
                 raise ArgumentError(
                     f"a metric can't be named {shown(name)}, a column of every history; choose another name", where
                 )

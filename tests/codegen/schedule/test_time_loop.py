@@ -228,7 +228,7 @@ def test_tiles_cover_a_chunk_without_a_rest(rows: int, grain: int) -> None:
     line = plan_pipeline([replace(one, tile_steps=rows), other], size("T"), 128, 2)
     assert line is not None
     assert line.grain == grain
-    assert line.most % grain == 0
+    assert line.max_steps % grain == 0
 
 
 def test_chunks_are_longer_if_each_of_them_repeats_work() -> None:
@@ -236,7 +236,7 @@ def test_chunks_are_longer_if_each_of_them_repeats_work() -> None:
     line = plan_pipeline([one, replace(other, per_chunk_overhead=20000.0)], size("T"), 256, 2)
     assert line is not None
     assert line.grain == 2 * pipeline.MIN_STEPS
-    assert line.most == 256 // pipeline.BUFFER_DEPTH // line.grain * line.grain
+    assert line.max_steps == 256 // pipeline.BUFFER_DEPTH // line.grain * line.grain
 
 
 def test_a_length_of_one_chunk_is_no_pipeline() -> None:

@@ -235,7 +235,7 @@ def test_the_loss_is_folded_unless_all_is_wanted() -> None:
     assert loss.titles == ("loss",)
     assert any("log(reduce_sum" in text for text in texts(drawing_of(declaration, "both", "equations"), "training"))
     assert not any("log(reduce_sum" in text for text in texts(drawing(declaration), "training"))
-    assert not any("tanh" in text for text in texts(drawing(declaration, most="cells"), "training"))
+    assert not any("tanh" in text for text in texts(drawing(declaration, max_detail="cells"), "training"))
 
 
 # Where it lies ---------------------------------------------------------------------------------------

@@ -118,10 +118,10 @@ def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
     return ScanBlocks(tuple(axes), tuple(sizes), inner, inside)
 
 
-def _width(target: Target, size: Dim, most: int) -> int:
-    """Return the units of a block: whole vectors that divide an axis, at most ``most``; 0 if there are none."""
+def _width(target: Target, size: Dim, max_width: int) -> int:
+    """Return the units of a block: whole vectors that divide an axis, at most ``max_width``; 0 if there are none."""
     lanes = target.lanes(4)
-    widths = range(lanes, most + 1, lanes)
+    widths = range(lanes, max_width + 1, lanes)
     return max((width for width in widths if isinstance(size, int) and width < size and size % width == 0), default=0)
 
 

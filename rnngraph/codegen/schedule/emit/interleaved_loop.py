@@ -102,7 +102,7 @@ class _Writing:
     def __init__(self, writer: EntryWriter, plan: InterleavingPlan, loops: Sequence[TimeLoop]) -> None:
         self.writer, self.plan, self.loops = writer, plan, loops
         self.number = loops[0].chunks.number
-        self.turn, self.first = f"turn{self.number}", f"first{self.number}"
+        self.iteration, self.first = f"turn{self.number}", f"first{self.number}"
         self.placed = list(self._placed())
         self.timed = {place: self._timed(place) for place in plan.gains}
         # The first iterations and the loop call the same functions, so their statements are written once.
@@ -149,16 +149,25 @@ class _Writing:
     def add(self) -> None:
         """Add the first iterations and the loop to the entry."""
         chunks, steps, last = self.loops[0].chunks, self.plan.steps, self.plan.last
-        for turn in range(last):
-            begin = turn * steps
-            first = For(self.turn, begin, begin + 1, 1, tuple(self._turn(turn)), f"time, {chunks.way()}, turn {turn}")
+        for iteration in range(last):
+            begin = iteration * steps
+            first = For(
+                self.iteration,
+                begin,
+                begin + 1,
+                1,
+                tuple(self._iteration(iteration)),
+                f"time, {chunks.direction()}, iteration {iteration}",
+            )
             self.writer.block.add(first)
         steps_text = f"{steps} steps at a time" if steps < MAX_CHUNK else "all steps at once"
-        comment = f"time, {', '.join(item.chunks.way() for item in self.loops)}, scans beside each other, {steps_text}"
+        comment = (
+            f"time, {', '.join(item.chunks.direction() for item in self.loops)}, scans beside each other, {steps_text}"
+        )
         stop = chunks.length + last * steps
-        self.writer.block.add(For(self.turn, last * steps, stop, steps, tuple(self._turn()), comment))
+        self.writer.block.add(For(self.iteration, last * steps, stop, steps, tuple(self._iteration()), comment))
 
-    def _turn(self, number: int | None = None) -> Iterator[Statement]:
+    def _iteration(self, number: int | None = None) -> Iterator[Statement]:
         """Yield the statements of one iteration: one of the first iterations, by number, or any later one."""
         placed = [item for item in self.placed if number is None or item.phase[0] <= number]
         for lagged, depth in dict.fromkeys((item.lagged, self._depth(item.loop)) for item in placed):
@@ -183,13 +192,13 @@ class _Writing:
     def _head(self, chunks: Chunks, depth: int) -> list[Statement]:
         """Return the sizes of the kernels' current chunks. After the last chunk, the number of steps is negative."""
         steps = self.plan.steps
-        statements: list[Statement] = [LetIndex(chunks.chunk, "max", size(self.turn) - chunks.lag * steps, 0)]
+        statements: list[Statement] = [LetIndex(chunks.chunk, "max", size(self.iteration) - chunks.lag * steps, 0)]
         statements += chunks.head(steps)
         if depth > 1:
-            turn, before = f"turn_of_{chunks.chunk}", f"before_{chunks.chunk}"
-            statements.append(LetIndex(turn, "divide", size(chunks.chunk), steps))
-            statements.append(LetIndex(before, "floor", size(turn), depth))
-            statements.append(LetIndex(chunks.slot, "max", size(turn) - size(before), 0))
+            iteration, before = f"turn_of_{chunks.chunk}", f"before_{chunks.chunk}"
+            statements.append(LetIndex(iteration, "divide", size(chunks.chunk), steps))
+            statements.append(LetIndex(before, "floor", size(iteration), depth))
+            statements.append(LetIndex(chunks.slot, "max", size(iteration) - size(before), 0))
         return statements
 
     def _where_there(self, item: PlacedKernel, statements: Sequence[Statement]) -> Sequence[Statement]:

@@ -81,7 +81,7 @@ def _shared(
         LetIndex(part, "divide", chunks.length, ROUNDS),
         LetIndex(even, "floor", size(part), plan.grain),
         LetIndex(minimum, "max", size(even), plan.grain),
-        LetIndex(chunk_steps, "min", size(minimum), plan.most),
+        LetIndex(chunk_steps, "min", size(minimum), plan.max_steps),
     ]
     head = [
         LetIndex(chunks.chunk, "max", size(number) * size(chunk_steps), 0),
@@ -94,7 +94,7 @@ def _shared(
         PipelineStage((*head, *body), tuple(sorted(needed.items())), round(sum(cycles[:number])))
         for number, (body, needed) in enumerate(zip(bodies, needs, strict=True))
     ]
-    comment = f"time, {chunks.way()}, by several workers"
+    comment = f"time, {chunks.direction()}, by several workers"
     step = size(chunk_steps)
     return (*cut, Pipeline(number, chunks.length, step, tuple(stages), round(max(cycles)), states, TEAM, comment))
 

@@ -96,9 +96,9 @@ class Chunks:
 
     def steps_text(self, steps: int) -> str:
         """Describe the direction and the steps per chunk."""
-        return f"{self.way()}, {f'{steps} steps at a time' if steps < MAX_CHUNK else 'all steps at once'}"
+        return f"{self.direction()}, {f'{steps} steps at a time' if steps < MAX_CHUNK else 'all steps at once'}"
 
-    def way(self) -> str:
+    def direction(self) -> str:
         return "backward" if self.reverse else "forward"
 
 

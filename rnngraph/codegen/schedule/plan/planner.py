@@ -148,7 +148,7 @@ class _Planner:
     def _time_loop(self, group: GroupAnalysis) -> GroupPlan:
         pipeline, slots = group.pipeline, None
         if pipeline is not None:
-            slots = _Slots(BUFFER_DEPTH, pipeline.most, group.longest)
+            slots = _Slots(BUFFER_DEPTH, pipeline.max_steps, group.longest)
         return self._planned(self._laid_out(group, slots))
 
     def _interleaved(self, section: SectionAnalysis) -> Iterator[GroupPlan]:
