@@ -48,7 +48,7 @@ WINDOWS = {
     **{room: (f"tests/{room}",) for room in ROOMS},
     "others": ("tests", *(f"--ignore=tests/{room}" for room in ROOMS)),
 }
-"""Arguments of pytest by part of the suite: folders only, so that each part is what a default run has of it."""
+"""Arguments of pytest by part of the suite: folders only, so that each part has the tests of a default run."""
 
 
 def needs(*commands: str) -> None:

@@ -349,7 +349,7 @@ def test_masks_are_real_ones(name: str) -> None:
             assert same == (name == "dropout_layers_equal_seeds"), (site, other_site)
 
 
-# ------------------------------------------------------------- what the fixtures cannot say, by the equations
+# ------------------------------------------------------------- cases without fixtures, by the equations
 
 
 def random_parameters(shapes: dict[str, tuple[int, ...]], seed: int) -> dict[str, np.ndarray]:

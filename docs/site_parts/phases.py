@@ -64,7 +64,7 @@ def _records_in(kind: Any) -> Iterator[type]:
 
 
 def _wrapped(head: str, text: str) -> Iterator[str]:
-    """Yield a line, wrapped behind its head."""
+    """Yield a line, wrapped and indented to the end of its head."""
     line = head
     for word in re.split(r"(?<=,) ", text):
         if len(line) + len(word) > WIDTH:

@@ -151,7 +151,7 @@ class Net(Uncalled):
 
     @api
     def script(self) -> str:
-        """Return a Python script that declares the net, and loads the weights that ``save`` writes beside it."""
+        """Return a Python script that declares the net, and loads the weights that ``save`` writes to its folder."""
         return self._script.text()
 
     @api

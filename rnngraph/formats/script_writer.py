@@ -12,7 +12,7 @@ from .own_source import OwnSource
 from .steps import Place, Step, Value, unwrap, values_read, wanted_steps, with_inner
 
 WEIGHTS = "weights.safetensors"
-"""File with a script's parameters, beside the script."""
+"""File with a script's parameters, in the script's folder."""
 MAX_INLINE = 60
 """Maximum characters of an inlined expression."""
 

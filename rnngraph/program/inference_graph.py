@@ -210,7 +210,7 @@ class InferenceGraph(CallableGraph[ResultT]):
 
         Args:
             ids: Tokens of the prompt: ints [tokens], or [rows, tokens] for several prompts of one length. It may be
-                empty if ``state`` is that of a generation, which then goes on as if it had not ended.
+                empty if ``state`` is that of a generation, which then continues as if it had not ended.
             max_new: Maximum number of new tokens; None for no limit.
             sample: How a token is chosen from the logits of a step. By default the largest logit. A dict: arguments of
                 ``rg.sample``, such as ``{"temperature": 0.8, "seed": 1}``, whose steps count from the first new token.

@@ -1,7 +1,7 @@
 """TensorFlow 1.x's own names: ``from rnngraph import tf1 as tf``.
 
 A TensorFlow 1.x script declares, trains, saves and restores unchanged. Positional and keyword arguments are those of
-TensorFlow 1.15. ``rg.compile`` also compiles what a script declares. Names that are not offered raise
+TensorFlow 1.15. ``rg.compile`` also compiles a script's declarations. Names that are not offered raise
 ``NotOfferedError``, which names what to use instead.
 
 Packages:

@@ -295,7 +295,7 @@ def test_levels_in_one_object(weights: str, tmp_path: Path) -> None:
 @only_x86
 @pytest.mark.parametrize("number", range(len(LEVELS)))
 def test_each_level_runs(number: int, tmp_path: Path) -> None:
-    """The test overwrites the header's number of the variant, so that every variant runs."""
+    """Every variant runs, because the test overwrites the number of the selected one in the header."""
     program = program_of(stack())
     program.inference.export(tmp_path, "net", dispatch=True, link=False)
     same = program_of(stack(), target=LEVELS[number])

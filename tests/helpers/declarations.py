@@ -908,7 +908,7 @@ class Generator:
             self.add(f"rg.reshape({x.name}, ({kept}, {width}))", (*x.axes[:-2], width), apart=x.apart)
 
     def flatten(self) -> None:
-        """Merge steps of all rows, beside a placeholder with sizes of its own, whose equality only a call can check."""
+        """Merge steps of all rows, with a placeholder with sizes of its own, whose equality only a call can check."""
         x = self.some(lambda v: v.kind == "float" and sorted(map(str, v.axes[:2])) == ["B", "T"] and v.rank == 3)
         if x is None or not isinstance(x.width, int):
             return

@@ -230,7 +230,7 @@ def tables(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def flattened(guard: Guard, size: int) -> None:
-    """Run flattened logits beside flattened labels, whose total sizes agree in usual and unusual shapes."""
+    """Run flattened logits with flattened labels, whose total sizes agree in usual and unusual shapes."""
     x, y = rg.placeholder("x", (None, None, size)), rg.placeholder("y", (None, None), "int64")
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(size), x)
     logits = rg.reshape(rg.dense(outputs, size), [-1, size])

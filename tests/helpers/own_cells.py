@@ -92,7 +92,7 @@ class DelayCell(rg.Cell):
 
 
 class LateReadCell(rg.Cell):
-    """Cell with a state that is read beside its next value, which does not depend on it."""
+    """Cell with a state that is read together with its next value, which does not depend on it."""
 
     def __init__(self, num_units: int) -> None:
         self.num_units = num_units

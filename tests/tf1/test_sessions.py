@@ -84,7 +84,7 @@ def test_any_tensor_can_be_fed() -> None:
 
 
 def test_states_are_fed_and_fetched() -> None:
-    """Chunks that continue from the last state equal the whole sequence, also beside a training step."""
+    """Chunks that continue from the last state equal the whole sequence, also together with a training step."""
     x = tf.placeholder(tf.float32, [2, None, 3])
     cell = tf.nn.rnn_cell.MultiRNNCell([tf.nn.rnn_cell.LSTMCell(4), tf.nn.rnn_cell.GRUCell(5)])
     zero = cell.zero_state(2, tf.float32)

@@ -1,4 +1,4 @@
-"""A program of TensorFlow 1.x's, beside a schedule, a metric and an optimizer of one's own."""
+"""A program of TensorFlow 1.x, with a schedule, a metric and an optimizer of one's own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

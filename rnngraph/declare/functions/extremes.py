@@ -1,4 +1,4 @@
-"""Extremes, whose gradients are chosen apart from their values."""
+"""Extremes with separate choices of values and gradients."""
 
 from __future__ import annotations
 

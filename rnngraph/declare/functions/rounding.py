@@ -68,7 +68,7 @@ def dequantize(numbers: Tensor, scales: Tensor, axis: int = -1, bits: int = 8) -
     Args:
         numbers: int8 Tensor. With ``bits=4``, uint8 Tensor whose ``axis`` has half the size: the lower four bits of a
             block's bytes hold the first half of the block, and the upper four bits the second, each plus 8.
-        scales: float Tensor of the same shape but for ``axis``, which has an entry for each block.
+        scales: float Tensor of the same shape except for ``axis``, which has an entry for each block.
         axis: Axis of the blocks.
         bits: 8 or 4.
 

@@ -61,9 +61,8 @@ def dynamic_decode(
         cell: Cell to run.
         first_input: float [batch, width], or [width] for all rows. For cells that take several inputs, a tuple or dict
             of Tensors [batch, …], or [1, …] for all rows.
-        next_input: Function of (output, x_t) that returns what the next step reads, in the structure of
-            ``first_input``. ``output`` is the cell's at step t, and x_t is ``inputs[:, t]``, or None without
-            ``inputs``.
+        next_input: Function of (output, x_t) that returns the next step's input, in the structure of ``first_input``.
+            ``output`` is the cell's at step t, and x_t is ``inputs[:, t]``, or None without ``inputs``.
         max_steps: Maximum number of steps, an int. None: the length of ``inputs``.
         inputs: [batch, max_steps, …], or a tuple or dict of such Tensors.
         initial_state: Nest like ``cell.state_size`` of Tensors [batch, width]. Default: the cell's own, or zeros.
@@ -100,8 +99,8 @@ class _Decode:
     """Builder of one decoder, with time-major sequences.
 
     Attributes:
-        nest: Structure of what a step reads.
-        first: What step 0 reads: leaves of ``nest``, each with an axis of rows or one row.
+        nest: Structure of a step's input.
+        first: Input of step 0: leaves of ``nest``, each with an axis of rows or one row.
         inputs: Sequences [time, batch, …], leaves of ``inputs_nest``; None without ``inputs``.
         teacher: Sequences like ``first``; None without ``teacher``.
         tensor_class: Class of the Tensors in a step.

@@ -36,7 +36,7 @@ class ExportedNet:
     def entries(self) -> Sequence[ExportedEntry]:
         """All entries of the code."""
 
-    # Weights that are given at run time ----------------------------------------------------------
+    # Weights that are passed at run time ----------------------------------------------------------
 
     @cached_property
     def canonical_places(self) -> dict[str, int]:

@@ -282,7 +282,7 @@ def _sequence_functions(net: Description) -> list[str]:
     ]
 
 
-# Weights that are given at run time ---------------------------------------------------------------
+# Weights that are passed at run time ---------------------------------------------------------------
 
 
 def _weights_macros(net: Description) -> list[str]:

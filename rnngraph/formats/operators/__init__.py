@@ -8,7 +8,7 @@ Representations of values
       ``Tensors`` cancels transposes, reshapes and slices that undo each other.
     - torch: a ``Value``, or a lazy one: ``Filled``, ``Positions``, ``Repeated``, ``Stacked``, ``Written``, ``Sorted``.
       The tracer specialises sizes by its example, and runs again when the example contradicts.
-    - Keras: a ``Signal``: a ``Value`` beside its mask.
+    - Keras: a ``Signal``: a ``Value`` with its mask.
     - TensorFlow 1.x: a ``Tensor`` of ``rg``, computed with at once.
 
 The facade

@@ -52,8 +52,8 @@ def read_tf1_graph(
     is removed, and so are branches that a fixed switch does not take.
 
     Args:
-        source: A frozen graph (``graph.pb``), the folder of a SavedModel, a ``.meta`` file beside its checkpoint, or
-            the bytes of a frozen graph.
+        source: A frozen graph (``graph.pb``), the folder of a SavedModel, a ``.meta`` file in the folder of its
+            checkpoint, or the bytes of a frozen graph.
         outputs: Names of tensors, such as ``"softmax"`` or ``"logits:0"``. By default the signature's outputs, or in a
             frozen graph all tensors that no other node reads.
         fixed: Values of placeholders, ``{"keep_prob": 1.0}``, and sizes of symbolic axes, ``{"x": {0: 1}}``.

@@ -95,7 +95,7 @@ class Source:
 
 
 def source_of(source: str | os.PathLike[str] | bytes) -> Source:
-    """Open a frozen graph, a ``.meta`` file beside its checkpoint, or a SavedModel. Raises ``FileError``."""
+    """Open a frozen graph, a ``.meta`` file in the folder of its checkpoint, or a SavedModel. Raises ``FileError``."""
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         if path.is_dir():

@@ -88,8 +88,8 @@ class Reader:
 class Generation(Unindexed, Iterator[Any]):
     """Iterator over the tokens that a net generates after a prompt: ints, or int64 [rows] for prompts of several rows.
 
-    ``state`` and ``save`` give the state of all that was read and returned so far, from which another generation goes
-    on. An exception, such as ``KeyboardInterrupt``, ends it.
+    ``state`` and ``save`` give the state of all that was read and returned so far, from which another generation
+    continues. An exception, such as ``KeyboardInterrupt``, ends it.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Generation(Unindexed, Iterator[Any]):
         """State after the prompt and all tokens that were returned, for ``state=`` of another generation or stream.
 
         A token at which a row stopped is not in the state. The state has the output after the last token, so that a
-        generation with an empty prompt goes on.
+        generation with an empty prompt continues.
         """
         return self._reader.state_after(self._read_all().state, self._counts)
 

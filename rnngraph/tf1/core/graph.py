@@ -1,4 +1,4 @@
-"""Graphs: what a program has declared, with names and collections; and the current graph and session of a thread."""
+"""Graphs: a program's declarations, with names and collections; and the current graph and session of a thread."""
 
 from __future__ import annotations
 

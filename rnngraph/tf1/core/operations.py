@@ -163,7 +163,7 @@ def runs_after_dependencies(target: Target) -> Target:
 def operation(target: Target) -> Target:
     """Decorate a function of TensorFlow's: its results are ``TfTensor``s, named by its argument ``name``.
 
-    Arrays among its arguments take the dtype of the Tensors beside them. Python's ints become int32 if there are no
+    Arrays among its arguments take the dtype of the Tensors among them. Python's ints become int32 if there are no
     Tensors.
     """
     default = f"{target.__name__}"

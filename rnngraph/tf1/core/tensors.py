@@ -46,7 +46,7 @@ def adopted(value: Any, beside: Tensor) -> Any:
 def _operator(method: Callable[..., Tensor], converts: bool = False) -> Any:
     """Wrap an operator, so that open operations of ``tf.control_dependencies`` run before it.
 
-    converts: arrays and lists beside the Tensor take its dtype.
+    converts: True if arrays and lists as other operands take its dtype.
     """
 
     def operate(self: TfTensor, *others: Any) -> Tensor:

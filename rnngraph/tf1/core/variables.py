@@ -233,7 +233,7 @@ def array_initializer(value: Any) -> Initializer:
 
 
 def _tensorflow_arguments(function: Callable[..., Any], kind: str) -> dict[str, Any] | None:
-    """Return the arguments that TensorFlow passes to a program's initializer beside the shape; None for rnngraph's."""
+    """Return the arguments that TensorFlow passes to a program's initializer besides the shape; None for rnngraph's."""
     try:
         names = inspect.signature(function).parameters
     except (TypeError, ValueError):

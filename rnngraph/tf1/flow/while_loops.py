@@ -36,8 +36,8 @@ def while_loop(
 ) -> Any:
     """Run ``body`` while ``cond`` holds, and return the final variables.
 
-    The number of steps must follow from ``cond``, as where it compares a counter with an int or a size. Otherwise it
-    needs a bound: ``maximum_iterations``, a part of ``cond``, or an array with one entry a step.
+    The number of steps must follow from ``cond``, for example from comparing a counter with an int or a size. Otherwise
+    it needs a bound: ``maximum_iterations``, a part of ``cond``, or an array with one entry a step.
 
     Args:
         cond: Function of the variables that returns a scalar bool.

@@ -126,7 +126,7 @@ def _convolved(what: str, x: Tensor, kernel: Tensor, windows: Sequence[Window], 
 
 @dataclass(frozen=True)
 class _LayerOptions:
-    """Options of a convolution layer beside its windows.
+    """Options of a convolution layer other than its windows.
 
     Attributes:
         starts: Initializers of kernel and bias.

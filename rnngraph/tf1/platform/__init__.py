@@ -1,4 +1,4 @@
-"""Services of TensorFlow 1.x beside graphs. No module here depends on a graph.
+"""Services of TensorFlow 1.x other than graphs. No module here depends on a graph.
 
 - ``flags``, ``app``: the command line and the main function.
 - ``settings``: ``HParams``.

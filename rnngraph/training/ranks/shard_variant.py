@@ -75,7 +75,7 @@ class ShardVariant:
     """Variant of a step that computes one shard.
 
     Attributes:
-        summed: Names of values that are added up besides gradients: the loss, and fetched ones.
+        summed: Names of values that are added up in addition to gradients: the loss, and fetched ones.
         per_shard: Names of values whose rows shards have, or that all have.
         leaf: Memory of a shard's gradients and sums.
         total: Memory of the sum over shards.

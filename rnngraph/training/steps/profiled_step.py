@@ -50,7 +50,7 @@ def profile_step(
             sizes = entry.sized(sized.sizes)
             return partial(step.prepared(entry, sizes, names, arrays, SEED in arrays, shares, draw).run, fed)
 
-        slots = dict(state.slots)  # while these are held, steps write to copies
+        slots = dict(state.slots)  # while these references exist, steps write to copies
         try:
             return profile_of(ProfiledCall("step", compiled, outputs, sized.sizes, arrays), calls, calls(plain), spent)
         finally:

@@ -1,5 +1,5 @@
-"""``rnngraph verify``: what is compared at which sizes, and the exit codes. The engine is a fake; real ones are tested
-with real nets.
+"""``rnngraph verify``: compared outputs and sizes, and the exit codes. The engine is a fake; real ones are tested with
+real nets.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def test_rows_do_not_depend_on_how_long_others_run() -> None:
 
 
 def aligned(stop: bool, dtype: str = "float64") -> tuple[rg.Tensor, Any, rg.Tensor]:
-    """Declare a decoder that reads an input beside its last output, and stops at a large output."""
+    """Declare a decoder that reads an input together with its last output, and stops at a large output."""
     inputs = rg.placeholder("inputs", (None, None, 2), dtype)
     first = rg.placeholder("first", (None, 3), dtype)
     cell = rg.MultiRNNCell([rg.ResidualWrapper(rg.BasicRNNCell(3)), rg.LSTMCell(4)])

@@ -17,9 +17,7 @@ PIECE, WIDTH, STEPS = 4, 3, 24
 
 
 def net(names: tuple[str | None, str | None] = (None, None), ahead: bool = False) -> rg.Program:
-    """Return a recurrence over pieces, beside the sequence; with ``ahead``, with convolutions that wait for later
-    steps.
-    """
+    """Return a recurrence over pieces, and the sequence; ``ahead`` adds convolutions that wait for later steps."""
     x = rg.placeholder("x", shape=(*names, WIDTH))
     seen = rg.conv1d(x, WIDTH, 3, padding="same") if ahead else x
     pieces = rg.reshape(seen, (None, -1, PIECE * WIDTH))

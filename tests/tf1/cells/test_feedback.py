@@ -35,7 +35,7 @@ def greedy(x: Any, rows: Any) -> list[Any]:
 
 
 def helped(x: Any, rows: Any) -> list[Any]:
-    """Read a separate input of each step beside the feedback. Intermediate states are read."""
+    """Read a separate input of each step in addition to the feedback. Intermediate states are read."""
     _, scores, cell = parts()
     back, state, results = tf.zeros([rows, 3], KIND), cell.zero_state(rows, KIND), []
     for step in range(STEPS):

@@ -1,4 +1,4 @@
-"""Operands beside a Tensor are converted as in TensorFlow, and not in ``rg``."""
+"""Other operands of a Tensor's op are converted as in TensorFlow, and not in ``rg``."""
 
 from __future__ import annotations
 

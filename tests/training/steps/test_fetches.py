@@ -98,7 +98,7 @@ def test_carried_windows_are_those_of_one_sequence() -> None:
 
 
 def test_carried_windows_with_dropout() -> None:
-    """Windows fetch what the training graph returns for fed states."""
+    """Fetches of windows equal the training graph's results for fed states."""
     net = Declared()
     given = rg.state_placeholder("given", rg.MultiRNNCell([rg.BasicLSTMCell(7) for _ in range(2)]))
     trainer = rg.Trainer(net.program(), rg.SGD(0.0))

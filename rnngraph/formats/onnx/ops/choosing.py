@@ -189,7 +189,7 @@ def _top_k(call: Call) -> Outputs:
     axis = call.axis(-1, rank)
     size = call.shape()[axis]
     if not count >= 1 or (isinstance(size, int) and count > size):
-        raise UnreadableError(f"it selects {count} entries of an axis of size {size}")
+        raise UnreadableError(f"k is {count} for an axis of size {size}")
     options: dict[str, Any] = {} if axis == rank - 1 else {"axis": axis}
     options |= {} if call.whole("largest", 1) else {"largest": False}
     return list(call.script.call(top_k, call.value(0), count, **options, hint=("values", "places")))

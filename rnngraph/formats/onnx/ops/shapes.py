@@ -114,7 +114,7 @@ def places(tensors: Tensors, start: int, count: Size) -> Value:
     """Return consecutive indices of a table's rows. Calls raise an error if the table has fewer rows."""
     part = part_of(count)
     if count.symbol is None and (part is None or part[1].step is not None):
-        raise UnreadableError(f"it reads {count} rows of a table")
+        raise UnreadableError(f"its number of rows, {count}, is a formula of sizes that is not supported")
     name, index = part or (str(count), slice(None))
     zeros = tensors.broadcast(tensors.script.call(basic.cast, 0.0, "float32"), (size(name),))
     result = tensors.script.call(positions, zeros)

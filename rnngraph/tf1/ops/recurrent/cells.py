@@ -59,7 +59,7 @@ class SignedCell(TfCell):
 
 
 class TensorFlowCell(SignedCell):
-    """Cell with the arguments ``reuse``, ``name``, ``dtype`` and initializers beside those of rnngraph's class.
+    """Cell with the arguments ``reuse``, ``name``, ``dtype`` and initializers in addition to those of rnngraph's class.
 
     A program's subclass may override ``call(inputs, state)``, and call the inherited method.
     """

@@ -1,4 +1,4 @@
-"""Cells of ``tf.contrib.rnn`` beside those of ``tf.nn.rnn_cell``, with TensorFlow 1.15's arguments."""
+"""Cells of ``tf.contrib.rnn`` that are not in ``tf.nn.rnn_cell``, with TensorFlow 1.15's arguments."""
 
 from __future__ import annotations
 
