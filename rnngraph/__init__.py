@@ -125,7 +125,7 @@ from .declare.functions.orders import argsort, median, nanquantile, quantile, so
 from .declare.functions.padding import pad
 from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
 from .declare.functions.rounding import ceil, dequantize, floor, round
-from .declare.functions.sequences import ensure_longest, gather_last, positions, reverse_sequence
+from .declare.functions.sequences import ensure_longest, ensure_size, gather_last, positions, reverse_sequence
 from .declare.functions.statistics import (
     count_nonzero,
     logsumexp,
@@ -430,6 +430,7 @@ __all__ = [
     "elu",
     "embedding",
     "ensure_longest",
+    "ensure_size",
     "entr",
     "equal",
     "erf",

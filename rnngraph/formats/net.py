@@ -114,6 +114,9 @@ class Net(Uncalled):
                 notes.append(f"{name}: {'; '.join(parts)}")
         for (dim, number), where in self._script.unequal.items():
             notes.append(f"{dim} is not {number}{', as ' + where + ' takes it' if where else ''}")
+        for size, (low, high, where) in self._script.limits.items():
+            limits = f"at least {low}" if high is None else f"{low} to {high}" if low > 1 else f"at most {high}"
+            notes.append(f"{size} is {limits}{', by ' + where if where else ''}")
         if self._script.narrow:
             options = ", ".join(f"{name}={_option_text(kind)}" for name, kind in self._script.narrow.items())
             notes.append(f'programs have {options}, as the file is quantized; weights="float32" computes in float32')

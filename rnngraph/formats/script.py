@@ -67,6 +67,7 @@ class Script:
         replaced: Names of parameters that computed Tensors replace.
         closed_at: Lines that fixed input axes, by (input, axis).
         unequal: Lines that assume that a symbolic size differs from a number, by (size, number).
+        limits: (minimum, maximum or None, line that compares it) of symbolic sizes, which calls check.
         narrow: Options of ``rg.compile`` that let the program of a quantized file compute in 8 bits.
     """
 
@@ -83,6 +84,7 @@ class Script:
         self.replaced: set[str] = set()
         self.closed_at: dict[tuple[str, int], str] = {}
         self.unequal: dict[tuple[str, int], str] = {}
+        self.limits: dict[str, tuple[int, int | None, str]] = {}
         self.narrow: dict[str, str | dict[str, str]] = {}
         self._steps: list[Step] = []
         self._scopes: Counter[str] = Counter()

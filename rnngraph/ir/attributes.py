@@ -140,6 +140,11 @@ def _at_one(dim: Dim) -> int:
     return total
 
 
+def limits(value: Any, node: Node) -> bool:
+    """True for (size, minimum, maximum), which each call checks."""
+    return shape(value, node) and len(value) == 3 and all(is_int(number) for number in value[1:])
+
+
 def starts(value: Any, node: Node) -> bool:
     return shape(value, node) and len(value) == node.operands[0].tensor.rank
 

@@ -232,7 +232,8 @@ row(
     derivative.concat,
     axis=may.axis,
 )
-# Identity with other formulas for its sizes. Each call checks that they are equal.
+# Identity with other formulas for its sizes. Each call checks that they are equal. ``limits`` are (size, minimum,
+# maximum), which each call checks, too.
 row(
     "ensure_shape",
     "movement",
@@ -242,6 +243,8 @@ row(
     value.ensure_shape,
     derivative.ensure_shape,
     shape=may.shape,
+    limits=may.limits,
+    optional=("limits",),
 )
 row("gather", "movement", 2, rule.gather, axes_of.gather, value.gather, derivative.gather)
 

@@ -216,7 +216,7 @@ _RULES: dict[str, Callable[[Node, tuple[Node, ...]], Node | None]] = {
     "select": _select,
     "cast": _same,
     "broadcast": _same,
-    "ensure_shape": _same,
+    "ensure_shape": lambda node, operands: None if node.get("limits") else _same(node, operands),
     "reshape": _reshape,
     "transpose": _transpose,
     "slice": _slice,
@@ -252,6 +252,18 @@ def join_equal(graph: Graph) -> Graph:
         return first
 
     return rewrite(graph, rule)
+
+
+def drop_limits(graph: Graph) -> Graph:
+    """Remove checks of sizes' limits, which are no computation."""
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        if node.op != "ensure_shape" or node.get("limits") is None:
+            return None
+        source = operands[0]
+        return source if source.shape == node.shape else make("ensure_shape", source, shape=node.shape)
+
+    return rewrite(map_bodies(graph, lambda body: rewrite(body, rule)), rule)
 
 
 def drop_dead(graph: Graph) -> Graph:

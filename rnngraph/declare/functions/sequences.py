@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...ir.attributes import MAX_ELEMENTS
 from ...ir.graph import Node
 from ...ir.types import product
 from ...support.api_guard import api
+from ...support.arguments import whole_number
 from ...support.errors import DtypeError, GraphError, ShapeError, shown
 from ..tensor import Tensor, build
 from .basic import cast, dimension, expand_dims, gather, known_by, one_axis, reduce_max, reduce_sum, transpose, where
@@ -84,6 +86,31 @@ def ensure_longest(x: Tensor, lengths: Any, padding: float = 0.0, axis: int = 1,
     for _ in range(x.rank - 2):
         real = expand_dims(real, -1)
     return where(real, x, padding)
+
+
+@api
+def ensure_size(x: Tensor, axis: int, at_least: int = 0, at_most: int | None = None) -> Tensor:
+    """Return ``x``, and check the size of an axis at each call.
+
+    A call raises ``ShapeError`` if the axis is shorter or longer. Streams are not checked, because their length is not
+    known before they end.
+
+    Args:
+        x: A Tensor.
+        axis: Axis whose size is checked.
+        at_least: Minimum size.
+        at_most: Maximum size; None: no limit.
+    """
+    if not isinstance(x, Tensor):
+        raise DtypeError(f"ensure_size needs a Tensor, not {shown(x)}")
+    size = x.type.shape[one_axis(x.rank, axis)]
+    low = whole_number(at_least, "at_least", 0)
+    high = MAX_ELEMENTS if at_most is None else whole_number(at_most, "at_most", low)
+    if not isinstance(size, int):
+        return build("ensure_shape", x, shape=x.type.shape, limits=(size, low, high))
+    if not low <= size <= high:
+        raise ShapeError(f"axis {axis} of {x!r} must have {low} to {high} entries")
+    return x
 
 
 def time_axis(x: Tensor, axis: int, what: str) -> int:

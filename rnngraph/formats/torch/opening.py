@@ -112,7 +112,7 @@ class _Opening:
         rest = [name for name in self.examples if name not in settled.known]
         others = {name: _another(self.examples[name]) + place for place, name in enumerate(rest)}
         # The values are distinct, so the script differs if two sizes must be equal.
-        if rest and self._holds(others, settled):
+        if rest and settled.sizes.allows(others) and self._holds(others, settled):
             return settled
         for name in sorted(self.examples, key=lambda name: name not in request.names):
             if name not in settled.known:
@@ -166,6 +166,8 @@ class _Opening:
         for another in (_another(count), 2 * count, count - 1, count - 2):
             if another < 2:
                 break
+            if not settled.sizes.allows({name: another}):
+                continue
             holds = self._holds({name: another}, settled)
             if holds is not None:
                 return holds
@@ -221,7 +223,7 @@ def _literals(step: Step) -> tuple[Any, ...]:
 
 
 def note_sizes(settled: Settled, tensors: Mapping[str, torch.Tensor], names: Mapping[str, str]) -> None:
-    """Record in the script the lines that fixed input axes, and the numbers that symbolic sizes must not equal."""
+    """Record in the script the lines that fixed input axes, and the numbers that limit symbolic sizes."""
     script, sizes = settled.script, settled.sizes
     for name, tensor in tensors.items():
         for axis in range(tensor.dim() if name in script.inputs else 0):
@@ -231,3 +233,5 @@ def note_sizes(settled: Settled, tensors: Mapping[str, torch.Tensor], names: Map
     for name, numbers in sizes.unequal.items():
         for number, where in numbers.items():
             script.unequal[names.get(name, name), number] = str(where) if where else ""
+    for name, limits in sizes.limits.items():
+        script.limits[names.get(name, name)] = limits.low, limits.high, str(limits.where) if limits.where else ""

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ...declare.functions.sequences import ensure_size
 from ...ir.types import Dim, Size
 from ...support.errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours, user_line, warn
 from ..expressions import identifier, input_name
@@ -53,7 +54,7 @@ from .tracing.cuts import Cut, CutAxes
 from .tracing.kinds import Arguments
 from .tracing.python_functions import open_numbers, without_caches
 from .tracing.registry import UnreadableError
-from .tracing.sizes import Sizes, SizesChanged
+from .tracing.sizes import Limits, Sizes, SizesChanged
 from .tracing.tensors import DTYPES, Traced
 from .tracing.tracer import Tracer
 from .tracing.values import Unknown
@@ -119,6 +120,8 @@ class Reader:
         """True if a run drew numbers from Python's ``random``."""
         self.warnings: dict[Warned, None] = {}
         """Distinct warnings of all runs, in order."""
+        self.limits: dict[str, Limits] = {}
+        """Limits of symbolic sizes that the script checks, by name."""
         self.cut_axes = CutAxes()
         self.cuts: list[Cut] = []
         """Time axes that torch cuts to the longest row, in the last run."""
@@ -161,6 +164,9 @@ class Reader:
         known, inputs = settled.known, settled.script.inputs
         self._name_sizes([name for name in self.examples if name.rpartition("_")[0] in inputs], known, settled.times)
         settled = self.settled(self.examples, known, settled.lines)
+        if settled.sizes.limits:
+            self.limits = settled.sizes.limits
+            settled = self.settled(self.examples, known, settled.lines)
         if self.cuts:
             checked = axes_to_check(self.cuts, known, self._tracer, self._run, self._sizes(self.examples, known))
             self.cut_axes = CutAxes(frozenset(checked))
@@ -315,6 +321,12 @@ class Reader:
         entries = [self.names.get(str(dim), str(dim)) if isinstance(dim, Size) else dim for dim in dims]
         tracer.sizes.examples |= {ours: tracer.sizes.examples[theirs] for theirs, ours in self.names.items()}
         value = tracer.script.input(name, entries, DTYPES[tensor.dtype], identifier(name))
+        for axis, entry in enumerate(entries):
+            limits = self.limits.get(str(entry)) or self.limits.get(str(dims[axis]))
+            if limits is not None:
+                options = {"at_least": limits.low if limits.low > 1 else None, "at_most": limits.high}
+                given = {key: number for key, number in options.items() if number is not None}
+                value = tracer.script.call(ensure_size, value, axis, **given)
         return tracer.traced(value)
 
     def _output(self, tracer: Tracer, item: torch.Tensor) -> Value:

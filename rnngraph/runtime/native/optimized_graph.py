@@ -17,7 +17,7 @@ from ...ir.types import Dim, TensorType, evaluate, symbols_of
 from ...passes.pipeline import Pass, forbidden, meaning, optimization, run
 from ...passes.quantization.round_factors import RoundFactors
 from ...passes.recomputation.recompute import Recompute
-from ...passes.simplify import Simplify
+from ...passes.simplify import Simplify, drop_limits
 from ...passes.squeeze import Squeeze
 from ...passes.unroll import unroll_fully
 from ...support.bounded_cache import BoundedCache
@@ -160,7 +160,7 @@ class OptimizedGraph:
         with self._lock:
             graph = self._optimized.get(outputs)
             if graph is None:
-                graph = run(self.pruned(outputs), self._optimization, forbidden(self.kind))
+                graph = run(drop_limits(self.pruned(outputs)), self._optimization, forbidden(self.kind))
                 self._optimized[outputs] = graph
                 self._fixed_names.pop(outputs, None)  # a pass may have removed a scan
             return graph

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ...ir.attributes import MAX_ELEMENTS
 from ...ir.equal_sizes import equalities_of
 from ...ir.graph import Graph, Node
 from ...ir.types import INTEGERS, Dim, Size, TensorType, TupleType, dim_text, evaluate, symbols_of
@@ -55,6 +56,12 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
             if isinstance(dim, Size):  # zero windows are valid
                 text = f"windows that span {span + 1} of an axis of {dim_text(dim)}"
                 preconditions.append(Precondition("size", 0, dim - span + (node["step"] - 1), "", node.where, text))
+        if (limits := node.get("limits")) is not None and isinstance(limits[0], Size):
+            size, low, high = limits
+            most = f"{low} to {high}" if low > 1 else f"at most {high}"
+            text = f"a size of {most if high < MAX_ELEMENTS else f'at least {low}'}"
+            needs = (size - low, high - size)
+            preconditions += [Precondition("size", 0, need, "", node.where, text) for need in needs]
         if node.op == "gather":
             preconditions += _range(node.operands[1], outside, 0, node.operands[0].shape[0], node, "rows of a table")
             preconditions += _rows_there(node)

@@ -27,6 +27,7 @@ from ...passes.chunks.timeline import Timeline
 from ...passes.lowering.kept_states import KeptState, by_rows
 from ...passes.lowering.lowered import NUMBER
 from ...passes.pipeline import forbidden, meaning, rounding, run
+from ...passes.simplify import drop_limits
 from ...passes.states.narrow_states import narrow_states
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import ShapeError, Where
@@ -236,6 +237,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         ShapeError: The graph was declared for another batch.
     """
     lowered, options = narrow_states(source.stateful()), replace(options, unroll=None)
+    lowered = replace(lowered, graph=drop_limits(lowered.graph))
     kept: dict[str, KeptState] = {}
     if source.kept:
         lowered, kept = by_rows(lowered, [*source.kept.values()], lengths_of(lowered.graph), batch, where)

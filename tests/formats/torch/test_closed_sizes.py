@@ -104,7 +104,37 @@ def differing(m: Any, x: Any) -> Any:
     return torch.stack(outputs, 1)
 
 
-@pytest.mark.parametrize(("function", "text"), [(longer, "> 4"), (tenth, "0.1"), (differing, "x[:, t])")])
+def asserted(m: Any, x: Any) -> Any:
+    assert x.size(1) <= 12, "too long"
+    return m[0](x)
+
+
+def masked(m: Any, x: Any) -> Any:
+    """A mask of the greatest length, unless the input is shorter."""
+    count, mask = x.size(1), torch.ones(32, 32, dtype=torch.bool).tril()
+    if 32 > count:
+        mask = torch.ones(count, count, dtype=torch.bool).tril()
+    return torch.where(mask, m[0](x) @ x.transpose(1, 2), 0.0) @ x
+
+
+@pytest.mark.parametrize(
+    ("function", "text", "limits", "wrong"),
+    [
+        (longer, "> 4", "B_1 is at least 5", 4),
+        (asserted, "<= 12", "B_1 is at most 12", 13),
+        (masked, "32 > count", "B_1 is at most 31", 32),
+    ],
+)
+def test_a_comparison_limits_a_size(function: Any, text: str, limits: str, wrong: int) -> None:
+    layer = module(function, nn.Linear(3, 3))
+    net = check_meaning(layer, *((normal(*sizes, 3),) for sizes in ((2, 7), (1, 9), (3, 12))))
+    assert f"{limits}, by " in str(net)
+    assert line_of(function, text) in str(net)
+    with pytest.raises(rg.ShapeError, match=rf"a size of {limits.partition(' is ')[2]} .* does not fit"):
+        net.program().inference(given_0=np.zeros((1, wrong, 3), np.float32))
+
+
+@pytest.mark.parametrize(("function", "text"), [(tenth, "0.1"), (differing, "x[:, t])")])
 def test_the_line_that_closed_a_size(function: Any, text: str) -> None:
     m = module(function, nn.Linear(3, 3))
     net = rg.read_torch(m, normal(2, 7, 3))

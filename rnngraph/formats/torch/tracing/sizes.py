@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import NoReturn
 
 from ....ir.sizes.arithmetic import Arithmetic, Relation
@@ -17,6 +18,18 @@ class SizesChanged(BaseException):
     """Signal that a symbolic size must be a number or equal another size, so that the module must run again."""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Minimum and maximum of a size for which the code takes the example's branches, and the line of a comparison."""
+
+    low: int = 1
+    high: int | None = None
+    where: Where | None = None
+
+    def allow(self, count: int) -> bool:
+        return self.low <= count and (self.high is None or count <= self.high)
+
+
 class Sizes:
     """Facts about the symbolic sizes during one run.
 
@@ -25,6 +38,7 @@ class Sizes:
         known: Numbers or other sizes that sizes are equal to, by name.
         lines: Line of the module that fixed each known size, if there is one.
         unequal: Numbers that a size is assumed not to equal, with the line that compares them.
+        limits: Limits that comparisons with numbers set to a size.
     """
 
     def __init__(
@@ -46,6 +60,7 @@ class Sizes:
         self.known = dict(known)
         self.lines: dict[str, Where | None] = dict(lines or {})
         self.unequal: dict[str, dict[int, Where | None]] = {}
+        self.limits: dict[str, Limits] = {}
         self.place = place
         self.arithmetic = Arithmetic(_ByExample(self))
         self.counts: set[int] = set()
@@ -61,6 +76,10 @@ class Sizes:
         while (further := substitute(dim, self.known)) != dim:
             dim = further
         return dim
+
+    def allows(self, values: Mapping[str, int]) -> bool:
+        """True if these values of sizes are within their limits."""
+        return all(limits.allow(values[name]) for name, limits in self.limits.items() if name in values)
 
     def value(self, dim: Dim) -> int:
         """Return the value of a size in the example."""
@@ -159,7 +178,8 @@ class Sizes:
         """Return the result of a comparison of sizes on which the module's code depends.
 
         If the code compares a size with a number that differs from the example's, the size is assumed never to equal
-        the number. All other comparisons fix their sizes, and raise ``SizesChanged``.
+        the number. If it asks which is larger, the answer limits the size. All other comparisons fix their sizes, and
+        raise ``SizesChanged``.
         """
         holds = relation(self.value(a), self.value(b))
         difference = a - b
@@ -172,7 +192,20 @@ class Sizes:
         if pair is not None and not holds and isinstance(pair[0], Size) and isinstance(pair[1], int):
             self.unequal.setdefault(str(pair[0]), {}).setdefault(pair[1], self.place())
             return False
+        limited = _limited(relation, difference, holds)
+        if limited is not None and self._limit(*limited):
+            return holds
         self.close(names)
+
+    def _limit(self, name: str, low: int, high: int | None) -> bool:
+        """Limit a size. Return False if only the example's value is left."""
+        before = self.limits.get(name, Limits())
+        highs = [number for number in (high, before.high) if number is not None]
+        limits = Limits(max(low, before.low), min(highs, default=None), before.where or self.place())
+        if limits.low == limits.high:
+            return False
+        self.limits[name] = limits
+        return True
 
 
 class _ByExample:
@@ -186,6 +219,20 @@ class _ByExample:
 
     def compare(self, relation: Relation, left: Dim, right: Dim) -> bool:
         return self._sizes.decide(relation, left, right)
+
+
+def _limited(relation: Relation, difference: Size, holds: bool) -> tuple[str, int, int | None] | None:
+    """Return (size, minimum, maximum) if ``relation(difference, 0)`` compares one size with a number; else None."""
+    for sign in (1, -1):
+        name = next(iter(difference.plain_symbols), "")
+        rest = size(name) - sign * difference if name else None
+        if isinstance(rest, int):
+            is_upper = relation in (operator.lt, operator.le) if sign == 1 else relation in (operator.gt, operator.ge)
+            is_strict = relation in (operator.lt, operator.gt)
+            if is_upper == holds:  # at most, or less if it is strict and holds, or not strict and does not
+                return name, 1, rest - (is_strict == holds)
+            return name, rest + (is_strict == holds), None
+    return None
 
 
 def _pair(difference: Size) -> tuple[Dim, Dim] | None:
