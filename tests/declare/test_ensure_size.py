@@ -41,7 +41,7 @@ def test_one_limit(limits: dict[str, int], text: str) -> None:
 def test_declared_sizes_and_wrong_limits() -> None:
     x = rg.placeholder("x", shape=(None, 3))
     assert rg.ensure_size(x, 1, at_most=3) is x
-    with pytest.raises(rg.ShapeError, match="axis 1 of .* must have 0 to 2 entries"):
+    with pytest.raises(rg.ShapeError, match=r"axis 1 of .* must have 0 to 2 entries"):
         rg.ensure_size(x, 1, at_most=2)
     with pytest.raises(rg.ArgumentError, match="at_most must be at least 2, not 1"):
         rg.ensure_size(x, 0, at_least=2, at_most=1)

@@ -112,7 +112,7 @@ def asserted(m: Any, x: Any) -> Any:
 def masked(m: Any, x: Any) -> Any:
     """A mask of the greatest length, unless the input is shorter."""
     count, mask = x.size(1), torch.ones(32, 32, dtype=torch.bool).tril()
-    if 32 > count:
+    if count < 32:
         mask = torch.ones(count, count, dtype=torch.bool).tril()
     return torch.where(mask, m[0](x) @ x.transpose(1, 2), 0.0) @ x
 

@@ -40,8 +40,8 @@ class Traced(torch.Tensor):  # type: ignore[misc, unused-ignore]  # without torc
     memory: Memory
     writes: int
     """Number of writes to the memory that ``value`` reflects."""
-    origin: tuple[Traced, Any] | None
-    """(tensor, index) of which this tensor is a part; None for other tensors."""
+    origin: object
+    """How this tensor is a view of another one, a ``View``; None for other tensors."""
 
     @staticmethod
     def of(value: Value | Lazy, like: torch.Tensor) -> Traced:
@@ -75,10 +75,3 @@ class Shape(tuple[Any, ...]):
         for size in self:
             total = size * total
         return total
-
-
-def is_part(part: object, whole: object, index: object) -> bool:
-    """True if ``part`` is the result of ``whole[index]``, with all later writes."""
-    if not isinstance(part, Traced) or part.origin is None or part.is_overwritten or part.origin[0] is not whole:
-        return False
-    return repr(part.origin[1]) == repr(index)

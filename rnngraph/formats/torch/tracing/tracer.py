@@ -45,8 +45,9 @@ from .numbers import Extent, OpenFloat
 from .patches import kept_states, whole_forwards
 from .registry import HANDLERS, MODULE_HANDLERS, Composed, Handler, UnreadableError
 from .sizes import Sizes
-from .tensors import DTYPES, TORCH_DTYPES, Shape, Traced, is_part
+from .tensors import DTYPES, TORCH_DTYPES, Shape, Traced
 from .values import NOT_VALUES, Computable, Filled, Lazy, Packed, Unknown, dtype_of, recast, shape_of
+from .views import is_part, refresh, view_of, write_through
 
 
 class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without torch installed its base is Any
@@ -192,37 +193,15 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
             if target.shape != result.shape:
                 target.data = torch.empty(result.shape, dtype=target.dtype, device="meta")
             target.write(result.value, user_line_of_module())
-            self._write_through(target)
+            write_through(target, self._call, self.sizes)
         elif isinstance(target, torch.Tensor) and isinstance(result, Traced):
             self.problem("a parameter, buffer or constant of the module is changed in place; compute a new tensor")
         elif not isinstance(target, torch.Tensor):
             self.problem("out= has several tensors; use the tensors that the call returns")
         return target
 
-    def _write_through(self, part: Traced) -> None:
-        """Write a changed part into the tensors of which it is an indexed part."""
-        while part.origin is not None:
-            whole, index = part.origin
-            if whole.writes != part.writes - 1:
-                return  # The tensor was also changed otherwise, so that reading it is an error.
-            whole.writes = part.writes
-            whole.value = self._handled("__setitem__", HANDLERS["__setitem__"], None, (whole, index, part), {}).value
-            part = whole
-
-    def _refresh(self, part: Traced) -> None:
-        """Update a part after a write to the tensor that contains it."""
-        if part.origin is not None:
-            whole, index = part.origin
-            if whole.is_overwritten:
-                self._refresh(whole)
-            item = torch.Tensor.__getitem__
-            part.value = self._handled("__getitem__", HANDLERS["__getitem__"], item, (whole, index), {}).value
-            part.writes = part.memory.writes
-            return
-        at = f" at {part.memory.where}" if part.memory.where else ""
-        raise UnreadableError(
-            f"it reads a tensor that was changed in place through a view{at}; compute a new tensor, as in y = y + 1"
-        )
+    def _call(self, name: str, called: Any, args: Arguments, kwargs: Keywords) -> Any:
+        return self._handled(name, HANDLERS[name], called, args, kwargs)
 
     def _handled(
         self, name: str, handler: Handler | Composed | None, called: Any, args: Arguments, kwargs: Keywords
@@ -247,7 +226,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
                 result: Any = self._on_steps(handler, packed, operands, keywords)
             else:
                 result = handler(self, *operands, **keywords)
-            return self._with_views(name, self._wrapped(result, expected), expected, args, kwargs)
+            return self._with_views(name, called, self._wrapped(result, expected), expected, args, kwargs)
         except UnreadableError as error:
             self.problem(f"{name}: {error}" if handler is not None else str(error))
         except RnnGraphError as error:
@@ -305,14 +284,14 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
             return tuple.__new__(type(result), parts) if isinstance(result, tuple) else parts
         return result
 
-    def _with_views(self, name: str, result: Any, expected: Any, args: Arguments, kwargs: Keywords) -> Any:
+    def _with_views(self, name: str, called: Any, result: Any, expected: Any, args: Arguments, kwargs: Keywords) -> Any:
         """Return a result as a view of the same arguments of which torch's result is a view."""
         owners = {memory_of(item): item for item in flat((args, kwargs)) if isinstance(item, Traced)}
         for ours, theirs in zip(flat(result), flat(expected), strict=False):
             if isinstance(ours, Traced) and isinstance(theirs, torch.Tensor) and memory_of(theirs) in owners:
                 ours.share(owners[memory_of(theirs)])
-        if name == "__getitem__" and isinstance(result, Traced) and result.memory is getattr(args[0], "memory", None):
-            result.origin = args[0], args[1]
+        if (view := view_of(result, name, called, args, kwargs)) is not None:
+            result.origin = view
         return result
 
     def traced(self, value: Value | Lazy, expected: torch.Tensor | None = None) -> Traced:
@@ -329,7 +308,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         """Convert an argument of a torch function to values, numbers and sizes for handlers."""
         if isinstance(item, Traced):
             if item.is_overwritten:
-                self._refresh(item)
+                refresh(item, self._call)
             return item.value
         is_number = isinstance(item, torch.Tensor) and not item.ndim and not isinstance(item, torch.nn.Parameter)
         if is_number or isinstance(item, np.generic):
