@@ -8,6 +8,7 @@ Law: values are unchanged, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from typing import Any
 
 from ...ir.axes.by_size import counts
 from ...ir.graph import Graph, Node, make, rebuilt, remake
@@ -179,7 +180,7 @@ class _Splitting:
         rows = known[0][:leading]
         inner = [sizes for parts in known for sizes in parts[leading:] if len(sizes) > 1]
         if any(counts(dim, self.lengths) for sizes in inner for dim in sizes):
-            return None
+            return self._matmul_of_rows(node) if batch and right not in self.split and not start else None
         parts: Parts = (*rows, *((dim,) for dim in node.shape[leading:]))
         if tuple(map(product, parts)) != node.shape:
             return None
@@ -188,6 +189,24 @@ class _Splitting:
         ]
         operands = both if batch else [*both, self.new[right]]
         return self._remade(node, *operands, *(self._as(item, parts) for item in start)), parts
+
+    def _matmul_of_rows(self, node: Node) -> Split | None:
+        """Return products of matrices whose rows merge steps and another axis: a product for each step."""
+        left, right = node.operands
+        value, parts = self.split[left]
+        *leading, rows, columns = parts
+        if len(columns) > 1 or not _is_trivial(tuple(leading)):
+            return None
+        first = len(leading)
+        others = [place for place, dim in enumerate(rows) if dim != 1]
+        kept = next((place for place in others if not counts(rows[place], self.lengths)), len(rows) - 1)
+        moved = [place for place in range(len(rows)) if place != kept]
+        order = (*(first + place for place in moved), *range(first), first + kept, first + len(rows))
+        steps = tuple(rows[place] for place in moved)
+        weights = _moved("broadcast", self.new[right], shape=(*steps, *right.shape))
+        products = self._remade(node, _moved("transpose", value, order=order), weights)
+        back = tuple(order.index(axis) for axis in range(len(order)))
+        return _moved("transpose", products, order=back), (*leading, rows, (node.shape[-1],))
 
     def _concat(self, node: Node) -> Split | None:
         axis = node["axis"]
@@ -261,6 +280,10 @@ def _flat(parts: Parts) -> tuple[Dim, ...]:
 def _starts(parts: Parts) -> list[int]:
     """Return the index of the first separate axis of each merged axis."""
     return [sum(len(sizes) for sizes in parts[:axis]) for axis in range(len(parts))]
+
+
+def _moved(op: str, node: Node, **attributes: Any) -> Node:
+    return make(op, node, where=node.where, **attributes)
 
 
 def _reshaped(node: Node, shape: tuple[Dim, ...], like: Node | None = None) -> Node:

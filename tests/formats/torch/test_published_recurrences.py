@@ -129,6 +129,11 @@ def mamba() -> Any:
     return package.Mamba(package.MambaConfig(d_model=WIDTH, n_layers=2, d_state=4, pscan=False))
 
 
+def mlstm() -> Any:
+    package = importlib.import_module("xlstm.blocks.mlstm.layer")
+    return package.mLSTMLayer(package.mLSTMLayerConfig(embedding_dim=WIDTH, context_length=64, num_heads=HEADS))
+
+
 class Steps(torch.nn.Module):
     """xLSTM layer with a matrix memory, step by step."""
 
@@ -153,6 +158,7 @@ PACKAGES: dict[str, tuple[Callable[[], Any], str]] = {
     "minLSTM": (min_lstm, "minGRU_pytorch"),
     "mamba": (mamba, "mambapy"),
     "mLSTM": (Steps, "xlstm"),
+    "mLSTM in parallel": (mlstm, "xlstm"),
 }
 
 
@@ -161,7 +167,15 @@ PACKAGES: dict[str, tuple[Callable[[], Any], str]] = {
 def test_modules_of_packages_are_read_with_open_time(name: str) -> None:
     make, package = PACKAGES[name]
     pytest.importorskip(package, exc_type=ImportError)
-    check_open(make())
+    check_open(make(), streams="parallel" not in name)  # which reads the scores of all steps
+
+
+@pytest.mark.exhaustive
+def test_a_parallel_scan_in_place_is_read_at_the_length_of_the_example() -> None:
+    package = pytest.importorskip("mambapy.mamba", exc_type=ImportError)
+    torch.manual_seed(1)
+    module = package.Mamba(package.MambaConfig(d_model=WIDTH, n_layers=1, d_state=4, pscan=True)).eval()
+    check(module, (normal(BATCH, TIME, WIDTH),), (normal(3, TIME, WIDTH),), tolerance=3e-5)
 
 
 RULES = {

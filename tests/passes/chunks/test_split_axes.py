@@ -62,6 +62,10 @@ def products_by_heads(x: rg.Tensor) -> rg.Tensor:
     return rg.reshape(scores @ y, ("B", "T", 6))
 
 
+def weights_by_heads(x: rg.Tensor) -> rg.Tensor:
+    return rg.einsum("bthd,hde->bteh", rg.reshape(recurrent(x), ("B", "T", 2, 3)), rg.parameter("heads", (2, 3, 4)))
+
+
 def symbols(x: rg.Tensor) -> rg.Tensor:
     ids = rg.reshape(rg.argmax(x, -1), (-1,))
     return recurrent(rg.reshape(rg.embedding(ids, 4, 3), ("B", "T", 3)))
@@ -75,6 +79,7 @@ NETS: tuple[Net, ...] = (
     heads_before_a_layer_on_steps_first,
     a_frame_each,
     products_by_heads,
+    weights_by_heads,
     symbols,
 )
 
