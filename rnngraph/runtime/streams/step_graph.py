@@ -25,7 +25,7 @@ from ...passes.chunks.pads_outward import pads_outward
 from ...passes.chunks.split_axes import split_axes
 from ...passes.chunks.timeline import Timeline
 from ...passes.lowering.kept_states import KeptState, by_rows
-from ...passes.lowering.lowered import NUMBER
+from ...passes.lowering.lowered import NUMBER, Lowered
 from ...passes.pipeline import forbidden, meaning, rounding, run
 from ...passes.simplify import drop_limits
 from ...passes.states.narrow_states import narrow_states
@@ -236,8 +236,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         GraphError: The graph cannot run step by step; the error names the line of the cause.
         ShapeError: The graph was declared for another batch.
     """
-    lowered, options = narrow_states(source.stateful()), replace(options, unroll=None)
-    lowered = replace(lowered, graph=drop_limits(lowered.graph))
+    lowered, options = _without_limits(narrow_states(source.stateful())), replace(options, unroll=None)
     kept: dict[str, KeptState] = {}
     if source.kept:
         lowered, kept = by_rows(lowered, [*source.kept.values()], lengths_of(lowered.graph), batch, where)
@@ -296,6 +295,11 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         tail=step.tail,
         rows=RowGraph(step.compiled, outputs, frozenset(sizes), lengths, per_step),
     )
+
+
+def _without_limits(lowered: Lowered) -> Lowered:
+    """Remove limits of sizes, because the length of a stream is not known before it ends."""
+    return replace(lowered, graph=drop_limits(lowered.graph))
 
 
 def _of_chunks(

@@ -191,9 +191,6 @@ def test_writes_through_a_slice_are_read() -> None:
     check(module(first_step), *calls(3))
 
 
-<<<<<<< HEAD
-def test_writes_through_other_views_are_rejected() -> None:
-=======
 def pairs(m: Any, x: Any) -> Any:
     """Sums of pairs along an axis, in place, as scans write them."""
     y = x * 1
@@ -218,12 +215,11 @@ def reshaped(m: Any, x: Any) -> Any:
 
 
 @pytest.mark.parametrize("function", [turned, pairs, one_axis_more])
-def test_what_was_written_through_another_view_is_read(function: Any) -> None:
+def test_writes_through_other_views_are_read(function: Any) -> None:
     check(module(function), (normal(2, 6, 4),), (normal(3, 6, 4),))
 
 
-def test_what_was_written_through_a_view_that_may_be_a_copy_is_refused() -> None:
->>>>>>> 33e2e4e6 (Streams of einsum by heads; tests and docs of limits and of writes through views)
+def test_writes_through_views_that_may_be_copies_are_rejected() -> None:
     with pytest.raises(rg.NotReadableError, match="changed in place through a view"):
         rg.read_torch(module(reshaped), (normal(2, 3, 4),))
 

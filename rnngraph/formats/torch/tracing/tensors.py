@@ -1,14 +1,20 @@
-"""Tensors without values, as a module's code sees them, and their shapes."""
+"""Tensors without values, as a module's code sees them, their shapes, and writes in place through views."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from ....ir.types import symbols_of
 from ....support.errors import Where
+from ....support.records import dataclass
 from ...steps import Value
-from .values import Lazy
+from .calls import Arguments, Keywords
+from .registry import UnreadableError
+from .sizes import Sizes
+from .values import Lazy, shape_of
 
 DTYPES = {
     torch.float32: "float32",
@@ -40,8 +46,8 @@ class Traced(torch.Tensor):  # type: ignore[misc, unused-ignore]  # without torc
     memory: Memory
     writes: int
     """Number of writes to the memory that ``value`` reflects."""
-    origin: object
-    """How this tensor is a view of another one, a ``View``; None for other tensors."""
+    origin: View | None
+    """View of another tensor that this tensor is; None for other tensors."""
 
     @staticmethod
     def of(value: Value | Lazy, like: torch.Tensor) -> Traced:
@@ -75,3 +81,102 @@ class Shape(tuple[Any, ...]):
         for size in self:
             total = size * total
         return total
+
+
+# Views ----------------------------------------------------------------------------------------------
+
+RESHAPES = frozenset(("view", "view_as", "unflatten", "squeeze", "unsqueeze"))
+"""Functions whose result is always a view with all entries in their order. ``reshape`` may copy."""
+TRANSPOSES = frozenset(("transpose", "swapaxes", "swapdims", "permute", "movedim", "moveaxis", "t", ".T", ".mT"))
+"""Functions whose result is always a view with axes in another order."""
+Call = Callable[[str, Any, Arguments, Keywords], Any]
+"""Function that declares a call of a torch function: (name, function, arguments, keywords)."""
+
+
+@dataclass(frozen=True)
+class View:
+    """View of a tensor.
+
+    Attributes:
+        whole: The tensor.
+        name: Name of the function that made the view.
+        called: The function.
+        args: Its further arguments. For ``__getitem__``, the index.
+        keywords: Its keyword arguments.
+    """
+
+    whole: Traced
+    name: str
+    called: Any
+    args: Arguments
+    keywords: Keywords
+
+
+def view_of(result: object, name: str, called: Any, args: Arguments, keywords: Keywords) -> View | None:
+    """Return how ``result`` is a view of the first argument, or None if writes through it can't be followed."""
+    if name not in ("__getitem__", *RESHAPES, *TRANSPOSES) or not isinstance(result, Traced) or not args:
+        return None
+    whole = args[0]
+    if not isinstance(whole, Traced) or result.memory is not whole.memory:
+        return None
+    return View(whole, name, called, tuple(args[1:]), keywords)
+
+
+def is_part(part: object, whole: object, index: object) -> bool:
+    """True if ``part`` is the result of ``whole[index]``, with all later writes."""
+    if not isinstance(part, Traced) or part.is_overwritten:
+        return False
+    view = part.origin
+    if view is None or view.name != "__getitem__" or view.whole is not whole:
+        return False
+    return repr(view.args[0]) == repr(index)
+
+
+def write_through(part: Traced, call: Call, sizes: Sizes) -> None:
+    """Write a changed view into the tensors of which it is a view."""
+    while (view := part.origin) is not None:
+        whole = view.whole
+        if whole.writes != part.writes - 1:
+            return  # The tensor was also changed otherwise, so that reading it is an error.
+        whole.writes = part.writes
+        whole.value = _written(view, part, call, sizes).value
+        part = whole
+
+
+def refresh(part: Traced, call: Call) -> None:
+    """Update a view after a write to the tensor that contains it. Raises ``UnreadableError`` for other tensors."""
+    view = part.origin
+    if view is None:
+        at = f" at {part.memory.where}" if part.memory.where else ""
+        raise UnreadableError(
+            f"it reads a tensor that was changed in place through a view{at}; compute a new tensor, as in y = y + 1"
+        )
+    if view.whole.is_overwritten:
+        refresh(view.whole, call)
+    part.value = call(view.name, view.called, (view.whole, *view.args), view.keywords).value
+    part.writes = part.memory.writes
+
+
+def _written(view: View, part: Traced, call: Call, sizes: Sizes) -> Any:
+    """Return the whole tensor after a write to the view ``part``."""
+    if view.name == "__getitem__":
+        return call("__setitem__", None, (view.whole, view.args[0], part), {})
+    if view.name in TRANSPOSES:
+        return call("permute", torch.Tensor.permute, (part, *_inverse_order(view)), {})
+    lost = _symbols(view.whole) - _symbols(part)
+    if lost:  # the view has numbers in place of these sizes
+        sizes.close(lost)
+    return call("view_as", torch.Tensor.view_as, (part, view.whole), {})
+
+
+def _symbols(tensor: Traced) -> frozenset[str]:
+    return frozenset().union(*map(symbols_of, shape_of(tensor.value)))
+
+
+def _inverse_order(view: View) -> list[int]:
+    """Return the order of axes that undoes a view which changes their order."""
+    sizes = range(2, 2 + view.whole.dim())  # distinct, to tell axes apart
+    with torch._C.DisableTorchFunction():
+        turned = view.called(torch.empty([*sizes], device="meta"), *view.args, **view.keywords)
+    order = [sizes.index(size) for size in turned.shape]
+    return [order.index(axis) for axis in range(len(order))]

@@ -45,9 +45,8 @@ from .numbers import Extent, OpenFloat
 from .patches import kept_states, whole_forwards
 from .registry import HANDLERS, MODULE_HANDLERS, Composed, Handler, UnreadableError
 from .sizes import Sizes
-from .tensors import DTYPES, TORCH_DTYPES, Shape, Traced
+from .tensors import DTYPES, TORCH_DTYPES, Shape, Traced, is_part, refresh, view_of, write_through
 from .values import NOT_VALUES, Computable, Filled, Lazy, Packed, Unknown, dtype_of, recast, shape_of
-from .views import is_part, refresh, view_of, write_through
 
 
 class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without torch installed its base is Any
