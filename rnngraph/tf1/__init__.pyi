@@ -167,6 +167,7 @@ from rnngraph.tf1.ops.numbers import is_inf as is_inf
 from rnngraph.tf1.ops.numbers import is_nan as is_nan
 from rnngraph.tf1.ops.checks import is_numeric_tensor as is_numeric_tensor
 from rnngraph.tf1.core.variables import is_variable_initialized as is_variable_initialized
+from rnngraph.tf1 import keras as keras
 from rnngraph.tf1 import layers as layers
 from rnngraph.tf1.ops.functions import less as less
 from rnngraph.tf1.ops.functions import less_equal as less_equal
@@ -255,6 +256,14 @@ from rnngraph.tf1.ops.arithmetic import rsqrt as rsqrt
 from rnngraph.tf1.ops.numbers import scalar_mul as scalar_mul
 from rnngraph.tf1.summary.summaries import scalar_summary as scalar_summary
 from rnngraph.tf1.flow.functional import scan as scan
+from rnngraph.tf1.core.scatters import scatter_add as scatter_add
+from rnngraph.tf1.core.scatters import scatter_div as scatter_div
+from rnngraph.tf1.core.scatters import scatter_max as scatter_max
+from rnngraph.tf1.core.scatters import scatter_min as scatter_min
+from rnngraph.tf1.core.scatters import scatter_mul as scatter_mul
+from rnngraph.tf1.ops.selection import scatter_nd as scatter_nd
+from rnngraph.tf1.core.scatters import scatter_sub as scatter_sub
+from rnngraph.tf1.core.scatters import scatter_update as scatter_update
 from rnngraph.tf1.ops.selection import where as select
 from rnngraph.tf1.ops.shapes import sequence_mask as sequence_mask
 from rnngraph.tf1.core.graph import set_random_seed as set_random_seed

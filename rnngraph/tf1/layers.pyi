@@ -1,6 +1,7 @@
 """``tf.layers``, written by tools/write_tf1_stubs.py."""
 
 from rnngraph.tf1.ops.layers import Dense as Dense
+from rnngraph.tf1.cells.subclassing import InputSpec as InputSpec
 from rnngraph.tf1.ops.windows import average_pooling1d as average_pooling1d
 from rnngraph.tf1.ops.windows import average_pooling2d as average_pooling2d
 from rnngraph.tf1.ops.layers import batch_normalization as batch_normalization

@@ -737,7 +737,6 @@ def test_python_itself_may_ask() -> None:
         (lambda x, c: tf.losses.mean_squared_error(x, x, tf.constant([1.0])), "tf.expand_dims"),
         (lambda x, c: tf.placeholder(tf.float32, [None], name=3), "must be a string"),
         (lambda x, c: tf.get_variable("w"), "needs a shape"),
-        (lambda x, c: tf.nn.dropout(x, 0.5, noise_shape=[1]), "variational_recurrent"),
         (lambda x, c: tf.nn.dropout(x), "needs either keep_prob"),
         (lambda x, c: tf.reverse_sequence(x, x, 2), "use the first two axes"),
         (lambda x, c: tf.layers.conv1d(x, 3, 2, strides=0), "strides must be positive"),

@@ -6,10 +6,12 @@ import re
 from typing import Any
 
 from ...declare.cell import Cell, Scope
-from ...declare.nest import flatten
+from ...declare.functions import basic as functions
+from ...declare.nest import flatten, pack
 from ...declare.tensor import Tensor, build
 from ...ir.types import product
-from ...support.errors import ArgumentError
+from ...support.api_guard import api
+from ...support.errors import ArgumentError, ShapeError
 from ..core.names import dtype_name
 from ..core.scopes import variable_scope
 from ..core.shapes import TensorShape
@@ -24,6 +26,30 @@ class _AnyCell(type):
 
     def __instancecheck__(cls, item: Any) -> bool:
         return isinstance(item, Cell) if cls is RNNCell else type.__instancecheck__(cls, item)
+
+
+class InputSpec:
+    """``tf.layers.InputSpec``: the rank that a cell expects of its inputs."""
+
+    @api
+    def __init__(
+        self,
+        dtype: Any = None,
+        shape: Any = None,
+        ndim: int | None = None,
+        max_ndim: int | None = None,
+        min_ndim: int | None = None,
+        axes: Any = None,
+    ) -> None:
+        self.dtype, self.shape, self.axes = dtype, shape, axes
+        exact = ndim if shape is None else len(shape)
+        self.ndim, self.min_ndim, self.max_ndim = exact, min_ndim, max_ndim
+
+    def check(self, x: Tensor, cell: Any) -> None:
+        """Raise an error if x has another rank."""
+        low, high = (self.min_ndim, self.max_ndim) if self.ndim is None else (self.ndim, self.ndim)
+        if (low is not None and x.rank < low) or (high is not None and x.rank > high):
+            raise ShapeError(f"{type(cell).__name__}.input_spec expects inputs of rank {low} to {high}, not {x!r}")
 
 
 class RNNCell(TfCell, metaclass=_AnyCell):
@@ -42,6 +68,9 @@ class RNNCell(TfCell, metaclass=_AnyCell):
     _reuse: Any = None
     _name: str | None = None
     _dtype: str | None = None
+    input_spec: Any = None
+    _inputs: tuple[Any, list[int]] | None = None
+    """Nested inputs of a driver, and the width of each of their leaves; None if the inputs are one Tensor."""
     _own_state: Any = None
     """State that the program's ``zero_state`` returned to a driver, if the program overrides it."""
 
@@ -116,12 +145,17 @@ class RNNCell(TfCell, metaclass=_AnyCell):
         size = _widths(self.state_size)
         return {"h": size} if isinstance(size, int) else size
 
-    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def step(self, p: Scope, x: Any, state: Any) -> tuple[Tensor, Any]:
         single = isinstance(state, dict) and not isinstance(_widths(self.state_size), dict)
+        if self._inputs is not None:
+            like, widths = self._inputs
+            x = pack(like, functions.split(x, widths, 1))
         x, state = as_tensorflow((x, state))
         own_state = _as_written(self.state_size, self._own_state, state["h"] if single else state)
         with within_step(p, p._path):
             if self.adds_scope:
+                if isinstance(self.input_spec, InputSpec):
+                    self.input_spec.check(x, self)
                 if not self.built:
                     self.build(TensorShape(x.shape))
                     self.built = True
@@ -134,6 +168,19 @@ class RNNCell(TfCell, metaclass=_AnyCell):
 
 
 LayerRNNCell = RNNCell
+
+
+def joined_inputs(cell: Any, inputs: Any) -> Any:
+    """Concatenate nested inputs of a cell that the program wrote. Its step splits them."""
+    if not isinstance(inputs, tuple | list | dict) or not isinstance(cell, Cell) or RNNCell not in type(cell).__mro__:
+        return inputs
+    leaves = flatten(inputs)
+    dtypes = {leaf.dtype for leaf in leaves}
+    widths = [leaf.width for leaf in leaves if leaf.rank == 3 and isinstance(leaf.width, int)]
+    if len(dtypes) > 1 or len(widths) < len(leaves):
+        raise ShapeError(f"nested inputs must be Tensors [batch, time, width] of one dtype, not {inputs!r}")
+    cell._inputs = (inputs, widths)
+    return functions.concat(leaves, 2)
 
 
 def first_state(cell: Any, state: Any, inputs: Any, dtype: Any, time_major: bool, scope: Any, default: str) -> Any:

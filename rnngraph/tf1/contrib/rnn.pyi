@@ -1,8 +1,12 @@
 """``tf.contrib.rnn``, written by tools/write_tf1_stubs.py."""
 
+from rnngraph.tf1.ops.recurrent.further_cells import AttentionCellWrapper as AttentionCellWrapper
 from rnngraph.tf1.ops.recurrent.cells import BasicLSTMCell as BasicLSTMCell
 from rnngraph.tf1.ops.recurrent.cells import BasicRNNCell as BasicRNNCell
 from rnngraph.tf1.ops.recurrent.contrib_cells import CFNCell as CFNCell
+from rnngraph.tf1.ops.recurrent.further_cells import Conv1DLSTMCell as Conv1DLSTMCell
+from rnngraph.tf1.ops.recurrent.further_cells import Conv2DLSTMCell as Conv2DLSTMCell
+from rnngraph.tf1.ops.recurrent.further_cells import ConvLSTMCell as ConvLSTMCell
 from rnngraph.tf1.ops.recurrent.contrib_cells import CoupledInputForgetGateLSTMCell as CoupledInputForgetGateLSTMCell
 from rnngraph.tf1.ops.recurrent.cells import DropoutWrapper as DropoutWrapper
 from rnngraph.tf1.ops.recurrent.contrib_cells import GRUBlockCellV2 as GRUBlockCellV2
@@ -20,6 +24,7 @@ from rnngraph.tf1.ops.recurrent.contrib_cells import MinimalRNNCell as MinimalRN
 from rnngraph.tf1.ops.recurrent.cells import MultiRNNCell as MultiRNNCell
 from rnngraph.tf1.ops.recurrent.contrib_cells import NASCell as NASCell
 from rnngraph.tf1.ops.recurrent.contrib_cells import OutputProjectionWrapper as OutputProjectionWrapper
+from rnngraph.tf1.ops.recurrent.further_cells import PhasedLSTMCell as PhasedLSTMCell
 from rnngraph.tf1.cells.subclassing import RNNCell as RNNCell
 from rnngraph.tf1.ops.recurrent.cells import ResidualWrapper as ResidualWrapper
 from rnngraph.tf1.ops.recurrent.contrib_cells import SRUCell as SRUCell

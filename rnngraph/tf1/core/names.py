@@ -105,6 +105,8 @@ def dtype_name(dtype: Any) -> str:
     """Return the name of a dtype: of ``tf.float32``, "float", float or np.float32, it is "float32"."""
     if isinstance(dtype, NarrowInt):
         return "int32"
+    if isinstance(dtype, np.dtype):
+        dtype = dtype.name
     if isinstance(dtype, str | type) and dtype in _ALIASES:
         return _ALIASES[dtype]
     return check_dtype(np.dtype(dtype) if isinstance(dtype, type) else dtype)

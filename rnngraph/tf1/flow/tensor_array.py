@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...declare.functions import basic as functions
-from ...declare.tensor import Tensor, build, constant
+from ...declare.tensor import Tensor, as_tensor, build, constant, holds_tensors
 from ...ir.types import Dim
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
@@ -200,7 +200,8 @@ class TensorArray:
         return int(index)
 
     def _entry(self, value: Any) -> Tensor:
-        entry = value if isinstance(value, Tensor) else tf_constant(value, self._dtype)
+        held = isinstance(value, Tensor) or holds_tensors(value)
+        entry = as_tensor(value) if held else tf_constant(value, self._dtype)
         if entry.dtype != self._dtype:
             raise DtypeError(f"a tf.TensorArray of {self._dtype} can't store {entry!r}; convert it with tf.cast")
         return entry

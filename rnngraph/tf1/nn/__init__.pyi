@@ -7,6 +7,7 @@ from rnngraph.tf1.ops.inputs import bidirectional_dynamic_rnn as bidirectional_d
 from rnngraph.tf1.ops.inputs import static_bidirectional_rnn as bidirectional_rnn
 from rnngraph.tf1.ops.windows import nn_conv1d as conv1d
 from rnngraph.tf1.ops.windows import nn_conv2d as conv2d
+from rnngraph.tf1.ops.windows import nn_convolution as convolution
 from rnngraph.tf1.ops.numbers import crelu as crelu
 from rnngraph.tf1.labelling.ctc import ctc_greedy_decoder as ctc_greedy_decoder
 from rnngraph.tf1.labelling.ctc import ctc_loss as ctc_loss

@@ -212,9 +212,11 @@ def ones(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
 @operation
 def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
     """Return a tensor filled with a number or a scalar Tensor."""
-    if isinstance(value, Tensor) and value.node.op != "constant":
-        return anchored(build("broadcast", value, shape=tuple(sizes_in(dims))), dims)
-    return filled(value, dims, constant(value).dtype)
+    if not isinstance(value, Tensor):
+        return filled(value, dims, constant(value).dtype)
+    if value.node.op == "constant":
+        return filled(value.node["value"], dims, value.dtype)
+    return anchored(build("broadcast", value, shape=tuple(sizes_in(dims))), dims)
 
 
 @operation
@@ -419,12 +421,18 @@ def dropout(
     name: str | None = None,
     rate: KeepProb | None = None,
 ) -> Tensor:
-    """Apply ``rg.dropout`` with TensorFlow's arguments, in the training graph only."""
-    refuse("tf.nn.dropout", "give rg.DropoutWrapper variational_recurrent=True", noise_shape=noise_shape)
+    """Apply ``rg.dropout`` with TensorFlow's arguments, in the training graph only.
+
+    Args:
+        noise_shape: Shape of the mask, with 1 for axes along which all entries are dropped together.
+    """
     keep = 1.0 - rate if rate is not None else keep_prob
     if keep is None or None not in (rate, keep_prob):
         raise ArgumentError("tf.nn.dropout needs either keep_prob or rate")
-    return randomness.dropout(x, keep, seed)
+    x = as_tensor(x)
+    if noise_shape is None:
+        return randomness.dropout(x, keep, seed)
+    return x * randomness.dropout(filled(1, noise_shape, x.dtype), keep, seed)
 
 
 def converted(value: Any) -> Tensor:

@@ -15,11 +15,12 @@ import numpy as np
 
 from ...declare import initializers
 from ...declare.initializers import Initializer, fans
+from ...declare.tensor import Tensor
 from ...support.api_guard import api
 from ...support.errors import ArgumentError
 from ..core.names import dtype_name
 from ..core.tensors import gives_tensors
-from .random import fixed_sizes, started
+from .random import fixed_sizes, random_normal, random_uniform, started, truncated_normal
 
 Maker = TypeVar("Maker", bound=Callable[..., Initializer])
 
@@ -39,12 +40,37 @@ class Start:
         return started(self.initializer, fixed_sizes("Initializer", shape), kind)
 
 
+@dataclass(frozen=True)
+class ComputedStart:
+    """Initializer whose two parameters are Tensors, such as a bound that is another variable.
+
+    Attributes:
+        drawn: Function of (shape, first, second, dtype) that returns a random Tensor.
+    """
+
+    drawn: Callable[..., Any]
+    first: Any
+    second: Any
+
+    @gives_tensors
+    def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> Any:
+        """Return a Tensor of initial values."""
+        return self.drawn(shape, self.first, self.second, dtype_name("float32" if dtype is None else dtype))
+
+
+def _within(drawn: Callable[..., Any], kind: Callable[[Any, Any], Initializer], first: Any, second: Any) -> Any:
+    if isinstance(first, Tensor) or isinstance(second, Tensor):
+        return ComputedStart(drawn, first, second)
+    return kind(first, second)
+
+
 def maker(function: Maker) -> Maker:
     """Mark a function that returns initializers, so that programs may pass the function itself as an initializer."""
 
     @wraps(function)
-    def make(*arguments: Any, **keywords: Any) -> Start:
-        return Start(function(*arguments, **keywords))
+    def make(*arguments: Any, **keywords: Any) -> Any:
+        start: Any = function(*arguments, **keywords)
+        return start if isinstance(start, ComputedStart) else Start(start)
 
     marked: Any = api(make)
     marked.makes_initializer = True
@@ -82,27 +108,22 @@ def orthogonal_initializer(gain: float = 1.0, seed: Any = None, dtype: Any = Non
 
 
 @maker
-def random_uniform_initializer(
-    minval: float = 0, maxval: float | None = None, seed: Any = None, dtype: Any = None
-) -> Initializer:
+def random_uniform_initializer(minval: Any = 0, maxval: Any = None, seed: Any = None, dtype: Any = None) -> Any:
     """Return an initializer, uniform in [minval, maxval), by default [0, 1)."""
-    return initializers.Uniform(minval, 1.0 if maxval is None else maxval)
+    high = 1.0 if maxval is None else maxval
+    return _within(random_uniform, initializers.Uniform, minval, high)
 
 
 @maker
-def random_normal_initializer(
-    mean: float = 0.0, stddev: float = 1.0, seed: Any = None, dtype: Any = None
-) -> Initializer:
+def random_normal_initializer(mean: Any = 0.0, stddev: Any = 1.0, seed: Any = None, dtype: Any = None) -> Any:
     """Return an initializer with normal values."""
-    return initializers.Normal(mean, stddev)
+    return _within(random_normal, initializers.Normal, mean, stddev)
 
 
 @maker
-def truncated_normal_initializer(
-    mean: float = 0.0, stddev: float = 1.0, seed: Any = None, dtype: Any = None
-) -> Initializer:
+def truncated_normal_initializer(mean: Any = 0.0, stddev: Any = 1.0, seed: Any = None, dtype: Any = None) -> Any:
     """Return an initializer with truncated normal values: those beyond two deviations are redrawn."""
-    return initializers.TruncatedNormal(mean, stddev)
+    return _within(truncated_normal, initializers.TruncatedNormal, mean, stddev)
 
 
 @maker

@@ -12,12 +12,13 @@ from ...declare.functions import basic as functions
 from ...declare.nest import flatten
 from ...declare.placeholders import fed
 from ...declare.running import drivers
-from ...declare.tensor import Tensor, build
+from ...declare.tensor import Tensor, build, holds_tensors
 from ...ir.graph import topological
+from ...ir.types import FLOATS
 from ...support.api_guard import api
 from ...support.arguments import entries
 from ...support.errors import DtypeError, NotOfferedError, ShapeError, shown
-from ..cells.subclassing import as_written, first_state
+from ..cells.subclassing import as_written, first_state, joined_inputs
 from ..cells.variables import both_ways, driver_scope
 from ..core.graph import Computed, get_default_graph
 from ..core.names import dtype_name, string
@@ -121,10 +122,20 @@ def dynamic_rnn(
 ) -> tuple[Tensor, Any]:
     """Run ``rg.dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
+    inputs = joined_inputs(cell, inputs)
     start = first_state(cell, initial_state, inputs, kind, time_major, scope, "rnn")
     within: Any = driver_scope(cell, "rnn", scope)
-    outputs, state = _owned(drivers.dynamic_rnn(cell, inputs, sequence_length, start, kind, time_major, within))
+    lengths = _whole_lengths(sequence_length)
+    outputs, state = _owned(drivers.dynamic_rnn(cell, inputs, lengths, start, kind, time_major, within))
     return outputs, as_written(cell, state)
+
+
+def _whole_lengths(lengths: Any) -> Any:
+    """Convert lengths to ints, as TensorFlow does: programs compute them by sums over floats."""
+    if isinstance(lengths, list | tuple) and not holds_tensors(lengths):
+        lengths = np.asarray(lengths)
+    kind = lengths.dtype if isinstance(lengths, Tensor | np.ndarray) else None
+    return functions.cast(lengths, "int32") if str(kind) in FLOATS else lengths
 
 
 @runs_after_dependencies
@@ -195,7 +206,7 @@ def static_rnn(
     """Run ``rg.static_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
     within: Any = driver_scope(cell, "rnn", scope)
-    return _owned(drivers.static_rnn(cell, inputs, initial_state, kind, sequence_length, within))
+    return _owned(drivers.static_rnn(cell, inputs, initial_state, kind, _whole_lengths(sequence_length), within))
 
 
 @runs_after_dependencies

@@ -32,13 +32,18 @@ def _both(sentinel: Any, labels: Any, logits: Any, what: str) -> None:
         raise ArgumentError(f"tf.nn.{what} takes its arguments by name: labels=…, logits=…")
 
 
+def _stacked(value: Any) -> Any:
+    """Convert a list of Tensors to one Tensor."""
+    return as_tensor(value) if isinstance(value, list | tuple) and holds_tensors(value) else value
+
+
 @operation
 def sparse_softmax_cross_entropy_with_logits(
     _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
 ) -> Tensor:
     """Return -log softmax(logits)[label], one value for each label."""
     _both(_sentinel, labels, logits, "sparse_softmax_cross_entropy_with_logits")
-    return losses.sparse_softmax_cross_entropy(labels, logits, reduction="none")
+    return losses.sparse_softmax_cross_entropy(_stacked(labels), _stacked(logits), reduction="none")
 
 
 @operation
@@ -52,6 +57,7 @@ def softmax_cross_entropy_with_logits(
 ) -> Tensor:
     """Return -sum(labels * log softmax(logits)) along an axis. Labels are probabilities."""
     _both(_sentinel, labels, logits, "softmax_cross_entropy_with_logits")
+    logits = _stacked(logits)
     along = dim if axis is None else axis
     logits = as_tensor(logits)
     targets = labels if isinstance(labels, Tensor) or holds_tensors(labels) else np.asarray(labels, logits.dtype)
@@ -73,7 +79,7 @@ def sigmoid_cross_entropy_with_logits(
 ) -> Tensor:
     """Return the binary cross-entropy of sigmoid(logits), elementwise."""
     _both(_sentinel, labels, logits, "sigmoid_cross_entropy_with_logits")
-    logits = _compared(labels, logits)
+    logits = _compared(labels, _stacked(logits))
     return losses.binary_cross_entropies(like(labels, logits), logits)
 
 

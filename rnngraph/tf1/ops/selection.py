@@ -12,7 +12,7 @@ from ...declare.functions import indexing, orders, sequences
 from ...declare.functions.arrays import matrices, moves
 from ...declare.functions.elementary.numbers import isfinite
 from ...declare.functions.statistics import reduce_all
-from ...declare.tensor import Tensor, as_tensor, build, constant
+from ...declare.tensor import Tensor, as_tensor, build, constant, holds_tensors
 from ...ir.types import product
 from ...support.api_guard import api
 from ...support.arguments import array_of
@@ -148,6 +148,26 @@ def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: int, name: s
 
 
 @operation
+def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) -> Tensor:
+    """Return zeros of a shape, plus ``updates`` at ``indices`` [..., axes]. Updates of one place are added."""
+    places, values, sizes = as_tensor(indices), as_tensor(updates), sizes_in(shape)
+    axes = places.type.shape[-1] if places.rank else None
+    if not isinstance(axes, int) or not 0 < axes <= len(sizes) or None in sizes:
+        raise ShapeError(f"tf.scatter_nd takes indices [..., axes] of {shown(shape)}, not {places!r}")
+    places = functions.cast(places, "int64")
+    flat: Any = 0
+    for axis, size in enumerate(sizes[:axes]):
+        count = size if isinstance(size, int) else functions.cast(functions.dimension(size, "int32"), "int64")
+        flat = flat * count + places[..., axis]
+    entries, inner = places.type.shape[:-1], values.type.shape[places.rank - 1 :]
+    rows = build("reshape", values, shape=(product(entries), *inner))
+    ids = build("reshape", flat, shape=(product(entries),))
+    outer: Any = sizes[:axes]
+    sums = unsorted_segment_sum(rows, ids, product(outer))
+    return anchored(build("reshape", sums, shape=tuple(sizes)), shape)
+
+
+@operation
 def sparse_to_dense(
     sparse_indices: Any,
     output_shape: Any,
@@ -235,7 +255,8 @@ def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = No
     """Return x where the condition is True, y elsewhere."""
     if x is None or y is None:
         raise ArgumentError("tf.where(condition) is not offered, because its shape depends on the data; pass x and y")
-    rank = as_tensor(x).rank
+    x, y = (as_tensor(item) if isinstance(item, list | tuple) and holds_tensors(item) else item for item in (x, y))
+    condition, rank = as_tensor(condition), as_tensor(x).rank
     if condition.rank == 1 and rank > 1:  # whole rows are selected
         condition = functions.reshape(condition, [None, *[1] * (rank - 1)])
     return functions.where(condition, x, y)
@@ -258,4 +279,4 @@ def reverse_sequence(
         raise ArgumentError(
             f"tf.reverse_sequence with seq_axis={steps}, batch_axis={rows} is not offered; use the first two axes"
         )
-    return sequences.reverse_sequence(input, seq_lengths, steps)
+    return sequences.reverse_sequence(as_tensor(input), seq_lengths, steps)

@@ -263,6 +263,34 @@ def nn_conv2d(
     return _with_kernel(what, input, weights, options)
 
 
+@operation
+def nn_convolution(
+    input: Any,
+    filter: Any = None,
+    padding: Any = None,
+    strides: Any = None,
+    dilation_rate: Any = None,
+    name: str | None = None,
+    data_format: Any = None,
+    filters: Any = None,
+    dilations: Any = None,
+) -> Tensor:
+    """Convolve [batch, *sizes, channels] along one axis or two with a kernel [*sizes, channels, filters]."""
+    what, kernel, x = "tf.nn.convolution", as_tensor(filter if filters is None else filters), as_tensor(input)
+    count = x.rank - 2
+    if count not in (1, 2):
+        raise ShapeError(f"{what} runs along one axis or two, over {_AXES[1]} or {_AXES[2]}, not {x!r}")
+    rates = dilation_rate if dilations is None else dilations
+    options = _WindowOptions(
+        _kernel(what, kernel, count).type.shape[:count],
+        _several(1 if strides is None else strides, count),
+        _several(1 if rates is None else rates, count),
+        padding,
+        data_format or _LAST[count][1],
+    )
+    return _with_kernel(what, x, kernel, options)
+
+
 def _kernel(what: str, kernel: Any, count: int) -> Tensor:
     weights = as_tensor(kernel)
     if weights.rank != count + 2:

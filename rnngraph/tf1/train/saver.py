@@ -101,7 +101,9 @@ class Saver:
             path = f"{path}-{step:0{self._digits}d}" if self._digits else f"{path}-{step}"
         directory = os.path.dirname(path)
         if directory and not os.path.isdir(directory):
-            raise NotFoundError(f"there is no directory {directory}; create it with os.makedirs")
+            if not os.path.isdir(os.path.dirname(directory) or "."):
+                raise NotFoundError(f"there is no directory {os.path.dirname(directory)}; create it with os.makedirs")
+            os.mkdir(directory)
         values = {name: np.array(session.value(variable)) for name, variable in self._variables.items()}
         write_variables(path, values)
         self._keep(path)

@@ -6,8 +6,10 @@ from typing import Any
 
 from ....declare.functions import basic as functions
 from ....declare.tensor import Tensor, as_tensor
+from ....support.api_guard import api
 from ....support.errors import ArgumentError, ShapeError
 from ...core.operations import operation
+from ...core.tensors import gives_tensors
 from ...core.variables import get_variable
 from ..shapes import xw_plus_b
 
@@ -21,16 +23,35 @@ def linear(
     Args:
         args: A Tensor [batch, width], or a list of them.
     """
+    return Linear(args, output_size, bias, bias_initializer, kernel_initializer)(args)
+
+
+class Linear:
+    """``core_rnn_cell._Linear``: the variables of `linear`, and a product that may run many times."""
+
+    @api
+    def __init__(
+        self, args: Any, output_size: int, build_bias: bool, bias_initializer: Any = None, kernel_initializer: Any = None
+    ) -> None:
+        rows = _joined(args)
+        self._kernel = get_variable("kernel", [rows.type.shape[1], output_size], rows.dtype, kernel_initializer)
+        start = "zeros" if bias_initializer is None else bias_initializer
+        self._bias = get_variable("bias", [output_size], rows.dtype, start) if build_bias else None
+
+    @gives_tensors
+    def __call__(self, args: Any) -> Tensor:
+        rows = _joined(args)
+        if self._bias is None:
+            return functions.matmul(rows, self._kernel)
+        return xw_plus_b(rows, self._kernel, self._bias)
+
+
+def _joined(args: Any) -> Tensor:
+    """Concatenate Tensors [batch, width]."""
     parts = [as_tensor(item) for item in (args if isinstance(args, list | tuple) else [args])]
     if not parts:
         raise ArgumentError("_linear takes a Tensor, or a list with at least one")
     for part in parts:
         if part.rank != 2 or not isinstance(part.type.shape[1], int):
             raise ShapeError(f"_linear takes Tensors [batch, width] of known width, not {part!r}")
-    rows = functions.concat(parts, 1) if len(parts) > 1 else parts[0]
-    dtype = rows.dtype
-    kernel = get_variable("kernel", [rows.type.shape[1], output_size], dtype, kernel_initializer)
-    if not bias:
-        return functions.matmul(rows, kernel)
-    start = "zeros" if bias_initializer is None else bias_initializer
-    return xw_plus_b(rows, kernel, get_variable("bias", [output_size], dtype, start))
+    return functions.concat(parts, 1) if len(parts) > 1 else parts[0]
