@@ -191,6 +191,7 @@ from rnngraph.tf1.ops.functions import matmul as matmul
 from rnngraph.tf1.ops.selection import matrix_band_part as matrix_band_part
 from rnngraph.tf1.ops.selection import diag as matrix_diag
 from rnngraph.tf1.ops.selection import diag_part as matrix_diag_part
+from rnngraph.tf1.ops.contractions import matrix_transpose as matrix_transpose
 from rnngraph.tf1.ops.functions import maximum as maximum
 from rnngraph.tf1.summary.summaries import merge_all_summaries as merge_all_summaries
 from rnngraph.tf1.summary.summaries import merge_summary as merge_summary
@@ -277,6 +278,8 @@ from rnngraph.tf1.ops.arithmetic import slice_of as slice
 from rnngraph.tf1.ops.selection import sort as sort
 from rnngraph.tf1 import sparse as sparse
 from rnngraph.tf1.labelling.sparse import sparse_placeholder as sparse_placeholder
+from rnngraph.tf1.labelling.sparse_products import sparse_reorder as sparse_reorder
+from rnngraph.tf1.labelling.sparse_products import sparse_tensor_dense_matmul as sparse_tensor_dense_matmul
 from rnngraph.tf1.labelling.sparse import sparse_tensor_to_dense as sparse_tensor_to_dense
 from rnngraph.tf1.ops.selection import sparse_to_dense as sparse_to_dense
 from rnngraph.tf1.ops.functions import split as split

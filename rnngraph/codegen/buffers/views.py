@@ -141,6 +141,28 @@ class View:
         )
 
 
+def common_refinement(left: Shape, right: Shape) -> Shape | None:
+    """Return the shape into which axes of both shapes can be split, such as (3, 5, 6) for (3, 30) and (15, 6).
+
+    None if an axis of one would have to be split where the other one has no boundary, as in (4, 6) and (3, 8).
+    """
+    first, second = [dim for dim in left if dim != 1], [dim for dim in right if dim != 1]
+    parts: list[Dim] = []
+    while first and second:
+        mine, other = first.pop(), second.pop()
+        if mine == other:
+            parts.insert(0, mine)
+        elif (rest := quotient(other, mine)) is not None:
+            parts.insert(0, mine)
+            second.append(rest)
+        elif (rest := quotient(mine, other)) is not None:
+            parts.insert(0, other)
+            first.append(rest)
+        else:
+            return None
+    return None if first or second else tuple(parts)
+
+
 def _is_part(have: Dim, want: Dim) -> bool:
     """True if an axis of ``have`` must be merged with the next one to form one of ``want``."""
     if isinstance(have, int):

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ...ir.graph import Node
-from ...ir.types import Shape
+from ...ir.types import Shape, TensorType
 from ..analysis.node_kinds import parts_units, picks_step
-from ..buffers.views import View
+from ..buffers.views import View, common_refinement
 from ..cost_model.register_tiles import lanes_for
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import When
@@ -73,6 +73,22 @@ def _dense(view: View, shape: Shape) -> View | None:
     return replace(View.contiguous(view.buffer, shape), offset=view.offset)
 
 
+def _copy_reshaped(region: Region, block: Block, node: Node, view: View) -> None:
+    """Write a copy of a reshape whose source lies in memory, over a shape that the strides of both sides express."""
+    source = node.operands[0]
+    stored, shape = region.memory.views[source], node.shape
+    if stored.reshape(shape) is None:
+        refined = common_refinement(source.shape, shape)
+        assert refined is not None, f"{node} fits neither what it reads nor where it goes"
+        shape = refined
+    read, written = stored.reshape(shape), view.reshape(shape)
+    assert read is not None, f"strides express splits of {source}"
+    assert written is not None, f"strides express splits of {node}"
+    item = Node("reshape", (source,), TensorType(node.dtype, shape), (("shape", shape),), node.where, node.name)
+    memory = replace(region.memory, views={**region.memory.views, item: read})
+    write(replace(region, memory=memory), block, item, [replace(written, local=view.local)], None)
+
+
 def copy(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
     """Write a copy for a movement op that strides cannot express, or for one step sliced from a sequence."""
     source = node.operands[0]
@@ -99,10 +115,7 @@ def copy(region: Region, block: Block, node: Node, share: WorkerSlice | None) ->
             if place is not None:
                 write(region, block, source, [replace(place, room=None, local=view.local)], None)
                 continue
-            there = region.memory.views[source].reshape(node.shape)
-            assert there is not None, f"{node} fits neither what it reads nor where it goes"
-            memory = replace(region.memory, views={**region.memory.views, node: there})
-            write(replace(region, memory=memory), block, node, [view], None)
+            _copy_reshaped(region, block, node, view)
         return
     lanes = lanes_for(region.target, [node], node.shape[-1])
     elementwise(region, block, node.shape, lanes, [node], lambda item: item is node, share)

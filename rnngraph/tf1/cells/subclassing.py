@@ -7,7 +7,7 @@ from typing import Any
 
 from ...declare.cell import Cell, Scope
 from ...declare.functions import basic as functions
-from ...declare.nest import flatten, pack
+from ...declare.nest import flatten, map_leaves, pack
 from ...declare.tensor import Tensor, build
 from ...ir.types import product
 from ...support.api_guard import api
@@ -154,10 +154,10 @@ class RNNCell(TfCell, metaclass=_AnyCell):
         own_state = _as_written(self.state_size, self._own_state, state["h"] if single else state)
         with within_step(p, p._path):
             if self.adds_scope:
-                if isinstance(self.input_spec, InputSpec):
+                if isinstance(self.input_spec, InputSpec) and isinstance(x, Tensor):
                     self.input_spec.check(x, self)
                 if not self.built:
-                    self.build(TensorShape(x.shape))
+                    self.build(map_leaves(lambda leaf: TensorShape(leaf.shape), x))
                     self.built = True
                 output, new = self.call(x, own_state)
             else:
@@ -172,7 +172,7 @@ LayerRNNCell = RNNCell
 
 def joined_inputs(cell: Any, inputs: Any) -> Any:
     """Concatenate nested inputs of a cell that the program wrote. Its step splits them."""
-    if not isinstance(inputs, tuple | list | dict) or not isinstance(cell, Cell) or RNNCell not in type(cell).__mro__:
+    if not isinstance(inputs, tuple | list | dict) or RNNCell not in type(cell).__mro__:
         return inputs
     leaves = flatten(inputs)
     dtypes = {leaf.dtype for leaf in leaves}

@@ -76,6 +76,14 @@ def squared_difference(x: Any, y: Any) -> Tensor:
     return elementwise.squared_difference(_TENSORS, as_tensor(x), y)
 
 
+def quotient(x: Any, y: Any) -> Tensor:
+    """Return x / y. Ints are divided in float64, as in Python."""
+    x, y = pair(x, y)
+    if x.dtype not in FLOATS:
+        x, y = functions.cast(x, "float64"), functions.cast(y, "float64")
+    return Tensor.__truediv__(x, y)  # not the operator, which is this function for Tensors of tf
+
+
 def floor_divide(x: Any, y: Any) -> Tensor:
     """Return x // y. The quotient of floats is rounded before it is rounded down."""
     return elementwise.floor_divide(_TENSORS, *pair(x, y))

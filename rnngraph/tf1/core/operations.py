@@ -16,6 +16,7 @@ from ...ir.graph import Node
 from ...support.api_guard import api
 from ...support.errors import DtypeError, shown, user_line
 from .graph import get_default_graph, present_session
+from .sizes import settled
 from .tensors import OPERANDS, as_tensorflow, floats_adopted, ints_adopted
 
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -160,6 +161,28 @@ def runs_after_dependencies(target: Target) -> Target:
     return cast("Target", api(call))
 
 
+FIXED = frozenset(
+    {
+        "axes",
+        "axis",
+        "concat_dim",
+        "depth",
+        "dim",
+        "k",
+        "num",
+        "num_columns",
+        "num_or_size_splits",
+        "num_rows",
+        "paddings",
+        "perm",
+        "reduction_indices",
+        "split_dim",
+        "squeeze_dims",
+    }
+)
+"""Arguments of TensorFlow's functions that must be known when the graph is declared. Tensors of ints may state them."""
+
+
 def operation(target: Target) -> Target:
     """Decorate a function of TensorFlow's: its results are ``TfTensor``s, named by its argument ``name``.
 
@@ -169,9 +192,12 @@ def operation(target: Target) -> Target:
     default = f"{target.__name__}"
     names = tuple(signature(target).parameters)
     places = {place: name for place, name in enumerate(names) if name in OPERANDS}
+    fixed = {place for place, name in enumerate(names) if name in FIXED}
 
     @wraps(target)
     def call(*arguments: Any, **keywords: Any) -> Any:
+        arguments = tuple(settled(item) if place in fixed else item for place, item in enumerate(arguments))
+        keywords = {name: settled(item) if name in FIXED else item for name, item in keywords.items()}
         operands = {names[place]: arguments[place] for place in places if place < len(arguments)}
         operands |= {name: value for name, value in keywords.items() if name in OPERANDS}
         if converted := ints_adopted(operands):

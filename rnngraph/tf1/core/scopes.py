@@ -59,6 +59,16 @@ class VariableScope:
         """Return the trainable variables under the scope."""
         return get_default_graph().get_collection("trainable_variables", self.original_name_scope)
 
+    def set_partitioner(self, partitioner: Any) -> None:
+        """Accept None only: variables are stored whole."""
+        if partitioner is not None:
+            raise ArgumentError("variables are stored whole; leave out the partitioner")
+
+    def set_caching_device(self, caching_device: Any) -> None:
+        """Ignore the device: there is one."""
+
+    partitioner = caching_device = None
+
     def set_dtype(self, dtype: Any) -> None:
         """Set the default dtype of variables."""
         self.dtype = dtype

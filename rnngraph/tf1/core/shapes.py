@@ -18,11 +18,19 @@ class Dimension(int):
         """The size."""
         return int(self)
 
+    def merge_with(self, other: Any) -> Any:
+        """Return the size itself. Raise ``ShapeError`` if another known size differs."""
+        return TensorShape([self]).merge_with([other])[0]
+
 
 class OpenDimension:
     """Open size: known only in a run. Its ``value`` is None, and it compares as None does in TensorFlow."""
 
     value = None
+
+    def merge_with(self, other: Any) -> Any:
+        """Return the other size."""
+        return dimension(other)
 
     def __eq__(self, other: object) -> bool:
         return other is None or isinstance(other, OpenDimension)
@@ -85,16 +93,40 @@ class TensorShape(tuple[Any, ...]):
 
     def assert_is_compatible_with(self, other: Any) -> None:
         """Raise ``ShapeError`` if sizes differ."""
-        sizes = TensorShape(other).as_list()
-        fits = len(sizes) == len(self)
-        if not fits or any(a != b for a, b in zip(self.as_list(), sizes, strict=True) if None not in (a, b)):
-            raise ShapeError(f"the shapes {self} and {shown(sizes)} don't fit")
+        if not self.is_compatible_with(other):
+            raise ShapeError(f"the shapes {self} and {shown(TensorShape(other).as_list())} don't fit")
 
     def with_rank(self, rank: int) -> TensorShape:
         """Return the shape itself. Raise ``ShapeError`` if its rank differs."""
         if len(self) != rank:
             raise ShapeError(f"the shape {self} has {len(self)} axes, not {rank}")
         return self
+
+    def with_rank_at_least(self, rank: int) -> TensorShape:
+        """Return the shape itself. Raise ``ShapeError`` if it has fewer axes."""
+        if len(self) < rank:
+            raise ShapeError(f"the shape {self} has {len(self)} axes, not {rank} or more")
+        return self
+
+    def with_rank_at_most(self, rank: int) -> TensorShape:
+        """Return the shape itself. Raise ``ShapeError`` if it has more axes."""
+        if len(self) > rank:
+            raise ShapeError(f"the shape {self} has {len(self)} axes, not {rank} or fewer")
+        return self
+
+    assert_has_rank = with_rank
+
+    def is_compatible_with(self, other: Any) -> bool:
+        """True if no known sizes differ."""
+        sizes = TensorShape(other).as_list()
+        pairs = zip(self.as_list(), sizes, strict=False)
+        return len(sizes) == len(self) and all(a == b or None in (a, b) for a, b in pairs)
+
+    def merge_with(self, other: Any) -> TensorShape:
+        """Return the shape with sizes from either. Raise ``ShapeError`` if known sizes differ."""
+        self.assert_is_compatible_with(other)
+        sizes = zip(self.as_list(), TensorShape(other).as_list(), strict=True)
+        return TensorShape([b if a is None else a for a, b in sizes])
 
     def concatenate(self, other: Any) -> TensorShape:
         """Return the concatenation of two shapes."""

@@ -251,6 +251,20 @@ def known_size(node: Node, counted: bool = False) -> Dim | None:
     return as_dim(entries.reshape(-1)[0]) if whole and entries is not None else None
 
 
+def settled(value: Any) -> Any:
+    """Return a Tensor of plain ints, such as an axis ``tf.constant(1)``, as an int or a list of ints.
+
+    Entries of lists are settled one by one. All other values are returned unchanged.
+    """
+    if isinstance(value, list | tuple):
+        return type(value)(map(settled, value)) if type(value) in (list, tuple) else value
+    if not isinstance(value, Tensor) or value.type.dtype not in INTEGERS:
+        return value
+    entries = _elements(value.node)
+    whole = entries is not None and all(isinstance(item, int | np.integer) for item in entries.flat)
+    return entries.astype(int).tolist() if whole and entries is not None else value
+
+
 def _read(tensor: Tensor) -> np.ndarray:
     """Return the elements of a Tensor of sizes and numbers."""
     entries = _elements(tensor.node, True)
@@ -315,6 +329,8 @@ def _made_of_sizes(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray
         return np.asarray(node["value"]).astype(object)
     if node.op == "dimension":
         return np.array(node["size"], dtype=object)
+    if node.op == "iota" and isinstance(node["size"], int):
+        return np.arange(node["size"]).astype(object)
     if not parts or any(part is None for part in parts) or not isinstance(node.type, TensorType):
         return None
     if node.op == "select" and len(parts) == 1:

@@ -19,7 +19,7 @@ from ...declare.nest import map_leaves
 from ...declare.tensor import Tensor, build, constant, holds_tensors
 from ...ir.types import FLOATS, INTEGERS
 from ...support.api_guard import api, handed_on
-from .elementwise import power
+from .elementwise import power, quotient
 from .graph import Graph, get_default_graph, present_session
 from .names import DType
 from .shapes import TensorShape
@@ -59,6 +59,10 @@ def _operator(method: Callable[..., Tensor], converts: bool = False) -> Any:
         return graph.following(result, operands) if graph.collections["control_inputs"] else result
 
     return operate
+
+
+def _quotient_by(divisor: Tensor, dividend: Any) -> Tensor:
+    return quotient(dividend, divisor)
 
 
 class TfTensor(Tensor, propagates=True):
@@ -119,7 +123,7 @@ class TfTensor(Tensor, propagates=True):
     __add__, __radd__ = _operator(Tensor.__add__, True), _operator(Tensor.__radd__, True)
     __sub__, __rsub__ = _operator(Tensor.__sub__, True), _operator(Tensor.__rsub__, True)
     __mul__, __rmul__ = _operator(Tensor.__mul__, True), _operator(Tensor.__rmul__, True)
-    __truediv__, __rtruediv__ = _operator(Tensor.__truediv__, True), _operator(Tensor.__rtruediv__, True)
+    __truediv__, __rtruediv__ = _operator(quotient, True), _operator(_quotient_by, True)
     __floordiv__ = _operator(floor_quotient, True)
     __rfloordiv__ = _operator(lambda self, dividend: floor_quotient(dividend, self), True)
     __matmul__, __rmatmul__ = _operator(Tensor.__matmul__, True), _operator(Tensor.__rmatmul__, True)

@@ -9,3 +9,4 @@ from rnngraph.declare.cells.basic import LSTMStateTuple as LSTMStateTuple
 from rnngraph.tf1.ops.recurrent.cells import MultiRNNCell as MultiRNNCell
 from rnngraph.tf1.cells.subclassing import RNNCell as RNNCell
 from rnngraph.tf1.ops.recurrent.cells import ResidualWrapper as ResidualWrapper
+from rnngraph.tf1.ops.recurrent.linear import assert_like_rnncell as assert_like_rnncell

@@ -14,6 +14,7 @@ from ...declare.functions.elementary import powers
 from ...declare.tensor import Tensor, as_tensor, pair, take_slice
 from ...ir.types import FLOATS
 from ...support.errors import ArgumentError, ShapeError
+from ..core.elementwise import quotient
 from ..core.operations import operation
 from ..core.sizes import anchored, sizes_in, slice_between, with_computed
 from .functions import unary
@@ -25,10 +26,7 @@ reciprocal, rsqrt = unary(powers.reciprocal), unary(powers.rsqrt)
 @operation
 def truediv(x: Any, y: Any, name: str | None = None) -> Tensor:
     """Return x / y. Ints are divided in float64, as in Python."""
-    x, y = pair(x, y)
-    if x.dtype not in FLOATS:
-        return functions.cast(x, "float64") / functions.cast(y, "float64")
-    return x / y
+    return quotient(x, y)
 
 
 @operation

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...declare.functions import basic as functions
 from ...declare.functions import indexing
 from ...declare.functions.arrays import contractions
-from ...declare.tensor import Tensor
+from ...declare.tensor import Tensor, as_tensor
+from ...support.errors import ShapeError
 from ..core.operations import operation
 
 
@@ -18,6 +20,15 @@ def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
         axes: Number of last axes of a and first axes of b, or a pair of lists of axes.
     """
     return contractions.tensordot(a, b, axes)
+
+
+@operation
+def matrix_transpose(a: Any, name: str | None = None, conjugate: bool = False) -> Tensor:
+    """Return matrices [..., rows, columns] as [..., columns, rows]."""
+    x = as_tensor(a)
+    if x.rank < 2:
+        raise ShapeError(f"tf.matrix_transpose takes matrices [..., rows, columns], not {x!r}")
+    return functions.transpose(x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))
 
 
 @operation

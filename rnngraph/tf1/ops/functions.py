@@ -117,7 +117,7 @@ add, subtract = (
 )
 multiply, divide = (
     binary(_operator("multiply", lambda x, y: x * y)),
-    binary(_operator("divide", lambda x, y: x / y)),
+    binary(_operator("divide", elementwise.quotient)),
 )
 less_equal, greater_equal = (
     binary(_operator("less_equal", lambda x, y: x <= y)),

@@ -137,7 +137,7 @@ def roll(input: Any, shift: int, axis: int, name: str | None = None) -> Tensor:
 
 
 @operation
-def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: int, name: str | None = None) -> Tensor:
+def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: Any, name: str | None = None) -> Tensor:
     """Return the sum of the entries [entries, …] of each segment id."""
     x, ids = as_tensor(data), as_tensor(segment_ids)
     if ids.rank != 1 or not x.rank:
@@ -232,7 +232,11 @@ def trace(x: Any, name: str | None = None) -> Tensor:
 
 def _squares(x: Any) -> Tensor:
     x = as_tensor(x)
-    if x.rank < 2 or x.type.shape[-1] != x.type.shape[-2]:
+    *outer, rows, columns = x.type.shape if x.rank > 1 else (0, 0, 1)
+    if rows != columns and not (isinstance(rows, int) and isinstance(columns, int)):  # a run checks an open size
+        size = rows if isinstance(rows, int) else columns
+        x = build("ensure_shape", x, shape=(*outer, size, size))
+    elif rows != columns:
         raise ShapeError(f"a diagonal needs square matrices [..., n, n], not {x!r}")
     return x
 

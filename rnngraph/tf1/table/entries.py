@@ -108,7 +108,19 @@ def module_path(path: str) -> str | None:
     entries = table()
     if path in entries.members:
         return path
+    if path not in entries.aliases:
+        path = _file_beside(path, entries) or path
     return entries.aliases.get(path, path if path in wheel_modules() else None)
+
+
+def _file_beside(path: str, entries: Table) -> str | None:
+    """Return the path of a file of TensorFlow's in a folder that is an alias of the module that ``path`` names.
+
+    ``from tensorflow.contrib.layers.python.layers import initializers`` reads ``contrib.layers.initializers``.
+    """
+    module, _, name = path.rpartition(".")
+    folders = (folder for folder, target in entries.aliases.items() if target == module)
+    return next((f"{folder}.{name}" for folder in folders if f"{folder}.{name}" in entries.aliases), None)
 
 
 def public_names(path: str) -> list[str]:

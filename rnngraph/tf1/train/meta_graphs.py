@@ -8,7 +8,7 @@ from ...support.api_guard import api
 from ...support.errors import ArgumentError, NotOfferedError, shown
 from ..core.graph import Graph, get_default_graph
 from ..table.missing import GUIDE
-from .saver import Saver
+from .saver import Saver, graph_of
 
 _IN_FILES = "a graph in a file is not offered; run the script that declares it, then tf.train.Saver().restore"
 
@@ -34,8 +34,13 @@ def import_meta_graph(
 ) -> Saver | None:
     """Make the current graph, which must be empty, share all state with an exported one.
 
+    The name of a ``.meta`` file stands for the graph whose checkpoint this process saved under that name.
+
     Return a saver of the exported graph's variables; None if there are none.
     """
+    written = graph_of(meta_graph_or_file) if isinstance(meta_graph_or_file, str) else None
+    if written is not None:
+        meta_graph_or_file = MetaGraph(written)
     if not isinstance(meta_graph_or_file, MetaGraph):
         raise NotOfferedError(f"tf.train.import_meta_graph({shown(meta_graph_or_file)}): {_IN_FILES} ({GUIDE})")
     current, other = get_default_graph(), meta_graph_or_file.graph

@@ -16,9 +16,27 @@ from ...storage.atomic_file import as_path
 from ...support.api_guard import api
 from ...support.errors import ArgumentError, DtypeError, shown, user_line, warn
 from ..core.errors import InvalidArgumentError, NotFoundError
-from ..core.graph import get_default_graph, present_session
+from ..core.graph import Graph, get_default_graph, present_session
 from ..core.variable import ExtraVariable, Variable
 from .checkpoints import checkpoint_exists, get_checkpoint_state, update_checkpoint_state
+
+_GRAPHS: dict[str, Graph] = {}
+_MAX_GRAPHS = 8
+"""Number of newest ``.meta`` files whose graphs are remembered."""
+
+
+def remember_graph(path: str) -> None:
+    """Remember the current graph as the one that TensorFlow would have written to a file."""
+    name = os.path.abspath(path)
+    _GRAPHS.pop(name, None)
+    _GRAPHS[name] = get_default_graph()
+    while len(_GRAPHS) > _MAX_GRAPHS:
+        del _GRAPHS[next(iter(_GRAPHS))]
+
+
+def graph_of(path: str) -> Graph | None:
+    """Return the graph of a ``.meta`` file of this process."""
+    return _GRAPHS.get(os.path.abspath(path))
 
 
 class Saver:
@@ -93,7 +111,8 @@ class Saver:
     ) -> str:
         """Write a checkpoint. Return the checkpoint's prefix, with the suffix ``-global_step`` if that is set.
 
-        No ``.meta`` file is written, because there is no graph of TensorFlow's.
+        No ``.meta`` file is written, because there is no graph of TensorFlow's. ``import_meta_graph`` of its name
+        returns the current graph, within this process.
         """
         session, path = present_session(sess), os.fspath(as_path(save_path))
         if global_step is not None:
@@ -107,6 +126,8 @@ class Saver:
         values = {name: np.array(session.value(variable)) for name, variable in self._variables.items()}
         write_variables(path, values)
         self._keep(path)
+        if write_meta_graph:
+            remember_graph(f"{path}.{meta_graph_suffix}")
         if write_state:
             update_checkpoint_state(directory or ".", path, self._state, latest_filename)
         return path

@@ -8,6 +8,7 @@ from typing import Any
 
 from ....declare.cell import Cell
 from ....declare.cells.basic import LSTMStateTuple
+from ....declare.functions import activations
 from ....declare.functions import basic as functions
 from ....declare.functions.elementary import remainders
 from ....declare.nest import flatten
@@ -159,7 +160,7 @@ class AttentionCellWrapper(RNNCell):
             keys = functions.matmul(past, functions.reshape(kernel, (self._width, self._hidden)))
             shift = functions.expand_dims(linear(query, self._hidden, True), 1)
             scores = functions.reduce_sum(v * functions.tanh(keys + shift), 2)
-        return functions.reduce_sum(functions.expand_dims(functions.softmax(scores), 2) * past, 1)
+        return functions.reduce_sum(functions.expand_dims(activations.softmax(scores), 2) * past, 1)
 
 
 class ConvLSTMCell(RNNCell):

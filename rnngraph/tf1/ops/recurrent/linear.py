@@ -1,14 +1,17 @@
-"""``core_rnn_cell._linear``, a helper in cells that programs write."""
+"""``_linear``, ``_concat`` and other helpers of TensorFlow's files, in cells and drivers that programs write."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ....declare.cell import Cell
 from ....declare.functions import basic as functions
-from ....declare.tensor import Tensor, as_tensor
+from ....declare.tensor import Tensor, as_tensor, constant
 from ....support.api_guard import api
-from ....support.errors import ArgumentError, ShapeError
+from ....support.errors import ArgumentError, ShapeError, shown
 from ...core.operations import operation
+from ...core.shapes import TensorShape
+from ...core.sizes import sizes_in
 from ...core.tensors import gives_tensors
 from ...core.variables import get_variable
 from ..shapes import xw_plus_b
@@ -31,7 +34,12 @@ class Linear:
 
     @api
     def __init__(
-        self, args: Any, output_size: int, build_bias: bool, bias_initializer: Any = None, kernel_initializer: Any = None
+        self,
+        args: Any,
+        output_size: int,
+        build_bias: bool,
+        bias_initializer: Any = None,
+        kernel_initializer: Any = None,
     ) -> None:
         rows = _joined(args)
         self._kernel = get_variable("kernel", [rows.type.shape[1], output_size], rows.dtype, kernel_initializer)
@@ -55,3 +63,31 @@ def _joined(args: Any) -> Tensor:
         if part.rank != 2 or not isinstance(part.type.shape[1], int):
             raise ShapeError(f"_linear takes Tensors [batch, width] of known width, not {part!r}")
     return functions.concat(parts, 1) if len(parts) > 1 else parts[0]
+
+
+@api
+def concat_sizes(prefix: Any, suffix: Any, static: bool = False) -> Any:
+    """Return ``rnn_cell_impl._concat``: the sizes of two shapes, one after the other."""
+    sizes = [item for part in (prefix, suffix) for item in _sizes_of(part)]
+    if static:
+        return [None if isinstance(item, Tensor) else item for item in sizes]
+    return functions.stack([item if isinstance(item, Tensor) else constant(item, "int32") for item in sizes])
+
+
+def _sizes_of(part: Any) -> list[Any]:
+    if isinstance(part, Tensor):
+        return [part] if not part.rank else sizes_in(part)
+    return TensorShape(part).as_list()
+
+
+@api
+def assert_like_rnncell(cell_name: str, cell: Any) -> None:
+    """Raise an error for anything but a cell."""
+    if not isinstance(cell, Cell):
+        raise ArgumentError(f"{cell_name} must be a cell, not {shown(cell)}")
+
+
+@api
+def is_like_rnncell(cell: Any) -> bool:
+    """Return True for cells."""
+    return isinstance(cell, Cell)

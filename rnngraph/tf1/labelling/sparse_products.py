@@ -1,0 +1,37 @@
+"""Products of sparse matrices, such as those of a graph's edges, with dense ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...declare.functions import basic as functions
+from ...declare.tensor import Tensor, as_tensor
+from ...support.errors import DtypeError, NotOfferedError, shown
+from ..core.operations import operation
+from ..ops.functions import matmul
+from ..table.missing import GUIDE
+from .sparse import Sparse, SparseTensor
+
+
+@operation
+def sparse_tensor_dense_matmul(
+    sp_a: Any, b: Any, adjoint_a: bool = False, adjoint_b: bool = False, name: str | None = None
+) -> Tensor:
+    """Return the product of a sparse matrix and a dense one. The sparse matrix is computed with as a dense one."""
+    if not isinstance(sp_a, Sparse):
+        raise DtypeError(f"tf.sparse_tensor_dense_matmul takes a tf.SparseTensor first, not {shown(sp_a)}")
+    dense = functions.cast(as_tensor(sp_a.dense(0)), sp_a.dtype)
+    return matmul(dense, as_tensor(b), transpose_a=adjoint_a, transpose_b=adjoint_b)
+
+
+@operation
+def sparse_reorder(sp_input: Any, name: str | None = None) -> SparseTensor:
+    """Return a sparse matrix of arrays with its values in row-major order."""
+    parts = sp_input.parts if isinstance(sp_input, SparseTensor) else []
+    if not parts or any(part.node.op != "constant" for part in parts):
+        raise NotOfferedError(f"tf.sparse_reorder takes a tf.SparseTensor of arrays, not {shown(sp_input)} ({GUIDE})")
+    indices, values, shape = (np.asarray(part.node["value"]) for part in parts)
+    order = np.lexsort(indices.T[::-1])
+    return SparseTensor(indices[order], values[order], shape)
