@@ -205,7 +205,7 @@ def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
     numbers = {placeholder.type.shape[0] for placeholder in get_default_graph().counts.values()}
     computed = [axis for axis, size in enumerate(sizes) if size in numbers]
     if not computed:
-        return reshape(x, sizes)
+        return reshape(_as_if_equal(x, sizes), sizes)
     if len(computed) > 1 and (rows := _open_axis_of(x, sizes)) is not None:
         axis, size = rows
         x = build("ensure_shape", x, shape=(*x.type.shape[:axis], size, *x.type.shape[axis + 1 :]))
@@ -221,6 +221,24 @@ def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
     result = reshape(x, own)
     dims = [size if axis in computed else result.type.shape[axis] for axis, size in enumerate(sizes)]
     return anchored(build("ensure_shape", result, shape=tuple(dims)), requested)
+
+
+def _as_if_equal(x: Tensor, sizes: Sequence[Any]) -> Tensor:
+    """Give outer and inner axes of x the open sizes before and after -1, if they do not divide x. A run checks them.
+
+    Rows and steps of two placeholders have different names, but programs feed as many of both.
+    """
+    if sizes.count(-1) != 1 or None in sizes or len(sizes) > x.rank + 1:
+        return x
+    if quotient(product(x.type.shape), product(size for size in sizes if size != -1)) is not None:
+        return x
+    left, dims = sizes.index(-1), list(x.type.shape)
+    right = len(sizes) - left - 1
+    dims[:left], dims[len(dims) - right :] = sizes[:left], sizes[left + 1 :]
+    pairs = zip(x.type.shape, dims, strict=True)
+    if len(dims) != x.rank or any(a != b and isinstance(a, int) and isinstance(b, int) for a, b in pairs):
+        return x
+    return build("ensure_shape", x, shape=tuple(dims))
 
 
 def _open_axis_of(x: Tensor, sizes: Sequence[Any]) -> tuple[int, Dim] | None:

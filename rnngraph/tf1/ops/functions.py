@@ -276,7 +276,9 @@ def split(
 
 @operation
 def stack(values: Sequence[Any], axis: int = 0, name: str = "stack") -> Tensor:
-    """Stack tensors of one shape along a new axis."""
+    """Stack tensors of one shape along a new axis. A Tensor in place of the list is returned."""
+    if isinstance(values, Tensor) and axis == 0:
+        return values
     return functions.stack(_converted_together(values), axis)
 
 
