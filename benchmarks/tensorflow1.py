@@ -2,11 +2,11 @@
 
     python benchmarks/tensorflow1.py [PROGRAM …] [--tensorflow PYTHON] [--repeats 3]
 
-The programs are those of the tests: by default the fourteen of ``tests/fixtures/tensorflow_published.py``, with ``all``
-every one. Columns: number of names of ``tf`` that a program uses; largest difference of its fetches from TensorFlow's,
-relative to the largest number of the same fetch; CPU seconds of the first run, which compiles, and of the shortest
-later run, whose code is cached. With ``--tensorflow``, PYTHON runs them, too: one with TensorFlow 1.15.5, or with
-TensorFlow 2 and tf_keras, which can't run programs that need contrib.
+The programs are those of the tests: by default those of ``tests/fixtures/tensorflow_published.py`` and
+``tensorflow_repositories.py``, with ``all`` every one. Columns: number of names of ``tf`` that a program uses; largest
+difference of its fetches from TensorFlow's, relative to the largest number of the same fetch; CPU seconds of the first run,
+which compiles, and of the shortest later run, whose code is cached. With ``--tensorflow``, PYTHON runs them, too: one with TensorFlow 1.15.5, or with TensorFlow 2 and
+tf_keras, which can't run programs that need contrib.
 """
 
 from __future__ import annotations
@@ -34,12 +34,14 @@ from tensorflow_names import PROGRAMS as NAMES  # noqa: E402  # after the path
 from tensorflow_pipelines import PROGRAMS as PIPELINES  # noqa: E402  # after the path
 from tensorflow_programs import CASES, DTYPES, PROGRAMS, Run  # noqa: E402  # after the path
 from tensorflow_published import PROGRAMS as PUBLISHED  # noqa: E402  # after the path
+from tensorflow_repositories import PROGRAMS as REPOSITORIES  # noqa: E402  # after the path
 
 RECORDED = {path.stem for path in (FIXTURES / "tensorflow_programs").glob("*.npz")}
-ALL = {**PROGRAMS, **FLOW, **CELLS, **NAMES, **HABITS, **PIPELINES, **PUBLISHED}
+FLOAT32 = {**PUBLISHED, **REPOSITORIES}
+ALL = {**PROGRAMS, **FLOW, **CELLS, **NAMES, **HABITS, **PIPELINES, **FLOAT32}
 LATER = [(name, dtype) for name in {**FLOW, **CELLS, **NAMES, **HABITS, **PIPELINES} for dtype in DTYPES]
 EVERY = [
-    *((name, "float32") for name in PUBLISHED),
+    *((name, "float32") for name in FLOAT32),
     *CASES,
     *((name, dtype) for name, dtype in LATER if f"{name}_{dtype}" in RECORDED),
 ]
@@ -112,7 +114,7 @@ def inside(task: str) -> None:
 
         tf.disable_v2_behavior()
         tf.contrib = contrib(tf)
-        cases = [case for case in cases if case[0] not in PIPELINES and case[0] not in PUBLISHED]
+        cases = [case for case in cases if case[0] not in PIPELINES and case[0] not in FLOAT32]
     results = measured(tf, cases, repeats)
     print(json.dumps({" ".join(case): results[place] for place, case in enumerate(cases)}))
 
@@ -128,7 +130,7 @@ def main() -> None:
     if options.inside:
         inside(options.inside)
         return
-    names = EVERY_NAME if options.programs == ["all"] else options.programs or PUBLISHED
+    names = EVERY_NAME if options.programs == ["all"] else options.programs or FLOAT32
     cases = [[name, dtype] for name, dtype in EVERY if name in names]
     theirs = of_tensorflow(options.tensorflow, cases, options.repeats) if options.tensorflow else None
     with tempfile.TemporaryDirectory() as cache:

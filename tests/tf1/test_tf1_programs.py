@@ -13,6 +13,7 @@ from fixtures.tensorflow_names import PROGRAMS as NAMES
 from fixtures.tensorflow_pipelines import PROGRAMS as PIPELINES
 from fixtures.tensorflow_programs import CASES, DTYPES, PROGRAMS, SINGLE, Run
 from fixtures.tensorflow_published import PROGRAMS as PUBLISHED
+from fixtures.tensorflow_repositories import PROGRAMS as REPOSITORIES
 
 from rnngraph import tf1 as tf
 
@@ -35,7 +36,7 @@ QUICK = {
 }
 LATER = [(name, dtype) for name in FLOW | CELLS | NAMES | HABITS | PIPELINES for dtype in DTYPES]
 ALL = [*CASES, *(case for case in LATER if case[0] not in SINGLE or case[1] == "float32")]
-ALL += [(name, "float32") for name in PUBLISHED]
+ALL += [(name, "float32") for name in PUBLISHED | REPOSITORIES]
 TOLERANCES = {"float32": 1e-4, "float64": 1e-10}
 
 
@@ -61,7 +62,7 @@ def test_numbers_are_tensorflows(name: str, dtype: str, tmp_path: Path) -> None:
     """Compare every fetched number over all steps. Differences are relative to the largest number of the same fetch."""
     values, expected = recorded(name, dtype)
     run = Run(str(tmp_path), values or [{}])
-    (PROGRAMS | FLOW | CELLS | NAMES | HABITS | PIPELINES | PUBLISHED)[name](tf, run, dtype)
+    (PROGRAMS | FLOW | CELLS | NAMES | HABITS | PIPELINES | PUBLISHED | REPOSITORIES)[name](tf, run, dtype)
     results = run.result()
     assert results.shape == expected.shape
     limits = np.concatenate([np.full(item.size, np.abs(item).max(initial=0.0)) for item in run.noted])

@@ -11,7 +11,7 @@ from rnngraph.tf1.ops.windows import nn_convolution as convolution
 from rnngraph.tf1.ops.numbers import crelu as crelu
 from rnngraph.tf1.labelling.ctc import ctc_greedy_decoder as ctc_greedy_decoder
 from rnngraph.tf1.labelling.ctc import ctc_loss as ctc_loss
-from rnngraph.tf1.ops.functions import dropout as dropout
+from rnngraph.tf1.ops.random import dropout as dropout
 from rnngraph.tf1.ops.inputs import dynamic_rnn as dynamic_rnn
 from rnngraph.tf1.ops.functions import elu as elu
 from rnngraph.tf1.ops.functions import embedding_lookup as embedding_lookup

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import activations, randomness, statistics
+from ...declare.functions import activations, statistics
 from ...declare.functions import basic as functions
 from ...declare.functions.arrays import filling, moves
 from ...declare.functions.basic import Axis
 from ...declare.functions.elementary import angles, hyperbolic, normal
-from ...declare.functions.randomness import KeepProb
 from ...declare.tensor import Tensor, as_tensor, build, holds_tensors
 from ...declare.tensor import constant as make_constant
 from ...ir.types import FLOATS, Size, product
@@ -412,29 +411,6 @@ def argmax(
 ) -> Tensor:
     """Return the index of the first largest entry along an axis, by default the first axis."""
     return functions.cast(functions.argmax(input, _first(axis, dimension, 0)), dtype_name(output_type))
-
-
-@operation
-def dropout(
-    x: Tensor,
-    keep_prob: KeepProb | None = None,
-    noise_shape: Any = None,
-    seed: int | None = None,
-    name: str | None = None,
-    rate: KeepProb | None = None,
-) -> Tensor:
-    """Apply ``rg.dropout`` with TensorFlow's arguments, in the training graph only.
-
-    Args:
-        noise_shape: Shape of the mask, with 1 for axes along which all entries are dropped together.
-    """
-    keep = 1.0 - rate if rate is not None else keep_prob
-    if keep is None or None not in (rate, keep_prob):
-        raise ArgumentError("tf.nn.dropout needs either keep_prob or rate")
-    x = as_tensor(x)
-    if noise_shape is None:
-        return randomness.dropout(x, keep, seed)
-    return x * randomness.dropout(filled(1, noise_shape, x.dtype), keep, seed)
 
 
 def converted(value: Any) -> Tensor:

@@ -22,7 +22,8 @@ from ..core.scopes import layer_scope, present_scope, variable_scope
 from ..core.tensors import gives_tensors
 from ..core.variables import array_initializer
 from .batch_norms import Normalization, batch_normalized
-from .functions import dropout, relu, relu6, reshape
+from .functions import relu, relu6, reshape
+from .random import dropout
 from .regularizers import penalize_all
 
 PENALTY = "add the penalty to the loss"

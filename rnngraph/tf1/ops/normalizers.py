@@ -17,9 +17,9 @@ from ..core.scopes import layer_scope, variable_scope
 from ..core.tensors import gives_tensors
 from ..core.variables import get_variable
 from .batch_norms import Normalization, batch_normalized
-from .functions import dropout as drop
 from .functions import embedding_lookup
 from .layers import activated
+from .random import dropout as drop
 
 _TRAINED = "use tf.get_variable(…, trainable=False)"
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ...declare.functions import basic as functions
-from ...declare.functions.randomness import by_graph, gumbel_of, normal_of, salt_of
+from ...declare.functions import randomness
+from ...declare.functions.randomness import KeepProb, by_graph, gumbel_of, normal_of, salt_of
 from ...declare.initializers import Constant, Initializer, Normal, TruncatedNormal, Uniform, ones, zeros
 from ...declare.parameters import ScopeName
 from ...declare.placeholders import fed
@@ -26,6 +27,7 @@ from ..core.graph import get_default_graph
 from ..core.names import dtype_name
 from ..core.operations import operation
 from ..core.sizes import anchored, sizes_in
+from .functions import filled
 
 _BETWEEN = math.erf(math.sqrt(2.0))
 """Probability that a normal number lies within two deviations."""
@@ -328,3 +330,26 @@ def random_shuffle(value: Any, seed: int | None = None, name: str | None = None)
             "in NumPy, and feed it"
         )
     return functions.gather(x, _drawn("random_shuffle", Permutation(), (count,), "int64", seed))
+
+
+@operation
+def dropout(
+    x: Tensor,
+    keep_prob: KeepProb | None = None,
+    noise_shape: Any = None,
+    seed: int | None = None,
+    name: str | None = None,
+    rate: KeepProb | None = None,
+) -> Tensor:
+    """Apply ``rg.dropout`` with TensorFlow's arguments, in the training graph only.
+
+    Args:
+        noise_shape: Shape of the mask, with 1 for axes along which all entries are dropped together.
+    """
+    keep = 1.0 - rate if rate is not None else keep_prob
+    if keep is None or None not in (rate, keep_prob):
+        raise ArgumentError("tf.nn.dropout needs either keep_prob or rate")
+    x = as_tensor(x)
+    if noise_shape is None:
+        return randomness.dropout(x, keep, seed)
+    return x * randomness.dropout(filled(1, noise_shape, x.dtype), keep, seed)
