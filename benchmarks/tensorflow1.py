@@ -4,9 +4,9 @@
 
 The programs are those of the tests: by default those of ``tests/fixtures/tensorflow_published.py`` and
 ``tensorflow_repositories.py``, with ``all`` every one. Columns: number of names of ``tf`` that a program uses; largest
-difference of its fetches from TensorFlow's, relative to the largest number of the same fetch; CPU seconds of the first run,
-which compiles, and of the shortest later run, whose code is cached. With ``--tensorflow``, PYTHON runs them, too: one with TensorFlow 1.15.5, or with TensorFlow 2 and
-tf_keras, which can't run programs that need contrib.
+difference of its fetches from TensorFlow's, relative to the largest number of the same fetch; CPU seconds of the first
+run, which compiles, and of the shortest later run, whose code is cached. With ``--tensorflow``, PYTHON runs them, too:
+one with TensorFlow 1.15.5, or with TensorFlow 2 and tf_keras, which can't run programs that need contrib.
 """
 
 from __future__ import annotations
