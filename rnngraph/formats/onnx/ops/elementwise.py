@@ -42,7 +42,6 @@ _UNARY: Mapping[str, Callable[..., Any]] = {
     "Cos": basic.cos,
     "Atan": basic.atan,
     "Erf": basic.erf,
-    "Sign": basic.sign,
     "Tanh": basic.tanh,
     "Sigmoid": basic.sigmoid,
     "Relu": activations.relu,
@@ -90,6 +89,14 @@ _WHOLE_PARTS: Mapping[str, Callable[[Any, int], Any]] = {"Ceil": ceil_divide, "F
 @reads(*_UNARY)
 def _unary(call: Call) -> Outputs:
     return mapped(call, _UNARY[call.op])
+
+
+@reads("Sign")
+def _sign(call: Call) -> Outputs:
+    """Read Sign, which is 0 for -0. Unlike that of other frameworks, ONNX's sign of NaN is NaN."""
+    sign = mapped(call, basic.sign)
+    is_plain = isinstance(sign, Known) or dtype_of(sign) not in FLOATS
+    return sign if is_plain else combined(call, "Add", sign, number_like(0, sign))
 
 
 def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options: Any) -> Operand:
