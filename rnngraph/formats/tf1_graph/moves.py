@@ -155,12 +155,21 @@ def _gather(t: Translation, node: Node) -> str:
     axis = t.ints(node, 2, "its axis")[0] if len(node.inputs) > 2 else 0
     if node.whole("batch_dims"):
         raise UnreadableError("its batch_dims are not 0")
-    return t.emit("Gather", [t.input(node, 0), t.input(node, 1)], [node.name], axis=axis)
+    return t.emit("Gather", [t.input(node, 0), _indices(t, node)], [node.name], axis=axis)
+
+
+def _indices(t: Translation, node: Node) -> str:
+    """Return the name of a gather's indices. Unlike ONNX's, TensorFlow's must not be negative."""
+    name = t.input(node, 1)
+    known = t.arrays.get(name)
+    if known is not None and (known < 0).any():
+        raise UnreadableError(f"index {known.min()} is negative, which TensorFlow does not count from the end")
+    return name
 
 
 @translates("GatherNd")
 def _gather_nd(t: Translation, node: Node) -> str:
-    return t.emit("GatherND", [t.input(node, 0), t.int64(t.input(node, 1))], [node.name])
+    return t.emit("GatherND", [t.input(node, 0), t.int64(_indices(t, node))], [node.name])
 
 
 @translates("OneHot")

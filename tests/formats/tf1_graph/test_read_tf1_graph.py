@@ -4,6 +4,7 @@ missing.
 
 from __future__ import annotations
 
+import base64
 import gzip
 import shutil
 from pathlib import Path
@@ -52,6 +53,12 @@ def check(net: Any, name: str, calls: tuple[int, ...] = (0, 1)) -> None:
             assert_allclose(array, wanted[key], rtol=1e-5, atol=1e-5, err_msg=key)
 
 
+NEGATIVE = (
+    "H4sIAAAAAAACA12PwQqCQBCG28xcR4qaIkKCoONelI52iTp07SBdY9IFBStRC32BXru2yIrmNsz/fTMDC2AlWtuEAhmdk1BmwgI9"
+    "LKpUYtNlYgJ6HpFqBl4fLX6vi2GTt2AJZuXEpzAOZI76+nzKCzEF/UrJReJoNeQatlSQefAFf/0auNCuHCrjD441bq4MhTc89kcQ"
+    "sAr5hopIZru5zUr7e4P9lokOGH5KGR3z1xdK4L+WKIHoARyoCKJ9GD/H44boAvfrL1RipvEbewDt7CRBGQEAAA=="
+)
+"""Graph of ``tf.gather(x, [-1], axis=1)``, which TensorFlow 1.15 runs into an error, compressed."""
 LIGHT = ("loop", "time_major")
 
 
@@ -117,6 +124,11 @@ def test_ops_that_are_not_read_are_listed() -> None:
         node.op = {"Tanh": "StatefulPartitionedCall", "MatMul": "Betainc"}.get(node.op, node.op)
     with pytest.raises(rg.NotReadableError, match=r"\(Betainc\).*disable_control_flow_v2"):
         rg.read_tf1_graph(encode(proto))
+
+
+def test_negative_indices_are_errors_as_in_tensorflow() -> None:
+    with pytest.raises(rg.NotReadableError, match=r"'y' \(GatherV2\): index -1 is negative"):
+        rg.read_tf1_graph(gzip.decompress(base64.b64decode(NEGATIVE)))
 
 
 def test_a_variable_without_a_value() -> None:
