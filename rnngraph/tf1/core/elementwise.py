@@ -11,7 +11,7 @@ from ...declare.functions import activations
 from ...declare.functions import basic as functions
 from ...declare.functions.elementary.powers import power as exact_power
 from ...declare.functions.rounding import round as nearest
-from ...declare.tensor import Tensor, as_tensor, pair
+from ...declare.tensor import Tensor, as_tensor, constant, pair
 from ...formats.operators import elementwise
 from ...formats.operators.backend import TensorBackend
 from ...ir.types import FLOATS
@@ -45,10 +45,18 @@ def _with_gradient(value: Tensor, source: Callable[[], Tensor]) -> Tensor:
     return functions.straight_through(source(), value) if value.dtype in FLOATS else value
 
 
+def sign(x: Any) -> Tensor:
+    """Return the sign, 0 for NaN. TensorFlow has a gradient of zeros, and not None."""
+    x = as_tensor(x)
+    return _with_gradient(elementwise.sign(_TENSORS, x), lambda: functions.where(constant(False), x, 0.0))
+
+
 def round(x: Any) -> Tensor:
     """Return the nearest integer, the even one of two. Other numbers than -0 do not give -0."""
     x = as_tensor(x)
-    return functions.where(functions.equal(x, 0), x, nearest(x) + 0.0) if x.dtype in FLOATS else x
+    if x.dtype not in FLOATS:
+        return x
+    return functions.where(functions.equal(x, 0), functions.stop_gradient(x), nearest(x) + 0.0)
 
 
 def relu(x: Any) -> Tensor:

@@ -12,8 +12,6 @@ from ...declare.functions import basic as functions
 from ...declare.functions.basic import Axis
 from ...declare.functions.elementary import logarithms, numbers, remainders
 from ...declare.tensor import Tensor, as_tensor, constant, holds_tensors, pair
-from ...formats.operators.backend import TensorBackend
-from ...formats.operators.elementwise import sign as sign_of
 from ...support.errors import ArgumentError, DtypeError, shown
 from ..core import elementwise
 from ..core.names import dtype_name
@@ -65,7 +63,7 @@ def zero_fraction(value: Any, name: str | None = None) -> Tensor:
 @operation
 def sign(x: Any, name: str | None = None) -> Tensor:
     """Return the sign of x: -1, 0 or 1. As in TensorFlow, the sign of NaN is 0."""
-    return sign_of(TensorBackend(), as_tensor(x))
+    return elementwise.sign(x)
 
 
 @operation

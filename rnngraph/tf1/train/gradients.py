@@ -11,8 +11,10 @@ import numpy as np
 from ...declare.functions import basic as functions
 from ...declare.parameters import ParameterSpec
 from ...declare.tensor import Tensor, as_tensor, build, constant, declared
-from ...ir.graph import Node, make, topological
-from ...ir.types import FLOATS
+from ...ir import derivatives
+from ...ir.graph import Node, make
+from ...ir.ops import OPS
+from ...ir.types import FLOATS, TensorType
 from ...passes.lowering.lowered import INNER
 from ...program.parts import by_name
 from ...runtime.native.compiled_graph import CompiledGraph
@@ -153,7 +155,10 @@ def gradients(
     stop_gradients: Any = None,
     unconnected_gradients: Any = None,
 ) -> list[Tensor | None]:
-    """Return the derivative of the sum of ys by each of xs; None for those on which they do not depend."""
+    """Return the derivative of the sum of ys by each of xs; None for those on which they do not depend.
+
+    Functions such as ``tf.floor``, ``tf.argmax`` and ``tf.stop_gradient`` have no derivative, as in TensorFlow.
+    """
     if grad_ys is not None or stop_gradients is not None:
         raise ArgumentError(
             "tf.gradients does not offer grad_ys and stop_gradients; multiply ys, or use tf.stop_gradient"
@@ -221,22 +226,28 @@ def reached_by(loss: Tensor) -> Reached:
 
 
 def _differentiated(loss: Node) -> list[Node]:
-    """Return the nodes through which a derivative passes."""
+    """Return the nodes through which a derivative passes: floats and nests, up to functions without a derivative."""
     reached, waiting = {loss: None}, [loss]
     while waiting:
         node = waiting.pop()
-        new = [item for item in node.operands if item not in reached] if node.op != "stop_gradient" else []
+        if OPS[node.op].derivative is derivatives.nothing:
+            continue
+        new = [item for item in node.operands if item not in reached and _may_be_float(item)]
         reached.update(dict.fromkeys(new))
         waiting += new
     return list(reached)
+
+
+def _may_be_float(node: Node) -> bool:
+    return not isinstance(node.type, TensorType) or node.dtype in FLOATS
 
 
 class Reached:
     """Dependencies of a loss."""
 
     def __init__(self, loss: Tensor) -> None:
-        self.nodes = dict.fromkeys(topological([loss.node]))
-        if stand_ins_of(_differentiated(loss.node)):
+        self.nodes = dict.fromkeys(_differentiated(loss.node))
+        if stand_ins_of([*self.nodes]):
             raise NotOfferedError(
                 f"{loss!r} depends on gradients: second derivatives are not offered; put "
                 f"tf.stop_gradient around these gradients, or write out the first derivative ({GUIDE})"
