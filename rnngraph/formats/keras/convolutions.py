@@ -195,12 +195,20 @@ def _adaptive(axes: int, is_max: bool) -> Handler:
 
 
 LAYERS: Mapping[str, Handler] = {
-    **{f"Conv{axes}D": _convolution(axes) for axes in (1, 2)},
-    **{f"Conv{axes}DTranspose": _transposed(axes) for axes in (1, 2)},
-    **{f"DepthwiseConv{axes}D": _depthwise(axes) for axes in (1, 2)},
-    **{f"SeparableConv{axes}D": _separable(axes) for axes in (1, 2)},
-    **{f"MaxPooling{axes}D": _pool(axes, True) for axes in (1, 2)},
-    **{f"AveragePooling{axes}D": _pool(axes, False) for axes in (1, 2)},
-    **{f"AdaptiveMaxPooling{axes}D": _adaptive(axes, True) for axes in (1, 2)},
-    **{f"AdaptiveAveragePooling{axes}D": _adaptive(axes, False) for axes in (1, 2)},
+    "Conv1D": _convolution(1),
+    "Conv2D": _convolution(2),
+    "Conv1DTranspose": _transposed(1),
+    "Conv2DTranspose": _transposed(2),
+    "DepthwiseConv1D": _depthwise(1),
+    "DepthwiseConv2D": _depthwise(2),
+    "SeparableConv1D": _separable(1),
+    "SeparableConv2D": _separable(2),
+    "MaxPooling1D": _pool(1, True),
+    "MaxPooling2D": _pool(2, True),
+    "AveragePooling1D": _pool(1, False),
+    "AveragePooling2D": _pool(2, False),
+    "AdaptiveMaxPooling1D": _adaptive(1, True),
+    "AdaptiveMaxPooling2D": _adaptive(2, True),
+    "AdaptiveAveragePooling1D": _adaptive(1, False),
+    "AdaptiveAveragePooling2D": _adaptive(2, False),
 }

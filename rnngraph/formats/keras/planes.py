@@ -78,10 +78,13 @@ def _up_sampling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 
 LAYERS: Mapping[str, Handler] = {
-    **{f"GlobalMaxPooling{axes}D": _global(reduce_max, axes) for axes in (1, 2)},
+    "GlobalMaxPooling1D": _global(reduce_max, 1),
+    "GlobalMaxPooling2D": _global(reduce_max, 2),
     "GlobalAveragePooling1D": _global_average,
     "GlobalAveragePooling2D": _global(reduce_mean, 2),
     "UpSampling1D": _up_sampling,
-    **{f"ZeroPadding{axes}D": _zero_padding(axes) for axes in (1, 2)},
-    **{f"Cropping{axes}D": _cropping(axes) for axes in (1, 2)},
+    "ZeroPadding1D": _zero_padding(1),
+    "ZeroPadding2D": _zero_padding(2),
+    "Cropping1D": _cropping(1),
+    "Cropping2D": _cropping(2),
 }

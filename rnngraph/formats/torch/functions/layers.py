@@ -128,9 +128,10 @@ def _adaptive(axes: int, is_max: bool) -> Handler:
     return pool
 
 
-for _axes in (1, 2):
-    reads(f"adaptive_avg_pool{_axes}d")(_adaptive(_axes, False))
-    reads(f"adaptive_max_pool{_axes}d")(_adaptive(_axes, True))
+reads("adaptive_avg_pool1d")(_adaptive(1, False))
+reads("adaptive_avg_pool2d")(_adaptive(2, False))
+reads("adaptive_max_pool1d")(_adaptive(1, True))
+reads("adaptive_max_pool2d")(_adaptive(2, True))
 
 
 # Dropout --------------------------------------------------------------------------------------------
