@@ -25,7 +25,7 @@ def agreeing(
 
     Every variant is called; streams keep the state after ``STEPS`` calls. A warning names those that differ.
     """
-    expected, found = _seen(row, kind, own, modules["rnngraph"]), {}
+    expected, same = _seen(row, kind, own, modules["rnngraph"]), {}
     for name, calls in ways.items():
         kept = []
         for number, call in enumerate(calls):
@@ -36,8 +36,8 @@ def agreeing(
                 what = f"{name}, way {number + 1}, {kind} of {row.name}"
                 warnings.warn(f"{what} differs from ours by {difference:.2g} and is left out", stacklevel=2)
         if kept:
-            found[name] = kept
-    return found
+            same[name] = kept
+    return same
 
 
 def _seen(row: Row, kind: str, call: Call, module: Any) -> list[np.ndarray]:
@@ -53,10 +53,10 @@ def _seen(row: Row, kind: str, call: Call, module: Any) -> list[np.ndarray]:
     return [np.array(module.outputs(row, call())) for _ in range(STEPS if kind == "one_step" else 1)]
 
 
-def _difference(expected: list[np.ndarray], found: list[np.ndarray]) -> float:
+def _difference(expected: list[np.ndarray], actual: list[np.ndarray]) -> float:
     """Return the largest difference relative to the largest expected value; infinity for other shapes and for NaN."""
     worst = 0.0
-    for mine, theirs in zip(expected, found, strict=True):
+    for mine, theirs in zip(expected, actual, strict=True):
         if mine.shape != theirs.shape or not (np.isfinite(mine).all() and np.isfinite(theirs).all()):
             return float("inf")
         worst = max(worst, float(np.abs(mine - theirs).max() / np.abs(mine).max()))

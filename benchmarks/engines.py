@@ -105,7 +105,7 @@ def ray(program: rg.Program, workers: int, actors: bool) -> Iterator[Run]:
     def run(parts: Parts) -> int:
         rows = data.from_numpy([part["x"] for part in parts]).rename_columns(["x"])
         if actors:
-            found = rows.map_batches(
+            scored = rows.map_batches(
                 Scorer,
                 fn_constructor_args=(program,),
                 compute=data.ActorPoolStrategy(size=workers),
@@ -113,8 +113,8 @@ def ray(program: rg.Program, workers: int, actors: bool) -> Iterator[Run]:
                 batch_format="numpy",
             )
         else:
-            found = rows.map_batches(program.inference, batch_size=PART, batch_format="numpy")
-        return int(found.materialize().count())
+            scored = rows.map_batches(program.inference, batch_size=PART, batch_format="numpy")
+        return int(scored.materialize().count())
 
     with tempfile.TemporaryDirectory(prefix="ray") as folder:
         library.init(num_cpus=workers, include_dashboard=False, _temp_dir=folder, log_to_driver=False)
@@ -153,14 +153,14 @@ def travelling(folder: Path) -> list[tuple[str, str]]:
     program.inference(feeds)
     data = pickle.dumps(program)
     loaded = pickle.loads(data)
-    found = seconds(lambda: loaded.inference(feeds))
+    cached = seconds(lambda: loaded.inference(feeds))
     times = [
         ("pickle, again", lambda: pickle.dumps(program)),
         ("unpickle", lambda: pickle.loads(data)),
         ("a call", lambda: loaded.inference(feeds)),
     ]
     rows = [("bytes of the pickle", f"{len(data):,}"), ("first call, compiling", f"{1e3 * compiling:.0f} ms")]
-    rows.append(("first call, code on disk", f"{1e3 * found:.0f} ms"))
+    rows.append(("first call, code on disk", f"{1e3 * cached:.0f} ms"))
     return rows + [(name, f"{1e3 * min(seconds(run) for _ in range(5)):.1f} ms") for name, run in times]
 
 

@@ -66,8 +66,8 @@ def rnngraph(train: Part, test: Part, seed: int, epochs: int, pooling: str = "la
         clip_norm=None,
         random_state=seed,
     )
-    found: np.ndarray = model.fit(*train).predict(test.X)
-    return found
+    predicted: np.ndarray = model.fit(*train).predict(test.X)
+    return predicted
 
 
 def keras(train: Part, test: Part, seed: int, epochs: int) -> np.ndarray:
@@ -98,8 +98,8 @@ def keras(train: Part, test: Part, seed: int, epochs: int) -> np.ndarray:
     )
     model.compile(library.optimizers.Adam(RATE), "sparse_categorical_crossentropy")
     model.fit(padded(train), np.searchsorted(classes, train.y), batch_size=BATCH, epochs=epochs, verbose=0)
-    found: np.ndarray = classes[model.predict(padded(test), batch_size=BATCH, verbose=0).argmax(axis=1)]
-    return found
+    predicted: np.ndarray = classes[model.predict(padded(test), batch_size=BATCH, verbose=0).argmax(axis=1)]
+    return predicted
 
 
 def mini_rocket(train: Part, test: Part, seed: int, epochs: int) -> np.ndarray:
@@ -121,8 +121,8 @@ def fitted(model: Any, train: Part, test: Part) -> np.ndarray:
         items = [item.T.astype(np.float64) for item in part.X]
         return np.stack(items) if len({item.shape for item in items}) == 1 else items
 
-    found: np.ndarray = model.fit(own(train), train.y).predict(own(test))
-    return found
+    predicted: np.ndarray = model.fit(own(train), train.y).predict(own(test))
+    return predicted
 
 
 CONTENDERS: dict[str, Contender] = {
@@ -140,9 +140,9 @@ def measured(contender: Contender, train: Part, test: Part, seeds: int, epochs: 
     accuracies, seconds = [], []
     for seed in range(seeds):
         start = time.perf_counter()
-        found = contender(train, test, seed, epochs)
+        predicted = contender(train, test, seed, epochs)
         seconds.append(time.perf_counter() - start)
-        accuracies.append(float((found == test.y).mean()))
+        accuracies.append(float((predicted == test.y).mean()))
     return accuracies, seconds
 
 

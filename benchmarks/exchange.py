@@ -41,10 +41,10 @@ def main() -> None:
         print("|---|---|---|---|---|---|")
     for size in SIZES:
         packing = Packing({"gradients": ((size // 4,), np.dtype("float32"))})
-        leaf, given = packing.make(), packing.make()
-        measured = seconds(partial(added, tree, leaf, packing, given), options.rounds)
+        leaf, total = packing.make(), packing.make()
+        measured = seconds(partial(added, tree, leaf, packing, total), options.rounds)
         one_way = message_seconds(size, options.rounds) if processes > 1 else 0.0
-        one_sum = seconds(partial(given.add, leaf), options.rounds)
+        one_sum = seconds(partial(total.add, leaf), options.rounds)
         levels = math.ceil(math.log2(processes))
         messages = 2 * levels * one_way
         mine = math.ceil(options.shards / processes)
@@ -57,19 +57,19 @@ def main() -> None:
             )
 
 
-def added(tree: ShardTree, leaf: Packed, packing: Packing, given: Packed) -> None:
-    tree.add(((shard, leaf) for shard in tree.mine), tree.shards, packing, given)
+def added(tree: ShardTree, leaf: Packed, packing: Packing, total: Packed) -> None:
+    tree.add(((shard, leaf) for shard in tree.mine), tree.shards, packing, total)
 
 
 def seconds(work: Callable[[], object], rounds: int) -> float:
     """Return the median of rounds that begin at the same time in all processes."""
-    found = []
+    times = []
     for _ in range(rounds):
         WORLD.Barrier()
         began = time.perf_counter()
         work()
-        found.append(time.perf_counter() - began)
-    return statistics.median(found)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
 
 
 def message_seconds(size: int, rounds: int) -> float:

@@ -62,14 +62,14 @@ def main() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     table = Table("net", *COLUMNS, box=box.MARKDOWN if options.markdown else box.SIMPLE)
     machine_worst = 0.0
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory() as temporary:
         nets = [
             (cell, inputs, units)
             for cell in ([options.only] if options.only else CELLS)
             for units in UNITS
             for inputs in (1, units)
         ]
-        programs = {net: build(*net, Path(made) / f"{net}", options.compiler) for net in nets}
+        programs = {net: build(*net, Path(temporary) / f"{net}", options.compiler) for net in nets}
         for (cell, inputs, units), program in programs.items():
             loop, block, single, most, worst, machine = measured(program, options.steps, options.rounds)
             machine_worst = max(machine_worst, machine)

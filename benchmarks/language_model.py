@@ -118,24 +118,24 @@ def main() -> None:
     if "torch" in sides and importlib.util.find_spec("torch") is None:
         del sides["torch"]
     console = Console(highlight=False)
-    found: dict[str, list[float]] = {side: [] for side in sides}
+    bits: dict[str, list[float]] = {side: [] for side in sides}
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     for seed in range(options.seeds):
         for side, run in sides.items():
             began = time.perf_counter()
-            found[side].append(run(options.epochs, seed))
+            bits[side].append(run(options.epochs, seed))
             seconds[side].append(time.perf_counter() - began)
-            console.print(f"seed {seed}, {side}: {found[side][-1]:.3f} bits in {seconds[side][-1]:.0f} s")
+            console.print(f"seed {seed}, {side}: {bits[side][-1]:.3f} bits in {seconds[side][-1]:.0f} s")
     table = Table("side", "bits per held-out character", "seconds a run")
-    for side, values in found.items():
+    for side, values in bits.items():
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         table.add_row(side, f"{statistics.mean(values):.3f} ± {spread:.3f}", f"{statistics.median(seconds[side]):.0f}")
     console.print(table)
-    if len(found) == 2:
-        mine, other = (statistics.mean(values) for values in found.values())
+    if len(bits) == 2:
+        mine, other = (statistics.mean(values) for values in bits.values())
         console.print(f"difference: {mine / other - 1:+.2%}")
     if options.json is not None:
-        options.json.write_text(json.dumps({"bits": found, "seconds": seconds}, indent=1), encoding="utf-8")
+        options.json.write_text(json.dumps({"bits": bits, "seconds": seconds}, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

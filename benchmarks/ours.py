@@ -75,21 +75,21 @@ def cell(row: Row) -> Any:
 def program(row: Row, with_loss: bool, with_lengths: bool = False, **options: Any) -> rg.Program:
     """Return the compiled program. The loss is the mean of all squared outputs. options: arguments of ``compile``."""
     lengths = rg.placeholder("n", (None,), "int64") if with_lengths else None
-    made = _declared(row, lengths)
-    halves = list(made.values()) if isinstance(made, dict) else [made]
+    declared = _declared(row, lengths)
+    halves = list(declared.values()) if isinstance(declared, dict) else [declared]
     losses = [rg.reduce_mean(rg.square(half)) for half in halves]
     loss = sum(losses[1:], losses[0]) / len(losses) if with_loss else None
-    return rg.compile(made, loss=loss, **{"target": machine.TARGET, **options})
+    return rg.compile(declared, loss=loss, **{"target": machine.TARGET, **options})
 
 
 def _declared(row: Row, lengths: Any) -> Any:
     """Return outputs, with the driver's forward and backward outputs separate."""
     if row.cell == "decode":
         first = rg.placeholder("first", (None, row.units))
-        made, _, _ = rg.dynamic_decode(
+        outputs, _, _ = rg.dynamic_decode(
             rg.GRUCell(row.units), first, lambda y, _: y, row.time, stop=lambda y: y[:, 0] > 2.0
         )
-        return made
+        return outputs
     inputs = rg.placeholder("x", (None, None, row.inputs))
     if row.cell == "attention":
         memory = rg.placeholder("memory", (None, ENTRIES, row.units))

@@ -74,16 +74,16 @@ def draw_ratios(tables: Mapping[str, Ratios], file: Path) -> None:
     _save(pyplot, figure, file)
 
 
-def draw(found: list[Record], file: Path) -> None:
+def draw(records: list[Record], file: Path) -> None:
     """Draw a sweep: a panel for each cell and axis, a line for each contender, and the floors dashed and dotted."""
     pyplot = _pyplot()
-    cells = list(dict.fromkeys(record["cell"] for record in found))
-    axes = list(dict.fromkeys(record["axis"] for record in found))
+    cells = list(dict.fromkeys(record["cell"] for record in records))
+    axes = list(dict.fromkeys(record["axis"] for record in records))
     size = (4.0 * len(axes), 3.4 * len(cells) + 0.4)
     figure, panels = pyplot.subplots(len(cells), len(axes), figsize=size, squeeze=False, layout="constrained")
     for cell, line in zip(cells, panels, strict=True):
         for axis, panel in zip(axes, line, strict=True):
-            chosen = [record for record in found if record["cell"] == cell and record["axis"] == axis]
+            chosen = [record for record in records if record["cell"] == cell and record["axis"] == axis]
             if not chosen:  # no record, in a run of some rows only
                 panel.set_axis_off()
                 continue
@@ -136,9 +136,9 @@ def draw_engines(factors: Mapping[tuple[str, str], float], file: Path) -> None:
     _save(pyplot, figure, file)
 
 
-def engines_of(found: list[Record]) -> dict[tuple[str, str], float]:
+def engines_of(records: list[Record]) -> dict[tuple[str, str], float]:
     """Return the ratios in a run's records."""
-    return {(r["row"], r["engine"]): ratio(r["times"], "engine", "rnngraph") for r in found}
+    return {(r["row"], r["engine"]): ratio(r["times"], "engine", "rnngraph") for r in records}
 
 
 def engines_in(table: Path) -> dict[tuple[str, str], float]:

@@ -91,13 +91,13 @@ def _processor() -> str:
 def _versions() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
-    found = []
+    versions = []
     for package in ("onnxruntime", "keras", "torch", "numpy"):
         try:
-            found.append(f"{package} {version(package)}")
+            versions.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             continue
-    return ", ".join(found)
+    return ", ".join(versions)
 
 
 if __name__ == "__main__":

@@ -52,11 +52,11 @@ def _limits(runs: list[Run]) -> str:
 
 def records(runs: list[Run], group: Group) -> list[Record]:
     """Return a group's records in the order in which their rows first appear; a row's last record counts."""
-    found: dict[str, Record] = {}
+    by_row: dict[str, Record] = {}
     for run in runs:
         for record in run["records"].get(group.name, ()):
-            found[record["row"]] = record
-    return list(found.values())
+            by_row[record["row"]] = record
+    return list(by_row.values())
 
 
 def print_tables(runs: list[Run], console: Console) -> None:

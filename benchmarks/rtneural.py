@@ -75,15 +75,15 @@ def exported(net: Net, folder: Path) -> None:
     """Export a net, and write its weights in Keras's form to the same folder."""
     cell, inputs, units = net
     x = rg.placeholder("x", shape=(None, None, inputs))
-    made = rg.LSTMCell(units) if cell == "LSTM" else rg.GRUCell(units, reset_after=True)
-    outputs, _ = rg.dynamic_rnn(made, x, scope="layer")
+    rnn_cell = rg.LSTMCell(units) if cell == "LSTM" else rg.GRUCell(units, reset_after=True)
+    outputs, _ = rg.dynamic_rnn(rnn_cell, x, scope="layer")
     program = rg.compile({"y": outputs}, cache=False, seed=0)
     numbers = np.random.default_rng(0)
     for name, array in program.parameters.items():
         program.parameters[name] = numbers.normal(size=array.shape).astype(np.float32) / np.sqrt(units)
     program.inference.export(folder, "net", link=False)
     own = {name.partition("/")[2].partition("/")[2]: array for name, array in program.parameters.items()}
-    (folder / "weights").write_bytes(b"".join(array.tobytes() for array in rg.weights.to_keras(made, own)))
+    (folder / "weights").write_bytes(b"".join(array.tobytes() for array in rg.weights.to_keras(rnn_cell, own)))
 
 
 def builds(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
@@ -96,13 +96,13 @@ def builds(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
     ]
     if options.xsimd:
         backends["xsimd"] = ["-DRTNEURAL_USE_XSIMD=1", f"-I{options.xsimd}/include"]
-    found = []
+    commands = []
     for compiler, (backend, words), flags in itertools.product(options.compilers.split(","), backends.items(), FLAGS):
         for align in ALIGNMENTS[backend]:
             name = f"{compiler} {backend} {' '.join(flags)} align {align}"
             aligned = f"-DRTNEURAL_DEFAULT_ALIGNMENT={align}"
-            found.append((name, [compiler, *flags, *words, aligned, f"-I{options.source}"]))
-    return found
+            commands.append((name, [compiler, *flags, *words, aligned, f"-I{options.source}"]))
+    return commands
 
 
 def compiled(net: Net, folder: Path, name: str, compiler: list[str]) -> Path | None:
@@ -139,13 +139,13 @@ def compiled(net: Net, folder: Path, name: str, compiler: list[str]) -> Path | N
 
 def timed(program: Path, name: str, rounds: int) -> Built | None:
     """Return the measurements of a build; None if it doesn't run or computes something else."""
-    found = subprocess.run(
+    process = subprocess.run(
         [program, str(program.parent / "weights"), str(rounds)], capture_output=True, text=True, check=False
     )
-    if found.returncode:
-        warnings.warn(f"{name} in {program.parent.name} ends with {found.returncode}", stacklevel=2)
+    if process.returncode:
+        warnings.warn(f"{name} in {program.parent.name} ends with {process.returncode}", stacklevel=2)
         return None
-    built = Built(name, *map(float, found.stdout.split()))
+    built = Built(name, *map(float, process.stdout.split()))
     if built.difference >= CLOSE:
         warnings.warn(f"{name} in {program.parent.name} differs by {built.difference} and is left out", stacklevel=2)
         return None
@@ -180,12 +180,12 @@ def compile_all(nets: list[Net], of_each: list[tuple[str, list[str]]], kept: Pat
             exported(net, folder)
     jobs = list(itertools.product(nets, of_each))
     with ThreadPoolExecutor(os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()) as pool:
-        made = pool.map(lambda job: compiled(job[0], folders[job[0]], *job[1]), jobs)
-    found: dict[Net, dict[str, Path]] = {net: {} for net in nets}
-    for (net, (name, _)), program in zip(jobs, made, strict=True):
+        compiled_programs = pool.map(lambda job: compiled(job[0], folders[job[0]], *job[1]), jobs)
+    by_net: dict[Net, dict[str, Path]] = {net: {} for net in nets}
+    for (net, (name, _)), program in zip(jobs, compiled_programs, strict=True):
         if program is not None:
-            found[net][name] = program
-    return found
+            by_net[net][name] = program
+    return by_net
 
 
 def show(nets: list[Net], programs: dict[Net, dict[str, Path]], options: argparse.Namespace) -> None:
@@ -201,8 +201,8 @@ def show(nets: list[Net], programs: dict[Net, dict[str, Path]], options: argpars
         box=box.MARKDOWN if options.markdown else box.SIMPLE,
     )
     for net in nets:
-        found = [timed(program, name, options.rounds) for name, program in programs[net].items()]
-        best = min(filter(None, found), key=lambda item: item.theirs)
+        measurements = [timed(program, name, options.rounds) for name, program in programs[net].items()]
+        best = min(filter(None, measurements), key=lambda item: item.theirs)
         row = (net.name, f"{best.ours:.0f}", f"{best.theirs:.0f}", f"{best.ratio:.2f}", best.name)
         table.add_row(*row)
         print(*row, file=sys.stderr, flush=True)

@@ -70,16 +70,16 @@ def _measured(options: argparse.Namespace) -> dict[str, object]:
     wanted = [name for name in options.peers.split(",") if name]
     machine.TARGET = options.target
     target = machine.target()
-    found = peers.installed(wanted, threads, wide=target.vector_bits > 256)
-    asked = Options(options.rows, options.rounds, found, options.torch_compile, threads)
+    available = peers.installed(wanted, threads, wide=target.vector_bits > 256)
+    asked = Options(options.rows, options.rounds, available, options.torch_compile, threads)
     chosen = [group for group in GROUPS if group.name == (options.only or group.name)]
     if options.only is None:
         chosen = [group for group in chosen if group.name not in ON_REQUEST]
-    missing = {name: MISSING for name in wanted if name not in found}
+    missing = {name: MISSING for name in wanted if name not in available}
     return {
         "machine": f"{target.processor}, {target.vector_bits}-bit vectors",
         "limits": vars(machine.limits()),
-        "versions": {name: peer.VERSION for name, peer in found.items()} | missing,
+        "versions": {name: peer.VERSION for name, peer in available.items()} | missing,
         "rounds": options.rounds,
         "records": {group.name: list(group.records(asked)) for group in chosen},
     }

@@ -85,10 +85,10 @@ def _shapes(row: Row, width: int) -> dict[str, tuple[int, ...]]:
 def as_parameters(row: Row, names: Iterable[str]) -> Arrays:
     """Return the weights as the parameters of rnngraph's program, by these names."""
     cells = [parameters(row, cell) for cell in drawn(row)]
-    found = {}
+    by_name = {}
     for name in names:
         if name.startswith("memory_layer/"):
-            found[name] = drawn(row)[0]["K"]
+            by_name[name] = drawn(row)[0]["K"]
             continue
         number = 0
         if row.bidirectional:  # layer_1/bw/lstm_cell/kernel
@@ -101,8 +101,8 @@ def as_parameters(row: Row, names: Iterable[str]) -> Arrays:
         else:  # rnn/multi_rnn_cell/cell_1/lstm_cell/kernel
             _, _, layer, _, rest = name.split("/", 4)
             number = int(layer.removeprefix("cell_"))
-        found[name] = cells[number][rest]
-    return found
+        by_name[name] = cells[number][rest]
+    return by_name
 
 
 def parameters(row: Row, w: Mapping[str, np.ndarray]) -> Arrays:
@@ -114,11 +114,11 @@ def parameters(row: Row, w: Mapping[str, np.ndarray]) -> Arrays:
             peepholes = {f"w_{gate}_diag": w["P"][k] for k, gate in enumerate("ifo")} if "P" in w else {}
             return {"kernel": _above(w["W"], w["U"]), "bias": w["b"], **peepholes}
         case "own peephole":
-            found = {f"p_{gate}": w["P"][k] for k, gate in enumerate("ifo")}
+            named = {f"p_{gate}": w["P"][k] for k, gate in enumerate("ifo")}
             for kind, name in (("w", "W"), ("u", "U"), ("b", "b")):
                 pieces = np.split(w[name], 4, axis=-1)
-                found |= {f"{kind}_{gate}": piece for gate, piece in zip("ijfo", pieces, strict=True)}
-            return found
+                named |= {f"{kind}_{gate}": piece for gate, piece in zip("ijfo", pieces, strict=True)}
+            return named
         case "GRU" | "GRU before" | "attention" | "decode":
             return _gru_parameters(row, w)
         case "LayerNormBasicLSTM":
@@ -148,16 +148,16 @@ def _gru_parameters(row: Row, w: Mapping[str, np.ndarray]) -> Arrays:
     gates = slice(2 * row.units)
     candidate = slice(2 * row.units, None)
     sides: list[Any] = [w["W"], *([w["A"]] if "A" in w else []), w["U"]]
-    found = {"gates/kernel": _above(*(side[:, gates] for side in sides)), "gates/bias": w["b"][gates]}
+    named = {"gates/kernel": _above(*(side[:, gates] for side in sides)), "gates/bias": w["b"][gates]}
     if row.cell != "GRU":
         kernel = _above(*(side[:, candidate] for side in sides))
-        return {**found, "candidate/kernel": kernel, "candidate/bias": w["b"][candidate]}
+        return {**named, "candidate/kernel": kernel, "candidate/bias": w["b"][candidate]}
     for side, kernel, bias in (
         ("input", w["W"][:, candidate], w["b"][candidate]),
         ("hidden", w["U"][:, candidate], w["c"]),
     ):
-        found |= {f"candidate/{side}_projection/kernel": kernel, f"candidate/{side}_projection/bias": bias}
-    return found
+        named |= {f"candidate/{side}_projection/kernel": kernel, f"candidate/{side}_projection/bias": bias}
+    return named
 
 
 def _above(*pieces: np.ndarray) -> np.ndarray:

@@ -51,7 +51,7 @@ memory = rg.concat([forward, backward])
 # The decoder: gives a score for each character; the best one is the input of the next step.
 table = rg.parameter("characters", shape=(len(WRITTEN) + 1, 16))
 wanted = rg.placeholder("wanted", shape=(None, LONGEST), dtype="int64")
-told = rg.placeholder("told", shape=())
+teacher_prob = rg.placeholder("teacher_prob", shape=())
 
 
 class Writer(rg.Wrapper):
@@ -75,7 +75,7 @@ scores, _, steps = rg.dynamic_decode(
     max_steps=LONGEST,
     stop=lambda scores: rg.by_graph(training=False, inference=rg.equal(rg.argmax(scores), END)),
     teacher=rg.gather(table, wanted),
-    teacher_prob=told,
+    teacher_prob=teacher_prob,
 )
 loss = rg.sparse_softmax_cross_entropy(labels=wanted, logits=scores)
 program = rg.compile({"characters": rg.argmax(scores), "steps": steps}, loss=loss, seed=1)
@@ -124,9 +124,9 @@ def main() -> None:
         words, figures = examples(64, seed=update)
         targets = np.array([[WRITTEN.index(character) for character in f"{text}."] for text in figures])
         share = max(0.5, 1.0 - update / 800)
-        losses.append(trainer.step(**numbers(words), wanted=targets, told=share))
+        losses.append(trainer.step(**numbers(words), wanted=targets, teacher_prob=share))
         if (update + 1) % (updates // 5) == 0:
-            console.print(f"update {update + 1:5}   loss {np.mean(losses[-20:]):.3f}   told {share:.2f}")
+            console.print(f"update {update + 1:5}   loss {np.mean(losses[-20:]):.3f}   teacher_prob {share:.2f}")
 
     words, figures = examples(500, seed=10**6)
     ours = write(words)

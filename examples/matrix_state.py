@@ -44,8 +44,8 @@ class DeltaRuleCell(rg.Cell):
         q, k, v, b = rg.split(x @ p.kernel("kernel", (x.width, sum(sizes))) + p.bias("bias", (sum(sizes),)), sizes)
         q, k = (rg.expand_dims(self.unit(vector), 2) for vector in (q, k))  # [batch, keys, 1]
         S = state["S"]
-        found = rg.reduce_sum(k * S, 1)
-        S = S + k * rg.expand_dims(rg.sigmoid(b) * (v - found), 1)
+        old_value = rg.reduce_sum(k * S, 1)
+        S = S + k * rg.expand_dims(rg.sigmoid(b) * (v - old_value), 1)
         return rg.reduce_sum(q * S, 1), {"S": S}
 
     @staticmethod

@@ -48,8 +48,8 @@ def with_packages(paths: set[str]) -> set[str]:
 
 def main(arguments: list[str]) -> None:
     """Write the list."""
-    found = {path for record in arguments for file in files_of(Path(record)) for path in modules_of(file)}
-    paths = sorted(path.split(".") for path in with_packages(found - {""}))
+    modules = {path for record in arguments for file in files_of(Path(record)) for path in modules_of(file)}
+    paths = sorted(path.split(".") for path in with_packages(modules - {""}))
     TABLE.write_text("".join(" " * (len(path) - 1) + path[-1] + "\n" for path in paths))
     print(f"{len(paths)} modules")
 

@@ -142,7 +142,7 @@ def rows() -> dict[str, tuple[int, str]]:
     """Return the number of operands and the cost's name for each elementwise op, from the text of its row."""
     _, tree = _tree(ROWS)
     assert tree is not None
-    found = {}
+    by_text = {}
     for statement in tree.body:
         call = getattr(statement, "value", None)
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "elementwise":
@@ -150,8 +150,8 @@ def rows() -> dict[str, tuple[int, str]]:
             assert isinstance(name, ast.Constant), ast.dump(name)
             assert isinstance(arity, ast.Constant), ast.dump(arity)
             assert isinstance(cost, ast.Name), ast.dump(cost)
-            found[str(name.value)] = (int(str(arity.value)), cost.id)
-    return found
+            by_text[str(name.value)] = (int(str(arity.value)), cost.id)
+    return by_text
 
 
 def missing(op: str, conditional: bool = False) -> Iterator[Place]:

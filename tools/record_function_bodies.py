@@ -20,7 +20,7 @@ FILE = Path(read.__file__).with_name("function_bodies.json")
 
 def bodies() -> dict[str, dict[str, str]]:
     """Return function bodies by operator and version, each as the base64 text of a ``FunctionProto``."""
-    found: dict[str, dict[str, str]] = {}
+    by_operator: dict[str, dict[str, str]] = {}
     for schema in defs.get_all_schemas_with_history():
         if schema.domain or ("", schema.name) in OPS or not schema.has_function:
             continue
@@ -28,8 +28,8 @@ def bodies() -> dict[str, dict[str, str]]:
             body = FunctionProto.FromString(schema.get_function_with_opset_version(version))
             defaults = [item.default_value for item in schema.attributes.values() if item.default_value.name]
             body.attribute_proto.extend(defaults)
-            found.setdefault(schema.name, {})[str(version)] = base64.b64encode(body.SerializeToString()).decode()
-    return dict(sorted(found.items()))
+            by_operator.setdefault(schema.name, {})[str(version)] = base64.b64encode(body.SerializeToString()).decode()
+    return dict(sorted(by_operator.items()))
 
 
 if __name__ == "__main__":

@@ -52,46 +52,46 @@ def signature(path):  # type: ignore[no-untyped-def]
     """Return the arguments of a TensorFlow class as text; defaults that are functions are written as names."""
     import tensorflow as tf
 
-    made = tf
+    item = tf
     for name in path.split("."):
-        made = getattr(made, name)
-    for cls in made.__mro__:  # wrappers take (*args, **kwargs) and pass them on
-        given = inspect.signature(cls.__init__) if "__init__" in vars(cls) else None
-        if given is not None and len([item for item in given.parameters.values() if item.kind == 1]) > 1:
+        item = getattr(item, name)
+    for cls in item.__mro__:  # wrappers take (*args, **kwargs) and pass them on
+        own = inspect.signature(cls.__init__) if "__init__" in vars(cls) else None
+        if own is not None and len([item for item in own.parameters.values() if item.kind == 1]) > 1:
             break
     parameters = [
         item.replace(default=item.default.__name__)
         if callable(item.default) and item.default is not item.empty
         else item
-        for name, item in given.parameters.items()
+        for name, item in own.parameters.items()
         if name != "self"
     ]
-    return str(given.replace(parameters=parameters))[1:-1]
+    return str(own.replace(parameters=parameters))[1:-1]
 
 
 def arguments():  # type: ignore[no-untyped-def]
     """Return {path: names of the arguments by position} of the functions and classes of rnngraph.tf1's table."""
     import tensorflow as tf
 
-    found = {}
+    by_path = {}
     with open(os.path.join(FIXTURES, "..", "..", "rnngraph", "tf1", "table", "names.txt")) as table:
         entries = [line.split() for line in table if line[0] not in "#$\n"]
     for path, target in (entry[:2] for entry in entries):
-        made = tf
+        item = tf
         for name in path.split("."):
-            made = getattr(made, name, None)
-        if target in ("!", "=", "->") or not callable(made):
+            item = getattr(item, name, None)
+        if target in ("!", "=", "->") or not callable(item):
             continue
-        for function in [vars(cls).get("__init__") for cls in made.__mro__] if inspect.isclass(made) else [made]:
+        for function in [vars(cls).get("__init__") for cls in item.__mro__] if inspect.isclass(item) else [item]:
             try:
-                given = inspect.signature(function).parameters.values()
+                parameters = inspect.signature(function).parameters.values()
             except (TypeError, ValueError):
                 continue
-            names = [item.name for item in given if item.kind == 1 and item.name != "self"]
+            names = [item.name for item in parameters if item.kind == 1 and item.name != "self"]
             if names:
-                found[path] = " ".join(names)
+                by_path[path] = " ".join(names)
                 break
-    return found
+    return by_path
 
 
 def main():  # type: ignore[no-untyped-def]

@@ -36,8 +36,8 @@ def run(script: Path, seconds: float) -> tuple[str, str, float]:
 def lacking(printed: str, texts: list[str]) -> str:
     """Return the first of ``texts`` that a script did not print in their order; an empty text if it printed all."""
     for text in texts:
-        _, found, printed = printed.partition(text)
-        if not found:
+        _, is_present, printed = printed.partition(text)
+        if not is_present:
             return f"does not print {text!r}"
     return ""
 

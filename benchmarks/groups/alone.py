@@ -27,12 +27,12 @@ FORMS = {
 def reduced(options: Options) -> Iterator[Record]:
     for row in NARROW:
         if options.wants(row.name):
-            found = {name: ours.narrow(row, **form) for name, form in FORMS.items()}
-            exact = found[OWN][1]
+            forms = {name: ours.narrow(row, **form) for name, form in FORMS.items()}
+            exact = forms[OWN][1]
             yield {
                 "row": row.name,
-                "figures": {name: float(abs(values - exact).max()) for name, (_, values) in found.items()},
-                "times": measure({name: call for name, (call, _) in found.items()}, None, options.rounds),
+                "figures": {name: float(abs(values - exact).max()) for name, (_, values) in forms.items()},
+                "times": measure({name: call for name, (call, _) in forms.items()}, None, options.rounds),
             }
 
 

@@ -26,8 +26,8 @@ def beside(row: Row, options: Options, own: Call, kind: str) -> dict[str, Call]:
     if options.with_torch_compile and "torch" in options.peers and kind != "one_step":
         ways["torch.compile"] = options.peers["torch"].compiled(row, kind)
         modules["torch.compile"] = options.peers["torch"]
-    found = agreeing(row, kind, own, ways, modules)
-    return {OWN: own} | {name: fastest(*calls) for name, calls in found.items()}
+    contenders = agreeing(row, kind, own, ways, modules)
+    return {OWN: own} | {name: fastest(*calls) for name, calls in contenders.items()}
 
 
 # One thread, and the floor -------------------------------------------------------------------------
@@ -51,8 +51,8 @@ def cells(options: Options) -> Iterator[Record]:
 def training(options: Options) -> Iterator[Record]:
     for row in TRAINING:
         if options.wants(row.name):
-            found = beside(row, options, fastest(*ours.training(row)), "training")
-            yield {"row": row.name, "times": measure(found, partial(training_seconds, row), options.rounds)}
+            contenders = beside(row, options, fastest(*ours.training(row)), "training")
+            yield {"row": row.name, "times": measure(contenders, partial(training_seconds, row), options.rounds)}
 
 
 def over_sizes(options: Options) -> Iterator[Record]:
@@ -64,8 +64,8 @@ def over_sizes(options: Options) -> Iterator[Record]:
 
 def _inference_times(row: Row, options: Options, kind: str = "inference") -> Times:
     own = fastest(*getattr(ours, kind)(row))
-    found = beside(row, options, own, kind)
-    return measure(found, partial(forward_seconds, row), options.rounds)
+    contenders = beside(row, options, own, kind)
+    return measure(contenders, partial(forward_seconds, row), options.rounds)
 
 
 def time_cells(record: Record) -> dict[str, str]:
@@ -90,8 +90,8 @@ def one_step(options: Options) -> Iterator[Record]:
     for row in ONE_STEP:
         if options.wants(row.name):
             (own,) = ours.one_step(row)
-            found = beside(row, options, own, "one_step") | {NATIVE: calls.native_step(row)}
-            yield {"row": row.name, "times": measure(found, partial(forward_seconds, row), options.rounds)}
+            contenders = beside(row, options, own, "one_step") | {NATIVE: calls.native_step(row)}
+            yield {"row": row.name, "times": measure(contenders, partial(forward_seconds, row), options.rounds)}
 
 
 def one_step_cells(record: Record) -> dict[str, str]:
@@ -120,9 +120,9 @@ def lengths(options: Options) -> Iterator[Record]:
         for kind in ("inference", "training"):
             if options.wants(row.name):
                 own = ours.ended(row, kind)
-                found = beside(replace(row, ended=True), options, own[ENDED], kind)
-                del found[OWN]
-                yield {"row": f"{kind}: {row.name}", "times": measure(own | found, None, options.rounds)}
+                contenders = beside(replace(row, ended=True), options, own[ENDED], kind)
+                del contenders[OWN]
+                yield {"row": f"{kind}: {row.name}", "times": measure(own | contenders, None, options.rounds)}
 
 
 def lengths_cells(record: Record) -> dict[str, str]:
@@ -150,8 +150,8 @@ def threads(options: Options) -> Iterator[Record]:
             if row.time > 1 and options.wants(row.name):
                 ways = getattr(ours, kind)
                 own = settled(fastest(*ways(row, options.threads)))  # before the peers start their threads
-                found = beside(row, options, own, kind) | {ONE: fastest(*ways(row))}
-                yield {"row": f"{kind}: {row.name}", "times": measure(found, None, options.rounds, PAUSE)}
+                contenders = beside(row, options, own, kind) | {ONE: fastest(*ways(row))}
+                yield {"row": f"{kind}: {row.name}", "times": measure(contenders, None, options.rounds, PAUSE)}
 
 
 def threads_cells(record: Record) -> dict[str, str]:

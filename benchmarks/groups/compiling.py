@@ -28,14 +28,16 @@ def compiling(options: Options) -> Iterator[Record]:
 
 
 def _compile_row(row: Row, contenders: Sequence[str], rounds: int, bytecode: str) -> Record:
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
+    seconds: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name in contenders:
-            found[name].append(_first_calls(name, row, bytecode))
+            seconds[name].append(_first_calls(name, row, bytecode))
     figures = {
-        f"{name} {key}": statistics.median(one[key] for one in ones) for name, ones in found.items() for key in ones[0]
+        f"{name} {key}": statistics.median(one[key] for one in ones)
+        for name, ones in seconds.items()
+        for key in ones[0]
     }
-    totals = [one["inference"] + one["gradients"] for one in found[OWN]]
+    totals = [one["inference"] + one["gradients"] for one in seconds[OWN]]
     figures["spread"] = (max(totals) - min(totals)) / statistics.median(totals)
     return {"row": row.name, "figures": figures}
 
@@ -54,11 +56,11 @@ def _first_calls(contender: str, row: Row, bytecode: str) -> dict[str, float]:
             run = subprocess.run(command, env=places, check=True, capture_output=True, text=True)
             return json.loads(run.stdout.splitlines()[-1])
 
-        found = child()
+        result = child()
         if contender == OWN:
             again = child()
-            found["again"] = again["inference"] + again["gradients"]
-    return found
+            result["again"] = again["inference"] + again["gradients"]
+    return result
 
 
 def compiling_cells(record: Record) -> dict[str, str]:

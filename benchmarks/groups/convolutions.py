@@ -78,8 +78,8 @@ def _arrays(row: Convolution) -> tuple[np.ndarray, np.ndarray]:
 
 def _ours(row: Convolution) -> Call:
     x, kernel = _arrays(row)
-    given = rg.placeholder("x", (None, None, row.inputs))
-    result = rg.conv1d(given, row.filters, row.size, "same", use_bias=False, strides=row.strides, groups=row.groups)
+    declared = rg.placeholder("x", (None, None, row.inputs))
+    result = rg.conv1d(declared, row.filters, row.size, "same", use_bias=False, strides=row.strides, groups=row.groups)
     program = rg.compile({"y": result}, loss=rg.reduce_sum(rg.square(result)) if row.training else None)
     program.parameters["conv1d/kernel"] = kernel
     if row.training:
@@ -88,8 +88,8 @@ def _ours(row: Convolution) -> Call:
 
 
 def _agreeing(row: Convolution, own: Call, theirs: Call) -> dict[str, Call]:
-    expected, found = np.asarray(own()), np.asarray(theirs())
-    difference = float(abs(found - expected).max() / abs(expected).max())
+    expected, actual = np.asarray(own()), np.asarray(theirs())
+    difference = float(abs(actual - expected).max() / abs(expected).max())
     if difference > CLOSE:
         warnings.warn(f"torch, {row.name} differs from ours by {difference:.2g} and is left out", stacklevel=2)
         return {}

@@ -49,11 +49,11 @@ ROWS = tuple(Matrices(*size, turned=turned) for size in SIZES for turned in (Fal
 def products(options: Options) -> Iterator[Record]:
     for row in ROWS:
         if options.wants(row.name):
-            found = {OWN: fastest(*ours(row)), "numpy": numpys(row)}
+            contenders = {OWN: fastest(*ours(row)), "numpy": numpys(row)}
             if "torch" in options.peers:
                 left, right = row.operands()
-                found["torch"] = options.peers["torch"].matrices(left, right, row.turned)
-            yield {"row": row.name, "times": measure(found, row.seconds, options.rounds)}
+                contenders["torch"] = options.peers["torch"].matrices(left, right, row.turned)
+            yield {"row": row.name, "times": measure(contenders, row.seconds, options.rounds)}
 
 
 def ours(row: Matrices) -> list[Call]:

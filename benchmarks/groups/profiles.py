@@ -17,15 +17,15 @@ SECONDS = 0.5
 
 
 def profiles(options: Options) -> Iterator[Record]:
-    for name, made in NETS.items():
+    for name, build in NETS.items():
         if options.wants(name):
-            found = [made() for _ in range(options.rounds)]
+            results = [build() for _ in range(options.rounds)]
             figures = {
-                "call": [profile.call for profile in found],
-                "ratio": [profile.ratio for profile in found],
-                "python": [profile.python / profile.call for profile in found],
-                "unowned": [profile.unowned for profile in found],
-                "over floor": [profile.seconds / profile.floor for profile in found],
+                "call": [profile.call for profile in results],
+                "ratio": [profile.ratio for profile in results],
+                "python": [profile.python / profile.call for profile in results],
+                "unowned": [profile.unowned for profile in results],
+                "over floor": [profile.seconds / profile.floor for profile in results],
             }
             middle = {key: float(np.median(values)) for key, values in figures.items()}
             yield {"row": name, "figures": middle | {"spread": float(np.ptp(figures["ratio"]))}}

@@ -27,12 +27,12 @@ def quantized(options: Options) -> Iterator[Record]:
     for row in QUANTIZED:
         if options.wants(row.name):
             _, exact = ours.narrow(row)
-            found = {name: ours.narrow(row, **form) for name, form in FORMS.items()}
+            forms = {name: ours.narrow(row, **form) for name, form in FORMS.items()}
             if PEER in options.peers:
                 call = options.peers[PEER].quantized(row)
-                found[PEER] = call, options.peers[PEER].outputs(row, call()).swapaxes(0, 1)
-            figures = {name: _error(_joined(values), _joined(exact)) for name, (_, values) in found.items()}
-            calls = {name: call for name, (call, _) in found.items()}
+                forms[PEER] = call, options.peers[PEER].outputs(row, call()).swapaxes(0, 1)
+            figures = {name: _error(_joined(values), _joined(exact)) for name, (_, values) in forms.items()}
+            calls = {name: call for name, (call, _) in forms.items()}
             yield {"row": row.name, "figures": figures, "times": measure(calls, None, options.rounds)}
     if PEER in options.peers and options.wants("dksplit"):
         yield from _splitting(options)
@@ -50,9 +50,9 @@ def _splitting(options: Options) -> Iterator[Record]:
     wanted = [exact.inference(chars=chars) for chars in texts]
     figures = {}
     for name, run in runs.items():
-        made = [run(chars=chars) for chars in texts]
-        figures[name] = _error(*(np.concatenate([item.ravel() for item in side]) for side in (made, wanted)))
-        paths = [zip(splitting.paths(x), splitting.paths(y), strict=True) for x, y in zip(made, wanted, strict=True)]
+        outputs = [run(chars=chars) for chars in texts]
+        figures[name] = _error(*(np.concatenate([item.ravel() for item in side]) for side in (outputs, wanted)))
+        paths = [zip(splitting.paths(x), splitting.paths(y), strict=True) for x, y in zip(outputs, wanted, strict=True)]
         figures[f"{name}: alike"] = float(np.mean([(x == y).all() for pairs in paths for x, y in pairs]))
     for batch in BATCHES:
         chars = np.resize(texts[-1], (batch, texts[-1].shape[1]))
@@ -66,8 +66,8 @@ def _joined(values: object) -> np.ndarray:
     return np.concatenate(list(values.values()), -1) if isinstance(values, dict) else np.asarray(values)
 
 
-def _error(found: np.ndarray, exact: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(np.subtract(found, exact, dtype=np.float64)))))
+def _error(values: np.ndarray, exact: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(np.subtract(values, exact, dtype=np.float64)))))
 
 
 def quantized_cells(record: Record) -> dict[str, str]:

@@ -25,7 +25,7 @@ def program() -> rg.Program:
 
 
 def recomputing(options: Options) -> Iterator[Record]:
-    made, numbers = program(), np.random.default_rng(0)
+    net, numbers = program(), np.random.default_rng(0)
     for length in LENGTHS:
         name = f"LSTM of {UNITS} units, {length:,} steps"
         if not options.wants(name):
@@ -38,11 +38,11 @@ def recomputing(options: Options) -> Iterator[Record]:
         for _ in range(options.rounds):
             for form, steps in FORMS.items():
                 begin = time.perf_counter()
-                made.training.gradients(feeds, recompute=steps)
+                net.training.gradients(feeds, recompute=steps)
                 seconds[form].append(time.perf_counter() - begin)
         figures = {
-            form: (min(found), made.training.memory(1, length, recompute=FORMS[form]).arena)
-            for form, found in seconds.items()
+            form: (min(times), net.training.memory(1, length, recompute=FORMS[form]).arena)
+            for form, times in seconds.items()
         }
         yield {"row": name, "figures": figures}
 

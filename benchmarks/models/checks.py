@@ -22,12 +22,12 @@ def largest_difference(model: Model) -> float:
     worst = 0.0
     for feeds in model.feeds:
         theirs = model.engine(feeds)
-        found: Any = model.ours(feeds) if model.ours else dict(paths(dict(model.program.inference(feeds))))
-        assert found.keys() == theirs.keys(), (found.keys(), theirs.keys())
+        own: Any = model.ours(feeds) if model.ours else dict(paths(dict(model.program.inference(feeds))))
+        assert own.keys() == theirs.keys(), (own.keys(), theirs.keys())
         for name, array in theirs.items():
-            assert found[name].shape == array.shape, (name, found[name].shape, array.shape)
+            assert own[name].shape == array.shape, (name, own[name].shape, array.shape)
             scale = max(1.0, float(np.abs(array).max(initial=0.0)))
-            worst = max(worst, float(np.abs(np.subtract(found[name], array, dtype=np.float64)).max()) / scale)
+            worst = max(worst, float(np.abs(np.subtract(own[name], array, dtype=np.float64)).max()) / scale)
     return worst
 
 
@@ -59,12 +59,12 @@ def _whole(model: Model, feeds: Arrays) -> None:
 def _carried(model: Model, feeds: Arrays) -> None:
     """Compare steps with calls that are fed the states of the call before."""
     kept = dict(model.states)
-    given = {name: array for name, array in feeds.items() if name not in kept.values()}
+    inputs = {name: array for name, array in feeds.items() if name not in kept.values()}
     states: dict[str, Any] = {name: np.zeros_like(feeds[name]) for name in kept.values()}
-    rows = next(iter(given.values())).shape[0]
+    rows = next(iter(inputs.values())).shape[0]
     stream = model.program.inference.stream(batch=rows)
     for step in range(4):
-        scaled = {name: array * np.float32(1 + step) for name, array in given.items()}
+        scaled = {name: array * np.float32(1 + step) for name, array in inputs.items()}
         called, result = model.program.inference({**scaled, **states}), stream.step(scaled)
         states = {placeholder: called[output] for output, placeholder in kept.items()}
         for name in result:

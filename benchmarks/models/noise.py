@@ -40,13 +40,13 @@ def declared() -> dict[str, rg.Tensor]:
 
 def parameters(arrays: Arrays) -> dict[str, np.ndarray]:
     """Return the library's arrays by the names of rnngraph's parameters."""
-    found = {}
+    renamed = {}
     for name, width, units in (("conv1", FEATURES, FIRST), ("conv2", FIRST, UNITS)):
-        found[f"{name}/kernel"] = arrays[f"{name}_weights_float"].reshape(3, width, units)
-        found[f"{name}/bias"] = arrays[f"{name}_bias"]
+        renamed[f"{name}/kernel"] = arrays[f"{name}_weights_float"].reshape(3, width, units)
+        renamed[f"{name}/bias"] = arrays[f"{name}_bias"]
     for name, units in (("dense_out", BANDS), ("vad_dense", 1)):
-        found[f"{name}/kernel"] = arrays[f"{name}_weights_float"].reshape(4 * UNITS, units)
-        found[f"{name}/bias"] = arrays[f"{name}_bias"]
+        renamed[f"{name}/kernel"] = arrays[f"{name}_weights_float"].reshape(4 * UNITS, units)
+        renamed[f"{name}/bias"] = arrays[f"{name}_bias"]
     for number in (1, 2, 3):
         kernel, recurrent = (_dense(arrays, f"gru{number}_{part}") for part in ("input", "recurrent"))
         diagonals = arrays[f"gru{number}_recurrent_weights_diag"].reshape(3, UNITS)
@@ -54,8 +54,8 @@ def parameters(arrays: Arrays) -> dict[str, np.ndarray]:
         biases = np.stack([arrays[f"gru{number}_{part}_bias"] for part in ("input", "recurrent")])
         cell = rg.GRUCell(UNITS, reset_after=True)
         own = rg.weights.from_keras(cell, [kernel, recurrent, biases])
-        found |= {f"gru{number}/gru_cell/{name}": array for name, array in own.items()}
-    return found
+        renamed |= {f"gru{number}/gru_cell/{name}": array for name, array in own.items()}
+    return renamed
 
 
 def _dense(arrays: Arrays, name: str) -> np.ndarray:
@@ -77,7 +77,7 @@ def library_arrays(data: bytes) -> dict[str, np.ndarray]:
     """Return the arrays by name that ``rnnoise_arrays`` of a 64-bit little-endian library lists, as floats and ints."""
     elf = _Elf(data)
     address, size = elf.symbol("rnnoise_arrays")
-    found = {}
+    arrays = {}
     for entry in range(address, address + size, 24):  # name, type and bytes, address
         name, place = elf.pointer(entry), elf.pointer(entry + 16)
         if name is None or place is None:
@@ -86,8 +86,8 @@ def library_arrays(data: bytes) -> dict[str, np.ndarray]:
         if kind in (FLOAT, INT):
             begin = elf.offset(place)
             dtype = np.float32 if kind == FLOAT else np.int32
-            found[elf.text(elf.offset(name))] = np.frombuffer(data[begin : begin + count], dtype)
-    return found
+            arrays[elf.text(elf.offset(name))] = np.frombuffer(data[begin : begin + count], dtype)
+    return arrays
 
 
 class _Elf:
@@ -158,13 +158,13 @@ class Library:
         return self._gains, self._vad
 
     def sequences(self, feeds: Arrays) -> dict[str, np.ndarray]:
-        found: dict[str, list[Any]] = {"gains": [], "vad": []}
+        outputs: dict[str, list[Any]] = {"gains": [], "vad": []}
         for row in np.ascontiguousarray(feeds["features"]):
             self.reset()
             steps = [[array.copy() for array in self.step(features)] for features in row]
-            for name, arrays in zip(found, zip(*steps, strict=True), strict=True):
-                found[name].append(np.stack(arrays))
-        return {name: np.stack(rows) for name, rows in found.items()}
+            for name, arrays in zip(outputs, zip(*steps, strict=True), strict=True):
+                outputs[name].append(np.stack(arrays))
+        return {name: np.stack(rows) for name, rows in outputs.items()}
 
 
 def made() -> list[Model]:

@@ -39,19 +39,19 @@ def arrays_of(path: Any) -> dict[str, np.ndarray]:
     """Return the file's arrays, by the last two parts of their names."""
     import h5py
 
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     with h5py.File(path) as file:
-        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    return {"/".join(name.split("/")[-2:]).partition(":")[0]: array for name, array in found.items()}
+        file.visititems(lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return {"/".join(name.split("/")[-2:]).partition(":")[0]: array for name, array in arrays.items()}
 
 
 def parameters(arrays: Arrays) -> dict[str, np.ndarray]:
     """Return the file's arrays by the names of rnngraph's parameters."""
     names = ("rnn/kernel", "rnn/recurrent_kernel", "rnn/bias")
     own = rg.weights.from_keras(rg.GRUCell(UNITS), [arrays[name] for name in names])
-    found = {f"rnn/gru_cell/{name}": array for name, array in own.items()}
-    found |= {f"output/{name}": arrays[f"output/{name}"] for name in ("kernel", "bias")}
-    return found | {"embedding": arrays["embedding/embeddings"]}
+    renamed = {f"rnn/gru_cell/{name}": array for name, array in own.items()}
+    renamed |= {f"output/{name}": arrays[f"output/{name}"] for name in ("kernel", "bias")}
+    return renamed | {"embedding": arrays["embedding/embeddings"]}
 
 
 def in_keras(arrays: Arrays) -> Any:

@@ -56,6 +56,6 @@ def _model(archive: Path) -> Model:
 def _nights(rows: int, steps: int) -> np.ndarray:
     """Return features with a fifth of the steps masked in all features, as the package marks missing ones."""
     generator = np.random.default_rng([rows, steps])
-    found = generator.standard_normal((rows, steps, FEATURES)).astype(np.float32)
-    found[generator.random((rows, steps)) < 0.2] = MASKED
-    return found
+    features = generator.standard_normal((rows, steps, FEATURES)).astype(np.float32)
+    features[generator.random((rows, steps)) < 0.2] = MASKED
+    return features

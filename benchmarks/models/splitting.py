@@ -33,9 +33,9 @@ def program(**options: Any) -> rg.Program:
         cells = [rg.BasicLSTMCell(UNITS, forget_bias=0.0) for _ in range(2)]
         both, _ = rg.bidirectional_dynamic_rnn(*cells, values, scope=f"layer_{layer}")
         values = rg.concat(list(both))
-    made = rg.compile(rg.dense(values, TAGS), **options)
-    made.parameters.load(_parameters(made))
-    return made
+    compiled = rg.compile(rg.dense(values, TAGS), **options)
+    compiled.parameters.load(_parameters(compiled))
+    return compiled
 
 
 def engine() -> Callable[..., np.ndarray]:
@@ -52,11 +52,11 @@ def engine() -> Callable[..., np.ndarray]:
 def texts(count: int = 1000) -> list[np.ndarray]:
     """Return the characters of random texts, [texts, length] for each length, those of the usual length last."""
     generator, words = np.random.default_rng(0), WORDS.split()
-    found: dict[int, list[list[int]]] = {}
+    by_length: dict[int, list[list[int]]] = {}
     for _ in range(count):
         text = "".join(generator.choice(words, generator.integers(3, 7)))
-        found.setdefault(len(text), []).append([ord(letter) - ord("a") + 2 for letter in text])
-    return [np.array(rows) for rows in sorted(found.values(), key=len)]
+        by_length.setdefault(len(text), []).append([ord(letter) - ord("a") + 2 for letter in text])
+    return [np.array(rows) for rows in sorted(by_length.values(), key=len)]
 
 
 def paths(emissions: np.ndarray) -> np.ndarray:
@@ -93,19 +93,19 @@ def _floats(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
     return ((whole - zero) * scale).astype(np.float32)
 
 
-def _parameters(made: rg.Program) -> dict[str, np.ndarray]:
+def _parameters(compiled: rg.Program) -> dict[str, np.ndarray]:
     """Return the program's parameters. ONNX's gates are i, o, f, c; rnngraph's are i, c, f, o."""
     arrays, layers = _numbers()
     order = np.concatenate([np.arange(UNITS) + gate * UNITS for gate in (0, 3, 2, 1)])
     product = next(name for name in arrays if name.startswith("onnx::MatMul") and name.endswith("_quantized"))
-    found = {}
+    parameters = {}
     for layer, (w, r, bias) in enumerate(layers):
         kernels = np.concatenate([_floats(arrays, w), _floats(arrays, r)], 1)[:, :, order]
         biases = arrays[bias].reshape(2, 2, -1).sum(1)[:, order]
         for direction, side in enumerate(("fw", "bw")):
             scope = f"layer_{layer}/{side}/basic_lstm_cell"
-            found |= {f"{scope}/kernel": kernels[direction], f"{scope}/bias": biases[direction]}
-    found["dense/kernel"] = _floats(arrays, product)
-    found["dense/bias"] = arrays["hidden2tag.bias"]
-    (table,) = (name for name, array in made.parameters.items() if array.shape == (CHARACTERS, UNITS))
-    return found | {table: _floats(arrays, "embedding.weight")}
+            parameters |= {f"{scope}/kernel": kernels[direction], f"{scope}/bias": biases[direction]}
+    parameters["dense/kernel"] = _floats(arrays, product)
+    parameters["dense/bias"] = arrays["hidden2tag.bias"]
+    (table,) = (name for name, array in compiled.parameters.items() if array.shape == (CHARACTERS, UNITS))
+    return parameters | {table: _floats(arrays, "embedding.weight")}

@@ -34,11 +34,11 @@ def made() -> list[Model]:
         return {"phonemes": np.where(ended, 0, result["phonemes"])}
 
     def theirs(feeds: Arrays) -> Arrays:
-        found = np.zeros((len(feeds["letters"]), example.LONGEST), np.int64)
-        for row, letters in zip(found, feeds["letters"], strict=True):
+        phonemes = np.zeros((len(feeds["letters"]), example.LONGEST), np.int64)
+        for row, letters in zip(phonemes, feeds["letters"], strict=True):
             spelled = reference.predict(words[letters.tobytes()])
             row[: len(spelled)] = [reference.p2idx[phoneme] for phoneme in spelled]
-        return {"phonemes": found}
+        return {"phonemes": phonemes}
 
     package = PACKAGES["g2p-en"]
     feeds: list[Any] = [{"letters": padded, "lengths": lengths}, {"letters": padded[2:3], "lengths": lengths[2:3]}]

@@ -44,10 +44,10 @@ def installed(names: Iterable[str] = NAMES, threads: int = 1, wide: bool = True)
     THREADS = threads
     limited = (ONE_THREAD if threads == 1 else {}) | ({} if wide else NARROW)
     os.environ.update({**ENVIRONMENT, "OMP_NUM_THREADS": str(threads)} | limited)
-    found = {}
+    modules = {}
     for name in names:
         try:
-            found[name] = importlib.import_module(f"peers.with_{name.replace('.', '_')}")
+            modules[name] = importlib.import_module(f"peers.with_{name.replace('.', '_')}")
         except ImportError:
             continue
-    return found
+    return modules

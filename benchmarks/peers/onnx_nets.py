@@ -33,9 +33,9 @@ def feeds(row: Row) -> dict[str, np.ndarray]:
     return fed if lengths is None else fed | {"n": lengths.astype(np.int32)}
 
 
-def joined(made: np.ndarray) -> np.ndarray:
+def joined(output: np.ndarray) -> np.ndarray:
     """Convert an operator's output [time, directions, batch, hidden] to one with concatenated directions."""
-    return np.concatenate(list(np.moveaxis(made, 1, 0)), -1)
+    return np.concatenate(list(np.moveaxis(output, 1, 0)), -1)
 
 
 def model(row: Row, carried: bool) -> bytes:
@@ -55,13 +55,13 @@ def model(row: Row, carried: bool) -> bytes:
         states = [f"{name}{layer}" for name in ("hc" if operator == "LSTM" else "h")] if carried else []
         inputs += [value(name, kind, state) for name in states]
         results += [value(f"{name}_after", kind, state) for name in states]
-        given = [last, f"W{layer}", f"R{layer}", f"B{layer}", "n" if row.ended else "", *(states or [""])]
-        given += ["" for _ in range(7 - len(given))] + [f"P{layer}"] if f"P{layer}" in named else []
+        operands = [last, f"W{layer}", f"R{layer}", f"B{layer}", "n" if row.ended else "", *(states or [""])]
+        operands += ["" for _ in range(7 - len(operands))] + [f"P{layer}"] if f"P{layer}" in named else []
         options: dict[str, Any] = {"direction": "bidirectional"} if row.bidirectional else {}
         if operator == "GRU":
             options["linear_before_reset"] = int(row.cell == "GRU")
-        made = [f"y{layer}", *(f"{name}_after" for name in states)]
-        nodes.append(helper.make_node(operator, given, made, hidden_size=row.units, **options))
+        names = [f"y{layer}", *(f"{name}_after" for name in states)]
+        nodes.append(helper.make_node(operator, operands, names, hidden_size=row.units, **options))
         if layer + 1 < row.layers:
             last = f"s{layer}"
             nodes += _joined(row, f"y{layer}", last)
@@ -69,23 +69,23 @@ def model(row: Row, carried: bool) -> bytes:
         constants["axis or shape"] = np.array([0, 0, 2 * row.units] if row.bidirectional else [1], np.int64)
     initializers = [numpy_helper.from_array(values, name) for name, values in constants.items()]
     graph = helper.make_graph(nodes, "g", inputs, results, initializers)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return made.SerializeToString()
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return proto.SerializeToString()
 
 
-def _joined(row: Row, given: str, made: str) -> list[Any]:
+def _joined(row: Row, source: str, target: str) -> list[Any]:
     """Return nodes that concatenate directions, as the next layer reads them."""
     if not row.bidirectional:
-        return [helper.make_node("Squeeze", [given, "axis or shape"], [made])]
+        return [helper.make_node("Squeeze", [source, "axis or shape"], [target])]
     return [
-        helper.make_node("Transpose", [given], [f"{made} turned"], perm=[0, 2, 1, 3]),
-        helper.make_node("Reshape", [f"{made} turned", "axis or shape"], [made]),
+        helper.make_node("Transpose", [source], [f"{target} turned"], perm=[0, 2, 1, 3]),
+        helper.make_node("Reshape", [f"{target} turned", "axis or shape"], [target]),
     ]
 
 
 def _operands(row: Row, sides: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Return W, R, B and P of an operator, [directions, …]: rows, gates in its order, two concatenated biases."""
-    found: dict[str, list[np.ndarray]] = {"W": [], "R": [], "B": []}
+    operands: dict[str, list[np.ndarray]] = {"W": [], "R": [], "B": []}
     for cell in sides:
         b, c = cell["b"].copy(), np.zeros_like(cell["b"])
         if "c" in cell:
@@ -93,10 +93,10 @@ def _operands(row: Row, sides: list[dict[str, np.ndarray]]) -> dict[str, np.ndar
         if OPERATORS[row.cell] == "LSTM":
             b[2 * row.units : 3 * row.units] += FORGET_BIAS
         order = np.concatenate([np.arange(row.units) + gate * row.units for gate in ORDERS[OPERATORS[row.cell]]])
-        found["W"].append(cell["W"].T[order])
-        found["R"].append(cell["U"].T[order])
-        found["B"].append(np.concatenate([b[order], c[order]]))
+        operands["W"].append(cell["W"].T[order])
+        operands["R"].append(cell["U"].T[order])
+        operands["B"].append(np.concatenate([b[order], c[order]]))
         if "P" in cell:
             i, f, o = cell["P"]
-            found.setdefault("P", []).append(np.concatenate([i, o, f]))
-    return {name: np.ascontiguousarray(np.stack(values)) for name, values in found.items()}
+            operands.setdefault("P", []).append(np.concatenate([i, o, f]))
+    return {name: np.ascontiguousarray(np.stack(values)) for name, values in operands.items()}

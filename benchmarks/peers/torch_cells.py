@@ -26,11 +26,11 @@ class Peephole(Loop):
     """The peephole LSTM that a user writes."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        given = torch.matmul(x, self.W) + self.b
+        projected = torch.matmul(x, self.W) + self.b
         h = c = x.new_zeros(x.shape[1], self.U.shape[0])
         p_i, p_f, p_o = self.P
         outputs = []
-        for step in given.unbind(0):
+        for step in projected.unbind(0):
             i, j, f, o = torch.addmm(step, h, self.U).chunk(4, 1)
             c = torch.sigmoid(f + p_f * c + 1.0) * c + torch.sigmoid(i + p_i * c) * torch.tanh(j)
             h = torch.sigmoid(o + p_o * c) * torch.tanh(c)
@@ -42,11 +42,11 @@ class LayerNormLSTM(Loop):
     """Layer-norm LSTM: four gates are normalised in one call, each with its own gains and shifts."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        given, units = torch.matmul(x, self.W), self.U.shape[0]
+        projected, units = torch.matmul(x, self.W), self.U.shape[0]
         h = c = x.new_zeros(x.shape[1], units)
         gain, shift, norm = self.G[:4], self.S[:4], torch.nn.functional.layer_norm
         outputs = []
-        for step in given.unbind(0):
+        for step in projected.unbind(0):
             gates = torch.addmm(step, h, self.U).unflatten(1, (4, units))
             i, j, f, o = torch.addcmul(shift, norm(gates, (units,), eps=1e-12), gain).unbind(1)
             c = torch.sigmoid(f + 1.0) * c + torch.sigmoid(i) * torch.tanh(j)

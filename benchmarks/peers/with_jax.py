@@ -52,8 +52,8 @@ def one_step(row: Row) -> list[Call]:
 
 
 def outputs(row: Row, result: Any) -> np.ndarray:
-    made = np.concatenate(result, -1)
-    return made[None] if made.ndim == 2 else made
+    joined = np.concatenate(result, -1)
+    return joined[None] if joined.ndim == 2 else joined
 
 
 def learnt(row: Row, result: Any) -> tuple[float, list[np.ndarray]]:
@@ -91,16 +91,16 @@ def _side(
     running = None if lengths is None else (jnp.arange(row.time)[:, None] < lengths)[..., None]
 
     def body(state: Any, entering: Any) -> Any:
-        given, runs = entering
-        after, output = jax_cells.STEPS[row.cell](layer, state, given)
+        entry, runs = entering
+        after, output = jax_cells.STEPS[row.cell](layer, state, entry)
         if runs is not None:
             after = jax.tree.map(lambda new: jnp.where(runs, new, 0.0), after)
         return after, output
 
     entering = jax_cells.given(row, layer, x), running if backward else None
     options = {"unroll": unroll, "reverse": backward}
-    _, made = jax.lax.scan(body, jax_cells.zero_state(row), entering, **options)
-    return made if running is None else jnp.where(running, made, 0.0)
+    _, outputs = jax.lax.scan(body, jax_cells.zero_state(row), entering, **options)
+    return outputs if running is None else jnp.where(running, outputs, 0.0)
 
 
 def loss(row: Row, unroll: int) -> Function:

@@ -55,29 +55,29 @@ def outputs(row: Row, result: Any) -> np.ndarray:
 
 
 def _with_arrays(session: Any, row: Row) -> Call:
-    names = [given.name for given in session.get_inputs()[1:]]
+    names = [item.name for item in session.get_inputs()[1:]]
     feed = {"x": row.time_major()} | {name: np.zeros((1, row.batch, row.units), np.float32) for name in names}
 
     def call() -> object:
-        made = session.run(None, feed)
-        feed.update(zip(names, made[1:], strict=True))
-        return made
+        results = session.run(None, feed)
+        feed.update(zip(names, results[1:], strict=True))
+        return results
 
     return call
 
 
 def _with_bound_buffers(session: Any, row: Row) -> Call:
     """Return a step that reads the buffer which the last step wrote."""
-    names, output = [given.name for given in session.get_inputs()[1:]], session.get_outputs()[0].name
+    names, output = [item.name for item in session.get_inputs()[1:]], session.get_outputs()[0].name
     value = onnxruntime.OrtValue.ortvalue_from_numpy
-    x, made = value(row.time_major()), value(np.zeros((1, 1, row.batch, row.units), np.float32))
+    x, results = value(row.time_major()), value(np.zeros((1, 1, row.batch, row.units), np.float32))
     state = (1, row.batch, row.units)
     sides = [{name: value(np.zeros(state, np.float32)) for name in names} for _ in range(2)]
     bindings = []
     for before, after in (sides, sides[::-1]):
         binding = session.io_binding()
         binding.bind_ortvalue_input("x", x)
-        binding.bind_ortvalue_output(output, made)
+        binding.bind_ortvalue_output(output, results)
         for name in names:
             binding.bind_ortvalue_input(name, before[name])
             binding.bind_ortvalue_output(f"{name}_after", after[name])
@@ -86,7 +86,7 @@ def _with_bound_buffers(session: Any, row: Row) -> Call:
     def call() -> object:
         session.run_with_iobinding(bindings[0])
         bindings.reverse()
-        return [made.numpy()]
+        return [results.numpy()]
 
     return call
 

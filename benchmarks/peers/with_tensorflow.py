@@ -85,13 +85,13 @@ def one_step(row: Row) -> list[Call]:
         widths = tf.nest.flatten([cell.state_size for cell in cells])
         states = [tf.placeholder(tf.float32, [row.batch, width]) for width in widths]
         given = tf.nest.pack_sequence_as([cell.state_size for cell in cells], states)
-        made, after = x, []
+        joined, after = x, []
         for number, (cell, state) in enumerate(zip(cells, given, strict=True)):
             with tf.variable_scope(f"cell_{number}"):
-                made, state = cell(made, state)
+                joined, state = cell(joined, state)
             after += tf.nest.flatten(state)[: len(tf.nest.flatten(cell.state_size))]
         session = _session(graph, row)
-    run = session.make_callable([made, *after], [x, *states])
+    run = session.make_callable([joined, *after], [x, *states])
     data, carried = row.batch_major()[:, 0], [np.zeros((row.batch, width), np.float32) for width in widths]
 
     def call() -> object:
@@ -102,8 +102,8 @@ def one_step(row: Row) -> list[Call]:
 
 
 def outputs(row: Row, result: Any) -> np.ndarray:
-    made = np.concatenate(result, -1)
-    return made[None] if made.ndim == 2 else made
+    joined = np.concatenate(result, -1)
+    return joined[None] if joined.ndim == 2 else joined
 
 
 def learnt(row: Row, result: Any) -> tuple[float, list[np.ndarray]]:

@@ -57,11 +57,11 @@ def convolution(row: Any, x: np.ndarray, kernel: np.ndarray) -> Call:
     """Return a convolution on [batch, inputs, time], as torch has it, with the result in rnngraph's layout."""
     steps = -(-row.time // row.strides)
     missing = max((steps - 1) * row.strides + row.size - row.time, 0)
-    given = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 2, 1)))
+    channels_first = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 2, 1)))
     weights_of = torch.from_numpy(np.ascontiguousarray(kernel.transpose(2, 1, 0))).requires_grad_(row.training)
 
     def run() -> Tensor:
-        padded = torch.nn.functional.pad(given, (missing // 2, missing - missing // 2))
+        padded = torch.nn.functional.pad(channels_first, (missing // 2, missing - missing // 2))
         return torch.nn.functional.conv1d(padded, weights_of, stride=row.strides, groups=row.groups)
 
     def forward() -> object:
@@ -76,8 +76,8 @@ def convolution(row: Any, x: np.ndarray, kernel: np.ndarray) -> Call:
 
 
 def outputs(row: Row, result: Any) -> np.ndarray:
-    made = result[0].detach().numpy()
-    return made[None] if made.ndim == 2 else made
+    joined = result[0].detach().numpy()
+    return joined[None] if joined.ndim == 2 else joined
 
 
 def learnt(row: Row, result: Any) -> tuple[float, list[np.ndarray]]:
@@ -124,8 +124,8 @@ class Packed(torch.nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
         rnn = torch.nn.utils.rnn
-        made, _ = self.layers(rnn.pack_padded_sequence(x, self.lengths, enforce_sorted=False))
-        return (rnn.pad_packed_sequence(made, total_length=self.time)[0],)
+        packed, _ = self.layers(rnn.pack_padded_sequence(x, self.lengths, enforce_sorted=False))
+        return (rnn.pad_packed_sequence(packed, total_length=self.time)[0],)
 
 
 class Masked(torch.nn.Module):
@@ -167,17 +167,17 @@ def _parameters(row: Row, cell: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     Two biases count as their sum, except for the one inside a GRU's reset.
     """
-    found = {"weight_ih": cell["W"], "weight_hh": cell["U"], "bias_ih": cell["b"], "bias_hh": 0 * cell["b"]}
+    arrays = {"weight_ih": cell["W"], "weight_hh": cell["U"], "bias_ih": cell["b"], "bias_hh": 0 * cell["b"]}
     match row.cell:
         case "LSTM":
             i, j, f, o = np.split(np.arange(4 * row.units), 4)
-            found = {name: values[..., np.concatenate([i, f, j, o])] for name, values in found.items()}
-            found["bias_ih"][row.units : 2 * row.units] += FORGET_BIAS
+            arrays = {name: values[..., np.concatenate([i, f, j, o])] for name, values in arrays.items()}
+            arrays["bias_ih"][row.units : 2 * row.units] += FORGET_BIAS
         case "GRU":
-            found["bias_hh"][2 * row.units :] = cell["c"]
+            arrays["bias_hh"][2 * row.units :] = cell["c"]
     if row.projection:
-        found["weight_hr"] = cell["R"]
-    return {name: values.T for name, values in found.items()}
+        arrays["weight_hr"] = cell["R"]
+    return {name: values.T for name, values in arrays.items()}
 
 
 def _without_gradients(model: torch.nn.Module, row: Row) -> Call:

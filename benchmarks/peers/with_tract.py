@@ -38,9 +38,9 @@ def one_step(row: Row) -> list[Call]:
     states = [tract.Tensor.from_numpy(zeros) for _ in range(runnable.input_count() - 1)]
 
     def call() -> object:
-        made = runnable.run([x, *states])
-        states[:] = made[1:]
-        return made
+        results = runnable.run([x, *states])
+        states[:] = results[1:]
+        return results
 
     return [call]
 

@@ -113,7 +113,7 @@ COMMON = {
 """Arguments with a common meaning, unless a text says otherwise."""
 
 
-def found(name: str) -> Any:
+def object_named(name: str) -> Any:
     """Return the object behind a name of the API. Raises ``LookupError`` if there is none."""
     import rnngraph
 
@@ -186,12 +186,12 @@ def default_of(signature: inspect.Signature | None, name: str) -> str:
 
 def untold(signature: inspect.Signature | None, arguments: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return arguments without a text of their own, with their common meaning: a list like ``arguments``."""
-    told = {name for names, _ in arguments for name in names.split(", ")}
+    documented = {name for names, _ in arguments for name in names.split(", ")}
     items = signature.parameters.values() if signature else ()
     return [
         (item.name, COMMON.get(item.name, "see above"))
         for item in items
-        if item.name not in told
+        if item.name not in documented
         and not item.name.startswith("_")
         and item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)
     ]
@@ -249,7 +249,7 @@ def members(name: str, kind: type) -> list[str]:
 
     public = [getattr(rnngraph, item) for item in rnngraph.__all__]
     hidden = HIDDEN.get(name, "").split()
-    found = [
+    names = [
         member
         for base in reversed(kind.__mro__)
         if base.__module__.startswith("rnngraph") and (base is kind or base not in public)
@@ -259,7 +259,7 @@ def members(name: str, kind: type) -> list[str]:
         and getattr(value, "__doc__", None)
         and (callable(value) or isinstance(value, property | classmethod | staticmethod))
     ]
-    return [*dict.fromkeys(found)]
+    return [*dict.fromkeys(names)]
 
 
 def unwrapped(kind: type, member: str) -> Any:

@@ -45,8 +45,8 @@ def in_words() -> list[list[str]]:
     titles = [next(head for head in heads if head.startswith(peer)).rpartition(".")[0] for peer in PEERS]
     rows = [["workload", *(title.replace("jax", "JAX") for title in titles), "rnngraph over the machine's floor"]]
     for words, name, workload in IN_WORDS:
-        heads, *found = files[name]
-        cells = next(dict(zip(heads, row, strict=True)) for row in found if row[0] == workload)
+        heads, *figures = files[name]
+        cells = next(dict(zip(heads, row, strict=True)) for row in figures if row[0] == workload)
         ratios = [next((ratio_of(cell) for head, cell in cells.items() if head.startswith(peer)), "") for peer in PEERS]
         rows.append([words, *ratios, "" if " T1 " in workload else cells["of floor"]])
     return rows
@@ -54,8 +54,8 @@ def in_words() -> list[list[str]]:
 
 def ratio_of(cell: str) -> str:
     """Return the ratio in a cell: ``1.43`` in ``0.551 (1.43×)``."""
-    found = re.search(r"\(([\d.]+)×\)", cell)
-    return found[1] if found else ""
+    match = re.search(r"\(([\d.]+)×\)", cell)
+    return match[1] if match else ""
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:

@@ -23,12 +23,12 @@ REFUSED = (401, 403, 405, 429)
 
 def links_of(pages: Sequence[Path]) -> dict[str, list[str]]:
     """Return external links outside of code blocks, with the names of the pages that have them."""
-    found: dict[str, list[str]] = {}
+    pages_by_link: dict[str, list[str]] = {}
     for page in pages:
         prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
         for link in sorted(set(re.findall(r"\]\((https?://[^)\s]+)\)|<(https?://[^>\s]+)>", prose))):
-            found.setdefault("".join(link), []).append(page.name)
-    return found
+            pages_by_link.setdefault("".join(link), []).append(page.name)
+    return pages_by_link
 
 
 def problem(link: str) -> str:

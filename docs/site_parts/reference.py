@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from docstrings import OBJECTS, described, found
+from docstrings import OBJECTS, described, object_named
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
@@ -26,7 +26,7 @@ class Reference(SphinxDirective):
         lines: list[str] = []
         for name in filter(None, map(str.strip, self.content)):
             try:
-                thing = found(name)
+                thing = object_named(name)
             except LookupError as error:
                 raise self.error(str(error)) from error
             shown = name if name in OBJECTS else f"rg.{name}"

@@ -35,7 +35,7 @@ class _Page(HTMLParser):
 def broken(folder: Path) -> list[str]:
     """Return broken links of a site's pages, each with its page."""
     pages = {path: _Page(path.read_text(encoding="utf-8")) for path in folder.rglob("*.html")}
-    found = []
+    problems = []
     for path, page in sorted(pages.items()):
         for link in sorted(page.links):
             if re.match(r"[a-z]+:|//", link):
@@ -43,8 +43,8 @@ def broken(folder: Path) -> list[str]:
             file, _, place = link.partition("#")
             target = (path.parent / unquote(file.partition("?")[0])).resolve() if file else path
             there = target.exists() and (not place or target not in pages or unquote(place) in pages[target].places)
-            found += [] if there else [f"{path.relative_to(folder)}: {link} leads nowhere"]
-    return found
+            problems += [] if there else [f"{path.relative_to(folder)}: {link} leads nowhere"]
+    return problems
 
 
 def look_over(app: Sphinx, error: Exception | None) -> None:

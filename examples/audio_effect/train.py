@@ -123,9 +123,9 @@ def report(feeds: Feeds, console: Console) -> float:
 def write(folder: Path, seconds: float, console: Console) -> None:
     """Export the net, and write a dry test sound with the outputs of the circuit and of the net."""
     several = platform.machine() in ("x86_64", "AMD64")
-    made = program.inference.export(folder, "distortion", dispatch=several)
+    exported = program.inference.export(folder, "distortion", dispatch=several)
     program.save(folder / "model")
-    console.print(f"exported: {made.object_size:,} bytes of code and weights, {made.state_size:,} an instance")
+    console.print(f"exported: {exported.object_size:,} bytes of code and weights, {exported.state_size:,} an instance")
     sound = dry_sounds(3, PLAYED, round(seconds * RATE)).reshape(1, -1)
     write_wav(folder / "dry.wav", sound[0])
     write_wav(folder / "circuit.wav", distorted(sound, np.array([DRIVE]))[0])

@@ -82,9 +82,9 @@ def main() -> None:
         program = rg.load(options.model, weights=options.weights, target=level())
     else:
         program = untrained(options.weights)
-    made = program.inference.export(options.directory, "net", target="thumbv7em-none-eabihf")
+    exported = program.inference.export(options.directory, "net", target="thumbv7em-none-eabihf")
     example(program, options.directory)
-    console.print(f"net.o: {made.object_size:,} bytes, {made.state_size:,} bytes of memory an instance")
+    console.print(f"net.o: {exported.object_size:,} bytes, {exported.state_size:,} bytes of memory an instance")
     if not shutil.which("arm-none-eabi-gcc"):
         raise SystemExit("arm-none-eabi-gcc is not found: apt-get install gcc-arm-none-eabi, to build the image")
     image = options.directory / "image.elf"

@@ -116,16 +116,16 @@ def main() -> None:
     began = time.perf_counter()
     probabilities = [float(stream.step(input=window)["output"][0, 0]) for window in windows(sound)]
     taken = time.perf_counter() - began
-    found = "".join(f"{begin:.2f} to {end:.2f}\n" for begin, end in speech(probabilities))
-    console.print(found, end="")
+    times = "".join(f"{begin:.2f} to {end:.2f}\n" for begin, end in speech(probabilities))
+    console.print(times, end="")
     console.print(
         f"{len(sound) / RATE:.1f} s of sound in {taken:.3f} s: {1e6 * taken / len(probabilities):.0f} µs for each 32 ms"
     )
 
     several = platform.machine() in ("x86_64", "AMD64")
-    made = program.inference.export(options.directory, "silero", dispatch=several)
-    (options.directory / "speech.txt").write_text(found)
-    console.print(f"exported: {made.object_size:,} bytes of code and weights, {made.state_size:,} an instance")
+    exported = program.inference.export(options.directory, "silero", dispatch=several)
+    (options.directory / "speech.txt").write_text(times)
+    console.print(f"exported: {exported.object_size:,} bytes of code and weights, {exported.state_size:,} an instance")
 
 
 if __name__ == "__main__":

@@ -59,8 +59,8 @@ class Outcome:
 def settings() -> list[Setting]:
     """Return fifty settings: two cells, five widths, five pairs of dropout and learning rate, the slowest first."""
     pairs = ((1.0, 3e-3), (0.8, 3e-3), (0.5, 3e-3), (0.8, 1e-2), (0.5, 1e-2))
-    found = [Setting(cell, units, *pair) for cell, units, pair in itertools.product(CELLS, (8, 16, 32, 48, 64), pairs)]
-    return sorted(found, key=lambda setting: -setting.units)
+    chosen = [Setting(cell, units, *pair) for cell, units, pair in itertools.product(CELLS, (8, 16, 32, 48, 64), pairs)]
+    return sorted(chosen, key=lambda setting: -setting.units)
 
 
 def examples() -> dict[str, Any]:

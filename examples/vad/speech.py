@@ -41,9 +41,9 @@ def recordings() -> tuple[list[Floats], list[Floats]]:
     names = ["goforward", "numbers", "something", "tidigits/dhd.2934z"]
     files = [*data.glob("librivox/*.wav"), *data.glob("cards/*.wav"), *(data / f"{name}.raw" for name in names)]
     files += [file for file in alsa.glob("*.wav") if file.stem != "Noise"]
-    found = sorted(file for file in files if file.exists())
+    existing = sorted(file for file in files if file.exists())
     parts: tuple[list[Floats], list[Floats]] = [], []
-    for file in found:
+    for file in existing:
         parts[file.name.endswith(HELD_OUT)].append(read(file))
     return parts
 
@@ -121,23 +121,23 @@ def without_short(flags: NDArray[np.bool_], shortest: int) -> NDArray[np.bool_]:
 def noise(kind: str, generator: np.random.Generator, samples: int, voices: Sequence[Floats]) -> Floats:
     """Return noise of unit power; babble is the sum of six of `voices`."""
     if kind == "babble":
-        found = np.zeros(samples)
+        sound = np.zeros(samples)
         for number in generator.integers(0, len(voices), 6):
             start = generator.integers(0, len(voices[number]))
-            found += np.resize(np.roll(voices[number] / voices[number].std(), -start), samples)
+            sound += np.resize(np.roll(voices[number] / voices[number].std(), -start), samples)
     elif kind == "hum":
         time, base = np.arange(samples) / RATE, generator.choice([50, 60])
         phases, heights = generator.uniform(0, 2 * np.pi, 12), generator.uniform(0.2, 1, 12)
         harmonics = np.arange(1, 13)[:, None]
-        found = (heights[:, None] / harmonics**0.7 * np.sin(2 * np.pi * base * harmonics * time + phases[:, None])).sum(
+        sound = (heights[:, None] / harmonics**0.7 * np.sin(2 * np.pi * base * harmonics * time + phases[:, None])).sum(
             0
         )
-        found += 0.05 * generator.standard_normal(samples)
+        sound += 0.05 * generator.standard_normal(samples)
     else:
         spectrum = np.fft.rfft(generator.standard_normal(samples))
         tilt = np.sqrt(np.maximum(np.arange(len(spectrum)), 30 * samples / RATE)) if kind == "pink" else 1.0
-        found = np.fft.irfft(spectrum / tilt, samples)
-    return found / found.std()
+        sound = np.fft.irfft(spectrum / tilt, samples)
+    return sound / sound.std()
 
 
 def mixture(

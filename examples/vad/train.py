@@ -159,9 +159,9 @@ def main() -> None:
     report(held_out, known, console)
 
     several = platform.machine() in ("x86_64", "AMD64")
-    made = program.inference.export(options.directory, "vad", dispatch=several)
+    exported = program.inference.export(options.directory, "vad", dispatch=several)
     program.save(options.directory / "model")
-    console.print(f"exported: {made.object_size:,} bytes of code and weights, {made.state_size:,} an instance")
+    console.print(f"exported: {exported.object_size:,} bytes of code and weights, {exported.state_size:,} an instance")
     file = options.directory / "noisy.wav"
     listened = held_out[: len(NOISES) * len(RATIOS)]
     write(file, np.concatenate([example.sound for example in listened]))

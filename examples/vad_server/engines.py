@@ -75,9 +75,9 @@ class Detector:
 
     def window(self, caller: Any, frame: Array) -> Array:
         """Return the net's input for a caller's frame, and keep the end of the frame for the next one."""
-        found = np.concatenate([self._before[caller], frame])
-        self._before[caller] = found[-CONTEXT:]
-        return found
+        window = np.concatenate([self._before[caller], frame])
+        self._before[caller] = window[-CONTEXT:]
+        return window
 
     def step(self, callers: Sequence[Any], windows: Array) -> Array:
         """Return the probabilities of one window for each caller, [callers]."""
@@ -160,17 +160,17 @@ def installed(file: Path | None) -> list[str]:
 
 def largest_difference(file: Path | None, names: Sequence[str]) -> float:
     """Return the largest difference between the detectors' probabilities, for callers that send noise."""
-    made, draw = [DETECTORS[name](file) for name in names], np.random.default_rng(0)
-    callers: list[list[Any]] = [[] for _ in made]
+    detectors, draw = [DETECTORS[name](file) for name in names], np.random.default_rng(0)
+    callers: list[list[Any]] = [[] for _ in detectors]
     most = 0.0
     for _ in range(20):
         frames = draw.uniform(-0.5, 0.5, (len(callers[0]) + 1, SAMPLES)).astype(np.float32)
-        found = []
-        for detector, mine in zip(made, callers, strict=True):
+        probabilities = []
+        for detector, mine in zip(detectors, callers, strict=True):
             mine.append(detector.open())
             windows = np.stack([detector.window(caller, frame) for caller, frame in zip(mine, frames, strict=True)])
-            found.append(detector.step(mine, windows))
-        most = max(most, *(float(np.abs(other - found[0]).max()) for other in found))
+            probabilities.append(detector.step(mine, windows))
+        most = max(most, *(float(np.abs(other - probabilities[0]).max()) for other in probabilities))
     return most
 
 
@@ -242,13 +242,13 @@ def most_in_real_time(detector: Detector, seconds: float, max_batch: int, max_wa
 
     tried(16)  # compiles, and brings the processor to its full clock rate
     best, low, high = tried(32), 32, 64
-    while (found := tried(high)).in_real_time:
-        best, low, high = found, high, 2 * high
+    while (result := tried(high)).in_real_time:
+        best, low, high = result, high, 2 * high
     while high - low > high // 20:
         middle = (low + high) // 2
-        found = tried(middle)
-        if found.in_real_time:
-            best, low = found, middle
+        result = tried(middle)
+        if result.in_real_time:
+            best, low = result, middle
         else:
             high = middle
     return best

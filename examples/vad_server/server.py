@@ -46,8 +46,8 @@ async def answering(detector: Detector, max_batch: int, max_wait: float) -> Asyn
         pool = detector.pool
 
         async def answer(caller: Any, frame: Array) -> float:
-            found = await pool.step_async(caller, input=detector.window(caller, frame))
-            return float(found["output"][0])
+            result = await pool.step_async(caller, input=detector.window(caller, frame))
+            return float(result["output"][0])
 
         with pool.serve(max_batch, max_wait):
             yield answer
@@ -56,9 +56,9 @@ async def answering(detector: Detector, max_batch: int, max_wait: float) -> Asyn
     loop = asyncio.get_running_loop()
 
     async def answer_alike(caller: Any, frame: Array) -> float:
-        found: asyncio.Future[float] = loop.create_future()
-        queue.put_nowait((caller, detector.window(caller, frame), found))
-        return await found
+        future: asyncio.Future[float] = loop.create_future()
+        queue.put_nowait((caller, detector.window(caller, frame), future))
+        return await future
 
     async def run() -> None:
         while True:
@@ -68,8 +68,8 @@ async def answering(detector: Detector, max_batch: int, max_wait: float) -> Asyn
                     while len(batch) < max_batch:
                         batch.append(await queue.get())
             callers, windows, futures = zip(*batch, strict=True)
-            found = await loop.run_in_executor(None, detector.step, callers, np.stack(windows))
-            for future, speech in zip(futures, found.tolist(), strict=True):
+            probabilities = await loop.run_in_executor(None, detector.step, callers, np.stack(windows))
+            for future, speech in zip(futures, probabilities.tolist(), strict=True):
                 if not future.cancelled():
                     future.set_result(speech)
 
@@ -201,11 +201,11 @@ def compare_engines(options: argparse.Namespace, console: Console) -> None:
         detector = DETECTORS[engine](options.model)
         size = batch_of(options, engine)
         if options.quick:
-            found = engines.carried(detector, 8, options.seconds, size, options.max_wait)
+            result = engines.carried(detector, 8, options.seconds, size, options.max_wait)
         else:
-            found = engines.most_in_real_time(detector, options.seconds, size, options.max_wait)
-        times = [f"{value:.1f}" for value in (found.at_50, found.at_99, found.at_999)]
-        table.add_row(engine, str(found.callers), *times, f"{found.load:.0%}")
+            result = engines.most_in_real_time(detector, options.seconds, size, options.max_wait)
+        times = [f"{value:.1f}" for value in (result.at_50, result.at_99, result.at_999)]
+        table.add_row(engine, str(result.callers), *times, f"{result.load:.0%}")
     console.print(table)
 
 

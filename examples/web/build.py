@@ -58,10 +58,10 @@ def main() -> None:
     if options.quick == bool(options.model):
         parser.error("give the directory of a saved program, or --quick")
     program = untrained() if options.quick else rg.load(options.model)
-    made = program.inference.export(options.directory, NAME, target=options.target)
-    if f"{NAME}.wasm" not in made.files:
+    exported = program.inference.export(options.directory, NAME, target=options.target)
+    if f"{NAME}.wasm" not in exported.files:
         raise SystemExit("wasm-ld is not found: apt-get install lld, and try again")
-    about = json.loads(made.files[f"{NAME}.json"].read_text())
+    about = json.loads(exported.files[f"{NAME}.json"].read_text())
     (sound,) = (port["name"] for port in about["inputs"] if "steps" in port["shape"])
     held = {
         port["name"]: np.full(port["shape"], 0.7, port["dtype"]) for port in about["inputs"] if port["name"] != sound
@@ -73,8 +73,8 @@ def main() -> None:
     np.ascontiguousarray(wet[0, :, 0]).tofile(options.directory / "expected.f32")
     for file in ("index.html", "main.js", "worklet.js"):
         shutil.copy(PAGE / file, options.directory / file)
-    size = made.files[f"{NAME}.wasm"].stat().st_size
-    console.print(f"{made.files[f'{NAME}.wasm']}: {size:,} bytes; serve {options.directory} and open index.html")
+    size = exported.files[f"{NAME}.wasm"].stat().st_size
+    console.print(f"{exported.files[f'{NAME}.wasm']}: {size:,} bytes; serve {options.directory} and open index.html")
 
 
 if __name__ == "__main__":
