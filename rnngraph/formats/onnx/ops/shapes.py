@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import basic
-from ....declare.functions.cumulative import cumsum
 from ....declare.functions.sequences import positions
 from ....ir.types import INTEGERS, Dim, Size, size
 from ...steps import Value
@@ -94,7 +93,7 @@ def _range(call: Call) -> Outputs:
 
 
 def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
-    """Return ``count`` consecutive numbers from ``start``, as a cumulative sum of ones."""
+    """Return ``count`` consecutive numbers from ``start``, as positions along an axis of that size."""
     if not isinstance(start, int):
         raise UnreadableError("it counts from an open size")
     if isinstance(count, Size) and count.symbol is None:
@@ -104,9 +103,8 @@ def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
         name, index = part
         if index.step is None:  # all but the last
             return tensors.script.item(counted(tensors, start, size(name)), index)
-    ones = tensors.broadcast(tensors.script.call(basic.cast, 1.0, "float32"), (count,))
-    sums = tensors.script.call(cumsum, ones, exclusive=True)
-    result = tensors.script.call(basic.cast, sums, "int64")
+    zeros = tensors.broadcast(tensors.script.call(basic.cast, 0.0, "float32"), (count,))
+    result = tensors.script.call(positions, zeros)
     return tensors.script.operation("+", result, start) if start else tensors.say(result, "count")
 
 
