@@ -21,7 +21,7 @@ from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
-COLUMNS = ("net", "format", "from", "lines", "largest difference", "of", "ours", "theirs", "streams", "exports")
+COLUMNS = ("net", "format", "from", "lines", "open", "largest difference", "of", "ours", "theirs", "streams", "exports")
 MAX_LOAD = 1.3
 
 
@@ -53,6 +53,7 @@ def main() -> None:
 def _rows(families: list[str], rounds: int) -> tuple[list[str], list[str]]:
     from models import MADE, made_of
     from models.checks import exports, largest_difference, streams
+    from models.model import open_sizes
     from timing import measure, median
 
     lines: list[str] = []
@@ -70,7 +71,7 @@ def _rows(families: list[str], rounds: int) -> tuple[list[str], list[str]]:
             streamed = streams(model)
             exported = exports(model, Path(folder), streamed)
         difference = f"{largest_difference(model):.1e}"
-        cells = model.name, model.form, model.origin, str(model.lines), difference, model.by
+        cells = model.name, model.form, model.origin, str(model.lines), open_sizes(model), difference, model.by
         lines.append(_line([*cells, ours, theirs, streamed, exported]))
     return lines, left_out
 

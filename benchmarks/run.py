@@ -3,13 +3,13 @@
     python benchmarks/run.py [--only GROUP] [--rounds N] [--target NAME] [--json FILE] [--csv FOLDER] [--picture FILE]
                              [ROW …]
 
-Groups: inference, cells, reduced, sparse, quantized, convolutions, training, products, onestep, few-units, threads,
-lengths, step, calls, pools, profile, compile, memory, recompute, recurrences, large, engines, sweep; without --only,
-all except threads, large, engines and sweep. ROW: only rows whose name contains one of these. --target: measures
-inference, cells, training and onestep (code, floor and peers) for a processor with fewer features, such as x86-64-v3;
-onnxruntime and tract always use all features. All groups except threads run on one pinned core. Peers with other
-results are left out with a warning. Each round measures the machine's limits and every contender in turn. Shared
-machines change their speed from second to second, so ratios are taken within a round and their medians shown.
+Groups: inference, cells, reduced, sparse, quantized, convolutions, pictures, training, products, onestep, few-units,
+threads, lengths, step, calls, pools, profile, compile, memory, recompute, recurrences, large, engines, sweep; without
+--only, all except threads, large, engines and sweep. ROW: only rows whose name contains one of these. --target:
+measures inference, cells, training and onestep (code, floor and peers) for a processor with fewer features, such as
+x86-64-v3; onnxruntime and tract always use all features. All groups except threads run on one pinned core. Peers with
+other results are left out with a warning. Each round measures the machine's limits and every contender in turn.
+Shared machines change their speed from second to second, so ratios are taken within a round and their medians shown.
 """
 
 from __future__ import annotations

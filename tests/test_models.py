@@ -22,24 +22,42 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 pytestmark = [pytest.mark.models, pytest.mark.filterwarnings("ignore::UserWarning")]
 
 EXPECTED = {
-    "silero": {"silero-vad, 16 kHz": ("yes", "stream"), "silero-vad, 8 kHz": ("yes", "stream")},
+    "silero": {"silero-vad, 16 kHz": ("yes", "stream", "B"), "silero-vad, 8 kHz": ("yes", "stream", "B")},
     "sleep": {
-        "sleepecg wrn-gru-mesa": ("no", "sequence"),
-        "sleepecg wrn-gru-mesa-weighted": ("no", "sequence"),
-        "sleepecg ws-gru-mesa": ("no", "sequence"),
+        "sleepecg wrn-gru-mesa": ("no", "sequence", "B, T"),
+        "sleepecg wrn-gru-mesa-weighted": ("no", "sequence", "B, T"),
+        "sleepecg ws-gru-mesa": ("no", "sequence", "B, T"),
     },
-    "reaction": {"reactionrnn": ("no", "sequence")},
-    "noise": {"RNNoise": ("yes", "stream")},
-    "words": {"g2p-en": ("no", "sequence")},
+    "reaction": {"reactionrnn": ("no", "sequence", "B")},
+    "noise": {"RNNoise": ("yes", "stream", "B, T")},
+    "words": {"g2p-en": ("no", "sequence", "B, T")},
     "audio": {
-        "amplifier, 2 LSTM layers of 24": ("yes", "stream"),
-        "pedal: convolution, GRU, LSTM": ("yes", "stream"),
+        "amplifier, 2 LSTM layers of 24": ("yes", "stream", "B, T"),
+        "pedal: convolution, GRU, LSTM": ("yes", "stream", "B, T"),
     },
-    "suppression": {"NSNet2, 16 kHz": ("yes", "stream"), "NSNet2, 48 kHz": ("yes", "stream")},
-    "diacritics": {"text2tashkeel rawi_v3": ("no", "sequence")},
-    "letters": {"captcha-whisperer": ("no", "sequence")},
+    "suppression": {"NSNet2, 16 kHz": ("yes", "stream", "B, T"), "NSNet2, 48 kHz": ("yes", "stream", "B, T")},
+    "diacritics": {"text2tashkeel rawi_v3": ("no", "sequence", "B, T")},
+    "letters": {"captcha-whisperer": ("no", "sequence", "B")},
+    "speech": {"DTLN, spectrum": ("yes", "stream", ""), "DTLN, samples": ("yes", "stream", "")},
+    "voices": {"Resemblyzer": ("yes", "stream", "B, T")},
+    "marks": {"arabic-diacritizer": ("no", "sequence", "B, T")},
+    "lines": {
+        "legere": ("no", "sequence", "B, T"),
+        "nano-ocr": ("no", "sequence", "B, T"),
+        "khmer-ocr-ocm": ("no", "sequence", "B, T"),
+    },
+    "gait": {"ao-compensation-model": ("yes", "stream", "B, T")},
+    "thai": {"cutkum": ("yes", "stream", "size_0, B")},
+    "pinyin": {"g2pM": ("no", "sequence", "B, T")},
+    "texts": {"textgenrnn": ("no", "sequence", "B, T")},
+    "cells": {
+        "CfC, 32 units": ("yes", "stream", "B, T"),
+        "CfC, wired, 24 units": ("yes", "stream", "B, T"),
+        "LTC, wired, 24 units": ("yes", "stream", "B, T"),
+        "minLM, minGRUs of 32": ("yes", "stream", "B, T"),
+    },
 }
-"""Whether each net streams, and its form of export, by family and net."""
+"""By family and net: whether it streams, in which form it is exported, and its open sizes."""
 
 
 @pytest.mark.parametrize("family", EXPECTED)
@@ -55,8 +73,9 @@ def test_numbers_streams_and_exports(family: str, tmp_path: Path, monkeypatch: p
         assert checks.largest_difference(model) <= model.tolerance, model.name
         if shutil.which("cc"):
             streamed = checks.streams(model)
-            found = streamed, checks.exports(model, tmp_path / str(number), streamed)
-            assert found == EXPECTED[family][model.name], model.name
+            exported = checks.exports(model, tmp_path / str(number), streamed)
+            sizes = importlib.import_module("models.model").open_sizes(model)
+            assert (streamed, exported, sizes) == EXPECTED[family][model.name], model.name
         for ours, theirs in model.timed.values():
             ours(), theirs()
 

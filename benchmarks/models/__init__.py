@@ -8,7 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from . import audio, noise, onnx_files, reaction, silero, sleep, words
+from . import (
+    audio,
+    cells,
+    gait,
+    noise,
+    onnx_files,
+    pinyin,
+    reaction,
+    silero,
+    sleep,
+    texts,
+    thai,
+    torch_modules,
+    words,
+)
 from .fetch import NotFetchedError
 from .model import Model
 
@@ -22,6 +36,15 @@ MADE: Mapping[str, Callable[[], list[Model]]] = {
     "suppression": onnx_files.made_noise,
     "diacritics": onnx_files.made_diacritics,
     "letters": onnx_files.made_letters,
+    "speech": onnx_files.made_speech,
+    "voices": torch_modules.made_voices,
+    "marks": torch_modules.made_marks,
+    "lines": torch_modules.made_lines,
+    "gait": gait.made,
+    "thai": thai.made,
+    "pinyin": pinyin.made,
+    "texts": texts.made,
+    "cells": cells.made,
 }
 """Function that builds each family's nets. Raises ``ImportError`` or ``NotFetchedError`` if something is missing.
 """

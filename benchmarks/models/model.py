@@ -40,6 +40,15 @@ class Model:
     ours: Callable[[Arrays], Arrays] | None = None
     timed: Mapping[str, tuple[Callable[[], Any], Callable[[], Any]]] = field(default_factory=dict)
     steps_in_python: bool = False
+    time: int = 1
+    held: tuple[str, ...] = ()
+    last: bool = False
+
+
+def open_sizes(model: Model) -> str:
+    """Return the names of the symbolic sizes of a net's inputs."""
+    shapes = [node.shape for node in model.program.inference.graph.inputs if node.op == "input"]
+    return ", ".join(dict.fromkeys(str(dim) for shape in shapes for dim in shape if not isinstance(dim, int)))
 
 
 def lines_of(function: Callable[..., Any]) -> int:

@@ -177,7 +177,9 @@ def made() -> list[Model]:
     step = feeds[0]["features"][0]
 
     def steps(**options: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
-        stream = rg.compile(declared(), parameters=program, **options).inference.stream()
+        copy = rg.compile(declared(), **options)
+        copy.parameters.load(dict(program.parameters))
+        stream = copy.inference.stream()
         return lambda: stream.step(features=step), lambda: library.step(step[0])
 
     package = PACKAGES["pyrnnoise"]

