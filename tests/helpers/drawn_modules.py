@@ -185,6 +185,27 @@ def _attending(d: Drawn) -> None:
     d.width, d.is_causal = n + d.width, False
 
 
+def _split_state(d: Drawn) -> None:
+    """Layers within a state, each of which reads the one before."""
+    each = d.next_width() // 2
+    a, b = d.layer(f"nn.Linear({d.width + each}, {each})"), d.layer(f"nn.Linear({2 * each}, {each})")
+    step = (
+        f"a, b = torch.split(h, [{each}, {each}], dim=1)\na = torch.tanh({a}(torch.cat([u, a], 1)))\n"
+        f"b = torch.tanh({b}(torch.cat([a, b], 1)))\nh = torch.cat([a, b], 1)"
+    )
+    _loop(d, _first(d, 2 * each), step, "b", "torch.stack(outputs, 1)")
+    d.width = each
+
+
+def _unfolded(d: Drawn) -> None:
+    """Rounds of a solver within each step."""
+    n = d.next_width()
+    w, p = d.layer(f"nn.Linear({d.width}, {n})"), d.parameter(n)
+    step = f"for _ in range(3):\n    h = h + 0.1 * (torch.tanh({w}(u)) - {p} * h)"
+    _loop(d, _first(d, n), step, "h", "torch.stack(outputs, 1)")
+    d.width = n
+
+
 # Blocks without a loop ----------------------------------------------------------------------------------
 
 
@@ -286,6 +307,58 @@ def _heads(d: Drawn) -> None:
     assert each
 
 
+def _separable(d: Drawn) -> None:
+    """A convolution of each channel, and a gate."""
+    n = d.next_width()
+    deep, point = (
+        d.layer(f"nn.Conv1d({d.width}, {d.width}, 3, groups={d.width})"),
+        d.layer(f"nn.Conv1d({d.width}, {2 * n}, 1)"),
+    )
+    d.add(f"y = F.pad(x.transpose(1, 2), (2, 0))\nx = F.glu({point}({deep}(y)), dim=1).transpose(1, 2)")
+    d.width = n
+
+
+def _shifted(d: Drawn) -> None:
+    """Each step mixed with the one before."""
+    d.add(f"x = x + {d.parameter(d.width)} * (F.pad(x, (0, 0, 1, -1)) - x)")
+
+
+def _turned(d: Drawn) -> None:
+    """Rotary positions."""
+    d.add(
+        f"angle = torch.arange(x.size(1))[:, None] * {d.parameter(d.width // 2)}\na, b = x.chunk(2, -1)\n"
+        "x = torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], -1)"
+    )
+
+
+def _layer_by_head(d: Drawn) -> None:
+    each = d.width // HEADS
+    layers = ", ".join(d.layer(f"nn.Linear({each}, {each})") for _ in range(HEADS))
+    d.add(f"x = torch.cat([layer(part) for layer, part in zip(({layers}), x.chunk({HEADS}, -1))], -1)")
+
+
+def _residual(d: Drawn) -> None:
+    w, norm = d.layer(f"nn.Linear({d.width}, {d.width})"), d.layer(f"nn.LayerNorm({d.width})")
+    d.add(f"x = x + torch.relu({w}({norm}(x)))")
+
+
+def _squeezed(d: Drawn) -> None:
+    w = d.layer(f"nn.Linear({d.width}, {d.width})")
+    d.add(f"x = x * torch.sigmoid({w}(x.mean(1)))[:, None]")
+    d.is_causal = False
+
+
+def _scanned(d: Drawn) -> None:
+    """A minimal GRU in parallel form."""
+    n = d.next_width()
+    w = d.layer(f"nn.Linear({d.width}, {2 * n})")
+    d.add(
+        f"z, c = {w}(x).chunk(2, -1)\na = F.logsigmoid(-z).cumsum(1)\n"
+        "x = torch.exp(a + torch.logcumsumexp(F.logsigmoid(z) + torch.tanh(c) - a, 1))"
+    )
+    d.width = n
+
+
 def _rows(d: Drawn) -> None:
     n = d.next_width()
     w = d.layer(f"nn.Linear({d.width}, {n})")
@@ -302,6 +375,8 @@ _BLOCKS = (
     _outer,
     _cell,
     _attending,
+    _split_state,
+    _unfolded,
     _layers,
     _merged,
     _norms,
@@ -311,5 +386,12 @@ _BLOCKS = (
     _branch,
     _summed,
     _averaged,
+    _separable,
+    _shifted,
+    _turned,
+    _layer_by_head,
+    _residual,
+    _squeezed,
+    _scanned,
 )
 _EINOPS_BLOCKS = (_heads, _rows, _rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import warnings
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -58,7 +59,9 @@ def tensors_in(path: Path) -> list[Row] | str:
     except ImportError:
         return "torch is not installed, which could list its tensors"
     try:
-        loaded = torch.load(path, map_location="meta", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's advice on how the file was pickled
+            loaded = torch.load(path, map_location="meta", weights_only=True)
     except Exception as error:  # an untrusted pickle; what torch raises is of several kinds
         return f"it holds more than tensors, such as a whole module, and is not opened ({type(error).__name__})"
     return [(name, str(item.dtype).removeprefix("torch."), [*item.shape]) for name, item in _leaves("", loaded, torch)]

@@ -66,8 +66,9 @@ SINCE_KERAS_3 = frozenset({"Rescaling", "Normalization", "Identity"})
 KEEPS_SHAPE = KEEPS_MASK - {"Dense"}
 """Classes that keep the input's shape. An unsupported one is replaced by its input, so that later ones are checked."""
 REMEDY = (
-    "Replace them by layers that docs/keras.md lists, and save the model again, or declare the net, and convert the "
-    "arrays of recurrent layers with rg.weights.from_keras"
+    "Replace them by layers that docs/keras.md lists, and save the model again; declare classes of your own by "
+    'custom_objects={"Class": builder}; or declare the net, and convert the arrays of recurrent layers with '
+    "rg.weights.from_keras"
 )
 _REASONS = {
     "Lambda": "it is Python code, which is not executed; use functions of keras.ops",

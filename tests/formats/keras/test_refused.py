@@ -93,7 +93,7 @@ def test_errors_of_the_declaration_are_listed_with_their_layers() -> None:
             layer("Unheard"),
         ]
 
-    with pytest.raises(rg.NotReadableError, match=r"Replace them by layers") as caught:
+    with pytest.raises(rg.NotReadableError, match=r"Replace them by layers.*custom_objects=") as caught:
         rg.read_keras(redescribed(data_of("sequential2"), change))
     found = caught.value.problems
     for text in (

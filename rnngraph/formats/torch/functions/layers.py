@@ -20,7 +20,7 @@ from ...steps import Value
 from ..composed.axes import between
 from ..tracing.calls import array_of
 from ..tracing.kinds import Argument, Extents, Function, Operand, Result
-from ..tracing.moved_axes import untransposed
+from ..tracing.moved_axes import unviewed, viewed
 from ..tracing.numbers import Extent, dim_of
 from ..tracing.registry import Handler, UnreadableError, reads, reads_module
 from ..tracing.tracer import Tracer
@@ -218,11 +218,9 @@ def batch_norm(
     scope = tracer.script.scope(path.rpartition("/")[0] or "batch_normalization")
     arrays = {"moving_mean": running_mean, "moving_variance": running_var, "gamma": weight, "beta": bias}
     own = {name: array_of(item) for name, item in arrays.items() if item is not None}
-    inner, order = untransposed(x)
-    is_last = order == (0, 2, 1)  # the source of the transpose has channels last
-    source, axis = (inner, 2) if is_last else (x, 1)
+    source, steps, axis = unviewed(x, 1)
     y = declare_batch_normalization(tracer.script, source, own, scope, axis, float(eps), 1 - momentum)
-    return tracer.call(basic.transpose, y, order) if is_last else y
+    return viewed(tracer.script, y, steps)
 
 
 def _by_parameters(

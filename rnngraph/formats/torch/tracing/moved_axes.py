@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
-from ....declare.functions.basic import expand_dims, transpose
+from ....declare.functions.basic import expand_dims, reshape, transpose
 from ...script import Script
-from ...steps import Value
+from ...steps import Step, Value
 from .kinds import Function
 from .values import expanded_of, shape_of
 
@@ -15,9 +16,9 @@ T = TypeVar("T")
 
 def elementwise(script: Script, function: Function, x: object, *rest: object, **keywords: object) -> Value:
     """Apply an elementwise function to the source of a transpose or added axis, then move the axes of the result."""
-    inner, order = untransposed(x)
-    if order is not None:
-        return script.call(transpose, script.call(function, inner, *rest, **keywords), order)
+    inner, steps, _ = unviewed(x)
+    if steps:
+        return viewed(script, script.call(function, inner, *rest, **keywords), steps)
     expanded = expanded_of(x)
     if expanded is not None:
         return script.call(expand_dims, elementwise(script, function, expanded[0], *rest, **keywords), expanded[1])
@@ -47,3 +48,41 @@ def untransposed(x: T) -> tuple[T | Value, tuple[int, ...] | None]:
         inner, order = x.step.operands
         return inner, order
     return x, None
+
+
+def unviewed(x: T, axis: int = -1) -> tuple[T | Value, list[Step], int]:
+    """Return the source of transposes and of a picture's reshapes, these steps from last to first, and an axis there.
+
+    Reshapes are those of [batch, *axes, channels] that keep the channels: a convolution's result, whose elementwise
+    functions are then computed with its products.
+
+    Args:
+        x: The value.
+        axis: An axis of the value; -1 if none is of interest. Reshapes that do not keep it last are not looked through.
+    """
+    source: T | Value = x
+    steps: list[Step] = []
+    is_picture = isinstance(x, Value) and len(shape_of(x)) == 4
+    while isinstance(source, Value) and not source.path and source.step.key in (transpose, reshape):
+        inner, entries = source.step.operands
+        if source.step.key is transpose:
+            axis = entries[axis] if axis >= 0 else axis
+        elif not is_picture or not _keeps_channels(inner, source, axis):
+            break
+        else:
+            axis = len(shape_of(inner)) - 1 if axis >= 0 else axis
+        steps.append(source.step)
+        source = inner
+    return source, steps, axis
+
+
+def _keeps_channels(before: Value, after: Value, axis: int) -> bool:
+    shapes = shape_of(before), shape_of(after)
+    return shapes[0][-1:] == shapes[1][-1:] and axis in (-1, len(shapes[1]) - 1) and len(shapes[0]) > 2
+
+
+def viewed(script: Script, y: Value, steps: Sequence[Step]) -> Value:
+    """Apply the steps that ``unviewed`` looked through."""
+    for step in reversed(steps):
+        y = script.call(step.key, y, *step.operands[1:])
+    return y
