@@ -64,7 +64,7 @@ def test_the_reference_has_an_example_of_every_name(page: Path) -> None:
 def test_all_that_is_listed_has_a_text(page: Path) -> None:
     docstrings = part("docstrings")
     for name in listed(page):
-        lines = [*docstrings.described(name, docstrings.found(name), name)]
+        lines = [*docstrings.described(name, docstrings.object_named(name), name)]
         assert len("".join(lines[1:-1]).strip()) > 3, name
         assert sum(line.startswith("```") for line in lines) % 2 == 0, name
 
@@ -73,23 +73,23 @@ def test_all_that_is_listed_has_a_text(page: Path) -> None:
 def test_every_argument_is_documented(page: Path) -> None:
     """Every listed name and method documents its arguments: by a sentence, in the text, or by name alone."""
     docstrings = part("docstrings")
-    things = [(name, docstrings.found(name)) for name in listed(page)]
+    things = [(name, docstrings.object_named(name)) for name in listed(page)]
     called = [(name, thing) for name, thing in things if name not in {*docstrings.OBJECTS, *docstrings.GIVEN}]
     for name, thing in things:
         members = docstrings.members(name, thing) if inspect.isclass(thing) else []
         called += [(f"{name}.{member}", docstrings.unwrapped(thing, member)) for member in members]
-    untold = []
+    undocumented = []
     for name, thing in called:
         signature = docstrings.signature_of(thing) if callable(thing) else None
         text = inspect.getdoc(thing) or ""
         _, arguments = docstrings.parted(text, {*signature.parameters} if signature else set())
         words = set(re.findall(r"\w+", text))
-        untold += [
+        undocumented += [
             f"{name}: {argument}"
-            for argument, meaning in docstrings.untold(signature, arguments)
+            for argument, meaning in docstrings.undocumented(signature, arguments)
             if meaning == "see above" and argument not in words
         ]
-    assert untold == []
+    assert undocumented == []
 
 
 @pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.stem)
@@ -98,7 +98,7 @@ def test_arguments_are_one_a_line_in_the_source(page: Path) -> None:
     docstrings = part("docstrings")
     inside = []
     for name in listed(page):
-        thing = docstrings.found(name)
+        thing = docstrings.object_named(name)
         members = docstrings.members(name, thing) if inspect.isclass(thing) else []
         for shown, one in [(name, thing), *((f"{name}.{item}", docstrings.unwrapped(thing, item)) for item in members)]:
             signature = docstrings.signature_of(one) if callable(one) else None

@@ -34,7 +34,7 @@ HIDDEN = {
 """Methods that only the compiler uses."""
 
 
-GIVEN = (
+RECEIVED = (
     "Generation",
     "GenerationHandle",
     "Generator",
@@ -184,7 +184,7 @@ def default_of(signature: inspect.Signature | None, name: str) -> str:
     return "" if item is None or item.default is item.empty else f" = {item.default!r}"
 
 
-def untold(signature: inspect.Signature | None, arguments: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def undocumented(signature: inspect.Signature | None, arguments: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return arguments without a text of their own, with their common meaning: a list like ``arguments``."""
     documented = {name for names, _ in arguments for name in names.split(", ")}
     items = signature.parameters.values() if signature else ()
@@ -218,7 +218,7 @@ def markdown(text: str) -> str:
 def described(name: str, thing: Any, shown: str, level: int = 0) -> Iterator[str]:
     """Yield the lines of a name in MyST, with its methods if it is a class."""
     is_class = inspect.isclass(thing)
-    signature = signature_of(thing) if callable(thing) and name not in {*OBJECTS, *GIVEN} else None
+    signature = signature_of(thing) if callable(thing) and name not in {*OBJECTS, *RECEIVED} else None
     directive = "py:class" if is_class else "py:function" if callable(thing) else "py:attribute"
     fence = "`" * (7 - level)
     yield f"{fence}{{{directive}}} {shown}{signature if signature else ''}"
@@ -229,7 +229,7 @@ def described(name: str, thing: Any, shown: str, level: int = 0) -> Iterator[str
     yield ""
     yield from markdown(text).split("\n")
     yield ""
-    for argument, meaning in [*arguments, *untold(signature, arguments)]:
+    for argument, meaning in [*arguments, *undocumented(signature, arguments)]:
         defaults = [default_of(signature, name) for name in argument.split(", ")]
         shown_names = (f"`{name}{default}`" for name, default in zip(argument.split(", "), defaults, strict=True))
         yield f"- {', '.join(shown_names)}{meaning and ': '}{meaning}"
