@@ -141,7 +141,7 @@ def test_zero_output_for_mask(keras: Any, name: str) -> None:
 
 
 def test_a_stack_gives_the_last_output_where_the_mask_is_false(keras: Any) -> None:
-    """The first of several cells has no state among the outputs."""
+    """The stack has an LSTM whose state is not an output, and a GRU."""
     cells = [keras.layers.LSTMCell(4), keras.layers.GRUCell(6)]
     layer = keras.layers.RNN(cells, return_sequences=True)
     x, runs = inputs()

@@ -74,7 +74,7 @@ def test_every_argument_is_documented(page: Path) -> None:
     """Every listed name and method documents its arguments: by a sentence, in the text, or by name alone."""
     docstrings = part("docstrings")
     things = [(name, docstrings.object_named(name)) for name in listed(page)]
-    called = [(name, thing) for name, thing in things if name not in {*docstrings.OBJECTS, *docstrings.GIVEN}]
+    called = [(name, thing) for name, thing in things if name not in {*docstrings.OBJECTS, *docstrings.RECEIVED}]
     for name, thing in things:
         members = docstrings.members(name, thing) if inspect.isclass(thing) else []
         called += [(f"{name}.{member}", docstrings.unwrapped(thing, member)) for member in members]

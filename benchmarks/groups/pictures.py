@@ -74,7 +74,7 @@ def pictures_cells(record: Record) -> dict[str, str]:
 
 
 def _net(row: Line) -> tuple[Any, rg.Program[Any], float]:
-    """Return a module, our program of it, and the seconds of its first call, without a cache."""
+    """Return a module, rnngraph's program of it, and the seconds of its first call, without a cache."""
     import torch
 
     torch.manual_seed(0)

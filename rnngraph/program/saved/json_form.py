@@ -21,7 +21,7 @@ from ...support.errors import Where
 
 INITIAL = "initializer/"
 MAX_NESTED = 32
-"""Maximum depth of a nest that is written as a nest, because Python's JSON recurses for each level."""
+"""Maximum depth of a nest that is stored as nested JSON, because Python's JSON recurses for each level."""
 
 
 def is_int(value: Any, low: int, high: int) -> bool:
