@@ -229,8 +229,8 @@ def _together(
         left_out_of = rows.port(port.name, kinds[port.name], left_out[port.name], {})
         if left_out_of.axis is None or left_out_of.pieces != 1 or port.default is not None:
             raise GraphError(
-                f"rows={max_rows} streams can't step as one batch: {port.shown} {kinds[port.name]} does not begin with "
-                "an axis of them, or has a default; use rows=1",
+                f"rows={max_rows} streams can't step as one batch: {port.shown} {kinds[port.name]} has a default, or "
+                "its first axis is not that of the streams; use rows=1",
                 where,
             )
     graph = rows.compiled.sized(about.outputs, dict.fromkeys(about.lengths, 1), one_step=True)

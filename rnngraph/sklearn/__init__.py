@@ -1,9 +1,8 @@
 """scikit-learn estimators for sequences.
 
 ``sequences`` reads a user's X with scikit-learn's ``checks``, and ``network`` declares the net of an estimator's
-parameters. ``base`` fits the net with a ``Trainer``; ``estimators`` has ``SequenceClassifier`` and
-``SequenceRegressor``.
-The room uses the public API only.
+parameters. ``base`` fits the net with a ``Trainer``, and ``estimators`` has ``SequenceClassifier`` and
+``SequenceRegressor``. This package uses the public API only.
 """
 
 from ..support.errors import MissingExtraError

@@ -29,7 +29,7 @@ SCORES, OUTPUT, LABELS, TARGETS, WEIGHTS = "probabilities", "prediction", "label
 
 
 class Body(NamedTuple):
-    """Net up to its outputs, by the estimator's parameters of the same names."""
+    """Net without its outputs. The fields are the estimator's parameters of the same names."""
 
     cell: Any
     units: int

@@ -166,8 +166,8 @@ class Trainer(StateView):
             carry: Start from the final states of the last step, without gradient to it; at first from the declared
                 ones.
             seed: Seed of masks; None: the next of the program's generator.
-            fetch: Mapping of (nests of) declared Tensors, or paths of outputs. The step then returns (loss, {the same
-                with arrays}), of this call before the update.
+            fetch: Mapping of (nests of) declared Tensors, or paths of outputs. The step then returns (loss, fetched
+                arrays in this structure). Fetched values are those before the update.
         """
         if feeds is not None and type(feeds) is not dict and not isinstance(feeds, Mapping):
             feeds, named = None, self.program.parts.names.with_input(feeds, named, user_line())

@@ -51,7 +51,7 @@ def profile_net(script: Path, program: Program, variables: Mapping[str, Any], re
     """
     graph, batch, steps, seconds, plot = request
     if plot is not None and plot.suffix.lower() not in PICTURES:
-        raise CommandError(f"{plot}: a profile is drawn as {' or '.join(PICTURES)}")
+        raise CommandError(f"{plot}: a profile's picture must end in {' or '.join(PICTURES)}")
     timed_graph = program.inference if graph == "inference" else program.training
     called: Any = timed_graph
     try:

@@ -109,7 +109,7 @@ def _random_feeds(program: Program, batch: int, steps: int, generator: np.random
         shape = tuple(evaluate(dim, sizes) for dim in kind.shape)
         if math.prod(shape) > 1 << 26:
             raise ShapeError(
-                f"a feed {name} of shape {shape} is larger than what is compared; give a smaller --batch or --steps"
+                f"feed {name} of shape {shape} is too large to be compared; give a smaller --batch or --steps"
             )
         if kind.dtype in INTEGERS:
             valid = ranges.get(name)

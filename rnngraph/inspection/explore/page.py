@@ -69,7 +69,7 @@ def page_text(
     texts: dict[str, str] = {}
     graph_facts = [_graph_facts(name, compiled, places, texts) for name, compiled in graphs.items()]
     boxes = {box.key: _box_facts(box, places) for outer in declaration.boxes for box in outer.walk()}
-    # the training graph computes a trainer's step, with additions
+    # a trainer's step has its times at the training graph, to which it adds ops
     times = {TIMED.get(profile.graph, profile.graph): time_facts(profile, places) for profile in profiles}
     lines = lines_of_files(places)
     files = shown_files(places, isinstance(source, DeclaredSource))

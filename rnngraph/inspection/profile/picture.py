@@ -212,7 +212,7 @@ def _roofs(limits: Limits, scales: Scales) -> Iterator[Mark]:
 
 
 def _dots(layers: Sequence[Part], scales: Scales) -> Iterator[Mark]:
-    """Yield a dot for each layer, and its name beside that of each large one."""
+    """Yield a dot for each layer, and a label with the name of each large layer."""
     dots: list[tuple[Part, Dot]] = []
     for number, part in enumerate(layers):
         if part.flops and part.bytes:

@@ -29,7 +29,7 @@ WIDTH = 160
 SMALL = 0.01
 """Share below which kernels are combined in one row."""
 ESTIMATED = "~"
-"""Prefix of figures that a model of cost divides, rather than measured ones."""
+"""Prefix of figures that are estimated by the cost model, not measured."""
 
 
 PICTURES = (".svg", ".png")

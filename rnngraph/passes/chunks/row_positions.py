@@ -70,6 +70,6 @@ class RowPositions:
     def _error(self, what: str, where: Where | None) -> GraphError:
         return GraphError(
             f"this graph can't be streamed: {what} takes running positions, which differ from row to row in a stream, "
-            f"declared at {where}; give them the axis of rows first, as by adding them to what has rows",
+            f"declared at {where}; first give them an axis of rows, such as by adding them to a value with rows",
             self.where,
         )

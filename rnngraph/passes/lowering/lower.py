@@ -283,7 +283,7 @@ class Lowering:
                     f"no output depends on {name}, so it cannot be a kept state; leave it out of states", where
                 )
             if label in self.labels.values():
-                text = f"a placeholder can't be named {label!r}, as the state {name} is kept by this name; rename it"
+                text = f"a placeholder can't be named {label!r}, because the state {name} has this name; rename it"
                 raise ArgumentError(text, where)
             node = self.nodes.in_type_of(self.new[declared], before, f"the next value of {name}", where)
             default = next((item.get("default") for item, of in self.labels.items() if of == name), None)

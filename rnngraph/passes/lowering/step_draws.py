@@ -78,7 +78,7 @@ class StepDraws:
     def _sampled(self, node: Node, x: Node) -> Node:
         if not x.tensor.rank or not self._is_batch(x.shape[0]):
             raise GraphError(
-                f"rg.sample in a step needs logits [batch, …, classes], with a row for each of the batch, not {x.type}",
+                f"rg.sample in a step needs logits [batch, …, classes], with the rows of the batch, not {x.type}",
                 node.where,
             )
         site = self.context.scopes[node["scope"]]

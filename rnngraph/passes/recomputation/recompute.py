@@ -2,8 +2,8 @@
 
 A derivative runs in the opposite direction of its recurrence, over residuals of every step. With this pass, the
 recurrence saves its carries only before each block of steps (``keeps``). When the derivative reaches a block, the
-recurrence runs it again (``blocks``), with all that is computed of its steps. A sequence then needs one checkpoint per
-block, and memory for the residuals of one block.
+recurrence runs the block again (``blocks``), and so do the ops that read its steps. A sequence then needs one
+checkpoint per block, and memory for the residuals of one block.
 """
 
 from __future__ import annotations

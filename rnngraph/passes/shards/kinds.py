@@ -19,9 +19,7 @@ from ...support.errors import GraphError
 from ...support.records import dataclass
 
 FIRST_ROW = "first_row"
-LOOP_OVER_ROWS = (
-    "a loop over the rows of a batch mixes them, and so it can't be computed in shards; train without shards"
-)
+LOOP_OVER_ROWS = "a loop over the rows of a batch mixes them, so it can't be computed in shards; train without shards"
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Partial:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Kind of row indices, which each shard counts from 0; the axis has ``size`` entries."""
+    """Kind of values that are row indices. Each shard counts its rows from 0. The indexed axis has ``size`` entries."""
 
     size: Dim
 
@@ -116,7 +114,7 @@ def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]
     for carry in parts.carries:
         if carry.inside is not parts.when and not _alike(inner[carry.inside], inner[carry.next]):
             raise GraphError(
-                f"{carry.name} mixes the rows of a batch from step to step, and so it can't be computed in shards; "
+                f"{carry.name} mixes the rows of a batch from step to step, so it can't be computed in shards; "
                 "train without shards",
                 carry.next.where or scan.where,
             )

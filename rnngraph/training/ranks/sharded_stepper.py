@@ -53,7 +53,7 @@ class ShardedStepper(Stepper):
         self._steps = 0
         if state.updated:
             raise GraphError(
-                f"the update of {', '.join(state.updated)} depends on all rows of a batch, so that batches can't be "
+                f"the update of {', '.join(state.updated)} depends on all rows of a batch, so batches can't be "
                 "sharded; train without shards",
                 where,
             )

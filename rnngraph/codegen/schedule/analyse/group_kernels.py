@@ -199,7 +199,7 @@ def _align_opposite(fusion: LoopFusion, target: Target) -> None:
             others = [scan for scan in above if scan not in dependent_nodes]
             if others and may_pay(target, [*scans, *others]):
                 fusion.run_later(scans, level + 1)
-                groups = []  # the levels have changed
+                groups = []  # recompute the groups, because levels have changed
                 break
         level += 1
 
