@@ -73,7 +73,7 @@ class InferenceGraph(CallableGraph[ResultT]):
         """Run the graph.
 
         Args:
-            feeds: Values by placeholder or name; or one value, for a graph with one other input.
+            feeds: {placeholder or its name: value}, or one value for the only input that no keyword feeds.
             out: Arrays by output name, which receive the results.
             **named: Values by name.
 

@@ -80,13 +80,13 @@ class TrainingGraph(CallableGraph[ResultT]):
         """Run the graph with dropout. The same seed gives the same masks, bit for bit.
 
         Args:
-            feeds: Values by placeholder or name; or one value, for a graph with one other input.
-            seed: An int; None: the next one from the program's generator.
+            feeds: {placeholder or its name: value}, or one value for the only input that no keyword feeds.
+            seed: An int; by default the next one from the program's generator.
             out: Arrays by output name, which receive the results.
             samples: Number of draws, stacked on a new first axis of every result, including the loss. Draw k has the
                 masks of ``seed=seed + k * 2**32`` (modulo 2**64). Values that depend on no mask are computed once.
             first_row: Index of the call's first row in a larger batch, so that its parts draw the masks of the whole.
-            first_step: Index of the call's first step, likewise.
+            first_step: Index of the call's first step in a longer sequence, likewise.
             **named: Values by name.
         """
         if excess:

@@ -70,7 +70,8 @@ class GraphSource(Protocol):
     def stateful(self) -> Lowered:
         """Return the lowered outputs with states as inputs, for streams.
 
-        If there are kept states and no recurrence over an open length, drivers keep no state: the graph is one step.
+        If there are kept states and no recurrence over a symbolic length, the graph is one step, and drivers keep no
+        state.
         """
 
     def with_states(self, states: str, beside: Sequence[tuple[str, Node]] = ()) -> Lowered:

@@ -16,7 +16,7 @@ class PackedParts:
         self._parts: WeakValueDictionary[tuple[str, int], np.ndarray] = WeakValueDictionary()
 
     def get(self, key: str, version: int) -> np.ndarray | None:
-        """Return the part of a stage of this key, from this version of the parameters; None if there is none."""
+        """Return the part that a stage with this key packed from this version of the parameters, or None."""
         return self._parts.get((key, version)) if key else None
 
     def read(self, name: str, version: int, stored: np.ndarray | StoredArray) -> np.ndarray:

@@ -78,8 +78,8 @@ def loads_trainer(data: bytes, cache: bool | str | os.PathLike[str] | None = Non
 class Trainer(StateView):
     """Trains a program's parameters. Its graphs and live streams use the new values immediately.
 
-    A step whose loss or update is not finite changes nothing, and ``step`` returns the loss as it is; with
-    ``skip_non_finite=False`` it is applied, as in TensorFlow 1.
+    If the loss or update of a step is not finite, ``step`` returns the loss and changes nothing. With
+    ``skip_non_finite=False`` the update is applied, as in TensorFlow 1.
 
     Args:
         program: Program with a loss.

@@ -267,7 +267,7 @@ class _Fuser:
         return node.op in MATRIX_PRODUCTS and operand in factors_of(node)
 
     def fold(self) -> None:
-        """Merge ops into the reduction that alone reads them, unless more values would have to be in memory."""
+        """Merge ops into their only reader, a reduction, unless that puts more values in memory."""
         for node in self.nodes:
             if not folds_operand(node) or node.operands[0] not in self.members:
                 continue

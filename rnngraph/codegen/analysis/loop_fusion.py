@@ -172,7 +172,7 @@ class LoopFusion:
         return joined
 
     def _follow(self, users: dict[Node, list[Node]]) -> None:
-        """Move values into the only loop that reads them, unless more values would have to be in memory.
+        """Move values into the only loop that reads them, unless that puts more values in memory.
 
         These are lazy concatenations, and ops on values that other ops read there.
         """

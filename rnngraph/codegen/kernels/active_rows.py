@@ -26,9 +26,11 @@ class MaskTable:
     Attributes:
         span: Number of steps, from the first, with an active row.
         parts: Number of parts into which rows are split.
-        lengths: int64 steps that each row is active; None if all rows are active for the whole span.
-        order: Rows of one part after the other, longest first; None likewise.
-        counts: Number of active rows for each part and step; None likewise.
+        lengths: int64 number of steps for which each row is active.
+        order: Rows of one part after the other, longest first.
+        counts: Number of active rows for each part and step.
+
+    The last three are None if all rows are active for the whole span.
     """
 
     mask: LengthMask

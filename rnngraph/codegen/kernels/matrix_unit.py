@@ -26,7 +26,7 @@ _ZERO = Literal(0, "int32", TILE_WORDS)
 
 
 class TileKernel:
-    """Writer of a product that a matrix unit computes. Its sums begin at zero; what they are added to follows."""
+    """Writer of a product that a matrix unit computes. Sums begin at zero; starting values are added afterwards."""
 
     def __init__(self, region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | None) -> None:
         self.region, self.memory, self.block, self.share = region, region.memory, block, share

@@ -112,7 +112,7 @@ class _Memory:
     ) -> None:
         """Check one statement.
 
-        It may only read what is written, and write what no worker may still read or write.
+        It may only read valid memory, and only write memory that no other worker may still read or write.
         """
         for buffer in reads:
             if buffer in self.extents and buffer not in self.holding:

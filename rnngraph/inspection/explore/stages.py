@@ -28,10 +28,10 @@ ABOUT = {
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage.
+    """Stage of compilation, as the page shows it.
 
-    ``law`` is what a pass guarantees, ``seconds`` its time, ``before`` the stage it started from, and ``changes`` the
-    differences to that; None: the text is unchanged.
+    ``law`` is the guarantee of the pass, ``seconds`` its time, and ``before`` the stage from which it started.
+    ``changes`` are the differences from that stage; None if the text is unchanged.
     """
 
     name: str

@@ -17,10 +17,10 @@ Detail = Literal["layers", "cells", "equations"]
 DETAILS: tuple[Detail, ...] = ("equations", "cells", "layers")
 
 PADDING, GAP, JOIN = 10.0, 6.0, 24.0
-"""Pixels inside boxes, between their items, and between two items joined by an arrow."""
+"""Pixels between a box and its items, between two items, and between two items joined by an arrow."""
 
 LOOP, MARGIN, GRAPH_GAP, MIN_WIDTH = 26.0, 16.0, 48.0, 200.0
-"""Pixels of a recurrence beside its box, around the picture, between two graphs, and minimum width."""
+"""Pixels that a loop's arrow takes beside its box, of the outer margin, between two graphs, and minimum width."""
 
 MAX_WIDENED, MAX_FOR_ARROWS = 12, 3 * LINE
 """Maximum attempts to make room for labels between layers, and pixels of room that no arrow runs through."""
@@ -316,7 +316,7 @@ def _sized(box: Box, detail: Detail, with_closed: bool = False) -> _Sized:
 
 
 def _close(open_box: _Sized) -> None:
-    """Give a box its closed form, if that is lower: of the same width, with its states beside it."""
+    """Add a box's closed form if its height is smaller. It has the same width, with the states beside it."""
     closed = _sized(open_box.box, "layers")
     if closed.height >= open_box.height:
         return

@@ -44,7 +44,7 @@ class Part:
         bytes: Bytes read and written.
         floor: Minimum seconds on this machine with as many workers.
         bound: Bound of the kernel, in words; for several kernels, that of the longest one.
-        estimated: Share of a kernel by a model of cost, not measured.
+        estimated: True if the share is estimated by the cost model, not measured.
     """
 
     name: str

@@ -32,9 +32,9 @@ MAX_READ = 64 << 20
 """Maximum bytes of a measured block of memory."""
 TURNS = 100_000
 DRAWN = "random_uniform"
-"""Op measured for all that draw random numbers."""
+"""Op that is measured in place of every op that draws random numbers."""
 FUNCTION_ELEMENTS, FUNCTION_TURNS = 1024, 16
-"""Numbers for measuring elementary functions, which fit L1, and repetitions."""
+"""Number of elements for measuring elementary functions, which fits in L1, and number of repetitions."""
 
 
 class Limits:

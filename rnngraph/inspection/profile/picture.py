@@ -13,11 +13,11 @@ from .breakdown import Part
 from .limits import Limits
 
 WIDTH, TOP, ROOF, MARGIN = 760, 92, 330, 56
-"""Pixels of the picture's width, the upper and the lower end of the roofline, and the margin."""
+"""In pixels: width of the picture, top and bottom of the roofline plot, and margin."""
 BAR, THICK = 34, 10
-"""Pixels of a bar with its text above it, and of the bar."""
+"""Height in pixels of a bar including its text, and of the bar alone."""
 MAX_NAME = 100
-"""Maximum characters beside a bar; names of layers differ most at their ends."""
+"""Maximum characters of a name beside a bar. Longer names lose their beginning, because layers differ at the end."""
 OPACITY = 0.7
 """Opacity of dots, which may overlap."""
 ROOM = 0.12
@@ -25,9 +25,7 @@ ROOM = 0.12
 SMALL = 0.01
 """Share below which a layer has no bar or label of its own."""
 MAX_LABEL, TEXT, CHARACTER, MAX_FAR = 34, 14, 7.0, 9
-"""Maximum characters beside a dot, pixels from one such text to the next and of a character, and lines that a text may
-be away from its dot.
-"""
+"""Of labels of dots: maximum characters, height and width of a character in pixels, and maximum distance in lines."""
 SLOPE = "#666"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a5fb0", "#707070")
 """Colours of Okabe and Ito, which colour-blind people tell apart, and two more."""

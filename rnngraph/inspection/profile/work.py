@@ -1,7 +1,7 @@
-"""Counts a kernel's work in a call, at the call's sizes: multiply-adds, elementwise ops, bytes read and written.
+"""Work of kernels in a call, at the call's sizes: multiply-adds, elementwise ops, bytes read and written.
 
-Counts are of what the values need, not of the code: weights are read once for each step of a scan, and once if all
-steps are computed together. ``necessary`` keeps what no plan can avoid.
+The counts follow from the values, not from the code: weights are read once for each step of a scan, and once in all if
+all steps are computed together. ``necessary`` counts only work that no plan can avoid.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class ChunkPlan:
     """Values of a step from which a chunk of steps is computed. None of them depends on the state.
 
     Attributes:
-        keys: Axes of the state that are keys; likewise ``values`` and ``batch``.
+        keys, values, batch: Axes of the state that are keys, values and rows.
         decay: Factors of each term of the diagonal.
         columns: Columns of the update.
         readouts: Readouts that the update or the step's outputs read.

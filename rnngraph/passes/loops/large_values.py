@@ -1,10 +1,10 @@
 """Values that stay in a loop because of their size, although no cycle needs them.
 
-These are values larger than their operands, and readouts smaller than what they read. Outside of a loop, a value is a
-sequence in memory that is written and read once more. For an outer product that is added to a matrix state, or for a
-state that is only read out, that is as large as the state for each step. The vectors from which it is computed, or to
-which it is reduced, are small, and computing it outside saves no work. A derivative reads the states of the forward
-loop, too, and reduces them where the backward loop reads them.
+These are values larger than their operands, and readouts smaller than what they read. Outside of a loop, such a value
+would be a sequence in memory, written and read once more. An outer product that is added to a matrix state, or a state
+that is only read out, is as large as the state at each step. The vectors from which it is computed, or to which it is
+reduced, are small, and computing it outside saves no work. A derivative also reads the states of the forward loop, and
+reduces them where the backward loop reads them.
 """
 
 from __future__ import annotations

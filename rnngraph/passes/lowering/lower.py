@@ -321,7 +321,7 @@ class Lowering:
         return self.make("sub", self.make("dimension", size=steps, runs=True), self.random.constant(1))
 
     def _drawn(self, node: Node, operands: Sequence[Node]) -> Node:
-        """Lower a random op outside of cells. For an array [rows, steps, …], each step draws anew."""
+        """Lower a random op outside of cells. For an array [rows, steps, …], each step has its own numbers."""
         x = operands[0]
         shape = (
             x.shape if x.tensor.rank == 2 else (1, *x.shape) if x.tensor.rank == 1 else (*x.shape[:2], units_of(x, 2))

@@ -1,7 +1,8 @@
 """Rewriting of products with narrow numbers, as selected by ``reduced_weights``.
 
-``bfloat16``: weights are rounded to 8 bits of precision. A row of activations x is split into a high part, rounded
-likewise, and a low part, the rounded rest. x @ W becomes high @ W + low @ W, so that 16 bits of x count.
+``bfloat16``: weights are rounded to 8 bits of precision. A row of activations x is split into a high part, which is x
+rounded to bfloat16, and a low part, which is the rounded rest. x @ W becomes high @ W + low @ W, so that 16 bits of x
+count.
 
 ``int8``: each column of W becomes integers in -127..127 times a scale, the largest magnitude in the column over 127.
 Each row of x becomes integers q in -32767..32767 times its own scale, so that rows are independent. q + 32768 is two

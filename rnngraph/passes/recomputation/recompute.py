@@ -1,4 +1,4 @@
-"""recompute: rematerialise what a derivative reads of a recurrence, one block of steps at a time.
+"""recompute: rematerialise a recurrence's values for its derivative, one block of steps at a time.
 
 A derivative runs in the opposite direction of its recurrence, over residuals of every step. With this pass, the
 recurrence saves its carries only before each block of steps (``keeps``). When the derivative reaches a block, the

@@ -43,7 +43,7 @@ class OutSpec:
         self._expected: _Nest | _Leaf | None = None  # built at the first use
 
     def checked(self, out: Any, where: Where | None) -> list[ndarray | None] | None:
-        """Return the array of each leaf of a valid ``out``, or None in its place; None without an ``out``.
+        """Return the array or None for each leaf of a valid ``out``; None without an ``out``.
 
         Raise an error that explains an invalid ``out``.
         """

@@ -125,7 +125,7 @@ class Stream(Uncalled, Generic[ResultT]):
         """Run a chunk of steps.
 
         Args:
-            feeds: Values by placeholder or name; or one value, for a graph with one input. Sequences have a time axis.
+            feeds: {placeholder or its name: value}, or one value if there is one input. Sequences have a time axis.
             rows: As for ``step``.
             out: As for ``step``.
             **named: Values by name.

@@ -45,7 +45,7 @@ def stepper_of(state: TrainState, ranks: Ranks, where: Where | None) -> Stepper:
 
 
 def take_changes(state: TrainState, ranks: Ranks, before: Optimizer) -> None:
-    """Copy what rank 0's callbacks changed to all ranks: parameters, and the optimizer."""
+    """Copy the parameters and the optimizer, which rank 0's callbacks may have changed, to all ranks."""
     if ranks.size == 1:
         return
 
