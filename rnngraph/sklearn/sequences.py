@@ -52,7 +52,7 @@ class Sequences:
 
 
 def scale_of(variance: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Return the square root; 1 where only rounding remains."""
+    """Return the standard deviation of features; 1 for those whose variance is only rounding error."""
     scale = np.sqrt(variance)
     return np.where(scale > 1e-7 * np.abs(mean), scale, 1.0)
 

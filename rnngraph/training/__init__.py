@@ -1,7 +1,9 @@
 """Training: optimizers, steps, fits and checkpoints.
 
-Users hold a ``trainer``, whose read-only properties are in ``state_view``. ``options`` checks its arguments,
-``trainable`` selects parameters, ``optimization`` has optimizers and schedules, ``steps`` has native steps and their
-state, ``ranks`` trains over processes, ``fit`` is the loop over examples, and ``checkpoint`` stores a trainer in a
-file.
+- ``trainer``: the user's object, whose read-only properties are in ``state_view``.
+- ``options``: checks of its arguments; ``trainable`` selects parameters.
+- ``optimization``: optimizers and schedules.
+- ``steps``: native steps and their state; ``ranks`` trains over processes.
+- ``fit``: the loop over examples.
+- ``checkpoint``: stores a trainer in a file.
 """

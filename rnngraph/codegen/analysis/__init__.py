@@ -1,7 +1,9 @@
-"""Analyses of a graph for code generation.
+"""Analyses of a graph for code generation. They are independent of buffers and loops.
 
-``node_kinds`` classifies single nodes, ``directions`` settles the direction of loops over time, ``loop_fusion`` groups
-ops over one time axis, ``kernel_fusion`` cuts a group into kernels, ``residency`` lists the values in memory while it
-runs, and ``chunk_needs`` the dependencies of its kernels within a chunk of time. ``row_lengths`` finds rows of a batch
-that end, and ``row_independence`` rows that are independent. Nothing here knows buffers or loops.
+- ``node_kinds``: classes of single nodes.
+- ``directions``: directions of loops over time.
+- ``loop_fusion``: groups of ops over one time axis; ``kernel_fusion`` cuts a group into kernels.
+- ``residency``: values in memory while a group runs.
+- ``chunk_needs``: dependencies of a group's kernels within a chunk of time.
+- ``row_lengths``: rows of a batch that end early; ``row_independence``: rows that are independent of each other.
 """

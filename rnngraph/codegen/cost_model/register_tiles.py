@@ -1,9 +1,14 @@
 """Shapes of register tiles, chosen by a small model of the processor.
 
 A tile has rows x columns vector accumulators; a column is one block of lanes of one gate. The cost of a step of k is
-the maximum of three: its multiply-adds at two a cycle; its loads, a broadcast for each row and a vector for each
-column, at two a cycle, or at the rate of L2 if a panel exceeds the first; and the latency of a multiply-
-add, on which the next step of k depends. Tiles that would spill registers are not considered. Of tiles with similar
+the maximum of three times:
+
+- its multiply-adds, at two per cycle;
+- its loads, a broadcast for each row and a vector for each column, at two per cycle, or at the rate of L2 if a panel
+  exceeds L1;
+- the latency of a multiply-add, on which the next step of k depends.
+
+Tiles that would spill registers are not considered. Of tiles with similar
 cost, those with a single height take half as long to compile.
 """
 

@@ -1,8 +1,9 @@
-"""Loop IR: loops, vectors, loads and stores over buffers, with symbolic sizes.
+"""Loop IR: loops, vectors, loads and stores over buffers, with symbolic sizes. It is independent of graphs.
 
-``nodes`` is its grammar, with ``products`` and their ``base``, over the ``values`` that statements read and write.
-``functions`` hold statements, ``builder`` makes blocks, ``printer`` is ``show("loops")``, ``workers`` names the workers
-of an entry, ``effects`` says what statements read and write, ``origins`` where they come from, ``renaming`` finds equal
-functions, ``parts`` finds statements that share nothing, and ``memory_check`` proves that no entry reads memory that
-was not written. Nothing here knows a graph.
+- ``nodes``: the statements, with ``products`` and their ``base``; ``values``: what statements read and write.
+- ``functions``: functions of statements; ``builder`` builds blocks, and ``printer`` prints ``show("loops")``.
+- ``workers``: names of the workers of an entry.
+- ``effects``: what each statement reads and writes; ``origins``: the lines of the script that it comes from.
+- ``renaming``: equal functions; ``parts``: statements that share nothing.
+- ``memory_check``: a proof that no entry reads memory that was not written.
 """

@@ -1,7 +1,9 @@
-"""Synchronisation and work sharing of worker threads, as LLVM text.
+"""Synchronisation and work sharing of worker threads, as LLVM text. It is independent of kernels and graphs.
 
-``barrier`` (all wait for all), ``spin_wait`` (how long to spin before sleeping), ``claim`` (dynamic scheduling of
-tasks), ``pool_functions`` (what a pool's threads run; ``runtime/native/worker_pool`` starts them), ``semaphore_calls``
-(the system's semaphores), ``floating_point_mode`` (which workers adopt from their caller). Nothing here knows kernels
-or graphs.
+- ``barrier``: all workers wait for all others.
+- ``spin_wait``: how long a worker spins before it sleeps.
+- ``claim``: dynamic scheduling of tasks.
+- ``pool_functions``: functions that a pool's threads run. ``runtime/native/worker_pool`` starts the threads.
+- ``semaphore_calls``: the system's semaphores.
+- ``floating_point_mode``: the mode that workers adopt from their caller.
 """

@@ -50,9 +50,9 @@ def lower(
             another driver keeps that one.
         placeholders: Names that an earlier lowering of more of the declaration has settled.
         taps: Names of the taps that the graph returns, as ``tap:<name>``. Other taps are the identity.
-        moved: Instead, add an input ``tap:<name>`` to each tap, so that its gradient is the tap's.
-        kept: By path of an output, the placeholder whose next value it is. Both are the state ``kept/<placeholder>``,
-            initially the placeholder's default, or zeros.
+        moved: Add an input ``tap:<name>`` to each tap instead of returning it. The input's gradient is the tap's.
+        kept: {path of an output: placeholder whose next value it is}. Both become the state ``kept/<placeholder>``,
+            whose initial value is the placeholder's default, or zeros.
     """
     kept = kept or {}
     outputs = list(outputs)

@@ -134,7 +134,7 @@ class CosineDecay(Schedule):
 @api
 @dataclass(frozen=True)
 class PiecewiseConstant(Schedule):
-    """values[0] up to update boundaries[0], values[1] up to boundaries[1], and so on."""
+    """Constant rates: values[0] up to update boundaries[0], values[1] up to boundaries[1], and so on."""
 
     boundaries: Sequence[int]
     values: Sequence[float]

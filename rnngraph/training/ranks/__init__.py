@@ -1,7 +1,8 @@
 """Training over several processes.
 
-``exchange`` sends values between processes, ``ranks`` makes them agree, ``packed`` puts values in few arrays,
-``shard_tree`` adds up results of a batch's shards in a fixed order, ``shard_variant`` computes them,
-``sharded_stepper`` splits batches into shards and makes steps of them, and ``start`` gives all processes the same
-initial state.
+- ``exchange``: sends values between processes.
+- ``ranks``: agreement of processes on values and errors; ``start`` gives all the same initial state.
+- ``packed``: values packed into few arrays.
+- ``sharded_stepper``: splits batches into shards and runs steps on them.
+- ``shard_variant``: computes the results of shards, and ``shard_tree`` adds them up in a fixed order.
 """
