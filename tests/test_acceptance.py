@@ -198,7 +198,7 @@ def test_a_failed_call_does_not_change_a_stream() -> None:
     np.testing.assert_array_equal(stream.step(x=feed), first)
 
 
-def test_a_graph_with_lengths_says_where_it_cannot_stream() -> None:
+def test_a_graph_with_lengths_names_the_line_that_cannot_stream() -> None:
     x, lengths = rg.placeholder("x", (None, None, 3)), rg.placeholder("lengths", (None,), "int32")
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x, sequence_length=lengths)
     with pytest.raises(rg.GraphError, match=r"sequence_length.*declared at .*test_acceptance\.py:\d+"):

@@ -74,7 +74,7 @@ def test_both_pages_draw_the_same_picture_of_the_rooms() -> None:
     assert drawn == {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 
 
-def test_the_files_where_to_change_things_exist() -> None:
+def test_the_files_named_for_changes_exist() -> None:
     guide = (ROOT / "CONTRIBUTING.md").read_text()
     table = guide[guide.index("### Where would I change") : guide.index("\nEach room's `__init__.py`")]
     rows = [row.split("|")[2] for row in table.splitlines() if row.startswith("| ")][2:]
@@ -117,7 +117,7 @@ def test_the_words_of_axes_have_these_fields() -> None:
         assert [*filter(None, fields.split(", "))] == [*getattr(axis_maps, name).__annotations__], name
 
 
-def test_all_that_ask_about_axes_are_listed() -> None:
+def test_all_users_of_axis_facts_are_listed() -> None:
     """Modules outside of ir/ that import the walker, the column's words or the axes that steps don't mix."""
     rows = re.search(r"^\| caller \| asks about.*?\n\n", PAGE, re.MULTILINE | re.DOTALL)
     assert rows is not None

@@ -167,7 +167,7 @@ def test_the_memorys_product_is_outside_of_the_loop(name: str) -> None:
     assert all(node.tensor.rank == 2 for node in scan["body"].nodes if node.op == "matmul")
 
 
-def test_nothing_past_a_rows_end_is_read() -> None:
+def test_steps_after_a_rows_end_are_not_read() -> None:
     program = declared(**OPTIONS["bahdanau"])
     spoiled = {name: array.copy() for name, array in fed(program).items()}
     for row, length in enumerate(FEEDS["lengths"]):

@@ -128,7 +128,7 @@ def test_steps_update_moving_averages(momentum: float, accumulate: int, threads:
     np.testing.assert_array_equal(averages(program), held)
 
 
-def test_nothing_else_changes_them() -> None:
+def test_only_training_steps_change_moving_averages() -> None:
     program = regression()
     trainer = rg.Trainer(program, rg.SGD(0.1))
     trainer.step(batch(0))
@@ -194,7 +194,7 @@ def test_an_array_with_other_references_is_not_written_to() -> None:
     assert len({copy.tobytes() for _, copy in seen}) == 4
 
 
-def test_they_are_saved_and_go_on(tmp_path: Path) -> None:
+def test_moving_averages_are_saved_and_continue(tmp_path: Path) -> None:
     """Checkpoints contain the averages, and so do programs, whose new trainers continue them."""
     program = regression()
     trainer = rg.Trainer(program, rg.SGD(0.1))

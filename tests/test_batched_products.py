@@ -381,7 +381,7 @@ def test_text_is_read_back() -> None:
         (("n", 2, 5), (4, 7, 6), "7 rows"),
     ],
 )
-def test_errors_say_where(left: tuple[Any, ...], right: tuple[Any, ...], words: str) -> None:
+def test_errors_name_the_line(left: tuple[Any, ...], right: tuple[Any, ...], words: str) -> None:
     a, b = rg.placeholder("a", left), rg.placeholder("b", right)
     with pytest.raises(rg.ShapeError, match=words) as error:
         a @ b

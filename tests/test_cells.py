@@ -356,6 +356,6 @@ def test_bad_arguments(build: Callable[[], Any], error: type[Exception], words: 
     assert "test_cells.py:" in str(caught.value)
 
 
-def test_intersection_says_how_to_get_the_width_that_it_needs() -> None:
+def test_intersection_errors_name_the_required_width() -> None:
     with pytest.raises(rg.ShapeError, match=r"needs inputs of width 7 and gets 5; give it num_in_proj=7"):
         declared(rg.IntersectionRNNCell(7), 5, "float32")

@@ -245,7 +245,7 @@ def test_initial_states_and_widths_of_deep_cells(depth: int, own: bool) -> None:
     assert outputs["outputs"].width == 4
 
 
-def test_initial_states_that_call_initial_states_say_where_they_are() -> None:
+def test_initial_states_that_call_initial_states_raise_an_error_with_the_line() -> None:
     class Asking(rg.ResidualWrapper):
         def initial_state(self, p: rg.Scope) -> Any:
             return p.cell(None, self.cell).initial_state()
@@ -271,7 +271,7 @@ def test_a_stream_and_an_export_of_deep_cells(tmp_path: Path) -> None:
     assert exported.files["deep.h"].exists()
 
 
-def test_results_of_deep_nests_go_where_they_are_wanted() -> None:
+def test_results_of_deep_nests_are_written_to_the_given_arrays() -> None:
     outputs, _ = nest()
     program = rg.compile(outputs, cache=False)
     with little_room():
@@ -338,7 +338,7 @@ def test_wrappers_around_each_other_are_an_error() -> None:
         rg.dynamic_rnn(outer, inputs())
 
 
-def test_a_nest_that_holds_itself_is_an_error() -> None:
+def test_a_nest_that_contains_itself_is_an_error() -> None:
     own: list[Any] = [inputs()]
     own.append(own)
     with pytest.raises(rg.StructureError, match="contains itself"):
@@ -386,7 +386,7 @@ def test_work_grows_with_the_depth_and_not_with_its_square(name: str, monkeypatc
     assert most - more < 2.6 * (more - few)  # linear work gives 2, quadratic work 4
 
 
-def test_a_step_that_makes_new_cells_without_end_says_so() -> None:
+def test_a_step_that_creates_cells_without_end_is_an_error() -> None:
     class Fresh(rg.Cell):
         def state(self) -> Any:
             return {"h": 3}

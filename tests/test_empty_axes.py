@@ -131,7 +131,7 @@ def test_a_training_step_needs_rows(kind: str) -> None:
         np.testing.assert_array_equal(program.parameters[name], array)
 
 
-def test_sizes_that_come_out_negative_are_errors() -> None:
+def test_negative_computed_sizes_are_errors() -> None:
     x = rg.placeholder("x", (None, None, WIDTH))
     outputs = [x[:, 1:], x[:, -1], rg.argmax(x, 1), rg.conv1d(x, UNITS, 3, padding="valid"), rg.gather(x[0], [0])]
     for tensor in outputs:
@@ -139,7 +139,7 @@ def test_sizes_that_come_out_negative_are_errors() -> None:
             rg.compile(tensor).inference(x=np.ones((2, 0, WIDTH)))
 
 
-def test_nothing_is_chosen_where_there_is_no_result() -> None:
+def test_searches_over_empty_axes_are_errors() -> None:
     """Without rows there is no result, so that argmax over no steps is no error."""
     x = rg.placeholder("x", (None, None, WIDTH))
     program = rg.compile({"best": rg.argmax(x, 1), "last": rg.dynamic_rnn(rg.GRUCell(4), x)[1]})

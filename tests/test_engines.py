@@ -205,7 +205,7 @@ def test_dasks_bags(dask_scheduler: str, net: Net) -> None:
     assert_array_equal(np.stack(found), net.expected)
 
 
-def test_dask_knows_equal_programs(net: Net) -> None:
+def test_dask_recognises_equal_programs(net: Net) -> None:
     """Dask identifies results by tokens, which are equal for equal programs."""
     base = pytest.importorskip("dask.base", reason="pip install dask")
     assert base.tokenize(net.program.inference) == base.tokenize(net.program.inference)

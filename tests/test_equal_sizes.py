@@ -310,7 +310,7 @@ def forged(size: str) -> Graph:
 
 
 @pytest.mark.parametrize("size", ["T", "2*T-4"])
-def test_code_of_a_forged_graph_holds_no_promise(size: str) -> None:
+def test_code_of_a_forged_graph_assumes_no_equal_sizes(size: str) -> None:
     """It runs if its claim is true, and is refused otherwise."""
     compiled = CompiledGraph(forged(size), "inference", CompileOptions(host()))
     entry = compiled.entry(("r",), {"T": 4})
@@ -325,7 +325,7 @@ def test_numbers_that_differ_are_no_graph() -> None:
         forged("5")
 
 
-def test_a_stream_says_which_sizes_it_can_not_compare() -> None:
+def test_a_stream_names_sizes_that_it_can_not_compare() -> None:
     x, c, d = (rg.placeholder(name, (None, None, *more)) for name, more in (("x", ("T", 3)), ("c", (4,)), ("d", (4,))))
     x, c, d = rg.reshape(x, [-1, "T", 3]), rg.reshape(c, [-1, 4]), rg.reshape(d, [-1, 4])
     for start, add in ((c * d, 0), (None, rg.expand_dims(c, 1))):

@@ -66,7 +66,7 @@ def test_pieces_are_the_text_up_to_the_first_stop(seed: int) -> None:
     assert "\N{REPLACEMENT CHARACTER}" not in "".join(sent)
 
 
-def test_text_comes_as_soon_as_it_is_sure() -> None:
+def test_text_is_sent_as_soon_as_it_is_final() -> None:
     sender = pieces.Pieces(decoded, ["\n\n"])
     assert [sender.add(token) for token in "hé\nx\n\n".encode()] == ["h", "", "é", "", "\nx", "", ""]
     assert sender.is_stopped
@@ -130,7 +130,7 @@ def test_invalid_requests_get_errors_that_name_the_mistake(body: dict[str, Any],
     assert caught.value.status == (404 if error["code"] == "model_not_found" else 400)
 
 
-def test_parameters_that_ask_for_nothing_are_taken() -> None:
+def test_parameters_without_effect_are_accepted() -> None:
     request = checked(echo=False, logprobs=None, best_of=1, frequency_penalty=0, logit_bias={}, user="me", n=2, top_k=3)
     assert (request.choices, request.max_tokens, request.sample) == (2, 16, {"temperature": 1.0, "top_k": 3})
     assert checked(temperature=0).sample is None
@@ -215,7 +215,7 @@ def net(is_backward=False, weights="float32"):
 
 
 @pytest.mark.parametrize(("text", "weights", "words"), NOT_SERVED)
-def test_a_script_that_is_no_model_says_why(
+def test_a_script_that_is_no_model_is_an_error_with_the_reason(
     text: str, weights: str | None, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -496,7 +496,7 @@ def test_metrics_count(running: Running) -> None:
     assert (after["completions_running"], after["completions_waiting"]) == (0, 0)
 
 
-def test_nothing_is_lost_by_callers_that_come_and_go(running: Running) -> None:
+def test_no_request_is_lost_by_callers_that_connect_and_disconnect(running: Running) -> None:
     load = module("completions", FOLDER.parents[1] / "benchmarks")
     options = load.argparse.Namespace(prompt_tokens=30, tokens=20, pause=0.01, requests=8)
     url = f"http://127.0.0.1:{running.port}"

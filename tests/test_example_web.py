@@ -44,7 +44,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 
 @pytest.mark.parametrize("target", ["wasm32", "wasm32-simd128"])
-def test_the_page_says_ok(target: str, served: tuple[Path, str], browser: Browser, tmp_path: Path) -> None:
+def test_the_page_reports_success(target: str, served: tuple[Path, str], browser: Browser, tmp_path: Path) -> None:
     folder, url = served
     build = [sys.executable, str(ROOT / "examples/web/build.py"), "--quick"]
     subprocess.run([*build, "--directory", str(folder), "--target", target], check=True)

@@ -39,13 +39,13 @@ QUICK = {
 
 
 @pytest.mark.parametrize("side", ["end", pytest.param("start", marks=pytest.mark.exhaustive)])
-def test_nothing_is_touched_out_of_bounds(side: str) -> None:
+def test_no_memory_is_accessed_out_of_bounds(side: str) -> None:
     check(side, QUICK[side])
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("side", ["end", "start"])
-def test_nothing_is_touched_out_of_bounds_at_any_size(side: str) -> None:
+def test_no_memory_is_accessed_out_of_bounds_at_any_size(side: str) -> None:
     check(side, list(CASES))
 
 

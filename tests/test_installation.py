@@ -75,7 +75,7 @@ def test_the_source_archive_makes_the_same_wheel(tmp_path: Path) -> None:
 
 
 @needs_installation
-def test_one_file_says_the_version() -> None:
+def test_one_file_defines_the_version() -> None:
     assert PROJECT["project"]["dynamic"] == ["version"]
     assert "version" not in PROJECT["project"]
     assert importlib.metadata.version(NAME) == rg.__version__  # after an edit, install again if this fails
@@ -84,7 +84,7 @@ def test_one_file_says_the_version() -> None:
     assert [path.relative_to(ROOT).as_posix() for path in said] == [PROJECT["tool"]["hatch"]["version"]["path"]]
 
 
-def test_the_pages_know_the_version() -> None:
+def test_the_pages_have_the_version() -> None:
     """The change log has a section for the version, and the README names its first two numbers."""
     assert f"\n## [{rg.__version__}]\n" in (ROOT / "CHANGELOG.md").read_text()
     assert f"Version {rg.__version__.rpartition('.')[0]}," in (ROOT / "README.md").read_text()

@@ -106,7 +106,7 @@ def test_each_row_is_as_alone_without_lengths(kind: str) -> None:
 
 
 @pytest.mark.parametrize("both", [False, True], ids=["forward", "both"])
-def test_nothing_past_the_end_is_read(both: bool) -> None:
+def test_steps_after_the_end_are_not_read(both: bool) -> None:
     program, given = network("stack", both), feeds(LENGTHS["mixed"])
     past = np.arange(STEPS)[None, :] >= given["n"][:, None]
     clean = results(program, {**given, "x": np.where(past[..., None], np.float32(0), given["x"])})
@@ -125,7 +125,7 @@ def test_nothing_past_the_end_is_read(both: bool) -> None:
         pytest.param("stack", False, 3, 1, marks=pytest.mark.exhaustive),
     ],
 )
-def test_workers_come_to_the_same_rows(
+def test_workers_compute_the_same_rows(
     kind: str, both: bool, parts: int, fewest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     share_everything(monkeypatch, parts, fewest)
@@ -228,7 +228,7 @@ def test_a_mask_is_recognised_by_its_use() -> None:
 
 
 @pytest.mark.parametrize("case", OTHERS)
-def test_other_masks_leave_nothing_out(case: str) -> None:
+def test_other_masks_skip_no_rows(case: str) -> None:
     old, new = OTHERS[case]
     assert old in WRITTEN
     assert not RowLengths(parse(WRITTEN.replace(old, new))).scans

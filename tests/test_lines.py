@@ -65,7 +65,7 @@ def text_of(name: str, stage: str) -> StageText:
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_every_instruction_leads_to_a_line_and_a_layer(name: str) -> None:
+def test_every_instruction_has_a_line_and_a_layer(name: str) -> None:
     found, layers = Counter[str](), NETS[name][1]
     for stage in ("llvm", "asm") if name == "own cell" else ("asm",):
         for function, line in instructions(text_of(name, stage)):
@@ -241,7 +241,7 @@ def test_on_aarch64_linux_a_debug_builds_functions_have_the_same_instructions_in
     assert Counter(code_lines(listed)) == Counter(code_lines(assembly(plain, target)))
 
 
-def test_the_code_that_runs_holds_no_lines() -> None:
+def test_the_code_that_runs_contains_no_lines() -> None:
     plan = own_cell()
     plain, lines = debug_builds(plan, "x86-64-v3")
     assert "!dbg" not in plain

@@ -180,7 +180,7 @@ def test_a_step_updates_and_reads_its_state_in_place() -> None:
 @pytest.mark.parametrize(
     ("heads", "keys", "values", "cut"), [(4, 64, 64, "1 of 4"), (1, 128, 128, "of 128"), (2, 8, 8, "")]
 )
-def test_a_state_that_no_cache_holds_is_cut_along_axes_that_steps_do_not_mix(
+def test_a_state_too_large_for_caches_is_split_along_independent_axes(
     heads: int, keys: int, values: int, cut: str
 ) -> None:
     cell = MatrixCell(delta, heads, keys, values)

@@ -217,7 +217,7 @@ def test_steps_chunks_and_the_whole_are_one(form: str, batch: int) -> None:
 
 
 @pytest.mark.parametrize("form", SOME)
-def test_threads_unrolling_and_out_change_nothing(form: str) -> None:
+def test_threads_unrolling_and_out_do_not_change_results(form: str) -> None:
     outputs, x = stack(), normal(3, 6, 65)
     program = rg.compile(outputs, seed=4, **FORMS[form])
     expected = program.inference(x=x)
@@ -378,7 +378,7 @@ def test_forms_do_not_share_compiled_code(tmp_path: Path) -> None:
     assert len(list((tmp_path / "cache").glob("*.code"))) == 1 + len(FORMS)
 
 
-def test_code_of_dot_products_calls_nothing() -> None:
+def test_code_of_dot_products_calls_no_functions() -> None:
     for form, word in (("bfloat16", "vdpbf16ps"), ("int8", "vpdpbusd"), ("int8 alone", "vpdpbusd")):
         if FORMS[form]["weights"] not in host().dots:
             pytest.skip(f"code for this processor multiplies no {form}")
@@ -501,7 +501,7 @@ BODIES = "gates/kernel", "candidate/kernel"
 
 
 @DOTS
-def test_a_kind_that_changes_nothing_is_warned_of() -> None:
+def test_a_kind_without_effect_is_a_warning() -> None:
     with pytest.warns(UserWarning, match=r"test_narrow_weights.py:\d+: weights=\"int8\" changes nothing") as caught:
         program = rg.compile(small_net(), weights="int8")
     (warning,) = caught

@@ -17,7 +17,7 @@ KNOWN = [name for name, row in OPS.items() if row.cost == FUNCTION]
 
 
 @pytest.mark.parametrize("op", KNOWN)
-def test_ops_that_are_there_lack_nothing(op: str) -> None:
+def test_existing_ops_lack_no_place(op: str) -> None:
     assert [str(place) for place in CHECKLIST["missing"](op)] == []
 
 

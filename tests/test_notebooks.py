@@ -78,7 +78,7 @@ def text(cell: Any) -> str:
     return "".join(str(output.get("text", "")) for output in cell.outputs)
 
 
-def test_things_show_themselves(cells: dict[str, Any]) -> None:
+def test_objects_have_a_display_in_notebooks(cells: dict[str, Any]) -> None:
     assert 'src="data:image/svg+xml;base64,' in markup(cells[DECLARE])
     assert "What differs between the two graphs" in markup(cells[DECLARE])
     assert markup(cells[FIT]).count("<polyline") == 2

@@ -59,7 +59,7 @@ def test_the_definition() -> None:
 @pytest.mark.usefixtures("any_weight")
 @pytest.mark.parametrize("weights", ["int8", pytest.param("bfloat16", marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize(("width", "units", "batch"), [(7, 17, 3), *SIZES])
-def test_sizes_that_divide_nothing(weights: str, width: int, units: int, batch: int) -> None:
+def test_sizes_that_are_no_multiple_of_a_block(weights: str, width: int, units: int, batch: int) -> None:
     block = BLOCKS[units % len(BLOCKS)]
     sparse, dense = both(layer(rg.GRUCell(units), width), 0.3, block, weights=weights)
     x = normal(batch, 5, width)

@@ -84,7 +84,7 @@ def test_a_call_continues_where_another_ended() -> None:
     assert_array_equal(tail["state"][0].c, whole["state"][0].c)
 
 
-def test_gradients_come_as_the_nest() -> None:
+def test_gradients_have_the_structure_of_the_nest() -> None:
     program, state = declared(), first()
     value, gradients = program.training.gradients(x=X, state0=state, wrt=["state0", "x"])
     found = gradients["state0"]

@@ -362,7 +362,7 @@ def test_llvm_is_spoken_in_few_modules() -> None:
     assert users <= {"codegen/machine/engine.py", "codegen/machine/target.py"}
 
 
-def test_the_compiler_knows_no_cell() -> None:
+def test_the_compiler_names_no_cell() -> None:
     pattern = re.compile(r"(?i)lstm|\bgru|gru(?=_|cell)|rnn_?cell|peephole")
     compiler = [path for path in FILES if part_of(path) in ("passes", "codegen")]
     cells = {name_of(path): pattern.findall(path.read_text()) for path in compiler}
@@ -384,7 +384,7 @@ def test_the_two_irs_meet_in_the_rooms_that_the_docs_list() -> None:
     assert told == {}
 
 
-def test_networkx_holds_the_declaration_and_serves_graphs_only() -> None:
+def test_networkx_stores_the_declaration_and_is_only_an_export_of_graphs() -> None:
     users = {part_of(path) for path in FILES if re.search(r"^\s*import networkx", path.read_text(), re.MULTILINE)}
     assert "codegen" not in users
 
@@ -448,7 +448,7 @@ def test_eight_parameters_are_a_record() -> None:
     assert long == {*MANY_PARAMETERS}
 
 
-def test_passes_say_their_law() -> None:
+def test_passes_document_their_guarantee() -> None:
     from rnngraph.passes.pipeline import pipeline
 
     table = (ROOT.parent / "docs" / "architecture.md").read_text()
@@ -458,7 +458,7 @@ def test_passes_say_their_law() -> None:
             assert f"\n| {type(single).name} |" in table, f"docs/architecture.md has no row of {single.name}"
 
 
-def test_nothing_reads_the_environment_or_pickles() -> None:
+def test_no_module_reads_the_environment_or_pickles() -> None:
     """The one exception is the platform's location of caches."""
     text = "\n".join(path.read_text() for path in FILES)
     assert re.findall(r"os\.environ.*|os\.getenv.*|import pickle|allow_pickle=True", text) == [
@@ -466,7 +466,7 @@ def test_nothing_reads_the_environment_or_pickles() -> None:
     ]
 
 
-def test_one_room_knows_the_operating_system() -> None:
+def test_only_one_room_depends_on_the_operating_system() -> None:
     pattern = r"\bsys\.platform\b|\bos\.name\b|import (?:fcntl|resource|msvcrt|termios|winreg)\b|\bWinDLL\b"
     users = {path.parent for path in FILES if re.search(pattern, path.read_text())}
     assert users == {ROOT / "support" / "system"}

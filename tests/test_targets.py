@@ -104,7 +104,7 @@ def shown(level: str, stage: str) -> str:
 
 @of_x86
 @pytest.mark.parametrize("level", LEVELS)
-def test_code_calls_nothing(level: str) -> None:
+def test_code_calls_no_functions(level: str) -> None:
     """Code calls neither libm nor libc, only functions of its own module."""
     text = shown(level, "asm")
     own = set(re.findall(r"^\"?([\w.]+)\"?:", text, re.MULTILINE))
@@ -327,7 +327,7 @@ def test_a_target_is_one_of_a_list() -> None:
 
 
 @of_x86
-def test_a_program_for_a_better_processor_says_so() -> None:
+def test_a_program_for_a_better_processor_is_an_error() -> None:
     if runs_here("x86-64-v4"):
         pytest.skip("this processor runs every level")
     program = compiled("x86-64-v4")

@@ -112,7 +112,12 @@ PLACES = (
         is_unary=True,
     ),
     Place(
-        VECTOR_TESTS, "test_the_code_calls_nothing", "the op", (FUNCTION,), condition="its code divides", is_unary=True
+        VECTOR_TESTS,
+        "test_the_code_calls_no_functions",
+        "the op",
+        (FUNCTION,),
+        condition="its code divides",
+        is_unary=True,
     ),
 )
 

@@ -327,7 +327,7 @@ def test_padded_arrays_of_a_validation_need_lengths_where_the_examples_have_them
     made.fit(PADDED, validation=(list(apart["x"]), list(apart["y"])), progress=False)
 
 
-def test_a_pair_whose_sides_have_several_placeholders_says_so() -> None:
+def test_a_pair_for_several_placeholders_is_an_error() -> None:
     a, b, c = (rg.placeholder(name, (None, 2)) for name in "abc")
     sums = a * rg.parameter("w", (2,), "ones") + b
     program = rg.compile({"sum": sums}, loss=rg.mean_squared_error(c, sums))

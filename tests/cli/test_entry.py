@@ -271,7 +271,7 @@ def test_numbers_that_are_none_are_named(folder: Path) -> None:
     assert done.stderr.splitlines()[-1] == "rnngraph export: error: argument --max-block: 'many' is not a whole number"
 
 
-def test_lines_that_there_are_come_in_order(folder: Path) -> None:
+def test_existing_lines_are_printed_in_order(folder: Path) -> None:
     done = rnngraph(folder, "show", "net.py", "--line", "99")
     lines = re.findall(r"net\.py:(\d+)", done.stderr.splitlines()[-1])
     assert len(lines) > 1

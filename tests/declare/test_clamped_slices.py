@@ -58,7 +58,7 @@ def test_fixed_axes_are_sliced_as_they_are() -> None:
     assert found.shape == (2, 3)
 
 
-def test_predict_cuts_nothing_that_it_does_not_know() -> None:
+def test_predict_cuts_only_axes_that_it_recognises() -> None:
     x, n = rg.placeholder("x", (None, None, 3)), rg.placeholder("n", (None,), "int64")
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x, sequence_length=n)
     program = rg.compile(rg.clamped_slice(outputs, 1, stop=4), seed=0)

@@ -291,7 +291,7 @@ def test_gradients_are_those_of_finite_differences(reverse: bool) -> None:
             assert_allclose(gradient[place], (found[0] - found[1]) / (2 * small), rtol=1e-5, atol=1e-7, err_msg=name)
 
 
-def test_nothing_masked_is_read() -> None:
+def test_masked_values_are_never_read() -> None:
     """NaN in masked inputs affects no result and no gradient."""
     x, m, _ = placeholders()
     cell = rg.MultiRNNCell([rg.LSTMCell(5), rg.ResidualWrapper(rg.GRUCell(5))])

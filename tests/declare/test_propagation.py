@@ -120,7 +120,7 @@ NO_OPERATIONS = {
 @pytest.mark.parametrize(
     "name", [name for name in rg.__all__ if isinstance(getattr(rg, name), FunctionType) and name not in NO_OPERATIONS]
 )
-def test_functions_of_a_marked_tensor_give_one(name: str) -> None:
+def test_functions_of_a_marked_tensor_return_a_marked_tensor(name: str) -> None:
     found = []
     for arguments in ARGUMENTS:
         try:

@@ -270,7 +270,7 @@ def placed(name: str, *shape: int | None) -> rg.Tensor:
         (lambda x: rg.static_rnn(Sums(), [(x[:, 0],), (rg.cast(x[:, 0], "int64"),)]), r"input 1 .* convert one with"),
     ],
 )
-def test_errors_say_what_is_wrong_and_where(call: Callable[[rg.Tensor], Any], message: str) -> None:
+def test_errors_name_the_mistake_and_the_line(call: Callable[[rg.Tensor], Any], message: str) -> None:
     with pytest.raises(rg.RnnGraphError, match=message) as caught:
         call(rg.placeholder("x", shape=(None, None, 4)))
     assert "test_several_inputs.py" in str(caught.value)

@@ -277,7 +277,7 @@ def test_a_stream_takes_a_state_in_every_form_that_drivers_do(name: str, saved: 
         stream.state = {"z": half}
 
 
-def test_a_mapping_for_one_array_is_an_error_that_says_so() -> None:
+def test_a_mapping_for_one_array_is_an_error() -> None:
     cell = rg.GRUCell(4)
     start = rg.state_placeholder("start", cell)
     outputs, _ = rg.dynamic_rnn(cell, rg.placeholder("x", (None, None, 4)), initial_state=start)
@@ -355,7 +355,7 @@ def test_a_single_state_may_come_without_its_container(state: Any, gives: Callab
     assert_allclose(found["outputs"], EARLY[:, None] + np.cumsum(X, 1), rtol=1e-12)
 
 
-def test_names_that_positions_lack_go_by_position() -> None:
+def test_states_without_names_are_matched_by_position() -> None:
     class Positions(TwoSpeeds):
         def state(self) -> Any:
             return UNITS, UNITS

@@ -111,7 +111,7 @@ def reader(look: Look) -> tuple[dict[str, Any], rg.Tensor]:
 
 
 @pytest.mark.parametrize("declare", [decoder, reader])
-def test_graphs_hold_nothing_of_taps(declare: Any) -> None:
+def test_graphs_without_taps_are_unchanged(declare: Any) -> None:
     tapped, plain = (rg.compile(*declare(look)) for look in (rg.tap, lambda name, tensor: tensor))
     assert "tap" in tapped.inference.show("declared")
     for ours, theirs in ((tapped.inference, plain.inference), (tapped.training, plain.training)):

@@ -269,7 +269,7 @@ def test_a_script_is_not_replaced_by_its_export(
     assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
-def test_the_header_says_which_processor_is_needed(tmp_path: Path) -> None:
+def test_the_header_names_the_required_processor(tmp_path: Path) -> None:
     program = small()
     for name in ("host", "thumbv7em-none-eabihf"):
         made = program.inference.export(tmp_path / name, "net", target=name, link=False)

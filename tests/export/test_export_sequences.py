@@ -316,7 +316,7 @@ HUGE = (2**31, 2**32, 2**40, 2**40 + 1, 2**61, 2**62, 2**63 - 1, 2**63, MOST)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_sizes_that_no_memory_holds_are_refused(case: str, exported: Exported) -> None:
+def test_sizes_too_large_for_memory_are_refused(case: str, exported: Exported) -> None:
     """All arrays are null pointers, which proves that nothing is read or written."""
     net = Sequence(exported(case)[1], "net", host())
     arrays_of_net = [None] * (len(net.about["inputs"]) + len(net.about["outputs"]) + 1)
@@ -481,7 +481,7 @@ for wrong in (short, odd, dict(), {{**feeds, "q": 1}}, {{name: feeds[name]}}):
 
 
 @needs_compiler
-def test_the_python_module_asks_for_sizes_that_no_feed_tells(tmp_path: Path) -> None:
+def test_the_python_module_requires_sizes_that_no_feed_determines(tmp_path: Path) -> None:
     x = rg.placeholder("x", shape=(None, None, 4))
     y = rg.conv1d(x, 3, 5, padding="valid")
     start = rg.placeholder("start", shape=(None, 3))
@@ -519,7 +519,7 @@ def test_each_weight_is_there_once(tmp_path: Path) -> None:
 # Mistakes ------------------------------------------------------------------------------------------
 
 
-def test_sizes_of_which_nothing_is_likely_are_refused(tmp_path: Path) -> None:
+def test_sizes_without_a_likely_value_are_refused(tmp_path: Path) -> None:
     x, y = rg.placeholder("x", (None, None, 4)), rg.placeholder("y", (None, 4))
     joined = rg.reshape(rg.concat([x, x[:, 1:]], 1), [-1, 4]) * y
     program = program_of({"y": rg.reshape(joined, [-1, 2]) * rg.reshape(rg.placeholder("z", (None, None, 2)), [-1, 2])})

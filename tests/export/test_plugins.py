@@ -88,7 +88,7 @@ def test_a_plugin_is_built_and_runs(tmp_path: Path) -> None:
     program.inference.export_plugin(tmp_path / "fx", "fx")  # a second export overwrites the files of the first
 
 
-def test_objects_of_all_systems_need_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_objects_of_all_systems_have_no_undefined_symbols(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Windows' and macOS' objects choose a variant at run time, too, and have no undefined symbols."""
     effect().save(tmp_path / "saved")
     export = ["export", str(tmp_path / "saved"), "--name", "fx", "-o", str(tmp_path / "fx")]

@@ -82,7 +82,7 @@ def test_an_export_has_the_bits_of_the_stream(name: str, tmp_path: Path) -> None
         assert done.stdout == "ok, largest difference 0\n"
 
 
-def test_the_header_says_how_much_a_step_takes_and_when_results_come(tmp_path: Path) -> None:
+def test_the_header_documents_rate_and_delay(tmp_path: Path) -> None:
     program = program_of(NETS["late and strided"][2](rg.placeholder("x", (None, None, WIDTH))))
     program.inference.export(tmp_path, "net", batch=BATCH, link=False)
     header = (tmp_path / "net.h").read_text()

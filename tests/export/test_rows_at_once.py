@@ -89,13 +89,13 @@ def test_the_bits_of_a_stream_alone(case: str, tmp_path: Path) -> None:
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(("target", "rows"), [("x86-64-v2", 3), ("host", 7)])
-def test_weights_that_come_later(target: str, rows: int, tmp_path: Path) -> None:
+def test_weights_that_are_set_after_init(target: str, rows: int, tmp_path: Path) -> None:
     program = program_of(stack(), target=target)
     program.inference.export(tmp_path, "net", rows=rows, weights="external", link=False)
     check(program, tmp_path, rows, weights=(tmp_path / "net.safetensors").read_bytes())
 
 
-def test_a_net_that_gives_its_states(tmp_path: Path) -> None:
+def test_a_net_that_returns_its_states(tmp_path: Path) -> None:
     """A call is one step, as in detectors from files of other formats."""
     x, h = rg.placeholder("x", (None, 6)), rg.placeholder("h", (1, None, 4))
     after = rg.tanh(rg.dense(x, 4) + rg.dense(h[0], 4))

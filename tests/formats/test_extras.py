@@ -16,7 +16,7 @@ def test_torch_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         rg.read_torch(object(), ())
 
 
-def test_read_torch_says_how_a_module_is_had() -> None:
+def test_read_torch_explains_how_to_create_a_module() -> None:
     pytest.importorskip("torch")
     for given in ("net.pt", {"rnn.weight_ih_l0": np.zeros((4, 1))}):
         with pytest.raises(rg.DtypeError, match=r"make the module, and write module\.load_state_dict\("):

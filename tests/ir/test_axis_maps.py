@@ -177,7 +177,7 @@ def proof(op: str, case: Case, seed: int = 0) -> Proof:
 
 
 @pytest.mark.parametrize(("op", "case"), CASES)
-def test_an_entry_is_read_where_the_column_says_and_nowhere_else(op: str, case: Case) -> None:
+def test_an_entry_affects_exactly_the_entries_of_its_column(op: str, case: Case) -> None:
     """Each entry is replaced by NaN and by distant numbers. Several seeds reveal conditional reads."""
     proofs = [proof(op, case, seed) for seed in range(6)]
     is_loose = op in LOOSE or any(use.fate == MIXED for use in fates(proofs[0].node))
@@ -190,7 +190,7 @@ def test_an_entry_is_read_where_the_column_says_and_nowhere_else(op: str, case: 
 
 
 @pytest.mark.parametrize(("op", "case"), CASES)
-def test_rows_in_another_order_give_rows_in_that_order(op: str, case: Case) -> None:
+def test_permuted_rows_give_permuted_results(op: str, case: Case) -> None:
     item, rng = proof(op, case), np.random.default_rng(1)
     for axis in item.orderly():
         item.check_order(axis, rng)
@@ -234,7 +234,7 @@ def test_iota_differs_by_place_and_entries_may_have_any_value() -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_columns_hold_of_graphs_that_are_drawn(seed: int) -> None:
+def test_columns_are_correct_for_random_graphs(seed: int) -> None:
     """Shapes and attributes come from random graphs, including symbolic sizes and axes of length 1."""
     drawn, rng = draw(seed), np.random.default_rng(seed)
     sizes = {name: 3 + number for number, name in enumerate(NAMES)}

@@ -78,7 +78,7 @@ def test_the_condition_is_found_after_inputs_move() -> None:
     assert step_condition(moved) is step_condition(scan)
 
 
-def test_values_that_the_body_gives_are_replaced() -> None:
+def test_results_of_the_body_are_replaced() -> None:
     scan = scan_of(graph_of())
     parts = ScanParts.of(scan)
     (carry,), ((_, emitted),) = parts.carries, parts.emits

@@ -191,7 +191,7 @@ def test_forbidden_ops_are_named_with_their_line(op: str) -> None:
         assert "net.py:7" in broken(graph, f"{op} is forbidden in this graph", (op,))
 
 
-def test_the_message_holds_the_graph() -> None:
+def test_the_message_contains_the_graph() -> None:
     x = value()
     graph = single(replace(make("tanh", x, name="squashed"), type=TensorType("float32", (3,))), x)
     assert "squashed = tanh x" in broken(graph, "should have type")

@@ -59,7 +59,7 @@ def stepped(**clip: float) -> tuple[Graph, dict[str, np.ndarray]]:
     return made, interpret(made, feeds())
 
 
-def test_gradients_give_way_to_new_values() -> None:
+def test_new_values_replace_gradients_in_memory() -> None:
     made, found = stepped()
     before, given = interpret(graph(), feeds()), feeds()
     assert list(found) == ["y", "loss", NORM, f"{NEW}w", f"{SLOT}last/w", f"{NEW}d", f"{SLOT}last/d"]
@@ -103,7 +103,7 @@ def test_clip_norm_bounds_all_gradients_together(limit: float) -> None:
     assert_allclose(found[NORM], norm, rtol=1e-6)  # the norm before clipping
 
 
-def test_clip_value_bounds_each_element_and_comes_before_the_norm() -> None:
+def test_clip_value_bounds_each_element_before_the_norm() -> None:
     before, (_, found) = interpret(graph(), feeds()), stepped(clip_value=0.25, clip_norm=0.3)
     clipped = {name: np.clip(before[f"gradient/{name}"], -0.25, 0.25) for name in ("w", "d")}
     norm = math.hypot(*clipped["w"], float(clipped["d"]))

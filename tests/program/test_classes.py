@@ -68,7 +68,7 @@ def test_exports_without_them_are_as_before(tmp_path: Path) -> None:
     assert "classes" not in json.loads((tmp_path / "net.json").read_text())
 
 
-def test_estimators_give_them(tmp_path: Path) -> None:
+def test_estimators_set_classes(tmp_path: Path) -> None:
     sklearn = pytest.importorskip("rnngraph.sklearn")
     generator = np.random.default_rng(0)
     x = generator.normal(size=(12, 5, 2)).astype(np.float32)

@@ -87,7 +87,7 @@ def test_a_history_is_a_picture_and_a_table(program: rg.Program) -> None:
     assert f"updates {trainer.updates} " in " ".join(words(trainer._repr_html_()).split())
 
 
-def test_an_empty_history_says_so() -> None:
+def test_an_empty_history_has_a_text() -> None:
     assert "0 epochs" in words(rg.History()._repr_html_())
 
 

@@ -62,7 +62,7 @@ def test_ragged_sequences_are_as_if_each_were_alone(ragged: rg.Program, count: i
     assert all(item.base is None and item.flags.c_contiguous for item in found["shown"] if count > 1)
 
 
-def test_every_form_of_examples_gives_the_same(ragged: rg.Program) -> None:
+def test_every_form_of_examples_gives_the_same_results(ragged: rg.Program) -> None:
     x = sequences([4, 2, 6, 6, 1, 3])
     labels = {"y": [np.zeros((len(item), 2)) for item in x]}
     padded = np.stack([np.pad(item, ((0, 8 - len(item)), (0, 0)), constant_values=np.nan) for item in x])

@@ -141,7 +141,7 @@ def test_taps_of_several_draws() -> None:
         together.inference(x=data(BATCH, TIME, WIDTH), seed=2)
 
 
-def test_results_go_where_they_are_wanted() -> None:
+def test_results_are_written_to_the_given_arrays() -> None:
     program, feeds = listener(output_keep_prob=0.5)
     mine = np.empty((DRAWS, BATCH, 4), np.float32)
     drawn = program.training(feeds, samples=DRAWS, seed=3, out={"scores": mine})
@@ -158,7 +158,7 @@ def test_without_draws_all_are_the_same() -> None:
     np.testing.assert_array_equal(drawn, np.stack([program.inference(x=data(2, 3))["y"]] * 3))
 
 
-def test_the_programs_own_seeds_go_on() -> None:
+def test_the_programs_own_seeds_continue() -> None:
     program, feeds = listener(output_keep_prob=0.5)
     first, second = (program.training(feeds, samples=2)["scores"] for _ in range(2))
     assert not np.array_equal(first, second)

@@ -25,7 +25,7 @@ def compiled(seed: int = 0) -> rg.Program:
 
 
 @pytest.mark.parametrize("suffix", ["npz", "safetensors"])
-def test_a_file_holds_all_of_them(tmp_path: Path, suffix: str) -> None:
+def test_a_file_contains_all_parameters(tmp_path: Path, suffix: str) -> None:
     program, other = compiled(1), compiled(2)
     program.parameters.save(tmp_path / f"weights.{suffix}")
     assert not np.array_equal(other.inference(x=X)["y"], program.inference(x=X)["y"])

@@ -31,7 +31,7 @@ def check_equal(found: dict[str, np.ndarray]) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
-def test_arrays_come_back(suffix: str, tmp_path: Path) -> None:
+def test_arrays_are_read_as_written(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     write_arrays(path, ARRAYS, "arrays")
     check_equal(read_arrays(path, "arrays"))

@@ -57,7 +57,7 @@ def test_arrays_and_text_are_read_as_written(tmp_path: Path) -> None:
     assert repr(text) == repr(TEXT)
 
 
-def test_nan_comes_back_and_nothing_is_a_checkpoint_too(tmp_path: Path) -> None:
+def test_nan_and_an_empty_checkpoint_are_read_as_written(tmp_path: Path) -> None:
     checkpoint.write(tmp_path / "a", "trainer", {}, {"loss": math.nan})
     arrays, text = checkpoint.read(tmp_path / "a", "trainer")
     assert arrays == {}

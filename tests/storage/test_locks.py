@@ -71,7 +71,9 @@ def test_a_byte_is_one_process_s(tmp_path: Path, folder: PrivateDirectory, monke
     assert (tmp_path / "locks").stat().st_size == 0
 
 
-def test_a_killed_process_lets_go(tmp_path: Path, folder: PrivateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_process_releases_its_lock(
+    tmp_path: Path, folder: PrivateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with held(tmp_path, 3) as process:
 
         def end() -> None:

@@ -124,7 +124,7 @@ def test_a_sparse_file_of_many_bytes_is_refused_before_it_is_read(tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", ["device", "pipe", "directory"])
-def test_nothing_but_a_file_is_replaced(kind: str, tmp_path: Path) -> None:
+def test_only_files_are_replaced(kind: str, tmp_path: Path) -> None:
     path = no_file(kind, tmp_path, "a.npz")
     with pytest.raises(rg.FileError, match=r"can't write .*: it is not a regular file; give a path"):
         small_program().parameters.save(path)
@@ -133,7 +133,7 @@ def test_nothing_but_a_file_is_replaced(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["device", "pipe"])
-def test_the_command_line_refuses_them_too(kind: str, tmp_path: Path) -> None:
+def test_the_command_line_also_rejects_them(kind: str, tmp_path: Path) -> None:
     path = no_file(kind, tmp_path, "a.onnx")
     command = [sys.executable, "-m", "rnngraph", "import", str(path), "-o", str(tmp_path / "net")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)

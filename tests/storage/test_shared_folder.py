@@ -111,7 +111,7 @@ def test_equal_files_do_not_prevent_an_export(tmp_path: Path) -> None:
     assert found(folder) == OLD
 
 
-def test_a_list_of_something_else_removes_nothing(tmp_path: Path) -> None:
+def test_a_list_of_another_kind_removes_no_files(tmp_path: Path) -> None:
     folder = tmp_path / "nets"
     folder.mkdir()
     mine = [tmp_path / "net.pc", tmp_path / "keep.txt", folder / "keep.txt", folder / "other.o"]

@@ -27,7 +27,7 @@ def opened(path: Path, arrays: dict[str, np.ndarray] = ARRAYS) -> StoredFile:
     return StoredFile(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), str(path))
 
 
-def test_stored_arrays_are_those_that_reading_all_gives(tmp_path: Path) -> None:
+def test_stored_arrays_equal_those_of_reading_all(tmp_path: Path) -> None:
     file = opened(tmp_path / "a.safetensors")
     stored, read = stored_arrays_in(file), arrays_in((tmp_path / "a.safetensors").read_bytes())
     assert [*stored] == [*read]
@@ -38,7 +38,7 @@ def test_stored_arrays_are_those_that_reading_all_gives(tmp_path: Path) -> None:
         assert not again.flags.writeable
 
 
-def test_reading_without_preadv_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_without_preadv_gives_the_same_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = stored_arrays_in(opened(tmp_path / "a.safetensors"))
     monkeypatch.delattr(os, "preadv")
     np.testing.assert_array_equal(as_array(stored["matrix"]), ARRAYS["matrix"])
@@ -79,7 +79,7 @@ def test_a_file_that_ends_early_is_an_error(size: int, tmp_path: Path) -> None:
         stored_arrays_in(file)
 
 
-def test_a_closed_file_gives_its_descriptor_back(tmp_path: Path) -> None:
+def test_a_closed_file_frees_its_descriptor(tmp_path: Path) -> None:
     file = opened(tmp_path / "a.safetensors")
     descriptor = file.descriptor
     del file

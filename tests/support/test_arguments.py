@@ -387,7 +387,7 @@ def test_a_share_is_a_number_of_any_kind(share: Any) -> None:
     assert "validation_loss" in fit(validation=share)
 
 
-def test_no_rows_are_reset_to_nothing() -> None:
+def test_resetting_no_rows_changes_nothing() -> None:
     running = stream()
     running.step(z=np.ones((2, 3)))
     before = running.state.copy()

@@ -64,7 +64,7 @@ def things() -> dict[str, Any]:
 @pytest.mark.parametrize(
     "name", ["Program", "InferenceGraph", "TrainingGraph", "Trainer", "Stream", "StreamPool", "Net"]
 )
-def test_words_of_others_lead_on(name: str) -> None:
+def test_names_of_other_frameworks_suggest_replacements(name: str) -> None:
     thing = things()[name]
     for word, remedy in (OF_TRAINERS if name == "Trainer" else OF_NETS).items():
         if not hasattr(type(thing), word) and word not in vars(thing):
@@ -129,7 +129,7 @@ def test_first_lines_of_other_frameworks_are_answered(words: str) -> None:
     assert not isinstance(error.value, rg.NameLookupError)
 
 
-def test_handles_of_a_pool_close_and_lead_on() -> None:
+def test_handles_of_a_pool_close_and_suggest_methods() -> None:
     pool = things()["Program"].inference.streams()
     handle = pool.open()
     for word, remedy in OF_HANDLES.items():
@@ -142,7 +142,7 @@ def test_handles_of_a_pool_close_and_lead_on() -> None:
         handle.close()
 
 
-def test_words_of_tensors_lead_on() -> None:
+def test_attributes_of_other_tensors_suggest_replacements() -> None:
     x = things()["Tensor"]
     for word, remedy in OF_TENSORS.items():
         if hasattr(type(x), word):  # Tensors of TensorFlow 1 have some of these attributes once its names were used
@@ -168,7 +168,7 @@ def test_suggested_names_exist() -> None:
                     place = getattr(place, part)
 
 
-def test_operators_that_tensors_lack_lead_on() -> None:
+def test_unsupported_operators_suggest_replacements() -> None:
     x: Any = things()["Tensor"]
 
     def set_entry() -> None:
@@ -233,7 +233,7 @@ class TwoStates(rg.Cell):
         return h, {"first": state["second"], "second": h}
 
 
-def test_mappings_within_results_lead_on() -> None:
+def test_mappings_within_results_suggest_names() -> None:
     """This holds for calls in Python and in machine code, streams, predictions and steps of trainers."""
     x = rg.placeholder("x", (None, None, 3))
     outputs, state = rg.dynamic_rnn(rg.GRUCell(4), x)
@@ -281,7 +281,7 @@ def test_errors_for_wrong_names_list_similar_ones() -> None:
             mapping["nothing_like_it"]
 
 
-def test_states_with_fields_lead_on() -> None:
+def test_states_with_fields_suggest_names() -> None:
     x = rg.placeholder("x", (None, None, 3))
     fed = np.ones((1, 2, 3), np.float32)
     for cell, name, word in ((rg.LSTMCell(2), "LSTMStateTuple", "h"), (TwoStates(), "TwoStatesState", "second")):
@@ -302,7 +302,7 @@ def test_states_with_fields_lead_on() -> None:
             state[2]
 
 
-def test_mappings_that_users_hold_lead_on() -> None:
+def test_mappings_of_users_suggest_names() -> None:
     history = rg.History()
     history.append({"epoch": 1, "loss": 0.5})
     parameters = things()["Program"].parameters
@@ -325,14 +325,14 @@ def test_objects_without_entries_suggest_attributes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CALLED)
-def test_calls_lead_on(name: str) -> None:
+def test_calls_of_objects_suggest_methods(name: str) -> None:
     if name == "Cell" and hasattr(rg.Tensor, "get_shape"):  # cells of TensorFlow 1 are callable
         return
     with pytest.raises(rg.CallError, match=f"{name} can't be called; write "):
         things()[name](np.ones(3))
 
 
-def test_who_asks_learns_that_there_is_none() -> None:
+def test_hasattr_of_missing_names_is_false() -> None:
     for thing in things().values():
         assert not hasattr(thing, "no_such_attribute")
         assert thing is things()["Tensor"] or getattr(thing, "__array__", None) is None
@@ -342,7 +342,7 @@ def test_who_asks_learns_that_there_is_none() -> None:
     assert pickle.loads(pickle.dumps(program)).inputs == program.inputs
 
 
-def test_a_property_that_raises_says_so_itself() -> None:
+def test_an_error_of_a_property_is_raised_unchanged() -> None:
     class Own(Uncalled):
         @property
         def odd(self) -> int:

@@ -50,7 +50,7 @@ def test_the_least_recently_used_entry_is_dropped_first() -> None:
     assert {*cache} == {0, 6, 7}
 
 
-def test_a_value_that_is_replaced_evicts_nothing() -> None:
+def test_replacing_a_value_evicts_no_other() -> None:
     cache: BoundedCache[int, Value] = BoundedCache(2)
     filled(cache, 2)
     new = cache[0] = Value()
@@ -77,7 +77,7 @@ def test_a_smaller_limit_counts_from_the_next_entry_on() -> None:
 
 
 @pytest.mark.parametrize("change", ["evict", "replace", "setdefault", "clear"])
-def test_values_go_at_once_and_outside_the_lock(change: str) -> None:
+def test_values_are_freed_immediately_and_outside_the_lock(change: str) -> None:
     """Destructors of values may take any lock, and change caches."""
     cache: BoundedCache[int, Value] = BoundedCache(1)
     were_free = []

@@ -279,7 +279,7 @@ def test_mistakes(name: str) -> None:
     assert str(error) == f"{error.where}: {error.what}"
 
 
-def test_masks_that_hide_nothing_are_taken() -> None:
+def test_masks_without_hidden_entries_are_accepted() -> None:
     array = np.ma.masked_less(np.ones((2, 3, 3), np.float32), 0)
     assert program().inference(x=array)["logits"].shape == (2, 2)
 

@@ -718,7 +718,7 @@ def test_an_error_leaves_the_program_usable() -> None:
     np.testing.assert_array_equal(subject.inference(**feeds())["logits"], expected["logits"])
 
 
-def test_coroutines_lead_to_the_line_that_runs_them() -> None:
+def test_errors_in_coroutines_name_the_line_that_runs_them() -> None:
     """The error does not name a line of Python's event loop."""
 
     async def declares() -> None:

@@ -110,7 +110,7 @@ def test_a_child_finds_all_locks_free() -> None:
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
 
-def test_forks_know_all_locks() -> None:
+def test_all_locks_are_registered_for_forks() -> None:
     root = Path(rg.__file__).parent
     bare = re.compile(r"threading\.R?Lock\(\)")
     found = {str(path.relative_to(root)) for path in root.rglob("*.py") if bare.search(path.read_text())}
@@ -133,7 +133,7 @@ def test_a_fork_continues_although_a_thread_keeps_a_lock(monkeypatch: pytest.Mon
     assert not kept.locked()
 
 
-def test_steps_let_a_fork_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_let_a_waiting_fork_run_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop of steps pauses for the fork, but not forever."""
     x = rg.placeholder("x", (None, None, 3))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(2), x)

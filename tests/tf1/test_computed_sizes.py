@@ -77,7 +77,7 @@ def test_loops_of_as_many_steps_as_are_fed() -> None:
             assert results[0] == steps
 
 
-def test_a_state_has_the_rows_that_a_variable_says() -> None:
+def test_a_state_has_the_rows_of_a_variable() -> None:
     rows = tf.Variable(3, trainable=False)
     state = tf.nn.rnn_cell.BasicLSTMCell(2).zero_state(rows, tf.float32)
     with tf.Session() as sess:

@@ -187,7 +187,7 @@ def test_sizes_are_tensors() -> None:
         tf.reshape(x, [tf.placeholder(tf.float32, []), 4])
 
 
-def test_zeros_of_a_batch_that_a_feed_says() -> None:
+def test_zeros_of_a_fed_batch_size() -> None:
     batch, x = tf.placeholder(tf.int32, []), tf.placeholder(tf.float32, [None, 3, 2])
     cell = tf.nn.rnn_cell.BasicLSTMCell(4)
     outputs, _ = tf.nn.dynamic_rnn(cell, x, initial_state=cell.zero_state(batch, tf.float32))
@@ -296,7 +296,7 @@ def test_assignments() -> None:
                 wrong()
 
 
-def test_scopes_share_and_refuse() -> None:
+def test_scopes_share_variables_and_reject_duplicates() -> None:
     with tf.variable_scope("s"):
         w = tf.get_variable("w", [2])
     with tf.variable_scope("s", reuse=True):
@@ -447,7 +447,7 @@ def test_rates_and_learning_only_some() -> None:
             sess.run(trains[0])
 
 
-def test_a_run_drops_units_and_says_so_once() -> None:
+def test_a_run_that_drops_units_warns_once() -> None:
     tf.set_random_seed(1)
     x = tf.placeholder(tf.float32, [None, 50])
     keep = tf.placeholder_with_default(0.5, [])

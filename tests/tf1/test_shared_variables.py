@@ -52,7 +52,7 @@ def test_one_that_is_in_a_collection_of_its_own() -> None:
         tf.get_variable("w", [2])
 
 
-def test_scopes_that_reuse_give_the_one_that_there_is() -> None:
+def test_scopes_that_reuse_return_the_existing_variable() -> None:
     first = scoped("s")
     assert scoped("s", reuse=True) is first
     assert scoped("s", reuse=tf.AUTO_REUSE) is first

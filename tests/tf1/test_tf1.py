@@ -705,7 +705,7 @@ def test_adagrad_of_the_remedy_is_tensorflows() -> None:
         np.testing.assert_allclose(program.parameters["dense/kernel"], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_python_itself_may_ask() -> None:
+def test_attribute_lookups_of_python_itself_work() -> None:
     assert not hasattr(tf, "__wrapped__")
     assert not hasattr(tf.nn, "__wrapped__")
     assert not hasattr(tf.data, "TFRecordDataset")

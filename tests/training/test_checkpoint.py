@@ -66,7 +66,7 @@ def everything(trainer: rg.Trainer) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(("kind", "carry"), [("adam", True), ("momentum", False), ("momentum", True)])
-def test_steps_go_on_bit_for_bit(kind: str, carry: bool, tmp_path: Path) -> None:
+def test_steps_continue_bit_for_bit(kind: str, carry: bool, tmp_path: Path) -> None:
     feeds = examples()
     whole = TRAINERS[kind](program())
     losses = [whole.step(feeds, carry=carry) for _ in range(6)]
@@ -189,7 +189,7 @@ def test_a_fit_continues_from_any_moment(
     check_interrupted(kind, fit, tmp_path / "a", moments, every, in_process)
 
 
-def test_other_data_can_not_go_on(tmp_path: Path) -> None:
+def test_a_fit_can_not_continue_with_other_data(tmp_path: Path) -> None:
     made = program()
     trainer = TRAINERS["adam"](made)
     interrupted(made, 3)

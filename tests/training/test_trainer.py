@@ -118,7 +118,7 @@ def test_arrays_with_other_references_keep_their_values() -> None:
             assert_array_equal(np.asarray(kept["a"] if isinstance(kept, dict) else kept), values)
 
 
-def test_memory_that_no_one_holds_is_used_again() -> None:
+def test_memory_without_references_is_reused() -> None:
     program, feeds = network(), data()
     trainer = rg.Trainer(program, rg.Adam(0.1))
     name = next(iter(program.parameters))
@@ -129,7 +129,7 @@ def test_memory_that_no_one_holds_is_used_again() -> None:
     assert len(set(places[2:])) == 2
 
 
-def test_threads_see_the_parameters_of_one_update_while_steps_go_on() -> None:
+def test_threads_read_the_parameters_of_one_update_during_steps() -> None:
     """Every result of a call or a stream has the bits of one update, and never of a mixture."""
     feeds, count = data(rows=2), 60
     shown = network()
@@ -466,7 +466,7 @@ def test_a_decoder_starts_from_its_encoder_in_every_window() -> None:
         state = result["encoded"]
 
 
-def test_other_rows_can_not_go_on() -> None:
+def test_carried_states_can_not_continue_with_other_rows() -> None:
     trainer, feeds = rg.Trainer(network()), data()
     trainer.step(feeds, carry=True)
     few = {name: array[:2] for name, array in feeds.items()}

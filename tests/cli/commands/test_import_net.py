@@ -189,7 +189,7 @@ def test_fixed_inputs_are_numbers_by_name(tmp_path: Path, capsys: pytest.Capture
     assert "--fixed INPUT=NUMBER is for inputs of ONNX files" in capsys.readouterr().err
 
 
-def test_a_damaged_file_is_said_with_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_for_damaged_files_have_their_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = amp()
     content["weights"] = content["weights"][:-1]
     (tmp_path / "amp.nam").write_text(json.dumps(content))

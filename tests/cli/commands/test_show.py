@@ -151,7 +151,7 @@ def code_of(line: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["split", "fission", "fuse_multiply_add"])
-def test_a_diff_leads_from_one_graph_to_the_next(capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_a_diff_compares_one_graph_with_the_next(capsys: pytest.CaptureFixture[str], name: str) -> None:
     stages = shown(capsys, "--stages").split()
     purpose, law, *lines = shown(capsys, "--diff", name).splitlines()
     assert purpose.startswith(f"# {name}: ")
@@ -187,7 +187,7 @@ def test_a_diff_of_a_layer_or_a_line_has_their_changes_alone(capsys: pytest.Capt
     assert "no line of this stage belongs to a layer 'cell_7'; there are " in capsys.readouterr().err
 
 
-def test_a_pass_that_changed_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pass_without_changes_prints_that(capsys: pytest.CaptureFixture[str]) -> None:
     purpose, law, nothing = shown(capsys, "--diff", "unroll").splitlines()
     assert purpose == "# unroll: run several steps per iteration of a loop, or without a loop."
     assert law == "# Law: values are unchanged, bit for bit."

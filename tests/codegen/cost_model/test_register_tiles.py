@@ -37,7 +37,7 @@ def test_tiles_fit_the_registers(target: Target, gates: int, blocks: int, rows: 
 
 
 @given(targets, st.integers(1, 40), st.integers(1, 40))
-def test_registers_hold_all_that_fits(target: Target, rows: int, columns: int) -> None:
+def test_registers_are_used_up_to_their_number(target: Target, rows: int, columns: int) -> None:
     """Registers hold the accumulators and at least one operand of a step of k."""
     if fits(target, rows, columns):
         assert rows * columns < target.registers

@@ -69,7 +69,7 @@ def test_products_of_other_depths_and_short_ones_stay_separate() -> None:
     assert set(loops_of_tiles(program_of(arrays(6, (8,) * 3, 16)).inference.show("loops"))) == {1}
 
 
-def test_a_sum_that_others_ask_for_ends_a_loop() -> None:
+def test_a_sum_that_other_kernels_read_ends_a_loop() -> None:
     program = program_of(arrays(7, (64,) * 4, 25), with_parts=True)
     assert set(loops_of_tiles(program.inference.show("loops"))) == {2}
 

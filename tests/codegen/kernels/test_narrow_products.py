@@ -119,7 +119,7 @@ def test_instructions_of_other_processors(name: str, instruction: str) -> None:
 
 
 @pytest.mark.parametrize("bits", [128, 256])
-def test_narrower_vectors_give_the_same(bits: int) -> None:
+def test_narrower_vectors_give_the_same_results(bits: int) -> None:
     """Vectors are narrow on processors that have byte products but not AVX-512."""
     with_dots("int8")
     x, w = GENERATOR.integers(0, 256, (3, 25)), GENERATOR.integers(-127, 128, (25, 34))
@@ -215,7 +215,7 @@ def test_bfloat16_is_the_nearest_of_both_neighbours() -> None:
     assert np.abs(found.astype(np.float64) - x).max() > 0
 
 
-def test_rounding_goes_to_even_numbers() -> None:
+def test_rounding_is_to_even_numbers() -> None:
     x = np.array([-2.5, -1.5, -0.5, -0.2, 0.5, 1.5, 2.4999998, 2.5, 1e30, np.inf, -np.inf, np.nan], np.float32)
     node = given("input", "x", x.shape)
     graph = Graph.of("rounds", [("y", make("round", node))], [node])

@@ -26,7 +26,7 @@ def functions(program: rg.Program, graph: str = "inference") -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("units", "rows", "prefetches"), [(LARGE, 7, True), (LARGE, 1, False), (SMALL, 7, False)])
-def test_tiles_of_several_rows_prefetch_weights_that_the_cache_does_not_hold(
+def test_tiles_of_several_rows_prefetch_weights_too_large_for_the_cache(
     units: int, rows: int, prefetches: bool
 ) -> None:
     found = functions(program_of(units, rows))
@@ -35,7 +35,7 @@ def test_tiles_of_several_rows_prefetch_weights_that_the_cache_does_not_hold(
     assert ["prefetch m" in text for text in over_all_steps] == [units == LARGE]
 
 
-def test_sums_of_gradients_prefetch_the_tile_that_comes_next() -> None:
+def test_sums_of_gradients_prefetch_the_next_tile() -> None:
     for units, prefetches in ((LARGE, True), (SMALL, False)):
         sums = [text for name, text in functions(program_of(units, 7), "training").items() if "outer_sum" in name]
         assert any("prefetch m" in text for text in sums) == prefetches

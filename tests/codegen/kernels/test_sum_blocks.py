@@ -75,7 +75,7 @@ def test_doubles_and_negative_zeros() -> None:
     np.testing.assert_array_equal(np.signbit(found), False)
 
 
-def test_the_text_says_so() -> None:
+def test_the_plan_text_shows_the_blocks() -> None:
     x = rg.placeholder("x", (2, SUM_BLOCK + 1))
     text = rg.compile(x @ rg.parameter("w", (SUM_BLOCK + 1, 3))).inference.show("loops")
     assert f"in blocks of {SUM_BLOCK}" in text

@@ -259,7 +259,7 @@ def test_sine_and_cosine_stay_in_range_for_huge_arguments(name: str, dtype: str)
 @pytest.mark.parametrize("target", targets())
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", NAMES)
-def test_the_code_calls_nothing(name: str, dtype: str, target: str) -> None:
+def test_the_code_calls_no_functions(name: str, dtype: str, target: str) -> None:
     """Code has no calls of libm or libc, no loops over lanes, and at most one division."""
     function = compiled(name, dtype, target)
     assert "call" not in function.assembly

@@ -218,7 +218,7 @@ def test_every_kind_of_statement_is_known_here() -> None:
 
 
 @pytest.mark.parametrize("kind", STATEMENTS, ids=lambda kind: kind.__name__)
-def test_a_statement_says_all_that_it_uses_and_renames_all_of_it(kind: type[BaseStatement]) -> None:
+def test_a_statement_lists_and_renames_all_values_that_it_uses(kind: type[BaseStatement]) -> None:
     """``uses`` agrees with a generic walk over the fields, and no old buffer remains after renaming."""
     statement = STATEMENTS[kind]
     buffers, indices, inner = found_in(statement)
@@ -288,7 +288,7 @@ def test_a_statement_class_must_declare_its_operands() -> None:
 
 
 @pytest.mark.parametrize("inner", [call(READS, A), For("i", 0, 2, 1, (call(READS, A),))])
-def test_loops_without_turns_read_nothing(inner: Statement) -> None:
+def test_loops_without_iterations_read_nothing(inner: Statement) -> None:
     stage = PipelineStage((inner,), (), 0)
     for loop in (For("t", 0, 0, 40, (inner,)), Pipeline("t", 0, 1, (stage,), 1, C, TEAM)):
         check([call(WRITES, C), loop], APART)

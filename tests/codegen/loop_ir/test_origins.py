@@ -71,7 +71,7 @@ def test_renamed_values_keep_their_origins(statement: Statement) -> None:
     assert len(works) == 1
 
 
-def test_a_block_says_where_its_statements_come_from() -> None:
+def test_a_block_has_the_origins_of_its_statements() -> None:
     block = Block()
     block.add(Store(ZERO, M, 0))
     with block.at(ONE):
@@ -88,7 +88,7 @@ def test_a_block_says_where_its_statements_come_from() -> None:
     assert [statement.origin for statement in inner.statements] == [ONE]
 
 
-def test_functions_know_all_that_they_are_called_for() -> None:
+def test_functions_have_the_origins_of_all_their_callers() -> None:
     tile = next(statement for statement in STATEMENTS if isinstance(statement, Contract))
     body = (replace(tile, origin=ONE), For("i", 0, 3, 1, (Store(ZERO, M, 0, origin=ONE),), origin=LATER))
     function = Function("f", (M,), (), body)

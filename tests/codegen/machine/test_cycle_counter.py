@@ -13,7 +13,7 @@ WITH_COUNTER = ("x86-64", "aarch64")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_processors_without_a_counter_are_refused_with_words(name: str) -> None:
+def test_processors_without_a_counter_are_errors_with_a_reason(name: str) -> None:
     target = target_of(name)
     if name == "host" or name.startswith(WITH_COUNTER):
         assert cycle_counter(target)

@@ -116,7 +116,7 @@ def test_a_missing_need_is_no_entry(missing: str, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("missing", ["later", "earlier"])
-def test_a_missing_need_gives_something_else(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_dependency_changes_results(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison of numbers detects a stage that does not wait."""
     teams.share_in_pipelines(monkeypatch, 2)
     without_needs(missing, monkeypatch)

@@ -76,7 +76,7 @@ def test_values_beyond_a_length_do_not_count() -> None:
     assert evaluated(spoiled, ("n",)) == evaluated(feeds, ("n",))
 
 
-def test_a_label_that_is_no_class_is_never_hit_and_no_real_step_gives_zero() -> None:
+def test_an_invalid_label_is_never_correct_and_no_real_step_gives_zero() -> None:
     feeds = arrays()
     assert evaluated(feeds | {"y": np.full((BATCH, TIME), -1)}) == 0
     assert evaluated(feeds | {"n": np.zeros(BATCH, np.int64)}, ("n",)) == 0

@@ -170,7 +170,7 @@ def test_medians_and_infinities() -> None:
     np.testing.assert_allclose(other, np.quantile(array, 0.3, (0, 2)), rtol=1e-5)
 
 
-def test_gradients_go_to_the_chosen() -> None:
+def test_gradients_reach_only_the_selected_entries() -> None:
     x = rg.placeholder("x", (4,))
     weights = rg.constant(np.array([1, 2, 3, 4], "f"))
     cases: list[tuple[rg.Tensor, list[float], list[float]]] = [

@@ -98,7 +98,7 @@ def test_a_fed_zoneout_probability_is_of_both_graphs() -> None:
 # Choices --------------------------------------------------------------------------------------------
 
 
-def test_each_graph_holds_its_own_choice_only() -> None:
+def test_each_graph_has_only_its_own_alternative() -> None:
     x, y = sequence(), rg.placeholder("y", (None, None, WIDTH), "float64")
     chosen = rg.by_graph(training=rg.sin(x), inference=rg.cos(y))
     program = rg.compile({"chosen": chosen, "half": rg.by_graph(training=x, inference=0.5)}, loss=rg.reduce_sum(chosen))

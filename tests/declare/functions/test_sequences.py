@@ -34,7 +34,7 @@ def test_sums_so_far(shape: tuple[int | None, ...]) -> None:
 
 @pytest.mark.parametrize("batch", [None, "rows"])
 @pytest.mark.parametrize("reverse", [False, True])
-def test_sums_of_nothing_have_the_rows_that_are_fed(batch: Any, reverse: bool) -> None:
+def test_sums_over_empty_axes_have_the_fed_rows(batch: Any, reverse: bool) -> None:
     x = rg.placeholder("x", (batch, 1))
     program = rg.compile(rg.cumsum(x, 1, exclusive=True, reverse=reverse))
     for rows in (3, 1):

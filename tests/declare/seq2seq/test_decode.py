@@ -544,7 +544,7 @@ def test_rows_that_only_a_step_reads(begins: str, rows: int | None, stops: bool)
             np.testing.assert_allclose(gradients[first][name], gradients["rows"][name], rtol=1e-5, atol=1e-7)
 
 
-def test_one_row_where_nothing_has_rows() -> None:
+def test_one_row_if_no_input_has_rows() -> None:
     first = rg.parameter("first", (4,))
     outputs, _, lengths = rg.dynamic_decode(rg.GRUCell(4), first, lambda output, _: output, 3)
     assert outputs.shape == (1, 3, 4)

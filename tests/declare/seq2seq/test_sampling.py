@@ -348,7 +348,7 @@ def test_a_draw_of_one_caller_ends_no_other() -> None:
             assert output == "token" or [*good] == wanted
 
 
-def test_numbers_of_programs_that_draw_nothing() -> None:
+def test_number_is_an_error_for_programs_without_draws() -> None:
     x = rg.placeholder("x", shape=(None, None, 4))
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(5), x)[0])
     with pytest.raises(rg.NameLookupError, match=r"calls no rg\.sample"):

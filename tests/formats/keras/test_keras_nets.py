@@ -387,7 +387,7 @@ def test_the_training_flag_of_keras_2_applies_to_both_graphs(tmp_path: Path) -> 
         turned,
     ],
 )
-def test_nets_with_one_thing_each(build: Any, ending: str, name: str, tmp_path: Path) -> None:
+def test_nets_with_one_feature_each(build: Any, ending: str, name: str, tmp_path: Path) -> None:
     keras = module(name)
     keras.backend.clear_session()
     model, calls = build(keras)

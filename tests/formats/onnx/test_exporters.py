@@ -57,7 +57,7 @@ def test_a_size_that_is_split_into_single_steps_is_that_many() -> None:
     assert net.inputs["x"].shape == ("B", 3, 4)
 
 
-def test_a_shape_that_fits_one_size_alone_says_so() -> None:
+def test_a_shape_that_fits_only_one_size_is_an_error() -> None:
     nodes = [("Reshape", ["x", "shape"], ["y"], {})]
     net = check(model_of(nodes, {"x": (FLOAT, [2, "T", 4])}, ["y"], shape=[2, 12]), {"x": floats(2, 3, 4)})
     assert net.inputs["x"].shape == (2, 3, 4)
@@ -341,7 +341,7 @@ def test_outputs_that_are_written_step_by_step_are_a_driver() -> None:
     assert "rg.dynamic_rnn(" in net.script()
 
 
-def test_entries_that_are_written_where_a_call_says() -> None:
+def test_entries_that_are_written_at_fed_indices() -> None:
     nodes = [("ScatterElements", ["x", "at", "u"], ["y"], {"axis": 1, "reduction": "add"})]
     inputs = X | {"at": (INT, ["B", 2, 4]), "u": (FLOAT, ["B", 2, 4])}
     at = np.stack([np.full((2, 4), 1), np.full((2, 4), -1)], 1)
@@ -352,7 +352,7 @@ def test_entries_that_are_written_where_a_call_says() -> None:
         rg.read_onnx(model)
 
 
-def test_a_number_that_is_written_where_a_mask_holds() -> None:
+def test_a_number_that_is_written_where_a_mask_is_true() -> None:
     """The model is ``x[x < 0] = 0.5``. The newer exporter repeats the number for each index."""
     nodes = [
         ("Less", ["x", "low"], ["mask"], {}),

@@ -155,7 +155,7 @@ STATES = {"next": "cache", "hn": "h", "cn": "c"}
 
 
 @pytest.mark.parametrize(("wide", "turned"), [(2, False), (4, False), (2, True)])
-def test_streams_keep_the_past_that_a_state_holds(wide: int, turned: bool) -> None:
+def test_streams_carry_the_past_steps_of_a_state(wide: int, turned: bool) -> None:
     program = rg.read_onnx(with_cache(wide, turned)).program(states=STATES)
     x = RANDOM.standard_normal((2, 2, 7)).astype(np.float32)
     cache = np.zeros((wide, 2, 2) if turned else (2, 2, wide))
@@ -170,7 +170,7 @@ def test_streams_keep_the_past_that_a_state_holds(wide: int, turned: bool) -> No
     assert np.array_equal(pool.step({handle: {"x": x[1, :, 0]}})[handle]["y"], whole["y"][1, 0])
 
 
-def test_a_past_that_is_another_one_is_refused() -> None:
+def test_a_past_of_another_value_is_refused() -> None:
     model = with_cache()
     (cut,) = (node for node in model.graph.node if node.op_type == "Slice")
     cut.input[0] = "r"  # the stored part differs from the input part

@@ -52,7 +52,7 @@ def test_the_docs_have_the_ops_of_onnxruntime() -> None:
     assert re.findall("`([^`]+)`", text[1]) == ops
 
 
-def test_errors_say_why() -> None:
+def test_errors_name_the_reason() -> None:
     info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "xy"]
     nodes = [helper.make_node("Det", ["x"], ["z"]), helper.make_node("Mine", ["z"], ["y"], domain="my.own")]
     nodes.append(helper.make_node("Conv", ["z", "z"], ["y"], domain="com.microsoft.nchwc"))

@@ -113,7 +113,7 @@ def test_axes_can_be_named_and_fixed() -> None:
         ({}, rg.NotReadableError, "it draws random numbers; fix its keep_prob"),
     ],
 )
-def test_errors_say_what_is_wrong(given: dict[str, Any], kind: type[Exception], message: str) -> None:
+def test_errors_name_the_mistake(given: dict[str, Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         rg.read_tf1_graph(graph("dropout"), **given)
 

@@ -62,7 +62,7 @@ def test_parts_of_an_open_axis(name: str) -> None:
     assert open_time(check_meaning(module(function, *layers), *calls()))
 
 
-def test_a_call_says_that_an_axis_has_no_halves() -> None:
+def test_a_call_checks_that_an_axis_can_be_halved() -> None:
     net = rg.read_torch(module(halves, nn.GRU(8, 3, batch_first=True)), calls()[0])
     with pytest.raises(rg.ShapeError, match="must be equal"):
         net.program().inference(given_0=np.ones((2, 5, 4), np.float32))

@@ -95,7 +95,7 @@ def test_nets(name: str) -> None:
     check(module(run, front, recurrent), *((normal(*shape),) for shape in shapes))
 
 
-def test_where_nothing_says_which_axis_is_time_the_second_is_fixed() -> None:
+def test_without_a_known_time_axis_the_second_axis_is_fixed() -> None:
     mean = module(lambda m, x: m[0](x).mean((2, 3)), nn.Conv2d(1, 4, 3))
     net = check(mean, (normal(2, 1, 6, 9),), (normal(1, 1, 8, 9),))
     assert net.inputs["given_0"].shape == ("B", 1, "T", 9)

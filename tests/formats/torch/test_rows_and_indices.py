@@ -93,7 +93,7 @@ def test_lookups_stay_within_the_table(name: str) -> None:
         net.program().inference(given_0=np.zeros((2, 10, 3)))
 
 
-def test_only_sizes_that_hang_on_it_are_fixed() -> None:
+def test_only_dependent_sizes_are_fixed() -> None:
     net = check(module(lambda m, x: x.reshape(x.size(0), x.size(1) // 3, -1)), (normal(2, 6, 3),), (normal(4, 6, 3),))
     assert net.inputs["given_0"].shape == ("B", 6, "B_1")
 

@@ -69,7 +69,7 @@ class One(nn.Module):  # type: ignore[misc, name-defined]
         (lambda m, x: x.tolist(), "becomes a list"),
     ],
 )
-def test_one_thing(what: Any, message: str) -> None:
+def test_modules_with_one_unsupported_call(what: Any, message: str) -> None:
     with pytest.raises(rg.NotReadableError, match=message):
         rg.read_torch(One(what).eval(), torch.ones(2, 3))
 

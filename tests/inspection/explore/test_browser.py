@@ -248,7 +248,7 @@ def test_texts_for_screen_readers(browser: Browser, tmp_path: Path) -> None:
     assert browser.run("return document.documentElement.lang") == "en"
 
 
-def test_links_lead_to_places(browser: Browser, tmp_path: Path) -> None:
+def test_links_scroll_to_their_targets(browser: Browser, tmp_path: Path) -> None:
     path = opened(browser, dropped_stack(), tmp_path, "#loops/40")
     cursor = "return document.querySelector('#panes .line.cursor .number').textContent"
     assert browser.run("return document.querySelector('.pane h2').textContent") == "loops"

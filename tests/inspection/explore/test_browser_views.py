@@ -248,7 +248,7 @@ def test_dropout_heat_and_selection_differ_in_hue(browser: Browser, pages: dict[
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW])
 @pytest.mark.parametrize("name", PAGES)
-def test_all_can_be_read_and_nothing_overlaps(
+def test_all_texts_are_readable_and_do_not_overlap(
     browser: Browser, pages: dict[str, Path], name: str, size: tuple[int, int], scheme: str
 ) -> None:
     """All detail levels are checked, with a selected line and another stage, and every tab of a narrow window."""

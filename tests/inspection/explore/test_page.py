@@ -290,7 +290,7 @@ def test_names_are_no_markup() -> None:
     assert not any(name.startswith("on") for name, _ in found.attributes)
 
 
-def test_the_page_asks_nothing_of_a_network(page: str) -> None:
+def test_the_page_makes_no_network_requests(page: str) -> None:
     found = read(page)
     policy = next(value for name, value in found.attributes if name == "content" and "default-src" in (value or ""))
     assert policy is not None
@@ -302,7 +302,7 @@ def test_the_page_asks_nothing_of_a_network(page: str) -> None:
     assert urls == {"http://www.w3.org/2000/svg"}
 
 
-def test_elements_that_the_script_asks_for_are_there(page: str) -> None:
+def test_elements_that_the_script_uses_exist(page: str) -> None:
     found = read(page)
     wanted = set(re.findall(r"byId\(\"([\w-]+)\"\)", found.texts["script"]))
     there = {value for name, value in found.attributes if name == "id"}

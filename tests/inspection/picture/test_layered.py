@@ -58,5 +58,5 @@ def test_a_ladder_has_no_crossings() -> None:
     assert len(set(sides)) == 1
 
 
-def test_nothing_is_laid_out_as_nothing() -> None:
+def test_an_empty_graph_has_an_empty_layout() -> None:
     assert layered({}, [], {}).width == 0

@@ -365,13 +365,13 @@ def test_errors_name_the_code_to_write(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == []
 
 
-def test_png_without_matplotlib_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_png_without_matplotlib_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(rg.MissingExtraError, match=r"pip install matplotlib, or write \.svg"):
         dropped_stack(1).plot(tmp_path / "net.png")
 
 
-def test_cells_say_which_layer_they_are() -> None:
+def test_cells_show_the_names_of_their_layers() -> None:
     x = rg.placeholder("x", (None, None, 3))
     cells = [rg.GRUCell(4), rg.DropoutWrapper(rg.LSTMCell(5), output_keep_prob=0.5), rg.GRUCell(4)]
     outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell(cells), x, scope="encoder")

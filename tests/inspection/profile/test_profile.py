@@ -79,7 +79,7 @@ def test_a_profile_names_the_layers_and_lines_of_all_that_takes_time(name: str) 
 
 
 @pytest.mark.parametrize("name", ["stack", "both ways"])
-def test_code_that_counts_gives_the_bits_of_code_that_does_not(name: str) -> None:
+def test_code_with_counters_gives_the_same_bits(name: str) -> None:
     net, _ = profiled(name)
     expected = flat(net.program.inference(net.feeds))
     compiled, outputs = net.program.inference.compiled, net.program.inference._names()
@@ -132,7 +132,7 @@ def test_gradients_have_passes() -> None:
     assert set(without_loss.phases) <= {"forward", "(between kernels)"}
 
 
-def test_a_profile_of_steps_changes_nothing(tmp_path: Path) -> None:
+def test_a_profile_of_steps_does_not_change_the_trainer(tmp_path: Path) -> None:
     """Parameters, optimizer slots and the generator of seeds do not change; checkpoints contain them all."""
     net, _ = profiled("trained")
     trainer = rg.Trainer(net.program, rg.Adam(1e-2), clip_norm=1.0)
@@ -214,7 +214,7 @@ def test_rows_that_have_ended_are_no_work() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 7), (2, 0, 7), (1, 2, 7)])
-def test_calls_that_take_next_to_nothing(shape: tuple[int, ...]) -> None:
+def test_very_short_calls(shape: tuple[int, ...]) -> None:
     x = rg.placeholder("x", (None, None, 7))
     profile = rg.compile(rg.dynamic_rnn(rg.GRUCell(1), x)[0]).inference.profile({x: array(*shape)}, seconds=SECONDS)
     assert str(profile).startswith("inference with B = ")
@@ -226,7 +226,7 @@ def test_calls_that_take_next_to_nothing(shape: tuple[int, ...]) -> None:
 # What users see ---------------------------------------------------------------------------------------
 
 
-def test_calls_that_count_go_the_way_of_those_that_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_with_counters_take_the_same_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls with counters also run in machine code after a few calls, so that times in Python are realistic."""
     in_python = 0
     original = Runner.run

@@ -111,7 +111,7 @@ def test_floors_and_ceilings_are_those_of_the_values(a: Dim, by: int, at: dict[s
 
 
 @given(dims)
-def test_nothing_in_a_floor_is_negative(a: Dim) -> None:
+def test_floors_have_no_negative_parts(a: Dim) -> None:
     """Without negative terms, a machine's truncating division equals the floor."""
     pending = [a]
     for dim in pending:  # the list grows within the loop

@@ -27,7 +27,7 @@ def test_sizes_that_met_are_one(a: Dim, b: Dim) -> None:
 
 
 @given(st.lists(st.tuples(dims, dims), max_size=4), not_zero)
-def test_solutions_hold_where_the_equations_do(pairs: list[tuple[Dim, Dim]], at: dict[str, int]) -> None:
+def test_solutions_satisfy_their_equations(pairs: list[tuple[Dim, Dim]], at: dict[str, int]) -> None:
     """Positive values that satisfy all equations, with nonzero floors, also satisfy the table's solutions."""
     sizes = [dim for pair in pairs for dim in pair if isinstance(dim, Size)]
     floors = [name for dim in sizes for names, _ in dim.terms for name in names if isinstance(name, Floor)]

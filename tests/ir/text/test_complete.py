@@ -36,7 +36,7 @@ def a_graph() -> Graph:
     return Graph.of("declared", [("it's #1", last), ("odd", odd), ("filled", filled), ("number", half)], [x])
 
 
-def test_the_very_graph_comes_back() -> None:
+def test_the_same_graph_is_parsed() -> None:
     graph, arrays = a_graph(), {}
     text = complete_text(graph, arrays)
     again = parse(text, arrays)

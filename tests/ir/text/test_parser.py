@@ -170,7 +170,7 @@ def test_a_body_ends_with_its_indentation() -> None:
         parse(f"{head}y = tanh x : f32[B,3]\n")
 
 
-def test_a_scan_that_fits_nothing() -> None:
+def test_a_scan_with_wrong_types_is_an_error() -> None:
     scan = "  loop = scan {length=T, reverse=False} : (f32[B,3])\n    carry h = x : f32[B,4]\n    next h = h\n"
     with pytest.raises(ParseError, match="size 3 does not match size 4"):
         parse(f"graph g\n  x = input : f32[B,3]\n{scan}")

@@ -16,7 +16,7 @@ def test_words_are_read_like_sizes() -> None:
     assert [name for name in ("parse", "literal_eval") if f"ast.{name}(text" in Path(parser.__file__).read_text()] == []
 
 
-def test_threads_do_not_come_between_each_others_syntax() -> None:
+def test_threads_parse_independently() -> None:
     """Garbage collection in the middle of parsing is where another thread takes over."""
     text = "+".join(f"{number + 2}*A{number}" for number in range(60))
     expected, thresholds = parse_dim(text), gc.get_threshold()

@@ -36,7 +36,7 @@ def test_kinds(name: str) -> None:
     assert found.plan is not None
 
 
-def test_a_delay_that_lengths_hold() -> None:
+def test_a_delay_within_lengths() -> None:
     """A state whose next value reads no state, except in rows that have ended."""
     found = found_in(declared(CHUNKED["mixed"](), lengths=True)[0])
     assert found["before"].plan is None

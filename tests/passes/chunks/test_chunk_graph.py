@@ -196,7 +196,7 @@ def test_a_causal_graph_is_left_as_it_is() -> None:
     assert net.timeline.delay == 0
 
 
-def test_the_timeline_says_how_late_values_are() -> None:
+def test_the_timeline_has_the_delay_of_each_value() -> None:
     text = str(Net(NETS["same, strided"][2]).timeline)
     assert text.splitlines()[0] == "2 entries for each step, outputs 1 steps late"
     assert "x: 2 for each step, late by 0, 2 kept" in text

@@ -167,7 +167,7 @@ def test_a_conversation_continues_in_another_process(tmp_path: Path) -> None:
     assert lines == [str([*program.inference.generate([*sequence, 3, 1], max_new=8)])] * 2
 
 
-def test_a_state_in_the_middle_changes_nothing() -> None:
+def test_reading_the_state_does_not_change_a_generation() -> None:
     program = net()
     turn, tokens = program.inference.generate(prompt(2, 5), max_new=9), []
     states = []

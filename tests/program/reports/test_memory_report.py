@@ -44,7 +44,7 @@ def test_inference_does_not_grow_with_time() -> None:
     assert long.results == 100 * short.results
 
 
-def test_a_call_takes_the_arena_that_the_report_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_uses_the_reported_arena(monkeypatch: pytest.MonkeyPatch) -> None:
     program = program_of(rg.BasicLSTMCell(7))
     taken: list[int] = []
     original = native.NativeEntry.take

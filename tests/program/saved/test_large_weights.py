@@ -127,7 +127,7 @@ def test_keep_false_rejects_access_to_the_dropped_weights(
     assert not any(tmp_path.iterdir())
 
 
-def test_keep_false_without_narrow_weights_drops_nothing(saved: tuple[rg.Program, Path]) -> None:
+def test_keep_false_without_narrow_weights_keeps_all(saved: tuple[rg.Program, Path]) -> None:
     program, path = saved
     loaded = rg.load(path, keep=False)
     assert loaded.training(x=X)["loss"] == program.training(x=X)["loss"]

@@ -64,7 +64,7 @@ def test_a_stopped_writer_leaves_the_old_program(
     rg.load(saved)
 
 
-def test_a_killed_writer_leaves_nothing_that_stays(small: rg.Program, saved: Path) -> None:
+def test_files_of_a_killed_writer_are_removed_later(small: rg.Program, saved: Path) -> None:
     shutil.copytree(saved / "1", saved / "2")
     (saved / "2" / "plain.txt").write_text("half of")
     (saved / ".manifest.json.0123456789abcdef.part").write_text("{")
@@ -129,7 +129,7 @@ def test_files_that_are_no_program_are_not_replaced(
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
-def test_where_nothing_can_be_written(small: rg.Program, tmp_path: Path) -> None:
+def test_unwritable_paths_are_errors(small: rg.Program, tmp_path: Path) -> None:
     with pytest.raises(rg.FileError, match=r"can't write .*(No such file|annot find|not found)"):
         small.save(tmp_path / "no" / "model")
 
@@ -340,7 +340,7 @@ def _graphs(source: Any) -> tuple[Any, ...]:
     return source.lowered.graph, source.lowered.masks
 
 
-def test_a_size_that_comes_out_negative_is_refused_at_the_call(small: rg.Program) -> None:
+def test_a_negative_computed_size_is_refused_at_the_call(small: rg.Program) -> None:
     text = (
         "graph declared\n  x = input : f32[T]\n  y = broadcast f32(1.0) {shape=(T-5, T-5)} : f32[T-5,T-5]\n"
         "  output 'y' = y\ngraph masks\ngraph initial\n"

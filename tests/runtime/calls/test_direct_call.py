@@ -185,7 +185,7 @@ def _frozen(array: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("what", UNUSUAL)
-def test_feeds_of_any_kind_give_the_same(what: str) -> None:
+def test_feeds_of_any_kind_give_the_same_results(what: str) -> None:
     program, stream = hot_stream(3)
     x = data(3, WIDTH, seed=4)
     expected = stream.step(x=x)
@@ -711,7 +711,7 @@ def test_breakpoints_are_reached_in_programs_without_direct_calls(name: str) -> 
     assert counts == [3, 0]
 
 
-def test_a_program_without_direct_calls_gives_the_same(tmp_path: Path) -> None:
+def test_a_program_without_direct_calls_gives_the_same_results(tmp_path: Path) -> None:
     x = rg.placeholder("x", (None, None, WIDTH))
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(UNITS), x)
     program = rg.compile({"outputs": outputs}, rg.reduce_sum(outputs * outputs), direct_calls=False)

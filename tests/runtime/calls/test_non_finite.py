@@ -95,7 +95,7 @@ def x_with(value: float, *places: tuple[int, int, int], rows: int = 3, steps: in
 
 
 @pytest.mark.parametrize("options", [{}, {"batch": 3}, {"batch": 3, "time": 5}, {"time": 5}, {"keep_prob": 0.9}])
-def test_a_clean_run_gives_none(options: dict[str, Any]) -> None:
+def test_a_finite_run_gives_none(options: dict[str, Any]) -> None:
     program = network(root, **options)
     given = feeds()
     assert program.training.check(**given, seed=1) is None
@@ -104,7 +104,7 @@ def test_a_clean_run_gives_none(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"batch": 3}, {"batch": 3, "time": 5}])
 @pytest.mark.parametrize("graph", ["inference", "training"])
-def test_the_first_step_comes_before_the_first_row(graph: str, options: dict[str, Any]) -> None:
+def test_the_first_step_is_reported_before_the_first_row(graph: str, options: dict[str, Any]) -> None:
     program = network(logarithm, **options)
     x = x_with(0, (1, 3, 2), (0, 4, 1), (2, 3, 0))
     given = {"x": x} if graph == "inference" else feeds(x=x)
@@ -261,7 +261,7 @@ def masked(mask: float) -> rg.Program:
     return rg.compile({"a": attention}, loss=rg.sparse_softmax_cross_entropy(labels=y, logits=logits))
 
 
-def test_a_mask_of_infinities_is_no_finding_until_nan_comes_of_it() -> None:
+def test_infinities_of_a_mask_are_findings_only_if_they_become_nan() -> None:
     program = masked(-INF)
     given = {"x": np.ones((2, 4)), "y": [0, 1], "allowed": [[True, True, False], [False, True, True]]}
     assert np.isfinite(program.training.gradients(given)[0])

@@ -69,7 +69,7 @@ def empty(result: Any) -> Any:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("steps", [1, 5, LONG])
-def test_results_go_where_they_are_wanted(name: str, steps: int, general_calls: list[int]) -> None:
+def test_results_are_written_to_the_given_arrays(name: str, steps: int, general_calls: list[int]) -> None:
     call, feeds = calls(steps)[name]
     expected = general(call, feeds)
     parts = {

@@ -197,7 +197,7 @@ def test_calls_with_converted_feeds_are_prepared_too(form: str, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("steps", [5, LONG])
-def test_feeds_that_nothing_reads(steps: int, general_calls: list[int]) -> None:
+def test_feeds_that_no_output_needs(steps: int, general_calls: list[int]) -> None:
     """A loss that is not computed reads them, because not all of its placeholders are fed."""
     x, y, z = (rg.placeholder(name, (None, None, WIDTH)) for name in "xyz")
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(UNITS), x)

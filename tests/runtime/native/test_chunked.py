@@ -45,7 +45,7 @@ def test_graphs_list_affine_recurrences() -> None:
     assert str(program.inference.show("graph")).splitlines()[-1] == line
 
 
-def test_nothing_to_chunk_is_an_error() -> None:
+def test_a_net_without_affine_recurrences_is_an_error() -> None:
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), rg.placeholder("x", (None, None, 3)))
     with pytest.raises(rg.GraphError, match="needs an affine recurrence, and the net has none: gru_cell/h is not"):
         rg.compile(outputs, chunked=64)

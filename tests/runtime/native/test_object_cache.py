@@ -339,7 +339,7 @@ def test_a_file_returns_the_written_code() -> None:
     assert replace(found.interface, constants=()) == replace(CODE.interface, constants=())
 
 
-def test_a_file_that_is_cut_flipped_or_of_another_key_gives_nothing() -> None:
+def test_a_truncated_or_changed_file_or_one_of_another_key_is_ignored() -> None:
     whole = to_bytes(KEY, CODE)
     assert from_bytes("cd" * 32, whole) is None
     assert all(from_bytes(KEY, whole[:count]) is None for count in range(len(whole)))
@@ -351,13 +351,13 @@ def test_a_file_that_is_cut_flipped_or_of_another_key_gives_nothing() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"\0" * 8, b"\2" + b"\0" * 7 + b"[]", b"\2" + b"\0" * 7 + b"{}", b"\xff" * 99])
-def test_a_file_of_another_form_gives_nothing(body: bytes) -> None:
+def test_a_file_of_another_form_is_ignored(body: bytes) -> None:
     assert from_bytes(KEY, body) is None
 
 
 @pytest.mark.parametrize("document", [{}, {"key": KEY}, {"key": KEY, "constants": [3]}, {"key": KEY, "constants": 3}])
 @pytest.mark.parametrize("kind", [KIND, "trainer"])
-def test_a_whole_file_of_another_make_gives_nothing(document: dict[str, Any], kind: str) -> None:
+def test_a_complete_file_of_another_version_is_ignored(document: dict[str, Any], kind: str) -> None:
     assert from_bytes(KEY, b"".join(packed(kind, {}, document, "a file"))) is None
 
 
@@ -666,7 +666,7 @@ rg.compile(rg.tanh(x * 2.0), cache=sys.argv[1]).inference(x=np.ones((2, 3), np.f
 """
 
 
-def test_a_writer_that_is_killed_leaves_nothing_that_is_used(tmp_path: Path, compilations: list[str]) -> None:
+def test_files_of_a_killed_writer_are_never_used(tmp_path: Path, compilations: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
     assert abs(done.returncode) == 9  # Windows reports it without the sign
     assert [path.suffix for path in files(tmp_path)] == [".part"]

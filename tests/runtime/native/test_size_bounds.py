@@ -37,7 +37,7 @@ def table_of_steps(computed: bool = True) -> tuple[rg.Program, dict[str, np.ndar
 
 
 @pytest.mark.parametrize("computed", [True, False])
-def test_a_table_without_rows_has_none_to_give(computed: bool) -> None:
+def test_a_lookup_in_a_table_without_rows_is_an_error(computed: bool) -> None:
     program, feeds = table_of_steps(computed)
     here = r"test_size_bounds.py:\d+"
     wanted = rf"{here}: a table \(declared at .*{here}\) has no rows = T at T = 0, but there are 4 indices"
@@ -70,7 +70,7 @@ def test_no_row_of_a_table_without_rows() -> None:
 
 
 @pytest.mark.parametrize("unroll", [None, "full"])
-def test_a_choice_among_nothing(unroll: str | None) -> None:
+def test_argmax_over_an_empty_axis(unroll: str | None) -> None:
     """argmax is refused on an empty axis."""
     x, table = rg.placeholder("x", ("N", "T")), rg.parameter("table", (5, 1))
     picked = rg.gather(table, rg.argmax(rg.transpose(x[:, 3:], (1, 0)), axis=0))
@@ -95,13 +95,13 @@ def test_a_choice_among_nothing(unroll: str | None) -> None:
         interpret(program.inference.graph, {**nothing, **program.parameters}, sizes={"N": 2, "T": 3})
 
 
-def test_a_choice_among_nothing_in_a_file() -> None:
+def test_argmax_over_an_empty_axis_in_a_file() -> None:
     text = "graph g\n  x = input : f32[2,0]\n  y = reduce_min x {axes=(1,), keepdims=False, nonempty=True} : f32[2]\n"
     with pytest.raises(ValueError, match="no entries along"):
         parse(text + "  output 'y' = y\n")
 
 
-def test_a_choice_among_nothing_as_declared() -> None:
+def test_argmax_over_an_axis_declared_as_empty() -> None:
     nothing = rg.constant(np.zeros((3, 0), np.float32))
     with pytest.raises(rg.ShapeError, match=r"argmax: axis 1 of .*no entries"):
         rg.argmax(nothing)
@@ -150,7 +150,7 @@ def test_values_of_a_loop_count_at_every_step() -> None:
     check(LOOPS, rf"elements of f32\[T,T,3\].* would be {3 * (most + 1) ** 3}", T=most + 1)
 
 
-def test_steps_of_loops_come_to_an_end() -> None:
+def test_loops_with_many_steps_end() -> None:
     text = LOOPS.replace("length=T", "length=N")
     check(text, r"steps of y \(declared at None\) would be 2147483648 = N at N = 2147483648; at most", T=1, N=1 << 31)
 
@@ -216,7 +216,7 @@ def test_columns_of_a_product_are_open() -> None:
         np.testing.assert_allclose(gradients["y"], expected, rtol=1e-5, atol=1e-5)
 
 
-def test_reductions_of_nothing() -> None:
+def test_reductions_over_empty_axes() -> None:
     """Sums of no entries are 0, and a maximum is its neutral element. The interpreter agrees."""
     x = rg.placeholder("x", (None, None, 3))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x)

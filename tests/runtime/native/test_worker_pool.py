@@ -138,7 +138,7 @@ print("ok")
     assert (done.stdout, done.returncode) == ("ok\n", 0), done.stderr
 
 
-def test_workers_sleep_when_there_is_nothing_to_do() -> None:
+def test_workers_sleep_without_work() -> None:
     """Processor time is measured: two spinning workers would take two seconds of it."""
     done = run(
         """

@@ -175,7 +175,7 @@ def test_a_state_is_no_feed_and_no_result() -> None:
     assert {*program.inference(x=data(2, 5), h=data(1, 2, 7))} == {"y", "hn"}
 
 
-def test_a_step_that_is_a_call_holds_scalars_alone() -> None:
+def test_a_step_that_is_a_call_has_scalars_as_constant_feeds() -> None:
     x, gain, h = rg.placeholder("x", (None, 5)), rg.placeholder("gain", ()), rg.placeholder("h", (None, 7))
     after = rg.tanh(rg.dense(x, 7) * gain + h)
     program = rg.compile({"y": after + 0.0, "hn": after}, states={"hn": h})
@@ -220,7 +220,7 @@ def test_wrong_states_are_errors_of_compile(declared: Callable[[], Any], error: 
         declared()
 
 
-def test_an_output_that_is_a_state_alone_is_refused() -> None:
+def test_an_output_that_is_only_a_state_is_refused() -> None:
     x, h = rg.placeholder("x", (None, 7)), rg.placeholder("h", (None, 7))
     with pytest.raises(rg.ArgumentError, match="streams would return nothing"):
         rg.compile({"hn": rg.tanh(x + h)}, states={"hn": "h"})

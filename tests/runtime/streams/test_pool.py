@@ -58,7 +58,7 @@ def alone(program: rg.Program, given: dict[str, Any], x: Array) -> list[Array]:
     return [stream.step(x=step[None], **whole)[0] for step in x]
 
 
-def test_streams_hold_feeds_of_their_own() -> None:
+def test_streams_have_their_own_constant_feeds() -> None:
     program, x = knobs(), data(6, 5, WIDTH)
     each = [held(0), held(1), held(2, knob=0.25), held(3, places=2), held(4, places=2, knob=0.25), held(5)]
     expected = [alone(program, given, rows) for given, rows in zip(each, x, strict=True)]
@@ -202,7 +202,7 @@ def test_rows_of_handles_without_references_are_freed() -> None:
     assert (len(pool), pool.capacity) == (1, 4)
 
 
-def test_a_handle_may_go_while_a_thread_is_in_a_call() -> None:
+def test_a_handle_may_be_freed_during_a_call_of_a_thread() -> None:
     """Freeing a handle waits for no lock."""
     program = simple()
     pool = program.inference.streams(2)
@@ -357,7 +357,7 @@ def test_many_threads_may_step_a_pool() -> None:
     assert (wrong, len(pool)) == ([], 0)
 
 
-def test_errors_step_nothing() -> None:
+def test_errors_step_no_stream() -> None:
     program, x = simple(), data(3, WIDTH)
     pool, other = program.inference.streams(2), program.inference.streams(2)
     one, two, closed, foreign = pool.open(), pool.open(), pool.open(), other.open()
@@ -409,7 +409,7 @@ def test_a_number_a_step_that_all_rows_would_share_is_each_streams_own() -> None
             np.testing.assert_array_equal(result["twice"], whole[row]["twice"][step])
 
 
-def test_numbers_out_of_range_step_nothing() -> None:
+def test_numbers_out_of_range_step_no_stream() -> None:
     ids = rg.placeholder("ids", (None, None), "int64")
     table = rg.parameter("table", (5, WIDTH))
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(4), rg.gather(table, ids))[0])

@@ -164,7 +164,7 @@ def test_a_failed_call_keeps_the_constant_feeds() -> None:
         same(ours.process(x=x[:, turn : turn + 2]), theirs.process(MappingProxyType({"x": x[:, turn : turn + 2]})))
 
 
-def test_a_number_that_is_too_large_changes_nothing() -> None:
+def test_a_number_that_is_too_large_does_not_change_the_stream() -> None:
     program = held_program()
     x = data(ROWS, 4, WIDTH)
     ours, theirs = program.inference.stream(ROWS), program.inference.stream(ROWS)

@@ -62,7 +62,7 @@ def test_more_random_nets(hundred: int) -> None:
     assert sum(map(check_drawn, range(100 * hundred, 100 * hundred + 100))) > 400
 
 
-def test_the_end_refuses_sequences_that_the_whole_refuses() -> None:
+def test_the_end_rejects_sequences_that_a_whole_call_rejects() -> None:
     program, x = compiled("mirrored"), normal(BATCH, 6, WIDTH)
     stream = program.inference.stream(batch=BATCH)
     stream.process(x=x[:, :4])
@@ -174,7 +174,7 @@ def test_a_state_continues_in_another_stream() -> None:
     check_same_state(other, inference.stream(batch=BATCH))
 
 
-def test_a_causal_stream_owes_nothing() -> None:
+def test_a_causal_stream_has_no_outputs_at_its_end() -> None:
     stream = rg.compile(rg.conv1d(rg.placeholder("x", (None, None, WIDTH)), 2, 3)).inference.stream()
     assert (stream.rate, stream.delay) == (1, 0)
     stream.step(x=normal(1, WIDTH))

@@ -180,7 +180,7 @@ def test_wrong_numbers_for_a_queue() -> None:
         pool.serve(max_batch=1.5)
 
 
-def test_threads_hand_in_frames_of_streams_that_come_and_go() -> None:
+def test_threads_submit_frames_of_streams_that_open_and_close() -> None:
     _, pool, x, whole = served()
     wrong: list[int] = []
 

@@ -154,14 +154,14 @@ def test_feeds_determine_the_number_of_rows(tmp_path: Path) -> None:
     assert_array_equal(wide.inference.stream(batch=BATCH).process(x=x), wide.inference(x=x))
 
 
-def test_rows_of_a_stream_in_which_nothing_recurs() -> None:
+def test_rows_of_a_stream_without_recurrences() -> None:
     program = program_of(rg.dense(sequence(), 2))
     whole = program.inference(x=X)
     found = program.inference.stream(batch=BATCH).step(x=X[:, 3], rows=[1])
     assert_array_equal(found, np.stack([np.zeros(2, np.float32), whole[1, 3]]))
 
 
-def test_bench_counts_steps_where_nothing_recurs() -> None:
+def test_bench_counts_steps_without_recurrences() -> None:
     program = program_of(rg.dense(sequence(), 2))
     assert random_feeds(program.inference.compiled, 2, 50)["x"].shape == (2, 50, WIDTH)
 

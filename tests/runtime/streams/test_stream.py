@@ -171,7 +171,7 @@ def test_an_initial_state_of_a_whole_sequence_can_not_be_streamed() -> None:
         rg.compile(outputs).inference.stream()
 
 
-def test_steps_go_where_they_are_wanted() -> None:
+def test_steps_are_written_to_the_given_arrays() -> None:
     program, x = listener(), data(BATCH, TIME, WIDTH)
     whole = program.inference(x=x, **held())
     stream = program.inference.stream(batch=BATCH)
@@ -321,7 +321,7 @@ def test_wrong_rows(rows: Any) -> None:
         np.testing.assert_array_equal(ours, old)
 
 
-def test_some_rows_of_a_stream_that_is_fed_numbers_of_rows_and_holds_others() -> None:
+def test_some_rows_of_a_stream_with_fed_and_constant_numbers_of_rows() -> None:
     ids, which = rg.placeholder("ids", (None, None), "int64"), rg.placeholder("which", (None,), "int64")
     table = rg.parameter("table", (4, WIDTH))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(3), rg.gather(table, ids) + rg.gather(table, which)[:, None])

@@ -33,7 +33,7 @@ def test_inputs_in_a_tuple_are_split_for_each_step() -> None:
             tf.nn.dynamic_rnn(Weighed(), (weight, tf.placeholder(tf.float64, [2, None, 3])), dtype=tf.float32)
 
 
-def test_a_cell_says_which_rank_it_expects() -> None:
+def test_errors_of_a_cell_name_the_expected_rank() -> None:
     class Flat(tf.contrib.rnn.LayerRNNCell):
         state_size = output_size = 2
         input_spec = tf.layers.InputSpec(ndim=2)

@@ -137,7 +137,7 @@ def test_a_graph_is_handed_on() -> None:
             tf.train.import_meta_graph("model.meta")
 
 
-def test_sessions_that_save_go_on_where_they_were(tmp_path: Path) -> None:
+def test_sessions_that_save_continue_at_their_step(tmp_path: Path) -> None:
     step = tf.train.get_or_create_global_step()
     train = tf.assign_add(step, 1)
     tf.summary.scalar("step", step)

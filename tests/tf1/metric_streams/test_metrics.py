@@ -114,7 +114,7 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(method: str) ->
     assert abs(area - (pairs > 0).mean()) < 0.02
 
 
-def test_nothing_seen_is_0_and_not_nan() -> None:
+def test_a_metric_without_updates_is_0_and_not_nan() -> None:
     x = tf.placeholder(tf.float32, [None])
     measures: list[Any] = [tf.metrics.mean(x), tf.metrics.precision(x, x), tf.metrics.mean_iou(x > 0, x > 1, 2)]
     with tf.Session() as sess:

@@ -38,7 +38,7 @@ def test_values(name: str) -> None:
     assert results.dtype in (np.float32, np.bool_)
 
 
-def test_rg_converts_nothing() -> None:
+def test_rg_does_not_convert_dtypes() -> None:
     tf.placeholder(tf.float32, [4, 3])
     x = rg.placeholder("x", (4, 3))
     for declared in (lambda: x * np.arange(3.0), lambda: np.arange(3.0) * x, lambda: x * [1, 2, 3]):

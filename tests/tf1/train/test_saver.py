@@ -24,7 +24,7 @@ def begun() -> Any:
     return session
 
 
-def test_values_come_back_bit_for_bit(tmp_path: Path) -> None:
+def test_values_are_restored_bit_for_bit(tmp_path: Path) -> None:
     kinds = {"float32": np.float32, "float64": np.float64, "int32": np.int32, "int64": np.int64, "bool": np.bool_}
     draw = np.random.default_rng(0)
     values = {

@@ -26,7 +26,7 @@ class Watcher(EarlyStopping):
     pass
 
 
-def test_functions_come_in_any_iterable() -> None:
+def test_callbacks_may_be_any_iterable_of_functions() -> None:
     seen: list[float] = []
     trainer = rg.Trainer(network())
 

@@ -93,7 +93,7 @@ def test_weights_multiply_those_that_are_declared() -> None:
     assert_allclose(history["loss"], np.average(losses, weights=given["w"] * OF_CLASS[given["y"]]), rtol=1e-5)
 
 
-def test_a_batch_whose_labels_weigh_nothing_trains_nothing() -> None:
+def test_a_batch_with_weights_of_zero_trains_nothing() -> None:
     program = network("mean")
     given = examples("mean") | {"y": np.array([0, 0, 0, 1, 1, 1])}
     made, before = rg.Trainer(program, rg.SGD(0.5)), copies(program.parameters)

@@ -190,7 +190,7 @@ def test_matplotlib_is_imported_by_plot_only() -> None:
     assert found.stdout.strip() == "False"
 
 
-def test_names_of_columns_in_keras_lead_on() -> None:
+def test_names_of_keras_columns_suggest_others() -> None:
     history = rg.History()
     history.append({"epoch": 1, "loss": 0.5, "validation_loss": 0.6, "validation_accuracy": 0.9})
     for name, full in (("val_loss", "validation_loss"), ("val_accuracy", "validation_accuracy")):

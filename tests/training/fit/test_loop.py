@@ -283,7 +283,7 @@ def test_tensors_as_metrics_are_kept_where_the_programs_code_is(kept: bool, tmp_
 # What is not finite -------------------------------------------------------------------------------
 
 
-def test_a_loss_that_is_not_finite_stops_the_fit_and_says_where() -> None:
+def test_a_non_finite_loss_stops_the_fit_with_its_line() -> None:
     examples = data(ROWS)
     examples["x"][2, 3, 1] = np.nan
     program, other = network(seed=3), network(seed=3)

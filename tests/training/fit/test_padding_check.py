@@ -223,7 +223,7 @@ def test_windows() -> None:
 
 
 @pytest.mark.parametrize("filler", [0.0, 7.5])
-def test_arrays_that_come_padded(filler: float) -> None:
+def test_padded_arrays(filler: float) -> None:
     """The padding of the user's arrays may have any values."""
     x = np.full((8, 12, 3), filler, np.float32)
     for row, sequence in zip(x, SEQUENCES, strict=True):

@@ -114,7 +114,7 @@ def drawn(file: io.StringIO) -> list[str]:
     return [re.sub(r" [━╸╺]* *", " ", line).strip() for line in lines if re.match(r"epoch \d", line)]
 
 
-def test_the_bar_says_compiling_and_predicts_from_steady_steps() -> None:
+def test_the_bar_shows_compilation_and_estimates_from_steady_steps() -> None:
     """Six steps of 1 s: the first also compiles for 30 s, and a validation compiles for 20 s."""
     clock = Clock()
     where, file = console(True)

@@ -403,7 +403,7 @@ def test_impossible_options_are_errors_at_the_users_line(name: str) -> None:
     assert raised.value.where.line == WRONG[name].__code__.co_firstlineno
 
 
-def test_a_rate_that_overflows_later_says_when() -> None:
+def test_a_rate_that_overflows_later_is_an_error_with_the_update() -> None:
     with pytest.raises(rg.ArgumentError, match="learning rate of update 5000 is inf"):
         rg.SGD(rg.ExponentialDecay(0.1, 1, 2.0)).numbers(5000)
 
@@ -452,7 +452,7 @@ optimizers = st.one_of(
 @pytest.mark.filterwarnings("ignore:.*is above initial:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*what stays of the mean:UserWarning")
 @given(optimizers, updates)
-def test_text_holds_an_optimizer_and_its_schedule(optimizer: rg.Optimizer, update: int) -> None:
+def test_text_represents_an_optimizer_and_its_schedule(optimizer: rg.Optimizer, update: int) -> None:
     again = optimizer_from(json.loads(json.dumps(optimizer_text(optimizer))))
     assert again == optimizer
     assert type(again) is type(optimizer)

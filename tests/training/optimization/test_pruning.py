@@ -36,7 +36,7 @@ def blocks_left(matrix: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("options", [{}, {"accumulate": 2}, {"shards": 2}])
-def test_blocks_go_by_the_cubic_and_do_not_come_back(options: dict[str, Any]) -> None:
+def test_blocks_are_removed_by_the_cubic_and_stay_zero(options: dict[str, Any]) -> None:
     program = declared()
     trainer = rg.Trainer(program, rg.Adam(1e-2), prune=rg.Prune(0.2, (8, 4), begin=1, end=5), **options)
     name = "rnn/basic_lstm_cell/kernel"

@@ -134,7 +134,7 @@ def test_sums_are_in_one_order_on_any_number_of_ranks(size: int, shards: int, us
         (8, 32, 3),
     ],
 )
-def test_as_many_messages_come_one_after_the_other_as_the_model_says(size: int, shards: int, longest: int) -> None:
+def test_the_number_of_consecutive_messages_equals_the_models(size: int, shards: int, longest: int) -> None:
     """There is one message for each level between processes if their shards are complete subtrees."""
     packing = Packing({"a": ((1,), np.dtype("float32"))})
 

@@ -218,7 +218,7 @@ def test_ctrl_c_in_a_callback(at: int, later: bool, tmp_path: Path) -> None:
     assert epochs == [1, 2, 3, 4]
 
 
-def test_callbacks_that_came_later_see_nothing_of_the_past() -> None:
+def test_later_callbacks_receive_no_past_interrupts() -> None:
     trainer = rg.Trainer(network(), rg.Adam(0.1))
 
     def cut(trainer: rg.Trainer, row: Any) -> None:

@@ -128,7 +128,7 @@ def test_a_large_feed_is_read_in_place_and_not_kept() -> None:
 
 
 @pytest.mark.parametrize("steps", [4, LONG])
-def test_mistakes_change_nothing(steps: int) -> None:
+def test_mistakes_do_not_change_the_trainer(steps: int) -> None:
     ours, theirs = trainer(), trainer()
     feeds = fed(2, steps)
     for made in (ours, theirs):
@@ -221,7 +221,7 @@ def test_a_parameter_that_is_not_trained_counts_from_the_next_step() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_an_error_of_a_learning_rate_changes_nothing(error: type[BaseException]) -> None:
+def test_an_error_of_a_learning_rate_does_not_change_the_trainer(error: type[BaseException]) -> None:
     raises = False
 
     def rate(update: int) -> float:

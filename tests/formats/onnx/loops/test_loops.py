@@ -429,7 +429,7 @@ def made(nodes: Sequence[tuple[str, list[str], str, dict[str, Any]]]) -> list[An
     return [helper.make_node(op, given, [gives], **more) for op, given, gives, more in nodes]
 
 
-def test_an_array_that_steps_write_to_and_read_is_refused() -> None:
+def test_an_array_that_steps_both_write_and_read_is_refused() -> None:
     nodes = [
         ("Gather", ["x", "i"], "x_t", {"axis": 1}),
         ("Gather", ["y_t", "zero"], "h_t", {}),
@@ -585,7 +585,7 @@ def test_loops_that_may_end_early_are_listed() -> None:
         rg.read_onnx(model)
 
 
-def test_steps_that_read_nothing_of_their_own() -> None:
+def test_steps_without_a_sequence_of_their_own() -> None:
     """A state is updated five times by constants."""
     body = helper.make_graph(
         [*plain_step("x", "h_t", "h_n"), helper.make_node("Identity", ["go"], ["on"])],

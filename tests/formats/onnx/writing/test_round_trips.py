@@ -43,13 +43,13 @@ def check(declaration: Declaration, opset: int) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 5, 9, 13])
-def test_random_nets_come_back(seed: int) -> None:
+def test_random_nets_survive_a_round_trip(seed: int) -> None:
     check(declare_any(seed), 13 + seed % 10)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(14, 1000))
-def test_many_random_nets_come_back(seed: int) -> None:
+def test_many_random_nets_survive_a_round_trip(seed: int) -> None:
     try:
         check(declare_any(seed), 13 + seed % 10)
     except rg.NotReadableError as error:
@@ -107,7 +107,7 @@ NETS: dict[str, tuple[Callable[[], rg.Program], str]] = {
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_nets_come_back_as_scripts(name: str) -> None:
+def test_scripts_survive_a_round_trip(name: str) -> None:
     program, text = NETS[name][0](), NETS[name][1]
     net = rg.read_onnx(written(program))
     assert text in net.script()

@@ -88,7 +88,7 @@ FEEDS = {"memory": floats(2, 4, 4), "n": np.array([2, 1])}
         (functions, 27),
     ],
 )
-def test_reference_gives_our_numbers(net: Any, opset: int) -> None:
+def test_the_reference_gives_the_same_numbers(net: Any, opset: int) -> None:
     program = net()
     model = written(program, opset)
     assert [item.version for item in model.opset_import] == [opset]

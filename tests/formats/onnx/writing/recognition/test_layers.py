@@ -163,7 +163,7 @@ def test_both_directions_are_one_node() -> None:
 
 
 @pytest.mark.peers
-def test_onnxruntime_gives_our_numbers_of_both_directions() -> None:
+def test_onnxruntime_gives_the_same_numbers_for_both_directions() -> None:
     pytest.importorskip("onnxruntime")
     state = rg.placeholder("h", (None, 4))
     generator = np.random.default_rng(0)
@@ -239,7 +239,7 @@ def check_numbers(number: int, given: bool, lengths: bool) -> None:
 
 @pytest.mark.peers
 @pytest.mark.parametrize("number", range(0, len(cells(1)), 11))
-def test_onnxruntime_gives_our_numbers(number: int) -> None:
+def test_onnxruntime_gives_the_same_numbers(number: int) -> None:
     pytest.importorskip("onnxruntime")
     check_numbers(number, number % 2 == 1, True)
 
@@ -249,7 +249,7 @@ def test_onnxruntime_gives_our_numbers(number: int) -> None:
 @pytest.mark.parametrize("lengths", [False, True])
 @pytest.mark.parametrize("given", [False, True])
 @pytest.mark.parametrize("number", range(len(cells(1))))
-def test_onnxruntime_gives_our_numbers_of_all_cells(number: int, given: bool, lengths: bool) -> None:
+def test_onnxruntime_gives_the_same_numbers_for_all_cells(number: int, given: bool, lengths: bool) -> None:
     pytest.importorskip("onnxruntime")
     check_numbers(number, given, lengths)
 

@@ -43,7 +43,7 @@ def test_windows_are_nodes(op: str, options: dict[str, Any], expected: dict[str,
 
 @pytest.mark.peers
 @pytest.mark.parametrize(("op", "options", "_"), CASES)
-def test_onnxruntime_gives_our_numbers(op: str, options: dict[str, Any], _: Any) -> None:
+def test_onnxruntime_gives_the_same_numbers(op: str, options: dict[str, Any], _: Any) -> None:
     pytest.importorskip("onnxruntime")
     program = net_of(op, options)
     for time in (3, 8, 11):
