@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 pytestmark = [pytest.mark.models, pytest.mark.filterwarnings("ignore::UserWarning")]
 
 EXPECTED = {
-    "silero": {"silero-vad, 16 kHz": ("yes", "stream", "B"), "silero-vad, 8 kHz": ("yes", "stream", "B")},
+    "silero": {"silero-vad, 16 kHz": ("yes", "stream", "batch"), "silero-vad, 8 kHz": ("yes", "stream", "batch")},
     "sleep": {
         "sleepecg wrn-gru-mesa": ("no", "sequence", "B, T"),
         "sleepecg wrn-gru-mesa-weighted": ("no", "sequence", "B, T"),
@@ -35,9 +35,12 @@ EXPECTED = {
         "amplifier, 2 LSTM layers of 24": ("yes", "stream", "B, T"),
         "pedal: convolution, GRU, LSTM": ("yes", "stream", "B, T"),
     },
-    "suppression": {"NSNet2, 16 kHz": ("yes", "stream", "B, T"), "NSNet2, 48 kHz": ("yes", "stream", "B, T")},
-    "diacritics": {"text2tashkeel rawi_v3": ("no", "sequence", "B, T")},
-    "letters": {"captcha-whisperer": ("no", "sequence", "B")},
+    "suppression": {
+        "NSNet2, 16 kHz": ("yes", "stream", "batch_size, frames"),
+        "NSNet2, 48 kHz": ("yes", "stream", "batch_size, time"),
+    },
+    "diacritics": {"text2tashkeel rawi_v3": ("no", "sequence", "batch, seq")},
+    "letters": {"captcha-whisperer": ("no", "sequence", "batch")},
     "speech": {"DTLN, spectrum": ("yes", "stream", ""), "DTLN, samples": ("yes", "stream", "")},
     "voices": {"Resemblyzer": ("yes", "stream", "B, T")},
     "marks": {"arabic-diacritizer": ("no", "sequence", "B, T")},

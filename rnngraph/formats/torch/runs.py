@@ -256,7 +256,7 @@ class Reader:
                 raise self._error(tracer) from None
             raise not_readable(
                 self.what(),
-                [f"{type(error).__name__}: {first_line(error)}; the module must run on the example"],
+                [_why_not_run(error)],
                 _line_of(error),
             ) from error
         self.draws |= random.getstate() != state
@@ -337,6 +337,16 @@ class Reader:
 
     def _error(self, tracer: Tracer) -> RnnGraphError:
         return not_readable(self.what(), [what for what, _ in tracer.problems], tracer.problems[0][1])
+
+
+def _why_not_run(error: Exception) -> str:
+    """Return why the module's code failed, and the remedy."""
+    if "TensorOptions" in str(error):
+        return (
+            "a constructor such as torch.LongTensor(x) needs the values of x; write x.long() or x.float(), or "
+            "torch.zeros for a new tensor"
+        )
+    return f"{type(error).__name__}: {first_line(error)}; the module must run on the example"
 
 
 def _line_of(error: BaseException) -> Where | None:

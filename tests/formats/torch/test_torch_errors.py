@@ -58,6 +58,7 @@ class One(nn.Module):  # type: ignore[misc, name-defined]
         (lambda m, x: x * x.max().item(), "becomes a number"),
         (lambda m, x: x[x > 0], "depends on the data"),
         (lambda m, x: x.nonzero(), "depends on the data"),
+        (lambda m, x: torch.FloatTensor(x) + 1, r"write x.long\(\)"),
         (lambda m, x: torch.fft.rfft(x).abs(), "fft_rfft"),
         (lambda m, x: torch.linalg.inv(x @ x.T), "matrix inverses"),
         (lambda m, x: x * torch.rand_like(x), "random numbers"),
