@@ -230,7 +230,7 @@ def reshape(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: U
     if have != want:
         try:
             if any(isinstance(times, int) and times > 1 for times in (quotient(have, want), quotient(want, have))):
-                raise ValueError("one is a multiple of the other, whatever sizes are open")
+                raise ValueError("one is a multiple of the other for all values of symbolic sizes")
             unify(have, want)
         except ValueError:
             raise ValueError(

@@ -1,8 +1,7 @@
 """Programs: a training graph and an inference graph that share parameters. They are independent of trainers.
 
-- ``program``: the user's object, with an ``inference_graph`` and a ``training_graph``. Each is a ``callable_graph``,
-and
-  they share ``parts``.
+- ``program``: the user's object, with an ``inference_graph`` and a ``training_graph``. Both extend the class in
+  ``callable_graph``, and they share ``parts``.
 - ``gradients``, ``sampled_graphs``: further graphs of training; ``seeds`` draws the seeds of masks.
 - ``shared_parameters``: parameters taken from another program.
 - ``input_specs``: descriptions of feeds; ``columns`` calls a graph with tables.

@@ -157,7 +157,7 @@ def _older(target: Path, shown: str, kind: str, names: Iterable[str]) -> list[in
     with contextlib.suppress(ValueError, OSError):  # a damaged manifest may be replaced
         manifest = json.loads(_bytes(target / MANIFEST))
     if not isinstance(manifest, dict) or manifest.get("format", kind) != kind:
-        raise FileError(f"{shown} holds something else than a {kind}; give another directory")
+        raise FileError(f"{shown} holds something other than a {kind}; give another directory")
     if isinstance(manifest.get("files"), dict):
         own |= manifest["files"].keys()
     for entry in sorted(os.listdir(target)):

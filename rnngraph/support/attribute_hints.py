@@ -85,9 +85,7 @@ class Unoperated(Telling):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Number):
-            raise DtypeError(
-                "== compares the identity of Tensors, not their values; write rg.equal(x, y) or rg.not_equal"
-            )
+            raise DtypeError("a Tensor has no elementwise ==; write rg.equal(x, y) or rg.not_equal")
         return self is other
 
     __hash__ = object.__hash__

@@ -82,7 +82,7 @@ def test_results_of_the_body_are_replaced() -> None:
     scan = scan_of(graph_of())
     parts = ScanParts.of(scan)
     (carry,), ((_, emitted),) = parts.carries, parts.emits
-    turned = parts.giving({carry.next: emitted, emitted: carry.next})
+    turned = parts.with_replaced_values({carry.next: emitted, emitted: carry.next})
     assert [node for _, node in turned.outputs] == [emitted, carry.next]
 
 

@@ -126,10 +126,10 @@ def test_a_fork_continues_although_a_thread_keeps_a_lock(monkeypatch: pytest.Mon
     monkeypatch.setattr(forks, "FORK_TIMEOUT_S", 0.01)
     with kept, mine:
         forks._before()
-        assert kept not in forks._HELD
-        assert [known[lock] for lock in forks._HELD] == sorted(order for lock, order in known.items() if lock != kept)
+        assert kept not in forks._locked
+        assert [known[lock] for lock in forks._locked] == sorted(order for lock, order in known.items() if lock != kept)
         forks._after()
-    assert not forks._HELD
+    assert not forks._locked
     assert not kept.locked()
 
 

@@ -20,7 +20,7 @@ SHARES = (0.5, 0.34, 0.66, 0.22, 0.78)
 """Shares of a gap between layers at which labels may stand, best first."""
 
 LIFTS = (0.0, -9.0, 9.0)
-"""Pixels by which a label is higher or lower than its point of a flat arrow, which would run through it."""
+"""Offsets in pixels of a label above or below a flat arrow, which would otherwise run through the label."""
 
 OVER_LABEL, OVER_ARROW = 100.0, 10.0
 """Costs of a label over another label, and over an arrow. Among places of equal cost, the first one is preferred."""

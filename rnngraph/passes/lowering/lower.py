@@ -62,7 +62,7 @@ def lower(
     of_loss = set(order).difference(topological(node for path, node in outputs if path != LOSS))
     drivers = [driver for node in order if node.op == "driver" for driver, _ in node["driver"].with_inner()]
     runs = {driver.where.place for driver in drivers if driver.where is not None}
-    cells = {place for driver in drivers for place in driver.source.places} - runs  # lines of drivers are not cells
+    cells = {place for driver in drivers for place in driver.source.places} - runs  # a driver's line is not a cell's
     form = LoweredForm(states, taps or {}, moved, {*kept.values()})
     state = Lowering(names, labels, assigned_names(order, cells), form, of_loss)
     for node in order:

@@ -65,7 +65,7 @@ class RandomNodes:
         return self.number
 
     def kept(self, site: str, salt: int, keep: Node, step: Node, row: Node, shape: Sequence[Dim]) -> Node:
-        """Return the float32 dropout mask of a site. An input as keep probability is recorded."""
+        """Return the float32 dropout mask of a site. If the keep probability is an input, record its name."""
         source = keep.operands[0] if keep.op == "cast" else keep
         if source.op == "input":
             self.keep_probs.add(str(source["label"]))
