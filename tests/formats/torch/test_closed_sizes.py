@@ -117,6 +117,7 @@ def masked(m: Any, x: Any) -> Any:
     return torch.where(mask, m[0](x) @ x.transpose(1, 2), 0.0) @ x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "text", "limits", "wrong"),
     [

@@ -214,6 +214,7 @@ def reshaped(m: Any, x: Any) -> Any:
     return y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", [turned, pairs, one_axis_more])
 def test_writes_through_other_views_are_read(function: Any) -> None:
     check(module(function), (normal(2, 6, 4),), (normal(3, 6, 4),))
