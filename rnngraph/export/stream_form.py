@@ -49,7 +49,7 @@ class StreamForm:
             labels = {name: kept_label(name) for name in kept.values()}
             plan = planned(about.initial.sized(tuple(labels.values()), about.sizes), target, "kept", 1)
             first = results_of(plan, target, values, about.sizes)
-            begun = {name: about.states.kept[label].declared_array(first[label]) for name, label in labels.items()}
+            begun = {name: about.states.declared(label, first[label]) for name, label in labels.items()}
             feeds = {**feeds, **begun}
         calls = steps if kept and not about.lengths else 1
         options, graph = about.compiled.options, source.lowered.graph

@@ -144,6 +144,34 @@ def test_narrow_states_are_stored_in_16_bits(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_narrow_state_that_streams_keep_by_name(tmp_path: Path) -> None:
+    class Matrix(rg.Cell):
+        output_size = 4  # type: ignore[assignment]
+
+        def state(self) -> Any:
+            return {"S": rg.state((3, 4), dtype="bfloat16")}
+
+        def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+            S = rg.tanh(0.7 * state["S"] + rg.reshape(x @ p.kernel("w", (WIDTH, 12)), (None, 3, 4)))
+            return rg.reduce_sum(S, 1), {"S": S}
+
+    x, before = rg.placeholder("x", shape=(None, None, WIDTH)), rg.placeholder("before", (None, 3, 4))
+    outputs, after = rg.dynamic_rnn(Matrix(), x, initial_state=before)
+    made, fed = rg.compile({"y": outputs, "after": after}, states={"after": "before"}), feeds()
+    whole = made.inference(x=fed, before=np.zeros((BATCH, 3, 4)))
+    stream = made.inference.stream(batch=BATCH)
+    assert_array_equal(stream.process(x=fed)["y"], whole["y"])
+    assert_array_equal(stream.state["before"], whole["after"], strict=True)
+    stream.state = stream.state
+    assert_array_equal(stream.state["before"], whole["after"])
+    if shutil.which("cc"):
+        made.inference.export(tmp_path, "net", batch=2)
+        subprocess.run(["cc", "net_test.c", "net.o", "-o", "test"], cwd=tmp_path, check=True)
+        done = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True)
+        assert done.stdout.strip() == "ok, largest difference 0"
+
+
+@pytest.mark.slow
 def test_a_narrow_state_is_written_as_onnx(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     made, fed = program(), feeds()

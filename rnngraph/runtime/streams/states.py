@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...declare.nest import flatten, matched
-from ...ir.numbers.narrow import bfloat16_of_bits, bits_of_bfloat16, held_as
+from ...ir.numbers.narrow import bits_of_bfloat16, held_as
 from ...ir.types import array_dtype, evaluate
 from ...passes.chunks.chunk_states import NUMBER_STATE
 from ...storage.atomic_file import as_path
@@ -160,14 +160,9 @@ class StateForm:
 
     def nest(self, arrays: Sequence[np.ndarray]) -> Any:
         """Return arrays in the nest of the driver's states; for several drivers, a tuple of nests."""
-        kept = self._graph.states.kept
-        by_label = {
-            label: kept[label].declared_array(array) if label in kept else self._shown(label, array)
-            for label, array in zip(self._labels, arrays, strict=True)
-        }
-        nests = [
-            result_of(nest, [by_label[label] for label in flatten(nest)]) for nest in self._graph.states.structures
-        ]
+        states = self._graph.states
+        by_label = {label: states.declared(label, array) for label, array in zip(self._labels, arrays, strict=True)}
+        nests = [result_of(nest, [by_label[label] for label in flatten(nest)]) for nest in states.structures]
         return nests[0] if len(nests) == 1 else tuple(nests)
 
     def arrays(self, value: Any, where: Where | None) -> list[np.ndarray]:
@@ -185,10 +180,6 @@ class StateForm:
             array = bits_of_bfloat16(array) if kind.dtype == "bfloat16" else array
             arrays_.append(array if kept is None else np.ascontiguousarray(kept.kept_array(array)))
         return arrays_
-
-    def _shown(self, label: str, array: np.ndarray) -> np.ndarray:
-        """Return a state as callers see it: float32 numbers for bits of bfloat16."""
-        return bfloat16_of_bits(array) if self._types[label].dtype == "bfloat16" else array
 
     def to_bytes(self, arrays: Sequence[np.ndarray]) -> bytes:
         """Pack the states into bytes, with names, shapes and a digest."""

@@ -16,6 +16,7 @@ import numpy as np
 from ...declare.nest import flatten
 from ...ir.axes.by_size import axis_of_names, lengths_of, output_row_axes, rows_of_feeds, time_sizes
 from ...ir.graph import Graph, make, with_sizes
+from ...ir.numbers.narrow import bfloat16_of_bits
 from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
 from ...passes.chunks.chunk_graph import chunk_graph, tail_graph
 from ...passes.chunks.chunk_states import STEPS
@@ -150,6 +151,11 @@ class StreamStates:
     structures: tuple[Any, ...]
     named: tuple[Any, ...]
     kept: Mapping[str, KeptState]
+
+    def declared(self, label: str, array: np.ndarray) -> np.ndarray:
+        """Return a stored state as callers see it: in its declared shape, and float32 for bits of bfloat16."""
+        whole = self.kept[label].declared_array(array) if label in self.kept else array
+        return bfloat16_of_bits(whole) if self.types[label].dtype == "bfloat16" else whole
 
 
 @dataclass(frozen=True)
