@@ -27,7 +27,7 @@ PRINTED = {"for part in _worker..n step _workers", "right behind the scan before
 
 @cache
 def sources() -> dict[str, str]:
-    return {str(path.relative_to(PACKAGE)): path.read_text() for path in PACKAGE.rglob("*.py")}
+    return {path.relative_to(PACKAGE).as_posix(): path.read_text() for path in PACKAGE.rglob("*.py")}
 
 
 @cache

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 DATA = EXAMPLES / "data"  # the converter of the data needs sources that are not in the repository
 FILES = sorted(path for path in EXAMPLES.rglob("*.py") if DATA not in path.parents)
-SCRIPTS = [str(path.relative_to(EXAMPLES)) for path in FILES if "__main__" in path.read_text()]
+SCRIPTS = [path.relative_to(EXAMPLES).as_posix() for path in FILES if "__main__" in path.read_text()]
 
 
 def has(module: str) -> bool:

@@ -71,7 +71,7 @@ def test_every_instruction_has_a_line_and_a_layer(name: str) -> None:
         for function, line in instructions(text_of(name, stage)):
             assert line.origins, line.text
             assert all(origin.line for origin in line.origins)
-            if not function.startswith(("inference", "training")):  # an entry calls functions for all layers
+            if not function.startswith(("inference", "training", "stack")):  # an entry serves all layers
                 assert all(origin.layer for origin in line.origins), (function, line)
             found.update(origin.layer for origin in line.origins)
     assert set(layers) <= found.keys()
@@ -282,13 +282,14 @@ def test_an_edit_of_a_comment_recompiles_nothing(tmp_path: Path) -> None:
 
 
 def test_object_files_tell_lines() -> None:
-    plan = own_cell()
+    plan, target = own_cell(), target_of("x86-64-v3")
     _, lines = debug_builds(plan, "x86-64-v3")
-    found = read_lines(object_code(with_debug_info(lines), target_of("x86-64-v3")))
+    found = read_lines(object_code(with_debug_info(lines), target))
     assert {function.name for function in found.functions} == {
         *(function.name for function in plan.functions),
         plan.main.name,
         plan.pack.name,
+        *["stack"] * target.grows_stack,
     }
     source, first = inspect.getsourcelines(Leaky.step)
     assert {first + number for number, line in enumerate(source) if "rg.tanh" in line} <= {
