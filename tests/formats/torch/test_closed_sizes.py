@@ -123,7 +123,7 @@ def masked(m: Any, x: Any) -> Any:
     [
         (longer, "> 4", "B_1 is at least 5", 4),
         (asserted, "<= 12", "B_1 is at most 12", 13),
-        (masked, "32 > count", "B_1 is at most 31", 32),
+        (masked, "count < 32", "B_1 is at most 31", 32),
     ],
 )
 def test_a_comparison_limits_a_size(function: Any, text: str, limits: str, wrong: int) -> None:
