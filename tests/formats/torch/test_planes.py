@@ -189,3 +189,28 @@ def test_an_open_width_of_small_convolutions(name: str) -> None:
     for rows, width in ((1, 17), (2, 25), (1, 64)):
         x = normal(rows, 1, 17, width)
         np.testing.assert_allclose(program.inference(x)["y"], m(x).detach().numpy(), atol=2e-5)
+
+
+@pytest.mark.slow
+def test_layers_after_a_convolution_are_computed_with_its_products() -> None:
+    """Batch normalization and ReLU follow the 1-D convolution, before rows become an axis again.
+
+    A depthwise convolution is a sum over the rows of its kernel, the first of which has the bias.
+    """
+    torch.manual_seed(0)
+    front = [nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 3, padding=1, groups=6)]
+    m = module(
+        lambda m, x: m[1](m[0](x).mean(2).transpose(1, 2))[0], nn.Sequential(*front), nn.GRU(6, 5, 1, True, True)
+    )
+    net = check_meaning(m, (normal(2, 1, 8, 9),), (normal(1, 1, 8, 4),))
+    lines = net.script().splitlines()
+    first = next(number for number, line in enumerate(lines) if "rg.conv1d(" in line)
+    assert "rg.batch_normalization(x, " in lines[first + 1]
+    assert lines[first + 2] == "x = rg.relu(x)"
+    rows = {name: array.shape for name, array in net.parameters.items() if name.startswith("m/0/3/")}
+    assert rows == {
+        "m/0/3/kernel": (3, 1, 6),
+        "m/0/3/bias": (6,),
+        "m/0/3/row_1/kernel": (3, 1, 6),
+        "m/0/3/row_2/kernel": (3, 1, 6),
+    }
