@@ -84,7 +84,7 @@ def axis_of(value: Any) -> Any:
             return value
     elif value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
-    raise Unreadable(f"its axis is {value!r}")
+    raise Unreadable(f"its axis {value!r} is not supported")
 
 
 def one_axis(value: Any, rank: int | None = None) -> int:
@@ -93,5 +93,5 @@ def one_axis(value: Any, rank: int | None = None) -> int:
     if isinstance(axis, tuple) and len(axis) == 1:
         axis = axis[0]
     if not isinstance(axis, int) or (rank is not None and not -rank <= axis < rank):
-        raise Unreadable(f"its axis is {value!r}")
+        raise Unreadable(f"its axis {value!r} is not supported")
     return axis if rank is None else axis % rank

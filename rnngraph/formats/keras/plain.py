@@ -66,7 +66,7 @@ def _category_encoding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x, depth = inputs.one, layer.config.count("num_tokens", most=1 << 24)
     mode, ids = layer.config.text("output_mode", "multi_hot"), x.value
     if layer.config.get("sparse", False) or mode not in ("one_hot", "multi_hot", "count"):
-        raise Unreadable(f"its output_mode is {mode!r}, or it is sparse")
+        raise Unreadable(f"its output_mode {mode!r} is not supported, or it is sparse")
     if inputs.keywords.get("count_weights") is not None or x.rank < 2:
         raise Unreadable("it has count_weights, or an input without an axis")
     if not x.dtype.startswith("int"):
@@ -96,7 +96,7 @@ def _identity(_: Declaration, __: Layer, inputs: Inputs) -> Signal:
 def _rate(layer: Layer) -> float:
     rate = number(layer.config, "rate", 0.0)
     if not 0 <= rate < 1:
-        raise Unreadable(f"its rate is {rate}")
+        raise Unreadable(f"its rate {rate} is not in [0, 1)")
     return rate
 
 
@@ -253,9 +253,9 @@ def input_shape(layer: Layer) -> tuple[list[object], str]:
             size is None or (isinstance(size, int) and not isinstance(size, bool) and size > 0) for size in shape[1:]
         )
     ):
-        raise Unreadable(f"its shape is {shape!r}")
+        raise Unreadable(f"its shape {shape!r} is not supported")
     if not kind:
-        raise Unreadable(f"its dtype is {config.get('dtype', None)!r}")
+        raise Unreadable(f"its dtype {config.get('dtype', None)!r} is not supported")
     if config.get("ragged", False) or config.get("sparse", False):
         raise Unreadable("it is ragged or sparse")
     return shape[1:], kind

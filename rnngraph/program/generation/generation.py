@@ -88,7 +88,7 @@ class Reader:
 class Generation(Unindexed, Iterator[Any]):
     """Iterator over the tokens that a net generates after a prompt: ints, or int64 [rows] for prompts of several rows.
 
-    ``state`` and ``save`` give the state of all that was read and returned so far, from which another generation
+    ``state`` and ``save`` give the state after all tokens that were read and returned, from which another generation
     continues. An exception, such as ``KeyboardInterrupt``, ends it.
     """
 

@@ -165,7 +165,7 @@ def _checked(what: str, field: Field, value: Any) -> Any:
             return [float(item) for item in array.reshape(-1)]
         return int(array.reshape(-1)[0]) if field.kind is Kind.INTEGER else float(array.reshape(-1)[0])
     except (ValueError, TypeError, OverflowError, RuntimeError):
-        raise DtypeError(f"{what} must be a number of kind {_NAMES[field.kind]}, not {shown(value)}") from None
+        raise DtypeError(f"{what} must be a number of type {_NAMES[field.kind]}, not {shown(value)}") from None
 
 
 def _checked_texts(what: str, field: Field, value: Any) -> Any:

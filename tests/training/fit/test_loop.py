@@ -363,7 +363,7 @@ def test_every_step_is_reported(window: int | None, warm_up: int, steps: int, mo
     assert len(TOLD) == 2 * (steps + 1)
 
 
-# What is refused ----------------------------------------------------------------------------------
+# Rejected -------------------------------------------------------------------------------------
 
 EXAMPLES = data(6)
 WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {

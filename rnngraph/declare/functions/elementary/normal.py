@@ -22,8 +22,8 @@ class _Tail:
 
     Attributes:
         largest: From here on erfc(x) is 0.
-        middle: The constant k.
-        coefficients: Coefficients of c, lowest degree first.
+        middle: The constant k of the module's formula.
+        coefficients: Coefficients of the polynomial c, lowest degree first.
     """
 
     largest: float
