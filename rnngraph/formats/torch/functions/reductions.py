@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from ....declare.functions import activations, basic
+from ....declare.functions.indexing import take_along_axis
 from ....declare.functions.normalization import normalize
 from ....declare.functions.norms import matrix_norm, norm, vector_norm
 from ....declare.functions.statistics import (
@@ -18,7 +19,7 @@ from ....declare.functions.statistics import (
     reduce_std,
     reduce_var,
 )
-from ....ir.types import INTEGERS
+from ....ir.types import FLOATS, INTEGERS
 from ...steps import Value
 from ..tracing.kinds import Axes, Function, Number, Operand, Result
 from ..tracing.registry import Handler, UnreadableError, reads
@@ -235,8 +236,10 @@ def _extreme(function: Function, pairwise: Function, place: Function) -> Handler
         x = _numbers(tracer, x)
         if dim is None:
             return reduced(tracer, function, x, None, False)
-        values = reduced(tracer, function, x, dim, keepdim)
-        return ValuesAndIndices(values, _place(tracer, x, dim, keepdim, place))
+        values, index = reduced(tracer, function, x, dim, keepdim), _place(tracer, x, dim, keepdim, place)
+        if dtype_of(x) in FLOATS and shape_of(x):
+            values = tracer.call(basic.straight_through, _entries(tracer, x, dim, keepdim, index), values)
+        return ValuesAndIndices(values, index)
 
     return read
 
@@ -244,6 +247,15 @@ def _extreme(function: Function, pairwise: Function, place: Function) -> Handler
 def _place(tracer: Tracer, x: Value, dim: int, keepdim: bool, function: Function) -> Value:
     """Declare ``argmax`` or ``argmin`` along an axis."""
     return tracer.call(function, x, axis_of(len(shape_of(x)), dim), **keepdims(keepdim))
+
+
+def _entries(tracer: Tracer, x: Value, dim: int, keepdim: bool, index: Value) -> Value:
+    """Declare the entries of x at indices along an axis: the gradient goes to one of equal ones."""
+    axis = axis_of(len(shape_of(x)), dim)
+    if keepdim:
+        return tracer.call(take_along_axis, x, index, axis)
+    entries = tracer.call(take_along_axis, x, tracer.call(basic.expand_dims, index, axis), axis)
+    return tracer.call(basic.squeeze, entries, axis)
 
 
 reads("max")(_extreme(basic.reduce_max, basic.maximum, basic.argmax))
