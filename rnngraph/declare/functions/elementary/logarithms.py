@@ -80,8 +80,8 @@ def xlogy(x: Any, y: Any) -> Tensor:
 def entr(x: Any) -> Tensor:
     """Return -x * log(x), elementwise, the terms of an entropy: 0 at 0, and -inf below 0."""
     x = as_tensor(x)
-    inside = where(x > 0, x, 1.0)
-    return where(x > 0, -x * log(inside), where(x < 0, -INFINITY, abs(x)))
+    inside = where(x <= 0, 1.0, x)
+    return where(x < 0, -INFINITY, where(x <= 0, 0.0, -x * log(inside)))
 
 
 @api
