@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def added(tree: ShardTree, leaf: Packed, packing: Packing, total: Packed) -> None:
-    tree.add(((shard, leaf) for shard in tree.mine), tree.shards, packing, total)
+    tree.add(((shard, leaf) for shard in tree.own_shards), tree.shards, packing, total)
 
 
 def seconds(work: Callable[[], object], rounds: int) -> float:

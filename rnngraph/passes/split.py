@@ -35,7 +35,7 @@ class Split:
 
     def __call__(self, graph: Graph) -> Graph:
         rule = _mask_and_scale if self.training else _identity
-        comments = graph.comments if self.training else (*graph.comments, *_gone(graph))
+        comments = graph.comments if self.training else (*graph.comments, *_removed_ops(graph))
         graph = map_bodies(graph, lambda body: rewrite(body, rule))
         graph = rewrite(graph, rule)
         # Inputs that only dropout needed (seed, rows, steps, a fed keep_prob) are removed. The training graph keeps its
@@ -85,7 +85,7 @@ def _certain(graph: Graph) -> Graph:
     return graph
 
 
-def _gone(graph: Graph) -> Iterator[str]:
+def _removed_ops(graph: Graph) -> Iterator[str]:
     for node in graph.walk():
         if node.op == "dropout":
             keep = node.operands[1]

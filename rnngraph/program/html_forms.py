@@ -27,7 +27,7 @@ def program_html(program: ProgramParts, graphs: TwoGraphs, summary: Summary) -> 
     """Return a program as HTML: picture and text of the declaration, differences of the graphs, and layers."""
     from ..inspection.picture.pictures import svg  # rarely needed
 
-    options, gone = program.options, graphs.inference.graph.comments
+    options, removed = program.options, graphs.inference.graph.comments
     parameters = {name: spec.type for spec, name in program.lowered.slots.items()}
     drawn = picture(
         svg(program.source, max_detail="cells"), "the declaration: the training and the inference graph side by side"
@@ -37,7 +37,11 @@ def program_html(program: ProgramParts, graphs: TwoGraphs, summary: Summary) -> 
         folded("Declaration", declaration, is_open=True),
         "<div>What differs between the two graphs</div>",
         table(("", "inference", "training"), _differences(graphs)),
-        *([folded(f"Taken out of the inference graph: {len(gone)}", "<br>".join(map(escaped, gone)))] if gone else []),
+        *(
+            [folded(f"Removed from the inference graph: {len(removed)}", "<br>".join(map(escaped, removed)))]
+            if removed
+            else []
+        ),
         folded(f"{len(parameters)} parameters", _parameters(parameters)),
         folded("Layers", summary._repr_html_()),
     ]

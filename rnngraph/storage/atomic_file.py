@@ -81,10 +81,10 @@ def _create_temporary(target: Path, mode: int) -> tuple[BinaryIO, Path]:
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
         descriptor = open_own(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
-            mine = try_lock(descriptor) and os.fstat(descriptor).st_nlink > 0
+            is_own = try_lock(descriptor) and os.fstat(descriptor).st_nlink > 0
         except OSError:  # a file system without locks, on which leftovers are never removed either
-            mine = True
-        if mine:
+            is_own = True
+        if is_own:
             return os.fdopen(descriptor, "wb"), temporary
         # Another writer removed it as a leftover before it was locked.
         os.close(descriptor)

@@ -36,7 +36,7 @@ def test_a_program_shows_the_differences_of_its_graphs(program: rg.Program) -> N
     text = " ".join(words(shown).split())
     assert "takes x x, y gives" in text
     assert "dropout and noise none rnn/multi_rnn_cell/cell_0/output" in text
-    assert "Taken out of the inference graph: 2" in text
+    assert "Removed from the inference graph: 2" in text
     assert "rnn/multi_rnn_cell/cell_1/basic_rnn_cell/kernel [9, 2] float32 18" in text
     assert "MultiRNNCell" in text
     assert f"4 parameters with {10 * 7 + 7 + 9 * 2 + 2}" in repr(program)

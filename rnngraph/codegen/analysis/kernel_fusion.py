@@ -394,12 +394,12 @@ class _Fuser:
                 if _takes_reduction(kernels[other], [*joined.get(other, ()), node]):
                     joined.setdefault(other, []).append(node)
                     break
-        gone = {node for nodes in joined.values() for node in nodes}
+        merged = {node for nodes in joined.values() for node in nodes}
         fused = list[Kernel]()
         for number, kernel in enumerate(kernels):
             if number in joined:
                 fused.append(Kernel("fused_reduce", kernel.shape, (*joined[number], *kernel.members)))
-            elif kernel.first not in gone:
+            elif kernel.first not in merged:
                 fused.append(kernel)
         return fused
 

@@ -188,5 +188,5 @@ class Allocation:
 
     def end_group(self, group: GroupMemory, indices: Collection[Node]) -> None:
         """Forget values that only a chunk's memory holds. Later groups recompute indices."""
-        gone = {view.buffer for node in group.stores if node in indices for view in group.stores[node]}
-        self.views = {node: view for node, view in self.views.items() if not (view.local or view.buffer in gone)}
+        freed = {view.buffer for node in group.stores if node in indices for view in group.stores[node]}
+        self.views = {node: view for node, view in self.views.items() if not (view.local or view.buffer in freed)}

@@ -49,7 +49,8 @@ def within_pieces(
 ) -> list[Vector]:
     """Transpose within each piece of a vector. A piece has one element per vector.
 
-    From the first halves of pieces, then from the second ones, groups of ``width`` elements of two vectors alternate.
+    The first halves of the pieces are interleaved first, then the second halves: groups of ``width`` elements of two
+    vectors alternate.
     """
     if len(vectors) == 1:
         return vectors

@@ -26,8 +26,9 @@ from .views import View
 TALL = 4
 """k in a tall block. One step adds all of them to sums that it loads and stores once."""
 DENSE, BLOCKS, ROWS, TALL_BLOCKS, LOW_BLOCKS, LAST_BLOCKS, TALL_END, HEAD = range(8)
-"""Fields of the header: dense tiles are used; blocks and rows so far; numbers of blocks of either height, and of low
-ones after the last tall one; k after the last tall one; start of ranges."""
+"""Fields of the header: 1 if dense tiles are used; number of blocks and of rows so far; number of tall blocks, of low
+blocks, and of low blocks after the last tall one; k after the last tall block; index of the first range.
+"""
 FIRST, LAST, ROW, RANGE = range(4)
 """Fields of a range: first block, block after the last, first row; and the number of fields."""
 

@@ -81,8 +81,8 @@ class View:
         """Return the view broadcast to ``shape``, by strides of 0."""
         extra = len(shape) - len(self.shape)
         strides: list[Index] = [0] * extra
-        for mine, wanted, stride in zip(self.shape, shape[extra:], self.strides, strict=True):
-            strides.append(0 if mine == 1 and wanted != 1 else stride)
+        for extent, wanted, stride in zip(self.shape, shape[extra:], self.strides, strict=True):
+            strides.append(0 if extent == 1 and wanted != 1 else stride)
         same_last = bool(self.shape) and bool(shape) and self.shape[-1] == shape[-1]
         return replace(self, strides=tuple(strides), shape=shape, room=self.room if same_last else None)
 
@@ -149,13 +149,13 @@ def common_refinement(left: Shape, right: Shape) -> Shape | None:
     first, second = [dim for dim in left if dim != 1], [dim for dim in right if dim != 1]
     parts: list[Dim] = []
     while first and second:
-        mine, other = first.pop(), second.pop()
-        if mine == other:
-            parts.insert(0, mine)
-        elif (rest := quotient(other, mine)) is not None:
-            parts.insert(0, mine)
+        extent, other = first.pop(), second.pop()
+        if extent == other:
+            parts.insert(0, extent)
+        elif (rest := quotient(other, extent)) is not None:
+            parts.insert(0, extent)
             second.append(rest)
-        elif (rest := quotient(mine, other)) is not None:
+        elif (rest := quotient(extent, other)) is not None:
             parts.insert(0, other)
             first.append(rest)
         else:

@@ -54,7 +54,7 @@ def from_mapping() -> str:
     """
     f = ObjectBuilder()
 
-    def taken(number: str, count: str) -> list[str]:
+    def take_feed(number: str, count: str) -> list[str]:
         record = f.record("%feeds", number)
 
         def item(word: Record) -> str:
@@ -73,7 +73,7 @@ def from_mapping() -> str:
         return [f.value(f"add i64 {count}, {f.value(f'zext i1 {is_there} to i64')}", "found")]
 
     size = f.call(Api.PyDict_Size, "ptr %mapping", "i64")
-    (count_of_feeds,) = f.fold([("i64", 0)], "%count", taken)
+    (count_of_feeds,) = f.fold([("i64", 0)], "%count", take_feed)
     f.ret(f"i1 {f.icmp('eq', 'i64', count_of_feeds, size)}")
     return f.function(
         "from_mapping", "i1", {"feeds": "ptr", "count": "i64", "mapping": "ptr", "values": "ptr"}, attributes=INLINE

@@ -137,8 +137,8 @@ def longest(mask: LengthMask, block: Block, views: Mapping[Node, View]) -> Opera
     """Write the computation of the maximum length of a row, and return it."""
 
     def larger(inner: Block, row: Index, before: Operand) -> Operand:
-        mine = inner.let("index", (), "int64", 1, index=value_of(mask, inner, views, row))
-        return inner.let("maximum", [before, mine], "int64", 1)
+        own_steps = inner.let("index", (), "int64", 1, index=value_of(mask, inner, views, row))
+        return inner.let("maximum", [before, own_steps], "int64", 1)
 
     return fold(block, Literal(0, "int64", 1), mask.rows, 1, larger)
 
@@ -168,9 +168,9 @@ def fill(table: MaskTable, cursor: Buffer, block: Block, views: Mapping[Node, Vi
         return before
 
     def counted(inner: Block, row: Index) -> None:
-        mine = value_of(mask, inner, views, row)
-        inner.add(Store(inner.let("index", (), "int64", 1, index=mine), lengths, row))
-        add_one(inner, counts, base + mine)
+        own_steps = value_of(mask, inner, views, row)
+        inner.add(Store(inner.let("index", (), "int64", 1, index=own_steps), lengths, row))
+        add_one(inner, counts, base + own_steps)
 
     def above(inner: Block, behind: Index, total: Operand) -> Operand:
         place = base + mask.length - behind

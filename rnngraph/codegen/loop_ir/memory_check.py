@@ -166,8 +166,8 @@ class _Intervals:
         last = first
         while last < len(self.ordered) and self.ordered[last][0] < end and begin < self.ordered[last][1]:
             last += 1
-        gone = [item[2] for item in self.ordered[first:last]]
+        removed = [item[2] for item in self.ordered[first:last]]
         self.ordered[first:last] = [(begin, end, buffer)]
-        self.members.difference_update(gone)
+        self.members.difference_update(removed)
         self.members.add(buffer)
-        return gone
+        return removed

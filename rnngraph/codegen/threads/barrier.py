@@ -22,9 +22,9 @@ def barrier_text(target: Target) -> str:
     """Return the LLVM text of the function with which a worker waits for the first ``awaited`` workers."""
     f = IRBuilder()
     f.return_if(f.icmp("eq", "i64", "%workers", 1))
-    mine = f.place("%team", f.value("add i64 %worker, 1", "line"), LINE)
-    count = f.value(f"add i64 {f.value(f'load i64, ptr {mine}', 'before')}, 1", "count")
-    f.do(f"store atomic i64 {count}, ptr {mine} release, align 64")
+    own_line = f.place("%team", f.value("add i64 %worker, 1", "line"), LINE)
+    count = f.value(f"add i64 {f.value(f'load i64, ptr {own_line}', 'before')}, 1", "count")
+    f.do(f"store atomic i64 {count}, ptr {own_line} release, align 64")
     with f.loop("%awaited", "other") as other:
         place = f.place("%team", f.value(f"add i64 {other}, 1", "line"), LINE)
         (there,) = f.labels("there")

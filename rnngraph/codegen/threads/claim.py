@@ -92,8 +92,8 @@ def _claim(target: Target) -> str:
         best, state, _, is_open = f.fold(first, "%count", better)
 
         def take() -> str:
-            taken, place = f.value(f"or i64 {state}, 1", "taken"), f.place("%states", best)
-            exchange = f.value(f"cmpxchg ptr {place}, i64 {state}, i64 {taken} acq_rel acquire, align 8", "exchange")
+            claimed, place = f.value(f"or i64 {state}, 1", "taken"), f.place("%states", best)
+            exchange = f.value(f"cmpxchg ptr {place}, i64 {state}, i64 {claimed} acq_rel acquire, align 8", "exchange")
             f.return_if(f.value(f"extractvalue {{ i64, i1 }} {exchange}, 1", "mine"), f"i64 {best}")
             return "0"
 

@@ -56,21 +56,21 @@ def _worker(f: IRBuilder, number: str) -> _Worker:
 def _serve(target: Target) -> str:
     """Return the LLVM text of a worker's endless loop: poll for a job, sleep after a while, and run the job."""
     f = IRBuilder()
-    job, mine, wait = f.moved("%pool", 64 * _JOB), _worker(f, "%worker"), f.entry("%pool", 1, "ptr")
+    job, own_state, wait = f.moved("%pool", 64 * _JOB), _worker(f, "%worker"), f.entry("%pool", 1, "ptr")
 
     def drowse(last: str) -> str:
-        f.do(f"store atomic i64 1, ptr {mine.asleep} seq_cst, align 8")
-        seen = f.value(f"load atomic i64, ptr {mine.assigned} seq_cst, align 8", "seen")
+        f.do(f"store atomic i64 1, ptr {own_state.asleep} seq_cst, align 8")
+        seen = f.value(f"load atomic i64, ptr {own_state.assigned} seq_cst, align 8", "seen")
         with f.when(f.icmp("eq", "i64", seen, last)):
-            semaphore_calls(target).wait(f, wait, mine.semaphore)
-        f.do(f"store atomic i64 0, ptr {mine.asleep} seq_cst, align 8")
+            semaphore_calls(target).wait(f, wait, own_state.semaphore)
+        f.do(f"store atomic i64 0, ptr {own_state.asleep} seq_cst, align 8")
         return "0"
 
     def serve(last: str) -> list[str]:
         (begin,) = f.labels("begin")
 
         def look(looks: str) -> list[str]:
-            seen = f.value(f"load atomic i64, ptr {mine.assigned} acquire, align 8", "seen")
+            seen = f.value(f"load atomic i64, ptr {own_state.assigned} acquire, align 8", "seen")
             f.branch_if(f.icmp("ne", "i64", seen, last), begin)
             write_pause(f, target)
             following = f.value(f"add i64 {looks}, 1", "looks")
@@ -79,12 +79,12 @@ def _serve(target: Target) -> str:
 
         f.endless_loop([("i64", 0)], look)
         f.start(begin)
-        number = f.value(f"load atomic i64, ptr {mine.assigned} acquire, align 8", "number")
+        number = f.value(f"load atomic i64, ptr {own_state.assigned} acquire, align 8", "number")
         function = f.entry(job, 0, "ptr")
         floating_point_mode(target).adopt(f, f.place(job, 3))
         arguments, workers = f.entry(job, 1, "ptr"), f.entry(job, 2)
         f.do(f"call void {function}(ptr {arguments}, i64 %worker, i64 {workers})")
-        f.do(f"store atomic i64 {number}, ptr {mine.done} release, align 8")
+        f.do(f"store atomic i64 {number}, ptr {own_state.done} release, align 8")
         return [number]
 
     f.endless_loop([("i64", 0)], serve)

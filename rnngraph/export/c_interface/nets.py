@@ -74,7 +74,7 @@ class ExportedNet:
         kept = peak = 0
         parts = {entry.plan.main.name: (entry.plan, parts_of(entry.plan)) for entry in self.entries}
         for main, (plan, of_plan) in parts.items():
-            mine = offsets.setdefault(main, {})
+            own_offsets = offsets.setdefault(main, {})
             for part in of_plan:
                 for number, (buffer, count) in enumerate(part.results.items()):
                     alone = plan.layouts.get(buffer.name, (main, buffer.name))
@@ -82,7 +82,7 @@ class ExportedNet:
                     if key not in places:
                         places[key] = kept
                         kept += count
-                    mine[buffer.name] = places[key]
+                    own_offsets[buffer.name] = places[key]
         for main, (_, of_plan) in parts.items():
             for part in of_plan:  # one after another, in the same memory
                 total = kept

@@ -151,7 +151,7 @@ def _image(exported: ExportedNet) -> tuple[dict[str, dict[str, int]], bytes]:
     offsets: dict[str, dict[str, int]] = {}
     for entry in exported.entries:
         used = {buffer.name for buffer, (slot, _) in entry.plan.main.places.items() if slot == "panels"}
-        mine = offsets.setdefault(entry.plan.main.name, {})
+        own_offsets = offsets.setdefault(entry.plan.main.name, {})
         for name, (start, count) in entry.plan.panel_places.items():
             if name not in used:
                 continue
@@ -162,7 +162,7 @@ def _image(exported: ExportedNet) -> tuple[dict[str, dict[str, int]], bytes]:
                 places[part] = total
                 parts.append(part)
                 total += len(part)
-            mine[name] = places[part]
+            own_offsets[name] = places[part]
     return offsets, b"".join(parts)
 
 
@@ -180,10 +180,10 @@ def _entries_text(
     debug: bool,
 ) -> StageText:
     """Return the LLVM module of one entry, with its functions renamed."""
-    mine, functions = offsets[entry.plan.main.name], entry.plan.functions
-    entries = [replace(entry.placed(entry.plan.main, mine), name=main)]
+    own_offsets, functions = offsets[entry.plan.main.name], entry.plan.functions
+    entries = [replace(entry.placed(entry.plan.main, own_offsets), name=main)]
     if not exported.embedded:
-        entries.append(replace(entry.placed(entry.plan.pack, mine), name=pack))
+        entries.append(replace(entry.placed(entry.plan.pack, own_offsets), name=pack))
     return module_lines(functions, entries, exported.target, main, debug)
 
 

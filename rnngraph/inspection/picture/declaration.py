@@ -275,18 +275,18 @@ def _groups(
         ancestors = 0
         for number in read:
             ancestors |= before[number] | 1 << number
-        mine = latest.get(key, len(groups))
-        fits = mine < len(groups) and len(groups[mine]) < MAX_IN_GROUP
-        if not fits or any(before[number] >> mine & 1 for number in read if number != mine):
-            mine = latest[key] = len(groups)
+        latest_group = latest.get(key, len(groups))
+        fits = latest_group < len(groups) and len(groups[latest_group]) < MAX_IN_GROUP
+        if not fits or any(before[number] >> latest_group & 1 for number in read if number != latest_group):
+            latest_group = latest[key] = len(groups)
             groups.append([])
             before.append(0)
-        groups[mine].append(node)
-        number_of[node] = mine
-        before[mine] |= ancestors & ~(1 << mine)
+        groups[latest_group].append(node)
+        number_of[node] = latest_group
+        before[latest_group] |= ancestors & ~(1 << latest_group)
         for number, depends in enumerate(before):
-            if depends >> mine & 1:
-                before[number] |= before[mine]
+            if depends >> latest_group & 1:
+                before[number] |= before[latest_group]
     return _in_order(groups, before)
 
 

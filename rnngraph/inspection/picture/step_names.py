@@ -52,9 +52,9 @@ def step_names(parts: ScanParts, nodes: Collection[Node], shown: Iterable[Node] 
             names[carry.next] = f"{names[carry.inside]}′"
     outside = {carry.next for carry in parts.carries} | {node for _, node in parts.emits}
     local = [node for node in shown if node not in outside | param and readers[node] <= {layer_of(node)}]
-    taken = {name for node, name in names.items() if node in param or not readers[node] <= {layer_of(node)}}
+    reserved = {name for node, name in names.items() if node in param or not readers[node] <= {layer_of(node)}}
     namers: dict[str, Namer] = {}
     for node in local:
-        namer = namers.setdefault(layer_of(node), Namer({*taken}))
+        namer = namers.setdefault(layer_of(node), Namer({*reserved}))
         names[node] = namer(identifier(node.name or node.op))
     return names

@@ -220,20 +220,20 @@ def _dots(layers: Sequence[Part], scales: Scales) -> Iterator[Mark]:
             dots.append((part, Dot(*place, 4 + 10 * math.sqrt(part.share), _colour(number), title)))
     yield from (dot for _, dot in dots)
     around = _common_path(layers)
-    taken = [(dot.x - dot.radius, dot.x + dot.radius, dot.y - dot.radius, dot.y + dot.radius) for _, dot in dots]
+    occupied = [(dot.x - dot.radius, dot.x + dot.radius, dot.y - dot.radius, dot.y + dot.radius) for _, dot in dots]
     for part, dot in dots:
         if part.share >= SMALL:
             name = part.name.removeprefix(around)
-            yield from _label(dot, name if len(name) <= MAX_LABEL else f"…{name[1 - MAX_LABEL :]}", taken)
+            yield from _label(dot, name if len(name) <= MAX_LABEL else f"…{name[1 - MAX_LABEL :]}", occupied)
 
 
-def _label(dot: Dot, name: str, taken: list[tuple[float, float, float, float]]) -> Iterator[Mark]:
+def _label(dot: Dot, name: str, occupied: list[tuple[float, float, float, float]]) -> Iterator[Mark]:
     """Yield a dot's name at the nearest place without dots and names, and a line to it from afar.
 
     Args:
         dot: The dot.
         name: Its name.
-        taken: Left, right, top and bottom of dots and names; receives that of the name.
+        occupied: Left, right, top and bottom of dots and names; receives that of the name.
     """
     wide, frame = CHARACTER * len(name), (0.0, 0.0, 0.0, 0.0)
     for far in range(MAX_FAR):
@@ -242,8 +242,8 @@ def _label(dot: Dot, name: str, taken: list[tuple[float, float, float, float]]) 
                 left = dot.x - dot.radius - 6 - wide if is_left else dot.x + dot.radius + 6
                 frame = left, left + wide, dot.y + down - TEXT / 2, dot.y + down + TEXT / 2
                 is_inside = frame[0] > MARGIN and frame[1] < WIDTH - MARGIN / 2 and frame[2] > TOP and frame[3] < ROOF
-                if is_inside and not any(_overlap(frame, other) for other in taken):
-                    taken.append(frame)
+                if is_inside and not any(_overlap(frame, other) for other in occupied):
+                    occupied.append(frame)
                     if down:
                         end = frame[1] if is_left else frame[0]
                         yield Line(dot.x, dot.y, end, dot.y + down, "#999")

@@ -142,7 +142,7 @@ class Steps(StepDraws):
                 "update it outside of the cell, or normalise with rg.layer_norm",
                 node.where,
             )
-        if node.get("samples"):  # rows that have ended draw from nothing
+        if node.get("samples"):  # rows that have ended draw no sample
             is_nan, *others = operands
             rows = 0 if is_nan.tensor.rank and self._is_batch(is_nan.shape[0]) else None
             operands = [self._while_live(is_nan, rows), *others]

@@ -29,8 +29,8 @@ class Notices:
     @contextmanager
     def compiling(self) -> Iterator[None]:
         """Context manager around a compilation, which notifies listeners."""
-        mine = threading.get_ident()
-        listeners = [listener for thread, listener in self._listeners if thread == mine]
+        this_thread = threading.get_ident()
+        listeners = [listener for thread, listener in self._listeners if thread == this_thread]
         for listener in listeners:
             listener(True)
         try:

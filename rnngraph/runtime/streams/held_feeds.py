@@ -88,9 +88,9 @@ class HeldFeeds:
                     f"feed {name} has shape {array.shape}, but {count} streams need {count} rows; give a row for each",
                     where,
                 )
-            for number, mine in enumerate(each):
+            for number, row_feeds in enumerate(each):
                 row = slice(number, number + 1)
-                mine[name] = array if axis is None else array[(*[slice(None)] * axis, row)].copy()
+                row_feeds[name] = array if axis is None else array[(*[slice(None)] * axis, row)].copy()
         return each
 
     def left(self, feeds: Mapping[str, Any], where: Where | None) -> tuple[Arrays, bool]:

@@ -166,5 +166,7 @@ class PreparedStep(Runner):
 
     def is_for(self, spec: CallSpec) -> bool:
         """True if this runner can run calls of ``spec``."""
-        mine = self.spec
-        return mine.entry is spec.entry and mine.sized.sizes == spec.sized.sizes and mine.feeds == spec.feeds
+        own_spec = self.spec
+        return (
+            own_spec.entry is spec.entry and own_spec.sized.sizes == spec.sized.sizes and own_spec.feeds == spec.feeds
+        )

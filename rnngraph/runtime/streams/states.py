@@ -211,13 +211,14 @@ class StateForm:
         """Return copies of arrays by label, in order. Raise ``StructureError`` if they belong to another program."""
         kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
         sizes = self._graph.sizes
-        mine = {
+        own_kinds = {
             name: ((self._batch, *(evaluate(dim, sizes) for dim in kind.shape[1:])), array_dtype(kind.dtype))
             for name, kind in self._types.items()
         }
-        if kinds != mine:
+        if kinds != own_kinds:
             raise StructureError(
-                f"the saved state is {kinds}, and this stream carries {mine}; load it into a stream of its own program",
+                f"the saved state is {kinds}, but this stream carries {own_kinds}; load it into a stream of its own "
+                "program",
                 where,
             )
         return [np.array(arrays[label], order="C") for label in self._labels]

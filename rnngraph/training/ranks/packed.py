@@ -66,9 +66,9 @@ class Packed:
         }
 
     def take(self, other: Packed) -> None:
-        for mine, theirs in zip(self.whole, other.whole, strict=True):
-            np.copyto(mine, theirs)
+        for own, theirs in zip(self.whole, other.whole, strict=True):
+            np.copyto(own, theirs)
 
     def add(self, other: Packed) -> None:
-        for mine, theirs in zip(self.whole, other.whole, strict=True):
-            np.add(mine, theirs, out=mine)
+        for own, theirs in zip(self.whole, other.whole, strict=True):
+            np.add(own, theirs, out=own)

@@ -15,19 +15,20 @@ from .ranks import Ranks
 
 
 class ShardTree:
-    """Binary tree of sums over ``shards`` leaves, of which ``mine`` belong to this process."""
+    """Binary tree of sums over ``shards`` leaves, of which ``own_shards`` belong to this process."""
 
     def __init__(self, shards: int, ranks: Ranks) -> None:
         self.shards, self._ranks = shards, ranks
         self._bounds = [rank * shards // ranks.size for rank in range(ranks.size + 1)]
-        self.mine = range(self._bounds[ranks.rank], self._bounds[ranks.rank + 1])
+        self.own_shards = range(self._bounds[ranks.rank], self._bounds[ranks.rank + 1])
         self._owners = [rank for rank in range(ranks.size) for _ in range(self._bounds[rank], self._bounds[rank + 1])]
 
     def add(self, leaves: Iterable[tuple[int, Packed]], count: int, packing: Packing, total: Packed) -> None:
         """Write the sum over all shards to ``total``, on all ranks.
 
         Args:
-            leaves: (shard, values) of ``mine`` that count, in order. Values are read before the next pair is requested.
+            leaves: (shard, values) of ``own_shards`` that count, in order. Values are read before the next pair is
+                requested.
             count: Number of shards that count, the first ones of all ranks.
             packing: Places of the values.
             total: Result.

@@ -67,8 +67,8 @@ class ShardedStepper(Stepper):
             return self._step(Batch(arrays, 0, None), how)
 
     def own_rows(self, count: int) -> slice:
-        each, mine = self._each(count), self.tree.mine
-        return slice(min(mine.start * each, count), min(mine.stop * each, count))
+        each, own_shards = self._each(count), self.tree.own_shards
+        return slice(min(own_shards.start * each, count), min(own_shards.stop * each, count))
 
     def step_of_fit(self, arrays: dict[str, np.ndarray], own: slice, count: int, how: StepForm) -> float:
         with self.lock:
@@ -150,7 +150,7 @@ class ShardedStepper(Stepper):
         each = self._each(count)
         used = max(1, -(-count // each))
         shards = []
-        for number in self.tree.mine:
+        for number in self.tree.own_shards:
             if number >= used:
                 break
             first, stop = number * each, min((number + 1) * each, count)

@@ -106,7 +106,7 @@ def test_sums_are_in_one_order_on_any_number_of_ranks(size: int, shards: int, us
         leaf, given = packing.make(), packing.make()
 
         def leaves() -> Iterator[tuple[int, Packed]]:
-            for shard in tree.mine:
+            for shard in tree.own_shards:
                 if shard < used:
                     leaf.views["a"][...], leaf.views["b"][...] = values[shard], integers[shard]
                     yield shard, leaf
@@ -141,7 +141,7 @@ def test_the_number_of_consecutive_messages_equals_the_models(size: int, shards:
     def add(comm: Any) -> int:
         tree = ShardTree(shards, Ranks(comm if size > 1 else None))
         leaf = packing.make()
-        tree.add(((shard, leaf) for shard in tree.mine), shards, packing, packing.make())
+        tree.add(((shard, leaf) for shard in tree.own_shards), shards, packing, packing.make())
         return int(comm.chain)
 
     assert World(size).run(add)[0] == longest

@@ -84,13 +84,13 @@ def parts_of(plan: ScheduledEntry) -> list[Part]:
 
     def part(statements: Sequence[Statement]) -> Part:
         buffers = free(statements)[0]
-        mine = {buffer: own[buffer.name][1] for buffer in buffers if buffer.name in own}
+        own_counts = {buffer: own[buffer.name][1] for buffer in buffers if buffer.name in own}
         return Part(
             "",
             tuple(statements),
             tuple(names[buffer] for buffer in buffers if buffer in names),
-            {buffer: count for buffer, count in mine.items() if buffer in main},
-            {buffer: count for buffer, count in mine.items() if buffer not in main},
+            {buffer: count for buffer, count in own_counts.items() if buffer in main},
+            {buffer: count for buffer, count in own_counts.items() if buffer not in main},
         )
 
     for statements in independent_parts(plan.pack.function.body, own):
