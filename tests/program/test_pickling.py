@@ -284,7 +284,7 @@ def test_columns_that_are_not_there() -> None:
     program = tagger()
     with pytest.raises(rg.NameLookupError, match=r"test_pickling.py:\d+: .*no input 'xs'; it takes x, n"):
         program.inference.on_columns("xs")
-    with pytest.raises(rg.ArgumentError, match="the result has logits itself"):
+    with pytest.raises(rg.ArgumentError, match="the result already has logits"):
         program.inference.on_columns("x", "n", keep=["logits"])
     with pytest.raises(rg.DtypeError, match="keep"):
         program.inference.on_columns(keep=3)  # type: ignore[arg-type]
