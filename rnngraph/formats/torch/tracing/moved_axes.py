@@ -26,11 +26,11 @@ def elementwise(script: Script, function: Function, x: object, *rest: object, **
 
 
 def operation(script: Script, sign: str, a: object, b: object) -> Value:
-    """Return ``a sign b``. If both operands have the same transpose, transpose the result instead."""
-    (left, order), (right, other) = untransposed(a), untransposed(b)
+    """Return ``a sign b``. If both operands have the same transposes, transpose the result instead."""
+    (left, steps, _), (right, others, _) = unviewed(a), unviewed(b)
     is_alone = not isinstance(a, Value) or not isinstance(b, Value)
-    if (order or other) and (order == other or is_alone):
-        return script.call(transpose, script.operation(sign, left, right), order or other)
+    if (steps or others) and (is_alone or _are_alike(steps, others)):
+        return viewed(script, script.operation(sign, left, right), steps or others)
     expanded = [expanded_of(item) for item in (a, b)]
     if any(pair is not None and pair[1] == 0 for pair in expanded) and sign != "@":
         inner = [item if pair is None else pair[0] for pair, item in zip(expanded, (a, b), strict=True)]
@@ -40,14 +40,6 @@ def operation(script: Script, sign: str, a: object, b: object) -> Value:
         if are_alike and max(ranks) == max_rank:
             return script.call(expand_dims, operation(script, sign, *inner), 0)
     return script.operation(sign, a, b)
-
-
-def untransposed(x: T) -> tuple[T | Value, tuple[int, ...] | None]:
-    """Return (source of a transpose, order of axes); (x, None) if ``x`` is not transposed."""
-    if isinstance(x, Value) and x.step.key is transpose and not x.path:
-        inner, order = x.step.operands
-        return inner, order
-    return x, None
 
 
 def unviewed(x: T, axis: int = -1) -> tuple[T | Value, list[Step], int]:
@@ -74,6 +66,16 @@ def unviewed(x: T, axis: int = -1) -> tuple[T | Value, list[Step], int]:
         steps.append(source.step)
         source = inner
     return source, steps, axis
+
+
+def _are_alike(steps: Sequence[Step], others: Sequence[Step]) -> bool:
+    """True if two values are the same transposes and reshapes of their sources. Sources of reshapes have one shape."""
+    if [(step.key, step.operands[1]) for step in steps] != [(step.key, step.operands[1]) for step in others]:
+        return False
+    return all(
+        step.key is transpose or shape_of(step.operands[0]) == shape_of(other.operands[0])
+        for step, other in zip(steps, others, strict=True)
+    )
 
 
 def _keeps_channels(before: Value, after: Value, axis: int) -> bool:
