@@ -1,4 +1,4 @@
-"""Entrance: a program's declaration as SVG text or as a file."""
+"""Entry point: draw a program's declaration as SVG text or to a file."""
 
 from __future__ import annotations
 
