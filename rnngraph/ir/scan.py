@@ -213,3 +213,19 @@ def ends_of_loop(scan: Node) -> set[Node]:
             if node.op not in REDUCTIONS:
                 stack += node.operands
     return condition
+
+
+def histories_read(scan: Node) -> dict[Node, tuple[Node, Node]]:
+    """Return the sequences in a scan's body that are a carry of another scan at all steps, before or after a step.
+
+    The key is the body's input, and the value the other scan with the carry.
+    """
+    histories = dict[Node, tuple[Node, Node]]()
+    for inside, outside in ScanParts.of(scan).sequences:
+        if outside.op == "get" and outside.operands[0].op == "scan":
+            source = outside.operands[0]
+            value = source["body"].outputs[outside["index"]][1]
+            for carry in ScanParts.of(source).carries:
+                if value in (carry.inside, carry.next):
+                    histories[inside] = source, carry.inside
+    return histories

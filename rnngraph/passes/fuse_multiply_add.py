@@ -12,6 +12,7 @@ from collections.abc import Set
 
 from ..ir.graph import Graph, Node, make, rewrite, with_body
 from ..ir.ops import OPS
+from ..ir.scan import histories_read
 from ..ir.types import FLOATS
 from ..support.records import dataclass
 
@@ -36,15 +37,20 @@ def _in_bodies(graph: Graph) -> Graph:
         if node.op != "scan":
             return None
         inner = _in_bodies(node["body"])
-        body = _fuse(inner, _matrices(inner, node["carries"]))
+        body = _fuse(inner, _matrices(inner, node))
         return None if body is node["body"] else with_body(node, operands, body)
 
     return rewrite(graph, rule)
 
 
-def _matrices(body: Graph, carries: int) -> Set[Node]:
-    """Return carries of rank 3 or more, and the values computed from them by elementwise ops."""
-    matrices = {node for node in body.inputs[:carries] if node.tensor.rank > 2}
+def _matrices(body: Graph, scan: Node) -> Set[Node]:
+    """Return the matrices that a loop carries or reads as another loop's history, and elementwise values of them.
+
+    A matrix has rank 3 or more.
+    """
+    carried, histories = body.inputs[: scan["carries"]], histories_read(scan)
+    read = [new for new, old in zip(body.inputs, scan["body"].inputs, strict=True) if old in histories]
+    matrices = {node for node in (*carried, *read) if node.tensor.rank > 2}
     for node in body.nodes:
         is_entrywise = OPS[node.op].kind == "elementwise"
         if is_entrywise and any(item in matrices and item.shape == node.shape for item in node.operands):

@@ -14,7 +14,7 @@ from ...support.records import dataclass
 from ..analysis.kernel_fusion import Kernel
 from ..cost_model.register_tiles import lanes_for
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Index, Literal, Operand
+from ..loop_ir.nodes import Index, Literal, Operand, Place, Store
 from .loop_nests import WorkerSlice, folds, strip_groups
 from .reductions import FOLDED_AT_ONCE, combining_op, interleaved_vectors, neutral_of, with_value
 from .region import Region, over_axes
@@ -80,9 +80,14 @@ class _Fold:
         total = block.let("across", [vector], self.node.dtype, 1, combine=combining_op(self.node))
         return self._combine(block, total, units[0]) if units else total
 
+    def joined(self, block: Block, carried: list[Operand]) -> list[Operand]:
+        """Combine a row's accumulators for units to one vector at once, so that rows do not compete for registers."""
+        vector = self._one_vector(block, carried) if self.is_over_units else None
+        return carried if vector is None else [vector]
+
     def totals(self, block: Block, rows: Sequence[Sequence[Operand]]) -> Operand:
-        """Return the totals of several rows as one vector."""
-        vectors = [vector for row in rows if (vector := self._one_vector(block, row)) is not None]
+        """Return the totals of several rows as one vector, from that of each row."""
+        vectors = [vector for row in rows for vector in row]
         return block.let("across", vectors, self.node.dtype, len(rows), combine=combining_op(self.node))
 
     def _one_vector(self, block: Block, carried: Sequence[Operand]) -> Operand | None:
@@ -163,12 +168,30 @@ class _Pass:
     def _rows(self, emitter: ValueEmitter, at: list[Coordinate], strips: Sequence[Strip]) -> None:
         """Write all rows at one position of the outer axes."""
         carrying = [fold for fold in self.folds if fold.rows]
-        starts = [fold.accumulators(strips) for fold in carrying]
+        starts = [self._begun(emitter.block, fold, strips) for fold in carrying]
         flat = [item for items in starts for item in items]
         totals = self._over(emitter, at, self.rows, strips, carrying, flat)
         for fold, begun in zip(carrying, starts, strict=True):
             own, totals = totals[: len(begun)], totals[len(begun) :]
+            for value, place in zip(own, self._places(fold, strips, own), strict=False):
+                emitter.block.add(Store(value, *place))
             self._store(emitter, fold, at, strips, own)
+
+    def _begun(self, block: Block, fold: _Fold, strips: Sequence[Strip]) -> list[Operand]:
+        """Return the accumulators before the first row: neutral, or as the previous block of a scan left them."""
+        neutral = fold.accumulators(strips)
+        places = self._places(fold, strips, neutral)
+        return [block.load("sum", *place, item.lanes) for item, place in zip(neutral, places, strict=False)] or neutral
+
+    def _places(self, fold: _Fold, strips: Sequence[Strip], accumulators: Sequence[Operand]) -> list[Place]:
+        """Return the memory of accumulators between blocks of a scan; empty if the sum is that of one block."""
+        sums = self.region.sums
+        if sums is None or fold.node not in sums.places:
+            return []
+        first = sums.first + sums.places[fold.node]
+        if not fold.is_over_units:
+            return [(sums.buffer, first + strip.start) for strip in strips]
+        return [(sums.buffer, first + number * self.lanes) for number in range(len(accumulators))]
 
     def _over(
         self,
@@ -215,7 +238,7 @@ class _Pass:
         for number in range(self.several):
             place = [*at[:axis], first + number, *at[axis + 1 :]]
             carried, folded = self._row(emitter, place, strips, carrying, carried)
-            of_rows.append(folded)
+            of_rows.append({fold: fold.joined(emitter.block, own) for fold, own in folded.items()})
         for fold in of_rows[0]:
             if fold.is_over_units:
                 total = fold.totals(emitter.block, [folded[fold] for folded in of_rows])

@@ -43,6 +43,7 @@ class ScanDerivative:
         self.body: Graph = scan["body"]
         self.scan_parts = ScanParts.of(scan)
         self.carried = [carry.inside for carry in self.scan_parts.carries]
+        self.following = {carry.next for carry in self.scan_parts.carries}
         self.sequences, self.invariants = dict(self.scan_parts.sequences), dict(self.scan_parts.invariants)
         self.outer = dict(zip(self.body.inputs, scan.operands, strict=True))
         self._activity(active)
@@ -153,7 +154,7 @@ class ScanDerivative:
     def _decide(self, node: Node, inputs: set[Node], carried: set[Node]) -> None:
         if node in self.cheap or node in self.kept:
             return
-        if node in carried:
+        if node in carried or (node in self.following and node.tensor.rank > 2):  # the history of a matrix has it
             self.kept[node] = None
             return
         if node in inputs:

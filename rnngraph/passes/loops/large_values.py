@@ -34,7 +34,8 @@ class Step(Generic[Loop]):
         readers: Readers of each node; a carry reads its next value.
         loops: Loop of each member of a loop.
         varying: Nodes that differ from step to step.
-        results: Nodes that each step returns.
+        results: Nodes that each step returns, other than the next values of carries.
+        histories: Inputs that are a carry of another loop at all steps, with a key of the carry.
     """
 
     nodes: Sequence[Node]
@@ -42,6 +43,7 @@ class Step(Generic[Loop]):
     loops: Mapping[Node, Loop]
     varying: Collection[Node]
     results: Collection[Node]
+    histories: Mapping[Node, object]
 
     def made_of_little(self) -> dict[Node, Loop]:
         """Return large values that are computed from small values and read by a single loop, with this loop."""
@@ -74,13 +76,16 @@ class Step(Generic[Loop]):
     def readouts_of_sequences(self) -> dict[Node, Loop]:
         """Return the readouts of large sequences that only one loop reads, with that loop.
 
-        Readouts are all values on the way from such a sequence to small values, the small ones included.
+        Readouts are all values on the way from such a sequence to small values, the small ones included. The values
+        of a carry before and after each step are one sequence, as they share memory.
         """
         kept = dict[Node, Loop]()
         for node in self.nodes:
             if node.op != "input" or node in self.loops or node not in self.varying or not _is_large(node):
                 continue
-            homes = [self.loops[reader] for reader in self.readers[node] if reader in self.loops]
+            alike = [item for item, key in self.histories.items() if key == self.histories.get(node)]
+            readers = {reader for item in alike or [node] for reader in self.readers[item]}
+            homes = [self.loops[reader] for reader in readers if reader in self.loops]
             if homes and all(home is homes[0] for home in homes):
                 kept |= dict.fromkeys(self._readouts(node, homes[0], kept), homes[0])
         return kept
@@ -100,10 +105,9 @@ class Step(Generic[Loop]):
                 continue
             readers.add(node)
             if _size(node) > few:
-                following = self._outside(node, home)
-                if node in self.results or not following:
+                if node in self.results:
                     return set()
-                pending += following
+                pending += self._outside(node, home)
         own = {node for node, loop in self.loops.items() if loop is home}
         others = {item for node in readers for item in node.operands} - readers - own
         return readers if others.isdisjoint(self._after(home, kept)) else set()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from ...ir.graph import Graph, Node, dependents, make, remake, zero
-from ...ir.scan import Binding, Carry, ScanParts
+from ...ir.scan import Binding, Carry, ScanParts, histories_read
 from .cycles import cycles
 from .large_values import Step
 from .lifting import aligned, lift, over_time
@@ -71,8 +71,10 @@ class ScanPieces:
 
     def _keep_large(self) -> None:
         """Keep large matrices and their readouts in the loops that compute or read them."""
+        histories = histories_read(self.scan)
+        results = self.results - set(self.next.values())  # the history of a carry is written in any case
         for find in (Step.readouts_of_members, Step.readouts_of_sequences, Step.made_of_little):
-            step = Step(self.body.nodes, self.readers, self.loops, self._varying(), self.results)
+            step = Step(self.body.nodes, self.readers, self.loops, self._varying(), results, histories)
             home_of = find(step)
             for loop in {id(loop): loop for loop in home_of.values()}.values():
                 own = {*loop.members, *(node for node, home in home_of.items() if home is loop)}

@@ -29,6 +29,7 @@ from ...kernels.active_rows import ActiveSteps
 from ...kernels.emit import copy_partition, origin_of
 from ...kernels.kernel_plan import KernelPlan, plan_kernel
 from ...kernels.region import Region
+from ...loop_ir.workers import WORKER
 from ..analyse.entry_analysis import EntryAnalysis, GroupAnalysis, SectionAnalysis
 from .chunks import Chunks, loop_buffers, stage_needs
 from .copy_plan import AnyCopyPlan, CopyPlan, before_loops
@@ -185,12 +186,12 @@ class _Planner:
         depth = 1 if slots is None else slots.depth
         return _LaidOut(group, chunks, active, tables, memory, states, region, depth)
 
-    def _of_one_block(self, group: GroupAnalysis) -> dict[tuple[Node, int], tuple[int, ...]]:
-        """Return the carried values that are stored for one block only, with the block's axes.
+    def _of_one_block(self, group: GroupAnalysis) -> dict[tuple[Node, int], dict[int, int]]:
+        """Return the carried values that are stored for one block only, with the block's positions by axis.
 
         The one scan that reads these states runs directly after the block.
         """
-        axes_of_one = dict[tuple[Node, int], tuple[int, ...]]()
+        extents = dict[tuple[Node, int], dict[int, int]]()
         for earlier, kernel in pairwise(group.kernels.fused.kernels):
             if kernel not in group.scans or not group.scans[kernel].follows:
                 continue
@@ -199,8 +200,8 @@ class _Planner:
             readers = {user for get in self.entry.users[scan] for user in self.entry.users[get]}
             if readers == {kernel.first}:
                 for index, carry in enumerate(ScanParts.of(scan).carries):
-                    axes_of_one[scan, index] = analysis.blocks.axes_of_one(carry.inside, analysis.sharing.shared_axis)
-        return axes_of_one
+                    extents[scan, index] = analysis.blocks.extents(carry.inside, analysis.sharing.shared_axis)
+        return extents
 
     def _planned(self, laid_out: _LaidOut, phases: tuple[Phase, ...] = ()) -> GroupPlan:
         """Return the plan of a loop over time, and record the memory of its final values."""
@@ -241,13 +242,19 @@ class _Planner:
             self._active(kernel, laid_out.active),
             blocks=analysis.blocks,
         )
-        temporary = self.allocation.temporary
-        temporaries = {
-            value: temporary(value, value.shape, contiguous=value.op == "reshape") for value in layout.unplaced()
-        }
+        is_shared = analysis.sharing.shared_axis is not None
+        temporaries = {value: self._of_step(value, is_shared) for value in layout.unplaced()}
         tag = f"{item.number}_{item.nodes.index(node)}"
         plan = plan_scan(replace(layout, temporaries=temporaries), analysis.sharing, tag, self.lengths.unread)
         return replace(plan, follows=analysis.follows)
+
+    def _of_step(self, value: Node, is_shared: bool) -> View:
+        """Allocate memory for a value of one step. Workers that run blocks of their own each have a part."""
+        contiguous = value.op == "reshape"
+        if not is_shared:
+            return self.allocation.temporary(value, value.shape, contiguous)
+        shape = (self.analysis.workers.parts, *value.shape)
+        return self.allocation.temporary(value, shape, contiguous).first_axis(WORKER)
 
     def _active(self, kernel: Kernel, active: Active) -> ActiveSteps | None:
         """Return the active steps and rows of a kernel; None if it computes all."""
