@@ -3,6 +3,7 @@
     python benchmarks/completions.py URL [--callers 1 4 16] [--requests N] [--prompt-tokens N] [--tokens N]
     python benchmarks/completions.py URL --peer http://127.0.0.1:8080      the same load, one server after the other
     python benchmarks/completions.py URL --soak 10                         callers that come and go for ten minutes
+    python benchmarks/completions.py --write model.gguf [--kind Q8_0]      a model for both: RWKV-7 with random weights
 
 URL is http://HOST:PORT of examples/completions_server or of any other server with /v1/completions and events, such as
 llama.cpp's ``llama-server -m model.gguf --parallel 16``. Give both the same weights. Prompts are random pieces of
@@ -27,11 +28,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+from large import gguf_net
 from rich.console import Console
 from rich.table import Table
 
 TEXT = Path(__file__).resolve().parents[1] / "examples" / "data" / "shakespeare.txt.gz"
 TIMEOUT_S = 120.0
+CLASSES = 16384
+"""Tokens of the model that ``--write`` writes."""
 
 
 @dataclass
@@ -215,7 +219,11 @@ class Soak:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("url", metavar="URL")
+    parser.add_argument("url", metavar="URL", nargs="?")
+    parser.add_argument("--write", metavar="MODEL.gguf", type=Path, help="write a model with random weights, and end")
+    parser.add_argument("--kind", choices=gguf_net.KINDS, default="Q8_0", help="type of its large matrices")
+    parser.add_argument("--layers", type=int, default=12, help="layers of the model; --width: units of a layer")
+    parser.add_argument("--width", type=int, default=768, help=argparse.SUPPRESS)
     parser.add_argument("--peer", metavar="URL", help="another server with the same weights")
     parser.add_argument("--callers", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--requests", type=int, default=48, help="requests for each number of callers")
@@ -224,6 +232,11 @@ def main() -> None:
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="callers that come and go")
     parser.add_argument("--pause", type=float, default=0.2, help="seconds between two requests of a caller, at most")
     options = parser.parse_args()
+    if options.write is not None:
+        gguf_net.write(options.write, options.kind, options.layers, options.width, CLASSES, with_texts=True)
+        return
+    if options.url is None:
+        parser.error("give the URL of a server, or --write MODEL.gguf")
     console = Console(highlight=False, width=None if Console().is_terminal else 140)
     if options.soak is None:
         compare({"rnngraph": options.url} | ({"peer": options.peer} if options.peer else {}), options, console)

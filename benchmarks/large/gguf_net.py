@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, islice, product
 from pathlib import Path
+from string import ascii_lowercase
 
 import numpy as np
 
@@ -13,8 +15,17 @@ WIDE = ("token_embd", "output.", "receptance", "key", "value", "time_mix_output"
 """Parts of the names of matrices that llama.cpp stores in few bits."""
 
 
-def write(path: Path, kind: str, layers: int, width: int, classes: int) -> None:
-    """Write a net whose large matrices have the type ``kind``."""
+def write(path: Path, kind: str, layers: int, width: int, classes: int, with_texts: bool = False) -> None:
+    """Write a net whose large matrices have the type ``kind``.
+
+    Args:
+        path: File to write.
+        kind: One of ``KINDS``.
+        layers: Number of layers.
+        width: Units of a layer.
+        classes: Number of tokens.
+        with_texts: The file has a vocabulary, of the tokenizer ``rwkv``, so that servers can read texts.
+    """
     import gguf  # only needed with llama.cpp as a peer
 
     writer = gguf.GGUFWriter(path, "rwkv7")
@@ -25,7 +36,13 @@ def write(path: Path, kind: str, layers: int, width: int, classes: int) -> None:
         writer.add_uint32(f"rwkv7.{key}", count)
     writer.add_float32("rwkv7.attention.layer_norm_epsilon", 1e-5)
     writer.add_uint32("rwkv7.vocab_size", classes)
-    writer.add_tokenizer_model("no_vocab")
+    if with_texts:
+        writer.add_tokenizer_model("rwkv")
+        writer.add_token_list(texts_of_tokens(classes))
+        writer.add_token_types([1] * classes)
+        writer.add_eos_token_id(0)
+    else:
+        writer.add_tokenizer_model("no_vocab")
     rng, type_of = np.random.default_rng(0), gguf.GGMLQuantizationType[kind]
     for name, shape in _tensors(layers, width, classes):
         array = rng.standard_normal(shape, np.float32)
@@ -39,6 +56,13 @@ def write(path: Path, kind: str, layers: int, width: int, classes: int) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def texts_of_tokens(classes: int) -> list[str]:
+    """Return a text for each token: the end, printable characters of ASCII, then sequences of letters."""
+    characters = [chr(code) for code in range(32, 127) if chr(code) not in "\\'"]
+    letters = ("".join(item) for size in (2, 3, 4) for item in product(ascii_lowercase, repeat=size))
+    return [*islice(chain(["<end>", "\\n", "\\\\", "\\'"], characters, letters), classes)]
 
 
 def _tensors(layers: int, width: int, classes: int) -> Iterator[tuple[str, tuple[int, ...]]]:
