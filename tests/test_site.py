@@ -220,7 +220,7 @@ def test_external_links_are_followed(tmp_path: Path) -> None:
 def test_every_page_is_in_the_table_of_contents() -> None:
     parents = "\n".join((DOCS / name).read_text() for name in ("index.md", "benchmarks.md"))
     toctrees = "\n".join(re.findall(r"^```\{toctree\}\n(.*?)^```$", parents, re.MULTILINE | re.DOTALL))
-    pages = {str(page.relative_to(DOCS).with_suffix("")) for page in DOCS.rglob("*.md")}
+    pages = {page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md")}
     missing = pages - set(toctrees.split()) - {"index"}
     assert {page for page in missing if not re.fullmatch(r"decisions/\d+.*", page)} == set()
 

@@ -192,7 +192,7 @@ class Import(NamedTuple):
 
 
 def name_of(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+    return path.relative_to(ROOT).as_posix()
 
 
 def part_of(path: Path) -> str:
@@ -343,7 +343,7 @@ def test_the_map_of_the_house_has_every_room() -> None:
     """CONTRIBUTING has a row for each top-level room, which names the rooms within it."""
     text = (ROOT.parent / "CONTRIBUTING.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)/` \|(.*)$", text, re.MULTILINE))
-    rooms = {str(path.parent.relative_to(ROOT)) for path in FILES if path.name == "__init__.py"} - {"."}
+    rooms = {path.parent.relative_to(ROOT).as_posix() for path in FILES if path.name == "__init__.py"} - {"."}
     assert {room for room in rooms if "/" not in room} == rows.keys()
     inner = [room.split("/") for room in rooms if room.count("/") == 1]
     assert [f"{room}/{name}" for room, name in inner if f"`{name}/`" not in rows[room]] == []
