@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from systems import skip_module_on_windows
 
 pytest.importorskip("onnx")
-skip_module_on_windows("some points are sines, whose last bits are those of the C library")
 
 from hard_points.cases import Entry, names_of
 from hard_points.doors import Recorded, changes, mixed
 from hard_points.read_onnx import read
+from systems import skip_module_on_windows
 
 from rnngraph.formats.onnx import read as reader  # noqa: F401  # registers the readers of operators
 from rnngraph.formats.onnx.core.table import OPS
 
+skip_module_on_windows("some points are sines, whose last bits are those of the C library")
 RECORDED = Recorded("onnx")
 
 
