@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from systems import not_on_windows
 
 from rnngraph.errors import FileError
 from rnngraph.storage.array_file import safetensors_of
@@ -40,7 +41,7 @@ def test_stored_arrays_equal_those_of_reading_all(tmp_path: Path) -> None:
 
 def test_reading_without_preadv_gives_the_same_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = stored_arrays_in(opened(tmp_path / "a.safetensors"))
-    monkeypatch.delattr(os, "preadv")
+    monkeypatch.delattr(os, "preadv", raising=False)  # Windows has none anyway
     np.testing.assert_array_equal(as_array(stored["matrix"]), ARRAYS["matrix"])
 
 
@@ -55,11 +56,12 @@ def test_a_file_that_changes_is_an_error(change: str, tmp_path: Path) -> None:
     elif change == "grows":
         os.truncate(path, status.st_size + 60)
     else:
-        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 10))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1000))
     with pytest.raises(FileError, match=r"a\.safetensors has changed since it was loaded; load it again"):
         as_array(stored["matrix"])
 
 
+@not_on_windows("an open file is not replaced")
 def test_a_file_that_is_replaced_or_removed_stays_readable(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     stored = stored_arrays_in(opened(path))
@@ -83,5 +85,5 @@ def test_a_closed_file_frees_its_descriptor(tmp_path: Path) -> None:
     file = opened(tmp_path / "a.safetensors")
     descriptor = file.descriptor
     del file
-    with pytest.raises(OSError, match="Bad file descriptor"):
+    with pytest.raises(OSError, match="Bad file descriptor|handle"):
         os.fstat(descriptor)
