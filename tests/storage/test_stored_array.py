@@ -85,5 +85,5 @@ def test_a_closed_file_frees_its_descriptor(tmp_path: Path) -> None:
     file = opened(tmp_path / "a.safetensors")
     descriptor = file.descriptor
     del file
-    with pytest.raises(OSError, match="Bad file descriptor|handle"):
+    with pytest.raises(OSError, match=r"Bad file descriptor|handle"):
         os.fstat(descriptor)
