@@ -25,7 +25,15 @@ pytestmark = pytest.mark.peers
 
 def layers_within_a_state(m: Any, x: Any) -> Any:
     """The state is split into a part for each layer, and joined at the end of a step."""
-    h, outputs = torch.zeros(x.size(0), 6), []
+    return run_layers(m, x, torch.zeros(x.size(0), 6))
+
+
+def layers_within_a_learned_state(m: Any, x: Any) -> Any:
+    return run_layers(m[:2], x, m[2].weight.expand(x.size(0), -1))
+
+
+def run_layers(m: Any, x: Any, h: Any) -> Any:
+    outputs = []
     for t in range(x.size(1)):
         u, parts = x[:, t], []
         for layer, part in zip(m, torch.split(h, [4, 2], dim=1), strict=True):
@@ -65,6 +73,10 @@ def normalized_heads(m: Any, x: Any) -> Any:
 
 CAUSAL: dict[str, tuple[Callable[[Any, Any], Any], Callable[[], list[Any]]]] = {
     "split state": (layers_within_a_state, lambda: [nn.Linear(8, 4), nn.Linear(6, 2)]),
+    "split learned state": (
+        layers_within_a_learned_state,
+        lambda: [nn.Linear(8, 4), nn.Linear(6, 2), nn.Linear(6, 1, bias=False)],
+    ),
     "ones": (decayed_from_ones, lambda: [nn.Linear(4, 4), nn.Linear(4, 3)]),
     "two loops": (two_loops, lambda: [nn.GRUCell(4, 5), nn.RNNCell(5, 5), nn.Linear(5, 3)]),
     "heads among rows": (normalized_heads, lambda: [nn.GRU(4, 3, batch_first=True)]),

@@ -16,7 +16,7 @@ from ..tracing.numbers import dim_of
 from ..tracing.registry import UnreadableError, reads
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer
-from ..tracing.values import Entry, Filled, Lazy, Stacked, dtype_of, expanded_of, shape_of
+from ..tracing.values import Entry, Filled, Lazy, Repeated, Stacked, dtype_of, expanded_of, shape_of
 from .shapes import axis_of, flat_arguments, unsqueezed
 from .slicing import entry_of, of_steps, part
 
@@ -104,7 +104,8 @@ def _pieces(tracer: Tracer, x: Operand, axis: int, sizes: Sequence[Dim]) -> Oper
     expanded = expanded_of(x)
     if expanded is not None and expanded[1] == 0 < axis:
         return tuple(unsqueezed(tracer, part, 0) for part in _pieces(tracer, expanded[0], axis - 1, sizes))
-    if isinstance(x, Filled) and not tracer.is_number(x):
+    tracer.wrote_numbers |= isinstance(x, Repeated)
+    if (isinstance(x, Repeated) and tracer.keeps_filled) or (isinstance(x, Filled) and not tracer.is_number(x)):
         x = tracer.value(x)  # An initial state is split as the states of later steps are.
     if isinstance(x, Value) and isinstance(shape[axis], int):
         widths = [tracer.sizes.fix(size) for size in sizes]
