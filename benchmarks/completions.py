@@ -118,9 +118,12 @@ def prompts(count: int, seed: int) -> list[str]:
 # Load ------------------------------------------------------------------------------------------------
 
 
-def load(url: str, callers: int, options: argparse.Namespace) -> list[Response]:
-    """Run callers in parallel, each of which sends its next request as soon as the last one is answered."""
-    texts, model = prompts(options.prompt_tokens, callers), model_of(url)
+def load(url: str, callers: int, options: argparse.Namespace, seed: int) -> list[Response]:
+    """Run callers in parallel, each of which sends its next request as soon as the last one is answered.
+
+    ``seed`` selects the prompts.
+    """
+    texts, model = prompts(options.prompt_tokens, seed), model_of(url)
     bodies = [
         {"model": model, "prompt": texts[n % len(texts)], "max_tokens": options.tokens, "temperature": 0.8, "seed": n}
         for n in range(max(options.requests, callers))
@@ -146,9 +149,10 @@ def compare(urls: dict[str, str], options: argparse.Namespace, console: Console)
         table.add_column(column, justify="right")
     for callers in options.callers:
         for name, url in urls.items():
-            load(url, callers, argparse.Namespace(**{**vars(options), "requests": callers}))  # warms up the server
+            # Other prompts warm up the server, as some keep the states of prompts that they have answered.
+            load(url, callers, argparse.Namespace(**{**vars(options), "requests": callers}), 100 + callers)
             begun = time.perf_counter()
-            answers = load(url, callers, options)
+            answers = load(url, callers, options, callers)
             table.add_row(name, str(callers), *row_of(answers, time.perf_counter() - begun))
     console.print(table)
 
