@@ -6,7 +6,6 @@ the output and the next state. Each rule is written once, and runs in NumPy and 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -252,33 +251,13 @@ def test_a_derivative_reads_the_states_of_a_block_in_cache() -> None:
     """Memory holds states of a single block of steps, of one row and head."""
     program = stacked([MatrixCell(gated, 4, 64, 64)], both_ways=False)
     text = str(program.training.show("plan"))
-    assert re.search("in blocks, all steps of each: 1 of 4, [24] of 64, right behind the scan before", text)
+    assert "in blocks, all steps of each: 1 of 4, right behind the scan before" in text
     memory = program.training.memory(batch=8, time=512)
     assert memory.arena < 60e6
     assert memory.arena < program.training.memory(batch=8, time=512, recompute=None).arena / 4
 
 
-@pytest.mark.parametrize("rule", [gated, values_first], ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize(("keys", "values"), [(64, 64), pytest.param(63, 100, marks=pytest.mark.exhaustive)])
-def test_sums_go_on_from_block_to_block(rule: Rule, keys: int, values: int) -> None:
-    """A derivative in blocks of rows has the bits of one that reads a whole matrix in each step."""
-    cell, fed = MatrixCell(rule, 2, keys, values), None
-    results = []
-    for threads, recompute in ((1, "auto"), (2, "auto"), (1, None)):
-        program = stacked([cell], both_ways=False, threads=threads)
-        if fed is None:
-            x = np.random.default_rng(1).normal(size=(3, 70, sum(cell.widths))).astype(np.float32)
-            fed = {"x": x, "lengths": np.array([70, 33, 1])}
-            assert re.search(f"[0-9]+ of ({keys}|{values}), right behind", str(program.training.show("plan")))
-        results.append(program.training.gradients(fed, wrt=["x"], recompute=recompute))
-    (loss, gradients), *others = results
-    for other, same in others:
-        assert other == loss
-        for name, gradient in gradients.items():
-            assert_array_equal(same[name], gradient, err_msg=name)
-
-
-def test_workers_with_blocks_of_their_own_share_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_run_different_blocks_share_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     program = declared(MatrixCell(delta, 4, 64, 64), threads=2)
     assert "1 of 4" in program.inference.show("plan")
     whole = _Planner._of_step

@@ -79,7 +79,7 @@ class Allocation:
         leaving: Collection[Node],
         time: TimeChunk | None = None,
         scratch: Scratch | None = None,
-        one_block: Mapping[tuple[Node, int], Mapping[int, int]] | None = None,
+        one_block: Mapping[tuple[Node, int], tuple[int, ...]] | None = None,
     ) -> GroupMemory:
         """Allocate memory for every value of a group that must be stored.
 
@@ -88,7 +88,7 @@ class Allocation:
             leaving: Values that outlive the group, or a chunk of it.
             time: The chunk of time.
             scratch: Allocator of kernels' own memory, if not the arena.
-            one_block: Carries of which memory holds one block, by scan and index: the positions of a block by axis.
+            one_block: Axes of carries of which memory holds one position at a time, by scan and index.
         """
         group = GroupMemory()
         for kernel in fused.kernels:
@@ -123,7 +123,7 @@ class Allocation:
         scan: Node,
         stored: Collection[Node],
         leaving: Collection[Node],
-        one_block: Mapping[tuple[Node, int], Mapping[int, int]],
+        one_block: Mapping[tuple[Node, int], tuple[int, ...]],
     ) -> None:
         """Store each carry whose values are all kept directly in its history.
 
@@ -133,7 +133,10 @@ class Allocation:
         length = scan["length"] if block is None else block
         gets = [user for user in self.users[scan] if user in stored and user not in self.outputs]
         for index, before, after in full_histories(scan, gets, lambda get: block is not None or get in leaving):
-            view = self._history(before[0], length + 1, one_block.get((scan, index), {}))
+            shape = before[0].shape[1:]
+            single = one_block.get((scan, index), ())
+            lying = tuple(1 if axis in single else dim for axis, dim in enumerate(shape))
+            view = self.temporary(before[0], (length + 1, *lying)).broadcast((length + 1, *shape))
             if block is None:
                 self.residuals = self.residuals + self.arena.sizes[view.buffer]
             else:
@@ -144,20 +147,6 @@ class Allocation:
                 for user in users:
                     if user not in group.stores:
                         self.views[user], group.stores[user] = shifted, []
-
-    def _history(self, node: Node, length: Dim, extents: Mapping[int, int]) -> View:
-        """Allocate memory for ``length`` values of a carry, or for the part of them that lies in one block.
-
-        Args:
-            node: The carry at all steps.
-            extents: Positions of a block by axis of the carry.
-        """
-        shape = node.shape[1:]
-        stored = tuple(extents.get(axis, dim) for axis, dim in enumerate(shape))
-        view = self.temporary(node, (length, *stored))
-        shown = tuple(dim if extents.get(axis) == 1 else stored[axis] for axis, dim in enumerate(shape))
-        several = tuple(axis - len(shape) for axis, count in extents.items() if count > 1)
-        return replace(view.broadcast((length, *shown)), shape=(length, *shape), of_block=several)
 
     def _reuse(self, group: GroupMemory, scan: Node, stored: Collection[Node], longest: int) -> None:
         """Store results of a scan over sequences that nothing reads afterwards."""

@@ -20,7 +20,6 @@ class View:
     Attributes:
         room: Elements readable from the start of a row's last axis, including padding beyond its width.
         local: The first axis counts from the start of the present chunk of time, not of the sequence.
-        of_block: Axes, counted from the last, along which memory holds the present block of a scan only.
     """
 
     buffer: Buffer
@@ -29,7 +28,6 @@ class View:
     shape: Shape
     room: int | None = None
     local: bool = False
-    of_block: tuple[int, ...] = ()
 
     @staticmethod
     def contiguous(buffer: Buffer, shape: Shape) -> View:

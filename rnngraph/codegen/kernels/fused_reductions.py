@@ -14,7 +14,7 @@ from ...support.records import dataclass
 from ..analysis.kernel_fusion import Kernel
 from ..cost_model.register_tiles import lanes_for
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Index, Literal, Operand, Place, Store
+from ..loop_ir.nodes import Index, Literal, Operand
 from .loop_nests import WorkerSlice, folds, strip_groups
 from .reductions import FOLDED_AT_ONCE, combining_op, interleaved_vectors, neutral_of, with_value
 from .region import Region, over_axes
@@ -168,30 +168,12 @@ class _Pass:
     def _rows(self, emitter: ValueEmitter, at: list[Coordinate], strips: Sequence[Strip]) -> None:
         """Write all rows at one position of the outer axes."""
         carrying = [fold for fold in self.folds if fold.rows]
-        starts = [self._begun(emitter.block, fold, strips) for fold in carrying]
+        starts = [fold.accumulators(strips) for fold in carrying]
         flat = [item for items in starts for item in items]
         totals = self._over(emitter, at, self.rows, strips, carrying, flat)
         for fold, begun in zip(carrying, starts, strict=True):
             own, totals = totals[: len(begun)], totals[len(begun) :]
-            for value, place in zip(own, self._places(fold, strips, own), strict=False):
-                emitter.block.add(Store(value, *place))
             self._store(emitter, fold, at, strips, own)
-
-    def _begun(self, block: Block, fold: _Fold, strips: Sequence[Strip]) -> list[Operand]:
-        """Return the accumulators before the first row: neutral, or as the previous block of a scan left them."""
-        neutral = fold.accumulators(strips)
-        places = self._places(fold, strips, neutral)
-        return [block.load("sum", *place, item.lanes) for item, place in zip(neutral, places, strict=False)] or neutral
-
-    def _places(self, fold: _Fold, strips: Sequence[Strip], accumulators: Sequence[Operand]) -> list[Place]:
-        """Return the memory of accumulators between blocks of a scan; empty if the sum is that of one block."""
-        sums = self.region.sums
-        if sums is None or fold.node not in sums.places:
-            return []
-        first = sums.first + sums.places[fold.node]
-        if not fold.is_over_units:
-            return [(sums.buffer, first + strip.start) for strip in strips]
-        return [(sums.buffer, first + number * self.lanes) for number in range(len(accumulators))]
 
     def _over(
         self,

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ...ir.graph import Node
 from ...ir.types import Dim, Shape
 from ...support.records import dataclass
 from ..buffers.memory import Memory
 from ..cost_model.chunk_length import TimeChunk
 from ..cost_model.work_sharing import ONE_WORKER, Workers, WorkSharing
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Buffer, Index
+from ..loop_ir.nodes import Index
 from ..machine.target import Target
 from .active_rows import ActiveRows
 from .loop_nests import WorkerSlice, loop
 from .values import Coordinate, Time
-
-
-@dataclass(frozen=True)
-class SumsOfBlocks:
-    """Memory in which sums over an axis go on from one block of a scan to the next.
-
-    Attributes:
-        places: First element of each sum within the memory of a step.
-        room: Elements of a step.
-        first: First element of the present step.
-    """
-
-    buffer: Buffer
-    places: Mapping[Node, int]
-    room: int
-    first: Index = 0
 
 
 @dataclass(frozen=True)
@@ -44,7 +27,6 @@ class Region:
         active: Rows that are computed, if not all.
         has_static_lengths: All lengths of loops are known at compile time. A call is then short and may have few rows.
         parity: Parity of the enclosing loop's iteration, or 0.
-        sums: Sums that began in an earlier block of a scan, if any.
     """
 
     target: Target
@@ -54,7 +36,6 @@ class Region:
     active: ActiveRows | None = None
     has_static_lengths: bool = False
     parity: Index = 0
-    sums: SumsOfBlocks | None = None
 
     @property
     def sharing(self) -> WorkSharing:

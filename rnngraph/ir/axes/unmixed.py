@@ -31,20 +31,11 @@ class UnmixedAxis:
     places: Mapping[Node, int]
 
 
-def emitted_sums(scan: Node) -> frozenset[Node]:
-    """Return the sums over axes that a scan's body emits and does not read itself."""
-    body, parts = scan["body"], ScanParts.of(scan)
-    carried = {carry.next for carry in parts.carries}
-    read = {item for node in body.nodes for item in node.operands}
-    emits = {value for _, value in parts.emits}
-    return frozenset(node for node in emits - carried - read if node.op == "reduce_sum")
-
-
-def unmixed_axes(scan: Node, sums: frozenset[Node] = frozenset()) -> list[UnmixedAxis]:
+def unmixed_axes(scan: Node) -> list[UnmixedAxis]:
     """Return the axes of a scan along which each position is computed on its own, outermost first.
 
     Along such an axis, each step computes position i from position i alone. All carries and all outputs of the body
-    have the axis. ``sums`` are outputs that may be sums over it instead.
+    have the axis.
     """
     body, parts = scan["body"], ScanParts.of(scan)
     classes = _Classes()
@@ -61,7 +52,7 @@ def unmixed_axes(scan: Node, sums: frozenset[Node] = frozenset()) -> list[Unmixe
                 own.discard(fate.axis)
             if isinstance(fate, Kept):
                 classes.join((node.operands[number], axis), (node, fate.axis))
-            elif not isinstance(fate, Spread | Dropped) and node not in sums:
+            elif not isinstance(fate, Spread | Dropped):
                 mixed.append((node.operands[number], axis))
                 regroups = regroups or not isinstance(fate, Reduced)
         if regroups:  # positions of the other axes read several positions of an operand
@@ -70,8 +61,7 @@ def unmixed_axes(scan: Node, sums: frozenset[Node] = frozenset()) -> list[Unmixe
         for axis in range(carry.inside.tensor.rank):
             classes.join((carry.inside, axis), (carry.next, axis))
     mixed_roots = {classes.root(place) for place in mixed}
-    outputs = [value for _, value in body.outputs if value not in sums]
-    required = [*(carry.inside for carry in parts.carries), *outputs]
+    required = [*(carry.inside for carry in parts.carries), *(value for _, value in body.outputs)]
     candidates = [_axis(places) for root, places in classes.members().items() if root not in mixed_roots]
     return [item for item in candidates if item is not None and all(map(item.places.__contains__, required))]
 

@@ -24,7 +24,7 @@ from ...cost_model.pipelining import PipelinePlan, StageCost, plan_pipeline
 from ...cost_model.work_sharing import SERIAL, Partition, Work, Workers, WorkSharing, per_chunk_overhead
 from ...machine.target import Target
 from .group_kernels import EntryGraph, GroupKernels, Numbered, both_directions, group_kernels
-from .scan_blocks import ScanBlocks, follows_in_block, inner_blocks, scan_blocks
+from .scan_blocks import ScanBlocks, follows_in_block, scan_blocks
 from .scan_sharing import ScanSharing, share_blocks, share_scan
 
 
@@ -236,14 +236,12 @@ class _Analyst:
         for kernel in item.fused.kernels:
             if kernel.kind == "scan":
                 blocks = scan_blocks(self.target, kernel.first)
+                fused = fuse_body(kernel.first["body"] if blocks is None else blocks.body)
                 if blocks is None:
-                    fused = fuse_body(kernel.first["body"])
-                    scans[kernel] = ScanAnalysis(
-                        fused, share_scan(self.target, self.workers, kernel.first, fused.kernels)
-                    )
+                    shared = share_scan(self.target, self.workers, kernel.first, fused.kernels)
                 else:
-                    scans[kernel] = self._in_blocks(blocks)
-                shared = scans[kernel].sharing
+                    shared = share_blocks(self.target, self.workers.parts, blocks, fused.kernels)
+                scans[kernel] = ScanAnalysis(fused, shared, blocks)
                 self._synchronize(self._computed(kernel), shared.estimate)
                 costs.append(StageCost(shared.estimate))
                 continue
@@ -252,46 +250,23 @@ class _Analyst:
             cost = partition.per_step(time.estimated_steps)
             costs.append(StageCost(cost, sharing.tile_steps(kernel), per_chunk_overhead(kernel)))
         if is_first_short:
-            self._join_blocks(scans, item.fused.kernels, time.longest)
+            _join_blocks(scans, item.fused.kernels)
         return GroupAnalysis(item, partitions, scans, time.longest, is_first_short), costs
 
     def _computed(self, kernel: Kernel) -> Collection[Node]:
         """Return the values that a kernel computes, which are a scan's results."""
         return self.entry.users[kernel.first] if kernel.kind == "scan" else kernel.members
 
-    def _join_blocks(self, scans: dict[Kernel, ScanAnalysis], kernels: Sequence[Kernel], steps: int) -> None:
-        """Mark scans whose blocks run directly after those of the previous scan.
 
-        They read the states of a block from the cache. If possible, blocks become so small that L1 has all of them.
-        """
-        for earlier, kernel in pairwise(kernels):
-            one, other = scans.get(earlier), scans.get(kernel)
-            if one is None or other is None or one.blocks is None or other.blocks is None:
-                continue
-            is_shared_alike = one.sharing.shared_axis == other.sharing.shared_axis
-            if not is_shared_alike or not follows_in_block(kernel.first, other.blocks, earlier.first, one.blocks):
-                continue
-            scans[kernel] = replace(other, follows=True)
-            if one.follows:
-                continue
-            inner = inner_blocks(self.target, earlier.first, one.blocks, kernel.first, other.blocks, steps)
-            if inner is not None:
-                first, second = map(self._in_blocks, inner)
-                if _goes_on(second) and first.sharing.shared_axis == second.sharing.shared_axis:
-                    scans[earlier], scans[kernel] = first, replace(second, follows=True)
+def _join_blocks(scans: dict[Kernel, ScanAnalysis], kernels: Sequence[Kernel]) -> None:
+    """Mark scans whose blocks run directly after those of the previous scan.
 
-    def _in_blocks(self, blocks: ScanBlocks) -> ScanAnalysis:
-        fused = fuse_body(blocks.body)
-        return ScanAnalysis(fused, share_blocks(self.target, self.workers.parts, blocks, fused.kernels), blocks)
-
-
-def _goes_on(scan: ScanAnalysis) -> bool:
-    """True if kernels can carry a scan's sums over blocks on.
-
-    They reduce in passes over rows, in one dtype, and each sum has a single position along the axes that it keeps.
+    They read the states of a block from the cache.
     """
-    assert scan.blocks is not None
-    sums = scan.blocks.sums
-    passes = {node for kernel in scan.fused.kernels if kernel.kind == "fused_reduce" for node in kernel.members}
-    kept = [dim for node in sums for axis, dim in enumerate(node.operands[0].shape[:-1]) if axis not in node["axes"]]
-    return sums <= passes and len({node.dtype for node in sums}) <= 1 and all(dim == 1 for dim in kept)
+    for earlier, kernel in pairwise(kernels):
+        one, other = scans.get(earlier), scans.get(kernel)
+        if one is None or other is None or one.blocks is None or other.blocks is None:
+            continue
+        is_shared_alike = one.sharing.shared_axis == other.sharing.shared_axis
+        if is_shared_alike and follows_in_block(kernel.first, other.blocks, earlier.first, one.blocks):
+            scans[kernel] = replace(other, follows=True)

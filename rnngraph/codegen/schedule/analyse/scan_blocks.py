@@ -5,9 +5,9 @@ The state of a block stays in L1, where that of all rows and heads would pass th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 
-from ....ir.axes.unmixed import UnmixedAxis, emitted_sums, restricted, unmixed_axes
+from ....ir.axes.unmixed import UnmixedAxis, restricted, unmixed_axes
 from ....ir.graph import Graph, Node
 from ....ir.ops import MATRIX_PRODUCTS
 from ....ir.scan import ScanParts
@@ -17,9 +17,6 @@ from ...analysis.node_kinds import source_of
 from ...buffers.views import View
 from ...loop_ir.nodes import Index
 from ...machine.target import Target
-
-MIN_INNER = 2
-"""Minimum rows of a block along an axis that is cut for the states of all steps."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +28,12 @@ class ScanBlocks:
         sizes: Positions of each axis in a block.
         body: Body of a step, restricted to one block.
         inside: Nodes of ``body`` by the nodes of the scan's own body.
-        sums: Nodes of ``body`` that are sums along the last axis of ``axes``. They go on from block to block.
-        is_inner: The last axis of ``axes`` is one that workers do not split.
     """
 
     axes: tuple[UnmixedAxis, ...]
     sizes: tuple[int, ...]
     body: Graph
     inside: Mapping[Node, Node]
-    sums: frozenset[Node] = frozenset()
-    is_inner: bool = False
 
     def view(self, node: Node, view: View, starts: Sequence[Index]) -> View:
         """Return a block's part of a value of the scan's body.
@@ -51,18 +44,16 @@ class ScanBlocks:
         stop: list[Index] = [*view.shape]
         for axis, first, count in zip(self.axes, starts, self.sizes, strict=True):
             if node in axis.places:
-                place = axis.places[node]
-                lies = 0 if place - len(start) in view.of_block else first
-                start[place], stop[place] = lies, lies + count
+                start[axis.places[node]], stop[axis.places[node]] = first, first + count
         return view.slice(start, stop, [1] * len(start))
 
-    def extents(self, node: Node, shared: int | None) -> dict[int, int]:
-        """Return a block's positions along each divided axis of a value.
+    def axes_of_one(self, node: Node, shared: int | None) -> tuple[int, ...]:
+        """Return the axes of a value along which a block has a single position.
 
-        ``shared`` is the axis that workers split, if any. It is left out.
+        ``shared`` is the axis that workers split, if any.
         """
         cuts = enumerate(zip(self.axes, self.sizes, strict=True))
-        return {axis.places[node]: count for number, (axis, count) in cuts if number != shared}
+        return tuple(axis.places[node] for number, (axis, count) in cuts if count == 1 and number != shared)
 
     def axis_of_rows(self, mask: Node) -> int | None:
         """Return the divided axis that holds the rows of a mask, if each block has one row; else None.
@@ -95,64 +86,6 @@ def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: 
             if any(axis.places.get(inside) != other.places[value] for inside in readers):
                 return False
     return links > 0
-
-
-def inner_blocks(
-    target: Target, earlier: Node, first: ScanBlocks, scan: Node, second: ScanBlocks, steps: int
-) -> tuple[ScanBlocks, ScanBlocks] | None:
-    """Divide two joined scans along one more axis, so that the states of all steps of a block stay in L1.
-
-    The second scan may emit sums along that axis, which then go on from block to block.
-
-    Args:
-        target: Processor.
-        earlier: Scan that computes states. ``first`` is its division.
-        scan: Scan that reads the states of the same block right after. ``second`` is its division.
-        steps: Steps of a block in time.
-
-    Returns:
-        The divisions of both, or None if no axis permits it, or if the states stay in L1 already.
-    """
-    sums, parts = emitted_sums(scan), ScanParts.of(scan)
-    state = max((carry.inside for carry in parts.carries), key=lambda node: node.tensor.bytes_at(1))
-    last = state.tensor.rank - 1
-    links = [(inside, get) for inside, get in parts.sequences if get.op == "get" and get.operands[0] is earlier]
-    known = {axis.places[state] for axis in second.axes}
-    for axis in unmixed_axes(scan):  # sums go on for one position of all other axes
-        if axis.places[state] not in (*known, last):
-            partner = _partner(earlier, axis, links)
-            if partner is None:
-                return None
-            first, second = _cut(earlier, first, partner, 1), _cut(scan, second, axis, 1)
-            known.add(axis.places[state])
-    for axis in unmixed_axes(scan, sums):
-        if not isinstance(axis.size, int) or axis.places[state] in (*known, last):
-            continue
-        partner = _partner(earlier, axis, links)
-        of_row = -(-second.inside[state].tensor.bytes_at(1) // axis.size) * (steps + 2)
-        most = target.first_cache * 3 // 4 // of_row
-        rows = max((count for count in range(1, min(most, axis.size) + 1) if axis.size % count == 0), default=0)
-        if partner is not None and MIN_INNER <= rows < axis.size:
-            folded = {node for node in sums if axis.places.get(node.operands[0]) in node["axes"]}
-            return _cut(earlier, first, partner, rows, set()), _cut(scan, second, axis, rows, folded)
-    return None
-
-
-def _partner(earlier: Node, axis: UnmixedAxis, links: Sequence[tuple[Node, Node]]) -> UnmixedAxis | None:
-    """Return the axis of an earlier scan that its readers ``links`` have as ``axis``."""
-    pairs = [(inside, earlier["body"].outputs[get["index"]][1]) for inside, get in links]
-    for other in unmixed_axes(earlier):
-        if all(axis.places.get(inside, -1) == other.places.get(value) for inside, value in pairs):
-            return other
-    return None
-
-
-def _cut(scan: Node, blocks: ScanBlocks, axis: UnmixedAxis, rows: int, folded: Set[Node] | None = None) -> ScanBlocks:
-    """Return a division with one more axis. ``folded`` are sums over it; None for an axis that workers may split."""
-    axes, sizes = (*blocks.axes, axis), (*blocks.sizes, rows)
-    body, inside = restricted(scan["body"], [*zip(axes, sizes, strict=True)])
-    sums = frozenset(inside[node] for node in folded or ())
-    return ScanBlocks(axes, sizes, body, inside, sums, folded is not None)
 
 
 def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:

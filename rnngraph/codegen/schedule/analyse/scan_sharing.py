@@ -69,7 +69,7 @@ def share_blocks(target: Target, parts: int, blocks: ScanBlocks, kernels: Sequen
     sharing = WorkSharing(target, ONE_WORKER, in_scan=True)
     counts = [_count(axis.size, size) for axis, size in zip(blocks.axes, blocks.sizes, strict=True)]
     cycles = sum(sharing.cycles(kernel) for kernel in kernels) * prod(counts)
-    axis = max(range(len(counts) - blocks.is_inner), key=counts.__getitem__)
+    axis = max(range(len(counts)), key=counts.__getitem__)
     if parts == 1 or counts[axis] < parts:
         return ScanSharing(Partition(None, cycles, cycles), ONE_WORKER, (SERIAL,) * len(kernels))
     part = cycles * -(-counts[axis] // parts) / counts[axis]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from ....ir.graph import Node
-from ....ir.types import ITEM_BYTES, size
+from ....ir.types import size
 from ....support.errors import VerifyError
 from ...analysis.node_kinds import label_of
 from ...buffers.carried_state import DOUBLE_BUFFERED
@@ -19,7 +19,7 @@ from ...kernels.loop_nests import each_slice, loop, single
 from ...kernels.region import Region
 from ...kernels.values import ValueEmitter
 from ...loop_ir.builder import Block
-from ...loop_ir.nodes import For, Index, LetIndex, Literal, Store, When
+from ...loop_ir.nodes import For, Index, LetIndex, When
 from ..analyse.scan_blocks import ScanBlocks
 from ..plan.copy_plan import Parity
 from ..plan.scan_layout import Moment, Places, zeros_like
@@ -89,11 +89,7 @@ class ScanWriter:
                     with inner.at(scan.node.where):
                         scan._all_steps(inner, starts, done)
 
-            def begin(inner: Block) -> None:
-                for scan in (self, *following):
-                    scan._clear_sums(inner)
-
-            self._each_block(block, blocks, [], one_block, begin)
+            self._each_block(block, blocks, [], one_block)
         elif unroll == 1:
             loop(block, "s", steps, lambda inner, s: self.add_step(inner, s, done))
         else:
@@ -121,57 +117,25 @@ class ScanWriter:
             self.writer.function(block, timed.text, "scan", sharing.estimate.by_rows, is_serial)
 
     def _each_block(
-        self,
-        block: Block,
-        blocks: ScanBlocks,
-        starts: list[Index],
-        body: Callable[[Block, list[Index]], None],
-        begin: Callable[[Block], None],
+        self, block: Block, blocks: ScanBlocks, starts: list[Index], body: Callable[[Block, list[Index]], None]
     ) -> None:
-        """Write a loop over the blocks of a scan, which are divided between workers.
-
-        Args:
-            block: Block to which the loop is added.
-            blocks: The division.
-            starts: First positions along outer axes.
-            body: Writes one block.
-            begin: Writes what precedes the blocks over which sums go on.
-        """
+        """Write a loop over the blocks of a scan, which are divided between workers."""
         place = len(starts)
         if place == len(blocks.axes):
             body(block, starts)
             return
-        if place == len(blocks.axes) - 1 and blocks.is_inner:
-            begin(block)
         extent, width = blocks.axes[place].size, blocks.sizes[place]
 
         def between(inner: Block, first: Index, stop: Index) -> None:
-            def one(nested: Block, at: Index) -> None:
-                self._each_block(nested, blocks, [*starts, at], body, begin)
-
-            loop(inner, "b", stop, one, first, width)
+            loop(
+                inner, "b", stop, lambda nested, at: self._each_block(nested, blocks, [*starts, at], body), first, width
+            )
 
         if place != self.plan.sharing.shared_axis:
             between(block, 0, extent)
             return
         parts = self.writer.parts
         each_slice(parts, block, 0, lambda inner, share: between(inner, *share.range(inner, extent, width)))
-
-    def _clear_sums(self, block: Block) -> None:
-        """Write zeros to the sums of all steps that go on from block to block."""
-        layout, sharing = self.layout, self.plan.sharing
-        if layout.sums is None:
-            return
-        dtype = layout.sums.buffer.dtype
-        lanes = layout.chunk.target.lanes(ITEM_BYTES[dtype])
-
-        def step(inner: Block, s: Index) -> None:
-            sums = step_region(layout, sharing, layout.chunk.memory, layout.moment(s)).sums
-            assert sums is not None
-            for number in range(0, sums.room, lanes):
-                inner.add(Store(Literal(0.0, dtype, lanes), sums.buffer, sums.first + number))
-
-        loop(block, "s", layout.time.steps, step)
 
     def _all_steps(self, block: Block, starts: list[Index], done: Index) -> None:
         """Write a loop over all steps of the current chunk, for one block. A row's loop ends with the row."""
@@ -336,7 +300,7 @@ class ScanWriter:
     def _step(self, block: Block, views: Mapping[Node, View], at: Moment, s: Index) -> None:
         plan, layout = self.plan, self.layout
         memory, early, late = layout.step(views, at)
-        region = step_region(layout, plan.sharing, memory, at)
+        region = step_region(layout, plan.sharing, memory, at.absolute, at.slot)
         step_ticks = self._step_ticks()
         ticks = None if step_ticks is None else step_ticks.step(block, s)
 

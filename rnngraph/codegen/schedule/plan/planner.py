@@ -186,12 +186,12 @@ class _Planner:
         depth = 1 if slots is None else slots.depth
         return _LaidOut(group, chunks, active, tables, memory, states, region, depth)
 
-    def _of_one_block(self, group: GroupAnalysis) -> dict[tuple[Node, int], dict[int, int]]:
-        """Return the carried values that are stored for one block only, with the block's positions by axis.
+    def _of_one_block(self, group: GroupAnalysis) -> dict[tuple[Node, int], tuple[int, ...]]:
+        """Return the carried values that are stored for one block only, with the block's axes.
 
         The one scan that reads these states runs directly after the block.
         """
-        extents = dict[tuple[Node, int], dict[int, int]]()
+        axes_of_one = dict[tuple[Node, int], tuple[int, ...]]()
         for earlier, kernel in pairwise(group.kernels.fused.kernels):
             if kernel not in group.scans or not group.scans[kernel].follows:
                 continue
@@ -200,8 +200,8 @@ class _Planner:
             readers = {user for get in self.entry.users[scan] for user in self.entry.users[get]}
             if readers == {kernel.first}:
                 for index, carry in enumerate(ScanParts.of(scan).carries):
-                    extents[scan, index] = analysis.blocks.extents(carry.inside, analysis.sharing.shared_axis)
-        return extents
+                    axes_of_one[scan, index] = analysis.blocks.axes_of_one(carry.inside, analysis.sharing.shared_axis)
+        return axes_of_one
 
     def _planned(self, laid_out: _LaidOut, phases: tuple[Phase, ...] = ()) -> GroupPlan:
         """Return the plan of a loop over time, and record the memory of its final values."""
@@ -249,7 +249,7 @@ class _Planner:
         return replace(plan, follows=analysis.follows)
 
     def _of_step(self, value: Node, is_shared: bool) -> View:
-        """Allocate memory for a value of one step. Workers that run blocks of their own each have a part."""
+        """Allocate memory for a value of one step. Workers that run different blocks each have a part."""
         contiguous = value.op == "reshape"
         if not is_shared:
             return self.allocation.temporary(value, value.shape, contiguous)

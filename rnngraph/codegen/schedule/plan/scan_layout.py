@@ -20,7 +20,7 @@ from ...buffers.memory import Memory
 from ...buffers.views import View, view_through
 from ...cost_model.chunk_length import TimeChunk
 from ...kernels.active_rows import ActiveSteps, MaskTable
-from ...kernels.region import Region, SumsOfBlocks
+from ...kernels.region import Region
 from ...loop_ir.nodes import Index
 from ..analyse.scan_blocks import ScanBlocks
 
@@ -72,7 +72,6 @@ class ScanLayout:
         active: Steps and rows that are computed, if a mask excludes others.
         temporaries: Places of values of one step.
         blocks: Division of the scan, if any; a step is then that of one block.
-        sums: Memory of sums that go on from block to block, for all steps of a chunk, if there are any.
     """
 
     node: Node
@@ -83,7 +82,6 @@ class ScanLayout:
     active: ActiveSteps | None = None
     temporaries: Mapping[Node, View] = field(default_factory=dict)
     blocks: ScanBlocks | None = None
-    sums: SumsOfBlocks | None = None
 
     @cached_property
     def parts(self) -> ScanParts:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 
 from ....ir.graph import Graph, Node
-from ....ir.types import ITEM_BYTES, size, symbols_of
+from ....ir.types import size, symbols_of
 from ....support.errors import VerifyError
 from ....support.records import dataclass
 from ...analysis.kernel_fusion import FusedKernels
@@ -21,13 +21,12 @@ from ...cost_model.work_sharing import Partition
 from ...kernels.active_rows import ActiveRows, ActiveSteps, MaskTable
 from ...kernels.emit import copy_partition
 from ...kernels.kernel_plan import KernelPlan, plan_kernel
-from ...kernels.reductions import interleaved_vectors
-from ...kernels.region import Region, SumsOfBlocks
+from ...kernels.region import Region
 from ...loop_ir.nodes import Index
 from ...loop_ir.workers import WORKER
 from ..analyse.scan_sharing import ScanSharing
 from .copy_plan import AnyCopyPlan, CopyPlan, Parity, RowwiseCopyPlan
-from .scan_layout import Moment, ScanLayout, zeros_like
+from .scan_layout import ScanLayout, zeros_like
 
 
 @dataclass(frozen=True)
@@ -131,37 +130,12 @@ def carried_states(
 # Steps -------------------------------------------------------------------------------------------
 
 
-def step_region(layout: ScanLayout, sharing: ScanSharing, memory: Memory, at: Moment) -> Region:
-    """Return the region of one step."""
-    table, sums = layout.table, layout.sums
+def step_region(layout: ScanLayout, sharing: ScanSharing, memory: Memory, absolute: Index, parity: Index) -> Region:
+    """Return the region of one step, at a position in the sequence."""
+    table = layout.table
     by_rows = table is not None and table.by_rows and layout.blocks is None
-    active = ActiveRows(table, at.absolute) if table is not None and by_rows else None
-    if sums is not None:
-        own = WORKER * _steps_of(layout) if sharing.shared_axis is not None else 0
-        sums = replace(sums, first=(own + at.local) * sums.room)
-    return Region(layout.chunk.target, memory, None, sharing.workers, active, parity=at.slot, sums=sums)
-
-
-def sums_of_blocks(layout: ScanLayout, sharing: ScanSharing) -> SumsOfBlocks | None:
-    """Allocate memory for the sums of a scan that go on from block to block; None if there are none."""
-    blocks = layout.blocks
-    if blocks is None or not blocks.sums:
-        return None
-    places, room, nodes = dict[Node, int](), 0, [node for node in blocks.body.nodes if node in blocks.sums]
-    lanes = layout.chunk.target.lanes(ITEM_BYTES[nodes[0].dtype])
-    for node in nodes:
-        places[node] = room
-        vectors = -(-int(str(node.operands[0].shape[-1])) // lanes)
-        over_units = node.operands[0].tensor.rank - 1 in node["axes"]
-        room += (interleaved_vectors(vectors) + 1 if over_units else vectors) * lanes
-    workers = layout.chunk.workers.parts if sharing.shared_axis is not None else 1
-    buffer = layout.chunk.memory.scratch("sums", nodes[0].dtype, workers * _steps_of(layout) * room)
-    return SumsOfBlocks(buffer, places, room)
-
-
-def _steps_of(layout: ScanLayout) -> int:
-    assert layout.chunk.time is not None
-    return layout.chunk.time.longest
+    active = ActiveRows(table, absolute) if table is not None and by_rows else None
+    return Region(layout.chunk.target, memory, None, sharing.workers, active, parity=parity)
 
 
 def plan_step(layout: ScanLayout, sharing: ScanSharing) -> StepPlan:
@@ -171,7 +145,7 @@ def plan_step(layout: ScanLayout, sharing: ScanSharing) -> StepPlan:
     memory, early, late = layout.step(layout.inputs(at), at)
     if sharing.shared_axis is not None:
         _check_parts(memory, {f"block{sharing.shared_axis}", str(WORKER)})
-    region = step_region(layout, sharing, memory, at)
+    region = step_region(layout, sharing, memory, at.absolute, at.slot)
     kernels = zip(layout.fused.kernels, sharing.partitions, strict=True)
     plans = tuple(plan_kernel(region, kernel, partition) for kernel, partition in kernels)
     before, after = (tuple(copy_partition(region, value) for value, _ in passed) for passed in (early, late))
@@ -185,9 +159,9 @@ def plan_step(layout: ScanLayout, sharing: ScanSharing) -> StepPlan:
 
 
 def _check_parts(memory: Memory, parts: Set[str]) -> None:
-    """Raise ``VerifyError`` if workers that run blocks of their own would write a value of a step to one place.
+    """Raise ``VerifyError`` if workers that run different blocks would write a value of a step to one location.
 
-    ``parts`` are the symbols of which the place must depend on one.
+    ``parts`` are the symbols of which the location must depend on one.
     """
     for node, views in memory.stores.items():
         if not all(parts & symbols_of(view.offset) for view in views):
@@ -196,7 +170,6 @@ def _check_parts(memory: Memory, parts: Set[str]) -> None:
 
 def plan_scan(layout: ScanLayout, sharing: ScanSharing, tag: str, unread: Mapping[Node, LengthMask]) -> ScanPlan:
     """Return the plan of a scan. ``unread`` has values that nothing reads at ended rows, by mask."""
-    layout = replace(layout, sums=sums_of_blocks(layout, sharing))
     mask = None if layout.table is None else layout.table.mask
     ended = frozenset(node for node, other in unread.items() if mask is not None and other == mask)
     final = tuple(_final(layout, sharing, tag))
