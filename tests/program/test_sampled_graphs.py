@@ -135,9 +135,9 @@ def test_taps_of_several_draws() -> None:
             assert list(alone) == list(taps)
             for name, array in alone.items():
                 np.testing.assert_allclose(taps[name][draw], array, rtol=1e-6, atol=1e-6)
-    with pytest.raises(rg.ArgumentError, match=r"takes no samples=.*; draw k of training\(samples=n"):
+    with pytest.raises(rg.ArgumentError, match=r"does not take samples=.*; draw k of training\(samples=n"):
         together.training.gradients(x=data(BATCH, TIME, WIDTH), samples=2, output_gradients={"outputs": 1.0})
-    with pytest.raises(rg.ArgumentError, match="takes no seed="):
+    with pytest.raises(rg.ArgumentError, match="does not take seed="):
         together.inference(x=data(BATCH, TIME, WIDTH), seed=2)
 
 
