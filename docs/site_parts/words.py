@@ -20,16 +20,16 @@ GUIDES = Path(__file__).resolve().parents[1] / "guides"
 
 HEAD = """# Words of other frameworks
 
-For those who know a thing by another framework's name. At the end you have its name here.
+This page is for users who know a function or argument by another framework's name. Its tables list the names of Keras,
+torch, TensorFlow, JAX and NumPy, and what to write in rnngraph. Error messages use the same tables: `rg.LSTM` and
+`rg.dense(x, units, bias=False)` raise errors that say what to write. To start from an existing program or file:
 
-What Keras, torch, TensorFlow, JAX and NumPy call a thing, and what is written here. The same tables answer mistakes:
-`rg.LSTM` and `rg.dense(x, units, bias=False)` raise errors that say what to write. Ways in for programs and files:
-
-- from Keras: [a model, side by side](from_keras.md), and Keras' words alone; [keras.md](../keras.md) reads `.keras` and
-  `.h5` files;
-- from torch: [a net and its loop, side by side](from_torch.md), and torch's words alone; [torch.md](../torch.md) reads
-  an `nn.Module`, and `rg.weights.from_torch` one layer's arrays;
-- from TensorFlow 1: [tf1.md](../tf1.md) runs whole programs unchanged, and leads from `Session` to `rg.compile`.
+- from Keras: [a model, side by side](from_keras.md), with the words of Keras only; [keras.md](../keras.md) reads
+  `.keras` and `.h5` files;
+- from torch: [a net and its loop, side by side](from_torch.md), with the words of torch only; [torch.md](../torch.md)
+  reads an `nn.Module`, and `rg.weights.from_torch` one layer's arrays;
+- from TensorFlow 1: [tf1.md](../tf1.md) runs whole programs unchanged, and shows how to move from `Session` to
+  `rg.compile`.
 
 This page is written by `python docs/site_parts/words.py`.
 """
@@ -71,9 +71,9 @@ def words_of(framework: str) -> str:
 def page() -> str:
     """Return the page of all words."""
     parts = [HEAD, "## Names\n", _table(NAMES), "## NumPy's functions of arrays\n"]
-    parts += ["Of Tensors these are written with `rg.`.\n", _table({k: f"rg.{v}" for k, v in NUMPY.items() if k != v})]
+    parts += ["For Tensors, write these with `rg.`.\n", _table({k: f"rg.{v}" for k, v in NUMPY.items() if k != v})]
     same = ", ".join(f"`{name}`" for name, ours in NUMPY.items() if name == ours)
-    parts += [f"By the same name: {same}.\n", "## Arguments of everything\n", _table(COMMON)]
+    parts += [f"These functions have the same name: {same}.\n", "## Arguments of everything\n", _table(COMMON)]
     for group, words in KEYWORDS.items():
         parts += [f"## {_title(group)}\n", _table(words)]
     return "\n".join(parts)
@@ -89,7 +89,7 @@ def _table(words: Mapping[str, str]) -> str:
     for word, ours in words.items():
         theirs.setdefault(ours, []).append(f"`{word}`")
     rows = (f"| {', '.join(names)} | {_text(ours)} |" for ours, names in theirs.items())
-    return "\n".join(["| theirs | here |", "|---|---|", *rows]) + "\n"
+    return "\n".join(["| theirs | in rnngraph |", "|---|---|", *rows]) + "\n"
 
 
 def _text(remedy: str) -> str:
