@@ -300,8 +300,8 @@ def _check_nested(driver: Driver) -> None:
         if not isinstance(length, int):
             raise GraphError(
                 f"{item.scope.base} runs over an axis of open size inside of a cell's step; declare that size as an "
-                "int, and say with sequence_length= or mask= how many of its steps count, or run it before or after "
-                "the driver, over the whole sequence",
+                "int, and limit the steps by sequence_length= or mask=; or run that driver outside of the cell, over "
+                "the whole sequence",
                 item.where,
             )
         inner_steps += times * length

@@ -105,8 +105,7 @@ def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: 
         shape: As for ``placeholder``.
         dtype: As for ``placeholder``.
         **attributes: ``unnamed=True`` makes the name unique at compile time. ``default`` is an array to use if the
-        input
-            is not fed.
+            input is not fed.
     """
     where = user_line()
     dims: list[Dim] = []

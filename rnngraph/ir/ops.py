@@ -67,10 +67,10 @@ row(
     rounded=may.flag,
 )
 
-# Product with a weight of 8 or 4 bits, of which ``block`` k of a column share a scale. Operands are the activations in
-# 8 bits, the weight, the scales of both, and the sums of the activations' blocks. For each block b in order, the result
-# becomes fma(sum over b of activation * weight - zero * sum of b, activation scale * weight scale, result). The sums of
-# integers are exact. ``bits`` is the number of stored bits of a weight.
+# Product with a weight of 8 or 4 bits. In each column, ``block`` consecutive rows share a scale. Operands are the
+# activations in 8 bits, the weight, the scales of both, and the sums of the activations' blocks. For each block of rows
+# b in order, the result becomes fma(sum over b of activation * weight - zero * sum of b, activation scale * weight
+# scale, result). The sums of integers are exact. ``bits`` is the number of stored bits of a weight.
 row(
     "block_matmul",
     "contraction",
@@ -281,7 +281,7 @@ row(
 )
 # ``when``: index of a boolean input of the body, a carry or a step of a sequence. Where it is false, the step is
 # skipped: carries keep their values, and zeros are emitted.
-# ``keeps``: also return each carry as it is before every block of so many steps, after the emitted values.
+# ``keeps``: number of steps of a block. The scan also returns each carry before every block, after the emitted values.
 # ``blocks``: every block of so many steps starts from its own element of the initial values.
 row(
     "scan",

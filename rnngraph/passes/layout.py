@@ -231,7 +231,10 @@ def _reduced(node: Node, inner: Node, order: Order) -> Node:
 
 
 def _sum_in_order(node: Node, operands: Sequence[Node], late: Sequence[Node]) -> Node | None:
-    """Sum over the first axes in the memory order of scan results."""
+    """Transpose the operands of a sum over leading axes, so that it adds scan results in memory order.
+
+    None unless ``late``, the operands that are scan results, agree on one order.
+    """
     orders = {_moved(item) for item in late if item.tensor.rank == operands[-1].tensor.rank}
     order = next(iter(orders)) if len(orders) == 1 else None
     if order is None:

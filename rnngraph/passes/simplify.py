@@ -271,7 +271,7 @@ def drop_dead(graph: Graph) -> Graph:
     if graph.live and all(node.op != "scan" for node in graph.nodes):
         return graph
     slimmed = _drop_once(graph)
-    while slimmed is not graph:  # without a sequence, the scan that emits it may have a result that nothing reads
+    while slimmed is not graph:  # once a sequence is removed, the result of the scan that emits it may be unused, too
         graph, slimmed = slimmed, _drop_once(slimmed)
     return graph
 

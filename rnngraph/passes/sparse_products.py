@@ -33,7 +33,7 @@ class SparseProducts:
         return self._marked(graph, {node for node in graph.inputs if node.op == "parameter"})
 
     def _marked(self, graph: Graph, fixed: set[Node]) -> Graph:
-        """Mark products in a graph. ``fixed`` are inputs that are parameters, or computed from parameters alone."""
+        """Mark products with a weight as sparse. ``fixed`` are parameters, and inputs computed from them alone."""
         weights = made_of(graph, fixed)
 
         def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:

@@ -101,7 +101,7 @@ def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, worke
 
 
 def _grains(kernels: Sequence[StageCost], cost: float, max_steps: int) -> list[int]:
-    """Return candidates for the number of steps of which chunks are multiples.
+    """Return candidate granularities of chunks, in steps.
 
     Args:
         cost: Cycles of a stage for one step.

@@ -127,7 +127,7 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
 
     tile, by_matrix = tile_of(depth), any(map(is_batched_product, products))
     if by_matrix and isinstance(rows, int) and rows:
-        whole = tile_of(0)  # a single tile of rows loads each matrix once, so no cache must keep it
+        whole = tile_of(0)  # a single tile of rows loads each matrix once, so it need not stay in a cache
         tile = whole if whole.rows >= rows else tile
         transposing = transposing_tile(region.target, rows, split)
         if lanes > 1 and transposing is not None and [_is_transposed(region, item) for item in contractions] == [True]:

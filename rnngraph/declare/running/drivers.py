@@ -270,5 +270,6 @@ def _check_like(leaf: Any, like: Any, number: int, where: Where | None) -> None:
         ) from None
     if leaf.dtype != like.dtype:
         raise DtypeError(
-            f"input {number} of static_rnn is {leaf!r}, and input 0 {like!r}; convert one with rg.cast", where
+            f"input {number} of static_rnn is {leaf.dtype}, and input 0 is {like.dtype}; convert one with rg.cast",
+            where,
         )

@@ -211,10 +211,12 @@ def _runs(equal: np.ndarray) -> Iterator[tuple[int, int]]:
 def _best_of(
     steps: Sequence[Step], start: int, period: int, length: int, later: Readers, budget: list[int]
 ) -> list[Loop]:
-    """Return the loops of a run at its best offsets, which have the most rounds, then the fewest carried values.
+    """Return the loops that roll up a run of similar steps, from the start that gives most rounds.
+
+    Among starts with equally many rounds, the loops with the fewest carried values are chosen.
 
     Args:
-        budget: One number, of the steps that may still be examined. It is reduced.
+        budget: List of one number: how many more steps may be examined. The function lowers it.
     """
     best: tuple[int, int, int] | None = None
     scored: list[tuple[tuple[int, int, int], Loop]] = []

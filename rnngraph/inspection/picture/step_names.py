@@ -31,7 +31,8 @@ def without_lengths(scan: Node) -> tuple[Node, bool]:
 def step_names(parts: ScanParts, nodes: Collection[Node], shown: Iterable[Node] = ()) -> dict[Node, str]:
     """Return names of the values of a step.
 
-    A value that only its own layer reads has a name that is unique there, so that gates of all cells are i, j, f, o.
+    A value that only its own layer reads has a name that is unique within the layer. So every cell can call its gates
+    i, j, f and o.
 
     Args:
         parts: Parts of the scan.

@@ -47,13 +47,13 @@ class Profile(Telling, Mapping[str, Part]):
         graph: ``inference``, ``training`` or ``step``.
         sizes: Sizes of the calls, by name.
         kernels: Kernels in execution order.
-        seconds: Seconds of an average call in native code, which each table's shares divide.
+        seconds: Seconds of an average call in native code. Shares in the tables are parts of it.
         python: Seconds of the rest of a call.
         ratio: Sum of both, divided by the time of a call without counters; near 1 if counters disturb little.
         calls: Number of counted calls.
         workers: Number of workers.
         limits: Maximum rates of this machine.
-        weights: How the calls store parameters, if some should be narrow.
+        weights: Number format of each parameter in these calls, if ``weights=`` asked for narrow ones.
     """
 
     graph: str

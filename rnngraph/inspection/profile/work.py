@@ -201,7 +201,7 @@ def _products(nodes: Iterable[Node], sizes: Sizes) -> Iterable[Products]:
         if node.op == "outer_sum":
             yield Products(node, 2.0 * count * _count(left.shape[:-1], sizes), 0)
             continue
-        is_repeated = right in read  # narrow parts of one row read the same weights in one pass
+        is_repeated = right in read  # products with the high and low part of activations read weights once
         weights = _bytes(right, sizes) if right.tensor.rank == 2 and not is_repeated else 0
         if node.op == "block_matmul":  # a byte holds two weights of 4 bits
             weights = weights * int(node["bits"]) // 8

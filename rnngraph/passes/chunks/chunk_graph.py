@@ -342,7 +342,7 @@ class _ChunkGraph:
         if self.rests is None:
             joined, kept = self._joined(view)
             ahead = delay * step + view.front - line.late(view.base)
-            dropped = int(ahead < 0)  # skip a window, so that none starts inside the chunk
+            dropped = int(ahead < 0)  # 1 if the first window would start inside the chunk, after the kept steps
             start = kept - ahead - dropped * step
             joined = self._cut(
                 joined, view.base, start, count * step + (span + 1 if dropped else min(span, kept - start))

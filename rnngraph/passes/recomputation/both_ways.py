@@ -119,7 +119,10 @@ class BothWays:
     # The two forms of a value --------------------------------------------------------------------
 
     def _read(self, node: Node, item: Node, loop: int) -> Node:
-        """Return an operand of a node that runs along with a derivative: recomputed if the loop has it, else saved."""
+        """Return the form of ``item`` that a node in a derivative's loop reads.
+
+        That is the recomputed value if the loop recomputes ``item``, else the saved value.
+        """
         is_late = item in self.there[loop] and item in self._by_step(node)
         return self._late(item, loop) if is_late else self.new[item]
 

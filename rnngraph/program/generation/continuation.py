@@ -18,7 +18,7 @@ LAST, COUNT = "next/last/", "next/count"
 
 
 def arrays_of(state: GenerationState) -> dict[str, np.ndarray]:
-    """Return the arrays by which a file of a stream's state becomes that of a generation."""
+    """Return the arrays that a saved generation has besides a stream's state: the last output and the count."""
     return {LAST + state.output: state.last, COUNT: state.count}
 
 

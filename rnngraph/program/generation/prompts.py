@@ -36,8 +36,7 @@ def prompt_of(ids: Any, state: Any, where: Where | None) -> np.ndarray:
         raise DtypeError(f"generate takes integers as tokens, not {array.dtype}; encode the text first", where)
     if array.ndim not in (1, 2) or not len(np.atleast_2d(array)) or (state is None and not array.size):
         raise ShapeError(
-            f"generate takes the tokens of a prompt, or [rows, tokens], and this has shape {array.shape}; give at "
-            "least one token",
+            f"generate takes [tokens] or [rows, tokens], not an array of shape {array.shape}; give at least one token",
             where,
         )
     return np.atleast_2d(array).astype(np.int64)

@@ -282,8 +282,9 @@ def _filler(
             for key, shape, dtype, numbers, copy in feeds:
                 value = mapping[key]
                 if type(value) is ndarray:
+                    # Dtypes are usually the identical object, which is faster to compare.
                     if value.shape != shape or (value.dtype is not dtype and value.dtype != dtype):
-                        return False  # usually the identical dtype object
+                        return False
                 elif type(value) not in numbers:
                     return False
                 if copy is not None:

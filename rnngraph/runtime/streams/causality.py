@@ -61,8 +61,8 @@ def check_states(graph: Graph, labels: Collection[str], kept: Collection[str], w
         initial = [carry.initial for carry in ScanParts.of(node).carries] if node.op == "scan" else []
         if kept and any(not _is_of(item, labels) and not _reads(item, kept) for item in initial):
             raise GraphError(
-                "this graph can't be streamed: a loop starts each step from a value that is no state of the stream, "
-                f"declared at {node.where}; name in states= all that it carries",
+                f"this graph can't be streamed: the loop at {node.where} has an initial value that is not a state of "
+                "the stream; name all values that it carries in states=",
                 where,
             )
         if not kept and not all(_is_of(item, labels) for item in initial):

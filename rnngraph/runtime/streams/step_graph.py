@@ -262,7 +262,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     step = _Recurrence(compiled, begin, labels, lowered.states, lowered.named, timeline)
     if not timeline.is_causal:
         step = _of_chunks(step, rows, options, source, kept.keys(), where)
-    for _, node in step.initial.outputs:  # the initial states have as many rows
+    for _, node in step.initial.outputs:  # the initial states have one row for each row of the batch
         sizes |= dict.fromkeys(symbols_of(node.shape[0]), batch)
     initial = CompiledGraph(with_sizes(step.initial, sizes), "inference", options, source.described)
     input_types = step.compiled.input_types()

@@ -217,7 +217,7 @@ def _holds_ints(value: Any) -> bool:
 
 
 def _of_int32(name: str, value: Any) -> Any:
-    if name == "inputs" and isinstance(value, list | tuple):  # one of several operands
+    if name == "inputs" and isinstance(value, list | tuple):  # a list of operands
         return [constant(item, "int32") for item in value]
     return constant(value, "int32")
 

@@ -241,7 +241,7 @@ def batch(
     shared_name: str | None = None,
     name: str | None = None,
 ) -> Any:
-    """Return batches of Tensors, which are recomputed for each element."""
+    """Return batches whose elements are the Tensors, each computed anew."""
     options = _Batching(int(batch_size), enqueue_many, dynamic_pad, allow_smaller_final_batch)
     return _batches(tensors, options, name or "batch")
 

@@ -62,7 +62,7 @@ class NativeStep:
         Args:
             names: Names of inputs, by the feed's key.
             seeded, shares: As for ``CallSpec``.
-            draw: Returns the seed of a call without one, with masks or not.
+            draw: Function that returns a seed for calls that give none.
         """
         leaves = [name for name in entry.output_slots if not name.startswith((NEW, SUM, SLOT))]
         ranges = self.compiled.range_preconditions(self.outputs)
@@ -149,8 +149,8 @@ class StepVariant:
             )
         if unstarted := [label for label in self._unstarted if label not in self.states]:
             raise GraphError(
-                f"carry=True has no initial value for {', '.join(unstarted)}, on which a fetched value depends, but "
-                "not the loss; fetch values on which the loss depends",
+                f"carry=True has no initial value for {', '.join(unstarted)}, which a fetched value needs "
+                "and the loss does not; fetch only values that the loss depends on",
                 where,
             )
         if not self.states:

@@ -173,7 +173,7 @@ class Tensors(Values):
             else:
                 entries.append(self._entry(dim))
         if entries.count(-1) > 1:
-            raise UnreadableError(f"it reshapes {texts(own)} to {texts(shape)}, where several sizes are computed")
+            raise UnreadableError(f"it reshapes {texts(own)} to {texts(shape)}, where more than one size is unknown")
         return self.script.call(basic.reshape, x, tuple(entries))
 
     def expand_dims(self, x: Operand, axes: Sequence[int]) -> Operand:

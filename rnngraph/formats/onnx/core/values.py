@@ -110,7 +110,7 @@ class Values:
         for names, factor in terms_of(entry):
             term: Any = float(factor)
             for name in names:
-                if isinstance(name, Floor):  # half a step away from where a rounded quotient could be wrong
+                if isinstance(name, Floor):  # plus a half, so that rounding of the quotient cannot cross an integer
                     above = self.script.operation("+", self._size_as_number(name.dim), 0.5)
                     count = self.script.call(rounding.floor, self.script.operation("/", above, float(name.by)))
                 else:

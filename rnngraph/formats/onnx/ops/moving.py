@@ -158,7 +158,7 @@ def _backwards(call: Call, x: Operand, axis: int, start: int, step: int) -> Oper
 
 
 def _clamped_bounds(size: Dim, start: Any, stop: Any, step: int) -> tuple[int | None, int | None] | None:
-    """Return bounds of a symbolic axis that may lie outside of it; None if they cannot."""
+    """Return the bounds of a slice if some sizes of its symbolic axis make it clamp them; None if none does."""
     if not isinstance(start, int) or not isinstance(stop, int) or isinstance(size, int):
         return None
     first, last = _near_or_none(start, step, True), _near_or_none(stop, step, False)

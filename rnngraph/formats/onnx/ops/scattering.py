@@ -170,7 +170,9 @@ def _ends(size: Dim, first: Dim, count: Dim) -> tuple[int, int | None]:
     if isinstance(first, Size) or (isinstance(first, int) and first < 0 and isinstance(size, int)):
         first = first - size if isinstance(first, Size) else first + size
     if not isinstance(first, int):
-        raise UnreadableError(f"the index {first} of its first entry depends on open sizes, on an axis of size {size}")
+        raise UnreadableError(
+            f"it writes from index {first} of an axis of size {size}, and where that is depends on open sizes"
+        )
     left = (0 if first < 0 else size) - first - count
     if left == 0:
         return first, None

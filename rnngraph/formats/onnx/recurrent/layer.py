@@ -63,7 +63,7 @@ def layer_of(call: Call, x: tuple[Dim, ...] | None) -> Layer:
 
 
 def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim, ...] | None) -> Layer:
-    """Return a node's options with explicit weights."""
+    """Return a checked ``Layer`` of a node's options and of ``weights``, which replace those among its inputs."""
     reversals = _DIRECTIONS.get(call.text("direction", "forward"))
     if reversals is None:
         raise UnreadableError(f"direction {call.text('direction', '')!r} is unknown")

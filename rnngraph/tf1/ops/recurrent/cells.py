@@ -49,7 +49,7 @@ class SignedCell(TfCell):
         super().__init_subclass__(**options)
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        raise NotImplementedError  # a subclass inherits the constructor
+        raise NotImplementedError  # __init_subclass__ replaces the constructor
 
     def adapt(self, arguments: dict[str, Any]) -> None:
         """Convert arguments to those of rnngraph's class."""

@@ -33,7 +33,7 @@ class _Mechanism:
         cls.__init__ = constructor(cls)  # type: ignore[method-assign]  # the table replaces the constructor
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        raise NotImplementedError  # a subclass inherits the constructor
+        raise NotImplementedError  # __init_subclass__ replaces the constructor
 
     def memory_scope(self, where: Any) -> ScopeName:
         self._scope = layer_scope("memory_layer", None)
@@ -43,7 +43,10 @@ class _Mechanism:
         """Do nothing, because both classes take the same arguments."""
 
     def take(self, arguments: dict[str, Any]) -> None:
-        """Store the arguments that rnngraph's attention lacks. ``name`` has no effect on variable names."""
+        """Refuse the arguments that rnngraph's attention lacks, and another dtype than that of the keys.
+
+        ``name`` has no effect on variable names.
+        """
         get_default_graph().own(self.keys)
         penalize_all(self._scope)
         dtype = arguments.pop("dtype")
