@@ -375,8 +375,8 @@ class WrittenOut(Steps):
     def _check_rows(self) -> None:
         if not self._has_outer_rows:
             raise GraphError(
-                f"{self.driver.cell!r} draws random numbers in a driver inside of another cell's step, with other "
-                "rows than the step has; draw them outside of the inner driver",
+                f"{self.driver.cell!r} draws random numbers in a driver inside of another cell's step, for rows other "
+                "than the step's; draw them outside of the inner driver",
                 self.where,
             )
 
