@@ -91,19 +91,9 @@ def _loaded(module: Any, weights: Any) -> Any:
     return module
 
 
-def _model(
-    name: str,
-    package: str,
-    module: Any,
-    drawn: Drawn,
-    tolerance: float = 1e-5,
-    *,
-    what: str,
-    last: bool = False,
-) -> Model:
+def _model(name: str, package: str, module: Any, drawn: Drawn, tolerance: float = 1e-5, **options: Any) -> Model:
     release = PACKAGES[package]
-    origin = f"{release.requirement}, {release.licence}"
-    return of_module(name, origin, module, drawn, tolerance, what=what, last=last)
+    return of_module(name, f"{release.requirement}, {release.licence}", module, drawn, tolerance, **options)
 
 
 def of_module(

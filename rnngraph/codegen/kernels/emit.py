@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...ir.graph import Node
+from ...ir.node import is_tile_product
 from ...ir.ops import MATRIX_PRODUCTS
 from ...support.errors import Where
 from ..buffers.views import View
@@ -53,7 +54,7 @@ def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | N
     match kernel.kind:
         case "fused" if plan.sparse is not None:
             sparse_product(region, block, plan, plan.sparse, share)
-        case "fused" if plan.products is not None and plan.products.in_tiles:
+        case "fused" if is_tile_product(kernel.first):
             TileKernel(region, block, plan, share).emit()
         case "fused" if plan.products is not None:
             Tiles(region, block, plan, share).emit()

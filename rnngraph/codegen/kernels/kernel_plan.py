@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...ir.graph import Node
+from ...ir.node import is_tile_product
 from ...ir.ops import MATRIX_PRODUCTS
 from ...ir.types import ITEM_BYTES, product
 from ...support.records import dataclass
@@ -39,7 +40,8 @@ class KernelPlan:
     Attributes:
         partition: Division between workers.
         lanes: Lanes of a vector.
-        products: Register tiles of a kernel with products; ``outer_sum`` those of a sum of outer products.
+        products: Register tiles of a kernel with products, unless a matrix unit computes it; ``outer_sum`` those of a
+            sum of outer products.
         sparse: Layout of blocks if a product skips zeros. With few zeros, tiles compute it.
         active: Steps and rows that are computed, if a mask excludes others.
         reads: Buffers that it reads; ``writes`` those that it writes.
@@ -68,7 +70,7 @@ def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: Ac
     # Each row is computed by itself, so rows form no vector.
     lanes = 1 if partition.by_rows and len(kernel.shape) == 1 else _lanes(region, kernel)
     products, outer_sum, sparse = None, None, None
-    if any(node.op in MATRIX_PRODUCTS for node in kernel.members):
+    if any(node.op in MATRIX_PRODUCTS and not is_tile_product(node) for node in kernel.members):
         products = plan_products(region, kernel, lanes, partition)
         sparse = plan_sparse(region, kernel, products, lanes, partition) if is_sparse(kernel.first) else None
     elif kernel.kind == "outer_sum":

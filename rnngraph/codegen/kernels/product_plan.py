@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from ...ir.graph import Node, topological
-from ...ir.node import is_batched_product, is_tile_product
+from ...ir.node import is_batched_product
 from ...ir.ops import MATRIX_PRODUCTS
 from ...ir.types import ITEM_BYTES, NARROW, Dim, Size
 from ...support.records import dataclass
@@ -27,7 +27,6 @@ from ..cost_model.register_tiles import (
     transposing_tile,
 )
 from ..cost_model.work_sharing import Partition
-from ..machine.amx import TILE_ROWS, TILE_WORDS
 from ..machine.target import Target
 from .region import Region
 
@@ -71,7 +70,6 @@ class ProductPlan:
         group: Vectors of units in a group of packed weights.
         masked: Some memory has no padding after the units, so that excess lanes must be masked.
         by_matrix: Each matrix has its own right operand.
-        in_tiles: A matrix unit computes the products.
     """
 
     contractions: tuple[Contraction, ...]
@@ -80,7 +78,6 @@ class ProductPlan:
     row_axis: int | None
     masked: bool
     by_matrix: bool = False
-    in_tiles: bool = False
 
     @property
     def parts(self) -> int:
@@ -95,8 +92,6 @@ class ProductPlan:
 def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partition) -> ProductPlan:
     """Return the register tiles of a kernel's products, for one part of its work."""
     products = [node for node in kernel.members if node.op in MATRIX_PRODUCTS]
-    if is_tile_product(kernel.first):
-        return _in_tiles(kernel, lanes)
     shape, axis = kernel.shape, _row_axis(region, kernel, products)
     contractions = _contractions(region, kernel, products)
     rows = region.extent(shape, axis) if axis is not None else 1
@@ -141,14 +136,6 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
     )
     group = region.memory.panels.group or tile.blocks
     return ProductPlan(contractions, tile, group, axis, _masked(region, kernel, lanes, contractions), by_matrix)
-
-
-def _in_tiles(kernel: Kernel, lanes: int) -> ProductPlan:
-    """Return the plan of a product that a matrix unit computes."""
-    columns, node = int(str(kernel.shape[-1])), kernel.first
-    contractions = (Contraction((node.operands[0],), ((node,),), 1, 1),)
-    tile = TileShape(TILE_ROWS, -(-columns // lanes), TILE_WORDS)
-    return ProductPlan(contractions, tile, tile.blocks, len(kernel.shape) - 2, columns % lanes != 0, True, True)
 
 
 def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape) -> bool:

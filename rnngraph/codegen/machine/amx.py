@@ -15,8 +15,8 @@ from .ir_builder import IRBuilder
 TILE_ROWS, TILE_WORDS = 16, 16
 """Rows of a tile, and words of 4 bytes in a row. A word is a sum, or a pair of bfloat16 numbers."""
 
-_TILES, _WORD = 8, 4
-_CONFIGURATION = struct.pack(f"<2B14x{_TILES}H16x{_TILES}B8x", 1, 0, *(64,) * _TILES, *(TILE_ROWS,) * _TILES)
+_TILES, _ROW_BYTES = 8, 4 * TILE_WORDS
+_CONFIGURATION = struct.pack(f"<2B14x{_TILES}H16x{_TILES}B8x", 1, 0, *(_ROW_BYTES,) * _TILES, *(TILE_ROWS,) * _TILES)
 """Operand of ``ldtilecfg``: palette 1, and the bytes of a row and the rows of each tile."""
 _LEFT, _RIGHT = (4, 5), (6, 7)
 """Tiles of operands. Tiles 0 to 3 hold the sums."""
@@ -39,19 +39,19 @@ def tile_product_text(intrinsics: dict[str, str]) -> str:
     for name, operands in _INTRINSICS.items():
         intrinsics[f"llvm.x86.{name}"] = f"declare void @llvm.x86.{name}({operands})"
     f = IRBuilder()
-    row_bytes = f.value(f"mul i64 %columns, {TILE_WORDS * _WORD}", "row_bytes")
+    row_bytes = f.value(f"mul i64 %columns, {_ROW_BYTES}", "row_bytes")
     tile_bytes = f.value(f"mul i64 {row_bytes}, {TILE_ROWS}", "tile_bytes")
-    left_row_bytes = f.value(f"mul i64 %depth, {TILE_WORDS * _WORD}", "row_bytes")
+    left_row_bytes = f.value(f"mul i64 %depth, {_ROW_BYTES}", "row_bytes")
     left_bytes = f.value(f"mul i64 {left_row_bytes}, {TILE_ROWS}", "tile_bytes")
     _unit(f, "ldtilecfg", "ptr @tile_configuration")
     with _pairs(f, "%rows", "row") as row, _pairs(f, "%columns", "column") as column:
         rows, columns = _pair(f, row, "%rows"), _pair(f, column, "%columns")
-        across = [f.value(f"mul i64 {item}, {TILE_WORDS * _WORD}", "across") for item in columns]
+        across = [f.value(f"mul i64 {item}, {_ROW_BYTES}", "across") for item in columns]
         for number in range(4):
             _unit(f, "tilezero", f"i8 {number}")
         lefts = [f.moved("%left", f.value(f"mul i64 {item}, {left_bytes}", "down")) for item in rows]
         with f.loop("%depth", "step") as step:
-            behind = f.value(f"mul i64 {step}, {TILE_WORDS * _WORD}", "behind")
+            behind = f.value(f"mul i64 {step}, {_ROW_BYTES}", "behind")
             below = f.moved("%right", f.value(f"mul i64 {step}, {tile_bytes}", "below"))
             for tile, first in zip(_LEFT, lefts, strict=True):
                 _unit(f, "tileloadd64", f"i8 {tile}, ptr {f.moved(first, behind)}, i64 {left_row_bytes}")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from ...ir.graph import Node
+from ...ir.node import is_tile_product
 from ...ir.types import dim_text
 from ...support.stage_text import StageLine, StageText
 from ..analysis.node_kinds import label_of
@@ -109,7 +110,7 @@ def _tile(plan: KernelPlan, indent: str) -> Iterator[str]:
     if plan.sparse is not None:
         heights = " or ".join(map(str, plan.sparse.heights))
         yield f"{indent}blocks of {heights} k x {plan.sparse.lanes} columns that are not zero; tiles if none is"
-    if plan.products is not None and plan.products.in_tiles:
+    if is_tile_product(plan.kernel.first):
         yield f"{indent}computed by the matrix unit"
     elif plan.products is not None:
         tile, axis = plan.products.tile, plan.products.row_axis

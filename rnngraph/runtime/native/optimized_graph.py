@@ -102,7 +102,8 @@ class OptimizedGraph:
         self.sparse = options.sparse and kind == "inference"
         self._meaning = (*meaning(kind, wrt, differentiated, options.chunked), *then)
         self._runs_chunks = kind == "training" and options.chunked is not None
-        rounding = (RoundFactors(options.target.has_tiles),) if self._runs_chunks else ()
+        rounds = options.chunked is not None and options.chunked.dtype != "float32"
+        rounding = (RoundFactors(options.target.has_tiles),) if self._runs_chunks and rounds else ()
         last = optimization(options.unroll, self.reduced, rounded, bool(wrt), self.sparse)
         self._optimization = (*first, *rounding, *last)
         self._lock = fork_lock(LockLevel.GRAPH)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import pytest
+from element_points import are_near, assert_all, signed_points
 
 import rnngraph as rg
 
@@ -14,37 +14,7 @@ onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.peers
 
-MAGNITUDES = [
-    0,
-    1e-40,
-    1e-30,
-    1e-8,
-    1e-4,
-    0.1,
-    0.3,
-    0.5,
-    0.75,
-    1,
-    1.5,
-    2,
-    2.5,
-    3,
-    5,
-    7,
-    20,
-    80,
-    88.5,
-    89.2,
-    100,
-    1e5,
-    1e10,
-    1e20,
-    1e30,
-    3.4028235e38,
-    math.inf,
-    math.nan,
-]
-POINTS = np.array(MAGNITUDES + [-item for item in MAGNITUDES], np.float32)
+POINTS = signed_points(300)
 ELEMENTS: dict[str, dict[str, Any]] = {
     **{
         op: {}
@@ -128,11 +98,7 @@ def both(op: str, feeds: dict[str, Any], **attributes: Any) -> tuple[Any, Any]:
 
 
 def check(op: str, wanted: Any, found: Any, *where: Any) -> None:
-    with np.errstate(invalid="ignore"):
-        near = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
-        if wanted.dtype.kind == "f":
-            near |= np.abs(found - wanted) <= np.maximum(np.abs(wanted) * np.float32(8e-7), LEAST.get(op, 3e-45))
-    assert near.all(), [*zip(*(item[~near] for item in where), found[~near], wanted[~near], strict=True)][:6]
+    assert_all(are_near(found, wanted, 8e-7, LEAST.get(op, 3e-45)), wanted, found, *where)
 
 
 @pytest.mark.parametrize("op", ELEMENTS)

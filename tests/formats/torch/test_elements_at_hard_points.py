@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from element_points import are_near, assert_all, signed_points
 
 import rnngraph as rg
 
@@ -16,38 +17,7 @@ F = pytest.importorskip("torch.nn", exc_type=ImportError).functional
 pytestmark = pytest.mark.peers
 
 INFINITY, NAN = math.inf, math.nan
-MAGNITUDES = [
-    0,
-    1e-40,
-    1e-30,
-    1e-8,
-    1e-4,
-    0.1,
-    0.3,
-    0.5,
-    0.75,
-    1,
-    1.5,
-    2,
-    2.5,
-    3,
-    5,
-    7,
-    20,
-    80,
-    88.5,
-    89.2,
-    100,
-    300,
-    1e5,
-    1e10,
-    1e20,
-    1e30,
-    3.4028235e38,
-    INFINITY,
-    NAN,
-]
-POINTS = np.array(MAGNITUDES + [-item for item in MAGNITUDES], np.float32)
+POINTS = signed_points()
 Function = Callable[..., Any]
 ELEMENTS: dict[str, Function] = {
     **{
@@ -218,15 +188,11 @@ def read(function: Function, *arrays: Any) -> tuple[Any, list[Any]]:
 
 def check(name: str, wanted: Any, found: Any, *where: Any) -> None:
     assert found.dtype == wanted.dtype
-    bound, least = 8e-7, LEAST.get(name, 3e-45)
-    with np.errstate(invalid="ignore"):
-        near = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
-        if wanted.dtype.kind == "f":
-            near |= np.abs(found - wanted) <= np.maximum(np.abs(wanted) * np.float32(bound), np.float32(least))
+    near = are_near(found, wanted, 8e-7, LEAST.get(name, 3e-45))
     if name in NAN_OF_TORCH:
         near |= np.isnan(wanted) & np.isfinite(where[-1]) & (where[-1] != 0)
         near |= np.isnan(wanted) & (found == np.inf)
-    assert near.all(), [*zip(*(item[~near] for item in where), found[~near], wanted[~near], strict=True)][:6]
+    assert_all(near, wanted, found, *where)
 
 
 @pytest.mark.parametrize("name", ELEMENTS)
