@@ -252,7 +252,7 @@ def _tail(
     The entry reads a step's large panels if possible.
     """
     about, target, where = build.about, build.target, build.where
-    if about.tail is None or not about.tail.timeline.owes:
+    if about.tail is None or not about.tail.timeline.has_late_entries:
         return None, ()
     graph = about.tail.graph(dict.fromkeys(about.lengths, 0), where)
     names = tuple(port.name for port in outputs)

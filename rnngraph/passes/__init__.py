@@ -8,7 +8,8 @@ same object. ``pipeline`` lists the passes in the order in which they run:
 - ``simplify``: folds constants and removes dead code.
 - ``gradients``: differentiates.
 - ``layout``: moves transposes away from scans; ``split_concats`` splits concatenations.
-- ``accumulate``: chains products; ``fuse_multiply_add`` fuses products and sums.
+- ``accumulate``: makes each product start from the sum of the previous ones; ``fuse_multiply_add`` fuses products and
+  sums.
 - ``quantization``: narrows weights; ``sparse_products`` skips blocks of zeros.
 - ``states``: restores the shape of matrix states, and stores narrow ones.
 - ``fission``: splits scans; ``sink`` moves cheap ops into loops; ``unroll`` unrolls steps.
@@ -19,7 +20,7 @@ Others run on demand:
 - ``recomputation``: rematerialises values that a derivative reads.
 - ``label_weights``: weights labels by class, in training.
 - ``train_step``: updates parameters from gradients.
-- ``samples``: draws several times; ``shards`` splits a batch by rows.
+- ``samples``: computes several random draws in one call; ``shards`` splits a batch by rows.
 - ``chunks``: makes graphs of chunks for streams.
-- ``held_weights``: lists narrowed weights; ``loops`` has helpers for passes over scans.
+- ``held_weights``: lists the dtypes in which weights are stored; ``loops`` has helpers for passes over scans.
 """

@@ -1,9 +1,8 @@
 """accumulate: turn a sum of products into one chain of products, each accumulating onto the previous one.
 
 All sums of a graph use one order: first the terms that depend on no carry (biases, then products), then the products
-of carries, then the other terms. An element therefore has the same value whether its input half is computed for all
-steps beforehand or step by step. Rows added to a table are added in memory order, which is time first for rows of a
-scan.
+of carries, then the other terms. Results therefore have the same bits whether input products are hoisted out of the
+loop or computed step by step. Rows that a scan returns are added to a table in memory order, time first.
 
 Law: values are unchanged up to rounding of a reordered sum.
 """
@@ -30,14 +29,14 @@ class Accumulate:
 
     def __call__(self, graph: Graph) -> Graph:
         previous = None
-        while graph is not previous:  # repeat, because a chain's early sum may contain products of its own
+        while graph is not previous:  # repeat, because a term of one chain may be a sum with products, too
             previous = graph
-            graph = _accumulate(_bodies(rewrite(graph, _as_rows_lie)), set())
+            graph = _accumulate(_accumulated_bodies(rewrite(graph, _in_memory_order)), set())
         return graph
 
 
-def _as_rows_lie(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Rewrite a scatter_add of transposed rows to add the rows in memory order, with permuted indices."""
+def _in_memory_order(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    """Rewrite a ``scatter_add`` of transposed rows to add the rows in memory order, with permuted indices."""
     if node.op != "scatter_add" or operands[1].op != "transpose":
         return None
     indices, order = operands[0], operands[1]["order"]
@@ -49,13 +48,13 @@ def _as_rows_lie(node: Node, operands: tuple[Node, ...]) -> Node | None:
     return make("scatter_add", moved, rows, where=node.where, name=node.name, rows=node["rows"])
 
 
-def _bodies(graph: Graph) -> Graph:
+def _accumulated_bodies(graph: Graph) -> Graph:
     """Apply the pass to the body of every scan. Within a body, terms that depend on a carry are added last."""
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op != "scan":
             return None
-        body = _bodies(node["body"])
+        body = _accumulated_bodies(node["body"])
         body = _accumulate(body, dependents([carry.inside for carry in ScanParts.of(node).carries], body.nodes))
         return None if body is node["body"] else with_body(node, operands, body)
 
@@ -76,7 +75,7 @@ def _accumulate(graph: Graph, late: set[Node]) -> Graph:
     def collect(chain: _Chain) -> None:
         """Append the terms of a sum to ``chain``, in order. A product follows the value to which it is added."""
         root = chain.root
-        # pairs of a node and the list to which it is appended once its terms are
+        # Pairs of a node and a list. If there is a list, the node's terms are done, and the node is appended to it.
         pending: list[tuple[Node, list[Node] | None]] = [(root, None)]
         while pending:  # an explicit stack, because sums may be longer than Python's recursion limit
             node, place = pending.pop()
@@ -99,7 +98,7 @@ def _accumulate(graph: Graph, late: set[Node]) -> Graph:
     new: dict[Node, Node] = {}
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-        if _begins_late(node, late):
+        if _starts_with_carry(node, late):
             operands = operands[::-1]
         new[node] = chains[node].total(new, late) if node in chains else remake(node, operands)
         return new[node]
@@ -107,11 +106,11 @@ def _accumulate(graph: Graph, late: set[Node]) -> Graph:
     return rewrite(graph, rule)
 
 
-def _begins_late(node: Node, late: set[Node]) -> bool:
-    """True if the two terms of a sum must be swapped, so that the one that depends on no carry comes first.
+def _starts_with_carry(node: Node, late: set[Node]) -> bool:
+    """True if only the first of a sum's two terms depends on a carry, so that they must be swapped.
 
-    All equal layers then add in one order, wherever the gradient of their outputs comes from. Two products stay in
-    order, because a fused multiply-add rounds only the first of them.
+    Equal layers then add in one order, wherever the gradient of their outputs comes from. Two products keep their
+    order, because a fused multiply-add rounds only one of them.
     """
     if node.op != "add" or node.dtype not in FLOATS:
         return False
@@ -130,7 +129,7 @@ class _Chain:
     known: dict[tuple[Node, ...], Node] = field(default_factory=dict)  # adds, by their operands
 
     def total(self, new: Mapping[Node, Node], late: set[Node]) -> Node:
-        """Return the sum as one chain of products. Parts of the chain that exist already are reused."""
+        """Return the sum as one chain of products. Adds that exist already are reused."""
         root, total = self.root, None
         for node in self.sums:
             self.known.setdefault(node.operands, node)

@@ -33,7 +33,7 @@ class Fission:
                 if split.whole:
                     return None
                 pieces[node] = split
-                return scan  # dead once every ``get`` is replaced
+                return scan  # unused once every ``get`` is replaced
             if node.op == "get" and node.operands[0] in pieces:
                 return pieces[node.operands[0]].result(node["index"], node)
             return None

@@ -44,9 +44,9 @@ def _in_bodies(graph: Graph) -> Graph:
 
 
 def _matrices(body: Graph, scan: Node) -> Set[Node]:
-    """Return the matrices that a loop carries or reads as another loop's history, and elementwise values of them.
+    """Return the matrix states that a loop carries or reads, and values computed elementwise from them.
 
-    A matrix has rank 3 or more.
+    A matrix state has rank 3 or more. A loop may read the states of another loop at all steps.
     """
     carried, histories = body.inputs[: scan["carries"]], histories_read(scan)
     read = [new for new, old in zip(body.inputs, scan["body"].inputs, strict=True) if old in histories]
@@ -85,10 +85,7 @@ def _fuse(graph: Graph, matrices: Set[Node]) -> Graph:
 
 
 def _fused_sum(node: Node, products: Node) -> Node | None:
-    """Rewrite a sum over an axis of a product as multiply-adds; None unless the axis has a fixed size.
-
-    The sum reduces axes after the first, of rows with a fixed width.
-    """
+    """Rewrite a sum of a product as multiply-adds; None unless rows have a fixed width and the first axis is kept."""
     is_plain = products.op == "mul" and node.dtype in FLOATS and 0 not in node["axes"]
     if not is_plain or not isinstance(products.shape[-1], int):
         return None

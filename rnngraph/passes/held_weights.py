@@ -1,4 +1,4 @@
-"""Dtypes in which inference holds each parameter, with reasons for weights that are not narrow."""
+"""Dtypes in which inference stores each parameter, with reasons for weights that are not narrow."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """label_weights: weight each label of a loss by its class.
 
-A loss multiplies its value for each label by a factor, and ``mean`` divides by the sum of factors. The pass multiplies
-the factor by the weight of the label's class, as if the declaration had ``weights=``. The class is an int label
-itself, the first most likely of several class probabilities, or a single probability rounded to 0 or 1.
+A loss multiplies its value for each label by a factor, and a mean divides by the sum of factors. The pass multiplies
+the factor by the weight of the label's class, as if the declaration had ``weights=``. The class is that of an int
+label, the first of the most likely classes of a distribution, or a single probability rounded to 0 or 1.
 
 Law: the loss is that of ``weights=w[class]`` times the declared weights. All else is unchanged, bit for bit.
 """
@@ -40,13 +40,13 @@ class Labelled:
         return count if isinstance(count, int) else None
 
     @property
-    def has_a_label_each(self) -> bool:
+    def has_one_label_per_factor(self) -> bool:
         """True if each factor belongs to one label."""
         return self.kind != "truths" or self.read.tensor.rank <= 1 or self.read.shape[-1] == 1
 
 
 def labelled_losses(graph: Graph) -> list[Labelled]:
-    """Return the losses that read labels and that the graph's outputs need."""
+    """Return the losses of a graph that read labels."""
     users = graph.users()
     reads = [node for node in graph.nodes if node.get("labels") or (node.op, node.get("within")) == ("equal", "labels")]
     candidates = [_labelled(read, users) for read in reads]
@@ -54,7 +54,10 @@ def labelled_losses(graph: Graph) -> list[Labelled]:
 
 
 def _labelled(read: Node, users: dict[Node, list[Node]]) -> Labelled | None:
-    """Follow the uses of labels through the sum over classes to the product with the factor; None if there is none."""
+    """Return the loss that ``read`` belongs to; None if the labels are not used as in a loss.
+
+    The users of the labels lead through a sum over classes to the product with the factor.
+    """
     node = read
     while len(users[node]) == 1:
         (user,) = users[node]
@@ -80,7 +83,7 @@ class LabelWeights:
 
     def __call__(self, graph: Graph) -> Graph:
         losses = [item for item in labelled_losses(graph) if item.classes == len(self.weights)]
-        weights = {item.factor: self._of_labels(item) for item in losses}
+        weights = {item.factor: self._class_weight(item) for item in losses}
         weighted = {item.weighted for item in losses}
         if not losses:
             return graph
@@ -91,35 +94,37 @@ class LabelWeights:
                 return remake(node, [loss, make("mul", factor, weights[node.operands[1]], where=node.where)])
             if node.op == "reduce_sum" and node.operands[0] in weights:
                 factor = make("mul", operands[0], weights[node.operands[0]], where=node.where)
-                return _not_zero(remake(node, [factor]))
+                return _nonzero_divisor(remake(node, [factor]))
             return None
 
         return rewrite(graph, rule)
 
-    def _of_labels(self, loss: Labelled) -> Node:
-        """Return the weight of each label's class. It is exact, because all other terms of the sum are 0."""
+    def _class_weight(self, loss: Labelled) -> Node:
+        """Return the weight of each label's class. The sum is exact, because all its other terms are 0."""
         where, dtype = loss.read.where, loss.factor.dtype
         if loss.kind == "truths":
-            return self._of_truths(loss)
+            return self._truth_weight(loss)
         table = make("constant", value=np.asarray(self.weights, dtype))
         zero = make("constant", value=np.zeros((), dtype))
         hit = loss.read if loss.kind == "ints" else _likeliest(loss.read)
         selected = make("select", hit, table, zero, where=where)
         return make("reduce_sum", selected, axes=(selected.tensor.rank - 1,), keepdims=False, where=where)
 
-    def _of_truths(self, loss: Labelled) -> Node:
+    def _truth_weight(self, loss: Labelled) -> Node:
         where, dtype = loss.read.where, loss.factor.dtype
         labels = _in_shape(loss.read.operands[0], loss.read)
         label = make("round", make("reshape", labels, shape=loss.factor.shape, where=where), where=where)
         weight = make("constant", value=np.ones((), dtype))
-        for truth, of_truth in enumerate(self.weights):
-            is_it = make("equal", label, make("constant", value=np.asarray(truth, label.dtype)), where=where)
-            weight = make("select", is_it, make("constant", value=np.asarray(of_truth, dtype)), weight, where=where)
+        for truth, truth_weight in enumerate(self.weights):
+            is_truth = make("equal", label, make("constant", value=np.asarray(truth, label.dtype)), where=where)
+            weight = make(
+                "select", is_truth, make("constant", value=np.asarray(truth_weight, dtype)), weight, where=where
+            )
         return weight
 
 
 def _likeliest(read: Node) -> Node:
-    """Return a mask of each row's most likely class along the last axis; the first of equal ones."""
+    """Return a mask of each row's most likely class along the last axis. Of equally likely ones, the first counts."""
     where, labels = read.where, _in_shape(read.operands[0], read)
     classes, last = labels.shape[-1], labels.tensor.rank - 1
     index = make("iota", size=classes, where=where)
@@ -133,7 +138,7 @@ def _in_shape(labels: Node, read: Node) -> Node:
     return labels if labels.shape == read.shape else make("broadcast", labels, shape=read.shape, where=read.where)
 
 
-def _not_zero(count: Node) -> Node:
+def _nonzero_divisor(count: Node) -> Node:
     """Return the divisor of a mean, with 1 in place of 0. Its dividend is 0 in that case."""
     zero, one = (make("constant", value=np.asarray(value, count.dtype)) for value in (0, 1))
     return make("select", make("equal", count, zero, where=count.where), one, count, where=count.where)

@@ -1,9 +1,9 @@
-"""layout: move transposes that keep the last axis away from the scans.
+"""layout: move transposes away from scans, to the inputs and outputs of the graph.
 
-A driver's sequences are time-major inside. This pass makes everything before a driver time-major too, down to the
-placeholders, and everything after it, up to the outputs. The transpose is then done by the strides with which a feed
-is read or an output is stored. With ``between``, values between a driver and its derivative are time-major as well,
-so that they run step by step with the derivative.
+Scans read time-major sequences. The pass makes all values between the placeholders and a scan time-major, and all
+values between a scan and the outputs. Strides then express the transposes, as a feed is read or an output is stored.
+Only transposes that keep the last axis move. With ``between``, values between a scan and its derivative are time-major
+as well, so that they run step by step with the derivative.
 
 Law: values are unchanged, bit for bit.
 """
@@ -39,7 +39,7 @@ class Layout:
 
 
 class _Rule:
-    """Rewrite rule: after a scan, transposes move toward the outputs, and otherwise toward the inputs."""
+    """Rewrite rule that moves transposes: toward the outputs after a scan, and toward the inputs elsewhere."""
 
     def __init__(self, graph: Graph, between: bool) -> None:
         self.between = between
@@ -55,8 +55,8 @@ class _Rule:
         return self.late[node]
 
     def _one_step_inward(self, node: Node, source: Node) -> Node | None:
-        """Move a transpose before an op that broadcasts scan results along the moved axis; else None."""
-        order = _moved(node)
+        """Move a transpose in front of an op that broadcasts scan results along the moved axis; else None."""
+        order = _order_of(node)
         return _inward(node, source) if order is not None and self._spreads(source, order) else None
 
     def _spreads(self, node: Node, order: Order, depth: int = 1) -> bool:
@@ -81,8 +81,8 @@ class _Rule:
         return _spread_outward(node, operands[0])
 
 
-def _moved(node: Node) -> Order | None:
-    """Return the permutation of a transpose that keeps the last axis last; else None."""
+def _order_of(node: Node) -> Order | None:
+    """Return the permutation of a transpose that keeps the last axis; None for other nodes."""
     if node.op != "transpose":
         return None
     order: Order = node["order"]
@@ -98,7 +98,7 @@ def _moves_ones(item: Node, order: Order) -> bool:
 
 
 def _moves_kept(node: Node, number: int, order: Order) -> bool:
-    """True if a permutation only moves axes that the op keeps from operand ``number``."""
+    """True if the op keeps all axes of operand ``number`` that the permutation moves."""
     return all(kept_at(node, number, axis) == axis for axis, source in enumerate(order) if source != axis)
 
 
@@ -113,7 +113,7 @@ def _outward(op: Node, order: Order, operands: Sequence[Node], **changes: object
 
 def _inward(node: Node, source: Node) -> Node | None:
     """Move a transpose from an op's result to its operands; None if the op does not allow that."""
-    order = _moved(node)
+    order = _order_of(node)
     if order is None:
         return None
     rank = source.tensor.rank
@@ -126,7 +126,7 @@ def _inward(node: Node, source: Node) -> Node | None:
         return item if item.tensor.rank <= 1 else None
 
     if source.op == "gather":
-        return _picked(node, source, order)
+        return _transposed_lookup(node, source, order)
     if OPS[source.op].kind == "elementwise":
         parts = [moved(item) for item in source.operands]
     elif source.op == "matmul":
@@ -142,8 +142,8 @@ def _inward(node: Node, source: Node) -> Node | None:
     return make(source.op, *kept, where=source.where, name=source.name, **dict(source.attributes))
 
 
-def _picked(node: Node, source: Node, order: Order) -> Node | None:
-    """Rewrite transposed rows of a table as a lookup with transposed indices."""
+def _transposed_lookup(node: Node, source: Node, order: Order) -> Node | None:
+    """Rewrite the transpose of a ``gather`` as a ``gather`` with transposed indices."""
     table, indices = source.operands
     rank = indices.tensor.rank
     if order[rank:] != tuple(range(rank, len(order))):
@@ -155,21 +155,21 @@ def _picked(node: Node, source: Node, order: Order) -> Node | None:
 def _outward_rule(node: Node, operands: tuple[Node, ...], late: Sequence[Node]) -> Node | None:
     """Move a transpose from the operands of ``node`` to its result; None if that is impossible.
 
-    All operands that depend on a scan must be transposed alike, or else the transpose would move back.
+    The ``late`` operands, which depend on a scan, must have equal transposes. Otherwise the pass would move them back.
     """
     kind = OPS[node.op].kind
     if kind == "structured":
         return None
     rank = node.tensor.rank if kind == "elementwise" else operands[0].tensor.rank
-    orders = {_moved(item) for item in late if item.tensor.rank == rank}
+    orders = {_order_of(item) for item in late if item.tensor.rank == rank}
     order = next(iter(orders)) if len(orders) == 1 else None
     if order is None:
         return None
     if kind == "elementwise" or node.op == "concat":
         return _pointwise(node, operands, order)
-    if node.op == "matmul" and _moved(operands[0]) is not None:
+    if node.op == "matmul" and _order_of(operands[0]) is not None:
         return _product(node, operands)
-    if _moved(operands[0]) is None:
+    if _order_of(operands[0]) is None:
         return None
     order, inner = operands[0]["order"], operands[0].operands[0]
     if kind == "reduction":
@@ -191,7 +191,7 @@ def _pointwise(node: Node, operands: tuple[Node, ...], order: Order) -> Node | N
         if item.tensor.rank == rank:
             inner.append(make("transpose", item, where=item.where, order=_inverse(order)))
         elif item.tensor.rank <= 1 and node.op != "concat":
-            inner.append(item)  # it aligns with the last axis, which does not move
+            inner.append(item)  # it broadcasts along the other axes, and the last axis does not move
         else:
             return None
     changes = {"axis": order[node["axis"]]} if node.op == "concat" else {}
@@ -227,15 +227,15 @@ def _reduced(node: Node, inner: Node, order: Order) -> Node:
     return make("transpose", reduced, where=node.where, order=tuple(ranked.index(axis) for axis in kept))
 
 
-# Between a driver and its derivative -------------------------------------------------------------
+# Between a scan and its derivative ---------------------------------------------------------------
 
 
 def _sum_in_order(node: Node, operands: Sequence[Node], late: Sequence[Node]) -> Node | None:
-    """Transpose the operands of a sum over leading axes, so that it adds scan results in memory order.
+    """Transpose the operands of a sum over leading axes, so that scan results are added in memory order.
 
-    None unless ``late``, the operands that are scan results, agree on one order.
+    Return None unless the ``late`` operands, which depend on a scan, have one order.
     """
-    orders = {_moved(item) for item in late if item.tensor.rank == operands[-1].tensor.rank}
+    orders = {_order_of(item) for item in late if item.tensor.rank == operands[-1].tensor.rank}
     order = next(iter(orders)) if len(orders) == 1 else None
     if order is None:
         return None
@@ -263,7 +263,7 @@ def _spread_outward(node: Node, operand: Node) -> Node | None:
 
 
 def _spread_inward(node: Node, source: Node) -> Node | None:
-    """Move a transpose before a broadcast, or before a sum along the last axes."""
+    """Move a transpose in front of a broadcast, or of a sum along the last axes."""
     order: Order = node["order"]
     if source.op not in ("broadcast", "reshape") and OPS[source.op].kind != "reduction":
         return None

@@ -60,13 +60,13 @@ def meaning(
 ) -> tuple[Pass, ...]:
     """Return the passes that turn a declaration into the ``training`` or the ``inference`` graph.
 
-    Gradients are added if there is a ``wrt``.
-
     Equal values whose gradients are needed are not merged before differentiation, because each has its own gradient.
 
     Args:
-        outputs: Names of outputs whose gradients are given, in place of a loss.
-        chunked: How affine recurrences of a training graph run in chunks; None: by steps.
+        kind: ``training`` or ``inference``.
+        wrt: Labels of the values whose gradients are added.
+        outputs: Names of outputs whose gradients are inputs; empty to differentiate the loss.
+        chunked: Options for affine recurrences of a training graph that run in chunks; None to run them by steps.
     """
     chunks = (Chunk(chunked), Simplify("simplify_chunks")) if chunked is not None and kind == "training" else ()
     before = (*SPLIT[kind], *chunks)
@@ -77,7 +77,7 @@ def meaning(
 
 
 def between(passes: Sequence[Pass]) -> tuple[Pass, ...]:
-    """Return the passes after differentiation, which make values between a driver and its derivative time-major."""
+    """Return passes for a graph with gradients: transposes between scans and their derivatives move, too."""
     return tuple(replace(single, between=True) if isinstance(single, Layout) else single for single in passes)
 
 
@@ -102,7 +102,7 @@ def optimization(
 
     Args:
         reduced: Pass that narrows its weights, if any.
-        rounded: The graph is derived from one that had ``rounding``, and keeps its bits.
+        rounded: The passes of ``rounding`` were applied before, and must not change the bits again.
         differentiated: The graph has gradients.
         sparse: Skip blocks of weights that are zero.
     """
@@ -120,7 +120,7 @@ def pipeline(
 
 
 def forbidden(kind: str) -> tuple[str, ...]:
-    """Return the ops that must not occur once the graph is split."""
+    """Return the ops that must not occur in a graph of this kind once the declaration is split."""
     declared = tuple(name for name, op in OPS.items() if op.until)
     return (*INFERENCE_FORBIDS, *declared) if kind == "inference" else declared
 

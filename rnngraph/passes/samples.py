@@ -1,7 +1,7 @@
-"""samples: draw n times in one call of a training graph. Values that no draw affects are computed once.
+"""samples: compute a training graph for n draws of its random numbers in one call.
 
-Values that depend on the seed get an axis of n in front. All others are unchanged, and broadcast where needed.
-Draw k has the seed + k * 2**32.
+Values that depend on the seed get a leading axis of size n. All others are computed once, and broadcast where needed.
+Draw k uses ``seed + k * 2**32``.
 
 Law: entry k of every output equals, up to rounding, the output of the graph with the seed of draw k.
 """
@@ -23,7 +23,7 @@ BETWEEN_SEEDS = 1 << 32
 
 @dataclass(frozen=True)
 class Samples:
-    """Draw n times in one call of training. Values that no draw affects are computed once.
+    """Compute a training graph for ``count`` draws of its random numbers in one call.
 
     Law: entry k of every output equals, up to rounding, the output of the graph with the seed of draw k.
 
@@ -63,12 +63,12 @@ class Samples:
     def _get(self, node: Node, scan: Node, drawn: tuple[bool, ...]) -> Lifted:
         index = node["index"]
         value = make("get", scan, where=node.where, name=node.name, index=index)
-        if drawn[index] and not is_final(node):  # results of each step, for all draws
-            value = _turned(value)
+        if drawn[index] and not is_final(node):  # a result [steps, draws, ...]
+            value = _with_swapped_axes(value)
         return value, drawn[index]
 
     def _scan(self, scan: Node, values: dict[Node, Lifted]) -> tuple[Node, tuple[bool, ...]]:
-        """Return the scan over all draws, and for each result True if it differs between draws."""
+        """Return the scan of all draws. Also return, for each result, True if it differs between draws."""
         body: Graph = scan["body"]
         operands = [values[item] for item in scan.operands]
         drawn = _drawn_inputs(scan, [flag for _, flag in operands])
@@ -89,7 +89,7 @@ class Samples:
                 if param in carried:
                     outer = over_time(outer, flag, self.count)
                 elif param in steps:
-                    outer = _turned(outer)
+                    outer = _with_swapped_axes(outer)
             inner[param] = new, drawn[param]
             actual.append(outer)
         for node in body.nodes:
@@ -107,13 +107,13 @@ class Samples:
         return ScanParts.of(scan, actual, changed).build(scan.where, scan.name), tuple(flags)
 
 
-def _turned(value: Node) -> Node:
+def _with_swapped_axes(value: Node) -> Node:
     """Swap the axis of draws and the time axis."""
     return make("transpose", value, where=value.where, order=(1, 0, *range(2, value.tensor.rank)))
 
 
 def _drawn_inputs(scan: Node, labels: Sequence[bool]) -> dict[Node, bool]:
-    """For each input of a scan's body, return True if it differs between draws at some step."""
+    """Return, for each input of a scan's body, True if it differs between draws at some step."""
     body: Graph = scan["body"]
     drawn = dict(zip(body.inputs, labels, strict=True))
     while True:

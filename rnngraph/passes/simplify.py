@@ -18,7 +18,7 @@ from ..ir.scan import ScanParts
 from ..ir.types import NARROW
 from ..support.records import dataclass
 
-LARGEST_FOLD = 4096  # elements: a folded constant may not bloat the program
+LARGEST_FOLD = 4096  # maximum elements of a folded constant, because programs store constants
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Simplify:
 def to_fixed_point(graph: Graph, change: Callable[[Graph], Graph] | None = None, *, between: bool = False) -> Graph:
     """Alternate ``change`` and simplification, to a fixed point.
 
-    A scan's body that the rules left unchanged is not simplified again until it changes.
+    A scan's body to which no rule applies is not visited again until ``change`` replaces it.
 
     Args:
         graph: Graph to change.
         change: Change that alternates with simplification.
-        between: Simplify to a fixed point after each change, not only once. The names of values are then kept.
+        between: Simplify to a fixed point after each change, instead of once. Names of values are then kept.
     """
     settled: set[Graph] = set()
     start, previous = graph, None
@@ -125,8 +125,8 @@ def _select(node: Node, operands: tuple[Node, ...]) -> Node | None:
     return None
 
 
-def _same(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    return operands[0]  # only valid if the type is unchanged, which ``_rule`` checks
+def _operand(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    return operands[0]  # ``_rule`` discards it if the types differ
 
 
 def _reshape(node: Node, operands: tuple[Node, ...]) -> Node | None:
@@ -191,7 +191,7 @@ def _slice_of_concat(node: Node, inner: Node) -> Node | None:
 
 
 def _concat(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Drop pieces without elements."""
+    """Remove pieces without elements from a concat."""
     axis = node["axis"]
     full = [piece for piece in operands if piece.shape[axis] != 0] or operands[:1]
     if len(full) == 1:
@@ -214,9 +214,9 @@ _RULES: dict[str, Callable[[Node, tuple[Node, ...]], Node | None]] = {
     "div": _div,
     "sub": _sub,
     "select": _select,
-    "cast": _same,
-    "broadcast": _same,
-    "ensure_shape": lambda node, operands: None if node.get("limits") else _same(node, operands),
+    "cast": _operand,
+    "broadcast": _operand,
+    "ensure_shape": lambda node, operands: None if node.get("limits") else _operand(node, operands),
     "reshape": _reshape,
     "transpose": _transpose,
     "slice": _slice,
@@ -245,7 +245,7 @@ def join_equal(graph: Graph) -> Graph:
         key: tuple[Any, ...] = node.op, operands, _key(node.attributes) if node.op == "constant" else node.attributes
         first = known.get(key)
         if first is not None and first.type is not node.type and first.type != node.type:
-            key = *key, node.type  # hashing a type takes long, and few nodes differ in it alone
+            key = *key, node.type  # not always part of the key, because hashing a type takes long
             first = known.get(key)
         if first is None:
             first = known[key] = node if operands is node.operands else remake(node, operands)
@@ -255,7 +255,7 @@ def join_equal(graph: Graph) -> Graph:
 
 
 def drop_limits(graph: Graph) -> Graph:
-    """Remove checks of sizes' limits, which are no computation."""
+    """Remove checks of the limits of sizes."""
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op != "ensure_shape" or node.get("limits") is None:
@@ -271,7 +271,7 @@ def drop_dead(graph: Graph) -> Graph:
     if graph.live and all(node.op != "scan" for node in graph.nodes):
         return graph
     slimmed = _drop_once(graph)
-    while slimmed is not graph:  # once a sequence is removed, the result of the scan that emits it may be unused, too
+    while slimmed is not graph:  # removing a scan's input may leave the result of another scan without a reader
         graph, slimmed = slimmed, _drop_once(slimmed)
     return graph
 
@@ -311,7 +311,7 @@ def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tupl
     condition = scan.when if kept else None
     work = [body.outputs[index][1] for index in sorted(kept)] + ([] if condition is None else [condition])
     position = {carry.inside: index for index, carry in enumerate(scan.carries)}
-    while work:  # transitive operands of the needed results, through carries too
+    while work:  # the results' dependencies in this step, and through carries in earlier ones
         current = work.pop()
         if current in live:
             continue

@@ -1,8 +1,8 @@
 """sink: move cheap elementwise ops that only feed a scan into its loop.
 
-Fission hoists everything that a loop does not carry. A cheap elementwise op then costs a sequence in memory, which is
-kept for all steps between a forward and a backward scan. In the loop it is computed in registers, from values that the
-loop reads anyway or that are no larger.
+Fission hoists all ops that are on no cycle of carries. The result of a hoisted op is a sequence in memory, which a
+training graph even saves from the forward to the backward scan. In the loop, a cheap op is computed in registers, from
+values that the loop reads anyway or that are no larger.
 
 Law: values are unchanged, bit for bit.
 """
@@ -28,8 +28,9 @@ class Sink:
     name: str = "sink"
 
     def __call__(self, graph: Graph) -> Graph:
-        # values that depend on no array are computed where they are read, and take no memory
-        indices: set[Node] = set()
+        indices: set[Node] = (
+            set()
+        )  # values that depend on no array; each reader recomputes them, so they need no memory
         for node in graph.nodes:
             if node.op not in ("input", "parameter", "scan") and all(item in indices for item in node.operands):
                 indices.add(node)
@@ -41,7 +42,7 @@ class Sink:
 
 
 def _number(node: Node) -> Node | None:
-    """Return the scalar that a value broadcasts, through reshapes; None if its entries may differ."""
+    """Return the scalar to which all entries of a value are equal; None if they may differ."""
     while node.op in ("broadcast", "transpose", "reshape"):
         node = node.operands[0]
     return node if not node.tensor.rank else None
@@ -59,7 +60,7 @@ class _Loop:
 
     def __post_init__(self) -> None:
         self.parts = ScanParts.of(self.scan, self.operands)
-        # Equal operands share one input; ``new`` maps old inputs to it.
+        # Bindings of one operand share one input of the body; ``new`` maps the old inputs to it.
         self.new: dict[Node, Node] = {carry.inside: carry.inside for carry in self.parts.carries}
         self.sequences, self.invariants = {}, {}
         for known, bindings in ((self.sequences, self.parts.sequences), (self.invariants, self.parts.invariants)):
@@ -76,7 +77,7 @@ class _Loop:
                 waiting += [item for item in outer.operands if item not in self.sequences and item not in inner]
                 inner[outer] = param
                 for item in outer.operands:
-                    self._reach(item, outer, inner)
+                    self._make_available(item, outer, inner)
         return self._rebuilt(inner) if inner else None
 
     def _pays(self, node: Node) -> bool:
@@ -93,7 +94,7 @@ class _Loop:
                 return False
         return len([item for item in timed if item not in self.sequences]) <= 1 and bool(timed)
 
-    def _reach(self, item: Node, like: Node, inner: dict[Node, Node]) -> None:
+    def _make_available(self, item: Node, like: Node, inner: dict[Node, Node]) -> None:
         """Make an operand of ``like`` available in the loop's body."""
         if item in self.sequences or item in inner:
             return
@@ -109,7 +110,7 @@ class _Loop:
         if outer not in known:
             known[outer] = make("input", where=item.where, name=label, label=label, type=kind)
 
-    def _name(self, item: Node) -> Node:
+    def _input(self, item: Node) -> Node:
         """Return the body's input for a loop invariant."""
         number = _number(item)
         if number is not None and number.op == "constant":
@@ -120,7 +121,7 @@ class _Loop:
         computed: dict[Node, Node] = dict(self.sequences)
         stay = {item for outer in inner for item in outer.operands if item not in inner}
         for outer in topological(inner, known=stay):
-            parts = [computed[item] if item in computed else self._name(item) for item in outer.operands]
+            parts = [computed[item] if item in computed else self._input(item) for item in outer.operands]
             computed[outer] = make(outer.op, *parts, where=outer.where, name=outer.name, **dict(outer.attributes))
         moved = {param: computed[outer] for outer, param in inner.items()}
         new: dict[Node, Node] = {old: moved.get(known, known) for old, known in self.new.items()}

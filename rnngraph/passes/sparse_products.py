@@ -1,7 +1,7 @@
 """sparse_products: products of activations and weights skip blocks of weights that are zero.
 
-Packing finds the blocks when parameters change. This pass only marks the products that may skip them. A weight is any
-value computed from parameters and constants alone, including narrow weights.
+Packing locates the blocks of zeros when parameters change. This pass only marks products that may skip such blocks. A
+weight is any value computed from parameters and constants alone, including narrow weights.
 
 Law: finite values are unchanged up to the sign of zero. A skipped block does not propagate NaN.
 """

@@ -1,7 +1,7 @@
 """split: turn one declaration into a training graph and an inference graph.
 
-Law: the training graph draws the masks. The inference graph has no mask, no scale and no random op. ``by_graph`` has
-its value for the graph. Parameters and the layout of states are the same in both.
+Law: the training graph draws the dropout masks. The inference graph has no mask, no scale and no random op. A
+``by_graph`` becomes its value for the graph in question. Parameters and the layout of states are the same in both.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Split:
         comments = graph.comments if self.training else (*graph.comments, *_removed_ops(graph))
         graph = map_bodies(graph, lambda body: rewrite(body, rule))
         graph = rewrite(graph, rule)
-        # Inputs that only dropout needed (seed, rows, steps, a fed keep_prob) are removed. The training graph keeps its
-        # inputs, because the gradient of one that the loss does not read may be requested.
-        graph = drop_dead(graph) if self.training else _certain(_without_unused(graph))
+        # Remove inputs that only dropout reads (seed, rows, steps, a fed keep_prob). The training graph keeps all its
+        # inputs, because gradients may be requested even for inputs that the loss does not read.
+        graph = drop_dead(graph) if self.training else _checked(_without_unused(graph))
         return graph if graph.comments == comments else replace(graph, comments=comments)
 
 
 def _identity(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    if node.op == "select" and node.get("guards"):  # without a derivative, selecting the results is sufficient
+    if node.op == "select" and node.get("guards"):  # zeros past rows' ends, which only derivatives read
         value = operands[1]
         return value if value.type == node.type else make("broadcast", value, where=node.where, shape=node.shape)
     if node.op == "by_graph":
@@ -75,7 +75,7 @@ def _mask_and_scale(node: Node, operands: tuple[Node, ...]) -> Node | None:
     return make("select", kept, make("mul", x, scale, where=where), zero, where=where, name="dropped")
 
 
-def _certain(graph: Graph) -> Graph:
+def _checked(graph: Graph) -> Graph:
     for node in graph.walk():
         if OPS[node.op].random:
             raise GraphError(
@@ -94,7 +94,7 @@ def _removed_ops(graph: Graph) -> Iterator[str]:
 
 
 def _without_unused(graph: Graph) -> Graph:
-    """Remove the inputs that nothing reads, after scan operands that no body reads."""
+    """Remove scan operands that no body reads, and then inputs that nothing reads."""
     graph = drop_dead(graph)
     inputs = graph.read_inputs()
     if len(inputs) == len(graph.inputs):

@@ -1,7 +1,7 @@
 """split_concats: split concatenations along the last axis, so that every gate becomes a separate value.
 
 ``[x; h] K`` becomes ``x K[:I] + h K[I:]``. A gate sliced from a product becomes a product with a slice of the kernel. A
-concatenated state becomes several states. Windows of steps are concatenations, too.
+concatenated state becomes several states. Sliding windows whose steps are merged into one axis count as concatenations.
 
 Law: values are unchanged up to the rounding of one additional sum for each concatenated left operand.
 """
@@ -21,7 +21,9 @@ from ..support.records import dataclass
 from .simplify import to_fixed_point
 
 MAX_STEPS, MIN_UNITS = 64, 16
-"""Limits for windows that a product reads in place, because each step of a window has its own code."""
+"""Maximum steps of a window, and minimum units of a step, for a product that reads windows in place. Each step of a
+window has its own code.
+"""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class SplitConcats:
 
 
 def _separate_bodies(graph: Graph) -> Graph:
-    """Split carries and concatenated values in the bodies of scans, and adapt the nodes around the scans."""
+    """Split concatenated carries of scans, and concatenated values in scans' bodies and in the graph."""
     return _separate(map_bodies(rewrite(graph, _split_carries), _separate))
 
 
@@ -92,11 +94,11 @@ def _steps_of_windows(node: Node) -> Node | None:
     if node.shape != (*ahead, size * width) or not isinstance(width, int) or width < MIN_UNITS:
         return None
     source, axis, dilation = windows.operands[0], windows["axis"], windows["apart"]
-    around = [(0, dim, 1) for dim in source.shape]
+    whole_axes = [(0, dim, 1) for dim in source.shape]
     reach = source.shape[axis] - dilation * (windows["size"] - 1)
     pieces = []
     for first in range(0, dilation * windows["size"], dilation):
-        bounds = [*around[:axis], (first, first + reach, windows["step"]), *around[axis + 1 :]]
+        bounds = [*whole_axes[:axis], (first, first + reach, windows["step"]), *whole_axes[axis + 1 :]]
         start, stop, step = zip(*bounds, strict=True)
         pieces.append(make("slice", source, where=node.where, name=node.name, start=start, stop=stop, step=step))
     return make("concat", *pieces, where=node.where, name=node.name, axis=last)
@@ -110,8 +112,8 @@ def _split_rows(node: Node, operands: Sequence[Node]) -> Node:
     for piece in joined.operands:
         width = piece.shape[-1]
         rows = row_slice(kernel, offset, offset + width)
-        operands_of_piece = (piece, rows, *([start] if start else []))
-        product = make("matmul", *operands_of_piece, where=node.where, name=node.name, **dict(node.attributes))
+        piece_operands = (piece, rows, *([start] if start else []))
+        product = make("matmul", *piece_operands, where=node.where, name=node.name, **dict(node.attributes))
         total = product if total is None else make("add", total, product, where=node.where)
         offset, start = offset + width, None
     assert total is not None
@@ -130,7 +132,7 @@ def _outer_sum(node: Node, operands: Sequence[Node]) -> Node | None:
 
 
 def _reduced_pieces(node: Node, joined: Node) -> Node | None:
-    """Rewrite a sum over other axes than the concatenated one as a concat of sums."""
+    """Rewrite a sum that keeps the concatenated axis as a concat of sums."""
     last = joined.tensor.rank - 1
     if last in node["axes"]:
         return None

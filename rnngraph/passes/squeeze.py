@@ -27,12 +27,12 @@ class Squeeze:
 
 
 def _squeezed_once(graph: Graph) -> Graph:
-    """Move reshapes that drop a leading axis of 1 before chains of elementwise ops and products."""
-    squeezable = _wanted_without_axis(graph)
+    """Move reshapes that drop a leading axis of size 1 in front of elementwise ops and products."""
+    squeezable = _squeezable_values(graph)
     squeezed: dict[Node, Node] = {}
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-        if node in squeezable and _passes_on(node):
+        if node in squeezable and _keeps_leading_axis(node):
             parts = [
                 _without_axis(new, squeezed.get(old)) if old.tensor.rank == node.tensor.rank else new
                 for old, new in zip(node.operands, operands, strict=True)
@@ -43,26 +43,26 @@ def _squeezed_once(graph: Graph) -> Graph:
     return rewrite(graph, rule)
 
 
-def _wanted_without_axis(graph: Graph) -> set[Node]:
+def _squeezable_values(graph: Graph) -> set[Node]:
     """Return the values that at least one reader needs without the leading axis of size 1."""
     squeezable: set[Node] = set()
     for node in reversed(graph.nodes):
         if _drops_axis(node):
             squeezable.add(node.operands[0])
-        if node in squeezable and _passes_on(node):
+        if node in squeezable and _keeps_leading_axis(node):
             squeezable.update(operand for operand in node.operands if operand.tensor.rank == node.tensor.rank)
     return squeezable
 
 
 def _drops_axis(node: Node) -> bool:
-    """True for a reshape that drops the leading 1 of an op that can run without that axis."""
-    if node.op != "reshape" or not _passes_on(node.operands[0]):
+    """True for a reshape that drops a leading axis of size 1 from the result of an op that can run without it."""
+    if node.op != "reshape" or not _keeps_leading_axis(node.operands[0]):
         return False
     shape = node.operands[0].shape
     return shape[0] == 1 and node.shape == shape[1:]
 
 
-def _passes_on(node: Node) -> bool:
+def _keeps_leading_axis(node: Node) -> bool:
     """True if the leading axis of an op's result is that of its operands."""
     return (OPS[node.op].kind == "elementwise" or node.op == "matmul") and node.tensor.rank >= 3
 

@@ -1,4 +1,4 @@
-"""train_step: compute new parameters from gradients within the same graph, and so in one native call."""
+"""train_step: compute new parameters in the graph that computes the gradients, so that a step is one native call."""
 
 from __future__ import annotations
 
@@ -28,16 +28,20 @@ class TrainStep:
 
     Law: outputs are unchanged, except that ``gradient/<label>`` becomes ``new/<label>`` and ``slot/<slot>/<label>``.
 
-    ``new/<label>`` is the parameter after ``update``, and the slots are its state for the next step. ``gradient_norm``
-    is the norm of all gradients together, after clipping by value and before clipping by norm. An existing
-    ``new/<label>`` is that of a parameter without a gradient. An output ``met/<label>`` is removed, and passed to the
-    update of the parameter as the number ``met``: the rows that were read. ``number/<name>`` is removed, and passed to
-    all updates.
+    Outputs that the pass adds:
 
-    Slots become inputs ``slot/<slot>/<label>``, which are overwritten, and other numbers float64 scalars
-    ``number/<name>``.
+    - ``new/<label>``: the parameter after ``update``. An existing one, of a parameter without a gradient, is kept.
+    - ``slot/<slot>/<label>``: the optimizer's state of a parameter. It overwrites the input of the same name.
+    - ``gradient_norm``: the norm of all gradients together, after clipping by value and before clipping by norm.
+
+    Outputs that the pass removes and passes to ``update``:
+
+    - ``met/<label>``: the rows of the parameter that were read, as the number ``met`` of this parameter's update.
+    - ``number/<name>``: a number, for all updates. The other ``numbers`` become float64 inputs ``number/<name>``.
 
     Attributes:
+        slots: Names of the optimizer's states of each parameter.
+        numbers: Names of the numbers that updates read.
         guarded: Keep parameters and slots unchanged if the loss or the norm is not finite.
         where: Line of the update. Values shared by all parameters get the layer ``gradient_norm``.
         lines: Line of each parameter's update, by label, with its layer.
@@ -58,11 +62,11 @@ class TrainStep:
         parameters = {str(node["label"]): node for node in graph.inputs if node.op == "parameter"}
         inputs: list[Node] = list(graph.inputs)
         declared = {name.removeprefix(NUMBER): node for name, node in graph.outputs if name.startswith(NUMBER)}
-        asked = [name for name in self.numbers if name not in declared]
-        numbers = {name: _input(NUMBER + name, TensorType("float64", ())) for name in asked}
+        fed_names = [name for name in self.numbers if name not in declared]
+        numbers = {name: _input(NUMBER + name, TensorType("float64", ())) for name in fed_names}
         inputs += numbers.values()
         numbers |= declared
-        gradients = {label: self._within_value(g) for label, g in gradients.items()}
+        gradients = {label: self._clipped(g) for label, g in gradients.items()}
         squares = _sum_of_squares(gradients.values())
         factor = self._factor(squares)
         met = {name.removeprefix(MET): node for name, node in graph.outputs if name.startswith(MET)}
@@ -71,11 +75,11 @@ class TrainStep:
         outputs.append((NORM, norm))
         finite = _finite([norm, *(node for name, node in outputs if name == "loss")])
         if self.guarded:
-            outputs = [(name, _while(finite, node, name, parameters)) for name, node in outputs]
+            outputs = [(name, _guarded(finite, node, name, parameters)) for name, node in outputs]
         lines: dict[Node, Where] = {}
         for label, g in gradients.items():
             parameter = parameters.get(label)
-            if parameter is None:  # nothing else in an ``update_graph`` reads it
+            if parameter is None:  # as in an ``update_graph``, whose gradients do not depend on parameters
                 parameter = make("parameter", label=label, name=label, type=g.tensor)
                 inputs.append(parameter)
             slots = {slot: _replaced(f"{SLOT}{slot}/{label}", g.tensor) for slot in self.slots}
@@ -94,10 +98,10 @@ class TrainStep:
             for slot, before in slots.items():
                 new = make("select", finite, kept[slot], before) if self.guarded else kept[slot]
                 outputs.append((f"{SLOT}{slot}/{label}", new))
-        outputs = _of_update(outputs, (*graph.nodes, *inputs), self.where, lines)
+        outputs = _with_update_lines(outputs, (*graph.nodes, *inputs), self.where, lines)
         return Graph.of(graph.name, outputs, inputs, graph.comments)
 
-    def _within_value(self, g: Node) -> Node:
+    def _clipped(self, g: Node) -> Node:
         if self.clip_value is None:
             return g
         low, high = (
@@ -115,7 +119,7 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class AddGradients:
-    """Add gradients to sums that the caller keeps from call to call.
+    """Accumulate gradients over calls, in sums that the caller feeds.
 
     Law: outputs are unchanged, except that ``gradient/<label>`` becomes ``sum/<label>``, added to an input of that
     name.
@@ -131,16 +135,15 @@ class AddGradients:
         outputs.append((NORM, make("sqrt", _sum_of_squares(gradients.values()))))
         outputs += [(SUM + label, make("add", sums[label], g, where=g.where)) for label, g in gradients.items()]
         inputs = [*graph.inputs, *sums.values()]
-        outputs = _of_update(outputs, (*graph.nodes, *inputs), self.where, {})
+        outputs = _with_update_lines(outputs, (*graph.nodes, *inputs), self.where, {})
         return Graph.of(graph.name, outputs, inputs, graph.comments)
 
 
 @dataclass(frozen=True)
 class GiveGradients:
-    """Return each gradient of a shard as a partial sum.
+    """Return the gradients of a shard as partial sums.
 
-    Law: outputs are unchanged, except that ``gradient/<label>`` is renamed to ``sum/<label>``, a shard's partial
-    sum.
+    Law: outputs are unchanged, except that ``gradient/<label>`` is renamed to ``sum/<label>``.
     """
 
     name: str = "give_gradients"
@@ -189,12 +192,12 @@ def update_graph(kinds: Mapping[str, TensorType], lines: Mapping[str, Where] | N
     return Graph.of("update", outputs, [share, *sums.values()])
 
 
-def _of_update(
+def _with_update_lines(
     outputs: Sequence[tuple[str, Node]], fixed: Iterable[Node], where: Where | None, lines: Mapping[Node, Where]
 ) -> list[tuple[str, Node]]:
-    """Assign the source line of the update to the nodes of ``outputs`` that are not ``fixed``.
+    """Assign the source line ``where`` of the update to the nodes of ``outputs`` that are not ``fixed``.
 
-    ``lines`` has lines that take precedence.
+    Lines in ``lines`` take precedence.
     """
 
     def line_of(node: Node) -> Where | None:
@@ -206,7 +209,7 @@ def _of_update(
 
 
 def gradients_graph(kinds: Mapping[str, TensorType]) -> Graph:
-    """Return a graph with inputs ``gradient/<label>`` in place of computed gradients."""
+    """Return a graph whose gradients are inputs ``gradient/<label>``."""
     inputs = {label: _input(PREFIX + label, kind) for label, kind in kinds.items()}
     return Graph.of("add", [(PREFIX + label, node) for label, node in inputs.items()], [*inputs.values()])
 
@@ -235,8 +238,8 @@ def _finite(numbers: Sequence[Node]) -> Node:
     return reduce(lambda a, b: make("and", a, b), tests)
 
 
-def _while(finite: Node, node: Node, name: str, parameters: Mapping[str, Node]) -> Node:
-    """Return the new value of a parameter without gradient, or the old value if the step is not finite."""
+def _guarded(finite: Node, node: Node, name: str, parameters: Mapping[str, Node]) -> Node:
+    """Return an output. A new value of a parameter is replaced by the old one if the step is not finite."""
     if not name.startswith(NEW):
         return node
     return make("select", finite, node, parameters[name.removeprefix(NEW)])
@@ -249,7 +252,7 @@ def _as(number: Node, like: Node) -> Node:
 def _sum_of_squares(nodes: Iterable[Node]) -> Node:
     """Return the sum of squares of all elements, added in float64 across arrays.
 
-    If a float32 sum overflows, that of the elements times 2**-96 replaces it, which cannot overflow.
+    If a float32 sum overflows, it is computed from elements times 2**-96, so that it cannot overflow.
     """
     total = _number(0.0, "float64")
     for g in nodes:

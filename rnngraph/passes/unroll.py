@@ -44,7 +44,7 @@ def unroll_fully(graph: Graph, only_single_steps: bool = False) -> Graph:
     """Replace every scan of fixed length by copies of its body.
 
     Args:
-        only_single_steps: Do not change scans of more than one step.
+        only_single_steps: Replace only scans of length 1.
     """
     copies: dict[Node, list[Node]] = {}
 
@@ -102,7 +102,7 @@ def _copies(scan: Node) -> list[Node]:
                 new[node] = remake(node, [new[item] for item in node.operands])
         results = [new[node] for _, node in body.outputs]
         if parts.when is not None:
-            results = _where_it_runs(new[parts.when], results, values)
+            results = _selected_if_running(new[parts.when], results, values)
         values, emits = results[: len(values)], results[len(values) :]
         for kept, value in zip(emitted, emits, strict=True):
             kept.append(value)
@@ -118,8 +118,8 @@ def _copies(scan: Node) -> list[Node]:
     return [*values, *stacked]
 
 
-def _where_it_runs(condition: Node, results: Sequence[Node], before: Sequence[Node]) -> list[Node]:
-    """Select the results of a step that runs; otherwise the previous carries, and zeros as outputs."""
+def _selected_if_running(condition: Node, results: Sequence[Node], before: Sequence[Node]) -> list[Node]:
+    """Return the results of a step if it runs, else the previous carries, and zeros as outputs."""
     zeros = [zero(node.dtype) for node in results[len(before) :]]
     return [
         make("select", condition, value, other, where=value.where, name=value.name)
@@ -128,7 +128,7 @@ def _where_it_runs(condition: Node, results: Sequence[Node], before: Sequence[No
 
 
 def step_of(sequence: Node, step: int) -> Node:
-    """Return one step of a sequence, without its time axis."""
+    """Return the entry of a sequence at one step, without the time axis."""
     shape = sequence.shape
     row = make(
         "slice",

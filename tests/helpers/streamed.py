@@ -73,7 +73,7 @@ def check_lengths(program: Any, batch: int, lengths: Any) -> int:
                 done += 1
             except rg.GraphError as error:
                 assert length % stream.rate
-                assert "differs from its first step" in str(error)  # noqa: PT017
+                assert "differ from its first step" in str(error)  # noqa: PT017
                 stream.reset()
     return done
 

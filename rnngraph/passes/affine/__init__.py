@@ -1,7 +1,10 @@
 """Affine recurrences: states updated as S' = A S + B, with A scalar, diagonal, or diagonal plus low rank.
 
-``views`` relates the axes of values to those of a state. ``linear_forms`` expresses values of a step as sums of terms
-in the state. ``recurrences`` classifies the recurrence of a scan, or gives the reason why there is none.
-``chunk_products`` computes a chunk of steps by matrix products. ``chunk`` is the pass, for training. The rules apply
-to the graph of a step; no cell is known here.
+- ``views``: relates the axes of values to those of a state.
+- ``linear_forms``: expresses values of a step as sums of terms in the state.
+- ``recurrences``: classifies a scan's carries as affine or not, with the reason.
+- ``chunk_products``: computes a chunk of steps by matrix products.
+- ``chunk``: the pass, for training.
+
+The rules apply to the graph of a step, and know no cells.
 """

@@ -1,8 +1,9 @@
 """chunk: run affine recurrences in chunks of steps by matrix products, with one state carried from chunk to chunk.
 
-Steps depend on the state only through readouts. These are computed for all steps of a chunk at once, from the state
-before the chunk and the chunk's own columns. The rest of a step moves out of the loop, or stays in loops over single
-steps, as in fission. If the chunk size does not divide the length, steps that change nothing fill the last chunk.
+The outputs of a step depend on the state only through readouts. The readouts of all steps of a chunk are computed at
+once, from the state before the chunk and the chunk's own updates. As in fission, the rest of a step moves out of the
+loop, or stays in loops over single steps. If the chunk size does not divide the length, steps that do not change the
+state fill the last chunk.
 
 Law: values are equal up to rounding.
 """
@@ -61,7 +62,7 @@ class Chunk:
                 if not planned:
                     return None
                 pieces[node] = ChunkedPieces(scan, planned, self.chunking)
-                return scan  # dead once every ``get`` is replaced
+                return scan  # unused once every ``get`` is replaced
             if node.op == "get" and node.operands[0] in pieces:
                 return pieces[node.operands[0]].result(node["index"], node)
             return None
@@ -70,21 +71,20 @@ class Chunk:
 
 
 MAX_STEPS, MAX_PAIRED_STEPS = 32, 16
-"""Maximum steps in a chunk. The cost of products between its steps grows with the square of their number, and that of
-products with the state does not. The smaller maximum applies if decays differ from key to key, or if rows depend on
-each other, because products between steps then cost more.
+"""Maximum steps in a chunk, because the cost of products between its steps grows with the square of their number. The
+smaller maximum applies if decays differ from key to key, or if rows depend on readouts: such products cost more.
 """
 
 
-def steps_of(plan: ChunkPlan, asked: int) -> int:
-    """Return the chunk size of a recurrence, a power of two. ``asked`` is the maximum."""
+def steps_of(plan: ChunkPlan, max_steps: int) -> int:
+    """Return the chunk size of a recurrence: a power of two, at most ``max_steps``."""
     along = frozenset(plan.keys)
     is_paired = plan.rank > 0 or any(spans(item) & along for factors in plan.decay for item in factors)
-    return 1 << (min(asked, MAX_PAIRED_STEPS if is_paired else MAX_STEPS).bit_length() - 1)
+    return 1 << (min(max_steps, MAX_PAIRED_STEPS if is_paired else MAX_STEPS).bit_length() - 1)
 
 
 class ChunkedPieces(ScanPieces):
-    """Pieces of a scan, in which each chunked recurrence is a piece of its own."""
+    """Pieces of a scan, in which each recurrence in chunks is a separate piece."""
 
     def __init__(self, scan: Node, planned: Sequence[Recurrence], chunking: Chunking) -> None:
         super().__init__(scan)
@@ -98,7 +98,7 @@ class ChunkLoop:
     """Loop over chunks that replaces a recurrence.
 
     Attributes:
-        members: Values of the body that read the state.
+        members: The carry, and the values of the body that read the state.
     """
 
     def __init__(self, pieces: ChunkedPieces, recurrence: Recurrence, plan: ChunkPlan, chunking: Chunking) -> None:
@@ -207,7 +207,7 @@ class _ChunkInputs:
         self.invariants: list[Binding] = []
 
     def add(self, source: Node, outer: Node, has_time: bool) -> Lifted:
-        """Add a value as an input. Return the input in the body, and True if it has an axis of the chunk's steps."""
+        """Add a value as an input of the body. Return the input, and True if its first axis is the chunk's steps."""
         label = str(source.get("label", source.name or source.op))
         if has_time:
             return self.over(label, outer), True
@@ -225,7 +225,7 @@ class _ChunkInputs:
 
 
 def _are_steps(count: Dim, steps: int, length: Dim, scan: Node) -> Node:
-    """Return bool [chunks, C]: True for steps of the sequence, and False for those that fill the last chunk."""
+    """Return a mask [chunks, C]: True for steps of the sequence, and False for those that fill the last chunk."""
     number = make("iota", where=scan.where, size=count * steps)
     return shaped(make("less", number, make("dimension", size=length), where=scan.where), (count, steps))
 
@@ -237,15 +237,15 @@ def _steps_first(node: Node) -> Node:
 
 
 MOVES = ("reshape", "transpose", "broadcast", "ensure_shape")
-"""Ops that a chunk repeats for its own steps, because storing their result for all steps costs more memory."""
+"""Ops that the loop over chunks repeats, because storing their results for all steps would cost memory."""
 
 
 class _Sequences:
-    """Values that a chunk of steps reads, such as decays, columns and weights of readouts.
+    """Values that a chunk of steps reads: decays, columns and weights of readouts.
 
     Attributes:
-        filling: By value, its neutral element for steps that fill the last chunk, and True if the value is a row.
-        sources: Values of the body from which these values are computed in the loop over chunks.
+        filling: For each value, its content for steps that do not change the state, and True if it is a row.
+        sources: Values of the step's body from which the loop over chunks computes these values.
     """
 
     def __init__(self, plan: ChunkPlan, body: Set[Node]) -> None:
@@ -254,15 +254,16 @@ class _Sequences:
         self.updates = None
         if plan.updates is not None:
             self.updates = spread(plan.updates, self.forms.view, self.forms.axes)
-        self.decay = self._of(self._sum(plan.decay), plan.keys, 1.0, is_whole=False)
-        self.weights = [self._of(self.forms.product(probe.weights), plan.keys, 0.0) for probe in plan.readouts]
+        self.decay = self._merged(self._sum(plan.decay), plan.keys, 1.0, is_whole=False)
+        self.weights = [self._merged(self.forms.product(probe.weights), plan.keys, 0.0) for probe in plan.readouts]
         self.columns = []
         for column in plan.columns:
-            row = self._of(self._sum(column.free), plan.values, 0.0, is_row=True) if column.free else None
+            row = self._merged(self._sum(column.free), plan.values, 0.0, is_row=True) if column.free else None
             scales = {
-                plan.readouts.index(probe): self._of(self._sum(terms), (), 0.0) for probe, terms in column.read.items()
+                plan.readouts.index(probe): self._merged(self._sum(terms), (), 0.0)
+                for probe, terms in column.read.items()
             }
-            self.columns.append(ChunkColumn(self._of(self.forms.product(column.keys), plan.keys, 0.0), row, scales))
+            self.columns.append(ChunkColumn(self._merged(self.forms.product(column.keys), plan.keys, 0.0), row, scales))
         lead = tuple(self.forms.axes[axis] for axis in plan.batch)
         shape = (*lead, _size(plan, plan.values))
         self.probes = {probe: _param("readout", self.forms.carry, shape) for probe in plan.readouts}
@@ -285,12 +286,12 @@ class _Sequences:
         return [*sources]
 
     def chunk(self, values: dict[Node, Lifted], is_step: Node | None, steps: int) -> ChunkSteps:
-        """Return the values of one chunk, computed from those of the sources.
+        """Return the values of one chunk, computed from ``values`` of the sources.
 
-        ``is_step`` [C] marks real steps; None: all are real.
+        ``is_step`` [C] is False for steps that fill the last chunk; None if there are none.
         """
         self._lift(self.filling, values, steps)
-        inside = {value: self._laid_out(value, values, is_step, steps) for value in self.filling}
+        inside = {value: self._in_product_layout(value, values, is_step, steps) for value in self.filling}
         columns = [
             ChunkColumn(
                 inside[column.keys],
@@ -302,12 +303,12 @@ class _Sequences:
         return ChunkSteps(steps, inside[self.decay], [inside[item] for item in self.weights], columns)
 
     def emitted(self, node: Node, values: dict[Node, Lifted], steps: int) -> Node:
-        """Return a step output that reads the state, for a chunk [C, ...]. ``values`` must include the readouts."""
+        """Return a value that reads the state, for all steps of a chunk [C, ...]. ``values`` includes the readouts."""
         self._lift([self.readouts[node]], values, steps)
         return over_time(*values[self.readouts[node]], steps)
 
     def _lift(self, roots: Iterable[Node], values: dict[Node, Lifted], steps: int) -> None:
-        """Compute the values that ``roots`` depend on for all steps of a chunk, with the axis of steps first."""
+        """Add ``roots`` and their dependencies to ``values``, for all steps of a chunk, with the steps' axis first."""
         for node in topological(roots, known=values):
             operands = [values[item] for item in node.operands]
             if any(has_time for _, has_time in operands):
@@ -317,7 +318,7 @@ class _Sequences:
             else:
                 values[node] = remake(node, [item for item, _ in operands]), False
 
-    def _laid_out(self, value: Node, values: Mapping[Node, Lifted], is_step: Node | None, steps: int) -> Node:
+    def _in_product_layout(self, value: Node, values: Mapping[Node, Lifted], is_step: Node | None, steps: int) -> Node:
         """Transpose a value to the layout of products: [..., C, width] for a row, else [..., width, C]."""
         filling, is_row = self.filling[value]
         whole = over_time(*values[value], steps)
@@ -336,8 +337,8 @@ class _Sequences:
         for term in form.terms:
             factors = list(term.factors)
             if isinstance(term.read, Probe):
-                read = self._along_axes(self.probes[term.read])
-                if self.updates is not None:  # after a row has ended, the factors may be NaN
+                read = self._at_state_rank(self.probes[term.read])
+                if self.updates is not None:  # where a step does not update the state, factors may be NaN
                     read = make("select", self.updates, read, make("constant", value=np.zeros((), read.dtype)))
                 factors.append(read)
             total = added(total, self.forms.product(tuple(factors)))
@@ -346,7 +347,7 @@ class _Sequences:
             total = shaped(total, (1,) * len(self.forms.axes))
         return gathered(total, form.view, node.shape, self.forms.axes)
 
-    def _along_axes(self, readout: Node) -> Node:
+    def _at_state_rank(self, readout: Node) -> Node:
         """Reshape a readout [..., values] to the rank of the state."""
         axes, plan = self.forms.axes, self.plan
         kept_axes = (*plan.batch, *plan.values)
@@ -360,12 +361,17 @@ class _Sequences:
             total = added(total, self.forms.product(factors))
         return make("constant", value=np.zeros((), self.forms.carry.dtype)) if total is None else total
 
-    def _of(
+    def _merged(
         self, value: Node, axes: Sequence[int], filling: float, is_whole: bool = True, is_row: bool = False
     ) -> Node:
-        """Return a value with the batch axes, and the given ``axes`` merged into one.
+        """Return a value with the batch axes, and with ``axes`` merged into one.
 
-        The merged axis has size 1 if the value is constant along it, unless ``is_whole``.
+        Args:
+            value: Value with the axes of the state.
+            axes: Axes of the state.
+            filling: Content for steps that do not change the state.
+            is_whole: Give the merged axis its full size even if the value is constant along it.
+            is_row: The value is a row.
         """
         rank = len(self.forms.axes)
         if not value.tensor.rank:
@@ -383,7 +389,7 @@ class _Sequences:
         other_axes = [axis for axis in range(rank) if axis not in self.plan.batch and axis not in axes]
         separated = transposed(value, (*self.plan.batch, *axes, *other_axes))
         lead = tuple(value.shape[axis] for axis in self.plan.batch)
-        # a node of its own, even if the shape is unchanged
+        # Always a new node, which is a key of ``filling``.
         joined = make("reshape", separated, where=separated.where, name=separated.name, shape=(*lead, width))
         self.filling[joined] = (filling, is_row)
         return joined

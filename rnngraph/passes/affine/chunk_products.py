@@ -5,9 +5,9 @@ For steps t = 1 … C of a chunk that begins with the state S_0, keys first and 
     P_t = w_t' S_t-1                                  readouts
     S_t = diag(d_t) S_t-1 + sum of x_t (f_t + c_t P_t)'  decays, columns, and rows that may scale readouts
 
-Products of decays are computed by recursive halving. The product over steps s+1 … t-1 is split at the middle of the
-smallest block of 2, 4, 8, … steps that contains both. There is no division and no logarithm, so that decays may have
-any size and sign. Products that underflow count as 0. With these products::
+Products of decays are computed by recursive halving: the product over steps s+1 … t-1 is split at the middle of the
+smallest block of 2, 4, 8, … steps that contains s and t. No decay is divided or put into a logarithm, so that decays
+may have any size and sign. Products that underflow count as 0. With these products::
 
     A_ts = sum over keys of w_t (d_s+1 … d_t-1) x_s   for s < t, else 0
     y = f + c P,  P = A y + (w_t d_1 … d_t-1)' S_0    hence (I - c A) y = f + c (w_t d_1 … d_t-1)' S_0
@@ -48,7 +48,7 @@ class ChunkColumn:
 
 @dataclass(frozen=True)
 class ChunkSteps:
-    """Values of the steps of a chunk. Leading axes along which a value is constant may be 1.
+    """Values of the steps of a chunk. Leading axes along which a value is constant may have size 1.
 
     Attributes:
         decay: [..., keys, C], or [..., 1, C] if it is the same for all keys.
@@ -68,7 +68,7 @@ def chunk_of(chunk: ChunkSteps, state: Node, factors: str) -> tuple[list[Node], 
     Each readout is [..., C, values], and ``state`` is [..., keys, values].
 
     Args:
-        factors: Dtype to which both factors of a product are rounded, but for decays and the triangular inverse.
+        factors: Dtype to which the factors of products are rounded, except for decays and the triangular inverse.
     """
     return _Chunk(chunk, state, factors).result()
 
@@ -80,7 +80,7 @@ class _Chunk:
         self.decays = Decays(chunk.decay, chunk.steps, self._product)
 
     def _product(self, left: Node, right: Node) -> Node:
-        """Return the matrix product of factors in the chunk's dtype."""
+        """Return the matrix product of factors that are rounded to the chunk's dtype."""
         return matmul(left, right, rounded=self.factors == "bfloat16")
 
     def result(self) -> tuple[list[Node], Node]:
@@ -125,16 +125,18 @@ class _Chunk:
         if coupled:
             for place, row in zip(coupled, self._solved(coupled, within, starts), strict=True):
                 rows[place] = row
-        nothing = (*self.leading, self.steps, width)
-        return [row if row is not None else zeros(nothing, self.state) for row in rows]
+        empty_shape = (*self.leading, self.steps, width)
+        return [row if row is not None else zeros(empty_shape, self.state) for row in rows]
 
-    def _solved(self, fed: Sequence[int], within: Mapping[tuple[int, int], Node], starts: Sequence[Node]) -> list[Node]:
+    def _solved(
+        self, coupled: Sequence[int], within: Mapping[tuple[int, int], Node], starts: Sequence[Node]
+    ) -> list[Node]:
         """Solve for the rows that depend on readouts, as one block system with a block for each column."""
-        count, steps = len(fed), self.steps
+        count, steps = len(coupled), self.steps
         blocks = []
-        for place in fed:
+        for place in coupled:
             parts = []
-            for other in fed:
+            for other in coupled:
                 total: Node | None = None
                 for number, scale in self.chunk.columns[place].scales.items():
                     total = added(total, multiplied(as_column(scale), within[number, other]))
@@ -160,8 +162,8 @@ class Decays:
         before: Product over the steps before each one, shaped like the decay.
         after: Product over the steps after each one, shaped like the decay.
         all_steps: Product over all steps, [..., keys, 1].
-        levels: For blocks of 2, 4, … steps: half the block's size, and both products within each half; None if they are
-            1.
+        levels: For blocks of 2, 4, … steps: half the block's size, and ``before`` and ``after`` within each half. For
+            halves of one step, both are None, because these products are 1.
     """
 
     def __init__(self, decay: Node, steps: int, multiply: Callable[[Node, Node], Node]) -> None:
@@ -187,19 +189,19 @@ class Decays:
         self.all_steps = make("reduce_sum", multiplied(total, first), where=decay.where, axes=(last,), keepdims=True)
 
     def attention(self, weights: Node, keys: Node) -> Node:
-        """Return A [..., C, C]: sums over keys of weights, decays between two steps, and columns."""
+        """Return A [..., C, C]: for two steps, the sum over keys of weights times the decays between times columns."""
         if self.decay.shape[-2] == 1:
             return multiplied(self._multiply(swapped(weights), keys), self.between)
         total: Node | None = None
         for half, before, after in self.levels:
             late, early = _times(before, weights), _times(after, keys)
-            total = self._chosen(self._multiply(swapped(late), early), half, total)
+            total = self._selected(self._multiply(swapped(late), early), half, total)
         assert total is not None
         return total
 
     @property
     def between(self) -> Node:
-        """Products of decays between two steps, [..., C, C], if they are the same for all keys; 0 where t <= s."""
+        """Products of the decays between two steps t and s, [..., C, C], if equal for all keys; 0 where t <= s."""
         total: Node | None = None
         for half, before, after in self.levels:
             if before is None or after is None:
@@ -209,11 +211,11 @@ class Decays:
                 )
             else:
                 part = multiplied(as_column(before), after)
-            total = self._chosen(part, half, total)
+            total = self._selected(part, half, total)
         assert total is not None
         return total
 
-    def _chosen(self, value: Node, half: int, other: Node | None) -> Node:
+    def _selected(self, value: Node, half: int, other: Node | None) -> Node:
         """Select ``value`` for pairs of steps in opposite halves of one block, and ``other`` elsewhere."""
         pairs = make("constant", value=_corners(self.steps, half))
         if other is None:
@@ -248,7 +250,7 @@ def unit_lower_inverse(strict: Node, steps: int) -> Node:
 
 
 def _late(steps: int, half: int) -> np.ndarray:
-    """Return 1 for steps of the second half of each block, else 0."""
+    """Return an array with 1 for steps in the second half of each block, and 0 for others."""
     return np.arange(steps) // half % 2
 
 
@@ -260,7 +262,7 @@ def _siblings(steps: int, half: int) -> np.ndarray:
 
 
 def _corners(steps: int, half: int) -> np.ndarray:
-    """Return a mask of pairs: a step in the second half of a block, with a step in its first half."""
+    """Return a mask of pairs [steps, steps] of a step in the second half of a block and one in the first half."""
     blocks, late = np.arange(steps) // (2 * half), _late(steps, half) == 1
     return (blocks[:, None] == blocks) & late[:, None] & ~late
 
@@ -269,7 +271,7 @@ def _corners(steps: int, half: int) -> np.ndarray:
 
 
 def matmul(left: Node, right: Node, rounded: bool = False) -> Node:
-    """Return the matrix product, of ``rounded`` factors or not. Leading axes of 1 are broadcast."""
+    """Return the matrix product. ``rounded``: round the factors to bfloat16. Leading axes of size 1 are broadcast."""
     kind: dict[str, Any] = {"rounded": True} if rounded else {}
     if right.tensor.rank == 2:
         return make("matmul", left, right, where=left.where, **kind)

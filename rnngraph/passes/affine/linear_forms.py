@@ -4,10 +4,10 @@ A term is a product of factors, which do not depend on the state, and of one rea
 
     STATE            the state before the step, entry by entry
     Probe(w, axes)   the sum over ``axes`` of ``w`` times the state: a readout
-    None             nothing: the term does not depend on the state
+    None             1: the term does not depend on the state
 
-Factors have one axis for each axis of the state, of size 1 where they do not vary. Other values are ``Opaque``: any
-function of readouts, or of the whole state.
+Factors have one axis for each axis of the state, of size 1 where they do not vary. A value that has no linear form is
+``Opaque``: it may be any function of readouts, or of the whole state.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .views import (
 )
 
 MAX_TERMS = 64
-"""Maximum terms of a value. A value with more is not a recurrence of low rank."""
+"""Maximum terms of a value. With more, the recurrence would not be of low rank."""
 
 STATE: Literal["state"] = "state"
 
@@ -78,7 +78,7 @@ class Opaque:
 
     Attributes:
         is_whole: True if the value may read every entry of the state.
-        reason: The op that is not linear.
+        reason: The op, or the other state, that is not linear.
     """
 
     is_whole: bool
@@ -234,13 +234,13 @@ class LinearForms:
         return Linear(tuple(terms), view)
 
     def where(self, condition: Node, value: Node, other: int, otherwise: float = 0.0) -> Node:
-        """Select ``value`` where the condition holds, else ``otherwise``. ``other`` swaps the two."""
+        """Return ``value`` where the condition is True, else ``otherwise``; with ``other``, the reverse."""
         number = constant(otherwise, value.dtype)
         choices = (number, value) if other else (value, number)
         return make("select", condition, *choices, where=value.where)
 
     def _read_where(self, condition: Node, read: Read, other: int) -> Read:
-        """Return a readout that is 0 where its term is not selected: the unselected value may be NaN."""
+        """Return a readout that is 0 where its term is not selected, because it may be NaN there."""
         if not isinstance(read, Probe):
             return read
         return Probe(tuple(self.where(condition, weight, other) for weight in read.weights), read.axes)
@@ -280,17 +280,17 @@ class LinearForms:
         return Term((*outside, self._total(within, axes)), term.read)
 
     def _total(self, factors: tuple[Node, ...], axes: frozenset[int]) -> Node:
-        """Return the sum of a product of factors over axes, with keepdims."""
+        """Return the sum of a product of factors over axes of the state, which remain with size 1."""
         product = self.product(factors)
         rank = len(self.axes)
         missing = [self.axes[axis] for axis in sorted(axes) if not product.tensor.rank or product.shape[axis] == 1]
         if any(not isinstance(size, int) for size in missing):
             raise UnknownAxisError
-        times = constant(float(np.prod([int(str(size)) for size in missing])), product.dtype)
+        repetitions = constant(float(np.prod([int(str(size)) for size in missing])), product.dtype)
         if product.tensor.rank == rank:
             summed = tuple(sorted(axis for axis in axes if product.shape[axis] != 1))
             product = make("reduce_sum", product, where=product.where, axes=summed, keepdims=True)
-        return make("mul", product, times) if missing else product
+        return make("mul", product, repetitions) if missing else product
 
     def _matmul(self, node: Node) -> Linear | None:
         """Return the form of a matrix product, or None.
@@ -311,7 +311,7 @@ class LinearForms:
         return None
 
     def _read(self, node: Node, value: Node, weights: Node, place: int) -> Linear | None:
-        """Return the form of the sum over one axis of a value times weights."""
+        """Return the form of a value times weights, summed over the axis ``place``."""
         scaled = make("mul", weights, value, where=node.where)
         form = self._times(scaled, self._linear(value), weights)
         if form is None:
@@ -319,10 +319,10 @@ class LinearForms:
         summed = make("reduce_sum", scaled, axes=(place,), keepdims=True)
         return self._reduced(form, (place,), True, summed)
 
-    # What is free of the state -------------------------------------------------------------------
+    # Values that do not depend on the state ------------------------------------------------------
 
     def product(self, factors: tuple[Node, ...]) -> Node:
-        """Return the product of factors as a node; equal factors result in the same node."""
+        """Return the product of factors as a node, which equal factors share."""
         if factors not in self._products:
             self._products[factors] = product_of(factors, self.carry.dtype)
         return self._products[factors]
@@ -335,7 +335,7 @@ class LinearForms:
         return tuple(Term(factors) for factors in self._outer(node, groups[rank - node.tensor.rank :], 0))
 
     def _outer(self, node: Node, view: View, depth: int) -> tuple[tuple[Node, ...], ...]:
-        """Split a value into products of factors that each vary along fewer axes, where its op allows that."""
+        """Return a value as a sum of products of factors that vary along fewer axes each, if its op allows that."""
         whole = (spread(node, view, self.axes),)
         if depth > MAX_TERMS or len(spans(whole[0])) < 2:
             return (whole,)

@@ -1,7 +1,7 @@
 """Classification of a scan's carries as affine recurrences, and plans to run their steps in chunks.
 
-The next value of a state S is written as ``A S + B``: terms in S are the diagonal of A, terms in readouts of S its
-low-rank part, and all others B. A chunk of steps also needs a state with keys and values that is read only along keys::
+The next value of a state S is written as ``A S + B``. Terms in S are the diagonal of A, terms in readouts of S are the
+low-rank part of A, and all other terms are B. Chunks of steps need a matrix state that is read along its keys only::
 
     P_t = w_t . S_t-1                           readouts, one for each vector of weights
     S_t = d_t S_t-1 + sum of x_t (f_t + c_t P_t)   decays d and columns x along keys, rows f along values
@@ -28,12 +28,12 @@ class ChunkPlan:
     """Values of a step from which a chunk of steps is computed. None of them depends on the state.
 
     Attributes:
-        keys, values, batch: Axes of the state that are keys, values and rows.
+        batch, keys, values: Axes of the state that are rows of the batch, keys and values.
         decay: Factors of each term of the diagonal.
         columns: Columns of the update.
         readouts: Readouts that the update or the step's outputs read.
         boundary: Values of the body that read the state.
-        updates: Condition under which a step changes the state, if nothing reads a skipped step; None: always.
+        updates: Condition under which a step changes the state; None if every step may.
     """
 
     forms: LinearForms
@@ -74,7 +74,7 @@ class Recurrence:
     Attributes:
         axes: Axes of the state, by the finest shape in which its step uses it.
         kind: Description of A; empty if the carry is not affine.
-        reason: Why it runs step by step.
+        reason: Reason why it runs step by step.
         plan: Plan for chunks; None if it runs step by step.
     """
 
@@ -107,14 +107,14 @@ class Recurrence:
 
 
 def recurrences_in(graph: Graph) -> Iterator[Recurrence]:
-    """Yield the recurrences of a graph's scans that have float carries. Nested scans are skipped."""
+    """Yield the recurrences of a graph's scans, without scans within a step."""
     for node in graph.nodes:
         if node.op == "scan":
             yield from recurrences_of(node)
 
 
 def recurrences_of(scan: Node) -> list[Recurrence]:
-    """Return the recurrences of a scan: all carries except for constants and values delayed by one step."""
+    """Return the recurrences of a scan: all float carries that depend on themselves, other than constants."""
     parts, body = ScanParts.of(scan), scan["body"]
     following = {carry.inside: carry.next for carry in parts.carries}
     components = {node: part for part in cycles(body.nodes, following) for node in part if node in following}
@@ -128,15 +128,15 @@ def recurrences_of(scan: Node) -> list[Recurrence]:
     return recurrences
 
 
-def _recurrence(scan: Node, parts: ScanParts, index: int, together: Sequence[Node]) -> Recurrence:
+def _recurrence(scan: Node, parts: ScanParts, index: int, cycle: Sequence[Node]) -> Recurrence:
     body, carry = scan["body"], parts.carries[index]
     if any(node.op == "scan" for node in body.nodes):
-        return Recurrence(scan, index, (), "", "its step holds a loop")
-    if len(together) > 1:
-        others = ", ".join(str(node["label"]) for node in together if node is not carry.inside)
-        reason, kind = f"it and {others} need each other", _joint_kind(parts, body, together)
+        return Recurrence(scan, index, (), "", "its step contains a loop")
+    if len(cycle) > 1:
+        others = ", ".join(str(node["label"]) for node in cycle if node is not carry.inside)
+        reason, kind = f"it and {others} depend on each other", _joint_kind(parts, body, cycle)
         axes = without_ones(carry.inside.shape)
-        return Recurrence(scan, index, axes, kind, f"{reason}, and steps are as fast" if kind else reason)
+        return Recurrence(scan, index, axes, kind, f"{reason}, and chunks would not be faster" if kind else reason)
     later = _later(parts, body, carry.inside)
     dependent = dependents([carry.inside, *later], body.nodes)
     forms = _forms(body, carry.inside, dependent, later)
@@ -155,24 +155,24 @@ def _recurrence(scan: Node, parts: ScanParts, index: int, together: Sequence[Nod
     return _classified(scan, parts, index, forms, form, updates)
 
 
-def _joint_kind(parts: ScanParts, body: Graph, together: Sequence[Node]) -> str:
+def _joint_kind(parts: ScanParts, body: Graph, cycle: Sequence[Node]) -> str:
     """Describe the matrix A of several states that are jointly affine; empty if they are not.
 
     They are jointly affine if each next value is affine in each state, with factors that depend on none of them.
     """
-    reached = dependents(together, body.nodes)
-    following = [carry.next for carry in parts.carries if carry.inside in together]
-    for state in together:
+    reached = dependents(cycle, body.nodes)
+    following = [carry.next for carry in parts.carries if carry.inside in cycle]
+    for state in cycle:
         dependent = dependents([state], body.nodes)
         forms = _forms(body, state, dependent, set())
         for node in body.nodes:
             if node in dependent and node not in forms.forms:
                 forms.add(node)
         for value in following:
-            form = forms.forms.get(value)  # None if it does not depend on this state
+            form = forms.forms.get(value)  # None if the next value does not depend on this state
             if isinstance(form, Opaque) or (form is not None and not reached.isdisjoint(_coefficients(form))):
                 return ""
-    return f"in blocks of {len(together)} states"
+    return f"in blocks of {len(cycle)} states"
 
 
 def _coefficients(form: Linear) -> Iterator[Node]:
@@ -199,7 +199,7 @@ def _not_linear(form: Opaque) -> str:
 
 
 def _later(parts: ScanParts, body: Graph, state: Node) -> set[Node]:
-    """Return the carries whose values depend on a state, in the same step or a later one."""
+    """Return the other carries whose values depend on a state, in the same step or a later one."""
     later: set[Node] = set()
     while True:
         reached = dependents([state, *later], body.nodes)
@@ -212,8 +212,8 @@ def _later(parts: ScanParts, body: Graph, state: Node) -> set[Node]:
 # Rows that have ended ---------------------------------------------------------------------------------
 
 
-def _condition_of(node: Node) -> Node:
-    """Return a condition without the reshapes and broadcasts around it."""
+def _unwrapped_condition(node: Node) -> Node:
+    """Return the value of which a condition is a reshape or a broadcast."""
     while node.op in ("reshape", "broadcast", "ensure_shape"):
         node = node.operands[0]
     return node
@@ -232,18 +232,18 @@ def _split_update(state: Node, following: Node, dependent: set[Node]) -> tuple[N
 
 
 def _reads_updates_only(parts: ScanParts, state: Node, updates: Node, dependent: set[Node], later: set[Node]) -> bool:
-    """True if no result is read of a step that leaves the state unchanged."""
+    """True if nothing reads the readouts of a step that does not change the state."""
     values = [value for _, value in parts.emits if value in dependent]
     values += [carry.next for carry in parts.carries if carry.inside in later]
     return all(
         (
             value.op == "select"
-            and _condition_of(value.operands[0]) is _condition_of(updates)
+            and _unwrapped_condition(value.operands[0]) is _unwrapped_condition(updates)
             and value.operands[2] in later | {state}
         )
         or (
             value.op == "select"
-            and _condition_of(value.operands[0]) is _condition_of(updates)
+            and _unwrapped_condition(value.operands[0]) is _unwrapped_condition(updates)
             and value.operands[2] not in dependent
         )
         for value in values
@@ -293,7 +293,7 @@ def _terms(forms: LinearForms, node: Node) -> tuple[Term, ...]:
 def _boundary(parts: ScanParts, index: int, forms: LinearForms) -> tuple[tuple[Node, ...], str]:
     """Return the readouts on which a step's outputs depend, and a reason if the step cannot run in chunks."""
     if parts.when is not None:
-        return (), "its loop decides from step to step which steps run"
+        return (), "its loop runs only some steps, by a condition that a step computes"
     outputs = [value for number, (_, value) in enumerate(parts.outputs) if number != index]
     readouts: dict[Node, None] = {}
     visited: set[Node] = set()
@@ -306,7 +306,7 @@ def _boundary(parts: ScanParts, index: int, forms: LinearForms) -> tuple[tuple[N
         form = forms.forms[node]
         if form.is_whole:
             op = f" in {form.reason}" if isinstance(form, Opaque) and form.reason else ""
-            return (), f"each step gives its whole state{op}, and steps are as fast"
+            return (), f"each step returns its whole state{op}, and chunks would not be faster"
         if any(forms.forms[item].is_whole for item in node.operands if item in forms.dependent):
             readouts[node] = None
         else:
@@ -317,7 +317,10 @@ def _boundary(parts: ScanParts, index: int, forms: LinearForms) -> tuple[tuple[N
 def _keys(
     axes: Shape, readouts: Sequence[Probe], form: Linear, diagonal: frozenset[int]
 ) -> tuple[tuple[int, ...], str]:
-    """Return the axes along which the state is read. If none is read, return an axis along which columns are added."""
+    """Return the axes along which readouts sum; without readouts, an axis along which the update's columns vary.
+
+    The second value is the reason why there are none; empty if there are.
+    """
     every = {probe.axes for probe in readouts}
     if len(every) > 1:
         return (), "it is read along different axes"

@@ -1,7 +1,7 @@
 """Views: the correspondence between the axes of a value and those of a state.
 
-The axes of a state are those of the finest shape into which its step reshapes it, without axes of size 1. A value
-computed from the state has these axes in some order, some merged into one and some reduced.
+The axes of a state are those of the shape with the most axes into which its step reshapes it, without axes of size 1.
+An axis of a value computed from the state is one of these axes, or several merged into one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def matched(atoms: Sequence[int], axes: Shape, shape: Sequence[Dim]) -> View:
     """Return the view of a value of ``shape`` whose axes, in order, are products of these axes of the state.
 
     Raises:
-        UnknownAxisError: An axis of the value is only part of one of the state.
+        UnknownAxisError: An axis of the value is only a part of an axis of the state.
     """
     remaining = list(atoms)
     groups: list[Group] = []
@@ -78,8 +78,11 @@ def joined(one: View, other: View, rank: int) -> View:
 def resolved(view: View, shape: Sequence[Dim], axes: Shape) -> View:
     """Complete a view, so that every axis of a size other than 1 is known.
 
-    A new axis of the value is the only axis of the state that has its size and is not in the view. If there are
-    several, it is the one between its neighbours.
+    An unknown axis becomes the axis of the state that has its size and is not in the view. If several have this size,
+    it becomes the one between the axes of its neighbours.
+
+    Raises:
+        UnknownAxisError: No axis or several axes of the state fit.
     """
     groups = list(view)
     for place, dim in enumerate(shape):
@@ -116,7 +119,7 @@ def spread(node: Node, view: View, axes: Shape) -> Node:
 
 
 def gathered(node: Node, view: View, shape: Sequence[Dim], axes: Shape) -> Node:
-    """Reshape a value with the state's axes to ``shape``, whose axes this view describes."""
+    """Reshape a value with the state's axes to ``shape``, of which ``view`` is the view."""
     value_axes = atoms_of(view, shape)
     full = tuple(size if axis in value_axes else 1 for axis, size in enumerate(axes))
     if node.shape != full:
@@ -131,17 +134,17 @@ def spans(node: Node) -> frozenset[int]:
 
 
 def shaped(node: Node, shape: Shape) -> Node:
-    """Reshape a value unless it has the shape already."""
+    """Reshape a value, unless it has the shape already."""
     return node if node.shape == shape else make("reshape", node, where=node.where, name=node.name, shape=shape)
 
 
 def transposed(node: Node, order: Sequence[int]) -> Node:
-    """Permute the axes of a value unless they are in order already."""
+    """Permute the axes of a value, unless the order is unchanged."""
     if list(order) == list(range(len(order))):
         return node
     return make("transpose", node, where=node.where, name=node.name, order=tuple(order))
 
 
 def finest(shapes: Iterator[Sequence[Dim]]) -> Shape:
-    """Return the shape with the most axes, without those of size 1."""
+    """Return the shape with the most axes, not counting axes of size 1, which are removed."""
     return max(map(without_ones, shapes), key=len)

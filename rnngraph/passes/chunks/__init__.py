@@ -2,13 +2,13 @@
 
 Three passes prepare a graph:
 
-- ``cut_axes`` replaces reshapes that cut time by windows.
+- ``cut_axes`` replaces reshapes that cut the time axis into pieces by windows.
 - ``split_axes`` keeps rows and steps on separate axes where a reshape merges them.
 - ``pads_outward`` moves padding after ops that work step by step.
 
-The graphs of a chunk and of a sequence's end are then built. Streams run both:
+Then the graphs are built that streams run, one for chunks and one for the end of a sequence:
 
-- ``stream_rate``: how sizes grow with time; ``kept_pasts``: states that hold past entries.
+- ``stream_rate``: growth of sizes with time; ``kept_pasts``: states of the net that hold past entries.
 - ``timeline``: the delay of each value and the number of past entries to keep, which ``delays`` computes.
 - ``chunk_graph``: builds the graphs; ``chunk_states``: states of a chunk other than those of loops.
 - ``row_positions``: values that differ by row because rows have different step numbers.

@@ -1,4 +1,4 @@
-"""Graph of a chunk of a stream: its values follow those kept of earlier chunks, and it returns what later ones need."""
+"""Graph of a chunk of a stream. Its states hold the entries of earlier chunks that the chunk reads."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Chunked:
 def chunk_graph(timeline: Timeline, rows: Dim, where: Where | None = None) -> Chunked:
     """Return the graph of a chunk with any number of steps; ``rows`` is the number of rows, as in the graph.
 
-    Law: for the chunk that starts with step K, entry i of a result equals entry ``many * K + i - delay`` of the whole
-    graph's result, bit for bit. ``many`` is the number of entries per step. Entries before the first are zero.
+    Law: for the chunk that starts with step K, entry i of a result equals entry ``per_step * K + i - delay`` of the
+    whole graph's result, bit for bit. Entries before the first are zero.
     """
     return _ChunkGraph(timeline, rows, None, where).build()
 
@@ -41,10 +41,10 @@ def chunk_graph(timeline: Timeline, rows: Dim, where: Where | None = None) -> Ch
 def tail_graph(timeline: Timeline, rows: Dim, rests: Mapping[str, int], where: Where | None = None) -> Graph:
     """Return the graph of a sequence's end, where ``rests`` has the remaining entries by length symbol.
 
-    Law: it returns the entries of the whole graph's outputs that no chunk has returned.
+    Law: it returns those entries of the whole graph's outputs that no chunk has returned.
 
     Raises:
-        GraphError: In a sequence of this length, entries that earlier chunks have returned would have other values.
+        GraphError: For a sequence of this length, entries that earlier chunks have returned would differ.
     """
     return _ChunkGraph(timeline, rows, rests, where).build().graph
 
@@ -55,9 +55,9 @@ class _ChunkGraph:
     def __init__(self, timeline: Timeline, rows: Dim, rests: Mapping[str, int] | None, where: Where | None) -> None:
         self.timeline, self.rows, self.rests, self.where = timeline, rows, rests, where
         self.new: dict[Node, Node] = {}
-        self.same: dict[tuple[Node, int], Node] = {}  # time-invariant values, by delay
-        self.pasts: dict[Past, Node] = {}  # chunks with their past in front
-        # chunks with their past, in which first entries are repeated before the first
+        self.time_invariant: dict[tuple[Node, int], Node] = {}  # time-invariant values, by delay
+        self.pasts: dict[Past, Node] = {}  # values of the chunk, each preceded by its past
+        # The same, with the sequence's first entries mirrored or repeated in front.
         self.repeated: dict[tuple[Node, Repeat], Node] = {}
         self.positions = RowPositions(rows, where)
         self.inputs: dict[Node, Node] = {}
@@ -68,7 +68,7 @@ class _ChunkGraph:
             return self._build()
         except GraphError:
             raise
-        except (ValueError, TypeError) as error:  # sizes that fit only in the whole graph
+        except (ValueError, TypeError) as error:  # an op whose sizes fit in the whole graph, but not in a chunk
             raise GraphError(f"this graph can't be streamed: {error}", self.where) from None
 
     def _build(self) -> Chunked:
@@ -100,7 +100,7 @@ class _ChunkGraph:
 
     def _count(self, growth: Growth, delay: int) -> Dim:
         """Return the number of entries in a chunk."""
-        return growth.many * size(growth.symbol) if self.rests is None else growth.over + delay
+        return growth.per_step * size(growth.symbol) if self.rests is None else growth.constant + delay
 
     def _sized(self, value: Any, delay: int) -> Any:
         """Replace sizes of the whole sequence in ``value``, a size or a tuple, by sizes of a chunk."""
@@ -109,7 +109,7 @@ class _ChunkGraph:
         growth = self.timeline.stream_rate.growth(value, self.rests)
         if growth is None:
             return value
-        return self._count(growth, delay) if growth.many else growth.over
+        return self._count(growth, delay) if growth.per_step else growth.constant
 
     # Nodes ---------------------------------------------------------------------------------------
 
@@ -127,19 +127,19 @@ class _ChunkGraph:
             return self._end(node)
         if node in line.windows:
             return self._windows(node, line.windows[node])
-        return self._remade(node, line.late(node))
+        return self._remade(node, line.delay_of(node))
 
     def _resumed(self, node: Node) -> Node:
-        """Return the op with the sizes of a chunk: its operands begin with the past, as in the whole graph."""
+        """Return an op on operands that begin with the past of a kept state, with the sizes of a chunk."""
         if self.timeline.has_time(node) and self._count(self._growth(node), 0) == 0:
-            return self._none(node)
+            return self._empty(node)
         stream_rate = self.timeline.stream_rate
         sizes: dict[str, Dim] = {
             name: stream_rate.rate * size(name) if self.rests is None else self.rests.get(name, 0)
             for name in stream_rate.lengths
         }
         attributes = {key: substitute_attribute(value, sizes) for key, value in node.attributes}
-        operands = [self._at(item, 0) for item in node.operands]
+        operands = [self._delayed(item, 0) for item in node.operands]
         return make(node.op, *operands, where=node.where, name=node.name, **attributes)
 
     def _remade(self, node: Node, delay: int) -> Node:
@@ -151,8 +151,8 @@ class _ChunkGraph:
             growth = self._growth_of(node["size"])
             plain = make(node.op, where=node.where, name=node.name, size=self._count(growth, delay))
             return self.positions.add(self.states.running(node, plain, growth, delay), plain)
-        piece = self.timeline.joins.get(node, 1)  # number of entries per entry of the operand
-        operands = [self._at(item, delay // piece) for item in node.operands]
+        piece = self.timeline.joins.get(node, 1)  # entries for each entry of the operand
+        operands = [self._delayed(item, delay // piece) for item in node.operands]
         attributes = {
             key: self._sized(value, delay) if key in ("shape", "stop", "size") else value
             for key, value in node.attributes
@@ -172,7 +172,7 @@ class _ChunkGraph:
         return self.inputs[node]
 
     def _scan(self, node: Node) -> Node:
-        delay, scan = self.timeline.late(node), ScanParts.of(node)
+        delay, scan = self.timeline.delay_of(node), ScanParts.of(node)
         parts = replace(
             scan,
             carries=[carry._replace(initial=self._plain(carry.initial, 0)) for carry in scan.carries],
@@ -193,33 +193,33 @@ class _ChunkGraph:
         for carry in scan.carries:
             rank = carry.next.tensor.rank
             begun = inside if rank == 2 else make("reshape", inside, shape=(*inside.shape[:rank], *(1,) * (rank - 2)))
-            chosen = make("select", begun, carry.next, carry.inside, where=carry.next.where)
-            carries.append(carry._replace(next=chosen))
+            selected = make("select", begun, carry.next, carry.inside, where=carry.next.where)
+            carries.append(carry._replace(next=selected))
         return replace(scan, carries=carries, sequences=[*scan.sequences, Binding(inside, runs)])
 
     def _plain(self, node: Node, delay: int) -> Node:
-        """Return a value that a loop reads. Raise ``GraphError`` if rows have different step numbers in it."""
-        return self.positions.check(self._at(node, delay), "a loop")
+        """Return a value that a loop reads. Raise ``GraphError`` if it depends on step numbers, which differ by row."""
+        return self.positions.check(self._delayed(node, delay), "a loop")
 
     # Values at other times -----------------------------------------------------------------------
 
-    def _at(self, node: Node, delay: int) -> Node:
+    def _delayed(self, node: Node, delay: int) -> Node:
         """Return a value delayed by ``delay`` entries. A value without a time axis is unchanged."""
         line = self.timeline
         if not isinstance(node.type, TensorType) or line.axis(node) is None or not line.has_time(node):
             return self.new[node]
         own = line.delays[node]
         if own is None:
-            if (node, delay) not in self.same:
-                self.same[node, delay] = self._remade(node, delay)
-            return self.same[node, delay]
+            if (node, delay) not in self.time_invariant:
+                self.time_invariant[node, delay] = self._remade(node, delay)
+            return self.time_invariant[node, delay]
         if own == delay:
             return self.new[node]
         joined, kept = self._joined(line.plain(node))
         return self._cut(joined, node, kept + own - delay, self._count(self._growth(node), delay))
 
     def _cut(self, node: Node, like: Node, start: Dim, count: Dim, step: int = 1) -> Node:
-        """Return every ``step``-th of ``count`` entries along time from ``start``. ``like`` has the same time axis."""
+        """Return every ``step``-th of ``count`` entries from ``start`` along time. ``like`` has the same time axis."""
         axis = self.timeline.axis(like)
         assert axis is not None
         if (start, count, step) == (0, node.shape[axis], 1):
@@ -234,9 +234,9 @@ class _ChunkGraph:
         line, past = self.timeline, self.timeline.past(view)
         kept, base = line.pasts.get(past, 0), past.base
         if past not in self.pasts:
-            chunk = self._at(base, line.late(base))
+            chunk = self._delayed(base, line.delay_of(base))
             if past in line.masked:
-                chunk = self._masked(chunk, base, past.fill, line.late(base))
+                chunk = self._masked(chunk, base, past.fill, line.delay_of(base))
             self.pasts[past] = self._with_past(chunk, past, kept) if kept else chunk
         joined = self.pasts[past]
         if view.front > 0 and isinstance(view.fill, Repeat):
@@ -249,11 +249,11 @@ class _ChunkGraph:
         base, axis = past.base, self.timeline.axis(past.base)
         assert axis is not None
         rows = self._row_axis(base)
-        if chunk.shape[rows] != self.rows:  # rows have different earlier entries
+        if chunk.shape[rows] != self.rows:  # equal for all rows, but rows start their streams at different times
             if chunk.shape[rows] != 1:
                 raise GraphError(
-                    "this graph can't be streamed: a stream keeps a sequence's past for each row, but a sequence, "
-                    f"declared at {base.where}, has no rows; give it the batch as an axis",
+                    "this graph can't be streamed: a stream keeps the past of a sequence for each row, but the "
+                    f"sequence declared at {base.where} has no row axis; give it the batch as an axis",
                     self.where,
                 )
             chunk = _with_size(chunk, rows, self.rows)
@@ -291,19 +291,19 @@ class _ChunkGraph:
 
     def _has_begun(self, growth: Growth, delay: int) -> Node:
         """Return a mask [rows, entries] that is False for entries before the first of the sequence."""
-        late = make("constant", value=np.asarray(delay, np.int64))
-        return make("less_equal", late, self.states.indices(growth, self._count(growth, delay)))
+        delay_node = make("constant", value=np.asarray(delay, np.int64))
+        return make("less_equal", delay_node, self.states.indices(growth, self._count(growth, delay)))
 
     def _repeated(self, joined: Node, base: Node, kept: int, repeat: Repeat) -> Node:
         """Overwrite the entries before the first one by mirrored or repeated entries.
 
-        All of them have arrived when one is read, because windows wait for them.
+        Windows wait until all mirrored entries have arrived.
         """
         axis, rows = self.timeline.axis(base), self._row_axis(base)
         assert axis is not None
         joined = _with_size(joined, rows, self.rows)
         count = joined.shape[axis]
-        offset = make("constant", value=np.asarray(kept + self.timeline.late(base), np.int64))
+        offset = make("constant", value=np.asarray(kept + self.timeline.delay_of(base), np.int64))
         index = make("sub", self.states.indices(self._growth(base), count), offset)
         source = make("neg", index) if repeat is Repeat.MIRRORED else number(0, index)
         place = make("add", make("iota", size=count), make("sub", make("maximum", index, source), index))
@@ -332,23 +332,23 @@ class _ChunkGraph:
     def _windows(self, node: Node, spec: WindowSpec) -> Node:
         """Return the sliding windows that are complete in this chunk. Windows of size 1 are entries."""
         line, view, step, axis = self.timeline, spec.view, spec.step, self.timeline.axis(spec.view.base)
-        delay, span = line.late(node), spec.dilation * (spec.size - 1)
+        delay, span = line.delay_of(node), spec.dilation * (spec.size - 1)
         count, dropped = self._count(self._growth(node), delay), 0
         if count == 0:
-            return self._none(node)
+            return self._empty(node)
         if line.is_timeless(spec):
-            base = self._at(view.base, delay * step)
+            base = self._delayed(view.base, delay * step)
             return self._cut(base, view.base, 0, base.shape[axis or 0], step)
         if self.rests is None:
             joined, kept = self._joined(view)
-            ahead = delay * step + view.front - line.late(view.base)
-            dropped = int(ahead < 0)  # 1 if the first window would start inside the chunk, after the kept steps
+            ahead = delay * step + view.front - line.delay_of(view.base)
+            dropped = int(ahead < 0)  # if the first window starts after the chunk's first entry, drop the one before
             start = kept - ahead - dropped * step
             joined = self._cut(
                 joined, view.base, start, count * step + (span + 1 if dropped else min(span, kept - start))
             )
         else:
-            joined = self._ending(*self._source(node, -delay), view)
+            joined = self._last_entries(*self._source(node, -delay), view)
             joined = self._cut(joined, view.base, 0, (count - 1) * step + span + 1)
         if spec.size == 1:
             windows = self._cut(joined, view.base, 0, joined.shape[axis or 0], step)
@@ -357,15 +357,15 @@ class _ChunkGraph:
             windows = make("windows", joined, where=node.where, name=node.name, **cut)
         return self._cut(windows, view.base, dropped, count)
 
-    def _none(self, node: Node) -> Node:
-        """Return an empty array in place of a node."""
+    def _empty(self, node: Node) -> Node:
+        """Return a value without entries, in place of a node."""
         rows, axis = self._row_axis(node), self.timeline.axis(node)
         shape = tuple(0 if place == axis else dim for place, dim in enumerate(node.shape))
         shape = tuple(self.rows if place == rows else dim for place, dim in enumerate(shape))
         return make("broadcast", number(0, node), where=node.where, shape=shape)
 
     def _source(self, node: Node, first: int) -> tuple[Node, int]:
-        """Return the node of which windows are taken, and the index of the entry at which window ``first`` starts."""
+        """Return the value from which a node takes windows, and the entry of it at which window ``first`` starts."""
         if node in self.timeline.views:
             return node, first
         source = node.operands[0]
@@ -373,33 +373,33 @@ class _ChunkGraph:
             return source, first * node["step"]
         axis = self.timeline.axis(source)
         assert axis is not None
-        return source, first * node["step"][axis] + self._settled(node, node["start"][axis])
+        return source, first * node["step"][axis] + self._as_int(node, node["start"][axis])
 
-    def _ending(self, node: Node, first: int, view: View) -> Node:
-        """Return a view's entries from ``first`` to the end, counted from the first entry of this chunk."""
+    def _last_entries(self, node: Node, first: int, view: View) -> Node:
+        """Return a padded or cut value from ``first``, counted from the chunk's first entry, to the end of ``view``."""
         line = self.timeline
         if node is view.base:
             joined, kept = self._joined(view)
-            return self._cut(joined, node, kept + line.late(node) + first, self._growth(node).over - first)
+            return self._cut(joined, node, kept + line.delay_of(node) + first, self._growth(node).constant - first)
         axis = line.axis(node)
         assert axis is not None
         if node.op == "slice":
-            start = self._settled(node, node["start"][axis])
-            joined = self._ending(node.operands[0], first + start, view)
-            return self._cut(joined, view.base, 0, self._growth(node).over - first)
+            start = self._as_int(node, node["start"][axis])
+            joined = self._last_entries(node.operands[0], first + start, view)
+            return self._cut(joined, view.base, 0, self._growth(node).constant - first)
         place = next(place for place, item in enumerate(node.operands) if line.has_time(item))
-        front = sum(self._settled(node, item.shape[axis]) for item in node.operands[:place])
+        front = sum(self._as_int(node, item.shape[axis]) for item in node.operands[:place])
         inner, following = node.operands[place], [self.new[item] for item in node.operands[place + 1 :]]
-        passed = max(0, first - front - self._growth(inner).over)  # entries after those of the sequence
+        passed = max(0, first - front - self._growth(inner).constant)  # entries of the following operands to skip
         rows = self._row_axis(view.base)
-        own = self._ending(inner, first - front - passed, view)
+        own = self._last_entries(inner, first - front - passed, view)
         parts = [part for part in (own, *following) if part.shape[axis] != 0] or [own]
         wide = next((part.shape[rows] for part in parts if part.shape[rows] != 1), 1)
         parts = [_with_size(part, rows, wide) for part in parts]
         joined = make("concat", *parts, where=node.where, axis=axis)
         return self._cut(joined, view.base, passed, joined.shape[axis] - passed)
 
-    def _settled(self, node: Node, dim: Dim) -> int:
+    def _as_int(self, node: Node, dim: Dim) -> int:
         """Return a number of entries as an int. Raise ``GraphError`` if it depends on the sequence's length."""
         growth, usual = self.timeline.stream_rate.growth(dim, self.rests), self.timeline.stream_rate.growth(dim)
         if growth is None or usual is None:
@@ -407,32 +407,32 @@ class _ChunkGraph:
             return dim
         if growth != usual:
             raise GraphError(
-                f"a sequence of this length differs from its first step on: {node.op} has {growth.over} entries before "
-                f"the first step, and {usual.over} if the length is a multiple of {self.timeline.stream_rate.rate}, "
-                f"declared at {node.where}; feed a multiple, or pad by fixed numbers",
+                f"results of a sequence of this length differ from its first step on: {node.op}, declared at "
+                f"{node.where}, has {growth.constant} entries before the first step, and {usual.constant} for a "
+                f"multiple of {self.timeline.stream_rate.rate} entries; feed a multiple, or pad by fixed numbers",
                 self.where,
             )
-        return growth.over
+        return growth.constant
 
     def _end(self, node: Node) -> Node:
-        """Return the last entries of the sequence. In a chunk, these are the last ones fed so far."""
-        source, late = node.operands[0], self.timeline.late(node.operands[0])
+        """Return the last entries of the sequence. In a chunk, they are the last entries up to now."""
+        source, delay = node.operands[0], self.timeline.delay_of(node.operands[0])
         axis = self.timeline.axis(source)
         assert axis is not None
         joined, kept = self._joined(self.timeline.plain(source))
         start, whole = self._growth_of(node["start"][axis]), self._growth(source)
         count = self._sized(node.shape[axis], 0)
         if self.rests is not None:
-            return self._cut(joined, source, kept + late + start.over, count)
-        return self._cut(joined, source, kept + self._count(whole, late) - (whole.over - start.over), count)
+            return self._cut(joined, source, kept + delay + start.constant, count)
+        return self._cut(joined, source, kept + self._count(whole, delay) - (whole.constant - start.constant), count)
 
     def _output(self, node: Node) -> Node:
         line = self.timeline
         if not line.has_time(node):
             return self.positions.check(self.new[node], "an output")
         growth = self._growth(node)
-        delay = line.delay * growth.many
-        value = self.positions.check(self._at(node, delay), "an output")
+        delay = line.delay * growth.per_step
+        value = self.positions.check(self._delayed(node, delay), "an output")
         return self._masked(value, node, NO_FILL, delay) if delay else value
 
 
@@ -440,9 +440,9 @@ def _transposed(node: Node, order: tuple[int, ...]) -> Node:
     return node if order == tuple(range(len(order))) else make("transpose", node, where=node.where, order=order)
 
 
-def _with_size(node: Node, axis: int, wanted: Dim) -> Node:
-    """Broadcast an axis of size 1 to ``wanted``."""
-    if node.shape[axis] == wanted:
+def _with_size(node: Node, axis: int, new_size: Dim) -> Node:
+    """Broadcast an axis of size 1 to ``new_size``."""
+    if node.shape[axis] == new_size:
         return node
-    shape = tuple(wanted if place == axis else dim for place, dim in enumerate(node.shape))
+    shape = tuple(new_size if place == axis else dim for place, dim in enumerate(node.shape))
     return make("broadcast", node, where=node.where, shape=shape)

@@ -33,7 +33,7 @@ class ChunkStates:
         self.by_label: dict[str, tuple[Node, Node, Node]] = {}
 
     def make(self, label: str, shape: tuple[Dim, ...], fill: Node, like: Node) -> Node:
-        """Make the input of a state. The caller adds it to ``by_label``."""
+        """Return the input of a state, which the caller adds to ``by_label``."""
         kind = TensorType(fill.dtype, shape)
         return make("input", where=like.where, name=label.replace("/", "_"), label=label, type=kind)
 
@@ -56,13 +56,14 @@ class ChunkStates:
 
     def indices(self, growth: Growth, count: Dim) -> Node:
         """Return the index in the whole sequence of each entry of a chunk, int64 [rows, entries]."""
-        many = make("constant", value=np.asarray(growth.many, np.int64))
-        return make("add", make("iota", size=count), make("mul", self.steps(growth), many))
+        per_step = make("constant", value=np.asarray(growth.per_step, np.int64))
+        return make("add", make("iota", size=count), make("mul", self.steps(growth), per_step))
 
     def running(self, node: Node, plain: Node, growth: Growth, delay: int) -> Node:
-        """Return an op that counts entries of a chunk, for a count over the whole sequence.
+        """Return the counterpart in a chunk of an op that counts the entries of the whole sequence.
 
-        ``iota`` becomes the numbers of the entries [rows, entries], and ``dimension`` their number so far [rows].
+        ``iota`` becomes the indices of the chunk's entries [rows, entries]; ``dimension`` the number of entries up to
+        the end of the chunk [rows].
 
         Args:
             node: ``iota`` or ``dimension`` of the whole graph.
@@ -70,15 +71,15 @@ class ChunkStates:
             growth: Growth of the counted size.
             delay: Delay of the entries.
         """
-        before = make("mul", self.steps(growth), make("constant", value=np.asarray(growth.many, np.int64)))
+        before = make("mul", self.steps(growth), make("constant", value=np.asarray(growth.per_step, np.int64)))
         if node.op == "dimension":
             return make("add", make("reshape", before, shape=(self.rows,)), plain, where=node.where, name=node.name)
         value = make("add", before, plain, where=node.where, name=node.name)
-        late = make("constant", value=np.asarray(delay, np.int64))
-        return make("sub", value, late, where=node.where) if delay else value
+        delay_node = make("constant", value=np.asarray(delay, np.int64))
+        return make("sub", value, delay_node, where=node.where) if delay else value
 
     def number(self, node: Node) -> Node:
-        """Return the stream numbers of the rows, [rows], initially those of the input ``node``."""
+        """Return the numbers of the rows' streams, [rows], which start as those of the input ``node``."""
         first = make("reshape", node, shape=(self.rows, 1))
         present = self.make(NUMBER_STATE, (self.rows, 1), first, node)
         self.by_label[NUMBER_STATE] = first, present, present

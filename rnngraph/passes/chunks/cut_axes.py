@@ -1,4 +1,4 @@
-"""cut_axes: rewrite a reshape that cuts steps into pieces of fixed size as windows over time, side by side.
+"""cut_axes: rewrite a reshape that cuts the time axis into pieces of fixed size as non-overlapping windows over time.
 
 A reshape from ``[rows, steps, 8]`` to ``[rows, steps // 64, 512]`` is valid only if 64 divides the number of steps,
 which is known only at run time. A stream reads whole pieces of 64 steps, so the reshape is valid there.

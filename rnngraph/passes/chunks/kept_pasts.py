@@ -1,7 +1,7 @@
-"""States that hold the last entries of a sequence, as a causal convolution needs.
+"""States that hold the last entries of a sequence, as for a causal convolution.
 
 A net concatenates such a state and the sequence, and returns the last entries of the result as the state's next
-value. A chunk does the same.
+value. A stream can run this code for each chunk.
 """
 
 from __future__ import annotations
@@ -25,36 +25,38 @@ def joined_to_kept(graph: Graph, lengths: Set[str], kept: Set[str]) -> set[Node]
     """Return the concatenations of a kept state and a sequence whose last entries become the next state.
 
     Args:
-        kept: Labels of inputs that are such states, [rows, width], and names of the outputs with their next values.
+        graph: Graph of a net.
+        lengths: Names of sizes that count steps.
+        kept: Names of states [rows, width]: labels of inputs, and names of the outputs with their next values.
     """
     fronts = {node: labels for node in graph.nodes if (labels := _labels_before(node, lengths, kept))}
     following = {name: node for name, node in graph.outputs if name in kept}
-    wrong = {label for label in set().union(*fronts.values()) if not _is_past(label, following, fronts, lengths)}
-    return {node for node, labels in fronts.items() if not labels & wrong}
+    other_uses = {label for label in set().union(*fronts.values()) if not _is_past(label, following, fronts, lengths)}
+    return {node for node, labels in fronts.items() if not labels & other_uses}
 
 
 def _labels_before(node: Node, lengths: Set[str], kept: Set[str]) -> set[str]:
     """Return the states that precede a sequence in a concatenation; empty if anything else precedes it."""
     if node.op != "concat" or len(node.operands) != 2:
         return set()
-    (front, rest), axis = node.operands, node["axis"]
-    if counts(front.shape[axis], lengths) or not counts(rest.shape[axis], lengths):
+    (front, sequence), axis = node.operands, node["axis"]
+    if counts(front.shape[axis], lengths) or not counts(sequence.shape[axis], lengths):
         return set()
-    made_of = topological([front])
-    labels = {str(item["label"]) for item in made_of if item.op == "input"}
-    is_moved = all(item.op in _MOVES or item.op == "input" for item in made_of)
+    sources = topological([front])
+    labels = {str(item["label"]) for item in sources if item.op == "input"}
+    is_moved = all(item.op in _MOVES or item.op == "input" for item in sources)
     return labels if is_moved and labels <= kept else set()
 
 
 def _is_past(label: str, following: Mapping[str, Node], fronts: Mapping[Node, Set[str]], lengths: Set[str]) -> bool:
     """True if a state's next value is the last entries of the concatenation of state and sequence.
 
-    A trial run puts the state after the sequence, and checks that the state is returned unchanged.
+    A trial run concatenates them in the other order, and checks that the next state then equals the state.
     """
     new: dict[Node, Node] = {}
     for number, node in enumerate(fronts):
-        front, rest = node.operands
-        sequence = make("input", label=f"sequence {number}", type=rest.tensor)
+        front, sequence = node.operands
+        sequence = make("input", label=f"sequence {number}", type=sequence.tensor)
         new[node] = make("concat", sequence, front, axis=node["axis"])
     moves = topological([following[label]], known=fronts.keys())
     read = {following[label], *(item for node in moves for item in node.operands)} & fronts.keys()

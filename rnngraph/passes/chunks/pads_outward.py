@@ -1,6 +1,8 @@
 """pads_outward: move padding along time after the ops that compute each step from that step alone.
 
-Windows over padding do not wait for later steps. A value between the padding and the windows would hide the padding.
+Windows directly over padding need not wait for later steps, because the padding is known. An op between the two would
+hide the padding.
+
 Law: values are unchanged, bit for bit.
 """
 
@@ -69,7 +71,7 @@ def _padded(node: Node, lengths: Set[str]) -> int | None:
 
 
 def _is_still(node: Node, lengths: Set[str]) -> bool:
-    """True for a scalar-valued node without a time axis."""
+    """True if all elements of a value are one number, and it has no time axis."""
     return value_of(node) is not None and not any(counts(dim, lengths) for dim in node.shape)
 
 
@@ -80,7 +82,7 @@ def _is_alike(node: Node, other: Node) -> bool:
 
 
 def _part(node: Node, operands: Sequence[Node], axis: int, count: Dim) -> Node:
-    """Return an op for a part of its operands along the time axis."""
+    """Return an op applied to a part of its operands along the time axis."""
     attributes = dict(node.attributes)
     if "shape" in attributes:
         attributes["shape"] = tuple(count if place == axis else dim for place, dim in enumerate(node["shape"]))
@@ -105,7 +107,7 @@ def value_of(node: Node) -> np.ndarray | None:
     if any(value is None for value in values):
         return None
     known = [value for value in values if value is not None]
-    if row.cost in _EXACT and node.op != "fma":  # which some processors round twice
+    if row.cost in _EXACT and node.op != "fma":  # some processors round an fma twice
         with np.errstate(all="ignore"):
             return np.asarray(row.evaluate(known, dict(node.attributes)), node.dtype).reshape(())
     is_zero = row.keeps_zero and all(value.tobytes() == bytes(value.nbytes) for value in known)

@@ -15,9 +15,8 @@ from ..loops.lifting import lift
 class RowPositions:
     """Values that have a row axis in a chunk's graph, but not in the whole graph.
 
-    Keys are the values without a row axis.
-
     Attributes:
+        plain: For each such value, its form without a row axis.
         rows: Number of rows.
         where: The user's line, for errors.
     """
@@ -31,22 +30,26 @@ class RowPositions:
         return value
 
     def check(self, value: Node, what: str) -> Node:
-        """Return a value. Raise ``GraphError`` if it has a row axis, which the reader ``what`` does not support."""
+        """Return a value. Raise ``GraphError`` if it differs by row, which the reader ``what`` does not support."""
         if value in self.plain:
             raise self._error(what, value.where)
         return value
 
     def build(self, node: Node, operands: Sequence[Node], attributes: dict[str, Any]) -> Node:
-        """Build an op of which some operands have rows as their first axis."""
+        """Return an op of which some operands have a row axis in front."""
 
-        def same_op(*items: Node) -> Node:
+        def rebuilt(*items: Node) -> Node:
             return make(node.op, *items, where=node.where, name=node.name, **attributes)
 
         if isinstance(self.rows, int):
-            raise self._error("a batch of fixed size; declare it as None", node.where)
+            raise GraphError(
+                "this graph can't be streamed: running positions differ from row to row in a stream, and the batch has "
+                f"the fixed size {self.rows}, declared at {node.where}; declare the batch as None",
+                self.where,
+            )
         places = [axis for axis, dim in enumerate(node.shape) if dim == self.rows]
         if not places:
-            plain = same_op(*(self.plain.get(item, item) for item in operands))
+            plain = rebuilt(*(self.plain.get(item, item) for item in operands))
             lifted = lift(plain, [(item, item in self.plain) for item in operands], self.rows)
             if lifted is None:
                 raise self._error(node.op, node.where)
@@ -54,10 +57,12 @@ class RowPositions:
         if len(places) > 1 or (OPS[node.op].kind != "elementwise" and node.op != "broadcast"):
             raise self._error(node.op, node.where)
         rank = node.tensor.rank
-        return same_op(*(self._among(item, places[0], rank, node) if item in self.plain else item for item in operands))
+        return rebuilt(
+            *(self._with_row_axis(item, places[0], rank, node) if item in self.plain else item for item in operands)
+        )
 
-    def _among(self, value: Node, axis: int, rank: int, node: Node) -> Node:
-        """Move the row axis of an operand to ``axis`` of an op of ``rank``. Without rows, it has size 1 there."""
+    def _with_row_axis(self, value: Node, axis: int, rank: int, node: Node) -> Node:
+        """Reshape an operand so that its row axis is ``axis`` of an op of ``rank``. Its plain form has size 1 there."""
         plain = self.plain[value]
         shape = (*(1 for _ in range(rank - plain.tensor.rank)), *plain.shape)
         if shape[axis] != 1:
@@ -69,7 +74,7 @@ class RowPositions:
 
     def _error(self, what: str, where: Where | None) -> GraphError:
         return GraphError(
-            f"this graph can't be streamed: {what} takes running positions, which differ from row to row in a stream, "
-            f"declared at {where}; first give them an axis of rows, such as by adding them to a value with rows",
+            f"this graph can't be streamed: {what} reads running positions, which differ from row to row in a stream, "
+            f"declared at {where}; give them a row axis first, for example by adding them to a value with rows",
             self.where,
         )

@@ -1,7 +1,8 @@
 """split_axes: keep rows and steps on separate axes between a reshape that merges them and one that splits them again.
 
-Nets often call a layer on ``h.reshape(rows * steps, width)`` and then restore the axes. With separate axes every step
-reads only its own entries, and the net runs step by step.
+Nets often call a layer on ``h.reshape(rows * steps, width)`` and then restore the axes. With separate axes, each step
+reads only its own entries, and the net can run step by step.
+
 Law: values are unchanged, bit for bit.
 """
 
@@ -19,7 +20,7 @@ from ...ir.types import TensorType
 Parts = tuple[tuple[Dim, ...], ...]
 """Sizes into which each axis of a value is split, the outermost first."""
 Split = tuple[Node, Parts]
-"""A value with one axis for each part, and the parts."""
+"""A value with one axis for each size, and these sizes, by axis of the merged value."""
 
 
 def split_axes(graph: Graph, lengths: Set[str]) -> Graph:
@@ -64,7 +65,7 @@ class _Splitting:
         return self.new[node]
 
     def _split(self, node: Node) -> Split | None:
-        """Return a value with its merged axes split; None if no split form of it exists."""
+        """Return a value with its merged axes split; None if the op cannot be computed that way."""
         if not isinstance(node.type, TensorType):
             return None
         if node.op == "reshape":
@@ -87,7 +88,10 @@ class _Splitting:
         return _reshaped(before, _flat(parts), node), parts
 
     def _joins_steps(self, sizes: Sequence[Dim]) -> bool:
-        """True if these sizes, outermost first, merge steps with another symbolic size, or with any earlier size."""
+        """True if an axis with these sizes, outermost first, merges steps with another axis.
+
+        Sizes that are numbers may follow the steps: such an axis still grows with the steps.
+        """
         places = [place for place, dim in enumerate(sizes) if counts(dim, self.lengths)]
         others = [place for place, dim in enumerate(sizes) if place not in places and not isinstance(dim, int)]
         return bool(places) and (bool(others) or places[0] > 0)
@@ -106,7 +110,7 @@ class _Splitting:
                 return self._concat(node)
             case "gather" if value is None and node.operands[1] in self.split:
                 index, parts = self.split[node.operands[1]]
-                split = self._remade(node, self._merged(first), index)
+                split = self._rebuilt(node, self._merged(first), index)
                 return split, (*parts, *((dim,) for dim in first.shape[1:]))
         if value is None:
             return None
@@ -115,35 +119,35 @@ class _Splitting:
             case "reduce_sum" | "reduce_max" | "reduce_min":
                 if any(len(parts[axis]) > 1 for axis in node["axes"]):
                     return None
-                split = self._remade(node, value, axes=tuple(starts[axis] for axis in node["axes"]))
+                split = self._rebuilt(node, value, axes=tuple(starts[axis] for axis in node["axes"]))
                 one: Parts = tuple(((1,) if axis in node["axes"] else sizes) for axis, sizes in enumerate(parts))
                 kept = tuple(sizes for axis, sizes in enumerate(parts) if axis not in node["axes"])
                 return split, one if node["keepdims"] else kept
             case "transpose":
                 order = [starts[axis] + more for axis in node["order"] for more in range(len(parts[axis]))]
-                return self._remade(node, value, order=tuple(order)), tuple(parts[axis] for axis in node["order"])
+                return self._rebuilt(node, value, order=tuple(order)), tuple(parts[axis] for axis in node["order"])
             case "slice":
                 return self._slice(node, value, parts)
             case "reverse" | "windows" if len(parts[node["axis"]]) == 1:
                 axis = node["axis"]
-                split = self._remade(node, value, axis=starts[axis])
+                split = self._rebuilt(node, value, axis=starts[axis])
                 if node.op == "reverse":
                     return split, parts
                 return split, (*parts[:axis], (node.shape[axis],), (node["size"],), *parts[axis + 1 :])
         return None
 
-    def _remade(self, node: Node, *operands: Node, **changes: object) -> Node:
+    def _rebuilt(self, node: Node, *operands: Node, **changes: object) -> Node:
         attributes = {**dict(node.attributes), **changes}
         return make(node.op, *operands, where=node.where, name=node.name, **attributes)
 
     def _elementwise(self, node: Node) -> Split | None:
-        parts = self._parts_of(node.shape, node.operands)
+        parts = self._common_parts(node.shape, node.operands)
         if parts is None:
             return None
-        return self._remade(node, *(self._as(item, parts) for item in node.operands)), parts
+        return self._rebuilt(node, *(self._broadcastable(item, parts) for item in node.operands)), parts
 
-    def _parts_of(self, shape: Sequence[Dim], operands: Sequence[Node]) -> Parts | None:
-        """Return the factors of each axis of a result, if all its operands agree on them; else None."""
+    def _common_parts(self, shape: Sequence[Dim], operands: Sequence[Node]) -> Parts | None:
+        """Return the sizes into which each axis of a result is split; None if operands differ in them."""
         dims: list[tuple[Dim, ...]] = [(dim,) for dim in shape]
         for item in operands:
             if item in self.split:
@@ -154,7 +158,7 @@ class _Splitting:
                         dims[-back] = sizes
         return tuple(dims)
 
-    def _as(self, item: Node, parts: Parts) -> Node:
+    def _broadcastable(self, item: Node, parts: Parts) -> Node:
         """Return an operand reshaped so that it broadcasts against a value with these separate axes."""
         own = tuple(
             sizes if dim == product(sizes) else (1,) * len(sizes)
@@ -167,7 +171,7 @@ class _Splitting:
         if _flat(own) == new.shape:
             return new
         if new.op == "broadcast" and new.operands[0].tensor.rank == 0:
-            return self._remade(new, new.operands[0], shape=_flat(own))
+            return self._rebuilt(new, new.operands[0], shape=_flat(own))
         return _reshaped(new, _flat(own))
 
     def _matmul(self, node: Node) -> Split | None:
@@ -184,14 +188,15 @@ class _Splitting:
         parts: Parts = (*rows, *((dim,) for dim in node.shape[leading:]))
         if tuple(map(product, parts)) != node.shape:
             return None
-        both = [
-            self._as(item, (*rows, *((dim,) for dim in item.shape[leading:]))) for item in (left, right)[: 1 + batch]
+        factors = [
+            self._broadcastable(item, (*rows, *((dim,) for dim in item.shape[leading:])))
+            for item in (left, right)[: 1 + batch]
         ]
-        operands = both if batch else [*both, self.new[right]]
-        return self._remade(node, *operands, *(self._as(item, parts) for item in start)), parts
+        operands = factors if batch else [*factors, self.new[right]]
+        return self._rebuilt(node, *operands, *(self._broadcastable(item, parts) for item in start)), parts
 
     def _matmul_of_rows(self, node: Node) -> Split | None:
-        """Return products of matrices whose rows merge steps and another axis: a product for each step."""
+        """Return a batched product whose matrices' rows merge steps and another axis, as one product for each step."""
         left, right = node.operands
         value, parts = self.split[left]
         *leading, rows, columns = parts
@@ -203,10 +208,10 @@ class _Splitting:
         moved = [place for place in range(len(rows)) if place != kept]
         order = (*(first + place for place in moved), *range(first), first + kept, first + len(rows))
         steps = tuple(rows[place] for place in moved)
-        weights = _moved("broadcast", self.new[right], shape=(*steps, *right.shape))
-        products = self._remade(node, _moved("transpose", value, order=order), weights)
+        weights = _op_of("broadcast", self.new[right], shape=(*steps, *right.shape))
+        products = self._rebuilt(node, _op_of("transpose", value, order=order), weights)
         back = tuple(order.index(axis) for axis in range(len(order)))
-        return _moved("transpose", products, order=back), (*leading, rows, (node.shape[-1],))
+        return _op_of("transpose", products, order=back), (*leading, rows, (node.shape[-1],))
 
     def _concat(self, node: Node) -> Split | None:
         axis = node["axis"]
@@ -215,15 +220,17 @@ class _Splitting:
         for item in node.operands:
             if item in self.split:
                 parts = self.split[item][1]
-                rest = (*parts[:axis], *parts[axis + 1 :])
-                if len(parts[axis]) > 1 or others not in (None, rest):
+                other_parts = (*parts[:axis], *parts[axis + 1 :])
+                if len(parts[axis]) > 1 or others not in (None, other_parts):
                     return None
-                others = rest
+                others = other_parts
         if others is None or any(tuple(map(product, others)) != shape for shape in shapes):
             return None
-        operands = [self._as(item, (*others[:axis], (item.shape[axis],), *others[axis:])) for item in node.operands]
+        operands = [
+            self._broadcastable(item, (*others[:axis], (item.shape[axis],), *others[axis:])) for item in node.operands
+        ]
         parts = (*others[:axis], (node.shape[axis],), *others[axis:])
-        return self._remade(node, *operands, axis=_starts(parts)[axis]), parts
+        return self._rebuilt(node, *operands, axis=_starts(parts)[axis]), parts
 
     def _slice(self, node: Node, value: Node, parts: Parts) -> Split | None:
         start: list[Dim] = []
@@ -241,32 +248,32 @@ class _Splitting:
                 stop.append(node["stop"][axis])
                 step.append(node["step"][axis])
                 dims.append((node.shape[axis],))
-        return self._remade(node, value, start=tuple(start), stop=tuple(stop), step=tuple(step)), tuple(dims)
+        return self._rebuilt(node, value, start=tuple(start), stop=tuple(stop), step=tuple(step)), tuple(dims)
 
 
 def _refined(dims: Sequence[Dim], target: Sequence[Dim]) -> Parts | None:
     """Split each axis of ``target`` into sizes, so that each of ``dims`` is a product of consecutive ones.
 
-    Return None if an axis begins within a size that cannot be divided.
+    Return None if a boundary between axes lies within a size that cannot be divided.
     """
-    rest = [dim for dim in dims if dim != 1]
+    unmatched = [dim for dim in dims if dim != 1]
     parts: list[tuple[Dim, ...]] = []
-    for wanted in target:
+    for remaining in target:
         sizes: list[Dim] = []
-        while wanted != 1:
-            if not rest:
+        while remaining != 1:
+            if not unmatched:
                 return None
-            if (more := quotient(wanted, rest[0])) is not None:
-                sizes.append(rest.pop(0))
-                wanted = more
-            elif (more := quotient(rest[0], wanted)) is not None:
-                sizes.append(wanted)
-                rest[0] = more
-                wanted = 1
+            if (more := quotient(remaining, unmatched[0])) is not None:
+                sizes.append(unmatched.pop(0))
+                remaining = more
+            elif (more := quotient(unmatched[0], remaining)) is not None:
+                sizes.append(remaining)
+                unmatched[0] = more
+                remaining = 1
             else:
                 return None
         parts.append(tuple(sizes) or (1,))
-    return None if rest else tuple(parts)
+    return None if unmatched else tuple(parts)
 
 
 def _is_trivial(parts: Parts) -> bool:
@@ -282,12 +289,12 @@ def _starts(parts: Parts) -> list[int]:
     return [sum(len(sizes) for sizes in parts[:axis]) for axis in range(len(parts))]
 
 
-def _moved(op: str, node: Node, **attributes: Any) -> Node:
+def _op_of(op: str, node: Node, **attributes: Any) -> Node:
     return make(op, node, where=node.where, **attributes)
 
 
 def _reshaped(node: Node, shape: tuple[Dim, ...], like: Node | None = None) -> Node:
-    """Reshape a value, starting from the source of its chain of reshapes."""
+    """Reshape a value. A chain of reshapes becomes one."""
     while node.op == "reshape":
         node = node.operands[0]
     if node.shape == shape:

@@ -14,16 +14,19 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
 MAX_ENTRIES = 1 << 16
-"""Maximum entries per step. If a common step needs more, one entry is a step, and other sizes have no growth."""
+"""Maximum entries per step. If more would be needed, each entry is a step, and some sizes have no growth."""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """Size after K steps of a stream: ``many * K + over``. ``symbol`` is the name of the sequence length."""
+    """Size after K steps of a stream: ``per_step * K + constant`` entries.
+
+    ``symbol`` is the name of the sequence length.
+    """
 
     symbol: str
-    many: int
-    over: int
+    per_step: int
+    constant: int
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class StreamRate:
 
     Attributes:
         lengths: Names of the sizes that count entries of sequences.
-        rate: Entries per step.
+        rate: Entries of the fed sequences per step of the stream.
     """
 
     lengths: frozenset[str]
@@ -40,15 +43,15 @@ class StreamRate:
 
     @staticmethod
     def of(lengths: Collection[str], dims: Iterable[Dim]) -> StreamRate:
-        """Return the rate of the shortest step in which each of ``dims`` grows by a whole number of entries."""
+        """Return the smallest rate at which each of ``dims`` grows by a whole number of entries per step."""
         slopes = [_slope(dim, lengths) for dim in dims if symbols_of(dim) and symbols_of(dim) <= set(lengths)]
         rate = math.lcm(*(slope.denominator for slope in slopes))
         return StreamRate(frozenset(lengths), rate if rate <= MAX_ENTRIES else 1)
 
     def grows(self, dim: Dim) -> bool:
-        """True if a size grows with the number of whole steps."""
+        """True if a size grows with the number of steps."""
         growth = self.growth(dim)
-        return counts(dim, self.lengths) and (growth is None or growth.many > 0)
+        return counts(dim, self.lengths) and (growth is None or growth.per_step > 0)
 
     def growth(self, dim: Dim, rests: Mapping[str, int] | None = None) -> Growth | None:
         """Return the growth of a size; None unless it grows linearly with one length.
@@ -61,9 +64,9 @@ class StreamRate:
         (name,) = names
         total = substitute(dim, {name: self.rate * size(name) + (rests or {}).get(name, 0)})
         terms = dict(terms_of(total))
-        over, many = terms.get((), 0), terms.get((name,), 0)
-        fits = len(terms) == bool(over) + bool(many) and many >= 0
-        return Growth(name, many, over) if fits else None
+        constant, per_step = terms.get((), 0), terms.get((name,), 0)
+        fits = len(terms) == bool(constant) + bool(per_step) and per_step >= 0
+        return Growth(name, per_step, constant) if fits else None
 
 
 def _slope(dim: Dim, lengths: Collection[str]) -> Fraction:

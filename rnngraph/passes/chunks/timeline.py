@@ -18,7 +18,7 @@ NO_FILL = b""
 
 
 class Repeat(Enum):
-    """Padding in front of a sequence by its own entries: mirrored, or the first entry repeated."""
+    """Padding in front of a sequence that consists of its own entries: mirrored, or the first one repeated."""
 
     MIRRORED = "mirrored"
     FIRST = "first"
@@ -30,19 +30,19 @@ class View(NamedTuple):
     If ``front`` is negative, that many first entries are dropped.
 
     Attributes:
-        late: Delay in entries of the view; negative if it is ahead of time.
+        delay: Delay in entries of the view; negative if it is ahead of time.
         begins: Number of entries that must have arrived before the view can be read.
     """
 
     base: Node
     front: int
     fill: bytes | Repeat
-    late: int
+    delay: int
     begins: int = 0
 
     @property
     def kept_fill(self) -> bytes:
-        """Number that initialises the kept entries of a view."""
+        """Bytes of the number that initialises the kept entries of a view."""
         return self.fill if self.front > 0 and isinstance(self.fill, bytes) else NO_FILL
 
 
@@ -56,7 +56,7 @@ class WindowSpec(NamedTuple):
 
 
 class Past(NamedTuple):
-    """Kept entries of a value, with the fill before its first entry."""
+    """Kept entries of a value. ``fill`` has the bytes of the number before its first entry."""
 
     base: Node
     fill: bytes
@@ -66,22 +66,21 @@ class Past(NamedTuple):
 class Timeline:
     """Delay of each value in a stream, and the number of past entries to keep of it.
 
-    Entry i of a value in the chunk from step K is entry ``many * K + i - delay`` of the sequence, for ``many`` entries
-    per step.
+    Entry i of a value in the chunk from step K is entry ``per_step * K + i - delay`` of the sequence.
 
     Attributes:
-        delays: Delay of each node in its own entries; None for values that are the same at all times.
+        delays: Delay of each node in its own entries; None for values that are equal at all times.
         views: Padded and cut values that only windows read, by node.
-        windows: Windows taken of views, by node.
-        pasts: Number of entries kept.
+        windows: Windows over views, by node.
+        pasts: Number of kept entries.
         masked: Pasts whose entries before the first must be overwritten, because the source is delayed.
-        fronts: Nodes that repeat first entries in front of a sequence. No chunk computes them.
+        fronts: Nodes that repeat first entries as padding in front of a sequence. Chunks do not compute them.
         ends: Slices of the last entries, with their first entry relative to whole steps.
         resumed: Concatenations with the past of a kept state, and values computed from them as in the whole graph.
         delay: Delay of the outputs in steps of the stream.
-        kept: Nodes that only the graph of a chunk can run.
-        joins: Reshapes that join pieces of time, with the number of entries in a piece.
-        running: Step numbers that streams continue, and nodes computed from them alone.
+        chunk_only: Nodes that chunks compute differently from the whole graph.
+        joins: Reshapes that split each entry into several, with their number.
+        running: Step numbers that streams continue from call to call, and nodes computed from them alone.
         refused: Reason why a node cannot be streamed.
     """
 
@@ -96,42 +95,48 @@ class Timeline:
     ends: dict[Node, int] = field(default_factory=dict)
     resumed: set[Node] = field(default_factory=set)
     delay: int = 0
-    kept: set[Node] = field(default_factory=set)
+    chunk_only: set[Node] = field(default_factory=set)
     joins: dict[Node, int] = field(default_factory=dict)
     running: set[Node] = field(default_factory=set)
     refused: dict[Node, str] = field(default_factory=dict)
 
     @property
     def is_causal(self) -> bool:
-        """True if a chunk can run the graph unchanged."""
-        return not self.kept and not self.joins and not self.running and not self.refused and self.stream_rate.rate == 1
+        """True if chunks can run the whole graph unchanged."""
+        return (
+            not self.chunk_only
+            and not self.joins
+            and not self.running
+            and not self.refused
+            and self.stream_rate.rate == 1
+        )
 
     @property
     def has_tail(self) -> bool:
         """True if the end of a sequence needs a graph of its own, not that of a shorter chunk."""
-        return bool(self.kept or self.joins) or self.stream_rate.rate > 1 or self.owes
+        return bool(self.chunk_only or self.joins) or self.stream_rate.rate > 1 or self.has_late_entries
 
     @property
-    def owes(self) -> bool:
-        """True if some entries are returned only once the sequence has ended, even after whole steps."""
+    def has_late_entries(self) -> bool:
+        """True if some entries are returned only after the end of the sequence, even if all steps are whole."""
         read = [node.operands[0] for node in self.ends] + [
             node for _, node in self.graph.outputs if self.has_time(node)
         ]
         loops = [node for node in self.delays if node.op == "scan"]
         paces = [*map(self.growth, read), *(self.stream_rate.growth(node["length"]) for node in loops)]
-        more = any(growth is not None and growth.over > 0 for growth in paces)
-        return more or self.delay > 0 or any(map(self.late, (*read, *loops)))
+        more = any(growth is not None and growth.constant > 0 for growth in paces)
+        return more or self.delay > 0 or any(map(self.delay_of, (*read, *loops)))
 
     def axis(self, node: Node) -> int | None:
         return time_axis(node, self.stream_rate.lengths)
 
     def growth(self, node: Node) -> Growth | None:
-        """Return the growth of a value's time axis in entries per step; None without a time axis or one rate."""
+        """Return the growth of a value's time axis; None without a time axis, or if it does not grow linearly."""
         axis = self.axis(node)
         return None if axis is None else self.stream_rate.growth(node.shape[axis])
 
     def past(self, view: View) -> Past:
-        """Return the kept entries that serve a view."""
+        """Return the kept entries that a view reads."""
         if view.kept_fill != NO_FILL:
             return Past(view.base, view.kept_fill)
         shared = (past for past in self.pasts if past.base is view.base and past.fill != NO_FILL)
@@ -139,33 +144,33 @@ class Timeline:
 
     def plain(self, node: Node) -> View:
         """Return the view of a value without padding or cuts."""
-        return View(node, 0, NO_FILL, self.late(node))
+        return View(node, 0, NO_FILL, self.delay_of(node))
 
     def is_timeless(self, spec: WindowSpec) -> bool:
-        """True if windows are single entries of a value that is equal at all times."""
+        """True if windows are single entries of a value whose entries are all equal."""
         base = spec.view.base
         return spec.size == 1 and spec.view == self.plain(base) and self.delays.get(base, 0) is None
 
-    def late(self, node: Node) -> int:
+    def delay_of(self, node: Node) -> int:
         """Return the delay of a value in its own entries, 0 by default."""
         return self.delays.get(node) or 0
 
     def keeps_rate(self, node: Node) -> bool:
-        """True if the sizes that ``ensure_shape`` compares stay equal as a stream grows."""
+        """True if the sizes that an ``ensure_shape`` compares grow alike."""
         pairs = zip(node.operands[0].shape, node.shape, strict=True)
         return all(a == b or (self.stream_rate.growth(a) == self.stream_rate.growth(b) is not None) for a, b in pairs)
 
     def holds_past(self, node: Node) -> bool:
         """True if a value has more entries than a chunk, because it starts with the past of a kept state."""
         growth = self.growth(node) if node in self.resumed else None
-        return growth is not None and growth.over > 0
+        return growth is not None and growth.constant > 0
 
     def has_time(self, node: Node) -> bool:
         """True if a value has entries for each step."""
         if node.op == "scan":
             return False
         growth = self.growth(node)
-        return growth is not None and growth.many > 0
+        return growth is not None and growth.per_step > 0
 
     # Text ----------------------------------------------------------------------------------------
 
@@ -174,18 +179,18 @@ class Timeline:
         yield f"{self.stream_rate.rate} entries for each step, outputs {self.delay} steps late"
         for node in self.graph.nodes:
             growth = None if node.op == "scan" else self.growth(node)
-            if growth is None or not growth.many:
+            if growth is None or not growth.per_step:
                 continue
             kept = ", ".join(f"{count} kept" for past, count in self.pasts.items() if past.base is node and count)
-            late = f"late by {self.late(node)}" if node in self.delays else "read by windows"
-            yield f"{node.name}: {growth.many} for each step, {late}" + (f", {kept}" if kept else "")
+            delay_text = f"late by {self.delay_of(node)}" if node in self.delays else "read by windows"
+            yield f"{node.name}: {growth.per_step} for each step, {delay_text}" + (f", {kept}" if kept else "")
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
 
 def is_running(node: Node, lengths: Set[str]) -> bool:
-    """True for step numbers that a stream continues. In a graph without recurrence, each call is a step."""
+    """True for step numbers that a stream continues from call to call. Without a time axis, each call is a step."""
     if node.op not in ("iota", "dimension") or not node.get("runs"):
         return False
     return counts(node["size"], lengths) or (not lengths and node.op == "dimension" and bool(node["size"] == 1))

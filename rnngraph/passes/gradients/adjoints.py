@@ -12,7 +12,7 @@ from ...support.records import dataclass
 
 
 def active_nodes(nodes: Iterable[Node], roots: Iterable[Node]) -> set[Node]:
-    """Return the roots, and nodes that depend on them and have a derivative. Integers and bools have none."""
+    """Return the roots, and the nodes that depend on them and are differentiable, unlike integers and bools."""
     active = set(roots)
     for node in nodes:
         if node in active:
@@ -27,7 +27,7 @@ def active_nodes(nodes: Iterable[Node], roots: Iterable[Node]) -> set[Node]:
 
 @dataclass
 class Adjoints:
-    """Accumulator of adjoints by node. Only ``active`` nodes, which depend on a root, receive any."""
+    """Accumulator of adjoints by node. Only ``active`` nodes, which depend on a root, have adjoints."""
 
     nodes: Sequence[Node]
     roots: Sequence[Node]
@@ -42,7 +42,7 @@ class Adjoints:
         self.parts.setdefault(node, []).append(adjoint)
 
     def add_slice(self, node: Node, adjoint: Node) -> None:
-        """Record the adjoint of a slice. The adjoints of all slices of an operand are added to it together."""
+        """Record the adjoint of a slice. ``adjoint`` adds up the slices of an operand at once."""
         self.slices.setdefault(node.operands[0], []).append((node, adjoint))
 
     def adjoint(self, node: Node) -> Node | None:
@@ -60,7 +60,7 @@ class Adjoints:
 
 
 def _rows_together(parts: Sequence[Node]) -> list[Node]:
-    """Merge the scatter_adds of unrolled steps into one, instead of one table for each step."""
+    """Merge the ``scatter_add`` ops of unrolled steps into one, so that not every step needs a table of its own."""
     steps = [part for part in parts if part.op == "scatter_add" and part.operands[0].tensor.rank == 1]
     if len(steps) < 2 or len({part.operands[0].dtype for part in steps}) > 1:
         return list(parts)
@@ -71,7 +71,7 @@ def _rows_together(parts: Sequence[Node]) -> list[Node]:
 
 
 def _joined(node: Node, slices: list[tuple[Node, Node]]) -> list[Node]:
-    """Return the sum of the adjoints of a node's slices: concatenated if they tile an axis, else zero-padded."""
+    """Return the adjoints of a node's slices: one concatenation if the slices tile an axis, else each zero-padded."""
     if not slices:
         return []
     for axis in range(node.tensor.rank):

@@ -1,6 +1,7 @@
 """autodiff: gradients as additional nodes of the graph.
 
-Reverse accumulation over the nodes, with one rule for each op. Scans have their own module.
+The pass visits the nodes in reverse order, and accumulates adjoints by one rule for each op. ``scan_derivative`` has
+the rule for scans.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def gradients(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Sequence[No
     The graph has the same outputs. Its scans also return the values that the gradients read.
 
     Args:
-        seeds: Nodes with the adjoint that each starts from.
+        seeds: Nodes with their initial adjoints.
     """
     work = _Reverse(graph.nodes, wrt)
     for node, adjoint in seeds:
@@ -75,7 +76,7 @@ class Autodiff:
 
 
 def with_parameters(graph: Graph, kinds: Mapping[str, TensorType]) -> Graph:
-    """Add the parameters ``kinds`` (by label) that nothing in the graph reads to its inputs."""
+    """Add those parameters of ``kinds`` (types by label) to the graph's inputs that nothing in the graph reads."""
     known = {node["label"] for node in graph.inputs if node.op == "parameter"}
     unread = [
         make("parameter", label=label, name=label, type=kind) for label, kind in kinds.items() if label not in known
@@ -105,7 +106,7 @@ class _Reverse(Adjoints):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # ``get`` nodes of each scan, by index; equal ones may be separate nodes
+        # The ``get`` nodes of each scan, by index. Several nodes may get one result.
         self.results: dict[Node, dict[int, list[Node]]] = {}
         for node in self.nodes:
             if node.op == "get":
@@ -145,7 +146,7 @@ class _Reverse(Adjoints):
             self.add(operand, part)
 
     def replaced(self) -> Callable[[Node], Node]:
-        """Return a function that maps a node to its version that uses the replaced scans."""
+        """Return a function that rebuilds a node on top of the scans with residuals."""
         known: dict[Node, Node] = {}
         visited: set[Node] = set()
 

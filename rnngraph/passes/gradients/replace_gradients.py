@@ -18,10 +18,11 @@ def is_inner(label: str) -> bool:
 class ReplaceGradients:
     """Substitute gradients by the values that a declaration computes from them.
 
-    Law: outputs are unchanged, except that gradients replace the inputs that stand for them.
+    The declaration reads gradients through inputs, the ``stand_ins``, which the pass replaces by the gradients.
 
-    ``gradient/<label>`` is replaced by ``applied/<label>``, or removed if there is none. Outputs ``at/<number>``, whose
-    gradients were needed, are removed.
+    Law: an output ``gradient/<label>`` becomes ``applied/<label>``, or is removed if there is none. Outputs
+    ``at/<number>``, the intermediate values whose gradients the declaration reads, are removed. All others are
+    unchanged.
 
     Attributes:
         stand_ins: Pairs of an input's label, and the label or output whose gradient it stands for.

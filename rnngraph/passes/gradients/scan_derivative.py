@@ -1,8 +1,8 @@
 """Derivative of a scan: a scan in the opposite direction over residuals of the forward scan.
 
 Residuals are values that the derivative reads and that cheap ops cannot recompute from others. Random numbers are
-never residuals, because they are a function of counters. The adjoint of an invariant, such as a weight, is not summed
-inside of the loop. The loop returns the contributions of each step, and one op outside sums over steps and rows.
+never residuals, because counters determine them. The adjoint of an invariant, such as a weight, is not summed in the
+loop: the loop returns the contribution of each step, and one op after it sums over steps and rows.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class ScanDerivative:
         self.following = {carry.next for carry in self.scan_parts.carries}
         self.sequences, self.invariants = dict(self.scan_parts.sequences), dict(self.scan_parts.invariants)
         self.outer = dict(zip(self.body.inputs, scan.operands, strict=True))
-        self._activity(active)
+        self._find_active_inputs(active)
         self._reverse_body()
-        self._keep()
+        self._select_residuals()
         self._build()
 
-    def _activity(self, active: set[Node]) -> None:
-        """Determine which inputs of the body carry a derivative. A carry may become active through a later step."""
+    def _find_active_inputs(self, active: set[Node]) -> None:
+        """Determine which inputs of the body have an adjoint. A carry may have one because of a later step."""
         roots = {param for param, actual in self.outer.items() if actual in active and param.dtype in FLOATS}
         while True:
             inside = active_nodes(self.body.nodes, roots)
@@ -70,7 +70,7 @@ class ScanDerivative:
         work = Adjoints(self.body.nodes, list(self.roots))
         invariants = set(self.invariants)
         self.deferred: list[DeferredSum] = []
-        self.carry_in: dict[Node, Node] = {}  # adjoint from the later step, by carry
+        self.carry_in: dict[Node, Node] = {}  # adjoint of each carry's next value, from the following step
         self.emit_in: dict[int, Node] = {}
         for index, (name, value) in enumerate(self.body.outputs):
             carry = self.carried[index] if index < len(self.carried) else None
@@ -127,22 +127,21 @@ class ScanDerivative:
             else:
                 self.deferred.append(DeferredSum(operand, _sum, (_before_sum(part, g) if elementwise else part,)))
 
-    def _keep(self) -> None:
+    def _select_residuals(self) -> None:
         """Select the residuals that the forward scan returns for the backward scan."""
         forward = set(self.body.nodes)
-        wanted = [g for carry in self.carried if (g := self.work.adjoint(carry)) is not None]
-        wanted += [g for item in self.sequences if (g := self.work.adjoint(item)) is not None]
-        wanted += [item for deferred in self.deferred for item in deferred.values]
-        backward = topological(wanted)
+        roots_to_read = [g for carry in self.carried if (g := self.work.adjoint(carry)) is not None]
+        roots_to_read += [g for item in self.sequences if (g := self.work.adjoint(item)) is not None]
+        roots_to_read += [item for deferred in self.deferred for item in deferred.values]
+        backward = topological(roots_to_read)
         read = {item for node in backward if node not in forward for item in node.operands if item in forward}
-        read |= {item for item in wanted if item in forward}
-        self.kept: dict[Node, None] = {}
-        self.cheap: set[Node] = set()  # values that are recomputed, except for residuals
-        # values that are residuals, inputs, or recomputed from them by cheap ops
-        self.at_hand: set[Node] = set(self.body.inputs)
+        read |= {item for item in roots_to_read if item in forward}
+        self.residuals: dict[Node, None] = {}
+        self.cheap: set[Node] = set()  # values that are recomputed
+        self.available: set[Node] = set(self.body.inputs)  # residuals, inputs, and values that cheap ops recompute
         self.recomputed: set[Node] = set()  # values that are recomputed, and their dependencies
         condition = self.scan_parts.when
-        # the scan returns that a step ran, and zeros if it did not
+        # The condition is a residual, which is zero for steps that do not run.
         if condition is not None and condition in self.carried:
             read.add(condition)
         inputs = set(self.body.inputs)
@@ -152,40 +151,40 @@ class ScanDerivative:
             self._decide(node, inputs, carried)
 
     def _decide(self, node: Node, inputs: set[Node], carried: set[Node]) -> None:
-        if node in self.cheap or node in self.kept:
+        if node in self.cheap or node in self.residuals:
             return
-        if node in carried or (node in self.following and node.tensor.rank > 2):  # the history of a matrix has it
-            self.kept[node] = None
+        if node in carried or (node in self.following and node.tensor.rank > 2):  # matrix states are saved anyway
+            self.residuals[node] = None
             return
         if node in inputs:
             return
-        path = topological([node], known=self.at_hand)
+        path = topological([node], known=self.available)
         if all(map(_is_cheap, path)):
-            self.at_hand.update(path)
-            self._note_recomputed(node, carried)
+            self.available.update(path)
+            self._record_recomputed(node, carried)
         else:
-            self.at_hand.add(node)
-            self.kept[node] = None
+            self.available.add(node)
+            self.residuals[node] = None
 
-    def _note_recomputed(self, node: Node, carried: set[Node]) -> None:
+    def _record_recomputed(self, node: Node, carried: set[Node]) -> None:
         for item in topological([node], known=self.recomputed):
             self.recomputed.add(item)
-            if item in carried and item not in self.kept:
-                self.kept[item] = None
-            elif item not in self.kept:
+            if item in carried and item not in self.residuals:
+                self.residuals[item] = None
+            elif item not in self.residuals:
                 self.cheap.add(item)
 
     def _build(self) -> None:
         """Build both scans and the adjoints of the operands."""
-        kept = [(f"kept_{node.name or node.op}", node) for node in self.kept]
-        widened = replace(self.scan_parts, emits=[*self.scan_parts.emits, *kept])
+        residuals = [(f"kept_{node.name or node.op}", node) for node in self.residuals]
+        widened = replace(self.scan_parts, emits=[*self.scan_parts.emits, *residuals])
         self.forward = widened.build(self.scan.where, self.scan.name)
         first = len(self.body.outputs)
         histories = {
             node: make("get", self.forward, where=node.where, name=f"kept_{node.name or node.op}", index=first + number)
-            for number, node in enumerate(self.kept)
+            for number, node in enumerate(self.residuals)
         }
-        # Values of a step that did not run are not read, because NaN times 0 is NaN.
+        # If steps may not run, inputs are read as residuals, which are zero for such steps: NaN times 0 is NaN.
         steps = (self.sequences if self.scan_parts.when is None else {}) | histories
         carried = [carry for carry in self.carried if carry in self.carry_in]
         received = [(item, part) for item in self.sequences if (part := self.work.adjoint(item)) is not None]
@@ -255,7 +254,7 @@ def _is_cheap(node: Node) -> bool:
 
 
 SMALL = 32
-"""Maximum rows of a constant matrix for which recomputing a product costs no more than saving it."""
+"""Maximum rows of a constant matrix for which recomputing its product costs no more than saving the result."""
 
 
 def _is_small_constant(node: Node) -> bool:

@@ -11,7 +11,7 @@ from ...ir.graph import Node
 
 
 def cycles(nodes: Sequence[Node], following: Mapping[Node, Node]) -> list[list[Node]]:
-    """Return the nodes of each component, in order. A carry on no cycle is a component of its own.
+    """Return the nodes of each strongly connected component, in order. A carry on no cycle is a component of its own.
 
     Args:
         nodes: Nodes of a body, operands first.
@@ -27,9 +27,12 @@ def cycles(nodes: Sequence[Node], following: Mapping[Node, Node]) -> list[list[N
 
 
 class _Components:
-    """Tarjan's algorithm (1972). ``components`` maps each node that a carry depends on to its component.
+    """Tarjan's algorithm (1972) for strongly connected components.
 
-    The path from the root is a list, because bodies may be deeper than Python's recursion limit.
+    The path from the root is an explicit list, because bodies may be deeper than Python's recursion limit.
+
+    Attributes:
+        components: Component of each node that a carry depends on.
     """
 
     def __init__(self, following: Mapping[Node, Node]) -> None:

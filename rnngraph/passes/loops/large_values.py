@@ -1,10 +1,11 @@
 """Values that stay in a loop because of their size, although no cycle needs them.
 
-These are values larger than their operands, and readouts smaller than what they read. Outside of a loop, such a value
-would be a sequence in memory, written and read once more. An outer product that is added to a matrix state, or a state
-that is only read out, is as large as the state at each step. The vectors from which it is computed, or to which it is
-reduced, are small, and computing it outside saves no work. A derivative also reads the states of the forward loop, and
-reduces them where the backward loop reads them.
+Outside of a loop, a value becomes a sequence in memory that is written once and read once more. This does not pay for
+two kinds of values, which this module selects:
+
+- Large values computed from small ones, such as an outer product of two vectors that is added to a matrix state.
+- Readouts: small values to which a large one is reduced, such as a matrix state times a vector. The large value is a
+  member of the loop, or a sequence of another loop's states, as in a derivative.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ MIN_RATIO = 4
 
 
 @dataclass(frozen=True)
-class Step(Generic[Loop]):
+class StepValues(Generic[Loop]):
     """Values of a scan's step, and the loops into which the scan splits.
 
-    Args:
+    Attributes:
         nodes: Nodes of its body, operands first.
         readers: Readers of each node; a carry reads its next value.
         loops: Loop of each member of a loop.
@@ -45,57 +46,57 @@ class Step(Generic[Loop]):
     results: Collection[Node]
     histories: Mapping[Node, object]
 
-    def made_of_little(self) -> dict[Node, Loop]:
+    def computed_from_small_values(self) -> dict[Node, Loop]:
         """Return large values that are computed from small values and read by a single loop, with this loop."""
-        smallest = dict[Node, int]()  # lower bound on the largest value that each is computed from
+        smallest = dict[Node, int]()  # minimum size from which each value can be computed by ops that move into a loop
         for node in self.nodes:
             smallest[node] = _size(node) if node in self.varying else 1
             if node.operands and node not in self.loops and _moves(node):
                 smallest[node] = min(smallest[node], max(map(smallest.__getitem__, node.operands)))
-        kept = dict[Node, Loop]()
+        moved = dict[Node, Loop]()
         for node in reversed(self.nodes):
-            outgrows = _is_large(node) and _size(node) >= MIN_RATIO * smallest[node] and _moves(node)
-            if outgrows and node in self.varying and node not in self.loops and node not in self.results:
-                homes = [self.loops.get(reader, kept.get(reader)) for reader in self.readers[node]]
+            is_much_larger = _is_large(node) and _size(node) >= MIN_RATIO * smallest[node] and _moves(node)
+            if is_much_larger and node in self.varying and node not in self.loops and node not in self.results:
+                homes = [self.loops.get(reader, moved.get(reader)) for reader in self.readers[node]]
                 if homes and homes[0] is not None and all(home is homes[0] for home in homes):
-                    kept[node] = homes[0]
-        return kept
+                    moved[node] = homes[0]
+        return moved
 
     def readouts_of_members(self) -> dict[Node, Loop]:
-        """Return the readouts of large values that a loop computes, by readout.
+        """Return the readouts of large values that a loop computes, each with this loop.
 
-        If the loop computes them, too, the large value need not be written for every step. Values that cannot move
-        into the loop read a sequence of the large value as before.
+        If the loop also computes the readouts, the large value need not be written for every step. Values that cannot
+        move into the loop still read a sequence of the large value.
         """
-        kept = dict[Node, Loop]()
+        moved = dict[Node, Loop]()
         for node, home in self.loops.items():
             if _is_large(node) and node not in self.results:
-                kept |= dict.fromkeys(self._readouts(node, home, kept), home)
-        return kept
+                moved |= dict.fromkeys(self._readouts(node, home, moved), home)
+        return moved
 
     def readouts_of_sequences(self) -> dict[Node, Loop]:
         """Return the readouts of large sequences that only one loop reads, with that loop.
 
-        Readouts are all values on the way from such a sequence to small values, the small ones included. The values
-        of a carry before and after each step are one sequence, as they share memory.
+        Readouts are all values on the way from the sequence to small values, and the small values. The values of a
+        carry before and after each step count as one sequence, because they share memory.
         """
-        kept = dict[Node, Loop]()
+        moved = dict[Node, Loop]()
         for node in self.nodes:
             if node.op != "input" or node in self.loops or node not in self.varying or not _is_large(node):
                 continue
-            alike = [item for item, key in self.histories.items() if key == self.histories.get(node)]
-            readers = {reader for item in alike or [node] for reader in self.readers[item]}
+            same_carry = [item for item, key in self.histories.items() if key == self.histories.get(node)]
+            readers = {reader for item in same_carry or [node] for reader in self.readers[item]}
             homes = [self.loops[reader] for reader in readers if reader in self.loops]
             if homes and all(home is homes[0] for home in homes):
-                kept |= dict.fromkeys(self._readouts(node, homes[0], kept), homes[0])
-        return kept
+                moved |= dict.fromkeys(self._readouts(node, homes[0], moved), homes[0])
+        return moved
 
-    def _readouts(self, large: Node, home: Loop, kept: Mapping[Node, Loop]) -> set[Node]:
-        """Return the ops outside of a loop that reduce a large value of it; empty if they must stay outside.
+    def _readouts(self, large: Node, home: Loop, moved: Mapping[Node, Loop]) -> set[Node]:
+        """Return the ops that reduce a large value and can move into the loop ``home``; empty if one cannot.
 
-        ``kept`` has the values that were moved into loops before.
+        ``moved`` has the values that move into loops already.
         """
-        readers, few = set[Node](), _size(large) // MIN_RATIO
+        readers, max_small = set[Node](), _size(large) // MIN_RATIO
         pending = self._outside(large, home)
         while pending:
             node = pending.pop()
@@ -104,26 +105,26 @@ class Step(Generic[Loop]):
             if node in readers:
                 continue
             readers.add(node)
-            if _size(node) > few:
+            if _size(node) > max_small:
                 if node in self.results:
                     return set()
                 pending += self._outside(node, home)
         own = {node for node, loop in self.loops.items() if loop is home}
         others = {item for node in readers for item in node.operands} - readers - own
-        return readers if others.isdisjoint(self._after(home, kept)) else set()
+        return readers if others.isdisjoint(self._after(home, moved)) else set()
 
     def _outside(self, node: Node, home: Loop) -> list[Node]:
         return [reader for reader in self.readers[node] if self.loops.get(reader) is not home]
 
-    def _after(self, home: Loop, kept: Mapping[Node, Loop]) -> set[Node]:
-        """Return the values that depend on a loop: they exist once all its steps have run.
+    def _after(self, home: Loop, moved: Mapping[Node, Loop]) -> set[Node]:
+        """Return the values that depend on a loop, and are available only after its last step.
 
-        If one value of another loop depends on it, all values of that loop do.
+        If one value of another loop depends on ``home``, all values of that loop do.
         """
         members: dict[int, list[Node]] = {}
-        for node, loop in (*self.loops.items(), *kept.items()):
+        for node, loop in (*self.loops.items(), *moved.items()):
             members.setdefault(id(loop), []).append(node)
-        home_of = {**self.loops, **kept}
+        home_of = {**self.loops, **moved}
         pending, after = [*members[id(home)]], set[Node]()
         while pending:
             for reader in self.readers[pending.pop()]:
@@ -135,7 +136,7 @@ class Step(Generic[Loop]):
 
 
 def _moves(node: Node) -> bool:
-    """True for ops that cost no more within a loop than over all steps."""
+    """True if an op costs no more within a loop than over all steps."""
     row = OPS[node.op]
     return (
         row.kind in ("elementwise", "movement", "reduction") and not row.random and node.op not in ("gather", "concat")

@@ -12,7 +12,7 @@ Lifted = tuple[Node, bool]
 
 
 def aligned(node: Node, has_time: bool, rank: int) -> Node:
-    """Reshape a value with a time axis so that it broadcasts against values of inner ``rank``."""
+    """Reshape a value over all steps so that it broadcasts against values that have ``rank`` axes in a step."""
     inner = node.tensor.rank - 1
     if not has_time or inner >= rank:
         return node
@@ -25,7 +25,7 @@ def lift(node: Node, operands: list[Lifted], length: Dim) -> Node | None:
     lifted = _over_all_steps(node, operands, length)
     timed = [number for number, (_, has_time) in enumerate(operands) if has_time]
     if lifted is None or any(kept_at(lifted, number, 0) != 0 for number in timed):
-        return None  # otherwise a step would read other steps
+        return None  # over all steps, the op would mix steps
     return lifted
 
 

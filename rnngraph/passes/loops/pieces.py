@@ -1,4 +1,4 @@
-"""Splitting of a scan: cycles of carries stay in loops, and all else is computed over all steps at once."""
+"""Splitting of a scan: cycles of carries stay in loops, and all other values are computed for all steps at once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Protocol
 from ...ir.graph import Graph, Node, dependents, make, remake, zero
 from ...ir.scan import Binding, Carry, ScanParts, histories_read
 from .cycles import cycles
-from .large_values import Step
+from .large_values import StepValues
 from .lifting import aligned, lift, over_time
 
 
 class LoopPiece(Protocol):
-    """Interface of a loop that computes some values of a body, its ``members``."""
+    """Interface of a loop that computes some values of a scan's body, its ``members``."""
 
     members: list[Node]
 
@@ -28,7 +28,7 @@ class LoopPiece(Protocol):
 
 
 class ScanPieces:
-    """Scan that is split into loops and ops over all steps. Only results that are used are built."""
+    """Scan that is split into loops and ops over all steps. Results that nothing uses are not built."""
 
     def __init__(self, scan: Node) -> None:
         self.scan = scan
@@ -40,7 +40,7 @@ class ScanPieces:
         self.lifted, self.invariant = dict(parts.sequences), dict(parts.invariants)
         self.condition = parts.when
         self.readers = self.body.users()
-        for carry, value in self.next.items():  # a carry may be another loop's value without an op in between: a delay
+        for carry, value in self.next.items():  # a carry that delays a value by one step has no op between the two
             self.readers[value].append(carry)
         self.results = {value for _, value in self.body.outputs[self.carries :]}
         self.loops: dict[Node, LoopPiece] = {}  # loops by member
@@ -57,35 +57,39 @@ class ScanPieces:
                 self.loops[node] = loop
         self._keep_large()
         members = set(self.loops)
-        rest = [node for node in self.body.nodes if node not in members]
+        not_in_loops = [node for node in self.body.nodes if node not in members]
         leaves = set(self.body.inputs)
         self.whole = (
             len({id(loop) for loop in self.loops.values()}) <= 1
-            and all(node in leaves or self._number(node) for node in rest)
-            and not any(node in self.initial for node in rest)
+            and all(node in leaves or self._number(node) for node in not_in_loops)
+            and not any(node in self.initial for node in not_in_loops)
             and len(self.body.outputs) - self.carries == len({value for _, value in self.body.outputs[self.carries :]})
             and all(value in members for _, value in self.body.outputs[self.carries :])
-        ) or self._stuck()
+        ) or self._is_single_op()
         if any(node.op == "scan" for node in self._varying()) or self._is_block():  # each step contains a loop
             self.whole = True
 
     def _keep_large(self) -> None:
         """Keep large matrices and their readouts in the loops that compute or read them."""
         histories = histories_read(self.scan)
-        results = self.results - set(self.next.values())  # the history of a carry is written in any case
-        for find in (Step.readouts_of_members, Step.readouts_of_sequences, Step.made_of_little):
-            step = Step(self.body.nodes, self.readers, self.loops, self._varying(), results, histories)
+        results = self.results - set(self.next.values())  # carries' values at all steps are written in any case
+        for find in (
+            StepValues.readouts_of_members,
+            StepValues.readouts_of_sequences,
+            StepValues.computed_from_small_values,
+        ):
+            step = StepValues(self.body.nodes, self.readers, self.loops, self._varying(), results, histories)
             home_of = find(step)
             for loop in {id(loop): loop for loop in home_of.values()}.values():
-                own = {*loop.members, *(node for node, home in home_of.items() if home is loop)}
-                whole = _Loop(self, [node for node in self.body.nodes if node in own])
-                for node in own:
+                extended = {*loop.members, *(node for node, home in home_of.items() if home is loop)}
+                whole = _Loop(self, [node for node in self.body.nodes if node in extended])
+                for node in extended:
                     self.loops[node] = whole
 
     def _steps(self) -> list[Node]:
-        """Return all values that vary from step to step.
+        """Return all values that vary from step to step, as one loop.
 
-        They stay in one loop if a condition within it decides which steps run.
+        They cannot be split if the loop computes the condition that decides which steps run.
         """
         varies = self._varying()
         return [node for node in self.body.nodes if node in varies and node not in self.lifted]
@@ -94,7 +98,7 @@ class ScanPieces:
         carries = (carry for carry in self.next if carry not in self.invariant)
         return dependents([*carries, *self.lifted], self.body.nodes)
 
-    def _stuck(self) -> bool:
+    def _is_single_op(self) -> bool:
         """True if the body is a single op that cannot leave the loop."""
         work = [node for node in self.body.nodes if node not in self.body.inputs and not self._number(node)]
         if self.initial or len(work) != 1 or [value for _, value in self.body.outputs] != work:
@@ -103,19 +107,19 @@ class ScanPieces:
         return any(has_time for _, has_time in operands) and lift(work[0], operands, self.length) is None
 
     def _is_block(self) -> bool:
-        """True if splitting the loop would not pay: a recurrence reads products of two values of the same step.
+        """True if a recurrence reads products of two varying values, so that splitting the loop does not pay.
 
-        Hoisted products of two varying operands cost as much as products in the loop, and their sequences need memory.
-        Only products with an invariant weight get cheaper.
+        A hoisted product of two varying operands costs as much as one in the loop, and its result needs memory for all
+        steps. Only products with an invariant weight get cheaper outside of the loop.
         """
         free = set(self.body.nodes) - dependents(self.next, self.body.nodes)
         cyclic = {node for node, loop in self.loops.items() if len(loop.members) > 1}
         varying = self._varying()
         products = [node for node in self.body.nodes if node.op == "matmul"]
         batched = [node for node in products if node in free and node.operands[1].tensor.rank > 2]
-        own = [node for node in batched if all(item in varying for item in node.operands[:2])]
+        varying_products = [node for node in batched if all(item in varying for item in node.operands[:2])]
         weighing = [node.operands[1] for node in products if node.operands[1] not in varying]
-        feeds = not cyclic.isdisjoint(dependents(own, self.body.nodes))
+        feeds = not cyclic.isdisjoint(dependents(varying_products, self.body.nodes))
         return feeds and dependents(self.body.inputs, self.body.nodes).isdisjoint(weighing)
 
     @staticmethod
@@ -123,7 +127,7 @@ class ScanPieces:
         return node.op in ("constant", "iota", "dimension")
 
     def replace_loop(self, carry: Node, loop: LoopPiece) -> None:
-        """Let another piece compute a carry, in place of the loop of which the carry is a member."""
+        """Replace the loop that computes a carry by ``loop``."""
         for node in [node for node, known in self.loops.items() if carry in known.members]:
             del self.loops[node]
         self.loops.update(dict.fromkeys(loop.members, loop))
@@ -138,10 +142,10 @@ class ScanPieces:
             return self.loops[carry].final(carry, like)
         node, has_time = self.outside(value)
         whole = over_time(node, has_time, self.length)
-        return whole if self.condition is None or value in self.loops else self._where_it_runs(whole)
+        return whole if self.condition is None or value in self.loops else self._zero_where_skipped(whole)
 
-    def _where_it_runs(self, value: Node) -> Node:
-        """Select 0 for the steps that do not run, in a value hoisted out of a conditional loop."""
+    def _zero_where_skipped(self, value: Node) -> Node:
+        """Return a value hoisted out of a conditional loop, with 0 for the steps that do not run."""
         assert self.condition is not None
         running = aligned(*self.outside(self.condition), value.tensor.rank - 1)
         return make("select", running, value, zero(value.dtype), where=value.where, name=value.name)
@@ -243,7 +247,7 @@ class _Loop:
             if node not in new:
                 new[node] = remake(node, [new[item] for item in node.operands])
         scan = pieces.scan
-        # The next value of a delayed carry is no member of the loop, but a dependency.
+        # The next value of a carry that only delays a value is computed outside of this loop.
         following = {node: new[pieces.next[node]] for node in self.carries}
         carries = [Carry(node, pieces.initial[node], str(node["label"]), following[node]) for node in self.carries]
         emits = [(node.name or node.op, new[node]) for node in self.emits]

@@ -1,5 +1,7 @@
 """Rematerialisation: a derivative recomputes steps of the forward loop instead of reading saved values.
 
-``recompute`` is the pass. ``one_way`` handles recurrences of one direction, ``both_ways`` those of two,
-``large_states`` recomputes large states alone, and ``blocks`` has what they share.
+- ``recompute``: the pass. It calls one of the next three modules for each length.
+- ``unidirectional``: recurrences in one direction; ``bidirectional``: recurrences in both.
+- ``large_states``: large states alone.
+- ``blocks``: helpers of these modules.
 """

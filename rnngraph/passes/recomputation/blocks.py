@@ -13,7 +13,9 @@ LEAVES = ("input", "parameter", "constant")
 
 
 SMALL = 8
-"""A value of at most 1/SMALL of a state's bytes is saved. Recomputing it would read the whole state again."""
+"""Ratio of a state's bytes to those of a value from which the value is saved, because recomputing it would read the
+whole state again.
+"""
 
 
 def has_steps(node: Node, length: Dim) -> bool:
@@ -46,7 +48,7 @@ def with_checkpoints(scan: Node, operands: Sequence[Node], steps: int) -> Node:
 
 
 def recomputed_blocks(scan: Node, operands: Sequence[Node], kept: Node, steps: int) -> Node:
-    """Return a scan that recomputes blocks of steps from the carries that ``kept`` saved."""
+    """Return a scan that recomputes blocks of steps from the carries that the scan ``kept`` saved."""
     first = len(scan["body"].outputs)
     parts = ScanParts.of(scan, operands, _copied(scan["body"]))
     carries = []

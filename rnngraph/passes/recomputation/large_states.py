@@ -1,7 +1,7 @@
 """Recomputation of large states, which a derivative would otherwise read from memory.
 
-A matrix state is much larger than what a step reads, and its steps are cheap. To run a block of steps again in cache
-then costs less than to write every state to memory and to read it back. All other values of the steps are kept.
+A matrix state is much larger than a step's inputs, and its steps are cheap. Running a block of steps again in cache
+then costs less than writing every state to memory and reading it back. All other values of the steps are saved.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..simplify import drop_dead
 from .blocks import is_much_smaller, recomputed_blocks, state_bytes, with_checkpoints
 
 CACHE = 1 << 19
-"""Bytes of the states of a block: a part of any L2."""
+"""Maximum bytes of the states of a block, so that they fit in any L2."""
 MIN_STEPS, MAX_STEPS = 8, 64
 
 

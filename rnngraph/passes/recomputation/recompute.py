@@ -1,9 +1,9 @@
 """recompute: rematerialise a recurrence's values for its derivative, one block of steps at a time.
 
-A derivative runs in the opposite direction of its recurrence, over residuals of every step. With this pass, the
-recurrence saves its carries only before each block of steps (``keeps``). When the derivative reaches a block, the
-recurrence runs the block again (``blocks``), and so do the ops that read its steps. A sequence then needs one
-checkpoint per block, and memory for the residuals of one block.
+A derivative runs in the opposite direction of its recurrence, and reads residuals of every step. With this pass, the
+recurrence saves its carries only before each block of steps (attribute ``keeps``). When the derivative reaches a block,
+a second scan runs the block again (attribute ``blocks``), together with the ops that read its steps. A sequence then
+needs one checkpoint per block, and memory for the residuals of one block.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import ClassVar
 from ...ir.graph import Graph
 from ...ir.scan import derivatives_of, scan_dependencies
 from ...support.records import dataclass
-from .both_ways import BothWays
+from .bidirectional import Bidirectional
 from .large_states import recompute_large_states
-from .one_way import OneWay
+from .unidirectional import Unidirectional
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,6 @@ class Recompute:
             forward = {scan for scan in scans if scan not in backward}
             if backward:
                 ahead, against = ({scan["reverse"] for scan in part} for part in (forward, backward))
-                cut = OneWay if len(ahead) == 1 and ahead.isdisjoint(against) else BothWays
-                graph = cut(graph, length, self.steps, forward, sources).build()
+                rewriter = Unidirectional if len(ahead) == 1 and ahead.isdisjoint(against) else Bidirectional
+                graph = rewriter(graph, length, self.steps, forward, sources).build()
         return graph

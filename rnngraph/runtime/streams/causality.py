@@ -112,7 +112,7 @@ def _why_not(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
         return _why_not_scan(node, lengths, roles) or timeline.refused.get(node, "")
     if node.op in ("iota", "dimension") and counts(node["size"], lengths) and not node.get("runs"):
         return "it counts the steps of a whole sequence (sequence_length, or a mean over time)"
-    if node in timeline.kept or not node.operands or node.op == "get":
+    if node in timeline.chunk_only or not node.operands or node.op == "get":
         return timeline.refused.get(node, "")
     if {STEPS, FINAL} <= {roles[item] for item in node.operands}:
         return f"{node.op} gives every step what is known after the last one only"

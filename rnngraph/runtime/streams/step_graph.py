@@ -83,7 +83,7 @@ class Tail:
         for rest in range(stream_rate.rate):
             growth = stream_rate.growth(node.shape[axis], dict.fromkeys(stream_rate.lengths, rest))
             assert growth is not None
-            fits.setdefault(growth.over, (growth.symbol, rest))
+            fits.setdefault(growth.constant, (growth.symbol, rest))
         return axis, fits
 
     def check_lengths(

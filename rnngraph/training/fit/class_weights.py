@@ -124,7 +124,7 @@ def _labelled_loss(graph: Graph, where: Where | None) -> Labelled:
     if len(losses) > 1:
         lines = ", ".join(str(item.weighted.where) for item in losses)
         raise GraphError(f"class_weights could apply to {len(losses)} losses (declared at {lines}); {REMEDY}", where)
-    if not losses[0].has_a_label_each:
+    if not losses[0].has_one_label_per_factor:
         raise GraphError(
             f"the loss (declared at {losses[0].read.where}) has several labels in each row, each true or false by "
             f"itself, and class_weights={{0: …, 1: …}} weigh rows; {OTHER_LOSSES}",

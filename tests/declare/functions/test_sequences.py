@@ -73,7 +73,7 @@ def test_layers_of_convolutions_and_sums_stream() -> None:
     [
         (lambda x: rg.cumsum(x, 1, reverse=True), "a backward recurrence"),
         (lambda x: x[:, ::-1], "reverse runs over time"),
-        (lambda x: rg.concat([x, x], 1), "sequences follow each other along time"),
+        (lambda x: rg.concat([x, x], 1), "sequences are concatenated along time"),
         (lambda x: rg.reduce_max(rg.max_pool1d(x, 2), 1), "reduce_max runs over time"),
         (lambda x: rg.reverse_sequence(x, rg.placeholder("n", (None,), "int32")), "joins steps"),
         (

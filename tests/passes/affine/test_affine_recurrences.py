@@ -120,7 +120,7 @@ def test_states_that_are_affine_together() -> None:
 def test_gates_of_each_other_are_not_affine() -> None:
     found = found_in(rg.dynamic_rnn(rg.LSTMCell(4), rg.placeholder("x", (None, None, 3)))[0])
     assert not any(item.is_affine for item in found.values())
-    assert "need each other" in found["c"].reason
+    assert "depend on each other" in found["c"].reason
 
 
 class WholeCell(GatedCell):

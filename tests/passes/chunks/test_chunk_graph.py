@@ -172,7 +172,7 @@ def test_chunks_and_the_end_are_the_whole(name: str) -> None:
                 chunks, end = net.chunks(x, cuts)
             except rg.GraphError as error:
                 assert length % rate
-                assert "differs from its first step" in str(error)  # noqa: PT017
+                assert "differ from its first step" in str(error)  # noqa: PT017
                 continue
             if whole is None or not chunks:
                 continue
@@ -183,9 +183,9 @@ def test_chunks_and_the_end_are_the_whole(name: str) -> None:
                         assert_array_equal(end[output], whole[output])
                     continue
                 joined = np.concatenate([*(chunk[output] for chunk in chunks), end[output]], 1)
-                late = delay * growth.many
-                assert not joined[:, :late].any()
-                assert_allclose(joined[:, late:], whole[output], rtol=2e-5, atol=2e-5)
+                lag = delay * growth.per_step
+                assert not joined[:, :lag].any()
+                assert_allclose(joined[:, lag:], whole[output], rtol=2e-5, atol=2e-5)
                 compared += 1
     assert compared > 5
 
@@ -205,7 +205,7 @@ def test_the_timeline_has_the_delay_of_each_value() -> None:
 @pytest.mark.parametrize(
     ("declare", "why"),
     [
-        (lambda x: rg.concat([x, x], 1), "sequences follow each other along time"),
+        (lambda x: rg.concat([x, x], 1), "sequences are concatenated along time"),
         (lambda x: rg.conv1d(rg.concat([x[:, :2], x], 1), 3, 3), "is no single number and repeats no first steps"),
         (lambda x: rg.concat([rg.pad(x, {1: (1, 0)}, mode="reflect")[:, :-1], x[:, 1:2] * x]), "a slice 1:2 over time"),
     ],

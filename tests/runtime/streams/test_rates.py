@@ -196,5 +196,5 @@ def test_parts_of_steps_are_refused() -> None:
             stream.step(x=normal(BATCH, count, WIDTH))
     with pytest.raises(rg.ShapeError, match=r"x has 4 entries over time, but a flush takes at most 3"):
         stream.flush(x=normal(BATCH, 4, WIDTH))
-    with pytest.raises(rg.GraphError, match=r"test_rates.*differs from its first step on.*test_rates"):
+    with pytest.raises(rg.GraphError, match=r"test_rates.*differ from its first step on.*test_rates"):
         stream.flush(x=normal(BATCH, 1, WIDTH))

@@ -30,5 +30,5 @@ def test_positions_that_are_joined_along_time_are_no_stream() -> None:
     steps = _steps(x)
     twice = rg.concat([steps[:, :1] * 0.0, steps], 1)
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(2), x + twice[:, :-1])
-    with pytest.raises(rg.GraphError, match="running positions are cut or joined along time"):
+    with pytest.raises(rg.GraphError, match="running positions are sliced or concatenated along time"):
         rg.compile(outputs, cache=False).inference.stream(2)

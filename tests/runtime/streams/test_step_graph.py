@@ -108,7 +108,7 @@ def test_an_export_has_the_bits_of_the_whole_sequence(case: str, tmp_path: Path)
 
 
 NEEDS_OTHERS: dict[str, tuple[Callable[[rg.Tensor], rg.Tensor], str]] = {
-    "twice as many steps": (lambda x: rg.concat([x, x], 1), "sequences follow each other along time"),
+    "twice as many steps": (lambda x: rg.concat([x, x], 1), "sequences are concatenated along time"),
     "a mean": (lambda x: rg.reduce_mean(x, 1), "reduce_sum runs over time"),
     "softmax over time": (lambda x: rg.softmax(x, 1), "reduce_max runs over time"),
     "the first step": (lambda x: x[:, 0] + 0.0, "a slice 0:1 over time"),

@@ -1,10 +1,10 @@
-"""Rematerialisation of recurrences in one direction, together with everything computed step by step from them.
+"""Rematerialisation of recurrences in one direction, together with all values computed step by step from them.
 
-    early    values needed before the derivative starts: the recurrences, their operands, and values that are one for
-             all steps and read at each, such as the divisor of a mean
-    late     everything else, which runs along with the derivative and reads the recomputed steps
+    early    values needed before the derivative starts: the recurrences, their operands, and values without a time
+             axis that every step of the derivative reads, such as the divisor of a mean
+    late     all other values. They are computed in the loop of the derivative, from recomputed steps.
 
-Early values with a step axis exist twice. Sums over time are late unless something early needs them.
+Early values with a time axis are computed twice. Sums over time are late unless an early value needs them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..simplify import drop_dead
 from .blocks import has_steps, is_much_smaller, is_recomputed, recomputed_blocks, with_checkpoints
 
 
-class OneWay:
+class Unidirectional:
     """Rewriter of a graph with recurrences in one direction.
 
     Attributes:
@@ -38,19 +38,19 @@ class OneWay:
         self.new_late: dict[Node, Node] = {}
 
     def build(self) -> Graph:
-        self.early = self._first_needed()
+        self.early = self._early_values()
         for node in self.graph.nodes:
             if node in self.early and node not in self.new_early:
                 self._add_early(node)
         outputs = [
-            (name, self.new_early[node] if node in self.early else self._late(node))
+            (name, self.new_early[node] if node in self.early else self._late_form(node))
             for name, node in self.graph.outputs
         ]
         return drop_dead(Graph.of(self.graph.name, outputs, self.graph.inputs, self.graph.comments))
 
     # Early values -------------------------------------------------------------------------------
 
-    def _first_needed(self) -> set[Node]:
+    def _early_values(self) -> set[Node]:
         gets = [node for node in self.graph.nodes if node.op == "get" and node.operands[0] in self.forward]
         early = set(topological([*self.forward, *(get for get in gets if is_final(get) or is_much_smaller(get))]))
         pending = True
@@ -58,7 +58,9 @@ class OneWay:
             more: set[Node] = set()
             for node in self.graph.nodes:
                 if node not in early and self._runs_along(node):
-                    more.update(item for item in self._read_whole(node) if item not in early and self._is_ready(item))
+                    more.update(
+                        item for item in self._operands_read_whole(node) if item not in early and self._is_ready(item)
+                    )
             early.update(topological(more, known=early))
             pending = bool(more)
         return early.union(self.graph.inputs)
@@ -78,7 +80,7 @@ class OneWay:
             return self._has_steps(node) and self._runs_along(node.operands[0])
         return any(map(self._has_steps, node.operands))
 
-    def _read_whole(self, node: Node) -> list[Node]:
+    def _operands_read_whole(self, node: Node) -> list[Node]:
         """Return the operands of which each step reads all entries, such as initial states and invariants."""
         whole = [item for item in node.operands if not (self._has_steps(item) and self._runs_along(item))]
         if node.op == "scan":
@@ -88,19 +90,19 @@ class OneWay:
             return []
         return [*whole, *(item for item in node.operands if self._has_steps(item) and reads_whole(node, item))]
 
-    # The two forms of a value --------------------------------------------------------------------
+    # Saved and recomputed values -----------------------------------------------------------------
 
     def _add_early(self, node: Node) -> None:
         operands = [self.new_early[item] for item in node.operands]
-        is_kept = node in self.forward
-        self.new_early[node] = with_checkpoints(node, operands, self.steps) if is_kept else remake(node, operands)
+        is_recurrence = node in self.forward
+        self.new_early[node] = with_checkpoints(node, operands, self.steps) if is_recurrence else remake(node, operands)
 
-    def _late(self, root: Node) -> Node:
+    def _late_form(self, root: Node) -> Node:
         for node in topological([root], known=self.new_late):
-            self.new_late[node] = self._made_late(node)
+            self.new_late[node] = self._build_late(node)
         return self.new_late[root]
 
-    def _made_late(self, node: Node) -> Node:
+    def _build_late(self, node: Node) -> Node:
         operands = [self.new_late[item] for item in node.operands]
         if node not in self.early:
             return remake(node, operands)

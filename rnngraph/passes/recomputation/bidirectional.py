@@ -1,14 +1,14 @@
 """Rematerialisation of bidirectional recurrences: each is recomputed in the loop of its own derivative.
 
-No loop runs both ways. Values that join two directions are therefore kept for all steps before a derivative starts:
-outputs of the joined recurrences, and their adjoints. All else that a derivative reads of each step is recomputed from
-them, a block at a time.
+A loop runs in one direction. The outputs of recurrences that exchange values across directions, and the adjoints of
+these outputs, are therefore saved for all steps. A derivative recomputes all other values that it reads from them, a
+block of steps at a time.
 
-    chain    recurrences of one direction that read each other at the same step, and are recomputed together
-    sources  for a value of each step, the chains from which it is computed at that step
+    chain    recurrences in one direction that read each other at the same step, and are recomputed together
+    sources  for a value with a time axis, the chains from which it is computed at the same step
 
-A derivative recomputes one chain: the one whose values it cannot compute from others. All values that a chain reads are
-available in its loop, too.
+A derivative recomputes one chain: the one whose values it cannot compute from saved ones. Its loop also has all values
+that the chain reads.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ Sources = frozenset[int]
 NONE = Sources()
 
 
-class BothWays:
+class Bidirectional:
     """Rewriter of a graph with bidirectional recurrences.
 
     Attributes:
         forward: The scans over one length that are differentiated.
         dependencies: For each value, the scans over that length on which it depends.
+        loops: For a value that depends on derivatives, the chains whose loops compute it.
+        available_in: For each chain, the values available at each step of its loop.
     """
 
     def __init__(
@@ -42,14 +44,13 @@ class BothWays:
         self.reverse: list[bool] = []  # direction of each chain
         self.chain: dict[Node, int] = {}
         self.sources: dict[Node, Sources] = {}
-        # for values that depend on derivatives, the loops in which they are computed
         self.loops: dict[Node, Sources] = {}
         for node in graph.nodes:
             if node not in self.backward:
                 self.sources[node] = self._sources(node)
             else:
                 self.loops[node] = self._loops(node)
-        self.there = [self._available(chain) for chain in range(len(self.reverse))]
+        self.available_in = [self._available(chain) for chain in range(len(self.reverse))]
         self.new: dict[Node, Node] = {}
         self.recomputed: list[dict[Node, Node]] = [{} for _ in self.reverse]
 
@@ -116,30 +117,27 @@ class BothWays:
             elif node.op == "get" or (has_steps(item, self.length) and _reads_by_step(node, item)):
                 yield item
 
-    # The two forms of a value --------------------------------------------------------------------
+    # Saved and recomputed values -----------------------------------------------------------------
 
     def _read(self, node: Node, item: Node, loop: int) -> Node:
-        """Return the form of ``item`` that a node in a derivative's loop reads.
+        """Return the recomputed ``item`` if the derivative's loop recomputes it for ``node``, else the saved one."""
+        is_available = item in self.available_in[loop] and item in self._by_step(node)
+        return self._in_loop(item, loop) if is_available else self.new[item]
 
-        That is the recomputed value if the loop recomputes ``item``, else the saved value.
-        """
-        is_late = item in self.there[loop] and item in self._by_step(node)
-        return self._late(item, loop) if is_late else self.new[item]
-
-    def _late(self, root: Node, loop: int) -> Node:
+    def _in_loop(self, root: Node, loop: int) -> Node:
         known = self.recomputed[loop]
         for node in topological([root], known=known):
-            known[node] = self._made_late(node, loop)
+            known[node] = self._recompute(node, loop)
         return known[root]
 
-    def _made_late(self, node: Node, loop: int) -> Node:
+    def _recompute(self, node: Node, loop: int) -> Node:
         if self.chain.get(node) == loop:
             operands = [self.recomputed[loop][item] for item in node.operands]
             return recomputed_blocks(node, operands, self.new[node], self.steps)
         if node.op == "get":
             scan = node.operands[0]
-            is_there = self.chain.get(scan) != loop or is_final(node) or is_much_smaller(node)
-            return self.new[node] if is_there else remake(node, [self.recomputed[loop][scan]])
+            is_saved = self.chain.get(scan) != loop or is_final(node) or is_much_smaller(node)
+            return self.new[node] if is_saved else remake(node, [self.recomputed[loop][scan]])
         by_step = {*self._by_step(node)}
         if not is_recomputed(node, self.length):
             return self.new[node]
