@@ -2,9 +2,10 @@
 
 Cells, stacks and dropout are declared once, in TensorFlow 1.x's RNN vocabulary. ``compile`` makes two graphs
 of the declaration, training with dropout and inference without, and each runs as native code.
+
+This file lists the public names. ``lazy_names`` imports those that few scripts use.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .declare.cell import Cell, Scope, Wrapper, shared
@@ -147,6 +148,7 @@ from .declare.state import joined, memory, state
 from .declare.structures import map_structure
 from .declare.taps import tap
 from .declare.tensor import Tensor, constant
+from .lazy_names import import_name
 from .program.program import Program, compile, dumps, load, loads
 from .runtime.calls.results import Result
 from .runtime.native.weight_options import Narrow
@@ -168,7 +170,6 @@ from .support.errors import (
     RnnGraphError,
     ShapeError,
     StructureError,
-    did_you_mean,
 )
 from .version import __version__
 
@@ -227,68 +228,6 @@ if TYPE_CHECKING:
         WarmUp,
     )
     from .training.trainer import Trainer, loads_trainer
-
-_LATER = {
-    "declare.cells.gated_variants": (
-        "CFNCell",
-        "IndRNNCell",
-        "IntersectionRNNCell",
-        "MinimalRNNCell",
-        "SRUCell",
-        "UGRNNCell",
-    ),
-    "declare.cells.linear_attention": ("DeltaNetCell", "GatedDeltaNetCell", "GatedLinearAttentionCell", "RWKV7Cell"),
-    "declare.cells.lstm_variants": ("CoupledInputForgetGateLSTMCell", "LayerNormBasicLSTMCell", "NASCell"),
-    "declare.cells.mamba": ("mamba", "mamba2"),
-    "declare.cells.minimal": ("MinGRUCell", "MinLSTMCell"),
-    "declare.cells.projections": ("InputProjectionWrapper", "OutputProjectionWrapper"),
-    "declare.cells.state_spaces": ("LRUCell", "RGLRUCell", "S6Cell", "SSDCell"),
-    "declare.cells.xlstm": ("MLSTMCell", "SLSTMCell"),
-    "declare.functions.convolutions": ("average_pool1d", "conv1d", "max_pool1d"),
-    "declare.seq2seq.attention": ("AttentionWrapper", "AttentionWrapperState", "BahdanauAttention", "LuongAttention"),
-    "declare.seq2seq.beam": ("Beam",),
-    "declare.seq2seq.ctc": ("ctc_loss",),
-    "declare.seq2seq.decode": ("dynamic_decode",),
-    "declare.seq2seq.sampling": ("sample",),
-    "declare.seq2seq.search": ("BeamSearch",),
-    "formats.gguf.read": ("read_gguf",),
-    "formats.keras.read": ("read_keras",),
-    "formats.nam": ("read_nam",),
-    "formats.net": ("Net",),
-    "formats.onnx.read": ("read_onnx",),
-    "formats.onnx.writing.model": ("write_onnx",),
-    "formats.rtneural": ("read_rtneural",),
-    "formats.tf1_graph.read": ("read_tf1_graph",),
-    "formats.tensorflow.variables": ("read_tf1_variables",),
-    "formats.torch.read": ("read_torch",),
-    "inspection.profile.profile": ("Profile",),
-    "runtime.calls.non_finite": ("NonFinite",),
-    "runtime.streams.pool": ("StreamPool",),
-    "runtime.streams.stream_table": ("StreamHandle",),
-    "training.fit.history": ("History",),
-    "program.generation.generation": ("Generation",),
-    "program.generation.generator": ("Generator",),
-    "program.generation.handle": ("GenerationHandle",),
-    "program.reports.memory_report": ("Memory", "MemoryUsage"),
-    "training.optimization.optimizers": ("SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSProp"),
-    "training.optimization.pruning": ("Prune",),
-    "training.optimization.schedules": (
-        "CosineDecay",
-        "ExponentialDecay",
-        "PiecewiseConstant",
-        "PolynomialDecay",
-        "ReduceOnPlateau",
-        "Schedule",
-        "WarmUp",
-    ),
-    "training.trainer": ("Trainer", "loads_trainer"),
-}
-"""Names by modules that are imported when one of their names is first asked for: a third of the time to import, and
-most nets need few of them.
-"""
-_MODULES = {name: module for module, names in _LATER.items() for name in names}
-_ROOMS = {"errors": "errors", "weights": "formats.weights", "sklearn": "sklearn"}
-"""Modules that are names themselves. What needs an extra is not in ``__all__``."""
 
 __all__ = [
     "SGD",
@@ -607,21 +546,10 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # a type checker sees the imports above, and that there is no other name
+if not TYPE_CHECKING:  # type checkers read the imports above instead, and reject other names
 
     def __getattr__(name: str) -> Any:
-        if name in _MODULES:
-            module = import_module(f"{__name__}.{_MODULES[name]}")
-            globals().update({other: getattr(module, other) for other in _LATER[_MODULES[name]]})
-            return globals()[name]
-        if name in _ROOMS:
-            return import_module(f"{__name__}.{_ROOMS[name]}")
-        if name.startswith("_"):  # Python itself asks for these
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from .support.migration_hints import name_instead  # for an error only
-
-        instead = name_instead(name)
-        raise NotOfferedError(f"rg has no {name}{f'; write {instead}' if instead else did_you_mean(name, __all__)}")
+        return import_name(name, globals(), __all__)
 
     def __dir__() -> list[str]:
         return sorted(__all__)

@@ -125,6 +125,7 @@ ROOMS = (
     "tf1.labelling",
     "tf1.metric_streams",
     "tf1",
+    "lazy_names",
     "",
     "cli.commands",
     "cli",
@@ -137,7 +138,7 @@ A room's own files have the position of its name, and rooms within it have posit
 
 
 LATE = {
-    ("", "support.migration_hints"): "only an error asks what other frameworks call a thing",
+    ("lazy_names", "support.migration_hints"): "only an error asks what other frameworks call a thing",
     ("declare.tensor", "support.numpy_names"): "only an error asks what NumPy calls a thing",
     ("support.api_guard", "support.migration_hints"): "only an error asks what other frameworks call a thing",
     ("training.fit.callback_list", "support.migration_hints"): "only an error asks what other frameworks call a thing",

@@ -63,4 +63,4 @@ def test_names_are_the_public_ones_only() -> None:
         value = getattr(rg, name)
         assert getattr(value, "__module__", "rnngraph").startswith("rnngraph"), name
     imported = {name for name, value in vars(rg).items() if getattr(value, "__module__", "").startswith("rnngraph.")}
-    assert {name for name in imported if not name.startswith("_")} - {"did_you_mean"} <= set(rg.__all__)
+    assert {name for name in imported if not name.startswith("_")} - {"import_name"} <= set(rg.__all__)
