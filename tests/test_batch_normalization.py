@@ -386,7 +386,7 @@ MISTAKES = {
     "no tensor": (
         lambda: rg.with_update(1.0, rg.parameter("w", (3,), trainable=False), 0.0),
         rg.DtypeError,
-        "passes on a Tensor",
+        "with_update needs a Tensor",
     ),
 }
 

@@ -323,7 +323,7 @@ def no_collection() -> Iterator[None]:
 @pytest.mark.usefixtures("no_collection")
 @pytest.mark.parametrize(
     ("how", "what"),
-    [("state", "contains itself"), ("size", "calls itself"), ("step", "no end"), ("call", "must not call itself")],
+    [("state", "contains itself"), ("size", "calls itself"), ("step", "never ends"), ("call", "must not call itself")],
 )
 def test_a_cell_inside_itself_is_an_error_with_its_line(how: str, what: str) -> None:
     with pytest.raises(rg.StructureError, match=what) as caught:
@@ -394,5 +394,5 @@ def test_a_step_that_creates_cells_without_end_is_an_error() -> None:
         def nested_step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> Any:
             return (yield p.cell("inner", Fresh()), x, state)
 
-    with pytest.raises(rg.StructureError, match=r"runs others, 4000 levels deep, so the recursion has no end"):
+    with pytest.raises(rg.StructureError, match=r"runs other steps, 4000 levels deep, so the recursion never ends"):
         rg.dynamic_rnn(Fresh(), rg.placeholder("x", (None, None, 3)))

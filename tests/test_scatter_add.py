@@ -39,7 +39,7 @@ def test_value() -> None:
 def test_type() -> None:
     assert node(4, (3, 2), (3, 2, 5, 6)).shape == (4, 5, 6)
     assert node(4, (), (5,)).shape == (4, 5)
-    with pytest.raises(ValueError, match="a row is added for each index"):
+    with pytest.raises(ValueError, match="one row for each index"):
         node(4, (3, 2), (3,))
     with pytest.raises(ValueError, match="3"):
         node(4, (3, 2), (2, 3))

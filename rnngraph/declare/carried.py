@@ -65,8 +65,8 @@ def check_outputs(cell: Any, output: Any, where: Where | None) -> list[Tensor]:
             at = f" {path}" if path else ""
             line = "" if leaf.node.where is None else f", made at {leaf.node.where}"
             raise ShapeError(
-                f"{cell!r}.step gives an output{at} {leaf!r}{line}; it must be [batch, …], of fixed sizes behind the "
-                "batch",
+                f"{cell!r}.step returns the output{at} {leaf!r}{line}; it must be [batch, …], with fixed sizes after "
+                "the batch",
                 where,
             )
     leaves: list[Tensor] = flatten(output)
@@ -74,7 +74,7 @@ def check_outputs(cell: Any, output: Any, where: Where | None) -> list[Tensor]:
 
 
 def columns_of_output(leaf: Tensor) -> Columns:
-    """Return the specification of a state in which a driver keeps an output."""
+    """Return the specification of a state that holds an output of a driver."""
     axes = tuple(int(str(dim)) for dim in leaf.type.shape[1:])
     is_plain = leaf.dtype in FLOATS and len(axes) == 1
     return Columns(((math.prod(axes), True),), None if len(axes) == 1 else axes, None if is_plain else leaf.dtype)

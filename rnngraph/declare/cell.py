@@ -23,7 +23,7 @@ from .tensor import Tensor, class_within, constant
 from .trace import MAX_LEVELS, Inputs, States, Trace, driven, of_inner_cells
 
 NestedStep = Generator[tuple["InnerCell", Any, Any], Any, tuple[Any, Any]]
-"""Generator that yields (inner cell, x, state), receives (output, new state), and returns its own such pair."""
+"""Generator that yields (inner cell, x, state), receives (output, new state), and returns such a pair of its own."""
 
 NestedInitialState = Generator["InnerCell", Any, Any]
 """Generator that yields inner cells, receives the leaves of their initial states, and returns a nest of them."""
@@ -47,7 +47,7 @@ class Cell(Uncalled):
 
     state_type: Any = None
     adds_scope = True
-    scope_name: str | None = None  # in parameter names; the class's name in snake case where it is None
+    scope_name: str | None = None  # prefix of parameter names; None: the class's name in snake case
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -70,11 +70,11 @@ class Cell(Uncalled):
     written: str = ""
 
     def state(self) -> Any:
-        raise ArgumentError(f"{type(self).__name__} does not say what it carries; give it a method state()")
+        raise ArgumentError(f"{type(self).__name__} declares no state; define a method state()")
 
     def step(self, p: Scope, x: Any, state: Any) -> tuple[Any, Any]:
         if type(self).nested_step is Cell.nested_step:
-            raise ArgumentError(f"{type(self).__name__} has no equations; give it a method step(p, x, state)")
+            raise ArgumentError(f"{type(self).__name__} has no step; define a method step(p, x, state)")
         steps = self.nested_step(p, x, state)
         result: Any = None
         while True:
@@ -115,7 +115,7 @@ class Cell(Uncalled):
             output = cell._output()
             if not isinstance(output, Cell):
                 return output
-            _check_end(output, passed, self)
+            _check_acyclic(output, passed, self)
             cell = output
         return cell.output_size
 
@@ -160,10 +160,10 @@ def _starts_from_zeros(cell: Cell) -> bool:
     return True
 
 
-def _check_end(cell: Cell, passed: set[int], outer: Cell) -> None:
-    """Record a cell on the path inwards. Raise ``StructureError`` if the path contains it already."""
+def _check_acyclic(cell: Cell, passed: set[int], outer: Cell) -> None:
+    """Add a cell to the path towards the innermost cell. Raise ``StructureError`` if the path contains the cell."""
     if id(cell) in passed:
-        raise StructureError(f"{cell!r} contains itself, and so has no end; take it out of itself", outer.where)
+        raise StructureError(f"{cell!r} contains itself; nest another cell object instead", outer.where)
     passed.add(id(cell))
 
 
@@ -178,7 +178,7 @@ class Wrapper(Cell):
     def state(self) -> Any:
         cell, passed = self.cell, {id(self)}
         while isinstance(cell, Wrapper) and type(cell).state is Wrapper.state:
-            _check_end(cell, passed, self)
+            _check_acyclic(cell, passed, self)
             cell = cell.cell
         return specification_of(cell)
 
@@ -383,9 +383,9 @@ class InnerCell:
         self._trace.places |= {line.place for line in (cell.where, self._trace.where) if line is not None}
         key = id(cell), types_of(x)
         if key in running or len(running) >= MAX_LEVELS:
-            others = "another one of the same cell" if key in running else f"others, {MAX_LEVELS} levels deep"
+            others = "another step of the same cell" if key in running else f"other steps, {MAX_LEVELS} levels deep"
             remedy = "use a separate cell object at each place, and end the recursion"
-            raise StructureError(f"a step of {cell!r} runs {others}, so the recursion has no end; {remedy}")
+            raise StructureError(f"a step of {cell!r} runs {others}, so the recursion never ends; {remedy}")
         leaves = state_leaves(cell, state, f"{cell!r}: given state", self._trace.where)
         own_state = pack(resolve(stated(cell)), leaves)
         running.add(key)

@@ -139,7 +139,10 @@ def _layers(driver: Driver) -> dict[int, list[str]]:
 
 
 def _at_layer(cell: Cell, layers: Mapping[int, list[str]]) -> Where | None:
-    """Return the line of a cell with the layer of its next position. The last position stands for all that follow."""
+    """Return a cell's line with the layer of its next position.
+
+    Positions are consumed from ``layers`` in order, except for the last one, which later calls return again.
+    """
     left = layers.get(id(cell))
     if cell.where is None or not left:
         return cell.where

@@ -55,7 +55,7 @@ class StepBody:
     Attributes:
         sequences: Inputs that are one element of a sequence.
         states: Inputs that are states: the cell's, then the driver's own.
-        output: Output of the step, the first of them if there are several.
+        output: First output of the step.
         next_states: Next values of ``states``.
         captured: Nodes outside the step that the step reads.
         emits: Further outputs of the step, and additional results of any shape.
@@ -92,7 +92,7 @@ class Iteration:
         reverse: True if the last step runs first.
         when: State that tells whether a step runs. None: all run.
         live: State that tells for each row whether it runs.
-        time_major: Layout of taps.
+        time_major: True if the first axis of taps is time.
         has_rows: True if the first axis of states, steps and the output counts rows, as in all cells. Otherwise, they
             may have any shape.
     """
@@ -140,7 +140,7 @@ class StepSource:
 
     Attributes:
         where: Line of the driver's declaration.
-        places: Lines that do not name a value of the step.
+        places: (file, line) of the driver and of the cells' creation, whose variables do not name values of the step.
         variables: Names of values of the step: the local variables of the cells' steps.
         layers: Cells at their positions in the step, each with its layer.
     """
@@ -292,14 +292,14 @@ def drive(step: TracedStep, iteration: Iteration, rows: Rows) -> list[Tensor]:
 
 
 def _check_nested(driver: Driver) -> None:
-    """Raise ``GraphError`` for too many steps of nested drivers, or an open number of them."""
+    """Raise ``GraphError`` if nested drivers have too many steps, or a symbolic number of steps."""
     inner_steps = 0
     pending = [(item, 1) for item in driver.inner]
     for item, times in pending:
         length = item.iteration.length
         if not isinstance(length, int):
             raise GraphError(
-                f"{item.scope.base} runs over an axis of open size inside of a cell's step; declare that size as an "
+                f"{item.scope.base} runs over an axis of symbolic size inside a cell's step; declare that size as an "
                 "int, and limit the steps by sequence_length= or mask=; or run that driver outside of the cell, over "
                 "the whole sequence",
                 item.where,
@@ -348,8 +348,8 @@ def _captured(roots: Sequence[Node], inner: Sequence[Node], scope: ScopeName) ->
     inside = set(inner)
     captured: dict[Node, None] = {}
     for node in topological(roots):
-        # Random numbers declared in the step are drawn at every step, even for invariant operands.
-        # The exception are numbers that p.map draws once for a call.
+        # Random ops declared in the step draw at every step, even if their operands are loop-invariant.
+        # The exceptions are random ops that p.map draws once per call.
         named = node.get("scope")
         draws = node.op in RANDOM and (named is None or (named.serial > scope.serial and not node.get("variational")))
         if draws or any(operand in inside for operand in node.operands):

@@ -206,7 +206,7 @@ def draw(
     except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, RnnGraphError):
             raise
-        raise ArgumentError(f"the initializer of {name} gives no array of shape {shape}: {error}", where) from error
+        raise ArgumentError(f"the initializer of {name} returns no array of shape {shape}: {error}", where) from error
     if value.shape != shape:
         raise ArgumentError(f"the initializer of {name} returns shape {value.shape}; return {shape}", where)
     return np.asarray(value, order="C")  # ascontiguousarray would give a scalar an axis

@@ -23,8 +23,8 @@ Result = TypeVar("Result")
 class StepVariables:
     """Local variables of one step, with their values when it returns.
 
-    The source cannot tell them: lines such as ``i, j, f, o = split(gates, 4)`` name several values, and cells of this
-    package have the line of the user who created them.
+    The names cannot be read from the source. A line such as ``i, j, f, o = split(gates, 4)`` names several values, and
+    values of this package's cells have the line of the user who created the cell.
     """
 
     def __init__(self) -> None:

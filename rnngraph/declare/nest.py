@@ -54,7 +54,7 @@ def fold(
             results[first:] = [join(item, results[first:])]
             continue
         if id(item) in inside:
-            what = f"{type(item).__name__} contains itself, and so has no end; take it out of itself"
+            what = f"{type(item).__name__} contains itself; remove the reference to itself"
             raise StructureError(what, getattr(item, "where", None))
         entries = entries_of(item)
         if entries is None:
@@ -131,7 +131,7 @@ def _shallow_packer(nest: Any, numbers: Iterator[int]) -> Callable[[Sequence[Any
 
 
 def _deep_packer(structure: Any) -> Callable[[Sequence[Any]], Any]:
-    """Build a packer that runs a post-order plan of (joiner, number of entries), which is (None, 0) for a leaf."""
+    """Build a packer from a post-order plan of (joiner, number of entries). A leaf is (None, 0)."""
     plan: list[tuple[Callable[[Sequence[Any]], Any] | None, int]] = []
 
     def joined(item: Any, entries: list[Any]) -> None:
@@ -253,7 +253,7 @@ def _pairs(structure: Any, nest: Any, what: str, where: Where | None) -> list[tu
         if len(nest) == 1:
             return [(structure, nest[0], what)]
         raise StructureError(
-            f"{what} is one array, not a {type(nest).__name__} of {len(nest)}; give one array, as rg.concat makes",
+            f"{what} is one array, not a {type(nest).__name__} of {len(nest)}; give one array, as rg.concat returns",
             where,
         )
     return _Leaf(structure)
@@ -262,9 +262,9 @@ def _pairs(structure: Any, nest: Any, what: str, where: Where | None) -> list[tu
 _WORDS = {"h": "hidden", "c": "cell"}
 
 
-def _check_order(fields: Sequence[str], given: Sequence[Any], what: str, where: Where | None) -> None:
+def _check_order(fields: Sequence[str], values: Sequence[Any], what: str, where: Where | None) -> None:
     """Raise ``StructureError`` if entries have the right names in the wrong order, such as torch's (h0, c0)."""
-    names = [getattr(value, "name", None) for value in given]
+    names = [getattr(value, "name", None) for value in values]
 
     def is_of(name: Any, field: str) -> bool:
         form = rf"{re.escape(field)}[_x0-9]*|{_WORDS.get(field, field)}.*"

@@ -76,7 +76,7 @@ class ScopeName:
         where: Line of the declaration.
         specs: Parameters in the scope by path, which later declarations in the scope share.
         serial: Position in the order of declaration.
-        outer: Layer of the driver in whose scope this one lies, for a named layer within a cell's step.
+        outer: Layer of the enclosing driver, for a named layer that a cell's step declares.
     """
 
     base: str
@@ -173,7 +173,7 @@ def with_update(x: Tensor, parameter: Tensor, value: Any) -> Tensor:
     """
     where = user_line()
     if not isinstance(x, Tensor):
-        raise DtypeError(f"with_update passes on a Tensor, not {x!r}; give one that the loss reads", where)
+        raise DtypeError(f"with_update needs a Tensor as x, not {x!r}; give one that the loss depends on", where)
     node = parameter.node if isinstance(parameter, Tensor) else None
     if node is None or node.op != "parameter" or node["slot"].trainable:
         raise ArgumentError(

@@ -126,9 +126,9 @@ def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: 
         else:
             which = "a name that is an identifier"
             if isinstance(entry, str):
-                which += f" of at most {MAX_CHARACTERS} characters a-z, A-Z, 0-9 and _, and no word of Python's"
+                which += f" of at most {MAX_CHARACTERS} characters a-z, A-Z, 0-9 and _, and not a keyword of Python"
             raise ShapeError(
-                f"placeholder {name}: {shown(entry)} is no size; use an int, None or {which}",
+                f"placeholder {name}: {shown(entry)} is not a size; use an int, None or {which}",
                 where,
             )
     kind = TensorType(check_dtype(dtype), tuple(dims))

@@ -106,7 +106,7 @@ def joined(*leaves: Any) -> Columns:
     for item in columns:
         if not item.is_plain:
             raise StructureError(
-                f"joined concatenates widths, and {item!r} has a shape or dtype of its own; give it a name of its own"
+                f"joined concatenates widths, but {item!r} has its own shape or dtype; declare it as a separate state"
             )
     return Columns(tuple(part for item in columns for part in item.parts))
 
@@ -118,7 +118,7 @@ def _leaf(shape: Any, dtype: Any, is_memory: bool) -> Columns:
         return Columns(((_width(shape), is_memory),), None, own)
     axes = tuple(map(_width, shape))
     if len(axes) >= MAX_AXES:
-        raise ShapeError(f"a state has {MAX_AXES - 1} axes at most beside the batch, not {len(axes)}")
+        raise ShapeError(f"a state can have at most {MAX_AXES - 1} axes after the batch, not {len(axes)}")
     return Columns(((_width(math.prod(axes)), is_memory),), None if len(axes) == 1 else axes, own)
 
 
@@ -226,8 +226,8 @@ def _as_drivers_give(item: Any, values: list[Any]) -> Any:
         names = tuple(specification)
         if wrong := [name for name in names if not name.isidentifier() or iskeyword(name) or name[0] == "_"]:
             raise StructureError(
-                f"{item!r} carries several states, and {shown(wrong[0])} is no name for one of them; give it letters, "
-                "digits and underscores, a letter first"
+                f"{item!r} carries several states, and {shown(wrong[0])} cannot name one of them; use letters, digits "
+                "and underscores, beginning with a letter"
             )
         kind = tuple_type(f"{type(item).__name__}State", names)
     return kind(*leaves)

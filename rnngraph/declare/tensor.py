@@ -111,7 +111,7 @@ class Tensor(Unoperated):
         raise DtypeError("a Tensor has no truth value while declaring; use rg.where to choose by its values")
 
     def __len__(self) -> int:
-        raise DtypeError(f"a Tensor has no len while declaring; its sizes are in {self.name}.shape, open ones as None")
+        raise DtypeError(f"a Tensor has no len while declaring; {self.name}.shape has its sizes, None for any size")
 
     def __float__(self) -> float:
         raise DtypeError("a Tensor has no value while declaring; compile it, and run the program")
@@ -274,7 +274,7 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
         raise ShapeError(f"not a constant: {error}") from None
     if array.dtype.kind not in "fiub":
         kind = {"U": "text", "S": "bytes", "O": "objects"}.get(array.dtype.kind, str(array.dtype))
-        raise DtypeError(f"a constant is made of numbers or truth values, not of {kind}")
+        raise DtypeError(f"a constant needs numbers or bools, not {kind}")
     if dtype is None:
         is_array = isinstance(value, np.ndarray | np.generic)
         native = str(array.dtype.newbyteorder("="))
@@ -308,9 +308,9 @@ def holds_tensors(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(isinstance(item, Tensor) or holds_tensors(item) for item in value)
 
 
-def _stacked(values: Sequence[Any], beside: Tensor | None = None) -> Tensor:
-    """Stack Tensors and numbers along a new first axis."""
-    first = beside or next(item for item in flatten(values) if isinstance(item, Tensor))
+def _stacked(values: Sequence[Any], like_tensor: Tensor | None = None) -> Tensor:
+    """Stack Tensors and numbers along a new first axis. Numbers take the dtype of the first Tensor."""
+    first = like_tensor or next(item for item in flatten(values) if isinstance(item, Tensor))
     items = [_stacked(item, first) if holds_tensors(item) else like(item, first) for item in values]
     rows = [build("reshape", item, shape=(1, *item.type.shape)) for item in items]
     return rows[0] if len(rows) == 1 else build("concat", *rows, axis=0)
@@ -322,7 +322,7 @@ def like(value: Any, other: Tensor) -> Tensor:
         return value
     if isinstance(value, bool | int | float) or (isinstance(value, np.generic) and value.ndim == 0):
         if isinstance(value, float | np.floating) and other.dtype in INTEGERS and not float(value).is_integer():
-            raise DtypeError(f"{value} can't be combined with a tensor of {other.dtype}; convert that with rg.cast")
+            raise DtypeError(f"{value} can't be combined with a Tensor of {other.dtype}; rg.cast the Tensor to float32")
         return constant(value, dtype=other.dtype)
     return as_tensor(value)
 
@@ -381,7 +381,7 @@ def take_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
         raise ShapeError(f"{len(named)} indices for {x!r} of rank {x.rank}; give {x.rank} at most", where)
     dots = [position for position, item in enumerate(index) if item is Ellipsis]  # arrays override ==
     if len(dots) > 1:
-        raise ShapeError("an index can hold one ... only; write : for the other axes", where)
+        raise ShapeError("an index can contain only one ...; write : for the other axes", where)
     position = dots[0] if dots else len(index)
     fill = (slice(None),) * (x.rank - len(named))
     index = (*index[:position], *fill, *index[position + 1 :])

@@ -55,7 +55,7 @@ class Trace:
     running: set[tuple[int, tuple[TensorType, ...]]] = field(default_factory=set)
     """Cells whose step is running, as (id, types of the inputs)."""
     places: set[tuple[str, int]] = field(default_factory=set)
-    """Lines of the driver and of the cells' creation, which values get that have no line of their own."""
+    """(file, line) of the driver and of the cells' creation, the source lines of values without a line of their own."""
     variables: dict[Node, str] = field(default_factory=dict)
     """Names of values: the local variables of the cells' steps."""
     cells: list[tuple[Any, str]] = field(default_factory=list)
@@ -95,7 +95,7 @@ def tracing(cell: object) -> Iterator[None]:
     except RecursionError as error:
         raise StructureError(
             f"{cell!r} nests steps deeper than Python's stack, {sys.getrecursionlimit()} calls; a step must not call "
-            "itself, and cells that nest so deep define nested_step in place of step, and nested_initial_state in "
+            "itself, and cells that nest this deep define nested_step in place of step, and nested_initial_state in "
             "place of initial_state (see rg.Cell)",
             raised_line(error),
         ) from None

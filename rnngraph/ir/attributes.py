@@ -28,7 +28,7 @@ MAX_STEPS = (1 << 31) - 1
 """Maximum product of the step counts of nested loops in one call."""
 
 MAX_UNROLLED = 1024
-"""Maximum unroll factor of a loop. Each unrolled step has machine code of its own."""
+"""Maximum unroll factor of a loop. Each unrolled step adds machine code."""
 
 
 def is_int(value: Any) -> bool:
@@ -81,7 +81,7 @@ def _is_dtype_of(value: str, node: Node) -> bool:
 
 
 def within(value: Any, node: Node) -> bool:
-    """True for a valid role of numbers whose range a call checks.
+    """True for the name of a range that a call checks numbers against.
 
     ``labels`` and ``lengths`` are bounded by the last axis; the largest of ``longest`` lengths must equal its size.
     ``rows`` are indices into an axis, and ``entries`` are indices that may count from the end.
@@ -90,7 +90,7 @@ def within(value: Any, node: Node) -> bool:
 
 
 def labels(value: Any, node: Node) -> bool:
-    """True for a valid role of labels: class probabilities, or independent binary probabilities."""
+    """True for a valid kind of labels: class probabilities, or independent binary probabilities."""
     is_known = value == "truths" or (value == "classes" and node.tensor.rank > 0)
     return is_known and node.operands[0].dtype in FLOATS
 
@@ -124,7 +124,7 @@ def kind(value: Any, node: Node) -> bool:
     if not _is_dtype_of(value.dtype, node):
         return False
     elements = 1
-    for item in value.shape:  # even if an axis has size 0, the other sizes determine strides
+    for item in value.shape:  # every size is limited, even beside an axis of size 0, because sizes determine strides
         elements *= max(1, _at_one(item))
     return elements <= MAX_ELEMENTS and len(value.shape) <= MAX_AXES
 
@@ -180,5 +180,5 @@ def body_input(value: Any, node: Node) -> bool:
 
 
 def anything(value: Any, node: Node) -> bool:
-    """Accept any value. Other rules check it."""
+    """True for any value, because other rules check the attribute."""
     return True

@@ -23,7 +23,7 @@ from .axis_maps import (
 from .node import AxisColumn, Linear, Node
 from .types import FLOATS, Dim, Shape, product, quotient
 
-# Rules of an operand's axis ---------------------------------------------------------------------------
+# Maps of an operand's axis ----------------------------------------------------------------------------
 
 
 def _aligned(node: Node, number: int, axis: int) -> Fate:
@@ -140,7 +140,7 @@ def _scan(node: Node, number: int, axis: int) -> Fate:
 
 def regrouped(before: Shape, axis: int, after: Shape) -> Fate:
     """Return the map of an axis in a reshape from ``before`` to ``after``."""
-    if 0 in before:  # the value has no entries
+    if 0 in before:  # without entries, every map of equal axes is valid
         return next((Kept(place) for place, dim in enumerate(after) if dim == before[axis]), MIXED)
     ahead = product(before[:axis])
     if before[axis] == 1:
@@ -226,7 +226,7 @@ def of_product(node: Node) -> Linear:
     return frozenset({0, *start}), frozenset({1, *start})
 
 
-# The column, op by op ----------------------------------------------------------------------------------
+# Axis columns of the ops ---------------------------------------------------------------------------------
 
 
 def elementwise(linear: Callable[[Node], Linear] = never) -> AxisColumn:
@@ -235,7 +235,7 @@ def elementwise(linear: Callable[[Node], Linear] = never) -> AxisColumn:
 
 
 UNKNOWN = AxisColumn(_nothing, _everywhere, never)
-"""Column of an op about whose axes nothing is known."""
+"""Column of an op that may mix the positions of all axes."""
 LEAF = AxisColumn(_nothing, _everywhere, never)
 """Column of an op without operands and with arbitrary entries."""
 PART = AxisColumn(_nothing, _nowhere, never)

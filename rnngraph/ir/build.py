@@ -32,7 +32,7 @@ def zeros(shape: tuple[Dim, ...], like: Node) -> Node:
 
 
 def column_slice(x: Node, first: Dim, last: Dim, like: Node) -> Node:
-    """Return ``x[..., first:last]``, or ``x`` if its last axis broadcasts."""
+    """Return ``x[..., first:last]``; ``x`` itself if its last axis has size 1, which broadcasts."""
     if not x.tensor.rank or x.shape[-1] == 1:
         return x
     if first == 0 and last == x.shape[-1]:

@@ -62,7 +62,8 @@ elementwise("atan", 1, _FLOATS, value.plain(np.arctan), derivative.atan, FUNCTIO
 elementwise("erf", 1, _FLOATS, value.plain(value.erf), derivative.erf, FUNCTION, True)
 # Identity whose derivative is zero.
 elementwise("stop_gradient", 1, _FLOATS, lambda arrays, a: arrays[0], derivative.nothing, INSTRUCTION, True, in_all)
-# Value of the second operand. The first one gets the adjoint; ``split`` and ``autodiff`` leave the value alone.
+# Value of the second operand; the adjoint goes to the first. ``split``, for inference, and ``autodiff`` replace the op
+# by its value.
 elementwise(
     "straight_through",
     2,
@@ -110,7 +111,8 @@ elementwise("power", 2, _NUMBERS, value.plain(value.power), derivative.power, FU
 elementwise("copysign", 2, _FLOATS, value.plain(np.copysign), derivative.copysign, INSTRUCTION, True)
 elementwise("maximum", 2, _NUMBERS, value.plain(np.maximum), derivative.maximum, INSTRUCTION, True)
 elementwise("minimum", 2, _NUMBERS, value.plain(np.minimum), derivative.minimum, INSTRUCTION, True)
-# If ``within`` is present, a call checks that the numbers fed are within the last axis, or an axis of size ``entries``.
+# If ``within`` is present, a call checks that fed numbers are indices of the last axis, or of an axis of size
+# ``entries``.
 # ``reason`` is added to the error message.
 elementwise(
     "less",
@@ -150,7 +152,7 @@ elementwise(
     True,
     jointly((0, 2), (1, 2)),
 )
-# A select that ``guards`` the padding past a row's end is removed if no derivative is taken.
+# ``guards``: the select replaces padding past a row's end. Graphs without derivatives drop such a select.
 elementwise(
     "select",
     3,
@@ -186,8 +188,8 @@ elementwise(
     False,
     random=True,
 )
-# Random numbers of samples: functions of (number of the stream, step), and of (key, unit). They are no random ops: the
-# inference graph admits them, because a stream's state holds all that they depend on.
+# Random numbers of samples: functions of (number of the stream, step), and of (key, unit). The inference graph admits
+# these ops, because a stream's state holds all that they depend on. They are therefore not marked as ``random``.
 elementwise(
     "sample_key", 2, rule.random_key, value.sample_key, derivative.nothing, DRAW, False, site=may.text, salt=may.integer
 )

@@ -68,7 +68,7 @@ def settled(
     if all(item.holds(known | alike) for item in equalities):
         return known | alike
     involved = {name for item in equalities if not item.holds(known) for name in item.symbols} & sizes.keys()
-    for name in sorted(involved):  # one symbol may suffice, such as T where T must equal 2 * (T//2)
+    for name in sorted(involved):  # compiling in one symbol may suffice: T if T must equal 2 * (T//2)
         if all(item.holds({**known, name: sizes[name]}) for item in equalities):
             return {**known, name: sizes[name]}
     known |= {name: sizes[name] for name in sorted(involved)}

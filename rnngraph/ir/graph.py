@@ -78,7 +78,7 @@ def remake(node: Node, operands: Sequence[Node], unify: Unify = unify_strict) ->
         return node
     if unify is unify_strict and all(
         map(_same_type, operands, node.operands)
-    ):  # then the inferred type is the same, too
+    ):  # equal operand types: the inferred type is unchanged
         return Node(node.op, operands, node.type, node.attributes, node.where, node.name)
     return make(node.op, *operands, where=node.where, name=node.name, unify=unify, **dict(node.attributes))
 

@@ -78,7 +78,7 @@ def _run(
     seen: Seen | None,
     step: int | None,
 ) -> list[np.ndarray]:
-    values: dict[Node, Any] = {  # an array for each node; a list of arrays for a scan
+    values: dict[Node, Any] = {  # the value of a scan is a list of arrays
         node: _float(array, wide) for node, array in zip(graph.inputs, inputs, strict=True)
     }
     reads = Counter(operand for node in graph.nodes for operand in node.operands)

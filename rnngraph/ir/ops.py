@@ -26,7 +26,7 @@ MANY = 1 << 30
 row("input", "leaf", 0, rule.typed, axes_of.LEAF, label=may.text, type=may.kind)
 row("parameter", "leaf", 0, rule.typed, axes_of.LEAF, label=may.text, type=may.kind)
 row("constant", "leaf", 0, rule.constant, axes_of.LEAF, lambda arrays, a: a["value"], value=may.anything)
-# If ``runs`` is set and the size counts steps, streams go on counting where the last step ended.
+# ``runs``: if the size counts time steps, a stream continues the count from call to call.
 row(
     "iota",
     "leaf",
@@ -168,7 +168,8 @@ row(
     stop=may.stops,
     step=may.steps,
 )
-# Every ``step``-th sliding window of ``size`` entries with dilation ``apart``, stacked on a new axis after ``axis``.
+# Every ``step``-th sliding window of ``size`` entries with the dilation ``apart``. The windows are the axis ``axis`` of
+# the result, and their entries the next axis.
 row(
     "windows",
     "movement",
@@ -232,8 +233,8 @@ row(
     derivative.concat,
     axis=may.axis,
 )
-# Identity with other formulas for its sizes. Each call checks that they are equal. ``limits`` are (size, minimum,
-# maximum), which each call checks, too.
+# Identity whose result has other formulas for equal sizes. Each call checks the equality. ``limits`` are (size,
+# minimum, maximum), which each call checks, too.
 row(
     "ensure_shape",
     "movement",
@@ -248,7 +249,7 @@ row(
 )
 row("gather", "movement", 2, rule.gather, axes_of.gather, value.gather, derivative.gather)
 
-# A declared dropout takes the value and keep_prob; ``lower`` adds seed, step and row.
+# In a declaration, the operands are the value and keep_prob. ``lower`` adds seed, step and row.
 row(
     "dropout",
     "structured",
@@ -260,15 +261,16 @@ row(
     site=may.text,
     salt=may.integer,
 )
-# Random numbers of the operand's shape; ``lower`` replaces it by random_key and random_uniform.
+# Random numbers of the operand's shape. ``lower`` replaces the op by random_key and random_uniform.
 row("noise", "structured", 1, rule.noise, axes_of.noise, random=True, until="lower")
-# Random numbers of a sample, of the operand's shape; ``lower`` replaces it by sample_key and sample_uniform.
+# Random numbers of a sample, of the operand's shape. ``lower`` replaces the op by sample_key and sample_uniform.
 row("sample_noise", "structured", 1, rule.sample_noise, axes_of.noise, random=True, until="lower")
 # Identity that names an intermediate value; on request, ``lower`` makes the value an output.
 row("tap", "structured", 1, lambda types, attributes, unify: types[0], axes_of.elementwise(in_all), until="lower")
-# (training, inference): ``split`` selects the operand of each graph.
+# Operands: the value in the training graph, and in the inference graph. ``split`` selects one of them.
 row("by_graph", "structured", 2, rule.by_graph, axes_of.elementwise(in_all), until="split")
-# (value, parameter, next value of the parameter): the value; a training step that is applied updates the parameter.
+# Operands: value, parameter, next value of the parameter. The result is the value. Each applied training step updates
+# the parameter.
 row("with_update", "structured", 3, rule.with_update, axes_of.with_update, until="split")
 # A declared driver, which ``lower`` replaces by a scan. Tracing the cell determines its type.
 row(
@@ -281,8 +283,8 @@ row(
 )
 # ``when``: index of a boolean input of the body, a carry or a step of a sequence. Where it is false, the step is
 # skipped: carries keep their values, and zeros are emitted.
-# ``keeps``: number of steps of a block. The scan also returns each carry before every block, after the emitted values.
-# ``blocks``: every block of so many steps starts from its own element of the initial values.
+# ``keeps``: number of steps of a block. After the emitted values, the scan also returns each carry before every block.
+# ``blocks``: number of steps of a block. Every block starts from its own element of the initial values.
 row(
     "scan",
     "structured",

@@ -152,7 +152,7 @@ def step_condition(scan: Node) -> Node | None:
 
 
 def is_final(get: Node) -> bool:
-    """True if a ``get`` reads a carry after the last step, and not an emitted sequence."""
+    """True if a ``get`` reads the final value of a carry rather than an emitted sequence."""
     return get["index"] < get.operands[0]["carries"]
 
 
@@ -199,9 +199,9 @@ def scan_dependencies(nodes: Iterable[Node], scans: Collection[Node]) -> dict[No
 
 
 def ends_of_loop(scan: Node) -> set[Node]:
-    """Return the nodes of a scan's body that only decide whether another step runs.
+    """Return the nodes of a scan's body that only compute the condition of the next step.
 
-    They reduce over all rows, and nothing but the next step condition reads them.
+    The nodes lie between the reductions over all rows, which are included, and the condition. No other node reads them.
     """
     body, parts = scan["body"], ScanParts.of(scan)
     users = body.users()
@@ -216,9 +216,9 @@ def ends_of_loop(scan: Node) -> set[Node]:
 
 
 def histories_read(scan: Node) -> dict[Node, tuple[Node, Node]]:
-    """Return the sequences in a scan's body that are a carry of another scan at all steps, before or after a step.
+    """Return the sequences of a scan that hold a carry of another scan: its value before or after each step.
 
-    The key is the body's input, and the value the other scan with the carry.
+    Keys are inputs of the scan's body. Values are (other scan, input of its body for the carry).
     """
     histories = dict[Node, tuple[Node, Node]]()
     for inside, outside in ScanParts.of(scan).sequences:

@@ -54,7 +54,7 @@ def repeats_to(shapes: Sequence[Shape], shape: Shape, unify: Unify) -> bool:
 def _one_dtype(types: Sequence[TensorType]) -> str:
     if any(item.dtype != types[0].dtype for item in types):
         dtypes = dict.fromkeys(item.dtype for item in types)
-        raise TypeError(f"operands have dtypes {' and '.join(dtypes)}; convert one with rg.cast")
+        raise TypeError(f"operands have different dtypes, {' and '.join(dtypes)}; convert one with rg.cast")
     return types[0].dtype
 
 
@@ -216,7 +216,7 @@ def overlap_add(types: Sequence[TensorType], attributes: Mapping[str, Any], unif
 def concat(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     dtype, axis = _one_dtype(types), attributes["axis"]
     if len({item.rank for item in types}) > 1:
-        raise ValueError(f"can't join tensors of ranks {', '.join(str(item.rank) for item in types)}")
+        raise ValueError(f"can't join tensors of different ranks {', '.join(str(item.rank) for item in types)}")
     dims = list(types[0].shape)
     for item in types[1:]:
         for position, dim in enumerate(item.shape):
@@ -276,7 +276,7 @@ def scatter_add(types: Sequence[TensorType], attributes: Mapping[str, Any], unif
     _needs([indices], INTEGERS)
     _needs([updates], FLOATS)
     if updates.rank < indices.rank:
-        raise ValueError(f"a row is added for each index, so that {updates} does not fit {indices}")
+        raise ValueError(f"a scatter needs one row for each index; rows of {updates} do not fit indices of {indices}")
     for a, b in zip(indices.shape, updates.shape, strict=False):
         unify(a, b)
     return updates.with_shape((attributes["rows"], *updates.shape[indices.rank :]))

@@ -55,7 +55,7 @@ def verify_stored(graph: Graph) -> Graph:
             _attributes(node)
             _rounding(node)
         if narrow := next((node for _, node in graph.outputs if node.dtype in NARROW), None):
-            raise ValueError(f"an output is {narrow.dtype}")
+            raise ValueError(f"an output has the narrow dtype {narrow.dtype}; cast it to float32")
         _labels(graph)
     except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         raise ValueError(f"{error}") from error
@@ -73,7 +73,7 @@ def _attributes(node: Node) -> None:
     if node.op in CREATED_BY_PASSES:
         raise ValueError(f"{node.op} {node.name} may be created only by passes")
     if attributes.get("rounded"):
-        raise ValueError(f"{node.op} {node.name} is rounded, which only passes may request")
+        raise ValueError(f"{node.op} {node.name} has rounded=True, which only passes may set")
     if node.op == "dropout":
         _dropout(node)
     for name, value in attributes.items():
@@ -131,28 +131,28 @@ def _verify(graph: Graph, forbid: tuple[str, ...], known: set[Node]) -> None:
         seen.add(node)
     for name, node in graph.outputs:
         if node not in seen:
-            raise ValueError(f"output {name} is no node of the graph")
+            raise ValueError(f"output {name} is not a node of the graph")
         if isinstance(node.type, TupleType):
             raise ValueError(f"output {name} is a tuple")
     for node in graph.inputs:
         if node not in seen or node.op not in ("input", "parameter"):
-            raise ValueError(f"{node!r} is listed as an input and is none")
+            raise ValueError(f"{node!r} is listed as an input, but is neither an input nor a parameter")
 
 
 def _node(node: Node, forbid: tuple[str, ...], known: set[Node]) -> None:
     """Check a node on its own. The result is cached, because nodes are immutable."""
     row = OPS.get(node.op)
     if row is None:
-        raise ValueError(f"{node.op} is no op of the table")
+        raise ValueError(f"{node.op} is not an op of the table")
     if node.op in forbid:
         raise ValueError(f"{node.op} is forbidden in this graph (declared at {node.where})")
     if not row.arity[0] <= len(node.operands) <= row.arity[1]:
-        raise ValueError(f"{node.op} has {len(node.operands)} operands")
+        raise ValueError(f"{node.op} has {len(node.operands)} operands; it takes {row.arity[0]} to {row.arity[1]}")
     inferred = row.infer([operand.type for operand in node.operands], dict(node.attributes), unify_strict)
     if inferred != node.type:
         raise ValueError(f"{node!r} should have type {inferred}")
     if node.op == "with_update" and node.operands[1].op != "parameter":
-        raise ValueError(f"{node!r} updates {node.operands[1]!r}, which is no parameter")
+        raise ValueError(f"{node!r} updates {node.operands[1]!r}, which is not a parameter")
     if node.op == "scan":
         body: Graph = node["body"]
         if any(inner.op == "parameter" for inner in body.nodes):

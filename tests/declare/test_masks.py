@@ -392,7 +392,7 @@ WRONG: dict[str, tuple[Callable[[Any], Any], type[rg.RnnGraphError], str]] = {
     "sizes": (lambda x: {"mask": np.ones((BATCH, STEPS + 1), bool)}, rg.ShapeError, "does not fit"),
     "turned": (lambda x: {"mask": np.ones((STEPS, BATCH), bool)}, rg.ShapeError, "batch, time"),
     "a number": (lambda x: {"mask": 3}, rg.DtypeError, "bool"),
-    "a word": (lambda x: {"mask": "yes"}, rg.DtypeError, "not of text"),
+    "a word": (lambda x: {"mask": "yes"}, rg.DtypeError, "not text"),
     "zero": (lambda x: {"mask": None, "zero_output_for_mask": 2}, rg.DtypeError, "zero_output_for_mask"),
     "reverse": (lambda x: {"reverse": "yes"}, rg.DtypeError, "reverse"),
 }

@@ -220,7 +220,7 @@ def test_a_decoder_feeds_back_several_values() -> None:
             a, k = np.tanh(h), int(np.argmax(h))
         assert result["lengths"][row] == len(numbers)
         assert_array_equal(result["out"]["k"][row, : len(numbers)], numbers)
-    with pytest.raises(rg.StructureError, match=r"what next_input gives lacks 'k'; it takes \(a, k\)"):
+    with pytest.raises(rg.StructureError, match=r"the result of next_input lacks 'k'; it takes \(a, k\)"):
         rg.dynamic_decode(Fed(), first, lambda output, x_t: {"a": output["b"]}, 6)
 
 
@@ -256,7 +256,7 @@ def placed(name: str, *shape: int | None) -> rg.Tensor:
         (lambda x: rg.dynamic_rnn(Giving(lambda x: x["z"]), {"y": x}), r"no input is named 'z'; the driver is given y"),
         (lambda x: rg.dynamic_rnn(Giving(lambda x: {"y": x, "z": None}), x), r"its output at z is None"),
         (lambda x: rg.dynamic_rnn(Giving(lambda x: {}), x), r"returns no output"),
-        (lambda x: rg.dynamic_rnn(Giving(lambda x: (x, rg.constant(1.0))), x), r"an output 1 .*must be \[batch, …\]"),
+        (lambda x: rg.dynamic_rnn(Giving(lambda x: (x, rg.constant(1.0))), x), r"the output 1 .*must be \[batch, …\]"),
         (
             lambda x: rg.dynamic_rnn(rg.ResidualWrapper(Giving(lambda x: {"y": x["x"], "z": x["x"]})), {"x": x}),
             r"ResidualWrapper needs outputs in the structure of the inputs; the output of .* it takes \(x,\)",

@@ -308,7 +308,7 @@ def test_a_step_that_changes_a_state_is_an_error_with_its_line(new: Callable[[An
         (lambda: rg.state((2, 0)), "must be a positive int, not 0"),
         (lambda: rg.state((2, None)), "must be a positive int, not None"),
         (lambda: rg.state(2, dtype="float16"), "can't be 'float16'; use one of .*bfloat16"),
-        (lambda: rg.joined(3, rg.state((2, 2))), r"state\(\(2, 2\)\) has a shape or dtype of its own"),
+        (lambda: rg.joined(3, rg.state((2, 2))), r"state\(\(2, 2\)\) has its own shape or dtype"),
     ],
 )
 def test_wrong_states_are_errors(call: Callable[[], Any], message: str) -> None:

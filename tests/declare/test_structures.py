@@ -74,7 +74,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[rg.RnnGraphError], str]] = {
     "no nest": (lambda: rg.map_structure(max), rg.StructureError, "one nest"),
     "no function": (lambda: rg.map_structure([1], [2]), rg.DtypeError, "function"),
     "arguments": (lambda: rg.map_structure(lambda a: a, 1, 2), rg.CallError, "leaf"),
-    "endless": (lambda: rg.map_structure(max, endless), rg.StructureError, "no end"),
+    "endless": (lambda: rg.map_structure(max, endless), rg.StructureError, "contains itself"),
     "endless second": (lambda: rg.map_structure(max, [[1]], endless), rg.StructureError, "list of 1"),
 }
 

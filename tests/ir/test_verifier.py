@@ -54,7 +54,7 @@ def single(node: Node, *before: Node) -> Graph:
 
 def test_an_op_outside_the_table() -> None:
     x = value()
-    broken(single(Node("tanj", (x,), ROW), x), "tanj is no op of the table")
+    broken(single(Node("tanj", (x,), ROW), x), "tanj is not an op of the table")
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
@@ -122,7 +122,7 @@ def test_a_value_before_it_is_there() -> None:
 def test_outputs_are_tensors_of_the_graph() -> None:
     x, h = value(), value("h")
     elsewhere = make("tanh", x)
-    broken(Graph("g", (x,), (x,), (("y", elsewhere),)), "output y is no node of the graph")
+    broken(Graph("g", (x,), (x,), (("y", elsewhere),)), "output y is not a node of the graph")
     scan = loop(Graph.of("body", [("h", h)], [h]), x)
     broken(Graph("g", (x,), (x, scan), (("y", scan),)), "output y is a tuple")
 
@@ -133,9 +133,9 @@ def test_inputs_are_those_that_are_read() -> None:
     broken(Graph("g", (x,), (x, y, result), (("z", result),)), "input y.* is read, but not among the inputs")
     kernel = make("parameter", label="w", name="w", type=ROW)
     broken(Graph("g", (), (kernel,), (("w", kernel),)), "parameter w.* is read, but not among the inputs")
-    broken(Graph("g", (x, y), (x,), (("x", x),)), "listed as an input and is none")
+    broken(Graph("g", (x, y), (x,), (("x", x),)), "listed as an input, but is neither")
     tanh = make("tanh", x)
-    broken(Graph("g", (x, tanh), (x, tanh), (("z", tanh),)), "listed as an input and is none")
+    broken(Graph("g", (x, tanh), (x, tanh), (("z", tanh),)), "listed as an input, but is neither")
 
 
 def test_a_carry_keeps_its_type() -> None:
@@ -164,7 +164,7 @@ def test_a_body_is_closed() -> None:
 
 def test_bodies_are_checked_too() -> None:
     h = value("h")
-    broken(in_a_loop(Node("tanj", (h,), ROW), h), "tanj is no op of the table")
+    broken(in_a_loop(Node("tanj", (h,), ROW), h), "tanj is not an op of the table")
 
 
 @pytest.mark.parametrize("op", INFERENCE_FORBIDS)

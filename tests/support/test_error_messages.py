@@ -99,7 +99,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "driver in a step": (
         lambda: rg.dynamic_rnn(Nested(lambda x: rg.dynamic_rnn(rg.GRUCell(3), rg.expand_dims(x, 0))[0][0]), sequence()),
         ValueError,
-        "over an axis of open size inside of a cell's step; declare that size",
+        "over an axis of symbolic size inside a cell's step; declare that size",
     ),
     "long driver in a step": (
         lambda: rg.dynamic_rnn(
@@ -118,9 +118,9 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "name of a parameter": (lambda: rg.parameter(LONG, (3,)), ValueError, "at most 200 characters"),
     "name of a layer": (lambda: rg.dense(sequence(), 2, name=LONG), ValueError, "at most 200 characters"),
     "name of a scope": (lambda: rg.dynamic_rnn(rg.GRUCell(2), sequence(), scope=LONG), ValueError, "at most 200"),
-    "name of a size": (lambda: sequence("ü"), ValueError, "is no size"),
+    "name of a size": (lambda: sequence("ü"), ValueError, "is not a size"),
     "name of an output": (lambda: program(**{LONG: sequence()}), ValueError, "at most 200"),
-    "name of a state": (lambda: rg.dynamic_rnn(Twice(), sequence()), ValueError, "'class' is no name"),
+    "name of a state": (lambda: rg.dynamic_rnn(Twice(), sequence()), ValueError, "'class' cannot name"),
     "parameter of a scope that is over": (lambda: program(y=scope_that_is_kept()), ValueError, "late was created from"),
     "result": (lambda: program().inference(x=np.ones((2, 3, 3)))["logit"], KeyError, "did you mean logits?"),
     "parameter": (lambda: program().parameters["dense/kernl"], KeyError, "did you mean dense/kernel?"),
@@ -133,7 +133,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "initial shape": (
         lambda: program(y=rg.parameter("w", (3,), initializer=np.ones(4))),
         ValueError,
-        "w gives no array",
+        "w returns no array",
     ),
     "split in no parts": (lambda: rg.split(rg.constant([1, 2]), 0), ValueError, "parts must be at least 1"),
     "tile by halves": (lambda: rg.tile(rg.constant([1, 2]), [0.5]), TypeError, "a multiple must be an int"),
@@ -156,7 +156,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "words for logits": (
         lambda: tf1.nn.sigmoid_cross_entropy_with_logits(labels=sequence(), logits="mean"),
         TypeError,
-        "not of text",
+        "not text",
     ),
     "annotated": (lambda: rg.split(sequence(), None), TypeError, "parts must be"),
     "ragged variable": (lambda: tf1.Variable(RAGGED), ValueError, "a variable begins as"),
@@ -494,5 +494,7 @@ def test_a_name_of_many_letters(declare: Any) -> None:
 
 
 def test_a_size_s_name_of_many_letters() -> None:
-    with pytest.raises(rg.ShapeError, match=r"no size; use .* a name that is an identifier of at most 200 characters"):
+    with pytest.raises(
+        rg.ShapeError, match=r"not a size; use .* a name that is an identifier of at most 200 characters"
+    ):
         rg.placeholder("x", ("n" * 300, 3))

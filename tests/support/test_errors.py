@@ -96,12 +96,12 @@ def feeds(batch: int = 2, time: int = 4, **changes: Any) -> dict[str, Any]:
 # Declaring ----------------------------------------------------------------------------------------
 
 
-@mistake(TypeError, "numbers or truth values", "text")
+@mistake(TypeError, "numbers or bools", "text")
 def a_constant_of_text() -> None:
     rg.constant("a")  # here
 
 
-@mistake(TypeError, "numbers or truth values", "objects")
+@mistake(TypeError, "numbers or bools", "objects")
 def a_constant_with_a_gap() -> None:
     rg.constant([1.0, None])  # here
 
@@ -162,7 +162,7 @@ def a_stack_of_one_cell() -> None:
     rg.MultiRNNCell(rg.GRUCell(3))  # type: ignore[arg-type]  # here
 
 
-@mistake(ValueError, "no cells", "at least one")
+@mistake(ValueError, "at least one cell")
 def a_stack_of_nothing() -> None:
     rg.MultiRNNCell([])  # here
 
@@ -285,7 +285,7 @@ def an_unknown_dtype() -> None:
     rg.placeholder("a", (3,), "float16")  # here
 
 
-@mistake(ValueError, "no size", "identifier")
+@mistake(ValueError, "not a size", "identifier")
 def a_size_that_is_none() -> None:
     rg.placeholder("a", (-3,))  # here
 

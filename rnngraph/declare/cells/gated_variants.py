@@ -91,8 +91,8 @@ class IntersectionRNNCell(Cell):
         self.num_in_proj = None if num_in_proj is None else units(num_in_proj, "num_in_proj")
         if self.num_in_proj not in (None, self.num_units):
             raise ArgumentError(
-                f"num_in_proj={num_in_proj} is not num_units={num_units}, the width that inputs need; "
-                f"give num_in_proj={num_units}"
+                f"num_in_proj={num_in_proj} must equal num_units={num_units}, the width of the "
+                f"state; give num_in_proj={num_units}"
             )
         self.initializer = kernel_initializer(initializer)
         self.forget_bias = number(forget_bias, "forget_bias")
@@ -115,9 +115,7 @@ class IntersectionRNNCell(Cell):
     def _projected(self, p: Scope, x: Tensor) -> Tensor:
         n = self.num_units
         if self.num_in_proj is None:
-            raise ShapeError(
-                f"{self!r} needs inputs of width {n} and gets {x.width}; give it num_in_proj={n}", self.where
-            )
+            raise ShapeError(f"{self!r} needs inputs of width {n}, not {x.width}; give it num_in_proj={n}", self.where)
         kernel = p.kernel("in_projection/kernel", (x.width, n), self.initializer)
         return x @ kernel + p.bias("in_projection/bias", (n,))
 

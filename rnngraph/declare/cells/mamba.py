@@ -95,7 +95,9 @@ def mamba2(
     shared = units(num_groups, "num_groups") * units(state_dim, "state_dim")
     heads, rest = divmod(channels, units(head_dim, "head_dim"))
     if rest:
-        raise ArgumentError(f"head_dim={head_dim} must divide the {channels} channels, expand={expand} times {x.width}")
+        raise ArgumentError(
+            f"head_dim={head_dim} must divide the {channels} channels (expand={expand} times width {x.width})"
+        )
     widths = [channels, channels + 2 * shared, heads]
     z, u, dt = split(affine(x, sum(widths), None, scope, ("in_proj/kernel",)), widths)
     u, key, query = split(_convolved(u, conv_size, scope), [channels, shared, shared])

@@ -47,7 +47,9 @@ class PartsCell(Cell):
         if items.keys() != shapes.keys() or len(x) != len(shapes):
             needs = ", ".join(f"{name} {[*shape]}" for name, shape in shapes.items())
             has = ", ".join(map(str, x)) if isinstance(x, Mapping) else f"{len(x)} Tensors"
-            raise StructureError(f"{self!r} reads one Tensor [batch, width], or {needs}; it gets {has}", self.where)
+            raise StructureError(
+                f"{self!r} reads one Tensor [batch, width], or {needs}; its input has {has}", self.where
+            )
         for name, shape in shapes.items():
             if items[name].type.shape[1:] != shape:
                 raise ShapeError(
@@ -71,7 +73,7 @@ def low_rank(p: Scope, name: str, x: Tensor, rank: int, width: int, activation: 
 
 
 def of_width(p: Scope, x: Tensor, width: int) -> Tensor:
-    """Return x, multiplied by ``in_projection/kernel`` [inputs, width] if x has another width."""
+    """Return x; if its width is not ``width``, return x times ``in_projection/kernel`` [inputs, width]."""
     return x if x.width == width else x @ p.kernel("in_projection/kernel", (x.width, width))
 
 
@@ -96,7 +98,7 @@ def scalar(x: Tensor) -> Tensor:
 
 
 def read(state: Tensor, key: Tensor) -> Tensor:
-    """Return key · state, [..., values], for matrices [..., keys, values]."""
+    """Return key · state [..., values] for keys [..., keys] and states [..., keys, values]."""
     return reduce_sum(column(key) * state, -2)
 
 

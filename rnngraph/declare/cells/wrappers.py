@@ -96,29 +96,32 @@ def _count_floats(nest: Any) -> int:
     return sum(leaf.dtype in FLOATS for leaf in flatten(nest))
 
 
-def _pairs(wrapper: Wrapper, x: Any, output: Any, does: str) -> list[tuple[str, Tensor, Tensor]]:
+def _pairs(wrapper: Wrapper, x: Any, output: Any, verb: str) -> list[tuple[str, Tensor, Tensor]]:
     """Return (path, input, output) of each leaf of a cell whose output has the structure of its input."""
     places = [path for path, _ in paths(x)]
     what = f"{type(wrapper).__name__} needs outputs in the structure of the inputs; the output of {wrapper.cell!r}"
     outputs = matched(x, output, what, wrapper.where)
     pairs = [*zip(places, flatten(x), outputs, strict=True)]
     for _, before, after in pairs:
-        _check_width(wrapper, before, after, f"{does} an input of width {{}} {'to' if does == 'adds' else 'with'}")
+        _check_width(
+            wrapper, before, after, f"{verb} an input {{}} {'to' if verb == 'adds' else 'with'} an output {{}}"
+        )
     return pairs
 
 
-def _check_width(wrapper: Wrapper, x: Tensor, output: Tensor, does: str) -> None:
+def _check_width(wrapper: Wrapper, x: Tensor, output: Tensor, combination: str) -> None:
     """Raise ``ShapeError`` unless a cell's output is as wide as its input."""
     if x.rank != output.rank:
         raise ShapeError(
-            f"{type(wrapper).__name__} around {wrapper.cell!r} {does.format(x.type)} an output {output.type}; they "
-            "must have one shape",
+            f"{type(wrapper).__name__} around {wrapper.cell!r} {combination.format(x.type, output.type)}; they must "
+            "have one shape",
             wrapper.where,
         )
     if x.width != output.width:
         raise ShapeError(
-            f"{type(wrapper).__name__} around {wrapper.cell!r} {does.format(x.width)} an output of width "
-            f"{output.width}; give the cell {x.width} units or project the input first",
+            f"{type(wrapper).__name__} around {wrapper.cell!r} "
+            f"{combination.format(f'of width {x.width}', f'of width {output.width}')}; give the cell {x.width} units "
+            "or project the input first",
             wrapper.where,
         )
 
@@ -245,7 +248,7 @@ class MultiRNNCell(Cell):
             raise DtypeError(f"MultiRNNCell needs a list of cells, not one cell; write MultiRNNCell([{cells!r}])")
         self.cells = [check_cell(cell, "MultiRNNCell") for cell in cells]
         if not self.cells:
-            raise StructureError("MultiRNNCell of no cells; give at least one")
+            raise StructureError("MultiRNNCell needs at least one cell; got an empty list")
         self.state_is_tuple = flag(state_is_tuple, "state_is_tuple")
         if not self.state_is_tuple:
             for cell in self.cells:

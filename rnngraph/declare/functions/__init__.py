@@ -1,4 +1,4 @@
-"""Functions of tensors, built only from what users' own functions can use.
+"""Functions of tensors. They use only ops and functions that users' own code can call.
 
 Elementwise and shape functions: ``basic``, ``extremes``, ``indexing``, ``activations``, ``rounding``, ``elementary``,
 ``arrays``.

@@ -229,10 +229,10 @@ def places_along(x: Tensor, position: int) -> Tensor:
     return index_range(x.type.shape[position], x.rank - 1 - position)
 
 
-def index_range(size: Dim, behind: int) -> Tensor:
-    """Return the indices 0, 1, … of an axis, with ``behind`` trailing axes of length 1."""
+def index_range(size: Dim, trailing: int) -> Tensor:
+    """Return the indices 0, 1, … of an axis, followed by ``trailing`` axes of length 1."""
     index = build("iota", size=size)
-    return build("reshape", index, shape=(size, *(1,) * behind)) if behind else index
+    return build("reshape", index, shape=(size, *(1,) * trailing)) if trailing else index
 
 
 @api
@@ -242,7 +242,7 @@ def concat(tensors: Sequence[Any], axis: int = -1) -> Tensor:
         raise DtypeError(f"concat takes Tensors first; write rg.concat([a, b], {tensors})")
     items = [as_tensor(item) for item in entries(tensors, "tensors")]
     if not items:
-        raise ShapeError("concat of nothing; give at least one tensor")
+        raise ShapeError("concat needs at least one Tensor; got an empty list")
     return items[0] if len(items) == 1 else build("concat", *items, axis=one_axis(items[0].rank, axis))
 
 
@@ -264,9 +264,9 @@ def split(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Tensor]:
     else:
         sizes = [whole_number(part, "a part", 0) for part in entries(parts, "parts")]
     if not isinstance(total, int):
-        raise ShapeError(f"can't split an axis of open size into {shown(parts)}; use slices")
+        raise ShapeError(f"can't split an axis of symbolic size into {shown(parts)}; use slices")
     if sum(sizes) != total:
-        raise ShapeError(f"an axis of {total} does not split into {shown(parts)}; the sizes must add up to {total}")
+        raise ShapeError(f"cannot split an axis of size {total} into {shown(parts)}; the sizes must add up to {total}")
     index: list[Any] = [slice(None)] * x.rank
     pieces, start = [], 0
     for width in sizes:

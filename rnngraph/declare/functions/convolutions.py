@@ -23,7 +23,10 @@ from .layers import owned
 from .padding import WindowSizes, windows_over_time
 
 MIN_SIDE_BY_SIDE = 8
-"""Minimum groups of a convolution that are computed side by side in vectors; fewer are one product each."""
+"""Minimum number of groups for computing a convolution with one group per vector lane.
+
+With fewer groups, one matrix product per group is faster.
+"""
 PADDINGS = ("causal", "same", "valid", "reflect")
 Padding = str | tuple[int, int]
 

@@ -179,7 +179,7 @@ def product_over_steps(x: Tensor, position: int) -> Tensor:
 def _as_steps(name: str, x: Tensor, position: int, line: Where | None) -> tuple[Tensor, tuple[int, ...], Any]:
     """Return x as [time, rows, units], and the permutation and shape that undo the change."""
     if x.dtype not in FLOATS:
-        raise DtypeError(f"{name} along an axis of open size needs floats, not {x!r}; convert with rg.cast", line)
+        raise DtypeError(f"{name} along an axis of symbolic size needs floats, not {x!r}; convert with rg.cast", line)
     order = (position, *(other for other in range(x.rank) if other != position))
     transposed = transpose(x, order)
     shape = transposed.type.shape

@@ -1,4 +1,4 @@
-"""Extremes with separate choices of values and gradients."""
+"""Functions whose gradient is chosen separately from their value: extremes, clamping, straight-through."""
 
 from __future__ import annotations
 

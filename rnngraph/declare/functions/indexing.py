@@ -34,7 +34,7 @@ from .statistics import reduce_any, reduce_prod, selected
 
 MODES = ("set", "add", "multiply", "minimum", "maximum")
 NEAR = 32
-"""Number of entries that readers assume a symbolic axis to have at least. Each call checks it."""
+"""Minimum size that readers of other formats assume for a symbolic axis. Each call checks the size."""
 
 
 @api

@@ -249,7 +249,9 @@ def _reduce_elements(losses: Tensor, weights: Any, lengths: Any, reduction: str)
     """Average the losses of elements over the last axis, unless it is the batch. Reduce the result."""
     if reduction == "elements":
         if lengths is not None:
-            raise ArgumentError('reduction="elements" takes no lengths; use none, or pass a mask of zeros as weights')
+            raise ArgumentError(
+                'reduction="elements" takes no lengths; use reduction="none", or weights that are 0 in the padding'
+            )
         is_plain = isinstance(weights, int | float) and weights == 1
         return losses if is_plain else losses * like(weights, losses)
     if losses.rank > 1:

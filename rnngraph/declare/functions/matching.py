@@ -31,7 +31,7 @@ def compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
 
 def check_same_shape(labels: Tensor, predictions: Tensor) -> None:
     """Raise ``ShapeError`` if declared sizes differ."""
-    if not _may_be_one(labels.type.shape, predictions.type.shape):
+    if not _may_be_equal(labels.type.shape, predictions.type.shape):
         raise ShapeError(
             f"labels {labels!r} and predictions {predictions!r} must have the same shape, because losses do not "
             "broadcast; apply rg.expand_dims or rg.reshape to one of them"
@@ -41,7 +41,7 @@ def check_same_shape(labels: Tensor, predictions: Tensor) -> None:
 def class_labels(labels: Tensor, logits: Tensor) -> Tensor:
     """Check that labels [...] fit logits [..., classes]."""
     want = logits.type.shape[:-1]
-    if not _may_be_one(labels.type.shape, want):
+    if not _may_be_equal(labels.type.shape, want):
         raise ShapeError(
             f"labels {labels!r} must have the shape of logits {logits!r} without the last axis; apply rg.squeeze or "
             "rg.reshape to one of them"
@@ -63,7 +63,7 @@ def is_within(steps: Dim, lengths: Tensor, **checks: Any) -> Tensor:
     Args:
         steps: Number of steps.
         lengths: int64 [..., 1].
-        checks: ``within="lengths"``: each call checks fed lengths.
+        **checks: ``within="lengths"`` makes each call check fed lengths.
     """
     return build("less", build("iota", size=steps), lengths, **checks)
 
@@ -76,7 +76,7 @@ def of_rows(x: Tensor, rows: Dim, what: str) -> Tensor:
     return _fitted(x, (rows, *rest))
 
 
-def _may_be_one(have: Shape, want: Shape) -> bool:
+def _may_be_equal(have: Shape, want: Shape) -> bool:
     """True if two shapes may be equal at run time."""
     return len(have) == len(want) and not any(map(_differ, have, want))
 
@@ -137,7 +137,7 @@ def size_argument(entry: Any, what: str) -> Dim:
     if isinstance(entry, Size):
         return entry
     ints = "an int, -1," if what == "reshape" else "an int,"
-    raise ShapeError(f"{entry!r} is no size for a {what}; use {ints} None or the name of a size")
+    raise ShapeError(f"{entry!r} is not a size for a {what}; use {ints} None or the name of a size")
 
 
 def remaining_size(x: Tensor, others: list[Dim]) -> Dim:
@@ -146,7 +146,7 @@ def remaining_size(x: Tensor, others: list[Dim]) -> Dim:
     result = whole_quotient(elements, divisor)
     if result is None:
         raise ShapeError(
-            f"can't find the size for -1 in a reshape of {x!r}: {dim_text(elements)} does not divide by "
+            f"can't infer the size for -1 in a reshape of {x!r}: {dim_text(elements)} is not divisible by "
             f"{dim_text(divisor)}; declare fixed sizes as ints"
         )
     return result

@@ -155,7 +155,9 @@ def group_norm(
     shape = x.type.shape
     channels = shape[place]
     if place == 0 or not isinstance(channels, int) or channels % count:
-        raise ShapeError(f"group_norm: axis {place} of {x!r} does not divide into {count} groups; give a divisor of it")
+        raise ShapeError(
+            f"group_norm: axis {place} of {x!r} does not divide into {count} groups; give a divisor of its size"
+        )
     parts = build("reshape", x, shape=(*shape[:place], count, channels // count, *shape[place + 1 :]))
     reduced_axes = tuple(other for other in range(1, parts.rank) if other != place)
     scaled = build("reshape", layer_norm(parts, epsilon=epsilon, axis=reduced_axes), shape=shape)
@@ -179,5 +181,6 @@ def _check_arrays(function: str, **arrays: Any) -> None:
         if isinstance(array, bool | int | float | np.generic):
             hint = "the width is inferred from x, and epsilon is passed by name"
             raise DtypeError(
-                f"{name} of {function} is an array or a Tensor, such as an rg.parameter, not {shown(array)}; {hint}"
+                f"{name} of {function} must be an array or a Tensor, such as an rg.parameter, not {shown(array)}; "
+                f"{hint}"
             )

@@ -1,4 +1,4 @@
-"""Rounding to integers, and numbers from stored integers.
+"""Rounding to integers, and dequantization of stored integers.
 
 No gradient passes through rounding, because it is piecewise constant.
 """
@@ -62,8 +62,8 @@ def ceil(x: Any) -> Tensor:
 def dequantize(numbers: Tensor, scales: Tensor, axis: int = -1, bits: int = 8) -> Tensor:
     """Multiply stored integers by scales that blocks of an axis share.
 
-    A matrix in blocks of 32 rows is what ``weights="int8_blocks"`` and ``weights="int4"`` multiply by. They take stored
-    integers and scales as they are. The blocks are those of GGUF's types Q8_0 and Q4_0.
+    ``weights="int8_blocks"`` and ``weights="int4"`` multiply by matrices in blocks of 32 rows. They use stored integers
+    and scales of such blocks unchanged. GGUF's types Q8_0 and Q4_0 have the same blocks.
 
     Args:
         numbers: int8 Tensor. With ``bits=4``, uint8 Tensor whose ``axis`` has half the size: the lower four bits of a

@@ -62,7 +62,7 @@ def gather_last(outputs: Tensor, lengths: Any) -> Tensor:
 def ensure_longest(x: Tensor, lengths: Any, padding: float = 0.0, axis: int = 1, reason: str = "") -> Tensor:
     """Fill the padding of ``x``, and check at each call that the longest row has all steps.
 
-    The result of a function that depends on the number of steps, such as a mean over time, is then unambiguous. A call
+    A function that depends on the number of steps, such as a mean over time, then has an unambiguous result. A call
     raises ``ShapeError`` if the time axis is longer than the longest row.
 
     Args:

@@ -1,4 +1,4 @@
-"""Reductions composed of several ops: products, variances, log-sums, counts, any and all; selections."""
+"""Reductions composed of several ops: products, variances, log-sums, counts, any and all, selection by mask."""
 
 from __future__ import annotations
 

@@ -137,7 +137,9 @@ def stack_bidirectional_dynamic_rnn(
     stacks = _cells(cells_fw, "cells_fw", where), _cells(cells_bw, "cells_bw", where)
     layers = len(stacks[0])
     if len(stacks[1]) != layers:
-        raise StructureError(f"{layers} cells forward and {len(stacks[1])} backward; give one of each per layer", where)
+        raise StructureError(
+            f"got {layers} forward cells and {len(stacks[1])} backward cells; give one of each per layer", where
+        )
     initial_states = [_layer_states(states, layers, where) for states in (initial_states_fw, initial_states_bw)]
     states: tuple[list[Any], list[Any]] = ([], [])
     for layer in range(layers):

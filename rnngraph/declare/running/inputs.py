@@ -17,7 +17,7 @@ class Sequences:
     """Inputs of a driver with time as their first axis.
 
     Attributes:
-        nest: The inputs as the caller gave them.
+        nest: The caller's inputs, in their own structure and layout.
         tensors: Leaves of ``nest``, [time, batch, …].
         names: Name of each leaf in a step.
         time: Number of steps.
@@ -46,7 +46,7 @@ def sequences_of(cell: Any, inputs: Any, dtype: Any, time_major: bool, where: Wh
         time, batch = leaf.type.shape[:2] if time_major else (leaf.type.shape[1], leaf.type.shape[0])
         dims.append((time, batch))
         if not all(isinstance(dim, int) for dim in leaf.type.shape[2:]):
-            what = "a fixed width" if leaf.rank == 3 else "fixed sizes behind batch and time"
+            what = "a fixed width" if leaf.rank == 3 else "fixed sizes after batch and time"
             raise ShapeError(
                 f"{cell!r} needs inputs of {what}; declare the last size of {path or leaf.name} as an int", where
             )

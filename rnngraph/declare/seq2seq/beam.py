@@ -87,7 +87,7 @@ class Continuations(NamedTuple):
     Attributes:
         scores: Scores of the hypotheses.
         words: Their last words.
-        parents: Hypotheses of the step before that they continue.
+        parents: Index of the hypothesis of the previous step that each one continues.
     """
 
     scores: Tensor
@@ -179,8 +179,8 @@ def attention_within(step: list[Node], known: list[Node]) -> Tensor | None:
     """Return the mean attention [rows, entries] of the mechanisms in a step's graph; None where there is none.
 
     Args:
-        step: Nodes that a step makes.
-        known: Nodes that are there before the step.
+        step: Nodes that a step builds.
+        known: Nodes that existed before the step.
     """
     nodes = topological(step, known=dict.fromkeys(known))
     alignments = [Tensor(node) for node in nodes if node.op == "tap" and node["label"] == "alignments"]
@@ -205,7 +205,7 @@ def backtraced(words: Tensor, parents: Tensor, longest: Tensor, end: Any) -> Ten
 
     Args:
         words: Last words of each step, int32 [steps, batch, width].
-        parents: Hypotheses of the step before, int32 [steps, batch, width].
+        parents: Index of the hypothesis of the previous step that each word continues, int32 [steps, batch, width].
         longest: Number of steps of each row's longest hypothesis, int [batch].
         end: Id of the end word, an int or a scalar Tensor.
     """

@@ -143,7 +143,10 @@ def advanced(
 def log_likelihood(blanks: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
     """Return the log probability of all alignments that end in a row's last label or the blank after it, [batch].
 
-    counts: int [batch, 1] or [], number of each row's labels.
+    Args:
+        blanks: Log probabilities of the alignments that end in each blank, [batch, longest + 1].
+        labels: Log probabilities of the alignments that end in each label, [batch, longest].
+        counts: Number of labels of each row, int [batch, 1] or [].
     """
     ends = [
         reduce_max(where(equal(build("iota", size=logs.type.shape[1]), place), logs, NEVER), 1)

@@ -145,7 +145,7 @@ class _Decode:
         if isinstance(first_input, Tensor) and first_input.rank == 1:
             return [build("reshape", first_input, shape=(1, *first_input.type.shape), where=self.where)]
         if not leaves:
-            raise StructureError("first_input holds no Tensor; give one at least", self.where)
+            raise StructureError("first_input contains no Tensor; give at least one", self.where)
         return leaves
 
     def _sequences(self, sequences: Any, what: str) -> list[Tensor]:
@@ -184,7 +184,7 @@ class _Decode:
         else:
             length = int(max_steps)
         for what, sequence in self._given_sequences():
-            self._fits(sequence.type.shape[0], length, f"{what} has {{}} steps, and max_steps is {{}}")
+            self._fits(sequence.type.shape[0], length, f"{what} has {{}} steps, but max_steps is {{}}")
         return length
 
     def _given_sequences(self) -> list[tuple[str, Tensor]]:
@@ -222,9 +222,13 @@ class _Decode:
             return open_size(next(declared))
         for dim in row_counts:
             if dim != 1:
-                self._fits(dim, batch, "dynamic_decode is given {} rows and {} rows; they must be one batch")
+                self._fits(
+                    dim,
+                    batch,
+                    "dynamic_decode has arguments of {} rows and of {} rows; give all of them the same batch",
+                )
         for what, sequence in self._given_sequences():
-            self._fits(sequence.type.shape[1], batch, f"{what} has {{}} rows, and the batch is {{}}")
+            self._fits(sequence.type.shape[1], batch, f"{what} has {{}} rows, but the batch has {{}}")
         return batch
 
     def search(self, beam: Beam, next_input: NextInput) -> BeamSearch:
@@ -320,9 +324,9 @@ class _Decode:
             (runs, reduce_max(cast(still, "int64")) > 0, constant(True)),
         ]
 
-    def _lengths(self, output: Tensor, taken: Tensor | None) -> Tensor:
-        if taken is not None:
-            return build("reshape", taken, shape=(self.batch,), where=self.where)
+    def _lengths(self, output: Tensor, step_counts: Tensor | None) -> Tensor:
+        if step_counts is not None:
+            return build("reshape", step_counts, shape=(self.batch,), where=self.where)
         steps = self._spread(build("dimension", size=self.length, where=self.where), (self.batch,))
         return known_by(output[(slice(None), *(0 for _ in output.shape[1:]))], steps)
 
@@ -350,22 +354,22 @@ class _Decode:
 
     def _checked_inputs(self, value: Any) -> list[Tensor]:
         """Return the leaves of a result of ``next_input``, after checks."""
-        leaves = matched(self.nest, value, "what next_input gives", self.where)
+        leaves = matched(self.nest, value, "the result of next_input", self.where)
         inputs = []
         for leaf, first in zip(leaves, self.first, strict=True):
             if not isinstance(leaf, Tensor) or leaf.dtype != first.dtype:
-                raise DtypeError(f"next_input must give a Tensor of {first.dtype}, not {leaf!r}", self.where)
+                raise DtypeError(f"next_input must return a Tensor of {first.dtype}, not {leaf!r}", self.where)
             if leaf.rank != first.rank or leaf.type.shape[1:] != first.type.shape[1:]:
                 wanted = ", ".join(map(str, ("batch", *first.type.shape[1:])))
-                raise ShapeError(f"next_input must give [{wanted}], as first_input has it, not {leaf!r}", self.where)
+                raise ShapeError(f"next_input must return [{wanted}], like first_input, not {leaf!r}", self.where)
             inputs.append(self._rows(leaf, "next_input"))
         return inputs
 
     def _stopped(self, value: Any) -> Tensor:
         if not isinstance(value, Tensor) or value.dtype != "bool":
-            raise DtypeError(f"stop must give a bool for each row, such as rg.equal(…), not {value!r}", self.where)
+            raise DtypeError(f"stop must return a bool for each row, such as rg.equal(…), not {value!r}", self.where)
         if value.rank not in (1, 2) or (value.rank == 2 and value.type.shape[1] != 1):
-            raise ShapeError(f"stop must give one bool for each row, [batch], not {value!r}", self.where)
+            raise ShapeError(f"stop must return one bool for each row, [batch], not {value!r}", self.where)
         rows = value.type.shape[0]
         return self._rows(build("reshape", value, shape=(rows, 1), where=self.where), "stop")
 
@@ -373,7 +377,7 @@ class _Decode:
         """Return a value broadcast to the rows of the batch."""
         if value.type.shape[0] == 1 and self.batch != 1:
             return self._spread(value, (self.batch, *value.type.shape[1:]))
-        self._fits(value.type.shape[0], self.batch, f"{what} gives {{}} rows, and the batch is {{}}")
+        self._fits(value.type.shape[0], self.batch, f"{what} returns {{}} rows, but the batch has {{}}")
         return value
 
     def _spread(self, value: Tensor, shape: tuple[Dim, ...]) -> Tensor:
@@ -423,7 +427,7 @@ def _unified_batch(params: Sequence[Tensor], step: Sequence[Tensor], initial: Se
     table = SizeTable()
 
     def unify(a: Dim, b: Dim) -> Dim:
-        with contextlib.suppress(ValueError):  # ``lower`` unifies them again, and raises the error
+        with contextlib.suppress(ValueError):  # ``lower`` unifies the sizes again, and raises the error
             return table.unify(a, b)
         return a
 

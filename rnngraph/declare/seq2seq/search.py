@@ -128,7 +128,9 @@ class Search:
     def _words(self, output: Any) -> int:
         """Return the number of words that the cell scores. Raise ``ShapeError`` for another output."""
         if not isinstance(output, Tensor) or output.rank != 2:
-            raise ShapeError(f"{self.cell!r}.step gives an output {output!r}; a beam needs [batch, words]", self.where)
+            raise ShapeError(
+                f"{self.cell!r}.step returns the output {output!r}; a beam needs [batch, words]", self.where
+            )
         words = output.type.shape[-1]
         if not isinstance(words, int) or words < self.beam.width or words <= self.beam.end:
             raise ShapeError(
@@ -189,7 +191,7 @@ class Search:
 def check_beam(beam: Any, where: Where | None, **others: Any) -> Beam:
     """Return a validated beam. Raise ``ArgumentError`` for invalid options."""
     if not isinstance(beam, Beam):
-        raise DtypeError(f"beam is an rg.Beam(width, end), not {shown(beam)}", where)
+        raise DtypeError(f"beam must be an rg.Beam(width, end), not {shown(beam)}", where)
     for name, value in others.items():
         if value is not None:
             raise ArgumentError(f"dynamic_decode with a beam takes no {name}; leave it out", where)

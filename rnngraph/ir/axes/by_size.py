@@ -159,7 +159,9 @@ class NodeAxes:
         carried = (carry.inside for node in scans for carry in ScanParts.of(node).carries)
         batched = carried if scans else (node for node in graph.inputs if node.op == "input")
         self.batches: set[Dim] = {node.shape[0] for node in batched if node.tensor.rank}
-        self.batches -= {size for size in self.lengths if isinstance(size, Size)}  # a carry may be a whole sequence
+        self.batches -= {
+            size for size in self.lengths if isinstance(size, Size)
+        }  # a carry may hold a whole sequence, whose first axis is time
 
     def of(self, node: Node, in_loop: bool, forward: bool) -> tuple[int | None, int | None]:
         """Return (row axis, time axis) of a node, each None if the node has none.
@@ -172,7 +174,7 @@ class NodeAxes:
         if not in_loop:
             steps = _usual_axis(shape, self.lengths, (0, 1) if forward and len(shape) > 2 else ())
             if steps == 0 and shape[0] in self.batches and shape[1:2] and shape[1] in self.lengths:
-                steps = 1  # equal row and step counts are ambiguous; declarations put rows first
+                steps = 1  # either axis may count rows or steps; declarations put rows first
         usual = 1 if steps == 0 else 0
         return _usual_axis(shape, self.batches, (usual,) if forward or in_loop else ()), steps
 

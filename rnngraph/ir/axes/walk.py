@@ -93,7 +93,7 @@ def _is_summed(node: Node, number: int) -> bool:
 
 
 def reads_whole(node: Node, operand: Node) -> bool:
-    """True if each position of the result reads all positions of the operand's first axis, or indexed ones."""
+    """True if each position of the result reads all or indexed positions of the operand's first axis."""
     if OPS[node.op].kind == "reduction" or adds_up(node):
         return False
     return any(isinstance(mapped, Reduced | Indexed) for mapped in fates_of(node, operand, 0))

@@ -1,6 +1,6 @@
 """Casts to narrow dtypes and matmuls of narrow dtypes in NumPy.
 
-NumPy has no bfloat16, which is a float32 without its lower 16 bits. A rounded float32 holds it here.
+NumPy has no bfloat16, which is a float32 without its lower 16 bits. Here a rounded float32 represents a bfloat16.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def rounded_to_bfloat16(x: np.ndarray) -> np.ndarray:
         rounded = ((bits + (np.uint32(0x7FFF) + odd)) & BITS).view(np.float32)
     nearest = np.where(
         np.isinf(rounded), (bits & BITS).view(np.float32), rounded
-    )  # truncated instead of rounded: the largest finite number, or infinity
+    )  # finite numbers that would round to infinity are truncated
     return np.where(np.isnan(narrow), narrow, nearest)
 
 

@@ -21,7 +21,7 @@ Relation = Callable[[Any, Any], bool]
 
 
 class Policy(Protocol):
-    """Interface of answers to questions about sizes that formulas do not decide."""
+    """Interface for quotients and comparisons of sizes that formulas cannot decide."""
 
     def quotient(self, left: Dim, right: Dim) -> Dim:
         """Return ``left // right``."""
@@ -46,7 +46,7 @@ class Arithmetic:
         return left - self.divide(left, right) * right
 
     def compare(self, relation: Relation, left: Dim, right: Dim) -> Any:
-        """True if ``relation(left, right)`` holds for all sizes, or by the policy."""
+        """True if ``relation(left, right)`` holds for all sizes. The policy decides where this varies."""
         proved = compare(relation, left, right)
         return self._policy.compare(relation, left, right) if proved is None else proved
 
@@ -66,7 +66,7 @@ def sign_of(dim: Dim) -> int | None:
     number = next((factor for names, factor in dim.terms if not names), 0)
     if abs(number) >= FAR:
         return 1 if number > 0 else -1
-    # substitute name + 1 for each symbol, which is at least 1, so that all names and floors are at least 0
+    # Symbols are at least 1. Substitute name + 1 for each, so that all names and floors are at least 0.
     names = {name for factors, _ in dim.terms for name in factors if not isinstance(name, Floor)}
     shifted = terms_of(substitute(dim, {name: size(name) + 1 for name in names}))
     signs = {factor > 0 for _, factor in shifted}

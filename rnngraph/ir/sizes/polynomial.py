@@ -286,7 +286,7 @@ def dim_text(dim: Dim) -> str:
     if not isinstance(dim, Size):
         return str(dim)
     text = ""
-    # Names come first, the constant last: T-1, not -1+T.
+    # Symbols come first, the constant last: T-1, not -1+T.
     for names, factor in sorted(dim.terms, key=lambda term: (not term[0], term[1] < 0, term[0])):
         sign = "-" if factor < 0 else "+"
         if len(names) == 1 and (factor == 1 or (factor == -1 and text)):  # otherwise, a floor needs parentheses

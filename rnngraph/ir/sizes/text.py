@@ -10,7 +10,7 @@ from .polynomial import Dim, floor_divide, size, terms_of
 
 TRIES = 9
 MAX_REPEATED = 200
-"""Maximum characters of an expression whose tree is kept for the next one."""
+"""Maximum characters of an expression whose syntax tree is cached."""
 _PARSING = fork_lock(LockLevel.LAST)
 """Serializes ``ast.parse``. CPython shares its recursion counter among threads and may reject concurrent parses."""
 
@@ -25,7 +25,7 @@ def _parsed(text: str) -> ast.expr:
         for _ in range(TRIES):
             try:
                 return ast.parse(text, mode="eval").body
-            except SystemError:  # threads of other code may parse without the lock
+            except SystemError:  # other libraries' threads may parse without the lock
                 continue
         return ast.parse(text, mode="eval").body
 

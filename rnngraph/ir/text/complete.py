@@ -62,7 +62,7 @@ class _Writer:
             yield f"{indent}{word} {name if identifier(name) == name else repr(name)} = {self.names[node]}"
 
     def facts(self, node: Node) -> list[str]:
-        """Return the attributes that only the complete form has: the name and the source line.
+        """Return the attributes that only the complete form prints: the name and the source line.
 
         Files and layers are indices into the header. The phase is not stored, because stored nodes are all forward.
         """
@@ -96,7 +96,7 @@ def _is_filled(value: np.ndarray) -> bool:
 
 
 def _odd_nan(value: np.ndarray) -> bool:
-    """True if a value has a NaN whose bits the parser would not restore."""
+    """True if a value contains a NaN with a payload that the parser would not restore."""
     if value.dtype.kind != "f" or not np.isnan(value).any():
         return False
     plain = np.where(np.isnan(value), np.asarray(np.nan, value.dtype), value)

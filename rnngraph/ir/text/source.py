@@ -12,7 +12,7 @@ from ..graph import Node
 _TARGET = re.compile(r"\s*(_*[A-Za-z]\w*)\s*[-+*/@]*=(?!=)")
 
 
-def assigned_names(nodes: Iterable[Node], beside: Collection[tuple[str, int]] = ()) -> dict[Node, str]:
+def assigned_names(nodes: Iterable[Node], skipped: Collection[tuple[str, int]] = ()) -> dict[Node, str]:
     """Return the names of variables to which source lines of the form ``name = …`` assign nodes.
 
     The value of a line is the node that no other node of the line reads. Nodes with a name or a label, taps, and lines
@@ -20,14 +20,14 @@ def assigned_names(nodes: Iterable[Node], beside: Collection[tuple[str, int]] = 
 
     Args:
         nodes: Nodes to name.
-        beside: Lines to skip, as (file, line).
+        skipped: Lines to skip, as (file, line).
     """
     nodes = [node for node in nodes if node.op != "tap"]
     read = ((node, _tapped(operand)) for node in nodes for operand in node.operands)
     inner = {operand for node, operand in read if _place(operand.where) == _place(node.where)}
     names: dict[Node, str] = {}
     for node in nodes:
-        if node.where is None or node.where.place in beside or node in inner or node.name or node.get("label"):
+        if node.where is None or node.where.place in skipped or node in inner or node.name or node.get("label"):
             continue
         line = linecache.getline(node.where.file, node.where.line)
         target = _TARGET.match(line)

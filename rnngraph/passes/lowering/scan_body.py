@@ -60,7 +60,7 @@ class Steps(StepDraws):
                 runs = self._per_row(live, x.tensor.rank)
                 new[param] = self.make("select", runs, x, zero, where=self.where, name="real", guards=True)
         inner = topological(body.roots, known=new)
-        self.assigned = assigned_names(inner, beside=self.driver.source.places)
+        self.assigned = assigned_names(inner, skipped=self.driver.source.places)
         written: dict[Node, Sequence[Node]] = {}  # results of drivers within the step
         for node in inner:
             if node.op == "get" and node.operands[0] in written:

@@ -57,7 +57,7 @@ def test_constants_and_large_numbers() -> None:
 
 def test_errors() -> None:
     x = rg.placeholder("x", (None, 4))
-    with pytest.raises(rg.DtypeError, match="gamma of rms_norm is an array or a Tensor"):
+    with pytest.raises(rg.DtypeError, match="gamma of rms_norm must be an array or a Tensor"):
         rg.rms_norm(x, 4)
     with pytest.raises(rg.ShapeError, match=r"axis 1 of .* does not divide into 3 groups"):
         rg.group_norm(x, 3)

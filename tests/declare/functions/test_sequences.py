@@ -144,7 +144,7 @@ def test_a_static_driver_is_the_dynamic_one() -> None:
         (lambda x: rg.cumprod(rg.cast(x, "int32"), 1), rg.DtypeError, "needs floats.*rg.cast"),
         (lambda x: rg.reverse_sequence(x, x), rg.DtypeError, "lengths must be ints of shape"),
         (lambda x: rg.static_rnn(rg.GRUCell(3), x), rg.StructureError, "rg.dynamic_rnn for one Tensor"),
-        (lambda x: rg.static_rnn(rg.GRUCell(3), [x]), rg.ShapeError, "fixed sizes behind batch and time"),
+        (lambda x: rg.static_rnn(rg.GRUCell(3), [x]), rg.ShapeError, "fixed sizes after batch and time"),
         (
             lambda x: rg.stack_bidirectional_dynamic_rnn([rg.GRUCell(3)], [], x),
             rg.StructureError,
@@ -153,7 +153,7 @@ def test_a_static_driver_is_the_dynamic_one() -> None:
         (
             lambda x: rg.stack_bidirectional_dynamic_rnn([rg.GRUCell(3)] * 2, [rg.GRUCell(3)], x),
             rg.StructureError,
-            "2 cells forward and 1 backward",
+            "2 forward cells and 1 backward cells",
         ),
         (
             lambda x: rg.stack_bidirectional_dynamic_rnn([rg.GRUCell(3)], [rg.GRUCell(3)], x, [1, 2]),
@@ -163,7 +163,7 @@ def test_a_static_driver_is_the_dynamic_one() -> None:
         (
             lambda x: rg.dynamic_rnn(rg.HighwayWrapper(rg.GRUCell(3)), x),
             rg.ShapeError,
-            "width 4 with an output of width 3",
+            "of width 4 with an output of width 3",
         ),
     ],
 )

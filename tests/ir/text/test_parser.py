@@ -115,7 +115,7 @@ def test_a_text_without_a_head(text: str) -> None:
         ("y = tanh x : f32", "not a type: f32"),
         ("x = tanh x : f32[B,3]", "x is defined twice"),
         ("y = add x, W : f32[B,3]", "size B does not match size 4"),
-        ("y = add x, n : f32[B,3]", "operands have dtypes"),
+        ("y = add x, n : f32[B,3]", "operands have different dtypes"),
         ("y = matmul x, W : f32[B,3]", "3 columns, the right 4 rows"),
         ("y = add x, f16(1.0) : f32[B,3]", "not a number"),
         ("y = add x, f32(one) : f32[B,3]", "in the line"),

@@ -98,7 +98,9 @@ def _ends(rows: Dim, columns: Dim, offset: int) -> tuple[Dim, Dim]:
     if isinstance(rows, int) and isinstance(columns, int):
         return min(start, rows), max(min(rows, columns - offset), min(start, rows))
     if rows != columns:
-        raise ShapeError("diagonal: matrices of open size must be square; fix the number of rows and columns")
+        raise ShapeError(
+            "diagonal: matrices of symbolic size must be square; declare the number of rows and columns as ints"
+        )
     return start, rows - max(0, offset)
 
 
@@ -159,7 +161,7 @@ def outer(a: Any, b: Any) -> Tensor:
 
 
 MAX_SOLVED = 512
-"""Largest triangular matrix that ``triangular_solve`` takes. Each of its rows is code of its own."""
+"""Maximum rows of a triangular matrix in ``triangular_solve``, which unrolls the loop over rows."""
 
 
 @api
@@ -167,7 +169,7 @@ def triangular_solve(a: Any, b: Any, lower: bool = True) -> Tensor:
     """Return the solution x of ``a @ x = b`` for triangular matrices, as ``scipy.linalg.solve_triangular`` does.
 
     Substitution by halves: one half of the rows is solved, and its product is subtracted from the other half. Only the
-    triangle of ``a`` is read. Gradients reach it and ``b``. A zero on the diagonal gives infinities or NaN.
+    triangle of ``a`` is read. Gradients reach the triangle and ``b``. A zero on the diagonal gives infinities or NaN.
 
     Args:
         a: Floats [..., n, n], n an int.

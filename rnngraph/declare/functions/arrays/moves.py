@@ -103,7 +103,9 @@ def unstack(x: Any, axis: int = 0) -> list[Tensor]:
     place = one_axis(x.rank, axis)
     size = x.type.shape[place]
     if not isinstance(size, int):
-        raise ShapeError(f"can't unstack axis {axis} of {x!r}: its size is open; use a driver such as rg.dynamic_rnn")
+        raise ShapeError(
+            f"can't unstack axis {axis} of {x!r}: its size is symbolic; use a driver such as rg.dynamic_rnn"
+        )
     before = (slice(None),) * place
     return [x[(*before, number)] for number in range(size)]
 
@@ -137,7 +139,10 @@ def moved_order(rank: int, source: int | Sequence[int], destination: int | Seque
         for argument, name in ((source, "source"), (destination, "destination"))
     )
     if len(axes) != len(places) or len(set(axes)) < len(axes) or len(set(places)) < len(places):
-        raise ArgumentError(f"axes {shown(source)} can't move to {shown(destination)}; name each axis and place once")
+        raise ArgumentError(
+            f"moveaxis can't move axes {shown(source)} to {shown(destination)}; name as many axes as positions, each "
+            "once"
+        )
     order = [axis for axis in range(rank) if axis not in axes]
     for place, axis in sorted(zip(places, axes, strict=True)):
         order.insert(place, axis)

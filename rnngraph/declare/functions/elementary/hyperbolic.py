@@ -12,7 +12,7 @@ from ..basic import abs, equal, exp, expm1, log, log1p, maximum, minimum, sign, 
 _MAX_EXPONENT = {"float32": 80.0, "float64": 700.0}
 """Bound below which exp(x) is finite, by dtype."""
 _SQUARED = {"float32": 2.0**14, "float64": 2.0**28}
-"""Bound above which x * x + 1 rounds to x * x, whose square is still finite, by dtype."""
+"""Bound above which x * x + 1 rounds to x * x, by dtype. The square of the bound itself is finite."""
 
 
 @api

@@ -21,7 +21,7 @@ class _Tail:
     """Approximation for one dtype.
 
     Attributes:
-        largest: From here on erfc(x) is 0.
+        largest: Bound from which erfc(x) is 0.
         middle: The constant k of the module's formula.
         coefficients: Coefficients of the polynomial c, lowest degree first.
     """

@@ -14,7 +14,7 @@ from ..basic import abs, equal, logical_or, maximum, minimum, sqrt, where
 from .numbers import INFINITY
 
 MAX_FACTORS = 8
-"""Maximum exponent that is computed by products. Their rounding errors add up, so that the op is better beyond."""
+"""Maximum exponent that is computed by products. Above it, their rounding errors exceed the error of the op."""
 
 
 @api
