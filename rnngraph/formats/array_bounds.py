@@ -21,7 +21,7 @@ from .steps import Step, Value, leaves_in, unwrap, values_read, wanted_steps, wi
 MAX_ENTRIES = 1 << 28
 """Maximum entries of an array for one row and step (1 GB of float32), and maximum iterations of a loop."""
 FOLDED_SHARE = 4
-"""Divisor of the maximum for folded arrays, because NumPy needs several temporary copies."""
+"""Factor by which the limit is lower for arrays that NumPy computes while reading, because it copies them."""
 GROWTH = 4
 """An array is always allowed if it has at most this many times the entries of the largest input or parameter."""
 
@@ -78,12 +78,12 @@ def _at_one(dim: Dim) -> int:
 
 
 def _rounds(steps: Iterable[Step]) -> int:
-    """Return the maximum number of iterations among nests of loops: the product of their lengths."""
+    """Return the iterations of the longest nest of loops: the product of the loops' lengths."""
     return max((_length(step) * _rounds(inner) for step in steps if (inner := _loop(step))), default=1)
 
 
 def _loop(step: Step) -> list[Step]:
-    """Return the steps in the classes of the cells that a driver runs."""
+    """Return the body of a driver's loop: the steps of its cells. It is empty for other steps."""
     return [inner for value in values_read(step) for inner in value.step.inner]
 
 

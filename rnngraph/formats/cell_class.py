@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 ARGUMENTS = ("self", "p", "x", "state")
-"""Parameters of ``step``, whose names no variable in the method may have."""
+"""Parameters of the method ``step``. No variable in the method may have one of these names."""
 
 
 def class_text(
@@ -31,7 +31,7 @@ def class_text(
         text += [f"    def __init__(self, {', '.join(arguments)}):"]
         text += [*(f"        self.{argument} = {argument}" for argument in arguments), ""]
     text += ["    def state(self):", f"        return {dict(widths)!r}", ""]
-    if output_width != [*widths.values()][-1]:  # the default
+    if output_width != [*widths.values()][-1]:  # ``rg.Cell`` returns the width of the last state by default
         text += ["    @property", "    def output_size(self):", f"        return {output_width}", ""]
     text += ["    def step(self, p, x, state):", *(f"        {line}" for line in step)]
     return "\n".join(text)

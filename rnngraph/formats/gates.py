@@ -113,9 +113,10 @@ LAYOUTS: Mapping[str, Mapping[str, tuple[str, str]]] = {
 
 
 def layout_of(cell: Cell) -> Mapping[str, tuple[str, str]]:
-    """Return {parameter of a cell: (arrays that the parameter contains, order of the gates)}.
+    """Return {parameter of a cell: (code of the parameter's array, order of the gates)}.
 
-    Arrays: kernels W of the input and R of h, WR (W and R stacked); b and r, the biases of W and R, and B = b + r.
+    Codes: W and R are the kernels of the input and of h, and WR is both stacked. b and r are the biases of W and R,
+    and B is b + r.
     """
     return LAYOUTS["gru that resets after" if isinstance(cell, GRUCell) and cell.reset_after else kind_of(cell)]
 
@@ -201,13 +202,14 @@ def _gru_layer(cell: GRUCell, take: Taker) -> Layer:
 
 
 class Taker:
-    """Checks a caller's arrays: each is requested by name and shape, and unrequested arrays are errors."""
+    """Checks a caller's arrays. A converter requests each array by name and shape; an array left over is an error."""
 
     def __init__(self, arrays: object, what: str) -> None:
-        """Take the arrays.
+        """Wrap a caller's arrays.
 
         Args:
-            what: Name of the arrays in errors.
+            arrays: Mapping from name to array.
+            what: Name of the mapping in errors.
         """
         if not isinstance(arrays, Mapping):
             raise DtypeError(f"{what} must be a mapping from name to array, not {shown(arrays)}")

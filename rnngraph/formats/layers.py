@@ -95,7 +95,7 @@ class CellKind:
     """Description of a cell.
 
     Attributes:
-        keywords: Pairs, so that descriptions can be compared.
+        keywords: Arguments of the constructor as (name, value) pairs, so that descriptions can be compared.
     """
 
     function: Function
@@ -117,7 +117,7 @@ def gru_cell(
     """Describe a GRU.
 
     Args:
-        reset_after: The reset gate multiplies h after the product with the kernel.
+        reset_after: True if the reset gate multiplies h after the product with the kernel.
     """
     after = (("reset_after", True),) if reset_after else ()
     usual = {"recurrent_activation": recurrent_activation, "activation": activation}

@@ -41,7 +41,7 @@ def read_nam(source: str | os.PathLike[str] | bytes) -> Net:
         raise not_readable(name, [f"architecture {architecture!r} is not supported; use LSTM"])
     config = record.record("config")
     inputs, hidden = config.count("input_size", 1), config.count("hidden_size")
-    count, outputs = config.count("num_layers", most=1000), config.count("out_channels", 1)
+    count, outputs = config.count("num_layers", maximum=1000), config.count("out_channels", 1)
     pieces = Pieces(record, "weights")
     script = Script("A net that rnngraph read from a file of Neural Amp Modeler.")
     x = script.input("x", (None, None, inputs))

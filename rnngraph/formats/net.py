@@ -106,7 +106,7 @@ class Net(Uncalled):
         return "\n".join([repr(self), *self.size_notes()])
 
     def size_notes(self) -> list[str]:
-        """Return a line for each input: the symbolic axes, and why the other axes are fixed."""
+        """Return a line for each input: the symbolic axes, and the reasons why the other axes are fixed."""
         notes = []
         for name, axes in self.sizes.items():
             parts = [_axis_text(axis, dim, self._script.closed_at.get((name, axis))) for axis, dim in axes.items()]
@@ -133,8 +133,8 @@ class Net(Uncalled):
     def program(self, **options: Any) -> Program[Any]:
         """Return ``rg.compile(net.outputs, **options)`` with the file's weights.
 
-        A quantized file becomes a program with weights of its kinds, and activations if an ONNX file rounds them,
-        unless ``weights`` or ``activations`` is given; ``weights="float32"`` computes in float32.
+        Weights of a quantized file stay quantized. Activations are quantized if an ONNX file rounds them at run time.
+        The options ``weights`` and ``activations`` override both; ``weights="float32"`` computes in float32.
 
         Args:
             options: Options of ``rg.compile``. ``states`` is {output: input} with the file's names, for states that

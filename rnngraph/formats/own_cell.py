@@ -19,7 +19,7 @@ from .script import Script
 from .steps import Step, Value, named_value, values_read, wanted_steps
 
 RESERVED = (*ARGUMENTS, "rg")
-"""Names that no variable in a step may have."""
+"""Names that variables in a step must not have."""
 
 StepValues = tuple[Value, dict[str, Value]]
 """Results of a step: the output, and the new state by name."""
@@ -30,7 +30,8 @@ class StepScript(Script):
 
     def __init__(self, outer: Script, x: Tensor, state: Mapping[str, Tensor]) -> None:
         super().__init__(outer.title)
-        self.parameters, self._scopes = outer.parameters, outer._scopes  # Names must be unique in the whole net.
+        # Names of parameters and scopes must be unique in the whole net, so both scripts share them.
+        self.parameters, self._scopes = outer.parameters, outer._scopes
         self.x = named_value(x, "x")
         self.state = {name: named_value(tensor, f"state[{name!r}]") for name, tensor in state.items()}
 
@@ -128,7 +129,7 @@ def declare_cell(script: Script, cell: ReadCell, base: str, about: str, drive: C
 
 
 def _hint(value: Value) -> str:
-    """Return the variable name that a value's step suggests."""
+    """Return the variable name that the step suggests for its value."""
     hint = value.step.hint
     for key in value.path:
         hint = hint[key] if isinstance(hint, tuple) and isinstance(key, int) else hint

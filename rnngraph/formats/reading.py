@@ -91,11 +91,11 @@ class Record:
             raise self.error(f"{self._place(key)} is {shown(text)}, not a text")
         return text
 
-    def count(self, key: str, default: Any = ..., least: int = 1, most: int = 1 << 20) -> int:
+    def count(self, key: str, default: Any = ..., minimum: int = 1, maximum: int = 1 << 20) -> int:
         """Return an entry that is an int within bounds."""
         count = self.get(key, default)
-        if isinstance(count, bool) or not isinstance(count, int) or not least <= count <= most:
-            raise self.error(f"{self._place(key)} is {shown(count)}, not a whole number of {least} to {most}")
+        if isinstance(count, bool) or not isinstance(count, int) or not minimum <= count <= maximum:
+            raise self.error(f"{self._place(key)} is {shown(count)}, not a whole number of {minimum} to {maximum}")
         return count
 
     def flag(self, key: str, default: object = ...) -> bool:

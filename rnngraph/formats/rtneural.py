@@ -89,14 +89,14 @@ def _with_gain(script: Script, x: Value, record: Record, key: str) -> Value:
     return script.operation("*", x, float(10 ** (float(gain) / 20))) if gain else x
 
 
-def _arrays(layer: Record, *shapes: tuple[int, ...], least: int | None = None) -> list[np.ndarray]:
+def _arrays(layer: Record, *shapes: tuple[int, ...], minimum: int | None = None) -> list[np.ndarray]:
     """Return the layer's arrays.
 
     Args:
-        least: Minimum number, if the last arrays are optional.
+        minimum: Minimum number of arrays, if the last ones are optional.
     """
     arrays = layer.get("weights")
-    if not isinstance(arrays, list) or not (len(shapes) if least is None else least) <= len(arrays) <= len(shapes):
+    if not isinstance(arrays, list) or not (len(shapes) if minimum is None else minimum) <= len(arrays) <= len(shapes):
         raise layer.error(f"{layer.at}.weights must be a list of {len(shapes)} arrays")
     return [numbers(layer, f"{layer.at}.weights[{n}]", item, shapes[n]) for n, item in enumerate(arrays)]
 
@@ -123,7 +123,7 @@ def _activation(layer: Record) -> str | None:
 
 def _dense(script: Script, x: Value, layer: Record) -> Value:
     units, width = _units(layer), x.tensor.width
-    kernel, *bias = _arrays(layer, (width, units), (units,), least=1)
+    kernel, *bias = _arrays(layer, (width, units), (units,), minimum=1)
     return declare_dense(script, x, kernel, bias[0] if bias else None, _activation(layer))
 
 
@@ -133,7 +133,7 @@ def _conv1d(script: Script, x: Value, layer: Record) -> Value:
     groups = layer.count("groups", 1)
     if width % groups or units % groups:
         raise layer.error(f"{layer.at}: {width} inputs and {units} outputs can't be divided into {groups} groups")
-    kernel, *bias = _arrays(layer, (size, width // groups, units), (units,), least=1)
+    kernel, *bias = _arrays(layer, (size, width // groups, units), (units,), minimum=1)
     scope = script.scope("conv1d")
     script.own(scope, {"kernel": kernel} | ({"bias": bias[0]} if bias else {}))
     options: dict[str, object] = {"dilation": dilation} if dilation > 1 else {}
@@ -182,7 +182,7 @@ def _prelu(script: Script, x: Value, layer: Record) -> Value:
 
 def _batch_normalization(script: Script, x: Value, layer: Record) -> Value:
     width, weights = x.tensor.width, layer.get("weights")
-    plain = isinstance(weights, list) and len(weights) == 2  # neither gamma nor beta
+    plain = isinstance(weights, list) and len(weights) == 2  # gamma and beta are missing
     names = ("moving_mean", "moving_variance") if plain else ("gamma", "beta", "moving_mean", "moving_variance")
     arrays = _arrays(layer, *((width,),) * len(names))
     epsilon = float(numbers(layer, f"{layer.at}.epsilon", layer.get("epsilon"), ()))
@@ -223,7 +223,7 @@ def _guitarml(record: Record) -> Net:
     if kind not in _CELLS:
         raise not_readable(record.name, [f"unit_type {kind!r} is not supported; use LSTM, GRU or RNN"])
     inputs, outputs = data.count("input_size", 1), data.count("output_size", 1)
-    hidden, count = data.count("hidden_size"), data.count("num_layers", 1, most=1000)
+    hidden, count = data.count("hidden_size"), data.count("num_layers", 1, maximum=1000)
     script = Script("A net that rnngraph read from a file of GuitarML.")
     x = script.input("x", (None, None, inputs))
     cells, layers = [], []

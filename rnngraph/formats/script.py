@@ -68,7 +68,7 @@ class Script:
         closed_at: Lines that fixed input axes, by (input, axis).
         unequal: Lines that assume that a symbolic size differs from a number, by (size, number).
         limits: (minimum, maximum or None, line that compares it) of symbolic sizes, which calls check.
-        narrow: Options of ``rg.compile`` that let the program of a quantized file compute in 8 bits.
+        narrow: Options of ``rg.compile`` by which the program of a quantized file computes in 8 bits.
     """
 
     def __init__(self, title: str) -> None:
@@ -216,7 +216,7 @@ class Script:
                 arrays[name] = self.parameters[known]
             elif known not in self.replaced:
                 missing.append(name)
-        if missing:  # unlisted parameters would be initialized randomly
+        if missing:  # Parameters without an array would be initialized randomly.
             raise not_readable("the net", [f"no array is known for its parameter {name}" for name in missing])
         self.parameters = arrays
 
@@ -225,7 +225,7 @@ class Script:
         return _names(value.tensor for value in self.outputs.values())
 
     def _known(self, name: str) -> str:
-        """Return the reader's name of a parameter, without the scopes of enclosing drivers."""
+        """Return the name under which the reader stored a parameter: without the scopes of enclosing drivers."""
         while name not in self.parameters and name not in self.replaced and "/" in name:
             name = name.partition("/")[2]
         return name

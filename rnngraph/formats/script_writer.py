@@ -124,13 +124,13 @@ class Writer:
         return literal(operand)
 
     def _reference(self, value: Value) -> ast.expr:
-        """Return the variable of a value, or its path from the nearest enclosing value with a variable."""
+        """Return an expression for a value: its variable, or its path within the variable that contains it."""
         for cut in range(len(value.path), -1, -1):
             place = value.step, value.path[:cut]
             name = self._variables.get(place)
             if name is not None or place in self._known:
                 return part(self._known[place] if name is None else ast.Name(name, ast.Load()), value.path[cut:])
-        if value.step not in self._inline:  # an argument, which has a name and no step
+        if value.step not in self._inline:  # An argument has an expression, but its step is not in the script.
             return part(value.step.written([], []), value.path)
         return part(self._inline[value.step], value.path)
 

@@ -13,11 +13,11 @@ from .gates import as_floats
 
 _NAME = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(_l\d+(?:_reverse)?)?(_orig|_g|_v|_u)?")
 _PARTS = {"original": "_orig", "original0": "_g", "original1": "_v", "0._u": "_u", "0._v": "_v"}
-"""Suffixes of torch's older hooks, by the parts of parametrizations."""
+"""Parts of parametrized weights: suffix of torch's older hooks, by the name in ``torch.nn.utils.parametrizations``."""
 
 
 def layer_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``weight_ih``, ``weight_hh`` and so on, without the names of modules and layers.
+    """Return a layer's arrays by their names without module and layer, such as ``weight_ih`` and ``weight_hh``.
 
     If there is a recurrent layer, arrays of other modules are left out. Other arrays of the layer's module keep their
     names.
@@ -62,7 +62,7 @@ def _has_layer(arrays: Mapping[object, object]) -> bool:
 
 
 def _whole(name: str, parts: Mapping[str, object]) -> object:
-    """Return a weight. Under ``weight_norm`` or ``spectral_norm`` it is computed from the parametrization."""
+    """Return a weight, computed from its parametrization if ``weight_norm`` or ``spectral_norm`` was applied."""
     if "" in parts:
         return parts[""]
     arrays = {part: as_floats(f"{name}{part} of torch's arrays", value) for part, value in parts.items()}

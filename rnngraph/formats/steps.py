@@ -134,7 +134,7 @@ def values_read(step: Step) -> Iterator[Value]:
 def wanted_steps(steps: Sequence[Step], outputs: Mapping[str, Value]) -> set[Step]:
     """Return the steps on which outputs depend."""
     wanted = {value.step for value in outputs.values()}
-    for step in reversed(steps):  # in reverse, so that readers come first
+    for step in reversed(steps):  # All readers of a step come before the step.
         if step in wanted:
             wanted |= {value.step for value in values_read(step)}
     return wanted

@@ -210,10 +210,10 @@ class _Cursor:
         kind = np.dtype(dtype)
         return int(self.take(kind.itemsize).view(kind)[0])
 
-    def count(self, least: int) -> int:
-        """Read a count of entries. Raise ``FileError`` if the file is too short for entries of ``least`` bytes."""
+    def count(self, min_bytes: int) -> int:
+        """Read a count of entries. Raise ``FileError`` if the file is too short for entries of ``min_bytes`` each."""
         count = self.number("<u8")
-        self._check(count * least)
+        self._check(count * min_bytes)
         return count
 
     def text(self) -> bytes:

@@ -23,9 +23,9 @@ from .container import Container, Stored
 from .stored import BF16, BLOCK_BYTES, Q4_0, arrays_of, floats_of
 
 KINDS = {"int4": "*/int4/*", "int8_blocks": "*/int8_blocks/*", "bfloat16": "*/bfloat16"}
-"""Name patterns of parameters in each stored format, by the option ``weights=`` whose kernels read the format."""
+"""Patterns of parameters' names, by the value of ``weights=`` whose kernels read these parameters as stored."""
 MAX_COUNT = 1 << 24
-"""Maximum of a size in the metadata."""
+"""Maximum value of a size in the metadata."""
 
 
 class Model:
@@ -45,11 +45,13 @@ class Model:
 
     # Facts ---------------------------------------------------------------------------------------
 
-    def count(self, key: str, default: int | None = None, least: int = 1) -> int:
+    def count(self, key: str, default: int | None = None, minimum: int = 1) -> int:
         """Return a size from the architecture's metadata."""
         value = self._fact(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAX_COUNT:
-            raise self._container.damaged(f"{self._key(key)} is {shown(value)}, no number of {least} to {MAX_COUNT:,}")
+        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= MAX_COUNT:
+            raise self._container.damaged(
+                f"{self._key(key)} is {shown(value)}, no number of {minimum} to {MAX_COUNT:,}"
+            )
         return value
 
     def real(self, key: str, default: float | None = None) -> float:
@@ -129,7 +131,7 @@ class Model:
         """Declare the float32 numbers of stored parts.
 
         Args:
-            axis: Of the blocks.
+            axis: Axis along which the blocks lie.
         """
         stored = self._container.tensors[name].type
         if "scales" in parts:

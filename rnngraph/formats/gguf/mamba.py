@@ -25,7 +25,7 @@ class Mamba:
         self.epsilon = model.real("attention.layer_norm_rms_epsilon")
 
     def logits(self, ids: Value) -> Value:
-        """Declare the net, up to the logits. The output matrix is the file's, or else the embedding table."""
+        """Declare the net, up to the logits. If the file has no output matrix, the embedding table is used."""
         m, width = self.m, self.width
         vocabulary = m.shape("token_embd.weight")[0]
         x = m.embedding(ids, "token_embd.weight", vocabulary, width)
@@ -67,10 +67,10 @@ class Mamba:
         shape: tuple[int, ...],
         factors: tuple[int, ...],
     ) -> Value:
-        """Declare the cell over time.
+        """Declare the cell over time, with the layer's arrays A and D.
 
         Args:
-            shape: Of A.
+            shape: Shape of A.
             factors: Shape of D.
         """
         script, scope = self.script, f"{layer}.ssm"

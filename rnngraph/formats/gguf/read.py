@@ -55,7 +55,7 @@ def read_gguf(source: str | os.PathLike[str] | bytes) -> Net:
         source: A path, or the file's bytes.
 
     Raises:
-        NotReadableError: The architecture, a layer or a tensor type is not supported; it lists all of them.
+        NotReadableError: The architecture, layers or tensor types are not supported; the error lists them all.
         FileError: The file is damaged.
         MissingExtraError: The package ``gguf`` is missing.
     """

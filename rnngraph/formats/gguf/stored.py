@@ -34,7 +34,7 @@ def type_name(number: int) -> str:
 
 
 def objection(tensor: Stored) -> str:
-    """Return why a tensor is not supported; an empty string if it is."""
+    """Return the reason why a tensor is not supported; an empty string for a supported one."""
     if tensor.type not in DECODERS:
         return f"{tensor.name} is of type {type_name(tensor.type)}"
     if tensor.type in BLOCK_BYTES and tensor.shape[-1] % BLOCK:

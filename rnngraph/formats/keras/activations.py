@@ -61,7 +61,7 @@ def name_of(version: int, name: str) -> str | None:
 
 
 def problem_of(version: int, layer: Layer) -> str | None:
-    """Return why a layer's activations are not supported, or None."""
+    """Return the reason why a layer's activations are not supported; None if they are."""
     in_cell = layer.kind.removesuffix("Cell") in ("LSTM", "GRU", "SimpleRNN")
     for key in ("activation", "recurrent_activation"):
         option = layer.config.get(key, None)

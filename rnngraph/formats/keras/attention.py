@@ -29,7 +29,7 @@ FAR = 1e9
 
 
 def _parts(inputs: Inputs) -> tuple[Signal, Signal, Signal]:
-    """Return (query, value, key) of a list."""
+    """Return (query, value, key) from the layer's list of inputs. Without a key, the value is the key."""
     tensors = inputs.several
     if len(tensors) not in (2, 3) or any(x.rank != 3 for x in tensors):
         raise Unreadable("its inputs are not sequences [query, value] or [query, value, key]")
@@ -83,7 +83,7 @@ def _weights(b: Declaration, scores: Value, counts: Value | None, zeroes: bool =
         b: The declaration.
         scores: [..., query's steps, value's steps].
         counts: Mask that broadcasts with the scores, True for unmasked; None for no mask.
-        zeroes: If all steps are masked, True for weights of 0, False for equal weights.
+        zeroes: Weights of a query whose steps are all masked: True for 0, False for equal weights.
     """
     if counts is None:
         return b.script.call(softmax, scores)
@@ -133,7 +133,8 @@ def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     if b.version >= 3:
         b.take_masks(query, value, key)
     gives_scores = inputs.keywords.get("return_attention_scores", False)
-    is_explicit = gives_scores or number(layer.config, "dropout", 0.0) > 0  # otherwise a backend's function computes it
+    # Keras computes the softmax itself in these cases, and calls its backend's attention function in all others.
+    is_explicit = gives_scores or number(layer.config, "dropout", 0.0) > 0
     zeroes = is_explicit and (b.version, b.minor) >= (3, 14)
     weigh = partial(_weights, b, counts=_counting(b, inputs, query, value, key), zeroes=zeroes)
     mixed, weights = attend(backend, product_scores(backend, scaled, k), v, weigh, _keep(b, layer))

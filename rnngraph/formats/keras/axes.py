@@ -38,7 +38,7 @@ MAX_COPIES = 1 << 12
 
 
 def _many(function: Function) -> Operation:
-    """Return the reader of a function of (list of tensors, axis). The default axis is the first."""
+    """Return the operation that calls a function of (list of tensors, axis). The default axis is 0."""
 
     def join(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         tensors = inputs.arguments[0] if inputs.arguments else None
@@ -188,7 +188,7 @@ def _unstack(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
 
 
 def _triangle(function: Function) -> Operation:
-    """Return the reader of ``tril`` or ``triu``, which zero a matrix above or below a diagonal."""
+    """Return the operation for ``tril`` or ``triu``, which set a matrix to 0 above or below a diagonal."""
 
     def take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         offset = option(layer, inputs, "k", 1, 0)
@@ -200,7 +200,7 @@ def _triangle(function: Function) -> Operation:
 
 
 def _on_diagonal(function: Function) -> Operation:
-    """Return the reader of ``diagonal`` or ``trace``."""
+    """Return the operation for ``diagonal`` or ``trace``."""
 
     def take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         keys = {"offset": 0, "axis1": 0, "axis2": 1}

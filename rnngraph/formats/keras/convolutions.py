@@ -25,7 +25,7 @@ from .plain import sizes
 
 
 def problem_of(layer: Layer) -> str | None:
-    """Return why a layer's options are not supported, or None."""
+    """Return the reason why a layer's options are not supported; None if they are."""
     if layer.config.get("data_format", None) == "channels_first" and not layer.kind.startswith("Global"):
         return "data_format 'channels_first'"
     return None
@@ -74,7 +74,7 @@ def _groups(layer: Layer, x: Signal) -> int:
 def _convolution(axes: int) -> Handler:
     def convolve(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         x, size = inputs.one, sizes(layer, "kernel_size", axes)
-        groups, count = _groups(layer, x), layer.config.count("filters", most=1 << 24)
+        groups, count = _groups(layer, x), layer.config.count("filters", maximum=1 << 24)
         kernel = b.array(layer, "kernel", *size, x.width // groups, count)
         return _of_layer(b, layer, x, kernel, groups)
 
@@ -83,7 +83,7 @@ def _convolution(axes: int) -> Handler:
 
 def _depthwise_kernel(b: Declaration, layer: Layer, x: Signal, name: str, axes: int) -> np.ndarray:
     """Return a depthwise kernel [*sizes, width, multiplier] as a grouped kernel [*sizes, 1, width * multiplier]."""
-    many, size = layer.config.count("depth_multiplier", 1, most=1 << 16), sizes(layer, "kernel_size", axes)
+    many, size = layer.config.count("depth_multiplier", 1, maximum=1 << 16), sizes(layer, "kernel_size", axes)
     return b.array(layer, name, *size, x.width, many).reshape(*size, 1, -1)
 
 
@@ -96,7 +96,7 @@ def _depthwise(axes: int) -> Handler:
 
 
 def _separable(axes: int) -> Handler:
-    """Return the reader of a separable convolution: a depthwise one, followed by a pointwise one."""
+    """Return the handler of a separable convolution: a depthwise one, followed by a pointwise one."""
 
     def convolve(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         x = inputs.one
@@ -106,7 +106,7 @@ def _separable(axes: int) -> Handler:
         windows = _windows(layer, x, kernel.shape[:-2], [1] * axes)
         first = owned(ScriptBackend(b.script), f"{b.scope(layer)}/depthwise", None, x.width)
         y = Signal(convolution(ScriptBackend(b.script), x.value, kernel, windows, x.width, first))
-        count = layer.config.count("filters", most=1 << 24)
+        count = layer.config.count("filters", maximum=1 << 24)
         pointwise = b.array(layer, "pointwise_kernel", *[1] * axes, kernel.shape[-1], count)
         return _of_layer(b, layer, y, pointwise, 1, [Window(1)] * axes, "pointwise")
 
@@ -154,7 +154,7 @@ def _transposed(axes: int) -> Handler:
         if layer.config.get("output_padding", None) is not None or b.is_shared(layer):
             raise Unreadable("it has output_padding, or is called more than once")
         _check_rank(x, axes)
-        count, padding = layer.config.count("filters", most=1 << 24), _padding_of(layer)
+        count, padding = layer.config.count("filters", maximum=1 << 24), _padding_of(layer)
         steps, dilations = (_option(layer, key, [1] * axes) for key in ("strides", "dilation_rate"))
         kernel = b.array(layer, "kernel", *size, count, x.width)
         each = list(zip(size, steps, dilations, strict=True))
@@ -183,7 +183,7 @@ def _pool(axes: int, is_max: bool) -> Handler:
 
 
 def _adaptive(axes: int, is_max: bool) -> Handler:
-    """Return the reader of adaptive pools, whose options are the number of windows along each axis."""
+    """Return the handler of adaptive pools, whose options are the number of windows along each axis."""
 
     def pool(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         x, backend = inputs.one, ScriptBackend(b.script)

@@ -196,7 +196,7 @@ def imported_name(builder: Builder, kind: str) -> str:
 
 
 def _is_plain(item: Any) -> bool:
-    """True for literals that a script can contain; False for objects of Keras, such as dtypes."""
+    """True for literals that a script can contain, False for objects of Keras such as dtypes."""
     if isinstance(item, Mapping):
         return "class_name" not in item and all(isinstance(key, str) and _is_plain(part) for key, part in item.items())
     if isinstance(item, list):

@@ -58,14 +58,14 @@ class Networks:
         return outputs
 
     def called(self, b: Declaration, layer: Layer, inputs: Inputs) -> Outputs:
-        """Return a layer's outputs, or a placeholder. A problem of an operation is listed only if a layer reads one."""
+        """Return a layer's outputs, or a placeholder. An operation's problem is listed if a layer reads the result."""
         problem = ""
         if layer not in self._known:
             try:
                 return b.call(layer, inputs)
             except Unreadable as reason:
-                is_around = layer.network is not None or layer.kind == "TimeDistributed"  # its layers are listed
-                problem = f"{layer}: {reason}" if str(reason) else "" if is_around else str(layer)
+                is_wrapper = layer.network is not None or layer.kind == "TimeDistributed"  # its inner layer is listed
+                problem = f"{layer}: {reason}" if str(reason) else "" if is_wrapper else str(layer)
         if layer.is_operation:
             return _Missing(problem)
         missing, several = self.listed(_Missing(problem)), inputs.several

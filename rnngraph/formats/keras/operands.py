@@ -60,7 +60,7 @@ def as_truths(b: Declaration, x: Value) -> Value:
 
 
 def along_axis(function: Function, default: int | None) -> Operation:
-    """Return the reader of a function of (tensor, axis). default: Keras' default axis."""
+    """Return the operation that calls a function of (tensor, axis). ``default`` is Keras' default axis."""
 
     def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         axis = axis_of(option(layer, inputs, "axis", 1, default))
@@ -88,7 +88,7 @@ def axis_of(value: Any) -> Any:
 
 
 def one_axis(value: Any, rank: int | None = None) -> int:
-    """Return an option that is one axis. With ``rank``, a negative axis becomes nonnegative."""
+    """Return an option that is one axis. If ``rank`` is passed, a negative axis becomes nonnegative."""
     axis = axis_of(value)
     if isinstance(axis, tuple) and len(axis) == 1:
         axis = axis[0]

@@ -1,4 +1,4 @@
-"""Readers of functions between layers, by their names in ``keras.ops`` of Keras 3."""
+"""Operations: declare functions that are called between layers, by their names in ``keras.ops`` of Keras 3."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def _of_truths(function: Function, count: int) -> Operation:
 
 
 def _of_floats(function: Function) -> Operation:
-    """Return the reader of a function that converts ints to floats."""
+    """Return the operation that converts its operand to floats, and calls a function."""
     return lambda b, _, inputs: b.script.call(function, as_floats(b, *operands(b, inputs, 1)))
 
 
 def _comparison(function: Function) -> Operation:
-    """Return the reader of a comparison. Bool operands are compared as ints."""
+    """Return the operation for a comparison. Bool operands are compared as ints."""
     return lambda b, _, inputs: b.script.call(function, *alike(b, operands(b, inputs, 2), "int32"))
 
 
@@ -75,7 +75,7 @@ def _where(b: Declaration, _: Layer, inputs: Inputs) -> Value:
 
 
 def _filled(function: Function) -> Operation:
-    """Return the reader of ``zeros_like`` or ``ones_like``."""
+    """Return the operation for ``zeros_like`` or ``ones_like``."""
 
     def fill(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         kind = dtype_of(option(layer, inputs, "dtype", 1))
@@ -85,7 +85,7 @@ def _filled(function: Function) -> Operation:
 
 
 def _with_number(function: Function, key: str, usual: float) -> Operation:
-    """Return the reader of an activation with a numeric option. usual: default of the option."""
+    """Return the operation for an activation with the numeric option ``key``, whose default is ``usual``."""
     return lambda b, layer, inputs: b.script.call(
         function, *operands(b, inputs, 1), float(option(layer, inputs, key, 1, usual))
     )

@@ -33,7 +33,7 @@ from .operands import as_floats
 
 
 def _dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    x, units, has_bias = inputs.one, layer.config.count("units", most=1 << 24), layer.config.flag("use_bias", True)
+    x, units, has_bias = inputs.one, layer.config.count("units", maximum=1 << 24), layer.config.flag("use_bias", True)
     name, after = activation(b, layer)
     arrays = {"kernel": b.array(layer, "kernel", x.width, units)}
     if has_bias:
@@ -51,7 +51,7 @@ def _dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 def _embedding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x = inputs.one
-    table = b.array(layer, "embeddings", layer.config.count("input_dim", most=1 << 28), None)
+    table = b.array(layer, "embeddings", layer.config.count("input_dim", maximum=1 << 28), None)
     ids = x.value if x.dtype.startswith("int") else b.script.call(cast, x.value, "int32")
     mask = b.script.call(not_equal, x.value, 0, hint="mask") if layer.config.flag("mask_zero", False) else None
     if b.is_shared(layer) or table.dtype != "float32":
@@ -63,7 +63,7 @@ def _embedding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 
 def _category_encoding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     """Declare ``CategoryEncoding``: ints as one-hot rows, multi-hot rows, or counts."""
-    x, depth = inputs.one, layer.config.count("num_tokens", most=1 << 24)
+    x, depth = inputs.one, layer.config.count("num_tokens", maximum=1 << 24)
     mode, ids = layer.config.text("output_mode", "multi_hot"), x.value
     if layer.config.get("sparse", False) or mode not in ("one_hot", "multi_hot", "count"):
         raise Unreadable(f"its output_mode {mode!r} is not supported, or it is sparse")
@@ -158,21 +158,21 @@ def _gaussian_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 # Axes ---------------------------------------------------------------------------------------------
 
 
-def sizes(layer: Layer, key: str, count: int | None, least: int = 1, most: int = 1 << 24) -> list[int]:
+def sizes(layer: Layer, key: str, count: int | None, minimum: int = 1, maximum: int = 1 << 24) -> list[int]:
     """Return an option as a list of ints within bounds. A single int applies to all entries."""
     value = layer.config.get(key)
     numbers = [value] * (count or 1) if isinstance(value, int) else value
     if not isinstance(numbers, list) or not all(
-        isinstance(size, int) and not isinstance(size, bool) and least <= size <= most for size in numbers
+        isinstance(size, int) and not isinstance(size, bool) and minimum <= size <= maximum for size in numbers
     ):
-        raise layer.config.error(f"{key} of {layer} is not a list of whole numbers of {least} to {most}")
+        raise layer.config.error(f"{key} of {layer} is not a list of whole numbers of {minimum} to {maximum}")
     if count is not None and len(numbers) != count:
         raise layer.config.error(f"{key} of {layer} has {len(numbers)} numbers; it needs {count}")
     return numbers
 
 
 def _reshape(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    target = sizes(layer, "target_shape", None, least=-1)
+    target = sizes(layer, "target_shape", None, minimum=-1)
     return Signal(b.script.call(reshape, inputs.one.value, (None, *target)))
 
 

@@ -21,7 +21,7 @@ def _over(layer: Layer, axes: int) -> dict[str, object]:
 
 
 def _global(function: Function, axes: int) -> Handler:
-    """Return the reader of a global pool: a reduction over all axes between batch and channels."""
+    """Return the handler of a global pool: a reduction over all axes between batch and channels."""
     return lambda b, layer, inputs: Signal(b.script.call(function, inputs.one.value, **_over(layer, axes)))
 
 
@@ -45,13 +45,13 @@ def _sides(layer: Layer, key: str, axes: int) -> list[tuple[int, int]]:
     """Return (before, after) for each axis."""
     option = layer.config.get(key)
     if axes == 1:
-        before, after = sizes(layer, key, 2, least=0)
+        before, after = sizes(layer, key, 2, minimum=0)
         return [(before, after)]
     if isinstance(option, list) and len(option) == 2 and all(isinstance(pair, list) for pair in option):
         counts = [count for pair in option for count in pair]
         if all(len(pair) == 2 for pair in option) and all(type(n) is int and 0 <= n < 1 << 24 for n in counts):
             return [(first, second) for first, second in option]
-    return [(count, count) for count in sizes(layer, key, 2, least=0)]
+    return [(count, count) for count in sizes(layer, key, 2, minimum=0)]
 
 
 def _zero_padding(axes: int) -> Handler:

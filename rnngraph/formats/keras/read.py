@@ -110,15 +110,15 @@ def read_keras(
         open: ``{input: {axis: name}}``, axes with a size in the file to read as symbolic ones.
         fixed: ``{input: {axis: size}}``, symbolic axes to read with this size.
         custom_objects: ``{class: builder}`` for your own classes. ``builder(config)`` returns an ``rg.Cell`` for a cell
-            or a recurrent layer, or a function of Tensors for another layer. The file's arrays become their parameters
-            in order of declaration; return ``(cell, names)`` for another order.
+            or a recurrent layer, or a function of Tensors for another layer. The file's arrays become the parameters of
+            the result, in the order of declaration; for another order, return ``(cell, names)``.
 
     Raises:
         NotReadableError: Layers cannot be read; the error lists all of them.
         FileError: The file is damaged.
         MissingExtraError: h5py is not installed.
     """
-    with entries_up_to(max_entries) as most:
+    with entries_up_to(max_entries) as limit:
         file = opened(source)
         try:
             net, builders = network_of(file.description), checked_builders(custom_objects)
@@ -126,7 +126,7 @@ def read_keras(
                 layer.is_custom = layer.kind in builders and not layer.is_operation
             request = _request(net, open, fixed)
             script = read_with(request, file.name, lambda asked: _read(file, net, asked, builders))
-            check_sizes(file.name, script, most)
+            check_sizes(file.name, script, limit)
             return Net(script)
         except RecursionError:
             raise file.description.error("its description is nested too deeply") from None
@@ -152,7 +152,7 @@ def _read(file: Opened, net: Layer, request: AxisRequest, builders: Mapping[str,
         networks.problems += error.problems
     except FileError:
         if not problems:
-            raise  # With problems, an unsupported layer may be the cause of the error.
+            raise  # If problems are listed, an unsupported layer may have caused the error, so they are raised instead.
     if script is None or problems:
         raise not_readable(file.name, [*problems, *networks.problems], remedy=REMEDY)
     return script
@@ -189,7 +189,7 @@ def _problems(net: Layer, version: int) -> Iterator[tuple[Layer, str]]:
         return
     for layer in all_layers(net):
         if layer.is_operation or layer.is_custom:
-            continue  # Operations are checked when an output needs them.
+            continue  # The declaration lists an operation's problem, if an output needs the operation.
         known = layer.kind in _HANDLERS or layer.kind in (*NETWORKS, "TimeDistributed") or layer.kind in recurrent.CELLS
         if layer.is_foreign:
             yield layer, "it is not a class of Keras; give custom_objects="

@@ -25,7 +25,7 @@ _SAME = ("units", "activation", "recurrent_activation", "dropout", "recurrent_dr
 
 
 def problem_of(layer: Layer) -> str | None:
-    """Return why a recurrent layer is not supported, or None."""
+    """Return the reason why a recurrent layer is not supported; None if it is."""
     if layer.kind == "RNN" and not (layer.inner.get("cell") or layer.inner.get("cells")):
         return "its cell is not described"
     if layer.kind == "Bidirectional":
@@ -65,7 +65,7 @@ def _cell(b: Declaration, layer: Layer, width: int, at: str, drops_state: bool) 
     """Declare a cell with its arrays in the scope ``at``."""
     if layer.is_custom and b.custom_cell is not None:
         return b.custom_cell(b, layer, at)
-    units = layer.config.count("units", most=1 << 24)
+    units = layer.config.count("units", maximum=1 << 24)
     names: dict[str, Any] = {}
     gates = "hard_sigmoid" if b.version < 3 else "sigmoid"
     if "CuDNN" not in layer.kind:
@@ -195,7 +195,7 @@ def _recurrent(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
         output = Signal(y, mask)
     elif cells[-1].is_custom or (
         x.mask is not None and (states or zeroes)
-    ):  # The output of a row without steps is 0, and its final state is the initial state.
+    ):  # The final state is not the last output: a fully masked row outputs 0, and keeps its initial state.
         output = Signal(b.script.item(outputs, slice(None), 0 if back else -1))
     else:
         output = Signal(ends[-2] if _is_lstm(cells[-1]) else ends[-1])
@@ -213,7 +213,7 @@ def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]
     x, states, passed_mask = _inputs(b, layer, inputs)
     group = b.group(layer)
     ahead, back = ([one.inner[key][0] for one in group] for key in ("layer", "backward_layer"))
-    is_turned = _goes_back(ahead[0])  # The file's forward layer is the one that runs backward.
+    is_turned = _goes_back(ahead[0])  # the option ``layer`` runs backward, and ``backward_layer`` forward
     ahead, back = (back, ahead) if is_turned else (ahead, back)
     top = ahead[-1]
     if any(_flag(one, "time_major") for one in (*ahead, *back)):

@@ -62,7 +62,7 @@ def _extreme(function: Function, of_truths: Function) -> Operation:
 
 
 def _place(function: Function) -> Operation:
-    """Return the reader of ``argmax`` or ``argmin``."""
+    """Return the operation for ``argmax`` or ``argmin``."""
 
     def place(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         options = {"keepdims": True} if option(layer, inputs, "keepdims", 2, False) else {}

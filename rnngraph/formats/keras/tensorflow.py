@@ -129,7 +129,7 @@ _OPERATIONS: Mapping[str, Operation] = {
 
 
 def problem_of(layer: Layer) -> str | None:
-    """Return why a TensorFlow function is not supported, or None."""
+    """Return the reason why a TensorFlow function is not supported; None if it is."""
     name = layer.config.get("function", None)
     if layer.kind in LAYERS and (not isinstance(name, str) or name not in _OPERATIONS):
         return f"its function {name!r} is not supported"

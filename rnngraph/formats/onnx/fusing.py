@@ -1,4 +1,4 @@
-"""Fuses nodes that are one layer: a product and the addition of a bias."""
+"""Fuses the product of a dense layer with the addition of its bias."""
 
 from __future__ import annotations
 

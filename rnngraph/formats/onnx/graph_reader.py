@@ -55,10 +55,10 @@ class Reading:
     """State of one reading of a model.
 
     Attributes:
-        stacks: Nodes that become one driver, by each of these nodes.
+        stacks: For each recurrent node in a stack, all nodes of the stack, which become one driver.
         choices: Assumed results of comparisons of sizes, by node.
         undecided: Conditions on sizes, by the node that compares.
-        forced: Only sizes for which a node can be read, with the node.
+        forced: {name of a symbolic size: (only value for which a node can be read, name of the node)}.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Reading:
 
 
 class GraphReader:
-    """Reads one graph. inputs: values of the graph's inputs. outer: reader of the enclosing graph."""
+    """Reads one graph, whose inputs have the values ``inputs``. ``outer`` is the reader of the enclosing graph."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class GraphReader:
         outer: GraphReader | None = None,
         tensors: Tensors | None = None,
     ) -> None:
-        """Create a reader. tensors: object that declares values; by default that of the enclosing graph."""
+        """Create a reader. ``tensors`` declares the values, by default the object of the enclosing graph."""
         self._reading, self._graph, self._outer = reading, graph, outer
         self._tensors: Tensors = tensors or (reading.tensors if outer is None else outer._tensors)
         self._makers = with_sums(graph)
@@ -171,12 +171,12 @@ class GraphReader:
         return [*first.inputs, *(name for other in others for name in other.inputs[1:])]
 
     def _captured(self, node: Node) -> list[str]:
-        """Return this graph's names that a node's nested graphs read; for an If, those of its possible branches."""
+        """Return the names of this graph that a node's nested graphs read, without branches of an If that can't run."""
         graphs = list(subgraphs(node))
         if node.op == "If" and node.inputs:
             try:
                 graphs = taken_graphs(node, self._value(node.inputs[0]), partial(self.decide, node), self._tensors)
-            except UnreadableError:  # the reader of the op raises it again
+            except UnreadableError:  # reading the node itself will raise the error again
                 return []
         return [name for graph in graphs for name in _read_by(graph) if self._is_own(name)]
 

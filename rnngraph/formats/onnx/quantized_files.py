@@ -1,4 +1,4 @@
-"""Options of ``rg.compile`` with which a program of a quantized file uses 8 bits."""
+"""Options of ``rg.compile`` by which the program of a quantized file computes in 8 bits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..script import Script
 from .core.model import Graph, Model, Node, subgraphs
 
 OF_WEIGHTS = frozenset(("DequantizeLinear", "DynamicQuantizeLSTM"))
-"""Ops that show that weights are quantized, and activations are not."""
+"""Ops that occur in files with quantized weights and float activations."""
 OF_BOTH = frozenset(
     (
         "ConvInteger",
@@ -22,9 +22,9 @@ OF_BOTH = frozenset(
         "QuantizeLinear",
     )
 )
-"""Ops that show that weights and activations are quantized."""
+"""Ops that occur only in files with quantized weights and activations."""
 MIN_DEPTH, MIN_WEIGHTS = 32, 4096
-"""Minimum rows and elements of a weight that 8 bits make faster."""
+"""Minimum rows and elements of a weight for which products in 8 bits are faster."""
 
 
 def narrow_options(model: Model, script: Script) -> dict[str, str | dict[str, str]]:

@@ -75,7 +75,7 @@ FILES = (
 MAX_CHOICES = 5
 """Maximum number of conditions on sizes for which all combinations are tried."""
 MAX_FORCED = 8
-"""Maximum number of readings in which nodes require values of symbolic sizes."""
+"""Maximum number of repeated readings, each of which fixes symbolic sizes to values that nodes require."""
 
 
 @api
@@ -219,7 +219,7 @@ def _choices(reading: Reading) -> Iterator[dict[Node, bool]]:
         for combination in itertools.product((False, True), repeat=min(len(undecided), MAX_CHOICES)):
             if any(combination) and not all(combination):
                 yield dict(zip(undecided, combination, strict=False))
-        yield {}  # errors are those of the default choices
+        yield {}  # If no choice works, errors are those of the default choices.
 
 
 def _settled(model: Model, fixed: Any) -> dict[str, Any]:
@@ -317,11 +317,11 @@ def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
 
 
 def _unavailable_sizes(tensors: Tensors, values: Mapping[str, Any]) -> frozenset[str]:
-    """Return sizes that outputs need and that only inputs determine whose entries no node reads."""
+    """Return the sizes that outputs need, but that only inputs have whose entries no node reads."""
     script, outputs = tensors.script, dict[str, Value]()
     try:
         outputs = {name: tensors.value(value) for name, value in values.items()}
-    except (UnreadableError, AttributeError):  # reported when the script is finished
+    except (UnreadableError, AttributeError):  # ``_finished`` reports the error
         return frozenset()
     steps = set(with_inner(wanted_steps(script.steps, outputs)))
     needed = {symbol for step in steps for tensor in tensors_in(step.result) for symbol in tensor.type.plain_symbols}
@@ -348,7 +348,7 @@ def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Scri
     if problems:
         raise not_readable(model.name, problems)
     if tensors.shared or takes_entries(script):
-        script.drop_unused_steps()  # overwritten entries are not those of a loop
+        script.drop_unused_steps()  # Unused steps could keep a loop from being recognised.
         script = rolled_up(script)
     script.drop_unused_inputs()
     return script

@@ -169,7 +169,7 @@ class TensorBackend:
         return pad(x, dict(pairs), value=value)
 
     def broadcast(self, x: Tensor, shape: Sequence[Dim]) -> Tensor:
-        entries: Any = tuple(shape)  # as in reshape
+        entries: Any = tuple(shape)  # Any: the public type has no symbolic sizes, but they are accepted
         return broadcast_to(x, entries)
 
     def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:

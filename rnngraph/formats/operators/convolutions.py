@@ -53,7 +53,7 @@ class Owned(Generic[Item]):
         return self.b.call(conv1d, x, filters, size, **options, name=self.scope)
 
     def of_row(self, row: int) -> Owned[Item]:
-        """Return the layer for one row of a 2-D kernel. The first row has the bias."""
+        """Return the layer for one row of a 2-D kernel. Only the layer of the first row adds the bias."""
         return self if row == 0 else replace(self, scope=f"{self.scope}/row_{row}", bias=None)
 
 
@@ -139,7 +139,7 @@ def _depthwise(
 ) -> Item:
     """Convolve each channel on its own, as a sum of 1-D convolutions: one for each row of the kernel.
 
-    Interleaving rows as channels of groups, as ``convolution_along`` does, would move values one by one.
+    ``convolution_along`` would be slower: it concatenates rows within each group, which is one channel wide here.
     """
     _check(b, x, kernel.shape, windows, groups)
 
@@ -162,7 +162,7 @@ def flattened_kernel(kernel: np.ndarray, across: int) -> np.ndarray:
 
 
 def kernel_order(across: int) -> tuple[int, int, int, int]:
-    """Return the transposition of a 2-D kernel to [along, across, width, filters]."""
+    """Return the order of axes that transposes a 2-D kernel to [along, across, width, filters]."""
     return (1, 0, 2, 3) if across == 0 else (0, 1, 2, 3)
 
 

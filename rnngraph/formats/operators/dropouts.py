@@ -10,7 +10,7 @@ from ...declare.functions.randomness import by_graph, dropout
 from .backend import Backend, Item
 
 ALPHA = 1.7580993408473766
-"""Negated limit of SELU at minus infinity."""
+"""Negated limit of SELU(x) for x to minus infinity."""
 
 
 def shared_dropout(b: Backend[Item], x: Item, keep: float, axes: Collection[int]) -> Item:

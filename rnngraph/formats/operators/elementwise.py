@@ -25,7 +25,7 @@ def squared_difference(b: Backend[Item], x: Item, y: Any) -> Item:
     return b.call(basic.square, b.operation("-", x, y))
 
 
-# TensorFlow's own ------------------------------------------------------------------------------------
+# TensorFlow's functions ----------------------------------------------------------------------------------
 
 
 def maximum(b: Backend[Item], x: Item, y: Any) -> Item:
@@ -47,21 +47,25 @@ def minimum(b: Backend[Item], x: Item, y: Any) -> Item:
 
 
 def _extreme(b: Backend[Item], function: Function, is_exceeded: Function, x: Item, y: Any) -> Item:
-    """Return function(x, y), or x where y is NaN.
+    """Return the maximum or minimum of x and y, or x where y is NaN.
 
     Args:
-        is_exceeded: Comparison that is True where y is the result.
+        b: The backend.
+        function: ``maximum`` or ``minimum``.
+        is_exceeded: Comparison of x and y that is True where y is the result.
+        x: The value.
+        y: The other operand.
     """
     is_number = isinstance(y, int | float | np.number) and not np.isnan(y)
     if is_number or b.dtype(x) not in FLOATS:
-        return b.call(function, y, x)  # For equal operands, ``function`` passes the gradient to the second one.
+        return b.call(function, y, x)  # At ties, ``function`` passes the gradient to its second operand, here x.
     return b.call(basic.where, b.call(is_exceeded, x, y), y, x)
 
 
 def clip_by_value(b: Backend[Item], x: Item, low: Any, high: Any) -> Item:
-    """Return TensorFlow's x clamped to [low, high]: the lower limit wins if it is the larger one.
+    """Return x clamped to [low, high], as TensorFlow does: if ``low`` exceeds ``high``, the result is ``low``.
 
-    Values equal to a limit have a gradient of 1. low, high: values, or numbers.
+    Values equal to a limit have a gradient of 1. The limits are values or numbers.
     """
     if isinstance(low, int | float) and isinstance(high, int | float) and low <= high:
         return b.call(basic.clip, x, low, high)
@@ -75,7 +79,7 @@ def div_no_nan(b: Backend[Item], x: Item, y: Item) -> Item:
 
 
 def floor_divide(b: Backend[Item], x: Item, y: Item) -> Item:
-    """Return TensorFlow's x // y. Unlike NumPy's, the quotient of floats is rounded before it is rounded down."""
+    """Return x // y as TensorFlow does: floor of the float quotient, which is rounded. NumPy's result is exact."""
     if b.dtype(x) in FLOATS:
         return b.call(floor, b.operation("/", x, y))
     return b.call(remainders.floor_divide, x, y)

@@ -14,7 +14,7 @@ MAX_SLICES = 64
 
 
 def written_axis(sizes: Sequence[Dim], windows: Sequence[Window]) -> int | None:
-    """Return which of two axes to unroll; None if both are symbolic.
+    """Return the axis to unroll, 0 or 1; None if neither can be unrolled.
 
     The first choice is an axis of fixed size that its window leaves unchanged. Next are the second and the first axis,
     if the size is fixed and the window short. The last choice is a symbolic axis that its window leaves unchanged.

@@ -135,7 +135,7 @@ def _halves(total: int) -> tuple[int, int]:
 
 
 def slices(b: Backend[Item], x: Item, axis: int, window: Window, fill: float) -> list[Item]:
-    """Return a slice of an axis for each entry of a window: that entry of all windows.
+    """Return one slice of an axis for each entry of a window. It contains this entry of every window.
 
     Args:
         fill: Value of the padding.
@@ -148,7 +148,7 @@ def slices(b: Backend[Item], x: Item, axis: int, window: Window, fill: float) ->
     size = b.shape(x)[axis]
     if isinstance(size, int) and size <= window.span:
         raise UnreadableError(f"its windows span {window.span + 1} entries of an axis of {size}; pad the axis")
-    if isinstance(size, int):  # without entries after the last window
+    if isinstance(size, int):  # Entries after the last window are in no slice.
         used = (size - window.span - 1) // window.stride * window.stride + 1
         ends = [entry * window.dilation + used for entry in range(window.size)]
     else:

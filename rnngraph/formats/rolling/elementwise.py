@@ -1,4 +1,4 @@
-"""Tables of elementwise functions. Applied to a whole sequence, they compute the same as for each step."""
+"""Tables of elementwise functions. One call on a whole sequence has the results of one call per step."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Rolling:
                 elif not is_done:
                     self._roll()
                     is_done = True
-        except (NotRolledError, RnnGraphError):  # literal sizes may not fit symbolic ones
+        except (NotRolledError, RnnGraphError):  # Sizes that the module wrote as numbers may not fit symbolic ones.
             return None
         for name, value in self.old.inputs.items():
             self.new.inputs[name] = self.value(value)
@@ -91,7 +91,9 @@ class Rolling:
         if item.step in self.replacements:
             return part_of(self.replacements[item.step], item.path)
         number, place = self._place(item)
-        last = self.loop.count - 1  # Later readers may form another loop, which needs equal indices in all rounds.
+        # The driver's final state is used only if no other round's result is read. Otherwise the readers may form
+        # another loop, which must index one sequence in all rounds.
+        last = self.loop.count - 1
         is_last = number == last and (is_output or self.loop.singly.get(place) == {last})
         if is_last and place in self.final:
             return self.final[place]
@@ -112,11 +114,11 @@ class Rolling:
         return self.lifted[place]
 
     def _as(self, x: Value, item: Value) -> Value:
-        """Reshape x [batch, width] to the shape of the value ``item`` that it replaces."""
+        """Reshape x [batch, width] to the shape of ``item``, the value that x replaces."""
         return shaped_rows(self.new, x, item.tensor.type.shape)
 
     def _stacked(self, step: Step) -> bool:
-        """Replace a stack of the results of all rounds by their sequence. Return False for other stacks."""
+        """Replace a stack of one result of all rounds by the lifted sequence. Return False for other stacks."""
         items, axis = step.operands[0], step.operands[1] if len(step.operands) > 1 else step.keywords.get("axis", 0)
         joins = step.key is basic.concat
         looped = [isinstance(item, Value) and item.step not in self.replacements for item in items]
@@ -153,10 +155,10 @@ class Rolling:
         """Reshape a sequence [batch, time, width] to a stack, along ``axis``, of values of this shape."""
         new, rank = self.new, len(shape)
         axis %= rank + 1
-        if rank == 1 and isinstance(shape[0], Size):  # one number for each row
+        if rank == 1 and isinstance(shape[0], Size):  # shape [batch]: one number per row
             flat = new.call(basic.squeeze, sequence, 2)
             return flat if axis == 1 else new.call(basic.transpose, flat, (1, 0))
-        if rank == 1:  # a row without a batch
+        if rank == 1:  # shape [width], without a batch axis
             rows = new.call(basic.squeeze, sequence, 0)
             return rows if axis == 0 else new.call(basic.transpose, rows, (1, 0))
         order = rows_first(shape)
@@ -165,7 +167,7 @@ class Rolling:
             raise NotRolledError
         wide = sequence if rank == 2 else new.call(basic.reshape, sequence, (None, None, *rest))
         places = [order.index(other) for other in range(rank)]
-        before = [place + (place > 0) for place in places]  # time is the second axis
+        before = [place + (place > 0) for place in places]  # positions in ``wide``, where time is axis 1
         before.insert(axis, 1)
         return wide if before == [*range(rank + 1)] else new.call(basic.transpose, wide, tuple(before))
 
@@ -176,7 +178,7 @@ class Rolling:
         self._hoist()
         self._lift()
         core = self._core(self._left())
-        if core and not self._carries(core):  # the rest has no recurrence: keep cells in the loop
+        if core and not self._carries(core):  # Only recurrent cells carry state: include them in the loop's own cell.
             self.lifted, self.final, self.has_cells = {}, {}, False
             self._lift()
             core = self._core(self._left())
@@ -259,7 +261,7 @@ class Rolling:
         source, axis = parts[0] if len(parts) == 1 else self.new.call(basic.concat, parts, remaining), remaining
         shape = source.tensor.type.shape
         rank = len(shape)
-        if rank == 1:  # one number for each round: [time], without a batch
+        if rank == 1:  # [time]: one number per round, without a batch axis
             source = self.new.call(basic.reshape, source, (1, -1, 1))
         elif rank == 2 and (axis == 1 or isinstance(shape[1], Size)):  # [batch, time] or [time, batch]
             source = source if axis == 1 else self.new.call(basic.transpose, source, (1, 0))

@@ -32,7 +32,7 @@ MAX_STEPS = 20_000
 MAX_CANDIDATES = 200
 """Maximum runs of equal steps that are examined."""
 MAX_OFFSETS = 3
-"""Maximum offsets that are tried for the first step of a run's rounds. At some offsets, a carried value is no state."""
+"""Maximum start offsets that are tried for the rounds of a run. At some offsets, a carried value cannot be a state."""
 MAX_EXAMINED = 2_000_000
 """Maximum steps that are examined in total, over all runs and offsets."""
 
@@ -64,15 +64,15 @@ def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
         declared = step.key is placeholder or isinstance(step.result, Cell)
         if declared or step in fixed or counts[codes[step]] == 1 or (_takes(step) and not _is_of_entry(step, families)):
             outside.add(step)
-        if step.fill is not None:  # A step that reads an initial state belongs to the first round.
+        if step.fill is not None:  # This step is an initial state. Its readers belong to the first round of a loop.
             fixed.pop(step, None)
     return outside
 
 
 def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
-    """True for an index that belongs to one round.
+    """True for an index that belongs to one round of a loop.
 
-    It selects one of several entries, such as ``x[:, t][:, None]``, or from an initial state.
+    The indexed value is one of several entries of an axis, as in ``x[:, t][:, None]``, or an initial state.
     """
     entry = step.operands[0].step
     is_entry = _takes(entry) and families[_family(entry)] > 1
@@ -80,9 +80,9 @@ def _is_of_entry(step: Step, families: Mapping[Family, int]) -> bool:
 
 
 def without_entries(steps: Sequence[Step]) -> list[Step]:
-    """Return the steps, without those that take single entries of a value outside of loops, one for each round.
+    """Return the steps without those that select an entry for a round, such as ``x[:, t]``, of a value before the loop.
 
-    In a loop, many steps index one value outside of it. Rounds that index their own values have one step per value.
+    Several steps index such a value. A value that a round computes and indexes is indexed by one step.
     """
     codes = {step: code_of(step) for step in steps}
     families = Counter(_family(step) for step in steps if _takes(step))
@@ -102,7 +102,7 @@ def without_entries(steps: Sequence[Step]) -> list[Step]:
 
 
 def _takes(step: Step) -> bool:
-    """True if a step indexes a value."""
+    """True if a step is an index of a value."""
     return isinstance(step.key, Index)
 
 
@@ -112,7 +112,7 @@ def takes_entries(script: Script) -> bool:
 
 
 def entries_taken(script: Script) -> int:
-    """Return the number of steps that take one entry of an axis, as the first round of a loop that is not rolled up."""
+    """Return the number of steps that take one entry of an axis. It is high if a loop is not rolled up."""
     return _entries_of(script).total()
 
 
@@ -140,7 +140,7 @@ def _family(step: Step) -> Family:
 
 
 def loops_in(steps: Sequence[Step], later: Readers) -> Iterator[Loop]:
-    """Yield loops from first to last; of overlapping ones those with the most steps first.
+    """Yield loops in the order of the script. Of overlapping loops, those with most steps come first.
 
     Args:
         later: Readers of each step's results; None for an output.
@@ -186,9 +186,9 @@ def _largest_first(
 
     Args:
         steps: All steps.
-        candidates: Candidates, in the order of the steps that their loops have at most.
+        candidates: Candidates, those whose loops can have most steps first.
         later: Readers of each step's results; None for an output.
-        budget: One number, of the steps that may still be examined. It is reduced.
+        budget: List of one number: how many more steps may be examined. The function lowers the number.
     """
     waiting: list[tuple[int, int, Loop]] = []
     number = count()
@@ -213,10 +213,15 @@ def _best_of(
 ) -> list[Loop]:
     """Return the loops that roll up a run of similar steps, from the start that gives most rounds.
 
-    Among starts with equally many rounds, the loops with the fewest carried values are chosen.
+    Among starts with equally many rounds, the loops with the fewest carried values come first.
 
     Args:
-        budget: List of one number: how many more steps may be examined. The function lowers it.
+        steps: All steps.
+        start: Position of the first step of the run.
+        period: Number of steps of a round.
+        length: Number of steps of the run.
+        later: Readers of each step's results; None for an output.
+        budget: List of one number: how many more steps may be examined. The function lowers the number.
     """
     best: tuple[int, int, int] | None = None
     scored: list[tuple[tuple[int, int, int], Loop]] = []

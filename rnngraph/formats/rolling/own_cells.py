@@ -196,7 +196,7 @@ class Core:
             rolling.lifted.setdefault((inside, ("inside",)), outputs)
 
     def _x(self, flat: list[Value], starts: list[Value | None]) -> Value:
-        """Return the driver's input: all sequences concatenated, or a dummy of the same length where there are none."""
+        """Return the driver's input: all sequences concatenated, or a dummy of the right length if there are none."""
         if flat:
             return flat[0] if len(flat) == 1 else self.new.call(basic.concat, flat, -1)
         state = next((item for item in starts if item is not None), None)
@@ -251,7 +251,7 @@ class Core:
                 for step in self.loop.first
                 if any(isinstance(item, Value) and item.step is cell.step for item in operands_of(step))
             )
-            if step.key is not static_rnn:  # The scope of a driver within the step is unchanged.
+            if step.key is not static_rnn:  # A driver that is part of a round keeps its scope.
                 continue
             old = f"{step.keywords['scope']}/{scope_of(inner)}/"
             place = f"{scope}/{snake_case(name)}/{_cell_name(number, len(self.cells))}/{scope_of(inner)}/"

@@ -19,7 +19,7 @@ from .loops import Readers, loops_in, outside_of_loops, without_entries
 from .parts import part_of
 
 MAX_REPEATED = 60_000
-"""Maximum steps that all attempts may repeat, because files may have many equal steps that form no loop."""
+"""Maximum steps that all attempts together may declare again. Files may have many equal steps that form no loop."""
 MAX_SINGLE = 3
 """Maximum unrolled steps of one cell that remain without a warning."""
 
@@ -32,7 +32,7 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
         value_of: Function that returns the value of a symbolic size in the traced example. Positions near the end of an
             axis of such a size are counted from the end.
     """
-    if not all(step.make for step in script.steps):  # the steps of a reader's own cell cannot be repeated
+    if not all(step.make for step in script.steps):  # Steps of a cell class that a reader wrote cannot be repeated.
         return script
     script, count = _without_repeats(script), 0
     while count <= MAX_REPEATED:
@@ -80,7 +80,7 @@ def _without_repeats(script: Script) -> Script:
         known = [item.key in (parameter, positions) or item in of_parameters for item, _ in items]
         if items and step.key is not dropout and all(known):
             of_parameters.add(step)
-            exact = step.key if isinstance(step.key, Index) else None  # codes ignore the position of an entry
+            exact = step.key if isinstance(step.key, Index) else None  # ``code_of`` ignores the positions of entries.
             same = first.setdefault((code_of(step), exact, *((id(item), path) for item, path in items)), step)
             if same is not step:
                 repeats[step] = same

@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-POLYNOMIAL = 0x82F63B78  # with the lowest bit first
+POLYNOMIAL = 0x82F63B78  # in reflected form: the lowest bit is the highest power
 FOLDED_DEGREE = 6777
 FOLDED_TERMS = (484, 100, 0)
 """Exponents of the terms that equal ``x**FOLDED_DEGREE`` modulo the polynomial."""
@@ -25,7 +25,7 @@ _DELTA = 0xA282EAD8
 
 
 def masked_crc(data: bytes | np.ndarray) -> int:
-    """Return the masked checksum, which files store because a plain CRC of data with CRCs is weak."""
+    """Return the masked checksum. Files store it because a plain CRC of data that contains CRCs is weak."""
     return mask(crc32c(data))
 
 
@@ -73,7 +73,7 @@ def _striped(array: np.ndarray, state: int) -> int:
     length = array.size // stripes
     whole, rest = array[: length * stripes].reshape(stripes, length), array[length * stripes :]
     states = _rounds(np.zeros(stripes, np.uint32), whole)
-    while states.size > 1:  # combine neighbours
+    while states.size > 1:  # Combine the states of adjacent stripes.
         states = _times(_shift(length), states[::2]) ^ states[1::2]
         length *= 2
     start = _times(_shift(length), np.array([state], np.uint32)) ^ states
@@ -94,7 +94,7 @@ def _numbers() -> tuple[int, ...]:
 
 
 def _rounds(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the states after the bytes of their rows."""
+    """Return the state after each row of bytes."""
     table = _table()
     for column in rows.T:
         states = table[(states ^ column) & 0xFF] ^ (states >> np.uint32(8))
@@ -103,7 +103,7 @@ def _rounds(states: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 @cache
 def _table() -> np.ndarray:
-    """Return the change of a state by each byte."""
+    """Return the table of the CRC: the change of a state for each value of a byte."""
     states = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         states = np.where(states & 1, (states >> np.uint32(1)) ^ np.uint32(POLYNOMIAL), states >> np.uint32(1))

@@ -38,7 +38,7 @@ class Version(Message):
 
 @dataclass(eq=False)
 class Header(Message):
-    """``BundleHeaderProto``. endianness: 1 for big-endian numbers."""
+    """``BundleHeaderProto``. ``endianness`` is 1 for big-endian numbers."""
 
     num_shards: int = integer(1)
     endianness: int = integer(2)
@@ -136,7 +136,7 @@ class SavedSlice(Message):
 
 @dataclass(eq=False)
 class TensorSlices(Message):
-    """``SavedTensorSlices``: an entry of a checkpoint of version 1. meta: of the first entry."""
+    """``SavedTensorSlices``: an entry of a checkpoint of version 1. Only the first entry has ``meta``."""
 
     meta: TensorSliceMeta | None = message(1, lambda: TensorSliceMeta)
     data: SavedSlice | None = message(2, lambda: SavedSlice)

@@ -33,7 +33,7 @@ def entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     index, position = _handle(data, position)
     if any(data[position:-8]):
         raise ValueError("its footer is damaged")
-    _block(data, unused)  # the filters, which TensorFlow leaves empty
+    _block(data, unused)  # Check the block of filters, which TensorFlow leaves empty.
     for _, value in _entries(_block(data, index)):
         handle, _ = _handle(value, 0)
         yield from _entries(_block(data, handle))

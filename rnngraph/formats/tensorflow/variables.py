@@ -89,7 +89,7 @@ def _version_2(prefix: Path, name: str, table: Mapping[bytes, bytes]) -> dict[st
         label = key.decode()
         if entry.dtype == STRING:
             if not entry.slices:
-                files.texts(entry, label)  # not returned, but checked for damage
+                files.texts(entry, label)  # Strings are not returned, but reading them detects damage.
             continue
         array = _joined(label, entry, pieces.get(label, ()), files) if entry.slices else files.array(entry, label)
         own = names.get(label, label)
@@ -118,7 +118,7 @@ class _Shards:
         """Return the array of an entry, by default in the entry's shape.
 
         Raises:
-            ValueError: The bytes do not fit the shape, or are not those that were written.
+            ValueError: The bytes do not fit the shape, or do not have the stored checksum.
         """
         reserve(2 * entry.size, f"the variable {label}")
         data = self.bytes_of(entry, label)
@@ -158,7 +158,7 @@ def _joined(label: str, whole: Entry, pieces: Iterable[tuple[Extents, Entry]], f
 
 
 class _Slices:
-    """A variable that is assembled from slices. array: None before the first slice."""
+    """Variable that is assembled from slices. ``array`` is None until a slice is added."""
 
     def __init__(self, label: str, shape: tuple[int, ...]) -> None:
         if any(size < 0 for size in shape):
@@ -229,7 +229,7 @@ class _Ordered:
             text += byte
 
     def signed(self) -> int:
-        """Return a number. Its leading ones count its bytes; all bits of a negative number are inverted."""
+        """Return a number. Its leading 1 bits count its bytes; all bits of a negative number are inverted."""
         first = self._next()[0]
         mask = 0 if first & 0x80 else 0xFF
         bits = first ^ mask
@@ -293,10 +293,10 @@ def _check(stored: int, computed: int, label: str) -> None:
 
 
 def _check_strings(data: bytes, entry: Entry, label: str) -> bytes:
-    """Return the concatenated texts of a tensor of strings.
+    """Return the concatenated strings of a tensor. Raises ``ValueError`` if a checksum does not match.
 
-    Before the texts are their lengths, and a checksum of the lengths as 32 or 64 bits each, which the tensor's checksum
-    continues (``WriteStringTensor`` of tensor_bundle.cc).
+    The strings follow their lengths and a checksum of the lengths, which are encoded as 32 or 64 bits for it. The
+    tensor's checksum continues this checksum (``WriteStringTensor`` of tensor_bundle.cc).
     """
     if math.prod(entry.shape) > len(data):
         raise ValueError(f"{label} has {len(data)} bytes, fewer than the lengths of {list(entry.shape)} texts need")

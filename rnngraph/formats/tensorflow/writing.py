@@ -65,7 +65,7 @@ def _shape(array: np.ndarray) -> TensorShape:
 
 
 def table(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return a sorted table of entries, which are in order."""
+    """Return a sorted table of entries, which must be sorted by key."""
     output, index = bytearray(), []
     pending: list[tuple[bytes, bytes]] = []
     size = 0

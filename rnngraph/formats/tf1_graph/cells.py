@@ -25,7 +25,7 @@ def _lstm_cell(t: Translation, node: Node) -> list[str | None]:
 def _lstm_steps(t: Translation, node: Node) -> list[str | None]:
     """Translate a fused LSTM layer to the outputs of all steps [time, batch, units].
 
-    The input with the longest row's length is ignored, because graphs zero the steps after a row's end themselves.
+    The input with the longest row's length is ignored, because the graph itself sets steps after a row's end to 0.
     """
     _, x, c, h, *weights = (t.input(node, place) for place in range(9))
     frame = Frame(node.name, parent=t.home([x, c, h, *weights]), is_placed=True)

@@ -25,7 +25,7 @@ def _passing(t: Translation, node: Node) -> list[str | None]:
 
 
 def _carry_on(t: Translation, node: Node) -> None:
-    """Propagate the contents of a tensor array through a node that passes the array on."""
+    """Propagate the contents of a tensor array to the output of a node that passes the array on."""
     for ref in node.inputs[:1]:
         if ref in t.sequences:
             for place in (0, 1):
@@ -60,15 +60,15 @@ def _state(t: Translation, node: Node) -> list[str | None]:
         frame.parent = t.home([name for enter in frame.enters if (name := t.names.get(enter.inputs[0]))])
         frame.is_placed = True
     enter = _enter_of(t, node)
-    if enter in t.sequences and t.resolved(_next_of(t, node)) == (node.name, 0):  # is only read
+    if enter in t.sequences and t.resolved(_next_of(t, node)) == (node.name, 0):  # The loop only reads the array.
         t.sequences[node.name, 0] = t.sequences[enter]
         return []
     if _is_flow(t, enter):
         return []
     t.homes[node.name] = frame
     dtype = node.dtype("T")
-    counts = dtype in ("int32", "int64")  # ONNX numbers steps in int64
-    return [t.cast(node.name, dtype) if dtype and counts else node.name]
+    is_int = dtype in ("int32", "int64")  # A counter may become ONNX's step number, which is int64.
+    return [t.cast(node.name, dtype) if dtype and is_int else node.name]
 
 
 def _enter_of(t: Translation, merge: Node) -> Ref:
@@ -186,7 +186,7 @@ def _gathered(t: Translation, node: Node) -> str:
 def _size(t: Translation, node: Node) -> str | list[str | None]:
     flow = node.inputs[1]
     if flow not in t.sequences:
-        return []  # an empty array
+        return []  # An array without contents has no translation.
     shape = t.emit("Shape", [_entries(t, flow)])
     first = t.emit("Gather", [shape, t.constant(0, "int64")], axis=0)
     return t.cast(first, "int32")

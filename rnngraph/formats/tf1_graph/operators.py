@@ -47,7 +47,7 @@ def _floor_divide(call: Call) -> Outputs:
     x, y = call.input(0), call.input(1)
     if isinstance(x, Known) and isinstance(y, Known) and x.dtype not in FLOATS:
         if x.is_symbolic or y.is_symbolic:
-            return call.of("Div", [x, y])  # sizes are nonnegative
+            return call.of("Div", [x, y])  # Truncation is the floor, because sizes are nonnegative.
         return Known(np.floor_divide(x.array, y.array), x.dtype)
     return elementwise.floor_divide(ScriptBackend(call.script), call.value(0), call.value(1))
 

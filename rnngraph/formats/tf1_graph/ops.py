@@ -350,7 +350,7 @@ def _pool(t: Translation, node: Node) -> str:
 
 @translates("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 def _batch_norm(t: Translation, node: Node) -> str:
-    """Translate fused batch normalization. Like TensorFlow's kernel, it subtracts the mean before it scales."""
+    """Translate fused batch normalization. The mean is subtracted before scaling, as in TensorFlow's kernel."""
     if node.flag("is_training", True):
         raise UnreadableError("it normalizes by the batch; export the graph of inference")
     if node.text("data_format", "NHWC") != "NHWC":

@@ -213,10 +213,10 @@ def _model(t: Translation, needed_nodes: Sequence[Node], wanted: Mapping[str, st
                 t.emit("Identity", [own], [node.name])
     for name, tensor in wanted.items():
         own = f"{name}"
-        made = t.names[ref_of(tensor)]
-        if made != own and own not in t.graph.makers and own not in t.graph.inputs and own not in t.graph.arrays:
-            t.emit("Identity", [made], [own])
-        elif made != own:
+        current = t.names[ref_of(tensor)]
+        if current != own and own not in t.graph.makers and own not in t.graph.inputs and own not in t.graph.arrays:
+            t.emit("Identity", [current], [own])
+        elif current != own:
             raise ArgumentError(f"output {shown(name)} has the name of another tensor; choose other outputs=")
         t.graph.outputs.append(own)
     about = "A net that rnngraph read from a graph of TensorFlow 1.x."

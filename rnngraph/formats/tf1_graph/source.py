@@ -177,4 +177,4 @@ def array_of(name: str, node: Node) -> np.ndarray:
         array = array_of_tensor(proto, proto.dtype, shape, str(node), default=0)
     except ValueError as error:
         raise FileError(f"{name} is damaged: {error}") from None
-    return array.astype(np.float32) if array.dtype == np.float16 else array  # nets compute in float32
+    return array.astype(np.float32) if array.dtype == np.float16 else array  # The net computes in float32.

@@ -56,7 +56,7 @@ class Translation:
         self._carried = {name for frame in loops for merge in frame.merges for name, _ in merge.inputs}
         """Names of the nodes that initialize or update states."""
         self._node: Node | None = None
-        self._made = 0
+        self._name_count = 0
 
     # Inputs -------------------------------------------------------------------------------------------
 
@@ -141,9 +141,9 @@ class Translation:
         return max(frames, key=lambda frame: frame.depth, default=None)
 
     def _new(self, base: str) -> str:
-        self._made += 1
+        self._name_count += 1
         of = self._node.name if self._node is not None else "graph"
-        return f"{of}/{base}~{self._made}"
+        return f"{of}/{base}~{self._name_count}"
 
     def cast(self, name: str, dtype: str) -> str:
         known = self.arrays.get(name)

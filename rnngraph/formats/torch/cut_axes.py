@@ -1,7 +1,7 @@
-"""Find the outputs that depend on the length of a time axis that torch cuts to the longest row.
+"""Find outputs that depend on the length of a cut axis: a time axis that torch cuts to the longest row.
 
-The reader keeps all steps of such an axis. It runs the module once more, with each such axis as an input with a
-symbolic size. The graph then shows which outputs depend on these sizes.
+The reader keeps all steps of a cut axis. It runs the module once more, with each cut axis as an input with a symbolic
+size. The graph then shows which outputs depend on these sizes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Start = Callable[[Sizes, CutAxes], Tracer]
 def axes_to_check(
     cuts: Collection[Cut], known: Mapping[str, Dim], start: Start, run_once: Callable[[Tracer], Script], sizes: Sizes
 ) -> dict[int, frozenset[str]]:
-    """Return {number of a cut axis: outputs that depend on the axis's length}. The set is empty if they are unknown.
+    """Return {number of a cut axis: outputs that depend on its length}. The set is empty if these are unknown.
 
     Args:
         cuts: The cut axes, in the order of their numbers.
@@ -102,7 +102,7 @@ def _readers(graph: Graph, cut: Cut) -> frozenset[str]:
 def unchecked(
     script: Script, cuts: Sequence[Cut], checked: Mapping[int, frozenset[str]]
 ) -> list[tuple[str, Where | None]]:
-    """Return errors for outputs that depend on the length of a cut axis, but on no rows whose length is checked."""
+    """Return an error for each output that depends on the length of a cut axis without a run-time check."""
     problems = []
     for number, outputs in checked.items():
         lengths, where = cuts[number].lengths, cuts[number].where

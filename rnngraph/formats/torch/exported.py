@@ -32,7 +32,7 @@ class Exported(PlacedModule):
         super().__init__()
         self.program = program
         self.node: torch.fx.Node | None = None
-        """Node under evaluation, which errors name."""
+        """Node that is being evaluated, for errors."""
         self._graph = program.graph_module
         self._parameters_by_path = dict(program.named_parameters())
         self._buffers_by_path = dict(program.named_buffers())
@@ -210,7 +210,7 @@ class Exported(PlacedModule):
             start = next(place for place, item in enumerate(arguments) if isinstance(item, torch.nn.Module))
             return self._run(arguments[start], [*arguments[start + 1 :]])
         if not isinstance(target, torch._ops.OpOverload):
-            return target(*arguments, **keywords)  # A Python function on sizes, or operator.getitem
+            return target(*arguments, **keywords)  # such as ``operator.getitem``, or a Python function of sizes
         name = target._opname
         if name in NOTHING:
             return None

@@ -19,7 +19,7 @@ from ..steps import Step
 from .tracing.sizes import Sizes
 
 LONG = 16
-"""Minimum size for which the second value that is tried is less than twice the size, because loops are unrolled."""
+"""Sizes from this one on are tested with a value less than twice the size. Unrolled loops of more steps are slow."""
 MAX_GROUPS = 16
 """Maximum number of groups of sizes that are tried as equal."""
 
@@ -62,7 +62,7 @@ def opened(
     known: Mapping[str, Dim],
     request: AxisRequest,
 ) -> tuple[Settled, dict[str, int]]:
-    """Make as many sizes symbolic as possible. Return the result, and the values of sizes in the last run.
+    """Make as many sizes symbolic as possible. Return (result, values of the sizes in the last run).
 
     Raises ``NotReadableError`` with the responsible line if a requested axis cannot be symbolic.
     """
@@ -111,7 +111,7 @@ class _Opening:
         settled = self._settled(known, {})
         rest = [name for name in self.examples if name not in settled.known]
         others = {name: _another(self.examples[name]) + place for place, name in enumerate(rest)}
-        # The values are distinct, so the script differs if two sizes must be equal.
+        # Use distinct values, so that the run fails or its script differs if two of the sizes must be equal.
         if rest and settled.sizes.allows(others) and self._holds(others, settled):
             return settled
         for name in sorted(self.examples, key=lambda name: name not in request.names):
@@ -135,9 +135,10 @@ class _Opening:
             if count == self.examples[name] != 1 and other not in known and other != name
         ]
         groups = (group for count in range(len(others) + 1) for group in combinations(others, count))
+        # A driver along this axis needs a fixed width, so try to fix the last axes.
         widths: dict[str, Dim] = {
             other: self.examples[other] for other in self._last_axes() if other not in known and other != name
-        }  # A driver over this axis needs a fixed width.
+        }
         equal: list[dict[str, Dim]] = [{other: size(name) for other in group} for group in islice(groups, MAX_GROUPS)]
         for more in (*equal, widths):
             try:

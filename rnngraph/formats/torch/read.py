@@ -36,29 +36,29 @@ def _hint(module: object) -> str:
 def read_torch(module: Any, example: Any = None, open: Any = None, fixed: Any = None) -> Net:
     """Read an ``nn.Module`` in evaluation mode, or an ``ExportedProgram`` of ``torch.export.export``.
 
-    Every size of an input is open unless the module needs the size of the example. ``net.sizes`` has the sizes of all
-    axes, and ``print(net)`` names the lines that closed those that are numbers.
+    Every size of an input is symbolic unless the module needs the example's number. ``net.sizes`` has the sizes of all
+    axes, and ``print(net)`` names the lines of the module that fixed a size.
 
-    Inputs have the names of ``forward``'s arguments; tensors in a tuple get a number (``hx_0``). An output is ``y``,
-    the outputs of a tuple are ``y_0``, ``y_1``, nested ones ``y_1_0``, and those of a dict or namedtuple have its
-    names. Parameters have the module's paths; their arrays are copies.
+    Inputs have the names of ``forward``'s arguments; tensors in a tuple get a number (``hx_0``). A single output is
+    ``y``. Outputs in a tuple are ``y_0``, ``y_1``, nested ones ``y_1_0``. Outputs in a dict or namedtuple have its keys
+    or field names. Parameters have the module's paths; their arrays are copies.
 
     Dropout keeps the module's rate, and acts in the training graph only. Outputs of packed sequences have all steps of
     the input, with 0 past the end of a row. torch cuts them to the longest row; if a result depends on that length, a
     call checks that the longest row has all steps.
 
     Args:
-        module: The module. An exported program brings its own example; its sizes are open where it was exported with
-            ``dynamic_shapes``, and a warning names inputs whose sizes export fixed. Loops that export unrolled are
-            rolled up again.
+        module: The module. An exported program contains its own example. Its sizes are symbolic where it was exported
+            with ``dynamic_shapes``, and a warning names inputs whose sizes ``torch.export`` fixed. Loops that
+            ``torch.export`` unrolled are rolled up.
         example: A tuple of ``forward``'s arguments, one tensor, or a dict by argument names. Only the shapes and dtypes
             of tensors count; other arguments, such as flags, are passed to ``forward`` unchanged.
-        open: ``{input: {axis: name}}``, axes that must stay open, even if others then close. Axes with one name are
-            equal.
+        open: ``{input: {axis: name}}``, axes that must stay symbolic, even if others must then be fixed. Axes with the
+            same name have the same size.
         fixed: ``{input: {axis: size}}``, axes with a fixed size.
 
     Raises:
-        NotReadableError: Calls can't be read; it lists each one, with its line and the path of its module.
+        NotReadableError: Calls can't be read; the error lists each one, with its line and the path of its module.
         MissingExtraError: torch is not installed.
     """
     try:
@@ -116,7 +116,7 @@ def _read_exported(program: Any, example: Any, open: Any, fixed: Any) -> Net:
 def _is_exported(module: object) -> bool:
     """True for graphs that ``torch.export`` or TorchScript created, which call single operators instead of modules."""
     nodes = getattr(getattr(module, "graph", None), "nodes", ())
-    if callable(nodes):  # TorchScript
+    if callable(nodes):  # In TorchScript's graphs, ``nodes`` is a method.
         return False
     return any(getattr(type(node.target), "__module__", "") == "torch._ops" for node in nodes)
 

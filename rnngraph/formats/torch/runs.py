@@ -86,7 +86,7 @@ OTHER_DRAWS = 3
 """Runs that must produce the same script if a module draws numbers from Python's ``random``."""
 _SWITCH_OFF = "; it draws numbers from Python's random: pass the argument that turns this off, such as a ratio of 0"
 MAX_RUNS = 1000
-"""Maximum runs until the known sizes no longer change. Each run adds one size to them."""
+"""Maximum number of runs until the known sizes no longer change. Each run adds at least one known size."""
 
 
 class Reader:
@@ -108,8 +108,8 @@ class Reader:
             arguments: Positional arguments of its ``forward``.
             keywords: Keyword arguments of its ``forward``.
             known: Facts about sizes before the first run.
-            open: Axes that must stay open, as ``read_torch`` takes them.
-            fixed: Axes that get a number, as ``read_torch`` takes them.
+            open: Argument ``open`` of ``read_torch``.
+            fixed: Argument ``fixed`` of ``read_torch``.
         """
         self.module, self.arguments, self.keywords = module, arguments, keywords
         self.shared: frozenset[Hashable] = frozenset()
@@ -180,7 +180,7 @@ class Reader:
         return settled.script
 
     def _check_that_it_repeats(self, script: Script, known: Mapping[str, Dim]) -> None:
-        """Raise ``NotReadableError`` if further runs, with other random numbers of Python's, produce another script."""
+        """Raise ``NotReadableError`` if runs with other random numbers from Python's ``random`` give another script."""
         texts = {script.text(), *(self.settled(self.examples, known).script.text() for _ in range(OTHER_DRAWS))}
         if len(texts) > 1:
             raise not_readable(self.what(), [f"its computation differs from run to run{_SWITCH_OFF}"])
@@ -188,7 +188,7 @@ class Reader:
     def settled(
         self, examples: Mapping[str, int], known: Mapping[str, Dim], lines: Mapping[str, Where | None] | None = None
     ) -> Settled:
-        """Run the module until no further size turns out to be settled.
+        """Run the module repeatedly until the known sizes no longer change.
 
         Args:
             examples: Values of the sizes.
@@ -263,15 +263,15 @@ class Reader:
         shared = self.shared | {key for key, count in tracer.uses.items() if count > 1}
         if shared != self.shared and not tracer.problems:
             self.shared = shared
-            raise SizesChanged  # Parameters with several uses are declared on their own, outside of layers.
-        if tracer.undecided and not tracer.problems:  # No call decided which of two axes is time.
+            raise SizesChanged  # Run again: parameters with several uses are declared outside of layers.
+        if tracer.undecided and not tracer.problems:  # No call fixed one of two axes, so fix one now.
             tracer.fix_undecided()
         outputs = dict(named_results(result))
         for name, item in outputs.items():
             try:
                 tracer.script.outputs[name] = self._output(tracer, item)
             except (UnreadableError, RuntimeError) as error:
-                if not isinstance(getattr(item, "value", None), Unknown):  # listed by its call
+                if not isinstance(getattr(item, "value", None), Unknown):  # The unsupported call listed the problem.
                     where = item.memory.where if isinstance(item, Traced) else None
                     line = f"{where}: " if where else ""
                     tracer.problems.append((f"{line}output {name}: {what_failed(error)}", where))
@@ -299,9 +299,10 @@ class Reader:
         return script
 
     def _with_equal_rounds(self, tracer: Tracer, script: Script) -> Script:
-        """Return the script of a run with constant initial states as tensors, if more of its loops are rolled up.
+        """Return the better of two scripts: ``script``, or one that declares constant initial states as tensors.
 
-        A state that is written as a number makes the first iteration of an unrolled loop differ from the others.
+        A constant state that is written as a number makes the first round of an unrolled loop differ from the others.
+        The better script has fewer loops that are not rolled up.
         """
         sizes = self._sizes(tracer.sizes.examples, tracer.sizes.known)
         try:
@@ -325,8 +326,8 @@ class Reader:
             limits = self.limits.get(str(entry)) or self.limits.get(str(dims[axis]))
             if limits is not None:
                 options = {"at_least": limits.low if limits.low > 1 else None, "at_most": limits.high}
-                given = {key: number for key, number in options.items() if number is not None}
-                value = tracer.script.call(ensure_size, value, axis, **given)
+                stated = {key: number for key, number in options.items() if number is not None}
+                value = tracer.script.call(ensure_size, value, axis, **stated)
         return tracer.traced(value)
 
     def _output(self, tracer: Tracer, item: torch.Tensor) -> Value:
@@ -340,7 +341,7 @@ class Reader:
 
 
 def _why_not_run(error: Exception) -> str:
-    """Return why the module's code failed, and the remedy."""
+    """Return the reason why the module's code failed, and the remedy."""
     if "TensorOptions" in str(error):
         return (
             "a constructor such as torch.LongTensor(x) needs the values of x; write x.long() or x.float(), or "

@@ -66,16 +66,16 @@ def _zipped(name: str, data: bytes) -> Opened:
     return Opened(name, Record(name, described), *_version(metadata.text("keras_version")), weights, by_path=True)
 
 
-def _member(name: str, archive: zipfile.ZipFile, member: str, most: int) -> bytes:
-    """Return the bytes of a member. Raises ``FileError`` beyond ``most`` bytes, whatever size the archive claims."""
+def _member(name: str, archive: zipfile.ZipFile, member: str, max_bytes: int) -> bytes:
+    """Return the bytes of a member. Raises ``FileError`` beyond ``max_bytes``, or if the stated size is wrong."""
     try:
         info = archive.getinfo(member)
     except KeyError:
         raise FileError(f"{name} is damaged or no Keras file, as it has no {member}; save the model again") from None
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise FileError(f"{member} of {name} has a compression that Keras does not use; save the model again")
-    if info.file_size > most:
-        raise FileError(f"{member} of {name} has {info.file_size:,} bytes; it must have at most {most:,}")
+    if info.file_size > max_bytes:
+        raise FileError(f"{member} of {name} has {info.file_size:,} bytes; it must have at most {max_bytes:,}")
     reserve(info.file_size, f"{member} of {name}")
     try:
         with archive.open(info) as file:
@@ -106,6 +106,6 @@ def _legacy(name: str, data: bytes) -> Opened:
 
 
 def _version(version: str) -> tuple[int, int]:
-    """Return (the major version, the minor version). All major versions before 3 are 2, all others 3."""
+    """Return (major version, minor version) of a version string. The major version is 2 or 3, the nearest one."""
     number = re.match(r"(\d{1,9})(?:\.(\d{1,9}))?", version)
     return 3 if number and int(number[1]) >= 3 else 2, int(number[2] or 0) if number else 0

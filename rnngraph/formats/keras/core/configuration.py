@@ -72,7 +72,7 @@ class Layer:
 
     @property
     def key(self) -> str:
-        """Class name, with a prefix for operations, because they may have a layer's name."""
+        """Key of the layer's handler: the class name. Operations get a prefix, as they may have the name of a class."""
         return f"ops.{self.kind}" if self.is_operation else self.kind
 
     @property
@@ -87,7 +87,7 @@ class Network:
     """Layers and their calls.
 
     Attributes:
-        layers: The layers. Those of a Sequential follow one another.
+        layers: The layers. In a Sequential, each layer reads the output of the layer before it.
         inputs: Nest of ``Reference``; None in a Sequential.
         outputs: Nest of ``Reference``; None in a Sequential.
         input_shape: Shape of the input of a Sequential without an input layer, if the file has it.
@@ -125,7 +125,7 @@ class _Reader:
         self._count = 0
 
     def layer(self, described: Record, path: str, depth: int, is_network: bool = True) -> Layer:
-        """Parse a layer. path: names of the enclosing layers."""
+        """Parse a layer that the layers named in ``path`` enclose."""
         self._count += 1
         if self._count > MAX_LAYERS or depth > MAX_DEPTH:
             raise described.error(f"it describes more than {MAX_LAYERS} layers, or nests more than {MAX_DEPTH}")
@@ -196,7 +196,7 @@ def _config_of(described: Record) -> Record:
 
 
 def _backwards(described: Record) -> Record:
-    """Return a recurrent layer in the other direction."""
+    """Return the description of a recurrent layer with ``go_backwards`` inverted."""
     config = described.record("config")
     reversed_config = {**config.entries, "go_backwards": not config.flag("go_backwards", False)}
     return Record(described.name, {**described.entries, "config": reversed_config}, described.at)
@@ -211,13 +211,20 @@ def _is_operation(config: Record, module: Any) -> bool:
 
 
 class _Numbering:
-    """Numbers of calls, from 0.
+    """Converts Keras' numbers of calls to numbers from 0.
 
-    Keras counts one earlier call of a network inside a network, except in calls of Keras 3.
+    A nested network's first call is on its own inputs, so that Keras numbers the calls in the outer network from 1.
+    Calls that Keras 3 wrote are numbered from 0.
     """
 
     def __init__(self, config: Record, by_name: Mapping[str, Layer], is_old: bool) -> None:
-        """is_old: True if Keras 2 wrote the calls."""
+        """Create a converter.
+
+        Args:
+            config: The network's configuration, for errors.
+            by_name: Layers of the network, by name.
+            is_old: True if Keras 2 wrote the calls.
+        """
         self._config, self._by_name, self._is_old = config, by_name, is_old
 
     def call(self, call: Call) -> Call:

@@ -72,7 +72,7 @@ class Inputs:
 
     @property
     def one(self) -> Signal:
-        """Only tensor."""
+        """The tensor of a call on exactly one tensor."""
         tensors = self.several
         if len(tensors) != 1:
             raise Unreadable(f"it is called on {len(tensors)} tensors")
@@ -113,7 +113,7 @@ _OPERANDS = ("condition", "x", "x1", "x2", "xs")
 
 
 def _with_first(layer: Layer, inputs: Inputs) -> Inputs:
-    """Return inputs in which operands that the call passes by name are positional."""
+    """Move the operands that a call passes by name to its positional arguments."""
     keywords = dict(inputs.keywords)
     if layer.is_operation:
         more = [keywords.pop(key) for key in _OPERANDS if key in keywords]
@@ -123,7 +123,7 @@ def _with_first(layer: Layer, inputs: Inputs) -> Inputs:
 
 
 def _masked(inputs: Inputs) -> tuple[Any, ...]:
-    """Return the arguments, with masks that the call passes."""
+    """Return the arguments. Masks that the call passes in ``mask=`` replace those of the tensors."""
     masks: Any = inputs.keywords.get("mask")
     first: Any
     first, *rest = inputs.arguments or (None,)
@@ -178,7 +178,7 @@ class Declaration:
         self._paths = {clean(layer.path, layer.kind) for layer in file.uses}
         self._scopes: dict[Layer, str] = {}
         self._driven: set[Layer] = set()
-        self._taken = Counter[str]()
+        self._used_names = Counter[str]()
         self._declared: dict[tuple[Layer, str], Value] = {}
         self._calls = 0
         self.custom_cell: Callable[[Declaration, Layer, str], Value] | None = None
@@ -190,7 +190,7 @@ class Declaration:
         self._left: dict[int, Value | None] = {}
         """Masks that calls set on tensors or removed from them, by ``_tensor``."""
         self._same: dict[int, int] = {}
-        self._named: list[Value] = []  # keeps values alive whose ids are keys
+        self._named: list[Value] = []  # keeps alive the values whose ids are keys of ``_left`` and ``_same``
 
     # Calls ---------------------------------------------------------------------------------------
 
@@ -206,7 +206,7 @@ class Declaration:
             raise layer.config.error(f"its layers are called more than {MAX_CALLS} times")
         inputs = _with_first(layer, inputs)
         arguments = _masked(inputs)
-        if layer.network is not None:  # a network sets the call's masks on its arguments
+        if layer.network is not None:  # Keras stores the masks of a network's call in the argument tensors.
             for before, now in zip(signals(inputs.arguments), signals(arguments), strict=True):
                 if now is not before:
                     self._leave(before, now.mask)
@@ -215,7 +215,7 @@ class Declaration:
         if handler is None:
             raise Unreadable("")
         outer, training = self.is_training, inputs.keywords.get("training")
-        if self.version < 3 and training is not None:  # Keras 3 uses the argument of the whole net's call
+        if self.version < 3 and training is not None:  # Keras 3 ignores it: the outermost call's argument counts
             self.is_training = bool(training)
         try:
             outputs = [*signals(handler(self, layer, inputs))]
@@ -224,7 +224,7 @@ class Declaration:
         except NotOfferedError as error:
             raise Unreadable(error.what) from None
         except RnnGraphError as error:
-            if any(part.is_custom for part in all_layers(layer)):  # an error of the caller's own code
+            if any(part.is_custom for part in all_layers(layer)):  # The caller's own builder raised the error.
                 raise
             raise layer.config.error(f"{layer} does not fit its input ({error.what})") from None
         finally:
@@ -264,7 +264,7 @@ class Declaration:
         return Signal(x.value, self._left[tensor]) if tensor in self._left else x
 
     def _tensor(self, x: Signal) -> int:
-        """Return a number that identifies a tensor in Keras' inference."""
+        """Return a key of a tensor. Tensors that are one object in Keras' inference have the same key."""
         self._named.append(x.value)
         number = id(x.value)
         while self._same.get(number, number) != number:
@@ -311,10 +311,10 @@ class Declaration:
 
     def _free(self, base: str, own: bool) -> str:
         name, count = base, 0
-        while self._taken[name] or (not own and name in self._paths):
+        while self._used_names[name] or (not own and name in self._paths):
             count += 1
             name = f"{base}_{count}"
-        self._taken[name] += 1
+        self._used_names[name] += 1
         return name
 
     def array(self, layer: Layer, name: str, *shape: int | None) -> np.ndarray:

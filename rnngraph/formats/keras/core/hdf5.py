@@ -20,7 +20,7 @@ MAX_NAMES = 100_000
 MAX_DEFLATE_RATIO = 1100
 """Maximum compression ratio of deflate."""
 FILTERS = {1, 2, 3, 32000}
-"""Deflate, shuffle, checksums and LZF, which are built into HDF5 and h5py."""
+"""Numbers of the supported filters: deflate, shuffle, checksums and LZF, which are built into HDF5 or h5py."""
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Hdf5:
     """
 
     def __init__(self, name: str, data: bytes) -> None:
-        """Open a file. Raises ``MissingExtraError`` if h5py is not installed. name: the file's name in errors."""
+        """Open a file, which errors call ``name``. Raises ``MissingExtraError`` if h5py is not installed."""
         self.name = name
         try:
             import h5py
@@ -49,7 +49,7 @@ class Hdf5:
         return FileError(f"{self.name} is damaged: {what}; use the file as it was written")
 
     def has(self, path: str) -> bool:
-        """True if there is a group or dataset."""
+        """True if the path leads to a group or dataset."""
         return self._guarded(lambda: self._at(path) is not None)
 
     def names(self, path: str) -> list[str]:
@@ -110,7 +110,8 @@ class Hdf5:
                 continue
             if part in (".", "..") or not isinstance(place, self._h5py.Group):
                 return None
-            link = place.get(part, getlink=True) if part in place.keys() else None  # noqa: SIM118  no path is followed
+            # ``in place`` would follow links; ``in place.keys()`` does not.
+            link = place.get(part, getlink=True) if part in place.keys() else None  # noqa: SIM118  (see above)
             if link is None:
                 return None
             if not isinstance(link, self._h5py.HardLink):

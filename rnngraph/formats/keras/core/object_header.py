@@ -1,8 +1,8 @@
 """Reads the lengths of an HDF5 attribute's strings before the library allocates memory for them.
 
 A string of variable length is stored in a heap; the attribute has the length and location. The library trusts lengths
-of up to 4 GB. Object headers of version 1 are read, which h5py and Keras write (HDF5's file format specification,
-IV.A).
+of up to 4 GB. Only object headers of version 1 are supported, the version that h5py and Keras write (HDF5's file
+format specification, IV.A).
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ MAX_BLOCKS = 1000
 
 
 def lengths_of_texts(data: bytes, address: int, name: str) -> list[int]:
-    """Return the lengths of an attribute's strings; none for other types. address: location of the object's header.
+    """Return the lengths of an attribute's strings; an empty list for other types.
+
+    Args:
+        data: The file.
+        address: Position of the object's header in the file.
+        name: Name of the attribute.
 
     Raises:
         ValueError: The file stores the attribute in an unsupported form.
@@ -53,7 +58,7 @@ def _lengths(message: bytes, name: bytes) -> list[int] | None:
     if version not in (1, 2, 3):
         raise ValueError(f"an attribute has version {version}; it must be 1, 2 or 3")
     places, start = [], 9 if version == 3 else 8
-    for size in sizes:  # sizes of the name, the type and the shape
+    for size in sizes:  # of the name, the type and the shape, in this order
         places.append(start)
         start += -(-size // 8) * 8 if version == 1 else size
     if message[places[0] : places[0] + sizes[0]].rstrip(b"\0") != name:

@@ -24,7 +24,7 @@ OLD_LAYERS = "_layer_checkpoint_dependencies"
 
 @dataclass(frozen=True)
 class Variable:
-    """Array of a layer. within: path of the layer's part that has the array, in ``.keras`` files."""
+    """Array of a layer. In ``.keras`` files, ``within`` is the path of the part of the layer that owns the array."""
 
     name: str
     is_trained: bool = True
@@ -62,7 +62,7 @@ def _batch_normalization(layer: Layer) -> list[Variable]:
 
 
 def _moments(layer: Layer) -> list[Variable]:
-    """Return the arrays of a Normalization whose numbers are not options."""
+    """Return the arrays of a Normalization layer whose configuration does not contain the mean and variance."""
     if layer.config.get("mean", None) is not None:
         return []
     return [Variable(name, False) for name in ("mean", "variance", "count")]
@@ -223,7 +223,7 @@ def _shared(file: Opened, arrays_by_layer: dict[Layer, Arrays], missing: list[La
 def _flat(file: Opened, layer: Layer, arrays_by_layer: dict[Layer, Arrays]) -> None:
     """Add the arrays of a layer of the outermost network."""
     custom = [part for part in all_layers(layer) if part.is_custom]
-    if custom:  # only the file tells the number of its arrays
+    if custom:  # the number of a user's class's arrays is unknown, so that the names in the file define the arrays
         group = _joined(file.root, layer.name)
         names = file.weights.texts(group, "weight_names")
         arrays_by_layer[custom[0]] = {name: file.weights.array(f"{group}/{name}") for name in names}

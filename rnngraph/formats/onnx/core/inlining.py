@@ -17,13 +17,13 @@ Key = tuple[str, str, str]
 
 @dataclass(eq=False)
 class Inlined(messages.Node):
-    """Node of a function's body. ``opsets``: versions of the body's operators."""
+    """Node of a function's body. ``opsets`` are the versions of the body's operators, by domain."""
 
     opsets: Mapping[str, int] | None = None
 
 
 def inline_functions(name: str, model: messages.Model) -> None:
-    """Inline all calls of the model's functions. Raises ``FileError``. name: the file's name in errors."""
+    """Inline all calls of the model's functions. Raises ``FileError``, which calls the file ``name``."""
     if model.functions and model.graph is not None:
         _Inliner(name, model).graph(model.graph)
 
@@ -101,7 +101,7 @@ class _Inliner:
         copied = copy.nodes(body)
         outputs = {output for item in copied for output in item.output}
         for inner, outer in zip(function.output, node.output, strict=False):
-            if inner in function.input and outer and outer not in outputs:  # an input that is also an output
+            if inner in function.input and outer and outer not in outputs:  # The function returns an input unchanged.
                 position = function.input.index(inner)
                 source = node.input[position] if position < len(node.input) else ""
                 copied.append(messages.Node(input=[source], output=[outer], op_type="Identity"))
@@ -115,7 +115,7 @@ class _Inliner:
 
 
 class _Copy:
-    """Copies nodes, and renames their values. attributes: attributes of the call."""
+    """Copies nodes, and renames their values. References to attributes are replaced by the call's ``attributes``."""
 
     def __init__(
         self, names: dict[str, str], attributes: Mapping[str, messages.Attribute], new_name: Callable[[str], str]

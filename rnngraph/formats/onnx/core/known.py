@@ -19,7 +19,7 @@ from .sizes import BINARY, Undecided, UnreadableError, checked, equal, inverted
 class Known:
     """Array of the file, or object array of sizes, whose entries may be formulas.
 
-    ``dtype``: NumPy's name of the file's dtype; usually ``int64`` for formulas.
+    ``dtype`` is NumPy's name of the file's dtype. It is usually ``int64`` for formulas.
     """
 
     array: np.ndarray
@@ -42,7 +42,7 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Expanded:
-    """Value broadcast along axes, which may have symbolic sizes. Most ops broadcast it by themselves."""
+    """Value broadcast to a shape that may have symbolic sizes. Most ops broadcast ``source`` themselves instead."""
 
     source: Known | Value
     shape: tuple[Dim, ...]
@@ -143,7 +143,7 @@ def is_zero(x: Operand) -> bool:
 
 
 def check_count(count: int) -> int:
-    """Raise ``UnreadableError`` if an array has more entries than real nets have."""
+    """Return the number of entries of an array. Raises ``UnreadableError`` if it exceeds the limit."""
     if count > max_folded():
         raise UnreadableError(
             f"reading the file would create an array of {count:,} entries; if you trust the file, give "
@@ -185,12 +185,12 @@ _NUMPY: Mapping[str, Callable[..., Any]] = {
     "Xor": np.logical_xor,
     "Not": np.logical_not,
 }
-"""Values of elementwise ops. ``FMod`` is ``Mod`` with the attribute fmod=1."""
+"""NumPy functions of elementwise ops. ``FMod`` is ``Mod`` with the attribute fmod=1."""
 _TRUTHS = ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "Or", "Xor", "Not")
 
 
 def compared(op: str, left: Known, right: Known) -> Known | None:
-    """Compare sizes that the file casts to float. None if the result depends on a symbolic size."""
+    """Return the result of comparing sizes that the file casts to float; None if it depends on a symbolic size."""
     if op not in _TRUTHS or any(not item.is_symbolic and np.any(item.array % 1) for item in (left, right)):
         return None
     try:
@@ -201,7 +201,7 @@ def compared(op: str, left: Known, right: Known) -> Known | None:
 
 
 def whole(op: str, *items: Known) -> Known | None:
-    """Compute an op of sizes that the file casts to float, as in torch's ranges. None if the result is not integral."""
+    """Return the result of an op on sizes that the file casts to float, as in torch's ranges; None if not integral."""
     entries = [entry for item in items for entry in item.array.reshape(-1).tolist()]
     if any(isinstance(entry, Undecided) or (not isinstance(entry, Size) and entry % 1) for entry in entries):
         return None
@@ -215,7 +215,7 @@ def whole(op: str, *items: Known) -> Known | None:
 
 
 def _whole_numbers(item: Known) -> np.ndarray:
-    """Return sizes and Python ints, which no dtype bounds."""
+    """Return an object array of sizes and Python ints, so that no dtype limits them."""
     return item.array if item.is_symbolic else np.asarray(np.frompyfunc(int, 1, 1)(item.array), object)
 
 

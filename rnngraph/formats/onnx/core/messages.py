@@ -82,7 +82,7 @@ class ValueInfo(Message):
 
 @dataclass(eq=False)
 class Tensor(Message):
-    """``TensorProto``. Numbers are in ``raw_data`` or in a list. ``data_location`` 1: in another file."""
+    """``TensorProto``. Numbers are in ``raw_data`` or in a list. ``data_location`` is 1 if they are in another file."""
 
     dims: np.ndarray = array(1, Kind.INTEGER, is_packed=False)
     data_type: int = integer(2)
@@ -111,7 +111,7 @@ class SparseTensor(Message):
 
 @dataclass(eq=False)
 class Attribute(Message):
-    """``AttributeProto``. ``ref_attr_name``: attribute of the function call that replaces it."""
+    """``AttributeProto``. ``ref_attr_name`` names the attribute of a function call whose value replaces this one."""
 
     name: str = text(1)
     f: float | None = real(2, optional=True)
@@ -156,7 +156,7 @@ class Graph(Message):
 
 @dataclass(eq=False)
 class Function(Message):
-    """``FunctionProto``: an op defined by nodes. ``attribute_proto``: attributes with defaults."""
+    """``FunctionProto``: an op defined by nodes. ``attribute_proto`` has the attributes with defaults."""
 
     name: str = text(1)
     input: list[str] = texts(4)

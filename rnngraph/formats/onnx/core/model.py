@@ -42,7 +42,7 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """Node of a graph. Absent inputs are "". ``opsets``: operator versions by domain, if not the file's."""
+    """Node of a graph. Absent inputs are "". ``opsets`` are operator versions by domain; None for the file's."""
 
     op: str
     domain: str
@@ -65,7 +65,7 @@ def _plain(text: str) -> str:
 
 @dataclass(eq=False)
 class Graph:
-    """Graph of nodes. ``inputs``: types by name, without inputs that have an array."""
+    """Graph of nodes. ``inputs`` are types by name, without inputs that have an array."""
 
     nodes: list[Node] = field(default_factory=list)
     inputs: dict[str, Kind] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Graph:
 
 @dataclass(eq=False)
 class Model:
-    """Parsed file. ``opsets``: operator versions by domain. ``name``: the file's name in errors."""
+    """Parsed file. ``opsets`` are operator versions by domain, and ``name`` is the file's name in errors."""
 
     name: str
     graph: Graph
@@ -113,7 +113,7 @@ def _serialized(source: Any) -> bytes:
     """Serialize a model of the package onnx."""
     try:
         data: bytes = source.SerializeToString()
-    except Exception as error:  # implementations of protobuf raise several kinds
+    except Exception as error:  # each implementation of protobuf raises its own exceptions
         raise FileError(
             f"cannot serialize this model: {shown(str(error))}; save it with its arrays beside it, and give the path"
         ) from None
@@ -121,7 +121,7 @@ def _serialized(source: Any) -> bytes:
 
 
 class _Graphs:
-    """Converts graphs from messages. name: the file's name in errors."""
+    """Converts graphs from messages. Errors call the file ``name``."""
 
     def __init__(self, name: str) -> None:
         self._name, self._nodes = name, 0
@@ -188,7 +188,7 @@ def _kind(proto: messages.Type | None) -> Kind:
 
 
 def graph_of(name: str, proto: messages.Graph) -> Graph:
-    """Convert a graph from messages. name: the file's name in errors."""
+    """Convert a graph from messages. Errors call the file ``name``."""
     return _Graphs(name).graph(proto, 0)
 
 
@@ -220,7 +220,7 @@ _DTYPES: Mapping[int, str] = {
 
 
 class ArrayReader:
-    """Reads arrays of a file, and of further files in its ``folder``. None: the file has no folder."""
+    """Reads arrays of a file, and of further files in its ``folder``, which is None for a model read from bytes."""
 
     def __init__(self, name: str, folder: Path | None) -> None:
         self._name, self._folder = name, folder
@@ -228,9 +228,10 @@ class ArrayReader:
         """Decoded arrays by message, because a model may be read several times."""
 
     def array(self, proto: Array) -> np.ndarray:
-        """Return a message's array, the same object each time. float16 and bfloat16 become float32.
+        """Return a message's array. Further calls return the same object. float16 and bfloat16 become float32.
 
-        Raise ``FileError`` if the array is damaged.
+        Raises:
+            FileError: The array is damaged.
         """
         if proto not in self._decoded:
             array = self._array(proto)

@@ -18,7 +18,7 @@ _RESHAPES = (basic.reshape, basic.expand_dims, basic.squeeze)
 
 @dataclass(frozen=True)
 class Range:
-    """Consecutive integers along ``axis``, starting at ``first``. ``axis`` None: ``first`` everywhere."""
+    """Consecutive integers along ``axis``, starting at ``first``. If ``axis`` is None, all entries are ``first``."""
 
     first: Dim
     axis: int | None

@@ -19,7 +19,7 @@ from ....ir.types import Dim, Size, dim_text, product, quotient, size, uncommon
 from ...operators.errors import UnreadableError as UnreadableError
 
 MAX_TERMS = 12
-"""Maximum terms of a formula. Real nets have up to three; long formulas would multiply without bound."""
+"""Maximum terms of a formula. Real nets need up to three. Products of formulas could grow without bound."""
 
 
 class ForcedSizeError(UnreadableError):
@@ -167,7 +167,7 @@ def part_of(dim: Dim) -> tuple[str, slice] | None:
 def forced(own: Sequence[Dim], target: Sequence[Dim]) -> tuple[str, int] | None:
     """Return (named size, the only value for which two shapes have equally many entries)."""
     left, right = (product(dims) for dims in uncommon(own, target))
-    for name in sorted(names_of(left) & names_of(right)):  # such as of B, T and of 2 B, 6
+    for name in sorted(names_of(left) & names_of(right)):  # Shapes [B, T] and [2 B, 6] share the factor B.
         less, fewer = quotient(left, size(name)), quotient(right, size(name))
         left, right = (left, right) if less is None or fewer is None else (less, fewer)
     longer, shorter = (left, right) if isinstance(left, Size) else (right, left)

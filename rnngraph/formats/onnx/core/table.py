@@ -44,12 +44,12 @@ def reader_of(node: Node) -> OpReader | None:
 
 
 class Branches(Protocol):
-    """Reader of a node's graphs."""
+    """Interface for reading the nested graphs of a node."""
 
     def branch(self, graph: Graph, inputs: Mapping[str, Operand], tensors: Tensors | None = None) -> list[Operand]:
-        """Return the outputs of a graph with ``inputs``.
+        """Return the outputs of a nested graph for ``inputs``, by name.
 
-        tensors: object that declares the graph's values, if not the node's own.
+        If ``tensors`` is passed, it declares the graph's values, in place of the outer graph's object.
         """
 
     def decide(self, node: Node, entry: Undecided) -> bool:
@@ -57,7 +57,7 @@ class Branches(Protocol):
 
 
 class Call:
-    """Node with its inputs; absent inputs are None. ``opset``: version of the node's domain."""
+    """Node with its inputs; absent inputs are None. ``opset`` is the version of the node's domain."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Call:
         return operand if isinstance(operand, NonZeroIndices) else None
 
     def stacked(self, number: int) -> Operand | None:
-        """Return a sequence stacked along a first axis; None if its length is no size."""
+        """Return a sequence as an array, stacked along a first axis; None for other inputs."""
         operand = self.inputs[number] if number < len(self.inputs) else None
         return operand.items if isinstance(operand, Stacked) else None
 
@@ -131,7 +131,7 @@ class Call:
         return self.tensors.value(self.input(number), base)
 
     def array(self, number: int, what: str) -> np.ndarray:
-        """Return an input that must be an array of the file. what: its name in errors."""
+        """Return an input that must be an array of the file. Errors call the input ``what``."""
         operand = self.input(number)
         if not isinstance(operand, Known):
             raise UnreadableError(f"{what} is computed at run time; it must be in the file")
@@ -227,9 +227,9 @@ class Call:
     def branch(
         self, graph: Graph, inputs: Mapping[str, Operand] | None = None, tensors: Tensors | None = None
     ) -> list[Operand]:
-        """Return the outputs of a nested graph with ``inputs``.
+        """Return the outputs of a nested graph for ``inputs``, by name.
 
-        tensors: object that declares the graph's values, if not the node's own.
+        If ``tensors`` is passed, it declares the graph's values, in place of the node's own object.
         """
         return self._branches.branch(graph, inputs or {}, tensors)
 

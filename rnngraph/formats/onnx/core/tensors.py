@@ -1,4 +1,4 @@
-"""Functions of a file's values. Known values are folded, and all others declared in the script.
+"""``Tensors``: computes functions of a file's values. Known values are folded; all others are declared in the script.
 
 Exporters transpose around recurrent layers and convolutions. Notes record how values were transposed, reshaped and
 joined, so that an inverse returns the original value.
@@ -25,7 +25,7 @@ from .values import Values
 class Note:
     """Record of the op that computed a value.
 
-    ``kind`` is one of the following, or a kind of ``say``:
+    ``kind`` is one of the following, or a kind that ``record`` documents:
       ``transpose``: ``by`` is the order of the axes.
       ``reshape``.
       ``stack`` or ``concat``: ``by`` is the axis.
@@ -80,14 +80,14 @@ class Tensors(Values):
             return self.sorted(self.transposed(note.parts[0], order), note.parts[1], order.index(note.by))
         shape = shape_of(x)
         long = [axis for axis in order if shape[axis] != 1]
-        if long == sorted(long):  # only axes of size 1 move
+        if long == sorted(long):  # Only axes of size 1 move, so that the order of the entries is the same.
             return self._reshaped(x, tuple(shape[axis] for axis in order))
         result = self.script.call(basic.transpose, x, order)
         self._notes[result.step, result.path] = Note("transpose", (x,), order)
         return result
 
     def joint(self, parts: Sequence[Value]) -> Value | None:
-        """Return the value that consists of these parts along the last axis, or None."""
+        """Return an existing value that is these parts concatenated along the last axis; None without one."""
         rank = len(shape_of(parts[0]))
         return self._wholes.get((rank - 1, *((part.step, part.path) for part in parts)))
 
@@ -140,7 +140,8 @@ class Tensors(Values):
         if note is not None and note.kind == "stack" and note.by == len(own) - 2 and shape[:-1] == own[:-2]:
             return self._joined(list(note.parts), len(shape) - 1)
         if note is not None and note.kind == "slice" and shape == own[: note.by[0]] + own[note.by[0] + 1 :]:
-            return self._cut(note.parts[0], [*(slice(None),) * note.by[0], note.by[1]])  # one entry of an axis
+            # A slice of size 1 without its axis is one entry.
+            return self._cut(note.parts[0], [*(slice(None),) * note.by[0], note.by[1]])
         result = self._as_written(x, own, shape)
         self._notes[result.step, result.path] = Note("reshape", (x,))
         return result
@@ -197,7 +198,7 @@ class Tensors(Values):
         if wrong:
             raise UnreadableError(f"it removes axis {wrong[0]} of shape {texts(own)}, whose size is not 1")
         open_ones = [axis for axis in places if own[axis] != 1]
-        if open_ones:  # a call checks that it is 1
+        if open_ones:  # Each call of the program checks that these symbolic sizes are 1.
             return self.script.call(basic.squeeze, self.value(x), places[0] if len(places) == 1 else places)
         return self.reshape(x, [dim for axis, dim in enumerate(own) if axis not in places])
 
@@ -268,7 +269,7 @@ class Tensors(Values):
         if whole is not None:
             return whole
         notes = self._common_notes(items)
-        if notes is not None and notes[0].kind == "transpose":  # concatenated before they were transposed
+        if notes is not None and notes[0].kind == "transpose":  # Concatenate the sources, then transpose the result.
             order = notes[0].by
             return self.transposed(self._joined([note.parts[0] for note in notes], order[axis]), order)
         if notes is not None and notes[0].kind == "sorted" and notes[0].by != axis:
@@ -370,7 +371,7 @@ class Tensors(Values):
             return self.sorted(super().cast(note.parts[0], dtype), note.parts[1], note.by)
         return super().cast(x, dtype)
 
-    def say(self, x: Value, kind: str, *parts: Value) -> Value:
+    def record(self, x: Value, kind: str, *parts: Value) -> Value:
         """Record that x is an ``order`` of indices, its ``inverse``, or a ``count`` from 0. Return x."""
         self._notes[x.step, x.path] = Note(kind, parts)
         return x
@@ -402,7 +403,7 @@ def _source(x: Operand) -> Known | Value:
 
 
 def _remedy(own: Sequence[Dim], target: Sequence[Dim]) -> str:
-    """Return the remedy for a shape in which an example's size replaced a symbolic size."""
+    """Return the remedy for a shape in which an exporter wrote the example's size in place of a symbolic size."""
     have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
     if not isinstance(have, Size) or not have.symbol or not isinstance(want, int) or want < 1:
         return ""
@@ -410,7 +411,7 @@ def _remedy(own: Sequence[Dim], target: Sequence[Dim]) -> str:
 
 
 def _raise_forced(own: Sequence[Dim], target: Sequence[Dim]) -> None:
-    """Raise ``ForcedSizeError`` if -1 means another size than intended because a number replaced a symbolic size."""
+    """Raise ``ForcedSizeError`` if an exporter wrote the example's size in a shape, so that -1 has a wrong value."""
     have, want = next(((have, want) for have, want in zip(own, target, strict=False) if have != want), (0, 0))
     if not isinstance(have, Size) or have.symbol is None or not isinstance(want, int) or want < 1:
         return
@@ -430,9 +431,8 @@ def _remaining(own: Sequence[Dim], target: Sequence[Dim]) -> Dim:
     if rest is None:
         _raise_forced(own, target)
         is_cut = sum(isinstance(dim, Size) for dim in left) == 1 and divisors == list(target[target.index(-1) + 1 :])
-        rest = (
-            whole_quotient(total(tuple(left)), divisor) if is_cut else None
-        )  # split into frames: a call checks divisibility
+        # An axis of symbolic size may be split into frames. Each call of the program checks that it is divisible.
+        rest = whole_quotient(total(tuple(left)), divisor) if is_cut else None
     if rest is None:
         raise UnreadableError(f"the size for -1 in a reshape of {texts(own)} depends on the call{_remedy(own, target)}")
     return rest

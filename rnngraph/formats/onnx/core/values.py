@@ -56,10 +56,10 @@ class Values:
         self._declared: dict[Any, tuple[Operand, Value]] = {}
         """Declared values by the operand's identity; the operand is kept alive."""
         self.products: dict[Any, list[np.ndarray]] = {}
-        """Right operands of products, once for each product, by their keys."""
+        """Right operand of each product, by the key of its array. Products that share an array share a list."""
 
     def value(self, x: Operand, base: str = "weight") -> Value:
-        """Return an operand as a value of the script. base: name of a new parameter."""
+        """Return an operand as a value of the script. A new parameter gets the name ``base``."""
         if isinstance(x, Value):
             return x
         key = id(x) if isinstance(x, Expanded) or x.is_symbolic else (*place_of(x.array), x.dtype)
@@ -110,7 +110,7 @@ class Values:
         for names, factor in terms_of(entry):
             term: Any = float(factor)
             for name in names:
-                if isinstance(name, Floor):  # plus a half, so that rounding of the quotient cannot cross an integer
+                if isinstance(name, Floor):  # Adding 0.5 keeps the rounded quotient on the same side of each integer.
                     above = self.script.operation("+", self._size_as_number(name.dim), 0.5)
                     count = self.script.call(rounding.floor, self.script.operation("/", above, float(name.by)))
                 else:
@@ -137,14 +137,14 @@ class Values:
         """Broadcast x to a shape."""
         if shape_of(x) == tuple(shape):
             return x
-        x = self._hanging_on_inputs(x, shape)
+        x = self._broadcast_by_inputs(x, shape)
         own = shape_of(x)
         if own == tuple(shape):
             return x
         offset = len(shape) - len(own)
         for axis, dim in enumerate(shape):
             part = part_of(dim) if axis < offset or own[axis - offset] == 1 else None
-            if part is not None:  # an op with a name
+            if part is not None:  # Broadcast along the whole named axis, then slice it.
                 name, index = part
                 whole = self.broadcast(x, [*shape[:axis], size(name), *shape[axis + 1 :]])
                 return self.script.item(whole, *(slice(None),) * axis, index)
@@ -153,8 +153,8 @@ class Values:
         ]
         return self.script.call(broadcast_to, x, tuple(entries))
 
-    def _hanging_on_inputs(self, x: Value, shape: Sequence[Dim]) -> Value:
-        """Broadcast x along axes of symbolic sizes, by values that depend on the inputs that determine them."""
+    def _broadcast_by_inputs(self, x: Value, shape: Sequence[Dim]) -> Value:
+        """Broadcast x along axes of symbolic sizes, by ones that are computed from inputs with these sizes."""
         own = shape_of(x)
         for axis, dim in enumerate(shape, len(own) - len(shape)):
             if isinstance(dim, Size) and dim.symbol in self.anchored and (axis < 0 or own[axis] == 1):
@@ -196,7 +196,7 @@ class Values:
         return [name for name, value in self.script.inputs.items() if value.step in steps]
 
     def steps_of(self, x: Value) -> set[Step]:
-        """Yield the step that declared x, and all steps that it depends on."""
+        """Return the step that declared x, and all steps on which it depends."""
         seen, pending = {x.step}, [x.step]
         while pending:
             for value in values_read(pending.pop()):

@@ -39,7 +39,7 @@ ENDLESS = (1 << 31) - 1
 MAX_NODES, MAX_DEPTH = 1000, 16
 """Maximum number of nodes, and maximum depth, when the step number is traced."""
 _SAME = ("Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape")
-"""Ops that return their first input's number."""
+"""Ops through which the number in a single-entry array is traced to the first input."""
 _SUMS = ("Add", "Sub", "Mul")
 """Ops through which a linear function of the step number is traced."""
 
@@ -75,16 +75,16 @@ class _Reading:
             for place, name in enumerate(self.states)
             if isinstance(operand := call.inputs[2 + place], Listed) and not operand.items
         }
-        """Appended values, and True for the front, by the sequences that are empty before the first step."""
+        """For each sequence that starts empty: (value that a step inserts, True if at the front)."""
         self.initial = {name: call.input(2 + place) for place, name in enumerate(self.states) if name not in self.lists}
         self.fixed = {name: item for name, item in self.initial.items() if self._passes(self.following[name]) == name}
         self.counts = {self.number: _Count(0), **dict(self._counters())}
         self.length = self._length()
         self.updates: dict[str, str] = {}
-        """Values that steps write, by states that nothing else reads."""
+        """{state that steps overwrite in part: value that a step writes}."""
         self.places = dict(self._written())
         self.units: dict[str, list[int]] = {}
-        """Axes of size 1 that an index by the step number adds to an entry."""
+        """{name of an entry that steps read: its axes of size 1, which come from the shape of the index}."""
 
     def outputs(self) -> list[Operand | Deferred]:
         """Return the final states, then the steps' results."""
@@ -150,10 +150,7 @@ class _Reading:
                 yield name, places
 
     def _follows(self, name: str, others: Iterable[str] = ()) -> bool:
-        """True if a value depends only on the step number, shapes, loop invariants and ``others``.
-
-        others: states that the value may depend on.
-        """
+        """True if a value depends only on the step number, shapes, loop invariants and the states ``others``."""
         return counted_alone(name, self.body, [*self.counts, *self.fixed, *others])
 
     def _shapes(self, names: Iterable[str]) -> dict[str, Operand]:
@@ -332,12 +329,12 @@ class _Reading:
     def _entries_in_turn(self, array: Operand, axis: int, first: Dim, more: Dim) -> Operand | None:
         """Return the slice of an axis that the steps read in order; None if the entries form no slice.
 
-        first, more: index of the first entry, and the stride.
+        The first step reads the entry ``first``, and each later step an entry that is ``more`` positions further.
         """
         ahead = [slice(None)] * axis
         if more == 1:
             return self._steps_of(array, axis, _Count(first))
-        if more == -1:  # from the last to the first
+        if more == -1:  # The steps read from the last entry to the first.
             last = self._steps_of(array, axis, _Count(first - self.length + 1))
             return self.tensors.index(last, [*ahead, slice(None, None, -1)])
         if isinstance(first, int) and isinstance(more, int) and first >= 0 and more > 1:

@@ -1,9 +1,9 @@
 """Converts loops of a file to drivers of cells. All values of a step are laid out as rows.
 
 The cell of a driver reads one input [rows, width], carries states [rows, width] and returns one output, all floats.
-The inputs of a step are therefore joined in one sequence, with booleans and integers as floats, and the step splits it.
-Integers up to 2**24 are exact. The rows are the first axis that all values share, or the only axis of symbolic size. A
-loop without such an axis has one row.
+The inputs of a step are therefore joined in one sequence, with booleans and integers as floats, and the step splits the
+sequence. Integers up to 2**24 are exact. The rows are the first axis that all values share, or the only axis of
+symbolic size. A loop without such an axis has one row.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Part:
         return places
 
     def transposed(self, tensors: Tensors, x: Operand, ahead: int = 0, back: bool = False) -> Operand:
-        """Move the axis of rows to the front, or back. ahead: number of leading axes before it."""
+        """Move the axis of rows to the front, after ``ahead`` leading axes, or back to its position."""
         order = self._order()
         order = [order.index(axis) for axis in range(len(order))] if back else order
         if order == list(range(len(order))):
@@ -152,7 +152,7 @@ class Steps:
         scope = script.scope("rnn")
         about = "The steps of a loop of the file."
         driver_outputs = declare_cell(
-            script, cell, "Steps", about, lambda made: script.call(dynamic_rnn, made, x, **options, scope=scope)
+            script, cell, "Steps", about, lambda value: script.call(dynamic_rnn, value, x, **options, scope=scope)
         )
         outputs, state = driver_outputs
         if not time_major:
@@ -171,7 +171,7 @@ class Steps:
         return self._anchored(self.tensors.value(self.tensors.concat(parts, 2)))
 
     def _anchored(self, x: Value) -> Value:
-        """Return x in a form whose sizes depend on inputs, even if the steps read none."""
+        """Return x with sizes that are computed from inputs, even if the steps read no input."""
         script = self.tensors.script
         if self.tensors.input_names_of(x):
             return x

@@ -34,7 +34,7 @@ class Places:
         return [count for place, (_, count) in enumerate(self.region) if place != self.axis]
 
     def written(self, tensors: Tensors, before: Operand, steps: Operand, length: Dim) -> Operand:
-        """Return the final array. steps: the written values; axis 0 is the steps."""
+        """Return the final array from the values that all ``steps`` wrote, stacked along axis 0."""
         axis = self.axis
         moved = tensors.transpose(steps, [*range(1, axis + 1), 0, *range(axis + 1, len(self.region))])
         first = self.region[axis][0]
@@ -57,7 +57,7 @@ def writer_of(name: str, following: str, body: Graph, passes: Callable[[str], st
 
 
 def _numbers_read(names: Sequence[str], body: Graph) -> set[str]:
-    """Return the body's values that these depend on, except through shapes."""
+    """Return the body's values on which ``names`` depend, except through shapes."""
     pending, seen = list(names), set[str]()
     while pending:
         item = pending.pop()

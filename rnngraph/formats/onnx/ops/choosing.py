@@ -72,7 +72,7 @@ def first_rows(call: Call, x: Operand, axis: int, start: int, stop: Size) -> Ope
 
 
 def _is_place(ids: Value) -> bool:
-    """True if indices come from argmax, so that none is negative."""
+    """True if indices come from argmax or argmin, so that none is negative."""
     while ids.step.key is basic.cast:
         ids = ids.step.operands[0]
     return ids.step.key is basic.argmax
@@ -133,7 +133,8 @@ def _argmax(call: Call) -> Outputs:
     x, function = call.input(0), basic.argmax if call.op == "ArgMax" else basic.argmin
     if not call.whole("select_last_index", 0):
         return call.script.call(function, call.tensors.value(x), axis, **options)
-    back = call.tensors.index(x, [*[slice(None)] * axis, slice(None, None, -1)])  # the first index counts from the end
+    # The last index of an extreme is the first one in the reversed axis.
+    back = call.tensors.index(x, [*[slice(None)] * axis, slice(None, None, -1)])
     index = call.script.call(function, call.tensors.value(back), axis, **options)
     size = call.shape()[axis]
     count = size if isinstance(size, int) else call.tensors.value(call.tensors.reshape(of_sizes([size]), ()))
@@ -172,10 +173,10 @@ def _sorted(call: Call) -> Outputs | None:
         return None
     x, tensors = call.value(0), call.tensors
     if not is_largest and tensors.is_a(x, "order"):
-        return [counted(tensors, 0, shape[0]), tensors.say(call.script.call(argsort, x), "inverse", x)]
+        return [counted(tensors, 0, shape[0]), tensors.record(call.script.call(argsort, x), "inverse", x)]
     if not is_largest or (isinstance(shape[0], int) and x.tensor.dtype in FLOATS):
         return None
-    order = tensors.say(call.script.call(argsort, x, descending=True), "order")
+    order = tensors.record(call.script.call(argsort, x, descending=True), "order")
     return [tensors.sorted(x, order, 0), order]
 
 
@@ -201,7 +202,7 @@ def _by_values(call: Call) -> Outputs:
     if call.op == "NonZero" and isinstance(items[0], Known):
         return known(np.stack(np.nonzero(items[0].numbers("an array"))).astype(np.int64))
     if call.op == "NonZero" and isinstance(items[0], Expanded) and len(items[0].shape) == 1:
-        source = items[0].source  # ones: old exporters count up to a size with them
+        source = items[0].source  # Older exporters write range(n) as the indices of n ones.
         if isinstance(source, Known) and not source.is_symbolic and source.array.all():
             return call.tensors.expand_dims(counted(call.tensors, 0, items[0].shape[0]), [0])
     if call.op == "NonZero":

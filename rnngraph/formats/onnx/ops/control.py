@@ -42,7 +42,11 @@ def _selected(call: Call, condition: Value, then: Operand, other: Operand) -> Op
 def taken_graphs(node: Node, condition: Operand, decide: Callable[[Undecided], bool], tensors: Tensors) -> list[Graph]:
     """Return the branches that an If node may take: one, or two if the condition is a run-time value.
 
-    decide: function that returns the assumed value of a condition on sizes.
+    Args:
+        node: The node.
+        condition: The node's condition.
+        decide: Function that returns the assumed value of a condition on sizes.
+        tensors: Object that declares values.
     """
     if isinstance(condition, Value):
         fed = [name for name in tensors.input_names_of(condition) if not shape_of(tensors.script.inputs[name])]

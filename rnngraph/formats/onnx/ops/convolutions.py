@@ -126,7 +126,7 @@ def _first(b: OnnxBackend, x: Operand) -> Operand:
 
 
 def _windows(call: Call, sizes: Sequence[int]) -> list[tuple[int, int, int, Padding]]:
-    """Return the windows along each axis. sizes: sizes of the kernel."""
+    """Return the windows along each axis, for a kernel of these sizes."""
     count = len(sizes)
 
     def of(name: str, default: Sequence[int]) -> list[int]:

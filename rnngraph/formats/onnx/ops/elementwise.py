@@ -93,7 +93,7 @@ def _unary(call: Call) -> Outputs:
 
 @reads("Sign")
 def _sign(call: Call) -> Outputs:
-    """Read Sign, which is 0 for -0. Unlike that of other frameworks, ONNX's sign of NaN is NaN."""
+    """Read Sign. In ONNX, unlike in other frameworks, the sign of NaN is NaN. The sign of -0 is +0."""
     sign = mapped(call, basic.sign)
     is_plain = isinstance(sign, Known) or dtype_of(sign) not in FLOATS
     return sign if is_plain else combined(call, "Add", sign, number_like(0, sign))
@@ -144,7 +144,7 @@ def _is_infinite(call: Call) -> Outputs:
     x = call.value(0)
     signs = [bool(call.whole(f"detect_{name}", 1)) for name in ("negative", "positive")]
     if signs == [False, False]:
-        return call.script.operation("<", x, -float("inf"))  # axis of size 0
+        return call.script.operation("<", x, -float("inf"))  # False everywhere
     negative, positive = signs
     function = numbers.isinf if negative and positive else numbers.isposinf if positive else numbers.isneginf
     return call.script.call(function, x)
@@ -205,7 +205,7 @@ def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
 
 
 def _is_number(*items: Known) -> bool:
-    """True if an operand is a symbolic size that the file casts to float."""
+    """True if any operand is a symbolic size that the file casts to float."""
     return any(item.is_symbolic and item.dtype in FLOATS for item in items)
 
 
@@ -304,7 +304,7 @@ def _cast(call: Call) -> Outputs:
     dtype = dtype_of(call.input(1)) if call.op == "CastLike" else dtype_name(call.whole("to", 0))
     if dtype is None:
         raise UnreadableError("it casts to strings or to 8 bits or less")
-    if dtype in ("float16", "bfloat16"):  # computed as float32
+    if dtype in ("float16", "bfloat16"):  # The net computes in float32 instead.
         dtype = STORAGE_DTYPES[dtype]
     if isinstance(x, Known):
         return cast_known(x, dtype)
@@ -369,7 +369,7 @@ _PLAIN: Mapping[str, tuple[Sequence[float], Callable[..., Any]]] = {
     "Selu": ([1.6732632, 1.050701], activations.selu),
     "Swish": ([1.0], activations.swish),
 }
-"""Functions without parameters, for the parameters at which they equal the op."""
+"""For each op: parameters at which it equals a function of rnngraph without parameters, and this function."""
 
 
 @reads(*_WITH_NUMBERS)

@@ -35,7 +35,7 @@ _ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
 
 
 def _activated(call: Call, x: Operand, numbers: list[Any]) -> Outputs:
-    """Apply the node's activation. numbers: parameters of the activation."""
+    """Apply the node's activation with its parameters ``numbers``."""
     name = call.text("activation", "")
     if not name:
         return x

@@ -23,7 +23,7 @@ from .choosing import first_rows
 from .padding import padded
 
 FAR = (1 << 31) - 1
-"""Minimum bound of a slice that means the end: the largest 32-bit integer."""
+"""Bounds of a slice from this number on mean the end of the axis. It is the largest 32-bit integer."""
 MAX_GROUP = 32
 """Maximum entries of a group, for slices of whole groups."""
 
@@ -166,13 +166,13 @@ def _clamped_bounds(size: Dim, start: Any, stop: Any, step: int) -> tuple[int | 
 
 
 def _near_or_none(bound: int, step: int, is_start: bool) -> int | None:
-    """Return a bound of a symbolic axis; None for the default bound."""
-    is_near = (bound < 0) == (step > 0)  # the end at which a slice begins
+    """Return a bound of a slice of a symbolic axis; None if it has the same effect as no bound."""
+    is_near = (bound < 0) == (step > 0)  # True if the bound is at the end of the axis at which the slice begins
     return None if abs(bound) >= FAR and is_near == is_start else bound
 
 
 def _last_ones(size: Dim, start: Any, stop: Any) -> Size | None:
-    """Return n if a slice of an axis of fixed size has its last n entries, where n is symbolic."""
+    """Return n if a slice selects the last n entries of an axis of fixed size, for a symbolic n; else None."""
     if not isinstance(size, int) or not isinstance(start, Size) or not isinstance(stop, int) or stop < size:
         return None
     count = size - start if sign_of(start * -1) != 1 else start * -1
@@ -215,7 +215,7 @@ def _place(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
         near = _near_or_none(bound, step, is_start)
         return None if is_start and step > 0 and near == 0 else near
     distance = bound - size
-    if isinstance(distance, int):  # T - 3, of an axis of T
+    if isinstance(distance, int):  # such as the bound T - 3 of an axis of size T
         if distance >= 0:
             return None
         return distance

@@ -123,7 +123,7 @@ def _channels(call: Call) -> int:
 
 
 def _groups_normalized(call: Call, groups: int, weights: Sequence[Operand]) -> Value:
-    """Normalize each row and group of channels. weights: scale and shift [channels]."""
+    """Normalize each row and group of channels. ``weights`` are the scale and the shift [channels]."""
     gamma, beta = (call.tensors.value(item) for item in weights)
     epsilon = shortest(call.number("epsilon", 1e-5))
     return call.script.call(group_norm, call.value(0), groups, gamma, beta, axis=1, epsilon=epsilon)
@@ -136,7 +136,7 @@ def _group_normalization(call: Call) -> Outputs:
     if not isinstance(channels, int) or count < 1 or channels % count:
         raise UnreadableError(f"{channels} channels are not divisible into {count} groups")
     weights = [call.input(number) for number in (1, 2)]
-    if shape_of(weights[0]) == (count,) != (channels,):  # one number a group, as up to opset 20
+    if shape_of(weights[0]) == (count,) != (channels,):  # Before opset 21, weights have one number per group.
         weights = [call.script.call(repeat, call.tensors.value(item), channels // count, 0) for item in weights]
     return _groups_normalized(call, count, weights)
 

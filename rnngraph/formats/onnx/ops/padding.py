@@ -45,7 +45,8 @@ def padded(call: Call, x: Operand, pairs: Sequence[tuple[int, int]], mode: str, 
             int(np.prod([size + sum(pair) for size, pair in zip(x.array.shape, added, strict=True)], dtype=np.float64))
         )
         options: dict[str, Any] = {"constant_values": number} if mode == "constant" else {}
-        return Known(np.pad(x.numbers("an array"), added, mode, **options), x.dtype)  # type: ignore[call-overload]  # mode is checked
+        # NumPy's type stubs accept only literals as the mode.
+        return Known(np.pad(x.numbers("an array"), added, mode, **options), x.dtype)  # type: ignore[call-overload]
     options = {} if mode == "constant" else {"mode": mode}
     if mode == "constant" and number:
         options["value"] = number

@@ -63,7 +63,7 @@ def gemm(call: Call) -> Operand:
     left = tensors.transpose(left, (1, 0)) if call.whole("transA", 0) else left
     left = tensors.value(left) if isinstance(left, Expanded) else left
     right = tensors.transpose(right, (1, 0)) if call.whole("transB", 0) else right
-    bias, added = (call.maybe(2) if beta else None), None  # beta is 0: C may even be NaN
+    bias, added = (call.maybe(2) if beta else None), None  # If beta is 0, C is ignored, even if it is NaN.
     if isinstance(right, Known):
         if alpha != 1:
             right = Known((right.numbers("a matrix") * np.asarray(alpha, right.array.dtype)), right.dtype)

@@ -66,7 +66,7 @@ def _centred(call: Call, x: Value, zero: np.ndarray | None) -> Operand:
 
 
 def _finite(scale: np.ndarray) -> np.ndarray:
-    if not np.isfinite(scale).all():  # such as a mask of -inf, which quantization cannot represent
+    if not np.isfinite(scale).all():  # Quantizing a mask with -inf gives such a scale.
         raise UnreadableError("its scale is not finite; quantize the file without this node")
     return scale
 
@@ -77,9 +77,12 @@ def _check_blocks(call: Call) -> None:
 
 
 def _along(numbers: np.ndarray, shape: Sequence[Dim], axis: int) -> np.ndarray:
-    """Reshape scales or zero points so that they broadcast with an array.
+    """Reshape scales or zero points so that they broadcast with an array of this shape.
 
-    numbers: One number, or one for each entry of the axis. shape: shape of the array.
+    Args:
+        numbers: One number, or one for each entry of the axis.
+        shape: Shape of the array.
+        axis: Axis of the scales, if there are several.
     """
     if numbers.size == 1:
         return numbers.reshape(())
@@ -156,9 +159,13 @@ def _quantize(call: Call) -> Outputs:
 def quantized(call: Call, x: Operand, scale_at: int, axis: int = 1) -> Operand | Dequantized:
     """Return x clamped to the range of the quantization, without rounding. Arrays of the file are quantized.
 
-    Files may express a bound, such as relu's, by the range alone.
+    The range matters: files may leave out an activation such as relu if the range has the same bound.
 
-    scale_at: position of the scale among the inputs; the zero point follows.
+    Args:
+        call: The node.
+        x: The value.
+        scale_at: Position of the scale among the inputs; the zero point follows.
+        axis: Axis of the scales, if there are several.
     """
     x_scale, x_zero = call.maybe(scale_at), call.maybe(scale_at + 1)
     if not isinstance(x_scale, Known) or not (x_zero is None or isinstance(x_zero, Known)):
@@ -212,9 +219,9 @@ MOVING = frozenset(
         "Unsqueeze",
     )
 )
-"""Ops that only move entries, also quantized ones."""
+"""Ops that only move entries, and that may move quantized ones."""
 ASKING = frozenset(("ArgMax", "ArgMin", "Shape", "Size"))
-"""Ops whose result does not depend on the quantization."""
+"""Ops whose result is the same for quantized numbers and for floats."""
 
 
 def of_floats(call: Call) -> Outputs | None:
@@ -245,7 +252,7 @@ def _is_alike(one: Dequantized, other: Dequantized) -> bool:
 
 
 def _before(item: Operand | Deferred | None, first: Dequantized, is_beside: bool) -> Operand | Deferred | None:
-    """Return an input as floats. is_beside: True if integers of the file have the scale of ``first``."""
+    """Return an input as floats. If ``is_beside``, integers of the file have the scale of ``first``."""
     if isinstance(item, Dequantized):
         return item.source
     if not is_beside or item is None:
@@ -262,9 +269,8 @@ def _steps_of(call: Call, number: int, zero_at: int) -> Operand:
     """Return an integer op's operand minus the zero point, without rounding. Scales are applied after the op."""
     x = call.quantized(number)
     zero = call.array(zero_at, "its zero point") if call.maybe(zero_at) is not None else None
-    if isinstance(x, Value) and (
-        zero is None or zero.size == 1
-    ):  # rows of an 8-bit table, which floats represent exactly
+    # Rows of an 8-bit table are floats in the script, which represent the integers exactly.
+    if isinstance(x, Value) and (zero is None or zero.size == 1):
         return _centred(call, x, None if zero is None else zero.reshape(()))
     if not isinstance(x, Dequantized) or x.scale is None or x.scale.size > 1:
         raise UnreadableError("it multiplies integers that were not quantized with one known scale")

@@ -29,9 +29,9 @@ _REDUCTIONS: Mapping[str, Callable[..., Any]] = {
 }
 _OF_TRUTHS = {"ReduceMax": reduce_any, "ReduceMin": reduce_all}
 _BEFORE = {"ReduceSumSquare": basic.square, "ReduceL1": basic.abs}
-_BEHIND = {"ReduceLogSum": basic.log}
-_OF_NONE = {**_BEFORE, **_BEHIND, "ReduceL2": basic.abs}
-"""Elementwise function that a reduction over no axes computes."""
+_AFTER = {"ReduceLogSum": basic.log}
+_OF_NONE = {**_BEFORE, **_AFTER, "ReduceL2": basic.abs}
+"""Elementwise functions that reductions over no axes compute, by op."""
 _NUMPY: Mapping[str, Callable[..., Any]] = {
     "ReduceSum": np.sum,
     "ReduceMax": np.max,
@@ -58,7 +58,7 @@ def _reduction(call: Call) -> Outputs:
     tensors = call.tensors
     value = tensors.value(x)
     transposed = tensors.transpose_source(value)
-    if transposed is not None and keeps:  # the axes before the transpose
+    if transposed is not None and keeps:  # reduce first, so that the transpose may cancel with a later one
         source, order = transposed
         result = _reduced(call, source, tuple(sorted(order[place] for place in places)), True)
         return tensors.transposed(result, order)
@@ -91,7 +91,7 @@ def _reduced(call: Call, x: Any, axes: tuple[int, ...], keeps: bool) -> Any:
         x = script.call(_BEFORE[call.op], x)
     axis: Any = axes[0] if len(axes) == 1 else axes
     result = script.call(function, x, axis=axis, **({"keepdims": True} if keeps else {}))
-    return script.call(_BEHIND[call.op], result) if call.op in _BEHIND else result
+    return script.call(_AFTER[call.op], result) if call.op in _AFTER else result
 
 
 def _of_known(call: Call, x: Known, axes: tuple[int, ...], keeps: bool) -> Operand:

@@ -43,7 +43,7 @@ def _scatter_elements(call: Call) -> Outputs:
     )
     if tensors.is_a(order, "order") and is_count and call.text("reduction", "none") == "none":
         assert isinstance(order, Value)
-        return tensors.say(call.script.call(argsort, order), "inverse", order)
+        return tensors.record(call.script.call(argsort, order), "inverse", order)
     axis, shape, index = call.axis(0, call.rank()), call.shape(), call.shape(1)
     check_known(order, shape[axis], axis)
     range_ = range_of(tensors, order)

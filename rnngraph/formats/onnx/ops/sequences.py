@@ -17,7 +17,8 @@ def _split(call: Call) -> Outputs:
     rank, axis = call.rank(), call.axis(0, call.rank())
     size, keeps = call.shape()[axis], bool(call.whole("keepdims", 1))
     widths = call.array(1, "how it is split") if call.maybe(1) is not None else None
-    is_single = widths is None or (widths.ndim == 0 and int(widths) == 1)  # runtimes keep no axis in this case either
+    # Runtimes apply ``keepdims`` to a scalar width of 1 as well, not only to the default split.
+    is_single = widths is None or (widths.ndim == 0 and int(widths) == 1)
     if not isinstance(size, int) and is_single:
         moved = call.tensors.transpose(call.input(0), (axis, *(other for other in range(rank) if other != axis)))
         return Stacked(call.tensors.expand_dims(moved, [axis + 1]) if keeps else moved)
@@ -112,7 +113,7 @@ def _joined_stack(call: Call, x: Operand) -> Operand:
 
 
 def _place(call: Call, number: int, otherwise: int | None, last: int) -> int:
-    """Return a nonnegative index into a sequence. otherwise: the default."""
+    """Return a nonnegative index into a sequence; ``otherwise`` if the input is missing."""
     if otherwise is not None and call.maybe(number) is None:
         return max(otherwise, 0)
     place = call.ints(number, "the place in a sequence")[0]

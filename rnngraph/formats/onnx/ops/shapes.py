@@ -60,7 +60,7 @@ def repeated(x: Known | Value, shape: list[Any]) -> Operand:
 def _expand(call: Call) -> Outputs:
     x, count = call.input(0), call.input(1)
     if isinstance(count, Value) and shape_of(count) == (1,) and all(dim == 1 for dim in call.shape()):
-        only = call.tensors.reshape(x, ())  # one number for each entry at which a mask holds
+        only = call.tensors.reshape(x, ())  # The number is repeated for each true entry of a mask.
         return Expanded(only.source if isinstance(only, Expanded) else only, (size("_found"),))
     target = call.sizes(1, "the sizes")
     own, source = call.shape(), x.source if isinstance(x, Expanded) else x
@@ -101,11 +101,11 @@ def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
         if part is None:
             raise UnreadableError(f"it counts up to the computed size {count}")
         name, index = part
-        if index.step is None:  # all but the last
+        if index.step is None:  # All but the last entries of a named size: count up to the size, then slice.
             return tensors.script.item(counted(tensors, start, size(name)), index)
     zeros = tensors.broadcast(tensors.script.call(basic.cast, 0.0, "float32"), (count,))
     result = tensors.script.call(positions, zeros)
-    return tensors.script.operation("+", result, start) if start else tensors.say(result, "count")
+    return tensors.script.operation("+", result, start) if start else tensors.record(result, "count")
 
 
 def places(tensors: Tensors, start: int, count: Size) -> Value:

@@ -43,7 +43,7 @@ _PLAIN = {("hardsigmoid", (0.2, 0.5)): "hard_sigmoid", ("elu", (1.0,)): "elu"}
 
 @dataclass(frozen=True)
 class Activation:
-    """Activation with its parameters. numbers: alpha and beta, or fewer."""
+    """Activation with its parameters ``numbers``: alpha and beta, only alpha, or none."""
 
     name: str
     numbers: tuple[float, ...] = ()
@@ -54,7 +54,7 @@ class Activation:
         return _PLAIN.get((self.name, self.numbers)) if self.numbers else self.name
 
     def function(self, limit: float | None = None) -> Any:
-        """Return a function of x. limit: clamp x to ±limit."""
+        """Return a function of x, which first clamps x to ±``limit``."""
         inner = None if limit is None else Applied(clip, (-limit, limit))
         if self.plain is None:
             return Applied(_FUNCTIONS[self.name], self.numbers, inner)

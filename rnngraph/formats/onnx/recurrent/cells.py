@@ -14,7 +14,7 @@ from ....declare.tensor import Tensor
 class FreeLSTMCell(Cell):
     """LSTM with separate activations of gates, candidate and output.
 
-    limit: clamp operands of gates and candidate to ±limit. coupled: the forget gate is 1 minus the input gate.
+    Operands of gates and candidate are clamped to ±``limit``. If ``coupled``, the forget gate is 1 - the input gate.
     """
 
     state_type = LSTMStateTuple

@@ -72,7 +72,7 @@ def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[l
     results: list[list[Operand | None]] = []
     for number, (layer, of_layer) in enumerate(zip(layers, states, strict=True)):
         leaves = [tensors.stack(list(items), 1 if layer.is_batch_major else 0) for items in zip(*of_layer, strict=True)]
-        results.append([whole if number == len(layers) - 1 else None, *reversed(leaves)])  # from (c, h) to (h, c)
+        results.append([whole if number == len(layers) - 1 else None, *reversed(leaves)])  # ONNX's order is h, c
     return results
 
 

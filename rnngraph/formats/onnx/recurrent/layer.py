@@ -40,7 +40,7 @@ class Direction:
 
 @dataclass
 class Layer:
-    """Parsed node: directions and common options. lengths: None if all rows have all steps."""
+    """Parsed node: directions and common options. ``lengths`` is None if all rows have all steps."""
 
     op: str
     directions: list[Direction]
@@ -56,7 +56,7 @@ class Layer:
 
 
 def layer_of(call: Call, x: tuple[Dim, ...] | None) -> Layer:
-    """Return a node's options and weights. x: shape of the input, if it is known."""
+    """Return a node's options and weights. ``x`` is the shape of the input, if it is known."""
     weights = {"W": call.input(1), "R": call.input(2)}
     weights |= {name: operand for name, number in (("B", 3), ("P", 7)) if (operand := call.maybe(number)) is not None}
     return layer_with(call, call.op, weights, x)
@@ -132,7 +132,7 @@ def _initial(call: Call, place: int, number: int, count: int, units: int) -> Ope
     if isinstance(state, Expanded):
         source = state.source
         own = (*(1,) * (3 - len(shape_of(source))), *shape_of(source))
-        if own[1 - axis] == 1 and own[axis] == count and own[2] == units:  # all rows have the same state
+        if own[1 - axis] == 1 and own[axis] == count and own[2] == units:  # one state is broadcast along all rows
             whole = call.tensors.reshape(source, (count, units))
             return call.tensors.index(whole, [number])
     return call.tensors.index(state, _at(shape, axis, number))

@@ -43,7 +43,7 @@ def total(scope: Scope, node: Node, bias: str = "") -> str | None:
 
 
 def sum_with_bias(scope: Scope, node: Node, operands: Operands) -> str:
-    """Write a sum. A convolution and a bias become one convolution."""
+    """Write a sum. The sum of a convolution and a bias becomes a convolution with the bias."""
     for inner, bias in (node.operands, node.operands[::-1]):
         if bias.shape != inner.shape[-1:]:
             continue

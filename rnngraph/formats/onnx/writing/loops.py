@@ -1,4 +1,4 @@
-"""Writes scans: recognised recurrent layers as such nodes, all others as Scan."""
+"""Writes scans: recognised recurrent layers as nodes of their type, all others as Scan nodes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def loop_writer(layers: Mapping[Node, RecurrentLayer], attentions: Sequence[Line
 
     Args:
         layers: Scans that are recurrent layers.
-        attentions: Scans that are linear attention, by their bodies.
+        attentions: Operators of scans that are linear attention, by the scans' bodies.
     """
     written: dict[Node, list[str]] = {}
 
@@ -47,7 +47,7 @@ def loop_writer(layers: Mapping[Node, RecurrentLayer], attentions: Sequence[Line
             return write_scan(writer, node)
         other = partner(node)
         scans = [node] if other is None else sorted((node, other), key=lambda item: layers[item].reverse)
-        if other is not None:  # its initial state may be declared later
+        if other is not None:  # The other direction's initial state may come later in the graph, so write it now.
             begins = [(f"{place}", item.value) for place, item in enumerate(layers[other].initial)]
             Writer(writer.scope, writer.sizes, writer.loop).write(Graph.of("initial", begins))
         written.update(zip(scans, write_layers(writer, [layers[item] for item in scans]), strict=True))
@@ -59,7 +59,7 @@ def loop_writer(layers: Mapping[Node, RecurrentLayer], attentions: Sequence[Line
 def write_scan(writer: Writer, node: Node) -> list[str]:
     """Write a scan. Returns the names of its results: final states, then the steps' outputs."""
     scan = ScanParts.of(node)
-    if not scan.sequences:  # a Scan needs at least one
+    if not scan.sequences:  # ONNX's Scan needs at least one sequence.
         steps = make("iota", size=scan.length)
         counted = make("input", label="step", name="step", type=steps.tensor.with_shape(()))
         scan = replace(scan, sequences=[Binding(counted, steps)])

@@ -32,7 +32,7 @@ FIRST_OPSET, LAST_OPSET = 13, 27
 MAX_BYTES = (1 << 31) - (1 << 20)
 """Maximum bytes of arrays in a file: protobuf's limit minus room for all else."""
 MAX_NAMED = 40
-"""Maximum number of problems that an error lists. It counts the rest."""
+"""Maximum number of problems that an error lists. Further ones are only counted."""
 
 
 @api
@@ -40,9 +40,9 @@ def write_onnx(program: Program[Any] | CallableGraph[Any], path: str | os.PathLi
     """Write the inference graph as an ONNX file, which other runtimes load.
 
     Inputs and outputs have the names of placeholders and outputs; symbolic sizes stay symbolic. LSTM, GRU and RNN
-    layers become such nodes, with weights in ONNX's order. From opset 27, linear attention, gated or with the delta
-    rule, becomes LinearAttention nodes. Other loops become Scan nodes. Weights are float32, even if the program uses
-    narrow ones.
+    layers become nodes of these types, with weights in ONNX's order. From opset 27, linear attention, gated or with the
+    delta rule, becomes LinearAttention nodes. Other loops become Scan nodes. Weights are float32, even if the program
+    uses narrow ones.
 
     A file that this function wrote earlier is replaced when the new one is complete.
 
@@ -123,10 +123,7 @@ def written(
     opset: int,
     where: Where | None,
 ) -> tuple[Model, list[Operator], Named, Named]:
-    """Convert the graph to ONNX's operators.
-
-    Raises ``GraphError`` with all problems at once.
-    """
+    """Convert the graph to ONNX's operators. Raises ``GraphError`` with all problems at once."""
     model = Model(opset)
     scope = Scope(model)
     inputs = [(str(node["label"]), node) for node in graph.inputs if node.op == "input"]

@@ -106,7 +106,7 @@ def _dimension(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _same(op: str) -> Expression:
-    """Return the writer of an op that ONNX has."""
+    """Return the writer of an op that is one ONNX operator with the same operands."""
 
     def write(writer: Writer, node: Node, operands: Operands) -> str:
         return writer.add(op, *operands, hint=hint_of(node))
@@ -190,7 +190,7 @@ def _reduce_max(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _reduce(op: str, axes_since: int) -> Expression:
-    """Return the writer of a reduction. axes_since: first opset in which the axes are an input."""
+    """Return the writer of a reduction. From opset ``axes_since`` on, the axes are an input, not an attribute."""
 
     def write(writer: Writer, node: Node, operands: Operands) -> str:
         axes, keep = list(node["axes"]), int(node["keepdims"])
@@ -238,7 +238,7 @@ def _slice(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _from_end(stop: Dim, dim: Dim) -> Dim:
-    """Return the end of a slice of a symbolic axis, counted from the axis's end if that distance is a number."""
+    """Return the end of a slice of a symbolic axis. If its distance from the axis's end is a number, it is negative."""
     if isinstance(stop, int):
         return stop
     rest = stop - dim
@@ -253,7 +253,7 @@ def _windows(writer: Writer, node: Node, operands: Operands) -> str:
         return _gathered_windows(writer, node, operands[0])
     parts = []
     for entry in range(size):
-        left = dilation * (size - 1 - entry)  # entries after the last window
+        left = dilation * (size - 1 - entry)  # entries of the axis after this entry of the last window
         bounds = [[dilation * entry], [-left if left else END], [axis], *([[step]] if step != 1 else [])]
         vectors = [writer.integers(numbers, "bounds") for numbers in bounds]
         parts.append(writer.scope.unsqueeze(writer.add("Slice", operands[0], *vectors), axis + 1))
@@ -295,7 +295,7 @@ def _reshape(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _copied(axis: int, dim: Dim, have: Sequence[Dim]) -> int | None:
-    """Return a size for Reshape: a number, or 0 for the size of the operand's axis at this position; else None."""
+    """Return a size for Reshape: a number, or 0 to copy the size of the operand's axis; None if neither applies."""
     if isinstance(dim, int):
         return dim
     return 0 if axis < len(have) and have[axis] == dim else None
@@ -315,7 +315,7 @@ def _concat(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _gather(writer: Writer, node: Node, operands: Operands) -> str:
-    """Write a look-up of rows. Calls check fed indices; computed indices are clamped."""
+    """Write a look-up of rows. Indices that are inputs are validated by each call; computed ones are clamped."""
     indices = operands[1]
     if not is_fed(node.operands[1], writer.sizes.inputs):
         indices = writer.within(indices, node.operands[0].shape[0] - 1, node.operands[1])
@@ -323,7 +323,7 @@ def _gather(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def is_fed(node: Node, inputs: Collection[Node]) -> bool:
-    """True if integers are fed, so that calls check them. inputs: inputs of the whole graph."""
+    """True if integers are among the ``inputs`` of the whole graph, whose values each call validates."""
     while node.op in ("reshape", "transpose", "slice", "ensure_shape"):
         node = node.operands[0]
     return node in inputs

@@ -66,7 +66,7 @@ def _initial(writer: Writer, layers: Sequence[RecurrentLayer]) -> list[str]:
 def _results(
     writer: Writer, layer: RecurrentLayer, outputs: Mapping[str, str], lengths: str, place: int, directions: int
 ) -> list[str]:
-    """Write the results of a direction in the scan's order. place: position among the directions."""
+    """Write the results of a direction in the scan's order. ``place`` is its position among the directions."""
 
     def part(name: str, axis: int) -> str:
         if directions == 1:
@@ -103,7 +103,7 @@ def _attributes(layers: Sequence[RecurrentLayer]) -> dict[str, Any]:
         attributes["activations"] = [item.name for item in activations]
         for key in ("alpha", "beta"):
             numbers = [number for item in activations if (number := getattr(item, key)) is not None]
-            if numbers:  # activations that have parameters take them in order
+            if numbers:  # ONNX assigns the list to the activations that have the parameter, in order.
                 attributes[f"activation_{key}"] = numbers
     if first.reset_after:
         attributes["linear_before_reset"] = 1
@@ -116,7 +116,7 @@ def _lengths(writer: Writer, layer: RecurrentLayer) -> str:
     lengths = writer.scope.values[node]
     if node.tensor.rank != 1:
         lengths = writer.scope.reshape(lengths, [-1])
-    if not is_fed(node, writer.sizes.inputs):  # a call checks that fed lengths are valid
+    if not is_fed(node, writer.sizes.inputs):  # Lengths that are inputs are validated by each call instead.
         lengths = writer.within(lengths, layer.inputs[0].shape[0], node)
     return lengths if node.dtype == "int32" else writer.add("Cast", lengths, to=ELEMENT_TYPES["int32"])
 

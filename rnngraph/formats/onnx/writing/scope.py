@@ -17,7 +17,7 @@ from .recognition.convolutions import Past
 
 @dataclass
 class Operator:
-    """Node of ONNX. attributes: attributes by name; a ``Body`` is a graph."""
+    """Node of ONNX. ``attributes`` are by name; a ``Body`` among them is a nested graph."""
 
     op: str
     inputs: list[str]
@@ -37,7 +37,7 @@ class Body:
 
 
 class Present(NamedTuple):
-    """State that a convolution with a past returns: the last steps of the past and the following sequence."""
+    """State that a convolution with a past returns: the last steps of the past and the sequence after it."""
 
     past: Past
     name: str
@@ -98,7 +98,7 @@ class Scope:
         return inner
 
     def add(self, op: str, *inputs: str, hint: str = "", **attributes: Any) -> str:
-        """Add a node with one output, and return the output's name. hint: prefix of the name."""
+        """Add a node with one output, and return the output's name, which begins with ``hint``."""
         return self.add_many(op, inputs, [hint or op.lower()], **attributes)[0]
 
     def add_many(self, op: str, inputs: Sequence[str], hints: Sequence[str], **attributes: Any) -> list[str]:
@@ -111,7 +111,7 @@ class Scope:
         return self.model.constant(np.asarray(value, dtype), hint)
 
     def integers(self, values: Sequence[int], hint: str) -> str:
-        """Return an int64 vector, such as of axes."""
+        """Return the name of a constant int64 vector, such as a list of axes."""
         return self.constant(list(values), "int64", hint)
 
     # Expressions of several nodes -----------------------------------------------------------------

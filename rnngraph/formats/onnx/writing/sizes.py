@@ -14,7 +14,7 @@ class Sizes:
     """Sizes as int64 tensors [1] of the main graph, which bodies can read."""
 
     def __init__(self, scope: Scope, inputs: Sequence[Node]) -> None:
-        """Find the axes that determine sizes. inputs: inputs of the graph, which ``scope`` names."""
+        """Find the axes of ``inputs`` that determine sizes. ``scope`` has the names of the inputs."""
         self._scope, self.inputs = scope, frozenset(inputs)
         self._names: dict[Dim, str] = {}
         self._shapes: dict[Node, str] = {}
@@ -67,7 +67,7 @@ class Sizes:
             return scope.integers([dim for dim in dims if isinstance(dim, int)], "shape")
         parts: list[str] = []
         numbers: list[int] = []
-        for dim in (*dims, None):  # adjacent numbers form one constant
+        for dim in (*dims, None):  # Consecutive numbers become one constant.
             if isinstance(dim, int):
                 numbers.append(dim)
                 continue

@@ -43,7 +43,7 @@ def _isclose(
     x: torch.Tensor, other: torch.Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> torch.Tensor:
     far, allowed = torch.abs(x - other), atol + rtol * torch.abs(other)
-    near = (far <= allowed) & (far < float("inf")) | (x == other)  # an infinite value is close only to itself
+    near = (far <= allowed) & (far < float("inf")) | (x == other)  # Infinite values are close only to themselves.
     return near | ((x != x) & (other != other)) if equal_nan else near
 
 

@@ -37,7 +37,7 @@ def _weighed(x: torch.Tensor, weight: torch.Tensor | None, reduction: str) -> to
 
 
 def _argument_of_caller(function: Function, name: str) -> object:
-    """Return an argument of a function on the call stack, for arguments that torch does not pass on."""
+    """Return an argument of a function on the call stack. Some functions of torch do not pass arguments on."""
     frame = inspect.currentframe()
     while frame is not None and frame.f_code is not function.__code__:
         frame = frame.f_back
@@ -48,7 +48,7 @@ def _argument_of_caller(function: Function, name: str) -> object:
 
 
 def _each(tracer: Tracer, function: Function, x: Operand, target: Operand, **options: object) -> Value:
-    """Declare the losses of all elements. Operands are broadcast first, as ``rg``'s losses do not broadcast."""
+    """Declare the losses of all elements. Operands are broadcast first, because losses of ``rg`` do not broadcast."""
     operands = [item if isinstance(item, Lazy) else tracer.value(item) for item in (x, target)]
     whole = tracer.sizes.broadcast(*map(shape_of, operands))
     dtype = DTYPES[tracer.expected.dtype]
@@ -160,7 +160,7 @@ def _binary_cross_entropy(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> torch.Tensor:
-    slope = ((x - target) / torch.clamp((1 - x) * x, min=1e-12)).detach()  # torch's derivative: finite at 0 and 1
+    slope = ((x - target) / torch.clamp((1 - x) * x, min=1e-12)).detach()  # torch's derivative, finite at x = 0 and 1
     still, line = x.detach(), slope * x
     ones, zeros = torch.clamp(torch.log(still), min=-100), torch.clamp(torch.log1p(-still), min=-100)
     each = (target - 1) * zeros - target * ones - (line.detach() - line)

@@ -47,7 +47,7 @@ def _bucketize(
     x: torch.Tensor, boundaries: torch.Tensor, *, out_int32: bool = False, right: bool = False
 ) -> torch.Tensor:
     own = x.unsqueeze(-1)
-    is_before = ~(boundaries > own) if right else ~(boundaries >= own)  # NaN comes after all numbers
+    is_before = ~(boundaries > own) if right else ~(boundaries >= own)  # True for NaN, which sorts after all numbers
     return is_before.sum(-1)
 
 
@@ -119,6 +119,6 @@ def _embedding_bag(
     counts = (ids != padding_idx).unsqueeze(-1)
     if mode == "max":
         largest = torch.amax(torch.where(counts, rows, float("-inf")), 1)
-        return torch.where(counts.any(1), largest, 0.0)  # 0 for an empty bag
+        return torch.where(counts.any(1), largest, 0.0)  # The maximum of an empty bag is 0.
     total = torch.where(counts, rows, 0.0).sum(1)
     return total if mode == "sum" else total / torch.clamp(counts.to(rows.dtype).sum(1), min=1)

@@ -1,9 +1,9 @@
 """Handlers of torch functions and modules, which declare calls in a script.
 
-Functions: ``elementwise``, ``logic``, ``activations``, ``shapes``, ``slicing``, ``joining`` (and splitting),
-    ``writing``
-in place, ``filling``, ``reductions`` and ``orders`` (also gathers and scatters). Layers: ``products``, ``layers``,
-``windows``, ``attention``, ``recurrent`` and ``packed``. ``backend`` adapts the tracer to ``formats.operators``.
+Handlers of functions: ``elementwise``, ``logic``, ``activations``, ``shapes``, ``slicing``, ``joining`` (and
+splitting), ``writing`` (in place), ``filling``, ``reductions`` and ``orders`` (also gathers and scatters). Handlers of
+layers: ``products``, ``layers``, ``windows``, ``attention``, ``recurrent`` and ``packed``. ``backend`` adapts the
+tracer to ``formats.operators``.
 
 A file registers its handlers with ``reads`` and ``reads_module`` of ``tracing.registry``. No handler runs a module.
 """

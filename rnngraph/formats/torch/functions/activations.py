@@ -57,7 +57,7 @@ def _softplus(tracer: Tracer, x: Operand, beta: float = 1.0, threshold: float = 
     scaled = x if beta == 1 else tracer.script.operation("*", x, float(beta))
     y = tracer.call(ours.softplus, scaled)
     y = y if beta == 1 else tracer.script.operation("/", y, float(beta))
-    if threshold > 16:  # above which softplus(x) equals x in float32
+    if threshold > 16:  # Above 16, softplus(x) equals x in float32, so the threshold has no effect.
         return y
     return tracer.call(basic.where, tracer.script.operation(">", scaled, float(threshold)), x, y)
 

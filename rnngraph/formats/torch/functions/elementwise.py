@@ -40,7 +40,7 @@ def operand(tracer: Tracer, x: Argument, dtype: str, shape: tuple[Dim, ...] | No
     if tracer.is_number(x) and (shape is None or tracer.sizes.broadcast(x.shape, shape) == tuple(shape)):
         return operand(tracer, x.number, dtype)
     if isinstance(x, Repeated) and shape is not None and tracer.sizes.broadcast(shape_of(x.of), shape) == x.shape:
-        tracer.wrote_numbers = True  # equal rows, as of a learned initial state, are broadcast
+        tracer.wrote_numbers = True  # x repeats one row, like a learned initial state, and the script broadcasts it
         return tracer.value(x if tracer.keeps_filled else x.of, dtype)
     if isinstance(x, torch.Tensor) and x.numel() == 1 and not isinstance(x, torch.nn.Parameter) and x.dim() == 0:
         return operand(tracer, x.item(), dtype)
@@ -54,7 +54,7 @@ def _shape(x: Argument) -> tuple[Dim, ...] | None:
 
 
 def pair(tracer: Tracer, a: Argument, b: Argument, dtype: str) -> tuple[Value | Number, Value | Number]:
-    """Return both operands in one dtype, after requiring that their shapes broadcast."""
+    """Return both operands in one dtype. Their shapes are required to broadcast."""
     if isinstance(a, Repeated) and not isinstance(b, Value):
         a = tracer.value(a)
     if isinstance(b, Repeated) and not isinstance(a, Value):
@@ -356,7 +356,8 @@ def choose(tracer: Tracer, condition: Argument, a: Argument, b: Argument) -> Ope
         operand(tracer, item, dtype, whole if isinstance(item, Filled) else shape_of(condition)) for item in (a, b)
     )
     if not isinstance(first, Value) and not isinstance(second, Value) and dtype != "float32":
-        first = tracer.call(basic.cast, tracer.call(constant, first), dtype)  # Two Python numbers would be float32.
+        # ``rg.where`` of two Python numbers would be float32.
+        first = tracer.call(basic.cast, tracer.call(constant, first), dtype)
     return tracer.call(basic.where, condition, first, second)
 
 

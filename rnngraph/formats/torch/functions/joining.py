@@ -71,7 +71,7 @@ def _with_edges(tracer: Tracer, items: list[Entry], axis: int, dtype: str) -> Va
     numbers = {item.number for item in fixed}
     is_window = all(isinstance(shape_of(item)[axis], int) for item in items)
     if len(shape_of(items[0])) < 3 or (is_window and not all(tracer.is_number(item) for item in fixed)):
-        return None  # as in one step of a loop, which concatenates input and state
+        return None  # Steps of loops concatenate input and state, whose initial value is constant: no padding.
     if not fixed or len(numbers) > 1 or not middle or middle != [*range(middle[0], middle[-1] + 1)]:
         return None
     inner = [tracer.value(items[number], dtype) for number in middle]
@@ -106,7 +106,7 @@ def _pieces(tracer: Tracer, x: Operand, axis: int, sizes: Sequence[Dim]) -> Oper
         return tuple(unsqueezed(tracer, part, 0) for part in _pieces(tracer, expanded[0], axis - 1, sizes))
     tracer.wrote_numbers |= isinstance(x, Repeated)
     if (isinstance(x, Repeated) and tracer.keeps_filled) or (isinstance(x, Filled) and not tracer.is_number(x)):
-        x = tracer.value(x)  # An initial state is split as the states of later steps are.
+        x = tracer.value(x)  # A constant initial state must be split by the same steps as later states.
     if isinstance(x, Value) and isinstance(shape[axis], int):
         widths = [tracer.sizes.fix(size) for size in sizes]
         if len(widths) == 1:

@@ -110,7 +110,7 @@ def _interleave(tracer: Tracer, x: Operand, repeats: int, dim: int | None = None
 
 
 def _adaptive(axes: int, is_max: bool) -> Handler:
-    """Return the handler of adaptive pools. Several windows along an axis fix its size, unless each entry is one."""
+    """Return the handler of adaptive pools. Dividing an axis into several windows fixes the axis's size."""
 
     def pool(
         tracer: Tracer, x: Operand, output_size: int | Sequence[int | None], return_indices: bool = False

@@ -77,7 +77,7 @@ def _entry(tracer: Tracer, x: Value, place: int, dim: int, keepdim: bool) -> Val
 
 @reads("median")
 def _median(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
-    """Declare the lower median. If there are NaNs, the result is the first one."""
+    """Declare the lower median. If entries are NaN, the result is the first NaN."""
     x = tracer.value(x)
     if dim is None:
         flat = tracer.value(reshaped(tracer, x, [-1]))
@@ -177,7 +177,7 @@ def _cumulative(function: Function) -> Handler:
         kind, axis = DTYPES[tracer.expected.dtype], axis_of(len(shape_of(x)), dim)
         if function is cumulative.cumprod and kind in INTEGERS:
             tracer.sizes.fix(shape_of(x)[axis])
-        if axis:  # a first axis may be the batch
+        if axis:  # Axis 0 may be the batch rather than time.
             tracer.on_time(shape_of(x)[axis])
         return tracer.call(function, tracer.value(x, kind), axis)
 
@@ -317,7 +317,7 @@ def _diagonal(tracer: Tracer, x: Operand, offset: int = 0, dim1: int = 0, dim2: 
     rows, columns = (shape_of(x)[axis_of(len(shape_of(x)), dim)] for dim in (dim1, dim2))
     if tracer.sizes.value(rows) == tracer.sizes.value(columns):
         tracer.sizes.unify(rows, columns)
-    else:  # a matrix that is not square has fixed sizes
+    else:  # The diagonal's length depends on which size is smaller, so both must be fixed.
         tracer.sizes.fix(rows), tracer.sizes.fix(columns)
     return tracer.call(matrices.diagonal, x, int(offset), int(dim1), int(dim2))
 

@@ -111,13 +111,12 @@ def _unpack(
 
 
 def _cut(tracer: Tracer, data: Packed, padding: float) -> Value | None:
-    """Return rows whose time axis torch cuts to the longest row; None if they need no special treatment."""
+    """Return rows that torch cuts, with a run-time check or as an input; None to keep all steps unchecked."""
     number, axis, shape = len(tracer.cuts), 1 if data.batch_first else 0, shape_of(data.of)
     source, steps = source_of(data.lengths.tensor), tracer.sizes.value(shape[axis])
     fed = next((label for label, value in tracer.script.inputs.items() if value.tensor.node is source), None)
-    size = tracer.cut_sizes.setdefault(
-        (id(source), steps), f"unpacked_{number}_steps"
-    )  # shared by calls with the same lengths
+    # Sequences with the same lengths share the size of the cut axis.
+    size = tracer.cut_sizes.setdefault((id(source), steps), f"unpacked_{number}_steps")
     if number in tracer.cut_axes.checked:
         if fed is None:
             raise UnreadableError(_COMPUTED)

@@ -40,7 +40,7 @@ def linear(tracer: Tracer, x: Operand, weight: Operand, bias: Operand | None = N
 
 
 def same_dtype(x: Value, weight: torch.Tensor) -> None:
-    """Raise ``UnreadableError`` if the dtypes of weight and operand differ, as torch does."""
+    """Raise ``UnreadableError`` if the dtypes of weight and operand differ, for which torch raises an error as well."""
     if weight.dtype not in DTYPES:
         raise UnreadableError(f"its weights have dtype {weight.dtype}; call module.float() before reading the module")
     if DTYPES[weight.dtype] != dtype_of(x):
@@ -88,7 +88,7 @@ def _matmul(tracer: Tracer, a: Operand, b: Operand) -> Result:
     rows, columns = shape_of(a), shape_of(b if isinstance(b, Lazy) else tracer.value(b))
     repeated = expanded_of(b.of) if isinstance(b, Repeated) else None
     if repeated and repeated[1] == 0 and shape_of(repeated[0]) == columns[1:] and rows[:1] == columns[:1]:
-        b, columns = repeated[0], columns[1:]  # Exported graphs broadcast one matrix along the batch.
+        b, columns = repeated[0], columns[1:]  # Exported graphs broadcast the matrix along the batch; ``@`` does, too.
     b = tracer.value(b)
     if len(columns) == 1:
         tracer.sizes.unify(rows[-1], columns[0])

@@ -105,9 +105,9 @@ class _LayerCall:
         shape = (data.shape[0], *shape_of(outputs)[2:])
         steps = Packed(outputs, data.lengths, data.batch_first, data.is_sorted, shape, dtype_of(outputs), True)
         result = tracer.traced(steps), packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
-        if data.is_sorted and packed.sorted_indices is None:  # rows that the module's code sorted
+        if data.is_sorted and packed.sorted_indices is None:  # The module's code sorted the rows, not torch.
             final = _sorted(final, data.lengths)
-        return tuple.__new__(PackedSequence, result), final  # The constructor would read values.
+        return tuple.__new__(PackedSequence, result), final  # ``PackedSequence()`` would read values of tensors.
 
     # States ---------------------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ def _mean(
 @reads("prod")
 def _prod(tracer: Tracer, x: Operand, dim: int | None = None, keepdim: bool = False, dtype: object = None) -> Result:
     kind = DTYPES[tracer.expected.dtype]
-    if kind in INTEGERS:  # Loops cannot carry ints.
+    if kind in INTEGERS:  # A product of ints along a symbolic axis would be a loop that carries ints.
         for axis in range(len(shape_of(x))) if dim is None else (axis_of(len(shape_of(x)), dim),):
             tracer.sizes.fix(shape_of(x)[axis])
     return reduced(tracer, reduce_prod, x, dim, keepdim, kind)
@@ -178,7 +178,7 @@ def _linalg_norm(
     keepdim: bool = False,
     dtype: object = None,
 ) -> Result:
-    """Declare a norm of matrices along two axes, of vectors along one."""
+    """Declare a matrix norm along two axes, or a vector norm along one."""
     x = tracer.value(x, DTYPES[tracer.expected.dtype])
     if ord is None or isinstance(dim, int) or (dim is None and len(shape_of(x)) == 1):
         return _norm_of_vectors(tracer, x, 2 if ord is None else ord, dim, keepdim)
@@ -250,7 +250,7 @@ def _place(tracer: Tracer, x: Value, dim: int, keepdim: bool, function: Function
 
 
 def _entries(tracer: Tracer, x: Value, dim: int, keepdim: bool, index: Value) -> Value:
-    """Declare the entries of x at indices along an axis: the gradient goes to one of equal ones."""
+    """Declare the entries of x at indices along an axis. Each gradient goes to the indexed entry only."""
     axis = axis_of(len(shape_of(x)), dim)
     if keepdim:
         return tracer.call(take_along_axis, x, index, axis)
@@ -322,7 +322,7 @@ def _softmin(tracer: Tracer, x: Operand, dim: int | None = None, dtype: object =
 def _over(tracer: Tracer, function: Function, x: Operand, dim: int | None) -> Value:
     x = tracer.value(x, DTYPES[tracer.expected.dtype])
     rank = len(shape_of(x))
-    if dim is None:  # torch's former default of dim
+    if dim is None:  # torch's deprecated default depends on the rank
         dim = 0 if rank in (0, 1, 3) else 1
     axis = axis_of(rank, dim)
     return tracer.call(function, x, *([] if axis == rank - 1 else [axis]))

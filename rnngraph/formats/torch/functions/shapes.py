@@ -64,7 +64,8 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
     if isinstance(x, Stacked) and len(x.items) == 1 and tuple(dims) == (*shape[: x.axis], *shape[x.axis + 1 :]):
         return x.items[0]
     try:
-        entries = entries_of(shape, dims, tracer.sizes.taken)  # Stacks of steps have numbers until loops are rolled up.
+        # Axes of unrolled steps are written as -1, because rolling up the loop changes their sizes.
+        entries = entries_of(shape, dims, tracer.sizes.selected)
     except UnreadableError as error:  # A later layer may fix one of the sizes.
         if not tracer.undecided:
             tracer.problem(f"a reshape: {error}")
@@ -84,7 +85,7 @@ def _settle(tracer: Tracer, entries: Dim, wanted: Dim) -> None:
 
 
 def of_shape(tracer: Tracer, x: Value, dims: Sequence[Dim]) -> Value:
-    """Return a stand-in of this shape. The run only collects facts about sizes, and its script is discarded."""
+    """Return a stand-in of this shape, for runs whose script is discarded because a size is still undecided."""
     stand_in = tracer.call(basic.identity, x)
     stand_in.step.result = build("broadcast", constant(0, x.tensor.dtype), shape=tuple(dims))
     return Value(stand_in.step.result, stand_in.step)
@@ -93,7 +94,7 @@ def of_shape(tracer: Tracer, x: Value, dims: Sequence[Dim]) -> Value:
 def _without(tracer: Tracer, shape: Sequence[Dim], others: Sequence[Dim]) -> Dim | None:
     """Return prod(shape) / prod(others); None if the division needs fixed sizes.
 
-    If the divisor is a number that equals the example's value of a symbolic size, the module hard-codes that size.
+    If the divisor equals the example's value of a symbolic size, the module hard-codes this size, so it is fixed.
     """
     left, divisors = uncommon(shape, others)
     divisor = product(divisors)
@@ -152,7 +153,7 @@ def unsqueezed(tracer: Tracer, x: Operand, dim: int) -> Result:
     whole = (*shape[:axis], 1, *shape[axis:])
     if tracer.is_number(x):
         return Filled(x.number, whole, x.dtype)
-    if isinstance(x, Filled):  # as the initial state of a loop
+    if isinstance(x, Filled):  # such as a loop's initial state, which is stacked with later states
         x = tracer.value(x)
     return Stacked((x,), axis, whole, dtype_of(x)) if isinstance(x, Value) else reshaped(tracer, x, whole)
 

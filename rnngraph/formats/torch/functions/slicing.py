@@ -32,7 +32,7 @@ Entries: TypeAlias = Dim | tuple[Dim, Dim, int] | slice | Operand | list[int]
 
 
 def of_steps(tracer: Tracer, items: tuple[Entry, ...], axis: int, dtype: str) -> Stacked:
-    """Return a stack of the values of a loop's steps. Its size is that of the axis along which the loop ran."""
+    """Return the stacked values of a loop's steps. The new axis has the size of the axis along which the loop ran."""
     tracer.sizes.counts.add(len(items))
     inner, count = shape_of(items[0]), tracer.sizes.steps(len(items))
     tracer.on_time(count)
@@ -103,7 +103,7 @@ def place_in(tracer: Tracer, bound: int | None, size: Dim, otherwise: Dim) -> Di
     place = dim_of(bound)
     sizes = tracer.sizes
     if sizes.value(place) < 0:
-        if not compare(operator.lt, place, 0):  # For another size it may be 0, which is not counted from the end.
+        if not compare(operator.lt, place, 0):  # It is not negative for all sizes, and 0 does not count from the end.
             sizes.fix(place)
         place = size + place
         return 0 if sizes.value(place) < 0 else place
@@ -392,7 +392,8 @@ def _of_sorted(tracer: Tracer, x: Sorted, entries: Sequence[Index]) -> Operand:
     axis = next((axis for axis, entry in enumerate(entries) if isinstance(entry, Sorted)), None)
     if axis is not None and all(entry == ALL for place, entry in enumerate(entries) if place != axis):
         return in_order(tracer, x, axis, entries[axis])
-    if x.what == "rows" and x.axis == 1 and len(entries) == 1 and isinstance(entries[0], int):  # final state of a layer
+    # h_n[layer] of sorted rows
+    if x.what == "rows" and x.axis == 1 and len(entries) == 1 and isinstance(entries[0], int):
         inner = entry_of(tracer, x.of, 0, int(entries[0]))
         return Sorted("rows", inner, x.lengths, shape_of(inner), x.dtype)
     raise UnreadableError("rows sorted by length are indexed; restore their order first")

@@ -82,7 +82,7 @@ def _run(
 
     Args:
         counts: Sizes of the result's axes.
-        width: Its channels; None for those of x.
+        width: Number of the result's channels; None for that of x.
     """
     tracer, (batch, *sizes, channels) = b.tracer, shape_of(x)
     written = written_axis(sizes, windows) if len(sizes) == 2 else None

@@ -140,7 +140,7 @@ def _whole(tracer: Tracer, value: Argument, shape: tuple[Dim, ...], dtype: str) 
     if isinstance(value, bool | int | float):
         return filled(tracer, value, shape, dtype)
     more = len(shape_of(value)) - len(shape)
-    if more > 0:  # torch drops leading axes of size 1
+    if more > 0:  # As in torch, the value may have further leading axes of size 1.
         value = reshaped(tracer, value, shape_of(value)[more:])
     return tracer.cast(expanded(tracer, value, shape), dtype)
 

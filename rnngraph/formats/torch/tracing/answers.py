@@ -22,7 +22,7 @@ def _sizes_of(tracer: Declaring, x: torch.Tensor) -> Shape:
 def _size(tracer: Declaring, x: torch.Tensor, dim: int | None = None) -> Shape | int:
     shape = _sizes_of(tracer, x)
     if dim is not None and isinstance(x, Traced) and isinstance(x.value, Packed) and x.dim() == 1:
-        return LongestRow(tracer.sizes, x.value.shape[0])  # number of time steps: the length of ``batch_sizes``
+        return LongestRow(tracer.sizes, x.value.shape[0])  # x is ``batch_sizes``, with one entry per time step
     return shape if dim is None else shape[dim]
 
 

@@ -23,7 +23,7 @@ Arguments: TypeAlias = tuple[Any, ...]
 Keywords: TypeAlias = dict[str, Any]
 """Keyword arguments of a call in the module's code, of any type."""
 _READER = f"{__name__.rpartition('.')[0].rpartition('.')[0]}.runs"
-"""Python module that runs the user's module. Outer stack frames belong to the caller of the reader."""
+"""Name of the Python module that runs the user's module. Stack frames outside of it belong to the reader's caller."""
 TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 _NOT_OF_MODULES = (TORCH, warnings.__file__)
 

@@ -51,7 +51,7 @@ def _of_size(tracer: Declaring, dim: Size) -> tuple[Value, int]:
     for value, axis, have in places:
         if have == dim:
             return value, axis
-    for value, axis, have in places:  # sizes that become ``dim`` by a slice or by padding
+    for value, axis, have in places:  # Look for an axis from which a slice or padding makes one of size ``dim``.
         before = (slice(None),) * axis
         if isinstance(have, int):
             continue
@@ -82,7 +82,7 @@ def _of_size(tracer: Declaring, dim: Size) -> tuple[Value, int]:
         larger_half = floor_divide(floor.dim + 1, 2)
         if floor.by == 2 and dim == floor.dim - floor_divide(floor.dim, 2) and isinstance(larger_half, Size):
             return _of_size(tracer, larger_half)
-    tracer.sizes.fix(dim)  # No tensor has this size, so the size is fixed to a number.
+    tracer.sizes.fix(dim)  # No tensor has an axis of this size, so the size must be a number.
     raise RuntimeError(f"no tensor has the size {dim}")
 
 
@@ -140,7 +140,7 @@ def _fraction(tracer: Declaring, number: OpenFloat, dtype: str) -> Value | float
 
 
 def _filled(tracer: Declaring, lazy: Filled) -> Value:
-    if len(lazy.shape) > 2 and lazy.shape[0] == 1:  # as of a layer's states; calls may squeeze it
+    if len(lazy.shape) > 2 and lazy.shape[0] == 1:  # such as states [1, batch, width]; a later squeeze cancels the axis
         return tracer.call(expand_dims, tracer.value(Filled(lazy.number, lazy.shape[1:], lazy.dtype)), 0)
     kind = bool if lazy.dtype == "bool" else float if lazy.dtype.startswith("float") else int
     number = kind(lazy.number)

@@ -55,7 +55,7 @@ def _described(item: object) -> tuple[Any, ...] | None:
 
 @lru_cache(4096)
 def _pointwise_result(function: Function, *described: Any) -> tuple[torch.Size, tuple[int, ...], torch.dtype]:
-    """Return the shape, strides and dtype of a result on ``meta``, of operands as ``_described`` returns them."""
+    """Return the shape, strides and dtype of a result on ``meta``. ``_described`` describes the operands."""
     operands = [
         torch.empty_strided(item[0], item[1], dtype=item[2], device="meta") if len(item) == 3 else item[1]
         for item in described
@@ -74,7 +74,7 @@ def guessed_result(called: Any, args: Arguments, kwargs: Keywords) -> Any:
         is_module = isinstance(called, torch.nn.Module)
         function = copy.deepcopy(called).to("meta").forward if is_module else called
         return meta_result(function, args, kwargs)
-    except (RuntimeError, IndexError, TypeError, ValueError, AttributeError):  # listed by the call
+    except (RuntimeError, IndexError, TypeError, ValueError, AttributeError):  # The caller lists the problem.
         return None
 
 

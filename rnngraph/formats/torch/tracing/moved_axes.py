@@ -43,14 +43,16 @@ def operation(script: Script, sign: str, a: object, b: object) -> Value:
 
 
 def unviewed(x: T, axis: int = -1) -> tuple[T | Value, list[Step], int]:
-    """Return the source of transposes and of a picture's reshapes, these steps from last to first, and an axis there.
+    """Look through transposes, and through reshapes of a 2-D convolution's result that keep the channels.
 
-    Reshapes are those of [batch, *axes, channels] that keep the channels: a convolution's result, whose elementwise
-    functions are then computed with its products.
+    Elementwise functions on the source are computed together with the convolution's products.
 
     Args:
         x: The value.
-        axis: An axis of the value; -1 if none is of interest. Reshapes that do not keep it last are not looked through.
+        axis: Axis of the value to follow, which reshapes must keep last; -1 for none.
+
+    Returns:
+        (source of the value, steps from last to first, position of the axis in the source).
     """
     source: T | Value = x
     steps: list[Step] = []
@@ -69,7 +71,7 @@ def unviewed(x: T, axis: int = -1) -> tuple[T | Value, list[Step], int]:
 
 
 def _are_alike(steps: Sequence[Step], others: Sequence[Step]) -> bool:
-    """True if two values are the same transposes and reshapes of their sources. Sources of reshapes have one shape."""
+    """True if two lists of steps are the same transposes and reshapes, and the reshapes have sources of one shape."""
     if [(step.key, step.operands[1]) for step in steps] != [(step.key, step.operands[1]) for step in others]:
         return False
     return all(

@@ -16,7 +16,7 @@ IN_PLACE = {
 OWN_INPUT = ("pad_sequence",)
 """Functions whose argument ``input`` is not the first one."""
 NEEDS_VALUES = ("_pack_padded_sequence", "_pad_packed_sequence", "scatter_", "__setitem__", "one_hot")
-"""Functions whose result shape depends on values, so that torch cannot compute it on ``meta``."""
+"""Functions that read values, so that torch cannot compute their results' shapes on ``meta``."""
 IGNORED = (
     "device",
     "layout",

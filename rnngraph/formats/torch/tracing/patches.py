@@ -16,7 +16,7 @@ from .registry import MODULE_HANDLERS, Handler
 from .tensors import Traced
 
 Read = Callable[[str, Handler, torch.nn.Module, Arguments, Keywords], Any]
-"""Function that reads a module as a whole: of (class name, handler, module, arguments, keywords)."""
+"""Function of (class name, handler, module, arguments, keywords) that calls the handler of a module."""
 
 
 @contextmanager

@@ -20,7 +20,7 @@ class SizesChanged(BaseException):
 
 @dataclass(frozen=True)
 class Limits:
-    """Minimum and maximum of a size for which the code takes the example's branches, and the line of a comparison."""
+    """Range of sizes for which the code takes the same branches as for the example, and the line of a comparison."""
 
     low: int = 1
     high: int | None = None
@@ -65,10 +65,10 @@ class Sizes:
         self.arithmetic = Arithmetic(_ByExample(self))
         self.counts: set[int] = set()
         """Step counts of unrolled loops. A count may later prove to be a symbolic size."""
-        self.taken: dict[Dim, set[int]] = {}
-        """Indices of single entries that were taken, by the symbolic size of their axis."""
-        self.taken_at: dict[str, Counter[Where | None]] = {}
-        """Numbers of single entries that each line took, by the name of the axis's size."""
+        self.selected: dict[Dim, set[int]] = {}
+        """Indices of the single entries that the module selected, by the symbolic size of the axis."""
+        self.selected_at: dict[str, Counter[Where | None]] = {}
+        """Number of single entries that each line selected, by the name of the axis's size."""
 
     def open(self, name: str) -> Dim:
         """Return the symbolic size of this name, or the known number or size that it equals."""
@@ -86,15 +86,15 @@ class Sizes:
         return evaluate(dim, self.examples)
 
     def take(self, dim: Dim, place: int) -> None:
-        """Record that a single entry of an axis was taken."""
+        """Record that the module selected a single entry of an axis."""
         if isinstance(dim, Size):
-            self.taken.setdefault(dim, set()).add(place % max(1, self.value(dim)))
+            self.selected.setdefault(dim, set()).add(place % max(1, self.value(dim)))
             for name in dim.plain_symbols:
-                self.taken_at.setdefault(name, Counter())[self.place()] += 1
+                self.selected_at.setdefault(name, Counter())[self.place()] += 1
 
     def steps(self, count: int) -> Dim:
-        """Return the symbolic size of an axis whose entries a loop of ``count`` steps took; else ``count``."""
-        for dim, places in self.taken.items():
+        """Return the symbolic size of an axis whose entries a loop of ``count`` steps selected; else ``count``."""
+        for dim, places in self.selected.items():
             if len(places) == count == self.value(dim):
                 return dim
         return count
@@ -126,8 +126,8 @@ class Sizes:
         self.lines[name] = where or self.place()
 
     def line_of_entries(self, name: str) -> Where | None:
-        """Return the line that takes the most single entries of an axis of this size; None without several entries."""
-        lines = self.taken_at.get(name, Counter()).most_common(1)
+        """Return the line that selects most single entries of an axis of this size; None without several entries."""
+        lines = self.selected_at.get(name, Counter()).most_common(1)
         return lines[0][0] if lines and lines[0][1] > 1 else None
 
     def line_of(self, name: str) -> Where | None:
@@ -153,7 +153,7 @@ class Sizes:
         elif isinstance(a, int) or isinstance(b, int):
             self.fix(a if isinstance(a, Size) else b)
         else:
-            return  # Neither is a symbol or a number, so the two formulas are compared at run time.
+            return  # Neither is a symbol or a number, so that the program compares the two formulas at run time.
         raise SizesChanged
 
     def broadcast(self, *shapes: tuple[Dim, ...]) -> tuple[Dim, ...]:
@@ -177,9 +177,9 @@ class Sizes:
     def decide(self, relation: Relation, a: Dim, b: Dim) -> bool:
         """Return the result of a comparison of sizes on which the module's code depends.
 
-        If the code compares a size with a number that differs from the example's, the size is assumed never to equal
-        the number. If it asks which is larger, the answer limits the size. All other comparisons fix their sizes, and
-        raise ``SizesChanged``.
+        If the code tests whether a size equals a number, and the example's size does not, the size is assumed never to
+        equal the number. If the code compares a size with a number by ``<`` or ``>``, the result limits the size. All
+        other comparisons fix their sizes, and raise ``SizesChanged``.
         """
         holds = relation(self.value(a), self.value(b))
         difference = a - b
@@ -229,7 +229,7 @@ def _limited(relation: Relation, difference: Size, holds: bool) -> tuple[str, in
         if isinstance(rest, int):
             is_upper = relation in (operator.lt, operator.le) if sign == 1 else relation in (operator.gt, operator.ge)
             is_strict = relation in (operator.lt, operator.gt)
-            if is_upper == holds:  # at most, or less if it is strict and holds, or not strict and does not
+            if is_upper == holds:  # an upper bound: exclusive if the relation is strict and holds, or neither
                 return name, 1, rest - (is_strict == holds)
             return name, rest + (is_strict == holds), None
     return None

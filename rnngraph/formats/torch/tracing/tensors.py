@@ -113,7 +113,7 @@ class View:
 
 
 def view_of(result: object, name: str, called: Any, args: Arguments, keywords: Keywords) -> View | None:
-    """Return how ``result`` is a view of the first argument, or None if writes through it can't be followed."""
+    """Return the view of the first argument that ``result`` is; None if writes through it can't be followed."""
     if name not in ("__getitem__", *RESHAPES, *TRANSPOSES) or not isinstance(result, Traced) or not args:
         return None
     whole = args[0]
@@ -133,11 +133,11 @@ def is_part(part: object, whole: object, index: object) -> bool:
 
 
 def write_through(part: Traced, call: Call, sizes: Sizes) -> None:
-    """Write a changed view into the tensors of which it is a view."""
+    """Write a changed view into the tensor that it is a view of, and so on for views of views."""
     while (view := part.origin) is not None:
         whole = view.whole
         if whole.writes != part.writes - 1:
-            return  # The tensor was also changed otherwise, so that reading it is an error.
+            return  # Another write changed the tensor, so the write can't be followed. Reading the tensor is an error.
         whole.writes = part.writes
         whole.value = _written(view, part, call, sizes).value
         part = whole
@@ -164,7 +164,7 @@ def _written(view: View, part: Traced, call: Call, sizes: Sizes) -> Any:
     if view.name in TRANSPOSES:
         return call("permute", torch.Tensor.permute, (part, *_inverse_order(view)), {})
     lost = _symbols(view.whole) - _symbols(part)
-    if lost:  # the view has numbers in place of these sizes
+    if lost:  # The view has a number where the whole tensor has a symbolic size.
         sizes.close(lost)
     return call("view_as", torch.Tensor.view_as, (part, view.whole), {})
 
@@ -175,7 +175,7 @@ def _symbols(tensor: Traced) -> frozenset[str]:
 
 def _inverse_order(view: View) -> list[int]:
     """Return the order of axes that undoes a view which changes their order."""
-    sizes = range(2, 2 + view.whole.dim())  # distinct, to tell axes apart
+    sizes = range(2, 2 + view.whole.dim())  # distinct sizes identify the axes
     with torch._C.DisableTorchFunction():
         turned = view.called(torch.empty([*sizes], device="meta"), *view.args, **view.keywords)
     order = [sizes.index(size) for size in turned.shape]

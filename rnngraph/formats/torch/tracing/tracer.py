@@ -116,7 +116,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         self.must_open = must_open
         self.undecided: list[tuple[list[Dim], Where | None]] = []
         """(sizes, line) of each pair of axes, one of which must have a fixed size."""
-        self.kept: list[object] = []  # keeps objects alive while their ids are keys
+        self.kept: list[object] = []  # keeps alive the objects whose ids are keys
 
     # Running ------------------------------------------------------------------------------------
 
@@ -130,7 +130,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         transformer = torch.nn.modules.transformer
         causal = transformer._detect_is_causal_mask
         torch.nn.Module.__call__ = traced_call
-        transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)  # reads values
+        # torch's function compares the values of the mask, which are not available.
+        transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)
         try:
             with torch.no_grad(), kept_states(self.root), whole_forwards(self._handled), self:
                 return self.root(*arguments, **keywords)
@@ -143,7 +144,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         module = getattr(module, "_orig_mod", module)  # torch.compile wraps the module
         self.running.append(module)
         try:
-            is_subclassed = torch.nn.utils.parametrize.is_parametrized(module)  # parametrizing makes a subclass
+            is_subclassed = torch.nn.utils.parametrize.is_parametrized(module)  # torch replaces the class by a subclass
             handler = MODULE_HANDLERS.get(type(module).__mro__[1] if is_subclassed else type(module))
             if isinstance(module, torch.nn.utils.parametrize.ParametrizationList):
                 self.native += 1
@@ -177,7 +178,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
             if first in kwargs and name not in OWN_INPUT:
                 args = (kwargs.pop(first), *args)
         if name == "__setitem__" and is_part(args[2], args[0], args[1]):
-            return None  # ``x[i] += y`` has written the part already
+            return None  # In ``x[i] += y``, the in-place addition has written the part already.
         out = kwargs.pop("out", None)
         if name in IN_PLACE or (name.endswith("_") and not name.startswith("__")):
             plain = IN_PLACE.get(name, name.rstrip("_"))
@@ -284,7 +285,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return result
 
     def _with_views(self, name: str, called: Any, result: Any, expected: Any, args: Arguments, kwargs: Keywords) -> Any:
-        """Return a result as a view of the same arguments of which torch's result is a view."""
+        """Return a result that is a view of the arguments of which torch's result is a view."""
         owners = {memory_of(item): item for item in flat((args, kwargs)) if isinstance(item, Traced)}
         for ours, theirs in zip(flat(result), flat(expected), strict=False):
             if isinstance(ours, Traced) and isinstance(theirs, torch.Tensor) and memory_of(theirs) in owners:
@@ -345,7 +346,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
                 self.times.setdefault(dim.symbol)
 
     def call(self, function: Function, *operands: Any, **keywords: Any) -> Value:
-        """Call a function of ``rg``. Elementwise calls precede transposes, so that later calls can cancel these."""
+        """Call a function of ``rg``. Transposes are moved after elementwise calls, so that they may cancel later."""
         if function in ELEMENTWISE and not any(isinstance(item, Value) for item in operands[1:]):
             return elementwise(self.script, function, *operands, **keywords)
         return self.script.call(function, *operands, **keywords)
@@ -364,7 +365,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
     def _materialized(self, lazy: Computable) -> Value:
         """Declare a lazy value, or return the earlier declaration."""
         key: Hashable = ("lazy", id(lazy))
-        if isinstance(lazy, Filled):  # equal constants share one value before the loop
+        if isinstance(lazy, Filled):  # Equal constants share one value, so that the rounds of a loop are equal.
             key = ("filled", str(lazy.number), lazy.shape, lazy.dtype)
         if key not in self.cached:
             self.kept.append(lazy)

@@ -23,11 +23,11 @@ _F, _I, _J, _O, _A, _U, _N = (Variable(name) for name in "fijoaun")
 
 NEXT_C = add(mul(_F, _C), mul(_I, _J))
 NEXT_H = mul(_O, _A)
-KEPT: tuple[Pattern, ...] = (  # u h + (1 - u) n
+KEPT: tuple[Pattern, ...] = (  # u h + (1 - u) n: the gate u keeps h
     add(mul(_U, _H), mul(one_less(_U), _N)),
     add(_N, mul(_U, Op("sub", (_H, _N)))),
 )
-REPLACED: tuple[Pattern, ...] = (  # (1 - u) h + u n
+REPLACED: tuple[Pattern, ...] = (  # (1 - u) h + u n: the gate u replaces h
     add(mul(one_less(_U), _H), mul(_U, _N)),
     add(_H, mul(_U, Op("sub", (_N, _H)))),
 )
@@ -50,7 +50,10 @@ class Unheld:
 def layer_of(scan: Node, constants: Constants, quiet: Node | None) -> RecurrentLayer | None:
     """Return the layer that a scan computes, or None.
 
-    quiet: lengths after which nothing reads the scan's outputs.
+    Args:
+        scan: The scan.
+        constants: Constants of the graph.
+        quiet: Lengths after which nothing reads the scan's outputs, if any.
     """
     parts = ScanParts.of(scan)
     if parts.when is not None or not 1 <= len(parts.carries) <= 2 or not all(map(_is_state, parts.carries)):
@@ -255,7 +258,7 @@ class _OneState(_Cell):
         reset = self.gate(step, candidate[1].reset)
         if reset is None or reset[0] != update[0]:
             return None
-        if not is_kept and update[0].name != "Sigmoid":  # 1 - s(x) is s(-x)
+        if not is_kept and update[0].name != "Sigmoid":  # Negating the sum gives 1 - u for a sigmoid only.
             return None
         sums = [update[1] if is_kept else update[1].negated(), reset[1], candidate[1]]
         kinds = [update[0], candidate[0]]

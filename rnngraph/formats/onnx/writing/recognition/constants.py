@@ -15,7 +15,7 @@ MAX_ELEMENTS = 1 << 28
 
 
 class Constants:
-    """Constants of a graph. parameters: the program's arrays, by name."""
+    """Constants of a graph. ``parameters`` are the program's arrays, by name."""
 
     def __init__(self, parameters: Mapping[str, np.ndarray]) -> None:
         self._parameters = parameters

@@ -13,7 +13,7 @@ from .patterns import in_order, is_filled
 
 
 class Windows(NamedTuple):
-    """Windows of a sequence [batch, time, width]. padding: steps before and after; None for ONNX's SAME_UPPER."""
+    """Windows of a sequence [batch, time, width]. ``padding`` is (before, after); None for ONNX's SAME_UPPER."""
 
     source: Node
     size: int
@@ -25,7 +25,7 @@ class Windows(NamedTuple):
 def convolution_of(product: Node) -> Windows | None:
     """Return the windows of a product of windows with a matrix [size * width, filters].
 
-    None for other products, and for dtypes other than float32, which onnxruntime lacks.
+    Return None for other products, and for dtypes other than float32, whose convolution onnxruntime lacks.
     """
     left, kernel = product.operands[:2]
     if product.dtype != "float32" or left.op != "reshape" or kernel.tensor.rank != 2:

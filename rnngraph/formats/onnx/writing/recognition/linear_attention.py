@@ -39,7 +39,7 @@ class LinearAttention:
 
 
 def with_linear_attention(graph: Graph) -> tuple[Graph, list[LinearAttention]]:
-    """Return the graph with these recurrences as separate scans, and the operators."""
+    """Return the graph with each linear-attention recurrence as a separate scan, and the operators of these scans."""
     pieces: dict[Node, _Pieces] = {}
     operators: list[LinearAttention] = []
 
@@ -50,7 +50,7 @@ def with_linear_attention(graph: Graph) -> tuple[Graph, list[LinearAttention]]:
             if not known:
                 return None
             pieces[node] = _Pieces(scan, known, operators)
-            return scan  # dead once every ``get`` is replaced
+            return scan  # unused once every ``get`` that reads it is replaced
         if node.op == "get" and node.operands[0] in pieces:
             return pieces[node.operands[0]].result(node["index"], node)
         return None
@@ -72,7 +72,7 @@ class _Pieces(ScanPieces):
 
 
 class _Loop:
-    """The scan of one recurrence.
+    """Scan of one recurrence.
 
     Attributes:
         members: Values of the body that read the state.
@@ -108,7 +108,7 @@ class _Loop:
     # Inputs --------------------------------------------------------------------------------------
 
     def _inputs(self) -> dict[str, Node]:
-        """Inputs of a step [rows, width] by name."""
+        """Return the inputs of a step [rows, width], by name."""
         plan, terms = self.plan, self.terms
         inputs = {
             "q": self._laid_out(terms.query, plan.keys),
@@ -158,7 +158,7 @@ class _Loop:
         return [*sources]
 
     def _over_steps(self, roots: Sequence[Node], values: dict[Node, Lifted]) -> list[Node]:
-        """Lift values of a step to sequences. values: values that are already lifted."""
+        """Lift values of a step to sequences. ``values`` are the sequences of values that are lifted already."""
         length = self.pieces.length
         for node in topological(roots, known=values):
             operands = [values[item] for item in node.operands]

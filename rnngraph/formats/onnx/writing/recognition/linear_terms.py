@@ -95,7 +95,7 @@ def _sum(items: Iterable[Node]) -> Node:
 
 
 def _update(plan: ChunkPlan, column: Column) -> tuple[Node, Node | None] | None:
-    """Return (added row, rate of the delta rule). The row excludes the rate, which scales both terms."""
+    """Return (row that the update adds, rate of the delta rule). The rate is factored out of the row."""
     if not column.free:
         return None
     if not column.read:

@@ -23,7 +23,7 @@ _MARKS = (0.34607, 0.72153)
 
 @dataclass(frozen=True)
 class Variable:
-    """Pattern that matches any value. Variables of one name match one value."""
+    """Pattern that matches any value. All variables of one name must match the same value."""
 
     name: str
 
@@ -61,7 +61,7 @@ def one_less(x: Pattern) -> Op:
 
 
 def matches(pattern: Pattern, node: Node, bindings: Bindings) -> Iterator[dict[str, Node]]:
-    """Yield every match of a node with a pattern. bindings: values that are already matched."""
+    """Yield every match of a node with a pattern. ``bindings`` are the values matched before, by variable."""
     match pattern:
         case Variable(name):
             if bindings.get(name, node) is node:

@@ -22,7 +22,7 @@ Change = Callable[[Graph], Graph]
 def separated(graph: Graph, parameters: Mapping[str, np.ndarray]) -> tuple[Graph, dict[Node, RecurrentLayer]]:
     """Return the graph with its recurrent layers as separate scans, and the layers.
 
-    Scans without such a layer do not change.
+    Scans that contain no recurrent layer of ONNX do not change.
     """
     separation = _Separation(Constants(parameters))
     return rewrite(graph, separation.rule), separation.layers
@@ -32,7 +32,8 @@ class _Separation:
     def __init__(self, constants: Constants) -> None:
         self.constants = constants
         self.layers: dict[Node, RecurrentLayer] = {}
-        self._results: dict[Node, Sequence[Node]] = {}  # of scans that were split
+        self._results: dict[Node, Sequence[Node]] = {}
+        """Replacements for the results of each scan that was split."""
 
     def rule(self, node: Node, operands: tuple[Node, ...]) -> Node | None:
         """Replace scans that can be split, and readers of their results."""
@@ -79,7 +80,10 @@ class _Separation:
     def _split(self, scan: Node, change: Change, piece: Callable[[Node], Sequence[Node] | None]) -> Sequence[Node]:
         """Return the results of a scan that ``change`` splits.
 
-        piece: function of each resulting scan. It returns replacements for the scan's results, or None.
+        Args:
+        scan: The scan.
+        change: Function that splits the scan.
+        piece: Function of each resulting scan. It returns replacements for the scan's results, or None.
         """
         params = {
             operand: make("input", where=operand.where, name=operand.name, label=f"{place}", type=operand.type)
