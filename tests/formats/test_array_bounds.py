@@ -20,12 +20,12 @@ HUGE = 10**9
 
 
 def onnx_model(*nodes: Any, x: tuple[Any, ...] = ("B", 4, 8), opset: int = 18, **arrays: Any) -> bytes:
-    """Return a model with input x and output y. ``arrays``: initializers."""
+    """Return a model with input x, output y and the initializers ``arrays``."""
     helper, numpy_helper = (pytest.importorskip("onnx").helper, pytest.importorskip("onnx").numpy_helper)
-    made = [helper.make_node(op, inputs, outputs, **more) for op, inputs, outputs, more in nodes]
+    built = [helper.make_node(op, inputs, outputs, **more) for op, inputs, outputs, more in nodes]
     known = [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()]
     graph = helper.make_graph(
-        made, "net", [helper.make_tensor_value_info("x", 1, x)], [helper.make_tensor_value_info("y", 1, None)], known
+        built, "net", [helper.make_tensor_value_info("x", 1, x)], [helper.make_tensor_value_info("y", 1, None)], known
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)]).SerializeToString()
 
@@ -144,7 +144,7 @@ def test_axes_without_end_are_refused() -> None:
 
 
 def test_an_input_or_weight_may_be_as_large_as_it_is() -> None:
-    """A net for large arrays may create large arrays, too."""
+    """A file with a large input or weight may also compute large arrays."""
     net = rg.read_onnx(onnx_model(("Tanh", ["x"], ["y"], {}), x=(HUGE, 4)))
     assert net.outputs["y"].type.shape == (HUGE, 4)
 

@@ -18,6 +18,6 @@ def test_torch_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_read_torch_explains_how_to_create_a_module() -> None:
     pytest.importorskip("torch")
-    for given in ("net.pt", {"rnn.weight_ih_l0": np.zeros((4, 1))}):
+    for source in ("net.pt", {"rnn.weight_ih_l0": np.zeros((4, 1))}):
         with pytest.raises(rg.DtypeError, match=r"make the module, and write module\.load_state_dict\("):
-            rg.read_torch(given, ())
+            rg.read_torch(source, ())

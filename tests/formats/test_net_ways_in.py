@@ -31,7 +31,7 @@ def test_compile_takes_the_outputs_of_a_net() -> None:
         expected = module(torch.from_numpy(X)).numpy()
     y = rg.placeholder("y", (None, 2))
     loss = rg.mean_squared_error(y, net.outputs[name])
-    ways = {
+    programs = {
         "program": net.program(),
         "compile": net.compile(seed=7),
         "outputs": rg.compile(net.outputs),
@@ -39,15 +39,15 @@ def test_compile_takes_the_outputs_of_a_net() -> None:
         "one": rg.compile({name: net.outputs[name]}, loss=loss),
         "options": net.compile(loss=loss, threads=1),
     }
-    for program in ways.values():
+    for program in programs.values():
         assert_allclose(program.inference(X)[name], expected, atol=1e-5)
         assert dict(program.parameters).keys() == net.parameters.keys()
-    trained = ways["one"]
+    trained = programs["one"]
     before = {key: array.copy() for key, array in net.parameters.items()}
     rg.Trainer(trained).step(X, y=np.zeros((2, 2)))
     for key, array in net.parameters.items():
         assert_array_equal(array, before[key])
-        assert_array_equal(ways["program"].parameters[key], before[key])
+        assert_array_equal(programs["program"].parameters[key], before[key])
         assert (trained.parameters[key] != before[key]).any()
     trained.initialize(5)
     assert (trained.parameters["head/kernel"] != before["head/kernel"]).any()
@@ -73,8 +73,8 @@ def test_arrays_of_a_layer_load_into_torch(kind: str) -> None:
     program = rg.compile(outputs, seed=2)
     arrays = {name.split("/", 2)[2]: array for name, array in program.parameters.items()}
     layer = getattr(torch.nn, kind)(3, 4, batch_first=True, num_layers=1)
-    found = {name: torch.tensor(array) for name, array in rg.weights.to_torch(cell, arrays, layer=0).items()}
-    layer.load_state_dict(found)
+    tensors = {name: torch.tensor(array) for name, array in rg.weights.to_torch(cell, arrays, layer=0).items()}
+    layer.load_state_dict(tensors)
     with torch.no_grad():
         assert_allclose(layer(torch.from_numpy(X))[0].numpy(), program.inference(X), atol=1e-5)
     names = rg.weights.to_torch(cell, arrays, layer=1, reverse=True)

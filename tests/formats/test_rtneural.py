@@ -39,17 +39,17 @@ def causal(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, dilation: int, g
         [part[:, tap * dilation : tap * dilation + x.shape[1]] @ column[tap] for tap in range(size)]
         for part, column in zip(parts, columns, strict=True)
     ]
-    return np.concatenate([sum(found) for found in taps], -1) + bias
+    return np.concatenate([sum(product) for product in taps], -1) + bias
 
 
 def run(data: bytes, inputs: int = 1, steps: int = 17) -> tuple[np.ndarray, np.ndarray]:
-    """Return random inputs [2, steps, inputs] and outputs. Steps of a stream have the same bits."""
+    """Return random inputs [2, steps, inputs] and outputs. Checks that a stream gives the same bits step by step."""
     net = rg.read_rtneural(data)
     program, x = net.program(), normal(2, steps, inputs)
-    found = program.inference(x=x)["y"]
+    y_batch = program.inference(x=x)["y"]
     stream = program.inference.stream(batch=2)
-    assert np.array_equal(np.stack([stream.step(x=x[:, t])["y"] for t in range(steps)], 1), found)
-    return x, found
+    assert np.array_equal(np.stack([stream.step(x=x[:, t])["y"] for t in range(steps)], 1), y_batch)
+    return x, y_batch
 
 
 def test_dense_layers_and_activations() -> None:
@@ -59,29 +59,29 @@ def test_dense_layers_and_activations() -> None:
         layer_of("activation", 5, activation="relu"),
         layer_of("dense", 2, v, activation="softmax"),
     ]
-    x, found = run(file_of(layers, 3), 3)
+    x, actual = run(file_of(layers, 3), 3)
     raised = np.exp(np.maximum(np.tanh(x @ w + b), 0) @ v)
-    assert_allclose(found, raised / raised.sum(-1, keepdims=True), atol=1e-6)
+    assert_allclose(actual, raised / raised.sum(-1, keepdims=True), atol=1e-6)
 
 
 @pytest.mark.parametrize(("size", "dilation", "groups"), [(1, 1, 1), (3, 2, 1), (3, 1, 2), (2, 3, 6)])
 def test_convolutions_are_causal(size: int, dilation: int, groups: int) -> None:
     kernel, bias = normal(size, 6 // groups, 12), normal(12)
-    given = layer_of(
+    layer = layer_of(
         "conv1d", 12, kernel, bias, kernel_size=[size], dilation=[dilation], groups=groups, activation="elu"
     )
-    x, found = run(file_of([given], 6), 6)
+    x, actual = run(file_of([layer], 6), 6)
     plain = causal(x, kernel, bias, dilation, groups)
-    assert_allclose(found, np.where(plain > 0, plain, np.expm1(plain)), atol=1e-5)
+    assert_allclose(actual, np.where(plain > 0, plain, np.expm1(plain)), atol=1e-5)
 
 
 def test_recurrent_layers() -> None:
     w, r, b = normal(1, 21), normal(7, 21), normal(2, 21)
-    x, found = run(file_of([layer_of("gru", 7, w, r, b, activation="tanh")]))
-    assert_allclose(found, gru(x, w, r, b[0], b[1], "zrn", reset_after=True), atol=1e-6)
+    x, actual = run(file_of([layer_of("gru", 7, w, r, b, activation="tanh")]))
+    assert_allclose(actual, gru(x, w, r, b[0], b[1], "zrn", reset_after=True), atol=1e-6)
     w, r, c = normal(1, 28), normal(7, 28), normal(28)
-    x, found = run(file_of([layer_of("lstm", 7, w, r, c, activation="tanh")]))
-    assert_allclose(found, lstm(x, w, r, c, "ifgo"), atol=1e-6)
+    x, actual = run(file_of([layer_of("lstm", 7, w, r, c, activation="tanh")]))
+    assert_allclose(actual, lstm(x, w, r, c, "ifgo"), atol=1e-6)
 
 
 @pytest.mark.parametrize("affine", [True, False])
@@ -93,19 +93,19 @@ def test_normalization_and_slopes(affine: bool) -> None:
         normal(3, 3)[0] ** 2,
         normal(4, 3)[0],
     )
-    given = [gamma, beta, mean, variance] if affine else [mean, variance]
-    layers = [layer_of("batchnorm", 3, *given, epsilon=0.01), layer_of("prelu", 3, alpha[None])]
-    x, found = run(file_of(layers, 3), 3)
+    statistics = [gamma, beta, mean, variance] if affine else [mean, variance]
+    layers = [layer_of("batchnorm", 3, *statistics, epsilon=0.01), layer_of("prelu", 3, alpha[None])]
+    x, actual = run(file_of(layers, 3), 3)
     plain = (x - mean) / np.sqrt(variance + 0.01)
     plain = plain * gamma + beta if affine else plain
-    assert_allclose(found, np.where(plain > 0, plain, alpha * plain), atol=1e-6)
+    assert_allclose(actual, np.where(plain > 0, plain, alpha * plain), atol=1e-6)
 
 
 def test_gains_and_the_skip_of_aida_x() -> None:
     w, b = normal(1, 1), normal(1)
-    x, found = run(file_of([layer_of("dense", 1, w, b)], in_skip=1, in_gain=6.0, out_gain=-3.0))
+    x, actual = run(file_of([layer_of("dense", 1, w, b)], in_skip=1, in_gain=6.0, out_gain=-3.0))
     louder = x * 10 ** (6 / 20)
-    assert_allclose(found, (louder @ w + b + louder) * 10 ** (-3 / 20), rtol=1e-5)
+    assert_allclose(actual, (louder @ w + b + louder) * 10 ** (-3 / 20), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
@@ -131,7 +131,7 @@ def test_guitarml(kind: str, gates: int, skip: int) -> None:
         "bias_fl": True,
     }
     content = {"model_data": data, "state_dict": {name: array.tolist() for name, array in arrays.items()}}
-    x, found = run(json.dumps(content).encode())
+    x, actual = run(json.dumps(content).encode())
     w, r, b, br, head, bias = arrays.values()
     match kind:
         case "LSTM":
@@ -140,7 +140,7 @@ def test_guitarml(kind: str, gates: int, skip: int) -> None:
             y = gru(x, w.T, r.T, b, br, "rzn", reset_after=True)
         case _:
             y = rnn(x, w.T, r.T, b + br)
-    assert_allclose(found, y @ head.T + bias + skip * x, atol=1e-6)
+    assert_allclose(actual, y @ head.T + bias + skip * x, atol=1e-6)
 
 
 def test_all_that_can_not_be_read_is_listed() -> None:

@@ -71,9 +71,9 @@ def test_names_of_a_state_dict() -> None:
         "bias_ih": normal(3 * UNITS),
     }
     named = {f"module.encoder.{name}_l0": array for name, array in arrays.items()}
-    found = rg.weights.from_torch(cell, named)
+    actual = rg.weights.from_torch(cell, named)
     for name, array in rg.weights.from_torch(cell, arrays).items():
-        assert_allclose(found[name], array)
+        assert_allclose(actual[name], array)
     with pytest.raises(rg.StructureError, match="of several layers"):
         rg.weights.from_torch(cell, named | {"module.decoder.weight_ih_l0": arrays["weight_ih"]})
 
@@ -103,10 +103,10 @@ def test_a_whole_state_dict() -> None:
         rg.weights.from_torch(cell, {"weight_ih": arrays["weight_ih"], "weight_hh_orig": arrays["weight_hh"]})
 
 
-def assert_same(found: Any, wanted: Any) -> None:
-    assert found.keys() == wanted.keys()
+def assert_same(actual: Any, wanted: Any) -> None:
+    assert actual.keys() == wanted.keys()
     for name, array in wanted.items():
-        assert_allclose(found[name], array, atol=1e-6)
+        assert_allclose(actual[name], array, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -136,25 +136,25 @@ def test_onnx(kind: str, directions: bool) -> None:
     count = SIZES[kind.split("_")[0]] * UNITS
     arrays = {"W": normal(count, INPUTS), "R": normal(count, UNITS), "B": normal(2 * count)}
     cell, x = CELLS[kind](), normal(2, 4, INPUTS)
-    given = {name: array[None] for name, array in arrays.items()} if directions else arrays
-    parameters = rg.weights.from_onnx(cell, given)
+    stored = {name: array[None] for name, array in arrays.items()} if directions else arrays
+    parameters = rg.weights.from_onnx(cell, stored)
     b, br = np.split(arrays["B"], 2)
     order = {"lstm": "iofg", "gru": "zrn"}.get(kind.split("_")[0], "h")
-    found = outputs_of(cell, parameters, x)
-    assert_allclose(found, expected(kind, x, arrays["W"].T, arrays["R"].T, b, br, order), atol=1e-6)
+    actual = outputs_of(cell, parameters, x)
+    assert_allclose(actual, expected(kind, x, arrays["W"].T, arrays["R"].T, b, br, order), atol=1e-6)
     back = rg.weights.to_onnx(cell, parameters)
     assert all(np.array_equal(back[name][0], arrays[name]) for name in "WR")
-    again = rg.weights.from_onnx(cell, back)
-    assert all(np.allclose(array, parameters[name], atol=1e-6) for name, array in again.items())
+    restored = rg.weights.from_onnx(cell, back)
+    assert all(np.allclose(array, parameters[name], atol=1e-6) for name, array in restored.items())
 
 
 def test_peepholes_and_projections() -> None:
     cell = rg.LSTMCell(UNITS, use_peepholes=True)
     arrays = {"W": normal(4 * UNITS, INPUTS), "R": normal(4 * UNITS, UNITS), "P": normal(3 * UNITS)}
-    found = rg.weights.from_onnx(cell, arrays)
+    actual = rg.weights.from_onnx(cell, arrays)
     i, o, f = np.split(arrays["P"], 3)
-    assert [found[f"w_{gate}_diag"].tolist() for gate in "iof"] == [i.tolist(), o.tolist(), f.tolist()]
-    assert np.array_equal(rg.weights.to_onnx(cell, found)["P"][0], arrays["P"])
+    assert [actual[f"w_{gate}_diag"].tolist() for gate in "iof"] == [i.tolist(), o.tolist(), f.tolist()]
+    assert np.array_equal(rg.weights.to_onnx(cell, actual)["P"][0], arrays["P"])
     projected = rg.LSTMCell(UNITS, num_proj=3, forget_bias=0.0)
     arrays = {"weight_ih": normal(20, INPUTS), "weight_hh": normal(20, 3), "weight_hr": normal(3, UNITS)}
     parameters = rg.weights.from_torch(projected, arrays)
@@ -169,10 +169,10 @@ def test_cudnn_kernels_are_transposed_gate_by_gate() -> None:
     buffers = [np.ascontiguousarray(gate.T).reshape(INPUTS, UNITS) for gate in np.split(plain[0], 4, 1)]
     recurrent = [np.ascontiguousarray(gate.T) for gate in np.split(plain[1], 4, 1)]
     half = plain[2] / 2
-    given = [np.concatenate(buffers, 1), np.concatenate(recurrent, 1), np.concatenate([half, half])]
+    stored = [np.concatenate(buffers, 1), np.concatenate(recurrent, 1), np.concatenate([half, half])]
     cell = rg.BasicLSTMCell(UNITS)
-    found, wanted = rg.weights.from_cudnn(cell, given), rg.weights.from_keras(cell, plain)
-    assert all(np.allclose(found[name], array) for name, array in wanted.items())
+    actual, wanted = rg.weights.from_cudnn(cell, stored), rg.weights.from_keras(cell, plain)
+    assert all(np.allclose(actual[name], array) for name, array in wanted.items())
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,9 @@ def test_logits_are_those_of_llama_cpp(architecture: str, kind: str, seed: int) 
 
     file, tokens = gguf_file(architecture, kind, seed), ids(1, 20, seed)
     program = rg.read_gguf(file.data).program()
-    (found,) = program.inference(ids=tokens)["logits"]
+    (actual,) = program.inference(ids=tokens)["logits"]
     exact = reference(file, architecture, tokens)[0]
     for by_steps in (False, True):
         theirs = llama_logits(file.data, tokens[0], by_steps)
-        assert size(found - theirs) < BOUNDS[kind]
-        assert size(found - exact) < 1.5 * size(theirs - exact) + 1e-5
+        assert size(actual - theirs) < BOUNDS[kind]
+        assert size(actual - exact) < 1.5 * size(theirs - exact) + 1e-5

@@ -41,9 +41,9 @@ def interpreted(net: rg.Net, tokens: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("architecture", NETS)
 def test_nets_compute_llama_cpps_logits(architecture: str) -> None:
     file = gguf_file(architecture)
-    (found,) = interpreted(rg.read_gguf(file.data), ids(1))
-    assert_allclose(found, recorded(architecture, "F32"), atol=1e-5)
-    assert_allclose(found, reference(file, architecture, ids(1))[0], atol=1e-5)
+    (actual,) = interpreted(rg.read_gguf(file.data), ids(1))
+    assert_allclose(actual, recorded(architecture, "F32"), atol=1e-5)
+    assert_allclose(actual, reference(file, architecture, ids(1))[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["F16", "BF16", "Q8_0", "Q4_0"])
@@ -56,8 +56,8 @@ def test_stored_numbers_keep_their_values(architecture: str, kind: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", NETS)
 def test_logits_are_those_of_llama_cpp(architecture: str) -> None:
-    (found,) = logits(rg.read_gguf(gguf_file(architecture).data), ids(1))
-    assert_allclose(found, recorded(architecture, "F32"), atol=2e-5)
+    (actual,) = logits(rg.read_gguf(gguf_file(architecture).data), ids(1))
+    assert_allclose(actual, recorded(architecture, "F32"), atol=2e-5)
 
 
 @pytest.mark.slow
@@ -67,9 +67,9 @@ def test_quantized_nets_are_as_near_to_llama_cpp_as_activations_of_8_bits(archit
     """Both round activations to 8 bits. Scales have 32 bits here, and 16 bits in llama.cpp."""
     file = gguf_file(architecture, kind)
     exact, theirs = reference(file, architecture, ids(1))[0], recorded(architecture, kind)
-    (found,) = logits(rg.read_gguf(file.data), ids(1))
-    assert np.abs(found - theirs).max() < 0.1
-    assert np.abs(found - exact).max() < 1.4 * np.abs(theirs - exact).max()
+    (actual,) = logits(rg.read_gguf(file.data), ids(1))
+    assert np.abs(actual - theirs).max() < 0.1
+    assert np.abs(actual - exact).max() < 1.4 * np.abs(theirs - exact).max()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -156,14 +156,14 @@ def test_the_last_product_shares_the_table_unless_there_is_a_matrix() -> None:
 
 
 def test_older_files_of_rwkv6_have_shares_one_by_one() -> None:
-    def apart(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    def split_tensors(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         for number in range(2):
             name = f"blk.{number}.time_mix_lerp_"
             for key, share in zip("wkvrg", arrays.pop(f"{name}fused.weight"), strict=True):
                 arrays[f"{name}{key}.weight"] = share
 
-    (found,) = interpreted(rg.read_gguf(gguf_file("rwkv6", change=apart).data), ids(1))
-    assert_allclose(found, recorded("rwkv6", "F32"), atol=1e-5)
+    (actual,) = interpreted(rg.read_gguf(gguf_file("rwkv6", change=split_tensors).data), ids(1))
+    assert_allclose(actual, recorded("rwkv6", "F32"), atol=1e-5)
 
 
 def test_norms_of_falcon_mamba() -> None:
@@ -195,8 +195,8 @@ def with_tensors(*names: str) -> File:
 def test_other_layers_are_refused_by_name(names: tuple[str, ...], problems: list[str]) -> None:
     with pytest.raises(rg.NotReadableError, match=r"llama\.cpp") as error:
         rg.read_gguf(with_tensors(*names).data)
-    for problem, found in zip(problems, error.value.problems, strict=True):
-        assert problem in found
+    for problem, actual in zip(problems, error.value.problems, strict=True):
+        assert problem in actual
 
 
 def test_other_types_are_refused_by_name() -> None:

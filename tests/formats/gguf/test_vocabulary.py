@@ -39,8 +39,8 @@ def test_every_byte_has_a_character_of_its_own() -> None:
 
 
 def test_tokens_of_other_tokenizers_stay_as_they_are() -> None:
-    found: list[Token] | None = vocabulary_of(_Container("t5", ["▁a".encode(), b"\xff"]))  # type: ignore[arg-type]
-    assert found == ["▁a", b"\xff"]
+    tokens_of_t5: list[Token] | None = vocabulary_of(_Container("t5", ["▁a".encode(), b"\xff"]))  # type: ignore[arg-type]
+    assert tokens_of_t5 == ["▁a", b"\xff"]
     empty = _Container("t5", [])
     del empty.metadata["tokenizer.ggml.tokens"]
     assert vocabulary_of(empty) is None  # type: ignore[arg-type]

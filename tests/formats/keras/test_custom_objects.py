@@ -51,12 +51,12 @@ def file_of(layers: list[tuple[str, dict[str, Any]]], arrays: dict[str, np.ndarr
         "config": {"name": "x", "batch_shape": [None, None, 3], "dtype": "float32"},
     }
     net = {"class_name": "Sequential", "module": "keras", "config": {"name": "net", "layers": [source, *described]}}
-    held = io.BytesIO()
-    with h5py.File(held, "w") as file:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
         for path, array in arrays.items():
             file[path] = array
     members = {"metadata.json": b'{"keras_version": "3.15.1"}', "config.json": json.dumps(net).encode()}
-    return zipped(members | {"model.weights.h5": held.getvalue()})
+    return zipped(members | {"model.weights.h5": buffer.getvalue()})
 
 
 def with_a_cell(returns: bool = True) -> bytes:

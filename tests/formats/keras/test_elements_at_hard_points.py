@@ -78,13 +78,13 @@ def both(function: Any, arrays: list[Any], folder: Path) -> tuple[Any, Any]:
     model = keras.Model(inputs, function(*inputs))
     model.save(folder / "net.keras")
     net = rg.read_keras(folder / "net.keras")
-    (found,) = net.program().inference(dict(zip(net.inputs, arrays, strict=True))).values()
+    (actual,) = net.program().inference(dict(zip(net.inputs, arrays, strict=True))).values()
     wanted = model(arrays if len(arrays) > 1 else arrays[0])
-    return np.asarray(keras.ops.convert_to_numpy(wanted)), np.asarray(found)
+    return np.asarray(keras.ops.convert_to_numpy(wanted)), np.asarray(actual)
 
 
-def check(wanted: Any, found: Any, *where: Any) -> None:
-    assert_all(are_near(found, wanted, 1e-6, 2e-38), wanted, found, *where)
+def check(wanted: Any, actual: Any, *where: Any) -> None:
+    assert_all(are_near(actual, wanted, 1e-6, 2e-38), wanted, actual, *where)
 
 
 @pytest.mark.parametrize("name", ELEMENTS)
@@ -96,8 +96,8 @@ def test_an_operation_of_one_value(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", PAIRS)
 def test_an_operation_of_two_values(name: str, tmp_path: Path) -> None:
     a, b = (item.ravel()[:, None] for item in np.meshgrid(POINTS, POINTS))
-    wanted, found = both(getattr(keras.ops, name), [a, b], tmp_path)
+    wanted, actual = both(getattr(keras.ops, name), [a, b], tmp_path)
     if name == "mod":  # torch's remainder of a large quotient is NaN, rnngraph's is exact
         unknown = np.isnan(wanted) & np.isfinite(a) & (b != 0)
-        wanted = np.where(unknown, found, wanted)
-    check(wanted, found, a, b)
+        wanted = np.where(unknown, actual, wanted)
+    check(wanted, actual, a, b)

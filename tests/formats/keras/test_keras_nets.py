@@ -48,9 +48,9 @@ def states(keras: Any) -> tuple[Any, list[Feeds]]:
     x = keras.Input((None, 3))
     y, *more = layers.Bidirectional(layers.LSTM(2, return_state=True), merge_mode="concat")(x)
     z = layers.Bidirectional(layers.GRU(2, return_sequences=True), merge_mode=None)(x)
-    again = layers.Bidirectional(layers.LSTM(2, return_sequences=True), merge_mode="ave")(z[0], initial_state=more)
+    second = layers.Bidirectional(layers.LSTM(2, return_sequences=True), merge_mode="ave")(z[0], initial_state=more)
     cells = layers.RNN([layers.LSTMCell(3), layers.GRUCell(2), layers.LSTMCell(2)])(z[1])
-    return keras.Model(x, [y, again, cells, more[1]]), [[drawn(2, 7, 3)], [drawn(3, 4, 3)]]
+    return keras.Model(x, [y, second, cells, more[1]]), [[drawn(2, 7, 3)], [drawn(3, 4, 3)]]
 
 
 def shared(keras: Any) -> tuple[Any, list[Feeds]]:
@@ -84,8 +84,8 @@ def heads(keras: Any) -> tuple[Any, list[Feeds]]:
     x = layers.Embedding(11, 4, mask_zero=True)(ids)
     attended = layers.MultiHeadAttention(2, 3)(x, x)
     y = layers.LayerNormalization()(layers.Add()([x, attended]))
-    again = layers.MultiHeadAttention(1, 2)(y, x, use_causal_mask=True)
-    outputs = [layers.GlobalAveragePooling1D()(y), layers.GRU(3)(attended), layers.GRU(3)(x), layers.LSTM(2)(again)]
+    second = layers.MultiHeadAttention(1, 2)(y, x, use_causal_mask=True)
+    outputs = [layers.GlobalAveragePooling1D()(y), layers.GRU(3)(attended), layers.GRU(3)(x), layers.LSTM(2)(second)]
     feeds = [[np.array([[3, 1, 0, 4, 0, 0, 5], [2, 0, 0, 0, 0, 0, 0]])], [np.array([[0, 1, 2], [1, 0, 2], [3, 4, 1]])]]
     return keras.Model(ids, outputs), feeds
 
@@ -272,7 +272,7 @@ def pictures(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def left(keras: Any) -> tuple[Any, list[Feeds]]:
-    """Return a model where calls leave masks on their inputs: a network's mask, and dropout's identity."""
+    """Return a model in which calls change the masks of their inputs: a network with a mask, and dropout."""
     layers = keras.layers
     x = keras.Input((None, 4))
     y = layers.GRU(4, return_sequences=True)(x, mask=x[:, :, 0] > 0.1)
@@ -287,7 +287,7 @@ def left(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def masked_twice(keras: Any) -> tuple[Any, list[Feeds]]:
-    """Return a model in which a masking layer's zeros are read by layers with another mask."""
+    """Return a model in which layers with another mask read the zeros that a Masking layer wrote."""
     layers = keras.layers
     x = keras.Input((None, 4))
     masked, own = layers.Masking(-1.0)(x), x[:, :, 0] < 0.5
@@ -396,8 +396,8 @@ def test_nets_with_one_feature_each(build: Any, ending: str, name: str, tmp_path
     read = rg.read_keras(tmp_path / f"net.{ending}")
     program = read.program()
     for feeds in calls:
-        given = program.inference(dict(zip(read.inputs, feeds, strict=True)))
-        for output, array, wanted in zip(given, given.values(), numbers(keras, model, feeds), strict=True):
+        actual = program.inference(dict(zip(read.inputs, feeds, strict=True)))
+        for output, array, wanted in zip(actual, actual.values(), numbers(keras, model, feeds), strict=True):
             assert_allclose(array, wanted, atol=3e-6, err_msg=output)
 
 
@@ -406,8 +406,8 @@ def module(name: str) -> Any:
     if importlib.util.find_spec("tensorflow") is None:
         os.environ.setdefault("KERAS_BACKEND", "torch")
     for needed in ("tensorflow" if name == "tf_keras" else os.environ.get("KERAS_BACKEND", "tensorflow"), name):
-        found = importlib.util.find_spec(needed)
-        if found is None or found.origin is None:  # folders of tests have these names too
+        spec = importlib.util.find_spec(needed)
+        if spec is None or spec.origin is None:  # A test folder of the same name is a package without origin.
             pytest.skip(f"{needed} is not installed")
     return importlib.import_module(name)
 
@@ -427,17 +427,17 @@ def test_random_nets_give_the_numbers_of_keras(
             net = drawn_as(keras, seed)
             net.model.save(path)
             fed = [net.feeds(batch, steps) for batch, steps in ((3, 17), (1, 25))]
-            given = [net.expected(feeds) for feeds in fed]
+            expected_results = [net.expected(feeds) for feeds in fed]
         except Exception:
             assert drawn_as is WideNet, seed  # WideNet sometimes draws nets that Keras itself refuses
             continue
         read = rg.read_keras(path)
         program = read.program()
         compared += 1
-        for feeds, expected in zip(fed, given, strict=True):
-            found = program.inference(dict(zip(read.inputs, feeds, strict=True)))
-            assert len(found) == len(expected), seed
-            for array, wanted in zip(found.values(), expected, strict=True):
+        for feeds, expected in zip(fed, expected_results, strict=True):
+            actual = program.inference(dict(zip(read.inputs, feeds, strict=True)))
+            assert len(actual) == len(expected), seed
+            for array, wanted in zip(actual.values(), expected, strict=True):
                 largest = np.nanmax(np.abs(wanted), initial=1.0)
                 assert_allclose(array, wanted, atol=3e-5 * largest, rtol=1e-4, err_msg=f"seed {seed}")
     assert compared >= BLOCK // 2

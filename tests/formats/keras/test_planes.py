@@ -50,8 +50,8 @@ def file_of(shape: list[int | None]) -> bytes:
         }
     ]
     seen: dict[str, int] = {}
-    held = io.BytesIO()
-    with h5py.File(held, "w") as weights:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as weights:
         for name, (kind, options) in LAYERS.items():
             config = {"name": name, "trainable": True, **options}
             layers.append({"class_name": kind, "config": config, "name": name, "inbound_nodes": [[["x", 0, 0, {}]]]})
@@ -64,25 +64,25 @@ def file_of(shape: list[int | None]) -> bytes:
     config = {"name": "net", "layers": layers, "input_layers": [["x", 0, 0]], "output_layers": ends}
     whole = {"class_name": "Functional", "module": "keras", "config": config}
     members = {"metadata.json": b'{"keras_version": "2.15.0"}', "config.json": json.dumps(whole).encode()}
-    return zipped(members | {"model.weights.h5": held.getvalue()})
+    return zipped(members | {"model.weights.h5": buffer.getvalue()})
 
 
 def windows(size: int, options: dict[str, Any], axis: int) -> list[list[int]]:
     """Return the positions that each window reads along an axis, including those outside."""
     lengths = options.get("kernel_size") or options["pool_size"]
     strides = (options["strides"] or lengths) if "strides" in options else [1, 1]
-    length, stride, apart = lengths[axis], strides[axis], options.get("dilation_rate", [1, 1])[axis]
-    span = apart * (length - 1)
+    length, stride, dilation = lengths[axis], strides[axis], options.get("dilation_rate", [1, 1])[axis]
+    span = dilation * (length - 1)
     count, before = (size - span - 1) // stride + 1, 0
     if options["padding"] == "same":
         count = -(-size // stride)
         before = max((count - 1) * stride + span + 1 - size, 0) // 2
-    return [[number * stride - before + entry * apart for entry in range(length)] for number in range(count)]
+    return [[number * stride - before + entry * dilation for entry in range(length)] for number in range(count)]
 
 
 def expected(x: np.ndarray, kind: str, options: dict[str, Any]) -> np.ndarray:
     rows, columns = (windows(x.shape[1 + axis], options, axis) for axis in (0, 1))
-    found = []
+    outputs = []
     for high, wide in product(rows, columns):
         places = [
             (row, column, x[:, a, b])
@@ -92,7 +92,7 @@ def expected(x: np.ndarray, kind: str, options: dict[str, Any]) -> np.ndarray:
         ]
         values = np.stack([value for _, _, value in places])
         if not kind.endswith("Conv2D"):
-            found.append(values.max(0) if kind == "MaxPooling2D" else values.mean(0))
+            outputs.append(values.max(0) if kind == "MaxPooling2D" else values.mean(0))
             continue
         kernel, bias = drawn_arrays(kind, options)
         total = np.zeros((x.shape[0], len(bias))) + bias
@@ -110,8 +110,8 @@ def expected(x: np.ndarray, kind: str, options: dict[str, Any]) -> np.ndarray:
                     ],
                     axis=1,
                 )
-        found.append(total)
-    return np.stack(found, 1).reshape(x.shape[0], len(rows), len(columns), -1)
+        outputs.append(total)
+    return np.stack(outputs, 1).reshape(x.shape[0], len(rows), len(columns), -1)
 
 
 @pytest.mark.parametrize("shape", [[None, WIDE, 2], [WIDE, None, 2], [6, WIDE, 2]])
@@ -119,9 +119,9 @@ def test_windows_over_pictures(shape: list[int | None]) -> None:
     program = rg.read_keras(file_of(shape)).program()
     high, wide = ((size or 7) for size in shape[:2])
     x = np.random.default_rng(1).normal(size=(2, high, wide, 2)).astype(np.float32)
-    found = program.inference(x=x)
+    actual = program.inference(x=x)
     for name, (kind, options) in LAYERS.items():
-        assert_allclose(found[name], expected(x, kind, options), atol=1e-5, err_msg=name)
+        assert_allclose(actual[name], expected(x, kind, options), atol=1e-5, err_msg=name)
 
 
 def test_pictures_of_open_sizes_are_refused() -> None:

@@ -22,11 +22,11 @@ def test_numbers_are_those_of_keras(name: str) -> None:
     net = rg.read_keras(data_of(name))
     program = net.program()
     for feeds, expected in calls_of(name):
-        found = program.inference(feeds)
-        assert [*found] == [*expected] == [*net.outputs]
+        actual = program.inference(feeds)
+        assert [*actual] == [*expected] == [*net.outputs]
         assert set(net.inputs) == set(feeds)
         for output, array in expected.items():
-            assert_allclose(found[output], array, atol=2e-6)
+            assert_allclose(actual[output], array, atol=2e-6)
 
 
 @pytest.mark.parametrize("name", ["sequential2", "sequential3"])

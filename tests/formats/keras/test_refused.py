@@ -42,7 +42,7 @@ def test_all_that_can_not_be_read_is_listed() -> None:
     )
     with pytest.raises(rg.NotReadableError, match=r"test_refused\.py:\d+: .* can't be read: ") as caught:
         rg.read_keras(data)
-    found = caught.value.problems
+    problems = caught.value.problems
     for text in (
         "layer 'lambda' of class 'Lambda': it is Python code",
         "'ConvLSTM2D': recurrent convolutions",
@@ -54,7 +54,7 @@ def test_all_that_can_not_be_read_is_listed() -> None:
         "'Bidirectional': it has a layer of class 'ConvLSTM1D' in both directions",
         "'Dropout': its dtype",
     ):
-        assert any(text in problem for problem in found), (text, found)
+        assert any(text in problem for problem in problems), (text, problems)
 
 
 def test_options_that_show_while_declaring_are_listed_too() -> None:
@@ -95,7 +95,7 @@ def test_errors_of_the_declaration_are_listed_with_their_layers() -> None:
 
     with pytest.raises(rg.NotReadableError, match=r"Replace them by layers.*custom_objects=") as caught:
         rg.read_keras(redescribed(data_of("sequential2"), change))
-    found = caught.value.problems
+    problems = caught.value.problems
     for text in (
         "layer 'dropout' of class 'Dropout': its rate 2.0 is not in [0, 1)",
         "layer 'softmax' of class 'Softmax': it ",
@@ -103,8 +103,8 @@ def test_errors_of_the_declaration_are_listed_with_their_layers() -> None:
         "layer 'lambda' of class 'Lambda' in 'sequential': it is Python code",
         "layer 'unheard' of class 'Unheard'",
     ):
-        assert any(text in problem for problem in found), (text, found)
-    assert len(found) == 5
+        assert any(text in problem for problem in problems), (text, problems)
+    assert len(problems) == 5
 
 
 def deep(count: int) -> Callable[[dict[str, Any]], None]:
@@ -122,10 +122,10 @@ def doubling(described: dict[str, Any]) -> None:
     inner, first = layer("Activation", activation="tanh"), 0
     for _ in range(30):
         calls = [[["x", 0, 0, {}]], [["inner", first, 0, {}]]]
-        given = layer("InputLayer", batch_input_shape=[None, None, 3], dtype="float32") | {"name": "x"}
+        input_layer = layer("InputLayer", batch_input_shape=[None, None, 3], dtype="float32") | {"name": "x"}
         inner = layer(
             "Functional",
-            layers=[given, inner | {"name": "inner", "inbound_nodes": calls}],
+            layers=[input_layer, inner | {"name": "inner", "inbound_nodes": calls}],
             input_layers=[["x", 0, 0]],
             output_layers=[["inner", first + 1, 0]],
         )

@@ -49,10 +49,10 @@ def test_the_recorded_bodies_are_those_of_the_standard() -> None:
 def test_windows(monkeypatch: pytest.MonkeyPatch, op: str, a: float, b: float, periodic: int) -> None:
     node = helper.make_node(op, ["size"], ["window"], periodic=periodic)
     product = helper.make_node("Mul", ["x", "window"], ["y"])
-    given = model(product, 17, size=np.array(4))
-    given.graph.node.insert(0, node)
-    del given.graph.input[1:]
-    data = given.SerializeToString()
+    whole = model(product, 17, size=np.array(4))
+    whole.graph.node.insert(0, node)
+    del whole.graph.input[1:]
+    data = whole.SerializeToString()
     monkeypatch.setitem(sys.modules, "onnx", None)
     x = np.random.default_rng(3).normal(size=(3, 4)).astype(np.float32)
     expected = a - b * np.cos(2 * np.pi * np.arange(4) / (4 if periodic else 3))

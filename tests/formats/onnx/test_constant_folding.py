@@ -39,7 +39,7 @@ TRUTHS = np.array([True, True, False, False]), np.array([True, False, True, Fals
 def folded(op: str, arrays: tuple[np.ndarray, ...], **attributes: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return onnxruntime's value of a node of constants, and the reader's."""
     names = [f"c{place}" for place in range(len(arrays))]
-    held = [numpy_helper.from_array(array, name) for name, array in zip(names, arrays, strict=True)]
+    constants = [numpy_helper.from_array(array, name) for name, array in zip(names, arrays, strict=True)]
     nodes = [
         helper.make_node(op, names, ["folded"], **attributes),
         helper.make_node("Cast", ["folded"], ["number"], to=TensorProto.DOUBLE),
@@ -47,7 +47,7 @@ def folded(op: str, arrays: tuple[np.ndarray, ...], **attributes: Any) -> tuple[
     ]
     x = helper.make_tensor_value_info("x", TensorProto.DOUBLE, ["rows", arrays[0].size])
     y = helper.make_tensor_value_info("y", TensorProto.DOUBLE, None)
-    graph = helper.make_graph(nodes, "net", [x], [y], held)
+    graph = helper.make_graph(nodes, "net", [x], [y], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     data, zeros = model.SerializeToString(), np.zeros((1, arrays[0].size))
     expected = onnxruntime.InferenceSession(data).run(None, {"x": zeros})[0]
@@ -61,21 +61,23 @@ def test_folded_nodes_have_the_values_of_onnxruntime(op: str) -> None:
         sets = [(np.array([2, -3, 1, -1]), np.array([3, 2, -1, 5]))] if op == "Pow" else [FLOATS]
         sets = [INTS] if op == "Mod" else sets
     for arrays in sets:
-        expected, found = folded(op, arrays[: 1 if op in UNARY else 2])
-        np.testing.assert_allclose(found, expected, 1e-6)
+        expected, actual = folded(op, arrays[: 1 if op in UNARY else 2])
+        np.testing.assert_allclose(actual, expected, 1e-6)
 
 
 @pytest.mark.parametrize("arrays", [FLOATS, INTS])
 def test_a_remainder_has_the_sign_of_its_dividend_with_fmod(arrays: tuple[np.ndarray, ...]) -> None:
-    expected, found = folded("Mod", arrays, fmod=1)
-    np.testing.assert_array_equal(found, expected)
+    expected, actual = folded("Mod", arrays, fmod=1)
+    np.testing.assert_array_equal(actual, expected)
 
 
 def test_a_folded_division_by_0_is_refused() -> None:
     names = ["a", "b"]
-    held = [numpy_helper.from_array(np.array(numbers), name) for name, numbers in zip(names, ([7], [0]), strict=True)]
+    constants = [
+        numpy_helper.from_array(np.array(numbers), name) for name, numbers in zip(names, ([7], [0]), strict=True)
+    ]
     y = helper.make_tensor_value_info("y", TensorProto.INT64, [1])
-    graph = helper.make_graph([helper.make_node("Mod", names, ["y"])], "net", [], [y], held)
+    graph = helper.make_graph([helper.make_node("Mod", names, ["y"])], "net", [], [y], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     with pytest.raises(rg.NotReadableError, match="it divides integers by 0"):
         rg.read_onnx(onnx.ModelProto.FromString(model.SerializeToString()))

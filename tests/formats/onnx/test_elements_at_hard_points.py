@@ -97,8 +97,8 @@ def both(op: str, feeds: dict[str, Any], **attributes: Any) -> tuple[Any, Any]:
     return expected, np.asarray(rg.read_onnx(file).program().inference(feeds)["y"])
 
 
-def check(op: str, wanted: Any, found: Any, *where: Any) -> None:
-    assert_all(are_near(found, wanted, 8e-7, LEAST.get(op, 3e-45)), wanted, found, *where)
+def check(op: str, wanted: Any, actual: Any, *where: Any) -> None:
+    assert_all(are_near(actual, wanted, 8e-7, LEAST.get(op, 3e-45)), wanted, actual, *where)
 
 
 @pytest.mark.parametrize("op", ELEMENTS)

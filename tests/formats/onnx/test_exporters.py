@@ -27,7 +27,7 @@ def model_of(
     nodes: Sequence[Any], inputs: dict[str, tuple[int, Sequence[Any]]], outputs: Sequence[str], **arrays: Any
 ) -> Any:
     """Return a model of nodes (op, inputs, outputs, attributes)."""
-    built = [helper.make_node(op, list(given), list(gives), **more) for op, given, gives, more in nodes]
+    built = [helper.make_node(op, list(operands), list(results), **more) for op, operands, results, more in nodes]
     graph = helper.make_graph(
         built,
         "net",
@@ -145,8 +145,8 @@ POSITIONS = {
 @pytest.mark.parametrize("name", POSITIONS)
 def test_the_first_rows_of_a_table_of_positions(name: str) -> None:
     """The table has more rows than steps. A sequence longer than the table is refused, as by onnxruntime."""
-    taken, table, written = POSITIONS[name]
-    nodes = [("Shape", ["x"], ["shape"], {"start": 1, "end": 2}), *taken, ("Add", ["x", "rows"], ["y"], {})]
+    nodes_of_index, table, written = POSITIONS[name]
+    nodes = [("Shape", ["x"], ["shape"], {"start": 1, "end": 2}), *nodes_of_index, ("Add", ["x", "rows"], ["y"], {})]
     known = {"zero": np.array([0]), "one": np.array([1]), "first": np.array(0), "step": np.array(1)}
     model = model_of(nodes, X, ["y"], table=table, **known)
     net = check(model, {"x": floats(2, 3, 4)}, {"x": floats(1, 9, 4)})
@@ -283,9 +283,9 @@ IN_PLACE = {
         ("Add", ["r", "s"], ["rs"], {}),
         ("Shape", ["rs"], ["size"], {}),
         *(
-            (op, given, gives, {})
+            (op, operands, results, {})
             for name in ("r", "s")
-            for op, given, gives in (
+            for op, operands, results in (
                 ("Expand", [name, "size"], [f"{name}_all"]),
                 ("Unsqueeze", [f"{name}_all", "last"], [f"{name}_1"]),
             )
@@ -489,9 +489,9 @@ def test_rows_of_all_steps_after_a_pool_are_split() -> None:
     ]
     model = model_of(nodes, X, ["y"], flat=[-1, 4], k=floats(4, 3), rest=[-1])
     net = check(model, *({"x": floats(rows, steps, 4)} for rows, steps in ((2, 6), (3, 5), (1, 1))))
-    again = rg.read_onnx(written(net.program())).program()
+    reread = rg.read_onnx(written(net.program())).program()
     fed = {"x": floats(2, 7, 4)}
-    assert_same(ours(again, fed), by_onnxruntime(model, fed))
+    assert_same(ours(reread, fed), by_onnxruntime(model, fed))
 
 
 def test_a_number_around_an_array_is_padding() -> None:
@@ -522,9 +522,9 @@ def test_a_size_with_a_number_out_of_range_of_its_dtype() -> None:
     check(model, {"x": floats(2, 3, 4)}, {"x": floats(1, 5, 4)})
 
 
-def graph_of(op: str, result: str, *given: str) -> Any:
+def graph_of(op: str, result: str, *operands: str) -> Any:
     """Return an inner graph of one node."""
-    node = helper.make_node(op, list(given), [result])
+    node = helper.make_node(op, list(operands), [result])
     return helper.make_graph([node], result, [], [helper.make_tensor_value_info(result, FLOAT, None)])
 
 
@@ -558,8 +558,8 @@ def test_a_call_selects_one_of_two_graphs_with_equal_outputs() -> None:
     ],
 )
 def test_activations_that_onnxruntime_puts_into_products(activation: str, numbers: dict[str, float]) -> None:
-    given = {f"activation_{key}": number for key, number in numbers.items()}
-    nodes = [("FusedGemm", ["x", "k", "b"], ["y"], {"domain": "com.microsoft", "activation": activation, **given})]
+    options = {f"activation_{key}": number for key, number in numbers.items()}
+    nodes = [("FusedGemm", ["x", "k", "b"], ["y"], {"domain": "com.microsoft", "activation": activation, **options})]
     model = model_of(nodes, {"x": (FLOAT, ["B", 4])}, ["y"], k=floats(4, 3), b=floats(3))
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     check(model, {"x": floats(9, 4)})

@@ -19,7 +19,7 @@ X = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
 
 
 def check_against_onnxruntime(
-    path: Path, op: str, fed: dict[str, Any], held: dict[str, Any], is_open: bool = True, **attributes: int
+    path: Path, op: str, fed: dict[str, Any], constants: dict[str, Any], is_open: bool = True, **attributes: int
 ) -> None:
     """Check that results equal onnxruntime's, or that both raise. ``is_open``: two axes of ``x`` are open."""
     fed = {name: np.asarray(value) for name, value in fed.items()}
@@ -32,8 +32,8 @@ def check_against_onnxruntime(
         for name, array in fed.items()
     ]
     results = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
-    arrays = [numpy_helper.from_array(np.asarray(array), name) for name, array in held.items()]
-    node = helper.make_node(op, [*fed, *held], ["y"], **attributes)
+    arrays = [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()]
+    node = helper.make_node(op, [*fed, *constants], ["y"], **attributes)
     graph = helper.make_graph([node], "net", inputs, results, arrays)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
     try:
@@ -90,10 +90,10 @@ def test_entries_one_by_one(number: int, tmp_path: Path) -> None:
     check_against_onnxruntime(tmp_path / "one.onnx", "GatherElements", {"x": X, "i": one}, {}, False, axis=1)
     check_against_onnxruntime(tmp_path / "every.onnx", "GatherElements", {"x": X, "i": every}, {}, False, axis=1)
     check_against_onnxruntime(tmp_path / "held.onnx", "GatherElements", {"x": X}, {"i": every}, False, axis=1)
-    given = {"x": X, "i": one, "u": np.ones((2, 1, 3), np.float32)}
-    check_against_onnxruntime(tmp_path / "scatter.onnx", "ScatterElements", given, {}, False, axis=1)
-    held = {"i": one, "u": given["u"]}
-    check_against_onnxruntime(tmp_path / "held_scatter.onnx", "ScatterElements", {"x": X}, held, False, axis=1)
+    feeds = {"x": X, "i": one, "u": np.ones((2, 1, 3), np.float32)}
+    check_against_onnxruntime(tmp_path / "scatter.onnx", "ScatterElements", feeds, {}, False, axis=1)
+    constants = {"i": one, "u": feeds["u"]}
+    check_against_onnxruntime(tmp_path / "held_scatter.onnx", "ScatterElements", {"x": X}, constants, False, axis=1)
 
 
 @pytest.mark.parametrize("ids", [[[-1, -1]], [[1, 3]], [[1, -5]], [[2, 0]], [[-1, 9]]])

@@ -30,7 +30,7 @@ def model(node: Any, inputs: dict[str, Any], outputs: dict[str, Any], **arrays: 
 
 
 def attention(rule: str, queries: int, heads: int, domain: str, has_past: bool = True, **widths: int) -> bytes:
-    """Return a LinearAttention node. ``widths``: those of g and b, the decays and rates."""
+    """Return a model of a LinearAttention node. ``widths`` are those of g, the decays, and b, the rates."""
     shapes: dict[str, Any] = {
         "q": ["B", "T", queries * KEYS],
         "k": ["B", "T", heads * KEYS],
@@ -109,7 +109,7 @@ def test_nodes_are_onnxruntimes(data: bytes) -> None:
 
 @pytest.mark.slow
 def test_linear_attention_streams() -> None:
-    """Single steps have the bits of the whole sequence."""
+    """Results step by step are bit for bit those of the whole sequence."""
     program = rg.read_onnx(attention("gated", 2, 2, "", g=6)).program(states={"present": "past"})
     feeds = feeds_of(program, 1, 4)
     whole = program.inference(feeds)
@@ -121,7 +121,7 @@ def test_linear_attention_streams() -> None:
 
 
 def test_convolutions_stream() -> None:
-    """Blocks of any length have the bits of the whole sequence."""
+    """Results block by block are bit for bit those of the whole sequence, for any length of the blocks."""
     program = rg.read_onnx(convolution("", activation="silu")).program(states={"present": "past"})
     feeds = feeds_of(program, 1, 6)
     whole = program.inference(feeds)

@@ -34,7 +34,7 @@ SCALES = {
 
 def model_of(nodes: Nodes, shape: Sequence[Any], **arrays: Any) -> Any:
     """Return a model of nodes from x of this shape to y."""
-    built = [helper.make_node(op, given, gives, **more) for op, given, gives, more in nodes]
+    built = [helper.make_node(op, operands, results, **more) for op, operands, results, more in nodes]
     storage = {**SCALES, **{name: np.asarray(array) for name, array in arrays.items()}}
     read = {name for node in built for name in node.input}
     graph = helper.make_graph(
@@ -211,7 +211,7 @@ def test_quantized_values_that_can_not_be_moved_are_errors_with_the_reason() -> 
 
 
 def test_a_scale_that_is_no_finite_number_is_refused() -> None:
-    """Quantization of a mask with -inf has such a scale; onnxruntime's results are then meaningless."""
+    """Quantizing a mask with -inf gives an infinite scale, for which onnxruntime's results are meaningless."""
     there_and_back = [*IN, ("DequantizeLinear", ["q", "xs", "xz"], ["y"], {})]
     for scale in (np.inf, np.nan):
         with pytest.raises(rg.NotReadableError, match="its scale is not finite"):

@@ -141,9 +141,9 @@ class Builder:
 
     def model(self) -> Any:
         outputs = [name for name, _ in self.values[-2:]]
-        given = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "time", 5])]
+        inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "time", 5])]
         results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in dict.fromkeys(outputs)]
-        graph = helper.make_graph(self.nodes, "net", given, results, self.arrays)
+        graph = helper.make_graph(self.nodes, "net", inputs, results, self.arrays)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 

@@ -31,13 +31,13 @@ def model(
     opset: int = 17,
 ) -> Any:
     """Return a model. ``inputs`` are shapes, or pairs of element type and shape."""
-    given = [
+    infos = [
         helper.make_tensor_value_info(name, *(item if isinstance(item, tuple) else (FLOAT, item)))
         for name, item in inputs.items()
     ]
     results = [helper.make_tensor_value_info(name, FLOAT, None) for name in outputs]
     storage = [numpy_helper.from_array(np.asarray(array), name) for name, array in (arrays or {}).items()]
-    graph = helper.make_graph(nodes, "net", given, results, storage)
+    graph = helper.make_graph(nodes, "net", infos, results, storage)
     domains = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
     return helper.make_model(graph, opset_imports=domains, ir_version=8)
 
@@ -105,14 +105,14 @@ def test_equal_layers_are_a_stack_and_all_sizes_stay_open() -> None:
     assert "rg.MultiRNNCell([rg.GRUCell(7, reset_after=True) for _ in range(2)])" in text
     assert "transpose" not in text
     assert "name='dense'" in text
-    program, again = net.program(), run_script(net)
+    program, from_script = net.program(), run_script(net)
     assert net.parameters.keys() == program.parameters.keys()
     for batch, time in ((1, 1), (2, 7), (5, 3)):
         x = array(batch, time, 5, seed=time)
         result = program.inference(x=x)
         assert result["logits"].shape == (batch, time, 3)
         assert result["hn"].shape == (1, batch, 7)
-        assert np.array_equal(again.inference(x=x)["logits"], result["logits"])
+        assert np.array_equal(from_script.inference(x=x)["logits"], result["logits"])
         assert_allclose(result["logits"][:, :1], program.inference(x=x[:, :1])["logits"], atol=1e-6)
 
 
@@ -127,9 +127,11 @@ def test_a_net_that_was_saved_is_a_module(tmp_path: Path) -> None:
 
 
 def test_paths_bytes_and_models_give_the_same_net(tmp_path: Path) -> None:
-    given = stack_of_two()
-    onnx.save(given, tmp_path / "net.onnx")
-    texts = {rg.read_onnx(item).script() for item in (given, given.SerializeToString(), tmp_path / "net.onnx")}
+    onnx_model = stack_of_two()
+    onnx.save(onnx_model, tmp_path / "net.onnx")
+    texts = {
+        rg.read_onnx(item).script() for item in (onnx_model, onnx_model.SerializeToString(), tmp_path / "net.onnx")
+    }
     assert len(texts) == 1
 
 
@@ -287,10 +289,10 @@ def test_huge_arrays_are_rejected_before_they_are_created(nodes: list[Any]) -> N
 
 
 def test_external_arrays_come_only_from_the_files_folder(tmp_path: Path) -> None:
-    given = model([node("MatMul", "x,w", "y")], {"x": [None, 5]}, ["y"], {"w": array(5, 3)})
+    onnx_model = model([node("MatMul", "x,w", "y")], {"x": [None, 5]}, ["y"], {"w": array(5, 3)})
     (tmp_path / "inner").mkdir()
     path = tmp_path / "inner" / "net.onnx"
-    onnx.save(given, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    onnx.save(onnx_model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
     x = array(4, 5)
     assert_allclose(rg.read_onnx(path).program().inference(x=x)["y"], x @ array(5, 3), atol=1e-6)
     with pytest.raises(rg.FileError, match="give the model's path"):
@@ -368,15 +370,15 @@ def test_functions_of_a_file_are_written_out() -> None:
     body = helper.make_function(
         "mine", "Twice", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])], [helper.make_opsetid("", 17)]
     )
-    given = model([helper.make_node("Twice", ["x"], ["y"], domain="mine")], {"x": [None, 2]}, ["y"])
-    given.opset_import.append(helper.make_opsetid("mine", 1))
-    given.functions.append(body)
-    assert_allclose(rg.read_onnx(given).program().inference(x=np.ones((1, 2)))["y"], [[2, 2]])
+    onnx_model = model([helper.make_node("Twice", ["x"], ["y"], domain="mine")], {"x": [None, 2]}, ["y"])
+    onnx_model.opset_import.append(helper.make_opsetid("mine", 1))
+    onnx_model.functions.append(body)
+    assert_allclose(rg.read_onnx(onnx_model).program().inference(x=np.ones((1, 2)))["y"], [[2, 2]])
     body.node[0].op_type, body.node[0].domain = "Twice", "mine"
     del body.node[0].input[1]
-    given.functions[0].CopyFrom(body)
+    onnx_model.functions[0].CopyFrom(body)
     with pytest.raises(rg.FileError, match="calls itself"):
-        rg.read_onnx(given)
+        rg.read_onnx(onnx_model)
 
 
 def test_functions_within_functions_have_names_and_attributes_of_their_calls() -> None:
@@ -404,20 +406,20 @@ def test_functions_within_functions_have_names_and_attributes_of_their_calls() -
     outer = helper.make_function("mine", "Outer", ["a", "c"], ["b"], calls, opset)
     x = array(3, 2)
     for condition in (True, False):
-        given = model(
+        onnx_model = model(
             [helper.make_node("Outer", ["x", "c"], ["y"], domain="mine")],
             {"x": [None, 2]},
             ["y"],
             {"c": np.array(condition)},
         )
-        given.opset_import.append(opset[1])
-        given.functions.extend([outer, inner])
+        onnx_model.opset_import.append(opset[1])
+        onnx_model.functions.extend([outer, inner])
 
         def step(x: np.ndarray, slope: float, condition: bool = condition) -> np.ndarray:
             t = np.where(x < 0, x * slope, x)
             return t + t if condition else -np.abs(t)
 
-        results = rg.read_onnx(given).program().inference(x=x)["y"]
+        results = rg.read_onnx(onnx_model).program().inference(x=x)["y"]
         assert_allclose(results, step(step(x, 0.5), 0.25), atol=1e-6)
 
 
@@ -425,10 +427,10 @@ def test_functions_are_read_by_their_own_versions_of_operators() -> None:
     """ReduceSum has its axes as an attribute in opset 12, and as an input in 13."""
     total = helper.make_node("ReduceSum", ["a"], ["b"], axes=[1], keepdims=0)
     body = helper.make_function("mine", "Total", ["a"], ["b"], [total], [helper.make_opsetid("", 12)])
-    given = model([helper.make_node("Total", ["x"], ["y"], domain="mine")], {"x": [None, 2]}, ["y"])
-    given.opset_import.append(helper.make_opsetid("mine", 1))
-    given.functions.append(body)
-    assert_allclose(rg.read_onnx(given).program().inference(x=np.ones((3, 2)))["y"], [2, 2, 2])
+    onnx_model = model([helper.make_node("Total", ["x"], ["y"], domain="mine")], {"x": [None, 2]}, ["y"])
+    onnx_model.opset_import.append(helper.make_opsetid("mine", 1))
+    onnx_model.functions.append(body)
+    assert_allclose(rg.read_onnx(onnx_model).program().inference(x=np.ones((3, 2)))["y"], [2, 2, 2])
 
 
 def test_files_of_other_formats_are_rejected(tmp_path: Path) -> None:
@@ -442,15 +444,15 @@ def test_files_of_other_formats_are_rejected(tmp_path: Path) -> None:
 
 
 def test_changed_files_give_an_error_or_a_net() -> None:
-    given = stack_of_two()
-    check_changed_files(rg.read_onnx, given.SerializeToString(), range(60))
-    check_changed_models(given, range(60))
+    onnx_model = stack_of_two()
+    check_changed_files(rg.read_onnx, onnx_model.SerializeToString(), range(60))
+    check_changed_models(onnx_model, range(60))
     check_changed_models(conditional(), range(40))
 
 
-def check_changed_models(given: Any, seeds: Any, compare: Any = None) -> None:
+def check_changed_models(onnx_model: Any, seeds: Any, compare: Any = None) -> None:
     for seed in seeds:
-        changed = changed_model(given, seed)
+        changed = changed_model(onnx_model, seed)
         try:
             net = rg.read_onnx(
                 changed, fixed={"sr": 16000} if any(i.name == "sr" for i in changed.graph.input) else None
@@ -490,9 +492,9 @@ def test_many_changed_files_give_an_error_or_the_numbers_of_onnxruntime() -> Non
             assert_allclose(results[name], numbers, atol=1e-4, err_msg=str(seed))
         outcomes["the same numbers"] += 1
 
-    for given in (stack_of_two(), conditional()):
-        check_changed_files(rg.read_onnx, given.SerializeToString(), range(1000, 6000))
-        check_changed_models(given, range(1000, 6000), compare)
+    for onnx_model in (stack_of_two(), conditional()):
+        check_changed_files(rg.read_onnx, onnx_model.SerializeToString(), range(1000, 6000))
+        check_changed_models(onnx_model, range(1000, 6000), compare)
     print(f"\n{dict(outcomes)}")
     assert outcomes["the same numbers"] > 100
 

@@ -55,5 +55,5 @@ def test_500_random_nodes_give_the_numbers_of_onnxruntime(op: str) -> None:
     for seed in range(1000, 1500):
         node = random_node(op, seed, layouts=(0,))  # onnxruntime does not run layout 1, batch first
         session = runtime.InferenceSession(node.model().SerializeToString())
-        given = session.run(None, node.feeds())
-        check(node, dict(zip(node.outputs, given, strict=True)))
+        actual = session.run(None, node.feeds())
+        check(node, dict(zip(node.outputs, actual, strict=True)))

@@ -42,14 +42,17 @@ NODES: dict[str, tuple[list[tuple[str, list[str], list[str], dict[str, Any]]], l
 def model_of(name: str) -> Any:
     """Return an LSTM over x [rows, steps, width] with a state in its own layout, with c inside or separate."""
     around, shape = NODES[name]
-    has_c = "c" in [item for _, _, gives, _ in around for item in gives]
+    has_c = "c" in [item for _, _, results, _ in around for item in results]
     inner = [
         ("Transpose", ["x"], ["t"], {"perm": [1, 0, 2]}),
         ("LSTM", ["t", "W", "R", "", "", "h", "c"], ["Y", "hn", "cn"], {"hidden_size": UNITS}),
         ("Squeeze", ["Y", "one"], ["z"], {}),
         ("Transpose", ["z"], ["y"], {"perm": [1, 0, 2]}),
     ]
-    built = [helper.make_node(op, given, gives, **more) for op, given, gives, more in [around[0], *inner, around[1]]]
+    built = [
+        helper.make_node(op, operands, results, **more)
+        for op, operands, results, more in [around[0], *inner, around[1]]
+    ]
     inputs = {"x": ["B", "T", WIDTH], "s": shape} | ({} if has_c else {"c": [1, "B", UNITS]})
     outputs = ["y", "sn", *([] if has_c else ["cn"])]
     arrays = {"W": W, "R": R, "zero": np.array([0]), "one": np.array([1])}
@@ -95,9 +98,9 @@ def test_a_file_with_states_is_trained_saved_and_exported(tmp_path: Path) -> Non
     losses = [trainer.step(**feeds) for _ in range(4)]
     assert losses[-1] < losses[0]
     program.save(tmp_path / "program")
-    again, expected = rg.load(tmp_path / "program"), program.inference(feeds)["y"]
-    assert np.array_equal(again.inference(feeds)["y"], expected)
-    again.inference.export(tmp_path / "exported", name="net")
+    loaded, expected = rg.load(tmp_path / "program"), program.inference(feeds)["y"]
+    assert np.array_equal(loaded.inference(feeds)["y"], expected)
+    loaded.inference.export(tmp_path / "exported", name="net")
     folder = tmp_path / "exported"
     subprocess.run(["cc", "-O1", "net_test.c", "net.o", "-lm", "-o", "self_test"], cwd=folder, check=True)
     subprocess.run(["./self_test"], cwd=folder, check=True, capture_output=True)
@@ -111,8 +114,8 @@ def with_cache(wide: int = 2, turned: bool = False) -> Any:
     around = [("Transpose", ["cache"], ["past"], {"perm": [1, 2, 0]})] if turned else []
     order = ["past" if turned else "cache", "x"]
     built = [
-        helper.make_node(op, given, gives, **more)
-        for op, given, gives, more in [
+        helper.make_node(op, operands, results, **more)
+        for op, operands, results, more in [
             *around,
             ("Concat", order, ["z"], {"axis": 2}),
             ("Relu", ["z"], ["r"], {}),

@@ -41,8 +41,8 @@ def test_keras_numbers_and_drivers(name: str) -> None:
         feeds, expected = arrays(name, call, "in"), arrays(name, call, "out")
         assert bool(feeds) == (call == 0 or name != "unrolled")  # this file has a fixed length, and therefore one call
         if feeds:
-            given = program.inference(dict(zip(net.inputs, feeds, strict=True)))
-            for array, target in zip(given.values(), expected, strict=True):
+            actual = program.inference(dict(zip(net.inputs, feeds, strict=True)))
+            for array, target in zip(actual.values(), expected, strict=True):
                 assert_allclose(array, target, atol=1e-5)
     text = net.script()
     for part in DRIVERS[name]:

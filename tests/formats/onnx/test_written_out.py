@@ -85,9 +85,9 @@ def test_steps_are_a_driver(form: str, order: list[int]) -> None:
     program = net.program()
     for batch in (1, 7):
         x = DRAW.normal(size=(batch, STEPS, INPUTS)).astype(np.float32)
-        given = program.inference(x=x)
-        assert_allclose(given["y"], expected(x, order), atol=1e-6)
-        assert_allclose(given[f"h_{len(order)}"], expected(x, order)[:, -1], atol=1e-6)
+        actual = program.inference(x=x)
+        assert_allclose(actual["y"], expected(x, order), atol=1e-6)
+        assert_allclose(actual[f"h_{len(order)}"], expected(x, order)[:, -1], atol=1e-6)
     gradients = rg.compile(dict(net.outputs), loss=rg.reduce_sum(net.outputs["y"])).training.gradients(x=x)[1]
     assert gradients.keys() == net.parameters.keys()
 

@@ -35,8 +35,8 @@ def test_indices_clamp_bounds_of_open_axes(index: tuple[Any, ...]) -> None:
 def test_known_places(size: int | None, places: Any) -> None:
     x = rg.placeholder("x", (None, size, 4))
     y = take(TensorBackend(), x, np.array(places), 1, rg.constant)
-    found = rg.compile({"y": y}).inference(x=ROWS)["y"]
-    np.testing.assert_array_equal(found, np.take(ROWS, places, 1))
+    actual = rg.compile({"y": y}).inference(x=ROWS)["y"]
+    np.testing.assert_array_equal(actual, np.take(ROWS, places, 1))
 
 
 def test_bounds_are_clamped_if_they_may_be_out_of_range() -> None:

@@ -78,8 +78,8 @@ def reduced(x: np.ndarray, axes: Sequence[Axis], reduce: Callable[[Any, Any], An
 
 def run(declare: Callable[[TensorBackend, Any], Any], x: np.ndarray, lengths: Sequence[Any]) -> np.ndarray:
     b = TensorBackend()
-    given = rg.placeholder("x", (None, *lengths, x.shape[-1]), dtype="float64")
-    program = rg.compile({"y": declare(b, given)})
+    tensor = rg.placeholder("x", (None, *lengths, x.shape[-1]), dtype="float64")
+    program = rg.compile({"y": declare(b, tensor)})
     program.parameters.load({name: array for name, array in b.weights.items() if name in program.parameters})
     return np.asarray(program.inference(x=x)["y"])
 
@@ -93,7 +93,7 @@ def drawn(*shape: int) -> np.ndarray:
 
 
 def check(declare: Callable[[TensorBackend, Any], Any], x: np.ndarray, wanted: np.ndarray, is_open: bool) -> None:
-    """Compare with the first axis open, or with none."""
+    """Compare results with ``wanted``. If ``is_open``, the first axis has a symbolic size."""
     lengths = [None, *x.shape[2:-1]] if is_open else x.shape[1:-1]
     y = run(declare, x, lengths)
     assert y.shape == wanted.shape
@@ -122,12 +122,12 @@ def test_convolutions(axes: Sequence[Axis], groups: int) -> None:
             total += np.concatenate([part @ weights for part, weights in parts], 1)
         return total
 
-    def declare(b: TensorBackend, given: Any) -> Any:
-        return convolution(b, given, kernel, windows_of(given, axes), groups, owned(b, "layer", bias, groups))
+    def declare(b: TensorBackend, tensor: Any) -> Any:
+        return convolution(b, tensor, kernel, windows_of(tensor, axes), groups, owned(b, "layer", bias, groups))
 
-    def declare_shared(b: TensorBackend, given: Any) -> Any:
+    def declare_shared(b: TensorBackend, tensor: Any) -> Any:
         convolve = shared(b, lambda array: rg.constant(array.tolist(), "float64"), rg.constant(bias, "float64"), groups)
-        return convolution(b, given, kernel, windows_of(given, axes), groups, convolve)
+        return convolution(b, tensor, kernel, windows_of(tensor, axes), groups, convolve)
 
     wanted = reduced(x, axes, reduce)
     check(declare, x, wanted, is_open)
@@ -140,12 +140,12 @@ def test_convolutions(axes: Sequence[Axis], groups: int) -> None:
 def test_pools(axes: Sequence[Axis], ceil: bool) -> None:
     x = drawn(2, *(8, 9)[: len(axes)], 3) - 3
 
-    def windows(given: Any) -> list[Window]:
-        plain = windows_of(given, axes)
+    def windows(tensor: Any) -> list[Window]:
+        plain = windows_of(tensor, axes)
         if not ceil:
             return plain
-        made = [window.ceiled(size) for window, size in zip(plain, given.type.shape[1:-1], strict=True)]
-        return [window for window in made if window is not None]
+        ceiled = [window.ceiled(size) for window, size in zip(plain, tensor.type.shape[1:-1], strict=True)]
+        return [window for window in ceiled if window is not None]
 
     def mean(counts_padding: bool) -> Callable[[Any, int], Any]:
         def reduce(there: Any, padded: int) -> Any:
@@ -155,9 +155,9 @@ def test_pools(axes: Sequence[Axis], ceil: bool) -> None:
         return reduce
 
     cases: list[tuple[Callable[[TensorBackend, Any], Any], Callable[[Any, int], Any]]] = [
-        (lambda b, given: max_pool(b, given, windows(given)), lambda there, _: np.max([e for _, e in there], 0)),
-        (lambda b, given: mean_pool(b, given, windows(given), True), mean(True)),
-        (lambda b, given: mean_pool(b, given, windows(given), False), mean(False)),
+        (lambda b, tensor: max_pool(b, tensor, windows(tensor)), lambda there, _: np.max([e for _, e in there], 0)),
+        (lambda b, tensor: mean_pool(b, tensor, windows(tensor), True), mean(True)),
+        (lambda b, tensor: mean_pool(b, tensor, windows(tensor), False), mean(False)),
     ]
     for declare, reduce in cases:
         check(declare, x, reduced(x, axes, reduce, ceil), False)
@@ -168,10 +168,10 @@ def test_a_last_window_of_an_open_axis(length: int) -> None:
     """With stride 2 and size 3, the last window exists for any size."""
     axes, x = [(3, 2, 1, (1, 1))], drawn(2, length, 3)
 
-    def declare(b: TensorBackend, given: Any) -> Any:
-        window = windows_of(given, axes)[0].ceiled(given.type.shape[1])
+    def declare(b: TensorBackend, tensor: Any) -> Any:
+        window = windows_of(tensor, axes)[0].ceiled(tensor.type.shape[1])
         assert window is not None
-        return mean_pool(b, given, [window], False)
+        return mean_pool(b, tensor, [window], False)
 
     wanted = reduced(x, axes, lambda there, _: sum(entries for _, entries in there) / len(there), ceil=True)
     check(declare, x, wanted, True)
@@ -206,10 +206,10 @@ def test_transposed_convolutions(
             wanted[(slice(None), *place)] += np.concatenate([part @ weights.T for part, weights in pairs], 1)
     kept = (slice(sides[0], -sides[1] or None),) * count
 
-    def declare(b: TensorBackend, given: Any) -> Any:
+    def declare(b: TensorBackend, tensor: Any) -> Any:
         windows = [Window.transposed(size, stride, dilation, sides, added)] * count
         convolve = owned(b, "layer", None, groups)
-        return transposed_convolution(b, given, kernel, windows, [added] * count, groups, convolve)
+        return transposed_convolution(b, tensor, kernel, windows, [added] * count, groups, convolve)
 
     check(declare, x, wanted[(slice(None), *kept)], True)
 
@@ -238,5 +238,5 @@ def test_adaptive_pools(counts: dict[int, int], is_max: bool) -> None:
         bounds = [(place * size // count, -(-(place + 1) * size // count)) for place in range(count)]
         parts = [np.take(wanted, range(*pair), axis) for pair in bounds]
         wanted = np.concatenate([(np.max if is_max else np.mean)(part, axis, keepdims=True) for part in parts], axis)
-    found = rg.compile({"y": adaptive_pool(TensorBackend(), x, counts, is_max)}).inference(x=rows)["y"]
-    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+    actual = rg.compile({"y": adaptive_pool(TensorBackend(), x, counts, is_max)}).inference(x=rows)["y"]
+    np.testing.assert_allclose(actual, wanted, rtol=1e-6, atol=1e-6)

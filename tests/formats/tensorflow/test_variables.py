@@ -21,11 +21,11 @@ def written(name: str) -> dict[str, np.ndarray]:
         return {key.replace("|", "/"): file[key] for key in file.files}
 
 
-def check_equal(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
-    assert found.keys() == wanted.keys()
+def check_equal(actual: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
+    assert actual.keys() == wanted.keys()
     for name, array in wanted.items():
-        assert found[name].dtype == array.dtype, name
-        assert np.array_equal(found[name], array), name
+        assert actual[name].dtype == array.dtype, name
+        assert np.array_equal(actual[name], array), name
 
 
 @pytest.mark.parametrize("path", ["version2", "version2.index"])
@@ -43,9 +43,9 @@ def test_version_1() -> None:
 
 
 def test_variables_of_objects_have_their_own_names() -> None:
-    found = rg.read_tf1_variables(FOLDER / "objects")
-    found.pop("save_counter/.ATTRIBUTES/VARIABLE_VALUE", None)
-    check_equal(found, written("objects"))
+    actual = rg.read_tf1_variables(FOLDER / "objects")
+    actual.pop("save_counter/.ATTRIBUTES/VARIABLE_VALUE", None)
+    check_equal(actual, written("objects"))
 
 
 def test_names_are_those_of_our_parameters() -> None:
@@ -102,10 +102,10 @@ def check_flips(folder: Path, files: list[str], read: Callable[[], dict[str, np.
         for place in range(len(whole)):
             (folder / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
             try:
-                found = read()
+                actual = read()
             except rg.RnnGraphError:
                 continue
-            check_equal(found, wanted)
+            check_equal(actual, wanted)
             idle += 1
         (folder / name).write_bytes(whole)
     return idle

@@ -46,9 +46,9 @@ def recorded(name: str, call: int, kind: str) -> dict[str, np.ndarray]:
 def check(net: Any, name: str, calls: tuple[int, ...] = (0, 1)) -> None:
     program = net.program()
     for call in calls:
-        found = program.inference({key: item for key, item in recorded(name, call, "in").items() if key in net.inputs})
+        actual = program.inference({key: item for key, item in recorded(name, call, "in").items() if key in net.inputs})
         wanted = recorded(name, call, "out")
-        for key, array in found.items():
+        for key, array in actual.items():
             assert (array.shape, array.dtype) == (wanted[key].shape, wanted[key].dtype), key
             assert_allclose(array, wanted[key], rtol=1e-5, atol=1e-5, err_msg=key)
 

@@ -147,7 +147,7 @@ def test_a_net_with_states_as_inputs_runs_step_by_step() -> None:
     whole = program.inference(x=x, states=states)["y_0"]
     steps = []
     for step in range(7):
-        found = program.inference(x=x[:, step : step + 1], states=states)
-        states = found["y_1"]
-        steps.append(found["y_0"])
+        outputs = program.inference(x=x[:, step : step + 1], states=states)
+        states = outputs["y_1"]
+        steps.append(outputs["y_0"])
     np.testing.assert_allclose(np.concatenate(steps, 1), whole, atol=1e-6)

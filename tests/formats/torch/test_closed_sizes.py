@@ -110,7 +110,7 @@ def asserted(m: Any, x: Any) -> Any:
 
 
 def masked(m: Any, x: Any) -> Any:
-    """A mask of the greatest length, unless the input is shorter."""
+    """Apply a causal mask of 32 steps, or one of the input's length if that is shorter."""
     count, mask = x.size(1), torch.ones(32, 32, dtype=torch.bool).tril()
     if count < 32:
         mask = torch.ones(count, count, dtype=torch.bool).tril()
@@ -147,7 +147,7 @@ def test_the_line_that_closed_a_size(function: Any, text: str) -> None:
     assert line_of(function, text) in str(caught.value)
 
 
-# Asked for -------------------------------------------------------------------------------------------
+# Requested ------------------------------------------------------------------------------------------
 
 
 def picture(m: Any, x: Any) -> Any:
@@ -250,7 +250,7 @@ def test_a_loop_is_traced_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
     from rnngraph.formats.torch.tracing.tracer import Tracer
 
     runs, run = [], Tracer.run
-    monkeypatch.setattr(Tracer, "run", lambda *given: (runs.append(1), run(*given))[1])
+    monkeypatch.setattr(Tracer, "run", lambda *args: (runs.append(1), run(*args))[1])
     m = module(decoder, nn.GRU(3, 4, batch_first=True), nn.Embedding(9, 3), nn.GRUCell(3, 4), nn.Linear(8, 9))
     net = rg.read_torch(m, (normal(2, 7, 3), torch.zeros(2, 9, dtype=torch.long)))
     assert [net.sizes[name][1] for name in net.inputs] == ["T", "T_1"]
@@ -284,8 +284,8 @@ def test_a_learned_state_of_all_rows_streams() -> None:
     assert net.sizes["given_0"] == {0: "B", 1: "T", 2: 3}
     program, x = net.program(), normal(2, 5, 3).numpy()
     stream = program.inference.stream(batch=2)
-    found = [np.asarray(stream.step(x[:, step])["y"]) for step in range(5)]
-    np.testing.assert_array_equal(np.stack(found, 1), program.inference(x)["y"])
+    outputs = [np.asarray(stream.step(x[:, step])["y"]) for step in range(5)]
+    np.testing.assert_array_equal(np.stack(outputs, 1), program.inference(x)["y"])
 
 
 def test_a_cell_that_steps_is_used_once(recwarn: pytest.WarningsRecorder) -> None:
@@ -307,7 +307,7 @@ def test_a_convolution_that_is_called_twice_is_one_layer(groups: int) -> None:
 
 
 class Window(nn.Module):
-    """Writes an entry of unknown width into a window of fixed width."""
+    """Module that writes an entry of unknown width into a window of fixed width."""
 
     def forward(self, x: Any) -> Any:
         window = torch.zeros(x.shape[0], 4, 8)

@@ -92,7 +92,7 @@ def test_a_parameter_without_axes() -> None:
     check_meaning(module(averaged, mean), *((normal(batch, time, 2),) for batch, time in SIZES))
 
 
-# Classes of users' own ------------------------------------------------------------------------------
+# User-defined classes -------------------------------------------------------------------------------
 
 
 class Initialized(nn.GRU):  # type: ignore[misc, name-defined]

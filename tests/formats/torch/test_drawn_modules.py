@@ -20,7 +20,7 @@ SIZES = ((1, 2), (2, 3), (3, 17))
 
 def has_einops() -> bool:
     try:
-        import einops  # noqa: F401
+        import einops  # noqa: F401  (imported to see whether it is installed)
     except ImportError:
         return False
     return True
@@ -40,8 +40,8 @@ def check_values(source: Drawn, module: Any, net: rg.Net) -> None:
     for rows, steps in SIZES if source.skips_one else (*SIZES, (1, 1)):
         x = torch.randn(rows, steps, source.first)
         fed = {"x": x.numpy(), **net.parameters}
-        found = interpret(graph, {node["label"]: fed[node["label"]] for node in graph.inputs})["y"]
-        np.testing.assert_allclose(found, module(x).detach().numpy(), atol=5e-5, rtol=1e-4, err_msg=source.source())
+        actual = interpret(graph, {node["label"]: fed[node["label"]] for node in graph.inputs})["y"]
+        np.testing.assert_allclose(actual, module(x).detach().numpy(), atol=5e-5, rtol=1e-4, err_msg=source.source())
 
 
 @pytest.mark.parametrize("seed", [3])

@@ -186,26 +186,26 @@ def read(function: Function, *arrays: Any) -> tuple[Any, list[Any]]:
     return function(*tensors).numpy(), [np.asarray(program.inference(feeds)[name]) for program in programs]
 
 
-def check(name: str, wanted: Any, found: Any, *where: Any) -> None:
-    assert found.dtype == wanted.dtype
-    near = are_near(found, wanted, 8e-7, LEAST.get(name, 3e-45))
+def check(name: str, wanted: Any, actual: Any, *where: Any) -> None:
+    assert actual.dtype == wanted.dtype
+    near = are_near(actual, wanted, 8e-7, LEAST.get(name, 3e-45))
     if name in NAN_OF_TORCH:
         near |= np.isnan(wanted) & np.isfinite(where[-1]) & (where[-1] != 0)
-        near |= np.isnan(wanted) & (found == np.inf)
-    assert_all(near, wanted, found, *where)
+        near |= np.isnan(wanted) & (actual == np.inf)
+    assert_all(near, wanted, actual, *where)
 
 
 @pytest.mark.parametrize("name", ELEMENTS)
 def test_a_function_of_one_number(name: str) -> None:
     x = POINTS[~(np.abs(POINTS) > 1e5) | ~np.isfinite(POINTS)] if name in UP_TO_1E5 else POINTS
-    wanted, found = read(ELEMENTS[name], x)
-    for values in found:
+    wanted, actual = read(ELEMENTS[name], x)
+    for values in actual:
         check(name, wanted, values, x)
 
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_function_of_two_numbers(name: str) -> None:
     a, b = (item.ravel().astype(np.float32) for item in np.meshgrid(POINTS, POINTS))
-    wanted, found = read(PAIRS[name], a, b)
-    for values in found:
+    wanted, actual = read(PAIRS[name], a, b)
+    for values in actual:
         check(name, wanted, values, a, b)

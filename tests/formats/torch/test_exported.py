@@ -12,8 +12,8 @@ from numpy.testing import assert_allclose
 import rnngraph as rg
 
 torch = pytest.importorskip("torch")
-from torch import nn  # noqa: E402  (which may lack)
-from torch.nn import functional  # noqa: E402
+from torch import nn  # noqa: E402  (needs torch)
+from torch.nn import functional  # noqa: E402  (needs torch)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The tensor attributes:UserWarning"),
@@ -99,10 +99,10 @@ def check(module: nn.Module, x: torch.Tensor, dims: Any, *texts: str, decomposed
     assert all(text in script for text in texts), script
     if dims is not None:
         x = torch.cat([x, x.flip(0)[:1]])
-    found = net.program().inference(x=x.numpy())
+    actual = net.program().inference(x=x.numpy())
     wanted = torch.utils._pytree.tree_flatten(module(x))[0]
     for name, want in zip(net.outputs, wanted, strict=True):
-        assert_allclose(found[name], want.detach().numpy(), atol=2e-6, err_msg=name)
+        assert_allclose(actual[name], want.detach().numpy(), atol=2e-6, err_msg=name)
     return net
 
 

@@ -22,14 +22,14 @@ Functions = dict[str, Callable[..., Any]]
 
 
 def check_all(functions: Functions, *calls: tuple[Any, ...]) -> None:
-    """Compare each function, as a module of its own."""
+    """Compare each function, wrapped in its own module, with torch."""
     for name, function in functions.items():
         print(name)
         check_meaning(module(_read_all(function)), *calls, tolerance=3e-5)
 
 
 def _read_all(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda _, *given: (function(*given), sum(item.sum() for item in given))
+    return lambda _, *args: (function(*args), sum(item.sum() for item in args))
 
 
 def _of_first(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -296,10 +296,10 @@ class Counting(nn.Module):  # type: ignore[misc, name-defined]
 
 
 def test_a_module_is_left_as_it_was() -> None:
-    found = Counting().eval()
-    rg.read_torch(found, (normal(2, 4),))
-    assert found.count.item() == 0
-    assert found.last is None
+    counting = Counting().eval()
+    rg.read_torch(counting, (normal(2, 4),))
+    assert counting.count.item() == 0
+    assert counting.last is None
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -44,28 +44,28 @@ RECURRENT = [
 
 
 @pytest.mark.parametrize(("kind", "layers", "both", "first", "options"), RECURRENT)
-@pytest.mark.parametrize("given", [False, True], ids=["zeros", "states"])
-def test_recurrent(kind: str, layers: int, both: bool, first: bool, options: dict[str, Any], given: bool) -> None:
+@pytest.mark.parametrize("has_states", [False, True], ids=["zeros", "states"])
+def test_recurrent(kind: str, layers: int, both: bool, first: bool, options: dict[str, Any], has_states: bool) -> None:
     torch.manual_seed(layers)
-    found = getattr(nn, kind)(3, 5, layers, bidirectional=both, batch_first=first, **options).eval()
+    net_module = getattr(nn, kind)(3, 5, layers, bidirectional=both, batch_first=first, **options).eval()
 
     def call(batch: int, time: int) -> Call:
         x = normal(batch, time, 3) if first else normal(time, batch, 3)
         states = [normal(layers * (2 if both else 1), batch, 5) for _ in range(2 if kind == "LSTM" else 1)]
-        return (x, tuple(states) if kind == "LSTM" else states[0]) if given else (x,)
+        return (x, tuple(states) if kind == "LSTM" else states[0]) if has_states else (x,)
 
-    net = check(found, call(2, 4), call(3, 7), call(1, 1))
+    net = check(net_module, call(2, 4), call(3, 7), call(1, 1))
     assert [dim for dim in net.inputs["input"].shape if isinstance(dim, str)] == (["B", "T"] if first else ["T", "B"])
 
 
 @pytest.mark.parametrize("options", [{}, {"bidirectional": True, "num_layers": 2}], ids=["one", "stack"])
 @pytest.mark.filterwarnings("ignore:LSTM with projections")
 def test_projections(options: dict[str, Any]) -> None:
-    found = nn.LSTM(3, 5, proj_size=2, **options).eval()
+    net_module = nn.LSTM(3, 5, proj_size=2, **options).eval()
     count = 4 if options else 1
-    check(found, (normal(4, 2, 3),), (normal(7, 1, 3),))
+    check(net_module, (normal(4, 2, 3),), (normal(7, 1, 3),))
     check(
-        found,
+        net_module,
         (normal(4, 2, 3), (normal(count, 2, 2), normal(count, 2, 5))),
         (normal(7, 3, 3), (normal(count, 3, 2), normal(count, 3, 5))),
     )
@@ -73,10 +73,10 @@ def test_projections(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
 def test_without_a_batch(kind: str) -> None:
-    found = getattr(nn, kind)(3, 5, 2, bidirectional=True).eval()
+    net_module = getattr(nn, kind)(3, 5, 2, bidirectional=True).eval()
     states = normal(4, 5) if kind != "LSTM" else (normal(4, 5), normal(4, 5))
-    check(found, (normal(4, 3),), (normal(7, 3),))
-    check(found, (normal(4, 3), states), (normal(7, 3), states))
+    check(net_module, (normal(4, 3),), (normal(7, 3),))
+    check(net_module, (normal(4, 3), states), (normal(7, 3), states))
 
 
 def test_relu_and_float64() -> None:
@@ -148,7 +148,7 @@ def test_packed_steps_through_other_layers() -> None:
 
 @case
 def convolutions() -> tuple[Any, ...]:
-    found = nn.Sequential(
+    net_module = nn.Sequential(
         nn.Conv1d(3, 6, 5, stride=2, padding=2),
         nn.BatchNorm1d(6),
         nn.ReLU(),
@@ -159,48 +159,50 @@ def convolutions() -> tuple[Any, ...]:
         nn.Conv1d(4, 4, 4, padding=2, padding_mode="replicate"),
         nn.Conv1d(4, 8, 2, groups=4, bias=False),
     )
-    found[1].running_mean.normal_()
-    found[1].running_var.uniform_(0.5, 2)
-    return found.eval(), (normal(2, 3, 25),), (normal(3, 3, 63),)
+    net_module[1].running_mean.normal_()
+    net_module[1].running_var.uniform_(0.5, 2)
+    return net_module.eval(), (normal(2, 3, 25),), (normal(3, 3, 63),)
 
 
 @case
 def transposed_convolutions() -> tuple[Any, ...]:
-    found = nn.Sequential(
+    net_module = nn.Sequential(
         nn.ConvTranspose1d(3, 6, 4, stride=2, padding=1),
         nn.ConvTranspose1d(6, 2, 3, stride=3, output_padding=1),
         nn.ConvTranspose1d(2, 2, 3, dilation=2, bias=False),
     )
-    return found.eval(), (normal(2, 3, 7),), (normal(1, 3, 17),)
+    return net_module.eval(), (normal(2, 3, 7),), (normal(1, 3, 17),)
 
 
 @case
 def pools() -> tuple[Any, ...]:
-    found = nn.Sequential(nn.AvgPool1d(3, 2, 1), nn.MaxPool1d(3, 1, 1), nn.AdaptiveAvgPool1d(1), nn.Flatten())
-    return found.eval(), (normal(2, 3, 20),), (normal(3, 3, 31),)
+    net_module = nn.Sequential(nn.AvgPool1d(3, 2, 1), nn.MaxPool1d(3, 1, 1), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+    return net_module.eval(), (normal(2, 3, 20),), (normal(3, 3, 31),)
 
 
 @case
 def normalizations() -> tuple[Any, ...]:
-    found = nn.Sequential(nn.GroupNorm(2, 6), nn.InstanceNorm1d(6, affine=True), nn.Conv1d(6, 6, 1), nn.GroupNorm(3, 6))
-    return found.eval(), (normal(4, 6, 9),), (normal(1, 6, 12),)
+    net_module = nn.Sequential(
+        nn.GroupNorm(2, 6), nn.InstanceNorm1d(6, affine=True), nn.Conv1d(6, 6, 1), nn.GroupNorm(3, 6)
+    )
+    return net_module.eval(), (normal(4, 6, 9),), (normal(1, 6, 12),)
 
 
 @case
 def flat_normalizations() -> tuple[Any, ...]:
-    found = nn.Sequential(
+    net_module = nn.Sequential(
         nn.LayerNorm(6),
         nn.Linear(6, 3, bias=False),
         nn.BatchNorm1d(3, affine=False),
         nn.LayerNorm(3, elementwise_affine=False),
     )
-    found[2].running_mean.normal_()
-    return found.eval(), (normal(4, 6),), (normal(1, 6),)
+    net_module[2].running_mean.normal_()
+    return net_module.eval(), (normal(4, 6),), (normal(1, 6),)
 
 
 @case
 def activations() -> tuple[Any, ...]:
-    found = nn.Sequential(
+    net_module = nn.Sequential(
         nn.Tanh(),
         nn.LeakyReLU(),
         nn.SiLU(),
@@ -229,7 +231,7 @@ def activations() -> tuple[Any, ...]:
         nn.Sigmoid(),
         nn.ReLU(inplace=True),
     )
-    return found.eval(), (normal(4, 6),), (normal(1, 6),)
+    return net_module.eval(), (normal(4, 6),), (normal(1, 6),)
 
 
 @case
@@ -238,9 +240,9 @@ def attention() -> tuple[Any, ...]:
         crossed = m[0](x, y, y, key_padding_mask=padding)
         return *crossed, m[1](x.transpose(0, 1), x.transpose(0, 1), x.transpose(0, 1), need_weights=False)[0]
 
-    found = module(run, nn.MultiheadAttention(8, 2, batch_first=True), nn.MultiheadAttention(8, 4, bias=False))
+    net_module = module(run, nn.MultiheadAttention(8, 2, batch_first=True), nn.MultiheadAttention(8, 4, bias=False))
     return (
-        found,
+        net_module,
         (normal(2, 4, 8), normal(2, 5, 8), whole(2, 2, 5).bool() & (torch.arange(5) > 0)),
         (normal(3, 7, 8), normal(3, 2, 8), torch.tensor([[False, True]] * 3)),
     )
@@ -258,8 +260,10 @@ def scaled_products() -> tuple[Any, ...]:
 
 @case
 def transformer_layer() -> tuple[Any, ...]:
-    found = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2, enable_nested_tensor=False)
-    return found.eval(), (normal(2, 4, 8),), (normal(3, 7, 8),)
+    net_module = nn.TransformerEncoder(
+        nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2, enable_nested_tensor=False
+    )
+    return net_module.eval(), (normal(2, 4, 8),), (normal(3, 7, 8),)
 
 
 @case
@@ -270,8 +274,8 @@ def weights_that_are_computed() -> tuple[Any, ...]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         last = old_weight_norm(nn.Conv1d(4, 2, 1))
-    found = nn.Sequential(weight_norm(nn.Conv1d(3, 4, 3)), spectral_norm(nn.Conv1d(4, 4, 1)), last)
-    return found.eval(), (normal(2, 3, 9),), (normal(1, 3, 5),)
+    net_module = nn.Sequential(weight_norm(nn.Conv1d(3, 4, 3)), spectral_norm(nn.Conv1d(4, 4, 1)), last)
+    return net_module.eval(), (normal(2, 3, 9),), (normal(1, 3, 5),)
 
 
 @case
@@ -464,8 +468,8 @@ def masks_of_lengths() -> tuple[Any, ...]:
         context = torch.bmm(torch.softmax(scores, 1).unsqueeze(1), outputs).squeeze(1)
         return context, (outputs * mask.unsqueeze(-1)).sum(1) / lengths.unsqueeze(1)
 
-    found = module(run, nn.GRU(3, 5, batch_first=True), nn.Linear(5, 1))
-    return found, (normal(3, 6, 3), torch.tensor([2, 6, 4])), (normal(2, 9, 3), torch.tensor([9, 1]))
+    net_module = module(run, nn.GRU(3, 5, batch_first=True), nn.Linear(5, 1))
+    return net_module, (normal(3, 6, 3), torch.tensor([2, 6, 4])), (normal(2, 9, 3), torch.tensor([9, 1]))
 
 
 @case
@@ -525,14 +529,14 @@ def test_names_of_inputs_and_outputs() -> None:
 def test_gradients_agree_with_torch() -> None:
     torch.manual_seed(1)
     gru, head = nn.GRU(3, 5, 2, batch_first=True), nn.Linear(5, 2)
-    found = module(lambda m, x: m[1](torch.tanh(m[0](x)[0])), gru, head)
+    net_module = module(lambda m, x: m[1](torch.tanh(m[0](x)[0])), gru, head)
     x, target = normal(2, 7, 3), normal(2, 7, 2)
-    net = rg.read_torch(found, (x,))
+    net = rg.read_torch(net_module, (x,))
     wanted = rg.placeholder("target", (None, None, 2))
     program = net.program(loss=rg.mean_squared_error(wanted, net.outputs["y"]))
     loss, gradients = program.training.gradients(given_0=x.numpy(), target=target.numpy(), seed=0)
     with torch.enable_grad():
-        theirs = F.mse_loss(found(x), target)
+        theirs = F.mse_loss(net_module(x), target)
         theirs.backward()
     np.testing.assert_allclose(loss, theirs.item(), rtol=1e-5)
     np.testing.assert_allclose(gradients["m/1/kernel"], head.weight.grad.numpy().T, atol=1e-6)
@@ -555,15 +559,15 @@ class _Detached(nn.Module):  # type: ignore[misc, name-defined]
 
 def test_no_gradient_passes_through_detach_and_the_row_of_padding() -> None:
     torch.manual_seed(2)
-    found, ids = _Detached().eval(), torch.tensor([[0, 1, 1], [2, 1, 4]])
-    net = rg.read_torch(found, (ids,))
+    net_module, ids = _Detached().eval(), torch.tensor([[0, 1, 1], [2, 1, 4]])
+    net = rg.read_torch(net_module, (ids,))
     program = net.program()
     feeds, factors = {"ids": ids.numpy()}, {"y": np.ones((2, 3, 2), "float32")}
     gradients = program.training.gradients(feeds, output_gradients=factors)[1]
     with torch.enable_grad():
-        found(ids).sum().backward()
-    assert not found.table.weight.grad[1].any()
-    np.testing.assert_allclose(gradients["table/table"], found.table.weight.grad.numpy(), rtol=1e-6)
+        net_module(ids).sum().backward()
+    assert not net_module.table.weight.grad[1].any()
+    np.testing.assert_allclose(gradients["table/table"], net_module.table.weight.grad.numpy(), rtol=1e-6)
     assert "select" not in {node.op for node in program.inference.graph.nodes}
 
 

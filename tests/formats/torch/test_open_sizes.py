@@ -68,7 +68,7 @@ def test_a_call_checks_that_an_axis_can_be_halved() -> None:
         net.program().inference(given_0=np.ones((2, 5, 4), np.float32))
 
 
-# Floats that are made of a size ---------------------------------------------------------------------
+# Floats computed from a size ------------------------------------------------------------------------
 
 AT_FOUR_SIZES = ((3, 7), (1, 1), (2, 12), (5, 3))
 PARTS_BY_FLOATS: list[Callable[..., Any]] = [
@@ -145,33 +145,33 @@ def test_each_float_of_a_size(function: Any) -> None:
 @pytest.mark.sampled(len(CLOSED))
 @pytest.mark.parametrize("function", CLOSED[::-1])
 def test_code_that_fixes_a_size(function: Any) -> None:
-    given = normal(3, 7, 4), normal(2, 12, 4)
-    net = check_meaning(module(lambda m, x: function(x)), given[:1])
+    calls_of = normal(3, 7, 4), normal(2, 12, 4)
+    net = check_meaning(module(lambda m, x: function(x)), calls_of[:1])
     assert not open_time(net)
     with pytest.raises(rg.ShapeError):
-        net.program().inference(given_0=given[1].numpy())
+        net.program().inference(given_0=calls_of[1].numpy())
 
 
 def test_types_of_sizes_do_not_change() -> None:
     names = dict(globals())
     source = "def f(m, x): return m[0](x)[:, :int(x.size(1) / 2)] if isinstance(x.size(1), int) else x"
-    found: dict[str, Any] = {"__name__": "typed"}
-    exec(compile(source, "typed.py", "exec"), found)
-    assert not open_time(check_meaning(module(found["f"], nn.Linear(4, 4)), calls()[0]))
-    assert "int" not in found
+    namespace: dict[str, Any] = {"__name__": "typed"}
+    exec(compile(source, "typed.py", "exec"), namespace)
+    assert not open_time(check_meaning(module(namespace["f"], nn.Linear(4, 4)), calls()[0]))
+    assert "int" not in namespace
     assert globals() == names
 
 
-# Steps that are fed the entry before ----------------------------------------------------------------
+# Steps that read the previous entry -----------------------------------------------------------------
 
 
 def fed_the_entry_before(m: Any, x: Any) -> Any:
-    state, entry, found = torch.zeros(x.size(0), 3), x[:, 0], []
+    state, entry, outputs = torch.zeros(x.size(0), 3), x[:, 0], []
     for step in range(x.size(1)):
         state = m[0](entry, state)
-        found.append(m[1](state))
+        outputs.append(m[1](state))
         entry = x[:, step]
-    return torch.stack(found, 1)
+    return torch.stack(outputs, 1)
 
 
 def test_a_loop_whose_first_round_reads_another_entry() -> None:
@@ -221,11 +221,11 @@ def test_fed_indices(name: str) -> None:
     read = rg.read_torch(net, (x, torch.tensor(fed[0])))
     program, (first, second) = read.program(), read.inputs
     for ids in map(torch.tensor, fed):
-        given = {first: x.numpy(), second: ids.numpy()}
+        feeds = {first: x.numpy(), second: ids.numpy()}
         try:
             wanted = net(x, ids)
         except (IndexError, RuntimeError):
             with pytest.raises(rg.ShapeError, match="holds"):
-                program.inference(given)
+                program.inference(feeds)
         else:
-            np.testing.assert_array_equal(program.inference(given)["y"], wanted.numpy())
+            np.testing.assert_array_equal(program.inference(feeds)["y"], wanted.numpy())

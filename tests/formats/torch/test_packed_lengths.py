@@ -32,8 +32,8 @@ def layers() -> list[Any]:
 
 
 def net_of(head: Any, **options: Any) -> tuple[Any, rg.Net]:
-    found = module(lambda m, x, n: head(m, unpacked(m, x, n, **options), n), *layers())
-    return found, rg.read_torch(found, (normal(3, 5, 3), torch.tensor([2, 5, 3])))
+    net_module = module(lambda m, x, n: head(m, unpacked(m, x, n, **options), n), *layers())
+    return net_module, rg.read_torch(net_module, (normal(3, 5, 3), torch.tensor([2, 5, 3])))
 
 
 LONG = (normal(2, 4, 3), torch.tensor([4, 1]))
@@ -79,8 +79,8 @@ DEPENDENT: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_results_independent_of_the_number_of_steps_equal_torchs(name: str) -> None:
-    found = module(lambda m, x, n: RIGHT[name](m, unpacked(m, x, n), n), *layers())
-    net = check(found, (normal(3, 5, 3), torch.tensor([2, 5, 3])), LONG, SHORT)
+    net_module = module(lambda m, x, n: RIGHT[name](m, unpacked(m, x, n), n), *layers())
+    net = check(net_module, (normal(3, 5, 3), torch.tensor([2, 5, 3])), LONG, SHORT)
     assert "ensure_longest" not in net.script()
 
 
@@ -91,8 +91,8 @@ def test_steps_past_the_longest_row_are_those_past_a_row(name: str) -> None:
         "each step": lambda m, o, n: torch.relu(m[1](o)) + torch.arange(o.size(1))[:, None],
         "steps in one axis": lambda m, o, n: m[1](o.reshape(-1, 4)).view(o.size(0), o.size(1), 4),
     }
-    found, net = net_of(heads[name], padding=0.5)
-    wanted = expected(found, SHORT)["y"]
+    net_module, net = net_of(heads[name], padding=0.5)
+    wanted = expected(net_module, SHORT)["y"]
     got = net.program().inference(fed(SHORT))["y"]
     np.testing.assert_allclose(got[:, :4], wanted, atol=2e-5)
     assert got.shape[1] == 6
@@ -100,10 +100,10 @@ def test_steps_past_the_longest_row_are_those_past_a_row(name: str) -> None:
 
 @pytest.mark.parametrize("name", DEPENDENT)
 def test_results_that_depend_on_the_number_of_steps_are_errors_of_the_call(name: str) -> None:
-    found, net = net_of(DEPENDENT[name])
+    net_module, net = net_of(DEPENDENT[name])
     program = net.program()
     for call in ((normal(3, 5, 3), torch.tensor([2, 5, 3])), LONG):
-        np.testing.assert_allclose(program.inference(fed(call))["y"], expected(found, call)["y"], atol=2e-5)
+        np.testing.assert_allclose(program.inference(fed(call))["y"], expected(net_module, call)["y"], atol=2e-5)
     with pytest.raises(rg.ShapeError, match=r"has 4 steps by feed given_1, but 6 .*test_packed_lengths.py:"):
         program.inference(fed(SHORT))
     for _ in range(3):  # repeated calls use the prepared one
@@ -113,8 +113,10 @@ def test_results_that_depend_on_the_number_of_steps_are_errors_of_the_call(name:
 
 
 def test_other_layouts_and_numbers_past_the_ends() -> None:
-    found = module(lambda m, x, n: unpacked(m, x.transpose(0, 1), n, first=False, padding=-2.0).mean(0), nn.GRU(3, 4))
-    net = check(found, (normal(3, 5, 3), torch.tensor([2, 5, 3])), LONG)
+    net_module = module(
+        lambda m, x, n: unpacked(m, x.transpose(0, 1), n, first=False, padding=-2.0).mean(0), nn.GRU(3, 4)
+    )
+    net = check(net_module, (normal(3, 5, 3), torch.tensor([2, 5, 3])), LONG)
     with pytest.raises(rg.ShapeError, match="the longest row has 4 steps"):
         net.program().inference(fed(SHORT))
 
@@ -129,7 +131,7 @@ def test_separate_results_are_checked_by_the_rows_that_they_read() -> None:
 
 
 def test_a_saved_program_checks_too_and_predictions_need_no_padding(tmp_path: Path) -> None:
-    found, net = net_of(DEPENDENT["mean"])
+    net_module, net = net_of(DEPENDENT["mean"])
     program = net.program()
     program.save(tmp_path / "net")
     with pytest.raises(rg.ShapeError, match="the longest row has 4 steps by feed given_1"):
@@ -137,13 +139,13 @@ def test_a_saved_program_checks_too_and_predictions_need_no_padding(tmp_path: Pa
     with pytest.raises(rg.GraphError, match="can't be streamed"):
         program.inference.stream(batch=1)
     rows = [normal(steps, 3) for steps in (4, 2, 7)]
-    wanted = [found(row[None], torch.tensor([len(row)])).detach().numpy()[0] for row in rows]
+    wanted = [net_module(row[None], torch.tensor([len(row)])).detach().numpy()[0] for row in rows]
     np.testing.assert_allclose(program.predict({"given_0": [row.numpy() for row in rows]})["y"], wanted, atol=2e-5)
 
 
 def test_total_length_keeps_all_steps() -> None:
-    found = module(lambda m, x, n: unpacked(m, x, n, total=x.size(1)).mean(1), nn.GRU(3, 4, batch_first=True))
-    net = check(found, (normal(3, 5, 3), torch.tensor([2, 5, 3])), LONG, SHORT)
+    net_module = module(lambda m, x, n: unpacked(m, x, n, total=x.size(1)).mean(1), nn.GRU(3, 4, batch_first=True))
+    net = check(net_module, (normal(3, 5, 3), torch.tensor([2, 5, 3])), LONG, SHORT)
     assert "ensure_longest" not in net.script()
     longer = module(lambda m, x, n: unpacked(m, x, n, total=x.size(1) + 2), nn.GRU(3, 4, batch_first=True))
     with pytest.raises(rg.NotReadableError, match="total_length"):

@@ -123,7 +123,7 @@ def test_without_a_known_time_axis_the_second_axis_is_fixed() -> None:
 )
 @pytest.mark.parametrize("steps", [8, 9])
 def test_windows_of_every_kind(layer: Any, steps: int) -> None:
-    """A last window that would begin in the padding does not exist."""
+    """In ceil mode, a last window that would begin in the padding is left out."""
     check_meaning(layer.eval(), (normal(2, 4, *([7] if "2d" in str(layer) else []), steps),))
 
 
@@ -193,7 +193,7 @@ def test_an_open_width_of_small_convolutions(name: str) -> None:
 
 @pytest.mark.slow
 def test_layers_after_a_convolution_are_computed_with_its_products() -> None:
-    """Batch normalization and ReLU follow the 1-D convolution, before rows become an axis again.
+    """Batch normalization and ReLU directly follow the 1-D convolution, before rows become a separate axis.
 
     A depthwise convolution is a sum over the rows of its kernel, the first of which has the bias.
     """

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.peers
 
 
 def layers_within_a_state(m: Any, x: Any) -> Any:
-    """The state is split into a part for each layer, and joined at the end of a step."""
+    """Run layers whose states are parts of one state, which each step splits and joins again."""
     return run_layers(m, x, torch.zeros(x.size(0), 6))
 
 
@@ -45,7 +45,7 @@ def run_layers(m: Any, x: Any, h: Any) -> Any:
 
 
 def decayed_from_ones(m: Any, x: Any) -> Any:
-    """The first step of 0.9 * ones would be a number of its own."""
+    """Run a decay from ones. If 0.9 * ones were folded to a number, the first step would differ from the others."""
     h, outputs = torch.ones(x.size(0), 4, 3), []
     for u in x.transpose(0, 1):
         h = 0.9 * h + m[0](u)[:, :, None] * m[1](u)[:, None, :]
@@ -54,7 +54,7 @@ def decayed_from_ones(m: Any, x: Any) -> Any:
 
 
 def two_loops(m: Any, x: Any) -> Any:
-    """Loops in front of a layer on merged steps and rows."""
+    """Run two loops, and between them a layer on steps and rows that are merged to one axis."""
     for cell in m[:2]:
         h, outputs = torch.zeros(x.size(0), 5), []
         for u in x.transpose(0, 1):
@@ -107,7 +107,7 @@ def test_time_is_open_and_no_step_is_peeled(name: str) -> None:
 
 @pytest.mark.slow
 def test_the_order_of_drivers_does_not_depend_on_the_example() -> None:
-    """Of two loops the one with the most steps is another one in a longer example."""
+    """The length of the example determines which of the two loops has more steps."""
 
     def run(m: Any, x: Any) -> Any:
         h, outputs = torch.zeros(x.size(0), 4), []
@@ -128,7 +128,7 @@ def test_the_order_of_drivers_does_not_depend_on_the_example() -> None:
 
 @pytest.mark.slow
 def test_rounds_within_a_step_that_repeat_a_layer() -> None:
-    """Solvers unfold a step: the inner rounds alone would be a loop, too."""
+    """Each step unrolls an inner solver, whose repeated rounds alone would be a loop, too."""
 
     def run(m: Any, x: Any) -> Any:
         h, outputs = torch.ones(x.size(0), 4), []
@@ -144,7 +144,7 @@ def test_rounds_within_a_step_that_repeat_a_layer() -> None:
 
 
 def columns(m: Any, x: Any) -> Any:
-    """Where nothing settles the height, the axis that the recurrence runs over stays open."""
+    """Run a recurrence along the width of a picture. No layer fixes the height, and the width stays symbolic."""
     return m[1](m[0](x).mean(2).permute(0, 2, 1))[0]
 
 

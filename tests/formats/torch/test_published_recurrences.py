@@ -167,7 +167,7 @@ PACKAGES: dict[str, tuple[Callable[[], Any], str]] = {
 def test_modules_of_packages_are_read_with_open_time(name: str) -> None:
     make, package = PACKAGES[name]
     pytest.importorskip(package, exc_type=ImportError)
-    check_open(make(), streams="parallel" not in name)  # which reads the scores of all steps
+    check_open(make(), streams="parallel" not in name)  # The parallel form reads the scores of all steps.
 
 
 @pytest.mark.exhaustive

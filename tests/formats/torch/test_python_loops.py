@@ -191,14 +191,14 @@ class BothWays(nn.Module):  # type: ignore[misc, name-defined]
         batch, time, _ = x.shape
 
         def run(cell: Any, places: Any) -> Any:
-            h, c, found = x.new_zeros(batch, 4), x.new_zeros(batch, 4), [None] * time
+            h, c, outputs = x.new_zeros(batch, 4), x.new_zeros(batch, 4), [None] * time
             for t in places:
                 h, c = cell(x[:, t], (h, c))
-                found[t] = h
-            return found
+                outputs[t] = h
+            return outputs
 
-        ways = run(self.f, range(time)), run(self.b, range(time - 1, -1, -1))
-        return torch.stack([torch.cat(pair, 1) for pair in zip(*ways, strict=True)], 1)
+        directions = run(self.f, range(time)), run(self.b, range(time - 1, -1, -1))
+        return torch.stack([torch.cat(pair, 1) for pair in zip(*directions, strict=True)], 1)
 
 
 class Average(nn.Module):  # type: ignore[misc, name-defined]
@@ -339,12 +339,12 @@ class _Truncated(nn.Module):  # type: ignore[misc, name-defined]
 
 def test_a_state_that_is_detached_in_each_step_is_carried_by_a_driver() -> None:
     torch.manual_seed(3)
-    found, x = _Truncated().eval(), torch.randn(2, 5, 3)
-    net = rg.read_torch(found, (x,))
+    module, x = _Truncated().eval(), torch.randn(2, 5, 3)
+    net = rg.read_torch(module, (x,))
     assert "f32[B,T,3]" in str(net)
     program = net.program()
     gradients = program.training.gradients({"x": x.numpy()}, output_gradients={"y": np.ones((2, 5, 2), "float32")})[1]
     with torch.enable_grad():
-        found(x).sum().backward()
+        module(x).sum().backward()
     (kernel,) = (value for name, value in gradients.items() if name.endswith("candidate/input_projection/kernel"))
-    np.testing.assert_allclose(kernel, found.cell.weight_ih.grad.numpy()[8:].T, atol=1e-5)
+    np.testing.assert_allclose(kernel, module.cell.weight_ih.grad.numpy()[8:].T, atol=1e-5)

@@ -30,9 +30,9 @@ class Layers(nn.Module):  # type: ignore[misc, name-defined]
 
 
 def tied() -> Layers:
-    found = Layers(lambda m, x: m.last(torch.tanh(m.first(x))) + m.first.weight.sum(0), **pair())
-    found.last.weight = found.first.weight
-    return found
+    layers = Layers(lambda m, x: m.last(torch.tanh(m.first(x))) + m.first.weight.sum(0), **pair())
+    layers.last.weight = layers.first.weight
+    return layers
 
 
 def pair() -> dict[str, Any]:
@@ -66,13 +66,13 @@ def test_a_weight_is_one_parameter(name: str) -> None:
 
 @pytest.mark.slow
 def test_weights_of_recurrent_layers_that_others_use_are_copied_with_a_warning() -> None:
-    found = Layers(lambda m, x: m.rnn(x)[0] + m.head(x), rnn=nn.GRU(3, 9), head=nn.Linear(3, 9))
-    found.head.weight = nn.Parameter(found.rnn.weight_ih_l0[:9].detach().clone())
+    layers = Layers(lambda m, x: m.rnn(x)[0] + m.head(x), rnn=nn.GRU(3, 9), head=nn.Linear(3, 9))
+    layers.head.weight = nn.Parameter(layers.rnn.weight_ih_l0[:9].detach().clone())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        rg.read_torch(found.eval(), (torch.zeros(4, 3),))
-        again = Layers(lambda m, x: m.cell(x, m.cell(x)), cell=nn.GRUCell(3, 3))
-        rg.read_torch(again.eval(), (torch.zeros(4, 3),))
+        rg.read_torch(layers.eval(), (torch.zeros(4, 3),))
+        twice = Layers(lambda m, x: m.cell(x, m.cell(x)), cell=nn.GRUCell(3, 3))
+        rg.read_torch(twice.eval(), (torch.zeros(4, 3),))
     cells = Layers(lambda m, x: m.last(x, m.first(x)), first=nn.GRUCell(3, 3), last=nn.GRUCell(3, 3))
     cells.last.weight_ih = cells.first.weight_ih
     with pytest.warns(UserWarning, match="weight_ih of GRUCell is used elsewhere, too"):

@@ -112,9 +112,9 @@ def by_dataclass(m: Any, x: Any) -> Any:
 
 
 def differences(m: Any, x: Any) -> Any:
-    found = torch.zeros_like(x)
-    found[:, 1:] = x[:, 1:] - x[:, :-1]
-    return found
+    result = torch.zeros_like(x)
+    result[:, 1:] = x[:, 1:] - x[:, :-1]
+    return result
 
 
 def marked(m: Any, x: Any) -> Any:
@@ -139,8 +139,8 @@ def spread(m: Any, x: Any) -> Any:
 
 def chunks(m: Any, x: Any) -> Any:
     one, two, three = torch.tensor_split(x, 3, dim=-1)
-    before, behind = torch.tensor_split(x, (1,), dim=-1)
-    return one * two, three, before, behind
+    before, after = torch.tensor_split(x, (1,), dim=-1)
+    return one * two, three, before, after
 
 
 FUNCTIONS: dict[str, tuple[Callable[..., Any], list[Any]]] = {
@@ -192,7 +192,7 @@ def test_writes_through_a_slice_are_read() -> None:
 
 
 def pairs(m: Any, x: Any) -> Any:
-    """Sums of pairs along an axis, in place, as scans write them."""
+    """Add neighbours along an axis in place, as a parallel scan does."""
     y = x * 1
     turned = y.transpose(1, 2).view(y.shape[0], 4, 3, 2)
     turned[..., 1].add_(turned[..., 0])

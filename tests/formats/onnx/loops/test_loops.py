@@ -55,10 +55,10 @@ def check(model: Any, feeds: Arrays, script_too: bool = True) -> rg.Program:
     expected = by_onnxruntime(model, feeds)
     assert_same(results, expected)
     if script_too:
-        again: dict[str, Any] = {"__file__": str(Path("net.py").resolve())}
+        namespace: dict[str, Any] = {"__file__": str(Path("net.py").resolve())}
         net.save(".")
-        exec(compile(Path("net.py").read_text(), "net.py", "exec"), again)
-        assert_same(ours(again["program"], feeds), expected)
+        exec(compile(Path("net.py").read_text(), "net.py", "exec"), namespace)
+        assert_same(ours(namespace["program"], feeds), expected)
     return program
 
 
@@ -271,7 +271,7 @@ def test_steps_that_append_to_a_sequence(back: bool) -> None:
 def test_rows_on_a_later_axis(layers: int) -> None:
     """Steps of torch's loop carry and output a state [layers, B, units]."""
     body = helper.make_graph(
-        made(
+        make_nodes(
             [
                 ("Add", ["h_t", "x_t"], "sum", {}),
                 ("Tanh", ["sum"], "h_n", {}),
@@ -284,7 +284,9 @@ def test_rows_on_a_later_axis(layers: int) -> None:
         [info("h_n", [layers, "B", INPUTS]), info("y_t", [layers, "B", INPUTS]), info("z_t", ["B", INPUTS])],
     )
     nodes = [
-        *made([("Transpose", ["x"], "turned", {"perm": [1, 0, 2]}), ("Concat", ["h"] * layers, "all_h", {"axis": 0})]),
+        *make_nodes(
+            [("Transpose", ["x"], "turned", {"perm": [1, 0, 2]}), ("Concat", ["h"] * layers, "all_h", {"axis": 0})]
+        ),
         helper.make_node("Scan", ["all_h", "turned"], ["last", "y", "z"], body=body, num_scan_inputs=1),
     ]
     inputs = [info("x", ["B", "T", INPUTS]), info("h", [1, "B", INPUTS])]
@@ -311,7 +313,7 @@ def test_steps_of_a_range(pace: int, sequence_of: str) -> None:
     body = helper.make_graph(
         [
             constant("first_of_all", 0),
-            *made(
+            *make_nodes(
                 [
                     ("Mul", ["i", "pace"], "far", {}),
                     ("Add", ["begin", "far"], "place", {}),
@@ -338,7 +340,7 @@ def test_steps_of_a_range(pace: int, sequence_of: str) -> None:
         constant("pace", pace),
         constant("end", -1),
         helper.make_node("SequenceEmpty", [], ["empty"]),
-        *made(
+        *make_nodes(
             [
                 *range_of,
                 ("Sub", ["end" if back else "steps", "begin"], "all", {}),
@@ -386,15 +388,15 @@ def test_steps_that_write_to_an_array(back: bool, time_major: bool) -> None:
             constant("zero", 0),
             constant("single", 1),
             constant("column", [-1]),
-            *made(
+            *make_nodes(
                 [
                     ("Sub", ["end", "i"], "place", {}) if back else ("Identity", ["i"], "place", {}),
                     ("Gather", ["x", "place"], "x_t", {"axis": 1}),
                 ]
             ),
             *plain_step("x_t", "h_t", "h_n"),
-            *made(by_steps if time_major else by_rows),
-            *made([("ScatterND", ["y_t", "index", "updates"], "y_n", {}), ("Identity", ["go"], "on", {})]),
+            *make_nodes(by_steps if time_major else by_rows),
+            *make_nodes([("ScatterND", ["y_t", "index", "updates"], "y_n", {}), ("Identity", ["go"], "on", {})]),
         ],
         "body",
         [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), *states],
@@ -407,7 +409,7 @@ def test_steps_that_write_to_an_array(back: bool, time_major: bool) -> None:
         constant("units", [UNITS]),
         constant("front", [0]),
         constant("one", 1),
-        *made(
+        *make_nodes(
             [
                 ("Sub", ["steps", "one"], "end", {}),
                 ("Unsqueeze", ["steps", "front"], "steps_of", {}),
@@ -425,8 +427,8 @@ def test_steps_that_write_to_an_array(back: bool, time_major: bool) -> None:
     assert f"rg.dynamic_rnn(Steps(), {'x[:, ::-1]' if back else 'x'}, initial_state=x_1, scope='rnn')" in text
 
 
-def made(nodes: Sequence[tuple[str, list[str], str, dict[str, Any]]]) -> list[Any]:
-    return [helper.make_node(op, given, [gives], **more) for op, given, gives, more in nodes]
+def make_nodes(nodes: Sequence[tuple[str, list[str], str, dict[str, Any]]]) -> list[Any]:
+    return [helper.make_node(op, operands, [result], **more) for op, operands, result, more in nodes]
 
 
 def test_an_array_that_steps_both_write_and_read_is_refused() -> None:
@@ -441,9 +443,9 @@ def test_an_array_that_steps_both_write_and_read_is_refused() -> None:
         [
             constant("zero", 0),
             constant("column", [-1]),
-            *made(nodes[:2]),
+            *make_nodes(nodes[:2]),
             *plain_step("x_t", "h_t", "h_n"),
-            *made(nodes[2:]),
+            *make_nodes(nodes[2:]),
         ],
         "body",
         [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), info("y_t", ["T", "B", UNITS])],

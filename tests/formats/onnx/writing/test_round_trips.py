@@ -29,12 +29,12 @@ def declare_any(seed: int) -> Declaration:
 def check(declaration: Declaration, opset: int) -> None:
     program = declaration.compile()
     graph, arrays = program.inference.graph, declaration.arrays()
-    again = rg.read_onnx(written(program, opset)).program()
+    reread = rg.read_onnx(written(program, opset)).program()
     feeds = feeds_of(graph, arrays, program)
     wide, narrow = interpret(graph, feeds, wide=True), interpret(graph, feeds)
-    own = again.inference.graph
-    given = taken(own, arrays) | dict(again.parameters)
-    results = interpret(own, {str(node["label"]): np.asarray(given[str(node["label"])]) for node in own.inputs})
+    own = reread.inference.graph
+    own_feeds = taken(own, arrays) | dict(reread.parameters)
+    results = interpret(own, {str(node["label"]): np.asarray(own_feeds[str(node["label"])]) for node in own.inputs})
     is_narrow = any(node.op in ("erf", "atan") for node in graph.walk())
     for name, expected in wide.items():
         dtype = "float32" if is_narrow else declaration.dtype

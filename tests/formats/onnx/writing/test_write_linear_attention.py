@@ -50,7 +50,7 @@ def half(cell: Any, S: Any, q: Any, k: Any, v: Any) -> Any:
 
 
 def unlike(cell: Any, S: Any, q: Any, k: Any, v: Any) -> Any:
-    """Remove along another key than the added one."""
+    """Remove the value at one key, and add a value at another key."""
     S = S + k * (0.5 * v - 0.1 * cell.read(rg.tanh(q), S))
     return cell.read(q, S), S
 

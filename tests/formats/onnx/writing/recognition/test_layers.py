@@ -82,7 +82,7 @@ class Memories(rg.Cell):
         return c, {"h": h, "c": c}
 
 
-FOUND = [
+RECOGNISED = [
     (rg.BasicRNNCell(4), {"RNN": 1}),
     (rg.BasicRNNCell(4, activation="softsign"), {"RNN": 1}),
     (rg.BasicLSTMCell(4, forget_bias=2.5), {"LSTM": 1}),
@@ -108,7 +108,7 @@ FOUND = [
 ]
 
 
-@pytest.mark.parametrize(("cell", "expected"), FOUND, ids=lambda item: repr(item)[:40])
+@pytest.mark.parametrize(("cell", "expected"), RECOGNISED, ids=lambda item: repr(item)[:40])
 def test_operators_that_cells_become(cell: Any, expected: dict[str, int]) -> None:
     assert loops(written(over(cell))) == expected
 
@@ -213,7 +213,7 @@ def cells(units: int) -> list[Any]:
     return [*results, PlainLSTM(units), MinimalGated(units)]
 
 
-def check_numbers(number: int, given: bool, lengths: bool) -> None:
+def check_numbers(number: int, has_states: bool, lengths: bool) -> None:
     generator = np.random.default_rng(number)
     units, width, batch, time = (int(generator.choice([1, 3, 7, 17])) for _ in range(4))
     cell, options = cells(units)[number], {"reverse": number % 2 == 1}
@@ -221,7 +221,7 @@ def check_numbers(number: int, given: bool, lengths: bool) -> None:
     if lengths:
         options["sequence_length"] = rg.placeholder("n", (None,), "int64")
         feeds["n"] = generator.integers(0, time + 1, batch)
-    if given:
+    if has_states:
         options["initial_state"] = (
             cell.zero_state(batch) if number % 5 == 0 else state_of(cell, feeds, generator, batch)
         )
@@ -247,11 +247,11 @@ def test_onnxruntime_gives_the_same_numbers(number: int) -> None:
 @pytest.mark.exhaustive
 @pytest.mark.peers
 @pytest.mark.parametrize("lengths", [False, True])
-@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("has_states", [False, True])
 @pytest.mark.parametrize("number", range(len(cells(1))))
-def test_onnxruntime_gives_the_same_numbers_for_all_cells(number: int, given: bool, lengths: bool) -> None:
+def test_onnxruntime_gives_the_same_numbers_for_all_cells(number: int, has_states: bool, lengths: bool) -> None:
     pytest.importorskip("onnxruntime")
-    check_numbers(number, given, lengths)
+    check_numbers(number, has_states, lengths)
 
 
 def state_of(cell: Any, feeds: dict[str, Any], generator: np.random.Generator, batch: int) -> Any:

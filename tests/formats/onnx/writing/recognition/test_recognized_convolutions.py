@@ -52,7 +52,7 @@ def test_onnxruntime_gives_the_same_numbers(op: str, options: dict[str, Any], _:
 
 
 def test_causal_convolutions_before_a_layer() -> None:
-    """Each of them is written as a loop, which carries the last steps."""
+    """Each causal convolution is declared as a loop that carries the last steps."""
     x = rg.placeholder("x", (None, None, 4))
     outputs, state = rg.dynamic_rnn(rg.GRUCell(3), rg.conv1d(rg.conv1d(x, 5, 3), 2, 4))
     program = spread(rg.compile({"outputs": outputs, "state": state}))
@@ -73,8 +73,8 @@ def channel_by_channel(with_past: bool = False, channels_first: bool = False, si
     order = (0, 2, 1)
     rows = rg.transpose(joined, order) if channels_first else joined
     y = rg.conv1d(rows, 9, size, groups=9, padding="valid")
-    given = {"y": rg.transpose(y, order) if channels_first else y}
-    return spread(rg.compile({**given, "next": joined[:, :, -3:] if channels_first else joined[:, -3:]}))
+    outputs = {"y": rg.transpose(y, order) if channels_first else y}
+    return spread(rg.compile({**outputs, "next": joined[:, :, -3:] if channels_first else joined[:, -3:]}))
 
 
 def check_channels(program: rg.Program, opset: int, channels_first: bool, op: str, run: Any) -> None:
@@ -107,8 +107,8 @@ def test_convolutions_with_a_past(channels_first: bool) -> None:
     check_channels(program, 27, channels_first, "CausalConvWithState", by_onnxruntime)
     check_channels(program, 26, channels_first, "Conv", by_onnxruntime)
     assert ops(written(program, 27)).count("Concat") == 0
-    again = rg.read_onnx(written(program, 27)).program()
-    check_channels(again, 27, channels_first, "CausalConvWithState", by_onnxruntime)
+    reread = rg.read_onnx(written(program, 27)).program()
+    check_channels(reread, 27, channels_first, "CausalConvWithState", by_onnxruntime)
 
 
 @pytest.mark.slow
