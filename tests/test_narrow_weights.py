@@ -605,6 +605,6 @@ def test_a_weight_of_several_parameters_has_the_widest_of_their_kinds() -> None:
     )
     assert held(both) == {"a": "bfloat16", "b": "bfloat16"}
     same(both.inference(x=rows), wide.inference(x=rows))
-    with pytest.warns(UserWarning, match="a: float32, as it is one weight with b, to be float32"):
+    with pytest.warns(UserWarning, match="a: float32, as it forms one weight with b, kept float32"):
         alone = rg.compile(y, seed=1, weights={"a": "int8"})
     same(alone.inference(x=rows), exact.inference(x=rows))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from ..ir.graph import Graph, Node, make, rewrite, with_body
 from ..ir.scan import ScanParts
 from ..support.records import dataclass
-from .quantization.reduced_weights import made_of
+from .quantization.reduced_weights import fixed_nodes
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class SparseProducts:
     Law: finite values are unchanged up to the sign of zero.
 
     Attributes:
-        least_rows: Minimum rows of a weight whose zeros are searched.
-        least_columns: Minimum columns of such a weight.
+        min_rows: Minimum rows of a weight whose zeros are searched.
+        min_columns: Minimum columns of such a weight.
     """
 
-    least_rows: int = 8
-    least_columns: int = 8
+    min_rows: int = 8
+    min_columns: int = 8
     name: str = "sparse_products"
 
     def __call__(self, graph: Graph) -> Graph:
@@ -34,7 +34,7 @@ class SparseProducts:
 
     def _marked(self, graph: Graph, fixed: set[Node]) -> Graph:
         """Mark products with a weight as sparse. ``fixed`` are parameters, and inputs computed from them alone."""
-        weights = made_of(graph, fixed)
+        weights = fixed_nodes(graph, fixed)
 
         def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
             if node.op == "scan":
@@ -53,7 +53,7 @@ class SparseProducts:
         rows, columns = right.shape
         if not isinstance(rows, int) or not isinstance(columns, int):
             return False
-        return rows >= self.least_rows and columns >= self.least_columns
+        return rows >= self.min_rows and columns >= self.min_columns
 
     def _scan(self, node: Node, operands: tuple[Node, ...], weights: set[Node]) -> Node | None:
         body, invariants = node["body"], ScanParts.of(node).invariants

@@ -157,7 +157,9 @@ class DeclaredSource:
             taps = {node: name for node, name in taps.items() if node.dtype in FLOATS}
         if not taps:
             return None
-        return lower(outputs, self.lowered.slots, INNER, self.lowered.placeholders, taps=taps, moved=form == TAPS_MOVED)
+        return lower(
+            outputs, self.lowered.slots, INNER, self.lowered.placeholders, taps=taps, taps_are_inputs=form == TAPS_MOVED
+        )
 
     def described(self) -> Described:
         return described(self._all, self.lowered.layers.settled, self.lowered.slots)

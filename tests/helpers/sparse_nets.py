@@ -43,4 +43,4 @@ def both(outputs: Any, density: float, block: tuple[int, int], **options: Any) -
 @pytest.fixture
 def any_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip zeros in weights of every size."""
-    monkeypatch.setattr(pipeline, "SparseProducts", partial(SparseProducts, least_rows=1, least_columns=1))
+    monkeypatch.setattr(pipeline, "SparseProducts", partial(SparseProducts, min_rows=1, min_columns=1))

@@ -1,4 +1,4 @@
-"""Context shared by all nodes that are lowered together."""
+"""State that the builders of one lowering share."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .sized_nodes import SizedNodes
 
 @dataclass
 class Context:
-    """State shared by nodes outside of drivers and in the bodies of their scans.
+    """State that the lowering of a graph and the lowerings of drivers' steps share.
 
     Attributes:
         scopes: Names of scopes.
-        taps: Names of the taps that the graph returns.
-        moved: Add an input to each tap instead of returning the tap.
+        taps: Names of the taps that the graph returns, or to which it adds inputs.
+        taps_are_inputs: Add an input to each tap instead of returning its value.
         placeholders: Inputs of the graph, in the order of lowering.
         tapped: Values of taps by name.
     """
@@ -30,12 +30,12 @@ class Context:
     random: RandomNodes
     scopes: Mapping[ScopeName, str]
     taps: Mapping[Node, str]
-    moved: bool
+    taps_are_inputs: bool
     placeholders: list[Node] = field(default_factory=list)
     tapped: dict[str, Node] = field(default_factory=dict)
 
     def moved_by(self, node: Node, kind: TensorType) -> Node:
-        """Return an input to add to a tap, so that the gradient of the input is that of the tap."""
+        """Return an input that is added to a tap, so that the gradients of both are equal."""
         label = TAP + self.taps[node]
         new = self.nodes.make("input", label=label, name=self.taps[node], where=node.where, type=kind)
         self.placeholders.append(new)

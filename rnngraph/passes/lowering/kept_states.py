@@ -1,6 +1,6 @@
 """States of any shape that a net takes and returns by name.
 
-Streams keep them as [rows, width], like drivers' states. Callers see them as declared.
+Streams store such states as [rows, width], like drivers' states. Callers see the declared shapes.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .lowered import Lowered, kept_label
 
 @dataclass(frozen=True)
 class KeptState:
-    """State that a stream keeps by its placeholder's name.
+    """State that a stream keeps between calls, by the name of its placeholder.
 
     Attributes:
         kind: Declared type.
-        axis: Row axis; None if the stream has one row, whose state this is.
+        axis: Row axis; None if the state has none, and belongs to the only row of the stream.
     """
 
     kind: TensorType
@@ -40,7 +40,7 @@ class KeptState:
 
     @property
     def flat(self) -> TensorType:
-        """Type that streams keep, [rows, width]."""
+        """Type [rows, width] that streams store."""
         rows, *others = self.front
         return self.kind.with_shape((rows, product(tuple(others))))
 
@@ -74,13 +74,17 @@ class KeptState:
 def by_rows(
     lowered: Lowered, names: Sequence[str], lengths: set[str], batch: int, where: Where | None
 ) -> tuple[Lowered, dict[str, KeptState]]:
-    """Reshape the kept states of a lowering to [rows, width]. Return it, and the states by label.
+    """Return a lowering whose kept states are [rows, width], and these states by label.
 
     Args:
-        names: Names of the placeholders.
+        lowered: Declaration with kept states.
+        names: Names of the states' placeholders.
+        lengths: Names of the sizes that count steps.
+        batch: Number of rows.
+        where: Line of the user's call, for errors.
 
     Raises:
-        ShapeError: It is unclear which axis counts rows.
+        ShapeError: A symbolic size of a state is not the number of rows.
     """
     labels = [*map(kept_label, names)]
     inputs = {str(node["label"]): node for node in lowered.graph.inputs if node.op == "input"}
@@ -93,7 +97,11 @@ def by_rows(
 
 
 def _rows(graph: Graph, kept: Sequence[TensorType], fed: Sequence[Shape], lengths: set[str]) -> set[str]:
-    """Return the names of the sizes that count rows: the only symbolic size of states, recurrences or feeds."""
+    """Return the names of the sizes that count rows.
+
+    That is the only symbolic size of the kept states. If there are several or none, it is the row sizes of recurrences
+    and feeds.
+    """
     named = {name for kind in kept for name in kind.symbols}
     if len(named) == 1:
         return named
@@ -104,8 +112,8 @@ def _rows(graph: Graph, kept: Sequence[TensorType], fed: Sequence[Shape], length
 def _state(label: str, kind: TensorType, rows: set[str], batch: int, where: Where | None) -> KeptState:
     if unknown := sorted(kind.symbols - rows):
         raise ShapeError(
-            f"{label}, {kind}, can't begin with zeros, because its symbolic size {', '.join(unknown)} is not the "
-            "number of rows; declare its placeholder with an int there",
+            f"{label}, {kind}, can't start as zeros: its symbolic size {', '.join(unknown)} is not the number of rows; "
+            "declare this axis of its placeholder as an int",
             where,
         )
     axis = axis_of_names(kind.shape, rows)

@@ -1,7 +1,7 @@
-"""lower: turn a declaration into one graph. Names and sizes are settled, and drivers become scans.
+"""lower: turn a declaration into one graph. The pass assigns names, solves sizes, and turns drivers into scans.
 
-Law: every op keeps its meaning. A driver becomes a scan over time-major sequences whose body is the whole cell, however
-nested. Dropout stays a node, with its seed, step and row.
+Law: every op keeps its meaning. A driver becomes a scan over time-major sequences, whose body is the whole cell with
+all its inner cells. Dropout stays a node, and gets its seed, step and row as operands.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ def lower(
     states: str = INNER,
     placeholders: Mapping[Node, str] | None = None,
     taps: Mapping[Node, str] | None = None,
-    moved: bool = False,
+    taps_are_inputs: bool = False,
     kept: Mapping[str, str] | None = None,
 ) -> Lowered:
     """Lower a declaration.
 
     Args:
         outputs: Pairs of a path and a declared node.
-        known: Names that parameters have from an earlier compile.
-        states: ``SHOWN``: every driver also returns its final state as outputs ``state/<driver>/<leaf>``. ``FED``: it
-            also starts from inputs of these names, as in the graph of a stream. A driver whose initial state comes from
-            another driver keeps that one.
-        placeholders: Names that an earlier lowering of more of the declaration has settled.
+        known: Names of parameters from an earlier compile.
+        states: ``INNER``: states are neither outputs nor inputs. ``SHOWN``: every driver also returns its final state,
+            as outputs ``state/<number>/<leaf>``. ``FED``: a driver also starts from inputs of these names, as in the
+            graph of a stream, unless its initial state comes from another driver.
+        placeholders: Names of placeholders from an earlier lowering of this declaration.
         taps: Names of the taps that the graph returns, as ``tap:<name>``. Other taps are the identity.
-        moved: Add an input ``tap:<name>`` to each tap instead of returning it. The input's gradient is the tap's.
+        taps_are_inputs: Add an input ``tap:<name>`` to each tap instead of returning it. Both have the same gradient.
         kept: {path of an output: placeholder whose next value it is}. Both become the state ``kept/<placeholder>``,
-            whose initial value is the placeholder's default, or zeros.
+            which starts as the placeholder's default, or as zeros.
     """
     kept = kept or {}
     outputs = list(outputs)
@@ -62,14 +62,14 @@ def lower(
     of_loss = set(order).difference(topological(node for path, node in outputs if path != LOSS))
     drivers = [driver for node in order if node.op == "driver" for driver, _ in node["driver"].with_inner()]
     runs = {driver.where.place for driver in drivers if driver.where is not None}
-    cells = {place for driver in drivers for place in driver.source.places} - runs  # a driver's line is not a cell's
-    form = LoweredForm(states, taps or {}, moved, {*kept.values()})
+    cells = {place for driver in drivers for place in driver.source.places} - runs  # a driver's line belongs to no cell
+    form = LoweredForm(states, taps or {}, taps_are_inputs, {*kept.values()})
     state = Lowering(names, labels, assigned_names(order, cells), form, of_loss)
     for node in order:
         state.lower(node)
     lowered = [(path, state.new[node]) for path, node in outputs if path not in kept] + state.finals
     lowered += state.keep({kept[path]: node for path, node in outputs if path in kept})
-    lowered += [(f"{TAP}{name}", state.context.tapped[name]) for name in (taps or {}).values() if not moved]
+    lowered += [(f"{TAP}{name}", state.context.tapped[name]) for name in (taps or {}).values() if not taps_are_inputs]
     masks = [(site, state.random.masks[site]) for site in _sites(order, names) if site in state.random.masks]
     if state.random.number is not None:
         state.placeholders.append(state.random.number)
@@ -81,7 +81,7 @@ def lower(
     initial = with_sizes(Graph.of("initial", state.initials, inputs), sizes)
     defaults = {name: node["default"] for node, name in labels.items() if node.get("default") is not None}
     if state.random.number is not None:
-        defaults[NUMBER] = np.zeros((), np.int64)  # every row has stream number 0
+        defaults[NUMBER] = np.zeros((), np.int64)  # by default, every row has the stream number 0
     keep_probs, nests = frozenset(state.random.keep_probs), (tuple(state.states), tuple(state.named))
     return Lowered(graph, mask_graph, names.specs, initial, *nests, labels, defaults, keep_probs, state.nodes.layers)
 
@@ -102,12 +102,12 @@ class LoweredForm(NamedTuple):
 
     states: str
     taps: Mapping[Node, str]
-    moved: bool
+    taps_are_inputs: bool
     kept: Set[str]
 
 
 class Lowering:
-    """Lowering in progress."""
+    """Builder of the graph of a declaration."""
 
     def __init__(
         self,
@@ -117,16 +117,16 @@ class Lowering:
         form: LoweredForm,
         of_loss: Set[Node],
     ) -> None:
-        """Prepare the lowering. ``of_loss`` has the nodes that only the loss needs."""
+        """Set up the builder. ``of_loss`` has the nodes that only the loss needs."""
         self.names = names
         self.labels = labels
         self.assigned = assigned
-        self.show, taps, moved, self.kept_labels = form
+        self.show, taps, taps_are_inputs, self.kept_labels = form
         self.of_loss = of_loss
         self.kept: dict[str, Node] = {}
         self.nodes = SizedNodes(Layers(names.scopes))
         self.random = RandomNodes(self.nodes)
-        self.context = Context(self.nodes, self.random, names.scopes, taps, moved)
+        self.context = Context(self.nodes, self.random, names.scopes, taps, taps_are_inputs)
         self.make = self.nodes.make
         self.placeholders = self.context.placeholders
         self.finals: list[tuple[str, Node]] = []
@@ -157,19 +157,19 @@ class Lowering:
                 self.new[node] = self.make(node.op, *operands, where=where, name=name, **dict(node.attributes))
 
     def _in_layer(self, node: Node, operands: Sequence[Node]) -> Where | None:
-        """Return the source line of a node, with a layer if the line names none.
+        """Return the source line of a node, with a layer if the line has none.
 
-        The layer is the scope of a parameter that it reads, as in ``x @ rg.parameter("a/w", …)``; ``loss``, if only the
-        loss needs the node; else that of an operand.
+        The layer is, in this order: the scope of a parameter that the node reads, as in ``x @ rg.parameter("a/w", …)``;
+        ``loss``, if only the loss needs the node; the layer of an operand.
         """
         where = node.where
         if where is None or where.layer:
             return where
         layers = [(item.op, item.where.layer) for item in operands if item.where is not None]
-        own = next((layer for op, layer in layers if op == "parameter" and layer), "")
-        if not own and node in self.of_loss:
-            own = LOSS
-        return where.of(own or next((layer for _, layer in layers if layer), ""))
+        layer = next((name for op, name in layers if op == "parameter" and name), "")
+        if not layer and node in self.of_loss:
+            layer = LOSS
+        return where.of(layer or next((name for _, name in layers if name), ""))
 
     def _placeholder(self, node: Node) -> None:
         if node.get("body"):
@@ -193,20 +193,19 @@ class Lowering:
         self.new[node] = new
 
     def inputs(self) -> list[Node]:
-        """Return the placeholders in the order of lowering.
+        """Return the placeholders in the order of lowering, but leaves of one state in the order of declaration.
 
-        The leaves of one state, such as ``state0.c`` and ``state0.h``, are in the order of declaration, so that a state
-        can be fed as a plain tuple.
+        A state with the leaves ``state0.c`` and ``state0.h`` can therefore be fed as a plain tuple.
         """
         serials = {self.new[node]: node["serial"] for node in self.labels if node in self.new}
         states: dict[str, list[Node]] = {}
         for node in self.placeholders:
             if node in serials and "." in node["label"]:
                 states.setdefault(node["label"].partition(".")[0], []).append(node)
-        moved: dict[Node, Node] = {}
+        reordered: dict[Node, Node] = {}
         for nodes in states.values():
-            moved.update(zip(nodes, sorted(nodes, key=serials.__getitem__), strict=True))
-        return [moved.get(node, node) for node in self.placeholders]
+            reordered.update(zip(nodes, sorted(nodes, key=serials.__getitem__), strict=True))
+        return [reordered.get(node, node) for node in self.placeholders]
 
     def _parameter(self, node: Node) -> Node:
         spec: ParameterSpec = node["slot"]
@@ -226,7 +225,7 @@ class Lowering:
         name = self.context.taps.get(node)
         if name is None:
             return value
-        if not self.context.moved:
+        if not self.context.taps_are_inputs:
             self.context.tapped[name] = value
             return value
         return self.make("add", value, self.context.moved_by(node, value.tensor), where=node.where)
@@ -241,30 +240,34 @@ class Lowering:
                     self.nodes.roles[symbol] = role
         labels: list[str] = []
         structure = driver.streamed(public(driver.cell))
-        own = len(flatten(structure))
-        begins = topological(initial[:own])
-        if own and self.show != INNER and not any(item.op == "scan" or item in self.kept.values() for item in begins):
+        leaf_count = len(flatten(structure))
+        initial_values = topological(initial[:leaf_count])
+        if (
+            leaf_count
+            and self.show != INNER
+            and not any(item.op == "scan" or item in self.kept.values() for item in initial_values)
+        ):
             prefix = f"{STATE}{len(self.states)}/"
             labels = [f"{prefix}{path or number}" for number, (path, _) in enumerate(paths(structure))]
             self.states.append(pack(structure, labels))
             self.named.append(pack(driver.streamed(named(driver.cell)), labels))
-            self.initials += zip(labels, initial[:own], strict=True)
+            self.initials += zip(labels, initial[:leaf_count], strict=True)
         if labels and self.show == FED:
-            kinds = [TensorType(item.dtype, (batch, *item.shape[1:])) for item in initial[:own]]
+            kinds = [TensorType(item.dtype, (batch, *item.shape[1:])) for item in initial[:leaf_count]]
             shown = [
                 self.make("input", where=node.where, label=label, type=kind)
                 for label, kind in zip(labels, kinds, strict=True)
             ]
             self.placeholders += shown
             carried = zip(shown, flatten(structure), strict=True)
-            operands = operands._replace(initial=[*(self._stored(*item) for item in carried), *initial[own:]])
+            operands = operands._replace(initial=[*(self._stored(*item) for item in carried), *initial[leaf_count:]])
         body = Body(self.context, driver, time, batch, where=node.where)
         scan = body.scan(operands, node.name)
         self.finals += [(label, self.make("get", scan, index=index)) for index, label in enumerate(labels)]
         return scan
 
     def _stored(self, node: Node, columns: Columns) -> Node:
-        """Cast the state that a caller feeds to the dtype in which the cell stores it."""
+        """Round a fed state to the dtype in which the cell stores it."""
         if not columns.is_narrow:
             return node
         narrow = self.make("cast", node, where=node.where, dtype=columns.dtype)
@@ -280,13 +283,15 @@ class Lowering:
             before, label, where = self.kept.get(name), kept_label(name), declared.where
             if before is None:
                 raise GraphError(
-                    f"no output depends on {name}, so it cannot be a kept state; leave it out of states", where
+                    f"no output depends on {name}, so it can't be a kept state; remove it from states=", where
                 )
             if label in self.labels.values():
                 text = f"a placeholder can't be named {label!r}, because the state {name} has this name; rename it"
                 raise ArgumentError(text, where)
             node = self.nodes.in_type_of(self.new[declared], before, f"the next value of {name}", where)
-            default = next((item.get("default") for item, of in self.labels.items() if of == name), None)
+            default = next(
+                (item.get("default") for item, placeholder in self.labels.items() if placeholder == name), None
+            )
             first = self.make("constant", value=np.zeros((), before.dtype) if default is None else default)
             self.initials.append((label, self.make("broadcast", first, shape=before.shape, where=where)))
             outputs.append((label, node))
@@ -299,7 +304,7 @@ class Lowering:
     def _sampled(self, node: Node, x: Node) -> Node:
         """Return the noise of a sampling op outside of cells.
 
-        Values [rows, steps, …] have noise for each step; [rows, units] that of the last step.
+        A value [rows, steps, …] gets the noise of each step, and a value [rows, units] the noise of the last step.
         """
         site, salt, rank = self.names.scopes[node["scope"]], node["salt"], x.tensor.rank
         if rank == 1:
@@ -315,13 +320,13 @@ class Lowering:
         return self.random.sampled(x, shape, site, salt, steps, number, node.where)
 
     def _last_step(self, x: Node) -> Node:
-        """Return the number of the last step of the recurrence on which a value depends, or else of the call."""
+        """Return the number of the last step of the recurrence on which a value depends; without one, of the call."""
         lengths = [item["length"] for item in topological([x]) if item.op == "scan"]
         steps = next((dim for dim in reversed(lengths) if not isinstance(dim, int)), 1)
         return self.make("sub", self.make("dimension", size=steps, runs=True), self.random.constant(1))
 
     def _drawn(self, node: Node, operands: Sequence[Node]) -> Node:
-        """Lower a random op outside of cells. For an array [rows, steps, …], each step has its own numbers."""
+        """Lower a random op outside of cells. In an array [rows, steps, …], each step has its own random numbers."""
         x = operands[0]
         shape = (
             x.shape if x.tensor.rank == 2 else (1, *x.shape) if x.tensor.rank == 1 else (*x.shape[:2], units_of(x, 2))

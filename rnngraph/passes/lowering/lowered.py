@@ -17,7 +17,7 @@ NUMBER = "number"
 """Input of programs that sample: the number of each row's stream, 0 by default."""
 TAP = "tap:"
 STATE, KEPT = "state/", "kept/"
-"""Prefixes of states: those of drivers, and those that a stream keeps for placeholders."""
+"""Prefixes of the labels of states: those of drivers, and those that a stream keeps for placeholders."""
 INNER, SHOWN, FED = "inner", "shown", "given"
 
 
@@ -32,12 +32,12 @@ class Lowered:
 
     Attributes:
         initial: Graph of the initial states, if states are inputs or outputs.
-        states: For each driver, the nest of its states with their labels as leaves.
-        named: The same nests, with each state under its name even if the cell has only one.
+        states: For each driver, the structure of its states, with their labels as leaves.
+        named: The same structures with named states, even for cells with a single state.
         placeholders: Name of each placeholder.
         defaults: Defaults by name.
         keep_probs: Names of placeholders that dropout reads.
-        layers: Full names of the layers of a live declaration.
+        layers: Full names of layers; empty if the declaration was loaded from a file.
     """
 
     graph: Graph

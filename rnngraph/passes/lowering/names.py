@@ -1,4 +1,4 @@
-"""Names of scopes, parameters and dropout sites, settled at compile time in the order of declaration."""
+"""Names of scopes, parameters and dropout sites, which a compilation assigns in the order of declaration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Names:
 
 
 class Layers:
-    """Full names of layers. ``scopes`` has the name of the first scope of each declared layer."""
+    """Full names of layers, by the names of their scopes."""
 
     def __init__(self, scopes: Mapping[ScopeName, str]) -> None:
         self._scopes = {scope.layer: name for scope, name in scopes.items()}
@@ -42,7 +42,9 @@ class Layers:
 def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
     """Assign names to everything declared in ``order``. Parameters in ``known`` keep their names."""
     owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]] = []
-    above: dict[ScopeName, ScopeName] = {}  # driver or named layer in a step: scope of the step's driver
+    above: dict[
+        ScopeName, ScopeName
+    ] = {}  # for the scope of a driver or layer within a step: scope of the step's driver
     layers: set[ScopeName] = set()
     for node in order:
         if node.op == "driver":
@@ -59,7 +61,7 @@ def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
         elif node.op == "parameter" and (node["slot"].name is not None or node["slot"] in known):
             spec: ParameterSpec = node["slot"]
             owners.append((spec.serial, None, [(spec, spec.name or known[spec])]))
-    for node in order:  # a layer's name is not nested, even if it runs as a driver
+    for node in order:  # the name of a layer with parameters is not nested in that of a driver
         if node.op == "parameter" and node.get("scope") is not None:
             above.pop(node["scope"], None)
     owners.sort(key=lambda owner: owner[0])
@@ -77,7 +79,7 @@ def settle(order: Sequence[Node], known: Mapping[ParameterSpec, str]) -> Names:
             name = known.get(spec) or (f"{names.scopes[scope]}/{path}" if scope else path)
             if spec_of.setdefault(name, spec) is not spec:
                 raise ArgumentError(
-                    f"two parameters are named {name}; give one of them a scope or a name of its own",
+                    f"two parameters are named {name}; give one of them another name or a scope",
                     spec.where,
                 )
             names.specs[spec] = name
@@ -94,7 +96,7 @@ def _scopes(
 ) -> None:
     scopes = list(scopes)
     scope_of: dict[str, ScopeName] = {}
-    for _, scope, specs in owners:  # a scope whose parameters have names keeps its own
+    for _, scope, specs in owners:  # keep the name of a scope whose parameters were named by an earlier compile
         for spec, path in specs:
             if scope is not None and spec in known and known[spec].endswith(f"/{path}"):
                 names.scopes.setdefault(scope, known[spec][: -len(path) - 1])

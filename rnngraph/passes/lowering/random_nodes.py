@@ -14,13 +14,13 @@ from .sized_nodes import SizedNodes
 
 
 class RandomNodes:
-    """Builder of random ops, with the inputs that their counters need.
+    """Builder of random ops, and of the inputs that their counters need.
 
     Attributes:
         masks: Mask of each dropout site.
-        keep_probs: Inputs that dropout reads.
-        inputs: Inputs other than placeholders, once something needs them.
-        number: Numbers of the streams of rows, once something samples.
+        keep_probs: Labels of the inputs that dropout reads as keep probabilities.
+        inputs: Inputs ``seed``, ``first_row`` and ``first_step``, as far as random ops read them.
+        number: Input with the numbers of the rows' streams; None if nothing samples.
     """
 
     def __init__(self, nodes: SizedNodes) -> None:
@@ -37,7 +37,15 @@ class RandomNodes:
     def draw(
         self, node: Node, operands: Sequence[Node], shape: Sequence[Dim], site: str, seed: Node, step: Node, row: Node
     ) -> Node:
-        """Return random numbers of ``shape``, drawn at a site and reshaped like the operand."""
+        """Return a random op of the declaration, with random numbers of ``shape``, reshaped to the operand's shape.
+
+        Args:
+            node: ``dropout`` or ``noise`` of the declaration.
+            operands: Its lowered operands.
+            shape: Shape of the random numbers, with units last.
+            site: Name of the place of the op in the declaration.
+            seed, step, row: Counters from which the numbers are computed.
+        """
         x, salt, where = operands[0], node["salt"], node.where
         if node.op == "dropout":
             flat = x if x.shape == tuple(shape) else self.make("reshape", x, shape=tuple(shape))
@@ -51,7 +59,7 @@ class RandomNodes:
     def sampled(
         self, x: Node, shape: Sequence[Dim], site: str, salt: int, step: Node, number: Node, where: Where | None
     ) -> Node:
-        """Return the noise of samples of ``x``: a function of the stream's number, the step and the unit."""
+        """Return uniform random numbers for a sample of ``x``, from the stream's number, the step and the unit."""
         key = self.make("sample_key", number, step, where=where, site=site, salt=salt)
         drawn = self.make("sample_uniform", key, self.make("iota", size=shape[-1]), where=where)
         drawn = drawn if drawn.shape == tuple(shape) else self.make("broadcast", drawn, shape=tuple(shape))
@@ -65,7 +73,7 @@ class RandomNodes:
         return self.number
 
     def kept(self, site: str, salt: int, keep: Node, step: Node, row: Node, shape: Sequence[Dim]) -> Node:
-        """Return the float32 dropout mask of a site. If the keep probability is an input, record its name."""
+        """Return the float32 dropout mask of a site. If the keep probability is an input, record its label."""
         source = keep.operands[0] if keep.op == "cast" else keep
         if source.op == "input":
             self.keep_probs.add(str(source["label"]))
@@ -78,9 +86,9 @@ class RandomNodes:
         return self.make("constant", value=np.asarray(value, np.int64))
 
     def rows(self, count: Dim, x: Node | None = None) -> Node:
-        """Return row indices [count, 1], offset by ``first_row``.
+        """Return the indices of rows [count, 1], which start at the input ``first_row``.
 
-        For a value ``x`` that depends on no input there is no offset, so that it is equal in all parts of a split call.
+        If a value ``x`` depends on no input, its indices start at 0, so that all parts of a split call draw alike.
         """
         index = self.make("reshape", self.make("iota", size=count), shape=(count, 1))
         if x is not None and not any(node.op == "input" for node in topological([x])):
@@ -98,7 +106,7 @@ class RandomNodes:
 
 
 def converted(keep: Node, dtype: str) -> Node:
-    """Cast a keep probability. A constant stays a constant."""
+    """Cast a keep probability. The cast of a constant is a constant."""
     if keep.dtype == dtype:
         return keep
     if keep.op == "constant":

@@ -1,4 +1,4 @@
-"""Lowering of a driver's step to the body of a scan, or to unrolled steps in the body of another driver's scan."""
+"""Lowering of drivers: to scans, or within the step of another driver to unrolled steps."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Steps(StepDraws):
     def __init__(self, context: Context, driver: Driver, time: Dim, batch: Dim, where: Where | None) -> None:
         super().__init__(context, driver, time, batch, where)
         self.assigned: Mapping[Node, str] = {}
-        self.live: Node | None = None  # mask of running rows, if known
+        self.live: Node | None = None  # mask of the rows that run in this step; None if all do
 
     # Counters of the step ------------------------------------------------------------------------
 
     def show(self, node: Node, value: Node, rows: int | None) -> None:
-        """Record the value of a tap at this step. ``rows`` is its row axis; None if it has none."""
+        """Record the value of a tap at this step. ``rows`` is the value's row axis; None if it has none."""
         raise NotImplementedError
 
-    def moved(self, node: Node, kind: TensorType, rows: int | None) -> Node:
+    def tap_input(self, node: Node, kind: TensorType, rows: int | None) -> Node:
         """Return this step's slice of the input that is added to a tap."""
         raise NotImplementedError
 
@@ -43,17 +43,17 @@ class Steps(StepDraws):
         """Lower one step. Return (outputs, next states).
 
         Args:
-            new: Inputs of the step; receives all its values.
-            before: The states.
-            within: Mask [batch, 1] of rows that have not ended; None if all run.
-            unmasked: Mask [batch, 1] of rows that are not masked; None if all are not.
+            new: Lowered inputs of the step. The values of the step are added.
+            before: States before the step.
+            within: Mask [batch, 1] of rows that have not ended; None without lengths.
+            unmasked: Mask [batch, 1] of rows that run by the driver's mask; None without a mask.
         """
         body, iteration = self.driver.body, self.driver.iteration
         live = within if unmasked is None else unmasked
         if within is not None and unmasked is not None:
             live = self.make("and", within, unmasked, where=self.where, name="runs")
         self.live = live if iteration.live is None else new[iteration.live]
-        if live is not None:  # nothing reads inputs beyond a row's end or under a mask, and no derivative does
+        if live is not None:  # padding may be NaN, which would reach derivatives, as NaN times 0 is NaN
             for param in body.sequences:
                 x = new[param]
                 zero = self.make("constant", value=np.zeros((), x.dtype))
@@ -71,8 +71,8 @@ class Steps(StepDraws):
                 case "tap":
                     new[node] = self._tap(node, operands[0])
                 case "driver":
-                    written[node] = WrittenOut(self, node, operands).results()
-                    new[node] = operands[0]  # only its result is read
+                    written[node] = UnrolledDriver(self, node, operands).results()
+                    new[node] = operands[0]  # a placeholder, because only ``get`` nodes read a driver
                 case _:
                     new[node] = self._inner(node, operands)
         output_count = len(body.outputs)
@@ -82,7 +82,9 @@ class Steps(StepDraws):
         states = [self._full(new[node]) for node in body.next_states]
         if not iteration.has_rows:
             pairs = zip(states, before, strict=True)
-            states = [self.nodes.in_type_of(after, first, "what a step carries", self.where) for after, first in pairs]
+            states = [
+                self.nodes.in_type_of(after, first, "the state after a step", self.where) for after, first in pairs
+            ]
         if live is None:
             return outputs, states
         masked = [
@@ -94,7 +96,7 @@ class Steps(StepDraws):
         return [*masked, *outputs[output_count:]], [self.make("select", *item, where=self.where) for item in chosen]
 
     def _masked(self, output: Node, live: Node, within: Node | None, last: Node | None) -> Node:
-        """Return an output in which skipped rows repeat ``last``, or are zeros."""
+        """Return an output in which rows that do not run are zeros, or repeat ``last`` until they end."""
         zero, rank = self.make("constant", value=np.zeros((), output.dtype)), output.tensor.rank
         runs = self._per_row(live, rank)
         output = self.make("select", runs, output, zero if last is None else last, where=self.where)
@@ -115,21 +117,21 @@ class Steps(StepDraws):
         shape = (self.batch, *node.shape[1:])
         if node.shape[0] == 1 and self.batch != 1:
             return self.make("broadcast", node, shape=shape, where=self.where)
-        return self._fitting(node, 0, self.batch, "what its step gives")
+        return self._fitting(node, 0, self.batch, "the result of its step")
 
     def _fed(self, operands: DriverOperands) -> tuple[list[Node], list[Node]]:
         """Unify the inputs' numbers of steps and rows. Return the sequences and the initial states."""
-        sequences = [self._fitting(item, 0, self.time, "what it reads") for item in operands.sequences]
+        sequences = [self._fitting(item, 0, self.time, "its input") for item in operands.sequences]
         if not self.driver.iteration.has_rows:
             return sequences, list(operands.initial)
-        sequences = [self._fitting(item, 1, self.batch, "what it reads") for item in sequences]
+        sequences = [self._fitting(item, 1, self.batch, "its input") for item in sequences]
         what = "its initial_state"
         return sequences, [
             self._fitting(item, 0, self.batch, what) if item.shape else item for item in operands.initial
         ]
 
     def _fitting(self, node: Node, axis: int, wanted: Dim, what: str) -> Node:
-        """Unify the size of an axis with ``wanted``, the number of rows or steps. ``what`` names ``node`` in errors."""
+        """Unify an axis with ``wanted``, the number of rows or steps. ``what`` describes ``node`` in errors."""
         try:
             return self.nodes.with_size(node, axis, wanted, self.where)
         except ValueError as error:
@@ -142,7 +144,7 @@ class Steps(StepDraws):
                 "update it outside of the cell, or normalise with rg.layer_norm",
                 node.where,
             )
-        if node.get("samples"):  # rows that have ended draw no sample
+        if node.get("samples"):  # NaN in a row that has ended must not make its sample -1
             is_nan, *others = operands
             rows = 0 if is_nan.tensor.rank and self._is_batch(is_nan.shape[0]) else None
             operands = [self._while_live(is_nan, rows), *others]
@@ -156,13 +158,13 @@ class Steps(StepDraws):
         if node not in self.context.taps:
             return value
         rows = 0 if value.tensor.rank and self._is_batch(value.shape[0]) else None
-        if self.context.moved:
-            return self.make("add", value, self.moved(node, value.tensor, rows), where=node.where)
+        if self.context.taps_are_inputs:
+            return self.make("add", value, self.tap_input(node, value.tensor, rows), where=node.where)
         self.show(node, value, rows)
         return value
 
     def _while_live(self, value: Node, rows: int | None) -> Node:
-        """Return a value with 0 for rows that have ended."""
+        """Return a value with 0 for rows that do not run in this step."""
         if self.live is None or rows is None:
             return value
         shape = tuple(self.batch if axis == rows else 1 for axis in range(value.tensor.rank))
@@ -213,7 +215,7 @@ class Body(Steps):
         def over_rows() -> Node:
             steps = self.make("iota", size=self.time, runs=True)
             steps = self.make("reshape", steps, shape=(self.time, 1, 1))
-            if isinstance(self.time, int):  # the whole loop may be a part of one step of a stream
+            if isinstance(self.time, int):  # a stream may run this whole loop in each call
                 calls = self.make("sub", self.make("dimension", size=1, runs=True), self.random.constant(1))
                 steps = self.make("add", steps, self.make("mul", calls, self.random.constant(self.time)))
             return self.over("clock", self.make("broadcast", steps, shape=(self.time, self.batch, 1)))
@@ -242,7 +244,7 @@ class Body(Steps):
         for node, actual in zip(body.captured, operands.captured, strict=True):
             is_number = actual.op == "constant" and actual.tensor.rank == 0
             label = str(actual.get("label", actual.name or actual.op)).rpartition("/")[2]
-            label = "given_length" if label == "length" else label  # ``length`` is the rows' own length
+            label = "given_length" if label == "length" else label  # ``length`` is the input with the rows' lengths
             new[node] = actual if is_number else self.as_input(label, actual)
         within = None if operands.lengths is None else self._live(operands.lengths)
         unmasked = None if operands.mask is None else self._unmasked(operands.mask)
@@ -278,7 +280,7 @@ class Body(Steps):
     def show(self, node: Node, value: Node, rows: int | None) -> None:
         self.tapped.append((node, self._while_live(value, rows), rows))
 
-    def moved(self, node: Node, kind: TensorType, rows: int | None) -> Node:
+    def tap_input(self, node: Node, kind: TensorType, rows: int | None) -> Node:
         shape = (self.time, *kind.shape)
         if rows is None or self.driver.iteration.time_major:
             return self.over("tap", self.context.moved_by(node, kind.with_shape(shape)))
@@ -288,7 +290,7 @@ class Body(Steps):
         return self.over("tap", self.make("transpose", time_major, where=time_major.where, order=order))
 
     def _by_row(self, steps: Node, rows: int | None) -> Node:
-        """Transpose steps to the layout of the driver's inputs."""
+        """Transpose a tap's values of all steps to the layout of the driver's inputs."""
         if rows is None or self.driver.iteration.time_major:
             return steps
         at = rows + 1
@@ -296,7 +298,7 @@ class Body(Steps):
         return self.make("transpose", steps, where=steps.where, order=order)
 
 
-class WrittenOut(Steps):
+class UnrolledDriver(Steps):
     """Driver within a driver's step, unrolled in the body of the outer scan."""
 
     def __init__(self, outer: Steps, node: Node, operands: Sequence[Node]) -> None:
@@ -307,8 +309,8 @@ class WrittenOut(Steps):
         super().__init__(outer.context, driver, length, driver.batch(self.operands), node.where)
         self.outer, self.steps, self.extent = outer, length, (*outer.extent, length)
         self.now = 0
-        self.tapped: dict[Node, tuple[int | None, dict[int, Node]]] = {}  # row axis, and the value at each step
-        self.tap_inputs: dict[Node, Node] = {}  # inputs added to taps at all steps
+        self.tapped: dict[Node, tuple[int | None, dict[int, Node]]] = {}  # row axis and values by step, for each tap
+        self.tap_inputs: dict[Node, Node] = {}  # inputs that are added to taps, with all steps
 
     def results(self) -> list[Node]:
         """Return the final values of all carries, then the outputs [length, batch, width]."""
@@ -316,20 +318,23 @@ class WrittenOut(Steps):
         sequences, states = self._fed(operands)
         mask = None if operands.mask is None else self._fitting(operands.mask, 0, self.time, "its mask")
         mask = None if mask is None else self._fitting(mask, 1, self.batch, "its mask")
-        every: dict[int, list[Node]] = {}  # outputs, by step
+        outputs_by_step: dict[int, list[Node]] = {}
         for now in range(self.steps)[:: -1 if self.driver.iteration.reverse else 1]:
             self.now = now
             new = dict(zip(body.captured, operands.captured, strict=True))
             new.update(zip(body.sequences, map(self._at, sequences), strict=True))
             new.update(zip(body.states, states, strict=True))
             within = None if operands.lengths is None else self._live(operands.lengths)
-            every[now], states = self.step(new, states, within, None if mask is None else self._at(mask))
+            outputs_by_step[now], states = self.step(new, states, within, None if mask is None else self._at(mask))
         for tap, (rows, values) in self.tapped.items():
             self.outer.show(tap, self._joined(values), self._outer_rows(rows))
-        if not every:
-            return [*states, *map(self._nothing, (body.output, *body.emits))]
+        if not outputs_by_step:
+            return [*states, *map(self._empty, (body.output, *body.emits))]
         places = range(1 + len(body.emits))
-        return [*states, *(self._joined({step: row[place] for step, row in every.items()}) for place in places)]
+        return [
+            *states,
+            *(self._joined({step: row[place] for step, row in outputs_by_step.items()}) for place in places),
+        ]
 
     def _at(self, sequence: Node) -> Node:
         """Return a sequence's element at this step."""
@@ -340,12 +345,12 @@ class WrittenOut(Steps):
 
     def _joined(self, values: Mapping[int, Node]) -> Node:
         """Stack values of all steps along a new first axis."""
-        every = [values[step] for step in range(self.steps)]
-        parts = [self.make("reshape", value, where=value.where, shape=(1, *value.shape)) for value in every]
+        entries = [values[step] for step in range(self.steps)]
+        parts = [self.make("reshape", value, where=value.where, shape=(1, *value.shape)) for value in entries]
         return parts[0] if len(parts) == 1 else self.make("concat", *parts, where=self.where, axis=0)
 
-    def _nothing(self, output: Node) -> Node:
-        """Return an output of length zero."""
+    def _empty(self, output: Node) -> Node:
+        """Return an output without steps."""
         zero = self.make("constant", value=np.zeros((), output.dtype))
         shape = (self.batch, *output.shape[1:]) if self.driver.iteration.has_rows else output.shape
         return self.make("broadcast", zero, where=self.where, shape=(0, *shape))
@@ -375,8 +380,8 @@ class WrittenOut(Steps):
     def _check_rows(self) -> None:
         if not self._has_outer_rows:
             raise GraphError(
-                f"{self.driver.cell!r} draws random numbers in a driver inside of another cell's step, for rows other "
-                "than the step's; draw them outside of the inner driver",
+                f"{self.driver.cell!r} draws random numbers in a driver within another cell's step, and the driver's "
+                "rows are not the step's; draw the numbers outside of the inner driver",
                 self.where,
             )
 
@@ -392,13 +397,13 @@ class WrittenOut(Steps):
     def show(self, node: Node, value: Node, rows: int | None) -> None:
         self.tapped.setdefault(node, (rows, {}))[1][self.now] = self._while_live(value, rows)
 
-    def moved(self, node: Node, kind: TensorType, rows: int | None) -> Node:
+    def tap_input(self, node: Node, kind: TensorType, rows: int | None) -> Node:
         if node not in self.tap_inputs:
-            self.tap_inputs[node] = self.outer.moved(
+            self.tap_inputs[node] = self.outer.tap_input(
                 node, kind.with_shape((self.time, *kind.shape)), self._outer_rows(rows)
             )
         return self._at(self.tap_inputs[node])
 
     def _outer_rows(self, rows: int | None) -> int | None:
-        """Return the axis of the outer step's rows in a value over all inner steps."""
+        """Return the axis of the outer step's rows in the values of all inner steps; None if there is none."""
         return rows + 1 if rows is not None and self._has_outer_rows else None

@@ -17,15 +17,15 @@ class SizedNodes:
     """Builder of nodes that collects equations between their sizes.
 
     Attributes:
-        roles: Name of each declared size in the graph: ``T`` and ``B`` for a driver's time and rows, else the
-            placeholder and the axis.
+        roles: Name of each declared size in the graph: ``T`` for a driver's steps, ``B`` for its rows, and names such
+            as ``x_1`` for other axes of placeholders.
     """
 
     def __init__(self, layers: Layers) -> None:
         self.layers = layers
         self.roles: dict[str, str] = {}
         self._sizes = SizeTable()
-        self._unequal: list[tuple[Dim, Dim]] = []  # sizes compared by an op that only a call can compare
+        self._unequal: list[tuple[Dim, Dim]] = []  # sizes that the present op needs equal, as only a call can check
         self._assumed: list[tuple[Dim, Dim, Where | None]] = []
 
     def make(self, op: str, *operands: Node, where: Where | None = None, name: str = "", **attributes: Any) -> Node:
@@ -44,7 +44,7 @@ class SizedNodes:
         return self.make(op, *ensured, where=where, name=name, **attributes)
 
     def _unify(self, a: Dim, b: Dim) -> Dim:
-        """Unify two sizes. If that cannot be solved at compile time, each call compares the sizes."""
+        """Unify two sizes. If compile time cannot decide whether they are equal, each call compares them."""
         try:
             return self._sizes.unify(a, b)
         except ValueError:
@@ -80,7 +80,7 @@ class SizedNodes:
         return node if node.shape == tuple(shape) else self.make("ensure_shape", node, where=where, shape=tuple(shape))
 
     def _priority(self, dim: Dim) -> int:
-        """Return the priority of a size among equal ones: 2 for numbers, 1 for sizes of drivers, else 0."""
+        """Return the priority with which a size replaces an equal one: 2 for numbers, 1 for drivers' sizes, else 0."""
         symbols = symbols_of(dim)
         return 2 if not symbols else int(all(self.roles.get(symbol, "").isupper() for symbol in symbols))
 
@@ -98,7 +98,7 @@ class SizedNodes:
         return self.ensure(node, [*node.shape[:axis], wanted, *node.shape[axis + 1 :]], where)
 
     def in_type_of(self, node: Node, other: Node, what: str, where: Where | None) -> Node:
-        """Return ``node`` with its sizes unified with those of another. ``what`` names it in errors.
+        """Return ``node`` with its sizes unified with those of another. ``what`` describes ``node`` in errors.
 
         Raises:
             DtypeError: The dtypes differ.
@@ -116,13 +116,13 @@ class SizedNodes:
         return node
 
     def resolve(self, dim: Dim) -> Dim:
-        """Return a size with all symbols replaced that are solved so far."""
+        """Return a size in which all symbols that are solved so far are replaced."""
         return self._sizes.resolve(dim)
 
     def final_sizes(self, placeholders: Sequence[Node]) -> dict[str, Dim]:
         """Return the final value of every declared size. Sizes that stay symbolic get readable names."""
         table = self._sizes
-        table.unify_all([(have, want) for have, want, _ in self._assumed])  # sizes unified later may solve some of them
+        table.unify_all([(have, want) for have, want, _ in self._assumed])  # later equations may have solved these
         fed = {name for node in placeholders for dim in node.shape for name in symbols_of(table.resolve(dim))}
         for have, want, where in self._assumed:
             have, want = table.resolve(have), table.resolve(want)
@@ -137,7 +137,7 @@ class SizedNodes:
         free = dict.fromkeys(name for dim in final.values() for name in sorted(symbols_of(dim), key=declaration_order))
         namer = Namer({name for name in free if not name.startswith("_")})
         wanted = dict(self.roles)
-        for symbol, dim in final.items():  # a role applies to whatever its size was unified with
+        for symbol, dim in final.items():  # sizes that were unified share the name
             for name in symbols_of(dim):
                 if symbol in self.roles and not wanted.get(name, "").isupper():
                     wanted[name] = self.roles[symbol]

@@ -1,4 +1,4 @@
-"""Random numbers of a driver's step: masks of dropout, noise, and noise of samples."""
+"""Random numbers of a driver's step: dropout masks, noise, and random numbers of samples."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StepDraws:
 
     @property
     def batch(self) -> Dim:
-        """Number of rows; an int if an op of the step fixed it."""
+        """Number of rows; an int if an equation of sizes determines it."""
         return self.nodes.resolve(self._batch)
 
     # Counters of the step ------------------------------------------------------------------------
@@ -52,7 +52,7 @@ class StepDraws:
         raise NotImplementedError
 
     def whole(self, node: Node) -> Node:
-        """Return the counterpart of a loop invariant outside of all loops."""
+        """Return the value outside of all loops of which a node is the loop-invariant input."""
         raise NotImplementedError
 
     # Draws ---------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ class StepDraws:
         return self.nodes.resolve(rows) == self.batch
 
     def _mask(self, site: str, salt: int, keep: Node, variational: bool, shape: tuple[Dim, ...]) -> None:
-        """Record a dropout mask for ``dropout_masks``, batch-major like the sequence to which it applies."""
+        """Record the mask of a dropout op, batch-major like its sequence, for the public ``dropout_masks``."""
         rows = self.make("reshape", self.make("iota", size=shape[0]), shape=(shape[0], 1))
         rows = self.random.rows(self.batch) if self._is_batch(shape[0]) else rows
         outside = keep if keep.op == "constant" else self.whole(keep)

@@ -1,13 +1,13 @@
 """Products with weights of 8 or 4 bits, which have one scale for each block of 32 rows of a column.
 
-The numbers are those of GGUF's types Q8_0 and Q4_0, with float32 scales. For ``int8_blocks`` a block becomes integers
-in -127..127 times its largest magnitude over 127. For ``int4`` it becomes integers in -8..7 times a scale by which its
-number of largest magnitude is -8. Bytes hold these integers plus ``zero``, so that most processors can multiply them
-as unsigned bytes.
+The formats are GGUF's Q8_0 and Q4_0, with float32 scales. With ``int8_blocks``, a block becomes integers in -127..127
+times a scale, which is the block's largest magnitude over 127. With ``int4``, a block becomes integers in -8..7 times a
+scale, which is chosen such that the number of largest magnitude becomes -8. Bytes store these integers plus ``zero``,
+so that most processors can multiply them as unsigned bytes.
 
 Each block of 32 numbers of a row of activations becomes integers in -127..127 times its own scale, so that rows are
-independent. ``block_matmul`` sums the products of a block exactly, scales the sum, and adds the blocks in order. If the
-depth is not a multiple of 32, zeros follow. Weights that are stored in blocks keep their integers and scales.
+independent. ``block_matmul`` sums the products of a block exactly, scales the sum, and adds the blocks in order. Zeros
+pad the depth to a multiple of 32. Weights that are stored in blocks keep their integers and scales.
 
 A block that contains NaN or an infinity results in NaN only.
 """
@@ -29,7 +29,7 @@ class Blocks(Narrowing):
 
     Attributes:
         form: ``int8_blocks`` or ``int4``.
-        unsigned: Bytes of 8 bits are stored unsigned, as the target's dot product requires.
+        unsigned: 8-bit weights are stored as unsigned bytes, as the target's dot product requires.
     """
 
     form: str
@@ -59,7 +59,7 @@ class Blocks(Narrowing):
         return build("reshape", narrow, shape=(blocks * BLOCK, columns)), scales
 
     def _as_stored(self, build: Builder, stored: StoredBlocks, depth: int, columns: int) -> tuple[Node, Node]:
-        """Return the stored numbers of a weight that is stored in blocks, and its scales."""
+        """Return the integers and scales of a weight that is stored in blocks, in the bytes of this form."""
         scales = build("reshape", stored.scales, shape=(depth // BLOCK, columns), name="scales")
         numbers, dtype = stored.numbers, "uint8" if self.zero else "int8"
         if numbers.dtype != dtype:
@@ -82,7 +82,9 @@ class Blocks(Narrowing):
         finite = build("less", magnitude, float("inf"))
         divisor = build("select", build("less", magnitude, SMALLEST), SMALLEST, farthest)
         steps = build("fma", parts, build("div", -8.0, divisor), 8.5)
-        numbers = build("select", finite, build("minimum", steps, 15.0), 8.0)  # the cast truncates
+        numbers = build(
+            "select", finite, build("minimum", steps, 15.0), 8.0
+        )  # truncated by the cast, so rounded to nearest
         return numbers, build("select", finite, build("mul", farthest, -1 / 8), float("nan"))
 
     def row(self, build: Builder, x: Node) -> tuple[Node, ...]:

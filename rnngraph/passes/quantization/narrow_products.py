@@ -1,8 +1,8 @@
 """Rewriting of products with narrow numbers, as selected by ``reduced_weights``.
 
 ``bfloat16``: weights are rounded to 8 bits of precision. A row of activations x is split into a high part, which is x
-rounded to bfloat16, and a low part, which is the rounded rest. x @ W becomes high @ W + low @ W, so that 16 bits of x
-count.
+rounded to bfloat16, and a low part, which is the rest x - high rounded to bfloat16. x @ W becomes high @ W + low @ W,
+with 16 bits of precision in x.
 
 ``int8``: each column of W becomes integers in -127..127 times a scale, the largest magnitude in the column over 127.
 Each row of x becomes integers q in -32767..32767 times its own scale, so that rows are independent. q + 32768 is two
@@ -12,8 +12,8 @@ bytes, high and low, and
 
 whose two products are exact in 32 bits, so that the order of summation does not matter.
 
-``int8`` with activations of 8 bits: a row of x becomes integers q in -127..127. Its minimum and maximum, with 0 in
-between, are 253 steps apart, and q is x / step + z, rounded, where the integer z is the zero point.
+``int8`` with activations of 8 bits: a row of x becomes integers q = round(x / step + z) in -127..127, where the integer
+z is the zero point. The step is the range of the row, extended to include 0, over 253.
 
     x @ W = step (q @ W - z sums of W's columns)
 
@@ -35,20 +35,20 @@ from ...ir.types import Dim
 from ...support.records import dataclass
 
 SMALLEST = 1e-30
-"""Minimum of the largest magnitude of a row or column, so that the reciprocal of its scale is finite."""
+"""Minimum for the largest magnitude of a row or column, so that the reciprocal of its scale is finite."""
 
-OFF = 1e-3
-"""Maximum distance from an integer, in steps, of a weight that was quantized with one scale and widened again."""
+MAX_DISTANCE = 1e-3
+"""Maximum distance from an integer, in steps, at which a weight counts as quantized with one scale."""
 
 STEPS = 253
-"""Steps of a row's range in 8 bits. With 253, z can be rounded, and all values are in -127..127 without clamping."""
+"""Number of steps in a row's range with 8 bits: the maximum for which rounding z needs no clamping to -127..127."""
 
 
 @dataclass(frozen=True)
 class Weight:
     """Slice of a matrix ``source`` that one product reads: rows top..bottom, columns first..last.
 
-    Weights with the same rows are narrowed together.
+    Slices with the same rows are quantized once, with all columns of the matrix.
     """
 
     source: Node
@@ -74,12 +74,12 @@ class Weight:
         return self.source if whole else row_slice(self.source, self.top, self.bottom)
 
     def columns(self, whole: Node, like: Node) -> Node:
-        """Return this weight's columns of a matrix or vector that was computed for all columns."""
+        """Return this slice's columns of a matrix or vector with all columns."""
         return column_slice(whole, self.first, self.last, like)
 
 
 class Builder:
-    """Builder of the nodes for narrow products, at the source line of the first product that reads them."""
+    """Builder of the nodes for narrow products. Their source line is that of the first product that reads them."""
 
     def __init__(self, like: Node) -> None:
         self.where = like.where
@@ -98,7 +98,7 @@ class Builder:
         return self("cast", x, dtype="float32")
 
     def magnitude(self, x: Node, axis: int, keepdims: bool) -> tuple[Node, Node]:
-        """Return the largest magnitude along an axis, at least ``SMALLEST``, and whether it is finite."""
+        """Return the largest magnitude along an axis, at least ``SMALLEST``, and True if it is finite."""
         largest = self("reduce_max", self("abs", x), axes=(axis,), keepdims=keepdims, name="largest")
         return self("maximum", largest, SMALLEST), self("less", largest, float("inf"))
 
@@ -108,20 +108,22 @@ class Builder:
         The magnitude is NaN if it is not finite.
 
         Args:
-            as_one: If all values of the weight are integer multiples of one step, use one scale for all columns, so
-                that a weight quantized with one scale keeps its values.
+            as_one: If all values of the weight are multiples of one step, use one scale for all columns, so that a
+                weight that was quantized with one scale keeps its values.
         """
         largest, finite = self.magnitude(weight, 0, keepdims=False)
         if as_one:
             whole = self("reduce_max", largest, axes=(0,), keepdims=True)
             steps = self("mul", weight, self("div", 127.0, whole))
-            off = self("abs", self("sub", steps, self("round", steps)))
-            bound = self("mul", self("minimum", self("abs", steps), 1.0), OFF)  # a nonzero value must not become a zero
-            is_off = self("select", self("less", bound, off), 1.0, 0.0)
-            farthest = self("reduce_max", is_off, axes=(0, 1), keepdims=False)
-            # otherwise each column has its own scale
+            distance = self("abs", self("sub", steps, self("round", steps)))
+            bound = self(
+                "mul", self("minimum", self("abs", steps), 1.0), MAX_DISTANCE
+            )  # smaller for values near 0, so that a nonzero value does not become 0
+            is_between = self("select", self("less", bound, distance), 1.0, 0.0)
+            any_between = self("reduce_max", is_between, axes=(0, 1), keepdims=False)
+            # Use one scale if no value is between steps, and else a scale for each column.
             whole = self("select", self("less", whole, float("inf")), whole, largest)
-            largest = self("select", self("less", farthest, 0.5), whole, largest)
+            largest = self("select", self("less", any_between, 0.5), whole, largest)
         rounded = self("round", self("mul", weight, self("div", 127.0, largest)))
         return self("select", finite, rounded, 0.0), self("select", finite, largest, float("nan"))
 
@@ -157,14 +159,14 @@ class Builder:
     def scaled_twice(self, total: Node, first: Node, second: Node, start: Node | None, name: str) -> Node:
         """Return ``total`` times two scales, plus ``start`` if there is one.
 
-        The smaller scale is applied first, so that an overflow of the intermediate product implies one of the result.
+        The smaller scale is applied first, so that the intermediate product overflows only if the result does.
         """
         smaller, larger = self("minimum", first, second), self("maximum", first, second)
         return self.scaled(self("mul", total, smaller), larger, start, name)
 
 
 class Narrowing:
-    """Base of rewritings of products with narrow weights. Values that products share are computed once."""
+    """Base class of rewriters of products with narrow weights. Values that products share are computed once."""
 
     def __init__(self) -> None:
         self._weights: dict[tuple[Node, Dim, Dim], tuple[Node, ...]] = {}

@@ -1,8 +1,8 @@
 """reduced_weights: multiply float32 activations by weights of 16 or 8 bits.
 
 A weight is any value computed from parameters and constants alone. Each product is rewritten as casts, scales and
-products of narrow numbers (``narrow_products``), so that later passes need not know of it. Nodes that depend on weights
-alone leave the loops, and are computed when parameters change.
+products of narrow numbers (``narrow_products``), which later passes treat like any other nodes. Nodes that depend on
+weights alone leave the loops, and are computed when parameters change.
 
 Law: values equal those with weights rounded to their kinds, up to rounding of activations to 16 bits (to 8 unless they
 are ``split``). Other values keep their bits.
@@ -20,7 +20,7 @@ from .block_products import BITS, Blocks
 from .narrow_products import BFloat16, Bytes, Int8, Narrowing, Weight, Widened
 
 MAX_DEPTH = 1 << 16
-"""Maximum rows of a weight: the sum of as many products of two bytes fits into 32 bits."""
+"""Maximum rows of a weight. With more, a sum of products of two bytes could exceed 32 bits."""
 
 Sources = Mapping[Node, frozenset[str]]
 """Nodes computed from parameters and constants alone, with the names of these parameters."""
@@ -32,22 +32,22 @@ class NarrowKind:
 
     Attributes:
         form: ``bfloat16``, ``int8``, ``int8_blocks`` or ``int4``.
-        dots: The target multiplies narrow numbers. False: weights are widened as they are read.
-        split: Activations keep 16 bits, in two parts. False: 8 bits.
+        dots: True if the target multiplies narrow numbers, False if weights are widened as they are read.
+        split: True if activations keep 16 bits, in two parts; False if they have 8 bits.
         bytes: Dtype of 8-bit activations in products with int8 weights, ``uint8`` or ``int8``; empty if there are none.
-        least_depth: Minimum rows of a weight to narrow. For fewer, preparing a row costs as much as a product gains.
-        least_weights: Minimum elements of a weight to narrow.
+        min_depth: Minimum rows of a weight. With fewer, quantizing a row of activations costs what the product saves.
+        min_weights: Minimum elements of a weight.
     """
 
     form: str
     dots: bool
     split: bool = True
     bytes: str = ""
-    least_depth: int = 32
-    least_weights: int = 4096
+    min_depth: int = 32
+    min_weights: int = 4096
 
     def narrowing(self) -> Narrowing:
-        """Return a new rewriting of this kind, for the products of one graph."""
+        """Return a new rewriter of products for one graph."""
         if self.form in BITS:
             return Blocks(self.form, self.bytes == "uint8")
         if self.bytes:
@@ -57,10 +57,7 @@ class NarrowKind:
         return Int8() if self.form == "int8" else BFloat16(self.split)
 
     def objection(self, product: Node) -> str:
-        """Return the reason why a product's weight stays float32; empty if it becomes narrow.
-
-        Only types and shapes are considered.
-        """
+        """Return the reason in the types and shapes of a product why its weight stays float32; empty without one."""
         left, right = product.operands[:2]
         if left.dtype != "float32":
             return f"it multiplies {left.dtype}"
@@ -71,21 +68,21 @@ class NarrowKind:
             return "its size is symbolic"
         if depth > MAX_DEPTH:
             return f"{depth:,} rows are more than {MAX_DEPTH:,}"
-        if depth < self.least_depth:
-            return f"{depth:,} rows are fewer than the {self.least_depth:,} from which {self.form} pays"
-        if depth * columns < self.least_weights:
-            return f"{depth * columns:,} elements are fewer than the {self.least_weights:,} from which {self.form} pays"
+        if depth < self.min_depth:
+            return f"{depth:,} rows are fewer than the {self.min_depth:,} from which {self.form} pays"
+        if depth * columns < self.min_weights:
+            return f"{depth * columns:,} elements are fewer than the {self.min_weights:,} from which {self.form} pays"
         return ""
 
 
 @dataclass(frozen=True)
 class WeightUse:
-    """Use of a weight in one product, with the number format of the product.
+    """Use of a weight in one product.
 
     Attributes:
-        parameters: Names of the parameters from which it is computed.
-        kind: Kind in which it is multiplied.
-        objection: Why it stays float32 although a narrow kind was requested.
+        parameters: Names of the parameters from which the weight is computed.
+        kind: Form in which the product reads it: ``float32``, or that of a ``NarrowKind``.
+        objection: Reason why it stays float32 although a narrow kind was requested.
     """
 
     parameters: frozenset[str]
@@ -100,8 +97,8 @@ class ReducedWeights:
     Law: values equal those with weights rounded to their kinds, up to rounding of activations to 16 bits.
 
     Attributes:
-        kind: Kind of weights that depend on no parameter of ``named``; None leaves them float32.
-        named: Kinds of parameters, by name. A weight of several parameters has the widest of their kinds.
+        kind: Kind of parameters that are not in ``named``; None leaves them float32.
+        named: Kinds of other parameters, by name. A weight of several parameters has the widest of their kinds.
     """
 
     kind: NarrowKind | None
@@ -152,18 +149,18 @@ class ReducedWeights:
                 yield from self._uses(node["body"], inside_scan(node, weights))
             elif _multiplies_weight(node, weights):
                 kind = self._kind(node, weights)
-                objection = self._kept_by(node, weights) if kind is None else kind.objection(node)
+                objection = self._objection_of_others(node, weights) if kind is None else kind.objection(node)
                 form = "float32" if kind is None or objection else kind.form
                 yield WeightUse(_names(node, weights), form, objection)
 
-    def _kept_by(self, product: Node, weights: Sources) -> str:
-        """Return the reason why a weight of several parameters stays float32; empty if none of them is narrow.
+    def _objection_of_others(self, product: Node, weights: Sources) -> str:
+        """Return the reason why a weight of several parameters stays float32; empty if none of them may be narrow.
 
-        A weight is float32 if one of its parameters is.
+        The weight stays float32 if one of its parameters does.
         """
         kinds = self._kinds(product, weights)
         wide = [name for name, kind in kinds.items() if kind is None]
-        return f"it is one weight with {', '.join(wide)}, to be float32" if 0 < len(wide) < len(kinds) else ""
+        return f"it forms one weight with {', '.join(wide)}, kept float32" if 0 < len(wide) < len(kinds) else ""
 
     def _scan(self, node: Node, operands: tuple[Node, ...], weights: Sources) -> Node | None:
         changed = self._reduced(node["body"], inside_scan(node, weights))
@@ -171,7 +168,7 @@ class ReducedWeights:
 
 
 def _width(kind: NarrowKind) -> tuple[int, int]:
-    return BITS[kind.form] if kind.form in BITS else 8 * ITEM_BYTES[kind.form], kind.least_weights
+    return BITS[kind.form] if kind.form in BITS else 8 * ITEM_BYTES[kind.form], kind.min_weights
 
 
 def _multiplies_weight(node: Node, weights: Sources) -> bool:
@@ -198,7 +195,7 @@ def parameters_of(graph: Graph) -> Sources:
 def sources_of(graph: Graph, fixed: Sources) -> Sources:
     """Return the nodes that depend on ``fixed`` inputs and constants alone, with their parameters.
 
-    Nodes that depend on a symbolic size are left out.
+    Nodes that depend on a symbolic size are not included.
     """
     known = dict(fixed)
     for node in graph.nodes:
@@ -209,6 +206,6 @@ def sources_of(graph: Graph, fixed: Sources) -> Sources:
     return known
 
 
-def made_of(graph: Graph, fixed: Set[Node]) -> set[Node]:
+def fixed_nodes(graph: Graph, fixed: Set[Node]) -> set[Node]:
     """Return the nodes that depend on ``fixed`` inputs and constants alone, and on no symbolic size."""
     return {*sources_of(graph, dict.fromkeys(fixed, frozenset()))}

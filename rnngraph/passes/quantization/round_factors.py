@@ -1,4 +1,4 @@
-"""round_factors: round the factors of products to bfloat16 where no matrix unit does.
+"""round_factors: round the factors of products to bfloat16, unless a matrix unit rounds them.
 
 Law: values are equal up to the order of the sums.
 """
@@ -12,12 +12,12 @@ from ...support.records import dataclass
 
 @dataclass(frozen=True)
 class RoundFactors:
-    """Round the factors of products in separate ops, whose products the kernels for float32 compute.
+    """Round the factors of products in separate ops. The products are then computed in float32.
 
     Law: values are equal up to the order of the sums.
 
     Attributes:
-        has_tiles: The target has a matrix unit, which rounds factors itself. It takes matrices whose sizes are numbers.
+        has_tiles: The target has a matrix unit, which rounds factors of fixed sizes itself.
     """
 
     has_tiles: bool

@@ -1,6 +1,7 @@
 """Weights that a declaration computes from stored integers and scales, as ``rg.dequantize`` does.
 
-``blocks_of`` recognises them by their nodes, so that a product in blocks takes the integers and scales as they are.
+``blocks_of`` recognises such weights by their nodes. Products in blocks then use the stored integers and scales,
+instead of quantizing the weights again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ...ir.types import KEEP_NARROW
 from ...support.records import dataclass
 
 BLOCK = 32
-"""Numbers that share a scale."""
+"""Number of rows of a column that share a scale."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def _bytes(parts: Node, scales: Node) -> StoredBlocks | None:
 
 
 def _halves_of_bytes(parts: Node, scales: Node) -> StoredBlocks | None:
-    """Return blocks of 4-bit integers that are stored in pairs, one byte for two, each with an offset of 8."""
+    """Return blocks of 4-bit integers, of which a byte stores two, each with an offset of 8."""
     whole = _minus(parts, 8.0)
     if whole is None or whole.op != "select":
         return None
@@ -74,7 +75,7 @@ def _halves_of_bytes(parts: Node, scales: Node) -> StoredBlocks | None:
 
 
 def _is_second_half(node: Node) -> bool:
-    """True for a constant that selects the second of two halves, along the axis before the last two."""
+    """True for a constant mask [2, 1, 1] that selects the second half."""
     return node.op == "constant" and node.shape == (2, 1, 1) and node["value"].ravel().tolist() == [False, True]
 
 
@@ -109,5 +110,5 @@ def _both_orders(node: Node) -> Iterator[tuple[Node, Node]]:
 
 
 def _is(node: Node, number: float) -> bool:
-    """True for a constant of one number."""
+    """True for a constant scalar equal to ``number``."""
     return node.op == "constant" and np.size(node["value"]) == 1 and float(node["value"]) == number

@@ -1,6 +1,6 @@
 """Classification of values for shards of a batch: sharded by rows, replicated, or partial sums.
 
-Any op not known to keep rows separate, or to sum them, mixes them.
+An op that neither keeps rows separate nor sums them mixes rows, which is an error.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Sharded:
     """Kind of a value of which each shard has its own rows, along ``axis``.
 
     Attributes:
-        factors: Sizes of which the axis is a product, the outermost first; None if all its entries are equal.
+        factors: Sizes of which the axis is a product, the outermost first; None if all rows are equal.
     """
 
     axis: int
@@ -52,13 +52,13 @@ class Partial:
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """Kind of values that are row indices. Each shard counts its rows from 0. The indexed axis has ``size`` entries."""
+class RowIndices:
+    """Kind of the indices of rows, which each shard counts from 0. ``size`` is their number in the whole batch."""
 
     size: Dim
 
 
-Kind = Replicated | Sharded | Partial | Numbers
+Kind = Replicated | Sharded | Partial | RowIndices
 
 
 def kind_of(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
@@ -72,23 +72,23 @@ def kind_of(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
     """
     if node.op == "by_graph":  # its first operand is the value for training
         return kinds[0]
-    common = None
+    result = None
     if node.op in ("dimension", "iota") and counts(node["size"], names):
-        common = _of_size(node, names)
-    elif not any(isinstance(kind, Sharded | Numbers) for kind in kinds):
-        common = _spread(node, names)
-    elif any(isinstance(kind, Numbers) for kind in kinds):
-        common = _of_numbers(node, kinds, names)
+        result = _size_kind(node, names)
+    elif not any(isinstance(kind, Sharded | RowIndices) for kind in kinds):
+        result = _replicated_kind(node, names)
+    elif any(isinstance(kind, RowIndices) for kind in kinds):
+        result = _index_kind(node, kinds, names)
     elif _adds_rows(node, kinds, names):
-        common = Partial()
+        result = Partial()
     else:
-        common = _moved(node, kinds, names)
-    if common is None:
+        result = _sharded_kind(node, kinds, names)
+    if result is None:
         raise GraphError(
             f"{node.op} mixes the rows of a batch, so the batch can't be computed in shards; train without shards",
             node.where,
         )
-    return common
+    return result
 
 
 def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]:
@@ -100,19 +100,19 @@ def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]
     parts, body = ScanParts.of(scan), scan["body"]
     if counts(scan["length"], names):
         raise GraphError(LOOP_OVER_ROWS, scan.where)
-    inner = {inside: _handed(scan, number, kinds[number]) for number, inside in enumerate(body.inputs)}
+    inner = {inside: _input_kind(scan, number, kinds[number]) for number, inside in enumerate(body.inputs)}
     for carry in parts.carries:
-        inner[carry.inside] = _with_order(inner[carry.inside], carry.inside)
+        inner[carry.inside] = _distinct_rows(inner[carry.inside], carry.inside)
     ends = ends_of_loop(scan)
     for node in body.nodes:
         if node in inner:
             continue
-        if node in ends:  # a shard ends where its own rows do
+        if node in ends:  # each shard runs until its own rows have ended
             inner[node] = Replicated()
             continue
         inner[node] = _within_loop(node, [inner[item] for item in node.operands], names)
     for carry in parts.carries:
-        if carry.inside is not parts.when and not _alike(inner[carry.inside], inner[carry.next]):
+        if carry.inside is not parts.when and not _are_equal(inner[carry.inside], inner[carry.next]):
             raise GraphError(
                 f"{carry.name} mixes the rows of a batch from step to step, so it can't be computed in shards; "
                 "train without shards",
@@ -123,7 +123,7 @@ def scan_kinds(scan: Node, kinds: Sequence[Kind], names: Set[str]) -> list[Kind]
     return [*(inner[carry.inside] for carry in parts.carries), *shifted]
 
 
-def _handed(scan: Node, number: int, kind: Kind) -> Kind:
+def _input_kind(scan: Node, number: int, kind: Kind) -> Kind:
     """Return the kind of an input of a scan's body from that of its operand."""
     if not isinstance(kind, Sharded):
         return kind
@@ -146,35 +146,43 @@ def _within_loop(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
     return kind
 
 
-def _with_order(kind: Kind, node: Node) -> Kind:
-    """Return the kind of a state after the first step. Rows that are equal at first differ later."""
+def _distinct_rows(kind: Kind, node: Node) -> Kind:
+    """Return the kind of a state in any step, in which its rows may differ even if they are equal at first."""
     if isinstance(kind, Sharded) and kind.factors is None:
         return Sharded(kind.axis, (node.shape[kind.axis],))
     return kind
 
 
-def _alike(one: Kind, other: Kind) -> bool:
+def _are_equal(one: Kind, other: Kind) -> bool:
     if isinstance(one, Sharded) and isinstance(other, Sharded):
         return one.axis == other.axis and (None in (one.factors, other.factors) or one.factors == other.factors)
     return one == other
 
 
-def _of_size(node: Node, names: Set[str]) -> Kind | None:
-    """Return the kind of a size: ``Partial`` for a number of rows or a multiple, which must be summed over shards."""
+def _size_kind(node: Node, names: Set[str]) -> Kind | None:
+    """Return the kind of a ``dimension`` or ``iota`` of a size that counts rows; None if rows mix.
+
+    A number of rows, or a multiple of it, is a partial sum.
+    """
     size = node["size"]
     terms = size.terms if isinstance(size, Size) else ()
-    once = all(sum(name in names for name in monomial) == 1 for monomial, _ in terms) and size.plain_symbols & names
+    is_linear = (
+        all(sum(name in names for name in monomial) == 1 for monomial, _ in terms) and size.plain_symbols & names
+    )
     if node.op == "dimension":
-        return Partial() if once else None
-    return Numbers(size) if once and len(terms) == 1 else None
+        return Partial() if is_linear else None
+    return RowIndices(size) if is_linear and len(terms) == 1 else None
 
 
-def _of_numbers(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | None:
-    """Return the kind of row indices. They are local until the index of the shard's first row is added."""
+def _index_kind(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | None:
+    """Return the kind of a value computed from row indices; None if rows mix.
+
+    Indices count within a shard until the index of the shard's first row is added.
+    """
     if node.op == "reshape":
         return kinds[0]
     number, first = kinds[0], node.operands[-1]
-    if node.op != "add" or not isinstance(number, Numbers) or first.get("label") != FIRST_ROW:
+    if node.op != "add" or not isinstance(number, RowIndices) or first.get("label") != FIRST_ROW:
         return None
     axis = next(axis for axis, dim in enumerate(node.shape) if counts(dim, names))
     return Sharded(axis, factors_of(number.size, names))
@@ -186,12 +194,12 @@ def factors_of(size: Dim, names: Set[str]) -> tuple[Dim, ...]:
     ((monomial, factor),) = size.terms
     rows = Size((((next(name for name in monomial if name in names),), 1),))
     others = tuple(name for name in monomial if name not in names)
-    rest: Dim = factor if not others else Size(((others, factor),))
-    return (rows,) if rest == 1 else (rows, rest)
+    other_factors: Dim = factor if not others else Size(((others, factor),))
+    return (rows,) if other_factors == 1 else (rows, other_factors)
 
 
-def _spread(node: Node, names: Set[str]) -> Kind | None:
-    """Return the kind of a value whose operands are all replicated."""
+def _replicated_kind(node: Node, names: Set[str]) -> Kind | None:
+    """Return the kind of a value whose operands are all replicated; None if rows mix."""
     axes = [axis for axis, dim in enumerate(node.shape) if counts(dim, names)]
     if not axes:
         return Replicated()
@@ -215,7 +223,7 @@ def _orders(kinds: Sequence[Kind]) -> set[tuple[Dim, ...]]:
     return {kind.factors for kind in kinds if isinstance(kind, Sharded) and kind.factors is not None}
 
 
-def _moved(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | None:
+def _sharded_kind(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | None:
     """Return the kind of a value computed from sharded operands; None if rows mix."""
     axes = [axis for axis, dim in enumerate(node.shape) if counts(dim, names)]
     orders = _orders(kinds)
@@ -226,17 +234,17 @@ def _moved(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | None:
         (kind,) = kinds
         assert isinstance(kind, Sharded)
         return _reshaped(node.operands[0].shape, node.shape, kind.axis, axis, order)
-    lie = [fate(node, number, kind.axis) for number, kind in enumerate(kinds) if isinstance(kind, Sharded)]
-    return Sharded(axis, order) if all(item == Kept(axis) for item in lie) else None
+    fates = [fate(node, number, kind.axis) for number, kind in enumerate(kinds) if isinstance(kind, Sharded)]
+    return Sharded(axis, order) if all(item == Kept(axis) for item in fates) else None
 
 
 def _reshaped(before: Shape, after: Shape, place: int, axis: int, order: tuple[Dim, ...] | None) -> Sharded | None:
     """Return the kind after a reshape that merges axes with the row axis, or splits it; None if rows mix."""
     own = (before[place],) if order is None else order
     factors = [*before[:place], *own, *before[place + 1 :]]
-    ahead = product(after[:axis])
+    outer_size = product(after[:axis])
     for start, stop in combinations(range(len(factors) + 1), 2):
-        if product(factors[:start]) == ahead and product(factors[start:stop]) == after[axis]:
+        if product(factors[:start]) == outer_size and product(factors[start:stop]) == after[axis]:
             joined = tuple(dim for dim in factors[start:stop] if dim != 1)
             return Sharded(axis, None if order is None and len(joined) == 1 else joined)
     return None

@@ -1,11 +1,11 @@
-"""shard: make the graph of one shard of a batch. Its losses and gradients are summed over the shards.
+"""shard: build the graph of one shard of a batch, whose losses and gradients are summed over all shards.
 
-A mean divides by a count over all rows. Divisors of a loss, and operands of its maxima, therefore become inputs. They
-must depend on feeds alone, and are summed over all shards beforehand. Terms that depend on no row, such as a penalty
-of weights, count in the first shard only.
+A mean divides by a number that is summed over all rows. Such divisors of a loss, and operands of its maxima, become
+inputs: totals, which must depend on feeds alone, and are summed over all shards before. Terms that depend on no row,
+such as a penalty of weights, count in the first shard only.
 
-Law: over the shards of one batch, fed the totals, the sums of ``loss`` and of ``Partial`` outputs equal those of the
-whole graph up to rounding. Rows of other outputs equal the whole graph's.
+Law: if each shard of a batch is fed the totals, the sums over the shards of ``loss`` and of ``Partial`` outputs equal
+the values of the whole graph up to rounding. Rows of other outputs equal those of the whole graph.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from ...ir.graph import Graph, Node, make, remake
 from ...ir.types import Dim, Size, TensorType
 from ...support.errors import GraphError
 from ...support.records import dataclass
-from .kinds import Kind, Numbers, Partial, Replicated, Sharded, factors_of, kind_of, scan_kinds
+from .kinds import Kind, Partial, Replicated, RowIndices, Sharded, factors_of, kind_of, scan_kinds
 
 TOTAL, FIRST = "total/", "first_shard"
 
 
 @dataclass(frozen=True)
 class ShardGraph:
-    """Graph of a shard, with the totals that it needs.
+    """Graph of a shard, with the totals that it reads.
 
     Attributes:
         graph: The graph.
-        totals: Graph of the outputs ``total/<n>`` of a shard, whose sums over all shards are fed. A later one may read
-            the sums of earlier ones.
+        totals: Graph with the outputs ``total/<n>`` of a shard. Their sums over all shards are fed to ``graph``, and to
+            later totals.
         kinds: Kinds of the outputs, by name.
     """
 
@@ -58,7 +58,7 @@ class _Sharding:
     kinds: dict[Node, Kind] = field(default_factory=dict)
     scans: dict[Node, list[Kind]] = field(default_factory=dict)
     totals: dict[Node, Node] = field(default_factory=dict)
-    of_feeds: dict[Node, bool] = field(default_factory=dict)
+    depends_on_feeds: dict[Node, bool] = field(default_factory=dict)
     first: Node | None = None
 
     def of(self, graph: Graph) -> ShardGraph:
@@ -66,7 +66,7 @@ class _Sharding:
             self._visit(node)
         outputs = [(name, self._output(name, node)) for name, node in graph.outputs]
         kinds = {name: self.kinds[node] for name, node in graph.outputs}
-        fed = [self.new[node] for node in graph.inputs if node.op == "input"]  # totals may need the sizes of all feeds
+        fed = [self.new[node] for node in graph.inputs if node.op == "input"]  # totals may read the size of any feed
         sharded = Graph.of(graph.name, outputs, [self.new[node] for node in graph.inputs], graph.comments)
         totals = [(str(self.totals[node]["label"]), node) for node in self.totals]
         return ShardGraph(sharded, Graph.of("totals", totals, fed), kinds)
@@ -76,11 +76,11 @@ class _Sharding:
         if name != "loss" or isinstance(kind, Partial):
             return value
         self.kinds[node] = Partial()
-        return self._once(value)
+        return self._in_first_shard(value)
 
     def _visit(self, node: Node) -> None:
         if node.op in ("input", "parameter"):
-            self._set(node, node, self._of_input(node))
+            self._record(node, node, self._input_kind(node))
             return
         if node.op == "with_update":
             raise GraphError(
@@ -89,35 +89,35 @@ class _Sharding:
                 node.where,
             )
         if node.op == "by_graph":
-            self._set(node, self.new[node.operands[0]], self.kinds[node.operands[0]])
+            self._record(node, self.new[node.operands[0]], self.kinds[node.operands[0]])
             return
         if node.op == "get":
             scan = node.operands[0]
-            self._set(node, remake(node, [self.new[scan]]), self.scans[scan][node["index"]])
+            self._record(node, remake(node, [self.new[scan]]), self.scans[scan][node["index"]])
             return
         kinds = [self.kinds[item] for item in node.operands]
         if any(isinstance(kind, Partial) for kind in kinds):
             linear = self._linear(node, kinds)
             if linear is not None:
-                self._set(node, linear, Partial())
+                self._record(node, linear, Partial())
                 return
             kinds = [Replicated() if isinstance(kind, Partial) else kind for kind in kinds]
-            operands = [self._whole(item) for item in node.operands]
+            operands = [self._total(item) for item in node.operands]
         else:
             operands = [self.new[item] for item in node.operands]
         if node.op == "scan":
             self.scans[node] = scan_kinds(node, kinds, self.rows)
-            self._set(node, remake(node, operands), Replicated())
+            self._record(node, remake(node, operands), Replicated())
             return
         kind = kind_of(node, kinds, self.rows)
-        if isinstance(kind, Sharded) and any(isinstance(item, Numbers) for item in kinds):
-            operands = self._counted(node, operands)
-        self._set(node, remake(node, operands), kind)
+        if isinstance(kind, Sharded) and any(isinstance(item, RowIndices) for item in kinds):
+            operands = self._with_first_row(node, operands)
+        self._record(node, remake(node, operands), kind)
 
-    def _set(self, node: Node, new: Node, kind: Kind) -> None:
+    def _record(self, node: Node, new: Node, kind: Kind) -> None:
         self.new[node], self.kinds[node] = new, kind
 
-    def _of_input(self, node: Node) -> Kind:
+    def _input_kind(self, node: Node) -> Kind:
         axes = [axis for axis, dim in enumerate(node.shape) if counts(dim, self.rows)]
         if not axes:
             return Replicated()
@@ -131,11 +131,11 @@ class _Sharding:
 
     # Numbers of rows ------------------------------------------------------------------------------
 
-    def _counted(self, node: Node, operands: Sequence[Node]) -> list[Node]:
+    def _with_first_row(self, node: Node, operands: Sequence[Node]) -> list[Node]:
         """Return the operands of an addition to row indices, with the index of the shard's first row."""
         numbers, first = operands
-        (kind,) = (self.kinds[item] for item in node.operands if isinstance(self.kinds[item], Numbers))
-        assert isinstance(kind, Numbers)
+        (kind,) = (self.kinds[item] for item in node.operands if isinstance(self.kinds[item], RowIndices))
+        assert isinstance(kind, RowIndices)
         factors = factors_of(kind.size, self.rows)
         if len(factors) > 1:
             first = make("mul", first, _dimension(factors[1]), where=node.where)
@@ -144,11 +144,12 @@ class _Sharding:
     # Sums over rows -------------------------------------------------------------------------------
 
     def _linear(self, node: Node, kinds: Sequence[Kind]) -> Node | None:
-        """Return ``node`` applied to partial sums; None if it is not linear in them and needs the totals.
+        """Return ``node`` applied to partial sums; None if it is not linear in them, so that it reads totals.
 
-        A product is linear in one factor only: one that depends on parameters, if any.
+        A product is linear in one factor at a time. That is one that depends on parameters, if any does, because the
+        others must be totals.
         """
-        if any(isinstance(kind, Sharded | Numbers) for kind in kinds) or node.op == "scan":
+        if any(isinstance(kind, Sharded | RowIndices) for kind in kinds) or node.op == "scan":
             return None
         if any(counts(dim, self.rows) for dim in node.shape):
             return None
@@ -156,32 +157,37 @@ class _Sharding:
         groups = [group for group in linear_in(node) if not group.isdisjoint(summed)]
         if not groups or (node.op == "select" and all(map(self._is_fed, (node.operands[item] for item in summed)))):
             return None
-        learned = [group for group in groups if not all(self._is_fed(node.operands[n]) for n in group & {*summed})]
-        kept = next(iter(learned or groups))
-        parts = [self._part(item) if number in kept else self._whole(item) for number, item in enumerate(node.operands)]
+        learned_groups = [
+            group for group in groups if not all(self._is_fed(node.operands[n]) for n in group & {*summed})
+        ]
+        linear_operands = next(iter(learned_groups or groups))
+        parts = [
+            self._part(item) if number in linear_operands else self._total(item)
+            for number, item in enumerate(node.operands)
+        ]
         return remake(node, parts)
 
     def _is_fed(self, node: Node) -> bool:
         """True if a value depends on feeds alone."""
-        return self._is_of_feeds(self.new[node])
+        return self._depends_on_feeds(self.new[node])
 
     def _part(self, node: Node) -> Node:
-        """Return a shard's contribution to a sum. Only the first shard contributes replicated values."""
-        return self.new[node] if isinstance(self.kinds[node], Partial) else self._once(self.new[node])
+        """Return a shard's part of a sum. Replicated values are a part of the first shard only."""
+        return self.new[node] if isinstance(self.kinds[node], Partial) else self._in_first_shard(self.new[node])
 
-    def _once(self, value: Node) -> Node:
+    def _in_first_shard(self, value: Node) -> Node:
         if self.first is None:
             self.first = make("input", label=FIRST, name=FIRST, type=TensorType("bool", ()))
         zero = make("constant", value=np.zeros((), value.dtype))
         return make("select", self.first, value, zero, where=value.where)
 
-    def _whole(self, node: Node) -> Node:
-        """Return the value for the whole batch."""
+    def _total(self, node: Node) -> Node:
+        """Return the value for the whole batch, which is an input for a partial sum."""
         value = self.new[node]
         if not isinstance(self.kinds[node], Partial):
             return value
         if value not in self.totals:
-            if not self._is_of_feeds(value):
+            if not self._depends_on_feeds(value):
                 raise GraphError(
                     f"{value.op} over all rows of a batch depends on parameters, and the loss is not linear in it; "
                     "with shards a loss must be a sum over rows, divided by values that depend on feeds alone",
@@ -191,22 +197,22 @@ class _Sharding:
             self.totals[value] = make("input", label=label, name=label.replace("/", "_"), type=value.type)
         return self.totals[value]
 
-    def _is_of_feeds(self, root: Node) -> bool:
+    def _depends_on_feeds(self, root: Node) -> bool:
         """True if a value depends on feeds alone."""
         stack = [root]
         while stack:
             node = stack[-1]
-            if node in self.of_feeds:
+            if node in self.depends_on_feeds:
                 stack.pop()
                 continue
-            missing = [item for item in node.operands if item not in self.of_feeds]
+            missing = [item for item in node.operands if item not in self.depends_on_feeds]
             if missing:
                 stack += missing
                 continue
             stack.pop()
-            own = node.op != "parameter" and not (node.op == "input" and node["label"] == "seed")
-            self.of_feeds[node] = own and all(self.of_feeds[item] for item in node.operands)
-        return self.of_feeds[root]
+            is_feed = node.op != "parameter" and not (node.op == "input" and node["label"] == "seed")
+            self.depends_on_feeds[node] = is_feed and all(self.depends_on_feeds[item] for item in node.operands)
+        return self.depends_on_feeds[root]
 
 
 def _dimension(size: Dim) -> Node:

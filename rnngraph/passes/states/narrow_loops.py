@@ -1,7 +1,7 @@
 """narrow_loops: store values of loops in the narrow dtype to which their steps round them.
 
-A state that each step rounds to bfloat16 and widens again is carried in 16 bits. So is a value of it that a loop emits
-or reads for each step. Steps widen it when they read it.
+A state that each step rounds to bfloat16 and widens again is carried in 16 bits, and widened when a step reads it. The
+same holds for sequences that a loop reads or returns.
 
 Law: values are unchanged, bit for bit.
 """
@@ -73,7 +73,7 @@ def _narrowed(scan: Node) -> Node:
 
 
 def _narrow_carries(parts: ScanParts) -> dict[Node, str]:
-    """Return {carry's input in the body: narrow dtype} for carries that every step rounds."""
+    """Return {input of a carry: narrow dtype} for carries that every step rounds."""
     candidates = {carry.inside: dtype for carry in parts.carries if (dtype := _rounded_to(carry.next))}
     while True:
         exact = {
@@ -89,7 +89,7 @@ def _narrow_carries(parts: ScanParts) -> dict[Node, str]:
 
 
 def _rounded_to(node: Node) -> str | None:
-    """Return the narrow dtype of a value, or of one between which it selects; None if there is none."""
+    """Return the narrow dtype to which a value, or one that it selects, is rounded; None if there is none."""
     pending = [node]
     while pending:
         item = pending.pop()
@@ -122,7 +122,7 @@ def _source(node: Node) -> Node | None:
 
 
 def _narrow(node: Node, dtype: str) -> Node:
-    """Return a value in a narrow dtype, selected from narrow values where it is selected."""
+    """Return a value in a narrow dtype. A select becomes a select of narrow values."""
     if source := _source(node):
         return source
     if node.op == "select":
@@ -138,7 +138,7 @@ def _stored(param: Node, dtype: str) -> Node:
 
 
 def _widened(get: Node, scan: Node) -> Node:
-    """Return a result of a narrowed scan in the dtype that it had."""
+    """Return a result of a narrowed scan in the dtype of the old result ``get``."""
     assert isinstance(scan.type, TupleType)
     result = make("get", scan, where=get.where, name=get.name, index=get["index"])
     return (

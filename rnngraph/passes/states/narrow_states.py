@@ -15,8 +15,8 @@ from ..lowering.lowered import Lowered
 def narrow_states(lowered: Lowered) -> Lowered:
     """Store states in the dtype to which steps round them.
 
-    Law: results are unchanged, bit for bit. A state that steps round before they use it is an input, output and initial
-    value of that dtype.
+    Law: results are unchanged, bit for bit. If steps round a state before they use it, its input, output and initial
+    value have the narrow dtype.
 
     Args:
         lowered: Declaration whose states are inputs and outputs.
@@ -30,7 +30,7 @@ def narrow_states(lowered: Lowered) -> Lowered:
 
 
 def _rounded_to(graph: Graph, label: str) -> str | None:
-    """Return the narrow dtype to which all users of a state cast it, or None."""
+    """Return the narrow dtype to which all users of a state cast it; None if there is none."""
     users = [node for node in graph.nodes for item in node.operands if _is_input(item, label)]
     dtypes = {node.dtype if node.op == "cast" else "" for node in users}
     is_output = any(_is_input(node, label) for _, node in graph.outputs)
@@ -51,7 +51,7 @@ def _cast_outputs(graph: Graph, narrow: Mapping[str, str]) -> Graph:
 
 
 def _narrow_inputs(graph: Graph, narrow: Mapping[str, str]) -> Graph:
-    """Give inputs a narrow dtype, in place of the casts that read them."""
+    """Return a graph with inputs in narrow dtypes, which replace the casts of these inputs."""
     new: dict[Node, Node] = {}
     for node in graph.nodes:
         if node.op == "input" and node["label"] in narrow:

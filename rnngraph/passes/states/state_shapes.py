@@ -1,8 +1,8 @@
 """state_shapes: carry a flat state in the shape in which its steps compute.
 
-Cells that store a matrix as one row begin and end a step with a ``reshape``. Both leave the loop, so that a step
-updates its state in place, and later passes see its axes. So do reshapes of states that a backward loop reads step by
-step.
+Cells that store a matrix as one row start and end a step with a ``reshape``. The pass moves both out of the loop, so
+that a step updates its state in place, and later passes know its axes. It also moves the reshapes of states that a
+backward loop reads step by step.
 
 Law: values are unchanged, bit for bit.
 """
@@ -41,7 +41,7 @@ class StateShapes:
 
 @dataclass(frozen=True)
 class _FlatState:
-    """A flat carry, the shape in which steps compute, and the elementwise ops between both forms."""
+    """A flat carry, the shape in which steps compute, and the elementwise ops on its flat form."""
 
     carry: Carry
     shape: Shape
@@ -59,8 +59,8 @@ def _with_shaped_states(scan: Node) -> Node:
     }
     if not flat and not sequences:
         return scan
-    new: dict[Node, Node] = {}  # replacements of the same shape
-    shaped: dict[tuple[Node, Shape], Node] = {}  # replacements in the shape in which steps compute
+    new: dict[Node, Node] = {}  # new values, in the old shapes
+    shaped: dict[tuple[Node, Shape], Node] = {}  # new values, in the shape in which steps compute
     for param, shape in [*((param, state.shape) for param, state in flat.items()), *sequences.items()]:
         kind = param.tensor.with_shape(shape)
         inside = make("input", where=param.where, name=param.name, label=param["label"], type=kind)
@@ -68,14 +68,14 @@ def _with_shaped_states(scan: Node) -> Node:
     for node in body.nodes:
         if node in new:
             continue
-        taking = [state for state in flat.values() if node in state.entrywise]
-        if taking:
-            state = taking[0]
-            parts_of_it = [
+        matching = [state for state in flat.values() if node in state.entrywise]
+        if matching:
+            state = matching[0]
+            parts_in_shape = [
                 shaped.get((item, state.shape)) or _over_more_axes(new[item], node.shape, state.shape)
                 for item in node.operands
             ]
-            shaped[node, state.shape] = remake(node, parts_of_it)
+            shaped[node, state.shape] = remake(node, parts_in_shape)
             new[node] = _in_shape(shaped[node, state.shape], node.shape)
             continue
         inner = [new[item] for item in node.operands]
@@ -145,7 +145,7 @@ def _entrywise_readers(param: Node, users: Mapping[Node, Sequence[Node]]) -> set
         others = [item for item in node.operands if not _is_one_per_row(item, param)]
         if others and all(item in entrywise for item in others):
             entrywise.add(node)
-            pending += users[node]  # a reader that was refused may be one now
+            pending += users[node]  # visited again, because another operand may be elementwise now
     return entrywise - {param}
 
 
@@ -169,7 +169,7 @@ def _over_more_axes(node: Node, flat: Shape, shape: Shape) -> Node:
 
 
 def _in_shape(node: Node, shape: Shape) -> Node:
-    """Reshape a value, unless it already has that shape or was reshaped from it."""
+    """Reshape a value, unless it has that shape or is a reshape of a value with that shape."""
     while node.op == "reshape":
         node = node.operands[0]
     return node if node.shape == shape else make("reshape", node, where=node.where, name=node.name, shape=shape)

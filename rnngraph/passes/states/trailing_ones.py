@@ -1,8 +1,8 @@
 """trailing_ones: compute values of a loop's step without a last axis of 1.
 
-Cells with a matrix write vectors as columns, ``[rows, heads, keys, 1]``, so that they broadcast. Ops on columns alone
-then run over ``[rows, heads, keys]``, vectorised over keys. Where a column is combined with a matrix, a reshape, which
-copies nothing, restores its axis.
+Cells with matrix states write vectors as columns ``[rows, heads, keys, 1]``, so that they broadcast. The pass computes
+ops on columns alone over ``[rows, heads, keys]``, vectorised over keys. Before a column is combined with a matrix, a
+reshape restores its axis, without a copy.
 
 Law: values are unchanged, bit for bit, except for the order of sums over the axis that becomes the last one.
 """
@@ -14,7 +14,7 @@ from ...ir.ops import OPS
 from ...support.records import dataclass
 
 MIN_AXES = 4
-"""Minimum rank of a column for each row and head. Values of lower rank are unchanged."""
+"""Minimum rank of a column: rows, heads, keys and 1. Values of lower rank are unchanged."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class _Rule:
     """Rewrite rule: run ops on columns [..., n, 1] as ops on the rows [..., n] of which they are reshapes."""
 
     def __init__(self) -> None:
-        self._rows: dict[Node, Node] = {}  # columns without their last axis
+        self._rows: dict[Node, Node] = {}  # for each column, the value without its last axis
 
     def __call__(self, node: Node, operands: tuple[Node, ...]) -> Node | None:
         kind = OPS[node.op].kind

@@ -136,11 +136,11 @@ def narrow_kind(narrow: Narrow, activations: str, target: Target) -> NarrowKind 
     of_bytes = target.byte_activations if in_blocks or (narrow.kind == "int8" and not split) else ""
     kind = NarrowKind(narrow.kind, in_blocks or bool(of_bytes) or narrow.kind in target.dots, split, of_bytes)
     if narrow.force:
-        return replace(kind, least_depth=1, least_weights=1)
+        return replace(kind, min_depth=1, min_weights=1)
     if in_blocks or (kind.dots and target.lanes(4) > 1):
         return kind
     # Without such instructions the only gain is memory, which also holds for small weights.
-    return replace(kind, least_depth=8, least_weights=256)
+    return replace(kind, min_depth=8, min_weights=256)
 
 
 def weights_as_text(rules: WeightRules) -> Any:

@@ -28,7 +28,7 @@ ROUNDED: dict[str, Callable[[np.ndarray], np.ndarray]] = {"int8": int8, "bfloat1
 
 
 def reduced(form: str, dots: bool = True) -> ReducedWeights:
-    return ReducedWeights(NarrowKind(form, dots, least_depth=1, least_weights=1))
+    return ReducedWeights(NarrowKind(form, dots, min_depth=1, min_weights=1))
 
 
 def in_a_scan() -> Graph:
@@ -91,7 +91,7 @@ def test_activations_of_8_bits_on_all_targets() -> None:
     shapes = {"x": (4, 3, 2), "K": (5, 6), "b": (6,)}
     feeds = {name: generator.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     ways = [("uint8", True), ("int8", True), ("", False)]
-    forms = [ReducedWeights(NarrowKind("int8", dots, False, of, least_depth=1, least_weights=1)) for of, dots in ways]
+    forms = [ReducedWeights(NarrowKind("int8", dots, False, of, min_depth=1, min_weights=1)) for of, dots in ways]
     first, second, third = (interpret(form(graph), feeds)["output"] for form in forms)
     np.testing.assert_array_equal(first, second)
     np.testing.assert_allclose(first, third, rtol=0, atol=1e-6)
