@@ -22,7 +22,7 @@ TENSORFLOW = "tensorflow"
 
 
 class Answers(MetaPathFinder, Loader):
-    """Finder of modules under ``tensorflow``: those of the table, and of TensorFlow's wheel."""
+    """Import finder for ``tensorflow`` and its submodules, from the table and the list of TensorFlow's modules."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -42,7 +42,7 @@ class Answers(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         spec = module.__spec__
-        if spec is not None and spec.loader is self:  # Python named the module by its import path
+        if spec is not None and spec.loader is self:  # undo Python's change of the module's spec
             module.__spec__, module.__loader__ = spec.loader_state, None
 
 

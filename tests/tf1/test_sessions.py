@@ -61,7 +61,7 @@ def test_feeds_are_converted_and_unused_ones_ignored() -> None:
         np.testing.assert_array_equal(results, [[1], [3]])
         with pytest.raises(tf.errors.InvalidArgumentError, match=f"{HERE}.*can't be fed"):
             sess.run(rows, {ids: ["a"]})
-        with pytest.raises(tf.errors.InvalidArgumentError, match="is fed; run it first"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="run the Tensor first"):
             sess.run(rows, {ids: ids})
         with pytest.raises(rg.NameLookupError, match=f"{HERE}.*needs Placeholder"):
             sess.run(rows)
@@ -136,7 +136,7 @@ def test_nests_that_are_fed() -> None:
         ):
             for _ in range(2):
                 np.testing.assert_array_equal(session.run(results, {key: value}), arrays)
-        with pytest.raises(rg.StructureError, match=r"has 3 Tensors, and is fed 2 arrays"):
+        with pytest.raises(rg.StructureError, match=r"has 3 Tensors, but is fed 2 arrays"):
             session.run(results, {(a, (b, c)): [arrays[0], arrays[1]]})
 
 

@@ -51,7 +51,9 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
     name = ScopeName(variables.full(own_name(self)) or "cell", False, where, variables)
     outputs, new = Run(step, None, None, False, None, True, name, where).over(self, state)
     parameters = _driver(outputs).names.parameters
-    unowned = {spec for spec, _ in parameters if spec.name is None} - variables.owned  # variables of cells in rg.shared
+    unowned = {
+        spec for spec, _ in parameters if spec.name is None
+    } - variables.owned  # parameters of cells in rg.shared
     variables.owned |= unowned
     if variables.has_layers or unowned or any(part.has_layers for part in variables.parts):
         graph.own(outputs)
@@ -59,7 +61,7 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
 
 
 def carried(state: Any) -> Any:
-    """Return a program's state as drivers carry it: lists become tuples, and matrices one flat row per example."""
+    """Convert a program's state to the form that drivers carry: tuples of Tensors [batch, units]."""
     if isinstance(state, dict):
         return {key: carried(item) for key, item in state.items()}
     if isinstance(state, tuple) and hasattr(state, "_fields"):
@@ -73,7 +75,7 @@ def carried(state: Any) -> Any:
 
 
 def _driver(outputs: Tensor) -> Driver:
-    """Return the driver whose time-major outputs these are."""
+    """Return the driver that computes these time-major outputs."""
     driver: Driver = outputs.node.operands[0]["driver"]
     return driver
 
@@ -90,9 +92,11 @@ def _one(outputs: Tensor, state: Any) -> Tensor:
 
 @contextmanager
 def within_step(p: Scope, name: str) -> Iterator[None]:
-    """Enter a cell's variable scope while its step is traced, so that cells that it calls become parts of the step.
+    """Enter a cell's variable scope while its step is traced, so that inner cells become parts of the step.
 
-    name: path of the cell's scope.
+    Args:
+        p: Scope of the step.
+        name: Path of the cell's scope.
     """
     graph, outer = get_default_graph(), present_scope()
     names, owners = graph.name_scope, graph.within
@@ -140,7 +144,9 @@ def zero_state(self: Cell, batch_size: Any, dtype: Any = "float32") -> Any:
     Inner cells may start from other values: an ``AttentionWrapper`` from its ``initial_cell_state``, and a program's
     subclass from its own ``zero_state``.
 
-    batch_size: an int, or a Tensor: a size from ``tf.shape``, or an int that a run computes before the loop.
+    Args:
+        batch_size: An int, or a scalar Tensor: an entry of ``tf.shape``, or an int that a run computes before the loop.
+        dtype: Dtype of the states.
     """
     zeros = _zeros(self, batch_size, dtype)
     begun = zip(_own_state(self, batch_size, dtype), flatten(zeros), strict=True)
@@ -148,7 +154,7 @@ def zero_state(self: Cell, batch_size: Any, dtype: Any = "float32") -> Any:
 
 
 class _CellLister:
-    """Stand-in for the scope of a step, used only to list the inner cells."""
+    """Replacement for the scope of a step that only lists the inner cells."""
 
     def cell(self, name: str | None, cell: Cell) -> Cell:
         """Return the cell itself."""
@@ -156,7 +162,7 @@ class _CellLister:
 
 
 def _own_state(cell: Cell, batch_size: Any, dtype: Any) -> list[Any]:
-    """Return the leaves of the state with which a cell begins; None for leaves that are zeros."""
+    """Return the leaves of a cell's initial state; None stands for zeros."""
     carried_leaves = named(cell)
     zeros = [None] * len(flatten(carried_leaves))
     if (

@@ -184,7 +184,7 @@ def joined_inputs(cell: Any, inputs: Any) -> Any:
 
 
 def first_state(cell: Any, state: Any, inputs: Any, dtype: Any, time_major: bool, scope: Any, default: str) -> Any:
-    """Return the initial state of a driver: ``state``, or the result of the program's own ``zero_state``."""
+    """Return the initial state of a driver: ``state``, or the result of ``zero_state`` if the program overrides it."""
     if state is not None or not isinstance(inputs, Tensor) or not begins_by_its_own(cell):
         return state if state is None else carried(state)
     batch = inputs.type.shape[1 if time_major else 0]

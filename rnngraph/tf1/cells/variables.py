@@ -23,12 +23,12 @@ class CellVariables(Specs):
     Attributes:
         prefix: Full name of the scope.
         first: The cell's own name.
-        renamed: The cell's name if another cell of that name ran in the scope before.
-        named_later: True if names are settled at compilation, as those of drivers: a second ``rnn`` is ``rnn_1``.
-        ran: Scopes of steps that were traced. They reuse their variables from then on.
-        has_layers: True if layers in the steps own variables. Their names depend on all that is declared.
-        owned: Parameters of cells in ``rg.shared`` that the graph knows.
-        parts: Variables of such cells within this one.
+        renamed: Replacement for ``first``, if another cell of that name ran in the scope before.
+        named_later: True if compilation settles the names, as for drivers, whose second ``rnn`` becomes ``rnn_1``.
+        ran: Scopes of steps that were traced. A later trace of a scope reuses its variables.
+        has_layers: True if layers in the steps own variables, whose names depend on other declarations.
+        owned: Recorded parameters of cells in ``rg.shared``.
+        parts: Variables of cells in ``rg.shared`` within this cell.
     """
 
     def __init__(self, prefix: str, reuse: Any, first: str = "", renamed: str = "", named_later: bool = False) -> None:
@@ -59,7 +59,7 @@ class CellVariables(Specs):
 
 
 class _Placed(shared):
-    """Cell that keeps the variables of one place, whichever driver runs it."""
+    """Cell with variables of its own, which all drivers that run the cell share."""
 
     def __init__(self, cell: Cell, specs: Specs) -> None:
         super().__init__(cell)
@@ -70,9 +70,12 @@ class _Placed(shared):
 
 
 def driver_scope(cell: Any, base: str, scope: Any) -> ScopeName:
-    """Return the scope of a driver and the variables of its cell. A cell that ran before keeps its variables.
+    """Return the scope of a driver, with the variables of its cell. A cell that ran before keeps its variables.
 
-    base: the scope's name if the program sets none.
+    Args:
+        cell: Cell of the driver.
+        base: Default name of the scope.
+        scope: The program's argument: a name, a ``tf.VariableScope`` or None.
     """
     where, prefix, reuse, later = _place(base, scope)
     graph, first = get_default_graph(), own_name(cell)
@@ -80,7 +83,7 @@ def driver_scope(cell: Any, base: str, scope: Any) -> ScopeName:
     if variables is not None:
         return ScopeName(prefix or base, False, where, variables)
     variables = CellVariables(prefix, reuse, first, named_later=later)
-    if first:  # a cell without a scope of its own creates variables wherever it runs
+    if first:  # a cell without its own scope has separate variables in each driver
         graph.cells[cell] = variables
     note_copies(graph, [cell], prefix)
     return ScopeName(prefix or base, later and scope is not None, where, variables)
@@ -104,7 +107,7 @@ def both_ways(forward: Any, backward: Any, base: str, scope: Any) -> tuple[Scope
 
 
 def _place(base: str, scope: Any) -> tuple[Where | None, str, Any, bool]:
-    """Return (the user's line, full name of a driver's scope, its reuse, True if names are settled later)."""
+    """Return (user's line, full name of a driver's scope, its ``reuse``, True if compilation settles names)."""
     where, present = user_line(), present_scope()
     if isinstance(scope, VariableScope):
         prefix, reuse = scope.name, scope.reuse
@@ -162,7 +165,7 @@ def _name_shared(cell: Cell, variables: CellVariables) -> None:
 
 
 def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
-    """Return the variables of a cell that a program calls, under the scope that was open at its first call."""
+    """Return the variables of a called cell, which lie under the scope that was open at the first call."""
     variables: CellVariables | None = graph.cells.get(cell)
     if variables is None:
         present, first = present_scope(graph), own_name(cell)
@@ -186,7 +189,7 @@ def variables_of(graph: Graph, cell: Cell, scope: Any = None) -> CellVariables:
 
 
 def checked_reuse(cell: Any, reuse: Any) -> Any:
-    """Return the ``reuse`` of a cell. Raise if it is True and no variables exist."""
+    """Return the ``reuse`` of a cell. Raise ``ArgumentError`` if it is True and no variables exist."""
     graph = get_default_graph()
     if reuse is True and not (present_scope(graph).reuse or graph.owners):
         raise ArgumentError(

@@ -1,12 +1,21 @@
 """Base of TensorFlow 1.x programs: graphs, variables, operations and sessions, below the names that programs use.
 
-``names`` has dtypes and refuses arguments, ``errors`` the errors of a run. A ``variable`` is a Tensor with a value in
-each session. A ``graph`` records what owns variables; each thread has a stack of current graphs. ``scopes`` name
-declarations, ``operations`` are side effects of a run, and ``variables`` creates, assigns and lists variables.
-``scatters`` change rows of variables. ``session`` finds the program of a set of fetches and runs it. ``programs``
-compiles it, by the ``order`` in which operations were declared and the ``schedule`` of a run's phases. ``rolling``
-rolls loops that are written out into drivers. ``tensors`` has the class of a program's Tensors. ``shapes`` are their
-static shapes, and ``sizes`` are shapes as Tensors. ``elementwise`` has maxima and powers with TensorFlow's NaN and
-gradients. A ``branch`` is a function of
-``tf.cond`` while it is declared. No module here depends on a cell, layer or optimizer.
+Declarations:
+
+- ``graph`` records declarations, names and collections, and ``scopes`` the open scopes.
+- ``tensors`` has the class of a program's Tensors, ``shapes`` their static shapes, ``sizes`` shapes as Tensors.
+- ``variable`` is a Tensor with a value in each session; ``variables`` creates, assigns and lists variables, and
+  ``scatters`` changes rows of variables.
+- ``operations`` are side effects of a run, and ``order`` has their control dependencies.
+- ``branch`` is a function of ``tf.cond`` while it is declared.
+- ``elementwise`` has functions with TensorFlow's NaN, signed zeros and gradients.
+- ``names`` has dtypes and rejects options, and ``errors`` the errors of a run.
+
+Runs:
+
+- ``session`` looks up the code for a set of fetches and feeds, and runs it.
+- ``programs`` compiles that code, and ``schedule`` orders its native calls and operations.
+- ``rolling`` turns unrolled loops into drivers.
+
+No module here depends on a cell, layer or optimizer.
 """

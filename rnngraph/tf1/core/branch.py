@@ -13,14 +13,16 @@ from ...ir.types import FLOATS
 
 
 class Branch:
-    """Branch of ``tf.cond``. Gradients leave it only if it is taken, so that the other branch adds no NaN.
+    """Branch of ``tf.cond``. Only the selected branch passes gradients on, so that the other one adds no NaN.
 
-    Both branches are computed, and one is selected. Where the other one divides by 0, its gradient is 0 * infinity.
-    Tensors from outside are therefore read through a selection: its value is the Tensor, its gradient 0 elsewhere.
-    Variables that are matrices are read directly, so that products and look-ups keep their forms.
+    Both branches are computed, and one result is selected. If the other branch divides by 0, its gradient would be
+    0 * infinity. Each branch therefore reads outer Tensors through a ``where`` that blocks the gradient unless the
+    branch is selected.
+
+    Variables that are matrices are read directly, so that the compiler still recognises products and look-ups.
 
     Args:
-        taken: True where the branch is taken.
+        is_taken: Scalar that is True if the branch is selected.
         depth: Number of traced steps around the branch. Steps of a loop inside the branch read directly.
     """
 
@@ -30,7 +32,7 @@ class Branch:
         self._read: dict[Node, Tensor] = {}
 
     def reads(self, values: Iterable[Any]) -> list[Any]:
-        """Return the operands of an operation of the branch, with those from outside read through the selection."""
+        """Return the operands of an operation of the branch. Tensors from outside are read through the ``where``."""
         return [self._through(value) for value in values]
 
     def _through(self, value: Any) -> Any:

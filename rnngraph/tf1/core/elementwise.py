@@ -41,18 +41,18 @@ def clip_by_value(x: Any, low: Any, high: Any) -> Tensor:
 
 
 def _with_gradient(value: Tensor, source: Callable[[], Tensor]) -> Tensor:
-    """Return a value of floats with the gradient of ``source``; ints as they are."""
+    """Return a float value with the gradient of ``source``; return ints unchanged."""
     return functions.straight_through(source(), value) if value.dtype in FLOATS else value
 
 
 def sign(x: Any) -> Tensor:
-    """Return the sign, 0 for NaN. TensorFlow has a gradient of zeros, and not None."""
+    """Return the sign, 0 for NaN. The gradient is a Tensor of zeros rather than None, as in TensorFlow."""
     x = as_tensor(x)
     return _with_gradient(elementwise.sign(_TENSORS, x), lambda: functions.where(constant(False), x, 0.0))
 
 
 def round(x: Any) -> Tensor:
-    """Return the nearest integer, the even one of two. Other numbers than -0 do not give -0."""
+    """Round to the nearest integer, ties to even. The result is -0 only for -0, as in TensorFlow."""
     x = as_tensor(x)
     if x.dtype not in FLOATS:
         return x

@@ -28,7 +28,7 @@ TRAINABLE_VARIABLES, GLOBAL_VARIABLES, LOCAL_VARIABLES = "trainable_variables", 
 
 
 class Holder:
-    """Session, as a graph and its Tensors see it."""
+    """Interface of sessions that graphs and Tensors call."""
 
     def leave(self) -> None:
         """Save the values of the graph's variables, before another session replaces them."""
@@ -48,14 +48,26 @@ class Holder:
 
 @dataclass(frozen=True)
 class Derived:
-    """Value of a placeholder that is computed from other feeds. name: the Tensor to which those feeds belong."""
+    """Value of a placeholder that is computed from other feeds.
+
+    Attributes:
+        name: Name of the Tensor to which those feeds belong.
+        sources: Placeholders of those feeds, and constants.
+        function: Function of the arrays of ``sources``.
+    """
 
     name: str
     sources: Sequence[Node]
     function: Callable[[Sequence[Any]], Any]
 
     def value(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Any:
-        """Return the array. fed: feeds by declared node."""
+        """Return the array.
+
+        Args:
+            session: Session of the run.
+            fed: Feeds by declared node.
+            seed: Seed of the run.
+        """
         missing = [node for node in self.sources if node.op != "constant" and node not in fed]
         if missing:
             raise InvalidArgumentError(f"{self.name} is not fed", user_line())
@@ -64,7 +76,7 @@ class Derived:
 
 @dataclass(frozen=True)
 class Count:
-    """Value of a placeholder whose size is a number that a run computes. node: the number."""
+    """Value of a placeholder whose only size is a number that a run computes, the scalar ``node``."""
 
     node: Node
 
@@ -79,7 +91,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Computed:
-    """Value of a placeholder that is not fed: that of another node, computed first."""
+    """Default value of a placeholder: the value of ``node``, which a run computes first."""
 
     node: Node
 
@@ -100,21 +112,21 @@ class Graph(Order):
         opened: How often each variable scope was opened.
         cells: Variables of each cell that ran.
         steps: Scopes of the steps that are being traced, the innermost last.
-        copies: Scopes of cells that stand at several places, with the first of them.
+        copies: Scope of each further position of a cell object, with the scope of the object's first position.
         warned: Warnings that were already given.
         derived: Placeholders whose value is computed from other feeds.
-        counts: Derived placeholders whose size is a number that a run computes, by that number.
+        counts: Placeholders whose size is a number that a run computes, by the node of that number.
         non_global: Full names of variables in no global collection, such as local ones.
         unshared: Full names of variables of ``tf.Variable``, which ``tf.get_variable`` does not find.
-        shared: Variables of ``tf.get_variable`` whose name equals that of an unshared one.
+        shared: Variables of ``tf.get_variable`` whose name an unshared variable had first.
         penalised: Variables of layers whose penalties were collected.
-        moved: Variables that operations update here and a ``Trainer`` by itself, such as moving averages.
+        moved: Variables such as moving averages, which operations of a run update. In ``rg``, a ``Trainer`` does.
         named: Tensors and operations by name.
-        holder: Session whose values the variables have now.
+        holder: Session whose values are loaded into the variables.
         placed: Placeholders.
         labels: Labels of placeholders.
-        renamed: Placeholders whose label another one had first.
-        after: Operations that run before a Tensor.
+        renamed: Placeholders whose label an earlier placeholder has.
+        after: Operations that must run before a node is computed, by node.
         branch: Function of ``tf.cond`` or ``tf.case`` that is being declared.
         within: Owner of variables while a step of a loop is declared.
         draws: Number of random Tensors.
@@ -155,14 +167,13 @@ class Graph(Order):
         self._used_names: Counter[str] = Counter()
         self._program: Program[Any] | None = None
         self._compiled = 0
-        self._entered = 0  # owners whose variables are in by_name
+        self._entered = 0  # number of owners whose variables are in by_name
         self.draws = 0
 
     def cut(self, places: Iterable[Node] = ()) -> Cut:
         """Return the declarations with placeholders at ``places``, and with distinct labels of placeholders."""
-        all_places = dict.fromkeys(
-            (*places, *self.renamed)
-        )  # in order: labels depend on it, and cached code is found by labels
+        # Ordered, because labels depend on the order, and cached code is looked up by labels.
+        all_places = dict.fromkeys((*places, *self.renamed))
         key = frozenset(all_places)
         if key not in self._cuts:
             self._cuts[key] = Cut(all_places, self.moved)
@@ -171,17 +182,17 @@ class Graph(Order):
     # Declaring -----------------------------------------------------------------------------------
 
     def variable_read(self, node: Node) -> Any:
-        """Return the variable that a Tensor is, or reads after operations have run."""
+        """Return the variable that a node reads, directly or after control dependencies; None if there is none."""
         read = node.operands[0] if node in self.after and node.op == "reshape" else node
         return self.variables.get(read["slot"]) if read.op == "parameter" and read.shape == node.shape else None
 
     def own(self, *tensors: Tensor) -> None:
-        """Record Tensors whose declarations own variables. In a step of a loop, the loop owns them."""
+        """Record Tensors whose declarations own variables. In a step of a loop, the loop owns the variables."""
         for tensor in tensors:
             (self.owners if self.within is None or tensor.node.op == "parameter" else self.within).append(tensor)
 
     def place(self, tensor: Tensor, name: str | None) -> None:
-        """Record a placeholder. If another one has its label, it is renamed for compilation."""
+        """Record a placeholder, and schedule it for renaming if an earlier placeholder has its label."""
         label = tensor.name
         self.placed.add(tensor.node)
         if name is not None and label in self.labels:
@@ -202,24 +213,25 @@ class Graph(Order):
         return unique_name
 
     def name(self, name: str, what: Any) -> str:
-        """Name an object under the open scope. Returns the full name."""
+        """Name an object under the open scope, and return the full name."""
         full = self.unique(f"{self.name_scope}{name}")
         self.named[full] = what
         return full
 
     def program(self) -> Program[Any] | None:
-        """Compile all owners of variables together, which settles names. None if there are none.
+        """Compile all owners of variables together, which settles the variables' names.
 
-        Other programs share its parameters.
+        Returns:
+            Program whose parameters all other programs of the graph share. None if no owners exist.
         """
-        if self._compiled != len(self.owners):  # names that are settled stay
+        if self._compiled != len(self.owners):  # names that were settled do not change
             rolled = Rolled(self.cut(), [owner.node for owner in self.owners])
             outputs = {str(number): rolled.tensor(owner) for number, owner in enumerate(self.owners)}
             self._program = compile_beside(outputs, None, self._program, self.seed or 0)
             self._compiled = len(self.owners)
         return self._program
 
-    # Queries of programs ---------------------------------------------------------------------------
+    # Methods that programs call ----------------------------------------------------------------------
 
     @contextmanager
     def as_default(self) -> Iterator[Graph]:
@@ -228,7 +240,7 @@ class Graph(Order):
             yield self
 
     def become(self, other: Graph) -> None:
-        """Share all state with another graph, now and later."""
+        """Share all state with another graph from now on."""
         self.__dict__ = other.__dict__
 
     @property
@@ -237,23 +249,23 @@ class Graph(Order):
         return len(self.owners)
 
     def finalize(self) -> None:
-        """Do nothing. TensorFlow refuses further declarations; here they are not checked."""
+        """Do nothing. Unlike in TensorFlow, later declarations are allowed."""
 
     def get_collection(self, name: str, scope: str | None = None) -> list[Any]:
-        """Return the items of a collection, or those whose names begin with ``scope``."""
+        """Return the items of a collection. With ``scope``, return the items whose names begin with that text."""
         return collection(self, name, scope)
 
     def get_collection_ref(self, name: str) -> list[Any]:
-        """Return the list of a collection itself."""
+        """Return the list that stores a collection."""
         return self.collections[str(name)]
 
     def add_to_collection(self, name: str, value: Any) -> None:
-        """Add to a collection."""
+        """Add an item to a collection."""
         self.collections[str(name)].append(value)
 
     @api
     def get_tensor_by_name(self, name: str) -> Tensor:
-        """Return the Tensor of a name such as ``"logits:0"``."""
+        """Return the Tensor with a name such as ``"logits:0"``."""
         item = self.find(name.partition(":")[0])
         if not isinstance(item, Tensor):
             raise NameLookupError(f"{name!r} is an operation; use graph.get_operation_by_name")
@@ -261,7 +273,7 @@ class Graph(Order):
 
     @api
     def get_operation_by_name(self, name: str) -> Any:
-        """Return the operation of a name, or that of the Tensor of that name."""
+        """Return the operation with a name, or the operation of the Tensor with that name."""
         item = self.find(name)
         return getattr(item, "op", item) if isinstance(item, Tensor) else item
 
@@ -270,7 +282,7 @@ class Graph(Order):
         return self.find(obj.partition(":")[0]) if isinstance(obj, str) else obj
 
     def find(self, name: str) -> Any:
-        """Return the object of a name. Variables may have a name from a scope."""
+        """Return the object with a name. Raise ``NameLookupError`` if the graph has no such object."""
         if name in self.named:
             return self.named[name]
         self.name_new_variables()
@@ -303,12 +315,12 @@ class Graph(Order):
         return sorted([*own, *self.extra.values()], key=lambda item: item.serial)
 
     def global_variables(self) -> list[Any]:
-        """Return all variables but local ones. Checkpoints save them."""
+        """Return all variables except local ones. Checkpoints save the global variables."""
         return [item for item in self.all_variables() if item.full not in self.non_global]
 
 
 def collection(graph: Graph, name: str, scope: str | None) -> list[Any]:
-    """Return a collection. Collections of variables hold those that exist now."""
+    """Return a collection. Collections of variables are computed from the variables that exist now."""
     key = str(name)
     if key in (GLOBAL_VARIABLES, TRAINABLE_VARIABLES):
         known = graph.global_variables() if key == GLOBAL_VARIABLES else graph.all_variables()
@@ -333,7 +345,7 @@ class Current(threading.local):
 CURRENT = Current()
 """Current graphs and sessions.
 
-Apart from the pool of threads, the counter of declarations and command-line flags, it is the only process-wide state.
+The only other process-wide state is the pool of threads, the counter of declarations and command-line flags.
 """
 
 
@@ -387,7 +399,7 @@ def set_random_seed(seed: int) -> None:
 
 @api
 def add_to_collection(name: str, value: Any) -> None:
-    """Add to a collection of the current graph."""
+    """Add an item to a collection of the current graph."""
     get_default_graph().add_to_collection(name, value)
 
 
@@ -399,7 +411,7 @@ def get_collection(key: str, scope: str | None = None) -> list[Any]:
 
 @api
 def get_collection_ref(key: str) -> list[Any]:
-    """Return the list of a collection of the current graph itself."""
+    """Return the list that stores a collection of the current graph."""
     return get_default_graph().get_collection_ref(key)
 
 

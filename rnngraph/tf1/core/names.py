@@ -102,7 +102,7 @@ def as_dtype(type_value: Any) -> DType:
 
 
 def dtype_name(dtype: Any) -> str:
-    """Return the name of a dtype: of ``tf.float32``, "float", float or np.float32, it is "float32"."""
+    """Return the name of a dtype. ``tf.float32``, "float", float and np.float32 have the name "float32"."""
     if isinstance(dtype, NarrowInt):
         return "int32"
     if isinstance(dtype, np.dtype):
@@ -113,13 +113,13 @@ def dtype_name(dtype: Any) -> str:
 
 
 def initializer_from(value: Any) -> Any:
-    """Return an initializer: ``value`` itself, or the result of TensorFlow's function ``value``."""
+    """Return an initializer: ``value`` itself, or its result if it is a function such as ``tf.zeros_initializer``."""
     initializer = value() if getattr(value, "makes_initializer", False) else value
     return getattr(initializer, "initializer", initializer)
 
 
 def refuse(what: Any, remedy: str, **options: Any) -> None:
-    """Raise an error for the first option that is not None."""
+    """Raise ``ArgumentError`` for the first option that is not None."""
     for name, value in options.items():
         if value is not None:
             raise ArgumentError(f"{what}: {name}={value!r} is not offered; {remedy}")

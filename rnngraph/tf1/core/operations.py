@@ -65,18 +65,18 @@ class Operation:
         return []
 
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> Any:
-        """Run in a session. values: those of the Tensors of ``needs``."""
+        """Run in a session, with the values of the Tensors that ``needs`` lists."""
 
     def reads(self) -> list[Node]:
-        """Return the nodes on whose values it depends."""
+        """Return the nodes on whose values the operation depends."""
         return [tensor.node for tensor in self.needs()]
 
     def forces(self) -> list[Node]:
-        """Return the nodes that a run of the operation computes, each with the operations that must precede it."""
+        """Return the nodes that a run of the operation computes, and whose control dependencies therefore run first."""
         return self.reads()
 
     def writes(self) -> list[ParameterSpec]:
-        """Return the variables that it changes."""
+        """Return the variables that the operation changes."""
         return []
 
     def __repr__(self) -> str:
@@ -90,7 +90,10 @@ class Operation:
 
 
 class Step(Operation):
-    """Operation whose native call also computes Tensors, with values from before it, such as a training step."""
+    """Operation whose native call also computes fetched Tensors, such as a training step.
+
+    The Tensors have their values from before the change that the operation makes.
+    """
 
     @property
     def is_whole(self) -> bool:
@@ -98,7 +101,7 @@ class Step(Operation):
         return True
 
     def step(self, session: Any, fetches: Any, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        """Run it, and return the requested values."""
+        """Run the operation, and return the requested values."""
         raise NotImplementedError
 
     def separated(self) -> Any:
@@ -145,9 +148,9 @@ def no_op(name: str | None = None) -> Operation:
 
 
 def runs_after_dependencies(target: Target) -> Target:
-    """Decorate a function that runs steps: open operations of ``tf.control_dependencies`` run before all of them.
+    """Decorate a function that runs a cell: open ``tf.control_dependencies`` run before all steps, not within them.
 
-    Its results are ``TfTensor``s.
+    Results of the function become ``TfTensor``s.
     """
 
     @wraps(target)
@@ -180,14 +183,14 @@ FIXED = frozenset(
         "squeeze_dims",
     }
 )
-"""Arguments of TensorFlow's functions that must be known when the graph is declared. Tensors of ints may state them."""
+"""Arguments of TensorFlow's functions that must be known at declaration. Constant Tensors of ints are accepted."""
 
 
 def operation(target: Target) -> Target:
-    """Decorate a function of TensorFlow's: its results are ``TfTensor``s, named by its argument ``name``.
+    """Decorate a function of ``tf``: its results become ``TfTensor``s with the name in the argument ``name``.
 
-    Arrays among its arguments take the dtype of the Tensors among them. Python's ints become int32 if there are no
-    Tensors.
+    Arguments that are arrays take the dtype of arguments that are Tensors. If no argument is a Tensor, Python's ints
+    become int32.
     """
     default = f"{target.__name__}"
     names = tuple(signature(target).parameters)

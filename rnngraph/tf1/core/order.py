@@ -1,4 +1,4 @@
-"""``tf.control_dependencies``: which operations run before which Tensors."""
+"""Control dependencies: the operations that run before Tensors are computed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from .branch import Branch
 
 
 class Order:
-    """Base of a graph: the operations that run before its Tensors, by node.
+    """Base class of ``Graph`` that records control dependencies.
 
     Attributes:
+        after: Operations that must run before a node is computed, by node.
         collections: Collections by name. ``control_inputs`` has the operations of open blocks.
         steps: Scopes of the steps that are being traced, the innermost last.
         within: Owner of variables while a step of a loop is declared.
@@ -32,17 +33,20 @@ class Order:
         self.branch: Branch | None = None
 
     def branch_read(self) -> Branch | None:
-        """Branch that is being declared; None in a step of a loop inside it."""
+        """Return the branch that is being declared; None in a step of a loop inside the branch."""
         branch = self.branch
         return branch if branch is not None and branch.depth == len(self.steps) else None
 
     def following(self, result: Any, operands: Iterable[Any], inner: bool = True) -> Any:
-        """Return a nest of Tensors before which the open operations of ``tf.control_dependencies`` run.
+        """Make the open operations of ``tf.control_dependencies`` run before a function's results are computed.
 
         Args:
-            result: The nest.
-            operands: Its operands. A Tensor that is an operand is replaced by a copy.
-            inner: True if the nodes between operands and results were also declared after the operations.
+            result: Nest of the function's results.
+            operands: Operands of the function.
+            inner: True if the nodes between operands and results depend on the operations, too.
+
+        Returns:
+            The nest. A Tensor in it that is an operand, or has no operands, is replaced by a copy.
         """
         known = {tensor.node for tensor in _tensors_in(operands)}
         return _mapped(result, lambda tensor: self._following(tensor, known, inner))
@@ -75,7 +79,11 @@ class Order:
             self.collections["control_inputs"] = outer
 
     def require(self, tensor: Tensor, operations: Iterable[Any]) -> None:
-        """Make operations run whenever a Tensor is computed. Raises in steps of loops and in branches."""
+        """Make operations run whenever a Tensor is computed.
+
+        Raises:
+            NotOfferedError: The Tensor is declared in a step of a loop, or in a branch.
+        """
         required = list(operations)
         if (self.within is not None or self.steps or self.branch is not None) and any(
             self.within is not None or self.steps or item.branch is not None for item in required
@@ -88,7 +96,7 @@ class Order:
         self.after[tensor.node] = [*dict.fromkeys((*self.after.get(tensor.node, ()), *required))]
 
     def required_by(self, nodes: Sequence[Node]) -> list[Any]:
-        """Return the operations that run when Tensors are computed, including operands of gradients among them."""
+        """Return the operations that run when nodes are computed, or when their gradients are."""
         if not self.after:
             return []
         required: dict[Any, None] = {}
@@ -104,15 +112,15 @@ class Order:
 
 
 PASSING = frozenset({"add", "sub", "neg", "mul", "div", "cast", "reshape", "broadcast", "transpose", "reduce_sum"})
-"""Ops whose gradients TensorFlow computes without their values, if sizes are known and factors are constants."""
+"""Ops whose gradients TensorFlow computes without their operands, if sizes are known and factors are constants."""
 
 
 BY_OPERANDS = PASSING | {"square", "log", "log1p", "abs", "sin", "cos", "matmul", "select", "concat", "slice"}
-"""Ops whose gradients TensorFlow computes from their operands, and not from their values."""
+"""Ops whose gradients TensorFlow computes from their operands rather than from their result."""
 
 
 def needed_by_gradients(loss: Node) -> list[Node]:
-    """Return the nodes whose values TensorFlow computes for the gradients of a loss, often without the loss itself."""
+    """Return the nodes that TensorFlow computes for the gradients of a loss. Often the loss is not among them."""
     needed: list[Node] = []
     pending, seen = [loss], set[Node]()
     while pending:

@@ -1,4 +1,4 @@
-"""Programs of fetches, which are compiled once and cached: one native call computes all Tensors of a run."""
+"""Compiled code of runs. Fetches are compiled once, and one native call computes as many of them as possible."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .schedule import Phase, Schedule, earlier_of
 from .variable import ExtraVariable
 
 MAX_CUTS = 256
-"""Maximum number of cuts for which a program keeps where fed values go."""
+"""Maximum number of cuts for which a program caches the input that each feed goes to."""
 Values = Mapping[Node, Any]
 """Feeds of a run by declared node."""
 
@@ -31,10 +31,10 @@ class FetchSet:
 
     Attributes:
         nodes: Declared nodes, each once.
-        fed: Nodes that are fed and are not placeholders.
+        fed: Fed nodes other than placeholders.
         cut: The declaration with placeholders in place of ``fed``.
         reads: Placeholders on which the nodes depend, including stand-ins of gradients.
-        derivative: Derivative for which the first stand-in stands.
+        derivative: Derivative of the first stand-in; None without stand-ins.
     """
 
     def __init__(self, graph: Graph, nodes: Sequence[Node], fed: Iterable[Node]) -> None:
@@ -51,14 +51,19 @@ class FetchSet:
         self._program: FetchProgram | None = None
 
     def program(self) -> FetchProgram:
-        """Return the program that computes them in one call."""
+        """Return the program that computes all of them in one native call."""
         if self._program is None:
             self._program = FetchProgram(self.graph, self.tensors)
         return self._program
 
 
 class Run:
-    """One kind of run: its fetches, and the code that is compiled for it."""
+    """Compiled code for runs with the same fetches and the same fed Tensors.
+
+    Attributes:
+        takes: Function from a run's feeds to arrays by declared node.
+        give: Function from the leaves of the results to the structure of the fetches.
+    """
 
     def __init__(self, graph: Graph, leaves: Sequence[Any], fed: Sequence[Node]) -> None:
         self.graph, self.version, self.where = graph, graph.version, user_line()
@@ -99,9 +104,9 @@ class Run:
                 node["gradient"].raise_if_fed(computed)
 
     def _direct_places(self) -> list[int] | None:
-        """Return the position of each leaf in the native call's results, -1 for an operation.
+        """Return the position of each leaf in the results of the only native call, -1 for an operation.
 
-        None if a result needs more than its position.
+        None if a run consists of more than one native call.
         """
         if not self.leaves or len(self.calls) != 1 or self.constants or self.variables or not self.calls[0].is_native:
             return None
@@ -117,7 +122,7 @@ class Run:
         return positions
 
     def shape(self, fetches: Any) -> None:
-        """Return results in the structure of ``fetches``."""
+        """Make runs return results in the structure of ``fetches``."""
         if is_leaf(fetches):
             self.give = lambda results: results[0]
         elif type(fetches) is list and all(map(is_leaf, fetches)):
@@ -133,21 +138,19 @@ class Run:
             else:
                 arrays = call.native(session, values, seed)
             leaves: list[Any] = [array if array.ndim else array[()] for array in arrays]
-            leaves.append(None)  # at -1, of operations
+            leaves.append(None)  # result of an operation, at position -1
             return [leaves[place] for place in self._places]
         values_by_node: dict[Node, Any] = {node: node["value"] for node in self.constants}
         results: dict[int, Any] = {}
         for call in self.calls:
             call(session, values, seed, values_by_node, results)
-        for (
-            node,
-            variable,
-        ) in self.variables.items():  # a fetched variable has its value from after the run's operations
+        # A fetched variable has its value from after the run's operations.
+        for node, variable in self.variables.items():
             values_by_node[node] = session.value(variable).copy()
         return [self._result(leaf, values_by_node, values, results, session) for leaf in self.leaves]
 
     def one(self, node: Node, results: Mapping[Node, Any], values: Mapping[Node, Any], session: Any) -> Any:
-        """Return the value of a node: as computed, the present value of a variable, or as fed."""
+        """Return the value of a node: the present value of a variable, a computed value, or a feed."""
         if node in self.variables and node not in self.fed:
             return session.value(self.variables[node]).copy()
         return results[node] if node in results else as_fed(values[node], np.dtype(node.dtype), node)
@@ -171,8 +174,8 @@ class _Call:
     """One phase of a run, with its compiled code.
 
     Attributes:
-        reads: Tensors that are variables at this time.
-        fetches: The other Tensors, which one native call computes.
+        reads: Nodes of the phase that read a variable, with the variable.
+        fetches: The other nodes of the phase, which one native call computes.
     """
 
     def __init__(self, run: Run, phase: Phase) -> None:
@@ -212,7 +215,7 @@ class _Call:
 
 
 def _as_returned(array: Any) -> Any:
-    """Return an array as a run returns it: scalars as NumPy scalars."""
+    """Convert an array of rank 0 to a NumPy scalar, as runs return it."""
     return array if array.ndim else array[()]
 
 
@@ -229,9 +232,9 @@ class FetchProgram:
         self.inputs = {
             node: (name, np.dtype(types[name].dtype)) for node, name in placeholders.items() if name in takes
         }
-        # Results of searches, by cut and node.
+        # Name and dtype of the program's input that takes the feed of a node, by cut and node.
         self._takes: BoundedCache[Any, dict[Node, tuple[str, np.dtype[Any]] | None]] = BoundedCache(MAX_CUTS)
-        # Inputs that are random, and stand-ins of gradients, filled on demand.
+        # Inputs that take random numbers, and stand-ins of gradients. Computed on first use.
         self._drawn: list[tuple[str, np.dtype[Any], Any]] | None = None
         self._stand_ins: list[Node] = []
         self.variables = tuple(self.program.parameters)
@@ -254,7 +257,7 @@ class FetchProgram:
     def _more(
         self, session: Any, cut: Any, values: Values, seed: int, feeds: dict[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """Return the feeds, with those that are derived or drawn."""
+        """Add inputs that a run derives from other feeds, differentiates or draws."""
         for node, derived in session.graph.derived.items():
             label = self.inputs.get(cut.fed_by(node))
             if label is not None and label[0] not in feeds:
@@ -264,7 +267,7 @@ class FetchProgram:
                 (*item, node["drawn"]) for node, item in self.inputs.items() if node.get("drawn") is not None
             ]
             self._stand_ins = [node for node in self.inputs if node.get("gradient") is not None]
-        if self._stand_ins:  # gradients of other losses from which this one is computed
+        if self._stand_ins:  # this program reads gradients of losses, which other calls compute
             missing = [node for node in self._stand_ins if self.inputs[node][0] not in feeds]
             arrays = self._stand_ins[0]["gradient"].ahead(session, missing, values, seed)
             feeds.update((self.inputs[node][0], array) for node, array in arrays.items())
@@ -276,7 +279,9 @@ class FetchProgram:
     def check(self, session: Any, names: Collection[str] | None = None) -> None:
         """Raise ``FailedPreconditionError`` if a variable has no value in a session.
 
-        names: variables to check instead of the program's own. Hashable.
+        Args:
+            session: Session of the run.
+            names: Hashable collection of variables to check instead of the program's own.
         """
         of = self if names is None else names
         if of in session.ready:
@@ -291,12 +296,12 @@ class FetchProgram:
     def run(self, session: Any, cut: Any, values: Values, seed: int) -> list[np.ndarray]:
         """Return the outputs in order, from one native call."""
         self.check(session)
-        self.tell()
+        self.warn_of_dropout()
         outputs = self.program.training(self.feeds(session, cut, values, seed), seed=seed)
         return list(outputs.values())
 
-    def tell(self) -> None:
-        """Warn once in a graph that dropout is part of every run."""
+    def warn_of_dropout(self) -> None:
+        """Warn, once for each graph, that dropout is part of every run."""
         if self.draws and "dropout" not in self.graph.warned:
             self.graph.warned.add("dropout")
             warn(
@@ -311,12 +316,12 @@ def uninitialized(names: Sequence[str], graph: Graph) -> str:
     """Return the message for variables of a graph that have no value."""
     if local := [name for name in names if name in graph.non_global]:
         return f"{', '.join(local[:5])} {'has' if len(local) == 1 else 'have'} no value in this session; run " + (
-            "tf.local_variables_initializer() made after the last measure of tf.metrics"
+            "tf.local_variables_initializer(), declared after the last measure of tf.metrics"
         )
     shown_names = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
     return (
         f"{shown_names} {'has' if len(names) == 1 else 'have'} no value in this session; run "
-        "tf.global_variables_initializer() made after the last variable, or restore a checkpoint"
+        "tf.global_variables_initializer(), declared after the last variable, or restore a checkpoint"
     )
 
 
@@ -325,7 +330,9 @@ def as_fed(value: Any, kind: np.dtype[Any], node: Node) -> np.ndarray:
     if type(value) is np.ndarray and value.dtype == kind:
         return value
     if isinstance(value, Tensor):
-        raise InvalidArgumentError(f"{shown(value)} is fed; run it first, and feed the result")
+        raise InvalidArgumentError(
+            f"{node.name or node.op} can't be fed the Tensor {shown(value)}; run the Tensor first, and feed the result"
+        )
     try:
         return np.asarray(value, dtype=kind)
     except (ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""``tf.scatter_update`` and kin: operations that change some rows of a variable."""
+"""``tf.scatter_update``, ``tf.scatter_add`` and others: operations that change some rows of a variable."""
 
 from __future__ import annotations
 

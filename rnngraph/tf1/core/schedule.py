@@ -1,7 +1,7 @@
-"""Schedule of a run: which native call computes what, and which operations run between two calls.
+"""Schedule of a run: the Tensors that each native call computes, and the operations between calls.
 
-An operation of ``tf.control_dependencies`` runs before what was declared after it, which reads the updated variables.
-All other nodes read variables as early as possible, as in TensorFlow: two training operations of one run both take
+Nodes that depend on an operation by ``tf.control_dependencies`` read variables after the operation ran. All other nodes
+read variables as early as possible, as in TensorFlow. Two training operations of one run, for example, both take
 gradients at the values from before the run.
 """
 
@@ -22,8 +22,11 @@ from .operations import Operation, Step
 class Phase:
     """Nodes that one native call computes, and the operation that runs after it.
 
-    saved: nodes of earlier phases that are fed to the call. fused: True if the operation is a step whose own call
-    computes the nodes.
+    Attributes:
+        nodes: Nodes that the call computes.
+        saved: Nodes of earlier phases that are fed to the call.
+        operation: Operation that runs after the call, if any.
+        fused: True if the operation is a step whose own native call computes the nodes.
     """
 
     nodes: tuple[Node, ...]
@@ -35,12 +38,14 @@ class Phase:
 class Schedule:
     """Phases of one run.
 
-    Positions count operations: a node of time 2 is computed after the first two. Sets of operations are bit masks over
-    positions.
+    A position is an index into the list of operations. A node of time 2 is computed after the first two operations.
+    Sets of operations are bit masks over positions.
 
     Args:
-        operations: All that run, each after its predecessors.
-        nodes: Nodes that are fetched and computed.
+        graph: Graph of the run.
+        operations: All operations of the run, each after its predecessors.
+        nodes: Fetched nodes that the run computes.
+        fed: Nodes that the run feeds.
     """
 
     def __init__(self, graph: Any, operations: Sequence[Operation], nodes: Iterable[Node], fed: Iterable[Node]) -> None:
@@ -53,7 +58,7 @@ class Schedule:
             self._before[item] = _union(earlier) | 1 << position
             for spec in item.writes():
                 self._writers[spec] = self._writers.get(spec, 0) | 1 << position
-        self._behind: dict[Node, int] = {}  # operations that run before a node
+        self._predecessors: dict[Node, int] = {}  # operations that run before a node
         self._times: dict[Node, int] = {}
         self._visit([*nodes, *(node for item in self.operations for node in item.reads())])
         self.fused = {item for place, item in enumerate(self.operations) if self._is_fused(item, place)}
@@ -63,7 +68,7 @@ class Schedule:
         self.phases = [*self._phases()]
 
     def needs(self, item: Operation) -> list[Node]:
-        """Return the nodes whose values an operation takes."""
+        """Return the nodes whose values an operation takes as arguments."""
         if item in self.fused:
             return []
         return [tensor.node for tensor in (item.separated().needs() if isinstance(item, Step) else item.needs())]
@@ -71,10 +76,10 @@ class Schedule:
     def _is_computed(self, node: Node) -> bool:
         return node not in self._fed and node.op not in ("constant", "parameter")
 
-    # Times ---------------------------------------------------------------------------------------
+    # Times of nodes ------------------------------------------------------------------------------
 
     def _visit(self, roots: Sequence[Node]) -> None:
-        """Compute the times of nodes."""
+        """Compute the times of all nodes on which ``roots`` depend."""
         order = topological(roots, known=self._times.keys() | self._fed)
         for node in order:
             if (loss := _loss_of(node)) is not None and loss not in self._times:
@@ -82,7 +87,9 @@ class Schedule:
         for node in order:
             sources = [item for item in (*node.operands, _loss_of(node)) if item in self._times]
             after = (self._before.get(item, 0) for item in self._graph.after.get(node, ()))
-            self._behind[node] = predecessors = _union(after) | _union(self._behind[item] for item in sources)
+            self._predecessors[node] = predecessors = _union(after) | _union(
+                map(self._predecessors.__getitem__, sources)
+            )
             writers = (self._writers.get(spec, 0) & predecessors for spec in _reads(node))
             self._times[node] = max((*(self._times[item] for item in sources), _union(writers).bit_length()))
 
@@ -90,7 +97,7 @@ class Schedule:
         return self._times.get(node, 0)
 
     def _made_of(self, roots: Iterable[Node], known: Iterable[Node] = ()) -> Iterator[Node]:
-        """Return all nodes that must be computed for some, including losses of gradients among them."""
+        """Yield ``roots`` and all nodes on which they depend, including the losses of gradients."""
         done = {*self._fed, *known}
         pending = [list(roots)]
         while pending:
@@ -102,7 +109,10 @@ class Schedule:
                 pending.append(losses)
 
     def _written(self, roots: Iterable[Node], place: int, known: Iterable[Node] = ()) -> Operation | None:
-        """Return an operation that changed a variable of some nodes after their time and before a position."""
+        """Return an operation before ``place`` that changes a variable too early for nodes that read its old value.
+
+        These are ``roots`` and their dependencies, except for ``known``. None if no operation does.
+        """
         for node in self._made_of(roots, known):
             time = self._time(node)
             for spec in _reads(node) if time < place else ():
@@ -112,7 +122,7 @@ class Schedule:
         return None
 
     def _is_fused(self, item: Operation, place: int) -> bool:
-        """True if a step's own call can compute its gradients and operands at the right values."""
+        """True if a step's own native call can compute its gradients and operands at the right values."""
         if not isinstance(item, Step) or not item.is_whole:
             return False
         nodes = item.reads()
@@ -146,7 +156,7 @@ class Schedule:
                 yield Phase(rest, operation=item)
 
     def _must_precede(self, place: int, done: set[Node]) -> list[Node]:
-        """Return nodes that must be computed before an operation runs, because later ones read them."""
+        """Return nodes to compute before an operation changes a variable, because later nodes read their old values."""
         later = [node for node in self._pending if self._time(node) > place]
         parts = [
             item
@@ -158,7 +168,7 @@ class Schedule:
         return [item for item in dict.fromkeys(parts) if self._written([item], place + 1, done) is not None]
 
     def _check(self, node: Node, place: int) -> None:
-        """Refuse gradients of nodes that mix values from before and after an operation."""
+        """Raise ``NotOfferedError`` for gradients that mix values from before and after an operation."""
         for item in self._made_of([node]):
             loss = _loss_of(item)
             late = None if loss is None else self._written([loss], place)
@@ -171,13 +181,13 @@ class Schedule:
 
 
 def earlier_of(graph: Any, item: Operation) -> list[Operation]:
-    """Return the operations that run before one."""
+    """Return the operations that must run before ``item``."""
     operations = [*item.before, *graph.required_by(item.forces())]
     return [*dict.fromkeys(other for other in operations if other is not item)]
 
 
 def _ordered(graph: Any, operations: Sequence[Operation]) -> list[Operation]:
-    """Return operations in topological order; steps come as early as possible."""
+    """Return operations in topological order, with training steps as early as possible."""
     waiting, done = list(operations), dict[Operation, None]()
     earlier = {item: earlier_of(graph, item) for item in waiting}
     while waiting:
@@ -189,7 +199,7 @@ def _ordered(graph: Any, operations: Sequence[Operation]) -> list[Operation]:
 
 
 def _loss_of(node: Node) -> Node | None:
-    """Return the loss whose gradient a node stands for."""
+    """Return the loss of a stand-in for a gradient; None for other nodes."""
     derivative = node.get("gradient") if node.op == "input" else None
     loss: Node | None = None if derivative is None else derivative.loss.node
     return loss

@@ -19,7 +19,8 @@ AUTO_REUSE = "auto_reuse"
 class VariableScope:
     """``tf.VariableScope``: a prefix of variables' names, with defaults for new variables.
 
-    reuse: False creates variables, True finds existing ones, ``AUTO_REUSE`` does either.
+    Attributes:
+        reuse: False creates variables, True looks up existing ones, and ``AUTO_REUSE`` does either.
     """
 
     @api
@@ -74,7 +75,7 @@ class VariableScope:
         self.dtype = dtype
 
     def free(self, name: str) -> str:
-        """Return a name that no inner scope has taken: ``dense``, then ``dense_1``."""
+        """Return a name that no inner scope has yet: ``dense``, then ``dense_1``."""
         opened = get_default_graph().opened
         count, free = 0, name
         while opened[self.under(free)]:
@@ -83,13 +84,13 @@ class VariableScope:
         return free
 
     def enter(self, name: str) -> str:
-        """Count a scope of a name as opened and closed. Returns the full name."""
+        """Record that a scope with a name was opened and closed, and return its full name."""
         full = self.under(name)
         with opened_scope(full):
             return full
 
     def under(self, name: str) -> str:
-        """Return the full name of a name under the scope."""
+        """Return ``name`` with the prefix of the scope."""
         return f"{self.original_name_scope}{name}"
 
 
@@ -104,9 +105,11 @@ def present_scope(graph: Graph | None = None) -> VariableScope:
 
 @contextmanager
 def opened_scope(full: str, is_reopened: bool = False) -> Iterator[None]:
-    """Count a scope as opened. When it closes, names within it are free again, as in TensorFlow.
+    """Record that a scope is open within the block. Names inside it can be used again later, as in TensorFlow.
 
-    is_reopened: True if the program re-opens a scope object. Names that were taken before then stay taken.
+    Args:
+        full: Full name of the scope.
+        is_reopened: True if the program opens a scope object again. Names inside it are then not used again.
     """
     opened = get_default_graph().opened
     opened[full] += 1
@@ -219,8 +222,8 @@ device = container = colocate_with = _nothing
 def control_dependencies(control_inputs: Any) -> Iterator[Any]:
     """Make Tensors and operations that are declared within the block depend on ``control_inputs``.
 
-    Operations on which a Tensor of ``control_inputs`` depends also run first. A variable that is read within has its
-    value from after them. With None, no open operation runs before.
+    If a Tensor of ``control_inputs`` has control dependencies, these operations also run first. Reads of variables in
+    the block return the values from after all of these operations. None clears the dependencies of outer blocks.
     """
     if control_inputs is not None and not isinstance(control_inputs, list | tuple):
         raise DtypeError(f"tf.control_dependencies takes a list of operations, not {shown(control_inputs)}")
@@ -238,8 +241,10 @@ def control_dependencies(control_inputs: Any) -> Iterator[Any]:
 def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
     """Open the scope of a layer under the open variable scope.
 
-    base: name of a layer without one; the second such layer is ``base_1``. reuse: the layer's own, which overrides the
-    scope's.
+    Args:
+        base: Default name of the layer; the second layer without a name is ``base_1``.
+        name: Name of the layer, or None.
+        reuse: The layer's own ``reuse``, which overrides that of the variable scope.
     """
     where, present, graph = user_line(), present_scope(), get_default_graph()
     if isinstance(name, VariableScope):

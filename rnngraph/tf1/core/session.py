@@ -23,7 +23,7 @@ from .programs import Run, uninitialized
 from .variable import ExtraVariable
 
 MAX_RUNS = 1000
-"""Maximum number of kinds of runs whose compiled code a session keeps."""
+"""Maximum number of sets of fetches and feeds whose compiled code a session caches."""
 
 
 class ConfigProto(types.SimpleNamespace):
@@ -49,7 +49,7 @@ class BaseSession(Holder):
 
     Attributes:
         initialized: Full names of variables that have a value here.
-        ready: Programs that read no other variables.
+        ready: Programs, and sets of names, whose variables all have values here.
     """
 
     def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None) -> None:
@@ -60,7 +60,7 @@ class BaseSession(Holder):
         self.closed = False
         self._values: dict[str, np.ndarray] = {}
         self._known: BoundedCache[Any, Run] = BoundedCache(MAX_RUNS)
-        # By identity, with the object itself, so that ids stay unique.
+        # By ids of the fetches and feeds. The objects are stored, too, so that their ids are not used again.
         self._recent: BoundedCache[Any, tuple[Run, Any]] = BoundedCache(MAX_RUNS)
 
     @property
@@ -133,7 +133,7 @@ class BaseSession(Holder):
 
     @contextmanager
     def _borrowing(self, node: Node, seed: int) -> Iterator[None]:
-        """Set variables that a node reads and that have no value to their initial values, until the block ends."""
+        """Until the block ends, set the variables that a node reads to initial values, unless they have values."""
         read = [item["slot"] for item in topological([node]) if item.op == "parameter"]
         needed = [self.graph.variables[slot] for slot in read if slot in self.graph.variables]
         lent = [variable for variable in needed if variable.full not in self.initialized]
@@ -187,11 +187,11 @@ class BaseSession(Holder):
         return known.give(known(self, known.takes(fed), self._seed()))
 
     def _cached_run(self, fetches: Any, fed: Mapping[Any, Any], identity: Any) -> Run:
-        """Return the compiled code of a kind of run, compiled on first use."""
+        """Return the code for a set of fetches and feeds, compiled on first use."""
         try:
             key = fold(fetches, lambda leaf: leaf, _keyed), tuple(fed)
             known = self._known.get(key)
-        except TypeError:  # nests of unhashable objects
+        except TypeError:  # unhashable objects in the nest
             key, known = None, None
         if known is None or known.version != self.graph.version:
             known = self._new_run(fetches, fed)
@@ -212,28 +212,28 @@ class BaseSession(Holder):
         return run
 
     def _taker(self, fed: Mapping[Any, Any]) -> Callable[[Mapping[Any, Any]], dict[Node, Any]]:
-        """Return a function that collects the feeds of a run with the same keys."""
+        """Return a function from a run's feeds, with the keys of ``fed``, to values by declared node."""
         if all(isinstance(key, Tensor) for key in fed):
             nodes = [key.node for key in fed]
-            return lambda given: dict(zip(nodes, given.values(), strict=True))
+            return lambda feeds: dict(zip(nodes, feeds.values(), strict=True))
         places = [self._placer(key) for key in fed]
 
-        def taken(feeds: Mapping[Any, Any]) -> dict[Node, Any]:
+        def values_by_node(feeds: Mapping[Any, Any]) -> dict[Node, Any]:
             values: dict[Node, Any] = {}
             for place, value in zip(places, feeds.values(), strict=True):
                 place(values, value)
             return values
 
-        return taken
+        return values_by_node
 
     def _placer(self, key: Any) -> Callable[[dict[Node, Any], Any], None]:
-        """Return a function that records a feed by declared node, for a Tensor, its name, or a nest of Tensors."""
+        """Return a function that records the values fed for a key: a Tensor, its name, or a nest of Tensors."""
         if isinstance(key, str):
             key = resolved(self.graph, key)
         if isinstance(key, Tensor):
             return partial(_note, key.node)
-        if hasattr(key, "places"):  # a sparse Tensor, of three parts
-            return lambda found, value: found.update((part.node, array) for part, array in key.places(value))
+        if hasattr(key, "places"):  # a sparse Tensor, which has three parts
+            return lambda values, value: values.update((part.node, array) for part, array in key.places(value))
         if is_leaf(key):
             raise DtypeError(f"{shown(key)} can't be fed; feed Tensors, or their names")
         parts = [self._placer(part) for part in key]
@@ -247,19 +247,21 @@ class BaseSession(Holder):
         return place
 
     def _leaves_in_pairs(self, key: Any, value: Any) -> Iterator[Any]:
-        """Return a function that records the feeds of the leaves of a nest."""
+        """Return pairs of a recording function and a value, one for each leaf of a nest."""
         keys, values = flatten(key), flatten(value) if not isinstance(value, np.ndarray) else list(value)
         if len(keys) != len(values):
-            raise StructureError(f"{shown(key)} has {len(keys)} Tensors, and is fed {len(values)} arrays")
+            raise StructureError(
+                f"{shown(key)} has {len(keys)} Tensors, but is fed {len(values)} arrays; feed one array for each"
+            )
         return zip(map(self._placer, keys), values, strict=True)
 
     def make_callable(self, fetches: Any, feed_list: Sequence[Any] | None = None) -> Callable[..., Any]:
-        """Return a function that takes the feeds in order and runs."""
+        """Return a function that runs ``fetches``. Its arguments are the values of ``feed_list``, in order."""
         feeds = list(feed_list or ())
         return lambda *arrays: self.run(fetches, dict(zip(feeds, arrays, strict=True)))
 
     def partial_run(self, *_: Any) -> Any:
-        """Not offered."""
+        """Raise ``ArgumentError``: partial runs are not offered."""
         raise ArgumentError("partial_run is not offered; fetch all in one session.run")
 
     def close(self) -> None:
@@ -320,7 +322,7 @@ def get_default_session() -> BaseSession | None:
 
 
 def _identity(fetches: Any, fed: Any) -> Any:
-    """Return a key of a run by ids, without a look at the fetches. None if ids do not identify it."""
+    """Return a cheap cache key of a run, made of ids. None if the feeds are not a plain dict."""
     if type(fed) is not dict:
         return None
     kind = type(fetches)

@@ -24,7 +24,7 @@ class Dimension(int):
 
 
 class OpenDimension:
-    """Open size: known only in a run. Its ``value`` is None, and it compares as None does in TensorFlow."""
+    """Symbolic size, known only in a run. Its ``value`` is None, and comparisons return None, as in TensorFlow."""
 
     value = None
 
@@ -48,13 +48,13 @@ class OpenDimension:
         return "?"
 
     def __int__(self) -> int:
-        raise ShapeError("this size is open; use tf.shape(x)[axis], or declare it as an int")
+        raise ShapeError("this size is symbolic; use tf.shape(x)[axis], or declare it as an int")
 
     __index__ = __int__
 
 
 class TensorShape(tuple[Any, ...]):
-    """``tf.TensorShape``: sizes; an open one is None or ``Dimension(None)``."""
+    """``tf.TensorShape``: the sizes of a Tensor. A symbolic size is None or ``Dimension(None)``."""
 
     __slots__ = ()
 
@@ -83,11 +83,11 @@ class TensorShape(tuple[Any, ...]):
         return list(self)
 
     def is_fully_defined(self) -> bool:
-        """True if no size is open."""
+        """True if all sizes are ints."""
         return None not in self.as_list()
 
     def num_elements(self) -> int | None:
-        """Return the number of elements; None if it is open."""
+        """Return the number of elements; None if a size is symbolic."""
         sizes = [size for size in self.as_list() if size is not None]
         return int(np.prod(sizes, dtype=np.int64)) if len(sizes) == len(self) else None
 
@@ -123,7 +123,7 @@ class TensorShape(tuple[Any, ...]):
         return len(sizes) == len(self) and all(a == b or None in (a, b) for a, b in pairs)
 
     def merge_with(self, other: Any) -> TensorShape:
-        """Return the shape with sizes from either. Raise ``ShapeError`` if known sizes differ."""
+        """Return the shape with the known sizes of both shapes. Raise ``ShapeError`` if known sizes differ."""
         self.assert_is_compatible_with(other)
         sizes = zip(self.as_list(), TensorShape(other).as_list(), strict=True)
         return TensorShape([b if a is None else a for a, b in sizes])
@@ -142,6 +142,6 @@ class TensorShape(tuple[Any, ...]):
 
 @api
 def dimension(value: Any = None) -> Any:
-    """Return ``tf.Dimension`` of an int, of None, or of a size of a Tensor."""
+    """Return the ``tf.Dimension`` of an int, of None, or of a size of a Tensor."""
     value = getattr(value, "value", value)
     return Dimension(value) if isinstance(value, int | np.integer) else OpenDimension()

@@ -23,7 +23,7 @@ from . import elementwise
 from .graph import Count, get_default_graph
 
 FOLDED = frozenset(("and", "div", "equal", "fmod", "less", "max", "min", "neg", "or", "select"))
-"""Ops of plain numbers that are computed at declaration, where a size is made of them."""
+"""Ops that are evaluated at declaration if their operands are plain numbers and a size depends on them."""
 MAX_AXES, MAX_SIZE = 32, 1 << 62
 """Maximum rank of an array, and maximum size of an axis."""
 
@@ -36,15 +36,16 @@ def shape_tensor(x: Tensor, dtype: str) -> Tensor:
 
 
 def size_tensor(x: Tensor, size: Dim, dtype: str) -> Tensor:
-    """Return a size of x as a scalar that reads x, so that a run can compute it from the operands of x."""
+    """Return a size of x as a scalar. The scalar reads x, so that a run can compute it from the operands of x."""
     scalar = dimension(size, dtype)
     return scalar if isinstance(size, int) else known_by(reduce_sum(cast(x, "float32")), scalar)
 
 
 def sizes_in(shape: Any) -> list[Any]:
-    """Return a program's shape as sizes: ints, None, -1, or open sizes of Tensors.
+    """Return a program's shape as a list of sizes: ints, None, -1, and symbolic sizes.
 
-    shape: a list of ints, None, ``tf.Dimension`` and scalar Tensors, or a vector of sizes.
+    Args:
+        shape: List of ints, None, ``tf.Dimension``s and scalar Tensors, or a vector of sizes.
     """
     if isinstance(shape, Tensor):
         return [as_dim(item) for item in _read(shape).reshape(-1)]
@@ -75,40 +76,43 @@ def _size(item: Any) -> Any:
 
 
 def slice_between(what: str, start: Any, stop: Any, step: Any, dim: Dim) -> slice:
-    """Return a slice of an axis of size ``dim``; its end may be that size."""
+    """Return a slice of an axis of size ``dim``. Its bounds are ints, or sizes that a run computes."""
     stop = None if stop == dim and not (isinstance(step, int) and step < 0) else stop
     if _is_computed(slice(start, stop, step), dim):
         return slice(start, stop, step)
     if not all(item is None or isinstance(item, int) for item in (start, stop, step)):
         raise ShapeError(
-            f"{what} takes ints, and as its end also the size of its axis; slice the feed with NumPy, or "
-            "select entries with tf.gather or a mask"
+            f"the bounds of {what} must be ints, the size of its axis, or scalars that a run computes before the "
+            "native call; slice the feed with NumPy, or select entries with tf.gather or a mask"
         )
     return slice(start, stop, step)
 
 
 def with_computed(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
-    """Apply slices whose bounds a run computes. Returns the Tensor and the remaining index.
+    """Apply the slices of an index whose bounds a run computes. Return the Tensor and the remaining index.
 
-    Such bounds are sizes other than the axis's own. A run checks that they lie within the axis.
+    A bound that is a size other than that of its axis is computed. A run checks that it lies within the axis.
     """
 
-    def taken(x: Tensor, axis: int, item: slice) -> Tensor | None:
+    def take(x: Tensor, axis: int, item: slice) -> Tensor | None:
         if not _is_computed(item, x.type.shape[axis]):
             return None
         start = 0 if item.start is None else item.start
         count = (x.type.shape[axis] if item.stop is None else item.stop) - start
         return gather(x, build("iota", size=count) + dimension(start, "int64"), axis)
 
-    return _with_taken(x, index, taken)
+    return _with_taken(x, index, take)
 
 
 def _with_taken(
     x: Tensor, index: tuple[Any, ...], take: Callable[[Tensor, int, slice], Tensor | None]
 ) -> tuple[Tensor, tuple[Any, ...]]:
-    """Apply slices by ``take``.
+    """Apply some slices of an index. Return the Tensor and the remaining index.
 
-    Returns the Tensor and the remaining index. take: returns None for slices that remain.
+    Args:
+        x: Tensor to slice.
+        index: The index.
+        take: Function that applies a slice to an axis. It returns None for a slice that remains.
     """
     named = [item for item in index if item is not None]
     if len([item for item in named if item is not Ellipsis]) > x.rank:
@@ -126,7 +130,7 @@ def _with_taken(
 
 
 def _is_computed(item: slice, dim: Dim) -> bool:
-    """True if a bound of a slice is a size other than the axis's own."""
+    """True if a bound of a slice is a size other than that of the axis."""
     start, stop = item.start, None if item.stop == dim else item.stop
     if item.step not in (None, 1) or not (isinstance(start, Size) or isinstance(stop, Size)):
         return False
@@ -134,7 +138,7 @@ def _is_computed(item: slice, dim: Dim) -> bool:
 
 
 def slices_by_sizes(x: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return an index whose slices may have entries of ``tf.shape`` as bounds."""
+    """Convert bounds of slices that are Tensors, such as entries of ``tf.shape``, to sizes."""
     bounds = [part for item in index if isinstance(item, slice) for part in (item.start, item.stop)]
     entries = [item for item in index if item is not None]
     if (
@@ -165,14 +169,14 @@ def _axes_of(x: Tensor, entries: Sequence[Any]) -> list[int]:
 
 
 def with_clamped(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
-    """Apply slices of open axes whose bounds may lie beyond an end. Returns the Tensor and the remaining index."""
+    """Apply the slices whose bounds may exceed a symbolic axis. Return the Tensor and the remaining index."""
 
-    def taken(x: Tensor, axis: int, item: slice) -> Tensor | None:
+    def take(x: Tensor, axis: int, item: slice) -> Tensor | None:
         if not _is_far(item, x.type.shape[axis]):
             return None
         return clamped_slice(x, axis, item.start, item.stop, 1 if item.step is None else item.step)
 
-    return _with_taken(x, index, taken)
+    return _with_taken(x, index, take)
 
 
 def _is_far(item: slice, dim: Dim) -> bool:
@@ -181,7 +185,7 @@ def _is_far(item: slice, dim: Dim) -> bool:
 
 
 def as_dim(item: Any) -> Dim:
-    """Return a computed size as an int or an open size."""
+    """Return a computed size as an int or a symbolic size."""
     return item if isinstance(item, Size) else int(item)
 
 
@@ -198,9 +202,9 @@ def anchored(value: Tensor, sizes: Any) -> Tensor:
 
 
 def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
-    """Reshape x to ints, None, -1 and open sizes.
+    """Reshape x to ints, None, -1 and symbolic sizes.
 
-    A size that a run computes is the remaining one, or divides the same axis of x. A run checks it.
+    A size that a run computes must be the only unknown size, or equal the size of the same axis of x. A run checks it.
     """
     numbers = {placeholder.type.shape[0] for placeholder in get_default_graph().counts.values()}
     computed = [axis for axis, size in enumerate(sizes) if size in numbers]
@@ -224,9 +228,10 @@ def reshaped(x: Tensor, sizes: Sequence[Any], requested: Any) -> Tensor:
 
 
 def _as_if_equal(x: Tensor, sizes: Sequence[Any]) -> Tensor:
-    """Give outer and inner axes of x the open sizes before and after -1, if they do not divide x. A run checks them.
+    """Assume that the sizes before and after -1 are those of the outer and inner axes of x. A run checks this.
 
-    Rows and steps of two placeholders have different names, but programs feed as many of both.
+    x is unchanged if the sizes divide its number of elements. Otherwise they may come from another placeholder, whose
+    rows and steps have other symbols but are fed in equal numbers.
     """
     if sizes.count(-1) != 1 or None in sizes or len(sizes) > x.rank + 1:
         return x
@@ -242,7 +247,7 @@ def _as_if_equal(x: Tensor, sizes: Sequence[Any]) -> Tensor:
 
 
 def _open_axis_of(x: Tensor, sizes: Sequence[Any]) -> tuple[int, Dim] | None:
-    """Return the only open axis of x, and its size if x has a shape of these sizes; None if that is not known."""
+    """Return the only symbolic axis of x, and its size after a reshape to ``sizes``; None if they are not unique."""
     open_axes = [axis for axis, dim in enumerate(x.type.shape) if isinstance(dim, Size)]
     if len(open_axes) != 1 or -1 in sizes or None in sizes:
         return None
@@ -261,7 +266,12 @@ def floor_quotient(x: Any, y: Any) -> Tensor:
 
 
 def known_size(node: Node, counted: bool = False) -> Dim | None:
-    """Return the size that a scalar is, or None. counted: also accept numbers that a run computes."""
+    """Return the size that a scalar is computed from; None for other values.
+
+    Args:
+        node: The scalar.
+        counted: Also accept numbers that a run computes before the native call.
+    """
     if node.shape:
         return None
     entries = _elements(node, counted)
@@ -270,9 +280,9 @@ def known_size(node: Node, counted: bool = False) -> Dim | None:
 
 
 def settled(value: Any) -> Any:
-    """Return a Tensor of plain ints, such as an axis ``tf.constant(1)``, as an int or a list of ints.
+    """Convert a Tensor of known ints, such as an axis ``tf.constant(1)``, to an int or a list of ints.
 
-    Entries of lists are settled one by one. All other values are returned unchanged.
+    Entries of lists are converted one by one. All other values are returned unchanged.
     """
     if isinstance(value, list | tuple):
         return type(value)(map(settled, value)) if type(value) in (list, tuple) else value
@@ -295,9 +305,11 @@ def _read(tensor: Tensor) -> np.ndarray:
 
 
 def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
-    """Return the elements of a node of sizes and numbers; None if an element is anything else.
+    """Return the elements of a node that is computed from sizes and numbers alone; None for other nodes.
 
-    counted: also accept numbers that a run computes.
+    Args:
+        node: The node.
+        counted: Also accept numbers that a run computes before the native call.
     """
     elements: dict[Node, np.ndarray | None] = {}
     pending = [node]  # an explicit stack: long chains would exceed Python's recursion limit
@@ -316,9 +328,10 @@ def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
 
 
 def counted_size(node: Node) -> Size | None:
-    """Return a number that a run computes as a size: that of a placeholder with this many entries.
+    """Return a symbolic size for a number that a run computes before the native call.
 
-    None if it is no scalar int, is random, or belongs to a step of a loop.
+    It is the size of a placeholder that the run fills with that many entries. The result is None if the number is not a
+    scalar int, is random, or belongs to a step of a loop.
     """
     graph = get_default_graph()
     if not isinstance(node.type, TensorType) or node.shape or node.type.dtype not in INTEGERS:
@@ -331,7 +344,7 @@ def counted_size(node: Node) -> Size | None:
         graph.place(placeholder, None)
         graph.counts[node], graph.derived[placeholder.node] = placeholder, Count(node)
     (size,) = graph.counts[node].type.shape
-    assert isinstance(size, Size), "the placeholder has an open size"
+    assert isinstance(size, Size), "the placeholder has a symbolic size"
     return size
 
 
@@ -374,7 +387,7 @@ def _made_of_sizes(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray
 
 
 def _computed(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """Return the value of an operation of plain numbers, such as a remainder; else None."""
+    """Return the value of an op whose operands are plain numbers, such as a remainder; else None."""
     arrays = [part for part in parts if part is not None and all(isinstance(x, int | np.integer) for x in part.flat)]
     if node.op not in FOLDED or len(arrays) != len(node.operands):
         return None

@@ -29,24 +29,26 @@ Target = TypeVar("Target", bound=Callable[..., Any])
 DTYPES = {name: DType(name) for name in (*FLOATS, *INTEGERS, "bool")}
 
 
-def adopted(value: Any, beside: Tensor) -> Any:
-    """Return an array or list of numbers as a constant of a Tensor's dtype; return anything else unchanged."""
+def adopted(value: Any, other: Tensor) -> Any:
+    """Convert an array or list of numbers to a constant of another operand's dtype; return the rest unchanged."""
     if not isinstance(value, list | tuple | np.ndarray) or holds_tensors(value):
         return value
     try:
         array = np.asarray(value)
-    except ValueError:  # ragged lists: whoever takes the array reports them
+    except ValueError:  # a ragged list, which the called function reports
         return value
-    fits = array.dtype.kind in ("fiu" if beside.dtype in FLOATS else "iu")
-    if not fits or str(array.dtype) == beside.dtype:
+    fits = array.dtype.kind in ("fiu" if other.dtype in FLOATS else "iu")
+    if not fits or str(array.dtype) == other.dtype:
         return value
-    return constant(array.astype(beside.dtype))
+    return constant(array.astype(other.dtype))
 
 
 def _operator(method: Callable[..., Tensor], converts: bool = False) -> Any:
-    """Wrap an operator, so that open operations of ``tf.control_dependencies`` run before it.
+    """Wrap an operator, so that open operations of ``tf.control_dependencies`` run before its result.
 
-    converts: True if arrays and lists as other operands take its dtype.
+    Args:
+        method: The operator of ``Tensor``.
+        converts: True if operands that are arrays and lists take the Tensor's dtype.
     """
 
     def operate(self: TfTensor, *others: Any) -> Tensor:
@@ -101,7 +103,7 @@ class TfTensor(Tensor, propagates=True):
         return TensorShape(self.shape)
 
     def set_shape(self, shape: Any) -> None:
-        """Refine open sizes; a run checks them. Raises ``ShapeError`` if known sizes differ."""
+        """Refine symbolic sizes; a run checks them. Raises ``ShapeError`` if known sizes differ."""
         sizes = TensorShape(shape).as_list() if shape is not None else [None] * self.rank
         TensorShape(self.shape).assert_is_compatible_with(sizes)
         dims = tuple(dim if size is None else size for size, dim in zip(sizes, self.type.shape, strict=True))
@@ -109,7 +111,7 @@ class TfTensor(Tensor, propagates=True):
             self._node = build("ensure_shape", Tensor(self.node), shape=dims).node
 
     def consumers(self) -> Sequence[Any]:
-        """Not offered: a Tensor does not know its readers."""
+        """Raise an error: a Tensor does not know its readers."""
         return ()
 
     def __eq__(self, other: object) -> bool:
@@ -148,23 +150,23 @@ class TfTensor(Tensor, propagates=True):
 
 
 def floats_adopted(arguments: Iterable[Any]) -> list[Any]:
-    """Yield arguments, or entries of a list: float64 arrays take the dtype of a floating-point Tensor among them.
+    """Convert float64 arrays among arguments, or among entries of lists, to the dtype of a floating-point Tensor.
 
-    Axes, shapes and ids are not arrays of floats, so a converted array always stands for a Tensor.
+    Axes, shapes and ids are not arrays of floats. A converted array therefore always stands for a Tensor.
     """
     values = list(arguments)
     inner = [item for argument in values if isinstance(argument, list | tuple) for item in argument]
     everywhere = [*values, *inner]
     if not any(map(_is_double, everywhere)):
         return values
-    beside = next((item for item in everywhere if isinstance(item, TfTensor) and item.dtype in FLOATS), None)
-    if beside is None:
+    other = next((item for item in everywhere if isinstance(item, TfTensor) and item.dtype in FLOATS), None)
+    if other is None:
         return values
 
     def adopt(item: Any) -> Any:
         if type(item) in (list, tuple):
             return type(item)([adopt(entry) for entry in item])
-        return adopted(item, beside) if _is_double(item) else item
+        return adopted(item, other) if _is_double(item) else item
 
     return [adopt(item) for item in values]
 
@@ -217,7 +219,7 @@ def _holds_ints(value: Any) -> bool:
 
 
 def _of_int32(name: str, value: Any) -> Any:
-    if name == "inputs" and isinstance(value, list | tuple):  # a list of operands
+    if name == "inputs" and isinstance(value, list | tuple):  # the inputs of tf.add_n, a list of operands
         return [constant(item, "int32") for item in value]
     return constant(value, "int32")
 
@@ -226,7 +228,13 @@ def _of_int32(name: str, value: Any) -> Any:
 
 
 def operation_of(value: Any, kind: str, inputs: Sequence[Any]) -> Any:
-    """Return the operation that created a Tensor or a variable, as its ``op``. kind: its type."""
+    """Return the ``op`` of a Tensor or a variable: a record with the attributes of ``tf.Operation``.
+
+    Args:
+        value: The Tensor or variable.
+        kind: Type of the operation.
+        inputs: Inputs of the operation.
+    """
     name = value.name.removesuffix(":0")
     return SimpleNamespace(name=name, outputs=[value], inputs=inputs, type=kind, device="", run=lambda *a, **k: None)
 

@@ -59,13 +59,13 @@ class Settable:
         return Initialize([self], "init")
 
     def initialized_value(self) -> Any:
-        """Return the variable itself."""
+        """Return the variable itself: runs initialize the variables that an initial value depends on."""
         return self
 
     value = initialized_value
 
     def read_value(self) -> Any:
-        """Return the variable's value from after the open operations of ``tf.control_dependencies``."""
+        """Return a read of the variable that runs after the open operations of ``tf.control_dependencies``."""
         graph = get_default_graph()
         return graph.following(self, [self]) if graph.collections["control_inputs"] else self
 
@@ -133,9 +133,11 @@ class Variable(TfTensor, Settable):
 
 
 class ExtraVariable(Settable):
-    """Variable that no graph reads, such as a slot of an optimizer. It can be read, written and saved.
+    """Variable that Tensors cannot read, such as a slot of an optimizer. Sessions read, write and save its value.
 
-    read, write: access to its value in the current session.
+    Attributes:
+        read: Function that returns the value in the current session.
+        write: Function that sets the value in the current session.
     """
 
     trainable, initial = False, None
@@ -205,7 +207,7 @@ class Initialize(Operation):
 
 
 class Assign(Operation):
-    """Operation that sets a variable. change: function of (present value, operand)."""
+    """Operation that sets a variable to ``change(present value, operand)``."""
 
     def __init__(self, ref: Any, value: Any, change: Callable[[Any, Any], Any] | None, name: str) -> None:
         if not isinstance(ref, Variable | ExtraVariable):

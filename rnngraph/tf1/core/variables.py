@@ -84,10 +84,10 @@ def get_variable(
     synchronization: Any = None,
     aggregation: Any = None,
 ) -> GraphVariable:
-    """Return a variable under the open variable scope: a new one, or an existing one if the scope reuses."""
+    """Return a variable under the open variable scope: a new variable, or an existing one if the scope reuses."""
     graph, scope = get_default_graph(), present_scope()
     full = scope.under(checked_name(name, "a variable"))
-    if scope.reuse or scope.name in graph.scopes:  # the name may be that of a layer's variable
+    if scope.reuse or scope.name in graph.scopes:  # a layer's variable may have this name
         graph.name_new_variables()
     existing = graph.shared_variable(full)
     if existing is not None:
@@ -109,7 +109,7 @@ def get_variable(
         settled = _initial(start, kind)
     else:
         settled = _by_initializer(start, check_shape(name, sizes_in(shape)), kind)
-    is_taken = full in graph.by_name  # of a tf.Variable, which get_variable does not find
+    is_taken = full in graph.by_name  # True if a tf.Variable, which get_variable does not share, has the name
     variable = _new_variable(own if is_taken else full, *settled, trainable is not False, collections)
     if is_taken:
         graph.shared[full] = variable
@@ -133,7 +133,7 @@ def _reused(existing: GraphVariable, full: str, reuse: Any, shape: Any, dtype: A
 
 @api
 def get_local_variable(name: str, shape: Any = None, *arguments: Any, **options: Any) -> GraphVariable:
-    """Return a local variable: as ``get_variable``, but neither trained nor saved."""
+    """Return a local variable. It is like one of ``get_variable``, but is neither trained nor saved."""
     options |= {"trainable": False, "collections": [GraphKeys.LOCAL_VARIABLES]}
     variable: GraphVariable = get_variable(name, shape, *arguments, **options)
     return variable
@@ -169,9 +169,12 @@ def cell_variable(
 
 
 def penalize(variable: Tensor, penalty: Any, where: Where | None = None) -> None:
-    """Collect the penalty of a variable.
+    """Add the penalty of a variable to the collection of regularization losses.
 
-    penalty: function of the variable, or None. where: line for errors.
+    Args:
+        variable: The variable.
+        penalty: Function of the variable, or None.
+        where: Line for errors.
     """
     if penalty is None:
         return
@@ -191,7 +194,7 @@ def _initial(value: Any, dtype: Any) -> Settled:
         shape = tuple(value.shape)
         if not all(isinstance(size, int) for size in shape):
             raise ShapeError(
-                f"a variable's initial value can't be {value!r}, whose sizes are open; use sizes that are ints"
+                f"a variable's initial value can't be {value!r}, which has symbolic sizes; use sizes that are ints"
             )
         kind = TensorType(value.dtype, value.type.shape)
         drawn = value.node.get("drawn")
@@ -244,7 +247,14 @@ def _tensorflow_arguments(function: Callable[..., Any], kind: str) -> dict[str, 
 
 
 def added_variable(name: str, kind: TensorType, start: Initializer, initial: Tensor | None) -> GraphVariable:
-    """Return a variable that is not trained, under a free name. initial: Tensor of its initial value, if any."""
+    """Return a new untrained variable whose name is made unique.
+
+    Args:
+        name: Name that is made unique.
+        kind: Dtype and shape.
+        start: Initializer.
+        initial: Tensor of the initial value, if any.
+    """
     graph = get_default_graph()
     full = graph.unique(name)
     graph.unshared.add(full)
@@ -344,7 +354,7 @@ def local_variables(scope: str | None = None) -> list[Any]:
 
 @api
 def is_variable_initialized(variable: Any) -> Operation:
-    """Return an operation whose run tells if a variable has a value."""
+    """Return an operation whose run returns True if a variable has a value."""
     return _HasValue(_variables([variable], "tf.is_variable_initialized"), "IsVariableInitialized")
 
 
@@ -375,7 +385,7 @@ class _Missing(_HasValue):
 
 @api
 def analyze_vars(variables: Sequence[Any], print_info: bool = False) -> tuple[int, int]:
-    """Return (number of elements, bytes) of variables. print_info: also print a line for each."""
+    """Return (number of elements, bytes) of variables. With ``print_info``, also print a line for each variable."""
     total = size = 0
     for variable in variables:
         shape = variable.get_shape().as_list()

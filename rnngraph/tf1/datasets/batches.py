@@ -17,7 +17,7 @@ Stream = Iterator[Element]
 
 
 def in_batches(elements: Iterable[Element], size: int, drop_remainder: bool) -> Iterator[list[Element]]:
-    """Yield lists of ``size`` elements, and a shorter list of the rest."""
+    """Yield lists of ``size`` elements, and a shorter last list unless ``drop_remainder``."""
     remaining = iter(elements)
     while chosen := [*itertools.islice(remaining, size)]:
         if len(chosen) == size or not drop_remainder:
@@ -42,7 +42,10 @@ def padded(
 ) -> list[np.ndarray]:
     """Return a batch of elements, each padded at its end.
 
-    shapes: sizes to pad to, for each component; None is the largest size in the batch.
+    Args:
+        elements: Elements of the batch.
+        shapes: Sizes to pad to, for each component. None is the largest size in the batch.
+        fillers: Padding value of each component.
     """
     batch = []
     for parts, shape, filler in zip(zip(*elements, strict=True), shapes, fillers, strict=True):
@@ -67,7 +70,7 @@ def padded(
 
 
 def shuffled(elements: Iterable[Element], buffer_size: int, draw: np.random.Generator) -> Stream:
-    """Yield elements in a random order: each time one of the next ``buffer_size``."""
+    """Yield elements in a random order. Each is drawn from a buffer of the next ``buffer_size`` elements."""
     remaining = iter(elements)
     buffer = [*itertools.islice(remaining, buffer_size)]
     for element in remaining:
@@ -79,7 +82,7 @@ def shuffled(elements: Iterable[Element], buffer_size: int, draw: np.random.Gene
 
 
 def repeated(begin: Callable[[], Stream], count: int | None) -> Stream:
-    """Yield the elements ``count`` times in a row. With None or -1, repeat without an end, unless there are none."""
+    """Yield the elements ``count`` times. With None or -1, repeat forever, unless the dataset is empty."""
     rounds = itertools.count() if count is None or count < 0 else range(count)
     for _ in rounds:
         is_empty = True
@@ -93,7 +96,10 @@ def repeated(begin: Callable[[], Stream], count: int | None) -> Stream:
 def interleaved(
     elements: Iterable[Element], begin: Callable[[Element], Stream], cycle_length: int, block_length: int
 ) -> Stream:
-    """Yield blocks of ``block_length`` elements of ``cycle_length`` datasets in turn, one for each element."""
+    """Interleave the datasets that ``begin`` returns for the elements.
+
+    ``cycle_length`` datasets are open at a time. Each yields ``block_length`` elements in turn.
+    """
     remaining = iter(elements)
     cycle: list[Stream | None] = [None] * cycle_length
     is_over = False
@@ -122,7 +128,7 @@ def by_length(
     boundaries: Sequence[int],
     batch_sizes: Sequence[int],
 ) -> Iterator[tuple[int, list[Element]]]:
-    """Yield (bucket, elements) of batches of elements of similar length. Buckets are numbered."""
+    """Yield batches of elements of similar length, as (number of the length bucket, elements)."""
     buckets: list[list[Element]] = [[] for _ in batch_sizes]
     for element in elements:
         length = length_of(element)

@@ -1,4 +1,4 @@
-"""``tf.data.Dataset``: elements of Python iterators, one for each run."""
+"""``tf.data.Dataset``, whose elements come from Python iterators."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Dataset(Structured):
 
     Attributes:
         structure: Nest of the components of an element.
-        elements: Function of a reading that returns an iterator.
+        elements: Function from a ``Reading`` to an iterator over the elements.
         sources: Tensors on which the dataset depends.
     """
 
@@ -50,10 +50,10 @@ class Dataset(Structured):
             item for item in sources if isinstance(item, Tensor) and item.node.op != "constant"
         ]
 
-    def _then(self, structure: Any, elements: Begin, *beside: Any) -> Dataset:
-        """Return a dataset that depends on this one, and on the numbers, Tensors or datasets ``beside`` it."""
-        inner = [source for item in beside if isinstance(item, Dataset) for source in item.sources]
-        tensors = [item for item in beside if isinstance(item, Tensor)]
+    def _then(self, structure: Any, elements: Begin, *arguments: Any) -> Dataset:
+        """Return a dataset that depends on this one, and on numbers, Tensors or datasets in ``arguments``."""
+        inner = [source for item in arguments if isinstance(item, Dataset) for source in item.sources]
+        tensors = [item for item in arguments if isinstance(item, Tensor)]
         return Dataset(structure, elements, [*self.sources, *inner, *tensors])
 
     # Sources of elements ---------------------------------------------------------------------------
@@ -86,9 +86,13 @@ class Dataset(Structured):
     @staticmethod
     @api
     def from_generator(generator: Any, output_types: Any, output_shapes: Any = None, args: Any = None) -> Dataset:
-        """Return a dataset of the elements of a Python generator. generator: function that returns a generator.
+        """Return a dataset of the elements of a Python generator.
 
-        If ``output_shapes`` are open, the first element determines the rank.
+        Args:
+            generator: Function that returns a generator.
+            output_types: Nest of the dtypes of the components.
+            output_shapes: Nest of shapes. Without a shape, the first element determines the rank.
+            args: Arguments of ``generator``.
         """
         if not callable(generator):
             raise DtypeError(f"from_generator takes a function that returns a generator, not {shown(generator)}")
@@ -122,7 +126,7 @@ class Dataset(Structured):
     @staticmethod
     @api
     def zip(datasets: Any) -> Dataset:
-        """Return a dataset of elements of several datasets side by side. The shortest one ends it."""
+        """Return a dataset whose elements combine one element of each dataset. It ends with the shortest dataset."""
         parts: list[Dataset] = flatten(datasets)
 
         def elements(reading: Reading) -> Stream:
@@ -145,7 +149,7 @@ class Dataset(Structured):
         )
 
     def make_one_shot_iterator(self) -> Iterator:
-        """Return an iterator that each session starts by itself."""
+        """Return an iterator that needs no initializer: each session starts it on first use."""
         return make_one_shot_iterator(self)
 
     def make_initializable_iterator(self, shared_name: str | None = None) -> Iterator:
@@ -169,7 +173,7 @@ class Dataset(Structured):
         return self._then(self.structure, elements, buffer_size, seed)
 
     def repeat(self, count: Any = None) -> Dataset:
-        """Return the elements ``count`` times. With None or -1, repeat without an end."""
+        """Return the elements ``count`` times. With None or -1, repeat forever."""
 
         def elements(reading: Reading) -> Stream:
             return repeated(lambda: self.elements(reading), None if count is None else reading.number(count))
@@ -228,7 +232,7 @@ class Dataset(Structured):
         return self
 
     def apply(self, transformation_func: Callable[[Dataset], Dataset]) -> Dataset:
-        """Return the result of a function of the dataset."""
+        """Return ``transformation_func`` of the dataset."""
         return transformation_func(self)
 
     # Functions of elements ------------------------------------------------------------------------
@@ -243,7 +247,7 @@ class Dataset(Structured):
         return self._then(self._result(function), elements)
 
     def _result(self, function: ElementFunction) -> Any:
-        """Return the structure of a function's results. A first element determines that of strings."""
+        """Return the structure of a function's results. For functions of strings, call the function once."""
         if function.is_plain:
             first = next(self.elements(Reading({}, 0)), None) if not self.sources else None
             if first is None:
@@ -262,13 +266,13 @@ class Dataset(Structured):
         )
 
     def flat_map(self, map_func: Callable[..., Any]) -> Dataset:
-        """Return the elements of the datasets that a function returns for each element, in a row."""
+        """Return the concatenation of the datasets that a function returns for each element."""
         return self.interleave(map_func, 1, 1)
 
     def interleave(
         self, map_func: Callable[..., Any], cycle_length: Any = 1, block_length: Any = 1, num_parallel_calls: Any = None
     ) -> Dataset:
-        """Return the elements of the datasets that a function returns for each element, interleaved."""
+        """Return the interleaved elements of the datasets that a function returns for each element."""
 
         def inner(element: Sequence[Any]) -> Dataset:
             packed = pack(self.structure, list(element))
@@ -296,7 +300,7 @@ class Dataset(Structured):
         return self._then(structure, elements)
 
     def reduce(self, initial_state: Any, reduce_func: Callable[..., Any]) -> Any:
-        """Not offered."""
+        """Raise ``DtypeError``: reductions over datasets are not offered."""
         raise DtypeError("Dataset.reduce is not offered; read the elements, and reduce in the graph or in NumPy")
 
     # Batches --------------------------------------------------------------------------------------
@@ -317,7 +321,11 @@ class Dataset(Structured):
     ) -> Dataset:
         """Return batches of elements, each padded at its end.
 
-        padded_shapes: a nest of sizes; None or -1 pads to the longest element of a batch.
+        Args:
+            batch_size: Number of elements of a batch.
+            padded_shapes: Nest of sizes. None or -1 pads to the longest element of a batch.
+            padding_values: Nest of padding values; None is 0.
+            drop_remainder: Drop a smaller last batch.
         """
         components = flatten(self.structure)
         shapes = shapes_in(padded_shapes, len(components))
@@ -400,7 +408,7 @@ def _component(item: Any) -> Component:
 
 
 def _arrays(nest: Any) -> tuple[Any, list[Any]]:
-    """Return a nest whose lists are arrays, and its leaves: arrays and Tensors."""
+    """Convert the lists of a nest to arrays. Return the nest and its leaves, which are arrays and Tensors."""
     converted = _lists_as_arrays(nest)
     return converted, flatten(converted)
 
@@ -415,12 +423,14 @@ def _lists_as_arrays(nest: Any) -> Any:
 
 
 def flatten_like(structure: Any, value: Any) -> list[Any]:
-    """Return the leaves of a value in the structure of a nest. A value at a leaf stays whole, even if it is a list."""
+    """Return the parts of a value that correspond to the leaves of a nest. Such a part may itself be a list."""
     if isinstance(structure, dict):
         return [leaf for key in structure for leaf in flatten_like(structure[key], value[key])]
     if isinstance(structure, tuple | list):
         if len(structure) != len(value):
-            raise StructureError(f"an element has {len(value)} parts, and output_types has {len(structure)}")
+            raise StructureError(
+                f"an element has {len(value)} parts, but output_types has {len(structure)}; give one dtype per part"
+            )
         return [leaf for part, item in zip(structure, value, strict=True) for leaf in flatten_like(part, item)]
     return [value]
 

@@ -28,7 +28,7 @@ class ElementFunction:
     A function of strings, which no graph can compute, is called with Python values. It may not use Tensors.
 
     Attributes:
-        result: Nest of results, with a ``Component`` or a dataset at each leaf.
+        result: Nest whose leaves describe the results: ``Component``s or datasets.
     """
 
     def __init__(self, what: str, function: Callable[..., Any], structure: Any) -> None:
@@ -61,7 +61,7 @@ class ElementFunction:
         return self.function(*arguments) if unpacked else self.function(arguments)
 
     def __call__(self, element: Sequence[np.ndarray]) -> list[Any]:
-        """Return the leaves of the result for one element."""
+        """Apply the function to one element, and return the leaves of its result."""
         if self._session is None:
             result = self._called(pack(self.structure, [np.asarray(item).view(ElementValue) for item in element]))
             result = tuple(result) if isinstance(result, list) else result
@@ -74,7 +74,7 @@ class ElementFunction:
         return [next(values) if isinstance(leaf, Tensor) else leaf for leaf in self._leaves]
 
     def _run(self, tensors: Sequence[Tensor], feeds: Mapping[Any, Any]) -> list[np.ndarray]:
-        """Compute Tensors. Results of Python functions that no other operation reads may have any rank."""
+        """Compute Tensors. A result of ``tf.py_func`` may have any rank if no other operation reads the result."""
         session = self._session
         assert session is not None, "the function was declared"
         by_node = {tensor.node: value for tensor, value in feeds.items()}
@@ -94,7 +94,7 @@ class ElementFunction:
 
 
 class ElementValue(np.ndarray):
-    """Array of an element for a function that no graph computes. ``tf.py_func`` calls its function at once."""
+    """Array that is passed to a function of strings. ``tf.py_func`` within the function runs immediately."""
 
 
 def _leaf(leaf: Any, what: str) -> Any:
@@ -120,7 +120,7 @@ def _component(leaf: Any) -> Any:
 
 
 class PythonResult(TfTensor):
-    """Result of a Python function. Its rank is open until ``set_shape``."""
+    """Result of a Python function. Its rank is unknown until ``set_shape``."""
 
     has_open_rank: bool
     value: Any
@@ -128,13 +128,13 @@ class PythonResult(TfTensor):
 
     @staticmethod
     def of(dtype: str, value: Any) -> PythonResult:
-        """Return the result of a dtype. value: the object that computes it."""
+        """Return a result with a dtype. ``value`` is the object that computes the array in a run."""
         result = PythonResult(pulled_tensor(Component(dtype, ()), "PyFunc", value).node)
         result.has_open_rank, result.value = True, value
         return result
 
     def set_shape(self, shape: Any) -> None:
-        """Set the sizes: ints, and None for open ones."""
+        """Set the sizes: ints, and None for symbolic sizes."""
         if shape is None:
             return
         if not self.has_open_rank:
@@ -146,7 +146,7 @@ class PythonResult(TfTensor):
 
 
 class _Call(Source):
-    """Calls of a Python function, one a run."""
+    """Stream of a Python function's results. Each run calls the function once."""
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any], dtypes: Sequence[str]) -> None:
         super().__init__("tf.py_func")
@@ -168,7 +168,7 @@ class _Call(Source):
         several = list(results) if isinstance(results, list | tuple) else [results]
         if len(several) != len(self.dtypes):
             raise DtypeError(
-                f"tf.py_func: the function returns {len(several)} arrays, and Tout has {len(self.dtypes)} dtypes; "
+                f"tf.py_func: the function returns {len(several)} arrays, but Tout has {len(self.dtypes)} dtypes; "
                 "list one for each"
             )
         components = []
@@ -188,9 +188,12 @@ def py_func(
 ) -> Any:
     """Return Tensors that a Python function of arrays computes in each run. No gradient passes through them.
 
-    Their shapes are open; set them with ``set_shape``. A Tensor without a shape is a scalar.
+    Set the shapes of the results with ``set_shape``; a result without a shape is a scalar.
 
-    Tout: a dtype for one result, or a list of dtypes.
+    Args:
+        func: Function of arrays.
+        inp: List of Tensors, the function's arguments.
+        Tout: A dtype for one result, or a list of dtypes.
     """
     if not callable(func):
         raise DtypeError(f"tf.py_func takes a function of arrays, not {shown(func)}")
@@ -208,5 +211,5 @@ def py_func(
 
 @api
 def numpy_function(func: Callable[..., Any], inp: Sequence[Any], Tout: Any, name: str | None = None) -> Any:
-    """``tf.py_func``."""
+    """Return ``tf.py_func``, under its new name."""
     return py_func(func, inp, Tout)

@@ -1,4 +1,4 @@
-"""``tf.data.Iterator``: hands the elements of datasets to runs."""
+"""``tf.data.Iterator``, from which runs take elements of datasets."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Begin(Operation):
 
 
 class _Stream(Elements):
-    """Elements of an iterator. dataset: the one that a session starts by itself, if any."""
+    """Stream of an iterator. A session starts with the elements of ``dataset``, unless it is None."""
 
     def __init__(self, what: str, dataset: Any | None = None) -> None:
         super().__init__(what)
@@ -65,7 +65,7 @@ class Iterator(Structured):
 
     @property
     def initializer(self) -> Operation:
-        """Operation that starts with the first element. Raises ``ArgumentError`` if the iterator starts by itself."""
+        """Operation that starts the iterator. Raises ``ArgumentError`` for a one-shot iterator."""
         if self._initializer is None:
             raise ArgumentError("this iterator has no initializer; use make_initializable_iterator or make_initializer")
         return self._initializer
@@ -80,7 +80,7 @@ class Iterator(Structured):
         return pack(self.structure, self.source.tensors(components, names))
 
     def _components(self) -> list[Component]:
-        """Return the components. Open ranks are those of the first element, if it can be read without a run."""
+        """Return the components. Unknown ranks are taken from the first element, if it can be read without a run."""
         components: list[Component] = flatten(self.structure)
         dataset = self.dataset
         if dataset is None or dataset.sources or all(item.shape is not None for item in components):
@@ -95,7 +95,7 @@ class Iterator(Structured):
 
     @api
     def make_initializer(self, dataset: Any, name: str | None = None) -> Operation:
-        """Return an operation that starts with the first element of a dataset of the iterator's structure."""
+        """Return an operation that starts the iterator with a dataset of the iterator's structure."""
         if not hasattr(dataset, "elements"):
             raise StructureError(f"make_initializer takes a dataset, not {shown(dataset)}")
         kinds = [[item.dtype for item in flatten(nest)] for nest in (dataset.structure, self.structure)]
@@ -114,7 +114,7 @@ class Iterator(Structured):
     def from_structure(
         output_types: Any, output_shapes: Any = None, shared_name: str | None = None, output_classes: Any = None
     ) -> Iterator:
-        """Return an iterator that ``make_initializer`` starts with one of several datasets."""
+        """Return an iterator without a dataset. ``make_initializer`` starts it with one."""
         dtypes = [component_dtype(item) for item in flatten(output_types)]
         shapes = [None] * len(dtypes) if output_shapes is None else shapes_in(output_shapes, len(dtypes))
         components = [Component(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)]
@@ -125,7 +125,7 @@ class Iterator(Structured):
     def from_string_handle(
         string_handle: Any, output_types: Any, output_shapes: Any = None, output_classes: Any = None
     ) -> Iterator:
-        """Return an iterator that reads the one whose handle is fed."""
+        """Return a feedable iterator, which reads elements of the iterator whose handle is fed."""
         dtypes = [component_dtype(item) for item in flatten(output_types)]
         shapes = [None] * len(dtypes) if output_shapes is None else shapes_in(output_shapes, len(dtypes))
         components = [Component(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)]
@@ -134,7 +134,7 @@ class Iterator(Structured):
 
 @api
 def make_one_shot_iterator(dataset: Any) -> Iterator:
-    """Return an iterator over a dataset that each session starts by itself."""
+    """Return an iterator over a dataset that needs no initializer: each session starts it on first use."""
     return Iterator(dataset.structure, _Stream("the one-shot iterator", dataset), dataset)
 
 
@@ -164,7 +164,7 @@ class _Handle(Operation):
 
 
 class _Chosen(Source):
-    """Elements of the iterator whose handle is fed."""
+    """Stream of a feedable iterator: elements of the iterator whose handle is fed."""
 
     def __init__(self, handle: Any) -> None:
         super().__init__("the feedable iterator")

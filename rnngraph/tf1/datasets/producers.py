@@ -1,4 +1,4 @@
-"""Queues that fill themselves: ``tf.train.range_input_producer``, ``tf.train.batch`` and kin."""
+"""Queues that fill themselves, such as ``tf.train.range_input_producer`` and ``tf.train.batch``."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ class _Producer(FIFOQueue):
     """Queue of one component that yields the entries of an array, epoch by epoch.
 
     Args:
-        begin: Function of a session that returns the entries.
-        epochs: Number of epochs; None is without an end.
+        begin: Function from a session to the array.
+        component: Dtype and shape of an entry.
+        epochs: Number of epochs; None for no limit.
+        shuffle: Draw a new order in each epoch.
+        seed: Seed of the orders.
+        name: Name of the queue.
     """
 
     def __init__(
@@ -65,7 +69,7 @@ class _Producer(FIFOQueue):
 
 
 def _values(tensor: Tensor) -> Callable[[Any], np.ndarray]:
-    """Return the object that computes a Tensor in a session."""
+    """Return a function from a session to the value of a Tensor."""
     if tensor.node.op == "constant":
         return lambda session: np.asarray(tensor.node["value"])
     return lambda session: np.asarray(session.compute([tensor.node], {}, session._seed())[0])
@@ -149,7 +153,7 @@ class _Batching:
         is_many: True if the Tensors have many elements along a first axis.
         pads: True if elements are padded to the longest.
         allows_smaller: True if the last batch may be smaller.
-        min_left: Elements that wait while others are drawn; None keeps the order.
+        min_left: Minimum number of elements in the buffer from which elements are drawn; None keeps the order.
         seed: Seed of the order.
     """
 
@@ -162,7 +166,13 @@ class _Batching:
 
 
 class _Batched(Source):
-    """Batches of Tensors that are recomputed for each element. keep: scalar bool, True for elements to keep."""
+    """Stream of batches whose elements are values of Tensors, each computed anew.
+
+    Args:
+        tensors: Tensors to compute.
+        options: Options of the batches.
+        keep: Scalar bool that is True for elements to keep; None keeps all.
+    """
 
     def __init__(self, tensors: Sequence[Tensor], options: _Batching, keep: Tensor | None) -> None:
         super().__init__("the batches")
@@ -241,7 +251,7 @@ def batch(
     shared_name: str | None = None,
     name: str | None = None,
 ) -> Any:
-    """Return batches whose elements are the Tensors, each computed anew."""
+    """Return batches whose elements are values of ``tensors``, each computed anew."""
     options = _Batching(int(batch_size), enqueue_many, dynamic_pad, allow_smaller_final_batch)
     return _batches(tensors, options, name or "batch")
 

@@ -1,4 +1,7 @@
-"""Queues: operations add elements, and runs take them. A queue with known runners fills itself when it is empty."""
+"""Queues, to which operations add elements, and from which runs take them.
+
+A queue with a ``QueueRunner`` fills itself when it is empty.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +38,10 @@ class _Content:
 
 
 class QueueBase:
-    """``tf.QueueBase``: elements of several components. ``capacity`` is ignored: nothing waits for space.
+    """``tf.QueueBase``: elements of several components. ``capacity`` is ignored, because nothing waits for space.
 
-    fill: operations that add elements. A run that finds the queue empty runs them first.
+    Attributes:
+        fill: Operations that add elements. A run that needs more elements runs these operations first.
     """
 
     is_padding = False
@@ -91,7 +95,7 @@ class QueueBase:
 
     @api
     def dequeue(self, name: str | None = None) -> Any:
-        """Return the components of an element. The run removes it from the queue."""
+        """Return the components of the next element, which each run removes from the queue."""
         return self._tensors(_Dequeue(self, None), self.components, name or f"{self.name}_Dequeue")
 
     @api
@@ -147,7 +151,7 @@ class QueueBase:
         return padded(elements, shapes, [0] * len(shapes))
 
     def take(self, session: Any, count: int, may_be_fewer: bool = False) -> list[Sequence[np.ndarray]]:
-        """Take elements out of the queue. Fills it first if it holds too few."""
+        """Remove and return elements. If the queue has too few, fill the queue first."""
         content = self.content(session)
         while len(content.elements) < count + self.least_left and not content.is_closed:
             if self.fill:
@@ -156,8 +160,8 @@ class QueueBase:
                 time.sleep(_WAIT_S)
             else:
                 raise FailedPreconditionError(
-                    f"the queue {self.name} holds {len(content.elements)} elements, and nothing adds to it: TensorFlow "
-                    "would wait forever. Run its enqueue operation first",
+                    f"the queue {self.name} holds {len(content.elements)} elements, and nothing fills it, so that "
+                    "TensorFlow would wait forever; run its enqueue operation first",
                     user_line(),
                 )
         if len(content.elements) < count and not (may_be_fewer and content.elements):
@@ -218,7 +222,7 @@ class RandomShuffleQueue(QueueBase):
 
 
 def _one_for_each(shapes: Any, count: int) -> list[tuple[int | None, ...]]:
-    """Return the shape of each component. A single shape belongs to the only component."""
+    """Return the shape of each component. A single shape is that of the only component."""
     listed = list(shapes)
     if count == 1 and not any(isinstance(item, list | tuple) for item in listed):
         listed = [shapes]
@@ -232,7 +236,9 @@ class _Enqueue(Operation):
 
     def __init__(self, queue: QueueBase, values: list[Tensor], is_many: bool, name: str) -> None:
         self.queue, self.values, self.is_many = queue, values, is_many
-        if any(component.shape is None for component in queue.components):  # the results do not depend on it
+        if any(
+            component.shape is None for component in queue.components
+        ):  # shapes that the program left out are those of the first values
             shapes = [
                 tuple(size if isinstance(size, int) else None for size in item.type.shape)[1 if is_many else 0 :]
                 for item in values
@@ -263,7 +269,7 @@ class _Close(Operation):
 
 
 class _Dequeue(Source):
-    """Elements of a queue. Each run takes the next one, or the next ``count``."""
+    """Stream of a queue's elements. Each run takes the next element, or the next ``count`` elements stacked."""
 
     def __init__(self, queue: QueueBase, count: int | None, may_be_fewer: bool = False) -> None:
         super().__init__(f"the queue {queue.name}")
@@ -275,7 +281,7 @@ class _Dequeue(Source):
 
 
 class _Size:
-    """Value of a Tensor: the number of elements in a queue."""
+    """Value of a Tensor that is the number of elements in a queue."""
 
     def __init__(self, queue: QueueBase) -> None:
         self.queue = queue
@@ -286,7 +292,7 @@ class _Size:
 
 
 class QueueRunner:
-    """``tf.train.QueueRunner``: the operations that fill a queue. A run that finds the queue empty runs them."""
+    """``tf.train.QueueRunner``: the operations that fill a queue. A run that needs elements runs the operations."""
 
     @api
     def __init__(

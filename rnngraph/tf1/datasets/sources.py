@@ -1,4 +1,4 @@
-"""Streams of elements. Every run that reads a stream takes its next element."""
+"""Streams of elements. Every run that reads a stream takes the stream's next element."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ TEXT = "string"
 class Component:
     """Dtype and shape of one component of an element.
 
-    shape: ints, and None for open sizes; None if the rank is open.
+    Attributes:
+        dtype: Name of the dtype.
+        shape: Sizes: ints, and None for symbolic sizes. None if the rank is unknown.
     """
 
     dtype: str
@@ -50,7 +52,7 @@ class Component:
 
 
 def kind_of(array: np.ndarray) -> str:
-    """Return the dtype under which Tensors store an array: small integers are int32."""
+    """Return the dtype in which Tensors store an array. Small integers become int32."""
     if array.dtype.kind in "OSU":
         return TEXT
     if array.dtype.kind in "iu" and array.dtype.itemsize < 4:
@@ -109,14 +111,20 @@ class Source:
         self._latest: WeakKeyDictionary[Any, tuple[int, Sequence[np.ndarray]]] = WeakKeyDictionary()
 
     def element(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        """Return the element of a run. fed: feeds of the run. seed: seed of the run, which identifies it."""
+        """Return the element of a run.
+
+        Args:
+            session: Session of the run.
+            fed: Feeds of the run.
+            seed: Seed of the run, which identifies the run.
+        """
         latest = self._latest.get(session)
         if latest is None or latest[0] != seed:
             latest = self._latest[session] = seed, self.element_of_run(session, fed, seed)
         return latest[1]
 
     def element_of_run(self, session: Any, fed: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        """Return the element of a run that has taken none yet. Arguments are those of ``element``."""
+        """Return the element for a new run. Arguments are those of ``element``."""
         return self.next_element(session, fed)
 
     def next_element(self, session: Any, fed: Mapping[Node, Any]) -> Sequence[np.ndarray]:
@@ -133,7 +141,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Pulled:
-    """Value of a Tensor: one component of a stream's element."""
+    """Value of a Tensor that is one component of a stream's element."""
 
     source: Source
     number: int
@@ -144,14 +152,20 @@ class Pulled:
 
 
 def pulled_tensor(component: Component, name: str, value: Any) -> Tensor:
-    """Return a placeholder that a run fills itself. value: the object that computes its value."""
+    """Return a placeholder that is not fed by the program.
+
+    Args:
+        component: Dtype and shape.
+        name: Name of the placeholder.
+        value: Object whose method ``value`` computes the array in a run.
+    """
     if component.dtype == TEXT:
         raise NotOfferedError(
             f"{name} has strings, but Tensors have numbers only; map words to ids, before the dataset or in "
             f"its generator ({GUIDE})"
         )
     if component.shape is None:
-        raise NotOfferedError(f"{name} has an open rank; set its shape, for example by output_shapes= ({GUIDE})")
+        raise NotOfferedError(f"the rank of {name} is unknown; set its shape, for example by output_shapes= ({GUIDE})")
     graph = get_default_graph()
     tensor: Tensor = as_tensorflow(fed(name, component.shape, component.dtype, unnamed=True))
     graph.place(tensor, None)

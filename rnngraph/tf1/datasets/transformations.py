@@ -32,13 +32,13 @@ def map_and_batch(
 
 @api
 def batch_and_drop_remainder(batch_size: Any) -> Transformation:
-    """Return a function that makes full batches, and drops the rest."""
+    """Return a function that makes full batches, and drops a smaller last batch."""
     return lambda dataset: dataset.batch(batch_size, drop_remainder=True)
 
 
 @api
 def padded_batch_and_drop_remainder(batch_size: Any, padded_shapes: Any, padding_values: Any = None) -> Transformation:
-    """Return a function that makes full padded batches, and drops the rest."""
+    """Return a function that makes full padded batches, and drops a smaller last batch."""
     return lambda dataset: dataset.padded_batch(batch_size, padded_shapes, padding_values, drop_remainder=True)
 
 

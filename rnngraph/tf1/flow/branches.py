@@ -26,9 +26,13 @@ def cond(
     fn1: Function | None = None,
     fn2: Function | None = None,
 ) -> Any:
-    """Return the result of ``true_fn`` if ``pred`` holds, else that of ``false_fn``. Both are computed.
+    """Return the result of ``true_fn`` if ``pred`` holds, else the result of ``false_fn``. Both are computed.
 
-    pred: a scalar bool Tensor. A Python bool chooses at declaration.
+    Args:
+        pred: A scalar bool Tensor. A Python bool selects a function at declaration.
+        true_fn: Function without arguments that returns a nest of Tensors.
+        false_fn: Function that returns a nest of the same structure.
+        strict: Return a list of one Tensor as a list.
     """
     first, second = (true_fn if fn1 is None else fn1), (false_fn if fn2 is None else fn2)
     if isinstance(pred, bool | np.bool_):
@@ -46,9 +50,10 @@ def case(
     strict: bool = False,
     name: str = "case",
 ) -> Any:
-    """Return the result of the function of the first true condition, else of ``default``, else of the last function.
+    """Return the result of the first function whose condition is True.
 
-    All are computed.
+    If no condition is True, return the result of ``default``, or of the last function without ``default``. The results
+    of all functions are computed.
     """
     pairs = list(pred_fn_pairs.items()) if isinstance(pred_fn_pairs, Mapping) else pred_fn_pairs
     if not isinstance(pairs, list | tuple) or not pairs or not all(_is_pair(pair) for pair in pairs):
@@ -58,7 +63,9 @@ def case(
     truths = [_truth(pred, "tf.case") for pred, _ in pairs]
     if not truths:
         return called(last, "default")
-    others = list(accumulate(map(functions.logical_not, truths), functions.logical_and))  # no condition so far holds
+    others = list(
+        accumulate(map(functions.logical_not, truths), functions.logical_and)
+    )  # element i: conditions 0 to i are all False
     reached = [truths[0], *map(functions.logical_and, others, truths[1:])]
     result = branch(last, "default", others[-1])
     for truth, (_, function), here in reversed(list(zip(truths, pairs, reached, strict=True))):
@@ -116,5 +123,5 @@ def _selected(pred: Tensor, one: Any, other: Any, what: str, strict: bool) -> An
 
 
 def _unwrapped(nest: Any, strict: bool) -> Any:
-    """Return the Tensor of a list of one, as TensorFlow does; else the nest itself."""
+    """Return the only Tensor of a list, as TensorFlow does unless ``strict``; return other nests unchanged."""
     return nest[0] if not strict and isinstance(nest, list | tuple) and len(nest) == 1 else nest

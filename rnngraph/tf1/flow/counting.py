@@ -1,4 +1,4 @@
-"""Number of steps of a loop with a condition, and look-ups by the number of the step."""
+"""Number of steps of a loop with a condition, and look-ups by the step number."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_ADDITIONS = 1000
 
 @dataclass(frozen=True)
 class Counts:
-    """Counters of a step: each is ``first`` at the first step, and 1 more at each later one. By node."""
+    """Counters of a loop, which increase by 1 at each step. ``first`` has their values at the first step, by node."""
 
     first: Mapping[Node, Dim]
 
@@ -31,7 +31,7 @@ class Counts:
             if node.op == "cast":
                 node = node.operands[0]
                 continue
-            if node.op == "select" and _from_the_end(node):  # an index below 0 counts from the end
+            if node.op == "select" and _from_the_end(node):  # an index that counts from the end if it is negative
                 start = self.number(node.operands[2])
                 return None if start is None or not isinstance(start, int) or start < 0 else start + added
             if node.op not in ("add", "sub"):
@@ -54,9 +54,13 @@ class Counts:
         return [Tensor(condition.operands[1])]
 
     def bounds(self, condition: Node, counted: bool = False) -> Iterator[Dim | None]:
-        """Return the number of steps after which each part of a condition ends the loop; None if it depends on values.
+        """Yield, for each part of a condition, the number of steps after which the part ends the loop.
 
-        counted: also accept numbers that a run computes before the loop.
+        The number is None if it depends on values of the steps.
+
+        Args:
+            condition: Condition of a step.
+            counted: Also accept numbers that a run computes before the loop.
         """
         if condition.op == "and":
             for operand in condition.operands:
@@ -76,7 +80,7 @@ class Counts:
             yield ends - begins + (condition.op == "less_equal")
 
     def first_look_up(self, node: Node) -> Dim | None:
-        """Return the entry of a table that a ``gather`` takes at the first step, if each step takes the next entry."""
+        """Return the index that a ``gather`` reads at the first step, if each step reads the next entry; else None."""
         return self.number(node.operands[1]) if node.op == "gather" and not node.operands[1].shape else None
 
 
@@ -89,7 +93,7 @@ def counter(param: Node, following: Node) -> bool:
 
 
 def steps_of(table: Tensor, first: Dim, length: Dim) -> Tensor | None:
-    """Return the entries of a table from ``first`` on, one for each step; None if it may have fewer."""
+    """Return ``length`` entries of a table from ``first`` on; None if the table may have fewer entries."""
     size = table.type.shape[0]
     left = size - length - first
     if first == 0 and isinstance(left, int) and left == 0:

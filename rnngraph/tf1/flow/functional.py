@@ -111,7 +111,7 @@ class _Fold:
     """Fold of a function of (previous result, entry).
 
     Attributes:
-        added: Entries before the results of steps, if the first entry is the initial result.
+        added: Initial result, as an entry before the results of steps, if it is the first entry of ``elems``.
         every: Results of all steps.
         structure: Nest of the function's results.
     """

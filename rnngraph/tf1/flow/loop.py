@@ -1,4 +1,4 @@
-"""Loop whose step is a function: declared once, and run by a driver as a cell is, with states of any shape."""
+"""Loop whose step is a function. The step is declared once, and a driver runs it with states of any shape."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..table.missing import GUIDE
 
 
 class LoopStep(Cell):
-    """Step of a loop that a program writes as functions. Unlike a cell, it declares no states of its own."""
+    """Cell that represents the step of a loop. It declares no states, because the loop has variables instead."""
 
     adds_scope = False
 
@@ -45,8 +45,8 @@ class Loop:
 
     Attributes:
         what: Name of the loop in errors.
-        sequences: Inputs that steps read, one entry each, by parameter of the step.
-        carried: Values that steps hand on, by parameter of the step.
+        sequences: (parameter of the step, sequence) of inputs of which each step reads one entry.
+        carried: Loop variables.
         emits: Results of the steps.
     """
 
@@ -64,7 +64,7 @@ class Loop:
         return TfTensor(make("input", where=self.where, type=kind, label=label, body=True))
 
     def element(self, sequence: Tensor) -> Tensor:
-        """Return the entry that a step reads of a sequence [steps, …]."""
+        """Declare a sequence [steps, …], and return the entry that a step reads."""
         param = self.param("x", sequence.type.with_shape(sequence.type.shape[1:]))
         self.sequences.append((param.node, sequence))
         return param
@@ -75,10 +75,10 @@ class Loop:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Enter the step: functions of the program declare it."""
+        """Enter the step. Declarations within the block belong to the step."""
         graph = get_default_graph()
         outer, graph.within = graph.within, self._owners
-        graph.steps.append(Scope(self.trace, "", "", Specs(), ""))  # cells that are called become parts of the step
+        graph.steps.append(Scope(self.trace, "", "", Specs(), ""))  # so that called cells become parts of the step
         try:
             with graph.own_order(), tracing(self.what):
                 yield
@@ -87,7 +87,13 @@ class Loop:
             graph.steps.pop()
 
     def following(self, value: Any, param: Tensor, place: Any) -> Tensor:
-        """Return the next value of a carried one. It must keep dtype and shape. place: its name in errors."""
+        """Return the next value of a loop variable, which must keep its dtype and shape.
+
+        Args:
+            value: Result of the program's function.
+            param: Parameter of the step for the variable.
+            place: Number or name of the variable in errors.
+        """
         result = as_value(value, param.dtype, f"{self.what}: the next value of variable {place}")
         if result.dtype != param.dtype or not fits(result, param):
             raise ShapeError(
@@ -99,9 +105,12 @@ class Loop:
     def declared(
         self, length: Dim, reverse: bool = False, when: Node | None = None
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the final values of carried ones, and the steps' results, each with a first axis of steps.
+        """Build the driver. Return the final values of loop variables, and the results of steps [steps, …].
 
-        when: parameter of the step that tells if it runs.
+        Args:
+            length: Number of steps.
+            reverse: True if the last step runs first.
+            when: Boolean parameter of the step that is False if the step is skipped.
         """
         self._check()
         outputs = self.emits or [constant(0.0).node]
@@ -124,7 +133,7 @@ class Loop:
 
 
 def as_value(value: Any, dtype: Any, what: str) -> Tensor:
-    """Return a Tensor from a result of the program's function. Numbers take ``dtype``, if it is not None."""
+    """Convert a result of the program's function to a Tensor. Numbers take ``dtype``, unless it is None."""
     if isinstance(value, Operation):
         raise DtypeError(f"{what} is the operation {value.full}; return Tensors from loops and branches ({GUIDE})")
     if isinstance(value, Tensor):
@@ -143,7 +152,7 @@ def called(function: Any, what: str, *arguments: Any) -> Any:
 
 
 def branch(function: Any, what: str, is_taken: Tensor) -> Any:
-    """Call the function of a branch, inside a ``Branch``. Other operations cannot be ordered after the branch's."""
+    """Call the function of a branch within a ``Branch``, whose operations no control dependency may name."""
     graph = get_default_graph()
     outer = graph.branch
     everywhere = is_taken if outer is None else functions.logical_and(outer.is_taken, is_taken)
@@ -167,7 +176,7 @@ def fits(one: Tensor, other: Tensor) -> bool:
 
 
 def substituted(roots: Sequence[Node], new: Mapping[Node, Node]) -> list[Node]:
-    """Return nodes with some of their operands replaced."""
+    """Return ``roots`` with the nodes in ``new`` replaced, directly or in their dependencies."""
     replaced = dict(new)
     for node in topological(roots, known=replaced):
         replaced[node] = remake(node, [replaced[item] for item in node.operands], unify_declared)

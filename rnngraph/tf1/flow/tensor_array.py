@@ -1,4 +1,4 @@
-"""``tf.TensorArray``: entries that are written one by one, or a whole Tensor, and read by index."""
+"""``tf.TensorArray``: an array that is written entry by entry or as a whole, and read by index."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ from .loop import fits
 
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """Content of an array: ``array`` [size, …] if it is a Tensor, else ``written`` entries by index.
+    """Content of an array. Within a step of a loop, ``array`` and ``written`` are the content from before the loop.
 
-    changed: within a step of a loop, the (index, value) that the step wrote, as Tensors. The other fields are then the
-    content from before the loop.
+    Attributes:
+        array: The entries as one Tensor [size, …], or None.
+        written: Entries by index, if ``array`` is None.
+        changed: (index, value) pairs that a step of a loop wrote, as Tensors.
     """
 
     array: Tensor | None = None
@@ -34,12 +36,12 @@ class Entries:
 
 
 class TensorArray:
-    """``tf.TensorArray``, an immutable array: methods that write return the new one.
+    """``tf.TensorArray``: an immutable array. Methods that write return a new array.
 
     Attributes:
-        count: Number of entries, which may be an open size.
+        count: Number of entries, which may be a symbolic size.
         size_argument: The ``size`` argument of the program.
-        origin: Within a step of a loop, the array at the step's begin.
+        origin: Within a step of a loop, the array at the beginning of the step.
         was_read: True if steps read ``origin``.
     """
 
@@ -71,7 +73,7 @@ class TensorArray:
 
     @classmethod
     def of(cls, array: Tensor) -> TensorArray:
-        """Return the array of the entries of a Tensor's first axis."""
+        """Return an array whose entries are those of a Tensor's first axis."""
         result: TensorArray = cls.__new__(cls)
         result._dtype, result.count, result.grows, result.origin = array.dtype, array.type.shape[0], False, None
         result.size_argument = array
@@ -100,7 +102,7 @@ class TensorArray:
 
     @property
     def flow(self) -> TensorArray:
-        """The array itself: results of writes carry the order."""
+        """The array itself. Programs pass it on to order writes, which here the returned arrays do."""
         return self
 
     handle = flow
@@ -112,7 +114,7 @@ class TensorArray:
         return None if kind is None else kind.shape
 
     def element(self) -> Tensor | None:
-        """Return one of the entries, for its type."""
+        """Return any entry, for its dtype and shape; None if nothing was written."""
         entries = self.entries
         if entries.changed:
             return entries.changed[0][1]
@@ -135,8 +137,8 @@ class TensorArray:
         """Do nothing."""
 
     def grad(self, source: str, flow: Any = None, name: str | None = None) -> Any:
-        """Not offered."""
-        raise ArgumentError("tf.TensorArray.grad is not offered; use tf.gradients by the entries")
+        """Raise ``ArgumentError``: gradients of arrays are not offered."""
+        raise ArgumentError("tf.TensorArray.grad is not offered; pass the entries to tf.gradients as xs")
 
     # One entry -------------------------------------------------------------------------------------
 
@@ -149,8 +151,8 @@ class TensorArray:
                 return value
         if self.entries.changed:
             raise ArgumentError(
-                "a step of a loop reads another entry of an array than the one it wrote; carry what "
-                "later steps read as a variable of the loop"
+                "a step of a loop reads another entry of an array than the one it wrote; make values that later "
+                "steps read loop variables"
             )
         if isinstance(number, int) and self.entries.written is not None:
             entry = self.entries.written.get(number)
@@ -159,8 +161,7 @@ class TensorArray:
             return entry
         if self.entries.array is None and self.origin is not None:
             raise ArgumentError(
-                "a step of a loop reads an array that the loop writes; carry what later steps read "
-                "as a variable of the loop"
+                "a step of a loop reads an array that the loop writes; make values that later steps read loop variables"
             )
         array = self.stack()
         if self.origin is not None:
@@ -169,7 +170,7 @@ class TensorArray:
 
     @api
     def write(self, index: Any, value: Any, name: str | None = None) -> TensorArray:
-        """Return the array with an entry set."""
+        """Return a new array with one entry set."""
         number, entry = self._number(index), self._entry(value)
         known = self.element()
         if known is not None and not fits(known, entry):
@@ -200,18 +201,18 @@ class TensorArray:
         return int(index)
 
     def _entry(self, value: Any) -> Tensor:
-        held = isinstance(value, Tensor) or holds_tensors(value)
-        entry = as_tensor(value) if held else tf_constant(value, self._dtype)
+        is_tensor = isinstance(value, Tensor) or holds_tensors(value)
+        entry = as_tensor(value) if is_tensor else tf_constant(value, self._dtype)
         if entry.dtype != self._dtype:
             raise DtypeError(f"a tf.TensorArray of {self._dtype} can't store {entry!r}; convert it with tf.cast")
         return entry
 
     def _entries_by_index(self) -> Mapping[int, Tensor]:
-        """Return the entries one by one."""
+        """Return the entries as Tensors, by index."""
         if self.entries.array is None:
             return self.entries.written or {}
         if not isinstance(self.count, int):
-            raise ShapeError("a tf.TensorArray of open size can be written only in a loop; set size= to an int")
+            raise ShapeError("a tf.TensorArray of symbolic size can be written only in a loop; set size= to an int")
         array = self.entries.array
         return {number: array[number] for number in range(self.count)}
 
@@ -230,13 +231,13 @@ class TensorArray:
             raise ArgumentError("nothing was written to this tf.TensorArray; use the result of write or unstack")
         first = next(iter(written.values()))
         if not isinstance(self.count, int):
-            raise ShapeError("a tf.TensorArray of open size can be written only in a loop; set size= to an int")
+            raise ShapeError("a tf.TensorArray of symbolic size can be written only in a loop; set size= to an int")
         blank = functions.filled_like(first, 0)
         return functions.stack([written.get(number, blank) for number in range(self.count)])
 
     @api
     def unstack(self, value: Any, name: str | None = None) -> TensorArray:
-        """Return the array of the entries of a Tensor's first axis."""
+        """Return an array whose entries are those of a Tensor's first axis."""
         array = self._entry(value)
         if not array.rank:
             raise ShapeError(f"tf.TensorArray.unstack takes a Tensor with a first axis, not {array!r}")
@@ -317,7 +318,7 @@ def _with_blanks(array: TensorArray, first: Dim, end: Dim, values: Tensor) -> Te
 
 
 def _blank(before: Tensor | None, begin: Dim, end: Dim, values: Tensor) -> Tensor:
-    """Return entries that the loop did not write: those of before it, or zeros."""
+    """Return the entries from ``begin`` to ``end``, which the loop did not write: earlier entries, or zeros."""
     if before is not None:
         last = None if end == before.type.shape[0] else end
         return before[slice(begin, last)]

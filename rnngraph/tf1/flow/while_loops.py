@@ -1,4 +1,8 @@
-"""``tf.while_loop`` as a driver, with as many steps as its condition allows, or masked up to a bound."""
+"""``tf.while_loop`` as a driver.
+
+The condition determines the number of steps, or an upper bound, up to which steps are skipped once the condition is
+False.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,7 @@ def while_loop(
     """Run ``body`` while ``cond`` holds, and return the final variables.
 
     The number of steps must follow from ``cond``, for example from comparing a counter with an int or a size. Otherwise
-    it needs a bound: ``maximum_iterations``, a part of ``cond``, or an array with one entry a step.
+    the loop needs an upper bound: ``maximum_iterations``, a part of ``cond``, or an array with one entry per step.
 
     Args:
         cond: Function of the variables that returns a scalar bool.
@@ -56,13 +60,20 @@ def while_loop(
 
 
 class _While:
-    """One loop. params: the parameter of the step for each leaf of the variables."""
+    """Builder of one loop.
+
+    Attributes:
+        leaves: Initial values of the leaves of the variables.
+        params: Parameter of the step for each leaf.
+        max_steps: ``maximum_iterations`` as a list of at most one size.
+        sources: Arguments from which a run computes the number of steps.
+    """
 
     def __init__(self, nest: list[Any], maximum: Any) -> None:
         self.loop = Loop(_WHAT, "while")
         self.nest, self.leaves = nest, [_leaf(leaf) for leaf in flatten(nest)]
         self.params = [self._param(leaf, number) for number, leaf in enumerate(self.leaves)]
-        self.most: list[Dim] = [] if maximum is None else [_bound(maximum)]
+        self.max_steps: list[Dim] = [] if maximum is None else [_bound(maximum)]
         self.sources: list[Any] = [
             maximum,
             *(leaf.size_argument for leaf in self.leaves if isinstance(leaf, TensorArray)),
@@ -97,16 +108,16 @@ class _While:
         return self._declared(condition, following, carried, {place: item for place, item in writes.items() if item})
 
     def _pair(self, place: int) -> tuple[Tensor, Tensor]:
-        """Return a variable within a step, and its initial value."""
+        """Return the parameter of a variable that is a Tensor, and the variable's initial value."""
         param, initial = self.params[place], self.leaves[place]
-        assert isinstance(param, Tensor), "it is no array"
-        assert isinstance(initial, Tensor), "it is no array"
+        assert isinstance(param, Tensor), "the variable is not a TensorArray"
+        assert isinstance(initial, Tensor), "the variable is not a TensorArray"
         return param, initial
 
     def _array(self, place: int) -> TensorArray:
-        """Return an array from before the loop."""
+        """Return a variable that is a TensorArray, from before the loop."""
         array = self.leaves[place]
-        assert isinstance(array, TensorArray), "it is no Tensor"
+        assert isinstance(array, TensorArray), "the variable is not a Tensor"
         return array
 
     def _node(self, place: int) -> Node:
@@ -116,7 +127,7 @@ class _While:
         return self._pair(place)[1].node
 
     def _results(self, results: Any) -> list[Any]:
-        """Return the step's next value of each leaf."""
+        """Return the next value of each leaf, from the results of ``body``."""
         if len(self.nest) == 1 and not (isinstance(results, list | tuple) and len(results) == 1):
             results = [results]
         nest = list(results) if isinstance(results, list | tuple) else results
@@ -136,7 +147,11 @@ class _While:
     def _settled(
         self, after: Sequence[Any], tensors: Sequence[int], condition: Node, unchanged: dict[Node, Node]
     ) -> tuple[dict[int, Node], Node]:
-        """Replace variables and array entries that steps leave unchanged by their initial values."""
+        """Replace variables that steps leave unchanged by their initial values.
+
+        Returns:
+            (next values by number of the variable, condition). ``entries`` has the writes to arrays.
+        """
         self.entries = {
             place: item.entries.changed for place, item in enumerate(after) if isinstance(item, TensorArray)
         }
@@ -165,12 +180,13 @@ class _While:
         number = self.counts.number(changed[0][0].node)
         if len(changed) > 1 or number is None:
             raise NotOfferedError(
-                f"{_WHAT}: a step writes to an index that is not a counter; write one entry a step, at an "
-                f"index that increases by 1 ({GUIDE})"
+                f"{_WHAT}: a step writes to an index that is not a counter; write one entry per step, at "
+                f"an index that increases by 1 ({GUIDE})"
             )
         if param.was_read:
             raise NotOfferedError(
-                f"{_WHAT}: steps read an array that they write; carry what later steps read as a variable ({GUIDE})"
+                f"{_WHAT}: steps read an array that they write; make values that later steps read loop "
+                f"variables ({GUIDE})"
             )
         return number, changed[0][1].node
 
@@ -181,7 +197,7 @@ class _While:
     ) -> list[Any]:
         loop, counts = self.loop, self.counts
         sources, bounds = [*self.sources, *counts.limits(condition)], [*counts.bounds(condition)]
-        known = [*self.most, *(bound for bound in bounds if bound is not None)]
+        known = [*self.max_steps, *(bound for bound in bounds if bound is not None)]
         roots = [*(following[place] for place in carried), *(value for _, value in writes.values()), condition]
         entries = None if known else self._by_entries(roots, writes)
         if not known and entries is None:
@@ -226,9 +242,9 @@ class _While:
         return pack(self.nest, [anchored(item, sources) if isinstance(item, Tensor) else item for item in results])
 
     def _while_it_holds(self, condition: Node, following: dict[int, Node]) -> Node:
-        """Return the parameter that tells if a step runs, computed from the initial values, then from the next ones."""
+        """Declare the condition as a loop variable, and return its parameter. A step runs if the parameter is True."""
         loop, counts = self.loop, self.counts
-        is_running = loop.param("taken", TensorType("int64", ()))
+        steps_run = loop.param("taken", TensorType("int64", ()))
         after = {self._node(place): node for place, node in following.items()}
         for node in counts.first:
             after[node] = (Tensor(node) + 1).node
@@ -238,7 +254,7 @@ class _While:
         (then,) = substituted([then], self.named)
         loop.carry(runs, Tensor(then), Tensor(at_first))
         if counts.first:
-            loop.carry(is_running, is_running + 1, constant(0))
+            loop.carry(steps_run, steps_run + 1, constant(0))
         return runs.node
 
     def _last(self, begins: Dim, length: Dim, steps: Tensor | None, dtype: str, items: Sequence[Tensor]) -> Tensor:
@@ -248,7 +264,7 @@ class _While:
         return functions.dimension(begins + length, dtype)
 
     def _by_number(self, roots: list[Node], length: Dim) -> list[Node]:
-        """Return values of a step, with counters and look-ups by them as sequences."""
+        """Return values of a step with counters, and look-ups at counters, replaced by entries of sequences."""
         loop, counts = self.loop, self.counts
         names = [param.node for param in self.params if isinstance(param, Tensor)]
         inside = inside_of(roots, names)
@@ -265,7 +281,7 @@ class _While:
         return substituted(roots, self.named)
 
     def _by_entries(self, roots: Sequence[Node], writes: dict[int, tuple[Dim, Node]]) -> Dim | None:
-        """Return the maximum number of steps if each step reads or writes an entry of its own; else None."""
+        """Return the number of entries that steps read or write one by one, a bound on the steps; else None."""
         for place, (begins, _) in writes.items():
             array = self.leaves[place]
             if isinstance(array, TensorArray) and not array.grows:

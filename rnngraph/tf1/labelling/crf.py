@@ -82,7 +82,7 @@ def crf_log_norm(inputs: Tensor, sequence_lengths: Any, transition_params: Any) 
 
 @operation
 def crf_decode(potentials: Tensor, transition_params: Any, sequence_length: Any) -> tuple[Tensor, Tensor]:
-    """Return (the best tags, int32 [batch, time], 0 past a row's end; their scores [batch]) (Viterbi 1967).
+    """Return (best tags, scores) of each row (Viterbi 1967). Tags are int32 [batch, time], 0 past a row's end.
 
     Args:
         potentials: Scores of tags [batch, time, tags].
@@ -108,7 +108,7 @@ def _one_more(x: Tensor) -> Tensor:
 
 @api
 def viterbi_decode(score: Any, transition_params: Any) -> tuple[list[int], Any]:
-    """Return (best tags, their score) of one row, computed by NumPy.
+    """Return (best tags, score) of one row, computed with NumPy.
 
     Args:
         score: [time, tags].
@@ -175,7 +175,7 @@ class _Back(Cell):
 
 
 def _over(cell: Cell, inputs: Tensor, lengths: Any) -> tuple[Tensor | None, Tensor]:
-    """Run a cell whose initial state is the first step's scores. Returns (outputs of the other steps, final state)."""
+    """Run a cell whose initial state is the first step's scores. Return (outputs of later steps, final state)."""
     if inputs.type.shape[1] == 1:
         return None, inputs[:, 0]
     return _run(cell, inputs[:, 1:], functions.maximum(_lengths(lengths) - 1, 0), inputs[:, 0])

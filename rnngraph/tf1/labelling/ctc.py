@@ -1,6 +1,6 @@
-"""Connectionist temporal classification (Graves et al. 2006): ``tf.nn.ctc_loss``, ``ctc_greedy_decoder``.
+"""Connectionist temporal classification (Graves et al. 2006): loss, greedy decoder and edit distance.
 
-Also ``tf.edit_distance``. The sum over all alignments is a loop over time with one state entry per label and blank.
+The loss sums over all alignments by a loop over time, whose state has one entry per label and blank.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def ctc_loss(
 
 
 def _log_likelihood(labels: Tensor, counts: Tensor, scores: Tensor, lengths: Tensor) -> Tensor:
-    """Return the log probability of all alignments [batch]. Unlike in ``rg.ctc_loss``, labels may have an open width.
+    """Return the log probability of all alignments [batch]. The width of labels may be symbolic.
 
     Args:
         labels: int [batch, longest].
@@ -87,7 +87,9 @@ def _log_likelihood(labels: Tensor, counts: Tensor, scores: Tensor, lengths: Ten
 def ctc_greedy_decoder(
     inputs: Tensor, sequence_length: Any, merge_repeated: bool = True
 ) -> tuple[list[Sparse], Tensor]:
-    """Return ([best class of each step, without blanks and repeats], negative sum of their logits [batch, 1]).
+    """Return (list of one sparse Tensor of the decoded classes, negative sum of the best logits [batch, 1]).
+
+    The decoded classes are the best class of each step, without blanks and repeats.
 
     Args:
         inputs: Logits [time, batch, classes]. The last class is the blank.

@@ -22,7 +22,7 @@ from ..ops.losses import sigmoid_cross_entropy_with_logits, softmax_cross_entrop
 from ..ops.random import drawn_together
 
 MASKED_LOGIT = -1e30
-"""Logit of a drawn class that is the label itself."""
+"""Logit that replaces the logit of a drawn class that equals the label."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,7 @@ class LogUniform:
     """Log-uniform sampler of distinct classes. P(c) is proportional to log((c + 2) / (c + 1)).
 
     Attributes:
-        tries: True if the result is the number of draws until enough distinct classes were drawn, in place of the
-            classes.
+        tries: True to return the number of draws that distinct classes required, in place of the classes.
     """
 
     count: int
@@ -61,7 +60,7 @@ def log_uniform_candidate_sampler(
     seed: Any = None,
     name: str | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (classes drawn [num_sampled], expected counts of labels, expected counts of the classes).
+    """Return (drawn classes [num_sampled], expected counts of labels, expected counts of drawn classes).
 
     Expected counts of labels are [batch, num_true].
     """
@@ -83,7 +82,7 @@ def log_uniform_candidate_sampler(
 
 @dataclass(frozen=True)
 class _Sampling:
-    """Options of sampling: numbers of classes, drawn classes and labels. ``values``: classes drawn by the program."""
+    """Options of sampling: the numbers of classes, drawn classes and labels, and ``values`` that the program drew."""
 
     sampled: Any
     classes: Any

@@ -1,7 +1,7 @@
-"""Sparse Tensors, such as ``tf.SparseTensor``: feeds of labels, and fetches of decoded classes.
+"""Sparse Tensors: feeds of labels, such as ``tf.SparseTensor``, and fetches of decoded classes.
 
-The graph computes with the packed labels of each row, and the number of labels. A feed of a sparse Tensor, with its
-three parts, is converted to these arrays.
+The graph computes with dense arrays: the packed labels of each row, and the number of labels. The three parts of a fed
+sparse Tensor are converted to these arrays.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Sparse(Operation):
         raise NotImplementedError
 
     def steps(self) -> tuple[Tensor, Tensor]:
-        """Return (values in order [rows, positions], mask of the positions with a value)."""
+        """Return (values [rows, positions] in row order, mask of the positions that have a value)."""
         raise NotImplementedError
 
     def cast_to(self, dtype: str) -> Sparse:
@@ -60,12 +60,12 @@ class Sparse(Operation):
         raise NotImplementedError
 
     def part(self, number: int) -> Any:
-        """Return the indices, the values or the dense shape. number: 0, 1 or 2."""
+        """Return part 0, 1 or 2: the indices, the values or the dense shape."""
         raise NotImplementedError
 
-    indices = property(lambda self: self.part(0), doc="Places of values [n, 2].")
+    indices = property(lambda self: self.part(0), doc="Indices of the values [n, 2].")
     values = property(lambda self: self.part(1), doc="Values [n].")
-    dense_shape = property(lambda self: self.part(2), doc="The shape, [2].")
+    dense_shape = property(lambda self: self.part(2), doc="Dense shape [2].")
     shape = dense_shape
 
 
@@ -132,7 +132,7 @@ class SparseTensor(Sparse):
 
 
 class MaskedSparse(Sparse):
-    """Sparse matrix of the entries of a dense matrix at which the mask ``taken`` is True."""
+    """Sparse matrix of the entries of a dense matrix at which a mask is True."""
 
     def __init__(self, ids: Tensor, mask: Tensor, dtype: str = "int64") -> None:
         self._ids, self._mask, self.dtype = ids, mask, dtype
@@ -143,7 +143,8 @@ class MaskedSparse(Sparse):
 
     def packed(self) -> tuple[Tensor, Tensor]:
         raise NotOfferedError(
-            f"the result of a decoder can't be a label in the same run; fetch it, and feed it ({GUIDE})"
+            f"the result of a decoder can't be used as labels in the same run; fetch it, and feed it in a later "
+            f"run ({GUIDE})"
         )
 
     def cast_to(self, dtype: str) -> MaskedSparse:

@@ -1,4 +1,4 @@
-"""Products of sparse matrices, such as those of a graph's edges, with dense ones."""
+"""Products of sparse matrices, such as adjacency matrices, with dense matrices."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .sparse import Sparse, SparseTensor
 def sparse_tensor_dense_matmul(
     sp_a: Any, b: Any, adjoint_a: bool = False, adjoint_b: bool = False, name: str | None = None
 ) -> Tensor:
-    """Return the product of a sparse matrix and a dense one. The sparse matrix is computed with as a dense one."""
+    """Return the product of a sparse and a dense matrix. The sparse matrix is converted to a dense one."""
     if not isinstance(sp_a, Sparse):
         raise DtypeError(f"tf.sparse_tensor_dense_matmul takes a tf.SparseTensor first, not {shown(sp_a)}")
     dense = functions.cast(as_tensor(sp_a.dense(0)), sp_a.dtype)
@@ -28,7 +28,7 @@ def sparse_tensor_dense_matmul(
 
 @operation
 def sparse_reorder(sp_input: Any, name: str | None = None) -> SparseTensor:
-    """Return a sparse matrix of arrays with its values in row-major order."""
+    """Return a sparse matrix, whose parts are arrays, with its values in row-major order."""
     parts = sp_input.parts if isinstance(sp_input, SparseTensor) else []
     if not parts or any(part.node.op != "constant" for part in parts):
         raise NotOfferedError(f"tf.sparse_reorder takes a tf.SparseTensor of arrays, not {shown(sp_input)} ({GUIDE})")

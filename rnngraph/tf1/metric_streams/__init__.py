@@ -1,6 +1,6 @@
 """``tf.metrics``: measures over many runs, which accumulate in local variables.
 
-``accumulating`` has their base: the value of a measure, and a Tensor that updates it when it is fetched. ``means`` are
-averages of numbers and of errors, ``classes`` compare classes, and ``thresholds`` do so at many thresholds, such as the
-area under a curve.
+A measure consists of its value, and of a Tensor whose fetch updates the measure. ``accumulating`` has the base of all
+measures. ``means`` has averages of numbers and errors, ``classes`` comparisons of classes, and ``thresholds``
+comparisons at many thresholds, such as the area under a curve.
 """

@@ -17,11 +17,11 @@ from ..core.variable import Assign
 from ..core.variables import Variable
 
 Measure = tuple[Tensor, Tensor]
-"""Value of a measure until now, and a Tensor that updates it when a run computes it, and has the value after."""
+"""(value of a measure, Tensor that updates the measure when a run computes it, and has the value after the update)."""
 
 
 class Total(NamedTuple):
-    """Local variable, and its value after a run has added to it."""
+    """Local variable, and a Tensor of its value after the addition of a run."""
 
     before: Any
     after: Tensor
@@ -31,7 +31,7 @@ def total(name: str, added: Tensor, dtype: str = "float32") -> Total:
     """Return a local variable under the open name scope, to which runs add."""
     shape = tuple(added.shape)
     if not all(isinstance(size, int) for size in shape):
-        raise ShapeError(f"a metric needs a fixed shape, not that of {added!r}")
+        raise ShapeError(f"a metric needs a Tensor of fixed shape, not {added!r}")
     where = [GraphKeys.LOCAL_VARIABLES, GraphKeys.METRIC_VARIABLES]
     before: Any = Variable(np.zeros([int(str(size)) for size in shape], dtype), False, where, name=name)
     return Total(before, before + functions.cast(added, dtype))
@@ -47,13 +47,18 @@ def measure(
     """Return the measure of some totals.
 
     Args:
-        compute: Function of the totals' values.
+        totals: The totals.
+        compute: Function from the totals' values to the value of the measure.
+        metrics_collections: Collections to which the value is added.
+        updates_collections: Collections to which the updating Tensor is added.
         update: Function for the updating Tensor, if it differs from ``compute``.
     """
     graph = get_default_graph()
     value = compute(*(item.before for item in totals))
     updated = (update or compute)(*(item.after for item in totals))
-    after = build("reshape", updated, shape=updated.type.shape)  # a Tensor of its own, which alone updates
+    after = build(
+        "reshape", updated, shape=updated.type.shape
+    )  # a copy, so that only this Tensor depends on the assignments
     graph.require(after, [Assign(item.before, item.after, None, "assign") for item in totals])
     graph.name("value", value)
     graph.name("update_op", after)
@@ -79,8 +84,10 @@ def floats(values: Any) -> Tensor:
 def weighted(values: Tensor, weights: Any) -> tuple[Tensor, Tensor]:
     """Return values times their weights, and the broadcast weights.
 
-    weights: None, a number, or a Tensor of the values' rank, with equal sizes or 1. A last axis of 1 may be missing in
-    either.
+    Args:
+        values: The values.
+        weights: None, a number, or a Tensor that broadcasts to the values. A last axis of size 1 may be missing in
+            either of them.
     """
     ones = functions.filled_like(values, 1.0, "float32")
     if weights is None:
@@ -96,7 +103,7 @@ def weighted(values: Tensor, weights: Any) -> tuple[Tensor, Tensor]:
 
 
 def same_rank(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
-    """Return labels and predictions of one rank: drop a last axis of 1 that only one of them has."""
+    """Return labels and predictions of one rank. A last axis of size 1 that only one of them has is dropped."""
     a, b = as_tensor(labels), as_tensor(predictions)
     if a.rank == b.rank + 1 and a.shape[-1] == 1:
         a = functions.squeeze(a, -1)

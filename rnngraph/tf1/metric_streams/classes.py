@@ -37,7 +37,7 @@ def _right(labels: Any, predictions: Any) -> Tensor:
 
 
 def _counted(labels: Any, predictions: Any, weights: Any, which: tuple[bool, bool], name: str) -> Total:
-    """Return how often (label, prediction) were ``which``."""
+    """Return the number of examples whose (label is true, prediction is true) equals ``which``."""
     with name_scope(name):
         a, b = (truth(item) for item in same_rank(labels, predictions))
         a, b = (
@@ -58,17 +58,25 @@ def _count(which: tuple[bool, bool], title: str, doc: str) -> Callable[..., Meas
         name: str | None = None,
     ) -> Measure:
         counted = _counted(labels, predictions, weights, which, name or title)
-        return measure([counted], lambda found: found * 1.0, metrics_collections, updates_collections)
+        return measure([counted], lambda number: number * 1.0, metrics_collections, updates_collections)
 
     count.__name__ = count.__qualname__ = title
     count.__doc__ = doc
     return gives_tensors(count)
 
 
-true_positives = _count((True, True), "true_positives", "How often the label and the prediction are other than 0.")
-false_positives = _count((False, True), "false_positives", "How often the prediction alone is other than 0.")
-false_negatives = _count((True, False), "false_negatives", "How often the label alone is other than 0.")
-true_negatives = _count((False, False), "true_negatives", "How often the label and the prediction are 0.")
+true_positives = _count(
+    (True, True), "true_positives", "Return the number of examples whose label and prediction are nonzero."
+)
+false_positives = _count(
+    (False, True), "false_positives", "Return the number of examples of which only the prediction is nonzero."
+)
+false_negatives = _count(
+    (True, False), "false_negatives", "Return the number of examples of which only the label is nonzero."
+)
+true_negatives = _count(
+    (False, False), "true_negatives", "Return the number of examples whose label and prediction are 0."
+)
 
 
 @gives_tensors
@@ -80,7 +88,7 @@ def precision(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Measure:
-    """Return the precision: of the predictions other than 0, the share whose label is not 0."""
+    """Return the precision: the share of nonzero predictions whose label is nonzero."""
     with name_scope(name or "precision"):
         right = _counted(labels, predictions, weights, (True, True), "true_positives")
         wrong = _counted(labels, predictions, weights, (False, True), "false_positives")
@@ -96,7 +104,7 @@ def recall(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Measure:
-    """Return the recall: of the labels other than 0, the share whose prediction is not 0."""
+    """Return the recall: the share of nonzero labels whose prediction is nonzero."""
     with name_scope(name or "recall"):
         right = _counted(labels, predictions, weights, (True, True), "true_positives")
         wrong = _counted(labels, predictions, weights, (True, False), "false_negatives")

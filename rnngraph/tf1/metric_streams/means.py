@@ -28,7 +28,7 @@ def mean(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Measure:
-    """Return the mean of all values, and the Tensor that adds those of a run."""
+    """Return the mean of all values of all runs."""
     return averaged(values, weights, metrics_collections, updates_collections, name or "mean")
 
 

@@ -23,7 +23,7 @@ _NAMES = {"tp": "true_positives", "fn": "false_negatives", "tn": "true_negatives
 def _counts(
     labels: Any, predictions: Any, thresholds: Sequence[float], weights: Any, which: Sequence[str]
 ) -> list[Total]:
-    """Return how often (label, prediction above the threshold) were ``which``, for each threshold."""
+    """Return, for each threshold, how many examples have (label is true, prediction is above it) equal to ``which``."""
     a, b = (functions.reshape(item, [1, -1]) for item in same_rank(labels, predictions))
     sides = functions.reshape(constant(np.asarray(thresholds, np.float32)), [-1, 1])
     above, label = functions.greater(floats(b), sides), truth(a)

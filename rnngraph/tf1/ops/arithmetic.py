@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's functions for arithmetic, casts and slices, which are operators or methods in rnngraph."""
+"""TensorFlow 1.x's functions for arithmetic, casts and slices, for which rnngraph has operators or other names."""
 
 from __future__ import annotations
 

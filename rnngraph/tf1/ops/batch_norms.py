@@ -88,7 +88,7 @@ def _is_truth(training: Any) -> bool:
 
 
 def _correction(x: Tensor, axis: int) -> Tensor:
-    """Return n / (n - 1), where n is the number of entries of a channel. axis: axis of the channels."""
+    """Return n / (n - 1), where n is the number of entries of each channel along ``axis``."""
     place = basic.one_axis(x.rank, axis)
     entries = product(size for other, size in enumerate(x.type.shape) if other != place)
     if isinstance(entries, int):

@@ -1,4 +1,4 @@
-"""``tf.Assert``, ``tf.assert_equal`` and kin: operations that raise an error if a condition is False."""
+"""Assertions, such as ``tf.Assert`` and ``tf.assert_equal``: operations that raise an error if a condition is False."""
 
 from __future__ import annotations
 

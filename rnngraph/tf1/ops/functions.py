@@ -87,14 +87,14 @@ def _first(*values: Any) -> Any:
 
 def _operator(text: str, function: Callable[[Tensor, Any], Tensor]) -> Callable[[Any, Any], Tensor]:
     def apply(x: Any, y: Any) -> Tensor:
-        return function(x if isinstance(x, Tensor) else _beside(x, y), y)
+        return function(x if isinstance(x, Tensor) else _in_dtype_of(x, y), y)
 
     apply.__name__, apply.__doc__ = text, f"x {text} y, elementwise."
     return operation(apply)
 
 
-def _beside(value: Any, other: Any) -> Tensor:
-    """Convert a number to the dtype of the other operand."""
+def _in_dtype_of(value: Any, other: Any) -> Tensor:
+    """Convert an operand to a Tensor. A number takes the dtype of the other operand."""
     if holds_tensors(value):
         return as_tensor(value)
     is_number = not isinstance(value, list | tuple) and np.ndim(value) == 0
@@ -141,7 +141,10 @@ reduce_all, reduce_any = reduction(statistics.reduce_all), reduction(statistics.
 
 @operation
 def identity(input: Any, name: str | None = None) -> Tensor:
-    """Return a copy of a Tensor, by which gradients can be taken. Variables, constants and ints are not copied."""
+    """Return a copy of a Tensor, by which ``tf.gradients`` can differentiate.
+
+    Variables, constants and ints are returned unchanged.
+    """
     x = as_tensor(input)
     if x.node.op in ("parameter", "constant") or x.type.dtype not in FLOATS:
         return x
@@ -168,7 +171,7 @@ def constant(
 ) -> Tensor:
     """Return a Tensor with a constant value.
 
-    Python floats become float32, ints int32. ``shape`` reshapes, and fills with the last value.
+    Python floats become float32, ints int32. ``shape`` reshapes the value, and repeats its last entry as needed.
     """
     result = make_constant(value, None if dtype is None else dtype_name(dtype))
     array = np.array(value)
@@ -179,7 +182,9 @@ def constant(
     target = tuple(int(size) for size in shape)
     count = int(np.prod(target))
     if not 0 < array.size <= count or (verify_shape and array.shape != target):
-        raise ShapeError(f"constant of {array.size} values can't fill shape {target}")
+        raise ShapeError(
+            f"a constant of {array.size} values does not fit shape {target}; give as many values, or fewer"
+        )
     filled = np.full(count, array.flat[-1])
     filled[: array.size] = array.ravel()
     return make_constant(filled.reshape(target), result.dtype)
@@ -275,7 +280,7 @@ def split(
 
 @operation
 def stack(values: Sequence[Any], axis: int = 0, name: str = "stack") -> Tensor:
-    """Stack tensors of one shape along a new axis. A Tensor in place of the list is returned."""
+    """Stack tensors of one shape along a new axis. A Tensor in place of the list is returned unchanged."""
     if isinstance(values, Tensor) and axis == 0:
         return values
     return functions.stack(_converted_together(values), axis)
@@ -306,7 +311,7 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
     x, sizes = as_tensor(tensor), sizes_in(shape)
     count = product(sizes) if all(isinstance(size, int) and size >= 0 for size in sizes) else None
     elements = product(x.type.shape)
-    if count is not None and isinstance(elements, Size):  # -1: computed in the run
+    if count is not None and isinstance(elements, Size):  # leave -1 to the run, whose sizes are symbolic
         x = build("ensure_shape", functions.reshape(x, [-1]), shape=(count,))
     return reshaped(x, sizes, shape)
 
@@ -319,7 +324,7 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
     if len(counts) != x.rank:
         raise ShapeError(f"tf.tile needs a count for each axis of {x!r}, not {len(counts)}")
     for axis, count in enumerate(counts):
-        if isinstance(count, Size):  # known at run time: broadcast along a new axis, then merge
+        if isinstance(count, Size):  # a symbolic count: broadcast along a new axis, and merge the axes
             before, (size, *after) = x.type.shape[:axis], x.type.shape[axis:]
             repeated = build("reshape", x, shape=(*before, 1, size, *after))
             x = build("broadcast", repeated, shape=(*before, count, size, *after))
@@ -394,7 +399,7 @@ def one_hot(
     dtype: Any = None,
     name: str | None = None,
 ) -> Tensor:
-    """Return ``on_value`` (1) at each index and ``off_value`` (0) elsewhere, along a new axis, by default the last."""
+    """Return ``on_value`` (1) at each index and ``off_value`` (0) elsewhere. The new axis is the last by default."""
     number = _first(on_value, off_value, 1.0)
     kind = converted(number).type.dtype if dtype is None else dtype_name(dtype)
     place = -1 if axis is None else axis

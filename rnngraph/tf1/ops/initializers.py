@@ -27,13 +27,13 @@ Maker = TypeVar("Maker", bound=Callable[..., Initializer])
 
 @dataclass(frozen=True)
 class Start:
-    """rnngraph's initializer as a callable of TensorFlow's: ``tf.Variable(start([28, 10]))``."""
+    """Initializer of rnngraph that can be called as TensorFlow's: ``tf.Variable(start([28, 10]))``."""
 
     initializer: Initializer
 
     @gives_tensors
     def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> Any:
-        """Return a Tensor of initial values; a NumPy array if ``dtype`` is a random generator, as ``rg`` passes it."""
+        """Return a Tensor of initial values. If ``dtype`` is a random generator, as in ``rg``, return a NumPy array."""
         if isinstance(dtype, np.random.Generator):
             return self.initializer(shape, dtype)
         kind = dtype_name("float32" if dtype is None else dtype)

@@ -38,7 +38,9 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
         shape: A list of ints and None. Without a shape it is a scalar, as in ``keep_prob =
             tf.placeholder(tf.float32)``. Other placeholders need a shape.
     """
-    if dtype == string and isinstance(dtype, str):  # handle of a feedable iterator
+    if dtype == string and isinstance(
+        dtype, str
+    ):  # the name tf.string, which is the dtype of a handle of a feedable iterator
         if shape not in (None, (), []):
             raise NotOfferedError(f"a placeholder of strings is not offered; feed ids, as tf.int32 ({GUIDE})")
         return _fed("Placeholder", "int64", (), name)
@@ -56,10 +58,11 @@ def placeholder_with_default(input: Any, shape: Any, name: str | None = None) ->
 
 
 def _fitting(have: Sequence[Any], shape: Any) -> Sequence[Any]:
-    """Return the sizes of a placeholder.
+    """Return the sizes of a placeholder with a default.
 
     Args:
-        have: Those of its default.
+        have: Sizes of the default.
+        shape: Shape in the program, or None.
     """
     sizes: Sequence[Any] = [None] * len(have) if shape is None else entries(_sizes(shape), "shape")
     fits = len(sizes) == len(have)
@@ -131,7 +134,7 @@ def dynamic_rnn(
 
 
 def _whole_lengths(lengths: Any) -> Any:
-    """Convert lengths to ints, as TensorFlow does: programs compute them by sums over floats."""
+    """Convert lengths to ints, as TensorFlow does. Programs often compute lengths as sums of floats."""
     if isinstance(lengths, list | tuple) and not holds_tensors(lengths):
         lengths = np.asarray(lengths)
     kind = lengths.dtype if isinstance(lengths, Tensor | np.ndarray) else None

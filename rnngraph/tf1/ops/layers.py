@@ -203,7 +203,7 @@ fully_connected_relu, fully_connected_relu6 = (
 
 
 def starts_of(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
-    """Return the initializers of kernel and bias: explicit ones, else the scope's, else the defaults."""
+    """Return the initializers of kernel and bias: the arguments, else the scope's initializer, else the defaults."""
     kernel = present_scope().initializer if kernel is None else kernel
     return _start(kernel, "glorot_uniform"), _start(bias, "zeros")
 
@@ -317,12 +317,12 @@ def normalized(
 ) -> Tensor:
     """Return (x - mean) / sqrt(variance + variance_epsilon), times ``scale`` if any, plus ``offset`` if any."""
     x = basic.identity(x)
-    gamma, beta = (None if value is None else _beside(value, x) for value in (scale, offset))
-    return scale_and_shift(x, _beside(mean, x), _beside(variance, x), gamma, beta, variance_epsilon)
+    gamma, beta = (None if value is None else _in_dtype_of(value, x) for value in (scale, offset))
+    return scale_and_shift(x, _in_dtype_of(mean, x), _in_dtype_of(variance, x), gamma, beta, variance_epsilon)
 
 
-def _beside(value: Any, x: Tensor) -> Tensor:
-    """Return a Tensor, or convert numbers to the dtype of x."""
+def _in_dtype_of(value: Any, x: Tensor) -> Tensor:
+    """Convert numbers to a Tensor of the dtype of x. A Tensor is returned unchanged."""
     return value if isinstance(value, Tensor) else constant(value, x.dtype)
 
 

@@ -84,7 +84,7 @@ def sigmoid_cross_entropy_with_logits(
 
 
 def _compared(labels: Any, predictions: Any) -> Tensor:
-    """Return the predictions. Raises ``ShapeError``, as TensorFlow does, if the static shape of labels differs."""
+    """Return the predictions. Raise ``ShapeError``, as TensorFlow does, if the static shape of the labels differs."""
     compared: Tensor = as_tensor(predictions)
     known = as_tensor(labels)
     if known.rank:
@@ -102,7 +102,7 @@ def _both_compared(labels: Any, predictions: Any) -> tuple[Tensor, Tensor]:
 
 
 def _reduced(values: Tensor, weights: Any, reduction: str, into: Any = GraphKeys.LOSSES) -> Tensor:
-    """Return a weighted, reduced loss, after adding it to a collection."""
+    """Return a weighted, reduced loss, and add the loss to a collection."""
     loss = _reduction_of(values, weights, reduction)
     if into is not None:
         add_loss(loss, into)
@@ -119,7 +119,7 @@ def _reduction_of(values: Tensor, weights: Any, reduction: str) -> Tensor:
             "insert axes with tf.expand_dims"
         )
     if number and weights == 0:
-        raise ArgumentError("a loss of weight 0 is constant; remove it")
+        raise ArgumentError("weights=0 makes the loss constant; remove this loss")
     weighted = values if number and weights == 1 else values * factor
     if reduction == NONE:
         return weighted

@@ -1,4 +1,4 @@
-"""``tf.contrib.layers``: normalisation, embedding and dropout, with TensorFlow 1.15's variable names."""
+"""Normalisation, embedding and dropout of ``tf.contrib.layers``, with TensorFlow 1.15's variable names."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def xlogy(x: Any, y: Any, name: str | None = None) -> Tensor:
 def crelu(features: Any, name: str | None = None, axis: int = -1) -> Tensor:
     """Concatenate relu(x) and relu(-x)."""
     x = as_tensor(features)
-    sides = [elementwise.relu(side) for side in (x, 0 - x)]  # TensorFlow's -x of 0 is 0
+    sides = [elementwise.relu(side) for side in (x, 0 - x)]  # 0 - x rather than -x, which would be -0 for 0
     return functions.concat(sides, functions.one_axis(x.rank, axis))
 
 

@@ -1,7 +1,7 @@
-"""Random tensors, which are drawn anew in each run, or are initial values of variables.
+"""Random tensors, which each run draws anew, and random initial values of variables.
 
 For fixed sizes, NumPy draws the numbers, and the run feeds them. For symbolic sizes, and in steps of loops, the graph
-draws them, like dropout masks. The inference graph of ``rg.compile`` has their mean instead.
+draws the numbers, like dropout masks. The inference graph of ``rg.compile`` uses the mean of the numbers instead.
 """
 
 from __future__ import annotations
@@ -46,10 +46,13 @@ _INVERSE_ERF = (
 
 
 class Drawn:
-    """Random numbers of a run, seeded by the graph, the operation and the run.
+    """Function that draws the random numbers of a run, seeded by the graph, the operation and the run.
 
     Args:
-        serial: Number of the operation.
+        initializer: Function of (shape, generator) that draws the numbers.
+        shape: Shape of the numbers.
+        seed: Seed of the operation; 0 for none.
+        serial: Number of the operation, which replaces a seed of 0.
     """
 
     def __init__(self, initializer: Initializer, shape: tuple[int, ...], seed: int, serial: int) -> None:
@@ -72,7 +75,7 @@ class WholeNumbers:
 
 
 @dataclass(frozen=True)
-class Below:
+class UnitUniform:
     """Initializer of uniform numbers that are below 1 even after rounding to float32."""
 
     def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
@@ -88,7 +91,7 @@ class Permutation:
 
 
 def drawn_together(what: str, parts: Sequence[tuple[Initializer, tuple[int, ...], str]], seed: Any) -> list[Tensor]:
-    """Return Tensors sampled jointly: their initializers start from the same generator state."""
+    """Return Tensors whose initializers start from one state of the generator, so that they are sampled jointly."""
     graph = get_default_graph()
     graph.draws += 1
     salt = salt_of(seed)
@@ -99,7 +102,7 @@ def drawn_together(what: str, parts: Sequence[tuple[Initializer, tuple[int, ...]
 
 
 def _drawn(what: str, initializer: Initializer, sizes: Sequence[int], dtype: str, seed: Any) -> Tensor:
-    """Return a Tensor of fixed size, whose random value each run draws and feeds."""
+    """Return a Tensor of fixed size. Each run draws and feeds its value."""
     graph = get_default_graph()
     graph.draws += 1
     if 0 in sizes:
@@ -145,7 +148,7 @@ def _is_fed(sizes: Sequence[Dim]) -> bool:
     return get_default_graph().within is None and all(isinstance(size, int) for size in sizes)
 
 
-def _cut_normal(u: Tensor) -> Tensor:
+def _truncated_normal_of(u: Tensor) -> Tensor:
     """Transform a uniform u to a truncated normal number, by the inverse of the distribution function."""
     x = (u * 2.0 - 1.0) * _BETWEEN
     w = -functions.log1p(-(x * x)) - 2.5
@@ -160,10 +163,10 @@ def _scaled(drawn: Tensor, mean: Any, deviation: Any) -> Tensor:
     return drawn * _number(deviation, drawn, "stddev") + _number(mean, drawn, "mean")
 
 
-def _number(value: Any, beside: Tensor, what: str) -> Any:
+def _number(value: Any, drawn: Tensor, what: str) -> Any:
     if isinstance(value, Tensor):
-        if value.dtype != beside.dtype:
-            raise DtypeError(f"{what} is {value!r}, but the drawn numbers are {beside.dtype}; convert it with tf.cast")
+        if value.dtype != drawn.dtype:
+            raise DtypeError(f"{what} is {value!r}, but the drawn numbers are {drawn.dtype}; convert it with tf.cast")
         return value
     return number(value, what)
 
@@ -215,7 +218,12 @@ def random_normal(
     """Return normal numbers.
 
     Args:
-        shape: Ints, or entries of ``tf.shape``. mean, stddev: numbers or Tensors.
+        shape: Ints, or entries of ``tf.shape``.
+        mean: Number or Tensor.
+        stddev: Number or Tensor.
+        dtype: Floating-point dtype.
+        seed: Int that changes the numbers.
+        name: Name of the Tensor.
     """
 
     def by_step(sizes: Sequence[Dim], kind: str) -> Tensor:
@@ -237,7 +245,7 @@ def truncated_normal(
     """Return normal numbers; those beyond two deviations are redrawn."""
 
     def by_step(sizes: Sequence[Dim], kind: str) -> Tensor:
-        return _cut_normal(_uniform("truncated_normal", sizes, kind, seed))
+        return _truncated_normal_of(_uniform("truncated_normal", sizes, kind, seed))
 
     draw = _NormalDraw(shape, mean, stddev, dtype, seed)
     return _with_deviation("truncated_normal", TruncatedNormal, draw, by_step)
@@ -264,9 +272,9 @@ def random_uniform(
     if _is_fed(sizes) and not isinstance(minval, Tensor) and not isinstance(high, Tensor):
         low, high = number(minval, "minval"), number(high, "maxval")
         if (low, high) == (0.0, 1.0):
-            return _drawn(what, Below(), fixed, kind, seed)
+            return _drawn(what, UnitUniform(), fixed, kind, seed)
         return _drawn(what, Uniform(low, high), fixed, kind, seed)
-    unit = _drawn(what, Below(), fixed, kind, seed) if _is_fed(sizes) else _unit(what, sizes, kind, seed)
+    unit = _drawn(what, UnitUniform(), fixed, kind, seed) if _is_fed(sizes) else _unit(what, sizes, kind, seed)
     return anchored(_scaled(unit, minval, high - minval), shape)
 
 
@@ -315,7 +323,7 @@ def multinomial(
 def categorical(
     logits: Any, num_samples: Any, dtype: Any = None, seed: int | None = None, name: str | None = None
 ) -> Tensor:
-    """``tf.random.categorical``: ``tf.multinomial`` under its new name."""
+    """Return ``tf.multinomial``, under its new name."""
     return multinomial(logits, num_samples, seed, None, dtype)
 
 

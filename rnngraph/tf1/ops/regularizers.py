@@ -26,7 +26,8 @@ def penalize_all(scope: ScopeName, penalties: Mapping[str, Any] | None = None) -
     """Collect the penalties of a layer's variables, once for each.
 
     Args:
-        penalties: The layer's own, by variable name. Other variables have the variable scope's penalty.
+        scope: Scope of the layer.
+        penalties: The layer's penalties, by variable name. Other variables have the variable scope's penalty.
     """
     graph, usual = get_default_graph(), present_scope().regularizer
     for name, spec in scope.specs.items():

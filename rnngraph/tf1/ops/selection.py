@@ -106,7 +106,7 @@ def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int |
         corner = x[(0,) * place + (slice(None),) * rank + (0,) * (x.rank - place - rank)]
         everywhere = functions.known_by(corner, build("broadcast", constant(True), shape=have))
         count = functions.reduce_sum(functions.cast(chosen, "int32"))
-        chosen = functions.logical_and(chosen, everywhere)  # both then have the same sizes
+        chosen = functions.logical_and(chosen, everywhere)  # so that the mask has the sizes of x
         flat = build("reshape", x, shape=(*x.type.shape[:place], product(have), *x.type.shape[place + rank :]))
         return gather(flat, _places(functions.reshape(chosen, [-1]), count), axis=place)
     if chosen.shape != have:
@@ -149,7 +149,7 @@ def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: Any, name: s
 
 @operation
 def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) -> Tensor:
-    """Return zeros of a shape, plus ``updates`` at ``indices`` [..., axes]. Updates of one place are added."""
+    """Return zeros of a shape, to which ``updates`` are added at ``indices`` [..., axes]."""
     places, values, sizes = as_tensor(indices), as_tensor(updates), sizes_in(shape)
     axes = places.type.shape[-1] if places.rank else None
     if not isinstance(axes, int) or not 0 < axes <= len(sizes) or None in sizes:
@@ -233,7 +233,9 @@ def trace(x: Any, name: str | None = None) -> Tensor:
 def _squares(x: Any) -> Tensor:
     x = as_tensor(x)
     *outer, rows, columns = x.type.shape if x.rank > 1 else (0, 0, 1)
-    if rows != columns and not (isinstance(rows, int) and isinstance(columns, int)):  # a run checks an open size
+    if rows != columns and not (
+        isinstance(rows, int) and isinstance(columns, int)
+    ):  # a run checks that a symbolic size fits
         size = rows if isinstance(rows, int) else columns
         x = build("ensure_shape", x, shape=(*outer, size, size))
     elif rows != columns:
@@ -245,7 +247,11 @@ def _squares(x: Any) -> Tensor:
 def matrix_band_part(input: Any, num_lower: int, num_upper: int, name: str | None = None) -> Tensor:
     """Return matrices [..., rows, columns] with 0 outside of a band around the diagonal.
 
-    num_lower, num_upper: number of diagonals to keep below and above, -1 for all.
+    Args:
+        input: The matrices.
+        num_lower: Number of diagonals to keep below the main one, -1 for all.
+        num_upper: Number of diagonals to keep above the main one, -1 for all.
+        name: Name of the Tensor.
     """
     x = as_tensor(input)
     if not all(isinstance(count, int | np.integer) for count in (num_lower, num_upper)):

@@ -56,7 +56,7 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
         raise ArgumentError(f"tf.range needs a nonzero int as delta, not {shown(delta)}")
     count = last - first
     if isinstance(count, Size) and every != 1:
-        raise ShapeError("tf.range over an open size takes delta=1")
+        raise ShapeError("tf.range up to a symbolic size needs delta=1; multiply the result")
     if not isinstance(count, Size):
         count = max(0, -(-count // every))
     offset = functions.dimension(first, "int64")
@@ -75,7 +75,9 @@ def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
     """Broadcast a tensor to a shape."""
     sizes = sizes_in(shape)
     if None in sizes:
-        raise ShapeError(f"tf.broadcast_to needs all sizes, not {shown(shape)}; use entries of tf.shape for open ones")
+        raise ShapeError(
+            f"tf.broadcast_to needs all sizes, not {shown(shape)}; use entries of tf.shape for symbolic ones"
+        )
     return anchored(build("broadcast", as_tensor(input), shape=tuple(sizes)), shape)
 
 

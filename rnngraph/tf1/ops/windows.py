@@ -1,6 +1,6 @@
-"""TensorFlow 1.x's convolutions and pools over one axis or two: ``tf.layers`` with variables, ``tf.nn`` without.
+"""TensorFlow 1.x's convolutions and pools over one or two axes: ``tf.layers`` with variables, ``tf.nn`` without.
 
-They apply the operators of ``formats/operators`` to live Tensors.
+They apply the operators of ``formats/operators`` to Tensors.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _AXES = {1: "[batch, time, width]", 2: "[batch, height, width, channels]"}
 
 @contextmanager
 def _readable(what: str) -> Any:
-    """Within the block, prefix errors of operators with the function's name."""
+    """Add the function's name to errors of operators within the block."""
     try:
         yield
     except UnreadableError as error:
@@ -88,7 +88,7 @@ def _several(value: Any, count: int) -> Numbers:
     if len(numbers) == 1:
         numbers *= count
     if len(numbers) != count:
-        raise ShapeError(f"{count} numbers are needed, one for each axis, not {shown(value)}")
+        raise ShapeError(f"give {count} numbers, one for each axis, not {shown(value)}")
     return numbers
 
 

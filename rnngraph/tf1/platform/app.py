@@ -1,4 +1,4 @@
-"""``tf.app``: absl's ``run``; unknown flags remain for the main function, as in TensorFlow 1.15."""
+"""``tf.app``: absl's ``run``. Unknown flags are passed to the main function, as in TensorFlow 1.15."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from absl import app  # isort: skip  # after flags, whose error names the packag
 def run(main: Callable[[list[str]], Any] | None = None, argv: Sequence[str] | None = None) -> None:
     """Parse a command line, call ``main`` with the remaining arguments, and exit with its result.
 
-    main: by default the function of this name in the script.
+    Args:
+        main: Function of the remaining arguments. By default, the script's function ``main``.
+        argv: Command line. By default, ``sys.argv``.
     """
     function = getattr(sys.modules["__main__"], "main", None) if main is None else main
     if function is None:

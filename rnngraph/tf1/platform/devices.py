@@ -1,4 +1,4 @@
-"""Devices: there is one, the processor."""
+"""Devices. The processor is the only one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class DeviceAttributes:
 
 @api
 def list_local_devices(session_config: Any = None) -> list[DeviceAttributes]:
-    """Return a list of the processor alone."""
+    """Return a list with one device, the processor."""
     return [DeviceAttributes()]
 
 

@@ -1,6 +1,6 @@
 """``tf.flags``: absl's flags, as in TensorFlow 1.15.
 
-Reading a value before a command line was parsed parses ``sys.argv``, and leaves unknown flags.
+If a value is read before a command line was parsed, ``sys.argv`` is parsed. Unknown flags are ignored.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ __all__ = (
     "validator",
 )
 
-absl_flags.disclaim_key_flags()  # absl assigns flags to the module that defines them, which calls through this one
+absl_flags.disclaim_key_flags()  # absl assigns a flag to the calling module: that of the program, not this one
 
 _OLD = {"flag_name": "name", "default_value": "default", "docstring": "help"}
 
 
 def _with_old_names(define: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function that defines flags also accept its argument names of before TensorFlow 1.5."""
+    """Let a function that defines flags also accept argument names from before TensorFlow 1.5."""
 
     @wraps(define)
     def call(*arguments: Any, **keywords: Any) -> Any:
@@ -77,7 +77,7 @@ DEFINE_bool = DEFINE_boolean
 
 
 class Flags:
-    """``tf.flags.FLAGS``: absl's ``FLAGS``, which parse ``sys.argv`` when a value is first read."""
+    """``tf.flags.FLAGS``: absl's ``FLAGS``. Reading the first value parses ``sys.argv``."""
 
     def __getattr__(self, name: str) -> Any:
         values = absl_flags.FLAGS

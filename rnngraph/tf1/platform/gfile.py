@@ -21,7 +21,7 @@ _MODES = {letters + binary for letters in ("r", "w", "a", "r+", "w+", "a+") for 
 
 
 def _path(name: Any) -> Path:
-    """Return a local path. Raise for other file systems."""
+    """Return a local path. Raise ``ArgumentError`` for paths of other file systems."""
     text = os.fsdecode(name) if isinstance(name, bytes) else name
     if isinstance(text, str):
         text = text.removeprefix("file://")
@@ -32,7 +32,7 @@ def _path(name: Any) -> Path:
 
 @contextmanager
 def _at(path: Path) -> Iterator[None]:
-    """Convert errors of the system to rnngraph's."""
+    """Convert ``OSError``s within the block to rnngraph's errors."""
     try:
         yield
     except FileNotFoundError as error:
@@ -44,7 +44,7 @@ def _at(path: Path) -> Iterator[None]:
 
 
 class GFile:
-    """``tf.gfile.GFile``: an open file. mode: as in ``open``; text is UTF-8."""
+    """``tf.gfile.GFile``: an open file. Modes are those of ``open``, and text is UTF-8."""
 
     @api
     def __init__(self, name: Any, mode: str = "r") -> None:
@@ -134,7 +134,7 @@ def listdir(dirname: Any) -> list[str]:
 
 @api
 def glob(filename: Any) -> list[str]:
-    """Return the paths that match a pattern, or several patterns."""
+    """Return the paths that match a pattern, or any of several patterns."""
     patterns = filename if isinstance(filename, list | tuple) else [filename]
     return [match for pattern in patterns for match in sorted(paths_of(str(_path(pattern))))]
 

@@ -20,7 +20,7 @@ DEBUG, INFO, WARN, ERROR, FATAL = (
 
 
 class _ErrorOutput(_logging.StreamHandler[Any]):
-    """Handler that writes to the present standard error."""
+    """Handler that writes to the current ``sys.stderr``."""
 
     def emit(self, record: _logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -28,7 +28,7 @@ class _ErrorOutput(_logging.StreamHandler[Any]):
 
 
 def _logger() -> _logging.Logger:
-    """Return the logger. It writes by itself if the program has set up no logging."""
+    """Return the logger, with a handler of its own if the program has set up no logging."""
     logger = _logging.getLogger("tensorflow")
     if not logger.handlers and not _logging.getLogger().handlers:
         handler = _ErrorOutput()
@@ -44,7 +44,7 @@ def log(level: Any, msg: Any, *args: Any, **options: Any) -> None:
 
 
 def _checked(msg: Any, args: tuple[Any, ...]) -> Any:
-    """Return a message as a str. Raise if the arguments do not fit it."""
+    """Return a formatted message. Raise ``DtypeError`` if the arguments do not fit the message."""
     try:
         if args:
             str(msg) % (args[0] if len(args) == 1 and isinstance(args[0], dict) and args[0] else args)

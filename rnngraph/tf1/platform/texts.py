@@ -1,4 +1,4 @@
-"""``tf.compat.as_bytes`` and kin: conversions between text and bytes."""
+"""``tf.compat.as_bytes`` and ``as_text``: conversions between text and bytes."""
 
 from __future__ import annotations
 

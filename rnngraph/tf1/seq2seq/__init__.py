@@ -1,7 +1,9 @@
 """Encoders, decoders and losses of sequences under TensorFlow 1.x's names.
 
-``legacy`` and ``legacy_attention`` are ``tf.contrib.legacy_seq2seq``, over lists of steps. ``losses`` are those of
-sequences, for lists and for Tensors. ``stepping`` runs steps until every row of a batch is finished, for ``raw_rnn``
-(``tf.nn.raw_rnn``) and for decoders. ``histories`` records alignments. ``helpers``, ``decoders`` and ``beam_search``
-are ``tf.contrib.seq2seq``, except attention, which is in ``tf1/ops/recurrent/seq2seq.py``.
+- ``legacy`` and ``legacy_attention`` are ``tf.contrib.legacy_seq2seq``, over lists of steps.
+- ``losses`` has losses of sequences, which are lists or Tensors.
+- ``stepping`` runs steps until every row of a batch is finished, for ``raw_rnn`` (``tf.nn.raw_rnn``) and decoders.
+- ``histories`` records alignments.
+- ``helpers``, ``decoders`` and ``beam_search`` are ``tf.contrib.seq2seq``. Its attention is in
+  ``tf1/ops/recurrent/seq2seq.py``.
 """

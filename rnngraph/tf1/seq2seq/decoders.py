@@ -103,15 +103,15 @@ def dynamic_decode(
     swap_memory: bool = False,
     scope: Any = None,
 ) -> tuple[Any, Any, Tensor]:
-    """Run a decoder until all rows are finished. Returns (outputs, final state, lengths int32 [batch]).
+    """Run a decoder until all rows are finished. Return (outputs, final state, lengths int32 [batch]).
 
-    Outputs are [batch, steps, …], or [steps, batch, …] with ``output_time_major``. The number of
-    steps is the maximum. In TensorFlow it is the longest row's. Steps after the last one are 0.
+    Outputs are [batch, steps, …], or [steps, batch, …] with ``output_time_major``. The size ``steps`` is always the
+    maximum, and outputs after the longest row are 0; TensorFlow cuts them off.
 
-    With ``AttentionWrapper(alignment_history=True)`` the final state has ``alignment_history``.
+    With ``AttentionWrapper(alignment_history=True)``, the final state has ``alignment_history``.
 
     Args:
-        impute_finished: A finished row outputs 0 and keeps its state.
+        impute_finished: If True, a finished row outputs 0 and keeps its state.
         maximum_iterations: Maximum number of steps. By default the number of steps of the helper's inputs.
     """
     if not isinstance(decoder, Decoder):

@@ -147,11 +147,11 @@ class ScheduledOutputTrainingHelper(TrainingHelper):
         auxiliary_inputs: Any = None,
         name: str | None = None,
     ) -> None:
-        self._beside = None
+        self._auxiliary: TensorArray | None = None
         if auxiliary_inputs is not None:
-            beside = as_tensor(auxiliary_inputs)
-            self._beside = TensorArray.of(beside if time_major else functions.transpose(beside, (1, 0, 2)))
-            inputs = concat([inputs, beside], 2)
+            auxiliary = as_tensor(auxiliary_inputs)
+            self._auxiliary = TensorArray.of(auxiliary if time_major else functions.transpose(auxiliary, (1, 0, 2)))
+            inputs = concat([inputs, auxiliary], 2)
         super().__init__(inputs, sequence_length, time_major)
         self._probability, self._seed = _probability(sampling_probability), seed
         self._next = next_inputs_fn
@@ -164,8 +164,8 @@ class ScheduledOutputTrainingHelper(TrainingHelper):
     ) -> tuple[Tensor, Tensor, Any]:
         finished, base, state = super().next_inputs(time, outputs, state, sample_ids)
         own = outputs if self._next is None else self._next(outputs)
-        if self._beside is not None:
-            own = concat([own, self._beside.read(time + 1)], 1)
+        if self._auxiliary is not None:
+            own = concat([own, self._auxiliary.read(time + 1)], 1)
         sampled = functions.logical_and(sample_ids > 0, functions.logical_not(reduce_all(finished)))
         return finished, functions.where(functions.expand_dims(sampled, 1), own, base), state
 
@@ -259,10 +259,10 @@ class CustomHelper(Helper):
 
 
 class InferenceHelper(Helper):
-    """Helper whose functions compute samples and the next inputs.
+    """Helper whose samples and next inputs are computed by functions of the program.
 
-    They are ``sample_fn(outputs)``, ``end_fn(sample_ids)`` and ``next_inputs_fn(sample_ids)``. Without the last one,
-    samples are inputs.
+    They are ``sample_fn(outputs)``, ``end_fn(sample_ids)`` and ``next_inputs_fn(sample_ids)``. Without
+    ``next_inputs_fn``, samples are the next inputs.
     """
 
     @api
@@ -311,5 +311,5 @@ def _probability(value: Any) -> Tensor:
 
 
 def _drawn_rows(outputs: Tensor, probability: Tensor, seed: int | None) -> Tensor:
-    """Draw the mask of rows that read the last output: bool [batch]."""
+    """Return a random mask of the rows that read the last output: bool [batch]."""
     return functions.less(random_uniform([outputs.type.shape[0]], seed=seed), probability)

@@ -1,4 +1,4 @@
-"""Records the alignments of a decoder's steps: ``AttentionWrapper(alignment_history=True)``."""
+"""Alignments of a decoder's steps, as ``AttentionWrapper(alignment_history=True)`` records them."""
 
 from __future__ import annotations
 
@@ -55,10 +55,15 @@ def check_history(cell: Any) -> None:
 
 
 def alignments_of(step: Any, before: Any) -> Tensor:
-    """Return the alignments [rows, entries] of a step. step, before: nests of its results and of its operands."""
+    """Return the alignments [rows, entries] of a step.
+
+    Args:
+        step: Nest of the step's results.
+        before: Nest of the step's operands.
+    """
     nests = ([item.node for item in flatten(nest) if isinstance(item, Tensor)] for nest in (step, before))
     alignments = attention_within(*nests)
-    assert alignments is not None, "the cell attends"
+    assert alignments is not None, "the cell has attention"
     return alignments
 
 

@@ -202,21 +202,22 @@ def chosen(feed_previous: Any, decode: Callable[[bool, bool], Decoded]) -> Decod
     If ``feed_previous`` is a Tensor, both variants are computed with the same variables, and one is selected.
 
     Args:
-        decode: Function of (True if it reads its outputs, True if their embedding is trained).
+        feed_previous: True if the decoder reads its outputs: a bool or a scalar bool Tensor.
+        decode: Function of two bools: whether the decoder reads its outputs, and whether to train their embedding.
     """
     if not isinstance(feed_previous, Tensor):
         return decode(bool(feed_previous), True)
     if feed_previous.dtype != "bool" or feed_previous.rank:
         raise DtypeError(f"feed_previous must be a bool or a scalar bool Tensor, not {shown(feed_previous)}")
-    ways = []
+    variants = []
     for feeds in (True, False):
         with variable_scope(get_variable_scope(), reuse=None if feeds else True):
-            ways.append(decode(feeds, False))
+            variants.append(decode(feeds, False))
     leaves = [
         where(functions.broadcast_to(feed_previous, one.type.shape), one, other)
-        for one, other in zip(*map(flatten, ways), strict=True)
+        for one, other in zip(*map(flatten, variants), strict=True)
     ]
-    outputs, state = pack(ways[0], leaves)
+    outputs, state = pack(variants[0], leaves)
     return outputs, state
 
 

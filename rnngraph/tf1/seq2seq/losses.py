@@ -119,7 +119,7 @@ def sequence_loss(
         raise ArgumentError("sequence_loss either averages or sums over an axis, not both")
     if softmax_loss_function is None:
         weighted = _cross_entropy(targets, logits, None) * weights
-    else:  # a program's own function receives rows
+    else:  # the program's loss function receives one row per step
         flat = _cross_entropy(reshape(targets, [-1]), reshape(logits, [-1, logits.width]), softmax_loss_function)
         weighted = reshape(flat * reshape(weights, [-1]), shape(targets))
     if average_across_timesteps and average_across_batch:

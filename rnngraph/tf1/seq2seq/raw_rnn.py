@@ -1,4 +1,4 @@
-"""``tf.nn.raw_rnn``: runs a cell whose inputs, states and outputs are computed by a function of the program."""
+"""``tf.nn.raw_rnn``, in which a function of the program computes a cell's inputs, states and outputs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def raw_rnn(
     swap_memory: bool = False,
     scope: Any = None,
 ) -> tuple[Any, Any, Any]:
-    """Run a cell. Returns (TensorArray of the steps' outputs, or a nest of them; final state; final loop state).
+    """Run a cell whose inputs, states and outputs ``loop_fn`` computes.
 
     The number of steps is the number of entries of a TensorArray that ``loop_fn`` reads at ``time``, or the constant
-    that it compares ``time`` with.
+    with which ``loop_fn`` compares ``time``.
 
     Args:
         loop_fn: Function of (time, cell_output, cell_state, loop_state) that returns (finished [batch], next input,

@@ -104,11 +104,18 @@ class Stepping:
         limits: Sequence[Tensor],
         maximum: Any,
     ) -> tuple[list[Node], Dim]:
-        """Return (``roots`` with reads at the step number replaced by a step's entry of a sequence, number of steps).
+        """Determine the number of steps, and replace reads at the step number by entries of sequences.
 
         Args:
+            roots: Values of a step.
+            time: Step number.
+            params: Other parameters of the step.
             bounds: Numbers of steps that are known at declaration.
             limits: Numbers of steps that a run can compute before the loop.
+            maximum: The program's argument.
+
+        Returns:
+            (new ``roots``, number of steps).
         """
         counts = Counts({time.node: 0})
         inside = inside_of(roots, [time.node, *(param.node for param in params)])
@@ -125,7 +132,7 @@ class Stepping:
         if length is None:
             raise NotOfferedError(
                 f"{self.what}: the number of steps depends on the data; set an int as the maximum, "
-                f"compare the step number with a constant, or read a TensorArray at it ({GUIDE})"
+                f"compare the step number with a constant, or read a TensorArray at the step number ({GUIDE})"
             )
         numbers = anchored(functions.cast(build("iota", size=length), "int32"), sources)
         named = {time.node: self.loop.element(numbers).node}
@@ -137,17 +144,17 @@ class Stepping:
 
 
 def _from(array: Tensor, first: int) -> Tensor:
-    """Return entries from ``first`` on, followed by zeros, which steps read when all rows are finished."""
+    """Return the entries from ``first`` on, followed by zeros, which only steps of finished rows read."""
     if not first:
         return array
     return functions.concat([array[first:], zeros_like(array[:first])], 0)
 
 
 class _End(NamedTuple):
-    """Comparison of the step number with values that are known before the loop, which finishes all rows.
+    """Comparison that finishes rows: the step number reaches values that are known before the loop.
 
     Attributes:
-        values: Values that are compared with.
+        values: The values, one for all rows or one for each row.
         first: Step number at the first step, including an added constant.
     """
 
@@ -155,7 +162,7 @@ class _End(NamedTuple):
     first: int
 
     def limit(self) -> Tensor | None:
-        """Return the maximum number of steps; None if the values are not ints."""
+        """Return the number of steps until all rows are finished; None if the values are not ints."""
         if self.values.op == "constant":
             array = self.values["value"]
             return constant(max(int(np.ceil(array.max())) - self.first + 1, 0)) if array.size else None
@@ -166,9 +173,11 @@ class _End(NamedTuple):
 
 
 def _ends(finished: Node, counts: Counts, inside: Container[Node]) -> Iterator[_End]:
-    """Yield the comparisons of the step number that finish all rows.
+    """Yield the comparisons in a mask of finished rows that bound the number of steps.
 
     Args:
+        finished: Mask of finished rows.
+        counts: Counters of the loop.
         inside: Nodes that depend on a step.
     """
     node = _source(finished)
@@ -184,7 +193,7 @@ def _ends(finished: Node, counts: Counts, inside: Container[Node]) -> Iterator[_
 
 
 def _source(node: Node) -> Node:
-    """Return the source of a node that only passes a value on."""
+    """Follow casts, reshapes and broadcasts back to the node that computes the value."""
     while True:
         if node.op in ("broadcast", "reshape", "cast"):
             node = node.operands[0]
@@ -203,10 +212,10 @@ def _at_most(maximum: Any, what: str) -> tuple[Tensor, Dim | None]:
 
 
 def _least(sizes: Sequence[Dim]) -> Dim | None:
-    """Return the smallest int, or else the first symbolic size, to which the other sizes must be equal."""
-    open_ones = [size for size in sizes if not isinstance(size, int)]
+    """Return the first symbolic size, which all sizes must equal; without symbolic sizes, the smallest int."""
+    symbolic = [size for size in sizes if not isinstance(size, int)]
     fixed = [size for size in sizes if isinstance(size, int)]
-    return open_ones[0] if open_ones else min(fixed, default=None)
+    return symbolic[0] if symbolic else min(fixed, default=None)
 
 
 def selected(finished: Tensor, old: Tensor, new: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """TensorFlow 1.x's ``tf.summary``: values of runs in files for TensorBoard.
 
-``messages`` has the messages of a log, ``summaries`` the operations that produce them, ``drawing`` graphs and pictures.
+``messages`` has the messages of a log, ``summaries`` the operations that produce messages, ``drawing`` graphs and
+pictures.
 ``event_file`` writes and reads the files.
 """
 

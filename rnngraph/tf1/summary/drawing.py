@@ -53,7 +53,7 @@ class GraphDef(Message):
 
 
 def graph_def(graph: Graph) -> bytes:
-    """Return a ``GraphDef`` of a graph's nodes for TensorBoard, with the program's names where there are any."""
+    """Return a ``GraphDef`` of a graph's nodes for TensorBoard. Nodes have the program's names, if any."""
     labels, roots = _named(graph)
     order = [node for node in topological(roots) if node.op != "get"]
     names: dict[Node, str] = {}
@@ -85,7 +85,7 @@ def _named(graph: Graph) -> tuple[dict[Node, str], list[Node]]:
 
 
 def _source(node: Node) -> Node:
-    """Return the node of a value. For a driver's result, return the driver."""
+    """Return the driver for a driver's result; return other nodes unchanged."""
     return node.operands[0] if node.op == "get" else node
 
 

@@ -134,7 +134,7 @@ def image(
 
 @api
 def text(name: str, tensor: Any, collections: Any = None) -> SummaryOp:
-    """Summarize a string or an array of strings: Python's, because there are no Tensors of strings."""
+    """Summarize a string or an array of strings of Python. There are no Tensors of strings."""
     array = array_of(tensor, "texts of one summary") if isinstance(tensor, str | list | tuple | np.ndarray) else None
     if array is None or array.dtype.kind not in "US":
         raise DtypeError(f"tf.summary.text takes a str, or a list of them, not {shown(tensor)}")
@@ -228,10 +228,12 @@ def histogram_of(values: np.ndarray, tag: str) -> HistogramProto:
     """Return the counts of numbers. Adjacent empty buckets are merged (tensorflow/core/lib/histogram/histogram.cc)."""
     flat = values.reshape(-1)
     if not np.isfinite(flat).all():
-        raise InvalidArgumentError(f"the summary {tag} has a histogram of numbers that are not finite")
+        raise InvalidArgumentError(
+            f"the summary {tag} can't make a histogram of numbers that are not finite; replace them by tf.where(tf.is_finite(x), x, y)"
+        )
     edges = limits()
     counts = np.bincount(np.minimum(np.searchsorted(edges, flat, "right"), edges.size - 1), minlength=edges.size)
-    # Of adjacent empty buckets the last one stays; so do all that are not empty.
+    # Keep all nonempty buckets, and the last one of adjacent empty buckets.
     last = np.append((counts[1:] > 0) | (counts[:-1] > 0), True)
     bins = np.flatnonzero((counts > 0) | last) if flat.size else np.array([edges.size - 1])
     with np.errstate(over="ignore"):
@@ -255,7 +257,7 @@ def _picture(tag: str, pixels: np.ndarray) -> Value:
 
 
 def _bytes_of(pixels: np.ndarray) -> np.ndarray:
-    """Scale to 0 … 255 as TensorFlow does: by the maximum; around 128 if some are negative.
+    """Scale pixels to 0 … 255 by their maximum, around 128 if some are negative, as TensorFlow does.
 
     Non-finite pixels become red.
     """

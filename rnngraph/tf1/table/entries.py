@@ -40,8 +40,8 @@ class Table(NamedTuple):
     Attributes:
         targets: ``{path of a name: path of rnngraph's object}``
         members: ``{path of a module: its names}``
-        aliases: ``{path of a module: path of the module that it is}``
-        remedies: ``{path: what to use instead of it, and of names under it}``
+        aliases: ``{other path of a module: its path in the table}``
+        remedies: ``{path: what to use instead of the path and of all names under the path}``
         shared: ``{name: remedy}``, for ``$name`` in remedies.
     """
 
@@ -109,14 +109,15 @@ def module_path(path: str) -> str | None:
     if path in entries.members:
         return path
     if path not in entries.aliases:
-        path = _file_beside(path, entries) or path
+        path = _submodule_of_alias(path, entries) or path
     return entries.aliases.get(path, path if path in wheel_modules() else None)
 
 
-def _file_beside(path: str, entries: Table) -> str | None:
-    """Return the path of a file of TensorFlow's in a folder that is an alias of the module that ``path`` names.
+def _submodule_of_alias(path: str, entries: Table) -> str | None:
+    """Return the aliased path of a submodule; None if there is none.
 
-    ``from tensorflow.contrib.layers.python.layers import initializers`` reads ``contrib.layers.initializers``.
+    ``contrib.layers.python.layers`` is an alias of ``contrib.layers``. From it, programs import ``initializers``, which
+    arrives here as ``contrib.layers.initializers``, and is ``contrib.layers.python.layers.initializers``.
     """
     module, _, name = path.rpartition(".")
     folders = (folder for folder, target in entries.aliases.items() if target == module)

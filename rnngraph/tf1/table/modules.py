@@ -63,7 +63,7 @@ def names_of(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]
     def read(name: str) -> Any:
         module = sys.modules[package]
         if name not in exported and PathFinder.find_spec(f"{package}.{name}", module.__path__) is not None:
-            # an existing file, which Python's import then loads
+            # Python's import then loads the existing file
             raise AttributeError(f"{package}.{name} is not imported yet")
         value = module.__dict__[name] = member(path, name)
         return value
@@ -72,7 +72,7 @@ def names_of(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]
 
 
 def add_modules() -> None:
-    """Make ``import rnngraph.tf1.nn`` and kin find the modules of the table."""
+    """Register the modules of the table with Python, so that ``import rnngraph.tf1.nn`` finds them."""
     for path in table().members:
         if path not in ("", *ROOMS):
             sys.modules[f"{PACKAGE}.{path}"] = module_of(path)

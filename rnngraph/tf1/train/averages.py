@@ -20,7 +20,7 @@ from ..core.variables import added_variable
 
 
 class ExponentialMovingAverage:
-    """Moving averages: average = average - (1 - decay) (average - variable), at each run of ``apply``'s result.
+    """Moving averages of variables. Each run of ``apply``'s result computes average -= (1 - decay)(average - variable).
 
     Args:
         num_updates: A number or a variable, which limits the decay to (1 + num_updates) / (10 + num_updates).
@@ -34,7 +34,7 @@ class ExponentialMovingAverage:
             raise ArgumentError(f"tf.train.ExponentialMovingAverage: decay={shown(decay)} must be from 0 to 1")
         if zero_debias:
             raise ArgumentError(
-                "zero_debias=True is not offered; leave it out: averages begin with their variables' initial values"
+                "zero_debias=True is not offered, because averages begin with their variables' values; leave it out"
             )
         self._decay, self._updates, self._name = float(decay), num_updates, name
         self._averages: dict[str, Variable] = {}

@@ -13,7 +13,7 @@ from ..core.errors import OutOfRangeError
 
 
 class Coordinator:
-    """``tf.train.Coordinator``: a stop signal for threads, which also carries a thread's error."""
+    """``tf.train.Coordinator``: a stop signal for threads, with the error of a thread that failed."""
 
     @api
     def __init__(self, clean_stop_exception_types: Any = None) -> None:
@@ -27,10 +27,10 @@ class Coordinator:
         return self._stops.is_set()
 
     def request_stop(self, ex: Any = None) -> None:
-        """Ask threads to stop.
+        """Request that all threads stop.
 
         Args:
-            ex: Error for ``join`` to raise, unless it is the end of data.
+            ex: Error for ``join`` to raise. ``OutOfRangeError``, the end of data, is not raised.
         """
         error = ex[1] if isinstance(ex, tuple) else ex
         if isinstance(error, BaseException) and not isinstance(error, self._clean) and self._raised is None:
@@ -119,7 +119,7 @@ class LooperThread(threading.Thread):
         return thread
 
     def run_loop(self) -> None:
-        """Call the function once, as each interval does."""
+        """Call the function once. Each interval calls this method."""
         if self._call is not None:
             self._call(*self._arguments, **self._keywords)
 

@@ -1,4 +1,4 @@
-"""Gradients as Tensors: stand-in placeholders, whose values a run computes."""
+"""Gradients as Tensors. A stand-in, which is a placeholder, represents a gradient; runs compute its value."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ from ..core.rolling.rolled import Rolled
 from ..core.tensors import TfTensor, gives_tensors
 from ..table.missing import GUIDE
 
-FOUND = "found/"
+RESULTS = "found/"
+"""Prefix of the names of requested Tensors in a gradient program."""
 
 
 @dataclass(frozen=True, eq=False)
 class Derivative:
-    """Derivative of a scalar by a variable or another node. A stand-in represents it in the graph."""
+    """Derivative of a scalar by a variable or another node. A stand-in represents the derivative in the graph."""
 
     loss: Tensor
     target: Node
 
     def name(self, graph: Any) -> str | None:
-        """Return the full name of the variable."""
+        """Return the full name of the target variable; None if the target is another node."""
         variable = graph.variables.get(self.target["slot"]) if self.target.op == "parameter" else None
         return None if variable is None else variable.full
 
@@ -52,12 +53,16 @@ class Derivative:
             if node in nodes and node is not self.target and reached_by(Tensor(node)).has(Tensor(self.target)):
                 raise ArgumentError(
                     f"{Tensor(node)!r} is fed, and the gradient of {self.loss!r} passes through it to "
-                    f"{Tensor(self.target)!r}, which TensorFlow computes with the value before the feed; run without "
-                    "this feed, or declare a tf.placeholder in its place"
+                    f"{Tensor(self.target)!r}, but TensorFlow computes that gradient from the value before the "
+                    "feed; run without this feed, or declare a tf.placeholder in its place"
                 )
 
     def compute(self, session: Any, fetches: FetchSet, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
-        """Return the requested values. One loss takes one native call; several losses take one each, and a last one."""
+        """Return the fetched values.
+
+        One native call suffices for gradients of one loss. For several losses, one call per loss computes the
+        gradients, and a last call the fetches.
+        """
         by_loss = _by_loss(fetches.reads)
         if len(by_loss) == 1:
             ((loss, stand_ins),) = by_loss.items()
@@ -79,7 +84,7 @@ class Derivative:
 
 
 def stand_ins_of(nodes: Sequence[Node]) -> list[Node]:
-    """Return the stand-ins of gradients on which nodes depend."""
+    """Return those of ``nodes`` that are stand-ins of gradients."""
     return [node for node in nodes if node.op == "input" and node.get("gradient") is not None]
 
 
@@ -91,7 +96,7 @@ def _by_loss(nodes: Sequence[Node]) -> dict[Tensor, list[Node]]:
 
 
 def targets_of(graph: Any, stand_ins: Sequence[Node], cut: Any) -> dict[Node, str | Node]:
-    """Return {stand-in: name of a variable, or node over the placeholders of a cut}."""
+    """Return the target of each stand-in: the name of a variable, or a node of a cut declaration."""
     targets: dict[Node, str | Node] = {}
     for node in stand_ins:
         derivative: Derivative = node["gradient"]
@@ -124,10 +129,10 @@ class GradientProgram(FetchProgram):
         inputs = {f"given/{name}": tensor for name, tensor in tensors.items()}
         super().__init__(graph, {"loss_itself": loss, **variables, **places, **inputs}, loss)
         self.inputs = {node: item for node, item in self.inputs.items() if node not in targets}
-        replaced = AppliedGradients({f"{FOUND}{name}": tensor.node for name, tensor in tensors.items()}, targets)
+        replaced = AppliedGradients({f"{RESULTS}{name}": tensor.node for name, tensor in tensors.items()}, targets)
         source, parts = self.program.parts.source, self.program.parts
         lowered = source.with_states(INNER, replaced.declared())
-        self._names = tuple(f"gradient/{FOUND}{name}" for name in tensors)
+        self._names = tuple(f"gradient/{RESULTS}{name}" for name in tensors)
         changes = Changes(replaced.wrt(()), then=(replaced.replacing(lowered.placeholders),))
         compiled = CompiledGraph(lowered.graph, "training", parts.options, source.described, changes, "auto")
         self._form = by_name(compiled, self._names)
@@ -135,7 +140,7 @@ class GradientProgram(FetchProgram):
     def values(self, session: Any, cut: Any, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
         """Return the requested arrays, in order."""
         self.check(session)
-        self.tell()
+        self.warn_of_dropout()
         outputs = self.program.training.run_form(self._form, self.feeds(session, cut, values, seed), seed)
         return [outputs[name] for name in self._names]
 
@@ -155,7 +160,7 @@ def gradients(
     stop_gradients: Any = None,
     unconnected_gradients: Any = None,
 ) -> list[Tensor | None]:
-    """Return the derivative of the sum of ys by each of xs; None for those on which they do not depend.
+    """Return the derivative of the sum of ys by each of xs; None for an x on which no y depends.
 
     Functions such as ``tf.floor``, ``tf.argmax`` and ``tf.stop_gradient`` have no derivative, as in TensorFlow.
     """
@@ -184,7 +189,7 @@ def gradients(
 
 
 def stand_in(loss: Tensor, target: Node) -> Tensor:
-    """Return the Tensor that stands for a derivative: one for each loss and target of a graph."""
+    """Return the stand-in of a derivative. Each loss and target of a graph have one stand-in."""
     graph = get_default_graph()
     key = "stand-in", loss.node, target["slot"] if target.op == "parameter" else target
     if key not in graph.plans:
@@ -217,7 +222,7 @@ def specs_of(nodes: Iterable[Node]) -> tuple[set[ParameterSpec], set[ParameterSp
 
 
 def reached_by(loss: Tensor) -> Reached:
-    """Return the dependencies of a loss, computed once in a graph."""
+    """Return the dependencies of a loss, cached by the graph."""
     plans = get_default_graph().plans
     if ("reached", loss.node) not in plans:
         plans["reached", loss.node] = Reached(loss)
@@ -226,7 +231,7 @@ def reached_by(loss: Tensor) -> Reached:
 
 
 def _differentiated(loss: Node) -> list[Node]:
-    """Return the nodes through which a derivative passes: floats and nests, up to functions without a derivative."""
+    """Return the floats, and tuples, on which a loss depends through functions that have a derivative."""
     reached, waiting = {loss: None}, [loss]
     while waiting:
         node = waiting.pop()
@@ -275,10 +280,11 @@ class Reached:
 def _slices(gradient: Tensor) -> list[tuple[Node, Tensor]]:
     """Return (lookup, gradient of its rows) pairs of a gradient that is ``IndexedSlices`` in TensorFlow.
 
-    ``IndexedSlices`` have a row per lookup. In norms and limits, an id that occurs twice counts twice.
+    ``IndexedSlices`` have one row per looked-up id. In norms and limits, an id that occurs twice counts twice. The list
+    is empty for dense gradients.
     """
     node, after = gradient.node, get_default_graph().after
-    if node.op == "reshape" and node in after:  # declared after operations
+    if node.op == "reshape" and node in after:  # a copy of the gradient that has control dependencies
         node = node.operands[0]
     derivative = node.get("gradient") if node.op == "input" else None
     if derivative is None:
@@ -288,7 +294,7 @@ def _slices(gradient: Tensor) -> list[tuple[Node, Tensor]]:
 
 
 def _as_slices(gradient: Tensor, limited: Tensor) -> Tensor:
-    """Mark a function of a gradient as ``IndexedSlices`` as well."""
+    """Return ``limited``, marked as ``IndexedSlices`` if the gradient from which it is computed is."""
     rows = _rows_of(gradient)
     if rows:
         get_default_graph().plans["rows", limited.node] = rows

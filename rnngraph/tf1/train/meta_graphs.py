@@ -34,9 +34,10 @@ def import_meta_graph(
 ) -> Saver | None:
     """Make the current graph, which must be empty, share all state with an exported one.
 
-    The name of a ``.meta`` file stands for the graph whose checkpoint this process saved under that name.
+    The name of a ``.meta`` file refers to the graph whose checkpoint this process saved under that name.
 
-    Return a saver of the exported graph's variables; None if there are none.
+    Returns:
+        Saver of the exported graph's variables; None if the graph has no variables.
     """
     written = graph_of(meta_graph_or_file) if isinstance(meta_graph_or_file, str) else None
     if written is not None:

@@ -1,4 +1,4 @@
-"""``tf.contrib.layers.optimize_loss``: an optimizer by name, with clipping, decay and summaries, in one call."""
+"""``tf.contrib.layers.optimize_loss``, which combines an optimizer with clipping, decay and summaries."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def optimize_loss(
     colocate_gradients_with_ops: bool = False,
     increment_global_step: bool = True,
 ) -> Tensor:
-    """Return the loss from before the step; fetching it takes a step.
+    """Return a Tensor whose fetch takes a training step and returns the loss from before that step.
 
     Args:
         learning_rate: A number, which becomes a variable, or a Tensor.

@@ -24,7 +24,7 @@ Pair = tuple[Any, Any]
 
 
 class Optimizer:
-    """``tf.train.Optimizer``. A subclass defines an update rule, and the numbers that may be Tensors.
+    """``tf.train.Optimizer``. A subclass defines an update rule, and the scalars that may be Tensors.
 
     Attributes:
         slot_names: TensorFlow's names of slots, by the rule's names.
@@ -46,14 +46,16 @@ class Optimizer:
 
     def rule(self) -> Rule:
         """Return the update equations."""
-        raise GraphError("subclass rg.Optimizer for equations of your own, or use an optimizer of tf.train")
+        raise GraphError(
+            "tf.train.Optimizer defines no update equations; use a subclass of tf.train, or subclass rg.Optimizer"
+        )
 
     def numbers(self) -> dict[str, Any]:
         """Return the scalars of the update equations: numbers, functions without arguments, or Tensors."""
         return {}
 
     def powers(self) -> dict[str, float]:
-        """Return {name: factor} of powers, such as β₁ᵗ, which each update multiplies by the factor."""
+        """Return the factors of powers such as β₁ᵗ by name. Each update multiplies a power by its factor."""
         return {}
 
     @api
@@ -68,7 +70,7 @@ class Optimizer:
         name: str | None = None,
         grad_loss: Any = None,
     ) -> Operation:
-        """Return an operation that takes a step: computes and applies the gradients of a loss."""
+        """Return an operation that computes and applies the gradients of a loss."""
         pairs = self.compute_gradients(loss, var_list, grad_loss=grad_loss)
         if all(gradient is None for gradient, _ in pairs):
             raise GraphError(f"the loss {loss!r} depends on no trainable variable; pass var_list=")
@@ -91,21 +93,21 @@ class Optimizer:
             if not isinstance(variable, Variable):
                 raise DtypeError(f"var_list takes variables, not {shown(variable)}")
         if not variables:
-            raise GraphError("there are no variables to train")
+            raise GraphError("the graph has no variables to train; pass var_list=, or create variables first")
         return list(zip(gradients(loss, variables, grad_loss), variables, strict=True))
 
     @api
     def apply_gradients(
         self, grads_and_vars: Iterable[Pair], global_step: Any = None, name: str | None = None
     ) -> Operation:
-        """Return an operation that takes a step with gradients, or with functions of them."""
+        """Return an operation that takes a step with gradients, or with Tensors computed from gradients."""
         pairs = [(gradient, variable) for gradient, variable in grads_and_vars if gradient is not None]
         if not pairs:
             raise GraphError("there are no gradients to apply: all are None")
         for gradient, variable in pairs:
             if not isinstance(variable, Variable) or not isinstance(gradient, Tensor):
                 raise DtypeError(
-                    f"apply_gradients takes (gradient, variable), not ({shown(gradient)}, {shown(variable)})"
+                    f"apply_gradients takes (gradient, variable) pairs, not ({shown(gradient)}, {shown(variable)})"
                 )
             if not variable.trainable and variable.dtype not in ("float32", "float64"):
                 raise DtypeError(f"{variable!r} has no gradient; leave it out")

@@ -33,7 +33,7 @@ class Rule(Optimizer):
     updates.
 
     Attributes:
-        present: Numbers of the next update, with the rate, which the caller sets.
+        present: Scalars of the next update, such as the rate, which the caller sets.
     """
 
     learning_rate: Any = 0.0
@@ -55,7 +55,10 @@ class Rule(Optimizer):
 
 
 class EveryRow:
-    """Mixin for rules without a row mask: sparse updates change all rows, or the equations keep the other rows."""
+    """Mixin for rules that need no row mask.
+
+    Their sparse updates change all rows, or their equations leave rows without a gradient unchanged.
+    """
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ class ProximalGradientDescent(Rule):
 
 @dataclass(frozen=True)
 class ProximalAdagrad(ProximalGradientDescent):
-    """``ProximalGradientDescent`` with the rates of ``Adagrad`` for each element."""
+    """``ProximalGradientDescent`` in which each element has the rate of ``Adagrad``."""
 
     start: float = 0.1
 
@@ -213,7 +216,7 @@ class ProximalAdagrad(ProximalGradientDescent):
 class AdagradDual(Rule):
     """s = s + g; q = q + g²; p = −rate · sign(s) max(|s| − l₁ t, 0) / (l₂ t rate + √q).
 
-    t: updates including this one.
+    t is the number of updates, including this one.
     """
 
     start: float = 0.1

@@ -26,7 +26,7 @@ _MAX_GRAPHS = 8
 
 
 def remember_graph(path: str) -> None:
-    """Remember the current graph as the one that TensorFlow would have written to a file."""
+    """Associate the current graph with the ``.meta`` file that TensorFlow would have written."""
     name = os.path.abspath(path)
     _GRAPHS.pop(name, None)
     _GRAPHS[name] = get_default_graph()
@@ -43,8 +43,8 @@ class Saver:
     """Writes and reads checkpoints of TensorFlow's format, including an optimizer's variables.
 
     Args:
-        var_list: Variables, or {name in the file: variable}. None: all variables that exist then.
-        max_to_keep: Number of newest checkpoints that stay. 0 or None: all.
+        var_list: Variables, or {name in the file: variable}. None: all variables that exist when the saver is created.
+        max_to_keep: Number of newest checkpoints to retain. 0 or None: all.
     """
 
     @api
@@ -80,7 +80,7 @@ class Saver:
         if not named and not allow_empty:
             raise ArgumentError("there are no variables to save; create tf.train.Saver after them")
         self._variables: dict[str, Any] = named
-        self._most, self._digits = max_to_keep or 0, 8 if pad_step_number else 0
+        self._max_to_keep, self._digits = max_to_keep or 0, 8 if pad_step_number else 0
         self._state: list[str] = []
 
     @property
@@ -111,8 +111,8 @@ class Saver:
     ) -> str:
         """Write a checkpoint. Return the checkpoint's prefix, with the suffix ``-global_step`` if that is set.
 
-        No ``.meta`` file is written, because there is no graph of TensorFlow's. ``import_meta_graph`` of its name
-        returns the current graph, within this process.
+        No ``.meta`` file is written, because its format is TensorFlow's graph. Within this process,
+        ``import_meta_graph`` with the file's name restores the current graph.
         """
         session, path = present_session(sess), os.fspath(as_path(save_path))
         if global_step is not None:
@@ -134,7 +134,7 @@ class Saver:
 
     def _keep(self, path: str) -> None:
         self._state = [*(item for item in self._state if item != path), path]
-        while self._most and len(self._state) > self._most:
+        while self._max_to_keep and len(self._state) > self._max_to_keep:
             oldest = self._state.pop(0)
             for file in [f"{oldest}.index", *glob.glob(f"{glob.escape(oldest)}.data-?????-of-?????")]:
                 if os.path.isfile(file):
@@ -145,7 +145,9 @@ class Saver:
         """Set variables to the values in a checkpoint of TensorFlow or rnngraph. An error leaves all unchanged."""
         session = present_session(sess)
         if save_path is None:
-            raise ArgumentError("can't restore from None; tf.train.latest_checkpoint found no checkpoint")
+            raise ArgumentError(
+                "can't restore from None, the result of tf.train.latest_checkpoint without a checkpoint; save one first"
+            )
         path = os.fspath(as_path(save_path))
         if not checkpoint_exists(path):
             state = get_checkpoint_state(path) if os.path.isdir(path) else None
@@ -169,7 +171,7 @@ class Saver:
             session.set_value(variable, arrays[name])
 
     def _take_shared(self, session: Any, arrays: dict[str, np.ndarray], path: str) -> None:
-        """Set the variables of copied cells from the checkpoint's single set of variables, and warn.
+        """Set the variables of all copies of a cell from the checkpoint's single set of variables, and warn.
 
         In TensorFlow 1.2 and later, all copies of a cell share one set.
         """

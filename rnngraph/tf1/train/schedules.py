@@ -66,11 +66,11 @@ def _power(base: Any, exponent: Tensor) -> Tensor:
     if not isinstance(base, Tensor) and base == 0:
         return constant(0.0, exponent.dtype)
     wide = functions.cast(exponent, "float64") * functions.log(functions.cast(_like(base, exponent), "float64"))
-    return functions.cast(functions.exp(wide), exponent.dtype)  # as accurate as TensorFlow's function
+    return functions.cast(functions.exp(wide), exponent.dtype)  # in float64, as accurate as TensorFlow's function
 
 
 def _wide(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Compute a function in float64 and round to float32, so that rates are exact."""
+    """Compute a function in float64 and round the result to float32, so that rates are correctly rounded."""
     return functions.cast(function(functions.cast(x, "float64")), x.dtype)
 
 

@@ -16,7 +16,7 @@ from .rules import Rule, rounded
 
 
 class SlotArrays:
-    """Arrays of slots, by the keys of a ``Trainer``. Optimizers with shared slots have one such object."""
+    """Arrays of slots, by the keys of a ``Trainer``. Optimizers that share slots share one ``SlotArrays``."""
 
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
@@ -62,7 +62,7 @@ class OptimizerState:
         return sorted([*self.power_variables, *self.variables.values()], key=lambda item: item.full)
 
     def advance(self) -> None:
-        """Advance to the powers of the next update."""
+        """Multiply the powers by their factors, for the next update."""
         for name, factor in self._factors.items():
             power = np.float32(self.powers[name] * factor)  # the product is exact before rounding
             self.powers[name] = float(power)
@@ -71,6 +71,8 @@ class OptimizerState:
         """Create the slots of a variable in the open variable scope, or reuse existing ones.
 
         Args:
+            rule: Update rule, which names the slots and their initial values.
+            variable: The variable.
             name: Name of the optimizer.
         """
         for slot, value in rule.slots().items():
@@ -94,7 +96,7 @@ class OptimizerState:
         known = self.graph.extra.get(full)
         if known is None and scope.reuse is True:
             raise ArgumentError(
-                f"the slot {full} does not exist, but is to be reused; did you mean reuse=tf.AUTO_REUSE?"
+                f"the slot {full} does not exist, but its scope has reuse=True; did you mean reuse=tf.AUTO_REUSE?"
             )
         if known is not None and not scope.reuse:
             raise ArgumentError(
@@ -111,7 +113,7 @@ class OptimizerState:
         return array
 
     def _shared(self, key: str, known: Any) -> Slot:
-        """Return another optimizer's slot, which the updates of both optimizers then read and write."""
+        """Return another optimizer's slot, which both optimizers then read and write."""
         if not isinstance(known, Slot) or known.key != key:
             raise NotOfferedError(
                 f"{known!r} is a slot of another kind of optimizer, or of another variable; set another "
@@ -127,5 +129,5 @@ class OptimizerState:
 def _mixed(slot: ExtraVariable, other: str) -> NotOfferedError:
     return NotOfferedError(
         f"an optimizer can share slots with one other optimizer only, not {slot.full} with one and {other} with "
-        f"another or none; open their scopes in the same way ({GUIDE})"
+        f"another or none; create both optimizers under the same variable scopes ({GUIDE})"
     )

@@ -22,7 +22,7 @@ from .saver import Saver
 from .schedules import get_global_step
 
 USE_DEFAULT = 0
-"""Value of an argument of ``Supervisor`` for its default object."""
+"""Default of arguments of ``Supervisor``: the supervisor creates the object itself."""
 
 
 class SavingSession(Session):
@@ -33,15 +33,15 @@ class SavingSession(Session):
         self._due: list[_Due] = []
 
     def every(self, seconds: float, call: Any) -> None:
-        """Call a function now, and from then on between runs, at intervals of at least ``seconds``."""
+        """Call a function now, and then between runs, at intervals of at least ``seconds``."""
         self._due.append(_Due(seconds, call))
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
         """Run, then call due functions."""
         result = super().run(fetches, feed_dict, options, run_metadata)
-        due, self._due = self._due, []  # Runs inside of due functions do not call due functions.
+        due, self._due = self._due, []  # so that runs inside of due functions do not call due functions
         for item in due:
-            item.look()
+            item.call_if_due()
         self._due = due
         return result
 
@@ -53,7 +53,7 @@ class _Due:
         self.seconds, self.call = seconds, call
         self.last = time.monotonic()
 
-    def look(self) -> None:
+    def call_if_due(self) -> None:
         """Call the function if its interval has passed."""
         if time.monotonic() - self.last >= self.seconds:
             self.call()
@@ -121,7 +121,7 @@ class Supervisor:
         start_standard_services: bool = True,
         close_summary_writer: bool = True,
     ) -> Iterator[Session]:
-        """Open a session with initialized variables. ``OutOfRangeError`` at the end of data ends the block silently."""
+        """Open a session with initialized variables. The end of data, ``OutOfRangeError``, ends the block silently."""
         session = self.prepare_or_wait_for_session(master, config, start_standard_services=start_standard_services)
         try:
             with session.as_default():
@@ -140,7 +140,7 @@ class Supervisor:
         max_wait_secs: float = 7200,
         start_standard_services: bool = True,
     ) -> Session:
-        """Return a session whose variables have the values of the latest checkpoint, or initial ones."""
+        """Return a session whose variables have values of the latest checkpoint, or else initial values."""
         session = SavingSession(master, self.graph, config)
         self.coord.clear_stop()
         path = latest_checkpoint(self.logdir) if self.logdir is not None and self.saver is not None else None
@@ -256,19 +256,19 @@ class SessionRunHook:
         """Do nothing; there are no arguments."""
 
     def begin(self) -> None:
-        """Called before the session is created; may still declare."""
+        """Prepare for a session. The hook may still declare Tensors."""
 
     def after_create_session(self, session: Any, coord: Any) -> None:
-        """Called when the variables have values."""
+        """React to a new session, whose variables have values."""
 
     def before_run(self, run_context: SessionRunContext) -> Any:
         """Return ``SessionRunArgs`` of the hook's fetches, or None."""
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Called after a run, with the values of the hook's fetches."""
+        """Receive the values of the hook's fetches after a run."""
 
     def end(self, session: Any) -> None:
-        """Called at the end, while the session is open."""
+        """Clean up before the session is closed."""
 
 
 class StopAtStepHook(SessionRunHook):
@@ -325,14 +325,14 @@ class MonitoredSession:
         return self._session.graph
 
     def should_stop(self) -> bool:
-        """True after a hook requested a stop, or data ended."""
+        """Return True once a hook has requested a stop, or the data has ended."""
         return self._supervisor.should_stop()
 
     def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
-        """Run, with the fetches of hooks."""
+        """Run the fetches together with those of hooks, and call the hooks."""
         context = SessionRunContext(SessionRunArgs(fetches, feed_dict), self._session)
         requests = [hook.before_run(context) for hook in self._hooks]
-        beside = {
+        hook_fetches = {
             number: item.fetches
             for number, item in enumerate(requests)
             if item is not None and item.fetches is not None
@@ -340,7 +340,7 @@ class MonitoredSession:
         feeds = dict(feed_dict or {})
         for item in requests:
             feeds.update((item.feed_dict or {}) if item is not None else {})
-        results = self._session.run({"caller": fetches, "hooks": beside}, feeds)
+        results = self._session.run({"caller": fetches, "hooks": hook_fetches}, feeds)
         self._runs += 1
         self._after(results["hooks"], context)
         return results["caller"]
@@ -420,7 +420,7 @@ def monitored_training_session(
 def monitored_session(
     session_creator: Any = None, hooks: Any = None, stop_grace_period_secs: float = 120
 ) -> MonitoredSession:
-    """``tf.train.MonitoredSession``, with variables that start from their initial values."""
+    """``tf.train.MonitoredSession`` as programs call it: variables start from their initial values."""
     if session_creator is not None:
         raise RnnGraphError("session_creator= is not offered; use tf.train.MonitoredTrainingSession(checkpoint_dir=…)")
     return MonitoredSession(None, hooks or (), None, None, None)

@@ -35,8 +35,10 @@ class TrainOp(Step):
 
     Attributes:
         rule: The equations.
-        numbers: Numbers of every update, such as rates: numbers, functions or Tensors.
-        kept: State of the optimizer: slots and powers.
+        state: State of the optimizer: slots and powers.
+        pairs: (gradient, variable) pairs.
+        touched: Masks of the rows that a step looks up, by name of a variable, for sparse updates.
+        global_step: Variable that counts updates, or None.
         declared: Scalar Tensors among the numbers, which the update's native call computes.
     """
 
@@ -74,10 +76,10 @@ class TrainOp(Step):
     def reads(self) -> list[Node]:
         gradients = [gradient.node for gradient, _ in self.pairs]
         own = [] if self.loss is None else [self.loss.node]
-        return [*dict.fromkeys((*own, *gradients, *self._beside()))]
+        return [*dict.fromkeys((*own, *gradients, *self._further_reads()))]
 
     def forces(self) -> list[Node]:
-        return [*(gradient.node for gradient, _ in self.pairs), *self._beside()]
+        return [*(gradient.node for gradient, _ in self.pairs), *self._further_reads()]
 
     @property
     def is_whole(self) -> bool:
@@ -87,8 +89,8 @@ class TrainOp(Step):
         counted = [] if self.global_step is None else [self.global_step]
         return [variable.spec for variable in (*(variable for _, variable in self.pairs), *counted)]
 
-    def _beside(self) -> list[Node]:
-        """Nodes that an update reads in addition to gradients."""
+    def _further_reads(self) -> list[Node]:
+        """Return the nodes that an update reads in addition to gradients."""
         return [*(rows.node for rows in self.touched.values()), *self.declared.values()]
 
     def separated(self) -> AppliedStep:
@@ -109,13 +111,13 @@ class TrainOp(Step):
             program = self._programs[fetches.fed] = TrainProgram(self, fetches, program)
         self.rule.present.update(self.state.powers)
         if self._open:
-            self.set_open_numbers(session, values, seed)
+            self.set_run_time_numbers(session, values, seed)
         results = program.step(session, fetches, values, seed)
         self.state.advance()
         return results
 
-    def set_open_numbers(self, session: Any, values: Mapping[Node, Any], seed: int) -> None:
-        """Set the rule's numbers for the next update, except those that the native call computes."""
+    def set_run_time_numbers(self, session: Any, values: Mapping[Node, Any], seed: int) -> None:
+        """Set the numbers of the next update that the native call does not compute, such as results of functions."""
         for name, item in self._open.items():
             self.rule.present[name] = self._number(item, session, values, seed)
 
@@ -138,7 +140,7 @@ class AppliedStep:
         self.op = op
         self.graph, self.rule, self.state, self.global_step = op.graph, op.rule, op.state, op.global_step
         self.slot_names = op.slot_names
-        nodes = [*(gradient.node for gradient, _ in op.pairs), *op._beside()]
+        nodes = [*(gradient.node for gradient, _ in op.pairs), *op._further_reads()]
         self._fed = {node: fed_instead(node) for node in nodes}
         self.loss: Tensor | None = constant(0.0)
         self.pairs = [(Tensor(self._fed[gradient.node]), variable) for gradient, variable in op.pairs]
@@ -154,7 +156,7 @@ class AppliedStep:
         if self._program is None or self._program.version != self.graph.version:
             self._program = TrainProgram(self, fetches, None)
         self.rule.present.update(self.state.powers)
-        self.op.set_open_numbers(session, {}, 0)
+        self.op.set_run_time_numbers(session, {}, 0)
         self._program.step(session, fetches, dict(zip(self._fed.values(), values, strict=True)), 0)
         self.state.advance()
 
@@ -170,7 +172,7 @@ class TrainProgram:
         """
         graph = op.graph
         self.op, self.version = op, graph.version
-        assert op.loss is not None, "a step of its own call has one loss"
+        assert op.loss is not None, "a fused step has exactly one loss"
         gradients = [gradient.node for gradient, _ in op.pairs]
         by = [node["gradient"].target for node in stand_ins_of(topological([*gradients, *fetches.nodes]))]
         self.cut = cut = Rolled(graph.cut(fetches.fed), [op.loss.node], by)
@@ -211,7 +213,7 @@ class TrainProgram:
             slots = [*self.op.slot_names, *([] if self.op.global_step is None else [self.op.global_step.full])]
             needed = self._reads[fetches] = frozenset((*self._loss_reads, *_variables(self.op.graph, nodes), *slots))
         self.program.check(session, needed)
-        self.program.tell()
+        self.program.warn_of_dropout()
         feeds = self.program.feeds(session, fetches.cut, values, seed)
         if not fetches.tensors:
             self.trainer.step(feeds, seed=seed)
@@ -225,9 +227,9 @@ class TrainProgram:
 
 
 def _reading(loss: Tensor, graph: Any, op: TrainOp | AppliedStep) -> Tensor:
-    """Return the loss, made dependent on values that an update changes through other variables.
+    """Return the loss plus 0 times each trained variable that the loss does not read.
 
-    An example is a copy of a variable.
+    A ``Trainer`` updates only variables on which its loss depends.
     """
     read = _variables(graph, [loss.node])
     for _, variable in op.pairs:
@@ -252,7 +254,7 @@ def _variables(graph: Any, nodes: Sequence[Node]) -> set[str]:
 
 
 def _loss_of(pairs: Sequence[tuple[Tensor, Variable]]) -> Tensor | None:
-    """Return the common loss of gradients; None if there are several losses or none."""
+    """Return the loss of all gradients; None if they have several losses or none."""
     losses: dict[Node, Tensor] = {}
     for gradient, _ in pairs:
         for node in stand_ins_of(topological([gradient.node])):

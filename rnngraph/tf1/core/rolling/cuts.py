@@ -1,4 +1,4 @@
-"""Replaces nodes of a declaration by placeholders, so that a run can feed any Tensor."""
+"""Cuts of a declaration: placeholders in place of nodes, so that a run can feed any Tensor."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Cut(Replaced):
     """Declaration with placeholders in place of the nodes ``places``.
 
     Args:
-        moved: Parameters that operations of the program update, so that a step must not update them as well.
+        moved: Parameters that operations of the program update. Training steps must not update them again.
     """
 
     def __init__(self, places: Iterable[Node], moved: Container[ParameterSpec] = ()) -> None:

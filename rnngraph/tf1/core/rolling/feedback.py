@@ -1,4 +1,4 @@
-"""Rolls up unrolled steps in which each step's input is a function of the previous step's output.
+"""Rolling of unrolled steps in which each step's input is a function of the previous step's output.
 
 Examples are a decoder that reads its own samples, and a decoder with attention. Values do not change. Operands that
 differ between steps, such as inputs, become sequences of the driver.
@@ -107,7 +107,7 @@ class Feedback(Links):
 
     @cached_property
     def _inside(self) -> list[set[Node]]:
-        """Return for each link the nodes in the loop that may read it: the link, the next link, and the next step."""
+        """Return the nodes that may read each link: nodes of the link and of the next one, and the next step."""
         nodes = [set(link.nodes.values()) for link in self.links]
         following = [*nodes[1:], set[Node]()]
         return [{*own, *later, step} for own, later, step in zip(nodes, following, self.chain[1:], strict=True)]
@@ -123,7 +123,7 @@ class Feedback(Links):
         return False
 
     def _is_one(self, leaf: Node) -> bool:
-        """True if all links read the same node, which is then loop-invariant."""
+        """True if all links read one node as ``leaf``, which is then loop-invariant."""
         others = [link.leaves[leaf] for link in self.links[1:] if leaf in link.leaves]
         return all(other is leaf or same([(leaf, other)], {}, drawn=False) for other in others)
 

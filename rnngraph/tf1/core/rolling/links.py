@@ -1,7 +1,7 @@
 """Links between unrolled steps: the nodes between the results of a step and the input of the next step.
 
-The first link may read a node from outside where later links read a value of the previous link. Such a value is carried
-from step to step, like a memory that every step reads and writes.
+Where later links read a value of the previous link, the first link may read a node from outside. That node is then the
+initial value of a carry.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rolls up steps that a program unrolled in a Python loop, if each step starts from the previous step's states.
+"""Rolling of steps that a program unrolled in a Python loop, if each step starts from the previous step's states.
 
 Values do not change, except random numbers. A loop of 25 steps then takes the compile time of one step.
 """
@@ -76,9 +76,9 @@ class _Search(Steps):
         return _joined(chain) if len(chain) > 1 else {}
 
     def _following(self, node: Node, values: dict[int, Node]) -> Node | None:
-        """Return the step that starts from all final states of this one.
+        """Return the step that starts from all final states of ``node``.
 
-        None if another node reads a state that a driver returns only for its last step.
+        None if other nodes read a final state of ``node``, which a rolled driver returns only for its last step.
         """
         driver: Driver = node["driver"]
         step = self.next_step(node, values)

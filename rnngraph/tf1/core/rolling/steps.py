@@ -1,4 +1,4 @@
-"""Finds unrolled steps: drivers of one step, their readers, the next step of each, and equality of two steps."""
+"""Search for unrolled steps: drivers of one step, their readers, their next steps, and equality of two steps."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def same(pairs: Iterable[tuple[Node, Node]], known: dict[Node, Node], drawn: boo
     """True if the nodes of each pair compute the same value.
 
     Args:
-        known: Pairs that do.
-        drawn: True if random nodes may match.
+        known: Pairs that are known to compute the same value.
+        drawn: True if nodes that draw random numbers may match.
     """
     pending = list(pairs)
     while pending:
@@ -126,7 +126,9 @@ def _same_value(a: Any, b: Any) -> bool:
         return kinds[0] == kinds[1] and np.array_equal(a, b)
     if isinstance(a, tuple) and isinstance(b, tuple):
         return len(a) == len(b) and all(_same_value(x, y) for x, y in zip(a, b, strict=True))
-    return bool(a == b) or (isinstance(a, Size) and isinstance(b, Size))  # consecutive steps have the same batch
+    return bool(a == b) or (
+        isinstance(a, Size) and isinstance(b, Size)
+    )  # symbolic sizes differ by name only: consecutive steps share a batch
 
 
 def compatible(a: Any, b: Any) -> bool:
@@ -153,7 +155,7 @@ def driver_types(step: Node) -> tuple[TensorType, ...]:
 
 
 def source(node: Node) -> Node:
-    """Return the source of a node that only passes on a value of the same shape."""
+    """Return the node whose value ``node`` only passes on in the same shape; ``node`` itself if it computes."""
     while node.op == "broadcast" and compatible(node.type, node.operands[0].type):
         node = node.operands[0]
     return node

@@ -77,7 +77,7 @@ LAYER = ("name", "dtype")
 
 
 class Signed(Protocol):
-    """Object with TensorFlow's constructor."""
+    """Interface of objects with TensorFlow's constructor."""
 
     def adapt(self, arguments: dict[str, Any]) -> None:
         """Convert arguments to those of rnngraph's class."""
@@ -87,9 +87,9 @@ class Signed(Protocol):
 
 
 def constructor(cls: type[Any], keywords: Sequence[str] = ()) -> Callable[..., None]:
-    """Return ``__init__`` of a class with TensorFlow's signature.
+    """Return an ``__init__`` with TensorFlow's signature.
 
-    It passes the arguments that the base class has to the base class's constructor, and the others to ``take``.
+    It passes the arguments that rnngraph's class accepts to that class's constructor, and the others to ``take``.
 
     Args:
         cls: Subclass of one of rnngraph's classes, whose name is in the table.
