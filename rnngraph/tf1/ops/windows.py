@@ -88,7 +88,7 @@ def _several(value: Any, count: int) -> Numbers:
     if len(numbers) == 1:
         numbers *= count
     if len(numbers) != count:
-        raise ShapeError(f"give {count} numbers, one for each axis, not {shown(value)}")
+        raise ShapeError(f"{count} numbers are needed, one for each axis, not {shown(value)}")
     return numbers
 
 

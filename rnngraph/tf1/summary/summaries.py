@@ -229,7 +229,8 @@ def histogram_of(values: np.ndarray, tag: str) -> HistogramProto:
     flat = values.reshape(-1)
     if not np.isfinite(flat).all():
         raise InvalidArgumentError(
-            f"the summary {tag} can't make a histogram of numbers that are not finite; replace them by tf.where(tf.is_finite(x), x, y)"
+            f"the summary {tag} can't make a histogram of numbers that are not finite; replace them by "
+            "tf.where(tf.is_finite(x), x, y)"
         )
     edges = limits()
     counts = np.bincount(np.minimum(np.searchsorted(edges, flat, "right"), edges.size - 1), minlength=edges.size)
