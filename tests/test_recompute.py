@@ -413,7 +413,7 @@ def _turned() -> rg.Program:
 
 def test_all_steps_read_together_are_refused_with_their_line() -> None:
     made = _turned()
-    with pytest.raises(rg.GraphError, match=r"test_recompute\.py:\d+: \w+ reads all steps of a recurrence together"):
+    with pytest.raises(rg.GraphError, match=r"test_recompute\.py:\d+: \w+ reads all steps of a recurrence at once"):
         made.training.gradients(feeds_of(made, 2, 9), recompute=4)
     with pytest.raises(rg.GraphError, match="train without recompute="):
         rg.Trainer(made, recompute=4).step(feeds_of(made, 2, 9))

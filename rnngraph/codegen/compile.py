@@ -54,16 +54,16 @@ def compile_timed(
     counters = np.zeros((len(ticks.timed), ticks.parts, LINE), np.int64)
     interface = interface_of(plan)
     place = plan.main.slots.index(COUNTERS.name)
-    # The code reads the counters' address from a slot, as it reads a constant's.
+    # The code reads the counters' address from a slot of the argument block, as for a constant.
     interface = replace(interface, constants=(*interface.constants, (place, counters)))
     text = module_text(plan.functions, [plan.main, plan.pack], target, name)
     return ObjectCode(interface, object_code(text, target)), plan, counters
 
 
 def debug_build(graph: Graph, target: Target, name: str, parts: int) -> tuple[bytes, dict[str, str]]:
-    """Compile a debug build. Return the object file, and the layers of each function as text.
+    """Compile a graph with line tables. Return the object file, and the layers of each function as text.
 
-    The instructions are the same, and line tables are added.
+    The instructions are those of the build without line tables.
     """
     plan, _ = in_stages(planned(graph, target, name, parts))
     lines = module_lines(plan.functions, [plan.main, plan.pack], target, name)

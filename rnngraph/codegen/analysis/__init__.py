@@ -1,9 +1,9 @@
 """Analyses of a graph for code generation. They are independent of buffers and loops.
 
-- ``node_kinds``: classes of single nodes.
+- ``node_kinds``: classification of single nodes.
 - ``directions``: directions of loops over time.
-- ``loop_fusion``: groups of ops over one time axis; ``kernel_fusion`` cuts a group into kernels.
+- ``loop_fusion``: groups of ops that share a loop over time; ``kernel_fusion`` divides a group into kernels.
 - ``residency``: values in memory while a group runs.
-- ``chunk_needs``: dependencies of a group's kernels within a chunk of time.
-- ``row_lengths``: rows of a batch that end early; ``row_independence``: rows that are independent of each other.
+- ``chunk_needs``: dependencies between a group's kernels within a chunk of time.
+- ``row_lengths``: rows of a batch that end early; ``row_independence``: kernels whose rows are independent.
 """

@@ -1,7 +1,7 @@
 """Dependencies between kernels that run in one loop over chunks of time.
 
-Both software pipelines use them: workers claim a stage once the stages that it depends on have finished its chunk, and
-a single worker runs a kernel a number of chunks behind its dependencies.
+Two kinds of software pipelines use them. Several workers claim a stage once the stages on which it depends have
+finished the same chunk. A single worker with interleaved scans runs a kernel some chunks behind its dependencies.
 """
 
 from __future__ import annotations

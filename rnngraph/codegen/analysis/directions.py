@@ -1,7 +1,7 @@
 """Time directions of sums over time, and of blocks of steps that are recomputed.
 
-Gradients are sums over time. Each sum runs in the direction of the derivative, whether that reads residuals or
-recomputed blocks, so that both give the same bits.
+The gradient of a weight is a sum over time. It adds steps in the same direction with saved residuals as with recomputed
+blocks, so that both give the same bits.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ Directions = Mapping[tuple[Node, Dim | None], bool]
 
 
 def settled_directions(graph: Graph) -> Directions:
-    """Return the directions of values whose readers do not determine one."""
+    """Return the loop directions of values for which their readers do not determine a direction."""
     directions_by_value: dict[tuple[Node, Dim | None], bool] = {}
     scans = [node for node in graph.nodes if node.op == "scan"]
     for length in dict.fromkeys(scan["length"] for scan in scans):
-        own = [scan for scan in scans if scan["length"] == length]
-        sources = scan_dependencies(graph.nodes, own)
-        derivatives = derivatives_of(own, sources)
+        scans_of_length = [scan for scan in scans if scan["length"] == length]
+        sources = scan_dependencies(graph.nodes, scans_of_length)
+        derivatives = derivatives_of(scans_of_length, sources)
         if not derivatives:
             continue
-        directions = {scan["reverse"] for scan in own if scan not in derivatives}
+        directions = {scan["reverse"] for scan in scans_of_length if scan not in derivatives}
         if len(directions) == 1 and directions.isdisjoint(scan["reverse"] for scan in derivatives):
-            sums = _of_sums(graph, own, derivatives, sources)
-            settled = _of_blocks(graph, own, sums) | sums
+            sums = _sum_directions(graph, scans_of_length, derivatives, sources)
+            settled = _block_directions(graph, scans_of_length, sums) | sums
         else:
-            settled = _of_both_ways(graph, own)
+            settled = _bidirectional_directions(graph, scans_of_length)
         directions_by_value |= {(node, length): backward for node, backward in settled.items()}
     return directions_by_value
 
 
-def _of_both_ways(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
+def _bidirectional_directions(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
     """Choose directions for values computed from bidirectional recurrences.
 
-    A sum over time runs with the last recurrence whose steps it reads, and forward if there are two. A value read only
-    by scans that recompute blocks, or only by scans that save states for them, has the direction of these scans.
+    A sum over time has the direction of the last recurrence whose steps it reads; forward, if the last ones have both
+    directions. A value that only scans with saved or recomputed blocks of one direction read has that direction.
     """
     depth: dict[Node, int] = {}
     last: dict[Node, tuple[int, bool]] = {}
@@ -54,8 +54,8 @@ def _of_both_ways(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
             depth[node] += node.get("blocks") is None
             last[node] = depth[node], not runs_backward(node)
     users = graph.users()
-    cut = [scan for scan in scans if (scan.get("keeps"), scan.get("blocks")) != (None, None)]
-    backward = {scan: runs_backward(scan) for scan in cut}
+    block_scans = [scan for scan in scans if (scan.get("keeps"), scan.get("blocks")) != (None, None)]
+    backward = {scan: runs_backward(scan) for scan in block_scans}
     for node in reversed(graph.nodes):
         readers = {backward.get(user) for user in users[node]}
         if node.op not in ("scan", "get") and len(readers) == 1 and (direction := readers.pop()) is not None:
@@ -63,12 +63,13 @@ def _of_both_ways(graph: Graph, scans: Collection[Node]) -> dict[Node, bool]:
     return backward | {node: not last[node][1] for node in graph.nodes if adds_up(node)}
 
 
-def _of_sums(
+def _sum_directions(
     graph: Graph, scans: Sequence[Node], derivatives: Sequence[Node], dependencies: Mapping[Node, frozenset[Node]]
 ) -> dict[Node, bool]:
-    """Choose directions for sums over time next to recurrences in one direction.
+    """Choose directions for sums over time in a graph whose recurrences have one direction.
 
-    A sum that no recurrence and no derivative reads runs with the derivative, any other with the forward recurrence.
+    A sum that a recurrence or derivative reads has the direction of the recurrences, unless it depends on a derivative.
+    All others have the direction of the derivatives.
     """
     direction = not derivatives[0]["reverse"]
     sums = [node for node in graph.nodes if adds_up(node)]
@@ -79,28 +80,29 @@ def _of_sums(
     }
 
 
-def _of_blocks(graph: Graph, scans: Iterable[Node], sums: Mapping[Node, bool]) -> dict[Node, bool]:
+def _block_directions(graph: Graph, scans: Iterable[Node], sums: Mapping[Node, bool]) -> dict[Node, bool]:
     """Choose directions for recomputed blocks, and for values computed from them.
 
-    Scans that save states have their own direction, as have all other values connected with them.
+    Values that depend on recomputed blocks or derivatives, or that only such values read, have the direction of the
+    derivatives. All others have the direction of the scans that save states.
     """
     recomputed = [scan for scan in scans if scan.get("blocks") is not None]
     keeping = [scan for scan in scans if scan.get("keeps") is not None]
     if not recomputed:
         return {}
     against = [scan for scan in scans if runs_backward(scan) == runs_backward(recomputed[0])]
-    late = dependents(against, graph.nodes)
-    early = dependents(keeping, graph.nodes) - late
+    with_blocks = dependents(against, graph.nodes)
+    early = dependents(keeping, graph.nodes) - with_blocks
     movable = early.difference(topological(keeping))
-    late |= _spread(graph, movable, keeping[0]["length"])
+    with_blocks |= _broadcasts_of_steps(graph, movable, keeping[0]["length"])
     late_sums = {node for node, backward in sums.items() if backward == runs_backward(recomputed[0])}
-    late |= _read_late(graph, movable - late, late | late_sums, keeping[0]["length"])
-    directions = {node: runs_backward(keeping[0]) for node in topological([*keeping, *early.difference(late)])}
-    return directions | {node: runs_backward(recomputed[0]) for node in late}
+    with_blocks |= _read_only_late(graph, movable - with_blocks, with_blocks | late_sums, keeping[0]["length"])
+    directions = {node: runs_backward(keeping[0]) for node in topological([*keeping, *early.difference(with_blocks)])}
+    return directions | {node: runs_backward(recomputed[0]) for node in with_blocks}
 
 
-def _spread(graph: Graph, values: Collection[Node], length: Dim) -> set[Node]:
-    """Return those of ``values`` that broadcast one step's value, and can therefore run in any loop over time."""
+def _broadcasts_of_steps(graph: Graph, values: Collection[Node], length: Dim) -> set[Node]:
+    """Return those of ``values`` that are equal at all steps, and can therefore run in any loop over time."""
     spread_values = set[Node]()
     for node in graph.nodes:
         computed = node in values and node.op not in ("scan", "get") and _has_steps(node, length)
@@ -111,12 +113,12 @@ def _spread(graph: Graph, values: Collection[Node], length: Dim) -> set[Node]:
     return spread_values
 
 
-def _read_late(graph: Graph, values: Collection[Node], late: Collection[Node], length: Dim) -> set[Node]:
-    """Return those of ``values`` that have a time axis and whose readers are all in ``late``."""
+def _read_only_late(graph: Graph, values: Collection[Node], with_blocks: Collection[Node], length: Dim) -> set[Node]:
+    """Return those of ``values`` that have a time axis and whose readers are all in ``with_blocks``."""
     users, late_nodes = graph.users(), set[Node]()
     for node in reversed(graph.nodes):
         is_movable = node in values and node.op not in ("scan", "get") and _has_steps(node, length) and users[node]
-        if is_movable and all(user in late or user in late_nodes for user in users[node]):
+        if is_movable and all(user in with_blocks or user in late_nodes for user in users[node]):
             late_nodes.add(node)
     return late_nodes
 
@@ -128,10 +130,12 @@ def _has_steps(node: Node, length: Dim) -> bool:
 
 
 def check_blocks(inside: Collection[Node], users: Mapping[Node, Sequence[Node]], outputs: Collection[Node]) -> None:
-    """Raise ``GraphError`` if a value needs all steps, but a loop over blocks computes them block by block.
+    """Raise ``GraphError`` if an op reads all steps of a recurrence, and a loop recomputes them block by block.
 
     Args:
-        inside: Values of a loop over blocks.
+        inside: Values of the loop over blocks.
+        users: Readers of values.
+        outputs: Outputs of the graph.
     """
     for node in inside:
         if node.op != "get" or node.operands[0].get("blocks") is None:
@@ -143,7 +147,7 @@ def check_blocks(inside: Collection[Node], users: Mapping[Node, Sequence[Node]],
                 pending += users[user]
             elif user not in inside and user not in outputs:
                 raise GraphError(
-                    f"{user.name or user.op} reads all steps of a recurrence together, which can't be recomputed in "
+                    f"{user.name or user.op} reads all steps of a recurrence at once, so they can't be recomputed in "
                     "blocks; train without recompute=",
                     user.where or node.where,
                 )

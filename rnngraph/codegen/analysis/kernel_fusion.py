@@ -1,8 +1,8 @@
 """Kernel fusion: divide the ops of a fusion group into kernels, one loop nest each.
 
-Most kernels are fused: maximal runs of elementwise ops over one shape. An op must wait for a value of another kernel
-if it contracts, reduces, joins or gathers that value. Everything else is computed in registers by the kernel that
-needs it.
+Most kernels are fused: they compute all elementwise ops over one shape that can run together. An op that contracts,
+reduces, concatenates or gathers a value waits until another kernel has stored the value. All other values are computed
+in registers by the kernel that reads them.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from ...ir.types import FLOATS, Dim, Shape
 from ...support.connected import connected
 from ...support.records import dataclass
 from .node_kinds import (
-    alone_key,
     contracted,
     factors_of,
     folds_operand,
-    is_alone,
+    has_own_kernel,
+    is_strided_view,
     is_view,
     kind_of,
-    lies_in_operand,
-    parts_units,
+    own_kernel_key,
+    permutes_units,
     stays_view,
 )
 
 MAX_ROW = 128
-"""Maximum units of a row that is reduced in the pass that computes it, because all its vectors are unrolled."""
+"""Maximum units of a row that one pass computes and reduces. The pass unrolls all vectors of the row."""
 MAX_FUSED_OPS = 128
 """Maximum ops of a fused kernel that can be split. Compile time grows faster than a function's length, and equal parts,
 such as the updates of equal layers, share one function.
@@ -78,7 +78,7 @@ def fuse(
         available: Values that are already in memory.
         copies: Reshapes that strides cannot express, and which copy.
         lazy_concats: Concatenations that are read piece by piece.
-        matrix_rank: Minimum rank of values that are read and written only once if possible.
+        matrix_rank: Minimum rank of large values, which kernels read and write as seldom as possible.
     """
     fuser = _Fuser(nodes, live_out, available, copies, lazy_concats, matrix_rank)
     fuser.levels()
@@ -93,10 +93,10 @@ def fuse_body(body: Graph) -> FusedKernels:
     outputs = [value for _, value in body.outputs]
     inner_views = set(body.inputs) | {n for n in body.nodes if n.op == "constant" and n.tensor.rank}
     available = set(inner_views)
-    for inner in body.nodes:  # views of inputs are in memory, too
-        if is_view(inner) and inner.operands[0] in available and lies_in_operand(inner):
+    for inner in body.nodes:  # views of inputs are in memory
+        if is_view(inner) and inner.operands[0] in available and is_strided_view(inner):
             available.add(inner)
-    copies = {n for n in body.nodes if is_view(n) and n not in available and not lies_in_operand(n)}
+    copies = {n for n in body.nodes if is_view(n) and n not in available and not is_strided_view(n)}
     return fuse(body.nodes, set(outputs) - available, available, copies, matrix_rank=3)
 
 
@@ -116,14 +116,14 @@ def _takes_reduction(kernel: Kernel, reductions: Sequence[Node]) -> bool:
 
 
 def _is_narrow(width: Dim) -> bool:
-    """True if a fixed row width is at most ``MAX_ROW``, so that one pass can hold all vectors of a row."""
+    """True if a row has a fixed width of at most ``MAX_ROW``, so that one pass can hold all its vectors."""
     return isinstance(width, int) and width <= MAX_ROW
 
 
-def _goes_on(kernel: Kernel) -> bool:
-    """True if a later kernel of the group may read the result. Sums over rows have no such reader.
+def _has_later_reader(kernel: Kernel) -> bool:
+    """True if a later kernel of the group may read the result. No kernel of a group reads its sums over rows.
 
-    They run first, so that the values that only they read can be freed.
+    Kernels of such sums run first, so that values that only they read can be freed.
     """
     return kernel.kind not in ("outer_sum", "scatter_add")
 
@@ -166,7 +166,7 @@ class _Fuser:
         self.members = set(self.nodes)
         self.level: dict[Node, int] = {}
         self.inline: set[Node] = set()
-        self.recomputed: set[Node] = set()  # values read from memory and recomputed
+        self.recomputed: set[Node] = set()  # inlined values that readers recompute from matrices in memory
         self.folded: set[Node] = set()
         self.users: dict[Node, list[Node]] = {node: [] for node in self.nodes}
         for node in self.nodes:
@@ -185,7 +185,7 @@ class _Fuser:
         if node.op in ("iota", "dimension") or (node.op == "constant" and not node.tensor.rank):
             return True
         if self._is_view(node):
-            return node.operands[0] in self.inline and not parts_units(node)
+            return node.operands[0] in self.inline and not permutes_units(node)
         if OPS[node.op].kind != "elementwise":
             return False
         operands_ready = all(
@@ -211,11 +211,11 @@ class _Fuser:
             return False
         if any(reader.op in MATRIX_PRODUCTS for reader in readers):
             return False
-        whole = {item for item in node.operands if item.shape == node.shape}
-        smaller = [item for item in node.operands if item.tensor.rank and item not in whole]
+        full_matrices = {item for item in node.operands if item.shape == node.shape}
+        smaller = [item for item in node.operands if item.tensor.rank and item not in full_matrices]
         in_memory = all(item in self.available or self._source(item) is not None for item in smaller)
-        is_there = len(whole) == 1 and (is_of_derivative or whole <= set(self.available))
-        return in_memory and is_there and all(1 in item.shape for item in smaller)
+        is_in_memory = len(full_matrices) == 1 and (is_of_derivative or full_matrices <= set(self.available))
+        return in_memory and is_in_memory and all(1 in item.shape for item in smaller)
 
     def _in_memory_for(self, operand: Node, user: Node) -> bool:
         return contracted(operand, user) or user in self.lazy_concats
@@ -242,7 +242,7 @@ class _Fuser:
         """Return the minimum level of ``node``, as a reader of ``operand``."""
         if operand not in self.members:
             return 0
-        if operand.op == "scan":  # a scan's results are available when it is
+        if operand.op == "scan":  # the level of a scan's results is that of the scan
             return self.level[operand]
         if operand in self.inline:  # recomputed by each reader, unless it is in memory
             waits = self._in_memory_for(operand, node) or self._stored(operand)
@@ -253,21 +253,21 @@ class _Fuser:
     def _waits(self, operand: Node, node: Node) -> bool:
         """True if ``operand`` must be in memory before ``node`` reads it."""
         if self._is_view(operand) or operand.op == "scan" or operand in self.lazy_concats:
-            return False  # the source of the view is in memory already, because the view waited for it
+            return False  # a view itself waits until its source is in memory
         if operand in self.folded or node in self.folded:
             return operand not in self.folded
         if self._is_view(node) or node in self.inline:
             return True
         if kind_of(node) != "fused" or kind_of(operand) != "fused" or node in self.copies:
             return True
-        if is_alone(node) or is_alone(operand):
+        if has_own_kernel(node) or has_own_kernel(operand):
             return True
         if node.op == "gather" or operand.shape != node.shape:
             return True
         return node.op in MATRIX_PRODUCTS and operand in factors_of(node)
 
     def fold(self) -> None:
-        """Merge ops into their only reader, a reduction, unless that puts more values in memory."""
+        """Merge elementwise ops into a reduction that is their only reader, unless that stores more values."""
         for node in self.nodes:
             if not folds_operand(node) or node.operands[0] not in self.members:
                 continue
@@ -293,7 +293,7 @@ class _Fuser:
         return node in self.members and node not in self.inline and not self._is_view(node)
 
     def sink(self) -> None:
-        """Move cheap ops into the kernels that read them, if that keeps a value out of memory."""
+        """Move elementwise ops into the kernels that read them, if that saves storing a value."""
         for node in reversed(self.nodes):
             if (
                 OPS[node.op].kind != "elementwise"
@@ -313,9 +313,9 @@ class _Fuser:
                 self.level[node] = latest
 
     def sink_together(self) -> None:
-        """Move groups of cheap ops into the kernel that reads them, if that does not store more values.
+        """Move groups of elementwise ops into the kernels that read them, if that does not store more values.
 
-        An example is the update of a parameter, all of whose ops wait for the norm of the gradients.
+        An example is the update of a parameter: all its ops move to the kernels that wait for the gradients' norm.
         """
         latest: dict[Node, int] = {}
         for node in reversed(self.nodes):
@@ -352,24 +352,24 @@ class _Fuser:
                 continue
             kind = "fused" if node in self.inline else "copy" if node in self.copies else kind_of(node)
             shared = kind == "fused"
-            alone = alone_key(node) if is_alone(node) else None if shared else node
+            alone = own_kernel_key(node) if has_own_kernel(node) else None if shared else node
             key = (self.level[node], kind, node.shape if shared else (), alone)
             members.setdefault(key, []).append(node)
         positions = {node: number for number, node in enumerate(self.nodes)}
-        every = [
+        parts_by_level = [
             (level, part)
             for (level, kind, shape, _), nodes in members.items()
             for part in _split(Kernel(kind, shape, tuple(nodes)))
         ]
-        every.sort(key=lambda item: (item[0], _goes_on(item[1]), positions[item[1].first]))
-        kernels = self._with_reductions([kernel for _, kernel in every])
+        parts_by_level.sort(key=lambda item: (item[0], _has_later_reader(item[1]), positions[item[1].first]))
+        kernels = self._with_reductions([kernel for _, kernel in parts_by_level])
         for kernel in kernels:
             if kernel.kind == "fused_reduce":
                 stored -= {node for node in kernel.members if self._is_passed_on(node, kernel)}
         return FusedKernels(tuple(kernels), frozenset(stored))
 
     def _is_passed_on(self, node: Node, kernel: Kernel) -> bool:
-        """True if only the kernel that computes a value reads it."""
+        """True if no kernel but the one that computes a value reads it."""
         if node in self.live_out or node.op in REDUCTIONS:
             return False
         pending, members = [*self.users[node]], set(kernel.members)
@@ -426,8 +426,8 @@ class _Fuser:
 
     def _stored(self, node: Node) -> bool:
         """True if a value must be stored in memory."""
-        if node in self.inline:  # recomputed wherever it is read, unless something contracts it
+        if node in self.inline:  # each reader recomputes it, unless a reader needs it in memory
             return node in self.live_out or node in self.materialized
         if self._is_view(node) or node in self.lazy_concats or node in self.folded:
             return False
-        return node in self.copies or kind_of(node) != "fused" or is_alone(node) or self._in_memory(node)
+        return node in self.copies or kind_of(node) != "fused" or has_own_kernel(node) or self._in_memory(node)

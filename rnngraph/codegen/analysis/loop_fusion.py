@@ -1,7 +1,7 @@
 """Loop fusion: divide a graph into groups of ops, each of which runs in one loop over chunks of time, or in none.
 
-Consecutive scans and elementwise work for each of their steps share one loop over chunks of time. Intermediate values
-stay in cache, and inference memory does not grow with the length.
+Consecutive scans, and elementwise ops over the same steps, share one loop over chunks of time. Intermediate values stay
+in cache, and the memory of inference does not grow with the length.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from .node_kinds import (
     contracted,
     is_lazy_concat,
     is_leaf,
+    is_strided_view,
     is_view,
-    lies_in_operand,
-    parts_units,
+    permutes_units,
     picks_step,
     source_of,
     stays_view,
@@ -44,10 +44,10 @@ class GroupKind:
 
 
 NEVER_BY_STEP = ("windows", "overlap_add")
-"""Ops that no loop over chunks computes, although their steps are independent."""
+"""Ops that never run in a loop over chunks of time, although they compute each step on its own."""
 PLAIN = GroupKind()
 PREPARED = GroupKind(prepared=True)
-"""Kind of values that depend on parameters alone. They are computed with packing, when parameters change."""
+"""Kind of groups that depend on parameters alone. They run with packing, when parameters change."""
 
 
 @dataclass
@@ -66,19 +66,20 @@ def is_pure(node: Node, pure: set[Node]) -> bool:
     if node.op == "input":
         return not node.tensor.rank
     if OPS[node.op].kind == "elementwise" or is_view(node):
-        small = not node.tensor.rank or node.shape[-1] == 1 or (node.tensor.rank == 1 and not parts_units(node))
+        small = not node.tensor.rank or node.shape[-1] == 1 or (node.tensor.rank == 1 and not permutes_units(node))
         return small and all(item in pure for item in node.operands)
     return False
 
 
 class LoopFusion:
-    """Assignment of a graph's nodes to fusion groups.
+    """Assignment of a graph's nodes to fusion groups. Groups run in the order of their levels.
 
     Attributes:
-        free: Nodes of no group: leaves, views of leaves, pure indices.
+        free: Nodes of no group: leaves, views of leaves, and index arithmetic.
+        pure: Index arithmetic, which each reader recomputes.
         lazy_concats: Concatenations that are read piece by piece.
-        kind: Kind of a node's group.
-        level: Level of a node's group.
+        kind: Kind of each node's group.
+        level: Level of each node's group.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -90,7 +91,7 @@ class LoopFusion:
         self.level: dict[Node, int] = {}
         users = graph.users()
         self.materialized = _materialized(graph, users)
-        whole = self._whole(users)
+        whole = self._sequences_read_whole(users)
         for node in graph.nodes:
             if is_pure(node, self.pure):
                 self.pure.add(node)
@@ -99,7 +100,7 @@ class LoopFusion:
                 self.free.add(node)
         self._directions(users)
         self.lazy_concats: set[Node] = set()
-        self._follow(users)
+        self._move_into_readers_loop(users)
         self._prepare()
         self._later: dict[Node, int] = {}
         self._order()
@@ -107,7 +108,7 @@ class LoopFusion:
         self._delay(users)
 
     def _order(self) -> None:
-        """Assign levels: after all operands, and at least the requested level."""
+        """Assign the lowest level at which all operands are available, and at least the requested one."""
         for node in self.graph.nodes:
             if node not in self.free:
                 after_operands = max((self._after(item, node) for item in node.operands), default=0)
@@ -120,10 +121,10 @@ class LoopFusion:
         self._delay(self.graph.users())
 
     def _run_blocks_late(self, users: dict[Node, list[Node]]) -> None:
-        """Run recomputed blocks in the groups of their readers.
+        """Move scans that recompute blocks to the groups of their readers.
 
-        A block's values exist until the next block runs. Blocks read together therefore run at the last level at which
-        one of them is read.
+        A block's values are in memory until the next block runs. Scans whose blocks are read together therefore move to
+        the highest level of their readers.
         """
         blocks = [node for node in self.graph.nodes if node.op == "scan" and node.get("blocks") is not None]
         readers = {scan: self._readers_along(scan, users) for scan in blocks}
@@ -132,7 +133,7 @@ class LoopFusion:
                 if other in readers and self.kind[other] == self.kind[scan]:
                     readers[other].add(scan)
         together = {scan: self._read_with(scan, readers) for scan in readers}
-        for _ in readers:  # a scan that runs later may delay others
+        for _ in readers:  # repeat, because moving a scan may move the readers of others
             last = {
                 scan: max((self.level[reader] for reader in its_readers), default=0)
                 for scan, its_readers in readers.items()
@@ -165,22 +166,24 @@ class LoopFusion:
 
         They have a reader in common, or one reads the other.
         """
-        alike, joined = [other for other in readers if self.kind[other] == self.kind[scan]], [scan]
+        same_kind_scans, joined = [other for other in readers if self.kind[other] == self.kind[scan]], [scan]
         for one in joined:
             needed = readers[one] | {one}
-            joined += [item for item in alike if item not in joined and not needed.isdisjoint(readers[item] | {item})]
+            joined += [
+                item for item in same_kind_scans if item not in joined and not needed.isdisjoint(readers[item] | {item})
+            ]
         return joined
 
-    def _follow(self, users: dict[Node, list[Node]]) -> None:
-        """Move values into the only loop that reads them, unless that puts more values in memory.
+    def _move_into_readers_loop(self, users: dict[Node, list[Node]]) -> None:
+        """Move values into the only loop that reads them, unless that stores more values.
 
-        These are lazy concatenations, and ops on values that other ops read there.
+        These are lazy concatenations, and elementwise ops whose operands are in memory in that loop anyway.
         """
         outputs = {value for _, value in self.graph.outputs}
         for node in reversed(self.graph.nodes):
             if node in self.free or node in outputs or not users[node]:
                 continue
-            # readers include pure indices, which have no kind
+            # Readers include index arithmetic, which has no kind.
             kinds = {self.kind.get(reader, PLAIN) for reader in _readers(node, users)}
             if len(kinds) != 1:
                 continue
@@ -194,29 +197,29 @@ class LoopFusion:
                 self.kind[node] = kind
 
     def _read_along(self, node: Node, kind: GroupKind, users: dict[Node, list[Node]]) -> bool:
-        """True if other readers along ``kind`` already keep all operands of ``node`` in memory."""
+        """True if other readers in the loop of ``kind`` need all operands of ``node`` in memory anyway."""
 
-        def there(source: Node) -> bool:
+        def is_in_memory(source: Node) -> bool:
             others = (reader for reader in _readers(source, users) if reader is not node)
             return source in self.free or any(self.kind.get(reader) == kind for reader in others)
 
-        return all(there(source_of(item)) for item in node.operands)
+        return all(is_in_memory(source_of(item)) for item in node.operands)
 
     def _is_free_view(self, node: Node) -> bool:
         """True for a view of a free node that strides express.
 
-        A reshape that merges or splits axes needs a contiguous source. An index or number that is broadcast needs
-        memory if it is read as a whole.
+        The source of a reshape that merges or splits axes must be contiguous. A broadcast of index arithmetic is not
+        free if an op needs it in memory.
         """
         if not is_view(node) or node.operands[0] not in self.free:
             return False
-        if (node in self.materialized or parts_units(node)) and source_of(node) in self.pure:
+        if (node in self.materialized or permutes_units(node)) and source_of(node) in self.pure:
             return False
-        in_memory = source_of(node) not in self.pure and lies_in_operand(node)
+        in_memory = source_of(node) not in self.pure and is_strided_view(node)
         return stays_view(node) or in_memory or node.operands[0].op in ("parameter", "constant")
 
     def _prepare(self) -> None:
-        constant: set[Node] = set()  # free values that depend on no feed and no symbolic size
+        constant: set[Node] = set()  # free nodes that depend on no feed and no symbolic size
         for node in self.graph.nodes:
             if node.op in ("scan", "get") or any(symbols_of_node(node)):
                 continue
@@ -228,37 +231,41 @@ class LoopFusion:
                 self.kind[node] = PREPARED
 
     def _delay(self, users: dict[Node, list[Node]]) -> None:
-        """Delay values with a time axis until their readers run, for fewer groups and less memory."""
+        """Move values with a time axis to the level of their readers, for fewer groups and less memory."""
         outputs = {node for _, node in self.graph.outputs}
         for node in reversed(self.graph.nodes):
             if node in self.free or self.kind[node] in (PLAIN, PREPARED) or node in outputs or not users[node]:
                 continue
             if node.op in ("scan", "get") or any(user in self.free for user in users[node]):
                 continue
-            same = [user for user in users[node] if self.kind[user] == self.kind[node]]
-            if not same:
+            same_kind = [user for user in users[node] if self.kind[user] == self.kind[node]]
+            if not same_kind:
                 continue
             latest = min(self.level[user] - (self._after(node, user) - self.level[node]) for user in users[node])
             self.level[node] = max(self.level[node], latest)
 
     def _directions(self, users: dict[Node, list[Node]]) -> None:
-        """Assign a direction of time to each node, by the scans that read it or that it reads."""
-        wanted: dict[Node, bool | None] = {}
+        """Assign a kind to each node. Its direction is that of the scans that read it, or that it reads."""
+        readers_direction: dict[Node, bool | None] = {}
         for node in reversed(self.graph.nodes):
             if node.op == "scan":
-                wanted[node] = runs_backward(node)
+                readers_direction[node] = runs_backward(node)
                 continue
-            user_directions = {wanted[user] for user in users[node] if user in wanted and wanted[user] is not None}
-            wanted[node] = user_directions.pop() if len(user_directions) == 1 else None
+            user_directions = {
+                readers_direction[user]
+                for user in users[node]
+                if user in readers_direction and readers_direction[user] is not None
+            }
+            readers_direction[node] = user_directions.pop() if len(user_directions) == 1 else None
         last_scan: dict[Node, tuple[int, bool]] = {}  # last scan on which a value depends, and its direction
         for number, node in enumerate(self.graph.nodes):
             if node.op == "scan":
                 last_scan[node] = (number, runs_backward(node))
                 continue
             before = {last_scan[item] for item in node.operands if item in last_scan}
-            direction = wanted[node]
+            direction = readers_direction[node]
             if before and (direction is None or len({reverse for _, reverse in before}) == 1):
-                last_scan[node] = max(before)  # if they differ, the later scan decides
+                last_scan[node] = max(before)  # of scans with different directions, the last one decides
             elif direction is not None:
                 last_scan[node] = (number, direction)
         settled = settled_directions(self.graph)
@@ -268,11 +275,11 @@ class LoopFusion:
             length = self._time(node)
             reverse = settled.get((node, length), last_scan[node][1] if node in last_scan else False)
             if node.op == "scan" and reverse != runs_backward(node):
-                raise VerifyError(f"{node.name or 'a scan'} would run in a loop of the other direction")
+                raise VerifyError(f"{node.name or 'a scan'} would run in a loop of the opposite direction")
             self.kind[node] = PLAIN if length is None else GroupKind(length, reverse)
 
     def _time(self, node: Node) -> Dim | None:
-        """Return the time axis of the loop that computes ``node`` step by step; None outside of loops."""
+        """Return the length of the loop that computes ``node`` step by step; None if no loop does."""
         if node.op == "scan":
             return node["length"]
         if node.op == "get":
@@ -280,7 +287,7 @@ class LoopFusion:
         if adds_up(node):
             source = node.operands[-1]
             timed = source.tensor.rank > 1 and source.shape[0] in self.lengths
-            by_step = node.operands[0].tensor.rank > 0  # a scalar index adds a single row, which has no time axis
+            by_step = node.operands[0].tensor.rank > 0  # with a scalar index, it adds a single row without time axis
             runs = timed and by_step and not all(item in self.free for item in node.operands)
             return source.shape[0] if runs else None
         if node.op == "slice":
@@ -296,7 +303,7 @@ class LoopFusion:
         return length if first.tensor.rank > 1 and kept_at(node, 0, 0) == 0 else None
 
     def _time_of_slice(self, node: Node) -> Dim | None:
-        """Return the time axis of a slice that keeps all steps, or that takes a step while the loop computes it."""
+        """Return the length of the loop of a slice that keeps all steps, or takes a single one; else None."""
         source = node.operands[0]
         if node.tensor.rank < 2 or source.shape[0] not in self.lengths or source in self.free:
             return None
@@ -310,15 +317,15 @@ class LoopFusion:
             return 0
         if operand.op == "scan":
             return level if self.kind[node] != PLAIN else level + 1
-        same = self.kind[operand] == self.kind[node]
-        if not same:
+        same_kind = self.kind[operand] == self.kind[node]
+        if not same_kind:
             return level + 1
         if self.kind[node] == PLAIN or self._steps_with(operand, node):
-            return level if not self._picked(operand) else level + 1
+            return level if not self._ends_after_loop(operand) else level + 1
         return level + 1
 
-    def _picked(self, node: Node) -> bool:
-        """True for a slice of steps, or a sum over them, whose value exists only after the last chunk."""
+    def _ends_after_loop(self, node: Node) -> bool:
+        """True for a slice of steps, or a sum over them, whose value is complete only after the last chunk."""
         if self.kind[node] in (PLAIN, PREPARED):
             return False
         return adds_up(node) or picks_step(node, self.kind[node].length)
@@ -335,9 +342,9 @@ class LoopFusion:
         return is_along and (adds_up(node) or keeps(node, operand, 0, 0))
 
     def groups(self) -> list[FusionGroup]:
-        """Return the groups in order. Prepared values that share nothing have groups of their own."""
+        """Return the groups in order. Independent prepared values are in separate groups."""
         groups_by_key: dict[tuple[int, GroupKind, Node | None], FusionGroup] = {}
-        parts = self._parts_of_prepared()
+        parts = self._prepared_components()
         for node in self.graph.nodes:
             if node in self.free:
                 continue
@@ -348,8 +355,8 @@ class LoopFusion:
             groups_by_key.values(), key=lambda stage: (stage.kind != PREPARED, stage.level, order[stage.nodes[0]])
         )
 
-    def _parts_of_prepared(self) -> dict[Node, Node]:
-        """Return a representative of each prepared value, which all prepared values connected with it share."""
+    def _prepared_components(self) -> dict[Node, Node]:
+        """Return, for each prepared value, the first value of its connected component of prepared values."""
         prepared = [node for node in self.graph.nodes if self.kind.get(node) == PREPARED]
         reads = [[node, *(item for item in node.operands if self.kind.get(item) == PREPARED)] for node in prepared]
         return {prepared[number]: prepared[part[0]] for part in connected(reads) for number in part}
@@ -362,8 +369,8 @@ class LoopFusion:
                 needed.update(item for item in node.operands if self._is_index(item))
         return [node for node in self.graph.nodes if node in needed]
 
-    def _whole(self, users: dict[Node, list[Node]]) -> set[Node]:
-        """Return the sequences that some step reads as a whole, and which must be complete before the loop."""
+    def _sequences_read_whole(self, users: dict[Node, list[Node]]) -> set[Node]:
+        """Return the sequences of which some op reads all steps at once, so that they are complete before it runs."""
         whole: set[Node] = set()
         for node in reversed(self.graph.nodes):
             if node.op == "scan" or node.tensor.rank < 2 or node.shape[0] not in self.lengths:
@@ -376,7 +383,7 @@ class LoopFusion:
         return whole
 
     def _is_index(self, node: Node) -> bool:
-        """True if a value is computed from sizes alone, and needs no memory."""
+        """True if a node is computed from sizes alone, and needs no memory."""
         if node in self.pure:
             return node.op != "input" and node in self.free
         source = source_of(node)
@@ -397,7 +404,7 @@ def _readers(node: Node, users: dict[Node, list[Node]]) -> list[Node]:
 
 
 def _materialized(graph: Graph, users: dict[Node, list[Node]]) -> set[Node]:
-    """Return the nodes that must be in memory, because an op reads all their entries."""
+    """Return the nodes that must be in memory, because an op reads many of their entries for each of its own."""
     materialized: set[Node] = set()
     for node in reversed(graph.nodes):
         if any(contracted(node, user) or (is_view(user) and user in materialized) for user in users[node]):

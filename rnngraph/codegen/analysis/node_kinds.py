@@ -1,4 +1,4 @@
-"""Classification of single nodes for the compiler: views, contractions, reductions; and labels."""
+"""Classification of single nodes, such as views, contractions and reductions, and their labels in code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def is_leaf(node: Node) -> bool:
 
 
 def folds_operand(node: Node) -> bool:
-    """True for a sum that reads each element of its operand once, so that the operand can be computed within it."""
+    """True for a sum that reads each element of its operand once, so that its kernel can compute the operand."""
     return node.op.startswith("reduce_") or node.op == "overlap_add"
 
 
@@ -40,15 +40,15 @@ def stays_view(node: Node) -> bool:
     return [dim for dim in node.shape if dim != 1] == [dim for dim in node.operands[0].shape if dim != 1]
 
 
-def lies_in_operand(node: Node) -> bool:
-    """True for a view that strides can express for any strides of the source."""
+def is_strided_view(node: Node) -> bool:
+    """True for a view that strides express, whatever the strides of the source are."""
     return stays_view(node) or cuts_axes(node)
 
 
-def parts_units(node: Node) -> bool:
+def permutes_units(node: Node) -> bool:
     """True for a view that permutes or skips elements of the last axis.
 
-    A vector of such elements can be loaded, but not computed.
+    A vector of such elements can be loaded with a stride, but its source cannot be computed as one vector.
     """
     last = node.tensor.rank - 1 if is_view(node) else -1
     if node.op in ("reverse", "windows"):
@@ -73,7 +73,7 @@ def cuts_axes(node: Node) -> bool:
 
 
 def picks_step(node: Node, length: Dim | None) -> bool:
-    """True for a slice of the time axis of ``length`` that must run while a chunk holds the sliced steps."""
+    """True for a slice of the time axis of ``length``. It must run while the chunk with its steps is in memory."""
     if node.op != "slice" or length is None or node.tensor.rank < 2:
         return False
     return node.operands[0].shape[0] == length and node.shape[0] != length
@@ -88,17 +88,17 @@ def kind_of(node: Node) -> str:
 
 
 def is_sparse(node: Node) -> bool:
-    """True for a product that skips blocks of zero weights. It is a kernel of its own."""
+    """True for a product that skips blocks of zero weights."""
     return node.op == "matmul" and bool(node.get("sparse"))
 
 
-def is_alone(node: Node) -> bool:
-    """True for a product that no other op's kernel computes: it skips zeros, or a matrix unit computes it."""
+def has_own_kernel(node: Node) -> bool:
+    """True for a product that is not fused with other ops: it skips zeros, or a matrix unit computes it."""
     return is_sparse(node) or is_tile_product(node)
 
 
-def alone_key(product: Node) -> Node:
-    """Return a key that is equal for products that share a kernel: those with the same sparse weights."""
+def own_kernel_key(product: Node) -> Node:
+    """Return a key of a product with its own kernel. Narrow products with the same sparse weights share a kernel."""
     if not is_sparse(product):
         return product
     left, right = product.operands[:2]
@@ -116,14 +116,14 @@ def starts_of(product: Node) -> tuple[Node, ...]:
 
 
 def contracted(operand: Node, user: Node) -> bool:
-    """True if entries of ``user`` read many entries of ``operand``, so that it must be in memory."""
+    """True if an entry of ``user`` depends on many entries of ``operand``, which must therefore be in memory."""
     if user.op in MATRIX_PRODUCTS:
         return operand in factors_of(user)
     if user.op == "scan":
         return operand in user.operands[user["carries"] :]
     if user.op == "scatter_add":
         return operand is user.operands[1]
-    if parts_units(user):
+    if permutes_units(user):
         return True
     return user.op == "outer_sum" or (user.op == "gather" and operand is user.operands[0])
 
@@ -149,7 +149,7 @@ def is_lazy_concat(node: Node, users: Sequence[Node]) -> bool:
 
 
 def pieces_of(node: Node, materialized: Container[Node]) -> list[Node]:
-    """Return the node if it is in memory, or the pieces of a lazy concatenation."""
+    """Return the pieces of a lazy concatenation; for any other node, the node itself."""
     pieces, pending = [], [node]
     while pending:
         piece = pending.pop()

@@ -1,6 +1,6 @@
-"""Record of which values are in memory while the fusion groups of a graph run.
+"""Record of the values that are in memory while the fusion groups of a graph run.
 
-Kernels are cut by this alone. Addresses are decided later.
+The division of groups into kernels depends on this record, and not on addresses, which are assigned later.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from ...ir.graph import Node
 from .kernel_fusion import FusedKernels
 from .loop_fusion import FusionGroup
-from .node_kinds import is_view, lies_in_operand
+from .node_kinds import is_strided_view, is_view
 
 
 class Residency:
@@ -18,7 +18,7 @@ class Residency:
 
     Args:
         leaves: Feeds, parameters, constants, and views of them.
-        indices: Values that no kernel needs to compute. Those that a chunk of time stores are lost after the loop.
+        indices: Values that each reader recomputes. If a loop over chunks stores one, it is lost after the loop.
         users: Readers of values.
     """
 
@@ -41,14 +41,14 @@ class Residency:
             if (
                 node not in self.sources
                 and is_view(node)
-                and lies_in_operand(node)
+                and is_strided_view(node)
                 and node.operands[0] in self.sources
             ):
                 self.sources[node] = self.sources[node.operands[0]]
         if group.kind.length is None:
             return
-        gone = {node for node in stored if node in self.indices or node not in leaving}
-        self.sources = {node: source for node, source in self.sources.items() if source not in gone}
+        freed = {node for node in stored if node in self.indices or node not in leaving}
+        self.sources = {node: source for node, source in self.sources.items() if source not in freed}
         for scan in (node for node in group.nodes if node.op == "scan"):
             finals = [user for user in self.users[scan] if user["index"] < scan["carries"]]
             self.sources.update((user, user) for user in finals)

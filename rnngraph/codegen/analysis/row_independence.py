@@ -1,7 +1,8 @@
-"""Test of kernels for independent rows: whether each row of a batch is computed from that row alone.
+"""Test of kernels for independent rows: each row of a batch is computed from the same row of other values.
 
-A worker with some of the rows need not wait between such kernels, because it wrote what it reads. A row is a position
-on the axis before the last, and in a step also on the only axis. Their number is that of the rows of scans' carries.
+A worker that computes a range of rows need not wait for others between such kernels, because it reads only rows that it
+wrote itself. A row is a position on the axis before the last; in a scan's step, also on the only axis. The number of
+rows is that of scans' carries.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .row_lengths import LengthMask
 MIN_ROWS = 4
 """Minimum rows per worker. Below it, splitting by units is cheaper, because every worker reloads the weights."""
 WHOLE = ("constant", "parameter", "iota")
-"""Ops whose whole value every step may read."""
+"""Ops whose values every worker may read whole in a step."""
 
 
 def rows_of(graph: Graph) -> int:
@@ -72,9 +73,9 @@ class Rowwise:
         return inside if every else None
 
     def among_others(self, node: Node, kernels: Sequence[Kernel]) -> Rowwise:
-        """Return the test for a scan's body of which only some kernels have independent rows.
+        """Return the test for the body of a scan in which only some kernels have independent rows.
 
-        Workers wait before and after each other kernel, and before the first step.
+        Workers wait before the first step, and before and after each kernel whose rows depend on each other.
         """
         whole = {item for item in node["body"].inputs if item.tensor.rank < 2 or not self._has_rows(item)}
         inside = Rowwise(self.rows, lambda item: item in whole or item.op in WHOLE, in_step=True)
@@ -106,7 +107,7 @@ class Rowwise:
         )
 
     def _reads(self, node: Node) -> bool:
-        """True if a reader of a value needs only the same row of it."""
+        """True if workers that compute rows of a reader need only the same rows of a value."""
         if self._whole(node):
             return True
         while is_view(node):
@@ -116,7 +117,7 @@ class Rowwise:
             if not (self._has_rows(node) and self._has_rows(source) and _keeps_rows(node, 0)):
                 return False
             node = source
-        if OPS[node.op].kind == "elementwise":  # if not in memory, it is computed where it is read
+        if OPS[node.op].kind == "elementwise":  # its reader may compute it, if it is not in memory
             return self._computes(node)
         return self._has_rows(node)
 

@@ -1,10 +1,10 @@
 """Scans over rows of different lengths, whose values after a row's end are never read.
 
-A scan may read a mask ``t < length``, one length a row, step by step. If it holds all carries where the mask is False,
-the mask marks the end of rows. Such a row need not be computed past its end, because the scan's results there are 0 or
-not read. Both properties are derived by symbolic evaluation where the mask is False: a select is its second value, a
-product with 0 is 0, and so on. Forward and backward loops, hoisted products and sums over time are therefore recognised
-alike, however the mask was written.
+A scan may read a mask ``t < length`` step by step, with one length per row. A row ends where the mask becomes False.
+Steps after a row's end need not be computed, if two conditions hold there: the scan keeps all its carries, and its
+results are 0 or not read. Both are proved by symbolic evaluation for entries where the mask is False: a select is its
+second value, a product with 0 is 0, and so on. The proof covers forward and backward loops, hoisted products and sums
+over time, however the mask is written.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ...ir.types import Dim
 from ...support.records import dataclass
 
 ZERO = "zero"
-LEAVES_ROWS_OUT = ("matmul", "concat", "slice", "reshape", "broadcast")
+SKIPS_ROWS = ("matmul", "concat", "slice", "reshape", "broadcast")
 """Ops, in addition to elementwise ones and reductions, whose kernels can skip rows that have ended."""
 Symbol = Node | str | None
-"""Symbolic value where a row has ended: a carry, ``ZERO``, or None if unknown."""
+"""Content of a value at the steps after a row's end: equal to a carry, ``ZERO``, or None if unknown."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,14 @@ def _length_mask(node: Node, length: Dim) -> LengthMask | None:
 
 
 class RowLengths:
-    """Nodes that skip ended rows: scans, sums and other values, each with its mask.
+    """Nodes that need not be computed for rows that have ended, each with its mask.
 
-    ``scans`` skip such rows. ``sums`` over time and rows add nothing there. ``unread`` values are not read there. Each
-    follows only one mask, the first found, because its readers must follow the same one.
+    A node has at most one mask, because its readers must have the same one. If several apply, it is the first.
+
+    Attributes:
+        scans: Scans that skip ended rows.
+        sums: Sums over time and rows, to which ended rows add nothing.
+        unread: Values that nothing reads at ended rows.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -82,7 +86,7 @@ class RowLengths:
         self.scans: dict[Node, LengthMask] = {}
         self.sums: dict[Node, LengthMask] = {}
         self.unread: dict[Node, LengthMask] = {}
-        scans_by_mask: dict[LengthMask, dict[Node, set[Node]]] = {}  # for each mask, its scans with their masked inputs
+        scans_by_mask: dict[LengthMask, dict[Node, set[Node]]] = {}  # by mask, scans with their inputs that have it
         for node in graph.nodes:
             if node.op == "scan" and step_condition(node) is None:
                 for param, actual in ScanParts.of(node).sequences:
@@ -91,24 +95,24 @@ class RowLengths:
                         scans_by_mask.setdefault(mask, {}).setdefault(node, set()).add(param)
         for mask, scans in scans_by_mask.items():
             rows = {scan: names for scan, names in scans.items() if _carries_rows(scan)}
-            scans = rows or scans  # a mask's table lists either rows or blocks of rows
-            self._settle(mask, {scan: names for scan, names in scans.items() if scan not in self.scans})
+            scans = rows or scans  # the table of a mask lists rows of either matrices or blocks
+            self._drop_unfit_scans(mask, {scan: names for scan, names in scans.items() if scan not in self.scans})
 
-    def follows_another(self, node: Node) -> bool:
+    def has_mask(self, node: Node) -> bool:
         """True if an earlier mask already applies to a node."""
         return node in self.scans or node in self.sums or node in self.unread
 
-    def _settle(self, mask: LengthMask, scans: dict[Node, set[Node]]) -> None:
+    def _drop_unfit_scans(self, mask: LengthMask, scans: dict[Node, set[Node]]) -> None:
         """Drop scans that cannot skip steps, to a fixed point."""
         while scans:
             single = _SingleMask(self, mask, scans)
-            kept = {scan: names for scan, names in scans.items() if single.holds(scan)}
-            if len(kept) == len(scans):
+            fit_scans = {scan: names for scan, names in scans.items() if single.holds(scan)}
+            if len(fit_scans) == len(scans):
                 self.scans |= dict.fromkeys(scans, mask)
                 self.sums |= dict.fromkeys(single.sums, mask)
                 self.unread |= dict.fromkeys(single.unread, mask)
                 return
-            scans = kept
+            scans = fit_scans
 
 
 class _SingleMask:
@@ -126,16 +130,21 @@ class _SingleMask:
                 if scan in scans and index >= scan["carries"] and not is_kept(node):
                     self.values[node] = self.bodies[scan].get(scan["body"].outputs[index][1])
             else:
-                self.values[node] = self._symbol(node) if self._fits(node) else None
-                if node.op == "constant" or (node.op in ("broadcast", "reshape") and not self._fits(node)):
+                self.values[node] = self._symbol(node) if self._has_time_and_rows(node) else None
+                if node.op == "constant" or (node.op in ("broadcast", "reshape") and not self._has_time_and_rows(node)):
                     self.values[node] = symbol(node, self.values, lambda item: False)
-        free = [node for node in lengths.graph.nodes if not lengths.follows_another(node)]
-        self.sums = set(filter(self._sums_less, free))
+        free = [node for node in lengths.graph.nodes if not lengths.has_mask(node)]
+        self.sums = set(filter(self._adds_zeros, free))
         self.unread: set[Node] = set()
         for node in reversed(free):
             users = lengths.users[node]
-            inner = self._fits(node) and bool(users) and node not in lengths.outputs and not self._moves(node)
-            if inner and all(self._passes_over(node, user) for user in users):
+            inner = (
+                self._has_time_and_rows(node)
+                and bool(users)
+                and node not in lengths.outputs
+                and not self._reorders_axes(node)
+            )
+            if inner and all(self._ignores_ended_rows(node, user) for user in users):
                 self.unread.add(node)
 
     def holds(self, scan: Node) -> bool:
@@ -143,33 +152,37 @@ class _SingleMask:
         body, carries, symbols = scan["body"], scan["carries"], self.bodies[scan]
         carries_and_next = zip(body.inputs[:carries], body.outputs, strict=False)
         if scan["reverse"] and (scan.get("keeps"), scan.get("blocks")) != (None, None):
-            return False  # a row that starts within a block would not start from the carries saved before it
+            return False  # a row may start within a block, after the carries before the block were saved
         users = self.lengths.users
         gets = [user for user in users[scan] if not is_final(user) and not is_kept(user)]
         if any(is_kept(user) and not self.scans.keys() >= {*users[user]} for user in users[scan]):
-            return False  # blocks that compute all rows start from all rows
+            return False  # a scan that recomputes blocks of all rows reads the saved carries of all rows
         return all(symbols.get(value) is carry for carry, (_, value) in carries_and_next) and all(
             get in self.unread or self.values[get] == ZERO for get in gets
         )
 
-    def _fits(self, node: Node) -> bool:
+    def _has_time_and_rows(self, node: Node) -> bool:
         """True if the first two axes of a value are time and rows."""
         return node.op != "scan" and node.tensor.rank > 2 and node.shape[:2] == (self.mask.length, self.mask.rows)
 
     def _symbol(self, node: Node) -> Symbol:
-        """Return the symbol for the content of a value at ended rows; None if unknown."""
-        return None if self._moves(node) else symbol(node, self.values, self._masks)
+        """Return the content of a value at ended rows; None if unknown."""
+        return None if self._reorders_axes(node) else symbol(node, self.values, self._masks)
 
-    def _moves(self, node: Node) -> bool:
+    def _reorders_axes(self, node: Node) -> bool:
         """True if an operand's first axes are not time and rows, although they have these sizes."""
-        return any(self._fits(item) and not in_front(item, node) for item in node.operands)
+        return any(self._has_time_and_rows(item) and not in_front(item, node) for item in node.operands)
 
     def _masks(self, node: Node) -> bool:
         """True if a condition implies the mask."""
         return self.mask.condition in implied(node, self._viewed)
 
     def _viewed(self, node: Node) -> Node:
-        while node.op in ("reshape", "broadcast") and self._fits(node.operands[0]) and in_front(node.operands[0], node):
+        while (
+            node.op in ("reshape", "broadcast")
+            and self._has_time_and_rows(node.operands[0])
+            and in_front(node.operands[0], node)
+        ):
             node = node.operands[0]
         return node
 
@@ -177,7 +190,7 @@ class _SingleMask:
         body, parts, names = scan["body"], ScanParts.of(scan), self.scans[scan]
         values: dict[Node, Symbol] = {carry.inside: carry.inside for carry in parts.carries}
         for param, actual in parts.sequences:
-            values[param] = self.values.get(actual) if self._fits(actual) else None
+            values[param] = self.values.get(actual) if self._has_time_and_rows(actual) else None
 
         def masks(node: Node) -> bool:
             return any(item in names for item in implied(node, viewed))
@@ -187,31 +200,28 @@ class _SingleMask:
                 values[node] = symbol(node, values, masks)
         return values
 
-    def _sums_less(self, node: Node) -> bool:
+    def _adds_zeros(self, node: Node) -> bool:
         """True for a sum over time and rows that adds only zeros at ended rows."""
         if node.op == "reduce_sum" and node["axes"][:2] == (0, 1):
             source = node.operands[0]
-            return source.tensor.rank == 3 and self._fits(source) and self.values.get(source) == ZERO
+            return source.tensor.rank == 3 and self._has_time_and_rows(source) and self.values.get(source) == ZERO
         if node.op not in ("outer_sum", "scatter_add"):
             return False
         first, last = node.operands
-        by_rows = last.tensor.rank == 3 and self._fits(last)
+        by_rows = last.tensor.rank == 3 and self._has_time_and_rows(last)
         if node.op == "scatter_add":
             return by_rows and first.shape == last.shape[:2] and self.values.get(last) == ZERO
-        both = by_rows and first.tensor.rank == 3 and self._fits(first)
-        return both and ZERO in (self.values.get(first), self.values.get(last))
+        both_have_rows = by_rows and first.tensor.rank == 3 and self._has_time_and_rows(first)
+        return both_have_rows and ZERO in (self.values.get(first), self.values.get(last))
 
-    def _passes_over(self, node: Node, user: Node) -> bool:
-        """True if a reader ignores a value at ended rows.
-
-        A user that follows another mask reads the value wherever that mask is True.
-        """
+    def _ignores_ended_rows(self, node: Node, user: Node) -> bool:
+        """True if a reader does not depend on a value at ended rows. A reader with another mask may depend on it."""
         if user.op == "scan":
             initial, sequences, invariants = split_inputs(user, user.operands)
             return user in self.scans and node in sequences and node not in (*initial, *invariants)
         if user in self.sums:
             return True
-        if not self._fits(user) or not in_front(node, user):
+        if not self._has_time_and_rows(user) or not in_front(node, user):
             return False
         if user.op == "select" and self._masks(user.operands[0]) and node not in (user.operands[0], user.operands[2]):
             return True
@@ -219,7 +229,7 @@ class _SingleMask:
             return False
         if OPS[user.op].kind == "reduction":
             return bool(user["axes"] == (node.tensor.rank - 1,))
-        return OPS[user.op].kind == "elementwise" or user.op in LEAVES_ROWS_OUT
+        return OPS[user.op].kind == "elementwise" or user.op in SKIPS_ROWS
 
 
 def _carries_rows(scan: Node) -> bool:
@@ -240,7 +250,7 @@ def in_front(node: Node, user: Node) -> bool:
 
 
 def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bool]) -> Symbol:
-    """Return the symbol for the content of an op's result at ended rows. ``masks`` recognises the mask."""
+    """Return the content of an op's result at ended rows. ``masks`` is True for conditions that imply the mask."""
     if node.op == "constant":
         return None if node["value"].any() else ZERO
     operand_symbols = [values.get(item) for item in node.operands]
@@ -253,14 +263,14 @@ def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bo
         case "select":
             return operand_symbols[1] if operand_symbols[1] == operand_symbols[2] else None
         case "matmul" if is_batched_product(node):
-            return None  # the right operand belongs to the row, and need not be finite there
+            return None  # the right operand may be NaN or infinite at ended rows, and NaN times 0 is NaN
         case "mul" | "matmul" | "fma":
-            rest = operand_symbols[2] if len(operand_symbols) == 3 else ZERO
-            return rest if zeros[0] or (zeros[1] and node.op != "matmul") else None
+            start_symbol = operand_symbols[2] if len(operand_symbols) == 3 else ZERO
+            return start_symbol if zeros[0] or (zeros[1] and node.op != "matmul") else None
         case "div":
             return ZERO if zeros[0] else None
         case "add":
-            return _beside_zero(operand_symbols)
+            return _other_than_zero(operand_symbols)
         case "sub":
             return operand_symbols[0] if zeros[1] else None
         case "reshape" | "broadcast" | "slice" | "reduce_sum" | "reduce_max" | "reduce_min":
@@ -268,7 +278,7 @@ def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bo
     return None
 
 
-def _beside_zero(symbols: Iterable[Symbol]) -> Symbol:
+def _other_than_zero(symbols: Iterable[Symbol]) -> Symbol:
     """Return the other symbol if one of two is 0; else None."""
     first, second = symbols
     return second if first == ZERO else first if second == ZERO else None

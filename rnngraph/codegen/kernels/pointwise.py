@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ...ir.graph import Node
 from ...ir.types import Shape, TensorType
-from ..analysis.node_kinds import parts_units, picks_step
+from ..analysis.node_kinds import permutes_units, picks_step
 from ..buffers.views import View, common_refinement
 from ..cost_model.register_tiles import lanes_for
 from ..loop_ir.builder import Block
@@ -96,7 +96,7 @@ def copy(region: Region, block: Block, node: Node, share: WorkerSlice | None) ->
     if time is not None and picks_step(node, time.length):
         step = node["start"][0]
         inner = block.nested()
-        lanes = 1 if parts_units(node) else lanes_for(region.target, [node], node.shape[-1])
+        lanes = 1 if permutes_units(node) else lanes_for(region.target, [node], node.shape[-1])
 
         def body(nested: Block, at: list[Coordinate]) -> None:
             for deeper, strip in strips(nested, node.shape[-1], lanes):

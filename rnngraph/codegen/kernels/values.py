@@ -13,7 +13,7 @@ from ...ir.graph import Node
 from ...ir.ops import OPS
 from ...ir.types import Dim, Shape, size
 from ...support.records import dataclass
-from ..analysis.node_kinds import is_view, label_of, lies_in_operand
+from ..analysis.node_kinds import is_strided_view, is_view, label_of
 from ..buffers.views import View
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Index, LetIndex, Literal, Operand, Store, Valid, Value
@@ -269,7 +269,7 @@ def through(node: Node, at: Coordinates) -> Coordinates:
                 onward(coordinate, jump, first)
                 for coordinate, first, jump in zip(at, node["start"], node["step"], strict=True)
             )
-    assert lies_in_operand(node), f"{node} joins axes: it must lie in memory"
+    assert is_strided_view(node), f"{node} joins axes: it must lie in memory"
     parts = [(dim, coordinate) for dim, coordinate in zip(node.shape, at, strict=True) if dim != 1]
     return tuple(0 if dim == 1 else _of_cut_axis(dim, parts) for dim in source)
 

@@ -15,7 +15,7 @@ from ....support.records import dataclass
 from ...analysis.chunk_needs import Needs, chunk_needs
 from ...analysis.kernel_fusion import FusedKernels, Kernel, fuse
 from ...analysis.loop_fusion import FusionGroup, LoopFusion
-from ...analysis.node_kinds import is_view, lies_in_operand, picks_step
+from ...analysis.node_kinds import is_strided_view, is_view, picks_step
 from ...buffers.views import view_through
 from ...cost_model.interleaving import may_pay
 from ...machine.alignment import padded_row
@@ -132,7 +132,7 @@ def _must_copy(
     if picks_step(node, group.kind.length):
         return True
     if node.op == "reshape":
-        return not lies_in_operand(node) and not (group.kind.prepared and _merges_whole_rows(node, group))
+        return not is_strided_view(node) and not (group.kind.prepared and _merges_whole_rows(node, group))
     if node.op != "transpose":
         return False
     right = [user for user in users[node] if user.op in MATRIX_PRODUCTS and user.operands[1] is node]
