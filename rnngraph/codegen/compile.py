@@ -76,7 +76,7 @@ def planned(
     target: Target,
     name: str,
     parts: int,
-    alike: Sequence[PanelLayout] = (),
+    reused_layouts: Sequence[PanelLayout] = (),
     timed: bool = False,
     max_chunk: int | None = None,
 ) -> ScheduledEntry:
@@ -99,7 +99,7 @@ def planned(
     analysis = analyse(graph, target, parts, max_chunk)
     if parts > 1 and not analysis.work.pays():
         analysis = analysis.for_one_worker()
-    return scheduled(analysis, name, alike, timed)
+    return scheduled(analysis, name, reused_layouts, timed)
 
 
 def _no_loops_within(graph: Graph) -> None:

@@ -27,8 +27,8 @@ class GroupMemory:
     """Memory that the kernels of one fusion group write.
 
     Attributes:
-        stores: All places to which a value must be written.
-        histories: Memory of all values of a carry, from before the first step to after the last, by scan and index.
+        stores: All locations to which a value must be written.
+        histories: Memory of the values of a carry before the first step and after every step, by scan and index.
     """
 
     stores: dict[Node, list[View]] = field(default_factory=dict)
@@ -50,9 +50,9 @@ class Allocation:
     """Memory locations of all values of an entry.
 
     Attributes:
-        views: Present place of each value.
-        outputs: The caller's memory, for results that are written in place.
-        residuals: Bytes that one fusion group keeps for later ones.
+        views: Current location of each value.
+        outputs: The caller's memory, for results that kernels write directly.
+        residuals: Bytes of values of all steps that one fusion group stores for later ones.
     """
 
     def __init__(
@@ -85,10 +85,10 @@ class Allocation:
 
         Args:
             fused: Kernels of the group.
-            leaving: Values that outlive the group, or a chunk of it.
-            time: The chunk of time.
+            leaving: Values that outlive the group, or in a loop over time the chunk.
+            time: Chunk of time; None without a loop.
             scratch: Allocator of kernels' own memory, if not the arena.
-            one_block: Axes of carries of which memory holds one position at a time, by scan and index.
+            one_block: Axes of carries for which memory holds only one position at a time, by scan and index.
         """
         group = GroupMemory()
         for kernel in fused.kernels:
@@ -125,18 +125,19 @@ class Allocation:
         leaving: Collection[Node],
         one_block: Mapping[tuple[Node, int], tuple[int, ...]],
     ) -> None:
-        """Store each carry whose values are all kept directly in its history.
+        """Allocate a history for each carry whose values are all read later.
 
-        Each step writes what the next one reads. A scan in blocks of steps has the history of one block.
+        Each step writes its entry of the history, which the next step reads. A scan that recomputes blocks of steps has
+        the history of one block.
         """
         block, reverse = scan.get("blocks"), scan["reverse"]
         length = scan["length"] if block is None else block
         gets = [user for user in self.users[scan] if user in stored and user not in self.outputs]
         for index, before, after in full_histories(scan, gets, lambda get: block is not None or get in leaving):
             shape = before[0].shape[1:]
-            single = one_block.get((scan, index), ())
-            lying = tuple(1 if axis in single else dim for axis, dim in enumerate(shape))
-            view = self.temporary(before[0], (length + 1, *lying)).broadcast((length + 1, *shape))
+            single_axes = one_block.get((scan, index), ())
+            stored_shape = tuple(1 if axis in single_axes else dim for axis, dim in enumerate(shape))
+            view = self.temporary(before[0], (length + 1, *stored_shape)).broadcast((length + 1, *shape))
             if block is None:
                 self.residuals = self.residuals + self.arena.sizes[view.buffer]
             else:
@@ -149,7 +150,7 @@ class Allocation:
                         self.views[user], group.stores[user] = shifted, []
 
     def _reuse(self, group: GroupMemory, scan: Node, stored: Collection[Node], longest: int) -> None:
-        """Store results of a scan over sequences that nothing reads afterwards."""
+        """Store results of a scan over sequences that no op reads after the scan."""
         emitted = [user for user in self.users[scan] if user in stored and not is_final(user) and not is_kept(user)]
         emitted = [user for user in emitted if user not in group.stores and user not in self.outputs]
         for node, view in self.reuse.places(scan, emitted, self.views, longest).items():
@@ -172,12 +173,14 @@ class Allocation:
                     self.views[node] = view
 
     def multi_buffer(self, group: GroupMemory, slot: Dim, chunk: int, longest: int, depth: int) -> None:
-        """Store a chunk's values in one of ``depth`` buffers of ``chunk`` steps.
-
-        ``slot`` is the index of the current one.
+        """Store a chunk's values in one of several buffers.
 
         Args:
-            longest: Maximum steps of a chunk if there is one slot.
+            group: Memory of the chunk's values.
+            slot: Index of the current buffer.
+            chunk: Steps of a buffer.
+            longest: Steps that must fit if one worker uses all buffers as one.
+            depth: Number of buffers.
         """
         for node, views in group.stores.items():
             for view in [view for view in views if view.local]:
@@ -187,6 +190,6 @@ class Allocation:
                 self.arena.sizes[view.buffer] = padded_bytes(step * max(depth * chunk, longest), view.buffer.dtype)
 
     def end_group(self, group: GroupMemory, indices: Collection[Node]) -> None:
-        """Forget values that only a chunk's memory holds. Later groups recompute indices."""
+        """Remove the locations of values that only a chunk's memory holds, and of ``indices``, which are recomputed."""
         freed = {view.buffer for node in group.stores if node in indices for view in group.stores[node]}
         self.views = {node: view for node, view in self.views.items() if not (view.local or view.buffer in freed)}

@@ -1,8 +1,8 @@
 """Arena: one block of memory for all temporaries. Its size is a formula of run-time sizes.
 
-A temporary occupies its place from the first statement that uses it to the last. Before and after, other temporaries
-may occupy that place. A temporary used inside one loop only is rewritten at every iteration, so it needs its place for
-part of an iteration. One that is used outside of a loop, too, needs it for all iterations.
+A temporary occupies its place from the first statement that uses it to the last. Other temporaries may occupy that
+place before and after. A temporary that is used in a single loop is rewritten at every iteration, so it needs its place
+for part of an iteration. A temporary that is also used outside of the loop needs its place for all iterations.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from ..loop_ir.nodes import Barrier, Buffer, Statement
 from ..machine.alignment import padded_bytes
 
 Span = tuple[int, int]
-"""First and last statement, counted from the start of the entry; or start and end of memory."""
+"""Pair of first and last statement, by their indices in the entry; or of start and end of memory."""
 
 
 class _Gaps:
     """Free memory: the gaps between allocations, and everything after the last one."""
 
     def __init__(self) -> None:
-        self._gaps: list[Span] = []  # (start, end), sorted by start; no two touch
+        self._gaps: list[Span] = []  # (start, end), sorted by start, and never adjacent
         self._top = 0  # end of the memory in use
 
-    def take(self, size_bytes: int) -> int:
+    def allocate(self, size_bytes: int) -> int:
         """Allocate in the first gap that is large enough. Return the start."""
         if not size_bytes:
             return 0
@@ -42,7 +42,7 @@ class _Gaps:
         self._top += size_bytes
         return self._top - size_bytes
 
-    def give_back(self, begin: int, end: int) -> None:
+    def free(self, begin: int, end: int) -> None:
         """Free an allocation, and merge it with adjacent gaps."""
         if begin == end:
             return
@@ -60,7 +60,7 @@ class _Gaps:
 
 @dataclass
 class Arena:
-    """Allocator of temporaries, which get their offsets once all statements are known."""
+    """Allocator of temporaries. Their offsets are assigned once all statements are known."""
 
     sizes: dict[Buffer, Dim] = field(default_factory=dict)
     places: dict[Buffer, tuple[str, Dim]] = field(default_factory=dict)
@@ -86,36 +86,36 @@ class Arena:
         for buffer in ordered:
             first, last = spans[buffer]
             while living and living[0][0] < first:
-                gaps.give_back(*heappop(living)[1:])
+                gaps.free(*heappop(living)[1:])
             size_bytes = int(str(self.sizes[buffer]))
-            begin = gaps.take(size_bytes)
+            begin = gaps.allocate(size_bytes)
             heappush(living, (last, begin, begin + size_bytes))
             self.places[buffer] = ("arena", begin)
             total = max(total, begin + size_bytes)
         return total
 
     def _place_formulas(self, ordered: list[Buffer], spans: dict[Buffer, Span]) -> None:
-        """Allocate buffers of symbolic size. Buffers of equal formulas reuse an allocation."""
+        """Allocate buffers of symbolic size. A buffer reuses the place of an earlier one of equal size."""
         places_by_size: dict[Dim, list[tuple[int, Dim]]] = {}  # (last statement, place), by size
         for buffer in ordered:
             first, last = spans[buffer]
             size_bytes = self.sizes[buffer]
-            same = places_by_size.setdefault(size_bytes, [])
-            free = next((item for item in same if item[0] < first), None)
+            same_size = places_by_size.setdefault(size_bytes, [])
+            free = next((item for item in same_size if item[0] < first), None)
             if free is None:
                 place, self.total = self.total, self.total + size_bytes
             else:
-                same.remove(free)
+                same_size.remove(free)
                 place = free[1]
-            same.append((last, place))
+            same_size.append((last, place))
             self.places[buffer] = ("arena", place)
 
 
 def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
     """Return the first and last statement between which each buffer must keep its value.
 
-    Workers may be ahead of each other until they meet at a barrier, so that all statements before a barrier count as
-    one. So do all stages of a pipeline, and the statements that the first worker runs before others start.
+    Until workers meet at a barrier, some may be ahead of others. All statements between two barriers therefore count as
+    one. So do all stages of a pipeline, and the statements that the first worker runs before the others start.
     """
     at: dict[Buffer, list[int]] = {}
     loops: list[Span] = []  # inner loops first
@@ -135,15 +135,15 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
                 loops.append((first, max(first, count - 1)))
 
     walk(statements)
-    around: dict[int, list[int]] = {}  # loops that contain a statement
+    loops_around: dict[int, list[int]] = {}  # loops that contain a statement
     for number, (begin, end) in enumerate(loops):
         for place in range(begin, end + 1):
-            around.setdefault(place, []).append(number)
+            loops_around.setdefault(place, []).append(number)
     spans: dict[Buffer, Span] = {}
     for buffer, moments in at.items():
         first, last = moments[0], moments[-1]
-        # A loop that contains neither the first nor the last use lies between them.
-        for number in sorted({*around.get(first, ()), *around.get(last, ())}):
+        # Extend the span to whole loops that contain only one of its ends.
+        for number in sorted({*loops_around.get(first, ()), *loops_around.get(last, ())}):
             begin, end = loops[number]
             if not (begin <= first and last <= end):
                 first, last = min(first, begin), max(last, end)
@@ -161,26 +161,26 @@ def extents(arena: Arena) -> dict[Buffer, Extent]:
         if isinstance(size_bytes, int) and isinstance(begin, int):
             extents_by_buffer[buffer] = begin, begin + size_bytes
             first = max(first, begin + size_bytes)
-    numbers: dict[Dim, tuple[int, Dim]] = {}  # by place, its index and end
+    numbers: dict[Dim, tuple[int, Dim]] = {}  # index and end of each symbolic place
     end: Dim = first
     for buffer, begin in places:
         if buffer in extents_by_buffer:
             continue
         if begin not in numbers:
-            _in_order(buffer, end, begin)
+            _check_order(buffer, end, begin)
             end = begin + arena.sizes[buffer]
             numbers[begin] = first + len(numbers), end
         number, place_end = numbers[begin]
-        _in_order(buffer, begin + arena.sizes[buffer], place_end)
+        _check_order(buffer, begin + arena.sizes[buffer], place_end)
         extents_by_buffer[buffer] = number, number + 1
     if extents_by_buffer:
-        _in_order(buffer, end, arena.total)
+        _check_order(buffer, end, arena.total)
     return extents_by_buffer
 
 
-def _in_order(buffer: Buffer, low: Dim, high: Dim) -> None:
+def _check_order(buffer: Buffer, low: Dim, high: Dim) -> None:
     """Raise ``VerifyError`` unless ``low <= high`` for all sizes: no coefficient of the difference is negative."""
     difference = high - low
     negative = any(factor < 0 for _, factor in difference.terms) if isinstance(difference, Size) else difference < 0
     if negative:
-        raise VerifyError(f"the place of {buffer.name} ends at {dim_text(low)}, after {dim_text(high)}")
+        raise VerifyError(f"the memory of {buffer.name} overlaps: {dim_text(low)} must be at most {dim_text(high)}")

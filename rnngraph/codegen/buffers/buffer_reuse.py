@@ -1,4 +1,4 @@
-"""Reuse of buffers in loops over steps: a value overwrites one that is not read any more."""
+"""Reuse of buffers in loops over steps: a value overwrites a value that has no later reader."""
 
 from __future__ import annotations
 
@@ -26,17 +26,21 @@ def may_overwrite(
     """True if a value of a body can be stored over one of the body's inputs.
 
     Args:
-        fused: Kernels of the body, which has these ``outputs`` and ``users`` of its nodes.
+        fused: Kernels of the body.
+        outputs: Outputs of the body.
+        users: Readers of the body's values.
+        old: Input of the body.
+        new: Value of the body.
     """
     position = {node: number for number, kernel in enumerate(fused.kernels) for node in kernel.members}
     if new not in fused.stored or new not in position or old in outputs:
         return False
-    last, beside = position[new], list[Node]()
+    last, readers_in_kernel = position[new], list[Node]()
     pending = [(old, user) for user in users[old]]
     for source, user in pending:  # the list grows during the loop
         if is_view(user) or (user not in position and user.shape != old.shape):
             return False
-        if user not in position:  # computed wherever it is read
+        if user not in position:  # its readers compute it
             if old.tensor.rank < 3 or contracted(source, user) or user in outputs:
                 return False
             pending += [(user, reader) for reader in users[user]]
@@ -46,9 +50,11 @@ def may_overwrite(
         if position[user] == last:
             if contracted(source, user) or _folded_shape(user) != old.shape:
                 return False
-            beside.append(user)
-    # In any order of writes, a kernel has read the operands of a value, at its own place, before it writes it.
-    return not beside or _leads_to(beside, new, {node for node in position if position[node] == last})
+            readers_in_kernel.append(user)
+    # A kernel reads the operands at a position before it writes values that depend on them at this position.
+    return not readers_in_kernel or _leads_to(
+        readers_in_kernel, new, {node for node in position if position[node] == last}
+    )
 
 
 def _folded_shape(node: Node) -> Shape:
@@ -57,7 +63,7 @@ def _folded_shape(node: Node) -> Shape:
 
 
 def _leads_to(sources: Sequence[Node], node: Node, members: set[Node]) -> bool:
-    """True if ``members`` compute ``node`` from one of ``sources``, or if it is one."""
+    """True if ``node`` is one of ``sources``, or ``members`` compute it from one of them."""
     visited, pending = {node}, [node]
     while pending:
         item = pending.pop()
@@ -69,12 +75,13 @@ def _leads_to(sources: Sequence[Node], node: Node, members: set[Node]) -> bool:
 
 
 class BufferReuse:
-    """Memory of sequences that are dead after a scan, reused for the scan's results.
+    """Reuse of the memory of sequences, which a scan is the last to read, for the scan's results.
 
     Attributes:
-        sequences: Whole sequences, each in its own buffer.
+        sequences: Sequences of all steps, each in its own buffer.
         finished: Values computed by earlier groups.
-        in_blocks: Scans that run all steps of a block before the next, so that results precede other readers.
+        in_blocks: Scans whose blocks run one after another. They may write results before another block reads the same
+            memory.
     """
 
     def __init__(self, graph: Graph, users: Mapping[Node, Sequence[Node]]) -> None:
@@ -84,10 +91,12 @@ class BufferReuse:
         self.in_blocks: set[Node] = set()
 
     def places(self, scan: Node, emitted: Sequence[Node], views: Mapping[Node, View], longest: int) -> dict[Node, View]:
-        """Return memory locations to reuse for some of a scan's results.
+        """Return memory locations to reuse, by result of a scan.
 
         Args:
-            views: Places of sequences.
+            scan: The scan.
+            emitted: Results of all steps that need memory.
+            views: Locations of sequences.
             longest: Maximum steps of a chunk.
         """
         if longest < MIN_STEPS or scan in self.in_blocks:
@@ -109,14 +118,15 @@ class BufferReuse:
                 for old, (node, _) in available.items()
                 if node.tensor == emit.tensor and may_overwrite(fused, outputs, users, old, new)
             ]
-        chosen: dict[Node, View] = {}
-        # Results with the fewest choices choose first. Ties keep the order of outputs, which equal layers share.
+        reused: dict[Node, View] = {}
+        # Start with the results that fit the fewest places. On a tie, keep the order of outputs: it is the same for
+        # equal layers, which can then share code.
         for emit in sorted(fitting, key=lambda emit: (len(fitting[emit]), emit["index"])):
             old = next((old for old in fitting[emit] if old in available), None)
             if old is not None:
-                node, chosen[emit] = available.pop(old)
+                node, reused[emit] = available.pop(old)
                 self.sequences.discard(source_of(node))
-        return chosen
+        return reused
 
     def _last_read(self, source: Node, scan: Node, view: View) -> dict[Node, View]:
         """Return the memory of a sequence, or of its columns, that only this scan still reads."""
@@ -132,16 +142,14 @@ class BufferReuse:
                     pending.append(user)
                 elif user not in self.finished:
                     columns = _columns(node, source)
-                    once = user is scan and sequences.count(node) == 1 and node not in (*initial, *invariants)
-                    if columns is None or columns in last_writer or not once:
+                    is_read_once = user is scan and sequences.count(node) == 1 and node not in (*initial, *invariants)
+                    if columns is None or columns in last_writer or not is_read_once:
                         return {}
                     last_writer[columns] = node
         if any(end > begin for (_, end), (begin, _) in pairwise(sorted(last_writer))):
             return {}
         return {
-            node: _place(node, view, found_at)
-            for found_at, node in last_writer.items()
-            if _whole_lines(found_at, source)
+            node: _place(node, view, columns) for columns, node in last_writer.items() if _whole_lines(columns, source)
         }
 
 

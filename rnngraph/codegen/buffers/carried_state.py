@@ -16,9 +16,9 @@ IN_PLACE, DOUBLE_BUFFERED, FULL_HISTORY = "in place", "double-buffered", "full h
 
 @dataclass(frozen=True)
 class State:
-    """Memory of a carry: ``IN_PLACE``, ``DOUBLE_BUFFERED`` or ``FULL_HISTORY``, by ``kind``.
+    """Memory of a carry, whose ``kind`` is ``IN_PLACE``, ``DOUBLE_BUFFERED`` or ``FULL_HISTORY``.
 
-    A history of the steps of one chunk is a local view, which counts from the start of the chunk.
+    If a history has the steps of one chunk, its view is local: positions count from the start of the chunk.
     """
 
     view: View
@@ -39,9 +39,10 @@ class State:
         return self.view.first_axis(slot * -1 + 1) if self.kind == DOUBLE_BUFFERED else self.view
 
     def at(self, position: Index, slot: Index) -> View:
-        """Return the location after the steps before ``position``, or in reverse after the steps that follow it.
+        """Return the location of the carry between the steps ``position - 1`` and ``position``.
 
-        Used only for scans that skip steps, whose places follow from positions. ``slot`` is the parity of the position.
+        Only scans that skip steps use it, because their number of steps so far does not determine the location.
+        ``slot`` is the parity of the position.
         """
         if self.kind != DOUBLE_BUFFERED:
             return self.view.first_axis(position) if self.kind == FULL_HISTORY else self.view
@@ -58,9 +59,9 @@ class State:
 def full_histories(
     scan: Node, gets: Sequence[Node], whole: Callable[[Node], bool]
 ) -> list[tuple[int, list[Node], list[Node]]]:
-    """Return carries whose values are all read later: (index, readers before a step, readers after it).
+    """Return carries whose values are all read later, each as (index, results before a step, results after it).
 
-    A scan that may skip steps has no history, because a skipped step emits zeros, not its carries.
+    A scan that may skip steps has no history, because a skipped step returns zeros, not its carries.
     """
     body, carries = scan["body"], scan["carries"]
     histories: list[tuple[int, list[Node], list[Node]]] = []

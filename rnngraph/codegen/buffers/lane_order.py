@@ -13,13 +13,13 @@ from ..loop_ir.nodes import Operand
 Vector = TypeVar("Vector")
 
 PIECE_BYTES = 16
-"""Width within which shuffles are cheapest on all processors."""
+"""Bytes of a piece of a vector. Shuffles within pieces are the cheapest ones on all processors."""
 
 
 def side_by_side(block: Block, rows: list[Operand]) -> Operand:
-    """Interleave rows: the first lane of every row, then the second of every row, and so on.
+    """Interleave rows: the first lane of every row comes first, then the second lane of every row, and so on.
 
-    The number of rows is a power of two.
+    The number of rows must be a power of two.
     """
     while len(rows) > 1:
         half = len(rows) // 2
@@ -33,8 +33,8 @@ def side_by_side(block: Block, rows: list[Operand]) -> Operand:
 def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
     """Transpose a square block of vectors. The number of vectors equals their lanes, a power of two.
 
-    First the elements within pieces of 16 bytes are transposed, then whole pieces. Each shuffle is then one instruction
-    without an index register.
+    Elements within pieces of 16 bytes are transposed first, and then whole pieces. Each shuffle is therefore one
+    instruction that needs no index register.
     """
     lanes = len(rows)
     piece = min(lanes, PIECE_BYTES // ITEM_BYTES[rows[0].dtype])
@@ -47,10 +47,10 @@ def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
 def within_pieces(
     vectors: list[Vector], lanes: int, shuffle: Callable[[Vector, Vector, Sequence[int]], Vector], width: int = 1
 ) -> list[Vector]:
-    """Transpose within each piece of a vector. A piece has one element per vector.
+    """Transpose the elements within pieces of vectors. A piece has as many elements as there are vectors.
 
-    The first halves of the pieces are interleaved first, then the second halves: groups of ``width`` elements of two
-    vectors alternate.
+    A step interleaves pairs of vectors: groups of ``width`` elements of both alternate. One result has the first halves
+    of all pieces, and another the second halves.
     """
     if len(vectors) == 1:
         return vectors
@@ -68,7 +68,8 @@ def within_pieces(
 def _whole_pieces(block: Block, rows: list[Operand], width: int) -> list[Operand]:
     """Transpose whole 16-byte pieces between vectors.
 
-    First come the first halves of all groups of ``width`` elements of two vectors, then the second ones.
+    A step splits groups of ``width`` elements of two vectors. One result has the first halves of all groups, and
+    another the second halves.
     """
     if len(rows) == 1:
         return rows

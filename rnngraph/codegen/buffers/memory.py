@@ -13,12 +13,19 @@ from .packing import Panels
 from .views import View
 
 Scratch = Callable[[str, str, Dim], Buffer]
-"""Allocator of a kernel's own memory by name, dtype and number of elements. Each kernel may overwrite it."""
+"""Allocator of scratch memory of one kernel, by name, dtype and number of elements. Other kernels may overwrite it."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Locations of values to read (``views``), and all locations to which a value is written (``stores``)."""
+    """Memory of values for kernels.
+
+    Attributes:
+        panels: Packed weights.
+        scratch: Allocator of scratch memory.
+        views: Location from which each value is read.
+        stores: All locations to which a value is written.
+    """
 
     panels: Panels
     scratch: Scratch

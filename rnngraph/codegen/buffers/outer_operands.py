@@ -13,7 +13,7 @@ from .views import View
 
 @dataclass(frozen=True)
 class KBlock:
-    """Block of ``count`` values of k from ``first``, at fixed coordinates of the axes outside of it."""
+    """Block of ``count`` values of k from ``first``, at the coordinates ``at`` of outer axes."""
 
     at: list[Index]
     first: Index
@@ -32,8 +32,10 @@ def row_offset(view: View, at: Sequence[Index]) -> Index:
 class LeftOperand:
     """Left operand of tiles, for ``rows`` rows of the result from ``first``.
 
-    Without a ``view``, the operand is the packed panel. Otherwise it is a piece that is read in place: its first row is
-    at ``place`` of ``view``, and consecutive k are ``stride`` elements apart.
+    Attributes:
+        view: Piece of the operand that is read in place; None if tiles read the packed panel.
+        stride: Elements between consecutive k of the piece.
+        place: Index of the piece's first row.
     """
 
     first: Index
@@ -45,7 +47,7 @@ class LeftOperand:
     def of_block(self, block: Block, at: Sequence[Index]) -> LeftOperand:
         """Return the operand for a block of k at these coordinates.
 
-        Positions are names, not numbers, so that equal pieces share code.
+        Positions are names instead of numbers, so that equal pieces share code.
         """
         if self.view is None:
             return self
@@ -55,14 +57,14 @@ class LeftOperand:
 
 @dataclass(frozen=True)
 class TileArguments:
-    """Arguments of a call of a function that several tiles share."""
+    """Arguments of a call of a function that several tiles share. ``work`` is equal for calls of the same function."""
 
     buffers: tuple[Buffer, ...]
     indices: tuple[Index, ...]
     work: Hashable
 
     def in_place_of(self, other: TileArguments, call: Call) -> Call:
-        """Return ``call`` with these arguments in place of the arguments ``other``."""
+        """Return ``call``, in which these arguments replace the arguments ``other``."""
         buffers = dict(zip(other.buffers, self.buffers, strict=True))
         sizes = dict(zip(other.indices, self.indices, strict=True))
         places = tuple((buffers.get(buffer, buffer), index) for buffer, index in call.buffers)

@@ -1,4 +1,4 @@
-"""Memory of outputs, which are computed directly in the caller's arrays if possible."""
+"""Memory of outputs. If possible, kernels write them directly to the caller's arrays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OWN_KERNEL_KINDS = ("outer_sum", "scatter_add", "overlap_add", "reduce")
 """Kinds of kernels that compute a single value, which is always stored in memory."""
 
 MANY_READERS, MAX_SHARED = 64, 16
-"""Minimum readers of a value whose sources are cached, and maximum number of such values."""
+"""Minimum readers of a value for caching the set of its sources, and maximum number of such values."""
 
 
 class OutputBuffers:
@@ -32,7 +32,10 @@ class OutputBuffers:
         self.sources = _Sources(users)
 
     def take(self, node: Node, view: View, old: Node | None) -> bool:
-        """Write an output directly to ``view``, which may hold the value ``old``. Return True if that is possible."""
+        """Choose to write an output directly to ``view``. Return False if that is impossible.
+
+        ``old`` is the input that the output overwrites, if any.
+        """
         source, inner = self._source(node, view)
         if not self._computed(source) or is_view(source) or not _writes(source) or source in self.places:
             return False
@@ -40,11 +43,11 @@ class OutputBuffers:
             return False
         self.places[source] = [inner]
         if old is None and source is node:
-            self._lend(node, view)
+            self._reuse_for_source(node, view)
         return True
 
     def _source(self, node: Node, view: View) -> tuple[Node, View]:
-        """Return the value of which an output is only a reordering, and its location."""
+        """Return the value of which an output is a transpose or reshape, and the location of that value."""
         while node not in self.fusion.free and node.op in ("transpose", "reshape"):
             before = node.operands[0]
             if node.op == "transpose":
@@ -67,12 +70,12 @@ class OutputBuffers:
             return False
         if old in self.outputs or new.tensor != old.tensor:
             return False
-        if not new.tensor.rank or new.shape[-1] == 1:  # such values are recomputed wherever they are read
+        if not new.tensor.rank or new.shape[-1] == 1:  # its readers may recompute it, and then read ``old`` late
             return False
-        return all(_reads_apart(user, old) and self.sources.leads(user, new) for user in self.users[old])
+        return all(_reads_same_position(user, old) and self.sources.depends(user, new) for user in self.users[old])
 
-    def _lend(self, new: Node, view: View) -> None:
-        """Use the memory of ``new`` for one value from which it is computed."""
+    def _reuse_for_source(self, new: Node, view: View) -> None:
+        """Use the memory of the output ``new`` for one value from which it is computed elementwise."""
         visited, pending = {new}, [new]
         while pending:
             node = pending.pop()
@@ -86,43 +89,43 @@ class OutputBuffers:
 
 
 class _Sources:
-    """Answers whether one value depends on another, with results cached for shared values.
+    """Test of dependency between values, with cached sets of sources.
 
-    All new parameters depend on one norm, which depends on all gradients. The sources of such a value with many readers
-    are computed once.
+    The sources of a value with many readers are computed once. An example is the norm of the gradients, on which all
+    new parameters depend.
     """
 
     def __init__(self, users: Mapping[Node, Sequence[Node]]) -> None:
-        crowded = [node for node in users if node.operands and len(users[node]) > MANY_READERS]
-        crowded.sort(key=lambda node: len(users[node]), reverse=True)
+        much_read = [node for node in users if node.operands and len(users[node]) > MANY_READERS]
+        much_read.sort(key=lambda node: len(users[node]), reverse=True)
         self._shared: dict[Node, set[Node]] = {}
-        for node in crowded[:MAX_SHARED]:
+        for node in much_read[:MAX_SHARED]:
             self._shared[node] = set(topological([node]))
-        self._of: Node | None = None
-        self._own: set[Node] = set()
+        self._node: Node | None = None
+        self._unshared: set[Node] = set()
         self._shared_sources: list[set[Node]] = []
 
-    def leads(self, source: Node, node: Node) -> bool:
+    def depends(self, source: Node, node: Node) -> bool:
         """True if ``node`` is ``source`` or depends on it."""
-        if self._of is not node:
-            self._of = node
-            self._look(node)
-        return source in self._own or any(source in shared for shared in self._shared_sources)
+        if self._node is not node:
+            self._node = node
+            self._collect_sources(node)
+        return source in self._unshared or any(source in shared for shared in self._shared_sources)
 
-    def _look(self, node: Node) -> None:
-        self._own, self._shared_sources = set(), []
-        pending, later = [node], list[Node]()  # sources of shared values, resolved later
-        while pending or later:
-            is_late = not pending
-            item = later.pop() if is_late else pending.pop()
-            if item in self._own or any(item in shared for shared in self._shared_sources):
+    def _collect_sources(self, node: Node) -> None:
+        self._unshared, self._shared_sources = set(), []
+        pending, deferred = [node], list[Node]()  # deferred: sources of shared values, which the shared sets may cover
+        while pending or deferred:
+            is_deferred = not pending
+            item = deferred.pop() if is_deferred else pending.pop()
+            if item in self._unshared or any(item in shared for shared in self._shared_sources):
                 continue
             if item in self._shared:
                 self._shared_sources.append(self._shared[item])
-            elif not is_late and any(item in shared for shared in self._shared.values()):
-                later.append(item)
+            elif not is_deferred and any(item in shared for shared in self._shared.values()):
+                deferred.append(item)
             else:
-                self._own.add(item)
+                self._unshared.add(item)
                 pending += item.operands
 
 
@@ -130,7 +133,7 @@ def _writes(node: Node) -> bool:
     return node.op != "get" or not is_final(node)
 
 
-def _reads_apart(user: Node, old: Node) -> bool:
+def _reads_same_position(user: Node, old: Node) -> bool:
     if OPS[user.op].kind == "elementwise":
         return user.shape == old.shape
     return not is_view(user) and kind_of(user) not in ("fused", "concat")

@@ -1,8 +1,8 @@
 """Packing of weights into the order in which register tiles read them.
 
-A panel has the layout [group of blocks][k][gate][block][lane]. Units past the end are zero, or copies of the last one
-if k is contiguous. For narrow numbers, each lane holds 32 bits of consecutive k, padded with zeros. Panels are packed
-when parameters change, never while a graph runs.
+A panel has the layout [group of blocks][k][gate][block][lane]. Units past the end are zeros, or copies of the last unit
+if k is contiguous in the source. With narrow numbers, each lane has 32 bits of consecutive k, padded with zeros. Panels
+are packed when parameters change, and not while a graph runs.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .transposing import TransposingPackers, Transposition
 from .views import View
 
 DOT_WIDTH = {"int8": 4, "bfloat16": 2}
-"""Narrow numbers per lane in dot products of narrow numbers."""
+"""Numbers of a lane of 32 bits, which a dot product multiplies at once, by dtype."""
 MAX_DOT_WIDTH = max(DOT_WIDTH.values())
-"""Maximum narrow numbers of a row in a word, which one dot product multiplies."""
+"""Maximum narrow numbers in a word of 32 bits."""
 FOUR_BITS = 8
-"""Numbers per lane if each has 4 bits: those of two steps, the first step's in the lower bits of the bytes."""
+"""Numbers of a lane if each has 4 bits. They belong to two steps: the first step has the lower bits of the bytes."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class PanelLayout:
     dot_width: int
 
     def gates(self, views: tuple[PackedView, ...], lanes: int, blocks: int, dot_width: int) -> tuple[int, ...] | None:
-        """Return the indices of these weights among the panel's gates; None if tiles of ``blocks`` cannot read them.
+        """Return the indices of weights among the panel's gates; None if tiles of ``blocks`` vectors can't read them.
 
-        Such tiles read whole groups, or a last group with fewer blocks.
+        Tiles read whole groups, or a last group with fewer vectors.
         """
         if (lanes, dot_width) != (self.lanes, self.dot_width) or blocks % self.blocks or not {*views} <= {*self.views}:
             return None
@@ -87,10 +87,12 @@ class Panel:
     """Buffer with packed weights.
 
     Attributes:
-        depth: Number of k, padded with zeros to a multiple of those in a lane.
+        depth: Number of k, rounded up to a multiple of ``dot_width``.
+        gates: Number of gates.
+        bytes: Bytes of the buffer.
         dot_width: Number of k in a lane.
-        total: Vectors of units.
-        blocks: Vectors in a group.
+        total: Vectors of units in a gate.
+        blocks: Vectors of a group.
     """
 
     buffer: Buffer
@@ -102,14 +104,14 @@ class Panel:
     blocks: int
 
     @property
-    def of_lane(self) -> int:
+    def elements_per_lane(self) -> int:
         """Buffer elements per lane and step of k."""
         return self.dot_width if self.dot_width != FOUR_BITS else 4
 
     @property
-    def of_unit(self) -> int:
+    def elements_per_unit(self) -> int:
         """Buffer elements per unit, for all gates and k."""
-        return self.depth // self.dot_width * self.of_lane * self.gates
+        return self.depth // self.dot_width * self.elements_per_lane * self.gates
 
     def group_blocks(self, first: Index, lanes: int) -> int:
         """Return the vectors per group that a tile reads; the last group may have fewer.
@@ -125,23 +127,23 @@ class Panels:
 
     Attributes:
         parameters: Names of the parameters.
-        alike: Layouts of another program's panels, which are reused if tiles can read them.
+        reused_layouts: Layouts of another plan's panels, which are reused if tiles can read them.
         origins: Declaration lines of parameters and of values computed from them.
-        group: Vectors in a group of any panel; None: as many as the tiles have for which a panel is packed. With 1,
-            tiles of any width read a panel, so that entries for few and many rows share it.
+        group: Vectors of a group; None for the width of the tiles that read a panel. With 1, tiles of any width can
+            read a panel, so that entries for few and for many rows share it.
     """
 
     def __init__(
         self,
         parameters: Mapping[Buffer, str],
-        alike: Sequence[PanelLayout] = (),
+        reused_layouts: Sequence[PanelLayout] = (),
         origins: Mapping[Buffer, Where] | None = None,
         group: int | None = None,
     ) -> None:
         self.group = group
         self.parameters, self.names = set(parameters), dict(parameters)
         self.buffers = {name: buffer for buffer, name in parameters.items()}
-        self.alike, self.origins = alike, dict(origins or {})
+        self.reused_layouts, self.origins = reused_layouts, dict(origins or {})
         self.panels: dict[PanelForm, Panel] = {}
         self.places: dict[Buffer, tuple[int, int]] = {}  # offset and bytes
         self.filled: set[Buffer] = set()
@@ -153,7 +155,7 @@ class Panels:
         self.guards: dict[Buffer, Buffer | None] = {}
 
     def packs(self, view: View) -> bool:
-        """True if a right operand is a matrix computed from parameters, which is packed before calls."""
+        """True if a right operand is a matrix computed from parameters alone, which is packed before calls."""
         known = all(isinstance(dim, int) for dim in (view.offset, *view.shape))
         return known and view.buffer in self.parameters and len(view.shape) == 2
 
@@ -173,7 +175,7 @@ class Panels:
     def panel(self, form: PanelForm) -> tuple[Panel, tuple[int, ...]]:
         """Return a panel that tiles of this form can read, and the indices of the views among its gates."""
         packed = self._packed(form.views)
-        for layout in self.alike:
+        for layout in self.reused_layouts:
             gates = layout.gates(packed, form.lanes, form.blocks, form.dot_width) if packed is not None else None
             if gates is not None and all(view.parameter in self.buffers for view in layout.views):
                 views = tuple(map(self._view, layout.views))
@@ -182,7 +184,7 @@ class Panels:
 
     @contextmanager
     def needed_if_dense(self, numbers: Buffer) -> Iterator[None]:
-        """Mark dense panels that are requested within the block as fallbacks of a sparse panel.
+        """Mark panels that are requested within the ``with`` block as fallbacks of a sparse panel.
 
         Packing fills a fallback only if the weights have too few zeros for sparse products.
 
@@ -195,7 +197,7 @@ class Panels:
 
     @property
     def shrinking(self) -> frozenset[str]:
-        """Names of buffers that may be used only in part, depending on the weights; the rest is zero."""
+        """Names of buffers of which, depending on the weights, a part may be unused and zero."""
         guarded = {buffer.name for buffer, guard in self.guards.items() if guard is not None}
         return frozenset(guarded | self.sparse.names)
 
@@ -208,19 +210,19 @@ class Panels:
             depth = -(-int(str(views[0].shape[0])) // dot_width) * dot_width
             buffer = Buffer(f"panel{len(self.panels)}", dtype)
             panel = Panel(buffer, depth, len(views), 0, dot_width, total, blocks)
-            self.panels[form] = replace(panel, bytes=self._place(buffer, total * lanes * panel.of_unit))
+            self.panels[form] = replace(panel, bytes=self._place(buffer, total * lanes * panel.elements_per_unit))
             self.guards[buffer] = self.needed
         return self.panels[form]
 
-    def has_alike(self, views: Sequence[View]) -> bool:
+    def reuses_one_layout(self, views: Sequence[View]) -> bool:
         """True if one reused layout contains all these right operands."""
         packed = {item for view in views for item in self._packed([view]) or ()}
-        return len(packed) == len(views) and any(packed <= {*layout.views} for layout in self.alike)
+        return len(packed) == len(views) and any(packed <= {*layout.views} for layout in self.reused_layouts)
 
     def groups(self, views: Sequence[View]) -> tuple[int, ...]:
-        """Return the numbers of vectors per group in reused layouts that contain these right operands."""
+        """Return the distinct group sizes of reused layouts that contain one of these right operands."""
         packed = {item for view in views for item in self._packed([view]) or ()}
-        return tuple(sorted({layout.blocks for layout in self.alike if packed & {*layout.views}}))
+        return tuple(sorted({layout.blocks for layout in self.reused_layouts if packed & {*layout.views}}))
 
     def _packed(self, views: Sequence[View]) -> tuple[PackedView, ...] | None:
         """Return each view as a slice of a parameter; None if one is a view of a computed value."""
@@ -287,13 +289,13 @@ class Panels:
 
 
 class _GroupRange(NamedTuple):
-    """Groups of equal size.
+    """Consecutive groups of equal size.
 
     Attributes:
-        first: Vectors before them.
+        first: Number of vectors before the groups.
         vectors: Vectors of a group.
         number: Number of groups.
-        ends_short: True if the last vector of the units ends them, and is not full.
+        ends_short: True if the last vector of the groups is the last one of all units, and not full.
     """
 
     first: int
@@ -307,7 +309,7 @@ def _pack(block: Block, form: PanelForm, panel: Panel, transposing: TransposingP
     total = -(-width // lanes)
     first = 0
     while first < total:
-        # All groups of full blocks run in one loop; the last blocks are separate.
+        # One loop packs all full groups. A last group with fewer vectors, or with a short one, is packed separately.
         count = min(blocks, total - first)
         whole = (total - first) // count if count == blocks else 1
         ends_short = (first + whole * count) * lanes > width
@@ -322,15 +324,15 @@ def _groups(block: Block, form: PanelForm, groups: _GroupRange, panel: Panel, tr
     views, lanes, count = form.views, form.lanes, groups.vectors
     group_name = block.fresh_index("group")
     group = size(group_name)
-    per_k = len(views) * count * lanes * panel.of_lane
-    base: Index = groups.first * panel.of_unit * lanes + group * (panel.depth // panel.dot_width * per_k)
+    per_k = len(views) * count * lanes * panel.elements_per_lane
+    base: Index = groups.first * panel.elements_per_unit * lanes + group * (panel.depth // panel.dot_width * per_k)
     slices = []
     for gate, view in enumerate(views):
         for number in range(count):
             unit = groups.first + number
             valid = min(lanes, max(0, form.width - unit * lanes)) if groups.ends_short else lanes
             start = view.offset + (unit * lanes + group * (count * lanes)) * view.strides[1]
-            slices.append(_Slice(view, start, valid, base + (gate * count + number) * lanes * panel.of_lane))
+            slices.append(_Slice(view, start, valid, base + (gate * count + number) * lanes * panel.elements_per_lane))
     if lanes > 1 and panel.dot_width == 1 and all(view.strides[0] == 1 for view in views):
         inner = block.nested()
         for item in slices:
@@ -340,12 +342,12 @@ def _groups(block: Block, form: PanelForm, groups: _GroupRange, panel: Panel, tr
             transposing.transpose(inner, move)
         block.add(For(group_name, 0, groups.number, 1, tuple(inner.statements)))
         return
-    # Read row after row, so that the hardware prefetches.
+    # Read the rows in order, so that the hardware prefetches them.
     dot_width, depth = panel.dot_width, int(str(views[0].shape[0]))
     full = depth // dot_width
 
     def rows(at: Block, k: Index, present: int) -> None:
-        """Return the rows of k that share a 32-bit lane, of which ``present`` exist."""
+        """Write the packing of the rows of k that share a lane, of which ``present`` exist."""
         inner = at.nested()
         for item in slices:
             values: list[Operand] = []
@@ -390,7 +392,12 @@ def _two_in_a_byte(block: Block, numbers: list[Operand]) -> list[Operand]:
 
 @dataclass(frozen=True)
 class _Slice:
-    """Slice of ``lanes`` units of one gate, of which ``valid`` exist: source and destination at k = 0."""
+    """Slice of ``lanes`` units of one gate, of which ``valid`` exist.
+
+    Attributes:
+        start: Index of the source at k = 0.
+        place: Index in the panel at k = 0.
+    """
 
     view: View
     start: Index

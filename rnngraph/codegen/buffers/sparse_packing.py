@@ -1,12 +1,12 @@
-"""Packing of sparse weights: the nonzero blocks one after the other, and the position of each.
+"""Packing of sparse weights: the nonzero blocks one after another, and a list of their positions.
 
-A block has a few k of ``lanes`` columns. A list of numbers has a header, then the first k and first column of each
-block. Blocks are in order of k, so that each column's sum has the order of dense tiles. Blocks are found when
-parameters change, and the code does not depend on them.
+A block has a few k of ``lanes`` columns. The list has a header, and then the first k and first column of each block.
+Blocks are in order of k, so that each column's sum has the order of dense tiles. Packing locates the nonzero blocks
+whenever parameters change, so that code does not depend on them.
 
-Packing also chooses the height of blocks by their number, and falls back to dense tiles if no block is zero or, for
-integers, if too few are. Zero blocks of floats are always skipped, because that affects the propagation of NaN, which
-must not depend on how many others are zero.
+Packing also chooses the height of blocks, whichever needs fewer cycles. Dense tiles are used if no block is zero; for
+integers, also if few blocks are. For floats, skipping a block of zeros changes the propagation of NaN. Whether one is
+skipped must therefore not depend on the number of others.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from .lane_order import side_by_side
 from .views import View
 
 TALL = 4
-"""k in a tall block. One step adds all of them to sums that it loads and stores once."""
+"""Number of k in a tall block, whose products are added to a sum that is loaded and stored once."""
 DENSE, BLOCKS, ROWS, TALL_BLOCKS, LOW_BLOCKS, LAST_BLOCKS, TALL_END, HEAD = range(8)
-"""Fields of the header: 1 if dense tiles are used; number of blocks and of rows so far; number of tall blocks, of low
-blocks, and of low blocks after the last tall one; k after the last tall block; index of the first range.
+"""Fields of the header: 1 if dense tiles are used; number of blocks and of their rows packed so far; number of nonzero
+tall blocks, of nonzero low blocks in their place, and of nonzero low blocks after them; k after the tall blocks.
+``HEAD`` is the number of fields, after which the ranges follow.
 """
 FIRST, LAST, ROW, RANGE = range(4)
-"""Fields of a range: first block, block after the last, first row; and the number of fields."""
+"""Fields of a range of blocks: first block, block after the last, first row. ``RANGE`` is the number of fields."""
 
 
 def block_cost(steps: int) -> int:
@@ -44,11 +45,11 @@ class SparseLayout:
 
     Attributes:
         lanes: Columns of a block.
-        dot_width: k multiplied in one step.
+        dot_width: Number of k that one step multiplies.
         accumulators: Partial sums of each sum.
-        sums: k after which sums restart; 0 if they never do.
-        limit: For integers, which have no NaN, the maximum percentage of nonzero blocks before dense tiles are faster;
-            None for floats.
+        sums: Number of k after which sums restart at 0; 0 if they never do.
+        limit: For integers, the maximum percentage of nonzero blocks at which dense tiles are not faster; None for
+            floats.
         bounds: First column of each worker's part, and the width.
     """
 
@@ -78,18 +79,18 @@ class SparseLayout:
 
     @property
     def has_tall(self) -> bool:
-        """True if some blocks are higher than one step."""
+        """True if there are tall blocks, which are higher than one step."""
         return self.dot_width < TALL
 
     @property
     def heights(self) -> tuple[int, ...]:
-        """Height in k of the blocks of each list. Lists follow each other in the order of k."""
+        """Heights in k of the kinds of blocks, in the order of k: tall ones, low ones, and a shorter last one."""
         tall = (TALL,) if self.has_tall else ()
         rest = (self.depth - self.whole,) if self.whole < self.depth else ()
         return (*tall, self.dot_width, *rest)
 
     def range_of(self, part: int | Index, segment: Index, number: int) -> Index:
-        """Return the position in the header of a range of blocks, by part, segment and list."""
+        """Return the position in the header of a range of blocks: those of a part, a segment and a kind of block."""
         return HEAD + ((part * self.segments + segment) * len(self.heights) + number) * RANGE
 
     @property
@@ -98,7 +99,7 @@ class SparseLayout:
         return int(str(self.range_of(len(self.bounds) - 1, 0, 0)))
 
     @property
-    def most_blocks(self) -> int:
+    def max_blocks(self) -> int:
         return -(-self.depth // self.dot_width) * (self.room // self.lanes)
 
     @property
@@ -131,13 +132,13 @@ class SparsePanels:
         if key not in self._panels:
             number = len(self._panels)
             blocks, numbers = Buffer(f"blocks{number}", view.buffer.dtype), Buffer(f"numbers{number}", "int32")
-            self._place(blocks, layout.most_blocks * layout.row)
-            self._place(numbers, layout.list_begin + 2 * layout.most_blocks)
+            self._place(blocks, layout.max_blocks * layout.row)
+            self._place(numbers, layout.list_begin + 2 * layout.max_blocks)
             self._panels[key] = SparsePanel(layout, blocks, numbers)
         return self._panels[key]
 
     def pack(self, block: Block, origin: Callable[[Buffer], Where | None]) -> None:
-        """Add calls that fill panels not filled yet. Equally laid out matrices share a function.
+        """Add calls that fill panels not filled yet. Matrices with equal layouts share a function.
 
         Args:
             origin: Returns the declaration line of a parameter.
@@ -185,10 +186,10 @@ class _Packing:
         block, layout = self.block, self.layout
         _loop(block, "place", 0, layout.list_begin, 1, lambda inner, place: self._set(inner, place, _number(0)))
         self._count()
-        some = block.nested()
+        packing = block.nested()
         for part in range(len(layout.bounds) - 1):
-            self._part(some, part)
-        block.add(When(block.read_index("dense", self.panel.numbers, DENSE), 0, 1, tuple(some.statements)))
+            self._part(packing, part)
+        block.add(When(block.read_index("dense", self.panel.numbers, DENSE), 0, 1, tuple(packing.statements)))
 
     def _count(self) -> None:
         """Count the nonzero blocks of each height, and choose the height, or dense tiles."""
@@ -198,37 +199,39 @@ class _Packing:
 
         def counted(inner: Block, k: Index, column: Index) -> None:
             rows = [self._row(inner, k + row, column) for row in range(tall)]
-            steps = [self._some(inner, rows[first : first + low]) for first in range(0, tall, low)]
+            steps = [self._any_nonzero(inner, rows[first : first + low]) for first in range(0, tall, low)]
             self._add(inner, TALL_BLOCKS, self._largest(inner, steps))
             for step in steps:
                 self._add(inner, LOW_BLOCKS, step)
 
         def last(inner: Block, k: Index, column: Index) -> None:
             rows = [self._row(inner, k + row, column) for row in range(low)]
-            self._add(inner, LAST_BLOCKS, self._some(inner, rows))
+            self._add(inner, LAST_BLOCKS, self._any_nonzero(inner, rows))
 
         self._over_blocks(block, 0, end, tall, 0, layout.width, counted)
         self._over_blocks(block, end, layout.whole, low, 0, layout.width, last)
-        of_tall, of_low, of_last = (self._get(block, place) for place in (TALL_BLOCKS, LOW_BLOCKS, LAST_BLOCKS))
+        tall_count, low_count, last_count = (
+            self._get(block, place) for place in (TALL_BLOCKS, LOW_BLOCKS, LAST_BLOCKS)
+        )
         steps, columns = tall // low, layout.room // layout.lanes
         tall_cost, low_cost = (
             block.let("mul", [count, _number(block_cost(high))], "int32", 1)
-            for count, high in ((of_tall, steps), (of_low, 1))
+            for count, high in ((tall_count, steps), (low_count, 1))
         )
         is_tall = block.let("less_equal", [tall_cost, low_cost], "bool", 1)
 
-        def chosen(of_tall: Operand, of_low: Operand) -> Operand:
-            return block.let("select", [is_tall, of_tall, of_low], "int32", 1)
+        def by_height(tall_count: Operand, low_count: Operand) -> Operand:
+            return block.let("select", [is_tall, tall_count, low_count], "int32", 1)
 
-        self._set(block, TALL_END, chosen(_number(end), _number(0)))
-        total = block.let("add", [chosen(of_tall, of_low), of_last], "int32", 1)
+        self._set(block, TALL_END, by_height(_number(end), _number(0)))
+        total = block.let("add", [by_height(tall_count, low_count), last_count], "int32", 1)
         remaining = (layout.whole - end) // low
-        all_of = [(count + remaining) * columns for count in (end // tall, end // low)]
+        all_counts = [(count + remaining) * columns for count in (end // tall, end // low)]
         if layout.limit is None:
-            is_dense = block.let("equal", [total, chosen(*map(_number, all_of))], "bool", 1)
+            is_dense = block.let("equal", [total, by_height(*map(_number, all_counts))], "bool", 1)
         else:
             hundredfold = block.let("mul", [total, _number(100)], "int32", 1)
-            limit = chosen(*(_number(count * layout.limit) for count in all_of))
+            limit = by_height(*(_number(count * layout.limit) for count in all_counts))
             is_dense = block.let("less", [limit, hundredfold], "bool", 1)
         self._set(block, DENSE, block.let("cast", [is_dense], "int32", 1))
 
@@ -270,11 +273,11 @@ class _Packing:
         number = block.read_index("number", self.panel.numbers, BLOCKS)
         row = block.read_index("row", self.panel.numbers, ROWS)
         for step in range(steps):
-            together, first = padded[step * dot_width : (step + 1) * dot_width], (row + step) * layout.row
+            step_rows, first = padded[step * dot_width : (step + 1) * dot_width], (row + step) * layout.row
             if layout.lanes > 1:
-                block.add(Store(side_by_side(block, together), self.panel.blocks, first))
+                block.add(Store(side_by_side(block, step_rows), self.panel.blocks, first))
                 continue
-            for number_in_row, value in enumerate(together):
+            for number_in_row, value in enumerate(step_rows):
                 block.add(Store(value, self.panel.blocks, first + number_in_row))
         entry = layout.list_begin + 2 * number
         target = column
@@ -282,9 +285,9 @@ class _Packing:
             target = column + layout.room * block.let_index("sum", "parity", k, 1)
         for place, index in ((entry, k), (entry + 1, target)):
             self._set(block, place, _cast(block, index))
-        some = self._some(block, rows)
-        self._add(block, BLOCKS, some)
-        self._add(block, ROWS, block.let("mul", [some, _number(steps)], "int32", 1))
+        is_nonzero = self._any_nonzero(block, rows)
+        self._add(block, BLOCKS, is_nonzero)
+        self._add(block, ROWS, block.let("mul", [is_nonzero, _number(steps)], "int32", 1))
 
     def _over_blocks(
         self,
@@ -296,7 +299,7 @@ class _Packing:
         high: int,
         body: Callable[[Block, Index, Index], None],
     ) -> None:
-        """Call ``body`` for each block of whole height in a range of k and columns."""
+        """Write ``body`` for each block of ``height`` that lies completely in a range of k, over a range of columns."""
         lanes = self.layout.lanes
 
         def row(inner: Block, k: Index) -> None:
@@ -304,7 +307,7 @@ class _Packing:
 
         _loop(block, "k", first, last - (height - 1), height, row)
 
-    # Numbers ---------------------------------------------------------------------------------------
+    # Values ----------------------------------------------------------------------------------------
 
     def _row(self, block: Block, k: Index, column: Index) -> Operand:
         """Load ``lanes`` columns of one k, with zeros after the last column."""
@@ -315,7 +318,7 @@ class _Packing:
         place = view.offset + k * view.strides[0] + column * view.strides[1]
         return block.load("w", view.buffer, place, layout.lanes, valid, view.strides[1])
 
-    def _some(self, block: Block, rows: Sequence[Operand]) -> Operand:
+    def _any_nonzero(self, block: Block, rows: Sequence[Operand]) -> Operand:
         """Return 1 if any number is nonzero or NaN, else 0."""
         any_nonzero: Operand | None = None
         for row in rows:

@@ -13,13 +13,13 @@ from .lane_order import transposed
 
 
 class Transposition(NamedTuple):
-    """Rows of a matrix that become columns of a panel.
+    """Move of rows of a matrix, one for each unit, to columns of a panel.
 
     Attributes:
-        distance: Elements between units of the source.
+        distance: Elements between rows of the source.
         per_k: Elements between rows of the target.
         lanes: Units of a row of the target.
-        valid: Number of lanes that exist. The others receive finite values if the source is finite.
+        valid: Number of lanes that exist. The others receive copies of the last one.
         depth: Elements of a row of the source.
     """
 
@@ -33,9 +33,9 @@ class Transposition(NamedTuple):
 
 
 class TransposingPackers:
-    """Functions that pack weights with contiguous k by transposing them; one function for each depth.
+    """Functions that pack weights with contiguous k by transposing them.
 
-    The code is long, and panels have many slices of few depths.
+    Slices of the same depth share a function, because its code is long.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,8 @@ class TransposingPackers:
 def _transposing(name: str, dtype: str, lanes: int, depth: int, origin: Where | None) -> Function:
     """Return a function that transposes rows of ``depth`` elements, in square blocks of ``lanes``.
 
-    The call gives the number of rows and both row distances. The last row replaces missing ones.
+    Its arguments are the row distances of source and target, and the number of rows. The last row replaces missing
+    ones.
     """
     source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block(origin=origin)
     places = [size("n0") * block.let_index("lane", "min", lane, size("n2") - 1) for lane in range(1, lanes)]

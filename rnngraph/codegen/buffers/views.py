@@ -15,10 +15,10 @@ from ..loop_ir.nodes import Buffer, Index
 
 @dataclass(frozen=True)
 class View:
-    """A tensor in memory, in elements.
+    """Tensor in memory. Offset and strides count elements.
 
     Attributes:
-        room: Elements readable from the start of a row's last axis, including padding beyond its width.
+        room: Elements that may be read from the start of a row, including padding; None if unknown.
         local: The first axis counts from the start of the present chunk of time, not of the sequence.
     """
 
@@ -31,13 +31,13 @@ class View:
 
     @staticmethod
     def contiguous(buffer: Buffer, shape: Shape) -> View:
-        """Return a view of contiguous rows."""
+        """Return the view of a contiguous array."""
         strides = tuple(product(shape[axis + 1 :]) for axis in range(len(shape)))
         return View(buffer, 0, strides, shape)
 
     @staticmethod
     def padded(buffer: Buffer, shape: Shape, row: int) -> View:
-        """Return a view whose rows are padded to ``row`` elements."""
+        """Return the view of an array whose rows are padded to ``row`` elements."""
         inner = (*shape[:-1], row)
         strides = tuple(product(inner[axis + 1 :]) for axis in range(len(shape)))
         return View(buffer, 0, strides, shape, row)
@@ -142,9 +142,9 @@ class View:
 
 
 def common_refinement(left: Shape, right: Shape) -> Shape | None:
-    """Return the shape into which axes of both shapes can be split, such as (3, 5, 6) for (3, 30) and (15, 6).
+    """Return the shape into which the axes of both shapes can be split, such as (3, 5, 6) for (3, 30) and (15, 6).
 
-    None if an axis of one would have to be split where the other one has no boundary, as in (4, 6) and (3, 8).
+    Return None if there is no such shape, as for (4, 6) and (3, 8).
     """
     first, second = [dim for dim in left if dim != 1], [dim for dim in right if dim != 1]
     parts: list[Dim] = []
@@ -164,14 +164,14 @@ def common_refinement(left: Shape, right: Shape) -> Shape | None:
 
 
 def _is_part(have: Dim, want: Dim) -> bool:
-    """True if an axis of ``have`` must be merged with the next one to form one of ``want``."""
+    """True if an axis of size ``have`` must be merged with the next one to reach the size ``want``."""
     if isinstance(have, int):
         return not isinstance(want, int) or have < want
     return quotient(want, have) is not None
 
 
 def view_through(node: Node, source: View) -> View | None:
-    """Return the view that a movement op makes of ``source``; None if strides cannot express it."""
+    """Return the view of a movement op's result in the memory of its ``source``; None if strides cannot express it."""
     match node.op:
         case "slice":
             return source.slice(node["start"], node["stop"], node["step"])

@@ -246,7 +246,7 @@ def _join_alike(region: Region, kernel: Kernel, groups: dict[tuple[object, ...],
             later = other[0] != key[0] and [*groups].index(other) > [*groups].index(key) and other[1:] == key[1:]
             if later and not started & {*nodes}:
                 rights = [views[node.operands[1]] for node in (*groups[other], *nodes)]
-                if panels.has_alike(rights):
+                if panels.reuses_one_layout(rights):
                     groups[other] += groups.pop(key)
                     break
 

@@ -109,7 +109,7 @@ class RightOperands:
         assert isinstance(self.width, int), "what is packed ahead has sizes that are known"
         panel, gates = self.memory.panels.panel(PanelForm(tuple(views), self.width, self.lanes, self.group, dot_width))
         in_group = panel.group_blocks(start, self.lanes)
-        of_vector = self.lanes * panel.of_lane
+        of_vector = self.lanes * panel.elements_per_lane
         places = tuple(
             (
                 panel.buffer,
@@ -121,7 +121,7 @@ class RightOperands:
             for number in range(blocks)
         )
         # A step multiplies one word of a row, which is all k of a lane, or the half of them if they have 4 bits.
-        right_stride = panel.gates * in_group * of_vector * panel.of_lane // dot_width
+        right_stride = panel.gates * in_group * of_vector * panel.elements_per_lane // dot_width
         return Columns(places, right_stride, 1, (None,) * len(places))
 
     def _in_whole_vectors(self, view: View) -> bool:

@@ -42,7 +42,7 @@ class Function:
     sizes: tuple[str, ...]
     body: tuple[Statement, ...]
     comment: str = ""
-    alike: tuple[tuple[Where | None, ...], ...] = field(default=(), compare=False, repr=False)
+    other_origins: tuple[tuple[Where | None, ...], ...] = field(default=(), compare=False, repr=False)
 
     def called_for(self, origin: Where | None) -> Function:
         """Return the function with this origin added to all its statements."""
@@ -50,9 +50,9 @@ class Function:
 
     def beside(self, origins: tuple[Where | None, ...]) -> Function:
         """Return the function with these origins added to its statements."""
-        if origins in self.alike or origins == origins_in(self.body):
+        if origins in self.other_origins or origins == origins_in(self.body):
             return self
-        return replace(self, alike=(*self.alike, origins))
+        return replace(self, other_origins=(*self.other_origins, origins))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ class StatementOrigins:
     """Origins of a function's statements. ``all`` has each origin once, in order."""
 
     def __init__(self, function: Function) -> None:
-        rows = zip(origins_in(function.body), *function.alike, strict=True)
+        rows = zip(origins_in(function.body), *function.other_origins, strict=True)
         each = iter([tuple(dict.fromkeys(origin for origin in row if origin is not None)) for row in rows])
         self._of: dict[int, Origins] = {}
         self._columns: dict[int, tuple[Origins, ...]] = {}

@@ -22,7 +22,7 @@ def schedule(
     target: Target,
     name: str,
     parts: int = 1,
-    alike: Sequence[PanelLayout] = (),
+    reused_layouts: Sequence[PanelLayout] = (),
     timed: bool = False,
     max_chunk: int | None = None,
 ) -> ScheduledEntry:
@@ -39,11 +39,11 @@ def schedule(
         timed: Count the time of the entry's parts.
         max_chunk: Maximum steps of a chunk of time.
     """
-    return scheduled(analyse(graph, target, parts, max_chunk), name, alike, timed)
+    return scheduled(analyse(graph, target, parts, max_chunk), name, reused_layouts, timed)
 
 
 def scheduled(
-    analysis: EntryAnalysis, name: str, alike: Sequence[PanelLayout] = (), timed: bool = False
+    analysis: EntryAnalysis, name: str, reused_layouts: Sequence[PanelLayout] = (), timed: bool = False
 ) -> ScheduledEntry:
     """Return the entry of an analysed graph."""
-    return emit_entry(plan_entry(analysis, alike), name, timed)
+    return emit_entry(plan_entry(analysis, reused_layouts), name, timed)

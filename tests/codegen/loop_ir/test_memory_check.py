@@ -137,7 +137,7 @@ def test_places_that_are_formulas_are_compared_for_all_sizes() -> None:
     T = size("T")
     statements = [call(WRITES, A), call(WRITES, B), call(READS, A)]
     check(statements, {A: (0, 64 * T), B: (64 * T, 64 * T + 64)})
-    with pytest.raises(VerifyError, match=r"the place of b ends at 64\*T, after 32\*T"):
+    with pytest.raises(VerifyError, match=r"the memory of b overlaps: 64\*T must be at most 32\*T"):
         check(statements, {A: (0, 64 * T), B: (32 * T, 64 * T)})
     with pytest.raises(VerifyError, match="reads a, which holds nothing"):
         check(statements, {A: (0, 64 * T), B: (0, 64 * T)})

@@ -95,7 +95,7 @@ def test_functions_have_the_origins_of_all_their_callers() -> None:
     assert origins_in(body) == (ONE, LATER, LATER, ONE)
     assert function.beside(origins_in(body)) is function
     shared = function.beside((OTHER, LATER, LATER, None)).beside((OTHER, LATER, LATER, None))
-    assert len(shared.alike) == 1
+    assert len(shared.other_origins) == 1
     found = StatementOrigins(shared)
     assert found.of(body[0]) == (ONE, OTHER)
     assert isinstance(body[0], Contract)

@@ -43,9 +43,9 @@ SHARED_BYTES = 32 << 20
 """Programs with at least this many bytes of parameters have one copy of packed weights for all their entries."""
 
 
-def plan_entry(analysis: EntryAnalysis, alike: Sequence[PanelLayout] = ()) -> EntryPlan:
+def plan_entry(analysis: EntryAnalysis, reused_layouts: Sequence[PanelLayout] = ()) -> EntryPlan:
     """Return the plan of an entry."""
-    return _Planner(analysis, alike).plan()
+    return _Planner(analysis, reused_layouts).plan()
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,14 @@ class _LaidOut:
 class _Planner:
     """Planning of the sections of an analysis, in order."""
 
-    def __init__(self, analysis: EntryAnalysis, alike: Sequence[PanelLayout]) -> None:
+    def __init__(self, analysis: EntryAnalysis, reused_layouts: Sequence[PanelLayout]) -> None:
         self.analysis, self.entry, self.target = analysis, analysis.entry, analysis.target
         graph, arguments = self.entry.graph, self.entry.arguments
         declared = {str(node["label"]): node.where for node in graph.inputs if node.where is not None}
         parameters = arguments.parameters
         origins = {buffer: declared[name] for buffer, name in parameters.items() if name in declared}
         total = sum(item.bytes for item in arguments.items if item.kind == "parameter")
-        panels = Panels(parameters, alike, origins, group=1 if total >= SHARED_BYTES else None)
+        panels = Panels(parameters, reused_layouts, origins, group=1 if total >= SHARED_BYTES else None)
         self.allocation = Allocation(graph, self.entry.users, panels, dict(arguments.leaves))
         self.allocation.outputs = arguments.results
         self.lengths = RowLengths(graph)
