@@ -1,6 +1,10 @@
-"""Cost estimates. They decide how fast code is, and never which values it computes.
+"""Cost estimates. They affect the speed of code, and never the values that it computes.
 
-``register_tiles`` (shapes of tiles), ``chunk_length`` (time steps that run together), ``work_sharing`` (kernels split
-between workers), ``pipelining`` (loops over time in stages), ``interleaving`` (independent scans in one loop). They
-know the graph and the processor, but no buffers and no loops.
+- ``register_tiles``: shapes of register tiles.
+- ``chunk_length``: number of time steps in a chunk.
+- ``work_sharing``: kernels that workers share.
+- ``pipelining``: loops over time in stages, which several workers run.
+- ``interleaving``: independent scans in one loop of one worker.
+
+The estimates depend on the graph and the processor, but not on buffers and loops.
 """

@@ -11,7 +11,7 @@ from ..analysis.kernel_fusion import FusedKernels
 from ..machine.target import Target
 from .register_tiles import OPEN_ROWS
 
-MAX_CHUNK = 1 << 30  # all steps; fits in 32 bits
+MAX_CHUNK = 1 << 30  # steps of a chunk that has all steps; fits in 32 bits
 ROWS_OF_A_CHUNK = 128
 
 
@@ -41,24 +41,27 @@ class TimeChunk:
 def chunk_length(
     target: Target, fused: FusedKernels, leaving: set[Node], length: Dim, maximum: int | None = None
 ) -> int:
-    """Return the number of steps of a chunk; all steps if there are no temporaries.
+    """Return the number of steps of a chunk; ``MAX_CHUNK`` if there are no temporaries.
 
     A chunk has enough rows to amortise the reloading of weights, and of sums over time that do not fit in L2.
 
     Args:
+        target: The processor.
+        fused: Kernels of the loop.
         leaving: Values that outlive the chunk.
-        maximum: Maximum steps for whose temporaries there is memory.
+        length: Number of steps of the loop.
+        maximum: Maximum steps whose temporaries fit in memory.
     """
     temporaries = [node for node in fused.stored if node.op != "scan" and node not in leaving and node.tensor.rank > 1]
     if not temporaries:
         return MAX_CHUNK
     products = [node for kernel in fused.kernels for node in kernel.members if _has_weights(node)]
     weights = sum(node.tensor.bytes_at(OPEN_ROWS) for node in {node.operands[1] for node in products})
-    is_read_from_afar = weights > target.second_cache // 2  # then weights cost more than temporaries of any size
-    rows = max(map(_rows, products if is_read_from_afar else temporaries))
-    far = sum(kernel.first.tensor.bytes_at(OPEN_ROWS) for kernel in fused.kernels if kernel.kind == "outer_sum")
-    wanted = ROWS_OF_A_CHUNK * (2 if far > target.second_cache // 4 else 1)
-    steps = -(-wanted // rows)
+    exceeds_second_cache = weights > target.second_cache // 2  # reloading them costs more than large temporaries
+    rows = max(map(_rows, products if exceeds_second_cache else temporaries))
+    sum_bytes = sum(kernel.first.tensor.bytes_at(OPEN_ROWS) for kernel in fused.kernels if kernel.kind == "outer_sum")
+    rows_of_chunk = ROWS_OF_A_CHUNK * (2 if sum_bytes > target.second_cache // 4 else 1)
+    steps = -(-rows_of_chunk // rows)
     steps = steps // 8 * 8 if steps >= 8 else steps
     steps = steps if maximum is None else min(steps, maximum)
     return min(steps, length) if isinstance(length, int) and length > 0 else steps

@@ -1,8 +1,8 @@
 """Interleaving: steps of independent scans run alternately in one loop, so that each hides the other's latency.
 
-A step of few units waits for the previous step much longer than it keeps the processor busy. Scans that do not depend
-on each other within a chunk of time hide each other's latency: branches, both directions, and the layers of a stack,
-each one chunk behind its input. Estimates decide what runs together, and never change values.
+A step of few units waits for the previous step much longer than it keeps the processor busy. Scans hide each other's
+latency if they do not depend on each other within a chunk of time: branches, both directions, and the layers of a
+stack, each of which runs one chunk behind its input.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .register_tiles import FMA_LATENCY, OPEN_ROWS, accumulators, lanes_for
 from .work_sharing import LONG_OPS, ONE_WORKER, WorkSharing, per_chunk_overhead
 
 MAX_LAG = 12
-"""Maximum chunks between the first and last kernels, because as many iterations are unrolled before the loop."""
+"""Maximum chunks by which a kernel runs behind the first one. As many iterations are unrolled in front of the loop."""
 PAYS = 1.1
 """Minimum estimated speedup for interleaving."""
 MAX_BUSY = 2.0
@@ -39,18 +39,18 @@ LOADED_BYTES = 64.0
 CACHE_SHARE = 0.875
 """Maximum share of L1 for the weights of interleaved scans."""
 LOOK_AHEAD = 128.0
-"""Out-of-order window in cycles. Longer steps are interleaved statement by statement."""
+"""Cycles of work in the processor's out-of-order window. Longer steps are interleaved statement by statement."""
 MIN_STEPS = 12
-"""Minimum steps of a chunk. Chunks are short, because the first and last chunks of a scan behind another run alone.
+"""Minimum steps of a chunk. Chunks are short, because the first and last chunks of scans with different lags run alone.
 
-A chunk has up to twice as many steps if tiles of products then have no remainder, and twice that if each chunk has an
+A chunk has up to twice as many steps if that avoids remainder tiles of products, and twice that if each chunk has an
 overhead.
 """
 
 Phase = tuple[int, int]
-"""Lag of a kernel in chunks of time, and its place in an iteration.
+"""Number of chunks by which a kernel runs behind the first one, and its position in an iteration.
 
-Batches of interleaved scans have odd places, and other kernels have even ones.
+Batches of interleaved scans have odd positions, and other kernels have even ones.
 """
 
 
@@ -59,7 +59,7 @@ class LoopKernels(NamedTuple):
 
     Attributes:
         needs: Dependencies between its kernels within a chunk.
-        longest: Maximum steps of a chunk if it runs alone.
+        longest: Maximum steps of a chunk without interleaving.
     """
 
     kernels: Sequence[Kernel]
@@ -75,8 +75,8 @@ class InterleavingPlan:
         phases: Phases of the kernels of each loop.
         steps: Steps of a chunk.
         depths: For each loop, the number of buffers for a chunk's values.
-        by_statement: Places in an iteration of scans that are interleaved statement by statement.
-        gains: Estimated speedups, by place.
+        by_statement: Positions of scans that are interleaved statement by statement.
+        gains: Estimated speedups, by position.
     """
 
     phases: tuple[tuple[Phase, ...], ...]
@@ -96,9 +96,9 @@ class StepCost:
     """Estimates for a scan's step.
 
     Attributes:
-        waits: Latency in cycles from its inputs to its next carries.
-        busy: Cycles of the processor's units without waiting.
-        weight_bytes: Bytes of weights that it reads.
+        waits: Latency in cycles from the carries to their next values.
+        busy: Cycles in which the processor's units are busy.
+        weight_bytes: Bytes of weights that the step reads.
     """
 
     waits: float
@@ -107,10 +107,10 @@ class StepCost:
 
 
 def may_pay(target: Target, scans: Sequence[Node]) -> bool:
-    """True if some of these scans could be faster interleaved.
+    """True if some of these scans are probably faster if interleaved.
 
-    Processors without vectors are assumed to be in-order, where interleaving saves nothing. Scans whose steps are
-    recomputed in blocks are not interleaved.
+    Interleaving saves nothing on in-order processors, as which processors without vectors count. Scans that save or
+    recompute blocks of steps are not interleaved.
     """
     if any((scan.get("keeps"), scan.get("blocks")) != (None, None) for scan in scans):
         return False
@@ -208,25 +208,25 @@ def _batches(target: Target, costs: Mapping[Node, StepCost]) -> list[list[Node]]
 
 def _gain(costs: Sequence[StepCost]) -> float:
     """Return the estimated speedup of interleaved steps."""
-    beside = max(*(cost.waits for cost in costs), sum(cost.busy for cost in costs))
-    return sum(max(cost.waits, cost.busy) for cost in costs) / beside if beside else 1.0
+    interleaved_cycles = max(*(cost.waits for cost in costs), sum(cost.busy for cost in costs))
+    return sum(max(cost.waits, cost.busy) for cost in costs) / interleaved_cycles if interleaved_cycles else 1.0
 
 
 def _phases(kernels: Sequence[Kernel], needs: Sequence[Needs], batch_of: Mapping[Node, int]) -> list[Phase]:
-    """Return each kernel's phase: the first one after those of its dependencies."""
+    """Return each kernel's phase: the earliest one after the phases of its dependencies."""
     phases: list[Phase] = []
     for kernel, needed in zip(kernels, needs, strict=True):
         lag, place = max((phases[number] for number in needed), default=(0, 0))
         if kernel.first in batch_of:
-            own = 2 * batch_of[kernel.first] + 1
-            phases.append((lag + (place >= own), own))
+            own_place = 2 * batch_of[kernel.first] + 1
+            phases.append((lag + (place >= own_place), own_place))
         else:
             phases.append((lag, place + place % 2))
     return phases
 
 
 def _depth(phases: Sequence[Phase], needs: Sequence[Needs]) -> int:
-    """Return the number of buffers for a chunk's values that keeps unread values from being overwritten."""
+    """Return the minimum number of buffers for a chunk's values so that none is overwritten before it is read."""
     depth = 1
     for (lag, place), needed in zip(phases, needs, strict=True):
         for lag_before, place_before in (phases[number] for number in needed):

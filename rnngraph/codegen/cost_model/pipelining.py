@@ -1,7 +1,4 @@
-"""Software pipelines over chunks of time: the division of kernels into stages, and the expected speedup.
-
-Estimates decide who computes what, and never change values.
-"""
+"""Software pipelines over chunks of time: the division of kernels into stages, and the expected speedup."""
 
 from __future__ import annotations
 
@@ -14,22 +11,21 @@ from .register_tiles import OPEN_ROWS
 from .work_sharing import Partition
 
 BUFFER_DEPTH = 3
-"""Multi-buffering depth: number of buffers for a stage's values."""
+"""Number of buffers for a stage's values (multi-buffering)."""
 ROUNDS = 8
-"""Number of chunks of a sequence, within the limits of their length. With few chunks, stages idle at the start and end.
-"""
+"""Number of chunks into which a sequence is divided, if their length allows. With fewer, stages idle at both ends."""
 MIN_STEPS, MAX_STEPS = 12, 48
-"""Minimum and maximum steps of a chunk. The minimum is larger if tiles of products then have no remainder, or if each
-chunk has an overhead. The maximum is larger if a single worker's chunks are long.
+"""Minimum and maximum steps of a chunk. The minimum is raised to avoid remainder tiles of products, or if each chunk
+has an overhead. The maximum is raised if a single worker's chunks are longer.
 """
 CLAIM_CYCLES = 2000.0
-"""Cycles to claim a task, including the transfer of its memory from the core that ran the previous one."""
+"""Cycles to claim a task, including the transfer of its data from the core that ran the previous chunk."""
 CLAIMS = 4.0
-"""Minimum ratio between a task's cycles and those of its claim, if possible."""
+"""Preferred minimum ratio between the cycles of a task and those of its claim."""
 PAYS = 0.85
-"""Maximum time of a pipeline, as a share of that of one worker."""
+"""Maximum ratio between the time of a pipeline and that of one worker."""
 FAR_CYCLES = 3000.0
-"""Additional cycles of a barrier between distant cores. Split kernels must be as fast as a pipeline there, too."""
+"""Additional cycles of a barrier between distant cores, for which split kernels are compared with a pipeline."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,7 @@ class PipelinePlan:
     Attributes:
         stages: First and last kernel of each stage.
         costs: Cycles of each stage for one time step.
-        grain: Unit of a chunk's length in steps.
+        grain: Number of steps of which a chunk's length is a multiple.
         max_steps: Maximum steps of a chunk.
         gain: Speedup over one worker.
     """
@@ -60,8 +56,8 @@ class StageCost:
     """Estimated cost of one kernel of the loop.
 
     Attributes:
-        partition: Estimate for one time step.
-        tile_steps: Steps that a tile covers.
+        partition: Partition with the estimate for one time step.
+        tile_steps: Time steps that a register tile covers.
         per_chunk_overhead: Cycles for each chunk, independent of its length.
     """
 
@@ -79,7 +75,10 @@ def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, worke
     """Return the pipeline of these kernels; None if one worker, or kernels split between workers, are faster.
 
     Args:
-        longest: Maximum steps of a chunk in one worker's loop.
+        kernels: Costs of the loop's kernels, in order.
+        length: Number of steps of the loop.
+        longest: Maximum steps of a chunk in the loop of one worker.
+        workers: Number of workers.
     """
     serial = sum(kernel.cycles for kernel in kernels)
     if workers == 1 or len(kernels) < 2 or (isinstance(length, int) and length <= MIN_STEPS) or not serial:
@@ -92,8 +91,8 @@ def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, worke
     max_steps = max(MAX_STEPS, longest // BUFFER_DEPTH if longest < MAX_CHUNK else 0)
     grains = _grains(kernels, serial / len(costs), max_steps)
     cycles, grain = min((_cycles(costs, overheads, steps, workers), steps) for steps in grains)
-    cut = sum(kernel.partition.cycles + kernel.partition.barriers * FAR_CYCLES for kernel in kernels)
-    if cycles > PAYS * serial or cycles > cut:
+    split_cycles = sum(kernel.partition.cycles + kernel.partition.barriers * FAR_CYCLES for kernel in kernels)
+    if cycles > PAYS * serial or cycles > split_cycles:
         return None
     return PipelinePlan(
         tuple(stages), costs, grain, max(grain, min(max_steps, longest) // grain * grain), serial / cycles
@@ -101,10 +100,12 @@ def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, worke
 
 
 def _grains(kernels: Sequence[StageCost], cost: float, max_steps: int) -> list[int]:
-    """Return candidate granularities of chunks, in steps.
+    """Return candidates for the grain of chunks, in steps.
 
     Args:
-        cost: Cycles of a stage for one step.
+        kernels: Costs of the loop's kernels.
+        cost: Mean cycles of a stage for one step.
+        max_steps: Maximum steps of a chunk.
     """
 
     def rest(steps: int) -> float:
@@ -124,7 +125,7 @@ def _cycles(costs: Sequence[float], overheads: Sequence[float], steps: int, work
 
 
 def _grouped(costs: Sequence[float], workers: int) -> list[tuple[int, int]]:
-    """Merge neighbouring stages that are small compared with a worker's share."""
+    """Merge kernels into stages, as long as a stage costs at most three quarters of a worker's share."""
     limit = 0.75 * sum(costs) / workers
     stages = [(number, number + 1) for number in range(len(costs))]
 

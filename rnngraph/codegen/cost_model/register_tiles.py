@@ -8,8 +8,8 @@ the maximum of three times:
   exceeds L1;
 - the latency of a multiply-add, on which the next step of k depends.
 
-Tiles that would spill registers are not considered. Of tiles with similar
-cost, those with a single height take half as long to compile.
+Tiles that would spill registers are not considered. Among tiles of similar cost, one whose height divides the rows is
+preferred, because remainder tiles double the compile time.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from ..machine.target import Target
 FMA_LATENCY = 4.0
 PER_CYCLE = 2.0
 SECOND_CACHE_BYTES = 24.0  # bytes per cycle that a tile reads from the L2 cache
-OVERHEAD = 0.5  # cycles per step of k for any tile: the loop, and whatever does not overlap
-EVEN = 1.03  # maximum slowdown accepted for tiles of one height instead of two
+OVERHEAD = 0.5  # cycles per step of k for the loop, and for work that does not overlap with the multiply-adds
+EVEN = 1.03  # maximum slowdown accepted for less code
 MIN_CUT, MAX_CUT = 8, 64  # minimum steps of k, and maximum steps and columns, for which a sum is split in two
-SUM_BLOCK = 512  # steps of k per partial sum of floats, for smaller rounding errors
+SUM_BLOCK = 512  # steps of k per partial sum of floats, which limits rounding errors
 TRANSPOSED_TOGETHER = 4  # k per block of float32 that a tile transposes while loading
-LARGE = 16  # sums of the largest tile that counts one step of k per iteration
-OPEN_ROWS = 64  # assumed number of rows, where only the call knows it
-OPEN_DEPTH = 256  # assumed length of k
-BESIDE_BYTES = {"maddubs": 3, "maddwd": 6, "i32x4.dot": 3, "smlad": 26}
-"""Additional registers of a dot product of signed bytes, such as for halves of operands. On Cortex-M they are all but
-six, because it uses integer registers.
+LARGE = 16  # maximum sums of a tile that may have one step of k per iteration
+OPEN_ROWS = 64  # assumed value of a symbolic number of rows
+OPEN_DEPTH = 256  # assumed value of a symbolic number of k
+SIGNED_DOT_REGISTERS = {"maddubs": 3, "maddwd": 6, "i32x4.dot": 3, "smlad": 26}
+"""Registers that a dot product of signed bytes needs for intermediate values, by the name of its instructions. On
+Cortex-M, only six registers remain for a tile, because the dot product uses integer registers.
 """
 
 
 @dataclass(frozen=True)
 class TileShape:
-    """Shape of a tile: maximum rows, blocks of units, and steps of k per iteration (``unroll``)."""
+    """Shape of a register tile: rows, blocks of units, and steps of k per iteration (``unroll``)."""
 
     rows: int
     blocks: int
@@ -55,13 +55,13 @@ class ProductShape:
     """Shape of the products of one kernel.
 
     Attributes:
-        gates: Gates of a unit, each of which has a column of its own.
-        blocks: Blocks of units, a vector each.
-        rows: Rows, which may be open.
+        gates: Gates of a unit. Each has a separate column in a tile.
+        blocks: Blocks of units, one vector each.
+        rows: Number of rows, which may be symbolic.
         depth: Maximum steps of k.
-        parts: Products for each row, unit and gate, with separate left operands.
+        parts: Number of parts of each left operand, which are multiplied separately.
         accumulators: Partial sums of each product.
-        groups: Preferred divisors of the width of a single row's tile, by which weights are already packed.
+        groups: Group sizes of weights that are packed already. Tiles of a single row prefer multiples of them as width.
     """
 
     gates: int
@@ -82,12 +82,12 @@ class ProductShape:
 
 
 def for_signed_bytes(target: Target) -> Target:
-    """Return the target without the registers that products of signed bytes need besides their tile."""
-    return replace(target, registers=target.registers - BESIDE_BYTES.get(target.signed_dots, 0))
+    """Return the target without the registers that a dot product of signed bytes needs in addition to its tile."""
+    return replace(target, registers=target.registers - SIGNED_DOT_REGISTERS.get(target.signed_dots, 0))
 
 
 def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
-    """Return the number of lanes per vector: by the narrowest float type, and at most the number of units.
+    """Return the number of lanes per vector, from the narrowest float type, and at most about the number of units.
 
     A single row of symbolic width uses scalars, because a remainder vector would cost more code than it gains.
     """
@@ -107,9 +107,9 @@ def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
 def accumulators(target: Target, depth: Dim, width: Dim) -> int:
     """Return the number of partial sums of a product, from its ``depth`` and ``width`` alone.
 
-    A multiply-add waits for the previous one, and a row of few units has few other sums in the meantime. With more
-    partial sums, a tile has fewer rows. That does not pay with few registers, or if weights exceed L1 and
-    are reloaded for each tile of rows.
+    A multiply-add waits for the previous one of its sum, and a row of few units has few other sums to compute
+    meanwhile. But more partial sums leave registers for fewer rows of a tile. This costs more with few registers, or if
+    weights exceed L1 and are reloaded for each tile.
     """
     if not isinstance(depth, int) or not isinstance(width, int) or target.registers <= 16:
         return 1
@@ -117,18 +117,18 @@ def accumulators(target: Target, depth: Dim, width: Dim) -> int:
 
 
 def sum_block(depth: Dim, dtype: str) -> int:
-    """Return the number of k per partial sum, from the depth and dtype alone; 0: all."""
+    """Return the number of k per partial sum, from the depth and dtype alone; 0 for a single sum."""
     return 0 if dtype == "int32" or (isinstance(depth, int) and depth <= SUM_BLOCK) else SUM_BLOCK
 
 
 def fits(target: Target, rows: int, columns: int, accumulators: int = 1) -> bool:
     """True if a tile's accumulators, broadcasts and weights fit in registers."""
-    if rows == 1:  # weights are memory operands
+    if rows == 1:  # weights are memory operands of instructions
         return columns * accumulators + 2 <= target.registers
-    beside = _beside(target, rows, columns)
-    if not target.takes_operands_from_memory:  # the k of all accumulators are loaded together
-        beside *= accumulators
-    return rows * columns * accumulators + beside <= target.registers
+    operand_registers = _operand_registers(target, rows, columns)
+    if not target.takes_operands_from_memory:  # an iteration loads the operands of all accumulators first
+        operand_registers *= accumulators
+    return rows * columns * accumulators + operand_registers <= target.registers
 
 
 def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulators: int = 1) -> float:
@@ -142,13 +142,13 @@ def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulato
 
 
 def tile_shape(target: Target, product: ProductShape) -> TileShape:
-    """Return the tile with the lowest estimated cost, and little code."""
+    """Return the tile with the lowest estimated cost, or a similar cost and less code."""
     return cheapest(target, product)[0]
 
 
 @lru_cache(maxsize=4096)
 def cheapest(target: Target, product: ProductShape) -> tuple[TileShape, float]:
-    """Return the tile with the lowest estimated cost, and its cycles per step of k over all rows and blocks."""
+    """Return the tile of ``tile_shape``, and the lowest cost: cycles per step of k over all rows and blocks."""
     best, cost = TileShape(1, 1, 4), float("inf")
     for height in range(1, min(product.row_count, target.registers) + 1):
         for width in range(1, product.blocks + 1):
@@ -167,7 +167,7 @@ def _tile(target: Target, product: ProductShape, height: int, width: int) -> Til
 def transposing_tile(target: Target, rows: int, accumulators: int = 1) -> TileShape | None:
     """Return a tile of all ``rows`` that transposes weights while loading; None if registers do not suffice.
 
-    Shuffles overlap with the latency of the sums.
+    Such a tile is fast, because shuffles run during the latency of multiply-adds.
     """
     if rows * accumulators + TRANSPOSED_TOGETHER + 2 > target.registers:
         return None
@@ -177,26 +177,29 @@ def transposing_tile(target: Target, rows: int, accumulators: int = 1) -> TileSh
 def unroll(target: Target, rows: int, columns: int, accumulators: int) -> int:
     """Return the steps of k per iteration of a tile, a multiple of the accumulators.
 
-    Counting k takes issue slots of multiply-adds on some processors. Of a large tile, few iterations are in flight
-    at once. Two steps per iteration are then up to 4 % faster, if registers suffice.
+    On some processors, the loop counter takes issue slots of multiply-adds, and few iterations of a large tile are in
+    flight at once. Two steps per iteration are then up to 4 % faster, if registers suffice.
     """
     sums = rows * columns
     minimum = 1 if sums <= LARGE else 2
-    if not target.takes_operands_from_memory and sums + 2 * _beside(target, rows, columns) > target.registers:
+    if (
+        not target.takes_operands_from_memory
+        and sums + 2 * _operand_registers(target, rows, columns) > target.registers
+    ):
         minimum = 1
     return -(-max(minimum, min(4, 16 // sums)) // accumulators) * accumulators
 
 
-def _beside(target: Target, rows: int, columns: int) -> int:
-    """Return the number of registers that a step needs besides accumulators."""
+def _operand_registers(target: Target, rows: int, columns: int) -> int:
+    """Return the number of registers that a step needs for operands."""
     return (min(rows, columns) if target.registers > 16 else rows) + 1
 
 
 def _evened(target: Target, product: ProductShape, tile: TileShape) -> TileShape:
     """Return a smaller tile of similar cost and less code, if there is one; else the tile.
 
-    Compile time is mostly spent on tiles, and tiles of a second height are separate code. Rereading weights that stay
-    in L1 is neglected.
+    Most compile time is spent on tiles, and each height of tiles has separate code. The cost of reading weights again
+    from L1 is neglected.
     """
     rows = product.row_count
     if rows == 1:
@@ -233,7 +236,7 @@ def _cycles(target: Target, product: ProductShape, height: int, width: int) -> f
     tiles, blocks = balanced(product.row_count, height), product.blocks
     groups = [(width, blocks // width), (blocks % width, 1 if blocks % width else 0)]
     vector_bytes = target.vector_bits // 8
-    several = sum(number for _, number in tiles) > 1  # the next tile of rows reads the same panel again
+    several = sum(number for _, number in tiles) > 1  # each tile of rows reads the same weights
     total = 0.0
     for size, number in tiles:
         for columns, times in groups:

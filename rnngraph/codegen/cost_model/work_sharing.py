@@ -1,7 +1,6 @@
 """Work sharing: choice of the axis along which workers split a kernel, and estimate of the gain.
 
-The estimates are coarse: products by the model of tiles, other ops by vectors. They decide who computes what, and never
-change values.
+The estimates are coarse: products have the cost of their register tiles, and other ops a cost per vector.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ from .chunk_length import TimeChunk
 from .register_tiles import OPEN_DEPTH, OPEN_ROWS, PER_CYCLE, ProductShape, cheapest, lanes_for
 
 BARRIER_CYCLES = 500.0
-"""Cycles of a barrier on cores that share a cache: about 0.15 microseconds. On others it takes several times as long,
-and calls are measured to be faster with one worker.
+"""Cycles of a barrier on cores that share a cache: about 0.15 microseconds. On other cores, a barrier takes several
+times as long, but there, measurement decides between one and several workers.
 """
 NEARER = 0.8
-"""Maximum ratio of costs at which a later axis replaces an earlier one.
+"""Maximum ratio of costs at which an axis replaces one that comes earlier in ``_axes``.
 
-Split along another axis, a worker reads values from the caches of other cores.
+Other kernels are split along the earlier axis. Along another axis, a worker reads values from other cores' caches.
 """
 SUM_BYTES = 12.0
-"""Bytes per cycle of sums over time, which each chunk reads and writes, possibly after another worker."""
+"""Bytes per cycle at which a chunk of time loads and stores sums, which may be in the cache of another worker."""
 LONG_OPS = 12.0
-"""Cycles per vector of a polynomial. Other ops take one cycle, and random ops five times as long as a polynomial."""
+"""Cycles per vector of an elementary function. Random ops take five times as long, and other ops one cycle."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ class Workers:
     """Number and kind of workers for which kernels are written.
 
     Attributes:
-        parts: Number of parts of a kernel, at least one for each worker.
-        rowwise: Predicate of kernels that compute row by row and are split by rows; None if none is.
+        parts: Number of parts into which a kernel is split, and maximum number of workers.
+        rowwise: Test for kernels with independent rows, which are split by rows; None if there are none.
     """
 
     parts: int = 1
@@ -58,7 +57,7 @@ class Partition:
         axis: Axis of the kernel's shape; None if one worker computes everything.
         cycles: Cycles until all parts are done.
         serial_cycles: Cycles of one worker.
-        by_rows: Each worker reads only what it wrote itself, or shared values.
+        by_rows: Each worker reads only values that it wrote itself, or that are shared.
         barriers: Number of barriers included in ``cycles``.
     """
 
@@ -81,7 +80,7 @@ class Partition:
 
 
 SERIAL = Partition(None, 0.0, 0.0)
-"""Partition for a single worker, without an estimate, because nothing depends on it."""
+"""Partition if there is only one worker, for which no estimate is needed."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Work:
     shared: Dim = 0
 
     def with_kernel(self, partition: Partition, times: Dim = 1) -> Work:
-        """Return the total with a kernel added that runs ``times`` times, barriers included."""
+        """Return the total with the cost of a kernel, barriers included, that runs ``times`` times."""
         serial, shared = round(partition.serial_cycles), round(partition.cycles)
         return Work(self.serial + times * serial, self.shared + times * shared)
 
@@ -110,8 +109,8 @@ class WorkSharing:
 
     Attributes:
         time: Chunk in which the region runs, if any.
-        in_scan: The kernels are those of a scan's step, which are parts of one function. Sums of outer products are
-            not split there, because they are cleared first.
+        in_scan: The kernels are those of a scan's step. Sums of outer products are not split there, because a step
+            clears them first, without a barrier in between.
     """
 
     target: Target
@@ -144,9 +143,9 @@ class WorkSharing:
         extents = [self._extent(shape, axis) for axis in range(len(shape))]
         serial = self._cycles(kernel, shape, extents)
         if by_rows:
-            part, of_rows = [*extents], max(0, len(shape) - 2)
-            part[of_rows] = -(-extents[of_rows] // parts)
-            return Partition(of_rows, self._cycles(kernel, shape, part), serial, True)
+            part, row_axis = [*extents], max(0, len(shape) - 2)
+            part[row_axis] = -(-extents[row_axis] // parts)
+            return Partition(row_axis, self._cycles(kernel, shape, part), serial, True)
         best, axis = serial, None
         for candidate in _axes(kernel, shape) if serial > 2 * BARRIER_CYCLES else ():
             if candidate == len(shape) - 1 and not isinstance(shape[-1], int):
@@ -223,7 +222,7 @@ class WorkSharing:
 
 
 def per_chunk_overhead(kernel: Kernel) -> float:
-    """Return the cycles with which each chunk of time loads and stores a sum of outer products."""
+    """Return the cycles in which each chunk of time loads and stores a sum of outer products; 0 for other kernels."""
     if kernel.kind != "outer_sum":
         return 0.0
     node = kernel.first
@@ -241,20 +240,20 @@ def _shape(kernel: Kernel) -> Shape:
 def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
     """Return the axes along which a kernel can be split: rows first, then units, then time steps.
 
-    Scans are split by rows or units. The same axis here lets a worker read the values that it wrote itself.
+    Scans are split by rows or units. Along the same axis, a worker reads values that it wrote itself.
     """
     last = len(shape) - 1
     if kernel.kind in ("reduce", "fused_reduce"):
         axes = {axis for node in kernel.members for axis in node.get("axes", ())}
-        kept = [axis for axis in range(last) if axis not in axes]
-        return [*reversed(kept), *([last] if last not in axes else [])]
-    if kernel.kind == "overlap_add":  # the axes before the axis of windows
+        kept_axes = [axis for axis in range(last) if axis not in axes]
+        return [*reversed(kept_axes), *([last] if last not in axes else [])]
+    if kernel.kind == "overlap_add":  # the axes before that of the windows
         return range(kernel.first["axis"])[::-1]
     if kernel.kind != "fused":
         return ()
     if any(map(is_tile_product, kernel.members)):
         return range(last - 1)
-    if any(map(is_batched_product, kernel.members)):  # split by matrices first: each part packs its own
+    if any(map(is_batched_product, kernel.members)):  # matrices first, because each part packs the ones that it reads
         return range(last + 1)
     outer = [*range(last - 1, -1, -1), last] if last > 0 else [*range(last, -1, -1)]
     return [*(axis for axis in outer if axis), *(axis for axis in outer if not axis)]

@@ -373,7 +373,7 @@ class Tiles:
         names: dict[Index, Index] = {}
         distances = {}
         for contraction, panel in self._packed_ahead.items():
-            group = self.tile.blocks * self.lanes * panel.of_unit
+            group = self.tile.blocks * self.lanes * panel.elements_per_unit
             line = ALIGNMENT // ITEM_BYTES[panel.buffer.dtype]
             asked = panel.depth // contraction.dot_width // self.tile.unroll * line
             distance = self._rows_before(rows, others) * (asked // rows.count) + group - 2 * group * self._parity

@@ -113,8 +113,8 @@ class RightOperands:
         places = tuple(
             (
                 panel.buffer,
-                start * panel.of_unit
-                + number // in_group * in_group * self.lanes * panel.of_unit
+                start * panel.elements_per_unit
+                + number // in_group * in_group * self.lanes * panel.elements_per_unit
                 + (gate * in_group + number % in_group) * of_vector,
             )
             for gate in gates

@@ -1,9 +1,9 @@
 """Loop IR: loops, vectors, loads and stores over buffers, with symbolic sizes. It is independent of graphs.
 
-- ``nodes``: the statements, with ``products`` and their ``base``; ``values``: what statements read and write.
+- ``nodes``: the statements, with ``products`` and their ``base`` class; ``values``: operands of statements.
 - ``functions``: functions of statements; ``builder`` builds blocks, and ``printer`` prints ``show("loops")``.
-- ``workers``: names of the workers of an entry.
-- ``effects``: what each statement reads and writes; ``origins``: the lines of the script that it comes from.
-- ``renaming``: equal functions; ``parts``: statements that share nothing.
-- ``memory_check``: a proof that no entry reads memory that was not written.
+- ``workers``: index and number of the workers of an entry.
+- ``effects``: buffers that statements read and write; ``origins``: lines of the script from which statements come.
+- ``renaming``: replacement of names, and comparison of functions; ``parts``: groups of independent statements.
+- ``memory_check``: verifier that no entry reads memory that was not written.
 """

@@ -1,4 +1,4 @@
-"""Base of statements of the loop IR, with the uses and renamings that traversals need."""
+"""Base class of the loop IR's statements, with the methods that traversals need."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ...support.records import dataclass
 from .values import BlockScales, Buffer, Index, Place, Valid
 
 AnyStatement: TypeAlias = Any
-"""A statement of ``nodes.Statement``, the union that is built from this base."""
+"""Any class of the union ``nodes.Statement``, which this module cannot import."""
 
 
 @dataclass(frozen=True)
 class Body:
-    """Inner statements, and the name of a size that is bound in them, if any."""
+    """Inner statements of a statement, and the name of their loop variable, if any."""
 
     statements: tuple[AnyStatement, ...]
     var: str = ""
@@ -44,9 +44,9 @@ class Renaming:
 
 
 class Uses(NamedTuple):
-    """Index expressions and buffers of a statement. Buffers passed to a function count as read and written.
+    """Index expressions, buffers and bodies of a statement. Buffers passed to a function count as read and written.
 
-    ``bodies`` are inner statements. ``prefetches`` are buffers of which only the address matters.
+    ``prefetches`` are buffers whose content is not read.
     """
 
     indices: Sequence[Index] = ()
@@ -65,10 +65,11 @@ def sizes_in(*valid: Valid) -> Iterator[Index]:
 class BaseStatement:
     """Base class of statements, with the methods that traversals need.
 
-    It is not an ``ABC``, whose ``isinstance`` is slow, but a class must define both methods.
+    Subclasses must define both methods. The class is no ``ABC``, because ``isinstance`` is slow for these.
 
-    ``origin`` is the line, layer and phase for which it computes; it does not affect the result. ``repeats`` is True if
-    inner statements may run several times.
+    Attributes:
+        origin: Line, layer and phase for which the statement computes. It does not affect the result.
+        repeats: True if inner statements may run several times.
     """
 
     repeats: ClassVar[bool] = False

@@ -56,8 +56,8 @@ class Block:
         stride: Index = 1,
     ) -> Value:
         value = Value(self.fresh(name), buffer.dtype, lanes)
-        some = None if isinstance(valid, int) and valid >= lanes else valid
-        self.statements.append(Load(value, buffer, index, some, stride, origin=self.origin))
+        limit = None if isinstance(valid, int) and valid >= lanes else valid
+        self.statements.append(Load(value, buffer, index, limit, stride, origin=self.origin))
         return value
 
     def let(
@@ -81,13 +81,13 @@ class Block:
         return size(fresh)
 
     def read_index(self, name: str, buffer: Buffer, place: Index) -> Index:
-        """Load a number that only packing writes, as a size under a fresh name."""
+        """Add a load of a number that packing wrote, as a size under a fresh name. Return the name."""
         fresh = self.fresh_index(name)
         self.add(LetIndex(fresh, "read", 0, 1, self.load(name, buffer, place, 1)))
         return size(fresh)
 
     def bounded_index(self, name: str, below: Dim, value: Operand) -> Index:
-        """Convert a computed or loaded number to a size in 0..below-1, under a fresh name."""
+        """Add a conversion of a value to a size in 0..below-1, under a fresh name. Return the name."""
         fresh = self.fresh_index(name)
         self.add(LetIndex(fresh, "of", 0, below, value))
         return size(fresh)

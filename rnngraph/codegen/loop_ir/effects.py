@@ -1,4 +1,4 @@
-"""Effects of statements on buffers: reads, writes, and reads before a write."""
+"""Effects of statements: buffers that they read, write, and read before they write them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .nodes import Barrier, Body, Buffer, Call, Fold, For, Pipeline, Statement, 
 
 
 class Effects(NamedTuple):
-    """Buffers that are read, written, and read before they are written."""
+    """Buffers that are read, written, and (``unready``) read before they are written."""
 
     reads: set[Buffer]
     writes: set[Buffer]
@@ -23,7 +23,7 @@ class CallEffects:
     def __init__(self, functions: Iterable[Function]) -> None:
         self.functions: dict[str, Function] = {}
         self.known: dict[str, Effects] = {}
-        self._of_calls: dict[int, tuple[Call, Effects]] = {}  # by identity, because a call is queried many times
+        self._of_calls: dict[int, tuple[Call, Effects]] = {}  # by identity, which is fast to look up
         self.add(functions)
 
     def add(self, functions: Iterable[Function]) -> None:
@@ -51,7 +51,7 @@ class CallEffects:
 
     def _add(self, statements: Sequence[Statement], effects_: Effects) -> None:
         for statement in statements:
-            if isinstance(statement, Tick):  # each worker has its own counters, so no worker waits for another
+            if isinstance(statement, Tick):  # its counters are not shared between workers
                 continue
             uses = statement.uses()
             reads, writes, unready = uses.reads, uses.writes, uses.reads
@@ -65,7 +65,7 @@ class CallEffects:
 
 
 def running_bodies(statement: Statement) -> Sequence[Body]:
-    """Return the bodies of a statement; none for a loop that certainly has no iterations."""
+    """Return the bodies of a statement; none for a loop without iterations."""
     bodies = statement.uses().bodies
     if isinstance(statement, For | Fold | Pipeline):
         start = 0 if isinstance(statement, Pipeline) else statement.start

@@ -20,7 +20,7 @@ def nested(statements: Sequence[Statement]) -> Iterator[Statement]:
 
 
 def origins_in(statements: Sequence[Statement]) -> tuple[Where | None, ...]:
-    """Return the origins of all statements in the order of ``nested``. A tile's columns follow it."""
+    """Return the origins of all statements in the order of ``nested``, each tile's followed by those of its columns."""
     origins: list[Where | None] = []
     for statement in nested(statements):
         origins.append(statement.origin)
@@ -34,7 +34,8 @@ class Function:
     """Function of the loop IR: its buffer parameters, size parameters and statements.
 
     Attributes:
-        alike: Origins of the statements, as ``origins_in`` returns them, for other layers that call the same function.
+        other_origins: For each further layer that calls the function, the origins of the statements, as ``origins_in``
+            returns them.
     """
 
     name: str
@@ -46,9 +47,9 @@ class Function:
 
     def called_for(self, origin: Where | None) -> Function:
         """Return the function with this origin added to all its statements."""
-        return self.beside((origin,) * len(origins_in(self.body)))
+        return self.with_origins((origin,) * len(origins_in(self.body)))
 
-    def beside(self, origins: tuple[Where | None, ...]) -> Function:
+    def with_origins(self, origins: tuple[Where | None, ...]) -> Function:
         """Return the function with these origins added to its statements."""
         if origins in self.other_origins or origins == origins_in(self.body):
             return self

@@ -1,13 +1,12 @@
 """Verifier of an entry's memory: no temporary is read before it is written, or after its memory was reused.
 
-The check walks the entry's statements in order of execution. It walks each loop that runs at all twice, so that values
-carried from one iteration to the next are checked. At each statement it knows which temporaries are valid. Places in
-the arena are formulas, and it proves for all sizes that one starts where another has ended. The proof covers whole
-buffers in the order of statements. That each element is written is left to tests, which fill invalid memory with NaN.
-For results, it proves that some statement writes them.
+The check visits the entry's statements in order of execution, and keeps a record of the temporaries that are valid. It
+visits the body of a loop twice, to check values that one iteration leaves for the next. The check considers whole
+buffers: tests, which fill invalid memory with NaN, show that each element is written. Results must be written by some
+statement.
 
-If workers share an entry, all statements between two barriers may run concurrently. Stages of a pipeline that share
-memory must wait for each other. Their reads and writes are compared with their planned dependencies.
+If workers share an entry, all statements between two barriers may run concurrently, and must not use overlapping
+memory. Stages of a pipeline that share memory must wait for each other, as their planned dependencies say.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from .functions import Function
 from .nodes import Barrier, Buffer, Call, Pipeline, Statement
 
 Extent = tuple[int, int]
-"""Start and end of a temporary. Symbolic places are numbered, in order, after the others."""
+"""Start and end of a temporary in bytes. Places with symbolic offsets follow, as consecutive numbers."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,8 @@ class LoopBuffers:
     """Memory of a loop over chunks of time.
 
     Attributes:
-        sequences: Buffers with values of all steps, of which each chunk has its own part.
-        slots: Buffers with values of one chunk, of which there are ``depth`` in rotation.
+        sequences: Buffers with the values of all steps. Each chunk uses a different part.
+        slots: Buffers with the values of ``depth`` chunks, in rotation.
         indices: Buffers with values that are the same for all chunks.
     """
 
@@ -41,11 +40,11 @@ class LoopBuffers:
     depth: int = 1
 
     def chunks_ahead(self, shared: Set[Buffer]) -> int | None:
-        """Return the maximum number of chunks by which a stage may precede a reader of buffers; None: no limit."""
-        once = shared - self.sequences
-        if not once:
+        """Return the maximum lead, in chunks, of a stage over others that use ``shared`` buffers; None for no limit."""
+        per_chunk = shared - self.sequences
+        if not per_chunk:
             return None
-        return self.depth if once <= self.slots else 1
+        return self.depth if per_chunk <= self.slots else 1
 
 
 def check_memory(
@@ -64,7 +63,7 @@ def check_memory(
         functions: Functions that it calls.
         extents: Places of its temporaries.
         results: Memory that it must write.
-        pipelines: Memory of loops that are pipelines, by the buffer of their stages' states.
+        pipelines: Memory of each loop that is a pipeline, by the buffer with the states of its stages.
     """
     used = _Memory(name, extents, CallEffects(functions), has_barrier(statements), pipelines or {})
     used.walk(statements)
@@ -74,7 +73,7 @@ def check_memory(
 
 
 class _Memory:
-    """Contents of temporaries at one point of execution. ``shared``: several workers may run the entry."""
+    """State of the temporaries at one point of execution. ``shared``: several workers may run the entry."""
 
     def __init__(
         self,
@@ -85,8 +84,8 @@ class _Memory:
         pipelines: Mapping[Buffer, LoopBuffers],
     ) -> None:
         self.name, self.extents, self.effects, self.shared, self.pipelines = name, extents, effects, shared, pipelines
-        self.holding = _Intervals()  # buffers that are written, and not overwritten
-        self.present = _Intervals()  # buffers used since the last barrier
+        self.valid = _Intervals()  # buffers that were written, and not overwritten since
+        self.used_since_barrier = _Intervals()  # buffers used since the last barrier
         self.written = set[Buffer]()  # all buffers ever written
 
     def walk(self, statements: Sequence[Statement]) -> None:
@@ -94,11 +93,13 @@ class _Memory:
             uses = statement.uses()
             if isinstance(statement, Call):
                 effects = self.effects.of_call(statement)
-                handed = dict.fromkeys(buffer for buffer, _ in statement.buffers)  # in order, for error messages
+                arguments = dict.fromkeys(
+                    buffer for buffer, _ in statement.buffers
+                )  # in order, so that errors are reproducible
                 kinds = effects.unready, effects.reads | effects.writes, effects.writes
-                self._use(statement, *([buffer for buffer in handed if buffer in kind] for kind in kinds))
+                self._use(statement, *([buffer for buffer in arguments if buffer in kind] for kind in kinds))
             elif isinstance(statement, Barrier):
-                self.present = self.present if statement.one_way else _Intervals()
+                self.used_since_barrier = self.used_since_barrier if statement.one_way else _Intervals()
             else:
                 self._use(statement, uses.reads, [*uses.reads, *uses.writes], uses.writes)
             if isinstance(statement, Pipeline) and statement.states in self.pipelines:
@@ -110,25 +111,22 @@ class _Memory:
     def _use(
         self, statement: Statement, reads: Iterable[Buffer], uses: Iterable[Buffer], writes: Iterable[Buffer]
     ) -> None:
-        """Check one statement.
-
-        It may only read valid memory, and only write memory that no other worker may still read or write.
-        """
+        """Check that a statement reads only valid memory, and uses no memory that another worker may use as well."""
         for buffer in reads:
-            if buffer in self.extents and buffer not in self.holding:
-                self._fail(statement, f"reads {buffer.name}, which holds nothing that was written to it")
-        present = self.present if self.shared else _Intervals()
+            if buffer in self.extents and buffer not in self.valid:
+                self._fail(statement, f"reads {buffer.name} before it is written, or after its memory was reused")
+        used_since_barrier = self.used_since_barrier if self.shared else _Intervals()
         for buffer in uses:
-            if buffer in self.extents and buffer not in present:
-                for other in present.add(buffer, self.extents[buffer]):
-                    self._fail(statement, f"uses {buffer.name} and {other.name}, which lie in the same memory")
+            if buffer in self.extents and buffer not in used_since_barrier:
+                for other in used_since_barrier.add(buffer, self.extents[buffer]):
+                    self._fail(statement, f"uses {buffer.name} and {other.name}, which overlap in memory")
         for buffer in writes:
             self.written.add(buffer)
-            if buffer in self.extents and buffer not in self.holding:
-                self.holding.add(buffer, self.extents[buffer])
+            if buffer in self.extents and buffer not in self.valid:
+                self.valid.add(buffer, self.extents[buffer])
 
     def _check_stages(self, pipeline: Pipeline, buffers: LoopBuffers) -> None:
-        """Check that of two pipeline stages that share memory, each waits for the other before it uses the memory."""
+        """Check that pipeline stages that share memory wait for each other."""
         effects = [self.effects.of(stage.body) for stage in pipeline.stages]
         for later, (read, wrote, _) in enumerate(effects):
             for before, (read_before, wrote_before, _) in enumerate(effects[:later]):

@@ -31,8 +31,9 @@ from .values import Value as Value
 class Load(BaseStatement):
     """Load ``value`` from ``buffer[index]``. Lanes beyond ``valid`` become 0.
 
-    ``valid`` is a number or a run-time size; None: all lanes. ``stride`` is the distance of lanes: 1, or more for a
-    gather. A scalar is loaded as one lane.
+    Attributes:
+        valid: Number of lanes to load, which may be symbolic; None for all.
+        stride: Elements between lanes. With more than 1, the load is a gather.
     """
 
     value: Value
@@ -85,7 +86,8 @@ class Prefetch(BaseStatement):
 class Let(BaseStatement):
     """Computation of a value: ``value = op(operands)``.
 
-    ``comment`` names the graph node. ``shuffle`` selects lanes of two vectors in ``order``.
+    ``comment`` is the name of the graph node. The op ``shuffle`` selects lanes of two vectors by its attribute
+    ``order``.
     """
 
     value: Value
@@ -106,9 +108,9 @@ class Let(BaseStatement):
 class LetIndex(BaseStatement):
     """Computation of a size: ``name = op(base, factor)``.
 
-    The op is ``parity`` (base & 1), ``floor`` (down to a multiple of factor), ``divide`` (rounded down), ``min``,
-    ``max``, ``of`` (the integer scalar ``source``, clamped to 0..factor-1), or ``read`` (``source`` itself, which
-    packing wrote).
+    The op is one of ``parity`` (``base & 1``), ``floor`` (``base`` rounded down to a multiple of ``factor``),
+    ``divide`` (rounded down), ``min``, ``max``, ``of`` (the integer scalar ``source``, clamped to 0..factor-1) and
+    ``read`` (``source``, a number that packing wrote).
     """
 
     name: str
@@ -165,7 +167,10 @@ class When(BaseStatement):
 
 @dataclass(frozen=True)
 class Fold(BaseStatement):
-    """Loop with carried values: ``results = body(...)`` repeated, starting from ``starts``."""
+    """Loop with carried values: an iteration replaces ``carried``, at first ``starts``, by ``nexts``.
+
+    ``results`` are the values after the last iteration.
+    """
 
     results: tuple[Value, ...]
     carried: tuple[Value, ...]
@@ -206,11 +211,10 @@ class Call(BaseStatement):
 
 @dataclass(frozen=True)
 class Barrier(BaseStatement):
-    """Wait until all workers have arrived, and their earlier writes are visible.
+    """Barrier: ``worker`` waits until all ``workers`` have arrived, and sees their earlier writes.
 
-    Workers signal in the memory ``team``.
-
-    ``worker`` of ``workers`` waits. With ``one_way``, the others wait for the first worker, which does not wait.
+    Workers signal through the memory ``team``. With ``one_way``, the others wait for the first worker only, which does
+    not wait.
     """
 
     team: Buffer
@@ -230,8 +234,9 @@ class Barrier(BaseStatement):
 class PipelineStage:
     """Stage of a pipeline. One worker at a time runs the stage for a chunk.
 
-    ``needs`` has pairs of another stage and the lead in chunks that it must have, which may be negative. Of the stages
-    that can run, the one with the smallest ``due`` time is claimed.
+    Attributes:
+        needs: Pairs of another stage, and the lead in chunks that it must have, which may be negative.
+        due: Time of its first chunk. Of the stages that can run, a worker claims the one with the earliest due time.
     """
 
     body: tuple[Statement, ...]
@@ -241,11 +246,13 @@ class PipelineStage:
 
 @dataclass(frozen=True)
 class Pipeline(BaseStatement):
-    """Software pipeline: every stage runs for ``var`` = 0, 1, … while ``var * step < stop``, in order.
+    """Software pipeline: every stage runs in order for ``var`` = 0, 1, … while ``var * step < stop``.
 
     Workers claim stages concurrently.
 
-    ``states`` has one number for each stage, initially 0. ``interval`` is the time between the due times of chunks.
+    Attributes:
+        interval: Time between the due times of consecutive chunks.
+        states: Memory with one number for each stage, initially 0.
     """
 
     var: str
@@ -273,7 +280,7 @@ class Pipeline(BaseStatement):
 class Tick(BaseStatement):
     """Timer: add the time since the last reading of ``clock`` to ``counters[slot]``, and 1 to the next element.
 
-    If ``slot`` is None, only the clock is read. Each worker has its own elements.
+    If ``slot`` is None, the clock is started. Each worker has its own clock and counters.
     """
 
     counters: Buffer

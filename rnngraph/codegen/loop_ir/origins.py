@@ -23,7 +23,7 @@ class StatementOrigins:
             if isinstance(statement, Contract):
                 self._columns[id(statement.results)] = tuple(next(each) for _ in statement.columns)
         self.all: Origins = tuple(
-            dict.fromkeys(origin for origins_of_one in self._of.values() for origin in origins_of_one)
+            dict.fromkeys(origin for statement_origins in self._of.values() for origin in statement_origins)
         )
 
     def of(self, statement: Statement) -> Origins:

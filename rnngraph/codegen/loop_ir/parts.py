@@ -1,4 +1,4 @@
-"""Parts of a list of statements that share no computed value."""
+"""Division of a list of statements into parts that share no computed value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .renaming import free
 
 
 def independent_parts(statements: Sequence[Statement], computed: Collection[str]) -> list[list[Statement]]:
-    """Group statements that share computed buffers or names, directly or through others, in order.
+    """Return groups of statements, in order. Statements of different groups share no computed buffer and no name.
 
     Args:
         computed: Names of buffers that some of the statements write.

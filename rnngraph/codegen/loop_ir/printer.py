@@ -61,8 +61,8 @@ def _operand(value: Operand) -> str:
 
 def _place(buffer: Buffer, index: Index, stride: Index = 1, valid: Valid = None) -> str:
     by = f" by {dim_text(stride)}" if stride != 1 else ""
-    some = f" first {dim_text(valid)}" if valid is not None else ""
-    return f"{buffer.name}[{dim_text(index)}]{by}{some}"
+    valid_text = f" first {dim_text(valid)}" if valid is not None else ""
+    return f"{buffer.name}[{dim_text(index)}]{by}{valid_text}"
 
 
 def _wrapped(text: str, indent: str, comment: str = "") -> Iterator[str]:
@@ -163,13 +163,13 @@ def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
     accumulators = f" in {tile.accumulators} accumulators" if tile.accumulators > 1 else ""
     blocks = f" in blocks of {tile.block}" if tile.block else ""
     spread = " spread" if tile.spread else ""
-    over = f"for k in 0..{dim_text(tile.depth)}{dot_width}{accumulators}{blocks} unroll {tile.unroll}{spread}"
+    loop_text = f"for k in 0..{dim_text(tile.depth)}{dot_width}{accumulators}{blocks} unroll {tile.unroll}{spread}"
     lanes = f" lanes by {dim_text(tile.lane_stride)}" if tile.lane_stride != 1 else ""
     for number, (left, right) in enumerate(tile.factors):
         rows_text = "row[k]" if number == 0 else f"({', '.join(_place(*place, tile.left_stride) for place in left)})[k]"
         columns_text = ", ".join(_place(*place, 1, valid) for place, valid in zip(right, tile.valid, strict=True))
         step = f"{rows_text} * ({columns_text}) by {dim_text(tile.right_stride)}{lanes}"
-        yield from _wrapped(f"{over}: += {step}", indent + "  ")
+        yield from _wrapped(f"{loop_text}: += {step}", indent + "  ")
     if tile.scales is not None:
         yield from _wrapped(_scales_text(tile.scales), indent + "  ")
     if tile.ahead is not None:

@@ -18,17 +18,19 @@ class Contract(BaseStatement):
         left: (buffer, index) of each row; k advances by ``left_stride``.
         right: (buffer, index) of each column; k advances by ``right_stride``, and lanes by ``lane_stride``.
         valid: Lanes of each column that are in bounds.
-        dot_width: Adjacent narrow numbers, in a row and in each zero-padded lane of a panel, that one step multiplies.
-        accumulators: Partial sums of each sum. The first takes the k that are a multiple of it, from the start; the
-            second the following ones, from 0; and so on. They are added at the end, in order.
-        block: Number of k that are summed first, so that rounding errors grow less with the depth; 0 for one sum.
-        chained: Operands of further products with the same strides, depth and lanes, each accumulated onto the
-            previous.
-        spread: Load left operands, whose k are contiguous, as one vector and broadcast from a register.
-        ahead: Distance from the first column to the weights of the next tiles, which an iteration over k prefetches;
-            None if it prefetches none.
+        dot_width: Number of k that one step multiplies. A row has them as adjacent narrow numbers, and a panel in each
+            lane.
+        accumulators: Number of partial sums of each sum. Partial sum i adds the k with ``k % accumulators == i``. The
+            first begins with the start, and others with 0. They are added at the end, in order.
+        block: Number of k that are summed before they are added to the total, which limits rounding errors; 0 for a
+            single sum.
+        chained: Operands of further products with the same strides, depth and lanes. Each continues the sums of the
+            previous one.
+        spread: Load all k of a row as one vector, and broadcast them from the register.
+        ahead: Distance from the first column to the weights of the next tiles, which each iteration over k prefetches;
+            None for no prefetch.
         scales: Scales of blocks of k, for weights in blocks; None if sums are not scaled.
-        columns: Origin of each column, if products of several lines are one tile.
+        columns: Origin of each column, if a tile computes products of several lines.
     """
 
     results: tuple[tuple[Value, ...], ...]
@@ -57,12 +59,12 @@ class Contract(BaseStatement):
         return ((self.left, self.right), *self.chained)
 
     def then(self, other: Contract) -> Contract | None:
-        """Return a tile that also does the work of ``other``, which continues these sums; None if they differ."""
+        """Return one tile for this one and ``other``, if ``other`` continues these sums in the same way; else None."""
         joined = replace(self, results=other.results, chained=(*self.chained, *other.factors))
         left, right = other.left, other.right
-        same = replace(joined, left=left, right=right, starts=other.starts, chained=(), comment=other.comment)
-        goes_on = other.starts == self.results and same == other
-        return joined if goes_on and (self.origin, self.columns) == (other.origin, other.columns) else None
+        rest_of_other = replace(joined, left=left, right=right, starts=other.starts, chained=(), comment=other.comment)
+        continues = other.starts == self.results and rest_of_other == other
+        return joined if continues and (self.origin, self.columns) == (other.origin, other.columns) else None
 
     def uses(self) -> Uses:
         places = [place for left, right in self.factors for place in (*left, *right)]
@@ -92,7 +94,7 @@ class Contract(BaseStatement):
 class TileProduct(BaseStatement):
     """Product of two matrices of bfloat16 in tiles of a matrix unit: ``sums = left * right``, in float32.
 
-    A tile of sums has 16 rows and 16 columns, and a step of the unit multiplies 32 k. Matrices are filled up to whole
+    A tile of sums has 16 rows and 16 columns, and a step of the unit multiplies 32 k. Zeros pad matrices to whole
     tiles. A word is a pair of numbers, of k and k + 1.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Free names of statements, and comparison of functions up to names."""
+"""Free names of statements, their replacement, and comparison of functions independent of names of values."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def renamed(
             replacement = known[value] = rename(value, symbols) if injective else substitute(value, names)
         return replacement
 
-    def many(inner: Sequence[Statement]) -> tuple[Statement, ...]:
+    def rename_all(inner: Sequence[Statement]) -> tuple[Statement, ...]:
         return tuple([statement.renamed(by) for statement in inner])
 
-    by = Renaming(_same if buffers is None else buffers.__getitem__, index, many)
-    return many(statements)
+    by = Renaming(_unchanged if buffers is None else buffers.__getitem__, index, rename_all)
+    return rename_all(statements)
 
 
-def _same(buffer: Buffer) -> Buffer:
+def _unchanged(buffer: Buffer) -> Buffer:
     return buffer
 
 
@@ -79,7 +79,7 @@ def work_of(function: Function) -> tuple[Any, ...]:
         if kind is Value:
             return numbers.setdefault(item.name, len(numbers)), item.dtype, item.lanes
         if kind is Literal or not is_dataclass(item):
-            return repr(item)  # equal numbers may differ: 0.0 and -0.0
+            return repr(item)  # 0.0 and -0.0 are equal as numbers
         return kind, *[key(part) for name, part in vars(item).items() if name not in _NO_WORK]
 
     return function.buffers, function.sizes, key(function.body)

@@ -12,7 +12,7 @@ Place = tuple["Buffer", Index]  # buffer and index of an element
 Factors = tuple[tuple[Place, ...], tuple[Place, ...]]
 """Left operand of each row of a register tile, and right operand of each column."""
 Valid = Index | None
-"""Number of lanes of a vector that are in bounds, from the first; None: all."""
+"""Number of leading lanes of a vector that are in bounds; None if all are."""
 
 
 class Buffer(NamedTuple):
@@ -32,7 +32,7 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True)
 class Literal:
-    """Number, equal in every lane."""
+    """Constant, equal in all lanes."""
 
     value: Any
     dtype: str
@@ -51,10 +51,12 @@ class BlockScales:
     Attributes:
         steps: Steps of k in a block.
         blocks: Number of blocks.
-        left: (buffer, index) of the scales of each row; b advances by 1. ``sums`` are those of the rows' bytes.
+        left: (buffer, index) of the scales of each row; b advances by 1.
+        sums: (buffer, index) of the sums of the bytes of each row's blocks; b advances by 1.
         right: (buffer, index) of the scales of each column; b advances by ``right_stride``.
-        zero: Stored byte of a weight of 0.
-        bits: Stored bits of a weight. If 4, a vector of weights has those of two steps, the first in the lower bits.
+        zero: Byte that represents a weight of 0.
+        bits: Stored bits of a weight. If 4, a vector has the weights of two steps, the first in the lower bits of
+            bytes.
     """
 
     steps: int

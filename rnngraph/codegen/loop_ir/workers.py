@@ -1,4 +1,4 @@
-"""Workers that run one entry together, as named in the loop IR."""
+"""Names in the loop IR for the workers that run one entry together."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class EntryWriter:
         work = work_of(named)
         function = self.functions.setdefault(work, named)
         if function is not named:
-            function = self.functions[work] = function.beside(origins_in(statements))
+            function = self.functions[work] = function.with_origins(origins_in(statements))
         places, sizes = tuple((buffer, 0) for buffer in buffers), tuple(map(size, names))
         call = Call(function.name, places, sizes, comment, origin=block.origin)
         self.block.add(call)
