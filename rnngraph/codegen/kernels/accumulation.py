@@ -1,10 +1,11 @@
-"""Sums at places that data or windows select: the gradients of gathers and of windows of a sequence.
+"""Sums at positions that indices or windows select: the gradients of gathers and of sliding windows.
 
-``scatter_add`` adds rows to a table one after the other, in the direction of the loop over time, then in the order of
-the other axes. Zeros of ended rows are not added. In chunks of time the table stays in memory, so that the order of
-summation does not depend on the chunks.
+``scatter_add`` adds rows to a table one after another, in the direction of the loop over time, and within a step in the
+order of the other axes. Rows that have ended are not added. The table stays in memory between chunks of time, so that
+the order of summation does not depend on the chunks.
 
-``overlap_add`` sums, for each element, over the windows that contain it, in order, however the work is divided.
+``overlap_add`` sums, for each element, over the windows that contain it. The order of summation does not depend on the
+division of the work.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from .values import Coordinate, Coordinates, Strip, Time, ValueEmitter, absolute
 
 
 def scatter_add(region: Region, block: Block, node: Node) -> None:
-    """Write the addition of each row of the updates to the table's row of its index.
+    """Write the addition of each row of the updates to the row of the table that its index selects.
 
-    The target starts as zeros, or in a region that runs in chunks of time, as its current value.
+    The table starts as zeros. In a region that runs in chunks of time, rows are added to its current value.
     """
     indices, updates = node.operands
     rank = indices.tensor.rank
@@ -88,7 +89,7 @@ def _clear(region: Region, block: Block, node: Node) -> None:
 def _over_units(
     region: Region, block: Block, node: Node, shape: Shape, body: Callable[[Block, Strip, Coordinates], None]
 ) -> None:
-    """Write a loop over all of ``shape``, which has no time axis, in strips of its last axis."""
+    """Write loops over all of ``shape``, which has no time axis, with ``body`` for each strip of the last axis."""
     plain = Region(region.target, region.memory)
     lanes = lanes_for(region.target, [node], shape[-1] if shape else 1)
 
@@ -100,7 +101,7 @@ def _over_units(
 
 
 def overlap_add(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
-    """Write ``node`` as the sum of all windows of the operand, from zeros. ``share`` is a range of an outer axis."""
+    """Write the sum of all windows of the operand, starting from zeros. ``share`` is a range of an outer axis."""
     windows, axis = node.operands[0], node["axis"]
     last = windows.tensor.rank - 1
     lanes = lanes_for(region.target, [node, windows], node.shape[-1])
@@ -124,7 +125,7 @@ def overlap_add(region: Region, block: Block, node: Node, share: WorkerSlice | N
 
 
 def _add_window(region: Region, block: Block, node: Node, leading: Coordinates, trailing: Coordinates) -> None:
-    """Write the addition of one window, whose entries have coordinates between ``leading`` and ``trailing``."""
+    """Write the addition of one window. The axis of its entries is between ``leading`` and ``trailing`` coordinates."""
     windows, axis, stores = node.operands[0], node["axis"], region.memory.stores[node]
     by_window = ValueEmitter(block, region.memory.views).within(block, (*leading, *trailing))
 

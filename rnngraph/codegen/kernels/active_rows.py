@@ -1,7 +1,7 @@
 """Active rows of a mask ``t < length``: tables that list them by step, and loops over them.
 
-Rows, or those of each part if workers share them, are sorted by length, longest first. Active rows are therefore always
-the first ones.
+Rows are sorted by length, longest first, so that the active rows of any step are the first ones. If workers share the
+rows, each part is sorted separately.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from .values import Coordinate, Time, ValueEmitter
 
 @dataclass(frozen=True)
 class MaskTable:
-    """Tables of one mask, valid during a call.
+    """Tables of one mask, which are filled in each call.
+
+    ``lengths``, ``order`` and ``counts`` are None if all rows are active for the whole span.
 
     Attributes:
         span: Number of steps, from the first, with an active row.
         parts: Number of parts into which rows are split.
         lengths: int64 number of steps for which each row is active.
-        order: Rows of one part after the other, longest first.
+        order: Rows of one part after another, longest first.
         counts: Number of active rows for each part and step.
-
-    The last three are None if all rows are active for the whole span.
     """
 
     mask: LengthMask
@@ -45,12 +45,12 @@ class MaskTable:
         return self.counts is not None
 
     def row(self, block: Block, position: Index) -> Index:
-        """Return the row at a position in the order by length."""
+        """Return the row at a position of ``order``."""
         assert self.order is not None
         return block.bounded_index("row", self.mask.rows, block.load("row", self.order, position, 1))
 
     def length_of(self, block: Block, row: Index) -> Index:
-        """Return the number of steps that a row is active."""
+        """Return the number of steps for which a row is active."""
         assert self.lengths is not None
         return block.bounded_index("limit", self.mask.length + 1, block.load("limit", self.lengths, row, 1))
 
@@ -63,7 +63,7 @@ class MaskTable:
 
 @dataclass(frozen=True)
 class ActiveSteps:
-    """Steps of a chunk that have an active row. ``name`` is the size with their number."""
+    """Steps of a chunk that have an active row. ``name`` is the name of the size with their number."""
 
     table: MaskTable
     name: str
@@ -75,9 +75,9 @@ class ActiveSteps:
 
 @dataclass(frozen=True)
 class ActiveRows:
-    """Rows that a kernel computes: the active ones, or those that have ``ended``.
+    """Rows that a kernel computes: the active ones; or if ``ended``, the others.
 
-    ``step`` is the step of the kernel; None if its first axis is time.
+    ``step`` is the step that the kernel computes; None if its first axis is time.
     """
 
     table: MaskTable
@@ -85,9 +85,9 @@ class ActiveRows:
     ended: bool = False
 
     def cuts(self, shape: Shape, axis: int) -> bool:
-        """True for the row axis: the one after time, or in a single step the one before the last.
+        """True for the row axis: the axis after time, or in a single step the axis before the last.
 
-        Sizes alone do not identify the axis.
+        The size alone does not identify the axis, because others may have the same size.
         """
         return axis == (1 if self.step is None else len(shape) - 2) and shape[axis] == self.table.mask.rows
 
@@ -100,7 +100,8 @@ class ActiveRows:
     ) -> None:
         """Write ``body`` for each worker's part of the active rows.
 
-        Indices are into the table of rows sorted by length. If ``share`` is given, only that part is visited.
+        The last two arguments of ``body`` are a range of positions in the table's ``order``. With a ``share``, only
+        that part is visited.
         """
         table, step = self.table, self.step
         if step is None:
@@ -114,7 +115,7 @@ class ActiveRows:
             count = inner.load("count", table.counts, (table.mask.length + 1) * own.part + here, 1)
             limit = low + inner.bounded_index("count", table.mask.rows + 1, count)
             first, stop = (limit, high) if self.ended else (low, limit)
-            if share is not None and table.parts == 1:  # split the current range, at any position
+            if share is not None and table.parts == 1:  # a share of the active rows, not of all rows
                 begin, end = share.range(inner, stop - first)
                 first, stop = first + begin, first + end
             body(inner, own, first, stop)
@@ -128,13 +129,13 @@ class ActiveRows:
 
 
 def value_of(mask: LengthMask, block: Block, views: Mapping[Node, View], row: Index) -> Index:
-    """Write the computation of a row's length from the graph, and return it."""
+    """Write the computation of a row's length. Return the length."""
     at: tuple[Coordinate, ...] = (*(0,) * (mask.lengths.tensor.rank - 2), row, 0)
     return block.bounded_index("limit", mask.length + 1, ValueEmitter(block, views).value(mask.lengths, at))
 
 
 def longest(mask: LengthMask, block: Block, views: Mapping[Node, View]) -> Operand:
-    """Write the computation of the maximum length of a row, and return it."""
+    """Write the computation of the maximum length of all rows. Return the maximum."""
 
     def larger(inner: Block, row: Index, before: Operand) -> Operand:
         own_steps = inner.let("index", (), "int64", 1, index=value_of(mask, inner, views, row))
@@ -146,7 +147,7 @@ def longest(mask: LengthMask, block: Block, views: Mapping[Node, View]) -> Opera
 def fill(table: MaskTable, cursor: Buffer, block: Block, views: Mapping[Node, View], share: WorkerSlice) -> None:
     """Write a counting sort of a part's rows by length.
 
-    ``cursor`` is scratch memory of the size of ``counts``.
+    ``cursor`` is scratch memory with the size of ``counts``.
     """
     lengths, order, counts = table.lengths, table.order, table.counts
     assert lengths is not None

@@ -25,9 +25,9 @@ from .sparse_products import sparse_product
 
 
 def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
-    """Write the loop nest of one kernel, in slices for workers or for one of them.
+    """Write the loop nest of one kernel, in slices for several workers, or for the first one.
 
-    A kernel whose values have no elements has no loops.
+    Nothing is written if the kernel's values have no elements.
     """
     axis, parts = plan.partition.axis, region.workers.parts
     if 0 in (plan.kernel.shape if plan.kernel.kind.startswith("fused") else plan.kernel.first.shape):
@@ -40,10 +40,7 @@ def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
 
 
 def origin_of(nodes: Sequence[Node]) -> Where | None:
-    """Return the source line that represents nodes computed together.
-
-    It is that of a product, which takes longest, if there is one.
-    """
+    """Return the source line of nodes that a kernel computes. A product, which takes longest, comes first."""
     products = [node for node in nodes if node.op in (*MATRIX_PRODUCTS, "outer_sum")]
     every = (*products, *nodes, *(item for node in nodes for item in node.operands))
     return next((node.where for node in every if node.where is not None), None)

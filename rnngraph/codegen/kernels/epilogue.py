@@ -1,4 +1,4 @@
-"""Epilogue of matrix products: elementwise ops that a kernel applies to a tile's sums, row by row."""
+"""Epilogue of matrix products: the elementwise ops that a kernel applies to a tile's sums, row by row."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .region import Region
 from .values import Coordinate, Coordinates, Strip, ValueEmitter, aligned
 
 MAX_UNROLLED = 64
-"""Approximate maximum instructions for which the epilogue is unrolled over a tile's rows."""
-OF_A_FUNCTION = 25
-"""Approximate instructions of an elementary function."""
+"""Maximum number of instructions, as estimated, of an epilogue that is unrolled over a tile's rows."""
+FUNCTION_INSTRUCTIONS = 25
+"""Estimated number of instructions of an elementary function."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class TileRows:
     """Rows of a register tile.
 
     Attributes:
-        at: Returns the coordinates of row ``number`` without its units.
-        active: Number of active rows, in an order in which the tile starts at ``first``. Other rows are not stored.
-            None if all are active.
+        at: Function that returns the coordinates of a row, without its units, from its number in the tile.
+        first: Index of the tile's first row among all rows.
+        active: Number of active rows, which come first; rows after them are not stored. None if all are active.
     """
 
     count: int
@@ -42,9 +42,9 @@ class TileRows:
 class Epilogue:
     """Elementwise ops of a kernel that follow its products.
 
-    If products have no narrow parts, the epilogue may be a loop over a tile's rows that reads sums from memory.
-    Registers do not hold all sums beside the operands of the epilogue, so that most are spilled in any case. Unrolled
-    over all rows, the epilogue would be most of a kernel's code and compile time.
+    A long epilogue is a loop over the tile's rows, which reads their sums from memory. Unrolled over all rows, it would
+    be most of a kernel's code and compile time. Storing the sums costs little: there are not enough registers for all
+    sums and the epilogue's operands, so that most sums are spilled in any case.
     """
 
     def __init__(self, region: Region, plan: KernelPlan, share: WorkerSlice | None) -> None:
@@ -59,19 +59,21 @@ class Epilogue:
         """Write the epilogue.
 
         Args:
+            emitter: Writer of values, which has the sums of all elements.
+            rows: Rows of the tile.
             strips: Units of a row of the tile.
-            cells: Coordinates of all elements, for which ``emitter`` has the sums.
+            cells: Coordinates of all elements, by row.
         """
         if self._loops(rows.count, len(strips)):
             self._loop(emitter, rows, strips, cells)
             return
         block = emitter.block
         for number, row in enumerate(cells):
-            if rows.active is None or number == 0:  # the first row is active
+            if rows.active is None or number == 0:  # the first row of a tile is always active
                 self._store(emitter, row)
                 continue
             inner = block.nested()
-            self._store(emitter.beside(inner), row)
+            self._store(emitter.branch(inner), row)
             block.add(When(rows.first + number, 0, rows.active, tuple(inner.statements)))
 
     def _store(self, emitter: ValueEmitter, row: Sequence[Coordinates]) -> None:
@@ -84,12 +86,12 @@ class Epilogue:
                     for view in self.memory.stores[node]:
                         emitter.store(value, view, at)
 
-    # By a loop over rows --------------------------------------------------------------------------
+    # Loop over rows -------------------------------------------------------------------------------
 
     def _loops(self, rows: int, blocks: int) -> bool:
         sums, cost = self._sums_and_cost
-        alike = len({node.dtype for node in sums}) == 1  # so that one buffer can hold all sums
-        return self.plan.parts == 1 and alike and rows > 1 and cost * rows * blocks > MAX_UNROLLED
+        same_dtype = len({node.dtype for node in sums}) == 1  # so that one buffer can hold all sums
+        return self.plan.parts == 1 and same_dtype and rows > 1 and cost * rows * blocks > MAX_UNROLLED
 
     def _loop(
         self, emitter: ValueEmitter, rows: TileRows, strips: tuple[Strip, ...], cells: Sequence[Sequence[Coordinates]]
@@ -120,7 +122,7 @@ class Epilogue:
 
     @cached_property
     def _sums_and_cost(self) -> tuple[set[Node], int]:
-        """Products that the epilogue reads, and its estimated number of instructions per vector."""
+        """Products that the epilogue reads, and the estimated number of its instructions per vector."""
         products, cost = set(self.plan.products), 0
         read_products: set[Node] = set()
         pending = [node for node in self.kernel.members if node in self.memory.stores]
@@ -130,7 +132,7 @@ class Epilogue:
             if node in products:
                 read_products.add(node)
                 continue
-            cost += OF_A_FUNCTION if OPS[node.op].cost == FUNCTION else 1
+            cost += FUNCTION_INSTRUCTIONS if OPS[node.op].cost == FUNCTION else 1
             needed = [item for item in node.operands if item not in visited and self._is_computed(item)]
             visited.update(needed)
             pending += needed
@@ -151,7 +153,7 @@ class Epilogue:
 
     @property
     def _base(self) -> Index:
-        """First buffer element for the sums of a worker."""
+        """Index of the first buffer element for the sums of a worker."""
         return 0 if self.share is None else self.share.part * (self.tile.rows * self._pitch)
 
     @cached_property

@@ -1,7 +1,8 @@
 """Kernels that compute elementwise values and reduce them in the same pass.
 
-The loops, from the outside in: the axes that no reduction folds; the axes before the last one that some reduction
-folds; the vectors of a row. Each reduction has the order of ``reductions``, and so the bits of a separate pass.
+The outermost loops run over axes that no reduction folds, the next ones over other axes than the last that some
+reduction folds, and the innermost over the vectors of a row. Each reduction combines values in the order of
+``reductions``, so that it has the bits of a separate pass.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .region import Region, over_axes
 from .values import Coordinate, Coordinates, Strip, ValueEmitter
 
 ROWS_TOGETHER = 4
-"""Neighbouring rows whose sums across lanes share instructions."""
+"""Number of adjacent rows whose sums across lanes share instructions."""
 
 
 def fused_reductions(region: Region, block: Block, kernel: Kernel, share: WorkerSlice | None = None) -> None:
@@ -31,14 +32,14 @@ def fused_reductions(region: Region, block: Block, kernel: Kernel, share: Worker
 
 @dataclass(frozen=True)
 class _Fold:
-    """One reduction of the pass. Its operand has ``last`` + 1 axes."""
+    """One reduction of the pass. ``last`` is the last axis of its operand."""
 
     node: Node
     last: int
 
     @cached_property
     def rows(self) -> tuple[int, ...]:
-        """Axes before the last one that the reduction folds."""
+        """Axes, other than the last, that the reduction folds."""
         return tuple(axis for axis in self.node["axes"] if axis != self.last)
 
     @cached_property
@@ -47,9 +48,9 @@ class _Fold:
         return self.last in self.node["axes"]
 
     def accumulators(self, strips: Sequence[Strip]) -> list[Operand]:
-        """Return the initial accumulators, one vector for each strip.
+        """Return the initial accumulators: one vector for each strip.
 
-        If the last axis is folded: a few vectors for all whole strips, and a scalar for single units.
+        If the last axis is folded, there are a few vectors for all whole strips, and a scalar for single units.
         """
         if not self.is_over_units:
             return [self._neutral(strip.lanes) for strip in strips]
@@ -81,12 +82,12 @@ class _Fold:
         return self._combine(block, total, units[0]) if units else total
 
     def joined(self, block: Block, carried: list[Operand]) -> list[Operand]:
-        """Combine a row's accumulators for units to one vector at once, so that rows do not compete for registers."""
+        """Combine a row's vectors to one, if the last axis is folded, so that adjacent rows need fewer registers."""
         vector = self._one_vector(block, carried) if self.is_over_units else None
         return carried if vector is None else [vector]
 
     def totals(self, block: Block, rows: Sequence[Sequence[Operand]]) -> Operand:
-        """Return the totals of several rows as one vector, from that of each row."""
+        """Return the totals of several rows as one vector. Each row has one vector of partial sums."""
         vectors = [vector for row in rows for vector in row]
         return block.let("across", vectors, self.node.dtype, len(rows), combine=combining_op(self.node))
 
@@ -148,7 +149,8 @@ class _Pass:
     def _strips(self, block: Block) -> Iterator[tuple[Block, list[Strip]]]:
         """Yield the strips of a row in groups that are computed together.
 
-        If a reduction folds the last axis, these are all whole vectors, and then the remaining units one by one.
+        If a reduction folds the last axis, there is one group: all whole vectors, and then the remaining units one by
+        one.
         """
         width, lanes = self.shape[-1], self.lanes
         if not any(fold.is_over_units for fold in self.folds):

@@ -1,4 +1,4 @@
-"""Plan of a kernel: one frozen record of all decisions, made before the kernel is written."""
+"""Plan of a kernel: one frozen record of all decisions about its code, before the code is written."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .active_rows import ActiveRows, ActiveSteps
 from .product_plan import ProductPlan, plan_products, plan_sparse
 from .region import Region
 
-MIN_PACKED, MAX_PACKED = 64, 512  # rows of k in a block: each block reads and writes the result once
+MIN_PACKED, MAX_PACKED = 64, 512  # rows of k in a block, for each of which the result is loaded and stored once
 
 
 @dataclass(frozen=True)
 class OuterSumPlan:
-    """Tiling of a sum of outer products. ``max_depth`` is the maximum number of rows of k that are packed at a time."""
+    """Tiling of a sum of outer products. ``max_depth`` is the maximum number of rows of k in a packed block."""
 
     tile: TileShape
     lanes: int
@@ -40,11 +40,12 @@ class KernelPlan:
     Attributes:
         partition: Division between workers.
         lanes: Lanes of a vector.
-        products: Register tiles of a kernel with products, unless a matrix unit computes it; ``outer_sum`` those of a
-            sum of outer products.
-        sparse: Layout of blocks if a product skips zeros. With few zeros, tiles compute it.
+        products: Register tiles of the kernel's products, unless a matrix unit computes them.
+        outer_sum: Register tiles of a sum of outer products.
+        sparse: Layout of the blocks of a product that skips zeros. If there are few zeros, ``products`` is used.
         active: Steps and rows that are computed, if a mask excludes others.
-        reads: Buffers that it reads; ``writes`` those that it writes.
+        reads: Buffers that the kernel reads.
+        writes: Buffers that the kernel writes.
     """
 
     kernel: Kernel
@@ -67,7 +68,7 @@ class KernelPlan:
 
 def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: ActiveSteps | None = None) -> KernelPlan:
     """Return the plan of a kernel whose values have their memory in the region."""
-    # Each row is computed by itself, so rows form no vector.
+    # Workers split a vector of rows at any row, so its elements are computed one by one.
     lanes = 1 if partition.by_rows and len(kernel.shape) == 1 else _lanes(region, kernel)
     products, outer_sum, sparse = None, None, None
     if any(node.op in MATRIX_PRODUCTS and not is_tile_product(node) for node in kernel.members):
@@ -92,7 +93,7 @@ def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: Ac
 
 
 def _lanes(region: Region, kernel: Kernel) -> int:
-    """Return the number of lanes per vector. Updates of a table of rank 1 are scalars."""
+    """Return the number of lanes per vector; 1 if the kernel looks up scalars in a table."""
     if any(node.op == "gather" and node.operands[0].tensor.rank == 1 for node in kernel.members):
         return 1
     return lanes_for(region.target, kernel.members, kernel.shape[-1] if kernel.shape else 1)
@@ -129,6 +130,6 @@ def plan_outer_sum(region: Region, node: Node, partition: Partition) -> OuterSum
 
 
 def rows_of_a_block(target: Target, width: int, dtype: str) -> int:
-    """Return the rows of k that are packed at a time, so that the left panel fits in a part of L2."""
+    """Return the number of rows of k in a packed block, with which the left panel fits in half of L2."""
     rows = target.second_cache // 2 // (max(1, width) * ITEM_BYTES[dtype])
     return max(MIN_PACKED, min(MAX_PACKED, rows // 16 * 16))

@@ -15,14 +15,14 @@ from .values import Strip
 
 @dataclass(frozen=True)
 class WorkerSlice:
-    """One of ``parts`` parts of a kernel, split along an axis of its shape."""
+    """Part ``part`` of a kernel that is split into ``parts`` parts along an axis of its shape."""
 
     part: Index
     parts: int
     axis: int
 
     def range(self, block: Block, extent: Index, grain: int = 1) -> tuple[Index, Index]:
-        """Return the first index of this part and the end, in multiples of ``grain``."""
+        """Return the first index of this part, and the end. Parts are multiples of ``grain``."""
         grains = -(-extent // grain) if isinstance(extent, int) else extent
         if grain > 1 and not isinstance(extent, int):
             grains = block.let_index("share", "divide", extent + (grain - 1), grain)
@@ -32,7 +32,7 @@ class WorkerSlice:
 
 
 def each_slice(parts: int, block: Block, axis: int, body: Callable[[Block, WorkerSlice], None]) -> None:
-    """Write a loop over the parts of each worker: worker w of n runs w, w + n and so on."""
+    """Write a loop over the parts of each worker: worker w of n runs the parts w, w + n and so on."""
     if parts == 1:
         body(block, WorkerSlice(0, 1, axis))
         return
@@ -139,7 +139,7 @@ def strips(
 def strip_groups(
     block: Block, width: Dim | None, lanes: int, group_size: int, share: WorkerSlice | None = None
 ) -> Iterator[tuple[Block, list[Strip]]]:
-    """Yield strips like ``strips``, in groups of up to ``group_size``, to hide the latency of dependent ops."""
+    """Yield strips in groups of up to ``group_size``, which are computed together to hide the latency of ops."""
     if share is not None or not isinstance(width, int) or width < 2 * lanes:
         yield from ((nested, [strip]) for nested, strip in strips(block, width, lanes, share))
         return
@@ -176,7 +176,7 @@ class VectorGroup(NamedTuple):
 
     Attributes:
         start: First unit.
-        valid: Number of valid lanes of each vector; None: all.
+        valid: Number of valid lanes of each vector; None for all.
     """
 
     start: Index
@@ -189,10 +189,13 @@ def groups(
     """Yield groups of ``blocks`` vectors that cover ``width``.
 
     Args:
-        masked: Determine the valid lanes of the last vector, which a symbolic width always requires; None for all
-            lanes.
-        share: Part of the groups of a known width; the last part also takes the remainder.
-        parity: Traversal direction: 1 runs the full groups of a known width from last to first.
+        block: Block to which the loops are added. The yielded blocks are the loops' bodies.
+        width: Number of units, which may be symbolic.
+        lanes: Units of a vector.
+        blocks: Vectors of a full group.
+        masked: True if the last vector must not access lanes after the last unit. With a symbolic width, it never does.
+        share: Part of the groups of a fixed width. The last part also has the remainder.
+        parity: Traversal direction: with 1, the full groups of a fixed width run from last to first.
     """
     if not isinstance(width, int):
         assert share is None, "columns are cut between workers where their number is known"
@@ -230,7 +233,7 @@ def groups(
 
 
 def _open_groups(block: Block, width: Dim, lanes: int, blocks: int) -> Iterator[tuple[Block, VectorGroup]]:
-    """Yield groups that cover a symbolic width: whole groups, then single vectors, then a masked one."""
+    """Yield groups that cover a symbolic width: full groups, then single vectors, then a masked vector."""
     begin: Index = 0
     for count in dict.fromkeys((blocks, 1)):
         end = block.let_index("whole", "floor", width, count * lanes) if count * lanes > 1 else width

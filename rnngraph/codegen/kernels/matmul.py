@@ -1,4 +1,4 @@
-"""Kernels with matrix products: register tiles of rows x columns, with the epilogue on the same registers."""
+"""Kernels with matrix products: register tiles of rows x columns, and an epilogue on the same registers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from .values import Coordinate, Coordinates, Strip, Time, ValueEmitter, aligned,
 MIN_FUSED_K = 48
 """Minimum ``k`` for fusing chained products into one loop."""
 MAX_REMAINDER = 8
-"""Maximum rows of a remainder tile, because every smaller height has its own code."""
+"""Maximum rows of a remainder tile, because each smaller height needs separate code."""
 
 
 class RowRange(NamedTuple):
     """Rows that tiles of one height compute.
 
     Attributes:
-        active: Number of active rows, which come first; others are not stored. None: all are active.
+        active: Number of active rows, which come first; others are not stored. None if all are active.
     """
 
     begin: Index
@@ -62,8 +62,8 @@ class Tiles:
     def emit(self) -> None:
         """Write all tiles.
 
-        Weights of one group of blocks stay in the caches for all rows. Matrices with their own right operand, which is
-        not read again, are computed one after the other.
+        The outer loop is over groups of blocks, so that the weights of a group stay in cache for all rows. If each
+        matrix has its own right operand, the outer loop is over matrices.
         """
         share = self.share if self.units_shared else None
 
@@ -88,7 +88,7 @@ class Tiles:
     def _rows(self, block: Block, matrix: list[Coordinate] | None, vectors: VectorGroup) -> None:
         """Write the tiles over all rows for one group of vectors of units.
 
-        ``matrix`` has the leading coordinates; None: all.
+        ``matrix`` has the leading coordinates of one matrix; None for all.
         """
         axis = self.plan.row_axis
 
@@ -123,7 +123,7 @@ class Tiles:
                 whole = begin + size(name)
                 self._row_loop(nested, at, axis, RowRange(begin, whole, height), vectors)
             if height > 1 and self.region.has_static_lengths and not self.region.is_time(self.shape, axis):
-                self._left_over(nested, at, axis, whole, end, vectors)
+                self._remainder_tiles(nested, at, axis, whole, end, vectors)
                 return
             self._row_loop(nested, at, axis, RowRange(whole, end, 1), vectors)
 
@@ -167,7 +167,7 @@ class Tiles:
 
     @cached_property
     def _panels(self) -> dict[Contraction, tuple[Buffer, Index]]:
-        """Buffers for packed right operands, with the start of this worker's part."""
+        """Buffers for packed right operands, with the first index of this worker's part."""
         panels: dict[Contraction, tuple[Buffer, Index]] = {}
         for contraction in self.plan.contractions:
             if contraction.packed:
@@ -183,7 +183,7 @@ class Tiles:
     ) -> None:
         """Write the tiles over the active rows.
 
-        The last tile may read the last row repeatedly, and then does not store it.
+        The last tile may have more rows than are left. It then computes the last row repeatedly, and stores it once.
         """
         share = self.share if self.rows_shared else None
 
@@ -208,25 +208,25 @@ class Tiles:
         Parts differ by at most one row.
         """
 
-        def all_of(inner: Block, begin: Index, rows: int) -> None:
+        def tiles_of(inner: Block, begin: Index, rows: int) -> None:
             for height, number in balanced(rows, self.tile.rows):
                 tiles(inner, RowRange(begin, begin + height * number, height))
                 begin = begin + height * number
 
         if share is None:
-            all_of(block, 0, count)
+            tiles_of(block, 0, count)
             return
         begin, end = share.range(block, count)
         minimum, uneven = divmod(count, share.parts)
         if not uneven:
-            all_of(block, begin, minimum)
+            tiles_of(block, begin, minimum)
             return
         for rows in (minimum, minimum + 1):
             inner = block.nested()
-            all_of(inner, begin, rows)
+            tiles_of(inner, begin, rows)
             block.add(When(end - begin, rows, rows + 1, tuple(inner.statements)))
 
-    def _left_over(
+    def _remainder_tiles(
         self,
         block: Block,
         at: list[Coordinate],
@@ -235,7 +235,7 @@ class Tiles:
         end: Index,
         vectors: VectorGroup,
     ) -> None:
-        """Write the remainder tiles, one for each height. Short calls may have only these."""
+        """Write the remainder tiles, one for each height. Calls with few rows may run only these."""
         maximum = min(self.tile.rows, MAX_REMAINDER)
         if self.tile.rows > maximum:
             name = block.fresh_index("whole")
@@ -255,7 +255,7 @@ class Tiles:
             def coordinates(inner: Block, number: Index) -> list[Coordinate]:
                 index = row + number
                 if active is not None and self.region.active is not None:
-                    if number != 0:  # rows that ended hold stale values, possibly denormals, which are slow
+                    if number != 0:  # do not read ended rows, whose memory may have denormals, which are slow
                         index = inner.let_index("active", "min", index, active - 1)
                     index = self.region.active.table.row(inner, index)
                 return [*at[:axis], self.region.at(self.shape, axis, index), *at[axis + 1 : -1]]
@@ -284,7 +284,7 @@ class Tiles:
         self.epilogue.emit(emitter, rows, strips, cells)
 
     def _join_parts(self, emitter: ValueEmitter, cells: list[list[Coordinates]], done: set[Node]) -> None:
-        """Compute values that depend only on the products in ``done``, to free registers."""
+        """Write the computation of values that depend only on products in ``done``, which frees registers of sums."""
         sources: dict[Node, set[Node]] = {node: {node} for node in self.plan.products}
         for node in self.kernel.members:
             if node in sources or node.shape != self.shape:
@@ -327,7 +327,7 @@ class Tiles:
         right = operands.columns(contraction, tuple(rows[0][:-1]), vectors, packed)
         scales = operands.scales(contraction.products[0], rows, vectors)
         every = [node for products in contraction.products for node in products]
-        # A step of k multiplies one word of a row; weights of 4 bits fill a vector with two steps.
+        # A step of k multiplies one word of a row. A vector of 4-bit weights has two steps.
         dot_width = min(contraction.dot_width, MAX_DOT_WIDTH)
         tile = Contract(
             tuple(results),
@@ -350,7 +350,7 @@ class Tiles:
             columns=tuple(node.where for node in contraction.products[0] for _ in vectors.valid),
         )
         before = block.statements[-1] if block.statements else None
-        if isinstance(before, Contract) and self._begin_there_alone(every) and (joined := before.then(tile)):
+        if isinstance(before, Contract) and self._continue_private_sums(every) and (joined := before.then(tile)):
             block.statements[-1] = joined
         else:
             block.add(tile)
@@ -363,10 +363,10 @@ class Tiles:
         return emitter.spread(emitter.value(source, aligned(source.shape, at)), self.lanes)
 
     def _ahead(self, block: Block, rows: TileRows, others: Sequence[Coordinate]) -> dict[Contraction, Index]:
-        """Return the distance from a tile's weights to those that it prefetches. Empty if it prefetches none.
+        """Return, by contraction, the distance from a tile's weights to those that the tile prefetches.
 
-        If L2 does not hold all weights, each tile of rows prefetches a share of the next ones while it
-        computes.
+        If the weights do not fit in L2, each tile of rows prefetches a share of the next group's weights. Otherwise,
+        the result is empty.
         """
         if rows.count == 1 or not self._are_fetched:
             return {}
@@ -386,7 +386,7 @@ class Tiles:
     def _parity(self) -> Index:
         """Traversal direction of groups of blocks.
 
-        Steps alternate it for weights that exceed L1, so that half of them are still cached.
+        For weights that exceed L1, consecutive steps alternate the direction, so that half of the weights are cached.
         """
         return 0 if self.region.target.keeps(self._weight_bytes) else self.region.parity
 
@@ -401,7 +401,7 @@ class Tiles:
 
     @cached_property
     def _packed_ahead(self) -> dict[Contraction, Panel]:
-        """Panels that are packed before a call."""
+        """Panels of right operands that are packed before calls, by contraction."""
         panels = {}
         for contraction in self.plan.contractions:
             views = tuple(self.memory.views[node.operands[1]] for node in contraction.products[0])
@@ -412,7 +412,7 @@ class Tiles:
         return panels
 
     def _rows_before(self, rows: TileRows, others: Sequence[Coordinate]) -> Index:
-        """Return the number of rows that precede those of a tile, over all axes."""
+        """Return the number of rows before those of a tile, over all axes."""
         axes = [axis for axis in range(len(self.shape) - 1) if axis != self.plan.row_axis]
         before: Index = 0
         for axis, at in zip(axes, others, strict=True):
@@ -422,7 +422,7 @@ class Tiles:
             before = before * self.region.extent(self.shape, self.plan.row_axis)
         return before + rows.first
 
-    def _begin_there_alone(self, products: Sequence[Node]) -> bool:
+    def _continue_private_sums(self, products: Sequence[Node]) -> bool:
         """True if the sums that these products continue have no other reader, and k is large enough for fusion."""
         depth = products[0].operands[0].shape[-1]
         if isinstance(depth, int) and depth < MIN_FUSED_K:

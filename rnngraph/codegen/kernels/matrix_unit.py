@@ -1,6 +1,7 @@
 """Kernels of one product that a matrix unit computes, matrix by matrix.
 
-A unit reads factors in words of two bfloat16 numbers, of k and k + 1, in whole tiles: they are rounded and packed.
+The unit reads whole tiles of words. A word has two bfloat16 numbers, of k and k + 1. Kernels therefore round and pack
+both factors first.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from .region import Region, over_axes
 from .values import Coordinate, Coordinates, ValueEmitter, absolute, aligned, place
 
 K = 2 * TILE_WORDS
-"""k of a step of the unit."""
+"""Number of k that a step of the unit multiplies."""
 _ZERO = Literal(0, "int32", TILE_WORDS)
 
 
 class TileKernel:
-    """Writer of a product that a matrix unit computes. Sums begin at zero; starting values are added afterwards."""
+    """Writer of a product that a matrix unit computes. The value to which the product is added is added last."""
 
     def __init__(self, region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | None) -> None:
         self.region, self.memory, self.block, self.share = region, region.memory, block, share
@@ -40,7 +41,7 @@ class TileKernel:
         over_axes(self.region, self.block, self.shape, leading, [0] * len(self.shape), self._matrix, self.share)
 
     def _matrix(self, block: Block, at: list[Coordinate]) -> None:
-        """Write the product of the matrices at leading coordinates, and move the sums to where they are read."""
+        """Write the product of the matrices at leading coordinates, and move its sums to the result's memory."""
         matrix, views = tuple(at[:-2]), [*self.memory.stores[self.node]]
         direct = next((view for view in views if self._takes_tiles(view)), None)
         if direct is None:
@@ -88,13 +89,13 @@ class TileKernel:
     # Memory --------------------------------------------------------------------------------------
 
     def _takes_tiles(self, view: View) -> bool:
-        """True if the matrix unit can store its tiles as the value, which consists of whole ones."""
+        """True if the matrix unit can store its tiles directly to a view, because the value consists of whole tiles."""
         whole = self.rows % TILE_ROWS == 0 and self.columns % TILE_WORDS == 0
         return whole and not self.starts and view.strides[-2:] == (self.columns, 1)
 
     @property
     def _pitch(self) -> int:
-        """Sums of a row of whole tiles."""
+        """Number of sums in a row, padded to whole tiles."""
         return tiles(self.columns, TILE_WORDS) * TILE_WORDS
 
     @cached_property
@@ -107,7 +108,7 @@ class TileKernel:
 
 
 def _known(dims: tuple[Dim, ...]) -> list[int]:
-    """Return sizes that are numbers, as those of all products of a matrix unit are."""
+    """Return sizes as ints. Products of a matrix unit have fixed sizes."""
     return [int(str(dim)) for dim in dims]
 
 
@@ -124,9 +125,11 @@ class Factor:
     """Left factor, or transposed right factor, of a product: rows of k, in float32.
 
     Attributes:
-        place: Its first number.
-        rows: Number of rows. ``row_stride`` is their distance.
-        depth: Number of k. ``stride`` is their distance.
+        place: Buffer, and index of the first number.
+        rows: Number of rows.
+        row_stride: Elements between rows.
+        depth: Number of k.
+        stride: Elements between consecutive k.
     """
 
     place: Place
@@ -137,18 +140,18 @@ class Factor:
 
     @property
     def words(self) -> int:
-        """Words of all its tiles."""
+        """Number of words in all tiles of the factor."""
         return tiles(self.rows, TILE_ROWS) * TILE_ROWS * tiles(self.depth, K) * TILE_WORDS
 
 
 def pack(block: Block, factor: Factor, target: Place, by_words: bool) -> None:
-    """Write the rounding and packing of a factor into words of memory, filled up with zeros to whole tiles.
+    """Write the rounding and packing of a factor into words, padded with zeros to whole tiles.
 
     Args:
         block: Block to which statements are added.
         factor: The factor.
-        target: First word.
-        by_words: Words of all rows are adjacent, [k / 2, rows], as for a right factor; else those of all k of a row.
+        target: Buffer, and index of the first word.
+        by_words: Pack as [k / 2, rows], as for a right factor, instead of [rows, k / 2].
     """
     height, width = tiles(factor.rows, TILE_ROWS) * TILE_ROWS, tiles(factor.depth, K) * TILE_WORDS
     buffer, first = target
@@ -176,7 +179,7 @@ def pack(block: Block, factor: Factor, target: Place, by_words: bool) -> None:
 
 
 def _rows(block: Block, factor: Factor, offset: Index, rows: int, depth: int) -> list[Operand]:
-    """Read a tile as 16 rows of 16 words, of which ``rows`` and ``depth`` numbers of a row exist."""
+    """Read a tile as 16 rows of 16 words. Only ``rows`` rows and ``depth`` numbers of a row exist; others are 0."""
     vectors: list[Operand] = []
     for row in range(TILE_ROWS):
         if row >= rows:
@@ -191,7 +194,7 @@ def _rows(block: Block, factor: Factor, offset: Index, rows: int, depth: int) ->
 
 
 def _columns(block: Block, factor: Factor, offset: Index, rows: int, depth: int) -> list[Operand]:
-    """Read a tile as 16 columns of 16 words. Rows are adjacent in memory."""
+    """Read a tile as 16 columns of 16 words, if the rows of a column are adjacent in memory."""
     vectors: list[Operand] = []
     for k in range(0, K, 2):
         if k >= depth:

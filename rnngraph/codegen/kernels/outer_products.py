@@ -1,12 +1,12 @@
 """Sums of outer products over rows: the gradients of weights.
 
-The result is tiled over its rows and blocks of columns; k runs over time and batch. Rows of k are packed, one block at
-a time, in the order of summation: the left operand, concatenated from its pieces, as [tile][k][row], and the right one
-as [k][lanes] for one group of columns after the other. A tile therefore streams its operands, whatever their layout. If
-each step has one row, contiguous pieces of the left operand are read in place.
+The result is divided into register tiles; k runs over time and batch. Both operands are packed, one block of k after
+another, so that a tile reads them sequentially: the left operand, with its pieces concatenated, as [tile][k][row], and
+the right one as [k][lanes] for each group of columns. If each step has one row, contiguous pieces of the left operand
+are read in place.
 
-The result stays in memory, and every block and chunk of time adds to it. The order of summation, one step after the
-other in the loop's direction, therefore does not depend on the division into blocks and chunks.
+The result stays in memory, and each block of k and chunk of time adds to it. Steps are added one by one in the loop's
+direction, so that the order of summation does not depend on the division into blocks and chunks.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ from .region import Region
 from .values import Strip, ValueEmitter, place
 
 Body = Callable[[Block, list[Index], Index], None]
-"""Writes the code of one k, from its leading coordinates and its index in the block."""
+"""Function that writes the code for one k, from its leading coordinates and its index in the block."""
 
 
 WriteKernel = Callable[[Block, Callable[[Block], None]], Call | None]
-"""Adds statements to a block, in place or as a call of a function that equal statements share.
+"""Function that adds statements to a block, either directly or as a call of a function that equal statements share.
 
-It returns the call, which may be repeated with other arguments; None if the statements are in place.
+It returns the call, which may be repeated with other arguments; None if the statements were added directly.
 """
 
 
@@ -59,7 +59,7 @@ def _in_place(block: Block, emit: Callable[[Block], None]) -> None:
 
 
 def outer_sum(region: Region, block: Block, plan: KernelPlan) -> None:
-    """Write ``node`` = sum over k of left[k]^T right[k]. In a loop over chunks, it is added to the current value."""
+    """Write the sum over k of left[k]^T right[k]. In a loop over chunks, the sum is added to the current value."""
     if region.time is None:
         clear(region, block, plan.kernel.first)
     add_outer_sum(region, block, plan)
@@ -68,7 +68,7 @@ def outer_sum(region: Region, block: Block, plan: KernelPlan) -> None:
 def add_outer_sum(
     region: Region, block: Block, plan: KernelPlan, kernel: WriteKernel = _in_place, share: WorkerSlice | None = None
 ) -> None:
-    """Write the addition of a sum over k of left[k]^T right[k] to ``node``. ``share`` is a range of columns."""
+    """Write the addition of the sum over k of left[k]^T right[k] to the result. ``share`` is a range of columns."""
     if 0 not in plan.kernel.first.shape:
         _Sum(region, plan, kernel, share).emit(block)
 
@@ -85,7 +85,7 @@ def clear(region: Region, block: Block, node: Node) -> None:
 
 
 def _within(region: Region, node: Node) -> View:
-    """Return a view of the operand, restricted to the current chunk of time."""
+    """Return the view of an operand, restricted to the current chunk of time."""
     view = region.memory.views[node]
     if region.time is None or not region.is_time(node.shape, 0):
         return view
@@ -95,7 +95,7 @@ def _within(region: Region, node: Node) -> View:
 
 @dataclass(frozen=True)
 class _Tiles:
-    """Register tiles of one height, for rows ``first`` to ``behind - 1``."""
+    """Register tiles of one height, for the rows ``first`` to ``stop - 1``."""
 
     first: int
     height: int
@@ -122,11 +122,13 @@ class _Sum:
         self.is_far = self.rows * int(str(node.shape[1])) * ITEM_BYTES[node.dtype] > region.target.second_cache // 4
         parts = 1 if share is None else share.parts
         self._cut()
-        spare_rows = 0 if region.active is None else 1  # an ended row is packed, and overwritten by the next one
-        deepest = self.max_depth + spare_rows
+        spare_rows = (
+            0 if region.active is None else 1
+        )  # rows that have ended are packed, and overwritten by the next row
+        max_rows = self.max_depth + spare_rows
         self.tiles = _tiles(self.rows, self.tile.rows)
-        self.pitch = deepest + -(-self.lanes // self.tiles[-1].height)  # whole vectors are packed, beyond a tile's rows
-        left_room, right_room = self.rows * self.pitch + self.lanes, deepest * self.tile.blocks * self.lanes
+        self.pitch = max_rows + -(-self.lanes // self.tiles[-1].height)  # room for whole vectors after the tile
+        left_room, right_room = self.rows * self.pitch + self.lanes, max_rows * self.tile.blocks * self.lanes
         part = 0 if share is None else share.part
         self.left_base, self.right_base = part * left_room, part * right_room
         in_place = self._in_place()
@@ -159,7 +161,7 @@ class _Sum:
     # Blocks of k ---------------------------------------------------------------------------------
 
     def emit(self, block: Block) -> None:
-        if 0 not in self.leading:  # else there is nothing to add
+        if 0 not in self.leading:  # otherwise, the sum is empty
             self._outer(block, [])
 
     def _outer(self, block: Block, at: list[Index]) -> None:
@@ -202,7 +204,7 @@ class _Sum:
             offset = 0
             for view in self.right:
                 column: Index = offset
-                if len(self.right) > 1:  # named, so that all pieces share one function
+                if len(self.right) > 1:  # names instead of numbers, so that all pieces share a function
                     column = block.let_index("column", "max", offset, 0)
                     view = replace(view, offset=block.let_index("piece", "max", view.offset, 0))
 
@@ -210,14 +212,14 @@ class _Sum:
                     self._columns(inner, ks, left, view, column)
 
                 arguments = self._arguments(left, view, column)
-                if (alike := calls.get(arguments.work)) is not None:
-                    block.add(arguments.in_place_of(*alike))
+                if (known_call := calls.get(arguments.work)) is not None:
+                    block.add(arguments.in_place_of(*known_call))
                 elif (call := self.kernel(block, tiles)) is not None:
                     calls[arguments.work] = arguments, call
                 offset += int(str(view.shape[-1]))
 
     def _arguments(self, left: LeftOperand, view: View, column: Index) -> TileArguments:
-        """Return the arguments of the shared function for tiles over one left and one right piece."""
+        """Return the arguments of a function for the tiles of one left and one right piece."""
         shared = [self.right_panel, *(store.buffer for store in self.region.memory.stores[self.node])]
         if left.view is None:
             assert self.left_panel is not None
@@ -233,7 +235,7 @@ class _Sum:
         return TileArguments(buffers, indices, (left.rows, left.stride, *layouts, forms, aliases))
 
     def _each_row(self, block: Block, ks: KBlock, body: Body) -> Index:
-        """Write a loop over every k of a block. Return their number."""
+        """Write ``body`` for each k of a block, in order. Return the number of k."""
         last = self.region.reverse
         if self.region.active is not None:
             return self._each_active(block, ks, body, self.region.active.table)
@@ -257,7 +259,10 @@ class _Sum:
         return ks.count * self.inner
 
     def _each_active(self, block: Block, ks: KBlock, body: Body, table: MaskTable) -> Index:
-        """Write a loop over the active rows of a block, in the same order. Ended rows have no index."""
+        """Write ``body`` for each row of a block, in order. Indices count only active rows. Return their number.
+
+        A row that has ended has the index of the next active row, which overwrites it.
+        """
         assert self.region.time is not None
         last, start = self.region.reverse, self.region.time.start
 
@@ -284,7 +289,7 @@ class _Sum:
     def _pack_left(self, block: Block, at: list[Index], number: Index) -> None:
         """Write the packing of one k of the left operand, in whole vectors.
 
-        Excess elements are overwritten by later ones of the same tile, or lie after it.
+        Elements beyond a tile's rows are overwritten by the next k of the tile, or lie after the tile.
         """
         first = 0
         for view in self.left:
@@ -309,7 +314,7 @@ class _Sum:
 
         end, reach = first + width, -(-height // lanes) * lanes
         row = tiles.first + max(0, first - tiles.first) // height * height
-        if row < min(first, tiles.stop):  # this tile also has rows of the previous piece
+        if row < min(first, tiles.stop):  # the first tile also has rows of the previous piece
             copy(block, row, first - row, min(row + height, end) - first, width)
             row += height
         last = min(tiles.stop, end - reach + height)
@@ -329,7 +334,7 @@ class _Sum:
     # Tiles ---------------------------------------------------------------------------------------
 
     def _columns(self, block: Block, ks: KBlock, left: LeftOperand, view: View, column: Index) -> None:
-        """Write the tiles over one piece of the right operand, one group of blocks of columns after the other."""
+        """Write the tiles over one piece of the right operand, for one group of columns after another."""
         width, lanes = int(str(view.shape[-1])), self.lanes
         for inner, (start, valid) in groups(block, width, lanes, self.tile.blocks, True, self.share):
 
@@ -350,7 +355,7 @@ class _Sum:
             self._rows(inner, left, column + start, valid, depth)
 
     def _rows(self, block: Block, left: LeftOperand, start: Index, valid: Sequence[Valid], depth: Index) -> None:
-        """Write the tiles over one group of blocks of columns, one height after the other."""
+        """Write the tiles over one group of columns, for one height of tiles after another."""
         for tiles in _tiles(left.rows, self.tile.rows):
 
             def body(inner: Block, row: Index, height: int = tiles.height) -> None:

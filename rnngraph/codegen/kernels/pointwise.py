@@ -1,4 +1,4 @@
-"""Kernels without products: elementwise ops, concatenations of columns, and copies that views cannot express."""
+"""Kernels of elementwise ops, concatenations, and copies for movement ops that views cannot express."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def elementwise(
     computed: Callable[[Node], bool],
     share: WorkerSlice | None = None,
 ) -> None:
-    """Write a loop that computes ``nodes`` at all positions of ``shape``, row by row and strip by strip."""
+    """Write loops that compute and store ``nodes`` at all positions of ``shape``, row by row and strip by strip."""
     units = share if share is not None and share.axis == len(shape) - 1 else None
     whole = ValueEmitter(block, region.memory.views, computed=computed)
 
@@ -59,7 +59,7 @@ def concat(region: Region, block: Block, node: Node, share: WorkerSlice | None) 
 
 
 def write(region: Region, block: Block, node: Node, views: Sequence[View], share: WorkerSlice | None) -> None:
-    """Write a loop that stores a value to ``views``, from memory or computed on the fly."""
+    """Write loops that store a value to ``views``. The value is in memory, or computed on the fly."""
     lanes = lanes_for(region.target, [node], node.shape[-1] if node.shape else 1)
     inside = replace(region, memory=replace(region.memory, stores={node: views}))
     elementwise(inside, block, node.shape, lanes, [node], lambda item: False, share)
@@ -74,7 +74,7 @@ def _dense(view: View, shape: Shape) -> View | None:
 
 
 def _copy_reshaped(region: Region, block: Block, node: Node, view: View) -> None:
-    """Write a copy of a reshape whose source lies in memory, over a shape that the strides of both sides express."""
+    """Write a copy of a reshape whose source is in memory, over a shape that strides of source and target express."""
     source = node.operands[0]
     stored, shape = region.memory.views[source], node.shape
     if stored.reshape(shape) is None:

@@ -31,26 +31,25 @@ from ..machine.target import Target
 from .region import Region
 
 WORTH_TRANSPOSING, WORTH_PACKING = 2, 8
-"""Minimum number of row tiles for which packing pays: for strided lanes, and for contiguous ones."""
+"""Minimum number of row tiles for which packing pays, if the lanes of the right operand are strided, or contiguous."""
 MAX_LANES = 8
 """Maximum columns of a sparse block. Pruned nets often have blocks of 8 units, and a wider vector would merge two."""
 TILE_STEP, BLOCK, BLOCK_ROW = 4, 5, 2
-"""Relative costs for integers: of tiles per vector of weights, of a block, and of each row of a block, whose sums are
-loaded and stored.
+"""Relative costs for integers: of tiles per vector of weights, of a sparse block, and of each row of activations that
+the block multiplies, including loads and stores of sums.
 """
 
 
 @dataclass(frozen=True)
 class Contraction:
-    """Matrix products of one depth that one loop over k computes, of the same rows.
-
-    The loop multiplies the right operands of ``products`` by each of ``lefts``.
+    """Matrix products of the same rows and depth, which one loop over k computes.
 
     Attributes:
-        lefts: Left operands; several are the narrow parts of one.
-        dot_width: k in one step.
+        lefts: Left operands: one, or several that are the narrow parts of one.
+        products: For each left operand, its products.
+        dot_width: Number of k that a step multiplies.
         accumulators: Partial sums of each sum.
-        packed: Columns of matrices that the call has computed are packed before tiles read them.
+        packed: Right operands that the call computes or receives are packed before tiles read them.
     """
 
     lefts: tuple[Node, ...]
@@ -65,11 +64,12 @@ class ProductPlan:
     """Register tiles of the products of a kernel.
 
     Attributes:
-        contractions: In an order in which each starts from available sums.
-        row_axis: Axis along which tiles run; None if there is one row.
+        contractions: Contractions, in an order in which each can continue the sums of earlier ones.
+        tile: Shape of the tiles.
         group: Vectors of units in a group of packed weights.
-        masked: Some memory has no padding after the units, so that excess lanes must be masked.
-        by_matrix: Each matrix has its own right operand.
+        row_axis: Axis along which tiles run; None if there is one row.
+        masked: True if some memory has no padding after the last unit, so that lanes beyond it must be masked.
+        by_matrix: True if each matrix has its own right operand.
     """
 
     contractions: tuple[Contraction, ...]
@@ -81,7 +81,7 @@ class ProductPlan:
 
     @property
     def parts(self) -> int:
-        """Number of narrow numbers into which a left operand is split."""
+        """Number of narrow parts into which left operands are split."""
         return max(len(item.lefts) for item in self.contractions)
 
     @property
@@ -90,7 +90,7 @@ class ProductPlan:
 
 
 def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partition) -> ProductPlan:
-    """Return the register tiles of a kernel's products, for one part of its work."""
+    """Return the register tiles of a kernel's products, for one worker's part of the kernel."""
     products = [node for node in kernel.members if node.op in MATRIX_PRODUCTS]
     shape, axis = kernel.shape, _row_axis(region, kernel, products)
     contractions = _contractions(region, kernel, products)
@@ -122,13 +122,13 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
 
     tile, by_matrix = tile_of(depth), any(map(is_batched_product, products))
     if by_matrix and isinstance(rows, int) and rows:
-        whole = tile_of(0)  # a single tile of rows loads each matrix once, so it need not stay in a cache
+        whole = tile_of(0)  # with one tile of rows, matrices are read once and need not stay in cache
         tile = whole if whole.rows >= rows else tile
         transposing = transposing_tile(region.target, rows, split)
         if lanes > 1 and transposing is not None and [_is_transposed(region, item) for item in contractions] == [True]:
             masked = _masked(region, kernel, lanes, contractions)
             return ProductPlan(contractions, transposing, transposing.blocks, axis, masked, by_matrix)
-    if not by_matrix:  # rows of all axes read the same matrix
+    if not by_matrix:  # the rows of all axes read the same matrix
         every = [region.extent(shape, number) for number in range(len(shape) - 1) if number != axis]
         rows = math.prod([rows, *every])
     contractions = tuple(
@@ -141,7 +141,7 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
 def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape) -> bool:
     """True if a right operand that the call computes or receives is packed before tiles read it.
 
-    That is the case for strided lanes, and if several tiles of rows read more than L1 holds.
+    Packing pays for strided lanes, and for a matrix beyond L1 that several tiles of rows read.
     """
     right = region.memory.views[product.operands[1]]
     if lanes == 1 or region.memory.panels.packs(right) or not isinstance(right.shape[-2], int):
@@ -163,7 +163,7 @@ def _is_transposed(region: Region, contraction: Contraction) -> bool:
 
 
 def dot_width_of(product: Node) -> int:
-    """Return the number of k per step of a product: several if both operands are narrow."""
+    """Return the number of k that a step of a product multiplies: several if both operands are narrow."""
     if product.op == "block_matmul":
         return 32 // int(product["bits"])
     return DOT_WIDTH[product.operands[1].dtype] if product.operands[0].dtype in NARROW else 1
@@ -178,14 +178,14 @@ def _accumulators(target: Target, product: Node) -> int:
 
 
 def _sums_per_result(target: Target, product: Node) -> int:
-    """Return the number of accumulators that each vector of results needs in registers."""
+    """Return the number of registers that each vector of results needs for its sums."""
     return 2 if product.op == "block_matmul" else _accumulators(target, product)
 
 
 def _gates(contractions: Sequence[Contraction], products: Sequence[Node]) -> int:
     """Return the number of sums per unit and row that are in registers at the same time.
 
-    These are the sums from which no other starts; for narrow numbers, those of the largest contraction.
+    These are the sums that no other product continues; with narrow numbers, the sums of the largest contraction.
     """
     first = [item.products[0] for item in contractions]
     narrow = max((len(nodes) for nodes in first if dot_width_of(nodes[0]) > 1), default=0)
@@ -195,9 +195,9 @@ def _gates(contractions: Sequence[Contraction], products: Sequence[Node]) -> int
 
 
 def _row_axis(region: Region, kernel: Kernel, products: Sequence[Node]) -> int | None:
-    """Return the axis whose rows form tiles: the last one with several rows, else the symbolic one.
+    """Return the axis whose rows form tiles: the last one with several rows, else the last symbolic one.
 
-    For batched products it is the row axis of the matrices.
+    For batched products, it is the row axis of the matrices. None if there is a single row.
     """
     if any(map(is_batched_product, products)):
         last = len(kernel.shape) - 2
@@ -209,10 +209,10 @@ def _row_axis(region: Region, kernel: Kernel, products: Sequence[Node]) -> int |
 
 
 def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> tuple[Contraction, ...]:
-    """Group products of the same rows, so that each group continues sums of earlier ones."""
+    """Group products of the same rows into contractions. Each continues only sums of earlier ones."""
     views, in_phase, members = region.memory.views, set(products), set(kernel.members)
     outside = {item for node in members for item in node.operands if item not in members}
-    after: dict[Node, int] = dict.fromkeys(outside, 0)  # number of products on the way to a value
+    after: dict[Node, int] = dict.fromkeys(outside, 0)  # length of the chain of products of which a value is the sum
     for node in topological(products, known=outside):
         summed = starts_of(node) if node in in_phase else node.operands
         after[node] = (node in in_phase) + max(map(after.__getitem__, summed), default=0)
@@ -227,7 +227,7 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
     merged: dict[object, list[list[Node]]] = {}
     for (number, *rest), nodes in groups.items():
         rights = tuple(views[node.operands[1]] for node in nodes)
-        narrow = dot_width_of(nodes[0]) > 1 and nodes[0].op == "matmul"  # narrow parts of a row read the same panel
+        narrow = dot_width_of(nodes[0]) > 1 and nodes[0].op == "matmul"  # the narrow parts of a row
         merged.setdefault((number, rights) if narrow else (number, *rest), []).append(nodes)
     contractions = []
     for items in merged.values():
@@ -238,7 +238,7 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
 
 
 def _join_alike(region: Region, kernel: Kernel, groups: dict[tuple[object, ...], list[Node]]) -> None:
-    """Merge independent products of the same rows if one existing panel has all their weights."""
+    """Merge independent products of the same rows if one reused panel has all their weights."""
     views, panels, members = region.memory.views, region.memory.panels, set(kernel.members)
     started = {start for nodes in groups.values() for node in nodes for start in _members(starts_of(node), members)}
     for key, nodes in [*groups.items()]:
@@ -252,7 +252,7 @@ def _join_alike(region: Region, kernel: Kernel, groups: dict[tuple[object, ...],
 
 
 def _members(nodes: Sequence[Node], members: Set[Node]) -> set[Node]:
-    """Return the ops of a kernel on which ``nodes`` depend, ``nodes`` included."""
+    """Return the ops of a kernel on which ``nodes`` depend, including ``nodes``."""
     sources: set[Node] = set()
     pending = [node for node in nodes if node in members]
     while pending:
@@ -276,12 +276,14 @@ def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[C
     touched = [view for node in kernel.members for view in memory.stores.get(node, ())]
     members = set(kernel.members)
     for node in kernel.members:
-        for position, operand in enumerate(node.operands):  # a value may be both left operand and start
+        for position, operand in enumerate(
+            node.operands
+        ):  # by position, because one value may be left operand and start
             view = memory.views.get(operand)
             if operand in members:
                 continue
             if view is None:
-                return True  # computed from other memory, so masks are needed
+                return True  # computed on the fly, from memory that may have no padding
             if view.shape[-1:] != (width,) or (node.op in MATRIX_PRODUCTS and position == 0):
                 continue
             if not (node.op in MATRIX_PRODUCTS and position == 1 and memory.panels.packs(view)):
@@ -292,12 +294,14 @@ def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[C
 def plan_sparse(
     region: Region, kernel: Kernel, products: ProductPlan, lanes: int, partition: Partition
 ) -> SparseLayout | None:
-    """Return the division of a product's weights into blocks; None if packing does not know the weights.
-
-    Every sum has the order of tiles.
+    """Return the division of a product's weights into blocks; None if the weights are not packed before calls.
 
     Args:
+        region: Context of the kernel.
+        kernel: Kernel of the product.
+        products: Plan of its tiles, whose order of summation blocks have, too.
         lanes: Lanes of the vectors by which workers split columns.
+        partition: Division between workers.
     """
     node, (contraction,) = kernel.first, products.contractions
     view = region.memory.views[node.operands[1]]

@@ -1,4 +1,4 @@
-"""Reductions: sums, maxima and minima over axes, in one fixed order."""
+"""Reductions: sums, maxima and minima over axes, each in one fixed order."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .region import Region, over_axes
 from .values import Coordinate, Coordinates, Strip, ValueEmitter, absolute, aligned
 
 FOLDED_AT_ONCE = 8
-"""Vectors of units that are reduced concurrently, to hide the latency of the operation."""
+"""Number of vectors of units that are reduced concurrently, to hide the latency of additions."""
 LOWEST = {"float32": float("-inf"), "float64": float("-inf"), "int32": -(2**31), "int64": -(2**63)}
 HIGHEST = {"float32": float("inf"), "float64": float("inf"), "int32": 2**31 - 1, "int64": 2**63 - 1}
 
 
 def with_value(emitter: ValueEmitter, node: Node, source: Node, at: Coordinates, before: Operand) -> Operand:
-    """Write one step of a reduction: combine ``before`` with the value at a position."""
+    """Write one step of a reduction, which combines ``before`` with the value of ``source`` at a position."""
     if node.get("fused") and source.op == "mul":
         factors = [
             emitter.spread(emitter.value(item, aligned(item.shape, at)), before.lanes) for item in source.operands
@@ -36,7 +36,7 @@ def with_value(emitter: ValueEmitter, node: Node, source: Node, at: Coordinates,
 
 
 def interleaved_vectors(full: int) -> int:
-    """Return the number of vector accumulators for a row of ``full`` vectors, which hides latency."""
+    """Return the number of vector accumulators for a row of ``full`` vectors. Several hide the latency of additions."""
     return 4 if full >= 4 else min(full, 2)
 
 
@@ -52,7 +52,7 @@ def neutral_of(node: Node) -> float | int:
 
 
 def reduce(region: Region, block: Block, node: Node, share: WorkerSlice | None = None) -> None:
-    """Write a reduction over ``axes``. A concatenation of columns is reduced piece by piece."""
+    """Write a reduction. A concatenation of columns is reduced piece by piece."""
     pieces, stores = pieces_of(node.operands[0], region.memory.views), region.memory.stores[node]
     if len(pieces) == 1:
         _Reduction(region, block, node, pieces[0], stores, share).emit()
@@ -67,7 +67,7 @@ def reduce(region: Region, block: Block, node: Node, share: WorkerSlice | None =
 
 
 class _Reduction:
-    """Writer of one reduction: first over outer axes, in order, then over the last axis."""
+    """Writer of one reduction: over outer axes, in order, and then over the last axis."""
 
     def __init__(
         self, region: Region, block: Block, node: Node, source: Node, stores: Sequence[View], share: WorkerSlice | None
@@ -97,7 +97,7 @@ class _Reduction:
 
         over_axes(self.region, self.block, shape, kept[:-1], [*origin], rows, self.share)
 
-    # Places --------------------------------------------------------------------------------------
+    # Coordinates ---------------------------------------------------------------------------------
 
     def _result_at(self, at: list[Coordinate]) -> Coordinates:
         axes = range(self.last + 1)
@@ -106,9 +106,9 @@ class _Reduction:
         return tuple(at[axis] for axis in axes if axis not in self.axes)
 
     def _placed(self, at: Sequence[Coordinate], row: Coordinate | None, unit: Coordinate) -> list[Coordinate]:
-        """Return the coordinates of units in the result.
+        """Return the coordinates ``at`` with another ``unit``.
 
-        ``row`` is the index on the last kept axis, if several rows are reduced concurrently.
+        If several rows are reduced concurrently, ``row`` replaces the index on the last kept axis.
         """
         place = [*at[:-1], unit]
         if row is not None:
@@ -166,19 +166,19 @@ class _Reduction:
         remaining: list[int],
         starts: Sequence[Operand],
     ) -> list[Operand]:
-        """Combine ``starts`` with all values along the ``remaining`` axes, in order.
+        """Write the combination of each of ``starts`` with all values along the ``remaining`` axes, in order.
 
-        ``here`` has the row and units of each value.
+        ``here`` has the row and units of each result.
         """
         region, shape = self.region, self.source.shape
-        # the first axis is separate, because it may be time in chunks
+        # The first axis is reduced by the loop below, because it may be time, in chunks.
         if self.last in self.axes and 0 not in remaining:
             total = self.units.all(self.everywhere.within(inner), at, remaining)
             return [inner.let(self.op, [starts[0], total], self.node.dtype, 1)]
         if not remaining:
             emitter = self.everywhere.within(inner)
             places = [tuple(self._placed(at, *item)) if shape else () for item in here]
-            if not self.node.get("fused"):  # read everything before combining
+            if not self.node.get("fused"):  # load all operands before combining
                 for place in places:
                     emitter.value(self.source, place)
             return [self._with_value(emitter, place, start) for place, start in zip(places, starts, strict=True)]
@@ -200,7 +200,7 @@ class _Reduction:
         return emitter.block.let(self.op, [before, value], self.node.dtype, before.lanes)
 
     def _read(self, emitter: ValueEmitter, at: Coordinates, lanes: int) -> Operand:
-        """Load the value to add. In a sum over rows, ended rows count as zeros."""
+        """Return the value to combine; for a row that has ended, the neutral element."""
         value, active = emitter.spread(emitter.value(self.source, at), lanes), self.region.active
         if active is None or 0 not in self.axes:
             return value
@@ -215,9 +215,9 @@ class _Reduction:
 
 
 def _side_by_side(region: Region, source: Node, axis: int, lanes: int) -> int:
-    """Return the number of rows that are reduced concurrently, because they share an operand.
+    """Return the number of rows that are reduced concurrently, because they read a common operand.
 
-    A depthwise kernel for all steps, for example, is then loaded once.
+    An example is a depthwise convolution, whose kernel is then loaded once for several steps.
     """
     views, width = region.memory.views, source.shape[-1]
     if source in views or OPS[source.op].kind != "elementwise" or not isinstance(width, int):
@@ -231,7 +231,7 @@ def _side_by_side(region: Region, source: Node, axis: int, lanes: int) -> int:
 
 
 def _repeats(node: Node, user: Node, axis: int, view: View | None) -> bool:
-    """True if an operand is constant along an axis of its reader."""
+    """True if an operand does not vary along an axis of its reader."""
     position = axis - (user.tensor.rank - node.tensor.rank)
     if not node.tensor.rank or node.shape[-1] != user.shape[-1]:
         return False

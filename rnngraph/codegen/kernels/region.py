@@ -24,9 +24,9 @@ class Region:
 
     Attributes:
         time: Chunk in which the region runs, if its first axis is time.
-        active: Rows that are computed, if not all.
-        has_static_lengths: All lengths of loops are known at compile time. A call is then short and may have few rows.
-        parity: Parity of the enclosing loop's iteration, or 0.
+        active: Rows that are computed, if a mask excludes others.
+        has_static_lengths: All lengths of loops are known at compile time. Calls are then short and may have few rows.
+        parity: Parity of the iteration of the loop over steps; 0 outside of one.
     """
 
     target: Target
@@ -39,7 +39,7 @@ class Region:
 
     @property
     def sharing(self) -> WorkSharing:
-        """Chooser of the partitions of this region's kernels."""
+        """Choice of partitions for this region's kernels."""
         return WorkSharing(self.target, self.workers, self.time)
 
     @property
@@ -62,7 +62,7 @@ class Region:
         return index
 
     def within(self, steps: Index, active: ActiveRows | None) -> Region:
-        """Return the region restricted to the ``active`` rows of some steps."""
+        """Return the region restricted to a number of steps and the ``active`` rows."""
         assert self.time is not None
         return replace(self, time=replace(self.time, steps=steps), active=active)
 
@@ -76,7 +76,17 @@ def over_axes(
     body: Callable[[Block, list[Coordinate]], None],
     share: WorkerSlice | None = None,
 ) -> None:
-    """Write loops over ``axes`` of ``shape``, outermost first, which fill in ``at``."""
+    """Write loops over ``axes`` of ``shape``, the first outermost, with ``body`` at all coordinates.
+
+    Args:
+        region: Context of the kernel.
+        block: Block to which the loops are added.
+        shape: Shape of the kernel.
+        axes: Axes to loop over.
+        at: Coordinates, which the loops fill in.
+        body: Writes the code at coordinates.
+        share: Part of an axis for one worker.
+    """
     if not axes:
         body(block, at)
         return

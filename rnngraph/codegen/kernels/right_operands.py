@@ -21,9 +21,10 @@ class Columns:
     """Memory of the right operand for each column of a tile.
 
     Attributes:
-        right_stride: Distance of two steps of k.
-        lane_stride: Distance of two units.
-        valid: Units of each column that are in bounds.
+        places: Buffer and index of each column at k = 0.
+        right_stride: Elements between steps of k.
+        lane_stride: Elements between units.
+        valid: Number of units of each column that are in bounds.
     """
 
     places: tuple[Place, ...]
@@ -38,6 +39,7 @@ class RightOperands:
 
     Attributes:
         width: Units of the kernel.
+        lanes: Units of a vector.
         group: Vectors of units in a group of a panel.
     """
 
@@ -56,8 +58,10 @@ class RightOperands:
         """Return the memory of a group of vectors of units.
 
         Args:
-            matrix: Leading coordinates of the right operands, if there are several.
-            packed: Buffer and place into which the columns were packed, if they were.
+            contraction: Products of the tile.
+            matrix: Leading coordinates, which select a matrix of batched products.
+            vectors: Units of the tile.
+            packed: Buffer and index to which the call has packed the columns, if it has.
         """
         (start, valid), lanes = vectors, self.lanes
         blocks = len(valid)
@@ -120,7 +124,7 @@ class RightOperands:
             for gate in gates
             for number in range(blocks)
         )
-        # A step multiplies one word of a row, which is all k of a lane, or the half of them if they have 4 bits.
+        # A step multiplies one word of a row: all k of a lane, or half of them if weights have 4 bits.
         right_stride = panel.gates * in_group * of_vector * panel.elements_per_lane // dot_width
         return Columns(places, right_stride, 1, (None,) * len(places))
 

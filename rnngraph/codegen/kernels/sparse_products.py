@@ -1,8 +1,8 @@
 """Products that skip blocks of zero weights.
 
-The sums of a row are in memory, not in registers: a loop over nonzero blocks adds each to those of its columns. Blocks
-are in order of k, so that consecutive ones add to different sums without waiting. Several rows share a loop. If packing
-has found few zeros, tiles compute everything.
+The sums of a row are in memory. A loop over the nonzero blocks adds each to the sums of its columns. Blocks are in
+order of k, so that consecutive ones add to different sums, without waiting for each other. Several rows share a loop.
+If the weights have few zeros, tiles compute the product.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_ROWS = 4
 def sparse_product(
     region: Region, block: Block, plan: KernelPlan, layout: SparseLayout, share: WorkerSlice | None
 ) -> None:
-    """Write a kernel's product by blocks and by tiles. The packed weights decide at run time which of them runs."""
+    """Write a kernel's product both by blocks and by tiles. At run time, the packed weights determine which runs."""
     memory = region.memory
     panel = memory.panels.sparse.panel(memory.views[plan.kernel.first.operands[1]], layout)
     is_dense = block.read_index("dense", panel.numbers, DENSE)
@@ -42,9 +42,13 @@ def sparse_product(
 
 @dataclass(frozen=True)
 class _Sums:
-    """Memory of one row's sums: one for each accumulator, and a total if sums restart after some k.
+    """Memory of one row's sums.
 
-    ``at`` has the row's coordinates.
+    Attributes:
+        node: The product.
+        at: Coordinates of the row.
+        accumulators: First index of each partial sum.
+        total: First index of the total, if partial sums restart after some k; else None.
     """
 
     node: Node
@@ -106,7 +110,7 @@ class _Blocks:
             loop(block, "r", end, lambda inner, row: tile(inner, row, 1), whole)
 
     def _rows(self, block: Block, places: Sequence[Sequence[Coordinate]]) -> None:
-        """Write several rows: initialise their sums, add the blocks, and store the products."""
+        """Write the products of several rows: initialise their sums, add all blocks, and store the results."""
         rows = [sums for number, at in enumerate(places) for sums in self._sums(number, at)]
         for inner, strip in self._strips(block):
             for sums in rows:
@@ -180,7 +184,8 @@ class _Blocks:
         steps = -(-height // layout.dot_width)
         split = layout.accumulators if steps > 1 else 1
         lefts = [self._left(sums) for sums in rows]
-        # A single row is limited by loads. Several rows, and widened weights, would be limited by shuffles.
+        # Loads limit a single row, so its operands are broadcast from registers. For several rows, or widened weights,
+        # the shuffles for that would take longer.
         alone = len(rows) == 1 and panel.blocks.dtype == rows[0].node.dtype and lefts[0][2] == 1
         spread = alone and layout.lanes > 1 and steps > split == 1
         for number in range(split):

@@ -1,7 +1,7 @@
-"""Code that computes a node's value at given coordinates, with operands in registers or memory.
+"""Code that computes a node's value at coordinates, with operands in registers or memory.
 
 There is one coordinate for each axis. The last may be a strip of units (a vector). A value that does not vary along the
-strip is computed once, as a scalar, and broadcast where it is combined with vectors.
+strip is computed as a scalar, and broadcast when it is combined with vectors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from ..loop_ir.nodes import Index, LetIndex, Literal, Operand, Store, Valid, Val
 class Strip:
     """Vector of ``lanes`` units from ``start``, of which ``valid`` exist.
 
-    ``spacing`` is the distance of units in their source, because views may skip or reverse units.
+    ``spacing`` is the distance between units. In the source of a view, it may differ from 1, because views may skip or
+    reverse units.
     """
 
     start: Index
@@ -62,9 +63,11 @@ class ValueEmitter:
 
     Attributes:
         views: Values in memory.
-        in_registers: Values that are in registers already, such as accumulators.
+        in_registers: Values that other code has computed, such as accumulators.
+        known: Values that this writer has computed.
+        computed: Predicate of nodes that are computed even if they are in memory.
         at: Coordinates that are known in the block.
-        outer: Emitter of an enclosing block, which computes loop invariants.
+        outer: Writer of the enclosing block, to which loop invariants are added.
     """
 
     block: Block
@@ -76,17 +79,17 @@ class ValueEmitter:
     outer: ValueEmitter | None = None
 
     def within(self, block: Block, at: Coordinates = ()) -> ValueEmitter:
-        """Return a writer for an inner block, in which the coordinates ``at`` are known, too."""
+        """Return a writer for an inner block, in which the coordinates ``at`` are known in addition."""
         return ValueEmitter(block, self.views, computed=self.computed, at=(*self.at, *at), outer=self)
 
-    def beside(self, block: Block) -> ValueEmitter:
-        """Return a writer for an inner block that can use values known here, without adding to them."""
+    def branch(self, block: Block) -> ValueEmitter:
+        """Return a writer for an inner block that can use this writer's values, but not the other way round."""
         return replace(self, block=block, known=dict(self.known))
 
     def value(self, node: Node, at: Coordinates) -> Operand:
         """Write the computation of ``node`` at ``at``. Nodes in ``computed`` are not loaded from memory."""
-        result, origin_around = self._computed(node, at), self.block.origin
-        pending = [] if result is not None else [(node, aligned(node.shape, at), origin_around)]
+        result, outer_origin = self._computed(node, at), self.block.origin
+        pending = [] if result is not None else [(node, aligned(node.shape, at), outer_origin)]
         while pending:  # an explicit stack, because long chains of ops would exceed Python's recursion limit
             item, place, reader = pending[-1]
             if self.outer is not None and self.outer.knows(place):
@@ -95,19 +98,19 @@ class ValueEmitter:
                 pending.pop()
                 continue
             in_memory = item in self.views and not self.computed(item)
-            # Loads and views belong to their reader's line.
+            # Loads and views have the source line of their reader.
             origin = reader if in_memory or is_view(item) else item.where or reader
-            missing = [need for need in self._needs(item, place) if self._at_hand(*need) is None]
+            missing = [need for need in self._needs(item, place) if self._available(*need) is None]
             if missing:
                 pending += [(*need, origin) for need in reversed(missing)]
                 continue
             pending.pop()
-            result = self._at_hand(item, place)
+            result = self._available(item, place)
             if result is None:
                 self.block.origin = origin
                 result = self._load(item, self.views[item], place) if in_memory else self._compute(item, place)
                 self.known[item, place] = result
-        self.block.origin = origin_around
+        self.block.origin = outer_origin
         assert result is not None
         return result
 
@@ -115,11 +118,11 @@ class ValueEmitter:
         return all(isinstance(coordinate, int) or coordinate in self.at for coordinate in at)
 
     def _computed(self, node: Node, at: Coordinates) -> Operand | None:
-        """Return a value that is computed already or needs no computation; else None."""
-        return self._at_hand(node, aligned(node.shape, at))  # one key for each position, however it is written
+        """Return a value that needs no statements, at any coordinates; else None."""
+        return self._available(node, aligned(node.shape, at))  # equal positions have equal keys
 
-    def _at_hand(self, node: Node, place: Coordinates) -> Operand | None:
-        """Return a value that needs no statements; else None. ``place`` is a result of ``aligned``."""
+    def _available(self, node: Node, place: Coordinates) -> Operand | None:
+        """Return a value that needs no statements; None for others. ``place`` is a result of ``aligned``."""
         if node.op == "constant" and not node.tensor.rank:
             return Literal(node["value"].item(), node.dtype, 1)
         key = (node, place)
@@ -143,7 +146,7 @@ class ValueEmitter:
         index, unit, stride = place(view, at)
         if unit is None or stride == 0:
             return self.block.load(name, view.buffer, index, 1)
-        valid = None if _roomy(view, unit, at) else unit.valid
+        valid = None if _has_room(view, unit, at) else unit.valid
         return self.block.load(name, view.buffer, index, unit.lanes, valid, stride)
 
     def store(self, value: Operand, view: View, at: Coordinates) -> None:
@@ -151,7 +154,7 @@ class ValueEmitter:
         if unit is None:
             self.block.statements.append(Store(value, view.buffer, index, origin=self.block.origin))
             return
-        valid = None if _roomy(view, unit, at) else unit.valid
+        valid = None if _has_room(view, unit, at) else unit.valid
         value = self.spread(value, unit.lanes)
         full = isinstance(valid, int) and valid >= unit.lanes
         valid = None if full else valid
@@ -207,11 +210,11 @@ class ValueEmitter:
         return self.value(table, (size(name), *at[rank:]))
 
 
-def _roomy(view: View, unit: Strip, at: Coordinates) -> bool:
-    """True if memory has a whole strip that may be read and written, so that no mask is needed."""
+def _has_room(view: View, unit: Strip, at: Coordinates) -> bool:
+    """True if the memory of a whole strip may be read and written, so that no mask is needed."""
     if unit.valid is None:
         return True
-    # A strip with invalid lanes is the last of its row, with a known start. A column has no padding after it.
+    # Only the last strip of a row has invalid lanes. It needs padding after the row, which a column does not have.
     return (
         at[-1] is unit
         and unit.spacing == 1
@@ -240,7 +243,7 @@ def place(view: View, at: Coordinates) -> tuple[Index, Strip | None, Index]:
 
 
 def aligned(shape: Shape, at: Coordinates) -> Coordinates:
-    """Return the coordinates in an operand that is broadcast: axes of size 1 are read at 0."""
+    """Return the coordinates in an operand of this shape. Axes of size 1 are broadcast, and therefore read at 0."""
     own = at[len(at) - len(shape) :]
     if 1 not in shape:
         return own
@@ -271,11 +274,11 @@ def through(node: Node, at: Coordinates) -> Coordinates:
             )
     assert is_strided_view(node), f"{node} joins axes: it must lie in memory"
     parts = [(dim, coordinate) for dim, coordinate in zip(node.shape, at, strict=True) if dim != 1]
-    return tuple(0 if dim == 1 else _of_cut_axis(dim, parts) for dim in source)
+    return tuple(0 if dim == 1 else _of_split_axis(dim, parts) for dim in source)
 
 
-def _of_cut_axis(extent: Dim, parts: list[tuple[Dim, Coordinate]]) -> Coordinate:
-    """Return the coordinate on an axis of size ``extent``, and remove the coordinates of its parts."""
+def _of_split_axis(extent: Dim, parts: list[tuple[Dim, Coordinate]]) -> Coordinate:
+    """Return the coordinate on an axis of size ``extent`` that a reshape splits. Remove its parts from ``parts``."""
     whole, position = parts.pop(0)
     while whole != extent:
         dim, coordinate = parts.pop(0)
