@@ -93,8 +93,8 @@ def test_functions_have_the_origins_of_all_their_callers() -> None:
     body = (replace(tile, origin=ONE), For("i", 0, 3, 1, (Store(ZERO, M, 0, origin=ONE),), origin=LATER))
     function = Function("f", (M,), (), body)
     assert origins_in(body) == (ONE, LATER, LATER, ONE)
-    assert function.beside(origins_in(body)) is function
-    shared = function.beside((OTHER, LATER, LATER, None)).beside((OTHER, LATER, LATER, None))
+    assert function.with_origins(origins_in(body)) is function
+    shared = function.with_origins((OTHER, LATER, LATER, None)).with_origins((OTHER, LATER, LATER, None))
     assert len(shared.other_origins) == 1
     found = StatementOrigins(shared)
     assert found.of(body[0]) == (ONE, OTHER)
