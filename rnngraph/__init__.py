@@ -36,10 +36,6 @@ from .declare.functions.activations import (
     tanh_shrink,
     threshold,
 )
-from .declare.functions.arrays.contractions import einsum, tensordot
-from .declare.functions.arrays.filling import full_like, ones_like, zeros_like
-from .declare.functions.arrays.matrices import diag_embed, diagonal, outer, trace, triangular_solve, tril, triu
-from .declare.functions.arrays.moves import flip, moveaxis, repeat, roll, swapaxes, tile, unstack
 from .declare.functions.basic import (
     abs,
     argmax,
@@ -89,28 +85,7 @@ from .declare.functions.basic import (
     transpose,
     where,
 )
-from .declare.functions.cumulative import cummax, cummin, cumprod, cumsum, logcumsumexp
-from .declare.functions.elementary.angles import acos, asin, atan2, deg2rad, rad2deg, sinc, tan
-from .declare.functions.elementary.hyperbolic import acosh, asinh, atanh, cosh, sinh
-from .declare.functions.elementary.logarithms import entr, log2, log10, logaddexp, logaddexp2, logit, xlogy
-from .declare.functions.elementary.normal import erfc, ndtr
-from .declare.functions.elementary.numbers import (
-    copysign,
-    fmax,
-    fmin,
-    heaviside,
-    isfinite,
-    isinf,
-    isnan,
-    isneginf,
-    isposinf,
-    nan_to_num,
-    signbit,
-)
-from .declare.functions.elementary.powers import exp2, hypot, power, reciprocal, rsqrt
-from .declare.functions.elementary.remainders import floor_divide, fmod, remainder, trunc, trunc_divide
-from .declare.functions.indexing import axis_indices, clamped_slice, gather_nd, put_along_axis, take_along_axis
-from .declare.functions.layers import batch_normalization, dense, embedding
+from .declare.functions.layers import dense, embedding
 from .declare.functions.losses import (
     absolute_difference,
     accuracy,
@@ -120,22 +95,7 @@ from .declare.functions.losses import (
     softmax_cross_entropy,
     sparse_softmax_cross_entropy,
 )
-from .declare.functions.normalization import group_norm, layer_norm, normalize, rms_norm, standardize
-from .declare.functions.norms import matrix_norm, norm, vector_norm
-from .declare.functions.orders import argsort, median, nanquantile, quantile, sort, top_k
-from .declare.functions.padding import pad
 from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
-from .declare.functions.rounding import ceil, dequantize, floor, round
-from .declare.functions.sequences import ensure_longest, ensure_size, gather_last, positions, reverse_sequence
-from .declare.functions.statistics import (
-    count_nonzero,
-    logsumexp,
-    reduce_all,
-    reduce_any,
-    reduce_prod,
-    reduce_std,
-    reduce_var,
-)
 from .declare.parameters import parameter, with_update
 from .declare.placeholders import placeholder, state_placeholder
 from .declare.running.drivers import (
@@ -152,7 +112,6 @@ from .lazy_names import import_name
 from .program.program import Program, compile, dumps, load, loads
 from .runtime.calls.results import Result
 from .runtime.native.weight_options import Narrow
-from .runtime.streams.stream import Stream
 from .support.errors import (
     ArgumentError,
     BusyError,
@@ -189,7 +148,54 @@ if TYPE_CHECKING:
     from .declare.cells.projections import InputProjectionWrapper, OutputProjectionWrapper
     from .declare.cells.state_spaces import LRUCell, RGLRUCell, S6Cell, SSDCell
     from .declare.cells.xlstm import MLSTMCell, SLSTMCell
+    from .declare.functions.arrays.contractions import einsum, tensordot
+    from .declare.functions.arrays.filling import full_like, ones_like, zeros_like
+    from .declare.functions.arrays.matrices import diag_embed, diagonal, outer, trace, triangular_solve, tril, triu
+    from .declare.functions.arrays.moves import flip, moveaxis, repeat, roll, swapaxes, tile, unstack
     from .declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
+    from .declare.functions.cumulative import cummax, cummin, cumprod, cumsum, logcumsumexp
+    from .declare.functions.elementary.angles import acos, asin, atan2, deg2rad, rad2deg, sinc, tan
+    from .declare.functions.elementary.hyperbolic import acosh, asinh, atanh, cosh, sinh
+    from .declare.functions.elementary.logarithms import entr, log2, log10, logaddexp, logaddexp2, logit, xlogy
+    from .declare.functions.elementary.normal import erfc, ndtr
+    from .declare.functions.elementary.numbers import (
+        copysign,
+        fmax,
+        fmin,
+        heaviside,
+        isfinite,
+        isinf,
+        isnan,
+        isneginf,
+        isposinf,
+        nan_to_num,
+        signbit,
+    )
+    from .declare.functions.elementary.powers import exp2, hypot, power, reciprocal, rsqrt
+    from .declare.functions.elementary.remainders import floor_divide, fmod, remainder, trunc, trunc_divide
+    from .declare.functions.indexing import axis_indices, clamped_slice, gather_nd, put_along_axis, take_along_axis
+    from .declare.functions.normalization import (
+        batch_normalization,
+        group_norm,
+        layer_norm,
+        normalize,
+        rms_norm,
+        standardize,
+    )
+    from .declare.functions.norms import matrix_norm, norm, vector_norm
+    from .declare.functions.orders import argsort, median, nanquantile, quantile, sort, top_k
+    from .declare.functions.padding import pad
+    from .declare.functions.rounding import ceil, dequantize, floor, round
+    from .declare.functions.sequences import ensure_longest, ensure_size, gather_last, positions, reverse_sequence
+    from .declare.functions.statistics import (
+        count_nonzero,
+        logsumexp,
+        reduce_all,
+        reduce_any,
+        reduce_prod,
+        reduce_std,
+        reduce_var,
+    )
     from .declare.seq2seq.attention import AttentionWrapper, AttentionWrapperState, BahdanauAttention, LuongAttention
     from .declare.seq2seq.beam import Beam
     from .declare.seq2seq.ctc import ctc_loss
@@ -214,6 +220,7 @@ if TYPE_CHECKING:
     from .program.reports.memory_report import Memory, MemoryUsage
     from .runtime.calls.non_finite import NonFinite
     from .runtime.streams.pool import StreamPool
+    from .runtime.streams.stream import Stream
     from .runtime.streams.stream_table import StreamHandle
     from .training.fit.history import History
     from .training.optimization.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rnngraph.ir import axis_maps
-from rnngraph.passes.pipeline import optimization
+from rnngraph.passes.optimization import optimization
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rnngraph"

@@ -151,6 +151,17 @@ LATE = {
     ("program.callable_graph", "inspection.profile.calls"): "the compiler: few ask where time goes",
     ("training.trainer", "training.steps.profiled_step"): "the compiler: few ask where time goes",
     ("runtime.native.compiled_graph", "codegen.compile"): "the compiler: code that is on disk needs none of it",
+    ("runtime.native.optimized_graph", "passes.optimization"): "the optimiser: code that is on disk needs none of it",
+    ("runtime.native.optimized_graph", "passes.quantization.round_factors"): "few train in chunks of bfloat16",
+    ("runtime.native.compile_options", "passes.affine.recurrences"): "few train in chunks",
+    ("runtime.native.compile_options", "passes.unroll"): "few unroll loops fully",
+    ("runtime.native.weight_options", "passes.quantization.block_products"): "most weights stay float32",
+    ("runtime.native.weight_options", "passes.quantization.reduced_weights"): "most weights stay float32",
+    ("runtime.native.worker_pool", "codegen.threads.pool_functions"): "text: calls of one thread need no pool",
+    ("passes.pipeline", "passes.affine.chunk"): "the analysis of recurrences: few train in chunks",
+    ("passes.recomputation.recompute", "passes.recomputation.bidirectional"): "code that is on disk needs none of it",
+    ("passes.recomputation.recompute", "passes.recomputation.large_states"): "code that is on disk needs none of it",
+    ("passes.recomputation.recompute", "passes.recomputation.unidirectional"): "code that is on disk needs none of it",
     ("runtime.native.stages", "codegen.compile"): "the compiler",
     ("runtime.native.stages", "codegen.llvm.debug_info"): "the compiler",
     ("runtime.native.stages", "codegen.llvm.listing"): "the compiler",
@@ -158,10 +169,16 @@ LATE = {
     ("runtime.native.stages", "codegen.schedule.plan_text"): "the compiler",
     ("runtime.direct.direct_code", "codegen.direct_calls.module"): "text: code that is on disk needs none of it",
     ("program.callable_graph", "program.reports.memory_report"): "the compiler's plans: few ask for them",
+    ("runtime.native.stages", "passes.affine.recurrences"): "few look at stages",
     ("program.callable_graph", "runtime.calls.non_finite"): "the interpreter: few look for a NaN",
     ("program.callable_graph", "runtime.native.perf"): "few ask for it",
     ("runtime.native.perf", "codegen.compile"): "the compiler",
     ("training.trainer", "runtime.native.perf"): "few ask for it",
+    ("program.inference_graph", "passes.held_weights"): "the optimiser: most weights stay float32",
+    ("program.inference_graph", "program.columns"): "few call with tables",
+    ("program.inference_graph", "runtime.streams.states"): "few run step by step",
+    ("program.inference_graph", "runtime.streams.step_graph"): "few run step by step",
+    ("program.inference_graph", "runtime.streams.stream"): "few run step by step",
     ("program.inference_graph", "program.generation.choice"): "few generate tokens",
     ("program.inference_graph", "program.generation.draws"): "the declaration of a draw: few generate tokens",
     ("program.inference_graph", "program.generation.generation"): "few generate tokens",
@@ -172,6 +189,9 @@ LATE = {
     ("program.inference_graph", "export.write_net"): "the compiler: few export",
     ("program.inference_graph", "export.write_plugin"): "the compiler: few export",
     ("program.inference_graph", "runtime.streams.pool"): "threads and futures: few make a pool",
+    ("program.program", "program.columns"): "few pickle functions of tables",
+    ("program.held_weights", "passes.held_weights"): "the optimiser: most weights stay float32",
+    ("program.program", "runtime.streams.stream"): "few pickle streams",
     ("program.program", "inspection.explore.page"): "few look",
     ("program.program", "inspection.picture.pictures"): "few draw",
     ("program.html_forms", "inspection.picture.pictures"): "few draw",
@@ -450,7 +470,7 @@ def test_eight_parameters_are_a_record() -> None:
 
 
 def test_passes_document_their_guarantee() -> None:
-    from rnngraph.passes.pipeline import pipeline
+    from rnngraph.passes.optimization import pipeline
 
     table = (ROOT.parent / "docs" / "architecture.md").read_text()
     for kind in ("inference", "training"):
@@ -483,7 +503,35 @@ def test_rarely_needed_modules_are_imported_where_they_are_used() -> None:
     late = {f"rnngraph.codegen.{name}" for name in ("compile", "llvm.module", "loop_ir.nodes", "schedule.scheduler")}
     late |= {f"rnngraph.{name}" for name in ("runtime.calls.non_finite", "export.write_net", "program.saved.save_load")}
     late |= {f"rnngraph.training.{name}" for name in ("optimization.optimizers", "trainer")}
+    late |= {"rnngraph.passes.optimization", "rnngraph.runtime.streams.stream", "rnngraph.declare.functions.norms"}
     assert late & set(found) == set()
+    assert len(found) <= MAX_IMPORTED
+
+
+MAX_IMPORTED = 182
+"""Maximum modules of the package that ``import rnngraph`` loads, about a quarter of a millisecond each."""
+MAX_FIRST_CALL = 184
+"""Maximum modules of the package that a first call of both graphs from the disk cache loads."""
+
+FIRST_CALL = """
+import sys
+import numpy as np
+import rnngraph as rg
+x = rg.placeholder("x", (None, None, 3))
+outputs, _ = rg.dynamic_rnn(rg.DropoutWrapper(rg.LSTMCell(4), input_keep_prob=0.5), x)
+program = rg.compile(outputs, rg.reduce_mean(outputs), cache=sys.argv[1])
+program.inference(x=np.ones((2, 5, 3), np.float32))
+program.training.gradients(x=np.ones((2, 5, 3), np.float32))
+print(*(name for name in sys.modules if name.startswith("rnngraph.")))
+"""
+
+
+@pytest.mark.slow
+def test_a_first_call_from_the_disk_cache_loads_few_modules(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FIRST_CALL, str(tmp_path)]
+    runs = [subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() for _ in range(2)]
+    assert "rnngraph.codegen.compile" in runs[0]
+    assert len(runs[1]) <= MAX_FIRST_CALL
 
 
 def test_names_that_are_imported_late_are_names_like_all_others() -> None:

@@ -43,7 +43,7 @@ class StepVariables:
         """Return the first variable of each value, once the step has returned."""
         names: dict[Node, str] = {}
         for name, value in ({} if self._frame is None else self._frame.f_locals).items():
-            node = getattr(value, "node", None)
+            node = value.node if hasattr(type(value), "node") else None  # a missing attribute is a costly error
             if isinstance(node, Node):
                 names.setdefault(node, name)
         return names

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import namedtuple
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from keyword import iskeyword
 from typing import Any
@@ -18,13 +17,14 @@ from ..support.api_guard import api, taking
 from ..support.arguments import MAX_UNITS, checked_name
 from ..support.attribute_hints import telling
 from ..support.errors import DtypeError, ShapeError, StructureError, shown
+from ..support.records import dataclass
 from .nest import children, flatten, fold, pack, rebuild
 
 NARROW_STATES = {"bfloat16": "float32"}
 """Dtypes that states are rounded to after each step, and the dtype in which steps compute with them."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Columns:
     """Leaf of a state, which concatenates parts. Each part has a number of units and may be memory.
 

@@ -15,7 +15,8 @@ from ..declare.call_text import snake_case
 from ..declare.cell import Cell, shared
 from ..declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell
 from ..declare.cells.wrappers import MultiRNNCell
-from ..declare.functions.layers import batch_normalization, dense
+from ..declare.functions.layers import dense
+from ..declare.functions.normalization import batch_normalization
 from ..declare.parameters import parameter
 from ..declare.running.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn
 from .gates import Layer, parameters_of

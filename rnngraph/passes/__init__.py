@@ -1,7 +1,7 @@
 """Passes: functions from a graph to a graph. They are independent of cells and processors.
 
 Each docstring states the law of its pass: the properties that it preserves. A pass that changes nothing returns the
-same object. ``pipeline`` lists the passes in the order in which they run:
+same object. ``pipeline`` and ``optimization`` list the passes in the order in which they run:
 
 - ``lowering``: turns the declaration into a graph; ``split`` makes the training and the inference graph.
 - ``affine``: runs recurrences in chunks of steps.

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from ..ir.graph import Graph
 from ..support.records import dataclass
-from .pipeline import ORDER, run
+from .optimization import ORDER
+from .pipeline import run
 from .quantization.reduced_weights import ReducedWeights
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from ..passes.held_weights import ParameterStorage, held_text, held_weights
 from ..runtime.native.compile_options import CompileOptions
 from ..runtime.native.weight_options import ANY, Narrow, matched
 from ..support.errors import Where, shown, warn
 from .inference_graph import InferenceGraph
 
-UNMULTIPLIED = ParameterStorage(objections=("no product multiplies activations by it",))
-
+if TYPE_CHECKING:
+    from ..passes.held_weights import ParameterStorage
 
 Spelling = Callable[[str, Narrow], str]
 """Formats a rule of ``weights=``, a pattern of names and a kind, as the user would write it."""
@@ -28,6 +28,10 @@ def _forced(pattern: str, asked: Narrow) -> str:
 
 def narrow_parameters(graph: InferenceGraph, options: CompileOptions) -> list[str]:
     """Return the names of parameters that all products read in narrow numbers."""
+    if options.reduced is None:
+        return []
+    from ..passes.held_weights import held_weights  # the optimiser: most weights stay float32
+
     storage = held_weights(graph.graph, options.reduced, options.parameters)
     return [name for name, item in storage.items() if item.is_narrow and "float32" not in item.kinds]
 
@@ -47,6 +51,9 @@ def warn_of_kinds_without_effect(
     """
     if options.reduced is None:
         return
+    from ..passes.held_weights import ParameterStorage, held_text, held_weights  # most weights stay float32
+
+    unmultiplied = ParameterStorage(objections=("no product multiplies activations by it",))
     names, rules = options.parameters, options.weights
     by_name = held_weights(graph.graph, options.reduced, names)
     numbers = matched(rules, names)
@@ -55,7 +62,7 @@ def warn_of_kinds_without_effect(
         own = {name: by_name[name] for name in names if numbers.get(name) == number}
         if asked.kind == "float32" or not own or own.keys() & narrow.keys():
             continue
-        stays = {name: item for name, item in own.items() if item.objections} or dict.fromkeys(own, UNMULTIPLIED)
+        stays = {name: item for name, item in own.items() if item.objections} or dict.fromkeys(own, unmultiplied)
         remedy = (
             f"; {forced(pattern, asked)} makes them narrow, for their bytes" if _would_help(graph, options, own) else ""
         )
@@ -65,6 +72,8 @@ def warn_of_kinds_without_effect(
 
 def _would_help(graph: InferenceGraph, options: CompileOptions, own: dict[str, ParameterStorage]) -> bool:
     """True if ``force=True`` would narrow some parameters."""
+    from ..passes.held_weights import held_weights
+
     rules = tuple((pattern, replace(narrow, force=True)) for pattern, narrow in options.weights)
     forced = held_weights(graph.graph, replace(options, weights=rules).reduced, own)
     return any(item.is_narrow for item in forced.values())

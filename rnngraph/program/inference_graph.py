@@ -17,13 +17,9 @@ from ..declare.tensor import Tensor
 from ..ir.graph import Graph
 from ..ir.text.fingerprint import fingerprint
 from ..ir.types import TensorType
-from ..passes.held_weights import held_text, held_weights
 from ..runtime.calls.direct_call import DIRECT
 from ..runtime.calls.results import ResultT
 from ..runtime.native.compile_options import CompileOptions
-from ..runtime.streams.states import SavedStream
-from ..runtime.streams.step_graph import StepGraph, step_graph
-from ..runtime.streams.stream import Stream
 from ..support.api_guard import api, no_more
 from ..support.arguments import checked_name, entries, whole_number
 from ..support.bounded_cache import BoundedCache
@@ -37,7 +33,6 @@ from ..support.errors import (
     user_line,
 )
 from .callable_graph import CallableGraph
-from .columns import ColumnCall
 from .parts import ProgramParts
 
 if TYPE_CHECKING:
@@ -45,6 +40,9 @@ if TYPE_CHECKING:
     from ..inspection.profile.profile import Profile
     from ..runtime.calls.non_finite import NonFinite
     from ..runtime.streams.pool import StreamPool
+    from ..runtime.streams.step_graph import StepGraph
+    from ..runtime.streams.stream import Stream
+    from .columns import ColumnCall
     from .generation.draws import Draws
     from .generation.generation import Generation
     from .generation.generator import Generator
@@ -160,6 +158,9 @@ class InferenceGraph(CallableGraph[ResultT]):
             FileError: The file is missing, damaged or of another kind.
             StructureError: The file is of another net, or of another number of rows than ``batch``.
         """
+        from ..runtime.streams.states import SavedStream  # few run step by step
+        from ..runtime.streams.stream import Stream
+
         batch, where, parts = whole_number(batch, "a stream's batch", 1), user_line(), self.parts
         digest = partial(fingerprint, self.compiled.lowered)
         saved = SavedStream.read(state, batch, digest(), where) if isinstance(state, str | os.PathLike) else None
@@ -289,6 +290,8 @@ class InferenceGraph(CallableGraph[ResultT]):
         return Draws(self.parts.options)
 
     def _step_graph(self, batch: int, where: Where | None) -> StepGraph:
+        from ..runtime.streams.step_graph import step_graph  # few run step by step
+
         parts = self.parts
         graph = self._step_graphs.get(batch)
         if graph is None:  # streams of one batch share code, and keep it if the graph is evicted
@@ -327,6 +330,8 @@ class InferenceGraph(CallableGraph[ResultT]):
         if clashes := sorted(names & {*kept}):
             what = f"keep={shown(kept)}: the result already has {', '.join(clashes)}; rename the column"
             raise ArgumentError(what, where)
+        from .columns import ColumnCall  # few call with tables
+
         return ColumnCall(self, self.parts, self.part, column_of, kept)
 
     def restore(self, arguments: Mapping[str, Any], arrays: Mapping[str, np.ndarray], where: Where | None) -> Any:
@@ -421,7 +426,11 @@ class InferenceGraph(CallableGraph[ResultT]):
     def _held_weights(self, options: CompileOptions) -> list[str]:
         """Return lines on how inference stores parameters; empty if no weights should be narrow."""
         reduced = options.reduced
-        return [] if reduced is None else held_text(held_weights(self.graph, reduced, options.parameters))
+        if reduced is None:
+            return []
+        from ..passes.held_weights import held_text, held_weights  # the optimiser: only narrow weights need it
+
+        return held_text(held_weights(self.graph, reduced, options.parameters))
 
 
 DIRECT.install_fastcall(

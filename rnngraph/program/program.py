@@ -22,14 +22,12 @@ from ..runtime.native.compile_options import ProgramOptions, checked_chunking
 from ..runtime.native.object_cache import cache_of, option_of
 from ..runtime.native.weight_options import Weights, weight_rules
 from ..runtime.parameters import Parameters
-from ..runtime.streams.stream import Stream
 from ..storage.atomic_file import as_path, replace_file
 from ..support.api_guard import api, no_more
 from ..support.arguments import checked_name, flag, seed_number, whole_number
 from ..support.attribute_hints import Uncalled
 from ..support.errors import DtypeError, GraphError, shown, user_line
 from .callable_graph import CallableGraph
-from .columns import ColumnCall
 from .held_weights import narrow_parameters, warn_of_kinds_without_effect
 from .html_forms import TwoGraphs, program_html
 from .inference_graph import InferenceGraph
@@ -196,10 +194,12 @@ def dumps(thing: Any) -> bytes:
     Raises:
         DtypeError: ``thing`` is something else.
     """
+    from ..runtime.streams.stream import Stream  # few pickle
+    from .columns import ColumnCall
+
     if not isinstance(thing, Program | CallableGraph | ColumnCall | Stream):
         raise DtypeError(f"dumps takes a Program, one of its graphs or a Stream, not {shown(thing)}")
-    _, (data, *_) = thing.__reduce__()
-    return bytes(data)
+    return bytes(thing.__reduce__()[1][0])
 
 
 def _of_source(saved: SavedSource, options: ProgramOptions) -> Program[Any]:

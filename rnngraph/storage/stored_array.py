@@ -6,12 +6,13 @@ import hashlib
 import math
 import os
 import threading
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
 from ..support.allocation import empty
 from ..support.errors import FileError
+from ..support.records import dataclass
 
 _PIECE_BYTES = 1 << 22
 

@@ -20,7 +20,8 @@ from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.ops import OPS
 from rnngraph.ir.text.parser import parse
 from rnngraph.passes.lowering.lowered import TAP
-from rnngraph.passes.pipeline import forbidden, pipeline, run
+from rnngraph.passes.optimization import pipeline
+from rnngraph.passes.pipeline import forbidden, run
 from rnngraph.passes.split import Split
 from rnngraph.passes.train_step import updates_of
 from rnngraph.runtime.native import entry as native

@@ -21,7 +21,8 @@ from rnngraph.passes.accumulate import Accumulate
 from rnngraph.passes.fission import Fission
 from rnngraph.passes.fuse_multiply_add import FuseMultiplyAdd
 from rnngraph.passes.layout import Layout
-from rnngraph.passes.pipeline import Pass, pipeline
+from rnngraph.passes.optimization import pipeline
+from rnngraph.passes.pipeline import Pass
 from rnngraph.passes.quantization.reduced_weights import NarrowKind, ReducedWeights
 from rnngraph.passes.recomputation.recompute import Recompute
 from rnngraph.passes.samples import BETWEEN_SEEDS, Samples

@@ -13,7 +13,8 @@ from rnngraph.ir.graph import Graph, make
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.text.parser import parse
 from rnngraph.ir.verifier import verify
-from rnngraph.passes.pipeline import optimization, run
+from rnngraph.passes.optimization import optimization
+from rnngraph.passes.pipeline import run
 from rnngraph.passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, AddGradients, TrainStep, update_graph
 
 TEXT = """

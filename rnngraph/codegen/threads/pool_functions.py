@@ -1,4 +1,4 @@
-"""Functions of a pool's threads, as LLVM text, and the memory through which threads receive work."""
+"""Functions of a pool's threads, as LLVM text."""
 
 from __future__ import annotations
 
@@ -8,21 +8,9 @@ from ..machine.ir_builder import IRBuilder
 from ..machine.target import Target
 from .barrier import LINE
 from .floating_point_mode import floating_point_mode
+from .pool_memory import FIRST, JOB
 from .semaphore_calls import semaphore_calls
 from .spin_wait import SPINS, pause, write_pause
-
-MAX_WORKERS = 64
-_JOB = 1 + MAX_WORKERS
-JOB_WORD = 8 * _JOB
-"""Index of the 8-byte word with a job's entry; its arguments and number of workers follow."""
-_FIRST = _JOB + 1
-LINES = _FIRST + 3 * MAX_WORKERS
-"""Lines of a pool's memory: a team's, one for the job, three for each worker (jobs assigned, jobs done, semaphore)."""
-
-
-def semaphore_line(worker: int) -> int:
-    """Return the index of the memory line with a worker's semaphore."""
-    return _FIRST + 3 * worker + 2
 
 
 def pool_text(target: Target) -> str:
@@ -49,14 +37,14 @@ class _Worker(NamedTuple):
 
 def _worker(f: IRBuilder, number: str) -> _Worker:
     offset = f.value(f"mul i64 {number}, {3 * 64}", "offset")
-    slot = f.moved(f.moved("%pool", 64 * _FIRST), offset)
+    slot = f.moved(f.moved("%pool", 64 * FIRST), offset)
     return _Worker(slot, f.moved(slot, 64), f.moved(slot, 72), f.moved(slot, 128))
 
 
 def _serve(target: Target) -> str:
     """Return the LLVM text of a worker's endless loop: poll for a job, sleep after a while, and run the job."""
     f = IRBuilder()
-    job, own_state, wait = f.moved("%pool", 64 * _JOB), _worker(f, "%worker"), f.entry("%pool", 1, "ptr")
+    job, own_state, wait = f.moved("%pool", 64 * JOB), _worker(f, "%worker"), f.entry("%pool", 1, "ptr")
 
     def drowse(last: str) -> str:
         f.do(f"store atomic i64 1, ptr {own_state.asleep} seq_cst, align 8")
@@ -97,7 +85,7 @@ def _share(target: Target) -> str:
     It assigns the job, wakes workers that sleep, runs the caller's part and waits for the others.
     """
     f = IRBuilder()
-    job = f.moved("%pool", 64 * _JOB)
+    job = f.moved("%pool", 64 * JOB)
     floating_point_mode(target).save(f, f.place(job, 3))
     function, arguments, workers = f.entry(job, 0, "ptr"), f.entry(job, 1, "ptr"), f.entry(job, 2)
     give_up, post = f.entry("%pool", 0, "ptr"), f.entry("%pool", 2, "ptr")

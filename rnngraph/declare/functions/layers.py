@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 from ...ir.graph import make
 from ...ir.types import FLOATS, INTEGERS, TensorType
 from ...support.api_guard import api
-from ...support.arguments import check_positive, flag, number, whole_number
+from ...support.arguments import flag, whole_number
 from ...support.arguments import units as positive_units
-from ...support.errors import ArgumentError, DtypeError, ShapeError, shown, user_line
+from ...support.errors import DtypeError, ShapeError, user_line
 from ..initializers import Initializer, initializer_of
 from ..layer import within
-from ..parameters import ParameterSpec, ScopeName, scope_name, with_update
+from ..parameters import ParameterSpec, ScopeName, scope_name
 from ..tensor import Tensor
 from .activations import activation_function
-from .basic import equal, expand_dims, gather, one_axis, reshape, stop_gradient, where
-from .normalization import scale_and_shift
+from .basic import equal, expand_dims, gather, stop_gradient, where
 from .randomness import by_graph
-from .statistics import moments
 
 
 def owned(
@@ -149,127 +147,3 @@ def _without_gradient_at(rows: Tensor, ids: Tensor, padding_id: int | None) -> T
         return rows
     is_padding = expand_dims(equal(ids, whole_number(padding_id, "padding_id", 0)), -1)
     return by_graph(training=where(is_padding, stop_gradient(rows), rows), inference=rows)
-
-
-@api
-def batch_normalization(
-    x: Tensor,
-    axis: int = -1,
-    momentum: float = 0.99,
-    epsilon: float = 1e-3,
-    center: bool = True,
-    scale: bool = True,
-    name: str | None = None,
-) -> Tensor:
-    """Return gamma (x - mean) / sqrt(variance + epsilon) + beta for each entry of ``axis`` (Ioffe and Szegedy 2015).
-
-    The training graph uses the mean and variance of the batch over all other axes, including padding. The inference
-    graph uses moving averages. Only steps of a ``Trainer`` update them, to ``average momentum + batch (1 - momentum)``.
-    The variance is the mean of squares, as in TensorFlow and Keras; torch's moving variance is n / (n - 1) times as
-    large.
-
-    Parameters, each with the size of ``axis``: ``batch_normalization/gamma``, ``beta``, and the untrained
-    ``moving_mean`` and ``moving_variance``; for the next layer ``batch_normalization_1/…``.
-
-    Args:
-        x: float [batch, …].
-        axis: Axis of the channels, whose size is fixed.
-        momentum: Share of the old moving average, in [0, 1].
-        epsilon: Added to the variance; positive.
-        center: Add ``beta``.
-        scale: Multiply by ``gamma``.
-        name: Scope of the parameters in place of ``batch_normalization``.
-
-    Raises:
-        DtypeError: x is not a float Tensor.
-        ShapeError: x has no batch axis, or the size of ``axis`` is symbolic.
-        ArgumentError: ``momentum`` or ``epsilon`` is out of range.
-    """
-    scope = scope_name(name, "batch_normalization", user_line())
-    starts = {"gamma": "ones"} if flag(scale, "scale") else {}
-    starts |= {"beta": "zeros"} if flag(center, "center") else {}
-    return normalized(x, axis, momentum, epsilon, scope, {**starts, "moving_mean": "zeros", "moving_variance": "ones"})
-
-
-def normalized(
-    x: Tensor,
-    axis: int,
-    momentum: float,
-    epsilon: float,
-    scope: ScopeName,
-    initializers: Mapping[str, str | Initializer],
-) -> Tensor:
-    """Build batch normalization whose moving averages a ``Trainer`` updates."""
-    return normalized_with(x, Normalization(axis, momentum, epsilon), scope, initializers)[0]
-
-
-class Normalization(NamedTuple):
-    """Options of batch normalization.
-
-    Attributes:
-        axis: Axis of the channels.
-        momentum: Share of the old moving average.
-        epsilon: Number added to the variance.
-        training: True: select by graph. False: both graphs use the moving averages, which nothing updates. A bool
-            scalar Tensor: both graphs use the batch's statistics where it is True, and nothing updates the averages.
-        subtracts_first: True if inference subtracts the moving mean before it scales, as in TensorFlow's fused kernel.
-    """
-
-    axis: int
-    momentum: float
-    epsilon: float
-    training: bool | Tensor = True
-    subtracts_first: bool = False
-
-
-def normalized_with(
-    x: Tensor, options: Normalization, scope: ScopeName, initializers: Mapping[str, str | Initializer]
-) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
-    """Build batch normalization. Return it with (moving average, batch statistic) by name."""
-    where, momentum, epsilon = scope.where, options.momentum, options.epsilon
-    if not isinstance(x, Tensor) or x.dtype not in FLOATS:
-        raise DtypeError(f"batch_normalization needs a float Tensor, not {x!r}", where)
-    if x.rank < 2:
-        raise ShapeError(f"batch_normalization needs a Tensor [batch, …], not {x!r}", where)
-    place = one_axis(x.rank, options.axis)
-    size = x.type.shape[place]
-    if not isinstance(size, int):
-        raise ShapeError(f"batch_normalization needs a fixed size along axis {place}, not {x!r}", where)
-    if not 0 <= number(momentum, "momentum") <= 1:
-        raise ArgumentError(f"momentum={shown(momentum)} must be a number from 0 to 1", where)
-    check_positive("epsilon", epsilon)
-    own = {
-        key: owned(scope, key, (size,), x.dtype, start, trainable=not key.startswith("moving"))
-        for key, start in initializers.items()
-    }
-    with within(scope.layer):
-        return _normalized(x, options._replace(axis=place), own)
-
-
-def _normalized(
-    x: Tensor, options: Normalization, own: Mapping[str, Tensor]
-) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
-    """Build batch normalization with the parameters ``own``. The axis is not negative."""
-    place, momentum, epsilon, training, subtracts_first = options
-    reduced_axes = tuple(other for other in range(x.rank) if other != place)
-
-    def spread(vector: Tensor) -> Tensor:
-        """Reshape a vector over the axis so that it broadcasts with x."""
-        return vector if place == x.rank - 1 else reshape(vector, (-1, *(1,) * (x.rank - 1 - place)))
-
-    wide = {key: spread(vector) for key, vector in own.items()}
-    gamma, beta = wide.get("gamma"), wide.get("beta")
-    moving_mean, moving_variance = wide["moving_mean"], wide["moving_variance"]
-    source, mean_of_source = (x - moving_mean, None) if subtracts_first else (x, moving_mean)
-    inferred = scale_and_shift(source, mean_of_source, moving_variance, gamma, beta, epsilon)
-    if not isinstance(training, Tensor) and not training:
-        return inferred, {}
-    mean, centred, variance = moments(x, reduced_axes)
-    average = {"moving_mean": reshape(mean, (-1,)), "moving_variance": reshape(variance, (-1,))}
-    trained = scale_and_shift(centred, None, spread(average["moving_variance"]), gamma, beta, epsilon)
-    statistics = {key: (own[key], value) for key, value in average.items()}
-    if isinstance(training, Tensor):
-        return where(training, trained, inferred), statistics
-    for key, value in average.items():
-        trained = with_update(trained, own[key], own[key] * momentum + value * (1.0 - momentum))
-    return by_graph(training=trained, inference=inferred), statistics

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from ...ir.types import FLOATS, Dim, TensorType, unify_declared
 from ...support.errors import DtypeError, ShapeError, StructureError, Where, shown
+from ...support.records import dataclass
 from ..nest import paths
 from ..public_types import check_dtype
 from ..tensor import Tensor, build

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from ...ir.graph import Node, make
 from ...ir.types import INTEGERS, Dim, TensorType, unify_declared
 from ...support.arguments import flag
 from ...support.errors import DtypeError, RnnGraphError, ShapeError, Where, shown
+from ...support.records import dataclass
 from ..carried import check_outputs, stored
 from ..cell import Cell, InnerCell, check_cell
 from ..driver import Carry, Iteration, Rows, TracedStep, drive

@@ -4,7 +4,7 @@
 - ``linear_forms``: expresses values of a step as sums of terms in the state.
 - ``recurrences``: classifies a scan's carries as affine or not, with the reason.
 - ``chunk_products``: computes a chunk of steps by matrix products.
-- ``chunk``: the pass, for training.
+- ``chunk``: the pass, for training; ``chunking`` has its options.
 
 The rules apply to the graph of a step, and know no cells.
 """

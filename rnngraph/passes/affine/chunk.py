@@ -22,24 +22,10 @@ from ...support.records import dataclass
 from ..loops.lifting import Lifted, lift, over_time
 from ..loops.pieces import ScanPieces
 from .chunk_products import ChunkColumn, ChunkSteps, added, chunk_of, concat, sliced
+from .chunking import Chunking
 from .linear_forms import Linear, Probe
 from .recurrences import ChunkPlan, Recurrence, recurrences_of
 from .views import gathered, shaped, spans, spread, transposed
-
-CHUNK_DTYPES = ("float32", "bfloat16")
-
-
-@dataclass(frozen=True)
-class Chunking:
-    """Options of training in chunks.
-
-    Attributes:
-        steps: Maximum number of steps in a chunk.
-        dtype: Dtype to which factors of matrix products are rounded, ``float32`` or ``bfloat16``; sums are float32.
-    """
-
-    steps: int
-    dtype: str = "float32"
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,6 @@ from typing import ClassVar
 from ...ir.graph import Graph
 from ...ir.scan import derivatives_of, scan_dependencies
 from ...support.records import dataclass
-from .bidirectional import Bidirectional
-from .large_states import recompute_large_states
-from .unidirectional import Unidirectional
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,10 @@ class Recompute:
     name: ClassVar[str] = "recompute"
 
     def __call__(self, graph: Graph) -> Graph:
+        from .bidirectional import Bidirectional  # code that is on disk needs none of it
+        from .large_states import recompute_large_states
+        from .unidirectional import Unidirectional
+
         for length in dict.fromkeys(node["length"] for node in graph.nodes if node.op == "scan"):
             scans = [node for node in graph.nodes if node.op == "scan" and node["length"] == length]
             if any(scan.get("blocks") is not None for scan in scans):

@@ -9,9 +9,11 @@ from ...codegen.machine.target import Target
 from ...ir.graph import Graph, Node
 from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...ir.types import ITEM_BYTES, NARROW, Dim, evaluate, product
-from ...passes.affine.chunk import Chunking, steps_of
+from ...passes.affine.chunk import steps_of
+from ...passes.affine.chunking import Chunking
 from ...passes.held_weights import held_weights
-from ...passes.pipeline import reducing, run
+from ...passes.optimization import reducing
+from ...passes.pipeline import run
 from ...passes.quantization.reduced_weights import Sources, inside_scan, parameters_of, sources_of
 from ...runtime.native.compile_options import CompileOptions, declared_recurrences
 from ...support.display.html import code, table

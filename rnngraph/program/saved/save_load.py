@@ -23,7 +23,7 @@ from ...ir.text.complete import complete_text, same_graph
 from ...ir.text.parser import parse
 from ...ir.types import array_dtype
 from ...ir.verifier import verify_stored
-from ...passes.affine.chunk import CHUNK_DTYPES, Chunking
+from ...passes.affine.chunking import CHUNK_DTYPES, Chunking
 from ...passes.lowering.lowered import FED, SHOWN, Lowered
 from ...runtime.class_names import class_names_from
 from ...runtime.graph_source import TAPS, GraphSource, check_structure, shapes_of

@@ -34,11 +34,13 @@ class DirectCode:
         self._trampolines: list[tuple[type, str, str, str]] = []
         self._functions: list[Any] = []
         self._is_made = False
+        self._code: Code | None = None
+        self._table = np.zeros(API_WORDS, np.int64)
         self._kept: list[Any] = []
         self.attempt: Callable[[Any, Any, Any], Any] = _nothing
 
     def install_fastcall(self, owner: type, name: str, attribute: str, signature: str) -> None:
-        """Register a method that machine code replaces once direct calls are available.
+        """Register a method that machine code replaces once direct calls are available, or now if they are.
 
         Args:
             owner: Class of the method.
@@ -46,8 +48,11 @@ class DirectCode:
             attribute: Attribute of the class's objects that holds the next call's plan, or None.
             signature: See ``method_of``.
         """
-        self._trampolines.append((owner, name, attribute, signature))
-        self._functions.append(vars(owner)[name])
+        with self._lock:
+            self._trampolines.append((owner, name, attribute, signature))
+            self._functions.append(vars(owner)[name])
+            if self._code is not None:
+                self._install(self._code, len(self._functions) - 1)
 
     def ready(self, cache: Cache | None, result: type) -> bool:
         """True if direct calls are available. The first call of this method compiles or loads their code.
@@ -67,21 +72,27 @@ class DirectCode:
             code = Code(_object(cache).binary, host())
         except RnnGraphError:  # LLVM does not detect the processor
             return
-        attributes = [sys.intern(attribute) for _, _, attribute, _ in self._trampolines]
-        table = np.zeros(API_WORDS, np.int64)
         for word, value in table_of(OUT, result).items():
-            table[word] = value
-        for number, (attribute, function) in enumerate(zip(attributes, self._functions, strict=True)):
-            table[Api.TRAMPOLINE + 2 * number : Api.TRAMPOLINE + 2 * number + 2] = id(attribute), id(function)
-        code.entry(BEGIN)(address(table), 0, 0)
+            self._table[word] = value
+        self._install(code, *range(len(self._functions)))
         attempt, definition = function_of(TRY, code.address(TRY))
-        self._kept += [code, attributes, result, definition]
-        for number, (owner, name, _, signature) in enumerate(self._trampolines):
+        self._kept += [result, definition]
+        self._code, self.attempt = code, attempt
+
+    def _install(self, code: Code, *numbers: int) -> None:
+        """Replace registered methods by machine code."""
+        for number in numbers:
+            attribute = sys.intern(self._trampolines[number][2])
+            self._kept.append(attribute)
+            place = Api.TRAMPOLINE + 2 * number
+            self._table[place : place + 2] = id(attribute), id(self._functions[number])
+        code.entry(BEGIN)(address(self._table), 0, 0)  # copies the table
+        for number in numbers:
+            owner, name, _, signature = self._trampolines[number]
             method, definition = method_of(owner, name, code.address(f"{TRAMPOLINE}{number}"), signature)
             self._kept.append(definition)
             if vars(owner)[name] is self._functions[number]:  # unless it was monkeypatched
                 setattr(owner, name, method)
-        self.attempt = attempt
 
 
 def _nothing(owner: Any, feeds: Any, out: Any) -> None:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...codegen.machine.target import Target, target_of, with_tiles
 from ...ir.attributes import MAX_UNROLLED
 from ...ir.graph import Graph
-from ...passes.affine.chunk import CHUNK_DTYPES, Chunking
-from ...passes.affine.recurrences import Recurrence, recurrences_in
+from ...passes.affine.chunking import CHUNK_DTYPES, Chunking
 from ...passes.lowering.lowered import Lowered
 from ...passes.pipeline import SPLIT, forbidden, run
-from ...passes.quantization.reduced_weights import ReducedWeights
-from ...passes.unroll import check_lengths
 from ...support.arguments import one_of, whole_number
 from ...support.errors import ArgumentError, DtypeError, GraphError, Where, shown
 from ...support.records import dataclass
@@ -24,6 +21,10 @@ from .notices import Notices
 from .object_cache import Cache, cache_of
 from .weight_options import FLOAT32, WeightRules, check_weights, reduction
 from .worker_pool import ThreadCount
+
+if TYPE_CHECKING:
+    from ...passes.affine.recurrences import Recurrence
+    from ...passes.quantization.reduced_weights import ReducedWeights
 
 MIN_CHUNK = 2
 """Minimum steps of a chunk."""
@@ -99,6 +100,8 @@ class ProgramOptions:
         check_weights(self.weights, self.activations, lowered)
         cache = cache_of(self.cache, where)
         if is_full:
+            from ...passes.unroll import check_lengths  # few unroll loops fully
+
             check_lengths(lowered.graph)
         return CompileOptions(
             target=target,
@@ -156,4 +159,6 @@ def checked_chunking(chunked: Any, dtype: Any, lowered: Graph, where: Where | No
 
 def declared_recurrences(lowered: Graph) -> list[Recurrence]:
     """Return the recurrences of training, before any pass rewrites them."""
+    from ...passes.affine.recurrences import recurrences_in  # few nets train in chunks
+
     return [*recurrences_in(run(lowered, SPLIT["training"], forbidden("training")))]

@@ -6,6 +6,7 @@ Sizes are symbolic here, except in ``sized``, which returns the graph compiled f
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -14,12 +15,9 @@ from ...ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
 from ...ir.graph import Graph, with_sizes
 from ...ir.ops import MATRIX_PRODUCTS, OPS
 from ...ir.types import Dim, TensorType, evaluate, symbols_of
-from ...passes.pipeline import Pass, forbidden, meaning, optimization, run
-from ...passes.quantization.round_factors import RoundFactors
+from ...passes.pipeline import Pass, forbidden, meaning, run
 from ...passes.recomputation.recompute import Recompute
 from ...passes.simplify import Simplify, drop_limits
-from ...passes.squeeze import Squeeze
-from ...passes.unroll import unroll_fully
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import ShapeError, Where
 from ...support.forks import LockLevel, fork_lock
@@ -102,10 +100,6 @@ class OptimizedGraph:
         self.sparse = options.sparse and kind == "inference"
         self._meaning = (*meaning(kind, wrt, differentiated, options.chunked), *then)
         self._runs_chunks = kind == "training" and options.chunked is not None
-        rounds = options.chunked is not None and options.chunked.dtype != "float32"
-        rounding = (RoundFactors(options.target.has_tiles),) if self._runs_chunks and rounds else ()
-        last = optimization(options.unroll, self.reduced, rounded, bool(wrt), self.sparse)
-        self._optimization = (*first, *rounding, *last)
         self._lock = fork_lock(LockLevel.GRAPH)
         self._split: Graph | None = None
         self._pruned: BoundedCache[tuple[str, ...], Graph] = BoundedCache(MAX_OUTPUTS)
@@ -121,6 +115,18 @@ class OptimizedGraph:
     def pipeline(self) -> tuple[Pass, ...]:
         """Return all passes, in order."""
         return (*self._meaning, *self._optimization)
+
+    @cached_property
+    def _optimization(self) -> tuple[Pass, ...]:
+        """Passes that optimise the graph, in order."""
+        from ...passes.optimization import optimization  # code that is on disk needs none of it
+        from ...passes.quantization.round_factors import RoundFactors
+
+        chunked = self.options.chunked
+        rounds = self._runs_chunks and chunked is not None and chunked.dtype != "float32"
+        rounding = (RoundFactors(self.options.target.has_tiles),) if rounds else ()
+        last = optimization(self.options.unroll, self.reduced, self.rounded, bool(self.wrt), self.sparse)
+        return (*self.first, *rounding, *last)
 
     @property
     def meaning(self) -> tuple[Pass, ...]:
@@ -226,7 +232,9 @@ class OptimizedGraph:
         if self.equalities(outputs)[0]:
             graph = Simplify()(graph)  # remove run-time equalities, which now hold by construction
         if one_step:
-            graph = Squeeze()(unroll_fully(graph, only_single_steps=True))
+            from ...passes.optimization import single_steps  # the passes have run, which imports the module
+
+            graph = single_steps(graph)
         return graph if recompute is None else run(graph, (recompute,), forbidden(self.kind))
 
     def lengths(self, outputs: tuple[str, ...]) -> set[str]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...codegen.machine.engine import assembly
 from ...ir.graph import Graph
 from ...ir.types import dim_text
-from ...passes.affine.recurrences import recurrences_in
 from ...passes.pipeline import Pass, forbidden, run
 from ...support.errors import NameLookupError, shown
 from ...support.stage_text import StageLine, StageText
@@ -67,6 +66,8 @@ def stage_text(compiled: CompiledGraph, stage: str) -> StageText:
 
 def _recurrences(graph: Graph) -> Iterator[str]:
     """Yield a comment for each affine recurrence of the forward pass."""
+    from ...passes.affine.recurrences import recurrences_in  # few look at stages
+
     for recurrence in recurrences_in(graph):
         where = recurrence.scan.where
         if recurrence.is_affine and (where is None or where.phase != "backward"):

@@ -10,15 +10,16 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import translate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...codegen.machine.target import Target
 from ...passes.lowering.lowered import Lowered
-from ...passes.quantization.block_products import BITS
-from ...passes.quantization.reduced_weights import NarrowKind, ReducedWeights
 from ...support.api_guard import api
 from ...support.arguments import flag, one_of
 from ...support.errors import ArgumentError, DtypeError, shown
+
+if TYPE_CHECKING:
+    from ...passes.quantization.reduced_weights import NarrowKind, ReducedWeights
 
 WEIGHTS = ("float32", "bfloat16", "int8", "int8_blocks", "int4")
 ACTIVATIONS = ("float32", "bfloat16", "int8")
@@ -122,6 +123,8 @@ def reduction(rules: WeightRules, activations: str, target: Target, names: Itera
     kinds = [narrow_kind(narrow, activations, target) for _, narrow in rules]
     if not any(kinds):
         return None
+    from ...passes.quantization.reduced_weights import ReducedWeights  # most nets have weights of float32
+
     rest = next((kind for (pattern, _), kind in zip(rules, kinds, strict=True) if pattern == ANY), None)
     numbers = matched(rules, names)
     named = ((name, kinds[numbers[name]] if name in numbers else None) for name in names)
@@ -132,6 +135,9 @@ def narrow_kind(narrow: Narrow, activations: str, target: Target) -> NarrowKind 
     """Return the form of narrow weights on a target; None for float32."""
     if narrow.kind == "float32":
         return None
+    from ...passes.quantization.block_products import BITS  # most nets have weights of float32
+    from ...passes.quantization.reduced_weights import NarrowKind
+
     in_blocks, split = narrow.kind in BITS, narrow.kind not in (*BITS, activations)
     of_bytes = target.byte_activations if in_blocks or (narrow.kind == "int8" and not split) else ""
     kind = NarrowKind(narrow.kind, in_blocks or bool(of_bytes) or narrow.kind in target.dots, split, of_bytes)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...codegen.machine.engine import Code, object_code
 from ...codegen.machine.target import host
-from ...codegen.threads.pool_functions import JOB_WORD, LINES, MAX_WORKERS, pool_text, semaphore_line
+from ...codegen.threads.pool_memory import JOB_WORD, LINES, MAX_WORKERS, semaphore_line
 from ...support.records import dataclass
 from ...support.system import cores, semaphores
 from .aligned_memory import LINE, address, aligned_bytes
@@ -76,6 +76,8 @@ class Pool:
     def _start(self, workers: int) -> None:
         """Start workers up to this number. The caller is worker 0."""
         if self._code is None:
+            from ...codegen.threads.pool_functions import pool_text  # one thread needs no pool
+
             self._code = Code(object_code(pool_text(host()), host()), host())
             self._share = self._code.entry("pool_share")
         serve = self._code.entry("pool_serve")

@@ -27,7 +27,8 @@ from ...passes.chunks.split_axes import split_axes
 from ...passes.chunks.timeline import Timeline
 from ...passes.lowering.kept_states import KeptState, by_rows
 from ...passes.lowering.lowered import NUMBER, Lowered
-from ...passes.pipeline import forbidden, meaning, rounding, run
+from ...passes.optimization import rounding
+from ...passes.pipeline import forbidden, meaning, run
 from ...passes.simplify import drop_limits
 from ...passes.states.narrow_states import narrow_states
 from ...support.bounded_cache import BoundedCache

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import basic, layers
+from ...declare.functions import basic, normalization
 from ...declare.parameters import ParameterSpec, ScopeName
 from ...declare.tensor import Tensor, as_tensor, build
 from ...ir.types import product
@@ -62,8 +62,8 @@ def batch_normalized(
             f"{what} with training=True in a step of a loop is not offered; pass training=False ({GUIDE})"
         )
     x, chosen = as_tensor(inputs), training if isinstance(training, Tensor) else bool(training)
-    shared = layers.Normalization(options.axis, options.momentum, options.epsilon, chosen, options.is_fused)
-    normalized, statistics = layers.normalized_with(x, shared, scope, starts)
+    shared = normalization.Normalization(options.axis, options.momentum, options.epsilon, chosen, options.is_fused)
+    normalized, statistics = normalization.normalized_with(x, shared, scope, starts)
     graph.own(normalized)
     penalize_all(scope)
     updates = []

@@ -16,7 +16,8 @@ from rnngraph.declare import tensor
 from rnngraph.ir.graph import Graph
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.text.parser import parse
-from rnngraph.passes.pipeline import rounding, run
+from rnngraph.passes.optimization import rounding
+from rnngraph.passes.pipeline import run
 from rnngraph.passes.unroll import Unroll
 
 WORDS, UNITS, STEPS, STOP = 7, 5, 9, 3

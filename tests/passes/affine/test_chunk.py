@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 import rnngraph as rg
 from rnngraph.ir.graph import Graph
 from rnngraph.ir.interpreter import interpret
-from rnngraph.passes.affine.chunk import Chunking
+from rnngraph.passes.affine.chunking import Chunking
 from rnngraph.passes.pipeline import meaning, run
 
 

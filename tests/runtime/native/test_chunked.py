@@ -11,7 +11,7 @@ from affine_cells import CHUNKED, DeltaCell, GatedCell, declared, fed
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
-from rnngraph.passes.affine.chunk import Chunking
+from rnngraph.passes.affine.chunking import Chunking
 
 
 @pytest.mark.parametrize(("name", "steps"), [("delta", 16), pytest.param("gated", 8, marks=pytest.mark.exhaustive)])

@@ -14,7 +14,7 @@ from ...cost_model.pipelining import BUFFER_DEPTH, ROUNDS, PipelinePlan
 from ...loop_ir.effects import has_barrier
 from ...loop_ir.nodes import Buffer, LetIndex, Literal, Pipeline, PipelineStage, Statement, Store, When
 from ...loop_ir.workers import TEAM, WORKER, WORKERS
-from ...threads.pool_functions import MAX_WORKERS
+from ...threads.pool_memory import MAX_WORKERS
 from ..plan.chunks import Chunks
 from ..plan.group_plan import TimeLoopPlan
 from .entry_writer import EntryWriter

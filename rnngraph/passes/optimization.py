@@ -1,0 +1,83 @@
+"""Passes that optimise a graph, in their order. Only graphs that are compiled need them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..ir.graph import Graph
+from .accumulate import Accumulate
+from .fission import Fission
+from .fuse_multiply_add import FuseMultiplyAdd
+from .layout import Layout
+from .pipeline import Pass, meaning
+from .quantization.reduced_weights import ReducedWeights
+from .simplify import Simplify
+from .sink import Sink
+from .sparse_products import SparseProducts
+from .split_concats import SplitConcats
+from .squeeze import Squeeze
+from .states.narrow_loops import NarrowLoops
+from .states.state_shapes import StateShapes
+from .states.trailing_ones import TrailingOnes
+from .unroll import Unroll, unroll_fully
+
+ORDER: tuple[Pass, ...] = (Layout(), SplitConcats(), Accumulate())
+LOOPS: tuple[Pass, ...] = (
+    TrailingOnes(),
+    StateShapes(),
+    Fission(),
+    Layout("layout_again"),
+    Sink(),
+    Simplify("simplify_again"),
+    NarrowLoops(),
+    FuseMultiplyAdd(),
+)
+
+
+def between(passes: Sequence[Pass]) -> tuple[Pass, ...]:
+    """Return passes for a graph with gradients: transposes between scans and their derivatives move, too."""
+    return tuple(replace(single, between=True) if isinstance(single, Layout) else single for single in passes)
+
+
+def reducing(reduced: ReducedWeights) -> tuple[Pass, ...]:
+    """Return the passes that precede quantization, and the one that narrows weights."""
+    return (*ORDER, reduced)
+
+
+def rounding(reduced: ReducedWeights | None = None) -> tuple[Pass, ...]:
+    """Return the passes on which the rounding of results depends, in order."""
+    return (*(reducing(reduced) if reduced else ORDER), *LOOPS)
+
+
+def optimization(
+    unroll: int | str | None = None,
+    reduced: ReducedWeights | None = None,
+    rounded: bool = False,
+    differentiated: bool = False,
+    sparse: bool = False,
+) -> tuple[Pass, ...]:
+    """Return the passes that optimise a graph, in order.
+
+    Args:
+        reduced: Pass that narrows its weights, if any.
+        rounded: The passes of ``rounding`` were applied before, and must not change the bits again.
+        differentiated: The graph has gradients.
+        sparse: Skip blocks of weights that are zero.
+    """
+    before = (Layout(),) if rounded else rounding(reduced)
+    before = between(before) if differentiated else before
+    last = (Unroll(unroll or 1), Simplify("simplify_last"))
+    return (*before, *last, SparseProducts()) if sparse else (*before, *last)
+
+
+def pipeline(
+    kind: str, unroll: int | str | None = None, wrt: tuple[str, ...] = (), reduced: ReducedWeights | None = None
+) -> tuple[Pass, ...]:
+    """Return all passes of the ``training`` or the ``inference`` graph, in order."""
+    return (*meaning(kind, wrt), *optimization(unroll, reduced, differentiated=bool(wrt)))
+
+
+def single_steps(graph: Graph) -> Graph:
+    """Unroll loops of a single step, and remove the leading axis of size 1 of their values."""
+    return Squeeze()(unroll_fully(graph, only_single_steps=True))
