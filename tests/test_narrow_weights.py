@@ -320,10 +320,10 @@ def test_errors() -> None:
         ({"weights": "int2"}, "'int2' is not offered; use one of float32, bfloat16, int8, int8_blocks, int4"),
         ({"weights": None}, "None is not offered"),
         ({"weights": "int8", "activations": "int4"}, "activations='int4' is not offered"),
-        ({"weights": "bfloat16", "activations": "int8"}, 'goes with weights="int8" only, not with bfloat16'),
-        ({"activations": "int8"}, 'activations="int8" goes with weights="int8" only, not with float32'),
-        ({"weights": "int8", "activations": "bfloat16"}, 'goes with weights="bfloat16" only, not with int8'),
-        ({"activations": "bfloat16"}, 'goes with weights="bfloat16" only, not with float32'),
+        ({"weights": "bfloat16", "activations": "int8"}, 'needs weights="int8", and the formats are bfloat16'),
+        ({"activations": "int8"}, 'activations="int8" needs weights="int8", and the formats are float32'),
+        ({"weights": "int8", "activations": "bfloat16"}, 'needs weights="bfloat16", and the formats are int8'),
+        ({"activations": "bfloat16"}, 'needs weights="bfloat16", and the formats are float32'),
     ):
         with pytest.raises(rg.ArgumentError, match=words) as caught:
             rg.compile(outputs, **options)

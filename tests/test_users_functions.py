@@ -52,7 +52,7 @@ def attends(**methods: Callable[..., Any]) -> Any:
 
 MISTAKES: dict[str, tuple[Callable[[], Any], str, str]] = {
     "rate": (lambda: rg.Adam(lambda: 1), "the learning rate is called with (update)", "takes ()"),
-    "rate of two": (lambda: rg.SGD(lambda a, b: 1), "called with (update)", "takes (a, b); let it take (update)"),
+    "rate of two": (lambda: rg.SGD(lambda a, b: 1), "called with (update)", "takes (a, b); declare it with (update)"),
     "rate by keyword": (lambda: rg.SGD(lambda update, *, b: 1), "called with (update)", "takes (update, *, b)"),
     "rate in part": (lambda: rg.SGD(functools.partial(max, key=3)), "called with (update)", "not iterable"),
     "rate of a built-in": (lambda: rg.SGD(min), "called with (update)", "not iterable"),

@@ -41,8 +41,6 @@ class Batch(NamedTuple):
 class Batches:
     """Mini-batches of examples, in an order that depends only on (seed, epoch).
 
-    The order depends only on (seed, epoch).
-
     Args:
         examples: Examples by placeholder: an array [examples, …], or a list of arrays of possibly different length.
             An example has the placeholder's shape without the batch axis. The array of a placeholder without batch
@@ -327,7 +325,7 @@ class Batches:
         return next(iter(self._steps.values()))
 
     def _check_full(self, column: Examples, where: Where | None) -> None:
-        """Raise ``ShapeError`` for an example that is short, if no lengths mark its padding."""
+        """Raise ``ShapeError`` for an example that needs padding, if no lengths mark the padding."""
         declared = column.spec.steps
         if isinstance(column, Listed) and isinstance(declared, int) and (column.lengths < declared).any():
             index = int(column.lengths.argmin())
@@ -365,17 +363,18 @@ class Batches:
             need = int(self._steps[clock.name].max(initial=0)) + clock.offset
             if whole.longest < need:
                 raise ShapeError(
-                    f"{whole.spec.name} has {whole.longest} steps, but the longest example {need}; give as many", where
+                    f"{whole.spec.name} has {whole.longest} steps, but the longest example needs {need}; give {need}",
+                    where,
                 )
 
     def check_windows(self, where: Where | None) -> None:
         """Raise ``ArgumentError`` if the sequences cannot be cut into windows."""
         if not self._clocks:
             raise ArgumentError(
-                "there is nothing to cut into windows: no feed has a time axis; leave window= out", where
+                "no feed has a time axis, so there are no sequences to cut into windows; leave window= out", where
             )
         if not self._one_clock(self._clocks):
-            text = f"windows need sequences with the same steps: {self._clocks_text()}; leave window= out"
+            text = f"windows need sequences with the same number of steps: {self._clocks_text()}; leave window= out"
             raise ArgumentError(text, where)
         name, clock = next(iter(self._clocks.items()))
         if clock.fixed:
@@ -401,7 +400,7 @@ def _specs(
     if lengths is not None:
         if lengths not in specs:
             raise NameLookupError(
-                f"lengths={shown(lengths)} is no input of the {layout.graph} graph; it takes {names}; name the "
+                f"lengths={shown(lengths)} is not an input of the {layout.graph} graph; it takes {names}; name the "
                 "placeholder of sequence_length",
                 where,
             )
@@ -422,7 +421,7 @@ def _count(columns: Mapping[str, Examples], layout: Layout, where: Where | None)
     if not columns:
         instead = "inference" if layout.only_run else "step"
         raise ShapeError(
-            f"no placeholder has a batch axis, so there are no batches to make; call {instead} instead", where
+            f"no placeholder has a batch axis, so examples can't be batched; call {instead} instead", where
         )
     first, *others = columns.values()
     if not first.count and not layout.only_run:
@@ -431,7 +430,7 @@ def _count(columns: Mapping[str, Examples], layout: Layout, where: Where | None)
         if column.count != first.count:
             raise ShapeError(
                 f"there are {first.count} examples of {first.spec.name} and {column.count} of {column.spec.name}; "
-                "give as many of each",
+                "give the same number of each",
                 where,
             )
     return first.count

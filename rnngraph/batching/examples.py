@@ -211,7 +211,7 @@ def read_examples(spec: ExampleSpec, value: Any, where: Where | None) -> Example
     if isinstance(value, np.ndarray) and value.dtype == object and value.ndim:
         value = list(value)
     if not isinstance(value, list | tuple):
-        return Stacked(spec, as_array(f"what is given for {spec.name}", value, where), where)
+        return Stacked(spec, as_array(f"the value for {spec.name}", value, where), where)
     for index, item in enumerate(value):
         refuse_mask(item, f"example {index} of {spec.name}", where)
     if not value and not spec.only_run:
@@ -252,7 +252,7 @@ def as_array(what: str, value: Any, where: Where | None) -> np.ndarray:
     except RnnGraphError:
         raise
     except (ValueError, TypeError, RuntimeError) as error:  # torch raises RuntimeError
-        raise ShapeError(f"{what} is no array: {error}; give numbers in rows of equal lengths", where) from None
+        raise ShapeError(f"{what} is not an array: {error}; give numbers in rows of equal lengths", where) from None
 
 
 def _check_shape(spec: ExampleSpec, what: str, shape: tuple[int, ...], padded: int | None, where: Where | None) -> None:

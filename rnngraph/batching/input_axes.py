@@ -67,7 +67,7 @@ def layout_of(inputs: ProgramInputs, *, only_run: bool = False) -> Layout:
         name: axis if axis is not None and types[name].shape[axis] in batches else None for name, axis in first.items()
     }
     time_axis = {name: time_axis_of_fed(kind.shape, batch_axis[name], times, declared) for name, kind in types.items()}
-    if only_run:  # a batch has examples of equal sizes, so symbolic sizes may differ from example to example
+    if only_run:  # other symbolic axes count as time, because predict groups examples of equal sizes
         time_axis |= {
             name: open_axis_of_fed(kind.shape, batch_axis[name])
             for name, kind in types.items()
@@ -104,17 +104,17 @@ def sequence_lengths(optimized: OptimizedGraph) -> dict[str, Dim]:
 
 
 def lengths_placeholder(
-    inputs: ProgramInputs, layout: Layout, given: Any, examples: dict[str, Any], where: Where | None
+    inputs: ProgramInputs, layout: Layout, lengths: Any, examples: dict[str, Any], where: Where | None
 ) -> str | None:
     """Return the name of the placeholder of row lengths; None if there is none.
 
-    If ``given`` is an array of lengths, it is added to ``examples``.
+    If ``lengths`` is an array, it is added to ``examples``.
     """
     read = layout.counts
-    if isinstance(given, str | Tensor):
-        return inputs.names.name_of(given, where)
+    if isinstance(lengths, str | Tensor):
+        return inputs.names.name_of(lengths, where)
     if len(read) != 1:
-        if given is None:
+        if lengths is None:
             return None
         raise ArgumentError(
             f"lengths= is an array, but {len(read)} placeholders are used as sequence_length; give lengths with the "
@@ -122,8 +122,8 @@ def lengths_placeholder(
             where,
         )
     (name,) = read
-    if given is None and all(axis is None for key, axis in layout.time_axis.items() if key in layout.types):
-        return None  # it counts no input's steps, so it is an input like any other
-    if given is not None:
-        examples[name] = as_array("what is given for lengths", given, where)
+    if lengths is None and all(axis is None for key, axis in layout.time_axis.items() if key in layout.types):
+        return None  # without time axes, the placeholder counts no steps and is an ordinary input
+    if lengths is not None:
+        examples[name] = as_array("the value of lengths=", lengths, where)
     return name

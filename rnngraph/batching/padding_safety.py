@@ -98,19 +98,19 @@ class _Walk:
         self._outside: dict[Node, Node] = {}
         """Operands of scans, by the corresponding input of the body."""
 
-    def values(self, graph: Graph, given: Mapping[Node, Value]) -> dict[Node, Any]:
-        """Return the padding facts of each node. ``given`` has the facts of a body's inputs."""
+    def values(self, graph: Graph, inputs: Mapping[Node, Value]) -> dict[Node, Any]:
+        """Return the padding facts of each node. ``inputs`` has the facts of a body's inputs."""
         values: dict[Node, Any] = {}
         for node in graph.nodes:
-            if node in given:
-                values[node] = given[node]
+            if node in inputs:
+                values[node] = inputs[node]
                 continue
             operands = [values[operand] for operand in node.operands]
             if node.op == "scan":
                 values[node] = self._scan(node, operands)
             elif node.op == "get":
                 values[node] = self._sound(node, operands[0][node["index"]])
-            elif given and node.op == "select" and operands[0] == RIGHT and self._is_live(node.operands[0]):
+            elif inputs and node.op == "select" and operands[0] == RIGHT and self._is_live(node.operands[0]):
                 values[node] = self._sound(node, operands[1])  # in a body, only a row's own steps matter
             elif node.op == "select" and self._last(node) is not None:
                 values[node] = self._sound(node, RIGHT)

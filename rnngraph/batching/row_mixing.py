@@ -37,7 +37,7 @@ def _joins(node: Node, uses: Sequence[AxisUse], batch: Set[str]) -> bool:
             case Merged() | Bound():
                 pass
             case Indexed() if not _is_rows(node, number, axis, batch):
-                pass  # rows are merged with another axis, and the index contains the row number
+                pass  # allowed: rows are merged with another axis, and the index contains the row number
             case _:
                 return True
     return len(places) > 1

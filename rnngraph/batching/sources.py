@@ -55,9 +55,9 @@ class Reader:
     options: Mapping[str, Any] = field(default_factory=dict)
     wholes: Mapping[str, Any] = field(default_factory=dict)
 
-    def batches(self, given: Any, batch_size: int | None) -> Batches:
+    def batches(self, data: Any, batch_size: int | None) -> Batches:
         """Return the batches of examples that are in memory."""
-        examples = self.named(given)
+        examples = self.named(data)
         lengths = lengths_placeholder(self.inputs, self.layout, self.lengths, examples, self.where)
         return Batches(examples, self.layout, batch_size=batch_size, lengths=lengths, where=self.where, **self.options)
 
@@ -116,7 +116,7 @@ class Reader:
 
 
 class EndedError(Exception):
-    """Raised at the end of an iterable of batches, of which ``drawn`` were drawn."""
+    """Exception at the end of an iterable of batches, of which ``drawn`` were drawn."""
 
     def __init__(self, drawn: int) -> None:
         super().__init__(drawn)
@@ -228,7 +228,7 @@ class Iterated:
     def _check_end(self, number: int, drawn: int, per_epoch: int | None) -> None:
         where = self.reader.where
         if not drawn and not self.reader.layout.only_run:
-            raise ArgumentError("the iterator of batches gave none; give at least one", where)
+            raise ArgumentError("the iterator of batches yielded no batch; give at least one", where)
         if per_epoch is not None:
             raise ArgumentError(
                 f"the iterator ended after {drawn} batches, but epoch {number + 1} needs {per_epoch} after the first "
@@ -258,15 +258,15 @@ class Iterated:
 BatchSource = Batches | Iterated
 
 
-def source_of(reader: Reader, given: Any, batch_size: Any) -> BatchSource:
+def source_of(reader: Reader, examples: Any, batch_size: Any) -> BatchSource:
     """Return the batches of examples in any accepted form."""
     size = whole_number(batch_size, "batch_size", 1)
-    if not are_batches(given):
-        return reader.batches(given, size)
+    if not are_batches(examples):
+        return reader.batches(examples, size)
     if isinstance(reader.lengths, np.ndarray | list | tuple):
         raise ArgumentError(
             "lengths= is an array, but the examples come in batches; give each batch its lengths, by the name of their "
             "placeholder",
             reader.where,
         )
-    return Iterated(reader, Cursor(given))
+    return Iterated(reader, Cursor(examples))

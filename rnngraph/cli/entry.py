@@ -348,7 +348,7 @@ def _bench(options: argparse.Namespace) -> None:
         try:
             with progress(f"timing the {graph.kind} graph"):
                 table.add_row(*_timed(graph, options.batch, options.steps, options.seconds))
-        except RnnGraphError as error:  # caused by this command's arrays, not by a line of the user's
+        except RnnGraphError as error:  # caused by arrays of this command, so no line of the script is to blame
             raise CommandError(f"{options.script}: the {graph.kind} graph: {error.what}") from error
     target = f"{program.target.name} ({program.target.processor}), threads {program.threads}"
     console = Console(highlight=False, force_terminal=sys.stdout.isatty())

@@ -2,5 +2,6 @@
 
 ``stream_form`` plans a net that runs step by step, ``sequence_form`` one of whole sequences, both with ``native_code``
 and ``c_names``. ``c_interface`` makes C functions, ``package`` the other files, ``example`` the self-test's feeds.
-``write_net`` writes an export, ``write_plugin`` the exports for systems of audio plugins. It depends on no programs.
+``write_net`` writes an export, ``write_plugin`` the exports for platforms of audio plugins. The room does not depend on
+programs.
 """

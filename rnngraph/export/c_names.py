@@ -18,14 +18,14 @@ C_WORDS = (
 """Names used by C, C++, their headers or the functions of an exported net."""
 
 
-def symbols_of_names(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
+def symbols_of_names(names: Sequence[str], reserved: Sequence[str] = ()) -> list[str]:
     """Return a C name for each name. All of them, and their upper-case macros, are distinct.
 
-    ``taken`` are names of other functions.
+    ``reserved`` are names of other functions.
     """
     symbols: list[str] = []
     macros: set[str] = set()
-    words = {*C_WORDS.split(), *taken}
+    words = {*C_WORDS.split(), *reserved}
     for name in names:
         plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_") or "output"
         plain = f"_{plain}" if plain[0].isdigit() else plain

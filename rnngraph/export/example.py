@@ -44,7 +44,7 @@ def stream_example(form: StreamForm, source: ExportSource, values: Arrays) -> Ex
 
 
 def sequence_examples(form: SequenceForm, source: ExportSource, values: Arrays) -> list[Example]:
-    """Return calls of several rows and of one."""
+    """Return two example calls: one with several rows, and one with a single row."""
     exported = form.exported
     examples: list[Example] = []
     for rows, others in ((ROWS, OTHERS), (1, 2)):

@@ -62,7 +62,7 @@ def packed_image(net: ExportedNet, target: Target) -> bytes:
         offsets = net.panel_offsets[entry.plan.main.name]
         for name, (start, count) in entry.plan.panel_places.items():
             place = net.panels_place + offsets[name]
-            if place < len(image):  # else an intermediate value
+            if place < len(image):  # beyond the image lie intermediate values of packing
                 image[place : place + count] = packed[start : start + count]
     return image.tobytes()
 
@@ -93,7 +93,7 @@ def whole_sequence(
 ) -> Arrays:
     """Return the outputs of the last call for whole sequences, bit for bit as the target computes them.
 
-    Exported code is compared to them, so this code knows neither steps, time axes nor symbolic sizes.
+    Exported code is compared with these outputs. The graph therefore runs whole, with fixed sizes, not step by step.
     """
     whole = OptimizedGraph(graph, "inference", options)
     sizes = solve_sizes(calls.feeds, whole.input_types(), None)

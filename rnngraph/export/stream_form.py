@@ -53,7 +53,8 @@ class StreamForm:
             feeds = {**feeds, **begun}
         calls = steps if kept and not about.lengths else 1
         options, graph = about.compiled.options, source.lowered.graph
-        if calls > 1 and STEPS_SO_FAR in about.states.labels:  # a graph that samples differs from call to call
+        # draws of rg.sample depend on the number of earlier steps, which is then a state
+        if calls > 1 and STEPS_SO_FAR in about.states.labels:
             graph, kept = about.compiled.graph, {label: label for label in about.states.labels}
             input_types = about.compiled.input_types()
             begun = {label: first[label] for label in labels.values()}
@@ -182,7 +183,7 @@ def _fixed(name: str, dim: Dim, about: StepGraph, where: Where | None) -> int:
 def _entries(build: StreamBuild, max_block: int | None) -> tuple[ExportedEntry, ExportedEntry | None]:
     """Return the entry of a step, and the entry of a block of steps if its memory is bounded.
 
-    Both read the same large panels, if tiles for that take about as long.
+    Both read the same large panels, unless tiles that fit both would be much slower.
     """
     about, values, target = build.about, build.values, build.target
     one_step = about.compiled.sized(about.outputs, {**about.sizes, **dict.fromkeys(about.lengths, 1)}, one_step=True)

@@ -93,7 +93,7 @@ class Export:
         block_size: Bytes of an instance for blocks of steps only; 0 with ``max_block=1``.
         max_block: Maximum steps that a block computes together.
         net: Description of the net.
-        no_library: Reason why no shared library was linked; empty if one was, or none was asked for.
+        no_library: Reason why no shared library was linked; empty if it was linked or not requested.
     """
 
     directory: Path
@@ -179,7 +179,7 @@ def export(
     if options.weights == "external":
         arrays = {key: np.ascontiguousarray(array) for key, array in net.first.parameters.items()}
         contents[f"{name}.safetensors"] = safetensors.numpy.save(arrays)
-        if len(targets) == 1:  # code for several processors packs for the one that it runs on
+        if len(targets) == 1:  # code for several processors packs at run time, for the processor that it runs on
             contents[f"{name}.weights"] = packed_image(net.first, targets[0])
     return _write(folder, net, contents, targets[0], options.link, code)
 
@@ -212,7 +212,7 @@ def _targets(target: str, dispatch: bool, where: Where | None) -> list[Target]:
         return [target_of(level) for level in OTHER_LEVELS[target]]
     if target != "host" or not host().triple.startswith("x86_64"):
         raise ArgumentError(
-            f"dispatch=True holds the variants {', '.join(LEVELS)} for this system; leave target out, or give "
+            f"dispatch=True compiles the variants {', '.join(LEVELS)} for this system; leave target out, or give "
             f"{' or '.join(OTHER_LEVELS)}",
             where,
         )

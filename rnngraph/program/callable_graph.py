@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class CallableGraph(Unindexed, Generic[ResultT]):
-    """Base class of a program's graphs: calls, text of stages, compilation ahead."""
+    """Base class of a program's graphs: calls, text of stages, ahead-of-time compilation."""
 
     kind = "inference"
     is_direct = False
@@ -137,7 +137,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
 
     @api
     def prepare(self, batch: int | Sequence[int] | None = None, **sizes: int) -> None:
-        """Compile ahead.
+        """Compile code now, so that the first calls of these sizes do not wait.
 
         Args:
             batch: A batch size, or several; by default 1.
@@ -318,7 +318,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
 
         Args:
             arrays: All inputs.
-            calls: Cache of calls with the same results; None: that of the form, to which all inputs are fed.
+            calls: Cache of calls with the same results; None: the form's own cache, for calls that feed all inputs.
             feeds: Feeds and keywords as the caller passed them, if later calls may have the same signature.
         """
         if calls is None:
@@ -332,7 +332,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
             lambda names: self._runner(form, names, arrays, where),
         )
         result = runner.run(converted, int(arrays.get(SEED, 0)), None, runner.outs.checked(out, where))
-        assert result is not None, "what was converted has the signature that was looked for"
+        assert result is not None, "converted feeds have the signature of the prepared call"
         return result
 
     def _runner(
@@ -405,7 +405,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
                 types,
                 lambda names: self._runner_of(form, names, arrays, entry, sized),
             )
-            if self.is_direct:  # then plain calls are direct, too, and so are profiled ones
+            if self.is_direct:  # plain calls are direct, so profiled calls must be, too
                 other: Any = copy(self)
                 other._calls, other._direct = calls, None
                 return partial(other, fed)

@@ -43,7 +43,7 @@ class ColumnCall(Generic[ResultT]):
         """
         if not isinstance(table, Mapping):
             raise DtypeError(
-                f"a table must be a mapping from column to array, not {shown(table)}; Ray gives one for "
+                f"a table must be a mapping from column to array, not {shown(table)}; Ray passes one with "
                 'batch_format="numpy"'
             )
         result = self._run({name: self._column(table, column) for name, column in self.columns.items()})

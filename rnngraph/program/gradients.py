@@ -85,7 +85,7 @@ class GradientGraphs:
     def graph(
         self, extra: tuple[str, ...] = (), differentiated: tuple[str, ...] = (), recompute: RecomputeOption = AUTO
     ) -> CompiledGraph:
-        """Return the graph with gradients by the trainable parameters and ``extra``. Arguments are not checked.
+        """Return the graph with gradients with respect to the trainable parameters and ``extra``, without checks.
 
         Args:
             extra: Names of placeholders and taps.

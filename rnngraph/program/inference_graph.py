@@ -207,7 +207,7 @@ class InferenceGraph(CallableGraph[ResultT]):
     ) -> Generation:
         """Generate tokens after a prompt: each token that is chosen is fed as the next step's input.
 
-        The prompt runs in chunks, and new tokens step by step, as a stream does. The iterator may be left at any time.
+        The prompt runs in chunks, and new tokens step by step, as in a stream. You may stop iterating at any time.
 
         Args:
             ids: Tokens of the prompt: ints [tokens], or [rows, tokens] for several prompts of one length. It may be
@@ -226,7 +226,7 @@ class InferenceGraph(CallableGraph[ResultT]):
 
         Returns:
             Iterator over new tokens as they come: ints, or for [rows, tokens] int64 [rows] with -1 for rows that have
-            stopped. Its ``state`` and ``save`` are the start of another generation.
+            stopped. From its ``state``, or the file of ``save``, another generation can continue.
 
         Raises:
             ArgumentError: No input or output fits, or several do; the error lists them.

@@ -31,7 +31,7 @@ class ProgramParts:
         options: Compiler options.
         names: Names of feeds.
         seeds: Generator of seeds of masks.
-        reduce: Pickles the program, or an object made from one of its graphs.
+        reduce: Function that pickles the program, or an object made from one of its graphs.
         kept: Cached bytes of the pickled program that do not depend on parameters.
     """
 
@@ -53,7 +53,7 @@ class ProgramParts:
     ) -> Reduced:
         """Return the result of ``__reduce__`` for a part of the program.
 
-        With ``arguments`` and ``arrays``, it is that of an object made from the part.
+        With ``arguments`` and ``arrays``, the result is that of an object made from the part, such as a stream.
         """
         return self.reduce(self, part, arguments or {}, arrays or {})
 

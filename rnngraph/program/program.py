@@ -90,7 +90,7 @@ def compile(  # the usual name in the field
         activations: ``int8`` rounds activations to 8 bits in products with narrow weights, which is faster than 16.
         sparse: Skip blocks of zero weights in inference, such as those of ``Prune``. Skipped blocks propagate no NaN.
         parameters: A Program, or its parameters. Those that both declare are shared; a warning lists the others.
-        cache: Keep compiled code for later processes, in the user's cache directory or in this one.
+        cache: Keep compiled code for later processes: True for the user's cache directory, or the path of another one.
         states: {name of an output: placeholder whose next value it is}. Streams and exports keep these states.
         classes: {path of an output: names along its last axis}, or the names alone for one output.
         direct_calls: Run frequent calls without their Python functions, which debuggers and profilers see.
@@ -233,7 +233,7 @@ def _reduced(parts: ProgramParts, part: str, arguments: Mapping[str, Any], array
 class Program(Uncalled, Generic[ResultT, TrainedT]):
     """Compiled declaration: ``inference``, ``training`` and their ``parameters``."""
 
-    if not TYPE_CHECKING:  # only type checkers know defaults of type parameters, so one parameter must do
+    if not TYPE_CHECKING:  # at run time, accept Program[T] with one type parameter
         __class_getitem__ = classmethod(GenericAlias)
 
     def __init__(self, source: GraphSource, parameters: Parameters, seed: int, options: ProgramOptions) -> None:

@@ -13,7 +13,7 @@ from ..support.errors import DtypeError, GraphError, Where, listed, shown, warn
 
 
 def shared(parameters: Any) -> tuple[dict[Any, str], Parameters | None]:
-    """Return the names of parameters by declaration, and the parameters, of a program to share with."""
+    """Return the names by declaration, and the values, of the parameters to share; ({}, None) for None."""
     if parameters is None:
         return {}, None
     other = getattr(parameters, "parameters", parameters)
@@ -34,13 +34,14 @@ def _instead(parameters: Any) -> str:
 def check_shared(
     source: DeclaredSource, known: Mapping[ParameterSpec, str], other: Parameters | None, where: Where | None
 ) -> None:
-    """Raise if no parameter of a declaration is shared. Warn of parameters that are new."""
+    """Raise ``GraphError`` if a declaration shares no parameter. Warn of parameters that it does not share."""
     slots = source.lowered.slots
-    anew = [name for slot, name in slots.items() if slot not in known]
-    if other is None or not anew:
+    unshared = [name for slot, name in slots.items() if slot not in known]
+    if other is None or not unshared:
         return
-    if len(anew) < len(slots):
-        warn(f"parameters= has no {listed(anew)}, which {'was' if len(anew) == 1 else 'were'} drawn anew", where)
+    if len(unshared) < len(slots):
+        were = "was" if len(unshared) == 1 else "were"
+        warn(f"parameters= has no {listed(unshared)}, which {were} drawn anew", where)
         return
     own = source.with_own_names().slots.values()
     common = {*own} & {*other}

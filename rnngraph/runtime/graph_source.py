@@ -42,7 +42,7 @@ class GraphSource(Protocol):
     """Source of a program's declaration, lowered for each purpose.
 
     Attributes:
-        structure: Nest of outputs. The source chooses what represents a tensor.
+        structure: Nest of the outputs. Its leaves stand for tensors, and their type depends on the source.
         loss: The loss; None if the graphs have no output ``loss``.
         classes: Class names by output path.
         kept: Placeholders of states that streams carry, by the output that is their next value.
@@ -126,7 +126,7 @@ class DeclaredSource:
         self.classes = class_names(classes, {path: self.lowered.graph.output(path) for path in paths_of})
         self.kept = kept_states(states, self.structure, self.lowered)
         if self.kept:
-            self.stateful()  # reports inconsistent states now
+            self.stateful()  # so that inconsistent states raise now, and not when a stream is made
 
     def stateful(self) -> Lowered:
         is_step = self.kept and not lengths_of(self.lowered.graph)

@@ -355,7 +355,7 @@ def _drawn(slot: ParameterSpec, name: str, seed: int) -> np.ndarray:
 
 
 def _as_stored(array: np.ndarray, dtype: str) -> np.ndarray:
-    """Return the array of a parameter of ``dtype``: bits for numbers of bfloat16."""
+    """Return the array that stores a parameter of ``dtype``. A bfloat16 parameter is stored as its bits, in uint16."""
     return bits_of_bfloat16(array) if dtype == "bfloat16" and array.dtype != np.uint16 else array
 
 

@@ -25,7 +25,7 @@ def samples_of(graph: Graph) -> dict[str, Where | None]:
 
 
 def with_flags(graph: Graph) -> tuple[Graph, dict[str, Where | None]]:
-    """Return a graph with a flag for each draw that no output shows, and the lines of these draws by flag.
+    """Return a graph with an output, a flag, for each draw that no other output shows, and the draws' lines by flag.
 
     States of streams do not show draws, because callers do not get them with the results.
     """
@@ -56,7 +56,7 @@ def with_flags(graph: Graph) -> tuple[Graph, dict[str, Where | None]]:
 
 
 def _hidden(nodes: Iterable[Node], graph: Graph) -> list[Node]:
-    """Return the draws among ``nodes`` of which no output of the graph shows all steps."""
+    """Return the draws among ``nodes`` that no output of the graph shows at every step."""
     shown = {_source(node, whole=True) for name, node in graph.outputs if not name.startswith((STATE, KEPT))}
     return [node for node in nodes if _is_draw(node) and node not in shown]
 
@@ -79,13 +79,13 @@ def _source(node: Node, whole: bool = False) -> Node | None:
     while True:
         if _is_draw(node):
             return node
-        if node.op == "select" and _is_filler(node.operands[2]):  # past the end of a row, or where a mask is False
+        if node.op == "select" and _is_filler(node.operands[2]):  # a filler is for steps past a row's end, or masked
             node = node.operands[1]
         elif node.op in _MOVED and not (whole and node.op == "slice"):
             node = node.operands[0]
         elif node.op == "get" and node.operands[0].op == "scan":
             parts = ScanParts.of(node.operands[0])
-            if whole and node["index"] < len(parts.carries):  # the last step
+            if whole and node["index"] < len(parts.carries):  # a carry has the sample of the last step only
                 return None
             every = [*(carry.next for carry in parts.carries), *(value for _, value in parts.emits)]
             node = every[node["index"]]
@@ -113,7 +113,7 @@ def check_samples(samples: Mapping[str, Where | None], leaves: Iterable[str], ar
         if (array if is_flag else array == -1).any():
             output = "rg.sample draws from" if is_flag else f"output {name} samples" if name else "the output samples"
             raise NonFiniteError(
-                f"{output} NaN logits, and is -1 there; the call ran, and a stream went on; "
-                "program.inference.check says where the NaN began",
+                f"{output} NaN logits, and is -1 there; the call has run, and streams have stepped; "
+                "call program.inference.check to find the first NaN",
                 samples[name],
             )

@@ -120,8 +120,8 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self.history_ = self._train(examples, self.epochs, self.patience, self.validation_fraction)
         return self
 
-    def _go_on(self, X: Any, y: Any, sample_weight: Any, targets_to_come: Any) -> Self:
-        """Train one epoch with these examples, with the present net or a new one."""
+    def _train_epoch(self, X: Any, y: Any, sample_weight: Any, targets_to_come: Any) -> Self:
+        """Train the present net, or else a new one, for one epoch with these examples."""
         first = not hasattr(self, "_trainer")
         examples = self._examples(X, y, sample_weight, targets_to_come if first else None)
         if first:
@@ -166,7 +166,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         return Examples(sequences, targets, weights)
 
     def _sequences(self, X: Any, reset: bool, where: Where | None) -> Sequences:
-        """Return X checked, and set or check the estimator's width and columns."""
+        """Return the validated X. Set the estimator's width and columns, or check X against them."""
         refuse_mask(X, "X", where)
         refuse_text(X, where)
         X = without_index(X)
@@ -249,7 +249,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
     def _train(self, examples: Examples, epochs: int, patience: int | None, share: float) -> History:
         rows, validation = np.arange(len(examples.targets)), None
         if share:
-            rows, validation_rows = self._apart(examples.targets, share)
+            rows, validation_rows = self._split(examples.targets, share)
             validation = self._fed(examples, validation_rows)
         options = self._fit_options(examples.targets[rows])
         return self._trainer.fit(
@@ -263,7 +263,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
             **options,
         )
 
-    def _apart(self, targets: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    def _split(self, targets: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices of examples for training and for validation."""
         try:
             rows, validation_rows = train_test_split(
@@ -292,7 +292,7 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _targets(self, y: Any, where: Where | None) -> np.ndarray:
-        """Return y checked, in the net's form."""
+        """Return the validated y in the net's form."""
         raise NotImplementedError
 
     def _declared(self, mean: np.ndarray, scale: np.ndarray, examples: Examples, seed: int) -> Program:

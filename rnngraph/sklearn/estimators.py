@@ -70,7 +70,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
                 "them out",
                 user_line(),
             )
-        return self._go_on(X, y, sample_weight, y if classes is None else classes)
+        return self._train_epoch(X, y, sample_weight, y if classes is None else classes)
 
     @api
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -95,7 +95,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         """True if these are the labels of the first call."""
         try:
             return {*array_of(classes, "classes are labels").ravel().tolist()} == {*self.classes_.tolist()}
-        except TypeError:  # unhashable, hence no label
+        except TypeError:  # an unhashable object is not a label
             return False
 
     def _begin(self, y: Any) -> None:
@@ -127,7 +127,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         return targets if np.bincount(targets)[targets].min() > 1 else None
 
     def _fit_options(self, targets: np.ndarray) -> dict[str, Any]:
-        if WEIGHTS in self.program_.inputs:  # which includes class_weight
+        if WEIGHTS in self.program_.inputs:  # these weights include class_weight
             return {}
         weights = self._weights_of_classes(targets)
         return {"class_weights": weights} if weights else {}
@@ -152,11 +152,11 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
     @api
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train one epoch with these examples, and return the estimator. ``sample_weight`` is as for ``fit``."""
-        return self._go_on(X, y, sample_weight, y)
+        return self._train_epoch(X, y, sample_weight, y)
 
     @api
     def predict(self, X: Any) -> np.ndarray:
-        """Return predictions [examples] or [examples, outputs], as y was in the fit."""
+        """Return predictions [examples] or [examples, outputs], like y of the first fit."""
         values = self._of_inference(X, OUTPUT)
         return values[:, 0] if self._is_single else values
 
@@ -169,7 +169,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         numbers = numbers.reshape(len(numbers), -1)
         if numbers.shape[1] != self._outputs:
             raise ShapeError(
-                f"y has {numbers.shape[1]} outputs, but the first fit had {self._outputs}; give as many", where
+                f"y has {numbers.shape[1]} outputs, but the first fit had {self._outputs}; give {self._outputs}", where
             )
         return numbers
 

@@ -71,7 +71,7 @@ def targets_of(y: Any) -> np.ndarray:
 
 def weights_of(sample_weight: Any, count: int, where: Where | None) -> np.ndarray:
     """Return a float64 weight for each of ``count`` examples. Raise an ``RnnGraphError`` for invalid ones."""
-    weights = array_of(sample_weight, "sample_weight is no array")
+    weights = array_of(sample_weight, "sample_weight is not an array")
     if weights.dtype.kind not in "fiub":
         raise DtypeError(f"sample_weight has dtype {weights.dtype}; give a number for each example", where)
     if weights.shape != (count,):

@@ -86,7 +86,7 @@ def read_arrays(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray
         raise FileError(f"no file {source}; give the path of an .npz or .safetensors file") from None
     except Exception as error:  # a damaged file can make its reader raise anything
         raise FileError(
-            f"{source} is damaged or no {source.suffix} file: {error}; give the file as it was written"
+            f"{source} is damaged, or not a {source.suffix} file: {error}; give the file as it was written"
         ) from None
 
 

@@ -19,7 +19,7 @@ from ..support.system import open_own, replace, set_mode, sync_directory, try_lo
 def as_path(path: str | os.PathLike[str]) -> Path:
     """Return a user's path as a ``Path``. Raise ``DtypeError`` or ``ArgumentError`` for an invalid one."""
     if not isinstance(path, str | os.PathLike) or not isinstance(text := os.fspath(path), str):
-        raise DtypeError(f"{shown(path)} is no path; give a path as str or pathlib.Path")
+        raise DtypeError(f"{shown(path)} is not a path; give a path as str or pathlib.Path")
     try:
         encoded = os.fsencode(text)
     except UnicodeEncodeError:
@@ -43,7 +43,7 @@ def replace_file(path: str | os.PathLike[str], mode: int = 0o666, lasting: bool 
     Raises:
         FileError: The file cannot be written; ``path`` is unchanged.
     """
-    target = Path(os.path.realpath(path))  # a link stays a link
+    target = Path(os.path.realpath(path))  # if the path is a link, replace its target and keep the link
     try:
         with contextlib.suppress(FileNotFoundError):
             if not stat.S_ISREG(target.stat().st_mode):

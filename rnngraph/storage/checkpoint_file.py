@@ -74,7 +74,7 @@ def unpacked(raw: bytes, kind: str, shown: str) -> tuple[dict[str, np.ndarray], 
             "or read parameters with program.parameters.load(path)"
         )
     if is_whole is None:
-        raise FileError(f"{shown} is no checkpoint, or its beginning is damaged; give a file that rnngraph saved")
+        raise FileError(f"{shown} is not a checkpoint, or its beginning is damaged; give a file that rnngraph saved")
     if not is_whole:
         raise FileError(
             f"{shown} is damaged: its {len(raw)} bytes are not those that were written; take an earlier copy"

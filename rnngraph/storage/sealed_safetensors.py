@@ -119,7 +119,7 @@ def _place(name: str, entry: Any) -> tuple[int, int]:
 
 def _shape(shape: Any) -> tuple[int, ...]:
     if not isinstance(shape, list) or not all(type(dim) is int and dim >= 0 for dim in shape):
-        raise ValueError(f"{shape} is no shape")
+        raise ValueError(f"{shape} is not a shape")
     return tuple(shape)
 
 
@@ -136,7 +136,7 @@ def _array(data: bytes | memoryview, kind: str) -> np.ndarray:
 
 
 def is_intact(raw: bytes, key: str) -> bool | None:
-    """True if the digest under this key matches the bytes; None if there is no such digest."""
+    """True if the digest under this key matches the bytes; None if the file has no digest under the key."""
     data = memoryview(raw)
     place = _place_of_digest(data, key)
     if place is None:

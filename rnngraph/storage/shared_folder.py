@@ -36,7 +36,7 @@ class Writer:
         manifest: File name of the manifest.
         what: Name of the writer in errors, as in "no export wrote it".
         about: Explanatory sentence in the manifest.
-        names_of: Function that returns all file names that an object of a name may ever have. Other listed files are
+        names_of: Function from an object's name to all file names that the object may ever have. Other listed files are
             never removed.
     """
 

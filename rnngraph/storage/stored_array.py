@@ -39,14 +39,14 @@ class StoredFile:
 
     def read(self, begin: int, into: memoryview) -> None:
         """Fill a buffer with the bytes from ``begin`` on. Raise ``FileError`` if the file has changed meanwhile."""
-        done = 0
+        filled = 0
         try:
-            while done < len(into):
-                count = self._read_some(begin + done, into[done:])
+            while filled < len(into):
+                count = self._read_some(begin + filled, into[filled:])
                 if not count:
                     break
-                done += count
-            is_unchanged = done == len(into) and self._now() == self._identity
+                filled += count
+            is_unchanged = filled == len(into) and self._now() == self._identity
         except OSError as error:
             raise FileError(f"can't read {self.shown}: {error.strerror or error}; load it again") from None
         if not is_unchanged:
@@ -103,5 +103,5 @@ class StoredArray:
 
 
 def as_array(value: np.ndarray | StoredArray) -> np.ndarray:
-    """Return an array, read from its file if it is there."""
+    """Return a value as an array: a ``StoredArray`` is read from its file."""
     return value.read() if isinstance(value, StoredArray) else value

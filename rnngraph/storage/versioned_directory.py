@@ -76,13 +76,13 @@ def write_directory(
 
 
 class KnownFiles(Protocol):
-    """Memory of files whose digest was verified before."""
+    """Protocol of a record of files whose digest was verified before."""
 
     def is_known(self, status: os.stat_result, digest: str) -> bool:
-        """True if this file had this digest, and has not changed since."""
+        """True if this digest was recorded for the file, and the file has not changed since."""
 
     def note(self, status: os.stat_result, digest: str) -> None:
-        """Remember that this file has this digest."""
+        """Record that a file has this digest."""
 
 
 def read_directory(

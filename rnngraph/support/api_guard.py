@@ -50,7 +50,7 @@ def _guarded(function: Any) -> Any:
         try:
             return function(*arguments, **keywords)
         except Exception as error:
-            if is_ours(sys._getframe(1)):  # only the guard of the outermost public call explains
+            if is_ours(sys._getframe(1)):  # a call from within the package: the guard of the outermost call explains
                 raise
             _leave_guards_out(error.__traceback__)
             mistake = None if isinstance(error, RnnGraphError) else _mistake(function, arguments, keywords)
@@ -94,7 +94,7 @@ def _in_place_of(guard: types.CodeType, function: Any) -> types.CodeType:
 
 
 def handed_on(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
-    """Call a public function with arguments that a user passed to another function."""
+    """Call a public function with arguments that a user passed to another function, with errors that fit."""
     try:
         return function(*arguments, **keywords)
     except RnnGraphError:
@@ -246,7 +246,8 @@ def taking(function: Any, what: str, *names: str, where: Where | None = None) ->
         bare = [item.replace(annotation=item.empty, default=item.empty) for item in signature.parameters.values()]
         takes = signature.replace(parameters=bare, return_annotation=signature.empty)
         raise CallError(
-            f"{what} is called with {call_text}, but {_function_text(function)} takes {takes}; let it take {call_text}",
+            f"{what} is called with {call_text}, but {_function_text(function)} takes {takes}; "
+            f"declare it with {call_text}",
             where,
         ) from None
     return function

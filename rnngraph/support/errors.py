@@ -51,7 +51,7 @@ def _cell_of(file: str) -> str | None:
     """Return the number of the IPython cell that a temporary file represents; None for other files."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     format_code_name = getattr(getattr(shell, "compile", None), "format_code_name", None)
-    label = format_code_name(file) if format_code_name is not None else None  # ("Cell", "In[3]")
+    label = format_code_name(file) if format_code_name is not None else None  # such as ("Cell", "In[3]")
     match = re.search(r"\d+", label[1]) if label else None
     return match[0] if match else None
 
@@ -137,7 +137,7 @@ def user_line() -> Where | None:
         if not (is_ours(frame) or _is_pythons(file) or _calls_back(frame)):
             return Where(file, frame.f_lineno)
         if frame.f_code.co_name == "main" and frame.f_code.co_filename == _COMMANDS:
-            return None  # outer frames only start Python
+            return None  # frames further out only start the script
         frame = frame.f_back
     return None
 

@@ -61,7 +61,8 @@ def _before() -> None:
     _FORKING.acquire()
     WAITING.append(1)
     end = monotonic() + FORK_TIMEOUT_S
-    locks = [lock for reference in _LOCKS.keyrefs() if (lock := reference()) is not None]  # threads may add more
+    # keyrefs() is a copy, because other threads may add locks
+    locks = [lock for reference in _LOCKS.keyrefs() if (lock := reference()) is not None]
     _locked.clear()
     for lock in sorted(locks, key=_LOCKS.__getitem__):
         if lock.acquire(timeout=max(0.0, end - monotonic())):

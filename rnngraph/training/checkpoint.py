@@ -63,7 +63,7 @@ def contents(state: TrainState, position: Position | None) -> tuple[dict[str, np
 
 
 class Checkpoint:
-    """Contents of a trainer's file. Nothing changes before ``restore``."""
+    """Contents of a trainer's file. No trainer or program changes before ``restore``."""
 
     def __init__(self, source: str | os.PathLike[str] | bytes, program: Program, where: Where | None) -> None:
         """Read a file, given by its path or bytes."""
@@ -77,13 +77,13 @@ class Checkpoint:
             if saved is None or saved.shape != array.shape or saved.dtype != array.dtype:
                 has = "no such parameter" if saved is None else f"{saved.dtype}{list(saved.shape)}"
                 raise FileError(
-                    f"{self._path} is of another program: {name} is {array.dtype}{list(array.shape)} here, and the "
-                    f"file has {has}; load it for the program that it was saved from",
+                    f"{self._path} belongs to another program: {name} is {array.dtype}{list(array.shape)} here, and "
+                    f"the file has {has}; load it for the program that it was saved from",
                     where,
                 )
         if extra := [name for name in self._parameters if name not in program.parameters]:
             raise FileError(
-                f"{self._path} is of another program: this one has no parameter {', '.join(extra)}; load "
+                f"{self._path} belongs to another program: this one has no parameter {', '.join(extra)}; load "
                 "it for the program that was saved",
                 where,
             )
@@ -116,7 +116,7 @@ class Checkpoint:
         slots = {name: arrays[name] for name in state.slots if name in arrays}
         if list(state.trained) != text["trained"] or slots.keys() != state.slots.keys():
             raise FileError(
-                f"{self._path} is of another program: the loss of this one reads other parameters; load it for "
+                f"{self._path} belongs to another program: the loss of this one reads other parameters; load it for "
                 "the program that was saved",
                 self._where,
             )

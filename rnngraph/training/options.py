@@ -24,7 +24,7 @@ def checked_state(program: Any, options: TrainerOptions, ranks: Ranks, where: Wh
     if program.loss is None:
         raise GraphError("a Trainer needs a loss; give one to rg.compile", where)
     if optimizer is not None and not isinstance(optimizer, Optimizer):
-        raise DtypeError(f"optimizer={shown(optimizer)} is no optimizer; give one such as rg.Adam(1e-3)", where)
+        raise DtypeError(f"optimizer={shown(optimizer)} is not an optimizer; give one such as rg.Adam(1e-3)", where)
     chosen = Adam() if optimizer is None else optimizer
     check_methods(chosen, where)
     clip_norm = positive_or_none("clip_norm", options.clip_norm, where)
@@ -38,7 +38,7 @@ def checked_state(program: Any, options: TrainerOptions, ranks: Ranks, where: Wh
     )
     state = TrainState(program, checked, where)
     if prune is not None and not isinstance(prune, Prune):
-        raise DtypeError(f"prune={shown(prune)} is no rg.Prune; give one such as rg.Prune(0.1)", where)
+        raise DtypeError(f"prune={shown(prune)} is not an rg.Prune; give one such as rg.Prune(0.1)", where)
     if prune is not None:
         state.prune = prune
         state.pruned = prune.names({name: program.parameters[name].shape for name in trained}, where)

@@ -331,7 +331,7 @@ class Trainer(StateView):
             comm: As for ``Trainer``; may have another number of processes.
 
         Raises:
-            FileError: The file is damaged, is no trainer's, or is of another program. Nothing has changed then.
+            FileError: The file is damaged, not a trainer's, or of another program. Nothing changes then.
         """
         where, ranks = user_line(), Ranks(comm)
 

@@ -312,7 +312,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], Options, type[Exception], str]] = {
     "longer_than_fixed": ({"x_fixed": sequences([6, 7])}, {}, rg.ShapeError, "example 1 of x_fixed has 7 steps"),
     "unknown": ({"x": OK, "z": OK}, {}, rg.NameLookupError, "no input 'z'; it takes x"),
     "missing": ({"x": OK}, {"more": "y"}, rg.NameLookupError, "no examples of y"),
-    "lengths_unknown": ({"x": OK}, {"lengths": "m", "more": "y"}, rg.NameLookupError, "lengths='m' is no input"),
+    "lengths_unknown": ({"x": OK}, {"lengths": "m", "more": "y"}, rg.NameLookupError, "lengths='m' is not an input"),
     "lengths_kind": ({"x": OK, "features": np.zeros((3, 2))}, {"lengths": "features"}, rg.DtypeError, r"int \[batch\]"),
     "lengths_of_nothing": ({"y": [1, 2]}, LENGTHS, rg.ArgumentError, "leave out lengths="),
     "lengths_of_two": (
@@ -338,7 +338,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], Options, type[Exception], str]] = {
     "names": ({"x": OK, "y": np.array(["a", "b", "a"])}, {"more": "y"}, rg.DtypeError, "y is <U1.*return_inverse=True"),
     "column": ({"x": OK, "y": [[0], [1], [0]]}, {"more": "y"}, rg.ShapeError, r"give \[examples\], as array\[:, 0\]"),
     "single": ({"x": OK[0]}, {}, rg.ShapeError, r"give \[examples,T,3\]; a single example .* \[example\]"),
-    "no_array": ({"x": [[[1, 2, 3], [4]]]}, {}, rg.ShapeError, "example 0 of x is no array"),
+    "no_array": ({"x": [[[1, 2, 3], [4]]]}, {}, rg.ShapeError, "example 0 of x is not an array"),
 }
 
 

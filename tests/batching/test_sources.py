@@ -279,7 +279,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
         "validation is an iterator",
     ),
     "share": (batches, {"validation": 0.5}, rg.ArgumentError, "share of the examples, but they come in batches"),
-    "none": (lambda: iter(()), {}, rg.ArgumentError, "gave none"),
+    "none": (lambda: iter(()), {}, rg.ArgumentError, "yielded no batch"),
     "number": (lambda: iter([3]), {}, rg.DtypeError, r"batch 1 of the iterator is int; give mappings .* or tuples"),
     "part": (lambda: [{"x": EXAMPLES["x"]}], {}, rg.NameLookupError, "batch 1 of the iterator: there are no examples"),
     "steps": (lambda: EXAMPLES, {"steps_per_epoch": 2}, rg.ArgumentError, "for an iterable of batches"),

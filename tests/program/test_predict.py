@@ -374,7 +374,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "three": ((GOOD, GOOD, GOOD), {}, rg.StructureError, r"a tuple of examples must be \(x, y\), but this one has 3"),
     "features": ([GOOD[0], np.zeros((3, 2))], {}, rg.ShapeError, "example 1 of x"),
     "counts": ({"x": GOOD, "n": [3]}, {}, rg.ShapeError, "2 examples of x and 1 of n"),
-    "lengths": (GOOD, {"lengths": "m"}, rg.NameLookupError, "lengths='m' is no input of the inference graph"),
+    "lengths": (GOOD, {"lengths": "m"}, rg.NameLookupError, "lengths='m' is not an input of the inference graph"),
     "long lengths": (np.stack([GOOD[0]]), {"lengths": [4]}, rg.ShapeError, r"must be in 0\.\.3"),
     "batch_size": (GOOD, {"batch_size": 0}, rg.ArgumentError, "batch_size must be at least 1"),
     "batch of numbers": (iter([3]), {}, rg.DtypeError, "batch 1 of the iterator is int"),

@@ -85,7 +85,7 @@ def test_cut_files_are_errors(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for size in range(len(whole)):
         path.write_bytes(whole[:size])
-        with pytest.raises(rg.FileError, match=r"damaged or no \.safetensors file"):
+        with pytest.raises(rg.FileError, match=r"damaged, or not a \.safetensors file"):
             read_arrays(path, "arrays")
 
 

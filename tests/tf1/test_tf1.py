@@ -179,7 +179,7 @@ def test_names_are_the_same_in_both_graphs_and_in_streams() -> None:
 def test_a_foreign_placeholder_is_an_error() -> None:
     x, other = tf.placeholder(tf.float32, [2]), tf.placeholder(tf.float32, [2])
     program = rg.compile(x * 2.0)
-    with pytest.raises(rg.NameLookupError, match=r"test_tf1\.py:\d+: .*no placeholder of this program"):
+    with pytest.raises(rg.NameLookupError, match=r"test_tf1\.py:\d+: .*not a placeholder of this program"):
         program.inference({other: np.zeros(2)})
 
 

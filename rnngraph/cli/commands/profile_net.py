@@ -60,7 +60,7 @@ def profile_net(script: Path, program: Program, variables: Mapping[str, Any], re
             called = trainer if isinstance(trainer, Trainer) else Trainer(program)
         with progress(f"timing the {graph} graph"):
             profile: Profile = called.profile(random_feeds(timed_graph.full_graph(), batch, steps), seconds=seconds)
-    except RnnGraphError as error:  # caused by this command's arrays, not by a line of the user's
+    except RnnGraphError as error:  # caused by arrays of this command, so no line of the script is to blame
         raise CommandError(f"{script}: {graph}: {error.what}") from error
     if sys.stdout.isatty():
         profile.print_to(console())

@@ -19,7 +19,7 @@ Engine = Callable[[Arrays], dict[str, np.ndarray]]
 
 
 class SizesRefusedError(CommandError):
-    """The original's engine refuses sizes that the net accepts."""
+    """Error if the original's engine refuses sizes that the net accepts."""
 
 
 def engine_of(kind: str, file: Path, names: Sequence[str], fixed: Mapping[str, Any]) -> Engine:

@@ -110,7 +110,7 @@ def _first_line(graph: CallableGraph, lines: Sequence[StageLine], wanted: str | 
     wheres = {where for item in lines for where in item.origins}
     is_known = wanted is None or any(_is_of_line(where, wanted) for where in wheres)
     if wanted is None or is_known or not isinstance(graph.parts.source, DeclaredSource):
-        return wanted  # a received file could name any file
+        return wanted  # a file from elsewhere could name any path on this machine
     number = wanted.rpartition(":")[2]
     for file in sorted({where.file for where in wheres}) if number.isdecimal() else ():
         if _is_of_line(Where(file, int(number)), wanted):

@@ -46,7 +46,7 @@ def _is_torchs(path: Path) -> bool:
     try:
         with ZipFile(path) as archive:
             return any(name.endswith("/data.pkl") for name in archive.namelist())
-    except (BadZipFile, OSError):  # the reader gives a better error
+    except (BadZipFile, OSError):  # left to the reader, which has a better error
         return False
 
 
@@ -60,9 +60,9 @@ def tensors_in(path: Path) -> list[Row] | str:
         return "torch is not installed, which could list its tensors"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's advice on how the file was pickled
+            warnings.simplefilter("ignore")  # torch's advice for the file's author
             loaded = torch.load(path, map_location="meta", weights_only=True)
-    except Exception as error:  # an untrusted pickle; what torch raises is of several kinds
+    except Exception as error:  # an untrusted pickle, on which torch raises errors of several types
         return f"it holds more than tensors, such as a whole module, and is not opened ({type(error).__name__})"
     return [(name, str(item.dtype).removeprefix("torch."), [*item.shape]) for name, item in _leaves("", loaded, torch)]
 

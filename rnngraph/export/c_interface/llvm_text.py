@@ -66,7 +66,7 @@ class WrapperBuilder(IRBuilder):
 
         Args:
             values: Values of the block's slots; others are null.
-            numbers: Slots that are no pointers.
+            numbers: Slots that hold numbers instead of pointers.
         """
         block = self.alloca(len(slots))
         for place, slot in enumerate(slots):

@@ -84,7 +84,7 @@ class ExportedNet:
                         kept += count
                     own_offsets[buffer.name] = places[key]
         for main, (_, of_plan) in parts.items():
-            for part in of_plan:  # one after another, in the same memory
+            for part in of_plan:  # stages run one after another, and reuse the same scratch memory
                 total = kept
                 for buffer, count in part.scratch.items():
                     offsets[main][buffer.name] = total

@@ -74,7 +74,7 @@ def exported_text(
     attributes = [attributes_text()]
     attributes += [attributes_text(wrapper.group, _said(wrapper.exported.target)) for wrapper in wrappers if several]
     around = "\n".join([*head, data.text(), "", functions, *declared, "", *attributes, ""])
-    if debug:  # functions called from C have the net's first line
+    if debug:  # the functions that C calls get the first line of the net's script
         around = str.__str__(with_debug_info(StageText(map(StageLine, around.split("\n"))), own=(whole,)))
     return modules, around, names
 

@@ -39,7 +39,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
 
     @staticmethod
     def numbers(variants: Sequence[ExportedStream]) -> dict[str, int]:
-        """Return numbers of bytes that suffice for every variant, by function."""
+        """Return the byte counts that suffice for every variant, by the name of the C function that returns them."""
         return {"state_size": max(exported.memory_bytes for exported in variants)}
 
     def parameters(self, what: str) -> dict[str, str]:
@@ -187,7 +187,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         return {name: f.moved(f.moved(place, places[name]), f.times(stream, sizes[name])) for name in places}
 
     def _move_states(self, f: WrapperBuilder, base: str, state: str, back: bool, by_items: bool = True) -> None:
-        """Write a copy of all saved states to the current ones, or ``back``.
+        """Write code that copies all saved states to the current ones, or with ``back`` the other way round.
 
         ``by_items``: saved states are aligned to items.
         """
@@ -262,7 +262,8 @@ class StreamWrapper(CWrapper[ExportedStream]):
         f, base = self._begin()
         exported = self.exported
         present, _ = self._copies(f, base, f.load("i64", base, TURN))
-        fed = {port.name: base for port in exported.inputs}  # inputs with a time axis have no entries left
+        # no entries of sequences remain, so their inputs may point anywhere
+        fed = {port.name: base for port in exported.inputs}
         fed |= self.pointers_of(f, exported.held_inputs)
         pointers = {("input", name): pointer for name, pointer in {**fed, **present}.items()}
         pointers |= {("output", port.name): f"%p_{port.symbol}" for port in exported.owed}

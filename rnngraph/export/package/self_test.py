@@ -19,7 +19,7 @@ _KINDS = {"float32": "f", "float64": "d", "int32": "i", "int64": "l", "bool": "u
 class Example:
     """Feeds and expected results of a self-test, by name, with the sizes of the call.
 
-    ``owed`` are results at the end, the only known ones of outputs without time.
+    ``owed`` are the results that are due when a sequence ends. Of an output without a time axis, only these are known.
     """
 
     sizes: Mapping[str, int]
@@ -71,7 +71,7 @@ def described(
 
     Args:
         bytes_text: Bytes of a step, or of an array without time.
-        count: Number of given elements.
+        count: Number of elements in ``values``.
         values: Array of feeds or expected results.
         memory: Arrays that the harness writes, by the names of ``Array``.
         around: Slices before the axis of steps, and elements of a step in each; zeros without such an axis.

@@ -24,7 +24,7 @@ MAX_COUNTED = 1 << 20
 def shown_files(places: Places, are_read: bool) -> list[dict[str, Any]]:
     """Return the files of all places, with their lines, and the first line of each continuation line.
 
-    Unless ``are_read``, lines are omitted, because a received file could name any file.
+    Unless ``are_read``, lines are omitted, because a saved program from elsewhere could name any file of this machine.
     """
     known: dict[str, set[int]] = {}
     for where in places.known:

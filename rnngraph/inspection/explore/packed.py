@@ -20,7 +20,7 @@ def packed(lines: Sequence[str], sets: Sequence[int]) -> str:
     numbers = np.concatenate([[len(lines)], np.cumsum(lengths, dtype=np.int64), sets]).astype("<u4")
     text = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
     data = io.BytesIO()
-    # mtime=0: the same page for the same net
+    # mtime=0, so that the same net gives the same page
     with gzip.GzipFile(fileobj=data, mode="wb", compresslevel=9, mtime=0) as file:
         file.write(numbers.tobytes() + text)
     return base64.b64encode(data.getvalue()).decode()

@@ -69,7 +69,7 @@ def page_text(
     texts: dict[str, str] = {}
     graph_facts = [_graph_facts(name, compiled, places, texts) for name, compiled in graphs.items()]
     boxes = {box.key: _box_facts(box, places) for outer in declaration.boxes for box in outer.walk()}
-    # a trainer's step has its times at the training graph, to which it adds ops
+    # times of a trainer's step are shown at the training graph, which the step extends
     times = {TIMED.get(profile.graph, profile.graph): time_facts(profile, places) for profile in profiles}
     lines = lines_of_files(places)
     files = shown_files(places, isinstance(source, DeclaredSource))
@@ -87,7 +87,7 @@ def page_text(
     script = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
     script = f'"use strict";\n(() => {{\n{script}}})();'
     digest = base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode()
-    # texts of strangers do not run as code, and nothing is loaded from a network
+    # scripts within texts cannot run, and nothing is loaded from a network
     policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; base-uri 'none'"
     style = (ASSETS / "page.css").read_text(encoding="utf-8") + style_text(':root[data-theme="dark"]')
     named = title or (Path(files[0]["name"]).name if files else "A recurrent net")
@@ -144,7 +144,7 @@ def _box_facts(box: Box, places: Places) -> dict[str, Any]:
 
 
 def _pictures(declaration: Declaration, graphs: Sequence[str]) -> str:
-    """Return each graph with all its equations; the page's script shows one or both, and closes boxes."""
+    """Return the pictures of the graphs with all equations. The page's script selects a graph and folds boxes."""
     drawings = {graph: drawing_of(declaration, graph, "equations", True) for graph in GRAPHS if graph in graphs}
     nets = (f'<div class="net" data-graph="{name}">{svg_text(one, False)}</div>' for name, one in drawings.items())
     return f'<div class="nets">{"".join(nets)}</div>'

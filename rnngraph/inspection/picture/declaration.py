@@ -43,7 +43,7 @@ def declaration_of(graph: Graph, described: Described, with_source: bool) -> Dec
 
     Args:
         described: Cells of its drivers.
-        with_source: Show lines of the script; False for received files, which could name any file.
+        with_source: Show lines of the script; False for programs from elsewhere, whose files could name any path.
     """
     return _Reader(graph, described, with_source).declaration()
 
@@ -56,7 +56,7 @@ class _Reader:
         without_loss = [node for name, node in graph.outputs if name != "loss"]
         self.training = needed((node for _, node in graph.outputs), in_training)
         self.inference = needed(without_loss, in_inference)
-        self.alive = needed(without_loss, passing)  # includes dropout that passes its values on
+        self.alive = needed(without_loss, passing)  # includes dropout nodes, which pass their input on in inference
         self.names = names_of(node for node in graph.nodes)
         self.names |= {node: short_name(node) for node in graph.nodes if node.op == "parameter"}
         self.layers = {str(node["label"]).rpartition("/")[0] for node in graph.nodes if node.op == "parameter"}
@@ -71,7 +71,7 @@ class _Reader:
             is_made = node.op in ("parameter", "scan", "driver") or (node.op == "constant" and not is_literal(node))
             if is_fed or is_made or not self.data_dependent.isdisjoint(node.operands):
                 self.data_dependent.add(node)
-        for node in self.drawn:  # nodes that are not drawn have the name of their operand
+        for node in self.drawn:  # a node that is not drawn takes the name of its operand
             if self._is_undrawn(node) and node.operands and not is_literal(node.operands[0]) and not node.name:
                 self.names[node] = self.names.get(node.operands[0], node.op)
         self.names |= {
@@ -96,13 +96,13 @@ class _Reader:
         return self._with_outputs(boxes, arrows, number_of)
 
     def _key(self, node: Node) -> object:
-        """Return the key that nodes of one box share: their layer, or their line. A scan or input is alone."""
+        """Return the key that nodes of one box share: their layer, or their line. A scan or input has its own box."""
         if node.op in ("scan", "input") or node.where is None:
             return node
         return self._own_layer(node) or (node.where.file, node.where.line)
 
     def _own_layer(self, node: Node) -> str:
-        """Return the layer of a node with parameters; later nodes are grouped by line."""
+        """Return the layer of a node, if the layer has parameters; "" to group the node by line."""
         layer = layer_of(node)
         return layer if layer in self.layers else ""
 

@@ -118,7 +118,7 @@ def _moved(shape: Shape, right: float, down: float) -> Shape:
 
 
 def _titles(box: Box) -> tuple[str, ...]:
-    """Return the lines of a box's head; of very many nested wrappers the outermost."""
+    """Return the lines of a box's head. If wrappers are nested too deeply, only the outermost are named."""
     left_out = len(box.titles) - MAX_TITLES
     return box.titles if left_out <= 0 else (*box.titles[: MAX_TITLES - 1], f"… {left_out + 1} more")
 
@@ -219,7 +219,7 @@ class _Sized:
 
 @dataclass(frozen=True)
 class _Row:
-    """Line of text in a box: an equation, or for None ``more`` than is shown.
+    """Line of text in a box: an equation, or for None a sign that ``more`` equations are not shown.
 
     ``is_dropout``: only training has it.
     """
@@ -248,7 +248,7 @@ class _Row:
 
 
 def _state_texts(states: Sequence[State], shown: int) -> list[str]:
-    """Return the texts of states; of too many the first and the last."""
+    """Return the texts of states. If there are more than ``shown``, only the first and the last."""
     texts = [f"{state.name} [{state.width}]" for state in states]
     fitting = max(3, shown + 2)
     return texts if len(texts) <= fitting else [*texts[: fitting - 2], f"… {len(texts) - fitting + 1} more", texts[-1]]
@@ -287,7 +287,7 @@ def _tag(box: Box, detail: Detail) -> str:
 def _sized(box: Box, detail: Detail, with_closed: bool = False) -> _Sized:
     """Return a box with sizes."""
     parts = _parts(box, detail, with_closed)
-    # recurrences in a closed box are its own
+    # a closed box shows the recurrences of the boxes inside it
     states = [state for inner in (box.walk() if detail == "layers" else [box]) for state in inner.states]
     sized = _Sized(box, parts, _state_texts(states, len(parts)), tag=_tag(box, detail))
     texts = [_shortened(text) for text in (*_titles(box), box.note)]

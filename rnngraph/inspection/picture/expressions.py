@@ -90,7 +90,7 @@ def passing(node: Node) -> Node:
 def read_by(node: Node, stands_for: Callable[[Node], Node] = in_training) -> Sequence[Node]:
     """Return the operands that matter to a reader of the picture.
 
-    For dropout these are the value and a computed keep_prob; for a scan those of its steps.
+    For dropout, these are the value and a computed keep_prob. For a scan, they are the operands that its step reads.
     """
     if node.op == "dropout":
         return [operand for operand in node.operands[:2] if not is_literal(operand)]
@@ -148,12 +148,12 @@ def equations(
             users.setdefault(in_training(operand), []).append(node)
     for node in nodes:
         read = users.get(node, [])
-        # passed on to the inference graph by a node that it does not have
+        # a node that only training has passes this value on in inference, so the value needs a name
         is_handed_on = any(_passed(user) is not user for user in read)
         if len(read) != 1 or node.op == "dropout" or node.name or part_of(read[0]) != part_of(node) or is_handed_on:
             own.add(node)
     count = 0
-    while count != len(own):  # a part that is too wide in one graph has its own line in both
+    while count != len(own):  # repeat, because a part that is too wide in one graph gets its own line in both
         count = len(own)
         texts = _texts(nodes, inside, own, names, in_training)
         plain = _texts(nodes, inside, own, names, in_inference)
@@ -200,7 +200,7 @@ def _texts(
     names: Mapping[Node, str],
     stands_for: Callable[[Node], Node],
 ) -> dict[Node, str]:
-    """Return the right side of every node, and add parts of too wide ones to ``own``."""
+    """Return the right side of every node's equation. Add parts of equations that are too wide to ``own``."""
     texts: dict[Node, tuple[str, int]] = {}
 
     def operand_of(node: Node) -> tuple[str, int]:

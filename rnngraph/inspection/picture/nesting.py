@@ -71,7 +71,7 @@ def _nested_cell(
 ) -> NestedCell:
     """Return a cell with the cells inside it. Directly nested wrappers become one.
 
-    A received file may declare that a cell contains itself.
+    A cell that contains itself, as a malformed file may declare, is cut off.
     """
     top = NestedCell("", [], [])
     pending: list[tuple[str, NestedCell, int]] = [(name, top, 0)]
@@ -184,7 +184,7 @@ class _Nest:
         states = [self.states.pop(row.node) for row in cell.rows if row.node in self.states]
         if cell.kind == "driver":
             states += self.states.values()
-        # a wrapper that computes nothing in inference is absent
+        # inference omits a wrapper that computes nothing there
         is_idle = cell.kind == "wrapper" and cell.rows and not any(row.inference for row in cell.rows)
         inference = self.inference and not is_idle
         wheres = dict.fromkeys([*cell.wheres, *(row.node.where for row in cell.rows if row.node.where)])

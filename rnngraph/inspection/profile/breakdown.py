@@ -123,7 +123,7 @@ def kernels_of(
     """
     works = [work_of(timed, sizes, feeds) for timed in ticks.timed]
     floors = []
-    # sampled kernels precede their scan
+    # kernels that sample a scan's steps come before the scan
     order = sorted(range(len(works)), key=lambda number: ticks.timed[number].whole is None)
     needed = dict(zip(order, necessary((works[number] for number in order), arrays), strict=True))
     for number, timed in enumerate(ticks.timed):

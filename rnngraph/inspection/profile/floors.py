@@ -35,7 +35,7 @@ class Floor:
 
     @property
     def largest(self) -> str:
-        """Bound of a kernel at its floor; "" if it does nothing that counts."""
+        """Name of the largest term, the bound of a kernel at its floor; "" without any term."""
         return max(self.terms, key=self.terms.__getitem__, default="")
 
 
@@ -43,8 +43,8 @@ def floor_of(work: Work, limits: Limits, step_weights: int, chunked: bool) -> Fl
     """Return the minimum time of a kernel's work.
 
     Args:
-        step_weights: Bytes read before the same weights are read again.
-        chunked: Moved data may be in a cache, as chunks of time fit there.
+        step_weights: Bytes that are read between two reads of the same weights.
+        chunked: True if the loop runs in chunks of steps, whose data fit in a cache.
     """
     costs: dict[Node, float] = {}
     products = functions = arithmetic = 0.0
@@ -97,9 +97,9 @@ def bound_of(floor: Floor, seconds: float, work: Work, timed: Timed, limits: Lim
 
 
 def _cycles_of_sums(timed: Timed, limits: Limits) -> tuple[float, float]:
-    """Return the cycles in which a register tile starts the multiply-adds of a step of k.
+    """Return the cycles in which a register tile issues the multiply-adds of one step of ``k``.
 
-    The second number is the cycles until their sums are done.
+    The second number is the cycles until the sums are ready.
     """
     products = None if timed.plan is None else timed.plan.products
     if products is None:

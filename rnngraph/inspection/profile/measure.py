@@ -93,7 +93,7 @@ def _own_cycles(ticks: Ticks, counted: np.ndarray, cost: float) -> np.ndarray:
     own = counted[:, :, 1] * cost
     steps: dict[int, np.ndarray] = {}
     for number, timed in enumerate(ticks.timed):
-        if timed.whole is not None:  # part of a scan, which is also counted as a whole
+        if timed.whole is not None:  # the slot is part of a scan that has a slot of its own
             own[timed.whole] += counted[number, :, 1] * cost
             known = steps.get(timed.whole, np.zeros(counted.shape[1]))
             steps[timed.whole] = np.maximum(known, counted[number, :, 1])

@@ -67,7 +67,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar from the margin; ``y`` is of its upper edge."""
+    """A bar that starts at the left margin; ``y`` is its upper edge."""
 
     y: float
     width: float

@@ -48,7 +48,7 @@ class Profile(Telling, Mapping[str, Part]):
         sizes: Sizes of the calls, by name.
         kernels: Kernels in execution order.
         seconds: Seconds of an average call in native code. Shares in the tables are parts of it.
-        python: Seconds of the rest of a call.
+        python: Seconds of a call outside native code.
         ratio: Sum of both, divided by the time of a call without counters; near 1 if counters disturb little.
         calls: Number of counted calls.
         workers: Number of workers.
@@ -165,7 +165,7 @@ class Profile(Telling, Mapping[str, Part]):
     def __str__(self) -> str:
         file = io.StringIO()
         width = Console().width if sys.stdout.isatty() else WIDTH
-        # in a notebook rich would display the text immediately, and return none
+        # forced, because in a notebook rich would display the text instead of returning it
         console = Console(file=file, width=width, highlight=False, color_system=None, force_jupyter=False)
         self.print_to(console)
         return file.getvalue().rstrip()
@@ -229,7 +229,7 @@ def duration(seconds: float) -> str:
 
 
 def _head_rule() -> box.Box:
-    """Return the rule below a table's head, in ASCII if standard output lacks other lines, as Windows' pipes do."""
+    """Return the line below a table's head: in ASCII if standard output cannot encode others, as in Windows' pipes."""
     try:
         str(box.SIMPLE_HEAD).encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:

@@ -37,7 +37,7 @@ class Products:
 
     Attributes:
         flops: Operations of one run; a multiply-add is two.
-        weights: Bytes of its right operand, if that is the same for all rows.
+        weights: Bytes of the right operand, if all rows share it.
         dot_width: Numbers that an instruction multiplies in each lane.
     """
 
@@ -57,7 +57,7 @@ class Work:
         products: Matrix products of one run.
         elements: (node, elements) of each elementwise op of one run; a reduction has the elements that it adds up.
         transfers: (node, bytes) that one run reads or writes for a node, without weights.
-        places: (buffer, bytes) of the same, by buffer.
+        places: (buffer, bytes) of the transfers, by buffer.
     """
 
     runs: float = 1.0
@@ -69,7 +69,7 @@ class Work:
 
     @property
     def times(self) -> float:
-        """Runs over all rows."""
+        """Number of runs times the share of rows and steps that are computed."""
         return self.runs * self.share
 
     @cached_property

@@ -64,4 +64,6 @@ def largest(logits: np.ndarray) -> np.ndarray:
 def not_a_number(ports: TokenPorts, where: Where | None) -> NonFiniteError:
     """Return the error for a row whose logits contain NaN."""
     output = ports.output or "the output"
-    return NonFiniteError(f"{output} has NaN among its logits; program.inference.check says where the NaN began", where)
+    return NonFiniteError(
+        f"{output} has NaN among its logits; call program.inference.check to find the first NaN", where
+    )

@@ -18,7 +18,7 @@ LAST, COUNT = "next/last/", "next/count"
 
 
 def arrays_of(state: GenerationState) -> dict[str, np.ndarray]:
-    """Return the arrays that a saved generation has besides a stream's state: the last output and the count."""
+    """Return the arrays of a saved generation besides the stream's state: the last output and the token count."""
     return {LAST + state.output: state.last, COUNT: state.count}
 
 
@@ -42,7 +42,7 @@ def continuation(state: Any, prompt: np.ndarray, ports: TokenPorts, where: Where
         state = _from_arrays(read(state, SAVED_STREAM)[0], ports)
     if not isinstance(state, GenerationState) or state.output != ports.output:
         raise ShapeError(
-            f"generate takes an empty prompt only with the state of a generation by the output {ports.output!r}, as it "
+            f"generate takes an empty prompt only with the state of a generation by the output {ports.output!r}, which "
             "includes the output after the last token; give at least one token",
             where,
         )
@@ -57,7 +57,7 @@ def continuation(state: Any, prompt: np.ndarray, ports: TokenPorts, where: Where
     kinds = "iu" if ports.classes is None else "f"
     if state.last.shape != shape or state.last.dtype.kind not in kinds or state.count.dtype.kind not in "iu":
         raise StructureError(
-            f"the state's last output has shape {state.last.shape}, and this net's {shape}; go on with its own net",
+            f"the state's last output has shape {state.last.shape}, and this net's {shape}; use the net that saved it",
             where,
         )
     return state

@@ -53,16 +53,16 @@ class Draw(NamedTuple):
 
     Attributes:
         key: Values that are compiled in.
-        held: Inputs of its streams, by name.
+        feeds: Inputs of its streams without a time axis, by name.
     """
 
     key: DrawKey
-    held: dict[str, Any]
+    feeds: dict[str, Any]
 
     def begin(self, number: int, begun: np.ndarray) -> dict[str, Any]:
-        """Return the arguments that open a stream of a pool which has made some draws before, int64 [1]."""
+        """Return the arguments of ``open`` for a stream that has already made ``begun`` draws, int64 [1]."""
         state = {NUMBER: np.zeros((1, 1), np.int64), STEPS: begun[:, None]}  # ``number`` replaces that of the state
-        return {**self.held, NUMBER: number, "state": state if begun.any() else None}
+        return {**self.feeds, NUMBER: number, "state": state if begun.any() else None}
 
 
 def draw_of(sampling: Any, classes: int, where: Where | None) -> Draw | None:
@@ -122,7 +122,7 @@ class Draws:
         """
         rows = len(begun)
         stream: Stream[np.ndarray] = Stream(*self._of(draw.key, rows, where), _unsaved, _unsaved)
-        stream.restore({HELD + name: np.full(rows, value) for name, value in draw.held.items()}, where)
+        stream.restore({HELD + name: np.full(rows, value) for name, value in draw.feeds.items()}, where)
         if number is not None:
             stream.set_number(number, where)
         if begun.any():

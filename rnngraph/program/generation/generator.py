@@ -61,7 +61,7 @@ class Generator(Unindexed):
         """Compile all code that runs later, and start the thread.
 
         Args:
-            open_stream: Opens the streams that read prompts.
+            open_stream: Function that opens a stream to read a prompt.
             pool: Streams of the callers that run.
             ports: Input and output for tokens.
             draws: Compiled draws.
@@ -199,10 +199,10 @@ class Generator(Unindexed):
 
     @api
     def close(self, cancel: bool = False, timeout: float | None = None) -> None:
-        """Accept no more callers, run those that are there to their ends, and end the thread.
+        """Accept no more callers, finish the generations of accepted callers, and end the thread.
 
         Args:
-            cancel: True: cancel generations instead of running them to their ends.
+            cancel: Cancel the accepted generations instead of finishing them.
             timeout: Seconds after which generations that still run are cancelled; None for no limit.
         """
         cancels = flag(cancel, "cancel")
@@ -222,7 +222,7 @@ class Generator(Unindexed):
             self._thread.join()
 
     def _end_all(self, error: BaseException | None = None) -> None:
-        """End all generations with an error, because their callers did not cancel them."""
+        """End all generations with an error: ``error``, or else that the generator was closed."""
         if error is None:
             error = BusyError("the generator was closed before the generation ended; submit the prompt to another one")
         with self._changed:
@@ -247,7 +247,7 @@ class Generator(Unindexed):
         try:
             while self._round():
                 pass
-        except BaseException as error:  # nobody may wait for a thread that has ended
+        except BaseException as error:  # no caller may wait for a thread that has ended
             self._is_open = False
             self._end_all(error)
             raise

@@ -47,8 +47,8 @@ def token_ports(graph: StepGraph, input_name: str | None, output: str | None, wh
     """
     if graph.delay or graph.rate != 1:
         raise GraphError(
-            f"a step of this net takes {graph.rate} tokens and gives its outputs {graph.delay} steps later, but "
-            "each output must be the next input; use a net that reads no later steps",
+            f"a step of this net takes {graph.rate} tokens and returns its outputs {graph.delay} steps later, but "
+            "each output must be the next input; use a causal net that reads one token a step",
             where,
         )
     fed = {name: graph.types[name] for name in graph.types if name in graph.per_step_feeds}

@@ -29,7 +29,7 @@ def prompt_of(ids: Any, state: Any, where: Where | None) -> np.ndarray:
         array = np.asarray(ids)
     except ValueError:
         raise ShapeError(
-            "generate takes prompts of one length; run prompts of several lengths by program.inference.generator()",
+            "generate takes prompts of one length; run prompts of different lengths by program.inference.generator()",
             where,
         ) from None
     if array.size and array.dtype.kind not in "iu":

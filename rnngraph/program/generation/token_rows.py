@@ -81,18 +81,18 @@ class TokenRows:
             self._free(row)
             return request.count
         number = options.number if self._ports.draws else None
-        held = {} if number is None else {"number": number}
-        handle = self._pool.open(state=request.reader.stream.state, **held)
+        keywords = {} if number is None else {"number": number}
+        handle = self._pool.open(state=request.reader.stream.state, **keywords)
         self.rows = [*self.rows, row._replace(handle=handle)]
         return request.count
 
     def step(self) -> int:
         """Read the last token of every row, and choose the next one. Return the number of new tokens.
 
-        Rows that end leave.
+        Rows whose generation ends are removed.
         """
         rows, values = self._read_all()
-        # other requests need only the state
+        # requests that have all their tokens only needed the state after the last one
         going = [place for place, row in enumerate(rows) if row.request.count < row.request.options.max_new]
         choices = self._choose([rows[place] for place in going], values if len(going) == len(rows) else values[going])
         chosen = dict(zip(going, choices, strict=True))
@@ -129,7 +129,7 @@ class TokenRows:
         rows = self.rows
         try:
             return rows, self._read(rows)
-        except Exception:  # then no row has stepped
+        except Exception:  # no row has stepped, so each can step alone
             values = [self._read_one(row) for row in rows]
         self.rows = [row for row, value in zip(rows, values, strict=True) if value is not None]
         whole = [value for value in values if value is not None]
@@ -153,7 +153,7 @@ class TokenRows:
             result = self._pool.step_rows(handles, {ports.input: tokens})
             values: np.ndarray = flatten(result)[ports.place]
             return values
-        # a NaN of one row must not be an error of all
+        # NaN marks a failed row, so that only its own request ends with an error
         feeds = {one: {ports.input: token} for one, token in zip(handles, tokens, strict=True)}
         failed = -1 if ports.classes is None else np.full(ports.classes, np.nan, np.float32)
         results = self._pool._outcomes(feeds)

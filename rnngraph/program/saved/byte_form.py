@@ -59,10 +59,10 @@ def to_bytes(
     """Pack a program with the other fields of ``Pickled``. ``kept`` caches the files for repeated calls.
 
     Raises:
-        GraphError: Something could not be read back.
+        GraphError: The declaration has a part that could not be read back.
     """
     try:
-        last = kept.get(KIND)  # one entry, because another thread may pickle the program, too
+        last = kept.get(KIND)  # read and replaced as one entry, for threads that pickle at once
         if last is not None and last[0] == settings:
             files = {**last[1], WEIGHTS: weights_file(parameters)}
         else:

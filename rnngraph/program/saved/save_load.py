@@ -296,7 +296,7 @@ WRONG = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, Re
 def write_program(
     source: GraphSource, parameters: Parameters, settings: SavedSettings, path: str | os.PathLike[str]
 ) -> None:
-    """Write a program to a directory, unless it could not be read back."""
+    """Write a program to a directory. Raise ``FileError``, and write nothing, if it could not be read back."""
     as_path(path)
     parameters.check_kept()
     try:
@@ -311,7 +311,7 @@ def write_program(
 
 
 def read_program(path: str | os.PathLike[str], known: KnownFiles | None = None) -> SavedSource:
-    """Read the program at ``path``, but not large weights, which stay in their file. ``FileError`` if there is none.
+    """Read the program at ``path``, but not large weights, which stay in their file. Raise ``FileError`` for others.
 
     Args:
         known: Files that need not be verified again.

@@ -69,7 +69,7 @@ class DirectMemory(NamedTuple):
 
     Attributes:
         blocks: One argument block, or two that alternate.
-        also: Objects that the blocks refer to.
+        also: Objects to keep alive, because the blocks hold their addresses.
         side: Index of the next of two blocks; each call flips it.
         optional: Targets of optional feeds, by name.
     """
@@ -288,7 +288,7 @@ def can_be_direct(call: PreparedCall, optional: int = 0) -> bool:
 
 
 def _highs(spec: CallSpec) -> dict[str, int]:
-    """Return the maximum integer of each checked feed, by name.
+    """Return the largest allowed integer of each checked feed, by name.
 
     If the bound also depends on row lengths, larger values may be valid; those calls use the Python path.
     """

@@ -31,7 +31,7 @@ class FeedNames:
         name = self._lowered.placeholders.get(key.node)
         if name is None and (key.node.op != "input" or key.node.get("unnamed")):
             raise NameLookupError(
-                f"{shown(key)} is no placeholder of this program and can't be fed; feed the program's placeholders",
+                f"{shown(key)} is not a placeholder of this program; feed the program's placeholders",
                 where,
             )
         return name or key.name
@@ -47,7 +47,7 @@ class FeedNames:
         return [(self.name_of(key, where), value) for key, value in (*(feeds or {}).items(), *named.items())]
 
     def with_input(self, array: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:
-        """Return a call's keywords plus a positional array, which feeds the inference graph's only other input."""
+        """Return a call's keywords plus its positional array, which feeds the only input that has no keyword."""
         left = [name for name in self.inputs if name not in named and name.partition(".")[0] not in named]
         if len(left) == 1:
             return {left[0]: array, **named}

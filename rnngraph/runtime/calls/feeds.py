@@ -39,7 +39,9 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
                 "or give the list to program.predict, trainer.fit or trainer.evaluate, which pad",
                 where,
             ) from None
-        raise ShapeError(f"feed {name} is no array ({error}); give numbers in rows of equal lengths", where) from None
+        raise ShapeError(
+            f"feed {name} is not an array ({error}); pass numbers in rows of equal length", where
+        ) from None
     wanted = np.dtype(kind.dtype)
     have = array.dtype
     if array.ndim != len(kind.shape):
@@ -48,7 +50,7 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
             raise StructureError(f"feed {name} is one array, not a mapping of {entries}; give the array alone", where)
         raise ShapeError(
             f"feed {name} has shape {array.shape} of rank {array.ndim}; "
-            f"it is declared {kind} of rank {len(kind.shape)}; reshape it, or give as many axes",
+            f"it is declared {kind} of rank {len(kind.shape)}; reshape it to {len(kind.shape)} axes",
             where,
         )
     if have != wanted:  # the name is formatted only for an error

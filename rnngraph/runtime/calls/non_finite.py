@@ -83,7 +83,7 @@ def first_non_finite(
 
 
 class _FindingError(Exception):
-    """Ends the interpretation with a finding."""
+    """Exception that ends the interpretation and carries the non-finite value."""
 
     def __init__(self, finding: NonFinite) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class _Watch:
     def spoiled(self, results: Mapping[str, np.ndarray]) -> NonFinite | None:
         """Return the first non-finite value in the results of a finished run; None if there is none.
 
-        An infinity in an output may be the user's own; in a loss or gradient it is always a finding.
+        An infinity in an output may be the user's own. In a loss or gradient, infinities are always reported.
         """
         for name, node in self.graph.outputs:
             if node.dtype not in FLOATS:
@@ -190,7 +190,7 @@ def _lengths(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[Node, np.nda
 
 
 def _longest(scans: Sequence[Node], lengths: Mapping[Node, np.ndarray]) -> dict[Dim, np.ndarray]:
-    """Return the maximum length of each row over all loops of one size, by size."""
+    """Return the maximum length of each row over all loops that have the same declared length, by that length."""
     longest: dict[Dim, np.ndarray] = {}
     whole = {scan["length"] for scan in scans if scan not in lengths}
     for scan in scans:

@@ -94,10 +94,12 @@ def _arrays_by_output(structure: Any, out: Any, where: Where | None, also: Seque
     names = [path for path, _ in paths(structure)]
     by_path = {"": out} if bare else dict(paths(dict(out)))
     if not by_path:
-        raise StructureError("out= has no arrays; give one for an output, or leave it out", where)
+        raise StructureError("out= contains no arrays; pass an array for at least one output, or omit out=", where)
     for name, array in by_path.items():
         if name not in names and name not in also:
-            raise NameLookupError(f"out= has {shown(name)}, which is no output; there are {', '.join(names)}", where)
+            raise NameLookupError(
+                f"out= has {shown(name)}, which is not an output; outputs are {', '.join(names)}", where
+            )
         output = name or "the output"
         if not isinstance(array, np.ndarray):
             raise DtypeError(f"out= for {output} is {shown(array)}; give a writable NumPy array", where)
@@ -105,8 +107,8 @@ def _arrays_by_output(structure: Any, out: Any, where: Where | None, also: Seque
             raise DtypeError(f"out= for {output} is read-only; give an array that may be written to", where)
         if not _is_nonoverlapping(array):
             raise ArgumentError(
-                f"out= for {output} has elements that share memory (strides {array.strides}); give an array whose "
-                "elements lie apart",
+                f"out= for {output} has elements that share memory (strides {array.strides}); pass an array whose "
+                "elements do not overlap",
                 where,
             )
     _check_separate(by_path, where)

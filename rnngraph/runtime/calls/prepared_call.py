@@ -36,7 +36,7 @@ class CallSpec:
     Attributes:
         names: Names of inputs by the keys of feeds.
         feeds: Shapes and layouts of the feeds, by name.
-        fixed: Inputs that all calls read in place.
+        fixed: Arrays that all calls read in place, by name.
         structure: Structure of the results.
         leaves: Names of the outputs, in the order of the structure. The argument block places other outputs.
         seeded: The runner sets a seed.
@@ -74,7 +74,7 @@ class CallSpec:
 
     @property
     def flags(self) -> list[str]:
-        """Names of the flags of draws, which callers don't see."""
+        """Names of the internal outputs that flag draws from NaN logits."""
         return [item.name for item in self.entry.outputs if item.name.startswith(FLAG)]
 
     @property
@@ -88,7 +88,7 @@ class CallInputs(NamedTuple):
 
     Attributes:
         names: Names of inputs by the keys of feeds.
-        arrays: All inputs by name, those included that are not fed.
+        arrays: All inputs by name, including inputs that the caller does not feed.
         seeded: The runner sets a seed.
     """
 
@@ -146,9 +146,9 @@ class PreparedCall:
         give_into: Function that returns the results in the caller's arrays, by leaf.
         inputs: Memory of copied inputs, by name, in native shapes.
         results: Memory of copied results, by name, in native shapes.
-        flags: Memory of flags of draws, by name.
-        has_checks: Values of feeds are checked.
-        has_large: Some arrays are read or written in place.
+        flags: Memory of the flags of draws from NaN logits, by name.
+        has_checks: True if values of feeds are checked.
+        has_large: True if some arrays are read or written in place.
     """
 
     def __init__(self, spec: CallSpec, memory: Mapping[str, ndarray] | None = None) -> None:
@@ -181,7 +181,7 @@ class PreparedCall:
             else:
                 self._large.append((leaf, maker(shape, dtype, f"the result {name}"), spec.entry.output_slots[name]))
                 self._memory.append(None)
-                takes.append(partial(self._fresh.pop, leaf, None))  # drops our reference
+                takes.append(partial(self._fresh.pop, leaf, None))  # pop also drops the reference of this object
         self.flags = {name: memory.get(name, np.zeros(*spec.results[name])) for name in spec.flags}
         writer = ResultWriter(spec.structure, self._memory, takes)
         self.give, self.give_into = writer.give, writer.give_into

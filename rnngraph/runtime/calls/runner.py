@@ -250,6 +250,7 @@ class Runner:
             else:
                 weights = source.weights()
                 self.plan = self._direct.renew(weights)
-                self._version = None if self.plan is None else weights.version  # None if busy: try again
+                # without a plan, another call is running: retry at the next call
+                self._version = None if self.plan is None else weights.version
         finally:
             lock.release()

@@ -56,7 +56,7 @@ def _word(place: int) -> int:
 
 
 def table_of(out: str, result: type) -> dict[Api, int]:
-    """Return the words of the module's table except for trampolines.
+    """Return the addresses of objects and functions that machine code reads from its table, without trampolines.
 
     Args:
         out: Interned name of the argument ``out``.

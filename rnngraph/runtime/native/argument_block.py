@@ -24,7 +24,7 @@ UNREAD = -1
 class Weights:
     """Parameter values as native code reads them: slots of the argument block with the addresses of their arrays.
 
-    ``arrays`` includes those with packed weights.
+    ``arrays`` keeps the arrays alive, with packed weights among them.
     """
 
     version: int
@@ -41,7 +41,7 @@ class ArgumentBlock:
         run: Function that runs native code on the block.
         version: Version of the weights.
         arena: Weak reference to the arena.
-        owner: The last writer, if several take turns.
+        owner: The object that wrote to the block last, if several share it.
     """
 
     def __init__(self, interface: Interface, template: np.ndarray) -> None:
@@ -76,7 +76,7 @@ class ArgumentBlock:
         self.arena = ref(arena)
 
     def set_parameters(self, arrays: Mapping[str, np.ndarray], panels: np.ndarray) -> None:
-        """Set the parameters. ``panels`` is the memory for packed ones, of all stages."""
+        """Set the addresses of all parameters, and of ``panels``, the memory for packed weights of all stages."""
         self.set_arrays(self._interface.parameters, arrays)
         begin = self.numbers[self._interface.panels] = address(panels)
         packing = self._interface.packing
@@ -89,7 +89,7 @@ class ArgumentBlock:
         self.set_stages(0, len(packing.stages))
 
     def set_arrays(self, names: Iterable[str], arrays: Mapping[str, np.ndarray]) -> None:
-        """Set these parameters."""
+        """Set the addresses of the parameters ``names``."""
         for name in names:
             self.numbers[self._interface.parameters[name]] = address(arrays[name])
 

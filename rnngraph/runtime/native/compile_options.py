@@ -139,7 +139,9 @@ def checked_chunking(chunked: Any, dtype: Any, lowered: Graph, where: Where | No
     one_of(dtype, "chunked_dtype", CHUNK_DTYPES)
     if chunked is None:
         if dtype != "float32":
-            raise ArgumentError(f'chunked_dtype="{dtype}" goes with chunked=; give the steps of a chunk, as chunked=64')
+            raise ArgumentError(
+                f'chunked_dtype="{dtype}" needs chunked=; give the steps of a chunk, such as chunked=64'
+            )
         return None
     steps = whole_number(chunked, "chunked", MIN_CHUNK)
     recurrences = declared_recurrences(lowered)

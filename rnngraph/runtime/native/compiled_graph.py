@@ -62,7 +62,7 @@ class CompiledGraph(OptimizedGraph):
         self.declared, self.recompute = declared, recompute
         self._clock = count()
         self._entries: BoundedCache[CacheKey, NativeEntry] = BoundedCache(MAX_ENTRIES, lambda entry: entry.used)
-        self._arenas: BoundedCache[CacheKey, Dim] = BoundedCache(MAX_ENTRIES)  # sizes of code with rematerialisation
+        self._arenas: BoundedCache[CacheKey, Dim] = BoundedCache(MAX_ENTRIES)  # arena bytes with rematerialisation
         self.last_sizes: dict[str, int] = {}
         self._samples = samples_of(self.lowered)
         self._flags: BoundedCache[tuple[str, ...], dict[str, Where | None]] = BoundedCache(MAX_OUTPUTS)
@@ -179,7 +179,7 @@ class CompiledGraph(OptimizedGraph):
             return known
         kinds = (node.tensor for _, node in self.pruned(outputs).outputs)
         results = sum(evaluate(product(kind.shape), likely_sizes) * ITEM_BYTES[kind.dtype] for kind in kinds)
-        if results >= ADDRESSED:  # beyond the address space, and too many elements to index
+        if results >= ADDRESSED:  # raises: the results exceed the address space
             reserve(results, "the memory for a call's results")
         parts = self.options.threads.parts
         entry = NativeEntry(self._code(outputs, sizes, one_step, recompute, parts), self.options.target)
@@ -192,9 +192,9 @@ class CompiledGraph(OptimizedGraph):
     def _shared_sizes(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], recompute: Recompute | None
     ) -> Mapping[str, int]:
-        """Return the sizes to compile in. After enough sizes with code of their own, these are fewer.
+        """Return the sizes to compile in: all sizes at first, and fewer once enough specialised entries exist.
 
-        Workers split kernels by the rows of a batch, whose number must be known.
+        With several workers, all sizes are compiled in, because workers split kernels by a known number of rows.
         """
         parts = self.options.threads.parts
         if parts > 1 or self.equalities(outputs)[0]:
@@ -244,7 +244,7 @@ class CompiledGraph(OptimizedGraph):
             code = cache.load(key)  # stored meanwhile by another process
             if code is None:
                 code = self._compiled(outputs, sizes, one_step, recompute, name, parts)
-                if self._fixed(outputs, sizes) == fixed:  # else a pass removed a scan, and its length is compiled in
+                if self._fixed(outputs, sizes) == fixed:  # differs if a pass removed a scan, whose length is then fixed
                     cache.store(key, code)
         return code
 

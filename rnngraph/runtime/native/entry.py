@@ -53,7 +53,7 @@ class EntryKey:
     Attributes:
         parts: Parts into which kernels are split.
         name: Name of the main function.
-        recompute: What is recomputed, or None.
+        recompute: Rule of rematerialisation, or None.
     """
 
     outputs: tuple[str, ...]
@@ -68,7 +68,7 @@ class NativeEntry:
     """Machine code of one graph at specific sizes. Thread-safe.
 
     Attributes:
-        key: What it was compiled for.
+        key: Outputs, sizes and options of the compiled code.
         samples: Outputs that are samples, with the lines that draw them.
     """
 
@@ -205,16 +205,16 @@ class NativeEntry:
         """Return the estimated cost of a single-threaded call, in cycles."""
         return evaluate(self._interface.cycles, sizes)
 
-    def raise_if_out_of_memory(self, sized: ShapeInstance, given_bytes: int = 0) -> None:
+    def raise_if_out_of_memory(self, sized: ShapeInstance, caller_bytes: int = 0) -> None:
         """Raise ``OutOfMemoryError`` unless the results and temporaries of these sizes fit.
 
-        ``given_bytes`` is the number of bytes of results in the caller's arrays.
+        ``caller_bytes`` is the number of bytes of results in the caller's arrays.
         """
         if sized.result_bytes + sized.arena_bytes < LARGE:
             return
         is_there = any(arena.size >= sized.arena_bytes for arena in list(self._arenas))
         temporaries = 0 if is_there else sized.arena_bytes
-        reserve(sized.result_bytes - given_bytes + temporaries, "the memory for a call's results and temporaries")
+        reserve(sized.result_bytes - caller_bytes + temporaries, "the memory for a call's results and temporaries")
 
     def take(self, count: int) -> np.ndarray:
         """Return an arena for one call, from the free list if one is large enough."""

@@ -11,7 +11,10 @@ Listener = Callable[[bool], None]
 
 
 class Notices:
-    """Notifier of listeners when a program's graph is compiled. Listeners hear only of their own thread."""
+    """Notifier of listeners when a program's graph is compiled.
+
+    A listener is notified only of compilations in its own thread.
+    """
 
     def __init__(self) -> None:
         self._listeners: list[tuple[int, Listener]] = []

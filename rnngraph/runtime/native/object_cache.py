@@ -166,13 +166,13 @@ class Cache:
                     _shrink(folder, self.most_bytes)
 
     def is_known(self, status: os.stat_result, digest: str) -> bool:
-        """True if this file was noted with this digest, and has not changed since."""
+        """True if ``note`` recorded this digest for the file, and the file has not changed since."""
         with contextlib.suppress(OSError), PrivateDirectory(self.directory) as folder:
             return _read(_note_name(status, digest), _checked(folder), self.most_bytes) is not None
         return False
 
     def note(self, status: os.stat_result, digest: str) -> None:
-        """Remember that this file has this digest, if a later change of it would show in its times."""
+        """Record the digest of a file, unless its times are so recent that a later change might not show in them."""
         if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _CLOCK_NS:
             self._write(_note_name(status, digest), b"\n")
 
@@ -191,7 +191,7 @@ class Cache:
         name = f"{key}.code"
         data = _read(name, folder, self.most_bytes)
         code = None if data is None else from_bytes(key, data)
-        if code is None:  # a file that replaces it would otherwise inherit its permissions
+        if code is None:  # remove it, because a file that replaces it would inherit its permissions
             folder.remove(name)
         return code
 

@@ -30,7 +30,7 @@ from .size_bounds import Bounds, bounds_of
 
 
 def tiled_sizes(graph: Graph) -> set[str]:
-    """Return the sizes for which tiles need a fixed number: rows or columns of sums of outer products."""
+    """Return the sizes that register tiles need as constants: rows and columns of sums of outer products."""
     dims = [dim for node in graph.walk() if node.op == "outer_sum" for dim in node.shape]
     return set().union(*map(symbols_of, dims))
 
@@ -70,7 +70,7 @@ class Changes:
         differentiated: Outputs whose gradients the caller supplies, in place of a loss.
         then: Final passes that change the outputs, such as from gradients to new parameters.
         first: Passes before the optimisation that change the computation but not the inputs.
-        rounded: The graph comes from a graph whose rounding-relevant passes have run.
+        rounded: The passes that affect rounding have already run on the lowered graph.
     """
 
     wrt: tuple[str, ...] = ()
@@ -244,8 +244,7 @@ class OptimizedGraph:
     def left_open(self, outputs: tuple[str, ...]) -> set[str]:
         """Return the sizes that stay symbolic in compiled code.
 
-        Lengths of training in chunks do not, except for code that many sizes share, because filling up a last chunk
-        copies every sequence.
+        Training in chunks has fixed lengths, because padding the last chunk would copy every sequence.
         """
         return set() if self._runs_chunks else self.lengths(outputs)
 
@@ -279,7 +278,7 @@ class OptimizedGraph:
     def settled_sizes(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], lengths: Collection[str]
     ) -> dict[str, Dim]:
-        """Return the values that compiled code has in place of symbolic sizes."""
+        """Return the values that compiled code uses in place of symbolic sizes."""
         equalities, likely = self.equalities(outputs)
         own = {name: sizes[name] for name in self.pruned(outputs).symbols if name in sizes}
         try:

@@ -32,7 +32,7 @@ class Precondition:
     lengths: str | None = None  # feed of row lengths, if only steps within them are checked
     fed: tuple[Places, ...] = ()  # feeds that determine the two sizes that must be equal
     part: Part | None = None  # slice of the feed that is checked
-    reached: str | None = None  # reason why the maximum of the range must occur, if it must
+    reached: str | None = None  # reason why the feed must attain the maximum of its range; None if it need not
 
 
 def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
@@ -58,8 +58,8 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
                 preconditions.append(Precondition("size", 0, dim - span + (node["step"] - 1), "", node.where, text))
         if (limits := node.get("limits")) is not None and isinstance(limits[0], Size):
             size, low, high = limits
-            most = f"{low} to {high}" if low > 1 else f"at most {high}"
-            text = f"a size of {most if high < MAX_ELEMENTS else f'at least {low}'}"
+            bounds = f"{low} to {high}" if low > 1 else f"at most {high}"
+            text = f"a size of {bounds if high < MAX_ELEMENTS else f'at least {low}'}"
             needs = (size - low, high - size)
             preconditions += [Precondition("size", 0, need, "", node.where, text) for need in needs]
         if node.op == "gather":

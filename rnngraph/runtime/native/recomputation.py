@@ -27,7 +27,9 @@ def checked_recompute(value: Any, where: Where | None) -> RecomputeOption:
         raise ArgumentError(f'recompute={shown(value)} must be a number of steps, "auto" or None', where)
     steps = whole_number(value, "recompute", 1)
     if steps > MAX_DIVISOR:
-        raise ArgumentError(f"recompute={steps} is more steps than a block has; {MAX_DIVISOR} at most", where)
+        raise ArgumentError(
+            f"recompute={steps} exceeds the maximum of {MAX_DIVISOR} steps per block; give fewer", where
+        )
     return steps
 
 

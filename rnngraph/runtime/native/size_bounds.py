@@ -93,7 +93,7 @@ class Bounds:
         for choice in self.choices:
             if number(choice.entries) == 0 and number(choice.results):
                 raise ShapeError(
-                    f"a maximum or minimum (declared at {choice.where}) is over no entries"
+                    f"a maximum or minimum (declared at {choice.where}) has no entries to compare"
                     f"{_of(choice.entries, sizes)}; feed at least one",
                     where,
                 )

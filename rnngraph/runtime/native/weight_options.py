@@ -82,8 +82,8 @@ def check_weights(rules: WeightRules, activations: str, lowered: Lowered) -> Non
     if activations != "float32" and activations not in kinds:
         have = ", ".join(sorted(kinds)) or "none"
         raise ArgumentError(
-            f'activations="{activations}" goes with weights="{activations}" only, not with {have}; '
-            "leave activations out"
+            f'activations="{activations}" needs weights="{activations}", and the formats are {have}; '
+            f'compile with weights="{activations}", or omit activations='
         )
     names = [*lowered.slots.values()]
     numbers = matched(rules, names)
@@ -145,7 +145,7 @@ def narrow_kind(narrow: Narrow, activations: str, target: Target) -> NarrowKind 
         return replace(kind, min_depth=1, min_weights=1)
     if in_blocks or (kind.dots and target.lanes(4) > 1):
         return kind
-    # Without such instructions the only gain is memory, which also holds for small weights.
+    # Without instructions for this format, narrow weights only save memory, so small weights are narrowed, too.
     return replace(kind, min_depth=8, min_weights=256)
 
 

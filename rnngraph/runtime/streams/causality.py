@@ -149,7 +149,7 @@ def _why_not_over_time(node: Node, timeline: Timeline) -> str:
                 if stop != dim or start not in (0, dim - 1):
                     return f"a slice {dim_text(start)}:{dim_text(stop)} over time"
             case Shifted(step=step) if step > 0:
-                continue  # the timeline computes the shift
+                continue  # allowed: the timeline delays the value
             case Reduced() if node.op == "matmul":
                 return "a product runs over time"
             case Indexed():

@@ -27,7 +27,7 @@ class HeldInputs:
     def take(self, feeds: Mapping[str, Any], call: PreparedCall, is_checked: bool = False) -> bool:
         """Overwrite the arrays that a call feeds again: all of them, or none if one does not match.
 
-        ``is_checked`` is True if the values of the call's own feeds were checked, and the call was not filled.
+        If ``is_checked``, the caller has checked the feeds with a time axis, and they are not read from ``call``.
         """
         arrays, overwrites = self.arrays, []
         for name, value in feeds.items():

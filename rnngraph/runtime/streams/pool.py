@@ -191,7 +191,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         """Step streams once. Return the result of each, or the error of one that drew from NaN logits."""
         if not isinstance(feeds, Mapping):
             what = f"one mapping from handle to feeds, not {type(feeds).__name__}"
-            raise StructureError(f"a pool's step takes {what}; for arrays there is step_rows", user_line())
+            raise StructureError(f"a pool's step takes {what}; pass arrays to step_rows", user_line())
         if WAITING:
             give_way()
         with self._lock:
@@ -250,9 +250,11 @@ class StreamPool(Uncalled, Generic[ResultT]):
     def _table_of(self, handle: Any, where: Where | None) -> StreamTable:
         """Return the table of an open stream. Raise ``DtypeError`` or ``ArgumentError`` for another handle."""
         if not isinstance(handle, StreamHandle):
-            raise DtypeError(f"a stream is named by the handle that open gave, not by {shown(handle)}", where)
+            raise DtypeError(f"{shown(handle)} is not a stream; pass the handle that pool.open returned", where)
         if handle._pool is not self:
-            raise ArgumentError(f"{handle!r} is of another pool; step it there, or open one here with its state", where)
+            raise ArgumentError(
+                f"{handle!r} belongs to another pool; step it there, or open one here with its state", where
+            )
         if handle._table is None:
             raise ArgumentError(f"{handle!r} is closed; open another stream", where)
         return handle._table
@@ -437,7 +439,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
                 try:
                     if handle._table is not None:
                         tables[number] = self._settled(handle, fed)
-                except Exception as error:  # earlier frames changed its kept feeds, or were cancelled
+                except Exception as error:  # an earlier frame that changes held feeds was cancelled, or had other sizes
                     outcomes[number] = error
             try:
                 results: list[Any] = self._run([frames[number][:2] for number in tables], [*tables.values()])

@@ -300,7 +300,7 @@ def _axis(graph: StepGraph, port: RowPort) -> int | None:
 
 
 def _move(port: RowPort, side: int, array: np.ndarray, by_table: bool) -> np.ndarray:
-    """Return the control record of a copy between ``array``, a worker's buffer with rows first, and a port.
+    """Return the control record of a copy between a worker's buffer and a port's table or array.
 
     Args:
         by_table: True if the other end is a table, indexed by ``rows``.

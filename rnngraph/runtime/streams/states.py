@@ -68,13 +68,13 @@ class SavedStream:
 
         Args:
             path: The file.
-            batch: Number of rows that the caller asks for; 1 takes those of the file.
+            batch: Requested number of rows; 1 accepts the number of the file.
             digest: Digest of the caller's net.
             where: The caller's line.
 
         Raises:
             FileError: The file is missing, damaged or of another kind.
-            StructureError: It is of another net, or of another number of rows.
+            StructureError: The file belongs to another net, or has another number of rows.
         """
         arrays, text = read(path, SAVED_STREAM)
         rows, shown = int(text.get("batch", 0)), as_path(path)

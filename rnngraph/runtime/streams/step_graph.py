@@ -187,7 +187,7 @@ class StepGraph:
         structure: The nest of the outputs.
         states: The states.
         outputs: Names of the outputs.
-        flags: Names of the flags of draws, which callers don't see.
+        flags: Names of the internal outputs that flag draws from NaN logits.
         types: Types of all feeds, including those that only the initial state reads.
         lengths: Names of the sizes that count steps.
         per_step_feeds: Feeds that every step must get: sequences. If a step is a whole call, all feeds but scalars.
@@ -247,7 +247,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     kept: dict[str, KeptState] = {}
     if source.kept:
         lowered, kept = by_rows(lowered, [*source.kept.values()], lengths_of(lowered.graph), batch, where)
-    begin = run(lowered.initial, meaning("inference"), forbidden("inference"))  # drops inputs that only sizes need
+    begin = run(lowered.initial, meaning("inference"), forbidden("inference"))  # also drops inputs that only sizes need
     compiled, time_symbols = _with_separate_axes(lowered.graph, bool(kept), options, source)
     labels = [label for nest in lowered.states for label in flatten(nest)]
     timeline = timeline_of(compiled.graph, time_symbols, kept.keys())

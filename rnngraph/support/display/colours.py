@@ -36,7 +36,7 @@ class _Highlighter(RegexHighlighter):
         r"(?m)(?P<type>\b(f32|f64|i32|i64|bool)(x\d+|\*|\[[^\]\n]*\])?)",
         r"(?m)^ *(?P<keyword>graph|declared|output|next|emit|carry|over|with|given|function|for|fold|when|gives"
         r"|tile|row|store|call)\b",
-        r"(?m)\b(?P<keyword>scan|driver|(?:in|step|unroll)(?= [\w%-]))\b",  # `step` and `row` are names, too
+        r"(?m)\b(?P<keyword>scan|driver|(?:in|step|unroll)(?= [\w%-]))\b",  # `step` may also be a name
         r"(?P<text>'[^'\n]*')",
         r"(?m)(?P<comment>#.*$)",
     ]

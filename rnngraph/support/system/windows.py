@@ -136,7 +136,7 @@ def locked_directory(directory: Path) -> Iterator[None]:
         raise FileNotFoundError(errno.ENOENT, "no such directory", os.fspath(directory))
     path = os.path.normcase(os.path.realpath(directory))
     mutex = api.create_mutex(None, False, f"Global\\rnngraph-{hashlib.sha256(path.encode()).hexdigest()}")
-    if not mutex:  # another user's: without rights to it, there is no lock
+    if not mutex:  # the mutex belongs to another user: without rights to it, the writer is not excluded
         yield
         return
     try:

@@ -126,8 +126,8 @@ def _labelled_loss(graph: Graph, where: Where | None) -> Labelled:
         raise GraphError(f"class_weights could apply to {len(losses)} losses (declared at {lines}); {REMEDY}", where)
     if not losses[0].has_one_label_per_factor:
         raise GraphError(
-            f"the loss (declared at {losses[0].read.where}) has several labels in each row, each true or false by "
-            f"itself, and class_weights={{0: …, 1: …}} weigh rows; {OTHER_LOSSES}",
+            f"the loss (declared at {losses[0].read.where}) has several labels in each row, each true or false, but "
+            f"class_weights={{0: …, 1: …}} needs one label a row; {OTHER_LOSSES}",
             where,
         )
     return losses[0]

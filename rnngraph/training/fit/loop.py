@@ -34,7 +34,7 @@ EpochHook = Callable[[dict[str, float]], Any]
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """When a fit ends early, and which parameters it leaves.
+    """Rule for ending a fit early, and for the parameters that remain.
 
     Attributes:
         monitor: Column of the history.
@@ -51,7 +51,7 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Checkpoints of a fit: ``save`` writes one (None: no file), and ``every`` is the updates between two."""
+    """Checkpoints of a fit: ``save`` writes one (None: no file), ``every`` is the number of updates between saves."""
 
     save: Callable[[], None] | None
     every: int | None
@@ -96,7 +96,7 @@ class Fit:
             with self.ranks.all_along():
                 self._run()
         except BaseException:
-            self.position.done = False  # also if it was interrupted while the last checkpoint was written
+            self.position.done = False  # it is True if the exception came while the last checkpoint was written
             self.position.seconds = time.perf_counter() - self._began
             raise
         finally:
@@ -111,7 +111,7 @@ class Fit:
             FitProgress(last, plan.progress and self.ranks.is_first) as progress,
             notices.listening(progress.compiling),
         ):
-            self._call_back()  # callbacks that were not called because of an interruption
+            self._call_back()  # the callbacks that an interruption skipped
             while position.epoch < last and not position.stopping:
                 self._epoch(progress)
                 row = self.ranks.agreed(self._row)
@@ -151,7 +151,7 @@ class Fit:
                 f"warm_up={self.plan.warm_up} leaves no step to train on in any batch; give a smaller one",
                 self.plan.where,
             )
-        self.stepper.flush()  # the average of finite gradients is finite
+        self.stepper.flush()  # needs no check, because the average of finite gradients is finite
 
     def _next(self, batches: Iterator[Batch]) -> tuple[Batch, slice, dict[str, np.ndarray]] | None:
         """Return the next batch, the rows that this process reads, and their arrays; None at the end.
@@ -221,7 +221,7 @@ class Fit:
     ) -> NonFiniteError:
         """Return the error for a loss that is not finite. ``arrays`` are of the batch's rows from ``first``.
 
-        The check starts from the declared states, and may find nothing in a step with carried ones.
+        The check reruns the batch from the declared states. After carried states, it may find nothing.
         """
         training, position = self.state.program.training, self.position
         counters = ("seed", "first_row", "first_step")
@@ -237,10 +237,10 @@ class Fit:
         what = f"the loss is {loss:g}"
         if math.isfinite(loss):
             what = "the loss is finite, and the norm of its gradients is not"
-        place = f": {finding}" if finding is not None else ", which running it again from the first state did not show"
+        place = f": {finding}" if finding is not None else ", but not when the batch is rerun from the declared states"
         text = (
-            f"{what} in epoch {position.epoch + 1}, batch {position.batch + 1}{place}; parameters are those before "
-            f"it: lower the learning rate, set clip_norm, or look at {_examples_text(rows, finding)}"
+            f"{what} in epoch {position.epoch + 1}, batch {position.batch + 1}{place}; this update was not applied: "
+            f"lower the learning rate, set clip_norm, or inspect {_examples_text(rows, finding)}"
         )
         return NonFiniteError(text, self.plan.where, finding)
 

@@ -197,14 +197,16 @@ def _sources(
         source = source_of(reader, data, batch_size)
         assert isinstance(source, Iterated)
         source.steps_per_epoch = None if per_epoch is None else whole_number(per_epoch, "steps_per_epoch", 1)
-        return source, source if validation is None else _apart(validation_reader, validation, batch_size, where)
+        return source, source if validation is None else _validation_source(
+            validation_reader, validation, batch_size, where
+        )
     if per_epoch is not None:
         raise ArgumentError(
             "steps_per_epoch is for an iterable of batches; an epoch of arrays and lists is all of them; leave it out",
             where,
         )
     examples = reader.named(data)
-    name = lengths_placeholder(inputs, layout, options["lengths"], examples, where)  # adds an array of lengths
+    name = lengths_placeholder(inputs, layout, options["lengths"], examples, where)  # also adds an array of lengths
     reader = replace(reader, lengths=_named_only(options["lengths"]))
     if is_number(validation):
         examples, last = _parted(examples, layout.batch_axis, validation, where)
@@ -216,10 +218,10 @@ def _sources(
     validation_reader = replace(validation_reader, wholes=wholes)
     if name in examples and not are_batches(validation) and are_examples(validation):
         _check_lengths(name, validation_reader.named(validation), layout, where)
-    return source, _apart(validation_reader, validation, batch_size, where)
+    return source, _validation_source(validation_reader, validation, batch_size, where)
 
 
-def _apart(reader: Reader, validation: Any, batch_size: Any, where: Where | None) -> BatchSource:
+def _validation_source(reader: Reader, validation: Any, batch_size: Any, where: Where | None) -> BatchSource:
     """Return the batches of validation examples."""
     if not are_examples(validation):
         raise DtypeError(
@@ -329,7 +331,7 @@ def _parted(
 
 def _counted(name: str, value: Any, where: Where | None) -> Any:
     """Return examples that have a length and can be sliced."""
-    value = value if isinstance(value, list | tuple) else as_array(f"what is given for {name}", value, where)
+    value = value if isinstance(value, list | tuple) else as_array(f"the value for {name}", value, where)
     if isinstance(value, np.ndarray) and not value.ndim:
         raise ShapeError(
             f"the examples of {name} are a single number; give an array whose first axis numbers them, or a list",

@@ -27,15 +27,15 @@ class Position:
         data: Values that must be the same to resume.
         batch: Next batch of this epoch.
         window: Next window of that batch.
-        warmed: The batch's warm-up is done.
+        warmed: True once the batch's warm-up is done.
         loss: Weighted sum of the losses of this epoch so far.
         weight: Sum of their weights.
         seconds: Seconds of this epoch so far.
         waited: Epochs since the best one.
         best_value: Best value so far.
         calling: Index of the next callback of the last epoch; None: all were called.
-        stopping: No epoch follows.
-        done: The fit has ended.
+        stopping: True if no epoch follows.
+        done: True once the fit has ended.
         best: Best parameters.
         history: Measurements so far.
     """
@@ -73,7 +73,7 @@ class FitSession:
 
     Args:
         position: Position of the last fit.
-        cursor: Place of an interrupted one in an iterable of batches.
+        cursor: Place of an interrupted fit in an iterable of batches.
         running: Process and line of the call that has not returned.
     """
 
@@ -85,7 +85,7 @@ class FitSession:
     @contextmanager
     def alone(self, where: Where | None) -> Iterator[None]:
         """Raise ``CallError`` if another call of ``fit`` is running, such as in a callback or another thread."""
-        process = os.getpid()  # a child may call fit although another thread was in a call when it was forked
+        process = os.getpid()  # a forked child has a copy of ``running``, but not the thread
         if self.running is not None and self.running[0] == process:
             raise CallError(
                 f"fit of this trainer is still running, called at {self.running[1]}; call fit when that has returned, "

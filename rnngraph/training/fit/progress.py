@@ -118,7 +118,7 @@ class FitProgress:
             self._draw()
         elif not self._nested:
             self._compiled += self._clock() - self._compiling_since
-            self._next_draw = self._clock()  # show what follows immediately
+            self._next_draw = self._clock()  # redraw at the next step
 
     def end_epoch(self, row: Mapping[str, float]) -> None:
         """Write the line of an epoch from its history row."""

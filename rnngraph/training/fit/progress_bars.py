@@ -40,7 +40,7 @@ class TerminalBar:
         if not self._progress.task_ids:
             self._progress.add_task("", epoch="", count="", status="")
         task = self._progress.task_ids[0]
-        self._progress.tasks[0].total = steps  # ``update`` would keep the last one for None
+        self._progress.tasks[0].total = steps  # ``update(total=None)`` would keep the earlier total
         self._progress.update(task, completed=done, epoch=epoch, count=_count(done, steps), status=status, refresh=True)
 
     def stop(self) -> None:

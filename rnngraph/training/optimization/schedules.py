@@ -81,7 +81,7 @@ class ExponentialDecay(Schedule):
 @api
 @dataclass(frozen=True)
 class PolynomialDecay(Schedule):
-    """From initial to final over decay_steps updates, along (1 - update / decay_steps)^power; constant afterwards."""
+    """Decay from initial to final over decay_steps updates, along (1 - update / decay_steps)^power. Then constant."""
 
     initial: float
     decay_steps: int
@@ -164,9 +164,9 @@ class PiecewiseConstant(Schedule):
 @api
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """Rises linearly to the first rate of ``after`` over ``steps`` updates, then follows ``after``.
+    """Linear rise over ``steps`` updates to the first rate of ``after``, followed by ``after``.
 
-    ``after`` starts from its beginning.
+    ``after`` counts its updates from the end of the rise.
     """
 
     steps: int
@@ -192,7 +192,7 @@ class WarmUp(Schedule):
 @api
 @dataclass(frozen=True)
 class ReduceOnPlateau(Schedule):
-    """Multiplies the rate by factor after patience epochs without an improvement, as Keras' ``ReduceLROnPlateau``.
+    """Reduction of the rate by ``factor`` after ``patience`` epochs without an improvement, as in Keras' class.
 
     ``fit`` replaces the schedule by its successor after each epoch. In your own loop write
     ``trainer.learning_rate = schedule = schedule.measured(value)``.
@@ -293,7 +293,7 @@ def _called(rate: Any, update: int) -> Any:
     except OverflowError:
         return math.inf
     except TypeError:
-        return taking(rate, "the learning rate", "update")(update)  # explains the call if it is at fault
+        return taking(rate, "the learning rate", "update")(update)  # explains a signature that does not fit
 
 
 def rate_of(rate: Any, update: int) -> float:

@@ -20,7 +20,7 @@ class Exchange:
     Args:
         comm: Duplicate of the user's communicator, to keep messages apart.
         left: Ranks whose scripts have ended; nothing is exchanged then.
-        is_alone: This process runs code that the others do not.
+        is_alone: True while this process runs code that the others do not run.
     """
 
     def __init__(self, comm: Any) -> None:
@@ -53,7 +53,7 @@ class Exchange:
     def leave(self) -> None:
         """Wait until all others leave or exchange something."""
         library = sys.modules.get(type(self.comm).__module__)
-        has_ended = getattr(library, "Is_finalized", lambda: True)()  # imported by the user; without it there is no MPI
+        has_ended = getattr(library, "Is_finalized", lambda: True)()  # without the module there is no MPI
         if not self.left and not has_ended and self._process == os.getpid():
             self.comm.allgather(None)
 
@@ -64,7 +64,7 @@ _EXCHANGES: dict[int, tuple[Any, Exchange]] = {}
 
 @atexit.register
 def _leave() -> None:
-    if hasattr(sys, "last_value") and "mpi4py.run" in sys.modules:  # which ends all processes together
+    if hasattr(sys, "last_value") and "mpi4py.run" in sys.modules:  # mpi4py.run aborts all processes after an exception
         return
     for _, exchange in reversed(_EXCHANGES.values()):
         exchange.leave()

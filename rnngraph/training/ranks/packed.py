@@ -57,7 +57,7 @@ class Packing:
 
 
 class Packed:
-    """Packed values: ``whole`` has one array for each dtype, ``views`` has each value by name."""
+    """Packed values: ``whole`` has one array for each dtype, and ``views`` the view of each value, by name."""
 
     def __init__(self, whole: Mapping[np.dtype, np.ndarray], places: Mapping[str, Place]) -> None:
         self.whole = list(whole.values())

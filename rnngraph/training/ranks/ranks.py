@@ -31,7 +31,7 @@ class Ranks:
 
     def __init__(self, comm: Any, where: Where | None = None) -> None:
         if comm is not None and not all(callable(getattr(comm, name, None)) for name in USED):
-            raise DtypeError(f"comm={shown(comm)} is no communicator of mpi4py; give MPI.COMM_WORLD", where)
+            raise DtypeError(f"comm={shown(comm)} is not an mpi4py communicator; give MPI.COMM_WORLD", where)
         self.rank: int = 0 if comm is None else comm.Get_rank()
         self.size: int = 1 if comm is None else comm.Get_size()
         self._exchange = Exchange.of(comm) if self.size > 1 else None

@@ -22,7 +22,7 @@ class BatchRows:
 
     Attributes:
         names: Names of sizes that count rows.
-        likely: Sizes that other names stand for.
+        likely: Probable values of sizes, as formulas of other sizes, by name.
         axes: Axis of rows of each input; None if it has none, and every part of a batch reads all of it.
     """
 

@@ -22,9 +22,9 @@ class DeferredInterrupt:
         self._came: tuple[int, FrameType | None] | None = None
 
     def watch(self) -> None:
-        """Replace Python's handler once for many contexts, because that takes as long as a small step."""
+        """Install the handler once for many contexts, because installing takes as long as a small step."""
         before = signal.getsignal(signal.SIGINT)
-        if before == self._note or not callable(before):  # not callable: ignored, or not a Python handler
+        if before == self._note or not callable(before):  # not callable: ignored, or a handler that is not in Python
             return
         self._before = before  # set first, as the signal may come from the next line on
         try:
@@ -37,7 +37,7 @@ class DeferredInterrupt:
         if signal.getsignal(signal.SIGINT) == self._note:
             try:
                 signal.signal(signal.SIGINT, self._before)
-            except ValueError:  # not the main thread, which watches itself
+            except ValueError:  # only the main thread can restore its handler
                 return
 
     def _note(self, number: int, frame: FrameType | None) -> None:

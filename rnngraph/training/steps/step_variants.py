@@ -145,7 +145,7 @@ def _train_step(state: TrainState) -> TrainStep:
         after, kept = updated
         values = matched(dict.fromkeys(slots), kept, f"{what}: new slots")
         converted = [_like(parameter, item, what) for item in (after, *values)]
-        if not is_own(optimizer):  # the line of the first step does not matter here
+        if not is_own(optimizer):  # a built-in optimizer's ops get no line of their own here
             converted = with_lines(converted, [parameter, gradient, *slots.values(), *numbers.values()], lambda _: None)
         return converted[0], dict(zip(slots, converted[1:], strict=True))
 

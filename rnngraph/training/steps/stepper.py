@@ -107,7 +107,7 @@ class Stepper:
             )
             wrapped = None if how.seed is None else int(arrays.get(SEED, 0))
             loss = step.run(converted, wrapped, None, how.on_commit)
-            assert loss is not None, "what was converted has the signature that was looked for"
+            assert loss is not None, "converted feeds have the signature of the prepared step"
             return loss
 
     def own_rows(self, count: int) -> slice:

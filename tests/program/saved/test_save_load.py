@@ -123,7 +123,7 @@ def test_placeholders_of_another_declaration_feed_by_name(saved: Path) -> None:
     loaded = rg.load(saved)
     tensor = rg.placeholder("x", shape=(None, None, 3))
     assert np.array_equal(loaded.inference({tensor: feed})["state"], loaded.inference(x=feed)["state"])
-    with pytest.raises(rg.NameLookupError, match="is no placeholder of this program"):
+    with pytest.raises(rg.NameLookupError, match="is not a placeholder of this program"):
         loaded.inference({tensor + 1: feed})
 
 

@@ -101,7 +101,7 @@ def test_dtypes_of_chunks_are_checked() -> None:
     outputs, loss, _ = declared(GatedCell())
     with pytest.raises(rg.ArgumentError, match="chunked_dtype='float16' is not offered; use one of float32, bfloat16"):
         rg.compile(outputs, loss=loss, chunked=8, chunked_dtype="float16")
-    with pytest.raises(rg.ArgumentError, match="goes with chunked=; give the steps of a chunk"):
+    with pytest.raises(rg.ArgumentError, match="needs chunked=; give the steps of a chunk"):
         rg.compile(outputs, loss=loss, chunked_dtype="bfloat16")
     x = rg.placeholder("x", (None, None, 3), "float64")
     r = rg.reshape(x, (None, None, 1, 3))

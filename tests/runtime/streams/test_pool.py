@@ -368,7 +368,7 @@ def test_errors_step_no_stream() -> None:
     wrong: list[tuple[type[Exception], str, Any]] = [
         (rg.ArgumentError, "is closed; open another", lambda: pool.step({one: good, closed: good})),
         (rg.ArgumentError, "another pool", lambda: pool.step({one: good, foreign: good})),
-        (rg.DtypeError, "the handle that open gave", lambda: pool.step({one: good, 3: good})),  # type: ignore[dict-item]
+        (rg.DtypeError, "the handle that pool.open returned", lambda: pool.step({one: good, 3: good})),  # type: ignore[dict-item]
         (rg.ShapeError, r"takes \(3,\) or \(1, 3\)", lambda: pool.step({one: good, two: {"x": x[0, :2]}})),
         (rg.ShapeError, "rank", lambda: pool.step({one: good, two: {"x": x[None]}})),
         (rg.NameLookupError, "needs x", lambda: pool.step({one: good, two: {}})),

@@ -412,7 +412,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "every": (EXAMPLES, {"checkpoint_every": 3}, rg.ArgumentError, "give checkpoint="),
     "every_none": (EXAMPLES, {"checkpoint_every": 0, "checkpoint": "a"}, rg.ArgumentError, "every must be at least 1"),
     "checkpoint": (EXAMPLES, {"checkpoint": "/no/such/directory/a"}, rg.FileError, "directory that exists"),
-    "checkpoint_kind": (EXAMPLES, {"checkpoint": 3}, rg.DtypeError, "3 is no path"),
+    "checkpoint_kind": (EXAMPLES, {"checkpoint": 3}, rg.DtypeError, "3 is not a path"),
 }
 
 
