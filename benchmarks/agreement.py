@@ -1,4 +1,4 @@
-"""Check that contenders compute the same; a peer with other results is left out with a warning."""
+"""Comparison of contenders' results; a peer with other results is left out with a warning."""
 
 from __future__ import annotations
 

@@ -32,10 +32,10 @@ def rows() -> Iterator[tuple[str, Call, Call]]:
         program = rg.compile(structure)
         stream = program.inference.stream(1)
         native = _native(stream._compiled, program, fed, True)
-        for what, call in _ways(stream.step, step).items():
+        for what, call in _call_forms(stream.step, step).items():
             yield f"step: {name}{what}", call, native
         native = _native(program.inference.compiled, program, fed)
-        for what, call in _ways(program.inference, fed).items():
+        for what, call in _call_forms(program.inference, fed).items():
             yield f"inference: {name}{what}", call, native
     yield from _with_a_knob(step)
     program = rg.compile({"outputs": outputs}, loss=loss)
@@ -46,7 +46,7 @@ def rows() -> Iterator[tuple[str, Call, Call]]:
     yield from _runs_of_sessions(fed)
 
 
-def _ways(call: Callable[..., Any], fed: np.ndarray) -> dict[str, Call]:
+def _call_forms(call: Callable[..., Any], fed: np.ndarray) -> dict[str, Call]:
     """Return calls with the feed as keyword or in a mapping, and with fresh results or the caller's arrays."""
     out, mapping = call(x=fed), {"x": fed}
     call(x=fed, out=out)
@@ -153,18 +153,19 @@ def _native(compiled: Any, program: rg.Program, fed: np.ndarray, one_step: bool 
         else np.zeros([1 if not isinstance(n, int) else n for n in kinds[name].shape], kinds[name].dtype)
         for name in entry.input_slots
     }
-    made = {item.name: np.empty(shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)}
+    outputs = {item.name: np.empty(shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)}
     block, arena, weights = entry.block(), aligned_bytes(sized.arena_bytes), entry.weights(program.parameters)
     block.set_sizes(sized.sizes, sized.run)
     block.set_weights(weights)
     block.set_arena(arena)
     for name, array in inputs.items():
         block.set_input(name, array)
-    for name, array in made.items():
+    for name, array in outputs.items():
         block.set_output(entry.output_slots[name], array)
-    held = inputs, made, arena, weights, entry, compiled, program
+    resources = inputs, outputs, arena, weights, entry, compiled, program
 
-    def call(held: object = held) -> None:  # keeps alive the arrays that the block's pointers name, and the code
+    # the default value keeps the code and the arrays of the block's pointers alive
+    def call(resources: object = resources) -> None:
         block.run()
 
     return call

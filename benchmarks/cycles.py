@@ -29,8 +29,8 @@ OTHER_ARITHMETIC = re.compile(r"^(v?(add|sub|mul|div)ps|f(add|sub|mul|div)|v(add
 class Processor:
     """Processor that llvm-mca knows, which runs code for ``target``.
 
-    multiply_add: regular expression of such instructions, with a group for the accumulator register. alone: instruction
-    that adds to register {0}. sums: number of accumulators, enough that no instruction waits for another.
+    multiply_add: regular expression of multiply-add instructions, with a group for the accumulator register. alone:
+    instruction that adds to register {0}. sums: number of accumulators, enough that no instruction waits for another.
     """
 
     name: str

@@ -136,7 +136,7 @@ ENGINES: dict[str, tuple[str, Callable[[rg.Program, int], Any]]] = {
 """Package that each engine needs, and the engine, by name."""
 
 
-# What is measured ------------------------------------------------------------------------------------
+# Measurements ----------------------------------------------------------------------------------------
 
 
 def seconds(run: Callable[[], Any]) -> float:

@@ -41,7 +41,7 @@ def build(cell: str, inputs: int, units: int, folder: Path, compiler: str) -> Pa
 
 
 def measured(program: Path, steps: int, rounds: int) -> list[float]:
-    """Return medians over rounds and the maximum of all: the table's columns, and the machine's longest pause."""
+    """Return the table's columns, medians over rounds or maxima, and the machine's longest pause."""
     runs = []
     for _ in range(rounds):
         done = subprocess.run([program, str(steps)], check=True, capture_output=True, text=True)
@@ -71,9 +71,9 @@ def main() -> None:
         ]
         programs = {net: build(*net, Path(temporary) / f"{net}", options.compiler) for net in nets}
         for (cell, inputs, units), program in programs.items():
-            loop, block, single, most, worst, machine = measured(program, options.steps, options.rounds)
+            loop, block, single, high, worst, machine = measured(program, options.steps, options.rounds)
             machine_worst = max(machine_worst, machine)
-            figures = [f"{value:.0f}" for value in (loop, block, single, most)]
+            figures = [f"{value:.0f}" for value in (loop, block, single, high)]
             table.add_row(f"{cell} I{inputs} H{units}", *figures, f"{worst:,.0f}", f"{worst / single:,.0f}")
     console = Console(width=160 if options.markdown else None, highlight=False)
     console.print(f"nanoseconds a step; {platform.processor() or platform.machine()}; {options.steps:,} single steps")

@@ -10,7 +10,7 @@ import numpy as np
 from tails import KINDS, tail_seconds
 from workloads import Row
 
-FEW = 16
+MAX_FEW_STEPS = 16
 """Number of steps below which the time to read the input's weights counts."""
 
 
@@ -77,7 +77,7 @@ class _Floor:
         columns = row.products.inputs * width + row.products.between * row.units
         weights = padded(row.units) * columns
         products = 2.0 * float(self.running.sum()) * weights / self.flops
-        return row.directions * max(products, _stream_seconds(weights) if row.time < FEW else 0.0)
+        return row.directions * max(products, _stream_seconds(weights) if row.time < MAX_FEW_STEPS else 0.0)
 
     def products_of_steps(self) -> float:
         """Return the seconds of products with the state over all steps."""

@@ -36,13 +36,13 @@ def ours(epochs: int, seed: int) -> float:
     """Return the bits per held-out character of the net trained by rnngraph."""
     train, held_out = char_lm.parts()
     program = rg.compile({"logits": char_lm.logits}, loss=char_lm.loss, seed=seed)
-    examples, apart = char_lm.streams(train, char_lm.STREAMS), char_lm.streams(held_out, 1)
+    examples, held_out_streams = char_lm.streams(train, char_lm.STREAMS), char_lm.streams(held_out, 1)
     optimizer = rg.Adam(char_lm.learning_rate(examples, epochs))
     trainer = rg.Trainer(program, optimizer, clip_norm=char_lm.CLIP_NORM)
     trainer.fit(
         examples, batch_size=char_lm.STREAMS, window=char_lm.WINDOW, shuffle=False, epochs=epochs, progress=False
     )
-    return float(program.evaluate(apart)["loss"]) / math.log(2)
+    return float(program.evaluate(held_out_streams)["loss"]) / math.log(2)
 
 
 def torch_net(torch: Any) -> Any:
@@ -77,7 +77,7 @@ def torchs(epochs: int, seed: int) -> float:
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     train, held_out = char_lm.parts()
-    examples, apart = char_lm.streams(train, char_lm.STREAMS), char_lm.streams(held_out, 1)
+    examples, held_out_streams = char_lm.streams(train, char_lm.STREAMS), char_lm.streams(held_out, 1)
     rate = char_lm.learning_rate(examples, epochs)
     seen, following = (torch.from_numpy(array) for array in examples.values())
     model = torch_net(torch)
@@ -96,7 +96,7 @@ def torchs(epochs: int, seed: int) -> float:
             optimizer.step()
             update += 1
     model.eval()
-    seen, following = (torch.from_numpy(array) for array in apart.values())
+    seen, following = (torch.from_numpy(array) for array in held_out_streams.values())
     with torch.inference_mode():
         scores, _ = model(seen, [None] * char_lm.LAYERS)
         return float(torch.nn.functional.cross_entropy(scores[0], following[0])) / math.log(2)

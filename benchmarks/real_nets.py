@@ -51,14 +51,14 @@ def main() -> None:
 
 
 def _rows(families: list[str], rounds: int) -> tuple[list[str], list[str]]:
-    from models import MADE, made_of
+    from models import FAMILIES, nets_of
     from models.checks import exports, largest_difference, streams
     from models.model import open_sizes
     from timing import measure, median
 
     lines: list[str] = []
     left_out: list[str] = []
-    for model in made_of(families or MADE, left_out.append):
+    for model in nets_of(families or FAMILIES, left_out.append):
         ours = theirs = ""
         if model.timed and rounds:
             what, (our_call, their_call) = next(iter(model.timed.items()))

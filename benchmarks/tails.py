@@ -1,4 +1,4 @@
-"""Measures the elementwise work of a cell, without its products, for the floor.
+"""Measurement of a cell's elementwise work, without its matrix products, for the floor.
 
 In the cell's equations, one multiply-add of the unit's own state replaces each product. Functions and arithmetic stay
 the same, state and coefficients fit into L1, and there are enough rows that no step waits for the last one.
@@ -22,7 +22,7 @@ KINDS = ("RNN", "LSTM", "GRU", "GRU before", "peephole", "own peephole")
 
 
 class Tail(rg.Cell):
-    """Computation of a unit of ``kind`` without its products."""
+    """Unit of a cell of ``kind``, without its matrix products."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind

@@ -50,7 +50,7 @@ EVERY_NAME = {name for name, _ in EVERY}
 
 
 class Named:
-    """Module ``tf`` that records the names that are read."""
+    """Module ``tf`` that records which of its names a program reads."""
 
     def __init__(self, inner: Any, path: str, names: set[str]) -> None:
         self.__dict__.update(_inner=inner, _path=path, _names=names)

@@ -15,7 +15,7 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Products:
-    """Numbers of a cell's products: with its input, with its state, and of units with units without the state."""
+    """Counts of a cell's matrix products: with its input, with its state, and of units with units besides the state."""
 
     inputs: int
     state: int
@@ -102,7 +102,7 @@ class Row:
         return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
     def time_major(self) -> np.ndarray:
-        """Return the same inputs as [time, batch, inputs]."""
+        """Return the inputs of ``batch_major`` as [time, batch, inputs]."""
         return np.ascontiguousarray(self.batch_major().transpose(1, 0, 2))
 
     def memory(self) -> np.ndarray:

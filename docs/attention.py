@@ -1,4 +1,4 @@
-"""An encoder in both directions and a decoder that looks back at it: one of the nets of docs/guides/explorer.md."""
+"""Bidirectional encoder, and a decoder that attends to its outputs: one of the nets of docs/guides/explorer.md."""
 
 import rnngraph as rg
 

@@ -1,4 +1,4 @@
-"""A small cell to read: what docs/reading.md follows from its declaration to its assembly."""
+"""Small cell that docs/reading.md follows from its declaration to its assembly."""
 
 import rnngraph as rg
 

@@ -1,4 +1,4 @@
-"""The cells of docs/guides/recurrences.md, each as a program of its own for its picture."""
+"""Cells of docs/guides/recurrences.md, each in a program of its own, for their pictures."""
 
 import rnngraph as rg
 
@@ -19,7 +19,7 @@ CELLS = {
 
 
 def declared(cell: rg.Cell) -> rg.Program:
-    """Compile a cell over time, on the parts that it reads, or on one input if it has none."""
+    """Compile a cell over time. Its input has the parts that the cell declares, or is a single array."""
     parts = getattr(cell, "parts", dict)() or {"x": (8,)}
     inputs = {name: rg.placeholder(name, shape=(None, None, *shape)) for name, shape in parts.items()}
     y, _ = rg.dynamic_rnn(cell, inputs if len(inputs) > 1 else inputs["x"])

@@ -1,4 +1,4 @@
-"""Three layers of three kinds: docs/guides/deep_nets.md reads this net at every level."""
+"""Net of three different layers, which docs/guides/deep_nets.md reads at every level."""
 
 import rnngraph as rg
 

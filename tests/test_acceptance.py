@@ -1,4 +1,4 @@
-"""Edge cases of the public contract: feeds, results, names, ranges, and their errors."""
+"""Edge cases of the public interface: feeds, results, names, ranges, and their errors."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def sources() -> dict[str, str]:
 
 @cache
 def words() -> frozenset[str]:
-    """All words of the package's code, without its docstrings and comments."""
+    """Return all words of the package's code, without its docstrings and comments."""
     code = (re.sub(r'(?s)""".*?"""|#[^\n"]*\n', "", text) for text in sources().values())
     return frozenset(word for text in code for word in re.findall(r"[^\W\d]\w*", text))
 
@@ -42,7 +42,7 @@ def tree_of(name: str) -> ast.Module:
 
 
 def definitions(tree: ast.Module | ast.ClassDef) -> set[str]:
-    """Names that a module or a class defines, and attributes that its methods assign."""
+    """Return the names that a module or a class defines, and the attributes that its methods assign."""
     names = {node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign | ast.AnnAssign):
@@ -53,7 +53,7 @@ def definitions(tree: ast.Module | ast.ClassDef) -> set[str]:
 
 
 def classes(name: str) -> list[ast.ClassDef]:
-    """All classes of this name in the package."""
+    """Return all classes of the package with a name."""
     texts = [text for text in sources().values() if re.search(rf"^class {name}\b", text, re.MULTILINE)]
     nodes = [node for text in texts for node in ast.parse(text).body]
     return [node for node in nodes if isinstance(node, ast.ClassDef) and node.name == name]
@@ -66,7 +66,7 @@ def test_paths_exist() -> None:
 
 
 def test_both_pages_draw_the_same_picture_of_the_rooms() -> None:
-    """All folders of the package are in it; package files and the public names are not."""
+    """The picture has all folders of the package, but not its own files and public names."""
     pages = [(ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md")]
     first, second = (re.findall(r"(?s)```text\n( front ends.*?)```", page) for page in pages)
     assert first == second
@@ -87,7 +87,7 @@ def test_the_files_named_for_changes_exist() -> None:
 
 
 def test_symbols_exist() -> None:
-    """Each word of a span is a name or a text in the package; arguments' values may be any."""
+    """Each word in backticks is a name or a text in the package; values of arguments are not checked."""
     for span in SPANS:
         if "/" in span or span.endswith(".py") or span in NOTATION | PRINTED:
             continue
@@ -118,7 +118,7 @@ def test_the_words_of_axes_have_these_fields() -> None:
 
 
 def test_all_users_of_axis_facts_are_listed() -> None:
-    """Modules outside of ir/ that import the walker, the column's words or the axes that steps don't mix."""
+    """The page lists the modules outside of ir/ that import facts about axes."""
     rows = re.search(r"^\| caller \| asks about.*?\n\n", PAGE, re.MULTILINE | re.DOTALL)
     assert rows is not None
     listed = {path for line in rows[0].splitlines()[2:] for path in re.findall(r"`([\w/.]+)`", line)}

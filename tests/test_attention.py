@@ -233,7 +233,7 @@ def test_a_decoder_starts_where_its_encoder_ended() -> None:
 
 @pytest.mark.parametrize("name", ["bahdanau", "luong_scale"])
 def test_alignments_can_be_looked_at(name: str) -> None:
-    """Alignments are the weights of the memory's entries in the context, which this wrapper outputs."""
+    """The tap ``alignments`` has the weights of the memory's entries in the context, which the wrapper outputs."""
     program = declared(**OPTIONS[name])
     taps = program.inference.taps(fed(program))
     assert list(taps) == ["alignments"]
@@ -248,7 +248,7 @@ def test_alignments_can_be_looked_at(name: str) -> None:
 
 
 def test_it_learns_to_copy() -> None:
-    """The target is the memory's entry to which an input points."""
+    """A net learns to return the entry of the memory to which its input points."""
     x, memory = rg.placeholder("x", (None, None, 5)), rg.placeholder("memory", (None, 5, 8))
     y = rg.placeholder("y", (None, None, 3))
     attention = rg.BahdanauAttention(17, memory)

@@ -110,7 +110,7 @@ def quick() -> Any:
 
 @pytest.mark.parametrize(("momentum", "accumulate", "threads"), [(0.9, 1, 1), (0.9, 1, 2), (0.9, 3, 1), (0.0, 1, 1)])
 def test_steps_update_moving_averages(momentum: float, accumulate: int, threads: int) -> None:
-    """Every step updates them, including those that only accumulate gradients."""
+    """Every step updates the averages, including steps that only accumulate gradients."""
     program = regression(momentum=momentum, threads=threads)
     trainer = rg.Trainer(program, rg.SGD(0.1), accumulate=accumulate)
     assert not set(trainer.trained) & {MEAN, VARIANCE}
@@ -123,7 +123,7 @@ def test_steps_update_moving_averages(momentum: float, accumulate: int, threads:
         for found, expected in zip(averages(program), (mean, variance), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     held = averages(program)
-    trainer.flush()  # applying accumulated gradients is no step
+    trainer.flush()  # applying accumulated gradients does not count as a step
     assert trainer.updates == (5 if accumulate == 1 else 2)
     np.testing.assert_array_equal(averages(program), held)
 
@@ -159,7 +159,7 @@ def raised_interrupts() -> Iterator[None]:
 @pytest.mark.usefixtures("raised_interrupts")
 @pytest.mark.parametrize("ran", [False, True])
 def test_an_interrupt_finds_steps_whole(ran: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C arrives before native code, or while its results are stored. Either the whole step counts or nothing."""
+    """If Ctrl-C arrives before native code, or while its results are stored, a step counts whole or not at all."""
     name, armed = "count" if ran else "seed_of_step", False
     called = getattr(TrainState, name)
 
@@ -168,12 +168,12 @@ def test_an_interrupt_finds_steps_whole(ran: bool, monkeypatch: pytest.MonkeyPat
             signal.raise_signal(signal.SIGINT)
         return called(*arguments)
 
-    monkeypatch.setattr(TrainState, name, interrupted)  # before the first step, whose bound methods later ones reuse
+    monkeypatch.setattr(TrainState, name, interrupted)
     program = regression()
     trainer, fed = rg.Trainer(program, rg.SGD(0.1)), batch(0)
     trainer.step(fed)
     held, armed = averages(program), True
-    trainer.state.interrupt.watch()  # as fit does
+    trainer.state.interrupt.watch()  # as ``fit`` does in each epoch
     with pytest.raises(KeyboardInterrupt):
         trainer.step(fed)
     trainer.state.interrupt.release()
@@ -262,7 +262,7 @@ def test_channels_are_scaled_where_they_are_computed() -> None:
 @pytest.mark.peers
 @pytest.mark.parametrize("shape", [(7, 3), (25, 17, 5), (2, 63, 1)])
 def test_torchs_form(shape: tuple[int, ...]) -> None:
-    """Values, gradients and averages agree, except that torch's running variance is unbiased."""
+    """torch's values, gradients and averages agree, except that its running variance is unbiased."""
     torch = pytest.importorskip("torch")
     axis, width = len(shape) - 1, shape[-1]
     x = rg.placeholder("x", (None,) * axis + (width,))
@@ -295,7 +295,7 @@ def test_torchs_form(shape: tuple[int, ...]) -> None:
 @pytest.mark.peers
 @pytest.mark.parametrize(("shape", "axis"), [((7, 3), -1), ((5, 25, 4), 1), ((3, 17, 7), -1)])
 def test_kerass_layer(shape: tuple[int, ...], axis: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both forms agree, and so do averages after several batches."""
+    """Keras' layer agrees in training and in inference, and so do averages after several batches."""
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     keras = pytest.importorskip("keras")
     declared = [size if place == axis % len(shape) else None for place, size in enumerate(shape)]
@@ -320,7 +320,7 @@ def test_kerass_layer(shape: tuple[int, ...], axis: int, monkeypatch: pytest.Mon
 
 
 def test_any_parameter_can_be_updated() -> None:
-    """Examples are a counter of steps, and an update in the inference graph, which has no effect."""
+    """A counter of steps is updated by training; an update in the inference graph has no effect."""
     x = rg.placeholder("x", (None, 3))
     count = rg.parameter("count", (1,), "zeros", trainable=False, dtype="float64")
     never = rg.parameter("never", (3,), "zeros", trainable=False)
@@ -412,7 +412,7 @@ def test_a_file_can_not_update_trained_parameters(tmp_path: Path) -> None:
     y = rg.with_update(x * w, w, w + 1.0)
     spec = w.node["slot"]
     object.__setattr__(spec, "trainable", True)
-    with pytest.raises(rg.FileError, match="updated and trained"):  # the file is parsed before
+    with pytest.raises(rg.FileError, match="updated and trained"):  # the file has been parsed
         rg.compile(y, loss=rg.reduce_sum(y)).save(tmp_path / "p")
 
 
@@ -420,7 +420,7 @@ def test_a_file_can_not_update_trained_parameters(tmp_path: Path) -> None:
 
 
 def test_tensorflows_arguments() -> None:
-    """With training=True it equals rnngraph's layer; with False both graphs use the averages, which do not change."""
+    """With training=True, TensorFlow's function equals rnngraph's layer. With False, both graphs use fixed averages."""
     x = tf.placeholder(tf.float32, [None, 3], name="x")
     y = tf.layers.batch_normalization(x, momentum=0.5, gamma_initializer=tf.constant_initializer(2.0), training=True)
     z = tf.layers.batch_normalization(x, name="frozen", moving_mean_initializer=tf.ones_initializer())

@@ -1,4 +1,4 @@
-"""Batched matrix products, against NumPy in float64, in every way of computing."""
+"""Batched matrix products, in every form that the compiler computes, against NumPy in float64."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def normal(seed: int, shape: tuple[int, ...], dtype: str = "float32") -> np.ndar
 
 
 def declared(name: str, array: np.ndarray, leading: int = 0) -> rg.Tensor:
-    """Return a placeholder for an array, of which ``leading`` axes are open."""
+    """Return a placeholder for an array, whose first ``leading`` axes are symbolic."""
     shape = tuple(f"axis{i}" if i < leading else dim for i, dim in enumerate(array.shape))
     return rg.placeholder(name, shape, str(array.dtype))
 
@@ -47,7 +47,7 @@ def test_many_values(seed: int) -> None:
 
 
 def check_values(seed: int) -> None:
-    """Check operands plain and transposed, fixed and open axes, with an addend before and an op after."""
+    """Check plain and transposed operands, and fixed and symbolic axes, with an addend and a following op."""
     draw = random.Random(seed)
     rows, depth, columns = (draw.choice(SIZES) for _ in range(3))
     leading = draw.choice([(1,), (2,), (7,), (2, 3), (3, 1, 2)])
@@ -304,7 +304,7 @@ def test_workers_share_matrices() -> None:
 
 @pytest.mark.parametrize(("rows", "turns"), [(1, True), (7, True), (130, False)])
 def test_few_rows_turn_columns_as_they_read_them(rows: int, turns: bool) -> None:
-    """With more rows, a tile's columns are transposed into a panel that all row tiles read."""
+    """With few rows, columns are transposed as they are read; with more rows, in a panel that all row tiles read."""
     q, k = rg.placeholder("q", (3, rows, 63)), rg.placeholder("k", (3, 25, 63))
     program = rg.compile(q @ swapped(k), target="x86-64-v3")
     loops = program.inference.show("loops")
@@ -339,7 +339,7 @@ def test_one_matrix_that_many_rows_read_is_packed(shape: tuple[int, ...], turned
 
 @pytest.mark.parametrize("depth", [3, 513])
 def test_transposed_columns_of_any_depth(depth: int) -> None:
-    """Depths reach beyond a block of a sum; the bits equal those of a contiguous operand."""
+    """At depths beyond one block of a sum, the bits equal those of a contiguous operand."""
     left, right = normal(0, (2, 3, depth)), normal(1, (2, 19, depth))
     a, b, c = declared("a", left), declared("b", right), rg.placeholder("c", (2, depth, 19))
     found = rg.compile(a @ swapped(b)).inference(a=left, b=right)

@@ -56,7 +56,7 @@ def cases() -> list[Any]:
 def installed() -> Iterator[dict[str, Any]]:
     with pytest.MonkeyPatch.context() as patch:
         for name in (*peers.ENVIRONMENT, *peers.ONE_THREAD, "OMP_NUM_THREADS"):
-            patch.setenv(name, "")  # variables that peers set are restored after the module
+            patch.setenv(name, "")  # peers set these variables; ``patch`` restores them after the module
         yield peers.installed()
 
 
@@ -142,7 +142,7 @@ def test_words_name_heads_of_recurrences() -> None:
 
 
 class Other:
-    """Peer with the interface of rnngraph's results."""
+    """Stand-in for a peer, with the interface of rnngraph's results."""
 
     outputs, learnt = staticmethod(ours.outputs), staticmethod(ours.learnt)
 

@@ -166,7 +166,7 @@ def test_a_call_split_over_steps() -> None:
 
 
 def test_masks_equal_those_of_the_call() -> None:
-    """An identity cell reveals its masks: dropped units are 0, and kept ones are divided by keep_prob."""
+    """An identity cell shows its masks: dropped units are 0, and kept ones are divided by keep_prob."""
     x = rg.placeholder("x", (None, None, WIDTH))
     cell = rg.DropoutWrapper(own_cells.DelayCell(4), input_keep_prob=0.5)
     seen = rg.DropoutWrapper(cell, output_keep_prob=0.8)
@@ -277,7 +277,7 @@ def test_sequences_longer_than_a_chunk(name: str) -> None:
     """A long sequence consists of several chunks, which affect neither bits nor values."""
     cell = {"lstm": lambda: rg.LSTMCell(65, num_proj=33), "gru": lambda: rg.GRUCell(100), **CELLS}[name]()
     program = rg.compile(declared(cell))
-    time = 2 * _chunk(program, sequences(2, 3)) + 331  # the length of chunks depends on the machine's caches
+    time = 2 * _chunk(program, sequences(2, 3)) + 331  # the chunk length depends on the machine's caches
     x = sequences(2, time)
     with poisoned():
         whole = program.inference(x=x)

@@ -53,7 +53,7 @@ def test_targets_with_fused_multiply_adds_threads_and_rows_have_equal_bits(kind:
 
 @pytest.mark.parametrize("kind", BLOCKS)
 def test_an_outlier_spoils_only_its_block(kind: str) -> None:
-    """In a column with one large weight the others survive, while a scale for the whole column rounds them to 0."""
+    """One large weight does not round the others of its column to 0, as a scale for the whole column would."""
     weight = np.full((64, 50), 0.01, np.float32)
     weight[0] = 1000
     x = np.ones((1, 64), np.float32)

@@ -1,4 +1,4 @@
-"""The further cells of TensorFlow 1.15's ``tf.contrib.rnn``, against their equations in NumPy."""
+"""The cells of TensorFlow 1.15's ``tf.contrib.rnn``, against their equations in NumPy."""
 
 from __future__ import annotations
 
@@ -289,7 +289,7 @@ def test_dropout_around_and_memory_is_kept(name: str) -> None:
 
 @pytest.mark.parametrize("name", SHORT)
 def test_it_learns(name: str) -> None:
-    """The target is the cumulative sum of one of several noisy inputs."""
+    """A net learns the cumulative sum of one of several noisy inputs."""
     x, y = rg.placeholder("x", (None, None, 3)), rg.placeholder("y", (None, None, 1))
     outputs, _ = rg.dynamic_rnn(VARIANTS[name][0](17), x)
     prediction = rg.dense(outputs, 1)

@@ -71,7 +71,7 @@ def check(machine: str, case: str, dtype: str, folder: Path, tolerance: float) -
         rounded = interpret(graph, feeds_of(graph, given, made))
         for name, array in found.items():
             np.testing.assert_array_equal(bits(array), bits(expected[name]), f"{name} on {machine}")
-            if name in ("wide", "back", "narrow", "beyond") or array.dtype.kind != "f":  # rounded on purpose
+            if name in ("wide", "back", "narrow", "beyond") or array.dtype.kind != "f":  # these cases round on purpose
                 np.testing.assert_array_equal(array, rounded[name], name)
             else:
                 np.testing.assert_allclose(array, wide[name], tolerance, tolerance, err_msg=name)
@@ -112,7 +112,7 @@ def test_elementary_functions_at_their_edges(machine: str, tmp_path: Path) -> No
     (name,) = made.inference.compiled.graph.symbols
     net = Net(machine, made, {name: len(given["x"])}, tmp_path)
     found, expected = net.there(given), net.here(given)
-    flushes = machine == "armv7-linux"  # vectors flush, whatever the mode
+    flushes = machine == "armv7-linux"  # vector instructions flush denormals in every mode
     for name, array in found.items():
         wanted = expected[name]
         count = len(edges) if flushes else len(wanted)
@@ -167,7 +167,7 @@ def test_exported_nets_pass_their_self_test(machine: str, case: str, tmp_path: P
 @pytest.mark.parametrize("case", ["whole", "heads", "basic_lstm", "front"])
 @pytest.mark.parametrize("machine", [name for name in cross.MACHINES if not name.startswith("wasm")])
 def test_nets_for_sequences_pass_their_self_test(machine: str, case: str, tmp_path: Path) -> None:
-    """Both directions, lengths, tables and sums over time, at two sizes, and sizes that exceed the memory."""
+    """Self-tests cover both directions, lengths, tables and sums over time, at two sizes and at sizes beyond memory."""
     check_self_test(machine, case, "sequence", tmp_path)
 
 

@@ -46,7 +46,7 @@ def test_sum_over_all_alignments(longest: int, classes: int, blank: int) -> None
     n[0], t[0] = longest, time
     past = labels.copy()
     for row, length in enumerate(n):
-        past[row, length:] = -7  # no class; never read
+        past[row, length:] = -7  # not a class; never read
     losses = program_of(longest, classes, blank).inference(x=x, labels=past, n=n, t=t)["losses"]
     expected = [by_enumeration(x[row, : t[row]], labels[row, : n[row]].tolist(), blank) for row in range(rows)]
     assert_allclose(losses, expected, rtol=1e-12)

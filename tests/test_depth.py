@@ -189,7 +189,7 @@ X = np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32)
 
 
 def everything(declare: Callable[[], Any], folder: Path, whole: bool = True) -> None:
-    """Run everything that walks over a declaration."""
+    """Run all functions of the package that walk over a declaration."""
     outputs, loss = declare()
     program = rg.compile(outputs, loss=loss, cache=False)
     graph = program.inference.graph
@@ -224,7 +224,7 @@ def leaves_of(result: Any) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _all_is_imported(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Import late modules before the tests, because imports need stack frames."""
+    """Import modules that are otherwise imported late, because imports need stack frames."""
     everything(lambda: run(rg.DropoutWrapper(rg.BasicRNNCell(4), input_keep_prob=0.5)), tmp_path_factory.mktemp("a"))
 
 

@@ -1,4 +1,4 @@
-"""Open sizes of 0: rows, steps and others, in all calls with arrays, and errors that remain."""
+"""Symbolic sizes of 0: rows, steps and others, in all calls with arrays, and the remaining errors."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_negative_computed_sizes_are_errors() -> None:
 
 
 def test_searches_over_empty_axes_are_errors() -> None:
-    """Without rows there is no result, so that argmax over no steps is no error."""
+    """argmax over no steps is an error, except without rows, where there is no result to compute."""
     x = rg.placeholder("x", (None, None, WIDTH))
     program = rg.compile({"best": rg.argmax(x, 1), "last": rg.dynamic_rnn(rg.GRUCell(4), x)[1]})
     assert program.inference(x=np.ones((0, 0, WIDTH)))["best"].shape == (0, WIDTH)
@@ -196,7 +196,7 @@ def emptied(seed: int) -> Iterator[Declaration]:
 
 
 def checked(seed: int) -> int:
-    """Return the number of declarations that ran. Fixed sizes, and slices that need entries, are refused."""
+    """Return the number of declarations that ran. Others have fixed sizes, or slices that need entries."""
     count = 0
     for declaration in emptied(seed):
         program = declaration.compile()

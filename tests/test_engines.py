@@ -93,7 +93,7 @@ def test_ray_takes_the_inference_graph(ray_data: Any, net: Net) -> None:
 
 def test_rays_actors(ray_data: Any, net: Net) -> None:
     class Scorer:
-        """Ray creates actors from classes."""
+        """Class from which Ray creates actors."""
 
         def __init__(self, program: rg.Program) -> None:
             self.call = program.inference.on_columns("x", "n", keep=["id"])
@@ -175,7 +175,7 @@ def test_dasks_arrays(dask_scheduler: str, net: Net) -> None:
 
 
 def test_dasks_blocks(dask_scheduler: str, tmp_path: Path) -> None:
-    """A graph with one input and one output is a function of arrays."""
+    """Dask maps a graph with one input and one output over blocks, as a function of arrays."""
     arrays = pytest.importorskip("dask.array", reason="pip install 'dask[array]'")
     x = rg.placeholder("x", (None, None, WIDTH))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(5), x)

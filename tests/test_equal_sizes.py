@@ -240,7 +240,7 @@ def test_training_and_workers_give_the_same_bits() -> None:
 
 
 def test_fit_takes_labels_by_rows_and_steps() -> None:
-    """Batches assume the most likely sizes, for arrays and for lists of sequences."""
+    """``fit`` finds rows and steps of flattened labels by likely equalities, in arrays and in lists of sequences."""
     feeds = fed(10, 6)
     lists = {name: [array[row, : 3 + row % 4] for row in range(10)] for name, array in feeds.items()}
     for examples in (feeds, lists):
@@ -290,7 +290,7 @@ def test_a_saved_program_checks_the_same(programs: dict[str, rg.Program], tmp_pa
 
 
 def test_code_for_different_sizes_is_never_compiled(programs: dict[str, rg.Program]) -> None:
-    """The check at the call is not the only one: code requires sizes for which both sides are equal."""
+    """Sizes that should be equal and are not are refused by the compiler, too, not only by a call's check."""
     compiled = programs["open"].training.compiled
     with pytest.raises(rg.ShapeError, match="must be equal"):
         compiled.entry(("logits", "loss"), {"B": 3, "T": 4, "y_0": 3, "y_1": 5})
@@ -311,7 +311,7 @@ def forged(size: str) -> Graph:
 
 @pytest.mark.parametrize("size", ["T", "2*T-4"])
 def test_code_of_a_forged_graph_assumes_no_equal_sizes(size: str) -> None:
-    """It runs if its claim is true, and is refused otherwise."""
+    """A forged graph runs if the size that it claims is true, and is refused otherwise."""
     compiled = CompiledGraph(forged(size), "inference", CompileOptions(host()))
     entry = compiled.entry(("r",), {"T": 4})
     assert [evaluate(dim, {}) for dim in entry.outputs[0].shape] == [4]

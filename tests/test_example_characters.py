@@ -52,7 +52,7 @@ def test_bits_per_character_compared_with_the_lstm(tmp_path: Path, monkeypatch: 
     assert measured["gated delta net", "int4"] < measured["LSTM", "float32"] < 2.6
     whole_words(tmp_path / "gated delta net", char_lm)
     for name in ("delta_net_lm", "char_lm"):
-        sys.modules.pop(name)  # their parameters are trained now
+        sys.modules.pop(name)  # reimport these modules, because their parameters are trained now
 
 
 def whole_words(path: Path, char_lm: Any) -> None:

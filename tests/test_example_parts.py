@@ -1,4 +1,4 @@
-"""Parts of audio examples with inaudible mistakes: a circuit, features, a detector's decisions."""
+"""Parts of audio examples in which mistakes would be inaudible: a circuit, features, a detector's decisions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def module(path: Path) -> ModuleType:
 
 
 def test_the_circuit_solves_its_equation() -> None:
-    """One sound against bisection of the implicit equation, and the tone control by its impulse response."""
+    """One sound equals bisection of the implicit equation, and the tone control equals its impulse response."""
     sound = module(EXAMPLES / "audio_effect" / "sound.py")
     rg = sound.rg
     rate, count = sound.RATE * sound.OVERSAMPLING, 400

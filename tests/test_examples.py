@@ -88,7 +88,7 @@ def test_examples_import_packages_of_the_base_install() -> None:
     """Other packages are imported where a script can say what to install."""
     requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     known = {re.split(r"\W", requirement)[0] for requirement in requirements} | {"rnngraph"} | sys.stdlib_module_names
-    beside = {path.stem for path in FILES}  # or in another example
+    beside = {path.stem for path in FILES}  # modules beside the example, or in another example
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

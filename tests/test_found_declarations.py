@@ -228,7 +228,7 @@ def test_found(name: str, batch: int, time: int) -> None:
     "size", [pytest.param(1, marks=pytest.mark.exhaustive), 9, pytest.param(17, marks=pytest.mark.exhaustive)]
 )
 def test_as_many_rows_as_steps(size: int) -> None:
-    """Axes with equal declared sizes are still different. Formerly zeros past a row's end went to other rows."""
+    """Axes with equal declared sizes are kept apart. A past bug wrote zeros past a row's end to other rows."""
     lines = (
         f'x = rg.placeholder("x", ({size}, {size}, 7))',
         f'n = rg.placeholder("n", ({size},), "int64")',
@@ -243,7 +243,7 @@ def test_as_many_rows_as_steps(size: int) -> None:
 
 @pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.exhaustive), 3])
 def test_numbers_of_rows_that_a_loop_over_rows_takes_are_read_by_indices_too(batch: int) -> None:
-    """A sum over rows is a loop, whose row numbers are in memory, where keys of masks read them."""
+    """A sum over rows is a loop; its row numbers must be in memory, because keys of masks read them."""
     lines = (
         X,
         'f = rg.placeholder("f", (None, 1))',
@@ -298,7 +298,7 @@ def test_numbers_of_rows_that_a_loop_over_rows_takes_are_read_by_indices_too(bat
     ],
 )
 def test_other_axes_as_long_as_rows(axes: tuple[Axis, ...], lines: tuple[str, ...]) -> None:
-    """An axis as long as the batch or the sequence is no batch axis. Formerly rows were not computed, but read."""
+    """An axis as long as the batch or the sequence is not a batch axis. A past bug read rows that were not computed."""
     lines = ('n = rg.placeholder("n", (None,), "int64")', *lines, 'outputs["r"] = r')
     feeds = {"n": Feed(("B",), "int64", "T"), "x": Feed(axes, "float32")}
     outputs = {"r": Value("r", ("B", "T", 2), apart=False)}
@@ -306,7 +306,7 @@ def test_other_axes_as_long_as_rows(axes: tuple[Axis, ...], lines: tuple[str, ..
 
 
 def test_a_state_that_a_step_hands_on_is_copied_by_who_computes_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Formerly one worker copied the initial state for all, without a barrier after it."""
+    """A past bug let one worker copy the initial state for all workers, without a barrier after the copy."""
     lines = (
         'x = rg.placeholder("x", ("batch", "time", 7))',
         "o, _ = rg.dynamic_rnn(rg.GRUCell(7), x)",
@@ -340,7 +340,7 @@ def test_masks_do_not_need_feeds_that_only_the_loss_reads() -> None:
 
 @pytest.mark.parametrize("stride", [2, 3, -1])
 def test_units_are_left_out_of_a_step_that_is_picked(stride: int) -> None:
-    """The selected step is computed with the sequence, but only some of its units."""
+    """A selected step is computed with the whole sequence, but only those of its units that are used."""
     x = rg.placeholder("x", (None, None, 17))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(17), x, time_major=True)
     given = {"first": outputs[:1, :, 1::stride], "third": rg.tanh(x)[2:3, :, ::stride], "all": outputs}
@@ -352,7 +352,7 @@ def test_units_are_left_out_of_a_step_that_is_picked(stride: int) -> None:
 
 
 def test_rows_of_another_length_that_the_same_loop_adds_up() -> None:
-    """One direction's loop accumulates the lengths of a later driver, whose tables can only be computed after it."""
+    """One direction's loop adds up the lengths of a later driver, whose tables must be computed after the loop."""
     lines = (
         'x = rg.placeholder("x", ("batch", "time", 25))',
         'n = rg.placeholder("n", (None,), "int64")',

@@ -1,4 +1,4 @@
-"""Minimal graphs reduced from random ones that failed: as stored programs they equal the interpreter."""
+"""Graphs that once failed, reduced to a minimum: run as stored programs, they equal the interpreter."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def ran(text: str, sizes: dict[str, int]) -> Run:
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_a_graph_that_failed_before(name: str) -> None:
-    lengths = (3, 0, 19) if "length=T" in GRAPHS[name] else (3,)  # only axes that are lengths may be empty
+    lengths = (3, 0, 19) if "length=T" in GRAPHS[name] else (3,)  # only lengths may be 0
     for steps in lengths:
         run = ran(GRAPHS[name], SIZES | {"T": steps})
         assert run.found == []
@@ -194,7 +194,7 @@ def test_a_graph_that_failed_before(name: str) -> None:
 
 
 def plain(notes: Sequence[str]) -> list[str]:
-    """Return the refusals, without those of sparse weights and recomputation."""
+    """Return refusals, except refusals of sparse weights and of recomputation."""
     return [note for note in notes if not note.startswith(("sparse", "recompute"))]
 
 

@@ -1,4 +1,4 @@
-"""Gradients against TensorFlow's and central differences, in all ways to run them."""
+"""Gradients, computed in every way, against TensorFlow's and against central differences."""
 
 from collections.abc import Callable
 from typing import Any
@@ -169,7 +169,7 @@ def test_every_op_against_central_differences(name: str) -> None:
 
 
 def test_every_derivative_of_an_elementwise_op_is_compared() -> None:
-    """Exceptions are casts, whose gradient is tested below, and multiply-add, which only a pass creates."""
+    """Only casts, whose gradient is tested below, and multiply-add, which a pass creates, are left out."""
     a, b = (rg.placeholder(name, (3, 4, 5), "float64") for name in "ab")
     compared = {node.op for op in OPS.values() for node in rg.compile(op(a, b)).training.graph.walk()}
     derived = {name for name, row in ROWS.items() if row.kind == "elementwise" and row.derivative is not nothing}
@@ -291,7 +291,7 @@ def test_gradients_of_the_unrolled_graph_are_the_same(unroll: int | str) -> None
     x = np.random.default_rng(8).normal(size=(4, 7, 5)).astype(np.float32)
     loss, expected = small_net(steps=7).training.gradients(x=x, seed=1, wrt=["x"])
     other_loss, found = small_net(unroll, 7).training.gradients(x=x, seed=1, wrt=["x"])
-    whole = unroll == "full"  # sums over steps have another order there
+    whole = unroll == "full"  # fully unrolled sums over steps have another order
     np.testing.assert_allclose(other_loss, loss, rtol=1e-6 if whole else 0)
     for name, gradient in expected.items():
         if whole:

@@ -62,7 +62,7 @@ def check(side: str, names: list[str]) -> None:
     [("end", "feed_overrun"), ("end", "result_overrun"), ("end", "scratch_overrun"), ("start", "feed_underrun")],
 )
 def test_the_guard_detects_accesses_out_of_bounds(side: str, name: str) -> None:
-    """Native code with an access out of bounds crashes, so that the tests above are effective."""
+    """Native code with an access out of bounds crashes, which shows that the other tests can fail."""
     assert name in CRASHES
     result = run(side, [name])
     assert result.returncode == -signal.SIGSEGV, f"exit {result.returncode}\n{result.stdout}{result.stderr[-2000:]}"

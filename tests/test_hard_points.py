@@ -1,4 +1,4 @@
-"""The tables of cases, of records and of differences have equal entries."""
+"""The tables of cases, of recorded values and of known differences have the same entries."""
 
 from __future__ import annotations
 

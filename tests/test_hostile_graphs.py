@@ -66,7 +66,7 @@ def test_many_graphs_that_pass_the_verifier(first: int, side: str) -> None:
 
 
 def test_graphs_contain_every_kind_of_a_file() -> None:
-    """Random graphs cover every op of lowered graphs, nested loops, loops that may not run, and sizes of 0."""
+    """Random graphs cover every op of lowered graphs, nested loops, loops of no steps, and sizes of 0."""
     graphs = [draw(seed) for seed in range(400)]
     nodes = [node for hostile in graphs for node in hostile.graph.walk()]
     assert {*OPS} - {node.op for node in nodes} - {*UNARY} == {*DECLARED_ONLY, *CREATED_BY_PASSES}

@@ -25,7 +25,7 @@ needs_installation = pytest.mark.skipif(not is_installed(), reason="the package 
 
 @needs_installation
 def test_the_installed_package_is_tested() -> None:
-    """The checkout in which pytest is started is not imported, unless it is an editable install."""
+    """Tests import the installed package, not the checkout in which pytest starts, unless it is editable."""
     installed = Path(str(importlib.metadata.distribution(NAME).locate_file(NAME))).resolve()
     assert package() == (ROOT / NAME if editable() else installed)
 
@@ -39,7 +39,7 @@ def test_processes_that_tests_start_import_the_same_package(words: tuple[str, ..
 
 
 def test_every_file_of_the_checkout_is_installed() -> None:
-    """After an edit, install again if this fails."""
+    """If this test fails after an edit, install the package again."""
     here, there = files(ROOT / NAME), files(package())
     assert "py.typed" in here
     assert there.keys() == here.keys()
@@ -55,7 +55,7 @@ def build(target: str, source: Path, folder: Path) -> Path:
 
 
 def test_the_source_archive_makes_the_same_wheel(tmp_path: Path) -> None:
-    """The build runs in a copy of the checkout, because builds leave files behind."""
+    """The wheel of the source archive equals that of the checkout. Builds run in copies, where they leave files."""
     (tmp_path / "copy").mkdir()
     shutil.copytree(ROOT / NAME, tmp_path / "copy" / NAME, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", PROJECT["project"]["readme"], *PROJECT["project"]["license-files"], ".gitignore"):

@@ -1,4 +1,4 @@
-"""Rows that have ended are not computed, and this does not affect results: equal bits, whatever the padding."""
+"""Rows that have ended are not computed, which does not affect results: any padding gives equal bits."""
 
 from __future__ import annotations
 
@@ -163,9 +163,10 @@ def test_every_loop_sum_and_hoisted_product_leaves_rows_out(kind: str) -> None:
         assert scans
         assert set(scans) == set(limits.scans)
         left = [node for node in scans if not row_by_row(node, limits.scans[node])]
-        assert not left or kind == "norm"  # its backward loop reduces over rows, and skips only whole steps
+        # the backward loop of layer normalization reduces over rows, so it skips only whole steps
+        assert not left or kind == "norm"
         products = [node for node in graph.nodes if node.op == "matmul" and node not in limits.unread]
-        assert {node.shape[-1] for node in products} == {5}  # a bias is added, so that they are not 0
+        assert {node.shape[-1] for node in products} == {5}  # a bias makes the products of ended rows nonzero
         sums = {node for node in graph.nodes if node.op in ("outer_sum", "scatter_add")}
         assert {node.shape[-1] for node in sums - set(limits.sums)} <= {5}  # outputs are stored batch-major there
 
@@ -205,7 +206,7 @@ OTHERS = {
 
 
 def test_rows_that_have_ended_are_left_out_together_with_a_mask() -> None:
-    """Every loop of both graphs skips rows, even with a mask, and with outputs that are no state."""
+    """Every loop of both graphs skips rows that have ended, even with a mask, and with outputs that are not states."""
     x = rg.placeholder("x", (None, None, WIDTH))
     m, n = rg.placeholder("m", (None, None), "bool"), rg.placeholder("n", (None,), "int64")
     cell = rg.OutputProjectionWrapper(rg.MultiRNNCell([rg.LSTMCell(UNITS), rg.GRUCell(UNITS)]), 5)

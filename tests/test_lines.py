@@ -1,4 +1,4 @@
-"""From each line of a script to instructions and back, by layers and phases."""
+"""Mapping from each line of a script to instructions and back, by layers and phases."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_each_line_of_a_cell_is_followed_through_all_stages_and_back() -> None:
                     by_line.setdefault(origin.line, []).append(text)
         assert computing <= by_line.keys(), stage
     drive, goal, step = sorted(computing)
-    of = {line: " ".join(by_line[line]) for line in computing}  # of the assembly, which is the last stage
+    of = {line: " ".join(by_line[line]) for line in computing}  # lines of the assembly, the last stage
     target = net("own cell").compiled.options.target
     if target.triple.startswith("x86_64") and target.has_fma:
         assert "vfmadd231ps" in of[drive]
@@ -320,7 +320,7 @@ def test_names_that_need_quotes() -> None:
     assert "gr\\C3\\B6\\C3\\9Fe \\22a\\5Cb\\22 %0 {!1} forward" in llvm
 
 
-# What show gives -------------------------------------------------------------------------------------
+# Texts of show ---------------------------------------------------------------------------------------
 
 
 def test_texts_of_stages_are_texts() -> None:

@@ -1,4 +1,4 @@
-"""Current recurrences with matrix states: equal equations in NumPy, and equal bits in every way to run.
+"""Recurrences with matrix states: equal to equations in NumPy, with equal bits in every way to run.
 
 A rule is a function of the state ``[rows, heads, keys, values]`` and of vectors that broadcast with it, which returns
 the output and the next state. Each rule is written once, and runs in NumPy and as a step of a cell.
@@ -41,21 +41,21 @@ def decays_by_head(S: Any, q: Any, k: Any, v: Any, a: Any, b: Any) -> tuple[Any,
 
 
 def delta(S: Any, q: Any, k: Any, v: Any, a: Any, b: Any) -> tuple[Any, Any]:
-    """The gated delta rule."""
+    """Gated delta rule (Yang et al. 2024)."""
     S = a[:, :, :1] * S
     S = S + k * (b * (v - total(k * S, 2, keepdims=True)))
     return total(q * S, 2), S
 
 
 def delta_of_rank_two(S: Any, q: Any, k: Any, v: Any, a: Any, b: Any) -> tuple[Any, Any]:
-    """Two corrections in each step, the second of which reads the result of the first."""
+    """Delta rule with two corrections in each step. The second one reads the result of the first."""
     S = a * S + k * (b * (v - total(k * S, 2, keepdims=True)))
     S = S - q * (0.5 * b * total(q * S, 2, keepdims=True))
     return total(k * S, 2), S
 
 
 def values_first(S: Any, q: Any, k: Any, v: Any, a: Any, b: Any) -> tuple[Any, Any]:
-    """A state whose keys are on the last axis, so that reads sum along rows."""
+    """Delta rule with keys on the last axis of the state, so that reads sum along rows."""
     turned = (0, 1, 3, 2)
     if isinstance(S, np.ndarray):
         q, k, v, a = (x.transpose(turned) for x in (q, k, v, a))
@@ -235,7 +235,7 @@ def test_states_that_are_computed_again_have_the_same_bits(both_ways: bool, drop
 
 @pytest.mark.slow
 def test_states_are_recomputed_with_a_convolution_between_recurrences() -> None:
-    """The backward pass of the first recurrence then runs in a later loop than the second's."""
+    """Recomputation works if two recurrences, with a convolution between them, have backward passes in two loops."""
     y = x = rg.placeholder("x", (None, None, 16))
     for _ in range(2):
         y = y + rg.dynamic_rnn(rg.GatedDeltaNetCell(1, 16), rg.conv1d(y, 16, 3, groups=16))[0]
@@ -326,7 +326,7 @@ class ChannelCell(rg.Cell):
 @pytest.mark.parametrize("target", ["host", *levels("x86-64-v3", "x86-64-v2")])
 @pytest.mark.parametrize(("channels", "states"), [(7, 16), (17, 32), (4, 4), (3, 48), (9, 5)])
 def test_a_channel_has_the_same_bits_at_every_place(channels: int, states: int, target: str) -> None:
-    """Adjacent rows are reduced together, each in the order of a single row."""
+    """A channel's bits don't depend on its position: rows are reduced together, each in the order of a single row."""
     generator = np.random.default_rng(channels)
     u, dt = generator.normal(size=(2, 2, 6, channels)).astype(np.float32)
     b, c = generator.normal(size=(2, 2, 6, states)).astype(np.float32)
@@ -345,7 +345,7 @@ def test_a_channel_has_the_same_bits_at_every_place(channels: int, states: int, 
 
 
 def test_a_chunk_counts_rows_of_products_where_weights_are_large() -> None:
-    """Heads are no rows of a product: large weights are read once for many steps."""
+    """Chunk lengths count rows of products, not heads, so that large weights are read once for many steps."""
     cell = MatrixCell(gated, 8, 16, 16)
     x = rg.placeholder("x", (None, None, 64))
     outputs = []

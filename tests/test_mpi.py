@@ -64,7 +64,7 @@ def test_bits_do_not_depend_on_the_number_of_ranks(task: str, many: tuple[int, .
 
 
 def test_a_checkpoint_continues_with_another_number_of_ranks(tmp_path: Path) -> None:
-    expected = run(4, "fits", tmp_path)["resumed"]  # from the beginning; the others continue from its checkpoint
+    expected = run(4, "fits", tmp_path)["resumed"]  # trained from the beginning; the other runs resume its checkpoint
     for ranks in (2, 1, 3):
         assert run(ranks, "fits", tmp_path)["resumed"] == expected
 

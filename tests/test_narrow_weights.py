@@ -52,13 +52,13 @@ GENERATOR = np.random.default_rng(2)
 
 @pytest.fixture(autouse=True)
 def own_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reseed for each test, because a number near a half may be rounded either way."""
+    """Reseed the generator for each test, because a number near a half may be rounded either way."""
     monkeypatch.setitem(globals(), "GENERATOR", np.random.default_rng(2))
 
 
 @pytest.fixture
 def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Narrow weights of every size, including odd and small ones."""
+    """Convert weights of every size to narrow formats, including odd and small sizes."""
 
     kind_of = weight_options.narrow_kind
     forced = partial(replace, force=True)
@@ -120,7 +120,7 @@ def test_cells_with_rounded_weights(form: str, cell: str, width: int, units: int
 @pytest.mark.usefixtures("any_size")
 @pytest.mark.parametrize("form", ["bfloat16", "int8"])
 def test_rounding_shows(form: str) -> None:
-    """Rounding of weights changes results far more than the tolerance above."""
+    """Rounding of weights changes results far more than the tests' tolerance."""
     exact, program = (rg.compile(declared(rg.BasicLSTMCell(63), 25), seed=1, **kind) for kind in ({}, FORMS[form]))
     x = normal(3, 6, 25)
     assert np.abs(program.inference(x=x) - exact.inference(x=x)).max() > 5 * FAR[form]
@@ -309,7 +309,7 @@ def test_zeros_denormals_and_large_ranges(form: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*changes nothing:UserWarning")
 def test_small_weights_stay_float32() -> None:
-    """The shape decides; small weights have float32's bits."""
+    """Weights with a small shape stay float32, bit for bit."""
     outputs, x = declared(rg.BasicLSTMCell(25), 17), normal(3, 4, 17)
     same(rg.compile(outputs, weights="int8").inference(x=x), rg.compile(outputs).inference(x=x))
 
@@ -456,7 +456,7 @@ def test_weights_near_the_end_of_floats(form: str, target: str) -> None:
 def test_a_zero_next_to_the_largest_weights_stays_zero(form: str) -> None:
     weight = np.full((64, 100), np.finfo(np.float32).max, np.float32)
     x = np.zeros((2, 64), np.float32)
-    x[1, :2] = 2.0**-100, -(2.0**-100)  # these cancel
+    x[1, :2] = 2.0**-100, -(2.0**-100)  # two numbers that cancel
     assert_array_equal(product_program(weight, form).inference(x=x), np.zeros((2, 100), np.float32))
 
 

@@ -1,4 +1,4 @@
-"""Gradients of outputs that the caller passes, as from an outer loss."""
+"""Gradients for outputs, passed by the caller, as from a loss that is computed outside."""
 
 from __future__ import annotations
 

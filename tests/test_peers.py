@@ -191,7 +191,7 @@ def cell_parameters(
 
 
 def loaded(program: rg.Program, scopes: Iterator[str], cells: list[Arrays]) -> rg.Program:
-    """Load every cell's parameters, none missing and none left over, and return the program."""
+    """Load every cell's parameters, with none missing or left over, and return the program."""
     pairs = zip(scopes, cells, strict=True)
     program.parameters.load({f"{scope}/{name}": array for scope, cell in pairs for name, array in cell.items()})
     return program

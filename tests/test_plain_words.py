@@ -1,4 +1,4 @@
-"""Docstrings and errors obey a few mechanical rules. `CONTRIBUTING.md#style` has those that no test can check."""
+"""Docstrings and errors obey a few mechanical rules. `CONTRIBUTING.md#style` has the rules that no test can check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other systems, run from this one: ARM Linux under qemu and Windows under wine, by the scripts of ``tools/platforms``.
+"""Tests on emulated systems: ARM Linux under qemu and Windows under wine, by the scripts of ``tools/platforms``.
 
 A part is a few folders or files of the suite. Its tests run as they do here, or are skipped with a system's reason
 (``systems.py``). docs/platforms.md has the counts of the last runs.

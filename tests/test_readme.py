@@ -1,4 +1,4 @@
-"""README and docs are true: code runs, commands exist, links lead somewhere."""
+"""README and docs are correct: code runs, commands exist, and links have targets."""
 
 import inspect
 import re
@@ -81,7 +81,7 @@ def signatures() -> list[tuple[str, str]]:
     """Return functions and classes that the API page shows with defaults, and their arguments."""
     text = (ROOT / "docs" / "api.md").read_text().replace("\n", " ")
     found = re.findall(r"`(?:rg\.)?(\w+)\(([^`]*=[^`]*)\)`", text)
-    calls = ("by_graph",)  # shown by an example instead
+    calls = ("by_graph",)  # the page shows an example instead of the signature
     return [item for item in found if item[0] in rg.__all__ and item[0] not in calls and "…" not in item[1]]
 
 

@@ -155,7 +155,7 @@ def convolved_behind() -> rg.Tensor:
 
 
 class Sums(rg.Cell):
-    """Two states, of which the sum of one is added to the other: a loop for each, and small results between them."""
+    """Cell with two states; the sum of one is added to the other. Each has its own loop, with small results between."""
 
     output_size = 1  # type: ignore[assignment]
 
@@ -370,7 +370,7 @@ def test_a_checkpoint_continues_with_recomputation(tmp_path: Any) -> None:
     assert "7 steps at a time" in str(trainer.show("plan"))
 
 
-# When it is chosen --------------------------------------------------------------------------------
+# Automatic choice ---------------------------------------------------------------------------------
 
 
 def test_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:

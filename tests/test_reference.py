@@ -51,7 +51,7 @@ class Cell:
 
 @dataclass
 class Namespace:
-    """TensorFlow 1.x as far as the cases use it: placeholders are arrays, and drivers compute immediately."""
+    """Subset of TensorFlow 1.x that the cases use: placeholders are arrays, and drivers compute immediately."""
 
     feeds: dict[str, np.ndarray]
     parameters: dict[str, np.ndarray]
@@ -358,7 +358,7 @@ def random_parameters(shapes: dict[str, tuple[int, ...]], seed: int) -> dict[str
 
 
 def test_state_dropout_keeps_the_memory_in_a_concatenated_state() -> None:
-    """TensorFlow drops all of a concatenated state; here c is protected even there."""
+    """State dropout leaves c unchanged even in a concatenated state, all of which TensorFlow drops."""
     parameters = random_parameters({"s/lstm_cell/kernel": (5, 12), "s/lstm_cell/bias": (12,)}, seed=1)
     x, c, h = (np.random.default_rng(2).normal(size=(2, width)) for width in (2, 3, 3))
     mask = {"s/state": np.array([[0, 1, 0], [1, 0, 0]])}

@@ -1,4 +1,4 @@
-"""Gradient of a gather's table: rows of all uses, added in one order for any chunks and target."""
+"""Gradient of a gather's table: the rows of all uses, added in one order for any chunk length and target."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def node(rows: int, *shapes: tuple[int, ...], dtypes: tuple[str, str] = ("int32"
 
 
 def test_value() -> None:
-    """Repeated indices add up, and an index out of range is clamped, as for a gather."""
+    """``scatter_add`` adds the rows of repeated indices, and clamps an index out of range, as ``gather`` does."""
     graph = Graph.of("g", [("y", node(4, (3, 2), (3, 2)))])
     indices, updates = np.array([[1, 1], [9, 0], [-5, 1]], np.int32), np.array([[1, 2], [4, 8], [16, 32]], np.float32)
     found = interpret(graph, {"x0": indices, "x1": updates})["y"]
@@ -159,7 +159,7 @@ def test_rows_are_added_in_one_order(steps: int | None, backward: bool, target: 
 
 
 def test_ids_out_of_range_are_an_error() -> None:
-    """This includes linear losses, whose gradient reads no row of the table."""
+    """An id out of range raises, even if a linear loss's gradient reads no row of the table."""
     ids = rg.placeholder("ids", (None,), "int32")
     loss = rg.reduce_sum(rg.gather(rg.parameter("t", (5, 2)), ids))
     program = rg.compile(loss, loss=loss)

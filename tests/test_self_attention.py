@@ -38,7 +38,7 @@ def recurrent(dtype: str = "float32") -> dict[str, rg.Tensor]:
 
 
 def causal(dtype: str = "float32") -> dict[str, rg.Tensor]:
-    """Declare attention to earlier steps only, with lengths."""
+    """Declare attention to earlier steps only, over rows with lengths."""
     x, count = rg.placeholder("x", ("rows", "time", 5), dtype), rg.placeholder("n", ("rows",), "int32")
     score = rg.dense(x, 4, name="q") @ swapped(rg.dense(x, 4, name="k"))
     steps = rg.positions(x[0], 0)
@@ -109,7 +109,7 @@ def test_bits_are_a_rows_own(case: str) -> None:
             single = program.inference({name: array[row : row + 1] for name, array in feeds.items()})
             for name, array in single.items():
                 np.testing.assert_array_equal(array, expected[name][row : row + 1])
-    for rows in range(1, 6):  # more sizes than have specialised code
+    for rows in range(1, 6):  # more sizes than get specialised code
         some = program.inference({name: array[:rows] for name, array in feeds.items()})
         np.testing.assert_array_equal(some["read"], expected["read"][:rows])
 

@@ -1,4 +1,4 @@
-"""The site's pages are true and complete, as far as can be tested without a build; CONTRIBUTING.md has the command."""
+"""The site's pages are correct and complete, as far as tests without a build show. CONTRIBUTING.md has the command."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_every_argument_is_documented(page: Path) -> None:
 
 @pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.stem)
 def test_arguments_are_one_a_line_in_the_source(page: Path) -> None:
-    """``help`` prints them so: each argument begins a line."""
+    """Each argument begins a line of its docstring, because ``help`` prints docstrings unchanged."""
     docstrings = part("docstrings")
     inside = []
     for name in listed(page):
@@ -200,7 +200,7 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
 
 
 def test_external_links_are_followed(tmp_path: Path) -> None:
-    """A local server has one page."""
+    """Links to an existing page pass and links to a missing one fail, on a local server with one page."""
     outer = part("outer")
     (tmp_path / "here.html").write_text("there")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
@@ -262,9 +262,9 @@ def test_errors_are_those_that_pages_show(page: Path, tmp_path: Path, monkeypatc
 
 @pytest.mark.peers
 @pytest.mark.exhaustive
-@pytest.mark.filterwarnings("ignore")  # torch.export's own
+@pytest.mark.filterwarnings("ignore")  # warnings of torch.export
 def test_the_blocks_of_the_page_of_torch_run() -> None:
-    """As one script, a module is read, trained further, written back, and compared with the net."""
+    """The blocks are one script: it reads a module, trains it further, writes it back, and compares it with the net."""
     pytest.importorskip("torch")
     names: dict[str, Any] = {"__name__": "torch_page"}
     for block in re.findall(r"^```py\n(.*?)^```$", (DOCS / "torch.md").read_text(), re.MULTILINE | re.DOTALL):
@@ -274,7 +274,7 @@ def test_the_blocks_of_the_page_of_torch_run() -> None:
 
 @pytest.mark.peers
 def test_the_nets_of_the_guide_from_torch_are_one_net() -> None:
-    """torch's module in eval(), with its own weights, has the same results."""
+    """The torch module and the net of the guide have the same results with the same weights."""
     torch = pytest.importorskip("torch")
     text = (DOCS / "guides" / "from_torch.md").read_text()
     theirs: dict[str, Any] = {"torch": torch, "pack_padded_sequence": torch.nn.utils.rnn.pack_padded_sequence}
@@ -299,7 +299,7 @@ def test_the_nets_of_the_guide_from_torch_are_one_net() -> None:
 
 
 def test_pictures_equal_the_present_drawings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``python tools/write_pictures.py`` writes them."""
+    """The pictures in docs/pictures equal new drawings. ``python tools/write_pictures.py`` writes them."""
     monkeypatch.chdir(tmp_path)
     program = runpy.run_path(str(DOCS.parent / "tools" / "write_pictures.py"))["readme_net"](tmp_path)
     program.plot("net.svg", detail="cells")

@@ -36,7 +36,7 @@ def same(found: Any, expected: Any) -> None:
     found, expected = flat(found), flat(expected)
     assert found.keys() == expected.keys()
     for name, array in found.items():
-        assert_array_equal(array, expected[name], name)  # it treats 0.0 and -0.0 as equal
+        assert_array_equal(array, expected[name], name)  # the comparison treats 0.0 and -0.0 as equal
 
 
 def layer(cell: rg.Cell, width: int, lengths: bool = False) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def layer(cell: rg.Cell, width: int, lengths: bool = False) -> dict[str, Any]:
 
 
 def test_the_definition() -> None:
-    """Results equal NumPy's in float64, with handwritten blocks."""
+    """Results equal NumPy's in float64, with blocks set to zero by hand."""
     kernel, x = np.zeros((21, 19), np.float32), normal(5, 21)
     kernel[4:8, 8:16], kernel[20, 18], kernel[16:20, :8] = normal(4, 8), 2.0, normal(4, 8)
     program = rg.compile(rg.dense(rg.placeholder("x", (None, 21)), 19), sparse=True)
@@ -70,7 +70,7 @@ def test_sizes_that_are_no_multiple_of_a_block(weights: str, width: int, units: 
 @pytest.mark.parametrize("density", [0.0, 0.1, 0.5, 1.0])
 @pytest.mark.parametrize("block", BLOCKS)
 def test_every_density_is_the_same_code(block: tuple[int, int], density: float) -> None:
-    """Parameters change, and nothing is compiled again."""
+    """Parameters of another density run the same compiled code."""
     sparse, dense = CHANGING
     zero_blocks(sparse, density, block, seed=2)
     x = normal(2, 4, 33)
@@ -83,7 +83,7 @@ CHANGING = both(layer(rg.LSTMCell(40), 33), 0.5, (4, 8))
 
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_sums_that_start_again(weights: str) -> None:
-    """The depth exceeds 512 and is odd, so that narrow products end within a step."""
+    """Sums restart correctly at a depth above 512 that is odd, so that narrow products end within a step."""
     x = rg.placeholder("x", (None, 1101))
     sparse, dense = both({"y": rg.dense(x, 37)}, 0.2, (4, 8), weights=weights)
     given = normal(6, 1101)
@@ -155,7 +155,7 @@ def test_a_transposed_weight() -> None:
 @pytest.mark.parametrize("weights", ["float32", "bfloat16"])
 @pytest.mark.parametrize("rows", [1, 3, 6])
 def test_skipped_blocks_spread_no_nan(weights: str, rows: int) -> None:
-    """A single zero block suffices."""
+    """NaN does not spread through a skipped block, even if a single block is zero."""
     x = rg.placeholder("x", (None, 160))
     sparse, dense = both({"y": rg.dense(x, 48)}, 1.0, (4, 8), weights=weights)
     kernel = np.array(sparse.parameters["dense/kernel"])
@@ -183,7 +183,7 @@ def test_a_nan_among_weights_is_no_zero() -> None:
 
 
 def test_training_does_not_see_it() -> None:
-    """A training step computes densely, and inference then uses its weights."""
+    """A training step computes all blocks, and inference then uses the trained weights."""
     x, y = rg.placeholder("x", (None, 20)), rg.placeholder("y", (None,), "int64")
     logits = rg.dense(rg.tanh(rg.dense(x, 24)), 9)
     loss = rg.sparse_softmax_cross_entropy(labels=y, logits=logits)

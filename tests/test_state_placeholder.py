@@ -54,7 +54,7 @@ def test_a_state_is_fed_under_one_name() -> None:
 
 
 def test_a_plain_tuple_has_the_order_of_declaration(tmp_path: Path) -> None:
-    """The graph meets h first, because the driver's input reads it."""
+    """A tuple keeps its order of declaration, though the graph reads h first, for the driver's input."""
     x, cell = rg.placeholder("x", (None, None, 4), "float64"), rg.LSTMCell(4)
     state = rg.state_placeholder("state0", cell, "float64")
     outputs, _ = rg.dynamic_rnn(cell, x + rg.expand_dims(state.h, 1), initial_state=state)

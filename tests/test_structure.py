@@ -206,7 +206,7 @@ LATE = {
 
 
 class Import(NamedTuple):
-    """One file's import of another: both as dotted names without the package's."""
+    """Import of one file by another, both as dotted names without ``rnngraph.``."""
 
     file: str
     other: str
@@ -337,7 +337,7 @@ def test_tests_need_no_working_directory() -> None:
 
 
 def test_helpers_have_names_of_their_own() -> None:
-    """Tests import benchmarks and helpers by bare names, in one process."""
+    """Benchmarks and helpers have distinct names, because tests import them by bare names, in one process."""
     root = ROOT.parent
     helpers = {path.stem for path in (root / "tests" / "helpers").glob("*.py")}
     assert helpers.isdisjoint(path.stem for path in (root / "benchmarks").glob("[!_]*") if path.suffix in ("", ".py"))
@@ -417,7 +417,7 @@ def test_no_file_is_too_long() -> None:
 
 
 def test_the_formatter_owns_the_layout() -> None:
-    """Remove the comment and run ``ruff format``."""
+    """No comment turns the formatter off. To mend a failure, remove the comment and run ``ruff format``."""
     exempt = re.compile("# " + r"fmt: (skip|off)")
     folders = "rnngraph", "tests", "tools", "benchmarks", "docs", "examples"
     files = (path for folder in folders for path in (ROOT.parent / folder).rglob("*.py"))
@@ -426,7 +426,7 @@ def test_the_formatter_owns_the_layout() -> None:
 
 @pytest.mark.sampled(1)
 def test_no_function_is_too_long() -> None:
-    """Lines are counted from the head, without the docstring."""
+    """No function is longer than the limit, counted from its head, without the docstring."""
     found = {}
     for module in MODULES:
         for node in nodes_of(module):
@@ -449,7 +449,7 @@ MANY_PARAMETERS = {
 
 @pytest.mark.sampled(1)
 def test_eight_parameters_are_a_record() -> None:
-    """Functions of users, of other frameworks' signatures and of the command line are not counted."""
+    """Internal functions have fewer than eight parameters. Users' functions and other frameworks' are exempt."""
     import rnngraph
 
     long = set()
@@ -480,7 +480,7 @@ def test_passes_document_their_guarantee() -> None:
 
 
 def test_no_module_reads_the_environment_or_pickles() -> None:
-    """The one exception is the platform's location of caches."""
+    """Modules read no environment variable, except for the platform's cache directory, and never unpickle."""
     text = "\n".join(path.read_text() for path in FILES)
     assert re.findall(r"os\.environ.*|os\.getenv.*|import pickle|allow_pickle=True", text) == [
         'os.environ.get("XDG_CACHE_HOME", "")'
@@ -494,7 +494,7 @@ def test_only_one_room_depends_on_the_operating_system() -> None:
 
 
 def test_rarely_needed_modules_are_imported_where_they_are_used() -> None:
-    """The compiler takes half of the import time, and a process with cached code does not need it.
+    """``import rnngraph`` leaves out the compiler, which takes half of the time and which cached code does not need.
 
     A quarter of the rest is for training, checking and storing.
     """

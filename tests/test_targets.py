@@ -1,4 +1,4 @@
-"""Code for other processors: whatever can run here agrees, other targets compile, and no code calls libraries."""
+"""Code for other processors: what runs here agrees, other targets compile, and no code calls libraries."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_an_object_of_float64_is_all_that_is_needed(target: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_objects_of_training_and_of_rounded_weights(target: str) -> None:
-    """Masks, losses, and rounding to integers, for which some processors lack instructions."""
+    """Masks, losses and rounding to integers compile, although some processors lack instructions for them."""
     assert undefined_symbols(objects_of(compiled(target), training=True).binary) == []
     x = rg.placeholder("x", (None, None, 64))
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(64), x)
@@ -274,12 +274,12 @@ def assembly_of(target: str) -> str:
 
 @pytest.mark.parametrize("target", ["thumbv7em-none-eabihf", "armv7-linux"])
 def test_index_arithmetic_fits_in_a_register(target: str) -> None:
-    """Sums and products use no pairs of registers."""
+    """Index arithmetic on 32-bit processors uses no pairs of registers."""
     assert not re.search(r"^\s+(adcs?|sbcs?|umull|smull|umlal)\b", assembly_of(target), re.MULTILINE)
 
 
 def test_a_multiply_add_is_two_instructions_on_a_small_processor() -> None:
-    """The load of a weight and the multiply-add, in the product with the state of 28 units and gates."""
+    """In the product with the state, each multiply-add is two instructions: the weight's load and the multiply-add."""
     loops = re.split(r"^\.L\w+:", assembly_of("thumbv7em-none-eabihf"), flags=re.MULTILINE)
     multiplying = max(loops, key=lambda text: text.split("\tb")[0].count("vfma.f32"))
     count = multiplying.count("vfma.f32")

@@ -1,4 +1,4 @@
-"""TensorFlow's own results: every case of the fixtures, by `rnngraph.tf1` and both native graphs."""
+"""Every case of TensorFlow's recorded results, run by `rnngraph.tf1` and by both native graphs."""
 
 from functools import cache
 from types import SimpleNamespace
@@ -57,7 +57,7 @@ def test_parameters_are_tensorflows(name: str) -> None:
 def test_inference_agrees_with_tensorflow(name: str) -> None:
     case, arrays = CASES[name], fixture(name)
     feeds = group(arrays, "feed")
-    feeds.pop("keep_prob", None)  # the inference graph does not read it
+    feeds.pop("keep_prob", None)  # the inference graph does not read keep_prob
     check(case, compiled(name).inference(feeds), group(arrays, "inference" if case.dropout else "output"))
 
 

@@ -143,7 +143,7 @@ def test_errors_of_a_users_function_are_passed_on() -> None:
 
 
 def test_functions_of_any_kind_that_take_the_arguments() -> None:
-    """Accepted are defaults, ``*arguments``, classes, bound methods, and built-ins without signatures."""
+    """Functions with defaults or ``*arguments``, classes, bound methods and unsigned built-ins are accepted."""
     rates: list[Any] = [lambda update, scale=2: 0.5, lambda *_: 0.5, dict.fromkeys([0], 0.5).__getitem__, {0: 0.5}.get]
     for rate in rates:
         assert rg.SGD(rate).numbers(0)["rate"] == rate(0)

@@ -92,7 +92,7 @@ NESTS: dict[str, tuple[Callable[[], rg.Cell], Spec]] = {
 
 @pytest.mark.parametrize("name", NESTS)
 def test_equations(name: str) -> None:
-    """Both graphs match; the training graph has its own masks."""
+    """Both graphs match the equations; the training graph is compared with its own masks."""
     build, spec = NESTS[name]
     x, n = rg.placeholder("x", (None, None, 5), "float64"), rg.placeholder("n", (None,), "int64")
     outputs, state = rg.dynamic_rnn(build(), x, sequence_length=n)
@@ -116,7 +116,7 @@ def flat(nest: Any) -> list[np.ndarray]:
 
 
 def test_zoneout_is_the_papers() -> None:
-    """Krueger et al. 2017, section 3: c and h of an LSTM have separate masks.
+    """Zoneout has separate masks for c and h of an LSTM (Krueger et al. 2017, section 3).
 
     The new h is computed from the new memory before its zoneout, and the output is h after zoneout.
     """

@@ -36,7 +36,7 @@ def test_fifty_thousand_calls(part: int, tmp_path: Path) -> None:
 
 
 def test_the_surface_is_all_of_it(tmp_path: Path) -> None:
-    """Public functions and classes are found automatically; methods are listed, and each is one that the docs name."""
+    """The test calls the whole interface: inspection finds functions and classes, and listed methods are documented."""
     names = surface(World(tmp_path))
     functions = {f"rg.{name}" for name in rg.__all__ if type(getattr(rg, name)).__name__ == "function"}
     assert functions <= set(names)

@@ -26,7 +26,7 @@ READ = r"\w\.{op}\b"
 
 @dataclass(frozen=True)
 class Place:
-    """Place that must know an op.
+    """Place in the sources that must mention an op.
 
     path: the file, from the root of the checkout. name: the assignment or function in it; "" for the whole file.
     instruction: what to write there. costs: the costs of ops that need it, as their rows name them. pattern: a regular

@@ -47,7 +47,7 @@ def record(framework: str, texts: List[str]) -> None:
 
 
 def is_chosen(entry: Entry, texts: List[str]) -> bool:
-    """Tell if an entry is one that the texts select."""
+    """True if the texts select an entry."""
     return not texts or any(text in entry.case.expression for text in texts)
 
 

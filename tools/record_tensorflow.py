@@ -115,9 +115,9 @@ def main():  # type: ignore[no-untyped-def]
     paths = [f"{module}.{name}" for module, names in SIGNED.items() for name in names.split()]
     signatures = {path: lambda path=path: signature(path) for path in paths}
     failed += record("tensorflow_signatures.json", tf.__version__, signatures)
-    taken = arguments()
+    names = arguments()
     failed += record(
-        "tensorflow_arguments.json", tf.__version__, {path: (lambda path=path: taken[path]) for path in taken}
+        "tensorflow_arguments.json", tf.__version__, {path: (lambda path=path: names[path]) for path in names}
     )
     tf.reset_default_graph()
     arrays = tensorflow_windows.values(tf)

@@ -28,9 +28,9 @@ def run(script: Path, seconds: float) -> tuple[str, str, float]:
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds)
         except subprocess.TimeoutExpired:
             return f"runs for more than {seconds:g} s", "", seconds
-    taken = time.perf_counter() - began
+    elapsed = time.perf_counter() - began
     lines = done.stderr.strip().splitlines() or ["no message"]
-    return ("" if done.returncode == 0 else lines[-1]), done.stdout, taken
+    return ("" if done.returncode == 0 else lines[-1]), done.stdout, elapsed
 
 
 def lacking(printed: str, texts: list[str]) -> str:
@@ -62,12 +62,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{name}: there is no such script")
     whole = 0
     for script in scripts:
-        wrong, printed, taken = run(script, options.seconds)
+        wrong, printed, elapsed = run(script, options.seconds)
         wrong = wrong or lacking(printed, expected.get(script.name, []))
         whole += not wrong
         if wrong and script.name in expected:
             failed.append(script.name)
-        print(f"{script.name}: {wrong or 'runs whole'} ({taken:.1f} s)", flush=True)
+        print(f"{script.name}: {wrong or 'runs whole'} ({elapsed:.1f} s)", flush=True)
     print(f"{whole} of {len(scripts)} run whole")
     return 1 if failed else 0
 

@@ -46,7 +46,7 @@ def reduced_cells(record: Record) -> dict[str, str]:
     return cells
 
 
-# What Python adds -----------------------------------------------------------------------------------
+# Overhead of Python ---------------------------------------------------------------------------------
 
 
 def from_python(options: Options) -> Iterator[Record]:

@@ -43,7 +43,7 @@ def _compile_row(row: Row, contenders: Sequence[str], rounds: int, bytecode: str
 
 
 def _first_calls(contender: str, row: Row, bytecode: str) -> dict[str, float]:
-    """Return the seconds of first calls in a process with an empty cache; rnngraph's also with the cache that it left.
+    """Return the seconds of first calls in a process with an empty cache. rnngraph's also with the cache filled.
 
     bytecode: folder for Python's bytecode, so that installed modules are not compiled again.
     """
@@ -58,8 +58,8 @@ def _first_calls(contender: str, row: Row, bytecode: str) -> dict[str, float]:
 
         result = child()
         if contender == OWN:
-            again = child()
-            result["again"] = again["inference"] + again["gradients"]
+            cached = child()
+            result["again"] = cached["inference"] + cached["gradients"]
     return result
 
 

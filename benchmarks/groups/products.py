@@ -17,7 +17,7 @@ from .basis import OWN, Options, Record
 
 @dataclass(frozen=True)
 class Matrices:
-    """Product of [count, rows, depth] and [count, depth, columns], stored as [count, columns, depth] if turned."""
+    """Product of [count, rows, depth] and [count, depth, columns]. ``turned``: stored as [count, columns, depth]."""
 
     count: int
     rows: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 
-from models import MADE, made_of
+from models import FAMILIES, nets_of
 from timing import measure, median, ratio, spread
 
 from .basis import OWN, Options, Record, factor, microseconds
@@ -14,7 +14,7 @@ ENGINE = "engine"
 
 
 def engines(options: Options) -> Iterator[Record]:
-    for model in made_of(MADE, lambda reason: warnings.warn(f"left out: {reason}", stacklevel=3)):
+    for model in nets_of(FAMILIES, lambda reason: warnings.warn(f"left out: {reason}", stacklevel=3)):
         if model.steps_in_python:
             continue
         for what, (own, theirs) in model.timed.items():

@@ -65,7 +65,7 @@ def _times(row: Sparse, rounds: int) -> Times:
 
 
 def _left(shape: tuple[int, ...], density: float, generator: np.random.Generator) -> np.ndarray:
-    """Return 1 in the blocks that are kept, 0 elsewhere."""
+    """Return a mask of ``shape``: 1 in the blocks that are kept, 0 elsewhere."""
     rows, columns = BLOCK
     blocks = generator.random((-(-shape[0] // rows), -(-shape[1] // columns))) < density
     return np.repeat(np.repeat(blocks, rows, 0), columns, 1)[: shape[0], : shape[1]].astype(np.float32)

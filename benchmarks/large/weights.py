@@ -1,4 +1,4 @@
-"""C code that multiplies a row by as many block-quantized weights as a net reads for a token: ``block_products.c``."""
+"""C code, ``block_products.c``, that multiplies a row by a given number of block-quantized weights."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def library() -> Any:
 
 
 def product(kind: str, weights: int, depth: int) -> Call:
-    """Return a product with about as many weights, in columns of ``depth``."""
+    """Return a product with about ``weights`` weights, in columns of ``depth``."""
     name, block_bytes = FUNCTIONS[kind]
     columns, blocks = weights // depth // COLUMNS * COLUMNS, depth // BLOCK
     panels = aligned_bytes(columns // COLUMNS * blocks * block_bytes + 80 * 64)  # the code prefetches beyond the end

@@ -26,35 +26,35 @@ from . import (
 from .fetch import NotFetchedError
 from .model import Model
 
-MADE: Mapping[str, Callable[[], list[Model]]] = {
-    "silero": silero.made,
-    "sleep": sleep.made,
-    "reaction": reaction.made,
-    "noise": noise.made,
-    "words": words.made,
-    "audio": audio.made,
-    "suppression": onnx_files.made_noise,
-    "diacritics": onnx_files.made_diacritics,
-    "letters": onnx_files.made_letters,
-    "speech": onnx_files.made_speech,
-    "voices": torch_modules.made_voices,
-    "marks": torch_modules.made_marks,
-    "lines": torch_modules.made_lines,
-    "gait": gait.made,
-    "thai": thai.made,
-    "pinyin": pinyin.made,
-    "texts": texts.made,
-    "cells": cells.made,
+FAMILIES: Mapping[str, Callable[[], list[Model]]] = {
+    "silero": silero.nets,
+    "sleep": sleep.nets,
+    "reaction": reaction.nets,
+    "noise": noise.nets,
+    "words": words.nets,
+    "audio": audio.nets,
+    "suppression": onnx_files.noise_nets,
+    "diacritics": onnx_files.diacritics_nets,
+    "letters": onnx_files.letters_nets,
+    "speech": onnx_files.speech_nets,
+    "voices": torch_modules.voices_nets,
+    "marks": torch_modules.marks_nets,
+    "lines": torch_modules.lines_nets,
+    "gait": gait.nets,
+    "thai": thai.nets,
+    "pinyin": pinyin.nets,
+    "texts": texts.nets,
+    "cells": cells.nets,
 }
 """Function that builds each family's nets. Raises ``ImportError`` or ``NotFetchedError`` if something is missing.
 """
 
 
-def made_of(families: Iterable[str], leave_out: Callable[[str], object]) -> Iterator[Model]:
+def nets_of(families: Iterable[str], leave_out: Callable[[str], object]) -> Iterator[Model]:
     """Yield the nets of families. leave_out: is called with a reason for each family that can't run here."""
     for family in families:
         try:
-            models = MADE[family]()
+            models = FAMILIES[family]()
         except (ImportError, NotFetchedError) as error:
             leave_out(f"{family}: {error}")
             continue

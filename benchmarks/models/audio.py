@@ -92,7 +92,7 @@ def sounds(generator: np.random.Generator) -> list[Arrays]:
     ]
 
 
-def made() -> list[Model]:
+def nets() -> list[Model]:
     import torch
 
     generator = np.random.default_rng(7)

@@ -17,7 +17,7 @@ from .torch_modules import of_module
 WIDTH, TOKENS = 6, 64
 
 
-def made() -> list[Model]:
+def nets() -> list[Model]:
     import torch
     from minGRU_pytorch.minLM import minLM
     from ncps.torch import LTC, CfC

@@ -46,7 +46,7 @@ def streams(model: Model) -> str:
 
 
 def _whole(model: Model, feeds: Arrays) -> None:
-    """A sequence at once, and step by step."""
+    """Compare the steps of a stream with a call on the whole sequence."""
     axis = model.time
     moving = {name: array for name, array in feeds.items() if name not in model.held}
     held = {name: feeds[name] for name in model.held}

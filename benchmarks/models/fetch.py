@@ -15,7 +15,7 @@ FOLDER = Path.home() / ".cache" / "rnngraph-models"
 
 
 class NotFetchedError(Exception):
-    """A package can't be downloaded."""
+    """Error if a package can't be downloaded."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from .fetch import PACKAGES, fetched
 from .model import Arrays, Model
 
 
-def made() -> list[Model]:
+def nets() -> list[Model]:
     os.environ.setdefault("KERAS_BACKEND", "torch")
     import keras
 

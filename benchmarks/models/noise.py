@@ -167,7 +167,7 @@ class Library:
         return {name: np.stack(rows) for name, rows in outputs.items()}
 
 
-def made() -> list[Model]:
+def nets() -> list[Model]:
     path = fetched("pyrnnoise")["librnnoise.so"]
     program = rg.compile(declared())
     program.parameters.load(parameters(library_arrays(path.read_bytes())))

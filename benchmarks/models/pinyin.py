@@ -18,7 +18,7 @@ UNITS = 32
 
 
 class _Arrays(pickle.Unpickler):
-    """Unpickles NumPy arrays, and nothing else."""
+    """Unpickler of NumPy arrays that refuses everything else."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         if (module_name, global_name) not in (
@@ -32,7 +32,7 @@ class _Arrays(pickle.Unpickler):
 
 
 def declared(characters: int, classes: int) -> dict[str, rg.Tensor]:
-    """Numbers of characters [batch, time], padded with zeros, to scores of all pronunciations."""
+    """Return scores of all pronunciations for character numbers [batch, time], padded with zeros."""
     text = rg.placeholder("text", ("B", "T"), "int64")
     lengths = rg.reduce_sum(rg.cast(text > 0, "int64"), 1)
     embedded = rg.embedding(text, characters, 64, name="embedding")
@@ -43,7 +43,7 @@ def declared(characters: int, classes: int) -> dict[str, rg.Tensor]:
 
 
 def parameters(arrays: Arrays) -> dict[str, Any]:
-    """The file's arrays by the names of our parameters."""
+    """Return the file's arrays by the names of rnngraph's parameters."""
     loaded = {"embedding/table": arrays["embedding.weight"]}
     for side, suffix in (("fw", ""), ("bw", "_reverse")):
         layer = {name: array for name, array in arrays.items() if name.endswith(f"l0{suffix}") and "lstm" in name}
@@ -55,7 +55,7 @@ def parameters(arrays: Arrays) -> dict[str, Any]:
     return loaded
 
 
-def made() -> list[Model]:
+def nets() -> list[Model]:
     files = fetched("g2pm")
     arrays = _Arrays(files["np_ckpt.pkl"].open("rb")).load()
     characters, classes = len(arrays["embedding.weight"]), len(arrays["logit_layer.2.bias"])
@@ -90,7 +90,7 @@ def _engine(path: Path, arrays: Arrays) -> Any:
     net.load_variable(arrays)
 
     def run(feeds: Arrays) -> Arrays:
-        """As its ``predict``, for all characters."""
+        """Run the net as the package's ``predict`` does, for all characters."""
         text = feeds["text"]
         lengths = np.sum(np.sign(text), axis=1)
         sides = []

@@ -87,7 +87,7 @@ def encoded(texts: tuple[str, ...], vocabulary: dict[str, int]) -> np.ndarray:
     return rows
 
 
-def made() -> list[Model]:
+def nets() -> list[Model]:
     files = fetched("reactionrnn")
     arrays = arrays_of(files["reactionrnn_weights.hdf5"])
     vocabulary = json.loads(files["reactionrnn_vocab.json"].read_text())

@@ -16,7 +16,7 @@ from .model import Arrays, Model
 STATES = {"stateN": "state"}
 
 
-def made() -> list[Model]:
+def nets() -> list[Model]:
     files = fetched("silero-vad")
     return [
         _model("silero-vad, 16 kHz", files["silero_vad_16k_op15.onnx"], 16_000, 576, {"sequence": 576}),

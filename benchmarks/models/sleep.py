@@ -17,7 +17,7 @@ from .model import Arrays, Model
 FEATURES, MASKED = 36, -1.0
 
 
-def made() -> list[Model]:
+def nets() -> list[Model]:
     os.environ.setdefault("KERAS_BACKEND", "torch")
     return [_model(path) for path in fetched("sleepecg").values()]
 

@@ -19,7 +19,7 @@ UNEVEN = 2e-3
 
 
 def declared(characters: int) -> dict[str, rg.Tensor]:
-    """Numbers of characters [batch, time] to probabilities of the next one."""
+    """Return probabilities of the next character for character numbers [batch, time]."""
     text = rg.placeholder("text", ("B", "T"), "int64")
     embedded = rg.embedding(text, characters, WIDTH, name="embedding")
     first, _ = rg.dynamic_rnn(rg.BasicLSTMCell(UNITS, forget_bias=0.0), embedded, scope="rnn_1")
@@ -30,7 +30,7 @@ def declared(characters: int) -> dict[str, rg.Tensor]:
 
 
 def parameters(arrays: Arrays) -> dict[str, Any]:
-    """The file's arrays by the names of our parameters."""
+    """Return the file's arrays by the names of rnngraph's parameters."""
     loaded = {"embedding/table": arrays["embedding/embeddings"], "attention/kernel": arrays["attention/attention_W"]}
     for layer in ("rnn_1", "rnn_2"):
         own = {name: arrays[f"{layer}/{name}"] for name in ("kernel", "recurrent_kernel", "bias")}
@@ -40,7 +40,7 @@ def parameters(arrays: Arrays) -> dict[str, Any]:
 
 
 def in_keras(arrays: Arrays) -> Any:
-    """The package's net, as Keras 3 has its layers."""
+    """Return the package's net in Keras 3's layers."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     import keras
 
@@ -65,12 +65,12 @@ def in_keras(arrays: Arrays) -> Any:
 
 
 def _plain(kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
-    """Weights of CuDNNLSTM as those of LSTM, as Keras 2 converts them."""
+    """Convert weights of CuDNNLSTM to those of LSTM, as Keras 2 does."""
     inputs = [part.T.reshape(part.shape, order="F") for part in np.hsplit(kernel, 4)]
     return [np.hstack(inputs), np.hstack([part.T for part in np.hsplit(recurrent, 4)]), sum(np.split(bias, 2))]
 
 
-def made() -> list[Model]:
+def nets() -> list[Model]:
     arrays = arrays_of(fetched("textgenrnn")["textgenrnn_weights.hdf5"])
     characters = len(arrays["output/bias"])
     program = rg.compile(declared(characters))

@@ -18,7 +18,7 @@ UNITS = (512, 256, 128)
 INPUTS, LENGTHS, STATE = "placeholder/inputs", "placeholder/seq_lengths", "placeholder/fw_state"
 
 
-def made() -> list[Model]:
+def nets() -> list[Model]:
     path = fetched("cutkum")["frozen_model.pb"]
     net = rg.read_tf1_graph(path, fixed={"placeholder/keep_prob": 1.0})
     program, draw = net.program(), np.random.default_rng(0)
@@ -55,7 +55,7 @@ def made() -> list[Model]:
 
 
 def _layer(parameters: Any, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """The kernel and bias of the file's product of this number, in the order of its steps."""
+    """Return the kernel and bias of a matrix product of the file. ``number`` counts products in order of execution."""
     name = "dense" if number == 0 else f"dense_{number}"
     arrays = [array for key, array in parameters.items() if key.split("/")[-2] == name]
     kernel, bias = sorted(arrays, key=lambda array: -array.ndim)
@@ -63,7 +63,7 @@ def _layer(parameters: Any, number: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _in_numpy(layers: list[tuple[np.ndarray, np.ndarray]], inputs: np.ndarray, state: np.ndarray) -> np.ndarray:
-    """Probabilities [time, batch, 5] of rows that are as long as the input."""
+    """Return probabilities [time, batch, 5] for rows without padding."""
 
     def dense(number: int, *parts: np.ndarray) -> np.ndarray:
         kernel, bias = layers[number]

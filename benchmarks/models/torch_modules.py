@@ -24,8 +24,8 @@ UNEVEN = 1e-4
 Drawn = Callable[[np.random.Generator, int, int], np.ndarray]
 
 
-def made_voices() -> list[Model]:
-    """Resemblyzer: three LSTMs, of which the last state is a voice's embedding. It streams: an embedding so far."""
+def voices_nets() -> list[Model]:
+    """Return Resemblyzer: three LSTMs, whose last state is a voice's embedding. Its stream returns it at each step."""
     files = fetched("resemblyzer")
     constants = {"mel_n_channels": 40, "model_hidden_size": 256, "model_num_layers": 3, "model_embedding_size": 256}
     path = files["voice_encoder.py"]
@@ -34,8 +34,8 @@ def made_voices() -> list[Model]:
     return [_model("Resemblyzer", "resemblyzer", module, _floats(40), last=True, what="a row of 100 steps")]
 
 
-def made_marks() -> list[Model]:
-    """arabic-diacritizer: three LSTMs in both directions, and attention to all letters."""
+def marks_nets() -> list[Model]:
+    """Return arabic-diacritizer: three bidirectional LSTMs, and attention to all letters."""
     files = fetched("arabic-diacritizer")
     sizes = {"embed_dim": 128, "hidden_dim": 256, "num_layers": 3, "dropout": 0.3}
     names = "BahdanauAttention", "BiLSTMDiacritizer"
@@ -50,8 +50,8 @@ def made_marks() -> list[Model]:
     return [_model("arabic-diacritizer", "arabic-diacritizer", module, drawn, UNEVEN, what="a row of 100 letters")]
 
 
-def made_lines() -> list[Model]:
-    """Text in a picture: convolutions, and a recurrence in both directions over the columns that they leave."""
+def lines_nets() -> list[Model]:
+    """Return nets that read text in a picture: convolutions, and a bidirectional recurrence over their columns."""
     compact = fetched("legere")
     names = "ModelConfig", "DepthwiseSeparableBlock", "CompactCRNN"
     weights = _weights(compact["model.pt"])["model"]
@@ -72,7 +72,7 @@ def made_lines() -> list[Model]:
 
 
 def _pictures(height: int) -> Drawn:
-    """Pictures of this height, twice as wide as a row of steps is long."""
+    """Return a function that draws pictures of a height, twice as wide as the number of steps."""
     return lambda draw, rows, steps: draw.standard_normal((rows, 1, height, 2 * steps)).astype(np.float32)
 
 
@@ -112,7 +112,7 @@ def of_module(
         name: Name in the table.
         origin: Package, version and licence.
         module: The module.
-        drawn: Function that draws an input of so many rows and steps.
+        drawn: Function from numbers of rows and steps to an input.
         tolerance: As in ``Model``.
         what: What a timed call computes.
         last: True if results are those after the last step.

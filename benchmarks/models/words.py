@@ -15,7 +15,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "g2p.py"
 WORDS = ("a", "graph", "recurrent", "pronunciation", "xylophonist", "zzz", "o'clock", "wavelength")
 
 
-def made() -> list[Model]:
+def nets() -> list[Model]:
     example = _loaded(EXAMPLE)
     with np.load(fetched("g2p-en")["checkpoint20.npz"]) as archive:
         example.load(dict(archive))

@@ -23,7 +23,7 @@ class Loop(torch.nn.Module):
 
 
 class Peephole(Loop):
-    """The peephole LSTM that a user writes."""
+    """Peephole LSTM as a user of torch would write it."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         projected = torch.matmul(x, self.W) + self.b

@@ -84,9 +84,9 @@ def one_step(row: Row) -> list[Call]:
         cells = [CELLS[row.cell](row) for _ in range(row.layers)]
         widths = tf.nest.flatten([cell.state_size for cell in cells])
         states = [tf.placeholder(tf.float32, [row.batch, width]) for width in widths]
-        given = tf.nest.pack_sequence_as([cell.state_size for cell in cells], states)
+        nested = tf.nest.pack_sequence_as([cell.state_size for cell in cells], states)
         joined, after = x, []
-        for number, (cell, state) in enumerate(zip(cells, given, strict=True)):
+        for number, (cell, state) in enumerate(zip(cells, nested, strict=True)):
             with tf.variable_scope(f"cell_{number}"):
                 joined, state = cell(joined, state)
             after += tf.nest.flatten(state)[: len(tf.nest.flatten(cell.state_size))]
@@ -117,8 +117,8 @@ def _calls(row: Row, with_gradients: bool) -> list[Call]:
     graph, lengths = tf.Graph(), row.lengths()
     with graph.as_default():
         x = tf.placeholder(tf.float32, [row.time, row.batch, row.inputs])
-        given = [x] if lengths is None else [x, tf.placeholder(tf.int32, [row.batch])]
-        halves = _over_time(row, x, None if lengths is None else given[1])
+        fed = [x] if lengths is None else [x, tf.placeholder(tf.int32, [row.batch])]
+        halves = _over_time(row, x, None if lengths is None else fed[1])
         fetches: Any = halves
         session = _session(graph, row)
         if with_gradients:
@@ -127,7 +127,7 @@ def _calls(row: Row, with_gradients: bool) -> list[Call]:
             biases = [v for v in tf.trainable_variables() if "bias" in v.name]
             gradients = tf.gradients(loss, variables + biases)
             fetches = [loss, *gradients]
-    run = session.make_callable(fetches, given)
+    run = session.make_callable(fetches, fed)
     data = [row.time_major(), *([] if lengths is None else [lengths.astype(np.int32)])]
     if with_gradients:
         return [lambda: run(*data)[: 1 + len(variables)]]

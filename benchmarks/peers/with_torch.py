@@ -116,7 +116,7 @@ def train_step(row: Row) -> Call:
 
 
 class Packed(torch.nn.Module):
-    """Layers over rows of different lengths, which are packed before and padded with zeros after."""
+    """Layers over rows of different lengths, which are packed before the layers and padded with zeros after them."""
 
     def __init__(self, layers: torch.nn.Module, row: Row) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class Packed(torch.nn.Module):
 
 
 class Masked(torch.nn.Module):
-    """The same on every step, followed by a mask, which is correct for outputs of forward layers."""
+    """Layers over all steps of all rows, whose outputs are then masked. This is correct for forward layers only."""
 
     def __init__(self, layers: torch.nn.Module, row: Row) -> None:
         super().__init__()

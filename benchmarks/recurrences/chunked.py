@@ -26,7 +26,7 @@ def has(row: Row) -> bool:
 
 
 def inference(row: Row) -> list[Call]:
-    """A call for each length of chunks."""
+    """Return a call for each chunk length."""
     x = torch.from_numpy(row.inputs())
 
     def call(length: int) -> Any:
@@ -37,7 +37,7 @@ def inference(row: Row) -> list[Call]:
 
 
 def training(row: Row) -> list[Call]:
-    """A call for each length, which returns the loss and the gradient of the raw input."""
+    """Return a call for each chunk length, which returns the loss and the gradient of the raw input."""
     x = torch.from_numpy(row.inputs()).requires_grad_()
 
     def call(length: int) -> Any:
@@ -131,11 +131,11 @@ def rwkv7(row: Row, r: Tensor, w: Tensor, k: Tensor, v: Tensor, a: Tensor) -> Te
     eye = torch.eye(lower.shape[-1], dtype=r.dtype)
     solved = torch.linalg.solve_triangular(eye + lower, right, upper=False, unitriangular=True)
     changes, of_state = solved[..., : row.size], solved[..., row.size :]
-    scores, taken = torch.tril(query @ key.transpose(-1, -2)), torch.tril(query @ removed.transpose(-1, -2))
+    scores, removals = torch.tril(query @ key.transpose(-1, -2)), torch.tril(query @ removed.transpose(-1, -2))
     last = sums[..., -1:, :]
     keys, rates = ((x * (last - sums).exp()).transpose(-1, -2) for x in (k, rate))
     states = _between(last.exp().transpose(-1, -2), keys @ v - rates @ changes, rates @ of_state)
-    return scores @ v - taken @ changes + (query - taken @ of_state) @ states
+    return scores @ v - removals @ changes + (query - removals @ of_state) @ states
 
 
 def mlstm(row: Row, q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Tensor:
@@ -155,10 +155,10 @@ def mlstm(row: Row, q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Te
     added = (k * (to_end - final[..., None]).exp()[..., None]).transpose(-1, -2) @ ones
     states = _between((total + first - final).exp()[..., None, None], added)
     from_state = sums + first[..., None]
-    most = torch.maximum(from_state, logs.amax(-1))
-    scores = (q @ k.transpose(-1, -2)) * (logs - most[..., None]).exp()
-    both = scores @ ones + (q * (from_state - most).exp()[..., None]) @ states
-    return both[..., :-1] / torch.maximum(both[..., -1:].abs(), (-most).exp()[..., None])
+    peak = torch.maximum(from_state, logs.amax(-1))
+    scores = (q @ k.transpose(-1, -2)) * (logs - peak[..., None]).exp()
+    both = scores @ ones + (q * (from_state - peak).exp()[..., None]) @ states
+    return both[..., :-1] / torch.maximum(both[..., -1:].abs(), (-peak).exp()[..., None])
 
 
 FORMS: dict[str, Callable[..., Tensor]] = {"GLA": gla, "GDN": gdn, "SSD": ssd, "RWKV-7": rwkv7, "mLSTM": mlstm}

@@ -64,7 +64,7 @@ def _call(row: Row, fresh: bool) -> Call:
     numbers = [ctypes.c_long(number) for number in (row.batch, row.time, last, fresh)]
     arguments = (*pointers[:3], *numbers, *pointers[3:])
 
-    def call(held: object = (x, state, more)) -> np.ndarray:  # keeps alive the arrays that pointers name
+    def call(memory: object = (x, state, more)) -> np.ndarray:  # keeps alive the arrays that pointers name
         function(*arguments)
         return y
 

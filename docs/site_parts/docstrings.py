@@ -1,7 +1,7 @@
-"""Convert names of the API to Markdown: signature, text, arguments one a line, methods.
+"""Conversion of API names to Markdown: signature, docstring, one line for each argument, and methods.
 
-A docstring documents arguments in sections of Google's format, or as ``name: text``. The text of an argument ends at
-the next argument or at the end of the paragraph.
+Docstrings document arguments in sections of Google's format, or inline as ``name: text``. An inline text ends at the
+next argument or at the end of the paragraph.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def _without_sections(text: str) -> str:
 
 
 def parted(text: str, names: set[str]) -> tuple[str, list[tuple[str, str]]]:
-    """Split a docstring into its text and its arguments in order. names: of arguments and attributes.
+    """Split a docstring into its text and its arguments in order. ``names`` are those of arguments and attributes.
 
     A part that begins ``name: …`` or ``one, other: …`` after the end of a sentence or line belongs to those names. It
     ends at the next such part, at a sentence about raised errors, or with the paragraph.
@@ -185,7 +185,7 @@ def default_of(signature: inspect.Signature | None, name: str) -> str:
 
 
 def undocumented(signature: inspect.Signature | None, arguments: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return arguments without a text of their own, with their common meaning: a list like ``arguments``."""
+    """Return (name, usual meaning) of the arguments that have no text in the docstring."""
     documented = {name for names, _ in arguments for name in names.split(", ")}
     items = signature.parameters.values() if signature else ()
     return [
@@ -243,7 +243,7 @@ def described(name: str, thing: Any, shown: str, level: int = 0) -> Iterator[str
 def members(name: str, kind: type) -> list[str]:
     """Return public methods and properties with a docstring of their own, in source order.
 
-    Those that a public base class defines, such as ``rg.Cell``, are documented there.
+    Members of a public base class, such as ``rg.Cell``, are documented at that class.
     """
     import rnngraph
 
@@ -271,7 +271,7 @@ def unwrapped(kind: type, member: str) -> Any:
 
 
 class Property:
-    """Attribute with a text."""
+    """Attribute that has a documentation text."""
 
     def __init__(self, text: str | None) -> None:
         self.__doc__ = text

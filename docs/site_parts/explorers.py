@@ -1,4 +1,4 @@
-"""Writes explorer pages and pictures of three nets into the built site, for the pages that show them."""
+"""Extension of Sphinx that writes explorer pages and pictures of three nets into the built site."""
 
 from __future__ import annotations
 

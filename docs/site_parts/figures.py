@@ -33,13 +33,13 @@ PEERS = ("onnxruntime", "torch", "jax")
 
 
 def table(name: str) -> list[list[str]]:
-    """Return the rows of a file of figures, of which the first has the heads of columns."""
+    """Return the rows of a file of figures. The first row has the columns' heads."""
     with (FIGURES / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.reader(file))
 
 
 def in_words() -> list[list[str]]:
-    """Return the README's table, ratios of the peers' times. It has no floor: a call of one step is mostly Python."""
+    """Return the README's table: ratios of peers' times. It has no floor, as one step's call is mostly Python."""
     files = {name: table(name) for name in ("inference", "training")}
     heads = next(iter(files.values()))[0]
     titles = [next(head for head in heads if head.startswith(peer)).rpartition(".")[0] for peer in PEERS]
@@ -64,7 +64,7 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 
 
 def text_of(page: Path) -> str:
-    """Return a page with the tables that its marks name."""
+    """Return the text of a page, with the tables that its marks name filled in."""
 
     def written(mark: re.Match[str]) -> str:
         if mark[1] == "readme":

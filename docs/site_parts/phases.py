@@ -32,7 +32,7 @@ def page() -> str:
 
 
 def picture() -> str:
-    """Return the phases: each a function, its result, and the records that the result holds."""
+    """Return the picture of the phases: for each its function, its result, and the records in the result."""
     lines: list[str] = []
     shown: set[type] = set()
     for number, phase in PHASES:
@@ -43,7 +43,7 @@ def picture() -> str:
 
 
 def _record(record: type, depth: int, shown: set[type]) -> Iterator[str]:
-    """Yield a record with its fields, then those records that its fields hold and that are not yet ``shown``."""
+    """Yield the lines of a record and its fields, then of the records in these fields that are not ``shown`` yet."""
     shown.add(record)
     indent = "   " * depth
     yield from _wrapped(f"{indent}{record.__name__}: ", ", ".join(field.name for field in dataclasses.fields(record)))
@@ -56,7 +56,7 @@ def _record(record: type, depth: int, shown: set[type]) -> Iterator[str]:
 
 
 def _records_in(kind: Any) -> Iterator[type]:
-    """Yield the records of the rooms in a type such as ``tuple[GroupPlan, ...]``."""
+    """Yield the record classes that a type such as ``tuple[GroupPlan, ...]`` contains."""
     if isinstance(kind, type) and dataclasses.is_dataclass(kind) and kind.__module__.startswith(ROOMS):
         yield kind
     for part in get_args(kind):
@@ -64,7 +64,7 @@ def _records_in(kind: Any) -> Iterator[type]:
 
 
 def _wrapped(head: str, text: str) -> Iterator[str]:
-    """Yield a line, wrapped and indented to the end of its head."""
+    """Yield the lines of a wrapped text, indented to the end of its ``head``."""
     line = head
     for word in re.split(r"(?<=,) ", text):
         if len(line) + len(word) > WIDTH:

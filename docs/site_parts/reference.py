@@ -1,4 +1,4 @@
-"""The directive ``reference``: names of the API, one a line, each replaced by its documentation.
+"""Sphinx directive ``reference``: a list of API names, one a line, each of which its documentation replaces.
 
 In the repository it reads as a list of names. A name belongs to ``rnngraph``, to one of its modules
 (``weights.from_torch``), or to ``docstrings.OBJECTS``, the classes whose objects users receive.

@@ -1,4 +1,4 @@
-"""Checks internal links of the built site: that each leads to an existing file and an existing place in it.
+"""Check of the built site's internal links: each must lead to an existing file, and to an existing anchor in it.
 
 A broken link is a warning, and with ``-W`` an error of the build.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Page(HTMLParser):
-    """Links of a page, and its possible targets of links."""
+    """Links of a page, and the anchors to which links may lead."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

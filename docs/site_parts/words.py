@@ -49,7 +49,7 @@ TITLES = {
 
 
 def pages() -> dict[Path, str]:
-    """Each page with its text."""
+    """Return the generated text of each page, by its path."""
     texts = {GUIDES / "words.md": page()}
     for framework in frameworks.NAMES:
         path = GUIDES / f"from_{framework}.md"
@@ -108,7 +108,7 @@ _NAME = re.compile(r"\b(rg|program|rnngraph)\.\w+(\.\w+)*")
 
 
 def _end_of_call(text: str, place: int) -> int:
-    """Return the end of the brackets that open at ``place``, and of calls or indices of their result."""
+    """Return the position after the brackets that open at ``place``, and after brackets that follow directly."""
     while text[place : place + 1] in ("(", "["):
         depth = 1
         while depth and place < len(text) - 1:

@@ -2,7 +2,7 @@
 
 The dry sound is synthetic: plucked strings (Karplus & Strong 1983), chords, sweeps and bursts of noise.
 
-The circuit is the core of a distortion pedal: a gain, then two antiparallel diodes  behind a resistor and a capacitor
+The circuit is the core of a distortion pedal: a gain, then two antiparallel diodes behind a resistor and a capacitor
 (Yeh, Abel & Smith 2007), then a biquad as its tone control. The clipper's voltage v follows
 
     C dv/dt = (u - v)/R - 2 I_s sinh(v / V)
@@ -116,7 +116,7 @@ def plucked(generator: np.random.Generator, hertz: float, samples: int) -> Float
 
 
 def phrase(generator: np.random.Generator, samples: int) -> Floats:
-    """Return single notes, or chords of which the strings are struck one after the other."""
+    """Return a phrase of single notes and of chords, whose strings are struck one after the other."""
     sound = np.zeros(samples)
     start = 0
     while start < samples:
@@ -146,7 +146,7 @@ def bursts(generator: np.random.Generator, samples: int) -> Floats:
 
 
 def dry_sounds(seed: int, count: int, samples: int) -> Floats:
-    """Return sounds [count, samples] between -1 and 1: of ten, about eight are plucked, one sweeps, one is noise."""
+    """Return sounds [count, samples] between -1 and 1: about 80 % plucked strings, 10 % sweeps, 10 % noise."""
     sounds = np.zeros((count, samples))
     for number in range(count):
         generator = np.random.default_rng([seed, number])

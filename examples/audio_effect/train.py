@@ -31,13 +31,13 @@ UNITS = 32
 SECONDS, SOUNDS, HELD_OUT = 1.0, 120, 30
 BATCH, WINDOW, WARM_UP, EPOCHS, LEARNING_RATE, CLIP_NORM = 40, 1024, 512, 60, 5e-3, 1.0
 EMPHASIS, QUIET = 0.85, 1e-3
-PLAYED, DRIVE = 8, 0.7  # number of sounds and drive of the sound file that is written
+PLAYED, DRIVE = 8, 0.7  # sounds in the written file, and its drive
 
 # 1. declare
 dry = rg.placeholder("dry", shape=(None, None, 1))
 drive = rg.placeholder("drive", shape=(None, 1))
 wet = rg.placeholder("wet", shape=(None, None, 1))
-knob = 0 * dry + rg.expand_dims(drive, 1)  # the same value at all samples
+knob = 0 * dry + rg.expand_dims(drive, 1)  # broadcast to all samples
 outputs, _ = rg.dynamic_rnn(rg.BasicLSTMCell(UNITS), rg.concat([dry, knob], 2))
 out = dry + rg.dense(outputs, 1)
 

@@ -50,7 +50,7 @@ def load(path: str | Path = FILE, weights: str = "float32") -> rg.Program:
 
 
 def program(weights: str) -> rg.Program:
-    """Return the net that the server runs, with weights of this kind."""
+    """Return the net that the server runs, with weights in the number format ``weights``."""
     return load(FILE, weights)
 
 

@@ -17,7 +17,7 @@ class LongestMatch:
     """Tokens of a text by longest match, as the tokenizer ``rwkv`` defines them."""
 
     def __init__(self, vocabulary: Sequence[bytes | str]) -> None:
-        """Index a vocabulary, which has each token's bytes by number. Tokens without bytes are never chosen."""
+        """Index a vocabulary: each token's bytes, by token number. Tokens without bytes are never chosen."""
         self._numbers: dict[bytes, int] = {}
         for number, token in enumerate(vocabulary):
             self._numbers.setdefault(_bytes(token), number)

@@ -11,7 +11,7 @@ Decode = Callable[[list[int]], str]
 
 
 class Pieces:
-    """Converts tokens to text that can be sent.
+    """Converter from tokens to text that can be sent.
 
     Text is held back while it ends in an incomplete character or in a possible beginning of a stop string.
 
@@ -27,7 +27,7 @@ class Pieces:
         self.is_stopped = False
 
     def add(self, token: int) -> str:
-        """Return the text that a token completes; it may be empty."""
+        """Return the text that can be sent after another token; it may be empty."""
         self._tokens.append(token)
         before, text = (self._decode(self._tokens[self._begin : end]) for end in (self._read, len(self._tokens)))
         if text.endswith(REPLACEMENT):
@@ -49,8 +49,8 @@ class Pieces:
         if places:
             self.is_stopped, self._waiting = True, ""
             return text[: min(places)]
-        held = max((_overlap(text, stop) for stop in self._stops), default=0)
-        cut = len(text) - held
+        withheld = max((_overlap(text, stop) for stop in self._stops), default=0)
+        cut = len(text) - withheld
         self._waiting = text[cut:]
         return text[:cut]
 

@@ -67,7 +67,7 @@ class CompletionRequest:
         choices: Number of choices for each prompt.
         max_tokens: Maximum new tokens of a choice.
         sample: Arguments of ``rg.sample``; None for the largest logit.
-        seed: Number of the first choice; the others have the next ones.
+        seed: Number of the first choice, which selects its draws; the other choices have the next numbers.
         stops: Strings that end a choice.
         is_stream: True to answer by events.
         with_usage: True to end the events by a count of tokens.
@@ -94,7 +94,7 @@ def checked_request(
     """Check a request.
 
     Args:
-        body: What was sent as JSON.
+        body: Body of the request, parsed from JSON.
         model: Name of the model.
         encode: Returns the tokens of a text, or raises ``ValueError``.
         classes: Number of tokens in the vocabulary.
@@ -150,14 +150,14 @@ def checked_request(
     )
 
 
-def _number(body: Mapping[str, Any], name: str, default: Any, kind: type, least: float, most: float) -> Any:
+def _number(body: Mapping[str, Any], name: str, default: Any, kind: type, least: float, greatest: float) -> Any:
     value = body.get(name)
     if value is None:
         return default
     kinds = (int, float) if kind is float else (int,)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= greatest:
         what = "a number" if kind is float else "an integer"
-        raise RequestError(f"{name} must be {what} from {least} to {most}, not {value!r}", name)
+        raise RequestError(f"{name} must be {what} from {least} to {greatest}, not {value!r}", name)
     return value
 
 

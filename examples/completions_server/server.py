@@ -40,7 +40,7 @@ RETRY_S = 1
 
 
 class Totals:
-    """Numbers that a generator counts itself, as a collector of the package ``prometheus_client``."""
+    """Collector for the package ``prometheus_client`` of the numbers that a generator counts itself."""
 
     def __init__(self, generator: rg.Generator) -> None:
         self._generator = generator
@@ -140,7 +140,7 @@ class Completion:
         yield rest, "stop" if pieces.is_stopped else handle.finish
 
     async def whole(self) -> dict[str, Any]:
-        """Return the answer once all choices are at their ends."""
+        """Return the answer once all choices have ended."""
 
         async def one(index: int) -> tuple[str, str]:
             pieces = [piece async for piece in self.texts(index)]
@@ -197,7 +197,7 @@ class Events:
     async def _send(self, send: Any) -> None:
         async def write(text: str, more: bool = True) -> None:
             await send({"type": "http.response.body", "body": f"data: {text}\n\n".encode(), "more_body": more})
-            await asyncio.sleep(0)  # lets other tasks run, among them the one that learns of a closed connection
+            await asyncio.sleep(0)  # lets other tasks run, such as the one that notices a closed connection
 
         try:
             async for event in self._completion.events():

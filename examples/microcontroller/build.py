@@ -49,7 +49,7 @@ def untrained(weights: str) -> rg.Program:
 
 
 def only(values: list[str], what: str) -> str:
-    """Return the single input or output, which the image feeds or prints."""
+    """Return the only input or output, which the image feeds or prints. Exit if there are several."""
     if len(values) != 1:
         raise SystemExit(f"the image has room for one {what}, and the program has {', '.join(values) or 'none'}")
     return values[0]

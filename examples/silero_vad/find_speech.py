@@ -115,12 +115,11 @@ def main() -> None:
     stream.reset()
     began = time.perf_counter()
     probabilities = [float(stream.step(input=window)["output"][0, 0]) for window in windows(sound)]
-    taken = time.perf_counter() - began
+    seconds = time.perf_counter() - began
     times = "".join(f"{begin:.2f} to {end:.2f}\n" for begin, end in speech(probabilities))
     console.print(times, end="")
-    console.print(
-        f"{len(sound) / RATE:.1f} s of sound in {taken:.3f} s: {1e6 * taken / len(probabilities):.0f} µs for each 32 ms"
-    )
+    each = 1e6 * seconds / len(probabilities)
+    console.print(f"{len(sound) / RATE:.1f} s of sound in {seconds:.3f} s: {each:.0f} µs for each 32 ms")
 
     several = platform.machine() in ("x86_64", "AMD64")
     exported = program.inference.export(options.directory, "silero", dispatch=several)

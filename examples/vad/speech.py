@@ -100,7 +100,7 @@ def decibels(sound: Floats) -> Floats:
 
 
 def speaks(sound: Floats) -> NDArray[np.bool_]:
-    """Return flags of a clean recording's frames: True if loud compared with peak and pauses, or in a short gap."""
+    """Return a flag for each frame of a clean recording, True for speech: loud frames, and short gaps between them."""
     level = decibels(sound)
     loud = level > max(level.max() - BELOW_PEAK, np.quantile(level, SPEAKING) + ABOVE_FLOOR)
     return without_short(~without_short(~loud, SHORTEST_PAUSE), SHORTEST_WORD)

@@ -87,7 +87,7 @@ def best_threshold(scores: NDArray[np.float64], truth: Flags) -> float:
     """Return the threshold with the fewest misclassified frames."""
     order = np.argsort(scores)
     ordered, speaking = scores[order], truth[order]
-    # number of misclassified frames if the threshold is this score
+    # misclassified frames, for each score as the threshold
     wrong = np.cumsum(speaking) + np.cumsum((~speaking)[::-1])[::-1] - ~speaking
     wrong[:-1][ordered[:-1] == ordered[1:]] = len(truth)  # equal scores can't be separated
     return float(ordered[wrong.argmin()])

@@ -38,7 +38,7 @@ def silero() -> Path | None:
 
 
 def stand_in() -> rg.Program:
-    """Return an untrained net with Silero's inputs and shape: a spectrum, convolutions, a recurrence."""
+    """Return an untrained net with Silero's inputs and structure: a spectrum, convolutions, a recurrence."""
     sound = rg.placeholder("input", shape=(None, CONTEXT + SAMPLES))
     state = rg.placeholder("state", shape=(2, None, 128))
     padded = rg.pad(rg.expand_dims(sound, 2), [[0, 0], [0, 64], [0, 0]], mode="reflect")
@@ -162,7 +162,7 @@ def largest_difference(file: Path | None, names: Sequence[str]) -> float:
     """Return the largest difference between the detectors' probabilities, for callers that send noise."""
     detectors, draw = [DETECTORS[name](file) for name in names], np.random.default_rng(0)
     callers: list[list[Any]] = [[] for _ in detectors]
-    most = 0.0
+    largest = 0.0
     for _ in range(20):
         frames = draw.uniform(-0.5, 0.5, (len(callers[0]) + 1, SAMPLES)).astype(np.float32)
         probabilities = []
@@ -170,8 +170,8 @@ def largest_difference(file: Path | None, names: Sequence[str]) -> float:
             mine.append(detector.open())
             windows = np.stack([detector.window(caller, frame) for caller, frame in zip(mine, frames, strict=True)])
             probabilities.append(detector.step(mine, windows))
-        most = max(most, *(float(np.abs(other - probabilities[0]).max()) for other in probabilities))
-    return most
+        largest = max(largest, *(float(np.abs(other - probabilities[0]).max()) for other in probabilities))
+    return largest
 
 
 # In real time ---------------------------------------------------------------------------------------

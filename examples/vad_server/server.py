@@ -173,7 +173,7 @@ def measured(options: argparse.Namespace, engine: str, callers: int) -> tuple[li
 
 
 def batch_of(options: argparse.Namespace, engine: str) -> int:
-    """Return the most frames that an engine takes in one step."""
+    """Return the maximum number of frames that an engine takes in one step."""
     return 1 if engine == "onnxruntime" else int(options.max_batch)
 
 

@@ -122,7 +122,7 @@ def no_more(what: str, excess: Sequence[Any], names: Iterable[str] = ()) -> None
         )
 
 
-# What is wrong with a call ---------------------------------------------------------------------------
+# Diagnosis of calls ----------------------------------------------------------------------------------
 
 
 POSITIONAL_HINTS = {

@@ -1,4 +1,4 @@
-"""Ops that permute rows, or combine several."""
+"""The analysis of row mixing finds ops that permute rows or combine several."""
 
 from __future__ import annotations
 

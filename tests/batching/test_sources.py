@@ -81,7 +81,7 @@ def test_a_pair_of_lists_of_sequences_gets_its_lengths() -> None:
 
 
 def test_a_validation_pair_takes_missing_inputs_from_the_examples() -> None:
-    """A temperature that both graphs read, and a rate that only training reads."""
+    """A validation pair takes inputs that it lacks from the examples, such as a temperature that both graphs read."""
     x, y = rg.placeholder("x", (None, 3)), rg.placeholder("y", (None,), "int64")
     warmth, keep = rg.placeholder("warmth", ()), rg.placeholder("keep", ())
     logits = rg.dense(rg.dropout(x, keep), 2) * warmth
@@ -208,7 +208,7 @@ def test_a_fit_from_a_checkpoint_skips_batches_of_the_past(per_epoch: int | None
 
 
 def test_an_interrupted_iterator_continues_at_its_position() -> None:
-    """Within a process no batch is skipped, and the batch in flight is not lost."""
+    """An interrupted fit continues an iterator at its position: no batch is skipped or lost."""
     given = batches(6)
     whole = trainer()
     whole.fit(iter(given), steps_per_epoch=3, epochs=2, progress=False)

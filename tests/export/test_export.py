@@ -206,7 +206,7 @@ def test_no_recurrence_at_all(tmp_path: Path) -> None:
     assert net.state == b""
 
 
-# Weights that come later ---------------------------------------------------------------------------
+# Weights passed at run time ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", ["stack", "wide", "learned start", "norm"])
@@ -276,7 +276,7 @@ def test_weights_are_swapped_between_steps(tmp_path: Path) -> None:
     assert_array_equal(net.step(x=x)["y"], stream.step(x=x)["y"])
 
 
-# Several levels in one -----------------------------------------------------------------------------
+# Several levels in one object ----------------------------------------------------------------------
 
 
 @only_x86
@@ -295,7 +295,7 @@ def test_levels_in_one_object(weights: str, tmp_path: Path) -> None:
 @only_x86
 @pytest.mark.parametrize("number", range(len(LEVELS)))
 def test_each_level_runs(number: int, tmp_path: Path) -> None:
-    """Every variant runs, because the test overwrites the number of the selected one in the header."""
+    """Each level's code runs; the test selects it by overwriting the variant's number in the header."""
     program = program_of(stack())
     program.inference.export(tmp_path, "net", dispatch=True, link=False)
     same = program_of(stack(), target=LEVELS[number])
@@ -409,7 +409,7 @@ def test_names_and_numbers_that_c_could_stumble_over(weights: str, tmp_path: Pat
 
 
 def test_the_weights_are_of_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another thread may train the parameters during an export."""
+    """An export has the weights of one moment, even if another thread trains during the export."""
     program = program_of(stack())
     program.inference.export(tmp_path / "still", "net", link=False)
     changing, snapshot = program_of(stack()), Parameters.snapshot
@@ -482,7 +482,7 @@ def test_a_directory_that_is_a_file(tmp_path: Path) -> None:
         program_of(one(rg.BasicRNNCell(3))).inference.export(tmp_path / "file", "net")
 
 
-# Each weight once ----------------------------------------------------------------------------------
+# Shared panels -------------------------------------------------------------------------------------
 
 LARGE: dict[str, Callable[[], Any]] = {
     "reset after": lambda: one(rg.GRUCell(130, reset_after=True), 70),

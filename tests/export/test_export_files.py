@@ -1,4 +1,4 @@
-"""Files of exported nets: several in one folder, older ones, other people's, and files that can't be written."""
+"""Files of exported nets: several nets in one folder, earlier files, users' files, and unwritable files."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def test_names_that_would_hide_others(name: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-# Ways in -------------------------------------------------------------------------------------------
+# Loaded programs, and the command line -------------------------------------------------------------
 
 
 def test_a_loaded_program_exports_the_same_object(tmp_path: Path) -> None:

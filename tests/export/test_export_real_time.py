@@ -174,7 +174,7 @@ def test_nan_stays_in_its_instance(tmp_path: Path) -> None:
 
 
 def test_states_that_decay_through_denormal_numbers(tmp_path: Path) -> None:
-    """States decay to zero with Python's bits, because both use the same floating-point mode."""
+    """States that decay to denormals and zero have Python's bits, because C uses the same floating-point mode."""
     h = rg.placeholder("x", shape=(None, None, 3))
 
     class Leak(rg.Cell):

@@ -262,7 +262,7 @@ def test_a_net_without_steps_takes_any(tmp_path: Path) -> None:
 
 
 def test_sizes_that_follow_are_formulas(tmp_path: Path) -> None:
-    """A convolution without padding has 2 * steps - 8 outputs; too few steps for one window are refused."""
+    """Sizes of results are formulas, such as 2 * steps - 8. Too few steps for one window are refused."""
     x = rg.placeholder("x", shape=(None, None, 4))
     y = rg.conv1d(x, 3, 5, padding="valid")
     program = program_of({"y": rg.concat([y, rg.dynamic_rnn(rg.GRUCell(3), y)[0][:, ::-1]], 1)})
@@ -317,7 +317,7 @@ HUGE = (2**31, 2**32, 2**40, 2**40 + 1, 2**61, 2**62, 2**63 - 1, 2**63, MOST)
 
 @pytest.mark.parametrize("case", CASES)
 def test_sizes_too_large_for_memory_are_refused(case: str, exported: Exported) -> None:
-    """All arrays are null pointers, which proves that nothing is read or written."""
+    """Sizes beyond memory are refused before any access: all arrays are null pointers here."""
     net = Sequence(exported(case)[1], "net", host())
     arrays_of_net = [None] * (len(net.about["inputs"]) + len(net.about["outputs"]) + 1)
     others = [2] * (len(net.names) - 2)

@@ -1,4 +1,4 @@
-"""Exported nets store the states that streams store: self-tests pass, and steps have a stream's bits."""
+"""Exported nets keep the states that streams keep: self-tests pass, and steps have a stream's bits."""
 
 from __future__ import annotations
 

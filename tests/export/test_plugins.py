@@ -89,7 +89,7 @@ def test_a_plugin_is_built_and_runs(tmp_path: Path) -> None:
 
 
 def test_objects_of_all_systems_have_no_undefined_symbols(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Windows' and macOS' objects choose a variant at run time, too, and have no undefined symbols."""
+    """Objects for all systems have no undefined symbols, although some choose a variant at run time."""
     effect().save(tmp_path / "saved")
     export = ["export", str(tmp_path / "saved"), "--name", "fx", "-o", str(tmp_path / "fx")]
     assert main([*export, "--plugin", "--max-block", "1"]) == 0

@@ -1,4 +1,4 @@
-"""Random declarations as exported nets: bits of the program's own stream or calls, and a self-test without differences.
+"""Exports of random declarations have the bits of the program's streams or calls, and pass their self-tests.
 
 A failure prints the declaration and its seed.
 """
@@ -135,7 +135,7 @@ def compare(declaration: Declaration, program: rg.Program, stream: Stream, folde
     if not steps:
         return
     for count in (1, 3, 1, 1, 3):
-        at = at if at + count <= steps else 0  # the state continues, whatever is fed
+        at = at if at + count <= steps else 0  # at the end, feed from the beginning again; the state continues
         count = min(count, steps)
         chosen = range(at * stream.rate, (at + count) * stream.rate)
         now, mine = part(arrays, stream._time_axis, chosen), part(fed, stream._time_axis, chosen)

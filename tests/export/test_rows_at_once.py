@@ -96,7 +96,7 @@ def test_weights_that_are_set_after_init(target: str, rows: int, tmp_path: Path)
 
 
 def test_a_net_that_returns_its_states(tmp_path: Path) -> None:
-    """A call is one step, as in detectors from files of other formats."""
+    """Rows step together in a net whose call is one step and returns its states, as in files of other formats."""
     x, h = rg.placeholder("x", (None, 6)), rg.placeholder("h", (1, None, 4))
     after = rg.tanh(rg.dense(x, 4) + rg.dense(h[0], 4))
     program = rg.compile({"y": rg.dense(after, 2), "next": after[None]}, states={"next": h}, seed=1)

@@ -14,7 +14,7 @@ from rnngraph.codegen.machine.target import host
 
 @pytest.mark.parametrize("kind", ["float32", "bfloat16", "int8", "int8_blocks", "int4"])
 def test_the_file_equals_the_weights_packed_by_set_weights(kind: str, tmp_path: Path) -> None:
-    """Packed weights equal the file, apart from the memory for intermediate values."""
+    """``set_weights`` packs the bytes of the weights file, followed by memory for intermediate values."""
     x = rg.placeholder("x", (None, None, 70))
     y, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.GRUCell(63), rg.LSTMCell(65)]), x)
     program = rg.compile({"y": rg.dense(y, 25)}, weights=rg.Narrow(kind, force=True), cache=False)

@@ -13,7 +13,7 @@ HEADS, KEYS, VALUES = 2, 5, 3
 
 
 class MatrixCell(rg.Cell):
-    """Cell with a state of keys and values for each head, carried flat. ``widths``: parts of the input for ``rule``."""
+    """Cell with a state of keys and values for each head, carried flat. ``widths``: widths of the input's parts."""
 
     heads, keys, values = HEADS, KEYS, VALUES
 
@@ -63,7 +63,7 @@ class MatrixCell(rg.Cell):
 
 
 class GatedCell(MatrixCell):
-    """A decay for each key; some decays are 0 or -1."""
+    """Gated linear attention: a decay for each key. Some decays are 0 or -1."""
 
     @property
     def widths(self) -> Sequence[int]:
@@ -86,7 +86,7 @@ class ProductCell(GatedCell):
 
 
 class SharedCell(MatrixCell):
-    """A decay for each head; keys and weights that all heads share, on the last axis."""
+    """Cell with a decay for each head, and keys and weights that all heads share, on the last axis."""
 
     @property
     def widths(self) -> Sequence[int]:
@@ -103,7 +103,7 @@ class SharedCell(MatrixCell):
 
 
 class DeltaCell(MatrixCell):
-    """The gated delta rule."""
+    """Gated delta rule."""
 
     @property
     def widths(self) -> Sequence[int]:
@@ -119,7 +119,7 @@ class DeltaCell(MatrixCell):
 
 
 class TwiceCell(MatrixCell):
-    """The delta rule with two keys for each step, one after the other, and a decay for each key."""
+    """Delta rule with two keys for each step, one after the other, and a decay for each key."""
 
     @property
     def widths(self) -> Sequence[int]:
@@ -135,7 +135,7 @@ class TwiceCell(MatrixCell):
 
 
 class MixedCell(MatrixCell):
-    """A state that decays by key, a readout with a key of its own, and a delayed input (as RWKV-7)."""
+    """Cell like RWKV-7: a state that decays by key, a readout with its own key, and a delayed input."""
 
     @property
     def widths(self) -> Sequence[int]:
@@ -155,7 +155,7 @@ class MixedCell(MatrixCell):
 
 
 class StabilisedCell(MatrixCell):
-    """A matrix state, a vector state, and a maximum that scales both (as mLSTM)."""
+    """Cell like mLSTM: a matrix state, a vector state, and a maximum that scales both."""
 
     @property
     def widths(self) -> Sequence[int]:
@@ -181,7 +181,7 @@ class StabilisedCell(MatrixCell):
 
 
 class LaterCell(DeltaCell):
-    """A gated unit that reads the output of the matrix state, within one cell."""
+    """Cell whose gated unit reads the output of its matrix state."""
 
     def state(self) -> Any:
         return {"S": rg.memory(self.heads * self.keys * self.values), "h": self.of_values}
@@ -193,7 +193,7 @@ class LaterCell(DeltaCell):
 
 
 class EquationCell(MatrixCell):
-    """The delta rule by ``rg.einsum``, with a decay for each key."""
+    """Delta rule written with ``rg.einsum``, with a decay for each key."""
 
     @property
     def widths(self) -> Sequence[int]:
@@ -223,7 +223,7 @@ CHUNKED: dict[str, type[MatrixCell]] = {
 
 
 def declared(cell: MatrixCell, reverse: bool = False, lengths: bool = False) -> tuple[Any, rg.Tensor, rg.Tensor]:
-    """Return outputs, a loss of all of them, and the placeholder of the initial state of a flat matrix."""
+    """Return outputs, a loss of all outputs, and the placeholder of the flat initial matrix state."""
     x = rg.placeholder("x", (None, None, cell.wide))
     limits = rg.placeholder("lengths", (None,), "int64") if lengths else None
     size = cell.heads * cell.keys * cell.values
@@ -244,7 +244,7 @@ def declared(cell: MatrixCell, reverse: bool = False, lengths: bool = False) -> 
 
 
 def fed(cell: MatrixCell, batch: int, time: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """Return numbers for ``declared``; some are 0."""
+    """Return random feeds for the placeholders of ``declared``; some numbers are 0."""
     generator = np.random.default_rng(seed)
     x = generator.normal(size=(batch, time, cell.wide))
     x[generator.random(x.shape) < 0.05] = 0

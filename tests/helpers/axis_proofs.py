@@ -1,4 +1,4 @@
-"""Axis columns of the table of ops as masks of entries, and their comparison with the values of ops."""
+"""Check of the axis columns in the table of ops, by the values that ops compute."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Proof:
     # Which entries read which ---------------------------------------------------------------------
 
     def readers(self, number: int, index: Index) -> np.ndarray:
-        """Return the entries of the result that may read an entry of an operand, by the column."""
+        """Return a mask of the result's entries that, by the column, may read an entry of an operand."""
         shape = self.value().shape
         found = np.ones(shape, bool)
         for axis, place in enumerate(index):
@@ -74,7 +74,7 @@ class Proof:
         return np.ones(shape, bool)
 
     def changes(self, number: int, index: Index) -> np.ndarray:
-        """Return the entries of the result that change with an entry of an operand."""
+        """Return a mask of the result's entries that change with an entry of an operand."""
         array, before = self.arrays[number], self.value()
         found = np.zeros(before.shape, bool)
         for other in _far_numbers(array.dtype) or (not array[index],):
@@ -86,7 +86,7 @@ class Proof:
     # Rows in another order ------------------------------------------------------------------------
 
     def orderly(self) -> Iterator[int]:
-        """Yield axes of the result whose positions read the same positions of operands, or all positions."""
+        """Yield the result's axes along which each position reads the same position of operands, or all positions."""
         uses = [*fates(self.node)]
         by_place = OPS[self.node.op].axes.by_place(self.node)
         if any(isinstance(use.fate, Mixed) for use in uses):
@@ -133,7 +133,7 @@ class Proof:
                 half = np.arange(size)[size // 2 :] if part else np.arange(size // 2)
                 arrays[number] = np.take(arrays[number], half, axis)
             for number in set(range(len(arrays))) - {number for number, _ in axes}:
-                if part:  # operands that are not reduced count once
+                if part:  # an operand that is not reduced counts in one half only
                     arrays[number] = np.zeros_like(arrays[number])
             values.append(self.value(arrays))
         join = np.add if by == "sum" else np.maximum if self.node.op == "reduce_max" else np.minimum

@@ -1,4 +1,4 @@
-"""Shared parts of the tests of prepared calls: a feature-rich program, feeds, and a record of general calls."""
+"""Parts of the tests of prepared calls: a feature-rich program, feeds, and a record of calls on the slow path."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def fed(rows: int = 2, steps: int = 5, seed: int = 0) -> dict[str, Any]:
 
 
 def general(call: Any, feeds: dict[str, Any], **options: Any) -> Any:
-    """Call without preparation: feeds in a mapping that is no dict take the general path."""
+    """Call on the slow path, which feeds in a mapping other than a dict take."""
     return call(MappingProxyType(feeds), **options)
 
 

@@ -51,7 +51,7 @@ class Chain(Generator):
         return value
 
     def length(self, value: Value) -> str:
-        """Return lengths for a driver over ``value``, in one of the ways that programs compute them."""
+        """Return lengths for a driver over ``value``, computed as users' programs do."""
         if self.draw.random() < 0.2:
             return ""
         dtype = self.draw.choice(["int32", "int64"])
@@ -60,14 +60,14 @@ class Chain(Generator):
         return f", sequence_length={text}"
 
     def some_steps(self) -> str:
-        """Return a mask computed from a feed, or none."""
+        """Return a mask argument computed from a feed, or no argument."""
         if self.masks.random() < 0.7:
             return ""
         first, zero = str(self.steps).count("-"), self.masks.choice(["", ", zero_output_for_mask=True"])
         return f", mask=v0[:, {first}:, 0] > {self.masks.choice([-0.5, 0.5])}{zero}"
 
     def one(self, value: Value) -> Value:
-        """Add a driver, in one direction or in both."""
+        """Add a driver, in one direction or in both. Return its outputs."""
         assert isinstance(value.width, int)
         self.rows, self.apart = "B", True
         options, number = self.length(value) + self.some_steps(), len(self.lines)

@@ -1,4 +1,4 @@
-"""Runs object code of other processors: linked with a small C program, or loaded by node, and under an emulator.
+"""Execution of other processors' object code: linked with a small C program, or loaded by node, in an emulator.
 
 The program reads a file with the argument block and the memory that it references, calls both entries, and writes the
 results' memory. It needs a cross compiler and an emulator, which ``NEEDS`` lists for each target.

@@ -1,4 +1,4 @@
-"""Small programs of odd sizes that together use everything that a processor may lack, with feeds."""
+"""Small programs of odd sizes, with feeds, that together use all instructions that a processor may lack."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def feeds_of(graph: Graph, arrays: Mapping[str, np.ndarray], program: rg.Program
 
 
 def taken(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Arrays:
-    """Return the feeds that a graph reads."""
+    """Return those of the arrays that a graph reads."""
     labels = {str(node["label"]) for node in graph.inputs}
     return {name: array for name, array in arrays.items() if name in labels}
 
@@ -57,7 +57,7 @@ def flat(result: Any) -> Arrays:
 
 
 def close(dtype: str, native: np.ndarray, wide: np.ndarray, narrow: np.ndarray | None = None) -> str:
-    """Return "" if ``native`` is as near to the float64 value as NumPy in the dtype is, else a description."""
+    """Return "" if ``native`` is as close to the float64 value as NumPy in the dtype, else a description."""
     if native.shape != wide.shape:
         return f"shape {native.shape}, not {wide.shape}"
     if native.dtype.kind in "ib":
@@ -146,7 +146,7 @@ def check_gradients(declaration: Declaration, program: rg.Program, arrays: Array
     compare(declaration, "gradients", native, graph, plain)
     floats = [name for name, array in taken(graph, arrays).items() if array.dtype.kind == "f"]
     fed = [name for name in floats if name not in program.parts.lowered.keep_probs]
-    if fed:  # another graph, which saves more values
+    if fed:  # with gradients of feeds, another graph saves more values
         loss, more = program.training.gradients(taken(graph, arrays), seed=7, wrt=fed)
         whole = program.training._gradients.graph(tuple(fed), ()).graph
         native = with_loss(loss, more)
@@ -189,7 +189,7 @@ def check_step(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
 
 
 def check_without_dropout(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
-    """Check that every way to compute the loss agrees, if both graphs are equal and draw nothing; else return False."""
+    """Check that all ways to compute the loss agree. Return False if the graphs differ or draw random numbers."""
     random = any(OPS[node.op].random for node in program.training.graph.walk())
     differs = any(word in declaration.text() for word in ("by_graph", "batch_normalization"))
     if program.loss is None or random or differs:
@@ -234,7 +234,7 @@ def check_slope(declaration: Declaration, graph: Graph, feeds: Arrays, labels: S
     direction = {name: generator.normal(size=feeds[name].shape) for name in labels}
     slope = sum(float(np.sum(exact[f"gradient/{name}"] * step)) for name, step in direction.items())
     found = []
-    for size in (1e-5, 1e-6, 1e-7):  # several, because one may cross a kink of a relu or a maximum
+    for size in (1e-5, 1e-6, 1e-7):  # several sizes, because one may cross a kink of a relu or a maximum
         ends = []
         for sign in (size, -size):
             moved = feeds | {name: feeds[name] + sign * step for name, step in direction.items()}

@@ -91,7 +91,7 @@ class Value:
 
     Attributes:
         kind: ``float``, ``int`` or ``bool``.
-        apart: True if rows are independent.
+        apart: True if each row of the value depends on no other row.
         fed: True for feeds, whose comparisons are equal in every precision.
     """
 
@@ -558,7 +558,7 @@ class Generator:
         self.last_states(f"s{number}", cell, rows, apart)
 
     def tapped(self, cell: str) -> str:
-        """Return the cell, sometimes with taps inside, or with several of its steps in one."""
+        """Return code of the cell, sometimes with taps inside, or wrapped to run several times in each step."""
         if self.gates.random() < 0.05:
             name, more = f"cell{len(self.lines)}", self.gates.choice(["1", "2", "2, reverse=True"])
             self.lines.append(f"{name} = own.Pondering({cell}, {more})")
@@ -632,7 +632,7 @@ class Generator:
         return f"lambda y: rg.by_graph(training=False, inference={test})" if self.chance(0.2) else f"lambda y: {test}"
 
     def following(self, out: int, width: int, read: Value | None) -> str:
-        """Return the text of the next input, [batch, width], from an output [batch, out] and a step of the inputs."""
+        """Return code of the next input, [batch, width], from an output [batch, out] and a step of the inputs."""
         if self.chance(0.4):
             name = f"p{len(self.lines)}"
             self.lines.append(f'{name} = rg.parameter("{name}", ({out}, {width}), dtype="{self.dtype}")')
@@ -908,7 +908,7 @@ class Generator:
             self.add(f"rg.reshape({x.name}, ({kept}, {width}))", (*x.axes[:-2], width), apart=x.apart)
 
     def flatten(self) -> None:
-        """Merge steps of all rows, with a placeholder with sizes of its own, whose equality only a call can check."""
+        """Merge rows and steps into one axis, and add a placeholder whose equal size only a call can check."""
         x = self.some(lambda v: v.kind == "float" and sorted(map(str, v.axes[:2])) == ["B", "T"] and v.rank == 3)
         if x is None or not isinstance(x.width, int):
             return
@@ -1051,7 +1051,7 @@ class Generator:
         text = f"rg.softmax({labels.name})" if kind == "softmax_cross_entropy" else labels.name
         self.lines.append(f"loss = rg.{kind}({text}, {x.name}{options})")
 
-    # All of it -----------------------------------------------------------------------------------
+    # The declaration -----------------------------------------------------------------------------
 
     def declaration(self) -> Declaration:
         self.placeholder(

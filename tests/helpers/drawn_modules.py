@@ -20,9 +20,9 @@ class Drawn:
     """Source of a module of [batch, time, width], block by block.
 
     Attributes:
-        is_causal: No block reads later steps.
-        closes: True if a block fixes the length.
-        skips_one: A block takes another branch for a single step.
+        is_causal: True if no block reads later steps.
+        closes: True if a block fixes the number of steps.
+        skips_one: True if a block takes another branch for a single step.
     """
 
     def __init__(self, seed: int, with_einops: bool) -> None:
@@ -186,7 +186,7 @@ def _attending(d: Drawn) -> None:
 
 
 def _split_state(d: Drawn) -> None:
-    """Layers within a state, each of which reads the one before."""
+    """Add a loop whose state has layers, each of which reads the layer before."""
     each = d.next_width() // 2
     a, b = d.layer(f"nn.Linear({d.width + each}, {each})"), d.layer(f"nn.Linear({2 * each}, {each})")
     step = (
@@ -198,7 +198,7 @@ def _split_state(d: Drawn) -> None:
 
 
 def _unfolded(d: Drawn) -> None:
-    """Rounds of a solver within each step."""
+    """Add a loop that runs several rounds of a solver within each step."""
     n = d.next_width()
     w, p = d.layer(f"nn.Linear({d.width}, {n})"), d.parameter(n)
     step = f"for _ in range(3):\n    h = h + 0.1 * (torch.tanh({w}(u)) - {p} * h)"
@@ -308,7 +308,7 @@ def _heads(d: Drawn) -> None:
 
 
 def _separable(d: Drawn) -> None:
-    """A convolution of each channel, and a gate."""
+    """Add a convolution of each channel, and a gate."""
     n = d.next_width()
     deep, point = (
         d.layer(f"nn.Conv1d({d.width}, {d.width}, 3, groups={d.width})"),
@@ -319,12 +319,12 @@ def _separable(d: Drawn) -> None:
 
 
 def _shifted(d: Drawn) -> None:
-    """Each step mixed with the one before."""
+    """Add a mixture of each step with the step before."""
     d.add(f"x = x + {d.parameter(d.width)} * (F.pad(x, (0, 0, 1, -1)) - x)")
 
 
 def _turned(d: Drawn) -> None:
-    """Rotary positions."""
+    """Add rotary positions."""
     d.add(
         f"angle = torch.arange(x.size(1))[:, None] * {d.parameter(d.width // 2)}\na, b = x.chunk(2, -1)\n"
         "x = torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], -1)"
@@ -349,7 +349,7 @@ def _squeezed(d: Drawn) -> None:
 
 
 def _scanned(d: Drawn) -> None:
-    """A minimal GRU in parallel form."""
+    """Add a minimal GRU in parallel form."""
     n = d.next_width()
     w = d.layer(f"nn.Linear({d.width}, {2 * n})")
     d.add(

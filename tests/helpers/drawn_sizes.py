@@ -1,4 +1,4 @@
-"""Sizes for hypothesis: polynomials of names, and floors of these."""
+"""Strategies of hypothesis for sizes: polynomials of names, and floor divisions of polynomials."""
 
 from hypothesis import strategies as st
 

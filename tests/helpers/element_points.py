@@ -18,7 +18,7 @@ def signed_points(*without: float) -> np.ndarray:
 
 
 def are_near(found: Any, wanted: Any, relative: float, absolute: float) -> np.ndarray:
-    """Return where values are equal, both NaN, or floats within an error."""
+    """Return a mask of the values that are equal, both NaN, or floats within an error."""
     with np.errstate(invalid="ignore"):
         near = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
         if wanted.dtype.kind == "f":
@@ -27,5 +27,5 @@ def are_near(found: Any, wanted: Any, relative: float, absolute: float) -> np.nd
 
 
 def assert_all(near: np.ndarray, wanted: Any, found: Any, *where: Any) -> None:
-    """Fail with the first points, found and wanted values that are not near."""
+    """Raise an error with the first points, actual and expected values, that ``near`` does not mark."""
     assert near.all(), [*zip(*(item[~near] for item in where), found[~near], wanted[~near], strict=True)][:6]

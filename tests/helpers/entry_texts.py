@@ -57,7 +57,7 @@ class _TakenError(BaseException):
 
 @contextmanager
 def _text_taken(texts: list[str], to_the_end: bool) -> Iterator[None]:
-    """Record every text for LLVM. ``to_the_end``: continue the call; otherwise nothing is compiled."""
+    """Record every text for LLVM. ``to_the_end``: also compile it and finish the call."""
     original = llvm.parse_assembly
 
     def parse(text: str, *arguments: Any) -> Any:

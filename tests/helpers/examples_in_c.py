@@ -57,7 +57,7 @@ def effect_sounds_alike(folder: Path, shown: str) -> None:
     expected, found = samples(folder / "net.wav"), samples(folder / "y.wav")
     assert len(found) == len(expected) > 1000
     assert np.abs(expected).max() > 300
-    assert np.abs(found - expected).max() <= 1  # rounding, because Python's code may be another variant
+    assert np.abs(found - expected).max() <= 1  # Python may run another variant of the code, with other rounding
 
     dry = samples(folder / "dry.wav") / 32768
     other = dry[::-1] / 2

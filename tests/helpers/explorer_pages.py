@@ -1,4 +1,4 @@
-"""The explorer's page in a browser: opening, waiting, reading."""
+"""The explorer's page in a browser: functions that open it, wait for it and read it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def show(browser: Browser, path: Path, place: str = "") -> None:
 
 
 def settle(browser: Browser) -> None:
-    """Wait for deferred work: a dozen frames."""
+    """Wait a dozen frames, in which the page does deferred work."""
     browser.run(
         "let frames = 0; delete document.body.dataset.settled; const next = () => (++frames < 12 ?"
         "requestAnimationFrame(next) : (document.body.dataset.settled = 'yes')); next();"

@@ -22,7 +22,7 @@ from rnngraph.export import write_net
 from rnngraph.ir.sizes.text import parse_dim
 from rnngraph.ir.types import evaluate
 
-if WINDOWS:  # LLVM can't link Windows' objects in memory; tests link the same code as ELF, and tests/platforms DLLs
+if WINDOWS:  # LLVM can't link Windows objects in memory, so tests link the code as ELF; tests/platforms link DLLs
     write_net.for_files = lambda target: target  # type: ignore[assignment]
 
 

@@ -44,7 +44,7 @@ class _Net:
         return {name.removeprefix(prefix): array for name, array in self.w.items() if name.startswith(prefix)}
 
     def kept(self, name: str, new: Array) -> Array:
-        """Return the stored array, zeros at first, and store a new one."""
+        """Return the array stored under a name, zeros at first, and store a new one."""
         old = self.memory.get(name, np.zeros_like(new))
         self.memory[name] = new
         return old

@@ -351,7 +351,7 @@ def again(guard: Guard, size: int, dtype: str = "float32") -> None:
 
 
 def beside(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """Run interleaved layers and directions, whatever the cost model says."""
+    """Run interleaved layers and directions, regardless of the cost model."""
     with pytest.MonkeyPatch.context() as patch:
         plans = interleave_everything(patch)
         x, n = rg.placeholder("x", (None, None, size), dtype), rg.placeholder("n", (None,), "int32")

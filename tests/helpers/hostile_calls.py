@@ -1,4 +1,4 @@
-"""Runs random graphs as stored programs between guard pages, and compares them with the interpreter.
+"""Execution of random graphs as stored programs, between guard pages, and comparison with the interpreter.
 
 Run as a script, in a process of its own: one byte out of bounds is a crash. Arguments: ``end`` or ``start`` (the side
 of an array next to the guard), the first number, the number of graphs, and ``empty`` for open sizes of 0. Prints ``ok
@@ -38,7 +38,8 @@ def files_for(hostile: Hostile, template: Mapping[str, bytes]) -> dict[str, byte
     outputs = [name for name, _ in hostile.graph.outputs]
     document["structure"] = {"dict": [[name, {"leaf": name}] for name in outputs if name != "loss"]}
     updated = {node.operands[1]["label"] for node in hostile.graph.nodes if node.op == "with_update"}
-    trained = hostile.parameters.keys() - (updated if hostile.seed % 10 else set())  # otherwise the program is refused
+    # in one of ten graphs, updated parameters are trained, which the verifier must refuse
+    trained = hostile.parameters.keys() - (updated if hostile.seed % 10 else set())
     document["parameters"] = [
         {
             **document["parameters"][0],
@@ -158,7 +159,7 @@ class Run:
             self.compare("recompute", differentiated, partial(gradients, recompute=2), training)
 
     def stream(self) -> None:
-        """Run a few steps, whatever the axes' names."""
+        """Run a few steps as a stream, whatever the names of the axes."""
         stream = self.program.inference.stream(batch=2)
         given = {name: array for name, array in self.feeds.items() if name in self.program.inference._types}
         stream.process(given)

@@ -258,7 +258,7 @@ class Draw:
 
     def indices(self) -> Node:
         found = self.pick(lambda node: node.dtype in INTEGERS)
-        if self.chance(0.4):  # computed indices are not validated when they are fed
+        if self.chance(0.4):  # an index computed from a feed is not validated at the call
             found = self.node("mul", found, self.node("constant", value=np.array(self.one((1, -1, 7)), found.dtype)))
         return found
 
@@ -412,7 +412,7 @@ class Draw:
         count = max(1, evaluate(length, self.sizes))
         inner = Draw(self.rng, self.sizes, self.line, self.depth + 1, self.steps * count)
         carried = [self.pick(lambda node: True) for _ in range(int(self.rng.integers(0, 4)))]
-        if self.chance(0.2):  # a flag, which may be the condition of a step
+        if self.chance(0.2):  # a bool, which may become the condition of a step
             carried.append(self.node("constant", value=np.array(self.chance(0.8)), exact=True))
         over = [node for node in timed if node.shape[0] == length]
         sequences = [self.one(over) for _ in range(int(self.rng.integers(0, 3))) if over]
@@ -527,7 +527,7 @@ def draw(seed: int, is_empty: bool = False) -> Hostile:
                 * np.kron(rng.random((9, 7)) < rng.choice((1, 0.5, 0)), np.ones((4, 8), bool))[: shape[0], : shape[1]]
             )
             array = array.astype(node.dtype)
-        if node.dtype in INTEGERS and rng.random() < 0.8:  # so that most are valid indices of most tables
+        if node.dtype in INTEGERS and rng.random() < 0.8:  # small, so that most are valid indices of most tables
             array = np.where(array < 0, 0, array).clip(0, int(rng.integers(0, 4))).astype(node.dtype)
         (parameters if node.op == "parameter" else feeds)[node["label"]] = array
     if rng.random() < 0.05 and feeds:  # feeds of wrong shapes, too

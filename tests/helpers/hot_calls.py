@@ -31,7 +31,7 @@ def frames(call: Callable[[], object]) -> int:
 
     before = sys.getprofile()
     for _ in range(5):
-        found.append(-1)  # without the call itself
+        found.append(-1)  # do not count the call itself
         sys.setprofile(count)
         try:
             call()

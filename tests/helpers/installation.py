@@ -1,4 +1,4 @@
-"""Which copy of the package is tested: the installed one, not the checkout in which pytest happens to be started.
+"""Choice of the copy of the package to test: the installed one, not the checkout in which pytest is started.
 
 ``python -m pytest`` puts the current folder first on the path, so that the checkout would hide the wheel that ``pip
 install .`` built, and a file that the wheel lacks would never be missed.
@@ -30,7 +30,7 @@ def editable() -> bool:
 
 
 def prefer_the_installed_package() -> None:
-    """Take the checkout off the path, unless it is installed; processes that tests start import the same copy."""
+    """Remove the checkout from the path, unless it is installed. Processes that tests start import the same copy."""
     if not editable():
         sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != ROOT]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(package().parent), os.environ.get("PYTHONPATH")]))

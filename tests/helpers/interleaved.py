@@ -1,4 +1,4 @@
-"""Interleaves scans wherever possible, in short chunks, and records it."""
+"""Replacements of the cost model that interleave scans wherever possible, or nowhere."""
 
 from __future__ import annotations
 

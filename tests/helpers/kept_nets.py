@@ -1,4 +1,4 @@
-"""Nets with states as inputs and outputs, and calls that pass the states by hand."""
+"""Nets with states as inputs and outputs, and calls that pass the states themselves."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
 
 
 def drawn(seed: int) -> tuple[Net, tuple[int, ...], int | None]:
-    """Return a random net, the shape of a row's step, and its input's time axis, or None if each call is a step.
+    """Return a random net, the shape of a row's step, and the input's time axis; None if each call is one step.
 
     Its layers are of one kind, with their states in one array with axes in any order; an LSTM's c may follow h.
     """

@@ -27,7 +27,7 @@ class WideNet(RandomNet):
     # Options that layers share -------------------------------------------------------------------
 
     def name(self) -> dict[str, Any]:
-        """Return a name that is no identifier or is another layer's kind, or none."""
+        """Return a ``name`` argument that is not an identifier or is another layer's kind, or no argument."""
         if not self.names or not self.chance(0.1):
             return {}
         return {"name": self.names.pop(int(self.draw.integers(len(self.names))))}

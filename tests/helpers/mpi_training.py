@@ -228,7 +228,7 @@ def _bad(*_: Any) -> float:
 
 
 def _silenced(work: Callable[[], Any]) -> None:
-    """Call a function; on rank 0 progress cannot be written anywhere."""
+    """Call a function while standard error of rank 0 cannot be written to, as progress would be."""
     with (
         open(os.devnull) as unwritable,
         contextlib.redirect_stderr(unwritable if WORLD.Get_rank() == 0 else sys.stderr),

@@ -1,4 +1,4 @@
-"""Reads the undefined symbols of an object file: ELF, COFF, Mach-O or WebAssembly."""
+"""Reader of the undefined symbols of an object file: ELF, COFF, Mach-O or WebAssembly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def undefined_symbols(binary: bytes) -> list[str]:
 
 
 def processor(binary: bytes) -> str:
-    """Return the kind of file, and its number of the processor."""
+    """Return the file format and the format's number of the processor, as text."""
     if binary[:4] == b"\x7fELF":
         return f"ELF{32 * binary[4]} {_number(binary, 18, 2)}"
     if binary[:4] == b"\xcf\xfa\xed\xfe":
@@ -44,7 +44,7 @@ def _elf(binary: bytes) -> Iterator[str]:
     )
     place, link, entry, section = (0x18, 0x28, 24, 6) if wide else (0x10, 0x18, 16, 14)
     for header in range(start, start + size * count, size):
-        if _number(binary, header + 4, 4) != 2:  # not a symbol table
+        if _number(binary, header + 4, 4) != 2:  # section that is not a symbol table
             continue
         table, length = _number(binary, header + place, word), _number(binary, header + place + word, word)
         names = start + size * _number(binary, header + link, 4)
@@ -116,7 +116,7 @@ def _wasm_imports(binary: bytes, at: int) -> Iterator[str]:
 
 
 def _wasm_data(binary: bytes, at: int, end: int) -> Iterator[str]:
-    _, at = _leb(binary, at)  # the version
+    _, at = _leb(binary, at)  # skips the version
     while at < end:
         kind = binary[at]
         size, at = _leb(binary, at + 1)

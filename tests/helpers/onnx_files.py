@@ -46,7 +46,7 @@ def attributes(node: Any) -> dict[str, Any]:
 
 
 def taken(model: Any, feeds: Mapping[str, Any]) -> Arrays:
-    """Return the feeds that a file has as inputs."""
+    """Return those of the feeds that a file has as inputs."""
     return {item.name: np.asarray(feeds[item.name]) for item in model.graph.input if item.name in feeds}
 
 
@@ -85,7 +85,7 @@ def assert_same(found: Arrays, expected: Arrays, tolerance: float = 2e-5) -> Non
 
 
 def spread(program: rg.Program, seed: int = 0) -> rg.Program:
-    """Return the program with different parameters for all gates, because zeros would hide a misplaced bias."""
+    """Set parameters that differ between gates, because zeros would hide a misplaced bias. Return the program."""
     generator = np.random.default_rng(seed)
     for name, array in program.parameters.items():
         program.parameters[name] = array + 0.4 * generator.standard_normal(array.shape)

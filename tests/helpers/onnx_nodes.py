@@ -20,7 +20,7 @@ OLDEST, NEWEST = 7, 22
 
 @dataclass
 class Case:
-    """One node. ``fed``: inputs of calls, with their generators. ``held``: arrays of the file."""
+    """One node. ``fed`` has generators of the inputs of calls, and ``held`` the arrays of the file, by name."""
 
     op: str
     opset: int
@@ -32,7 +32,7 @@ class Case:
     outputs: int = 1
     tolerance: float = 2e-5
     before: list[Any] = field(default_factory=list)
-    """Nodes before it."""
+    """Nodes before the node."""
 
     def feed(self, dims: Dims, make: Make) -> None:
         name = f"x{len(self.names)}"
@@ -122,7 +122,7 @@ class Draw:
         ]
 
     def beside(self, dims: Dims) -> Dims:
-        """Return axes that broadcast to these."""
+        """Return axes that broadcast to ``dims``."""
         cut = dims[self.whole(0, len(dims)) :]
         return [(1, None) if self.often(0.3) else dim for dim in cut]
 
@@ -300,7 +300,7 @@ def several(draw: Draw, op: str) -> Case:
 def power(draw: Draw, op: str) -> Case:
     case = draw.case(op)
     dims = draw.dims(0, 4)
-    if draw.often(0.6):  # any base, an integer exponent
+    if draw.often(0.6):  # a base of either sign needs an integer exponent
         kind = draw.one((F, F, D, L, I)) if case.opset >= 12 else draw.one((F, D))
         case.feed(dims, numbers(draw, kind))
         case.hold(draw.one([2, 3, 0, 1, 4] if np.dtype(kind).kind == "i" else [2.0, 3.0, -1.0, 0.0, 1.0, 64.0]), kind)

@@ -147,7 +147,7 @@ def _random_activations(draw: np.random.Generator, count: int, each: int) -> dic
     return found
 
 
-# What a node computes ----------------------------------------------------------------------------------
+# Results of a node -------------------------------------------------------------------------------------
 
 
 def expected(node: RandomNode) -> dict[str, Array]:
@@ -212,7 +212,7 @@ def _step(
     x: Array,
     state: list[Array],
 ) -> list[Array]:
-    """Return one step of one row."""
+    """Return the next state of one row after one step."""
     many, units = GATES[op], len(state[0])
     limit = attributes.get("clip")
 

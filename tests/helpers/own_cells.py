@@ -335,7 +335,7 @@ class Pondering(rg.Wrapper):
 
 
 class BesideCell(rg.Cell):
-    """Cell that reads a tensor from outside of the step, one row for each of its own."""
+    """Cell that reads a tensor from outside of the step, with one row for each row of the cell."""
 
     def __init__(self, num_units: int, beside: rg.Tensor) -> None:
         self.num_units, self.beside = num_units, beside

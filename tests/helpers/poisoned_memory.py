@@ -45,7 +45,7 @@ def poisoned(plan: ScheduledEntry) -> ScheduledEntry:
 
 @contextmanager
 def poisoned_entries() -> Iterator[None]:
-    """Poison everything that is compiled inside."""
+    """Context manager within which all compiled entries are poisoned."""
     original = code.planned
 
     def planned(*arguments: Any) -> ScheduledEntry:

@@ -1,4 +1,4 @@
-"""Modules of torch against the programs that ``rg.read_torch`` makes of them."""
+"""Comparison of torch modules with the programs that ``rg.read_torch`` returns."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def check(module: Any, *calls: tuple[Any, ...], tolerance: float = 2e-5, folder:
 
 
 def check_meaning(module: Any, *calls: tuple[Any, ...], tolerance: float = 2e-5) -> rg.Net:
-    """Compare by the interpreter, without compiling, for nets whose code needs no test."""
+    """Compare a module with its net by the interpreter, without compiling, for nets whose code needs no test."""
     net = rg.read_torch(module, calls[0])
     graph, parameters = net.program().inference.graph, net.parameters
     for arguments in calls:

@@ -221,7 +221,8 @@ class Projections(Peers):
         F = self.F
         mixed = {name: x + (before - x) * P[f"mix/{name}"] for name in "rwkvag"}
         r, k, v = (mixed[name] @ P[name] for name in "rkv")
-        w = -F.softplus(-((mixed["w"] @ P["w/down"]).tanh() @ P["w/up"] + P["w/bias"])) - 0.5  # as in the authors' code
+        # the offset of 0.5 is that of the authors' code
+        w = -F.softplus(-((mixed["w"] @ P["w/down"]).tanh() @ P["w/up"] + P["w/bias"])) - 0.5
         a = (mixed["a"] @ P["a/down"] @ P["a/up"] + P["a/bias"]).sigmoid()
         gate = (mixed["g"] @ P["gate/down"]).sigmoid() @ P["gate/up"]
         (kappa,) = self.heads(k * P["removal"])

@@ -22,7 +22,7 @@ Feeds = Mapping[str, np.ndarray]
 
 
 def recorded(program: rg.Program, feeds: Feeds) -> Found:
-    """Return name → array or text. An error is recorded as its text."""
+    """Return all results by name, as arrays or texts. An error is recorded as its text."""
     found: Found = {}
 
     def note(name: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""Streams against whole calls: chunks and the end have equal bits. Random nets of windows, pads, slices and loops."""
+"""Comparison of streams with whole calls, bit for bit, on random nets of windows, pads, slices and loops."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Drawn:
         joins = [
             lambda: rg.tanh(same) + x,
             lambda: rg.concat([x, same[:, :, :2]]),
-            lambda: same + rg.dense(x, x.width),  # one chain of products
+            lambda: same + rg.dense(x, x.width),  # a chain of products
             lambda: x * 0.5 - same * x,
             lambda: rg.dense(rg.concat([same, x]), 4),
         ]

@@ -1,4 +1,4 @@
-"""Teams of workers in tests: everything is shared that can be, and workers run one at a time between barriers.
+"""Teams of workers in tests: all possible work is shared, and workers run one at a time between barriers.
 
 Each worker runs to its next barrier before another one starts. If a barrier is missing, it reads a value that is not
 written yet, or overwrites one that is still needed, in one order of workers or in the other. Pipelines likewise always
@@ -88,7 +88,7 @@ def share_everything(
     monkeypatch.setattr(rowwise, "MIN_ROWS", fewest_rows)
     monkeypatch.setattr(native, "MIN_CYCLES", 0)
     monkeypatch.setattr(pool, "cores", lambda: parts)
-    monkeypatch.setattr(adaptive_threads, "TRIALS", 0)  # always shared
+    monkeypatch.setattr(adaptive_threads, "TRIALS", 0)  # workers share every call
 
 
 def share_in_pipelines(
@@ -145,7 +145,7 @@ def in_turns(
     for slot, array in zip(entry.output_slots.values(), results, strict=True):
         block.set_output(slot, array)
     arena = aligned_bytes(sized.arena_bytes)
-    arena[:] = 255  # uninitialised memory is NaN
+    arena[:] = 255  # all bits set, so that uninitialised floats are NaN
     block.set_arena(arena)
 
     def work(worker: int) -> None:
@@ -168,7 +168,7 @@ def check_turns(declaration: Declaration, parts: int, monkeypatch: pytest.Monkey
     program = declaration.compile()
     counters = {name: np.asarray(7 * (name == "seed"), np.int64) for name in ("seed", "first_row", "first_step")}
     looked_at = [(graphs, graphs.full_graph()) for graphs in (program.inference, program.training)]
-    if program.loss is not None:  # without derivatives, values have other places
+    if program.loss is not None:  # without gradients, buffers have other places
         looked_at += [(graphs, graphs.compiled) for graphs in (program.evaluation, program.training)]
     for graphs, compiled in looked_at:
         names = tuple(name for name, _ in compiled.graph.outputs)

@@ -1,4 +1,4 @@
-"""Python loops in graphs of TensorFlow 1, as runs compute them."""
+"""Drivers that a run of a TensorFlow 1 graph makes of Python loops."""
 
 from __future__ import annotations
 

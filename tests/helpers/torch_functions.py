@@ -1,4 +1,4 @@
-"""Functions of modules and tensors as modules of torch, with tensors as arguments."""
+"""Wrapper of Python functions as torch modules that take tensors."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _object_code = lru_cache(maxsize=None)(code.object_code)
 
 @contextmanager
 def compiled_once() -> Iterator[None]:
-    """Compile equal texts once, which takes most of the time of trainers."""
+    """Compile equal LLVM texts once, because compilation takes most of the time of these tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(code, "object_code", _object_code)
         yield

@@ -135,7 +135,7 @@ class World:
         return found[0]
 
     def things(self) -> dict[str, Any]:
-        """Return objects with methods that users call."""
+        """Return objects with methods that users call, by the keys of ``METHODS``."""
         return {
             "program": self.program,
             "inference": self.program.inference,
@@ -163,7 +163,7 @@ class World:
         }
 
 
-# The surface -----------------------------------------------------------------------------------------
+# The public interface --------------------------------------------------------------------------------
 
 
 METHODS = {
@@ -288,7 +288,7 @@ REMOVING = ("DeleteRecursively", "rmtree")
 
 
 def surface(world: World) -> dict[str, Callable[..., Any]]:
-    """Return everything that can be called, by its name in messages."""
+    """Return all functions and methods to call, by their names in messages."""
     found: dict[str, Callable[..., Any]] = {}
     for name in rg.__all__:
         value = getattr(rg, name)
@@ -303,7 +303,7 @@ def surface(world: World) -> dict[str, Callable[..., Any]]:
             method = _setter(thing, name[:-2]) if name.endswith(" =") else getattr(thing, name)
             method = _awaiting(method) if name in COROUTINES else method
             found[f"{owner}.{name}"] = method
-        if owner not in ("p", "cell", "estimator"):  # objects of plain classes
+        if owner not in ("p", "cell", "estimator"):  # these objects have plain classes, without hints for missing names
             found |= {f"{owner}.{name}": functools.partial(tried, thing) for name, tried in TRIED.items()}
     return found
 
@@ -470,7 +470,7 @@ def _any_tensor(w: World, draw: random.Random) -> Any:
 
 
 def _good(w: World) -> dict[str, list[Any]]:
-    """Return good values by the names of parameters."""
+    """Return valid arguments, by the names of parameters."""
     floats, ints = [w.x, w.outputs, w.rows, w.logits], [w.n, w.y, rg.constant([0, 1])]
     cells = [rg.GRUCell(3), w.cell, OwnCell(3), rg.BasicLSTMCell(2), rg.MultiRNNCell([rg.GRUCell(2)])]
     by = {
@@ -690,7 +690,7 @@ def _good(w: World) -> dict[str, list[Any]]:
 
 
 def shape_of(world: World, kind: str, *shape: int) -> np.ndarray:
-    """Return a feed."""
+    """Return a valid feed of a kind and shape."""
     return np.ones(shape, kind)
 
 

@@ -1,4 +1,4 @@
-"""Programs, graphs, streams and trainers by pickle, copy and deepcopy: what is restored, refused, and left behind."""
+"""Programs, graphs, streams and trainers in pickle, copy and deepcopy: restored state, and refusals."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def ours() -> bytes:
     return rg.dumps(tagger())
 
 
-# What arrives ----------------------------------------------------------------------------------------
+# Restored programs -----------------------------------------------------------------------------------
 
 
 @pytest.mark.exhaustive
@@ -200,7 +200,7 @@ def test_streams(copied: Callable[[Any], Any]) -> None:
 
 
 def test_a_stream_that_is_late(copied: Callable[[Any], Any]) -> None:
-    """Outputs that a stream still has to return are copied, too."""
+    """A copy of a stream with a delay has the outputs that the stream still has to return."""
     x = rg.placeholder("x", (None, None, 4))
     program = rg.compile(rg.conv1d(x, 3, 5, padding="same"))
     data = np.random.default_rng(0).normal(size=(2, 9, 4)).astype(np.float32)
@@ -294,7 +294,7 @@ def test_columns_that_are_not_there() -> None:
         program.inference.on_columns()(feeds()["x"])  # type: ignore[arg-type]
 
 
-# What is refused -------------------------------------------------------------------------------------
+# Refusals --------------------------------------------------------------------------------------------
 
 
 def test_objects_that_can_not_be_pickled_raise_errors() -> None:
@@ -330,7 +330,7 @@ def test_cells_without_tensors_can_be_pickled() -> None:
 
 
 def test_a_pickle_calls_one_function_of_bytes() -> None:
-    """An unpickler that allows only this name can read it."""
+    """An unpickler that allows only the function of bytes can read a pickled program."""
     called = []
 
     class Careful(pickle.Unpickler):
@@ -441,7 +441,7 @@ def test_no_files_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("method", [pytest.param("fork", marks=not_on_windows("there is no fork")), "spawn"])
 def test_processes(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads were used before, and code is cached: a forked worker must not compile."""
+    """A worker process, forked after threads were used, runs cached code and does not compile."""
     if method == "fork":
         teams.share_everything(monkeypatch, 2)
     program = tagger(cache=tmp_path / "code", threads=2 if method == "fork" else 1)

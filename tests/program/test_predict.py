@@ -1,4 +1,4 @@
-"""``Program.predict``: an example's result has the bits that it has alone, whatever is in its batch."""
+"""``Program.predict``: an example's result has the bits that it has alone, in any batch."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_a_declared_batch_is_filled_up(count: int) -> None:
         assert result.tobytes() == wanted.tobytes()
 
 
-# What padding would show in -----------------------------------------------------------------------
+# Nets in which padding would show -----------------------------------------------------------------
 
 
 def network_of(case: str) -> tuple[rg.Program, dict[str, Any]]:

@@ -64,7 +64,7 @@ def fitted() -> SequenceClassifier:
     return quick(epochs=1).fit(*waves(32))
 
 
-# What is learned -------------------------------------------------------------------------------------
+# Learning --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_directions_are_distinguished(options: dict[str, Any]) -> None:
 
 @pytest.mark.engines
 def test_it_is_the_net_that_one_would_write() -> None:
-    """A declaration trained by hand has the same bits."""
+    """The estimator's net has the bits of the same net declared and trained by hand."""
     X, labels = waves(40)
     model = quick(epochs=3, dropout=0.3, layers=2, batch_size=7, class_weight={"down": 2.0, "up": 0.5}).fit(X, labels)
     steps = np.concatenate(X).astype(np.float32).astype(np.float64)
@@ -461,7 +461,7 @@ def test_a_search_in_processes() -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", [SequenceClassifier, SequenceRegressor])
 def test_scikit_learns_own_checks(kind: Any) -> None:
-    """Only the checks in EXCUSED fail, which docs/sklearn.md explains."""
+    """scikit-learn's own checks pass, except those in EXCUSED, which docs/sklearn.md explains."""
     found = check_estimator(kind(), on_fail=None, on_skip=None)
     assert len(found) > 40
     failed = {check["check_name"]: str(check["exception"]) for check in found if check["status"] == "failed"}
@@ -469,7 +469,7 @@ def test_scikit_learns_own_checks(kind: Any) -> None:
 
 
 def test_fits_of_equal_nets_share_their_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A search over options outside of the net compiles each batch size once."""
+    """Fits of equal nets share code: a search over options outside of the net compiles each batch size once."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     compiled: list[tuple[str, int]] = []
     plain = CompiledGraph._compiled

@@ -26,7 +26,7 @@ def small_program() -> rg.Program:
 
 
 def no_file(kind: str, folder: Path, name: str) -> Path:
-    """Return a path in the folder that is no regular file."""
+    """Return a path in the folder that is not a regular file."""
     path = folder / name
     if WINDOWS and kind != "directory":
         pytest.skip("not on Windows: pipes and devices have no place in file systems")

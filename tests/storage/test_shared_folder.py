@@ -135,7 +135,7 @@ def test_a_list_that_is_none_is_in_the_way(text: str, tmp_path: Path) -> None:
 
 
 def test_a_stopped_export_can_be_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The interruption may follow any number of moves."""
+    """An export that is stopped after any number of moves can be repeated."""
     replace, left = os.replace, 0
 
     def stopped(source: Any, target: Any) -> None:

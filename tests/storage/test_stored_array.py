@@ -41,7 +41,7 @@ def test_stored_arrays_equal_those_of_reading_all(tmp_path: Path) -> None:
 
 def test_reading_without_preadv_gives_the_same_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = stored_arrays_in(opened(tmp_path / "a.safetensors"))
-    monkeypatch.delattr(os, "preadv", raising=False)  # Windows has none anyway
+    monkeypatch.delattr(os, "preadv", raising=False)  # as on Windows, which lacks preadv
     np.testing.assert_array_equal(as_array(stored["matrix"]), ARRAYS["matrix"])
 
 

@@ -1,4 +1,4 @@
-"""Every argument of programs, streams, parameters and trainers, with values of every wrong kind.
+"""Every argument of programs, streams, parameters and trainers, tried with wrong values of every kind.
 
 Values that the table does not allow raise rnngraph's own errors with the user's line.
 """

@@ -121,7 +121,7 @@ FIRST_LINES: dict[str, Callable[[Any, Any, Any], object]] = {
 
 @pytest.mark.parametrize("words", FIRST_LINES)
 def test_first_lines_of_other_frameworks_are_answered(words: str) -> None:
-    """The error has the user's line and says what to write."""
+    """Users' first lines from other frameworks raise an error with the line and the replacement."""
     program = things()["Program"]
     result = program.inference(x=np.ones((1, 2, 3), np.float32))
     with pytest.raises(rg.RnnGraphError, match=r"test_attribute_hints.py:[0-9]+: .*(write|has|give|see|runs)") as error:
@@ -153,7 +153,7 @@ def test_attributes_of_other_tensors_suggest_replacements() -> None:
 
 
 def test_suggested_names_exist() -> None:
-    """Suggested names are public in ``rg``, or methods of a program, a graph, a trainer, a stream or a Tensor."""
+    """All suggested names exist: in ``rg``, or as methods of a program, graph, trainer, stream or Tensor."""
     tables = OF_NETS, OF_TRAINERS, OF_RESULTS, OF_TENSORS, OPERATORS, OF_HISTORIES, OF_PARAMETERS, CALLED, INDEXED
     for remedy in (remedy for table in tables for remedy in table.values()):
         for before, after in zip(remedy.split("rg.")[:-1], remedy.split("rg.")[1:], strict=True):
@@ -234,7 +234,7 @@ class TwoStates(rg.Cell):
 
 
 def test_mappings_within_results_suggest_names() -> None:
-    """This holds for calls in Python and in machine code, streams, predictions and steps of trainers."""
+    """Mappings in results of every kind of call suggest the nearest name for a missing one."""
     x = rg.placeholder("x", (None, None, 3))
     outputs, state = rg.dynamic_rnn(rg.GRUCell(4), x)
     program = rg.compile(

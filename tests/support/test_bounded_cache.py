@@ -78,7 +78,7 @@ def test_a_smaller_limit_counts_from_the_next_entry_on() -> None:
 
 @pytest.mark.parametrize("change", ["evict", "replace", "setdefault", "clear"])
 def test_values_are_freed_immediately_and_outside_the_lock(change: str) -> None:
-    """Destructors of values may take any lock, and change caches."""
+    """Values are freed after the lock is released, because their destructors may take locks and change caches."""
     cache: BoundedCache[int, Value] = BoundedCache(1)
     were_free = []
 

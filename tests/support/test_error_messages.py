@@ -364,7 +364,7 @@ def test_parameters_are_loaded_of_torch() -> None:
 
 @pytest.mark.parametrize("over", ["reduce_max", "reduce_min", "softmax", "log_softmax", "attention"])
 def test_check_over_no_steps(over: str) -> None:
-    """Over an empty axis ``check`` has the values of native code."""
+    """``check`` computes reductions over an empty axis as native code does."""
     outputs, state = rg.dynamic_rnn(rg.GRUCell(4), sequence())
     if over == "attention":
         cell = rg.AttentionWrapper(rg.GRUCell(4), rg.LuongAttention(4, outputs))
@@ -384,7 +384,7 @@ def test_check_over_no_steps(over: str) -> None:
 
 
 def test_check_rejects_the_feeds_that_native_code_rejects() -> None:
-    """argmax over an empty axis is refused by both."""
+    """``check`` and native code both refuse argmax over an empty axis."""
     subject = rg.compile(rg.argmax(rg.dynamic_rnn(rg.GRUCell(4), sequence())[0], 1))
     for call in (subject.inference, subject.inference.check):
         with pytest.raises(rg.ShapeError, match="has no entries to compare"):

@@ -719,7 +719,7 @@ def test_an_error_leaves_the_program_usable() -> None:
 
 
 def test_errors_in_coroutines_name_the_line_that_runs_them() -> None:
-    """The error does not name a line of Python's event loop."""
+    """An error in a coroutine names the line that runs it, not a line of Python's event loop."""
 
     async def declares() -> None:
         rg.GRUCell(-1)

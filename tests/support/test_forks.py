@@ -118,7 +118,7 @@ def test_all_locks_are_registered_for_forks() -> None:
 
 
 def test_a_fork_continues_although_a_thread_keeps_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a timeout the fork acquires the other locks, in the common order."""
+    """If a thread keeps a lock, a fork continues after a timeout and acquires the other locks in order."""
     mine, kept = forks.fork_lock(forks.LockLevel.ENTRY), forks.fork_lock(forks.LockLevel.RUN, threading.Lock())
     known = {forks.fork_lock(order): order for order in reversed(forks.LockLevel)} | {mine: forks.LockLevel.ENTRY}
     known[kept] = forks.LockLevel.RUN
@@ -134,7 +134,7 @@ def test_a_fork_continues_although_a_thread_keeps_a_lock(monkeypatch: pytest.Mon
 
 
 def test_steps_let_a_waiting_fork_run_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A loop of steps pauses for the fork, but not forever."""
+    """A loop of steps lets a waiting fork run first, but waits only for a limited time."""
     x = rg.placeholder("x", (None, None, 3))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(2), x)
     program = rg.compile({"y": outputs}, loss=rg.reduce_sum(outputs))

@@ -149,7 +149,7 @@ def test_keywords_of_layers_that_are_passed_to_a_driver(path: str) -> None:
 
 
 def test_suggested_code_runs() -> None:
-    """Every suggested name is public, and accepts the suggested keywords."""
+    """Suggested code runs: every name in it is public and accepts the suggested keywords."""
     texts = [
         *migration_hints.NAMES.values(),
         *(text for group in migration_hints.KEYWORDS.values() for text in group.values()),
@@ -202,7 +202,7 @@ def test_messages(call: Any, words: tuple[str, ...]) -> None:
 
 
 def test_functions_of_numpy_are_errors_with_the_function_for_tensors() -> None:
-    """Functions with equal names are all listed, except file readers; others have their names here."""
+    """Each NumPy function on a Tensor raises an error that names this package's function."""
     functions = {name for name in rg.__all__ if name[0].islower() and hasattr(getattr(rg, name), "__wrapped__")}
     assert {*numpy_names.NUMPY.values()} <= functions
     shared = {name for name in functions - {"load"} if callable(getattr(np, name, None))}

@@ -1,4 +1,4 @@
-"""Continuation lines of statements and calls."""
+"""First lines of statements and calls that span several lines."""
 
 from __future__ import annotations
 

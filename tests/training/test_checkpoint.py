@@ -75,7 +75,7 @@ def test_steps_continue_bit_for_bit(kind: str, carry: bool, tmp_path: Path) -> N
         assert [first.step(feeds, carry=carry) for _ in range(cut)] == losses[:cut]
         first.save(tmp_path / "a")
         after = everything(first)
-        again = program(seed=5)  # its own values and generator are overwritten
+        again = program(seed=5)  # loading overwrites the values and the generator of this program
         again.parts.seeds.draw()
         second = rg.Trainer.load(tmp_path / "a", again)
         same(everything(second), after)
@@ -150,7 +150,7 @@ def check_interrupted(kind: str, fit: str, path: Path, moments: list[float], eve
             history = trainer.fit(examples(), **options)
             break
         except StopError:
-            if in_process:  # otherwise the process starts anew, with another program
+            if in_process:  # without ``in_process``, the process starts anew, with another program
                 del made.training.gather, made.evaluation.gather
             else:
                 made = program(seed=9)

@@ -91,7 +91,7 @@ def test_the_outputs_of_a_program_may_have_any_names() -> None:
 
 
 def test_arrays_with_other_references_keep_their_values() -> None:
-    """Memory of a parameter may be shared: by the array, a view, a view of a view, a buffer, another program."""
+    """Steps keep the values of arrays that share a parameter's memory: views, views of views, buffers, programs."""
     program, feeds = network(), data()
     for name, array in program.parameters.items():  # parameters that are views of other arrays
         program.parameters.replace({name: np.concatenate([array.reshape(-1)] * 2)[: array.size].reshape(array.shape)})
@@ -203,7 +203,7 @@ def test_steps_from_many_threads_are_steps_one_after_the_other() -> None:
     same(copies(program.parameters), copies(other.parameters))
 
 
-# What is trained ----------------------------------------------------------------------------------
+# Trained parameters -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -326,7 +326,7 @@ def test_accumulated_steps_are_one_step_of_their_average() -> None:
     same(before, copies(parted.parameters))
 
 
-# What is not finite -------------------------------------------------------------------------------
+# Non-finite steps ---------------------------------------------------------------------------------
 
 
 def everything(trainer: rg.Trainer) -> dict[str, np.ndarray]:
@@ -427,7 +427,7 @@ def given_start(kind: str) -> tuple[rg.Program, list[str]]:
 
 @pytest.mark.parametrize("kind", ["rnn", "stack", "learned_start"])
 def test_a_carried_window_has_the_gradients_of_a_state_that_is_fed(kind: str) -> None:
-    """No gradient passes to the previous window."""
+    """A window with carried states has the gradients of a fed initial state, so none passes to the previous window."""
     program, feeds = network(CELLS[kind], dtype="float64"), data(rows=3, steps=6)
     reference, names = given_start(kind)
     trainer = rg.Trainer(program, rg.SGD(0.5))

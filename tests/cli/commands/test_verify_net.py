@@ -91,7 +91,7 @@ def test_other_numbers_fail(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_values_that_can_not_be_compared_are_no_difference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The exit code is 2: a missing input, no engine, a file of another format, sizes that the net refuses."""
+    """The exit code is 2 if nothing can be compared: a missing input, engine or format, or refused sizes."""
     for arguments, words in (
         (["file.onnx"], "also needs sr; give --fixed sr=NUMBER"),
         (["net/net.py"], "the format is not supported"),

@@ -299,7 +299,7 @@ def test_it_is_legible_by_day_and_night(browser: Browser, tmp_path: Path, scheme
 
 
 def test_the_script_takes_little_of_a_frame(browser: Browser, tmp_path: Path) -> None:
-    """A training graph of 3,000 nodes; processor time is measured, because other processes may run."""
+    """Scripts take a small part of a frame, on a graph of 3,000 nodes, measured in processor time."""
     script = tmp_path / "net.py"
     script.write_text(
         "import rnngraph as rg\n"
@@ -364,7 +364,7 @@ def test_the_script_takes_little_of_a_frame(browser: Browser, tmp_path: Path) ->
 
 
 def test_the_pages_size(tmp_path: Path) -> None:
-    """The page of README's net is below the limit."""
+    """The page of README's net is smaller than its limit."""
     root = Path(__file__).resolve().parents[3]
     text = (root / "README.md").read_text().partition("```python\n")[2].partition("# run")[0]
     (tmp_path / "net.py").write_text(text)

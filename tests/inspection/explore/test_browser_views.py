@@ -103,7 +103,7 @@ def test_wheel_drag_and_keys_move_the_picture(browser: Browser, pages: dict[str,
     act("pointer", parameters={"pointerType": "mouse"}, actions=[*press, *drag])
     dragged = frame(browser, SVG)
     assert [dragged[0] - zoomed[0], dragged[2] - zoomed[2]] == pytest.approx([40, -30], abs=1)
-    assert browser.run("return document.querySelectorAll('.box.lit').length") == 0  # a drag is no click
+    assert browser.run("return document.querySelectorAll('.box.lit').length") == 0  # a drag does not count as a click
     browser.keys("0")
     settle(browser)
     assert frame(browser, SVG) == pytest.approx(fitted, abs=1)

@@ -280,7 +280,7 @@ TAGS = {
 
 
 def test_names_are_no_markup() -> None:
-    """A name that contains ``</script>`` adds no element or attribute, and only the page's own script runs."""
+    """Names are not parsed as markup: ``</script>`` in a name adds no element, and only the page's script runs."""
     page = hostile().explore(title=HOSTILE)
     found = read(page)
     assert {*found.tags} <= TAGS

@@ -100,7 +100,7 @@ def test_labels_of_random_nets_overlap_nothing(part: int) -> None:
 
 
 def test_many_arrows_between_two_layers_have_room() -> None:
-    """Eight values of one layer are read by eight others in reverse order."""
+    """Labels fit between two layers with eight arrows that cross each other."""
     x = rg.placeholder("x", (None, 160))
     parts = [rg.tanh(part) for part in rg.split(x, 8)]
     ends = [

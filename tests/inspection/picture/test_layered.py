@@ -51,7 +51,7 @@ def test_edges_that_meet_at_a_box_end_at_different_points() -> None:
 
 
 def test_a_ladder_has_no_crossings() -> None:
-    """Two chains that are declared alternately stay side by side."""
+    """Two chains whose boxes alternate in the declaration are laid out side by side."""
     sizes = dict.fromkeys(range(20), (50.0, 20.0))
     layout = layered(sizes, [(key, key + 2) for key in range(18)], dict.fromkeys(sizes, 50.0))
     sides = [layout.places[key][0] < layout.places[key + 1][0] for key in range(0, 20, 2)]

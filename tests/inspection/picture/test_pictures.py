@@ -51,7 +51,7 @@ def titled(declaration: Declaration, beginning: str) -> list[Box]:
     return [box for box in all_boxes(declaration) if any(title.startswith(beginning) for title in box.titles)]
 
 
-# What is drawn ---------------------------------------------------------------------------------------
+# Contents --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 20])
@@ -215,7 +215,7 @@ def test_gates_have_their_authors_names() -> None:
 
 
 def test_forms_of_values_are_no_ops() -> None:
-    """Casts, indices and positions are shown as in the source."""
+    """Casts, indices and positions are shown in the notation of the source, not as ops."""
     x = rg.placeholder("x", (None, None, 3))
     n = rg.placeholder("n", (None,), dtype="int32")
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(4, forget_bias=0.0), x, sequence_length=n)
@@ -238,7 +238,7 @@ def test_the_loss_is_folded_unless_all_is_wanted() -> None:
     assert not any("tanh" in text for text in texts(drawing(declaration, max_detail="cells"), "training"))
 
 
-# Where it lies ---------------------------------------------------------------------------------------
+# Layout ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("make", NETS)
@@ -403,7 +403,7 @@ def test_closed_boxes_take_the_place_of_open_ones(make: Callable[[], rg.Program]
 @pytest.mark.parametrize("graph", ["training", "inference"])
 @pytest.mark.parametrize("detail", DETAILS)
 def test_arrows_within_a_driver_end_at_boxes(graph: str, detail: str) -> None:
-    """Inference omits wrappers, and arrows end at the cells within them."""
+    """Arrows within a driver end at boxes; where inference omits a wrapper, they end at the cell inside it."""
     drawn = drawing_of(of(dropped_stack()), graph, detail)  # type: ignore[arg-type]
     frames = [shape for figure in drawn.figures for shape in figure.shapes if isinstance(shape, Rectangle)]
     inner = [figure for figure in drawn.figures if figure.box is not None]

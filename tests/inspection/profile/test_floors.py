@@ -96,7 +96,7 @@ def test_kernels_far_from_their_floor_are_marked_as_waiting() -> None:
 
 
 def test_a_machine_has_limits() -> None:
-    """Limits are measured, so that only signs and an order that every machine has are checked."""
+    """Measured limits are positive, and in the order that holds on every machine."""
     limits = Limits(host(), repeats=1)
     assert limits.flops() > 1e8
     assert limits.read(1) > 1e7

@@ -32,7 +32,7 @@ def test_the_cost_of_ticks_is_taken_off() -> None:
 
 
 def test_every_call_counts_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The average of calls that count a million units each is a million, whatever the clock does."""
+    """The average of calls that count a million units each is a million, for any measured time."""
     ticks, kernel, scan, first = ticks_of_a_scan()
     counters = np.zeros((len(ticks.timed), 1, 8), np.int64)
 

@@ -154,7 +154,7 @@ def test_a_step_of_shards_is_not_one_call() -> None:
 
 
 def test_multiply_adds_are_those_of_the_declaration() -> None:
-    """GFLOP/s count the declared products of layers, and their elementwise work."""
+    """A profile counts the multiply-adds of the declared products, and elementwise ops."""
     net, profile = profiled("stack")
     rows, steps = net.feeds["x"].shape[:2]
     for layer, inputs, units, gates, elementwise in (
@@ -223,7 +223,7 @@ def test_very_short_calls(shape: tuple[int, ...]) -> None:
     assert profile.calls > 0
 
 
-# What users see ---------------------------------------------------------------------------------------
+# Output -----------------------------------------------------------------------------------------------
 
 
 def test_calls_with_counters_take_the_same_path(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,7 +289,7 @@ def test_tables_print_to_a_pipe_of_windows(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_roofline_shows_the_memory_level_of_the_data() -> None:
-    """Axes extend little beyond dots and roofs, and no label overlaps a dot or another label."""
+    """The roofline shows the memory level of the data. Axes fit the dots, and labels overlap nothing."""
     _, profile = profiled("trained")
     base = next(iter(profile.values()))
     parts = [

@@ -20,7 +20,7 @@ def net(is_sampled: bool = False) -> rg.Program:
     tokens = rg.sample(logits, 0.8, seed=2) if is_sampled else None
     program = rg.compile({"logits": logits, "again": 0.5 * logits} if tokens is None else tokens, seed=6)
     for name, array in program.parameters.items():
-        program.parameters[name] = 4 * array  # so that tokens differ
+        program.parameters[name] = 4 * array  # larger weights, so that tokens differ
     return program
 
 

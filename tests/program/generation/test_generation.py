@@ -24,7 +24,7 @@ def net(hidden: bool = False, **options: Any) -> rg.Program:
     logits = rg.dense(outputs, CLASSES)
     program = rg.compile({"logits": logits, "hidden": outputs} if hidden else logits, seed=4, **options)
     for name, array in program.parameters.items():
-        program.parameters[name] = 4 * array  # so that tokens differ
+        program.parameters[name] = 4 * array  # larger weights, so that tokens differ
     return program
 
 

@@ -26,7 +26,7 @@ def net(sampled: bool = False, scale: float = 4.0) -> rg.Program:
     logits = rg.dense(outputs, CLASSES)
     program = rg.compile(rg.sample(logits, seed=2) if sampled else {"logits": logits}, seed=4)
     for name, array in program.parameters.items():
-        program.parameters[name] = scale * array  # so that tokens differ
+        program.parameters[name] = scale * array  # larger weights, so that tokens differ
     return program
 
 
@@ -138,7 +138,7 @@ def flatten(nest: Any) -> list[np.ndarray]:
 def test_a_token_that_the_net_does_not_take_ends_its_own_caller_only() -> None:
     ids = rg.placeholder("ids", (None, None), "int64")
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(9), rg.gather(rg.parameter("table", (20, 8)), ids))
-    program = rg.compile(rg.dense(outputs, CLASSES), seed=4)  # it may choose tokens that are beyond its table
+    program = rg.compile(rg.dense(outputs, CLASSES), seed=4)  # the net may choose tokens beyond its table
     at_fourth = iter([1, 2, 3, 21, 1, 1])
     with program.inference.generator() as generator:
         wrong = generator.submit([1], max_new=90, sample=lambda logits: next(at_fourth))
@@ -239,7 +239,7 @@ def test_errors_of_one_caller_are_its_own(program: rg.Program, generator: rg.Gen
 
 
 def test_a_step_waits_for_a_slice_of_a_long_prompt_only(program: rg.Program) -> None:
-    """Between two steps of the others, at most ``max_prefill`` tokens of prompts are read."""
+    """Between two steps of running callers, the generator reads at most ``max_prefill`` tokens of prompts."""
     with program.inference.generator(slots=4, max_prefill=8) as generator:
         seen: list[tuple[int, int]] = []
 
@@ -309,7 +309,7 @@ def nets() -> Iterator[rg.Program]:
 
 @pytest.mark.exhaustive
 def test_random_callers_have_the_tokens_they_would_have_alone() -> None:
-    """Some nets have threads or narrow weights, and some callers cancel."""
+    """Random callers get the tokens of each alone, with threads, narrow weights and cancellations."""
     for seed, program in enumerate(nets()):
         draw = random.Random(seed)
         samples = [None, {"temperature": 1.7}, {"top_k": 20}, {"top_p": 0.6}, {"top_k": 7, "top_p": 0.7}]

@@ -31,7 +31,7 @@ def test_training_stores_little_more_than_the_derivative_needs() -> None:
     "cell", [rg.BasicLSTMCell(128), rg.GRUCell(128, reset_after=True), rg.LSTMCell(128, use_peepholes=True)]
 )
 def test_a_long_row_needs_little_more_than_the_stored_values(cell: rg.Cell) -> None:
-    """With one row a chunk has many steps, and intermediate gradients reuse the residuals' memory."""
+    """Gradients of one long row need little more memory than the residuals, which intermediate gradients reuse."""
     memory = program_of(cell, width=128).training.memory(batch=1, time=1000)
     assert memory.arena <= 1.2 * memory.residuals
 

@@ -1,4 +1,4 @@
-"""Programs whose weights stay in their file, and what ``keep=False`` refuses."""
+"""Programs whose weights stay in their file, and the calls that ``keep=False`` refuses."""
 
 from __future__ import annotations
 

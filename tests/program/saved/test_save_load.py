@@ -1,4 +1,4 @@
-"""Saved programs: everything a program does, bit for bit, without its declaration."""
+"""Saved programs do all that a program does, bit for bit, without its declaration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TESTS = Path(__file__).resolve().parents[2]
 # The same program ----------------------------------------------------------------------------------
 
 
-# Each case takes a process, and therefore time: each run has some, an exhaustive run all.
+# Each case starts a process, which takes time: a default run has a few cases, an exhaustive one all.
 OFTEN = list(CASES)[6::12]
 SELDOM = [pytest.param(name, marks=pytest.mark.exhaustive) for name in CASES if name not in OFTEN]
 

@@ -213,7 +213,7 @@ def _flipped(data: bytes, position: int, bit: int) -> bytes:
     return bytes(changed)
 
 
-# Files that somebody wrote -------------------------------------------------------------------------
+# Forged files --------------------------------------------------------------------------------------
 
 
 def rewritten(saved: Path, changes: Mapping[str, Callable[[str], str]]) -> None:
@@ -310,7 +310,7 @@ def test_files_of_one_who_means_harm(name: str, saved: Path, tmp_path: Path, mon
 
 
 def test_text_with_a_byte_changed_and_the_digest_too(small: rg.Program) -> None:
-    """A changed text raises an error, or is a valid graph that runs."""
+    """A text with a changed byte and a matching digest raises an error, or is a valid graph that runs."""
     files, feed = files_of(small), {"x": np.ones((2, 3, 3), np.float32)}
     generator = np.random.default_rng(0)
     ran = 0

@@ -104,7 +104,7 @@ def test_chunks_and_steps_take_turns(steps: int) -> None:
 
 @pytest.mark.parametrize(("batch", "steps"), [(1, 1), (3, 7), (63, 2), (2, 1000), (25, 300)])
 def test_inference_gives_the_same_results_as_in_python(batch: int, steps: int) -> None:
-    """Small arrays are copied; large ones are read and written in place."""
+    """Direct calls have the bits of Python's, with small arrays, which are copied, and large ones, used in place."""
     program, x = net("bare")
     feeds = [data(batch, steps, WIDTH, seed=seed) for seed in range(3)]
     expected = [program.inference(x=feed) for feed in feeds]
@@ -344,7 +344,7 @@ TRAINED = {
     "what", ["training", *(pytest.param(what, marks=pytest.mark.exhaustive) for what in [*TRAINED][1:])]
 )
 def test_training_is_direct_and_draws_the_same_seeds(what: str) -> None:
-    """Calls with dropout masks, a validated keep probability, and seeds of the program or of the caller."""
+    """Training calls are direct with dropout, a validated keep probability, and the program's or the caller's seeds."""
 
     def trained() -> rg.Program:
         x, keep = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("keep", ())
@@ -378,7 +378,7 @@ def test_training_is_direct_and_draws_the_same_seeds(what: str) -> None:
 
 
 def test_hot_calls_take_few_steps_in_python() -> None:
-    """Each step takes 50 ns or more. Train steps run in Python."""
+    """A repeated call enters few Python functions, each of which takes 50 ns or more. Train steps run in Python."""
     x = rg.placeholder("x", (None, None, WIDTH))
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(UNITS), x)
     program = rg.compile({"outputs": outputs}, rg.reduce_sum(outputs * outputs))
@@ -485,7 +485,7 @@ def test_a_stream_may_hold_any_number_of_feeds(count: int) -> None:
 
 
 def test_any_number_of_keywords_is_refused_as_one_is() -> None:
-    """This includes threads whose stack is too small for them."""
+    """A call with 30,000 unknown keywords is refused, even in a thread whose stack is too small for them."""
     program, stream = hot_stream()
     said: list[str] = []
 
@@ -508,7 +508,7 @@ def test_any_number_of_keywords_is_refused_as_one_is() -> None:
 
 
 class Like:
-    """Key that equals one of these names, and runs a function when it is compared."""
+    """Key that equals certain names, and runs a function when it is compared."""
 
     def __init__(self, name: str, act: Callable[[], object]) -> None:
         self.name, self.act = name, act
@@ -522,7 +522,7 @@ class Like:
 
 
 def test_feeds_live_as_long_as_the_call() -> None:
-    """A feed survives even if it is removed from its mapping during the call: comparisons of keys run any code."""
+    """A feed survives removal from its mapping during the call, which a key's comparison method may do."""
     x, knob = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("knob", ())
     program = rg.compile({"y": {"z": rg.dynamic_rnn(rg.GRUCell(UNITS), x * knob)[0]}})
     fed, one = data(1, 2, WIDTH), np.ones((), np.float32)
@@ -552,7 +552,7 @@ def test_feeds_live_as_long_as_the_call() -> None:
 
 
 def test_a_stream_is_freed_when_nothing_refers_to_it() -> None:
-    """It is freed without the garbage collector, because there is no reference cycle."""
+    """A stream without references is freed without the garbage collector, because it has no reference cycle."""
     _, stream = hot_stream()
     gone = weakref.ref(stream)
     bound = stream.step

@@ -165,7 +165,7 @@ def test_a_derivative_that_is_infinite_where_the_value_is_not(options: dict[str,
 
 
 def test_rows_of_a_table_that_overflow_together() -> None:
-    """Each gradient is finite, and their sum in one row of the table is not."""
+    """The check reports a row of a table whose gradients are finite, but whose sum overflows."""
     ids, scale = rg.placeholder("ids", (None,), "int32"), rg.placeholder("scale", (None, 2))  # here: scale
     rows = rg.gather(rg.parameter("table", (4, 2), initializer="zeros"), ids)  # here: rows
     program = rg.compile(rows, loss=rg.reduce_sum(rows * scale))
@@ -298,7 +298,7 @@ def test_values_after_a_rows_end_are_findings_only_if_they_reach_a_result() -> N
 
 
 def test_a_derivative_past_a_rows_end_that_spoils_a_gradient() -> None:
-    """Compiled code may skip rows that have ended. If it does not, the finding names the position in the graph."""
+    """A NaN past a row's end that reaches a gradient is reported with its position; compiled code may skip it."""
     n = rg.placeholder("n", (None,), "int64")
     outputs, _ = rg.dynamic_rnn(Rooted(), rg.placeholder("x", (None, None, 4)), sequence_length=n)
     program = rg.compile(outputs, loss=rg.reduce_mean(outputs))
@@ -311,7 +311,7 @@ def test_a_derivative_past_a_rows_end_that_spoils_a_gradient() -> None:
 
 
 def test_masks_are_those_of_the_call_with_that_seed() -> None:
-    """Dropout creates the zeros whose logarithm is found."""
+    """The check draws the masks of the call: dropout creates zeros, whose logarithm is reported."""
     program = network(logarithm, keep_prob=0.8)
     given = feeds()
     seen = set()

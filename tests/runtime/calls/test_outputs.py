@@ -1,4 +1,4 @@
-"""``out=`` in prepared calls is accepted and refused as in general calls; a refused call has no effect."""
+"""Prepared calls accept and refuse the same ``out=`` as the slow path; a refused call has no effect."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_later_calls_give_the_results_of_the_first(name: str, steps: int, genera
     assert not general_calls
     call(dict(first), **options)
     general_calls.clear()
-    same(call(dict(other), **options), others)  # by one mapping, whose keys may be placeholders
+    same(call(dict(other), **options), others)  # feeds in one mapping, whose keys may be placeholders
     assert not general_calls
 
 
@@ -198,7 +198,7 @@ def test_calls_with_converted_feeds_are_prepared_too(form: str, monkeypatch: pyt
 
 @pytest.mark.parametrize("steps", [5, LONG])
 def test_feeds_that_no_output_needs(steps: int, general_calls: list[int]) -> None:
-    """A loss that is not computed reads them, because not all of its placeholders are fed."""
+    """Feeds that only the loss reads are accepted, even if the loss is not computed for lack of another feed."""
     x, y, z = (rg.placeholder(name, (None, None, WIDTH)) for name in "xyz")
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(UNITS), x)
     program = rg.compile({"outputs": outputs}, loss=rg.reduce_mean(rg.square(x - y) * z))
@@ -214,7 +214,7 @@ def test_feeds_that_no_output_needs(steps: int, general_calls: list[int]) -> Non
 
 
 def test_calls_whose_shapes_change_are_prepared(general_calls: list[int]) -> None:
-    """Shapes repeat, alternate, or change at random."""
+    """Calls whose shapes repeat, alternate or change at random are prepared after the first of each shape."""
     program, generator = listener(), np.random.default_rng(0)
     given = [{key: fed(2, steps)[key] for key in ("x", "who")} for steps in (1, 5, LONG)]
     expected = [program.inference(**feeds) for feeds in given]
@@ -260,7 +260,7 @@ def test_parameters_change_between_calls(name: str) -> None:
 
 
 def test_finished_calls_do_not_keep_old_parameters() -> None:
-    """As many old sets remain as threads called at once."""
+    """At most as many old parameter sets stay in memory as threads called at once."""
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))[0])
     x = data(1, 2000, WIDTH)
     with ThreadPoolExecutor(4) as pool:
@@ -311,7 +311,7 @@ def test_several_threads_call_at_once() -> None:
 
 
 def test_seeds_are_drawn_in_one_order() -> None:
-    """The order is the same for every kind of call, and calls without draws do not change it."""
+    """Seeds are drawn in the same order by every kind of call. Calls without random numbers draw none."""
     feeds = fed()
     ours, theirs = listener(seed=4), listener(seed=4)
     for turn in range(6):
@@ -361,7 +361,7 @@ def message(program: rg.Program, feeds: dict[str, Any]) -> str:
 
 
 def test_masks_of_other_rows_and_steps_are_their_own() -> None:
-    """Calls that differ only in first_row, first_step or a large seed have feeds of one signature."""
+    """Masks depend on first_row, first_step and large seeds, although the feeds then have one signature."""
     program, feeds = listener(), fed()
     begins = [{"first_row": 3}, {"first_row": 5}, {}, {"first_step": 2}, {"seed": 2**63 + 1}, {"seed": 2**63 + 2}]
     for call in (program.training, program.training.gradients):

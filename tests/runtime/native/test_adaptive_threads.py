@@ -1,4 +1,4 @@
-"""Choice between shared and single-threaded calls: what is tried, how often, and when it ends."""
+"""Choice between shared and single-threaded calls: the trials, their number, and their end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Pretended:
         return True
 
     def run(self, count: int) -> str:
-        """Return how the calls ran: ``s`` shared, ``a`` alone."""
+        """Return a letter for each call: ``s`` shared with workers, ``a`` alone."""
         self.calls.clear()
         for _ in range(count):
             self.way(0, 0, 1)

@@ -57,7 +57,7 @@ def test_gradients_are_the_same_bits_where_code_is_shared(program: rg.Program, m
 
 
 def test_the_order_of_a_sum_keeps_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sum over adjacent rows is vectorised if their number is known."""
+    """Code of a sum over rows is specialised for their number, which determines the order of the sum."""
     x = rg.placeholder("x", shape=(None,))
     program = rg.compile({"sum": rg.reduce_sum(x), "twice": x * 2}, cache=False)
     numbers = np.random.default_rng(1).standard_normal(1000).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Compiled code on disk: when it is used, and when it must not be."""
+"""Compiled code on disk: hits, misses, damaged files, private directories, bounds, and concurrent processes."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_stages_are_shown_after_a_hit(tmp_path: Path, compilations: list[str]) -
 
 
 def test_a_length_that_a_pass_compiles_in(tmp_path: Path) -> None:
-    """A cell without a recurrence has no scan, so that its code is specialised for each length."""
+    """Code of a cell without a recurrence is cached by length: a pass removes its scan, and compiles the length in."""
 
     class Plain(rg.Cell):
         def state(self) -> Any:
@@ -266,7 +266,7 @@ rg.compile(rg.tanh(x), cache=sys.argv[1]).inference(x=np.ones((2, 3), np.float32
 
 
 def test_changed_sources_miss(tmp_path: Path) -> None:
-    """Code of other sources is never loaded, even in an editable install."""
+    """Code that other sources of the compiler made is never loaded, even in an editable install."""
     package, folder = tmp_path / "source" / "rnngraph", tmp_path / "cache"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     paths = os.pathsep.join([str(package.parent), os.environ.get("PYTHONPATH", "")])
@@ -285,7 +285,7 @@ def test_changed_sources_miss(tmp_path: Path) -> None:
 
 
 def test_sources_of_rooms_within_rooms_count(tmp_path: Path) -> None:
-    """The digest changes if a file changes, is added or moves, and with the boundary between two files."""
+    """The digest of sources changes if a file changes, is added or moves, or if text moves to the next file."""
     inner = tmp_path / "codegen" / "kernels"
     inner.mkdir(parents=True)
     (inner / "matmul.py").write_text("1\n")
@@ -582,7 +582,7 @@ def test_files_are_looked_at_only_where_they_may_be_too_many(tmp_path: Path, mon
     monkeypatch.setattr(caches, "_shrink", watched)
     for number in range(200):
         cache.store(f"{number:064x}", CODE)
-        assert looked == [1 << 20]  # once, because the previous contents were unknown
+        assert looked == [1 << 20]  # the directory is listed once, because its size is unknown at first
     for path in files(tmp_path):  # another process removes them
         path.unlink()
     for number in range(100):
@@ -595,7 +595,7 @@ def test_the_bound_is_stated() -> None:
     assert Cache(Path("a")).most_bytes == 256 * 2**20
 
 
-# Others at the same time --------------------------------------------------------------------------
+# Concurrent processes -----------------------------------------------------------------------------
 
 
 def test_readers_see_whole_files_while_others_write_and_remove(tmp_path: Path) -> None:

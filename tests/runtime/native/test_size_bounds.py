@@ -58,7 +58,7 @@ def test_a_lookup_in_a_table_without_rows_is_an_error(computed: bool) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*the loss does not depend:UserWarning")
 def test_no_row_of_a_table_without_rows() -> None:
-    """No index is read, so that the empty table is valid."""
+    """A table without rows is valid if no index is read."""
     x, table = rg.placeholder("x", ("T", 3, 5)), rg.placeholder("table", ("T", 7))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x, time_major=True)
     picked = rg.gather(table, rg.cast(outputs[:, 0, 0], "int64"))
@@ -71,7 +71,7 @@ def test_no_row_of_a_table_without_rows() -> None:
 
 @pytest.mark.parametrize("unroll", [None, "full"])
 def test_argmax_over_an_empty_axis(unroll: str | None) -> None:
-    """argmax is refused on an empty axis."""
+    """A call with an empty axis under argmax raises an error, however the loop is unrolled."""
     x, table = rg.placeholder("x", ("N", "T")), rg.parameter("table", (5, 1))
     picked = rg.gather(table, rg.argmax(rg.transpose(x[:, 3:], (1, 0)), axis=0))
     program = rg.compile({"picked": picked}, loss=rg.reduce_sum(picked), unroll=unroll)
@@ -120,7 +120,7 @@ def check(text: str, message: str, **sizes: int) -> None:
 
 
 def test_a_product_of_sizes_that_wraps() -> None:
-    """2^64 elements overflow to 0 in a 64-bit index."""
+    """A product of sizes that overflows is refused: 2^64 elements would be 0 in a 64-bit index."""
     t = size("T")
     x = make("input", label="x", type=TensorType("float32", (t,)))
     wide = make("broadcast", x, shape=(t,) * 8, where=Where("graph.py", 3))
@@ -161,7 +161,7 @@ def test_a_number_of_sizes_that_wraps() -> None:
 
 
 def test_a_size_that_would_be_negative() -> None:
-    """The size follows from the shape of a feed."""
+    """A size that is computed from a feed's shape, and would be negative, is refused."""
     x = make("input", label="x", name="x", type=TensorType("float32", (size("T") + 5,)))
     program = _program(Graph.of("g", [("n", make("dimension", size=size("T") * size("T"))), ("x", x)]))
     with pytest.raises(rg.ShapeError, match=r"feed x \(3,\) is too small: the size T would be -2"):
@@ -195,7 +195,7 @@ def test_sizes_follow_from_products_in_any_order() -> None:
 
 
 def test_columns_of_a_product_are_open() -> None:
-    """Columns may be a driver's steps. Their gradient is a sum of outer products, whose columns then have tiles."""
+    """Columns of a product may be a driver's steps, whose gradient is a sum of outer products with tiled columns."""
     x, y = rg.placeholder("x", ("T", 3, 5)), rg.placeholder("y", (2, "T"))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x, time_major=True)
     scores = rg.placeholder("z", (6, 2)) @ y
@@ -263,7 +263,7 @@ def test_steps_that_are_written_out_are_bounded() -> None:
 
 
 def test_a_size_that_is_divided_fits_whole() -> None:
-    """The dividend may exceed every size that is used."""
+    """The dividend of a size must fit 64 bits, even if the quotient is small."""
     shape, number = (0, floor_divide(5 * size("T") * size("B") + 1, 7)), make("constant", value=np.zeros(()))
     node = make("broadcast", number, where=Where("script.py", 3), shape=shape)
     bounds = bounds_of(Graph.of("divided", [("y", node)]))

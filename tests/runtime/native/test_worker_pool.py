@@ -139,7 +139,7 @@ print("ok")
 
 
 def test_workers_sleep_without_work() -> None:
-    """Processor time is measured: two spinning workers would take two seconds of it."""
+    """Workers without work take little processor time; two spinning ones would take two seconds."""
     done = run(
         """
 time.sleep(0.2)

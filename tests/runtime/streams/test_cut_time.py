@@ -1,4 +1,4 @@
-"""Open time that is split into pieces and joined again: checked at calls, and streamed at the resulting rate."""
+"""Symbolic time that is split into pieces and joined: checked at calls, and streamed at the resulting rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Graphs that keep the rows of a batch independent are recognised, and no others."""
+"""The test of independent rows accepts graphs that keep the rows of a batch separate, and no others."""
 
 from __future__ import annotations
 

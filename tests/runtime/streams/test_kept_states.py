@@ -1,4 +1,4 @@
-"""States that are inputs and outputs of a net, and that streams carry: the bits of calls with states passed by hand."""
+"""States that are inputs and outputs of a net: streams carry them, with the bits of calls that pass them on."""
 
 from __future__ import annotations
 

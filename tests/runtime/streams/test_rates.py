@@ -91,7 +91,7 @@ def test_a_step_is_a_chunk_of_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETS)
 def test_rows_begin_and_end_alone(name: str) -> None:
-    """Row 1 begins two steps after the others, and ends before them."""
+    """Rows of a stream begin and end at their own steps: row 1 begins two steps later, and ends earlier."""
     program = compiled(name)
     stream, alone = program.inference.stream(batch=BATCH), program.inference.stream()
     rate, others, one = stream.rate, [0, 2], [1]
@@ -125,7 +125,7 @@ def test_rows_begin_and_end_alone(name: str) -> None:
 
 
 def test_sequences_of_several_rates_are_one_chain_of_products() -> None:
-    """Products that a whole call sums together are summed together in a stream, though one sequence arrives earlier."""
+    """A stream sums products of several sequences as a whole call does, though one sequence arrives earlier."""
     x, z = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("z", (None, None, 3))
     start = rg.placeholder("start", (None, 5))
     joined = rg.tanh(same(x, 6, strides=2) + rg.dense(z, 6))

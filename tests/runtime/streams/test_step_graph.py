@@ -1,4 +1,4 @@
-"""Graphs without a recurrence, step by step: their time and batch axes, and graphs that can't be streamed."""
+"""Step graphs of nets without a recurrence: time and batch axes, and nets that can't be streamed."""
 
 from __future__ import annotations
 

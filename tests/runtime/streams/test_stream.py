@@ -132,7 +132,7 @@ def flat(state: Any) -> list[Array]:
 
 
 def test_sequences_of_their_own_pace() -> None:
-    """Rows step independently, and each has the results that it has alone."""
+    """Rows that step at different times have the results that each row has alone."""
     program, x = listener(), data(BATCH, TIME, WIDTH)
     whole = program.inference(x=x, **held())
     stream = program.inference.stream(batch=BATCH)
@@ -150,7 +150,7 @@ def test_sequences_of_their_own_pace() -> None:
 @pytest.mark.parametrize("cell", [rg.GRUCell(5), rg.LSTMCell(3), rg.BasicRNNCell(7)])
 @pytest.mark.parametrize("saved", [False, True])
 def test_sizes_that_meet_in_the_loss_are_no_matter(cell: rg.Cell, saved: bool, tmp_path: Path) -> None:
-    """In training the labels fix the length, less two; a stream has no labels."""
+    """A stream needs no size that only the loss relates: in training, labels fix the length less two."""
     x, y = rg.placeholder("x", (None, None, 4)), rg.placeholder("y", (None, None), "int64")
     outputs, _ = rg.dynamic_rnn(cell, x)
     program = rg.compile({"outputs": outputs}, loss=rg.sparse_softmax_cross_entropy(y, rg.dense(outputs[:, 2:], 3)))

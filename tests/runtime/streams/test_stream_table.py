@@ -1,4 +1,4 @@
-"""Repeated calls of a pool for the same streams, and every change in between that affects a prepared call."""
+"""Prepared calls of a pool for the same streams, and all changes between calls that affect them."""
 
 from __future__ import annotations
 

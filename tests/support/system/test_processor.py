@@ -27,7 +27,7 @@ def test_features_of_arm_have_names_of_llvm(tmp_path: Path) -> None:
 
 
 def test_a_feature_is_every_core_s(tmp_path: Path) -> None:
-    """Threads move between the small and the large cores of a phone's processor, so both need the feature."""
+    """A feature counts only if every core has it, because threads move between small and large cores."""
     assert features_of(tmp_path, "asimddp i8mm", "asimddp") == {"dotprod"}
 
 

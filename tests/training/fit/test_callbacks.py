@@ -1,4 +1,4 @@
-"""Results of callbacks, and functions that callbacks may call during a fit."""
+"""Return values of callbacks, and functions that callbacks may call during a fit."""
 
 from __future__ import annotations
 

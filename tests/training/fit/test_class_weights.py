@@ -190,7 +190,7 @@ def losses_of(kind: str, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     ],
 )
 def test_probabilities_as_labels_have_the_weight_of_their_class(kind: str, over_time: bool, own_mean: bool) -> None:
-    """As in Keras, the class is the first of the largest probabilities, or a binary label rounded."""
+    """A label of probabilities has the weight of its class: the first largest one, or the rounded binary label."""
     generator = np.random.default_rng(3)
     shape = (6, 4) if over_time else (6,)
     if kind == "classes":

@@ -58,7 +58,7 @@ def test_best() -> None:
 
 
 def test_epochs_are_counted_from_one() -> None:
-    """Counting continues from an earlier fit: its 16th epoch is 16."""
+    """Epochs are counted from 1, and a second fit continues to count: its first epoch may be 16."""
     history = History()
     for epoch in range(11, 31):
         history.append({"epoch": epoch, "loss": abs(epoch - 16)})
@@ -152,7 +152,7 @@ def test_plot_draws_training_and_validation_together(tmp_path: Path) -> None:
 
 
 def test_a_curve_has_one_colour_in_all_panels() -> None:
-    """Colours agree even if one panel only has validation curves."""
+    """A curve has the same colour in all panels, even if one panel only has validation curves."""
     pytest.importorskip("matplotlib")
     history = History()
     for epoch, (loss, of_validation) in enumerate(((3.0, 2.0), (2.0, 1.0), (1.0, 1.5)), 1):

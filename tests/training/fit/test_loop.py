@@ -46,7 +46,7 @@ def batches_of(program: rg.Program, examples: Any, batch_size: int = 3, **option
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_fit_is_steps_over_its_batches(accumulate: int) -> None:
-    """Batches have 3, 3 and 1 rows. With two batches for each update, an epoch's last group is incomplete."""
+    """A fit equals steps over its batches of 3, 3 and 1 rows, also if an epoch's last update has one batch of two."""
     left, right = network(keep_prob=0.5, seed=5), network(keep_prob=0.5, seed=5)
     examples = data(ROWS)
     fitted = rg.Trainer(left, rg.Adam(0.05), accumulate=accumulate)
@@ -132,7 +132,7 @@ def test_windows_of_sequences_of_different_lengths() -> None:
 
 
 def test_validation_is_measured_without_dropout_on_separate_examples() -> None:
-    """A share selects the last examples, each of which counts once, whatever the batches."""
+    """Validation is measured without dropout. A share selects the last examples, and each counts once."""
     program, examples = network(keep_prob=0.5), data(10)
     first, last = ({name: array[part] for name, array in examples.items()} for part in (slice(7), slice(7, None)))
     metrics = {
@@ -170,7 +170,7 @@ def test_inputs_of_training_only_are_not_needed_to_validate() -> None:
     assert_allclose(history["validation_loss"], [program.evaluate(x=examples["x"][5:])["loss"]], rtol=1e-6)
 
 
-# When it stops ------------------------------------------------------------------------------------
+# Early stopping -----------------------------------------------------------------------------------
 
 
 def scripted(values: list[float]) -> dict[str, Callable[..., float]]:
@@ -280,7 +280,7 @@ def test_tensors_as_metrics_are_kept_where_the_programs_code_is(kept: bool, tmp_
     assert len(list(places[True].glob("*.code"))) == (before + 2 if kept else 0)
 
 
-# What is not finite -------------------------------------------------------------------------------
+# Non-finite losses --------------------------------------------------------------------------------
 
 
 def test_a_non_finite_loss_stops_the_fit_with_its_line() -> None:
@@ -321,7 +321,7 @@ def test_a_non_finite_gradient_is_also_found() -> None:
 
 
 def test_an_error_without_a_row_names_the_batch() -> None:
-    """Only the norm overflows, no gradient, so that no row is responsible."""
+    """The error names a batch instead of a row if only the norm of all gradients overflows."""
     x = rg.placeholder("x", (None, 3), "float64")
     w = rg.parameter("w", (3,), "ones", dtype="float64")
     program = rg.compile({"y": x * w}, loss=rg.reduce_sum(x * w))
@@ -329,7 +329,7 @@ def test_an_error_without_a_row_names_the_batch() -> None:
         quiet(rg.Trainer(program, rg.SGD(0.1)), {"x": np.full((9, 3), 1e307)}, shuffle=False)
 
 
-# What is shown ------------------------------------------------------------------------------------
+# Progress -----------------------------------------------------------------------------------------
 
 
 class Shown(FitProgress):
@@ -349,7 +349,7 @@ TOLD: list[tuple[str, float, float]] = []
 
 @pytest.mark.parametrize(("window", "warm_up", "steps"), [(None, 0, 3), (2, 0, 7), (2, 1, 5), (4, 3, 1)])
 def test_every_step_is_reported(window: int | None, warm_up: int, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches have two examples, the longest of which have 3, 3 and 6 steps."""
+    """Progress reports every step: of windows, of whole batches, and with a warm-up."""
     monkeypatch.setattr(fitting, "FitProgress", Shown)
     TOLD.clear()
     examples = data(6) | {"n": np.array([1, 3, 3, 2, 6, 5])}
@@ -363,7 +363,7 @@ def test_every_step_is_reported(window: int | None, warm_up: int, steps: int, mo
     assert len(TOLD) == 2 * (steps + 1)
 
 
-# Rejected -------------------------------------------------------------------------------------
+# Refusals -------------------------------------------------------------------------------------
 
 EXAMPLES = data(6)
 WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {

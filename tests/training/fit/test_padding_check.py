@@ -224,7 +224,7 @@ def test_windows() -> None:
 
 @pytest.mark.parametrize("filler", [0.0, 7.5])
 def test_padded_arrays(filler: float) -> None:
-    """The padding of the user's arrays may have any values."""
+    """Padding in the user's own arrays may have any values."""
     x = np.full((8, 12, 3), filler, np.float32)
     for row, sequence in zip(x, SEQUENCES, strict=True):
         row[: len(sequence)] = sequence
@@ -240,7 +240,7 @@ def test_padded_arrays(filler: float) -> None:
 
 
 def test_a_limit_to_steps_is_no_reason() -> None:
-    """The check's longer padding exceeds the table of positions, which is no error."""
+    """A table of positions limits the steps: the check's longer padding exceeds it, which is not an error."""
     net = Net()
     table = rg.parameter("table", (9, 5))
     places = rg.gather(table, rg.positions(net.x, axis=1))

@@ -171,7 +171,7 @@ def test_steps_without_a_known_number_are_counted() -> None:
 
 
 def test_a_notebooks_cell_moves_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """IPython's display handle overwrites one output of the cell, and lines are separate outputs."""
+    """In a notebook, one output of the cell is overwritten within an epoch, and lines are separate outputs."""
     shown: list[str] = []
 
     class Handle:
@@ -211,7 +211,7 @@ def test_a_notebooks_cell_moves_within_an_epoch(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_fit_tells_of_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It reports compiling at its first step, at the first batch of another size, and at the first validation."""
+    """A fit reports compiling at the first step, the first batch of another size, and the first validation."""
     told: list[str] = []
 
     class Told(FitProgress):

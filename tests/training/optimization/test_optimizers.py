@@ -147,7 +147,7 @@ CASES = {
     "adamw": Case(rg.AdamW, adam, "AdamW", {}, {}, weight_decay=0.3, apart=True, scheduled=True),
 }
 
-# A program whose gradients are what is fed --------------------------------------------------------
+# A program whose gradients are its feeds ----------------------------------------------------------
 
 
 @pytest.fixture(scope="module", params=CLOSE)
@@ -268,7 +268,7 @@ def test_without_one_of_its_options_rmsprop_is_not_that_of_tensorflow(option: st
 
 
 def test_steady_gradients_leave_centered_rmsprop_finite(program: rg.Program) -> None:
-    """The gradients' variance is 0, and rounding could make it negative."""
+    """Centered RMSProp stays finite for steady gradients, whose variance is 0 and could be rounded below 0."""
     trainer = rg.Trainer(program, rg.RMSProp(1e-3, decay=0.7, centered=True))
     same = fed(start(program))
     for _ in range(200):
@@ -507,7 +507,7 @@ class Odd(rg.Optimizer):
 def test_numbers_of_ones_own_are_checked_at_each_step(
     given: Any, kind: type[Exception], steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Numbers are checked in machine code, too, which runs later steps."""
+    """A user's numbers are checked at each step, also in machine code, which runs later steps."""
     w = rg.parameter("w", (2,), "ones")
     program = rg.compile(w, loss=rg.reduce_sum(rg.square(w)))
     trainer = rg.Trainer(program, Odd(0.1))
@@ -541,7 +541,7 @@ WRONG_UPDATES: dict[str, tuple[Given, type[Exception]]] = {
 @pytest.mark.parametrize("guarded", [True, False])
 @pytest.mark.parametrize("what", WRONG_UPDATES)
 def test_updates_of_ones_own_are_of_the_parameters_type(what: str, guarded: bool) -> None:
-    """An update overwrites the parameter's memory, so dtype and shape must match."""
+    """A user's update must have the parameter's dtype and shape, because it overwrites the parameter's memory."""
     update, kind = WRONG_UPDATES[what]
 
     class Wrong(rg.Optimizer):

@@ -135,7 +135,7 @@ def test_sums_are_in_one_order_on_any_number_of_ranks(size: int, shards: int, us
     ],
 )
 def test_the_number_of_consecutive_messages_equals_the_models(size: int, shards: int, longest: int) -> None:
-    """There is one message for each level between processes if their shards are complete subtrees."""
+    """The chain of dependent messages is as long as the docs say: one for each level between processes."""
     packing = Packing({"a": ((1,), np.dtype("float32"))})
 
     def add(comm: Any) -> int:

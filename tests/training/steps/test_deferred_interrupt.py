@@ -31,7 +31,7 @@ def _once() -> Iterator[None]:
 
 
 class Interruption:
-    """Sends this process a SIGINT at the ``number``-th event in ``runtime``, or counts the events if None.
+    """Profiler that sends SIGINT at the ``number``-th event in ``runtime``, or counts events if None.
 
     An event is a call of a Python function or the return of a C function, because Python handles signals there.
     """
@@ -169,7 +169,7 @@ def test_a_fit_continues_after_ctrl_c(kind: str, fit: str, share: float, later: 
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("kind", TRAINERS)
 def test_a_fit_continues_after_ctrl_c_anywhere(kind: str, fit: str, tmp_path: Path) -> None:
-    """Signals arrive at random events, and often near the end of the fit."""
+    """After Ctrl-C at a random event, often near the end, the next fit continues with equal bits."""
     generator = random.Random(1)
     for number in range(150):
         share = 1 - generator.random() * (0.02 if number % 3 == 0 else 1)
@@ -182,7 +182,7 @@ def test_a_fit_continues_after_ctrl_c_anywhere(kind: str, fit: str, tmp_path: Pa
 @pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("later", [False, True])
 def test_ctrl_c_in_a_callback(at: int, later: bool, tmp_path: Path) -> None:
-    """The best weights are restored, and callbacks see each epoch, including the one that exhausts the patience."""
+    """After Ctrl-C in a callback, the best weights are restored, and callbacks see each epoch, including the last."""
     options: dict[str, Any] = {"batch_size": 3, "patience": 1, "epochs": 5, "progress": False, "shuffle": False}
     losses = {1: 1.0, 2: 0.5, 3: 0.4, 4: 0.6}
     epochs: list[float] = []
