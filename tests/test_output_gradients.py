@@ -65,8 +65,8 @@ def test_a_bare_tensor_takes_a_bare_gradient() -> None:
 @pytest.mark.parametrize(
     ("given", "error", "says"),
     [
-        ({"logits": 1.0}, rg.NameLookupError, "'logits', which is no output; there are outputs, states/0/c"),
-        ({"loss": 1.0}, rg.NameLookupError, "'loss', which is no output"),
+        ({"logits": 1.0}, rg.NameLookupError, "'logits', which is not an output; outputs are outputs, states/0/c"),
+        ({"loss": 1.0}, rg.NameLookupError, "'loss', which is not an output"),
         ({}, rg.StructureError, "is empty"),
         ({"outputs": None}, rg.StructureError, "is empty"),
         (np.ones(3), rg.StructureError, "the structure of the outputs"),

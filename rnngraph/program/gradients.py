@@ -71,7 +71,7 @@ class GradientGraphs:
                 taps = ", ".join(self.tap_types())
                 hint = f"; its float taps are {taps}" if name.startswith(TAP) and taps else ""
                 what = "tap" if name.startswith(TAP) else "placeholder"
-                raise ArgumentError(f"wrt={shown(name)} is no float {what} of the training graph{hint}", where)
+                raise ArgumentError(f"wrt={shown(name)} is not a float {what} of the training graph{hint}", where)
         if not (self.trainable or extra):
             raise GraphError("no parameter is trainable, so there are no gradients; give wrt=", where)
         compiled = self.graph(extra, differentiated, recompute)

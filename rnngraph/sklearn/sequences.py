@@ -137,7 +137,7 @@ def of_sequences(X: Any, where: Where | None) -> Sequences:
 
 
 def _listed(items: Sequence[Any], where: Where | None) -> Sequences:
-    arrays = [array_of(item, f"X[{number}] is no sequence") for number, item in enumerate(items)]
+    arrays = [array_of(item, f"X[{number}] is not a sequence") for number, item in enumerate(items)]
     arrays = [array[:, None] if array.ndim == 1 else array for array in arrays]
     arrays = [_numbers(array, f"X[{number}]", where) for number, array in enumerate(arrays)]
     for number, array in enumerate(arrays):
@@ -162,7 +162,7 @@ def _numbers(array: np.ndarray, what: str, where: Where | None) -> np.ndarray:
     others = [item for item in array.flat if not isinstance(item, Real | np.bool_)] if array.dtype == object else []
     if array.dtype == object and not others:
         return array.astype(np.float64)
-    problem = f"holds {shown(others[0])}, which is no number" if others else f"has dtype {array.dtype}, not numbers"
+    problem = f"holds {shown(others[0])}, which is not a number" if others else f"has dtype {array.dtype}, not numbers"
     raise DtypeError(f"{what} {problem}{REMEDY}", where)
 
 

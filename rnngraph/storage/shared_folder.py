@@ -148,8 +148,8 @@ def _read(path: Path) -> Digests:
         return {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise FileError(
-            f"{path} is in the way: it is no list of such files, or damaged. Nothing was written; move it away, or "
-            "give a directory of its own"
+            f"{path} is in the way: it is not a list of exported files, or damaged. Nothing was written; move it away, "
+            "or give a separate directory"
         ) from None
 
 

@@ -165,7 +165,7 @@ def _older(target: Path, shown: str, kind: str, names: Iterable[str]) -> list[in
             older.append(int(entry))
         elif entry != MANIFEST and not entry.startswith(f".{MANIFEST}."):
             raise FileError(
-                f"{shown} holds {entry}, which is no part of a {kind}; give a directory that is new or empty"
+                f"{shown} holds {entry}, which does not belong to a {kind}; give a directory that is new or empty"
             )
     return older
 
@@ -178,7 +178,7 @@ def _manifest(path: Path, shown: str, kind: str, version: int) -> dict[str, Any]
     except (FileNotFoundError, NotADirectoryError):
         if path.is_file():
             raise FileError(f"{shown} is a file; give the path of a directory with a saved {kind}") from None
-        what = f"has no {MANIFEST}" if path.is_dir() else "is no such directory"
+        what = f"has no {MANIFEST}" if path.is_dir() else "does not exist"
         raise FileError(f"{shown} {what}; give the path of a saved {kind}") from None
     except OSError as error:
         raise FileError(f"can't read {shown}: {error.strerror or error}; give a directory that can be read") from None

@@ -257,9 +257,11 @@ def test_mistakes() -> None:
     ids = rg.tap("ids", rg.argmax(rg.tap("a", x)))
     program = rg.compile({"ids": ids}, loss=rg.reduce_sum(x * rg.cast(ids[:, None], "float32")))
     assert program.inference.taps(x=np.eye(3))["ids"].tolist() == [0, 1, 2]
-    with pytest.raises(rg.ArgumentError, match="wrt='tap:b' is no float tap of the training graph; its float taps are"):
+    with pytest.raises(
+        rg.ArgumentError, match="wrt='tap:b' is not a float tap of the training graph; its float taps are"
+    ):
         program.training.gradients(x=np.eye(3), wrt=["tap:b"])
-    with pytest.raises(rg.ArgumentError, match="wrt='tap:ids' is no float tap"):
+    with pytest.raises(rg.ArgumentError, match="wrt='tap:ids' is not a float tap"):
         program.training.gradients(x=np.eye(3), wrt=["tap:ids"])
     with pytest.raises(rg.NameLookupError, match="needs x"):
         program.inference.taps()

@@ -267,9 +267,9 @@ TEXTS = np.full((4, 3, 2), "a")
     [
         (TEXTS, r"X has dtype <U1, not numbers"),
         (np.full((4, 3, 2), "1.5"), r"X has dtype <U3, not numbers"),
-        (TEXTS.astype(object), r"X\[0\] holds 'a', which is no number"),
+        (TEXTS.astype(object), r"X\[0\] holds 'a', which is not a number"),
         (["the cat"] * 4, "could not convert string"),
-        (np.full((4, 3, 2), None), r"X\[0\] holds None, which is no number"),
+        (np.full((4, 3, 2), None), r"X\[0\] holds None, which is not a number"),
         (TEXTS.tolist(), r"X\[0\] has dtype <U1"),
         (np.full((4, 3, 2), "2020-01-01", "M8[D]"), r"X has dtype datetime64\[D\]"),
         ([["the", "cat"]] * 4, "could not convert string"),

@@ -131,7 +131,7 @@ NO_LISTS = ["[]", '{"files": 3}', '{"format": 2, "nets": {}}', '{"format": 1, "n
 def test_a_list_that_is_none_is_in_the_way(text: str, tmp_path: Path) -> None:
     (tmp_path / "nets").mkdir()
     (tmp_path / "nets" / MANIFEST).write_text(text)
-    refused(tmp_path / "nets", NEW, f"{MANIFEST} is in the way: it is no list")
+    refused(tmp_path / "nets", NEW, f"{MANIFEST} is in the way: it is not a list")
 
 
 def test_a_stopped_export_can_be_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

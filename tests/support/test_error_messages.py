@@ -145,7 +145,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "what has no repr, asked for a gradient": (
         lambda: trainer().program.training.gradients(x=np.ones((2, 3, 3)), wrt=[Rude()]),
         ValueError,
-        "no float",
+        "not a float",
     ),
     "a share beyond all": (
         lambda: trainer().fit({"x": np.ones((8, 3, 3))}, validation=1e308, progress=False),

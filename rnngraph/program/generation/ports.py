@@ -100,7 +100,7 @@ def _chosen(
     if name not in candidates:
         hint = did_you_mean(name, candidates) or f"; there are: {_listed(candidates, option)}"
         also = f", but {others[name]}" if name in others else ""
-        raise ArgumentError(f"{option}={shown(name)} is no {what}{also}{hint}", where)
+        raise ArgumentError(f"{option}={shown(name)} is not an {what}{also}{hint}", where)
     return name
 
 

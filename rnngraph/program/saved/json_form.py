@@ -34,7 +34,9 @@ def check(holds: Any, what: str) -> None:
 
 
 def words(value: Any) -> tuple[str, ...]:
-    check(isinstance(value, list) and all(isinstance(item, str) for item in value), f"{value!r} is no list of words")
+    check(
+        isinstance(value, list) and all(isinstance(item, str) for item in value), f"{value!r} is not a list of strings"
+    )
     return tuple(value)
 
 
@@ -48,9 +50,9 @@ def where_text(where: Where | None) -> list[Any] | None:
 def where_from(text: Any) -> Where | None:
     if text is None:
         return None
-    check(isinstance(text, list) and len(text) in (2, 3) and isinstance(text[0], str), f"{text!r} is no line")
-    check(len(text) == 2 or isinstance(text[2], str), f"{text!r} is no line")
-    check(is_int(text[1], 0, 1 << 40), f"{text!r} is no line")
+    check(isinstance(text, list) and len(text) in (2, 3) and isinstance(text[0], str), f"{text!r} is not a source line")
+    check(len(text) == 2 or isinstance(text[2], str), f"{text!r} is not a source line")
+    check(is_int(text[1], 0, 1 << 40), f"{text!r} is not a source line")
     return Where(*text)
 
 
@@ -87,7 +89,7 @@ def nest_from(text: Any, leaf: Callable[[Any], Any]) -> Any:
         case {"entries first": list(entries)}:
             return _nest_of_entries(entries, leaf)
         case {"dict": list(pairs)}:
-            check(all(isinstance(pair, list) and len(pair) == 2 for pair in pairs), f"{pairs!r} is no dict")
+            check(all(isinstance(pair, list) and len(pair) == 2 for pair in pairs), f"{pairs!r} is not a list of pairs")
             return _container(text, [nest_from(item, leaf) for _, item in pairs])
         case {"namedtuple": str(), "items": list(items)} | {"tuple": list(items)} | {"list": list(items)}:
             return _container(text, [nest_from(item, leaf) for item in items])
@@ -98,14 +100,14 @@ def _nest_of_entries(entries: list[Any], leaf: Callable[[Any], Any]) -> Any:
     """Build a nest that is too deep for nested JSON from its entries in post-order."""
     stack: list[Any] = []
     for entry in entries:
-        check(isinstance(entry, dict), f"{entry!r} is no entry of a nest")
+        check(isinstance(entry, dict), f"{entry!r} is not an entry of a nest")
         if "leaf" in entry:
             stack.append(leaf(entry["leaf"]))
             continue
         check(is_int(entry["count"], 0, len(stack)), f"{entry!r} has more entries than there are")
         first = len(stack) - entry["count"]
         stack[first:] = [_container(entry, stack[first:])]
-    check(len(stack) == 1, "entries are of no one nest")
+    check(len(stack) == 1, "the entries do not form one nest")
     return stack[0]
 
 
@@ -154,8 +156,8 @@ def slot_text(name: str, slot: ParameterSpec, arrays: dict[str, np.ndarray]) -> 
 
 def slot_from(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, ParameterSpec]:
     name, within, shape, initial = text["name"], text["within"], text["shape"], text["initializer"]
-    check(isinstance(name, str) and name, f"{name!r} is no name of a parameter")
-    check(isinstance(within, str), f"{within!r} is no part of a name")
+    check(isinstance(name, str) and name, f"{name!r} is not the name of a parameter")
+    check(isinstance(within, str), f"{within!r} is not the end of a name")
     check(isinstance(shape, list) and all(is_int(dim, 1, 1 << 40) for dim in shape), f"{name} has a shape of {shape!r}")
     is_known = text["dtype"] in (*DTYPES, *NARROW)
     check(is_known and isinstance(text["trainable"], bool), f"{name} has facts that can't be")
@@ -166,7 +168,7 @@ def slot_from(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, Paramet
         case {"name": "lost", "function": str(function)}:
             initializer = Lost(name, function)
         case _:
-            check(isinstance(initial, dict), f"{initial!r} is no initializer")
+            check(isinstance(initial, dict), f"{initial!r} is not an initializer")
             initializer = initializer_from(initial)
     kind = TensorType(text["dtype"], tuple(shape))
     return name, ParameterSpec(kind, initializer, text["trainable"], where_from(text["where"]), within=within)
@@ -200,7 +202,7 @@ def described_text(declared: Described) -> dict[str, Any]:
 def described_from(text: Any) -> Described:
     nodes = []
     for name, facts in text["nodes"]:
-        check(isinstance(name, str) and isinstance(facts, dict), f"{name!r} is no node of a declaration")
+        check(isinstance(name, str) and isinstance(facts, dict), f"{name!r} is not a node of a declaration")
         is_value = facts["kind"] in ("tensor", "driver")
         texts = [facts["kind"], facts["label"], *([facts["type"]] if is_value else [])]
         check(all(isinstance(item, str) for item in texts), f"{name} has facts that can't be")
@@ -211,7 +213,10 @@ def described_from(text: Any) -> Described:
     names = {name for name, _ in nodes}
     edges = []
     for source, target, facts in text["edges"]:
-        check(source in names and target in names and isinstance(facts, dict), f"{source!r} to {target!r} is no edge")
+        check(
+            source in names and target in names and isinstance(facts, dict),
+            f"{source!r} to {target!r} is not an edge between nodes",
+        )
         check({"relation", "position"} == facts.keys() and is_int(facts["position"], 0, 1 << 40), "an edge lacks facts")
         edges.append((source, target, facts))
     targets = {target for _, target, _ in edges}

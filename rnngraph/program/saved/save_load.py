@@ -189,10 +189,10 @@ class SavedSource:
 
 def _settings(text: Mapping[str, Any]) -> SavedSettings:
     seed, unroll = text["seed"], text["unroll"]
-    check(is_int(seed, -(2**63), 2**64 - 1), f"{seed!r} is no seed")
+    check(is_int(seed, -(2**63), 2**64 - 1), f"{seed!r} is not a seed")
     check(unroll in (None, "full") or is_int(unroll, 1, MAX_UNROLLED), f"can't unroll {unroll!r}")
     activations = text.get("activations", "float32")
-    check(activations in ACTIVATIONS, f"{activations!r} is no kind of activations")
+    check(activations in ACTIVATIONS, f"{activations!r} is not a kind of activations")
     weights = weights_from_text(text.get("weights", "float32"))
     sparse = text.get("sparse", False)
     check(isinstance(sparse, bool), f"{sparse!r} is neither true nor false")
@@ -202,14 +202,16 @@ def _settings(text: Mapping[str, Any]) -> SavedSettings:
 
 def _chunking(text: Mapping[str, Any]) -> Chunking | None:
     steps, dtype = text.get("chunked"), text.get("chunked_dtype", "float32")
-    check(dtype in CHUNK_DTYPES, f"{dtype!r} is no dtype of chunks")
-    check(steps is None or (type(steps) is int and steps >= MIN_CHUNK), f"{steps!r} is no number of steps")
+    check(dtype in CHUNK_DTYPES, f"{dtype!r} is not a dtype of chunks")
+    check(
+        steps is None or (type(steps) is int and steps >= MIN_CHUNK), f"{steps!r} is not a number of steps of a chunk"
+    )
     return None if steps is None else Chunking(steps, dtype)
 
 
 def _kept(text: Any) -> dict[str, str]:
     pairs = isinstance(text, dict) and all(isinstance(name, str) for name in text.values())
-    check(pairs, f"{text!r} are no states that are kept")
+    check(pairs, f"{text!r} does not map outputs to placeholders")
     return dict(text)
 
 
@@ -223,9 +225,9 @@ def _graphs_in(text: str, constants: Mapping[str, np.ndarray]) -> tuple[Graph, G
 def _lowered(graphs: tuple[Graph, Graph, Graph], states: Any, named: Any, rest: Mapping[str, Any]) -> Lowered:
     """Return a lowered declaration with these graphs, with all checks of the names of its states."""
     graph, masks, initial = graphs
-    check(isinstance(states, list) and isinstance(named, list), f"{states!r}, {named!r} are no states")
+    check(isinstance(states, list) and isinstance(named, list), f"{states!r} and {named!r} are not lists of states")
     nests, with_names = (tuple(nest_from(nest, str) for nest in item) for item in (states, named))
-    check([*map(flatten, nests)] == [*map(flatten, with_names)], f"{named!r} are other states than {states!r}")
+    check([*map(flatten, nests)] == [*map(flatten, with_names)], f"{named!r} and {states!r} are not the same states")
     return Lowered(graph=graph, masks=masks, initial=initial, states=nests, named=with_names, **rest)
 
 

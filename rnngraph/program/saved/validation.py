@@ -54,7 +54,7 @@ def check_together(
         fits = known is None or (known.dtype == array.dtype and (of_rows or known.rank == array.ndim))
         check(fits, f"the default of {name} is {array.dtype}{list(array.shape)}")
     for name in plain.keep_probs:
-        check(name in kinds and not kinds[name].rank and kinds[name].dtype in FLOATS, f"{name} is no probability")
+        check(name in kinds and not kinds[name].rank and kinds[name].dtype in FLOATS, f"{name} is not a probability")
 
 
 def _check_inputs(form: Lowered, kinds: dict[str, TensorType]) -> None:

@@ -209,7 +209,9 @@ def checked_gradients(
     for name in by_output:
         if name not in outputs or name == "loss":
             names = ", ".join(other for other in outputs if other != "loss")
-            raise NameLookupError(f"output_gradients= has {shown(name)}, which is no output; there are {names}", where)
+            raise NameLookupError(
+                f"output_gradients= has {shown(name)}, which is not an output; outputs are {names}", where
+            )
         if outputs[name].dtype not in FLOATS:
             raise DtypeError(f"output {name} is {outputs[name].dtype}; it has no gradient", where)
     if not by_output:

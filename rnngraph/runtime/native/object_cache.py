@@ -89,7 +89,7 @@ def cache_of(option: Any, where: Where | None) -> Cache | None:
     if not isinstance(option, bool | str | os.PathLike):
         raise DtypeError(f"cache={shown(option)} must be True, False or the path of a directory", where)
     if isinstance(option, str) and not option:
-        raise ArgumentError('cache="" is no directory; use False for no cache', where)
+        raise ArgumentError('cache="" is not the path of a directory; pass cache=False for no cache', where)
     if option is False or _SOURCES is None:
         return None
     directory = _user_directory() if isinstance(option, bool) else Path(os.path.abspath(as_path(option)))

@@ -103,7 +103,7 @@ def _why_not(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
         strange = [dim for dim in joined if timeline.stream_rate.growth(dim) is None]
         for dim in strange:
             if isinstance(dim, Size) and dim.symbols <= lengths:
-                return f"{node.op} gives {dim_text(dim)} steps, which is no fixed number for each that a stream takes"
+                return f"{node.op} gives {dim_text(dim)} steps, which is not a fixed number for each step of the stream"
         if len(joined) > 1 or strange:
             return f"{node.op} joins steps with another axis"
     if node.op == "ensure_shape" and not timeline.keeps_rate(node):
@@ -126,7 +126,7 @@ def _why_not_scan(node: Node, lengths: Set[str], roles: dict[Node, str]) -> str:
         return "a backward recurrence reads a sequence from its end"
     scan = ScanParts.of(node)
     if scan.when in [carry.inside for carry in scan.carries]:
-        return "a loop that ends by itself is no part of a longer one (rg.dynamic_decode with stop=)"
+        return "a loop that ends by a condition can't run inside a stream (rg.dynamic_decode with stop=)"
     if not counts(node["length"], lengths):
         return f"its time axis is declared as {dim_text(node['length'])}; declare it as None or by a name"
     whole = (*(carry.initial for carry in scan.carries), *(invariant.outside for invariant in scan.invariants))

@@ -99,7 +99,7 @@ class HeldFeeds:
         for name, value in feeds.items():
             if self._graph.axes.feeds.get(name) is None:
                 raise NameLookupError(
-                    f"flush takes the remaining entries of sequences, and {shown(name)} is no sequence; leave it out",
+                    f"flush takes remaining entries of sequences, but {shown(name)} is not a sequence; leave it out",
                     where,
                 )
             kind, axis = self._graph.types[name], self._row_axis(name)

@@ -173,10 +173,13 @@ class History(Telling, Mapping[str, np.ndarray]):
             history._rows = int(parts["epochs"])
             history._columns = {name: list(map(float, column)) for name, column in parts["columns"].items()}
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ArgumentError(f"the text is no history ({error!r}); give what to_text wrote") from None
+            raise ArgumentError(
+                f"the text is not a history ({error!r}); give the text that History.to_text returned"
+            ) from None
         if any(len(column) != history._rows for column in history._columns.values()):
             raise ArgumentError(
-                f"the text is no history (a column does not have {history._rows} rows); give what to_text wrote"
+                f"the text is not a history (a column does not have {history._rows} rows); give the text that "
+                "History.to_text returned"
             )
         return history
 

@@ -110,7 +110,7 @@ def test_input_and_output_are_chosen_by_name() -> None:
     with pytest.raises(rg.ArgumentError, match=r"logits f32\[B,T,23\], hidden f32\[B,T,17\]; choose by output="):
         program.inference.generate([1])
     assert len([*program.inference.generate([1], max_new=2, output="logits", input="ids")]) == 2
-    with pytest.raises(rg.ArgumentError, match="output='logit' is no output that gives logits"):
+    with pytest.raises(rg.ArgumentError, match="output='logit' is not an output that gives logits"):
         program.inference.generate([1], output="logit")
 
 
@@ -127,7 +127,7 @@ def test_errors_list_the_candidates() -> None:
         (outputs, {}, r"generate feeds only i, but the net also needs x f32\[B,T\]"),
         (two, {}, r"the net has several, i i64\[B,T\], j i64\[B,T\]; choose by input="),
         (two, {"input": "i"}, r"also needs j i64\[B,T\]"),
-        (outputs, {"input": "x"}, r"input='x' is no input that takes an integer .* but f32\[B,T\]; there are: i"),
+        (outputs, {"input": "x"}, r"input='x' is not an input that takes an integer .* but f32\[B,T\]; there are: i"),
         (held + rg.expand_dims(rg.dense(speaker, 17), 1), {}, r"also needs speaker f32\[B,4\]"),
         (held[:, :, 0], {}, r"the net lacks: it has the only output f32\[B,T\]"),
     ):
@@ -278,7 +278,7 @@ def test_nets_that_look_ahead_and_not_a_number_are_refused() -> None:
     ids = rg.placeholder("ids", (None, None), "int64")
     embedded = rg.gather(rg.parameter("table", (CLASSES, 8)), ids)
     ahead = rg.compile(rg.conv1d(embedded, CLASSES, 3, padding="same"))
-    with pytest.raises(rg.GraphError, match="gives its outputs 1 steps later"):
+    with pytest.raises(rg.GraphError, match="returns its outputs 1 steps later"):
         ahead.inference.generate([1])
     program = net()
     name = [*program.parameters][-1]

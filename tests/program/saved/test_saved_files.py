@@ -156,7 +156,7 @@ def test_a_manifest_that_is_another(change: dict[str, Any], message: str, saved:
 
 
 def test_where_there_is_no_program(tmp_path: Path) -> None:
-    with pytest.raises(rg.FileError, match="nowhere is no such directory; give the path of a saved rnngraph program"):
+    with pytest.raises(rg.FileError, match="nowhere does not exist; give the path of a saved rnngraph program"):
         rg.load(tmp_path / "nowhere")
     with pytest.raises(rg.FileError, match=r"has no manifest\.json"):
         rg.load(tmp_path)

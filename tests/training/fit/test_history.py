@@ -112,7 +112,7 @@ def test_text_reads_back_exactly(rows: list[dict[str, float]], stopped: str) -> 
     ],
 )
 def test_damaged_text(text: str) -> None:
-    with pytest.raises(rg.ArgumentError, match="the text is no history"):
+    with pytest.raises(rg.ArgumentError, match="the text is not a history"):
         History.from_text(text)
 
 

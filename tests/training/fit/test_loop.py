@@ -296,7 +296,7 @@ def test_a_non_finite_loss_stops_the_fit_with_its_line() -> None:
     row = order[place].tolist().index(2)
     with pytest.raises(
         rg.NonFiniteError,
-        match=rf"test_loop\.py:\d+: the loss is nan in epoch 1, batch {place + 1}: .* look at example 2, row {row} of",
+        match=rf"test_loop\.py:\d+: the loss is nan in epoch 1, batch {place + 1}: .* inspect example 2, row {row} of",
     ):
         quiet(trainer, examples, batch_size=3)
     same(copies(program.parameters), copies(other.parameters))
@@ -315,7 +315,7 @@ def test_a_non_finite_gradient_is_also_found() -> None:
     examples = {"x": np.array([[1.0, 2, 3], [1, 0, 3]])}
     with pytest.raises(rg.NonFiniteError, match="the loss is finite, and the norm of its gradients is not") as raised:
         quiet(rg.Trainer(program, rg.SGD(0.1)), examples, shuffle=False)
-    assert str(raised.value).endswith("look at example 1, row 1 of that batch")
+    assert str(raised.value).endswith("inspect example 1, row 1 of that batch")
     assert raised.value.finding is not None
     assert (program.parameters["w"] == 1).all()
 
@@ -325,7 +325,7 @@ def test_an_error_without_a_row_names_the_batch() -> None:
     x = rg.placeholder("x", (None, 3), "float64")
     w = rg.parameter("w", (3,), "ones", dtype="float64")
     program = rg.compile({"y": x * w}, loss=rg.reduce_sum(x * w))
-    with pytest.raises(rg.NonFiniteError, match=r"look at the batch's examples: 0, 1, 2, 3, 4, 5, 6, 7, …$"):
+    with pytest.raises(rg.NonFiniteError, match=r"inspect the batch's examples: 0, 1, 2, 3, 4, 5, 6, 7, …$"):
         quiet(rg.Trainer(program, rg.SGD(0.1)), {"x": np.full((9, 3), 1e307)}, shuffle=False)
 
 
@@ -377,7 +377,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "batch_size_kind": (EXAMPLES, {"batch_size": 2.5}, rg.DtypeError, "batch_size must be an int"),
     "epochs": (EXAMPLES, {"epochs": 0}, rg.ArgumentError, "epochs must be at least 1"),
     "epochs_kind": (EXAMPLES, {"epochs": "3"}, rg.DtypeError, "epochs must be an int"),
-    "lengths": (EXAMPLES, {"lengths": "n"}, rg.NameLookupError, "no input"),
+    "lengths": (EXAMPLES, {"lengths": "n"}, rg.NameLookupError, "not an input"),
     "lengths_array": (EXAMPLES, {"lengths": [1] * 6}, rg.ArgumentError, "0 placeholders are used as sequence_length"),
     "window": (EXAMPLES, {"window": 0}, rg.ArgumentError, "window must be at least 1"),
     "warm_up": (EXAMPLES, {"warm_up": -1}, rg.ArgumentError, "warm_up must be at least 0"),
