@@ -246,7 +246,7 @@ def test_one_feature() -> None:
         ([np.zeros((2, 2, 2))], r"X\[0\] has shape"),
         (np.full((1, 2, 2), np.nan), "NaN"),
         ([np.array([[1.0, np.inf]])], "infinity"),
-        ([[[1], [2, 3]]], "no seq"),
+        ([[[1], [2, 3]]], "not a seq"),
         ([np.array([[1e300, 0.0]])], "too large"),
         ("text", "convert"),
         (None, "Expected 2D"),
