@@ -136,7 +136,7 @@ def test_a_call_in_parts_draws_the_masks_of_the_whole() -> None:
 
 
 def test_steps_from_the_outer_state_on() -> None:
-    """Three inner steps for each input equal every third step of a repeated sequence, in all ways of computing."""
+    """Three inner steps for each input equal every third step of a sequence that repeats each input three times."""
     program = compiled(Thinking(rg.LSTMCell(5)), 3, loss=True)
     x = np.random.default_rng(1).normal(size=(BATCH, 6, 3))
     parameters = {name.replace("rnn/rnn", "rnn"): array for name, array in program.parameters.items()}

@@ -1,4 +1,4 @@
-"""Masks and reversed drivers against the equations in NumPy, in every way of computing."""
+"""Masks and reversed drivers against the equations in NumPy: calls, streams, gradients, training."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def with_weights(outputs: Any, **options: Any) -> rg.Program:
 
 @pytest.mark.parametrize("name", NESTS)
 def test_equations(name: str) -> None:
-    """Both graphs match, with lengths and without, with held and zeroed outputs; training has its own dropout masks."""
+    """Both graphs match the equations, with and without lengths, with repeated and with zeroed outputs."""
     check_equations(name, reverse=list(NESTS).index(name) % 2 == 1, every=name in ("gru", "output_is_no_state"))
 
 
@@ -255,7 +255,7 @@ def test_all_ways_of_computing_are_equal(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("reverse", [pytest.param(False, marks=pytest.mark.exhaustive), True])
 def test_gradients_are_those_of_finite_differences(reverse: bool) -> None:
-    """Gradients pass held states, held outputs and learned initial states; masked inputs have none."""
+    """Gradients pass through skipped steps to states, outputs and initial states. Masked inputs have none."""
 
     class Begun(rg.Wrapper):
         def initial_state(self, p: rg.Scope) -> Any:
@@ -326,7 +326,7 @@ def test_training_on_in_windows_keeps_the_last_output() -> None:
 
 @pytest.mark.parametrize("lengths", [False, True])
 def test_predictions_and_fits_of_examples_of_several_lengths(lengths: bool) -> None:
-    """Examples in a padded batch have the results that each has alone."""
+    """Each example in a padded batch has the results that it has in a batch of its own."""
     x, m, n = placeholders()
     (forward, backward), _ = rg.bidirectional_dynamic_rnn(
         rg.GRUCell(5), rg.GRUCell(2), x, n if lengths else None, mask=m

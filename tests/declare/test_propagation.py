@@ -200,7 +200,7 @@ def test_drivers_return_the_class_of_any_of_their_arguments(cell: rg.Cell) -> No
 
 
 class Watching(rg.Cell):
-    """Cell that records the classes of its arguments. ``outside``: Tensor that its step reads."""
+    """Cell that records the classes of its arguments. Its step also reads the Tensor ``outside``."""
 
     def __init__(self, outside: rg.Tensor) -> None:
         self.outside, self.seen = outside, set[type]()

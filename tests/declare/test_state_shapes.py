@@ -117,7 +117,7 @@ def test_streams_and_pools_have_the_bits_of_the_whole() -> None:
 
 @pytest.mark.slow
 def test_narrow_states_are_stored_in_16_bits(tmp_path: Path) -> None:
-    """In loops, streams, pools, files and exports; callers read and feed float32."""
+    """Loops, streams, pools, files and exports store 16 bits. Callers read and feed float32."""
     made, fed = program(), feeds()
     whole = made.inference(x=fed)["state"]
     assert "carry b = cast : bf16[B,2,3]" in str(made.inference.show("narrow_loops"))

@@ -258,7 +258,7 @@ def test_columns_are_correct_for_random_graphs(seed: int) -> None:
         item.check_alike()
 
 
-# Statements of single rules ---------------------------------------------------------------------------
+# Results of single rules ---------------------------------------------------------------------------
 
 ROWS, STEPS = size("B"), size("T")
 

@@ -1,4 +1,4 @@
-"""The table of ops: rows have all columns of their kind, columns are true, and no other file lists ops."""
+"""The table of ops: rows have all columns of their kind, columns are correct, and no other file lists ops."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ BY_OP = {
 }
 """Files that may name several elementwise ops, with the reason."""
 MAX_TOGETHER = 3
-"""Maximum number of elementwise ops in one literal elsewhere: facts about more ops belong in their rows."""
+"""Maximum number of elementwise ops in one literal of another file. Facts about more ops belong in their rows."""
 
 
 SAMPLES = ("sample_key", "sample_uniform")
-"""Ops that draw depending on their operands alone, so that the inference graph keeps them."""
+"""Ops whose draws depend on their operands alone, so that the inference graph may contain them."""
 
 
 @pytest.mark.parametrize("row", OPS.values(), ids=OPS)
@@ -44,7 +44,7 @@ def test_a_row_has_the_columns_of_its_kind(row: Op) -> None:
 
 @pytest.mark.parametrize("name", [name for name, row in OPS.items() if row.kind == "elementwise" and not row.random])
 def test_exactly_the_declared_ops_map_zero_to_zero(name: str) -> None:
-    """Bools are no zeros."""
+    """Bools do not count as zeros."""
     row = OPS[name]
     assert row.evaluate is not None
     zeros = [np.zeros(3)] * row.arity[0]
@@ -59,7 +59,7 @@ def test_every_function_has_vector_code_with_a_bound() -> None:
 
 
 def _lists(path: Path) -> Iterator[tuple[int, set[str]]]:
-    """Yield each literal that lists ops: its line, and the elementwise ops in it."""
+    """Yield (line, elementwise ops) of each literal that lists ops."""
     elementwise = {name for name, row in OPS.items() if row.kind == "elementwise"}
     for node in ast.walk(ast.parse(path.read_text())):
         parts: list[ast.expr | None] = []

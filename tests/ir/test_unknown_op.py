@@ -1,4 +1,4 @@
-"""A new op: without an axis column it does not load; with a correct one every analysis knows its axes."""
+"""A new op does not load without an axis column. With a correct column, every analysis knows the op's axes."""
 
 from __future__ import annotations
 

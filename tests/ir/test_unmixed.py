@@ -1,4 +1,4 @@
-"""Axes that a loop's steps do not mix, and the loop's body for a part of their positions."""
+"""Axes that a loop's steps do not mix, and the loop's body for a block of positions of an axis."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ GROUPS = """graph groups
 
 
 def test_an_axis_that_a_reshape_merges_is_mixed() -> None:
-    """Heads of a group read one vector, so that heads cannot be split without their groups."""
+    """Heads of a group read one vector, so that a block of heads cannot be computed without its group."""
     (scan,) = [node for node in parse(GROUPS).nodes if node.op == "scan"]
     assert [axis.size for axis in unmixed_axes(scan)] == [size("B"), 3, 5]
 

@@ -169,7 +169,7 @@ def test_bodies_are_checked_too() -> None:
 
 @pytest.mark.parametrize("op", INFERENCE_FORBIDS)
 def test_forbidden_ops_are_named_with_their_line(op: str) -> None:
-    """They are forbidden outside and inside of loops."""
+    """The ops are forbidden outside and inside of loops."""
     h = value("h")
     scalar = make("constant", value=np.int64(0))
     column = make("broadcast", scalar, shape=(size("B"), 1))
@@ -254,7 +254,7 @@ def stored(line: str) -> str:
     ],
 )
 def test_graphs_that_a_file_may_contain(line: str) -> None:
-    """Bounds are valid, and so is a table without rows, of which a call may read nothing."""
+    """Values at the limits are valid, and so is a table without rows, from which a call can read nothing."""
     line = f"ids_as_rows = broadcast f32(1.0) {{shape=(5, 1, 2)}} : f32[5,1,2]\n  {line}"
     verify_stored(parse(stored(line)))
 

@@ -102,7 +102,7 @@ def test_errors_name_the_mistake() -> None:
 
 
 def test_sizes_of_much_that_is_read_again() -> None:
-    """Operands of a size are visited once, however often and deeply they are used."""
+    """Each operand of a size is visited once, even if it is used often and in deep nests."""
     count = tf.placeholder(tf.int32, [])
     doubled = deep = count
     for _ in range(30):

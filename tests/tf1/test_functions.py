@@ -13,7 +13,7 @@ from rnngraph import tf1 as tf
 
 DRAW = np.random.default_rng(0)
 A = DRAW.normal(size=(4, 3)).astype(np.float32)
-I = DRAW.integers(1, 9, (4, 3)).astype(np.int32)  # noqa: E741  # as R, B, X beside it
+I = DRAW.integers(1, 9, (4, 3)).astype(np.int32)  # noqa: E741  # named like R, B and X
 
 FUNCTIONS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
     "div": (lambda a, i: tf.div(a, 3.0), lambda a, i: a / np.float32(3)),
@@ -72,7 +72,7 @@ def test_mistakes() -> None:
 
 
 def test_tensors_of_a_graph_are_no_numbers() -> None:
-    """Programs test a keep probability, which may be a placeholder."""
+    """Programs compare a keep probability with 1.0, even if it is a placeholder."""
     keep = tf.placeholder(tf.float32, [])
     assert not keep == 1.0  # noqa: SIM201  # the operator == is tested
     assert keep != 1.0

@@ -100,7 +100,7 @@ def test_every_module_of_tensorflow_imports_and_unsupported_names_suggest_others
 
 
 def test_linear_of_cells_of_a_programs_own() -> None:
-    """Variables and numbers are those of TensorFlow 1.15.5's ``core_rnn_cell._linear``."""
+    """Compare variables and numbers with those of TensorFlow 1.15.5's ``core_rnn_cell._linear``."""
     with answering_tensorflow():
         from tensorflow.contrib.rnn.python.ops import core_rnn_cell
     tf.reset_default_graph()

@@ -1,4 +1,4 @@
-"""Programs whose numbers depend on the order within a run, against TensorFlow 1.15.5."""
+"""Programs whose results depend on the order of operations in a run, against TensorFlow 1.15.5."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_gradient_runs_the_operations_before_the_values_that_it_needs() -> Non
 
 
 def test_operations_of_branches_and_steps_are_refused() -> None:
-    """TensorFlow runs them in the taken branch, or once a step."""
+    """TensorFlow runs such an operation only in the selected branch, or at every step of a loop."""
     tf.reset_default_graph()
     x = tf.placeholder(tf.float32, [2, 3])
     count = tf.Variable(0.0, trainable=False)
@@ -86,7 +86,7 @@ def test_a_gradient_of_values_before_and_after_a_change_is_refused() -> None:
 
 
 def test_one_set_of_variables_is_restored_into_all_places_of_a_cell(tmp_path: Path) -> None:
-    """TensorFlow 1.2 and later write one set for a cell object that stands at several places."""
+    """TensorFlow 1.2 and later write one set of variables for a cell object at several positions."""
     tf.reset_default_graph()
     x = tf.placeholder(tf.float32, [2, 4, 3])
     cell = tf.nn.rnn_cell.GRUCell(5)

@@ -1,4 +1,4 @@
-"""Repeated runs: compiled code is reused, with few steps in Python."""
+"""Repeated runs reuse compiled code, and execute few lines of Python."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def of_compiling(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def test_runs_take_few_steps_in_python(net: Net) -> None:
-    """Each step takes 50 ns or more."""
+    """Each line of Python takes 50 ns or more."""
     run, x, begin = net.session.run, net.x, net.begin
     c_h = {x: X, begin.c: STATE[0], begin.h: STATE[1]}
     runs: tuple[tuple[int, Callable[[], Any]], ...] = (
@@ -123,7 +123,7 @@ def test_changed_nests_are_detected(net: Net) -> None:
 
 
 def test_other_tensors_at_the_same_place_in_memory_are_others(net: Net) -> None:
-    """Tensors of earlier runs are kept alive; those of a failed run are unknown."""
+    """Runs are cached by ids. Sessions keep Tensors of earlier runs alive, and do not cache failed runs."""
     for number in range(4):
         fed = {net.x: X, tf.placeholder(tf.float32, []): 1.0}
         assert net.session.run([net.loss * 0.0 + float(number)], fed) == [number]
@@ -172,7 +172,7 @@ def test_sessions_take_turns(net: Net) -> None:
 
 
 def test_rates_are_computed_by_the_native_call() -> None:
-    """Rates depend on the global step from before, on an assigned variable, and on feeds, also in place of a Tensor."""
+    """Rates depend on the global step before the update, on an assigned variable, and on feeds."""
     tf.reset_default_graph()
     w, scale, fed = tf.Variable(0.0), tf.Variable(2.0, trainable=False), tf.placeholder(tf.float32, [])
     step = tf.train.get_or_create_global_step()

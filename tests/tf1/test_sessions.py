@@ -103,7 +103,7 @@ def test_states_are_fed_and_fetched() -> None:
 
 
 def test_runs_with_the_same_feeds_are_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fed Tensors that are not placeholders get names, by which compiled code is cached."""
+    """Fed Tensors that are not placeholders get names, which are part of the cache key of compiled code."""
     compiled: list[str] = []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     store = Cache.store
@@ -268,7 +268,7 @@ def test_initial_values() -> None:
     assert not values[5].any()
     np.testing.assert_array_equal(begun().run(a), values[0])  # equal seeds give equal numbers
     sess.run(tf.global_variables_initializer())
-    assert not np.array_equal(sess.run(a), values[0])  # drawn again in the same session
+    assert not np.array_equal(sess.run(a), values[0])  # a new run of the session draws new numbers
     assert isinstance(a, tf.Variable)
     assert not isinstance(sess, tf.Variable)
     assert repr(a) == "<tf.Variable 'a:0' shape=(200,) dtype=float32>"
@@ -330,7 +330,7 @@ def test_layers_and_cells_share_where_the_scope_reuses() -> None:
         one = net(x)
     with tf.variable_scope("net", reuse=True):
         two = net(y)
-    with tf.variable_scope("net", reuse=True):  # a scope that is opened once has a driver for each request
+    with tf.variable_scope("net", reuse=True):  # two drivers within one opening of the scope
         first, second = (tf.nn.dynamic_rnn(tf.nn.rnn_cell.LSTMCell(4), data, dtype=tf.float32)[0] for data in (x, y))
     names = [v.name for v in tf.trainable_variables()]
     assert names == [

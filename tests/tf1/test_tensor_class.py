@@ -1,4 +1,4 @@
-"""The class of TensorFlow's Tensors: importing ``rnngraph.tf1`` changes no other class, and programs may mix both."""
+"""``TfTensor``: importing ``rnngraph.tf1`` does not change ``rg.Tensor``, and programs may mix both classes."""
 
 import subprocess
 import sys
@@ -207,7 +207,7 @@ def test_arithmetic_of_both() -> None:
 
 
 class Decaying(rg.Cell):
-    """Cell of rg whose step uses TensorFlow's functions, with sizes."""
+    """Cell of rg whose step uses TensorFlow's functions and ``tf.shape``."""
 
     def state(self) -> Any:
         return {"h": 3}

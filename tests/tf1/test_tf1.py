@@ -144,7 +144,7 @@ def test_projecting_every_step_through_one_dense_layer() -> None:
 
 
 def test_default_names_are_tensorflows() -> None:
-    """Numbered within one compilation, in order of declaration, and fed by name or by the Tensor itself."""
+    """Default names are numbered in order of declaration. Inputs are fed by name or by the Tensor itself."""
     first = tf.placeholder(tf.float32, [2])
     named = tf.placeholder(tf.float32, [2], name="Placeholder_1")
     second = tf.placeholder(tf.float32, [2])
@@ -617,7 +617,7 @@ def test_unsupported_functions_name_replacements(path: str, instead: str) -> Non
 
 
 def test_functions_that_came_later_are_rnngraphs() -> None:
-    """Arguments by position and by keyword, as in TensorFlow 1.15."""
+    """Arguments are passed by position and by keyword, as in TensorFlow 1.15."""
     x = tf.placeholder(tf.float32, [None, 6, 4], "x")
     lengths = tf.placeholder(tf.int32, [None], "lengths")
     results = {

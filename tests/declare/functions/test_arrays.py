@@ -118,7 +118,7 @@ def test_entries_along_an_axis(dtype: str) -> None:
     ],
 )
 def test_entries_that_are_put(mode: str, meet: Callable[[Any, Any], Any]) -> None:
-    """Entries are written in order, so that the last of several for one position remains."""
+    """Entries are written in order, so that the last of several values for one position remains."""
     wanted, values = X.copy(), X[:, :, :3] * 2
     for place in np.ndindex(2, 5, 3):
         at = (*place[:2], INDEX[place[0], 0, place[2]])

@@ -27,7 +27,7 @@ def sequence(dtype: str = "float64", time: int | None = None) -> rg.Tensor:
 
 
 def steps_around(size: int, padding: Padding, strides: int, dilation: int) -> list[int]:
-    """Return lengths around the shortest with a window or that the padding allows, and longer ones."""
+    """Return lengths around the shortest sequence with a window, or with valid padding, and longer lengths."""
     reach = dilation * (size - 1) + 1
     if padding == "valid":
         least = reach - 1

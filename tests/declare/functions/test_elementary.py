@@ -192,7 +192,7 @@ def test_sinc_is_zero_at_whole_numbers_and_one_at_0() -> None:
     assert computed(rg.sinc, np.array([-3.0, 1e30, -0.0], "float32")).tolist() == [0, 0, 1]
 
 
-# Of two numbers ---------------------------------------------------------------------------------------
+# Functions of two numbers ---------------------------------------------------------------------------------------
 
 
 def every_pair(dtype: str, count: int) -> tuple[Array, Array]:
@@ -443,7 +443,7 @@ def test_slopes_at_hard_points(name: str, x: list[float], slope: Callable[[Any],
 
 
 def test_slopes_at_limits() -> None:
-    """A clip's limits pass the gradient, those of activations do not, as in torch, Keras and TensorFlow."""
+    """As in torch, Keras and TensorFlow, a clip passes the gradient at its limits, and activations do not."""
     at = np.array([-3.0, -1, 0, 1, 3, 6])
     assert gradients(lambda x: rg.clip(x, -1, 1), at)[0].tolist() == [0, 1, 1, 1, 0, 0]
     assert gradients(rg.hard_tanh, at)[0].tolist() == [0, 0, 1, 0, 0, 0]

@@ -1,4 +1,4 @@
-"""Extremes at ties, at NaN and at zeros of both signs, compared with torch's rules; values with another gradient."""
+"""Extremes at ties, NaN and signed zeros, against torch's rules, and straight-through gradients."""
 
 from __future__ import annotations
 

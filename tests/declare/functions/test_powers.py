@@ -1,4 +1,4 @@
-"""Integer powers are products, also of negative numbers, however large the exponent is."""
+"""Integer powers of any size equal products, also for negative bases."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def randomised(program: rg.Program) -> rg.Program:
 
 
 def zoned(outside: bool) -> tuple[rg.Cell, reference.Spec]:
-    """Return a stack of an LSTM and a GRU with zoneout; ``outside`` adds dropout around it, else a residual within."""
+    """Return a stack of an LSTM and a GRU with zoneout: inside of dropout if ``outside``, else around a residual."""
     lstm = rg.ZoneoutWrapper(rg.LSTMCell(5), state_keep_prob=rg.LSTMStateTuple(**ZONEOUT))
     gru = rg.ZoneoutWrapper(rg.GRUCell(5), state_keep_prob=0.5)
     specs = [reference.Zoneout(reference.LSTM(5), (0.5, 0.75)), reference.Zoneout(reference.GRU(5), (0.5,))]

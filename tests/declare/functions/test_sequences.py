@@ -102,7 +102,7 @@ def test_rows_turned_round() -> None:
 
 
 class ShiftCell(rg.Cell):
-    """Cell whose output is its state joined with its input, and whose next state is a part of that."""
+    """Cell whose output concatenates its state and input, and whose next state is a part of the output."""
 
     output_size = 12
 

@@ -1,4 +1,4 @@
-"""``dynamic_decode`` against its equations in NumPy and against other drivers, in all ways to run it."""
+"""``dynamic_decode`` against its equations in NumPy and other drivers: calls, streams, exports, training."""
 
 import dataclasses
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def randomised(program: rg.Program, seed: int = 0) -> rg.Program:
 
 
 def words(dtype: str, **options: Any) -> tuple[dict[str, Any], rg.Tensor]:
-    """Declare an encoder, and a decoder that starts from its state and feeds each word back until the last one."""
+    """Declare an encoder, and a decoder that starts from the encoder's state and feeds each word back."""
     x = rg.placeholder("x", (None, None, 3), dtype)
     _, state = rg.dynamic_rnn(rg.GRUCell(UNITS), x)
     table = rg.parameter("table", (WORDS, 4), dtype=dtype)
@@ -99,7 +99,7 @@ def test_rows_do_not_depend_on_how_long_others_run() -> None:
 
 
 def aligned(stop: bool, dtype: str = "float64") -> tuple[rg.Tensor, Any, rg.Tensor]:
-    """Declare a decoder that reads an input together with its last output, and stops at a large output."""
+    """Declare a decoder that reads an input together with its previous output, and stops at a large output."""
     inputs = rg.placeholder("inputs", (None, None, 2), dtype)
     first = rg.placeholder("first", (None, 3), dtype)
     cell = rg.MultiRNNCell([rg.ResidualWrapper(rg.BasicRNNCell(3)), rg.LSTMCell(4)])
@@ -511,7 +511,7 @@ def attended(first: str, begins: str, rows: int | None, stops: bool) -> rg.Progr
 
 @pytest.mark.parametrize("back", [0, 5])
 def test_a_declaration_compiles_however_much_was_declared_before(back: int) -> None:
-    """Counters of declarations, which names of sizes contain, get one more digit within the declaration."""
+    """Names of sizes contain a counter of declarations, which here gains a digit within the declaration."""
     here = next(tensor.declared)
     for _ in range(here + 1, 10 ** len(str(here + back + 1)) - back):
         next(tensor.declared)

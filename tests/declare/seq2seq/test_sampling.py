@@ -332,7 +332,7 @@ def test_draws_of_a_decoder_are_reported() -> None:
 
 @pytest.mark.slow
 def test_a_draw_of_one_caller_ends_no_other() -> None:
-    """The token 3 has NaN logits; every other caller's tokens are those of a generation of its own."""
+    """The token 3 has NaN logits. All other callers get the tokens of a separate generation."""
     ids = rg.placeholder("ids", shape=(None, None), dtype="int64")
     table = np.random.default_rng(0).standard_normal((CLASSES, CLASSES)).astype("float32")
     table[:, 3] = -30

@@ -1,4 +1,4 @@
-"""Answers of all questions about axes of steps and rows for small graphs, with named and numeric sizes."""
+"""Functions that infer the axes of steps and rows, for small graphs with named and numeric sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quotients and comparisons of symbolic sizes: whatever is proved holds for all numbers."""
+"""Quotients and comparisons of symbolic sizes: proved statements hold for all numbers."""
 
 from __future__ import annotations
 

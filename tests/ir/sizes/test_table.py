@@ -15,7 +15,7 @@ from rnngraph.ir.sizes.table import SizeTable, declaration_order, open_size
 
 @given(dims, dims)
 def test_sizes_that_met_are_one(a: Dim, b: Dim) -> None:
-    """After unification, and after further ones, both sizes resolve to the same."""
+    """After unification, both sizes resolve to one size, also after further unifications."""
     table = SizeTable()
     try:
         met = table.unify(a, b)
@@ -34,7 +34,7 @@ def test_solutions_satisfy_their_equations(pairs: list[tuple[Dim, Dim]], at: dic
     assume(all(evaluate(Size((((floor,), 1),)), at) for floor in floors))
     table = SizeTable()
     for a, b in pairs:
-        difference = evaluate(a, at) - evaluate(b, at)  # subtracting it makes the equation true for these values
+        difference = evaluate(a, at) - evaluate(b, at)  # subtracted, so that these values satisfy the equation
         try:
             table.unify(a - difference, b)
         except ValueError:
@@ -128,7 +128,7 @@ def test_a_floor_is_compared_and_never_solved() -> None:
 
 
 def test_the_solved_size_does_not_depend_on_earlier_declarations() -> None:
-    """As strings ``_1000_0`` would sort before ``_999_0``."""
+    """If sizes were ordered as strings, ``_1000_0`` would come before ``_999_0``."""
     for serial in (8, 9, 98, 99, 999):
         older, newer = open_size(serial), open_size(serial + 1)
         for a, b in ((older, newer), (newer, older)):

@@ -44,7 +44,7 @@ def test_the_same_graph_is_parsed() -> None:
     assert verify_stored(again) is again
     assert str(again) == str(graph)
     assert same_graph(graph, parse(complete_text(again, arrays), arrays))
-    # constants of one repeated value, and small ones, are text
+    # constants of one repeated value, and small constants, are stored as text
     assert [array.size for array in arrays.values()] == [20, 2]
     assert again.output("number") is again.nodes[[node.op for node in again.nodes].index("mul")].operands[1]
 
@@ -102,7 +102,7 @@ def test_an_array_is_stored_once() -> None:
         ("y = constant full(1.0) : f32[99999,99999]", "too large"),
         ("y = constant b'x' : f32[]", "not a size"),
         ("y = iota {size=(B+1)*(B+1)} : i64[B]", "not a size"),
-        # the reason differs between versions of Python
+        # the end of the message differs between versions of Python
         ("y = iota {size=" + "-" * 9000 + "1} : i64[B]", "in the line"),
     ],
 )

@@ -142,7 +142,7 @@ def test_a_wrong_line_is_named(line: str, what: str) -> None:
     [
         ("carry h = nothing : f32[B,3]", "no value is named nothing"),
         ("carry h = start : f32", "not a type"),
-        ("y = tanh x : f32[B,3]", "no value is named x"),  # an outer value that is no operand of the loop
+        ("y = tanh x : f32[B,3]", "no value is named x"),  # an outer value that is not an operand of the loop
         ("next h = y", "no value is named y"),
         ("emit h = h_t : f32[B,3]", "no value is named"),
         ("over x_t = x : f32[B,3]", "x_t is defined twice"),

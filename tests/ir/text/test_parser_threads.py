@@ -12,12 +12,12 @@ from rnngraph.ir.sizes.text import parse_dim
 
 
 def test_words_are_read_like_sizes() -> None:
-    """Names are read by the one function that is safe for threads."""
+    """Names are parsed by ``syntax_of``, the only function that is safe for threads."""
     assert [name for name in ("parse", "literal_eval") if f"ast.{name}(text" in Path(parser.__file__).read_text()] == []
 
 
 def test_threads_parse_independently() -> None:
-    """Garbage collection in the middle of parsing is where another thread takes over."""
+    """Garbage collection during parsing lets another thread run."""
     text = "+".join(f"{number + 2}*A{number}" for number in range(60))
     expected, thresholds = parse_dim(text), gc.get_threshold()
 

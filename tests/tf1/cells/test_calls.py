@@ -36,7 +36,7 @@ def test_a_loop_is_the_driver_of_the_same_cell() -> None:
     cell = tf.nn.rnn_cell.MultiRNNCell([tf.nn.rnn_cell.LSTMCell(4), tf.nn.rnn_cell.GRUCell(2)])
     with tf.variable_scope("loop"):
         outputs, states = stepped(cell, x, cell.zero_state(tf.shape(x)[0], tf.float64))
-    whole, last = tf.nn.dynamic_rnn(cell, x, dtype=tf.float64)  # reuses the variables of the loop
+    whole, last = tf.nn.dynamic_rnn(cell, x, dtype=tf.float64)  # reuses the variables of the Python loop
     names = [variable.name for variable in tf.trainable_variables()]
     assert names[0] == "loop/multi_rnn_cell/cell_0/lstm_cell/kernel:0"
     assert len(names) == 6
@@ -55,15 +55,15 @@ def test_equal_steps_become_one_driver() -> None:
     outputs, states = stepped(cell, x, cell.zero_state(2, tf.float32))
     assert drivers(*outputs, states[-1].c) == [5]
     assert drivers(outputs[2]) == [3]  # unfetched parts need no feed
-    assert drivers(outputs[-1], states[1].c) == [2, 3]  # c between two steps is that of a last step
-    assert drivers(outputs[-1], kept=[outputs[2]]) == [3, 2]  # a gradient by it reaches the later steps
+    assert drivers(outputs[-1], states[1].c) == [2, 3]  # fetching c between two steps ends a driver there
+    assert drivers(outputs[-1], kept=[outputs[2]]) == [3, 2]  # a gradient by outputs[2] passes through the later steps
     above = tf.nn.rnn_cell.LSTMCell(4)
     again, _ = stepped(above, tf.stack(outputs, 1), above.zero_state(2, tf.float32))
     assert drivers(*again) == [5, 5]
     output, state = x[:, 0], cell.zero_state(2, tf.float32)
     for _ in range(3):
         output, state = cell(output[:, :3], state)
-    assert drivers(output) == [3]  # each reads the output of the one before
+    assert drivers(output) == [3]  # each step reads the output of the previous step
 
 
 def test_scopes_and_objects_name_variables() -> None:
@@ -243,7 +243,7 @@ def test_a_cell_in_a_stack_begins_with_its_own_zero_state() -> None:
 
 
 def test_scales_of_attention_are_scalars() -> None:
-    """As in TensorFlow 1.15, whose checkpoints then fit."""
+    """Scales are scalars in TensorFlow 1.15, so that its checkpoints fit."""
     x = tf.placeholder(tf.float32, [2, 5, 3])
     seq2seq = tf.contrib.seq2seq
     for attention in (seq2seq.BahdanauAttention(4, x, normalize=True), seq2seq.LuongAttention(4, x, scale=True)):

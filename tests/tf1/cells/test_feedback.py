@@ -1,4 +1,4 @@
-"""Python loops in which a step reads a function of the one before, as one driver and step by step."""
+"""Python loops whose steps read a function of the previous step: results as one driver and step by step."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def helped(x: Any, rows: Any) -> list[Any]:
 
 
 def attends(x: Any, rows: Any) -> list[Any]:
-    """Attend to all inputs by the state. The upper of two layers is outside of the feedback."""
+    """Attend to all inputs with the state. The upper of two layers is not part of the feedback."""
     _, scores, cell = parts()
     query, above = tf.get_variable("query", [UNITS, 3], KIND), tf.nn.rnn_cell.GRUCell(3)
     context, state, top, results = x[:, 0], cell.zero_state(rows, KIND), above.zero_state(rows, KIND), []
@@ -60,7 +60,7 @@ def attends(x: Any, rows: Any) -> list[Any]:
 
 
 def late(x: Any, rows: Any) -> list[Any]:
-    """From the third step on, feed back the output of the step before the last: the last two steps are independent."""
+    """From the third step on, feed back the output of two steps earlier, so that adjacent steps are independent."""
     _, scores, cell = parts()
     fed, state, results = x[:, 0], cell.zero_state(rows, KIND), []
     for step in range(STEPS):
@@ -71,7 +71,7 @@ def late(x: Any, rows: Any) -> list[Any]:
 
 
 def remembers(x: Any, rows: Any) -> list[Any]:
-    """Write to a memory and read it. Only later writes read a trace of the writes."""
+    """Write to a memory, and read the memory. Later writes read a trace of earlier writes."""
     _, scores, cell = parts()
     state, results = cell.zero_state(rows, KIND), []
     memory = tf.tile(tf.expand_dims(tf.get_variable("memory", [6, 3], KIND), 0), [rows, 1, 1])

@@ -1,4 +1,4 @@
-"""Cells of programs: inputs in tuples, ranks that they expect, helpers of TensorFlow's files."""
+"""Cells that programs write: inputs in tuples, expected ranks, helpers from TensorFlow's files."""
 
 from __future__ import annotations
 

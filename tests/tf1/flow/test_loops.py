@@ -1,4 +1,4 @@
-"""Loops and branches: every way to run them, their bounds, and refusals."""
+"""Loops and branches: their results, bounds on the number of steps, and errors."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_loop_ends_by_a_computed_condition(session: Any) -> None:
 
 
 def test_bounds_of_loops(session: Any) -> None:
-    """Each way to bound the number of steps."""
+    """Check each kind of bound on the number of steps."""
     x = tf.placeholder(tf.float32, [None, 5])
 
     def steps(cond: Any, **options: Any) -> Any:

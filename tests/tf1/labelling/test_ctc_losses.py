@@ -73,7 +73,7 @@ def test_losses_decoded_classes_and_distances() -> None:
 
 
 def by_our_own(padded: np.ndarray) -> Any:
-    """Return the sum of losses and its gradients by ``rg.ctc_loss``."""
+    """Return the sum of the losses of ``rg.ctc_loss``, and its gradients."""
     logits = rg.placeholder("logits", (None, None, CLASSES), dtype="float64")
     labels, counts = rg.placeholder("labels", (None, 4), dtype="int64"), rg.placeholder("counts", (None,), "int64")
     steps = rg.placeholder("steps", (None,), dtype="int64")

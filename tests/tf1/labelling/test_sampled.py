@@ -36,7 +36,7 @@ def test_losses() -> None:
             assert len({*ids}) == DRAWN
             met.add(tuple(ids))
             share = np.log1p(1 / (ids + 1.0)) / np.log(CLASSES + 1)
-            tries = np.log1p(-of_drawn.astype(np.float64)) / np.log1p(-share)  # the number of draws is equal for all
+            tries = np.log1p(-of_drawn.astype(np.float64)) / np.log1p(-share)  # all classes share the number of draws
             np.testing.assert_allclose(tries, round(tries[0]), rtol=1e-3)
             assert round(tries[0]) >= DRAWN
             true = (ROWS * TABLE[LABELS[:, 0]]).sum(1) + BIAS[LABELS[:, 0]] - np.log(of_labels[:, 0])

@@ -13,7 +13,7 @@ from rnngraph import tf1 as tf
 X = (10000.5 + np.arange(-3, 3) / 7).astype(np.float32)
 STARTS = {"gamma": 1.5, "beta": 0.25, "moving_mean": 10000.5, "moving_variance": 1e-9}
 FUSED = [-20.085535049438477, -13.322463989257812, -6.513070583343506, 0.25, 7.013070583343506, 13.822463989257812]
-"""TensorFlow's results of the kernel that subtracts the mean first. The plain kernel differs by up to 0.03 here."""
+"""Results of TensorFlow's fused kernel, which subtracts the mean first. The plain kernel differs by up to 0.03."""
 
 
 def layer(x: Any, **options: Any) -> Any:

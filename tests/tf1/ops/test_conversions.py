@@ -1,4 +1,4 @@
-"""Other operands of a Tensor's op are converted as in TensorFlow, and not in ``rg``."""
+"""Conversion of operands that are not Tensors, as in TensorFlow rather than as in ``rg``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments that programs write as Tensors or as lists of Tensors, where a graph must know them."""
+"""Arguments that must be known at declaration, written as Tensors or as lists of Tensors."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_masks_of_a_noise_shape_drop_whole_columns() -> None:
 
 
 def test_two_placeholders_have_as_many_steps() -> None:
-    """Rows of one placeholder are reshaped by the steps of another, and a run checks them."""
+    """Rows of one placeholder are reshaped by the number of steps of another. A run checks that they are equal."""
     with tf.Graph().as_default(), tf.Session() as session:
         x, y = tf.placeholder(tf.float32, [None, 1, None]), tf.placeholder(tf.float32, [None, None])
         rows = tf.reshape(x, [-1, tf.shape(y)[1]]) * y

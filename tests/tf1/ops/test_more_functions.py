@@ -14,7 +14,7 @@ DRAW = np.random.default_rng(3)
 A = DRAW.normal(size=(4, 3)) * 3
 B = DRAW.normal(size=(4, 3)) + np.where(DRAW.random((4, 3)) < 0.5, 2, -2)
 C = DRAW.normal(size=(2, 4, 3))
-I = DRAW.integers(-9, 9, (4, 3)).astype(np.int32)  # noqa: E741  # as R, B, X beside it
+I = DRAW.integers(-9, 9, (4, 3)).astype(np.int32)  # noqa: E741  # named like R, B and X
 SPECIAL = np.array([0.5, 1.5, 2.5, -0.5, -1.5, 1e20, -1e20, np.inf, -np.inf, np.nan, 0.0, -3.0, 2.0**52 + 1])
 
 
@@ -98,7 +98,7 @@ NO_GRADIENT = ("special", "is_", "ints", "reversed", "div", "xor", "argmin", "co
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_values_and_gradients(name: str) -> None:
-    """Check in float64 with open sizes. The directional derivative of the sum is a finite difference."""
+    """Check in float64 with symbolic sizes. The directional derivative of the sum equals a finite difference."""
     ours, numpys = FUNCTIONS[name]
     x = [tf.placeholder(tf.float64, [None, *array.shape[1:]]) for array in (A, B, C)]
     i = tf.placeholder(tf.int32, [None, 3])
@@ -180,7 +180,7 @@ def test_refusals() -> None:
 
 
 def test_norms_orders_and_logarithms_are_tensorflows() -> None:
-    """The values are TensorFlow 1.15's."""
+    """Compare with values of TensorFlow 1.15."""
     inf = np.inf
     x, far = tf.constant([[1.0, -2, 3], [4, 5, -6]]), tf.constant([[-inf, -3.4e38, -inf, 1.0]])
     whole = tf.constant([[5, -(2**31), -(2**31)]])
@@ -256,7 +256,7 @@ def test_values_at_indices_of_a_dense_array() -> None:
     ],
 )
 def test_losses_with_weights_of_zero(reduction: str, wanted: list[float]) -> None:
-    """Values of TensorFlow 1.15.5. Labels are ints and float64, predictions float32."""
+    """Compare with values of TensorFlow 1.15.5. Labels are ints and float64, predictions float32."""
     predictions, weights = tf.constant([[1.0, 2.0], [3.0, 4.0]]), tf.constant([[0.0], [0.0]])
     losses = [
         tf.losses.mean_squared_error(np.eye(2, dtype=int), predictions, weights, reduction=reduction),

@@ -1,4 +1,4 @@
-"""Random tensors: TensorFlow's distributions, equal numbers for equal seeds, different ones in each run and step."""
+"""Random tensors: TensorFlow's distributions, equal numbers for equal seeds, new numbers in each run and step."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DISTRIBUTIONS: dict[str, tuple[Any, float, float, float, float]] = {
 @pytest.mark.parametrize("is_open", [False, True], ids=["fixed", "open"])
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_distributions(name: str, is_open: bool) -> None:
-    """Mean, variance and limits, for fixed sizes and for sizes of another Tensor."""
+    """Check mean, variance and limits, for fixed sizes and for sizes of another Tensor."""
     make, mean, variance, low, high = DISTRIBUTIONS[name]
     (values,) = drawn(lambda x: make(tf.shape(x) if is_open else [COUNT, 1]))
     assert values.shape == (COUNT, 1)

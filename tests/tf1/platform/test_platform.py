@@ -17,7 +17,7 @@ from rnngraph import tf1 as tf
 
 @pytest.fixture
 def flags() -> Iterator[Any]:
-    """Define flags of this test alone."""
+    """Define flags that only the test sees."""
     values = pytest.importorskip("absl.flags").FLAGS
     before = {*values}
     values.unparse_flags()

@@ -26,7 +26,7 @@ OLDER = {
     "models.rnn.seq2seq",
     "python.ops.seq2seq",
 }
-"""Modules of versions before 1.15.5."""
+"""Modules of TensorFlow versions before 1.15.5."""
 NO_FILES = {"app.flags", "contrib.slim.model_analyzer", "flags", "losses.Reduction"}
 """Modules of the table that are attributes or a class of constants, not files of TensorFlow."""
 

@@ -1,4 +1,4 @@
-"""Gradients by Tensors inside of a graph, through branches and through feeds, against their definition."""
+"""Gradients by inner Tensors of a graph, through branches and feeds, against their definition."""
 
 from __future__ import annotations
 

@@ -32,7 +32,13 @@ def net() -> Any:
 
 
 def trained(net: Any, moved: Any, more: Any) -> list[Any]:
-    """Return losses, gradients and final variables. ``moved``: addend of the inner layer. ``more``: further feeds."""
+    """Return losses, gradients and final variables.
+
+    Args:
+        net: Placeholders, variables, inner layer and loss function of the fixture.
+        moved: Tensor that is added to the inner layer in a second loss.
+        more: Function of (session, feeds) that returns further feeds.
+    """
     x, y, variables, inner, loss = net
     total = loss(inner) + loss(inner + moved)
     gradients = tf.gradients(total, variables)

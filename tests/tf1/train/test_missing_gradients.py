@@ -1,4 +1,4 @@
-"""Which gradients are None, as TensorFlow 1.15.5 has it."""
+"""Gradients that are None, as in TensorFlow 1.15.5."""
 
 from __future__ import annotations
 

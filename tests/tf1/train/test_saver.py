@@ -56,7 +56,7 @@ def test_values_are_restored_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_training_continues_from_a_checkpoint(tmp_path: Path) -> None:
-    """With an optimizer's slots and powers, the losses have equal bits."""
+    """The losses have equal bits, because the checkpoint includes the optimizer's slots and powers."""
     x = tf.placeholder(tf.float32, [None, 3, 2])
     outputs, _ = tf.nn.dynamic_rnn(tf.nn.rnn_cell.LSTMCell(4), x, dtype=tf.float32)
     loss = tf.reduce_mean(tf.square(outputs - 0.3))
@@ -129,7 +129,7 @@ def test_the_newest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_checkpoints_of_tensorflow_are_restored() -> None:
-    """Fixtures of versions 2 and 1."""
+    """Restore fixtures in the checkpoint formats 2 and 1."""
     folder = Path(__file__).parents[2] / "fixtures" / "checkpoints"
     expected = np.load(folder / "graph.npz")
     name = "rnn/basic_lstm_cell/kernel"

@@ -58,7 +58,7 @@ def test_optimizers_of_their_own_have_slots_of_their_own() -> None:
 
 
 def test_a_scope_that_is_opened_again_restarts_its_names() -> None:
-    """Closing a scope frees the names inside, as in TensorFlow, whose get_variable then refuses a second one."""
+    """Names inside a closed scope can be used again, as in TensorFlow, where get_variable then raises."""
     x = tf.placeholder(tf.float32, [None, 3])
     with tf.variable_scope("net"):
         w = tf.get_variable("w", [3, 1])
@@ -97,7 +97,7 @@ def test_slots_have_shapes_and_dtypes_as_variables_have() -> None:
 
 
 def test_layers_within_a_scope_that_reuses_are_numbered_as_in_tensorflow() -> None:
-    """Layers of an open scope count on; those of a scope that was closed start again."""
+    """Numbers of layers continue within an open scope, and restart after the scope was closed."""
     x = tf.placeholder(tf.float32, [2, 3])
     with tf.variable_scope("m", reuse=tf.AUTO_REUSE) as scope:
         tf.layers.dense(x, 3)
