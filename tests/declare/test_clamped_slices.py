@@ -25,8 +25,8 @@ def test_the_smaller_of_a_size_and_a_number(bound: int) -> None:
 def test_bounds_are_those_of_lists() -> None:
     x = rg.placeholder("x", ("T",))
     for start, stop, step in itertools.product(BOUNDS, BOUNDS, STEPS):
-        found = rg.clamped_slice(x, 0, start, stop, step)
-        shape = found.node.shape[0]
+        actual = rg.clamped_slice(x, 0, start, stop, step)
+        shape = actual.node.shape[0]
         for count in SIZES:
             wanted = len(range(count)[start:stop:step])
             assert evaluate(shape, {"T": count}) == wanted, (start, stop, step, count)
@@ -41,21 +41,21 @@ def test_entries_and_gradients(bounds: tuple[int, int, int], threads: int) -> No
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), y)
     program = rg.compile({"y": y, "o": outputs}, loss=rg.reduce_sum(rg.square(y)), threads=threads, seed=0)
     for steps in (0, 1, 3, 4, 6, 9):
-        given = np.random.default_rng(steps).normal(size=(2, steps, 3)).astype(np.float32)
-        wanted = given[:, slice(*bounds)]
-        found = program.inference(x=given)
-        np.testing.assert_array_equal(found["y"], wanted)
-        assert found["o"].shape == (*wanted.shape[:2], 4)
-        _, gradients = program.training.gradients(x=given, wrt=["x"])
-        expected = np.zeros_like(given)
+        array = np.random.default_rng(steps).normal(size=(2, steps, 3)).astype(np.float32)
+        wanted = array[:, slice(*bounds)]
+        result = program.inference(x=array)
+        np.testing.assert_array_equal(result["y"], wanted)
+        assert result["o"].shape == (*wanted.shape[:2], 4)
+        _, gradients = program.training.gradients(x=array, wrt=["x"])
+        expected = np.zeros_like(array)
         expected[:, slice(*bounds)] = 2 * wanted
         np.testing.assert_array_equal(gradients["x"], expected)
 
 
 def test_fixed_axes_are_sliced_as_they_are() -> None:
     x = rg.placeholder("x", (None, 4))
-    found = rg.compile(rg.clamped_slice(x, 1, -1000, 3)).inference(x=np.ones((2, 4)))
-    assert found.shape == (2, 3)
+    result = rg.compile(rg.clamped_slice(x, 1, -1000, 3)).inference(x=np.ones((2, 4)))
+    assert result.shape == (2, 3)
 
 
 def test_predict_cuts_only_axes_that_it_recognises() -> None:
@@ -64,8 +64,8 @@ def test_predict_cuts_only_axes_that_it_recognises() -> None:
     program = rg.compile(rg.clamped_slice(outputs, 1, stop=4), seed=0)
     generator = np.random.default_rng(0)
     rows = [generator.normal(size=(steps, 3)).astype(np.float32) for steps in (2, 7, 3, 4)]
-    found = program.predict({"x": rows, "n": [len(row) for row in rows]})
-    for row, array in zip(rows, found, strict=True):
+    result = program.predict({"x": rows, "n": [len(row) for row in rows]})
+    for row, array in zip(rows, result, strict=True):
         np.testing.assert_array_equal(array, program.inference(x=row[None], n=[len(row)])[0])
 
 

@@ -47,9 +47,9 @@ def test_training_saving_and_streams(tmp_path: Path) -> None:
         trainer.step(x=X, lengths=[2, 1])
     with pytest.raises(rg.GraphError, match="can't be streamed"):
         program.inference.stream(batch=2)
-    again = rg.loads(rg.dumps(program))
+    reloaded = rg.loads(rg.dumps(program))
     with pytest.raises(rg.ShapeError, match="longest row has 2 steps"):
-        again.inference(x=X, lengths=[2, 1])
+        reloaded.inference(x=X, lengths=[2, 1])
 
 
 def test_lengths_that_can_not_be_checked_are_rejected() -> None:

@@ -17,14 +17,14 @@ def program() -> rg.Program:
 
 
 def test_a_call_checks_the_size(tmp_path: Path) -> None:
-    made = program()
-    assert made.inference(x=np.zeros((1, 4, 2))).shape == (1, 4, 3)
-    made.save(tmp_path / "net")
+    checked = program()
+    assert checked.inference(x=np.zeros((1, 4, 2))).shape == (1, 4, 3)
+    checked.save(tmp_path / "net")
     for steps in (1, 5):
-        for call in (made.inference, rg.load(tmp_path / "net").inference, made.training.gradients):
+        for call in (checked.inference, rg.load(tmp_path / "net").inference, checked.training.gradients):
             with pytest.raises(rg.ShapeError, match=rf"a size of 2 to 4 .*test_ensure_size.py.* not fit T = {steps}"):
                 call(x=np.zeros((1, steps, 2)))
-    stream = made.inference.stream()
+    stream = checked.inference.stream()
     for _ in range(6):
         stream.step(x=np.zeros((1, 2)))
 
@@ -32,10 +32,10 @@ def test_a_call_checks_the_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("limits", "text"), [({"at_most": 4}, "at most 4"), ({"at_least": 3}, "at least 3")])
 def test_one_limit(limits: dict[str, int], text: str) -> None:
     x = rg.placeholder("x", shape=(None, 2))
-    made = rg.compile(rg.ensure_size(x, 0, **limits) * 2)
-    np.testing.assert_array_equal(made.inference(x=np.ones((3, 2))), np.full((3, 2), 2, np.float32))
+    checked = rg.compile(rg.ensure_size(x, 0, **limits) * 2)
+    np.testing.assert_array_equal(checked.inference(x=np.ones((3, 2))), np.full((3, 2), 2, np.float32))
     with pytest.raises(rg.ShapeError, match=f"a size of {text} "):
-        made.inference(x=np.ones((2 if "at_least" in limits else 5, 2)))
+        checked.inference(x=np.ones((2 if "at_least" in limits else 5, 2)))
 
 
 def test_declared_sizes_and_wrong_limits() -> None:

@@ -62,15 +62,15 @@ def equations(monkeypatch: pytest.MonkeyPatch, gate: Function) -> None:
 @pytest.mark.parametrize("name", CELLS)
 def test_equations(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     build, spec = CELLS[name]
-    given, function = FUNCTIONS[list(FUNCTIONS)[list(CELLS).index(name) % 3]]
-    program = declared(build(5, recurrent_activation=given))
+    gate, function = FUNCTIONS[list(FUNCTIONS)[list(CELLS).index(name) % 3]]
+    program = declared(build(5, recurrent_activation=gate))
     x = np.random.default_rng(2).normal(size=(7, 6, 3)) * 2
     equations(monkeypatch, function)
     wanted, final = reference.dynamic_rnn(spec, program.parameters, x)
     result = program.inference(x=x)
     assert_allclose(result["outputs"], wanted, rtol=1e-11, atol=1e-11)
-    for found, expected in zip(flatten(result["state"]), flatten(final), strict=True):
-        assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
+    for actual, expected in zip(flatten(result["state"]), flatten(final), strict=True):
+        assert_allclose(actual, expected, rtol=1e-11, atol=1e-11)
     if name == "gru":
         stream = program.inference.stream(batch=7)
         steps = [stream.step(x=x[:, step])["outputs"] for step in range(6)]
@@ -80,10 +80,10 @@ def test_equations(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("key", ["keras2", "keras3", pytest.param("none", marks=pytest.mark.exhaustive)])
 def test_gradients_of_a_gru_and_an_lstm(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradients match central differences of the equations."""
-    given, function = FUNCTIONS[key]
+    gate, function = FUNCTIONS[key]
     for name in ("gru_after",) if key == "keras3" else ("lstm",):
         build, spec = CELLS[name]
-        program = declared(build(5, recurrent_activation=given))
+        program = declared(build(5, recurrent_activation=gate))
         x = np.random.default_rng(3).normal(size=(3, 4, 3))
         _, gradients = program.training.gradients(x=x, seed=1)
         equations(monkeypatch, function)
@@ -91,18 +91,18 @@ def test_gradients_of_a_gru_and_an_lstm(key: str, monkeypatch: pytest.MonkeyPatc
         generator = np.random.default_rng(4)
         for label, array in parameters.items():
             place = tuple(generator.integers(0, size) for size in array.shape)
-            before, found = array[place], []
+            before, totals = array[place], []
             for moved in (before + 1e-6, before - 1e-6):
                 array[place] = moved
-                found.append(np.square(reference.dynamic_rnn(spec, parameters, x)[0]).sum())
+                totals.append(np.square(reference.dynamic_rnn(spec, parameters, x)[0]).sum())
             array[place] = before
-            slope = (found[0] - found[1]) / 2e-6
+            slope = (totals[0] - totals[1]) / 2e-6
             assert_allclose(gradients[label][place], slope, rtol=1e-5, atol=1e-7, err_msg=f"{name} {label}")
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
-    with pytest.raises(rg.ArgumentError, match="hard_sigmoid_keras3") as found:
+    with pytest.raises(rg.ArgumentError, match="hard_sigmoid_keras3") as caught:
         rg.GRUCell(5, recurrent_activation="hardsigmoid")
-    assert "test_gates.py" in str(found.value)
+    assert "test_gates.py" in str(caught.value)
     with pytest.raises(rg.DtypeError):
         rg.LSTMCell(5, recurrent_activation=3)

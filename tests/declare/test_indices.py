@@ -21,13 +21,13 @@ def test_indices_below_0_count_from_the_end() -> None:
             "computed": rg.gather(x, rg.axis_indices(i * 1, x)),
         }
     )
-    given = np.array([[0, -1], [1, -2]])
+    indices = np.array([[0, -1], [1, -2]])
     for _ in range(40):  # repeated calls take the direct path in machine code
-        found = program.inference(x=X, i=given)
-    np.testing.assert_array_equal(found["rows"], X[given])
-    np.testing.assert_array_equal(found["columns"], X.T[given])
-    np.testing.assert_array_equal(found["number"], given % 4)
-    np.testing.assert_array_equal(found["computed"], X[given])
+        result = program.inference(x=X, i=indices)
+    np.testing.assert_array_equal(result["rows"], X[indices])
+    np.testing.assert_array_equal(result["columns"], X.T[indices])
+    np.testing.assert_array_equal(result["number"], indices % 4)
+    np.testing.assert_array_equal(result["computed"], X[indices])
     for wrong in (2, -3):
         with pytest.raises(rg.ShapeError, match=rf"feed i holds {wrong}; indices into an axis .* -2\.\.1"):
             program.inference(x=X, i=[[0, wrong]])
@@ -46,9 +46,9 @@ def test_the_columns_of_a_feed_may_index_axes_of_several_sizes() -> None:
     x, i = rg.placeholder("x", (None, 4)), rg.placeholder("i", (None, 2), "int64")
     rows, columns = rg.gather(x, i[:, 0]), rg.gather(rg.transpose(x), rg.axis_indices(i[:, 1], x, 1))
     program = rg.compile({"rows": rows, "columns": columns})
-    found = program.inference(x=X, i=[[1, 3], [0, -4]])
-    np.testing.assert_array_equal(found["rows"], X[[1, 0]])
-    np.testing.assert_array_equal(found["columns"], X.T[[3, 0]])
+    result = program.inference(x=X, i=[[1, 3], [0, -4]])
+    np.testing.assert_array_equal(result["rows"], X[[1, 0]])
+    np.testing.assert_array_equal(result["columns"], X.T[[3, 0]])
     for wrong in ([2, 0], [0, 4], [-1, 0]):
         with pytest.raises(rg.ShapeError, match="feed i holds"):
             program.inference(x=X, i=[wrong])
@@ -89,8 +89,8 @@ def test_negative_constants_count_from_the_end() -> None:
         "along": rg.take_along_axis(x, columns, 1),
         "entries": rg.gather_nd(x, np.array([[-1, -2], [0, 1]])),
     }
-    found = rg.compile(outputs).inference(x=X)
-    np.testing.assert_array_equal(found["rows"], X[rows])
-    np.testing.assert_array_equal(found["columns"], np.take(X, columns, 1))
-    np.testing.assert_array_equal(found["along"], np.take_along_axis(X, columns, 1))
-    np.testing.assert_array_equal(found["entries"], X[[-1, 0], [-2, 1]])
+    result = rg.compile(outputs).inference(x=X)
+    np.testing.assert_array_equal(result["rows"], X[rows])
+    np.testing.assert_array_equal(result["columns"], np.take(X, columns, 1))
+    np.testing.assert_array_equal(result["along"], np.take_along_axis(X, columns, 1))
+    np.testing.assert_array_equal(result["entries"], X[[-1, 0], [-2, 1]])

@@ -73,8 +73,10 @@ def words_in_numpy(
     for word in range(x.shape[1]):
         letters, count = x[:, word, :-1].reshape(len(x), LETTERS, WIDTH), x[:, word, -1].astype(int)
         applied = None if masks is None else {site: mask[:, word] for site, mask in masks.items()}
-        given, last = reference.dynamic_rnn(spec, parameters, letters, count, scope="rnn/rnn", masks=applied, **options)
-        read = np.concatenate([given.sum(axis=1), flatten(last)[-1]], axis=1)
+        letter_outputs, last = reference.dynamic_rnn(
+            spec, parameters, letters, count, scope="rnn/rnn", masks=applied, **options
+        )
+        read = np.concatenate([letter_outputs.sum(axis=1), flatten(last)[-1]], axis=1)
         output, state = reference.run_cell(reference.GRU(UNITS), parameters, "rnn/words/word", read, state)
         outputs.append(output)
     return np.stack(outputs, axis=1), state
@@ -143,8 +145,8 @@ def test_steps_from_the_outer_state_on() -> None:
     wanted, final = reference.dynamic_rnn(reference.LSTM(5), parameters, np.repeat(x, 3, axis=1))
     result = program.inference(x=x)
     assert_allclose(result["outputs"], wanted[:, 2::3], rtol=1e-11, atol=1e-12)
-    for found, expected in zip(flatten(result["state"]), flatten(final), strict=True):
-        assert_allclose(found, expected, rtol=1e-11, atol=1e-12)
+    for actual, expected in zip(flatten(result["state"]), flatten(final), strict=True):
+        assert_allclose(actual, expected, rtol=1e-11, atol=1e-12)
     graph = program.inference.graph
     values = {item["label"]: program.parameters[item["label"]] for item in graph.inputs if item["label"] != "x"}
     assert_allclose(interpret(graph, {"x": x, **values})["outputs"], result["outputs"], rtol=1e-11, atol=1e-12)
@@ -165,16 +167,16 @@ def test_gradients_are_those_of_finite_differences() -> None:
         place = tuple(
             generator.integers(0, size - (name == "x" and axis == 2)) for axis, size in enumerate(array.shape)
         )
-        before, found = array[place], []
+        before, totals = array[place], []
         for moved in (before + 1e-6, before - 1e-6):
             array[place] = moved
             if name != "x":
                 program.parameters[name] = array
-            found.append(np.square(program.inference(fed)["outputs"]).sum())
+            totals.append(np.square(program.inference(fed)["outputs"]).sum())
         array[place] = before
         if name != "x":
             program.parameters[name] = array
-        assert_allclose(gradient[place], (found[0] - found[1]) / 2e-6, rtol=1e-5, atol=1e-7, err_msg=name)
+        assert_allclose(gradient[place], (totals[0] - totals[1]) / 2e-6, rtol=1e-5, atol=1e-7, err_msg=name)
 
 
 def test_entries_after_the_end_of_a_word_are_never_read() -> None:
@@ -256,14 +258,19 @@ def test_a_decoder_within_a_step() -> None:
     result, h = program.inference(x=x), np.zeros((BATCH, 3))
     counts = set()
     for step in range(WORDS):
-        fed, total, live, taken = x[:, step], np.zeros((BATCH, 3)), np.ones((BATCH, 1), bool), np.zeros((BATCH, 1))
+        fed, total, live, step_counts = (
+            x[:, step],
+            np.zeros((BATCH, 3)),
+            np.ones((BATCH, 1), bool),
+            np.zeros((BATCH, 1)),
+        )
         for _ in range(4):
             output, new = reference.run_cell(reference.GRU(3), program.parameters, "rnn/decoder", fed, h)
-            total, h, taken = total + np.where(live, output, 0.0), np.where(live, new, h), taken + live
+            total, h, step_counts = total + np.where(live, output, 0.0), np.where(live, new, h), step_counts + live
             live = live & ~(output[:, :1] > 0.1)
             fed = np.where(live, np.tanh(output), fed)
-        counts |= set(taken[:, 0])
-        assert_allclose(result["outputs"][:, step], np.hstack([total, taken]), rtol=1e-11, atol=1e-12)
+        counts |= set(step_counts[:, 0])
+        assert_allclose(result["outputs"][:, step], np.hstack([total, step_counts]), rtol=1e-11, atol=1e-12)
     assert_allclose(result["state"], h, rtol=1e-11, atol=1e-12)
     assert len(counts) > 2
 
@@ -275,11 +282,11 @@ def test_taps_have_an_axis_of_inner_steps() -> None:
             return rg.tap("output", output), state
 
     program, fed = compiled(Words(Seen(rg.GRUCell(3))), 7, loss=True), feeds()
-    found = program.inference.taps(fed)
+    actual = program.inference.taps(fed)
     letters = fed["x"][:, :, :-1].reshape(BATCH, WORDS, LETTERS, WIDTH)
     real = np.arange(LETTERS) < fed["x"][:, :, -1:]
-    assert_array_equal(found["letter"], np.where(real[..., None], letters, 0.0))
-    assert found["output"].shape == (BATCH, WORDS, LETTERS, 3)
+    assert_array_equal(actual["letter"], np.where(real[..., None], letters, 0.0))
+    assert actual["output"].shape == (BATCH, WORDS, LETTERS, 3)
     _, gradients = program.training.gradients(fed, seed=1, wrt=["x", "tap:letter", "tap:output"])
     assert gradients["tap:output"].shape == (BATCH, WORDS, LETTERS, 3)
     assert_allclose(
@@ -323,16 +330,16 @@ class Image(rg.Cell):
 def test_a_layer_within_a_step_that_runs_as_a_driver() -> None:
     x = rg.placeholder("x", (None, None, 5), "float64")
     outputs, _ = rg.dynamic_rnn(Image(), x)
-    behind, _ = rg.dynamic_rnn(Image(), outputs[:, :, :5])
-    program = rg.compile({"outputs": outputs, "behind": behind})
+    later, _ = rg.dynamic_rnn(Image(), outputs[:, :, :5])
+    program = rg.compile({"outputs": outputs, "behind": later})
     assert [*program.parameters] == ["conv1d/kernel", "conv1d/bias", "conv1d_1/kernel", "conv1d_1/bias"]
     kernel = program.parameters["conv1d/kernel"]
     fed, h = np.random.default_rng(0).normal(size=(3, 4, 5)), np.zeros((3, 5, 2))
-    found = program.inference(x=fed)["outputs"]
+    result = program.inference(x=fed)["outputs"]
     for t in range(4):
         before = np.pad(np.concatenate([fed[:, t, :, None], h], 2), ((0, 0), (2, 0), (0, 0)))
         h = np.tanh(sum(before[:, j : j + 5] @ kernel[j] for j in range(3)))
-        assert_allclose(found[:, t], h.reshape(3, 10), rtol=1e-12, atol=1e-13)
+        assert_allclose(result[:, t], h.reshape(3, 10), rtol=1e-12, atol=1e-13)
 
 
 def test_saved_and_loaded_and_trained_on(tmp_path: Any) -> None:
@@ -341,8 +348,8 @@ def test_saved_and_loaded_and_trained_on(tmp_path: Any) -> None:
     losses = [trainer.step(x=fed["x"], seed=1) for _ in range(5)]
     assert losses[-1] < losses[0]
     program.save(tmp_path / "saved")
-    again = rg.load(tmp_path / "saved")
-    assert_array_equal(again.training(fed, seed=4)["outputs"], program.training(fed, seed=4)["outputs"])
+    reloaded = rg.load(tmp_path / "saved")
+    assert_array_equal(reloaded.training(fed, seed=4)["outputs"], program.training(fed, seed=4)["outputs"])
 
 
 def test_random_numbers_for_other_rows_than_the_steps_are_refused_with_their_line() -> None:
@@ -358,9 +365,9 @@ def test_random_numbers_for_other_rows_than_the_steps_are_refused_with_their_lin
             return h, {"h": h}
 
     x = rg.placeholder("x", (None, None, 12))
-    with pytest.raises(rg.GraphError, match="rows other") as found:
+    with pytest.raises(rg.GraphError, match="rows are not the step's") as caught:
         rg.compile(rg.dynamic_rnn(Rows(), x)[0])
-    assert "test_inner_drivers.py" in str(found.value)
+    assert "test_inner_drivers.py" in str(caught.value)
 
 
 def test_a_named_layer_of_a_step_is_in_the_scope_of_its_driver() -> None:

@@ -120,8 +120,8 @@ def check_equations(name: str, reverse: bool, every: bool, batch: int = BATCH) -
                     backwards=reverse,
                 )
                 assert_allclose(result[key][0], wanted, rtol=1e-11, atol=1e-12)
-                for found, expected in zip(flatten(result[key][1]), flatten(final), strict=True):
-                    assert_allclose(found, expected, rtol=1e-11, atol=1e-12)
+                for actual, expected in zip(flatten(result[key][1]), flatten(final), strict=True):
+                    assert_allclose(actual, expected, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("time_major", [pytest.param(False, marks=pytest.mark.exhaustive), True])
@@ -135,8 +135,8 @@ def test_other_drivers(time_major: bool) -> None:
     )
     program = with_weights({"both": both, "last": last, "layers": layers})
     fed = feeds()
-    given = {**fed, "x": fed["x"].swapaxes(0, 1), "m": fed["m"].T} if time_major else fed
-    result = program.inference(given)
+    layout_feeds = {**fed, "x": fed["x"].swapaxes(0, 1), "m": fed["m"].T} if time_major else fed
+    result = program.inference(layout_feeds)
 
     def wanted(spec: Any, sequence: Any, scope: str, backwards: bool, zero: bool = False) -> tuple[Any, Any]:
         return reference.dynamic_rnn(
@@ -156,11 +156,11 @@ def test_other_drivers(time_major: bool) -> None:
     for direction, spec in enumerate((reference.GRU(5), reference.LSTM(3))):
         outputs, final = wanted(spec, fed["x"], f"bidirectional_rnn/{('fw', 'bw')[direction]}", direction == 1)
         assert_allclose(turned(result["both"][direction]), outputs, rtol=1e-11, atol=1e-12)
-        for found, expected in zip(flatten(result["last"][direction]), flatten(final), strict=True):
-            assert_allclose(found, expected, rtol=1e-11, atol=1e-12)
+        for actual, expected in zip(flatten(result["last"][direction]), flatten(final), strict=True):
+            assert_allclose(actual, expected, rtol=1e-11, atol=1e-12)
     sequence = fed["x"]
     for layer, units in enumerate(((2, 3), (3, 1))):
-        found = [
+        actual = [
             wanted(
                 reference.GRU(count),
                 sequence,
@@ -170,7 +170,7 @@ def test_other_drivers(time_major: bool) -> None:
             )[0]
             for count, suffix in zip(units, ("fw", "bw"), strict=True)
         ]
-        sequence = np.concatenate(found, axis=2)
+        sequence = np.concatenate(actual, axis=2)
     assert_allclose(turned(result["layers"][0]), sequence, rtol=1e-11, atol=1e-12)
 
 
@@ -184,15 +184,15 @@ def test_static_rnn_takes_masks_as_a_list_too(reverse: bool) -> None:
     other = rg.compile({"whole": rg.static_rnn(rg.GRUCell(5), steps, mask=whole, reverse=reverse, scope="same")})
     other.parameters.load(dict(program.parameters))
     fed = feeds(steps=4)
-    given = {f"x{step}": fed["x"][:, step] for step in range(4)}
-    found = program.inference(given | {f"m{step}": fed["m"][:, step] for step in range(4)})["listed"]
+    step_feeds = {f"x{step}": fed["x"][:, step] for step in range(4)}
+    result = program.inference(step_feeds | {f"m{step}": fed["m"][:, step] for step in range(4)})["listed"]
     wanted, final = reference.dynamic_rnn(
         reference.GRU(5), program.parameters, fed["x"], scope="same", runs=fed["m"], backwards=reverse
     )
-    assert_allclose(np.stack(found[0], axis=1), wanted, rtol=1e-11, atol=1e-12)
-    assert_allclose(found[1], final, rtol=1e-11, atol=1e-12)
-    again = other.inference(given, m=fed["m"])["whole"]
-    for one, two in zip(flatten(found), flatten(again), strict=True):
+    assert_allclose(np.stack(result[0], axis=1), wanted, rtol=1e-11, atol=1e-12)
+    assert_allclose(result[1], final, rtol=1e-11, atol=1e-12)
+    with_one_mask = other.inference(step_feeds, m=fed["m"])["whole"]
+    for one, two in zip(flatten(result), flatten(with_one_mask), strict=True):
         assert_array_equal(one, two)
 
 
@@ -222,12 +222,12 @@ def test_streams(name: str) -> None:
     whole = program.inference(x=fed["x"], m=fed["m"])
     stream = program.inference.stream(batch=BATCH)
     stream.state = stream.state
-    found = [stream.step(x=fed["x"][:, step], m=fed["m"][:, step])["outputs"] for step in range(4)]
+    actual = [stream.step(x=fed["x"][:, step], m=fed["m"][:, step])["outputs"] for step in range(4)]
     kept = stream.state_bytes()
     stream.step(x=fed["x"][:, 0], m=fed["m"][:, 0])
     stream.load_state_bytes(kept)
     chunk = stream.process(x=fed["x"][:, 4:], m=fed["m"][:, 4:])
-    assert_array_equal(np.concatenate([np.stack(found, axis=1), chunk["outputs"]], axis=1), whole["outputs"])
+    assert_array_equal(np.concatenate([np.stack(actual, axis=1), chunk["outputs"]], axis=1), whole["outputs"])
     for one, two in zip(flatten(chunk["state"]), flatten(whole["state"]), strict=True):
         assert_array_equal(one, two)
     if name == "output_is_no_state":
@@ -246,8 +246,8 @@ def test_all_ways_of_computing_are_equal(tmp_path: Any) -> None:
     values |= {item["label"]: program.parameters[item["label"]] for item in graph.inputs if item["label"] not in fed}
     assert_allclose(interpret(graph, values)["outputs"], result["outputs"], rtol=1e-11, atol=1e-12)
     program.save(tmp_path / "saved")
-    again = rg.load(tmp_path / "saved").inference(fed)
-    assert_array_equal(again["outputs"], result["outputs"])
+    reloaded = rg.load(tmp_path / "saved").inference(fed)
+    assert_array_equal(reloaded["outputs"], result["outputs"])
     order = [4, 2, 6, 0, 1, 3, 5]
     other = program.inference({name: array[order] for name, array in fed.items()})
     assert_array_equal(other["outputs"], result["outputs"][order])
@@ -279,16 +279,16 @@ def test_gradients_are_those_of_finite_differences(reverse: bool) -> None:
         array = fed["x"] if name == "x" else program.parameters[name].copy()
         for _ in range(3):
             place = tuple(generator.integers(0, size) for size in array.shape)
-            before, found = array[place], []
+            before, totals = array[place], []
             for moved in (before + small, before - small):
                 array[place] = moved
                 if name != "x":
                     program.parameters[name] = array
-                found.append(total())
+                totals.append(total())
             array[place] = before
             if name != "x":
                 program.parameters[name] = array
-            assert_allclose(gradient[place], (found[0] - found[1]) / (2 * small), rtol=1e-5, atol=1e-7, err_msg=name)
+            assert_allclose(gradient[place], (totals[0] - totals[1]) / (2 * small), rtol=1e-5, atol=1e-7, err_msg=name)
 
 
 def test_masked_values_are_never_read() -> None:
@@ -305,9 +305,9 @@ def test_masked_values_are_never_read() -> None:
         for one, two in zip(flatten(graphs(fed, **options)), flatten(graphs(broken, **options)), strict=True):
             assert_array_equal(one, two)
     _, wanted = program.training.gradients(fed, seed=1)
-    _, found = program.training.gradients(broken, seed=1)
+    _, gradients = program.training.gradients(broken, seed=1)
     for name, gradient in wanted.items():
-        assert_array_equal(found[name], gradient, err_msg=name)
+        assert_array_equal(gradients[name], gradient, err_msg=name)
 
 
 def test_training_on_in_windows_keeps_the_last_output() -> None:
@@ -340,15 +340,15 @@ def test_predictions_and_fits_of_examples_of_several_lengths(lengths: bool) -> N
         "m": [generator.random(size) < 0.6 for size in sizes],
     }
     options = {"lengths": n} if lengths else {}
-    found = program.predict(examples, batch_size=3, **options)["outputs"]
-    for sequence, runs, result in zip(examples["x"], examples["m"], found, strict=True):
+    actual = program.predict(examples, batch_size=3, **options)["outputs"]
+    for sequence, runs, result in zip(examples["x"], examples["m"], actual, strict=True):
         more = {"n": [len(runs)]} if lengths else {}
         alone = program.inference(x=sequence[None], m=runs[None], **more)["outputs"][0]
         assert_allclose(result, alone, rtol=1e-12, atol=1e-14)
     if lengths:
         trainer = rg.Trainer(program, rg.Adam(1e-3))
         history = trainer.fit(examples, lengths=n, epochs=3, batch_size=len(sizes), progress=False)
-        assert_allclose(history["loss"][0], sum(np.square(result).sum() for result in found), rtol=1e-12)
+        assert_allclose(history["loss"][0], sum(np.square(result).sum() for result in actual), rtol=1e-12)
         assert history["loss"][-1] < history["loss"][0]
 
 
@@ -367,10 +367,10 @@ def test_a_mask_of_the_inputs_as_keras_masking_computes_it() -> None:
 
 def test_reduce_any_and_all() -> None:
     m = rg.placeholder("m", (None, None, 3), "bool")
-    given = {f"{axis}{keep}": (axis, keep) for axis in (None, 0, 1, -1, (0, 2)) for keep in (False, True)}
+    cases = {f"{axis}{keep}": (axis, keep) for axis in (None, 0, 1, -1, (0, 2)) for keep in (False, True)}
     outputs = {
         f"{name}{key}": function(m, axis, keep)
-        for key, (axis, keep) in given.items()
+        for key, (axis, keep) in cases.items()
         for name, function in (("any", rg.reduce_any), ("all", rg.reduce_all))
     }
     nothing = rg.constant(np.zeros((3, 0), bool))
@@ -379,7 +379,7 @@ def test_reduce_any_and_all() -> None:
     for shape in ((4, 7, 3), (1, 1, 3), (25, 1, 3)):
         array = np.random.default_rng(1).random(shape) < 0.4
         result = program.inference(m=array)
-        for key, (axis, keep) in given.items():
+        for key, (axis, keep) in cases.items():
             assert_array_equal(result[f"any{key}"], np.any(array, axis, keepdims=keep))
             assert_array_equal(result[f"all{key}"], np.all(array, axis, keepdims=keep))
         assert_array_equal(result["none"], [[False] * 3, [True] * 3])
@@ -402,9 +402,9 @@ WRONG: dict[str, tuple[Callable[[Any], Any], type[rg.RnnGraphError], str]] = {
 def test_wrong_arguments(case: str) -> None:
     options, error, text = WRONG[case]
     x = rg.placeholder("x", (BATCH, STEPS, WIDTH))
-    with pytest.raises(error, match=text) as found:
+    with pytest.raises(error, match=text) as caught:
         rg.dynamic_rnn(rg.GRUCell(5), x, **options(x))
-    assert "test_masks.py" in str(found.value)
+    assert "test_masks.py" in str(caught.value)
 
 
 def test_a_mask_of_a_wrong_size_is_an_error_of_the_call() -> None:

@@ -121,14 +121,14 @@ NO_OPERATIONS = {
     "name", [name for name in rg.__all__ if isinstance(getattr(rg, name), FunctionType) and name not in NO_OPERATIONS]
 )
 def test_functions_of_a_marked_tensor_return_a_marked_tensor(name: str) -> None:
-    found = []
+    result_classes = []
     for arguments in ARGUMENTS:
         try:
-            found.append(classes(getattr(rg, name)(*arguments)))
+            result_classes.append(classes(getattr(rg, name)(*arguments)))
         except rg.RnnGraphError:
             continue
-    assert [item for item in found if item] != [], "no arguments fit; add some"
-    assert set().union(*found) == {Marked}
+    assert [item for item in result_classes if item] != [], "no arguments fit; add some"
+    assert set().union(*result_classes) == {Marked}
 
 
 def test_operators_and_functions_of_other_kinds_of_arguments() -> None:
@@ -192,8 +192,8 @@ def test_drivers_return_the_class_of_any_of_their_arguments(cell: rg.Cell) -> No
     ]
     if width:
         arguments.append({"inputs": PLAIN, "initial_state": STATE})
-    for given in arguments:
-        assert classes(rg.dynamic_rnn(cell, **given)) == {Marked}
+    for options in arguments:
+        assert classes(rg.dynamic_rnn(cell, **options)) == {Marked}
     assert classes(rg.bidirectional_dynamic_rnn(cell, cell, X)) == {Marked}
     assert classes(rg.stack_bidirectional_dynamic_rnn([cell], [cell], X)) == {Marked}
     assert classes(rg.static_rnn(cell, [PLAIN[:, 0], X[:, 1]])) == {Marked}

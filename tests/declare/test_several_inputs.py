@@ -91,13 +91,13 @@ def test_streams_pools_predictions_and_loops_written_out(options: dict[str, Any]
     handles = [pool.open() for _ in range(BATCH)]
     for step in range(STEPS):
         now = {name: array[:, step] for name, array in fed.items()}
-        for given in (stream.step(now), pool.step_rows(handles, now)):
-            for mine, wanted in zip(flatten(given["out"]), flatten(whole["out"]), strict=True):
+        for step_result in (stream.step(now), pool.step_rows(handles, now)):
+            for mine, wanted in zip(flatten(step_result["out"]), flatten(whole["out"]), strict=True):
                 assert_array_equal(mine, wanted[:, step], strict=True)
     predicted = program.predict(fed)
     program.save(tmp_path / "net.rnng")
-    again = rg.load(tmp_path / "net.rnng").inference(fed)
-    for other in (predicted, again):
+    reloaded = rg.load(tmp_path / "net.rnng").inference(fed)
+    for other in (predicted, reloaded):
         for mine, wanted in zip(flatten(other["out"]), flatten(whole["out"]), strict=True):
             assert_array_equal(mine, wanted)
 

@@ -65,11 +65,11 @@ def compiled(cell: rg.Cell, initial_state: Any = None) -> rg.Program:
     return rg.compile({"outputs": outputs, "state": state}, cache=False)
 
 
-def check(found: Any, early: np.ndarray, late: np.ndarray) -> None:
+def check(result: Any, early: np.ndarray, late: np.ndarray) -> None:
     outputs, early, late = reference(X, early, late)
-    assert_allclose(found["outputs"], outputs, rtol=1e-12)
-    assert_allclose(found["state"].early, early, rtol=1e-12)
-    assert_allclose(found["state"].late, late, rtol=1e-12)
+    assert_allclose(result["outputs"], outputs, rtol=1e-12)
+    assert_allclose(result["state"].early, early, rtol=1e-12)
+    assert_allclose(result["state"].late, late, rtol=1e-12)
 
 
 ORDERS: dict[str, Callable[[Any, Any], Any]] = {
@@ -80,22 +80,22 @@ ORDERS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("given", ORDERS.values(), ids=ORDERS)
-def test_a_new_state_is_matched_by_its_keys(given: Callable[[Any, Any], Any]) -> None:
-    check(compiled(TwoSpeeds(given)).inference(x=X), ZERO, ZERO)
+@pytest.mark.parametrize("nest", ORDERS.values(), ids=ORDERS)
+def test_a_new_state_is_matched_by_its_keys(nest: Callable[[Any, Any], Any]) -> None:
+    check(compiled(TwoSpeeds(nest)).inference(x=X), ZERO, ZERO)
 
 
-@pytest.mark.parametrize("given", ORDERS.values(), ids=ORDERS)
-def test_an_initial_state_is_matched_by_its_keys(given: Callable[[Any, Any], Any]) -> None:
-    check(compiled(TwoSpeeds(), given(rg.constant(EARLY), rg.constant(LATE))).inference(x=X), EARLY, LATE)
-    check(compiled(TwoSpeeds(), given(EARLY, LATE)).inference(x=X), EARLY, LATE)
+@pytest.mark.parametrize("nest", ORDERS.values(), ids=ORDERS)
+def test_an_initial_state_is_matched_by_its_keys(nest: Callable[[Any, Any], Any]) -> None:
+    check(compiled(TwoSpeeds(), nest(rg.constant(EARLY), rg.constant(LATE))).inference(x=X), EARLY, LATE)
+    check(compiled(TwoSpeeds(), nest(EARLY, LATE)).inference(x=X), EARLY, LATE)
 
 
-@pytest.mark.parametrize("given", ORDERS.values(), ids=ORDERS)
-def test_a_cells_own_initial_state_is_matched_by_its_keys(given: Callable[[Any, Any], Any]) -> None:
+@pytest.mark.parametrize("nest", ORDERS.values(), ids=ORDERS)
+def test_a_cells_own_initial_state_is_matched_by_its_keys(nest: Callable[[Any, Any], Any]) -> None:
     class Started(TwoSpeeds):
         def initial_state(self, p: rg.Scope) -> Any:
-            return given(rg.constant(EARLY[0]), rg.constant(LATE[0]))
+            return nest(rg.constant(EARLY[0]), rg.constant(LATE[0]))
 
     check(compiled(Started()).inference(x=X), np.tile(EARLY[0], (BATCH, 1)), np.tile(LATE[0], (BATCH, 1)))
     wrapped = rg.DropoutWrapper(Started(), state_keep_prob=0.5)
@@ -104,15 +104,15 @@ def test_a_cells_own_initial_state_is_matched_by_its_keys(given: Callable[[Any, 
 
 def test_fields_in_another_order_than_states_are_the_same_states() -> None:
     program = compiled(Paired(), Pair(late=LATE, early=EARLY))
-    found = program.inference(x=X)
-    assert type(found["state"]) is Pair
-    check(found, EARLY, LATE)
+    result = program.inference(x=X)
+    assert type(result["state"]) is Pair
+    check(result, EARLY, LATE)
     positions = compiled(Paired(), (LATE, EARLY))  # in the order of state_size, which is a Pair
     check(positions.inference(x=X), EARLY, LATE)
     stream = program.inference.stream(batch=BATCH)
     stream.process(x=X)
     assert type(stream.state) is Pair
-    assert_array_equal(stream.state.late, found["state"].late)
+    assert_array_equal(stream.state.late, result["state"].late)
 
 
 def test_fields_that_are_no_states_are_refused() -> None:
@@ -146,19 +146,19 @@ def test_a_wrapper_with_states_of_its_own_does_not_take_the_fields_of_the_cell()
     _, state = rg.dynamic_rnn(Counting(rg.LSTMCell(4)), sequence())
     assert state._fields == ("inner", "count")
     assert state.inner._fields == ("c", "h")
-    found = rg.compile({"state": state}, cache=False).inference(x=X)["state"]
-    assert_array_equal(found.count, np.full((BATCH, 1), STEPS))
+    result = rg.compile({"state": state}, cache=False).inference(x=X)["state"]
+    assert_array_equal(result.count, np.full((BATCH, 1), STEPS))
 
 
-@pytest.mark.parametrize("given", ORDERS.values(), ids=ORDERS)
-def test_states_in_stacks_and_wrappers_are_matched_by_their_keys(given: Callable[[Any, Any], Any]) -> None:
-    cells = [rg.DropoutWrapper(TwoSpeeds(given), state_keep_prob=0.5), rg.GRUCell(4), TwoSpeeds(given)]
+@pytest.mark.parametrize("nest", ORDERS.values(), ids=ORDERS)
+def test_states_in_stacks_and_wrappers_are_matched_by_their_keys(nest: Callable[[Any, Any], Any]) -> None:
+    cells = [rg.DropoutWrapper(TwoSpeeds(nest), state_keep_prob=0.5), rg.GRUCell(4), TwoSpeeds(nest)]
     stack = rg.MultiRNNCell([rg.ResidualWrapper(cells[0]), rg.OutputProjectionWrapper(cells[1], UNITS), cells[2]])
     plain = rg.MultiRNNCell(
         [rg.ResidualWrapper(TwoSpeeds()), rg.OutputProjectionWrapper(rg.GRUCell(4), UNITS), TwoSpeeds()]
     )
     h = normal(BATCH, 4)
-    first, third = given(EARLY, LATE), given(LATE, EARLY)
+    first, third = nest(EARLY, LATE), nest(LATE, EARLY)
     ours = compiled(stack, (first, {"h": h}, third)).inference(x=X)
     theirs = compiled(plain, ((EARLY, LATE), h, (LATE, EARLY))).inference(x=X)
     for one, other in zip(ours.values(), theirs.values(), strict=True):
@@ -220,9 +220,9 @@ def test_zoneout_and_attention_take_mappings() -> None:
 def test_a_streams_state_is_matched_by_its_keys() -> None:
     program = compiled(TwoSpeeds())
     whole = reference(X, EARLY, LATE)[0]
-    for given in ({"late": LATE, "early": EARLY}, Pair(LATE, EARLY), (EARLY, LATE)):
+    for nest in ({"late": LATE, "early": EARLY}, Pair(LATE, EARLY), (EARLY, LATE)):
         stream = program.inference.stream(batch=BATCH)
-        stream.state = given
+        stream.state = nest
         assert_allclose(stream.process(x=X)["outputs"], whole, rtol=1e-12)
     before = stream.state
     with pytest.raises(
@@ -290,9 +290,9 @@ def test_gradients_of_a_fed_state_have_its_structure() -> None:
     outputs, _ = rg.dynamic_rnn(cell, sequence(), initial_state=rg.state_placeholder("first", cell, "float64"))
     program = rg.compile(outputs, loss=rg.reduce_sum(rg.square(outputs)), cache=False)
     _, expected = program.training.gradients(x=X, first=(EARLY, LATE), wrt=["first"])
-    for given in ({"late": LATE, "early": EARLY}, Pair(LATE, EARLY)):
-        _, found = program.training.gradients(x=X, first=given, wrt=["first"])
-        names = dict(found["first"]) if isinstance(given, dict) else found["first"]._asdict()
+    for nest in ({"late": LATE, "early": EARLY}, Pair(LATE, EARLY)):
+        _, gradients = program.training.gradients(x=X, first=nest, wrt=["first"])
+        names = dict(gradients["first"]) if isinstance(nest, dict) else gradients["first"]._asdict()
         assert [*names] == ["late", "early"]
         assert_array_equal(names["early"], expected["first"][0])
         assert_array_equal(names["late"], expected["first"][1])
@@ -310,18 +310,18 @@ WRONG: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("given", "message"), WRONG.values(), ids=WRONG)
-def test_unknown_and_missing_keys_are_named(given: Callable[[Any, Any], Any], message: str) -> None:
+@pytest.mark.parametrize(("nest", "message"), WRONG.values(), ids=WRONG)
+def test_unknown_and_missing_keys_are_named(nest: Callable[[Any, Any], Any], message: str) -> None:
     class Started(TwoSpeeds):
         def initial_state(self, p: rg.Scope) -> Any:
-            return given(rg.constant(EARLY), rg.constant(LATE))
+            return nest(rg.constant(EARLY), rg.constant(LATE))
 
-    made: dict[str, Callable[[], Any]] = {
-        r"TwoSpeeds\(.*\): new state": lambda: compiled(TwoSpeeds(given)),
-        r"TwoSpeeds\(\): initial_state": lambda: compiled(TwoSpeeds(), given(rg.constant(EARLY), rg.constant(LATE))),
+    calls: dict[str, Callable[[], Any]] = {
+        r"TwoSpeeds\(.*\): new state": lambda: compiled(TwoSpeeds(nest)),
+        r"TwoSpeeds\(\): initial_state": lambda: compiled(TwoSpeeds(), nest(rg.constant(EARLY), rg.constant(LATE))),
         r"Started\(\): initial_state": lambda: compiled(Started()),
     }
-    for what, call in made.items():
+    for what, call in calls.items():
         pattern = rf"test_state\.py:\d+: {what}.*{re.escape(message)}"
         with pytest.raises(rg.StructureError, match=pattern):
             call()
@@ -351,8 +351,8 @@ def test_a_single_state_may_come_without_its_container(state: Any, gives: Callab
             h = state["h"] if isinstance(state, dict) else state[0] if isinstance(state, tuple) else state
             return h + x, gives(h + x)
 
-    found = compiled(Single(), gives(rg.constant(EARLY))).inference(x=X)
-    assert_allclose(found["outputs"], EARLY[:, None] + np.cumsum(X, 1), rtol=1e-12)
+    result = compiled(Single(), gives(rg.constant(EARLY))).inference(x=X)
+    assert_allclose(result["outputs"], EARLY[:, None] + np.cumsum(X, 1), rtol=1e-12)
 
 
 def test_states_without_names_are_matched_by_position() -> None:
@@ -364,22 +364,22 @@ def test_states_without_names_are_matched_by_position() -> None:
             output, new = TwoSpeeds.step(self, p, x, {"early": state[0], "late": state[1]})
             return output, rg.LSTMStateTuple(new["early"], new["late"])
 
-    found = compiled(Positions(), (EARLY, LATE)).inference(x=X)
-    assert_allclose(found["outputs"], reference(X, EARLY, LATE)[0], rtol=1e-12)
+    result = compiled(Positions(), (EARLY, LATE)).inference(x=X)
+    assert_allclose(result["outputs"], reference(X, EARLY, LATE)[0], rtol=1e-12)
     with pytest.raises(rg.StructureError, match=r"has no entry 'a', 'b' and lacks '0', '1'; it takes \(0, 1\)"):
         compiled(Positions(), {"a": EARLY, "b": LATE})
 
 
 def test_matching() -> None:
     tree = {"a": {"x": 0, "y": 0}, "b": 0}
-    for given in (
+    for nest in (
         {"b": 3, "a": {"y": 2, "x": 1}},
         ((1, 2), 3),
         [1, 2, 3],
         {"a": (1, 2), "b": 3},
         ({"y": 2, "x": 1}, 3),
     ):
-        assert matched(tree, given, "it") == [1, 2, 3]
+        assert matched(tree, nest, "it") == [1, 2, 3]
     assert arranged({"a": {"x": 1, "y": 2}, "b": 3}, {"b": 0, "a": {"y": 0, "x": 0}}) == {"b": 3, "a": {"y": 2, "x": 1}}
     assert matched({"only": 0}, 1, "it") == matched({"only": 0}, (1,), "it") == matched(0, 1, "it") == [1]
     rows = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
@@ -389,9 +389,9 @@ def test_matching() -> None:
 
 
 def test_matching_works_deeper_than_the_stack() -> None:
-    structure, given, depth = 0, 1, 5000
+    structure, nest, depth = 0, 1, 5000
     for level in range(depth):
-        structure, given = {"a": structure, "b": level}, {"b": level + 2, "a": given}  # type: ignore[assignment]
-    assert matched(structure, given, "it")[:3] == [1, 2, 3]
+        structure, nest = {"a": structure, "b": level}, {"b": level + 2, "a": nest}  # type: ignore[assignment]
+    assert matched(structure, nest, "it")[:3] == [1, 2, 3]
     with pytest.raises(rg.StructureError, match="lacks 'b'"):
         matched({"a": structure, "b": 1}, {"a": {"a": 1}, "b": 1}, "it")

@@ -76,9 +76,9 @@ def test_values_and_dtypes_are_those_of_the_equations() -> None:
     x = rg.placeholder("x", shape=(None, None, WIDTH))
     lengths = rg.placeholder("lengths", shape=(None,), dtype="int64")
     outputs, state = rg.dynamic_rnn(Mixed(), x, sequence_length=lengths)
-    made = rg.compile({"y": outputs, "state": state})
-    fed, w = feeds(), np.asarray(made.parameters["rnn/mixed/w"], np.float64)
-    result = made.inference(x=fed, lengths=[7, 4, 0])
+    compiled = rg.compile({"y": outputs, "state": state})
+    fed, w = feeds(), np.asarray(compiled.parameters["rnn/mixed/w"], np.float64)
+    result = compiled.inference(x=fed, lengths=[7, 4, 0])
     kinds = {name: (array.shape, array.dtype.name) for name, array in result["state"]._asdict().items()}
     assert kinds == {
         "S": ((3, 2, 3, 4), "float32"),
@@ -97,11 +97,11 @@ def test_values_and_dtypes_are_those_of_the_equations() -> None:
 
 @pytest.mark.slow
 def test_streams_and_pools_have_the_bits_of_the_whole() -> None:
-    made, fed = program(), feeds()
-    whole = made.inference(x=fed)
-    stream = made.inference.stream(batch=BATCH)
+    compiled, fed = program(), feeds()
+    whole = compiled.inference(x=fed)
+    stream = compiled.inference.stream(batch=BATCH)
     outputs = [stream.step(x=fed[:, step])["y"] for step in range(3)]
-    other = made.inference.stream(batch=BATCH)
+    other = compiled.inference.stream(batch=BATCH)
     other.load_state_bytes(stream.state_bytes())
     outputs += [*other.process(x=fed[:, 3:])["y"].swapaxes(0, 1)]
     assert_array_equal(np.stack(outputs, 1), whole["y"])
@@ -109,7 +109,7 @@ def test_streams_and_pools_have_the_bits_of_the_whole() -> None:
         assert_array_equal(mine, wanted, strict=True)
     stream.state = whole["state"]
     assert_array_equal(stream.state.S, whole["state"].S)
-    pool = made.inference.streams(2)
+    pool = compiled.inference.streams(2)
     handles = [pool.open() for _ in range(BATCH)]
     for step in range(STEPS):
         assert_array_equal(pool.step_rows(handles, x=fed[:, step])["y"], whole["y"][:, step])
@@ -118,23 +118,23 @@ def test_streams_and_pools_have_the_bits_of_the_whole() -> None:
 @pytest.mark.slow
 def test_narrow_states_are_stored_in_16_bits(tmp_path: Path) -> None:
     """Loops, streams, pools, files and exports store 16 bits. Callers read and feed float32."""
-    made, fed = program(), feeds()
-    whole = made.inference(x=fed)["state"]
-    assert "carry b = cast : bf16[B,2,3]" in str(made.inference.show("narrow_loops"))
-    stream = made.inference.stream(batch=BATCH)
+    compiled, fed = program(), feeds()
+    whole = compiled.inference(x=fed)["state"]
+    assert "carry b = cast : bf16[B,2,3]" in str(compiled.inference.show("narrow_loops"))
+    stream = compiled.inference.stream(batch=BATCH)
     stream.process(x=fed)
     arrays, _ = unpacked(stream.state_bytes(), "stream's state", "a state")
     assert_array_equal(arrays["state/0/b"], (whole.b.view(np.uint32) >> 16).astype(np.uint16), strict=True)
     stream.state = whole._replace(b=np.full((BATCH, 2, 3), 0.7))
     assert_array_equal(stream.state.b, np.full((BATCH, 2, 3), 0.69921875, np.float32), strict=True)
     stream.save(tmp_path / "saved")
-    assert_array_equal(made.inference.stream(state=tmp_path / "saved").state.b, stream.state.b)
-    pool = made.inference.streams(2)
+    assert_array_equal(compiled.inference.stream(state=tmp_path / "saved").state.b, stream.state.b)
+    pool = compiled.inference.streams(2)
     pool.step_rows([pool.open()], x=fed[:1, 0])
     (table,) = pool._tables.values()
     assert {name: array.dtype.name for name, array in table._tables.items()}["state/0/b"] == "uint16"
     if shutil.which("cc"):
-        made.inference.export(tmp_path, "net", batch=BATCH)
+        compiled.inference.export(tmp_path, "net", batch=BATCH)
         sys.path.insert(0, str(tmp_path))
         net = importlib.import_module("net").Model()
         sys.path.remove(str(tmp_path))
@@ -157,15 +157,15 @@ def test_a_narrow_state_that_streams_keep_by_name(tmp_path: Path) -> None:
 
     x, before = rg.placeholder("x", shape=(None, None, WIDTH)), rg.placeholder("before", (None, 3, 4))
     outputs, after = rg.dynamic_rnn(Matrix(), x, initial_state=before)
-    made, fed = rg.compile({"y": outputs, "after": after}, states={"after": "before"}), feeds()
-    whole = made.inference(x=fed, before=np.zeros((BATCH, 3, 4)))
-    stream = made.inference.stream(batch=BATCH)
+    compiled, fed = rg.compile({"y": outputs, "after": after}, states={"after": "before"}), feeds()
+    whole = compiled.inference(x=fed, before=np.zeros((BATCH, 3, 4)))
+    stream = compiled.inference.stream(batch=BATCH)
     assert_array_equal(stream.process(x=fed)["y"], whole["y"])
     assert_array_equal(stream.state["before"], whole["after"], strict=True)
     stream.state = stream.state
     assert_array_equal(stream.state["before"], whole["after"])
     if shutil.which("cc"):
-        made.inference.export(tmp_path, "net", batch=2)
+        compiled.inference.export(tmp_path, "net", batch=2)
         subprocess.run(["cc", "net_test.c", "net.o", "-o", "test"], cwd=tmp_path, check=True)
         done = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True)
         assert done.stdout.strip() == "ok, largest difference 0"
@@ -174,10 +174,10 @@ def test_a_narrow_state_that_streams_keep_by_name(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_narrow_state_is_written_as_onnx(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
-    made, fed = program(), feeds()
-    rg.write_onnx(made, tmp_path / "net.onnx")
+    compiled, fed = program(), feeds()
+    rg.write_onnx(compiled, tmp_path / "net.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
-    wanted = made.inference(x=fed)["y"]
+    wanted = compiled.inference(x=fed)["y"]
     assert_allclose(session.run(["y"], {"x": fed})[0], wanted, rtol=2e-5, atol=2e-5)
     read = rg.read_onnx(tmp_path / "net.onnx").program().inference(x=fed)["y"]  # without rounding
     assert_allclose(read, wanted, atol=0.02 * abs(wanted).max())
@@ -186,9 +186,9 @@ def test_a_narrow_state_is_written_as_onnx(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_gradients_pass_a_narrow_state_as_if_it_were_not_rounded() -> None:
     torch = pytest.importorskip("torch")
-    made, fed = program(), feeds()
-    _, gradients = made.training.gradients(x=fed)
-    w = torch.tensor(np.asarray(made.parameters["rnn/mixed/w"]), dtype=torch.float64, requires_grad=True)
+    compiled, fed = program(), feeds()
+    _, gradients = compiled.training.gradients(x=fed)
+    w = torch.tensor(np.asarray(compiled.parameters["rnn/mixed/w"]), dtype=torch.float64, requires_grad=True)
     S = torch.zeros(BATCH, 2, 3, 4, dtype=torch.float64)
     b, outputs = torch.zeros(BATCH, 2, 3, dtype=torch.float64), []
     for number, now in enumerate(torch.tensor(fed, dtype=torch.float64).unbind(1), 1):
@@ -222,27 +222,27 @@ def test_gradients_of_narrow_states_whose_rows_end(unroll: int | None) -> None:
 
     cell = rg.DropoutWrapper(Product(), input_keep_prob=0.9, state_keep_prob=0.8)
     outputs, _ = rg.dynamic_rnn(cell, x, sequence_length=lengths)
-    made = rg.compile(outputs, loss=rg.reduce_mean(rg.square(outputs)), unroll=unroll, seed=0)
+    compiled = rg.compile(outputs, loss=rg.reduce_mean(rg.square(outputs)), unroll=unroll, seed=0)
     fed = feeds()
-    kept = made.training.gradients(x=fed, lengths=[7, 4, 0], seed=3, wrt=["x"], recompute=None)
-    again = made.training.gradients(x=fed, lengths=[7, 4, 0], seed=3, wrt=["x"], recompute=2)
-    assert_array_equal(again[0], kept[0])
-    for name, gradient in kept[1].items():
-        assert_array_equal(again[1][name], gradient)
-    alone = made.training.gradients(x=fed[1:2, :4], lengths=[4], seed=3, first_row=1, wrt=["x"])[1]["x"]
-    assert_allclose(kept[1]["x"][1, :4] * 21, alone[0] * 4, rtol=1e-4, atol=1e-7)
-    assert not kept[1]["x"][1, 4:].any()
+    saved = compiled.training.gradients(x=fed, lengths=[7, 4, 0], seed=3, wrt=["x"], recompute=None)
+    recomputed = compiled.training.gradients(x=fed, lengths=[7, 4, 0], seed=3, wrt=["x"], recompute=2)
+    assert_array_equal(recomputed[0], saved[0])
+    for name, gradient in saved[1].items():
+        assert_array_equal(recomputed[1][name], gradient)
+    alone = compiled.training.gradients(x=fed[1:2, :4], lengths=[4], seed=3, first_row=1, wrt=["x"])[1]["x"]
+    assert_allclose(saved[1]["x"][1, :4] * 21, alone[0] * 4, rtol=1e-4, atol=1e-7)
+    assert not saved[1]["x"][1, 4:].any()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
 def test_a_saved_program_and_an_exported_net(tmp_path: Path) -> None:
-    made, fed = program(), feeds()
-    made.save(tmp_path / "net.rnng")
-    again = rg.load(tmp_path / "net.rnng").inference(x=fed)
-    for mine, wanted in zip(again["state"], made.inference(x=fed)["state"], strict=True):
+    compiled, fed = program(), feeds()
+    compiled.save(tmp_path / "net.rnng")
+    reloaded = rg.load(tmp_path / "net.rnng").inference(x=fed)
+    for mine, wanted in zip(reloaded["state"], compiled.inference(x=fed)["state"], strict=True):
         assert_array_equal(mine, wanted, strict=True)
-    made.inference.export(tmp_path, "net", batch=2)
+    compiled.inference.export(tmp_path, "net", batch=2)
     subprocess.run(["cc", "net_test.c", "net.o", "-o", "test"], cwd=tmp_path, check=True)
     done = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "ok, largest difference 0"

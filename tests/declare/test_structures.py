@@ -23,10 +23,10 @@ def test_results_are_in_containers_of_the_first_nest() -> None:
         calls.append((a, b))
         return a + b
 
-    found = rg.map_structure(together, one, two)
-    assert found == {"b": [11, (22, Pair(33, 44))], "a": rg.LSTMStateTuple(c=55, h=())}
-    assert list(found) == ["b", "a"]
-    assert type(found["b"][1][1]) is Pair
+    actual = rg.map_structure(together, one, two)
+    assert actual == {"b": [11, (22, Pair(33, 44))], "a": rg.LSTMStateTuple(c=55, h=())}
+    assert list(actual) == ["b", "a"]
+    assert type(actual["b"][1][1]) is Pair
     assert calls == [(1, 10), (2, 20), (3, 30), (4, 40), (5, 50)]
 
 
@@ -56,10 +56,10 @@ def test_nests_deeper_than_pythons_stack() -> None:
     nest: Any = 1
     for _ in range(5000):
         nest = [nest]
-    found = rg.map_structure(lambda a, b: a + b, nest, nest)
+    actual = rg.map_structure(lambda a, b: a + b, nest, nest)
     for _ in range(5000):
-        (found,) = found
-    assert found == 2
+        (actual,) = actual
+    assert actual == 2
 
 
 endless: list[Any] = []
@@ -82,9 +82,9 @@ WRONG: dict[str, tuple[Callable[[], Any], type[rg.RnnGraphError], str]] = {
 @pytest.mark.parametrize("case", WRONG)
 def test_differences_of_nests_are_named_with_their_paths(case: str) -> None:
     call, error, text = WRONG[case]
-    with pytest.raises(error, match=text) as found:
+    with pytest.raises(error, match=text) as caught:
         call()
-    assert "test_structures.py" in str(found.value)
+    assert "test_structures.py" in str(caught.value)
 
 
 def test_errors_of_the_function_are_its_own() -> None:

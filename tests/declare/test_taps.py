@@ -57,13 +57,13 @@ def driven(parameters: Any, prefix: str, x: Array, lengths: Array, reverse: bool
 @pytest.mark.parametrize("time_major", [False, True])
 def test_a_tap_inside_a_step_has_time(time_major: bool) -> None:
     x = rg.placeholder("x", (None, None, WIDTH), "float64")
-    taken = rg.placeholder("lengths", (None,), "int64")
-    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([Looked(UNITS)] * 2), x, taken, time_major=time_major)
+    row_lengths = rg.placeholder("lengths", (None,), "int64")
+    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([Looked(UNITS)] * 2), x, row_lengths, time_major=time_major)
     program = randomised(rg.compile({"outputs": outputs}))
-    given, lengths = data(BATCH, TIME, WIDTH), np.array([6, 0, 3, 1, 6, 5, 2])
+    batch, lengths = data(BATCH, TIME, WIDTH), np.array([6, 0, 3, 1, 6, 5, 2])
     turned: Callable[[Array], Array] = (lambda array: array.swapaxes(0, 1)) if time_major else (lambda array: array)
-    taps = program.inference.taps(x=turned(given), lengths=lengths)
-    first, below = driven(program.parameters, "rnn/multi_rnn_cell/cell_0/looked", given, lengths)
+    taps = program.inference.taps(x=turned(batch), lengths=lengths)
+    first, below = driven(program.parameters, "rnn/multi_rnn_cell/cell_0/looked", batch, lengths)
     second, _ = driven(program.parameters, "rnn/multi_rnn_cell/cell_1/looked", below, lengths)
     assert list(taps) == ["drive", "drive_1"]
     np.testing.assert_allclose(turned(taps["drive"]), first, atol=1e-12)
@@ -73,25 +73,25 @@ def test_a_tap_inside_a_step_has_time(time_major: bool) -> None:
 def test_taps_of_both_directions_and_shared_cells() -> None:
     x = rg.placeholder("x", (None, None, WIDTH), "float64")
     cell = rg.shared(Looked(UNITS))
-    taken = rg.placeholder("lengths", (None,), "int64")
-    both, _ = rg.bidirectional_dynamic_rnn(cell, cell, x, taken)
+    row_lengths = rg.placeholder("lengths", (None,), "int64")
+    both, _ = rg.bidirectional_dynamic_rnn(cell, cell, x, row_lengths)
     program = randomised(rg.compile({"outputs": rg.tap("both", rg.concat(both))}))
-    given, lengths = data(BATCH, TIME, WIDTH), np.array([6, 0, 3, 1, 6, 5, 2])
-    taps = program.inference.taps(x=given, lengths=lengths)
+    array, lengths = data(BATCH, TIME, WIDTH), np.array([6, 0, 3, 1, 6, 5, 2])
+    taps = program.inference.taps(x=array, lengths=lengths)
     prefix = next(iter(program.parameters)).rpartition("/")[0]
     assert list(taps) == ["drive", "drive_1", "both"]
     for name, reverse in (("drive", False), ("drive_1", True)):
-        expected, outputs = driven(program.parameters, prefix, given, lengths, reverse)
+        expected, outputs = driven(program.parameters, prefix, array, lengths, reverse)
         np.testing.assert_allclose(taps[name], expected, atol=1e-12)
         np.testing.assert_allclose(taps["both"][:, :, UNITS * reverse :][:, :, :UNITS], outputs, atol=1e-12)
 
 
 def decoder(look: Look) -> tuple[dict[str, Any], rg.Tensor]:
     first = rg.placeholder("first", (None, UNITS))
-    given = look("given", rg.tanh(first * 2.0))
+    first_input = look("given", rg.tanh(first * 2.0))
     cell = rg.DropoutWrapper(Looked(UNITS, look), output_keep_prob=0.5)
     outputs, _, lengths = rg.dynamic_decode(
-        cell, given, lambda y, _: look("fed", y * 2.0), TIME, stop=lambda y: rg.reduce_max(y, axis=1) > 0.9
+        cell, first_input, lambda y, _: look("fed", y * 2.0), TIME, stop=lambda y: rg.reduce_max(y, axis=1) > 0.9
     )
     error = look("error", rg.square(outputs - rg.placeholder("y", (None, 1, 1))))
     loss = rg.reduce_mean(error)
@@ -162,30 +162,30 @@ def test_training_taps_are_those_of_a_call_with_the_seed(declare: Any) -> None:
 
 def test_gradients_of_taps_add_up_to_those_of_parameters() -> None:
     x = rg.placeholder("x", (None, None, WIDTH), "float64")
-    taken = rg.placeholder("lengths", (None,), "int64")
-    outputs, _ = rg.dynamic_rnn(Looked(UNITS), rg.tap("inputs", x), taken)
+    row_lengths = rg.placeholder("lengths", (None,), "int64")
+    outputs, _ = rg.dynamic_rnn(Looked(UNITS), rg.tap("inputs", x), row_lengths)
     scale = rg.parameter("scale", (UNITS,), dtype="float64")
     loss = rg.reduce_sum(rg.square(rg.tap("outputs", outputs * scale) - 1.0))
     program = randomised(rg.compile({"outputs": outputs}, loss=loss))
     feeds = {"x": data(BATCH, TIME, WIDTH), "lengths": np.array([6, 0, 3, 1, 6, 5, 2])}
     plain, gradients = program.training.gradients(feeds, wrt=["x"])
-    again, found = program.training.gradients(feeds, wrt=["x", "tap:drive", "tap:inputs", "tap:outputs"])
-    np.testing.assert_allclose(again, plain, rtol=1e-13)
+    loss_with_taps, actual = program.training.gradients(feeds, wrt=["x", "tap:drive", "tap:inputs", "tap:outputs"])
+    np.testing.assert_allclose(loss_with_taps, plain, rtol=1e-13)
     for name, gradient in gradients.items():
-        np.testing.assert_allclose(found[name], gradient, atol=1e-11)
+        np.testing.assert_allclose(actual[name], gradient, atol=1e-11)
     values = program.inference.taps(feeds)
     h = np.tanh(values["drive"])
     before = np.concatenate([np.zeros((BATCH, 1, UNITS)), h[:, :-1]], axis=1)
     read = np.concatenate([feeds["x"], before], axis=2)
-    drive = found["tap:drive"]
-    np.testing.assert_allclose(found["rnn/looked/bias"], drive.sum(axis=(0, 1)), atol=1e-11)
-    np.testing.assert_allclose(found["rnn/looked/kernel"], np.einsum("bti,btj->ij", read, drive), atol=1e-11)
-    np.testing.assert_array_equal(found["tap:inputs"], found["x"])
+    drive = actual["tap:drive"]
+    np.testing.assert_allclose(actual["rnn/looked/bias"], drive.sum(axis=(0, 1)), atol=1e-11)
+    np.testing.assert_allclose(actual["rnn/looked/kernel"], np.einsum("bti,btj->ij", read, drive), atol=1e-11)
+    np.testing.assert_array_equal(actual["tap:inputs"], actual["x"])
     live = np.arange(TIME) < feeds["lengths"][:, None]
     assert not drive[~live].any()
     assert drive[live].all()
     expected = 2 * (program.inference(feeds)["outputs"] * program.parameters["scale"] - 1)
-    np.testing.assert_allclose(found["tap:outputs"], expected, atol=1e-12)
+    np.testing.assert_allclose(actual["tap:outputs"], expected, atol=1e-12)
     only, _ = program.training.gradients(feeds, wrt=["tap:drive"])
     np.testing.assert_allclose(only, plain, rtol=1e-13)
 
@@ -225,12 +225,12 @@ def test_taps_that_a_graph_does_not_need_are_left_out() -> None:
     y = rg.by_graph(training=noisy, inference=rg.tap("calm", x * 1.5))
     rg.tap("unread", x)
     program = rg.compile({"y": y})
-    given = data(4, 3)
-    assert list(program.inference.taps(x=given)) == ["calm"]
-    taps = program.training.taps(x=given, seed=2)
+    array = data(4, 3)
+    assert list(program.inference.taps(x=array)) == ["calm"]
+    taps = program.training.taps(x=array, seed=2)
     assert list(taps) == ["noisy"]
-    np.testing.assert_array_equal(taps["noisy"], program.training(x=given, seed=2)["y"])
-    assert rg.compile({"y": x * 2.0}).inference.taps(x=given) == {}
+    np.testing.assert_array_equal(taps["noisy"], program.training(x=array, seed=2)["y"])
+    assert rg.compile({"y": x * 2.0}).inference.taps(x=array) == {}
 
 
 def test_a_saved_program_has_its_taps(tmp_path: Path) -> None:

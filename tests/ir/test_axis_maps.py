@@ -214,11 +214,11 @@ def test_an_op_is_linear_in_the_declared_operands(op: str, case: Case) -> None:
 @pytest.mark.parametrize("op", COMPUTED)
 def test_an_op_is_linear_in_no_other_operand(op: str) -> None:
     """In at least one case the op is nonlinear in the operand; a maximum of one number is linear."""
-    found = [proof(op, case.values[1]) for case in CASES if case.values[0] == op]  # type: ignore[arg-type]
-    found = [item for item in found if item.node.dtype in FLOATS]
-    for number, array in enumerate(found[0].arrays if found else ()):
-        if array.dtype.kind == "f" and not any(number in group for group in found[0].linear):
-            seeds = [(item, np.random.default_rng(seed)) for item in found for seed in range(3)]
+    proofs = [proof(op, case.values[1]) for case in CASES if case.values[0] == op]  # type: ignore[arg-type]
+    proofs = [item for item in proofs if item.node.dtype in FLOATS]
+    for number, array in enumerate(proofs[0].arrays if proofs else ()):
+        if array.dtype.kind == "f" and not any(number in group for group in proofs[0].linear):
+            seeds = [(item, np.random.default_rng(seed)) for item in proofs for seed in range(3)]
             assert not all(item.is_linear([number], rng) for item, rng in seeds), number
 
 

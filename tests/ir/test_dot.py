@@ -46,15 +46,15 @@ def read(text: str) -> Drawn:
             stack.append("")
         elif line == "}":
             stack.pop()
-        elif found := re.fullmatch(rf"label=({STRING}); .*", line):
-            stack[-1] = found[1]
-        elif found := re.fullmatch(rf"({STRING}) -> ({STRING})(?: \[(.*)\])?;", line):
-            edges.append((found[1], found[2], found[3] or ""))
+        elif match := re.fullmatch(rf"label=({STRING}); .*", line):
+            stack[-1] = match[1]
+        elif match := re.fullmatch(rf"({STRING}) -> ({STRING})(?: \[(.*)\])?;", line):
+            edges.append((match[1], match[2], match[3] or ""))
         else:
-            found = re.fullmatch(rf"({STRING}) \[(?:style=filled, .*)?label=({STRING}).*\];", line)
-            assert found, line
-            assert found[1] not in boxes
-            boxes[found[1]], clusters[found[1]] = found[2], tuple(stack)
+            match = re.fullmatch(rf"({STRING}) \[(?:style=filled, .*)?label=({STRING}).*\];", line)
+            assert match, line
+            assert match[1] not in boxes
+            boxes[match[1]], clusters[match[1]] = match[2], tuple(stack)
     assert stack == []
     return Drawn(boxes, edges, clusters)
 
@@ -136,10 +136,10 @@ def test_graphviz_hurries_where_there_is_much() -> None:
     y = x
     for _ in range(MANY // 2):
         y = rg.tanh(y + 1.0)
-    few, many = (rg.compile(tensor).inference.graph.dot() for tensor in (rg.tanh(x), rg.tanh(y)))
-    assert len(read(many).boxes) > MANY
-    assert "nslimit" in many
-    assert "nslimit" not in few
+    small, large = (rg.compile(tensor).inference.graph.dot() for tensor in (rg.tanh(x), rg.tanh(y)))
+    assert len(read(large).boxes) > MANY
+    assert "nslimit" in large
+    assert "nslimit" not in small
 
 
 def test_names_are_strings_of_graphviz() -> None:

@@ -69,7 +69,7 @@ ATTRIBUTES: dict[str, dict[str, Any]] = {
 }
 
 
-def given(array: np.ndarray, number: int) -> Node:
+def input_of(array: np.ndarray, number: int) -> Node:
     kind = TensorType(str(array.dtype), array.shape)
     return make("input", label=f"x{number}", type=kind)
 
@@ -77,7 +77,7 @@ def given(array: np.ndarray, number: int) -> Node:
 @pytest.mark.parametrize("op", [op for op, row in OPS.items() if row.kind not in ("leaf", "structured")])
 def test_values_have_the_type_that_is_inferred(op: str) -> None:
     """Types agree in the graph's own precision and in float64."""
-    inputs = [given(array, number) for number, array in enumerate(OPERANDS[op])]
+    inputs = [input_of(array, number) for number, array in enumerate(OPERANDS[op])]
     node = make(op, *inputs, **ATTRIBUTES.get(op, {}))
     graph = Graph.of("g", [("y", node)], inputs)
     feeds = {f"x{number}": array for number, array in enumerate(OPERANDS[op])}
@@ -91,16 +91,16 @@ def test_values_have_the_type_that_is_inferred(op: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_sigmoid_is_right_far_out(dtype: str) -> None:
     x = np.array([-np.inf, -1e4, -100.0, 0.0, 100.0, np.inf, np.nan], dtype)
-    node = given(x, 0)
-    found = interpret(Graph.of("g", [("y", make("sigmoid", node))], [node]), {"x0": x})["y"]
-    np.testing.assert_array_equal(found, np.array([0, 0, np.exp(x[2]), 0.5, 1, 1, np.nan], dtype))
+    node = input_of(x, 0)
+    result = interpret(Graph.of("g", [("y", make("sigmoid", node))], [node]), {"x0": x})["y"]
+    np.testing.assert_array_equal(result, np.array([0, 0, np.exp(x[2]), 0.5, 1, 1, np.nan], dtype))
 
 
 def test_gather_takes_the_nearest_row() -> None:
     """Computed indices are clamped; fed ones are validated before a call."""
-    graph = Graph.of("g", [("y", make("gather", *map(given, (FLOATS, np.array([5, -3])), (0, 1))))])
-    found = interpret(graph, {"x0": FLOATS, "x1": np.array([5, -3])})["y"]
-    np.testing.assert_array_equal(found, FLOATS[[1, 0]])
+    graph = Graph.of("g", [("y", make("gather", *map(input_of, (FLOATS, np.array([5, -3])), (0, 1))))])
+    result = interpret(graph, {"x0": FLOATS, "x1": np.array([5, -3])})["y"]
+    np.testing.assert_array_equal(result, FLOATS[[1, 0]])
 
 
 SCAN = """graph running_sums
@@ -128,37 +128,37 @@ SCAN = """graph running_sums
 
 def test_scan_forward() -> None:
     x, start = np.arange(6, dtype=np.float32).reshape(3, 2), np.float32([10, 20])
-    found = interpret(parse(SCAN), {"x": x, "start": start, "scale": np.float32(2)})
+    result = interpret(parse(SCAN), {"x": x, "start": start, "scale": np.float32(2)})
     sums = start + np.cumsum(2 * x, axis=0)
-    np.testing.assert_array_equal(found["sums"], sums)
-    np.testing.assert_array_equal(found["before"], np.concatenate([start[None], sums[:-1]]))
-    np.testing.assert_array_equal(found["total"], sums[-1])
-    assert {str(array.dtype) for array in found.values()} == {"float32"}
+    np.testing.assert_array_equal(result["sums"], sums)
+    np.testing.assert_array_equal(result["before"], np.concatenate([start[None], sums[:-1]]))
+    np.testing.assert_array_equal(result["total"], sums[-1])
+    assert {str(array.dtype) for array in result.values()} == {"float32"}
 
 
 def test_scan_backward_keeps_places() -> None:
     """Steps run from the last to the first, and each output has the position of its input."""
     x, start = np.arange(6, dtype=np.float32).reshape(3, 2), np.float32([10, 20])
     graph = parse(SCAN.replace("reverse=False", "reverse=True"))
-    found = interpret(graph, {"x": x, "start": start, "scale": np.float32(1)})
-    np.testing.assert_array_equal(found["sums"], start + np.cumsum(x[::-1], axis=0)[::-1])
-    np.testing.assert_array_equal(found["total"], start + x.sum(axis=0))
+    result = interpret(graph, {"x": x, "start": start, "scale": np.float32(1)})
+    np.testing.assert_array_equal(result["sums"], start + np.cumsum(x[::-1], axis=0)[::-1])
+    np.testing.assert_array_equal(result["total"], start + x.sum(axis=0))
 
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_scan_of_no_steps(wide: bool) -> None:
     start = np.float32([10, 20])
-    found = interpret(parse(SCAN), {"x": np.zeros((0, 2), np.float32), "start": start, "scale": np.float32(1)}, wide)
-    np.testing.assert_array_equal(found["total"], start)
-    assert found["sums"].shape == (0, 2)
-    assert found["sums"].dtype == (np.float64 if wide else np.float32)
+    result = interpret(parse(SCAN), {"x": np.zeros((0, 2), np.float32), "start": start, "scale": np.float32(1)}, wide)
+    np.testing.assert_array_equal(result["total"], start)
+    assert result["sums"].shape == (0, 2)
+    assert result["sums"].dtype == (np.float64 if wide else np.float32)
 
 
 def test_wide_values_are_those_of_float64() -> None:
     generator = np.random.default_rng(0)
     x, start = generator.normal(size=(50, 2)).astype(np.float32), np.zeros(2, np.float32)
-    found = interpret(parse(SCAN), {"x": x, "start": start, "scale": np.float32(0.1)}, wide=True)
-    np.testing.assert_allclose(found["total"], (x.astype(np.float64) * np.float64(np.float32(0.1))).sum(0), rtol=1e-13)
+    result = interpret(parse(SCAN), {"x": x, "start": start, "scale": np.float32(0.1)}, wide=True)
+    np.testing.assert_allclose(result["total"], (x.astype(np.float64) * np.float64(np.float32(0.1))).sum(0), rtol=1e-13)
 
 
 def test_sizes_are_taken_from_the_arrays() -> None:
@@ -173,17 +173,17 @@ def test_sizes_are_taken_from_the_arrays() -> None:
   output 'rest' = rest
   output 'wide' = wide
 """
-    found = interpret(parse(text), {"x": np.zeros((3, 2), np.float32)})
-    assert found["count"] == 6
-    assert found["steps"].tolist() == [0, 1, 2]
-    assert found["rest"].shape == (2, 2)
-    assert found["wide"].shape == (2, 3)
+    result = interpret(parse(text), {"x": np.zeros((3, 2), np.float32)})
+    assert result["count"] == 6
+    assert result["steps"].tolist() == [0, 1, 2]
+    assert result["rest"].shape == (2, 2)
+    assert result["wide"].shape == (2, 3)
     with pytest.raises(ValueError, match="shape"):
         interpret(parse(text), {"x": np.zeros(3, np.float32)})
 
 
 def test_dropout_has_no_value_before_the_split() -> None:
-    x = given(FLOATS, 0)
+    x = input_of(FLOATS, 0)
     dropped = make("dropout", x, make("constant", value=np.float32(0.5)), site="s", salt=0)
     with pytest.raises(ValueError, match="dropout has no value of its own"):
         interpret(Graph.of("g", [("y", dropped)], [x]), {"x0": FLOATS})
@@ -221,18 +221,18 @@ COUNTDOWN = """graph g
 def test_a_step_runs_only_where_its_condition_holds(carried: bool, reverse: bool) -> None:
     text = COUNTDOWN.replace("REVERSE", str(reverse)).replace("WHEN", "1" if carried else "3")
     x, go = GENERATOR.normal(size=(6, 2)).astype(np.float32) ** 2, np.array([True, False, True, True, False, True])
-    found = interpret(parse(text), {"start": np.float32(3), "x": x, "go": go})
+    result = interpret(parse(text), {"start": np.float32(3), "x": x, "go": go})
     total, runs = np.ones(2, np.float32), True
-    before, most = np.zeros((6, 2), np.float32), np.zeros(6, np.float32)
+    before, largest = np.zeros((6, 2), np.float32), np.zeros(6, np.float32)
     for step in reversed(range(6)) if reverse else range(6):
         if runs if carried else go[step]:
             before[step], total = total, total + x[step]
-            most[step] = total.max()
+            largest[step] = total.max()
             runs = bool(total.max() < 3)
     assert not carried or not runs
-    np.testing.assert_array_equal(found["total"], total)
-    np.testing.assert_array_equal(found["before"], before)
-    np.testing.assert_array_equal(found["most"], most)
+    np.testing.assert_array_equal(result["total"], total)
+    np.testing.assert_array_equal(result["before"], before)
+    np.testing.assert_array_equal(result["most"], largest)
 
 
 def test_a_condition_is_one_truth_value_of_the_step() -> None:

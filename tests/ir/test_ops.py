@@ -81,7 +81,7 @@ ROOMS = ("ir", "passes", "codegen", "runtime", "export", "batching", "program", 
 )
 def test_no_other_module_has_a_list_of_ops(path: Path) -> None:
     """A new op would be missing from such a list."""
-    found = [f"{path}:{line}: {sorted(names)}" for line, names in _lists(path) if len(names) > MAX_TOGETHER]
+    lists = [f"{path}:{line}: {sorted(names)}" for line, names in _lists(path) if len(names) > MAX_TOGETHER]
     if path.relative_to(PACKAGE).as_posix() in BY_OP:
         return
-    assert found == []
+    assert lists == []

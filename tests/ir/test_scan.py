@@ -64,9 +64,9 @@ def test_parts_have_the_names_of_the_printed_form() -> None:
 def test_a_scan_built_from_its_parts_equals_the_original(when: str) -> None:
     graph = graph_of(when)
     scan = scan_of(graph)
-    again = ScanParts.of(scan).build(scan.where, scan.name)
+    rebuilt = ScanParts.of(scan).build(scan.where, scan.name)
     gets = {node["index"]: node for node in graph.nodes if node.op == "get"}
-    outputs = [(name, replace(gets[index], operands=(again,))) for index, name in enumerate(("last", "all"))]
+    outputs = [(name, replace(gets[index], operands=(rebuilt,))) for index, name in enumerate(("last", "all"))]
     assert str(Graph.of(graph.name, outputs, graph.inputs)) == str(graph)
 
 

@@ -75,6 +75,6 @@ def test_a_restricted_body_computes_the_same_values_as_the_whole_one() -> None:
     fed = {name: generator.normal(size=shape).astype("float32") for name, shape in shapes.items()}
     whole = interpret(body, fed)
     part = {"S": fed["S"][:, 1:, :, 3:], "k_t": fed["k_t"][:, 1:], "v_t": fed["v_t"][:, 1:, :, 3:]}
-    found = interpret(inner, part)
-    np.testing.assert_array_equal(found["S"], whole["S"][:, 1:, :, 3:])
-    np.testing.assert_array_equal(found["read"], whole["read"][:, 1:, 3:])
+    result = interpret(inner, part)
+    np.testing.assert_array_equal(result["S"], whole["S"][:, 1:, :, 3:])
+    np.testing.assert_array_equal(result["read"], whole["read"][:, 1:, 3:])

@@ -55,9 +55,9 @@ def test_masks_are_as_long_as_the_longest_row() -> None:
     lengths = tf.placeholder(tf.int32, [None])
     mask = tf.sequence_mask(lengths, dtype=tf.float32)
     with tf.Session() as sess:
-        for given in ([1, 3, 2], [5], [0, 4]):
-            expected = np.arange(max(given)) < np.array(given)[:, None]
-            np.testing.assert_array_equal(sess.run(mask, {lengths: given}), expected)
+        for row_lengths in ([1, 3, 2], [5], [0, 4]):
+            expected = np.arange(max(row_lengths)) < np.array(row_lengths)[:, None]
+            np.testing.assert_array_equal(sess.run(mask, {lengths: row_lengths}), expected)
 
 
 def test_loops_of_as_many_steps_as_are_fed() -> None:

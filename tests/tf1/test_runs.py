@@ -78,9 +78,9 @@ def test_runs_take_few_steps_in_python(net: Net) -> None:
         (21, lambda: run(net.outputs, {x: X})),
         (28, lambda: run([net.outputs, net.final], {x: X, begin: STATE})),
     )
-    for most, call in runs:
+    for max_frames, call in runs:
         heated(call)
-        assert frames(call) <= most
+        assert frames(call) <= max_frames
 
 
 def test_compiled_runs_are_reused(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,10 +102,10 @@ def test_compiled_runs_are_reused(net: Net, monkeypatch: pytest.MonkeyPatch) -> 
     for number, nest in enumerate(nests):
         first = run(nest(), {net.x: X})
         assert len(built) == number + 1
-        again = run(nest(), {net.x: X})
+        second = run(nest(), {net.x: X})
         assert len(built) == number + 1
-        assert rg.map_structure(type, first) == rg.map_structure(type, again)
-        assert type(again) is type(first)
+        assert rg.map_structure(type, first) == rg.map_structure(type, second)
+        assert type(second) is type(first)
 
 
 def test_changed_nests_are_detected(net: Net) -> None:
@@ -178,7 +178,7 @@ def test_rates_are_computed_by_the_native_call() -> None:
     step = tf.train.get_or_create_global_step()
     decayed = tf.train.exponential_decay(1.0, step, 2, 0.5, staircase=True) * scale
     train = tf.train.GradientDescentOptimizer(decayed).minimize(-w, step)
-    apart = tf.train.GradientDescentOptimizer(fed).minimize(-w)
+    with_fed_rate = tf.train.GradientDescentOptimizer(fed).minimize(-w)
     before = 0.0
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
@@ -193,9 +193,9 @@ def test_rates_are_computed_by_the_native_call() -> None:
         scale.load(8.0, session)
         assert [moved(train) for _ in range(2)] == [2.0, 1.0]
         assert moved(train, {decayed: 3.0}) == 3.0
-        assert [moved(apart, {fed: rate}) for rate in (0.5, 4)] == [0.5, 4.0]
+        assert [moved(with_fed_rate, {fed: rate}) for rate in (0.5, 4)] == [0.5, 4.0]
         with pytest.raises(rg.NameLookupError, match="Placeholder"):
-            session.run(apart)
+            session.run(with_fed_rate)
 
 
 @pytest.mark.exhaustive

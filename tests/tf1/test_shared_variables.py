@@ -29,7 +29,7 @@ def scoped(name: str, reuse: Any = None, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("again", "name"),
+    ("declare", "name"),
     [
         (lambda: tf.get_variable("w", [2]), "w"),
         (lambda: tf.get_variable("w", [3]), "w"),
@@ -39,10 +39,10 @@ def scoped(name: str, reuse: Any = None, **options: Any) -> Any:
         (lambda: scoped("s", reuse=False), "s/w"),
     ],
 )
-def test_a_second_variable_of_a_name_is_an_error(again: Callable[[], Any], name: str) -> None:
+def test_a_second_variable_of_a_name_is_an_error(declare: Callable[[], Any], name: str) -> None:
     first = (tf.get_variable("w", [2]), scoped("s"))
     with pytest.raises(ValueError, match=EXISTS.format(name)):
-        again()
+        declare()
     assert [item.name for item in tf.global_variables()] == [item.name for item in first]
 
 

@@ -290,8 +290,8 @@ def test_a_cell_of_a_program_in_a_driver_of_rg() -> None:
     outputs, state = rg.dynamic_rnn(Summing(), x)
     assert is_tensorflow([outputs, state])
     assert is_plain(x)
-    given = np.ones((1, 4, 3), "float32")
-    assert rg.compile(outputs).inference(x=given)[0, :, 0].tolist() == [1.0, 2.0, 3.0, 4.0]
+    array = np.ones((1, 4, 3), "float32")
+    assert rg.compile(outputs).inference(x=array)[0, :, 0].tolist() == [1.0, 2.0, 3.0, 4.0]
 
 
 def test_nests_of_states_of_both() -> None:

@@ -269,7 +269,7 @@ def test_a_placeholder_without_a_shape_is_a_scalar() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "dtype"),
+    ("accepted", "dtype"),
     [
         (tf.float32, "float32"),
         (tf.float64, "float64"),
@@ -284,11 +284,11 @@ def test_a_placeholder_without_a_shape_is_a_scalar() -> None:
         (np.dtype("int64"), "int64"),
     ],
 )
-def test_dtypes(given: Any, dtype: str) -> None:
-    assert tf.as_dtype(given) == dtype
-    assert tf.as_dtype(given).as_numpy_dtype is getattr(np, {"bool": "bool_"}.get(dtype, dtype))
-    assert tf.placeholder(given, [1]).dtype == dtype
-    assert tf.cast(tf.placeholder(tf.int32, [1]), given).dtype == dtype
+def test_dtypes(accepted: Any, dtype: str) -> None:
+    assert tf.as_dtype(accepted) == dtype
+    assert tf.as_dtype(accepted).as_numpy_dtype is getattr(np, {"bool": "bool_"}.get(dtype, dtype))
+    assert tf.placeholder(accepted, [1]).dtype == dtype
+    assert tf.cast(tf.placeholder(tf.int32, [1]), accepted).dtype == dtype
 
 
 # ------------------------------------------------------------------------------------------------------------- cells

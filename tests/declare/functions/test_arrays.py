@@ -44,10 +44,10 @@ def test_moves(name: str) -> None:
 
 def test_moves_of_fixed_axes() -> None:
     names = {"roll": lambda x: rg.roll(x, 9, 1), "roll of all": lambda x: rg.roll(x, -7), "units": rg.unstack}
-    found = value(lambda x: {name: function(x) for name, function in names.items()}, open_axes=False)
-    np.testing.assert_array_equal(found["roll"], np.roll(X, 9, 1))
-    np.testing.assert_array_equal(found["roll of all"], np.roll(X, -7))
-    np.testing.assert_array_equal(found["units"], [*X])
+    actual = value(lambda x: {name: function(x) for name, function in names.items()}, open_axes=False)
+    np.testing.assert_array_equal(actual["roll"], np.roll(X, 9, 1))
+    np.testing.assert_array_equal(actual["roll of all"], np.roll(X, -7))
+    np.testing.assert_array_equal(actual["units"], [*X])
 
 
 def test_truth_values_move_too() -> None:
@@ -61,18 +61,18 @@ def test_diagonals_of_matrices_that_are_not_square(offset: int) -> None:
     def all_of(x: rg.Tensor) -> dict[str, rg.Tensor]:
         return {"diagonal": rg.diagonal(x, offset, 1, 2), "trace": rg.trace(x, offset, 2, 1)}
 
-    found = value(all_of, open_axes=False)
-    np.testing.assert_array_equal(found["diagonal"], np.diagonal(X, offset, 1, 2))
-    np.testing.assert_allclose(found["trace"], np.trace(X, offset, 2, 1), rtol=1e-6, atol=1e-6)
+    actual = value(all_of, open_axes=False)
+    np.testing.assert_array_equal(actual["diagonal"], np.diagonal(X, offset, 1, 2))
+    np.testing.assert_allclose(actual["trace"], np.trace(X, offset, 2, 1), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("offset", [-2, 0, 1])
 def test_diagonals_of_open_size(offset: int) -> None:
     x = rg.placeholder("x", ("n", "n"))
     y = {"diagonal": rg.diagonal(x, offset), "matrix": rg.diag_embed(x[0], offset)}
-    found = rg.compile(y).inference(x=SQUARE)
-    np.testing.assert_array_equal(found["diagonal"], np.diagonal(SQUARE, offset))
-    np.testing.assert_array_equal(found["matrix"], np.diag(SQUARE[0], offset))
+    result = rg.compile(y).inference(x=SQUARE)
+    np.testing.assert_array_equal(result["diagonal"], np.diagonal(SQUARE, offset))
+    np.testing.assert_array_equal(result["matrix"], np.diag(SQUARE[0], offset))
 
 
 def test_numbers_in_the_shape_of_a_tensor() -> None:
@@ -82,12 +82,12 @@ def test_numbers_in_the_shape_of_a_tensor() -> None:
         "truths": lambda x: rg.ones_like(x, bool),
         "sevens": lambda x: rg.full_like(x, 7, "int32"),
     }
-    found = value(
+    actual = value(
         lambda x: {name: function(x) for name, function in names.items()}, np.full((2, 3), np.nan, np.float32)
     )
-    np.testing.assert_array_equal(found["zeros"], np.zeros((2, 3), np.float32))
-    assert found["truths"].all()
-    np.testing.assert_array_equal(found["sevens"], np.full((2, 3), 7, np.int32))
+    np.testing.assert_array_equal(actual["zeros"], np.zeros((2, 3), np.float32))
+    assert actual["truths"].all()
+    np.testing.assert_array_equal(actual["sevens"], np.full((2, 3), 7, np.int32))
 
 
 # Entries at indices ----------------------------------------------------------------------------------------
@@ -103,8 +103,8 @@ def indices(function: Callable[[rg.Tensor, rg.Tensor], Any], index: np.ndarray =
 
 @pytest.mark.parametrize("dtype", ["int32", "int64"])
 def test_entries_along_an_axis(dtype: str) -> None:
-    found = indices(lambda x, i: rg.take_along_axis(x, i, 2), INDEX.astype(dtype))
-    np.testing.assert_array_equal(found, np.take_along_axis(X, np.broadcast_to(INDEX, (2, 5, 3)), 2))
+    actual = indices(lambda x, i: rg.take_along_axis(x, i, 2), INDEX.astype(dtype))
+    np.testing.assert_array_equal(actual, np.take_along_axis(X, np.broadcast_to(INDEX, (2, 5, 3)), 2))
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_entries_that_are_put(mode: str, meet: Callable[[Any, Any], Any]) -> Non
     for place in np.ndindex(2, 5, 3):
         at = (*place[:2], INDEX[place[0], 0, place[2]])
         wanted[at] = meet(wanted[at], values[place])
-    found = indices(lambda x, i: rg.put_along_axis(x, i, x[:, :, :3] * 2, 2, mode))
-    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+    actual = indices(lambda x, i: rg.put_along_axis(x, i, x[:, :, :3] * 2, 2, mode))
+    np.testing.assert_allclose(actual, wanted, rtol=1e-6, atol=1e-6)
 
 
 def test_one_number_is_put() -> None:
@@ -142,8 +142,8 @@ def test_rows_of_an_axis(axis: int) -> None:
 def test_entries_by_several_indices() -> None:
     index = np.array([[1, -1], [0, 2]])
     np.testing.assert_array_equal(indices(lambda x, i: rg.gather_nd(x, i), index), X[index[:, 0], index[:, 1]])
-    found = indices(lambda x, i: rg.gather_nd(x, i, 1), index[:, :1])
-    np.testing.assert_array_equal(found, X[[0, 1], index[:, 0]])
+    actual = indices(lambda x, i: rg.gather_nd(x, i, 1), index[:, :1])
+    np.testing.assert_array_equal(actual, X[[0, 1], index[:, 0]])
 
 
 def test_indices_that_are_fed_are_checked() -> None:
@@ -156,33 +156,33 @@ def test_one_hot_on_any_axis_with_values_of_its_own() -> None:
     index = np.array([[1, 0, 2], [2, 2, 1]])
     hit = (index[:, None] == np.arange(4)[:, None]).astype(np.float32)
     np.testing.assert_array_equal(indices(lambda x, i: rg.one_hot(i, 4, axis=1), index), hit)
-    found = indices(lambda x, i: rg.one_hot(i, 4, "float32", 1, x[0, 0, 0], -1.0), index)
-    np.testing.assert_array_equal(found, np.where(hit, X[0, 0, 0], np.float32(-1)))
+    actual = indices(lambda x, i: rg.one_hot(i, 4, "float32", 1, x[0, 0, 0], -1.0), index)
+    np.testing.assert_array_equal(actual, np.where(hit, X[0, 0, 0], np.float32(-1)))
 
 
 def test_largest_and_smallest_of_an_axis() -> None:
-    found = indices(lambda x, i: [rg.top_k(x, 2, 1), rg.top_k(x, 2, 0, largest=False)])
-    np.testing.assert_array_equal(found[0][0], -np.sort(-X, 1)[:, :2])
-    np.testing.assert_array_equal(found[0][1], np.argsort(-X, 1)[:, :2])
-    np.testing.assert_array_equal(found[1][0], np.sort(X, 0))
+    actual = indices(lambda x, i: [rg.top_k(x, 2, 1), rg.top_k(x, 2, 0, largest=False)])
+    np.testing.assert_array_equal(actual[0][0], -np.sort(-X, 1)[:, :2])
+    np.testing.assert_array_equal(actual[0][1], np.argsort(-X, 1)[:, :2])
+    np.testing.assert_array_equal(actual[1][0], np.sort(X, 0))
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64"])
 def test_sums_of_ints_so_far_along_an_open_axis(dtype: str) -> None:
     numbers = np.array([[3, -1], [5, 2], [2**20, 7]], dtype)
     for ours, numpys in ((rg.cumsum, np.cumsum), (rg.cummax, np.maximum.accumulate)):
-        found = value(lambda x, apply=ours: apply(x, 0), numbers)
-        np.testing.assert_array_equal(found, numpys(numbers, 0))
-        assert found.dtype == numbers.dtype
+        actual = value(lambda x, apply=ours: apply(x, 0), numbers)
+        np.testing.assert_array_equal(actual, numpys(numbers, 0))
+        assert actual.dtype == numbers.dtype
 
 
 def test_rows_turned_round_with_time_first() -> None:
     x, lengths = rg.placeholder("x", (None, None, 4)), rg.placeholder("lengths", (None,), "int64")
-    found = rg.compile({"y": rg.reverse_sequence(x, lengths, axis=0)}).inference(x=X.swapaxes(0, 1), lengths=[3, 5])[
+    result = rg.compile({"y": rg.reverse_sequence(x, lengths, axis=0)}).inference(x=X.swapaxes(0, 1), lengths=[3, 5])[
         "y"
     ]
-    np.testing.assert_array_equal(found[:3, 0], X[0, 2::-1])
-    np.testing.assert_array_equal(found[:, 1], X[1, ::-1])
+    np.testing.assert_array_equal(result[:3, 0], X[0, 2::-1])
+    np.testing.assert_array_equal(result[:, 1], X[1, ::-1])
 
 
 @pytest.mark.parametrize("lower", [True, False])

@@ -13,17 +13,17 @@ def test_broadcast_to_is_numpys() -> None:
     like = rg.placeholder("like", ("batch", "time"))
     wide = rg.broadcast_to(x, (None, "time", None))
     program = rg.compile({"wide": wide * rg.expand_dims(like, 2), "number": rg.broadcast_to(2.0, ("time", 2))})
-    given, times = np.arange(6, dtype=np.float32).reshape(2, 1, 3), np.ones((2, 5), np.float32)
-    result = program.inference(x=given, like=times)
-    assert np.array_equal(result["wide"], np.broadcast_to(given, (2, 5, 3)))
+    array, times = np.arange(6, dtype=np.float32).reshape(2, 1, 3), np.ones((2, 5), np.float32)
+    result = program.inference(x=array, like=times)
+    assert np.array_equal(result["wide"], np.broadcast_to(array, (2, 5, 3)))
     assert np.array_equal(result["number"], np.full((5, 2), 2.0))
 
 
 def test_the_gradient_of_a_repeated_value_is_a_sum() -> None:
     x = rg.placeholder("x", (2, 1))
     loss = rg.reduce_sum(rg.square(rg.broadcast_to(x, (2, 3))))
-    found = rg.compile({"x": x}, loss=loss).training.gradients(x=np.array([[1.0], [2.0]]), wrt=["x"])[1]["x"]
-    assert np.array_equal(found, [[6.0], [12.0]])
+    gradients = rg.compile({"x": x}, loss=loss).training.gradients(x=np.array([[1.0], [2.0]]), wrt=["x"])[1]["x"]
+    assert np.array_equal(gradients, [[6.0], [12.0]])
 
 
 @pytest.mark.parametrize(

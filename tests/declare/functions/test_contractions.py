@@ -33,17 +33,17 @@ def test_products_by_letters(equation: str, names: str) -> None:
     arrays = [feeds[name] for name in names]
     tensors = {name: rg.placeholder(name, feeds[name].shape) for name in names}
     program = rg.compile({"y": rg.einsum(equation, *(tensors[name] for name in names))})
-    found = program.inference({name: feeds[name] for name in tensors})["y"]
-    np.testing.assert_allclose(found, np.einsum(equation, *arrays), rtol=2e-5, atol=1e-5)
+    result = program.inference({name: feeds[name] for name in tensors})["y"]
+    np.testing.assert_allclose(result, np.einsum(equation, *arrays), rtol=2e-5, atol=1e-5)
 
 
 def test_axes_of_open_size() -> None:
     x, y = rg.placeholder("x", (None, None, 4)), rg.placeholder("y", (4, 5))
-    found = rg.compile({"y": rg.einsum("btd,de->bte", x, y), "z": rg.einsum("btd,bsd->bts", x, x)}).inference(
+    result = rg.compile({"y": rg.einsum("btd,de->bte", x, y), "z": rg.einsum("btd,bsd->bts", x, x)}).inference(
         x=FEEDS["x"], y=FEEDS["y"]
     )
-    np.testing.assert_allclose(found["y"], FEEDS["x"] @ FEEDS["y"], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(found["z"], FEEDS["x"] @ FEEDS["x"].swapaxes(1, 2), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(result["y"], FEEDS["x"] @ FEEDS["y"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result["z"], FEEDS["x"] @ FEEDS["x"].swapaxes(1, 2), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("axes", [1, 0, [[1, 2], [0, 1]], (2, 1)])
@@ -52,8 +52,8 @@ def test_products_by_axes(axes: object) -> None:
     a, b = (FEEDS["x"], FEEDS["m"]) if axes != 1 else (FEEDS["m"], FEEDS["y"])
     first, second = (x, m) if axes != 1 else (m, rg.placeholder("y", SHAPES["y"]))
     program = rg.compile({"z": rg.tensordot(first, second, axes)})
-    found = program.inference({name: FEEDS[name] for name in program.inputs})["z"]
-    np.testing.assert_allclose(found, np.tensordot(a, b, axes), rtol=1e-5, atol=1e-5)
+    result = program.inference({name: FEEDS[name] for name in program.inputs})["z"]
+    np.testing.assert_allclose(result, np.tensordot(a, b, axes), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("equation", ["ij,jk", "ijkl->i", "ij->ix", "ij->ii", 3])

@@ -46,9 +46,9 @@ def check_convolution(size: int, padding: Padding, strides: int, dilation: int, 
     for steps in steps_around(size, padding, strides, dilation):
         x = data(BATCH, steps, WIDTH, seed=steps)
         expected = reference.conv1d(program.parameters, "conv1d", x, padding, dilation, True, strides, groups)
-        found = program.inference(x=x)["y"]
-        assert found.shape == expected.shape, steps
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12, err_msg=str(steps))
+        actual = program.inference(x=x)["y"]
+        assert actual.shape == expected.shape, steps
+        np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12, err_msg=str(steps))
         fed = {**program.parameters, "x": x}
         np.testing.assert_allclose(interpret(program.inference.graph, fed)["y"], expected, rtol=1e-12, atol=1e-12)
 
@@ -80,7 +80,7 @@ def test_every_convolution(case: Any) -> None:
     ("padding", "strides", "size"), [("same", 4, 2), ("same", 5, 3), ("same", 2, 3), ("reflect", 3, 2), ("valid", 2, 5)]
 )
 def test_a_declared_length_and_an_open_one_give_equal_results(padding: str, strides: int, size: int, time: int) -> None:
-    sequences = [sequence(time=given) for given in (time, None)]
+    sequences = [sequence(time=axis_size) for axis_size in (time, None)]
     fixed, open_size = (rg.compile(rg.conv1d(x, 4, size, padding, strides=strides), seed=0) for x in sequences)
     x = data(BATCH, time, WIDTH)
     np.testing.assert_array_equal(fixed.inference(x=x), open_size.inference(x=x))

@@ -31,11 +31,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., rg.Tensor], Callable[..., np.ndarray]]]
 def test_hard_points(size: int | None, dtype: str) -> None:
     x = rg.placeholder("x", (None, size), dtype)
     array = np.array([*HARD.values()], dtype)
-    found = rg.compile({name: ours(x, 1) for name, (ours, _) in FUNCTIONS.items()}).inference(x=array)
+    result = rg.compile({name: ours(x, 1) for name, (ours, _) in FUNCTIONS.items()}).inference(x=array)
     for name, (_, theirs) in FUNCTIONS.items():
         with np.errstate(all="ignore"):
             wanted = theirs(array.astype("float64"), 1).astype(dtype)
-        np.testing.assert_allclose(found[name], wanted, rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose(result[name], wanted, rtol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("shape", [(9,), (None,), (None, 3), (2, None, 9, None), (2, 3, None, 4)])
@@ -46,20 +46,20 @@ def test_every_axis(shape: tuple[int | None, ...]) -> None:
     outputs = {f"{name} {axis}": ours(x, axis) for name, (ours, _) in FUNCTIONS.items() for axis in axes}
     outputs |= {f"from the end {axis}": rg.cumprod(x, axis, reverse=True) for axis in axes}
     outputs |= {f"without {axis}": rg.cumprod(x, axis, exclusive=True) for axis in axes}
-    found = rg.compile(outputs).inference(x=array)
+    result = rg.compile(outputs).inference(x=array)
     for axis in axes:
         for name, (_, theirs) in FUNCTIONS.items():
-            np.testing.assert_allclose(found[f"{name} {axis}"], theirs(array, axis), rtol=1e-12, atol=1e-14)
+            np.testing.assert_allclose(result[f"{name} {axis}"], theirs(array, axis), rtol=1e-12, atol=1e-14)
         turned = np.flip(np.cumprod(np.flip(array, axis), axis), axis)
-        np.testing.assert_allclose(found[f"from the end {axis}"], turned, rtol=1e-12)
-        np.testing.assert_allclose(found[f"without {axis}"] * array, np.cumprod(array, axis), rtol=1e-12)
+        np.testing.assert_allclose(result[f"from the end {axis}"], turned, rtol=1e-12)
+        np.testing.assert_allclose(result[f"without {axis}"] * array, np.cumprod(array, axis), rtol=1e-12)
 
 
 @pytest.mark.parametrize("size", [300, None])
 def test_logarithms_of_sums_do_not_underflow(size: int | None) -> None:
     line = np.linspace(0, 300, 300, dtype="float32")
-    found = rg.compile(rg.logcumsumexp(rg.placeholder("x", (size,)))).inference(x=line)
-    np.testing.assert_allclose(found, np.logaddexp.accumulate(line.astype("float64")), rtol=3e-7)
+    result = rg.compile(rg.logcumsumexp(rg.placeholder("x", (size,)))).inference(x=line)
+    np.testing.assert_allclose(result, np.logaddexp.accumulate(line.astype("float64")), rtol=3e-7)
 
 
 def test_steps_of_a_stream_are_the_whole_bit_by_bit() -> None:
@@ -91,17 +91,17 @@ def test_gradients_are_torchs_at_ties(
 ) -> None:
     x = rg.placeholder("x", (size,))
     program = rg.compile(x, loss=rg.reduce_sum(function(x)))
-    _, found = program.training.gradients(x=entries, wrt=["x"])
-    np.testing.assert_allclose(found["x"], gradient, rtol=1e-6)
+    _, gradients = program.training.gradients(x=entries, wrt=["x"])
+    np.testing.assert_allclose(gradients["x"], gradient, rtol=1e-6)
 
 
 def test_integers_and_rejected_arguments() -> None:
     x = rg.placeholder("x", (None, 3), "int32")
     program = rg.compile({"max": rg.cummax(x, 1), "min": rg.cummin(x, 1), "product": rg.cumprod(x, 1)})
-    found = program.inference(x=[[-(2**31), 5, 2**31 - 1], [3, -1, 2]])
-    assert found["max"].tolist() == [[-(2**31), 5, 2**31 - 1], [3, 3, 3]]
-    assert found["min"].tolist() == [[-(2**31)] * 3, [3, -1, -1]]
-    assert found["product"].tolist()[1] == [3, -3, -6]
+    result = program.inference(x=[[-(2**31), 5, 2**31 - 1], [3, -1, 2]])
+    assert result["max"].tolist() == [[-(2**31), 5, 2**31 - 1], [3, 3, 3]]
+    assert result["min"].tolist() == [[-(2**31)] * 3, [3, -1, -1]]
+    assert result["product"].tolist()[1] == [3, -3, -6]
     with pytest.raises(rg.DtypeError, match=r"cumprod along an axis of symbolic size needs floats.*rg\.cast"):
         rg.cumprod(x, 0)
     with pytest.raises(rg.DtypeError, match="logcumsumexp needs floats"):

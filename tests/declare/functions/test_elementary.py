@@ -115,8 +115,8 @@ def points(dtype: str) -> Array:
     generator = np.random.default_rng(4)
     drawn = [generator.normal(size=40), generator.uniform(-1, 1, 40), np.exp(generator.uniform(-60, 60, 40))]
     with np.errstate(all="ignore"):
-        found = np.concatenate([MAGNITUDES, np.negative(MAGNITUDES), *drawn]).astype(dtype)
-    return found
+        values = np.concatenate([MAGNITUDES, np.negative(MAGNITUDES), *drawn]).astype(dtype)
+    return values
 
 
 def computed(function: Callable[..., rg.Tensor], *arrays: Any, target: str | None = None) -> Array:
@@ -132,13 +132,13 @@ def gradients(function: Callable[..., rg.Tensor], *arrays: Any) -> list[Array]:
     feeds = {f"x{number}": item for number, item in enumerate(arrays)}
     value = function(*operands)
     program = rg.compile({"y": value}, loss=rg.reduce_sum(value))
-    _, found = program.training.gradients(feeds, wrt=[*feeds])
-    return [np.asarray(found[name]) for name in feeds]
+    _, gradients = program.training.gradients(feeds, wrt=[*feeds])
+    return [np.asarray(gradients[name]) for name in feeds]
 
 
-def same(found: Array, wanted: Array) -> Array:
+def same(actual: Array, wanted: Array) -> Array:
     """Return True where bits are equal, or both are NaN."""
-    return (np.isnan(found) & np.isnan(wanted)) | ((found == wanted) & (np.signbit(found) == np.signbit(wanted)))
+    return (np.isnan(actual) & np.isnan(wanted)) | ((actual == wanted) & (np.signbit(actual) == np.signbit(wanted)))
 
 
 def exact(name: str, x: float) -> Any:
@@ -170,9 +170,9 @@ def test_a_function_of_one_number(name: str, dtype: str, target: str | None) -> 
     x = points(dtype)
     if name == "tan":  # sine and cosine have an error bound only there
         x = x[~(np.isfinite(x) & (np.abs(x) > 1e5))]
-    bound, found = NAMES[name][1], computed(getattr(rg, name), x, target=target)
+    bound, actual = NAMES[name][1], computed(getattr(rg, name), x, target=target)
     with mpmath.workprec(400), np.errstate(over="ignore"):
-        for number, value in zip(x.tolist(), found, strict=True):
+        for number, value in zip(x.tolist(), actual, strict=True):
             wanted = exact(name, number)
             nearest = np.dtype(dtype).type(float(wanted))
             if not np.isfinite(nearest) or nearest == 0:
@@ -215,9 +215,9 @@ def test_remainders_are_numpys_to_the_bit(name: str, dtype: str, target: str | N
     a, b = every_pair(dtype, 300_000)
     with np.errstate(all="ignore"):
         wanted = getattr(np, name)(a, b)
-    found = computed(getattr(rg, name), a, b, target=target)
-    wrong = ~same(found, wanted)
-    assert not wrong.any(), (a[wrong][:5], b[wrong][:5], found[wrong][:5], wanted[wrong][:5])
+    actual = computed(getattr(rg, name), a, b, target=target)
+    wrong = ~same(actual, wanted)
+    assert not wrong.any(), (a[wrong][:5], b[wrong][:5], actual[wrong][:5], wanted[wrong][:5])
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64"])
@@ -258,14 +258,14 @@ def test_powers_of_hard_points_are_numpys(dtype: str, target: str | None) -> Non
     a, b = every_pair(dtype, 1)
     with np.errstate(all="ignore"):
         wanted = np.power(a, b)
-    found = computed(rg.power, a, b, target=target)
+    actual = computed(rg.power, a, b, target=target)
     with np.errstate(all="ignore"):
-        near = np.isclose(found, wanted, rtol=2 * np.finfo(dtype).eps, atol=0) & (
-            np.signbit(found) == np.signbit(wanted)
+        near = np.isclose(actual, wanted, rtol=2 * np.finfo(dtype).eps, atol=0) & (
+            np.signbit(actual) == np.signbit(wanted)
         )
-        near |= np.abs(found - wanted) <= np.finfo(dtype).smallest_subnormal
-    wrong = ~(near | same(found, wanted))
-    assert not wrong.any(), (a[wrong][:5], b[wrong][:5], found[wrong][:5], wanted[wrong][:5])
+        near |= np.abs(actual - wanted) <= np.finfo(dtype).smallest_subnormal
+    wrong = ~(near | same(actual, wanted))
+    assert not wrong.any(), (a[wrong][:5], b[wrong][:5], actual[wrong][:5], wanted[wrong][:5])
 
 
 @pytest.mark.parametrize("target", [None, *levels("x86-64-v2")])
@@ -281,8 +281,8 @@ def test_errors_of_powers_of_float32_are_within_their_bound(target: str | None) 
             base = x.astype(np.float32)
             exponent = (generator.uniform(-103, 88.7, count) / np.log(base.astype(float))).astype(np.float32)
             wanted = np.power(base.astype(float), exponent.astype(float))
-            found = computed(rg.power, base, exponent, target=target)
-            error = np.abs(found - wanted) / np.spacing(np.abs(wanted).astype(np.float32))
+            actual = computed(rg.power, base, exponent, target=target)
+            error = np.abs(actual - wanted) / np.spacing(np.abs(wanted).astype(np.float32))
             assert error[wanted < 3.4028235e38].max() <= ERROR_BOUNDS["power"]["float32"]
     whole = generator.integers(-9, 10, (2, 1000)).astype(np.float32)
     wanted = np.power(whole[0].astype(float), np.abs(whole[1])).astype(np.float32)
@@ -306,8 +306,8 @@ def test_exponents_that_are_numbers() -> None:
     for exponent in (0, 1, 2, 3, 8, 9, -1, -2, -3, 1000, 0.5, 2.5, -0.5, 0.0, 1.0 / 3):
         with np.errstate(all="ignore"):
             wanted = np.sqrt(x) if exponent == 0.5 else np.power(x, np.float32(exponent))
-        found = computed(lambda x, exponent=exponent: x**exponent, x)
-        np.testing.assert_allclose(found, wanted, rtol=3e-7, err_msg=str(exponent))
+        actual = computed(lambda x, exponent=exponent: x**exponent, x)
+        np.testing.assert_allclose(actual, wanted, rtol=3e-7, err_msg=str(exponent))
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(computed(lambda y: (-2.0) ** y, x), np.power(np.float32(-2.0), x), rtol=3e-7)
         np.testing.assert_allclose(
@@ -334,13 +334,13 @@ def test_a_function_of_two_numbers(name: str) -> None:
     a, b = every_pair("float32", 1000)
     with np.errstate(all="ignore"):
         wanted = PAIRS[name](a.astype(float), b.astype(float)).astype(np.float32)
-    found = computed(getattr(rg, name), a, b)
+    actual = computed(getattr(rg, name), a, b)
     with np.errstate(all="ignore"):
-        near = np.isclose(found, wanted, rtol=4e-7, atol=3e-45) & (np.signbit(found) == np.signbit(wanted))
+        near = np.isclose(actual, wanted, rtol=4e-7, atol=3e-45) & (np.signbit(actual) == np.signbit(wanted))
         if name.startswith("log"):  # absolute error where the terms cancel
-            near |= np.abs(found - wanted) <= 2e-7
-    wrong = ~(near | same(found, wanted) | ((found == 0) & (wanted == 0) & (name in ("fmax", "fmin"))))
-    assert not wrong.any(), (a[wrong][:5], b[wrong][:5], found[wrong][:5], wanted[wrong][:5])
+            near |= np.abs(actual - wanted) <= 2e-7
+    wrong = ~(near | same(actual, wanted) | ((actual == 0) & (wanted == 0) & (name in ("fmax", "fmin"))))
+    assert not wrong.any(), (a[wrong][:5], b[wrong][:5], actual[wrong][:5], wanted[wrong][:5])
 
 
 def test_xlogy_of_zeros() -> None:
@@ -359,11 +359,11 @@ def test_xlogy_of_zeros() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
 def test_kinds_of_numbers(name: str, dtype: str) -> None:
     x = np.arange(-3, 4, dtype=dtype) if dtype == "int32" else np.concatenate([points(dtype), -points(dtype)])
-    found, wanted = computed(getattr(rg, name), x), getattr(np, name)(x)
-    assert found.dtype == wanted.dtype
-    np.testing.assert_array_equal(found, wanted)
+    actual, wanted = computed(getattr(rg, name), x), getattr(np, name)(x)
+    assert actual.dtype == wanted.dtype
+    np.testing.assert_array_equal(actual, wanted)
     if wanted.dtype.kind == "f":
-        np.testing.assert_array_equal(np.signbit(found), np.signbit(wanted))
+        np.testing.assert_array_equal(np.signbit(actual), np.signbit(wanted))
 
 
 def test_numbers_in_place_of_nan() -> None:

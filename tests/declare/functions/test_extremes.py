@@ -18,8 +18,8 @@ def gradients(function: Callable[[rg.Tensor, rg.Tensor], rg.Tensor]) -> tuple[np
     a, b = rg.placeholder("a", (None,)), rg.placeholder("b", (None,))
     total = rg.reduce_sum(function(a, b))
     program = rg.compile({"both": a + b}, loss=total)
-    _, found = program.training.gradients({"a": A, "b": B}, wrt=["a", "b"])
-    return found["a"], found["b"]
+    _, gradients = program.training.gradients({"a": A, "b": B}, wrt=["a", "b"])
+    return gradients["a"], gradients["b"]
 
 
 @pytest.mark.parametrize(
@@ -47,20 +47,20 @@ def test_the_value_does_not_depend_on_the_gradient() -> None:
     plain, tied = rg.maximum(a, b), rg.maximum(a, b, ties="both")
     program = rg.compile({"plain": plain, "tied": tied, "nan": rg.maximum(a, NAN), "none": rg.minimum(NAN, a)})
     assert "straight_through" not in str(program.inference.graph)
-    found = program.inference(a=A, b=B)
-    np.testing.assert_array_equal(found["plain"], np.maximum(A, B))
-    np.testing.assert_array_equal(found["tied"], found["plain"])
-    assert np.isnan(found["nan"]).all()
-    assert np.isnan(found["none"]).all()
+    result = program.inference(a=A, b=B)
+    np.testing.assert_array_equal(result["plain"], np.maximum(A, B))
+    np.testing.assert_array_equal(result["tied"], result["plain"])
+    assert np.isnan(result["nan"]).all()
+    assert np.isnan(result["none"]).all()
 
 
 def test_limits_of_clip_may_be_missing_and_nan_gets_no_gradient() -> None:
     x = rg.placeholder("x", (None,))
     program = rg.compile({"low": rg.clip(x, 0), "high": rg.clip(x, None, 2), "same": rg.clip(x)})
-    found = program.inference(x=A)
-    np.testing.assert_array_equal(found["low"], np.clip(A, 0, None))
-    np.testing.assert_array_equal(found["high"], np.clip(A, None, 2))
-    np.testing.assert_array_equal(found["same"], A)
+    result = program.inference(x=A)
+    np.testing.assert_array_equal(result["low"], np.clip(A, 0, None))
+    np.testing.assert_array_equal(result["high"], np.clip(A, None, 2))
+    np.testing.assert_array_equal(result["same"], A)
     of_x, _ = gradients(lambda a, b: rg.clip(a, 1, 2))
     np.testing.assert_array_equal(of_x, [1, 1, 0, 0, 1, 0])
 
@@ -69,10 +69,10 @@ def test_zeros_keep_their_sign_and_slope() -> None:
     x = rg.placeholder("x", (None,))
     outputs = {"relu": rg.relu(x), "relu6": rg.relu6(x), "shrink": rg.soft_shrink(x)}
     zeros = np.array([0.0, -0.0, -0.25], np.float32)
-    found = rg.compile(outputs).inference(x=zeros)
-    np.testing.assert_array_equal(np.signbit(found["relu"]), [False, True, False])
-    np.testing.assert_array_equal(np.signbit(found["relu6"]), [False, True, False])
-    np.testing.assert_array_equal(np.signbit(found["shrink"]), [False, False, False])
+    result = rg.compile(outputs).inference(x=zeros)
+    np.testing.assert_array_equal(np.signbit(result["relu"]), [False, True, False])
+    np.testing.assert_array_equal(np.signbit(result["relu6"]), [False, True, False])
+    np.testing.assert_array_equal(np.signbit(result["shrink"]), [False, False, False])
     program = rg.compile(outputs, loss=rg.reduce_sum(rg.relu(x) + rg.abs(x)))
     fed = np.array([-0.0, 0.0, NAN, 2], np.float32)
     np.testing.assert_array_equal(program.training.gradients(x=fed, wrt=["x"])[1]["x"], [0, 0, 1, 2])

@@ -52,12 +52,12 @@ def expected(feeds: dict[str, np.ndarray], weights: Any = 1.0, lengths: Any = No
 @pytest.mark.parametrize("used", [(), ("n",), ("w",), ("n", "w")])
 def test_accuracy_of_steps(dtype: str, used: tuple[str, ...]) -> None:
     feeds = arrays(dtype)
-    found = evaluated(feeds, used)
+    actual = evaluated(feeds, used)
     wanted = expected(feeds, feeds["w"] if "w" in used else 1.0, feeds["n"] if "n" in used else None)
-    assert found.dtype == dtype
-    assert found.shape == ()
+    assert actual.dtype == dtype
+    assert actual.shape == ()
     assert 0 < wanted < 1
-    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    np.testing.assert_allclose(actual, wanted, rtol=1e-6)
 
 
 def test_accuracy_of_rows() -> None:
@@ -124,7 +124,7 @@ def test_a_call_finds_labels_that_would_be_repeated() -> None:
     length = rg.placeholder("length", (1,), "int64")
     wide = {"x": np.ones((4, 5, 3)), "y": np.zeros((4, 1), int), "one": np.ones((4, 1)), "open": np.ones((4, 5))}
     narrow = {"x": np.ones((1, 1, 3)), "y": [[0]], "one": np.ones((4, 1)), "open": np.ones((4, 1))}
-    for made in (
+    for loss in (
         rg.sparse_softmax_cross_entropy(y, x),
         rg.accuracy(y, x),
         rg.mean_squared_error(open_width, one),
@@ -133,7 +133,7 @@ def test_a_call_finds_labels_that_would_be_repeated() -> None:
         rg.accuracy(rg.argmax(x), x, lengths=length),
         rg.ctc_loss(rg.constant([[1, 1]]), x),
     ):
-        program = rg.compile({"made": made})
+        program = rg.compile({"made": loss})
         with pytest.raises(rg.ShapeError, match="must be equal"):
             program.inference({name: (wide | {"length": [1]})[name] for name in program.inputs})
         program.inference({name: (narrow | {"length": [1]})[name] for name in program.inputs})
@@ -141,9 +141,9 @@ def test_a_call_finds_labels_that_would_be_repeated() -> None:
 
 def test_one_number_is_a_label_for_all() -> None:
     x = rg.placeholder("x", (None, 3))
-    given = np.random.default_rng(0).normal(size=(4, 3))
-    found = rg.compile({"made": rg.mean_squared_error(1.0, x)}).inference(x=given)["made"]
-    np.testing.assert_allclose(found, np.square(given - 1).mean(), rtol=1e-6)
+    array = np.random.default_rng(0).normal(size=(4, 3))
+    result = rg.compile({"made": rg.mean_squared_error(1.0, x)}).inference(x=array)["made"]
+    np.testing.assert_allclose(result, np.square(array - 1).mean(), rtol=1e-6)
 
 
 SMOOTH: dict[str, Callable[[rg.Tensor], rg.Tensor]] = {
@@ -198,9 +198,9 @@ def test_pos_weight_weighs_the_part_of_labels_of_one() -> None:
     generator = np.random.default_rng(3)
     y, z = generator.uniform(size=(4, 3)), generator.normal(size=(4, 3)) * 2
     weight = np.array([0.5, 1.0, 7.0])
-    found = losses_of(y, z, ["sigmoid_cross_entropy"], reduction="elements", pos_weight=weight)
+    actual = losses_of(y, z, ["sigmoid_cross_entropy"], reduction="elements", pos_weight=weight)
     wanted = weight * y * np.logaddexp(0, -z) + (1 - y) * np.logaddexp(0, z)
-    np.testing.assert_allclose(found["sigmoid_cross_entropy"], wanted, rtol=1e-12)
+    np.testing.assert_allclose(actual["sigmoid_cross_entropy"], wanted, rtol=1e-12)
 
 
 def test_losses_of_elements_take_no_lengths() -> None:

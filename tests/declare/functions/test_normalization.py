@@ -20,7 +20,7 @@ def standard(x: np.ndarray, axes: tuple[int, ...], epsilon: float) -> np.ndarray
 def test_rows() -> None:
     x = rg.placeholder("x", (None, 3, None, 4))
     gamma, beta = np.arange(1, 4, dtype="f"), np.array([0.5, -1, 2], "f")
-    found = rg.compile(
+    result = rg.compile(
         {
             "layer": rg.layer_norm(x, epsilon=1e-3),
             "layers": rg.layer_norm(x, epsilon=1e-3, axis=(1, 3)),
@@ -43,16 +43,16 @@ def test_rows() -> None:
         "last": standard(parts, (1, 2, 4), 1e-5).reshape(ARRAY.shape),
     }
     for name, array in wanted.items():
-        np.testing.assert_allclose(found[name], array, rtol=2e-5, atol=2e-6, err_msg=name)
+        np.testing.assert_allclose(result[name], array, rtol=2e-5, atol=2e-6, err_msg=name)
 
 
 def test_constants_and_large_numbers() -> None:
     x = rg.placeholder("x", (None, 4))
     rows = np.array([[5, 5, 5, 5], [1e18, -1e18, 0, 0]], "float32")
-    found = rg.compile({"y": [rg.layer_norm(x, epsilon=1e-5), rg.rms_norm(x)]}).inference(x=rows)["y"]
-    np.testing.assert_allclose(found[0], standard(rows, (1,), 1e-5), atol=1e-5)
+    result = rg.compile({"y": [rg.layer_norm(x, epsilon=1e-5), rg.rms_norm(x)]}).inference(x=rows)["y"]
+    np.testing.assert_allclose(result[0], standard(rows, (1,), 1e-5), atol=1e-5)
     wide = rows.astype("float64")
-    np.testing.assert_allclose(found[1], wide / np.sqrt(np.square(wide).mean(1, keepdims=True) + 1e-6), rtol=1e-6)
+    np.testing.assert_allclose(result[1], wide / np.sqrt(np.square(wide).mean(1, keepdims=True) + 1e-6), rtol=1e-6)
 
 
 def test_errors() -> None:
@@ -70,9 +70,9 @@ def test_vectors_over_their_norm(order: float, axis: Any) -> None:
     rows = np.random.default_rng(3).normal(size=(2, 5, 4)).astype(np.float32)
     rows[0, 1] = 0
     x = rg.placeholder("x", (None, None, 4))
-    found = rg.compile({"y": rg.normalize(x, order, axis)}).inference(x=rows)["y"]
+    result = rg.compile({"y": rg.normalize(x, order, axis)}).inference(x=rows)["y"]
     length = np.linalg.vector_norm(rows.astype(np.float64), axis=axis, ord=order, keepdims=True)
-    np.testing.assert_allclose(found, rows / np.maximum(length, 1e-12), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(result, rows / np.maximum(length, 1e-12), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("axis", [1, -1])
@@ -85,12 +85,12 @@ def test_numbers_for_each_channel(axis: int) -> None:
         "all": rg.standardize(x, mean, variance, gamma, beta, axis, 0.5),
         "plain": rg.standardize(x, mean, variance, axis=axis),
     }
-    found = rg.compile(y).inference(x=rows)
+    result = rg.compile(y).inference(x=rows)
     shape = (-1, 1) if axis == 1 else (-1,)
     mean, variance, gamma, beta = (array.reshape(shape) for array in arrays)
     wanted = (rows - mean) / np.sqrt(variance + 0.5) * gamma + beta
-    np.testing.assert_allclose(found["all"], wanted, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(found["plain"], (rows - mean) / np.sqrt(variance + 1e-5), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result["all"], wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result["plain"], (rows - mean) / np.sqrt(variance + 1e-5), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("axis", [1, -1])
@@ -110,8 +110,8 @@ def test_standardize_has_the_bits_of_batch_normalization(axis: int) -> None:
     np.testing.assert_array_equal(outputs["layer"], outputs["numbers"])
     unscaled = rg.standardize(x - 10000.5, None, arrays[1], axis=axis)
     scale = np.sqrt(arrays[1].astype(np.float64) + 1e-5).reshape((-1, 1) if axis == 1 else -1)
-    found = rg.compile(unscaled).inference(x=rows)
-    np.testing.assert_allclose(found, (rows.astype(np.float64) - 10000.5) / scale, rtol=1e-6)
+    result = rg.compile(unscaled).inference(x=rows)
+    np.testing.assert_allclose(result, (rows.astype(np.float64) - 10000.5) / scale, rtol=1e-6)
 
 
 def test_gamma_fixes_the_number_of_channels() -> None:

@@ -30,35 +30,35 @@ ORDERS = [2, 1, 0, -1, 0.5, 3, INF, -INF, -2, -0.5, 2.5, 4]
 def test_vectors(size: int | None) -> None:
     x = rg.placeholder("x", (None, size))
     program = rg.compile({str(order): rg.vector_norm(x, order, 1) for order in ORDERS})
-    found = program.inference(x=VECTORS)
+    result = program.inference(x=VECTORS)
     for order in ORDERS:
         with np.errstate(all="ignore"):
             wanted = np.linalg.norm(VECTORS.astype("float64"), order, 1).astype("float32")
-        np.testing.assert_allclose(found[str(order)], wanted, rtol=2e-5, err_msg=str(order))
+        np.testing.assert_allclose(result[str(order)], wanted, rtol=2e-5, err_msg=str(order))
 
 
 @pytest.mark.parametrize("order", [2, 1, 0.5, 3, INF, -INF, -1, -2, None])
 def test_gradients_at_zero_are_zero(order: float | None) -> None:
     x = rg.placeholder("x", (None, 3))
     program = rg.compile(x, loss=rg.reduce_sum(rg.norm(x, order, 1)))
-    _, found = program.training.gradients(x=np.zeros((2, 3)), wrt=["x"])
-    assert found["x"].tolist() == [[0, 0, 0]] * 2
+    _, gradients = program.training.gradients(x=np.zeros((2, 3)), wrt=["x"])
+    assert gradients["x"].tolist() == [[0, 0, 0]] * 2
 
 
 def test_orders_and_axes_may_be_numpys() -> None:
     x = rg.placeholder("x", (2, 3))
     program = rg.compile({"rows": rg.norm(x, np.int64(1), np.int64(1)), "matrix": rg.norm(x, np.float32(np.inf))})
-    found = program.inference(x=[[1, -2, 3], [4, 5, -6]])
-    assert found["rows"].tolist() == [6, 15]
-    assert found["matrix"] == 15
+    result = program.inference(x=[[1, -2, 3], [4, 5, -6]])
+    assert result["rows"].tolist() == [6, 15]
+    assert result["matrix"] == 15
 
 
 def test_gradients_of_vectors_with_a_zero() -> None:
     x = rg.placeholder("x", (2,))
     for order, wanted in ((2, [0, 1]), (0.5, [0, 1]), (3, [0, 1]), (INF, [0, 1]), (-INF, [0, 0]), (-1, [0, 0])):
         program = rg.compile(x, loss=rg.vector_norm(x, order))
-        _, found = program.training.gradients(x=[0.0, 1.0], wrt=["x"])
-        np.testing.assert_allclose(found["x"], wanted, err_msg=str(order))
+        _, gradients = program.training.gradients(x=[0.0, 1.0], wrt=["x"])
+        np.testing.assert_allclose(gradients["x"], wanted, err_msg=str(order))
 
 
 @pytest.mark.parametrize("axes", [(-2, -1), (0, 2), (2, 0), (1, 0)])
@@ -67,10 +67,10 @@ def test_matrices(axes: tuple[int, int], keepdims: bool) -> None:
     array = np.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32")
     x = rg.placeholder("x", (2, None, 4))
     orders: list[Any] = ["fro", 1, -1, INF, -INF, None]
-    found = rg.compile({str(order): rg.norm(x, order, axes, keepdims) for order in orders}).inference(x=array)
+    result = rg.compile({str(order): rg.norm(x, order, axes, keepdims) for order in orders}).inference(x=array)
     for order in orders:
         wanted = np.linalg.norm(array.astype("float64"), order, axes, keepdims)
-        np.testing.assert_allclose(found[str(order)], wanted, rtol=1e-6, err_msg=str(order))
+        np.testing.assert_allclose(result[str(order)], wanted, rtol=1e-6, err_msg=str(order))
 
 
 @pytest.mark.parametrize(

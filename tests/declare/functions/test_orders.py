@@ -43,7 +43,7 @@ def descending(rows: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [4, None])
 def test_orders(size: int | None) -> None:
-    found = of_rows(
+    actual = of_rows(
         lambda x: {
             "sort": rg.sort(x),
             "argsort": rg.argsort(x),
@@ -53,13 +53,13 @@ def test_orders(size: int | None) -> None:
         },
         size=size,
     )
-    np.testing.assert_array_equal(found["sort"], np.sort(ROWS, 1))
-    np.testing.assert_array_equal(found["argsort"], np.argsort(ROWS, 1, kind="stable"))
+    np.testing.assert_array_equal(actual["sort"], np.sort(ROWS, 1))
+    np.testing.assert_array_equal(actual["argsort"], np.argsort(ROWS, 1, kind="stable"))
     down = descending(ROWS)
-    np.testing.assert_array_equal(found["argdown"], down)
-    np.testing.assert_array_equal(found["down"], np.take_along_axis(ROWS, down, 1))
-    np.testing.assert_array_equal(found["top"][1], down[:, :3])
-    np.testing.assert_array_equal(found["top"][0], np.take_along_axis(ROWS, down, 1)[:, :3])
+    np.testing.assert_array_equal(actual["argdown"], down)
+    np.testing.assert_array_equal(actual["down"], np.take_along_axis(ROWS, down, 1))
+    np.testing.assert_array_equal(actual["top"][1], down[:, :3])
+    np.testing.assert_array_equal(actual["top"][0], np.take_along_axis(ROWS, down, 1)[:, :3])
 
 
 @pytest.mark.parametrize("size", [6, None])
@@ -122,12 +122,12 @@ def test_a_call_checks_that_there_are_as_many() -> None:
 def test_other_axes_and_dtypes() -> None:
     array = np.random.default_rng(0).integers(-3, 3, (2, 5, 3)).astype("int64")
     x = rg.placeholder("x", (2, None, 3), "int64")
-    found = rg.compile({"sort": rg.sort(x, 1), "argsort": rg.argsort(x, 0), "truths": rg.sort(x > 0, 1)}).inference(
+    result = rg.compile({"sort": rg.sort(x, 1), "argsort": rg.argsort(x, 0), "truths": rg.sort(x > 0, 1)}).inference(
         x=array
     )
-    np.testing.assert_array_equal(found["sort"], np.sort(array, 1))
-    np.testing.assert_array_equal(found["argsort"], np.argsort(array, 0, kind="stable"))
-    np.testing.assert_array_equal(found["truths"], np.sort(array > 0, 1))
+    np.testing.assert_array_equal(result["sort"], np.sort(array, 1))
+    np.testing.assert_array_equal(result["argsort"], np.argsort(array, 0, kind="stable"))
+    np.testing.assert_array_equal(result["truths"], np.sort(array > 0, 1))
 
 
 METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
@@ -138,7 +138,7 @@ def test_quantiles(q: float) -> None:
     finite = np.array(
         [[1, NAN, 2, 0], [2, 1, 2, 1], [NAN, 1, NAN, -1], [1, 1, 1, 1], [NAN] * 4, [1e30, -1e30, 3, 7]], "f"
     )
-    found = of_rows(
+    actual = of_rows(
         lambda x: {
             method: [rg.quantile(x, q, 1, method=method), rg.nanquantile(x, q, 1, True, method)] for method in METHODS
         },
@@ -150,18 +150,18 @@ def test_quantiles(q: float) -> None:
                 np.quantile(finite, q, 1, method=method),
                 np.nanquantile(finite, q, 1, keepdims=True, method=method),
             )
-        for ours, theirs in zip(found[method], wanted, strict=True):
+        for ours, theirs in zip(actual[method], wanted, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-6, err_msg=method)
 
 
 def test_medians_and_infinities() -> None:
-    found = of_rows(
+    actual = of_rows(
         lambda x: {"median": rg.median(x, 1), "all": rg.median(rg.reshape(x, (9, 4))), "last": rg.quantile(x, 1.0, 1)}
     )
     with np.errstate(all="ignore"):
-        np.testing.assert_array_equal(found["median"], np.median(ROWS, 1))
-    assert np.isnan(found["all"])
-    np.testing.assert_array_equal(found["last"], np.max(ROWS, 1))
+        np.testing.assert_array_equal(actual["median"], np.median(ROWS, 1))
+    assert np.isnan(actual["all"])
+    np.testing.assert_array_equal(actual["last"], np.max(ROWS, 1))
     array = np.random.default_rng(0).normal(size=(2, 3, 4, 2)).astype("f")
     x = rg.placeholder("x", array.shape)
     program = rg.compile({"y": [rg.median(x, (1, 3), True), rg.quantile(x, 0.3, (0, 2))]})
@@ -179,8 +179,8 @@ def test_gradients_reach_only_the_selected_entries() -> None:
         (rg.quantile(x, 0.5), [4.0, 1.0, 2.0, 3.0], [0, 0, 0.5, 0.5]),
     ]
     for value, entries, wanted in cases:
-        _, found = rg.compile(x, loss=rg.reduce_sum(value)).training.gradients(x=entries, wrt=["x"])
-        np.testing.assert_allclose(found["x"], wanted)
+        _, gradients = rg.compile(x, loss=rg.reduce_sum(value)).training.gradients(x=entries, wrt=["x"])
+        np.testing.assert_allclose(gradients["x"], wanted)
 
 
 @pytest.mark.parametrize(

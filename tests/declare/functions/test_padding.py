@@ -8,7 +8,7 @@ import pytest
 import rnngraph as rg
 
 SHAPE = (3, 5, 4)
-GIVEN: list[Any] = [
+PADDINGS: list[Any] = [
     0,
     2,
     (1, 2),
@@ -25,10 +25,10 @@ GIVEN: list[Any] = [
 def test_every_mode(mode: str, shape: tuple[int | None, ...]) -> None:
     x = rg.placeholder("x", shape, "float64")
     array = np.random.default_rng(0).normal(size=SHAPE)
-    fits = [given for given in GIVEN if mode != "reflect" or np.max(given) < 3]
-    program = rg.compile({str(number): rg.pad(x, given, mode) for number, given in enumerate(fits)})
-    for name, found in program.inference(x=array).items():
-        np.testing.assert_array_equal(found, np.pad(array, fits[int(name)], mode=mode))
+    fits = [paddings for paddings in PADDINGS if mode != "reflect" or np.max(paddings) < 3]
+    program = rg.compile({str(number): rg.pad(x, paddings, mode) for number, paddings in enumerate(fits)})
+    for name, actual in program.inference(x=array).items():
+        np.testing.assert_array_equal(actual, np.pad(array, fits[int(name)], mode=mode))
 
 
 def test_numbers_around_and_axes_by_number() -> None:

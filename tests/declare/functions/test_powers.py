@@ -11,11 +11,11 @@ import rnngraph as rg
 @pytest.mark.parametrize("exponent", [65, 100, -71, 128.0, np.int64(1001), 10**6 + 1])
 def test_large_exponents(exponent: float) -> None:
     x = rg.placeholder("x", (None,), "float64")
-    given = np.array([-1.0, -0.9, 1.0, 0.99, -1.0001, 1.3])
-    found = rg.compile(x**exponent).inference(x=given)
+    base = np.array([-1.0, -0.9, 1.0, 0.99, -1.0001, 1.3])
+    result = rg.compile(x**exponent).inference(x=base)
     with np.errstate(over="ignore"):
-        wanted = given**exponent
-    np.testing.assert_allclose(found, wanted, rtol=1e-9)
+        wanted = base**exponent
+    np.testing.assert_allclose(result, wanted, rtol=1e-9)
 
 
 def test_powers_of_ints() -> None:

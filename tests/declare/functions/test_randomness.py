@@ -46,14 +46,14 @@ def zoned(outside: bool) -> tuple[rg.Cell, reference.Spec]:
 @pytest.mark.parametrize("lengths", [None, [6, 0, 3]])
 def test_zoneout_is_its_equations(outside: bool, lengths: list[int] | None) -> None:
     cell, spec = zoned(outside)
-    given = None if lengths is None else np.array(lengths)
-    outputs, state = rg.dynamic_rnn(cell, sequence(), sequence_length=given)
+    row_lengths = None if lengths is None else np.array(lengths)
+    outputs, state = rg.dynamic_rnn(cell, sequence(), sequence_length=row_lengths)
     program = randomised(rg.compile({"outputs": outputs, "state": state}))
     x = data(BATCH, TIME, WIDTH)
     masks = program.training.dropout_masks(x=x, seed=5)
     assert all(0 < mask.mean() < 1 for mask in masks.values())
     for result, drawn in ((program.inference(x=x), None), (program.training(x=x, seed=5), masks)):
-        expected, final = reference.dynamic_rnn(spec, program.parameters, x, given, masks=drawn)
+        expected, final = reference.dynamic_rnn(spec, program.parameters, x, row_lengths, masks=drawn)
         np.testing.assert_allclose(result["outputs"], expected, rtol=1e-10, atol=1e-12)
         for part, other in zip(result["state"][0], final[0], strict=True):
             np.testing.assert_allclose(part, other, rtol=1e-10, atol=1e-12)

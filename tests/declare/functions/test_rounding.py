@@ -18,11 +18,11 @@ NUMBERS = np.array([0.0, np.inf, np.nan, 3.0, *NEAR, *np.random.default_rng(0).n
 def test_numbers_of_numpy(name: str, dtype: str) -> None:
     x = rg.placeholder("x", (None,), dtype)
     program = rg.compile({"y": getattr(rg, name)(x)})
-    given = np.concatenate([NUMBERS, -NUMBERS]).astype(dtype)
-    found, wanted = program.inference(x=given)["y"], getattr(np, name)(given)
-    np.testing.assert_array_equal(found, wanted)
+    numbers = np.concatenate([NUMBERS, -NUMBERS]).astype(dtype)
+    result, wanted = program.inference(x=numbers)["y"], getattr(np, name)(numbers)
+    np.testing.assert_array_equal(result, wanted)
     is_number = ~np.isnan(wanted)
-    np.testing.assert_array_equal(np.signbit(found)[is_number], np.signbit(wanted)[is_number])
+    np.testing.assert_array_equal(np.signbit(result)[is_number], np.signbit(wanted)[is_number])
 
 
 @pytest.mark.parametrize("name", ["floor", "ceil", "round"])
@@ -40,16 +40,16 @@ def test_whole_numbers_stay_and_no_gradient_passes(name: str) -> None:
 def test_digits_that_stay(decimals: int) -> None:
     rows = np.array([[1234.5678, -0.0445, 150.0, 250.0], [np.nan, np.inf, -np.inf, -0.0]])
     x = rg.placeholder("x", (None, 4), "float64")
-    found = rg.compile({"y": rg.round(x, decimals)}).inference(x=rows)["y"]
-    np.testing.assert_array_equal(found, np.round(rows, decimals))
+    result = rg.compile({"y": rg.round(x, decimals)}).inference(x=rows)["y"]
+    np.testing.assert_array_equal(result, np.round(rows, decimals))
 
 
 def test_truth_values_are_equal_or_not() -> None:
     rows = np.array([[True, False, True, False], [True, True, False, False]])
     x = rg.placeholder("x", (2, 4), "bool")
-    found = rg.compile({"equal": rg.equal(x[0], x[1]), "not": rg.not_equal(x[0], x[1])}).inference(x=rows)
-    np.testing.assert_array_equal(found["equal"], rows[0] == rows[1])
-    np.testing.assert_array_equal(found["not"], rows[0] != rows[1])
+    result = rg.compile({"equal": rg.equal(x[0], x[1]), "not": rg.not_equal(x[0], x[1])}).inference(x=rows)
+    np.testing.assert_array_equal(result["equal"], rows[0] == rows[1])
+    np.testing.assert_array_equal(result["not"], rows[0] != rows[1])
 
 
 @pytest.mark.parametrize("axis", [0, -1])
@@ -66,10 +66,10 @@ def test_dequantized_integers_of_4_bits() -> None:
     """The lower bits of a block's bytes hold its first half."""
     data, scales = np.arange(256, dtype=np.uint8).reshape(2, 128), np.array([[1, 2], [0.5, -3]], np.float32)
     parameters = rg.parameter("n", (2, 128), data, False, "uint8"), rg.parameter("s", (2, 2), scales)
-    found = rg.compile(rg.dequantize(*parameters, bits=4)).inference({}).reshape(2, 2, 2, 64)
+    result = rg.compile(rg.dequantize(*parameters, bits=4)).inference({}).reshape(2, 2, 2, 64)
     halves = data.reshape(2, 2, 64)
     expected = np.stack([halves & 15, halves >> 4], 2).astype(np.float32) - 8
-    np.testing.assert_array_equal(found, expected * scales[:, :, None, None])
+    np.testing.assert_array_equal(result, expected * scales[:, :, None, None])
 
 
 def test_mistakes_of_dequantize_are_named() -> None:

@@ -26,10 +26,10 @@ def test_sums_so_far(shape: tuple[int | None, ...]) -> None:
     x = rg.placeholder("x", shape, "float64")
     array = data(*(dim or 7 for dim in shape))
     options = [(axis, *flags) for axis in range(-1, len(shape)) for flags in product([False, True], repeat=2)]
-    found = rg.compile({str(option): rg.cumsum(x, *option) for option in options}).inference(x=array)
+    result = rg.compile({str(option): rg.cumsum(x, *option) for option in options}).inference(x=array)
     for option in options:
         expected = reference.cumsum(array, *option)
-        np.testing.assert_allclose(found[str(option)], expected, rtol=1e-12, atol=1e-12, err_msg=str(option))
+        np.testing.assert_allclose(result[str(option)], expected, rtol=1e-12, atol=1e-12, err_msg=str(option))
 
 
 @pytest.mark.parametrize("batch", [None, "rows"])
@@ -38,8 +38,8 @@ def test_sums_over_empty_axes_have_the_fed_rows(batch: Any, reverse: bool) -> No
     x = rg.placeholder("x", (batch, 1))
     program = rg.compile(rg.cumsum(x, 1, exclusive=True, reverse=reverse))
     for rows in (3, 1):
-        found = program.inference(x=np.full((rows, 1), np.nan))
-        np.testing.assert_array_equal(found, np.zeros((rows, 1), np.float32))
+        result = program.inference(x=np.full((rows, 1), np.nan))
+        np.testing.assert_array_equal(result, np.zeros((rows, 1), np.float32))
 
 
 def test_sums_of_ints_and_of_infinities() -> None:
@@ -181,11 +181,11 @@ def test_positions_along_every_axis(shape: tuple[int | None, ...]) -> None:
     program = rg.compile({"x": x, **{f"axis {axis}": rg.positions(x, axis) for axis in axes}})
     for size in (1, 7):
         array = np.zeros([size if dim is None else dim for dim in shape], np.float32)
-        found = program.inference(x=array)
+        result = program.inference(x=array)
         for axis in axes:
             expected = np.arange(array.shape[axis])
-            assert found[f"axis {axis}"].dtype == np.int64
-            np.testing.assert_array_equal(found[f"axis {axis}"], expected)
+            assert result[f"axis {axis}"].dtype == np.int64
+            np.testing.assert_array_equal(result[f"axis {axis}"], expected)
 
 
 def test_positions_along_a_value_that_nothing_else_reads() -> None:

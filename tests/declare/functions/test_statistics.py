@@ -50,16 +50,16 @@ def test_products(size: int | None) -> None:
     with np.errstate(all="ignore"):
         wanted = np.prod(rows.astype("float64"), 1)
     np.testing.assert_allclose(of_rows(lambda x: rg.reduce_prod(x, 1), rows, size), wanted, rtol=1e-6)
-    found = of_rows(lambda x: rg.reduce_prod(x, keepdims=True), rows[:2], size)
-    np.testing.assert_array_equal(found, [[0]])
+    actual = of_rows(lambda x: rg.reduce_prod(x, keepdims=True), rows[:2], size)
+    np.testing.assert_array_equal(actual, [[0]])
 
 
 def test_products_of_whole_numbers_wrap_and_gradients_pass_zeros() -> None:
     assert of_rows(lambda x: rg.reduce_prod(x, 1), np.array([[2**16, 2**15, 2]], "int32")).tolist() == [0]
     x = rg.placeholder("x", (2, 3))
     program = rg.compile(x, loss=rg.reduce_sum(rg.reduce_prod(x, 1)))
-    _, found = program.training.gradients(x=[[0, 2, 3], [0, 0, 3]], wrt=["x"])
-    assert found["x"].tolist() == [[6, 0, 0], [0, 0, 0]]
+    _, gradients = program.training.gradients(x=[[0, 2, 3], [0, 0, 3]], wrt=["x"])
+    assert gradients["x"].tolist() == [[6, 0, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize("size", [3, None])
@@ -75,15 +75,15 @@ def test_deviations(size: int | None, correction: float) -> None:
             np.sqrt(wanted).astype("f"),
             **near,
         )
-        found = of_rows(lambda x: rg.reduce_var(x, 1, True, correction), size=size)
-        np.testing.assert_allclose(found[:, 0], wanted.astype("f"), **near)
+        actual = of_rows(lambda x: rg.reduce_var(x, 1, True, correction), size=size)
+        np.testing.assert_allclose(actual[:, 0], wanted.astype("f"), **near)
 
 
 def test_a_deviation_of_equal_entries_has_no_slope() -> None:
     x = rg.placeholder("x", (None, 3))
     program = rg.compile(x, loss=rg.reduce_sum(rg.reduce_std(x, 1)))
-    _, found = program.training.gradients(x=[[5, 5, 5], [1, 2, 3]], wrt=["x"])
-    np.testing.assert_allclose(found["x"], [[0, 0, 0], [-0.40824829, 0, 0.40824829]], atol=1e-6)
+    _, gradients = program.training.gradients(x=[[5, 5, 5], [1, 2, 3]], wrt=["x"])
+    np.testing.assert_allclose(gradients["x"], [[0, 0, 0], [-0.40824829, 0, 0.40824829]], atol=1e-6)
 
 
 def test_counts_and_places() -> None:

@@ -43,7 +43,7 @@ def searched(parameters: Any, table: np.ndarray, h: np.ndarray, penalty: float) 
 def program(penalty: float) -> Any:
     table = rg.parameter("table", (WORDS, 4), dtype="float64")
     thought = rg.placeholder("thought", (None, WORDS), dtype="float64")
-    found = rg.dynamic_decode(
+    actual = rg.dynamic_decode(
         rg.GRUCell(WORDS),
         table[1],
         lambda words, _: rg.gather(table, words),
@@ -51,20 +51,20 @@ def program(penalty: float) -> Any:
         initial_state=thought,
         beam=rg.Beam(WIDTH, END, length_penalty=penalty),
     )
-    made = rg.compile(found._asdict())
+    compiled = rg.compile(actual._asdict())
     draw = np.random.default_rng(3)
-    for name in made.parameters:
-        made.parameters[name] = draw.normal(size=made.parameters[name].shape) * 1.5
-    return made
+    for name in compiled.parameters:
+        compiled.parameters[name] = draw.normal(size=compiled.parameters[name].shape) * 1.5
+    return compiled
 
 
 @pytest.mark.parametrize("penalty", [0.0, 1.5])
 def test_hypotheses_are_those_of_a_search_in_numpy(penalty: float) -> None:
-    made = program(penalty)
+    searching = program(penalty)
     thought = np.random.default_rng(0).normal(size=(4, WORDS))
-    result = made.inference(thought=thought)
+    result = searching.inference(thought=thought)
     assert result["words"].shape == (4, WIDTH, STEPS)
-    own = {name.rpartition("gru_cell/")[2]: made.parameters[name] for name in made.parameters}
+    own = {name.rpartition("gru_cell/")[2]: searching.parameters[name] for name in searching.parameters}
     for row in range(4):
         for place, (score, words) in enumerate(searched(own, own["table"], thought[row], penalty)):
             assert result["words"][row, place].tolist() == words + [END] * (STEPS - len(words))
@@ -73,11 +73,11 @@ def test_hypotheses_are_those_of_a_search_in_numpy(penalty: float) -> None:
 
 
 def test_rows_are_searched_alone() -> None:
-    made = program(0.5)
+    searching = program(0.5)
     thought = np.random.default_rng(1).normal(size=(3, WORDS))
-    together = made.inference(thought=thought)
+    together = searching.inference(thought=thought)
     for row in range(3):
-        alone = made.inference(thought=thought[row : row + 1])
+        alone = searching.inference(thought=thought[row : row + 1])
         for name, array in alone.items():
             np.testing.assert_array_equal(array[0], together[name][row])
 
@@ -102,11 +102,11 @@ def test_the_best_hypothesis_is_at_least_as_likely_as_the_greedy_one() -> None:
         initial_state=thought,
         stop=lambda scores: rg.equal(rg.argmax(scores), END),
     )
-    made = rg.compile({"best": best.scores, "scores": scores, "lengths": lengths})
+    compiled = rg.compile({"best": best.scores, "scores": scores, "lengths": lengths})
     draw = np.random.default_rng(7)
-    for name in made.parameters:
-        made.parameters[name] = draw.normal(size=made.parameters[name].shape) * 2
-    result = made.inference(thought=draw.normal(size=(20, WORDS)))
+    for name in compiled.parameters:
+        compiled.parameters[name] = draw.normal(size=compiled.parameters[name].shape) * 2
+    result = compiled.inference(thought=draw.normal(size=(20, WORDS)))
     chosen = result["scores"].max(2) - np.log(np.exp(result["scores"]).sum(2))
     greedy = [row[:length].sum() for row, length in zip(chosen, result["lengths"], strict=True)]
     assert (result["best"][:, 0] >= np.array(greedy) - 1e-12).all()

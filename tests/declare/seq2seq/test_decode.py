@@ -55,15 +55,15 @@ def spelled(parameters: Any, x: Array, steps: int = STEPS) -> tuple[Array, Array
     """Return the results of ``words`` in NumPy."""
     _, h = reference.dynamic_rnn(reference.GRU(UNITS), parameters, x.astype(np.float64), None)
     table = np.asarray(parameters["table"], np.float64)
-    fed, live, taken = np.repeat(table[2:3], len(x), axis=0), np.ones(len(x), bool), np.zeros(len(x), np.int64)
+    fed, live, lengths = np.repeat(table[2:3], len(x), axis=0), np.ones(len(x), bool), np.zeros(len(x), np.int64)
     outputs = np.zeros((len(x), steps, WORDS))
     for step in range(steps):
         output, after = reference.gru_step(reference.GRU(UNITS), parameters, "decoder", fed, h)
         output = output @ np.asarray(parameters["decoder/scores"], np.float64)
-        outputs[live, step], h, taken = output[live], np.where(live[:, None], after, h), taken + live
+        outputs[live, step], h, lengths = output[live], np.where(live[:, None], after, h), lengths + live
         live = live & (output.argmax(axis=1) != STOP)
         fed = table[output.argmax(axis=1)]
-    return outputs, np.asarray(h), taken
+    return outputs, np.asarray(h), lengths
 
 
 @pytest.mark.parametrize("batch", [1, 7, 25])
@@ -80,7 +80,7 @@ def test_words_are_fed_back_until_every_row_has_stopped(batch: int, dtype: str) 
     assert result["lengths"].dtype == np.int64
     np.testing.assert_array_equal(result["lengths"], expected[2])
     assert batch < 25 or result["lengths"].min() < STEPS == result["lengths"].max()
-    assert all(not result["outputs"][row, taken:].any() for row, taken in enumerate(result["lengths"]))
+    assert all(not result["outputs"][row, length:].any() for row, length in enumerate(result["lengths"]))
 
 
 def test_rows_do_not_depend_on_how_long_others_run() -> None:
@@ -138,13 +138,13 @@ def test_inputs_of_stopped_rows_have_no_effect() -> None:
     outputs, _, lengths = aligned(True)
     program = randomised(rg.compile({"outputs": outputs, "lengths": lengths}, loss=rg.reduce_sum(rg.square(outputs))))
     inputs, first = data(7, 11, 2), data(7, 3)
-    clean, taken = program.inference(inputs=inputs, first=first).values()
+    clean, step_counts = program.inference(inputs=inputs, first=first).values()
     loss, gradients = program.training.gradients(inputs=inputs, first=first, wrt=["inputs"])
-    for row, length in enumerate(taken):
+    for row, length in enumerate(step_counts):
         inputs[row, length:] = np.nan
     np.testing.assert_array_equal(program.inference(inputs=inputs, first=first)["outputs"], clean)
-    again, others = program.training.gradients(inputs=inputs, first=first, wrt=["inputs"])
-    assert again == loss
+    loss_with_nan, others = program.training.gradients(inputs=inputs, first=first, wrt=["inputs"])
+    assert loss_with_nan == loss
     for name, gradient in gradients.items():
         np.testing.assert_array_equal(others[name], gradient)
 
@@ -168,8 +168,8 @@ def test_lengths_alone_have_the_rows_and_steps_that_are_fed(limit: int | None) -
     _, _, lengths = rg.dynamic_decode(cell, first, lambda y, x: y + x, limit, inputs=inputs)
     program = rg.compile(lengths)
     for rows in (1, 7):
-        found = program.inference(inputs=data(rows, 4, 3), first=data(rows, 3))
-        np.testing.assert_array_equal(found, np.full(rows, 4))
+        result = program.inference(inputs=data(rows, 4, 3), first=data(rows, 3))
+        np.testing.assert_array_equal(result, np.full(rows, 4))
 
 
 # The training graph ---------------------------------------------------------------------------------
@@ -190,13 +190,15 @@ def test_a_teacher_who_always_speaks_is_an_input() -> None:
     inputs = rg.placeholder("x", (None, None, 3), "float64")
     plain = rg.compile({"outputs": rg.dynamic_rnn(rg.GRUCell(3), inputs, scope="decoder")[0]})
     plain.parameters.load(program.parameters)
-    given, teacher = data(7, 3), data(7, STEPS, 3)
-    sequence = np.concatenate([given[:, None], teacher[:, :-1]], axis=1)
+    first_input, teacher = data(7, 3), data(7, STEPS, 3)
+    sequence = np.concatenate([first_input[:, None], teacher[:, :-1]], axis=1)
     np.testing.assert_allclose(
-        program.training(first=given, teacher=teacher)["outputs"], plain.inference(x=sequence)["outputs"], atol=1e-13
+        program.training(first=first_input, teacher=teacher)["outputs"],
+        plain.inference(x=sequence)["outputs"],
+        atol=1e-13,
     )
     assert "teacher" not in str(program.inference.graph)
-    alone = program.inference(first=given)["outputs"]
+    alone = program.inference(first=first_input)["outputs"]
     np.testing.assert_allclose(alone[:, 0], plain.inference(x=sequence)["outputs"][:, 0], atol=1e-13)
     assert not np.allclose(alone[:, 1:], plain.inference(x=sequence)["outputs"][:, 1:], atol=0.1)
 
@@ -262,8 +264,10 @@ def test_choices_have_no_gradient() -> None:
     sequence = rg.placeholder("x", (None, None, 3), "float64")
     _, state = rg.dynamic_rnn(rg.GRUCell(UNITS), sequence)
     spoken = rg.gather(table, rg.placeholder("ids", (None, STEPS), "int64"))
-    taken = rg.placeholder("lengths", (None,), "int64")
-    forced, _ = rg.dynamic_rnn(Speller(rg.GRUCell(UNITS), WORDS), spoken, taken, initial_state=state, scope="decoder")
+    step_counts = rg.placeholder("lengths", (None,), "int64")
+    forced, _ = rg.dynamic_rnn(
+        Speller(rg.GRUCell(UNITS), WORDS), spoken, step_counts, initial_state=state, scope="decoder"
+    )
     other = rg.compile({"outputs": forced}, loss=rg.reduce_sum(rg.square(forced)))
     other.parameters.load(program.parameters)
     shifted = np.concatenate([np.full((4, 1), 2), ids[:, :-1]], axis=1)
@@ -277,9 +281,9 @@ def test_dropout_is_drawn_inside() -> None:
     cell = rg.DropoutWrapper(rg.BasicRNNCell(3), output_keep_prob=0.5)
     outputs, _, _ = rg.dynamic_decode(cell, first, lambda y, _: y, STEPS)
     program = randomised(rg.compile({"outputs": outputs}))
-    given = data(7, 3)
-    masks = program.training.dropout_masks(first=given, seed=6)
-    result = program.training(first=given, seed=6)["outputs"]
+    first_input = data(7, 3)
+    masks = program.training.dropout_masks(first=first_input, seed=6)
+    result = program.training(first=first_input, seed=6)["outputs"]
     assert {site: mask.shape for site, mask in masks.items()} == {"decoder/output": (7, STEPS, 3)}
     np.testing.assert_array_equal(result != 0, masks["decoder/output"] != 0)
 
@@ -324,7 +328,7 @@ def test_every_pass_preserves_the_results(name: str) -> None:
 @pytest.mark.parametrize("unroll", [3, "full"])
 def test_unrolled_steps_are_the_same(unroll: int | str) -> None:
     table = rg.parameter("table", (WORDS, 4))
-    made = rg.dynamic_decode(
+    decoded = rg.dynamic_decode(
         Speller(rg.GRUCell(UNITS), WORDS),
         table[2],
         lambda y, _: rg.gather(table, rg.argmax(y)),
@@ -332,7 +336,10 @@ def test_unrolled_steps_are_the_same(unroll: int | str) -> None:
         initial_state=rg.placeholder("state", (None, UNITS)),
         stop=lambda y: rg.equal(rg.argmax(y), STOP),
     )
-    results, loss = {"outputs": made[0], "final": made[1], "lengths": made[2]}, rg.reduce_sum(rg.square(made[0]))
+    results, loss = (
+        {"outputs": decoded[0], "final": decoded[1], "lengths": decoded[2]},
+        rg.reduce_sum(rg.square(decoded[0])),
+    )
     plain = randomised(rg.compile(results, loss=loss), 5)
     other = rg.compile(results, loss=loss, unroll=unroll, parameters=plain)
     assert ("scan" in str(Unroll(unroll)(plain.inference.graph))) == (unroll == 3)
@@ -366,7 +373,7 @@ def test_a_decoder_is_trained() -> None:
     teacher = rg.placeholder("teacher", (None, 6, 6))
     wanted = rg.placeholder("wanted", (None, 6), "int64")
     lengths = rg.placeholder("lengths", (None,), "int64")
-    outputs, _, taken = rg.dynamic_decode(
+    outputs, _, step_counts = rg.dynamic_decode(
         rg.GRUCell(6, activation="identity"),
         first,
         lambda y, _: rg.one_hot(rg.argmax(y), 6),
@@ -375,7 +382,7 @@ def test_a_decoder_is_trained() -> None:
         stop=lambda y: rg.by_graph(training=False, inference=rg.equal(rg.argmax(y), 0)),
     )
     loss = rg.sparse_softmax_cross_entropy(wanted, outputs * 3.0, lengths=lengths)
-    program = rg.compile({"words": rg.argmax(outputs), "taken": taken}, loss=loss, seed=1)
+    program = rg.compile({"words": rg.argmax(outputs), "taken": step_counts}, loss=loss, seed=1)
     eye, starts = np.eye(6, dtype=np.float32), np.arange(1, 6)
     targets = np.maximum(starts[:, None] - 1 - np.arange(6), 0)
     trainer = rg.Trainer(program, rg.Adam(0.05))
@@ -492,11 +499,11 @@ def attended(first: str, begins: str, rows: int | None, stops: bool) -> rg.Progr
     """Return a decoder over a memory. Only the memory has a batch axis, except for some cases of ``first``."""
     memory = rg.placeholder("memory", (rows, None, 6))
     _, state = rg.dynamic_rnn(rg.GRUCell(4), memory)
-    given = {"own": {"initial_cell_state": state}}.get(begins, {})
+    options = {"own": {"initial_cell_state": state}}.get(begins, {})
     if begins == "no attention":
         cell: rg.Cell = rg.GRUCell(4)
     else:
-        cell = rg.AttentionWrapper(rg.GRUCell(4), rg.LuongAttention(4, memory), 4, **given)
+        cell = rg.AttentionWrapper(rg.GRUCell(4), rg.LuongAttention(4, memory), 4, **options)
     one = rg.parameter("one", (3,))
     inputs = {"width": one, "one row": rg.reshape(one, (1, 3))}
     outputs, last, lengths = rg.dynamic_decode(
@@ -529,18 +536,18 @@ def test_a_declaration_compiles_however_much_was_declared_before(back: int) -> N
 def test_rows_that_only_a_step_reads(begins: str, rows: int | None, stops: bool) -> None:
     feeds, one = {"memory": data(3, 7, 6).astype(np.float32)}, data(3).astype(np.float32)
     programs = {first: attended(first, begins, rows, stops) for first in ("rows", "width", "one row")}
-    found, gradients = {}, {}
+    actual, gradients = {}, {}
     for first, program in programs.items():
         for number, name in enumerate(sorted(program.parameters.keys() - {"one"})):
             program.parameters[name] = data(*program.parameters[name].shape, seed=number)
         if "one" in program.parameters:
             program.parameters["one"] = one
         fed = {**feeds, **({"first": np.tile(one, (3, 1))} if first == "rows" else {})}
-        found[first], gradients[first] = program.inference(fed), program.training.gradients(fed)[1]
-    assert found["rows"]["outputs"].shape == (3, 5, 4)
+        actual[first], gradients[first] = program.inference(fed), program.training.gradients(fed)[1]
+    assert actual["rows"]["outputs"].shape == (3, 5, 4)
     for first in ("width", "one row"):
-        np.testing.assert_array_equal(found[first]["outputs"], found["rows"]["outputs"])
-        np.testing.assert_array_equal(found[first]["lengths"], found["rows"]["lengths"])
+        np.testing.assert_array_equal(actual[first]["outputs"], actual["rows"]["outputs"])
+        np.testing.assert_array_equal(actual[first]["lengths"], actual["rows"]["lengths"])
         for name in gradients["rows"]:
             np.testing.assert_allclose(gradients[first][name], gradients["rows"][name], rtol=1e-5, atol=1e-7)
 
@@ -549,8 +556,8 @@ def test_one_row_if_no_input_has_rows() -> None:
     first = rg.parameter("first", (4,))
     outputs, _, lengths = rg.dynamic_decode(rg.GRUCell(4), first, lambda output, _: output, 3)
     assert outputs.shape == (1, 3, 4)
-    found = rg.compile({"outputs": outputs, "lengths": lengths}).inference()
-    assert (found["outputs"].shape, found["lengths"].tolist()) == ((1, 3, 4), [3])
+    result = rg.compile({"outputs": outputs, "lengths": lengths}).inference()
+    assert (result["outputs"].shape, result["lengths"].tolist()) == ((1, 3, 4), [3])
     x = rg.placeholder("x", (1, 3, 2))
     memory = rg.placeholder("memory", (None, 5, 4))
     cell = rg.AttentionWrapper(rg.GRUCell(4), rg.LuongAttention(4, memory))

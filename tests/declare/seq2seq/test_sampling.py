@@ -34,18 +34,18 @@ class Drawn(rg.Cell):
         return drawn, {"last": next(iter(drawn.values()))}
 
 
-def frequencies(**ways: dict[str, Any]) -> dict[str, np.ndarray]:
+def frequencies(**options: dict[str, Any]) -> dict[str, np.ndarray]:
     """Return how often each class is drawn."""
     count = 20_000
     logits = rg.placeholder("logits", shape=(None, None, CLASSES))
-    outputs, _ = rg.dynamic_rnn(Drawn(**ways), logits)
+    outputs, _ = rg.dynamic_rnn(Drawn(**options), logits)
     drawn = rg.compile(outputs).inference(logits=np.tile(np.log(SHARES), (1, count, 1)))
     return {name: np.bincount(array[0], minlength=CLASSES) / count for name, array in drawn.items()}
 
 
 @pytest.mark.slow
 def test_classes_are_drawn_as_often_as_they_are_probable() -> None:
-    found = frequencies(
+    actual = frequencies(
         warm={"temperature": 0.7},
         three={"top_k": 3, "seed": 2},
         half={"top_p": 0.6, "seed": 3},
@@ -61,7 +61,7 @@ def test_classes_are_drawn_as_often_as_they_are_probable() -> None:
         "both": SHARES * [1, 1, 0, 0, 0, 0],
     }
     for name, weights in expected.items():
-        assert_allclose(found[name], weights / np.sum(weights), atol=0.012, err_msg=name)
+        assert_allclose(actual[name], weights / np.sum(weights), atol=0.012, err_msg=name)
 
 
 @pytest.mark.slow
@@ -74,8 +74,8 @@ def test_thresholds_of_many_classes_are_those_of_sorted_ones() -> None:
     order = np.argsort(-values)
     assert {*drawn["k"][0].tolist()} == {*order[:5].tolist()}
     shares = np.exp(values.astype(np.float64))
-    most = int(np.searchsorted(np.cumsum(shares[order]) / shares.sum(), 0.5)) + 1
-    assert {*drawn["p"][0].tolist()} == {*order[:most].tolist()}
+    num_kept = int(np.searchsorted(np.cumsum(shares[order]) / shares.sum(), 0.5)) + 1
+    assert {*drawn["p"][0].tolist()} == {*order[:num_kept].tolist()}
 
 
 def net() -> rg.Program:
@@ -97,10 +97,10 @@ def test_a_draw_depends_on_step_and_number_alone() -> None:
     key = random_key(np.int64(0), np.arange(STEPS)[:, None], np.int64(0), "sample", 1)
     noise = np.maximum(random_uniform(key, np.arange(CLASSES)), 2.0**-25).astype(np.float64)
     assert_array_equal(zero["token"], np.argmax(scaled - np.log(-np.log(noise)), -1))
-    apart = program.inference(x=x, number=[0, 1, 2])["token"]
-    assert_array_equal(apart[0], zero["token"][0])
-    assert not np.array_equal(apart[1], zero["token"][1])
-    assert_array_equal(program.inference(x=x[2:], number=2)["token"][0], apart[2])
+    by_row = program.inference(x=x, number=[0, 1, 2])["token"]
+    assert_array_equal(by_row[0], zero["token"][0])
+    assert not np.array_equal(by_row[1], zero["token"][1])
+    assert_array_equal(program.inference(x=x[2:], number=2)["token"][0], by_row[2])
 
 
 @pytest.mark.slow
@@ -112,8 +112,8 @@ def test_streams_pools_chunks_and_threads_draw_the_same(tmp_path: Path) -> None:
     other = program.inference.stream(batch=BATCH)
     other.load_state_bytes(stream.state_bytes())
     drawn += [*other.process(x=x[:, 10:25])["token"].T]
-    again = pickle.loads(pickle.dumps(other))
-    drawn += [again.step(x=x[:, step])["token"] for step in range(25, STEPS)]
+    unpickled = pickle.loads(pickle.dumps(other))
+    drawn += [unpickled.step(x=x[:, step])["token"] for step in range(25, STEPS)]
     assert_array_equal(np.stack(drawn, 1), whole)
     other.reset(rows=[1])
     assert other.step(x=x[:, 0])["token"][1] == program.inference(x=x[1:2], number=0)["token"][0, 0]
@@ -156,9 +156,9 @@ def test_cells_that_read_their_draws_and_exports(tmp_path: Path) -> None:
     whole = program.inference(x=values)["token"]
     stream = program.inference.stream(batch=BATCH)
     assert_array_equal(np.stack([stream.step(x=values[:, step])["token"] for step in range(STEPS)], 1), whole)
-    for made in (program, net()):
-        for options in ({"rows": 3},) if made is program else ({"batch": 2},):
-            made.inference.export(tmp_path, "net", **options)  # type: ignore[arg-type]
+    for exported in (program, net()):
+        for options in ({"rows": 3},) if exported is program else ({"batch": 2},):
+            exported.inference.export(tmp_path, "net", **options)  # type: ignore[arg-type]
             subprocess.run(["cc", "net_test.c", "net.o", "-o", "test"], cwd=tmp_path, check=True)
             done = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True)
             assert done.stdout.strip() == "ok, largest difference 0"
@@ -181,9 +181,9 @@ def test_nets_of_one_step_count_their_calls(tmp_path: Path) -> None:
     other = program.inference.stream(batch=2, number=[0, 3])
     for _ in range(5):
         other.step()
-    again = program.inference.stream(batch=2)
-    again.load_state_bytes(other.state_bytes())
-    assert_array_equal(again.step()["drawn"], steps[:, 5])
+    restored = program.inference.stream(batch=2)
+    restored.load_state_bytes(other.state_bytes())
+    assert_array_equal(restored.step()["drawn"], steps[:, 5])
     program.inference.export(tmp_path, "net")
     subprocess.run(["cc", "net_test.c", "net.o", "-o", "test"], cwd=tmp_path, check=True)
     done = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True)

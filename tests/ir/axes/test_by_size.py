@@ -76,10 +76,10 @@ SHAPES: dict[str, tuple[Shape, int | None, int | None]] = {
 """Shape, its axis of steps, and its first other axis, by name."""
 
 
-@pytest.mark.parametrize(("shape", "steps", "beside"), SHAPES.values(), ids=SHAPES)
-def test_axes_of_names(shape: Shape, steps: int | None, beside: int | None) -> None:
+@pytest.mark.parametrize(("shape", "steps", "other"), SHAPES.values(), ids=SHAPES)
+def test_axes_of_names(shape: Shape, steps: int | None, other: int | None) -> None:
     assert axis_of_names(shape, {"T"}) == steps
-    assert axis_beside_names(shape, {"T"}) == beside
+    assert axis_beside_names(shape, {"T"}) == other
     assert axis_of_sizes(shape, {T, T - 1}) == steps
     assert time_axis_of_fed(shape, None, {"T"}, set()) == steps
 

@@ -21,10 +21,10 @@ def drawn(generator: np.random.Generator) -> Dim:
     """Draw a formula of two sizes, sometimes with a quotient."""
     a, b = map(size, NAMES)
     factors = [int(factor) for factor in generator.integers(-2, 4, 4)]
-    found = factors[0] * a + factors[1] * b + factors[2] * (a * b) + factors[3]
+    formula = factors[0] * a + factors[1] * b + factors[2] * (a * b) + factors[3]
     if generator.random() < 0.3:
-        found = found + int(generator.integers(-1, 3)) * floor_divide(a + 1, 2)
-    return found if generator.random() < 0.8 else factors[3]
+        formula = formula + int(generator.integers(-1, 3)) * floor_divide(a + 1, 2)
+    return formula if generator.random() < 0.8 else factors[3]
 
 
 def test_proofs_hold_for_all_sizes() -> None:
@@ -33,9 +33,9 @@ def test_proofs_hold_for_all_sizes() -> None:
         left, right = drawn(generator), drawn(generator)
         values = [(evaluate(left, call), evaluate(right, call)) for call in CALLS]
         for relation in RELATIONS:
-            found = compare(relation, left, right)
-            proved += found is not None
-            assert found is None or all(relation(*pair) == found for pair in values), (relation, left, right)
+            answer = compare(relation, left, right)
+            proved += answer is not None
+            assert answer is None or all(relation(*pair) == answer for pair in values), (relation, left, right)
         if not any(below == 0 for _, below in values):
             quotient = divide(left, right)
             assert quotient is None or [evaluate(quotient, call) for call in CALLS] == [a // b for a, b in values]

@@ -73,10 +73,10 @@ def test_quotient_undoes_a_product(a: Dim, divisor: Dim) -> None:
 
 @given(dims, dims, values)
 def test_quotient_is_exact_or_none(a: Dim, divisor: Dim, at: dict[str, int]) -> None:
-    found = quotient(a, divisor)
-    if found is not None:
-        assert found * divisor == a
-        assert evaluate(found, at) * evaluate(divisor, at) == evaluate(a, at)
+    result = quotient(a, divisor)
+    if result is not None:
+        assert result * divisor == a
+        assert evaluate(result, at) * evaluate(divisor, at) == evaluate(a, at)
 
 
 def test_quotient_with_a_remainder() -> None:

@@ -39,14 +39,14 @@ def a_graph() -> Graph:
 def test_the_same_graph_is_parsed() -> None:
     graph, arrays = a_graph(), {}
     text = complete_text(graph, arrays)
-    again = parse(text, arrays)
-    assert same_graph(graph, again)
-    assert verify_stored(again) is again
-    assert str(again) == str(graph)
-    assert same_graph(graph, parse(complete_text(again, arrays), arrays))
+    parsed = parse(text, arrays)
+    assert same_graph(graph, parsed)
+    assert verify_stored(parsed) is parsed
+    assert str(parsed) == str(graph)
+    assert same_graph(graph, parse(complete_text(parsed, arrays), arrays))
     # constants of one repeated value, and small constants, are stored as text
     assert [array.size for array in arrays.values()] == [20, 2]
-    assert again.output("number") is again.nodes[[node.op for node in again.nodes].index("mul")].operands[1]
+    assert parsed.output("number") is parsed.nodes[[node.op for node in parsed.nodes].index("mul")].operands[1]
 
 
 @pytest.mark.parametrize(

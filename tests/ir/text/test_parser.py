@@ -74,9 +74,9 @@ def test_commentary_is_not_read() -> None:
 )
 def test_constants_keep_their_bits(value: np.ndarray) -> None:
     node = make("constant", value=np.asarray(value))
-    again = parse(str(Graph.of("g", [("y", node)]))).output("y")
-    assert again.type == node.type
-    assert again["value"].tobytes() == node["value"].tobytes()
+    parsed = parse(str(Graph.of("g", [("y", node)]))).output("y")
+    assert parsed.type == node.type
+    assert parsed["value"].tobytes() == node["value"].tobytes()
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ def test_threads_parse_independently() -> None:
     gc.set_threshold(5)
     try:
         with ThreadPoolExecutor(4) as pool:
-            found = list(pool.map(parse_dim, [text] * 40))
+            sizes = list(pool.map(parse_dim, [text] * 40))
     finally:
         gc.set_threshold(*thresholds)
         gc.callbacks.remove(hand_over)
-    assert all(dim == expected for dim in found)
+    assert all(dim == expected for dim in sizes)

@@ -58,8 +58,8 @@ def test_equal_steps_become_one_driver() -> None:
     assert drivers(outputs[-1], states[1].c) == [2, 3]  # fetching c between two steps ends a driver there
     assert drivers(outputs[-1], kept=[outputs[2]]) == [3, 2]  # a gradient by outputs[2] passes through the later steps
     above = tf.nn.rnn_cell.LSTMCell(4)
-    again, _ = stepped(above, tf.stack(outputs, 1), above.zero_state(2, tf.float32))
-    assert drivers(*again) == [5, 5]
+    upper, _ = stepped(above, tf.stack(outputs, 1), above.zero_state(2, tf.float32))
+    assert drivers(*upper) == [5, 5]
     output, state = x[:, 0], cell.zero_state(2, tf.float32)
     for _ in range(3):
         output, state = cell(output[:, :3], state)
@@ -205,8 +205,8 @@ def test_cells_of_users_may_have_attributes_of_these_names() -> None:
     cell = Weighted()
     assert cell.weights == [1.0, 2.0, 3.0]
     outputs, _ = rg.dynamic_rnn(cell, rg.placeholder("x", (None, None, 3)))
-    given = rg.compile(outputs).inference(x=np.ones((1, 2, 3)))
-    np.testing.assert_array_equal(given[0], [[1, 1, 1], [2, 3, 4]])
+    result = rg.compile(outputs).inference(x=np.ones((1, 2, 3)))
+    np.testing.assert_array_equal(result[0], [[1, 1, 1], [2, 3, 4]])
 
 
 def test_zero_state_equals_the_initial_states_of_inner_cells() -> None:
@@ -236,8 +236,8 @@ def test_a_cell_in_a_stack_begins_with_its_own_zero_state() -> None:
     x = tf.placeholder(tf.float64, [2, 5, 3])
     stack = tf.nn.rnn_cell.MultiRNNCell([tf.nn.rnn_cell.DropoutWrapper(Begun(4)), tf.nn.rnn_cell.GRUCell(2)])
     outputs, _ = tf.nn.dynamic_rnn(stack, x, dtype=tf.float64)
-    given, _ = tf.nn.dynamic_rnn(stack, x, initial_state=(np.full((2, 4), 0.5), np.zeros((2, 2))))
-    results, other, zero = evaluated([outputs, given, stack.zero_state(2, tf.float64)], {x: DATA[:2]})
+    explicit, _ = tf.nn.dynamic_rnn(stack, x, initial_state=(np.full((2, 4), 0.5), np.zeros((2, 2))))
+    results, other, zero = evaluated([outputs, explicit, stack.zero_state(2, tf.float64)], {x: DATA[:2]})
     np.testing.assert_array_equal(zero[0], np.full((2, 4), 0.5))
     np.testing.assert_allclose(results, other, rtol=1e-12)
 

@@ -90,15 +90,15 @@ def test_uninitialised_iterators_and_empty_queues_are_errors(monkeypatch: pytest
     monkeypatch.setattr(threading, "enumerate", lambda: [threading.current_thread(), own])
     iterator = tf.data.Dataset.range(3).make_initializable_iterator()
     following, queue = iterator.get_next(), tf.FIFOQueue(3, tf.int32, [[]])
-    taken = queue.dequeue()
+    element = queue.dequeue()
     with tf.Session() as session:
         with pytest.raises(tf.errors.FailedPreconditionError, match="run its initializer first"):
             session.run(following)
         with pytest.raises(tf.errors.FailedPreconditionError, match="wait forever"):
-            session.run(taken)
+            session.run(element)
         session.run(queue.close())
         with pytest.raises(tf.errors.OutOfRangeError):
-            session.run(taken)
+            session.run(element)
         with pytest.raises(tf.errors.FailedPreconditionError, match="closed"):
             session.run(queue.enqueue(1))
 

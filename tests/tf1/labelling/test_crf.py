@@ -23,8 +23,8 @@ def test_scores_and_paths(steps: int, is_open: bool) -> None:
     size = None if is_open else steps
     x, y = tf.placeholder(tf.float64, [None, size, TAGS]), tf.placeholder(tf.int32, [None, size])
     n, w = tf.placeholder(tf.int32, [None]), tf.Variable(table)
-    likelihood, given = tf.contrib.crf.crf_log_likelihood(x, y, n, w)
-    assert given.node is w.node
+    likelihood, transitions = tf.contrib.crf.crf_log_likelihood(x, y, n, w)
+    assert transitions.node is w.node
     fetches = [
         likelihood,
         tf.contrib.crf.crf_log_norm(x, n, w),
@@ -35,7 +35,7 @@ def test_scores_and_paths(steps: int, is_open: bool) -> None:
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         results = session.run(fetches, {x: scores, y: tags, n: lengths})
-    for row, (value, norm, score, best, most, gradient) in enumerate(zip(*results, strict=True)):
+    for row, (value, norm, score, best, best_score, gradient) in enumerate(zip(*results, strict=True)):
         length = int(lengths[row])
         assert not best[length or 1 :].any()
         assert not gradient[length:].any()
@@ -48,10 +48,10 @@ def test_scores_and_paths(steps: int, is_open: bool) -> None:
         np.testing.assert_allclose(value, score - norm, rtol=1e-12)
         likeliest = max(paths, key=lambda path: paths[path])
         assert tuple(best[:length]) == likeliest
-        np.testing.assert_allclose(most, paths[likeliest], rtol=1e-12)
+        np.testing.assert_allclose(best_score, paths[likeliest], rtol=1e-12)
         one, total = tf.contrib.crf.viterbi_decode(scores[row, :length], table)
         assert tuple(one) == likeliest
-        np.testing.assert_allclose(total, most, rtol=1e-12)
+        np.testing.assert_allclose(total, best_score, rtol=1e-12)
         weights = {path: np.exp(value - norm) for path, value in paths.items()}
         for tag in range(TAGS):  # the gradient is 1 at the tag, minus its probability
             probability = sum(weight for path, weight in weights.items() if path[0] == tag)

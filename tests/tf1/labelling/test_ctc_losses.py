@@ -48,7 +48,7 @@ def test_losses_decoded_classes_and_distances() -> None:
     ]
     feed = {x: LOGITS, n: LENGTHS, labels: SPARSE}
     with tf.Session() as session:
-        results, gradient, sparse, scores, distances, dense, given, fed, values = session.run(fetches, feed)
+        results, gradient, sparse, scores, distances, dense, dense_labels, fed, values = session.run(fetches, feed)
         np.testing.assert_array_equal(session.run(fetches, {**feed, labels: tuple(SPARSE)})[0], results)
         with pytest.raises(tf.errors.InvalidArgumentError, match="labels is not fed"):
             session.run(fetches, {x: LOGITS, n: LENGTHS})
@@ -60,7 +60,7 @@ def test_losses_decoded_classes_and_distances() -> None:
     expected, slopes = by_our_own(padded)
     np.testing.assert_allclose(results.sum(), expected, rtol=1e-12)
     np.testing.assert_allclose(gradient, slopes.transpose(1, 0, 2), atol=1e-12)
-    np.testing.assert_array_equal(given, np.where(np.arange(4) < [[len(row)] for row in ROWS], padded, -1))
+    np.testing.assert_array_equal(dense_labels, np.where(np.arange(4) < [[len(row)] for row in ROWS], padded, -1))
     assert len(fed.values) == len(SPARSE.values)
     for row, length in enumerate(LENGTHS):
         best = LOGITS[:length, row].argmax(1)

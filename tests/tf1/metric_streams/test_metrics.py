@@ -84,8 +84,8 @@ def test_an_update_runs_with_training_summaries_and_groups() -> None:
         third = sess.run(value)
         assert third == second, "beside a training it is of before it"
         with tf.control_dependencies([update]):
-            behind = tf.reduce_sum(x)
-        sess.run(behind, feeds)
+            dependent = tf.reduce_sum(x)
+        sess.run(dependent, feeds)
         assert sess.run(value) < third
 
 

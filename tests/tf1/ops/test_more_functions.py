@@ -114,9 +114,9 @@ def test_values_and_gradients(name: str) -> None:
         reached = [(place, slope) for place, slope in zip(x, tf.gradients(total, x), strict=True) if slope is not None]
         slopes = session.run([slope for _, slope in reached], feed)
         for (place, _), slope in zip(reached, slopes, strict=True):
-            way = DRAW.normal(size=feed[place].shape)
-            high, low = (session.run(total, {**feed, place: feed[place] + sign * 1e-6 * way}) for sign in (1, -1))
-            np.testing.assert_allclose((slope * way).sum(), (high - low) / 2e-6, rtol=1e-5, atol=1e-5)
+            direction = DRAW.normal(size=feed[place].shape)
+            high, low = (session.run(total, {**feed, place: feed[place] + sign * 1e-6 * direction}) for sign in (1, -1))
+            np.testing.assert_allclose((slope * direction).sum(), (high - low) / 2e-6, rtol=1e-5, atol=1e-5)
 
 
 def test_losses_of_all_kinds() -> None:
@@ -214,9 +214,9 @@ def test_slices_beyond_an_open_axis_are_clamped() -> None:
     nodes = [x[:, :1000], x[:, -1000:3], x[..., ::-1][:, None, :50, 0], tf.strided_slice(x, [0, 0], [2, 100], [1, 2])]
     with tf.Session() as session:
         for steps in (1, 4, 60, 1200):
-            given = np.random.default_rng(0).normal(size=(2, steps, 3))
-            expected = [given[:, :1000], given[:, -1000:3], given[:, None, :50, 2], given[:2, :100:2]]
-            for results, array in zip(session.run(nodes, {x: given}), expected, strict=True):
+            data = np.random.default_rng(0).normal(size=(2, steps, 3))
+            expected = [data[:, :1000], data[:, -1000:3], data[:, None, :50, 2], data[:2, :100:2]]
+            for results, array in zip(session.run(nodes, {x: data}), expected, strict=True):
                 np.testing.assert_array_equal(results, array)
         with pytest.raises(ValueError, match="does not fit"):  # as in TensorFlow, whose tf.slice does not clamp
             session.run(tf.slice(x, [0, 0, 0], [2, 1001, 3]), {x: np.zeros((2, 1000, 3))})
@@ -226,12 +226,12 @@ def test_slices_beyond_an_open_axis_are_clamped() -> None:
 
 def test_gather_nd_rejects_indices_without_an_entry() -> None:
     x, i = tf.placeholder(tf.float64, [None, 4]), tf.placeholder(tf.int32, [None, 2])
-    node, given = tf.gather_nd(x, i), np.arange(8.0).reshape(2, 4)
+    node, table = tf.gather_nd(x, i), np.arange(8.0).reshape(2, 4)
     with tf.Session() as session:
-        np.testing.assert_array_equal(session.run(node, {x: given, i: [[1, 3], [0, 2]]}), [7, 2])
+        np.testing.assert_array_equal(session.run(node, {x: table, i: [[1, 3], [0, 2]]}), [7, 2])
         for wrong in ([[0, 4]], [[2, 0]], [[-1, 0]]):
             with pytest.raises(ValueError, match="feed Placeholder"):
-                session.run(node, {x: given, i: wrong})
+                session.run(node, {x: table, i: wrong})
 
 
 def test_values_at_indices_of_a_dense_array() -> None:

@@ -85,8 +85,8 @@ def test_runs_differ_and_seeds_repeat() -> None:
         ]
 
     first, second = drawn(make, runs=2)
-    again, other = drawn(make), drawn(make, seed=4)
-    for a, b, c, d in zip(first, second, again[0], other[0], strict=True):
+    repeated, other = drawn(make), drawn(make, seed=4)
+    for a, b, c, d in zip(first, second, repeated[0], other[0], strict=True):
         np.testing.assert_array_equal(a, c)
         assert not np.array_equal(a, b)
         assert not np.array_equal(a, d)

@@ -37,7 +37,7 @@ OTHERS = {
 """Functions with other arguments, with the reason."""
 
 
-def made(path: str) -> Any:
+def function_at(path: str) -> Any:
     module, _, name = path.rpartition(".")
     results: Any = tf
     for part in module.split("."):
@@ -51,7 +51,7 @@ def test_the_table_is_tensorflows() -> None:
 
 @pytest.mark.parametrize("path", CLASSES)
 def test_constructors_take_these_arguments_in_this_order(path: str) -> None:
-    parameters = inspect.signature(made(path)).parameters.values()
+    parameters = inspect.signature(function_at(path)).parameters.values()
     by_place = [item.replace(annotation=item.empty) for item in parameters if item.kind is item.POSITIONAL_OR_KEYWORD]
     assert ", ".join(map(str, by_place)) == CLASSES[path].removesuffix(", **kwargs")
     assert {item.name for item in parameters if item.kind is not item.POSITIONAL_OR_KEYWORD} <= {*LAYER}
@@ -85,7 +85,7 @@ def test_arguments_of_all_functions_have_tensorflows_order() -> None:
     del arguments["tensorflow"]
     other = []
     for path, names in arguments.items():
-        item = made(path)
+        item = function_at(path)
         if path in ("no_regularizer", *OTHERS) or (isinstance(item, type) and issubclass(item, Exception)):
             continue
         by_place = [

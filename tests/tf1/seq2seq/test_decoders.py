@@ -40,12 +40,12 @@ class Net:
 
     def by_hand(self, following: Any, steps: int) -> Any:
         """Return logits [batch, steps, symbols] of a Python loop. ``following`` maps logits to the next input."""
-        logits, state, given = [], self.state, self.inputs[:, 0]
+        logits, state, inputs = [], self.state, self.inputs[:, 0]
         for step in range(steps):
             with tf.variable_scope("net/decoder", reuse=True):
-                output, state = self.cell(given, state)
+                output, state = self.cell(inputs, state)
                 logits.append(self.layer(output))
-            given = following(step + 1, logits[-1])
+            inputs = following(step + 1, logits[-1])
         return tf.stack(logits, 1)
 
 
@@ -56,7 +56,7 @@ def test_decoders_are_loops_of_their_cells() -> None:
     whole, kept, lengths = net.decoded(taught, impute_finished=True)
     stepped, kept_too, lengths_too = net.decoded(same, impute_finished=True)
     longer, _, _ = net.decoded(taught)
-    fewer, _, few = net.decoded(taught, maximum_iterations=tf.reduce_min(net.n) + 1)
+    fewer, _, fewer_lengths = net.decoded(taught, maximum_iterations=tf.reduce_min(net.n) + 1)
     greedy, _, ends = net.decoded(
         seq2seq.GreedyEmbeddingHelper(net.table, net.ids[:, 0], END), maximum_iterations=4, output_time_major=True
     )
@@ -74,13 +74,29 @@ def test_decoders_are_loops_of_their_cells() -> None:
         for item in (whole, stepped)
     ]
     slopes = tf.gradients(losses[0] - losses[1], [net.table, net.memory])
-    fetches = [whole, stepped, longer, fewer, greedy, read, own, lengths, lengths_too, few, ends, kept, kept_too]
+    fetches = [
+        whole,
+        stepped,
+        longer,
+        fewer,
+        greedy,
+        read,
+        own,
+        lengths,
+        lengths_too,
+        fewer_lengths,
+        ends,
+        kept,
+        kept_too,
+    ]
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         results = session.run(fetches, net.feed)
         for difference in session.run(slopes, net.feed):
             np.testing.assert_allclose(difference, 0, atol=1e-13)
-    whole, stepped, longer, fewer, greedy, read, own, lengths, lengths_too, few, ends, kept, kept_too = results
+    whole, stepped, longer, fewer, greedy, read, own, lengths, lengths_too, fewer_lengths, ends, kept, kept_too = (
+        results
+    )
     real = np.arange(LONGEST) < LENGTHS[:, None]
     np.testing.assert_allclose(whole.rnn_output[:, :5], np.where(real[:, :5, None], read, 0), rtol=1e-12)
     np.testing.assert_array_equal(whole.sample_id[:, :5], np.where(real[:, :5], read.argmax(2), 0))
@@ -90,7 +106,7 @@ def test_decoders_are_loops_of_their_cells() -> None:
     assert not fewer.rnn_output[:, 2:].any()
     for one, other in zip(tf.nest.flatten([whole, kept]), tf.nest.flatten([stepped, kept_too]), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
-    np.testing.assert_array_equal([lengths, lengths_too, few], [LENGTHS, LENGTHS, np.minimum(LENGTHS, 2)])
+    np.testing.assert_array_equal([lengths, lengths_too, fewer_lengths], [LENGTHS, LENGTHS, np.minimum(LENGTHS, 2)])
     stops = own.argmax(2) == END
     expected = np.where(stops.any(1), stops.argmax(1) + 1, 4)
     np.testing.assert_array_equal(ends, expected)
@@ -127,13 +143,13 @@ def test_losses_of_sequences() -> None:
     losses = (
         -np.log(np.take_along_axis(shifted / shifted.sum(2, keepdims=True), TARGETS[:, :, None], 2))[:, :, 0] * weights
     )
-    given = [tf.constant(item) for item in (logits, TARGETS, weights)]
-    lists = [tf.unstack(item, axis=1) for item in given]
+    tensors = [tf.constant(item) for item in (logits, TARGETS, weights)]
+    lists = [tf.unstack(item, axis=1) for item in tensors]
     fetches = [
-        seq2seq.sequence_loss(*given),
-        seq2seq.sequence_loss(*given, average_across_batch=False),
-        seq2seq.sequence_loss(*given, average_across_timesteps=False),
-        seq2seq.sequence_loss(*given, average_across_timesteps=False, average_across_batch=False),
+        seq2seq.sequence_loss(*tensors),
+        seq2seq.sequence_loss(*tensors, average_across_batch=False),
+        seq2seq.sequence_loss(*tensors, average_across_timesteps=False),
+        seq2seq.sequence_loss(*tensors, average_across_timesteps=False, average_across_batch=False),
         legacy_seq2seq.sequence_loss_by_example(*lists),
         legacy_seq2seq.sequence_loss(*lists),
         legacy_seq2seq.sequence_loss_by_example(*lists, average_across_timesteps=False),
@@ -163,18 +179,18 @@ def test_lists_of_symbols() -> None:
         with tf.variable_scope("", reuse=reuse):
             return legacy_seq2seq.embedding_tied_rnn_seq2seq(encoder, decoder, cell, 6, 3, feed_previous=feeds)[0]
 
-    ways = [outputs(False, None), outputs(True, True), outputs(own, True)]
+    variants = [outputs(False, None), outputs(True, True), outputs(own, True)]
     variables = tf.trainable_variables()
     assert (variables[0].op.name, len(variables)) == ("embedding_tied_rnn_seq2seq/embedding", 7)
     feed = {item: DRAW.integers(0, 6, 4) for item in [*encoder, *decoder]}
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         for flag in (False, True):
-            told, fed_back, chosen = session.run(ways, {**feed, own: flag})
-            np.testing.assert_allclose(chosen, fed_back if flag else told, rtol=1e-5, atol=1e-6)
+            taught, fed_back, chosen = session.run(variants, {**feed, own: flag})
+            np.testing.assert_allclose(chosen, fed_back if flag else taught, rtol=1e-5, atol=1e-6)
         symbols = [np.argmax(item, 1) for item in fed_back[:-1]]  # its own samples, as inputs
         feed |= dict(zip(decoder[1:], symbols, strict=True))
-        np.testing.assert_allclose(session.run(ways, {**feed, own: True})[0], fed_back, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(session.run(variants, {**feed, own: True})[0], fed_back, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

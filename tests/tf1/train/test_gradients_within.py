@@ -68,12 +68,12 @@ def test_a_branch_that_is_not_taken_adds_no_nan_to_gradients() -> None:
 
 
 def test_a_variable_read_in_a_branch_that_is_not_taken() -> None:
-    value, taken = tf.Variable(0.0), tf.placeholder(tf.bool)
-    results = tf.gradients(tf.cond(taken, lambda: tf.log(value), lambda: value * 3.0), value)[0]
+    value, condition = tf.Variable(0.0), tf.placeholder(tf.bool)
+    results = tf.gradients(tf.cond(condition, lambda: tf.log(value), lambda: value * 3.0), value)[0]
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        assert session.run(results, {taken: False}) == 3
-        assert session.run(results, {taken: True}) == np.inf
+        assert session.run(results, {condition: False}) == 3
+        assert session.run(results, {condition: True}) == np.inf
 
 
 def test_branches_within_branches_and_cases() -> None:
@@ -122,11 +122,11 @@ def test_the_gradient_of_the_clip_of_a_block_cell_is_one() -> None:
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         kernel.load(np.array([[0.3, 0.9, 0.2, 0], [0.1, 0.8, 0.4, 0], [0] * 4], np.float32), session)
-        given = np.array([[[1.0, 1.0]]], np.float32)
+        array = np.array([[[1.0, 1.0]]], np.float32)
         i, j = 1 / (1 + np.exp(-0.4)), np.tanh(1.7)
         slope = 0.5 * (1 - np.tanh(0.01) ** 2) * np.array([0.3 * i * (1 - i) * j, 0.1 * i * (1 - i) * j])
         slope += 0.5 * (1 - np.tanh(0.01) ** 2) * np.array([0.9, 0.8]) * i * (1 - j * j)
-        np.testing.assert_allclose(session.run(results, {x: given})[0, 0], slope, rtol=1e-4)
+        np.testing.assert_allclose(session.run(results, {x: array})[0, 0], slope, rtol=1e-4)
 
 
 def test_values_of_a_loop_that_several_read_give_all_of_their_gradients() -> None:
@@ -147,7 +147,7 @@ def test_values_of_a_loop_that_several_read_give_all_of_their_gradients() -> Non
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         alone = session.run(gradients, feed)
-        _, *beside = session.run([train, *gradients], feed)
+        _, *with_training = session.run([train, *gradients], feed)
         step, before = 1e-6, session.run(variables)
         moved = before[1].copy()
         moved[0, 0] += step
@@ -158,6 +158,6 @@ def test_values_of_a_loop_that_several_read_give_all_of_their_gradients() -> Non
         down = session.run(loss, feed)
         variables[1].load(before[1], session)
         (of_kernel,) = session.run([gradients[1]], feed)
-    for one, other in zip(alone, beside, strict=True):
+    for one, other in zip(alone, with_training, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(of_kernel[0, 0], (up - down) / (2 * step), rtol=1e-6)

@@ -60,8 +60,8 @@ def test_a_gradient_within_a_loss_is_constant_like_a_feed(net: Any) -> None:
     _, _, _, inner, loss = net
     (gradient,) = tf.gradients(loss(inner), inner)
     mine = trained(net, tf.stop_gradient(gradient), lambda session, feed: {})
-    given = tf.placeholder(tf.float64, [None, 4])
-    theirs = trained(net, given, lambda session, feed: {given: session.run(gradient, feed)})
+    fed_gradient = tf.placeholder(tf.float64, [None, 4])
+    theirs = trained(net, fed_gradient, lambda session, feed: {fed_gradient: session.run(gradient, feed)})
     assert len(mine) == len(theirs)
     for one, other in zip(mine, theirs, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)

@@ -21,21 +21,21 @@ def losses(make: Any, steps: int = 4) -> tuple[list[float], list[float], list[st
         loss = tf.reduce_mean(tf.square(tf.matmul(x, kernel) - y))
         count = tf.train.get_or_create_global_step()
         step = make(loss, count)
-        feeds, given, after = {x: DATA, y: TARGETS}, [], []
+        feeds, results, after = {x: DATA, y: TARGETS}, [], []
         sess.run(tf.global_variables_initializer())
         for number in range(steps):
-            given.append(sess.run([step, loss], feeds)[0])
+            results.append(sess.run([step, loss], feeds)[0])
             after.append(float(sess.run(loss, feeds)))
             assert sess.run(count) == number + 1
         if summaries := tf.summary.merge_all():
             assert sess.run(summaries, feeds)
-        return given, after, [item.name for item in tf.global_variables()]
+        return results, after, [item.name for item in tf.global_variables()]
 
 
 def test_a_run_of_the_loss_takes_a_step() -> None:
     optimize = tf.contrib.layers.optimize_loss
-    given, after, names = losses(lambda loss, count: optimize(loss, count, 0.1, "Adam", clip_gradients=0.5))
-    assert given[1:] == after[:-1], "it is of before the step"
+    before, after, names = losses(lambda loss, count: optimize(loss, count, 0.1, "Adam", clip_gradients=0.5))
+    assert before[1:] == after[:-1], "it is of before the step"
     assert "OptimizeLoss/learning_rate:0" in names
     assert "OptimizeLoss/kernel/Adam:0" in names
 
