@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "tools" / "platforms"
 ENVIRONMENT = {name: text for name, text in os.environ.items() if name != "XDG_CACHE_HOME"}
 """Environment in which roots are in the user's cache instead of this run's."""
+LOGS = Path.home() / ".cache" / "rnngraph-platforms" / "logs"
 
 ARM = {
     "machine": (
@@ -58,12 +59,16 @@ def needs(*commands: str) -> None:
 
 
 def run(script: str, *command: str) -> str:
-    line = [SCRIPTS / script, "run", *command]
-    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=4 * 3600, check=False)
-    said = done.stdout[-6000:]
-    assert done.returncode == 0, said + done.stderr[-3000:]
-    print(said.splitlines()[-1])
-    return done.stdout
+    """Run a command in a root and return its output, which is also written to a log in the user's cache."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"{os.environ['PYTEST_CURRENT_TEST'].split('::')[1].split(' ')[0]}.log"
+    with log.open("w", encoding="utf-8") as output:
+        line = [SCRIPTS / script, "run", *command]
+        streams = {"stdout": output, "stderr": subprocess.STDOUT}
+        done = subprocess.run(line, env=ENVIRONMENT, **streams, timeout=4 * 3600, check=False)
+    said = log.read_text(encoding="utf-8", errors="replace")
+    assert done.returncode == 0, f"{log}:\n{said[-9000:]}"
+    return said
 
 
 @pytest.mark.aarch64
@@ -105,7 +110,7 @@ def test_bytes_are_multiplied_by_sdot() -> None:
 @pytest.mark.parametrize("part", WINDOWS)
 def test_windows(part: str) -> None:
     needs("apt-get", "dpkg", "unshare")
-    pytest_ = ("python", "-X", "utf8", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    pytest_ = ("python", "-X", "utf8", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n2", "--timeout=600")
     assert re.search(r"\d+ (passed|skipped)", run("windows.sh", *pytest_, *WINDOWS[part]))
 
 

@@ -12,10 +12,11 @@ wheels=(numpy llvmlite networkx safetensors rich markdown-it-py mdurl pygments p
 setup() {
     [[ -x $root/host/usr/bin/qemu-aarch64 ]] || unpack_tools qemu-user
     [[ -d $root/arm64 ]] || make_root arm64 arm64 trixie python3.13,libgcc-s1,libstdc++6,dash,bash,coreutils,gcc,libc6-dev
-    if [[ ! -d $root/site-arm64 ]]; then
+    if ! has_wheels site-arm64 "${wheels[@]}"; then
+        rm -rf "$root/site-arm64.part"
         download_wheels site-arm64.part 313 manylinux2014_aarch64,manylinux_2_27_aarch64,manylinux_2_28_aarch64 \
             "${wheels[@]}"
-        mv "$root/site-arm64.part" "$root/site-arm64"
+        replace_site site-arm64 "${wheels[@]}"
     fi
     ln -sf python3.13 "$root/arm64/usr/bin/python3"
     ln -sf gcc "$root/arm64/usr/bin/cc"

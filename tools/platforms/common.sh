@@ -46,3 +46,15 @@ download_wheels() {
     "$python" "$here/unpack_wheels.py" "$folder" "$root/$1"
     rm -r "$folder"
 }
+
+# has_wheels FOLDER WHEEL...: true if the folder was made from this list of wheels.
+has_wheels() {
+    [[ -f $root/$1/wheels.txt && $(<"$root/$1/wheels.txt") == "${*:2}" ]]
+}
+
+# replace_site FOLDER WHEEL...: put FOLDER.part in the place of a folder of wheels, and note its list.
+replace_site() {
+    echo "${*:2}" >"$root/$1.part/wheels.txt"
+    rm -rf "${root:?}/$1"
+    mv "$root/$1.part" "$root/$1"
+}

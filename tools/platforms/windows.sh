@@ -10,7 +10,8 @@ packages=wine,wine64,gcc-mingw-w64-x86-64-posix,libz-mingw-w64,bash,coreutils,da
 wheels=(numpy llvmlite networkx safetensors rich markdown-it-py mdurl pygments pytest iniconfig pluggy packaging
     colorama hypothesis sortedcontainers mpmath onnx protobuf typing_extensions ml_dtypes h5py absl-py
     pytest-xdist execnet scikit-learn scipy joblib threadpoolctl cloudpickle narwhals hatchling pathspec trove-classifiers
-    matplotlib contourpy cycler fonttools kiwisolver pyparsing pillow python-dateutil six)
+    matplotlib contourpy cycler fonttools kiwisolver pyparsing pillow python-dateutil six pytest-timeout
+    torch sympy filelock fsspec jinja2 markupsafe onnxruntime flatbuffers keras optree namex gguf tqdm pyyaml)
 
 setup() {
     "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || {
@@ -19,10 +20,11 @@ setup() {
     }
     [[ -d $root/windows ]] || make_root windows amd64 trixie "$packages"
     [[ -d $root/windows/python ]] || make_python
-    if [[ ! -d $root/site-windows ]]; then
+    if ! has_wheels site-windows "${wheels[@]}"; then
+        rm -rf "$root/site-windows.part"
         download_wheels site-windows.part 311 win_amd64 "${wheels[@]}"
         add_complex_math
-        mv "$root/site-windows.part" "$root/site-windows"
+        replace_site site-windows "${wheels[@]}"
     fi
     [[ -d $root/windows/root/prefix ]] || in_root /usr/lib/wine/wine64 wineboot --init
 }
@@ -83,6 +85,7 @@ add_complex_math() {
 }
 
 # One command at a time: all processes of wine share a server, which sees the checkout of the command that started it.
+# KMP_AFFINITY: to bind threads, torch's OpenMP calls a function that wine lacks.
 in_root() {
     exec 9>"$root/windows.lock"
     flock 9
@@ -99,6 +102,7 @@ in_root() {
             WINEPREFIX=/root/prefix WINEARCH=win64 WINEDEBUG=-all WINEDLLOVERRIDES="mscoree,mshtml,explorer.exe,winemenubuilder.exe=" \
             WINEPATH="Z:\\python;Z:\\python\\DLLs" PYTHONHOME="Z:\\python" \
             PYTHONPATH="Z:\\python\\DLLs;Z:\\checkout;Z:\\site" \
+            KERAS_BACKEND=torch KMP_AFFINITY=disabled \
             /bin/bash -c "cd /checkout; \"\$@\"; code=\$?; wineserver=/usr/lib/wine/wineserver
                 \$wineserver --kill; \$wineserver --wait; exit \$code" run "$@"
     ' unshare "$root" "$checkout" "$@"
