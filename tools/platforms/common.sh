@@ -36,12 +36,13 @@ make_root() {
 }
 
 # download_wheels FOLDER VERSION PLATFORMS WHEEL...: wheels for another machine, unpacked into a folder, since pip
-# refuses to install them. PLATFORMS is a list with commas.
+# refuses to install them. PLATFORMS is a list with commas. With with_dependencies=1 their dependencies come along.
 download_wheels() {
     local folder options=()
     folder=$(mktemp -d)
+    [[ ${with_dependencies-} ]] || options+=(--no-deps)
     for platform in ${3//,/ }; do options+=(--platform "$platform"); done
-    "$python" -m pip download --quiet --only-binary=:all: --no-deps --python-version "$2" "${options[@]}" \
+    "$python" -m pip download --quiet --only-binary=:all: --python-version "$2" "${options[@]}" \
         --dest "$folder" "${@:4}"
     "$python" "$here/unpack_wheels.py" "$folder" "$root/$1"
     rm -r "$folder"
