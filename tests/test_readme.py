@@ -4,7 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -131,6 +131,12 @@ def commands() -> list[str]:
     return sorted({line for line in shell.splitlines() if line.startswith("rnngraph ")})
 
 
+def run_command(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run ``rnngraph`` in the project's folder, with output in UTF-8 on every system."""
+    line = [sys.executable, "-X", "utf8", "-P", "-m", "rnngraph", *words]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=600)
+
+
 LONG = ("rnngraph run examples/deep_rnn.py",)
 """Commands that repeat the training of another test."""
 
@@ -148,9 +154,7 @@ def test_command_lines_run(command: str, tmp_path: Path) -> None:
         words += ["--directory", str(tmp_path)]
     if words[0] == "explore":
         words += ["--output", str(tmp_path / "page.html")]
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "rnngraph", *words], cwd=ROOT, capture_output=True, text=True, timeout=600
-    )
+    done = run_command(words)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
 
@@ -167,9 +171,7 @@ def excerpts() -> list[tuple[str, list[str]]]:
 @pytest.mark.parametrize(("command", "shown"), excerpts())
 def test_excerpts_equal_the_printed_output(command: str, shown: list[str]) -> None:
     words = command.split()[1:]
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "rnngraph", *words], cwd=ROOT, capture_output=True, text=True, timeout=600
-    )
+    done = run_command(words)
     printed = iter(done.stdout.splitlines())
     for line in shown:
         assert line == "…" or line in printed, f"{command} does not print, or not in this place: {line}"

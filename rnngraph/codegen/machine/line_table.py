@@ -131,7 +131,8 @@ def _rows(data: bytes, starts: Mapping[int, int]) -> Iterator[Row]:
             folders.append(folder)
         while name := reader.text():
             folder, _, _ = folders[reader.leb()], reader.leb(), reader.leb()
-            files.append(f"{folder}/{name}" if folder else name)
+            separator = "\\" if "\\" in folder else "/"
+            files.append(f"{folder}{separator}{name}" if folder else name)
         reader.position = program
         yield from _run(reader, position, _LineProgram(shortest, base, span, special, files), starts)
 
