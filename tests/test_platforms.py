@@ -38,7 +38,7 @@ ARM = {
     "readers": ("formats/keras/test_read_keras.py", "formats/test_nam.py"),
     "kernels": ("codegen/kernels/test_reductions.py", "codegen/llvm/test_threefry.py", "storage"),
 }
-"""Files and folders of tests by part, as few as take 12 minutes of CPU in all under qemu. ``.ci/run`` runs "threads"."""
+"""Files and folders of tests by part, as few as take 12 minutes of CPU in all under qemu. CI runs "threads"."""
 NOT_ROOMS = ("fixtures", "hard_points", "helpers", "typed", "__pycache__")
 ROOMS = sorted(path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name not in NOT_ROOMS)
 WINDOWS = {
@@ -106,7 +106,7 @@ def test_bytes_are_multiplied_by_sdot() -> None:
 @pytest.mark.parametrize("part", WINDOWS)
 def test_windows(part: str) -> None:
     needs("apt-get", "dpkg", "unshare")
-    pytest_ = ("python", "-X", "utf8", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n2", "--timeout=600")
+    pytest_ = ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n2", "--timeout=600")
     assert re.search(r"\d+ (passed|skipped)", run("windows.sh", *pytest_, *WINDOWS[part]))
 
 

@@ -1,6 +1,7 @@
 """README and docs are correct: code runs, commands exist, and links have targets."""
 
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -172,7 +173,7 @@ def excerpts() -> list[tuple[str, list[str]]]:
 def test_excerpts_equal_the_printed_output(command: str, shown: list[str]) -> None:
     words = command.split()[1:]
     done = run_command(words)
-    printed = iter(done.stdout.splitlines())
+    printed = iter(done.stdout.replace(os.sep, "/").splitlines())
     for line in shown:
         assert line == "…" or line in printed, f"{command} does not print, or not in this place: {line}"
 

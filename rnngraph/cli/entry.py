@@ -87,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("rnngraph", description="Read, run and time recurrent networks.")
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        vars(parser)["color"] = False  # Python 3.14 colours usage in a pipe, too, if FORCE_COLOR is set
     parser.add_argument("--version", action="version", version=f"rnngraph {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_show(commands.add_parser("show", help="print one stage between declaration and assembly"))

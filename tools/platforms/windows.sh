@@ -102,7 +102,7 @@ in_root() {
             WINEPREFIX=/root/prefix WINEARCH=win64 WINEDEBUG=-all WINEDLLOVERRIDES="mscoree,mshtml,explorer.exe,winemenubuilder.exe=" \
             WINEPATH="Z:\\python;Z:\\python\\DLLs" PYTHONHOME="Z:\\python" \
             PYTHONPATH="Z:\\python\\DLLs;Z:\\checkout;Z:\\site" \
-            KERAS_BACKEND=torch KMP_AFFINITY=disabled \
+            PYTHONUTF8=1 KERAS_BACKEND=torch KMP_AFFINITY=disabled \
             /bin/bash -c "cd /checkout; \"\$@\"; code=\$?; wineserver=/usr/lib/wine/wineserver
                 \$wineserver --kill; \$wineserver --wait; exit \$code" run "$@"
     ' unshare "$root" "$checkout" "$@"

@@ -11,6 +11,7 @@ pytest.importorskip("h5py")
 from hard_points.cases import Entry, names_of
 from hard_points.doors import Recorded, changes, mixed
 from hard_points.read_keras import read
+from systems import not_on_windows
 
 from rnngraph.formats.keras.read import _HANDLERS
 
@@ -23,6 +24,7 @@ def test_a_function_has_the_values_that_keras_has(entry: Entry) -> None:
     RECORDED.check(entry, read)
 
 
+@not_on_windows("torch's last bits are those of the C library")
 @pytest.mark.peers
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("part", range(4))

@@ -25,7 +25,8 @@ Keywords: TypeAlias = dict[str, Any]
 _READER = f"{__name__.rpartition('.')[0].rpartition('.')[0]}.runs"
 """Name of the Python module that runs the user's module. Stack frames outside of it belong to the reader's caller."""
 TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
-_NOT_OF_MODULES = (TORCH, warnings.__file__)
+_NOT_OF_MODULES = (TORCH, warnings.simplefilter.__code__.co_filename)
+"""Beginnings of files of frames that are not the module's: torch, and warnings, which 3.14 keeps elsewhere."""
 
 
 class PlacedModule(torch.nn.Module):  # type: ignore[misc, unused-ignore]
