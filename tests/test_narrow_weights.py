@@ -399,14 +399,14 @@ def test_summary_counts_the_bytes_that_are_read() -> None:
     assert bytes_of["float32"] == 4 * 12800
     assert bytes_of["bfloat16"] == bytes_of["bfloat16 alone"] == 2 * 12800
     assert bytes_of["int8"] == bytes_of["int8 alone"] == 12800 + 8 * 100
-    assert bytes_of["int8_blocks"] == 12800 + 4 * 4 * 100
-    assert bytes_of["int4"] == 12800 // 2 + 4 * 4 * 100
+    assert bytes_of["int8_blocks"] == 12800 + 2 * 4 * 100
+    assert bytes_of["int4"] == 12800 // 2 + 2 * 4 * 100
 
 
 @pytest.mark.parametrize(("form", "stored"), [("int8_blocks", 128 * 100), ("int4", 64 * 100)])
 def test_summary_counts_the_zeros_that_fill_a_block(form: str, stored: int) -> None:
     program = rg.compile(rg.dense(rg.placeholder("x", (None, 100)), 100, use_bias=False), **FORMS[form])
-    assert int(program.summary().splitlines()[-1].split()[3].replace(",", "")) == stored + 4 * 4 * 100
+    assert int(program.summary().splitlines()[-1].split()[3].replace(",", "")) == stored + 2 * 4 * 100
 
 
 EDGES = {"ordinary": 1.0, "large": 7e37, "largest": float(np.finfo(np.float32).max), "small": 1e-29, "subnormal": 1e-41}

@@ -14,6 +14,7 @@ import numpy as np
 from .sizes.polynomial import ceil_divide
 from .types import (
     FLOATS,
+    HALF,
     INTEGERS,
     Dim,
     Shape,
@@ -124,14 +125,14 @@ def matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Un
     return TensorType(dtype, shape)
 
 
-_BLOCK_PRODUCTS = tuple(("int8", byte, "float32", "float32", "int32") for byte in ("int8", "uint8"))
+_BLOCK_PRODUCTS = tuple(("int8", byte, "float32", HALF, "int32") for byte in ("int8", "uint8"))
 
 
 def block_matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], unify: Unify) -> Type:
     left, right, *_ = types
     dtypes = tuple(item.dtype for item in types)
     if dtypes not in _BLOCK_PRODUCTS:
-        raise TypeError(f"a product in blocks needs bytes, two float32 scales and int32 sums, not {', '.join(dtypes)}")
+        raise TypeError(f"a product in blocks needs bytes, scales of float32 and float16, and int32 sums, not {', '.join(dtypes)}")
     if left.rank < 1 or right.rank != 2:
         raise ValueError(f"a product in blocks needs rows and a matrix, not {left} and {right}")
     depth, blocks = right.shape[0], types[3].shape[:1]

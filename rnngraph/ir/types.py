@@ -27,11 +27,13 @@ NARROW = ("bfloat16", "int8", "uint8")
 """Further dtypes of parameters, and of operands of matmuls that quantization passes introduce. In NumPy, bfloat16 is a
 rounded float32.
 """
+HALF = "float16"
+"""Dtype of the scales of weights in blocks, which quantization passes introduce."""
 KEEP_NARROW = ("transpose", "reshape", "broadcast", "slice", "gather")
 """Ops that move numbers of narrow parameters. Every other op reads them widened by a cast."""
 PARAMETER_ARRAYS = {"bfloat16": "uint16"}
 """NumPy dtype of the array of a parameter whose dtype NumPy lacks. A bfloat16 is the upper 16 bits of a float32."""
-SHORT_NAMES = dict(zip((*DTYPES, *NARROW), ("f32", "f64", "i32", "i64", "bool", "bf16", "i8", "u8"), strict=True))
+SHORT_NAMES = dict(zip((*DTYPES, *NARROW, HALF), ("f32", "f64", "i32", "i64", "bool", "bf16", "i8", "u8", "f16"), strict=True))
 LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 FLOATS = ("float32", "float64")
 DIFFERENTIABLE = (*FLOATS, "bfloat16")
@@ -44,6 +46,7 @@ ITEM_BYTES = {
     "int64": 8,
     "bool": 1,
     "bfloat16": 2,
+    "float16": 2,
     "int8": 1,
     "uint8": 1,
 }

@@ -15,7 +15,7 @@ from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
 from ..ir.node import Attributes
 from ..ir.ops import OPS
 from ..ir.scan import ScanParts
-from ..ir.types import NARROW
+from ..ir.types import HALF, NARROW
 from ..support.records import dataclass
 
 LARGEST_FOLD = 4096  # maximum elements of a folded constant, because programs store constants
@@ -86,7 +86,7 @@ def _fold(node: Node, operands: tuple[Node, ...]) -> Node | None:
         return None
     row = OPS[node.op]
     foldable = row.kind in ("elementwise", "reduction") and not row.random
-    if not foldable or node.dtype in NARROW:
+    if not foldable or node.dtype in (*NARROW, HALF):
         return None
     if max(item["value"].size for item in operands) > LARGEST_FOLD or row.evaluate is None:
         return None

@@ -68,7 +68,7 @@ OTHERS: dict[str, list[Case]] = {
     ],
     "block_matmul": [
         (
-            [("int8", (*lead, 4)), ("uint8", (4, 3)), (F, (*lead, 2)), (F, (2, 3)), (I, (*lead, 2))],
+            [("int8", (*lead, 4)), ("uint8", (4, 3)), (F, (*lead, 2)), ("float16", (2, 3)), (I, (*lead, 2))],
             {"block": 2, "zero": 8, "bits": 8},
         )
         for lead in ((), (2,), (2, 3))

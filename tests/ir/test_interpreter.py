@@ -39,7 +39,7 @@ OPERANDS: dict[str, list[np.ndarray]] = {
         np.arange(-6, 6, dtype=np.int8).reshape(3, 4),
         np.arange(8, dtype=np.uint8).reshape(4, 2),
         np.ones((3, 2), np.float32),
-        np.ones((2, 2), np.float32),
+        np.ones((2, 2), np.float16),
         np.ones((3, 2), np.int32),
     ],
     "outer_sum": [FLOATS, POSITIVE],

@@ -20,7 +20,7 @@ from functools import lru_cache
 
 from ...ir.graph import Node
 from ...ir.ops import MATRIX_PRODUCTS
-from ...ir.types import FLOATS, ITEM_BYTES, NARROW, Dim
+from ...ir.types import FLOATS, HALF, ITEM_BYTES, NARROW, Dim
 from ...support.records import dataclass
 from ..machine.target import Target
 
@@ -95,7 +95,9 @@ def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
         return 1
     sizes = [ITEM_BYTES[node.dtype] for node in nodes if node.dtype in FLOATS]
     narrow = (
-        node for node in nodes if node.dtype in NARROW or (node.op in MATRIX_PRODUCTS and node.dtype not in FLOATS)
+        node
+        for node in nodes
+        if node.dtype in (*NARROW, HALF) or (node.op in MATRIX_PRODUCTS and node.dtype not in FLOATS)
     )
     sizes += [4 for _ in narrow]  # computed in 32 bits
     lanes = target.lanes(min(sizes or [8]))

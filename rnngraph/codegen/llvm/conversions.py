@@ -1,7 +1,10 @@
-"""Conversions between 64-bit integers and floats by 32-bit instructions, where LLVM would call a library.
+"""Conversions for which LLVM would call a library on some processors.
 
-They round and saturate like the instructions of other processors: to nearest even; a float to an integer towards zero,
-saturating, and NaN to 0. There is one function for each pair of types, on scalars.
+Those between 64-bit integers and floats use 32-bit instructions. They round and saturate like the instructions of other
+processors: to nearest even; a float to an integer towards zero, saturating, and NaN to 0. There is one function for each
+pair of types, on scalars.
+
+Those between float32 and the bits of a float16 work on vectors, and do not depend on the mode for denormals.
 """
 
 from __future__ import annotations
@@ -81,3 +84,45 @@ def _between(b: Instructions, x: Handle, maximum: int) -> Handle:
     zero, limit = b.constant(0, x), b.constant(maximum, x)
     x = b.select(b.compare("sgt", x, zero), x, zero)
     return b.select(b.compare("slt", x, limit), x, limit)
+
+
+_HALF_MAX, _HALF_INFINITE, _HALF_QUIET = 0x7BFF, 0x7C00, 0x7E00
+"""Bits of the largest float16, of infinity and of NaN."""
+_REBIAS = 127 - 15
+"""Difference of the biases of the exponents of float32 and float16."""
+
+
+def float_of_half(b: Instructions, x: Handle) -> Handle:
+    """Write the conversion of float16 bits to float32."""
+    word = b.convert("zext", x, "i32")
+    sign = b.shl(b.and_(word, b.constant(0x8000, word)), 16)
+    magnitude = b.shl(b.and_(word, b.constant(0x7FFF, word)), 13)
+    normal = b.iadd(magnitude, b.constant(_REBIAS << 23, word))
+    infinite = b.iadd(magnitude, b.constant(2 * _REBIAS << 23, word))
+    # a subnormal number is the difference of two numbers with the exponent of the smallest normal one
+    start = b.constant(_REBIAS + 1 << 23, word)
+    difference = b.bits(b.sub(b.from_bits(b.iadd(magnitude, start)), b.from_bits(start)))
+    is_infinite = b.compare("sge", magnitude, b.constant(_HALF_INFINITE << 13, word))
+    is_small = b.compare("slt", magnitude, b.constant(1 << 23, word))
+    bits = b.select(is_small, difference, b.select(is_infinite, infinite, normal))
+    return b.from_bits(b.or_(bits, sign))
+
+
+def half_of_float(b: Instructions, x: Handle) -> Handle:
+    """Write the rounding to float16 of ``ir.numbers.narrow``, as bits. NaN becomes quiet, without its payload."""
+    bits = b.bits(x)
+    sign = b.and_(b.lshr(bits, 16), b.constant(0x8000, bits))
+    magnitude = b.and_(bits, b.constant(0x7FFFFFFF, bits))
+    odd = b.and_(b.lshr(magnitude, 13), b.constant(1, bits))
+    rounded = b.lshr(b.iadd(magnitude, b.iadd(odd, b.constant(0xFFF, bits))), 13)
+    normal = b.isub(rounded, b.constant(_REBIAS << 10, bits))
+    limited = b.select(b.compare("sgt", normal, b.constant(_HALF_MAX, bits)), b.constant(_HALF_MAX, bits), normal)
+    # the last digit of 0.5 is that of a subnormal float16, so that the addition rounds to it
+    half = b.constant(0.5, x)
+    small = b.isub(b.bits(b.add(b.from_bits(magnitude), half)), b.bits(half))
+    is_small = b.compare("slt", magnitude, b.constant(_REBIAS + 1 << 23, bits))
+    finite = b.select(is_small, small, limited)
+    is_infinite = b.compare("eq", magnitude, b.constant(0x7F800000, bits))
+    other = b.select(is_infinite, b.constant(_HALF_INFINITE, bits), b.constant(_HALF_QUIET, bits))
+    is_finite = b.compare("slt", magnitude, b.constant(0x7F800000, bits))
+    return b.convert("trunc", b.or_(b.select(is_finite, finite, other), sign), "f16")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...ir.numbers import narrow, random
-from .conversions import float_of_wide, wide_of_float
+from .conversions import float_of_half, float_of_wide, half_of_float, wide_of_float
 from .instructions import Handle, Instructions, float_text, overload_suffix
 from .remainder import remainder_of_floats
 from .vecmath import FUNCTIONS
@@ -138,6 +138,8 @@ def _cast(b: Instructions, x: Handle, element: str) -> Handle:
         return b.compare("une" if was in FLOAT_ELEMENTS else "ne", x, zero)
     if was == "i1":
         return b.convert("uitofp" if now in FLOAT_ELEMENTS else "zext", x, now)
+    if "f16" in (was, now):
+        return float_of_half(b, x) if was == "f16" else half_of_float(b, x)
     if "bf16" in (was, now):
         return b.from_bits(b.shl(b.convert("zext", x, "i32"), 16)) if was == "bf16" else _to_bfloat16(b, x)
     if was in ("i8", "u8"):

@@ -19,6 +19,8 @@ LLVM_TYPES = {
     "u8": "i8",
     "i16": "i16",
     "bf16": "i16",
+    "f16": "i16",
+    "half": "half",
     "bfloat": "bfloat",
     "ptr": "ptr",
 }
@@ -34,6 +36,7 @@ SUFFIXES = {
     "i8": "i8",
     "u8": "i8",
     "bf16": "i16",
+    "f16": "i16",
 }
 
 

@@ -12,6 +12,7 @@ from ...ir.types import ITEM_BYTES, Size, size
 from ..loop_ir.nodes import BlockScales, Buffer, Contract, Index, LetIndex, Place
 from ..machine.alignment import ALIGNMENT
 from ..machine.target import Target
+from .conversions import float_of_half
 from .dot_products import MULTIPLY_ADD, DotInstructions, Parts, block_product, dot_product
 from .function_builder import FunctionBuilder
 from .instructions import LLVM_TYPES, Handle, element_of
@@ -126,6 +127,13 @@ def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales
     def of_row(place: Place, number: Index) -> Handle:
         return read(builder, step_pointer(builder, place, builder.index(number), 1, 0), place[0].dtype, 1, None, 1, "a")
 
+    def of_columns(place: Place, number: Index) -> Handle:
+        pointer = step_pointer(builder, place, builder.index(number), scales.right_stride, 0)
+        bits = read(builder, pointer, place[0].dtype, lanes, None, 1, "scale")
+        if not builder.target.has_halves:
+            return float_of_half(b, bits)
+        return b.convert("fpext", b.convert("bitcast", bits, "half"), "f32")
+
     def iterate(number: Index, carried: Sums) -> Sums:
         begin: Sums = []
         for row, place in zip(carried, scales.sums, strict=True):
@@ -134,18 +142,7 @@ def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales
                 start = b.splat(b.imul(of_row(place, number), b.literal(-scales.zero, "i32", 1)), lanes)
             begin.append([start] * len(row))
         sums = _steps(builder, tile, begin, number * scales.steps, range(scales.steps))
-        weight_scales = [
-            read(
-                builder,
-                step_pointer(builder, place, builder.index(number), scales.right_stride, 0),
-                place[0].dtype,
-                lanes,
-                None,
-                1,
-                "scale",
-            )
-            for place in scales.right
-        ]
+        weight_scales = [of_columns(place, number) for place in scales.right]
         totals: Sums = []
         for row, whole, place in zip(carried, sums, scales.left, strict=True):
             scale = b.splat(of_row(place, number), lanes)

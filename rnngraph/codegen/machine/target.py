@@ -118,6 +118,12 @@ class Target:
         return self.takes_operands_from_memory and self.vector_bits == 512
 
     @property
+    def has_halves(self) -> bool:
+        """True if an instruction converts float16 to float32."""
+        has_f16c = self.is_x86_64 and self.vector_bits >= 256 and "-f16c" not in self.features
+        return self.is_arm64 or has_f16c
+
+    @property
     def prefetches(self) -> bool:
         """True if tiles prefetch weights.
 

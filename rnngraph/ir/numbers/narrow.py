@@ -1,6 +1,7 @@
 """Casts to narrow dtypes and matmuls of narrow dtypes in NumPy.
 
-NumPy has no bfloat16, which is a float32 without its lower 16 bits. Here a rounded float32 represents a bfloat16.
+NumPy has no bfloat16, which is a float32 without its lower 16 bits. Here a rounded float32 represents a bfloat16, and
+a float16, too.
 """
 
 from __future__ import annotations
@@ -41,9 +42,20 @@ def bfloat16_of_bits(bits: np.ndarray) -> np.ndarray:
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
+def rounded_to_float16(x: np.ndarray) -> np.ndarray:
+    """Round each float32 to the nearest float16, ties to even. The result is float32.
+
+    Finite numbers saturate at the largest float16. NaN and infinities are unchanged.
+    """
+    wide = np.asarray(x, np.float32)
+    limit = np.float32(np.finfo(np.float16).max)
+    limited = np.where(np.isinf(wide), wide, np.clip(wide, -limit, limit))
+    return limited.astype(np.float16).astype(np.float32)
+
+
 def held_as(dtype: str) -> str:
     """Return the NumPy dtype of arrays that represent ``dtype``."""
-    return "float32" if dtype == "bfloat16" else dtype
+    return "float32" if dtype in ("bfloat16", "float16") else dtype
 
 
 def cast(x: np.ndarray, dtype: str) -> np.ndarray:
@@ -53,6 +65,8 @@ def cast(x: np.ndarray, dtype: str) -> np.ndarray:
     """
     if dtype == "bfloat16":
         return rounded_to_bfloat16(x)
+    if dtype == "float16":
+        return rounded_to_float16(x)
     if dtype in LIMITS and x.dtype.kind == "f":
         low, high = LIMITS[dtype]
         x = np.clip(np.where(np.isnan(x), high, x), low, high)

@@ -1,9 +1,10 @@
 """Products with weights of 8 or 4 bits, which have one scale for each block of 32 rows of a column.
 
-The formats are GGUF's Q8_0 and Q4_0, with float32 scales. With ``int8_blocks``, a block becomes integers in -127..127
-times a scale, which is the block's largest magnitude over 127. With ``int4``, a block becomes integers in -8..7 times a
-scale, which is chosen such that the number of largest magnitude becomes -8. Bytes store these integers plus ``zero``,
-so that most processors can multiply them as unsigned bytes.
+The formats are GGUF's Q8_0 and Q4_0. With ``int8_blocks``, a block becomes integers in -127..127 times a scale, which is
+the block's largest magnitude over 127. With ``int4``, a block becomes integers in -8..7 times a scale, which is chosen
+such that the number of largest magnitude becomes -8. Scales are float16, in units of a power of two that a column
+shares, so that scales of small weights keep their precision. Scales that are float16 already keep their values. Bytes
+store the integers plus ``zero``, so that most processors can multiply them as unsigned bytes.
 
 Each block of 32 numbers of a row of activations becomes integers in -127..127 times its own scale, so that rows are
 independent. ``block_matmul`` sums the products of a block exactly, scales the sum, and adds the blocks in order. Zeros
@@ -15,12 +16,17 @@ A block that contains NaN or an infinity results in NaN only.
 from __future__ import annotations
 
 from ...ir.graph import Node
+from ...ir.types import HALF
 from ...support.records import dataclass
 from .narrow_products import SMALLEST, Builder, Narrowing
 from .stored_blocks import BLOCK, StoredBlocks, blocks_of
 
 BITS = {"int8_blocks": 8, "int4": 4}
 """Bits of a weight, by kind."""
+LARGEST = 65504.0
+"""Largest float16."""
+ONE_DIGIT = 2.0**23 + 1
+"""Factor that leaves one binary digit of a float32: of x * factor - (x * factor - x)."""
 
 
 @dataclass(eq=False)
@@ -55,18 +61,18 @@ class Blocks(Narrowing):
         parts = build("reshape", weight, shape=(blocks, BLOCK, columns))
         numbers, scale = (self._in_four_bits if self.form == "int4" else self._in_eight_bits)(build, parts)
         narrow = build.narrow(numbers, "uint8" if self.zero else "int8", "narrow")
-        scales = build("reshape", scale, shape=(blocks, columns), name="scales")
-        return build("reshape", narrow, shape=(blocks * BLOCK, columns)), scales
+        scales = build("reshape", scale, shape=(blocks, columns))
+        return build("reshape", narrow, shape=(blocks * BLOCK, columns)), *_in_halves(build, scales)
 
-    def _as_stored(self, build: Builder, stored: StoredBlocks, depth: int, columns: int) -> tuple[Node, Node]:
+    def _as_stored(self, build: Builder, stored: StoredBlocks, depth: int, columns: int) -> tuple[Node, Node, Node]:
         """Return the integers and scales of a weight that is stored in blocks, in the bytes of this form."""
-        scales = build("reshape", stored.scales, shape=(depth // BLOCK, columns), name="scales")
+        scales = build("reshape", stored.scales, shape=(depth // BLOCK, columns))
         numbers, dtype = stored.numbers, "uint8" if self.zero else "int8"
         if numbers.dtype != dtype:
             wide = numbers if numbers.dtype == "float32" else build.wide(numbers)
             shift = float(self.zero - stored.offset)
             numbers = build.narrow(build("add", wide, shift) if shift else wide, dtype, "narrow")
-        return build("reshape", numbers, shape=(depth, columns)), scales
+        return build("reshape", numbers, shape=(depth, columns)), *_in_halves(build, scales)
 
     def _in_eight_bits(self, build: Builder, parts: Node) -> tuple[Node, Node]:
         """Return a weight's blocks as 8-bit integers, and the scale of each block."""
@@ -104,10 +110,10 @@ class Blocks(Narrowing):
     def combined(
         self, build: Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
     ) -> Node:
-        (left, left_scales, sums), (right, right_scales) = row, weight
+        (left, left_scales, sums), (right, right_scales, unit) = row, weight
         attributes = {"block": BLOCK, "zero": self.zero, "bits": BITS[self.form]}
         total = build("block_matmul", left, right, left_scales, right_scales, sums, name=name, **attributes)
-        return build("add", start, total, name=name) if start else total
+        return build.scaled(total, unit, start, name)
 
 
 def _in_bytes(build: Builder, parts: Node, axis: int) -> tuple[Node, Node]:
@@ -115,3 +121,20 @@ def _in_bytes(build: Builder, parts: Node, axis: int) -> tuple[Node, Node]:
     largest, finite = build.magnitude(parts, axis, keepdims=True)
     numbers = build("select", finite, build("round", build("mul", parts, build("div", 127.0, largest))), 0.0)
     return numbers, build("select", finite, build("mul", largest, 1 / 127), float("nan"))
+
+
+def _in_halves(build: Builder, scales: Node) -> tuple[Node, Node]:
+    """Return scales as float16, and the power of two that is the unit of each column.
+
+    In units, the largest scale of a column is 2**13 to 2**15. If it is larger, but a float16, the unit is 1, so that
+    scales that are float16 keep their values.
+    """
+    magnitude = build("abs", scales)
+    finite = build("select", build("less", magnitude, float("inf")), magnitude, 0.0)
+    largest = build("maximum", build("reduce_max", finite, axes=(0,), keepdims=False), SMALLEST)
+    small = build("mul", largest, 2.0**-24)  # so that the next product does not overflow
+    product = build("mul", small, ONE_DIGIT)
+    rounded = build("sub", product, build("sub", product, small))  # to one binary digit: a power of two
+    unit = build("mul", rounded, 2.0**10)
+    unit = build("select", build("less", LARGEST, largest), unit, build("minimum", unit, 1.0), name="unit")
+    return build.narrow(build("mul", scales, build("div", 1.0, unit)), HALF, "scales"), unit

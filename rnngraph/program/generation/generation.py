@@ -14,6 +14,7 @@ from ...runtime.streams.stream import Stream, save_with
 from ...support.api_guard import api
 from ...support.attribute_hints import Unindexed
 from ...support.errors import GraphError, Where, user_line
+from .advance import Advance
 from .choice import Choice, not_a_number
 from .continuation import arrays_of, continuation
 from .ports import TokenPorts
@@ -56,20 +57,47 @@ class Reader:
         self.last = np.zeros(0) if after is None else after.last
         self.begun = np.zeros(len(prompt), np.int64) if after is None else after.count.astype(np.int64)
         self._ports, self._prompt, self._position = ports, prompt, 0
+        self._advance = Advance(stream)
 
     @property
     def left(self) -> int:
         """Number of tokens of the prompt that are not read yet."""
         return self._prompt.shape[1] - self._position
 
-    def read_prompt(self, count: int) -> None:
-        """Read the next ``count`` tokens of the prompt, or those that are left."""
-        if not self.left:
-            return
+    @property
+    def can_leave_last(self) -> bool:
+        """True if only the output for the last token counts, so that others need not be computed.
+
+        A net that draws its tokens itself also checks the logits of earlier steps.
+        """
+        return not self._ports.draws
+
+    def read_prompt(self, count: int, leaves_last: bool = False) -> None:
+        """Read the next ``count`` tokens of the prompt, or those that are left.
+
+        Args:
+            count: Maximum number of tokens.
+            leaves_last: Do not read the last token, which ``take_last`` then returns.
+        """
         chunk = self._prompt[:, self._position : self._position + count]
-        result = self.stream.process({self._ports.input: chunk})
-        self._position += chunk.shape[1]
-        self.last = flatten(result)[self._ports.place][:, -1]
+        if not chunk.size:
+            return
+        if not self.can_leave_last:
+            self._position += chunk.shape[1]
+            self.last = flatten(self.stream.process({self._ports.input: chunk}))[self._ports.place][:, -1]
+            return
+        is_last = chunk.shape[1] == self.left
+        before = chunk[:, :-1] if is_last else chunk
+        if before.size:
+            self._advance({self._ports.input: before})
+        self._position += before.shape[1]
+        if is_last and not leaves_last:
+            self.read(self.take_last(), np.ones(len(chunk), bool))
+
+    def take_last(self) -> np.ndarray:
+        """Return the last token of each row, which the caller reads."""
+        self._position += 1
+        return np.asarray(self._prompt[:, -1])
 
     def read(self, tokens: np.ndarray, rows: np.ndarray) -> None:
         """Read one more token of the rows whose mask is True."""

@@ -84,7 +84,7 @@ class Generator(Unindexed):
         prompt = np.zeros((1, self._limits.max_prefill + 1), np.int64)
         reader = Reader(self._open(None, None), self._ports, prompt)
         reader.read_prompt(self._limits.max_prefill)
-        reader.read_prompt(1)
+        reader.read_prompt(1, leaves_last=True)
 
     @api
     def submit(
@@ -276,20 +276,23 @@ class Generator(Unindexed):
             request.end("cancelled")
 
     def _read_slice(self) -> None:
-        """Read tokens of prompts, in turn, until ``max_prefill``; callers whose prompts are read join the rows."""
+        """Read tokens of prompts, in turn, until ``max_prefill``; callers whose prompts are read join the rows.
+
+        The last token of a prompt is read by the next step of the rows.
+        """
         budget = self._limits.max_prefill
         for _ in range(len(self._reading)):
             request = self._reading[0]
-            count = min(budget, request.reader.left)
-            is_over = True
+            left, is_over = request.reader.left, True
+            count = min(budget, left)
             if request.is_cancelled:
                 request.end("cancelled")
             else:
                 try:
-                    request.reader.read_prompt(count)
+                    request.reader.read_prompt(count, leaves_last=True)
                     budget -= count
                     self._read += count
-                    is_over = not request.reader.left
+                    is_over = count == left
                     if is_over:
                         self._tokens += self._rows.join(request)
                 except Exception as error:

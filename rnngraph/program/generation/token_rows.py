@@ -39,7 +39,7 @@ class TokenRows:
     """Generations that run together. Serves one thread, except for ``prepare``.
 
     Attributes:
-        rows: The rows, in the order in which they joined.
+        rows: The rows, in the order of their memory once they step.
     """
 
     def __init__(self, pool: StreamPool[Any], ports: TokenPorts, draws: Draws, capacity: int) -> None:
@@ -53,7 +53,16 @@ class TokenRows:
         """
         self._pool, self._ports, self._draws, self._capacity = pool, ports, draws, capacity
         self._drawing: BoundedCache[DrawKey, StreamPool[np.ndarray]] = BoundedCache(MAX_DRAWS, is_pinned=len)
-        self.rows: list[Row] = []
+        self._rows: list[Row] = []
+        self._is_arranged = True
+
+    @property
+    def rows(self) -> list[Row]:
+        return self._rows
+
+    @rows.setter
+    def rows(self, rows: list[Row]) -> None:
+        self._rows, self._is_arranged = rows, False
 
     def prepare(self, draw: Draw) -> None:
         """Compile a draw, in the caller's thread."""
@@ -63,26 +72,28 @@ class TokenRows:
         return self._drawing.get_or_make(key, lambda: self._draws.pool(key, self._capacity, None))
 
     def join(self, request: Request) -> int:
-        """Choose the first token after a prompt. If the generation continues, add a row for it.
+        """Add a row for a generation. If its prompt is read, choose the first token; else the next step does so.
 
         Returns:
             Number of new tokens: 0 or 1.
         """
-        options, drawing = request.options, None
-        if not options.max_new:
-            self._end(Row(request, None), "length", request.reader.last)
+        options, drawing, reader = request.options, None, request.reader
+        if not options.max_new and not reader.left:
+            self._end(Row(request, None), "length", reader.last)
             return 0
         if options.draw is not None:
             drawing = self._pool_of(options.draw.key).open(
                 **options.draw.begin(options.number or 0, request.reader.begun)
             )
         row = Row(request, drawing)
-        if not self._goes_on(row, self._choose([row], request.reader.last)[0], request.reader.last):
+        if reader.left:
+            request.token = int(reader.take_last()[0])
+        elif not self._goes_on(row, self._choose([row], reader.last)[0], reader.last):
             self._free(row)
             return request.count
         number = options.number if self._ports.draws else None
         keywords = {} if number is None else {"number": number}
-        handle = self._pool.open(state=request.reader.stream.state, **keywords)
+        handle = self._pool.open(state=reader.stream.state, **keywords)
         self.rows = [*self.rows, row._replace(handle=handle)]
         return request.count
 
@@ -126,6 +137,8 @@ class TokenRows:
 
     def _read_all(self) -> tuple[list[Row], np.ndarray]:
         """Step all rows, and return them with their outputs. Rows whose step fails end with its error."""
+        if not self._is_arranged:
+            self._arrange()
         rows = self.rows
         try:
             return rows, self._read(rows)
@@ -134,6 +147,11 @@ class TokenRows:
         self.rows = [row for row, value in zip(rows, values, strict=True) if value is not None]
         whole = [value for value in values if value is not None]
         return self.rows, np.concatenate(whole) if whole else np.zeros(0)
+
+    def _arrange(self) -> None:
+        """Order the rows such that a step copies no states."""
+        order = self._pool.arrange([_open(row.handle) for row in self.rows])
+        self._rows, self._is_arranged = [self.rows[place] for place in order], True
 
     def _read_one(self, row: Row) -> np.ndarray | None:
         """Step one row. If the step fails, end its request and return None."""

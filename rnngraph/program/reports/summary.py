@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...codegen.machine.target import Target
 from ...ir.graph import Graph, Node
 from ...ir.ops import MATRIX_PRODUCTS, OPS
-from ...ir.types import ITEM_BYTES, NARROW, Dim, evaluate, product
+from ...ir.types import HALF, ITEM_BYTES, NARROW, Dim, evaluate, product
 from ...passes.affine.chunk import steps_of
 from ...passes.affine.chunking import Chunking
 from ...passes.held_weights import held_weights
@@ -261,7 +261,7 @@ def _saved_in_blocks(narrow: Node, bits: int, block: int) -> int:
     wide = next(item.operands[0] for item in _dependencies(narrow) if item.op == "reshape")
     is_padded = wide.op == "concat" and wide.operands[-1].op == "broadcast"
     numbers = _elements(narrow.shape, {})
-    stored = numbers * bits // 8 + 4 * numbers // block
+    stored = numbers * bits // 8 + ITEM_BYTES[HALF] * numbers // block
     return 4 * _elements((wide.operands[0] if is_padded else wide).shape, {}) - stored
 
 

@@ -1,6 +1,8 @@
 """Steps of selected rows of a table in one native call, which gathers inputs and scatters results.
 
-The cost depends only on the number of rows that are stepped, not on the tables' size or the rows' positions.
+The cost depends only on the number of rows that are stepped, not on the tables' size or the rows' positions. If all
+streams of a table step and their rows are adjacent, the entry reads states from the table itself and writes the next
+ones to a second table, which then takes its place.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ from ..samples import check_samples
 from .row_graph import RowPort
 from .step_graph import StepGraph
 
+MAX_IN_PLACE = 8
+"""Maximum argument blocks for steps of adjacent rows. One is for each first row and each of the two tables."""
 MIN_ROWS = 4
 """Minimum rows per worker. With fewer, reloading the weights costs more than the second worker saves."""
 
@@ -101,6 +105,10 @@ class RowSteps:
         self.run_prepared: Callable[[], None] = self._run_alone
         self._planned = 0, 0  # planned number of rows, and of rows per chunk
         self._tables: dict[str, np.ndarray] = {}
+        self._spare: dict[str, np.ndarray] = {}  # second tables of the states; empty until they are needed
+        self._side, self._is_placed = 0, True
+        self._direct: dict[tuple[int, int], _InPlace] = {}  # by first row and side
+        self._may_be_direct = self._is_open and all(map(_has_rows_first, self._ports()))
         self.rows = np.zeros(0, np.int64)
         self._named: np.ndarray | None = None
         self.fed: dict[str, np.ndarray] = {}
@@ -128,6 +136,7 @@ class RowSteps:
         self._named = None  # callers that need more room also write rows
         if count <= len(self.rows):
             return
+        self._direct.clear()
         count = max(count, min(2 * len(self.rows), 1 << 20))
         self.rows = np.zeros(count, np.int64)
         ports = {**self.inputs, **self.outputs}
@@ -146,11 +155,14 @@ class RowSteps:
             self.rows[: len(rows)] = rows
             self._named = rows
 
-    def set_tables(self, tables: Mapping[str, np.ndarray]) -> None:
-        """Set the tables, rows first. Steps overwrite the states in them."""
-        self._tables = dict(tables)
-        for job in self._jobs:
-            self._place(job)
+    def set_tables(self, tables: dict[str, np.ndarray]) -> None:
+        """Set the tables, rows first. Steps overwrite the states in them, or replace the tables of the states."""
+        self._tables, self._spare, self._side, self._is_placed = tables, {}, 0, False
+        self._direct.clear()
+
+    def _ports(self) -> list[RowPort]:
+        """Return the ports of all arrays of a step."""
+        return [*self.inputs.values(), *self.kept.values(), *self.outputs.values(), *self.states.values()]
 
     def _place(self, job: _Job) -> None:
         job.words[words.ROWS] = address(self.rows)
@@ -182,18 +194,34 @@ class RowSteps:
             names = (*leaves, *self.graph.flags)
             check_samples(self.samples, names, [self.result_arrays[name][rows] for name in names])
 
-    def run(self, count: int) -> None:
-        """Step the first ``count`` entries of ``rows``, which must be distinct, with the inputs in ``fed``."""
-        weights = self.prepare(count)
+    def run(self, count: int, is_whole: bool = False) -> None:
+        """Step the first ``count`` entries of ``rows``, which must be distinct, with the inputs in ``fed``.
+
+        Args:
+            count: Number of rows.
+            is_whole: They are the rows of all streams of the table.
+        """
+        weights = self.prepare(count, is_whole)
         self.run_prepared()
         del weights  # kept alive until here, because a change of parameters replaces them
 
-    def prepare(self, count: int) -> Weights:
+    def prepare(self, count: int, is_whole: bool = False) -> Weights:
         """Plan a step of the first ``count`` selected rows. Return the weights, which must outlive the step."""
         weights = self._weights()
         parts = 1 if self._threads.parts == 1 else self._parts(count)
+        if is_whole and parts == 1 and self._may_be_direct and 0 < count <= self._max_rows:
+            first = int(self.rows[0])
+            if np.array_equal(self.rows[:count], np.arange(first, first + count)):
+                job = self._in_place(first)
+                job.prepare(count, weights)
+                self.run_prepared = partial(self._run_in_place, job)
+                return weights
         if parts > len(self._jobs):
             self._add_jobs(parts)
+        if not self._is_placed:
+            for job in self._jobs:
+                self._place(job)
+            self._is_placed = True
         for job in self._jobs:
             if job.block.version != weights.version:
                 job.block.set_weights(weights)
@@ -209,6 +237,27 @@ class RowSteps:
 
     def _run_alone(self) -> None:
         self._run(self._plan_address, WORKER, WORKERS)
+
+    def _in_place(self, first: int) -> _InPlace:
+        """Return the job that steps rows from ``first`` on in the tables themselves."""
+        if not self._spare:
+            self._spare = {name: np.zeros_like(self._tables[name]) for name in self.states}
+        key = first, self._side
+        if key not in self._direct:
+            if len(self._direct) >= MAX_IN_PLACE:
+                self._direct.clear()
+            sources = {name: self.fed[name] for name in self.inputs}
+            sources |= {name: self._tables[name][first:] for name in self.kept}
+            targets = {name: self._spare[name][first:] for name in self.states} | self.result_arrays
+            self._direct[key] = _InPlace(self, self._entry, self._sized, sources, targets)
+        return self._direct[key]
+
+    def _run_in_place(self, job: _InPlace) -> None:
+        """Step rows, and let the tables of the next states take the place of the present ones."""
+        job.run(self._run)
+        for name in self.states:
+            self._tables[name], self._spare[name] = self._spare[name], self._tables[name]
+        self._side, self._is_placed = 1 - self._side, False
 
     def _add_jobs(self, parts: int) -> None:
         """Add jobs until each of ``parts`` workers has one."""
@@ -230,6 +279,58 @@ class RowSteps:
     def _cycles(self, count: int) -> int:
         """Return the estimated cycles of a call on one worker."""
         return -(-self._cycles_of_most * count // self._max_rows)
+
+
+class _InPlace:
+    """Step of adjacent rows, whose arrays the entry reads and writes where they are."""
+
+    def __init__(
+        self,
+        steps: RowSteps,
+        entry: NativeEntry,
+        sized: ShapeInstance,
+        sources: Mapping[str, np.ndarray],
+        targets: Mapping[str, np.ndarray],
+    ) -> None:
+        """Fill in the argument block.
+
+        Args:
+            steps: Steps of the table.
+            entry: The entry of a step.
+            sized: The entry at the maximum number of rows.
+            sources: Arrays of the inputs, held feeds and states, from the first row on.
+            targets: Arrays of the results and next states, from the first row on.
+        """
+        graph = steps.graph
+        self._block = block = entry.block()
+        block.set_sizes(sized.sizes, sized.run)
+        self._memory = aligned_bytes(sized.arena_bytes, TEMPORARIES), dict(sources), dict(targets), steps.shared
+        block.set_arena(self._memory[0])
+        for name, array in steps.shared.items():
+            if name in entry.input_slots:
+                block.set_input(name, array)
+        for port in (*steps.inputs.values(), *steps.kept.values()):
+            if port.name in entry.input_slots:
+                block.set_input(port.name, whole(sources[port.name], _axis(graph, port)))
+        for name in (*steps.outputs, *steps.states):
+            block.set_output(entry.output_slots[name], targets[name])
+        slots = [entry.size_slots[name] for name in graph.rows.names if name in entry.size_slots]
+        self._places = np.array([address(block.numbers) + 8 * slot for slot in slots], np.int64)
+        self._words = np.zeros(words.JOB_WORDS, np.int64)
+        self._words[words.ENTRY], self._words[words.BLOCK] = entry.address, address(block.numbers)
+        self._words[words.SIZES], self._words[words.SIZE_PLACES] = len(slots), address(self._places)
+        self._plan = np.array([0, 0, address(self._words)], np.int64)
+        self._plan_address = c_void_p(address(self._plan))
+
+    def prepare(self, count: int, weights: Weights) -> None:
+        """Set the number of rows, and the weights, which must outlive the step."""
+        if self._block.version != weights.version:
+            self._block.set_weights(weights)
+        self._plan[words.COUNT] = self._plan[words.CHUNK] = count
+
+    def run(self, native: Native) -> None:
+        """Run the step."""
+        native(self._plan_address, WORKER, WORKERS)
 
 
 class _Job:
@@ -293,6 +394,10 @@ class _Job:
     def set_target(self, name: str, array: np.ndarray, pieces: int) -> None:
         """Set the table or buffer to which result ``name`` is scattered."""
         _set(self._moves[self._targets[name]], words.TARGET, array, pieces)
+
+
+def _has_rows_first(port: RowPort) -> bool:
+    return port.axis == 0
 
 
 def _axis(graph: StepGraph, port: RowPort) -> int | None:

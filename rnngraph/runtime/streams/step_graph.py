@@ -223,6 +223,13 @@ class StepGraph:
         """Row axis of each output and flag; None for an output without one."""
         return output_row_axes(self.compiled.pruned((*self.outputs, *self.flags)), self.sizes, self.batch)
 
+    @cached_property
+    def of_states(self) -> StepGraph:
+        """This graph without results, which computes only what the next states depend on."""
+        labels = tuple(self.states.labels)
+        rows = RowGraph(self.compiled, labels, frozenset(self.sizes), self.lengths, self.per_step_feeds)
+        return replace(self, outputs=labels, flags=(), structure={}, rows=rows)
+
 
 class _Recurrence(NamedTuple):
     """Graph of a step, graph of the initial states, and labels of the states."""

@@ -57,7 +57,8 @@ class StreamTable:
                 self._grow(2 * self.capacity)
             self._free.append(self._used)
             self._used += 1
-        row = self._free.pop()
+        row = min(self._free)
+        self._free.remove(row)
         self.set_states(row, states)
         self.store(row, held_feeds)
         return row
@@ -69,6 +70,23 @@ class StreamTable:
         else.
         """
         self._free.append(row)
+
+    def arrange(self, handles: Sequence[StreamHandle]) -> bool:
+        """Move all streams of the table to its first rows. Return True if a stream has moved.
+
+        Args:
+            handles: Handles of all streams, which stay alive and open meanwhile.
+        """
+        has_moved = False
+        for handle in sorted(handles, key=lambda item: item._row, reverse=True):
+            place = min(self._free, default=handle._row)
+            if place < handle._row:
+                for table in self._tables.values():
+                    table[place] = table[handle._row]
+                self._free.remove(place)
+                self._free.append(handle._row)
+                handle._row, has_moved = place, True
+        return has_moved
 
     def states(self, row: int) -> list[np.ndarray]:
         """Return copies of a stream's states, arrays of one row."""
@@ -87,7 +105,7 @@ class StreamTable:
         steps.name_rows(rows)
         for name, array in arrays.items():
             steps.fed[name][:count] = array
-        steps.run(count)
+        steps.run(count, count == len(self))
         results = [steps.outputs[name].rows_back(steps.result_arrays[name][:count]).copy() for name in outputs]
         steps.check_draws(outputs, slice(count))
         return results
@@ -151,7 +169,7 @@ class RowBlocks:
 
     def __init__(self, table: StreamTable, rows: np.ndarray) -> None:
         """Make the block. ``rows`` are int64 indices that must not change."""
-        self._steps, self._rows, self._count = table.steps, rows, len(rows)
+        self._table, self._steps, self._rows, self._count = table, table.steps, rows, len(rows)
         self.numbers = np.zeros(0, np.int64)
         self.run: Callable[[], None] = self._steps.run_prepared
 
@@ -165,7 +183,7 @@ class RowBlocks:
     def block(self, call: PreparedCall, arrays: list[Any] | None) -> tuple[RowBlocks, Weights]:
         steps = self._steps
         steps.name_rows(self._rows)
-        weights = steps.prepare(self._count)
+        weights = steps.prepare(self._count, self._count == len(self._table))
         self.run = steps.run_prepared
         return self, weights
 
@@ -224,7 +242,7 @@ def step_tables(
         for name, array in arrays.items():
             steps.fed[name][: len(mine)] = array[places]
     for table, places in parts:
-        table.steps.run(len(every[places]))
+        table.steps.run(len(every[places]), len(every[places]) == len(table))
     results = []
     for name in outputs:
         port = first.steps.outputs[name]
@@ -256,7 +274,7 @@ def step_each(
             for name, array in frames[number][1].items():
                 table.steps.fed[name][place] = array
     for table, numbers in parts.items():
-        table.steps.run(len(numbers))
+        table.steps.run(len(numbers), len(numbers) == len(table))
     places = {number: place for numbers in parts.values() for place, number in enumerate(numbers)}
     return [
         table.results_at(places[number], leaves, frame[2])

@@ -18,7 +18,7 @@ from rnngraph.codegen.machine.target import Target, host, target_of
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.ir.graph import Graph, Node, make
 from rnngraph.ir.interpreter import interpret
-from rnngraph.ir.numbers.narrow import rounded_to_bfloat16
+from rnngraph.ir.numbers.narrow import rounded_to_bfloat16, rounded_to_float16
 from rnngraph.ir.types import TensorType
 from rnngraph.runtime.native.entry import NativeEntry, aligned_bytes
 
@@ -150,6 +150,21 @@ def test_the_largest_sums_of_bytes_fit() -> None:
         sums = interpret(graph, {"x": x, "w": w})["y"]
         np.testing.assert_array_equal(run(graph, {"x": x}, {"w": w}), sums)
         assert abs(256 * depth * weight) < 2**31
+
+
+@pytest.mark.parametrize("name", ["host", *levels("x86-64-v2", "x86-64-v3")])
+def test_casts_to_float16_round_to_even_and_saturate(name: str) -> None:
+    """All float16 numbers, the numbers halfway between them, and their neighbours."""
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
+    finite = np.sort(halves[np.isfinite(halves)])
+    middles = (finite[1:] + finite[:-1]) / 2
+    beyond = np.array([65519, 65520, 1e6, np.inf, 1e-8, 2.0**-25, 1e-40], np.float32)
+    x = np.concatenate([halves, middles, np.nextafter(middles, np.inf), np.nextafter(middles, -np.inf), beyond, -beyond])
+    source = given("input", "x", x.shape)
+    node = make("cast", make("cast", source, dtype="float16"), dtype="float32")
+    result = run(Graph.of("halves", [("y", node)], [source]), {"x": x}, {}, target_of(name))
+    np.testing.assert_array_equal(result, rounded_to_float16(x))
+    np.testing.assert_array_equal(np.signbit(result), np.signbit(x))
 
 
 def bfloat16_product(rows: int, depth: int, width: int, split: bool) -> Graph:

@@ -106,3 +106,51 @@ def test_mappings_by_placeholder_and_by_name() -> None:
         forms: list[Any] = [{x[name]: array for name, array in fed.items()}, {"x": fed}, named]
         found = pool.step_rows(handles, forms[turn % 3])["y"]
         assert_array_equal(found, other.step_rows(apart, named)["y"])
+
+
+def test_states_of_adjacent_rows_stay_where_they_are() -> None:
+    """Steps of all streams exchange two tables, and steps of some copy rows. All have the bits of streams alone."""
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))
+    program, draw = rg.compile({"y": outputs}, seed=0), np.random.default_rng(0)
+    pool = program.inference.streams(4)
+    alone: dict[Any, Any] = {}
+
+    def opened(count: int) -> list[Any]:
+        handles = [pool.open() for _ in range(count)]
+        alone.update((handle, program.inference.stream()) for handle in handles)
+        return handles
+
+    def step(handles: list[Any]) -> None:
+        x = draw.normal(size=(len(handles), WIDTH)).astype(np.float32)
+        y = pool.step_rows(handles, x=x)["y"]
+        for row, handle in enumerate(handles):
+            assert_array_equal(y[row], alone[handle].step(x=x[row : row + 1])["y"][0])
+            assert_array_equal(pool.state(handle), alone[handle].state)
+
+    def step_all(handles: list[Any]) -> list[Any]:
+        ordered = [handles[place] for place in pool.arrange(handles)]
+        rows = [handle._row for handle in ordered]
+        assert rows == [*range(len(handles))]
+        tables = dict(ordered[0]._table._tables)
+        step(ordered)
+        assert all(array is not tables[name] for name, array in ordered[0]._table._tables.items())
+        return ordered
+
+    handles = step_all(opened(6))
+    for _ in range(3):
+        step_all(handles)
+    step(handles[1:4])
+    step(handles[::-1])
+    step_all(handles)
+    for place in (5, 1, 2):  # leaves holes
+        pool.close(handles.pop(place))
+    step(handles)
+    handles = step_all(handles)
+    pool.reset(handles[0])
+    alone[handles[0]].reset()
+    handles = step_all([*handles, *opened(9)])  # tables grow
+    name = next(iter(program.parameters))
+    program.parameters[name] = 2 * program.parameters[name]
+    handles = step_all(handles)
+    pool.close(handles.pop(3))
+    step_all(handles)
