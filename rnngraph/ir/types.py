@@ -33,7 +33,9 @@ KEEP_NARROW = ("transpose", "reshape", "broadcast", "slice", "gather")
 """Ops that move numbers of narrow parameters. Every other op reads them widened by a cast."""
 PARAMETER_ARRAYS = {"bfloat16": "uint16"}
 """NumPy dtype of the array of a parameter whose dtype NumPy lacks. A bfloat16 is the upper 16 bits of a float32."""
-SHORT_NAMES = dict(zip((*DTYPES, *NARROW, HALF), ("f32", "f64", "i32", "i64", "bool", "bf16", "i8", "u8", "f16"), strict=True))
+SHORT_NAMES = dict(
+    zip((*DTYPES, *NARROW, HALF), ("f32", "f64", "i32", "i64", "bool", "bf16", "i8", "u8", "f16"), strict=True)
+)
 LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 FLOATS = ("float32", "float64")
 DIFFERENTIABLE = (*FLOATS, "bfloat16")

@@ -159,7 +159,9 @@ def test_casts_to_float16_round_to_even_and_saturate(name: str) -> None:
     finite = np.sort(halves[np.isfinite(halves)])
     middles = (finite[1:] + finite[:-1]) / 2
     beyond = np.array([65519, 65520, 1e6, np.inf, 1e-8, 2.0**-25, 1e-40], np.float32)
-    x = np.concatenate([halves, middles, np.nextafter(middles, np.inf), np.nextafter(middles, -np.inf), beyond, -beyond])
+    x = np.concatenate(
+        [halves, middles, np.nextafter(middles, np.inf), np.nextafter(middles, -np.inf), beyond, -beyond]
+    )
     source = given("input", "x", x.shape)
     node = make("cast", make("cast", source, dtype="float16"), dtype="float32")
     result = run(Graph.of("halves", [("y", node)], [source]), {"x": x}, {}, target_of(name))
