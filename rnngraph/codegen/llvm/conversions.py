@@ -1,8 +1,8 @@
 """Conversions for which LLVM would call a library on some processors.
 
-Those between 64-bit integers and floats use 32-bit instructions. They round and saturate like the instructions of other
-processors: to nearest even; a float to an integer towards zero, saturating, and NaN to 0. There is one function for each
-pair of types, on scalars.
+Those between 64-bit integers and floats use 32-bit instructions. They round and saturate like the instructions of
+other processors: to nearest even; a float to an integer towards zero, saturating, and NaN to 0. There is one function
+for each pair of types, on scalars.
 
 Those between float32 and the bits of a float16 work on vectors, and do not depend on the mode for denormals.
 """

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...declare.nest import flatten
 from ...runtime.streams.pool import StreamPool
-from ...runtime.streams.stream_table import StreamHandle
+from ...runtime.streams.stream_table import StreamHandle, arrange
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import DtypeError, NonFiniteError, shown
 from .choice import largest, not_a_number
@@ -150,7 +150,7 @@ class TokenRows:
 
     def _arrange(self) -> None:
         """Order the rows such that a step copies no states."""
-        order = self._pool.arrange([_open(row.handle) for row in self.rows])
+        order = arrange([_open(row.handle) for row in self.rows])
         self._rows, self._is_arranged = [self.rows[place] for place in order], True
 
     def _read_one(self, row: Row) -> np.ndarray | None:

@@ -241,22 +241,6 @@ class StreamPool(Uncalled, Generic[ResultT]):
                 self._prepared = PreparedRows(recent, first, rows, self._graph.structure, self._leaves)
             return self._packed(step_tables(tables or [first], rows, arrays, self._leaves))
 
-    def arrange(self, handles: Sequence[StreamHandle]) -> list[int]:
-        """Make the rows of all streams adjacent, so that a step of them in the order of rows copies no states.
-
-        Args:
-            handles: Open handles. Streams move only if these are all of a table.
-
-        Returns:
-            The order of rows, as indices of ``handles``.
-        """
-        with self._lock:
-            tables = {handle._table for handle in handles}
-            table = tables.pop() if len(tables) == 1 else None
-            if table is not None and len(table) == len(handles) and table.arrange(handles):
-                self._recent = self._prepared = None
-            return sorted(range(len(handles)), key=lambda place: handles[place]._row)
-
     def _packed(self, arrays: Iterable[np.ndarray]) -> ResultT:
         self._queue.clear()  # left by a call that was interrupted
         self._queue.extend(arrays)

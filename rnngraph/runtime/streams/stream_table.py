@@ -282,6 +282,26 @@ def step_each(
     ]
 
 
+def arrange(handles: Sequence[StreamHandle]) -> list[int]:
+    """Make the rows of a pool's streams adjacent, so that a step of them in the order of rows copies no states.
+
+    Args:
+        handles: Open handles of one pool. Streams move only if these are all of a table.
+
+    Returns:
+        The order of rows, as indices of ``handles``.
+    """
+    if not handles:
+        return []
+    pool = handles[0]._pool
+    with pool._lock:
+        tables = {handle._table for handle in handles}
+        table = tables.pop() if len(tables) == 1 else None
+        if table is not None and len(table) == len(handles) and table.arrange(handles):
+            pool._recent = pool._prepared = None
+        return sorted(range(len(handles)), key=lambda place: handles[place]._row)
+
+
 def check_alike(tables: Sequence[StreamTable]) -> None:
     """Raise ``ShapeError`` if results of these streams differ in shape, because they hold feeds of different sizes."""
     first, *others = dict.fromkeys(tables)

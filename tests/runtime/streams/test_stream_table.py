@@ -8,6 +8,7 @@ import numpy as np
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
+from rnngraph.runtime.streams.stream_table import arrange
 
 WIDTH, UNITS = 3, 4
 
@@ -128,7 +129,7 @@ def test_states_of_adjacent_rows_stay_where_they_are() -> None:
             assert_array_equal(pool.state(handle), alone[handle].state)
 
     def step_all(handles: list[Any]) -> list[Any]:
-        ordered = [handles[place] for place in pool.arrange(handles)]
+        ordered = [handles[place] for place in arrange(handles)]
         rows = [handle._row for handle in ordered]
         assert rows == [*range(len(handles))]
         tables = dict(ordered[0]._table._tables)
