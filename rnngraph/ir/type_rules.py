@@ -132,9 +132,8 @@ def block_matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], uni
     left, right, *_ = types
     dtypes = tuple(item.dtype for item in types)
     if dtypes not in _BLOCK_PRODUCTS:
-        raise TypeError(
-            f"a product in blocks needs bytes, scales of float32 and float16, and int32 sums, not {', '.join(dtypes)}"
-        )
+        needed = "bytes, scales of float32 and float16, and int32 sums"
+        raise TypeError(f"a product in blocks needs {needed}, not {', '.join(dtypes)}")
     if left.rank < 1 or right.rank != 2:
         raise ValueError(f"a product in blocks needs rows and a matrix, not {left} and {right}")
     depth, blocks = right.shape[0], types[3].shape[:1]

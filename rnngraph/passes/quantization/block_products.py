@@ -1,10 +1,10 @@
 """Products with weights of 8 or 4 bits, which have one scale for each block of 32 rows of a column.
 
-The formats are GGUF's Q8_0 and Q4_0. With ``int8_blocks``, a block becomes integers in -127..127 times a scale, which is
-the block's largest magnitude over 127. With ``int4``, a block becomes integers in -8..7 times a scale, which is chosen
-such that the number of largest magnitude becomes -8. Scales are float16, in units of a power of two that a column
-shares, so that scales of small weights keep their precision. Scales that are float16 already keep their values. Bytes
-store the integers plus ``zero``, so that most processors can multiply them as unsigned bytes.
+The formats are GGUF's Q8_0 and Q4_0. With ``int8_blocks``, a block becomes integers in -127..127 times a scale, which
+is the block's largest magnitude over 127. With ``int4``, a block becomes integers in -8..7 times a scale, which is
+chosen such that the number of largest magnitude becomes -8. Scales are float16, in units of a power of two that a
+column shares, so that scales of small weights keep their precision. Scales that are float16 already keep their values.
+Bytes store the integers plus ``zero``, so that most processors can multiply them as unsigned bytes.
 
 Each block of 32 numbers of a row of activations becomes integers in -127..127 times its own scale, so that rows are
 independent. ``block_matmul`` sums the products of a block exactly, scales the sum, and adds the blocks in order. Zeros
