@@ -111,6 +111,7 @@ class RowSteps:
         self._may_be_direct = self._is_open and all(map(_has_rows_first, self._ports()))
         self.rows = np.zeros(0, np.int64)
         self._named: np.ndarray | None = None
+        self._first: int | None = None  # first of the named rows, if they are adjacent
         self.fed: dict[str, np.ndarray] = {}
         self.result_arrays: dict[str, np.ndarray] = {}
         self.make_room(1)
@@ -153,7 +154,7 @@ class RowSteps:
         if rows is not self._named:
             self.make_room(len(rows))
             self.rows[: len(rows)] = rows
-            self._named = rows
+            self._named, self._first = rows, _first_of_adjacent(rows)
 
     def set_tables(self, tables: dict[str, np.ndarray]) -> None:
         """Set the tables, rows first. Steps overwrite the states in them, or replace the tables of the states."""
@@ -210,11 +211,11 @@ class RowSteps:
         weights = self._weights()
         parts = 1 if self._threads.parts == 1 else self._parts(count)
         if is_whole and parts == 1 and self._may_be_direct and 0 < count <= self._max_rows:
-            first = int(self.rows[0])
-            if np.array_equal(self.rows[:count], np.arange(first, first + count)):
-                job = self._in_place(first)
-                job.prepare(count, weights)
-                self.run_prepared = partial(self._run_in_place, job)
+            first = self._first if self._named is not None else _first_of_adjacent(self.rows[:count])
+            if first is not None:
+                in_place = self._in_place(first)
+                in_place.prepare(count, weights)
+                self.run_prepared = partial(self._run_in_place, in_place)
                 return weights
         if parts > len(self._jobs):
             self._add_jobs(parts)
@@ -394,6 +395,14 @@ class _Job:
     def set_target(self, name: str, array: np.ndarray, pieces: int) -> None:
         """Set the table or buffer to which result ``name`` is scattered."""
         _set(self._moves[self._targets[name]], words.TARGET, array, pieces)
+
+
+def _first_of_adjacent(rows: np.ndarray) -> int | None:
+    """Return the first row if rows are adjacent and in order; else None."""
+    if not len(rows):
+        return None
+    first = int(rows[0])
+    return first if np.array_equal(rows, np.arange(first, first + len(rows))) else None
 
 
 def _has_rows_first(port: RowPort) -> bool:
