@@ -68,7 +68,7 @@ def problem_of(version: int, layer: Layer) -> str | None:
         if isinstance(option, str) and name_of(version, option) is None:
             return f"its {key} {option!r} is not supported"
         if isinstance(option, Mapping) and (in_cell or option.get("class_name") not in LAYERS):
-            return f"its {key} is of class {option.get('class_name')!r}"
+            return f"its {key} of class {option.get('class_name')!r} is not supported"
     return None
 
 
@@ -144,10 +144,10 @@ def _elu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 def _softmax(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x = inputs.one
     if x.mask is not None:
-        raise Unreadable("it has a mask")
+        raise Unreadable("a mask on its input is not supported")
     axis = layer.config.get("axis", -1)
     if not isinstance(axis, int):
-        raise Unreadable("it has several axes")
+        raise Unreadable(f"its axis {axis!r} is not supported; it must be one number")
     return Signal(b.script.call(ACTIVATIONS["softmax"], x.value, **({} if axis == -1 else {"axis": axis})))
 
 

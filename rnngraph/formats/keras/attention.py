@@ -32,7 +32,7 @@ def _parts(inputs: Inputs) -> tuple[Signal, Signal, Signal]:
     """Return (query, value, key) from the layer's list of inputs. Without a key, the value is the key."""
     tensors = inputs.several
     if len(tensors) not in (2, 3) or any(x.rank != 3 for x in tensors):
-        raise Unreadable("its inputs are not sequences [query, value] or [query, value, key]")
+        raise Unreadable("its inputs must be sequences [query, value] or [query, value, key]")
     return tensors[0], tensors[1], tensors[-1]
 
 
@@ -117,11 +117,11 @@ def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     key = inputs.keyword("key", 2)
     key = value if key is None else key
     if not isinstance(value, Signal) or not isinstance(key, Signal) or {query.rank, value.rank, key.rank} != {3}:
-        raise Unreadable("its inputs are not sequences")
+        raise Unreadable("its query, value and key must be sequences [batch, time, width]")
     if layer.config.get("attention_axes", None) not in (None, [1], 1) or layer.config.get("use_gate", False):
-        raise Unreadable("it has attention_axes, or a gate")
+        raise Unreadable("attention_axes and use_gate are not supported")
     if layer.config.get("sliding_window", None) is not None:
-        raise Unreadable("it has a sliding_window")
+        raise Unreadable("sliding_window is not supported")
     count, depth = layer.config.count("num_heads"), layer.config.count("key_dim")
     wide = layer.config.count("value_dim", None) if layer.config.get("value_dim", None) is not None else depth
     q, k, v = (
@@ -172,7 +172,7 @@ def _counting(b: Declaration, inputs: Inputs, query: Signal, value: Signal, key:
     attention_mask = inputs.keywords.get("attention_mask")
     if isinstance(attention_mask, Signal):
         if attention_mask.rank != 3:
-            raise Unreadable(f"its attention_mask has rank {attention_mask.rank}")
+            raise Unreadable(f"its attention_mask has rank {attention_mask.rank}; it must have rank 3")
         is_bool = attention_mask.dtype == "bool"
         allowed = attention_mask.value if is_bool else b.script.call(not_equal, attention_mask.value, 0)
         total = _both(b, total, allowed)

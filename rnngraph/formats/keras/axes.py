@@ -43,7 +43,7 @@ def _many(function: Function) -> Operation:
     def join(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         tensors = inputs.arguments[0] if inputs.arguments else None
         if not isinstance(tensors, list | tuple) or not tensors:
-            raise Unreadable("its input is not a list of tensors")
+            raise Unreadable("its first argument must be a list of tensors")
         items = alike(b, [plain(b, item) for item in tensors])
         return b.script.call(function, items, one_axis(option(layer, inputs, "axis", 1, 0)))
 
@@ -88,7 +88,7 @@ def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
     parts = option(layer, inputs, "indices_or_sections", 1, inputs.keywords.get("num_or_size_splits"))
     size = x.tensor.type.shape[axis]
     if not isinstance(size, int):
-        raise Unreadable("it splits an axis of symbolic size")
+        raise Unreadable("it splits an axis of symbolic size, which is not supported")
     if isinstance(parts, list | tuple) and parts and all(type(entry) is int for entry in parts):
         bounds = [0, *parts, size]
         widths = [stop - start for start, stop in pairwise(bounds)] if "indices_or_sections" in layer.config else parts
@@ -97,7 +97,7 @@ def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
     else:
         raise Unreadable(f"its parts {parts!r} are not supported")
     if min(widths) < 1 or sum(widths) != size:
-        raise Unreadable(f"its parts {parts!r} do not add up to its axis of {size}")
+        raise Unreadable(f"its parts {parts!r} do not fit an axis of size {size}")
     return list(b.script.call(split, x, list(widths), axis)) if len(widths) > 1 else [x]
 
 
@@ -161,7 +161,7 @@ def _take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         return b.script.call(gather, x, b.script.call(axis_indices, chosen.value, x, axis), axis)
     places = chosen if isinstance(chosen, list | tuple) else [chosen]
     if not 0 < len(places) <= MAX_COPIES or not all(type(place) is int for place in places):
-        raise Unreadable("its indices are not numbers")
+        raise Unreadable("its indices must be numbers or a tensor")
     numbers = np.array(chosen, np.int64)
     return take(ScriptBackend(b.script), x, numbers, axis, lambda ids: b.script.call(constant, ids.tolist()))
 
@@ -170,7 +170,7 @@ def _take_along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     """Declare ``take_along_axis``: select entries of an axis by indices for each position along the other axes."""
     x, chosen = operands(b, inputs, 2)
     if not isinstance(x, Value) or not isinstance(chosen, Value):
-        raise Unreadable("its operands are not tensors")
+        raise Unreadable("both of its operands must be tensors")
     return b.script.call(take_along_axis, x, chosen, one_axis(option(layer, inputs, "axis", 2), x.tensor.rank))
 
 
@@ -179,7 +179,7 @@ def _unstack(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
     axis = one_axis(option(layer, inputs, "axis", 2, 0), x.tensor.rank)
     size = x.tensor.type.shape[axis]
     if not isinstance(size, int) or size > MAX_COPIES:
-        raise Unreadable("it unstacks an axis of symbolic size")
+        raise Unreadable("it unstacks an axis of symbolic size, which is not supported")
     before = (slice(None),) * axis
     if size == 1:
         return [b.script.item(x, *before, 0)]
@@ -215,9 +215,10 @@ def _on_diagonal(function: Function) -> Operation:
 def _one_hot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     (x,) = operands(b, inputs, 1)
     depth = option(layer, inputs, "num_classes", 1, inputs.keywords.get("depth"))
-    kind = dtype_of(option(layer, inputs, "dtype", 3) or "float32")
+    dtype = option(layer, inputs, "dtype", 3) or "float32"
+    kind = dtype_of(dtype)
     if type(depth) is not int or not 0 < depth < 1 << 24 or not kind:
-        raise Unreadable(f"its number of classes is {depth!r}, or its dtype is not known")
+        raise Unreadable(f"num_classes={depth!r} with dtype={dtype!r} is not supported")
     axis = option(layer, inputs, "axis", 2, -1)
     place = x.tensor.rank if axis is None else one_axis(axis, x.tensor.rank + 1)
     values = {
@@ -250,7 +251,7 @@ def _index(item: Any) -> Any:
             return item
     elif item is None or item is ... or (isinstance(item, int) and not isinstance(item, bool)):
         return item
-    raise Unreadable("it is indexed by something other than numbers and slices")
+    raise Unreadable("an index must consist of numbers, slices and None")
 
 
 OPERATIONS: Mapping[str, Operation] = {

@@ -27,7 +27,7 @@ from .plain import sizes
 def problem_of(layer: Layer) -> str | None:
     """Return the reason why a layer's options are not supported; None if they are."""
     if layer.config.get("data_format", None) == "channels_first" and not layer.kind.startswith("Global"):
-        return "data_format 'channels_first'"
+        return "data_format='channels_first' is not supported"
     return None
 
 
@@ -45,7 +45,7 @@ def _option(layer: Layer, key: str, default: Sequence[int]) -> Sequence[int]:
 
 def _check_rank(x: Signal, axes: int) -> None:
     if x.rank != axes + 2 or not x.width:
-        raise Unreadable(f"its input has rank {x.rank}")
+        raise Unreadable(f"its input has rank {x.rank}; it must have rank {axes + 2}, and at least one channel")
 
 
 def _windows(layer: Layer, x: Signal, kernel: Sequence[int], strides: Sequence[int]) -> list[Window]:
@@ -67,7 +67,7 @@ def _windows(layer: Layer, x: Signal, kernel: Sequence[int], strides: Sequence[i
 def _groups(layer: Layer, x: Signal) -> int:
     groups = layer.config.count("groups", 1)
     if x.width % groups or groups > MAX_PRODUCTS:
-        raise layer.config.error(f"{layer} has {groups} groups for an input of width {x.width}")
+        raise layer.config.error(f"{layer} has {groups} groups, which do not divide its input's {x.width} channels")
     return groups
 
 
@@ -101,7 +101,7 @@ def _separable(axes: int) -> Handler:
     def convolve(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         x = inputs.one
         if b.is_shared(layer):
-            raise Unreadable("it is called more than once")
+            raise Unreadable("several calls of the layer are not supported")
         kernel = _depthwise_kernel(b, layer, x, "depthwise_kernel", axes)
         windows = _windows(layer, x, kernel.shape[:-2], [1] * axes)
         first = owned(ScriptBackend(b.script), f"{b.scope(layer)}/depthwise", None, x.width)
@@ -152,7 +152,7 @@ def _transposed(axes: int) -> Handler:
     def convolve(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         x, size = inputs.one, sizes(layer, "kernel_size", axes)
         if layer.config.get("output_padding", None) is not None or b.is_shared(layer):
-            raise Unreadable("it has output_padding, or is called more than once")
+            raise Unreadable("output_padding, and several calls of the layer, are not supported")
         _check_rank(x, axes)
         count, padding = layer.config.count("filters", maximum=1 << 24), _padding_of(layer)
         steps, dilations = (_option(layer, key, [1] * axes) for key in ("strides", "dilation_rate"))

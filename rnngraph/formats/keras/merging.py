@@ -121,7 +121,7 @@ def _mask_of_parts(b: Declaration, signals: list[Signal], axis: int) -> Value | 
         parts = [x.mask or all_true(b, b.script.item(x.value, ..., 0)) for x in signals]
         return b.script.call(concat, parts, 1, hint="mask")
     if axis != signals[0].rank - 1 or signals[0].rank < 3:
-        raise Unreadable("it joins masked inputs along an axis that is neither time nor the last one")
+        raise Unreadable("it concatenates masked inputs along an axis that is neither time nor the last axis")
     if any(x.mask is None for x in signals):  # A tensor without a mask is unmasked, so the disjunction is True.
         if b.version >= 3:
             first = next(x.mask for x in signals if x.mask is not None)
@@ -147,10 +147,10 @@ def _dot(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(axis, int) for axis in pair):
         raise layer.config.error(f"axes of {layer} are {axes!r}, not two whole numbers")
     if any(x.rank not in (2, 3) or not -x.rank <= axis < x.rank for x, axis in zip(signals, pair, strict=True)):
-        raise Unreadable("its inputs do not have rank 2 or 3")
+        raise Unreadable("its inputs must have rank 2 or 3")
     places = [axis % x.rank for x, axis in zip(signals, pair, strict=True)]
     if 0 in places:
-        raise Unreadable("it multiplies along the batch")
+        raise Unreadable("products along the batch axis are not supported")
     values = [x.value for x in signals]
     if layer.config.get("normalize", False):
         options = {} if b.version >= 3 else {"epsilon": 1e-6}

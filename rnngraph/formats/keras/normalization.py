@@ -26,18 +26,18 @@ def _axes(layer: Layer, rank: int, default: object = -1) -> list[int]:
 def _one_axis(layer: Layer, rank: int) -> int:
     axes = _axes(layer, rank)
     if len(axes) != 1:
-        raise Unreadable("it has several axes")
+        raise Unreadable("normalization over several axes is not supported")
     return axes[0]
 
 
 def _batch_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x = inputs.one
     if layer.config.get("renorm", False):
-        raise Unreadable("it renormalizes")
+        raise Unreadable("renorm=True is not supported")
     axis = _one_axis(layer, x.rank)
     size = x.shape[axis]
     if not isinstance(size, int):
-        raise Unreadable("the size along its axis is symbolic")
+        raise Unreadable("the size of its axis is symbolic; it must be fixed")
     names = [variable.name for variable in own_variables(layer)]
     arrays = {name: b.array(layer, name, size) for name in names}
     epsilon = number(layer.config, "epsilon", 1e-3)
@@ -61,10 +61,10 @@ def _frozen(
 def _layer_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x = inputs.one
     if layer.config.get("rms_scaling", False):
-        raise Unreadable("it has rms_scaling")
+        raise Unreadable("rms_scaling=True is not supported")
     axes, epsilon = _axes(layer, x.rank), number(layer.config, "epsilon", 1e-3)
     if axes != [*range(axes[0], x.rank)] or not all(isinstance(x.shape[axis], int) for axis in axes):
-        raise Unreadable("its axes are not the last ones, or of symbolic size")
+        raise Unreadable("its axes must be the last ones, and have fixed sizes")
     sizes = [size for size in x.shape[axes[0] :] if isinstance(size, int)]
     own = {one.name: b.parameter(layer, one.name, b.array(layer, one.name, *sizes)) for one in own_variables(layer)}
     options = {} if len(axes) == 1 else {"axis": tuple(axes)}
@@ -75,10 +75,10 @@ def _group_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
     """Declare group normalization, over all steps and the units of each group."""
     x, groups = inputs.one, layer.config.get("groups", 32)
     if x.rank != 3 or _axes(layer, x.rank) != [2]:
-        raise Unreadable("its axis is not the last one of three")
+        raise Unreadable("its axis must be the last of three")
     groups = x.width if groups == -1 else groups
     if isinstance(groups, bool) or not isinstance(groups, int) or not 0 < groups <= x.width or x.width % groups:
-        raise layer.config.error(f"{layer} has {groups} groups for an input of width {x.width}")
+        raise layer.config.error(f"{layer} has {groups} groups, which do not divide its input's {x.width} units")
     own = {one.name: b.parameter(layer, one.name, b.array(layer, one.name, x.width)) for one in own_variables(layer)}
     epsilon = number(layer.config, "epsilon", 1e-3)
     return Signal(b.script.call(group_norm, x.value, groups, **own, epsilon=epsilon))
@@ -111,7 +111,7 @@ def _normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         raise Unreadable("its axis is not the last one")
     mean, deviation = (array.reshape(-1).astype(np.float32) for array in (mean, np.sqrt(np.maximum(variance, 0))))
     if {mean.size, deviation.size} - {1, x.width} or not mean.size or not deviation.size:
-        raise layer.config.error(f"{layer} has {mean.size} means for an input of width {x.width}")
+        raise layer.config.error(f"{layer} has {mean.size} means, but its input has {x.width} units")
     deviation = np.maximum(deviation, np.float32(1e-7))
     middle = b.parameter(layer, "mean", mean, trainable=False)
     scale = b.parameter(layer, "deviation", deviation, trainable=False)

@@ -23,7 +23,7 @@ def plain(b: Declaration, item: Any) -> Any:
         return b.script.call(constant, item)
     if isinstance(item, bool | int | float):
         return item
-    raise Unreadable(f"an operand is of type {type(item).__name__}")
+    raise Unreadable(f"an operand has type {type(item).__name__}; it must be a tensor, a number or an array of numbers")
 
 
 def operands(b: Declaration, inputs: Inputs, count: int) -> list[Any]:

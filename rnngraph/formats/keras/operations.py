@@ -58,7 +58,7 @@ def _comparison(function: Function) -> Operation:
 def _cast(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     kind = dtype_of(option(layer, inputs, "dtype", 1))
     if not kind:
-        raise Unreadable("its dtype is not known")
+        raise Unreadable("its dtype is not supported")
     return b.script.call(cast, *operands(b, inputs, 1), kind)
 
 
@@ -70,7 +70,7 @@ def _clip(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 def _where(b: Declaration, _: Layer, inputs: Inputs) -> Value:
     condition, one, other = operands(b, inputs, 3)
     if not isinstance(condition, Value):
-        raise Unreadable("its condition is no tensor")
+        raise Unreadable("its condition must be a tensor")
     return b.script.call(basic.where, as_truths(b, condition), *alike(b, [one, other]))
 
 

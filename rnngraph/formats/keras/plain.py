@@ -66,9 +66,9 @@ def _category_encoding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x, depth = inputs.one, layer.config.count("num_tokens", maximum=1 << 24)
     mode, ids = layer.config.text("output_mode", "multi_hot"), x.value
     if layer.config.get("sparse", False) or mode not in ("one_hot", "multi_hot", "count"):
-        raise Unreadable(f"its output_mode {mode!r} is not supported, or it is sparse")
+        raise Unreadable(f"output_mode={mode!r} and sparse outputs are not supported")
     if inputs.keywords.get("count_weights") is not None or x.rank < 2:
-        raise Unreadable("it has count_weights, or an input without an axis")
+        raise Unreadable("count_weights, and an input of rank 1, are not supported")
     if not x.dtype.startswith("int"):
         ids = b.script.call(cast, ids, "int32")
     if mode == "one_hot":
@@ -113,7 +113,7 @@ def _dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     if shape is None:
         return Signal(b.script.call(dropout, x.value, kept(rate)))
     if not isinstance(shape, list) or len(shape) != x.rank:
-        raise layer.config.error(f"noise_shape of {layer} does not have the rank of its input, {x.rank}")
+        raise layer.config.error(f"noise_shape of {layer} must have {x.rank} entries, the rank of its input")
     return _dropped_alike(b, x.value, rate, [axis for axis, size in enumerate(shape) if size == 1])
 
 
@@ -211,12 +211,12 @@ def _rescaling_factor(b: Declaration, layer: Layer, key: str, default: float, wi
     if not all(isinstance(item, int | float) and not isinstance(item, bool) for item in factor):
         raise layer.config.error(f"{layer.config.at}.{key} has entries that are not numbers")
     if len(factor) not in (1, width):
-        raise layer.config.error(f"{key} of {layer} has {len(factor)} numbers for an input of width {width}")
+        raise layer.config.error(f"{key} of {layer} has {len(factor)} numbers, but its input has {width} units")
     return b.parameter(layer, key, np.array(factor, np.float32), trainable=False)
 
 
 def _input(_: Declaration, layer: Layer, inputs: Inputs) -> Signal:
-    raise layer.config.error(f"{layer} is called on a tensor")
+    raise layer.config.error(f"{layer} is called on a tensor; an input layer takes none")
 
 
 LAYERS: Mapping[str, Handler] = {
@@ -257,5 +257,5 @@ def input_shape(layer: Layer) -> tuple[list[object], str]:
     if not kind:
         raise Unreadable(f"its dtype {config.get('dtype', None)!r} is not supported")
     if config.get("ragged", False) or config.get("sparse", False):
-        raise Unreadable("it is ragged or sparse")
+        raise Unreadable("ragged and sparse inputs are not supported")
     return shape[1:], kind

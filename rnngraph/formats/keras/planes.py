@@ -31,7 +31,7 @@ def _global_average(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     if x.mask is None:
         return Signal(b.script.call(reduce_mean, x.value, **over))
     if x.mask.tensor.rank != 2:
-        raise Unreadable(f"its mask has rank {x.mask.tensor.rank}")
+        raise Unreadable(f"its mask has rank {x.mask.tensor.rank}; it must have rank 2")
     counts = b.script.call(cast, x.mask, x.dtype)
     weights = b.script.call(expand_dims, counts, 2 if over["axis"] == 1 else 1)
     total = b.script.call(reduce_sum, of("*", x.value, weights), **over)

@@ -20,7 +20,7 @@ def _terms(equation: object, ranks: list[int]) -> tuple[list[str], str]:
     """Parse an einsum equation. Return (letters of each operand's axes, letters of the result's axes)."""
     letters = letters_of(equation, ranks) if isinstance(equation, str) else None
     if letters is None or any(len(set(term)) < len(term) for term in letters[0]):
-        raise Unreadable(f"its equation {equation!r}")
+        raise Unreadable(f"its equation {equation!r} is not supported")
     return letters
 
 
@@ -32,7 +32,8 @@ def _einsum_dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     inner = [letter for letter in first if letter in second]
     lead, units = ([one for one in term if one not in inner] for term in (first, second))
     if set(inner) & set(output) or set(output) != {*lead, *units}:
-        raise Unreadable(f"its equation {layer.config.text('equation')!r} has a kernel for each entry of an axis")
+        equation = layer.config.text("equation")
+        raise Unreadable(f"its equation {equation!r} must sum axes of both operands, and keep all other axes")
     sizes = dict(zip(second, kernel.shape, strict=True))
     if any(x.shape[first.index(letter)] != sizes[letter] for letter in inner):
         raise layer.config.error(f"the kernel {list(kernel.shape)} of {layer} does not fit its input")
@@ -63,7 +64,7 @@ def _einsum(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     equation, items = option(layer, inputs, "subscripts", 9), operands(b, inputs, len(inputs.arguments))
     ranks = [item.tensor.rank if isinstance(item, Value) else np.ndim(item) for item in items]
     if not isinstance(equation, str) or letters_of(equation, ranks) is None:
-        raise Unreadable(f"its equation {equation!r}")
+        raise Unreadable(f"its equation {equation!r} is not supported")
     return b.script.call(einsum, equation, *items)
 
 
@@ -81,7 +82,7 @@ def _dot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     if 0 in ranks:
         return b.script.operation("*", one, other)
     if ranks[1] > 2 or (ranks[0] == 1 and ranks[1] > 1):
-        raise Unreadable(f"its operands have {ranks[0]} and {ranks[1]} axes")
+        raise Unreadable(f"its operands have {ranks[0]} and {ranks[1]} axes, which is not supported")
     return b.script.operation("@", one, other)
 
 

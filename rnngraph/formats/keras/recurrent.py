@@ -27,14 +27,14 @@ _SAME = ("units", "activation", "recurrent_activation", "dropout", "recurrent_dr
 def problem_of(layer: Layer) -> str | None:
     """Return the reason why a recurrent layer is not supported; None if it is."""
     if layer.kind == "RNN" and not (layer.inner.get("cell") or layer.inner.get("cells")):
-        return "its cell is not described"
+        return "the file does not describe its cell"
     if layer.kind == "Bidirectional":
         kinds = [inner.kind for key in ("layer", "backward_layer") for inner in layer.inner.get(key, [])]
         strange = next((kind for kind in kinds if kind not in RECURRENT), None)
         if strange or len(kinds) != 2:
-            return f"it has a layer of class {strange!r} in both directions"
+            return f"its inner layer of class {strange!r} is not supported"
         if _goes_back(layer.inner["layer"][0]) == _goes_back(layer.inner["backward_layer"][0]):
-            return "it has two layers in one direction"
+            return "its two layers run in the same direction"
     return None
 
 
@@ -132,15 +132,15 @@ def _initial(cells: Sequence[Layer], states: Sequence[Signal]) -> State:
     """Return initial states from Keras' flat list in the nested form of a driver's argument."""
     rest, parts = list(states), list[State]()
     if any(cell.is_custom for cell in cells):
-        raise Unreadable("it has initial states of a class of your own")
+        raise Unreadable("initial states of custom cells are not supported")
     for cell in cells:
         count = 2 if _is_lstm(cell) else 1
         own, rest = rest[:count], rest[count:]
         if len(own) < count:
-            raise Unreadable("it has too few initial states")
+            raise Unreadable("it is called with too few initial states")
         parts.append((own[1].value, own[0].value) if count == 2 else own[0].value)
     if rest:
-        raise Unreadable("it has too many initial states, or constants")
+        raise Unreadable("it is called with too many initial states, or with constants, which are not supported")
     return parts[0] if len(parts) == 1 else tuple(parts)
 
 
@@ -150,19 +150,19 @@ def _inputs(b: Declaration, layer: Layer, inputs: Inputs) -> tuple[Signal, list[
     Keras 2 passes states in a list with the sequence. In Keras 3, a call with states uses only an explicit mask.
     """
     if not inputs.several:
-        raise Unreadable("it has no inputs")
+        raise Unreadable("it is called without an input")
     x, *more = inputs.several
     named = [*signals(inputs.keyword("initial_state", 1))]
     if inputs.keywords.get("constants"):
-        raise Unreadable("it has constants")
+        raise Unreadable("constants= is not supported")
     if x.rank != 3:
-        raise Unreadable(f"its input has rank {x.rank}")
+        raise Unreadable(f"its input has rank {x.rank}; it must have rank 3")
     if x.mask is None:
         return x, more + named, None
     if b.version >= 3 and named and not isinstance(inputs.keywords.get("mask"), Signal):
         return Signal(x.value), more + named, x.mask
     if x.mask.tensor.rank != 2:
-        raise Unreadable(f"its mask has rank {x.mask.tensor.rank}")
+        raise Unreadable(f"its mask has rank {x.mask.tensor.rank}; it must have rank 2")
     mask = x.mask if x.mask.tensor.dtype == "bool" else b.script.call(not_equal, x.mask, 0, hint="mask")
     return Signal(x.unzeroed or x.value, mask), more + named, mask
 
@@ -172,7 +172,7 @@ def _options(layer: Layer, x: Signal, zeroes: bool) -> dict[str, Any]:
     if x.mask is None:
         return {}
     if _flag(layer, "time_major"):
-        raise Unreadable("it has time_major and a mask")
+        raise Unreadable("a mask with time_major=True is not supported")
     return {"mask": x.mask, **({"zero_output_for_mask": True} if zeroes else {})}
 
 
@@ -217,7 +217,7 @@ def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]
     ahead, back = (back, ahead) if is_turned else (ahead, back)
     top = ahead[-1]
     if any(_flag(one, "time_major") for one in (*ahead, *back)):
-        raise Unreadable("time_major")
+        raise Unreadable("time_major=True is not supported")
     sequences = _flag(top, "return_sequences")
     options = _options(top, x, sequences)
     cells = [cells_of(one) for one in (ahead[-1], back[-1])]
@@ -277,7 +277,7 @@ def _merged(b: Declaration, layer: Layer, both: list[Value]) -> list[Value]:
             return [of("*", *both)]
         case "ave":
             return [of("/", of("+", *both), 2.0)]
-    raise layer.config.error(f"merge_mode of {layer} is {mode!r}")
+    raise layer.config.error(f"merge_mode of {layer} is {mode!r}; it must be concat, sum, mul, ave or None")
 
 
 # Stacks -------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def _truths(b: Declaration, inputs: Inputs) -> Value:
 def _over(layer: Layer, inputs: Inputs) -> dict[str, Any]:
     """Return the options ``axis`` and ``keepdims`` of a reduction."""
     if any(option(layer, inputs, key, 9) is not None for key in ("dtype", "initial", "where")):
-        raise Unreadable("it has dtype, initial or where")
+        raise Unreadable("dtype, initial and where are not supported")
     keeps = {"keepdims": True} if option(layer, inputs, "keepdims", 2, False) else {}
     return {"axis": axis_of(option(layer, inputs, "axis", 1)), **keeps}
 
@@ -80,7 +80,7 @@ def _count(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 
 def _average(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     if inputs.keyword("weights", 1) is not None:
-        raise Unreadable("it has weights")
+        raise Unreadable("weights are not supported")
     return b.script.call(basic.reduce_mean, _floats(b, inputs), axis=axis_of(option(layer, inputs, "axis", 2)))
 
 
@@ -109,7 +109,7 @@ def _normalize(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 def _cumulative(function: Function) -> Operation:
     def along(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         if option(layer, inputs, "dtype", 2) is not None:
-            raise Unreadable("it has a dtype")
+            raise Unreadable("dtype is not supported")
         return b.script.call(function, _numbers(b, inputs), one_axis(option(layer, inputs, "axis", 1)))
 
     return along

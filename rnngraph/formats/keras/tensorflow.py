@@ -147,9 +147,9 @@ def _of_tensorflow(b: Declaration, layer: Layer, inputs: Inputs) -> object:
     if name == "where" and "x" in keywords:
         arguments.insert(1, keywords.pop("x"))
     if any(keywords.get(key) for key in keywords if key.startswith(("transpose_", "adjoint_"))):
-        raise Unreadable("it transposes its operands")
+        raise Unreadable("transposed or adjoint operands are not supported")
     if any(keywords.get(key) for key in ("exclusive", "reverse")):
-        raise Unreadable("it has exclusive=True or reverse=True")
+        raise Unreadable("exclusive=True and reverse=True are not supported")
     renamed = {_RENAMED.get(key, key): item for key, item in keywords.items()}
     return declared(_OPERATIONS[name])(b, layer, Inputs(tuple(arguments), renamed))
 

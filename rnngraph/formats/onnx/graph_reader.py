@@ -236,7 +236,7 @@ class GraphReader:
         except InnerError:
             inner = reading.problems[count:]
             del reading.problems[count:]
-            raise UnreadableError(f"in its function body, {inner[0]}") from None
+            raise UnreadableError(f"its function body can't be read: {inner[0]}") from None
         return [next(outputs) if name else None for name in node.outputs]
 
 

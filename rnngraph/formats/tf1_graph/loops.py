@@ -163,7 +163,7 @@ def _array(t: Translation, node: Node) -> list[str | None]:
 def _scattered(t: Translation, node: Node) -> list[str | None]:
     _, indices, value, _ = node.inputs
     if not _counts_up(t, indices):
-        raise UnreadableError("it writes arrays to entries that are not consecutive")
+        raise UnreadableError("it writes arrays to entries that are not consecutive, which is not supported")
     t.sequences[node.name, 0] = t.name(value)
     return []
 
@@ -205,7 +205,7 @@ def _closed(t: Translation, node: Node) -> list[str | None]:
 def _entries(t: Translation, flow: Ref) -> str:
     sequence = t.sequences.get(flow) or t.sequences.get(t.resolved(flow))
     if sequence is None:
-        raise UnreadableError("it reads a tensor array that the same loop writes")
+        raise UnreadableError("it reads a tensor array that the same loop writes, which is not supported")
     return sequence
 
 
@@ -225,10 +225,10 @@ def _written(t: Translation, merge: Node) -> str:
     """Return the value that each step writes to its own entry of a tensor array."""
     source = t.source.nodes[t.resolved(_next_of(t, merge))[0]]
     if source.op != "TensorArrayWriteV3" or t.resolved(source.inputs[3]) != (merge.name, 0):
-        raise UnreadableError(f"{source} uses a tensor array for more than writing one entry in each step")
+        raise UnreadableError(f"{source} must write one entry of the tensor array in each step, and do nothing else")
     place = t.source.nodes[t.resolved(source.inputs[1])[0]]
     if not is_state(place, t.source.nodes) or not _is_counter(t, place):
-        raise UnreadableError(f"{source} writes to another index than the number of the step")
+        raise UnreadableError(f"{source} must write to the index that equals the step number")
     return t.name(source.inputs[2])
 
 
@@ -250,10 +250,10 @@ def _is_counter(t: Translation, merge: Node) -> bool:
 def _choice(t: Translation, node: Node) -> list[str | None]:
     """Translate a Merge of ``tf.cond``, which selects between the values of both branches."""
     if len(node.inputs) != 2:
-        raise UnreadableError(f"it selects among {len(node.inputs)} values instead of 2")
+        raise UnreadableError(f"it selects among {len(node.inputs)} values; it must select between 2")
     condition = next((ref for item in node.inputs for ref in _conditions(t, item[0])), None)
     if condition is None:
-        raise UnreadableError("its inputs depend on no condition")
+        raise UnreadableError("none of its inputs depends on a condition")
     name, other, chosen = t.name(condition), *node.inputs
     known = t.arrays.get(name)
     if known is not None:

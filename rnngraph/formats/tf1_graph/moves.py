@@ -154,7 +154,7 @@ def _joined(t: Translation, names: Sequence[str]) -> str:
 def _gather(t: Translation, node: Node) -> str:
     axis = t.ints(node, 2, "its axis")[0] if len(node.inputs) > 2 else 0
     if node.whole("batch_dims"):
-        raise UnreadableError("its batch_dims are not 0")
+        raise UnreadableError("batch_dims other than 0 are not supported")
     return t.emit("Gather", [t.input(node, 0), _indices(t, node)], [node.name], axis=axis)
 
 
@@ -163,7 +163,7 @@ def _indices(t: Translation, node: Node) -> str:
     name = t.input(node, 1)
     known = t.arrays.get(name)
     if known is not None and (known < 0).any():
-        raise UnreadableError(f"index {known.min()} is negative, which TensorFlow does not count from the end")
+        raise UnreadableError(f"index {known.min()} is negative; TensorFlow's gather does not count from the end")
     return name
 
 

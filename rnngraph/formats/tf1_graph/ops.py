@@ -193,7 +193,7 @@ def _nothing(t: Translation, node: Node) -> list[str | None]:
 def _cast(t: Translation, node: Node) -> str:
     dtype = node.dtype("DstT")
     if dtype is None:
-        raise UnreadableError("it casts to a type that is not read")
+        raise UnreadableError("it casts to a type that is not supported")
     x = t.input(node, 0)
     return x if node.dtype("SrcT") == dtype else t.cast(x, dtype)
 
@@ -255,7 +255,7 @@ def _batch_matmul(t: Translation, node: Node) -> str:
 @translates("BiasAdd")
 def _bias_add(t: Translation, node: Node) -> str:
     if node.text("data_format", "NHWC") != "NHWC":
-        raise UnreadableError("it adds to channels that are not the last axis")
+        raise UnreadableError("its channels must be the last axis")
     return t.emit("Add", [t.input(node, 0), t.input(node, 1)], [node.name])
 
 
@@ -323,7 +323,7 @@ def _channels_first(t: Translation, node: Node, number: int = 0) -> str:
 def _window(node: Node) -> dict[str, Any]:
     padding = node.text("padding")
     if padding not in ("SAME", "VALID"):
-        raise UnreadableError(f"its padding is {padding!r}")
+        raise UnreadableError(f"its padding {padding!r} is not supported")
     return {"auto_pad": "SAME_UPPER" if padding == "SAME" else "VALID", "strides": node.ints("strides")[1:3]}
 
 
@@ -352,7 +352,7 @@ def _pool(t: Translation, node: Node) -> str:
 def _batch_norm(t: Translation, node: Node) -> str:
     """Translate fused batch normalization. The mean is subtracted before scaling, as in TensorFlow's kernel."""
     if node.flag("is_training", True):
-        raise UnreadableError("it normalizes by the batch; export the graph of inference")
+        raise UnreadableError("normalizing by the batch's statistics is not supported; export the graph for inference")
     if node.text("data_format", "NHWC") != "NHWC":
         raise UnreadableError("its channels are not the last axis")
     gamma, beta, variance = (t.input(node, place) for place in (1, 2, 4))

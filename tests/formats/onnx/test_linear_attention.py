@@ -146,7 +146,7 @@ def test_convolutions_stream() -> None:
         (convolution("", weight_shape=(5, 1, 4, 1)), r"its kernel \[5, 1, 4, 1\] must have the three axes"),
         (
             convolution("", weight_shape=(5, 2, 4)),
-            r"kernel \[5, 2, 4\] reads 2 channels for each output; a depthwise one",
+            r"kernel \[5, 2, 4\] reads 2 channels for each output; it must read 1",
         ),
         (convolution("com.microsoft", state_window=2), "attribute state_window is not supported"),
         (convolution("", activation="relu"), "activation 'relu'"),

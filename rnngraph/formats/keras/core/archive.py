@@ -71,7 +71,7 @@ def _member(name: str, archive: zipfile.ZipFile, member: str, max_bytes: int) ->
     try:
         info = archive.getinfo(member)
     except KeyError:
-        raise FileError(f"{name} is damaged or no Keras file, as it has no {member}; save the model again") from None
+        raise FileError(f"{name} is damaged or no Keras file: it has no {member}; save the model again") from None
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise FileError(f"{member} of {name} has a compression that Keras does not use; save the model again")
     if info.file_size > max_bytes:

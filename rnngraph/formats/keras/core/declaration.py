@@ -55,7 +55,7 @@ class Signal:
         """Last size. Raises ``Unreadable`` if it is symbolic."""
         size = self.shape[-1] if self.rank else None
         if not isinstance(size, int):
-            raise Unreadable("the last size of its input is symbolic")
+            raise Unreadable("the last size of its input is symbolic; it must be fixed")
         return size
 
     @property
@@ -75,7 +75,7 @@ class Inputs:
         """The tensor of a call on exactly one tensor."""
         tensors = self.several
         if len(tensors) != 1:
-            raise Unreadable(f"it is called on {len(tensors)} tensors")
+            raise Unreadable(f"it is called on {len(tensors)} tensors; it must be called on one")
         return tensors[0]
 
     @property
@@ -278,7 +278,7 @@ class Declaration:
             Unreadable: The call has training=True, which also applies to inference.
         """
         if rate and self.is_training:
-            raise Unreadable("it is called with training=True, so that it is random in inference, too")
+            raise Unreadable("calls with training=True are not supported, because they are random in inference")
         return 0.0 if self.is_training is False else rate
 
     # Names and arrays ----------------------------------------------------------------------------

@@ -71,7 +71,7 @@ class Hdf5:
         if isinstance(value, bytes):
             value = value.decode("utf-8", "replace")
         if not isinstance(value, str):
-            raise self.error(f"{path or 'it'} has no text {attribute}")
+            raise self.error(f"{path or 'it'} has no string attribute {attribute}")
         return str(value)
 
     def texts(self, path: str, attribute: str) -> list[str]:
@@ -97,7 +97,7 @@ class Hdf5:
         if narrow and array.dtype.itemsize == 2:
             return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
         if array.dtype.kind not in "fiu":
-            raise self.error(f"{path!r} has dtype {array.dtype}, not one of numbers")
+            raise self.error(f"{path!r} has dtype {array.dtype}, which is not numeric")
         return array if array.dtype == np.float64 else array.astype(np.float32)
 
     # Access --------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ class Hdf5:
             if link is None:
                 return None
             if not isinstance(link, self._h5py.HardLink):
-                raise self.error(f"{path!r} is a link to elsewhere")
+                raise self.error(f"{path!r} is a soft or external link, which is not allowed")
             place = place[part]
         return place
 
@@ -138,15 +138,15 @@ class Hdf5:
 
     def _listed(self, path: str, attribute: str, value: Any) -> list[str]:
         if not isinstance(value, np.ndarray) or value.ndim != 1:
-            raise self.error(f"{attribute} of {path or 'it'} is no list")
+            raise self.error(f"attribute {attribute} of {path or 'it'} is not a list")
         return [item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item) for item in value.tolist()]
 
     def _read(self, dataset: Any, path: str) -> np.ndarray:
         kind, properties = dataset.dtype, dataset.id.get_create_plist()
         if kind.hasobject or kind.fields or kind.subdtype or not kind.itemsize:
-            raise self.error(f"{path!r} has dtype {kind}, not one of numbers")
+            raise self.error(f"{path!r} has dtype {kind}, which is not numeric")
         if dataset.is_virtual or properties.get_external_count():
-            raise self.error(f"the numbers of {path!r} are in other files")
+            raise self.error(f"the numbers of {path!r} are in other files, which is not allowed")
         filters = {properties.get_filter(number)[0] for number in range(properties.get_nfilters())}
         if not filters <= FILTERS:
             raise self.error(f"{path!r} needs a filter that is not built into HDF5")
@@ -159,7 +159,7 @@ class Hdf5:
         stored = min(self._size, dataset.id.get_storage_size())
         whole = math.prod(dataset.chunks) * kind.itemsize if dataset.chunks else 0
         if max(size, whole) > self._left or size > stored * (MAX_DEFLATE_RATIO if dataset.chunks else 1):
-            raise self.error(f"{path!r} has {size:,} bytes, but the file has fewer")
+            raise self.error(f"{path!r} needs {size:,} bytes, more than the file can contain")
         self._left -= size
         reserve(size, f"an array of {self.name}")
         return np.asarray(dataset[()])

@@ -233,7 +233,7 @@ def constant_fold(op: str, items: Sequence[Known]) -> Known:
     dtype = "bool" if op in _TRUTHS else items[0].dtype
     if any(item.is_symbolic for item in items):
         if any(np.dtype(item.dtype).kind not in "iub" for item in items):
-            raise UnreadableError("it converts symbolic sizes to floats")
+            raise UnreadableError("it computes with symbolic sizes as floats, which is not supported")
         return known(_of_entries(op, [item.array.astype(object) for item in items]), dtype)
     if op in ("Div", "Mod", "FMod") and dtype not in FLOATS and not np.all(items[1].array):
         raise UnreadableError("it divides integers by 0")
@@ -248,16 +248,16 @@ def _of_entries(op: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
     if op == "Neg":
         return np.asarray(np.frompyfunc(lambda entry: checked(entry * -1), 1, 1)(arrays[0]), object)
     if op not in BINARY:
-        raise UnreadableError("it is computed from symbolic sizes")
+        raise UnreadableError("it computes with symbolic sizes, which this op does not support")
     return np.asarray(np.frompyfunc(BINARY[op], 2, 1)(*arrays), object)
 
 
 def select(condition: Known, a: Known, b: Known) -> Known:
     """Select entries of a or b by a condition."""
     if any(isinstance(entry, Undecided) for entry in condition.array.reshape(-1)):
-        raise UnreadableError("its result depends on which sizes are equal")
+        raise UnreadableError("its result depends on whether symbolic sizes are equal; fix one of them")
     if a.dtype != b.dtype:
-        raise UnreadableError(f"it selects between different dtypes, {a.dtype} and {b.dtype}")
+        raise UnreadableError(f"it selects between values of dtypes {a.dtype} and {b.dtype}, which must be equal")
     check_count(
         int(np.prod(np.broadcast_shapes(condition.array.shape, a.array.shape, b.array.shape), dtype=np.float64))
     )

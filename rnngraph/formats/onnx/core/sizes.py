@@ -48,14 +48,14 @@ Entry = int | bool | Size | Undecided
 def checked(dim: Dim) -> Dim:
     """Return a size. Raises ``UnreadableError`` if its formula is too long."""
     if len(terms_of(dim)) > MAX_TERMS or any(len(names) > MAX_TERMS for names, _ in terms_of(dim)):
-        raise UnreadableError("a size is a formula of too many terms")
+        raise UnreadableError(f"a size is a formula of more than {MAX_TERMS} terms")
     return dim
 
 
 def equal(left: Entry, right: Entry) -> bool | Undecided:
     """Compare two entries: True, False or ``Undecided``."""
     if isinstance(left, Undecided) or isinstance(right, Undecided):
-        raise UnreadableError("it compares the equality of symbolic sizes")
+        raise UnreadableError("it compares the results of comparisons of symbolic sizes, which is not supported")
     answer: bool | Undecided = ARITHMETIC.compare(operator.eq, left, right)
     return answer
 
@@ -108,7 +108,7 @@ def _both(left: Entry, right: Entry) -> Entry:
     for entry, other in ((left, right), (right, left)):
         if isinstance(entry, bool):
             return other if entry else False
-    raise UnreadableError("it computes with the equality of symbolic sizes")
+    raise UnreadableError("it combines comparisons of symbolic sizes, which is not supported; fix one of the sizes")
 
 
 def plain(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -116,7 +116,7 @@ def plain(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
     def of_sizes(left: Any, right: Any) -> Any:
         if isinstance(left, Undecided) or isinstance(right, Undecided):
-            raise UnreadableError("it computes with the equality of symbolic sizes")
+            raise UnreadableError("it computes with the result of a comparison of symbolic sizes; fix one of the sizes")
         result = function(left, right)
         return result if isinstance(result, bool) else checked(result)
 

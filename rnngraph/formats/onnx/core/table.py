@@ -90,11 +90,11 @@ class Call:
         """Return an optional input."""
         operand = self.inputs[number] if number < len(self.inputs) else None
         if isinstance(operand, Dequantized):
-            raise UnreadableError("it computes with values that are quantized at run time")
+            raise UnreadableError("it computes with values that are quantized at run time, which is not supported")
         if isinstance(operand, Listed | Stacked):
-            raise UnreadableError("it computes with a sequence")
+            raise UnreadableError("its input is a sequence; it must be an array")
         if isinstance(operand, NonZeroIndices):
-            raise UnreadableError("it reads the indices of NonZero, whose number depends on the data")
+            raise UnreadableError("it reads the indices of NonZero, the number of which depends on the data")
         return operand
 
     def nonzero_indices(self, number: int) -> NonZeroIndices | None:
@@ -111,7 +111,7 @@ class Call:
         """Return the elements of a sequence. Raises ``UnreadableError`` if its length is unknown."""
         operand = self.inputs[number] if number < len(self.inputs) else None
         if not isinstance(operand, Listed):
-            raise UnreadableError("its operand is not a sequence of known length")
+            raise UnreadableError("its operand must be a sequence of known length")
         return operand.items
 
     def quantized(self, number: int) -> Operand | Dequantized:

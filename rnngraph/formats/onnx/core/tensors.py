@@ -119,7 +119,7 @@ class Tensors(Values):
         if isinstance(x, Known):
             sizes = [dim for dim in target if isinstance(dim, int)]
             if len(sizes) != len(target):
-                raise UnreadableError(f"it reshapes an array of the file to open sizes, {texts(target)}")
+                raise UnreadableError(f"it reshapes an array of the file to symbolic sizes, {texts(target)}")
             return Known(x.array.reshape(sizes), x.dtype)
         if isinstance(x, Expanded):
             if isinstance(x.source, Known) and x.source.array.size == 1:
@@ -174,7 +174,7 @@ class Tensors(Values):
             else:
                 entries.append(self._entry(dim))
         if entries.count(-1) > 1:
-            raise UnreadableError(f"it reshapes {texts(own)} to {texts(shape)}, where more than one size is unknown")
+            raise UnreadableError(f"it reshapes {texts(own)} to {texts(shape)}; all sizes but one must be known")
         return self.script.call(basic.reshape, x, tuple(entries))
 
     def expand_dims(self, x: Operand, axes: Sequence[int]) -> Operand:
@@ -230,7 +230,7 @@ class Tensors(Values):
         check_count(sum(item.array.size for item in items))
         if len({item.dtype for item in items}) > 1:
             raise UnreadableError(
-                f"it concatenates arrays of {' and '.join(dict.fromkeys(item.dtype for item in items))}"
+                f"it concatenates arrays of dtypes {' and '.join(dict.fromkeys(item.dtype for item in items))}"
             )
         if any(item.is_symbolic for item in items):
             return known(np.concatenate([item.array.astype(object) for item in items], axis), items[0].dtype)

@@ -93,7 +93,7 @@ class Values:
             return declare_parameter(self.script, base, array, base, trainable=array.dtype.kind == "f")
         dtype = {} if str(array.dtype) in ("float32", "int64", "bool") else {"dtype": str(array.dtype)}
         if not array.size:
-            raise UnreadableError("it reads an empty array")
+            raise UnreadableError("it reads an empty array, which is not supported")
         return self.script.call(constant, written(array), **dtype)
 
     def _sizes(self, x: Known) -> Value:
@@ -105,7 +105,7 @@ class Values:
 
     def _size_as_number(self, entry: Any) -> Value:
         if not isinstance(entry, int | Size) or isinstance(entry, bool):
-            raise UnreadableError("it uses the equality of symbolic sizes as a number")
+            raise UnreadableError("it uses the result of a comparison of symbolic sizes as a number; fix one of them")
         total: Any = None
         for names, factor in terms_of(entry):
             term: Any = float(factor)
@@ -183,7 +183,7 @@ class Values:
         if isinstance(dim, int):
             return dim
         if dim.symbol is None or dim.symbol.startswith("_"):
-            raise UnreadableError(f"it needs the value of the computed size {dim_text(dim)}")
+            raise UnreadableError(f"it needs the computed size {dim_text(dim)} as a number; fix the sizes of inputs")
         return dim.symbol
 
     def cast(self, x: Value, dtype: str) -> Value:

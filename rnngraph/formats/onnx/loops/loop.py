@@ -175,10 +175,10 @@ class _Reading:
         for bound in bounds[1:]:
             if bound != first:
                 if not isinstance(bound, int) or not isinstance(first, int):
-                    raise UnreadableError(f"its number of steps is the smaller of {first} and {bound}")
+                    raise UnreadableError(f"its number of steps is min({first}, {bound}), which depends on the call")
                 first = min(first, bound)
         if isinstance(first, int) and first < 1:
-            raise UnreadableError("it runs 0 steps")
+            raise UnreadableError("it runs 0 steps; at least 1 is required")
         return first
 
     def _given_length(self) -> Dim | None:
@@ -196,7 +196,7 @@ class _Reading:
     def _bounds(self, name: str, depth: int = 0) -> Iterator[Dim]:
         """Yield the trip counts that the parts of a condition allow."""
         if depth > MAX_DEPTH:
-            raise UnreadableError("its condition combines too many conditions")
+            raise UnreadableError("its condition combines too many comparisons to be traced")
         source = self._source(name, ("Identity", "Cast"))
         node = self.body.makers.get(source)
         if node is None:
@@ -209,7 +209,7 @@ class _Reading:
                     yield from self._bounds(item, depth + 1)
             case "Constant":
                 if not np.all(self.call.constant(node)):
-                    raise UnreadableError("it ends after one step")
+                    raise UnreadableError("its condition ends it after one step, which is not supported")
             case "Less" | "Greater":
                 left, right = node.inputs if node.op == "Less" else node.inputs[::-1]
                 count, limit = self._count(left), self._added(right)
@@ -294,7 +294,7 @@ class _Reading:
 
     def _numbers(self, count: _Count, shape: tuple[Dim, ...]) -> Operand:
         if not isinstance(count.first, int):
-            raise UnreadableError("it counts from an open size")
+            raise UnreadableError("its step counter starts at a symbolic size, which is not supported")
         if isinstance(self.length, int):
             check_count(self.length)
             line: Operand = known(np.arange(count.first, count.first + self.length))
@@ -370,7 +370,7 @@ class _Reading:
             return array
         left = size - self.length - count.first
         if not isinstance(count.first, int) or not isinstance(left, int) or count.first < 0 or left < 0:
-            raise UnreadableError(f"it reads {self.length} steps of an axis of {size}")
+            raise UnreadableError(f"it reads {self.length} steps of an axis of size {size}")
         index = [slice(None)] * axis + [slice(count.first or None, -left if left else None)]
         return self.tensors.index(array, index)
 

@@ -14,7 +14,7 @@ from .steps import Loop, Steps
 @reads("Scan")
 def _scan(call: Call) -> Outputs:
     if call.opset < 9:
-        raise UnreadableError(f"Scan of opset {call.opset} has an axis for batches")
+        raise UnreadableError(f"Scan of opset {call.opset} is not supported; use opset 9 or later")
     body = call.graph("body")
     count = call.whole("num_scan_inputs", 0)
     carried = len(call.inputs) - count

@@ -54,7 +54,7 @@ class Part:
         size = product(dim for axis, dim in enumerate(self.shape) if axis != self.axis)
         if not isinstance(size, int):
             raise UnreadableError(
-                f"a value of shape {texts(self.shape)} in a loop has an open size beside that of the rows"
+                f"a value of shape {texts(self.shape)} in a loop has a symbolic size besides the number of rows"
             )
         return size
 
@@ -116,7 +116,7 @@ class Steps:
         self.rows = _rows([shape for shape, _ in items])
         floats = [dtype for _, item in items if (dtype := _storage_dtype(item)) in FLOATS]
         if len(set(floats)) > 1:
-            raise UnreadableError("a loop mixes float32 and float64")
+            raise UnreadableError("a loop mixes float32 and float64; all floats must have one dtype")
         self.dtype = floats[0] if floats else "float32"
         self.states = {name: self._part(shape_of(item), item) for name, item in loop.initial.items()}
         self.steps = {name: self._part(shape_of(item)[1:], item) for name, item in loop.sequences.items()}
@@ -255,7 +255,7 @@ class Steps:
         for (name, part), item in zip(self.states.items(), following, strict=True):
             if shape_of(item) != part.shape and not _same_but_names(shape_of(item), part.shape):
                 raise UnreadableError(
-                    f"a loop carries {texts(part.shape)}, but its step returns {texts(shape_of(item))}"
+                    f"a loop carries a state {texts(part.shape)}, but its step returns {texts(shape_of(item))}"
                 )
             after[self.keys[name]] = self._laid(tensors, item, part)
         self.results = [self._part(shape_of(item), item) for item in outputs]

@@ -31,7 +31,7 @@ def _gather(call: Call) -> Outputs:
     if isinstance(index, Known) and not index.is_symbolic:
         return _gathered_along(call, x, index.array, axis)
     if isinstance(x, Known) and x.is_symbolic:
-        raise UnreadableError("it selects from open sizes at run time")
+        raise UnreadableError("it selects from symbolic sizes by indices that are computed at run time")
     ids = call.value(1)
     back = call.tensors.sorted_from(x)
     if back is not None and back[2] == axis and call.tensors.is_a(ids, "inverse", back[1]):
@@ -39,7 +39,7 @@ def _gather(call: Call) -> Outputs:
     if call.tensors.is_a(ids, "order"):
         return call.tensors.sorted(call.tensors.value(x), ids, axis)
     if ids.tensor.dtype == "int32" and dtype_of(index) not in ("int32", "int64"):
-        raise UnreadableError(f"its indices have dtype {dtype_of(index)}")
+        raise UnreadableError(f"its indices have dtype {dtype_of(index)}; they must be integers")
     table, size = call.tensors.value(x, "embedding"), call.shape()[axis]
     counting = _counting(call, ids) if isinstance(size, int) else None
     if counting is not None:
@@ -112,7 +112,7 @@ def _gather_elements(call: Call) -> Outputs:
     for place, (have, size) in enumerate(zip(call.shape(), call.shape(1), strict=True)):
         if place != axis and have != size:
             if not isinstance(have, int) or not isinstance(size, int):
-                raise UnreadableError(f"the shapes of its indices and data differ in another axis than {axis}")
+                raise UnreadableError(f"the shapes of its indices and data may differ in axis {axis} only")
             value = call.tensors.value(call.tensors.index(value, [*[slice(None)] * place, slice(size)]))
     return call.script.call(take_along_axis, value, call.value(1), axis)
 
@@ -149,7 +149,7 @@ def _one_hot(call: Call) -> Outputs:
     axis = call.whole("axis", -1)
     axis = axis_of(axis, call.rank() + 1)
     if not 0 < depth <= 1 << 24:
-        raise UnreadableError(f"its depth is {depth}")
+        raise UnreadableError(f"its depth is {depth}; it must be 1 to {1 << 24}")
     ids = call.value(0)
     if ids.tensor.dtype in FLOATS:
         ids = call.tensors.cast(ids, "int64")
@@ -190,7 +190,7 @@ def _top_k(call: Call) -> Outputs:
     axis = call.axis(-1, rank)
     size = call.shape()[axis]
     if not count >= 1 or (isinstance(size, int) and count > size):
-        raise UnreadableError(f"k is {count} for an axis of size {size}")
+        raise UnreadableError(f"k is {count}; it must be 1 to the size of the axis, {size}")
     options: dict[str, Any] = {} if axis == rank - 1 else {"axis": axis}
     options |= {} if call.whole("largest", 1) else {"largest": False}
     return list(call.script.call(top_k, call.value(0), count, **options, hint=("values", "places")))

@@ -46,7 +46,7 @@ def _check_causal(call: Call, kernel: np.ndarray) -> None:
         raise UnreadableError(f"its kernel {list(kernel.shape)} must have the three axes [channels, 1, size]")
     if kernel.shape[1] != 1:
         raise UnreadableError(
-            f"its kernel {list(kernel.shape)} reads {kernel.shape[1]} channels for each output; a depthwise one reads 1"
+            f"its kernel {list(kernel.shape)} reads {kernel.shape[1]} channels for each output; it must read 1"
         )
 
 
@@ -137,7 +137,7 @@ def _windows(call: Call, sizes: Sequence[int]) -> list[tuple[int, int, int, Padd
 
     kernels, pads = of("kernel_shape", sizes), of("pads", [0] * 2 * count)
     if kernels != list(sizes):
-        raise UnreadableError(f"kernel_shape is {kernels} for kernels of {list(sizes)}")
+        raise UnreadableError(f"kernel_shape is {kernels}, but the kernel has sizes {list(sizes)}")
     if min(pads) < 0:
         raise UnreadableError(f"pads {pads} are not supported")
     automatic = _AUTOMATIC.get(call.text("auto_pad", "NOTSET"))
@@ -165,14 +165,14 @@ def _pool(call: Call) -> Outputs:
 def _ceiled(window: Window, size: Dim) -> Window:
     padding = window.ceiled(size)
     if padding is None:
-        raise UnreadableError("its last window depends on an open size")
+        raise UnreadableError("a symbolic size determines whether it has a last, incomplete window; fix the size")
     return padding
 
 
 @reads("GlobalAveragePool", "GlobalMaxPool")
 def _global_pool(call: Call) -> Outputs:
     if call.rank() < 3:
-        raise UnreadableError(f"it pools an array of shape {texts(call.shape())}")
+        raise UnreadableError(f"it pools an array of shape {texts(call.shape())}; it must have rank 3 or 4")
     function = basic.reduce_mean if call.op == "GlobalAveragePool" else basic.reduce_max
     source = call.tensors.transpose_source(call.input(0))
     if source is not None and source[1] == (0, 2, 1):

@@ -154,7 +154,7 @@ def _is_infinite(call: Call) -> Outputs:
 def _identity(call: Call) -> Outputs:
     flag = call.maybe(2) if call.op == "Dropout" else None
     if flag is not None and not (isinstance(flag, Known) and not np.any(flag.array)):
-        raise UnreadableError("it is in training mode; only inference is read")
+        raise UnreadableError("training_mode=1 is not supported; export the model for inference")
     return call.input(0)
 
 
@@ -268,7 +268,7 @@ def _power(call: Call) -> Outputs:
         source = call.tensors.transpose_source(x)
         base = source[0] if source is not None else call.tensors.value(x)
         if base.tensor.dtype in INTEGERS and not (number.is_integer() and 0 <= number < 64):
-            raise UnreadableError(f"it raises integers to the power {shortest(number)}")
+            raise UnreadableError(f"raising integers to the power {shortest(number)} is not supported")
         result = call.script.operation(
             "**", base, int(number) if number.is_integer() and abs(number) < 64 else shortest(number)
         )
@@ -303,7 +303,7 @@ def _cast(call: Call) -> Outputs:
     x = call.input(0)
     dtype = dtype_of(call.input(1)) if call.op == "CastLike" else dtype_name(call.whole("to", 0))
     if dtype is None:
-        raise UnreadableError("it casts to strings or to 8 bits or less")
+        raise UnreadableError("casting to strings, or to 8 bits or less, is not supported")
     if dtype in ("float16", "bfloat16"):  # The net computes in float32 instead.
         dtype = STORAGE_DTYPES[dtype]
     if isinstance(x, Known):

@@ -105,5 +105,5 @@ def _vector(call: Call, number: int) -> Value | None:
     if vector is None:
         return None
     if not isinstance(vector, Known) or len(shape_of(vector)) != 1:
-        raise UnreadableError("its scale is not a vector of the file")
+        raise UnreadableError("its scale must be a vector that the file contains")
     return call.tensors.value(vector, "gamma" if number == 2 else "beta")

@@ -59,7 +59,7 @@ def _flatten(call: Call) -> Outputs:
 def _squeeze(call: Call) -> Outputs:
     axes = call.axes(1)
     if axes is None and any(not isinstance(dim, int) for dim in call.shape()):
-        raise UnreadableError("it removes all axes of size 1, but some sizes are open; list its axes")
+        raise UnreadableError("it removes all axes of size 1, but some sizes are symbolic; list its axes")
     return call.tensors.squeeze(call.input(0), axes)
 
 
@@ -126,7 +126,7 @@ def _slice(call: Call) -> Outputs:
         elif isinstance(size, Size) and _begins_before_end(size, start, stop, step):
             if _near_or_none(stop, step, False) is not None:
                 raise UnreadableError(
-                    f"it slices backwards from {start} to {stop} of an axis of open size; fix the size"
+                    f"it slices backwards from {start} to {stop} of an axis of symbolic size; fix the size"
                 )
             x = _backwards(call, x, place, start, step)
         elif step and (bounds := _clamped_bounds(size, start, stop, step)) is not None:
@@ -219,7 +219,7 @@ def _place(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
         if distance >= 0:
             return None
         return distance
-    raise UnreadableError(f"its bound {bound} depends on an open size, for an axis of size {size}")
+    raise UnreadableError(f"its bound {bound} depends on a symbolic size, for an axis of size {size}")
 
 
 @reads("Split")
@@ -231,7 +231,7 @@ def _split(call: Call) -> Outputs:
     if not isinstance(size, int):
         if size.symbol is not None and parts is not None:
             raise ForcedSizeError(f"it splits an axis of size {size} into {len(parts)} parts", size.symbol, sum(parts))
-        raise UnreadableError(f"it splits an axis of open size {size}")
+        raise UnreadableError(f"it splits an axis of symbolic size {size}; fix the size")
     if parts is None:
         each = -(-size // call.whole("num_outputs", count))
         parts = [min(each, max(0, size - each * number)) for number in range(count)]
@@ -250,14 +250,14 @@ def _split(call: Call) -> Outputs:
 def _tile(call: Call) -> Outputs:
     x, counts, own = call.input(0), call.sizes(1, "the multiples"), call.shape()
     if len(counts) != len(own):
-        raise UnreadableError(f"it has {len(counts)} repeats for rank {len(own)}")
+        raise UnreadableError(f"it has {len(counts)} repeats; its input has rank {len(own)}")
     shape = [dim * count for dim, count in zip(own, counts, strict=True)]
     if isinstance(x, Known) and len(own) == 1 and all(isinstance(dim, int) and dim <= 1 << 12 for dim in shape):
         return Known(np.tile(x.array, counts), x.dtype)
     if all(dim == 1 or count == 1 for dim, count in zip(own, counts, strict=True)):
         return Expanded(x.source, tuple(shape)) if isinstance(x, Expanded) else Expanded(x, tuple(shape))
     if not all(isinstance(count, int) and count >= 1 for count in counts):
-        raise UnreadableError("its number of repeats is an open size")
+        raise UnreadableError("its number of repeats is a symbolic size, which is not supported")
     if isinstance(x, Known):
         check_count(x.array.size * int(np.prod(counts, dtype=np.float64)))
         return Known(np.tile(x.array, counts), x.dtype)
@@ -272,7 +272,7 @@ def _cumulative(call: Call) -> Outputs:
     options = {name: True for name in ("exclusive", "reverse") if call.whole(name, 0)}
     x, function = call.value(0), cumsum if call.op == "CumSum" else cumprod
     if call.op == "CumProd" and x.tensor.dtype not in FLOATS and not isinstance(call.shape()[axis], int):
-        raise UnreadableError("it multiplies integers along an axis of open size")
+        raise UnreadableError("the product of integers along an axis of symbolic size is not supported")
     return call.script.call(function, x, axis=axis, **options)
 
 
@@ -292,7 +292,7 @@ def _trilu(call: Call) -> Outputs:
     offset = call.ints(1, "the diagonal")[0] if call.maybe(1) is not None else 0
     x, is_upper = call.input(0), bool(call.whole("upper", 1))
     if call.rank() < 2:
-        raise UnreadableError("it needs matrices, but has a vector")
+        raise UnreadableError("its input is a vector; it must be a matrix")
     if isinstance(x, Known):
         return Known((np.triu if is_upper else np.tril)(x.numbers("a matrix"), offset), x.dtype)
     return call.script.call(triu if is_upper else tril, call.tensors.value(x), *([offset] if offset else []))

@@ -38,7 +38,7 @@ def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray
         ):
             return Known(np.asarray(first @ second), left.dtype)
     if dtype_of(left) != dtype_of(right) or dtype_of(left) not in FLOATS:
-        raise UnreadableError(f"it multiplies {dtype_of(left)} by {dtype_of(right)}")
+        raise UnreadableError(f"it multiplies {dtype_of(left)} by {dtype_of(right)}, which is not supported")
     if isinstance(right, Known) and right.array.ndim == 1:
         column = tensors.expand_dims(right, [1])
         product = product_of(tensors, left, column, bias)
@@ -59,7 +59,7 @@ def gemm(call: Call) -> Operand:
     tensors, left, right = call.tensors, call.input(0), call.input(1)
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     if len(shape_of(left)) != 2 or len(shape_of(right)) != 2:
-        raise UnreadableError("its operands are not matrices")
+        raise UnreadableError("its operands must be matrices")
     left = tensors.transpose(left, (1, 0)) if call.whole("transA", 0) else left
     left = tensors.value(left) if isinstance(left, Expanded) else left
     right = tensors.transpose(right, (1, 0)) if call.whole("transB", 0) else right

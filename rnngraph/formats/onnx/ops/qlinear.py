@@ -52,7 +52,7 @@ def _channels_back(call: Call, x: Operand, was_last: bool) -> Operand:
 def _max_pool(call: Call) -> Outputs:
     x = call.quantized(0)
     if not isinstance(x, Dequantized):
-        raise UnreadableError("its operand is not quantized")
+        raise UnreadableError("its operand must be quantized")
     result = call.of("MaxPool", [_channels_first(call, x.source, True)])
     return Dequantized(_channels_back(call, _only(result), True), x.scale, x.zero)
 

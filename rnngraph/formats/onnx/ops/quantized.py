@@ -73,7 +73,7 @@ def _finite(scale: np.ndarray) -> np.ndarray:
 
 def _check_blocks(call: Call) -> None:
     if call.whole("block_size", 0):
-        raise UnreadableError("it quantizes in blocks")
+        raise UnreadableError("quantization in blocks is not supported")
 
 
 def _along(numbers: np.ndarray, shape: Sequence[Dim], axis: int) -> np.ndarray:
@@ -88,7 +88,7 @@ def _along(numbers: np.ndarray, shape: Sequence[Dim], axis: int) -> np.ndarray:
         return numbers.reshape(())
     place = axis_of(axis, len(shape))
     if not isinstance(shape[place], int):
-        raise UnreadableError("its scales belong to an axis of symbolic size")
+        raise UnreadableError("its scales lie along an axis of symbolic size; fix the size")
     if numbers.shape != (shape[place],):
         raise UnreadableError(f"scales of shape {list(numbers.shape)} do not fit axis {axis} of {list(shape)}")
     return numbers.reshape([-1 if other == place else 1 for other in range(len(shape))])
@@ -102,7 +102,7 @@ def _rescaled(call: Call, x: Dequantized, scale: np.ndarray, zero: np.ndarray | 
     if np.array_equal(factors, x.scale) and np.array_equal(zeros, x.zero):
         return x.source
     if factors.size > 1 or x.scale.size > 1:
-        raise UnreadableError("its operand was quantized with other scales")
+        raise UnreadableError("it dequantizes with other scales than those with which its operand was quantized")
     result = combined(call, "Mul", x.source, number_like(float(factors[0] / x.scale[0]), x.source))
     shift = float((x.zero[0] - zeros[0]) * factors[0])
     return combined(call, "Add", result, number_like(shift, result)) if shift else result
@@ -113,7 +113,7 @@ def numbers_of(scale: np.ndarray, zero: np.ndarray | None) -> tuple[np.ndarray, 
     factors = scale.astype(np.float64).reshape(-1)
     zeros = np.zeros(1) if zero is None else zero.astype(np.float64).reshape(-1)
     if zeros.size not in (1, factors.size):
-        raise UnreadableError(f"it has {factors.size} scales but {zeros.size} zero points")
+        raise UnreadableError(f"it has {factors.size} scales, but {zeros.size} zero points")
     return factors, np.broadcast_to(zeros, factors.shape)
 
 
@@ -258,7 +258,7 @@ def _before(item: Operand | Deferred | None, first: Dequantized, is_beside: bool
     if not is_beside or item is None:
         return item
     if not isinstance(item, Known) or first.scale is None:
-        raise UnreadableError("it joins values that are quantized at run time with others")
+        raise UnreadableError("it combines values that are quantized at run time with others, which is not supported")
     return known(_dequantized_along(item.numbers("an array"), first.scale, first.zero, 0))
 
 
@@ -273,7 +273,7 @@ def _steps_of(call: Call, number: int, zero_at: int) -> Operand:
     if isinstance(x, Value) and (zero is None or zero.size == 1):
         return _centred(call, x, None if zero is None else zero.reshape(()))
     if not isinstance(x, Dequantized) or x.scale is None or x.scale.size > 1:
-        raise UnreadableError("it multiplies integers that were not quantized with one known scale")
+        raise UnreadableError("its integers must be quantized with one scale that the file contains")
     return _rescaled(call, x, np.ones(1), zero)
 
 
@@ -282,7 +282,7 @@ def _matmul_integer(call: Call) -> Outputs:
     """Read an integer product as a float product."""
     left, right = _steps_of(call, 0, 2), call.input(1)
     if not isinstance(right, Known):
-        raise UnreadableError("its right operand is not an array of the file")
+        raise UnreadableError("its right operand must be an array that the file contains")
     array = right.numbers("a matrix").astype(np.float32)
     if call.maybe(3) is not None:
         array = array - call.array(3, "its zero point").astype(np.float32)

@@ -82,10 +82,10 @@ def _of_entries(call: Call) -> Operand:
 def _reduced(call: Call, x: Any, axes: tuple[int, ...], keeps: bool) -> Any:
     script, function = call.script, _REDUCTIONS[call.op]
     if call.op in ("ReduceMean", "ReduceLogSum", "ReduceLogSumExp", "ReduceL2") and x.tensor.dtype in INTEGERS:
-        raise UnreadableError(f"it reduces {x.tensor.dtype}")
+        raise UnreadableError(f"reducing {x.tensor.dtype} is not supported")
     if x.tensor.dtype == "bool":
         if call.op not in _OF_TRUTHS:
-            raise UnreadableError("it reduces bools")
+            raise UnreadableError("reducing bools is not supported")
         function = _OF_TRUTHS[call.op]
     if call.op in _BEFORE:
         x = script.call(_BEFORE[call.op], x)
@@ -99,7 +99,7 @@ def _of_known(call: Call, x: Known, axes: tuple[int, ...], keeps: bool) -> Opera
         with np.errstate(all="ignore"):
             return known(np.asarray(_NUMPY[call.op](x.array, axis=axes, keepdims=keeps)), x.dtype)
     if call.op not in ("ReduceProd", "ReduceSum") or x.array.ndim != 1:
-        raise UnreadableError("it reduces over open sizes")
+        raise UnreadableError("reducing an array of symbolic sizes is not supported")
     entries = list(x.array)
     total = checked(product(entries) if call.op == "ReduceProd" else sum(entries[1:], entries[0]))
     array = np.empty(1 if keeps else (), object)
@@ -136,6 +136,6 @@ def _hardmax(call: Call) -> Outputs:
     axis, rank = call.axis(-1 if call.opset >= 13 else 1, call.rank()), call.rank()
     size = call.shape()[axis]
     if not isinstance(size, int) or (call.opset < 13 and axis != rank - 1):
-        raise UnreadableError("it searches the maximum along an axis of open size")
+        raise UnreadableError("its axis must be the last one, and have a fixed size")
     place = call.script.call(basic.argmax, call.value(0), axis)
     return call.script.call(basic.one_hot, place, size, **({} if axis == rank - 1 else {"axis": axis}))

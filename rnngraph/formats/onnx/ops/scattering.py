@@ -70,7 +70,9 @@ def _scatter_nd(call: Call) -> Outputs:
     tensors, shape, places, reduction = call.tensors, call.shape(), call.shape(1), call.text("reduction", "none")
     depth = places[-1] if places else 0
     if not isinstance(depth, int) or not 0 < depth <= len(shape) or reduction not in ("none", "add"):
-        raise UnreadableError(f"it writes along {depth} axes of {texts(shape)} with reduction {reduction!r}")
+        raise UnreadableError(
+            f"it writes along {depth} axes of {texts(shape)} with reduction {reduction!r}, which is not supported"
+        )
     parts = parts_of(tensors, index)
     ranges = None if parts is None else [range_of(tensors, part) for part in parts]
     if ranges is not None and reduction == "none":
@@ -83,7 +85,7 @@ def _scatter_nd(call: Call) -> Outputs:
     if all(isinstance(dim, int) for dim in shape[:depth]):
         return _of_places(call, index.numbers("indices"), reduction)
     if depth > 1 or reduction != "none" or index.array.size > MAX_WRITTEN:
-        raise UnreadableError("it writes to indices of axes of open size")
+        raise UnreadableError("it writes to indices along axes of symbolic size, which is not supported")
     rows = tensors.reshape(updates, [index.array.size, *shape[1:]])
     for number, place in enumerate(index.numbers("indices").reshape(-1).tolist()):
         bounds: list[Bounds] = [(place, 1), *((0, dim) for dim in shape[1:])]
@@ -171,7 +173,7 @@ def _ends(size: Dim, first: Dim, count: Dim) -> tuple[int, int | None]:
         first = first - size if isinstance(first, Size) else first + size
     if not isinstance(first, int):
         raise UnreadableError(
-            f"it writes from index {first} of an axis of size {size}, and where that is depends on open sizes"
+            f"it writes from index {first} of an axis of size {size}, a position that depends on symbolic sizes"
         )
     left = (0 if first < 0 else size) - first - count
     if left == 0:
@@ -179,7 +181,7 @@ def _ends(size: Dim, first: Dim, count: Dim) -> tuple[int, int | None]:
     if isinstance(left, int) and not isinstance(count, int):
         return first, -left
     if not isinstance(count, int) or (isinstance(left, int) and left < 0):
-        raise UnreadableError(f"it writes {count} entries from {first} on, of an axis of size {size}")
+        raise UnreadableError(f"it writes {count} entries from index {first} on to an axis of size {size}")
     return first, first + count
 
 
@@ -193,7 +195,7 @@ def _of_places(call: Call, index: np.ndarray, reduction: str) -> Operand:
             raise UnreadableError(f"an index is out of range for an axis of size {limit}")
     flat = np.ravel_multi_index(tuple((index % limits).reshape(-1, depth).T), limits)
     if reduction == "add" and len(set(flat.tolist())) < flat.size:
-        raise UnreadableError("it adds several values to one entry")
+        raise UnreadableError("it adds several values to one entry, which is not supported")
     total = int(np.prod(limits))
     old = tensors.reshape(call.input(0), [total, *rest])
     new = tensors.reshape(call.input(2), [flat.size, *rest])

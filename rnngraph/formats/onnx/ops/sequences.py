@@ -23,7 +23,7 @@ def _split(call: Call) -> Outputs:
         moved = call.tensors.transpose(call.input(0), (axis, *(other for other in range(rank) if other != axis)))
         return Stacked(call.tensors.expand_dims(moved, [axis + 1]) if keeps else moved)
     if not isinstance(size, int):
-        raise UnreadableError(f"it splits an axis of open size {size} into a sequence")
+        raise UnreadableError(f"it splits an axis of symbolic size {size} into a sequence; fix the size")
     if widths is None:
         parts = [1] * size
     elif widths.ndim == 0:
@@ -92,7 +92,7 @@ def _joined(call: Call) -> Outputs:
         return _joined_stack(call, stacked)
     items: list[Operand] = list(call.items(0))
     if not items:
-        raise UnreadableError("it joins an empty sequence")
+        raise UnreadableError("it concatenates an empty sequence")
     axis = call.whole("axis", 0)
     if call.whole("new_axis", 0):
         items = [call.tensors.expand_dims(item, [axis]) for item in items]

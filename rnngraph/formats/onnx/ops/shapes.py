@@ -38,7 +38,7 @@ def _size(call: Call) -> Outputs:
 def _constant_of_shape(call: Call) -> Outputs:
     number = call.known_attribute("value") or known(np.zeros(1, np.float32))
     if number.array.size != 1:
-        raise UnreadableError("its value is not a single number")
+        raise UnreadableError("its value must be a single number")
     return repeated(Known(number.array.reshape(()), number.dtype), call.sizes(0, "the sizes"))
 
 
@@ -77,7 +77,7 @@ def _expand(call: Call) -> Outputs:
 def _range(call: Call) -> Outputs:
     items = [call.input(number) for number in range(3)]
     if not all(isinstance(item, Known) for item in items):
-        raise UnreadableError("its limits are computed at run time")
+        raise UnreadableError("its limits are computed at run time; they may depend only on constants and sizes")
     start, stop, step = (item.array.reshape(-1).tolist()[0] for item in items if isinstance(item, Known))
     dtype = dtype_of(items[0])
     if not any(isinstance(item, Known) and item.is_symbolic for item in items):
@@ -86,7 +86,7 @@ def _range(call: Call) -> Outputs:
         check_count(max(0, int(np.ceil((float(stop) - float(start)) / float(step)))))
         return known(np.arange(start, stop, step, dtype=dtype))
     if step != 1 or (not isinstance(start, Size) and start != int(start)):
-        raise UnreadableError("its limit is a symbolic size; then its step must be 1 and its start an integer")
+        raise UnreadableError("its limit is a symbolic size; its step must be 1, and its start an integer")
     first = start if isinstance(start, Size) else int(start)
     result = counted(call.tensors, first, stop - first)
     return result if dtype in INTEGERS else call.tensors.cast(result, storage_dtype(dtype))
@@ -95,11 +95,11 @@ def _range(call: Call) -> Outputs:
 def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
     """Return ``count`` consecutive numbers from ``start``, as positions along an axis of that size."""
     if not isinstance(start, int):
-        raise UnreadableError("it counts from an open size")
+        raise UnreadableError("a range that starts at a symbolic size is not supported")
     if isinstance(count, Size) and count.symbol is None:
         part = part_of(count)
         if part is None:
-            raise UnreadableError(f"it counts up to the computed size {count}")
+            raise UnreadableError(f"a range of the computed size {count} is not supported")
         name, index = part
         if index.step is None:  # All but the last entries of a named size: count up to the size, then slice.
             return tensors.script.item(counted(tensors, start, size(name)), index)

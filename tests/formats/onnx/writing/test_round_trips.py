@@ -18,7 +18,7 @@ from rnngraph.ir.interpreter import interpret
 
 pytest.importorskip("onnx")
 RANDOM = np.random.default_rng(0)
-KNOWN_LIMITS = ("share no axis of rows", "it counts up to the computed size", "the value of the computed size")
+KNOWN_LIMITS = ("share no axis of rows", "a range of the computed size", "it needs the computed size")
 """Known limits of loops and of computed sizes, as words of their messages."""
 
 
