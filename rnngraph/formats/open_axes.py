@@ -114,7 +114,7 @@ def axes_asked(what: str, asked: object, inputs: Mapping[str, Sequence[object]])
     if asked is None:
         return []
     if not isinstance(asked, Mapping):
-        raise DtypeError(f'{what}= is a mapping such as {{"x": {{1: "T"}}}}, not {shown(asked)}')
+        raise DtypeError(f'{what}= must be a mapping such as {{"x": {{1: "T"}}}}, not {shown(asked)}')
     triples = []
     for name, axes in asked.items():
         if name not in inputs:

@@ -88,7 +88,7 @@ class Record:
     def text(self, key: str, default: Any = ...) -> str:
         text = self.get(key, default)
         if not isinstance(text, str):
-            raise self.error(f"{self._place(key)} is {shown(text)}, not a text")
+            raise self.error(f"{self._place(key)} is {shown(text)}, not a string")
         return text
 
     def count(self, key: str, default: Any = ..., minimum: int = 1, maximum: int = 1 << 20) -> int:

@@ -175,7 +175,7 @@ def _recurrent(
 def _prelu(script: Script, x: Value, layer: Record) -> Value:
     array = numbers(layer, f"{layer.at}.weights", layer.get("weights")).reshape(-1)
     if array.size not in (1, x.tensor.width):
-        raise layer.error(f"{layer.at}.weights has {array.size} numbers for {x.tensor.width} channels")
+        raise layer.error(f"{layer.at}.weights has {array.size} numbers; it must have 1 or {x.tensor.width}")
     alpha = declare_parameter(script, "prelu", array, "alpha")
     return script.call(leaky_relu, x, alpha)
 
@@ -187,7 +187,7 @@ def _batch_normalization(script: Script, x: Value, layer: Record) -> Value:
     arrays = _arrays(layer, *((width,),) * len(names))
     epsilon = float(numbers(layer, f"{layer.at}.epsilon", layer.get("epsilon"), ()))
     if epsilon < 0:
-        raise layer.error(f"{layer.at}.epsilon is {epsilon}, which is negative")
+        raise layer.error(f"{layer.at}.epsilon is {epsilon}; it must not be negative")
     own = dict(zip(names, arrays, strict=True))
     return declare_batch_normalization(script, x, own, script.scope("batch_normalization"), epsilon=epsilon)
 

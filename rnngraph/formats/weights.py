@@ -277,7 +277,8 @@ def _kind_that_resets_after(cell: Any) -> str:
     """Return the kind of a cell. Raises ``ArgumentError`` for a GRU with ``reset_after=False``."""
     if isinstance(cell, GRUCell) and not cell.reset_after:
         raise ArgumentError(
-            f"{cell!r} resets before the product, but this format's GRU after it; give reset_after=True"
+            f"{cell!r} multiplies by the reset gate before the product, but a GRU of this format after it; give "
+            "reset_after=True"
         )
     return kind_of(cell)
 
@@ -300,7 +301,7 @@ def _one_direction(name: str, value: Any) -> np.ndarray:
     array = as_floats(f"{name} of ONNX's arrays", value)
     if array.ndim == (3 if name in ("W", "R") else 2):
         if array.shape[0] != 1:
-            raise ShapeError(f"{name} of ONNX's arrays has {array.shape[0]} directions; give one")
+            raise ShapeError(f"{name} of ONNX's arrays has {array.shape[0]} directions; give the arrays of one")
         array = array[0]
     return array
 
@@ -314,7 +315,7 @@ def _checked(cell: Any, layer: Layer) -> Layer:
     """Return a layer. Raises ``ShapeError`` if the sizes differ from the cell's."""
     units = next(iter(layer.inputs.values())).shape[1]
     if units != cell.num_units:
-        raise ShapeError(f"the arrays have {units} units and {cell!r} {cell.num_units}; make a cell of {units} units")
+        raise ShapeError(f"the arrays have {units} units, but {cell!r} has {cell.num_units}; give a cell of {units}")
     hidden = units if layer.projection is None else layer.projection.shape[1]
     if any(part.shape != (hidden, units) for part in layer.recurrent.values()):
         shape = list(next(iter(layer.recurrent.values())).shape)
@@ -322,8 +323,8 @@ def _checked(cell: Any, layer: Layer) -> Layer:
     wants = getattr(cell, "num_proj", None)
     if (layer.projection is None) != (wants is None) or (wants is not None and wants != hidden):
         raise ShapeError(
-            f"the arrays have {hidden} outputs and {cell!r} {cell.output_size}; make a cell whose num_proj fits"
+            f"the arrays have {hidden} outputs, but {cell!r} has {cell.output_size}; give a cell whose num_proj fits"
         )
     if bool(layer.peepholes) != bool(getattr(cell, "use_peepholes", False)):
-        raise ArgumentError("only one of the arrays and the cell has peepholes; make a cell whose use_peepholes fits")
+        raise ArgumentError("either the arrays or the cell lack peepholes; give a cell whose use_peepholes fits")
     return layer

@@ -136,7 +136,7 @@ class Container:
         self._begin = -(-cursor.place // alignment) * alignment
         for tensor in self.tensors.values():
             if tensor.offset % alignment:
-                raise self.damaged(f"{tensor.name} begins at byte {tensor.offset}, which {alignment} does not divide")
+                raise self.damaged(f"{tensor.name} begins at byte {tensor.offset}, which is no multiple of {alignment}")
 
     def damaged(self, what: str) -> FileError:
         """Return the error for a damaged file."""
@@ -162,8 +162,8 @@ class Container:
         if version in VERSIONS:
             return
         if not version & 0xFFFF:
-            raise NotReadableError(f"{self.name} is of big-endian byte order; write it with little-endian")
-        raise NotReadableError(f"{self.name} is of version {version} of GGUF; write version 2 or 3")
+            raise NotReadableError(f"{self.name} has big-endian byte order; write it in little-endian order")
+        raise NotReadableError(f"{self.name} has GGUF version {version}, which is not supported; write version 2 or 3")
 
     def _name(self, cursor: _Cursor, known: Mapping[str, Any], what: str) -> str:
         """Read a name. Raise ``FileError`` if an earlier entry has the same name."""
@@ -173,19 +173,19 @@ class Container:
         except UnicodeDecodeError:
             raise self.damaged(f"a {what} is {shown(text)}, not UTF-8") from None
         if not name or not name.isprintable() or name in known:
-            raise self.damaged(f"{what} {shown(name)} is {'there twice' if name in known else 'no name'}")
+            raise self.damaged(f"{what} {shown(name)} {'occurs twice' if name in known else 'is not a valid name'}")
         return name
 
     def _tensor(self, cursor: _Cursor) -> Stored:
         name, axes = self._name(cursor, self.tensors, "tensor"), cursor.number("<u4")
         if not 1 <= axes <= MAX_AXES:
-            raise self.damaged(f"{name} has {axes} axes, not 1 to {MAX_AXES}")
+            raise self.damaged(f"{name} has {axes} axes; it must have 1 to {MAX_AXES}")
         shape = tuple(cursor.number("<u8") for _ in range(axes))[::-1]
         items = 1
         for size in shape:
             items *= size
         if not 0 < items <= MAX_ITEMS:
-            raise self.damaged(f"{name} has shape {list(shape)}")
+            raise self.damaged(f"{name} has shape {list(shape)}; it must have 1 to {MAX_ITEMS:,} entries")
         return Stored(name, shape, cursor.number("<u4"), cursor.number("<u8"))
 
 
@@ -238,8 +238,8 @@ class _Cursor:
         dtype = _NUMBERS.get(kind)
         if dtype is None:
             raise FileError(
-                f"{self._bytes.name} is damaged: metadata of type {kind} at byte {self.place:,}; use the file as it "
-                "was written"
+                f"{self._bytes.name} is damaged: the metadata at byte {self.place:,} has the unknown type {kind}; use "
+                "the file as it was written"
             )
         return dtype
 

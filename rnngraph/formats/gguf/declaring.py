@@ -50,7 +50,7 @@ class Model:
         value = self._fact(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= MAX_COUNT:
             raise self._container.damaged(
-                f"{self._key(key)} is {shown(value)}, no number of {minimum} to {MAX_COUNT:,}"
+                f"{self._key(key)} is {shown(value)}; it must be a whole number from {minimum} to {MAX_COUNT:,}"
             )
         return value
 
@@ -58,7 +58,7 @@ class Model:
         """Return a number from the architecture's metadata, at the precision of float32."""
         value = self._fact(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-            raise self._container.damaged(f"{self._key(key)} is {shown(value)}, no number of 0 to 1")
+            raise self._container.damaged(f"{self._key(key)} is {shown(value)}; it must be a number from 0 to 1")
         return float(f"{value:.7g}")
 
     def share(self, whole: int, part: int, what: str) -> int:

@@ -71,7 +71,7 @@ def _net(container: Container) -> Net:
     architecture = container.metadata.get("general.architecture")
     name = architecture.decode(errors="replace") if isinstance(architecture, bytes) else ""
     if not name:
-        raise container.damaged(f"general.architecture is {shown(architecture)}, no text")
+        raise container.damaged(f"general.architecture is {shown(architecture)}; it must be a string")
     _check_layers(container, name)
     problems = [reason for tensor in container.tensors.values() if (reason := objection(tensor))]
     if problems:
@@ -83,7 +83,8 @@ def _net(container: Container) -> Net:
     model = Model(container, name, script)
     logits: Value = ARCHITECTURES[name](model).logits(ids)
     if unused := model.unused():
-        raise not_readable(container.name, [f"{tensor} is no tensor of {name}" for tensor in unused], remedy=OF_LAYERS)
+        problems = [f"tensor {tensor} does not belong to architecture {name}" for tensor in unused]
+        raise not_readable(container.name, problems, remedy=OF_LAYERS)
     script.outputs["logits"] = logits
     kinds = {pattern: kind for kind, pattern in KINDS.items() if kind in model.kinds}
     script.narrow = {"weights": kinds} if kinds else {}
@@ -95,7 +96,7 @@ def _net(container: Container) -> Net:
 
 def _check_layers(container: Container, architecture: str) -> None:
     """Raise ``NotReadableError`` for an architecture or layers that are not supported."""
-    problems = [] if architecture in ARCHITECTURES else [f"architecture {architecture!r}"]
+    problems = [] if architecture in ARCHITECTURES else [f"architecture {architecture!r} is not supported"]
     for tensor in container.tensors:
         layer, _, rest = tensor.removeprefix("blk.").partition(".")
         if what := next((what for part, what in FOREIGN if part in rest), ""):

@@ -36,9 +36,11 @@ def type_name(number: int) -> str:
 def objection(tensor: Stored) -> str:
     """Return the reason why a tensor is not supported; an empty string for a supported one."""
     if tensor.type not in DECODERS:
-        return f"{tensor.name} is of type {type_name(tensor.type)}"
+        return f"{tensor.name} has type {type_name(tensor.type)}"
     if tensor.type in BLOCK_BYTES and tensor.shape[-1] % BLOCK:
-        return f"{tensor.name} is of type {type_name(tensor.type)} with rows of {tensor.shape[-1]}, no multiple of 32"
+        return (
+            f"{tensor.name} has type {type_name(tensor.type)}, but {tensor.shape[-1]} columns, no multiple of {BLOCK}"
+        )
     return ""
 
 

@@ -107,7 +107,7 @@ class GraphReader:
         """Return the values of the graph's outputs."""
         self._reading.depth += 1
         if self._reading.depth > MAX_DEPTH:
-            raise FileError(f"{self._reading.model.name} has graphs nested more than {MAX_DEPTH} deep")
+            raise FileError(f"{self._reading.model.name} has graphs nested more than {MAX_DEPTH} deep, the maximum")
         self._read(self._graph.outputs)
         self._reading.depth -= 1
         return [self._value(name) for name in self._graph.outputs]
@@ -131,7 +131,7 @@ class GraphReader:
         while reader is not None and not reader._is_own(name):
             reader = reader._outer
         if reader is None:
-            raise FileError(f"{self._reading.model.name} is damaged: no node computes {shown(name)}")
+            raise FileError(f"{self._reading.model.name} is damaged: no node computes {shown(name)}; export it again")
         if name not in reader._values:
             reader._read([name])
         value = reader._values[name]
@@ -159,7 +159,9 @@ class GraphReader:
                 self._read_node(node)
                 continue
             if stage == 0 and node in open_ones:
-                raise FileError(f"{self._reading.model.name} is damaged: {node} depends on its own output")
+                raise FileError(
+                    f"{self._reading.model.name} is damaged: {node} depends on its own output; export it again"
+                )
             open_ones.add(node)
             needed = self._inputs(node) if stage == 0 else self._captured(node)
             pending.append((name, stage + 1))
@@ -246,7 +248,7 @@ def _check(value: Operand | Deferred | None) -> None:
         return
     shape = shape_of(value)
     if len(shape) > MAX_RANK:
-        raise UnreadableError(f"its output has rank {len(shape)}")
+        raise UnreadableError(f"its output has rank {len(shape)}, which is not supported")
     for dim in shape if isinstance(value, Value) else ():
         if isinstance(dim, Size):
             checked(dim)

@@ -225,7 +225,7 @@ def _choices(reading: Reading) -> Iterator[dict[Node, bool]]:
 def _settled(model: Model, fixed: Any) -> dict[str, Any]:
     """Convert values of inputs to ``Known``, and sizes to ints."""
     if not isinstance(fixed, Mapping | None):
-        raise DtypeError(f"fixed must map names of inputs to values; it is {shown(fixed)}")
+        raise DtypeError(f"fixed must be a mapping from names of inputs to values, not {shown(fixed)}")
     names = {name for kind in model.graph.inputs.values() for name in kind.shape or () if isinstance(name, str)}
     settled: dict[str, Any] = {}
     for name, value in (fixed or {}).items():
@@ -233,7 +233,7 @@ def _settled(model: Model, fixed: Any) -> dict[str, Any]:
         array = array_of(value, f"the value for {shown(name)} is no array")
         if kind is None and name in names:
             if array.ndim or array.dtype.kind not in "iu" or array < 1:
-                raise DtypeError(f"size {shown(name)} must be a whole number from 1 on, not {shown(value)}")
+                raise DtypeError(f"size {shown(name)} must be a whole number of 1 or more, not {shown(value)}")
             settled[name] = int(array)
             continue
         if kind is None:
@@ -248,7 +248,7 @@ def _settled(model: Model, fixed: Any) -> dict[str, Any]:
         if not fits:
             raise ShapeError(f"the value for {shown(name)} has shape {list(array.shape)}, and {list(sizes)} is needed")
         if array.dtype.kind not in "fiub" or kind.dtype is None:
-            raise DtypeError(f"the value for {shown(name)} is {shown(value)}, which is not of {kind.dtype}")
+            raise DtypeError(f"the value for {shown(name)} is {shown(value)}; it must have dtype {kind.dtype}")
         dtype = STORAGE_DTYPES[kind.dtype] if kind.dtype in ("float16", "bfloat16") else kind.dtype
         settled[name] = known(array.astype(dtype))
     return settled

@@ -106,7 +106,7 @@ class _Shards:
 
     def bytes_of(self, entry: Entry, label: str) -> bytes:
         if not 0 <= entry.shard < self._count:
-            raise ValueError(f"{label} is in data file {entry.shard}; there are {self._count}")
+            raise ValueError(f"{label} is in data file {entry.shard}, but the checkpoint has only {self._count}")
         if entry.shard not in self._mapped:
             self._mapped[entry.shard] = self._opened(entry.shard)
         data = self._mapped[entry.shard]
@@ -141,7 +141,9 @@ class _Shards:
             raise
         except FileNotFoundError:
             listed = ", ".join(sorted(map(os.path.basename, glob.glob(f"{glob.escape(str(self._prefix))}.data-*"))))
-            raise FileError(f"no file {path}; there are {listed or 'no data files'}; copy all files of it") from None
+            raise FileError(
+                f"no file {path}; the folder has {listed or 'no data files'}; copy all files of the checkpoint"
+            ) from None
         except OSError as error:
             raise FileError(f"can't read {path}: {error.strerror or error}; give a file that can be read") from None
 
@@ -256,7 +258,7 @@ def _version_1(table: Mapping[bytes, bytes]) -> dict[str, np.ndarray]:
     slices_of: dict[str, _Slices] = {}
     for label, extents, tensor in _saved_slices(table):
         if label not in shapes:
-            raise ValueError(f"it has slices of {label}, which it does not list")
+            raise ValueError(f"it contains slices of {label}, which its first entry does not list")
         dtype, shape = shapes[label]
         if dtype == STRING:
             continue
@@ -299,7 +301,7 @@ def _check_strings(data: bytes, entry: Entry, label: str) -> bytes:
     tensor's checksum continues this checksum (``WriteStringTensor`` of tensor_bundle.cc).
     """
     if math.prod(entry.shape) > len(data):
-        raise ValueError(f"{label} has {len(data)} bytes, fewer than the lengths of {list(entry.shape)} texts need")
+        raise ValueError(f"{label} has {len(data)} bytes, too few for the lengths of {math.prod(entry.shape)} strings")
     position, lengths = 0, bytearray()
     for _ in range(math.prod(entry.shape)):
         size, position = read_varint(data, position)

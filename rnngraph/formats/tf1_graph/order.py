@@ -48,7 +48,7 @@ def needed(file: str, nodes: Mapping[str, Node], outputs: Iterable[str], leaves:
         if name in needed_nodes:
             continue
         if name not in nodes:
-            raise FileError(f"{file} is damaged: no node computes {shown(name)}")
+            raise FileError(f"{file} is damaged: no node computes {shown(name)}; save it again")
         node = needed_nodes[name] = nodes[name]
         pending += [] if name in ends else [other for other, _ in node.inputs]
     return list(needed_nodes.values())
@@ -68,7 +68,7 @@ def frames_of(file: str, needed_nodes: Iterable[Node], nodes: Mapping[str, Node]
         if is_state(node, nodes):
             enter = next((name for name, _ in node.inputs if name in of_nodes), None)
             if enter is None:
-                raise FileError(f"{file} is damaged: {node} has no initial value")
+                raise FileError(f"{file} is damaged: {node} has no initial value; save it again")
             frame = of_nodes[node.name] = of_nodes[enter]
             frame.merges.append(node)
     for node in needed_nodes:
@@ -80,7 +80,7 @@ def frames_of(file: str, needed_nodes: Iterable[Node], nodes: Mapping[str, Node]
         if node.op.endswith("Exit"):
             merge = nodes[node.inputs[0][0]].inputs[0][0]
             if merge not in of_nodes:
-                raise FileError(f"{file} is damaged: {node} is the exit of no loop")
+                raise FileError(f"{file} is damaged: {node} is an Exit without a loop; save it again")
             of_nodes[node.name] = of_nodes[merge]
     return of_nodes
 
@@ -112,7 +112,7 @@ def in_order(file: str, needed_nodes: list[Node], frames: Mapping[str, Frame], l
                 open_ones.discard(name)
                 continue
             if name in open_ones:
-                raise FileError(f"{file} is damaged: {shown(name)} depends on itself")
+                raise FileError(f"{file} is damaged: {shown(name)} depends on itself; save it again")
             open_ones.add(name)
             pending.append((name, True))
             pending += [(other, False) for other in dependencies(by_name[name]) if other not in done]

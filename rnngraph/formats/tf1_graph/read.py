@@ -149,7 +149,7 @@ def _outputs(graph: Source, outputs: Any) -> dict[str, str]:
     outputs_by_name = {}
     for name in names:
         if not isinstance(name, str):
-            raise DtypeError(f"outputs are names of tensors, not {shown(name)}")
+            raise DtypeError(f"outputs= must contain names of tensors, not {shown(name)}")
         tensor = graph.outputs.get(name, name)
         if ref_of(tensor)[0] not in graph.nodes:
             hint = did_you_mean(name, graph.nodes)
@@ -163,7 +163,7 @@ def _outputs(graph: Source, outputs: Any) -> dict[str, str]:
 def _fixed(graph: Source, fixed: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Split ``fixed`` into (values by placeholder, fixed sizes of axes by input)."""
     if not isinstance(fixed, Mapping | None):
-        raise DtypeError(f"fixed is a mapping from names of placeholders to values, not {shown(fixed)}")
+        raise DtypeError(f"fixed must be a mapping from names of placeholders to values, not {shown(fixed)}")
     values, axes = dict[str, np.ndarray](), dict[str, Any]()
     for name, item in (fixed or {}).items():
         node = _placeholder(graph, name)
@@ -173,7 +173,7 @@ def _fixed(graph: Source, fixed: Any) -> tuple[dict[str, np.ndarray], dict[str, 
         array = array_of(item, f"the value for {shown(name)} is no array")
         dtype = node.dtype("dtype")
         if dtype is None or array.dtype.kind not in "fiub":
-            raise DtypeError(f"the value for {shown(name)} is {shown(item)}, which is not of {dtype}")
+            raise DtypeError(f"the value for {shown(name)} is {shown(item)}; it must have dtype {dtype}")
         values[node.name] = array.astype("float32" if dtype == "float16" else dtype)
     return values, axes
 

@@ -113,7 +113,7 @@ def _decoded(kind: type[M], name: str, data: bytes) -> M:
     try:
         return decode(kind, data, errors="replace")
     except DecodeError as error:
-        raise FileError(f"{name} is damaged or no {WHAT[2:]}: {error}") from None
+        raise FileError(f"{name} is damaged or no {WHAT[2:]}: {error}; save it again") from None
 
 
 def _saved_model(folder: Path) -> Source:
@@ -121,13 +121,13 @@ def _saved_model(folder: Path) -> Source:
     graphs = _decoded(messages.SavedModel, name, data).meta_graphs
     served = [meta for meta in graphs if meta.meta_info_def and "serve" in meta.meta_info_def.tags] or graphs
     if not served:
-        raise FileError(f"{name} is no SavedModel: it holds no graph")
+        raise FileError(f"{name} is no SavedModel: it contains no graph; save it again")
     return _of_meta(name, served[0], folder / "variables" / "variables")
 
 
 def _of_meta(name: str, meta: messages.MetaGraph, checkpoint: Path) -> Source:
     if meta.graph_def is None:
-        raise FileError(f"{name} holds no graph")
+        raise FileError(f"{name} contains no graph; save it again")
     source = Source(name, _nodes(name, meta.graph_def))
     if checkpoint.with_name(checkpoint.name + ".index").is_file():
         source.variables = read_tf1_variables(checkpoint)
@@ -144,13 +144,13 @@ def _of_meta(name: str, meta: messages.MetaGraph, checkpoint: Path) -> Source:
 
 def _nodes(name: str, graph: messages.GraphDef) -> dict[str, Node]:
     if not graph.node:
-        raise FileError(f"{name} is no {WHAT[2:]}: it holds no node")
+        raise FileError(f"{name} is no {WHAT[2:]}: it contains no node; save it again")
     if len(graph.node) > MAX_NODES:
-        raise FileError(f"{name} has more than {MAX_NODES:,} nodes")
+        raise FileError(f"{name} has more than {MAX_NODES:,} nodes, the maximum")
     nodes: dict[str, Node] = {}
     for item in graph.node:
         if item.name in nodes:
-            raise FileError(f"{name} is damaged: it has two nodes named {shown(item.name)}")
+            raise FileError(f"{name} is damaged: it has two nodes named {shown(item.name)}; save it again")
         values = [ref_of(text) for text in item.input if not text.startswith("^")]
         controls = [text[1:] for text in item.input if text.startswith("^")]
         attributes = {entry.key: entry.value for entry in item.attr if entry.value is not None}
@@ -169,12 +169,12 @@ def array_of(name: str, node: Node) -> np.ndarray:
     value = node.attributes.get("value")
     proto = value.tensor if value else None
     if proto is None or proto.dtype not in DTYPES:
-        raise FileError(f"{name}: {node} holds no array of numbers")
+        raise FileError(f"{name}: {node} contains no array of numbers; save it again")
     shape = proto.tensor_shape.sizes if proto.tensor_shape else ()
     if any(size < 0 for size in shape) or math.prod(shape) > MAX_BYTES or len(shape) > 32:
-        raise FileError(f"{name} is damaged: {node} has shape {shown(list(shape))}")
+        raise FileError(f"{name} is damaged: {node} has the impossible shape {shown(list(shape))}; save it again")
     try:
         array = array_of_tensor(proto, proto.dtype, shape, str(node), default=0)
     except ValueError as error:
-        raise FileError(f"{name} is damaged: {error}") from None
+        raise FileError(f"{name} is damaged: {error}; save it again") from None
     return array.astype(np.float32) if array.dtype == np.float16 else array  # The net computes in float32.

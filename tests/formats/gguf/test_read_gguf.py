@@ -189,7 +189,7 @@ def with_tensors(*names: str) -> File:
     [
         (("blk.1.attn_q.weight", "blk.1.attn_k.weight"), ["layer 1 has softmax attention"]),
         (("blk.0.ffn_gate_exps.weight", "blk.1.attn_output.weight"), ["layer 0 has experts", "layer 1 has softmax"]),
-        (("blk.1.ffn_up.weight",), ["blk.1.ffn_up.weight is no tensor of mamba2"]),
+        (("blk.1.ffn_up.weight",), ["blk.1.ffn_up.weight does not belong to architecture mamba2"]),
     ],
 )
 def test_other_layers_are_refused_by_name(names: tuple[str, ...], problems: list[str]) -> None:
@@ -203,8 +203,8 @@ def test_other_types_are_refused_by_name() -> None:
     kinds = {"blk.0.ssm_out.weight": "Q4_1", "blk.1.ssm_in.weight": "Q5_0"}
     with pytest.raises(rg.NotReadableError, match="llama-quantize") as error:
         rg.read_gguf(gguf_file("mamba2", kinds=kinds).data)
-    assert error.value.problems == ["blk.1.ssm_in.weight is of type Q5_0", "blk.0.ssm_out.weight is of type Q4_1"] or (
-        sorted(error.value.problems) == ["blk.0.ssm_out.weight is of type Q4_1", "blk.1.ssm_in.weight is of type Q5_0"]
+    assert error.value.problems == ["blk.1.ssm_in.weight has type Q5_0", "blk.0.ssm_out.weight has type Q4_1"] or (
+        sorted(error.value.problems) == ["blk.0.ssm_out.weight has type Q4_1", "blk.1.ssm_in.weight has type Q5_0"]
     )
 
 

@@ -193,8 +193,8 @@ def test_a_fixed_input_settles_which_graph_is_taken() -> None:
         ({"rate": 1}, rg.NameLookupError, "no input 'rate'.*'sr'"),
         ({"sr": [1, 2]}, rg.ShapeError, r"has shape \[2\]"),
         ({"sr": "16k"}, rg.DtypeError, "'sr'"),
-        ({"time": 0}, rg.DtypeError, "from 1 on"),
-        ("sr", rg.DtypeError, "fixed must map"),
+        ({"time": 0}, rg.DtypeError, "of 1 or more"),
+        ("sr", rg.DtypeError, "fixed must be a mapping"),
     ],
 )
 def test_fixed_values_are_checked(fixed: Any, error: type[Exception], text: str) -> None:

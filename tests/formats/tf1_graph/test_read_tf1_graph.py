@@ -108,7 +108,7 @@ def test_axes_can_be_named_and_fixed() -> None:
     [
         ({"outputs": "nothing"}, rg.NameLookupError, "has no node 'nothing'"),
         ({"fixed": {"keep": 1.0}}, rg.NameLookupError, "has no placeholder 'keep'; there are x, keep_prob"),
-        ({"fixed": 3}, rg.DtypeError, "fixed is a mapping"),
+        ({"fixed": 3}, rg.DtypeError, "fixed must be a mapping"),
         ({"outputs": []}, rg.ArgumentError, "outputs is empty"),
         ({}, rg.NotReadableError, "it draws random numbers; fix its keep_prob"),
     ],

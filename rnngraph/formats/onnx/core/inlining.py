@@ -28,6 +28,10 @@ def inline_functions(name: str, model: messages.Model) -> None:
         _Inliner(name, model).graph(model.graph)
 
 
+def _recursive(name: str, key: Key) -> FileError:
+    return FileError(f"{name} is damaged: function {shown(key[1])} calls itself; export it again")
+
+
 def key_of(node: messages.Node) -> Key:
     """Return the key under which a node's function is stored."""
     return node.domain, node.op_type, node.overload
@@ -66,13 +70,13 @@ class _Inliner:
                 self._bodies[key] = [_inlined(node, opsets) for node in self._written(function.node)]
                 continue
             if key in open_ones:
-                raise FileError(f"{self._name} is damaged: function {shown(key[1])} calls itself")
+                raise _recursive(self._name, key)
             open_ones.add(key)
             pending.append((key, True))
             for node in _all_nodes(function.node):
                 other = key_of(node)
                 if other in open_ones:
-                    raise FileError(f"{self._name} is damaged: function {shown(other[1])} calls itself")
+                    raise _recursive(self._name, other)
                 if other in self._functions and other not in self._bodies:
                     pending.append((other, False))
 
@@ -93,7 +97,7 @@ class _Inliner:
         """Return a function's body with the value names of a call."""
         self._left -= len([*_all_nodes(body)])
         if self._left < 0:
-            raise FileError(f"{self._name} has more than {MAX_NODES:,} nodes after inlining its functions")
+            raise FileError(f"{self._name} has too many nodes when its functions are inlined: more than {MAX_NODES:,}")
         names = dict.fromkeys(function.input, "") | dict(zip(function.input, node.input, strict=False))
         names |= {inner: outer for inner, outer in zip(function.output, node.output, strict=False) if outer}
         attributes = {item.name: item for item in (*function.attribute_proto, *node.attribute)}

@@ -98,9 +98,9 @@ def model_of(source: Any) -> Model:
     try:
         proto = decode(messages.Model, data)
     except DecodeError as error:
-        raise FileError(f"{name} is damaged or no {WHAT[3:]}: {error}") from None
+        raise FileError(f"{name} is damaged or no {WHAT[3:]}: {error}; export it again") from None
     if proto.graph is None:
-        raise FileError(f"{name} is no {WHAT[3:]}: it has no graph")
+        raise FileError(f"{name} is no {WHAT[3:]}: it has no graph; export it again")
     inline_functions(name, proto)
     graph = graph_of(name, proto.graph)
     opsets = {entry.domain: entry.version for entry in proto.opset_import}
@@ -115,7 +115,7 @@ def _serialized(source: Any) -> bytes:
         data: bytes = source.SerializeToString()
     except Exception as error:  # each implementation of protobuf raises its own exceptions
         raise FileError(
-            f"cannot serialize this model: {shown(str(error))}; save it with its arrays beside it, and give the path"
+            f"can't serialize this model: {shown(str(error))}; save it with external data, and give the path"
         ) from None
     return data
 
@@ -128,10 +128,10 @@ class _Graphs:
 
     def graph(self, proto: messages.Graph, depth: int) -> Graph:
         if depth > MAX_DEPTH:
-            raise FileError(f"{self._name} has graphs nested more than {MAX_DEPTH} deep")
+            raise FileError(f"{self._name} has graphs nested more than {MAX_DEPTH} deep, the maximum")
         self._nodes += len(proto.node)
         if self._nodes > MAX_NODES:
-            raise FileError(f"{self._name} has more than {MAX_NODES:,} nodes")
+            raise FileError(f"{self._name} has more than {MAX_NODES:,} nodes, the maximum")
         parsed = Graph(outputs=[item.name for item in proto.output])
         parsed.arrays |= {item.name: item for item in proto.initializer}
         parsed.arrays |= {item.name: item for item in proto.sparse_initializer}
@@ -144,7 +144,7 @@ class _Graphs:
             parsed.nodes.append(node)
             for output in filter(None, node.outputs):
                 if output in parsed.makers or output in parsed.inputs or output in parsed.arrays:
-                    raise FileError(f"{self._name} is damaged: {shown(output)} is defined twice")
+                    raise FileError(f"{self._name} is damaged: two nodes compute {shown(output)}; export it again")
                 parsed.makers[output] = node
         return parsed
 
@@ -239,27 +239,32 @@ class ArrayReader:
             self._decoded[proto] = array
         return self._decoded[proto]
 
+    def _damaged(self, what: str) -> FileError:
+        return FileError(f"{self._name} is damaged: {what}; export it again")
+
     def _array(self, proto: Array) -> np.ndarray:
         what = shown(proto.name or "an array")
         if isinstance(proto, messages.SparseTensor):
             raise FileError(f"{self._name}: {what} is sparse, which can't be read; store it as an ordinary array")
         dtype = dtype_name(proto.data_type)
         if dtype is None:
-            raise FileError(f"{self._name}: {what} has element type {proto.data_type}, which can't be read")
+            raise FileError(
+                f"{self._name}: {what} has element type {proto.data_type}, which can't be read; store numbers or bools"
+            )
         shape = tuple(proto.dims.tolist())
         if any(size < 0 for size in shape) or math.prod(shape) > MAX_BYTES or len(shape) > 32:
-            raise FileError(f"{self._name} is damaged: {what} has shape {shown(list(shape))}")
+            raise self._damaged(f"{what} has the impossible shape {shown(list(shape))}")
         stored = np.dtype("uint16" if dtype == "bfloat16" else dtype).newbyteorder("<")
         if proto.data_location == 1:  # in another file of the folder
             flat = np.frombuffer(self._beside(proto, what), stored)
         elif proto.raw_data is not None:
             if len(proto.raw_data) != math.prod(shape) * stored.itemsize:
-                raise FileError(f"{self._name} is damaged: {what} holds {len(proto.raw_data)} bytes for {list(shape)}")
+                raise self._damaged(f"{what} has {len(proto.raw_data)} bytes, which do not fit its shape {list(shape)}")
             flat = np.frombuffer(proto.raw_data, stored)
         else:
             flat = self._listed(proto, dtype)
         if flat.size != math.prod(shape):
-            raise FileError(f"{self._name} is damaged: {what} holds {flat.size} numbers for shape {list(shape)}")
+            raise self._damaged(f"{what} has {flat.size} numbers, which do not fit its shape {list(shape)}")
         if dtype == "bfloat16":
             flat = (flat.astype(np.uint32) << 16).view(np.float32)
         return flat.astype(np.float32 if dtype == "float16" else flat.dtype.newbyteorder("=")).reshape(shape)
@@ -287,20 +292,24 @@ class ArrayReader:
         location = entries.get("location", "")
         if self._folder is None:
             raise FileError(
-                f"{self._name}: {what} lies in file {shown(location)}; give the model's path, not its bytes"
+                f"{self._name}: {what} is stored in file {shown(location)}; give the model's path, not its bytes"
             )
         try:
             offset = int(entries.get("offset") or 0)
             folder = self._folder.resolve()
             path = (folder / location).resolve()
             if not location or not path.is_relative_to(folder):
-                raise FileError(f"{self._name}: {what} lies in {shown(location)}, outside of the model's folder")
+                raise FileError(
+                    f"{self._name}: {what} is stored in {shown(location)}, outside of the model's folder; move the "
+                    "file into the folder"
+                )
             with open_file(path, f"the file that holds {what}") as file:
                 whole = os.fstat(file.fileno()).st_size
                 length = int(entries.get("length") or whole - offset)
                 if offset < 0 or length < 0 or offset + length > whole or length > MAX_BYTES:
                     raise FileError(
-                        f"{self._name} is damaged: {what} lies at {offset} of {shown(location)}, past its end"
+                        f"{self._name} is damaged: {what} is stored at byte {offset} of {shown(location)}, past its end; copy "
+                        "the whole file"
                     )
                 reserve(length, f"what {path} holds")
                 file.seek(offset)
@@ -308,7 +317,9 @@ class ArrayReader:
         except FileError:
             raise
         except (OSError, ValueError) as error:
-            raise FileError(f"{self._name}: can't read {what} in {shown(location)}: {error}") from None
+            raise FileError(
+                f"{self._name}: can't read {what} from {shown(location)}: {error}; put the file beside the model"
+            ) from None
 
 
 def subgraphs(node: Node) -> Iterator[Graph]:

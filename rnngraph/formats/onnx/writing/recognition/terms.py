@@ -100,13 +100,13 @@ class Step:
                 self._add(total, piece, sign * inner)
         matrix = self._constant(kernel)
         if matrix is None or kernel.shape != (self.units, self.units):
-            raise NoSumError("a product whose right operand varies")
+            raise NoSumError("the right operand of a product is not constant")
         if left is not self.h:
             total.reset = self._reset_of(total, left)
         elif total.reset is not None:
-            raise NoSumError("products of both h and r * h")
+            raise NoSumError("the sum has products of h and of r * h")
         if total.reset_after:
-            raise NoSumError("r both before and after the product")
+            raise NoSumError("r multiplies both before and after the product")
         total.labels += self.constants.labels(matrix)
         value = sign * self.constants.value(matrix)
         total.recurrent = value if total.recurrent is None else total.recurrent + value
@@ -114,7 +114,7 @@ class Step:
     def _reset_of(self, total: Sum, left: Node) -> Node:
         """Return r if the left operand of a product is r * h; else None."""
         if left.op != "mul" or self.h not in left.operands or total.reset is not None or total.recurrent is not None:
-            raise NoSumError("a product of something other than the state")
+            raise NoSumError("the left operand of a product is neither h nor r * h")
         one, other = left.operands
         return other if one is self.h else one
 
@@ -134,7 +134,7 @@ class Step:
                 if sign < 0:
                     break
                 return
-        raise NoSumError("a product of values")
+        raise NoSumError("a term multiplies two values that are not constant")
 
     def _hidden_sum(self, node: Node) -> Sum | None:
         """Return a sum of products with h and biases only."""
@@ -164,7 +164,7 @@ class Step:
                     self._add_outside(total, piece, sign * inner)
             return
         if term.tensor.rank != 3 or term.shape[-1] != self.units:
-            raise NoSumError("a sequence of another width")
+            raise NoSumError("a sequence does not have one entry per unit")
         total.inputs.append((term, sign * np.eye(self.units, dtype=term.dtype)))
 
     def _constant(self, node: Node) -> Node | None:
@@ -177,7 +177,7 @@ class Step:
         """Return a constant [units], plus an earlier one."""
         size: Dim = node.shape[-1] if node.tensor.rank else 1
         if size not in (1, self.units) or any(dim != 1 for dim in node.shape[:-1]):
-            raise NoSumError("a bias of other sizes")
+            raise NoSumError("a bias does not have one entry per unit")
         total.labels += self.constants.labels(node)
         value = sign * np.broadcast_to(self.constants.value(node).reshape(-1), (self.units,))
         return value if before is None else before + value
