@@ -308,8 +308,8 @@ class ArrayReader:
                 length = int(entries.get("length") or whole - offset)
                 if offset < 0 or length < 0 or offset + length > whole or length > MAX_BYTES:
                     raise FileError(
-                        f"{self._name} is damaged: {what} is stored at byte {offset} of {shown(location)}, past its end; copy "
-                        "the whole file"
+                        f"{self._name} is damaged: {what} is stored at byte {offset} of {shown(location)}, past the end"
+                        "; copy the whole file"
                     )
                 reserve(length, f"what {path} holds")
                 file.seek(offset)
