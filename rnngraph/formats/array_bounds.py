@@ -83,7 +83,7 @@ def _rounds(steps: Iterable[Step]) -> int:
 
 
 def _loop(step: Step) -> list[Step]:
-    """Return the body of a driver's loop: the steps of its cells. It is empty for other steps."""
+    """Return the body of a driver's loop: the steps of its cells. Other steps have an empty body."""
     return [inner for value in values_read(step) for inner in value.step.inner]
 
 

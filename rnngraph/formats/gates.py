@@ -1,7 +1,7 @@
 """Arrays of a recurrent layer by gate: the intermediate form of conversions between formats.
 
-Gates have the letters of TensorFlow's papers: i, j (the candidate), f and o of an LSTM; r, u (the update) and c (the
-candidate) of a GRU; h of a plain RNN.
+Gates have the letters of TensorFlow's papers. An LSTM has i, j (the candidate), f and o. A GRU has r, u (the update)
+and c (the candidate). A plain RNN has h.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ LAYOUTS: Mapping[str, Mapping[str, tuple[str, str]]] = {
 def layout_of(cell: Cell) -> Mapping[str, tuple[str, str]]:
     """Return {parameter of a cell: (code of the parameter's array, order of the gates)}.
 
-    Codes: W and R are the kernels of the input and of h, and WR is both stacked. b and r are the biases of W and R,
-    and B is b + r.
+    Codes of kernels are W (of the input), R (of h), and WR (both stacked). Codes of biases are b (of W), r (of R), and
+    B (b + r).
     """
     return LAYOUTS["gru that resets after" if isinstance(cell, GRUCell) and cell.reset_after else kind_of(cell)]
 
@@ -135,13 +135,13 @@ def _parameters(cell: Cell, layer: Layer) -> Arrays:
 
 
 def arrays_in(layout: Mapping[str, tuple[str, str]], layer: Layer) -> Arrays:
-    """Return the arrays of the parameters in a layout, and of peepholes."""
+    """Return the arrays of all parameters in a layout, and of peepholes, by name."""
     arrays = {name: _array_of(layer, what, order) for name, (what, order) in layout.items()}
     return arrays | {PEEPHOLES[gate]: array for gate, array in layer.peepholes.items()}
 
 
 def _array_of(layer: Layer, what: str, order: str) -> np.ndarray:
-    """Return the array that ``layout_of`` describes."""
+    """Return the array of a code of ``layout_of``, with the gates in this order."""
     kernels = [parts for letter, parts in (("W", layer.inputs), ("R", layer.recurrent)) if letter in what]
     if kernels:
         return joined({gate: np.concatenate([parts[gate] for parts in kernels]) for gate in order}, order, 1)

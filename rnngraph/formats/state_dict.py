@@ -23,7 +23,7 @@ def layer_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
     names.
 
     Raises:
-        StructureError: There are arrays of several layers, or the ``state_dict`` is nested in ``arrays``.
+        StructureError: ``arrays`` contains several layers, or the ``state_dict`` under a key.
     """
     arrays_by_layer: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for key, value in arrays.items():

@@ -47,10 +47,10 @@ def from_torch(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
     Args:
         cell: The cell.
         arrays: ``weight_ih`` [gates * units, inputs], ``weight_hh`` [gates * units, hidden], ``bias_ih`` and
-            ``bias_hh`` [gates * units], if any, and ``weight_hr`` [hidden, units] of a projection. Names
-            may have the suffix of one layer and direction and the path of a module, as in a ``state_dict``
-            (``encoder.weight_ih_l0_reverse``); arrays of other modules are left out. Weights of ``weight_norm`` and
-            ``spectral_norm`` are computed. Tensors may require gradients and have any float dtype.
+            ``bias_hh`` [gates * units], if any, and ``weight_hr`` [hidden, units] of a projection. Names may have a
+            module's path, and the suffix of one layer and direction, as in ``encoder.weight_ih_l0_reverse`` of a
+            ``state_dict``. Arrays of other modules are left out. Weights of ``weight_norm`` and ``spectral_norm`` are
+            computed. Tensors may require gradients and have any float dtype.
 
     Returns:
         {name of a parameter under the cell: array}.
@@ -119,8 +119,8 @@ def from_keras(cell: Cell, arrays: Sequence[Any] | Mapping[str, Any]) -> Arrays:
     Args:
         cell: The cell.
         arrays: The layer's ``get_weights()``, or these arrays by name: ``kernel`` [inputs, gates * units],
-            ``recurrent_kernel`` [units, gates * units], and ``bias`` [gates * units], or [2, gates * units] for a GRU
-            with ``reset_after``, if the layer has one.
+            ``recurrent_kernel`` [units, gates * units], and ``bias`` [gates * units], if the layer has one. The bias of
+            a GRU with ``reset_after`` is [2, gates * units].
 
     Returns:
         {name of a parameter under the cell: array}.

@@ -190,7 +190,7 @@ class Container:
 
 
 class _Cursor:
-    """Read position in a file's header. It advances with every value."""
+    """Read position in a file's header, which advances with every value."""
 
     def __init__(self, source: Bytes) -> None:
         self._bytes, self.place = source, 0

@@ -49,7 +49,7 @@ def read_gguf(source: str | os.PathLike[str] | bytes) -> Net:
     ``tokenizer.ggml.eos_token_id``.
 
     Weights of F32, BF16, Q8_0 and Q4_0 stay as they are stored, and ``net.program()`` multiplies by them with
-    ``weights="bfloat16"``, ``"int8_blocks"`` and ``"int4"``. Those of F16 become float32.
+    ``weights="bfloat16"``, ``"int8_blocks"`` and ``"int4"``. Weights of F16 become float32.
 
     Args:
         source: A path, or the file's bytes.

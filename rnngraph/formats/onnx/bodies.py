@@ -23,7 +23,7 @@ from .core.model import MAIN_DOMAINS, Graph, Node, graph_of, number_of_dtype
 
 FILE = Path(__file__).with_name("function_bodies.json")
 DOMAIN = "rnngraph.body"
-"""Domain of calls of bodies. Files have no such domain."""
+"""Domain of the calls by which function bodies are expanded. No file has this domain."""
 
 
 def body_of(node: Node, inputs: Sequence[Operand | Deferred | None], opset: int) -> Graph | None:

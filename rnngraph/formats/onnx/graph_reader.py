@@ -48,7 +48,7 @@ FAILED = Failed()
 
 
 class InnerError(Exception):
-    """A nested graph cannot be read. Errors name the nested graph's nodes."""
+    """A nested graph cannot be read. The errors of its nodes are listed in place of this one."""
 
 
 class Reading:

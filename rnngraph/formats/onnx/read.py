@@ -99,9 +99,9 @@ def read_onnx(
         source: A path, the bytes of a file, or a model. Further files with arrays must be in the file's folder.
         fixed: Values of inputs, such as ``{"sr": 16000}``. The net lacks these inputs, and an ``If`` may depend on
             them. Also numbers for the file's named sizes, and sizes of axes: ``{"x": {1: 200}}``.
-        max_entries: Maximum entries of an array, with symbolic sizes counted as 1, and maximum steps of a loop, because
-            a few bytes of a file can declare large ones. Four times the entries of the largest input or weight are
-            always allowed.
+        max_entries: Maximum entries of an array, with symbolic sizes counted as 1, and maximum steps of a loop. The
+            limit protects from small files that declare large arrays. Four times the entries of the largest input or
+            weight are always allowed.
         open: ``{input: {axis: name}}``, axes with a size in the file to read as symbolic ones.
 
     Raises:

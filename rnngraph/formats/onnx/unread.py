@@ -1,4 +1,4 @@
-"""Ops of ONNX without a reader: those that cannot be read, and those that are read by function bodies.
+"""Ops of ONNX without a reader: unsupported ops, and ops that are read by their function bodies.
 
 A test compares the lists with those of the package onnx, and docs/api.md shows them.
 """

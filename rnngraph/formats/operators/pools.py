@@ -56,7 +56,7 @@ def _pool(b: Backend[Item], x: Item, windows: Sequence[Window], counts_padding: 
     """Pool x [batch, *axes, width] along one axis or two.
 
     Args:
-        counts_padding: As in ``mean_pool``; None for the maximum.
+        counts_padding: True to count padding as zeros in a mean, False to skip padding; None for the maximum.
     """
     if len(b.shape(x)) != len(windows) + 2 or len(windows) not in (1, 2):
         raise UnreadableError(

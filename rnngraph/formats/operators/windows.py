@@ -22,7 +22,7 @@ class Window:
         size: Entries of a window.
         stride: Distance between the first entries of consecutive windows.
         dilation: Distance between the entries of a window.
-        before: Padding before the axis. It is symbolic for ``same`` padding with strides along an open axis.
+        before: Padding before the axis, symbolic for ``same`` padding with strides along an axis of symbolic size.
         after: Padding after the axis.
         is_same: True for ``same`` padding, with ceil(size of the axis / stride) windows.
         beyond: Entries of the last window that lie after the padding, and are ignored.
@@ -68,7 +68,7 @@ class Window:
         """Return the window of a transposed convolution. ``before`` and ``after`` are cropped from the result.
 
         Args:
-            padding: As in ``along``. With ``same``, the result has ``stride`` times the size.
+            padding: Like the argument of ``along``. With ``same``, the result has ``stride`` times the size.
             added: Number of results that are appended (output padding).
         """
         if isinstance(padding, tuple):

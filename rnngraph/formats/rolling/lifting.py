@@ -234,7 +234,7 @@ class Rolling:
         return core if core and fits and not between else [*left]
 
     def entries(self, entries: Entries) -> Value:
-        """Return the sequence of the entries that the rounds take from an axis. It is declared once."""
+        """Return the sequence of the entries that the rounds read from an axis. Further calls reuse the declaration."""
         for other, value in self.sequences:
             if same_entries(other, entries):
                 return value
@@ -243,7 +243,7 @@ class Rolling:
         return value
 
     def _sequence_of_entries(self, entries: Entries) -> Value:
-        """Declare the sequence [batch, time, width] of the entries that the rounds take from an axis."""
+        """Declare the sequence [batch, time, width] of the entries that the rounds read from an axis."""
         source = self.value(entries.source)
         axis, count = entries.axis, self.loop.count - (entries.ahead is not None)
         size = sized(entries.source.tensor.type.shape[axis], self.value_of)

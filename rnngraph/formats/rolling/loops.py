@@ -1,8 +1,8 @@
 """Finds unrolled loops in a script.
 
 Steps are equal if they apply the same function, to any operands. ``loops_in`` finds the longest run of rounds of equal
-steps. Each operand must be computed in the same round, in the previous round, or outside the loop, or be an entry of an
-axis at a position that advances with the rounds.
+steps. An operand must be computed in the same round, in the previous round, or outside the loop. It may also be an
+entry of an axis, at a position that advances with the rounds.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def takes_entries(script: Script) -> bool:
 
 
 def entries_taken(script: Script) -> int:
-    """Return the number of steps that take one entry of an axis. It is high if a loop is not rolled up."""
+    """Return the number of steps that take one entry of an axis. Loops that are not rolled up have many of them."""
     return _entries_of(script).total()
 
 
@@ -140,7 +140,7 @@ def _family(step: Step) -> Family:
 
 
 def loops_in(steps: Sequence[Step], later: Readers) -> Iterator[Loop]:
-    """Yield loops in the order of the script. Of overlapping loops, those with most steps come first.
+    """Yield loops in the order of the script, but overlapping loops in descending order of their number of steps.
 
     Args:
         later: Readers of each step's results; None for an output.

@@ -1,6 +1,6 @@
 """CRC-32C, the checksum in TensorFlow's files (Castagnoli et al. 1993), in NumPy.
 
-Long data is folded first. As polynomials over GF(2), ``x**6777`` and ``x**484 + x**100 + 1`` have the same remainder,
+Long data is folded first. The polynomials ``x**6777`` and ``x**484 + x**100 + 1`` over GF(2) have the same remainder,
 and so have their 64th powers. Three exclusive ors of 64-bit words thus move a block at least 6293 words towards the
 end, until 6777 words are left.
 """

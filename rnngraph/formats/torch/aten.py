@@ -23,7 +23,7 @@ NOTHING = (
     "sym_constrain_range",
     "sym_constrain_range_for_size",
 )
-"""ATen's operators that only check sizes and dtypes. They are skipped."""
+"""ATen's operators that only check sizes and dtypes, and so are skipped."""
 END = (1 << 63) - 1
 """Stop of a slice that extends to the end of its axis."""
 

@@ -44,8 +44,8 @@ def read_torch(module: Any, example: Any = None, open: Any = None, fixed: Any = 
     or field names. Parameters have the module's paths; their arrays are copies.
 
     Dropout keeps the module's rate, and acts in the training graph only. Outputs of packed sequences have all steps of
-    the input, with 0 past the end of a row. torch cuts them to the longest row; if a result depends on that length, a
-    call checks that the longest row has all steps.
+    the input, with 0 past the end of a row. torch cuts them to the longest row. If a result depends on its length, each
+    call of the program checks that the longest row has all steps.
 
     Args:
         module: The module. An exported program contains its own example. Its sizes are symbolic where it was exported

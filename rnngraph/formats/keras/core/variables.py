@@ -141,7 +141,7 @@ def parts_of(layer: Layer) -> Iterator[tuple[str, Layer]]:
 
 
 def _numbered(place: str, layers: list[Layer]) -> Iterator[tuple[str, Layer]]:
-    """Yield places by classes: ``dense``, ``dense_1`` …"""
+    """Yield (place, layer), with places numbered by class: ``dense``, ``dense_1``, ``lstm`` and so on."""
     counts = Counter[str]()
     for layer in layers:
         base = snake_case(layer.kind)

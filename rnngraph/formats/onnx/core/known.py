@@ -19,7 +19,7 @@ from .sizes import BINARY, Undecided, UnreadableError, checked, equal, inverted
 class Known:
     """Array of the file, or object array of sizes, whose entries may be formulas.
 
-    ``dtype`` is NumPy's name of the file's dtype. It is usually ``int64`` for formulas.
+    ``dtype`` is NumPy's name of the file's dtype, usually ``int64`` for formulas.
     """
 
     array: np.ndarray

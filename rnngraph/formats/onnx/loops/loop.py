@@ -57,7 +57,7 @@ def _loop(call: Call) -> Outputs:
 
 
 class _Reading:
-    """Reader of one Loop node. It sorts the states into constants, counters, lists and carried states."""
+    """Reader of one Loop node, which classifies the states: constants, counters, lists and carried states."""
 
     def __init__(self, call: Call) -> None:
         self.call, self.tensors, self.body = call, call.tensors, call.graph("body")

@@ -23,7 +23,7 @@ from .choosing import first_rows
 from .padding import padded
 
 FAR = (1 << 31) - 1
-"""Bounds of a slice from this number on mean the end of the axis. It is the largest 32-bit integer."""
+"""Slice bounds of the largest 32-bit integer or more mean the end of the axis."""
 MAX_GROUP = 32
 """Maximum entries of a group, for slices of whole groups."""
 

@@ -24,7 +24,7 @@ from .runtime_weights import runtime_weights
 
 @dataclass
 class Recurrence:
-    """Node that became a driver. It holds the input, and the outputs of the directions for all steps."""
+    """Node that became a driver, with the input, and the outputs of each direction for all steps."""
 
     node: Node
     layer: Layer

@@ -18,8 +18,8 @@ from .layer import INITIAL
 def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequence[Node]]:
     """Return chains of two nodes or more, by each of their nodes.
 
-    A node continues a chain if its options are equal, it alone reads all steps of the layer below, and its initial
-    states do not depend on that layer.
+    A node continues a chain if it has the same options, and if no other node reads the outputs of the layer below. Its
+    initial states must not depend on the layer below.
     """
     uses = _uses(outputs)
     producers: dict[Place, Recurrence] = {}

@@ -104,7 +104,7 @@ def _output_names(body: Writer, results: Sequence[str], hints: Sequence[str]) ->
 
 
 def _while(body: Writer, scan: ScanParts, results: list[str]) -> list[str]:
-    """Return a step's results where it runs, else the carried values and zeros."""
+    """Return a step's results for running rows. For ended rows, keep the carried values, and output zeros."""
     assert scan.when is not None
     values, runs = body.scope.values, body.scope.values[scan.when]
     states = [values[carry.inside] for carry in scan.carries]

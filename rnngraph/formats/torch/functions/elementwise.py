@@ -31,7 +31,7 @@ def operand(tracer: Tracer, x: Argument, dtype: str, shape: tuple[Dim, ...] | No
     """Return x as an operand of a binary function: a number if x is constant, otherwise a value.
 
     Args:
-        shape: Shape of the other operand. It must be the shape of the result for a constant to become a number.
+        shape: Shape of the other operand. If it is not the shape of the result, a constant does not become a number.
     """
     if isinstance(x, Extent | OpenFloat):
         return number_of(tracer, x, dtype)

@@ -168,7 +168,7 @@ def _at_several(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Value:
 
 
 def _indexed(tracer: Tracer, x: Operand, entries: Sequence[Index]) -> Operand:
-    """Return x[entries]. There is one entry per axis, and None for a new axis."""
+    """Return x[entries], with one entry per axis, and None for a new axis."""
     axis, shape = 0, shape_of(x)
     plain: list[Entries] = []
     for entry in entries:

@@ -18,7 +18,7 @@ from ....ir.types import Dim, Size, quotient
 from .sizes import Sizes
 
 FUNCTIONS: dict[str, Callable[[float], float]] = {"sqrt": math.sqrt, "log": math.log}
-"""Supported functions of numbers. They have the same names in ``rg``, ``math`` and NumPy."""
+"""Supported functions of numbers, whose names are the same in ``rg``, ``math`` and NumPy."""
 SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,

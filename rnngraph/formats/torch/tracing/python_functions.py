@@ -176,7 +176,7 @@ def _cached_functions() -> Iterator[tuple[object, str, Any]]:
 
 
 def _uncached(cached: Any) -> Callable[..., Any]:
-    """Return the function without its cache. It keeps ``cache_clear`` and the other methods of a cache."""
+    """Return the function without its cache, but with ``cache_clear`` and the other methods of cached functions."""
 
     @wraps(cached.__wrapped__)
     def uncached(*args: Any, **kwargs: Any) -> Any:

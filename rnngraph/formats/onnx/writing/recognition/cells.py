@@ -35,7 +35,7 @@ REPLACED: tuple[Pattern, ...] = (  # (1 - u) h + u n: the gate u replaces h
 
 @dataclass(frozen=True)
 class Unheld:
-    """Next states of a scan without the selections that hold ended rows.
+    """Next states of a scan, without the selections that keep the states of ended rows.
 
     Attributes:
         lengths: Lengths of the rows; None if no row ends early.
@@ -74,7 +74,7 @@ def _is_state(carry: Carry) -> bool:
 
 
 def without_holding(parts: ScanParts) -> Unheld | None:
-    """Return a scan's next states without holding; None if ONNX's nodes cannot hold states in the same way."""
+    """Return a scan's next states without these selections; None if they depend on no lengths of rows."""
     following = [carry.next for carry in parts.carries]
     if not all(item.op == "select" for item in following):
         return Unheld(following)
@@ -142,7 +142,7 @@ class _Cell:
         return Step(h.inside, None if c is None else c.inside, self.sequences, self.invariants, self.constants)
 
     def gates(self, step: Step, node: Node) -> Iterator[Gate]:
-        """Yield every reading of a value as an activation of a sum."""
+        """Yield every decomposition of a value into an activation and the activation's operand, as a sum."""
         for activation, inner in unwrapped(node):
             try:
                 yield activation, step.sum_of(inner)
@@ -150,7 +150,7 @@ class _Cell:
                 continue
 
     def gate(self, step: Step, node: Node) -> Gate | None:
-        """Return the first reading of a value as a gate without a reset."""
+        """Return the first decomposition of a value into an activation and a sum without a reset gate."""
         return next((item for item in self.gates(step, node) if item[1].reset is None), None)
 
     def layer_with(

@@ -83,7 +83,7 @@ class _Separation:
         Args:
         scan: The scan.
         change: Function that splits the scan.
-        piece: Function of each resulting scan. It returns replacements for the scan's results, or None.
+        piece: Function from each resulting scan to replacements for the scan's results, or to None.
         """
         params = {
             operand: make("input", where=operand.where, name=operand.name, label=f"{place}", type=operand.type)

@@ -137,7 +137,7 @@ class Step:
         raise NoSumError("a term multiplies two values that are not constant")
 
     def _hidden_sum(self, node: Node) -> Sum | None:
-        """Return a sum of products with h and biases only."""
+        """Return a value as a sum of a product with h, and biases; None if it has other terms."""
         try:
             result = self.sum_of(node)
         except NoSumError:
@@ -148,7 +148,7 @@ class Step:
         return result if is_plain else None
 
     def _add_outside(self, total: Sum, term: Node, sign: int) -> None:
-        """Add a term that is known over all steps."""
+        """Add a term that does not depend on the state, so that its values at all steps are one sequence."""
         if self.constants.has(term):
             total.bias = self._vector(total, term, sign, total.bias)
             return
