@@ -211,7 +211,7 @@ class Script:
         declared = parameters_in(self)
         arrays, missing = {}, []
         for spec, name in names.items():
-            known = self._known(declared[spec])
+            known = self._stored_name(declared[spec])
             if known in self.parameters:
                 arrays[name] = self.parameters[known]
             elif known not in self.replaced:
@@ -224,7 +224,7 @@ class Script:
         """Return the parameters that outputs need, with names in a program."""
         return _names(value.tensor for value in self.outputs.values())
 
-    def _known(self, name: str) -> str:
+    def _stored_name(self, name: str) -> str:
         """Return the name under which the reader stored a parameter: without the scopes of enclosing drivers."""
         while name not in self.parameters and name not in self.replaced and "/" in name:
             name = name.partition("/")[2]

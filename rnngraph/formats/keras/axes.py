@@ -37,7 +37,7 @@ MAX_COPIES = 1 << 12
 """Maximum number of repetitions, or of selected entries, of an operation."""
 
 
-def _many(function: Function) -> Operation:
+def _of_list(function: Function) -> Operation:
     """Return the operation that calls a function of (list of tensors, axis). The default axis is 0."""
 
     def join(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -255,8 +255,8 @@ def _index(item: Any) -> Any:
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "Concatenate": _many(concat),
-    "Stack": _many(stack),
+    "Concatenate": _of_list(concat),
+    "Stack": _of_list(stack),
     "ExpandDims": along_axis(expand_dims, 0),
     "Squeeze": along_axis(squeeze, None),
     "Reshape": _reshape,

@@ -50,7 +50,7 @@ def _summed(sign: str) -> Handler:
 def _multiply(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     """Declare a product. In Keras 3 masked entries count as 1; if all entries are masked, the product is 0."""
     values, signals = _aligned(b, _at_least_one(layer, inputs)), inputs.several
-    masks = [_beside(b, x) if b.version >= 3 else None for x in signals]
+    masks = [_mask_like(b, x) if b.version >= 3 else None for x in signals]
     total: Value | None = None
     for value, mask in zip(values, masks, strict=True):
         counted = value if mask is None else b.script.call(where, mask, value, 1)
@@ -62,7 +62,7 @@ def _multiply(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     return Signal(total, mask)
 
 
-def _beside(b: Declaration, x: Signal) -> Value | None:
+def _mask_like(b: Declaration, x: Signal) -> Value | None:
     """Declare a tensor's mask with trailing axes of size 1, so that it broadcasts with the tensor."""
     return None if x.mask is None else b.script.call(expand_dims, x.mask, -1)
 
@@ -74,7 +74,7 @@ def _extreme(function: Function) -> Handler:
         total: Value | None = None
         counts: Value | None = None
         for value, x in zip(_aligned(b, inputs), signals, strict=True):
-            mask = _beside(b, x) if b.version >= 3 else None
+            mask = _mask_like(b, x) if b.version >= 3 else None
             if total is None:
                 total, counts = value, mask
                 continue

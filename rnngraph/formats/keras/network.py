@@ -177,7 +177,7 @@ class _Run:
             self._outputs[reference.layer, reference.call] = [signal]
 
     def outputs(self) -> list[Signal] | None:
-        for layer, number in self._as_keras_runs_them([*self._order()]):
+        for layer, number in self._in_execution_order([*self._order()]):
             self._outputs[layer.name, number] = self._call(layer, layer.calls[number])
         tensors = [self._tensor(reference) for reference in references(self._network.outputs)]
         for one in tensors:
@@ -215,7 +215,7 @@ class _Run:
         if done < len(calls):
             raise self._error("calls of layers depend on one another in a circle, or on missing layers")
 
-    def _as_keras_runs_them(self, calls: list[tuple[Layer, int]]) -> list[tuple[Layer, int]]:
+    def _in_execution_order(self, calls: list[tuple[Layer, int]]) -> list[tuple[Layer, int]]:
         """Return calls in Keras' execution order, which matters because some layers remove masks of tensors.
 
         Calls with the largest distance from an output come first. All calls of a layer have the largest distance among

@@ -37,7 +37,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Lacking:
+class OmittedOutput:
     """Output that the reader of an op does not compute."""
 
     node: Node
@@ -135,7 +135,7 @@ class GraphReader:
         if name not in reader._values:
             reader._read([name])
         value = reader._values[name]
-        if isinstance(value, Lacking):
+        if isinstance(value, OmittedOutput):
             self._reading.failed(value.node, UnreadableError(f"its optional output {shown(value.name)} is used"))
             value = reader._values[name] = FAILED
         return value
@@ -199,7 +199,7 @@ class GraphReader:
             filled = [*values, *[None] * len(part.outputs)]
             for name, value in zip(part.outputs, filled, strict=False):
                 if name:
-                    self._values[name] = Lacking(part, name) if value is None else value
+                    self._values[name] = OmittedOutput(part, name) if value is None else value
 
     def _outputs_of(self, nodes: Sequence[Node]) -> list[list[Any]]:
         calls = []

@@ -29,9 +29,9 @@ Conventions
     - Scripts call public names of ``rg`` only.
     - Masks, writes in place, packed sequences and policies of sizes stay in the front ends.
 
-An operation that users may want is a public function of ``rg`` instead, to which the tables of the front ends map. Three
-kinds of operations are operators: those that own weight arrays, those whose sizes only a front end can write, and those
-that NumPy defines differently.
+An operation that users may want is a public function of ``rg`` instead, to which the tables of the front ends map.
+Three kinds of operations are operators: those that own weight arrays, those whose sizes only a front end can write, and
+those that NumPy defines differently.
 
 Read ``errors`` and ``backend`` first, then ``windows`` (windows along an axis) and ``planes`` (two axes, one of them
 unrolled). ``convolutions``, ``pools``, ``attention``, ``dropouts``, ``moves`` (slices and gathers) and ``elementwise``

@@ -193,12 +193,12 @@ def convolution_along(
 
     def run(x: Item, across: Window, along: Window, place: int) -> Item:
         parts = slices(b, x, 1, across, 0.0)
-        return by_rows(b, [_beside(b, parts, groups)], lambda rows: convolve(rows[0], place, along))
+        return by_rows(b, [_concat_channels(b, parts, groups)], lambda rows: convolve(rows[0], place, along))
 
     return on_planes(b, x, windows, run)
 
 
-def _beside(b: Backend[Item], parts: Sequence[Item], groups: int) -> Item:
+def _concat_channels(b: Backend[Item], parts: Sequence[Item], groups: int) -> Item:
     """Concatenate the channels of several tensors, so that each group's channels are adjacent."""
     if groups == 1 or len(parts) == 1:
         return parts[0] if len(parts) == 1 else b.concat(parts, 3)
@@ -251,7 +251,7 @@ def transposed_convolution(
     plain = []
     for axis, (window, more) in enumerate(zip(windows, added, strict=True), 1):
         before, after = window.sides
-        x = _spread(b, x, axis, window.stride)
+        x = _with_zeros_between(b, x, axis, window.stride)
         ends = window.span - before, window.span - after - window.stride + 1 + more
         if min(ends) < 0:
             cut = slice(-min(ends[0], 0) or None, min(ends[1], 0) or None)
@@ -262,7 +262,7 @@ def transposed_convolution(
     return convolution(b, x, np.flip(swapped, tuple(range(count))), plain, groups, convolve)
 
 
-def _spread(b: Backend[Item], x: Item, axis: int, stride: int) -> Item:
+def _with_zeros_between(b: Backend[Item], x: Item, axis: int, stride: int) -> Item:
     """Insert stride - 1 zeros after each entry of an axis."""
     if stride == 1:
         return x

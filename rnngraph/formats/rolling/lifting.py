@@ -78,7 +78,7 @@ class Rolling:
 
     def _repeat(self, step: Step) -> None:
         """Repeat a step of the old script in the new script."""
-        if step.key in (basic.stack, basic.concat) and self._stacked(step):
+        if step.key in (basic.stack, basic.concat) and self._replace_stack(step):
             return
         values = [self.value(item) for item in operands_of(step)]
         operands, keywords = replaced(step, values)
@@ -99,7 +99,7 @@ class Rolling:
             return self.final[place]
         sequence = self._sequence(place)
         index = -1 if is_last else number
-        return self._as(self.new.item(sequence, ALL, index), item)
+        return self._reshaped_like(self.new.item(sequence, ALL, index), item)
 
     def _place(self, item: Value) -> tuple[int, Place]:
         """Return (number of the round, place in the round) of a value that the loop computes."""
@@ -113,11 +113,11 @@ class Rolling:
             raise NotRolledError
         return self.lifted[place]
 
-    def _as(self, x: Value, item: Value) -> Value:
+    def _reshaped_like(self, x: Value, item: Value) -> Value:
         """Reshape x [batch, width] to the shape of ``item``, the value that x replaces."""
         return shaped_rows(self.new, x, item.tensor.type.shape)
 
-    def _stacked(self, step: Step) -> bool:
+    def _replace_stack(self, step: Step) -> bool:
         """Replace a stack of one result of all rounds by the lifted sequence. Return False for other stacks."""
         items, axis = step.operands[0], step.operands[1] if len(step.operands) > 1 else step.keywords.get("axis", 0)
         joins = step.key is basic.concat
@@ -177,16 +177,16 @@ class Rolling:
         """Lift all steps that can be lifted out of the loop, and make a cell of the others."""
         self._hoist()
         self._lift()
-        core = self._core(self._left())
+        core = self._core(self._remaining())
         if core and not self._carries(core):  # Only recurrent cells carry state: include them in the loop's own cell.
             self.lifted, self.final, self.has_cells = {}, {}, False
             self._lift()
-            core = self._core(self._left())
+            core = self._core(self._remaining())
         if core:
             with read_from(self.loop.first[core[0]].where):
                 Core(self, core).drive()
             self._lift()
-            if self._left():
+            if self._remaining():
                 raise NotRolledError
 
     def _carries(self, places: Sequence[int]) -> bool:
@@ -212,7 +212,7 @@ class Rolling:
                     self.replacements[steps[place]] = self.replacements[step]
         self.hoisted = hoisted
 
-    def _left(self) -> list[int]:
+    def _remaining(self) -> list[int]:
         """Return the numbers of the needed steps of a round that are neither lifted nor hoisted."""
         done = {place for place, _ in self.lifted} | self.hoisted
         return [place for place in range(len(self.loop.first)) if place not in done and place in self.needed]

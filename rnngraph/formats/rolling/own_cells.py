@@ -171,7 +171,7 @@ class Core:
         flat = [item if item.tensor.dtype == dtype else new.call(basic.cast, item, dtype) for item in sequences]
         initial = [rolling.initial(item) for item in self.carried]
         starts = [None if item is None else self._flat(new, item, dtype) for item in initial]
-        x = self._x(flat, starts)
+        x = self._driver_input(flat, starts)
         names = self._names()
         name = new.scope("Step")
         kind: type[OwnCell] = type(name, (OwnCell,), {"scope_name": None})
@@ -195,7 +195,7 @@ class Core:
         for inside in self.core:
             rolling.lifted.setdefault((inside, ("inside",)), outputs)
 
-    def _x(self, flat: list[Value], starts: list[Value | None]) -> Value:
+    def _driver_input(self, flat: list[Value], starts: list[Value | None]) -> Value:
         """Return the driver's input: all sequences concatenated, or a dummy of the right length if there are none."""
         if flat:
             return flat[0] if len(flat) == 1 else self.new.call(basic.concat, flat, -1)

@@ -38,7 +38,7 @@ def crc32c(data: bytes | np.ndarray) -> int:
     """Return the checksum of bytes, or of the memory of an array."""
     array = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else data.reshape(-1).view(np.uint8)
     if array.size < MIN_STRIPED_BYTES:
-        return _of_few(array.tobytes())
+        return _bytewise(array.tobytes())
     state = 0xFFFFFFFF
     if array.size >= MIN_FOLDED_BYTES:
         array, state = _fold(array, state), 0
@@ -80,7 +80,7 @@ def _striped(array: np.ndarray, state: int) -> int:
     return int(_rounds(start, rest.reshape(1, -1))[0])
 
 
-def _of_few(data: bytes) -> int:
+def _bytewise(data: bytes) -> int:
     """Return the checksum of a few bytes, computed byte by byte."""
     table, state = _numbers(), 0xFFFFFFFF
     for byte in data:

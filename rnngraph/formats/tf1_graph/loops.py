@@ -20,11 +20,11 @@ MAX_DEPTH = 10_000
 
 @translates(*(op for op in PASSING if op not in ("Switch", "RefSwitch")))
 def _passing(t: Translation, node: Node) -> list[str | None]:
-    _carry_on(t, node)
+    _propagate(t, node)
     return [t.names.get(ref) for ref in node.inputs]
 
 
-def _carry_on(t: Translation, node: Node) -> None:
+def _propagate(t: Translation, node: Node) -> None:
     """Propagate the contents of a tensor array to the output of a node that passes the array on."""
     for ref in node.inputs[:1]:
         if ref in t.sequences:
@@ -34,13 +34,13 @@ def _carry_on(t: Translation, node: Node) -> None:
 
 @translates("Enter")
 def _enter(t: Translation, node: Node) -> list[str | None]:
-    _carry_on(t, node)
+    _propagate(t, node)
     return [t.names.get(node.inputs[0])]
 
 
 @translates("Switch", "RefSwitch")
 def _switch(t: Translation, node: Node) -> list[str | None]:
-    _carry_on(t, node)
+    _propagate(t, node)
     return [t.names.get(node.inputs[0])] * 2
 
 

@@ -110,13 +110,13 @@ class _Opening:
     def opened(self, known: Mapping[str, Dim], request: AxisRequest) -> Settled:
         settled = self._settled(known, {})
         rest = [name for name in self.examples if name not in settled.known]
-        others = {name: _another(self.examples[name]) + place for place, name in enumerate(rest)}
+        others = {name: _other_value(self.examples[name]) + place for place, name in enumerate(rest)}
         # Use distinct values, so that the run fails or its script differs if two of the sizes must be equal.
         if rest and settled.sizes.allows(others) and self._holds(others, settled):
             return settled
         for name in sorted(self.examples, key=lambda name: name not in request.names):
             if name not in settled.known:
-                settled = self._loosest(name, settled)
+                settled = self._most_symbolic(name, settled)
         return settled
 
     def _settled(self, known: Mapping[str, Dim], lines: Mapping[str, Where | None]) -> Settled:
@@ -126,7 +126,7 @@ class _Opening:
             self.cache[frozenset(settled.known.items())] = settled
         return self.cache[key]
 
-    def _loosest(self, name: str, before: Settled) -> Settled:
+    def _most_symbolic(self, name: str, before: Settled) -> Settled:
         """Return the result with a size symbolic, else equal to others, else fixed to a number."""
         known, reason = before.known, None
         others = [
@@ -164,7 +164,7 @@ class _Opening:
         follow, because some modules have a maximum size, such as a table of positions.
         """
         count, self.reason = self.examples[name], None
-        for another in (_another(count), 2 * count, count - 1, count - 2):
+        for another in (_other_value(count), 2 * count, count - 1, count - 2):
             if another < 2:
                 break
             if not settled.sizes.allows({name: another}):
@@ -197,7 +197,7 @@ class _Opening:
         return False
 
 
-def _another(count: int) -> int:
+def _other_value(count: int) -> int:
     """Return another value for a size: no multiple of the size, and only slightly larger for long loops."""
     return 2 * count + 3 if count < LONG else count + count // 2 + 1
 

@@ -155,7 +155,10 @@ class Reader:
     def _warned(self, text: str, where: Where | None, category: type[Warning]) -> None:
         """Record a warning. Warnings that differ only in numbers between runs are recorded once."""
         where = self.module.place()[0] if isinstance(self.module, PlacedModule) else where
-        if not any((where, category) == warned[1:] and _like(text) == _like(warned[0]) for warned in self.warnings):
+        if not any(
+            (where, category) == warned[1:] and _without_digits(text) == _without_digits(warned[0])
+            for warned in self.warnings
+        ):
             self.warnings[text, where, category] = None
 
     def _open_script(self) -> Script:
@@ -175,11 +178,11 @@ class Reader:
             if problems:
                 raise not_readable(self.what(), [what for what, _ in problems], problems[0][1])
         if self.draws:
-            self._check_that_it_repeats(settled.script, known)
+            self._check_reproducible(settled.script, known)
         note_sizes(settled, self.tensors, self.names)
         return settled.script
 
-    def _check_that_it_repeats(self, script: Script, known: Mapping[str, Dim]) -> None:
+    def _check_reproducible(self, script: Script, known: Mapping[str, Dim]) -> None:
         """Raise ``NotReadableError`` if runs with other random numbers from Python's ``random`` give another script."""
         texts = {script.text(), *(self.settled(self.examples, known).script.text() for _ in range(OTHER_DRAWS))}
         if len(texts) > 1:
@@ -256,7 +259,7 @@ class Reader:
                 raise self._error(tracer) from None
             raise not_readable(
                 self.what(),
-                [_why_not_run(error)],
+                [_failure_of(error)],
                 _line_of(error),
             ) from error
         self.draws |= random.getstate() != state
@@ -340,7 +343,7 @@ class Reader:
         return not_readable(self.what(), [what for what, _ in tracer.problems], tracer.problems[0][1])
 
 
-def _why_not_run(error: Exception) -> str:
+def _failure_of(error: Exception) -> str:
     """Return the reason why the module's code failed, and the remedy."""
     if "TensorOptions" in str(error):
         return (
@@ -361,6 +364,6 @@ def _line_of(error: BaseException) -> Where | None:
     return line
 
 
-def _like(text: str) -> str:
+def _without_digits(text: str) -> str:
     """Return a text with all numbers removed."""
     return re.sub(r"\d+", "", text)

@@ -77,7 +77,9 @@ class _Reading:
         }
         """For each sequence that starts empty: (value that a step inserts, True if at the front)."""
         self.initial = {name: call.input(2 + place) for place, name in enumerate(self.states) if name not in self.lists}
-        self.fixed = {name: item for name, item in self.initial.items() if self._passes(self.following[name]) == name}
+        self.fixed = {
+            name: item for name, item in self.initial.items() if self._identity_source(self.following[name]) == name
+        }
         self.counts = {self.number: _Count(0), **dict(self._counters())}
         self.length = self._length()
         self.updates: dict[str, str] = {}
@@ -122,13 +124,13 @@ class _Reading:
 
     def _appended(self, name: str) -> tuple[str, bool]:
         """Return (value that a step inserts into a sequence, True if it is inserted at the front)."""
-        node = self.body.makers.get(self._passes(self.following[name]))
+        node = self.body.makers.get(self._identity_source(self.following[name]))
         reads = [item for other in self.body.nodes for item in other.inputs]
         reads += [item for other in self.body.nodes for graph in subgraphs(other) for item in _read_within(graph)]
         is_insert = node is not None and node.op == "SequenceInsert" and reads.count(name) == 1
-        if node is None or not is_insert or self._passes(node.inputs[0]) != name:
+        if node is None or not is_insert or self._identity_source(node.inputs[0]) != name:
             raise UnreadableError("its steps change a sequence other than by inserting one array at an end")
-        place = self._added(node.inputs[2]) if any(node.inputs[2:]) else None
+        place = self._invariant_number(node.inputs[2]) if any(node.inputs[2:]) else None
         if any(node.inputs[2:]) and place != 0:
             raise UnreadableError("its steps insert arrays into the middle of a sequence")
         return node.inputs[1], place == 0
@@ -136,8 +138,8 @@ class _Reading:
     def _written(self) -> Iterator[tuple[str, Places]]:
         """Return the states that steps write to, with the places of the writes."""
         for name in self.initial:
-            node = writer_of(name, self.following[name], self.body, self._passes)
-            if node is None or not self._follows(node.inputs[1]):
+            node = writer_of(name, self.following[name], self.body, self._identity_source)
+            if node is None or not self._is_counted(node.inputs[1]):
                 continue
             graph, shapes = replace(self.body, outputs=[node.inputs[1]]), self._shapes(self.initial)
             first, second = (
@@ -149,7 +151,7 @@ class _Reading:
                 self.updates[name] = node.inputs[2]
                 yield name, places
 
-    def _follows(self, name: str, others: Iterable[str] = ()) -> bool:
+    def _is_counted(self, name: str, others: Iterable[str] = ()) -> bool:
         """True if a value depends only on the step number, shapes, loop invariants and the states ``others``."""
         return counted_alone(name, self.body, [*self.counts, *self.fixed, *others])
 
@@ -168,7 +170,7 @@ class _Reading:
     # Number of steps ---------------------------------------------------------------------------------------
 
     def _length(self) -> Dim:
-        bounds = [bound for bound in (self._given_length(), *self._bounds(self.body.outputs[0])) if bound is not None]
+        bounds = [bound for bound in (self._stated_length(), *self._bounds(self.body.outputs[0])) if bound is not None]
         if not bounds:
             raise UnreadableError("it has neither a number of steps nor a condition")
         first = bounds[0]
@@ -181,7 +183,7 @@ class _Reading:
             raise UnreadableError("it runs 0 steps; at least 1 is required")
         return first
 
-    def _given_length(self) -> Dim | None:
+    def _stated_length(self) -> Dim | None:
         begins = self.call.maybe(1)
         if begins is not None and not _is_true(begins):
             raise UnreadableError("its first condition is computed at run time")
@@ -212,7 +214,7 @@ class _Reading:
                     raise UnreadableError("its condition ends it after one step, which is not supported")
             case "Less" | "Greater":
                 left, right = node.inputs if node.op == "Less" else node.inputs[::-1]
-                count, limit = self._count(left), self._added(right)
+                count, limit = self._count(left), self._invariant_number(right)
                 if count is None or limit is None:
                     raise UnreadableError("it may end before its last step")
                 yield limit - count.first + 1
@@ -229,16 +231,16 @@ class _Reading:
                 continue
             for one, other in (node.inputs, node.inputs[::-1]):
                 first = _number(self.initial[name])
-                if self._source(one) == name and self._added(other) == 1 and first is not None:
+                if self._source(one) == name and self._invariant_number(other) == 1 and first is not None:
                     yield name, _Count(first)
                     break
 
-    def _added(self, name: str) -> Dim | None:
+    def _invariant_number(self, name: str) -> Dim | None:
         """Return a loop-invariant number; None if the number varies."""
         source = self._source(name)
         return _number(self._outer(source)) if self._is_outer(source) else None
 
-    def _line(self, name: str, depth: int = 0) -> tuple[Dim, Dim] | None:
+    def _linear_form(self, name: str, depth: int = 0) -> tuple[Dim, Dim] | None:
         """Return (first value, increment) if a number is linear in the step number; else None."""
         source = self._source(name)
         if source in self.counts:
@@ -247,8 +249,8 @@ class _Reading:
         if node is None or node.op not in _SUMS or len(node.inputs) != 2 or depth >= MAX_DEPTH:
             return None
         for (one, other), sign in ((node.inputs, 1), (node.inputs[::-1], -1 if node.op == "Sub" else 1)):
-            inner = self._line(one, depth + 1)
-            number = None if inner is None else self._added(other)
+            inner = self._linear_form(one, depth + 1)
+            number = None if inner is None else self._invariant_number(other)
             if inner is None or number is None:
                 continue
             first, more = inner
@@ -259,7 +261,7 @@ class _Reading:
 
     def _count(self, name: str) -> _Count | None:
         """Return the value as an induction variable; None if it is none."""
-        line = self._line(name)
+        line = self._linear_form(name)
         return _Count(line[0]) if line is not None and line[1] == 1 else None
 
     # Inputs of steps -------------------------------------------------------------------------------------
@@ -283,7 +285,7 @@ class _Reading:
             if looked_up is not None:
                 sequences[name], self.units[name] = looked_up
                 continue
-            if node.op == "Shape" and self.places and self._follows(node.inputs[0], self.places):
+            if node.op == "Shape" and self.places and self._is_counted(node.inputs[0], self.places):
                 continue
             pending += [item for item in node.inputs if item]
             pending += [item for graph in subgraphs(node) for item in _read_within(graph)]
@@ -306,7 +308,7 @@ class _Reading:
         """Return (sequence that a Gather reads by the step number, its axes of size 1)."""
         if node.op not in ("Gather", "SequenceAt") or len(node.inputs) != 2:
             return None
-        line, data = self._line(node.inputs[1]), self._passes(node.inputs[0])
+        line, data = self._linear_form(node.inputs[1]), self._identity_source(node.inputs[0])
         if line is None or not self._is_outer(data):
             return None
         array = self._outer(data)
@@ -387,7 +389,7 @@ class _Reading:
             shape = self._constant_of(node.inputs[1])
             return 0 if shape is None else len(shape)
         if node.op in _SUMS:
-            counting = next(item for item in node.inputs if self._line(item) is not None)
+            counting = next(item for item in node.inputs if self._linear_form(item) is not None)
             return self._index_rank(counting, depth + 1)
         change = {"Unsqueeze": 1, "Squeeze": -1}.get(node.op, 0)
         return max(0, self._index_rank(node.inputs[0], depth + 1) + change)
@@ -410,7 +412,7 @@ class _Reading:
             name = node.inputs[0]
         raise UnreadableError("a number passes through too many nodes to be traced")
 
-    def _passes(self, name: str) -> str:
+    def _identity_source(self, name: str) -> str:
         """Return a value's source, through Identity nodes."""
         return self._source(name, ("Identity",))
 

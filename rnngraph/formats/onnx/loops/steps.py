@@ -257,9 +257,9 @@ class Steps:
                 raise UnreadableError(
                     f"a loop carries a state {texts(part.shape)}, but its step returns {texts(shape_of(item))}"
                 )
-            after[self.keys[name]] = self._laid(tensors, item, part)
+            after[self.keys[name]] = self._as_rows(tensors, item, part)
         self.results = [self._part(shape_of(item), item) for item in outputs]
-        columns_of = [self._laid(tensors, item, part) for item, part in zip(outputs, self.results, strict=True)]
+        columns_of = [self._as_rows(tensors, item, part) for item, part in zip(outputs, self.results, strict=True)]
         if not self.states:
             after["none"] = script.state["none"]
         if not columns_of:
@@ -272,7 +272,7 @@ class Steps:
             columns = tensors.index(columns, [slice(0, 1)])
         return _typed(tensors, part.transposed(tensors, tensors.reshape(columns, part.in_front), back=True), part)
 
-    def _laid(self, tensors: Tensors, item: Operand, part: Part) -> Value:
+    def _as_rows(self, tensors: Tensors, item: Operand, part: Part) -> Value:
         """Lay out a value of the step as [rows, width]."""
         floats = tensors.value(part.transposed(tensors, self._as_float(tensors, item)))
         rows: Dim = self.rows if self.rows is not None and part.has_rows else 1

@@ -41,17 +41,17 @@ def _gather(call: Call) -> Outputs:
     if ids.tensor.dtype == "int32" and dtype_of(index) not in ("int32", "int64"):
         raise UnreadableError(f"its indices have dtype {dtype_of(index)}; they must be integers")
     table, size = call.tensors.value(x, "embedding"), call.shape()[axis]
-    counting = _counting(call, ids) if isinstance(size, int) else None
+    counting = _consecutive(call, ids) if isinstance(size, int) else None
     if counting is not None:
         ids = counting
-    elif not _is_place(ids):
+    elif not _is_argmax(ids):
         ids = from_start(call, ids, size, table, axis)
     if isinstance(x, Known) and axis == 0:
         return call.script.call(embedding, ids, table)
     return call.tensors.rows_at(table, ids, axis)
 
 
-def _counting(call: Call, ids: Value) -> Value | None:
+def _consecutive(call: Call, ids: Value) -> Value | None:
     """Return consecutive indices from 0, checked against a table's size at run time; None for other indices."""
     if call.tensors.is_a(ids, "count"):
         count = shape_of(ids)[0]
@@ -59,7 +59,7 @@ def _counting(call: Call, ids: Value) -> Value | None:
     if ids.path or ids.step.key not in (basic.cast, basic.expand_dims, basic.reshape):
         return None
     inner, *others = ids.step.operands
-    source = _counting(call, inner) if isinstance(inner, Value) else None
+    source = _consecutive(call, inner) if isinstance(inner, Value) else None
     return None if source is None else call.script.call(ids.step.key, source, *others, **ids.step.keywords)
 
 
@@ -71,7 +71,7 @@ def first_rows(call: Call, x: Operand, axis: int, start: int, stop: Size) -> Ope
     return call.tensors.rows_at(call.tensors.value(x, "table"), places(call.tensors, start, count), axis)
 
 
-def _is_place(ids: Value) -> bool:
+def _is_argmax(ids: Value) -> bool:
     """True if indices come from argmax or argmin, so that none is negative."""
     while ids.step.key is basic.cast:
         ids = ids.step.operands[0]

@@ -184,8 +184,8 @@ def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
     if isinstance(left, Expanded) and isinstance(right, Expanded) and left.shape == right.shape:
         inner = combined(call, op, left.source, right.source)
         return inner if isinstance(inner, Expanded) else Expanded(inner, left.shape)
-    left = _plain(call, left, right)
-    right = _plain(call, right, left)
+    left = _without_broadcast(call, left, right)
+    right = _without_broadcast(call, right, left)
     if (
         isinstance(left, Known)
         and isinstance(right, Known)
@@ -209,7 +209,7 @@ def _is_number(*items: Known) -> bool:
     return any(item.is_symbolic and item.dtype in FLOATS for item in items)
 
 
-def _plain(call: Call, x: Operand, other: Operand) -> Operand:
+def _without_broadcast(call: Call, x: Operand, other: Operand) -> Operand:
     """Return x without a broadcast that the op performs anyway.
 
     The initial state of unrolled steps stays broadcast, so that all steps have one form.
@@ -291,7 +291,7 @@ def _where(call: Call) -> Outputs:
                     return item
     tensors, dtype = call.tensors, storage_dtype(dtype_of(a))
     rank = max(call.rank(0), call.rank(1), call.rank(2))
-    choices = [_plain(call, item, condition) for item in (a, b)]
+    choices = [_without_broadcast(call, item, condition) for item in (a, b)]
     values = [tensors.beside(item, rank if len(shape_of(item)) <= call.rank(0) else -1, dtype) for item in choices]
     if not any(isinstance(item, Value) for item in values):
         values[0] = tensors.value(choices[0])

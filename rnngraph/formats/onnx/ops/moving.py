@@ -115,7 +115,7 @@ def _slice(call: Call) -> Outputs:
     for axis, start, stop, step in zip(axes, starts, stops, steps, strict=True):
         place = axis_of(axis, rank)
         size = call.shape()[place]
-        count = _last_ones(size, start, stop)
+        count = _last_count(size, start, stop)
         if isinstance(size, int) and isinstance(stop, Size) and isinstance(start, int) and start >= 0 and step == 1:
             x = first_rows(call, x, place, start, stop)
         elif count is not None and step == 1:
@@ -124,7 +124,7 @@ def _slice(call: Call) -> Outputs:
         elif start == 0 and step == 1 and (group := _group(size, stop)):
             x = _whole_groups(call, x, place, group)
         elif isinstance(size, Size) and _begins_before_end(size, start, stop, step):
-            if _near_or_none(stop, step, False) is not None:
+            if _effective_bound(stop, step, False) is not None:
                 raise UnreadableError(
                     f"it slices backwards from {start} to {stop} of an axis of symbolic size; fix the size"
                 )
@@ -140,7 +140,7 @@ def _begins_before_end(size: Size, start: Any, stop: Any, step: int) -> bool:
     """True if a slice with a negative step starts before the last entry, so that a short axis may lack its start."""
     if not isinstance(start, int) or not isinstance(stop, int) or step >= 0 or start >= -1:
         return False
-    last = _near_or_none(stop, step, False)
+    last = _effective_bound(stop, step, False)
     return last is None or (last < start and is_far(size, last))
 
 
@@ -161,17 +161,17 @@ def _clamped_bounds(size: Dim, start: Any, stop: Any, step: int) -> tuple[int | 
     """Return the bounds of a slice if some sizes of its symbolic axis make it clamp them; None if none does."""
     if not isinstance(start, int) or not isinstance(stop, int) or isinstance(size, int):
         return None
-    first, last = _near_or_none(start, step, True), _near_or_none(stop, step, False)
+    first, last = _effective_bound(start, step, True), _effective_bound(stop, step, False)
     return (first, last) if is_clamped(size, first, last, step) else None
 
 
-def _near_or_none(bound: int, step: int, is_start: bool) -> int | None:
+def _effective_bound(bound: int, step: int, is_start: bool) -> int | None:
     """Return a bound of a slice of a symbolic axis; None if it has the same effect as no bound."""
     is_near = (bound < 0) == (step > 0)  # True if the bound is at the end of the axis at which the slice begins
     return None if abs(bound) >= FAR and is_near == is_start else bound
 
 
-def _last_ones(size: Dim, start: Any, stop: Any) -> Size | None:
+def _last_count(size: Dim, start: Any, stop: Any) -> Size | None:
     """Return n if a slice selects the last n entries of an axis of fixed size, for a symbolic n; else None."""
     if not isinstance(size, int) or not isinstance(start, Size) or not isinstance(stop, int) or stop < size:
         return None
@@ -212,7 +212,7 @@ def _place(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
             return None if bound >= size else max(bound + size, 0) if bound < 0 else bound
         return None if bound < -size else bound - size if bound >= 0 else bound
     if isinstance(bound, int):
-        near = _near_or_none(bound, step, is_start)
+        near = _effective_bound(bound, step, is_start)
         return None if is_start and step > 0 and near == 0 else near
     distance = bound - size
     if isinstance(distance, int):  # such as the bound T - 3 of an axis of size T

@@ -34,7 +34,7 @@ def _of_operands(call: Call) -> Outputs:
     product = call.of(
         op, [_channels_first(call, floats_of(call, number), is_last) for number in operands], call.whole("opset", 12)
     )
-    return quantized(call, _channels_back(call, _only(product), is_last), result)
+    return quantized(call, _channels_back(call, _plain_output(product), is_last), result)
 
 
 def _channels_first(call: Call, x: Operand, is_last: bool) -> Operand:
@@ -54,13 +54,13 @@ def _max_pool(call: Call) -> Outputs:
     if not isinstance(x, Dequantized):
         raise UnreadableError("its operand must be quantized")
     result = call.of("MaxPool", [_channels_first(call, x.source, True)])
-    return Dequantized(_channels_back(call, _only(result), True), x.scale, x.zero)
+    return Dequantized(_channels_back(call, _plain_output(result), True), x.scale, x.zero)
 
 
 @reads("QLinearMatMul")
 def _matmul(call: Call) -> Outputs:
     left, right = floats_of(call, 0, axis=-2), floats_of(call, 3, axis=-1)
-    return quantized(call, _only(call.of("MatMul", [left, right])), 6)
+    return quantized(call, _plain_output(call.of("MatMul", [left, right])), 6)
 
 
 @reads("QLinearConv")
@@ -68,7 +68,7 @@ def _matmul(call: Call) -> Outputs:
 def _conv(call: Call) -> Outputs:
     is_last = bool(call.whole("channels_last", 0))
     x, kernel = _channels_first(call, floats_of(call, 0), is_last), floats_of(call, 3, axis=0)
-    result = _only(call.of("Conv", [x, kernel, _bias(call, 8)]))
+    result = _plain_output(call.of("Conv", [x, kernel, _bias(call, 8)]))
     return quantized(call, _channels_back(call, result, is_last), 6)
 
 
@@ -87,7 +87,7 @@ def _bias(call: Call, number: int, factor: float = 1.0) -> Known | None:
 def _gemm(call: Call) -> Outputs:
     column = 0 if call.whole("transB", 0) else 1
     sides = [floats_of(call, 0), floats_of(call, 3, axis=column)]
-    result = _only(call.of("Gemm", [*sides, _bias(call, 6, call.number("alpha", 1.0))]))
+    result = _plain_output(call.of("Gemm", [*sides, _bias(call, 6, call.number("alpha", 1.0))]))
     return result if call.maybe(7) is None else quantized(call, result, 7)
 
 
@@ -95,21 +95,21 @@ def _gemm(call: Call) -> Outputs:
 def _to_float(call: Call) -> Outputs:
     sides = [floats_of(call, 0, (2, 4), -2), floats_of(call, 1, (3, 5), -1)]
     result = call.of("MatMul", sides)
-    return result if call.maybe(6) is None else call.of("Add", [_only(result), call.input(6)])
+    return result if call.maybe(6) is None else call.of("Add", [_plain_output(result), call.input(6)])
 
 
 @reads("QLinearConcat", domain=E)
 def _concat(call: Call) -> Outputs:
     items = [floats_of(call, number) for number in range(2, len(call.inputs), 3)]
-    return quantized(call, _only(call.of("Concat", items)), 0)
+    return quantized(call, _plain_output(call.of("Concat", items)), 0)
 
 
 @reads("QLinearWhere", domain=E)
 def _where(call: Call) -> Outputs:
-    return quantized(call, _only(call.of("Where", [call.input(0), floats_of(call, 1), floats_of(call, 4)])), 7)
+    return quantized(call, _plain_output(call.of("Where", [call.input(0), floats_of(call, 1), floats_of(call, 4)])), 7)
 
 
-def _only(outputs: Outputs) -> Operand:
+def _plain_output(outputs: Outputs) -> Operand:
     """Return the first output of an op. The output must be neither a sequence nor quantized."""
     first = outputs[0] if isinstance(outputs, list | tuple) else outputs
     if first is None or isinstance(first, Dequantized):

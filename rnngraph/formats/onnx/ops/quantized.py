@@ -237,7 +237,9 @@ def of_floats(call: Call) -> Outputs | None:
             raise UnreadableError("its operands are quantized with different scales")
     beside = range(len(call.inputs)) if call.op == "Concat" else (2,) if call.op == "Pad" else ()
     result = call.of(
-        call.op, [_before(item, first, number in beside) for number, item in enumerate(call.inputs)], call.opset
+        call.op,
+        [_input_as_floats(item, first, number in beside) for number, item in enumerate(call.inputs)],
+        call.opset,
     )
     if call.op in ASKING:
         return result
@@ -251,7 +253,7 @@ def _is_alike(one: Dequantized, other: Dequantized) -> bool:
     return np.array_equal(one.scale, other.scale) and np.array_equal(one.zero, other.zero)
 
 
-def _before(item: Operand | Deferred | None, first: Dequantized, is_beside: bool) -> Operand | Deferred | None:
+def _input_as_floats(item: Operand | Deferred | None, first: Dequantized, is_beside: bool) -> Operand | Deferred | None:
     """Return an input as floats. If ``is_beside``, integers of the file have the scale of ``first``."""
     if isinstance(item, Dequantized):
         return item.source

@@ -39,7 +39,7 @@ def total(scope: Scope, node: Node, bias: str = "") -> str | None:
     biases = [bias] if bias else []
     if past is None:
         return _over_windows(scope, node, "Conv", windows, weight, *biases, group=width)
-    return _behind_past(scope, node, past, weight, bias)
+    return _after_past(scope, node, past, weight, bias)
 
 
 def sum_with_bias(scope: Scope, node: Node, operands: Operands) -> str:
@@ -93,7 +93,7 @@ def _over_windows(scope: Scope, node: Node, op: str, windows: Windows, *weights:
     return scope.add("Transpose", value, hint=node.name or node.op, perm=[0, 2, 1])
 
 
-def _behind_past(scope: Scope, node: Node, past: Past, weight: str, bias: str) -> str:
+def _after_past(scope: Scope, node: Node, past: Past, weight: str, bias: str) -> str:
     """Write a convolution over a past and the following sequence. The node also returns the next past."""
     before, x = (scope.values[item] for item in past.joined.operands)
     if past.axis == 1:

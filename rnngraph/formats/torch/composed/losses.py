@@ -29,7 +29,7 @@ def _reduced(x: torch.Tensor, reduction: str) -> torch.Tensor:
     return x if reduction == "none" else x.sum() if reduction == "sum" else x.mean()
 
 
-def _weighed(x: torch.Tensor, weight: torch.Tensor | None, reduction: str) -> torch.Tensor:
+def _reduced_by_weights(x: torch.Tensor, weight: torch.Tensor | None, reduction: str) -> torch.Tensor:
     """Reduce weighted losses. The mean is divided by the sum of the weights."""
     if weight is None or reduction != "mean":
         return _reduced(x if weight is None else weight * x, reduction)
@@ -75,7 +75,7 @@ def _mse(
 ) -> Result:
     each = _each(tracer, ours.mean_squared_error, x, target)
     how = _reduction_of(size_average, reduce, reduction)
-    return tracer.by_torch(partial(_weighed, reduction=how), each, weight)
+    return tracer.by_torch(partial(_reduced_by_weights, reduction=how), each, weight)
 
 
 @reads("l1_loss")
@@ -91,7 +91,7 @@ def _l1(
     weight = _argument_of_caller(functional.l1_loss, "weight") if weight is None else weight
     each = _each(tracer, ours.absolute_difference, x, target)
     how = _reduction_of(size_average, reduce, reduction)
-    return tracer.by_torch(partial(_weighed, reduction=how), each, weight)
+    return tracer.by_torch(partial(_reduced_by_weights, reduction=how), each, weight)
 
 
 @reads("smooth_l1_loss")
@@ -123,7 +123,7 @@ def _huber(
     weight: Operand | None = None,
 ) -> Result:
     each = _each(tracer, ours.huber_loss, x, target, delta=float(delta))
-    return tracer.by_torch(partial(_times, reduction=reduction), each, weight)
+    return tracer.by_torch(partial(_reduced_by_count, reduction=reduction), each, weight)
 
 
 @reads("binary_cross_entropy_with_logits")
@@ -140,10 +140,12 @@ def _with_logits(
     share: Argument = 1.0 if pos_weight is None else pos_weight
     share = share if isinstance(share, int | float) else tracer.value(share)
     each = _each(tracer, ours.sigmoid_cross_entropy, x, target, pos_weight=share)
-    return tracer.by_torch(partial(_times, reduction=_reduction_of(size_average, reduce, reduction)), each, weight)
+    return tracer.by_torch(
+        partial(_reduced_by_count, reduction=_reduction_of(size_average, reduce, reduction)), each, weight
+    )
 
 
-def _times(each: torch.Tensor, weight: torch.Tensor | None, reduction: str) -> torch.Tensor:
+def _reduced_by_count(each: torch.Tensor, weight: torch.Tensor | None, reduction: str) -> torch.Tensor:
     """Reduce weighted losses. The mean is divided by the number of losses, not by the weights."""
     return _reduced(each if weight is None else weight * each, reduction)
 

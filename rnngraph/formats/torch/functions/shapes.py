@@ -44,7 +44,7 @@ def reshaped(tracer: Tracer, x: Operand, target: Sequence[Dim]) -> Operand:
     shape, dims = shape_of(x), list(target)
     if -1 in dims:
         rest = [dim for dim in dims if dim != -1]
-        whole = _without(tracer, shape, rest)
+        whole = _divided(tracer, shape, rest)
         if whole is None:
             whole = tracer.sizes.value(product(shape)) // max(1, tracer.sizes.value(product(rest)))
             for dim in (dim for dims in uncommon(shape, rest) for dim in dims):
@@ -91,7 +91,7 @@ def of_shape(tracer: Tracer, x: Value, dims: Sequence[Dim]) -> Value:
     return Value(stand_in.step.result, stand_in.step)
 
 
-def _without(tracer: Tracer, shape: Sequence[Dim], others: Sequence[Dim]) -> Dim | None:
+def _divided(tracer: Tracer, shape: Sequence[Dim], others: Sequence[Dim]) -> Dim | None:
     """Return prod(shape) / prod(others); None if the division needs fixed sizes.
 
     If the divisor equals the example's value of a symbolic size, the module hard-codes this size, so it is fixed.

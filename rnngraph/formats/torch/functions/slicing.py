@@ -231,7 +231,7 @@ def _one_by_one(tracer: Tracer, x: Operand, entries: Sequence[Index], plain: lis
         elif isinstance(item, Size):
             x = _entry_at(tracer, x, axis, item)
         else:
-            x = _chosen(tracer, x, axis, item)
+            x = _entries_at(tracer, x, axis, item)
             axis += 1
     return x
 
@@ -312,7 +312,7 @@ def check_indices(tracer: Tracer, index: object, size: Dim, axis: int, negative:
         check_positions(places, tracer.sizes.value(size), axis, negative)
 
 
-def _chosen(tracer: Tracer, x: Operand, axis: int, index: Operand | list[int], negative: bool = True) -> Operand:
+def _entries_at(tracer: Tracer, x: Operand, axis: int, index: Operand | list[int], negative: bool = True) -> Operand:
     """Return the entries of an axis at a tensor or list of indices."""
     if isinstance(index, list):
         index = torch.tensor(index)
@@ -356,7 +356,7 @@ def _whole(tracer: Tracer, index: Value) -> Value:
 def _index_select(tracer: Tracer, x: Operand, dim: int, index: Operand) -> Result:
     x = x if isinstance(x, Value | Lazy) else tracer.value(x)
     rank = len(shape_of(x))
-    return _chosen(tracer, x, axis_of(rank, dim), index, negative=False)
+    return _entries_at(tracer, x, axis_of(rank, dim), index, negative=False)
 
 
 @reads("select")

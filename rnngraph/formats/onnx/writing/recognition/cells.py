@@ -34,7 +34,7 @@ REPLACED: tuple[Pattern, ...] = (  # (1 - u) h + u n: the gate u replaces h
 
 
 @dataclass(frozen=True)
-class Unheld:
+class NextStates:
     """Next states of a scan, without the selections that keep the states of ended rows.
 
     Attributes:
@@ -73,19 +73,19 @@ def _is_state(carry: Carry) -> bool:
 # Lengths ---------------------------------------------------------------------------------------------
 
 
-def without_holding(parts: ScanParts) -> Unheld | None:
+def without_holding(parts: ScanParts) -> NextStates | None:
     """Return a scan's next states without these selections; None if they depend on no lengths of rows."""
     following = [carry.next for carry in parts.carries]
     if not all(item.op == "select" for item in following):
-        return Unheld(following)
+        return NextStates(following)
     conditions = {item.operands[0] for item in following}
     holds = all(item.operands[2] is carry.inside for item, carry in zip(following, parts.carries, strict=True))
     if len(conditions) > 1 or not holds:
-        return Unheld(following)
+        return NextStates(following)
     (condition,) = conditions
     lengths = lengths_of(condition, parts)
     running = dict(parts.sequences).get(condition)
-    return None if lengths is None else Unheld([item.operands[1] for item in following], lengths, running)
+    return None if lengths is None else NextStates([item.operands[1] for item in following], lengths, running)
 
 
 def lengths_of(condition: Node, parts: ScanParts) -> Node | None:
@@ -134,7 +134,7 @@ def quiet_lengths(scan: Node) -> Node | None:
 class _Cell:
     """Match of a scan with one kind of layer."""
 
-    def __init__(self, parts: ScanParts, unheld: Unheld, constants: Constants) -> None:
+    def __init__(self, parts: ScanParts, unheld: NextStates, constants: Constants) -> None:
         self.parts, self.unheld, self.constants = parts, unheld, constants
         self.sequences, self.invariants = dict(parts.sequences), dict(parts.invariants)
 
