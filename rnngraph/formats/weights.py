@@ -315,7 +315,8 @@ def _checked(cell: Any, layer: Layer) -> Layer:
     """Return a layer. Raises ``ShapeError`` if the sizes differ from the cell's."""
     units = next(iter(layer.inputs.values())).shape[1]
     if units != cell.num_units:
-        raise ShapeError(f"the arrays have {units} units, but {cell!r} has {cell.num_units}; give a cell of {units}")
+        what = f"the arrays have {units} units, but {cell!r} has {cell.num_units}"
+        raise ShapeError(f"{what}; give a cell of {units} units")
     hidden = units if layer.projection is None else layer.projection.shape[1]
     if any(part.shape != (hidden, units) for part in layer.recurrent.values()):
         shape = list(next(iter(layer.recurrent.values())).shape)

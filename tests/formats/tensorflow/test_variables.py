@@ -60,7 +60,7 @@ def test_missing_and_cut_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(rg.FileError, match=r"no file .*none\.index"):
         rg.read_tf1_variables(tmp_path / "none")
     shutil.copy(FOLDER / "version2.index", tmp_path)
-    with pytest.raises(rg.FileError, match=r"no file .*data-00000-of-00001; there are no data files"):
+    with pytest.raises(rg.FileError, match=r"no file .*data-00000-of-00001; the folder has no data files"):
         rg.read_tf1_variables(tmp_path / "version2")
     data = (FOLDER / "version2.data-00000-of-00001").read_bytes()
     (tmp_path / "version2.data-00000-of-00001").write_bytes(data[:100])

@@ -186,7 +186,7 @@ def test_fixed_and_equal_axes() -> None:
         ({"open": {"given_0": {3: "T"}}}, rg.ArgumentError, "axes 0 to 2"),
         ({"open": {"given_0": {1: 5}}}, rg.DtypeError, "names a size by 5"),
         ({"open": {"given_0": 1}}, rg.DtypeError, "write {axis: name}"),
-        ({"open": [1]}, rg.DtypeError, "is a mapping"),
+        ({"open": [1]}, rg.DtypeError, "must be a mapping"),
         ({"fixed": {"given_0": {1: 0}}}, rg.DtypeError, "a size of 1 or more"),
         ({"fixed": {"given_0": {1: 5}}, "open": {"given_0": {1: "T"}}}, rg.ArgumentError, "both have axis 1"),
     ],
