@@ -98,7 +98,7 @@ def test_errors_of_the_declaration_are_listed_with_their_layers() -> None:
     problems = caught.value.problems
     for text in (
         "layer 'dropout' of class 'Dropout': its rate 2.0 is not in [0, 1)",
-        "layer 'softmax' of class 'Softmax': its axis [1, 2] is not supported",
+        "layer 'softmax' of class 'Softmax': a mask on its input is not supported",
         "layer 'spatialdropout1d' of class 'SpatialDropout1D' in 'sequential': its rate 1.5 is not in [0, 1)",
         "layer 'lambda' of class 'Lambda' in 'sequential': it is Python code",
         "layer 'unheard' of class 'Unheard'",
