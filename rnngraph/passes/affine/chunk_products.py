@@ -250,7 +250,7 @@ def unit_lower_inverse(strict: Node, steps: int) -> Node:
 
 
 def _late(steps: int, half: int) -> np.ndarray:
-    """Return an array with 1 for steps in the second half of each block, and 0 for others."""
+    """Return an array with 1 for steps in the second half of each block, and 0 for steps in the first half."""
     return np.arange(steps) // half % 2
 
 
