@@ -20,8 +20,8 @@ GUIDES = Path(__file__).resolve().parents[1] / "guides"
 
 HEAD = """# Words of other frameworks
 
-This page is for users who know a function or argument by another framework's name. Its tables list the names of Keras,
-torch, TensorFlow, JAX and NumPy, and what to write in rnngraph. Error messages use the same tables: `rg.LSTM` and
+For those who know a function or argument by another framework's name. At the end you know its name in rnngraph.
+The tables list names of Keras, torch, TensorFlow, JAX and NumPy. Error messages use the same tables: `rg.LSTM` and
 `rg.dense(x, units, bias=False)` raise errors that say what to write. To start from an existing program or file:
 
 - from Keras: [a model, side by side](from_keras.md), with the words of Keras only; [keras.md](../keras.md) reads
