@@ -96,7 +96,7 @@ def test_mistakes_are_errors_of_all_ranks(tmp_path: Path) -> None:
         ("a rate of a callback", "can't be sent"),
         ("not finite", "x holds nan"),
         ("an order", "has read a batch of order"),
-        ("a step in a callback", "rank 0 can't run this alone"),
+        ("a step in a callback", "runs on rank 0 only, so it can't make a step"),
     ):
         assert "none" not in found[name], name
         assert any(text in error for error in found[name]), found[name]

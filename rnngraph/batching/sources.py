@@ -77,8 +77,8 @@ class Reader:
         """Return a pair (x, y) by name: x for the inference graph's inputs, y for the other inputs of the loss."""
         if len(pair) != 2:
             raise StructureError(
-                f"a tuple of examples must be (x, y), but this one has {len(pair)} entries; give a mapping "
-                "from placeholders to arrays, in which weights are a placeholder of the loss",
+                f"a tuple of examples must be (x, y), but this one has {len(pair)} entries; give a mapping from "
+                "placeholders to arrays (weights of examples need a placeholder that the loss reads)",
                 self.where,
             )
         x, y = pair
@@ -93,8 +93,10 @@ class Reader:
             return self.inputs.names.by_placeholder(value, {}, self.where)
         if len(names) == 1:
             return {names[0]: value}
+        listed = ", ".join(names)
         raise StructureError(
-            f"{what} could be for {', '.join(names) or 'no placeholder'}; give a mapping from placeholders to arrays",
+            f"{what} could feed {f'any of {listed}' if names else 'no placeholder'}; give a mapping from placeholders "
+            "to arrays",
             self.where,
         )
 

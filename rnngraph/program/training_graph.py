@@ -329,7 +329,7 @@ class TrainingGraph(CallableGraph[ResultT]):
         outputs = self._fed_outputs(arrays)
         _, extra = self._gradients.asked(wrt, where)
         if any(name.startswith(TAP) for name in extra):
-            raise ArgumentError("a profile takes placeholders in wrt=, not taps", where)
+            raise ArgumentError("profile can't time gradients with respect to taps; give wrt= placeholders only", where)
         if "loss" not in outputs or not (self._gradients.trainable or extra):
             return self._profiled(self._form(outputs), arrays, where, seconds, lambda fed: self(fed, seed=drawn))
         compiled = self._gradients.checked_graph(extra, (), AUTO, where)
@@ -419,8 +419,9 @@ class TrainingGraph(CallableGraph[ResultT]):
         missing = [name for name in masks.needed(outputs) if name not in arrays]
         unknown = [name for name in masks.graph.symbols if name not in sizes]
         if missing or unknown:
+            needed = ", ".join(missing) or f"a feed with the sizes {', '.join(unknown)}"
             raise NameLookupError(
-                f"dropout_masks needs {', '.join(missing) or 'the placeholders that have sizes ' + ', '.join(unknown)}",
+                f"dropout_masks needs {needed}; feed it by name",
                 where,
             )
         masks.check(outputs, arrays, sizes, where)

@@ -111,9 +111,9 @@ def check_samples(samples: Mapping[str, Where | None], leaves: Iterable[str], ar
             continue
         is_flag = name.startswith(FLAG)
         if (array if is_flag else array == -1).any():
-            output = "rg.sample draws from" if is_flag else f"output {name} samples" if name else "the output samples"
+            drawn = "a value of rg.sample" if is_flag else f"output {name}" if name else "the output"
             raise NonFiniteError(
-                f"{output} NaN logits, and is -1 there; the call has run, and streams have stepped; "
+                f"{drawn} is drawn from NaN logits, and is -1 there; the call has run, and streams have stepped; "
                 "call program.inference.check to find the first NaN",
                 samples[name],
             )

@@ -98,5 +98,5 @@ def _tensor(name: str, array: np.ndarray) -> np.ndarray:
     if tensor.dtype.name not in (*DTYPES, "bool") or not tensor.dtype.isnative:
         raise DtypeError(f"can't write {name} of dtype {tensor.dtype} to a checkpoint; give floats, ints or bools")
     if name == "__metadata__":
-        raise DtypeError("safetensors keeps the name __metadata__ for itself; give the array another")
+        raise DtypeError("an array can't be named __metadata__, which safetensors reserves; give it another name")
     return tensor

@@ -194,7 +194,7 @@ def _manifest(path: Path, shown: str, kind: str, version: int) -> dict[str, Any]
     folder, files = manifest.get("folder"), manifest.get("files")
     has_folder = isinstance(folder, str) and _FOLDER.fullmatch(folder)
     if not (has_folder and isinstance(files, dict) and all(map(_is_file_entry, files.items()))):
-        raise FileError(f"{shown} is damaged: {MANIFEST} lacks a part; {_COPY}")
+        raise FileError(f"{shown} is damaged: {MANIFEST} does not list its files; {_COPY}")
     return manifest
 
 

@@ -333,6 +333,6 @@ def test_a_pair_for_several_placeholders_is_an_error() -> None:
     program = rg.compile({"sum": sums}, loss=rg.mean_squared_error(c, sums))
     made = rg.Trainer(program, rg.SGD(0.1))
     ones = np.ones((3, 2))
-    with pytest.raises(rg.StructureError, match="x could be for a, b; give a mapping"):
+    with pytest.raises(rg.StructureError, match="x could feed any of a, b; give a mapping"):
         made.evaluate((ones, ones))
     assert made.evaluate(({a: ones, "b": ones}, ones)) == {"loss": 1.0}

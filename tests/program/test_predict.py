@@ -399,7 +399,7 @@ def test_a_mistake_is_an_error_at_the_users_line(ragged: rg.Program, name: str) 
 def test_several_inputs_are_named() -> None:
     a, b = rg.placeholder("a", (None, 2)), rg.placeholder("b", (None, 2))
     program = rg.compile({"sum": a + b})
-    with pytest.raises(rg.StructureError, match="the examples could be for a, b; give a mapping"):
+    with pytest.raises(rg.StructureError, match="the examples could feed any of a, b; give a mapping"):
         program.predict(np.zeros((3, 2)))
     assert program.predict({"a": np.ones((3, 2)), b: np.ones((3, 2))})["sum"].tolist() == [[2.0, 2.0]] * 3
 

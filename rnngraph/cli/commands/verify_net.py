@@ -48,7 +48,9 @@ def verify_net(
         steps: Lengths to try.
     """
     if not isinstance(program.structure, dict):
-        raise CommandError("the program has one output without a name; compile {name: output}, as the file calls it")
+        raise CommandError(
+            "the program's only output has no name; compile {name: output}, with the output's name in the file"
+        )
     names = [path for path, _ in paths(program.structure)]
     run = engine_of(kind_of(file), file, names, fixed)
     table = Table("batch", "steps", "output", "largest difference", "largest number")

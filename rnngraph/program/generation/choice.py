@@ -46,7 +46,7 @@ def check_sampling(sampling: Any, number: Any, ports: TokenPorts, where: Where |
     if ports.classes is None and sampling is not None:
         output = ports.output or "the output"
         raise ArgumentError(
-            f"the net itself draws the token {output}, so that sample= has no effect; leave it out", where
+            f"the net itself draws its tokens ({output}), so sample= has no effect; leave it out", where
         )
     if number is not None and not ports.draws and (sampling is None or callable(sampling)):
         raise ArgumentError(

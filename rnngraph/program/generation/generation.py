@@ -184,7 +184,7 @@ class Generation(Unindexed, Iterator[Any]):
 
     def _read_all(self) -> Stream[Any]:
         if self._is_broken:
-            raise GraphError("the generation ended by an exception, so that its state is unknown; start another one")
+            raise GraphError("the generation ended by an exception, so its state is unknown; start another one")
         self._read()
         return self._reader.stream
 

@@ -93,7 +93,7 @@ def nest_from(text: Any, leaf: Callable[[Any], Any]) -> Any:
             return _container(text, [nest_from(item, leaf) for _, item in pairs])
         case {"namedtuple": str(), "items": list(items)} | {"tuple": list(items)} | {"list": list(items)}:
             return _container(text, [nest_from(item, leaf) for item in items])
-    raise ValueError(f"{text!r} is no nest")
+    raise ValueError(f"{text!r} is not a nest")
 
 
 def _nest_of_entries(entries: list[Any], leaf: Callable[[Any], Any]) -> Any:
@@ -127,7 +127,7 @@ def _container(text: dict[str, Any], values: list[Any]) -> Any:
             return tuple(values)
         case {"list": list()}:
             return values
-    raise ValueError(f"{text!r} is no nest")
+    raise ValueError(f"{text!r} is not a nest")
 
 
 # Parameters ----------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ class SavedStream:
         rows, shown = int(text.get("batch", 0)), as_path(path)
         if text.get("net") != digest:
             raise StructureError(
-                f"{shown} holds the state of another net; go on with the program whose stream was saved", where
+                f"{shown} holds the state of another net; use the program whose stream was saved", where
             )
         if batch not in (1, rows):
             raise StructureError(f"{shown} holds {rows} rows, not batch={batch}; leave batch out", where)

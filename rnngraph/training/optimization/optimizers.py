@@ -105,8 +105,8 @@ def numbers_of(optimizer: Optimizer, update: int, names: Collection[str] = ()) -
     _check_named(numbers, what)
     if names and numbers.keys() != set(names):
         raise StructureError(
-            f"{what} has the names {', '.join(numbers) or 'none'}, but had {', '.join(names)} before; return the same "
-            "names for each update"
+            f"{what} has the names {', '.join(numbers) or 'none'}, but an earlier update had {', '.join(names)}; "
+            "return the same names for each update"
         )
     return numbers
 

@@ -136,8 +136,8 @@ class Ranks:
         if self._exchange is not None:
             if self._exchange.is_alone:
                 raise RanksError(
-                    f"rank {self.rank} can't run this alone: only one rank runs callbacks and metrics; make steps "
-                    "outside of them"
+                    f"a callback or metric runs on rank {self.rank} only, so it can't make a step, which needs all "
+                    "ranks; make steps outside of callbacks and metrics"
                 )
             failure = failure or self.interrupt.due()
             everyone = self._exchange.all((value, None if failure is None else _text(failure)))

@@ -148,7 +148,7 @@ def test_a_net_without_names_and_a_file_that_no_engine_loads(folder: Path, capsy
     assert "its own engine can't load it: ValueError: no graph" in capsys.readouterr().err
     (folder / "net" / "net.py").write_text(SCRIPT + "program = rg.compile(x * 2.0)\n")
     assert main(["verify", "net", "file.onnx"]) == 2
-    assert "one output without a name" in capsys.readouterr().err
+    assert "only output has no name" in capsys.readouterr().err
 
 
 def test_without_an_engine_the_command_says_what_to_install(tmp_path: Path) -> None:

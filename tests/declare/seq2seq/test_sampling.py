@@ -251,7 +251,9 @@ def test_nan_logits_give_minus_one_which_calls_report() -> None:
         lambda: pool.step_rows([handle], x=x[1:2, 7]),
     ]
     for call in calls:
-        with pytest.raises(rg.NonFiniteError, match=r"test_sampling.py.*output token samples NaN logits, and is -1"):
+        with pytest.raises(
+            rg.NonFiniteError, match=r"test_sampling.py.*output token is drawn from NaN logits, and is -1"
+        ):
             call()
     out = {"token": np.zeros((BATCH, STEPS), np.int64), "logits": np.zeros((BATCH, STEPS, CLASSES), np.float32)}
     with pytest.raises(rg.NonFiniteError):
@@ -274,7 +276,9 @@ class ReadsItsDraw(rg.Cell):
 
 
 def reports(call: Callable[[], Any]) -> None:
-    with pytest.raises(rg.NonFiniteError, match=r"test_sampling.py.*rg.sample draws from NaN logits, and is -1"):
+    with pytest.raises(
+        rg.NonFiniteError, match=r"test_sampling.py.*a value of rg.sample is drawn from NaN logits, and is -1"
+    ):
         call()
 
 

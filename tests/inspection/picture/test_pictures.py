@@ -351,7 +351,7 @@ def test_files_are_svg_and_png(tmp_path: Path) -> None:
 
 def _errors(folder: Path) -> Iterator[tuple[Callable[[rg.Program], object], type[rg.RnnGraphError], str]]:
     yield lambda program: program.plot(folder / "net.jpg"), rg.ArgumentError, "net.svg"
-    yield lambda program: program.plot(3), rg.DtypeError, "no path"  # type: ignore[arg-type]
+    yield lambda program: program.plot(3), rg.DtypeError, "not a path"  # type: ignore[arg-type]
     yield lambda program: program.plot(folder / "no" / "net.svg"), rg.FileError, "net.svg"
     yield lambda program: program.plot(folder / "net.svg", graphs="all"), rg.ArgumentError, "inference"
     yield lambda program: program.plot(folder / "net.svg", detail="more"), rg.ArgumentError, "cells"

@@ -101,7 +101,7 @@ def test_a_net_that_draws_itself() -> None:
         assert token == program.inference(ids=[sequence])["token"][0, -1]
         sequence.append(token)
     assert len(sequence) == 10
-    with pytest.raises(rg.ArgumentError, match="the net itself draws the token"):
+    with pytest.raises(rg.ArgumentError, match="the net itself draws its tokens"):
         program.inference.generate([1], sample={"seed": 1})
 
 

@@ -81,7 +81,7 @@ def test_a_net_that_draws_itself_draws_by_the_callers_number() -> None:
                 assert token == program.inference(ids=[sequence], number=number)[0, -1]
                 sequence.append(token)
             assert sequence[len(ids) :] == [*program.inference.generate(ids, max_new=9, number=number)]
-        with pytest.raises(rg.ArgumentError, match="the net itself draws the token"):
+        with pytest.raises(rg.ArgumentError, match="the net itself draws its tokens"):
             generator.submit([1], sample={"seed": 1})
 
 

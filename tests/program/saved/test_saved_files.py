@@ -140,12 +140,12 @@ def test_unwritable_paths_are_errors(small: rg.Program, tmp_path: Path) -> None:
         ({"format": "another"}, "holds 'another', not a rnngraph program"),
         ({"version": 2, "rnngraph": "7.0"}, "of version 2, saved by rnngraph 7.0, .*update rnngraph"),
         ({"version": [1]}, r"of version \[1\]"),
-        ({"folder": "../1"}, "lacks a part"),
+        ({"folder": "../1"}, "does not list its files"),
         ({"folder": "9"}, "is incomplete: there is no file"),
         ({"files": {}}, "can't be read|no program"),
-        ({"files": {"../../x.txt": {"bytes": 1, "sha256": ""}}}, "lacks a part"),
+        ({"files": {"../../x.txt": {"bytes": 1, "sha256": ""}}}, "does not list its files"),
         ({"files": {"plain.txt": {"bytes": 1, "sha256": ""}}}, "bytes instead of 1"),
-        ({"files": [1]}, "lacks a part"),
+        ({"files": [1]}, "does not list its files"),
     ],
 )
 def test_a_manifest_that_is_another(change: dict[str, Any], message: str, saved: Path) -> None:

@@ -188,7 +188,10 @@ def test_callbacks_of_one_rank_can_not_step_another_training() -> None:
         one.agreed(lambda: other.exchanged(1))
 
     errors = World(3).run(work)
-    assert all(isinstance(error, RanksError) and "rank 0 can't run this alone" in str(error) for error in errors)
+    assert all(
+        isinstance(error, RanksError) and "runs on rank 0 only, so it can't make a step" in str(error)
+        for error in errors
+    )
 
 
 def test_results_of_rank_0_apply_to_all() -> None:
