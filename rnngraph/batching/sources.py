@@ -17,7 +17,7 @@ from ..support.records import dataclass
 from .batches import Batch, Batches, Layout
 from .input_axes import ProgramInputs, lengths_placeholder
 
-GivenExamples = Mapping[Any, Any] | tuple[Any, Any] | Iterable[Any]
+Examples = Mapping[Any, Any] | tuple[Any, Any] | Iterable[Any]
 """Examples in any accepted form."""
 
 

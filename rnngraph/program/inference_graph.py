@@ -158,7 +158,7 @@ class InferenceGraph(CallableGraph[ResultT]):
             FileError: The file is missing, damaged or of another kind.
             StructureError: The file is of another net, or of another number of rows than ``batch``.
         """
-        from ..runtime.streams.states import SavedStream  # few run step by step
+        from ..runtime.streams.states import SavedStream  # needed for streams only
         from ..runtime.streams.stream import Stream
 
         batch, where, parts = whole_number(batch, "a stream's batch", 1), user_line(), self.parts
@@ -290,7 +290,7 @@ class InferenceGraph(CallableGraph[ResultT]):
         return Draws(self.parts.options)
 
     def _step_graph(self, batch: int, where: Where | None) -> StepGraph:
-        from ..runtime.streams.step_graph import step_graph  # few run step by step
+        from ..runtime.streams.step_graph import step_graph  # needed for streams only
 
         parts = self.parts
         graph = self._step_graphs.get(batch)
@@ -330,7 +330,7 @@ class InferenceGraph(CallableGraph[ResultT]):
         if clashes := sorted(names & {*kept}):
             what = f"keep={shown(kept)}: the result already has {', '.join(clashes)}; rename the column"
             raise ArgumentError(what, where)
-        from .columns import ColumnCall  # few call with tables
+        from .columns import ColumnCall  # rarely needed
 
         return ColumnCall(self, self.parts, self.part, column_of, kept)
 
@@ -428,7 +428,7 @@ class InferenceGraph(CallableGraph[ResultT]):
         reduced = options.reduced
         if reduced is None:
             return []
-        from ..passes.held_weights import held_text, held_weights  # the optimiser: only narrow weights need it
+        from ..passes.held_weights import held_text, held_weights  # imports the optimiser, rarely needed
 
         return held_text(held_weights(self.graph, reduced, options.parameters))
 

@@ -194,7 +194,7 @@ def dumps(thing: Any) -> bytes:
     Raises:
         DtypeError: ``thing`` is something else.
     """
-    from ..runtime.streams.stream import Stream  # few pickle
+    from ..runtime.streams.stream import Stream  # rarely needed
     from .columns import ColumnCall
 
     if not isinstance(thing, Program | CallableGraph | ColumnCall | Stream):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Never, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..batching.sources import GivenExamples
+from ..batching.sources import Examples
 from ..ir.graph import Graph
 from ..passes.lowering.lowered import SHOWN
 from ..program.program import Program, loads
@@ -193,7 +193,7 @@ class Trainer(StateView):
     def profile(
         self, feeds: Mapping[Any, Any] | None = None, /, seconds: float = 1.0, *, seed: int | None = None, **named: Any
     ) -> Profile:
-        """Return where steps with these feeds spend time, by layer, kernel, pass and line. They change nothing.
+        """Measure the time of steps with these feeds, by layer, kernel, pass and line. They change nothing.
 
         Args:
             feeds: As for ``step``.
@@ -218,12 +218,12 @@ class Trainer(StateView):
     @api
     def fit(
         self,
-        examples: GivenExamples,
+        examples: Examples,
         *,
         batch_size: int = 32,
         epochs: int = 1,
         lengths: Any = None,
-        validation: GivenExamples | float | None = None,
+        validation: Examples | float | None = None,
         metrics: Mapping[str, Metric] | None = None,
         window: int | None = None,
         warm_up: int = 0,
@@ -291,7 +291,7 @@ class Trainer(StateView):
     @api
     def evaluate(
         self,
-        examples: GivenExamples,
+        examples: Examples,
         *,
         metrics: Mapping[str, Metric] | None = None,
         lengths: Any = None,

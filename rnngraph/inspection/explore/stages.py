@@ -61,7 +61,7 @@ class _Passes:
 
 
 def stages_of_graph(compiled: CompiledGraph) -> list[Stage]:
-    """Return all stages, from the declaration to machine instructions. Failed stages say why."""
+    """Return all stages, from the declaration to machine instructions. The text of a failed stage is its error."""
     declared = compiled.declared().text().lines if compiled.declared is not None else ()
     lowered = Stage("lowered", lowered_text(compiled).lines, ABOUT["lowered"])
     passes = _Passes([lowered], {single.name: single for single in compiled.pipeline})

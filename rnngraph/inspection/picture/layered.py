@@ -219,7 +219,7 @@ def _port_places(
     ports: Mapping[Any, float],
     middles: Mapping[Key, float],
 ) -> tuple[dict[Edge, float], dict[Edge, float]]:
-    """Return where each edge leaves its box, and where it enters the other box.
+    """Return the horizontal positions at which each edge leaves its box and enters the other one.
 
     Edges are straight if possible, and keep a distance from each other.
     """

@@ -60,7 +60,7 @@ class ResultWriter:
         self.give = giver(structure, takes)
         self._bare, self._structure = is_leaf(structure), structure
         self._filled: deque[np.ndarray] = deque()
-        self._give_filled: Callable[[], Any] | None = None  # few calls pass arrays
+        self._give_filled: Callable[[], Any] | None = None  # built when a call passes arrays
 
     def give_into(self, arrays: list[Any]) -> Any:
         """Return the results in the caller's ``arrays``. None stands for a new array."""

@@ -100,7 +100,7 @@ class ProgramOptions:
         check_weights(self.weights, self.activations, lowered)
         cache = cache_of(self.cache, where)
         if is_full:
-            from ...passes.unroll import check_lengths  # few unroll loops fully
+            from ...passes.unroll import check_lengths  # rarely needed
 
             check_lengths(lowered.graph)
         return CompileOptions(
@@ -133,7 +133,7 @@ def checked_chunking(chunked: Any, dtype: Any, lowered: Graph, where: Where | No
     """Return the validated ``chunked`` and ``chunked_dtype`` of ``compile``; None for step by step.
 
     Raises:
-        ArgumentError: ``dtype`` is no dtype of factors, or has no effect.
+        ArgumentError: ``dtype`` is not a dtype of factors, or has no effect.
         GraphError: No recurrence is affine.
     """
     one_of(dtype, "chunked_dtype", CHUNK_DTYPES)
@@ -161,6 +161,6 @@ def checked_chunking(chunked: Any, dtype: Any, lowered: Graph, where: Where | No
 
 def declared_recurrences(lowered: Graph) -> list[Recurrence]:
     """Return the recurrences of training, before any pass rewrites them."""
-    from ...passes.affine.recurrences import recurrences_in  # few nets train in chunks
+    from ...passes.affine.recurrences import recurrences_in  # rarely needed
 
     return [*recurrences_in(run(lowered, SPLIT["training"], forbidden("training")))]

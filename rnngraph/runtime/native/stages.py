@@ -66,7 +66,7 @@ def stage_text(compiled: CompiledGraph, stage: str) -> StageText:
 
 def _recurrences(graph: Graph) -> Iterator[str]:
     """Yield a comment for each affine recurrence of the forward pass."""
-    from ...passes.affine.recurrences import recurrences_in  # few look at stages
+    from ...passes.affine.recurrences import recurrences_in  # rarely needed
 
     for recurrence in recurrences_in(graph):
         where = recurrence.scan.where

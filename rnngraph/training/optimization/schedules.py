@@ -249,7 +249,7 @@ class ReduceOnPlateau(Schedule):
         return self
 
     def measured(self, value: float) -> ReduceOnPlateau:
-        """Return the schedule after an epoch. NaN is no improvement.
+        """Return the schedule after an epoch. NaN does not count as an improvement.
 
         Args:
             value: Measurement of the monitored column.
