@@ -225,7 +225,7 @@ class StepGraph:
 
     @cached_property
     def of_states(self) -> StepGraph:
-        """This graph without results, which computes only what the next states depend on."""
+        """Graph that computes only the next states, without results."""
         labels = tuple(self.states.labels)
         rows = RowGraph(self.compiled, labels, frozenset(self.sizes), self.lengths, self.per_step_feeds)
         return replace(self, outputs=labels, flags=(), structure={}, rows=rows)
