@@ -34,10 +34,10 @@ STEP = ("p", "x", "state")  # the parameters of ``step``, for errors about its s
 class Cell(Uncalled):
     """Base class of all cells.
 
-    A subclass defines ``state()``, which returns the state of one row as ``{name: width}``, and ``step(p, x, state)``,
-    which is traced once and returns (output, new state). The input x and the output are each a Tensor [batch, …], or a
-    tuple or dict of Tensors. ``p`` creates the cell's parameters. The optional
-    ``initial_state(p)`` returns a nest of Tensors [width] or [batch, width]. By default, the state starts as zeros.
+    A subclass defines two methods. ``state()`` returns the state of one row as ``{name: width}``. ``step(p, x, state)``
+    is traced once, and returns (output, new state). The input x and the output are each a Tensor [batch, …], or a tuple
+    or dict of Tensors. ``p`` creates the cell's parameters. The optional ``initial_state(p)`` returns a nest of Tensors
+    [width] or [batch, width]. By default, the state starts as zeros.
 
     A cell around others may define ``nested_step(p, x, state)`` in place of ``step``, so that cells nest to any depth.
     It is a generator that yields inner steps rather than calling them:

@@ -113,8 +113,8 @@ def in_layer(where: Where | None) -> Where | None:
 def own_line(where: Where | None) -> Where | None:
     """Return the line for a value that a step computes.
 
-    If the step has no line of its own in the user's code, the value gets the line that created the cell, rather than
-    the driver's line that all cells share.
+    If the step has no line in the user's code, the value gets the line that created the cell. The driver's line would
+    not identify the cell.
     """
     now = _declaring.get()
     if where is None or now.cell is None or now.driver is None or where.place != now.driver.place:

@@ -20,8 +20,8 @@ def tap(name: str, tensor: Tensor) -> Tensor:
 
     ``program.inference.taps(**feeds)`` and ``program.training.taps(seed=…, **feeds)`` return ``{name: array}``. A tap
     inside a cell's ``step`` returns the values of all steps: [batch, time, …], or [time, batch, …] if its driver is
-    time-major, and 0 beyond a row's length. ``training.gradients(wrt=["tap:name"])`` returns its gradient in the same
-    shape. Taps cost nothing unless they are requested.
+    time-major. Values beyond a row's length are 0. ``training.gradients(wrt=["tap:name"])`` returns its gradient in the
+    same shape. Taps cost nothing unless they are requested.
 
     If a name occurs more than once, for example in a cell at several positions, the next one in the order of
     declaration is ``name_1``.

@@ -146,7 +146,7 @@ class Graph:
         return dict.fromkeys(name for node in self.nodes for name in symbols_of_node(node))
 
     def read_inputs(self) -> tuple[Node, ...]:
-        """Return the inputs that have users, and those whose shape determines a symbol that the nodes need."""
+        """Return the inputs that nodes read, and the inputs whose shape determines a symbol that nodes need."""
         return self._read_inputs
 
     @cached_property

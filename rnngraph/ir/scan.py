@@ -171,7 +171,7 @@ def runs_backward(scan: Node) -> bool:
 
 
 def derivatives_of(scans: Collection[Node], dependencies: Mapping[Node, Collection[Node]]) -> list[Node]:
-    """Return those of ``scans`` that compute derivatives.
+    """Return the scans that compute derivatives.
 
     The phase of a scan's source line decides. A scan without a line is a derivative if it depends on a scan of the
     opposite direction.
@@ -190,7 +190,7 @@ def derivatives_of(scans: Collection[Node], dependencies: Mapping[Node, Collecti
 
 
 def scan_dependencies(nodes: Iterable[Node], scans: Collection[Node]) -> dict[Node, frozenset[Node]]:
-    """Return, by node, those of ``scans`` on which it depends. ``nodes`` must be in topological order."""
+    """Return the scans on which each node depends. ``nodes`` must be in topological order."""
     sources: dict[Node, frozenset[Node]] = {}
     for node in nodes:
         dependencies = frozenset[Node]().union(*(sources[item] for item in node.operands))

@@ -40,8 +40,8 @@ def verify(graph: Graph, after: str = "", forbid: tuple[str, ...] = (), known: s
 def verify_stored(graph: Graph) -> Graph:
     """Check a graph from an untrusted file.
 
-    In addition to the rules of all graphs, every attribute must be in the op's row and have a valid value, types must
-    be within the size limits, and labels of inputs must be unique.
+    Stored graphs obey the rules of all graphs, and further ones. Every attribute must be in the op's row and have a
+    valid value. Types must be within the size limits, and labels of inputs must be unique.
 
     Returns:
         ``graph`` itself.

@@ -235,10 +235,12 @@ class GRUCell(Cell):
 
         r, u = s(...);  h' = u h + (1 - u) c
 
-    With ``reset_after=False``, c = a([x; r h] K + b), with ``gates/kernel`` [inputs + units, 2 units] (columns r, u),
-    ``gates/bias`` (initially 1), ``candidate/kernel`` and ``candidate/bias``. With ``reset_after=True``, as in cuDNN
-    and torch, c = a(x W + b + r (h R + b_R)), with ``candidate/input_projection/*`` and
-    ``candidate/hidden_projection/*``.
+    With ``reset_after=False``, c = a([x; r h] K + b). With ``reset_after=True``, as in cuDNN and torch,
+    c = a(x W + b + r (h R + b_R)).
+
+    Parameters: ``gates/kernel`` [inputs + units, 2 units] with columns r, u, and ``gates/bias`` [2 units], initially 1.
+    The candidate has ``candidate/kernel`` and ``candidate/bias``. With ``reset_after=True`` it has
+    ``candidate/input_projection/*`` and ``candidate/hidden_projection/*`` instead. State: h [batch, units].
 
     Args:
         num_units: Width of the state.

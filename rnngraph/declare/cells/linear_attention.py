@@ -62,7 +62,7 @@ class GatedLinearAttentionCell(MatrixCell):
     [inputs, gate_rank]; ``gate/up`` [gate_rank, heads head_dim]; and ``gate/bias``. State: S [batch, heads, head_dim,
     value_dim].
 
-    The input is one Tensor, or a dict of q, k, g [batch, heads, head_dim] and v [batch, heads, value_dim], for which
+    The input is one Tensor, or a dict of q, k, g [batch, heads, head_dim] and v [batch, heads, value_dim]. For a dict,
     the cell has no parameters.
 
     Args:
@@ -107,7 +107,7 @@ class DeltaNetCell(MatrixCell):
     heads, head_dim, value_dim].
 
     The input is one Tensor, or a dict of q, k [batch, heads, head_dim], v [batch, heads, value_dim] and beta [batch,
-    heads], for which the cell has no parameters.
+    heads]. For a dict, the cell has no parameters.
 
     Args:
         num_heads: Number of heads.
@@ -138,7 +138,7 @@ class GatedDeltaNetCell(MatrixCell):
     with columns q, k, v, beta, g; ``A_log`` and ``gate/bias`` [heads]. State: S [batch, heads, head_dim, value_dim].
 
     The input is one Tensor, or a dict of q, k [batch, heads, head_dim], v [batch, heads, value_dim], beta and g [batch,
-    heads], for which the cell has no parameters.
+    heads]. For a dict, the cell has no parameters.
 
     Args:
         num_heads: Number of heads.
@@ -179,9 +179,9 @@ class RWKV7Cell(MatrixCell):
 
         S' = exp(w) S - (a κ) (κ S) + k v;  output = ((group_norm(r S') + (r ρ k) v) gate) K_o
 
-    Each of r, w, k, v, a and gate is a product of its own mixture x + (x_before - x) mix of this input and the one
-    before. In each head, w = -exp(-1/2) sigmoid(·), a = sigmoid(·), κ = k removal, scaled to length 1, and then k = k
-    (1 + (a - 1) replacement). Low-rank projections: w with tanh, a, and gate with sigmoid.
+    Each of r, w, k, v, a and gate is a projection of x + (x_before - x) mix, with its own vector mix. In each head,
+    w = -exp(-1/2) sigmoid(·) and a = sigmoid(·). κ is k removal, scaled to length 1; then k = k (1 + (a - 1)
+    replacement). Low-rank projections: w with tanh, a, and gate with sigmoid.
 
     Parameters: ``mix/*`` [units] of r, w, k, v, a and g; ``r``, ``k``, ``v`` and ``output`` [units, units]; ``w/down``,
     ``w/up``, ``w/bias``, ``a/*`` likewise, ``gate/down``, ``gate/up``; ``removal``, ``replacement`` and ``bonus``

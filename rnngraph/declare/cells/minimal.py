@@ -33,7 +33,7 @@ class MinGRUCell(_Minimal):
     The output is h'. Parameters: ``kernel`` [inputs, 2 units] with columns z, c, and ``bias`` [2 units].
     State: h [batch, units].
 
-    The input is one Tensor, or a dict of z and c [batch, units], for which the cell has no parameters.
+    The input is one Tensor, or a dict of z and c [batch, units]. For a dict, the cell has no parameters.
 
     Args:
         num_units: Width of the state.
@@ -61,7 +61,7 @@ class MinLSTMCell(_Minimal):
     The output is h'. Parameters: ``kernel`` [inputs, 3 units] with columns f, i, c, and ``bias`` [3 units].
     State: h [batch, units].
 
-    The input is one Tensor, or a dict of f, i and c [batch, units], for which the cell has no parameters.
+    The input is one Tensor, or a dict of f, i and c [batch, units]. For a dict, the cell has no parameters.
 
     Args:
         num_units: Width of the state.

@@ -126,7 +126,8 @@ class RGLRUCell(PartsCell):
     units / heads, 2 units / heads]; ``gates/bias`` likewise; ``a`` [units]; and ``in_projection/kernel`` [inputs,
     units] for an input of another width. State: h [batch, units].
 
-    The input is one Tensor, or a dict of g and x [batch, units], the gated input, for which the cell has no parameters.
+    The input is one Tensor, or a dict of g and the gated input x [batch, units]. For a dict, the cell has no
+    parameters.
 
     Args:
         num_units: Width of the state.
@@ -180,8 +181,8 @@ class S6Cell(PartsCell):
     ``dt/bias`` [units]; and ``in_projection/kernel`` [inputs, units] for an input of another width.
     State: h [batch, units, states].
 
-    The input is one Tensor, or a dict of x and dt [batch, units], B and C [batch, states]. Parameters are then
-    ``A_log`` and ``D`` alone.
+    The input is one Tensor, or a dict of x and dt [batch, units], B and C [batch, states]. For a dict, the
+    parameters are ``A_log`` and ``D`` alone.
 
     Args:
         num_units: Number of channels, the width of the output.
@@ -228,7 +229,7 @@ class SSDCell(PartsCell):
     x, dt, B, C; and ``dt/bias`` [heads]. State: S [batch, heads, states, head_dim].
 
     The input is one Tensor, or a dict of x [batch, heads, head_dim], dt [batch, heads], B and C [batch, groups,
-    states]. Parameters are then ``A_log`` and ``D`` alone.
+    states]. For a dict, the parameters are ``A_log`` and ``D`` alone.
 
     Args:
         num_heads: Number of heads.

@@ -177,9 +177,9 @@ class ZoneoutWrapper(Wrapper):
 
     In the training graph, a unit takes its new value with probability ``state_keep_prob``, drawn for each step, row and
     unit. Memory, such as an LSTM's c, is included. The inference graph computes the expected value, old +
-    state_keep_prob * (new - old). States that are not floats take their new value. If the cell's output is one of its
-    new states, such as an LSTM's h, the output is the mixed state, as in the paper's equations. Otherwise it is the
-    cell's output.
+    state_keep_prob * (new - old). States that are not floats take their new value. As in
+    the paper, the output is the mixed state if the cell's output is one of its new states, such as an LSTM's h. All
+    other outputs are unchanged.
 
     Args:
         cell: Cell to wrap.

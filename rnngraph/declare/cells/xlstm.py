@@ -26,8 +26,8 @@ class SLSTMCell(PartsCell):
     ``kernel`` [inputs, 4 units] with columns z, i, f, o, ``recurrent_kernel`` [heads, head_dim, 4 head_dim] likewise,
     and ``bias`` [4 units]. State: c, n, m and h [batch, heads, head_dim].
 
-    The input is one Tensor, or a dict of z, i, f and o [batch, heads, head_dim]. The parameter is then
-    ``recurrent_kernel`` alone.
+    The input is one Tensor, or a dict of z, i, f and o [batch, heads, head_dim]. For a dict, the only
+    parameter is ``recurrent_kernel``.
 
     Args:
         num_heads: Number of heads.
@@ -74,7 +74,7 @@ class MLSTMCell(MatrixCell):
     ``bias``. State: C [batch, heads, head_dim, value_dim], n [batch, heads, head_dim] and m [batch, heads].
 
     The input is one Tensor, or a dict of q, k [batch, heads, head_dim], v, o [batch, heads, value_dim], i and f [batch,
-    heads], for which the cell has no parameters.
+    heads]. For a dict, the cell has no parameters.
 
     Args:
         num_heads: Number of heads.

@@ -63,8 +63,8 @@ def standardize(
 ) -> Tensor:
     """Return (x - mean) / sqrt(variance + epsilon) along ``axis``, times gamma, plus beta.
 
-    With moving averages as mean and variance, it is ``batch_normalization`` at inference, bit for bit: both compute
-    x * factor + (beta - mean * factor), as torch, ONNX Runtime and Keras do.
+    With moving averages as mean and variance, the result has the bits of ``batch_normalization`` at inference. Both
+    compute x * factor + (beta - mean * factor), as torch, ONNX Runtime and Keras do.
 
     Args:
         x: float Tensor.

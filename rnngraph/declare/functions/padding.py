@@ -24,8 +24,8 @@ def pad(x: Any, paddings: Any, mode: str = "constant", value: float = 0) -> Tens
 
     Args:
         x: Tensor.
-        paddings: (before, after) for each axis; one pair or one number for all axes; or a mapping from axes to pairs or
-            numbers, which leaves other axes unpadded.
+        paddings: (before, after) for each axis, or one pair or one number for all axes. A mapping from axes to pairs or
+            numbers leaves other axes unpadded.
         mode: ``constant``: fill with ``value``. ``reflect``: mirror the entries next to the first or last one.
             ``edge``: repeat the first or last entry. ``wrap``: continue with the entries of the other end.
         value: Constant of the mode ``constant``.

@@ -44,7 +44,8 @@ def dynamic_rnn(
         time_major: True if the first axis of ``inputs`` is time.
         scope: Replaces ``rnn`` in parameter names.
         mask: bool [batch, time], or [time, batch] with ``time_major``. A step where the mask is False is skipped: the
-            row's state is unchanged, and the output repeats that of the last unmasked step, or is 0 if there was none.
+            row's state is unchanged, and the output repeats the output of the last unmasked step. Before the first
+            unmasked step, the output is 0.
         zero_output_for_mask: Set the output to 0 where the mask is False.
         reverse: Run from the last step of each row to the first. Outputs stay aligned with their inputs. Keras'
             ``go_backwards`` returns them in the order of computation, which is ``outputs[:, ::-1]``.
@@ -129,8 +130,8 @@ def stack_bidirectional_dynamic_rnn(
         zero_output_for_mask: As for ``dynamic_rnn``.
 
     Returns:
-        (outputs, states_fw, states_bw): the concatenated outputs [batch, time, width_fw + width_bw] of the last layer,
-        and the final states of each direction, one for each layer.
+        (outputs, states_fw, states_bw). Outputs are the concatenated outputs [batch, time, width_fw + width_bw] of the
+        last layer. States are the final states of each direction, one for each layer.
     """
     where = user_line()
     name = scope_name(scope, "stack_bidirectional_rnn", where)

@@ -114,8 +114,8 @@ class BahdanauAttention(Attention):
         num_units: Width of the keys and of the projected query.
         memory: float [batch, entries, depth].
         memory_sequence_length: Number of entries of each row, int [batch]. None: all entries.
-        normalize: Replace v by g v / |v|, with a scalar ``attention_g``, initially sqrt(1 / num_units), and add a bias
-            ``attention_b`` [num_units] in the tanh (Salimans and Kingma 2016).
+        normalize: Replace v by g v / |v| (Salimans and Kingma 2016), and add a bias ``attention_b`` [num_units] in the
+            tanh. The scalar g is ``attention_g``, initially sqrt(1 / num_units).
     """
 
     name = "bahdanau_attention"

@@ -43,8 +43,8 @@ from ..trace import Trace
 class Beam:
     """Beam search for ``rg.dynamic_decode``: keep the best hypotheses of each row.
 
-    The score of a hypothesis is log P / ((5 + length) / 6) ** length_penalty + coverage_penalty * sum over the memory's
-    entries of log(min(attention on the entry, 1)), the latter once it has ended (Wu et al. 2016).
+    The score of a hypothesis is log P / ((5 + length) / 6) ** length_penalty. Once the hypothesis has ended,
+    coverage_penalty * sum(log(min(attention on an entry, 1))) over the memory's entries is added (Wu et al. 2016).
 
     Attributes:
         width: Number of hypotheses of a row.

@@ -72,10 +72,10 @@ def dynamic_decode(
             t]`` replaces the value of ``next_input`` with probability ``teacher_prob`` for each row and step (scheduled
             sampling, Bengio et al. 2015).
         teacher_prob: A float in [0, 1], or a scalar float placeholder.
-        beam: Beam search for the best words. The cell's output is a score for each word, ``next_input`` is a function
-            of (words, None) with words int64 [batch * width], and a memory that the cell attends to has ``beam.width``
-            rows for each row, as ``rg.repeat(memory, width, axis=0)`` returns. It excludes ``inputs``, ``stop`` and
-            ``teacher``, and the result is an ``rg.BeamSearch``: (words, scores, lengths).
+        beam: Beam search for the best words, which excludes ``inputs``, ``stop`` and ``teacher``. The cell's output is
+            a score for each word, and ``next_input`` is a function of (words, None), where words are int64 [batch *
+            width]. Repeat the rows of a memory with attention by ``rg.repeat(memory, width, axis=0)``. The result is an
+            ``rg.BeamSearch``: (words, scores, lengths).
 
     Returns:
         (outputs [batch, max_steps, …], final state, lengths). Outputs have the structure of the cell's. lengths: int64

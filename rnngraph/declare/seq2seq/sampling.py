@@ -43,9 +43,9 @@ def sample(
 ) -> Tensor:
     """Draw a class from softmax(logits / temperature), in the inference graph as well as in training.
 
-    The draw is a function of ``seed``, the place of the call in the declaration, the number of the step, and a number
-    of the caller's, ``number=``, which is 0 by default. A call takes an int, or one for each row; a stream takes it
-    when it is opened. The draw depends on nothing else, such as the row of a batch. A whole call, chunks, steps, pools
+    The draw is a function of ``seed``, the place of the call in the declaration, the step number, and the argument
+    ``number=`` of calls, by default 0. A call takes one int, or one for each row. A stream takes the number when it is
+    opened. The draw depends on nothing else, such as the row of a batch. A whole call, chunks, steps, pools
     and exported nets draw the same classes. Rows of one call with equal logits and numbers draw equal classes.
 
     Args:

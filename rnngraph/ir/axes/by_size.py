@@ -55,8 +55,8 @@ def state_rows(graph: Graph) -> set[Dim]:
 def rows_of_feeds(shapes: Sequence[Shape], times: Set[str]) -> list[Dim]:
     """Return the sizes that count rows in a graph without recurrence.
 
-    For each input with a time axis among its first two, rows are the other one of these two axes. If no input has a
-    time axis, rows are the first axis of each input; fixed numbers count only if no input has a symbolic first axis.
+    If the first or second axis of an input is time, the other one of the two counts rows. If no input has a time axis,
+    the first axis of each input counts rows. Fixed sizes then count only if no input has a symbolic first axis.
     """
     axes = [(shape, axis_of_names(shape, times)) for shape in shapes]
     sequences = [(shape, axis) for shape, axis in axes if axis is not None]
@@ -69,7 +69,7 @@ def rows_of_feeds(shapes: Sequence[Shape], times: Set[str]) -> list[Dim]:
 def rows_and_steps(graph: Graph) -> tuple[Dim | None, Dim | None]:
     """Return the sizes that count the rows and the steps of a whole graph, each None if the graph has none.
 
-    The row count is that of the first scan whose row count is a number or a single symbol, or else that of the inputs.
+    The row count is taken from the first scan whose row count is a number or a single symbol, or else from the inputs.
     A fixed step count must also occur among the first two axes of an input.
     """
     fed = [node.shape for node in graph.inputs if node.op == "input"]

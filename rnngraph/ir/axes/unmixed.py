@@ -1,7 +1,7 @@
 """Axes along which the steps of a loop are independent, and the loop's body for a block of their positions.
 
 In most recurrences the batch, the heads and the channels are independent axes. A loop can then run all steps of one
-position before it starts the next position, so that the state of each position stays in cache.
+position before it starts the next position. The state of each position stays in cache.
 """
 
 from __future__ import annotations

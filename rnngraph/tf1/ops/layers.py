@@ -263,9 +263,9 @@ def batch_normalization(
 ) -> Tensor:
     """Apply ``rg.batch_normalization`` with TensorFlow's arguments.
 
-    The operations in the collection ``tf.GraphKeys.UPDATE_OPS`` update the averages. Programs that ``rg.compile`` makes
-    don't need them: with ``training=True`` the training graph normalises by its batch, a ``Trainer``'s steps update the
-    averages, and the inference graph uses them.
+    The operations in the collection ``tf.GraphKeys.UPDATE_OPS`` update the averages. Programs of ``rg.compile`` do not
+    need these operations. With ``training=True``, their training graph normalises by the batch, steps of a ``Trainer``
+    update the averages, and the inference graph uses the averages.
 
     Args:
         training: A bool, or a scalar bool Tensor that is fed.

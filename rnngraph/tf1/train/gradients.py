@@ -84,7 +84,7 @@ class Derivative:
 
 
 def stand_ins_of(nodes: Sequence[Node]) -> list[Node]:
-    """Return those of ``nodes`` that are stand-ins of gradients."""
+    """Return the stand-ins of gradients among ``nodes``."""
     return [node for node in nodes if node.op == "input" and node.get("gradient") is not None]
 
 
