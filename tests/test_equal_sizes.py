@@ -373,5 +373,5 @@ def test_each_call_checks_that_the_size_for_minus_one_is_an_integer() -> None:
         np.testing.assert_array_equal(result["halves"], result["whole"].reshape(2, steps // 2, 6))
     with pytest.raises(rg.ShapeError, match="must be equal"):
         program.inference(x=np.ones((2, 5, 3), np.float32))
-    with pytest.raises(rg.ShapeError, match="can't find the size"):
+    with pytest.raises(rg.ShapeError, match="can't infer the size"):
         rg.reshape(rg.placeholder("z", (None, 4)), (-1, "B", 3))

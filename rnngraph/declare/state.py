@@ -141,7 +141,7 @@ def columns_of(leaf: Any) -> Columns:
 
 def resolve(specification: Any) -> Any:
     """Convert the result of ``state()`` (ints, memory, nests and cells) to a nest of ``Columns``."""
-    return fold(specification, columns_of, _as_drivers_give, _entries)
+    return fold(specification, columns_of, _public_form, _entries)
 
 
 def named(specification: Any) -> Any:
@@ -209,7 +209,7 @@ def public(cell: Any) -> Any:
     return resolve(cell)
 
 
-def _as_drivers_give(item: Any, values: list[Any]) -> Any:
+def _public_form(item: Any, values: list[Any]) -> Any:
     """Return a converted entry in the form that drivers return."""
     if not is_cell(item):
         return rebuild(item, values)

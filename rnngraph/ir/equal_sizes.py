@@ -93,7 +93,7 @@ def likely_sizes(graph: Graph, equalities: Sequence[Equality], lengths: Collecti
         equalities: Equalities of the graph.
         lengths: Symbols that are replaced only if no other can be.
     """
-    joined = _joined(graph)
+    joined = _merged_sizes(graph)
     replacements: dict[str, Dim] = {}
     for item in equalities:
         sides = [_factors(side, joined) for side in (item.have, item.want)]
@@ -112,7 +112,7 @@ def likely_sizes(graph: Graph, equalities: Sequence[Equality], lengths: Collecti
     return replacements
 
 
-def _joined(graph: Graph) -> dict[Dim, tuple[Dim, ...]]:
+def _merged_sizes(graph: Graph) -> dict[Dim, tuple[Dim, ...]]:
     """Return the sizes that reshapes merge, by the merged size."""
     merged: dict[Dim, tuple[Dim, ...]] = {}
     for node in graph.walk():

@@ -117,7 +117,7 @@ class BasicLSTMCell(LSTMLike):
         recurrent_activation: Activation = "sigmoid",
     ) -> None:
         self.num_units = self.hidden = units(num_units, "num_units")
-        self.forget_bias = bias_of_forgetting(forget_bias)
+        self.forget_bias = checked_forget_bias(forget_bias)
         self.state_is_tuple = flag(state_is_tuple, "state_is_tuple")
         self.activation = activation_function(activation)
         self.recurrent_activation = activation_function(recurrent_activation)
@@ -169,7 +169,7 @@ class LSTMCell(LSTMLike):
     ) -> None:
         self.num_units = units(num_units, "num_units")
         self.use_peepholes = flag(use_peepholes, "use_peepholes")
-        self.cell_clip, self.proj_clip = limit(cell_clip, "cell_clip"), limit_of_projection(proj_clip, num_proj)
+        self.cell_clip, self.proj_clip = limit(cell_clip, "cell_clip"), checked_proj_clip(proj_clip, num_proj)
         self.num_proj = None if num_proj is None else units(num_proj, "num_proj")
         self.hidden = self.num_proj or self.num_units
         self.forget_bias = number(forget_bias, "forget_bias")
@@ -204,7 +204,7 @@ class LSTMCell(LSTMLike):
         return clip(c, -bound, bound)
 
 
-def bias_of_forgetting(value: Any) -> float:
+def checked_forget_bias(value: Any) -> float:
     """Check a forget_bias. Large ints are errors: torch has the input's width at this position."""
     if isinstance(value, int | np.integer) and value > MAX_INT_BIAS:
         raise ArgumentError(
@@ -222,7 +222,7 @@ def limit(value: float | None, what: str) -> float | None:
     return float(value)
 
 
-def limit_of_projection(value: float | None, num_proj: int | None) -> float | None:
+def checked_proj_clip(value: float | None, num_proj: int | None) -> float | None:
     """Check proj_clip, which requires a projection. TensorFlow has num_proj at another position."""
     bound = limit(value, "proj_clip")
     if bound is not None and num_proj is None:

@@ -12,7 +12,7 @@ from ..functions.normalization import layer_norm
 from ..functions.randomness import KeepProb, check_keep_prob, dropout, salt_of
 from ..initializers import Initializer, initializer_of
 from ..tensor import Tensor
-from .basic import Activation, LSTMLike, bias_of_forgetting, limit_of_projection
+from .basic import Activation, LSTMLike, checked_forget_bias, checked_proj_clip
 
 
 def normed(p: Scope, name: str, x: Tensor, gain: float, shift: float) -> Tensor:
@@ -61,7 +61,7 @@ class LayerNormBasicLSTMCell(LSTMLike):
     ) -> None:
         self.num_units = self.hidden = units(num_units, "num_units")
         self.state_is_tuple = True
-        self.forget_bias = bias_of_forgetting(forget_bias)
+        self.forget_bias = checked_forget_bias(forget_bias)
         self.activation = activation_function(activation)
         self.recurrent_activation = activation_function(recurrent_activation)
         self.layer_norm = flag(layer_norm, "layer_norm")
@@ -130,7 +130,7 @@ class CoupledInputForgetGateLSTMCell(LSTMLike):
         self.use_peepholes = flag(use_peepholes, "use_peepholes")
         self.initializer = kernel_initializer(initializer)
         self.num_proj = None if num_proj is None else units(num_proj, "num_proj")
-        self.proj_clip = limit_of_projection(proj_clip, num_proj)
+        self.proj_clip = checked_proj_clip(proj_clip, num_proj)
         self.hidden = self.num_proj or self.num_units
         self.forget_bias = number(forget_bias, "forget_bias")
         self.state_is_tuple = flag(state_is_tuple, "state_is_tuple")

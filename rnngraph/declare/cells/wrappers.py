@@ -158,9 +158,9 @@ class HighwayWrapper(Wrapper):
     def nested_step(self, p: Scope, x: Any, state: Any) -> NestedStep:
         output, state = yield p.cell(None, self.cell), x, state
         pairs = _pairs(self, x, output, "mixes")
-        return pack(x, [self._mixed(p, *item) for item in pairs]), state
+        return pack(x, [self._blend(p, *item) for item in pairs]), state
 
-    def _mixed(self, p: Scope, place: str, x: Tensor, output: Tensor) -> Tensor:
+    def _blend(self, p: Scope, place: str, x: Tensor, output: Tensor) -> Tensor:
         below = f"{place}/" if place else ""
         carry = self._gate(p, x, f"{below}carry", self.carry_bias_init)
         if self.couple_carry_transform_gates:
@@ -206,12 +206,12 @@ class ZoneoutWrapper(Wrapper):
         output, new = yield p.cell(None, self.cell), x, state
         before, after = flatten(state), flatten(new)
         leaves = [
-            later if site is None else self._mixed(earlier, later, keep, site)
+            later if site is None else self._blend(earlier, later, keep, site)
             for earlier, later, keep, site in zip(before, after, self.keep, sites, strict=True)
         ]
         return map_leaves(lambda leaf: _part_of(leaf, after, leaves), output), pack(new, leaves)
 
-    def _mixed(self, before: Tensor, after: Tensor, keep: KeepProb, site: str) -> Tensor:
+    def _blend(self, before: Tensor, after: Tensor, keep: KeepProb, site: str) -> Tensor:
         """Mix old and new state. Multiplying by ``keep`` undoes dropout's scaling of the change."""
         change = drop(after - before, keep, self.seed, self.where, site=site, variational=False)
         return before + change * keep_tensor(keep, change.dtype)

@@ -209,7 +209,7 @@ def take_along_axis(x: Any, indices: Any, axis: int, negative: bool = True) -> T
     if index.type.shape[place] == 1:
         hit = equal(index, places_along(x, place))
         return cast(selected(hit, x, place, keepdims=True), kind)
-    hit = _hits(x, place, index)
+    hit = _index_mask(x, place, index)
     return cast(selected(hit, expand_dims(x, place), place + 1), kind)
 
 
@@ -241,7 +241,7 @@ def put_along_axis(x: Any, indices: Any, values: Any, axis: int, mode: str = "se
     new_values = cast(new_values, x.dtype) if kind == "bool" else new_values
     if mode == "add":
         return cast(x + sums_at(x, place, index, new_values), kind)
-    hit = _hits(x, place, index)
+    hit = _index_mask(x, place, index)
     new_values = expand_dims(new_values, place + 1) if new_values.rank else new_values
     if mode == "multiply":
         result = x * reduce_prod(where(hit, new_values, 1), place)
@@ -265,7 +265,7 @@ def sums_at(x: Tensor, place: int, index: Tensor, values: Tensor) -> Tensor:
         values: Of the index's shape, or broadcasting with it; or a scalar.
     """
     values = expand_dims(values, place + 1) if values.rank else values
-    return reduce_sum(where(_hits(x, place, index), values, 0), place)
+    return reduce_sum(where(_index_mask(x, place, index), values, 0), place)
 
 
 def _along(x: Any, indices: Any, axis: int, negative: bool, name: str) -> tuple[Tensor, int, Tensor]:
@@ -277,6 +277,6 @@ def _along(x: Any, indices: Any, axis: int, negative: bool, name: str) -> tuple[
     return x, place, cast(places_in(index, x, place, negative, name), "int64")
 
 
-def _hits(x: Tensor, place: int, index: Tensor) -> Tensor:
+def _index_mask(x: Tensor, place: int, index: Tensor) -> Tensor:
     """Return a mask [..., index, entry, ...] that is True where an index selects an entry."""
     return equal(expand_dims(index, place + 1), places_along(x, place))

@@ -57,8 +57,8 @@ def sort(x: Any, axis: int = -1, descending: bool = False) -> Tensor:
     if x.dtype == "bool":
         return cast(sort(cast(x, "int32"), axis, descending), "bool")
     last, order = _axis_last(x, axis)
-    hits = _hits(_ranks(last, flag(descending, "descending")), last)
-    return _axis_back(_picked(hits, last), order)
+    hits = _rank_mask(_ranks(last, flag(descending, "descending")), last)
+    return _axis_back(_entries_at_ranks(hits, last), order)
 
 
 @api
@@ -74,8 +74,8 @@ def argsort(x: Any, axis: int = -1, descending: bool = False) -> Tensor:
     if x.dtype == "bool":
         x = cast(x, "int32")
     last, order = _axis_last(x, axis)
-    hits = _hits(_ranks(last, flag(descending, "descending")), last)
-    return _axis_back(_picked(hits, places_along(last, last.rank - 1)), order)
+    hits = _rank_mask(_ranks(last, flag(descending, "descending")), last)
+    return _axis_back(_entries_at_ranks(hits, places_along(last, last.rank - 1)), order)
 
 
 @api
@@ -115,7 +115,7 @@ def _largest(x: Tensor, size: Dim, count: int) -> tuple[Tensor, Tensor]:
     if isinstance(size, int) and (count > MAX_ROUNDS or 4 * count > size):
         ranks = _ranks(x, descending=True)
         hits = equal(expand_dims(ranks, -2), build("reshape", build("iota", size=count), shape=(count, 1)))
-        return _picked(hits, x), _picked(hits, build("iota", size=size))
+        return _entries_at_ranks(hits, x), _entries_at_ranks(hits, build("iota", size=size))
     if count > MAX_ROUNDS:
         raise ShapeError(f"top_k: k={count} along an axis of symbolic size is not supported; give at most {MAX_ROUNDS}")
     return _in_rounds(x, count)
@@ -192,7 +192,7 @@ def _quantile(x: Any, q: float, axis: Axis, keepdims: bool, method: str, leaves_
     others = tuple(place for place in range(x.rank) if place not in axes)
     flat, size = transpose(x, (*others, *axes)), math.prod(_fixed(x, place) for place in axes)
     flat = build("reshape", flat, shape=(*(x.type.shape[place] for place in others), size))
-    result = _between(flat, size, q, method, leaves_nan)
+    result = _interpolated(flat, size, q, method, leaves_nan)
     return build("reshape", result, shape=kept_shape if flag(keepdims, "keepdims") else result.type.shape)
 
 
@@ -205,7 +205,7 @@ def _fixed(x: Tensor, place: int) -> int:
     return size
 
 
-def _between(x: Tensor, size: int, q: float, method: str, leaves_nan: bool) -> Tensor:
+def _interpolated(x: Tensor, size: int, q: float, method: str, leaves_nan: bool) -> Tensor:
     """Compute the quantile along the last axis."""
     is_nan = not_equal(x, x)
     if leaves_nan:
@@ -265,11 +265,11 @@ def _less(a: Tensor, b: Tensor) -> Tensor:
     return logical_and(equal(a, a), logical_not(a >= b)) if a.dtype in FLOATS else a < b
 
 
-def _hits(ranks: Tensor, x: Tensor) -> Tensor:
+def _rank_mask(ranks: Tensor, x: Tensor) -> Tensor:
     """Return a mask [..., rank, entry] that is True where an entry has a rank."""
     return equal(expand_dims(ranks, -2), expand_dims(build("iota", size=x.type.shape[-1]), -1))
 
 
-def _picked(hits: Tensor, x: Tensor) -> Tensor:
+def _entries_at_ranks(hits: Tensor, x: Tensor) -> Tensor:
     """Select [..., rank] from the entries [..., entry]."""
     return selected(hits, expand_dims(x, -2) if x.rank > 1 else x, -1)

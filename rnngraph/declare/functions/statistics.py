@@ -178,7 +178,7 @@ def reduce_any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     Raises:
         DtypeError: x is not bool.
     """
-    return _together(x, axis, keepdims, reduce_max, "reduce_any")
+    return _reduce_bools(x, axis, keepdims, reduce_max, "reduce_any")
 
 
 @api
@@ -193,10 +193,10 @@ def reduce_all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     Raises:
         DtypeError: x is not bool.
     """
-    return _together(x, axis, keepdims, reduce_min, "reduce_all")
+    return _reduce_bools(x, axis, keepdims, reduce_min, "reduce_all")
 
 
-def _together(x: Any, axis: Axis, keepdims: bool, extreme: Callable[..., Tensor], name: str) -> Tensor:
+def _reduce_bools(x: Any, axis: Axis, keepdims: bool, extreme: Callable[..., Tensor], name: str) -> Tensor:
     """Reduce bools by the extreme of 0 and 1."""
     if isinstance(x, bool):
         raise DtypeError(

@@ -123,10 +123,10 @@ class _Decode:
         self.first = self._first(first_input)
         self.dtype = next((item.dtype for item in self.first if item.dtype in FLOATS), "float32")
         self.inputs = None if inputs is None else self._sequences(inputs, "inputs")
-        self.teacher = None if teacher is None else self._taught(teacher)
+        self.teacher = None if teacher is None else self._teacher_sequences(teacher)
         self.length = self._length(max_steps)
         self.batch_is_open = False
-        self.batch = self._given_batch(initial_state)
+        self.batch = self._batch_of_arguments(initial_state)
         self.initial_state = initial_state
         self.sequences: list[tuple[Node, Tensor]] = []  # per-step inputs of the body
 
@@ -157,7 +157,7 @@ class _Decode:
                 raise ShapeError(f"{what} must be [batch, max_steps, features], not {leaf!r}", self.where)
         return [time_first(leaf, self.where) for leaf in flatten(sequences)]
 
-    def _taught(self, teacher: Any) -> list[Tensor]:
+    def _teacher_sequences(self, teacher: Any) -> list[Tensor]:
         leaves = matched(self.nest, teacher, "teacher", self.where)
         sequences = self._sequences(teacher if isinstance(teacher, Tensor) else leaves, "teacher")
         for leaf, first in zip(sequences, self.first, strict=True):
@@ -183,11 +183,11 @@ class _Decode:
             raise ArgumentError(f"max_steps={max_steps} must be positive", self.where)
         else:
             length = int(max_steps)
-        for what, sequence in self._given_sequences():
+        for what, sequence in self._labelled_sequences():
             self._fits(sequence.type.shape[0], length, f"{what} has {{}} steps, but max_steps is {{}}")
         return length
 
-    def _given_sequences(self) -> list[tuple[str, Tensor]]:
+    def _labelled_sequences(self) -> list[tuple[str, Tensor]]:
         return [
             *(("inputs", item) for item in self.inputs or ()),
             *(("teacher", item) for item in self.teacher or ()),
@@ -199,12 +199,12 @@ class _Decode:
         except ValueError:
             raise ShapeError(message.format(rows, wanted), self.where) from None
 
-    def _given_batch(self, initial_state: Any) -> Dim:
+    def _batch_of_arguments(self, initial_state: Any) -> Dim:
         """Return the number of rows of all Tensors passed to the decoder.
 
         If no Tensor has rows, the batch is symbolic, because a step may read one that has, such as a memory.
         """
-        sequences = [item.type.shape[1] for _, item in self._given_sequences()]
+        sequences = [item.type.shape[1] for _, item in self._labelled_sequences()]
         is_single = isinstance(self.nest, Tensor) and self.nest.rank == 1
         row_counts = [*([] if is_single else [item.type.shape[0] for item in self.first]), *sequences]
         if initial_state is not None:
@@ -227,7 +227,7 @@ class _Decode:
                     batch,
                     "dynamic_decode has arguments of {} rows and of {} rows; give all of them the same batch",
                 )
-        for what, sequence in self._given_sequences():
+        for what, sequence in self._labelled_sequences():
             self._fits(sequence.type.shape[1], batch, f"{what} has {{}} rows, but the batch has {{}}")
         return batch
 
@@ -279,7 +279,7 @@ class _Decode:
         taught = None if self.teacher is None else self._steps("teacher", self.teacher, live)
         following = self._checked_inputs(next_input(output, x_t))
         if taught is not None:
-            mixed = _mixed(taught, following, probability)
+            mixed = _select_teacher(taught, following, probability)
             following = [by_graph(training=a, inference=b) for a, b in zip(mixed, following, strict=True)]
         still = None
         if stop is not None and live is not None:
@@ -295,7 +295,7 @@ class _Decode:
         if still is not None and live is not None:
             after = [choose(_per_row(live, item), item, state) for item, state in zip(after, states, strict=True)]
             outputs = [choose(_per_row(live, item), item, constant(0, item.dtype)) for item in outputs]
-            own = [*((a, choose(_per_row(still, b), b, a), c) for a, b, c in own), *self._counted(live, still)]
+            own = [*((a, choose(_per_row(still, b), b, a), c) for a, b, c in own), *self._loop_state(live, still)]
             when = own[-1][0].node
         carried = [*zip(states, after, initial, strict=True), *own]
         step = TracedStep(
@@ -314,7 +314,7 @@ class _Decode:
         lengths = self._lengths(all_outputs[0], None if stop is None else items[len(states) + len(fed) + 1])
         return pack(output, all_outputs), pack(structure, items[: len(states)]), lengths
 
-    def _counted(self, live: Tensor, still: Tensor) -> list[_Carried]:
+    def _loop_state(self, live: Tensor, still: Tensor) -> list[_Carried]:
         """Return three states: True for rows that run, the steps of each row so far, and True if any row runs."""
         steps_taken = self._param("taken", TensorType("int64", (self.batch, 1)))
         runs = self._param("runs", TensorType("bool", ()))
@@ -404,7 +404,7 @@ def _per_row(live: Tensor, value: Tensor) -> Tensor:
     return build("reshape", live, shape=(live.type.shape[0], *(1 for _ in range(value.rank - 1))))
 
 
-def _mixed(taught: list[Tensor], own: list[Tensor], probability: float | Tensor) -> list[Tensor]:
+def _select_teacher(taught: list[Tensor], own: list[Tensor], probability: float | Tensor) -> list[Tensor]:
     """Select the teacher's input with a probability, drawn for each row and step."""
     if not isinstance(probability, Tensor) and probability in (0.0, 1.0):
         return taught if probability else own

@@ -70,23 +70,23 @@ def sample(
     classes = logits.type.shape[-1]
     count = _by_row(top_k, logits, "top_k") if isinstance(top_k, Tensor) else sampled_classes(top_k, classes)
     share = _by_row(top_p, logits, "top_p") if isinstance(top_p, Tensor) else sampled_share(top_p)
-    warmth = (
+    divisor = (
         _by_row(temperature, logits, "temperature")
         if isinstance(temperature, Tensor)
         else sampled_temperature(temperature)
     )
     salt = salt_of(seed)
     largest = reduce_max(logits, -1, keepdims=True)
-    if warmth is None:
+    if divisor is None:
         token = argmax(logits)
     else:
-        drawn = _drawn(logits, largest, warmth, count, share)
+        restricted = _restricted_logits(logits, largest, divisor, count, share)
         noise = build("sample_noise", logits, scope=ScopeName("sample", False, where_), salt=salt, where=where_)
         noise = gumbel_of(maximum(noise, 2.0**-25))
-        token = argmax(drawn + cast(noise, drawn.dtype))
-        if isinstance(warmth, Tensor):
-            is_warm = warmth > 0
-            token = where(is_warm[..., 0] if is_warm.rank else is_warm, token, argmax(logits))
+        token = argmax(restricted + cast(noise, restricted.dtype))
+        if isinstance(divisor, Tensor):
+            is_random = divisor > 0
+            token = where(is_random[..., 0] if is_random.rank else is_random, token, argmax(logits))
     is_nan = not_equal(largest, largest)
     return build("select", is_nan[..., 0], constant(-1), token, samples=True, where=where_)
 
@@ -122,10 +122,10 @@ def sampled_share(top_p: Any) -> float | None:
 
 def sampled_temperature(value: Any) -> float | None:
     """Return the temperature, or None if it is 0."""
-    warmth = number(value, "temperature")
-    if not warmth >= 0:
-        raise ArgumentError(f"temperature={warmth:g} is negative; 0 takes the largest logit")
-    return warmth or None
+    temperature = number(value, "temperature")
+    if not temperature >= 0:
+        raise ArgumentError(f"temperature={temperature:g} is negative; 0 takes the largest logit")
+    return temperature or None
 
 
 def _by_row(value: Tensor, logits: Tensor, what: str) -> Tensor:
@@ -138,17 +138,19 @@ def _by_row(value: Tensor, logits: Tensor, what: str) -> Tensor:
     return value[(slice(None), *[None] * (logits.rank - 1))] if value.rank else value
 
 
-def _drawn(
+def _restricted_logits(
     logits: Tensor,
     largest: Tensor,
-    warmth: float | Tensor,
+    temperature: float | Tensor,
     count: int | Tensor | None,
     share: float | Tensor | None,
 ) -> Tensor:
     """Return logits / temperature, with -inf for classes that ``top_k`` and ``top_p`` exclude."""
-    if isinstance(warmth, Tensor):
-        warmth = maximum(warmth, 1e-30)
-    scaled = (logits - largest) / warmth if isinstance(warmth, Tensor) or warmth != 1.0 else logits - largest
+    if isinstance(temperature, Tensor):
+        temperature = maximum(temperature, 1e-30)
+    scaled = (
+        (logits - largest) / temperature if isinstance(temperature, Tensor) or temperature != 1.0 else logits - largest
+    )
     if count is not None:
         scaled = where(_is_among(scaled, count), scaled, float("-inf"))
     if share is not None:

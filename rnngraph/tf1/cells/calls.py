@@ -57,7 +57,7 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
     variables.owned |= unowned
     if variables.has_layers or unowned or any(part.has_layers for part in variables.parts):
         graph.own(outputs)
-    return _one(outputs, new), new
+    return _output_of_step(outputs, new), new
 
 
 def carried(state: Any) -> Any:
@@ -80,7 +80,7 @@ def _driver(outputs: Tensor) -> Driver:
     return driver
 
 
-def _one(outputs: Tensor, state: Any) -> Tensor:
+def _output_of_step(outputs: Tensor, state: Any) -> Tensor:
     """Return the output of the only step. If it equals one of the new states, return that state, as TensorFlow does."""
     driver = _driver(outputs)
     for following, leaf in zip(driver.body.next_states, flatten(state), strict=True):

@@ -96,7 +96,7 @@ class Schedule:
     def _time(self, node: Node) -> int:
         return self._times.get(node, 0)
 
-    def _made_of(self, roots: Iterable[Node], known: Iterable[Node] = ()) -> Iterator[Node]:
+    def _dependencies_of(self, roots: Iterable[Node], known: Iterable[Node] = ()) -> Iterator[Node]:
         """Yield ``roots`` and all nodes on which they depend, including the losses of gradients."""
         done = {*self._fed, *known}
         pending = [list(roots)]
@@ -108,12 +108,12 @@ class Schedule:
             if losses:
                 pending.append(losses)
 
-    def _written(self, roots: Iterable[Node], place: int, known: Iterable[Node] = ()) -> Operation | None:
+    def _overwritten_by(self, roots: Iterable[Node], place: int, known: Iterable[Node] = ()) -> Operation | None:
         """Return an operation before ``place`` that changes a variable too early for nodes that read its old value.
 
         These are ``roots`` and their dependencies, except for ``known``. None if no operation does.
         """
-        for node in self._made_of(roots, known):
+        for node in self._dependencies_of(roots, known):
             time = self._time(node)
             for spec in _reads(node) if time < place else ():
                 late = self._writers.get(spec, 0) >> time & ((1 << place - time) - 1)
@@ -126,7 +126,7 @@ class Schedule:
         if not isinstance(item, Step) or not item.is_whole:
             return False
         nodes = item.reads()
-        return all(self._time(node) <= place for node in nodes) and self._written(nodes, place) is None
+        return all(self._time(node) <= place for node in nodes) and self._overwritten_by(nodes, place) is None
 
     # Phases --------------------------------------------------------------------------------------
 
@@ -138,14 +138,14 @@ class Schedule:
             ready = [node for node in self._pending if node not in done and self._time(node) <= place]
             preserved = [] if item is None or not item.writes() else self._must_precede(place, done)
             needed = {*(self.needs(item) if item is not None else ready)}.intersection(ready)
-            if not (preserved or needed or item in self.fused or self._written(ready, place + 1, done)):
+            if not (preserved or needed or item in self.fused or self._overwritten_by(ready, place + 1, done)):
                 ready = []
             ready = [*dict.fromkeys((*ready, *preserved))]
             for node in ready:
                 self._check(node, place)
-            over = [node for node in ready if saved.keys() & {*self._made_of([node], done - saved.keys())}]
+            over = [node for node in ready if saved.keys() & {*self._dependencies_of([node], done - saved.keys())}]
             if over:
-                fed = saved.keys() & {*self._made_of(over, done - saved.keys())}
+                fed = saved.keys() & {*self._dependencies_of(over, done - saved.keys())}
                 yield Phase(tuple(over), tuple(node for node in saved if node in fed))
             rest = tuple(node for node in ready if node not in over)
             done.update(ready)
@@ -160,18 +160,18 @@ class Schedule:
         later = [node for node in self._pending if self._time(node) > place]
         parts = [
             item
-            for node in self._made_of(later, done)
+            for node in self._dependencies_of(later, done)
             if self._time(node) > place
             for item in node.operands
             if item not in done and self._is_computed(item) and self._time(item) <= place
         ]
-        return [item for item in dict.fromkeys(parts) if self._written([item], place + 1, done) is not None]
+        return [item for item in dict.fromkeys(parts) if self._overwritten_by([item], place + 1, done) is not None]
 
     def _check(self, node: Node, place: int) -> None:
         """Raise ``NotOfferedError`` for gradients that mix values from before and after an operation."""
-        for item in self._made_of([node]):
+        for item in self._dependencies_of([node]):
             loss = _loss_of(item)
-            late = None if loss is None else self._written([loss], place)
+            late = None if loss is None else self._overwritten_by([loss], place)
             if late is not None:
                 raise NotOfferedError(
                     f"a gradient depends on variables both before and after {late!r} updates them; run "

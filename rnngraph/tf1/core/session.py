@@ -231,7 +231,7 @@ class BaseSession(Holder):
         if isinstance(key, str):
             key = resolved(self.graph, key)
         if isinstance(key, Tensor):
-            return partial(_note, key.node)
+            return partial(_record_feed, key.node)
         if hasattr(key, "places"):  # a sparse Tensor, which has three parts
             return lambda values, value: values.update((part.node, array) for part, array in key.places(value))
         if is_leaf(key):
@@ -333,7 +333,7 @@ def _identity(fetches: Any, fed: Any) -> Any:
     return None, id(fetches), None, *map(id, fed)
 
 
-def _note(node: Node, values: dict[Node, Any], value: Any) -> None:
+def _record_feed(node: Node, values: dict[Node, Any], value: Any) -> None:
     values[node] = value
 
 

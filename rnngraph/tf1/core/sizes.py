@@ -88,7 +88,7 @@ def slice_between(what: str, start: Any, stop: Any, step: Any, dim: Dim) -> slic
     return slice(start, stop, step)
 
 
-def with_computed(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
+def apply_computed_slices(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
     """Apply the slices of an index whose bounds a run computes. Return the Tensor and the remaining index.
 
     A bound that is a size other than that of its axis is computed. A run checks that it lies within the axis.
@@ -101,10 +101,10 @@ def with_computed(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any,
         count = (x.type.shape[axis] if item.stop is None else item.stop) - start
         return gather(x, build("iota", size=count) + dimension(start, "int64"), axis)
 
-    return _with_taken(x, index, take)
+    return _apply_slices(x, index, take)
 
 
-def _with_taken(
+def _apply_slices(
     x: Tensor, index: tuple[Any, ...], take: Callable[[Tensor, int, slice], Tensor | None]
 ) -> tuple[Tensor, tuple[Any, ...]]:
     """Apply some slices of an index. Return the Tensor and the remaining index.
@@ -168,7 +168,7 @@ def _axes_of(x: Tensor, entries: Sequence[Any]) -> list[int]:
     return [place if place < first else x.rank - len(entries) + place for place in places]
 
 
-def with_clamped(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
+def apply_clamped_slices(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
     """Apply the slices whose bounds may exceed a symbolic axis. Return the Tensor and the remaining index."""
 
     def take(x: Tensor, axis: int, item: slice) -> Tensor | None:
@@ -176,7 +176,7 @@ def with_clamped(x: Tensor, index: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, 
             return None
         return clamped_slice(x, axis, item.start, item.stop, 1 if item.step is None else item.step)
 
-    return _with_taken(x, index, take)
+    return _apply_slices(x, index, take)
 
 
 def _is_far(item: slice, dim: Dim) -> bool:

@@ -23,7 +23,7 @@ from .elementwise import power, quotient
 from .graph import Graph, get_default_graph, present_session
 from .names import DType
 from .shapes import TensorShape
-from .sizes import anchored, floor_quotient, slices_by_sizes, with_clamped, with_computed
+from .sizes import anchored, apply_clamped_slices, apply_computed_slices, floor_quotient, slices_by_sizes
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 DTYPES = {name: DType(name) for name in (*FLOATS, *INTEGERS, "bool")}
@@ -141,8 +141,8 @@ class TfTensor(Tensor, propagates=True):
     def __getitem__(self, index: Any) -> Tensor:
         index = index if isinstance(index, tuple) else (index,)
         bounds = [bound for item in index if isinstance(item, slice) for bound in (item.start, item.stop)]
-        tensor, index = with_clamped(self, index)
-        cut, index = with_computed(tensor, slices_by_sizes(tensor, index))
+        tensor, index = apply_clamped_slices(self, index)
+        cut, index = apply_computed_slices(tensor, slices_by_sizes(tensor, index))
         return Tensor.__getitem__(cut, index) if cut is tensor else anchored(Tensor.__getitem__(cut, index), bounds)
 
 

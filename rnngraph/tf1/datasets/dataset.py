@@ -50,7 +50,7 @@ class Dataset(Structured):
             item for item in sources if isinstance(item, Tensor) and item.node.op != "constant"
         ]
 
-    def _then(self, structure: Any, elements: Begin, *arguments: Any) -> Dataset:
+    def _derive(self, structure: Any, elements: Begin, *arguments: Any) -> Dataset:
         """Return a dataset that depends on this one, and on numbers, Tensors or datasets in ``arguments``."""
         inner = [source for item in arguments if isinstance(item, Dataset) for source in item.sources]
         tensors = [item for item in arguments if isinstance(item, Tensor)]
@@ -139,10 +139,10 @@ class Dataset(Structured):
     def concatenate(self, dataset: Dataset) -> Dataset:
         """Return a dataset of this one's elements, followed by those of another."""
         both = [
-            Component(a.dtype, _common(a.shape, b.shape))
+            Component(a.dtype, _common_shape(a.shape, b.shape))
             for a, b in zip(flatten(self.structure), flatten(dataset.structure), strict=True)
         ]
-        return self._then(
+        return self._derive(
             pack(self.structure, both),
             lambda reading: itertools.chain(self.elements(reading), dataset.elements(reading)),
             dataset,
@@ -170,7 +170,7 @@ class Dataset(Structured):
             draw = np.random.default_rng([abs(reading.seed), abs(own) or serial, next(rounds) if reshuffles else 0])
             return shuffled(self.elements(reading), reading.number(buffer_size), draw)
 
-        return self._then(self.structure, elements, buffer_size, seed)
+        return self._derive(self.structure, elements, buffer_size, seed)
 
     def repeat(self, count: Any = None) -> Dataset:
         """Return the elements ``count`` times. With None or -1, repeat forever."""
@@ -178,7 +178,7 @@ class Dataset(Structured):
         def elements(reading: Reading) -> Stream:
             return repeated(lambda: self.elements(reading), None if count is None else reading.number(count))
 
-        return self._then(self.structure, elements, count)
+        return self._derive(self.structure, elements, count)
 
     def take(self, count: Any) -> Dataset:
         """Return the first ``count`` elements; -1: all."""
@@ -187,7 +187,7 @@ class Dataset(Structured):
             limit = reading.number(count)
             return itertools.islice(self.elements(reading), None if limit < 0 else limit)
 
-        return self._then(self.structure, elements, count)
+        return self._derive(self.structure, elements, count)
 
     def skip(self, count: Any) -> Dataset:
         """Return the elements after the first ``count``."""
@@ -195,7 +195,7 @@ class Dataset(Structured):
         def elements(reading: Reading) -> Stream:
             return itertools.islice(self.elements(reading), reading.number(count), None)
 
-        return self._then(self.structure, elements, count)
+        return self._derive(self.structure, elements, count)
 
     def shard(self, num_shards: Any, index: Any) -> Dataset:
         """Return every ``num_shards``-th element, from ``index`` on."""
@@ -203,7 +203,7 @@ class Dataset(Structured):
         def elements(reading: Reading) -> Stream:
             return itertools.islice(self.elements(reading), reading.number(index), None, reading.number(num_shards))
 
-        return self._then(self.structure, elements, num_shards, index)
+        return self._derive(self.structure, elements, num_shards, index)
 
     def prefetch(self, buffer_size: Any) -> Dataset:
         """Return the dataset itself: elements are computed when a run takes them."""
@@ -225,7 +225,7 @@ class Dataset(Structured):
             cached[:] = read
             is_whole.append(True)
 
-        return self._then(self.structure, elements)
+        return self._derive(self.structure, elements)
 
     def with_options(self, options: Any) -> Dataset:
         """Return the dataset itself."""
@@ -244,7 +244,7 @@ class Dataset(Structured):
         def elements(reading: Reading) -> Stream:
             return map(function, self.elements(reading))
 
-        return self._then(self._result(function), elements)
+        return self._derive(self._result(function), elements)
 
     def _result(self, function: ElementFunction) -> Any:
         """Return the structure of a function's results. For functions of strings, call the function once."""
@@ -261,7 +261,7 @@ class Dataset(Structured):
     def filter(self, predicate: Callable[..., Any]) -> Dataset:
         """Return the elements for which a function is true."""
         function = ElementFunction("Dataset.filter", predicate, self.structure)
-        return self._then(
+        return self._derive(
             self.structure, lambda reading: (item for item in self.elements(reading) if bool(function(item)[0]))
         )
 
@@ -297,7 +297,7 @@ class Dataset(Structured):
             lambda item: Component(item.dtype, None if item.shape is None else tuple(None for _ in item.shape)),
             inner(first).structure,
         )
-        return self._then(structure, elements)
+        return self._derive(structure, elements)
 
     def reduce(self, initial_state: Any, reduce_func: Callable[..., Any]) -> Any:
         """Raise ``DtypeError``: reductions over datasets are not offered."""
@@ -308,7 +308,7 @@ class Dataset(Structured):
     def batch(self, batch_size: Any, drop_remainder: Any = False) -> Dataset:
         """Return batches of elements of one shape."""
         size = int(batch_size) if drop_remainder and not isinstance(batch_size, Tensor) else None
-        return self._then(
+        return self._derive(
             map_leaves(lambda item: item.batched(size), self.structure),
             lambda reading: map(
                 stacked, in_batches(self.elements(reading), reading.number(batch_size), bool(drop_remainder))
@@ -340,7 +340,7 @@ class Dataset(Structured):
             batches = in_batches(self.elements(reading), reading.number(batch_size), bool(drop_remainder))
             return (padded(chosen, shapes, values) for chosen in batches)
 
-        return self._then(pack(self.structure, batched), elements, batch_size, *fillers)
+        return self._derive(pack(self.structure, batched), elements, batch_size, *fillers)
 
     def _fillers(self, values: Any) -> list[Any]:
         """Return the padding value of each component."""
@@ -352,7 +352,7 @@ class Dataset(Structured):
 
     def unbatch(self) -> Dataset:
         """Return the entries of the first axis of each element."""
-        return self._then(
+        return self._derive(
             map_leaves(lambda item: item.unbatched(), self.structure),
             lambda reading: (row for element in self.elements(reading) for row in zip(*element, strict=True)),
         )
@@ -383,7 +383,7 @@ class Dataset(Structured):
                 yield padded(chosen, sizes, [reading.value(item) for item in fillers])
 
         batched = [padded_component(item, shape) for item, shape in zip(components, shapes, strict=True)]
-        return self._then(pack(self.structure, batched), elements)
+        return self._derive(pack(self.structure, batched), elements)
 
 
 @api
@@ -435,7 +435,7 @@ def flatten_like(structure: Any, value: Any) -> list[Any]:
     return [value]
 
 
-def _common(one: Any, other: Any) -> Any:
+def _common_shape(one: Any, other: Any) -> Any:
     """Return the common shape of two, with None where sizes differ."""
     if one is None or other is None or len(one) != len(other):
         return None

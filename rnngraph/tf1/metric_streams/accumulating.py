@@ -68,7 +68,7 @@ def measure(
     return value, after
 
 
-def then(measured: Measure, function: Callable[[Tensor], Tensor]) -> Measure:
+def map_measure(measured: Measure, function: Callable[[Tensor], Tensor]) -> Measure:
     """Apply a function to both Tensors of a measure."""
     return function(measured[0]), function(measured[1])
 

@@ -137,10 +137,10 @@ def mean_per_class_accuracy(
         totals = [total("total", added(factors)), total("count", added(right))]
         return measure(
             totals,
-            lambda all_of, found: functions.reduce_mean(ratio(found, all_of)),
+            lambda totals_of, correct: functions.reduce_mean(ratio(correct, totals_of)),
             metrics_collections,
             updates_collections,
-            lambda all_of, found: ratio(found, all_of),
+            lambda totals_of, correct: ratio(correct, totals_of),
         )
 
 

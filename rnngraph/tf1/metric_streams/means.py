@@ -9,7 +9,7 @@ from ...declare.tensor import Tensor, as_tensor
 from ..core import elementwise
 from ..core.scopes import name_scope
 from ..core.tensors import gives_tensors
-from .accumulating import Measure, floats, measure, ratio, same_rank, then, total, weighted
+from .accumulating import Measure, floats, map_measure, measure, ratio, same_rank, total, weighted
 
 
 def averaged(values: Any, weights: Any, metrics: Any, updates: Any, name: str) -> Measure:
@@ -102,7 +102,7 @@ def root_mean_squared_error(
     """Return the root of the mean of (predictions - labels)^2."""
     errors = functions.square(_difference(labels, predictions))
     title = name or "root_mean_squared_error"
-    return then(averaged(errors, weights, metrics_collections, updates_collections, title), functions.sqrt)
+    return map_measure(averaged(errors, weights, metrics_collections, updates_collections, title), functions.sqrt)
 
 
 @gives_tensors
@@ -134,7 +134,10 @@ def mean_cosine_distance(
     a, b = same_rank(labels, predictions)
     products = functions.reduce_sum(floats(a) * floats(b), dim, True)
     title = name or "mean_cosine_distance"
-    return then(averaged(products, weights, metrics_collections, updates_collections, title), lambda found: 1.0 - found)
+    return map_measure(
+        averaged(products, weights, metrics_collections, updates_collections, title),
+        lambda similarity: 1.0 - similarity,
+    )
 
 
 def _difference(labels: Any, predictions: Any) -> Tensor:

@@ -16,7 +16,7 @@ from ...ir.types import FLOATS
 from ...support.errors import ArgumentError, ShapeError
 from ..core.elementwise import quotient
 from ..core.operations import operation
-from ..core.sizes import anchored, sizes_in, slice_between, with_computed
+from ..core.sizes import anchored, apply_computed_slices, sizes_in, slice_between
 from .functions import unary
 from .numbers import floordiv
 
@@ -75,7 +75,7 @@ def slice_of(input_: Any, begin: Any, size: Any, name: str | None = None) -> Ten
             raise ShapeError(f"tf.slice reads {count} entries from {start} on, of an axis of {dim}; take fewer")
         stop = None if count == -1 else start + count
         index.append(slice_between("tf.slice", start, stop, 1, dim))
-    cut, left = with_computed(x, tuple(index))
+    cut, left = apply_computed_slices(x, tuple(index))
     return take_slice(x, left) if cut is x else anchored(take_slice(cut, left), _list(begin) + _list(size))
 
 
@@ -107,7 +107,7 @@ def strided_slice(
     for axis, (start, stop, step, dim) in enumerate(zip(starts, ends, steps, x.type.shape, strict=False)):
         first, last = (None if mask >> axis & 1 else place for mask, place in ((begin_mask, start), (end_mask, stop)))
         index.append(slice_between("tf.strided_slice", first, last, step, dim))
-    cut, left = with_computed(x, tuple(index))
+    cut, left = apply_computed_slices(x, tuple(index))
     return x[left] if cut is x else anchored(cut[left], _list(begin) + _list(end))
 
 

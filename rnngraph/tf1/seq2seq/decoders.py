@@ -120,16 +120,16 @@ def dynamic_decode(
         cell = getattr(decoder, "cell", None)
         check_history(cell)
         if type(decoder) is BasicDecoder and type(decoder.helper) is TrainingHelper and not has_history(cell):
-            outputs, state, lengths = _taught(decoder, impute_finished, maximum_iterations)
+            outputs, state, lengths = _decode_teacher_forced(decoder, impute_finished, maximum_iterations)
         else:
-            outputs, state, lengths = _decoded(decoder, impute_finished, maximum_iterations)
+            outputs, state, lengths = _decode_step_by_step(decoder, impute_finished, maximum_iterations)
         outputs, state = decoder.finalize(outputs, state, lengths)
     if not output_time_major:
         outputs = map_leaves(lambda leaf: transpose(leaf, (1, 0, *range(2, leaf.rank))), outputs)
     return outputs, state, lengths
 
 
-def _decoded(decoder: Decoder, impute: bool, maximum: Any) -> tuple[Any, Any, Tensor]:
+def _decode_step_by_step(decoder: Decoder, impute: bool, maximum: Any) -> tuple[Any, Any, Tensor]:
     """Decode step by step. Results are time-major."""
     finished, inputs, state = decoder.initialize()
     finished = as_tensor(finished)
@@ -156,7 +156,7 @@ def _decoded(decoder: Decoder, impute: bool, maximum: Any) -> tuple[Any, Any, Te
     return pack(structure[0], emits), state, lengths
 
 
-def _taught(decoder: BasicDecoder, impute: bool, maximum: Any) -> tuple[Any, Any, Tensor]:
+def _decode_teacher_forced(decoder: BasicDecoder, impute: bool, maximum: Any) -> tuple[Any, Any, Tensor]:
     """Decode with teacher forcing: run the cell over the known inputs. Results are time-major."""
     helper: Any = decoder.helper
     where, lengths = user_line(), helper.sequence_length

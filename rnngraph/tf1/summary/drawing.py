@@ -60,7 +60,7 @@ def graph_def(graph: Graph) -> bytes:
     namer = Namer({*labels.values()})
     definition = GraphDef()
     for node in order:
-        names[node] = labels.get(node) or namer(_usual(node))
+        names[node] = labels.get(node) or namer(_default_name(node))
         inputs = [names[_source(item)] for item in node.operands]
         attributes = [Attr(key="_output_shapes", value=AttrValue(list=ListValue(shape=_shapes(node))))]
         definition.node.add(name=names[node], op=_op(node), input=inputs, attr=attributes)
@@ -89,7 +89,7 @@ def _source(node: Node) -> Node:
     return node.operands[0] if node.op == "get" else node
 
 
-def _usual(node: Node) -> str:
+def _default_name(node: Node) -> str:
     return str(node.get("label") or node.name or node.op)
 
 

@@ -106,7 +106,7 @@ class OptimizerState:
         if known is not None:
             return self._shared(key, known)
         if key in self.slots.variables:
-            raise _mixed(self.slots.variables[key], full)
+            raise _partly_shared_error(self.slots.variables[key], full)
         self.graph.unique(full)
         start = np.full([int(str(size)) for size in variable.shape], value, variable.dtype)
         array = self.graph.extra[full] = self.slots.add(key, full, start)
@@ -122,11 +122,11 @@ class OptimizerState:
         if not self.variables:
             self.slots = known.owner
         if self.slots is not known.owner:
-            raise _mixed(known, next(iter(self.variables.values())).full)
+            raise _partly_shared_error(known, next(iter(self.variables.values())).full)
         return known
 
 
-def _mixed(slot: ExtraVariable, other: str) -> NotOfferedError:
+def _partly_shared_error(slot: ExtraVariable, other: str) -> NotOfferedError:
     return NotOfferedError(
         f"an optimizer can share slots with one other optimizer only, not {slot.full} with one and {other} with "
         f"another or none; create both optimizers under the same variable scopes ({GUIDE})"

@@ -47,7 +47,7 @@ def triu(x: Any, k: int = 0) -> Tensor:
 
 def _triangle(x: Any, k: int, name: str, is_lower: bool) -> Tensor:
     x = _matrices(x, name)
-    rows, columns = _places(x.type.shape, whole_number(k, "k"))
+    rows, columns = _row_and_column_indices(x.type.shape, whole_number(k, "k"))
     return where(build("less_equal", *((columns, rows) if is_lower else (rows, columns))), x, like(0, x))
 
 
@@ -58,7 +58,7 @@ def _matrices(x: Any, name: str) -> Tensor:
     return x
 
 
-def _places(shape: Sequence[Dim], offset: int) -> tuple[Tensor, Tensor]:
+def _row_and_column_indices(shape: Sequence[Dim], offset: int) -> tuple[Tensor, Tensor]:
     """Return the column of the diagonal in each row, [rows, 1], and all column indices, [columns]."""
     rows, columns = shape[-2:]
     place = build("reshape", build("iota", size=rows), shape=(rows, 1))
@@ -67,7 +67,7 @@ def _places(shape: Sequence[Dim], offset: int) -> tuple[Tensor, Tensor]:
 
 def _on_diagonal(x: Tensor, offset: int) -> Tensor:
     """Return a diagonal of the last two axes, with 0 elsewhere."""
-    return where(equal(*_places(x.type.shape, offset)), x, like(0, x))
+    return where(equal(*_row_and_column_indices(x.type.shape, offset)), x, like(0, x))
 
 
 @api
@@ -83,12 +83,12 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     Raises:
         ShapeError: x has fewer than two axes, or a symbolic matrix is not square.
     """
-    x, shift = _turned(x, axis1, axis2, "diagonal"), whole_number(offset, "offset")
+    x, shift = _matrix_axes_last(x, axis1, axis2, "diagonal"), whole_number(offset, "offset")
     kind = x.dtype
     rows, columns = x.type.shape[-2:]
     start, stop = _ends(rows, columns, shift)
     numbers = cast(x, "int32") if kind == "bool" else x
-    entries = selected(equal(*_places(x.type.shape, shift)), numbers, -1)
+    entries = selected(equal(*_row_and_column_indices(x.type.shape, shift)), numbers, -1)
     return cast(part(entries, x.rank - 2, start, stop, None), kind)
 
 
@@ -117,10 +117,12 @@ def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     Raises:
         ShapeError: x has fewer than two axes.
     """
-    return reduce_sum(_on_diagonal(_turned(x, axis1, axis2, "trace"), whole_number(offset, "offset")), (-2, -1))
+    return reduce_sum(
+        _on_diagonal(_matrix_axes_last(x, axis1, axis2, "trace"), whole_number(offset, "offset")), (-2, -1)
+    )
 
 
-def _turned(x: Any, axis1: int, axis2: int, name: str) -> Tensor:
+def _matrix_axes_last(x: Any, axis1: int, axis2: int, name: str) -> Tensor:
     """Move the axes of rows and columns to the end."""
     x = _matrices(x, name)
     order = moved_order(x.rank, (axis1, axis2), (-2, -1))
@@ -146,7 +148,9 @@ def diag_embed(x: Any, offset: int = 0) -> Tensor:
         raise ShapeError(f"diag_embed takes numbers [..., n], not {x!r}")
     x = padded(x, x.rank - 1, max(shift, 0), max(-shift, 0), "constant", 0, None)
     *before, size = x.type.shape
-    return where(equal(*_places((size, size), shift)), build("reshape", x, shape=(*before, 1, size)), like(0, x))
+    return where(
+        equal(*_row_and_column_indices((size, size), shift)), build("reshape", x, shape=(*before, 1, size)), like(0, x)
+    )
 
 
 @api

@@ -22,10 +22,10 @@ class Replaced:
         if root not in self._new:
             for node in topological([root], known=self._visited):
                 self._visited.add(node)
-                self._new[node] = self._made(node)
+                self._new[node] = self._rebuilt(node)
         return self._new[root]
 
-    def _made(self, node: Node) -> Node:
+    def _rebuilt(self, node: Node) -> Node:
         return remake(node, [self._new[item] for item in node.operands], unify_declared)
 
 
@@ -41,10 +41,10 @@ class Cut(Replaced):
         self._moved = moved
         super().__init__(self.placeholders)
 
-    def _made(self, node: Node) -> Node:
+    def _rebuilt(self, node: Node) -> Node:
         if node.op == "with_update" and node.operands[1]["slot"] in self._moved:
             return self._new[node.operands[0]]
-        return super()._made(node)
+        return super()._rebuilt(node)
 
     def tensor(self, tensor: Tensor) -> Tensor:
         """Apply ``__call__`` to a Tensor."""
