@@ -121,7 +121,7 @@ def numbers(record: Record, place: str, value: Any, shape: tuple[int, ...] | Non
     if shape is not None and array.shape != shape:
         raise record.error(f"{place} has shape {list(array.shape)}; it must be {list(shape)}")
     if not np.isfinite(array).all():
-        raise record.error(f"{place} holds NaN or infinities")
+        raise record.error(f"{place} contains NaN or infinities")
     return array.astype(np.float32)
 
 

@@ -132,7 +132,7 @@ def _conv1d(script: Script, x: Value, layer: Record) -> Value:
     size, dilation = _last_of(layer, "kernel_size"), _last_of(layer, "dilation")
     groups = layer.count("groups", 1)
     if width % groups or units % groups:
-        raise layer.error(f"{layer.at}: {width} inputs and {units} outputs can't be divided into {groups} groups")
+        raise layer.error(f"{layer.at} has {groups} groups, which do not divide {width} inputs and {units} outputs")
     kernel, *bias = _arrays(layer, (size, width // groups, units), (units,), minimum=1)
     scope = script.scope("conv1d")
     script.own(scope, {"kernel": kernel} | ({"bias": bias[0]} if bias else {}))

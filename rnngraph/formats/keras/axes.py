@@ -53,7 +53,7 @@ def _of_list(function: Function) -> Operation:
 def _shape(layer: Layer, inputs: Inputs, key: str) -> tuple[int | None, ...]:
     target = option(layer, inputs, key, 1)
     if not isinstance(target, list | tuple) or not all(size is None or isinstance(size, int) for size in target):
-        raise Unreadable(f"its shape {target!r} is not supported")
+        raise Unreadable(f"its shape must be a list of whole numbers, not {target!r}")
     return tuple(target)
 
 
@@ -95,7 +95,7 @@ def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
     elif type(parts) is int and 0 < parts <= size and size % parts == 0:
         widths = [size // parts] * parts
     else:
-        raise Unreadable(f"its parts {parts!r} are not supported")
+        raise Unreadable(f"it splits an axis of size {size} by {parts!r}; give a divisor of the size, or a list")
     if min(widths) < 1 or sum(widths) != size:
         raise Unreadable(f"its parts {parts!r} do not fit an axis of size {size}")
     return list(b.script.call(split, x, list(widths), axis)) if len(widths) > 1 else [x]
@@ -110,7 +110,7 @@ def _tile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     repeats = option(layer, inputs, "repeats", 1)
     counts = [repeats] if type(repeats) is int else list(repeats) if isinstance(repeats, list | tuple) else []
     if not counts or len(counts) > x.tensor.rank or not all(type(n) is int and 0 < n <= MAX_COPIES for n in counts):
-        raise Unreadable(f"its repeats {repeats!r} are not supported")
+        raise Unreadable(f"its repeats are {repeats!r}; each must be a whole number from 1 to {MAX_COPIES}")
     return b.script.call(tile, x, [1] * (x.tensor.rank - len(counts)) + counts)
 
 
@@ -119,7 +119,7 @@ def _repeat(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     (x,) = operands(b, inputs, 1)
     count, axis = option(layer, inputs, "repeats", 1), axis_of(option(layer, inputs, "axis", 2))
     if type(count) is not int or not 0 < count <= MAX_COPIES:
-        raise Unreadable(f"its repeats {count!r} are not supported")
+        raise Unreadable(f"its repeats are {count!r}; they must be a whole number from 1 to {MAX_COPIES}")
     return b.script.call(repeat, x, count, *([] if axis is None else [one_axis(axis, x.tensor.rank)]))
 
 
@@ -129,14 +129,14 @@ def _pad(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     pairs: dict[int, tuple[int, ...]] = {}
     for axis, pair in enumerate(pad_width if isinstance(pad_width, list | tuple) else []):
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(type(n) is int and n >= 0 for n in pair):
-            raise Unreadable(f"its pad_width {pad_width!r} is not supported")
+            raise Unreadable(f"its pad_width must be a list of (before, after), not {pad_width!r}")
         pairs |= {axis: tuple(pair)} if any(pair) else {}
     if (
         not isinstance(pad_width, list | tuple)
         or len(pad_width) != x.tensor.rank
         or mode not in ("constant", "reflect")
     ):
-        raise Unreadable(f"its pad_width {pad_width!r} with mode {mode!r} is not supported")
+        raise Unreadable(f"pad_width={pad_width!r} with mode={mode!r} is not supported; use constant or reflect")
     value = inputs.keyword("constant_values", 1 if "pad_width" in layer.config else 3)
     options: dict[str, object] = {} if mode == "constant" else {"mode": mode}
     options |= {} if value is None else {"value": plain(b, value)}
@@ -148,7 +148,7 @@ def _roll(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     (x,) = operands(b, inputs, 1)
     axis, shift = axis_of(option(layer, inputs, "axis", 2)), option(layer, inputs, "shift", 1)
     if type(shift) is not int:
-        raise Unreadable(f"its shift {shift!r} is not supported")
+        raise Unreadable(f"its shift must be a whole number, not {shift!r}")
     return b.script.call(roll, x, shift, *([] if axis is None else [one_axis(axis, x.tensor.rank)]))
 
 
@@ -193,7 +193,7 @@ def _triangle(function: Function) -> Operation:
     def take(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
         offset = option(layer, inputs, "k", 1, 0)
         if type(offset) is not int:
-            raise Unreadable(f"its k {offset!r} is not supported")
+            raise Unreadable(f"k must be a whole number, not {offset!r}")
         return b.script.call(function, *operands(b, inputs, 1), *([offset] if offset else []))
 
     return take
@@ -206,7 +206,7 @@ def _on_diagonal(function: Function) -> Operation:
         keys = {"offset": 0, "axis1": 0, "axis2": 1}
         options = {key: option(layer, inputs, key, place, usual) for place, (key, usual) in enumerate(keys.items(), 1)}
         if not all(type(value) is int for value in options.values()):
-            raise Unreadable(f"its axes {options} are not supported")
+            raise Unreadable(f"offset, axis1 and axis2 must be whole numbers, not {options}")
         return b.script.call(function, *operands(b, inputs, 1), **options)
 
     return take

@@ -87,7 +87,7 @@ def _group_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal
 def _rms_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x = inputs.one
     if _axes(layer, x.rank) != [x.rank - 1]:
-        raise Unreadable("its axis is not the last one")
+        raise Unreadable("its axis must be the last one")
     scale = b.parameter(layer, "scale", b.array(layer, "scale", x.width))
     return Signal(b.script.call(rms_norm, x.value, scale, epsilon=number(layer.config, "epsilon", 1e-6)))
 
@@ -108,7 +108,7 @@ def _normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     if axis in (None, []):
         mean, variance = mean.reshape(-1)[:1], variance.reshape(-1)[:1]
     elif _one_axis(layer, x.rank) != x.rank - 1:
-        raise Unreadable("its axis is not the last one")
+        raise Unreadable("its axis must be the last one")
     mean, deviation = (array.reshape(-1).astype(np.float32) for array in (mean, np.sqrt(np.maximum(variance, 0))))
     if {mean.size, deviation.size} - {1, x.width} or not mean.size or not deviation.size:
         raise layer.config.error(f"{layer} has {mean.size} means, but its input has {x.width} units")

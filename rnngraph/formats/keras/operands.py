@@ -29,7 +29,7 @@ def plain(b: Declaration, item: Any) -> Any:
 def operands(b: Declaration, inputs: Inputs, count: int) -> list[Any]:
     """Return ``count`` operands. Raises ``Unreadable`` unless one is a tensor."""
     if len(inputs.arguments) < count or not any(isinstance(item, Signal) for item in inputs.arguments[:count]):
-        raise Unreadable(f"it is called on {len(inputs.arguments)} operands")
+        raise Unreadable(f"it has {len(inputs.arguments)} operands; it must have {count}, one of them a tensor")
     return [plain(b, item) for item in inputs.arguments[:count]]
 
 
@@ -84,7 +84,7 @@ def axis_of(value: Any) -> Any:
             return value
     elif value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
-    raise Unreadable(f"its axis {value!r} is not supported")
+    raise Unreadable(f"its axis must be a whole number or a list of these, not {value!r}")
 
 
 def one_axis(value: Any, rank: int | None = None) -> int:
@@ -93,5 +93,5 @@ def one_axis(value: Any, rank: int | None = None) -> int:
     if isinstance(axis, tuple) and len(axis) == 1:
         axis = axis[0]
     if not isinstance(axis, int) or (rank is not None and not -rank <= axis < rank):
-        raise Unreadable(f"its axis {value!r} is not supported")
+        raise Unreadable(f"its axis must be one axis of its input, not {value!r}")
     return axis if rank is None else axis % rank

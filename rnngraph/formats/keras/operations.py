@@ -118,7 +118,7 @@ def _sign_of(b: Declaration, _: Layer, inputs: Inputs) -> Value:
 def _round(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     decimals = option(layer, inputs, "decimals", 1, 0)
     if type(decimals) is not int:
-        raise Unreadable(f"its decimals {decimals!r} are not supported")
+        raise Unreadable(f"decimals must be a whole number, not {decimals!r}")
     return b.script.call(rounded, *operands(b, inputs, 1), *([decimals] if decimals else []))
 
 

@@ -96,7 +96,7 @@ def _identity(_: Declaration, __: Layer, inputs: Inputs) -> Signal:
 def _rate(layer: Layer) -> float:
     rate = number(layer.config, "rate", 0.0)
     if not 0 <= rate < 1:
-        raise Unreadable(f"its rate {rate} is not in [0, 1)")
+        raise Unreadable(f"its rate is {rate}; it must be in [0, 1)")
     return rate
 
 
@@ -121,7 +121,7 @@ def _spatial_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     """Declare spatial dropout, with one mask for all steps or positions of a row."""
     x, rate = inputs.one, b.drops(_rate(layer))
     if layer.config.get("data_format", None) == "channels_first":
-        raise Unreadable("its data_format is channels_first")
+        raise Unreadable("data_format='channels_first' is not supported")
     return _dropped_alike(b, x.value, rate, range(1, x.rank - 1)) if rate else Signal(x.value)
 
 
@@ -179,7 +179,7 @@ def _reshape(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
 def _flatten(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     x = inputs.one
     if layer.config.get("data_format", "channels_last") == "channels_first" and x.rank > 2:
-        raise Unreadable("its data_format is channels_first")
+        raise Unreadable("data_format='channels_first' is not supported")
     if x.rank == 2:
         return Signal(x.value)
     return Signal(b.script.call(reshape, x.value, (None, -1 if x.rank > 1 else 1)))
@@ -253,7 +253,7 @@ def input_shape(layer: Layer) -> tuple[list[object], str]:
             size is None or (isinstance(size, int) and not isinstance(size, bool) and size > 0) for size in shape[1:]
         )
     ):
-        raise Unreadable(f"its shape {shape!r} is not supported")
+        raise Unreadable(f"its shape is {shape!r}; it must be a list of positive whole numbers and None")
     if not kind:
         raise Unreadable(f"its dtype {config.get('dtype', None)!r} is not supported")
     if config.get("ragged", False) or config.get("sparse", False):

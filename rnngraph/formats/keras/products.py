@@ -71,7 +71,7 @@ def _einsum(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 def _tensordot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     axes = option(layer, inputs, "axes", 2, 2)
     if not isinstance(axes, int) and not (isinstance(axes, list | tuple) and len(axes) == 2):
-        raise Unreadable(f"its axes {axes!r} are not supported")
+        raise Unreadable(f"axes must be a whole number or a pair, not {axes!r}")
     return b.script.call(tensordot, *operands(b, inputs, 2), axes)
 
 

@@ -88,7 +88,7 @@ def _norm(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     """Declare a norm of vectors or matrices, as in NumPy."""
     order = option(layer, inputs, "ord", 9)
     if order is not None and not isinstance(order, int | float | str):
-        raise Unreadable(f"its ord {order!r} is not supported")
+        raise Unreadable(f"ord must be a number or a string, not {order!r}")
     options: dict[str, object] = {} if order in (None, "euclidean") else {"ord": order}
     options |= {"keepdims": True} if option(layer, inputs, "keepdims", 9) else {}
     return b.script.call(norm, _floats(b, inputs), axis=axis_of(option(layer, inputs, "axis", 9)), **options)
@@ -98,7 +98,7 @@ def _normalize(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     """Declare ``normalize``: x divided by its norm along an axis."""
     x, order = _floats(b, inputs), option(layer, inputs, "order", 2, 2)
     if not isinstance(order, int | float):
-        raise Unreadable(f"its order {order!r} is not supported")
+        raise Unreadable(f"order must be a number, not {order!r}")
     epsilon = option(layer, inputs, "epsilon", 3)
     epsilon = 1e-7 if epsilon is None else plain(b, epsilon)
     axis = axis_of(option(layer, inputs, "axis", 1, -1))
@@ -130,7 +130,7 @@ def _argsort(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
 def _top_k(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
     (x,), count = operands(b, inputs, 1), option(layer, inputs, "k", 1)
     if type(count) is not int:
-        raise Unreadable(f"its k {count!r} is not supported")
+        raise Unreadable(f"k must be a whole number, not {count!r}")
     values, places = b.script.call(orders.top_k, x, count, hint=("values", "places"))
     return [values, b.script.call(cast, places, "int32")]
 
@@ -146,7 +146,7 @@ def _quantile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     over |= {} if method == "linear" else {"method": method}
     shares = share if isinstance(share, list | tuple) else [share]
     if not shares or not all(isinstance(one, int | float) for one in shares):
-        raise Unreadable(f"its q {share!r} is not supported")
+        raise Unreadable(f"q must be a number or a list of numbers, not {share!r}")
     x = _floats(b, inputs)
     quantiles = [b.script.call(orders.quantile, x, one, **over) for one in shares]
     return b.script.call(basic.stack, quantiles) if isinstance(share, list | tuple) else quantiles[0]

@@ -97,9 +97,9 @@ def test_errors_of_the_declaration_are_listed_with_their_layers() -> None:
         rg.read_keras(redescribed(data_of("sequential2"), change))
     problems = caught.value.problems
     for text in (
-        "layer 'dropout' of class 'Dropout': its rate 2.0 is not in [0, 1)",
+        "layer 'dropout' of class 'Dropout': its rate is 2.0; it must be in [0, 1)",
         "layer 'softmax' of class 'Softmax': a mask on its input is not supported",
-        "layer 'spatialdropout1d' of class 'SpatialDropout1D' in 'sequential': its rate 1.5 is not in [0, 1)",
+        "layer 'spatialdropout1d' of class 'SpatialDropout1D' in 'sequential': its rate is 1.5; it must be in [0, 1)",
         "layer 'lambda' of class 'Lambda' in 'sequential': it is Python code",
         "layer 'unheard' of class 'Unheard'",
     ):

@@ -128,7 +128,9 @@ class _Reader:
         """Parse a layer that the layers named in ``path`` enclose."""
         self._count += 1
         if self._count > MAX_LAYERS or depth > MAX_DEPTH:
-            raise described.error(f"it describes more than {MAX_LAYERS} layers, or nests more than {MAX_DEPTH}")
+            raise described.error(
+                f"it describes more than {MAX_LAYERS} layers, or nests more than {MAX_DEPTH} networks"
+            )
         kind, config = described.text("class_name"), _config_of(described)
         name = config.get("name", None) or described.get("name", None) or kind
         if not isinstance(name, str):

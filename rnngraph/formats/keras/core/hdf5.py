@@ -91,7 +91,7 @@ class Hdf5:
         """Return a dataset of numbers as float32; float64 stays."""
         dataset = self._guarded(lambda: self._at(path))
         if not isinstance(dataset, self._h5py.Dataset):
-            raise self.error(f"there is no array {path!r}")
+            raise self.error(f"it has no array {path!r}")
         narrow = self._attribute(path, "dtype") == "bfloat16"
         array: np.ndarray = self._guarded(lambda: self._read(dataset, path))
         if narrow and array.dtype.itemsize == 2:

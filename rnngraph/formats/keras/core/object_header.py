@@ -31,7 +31,7 @@ def lengths_of_texts(data: bytes, address: int, name: str) -> list[int]:
             lengths = _lengths(data[start : start + size], name.encode())
             if lengths is not None:
                 return lengths
-    raise ValueError(f"the attribute {name!r} is not stored in an object header, as Keras stores it")
+    raise ValueError(f"the attribute {name!r} must be stored in its object header, as Keras does")
 
 
 def _messages(data: bytes, address: int) -> Iterator[tuple[int, int, int]]:
