@@ -43,7 +43,7 @@ class Model:
         self._used, self._places = set[str](), set[str]()
         self.kinds: set[str] = set()
 
-    # Facts ---------------------------------------------------------------------------------------
+    # Metadata ------------------------------------------------------------------------------------
 
     def count(self, key: str, default: int | None = None, minimum: int = 1) -> int:
         """Return a size from the architecture's metadata."""
@@ -180,7 +180,7 @@ class Model:
     def _misshapen(self, tensor: Stored, shape: tuple[int, ...]) -> Exception:
         return self._container.damaged(f"{tensor.name} has shape {list(tensor.shape)}; it must be {list(shape)}")
 
-    # Functions -----------------------------------------------------------------------------------
+    # Norms and reshapes --------------------------------------------------------------------------
 
     def affine_of(self, name: str, *shape: int) -> tuple[Value, Value]:
         """Declare ``name.weight`` and ``name.bias`` [shape]."""

@@ -7,7 +7,7 @@ from ...declare.functions.activations import relu, swish
 from ...declare.functions.basic import exp, reduce_sum, sigmoid, square, tanh
 from ...declare.functions.normalization import layer_norm, normalize
 from ...declare.running.drivers import dynamic_rnn
-from ..steps import Value
+from ..steps import Function, Value
 from .declaring import Model
 
 LARGEST_DECAY = -0.606531
@@ -49,7 +49,7 @@ class Rwkv:
     def channel_mix(self, layer: str, x: Value) -> Value:
         raise NotImplementedError
 
-    # Parts of both -------------------------------------------------------------------------------
+    # Parts of both versions ----------------------------------------------------------------------
 
     def vector(self, name: str) -> Value:
         return self.m.vector(f"{name}.weight", self.width)
@@ -58,12 +58,12 @@ class Rwkv:
         """Declare the product with a matrix [width, width]."""
         return self.m.product(x, f"{name}.weight", self.width, self.width)
 
-    def low_rank(self, x: Value, first: str, second: str, activation: object = None) -> Value:
+    def low_rank(self, x: Value, first: str, second: str, activation: Function | None = None) -> Value:
         """Declare activation(x @ first) @ second, where both matrices have low rank."""
         rank = self.m.shape(f"{first}.weight")[0]
         inner = self.m.product(x, f"{first}.weight", rank, self.width)
         if activation is not None:
-            inner = self.script.call(activation, inner)  # type: ignore[arg-type]  # a function of rg
+            inner = self.script.call(activation, inner)
         return self.m.product(inner, f"{second}.weight", self.width, rank)
 
     def mixtures(self, layer: str, order: str, x: Value, change: Value) -> dict[str, Value]:

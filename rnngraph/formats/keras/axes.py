@@ -101,7 +101,7 @@ def _split(b: Declaration, layer: Layer, inputs: Inputs) -> list[Value]:
     return list(b.script.call(split, x, list(widths), axis)) if len(widths) > 1 else [x]
 
 
-# Copies -------------------------------------------------------------------------------------------
+# Repeated and selected entries --------------------------------------------------------------------
 
 
 def _tile(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
@@ -230,7 +230,7 @@ def _one_hot(b: Declaration, layer: Layer, inputs: Inputs) -> Value:
     return b.script.call(one_hot, ids, depth, **options, **values)
 
 
-# Items --------------------------------------------------------------------------------------------
+# Indexing -----------------------------------------------------------------------------------------
 
 
 def _item(b: Declaration, _: Layer, inputs: Inputs) -> Value:

@@ -155,7 +155,7 @@ def _gaussian_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     return _noise(b, x, b.script.operation("*", x, drawn))
 
 
-# Axes ---------------------------------------------------------------------------------------------
+# Reshaping ----------------------------------------------------------------------------------------
 
 
 def sizes(layer: Layer, key: str, count: int | None, minimum: int = 1, maximum: int = 1 << 24) -> list[int]:

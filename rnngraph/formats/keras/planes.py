@@ -38,7 +38,7 @@ def _global_average(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
     return Signal(of("/", total, b.script.call(reduce_sum, weights, **over)))
 
 
-# Edges --------------------------------------------------------------------------------------------
+# Padding and cropping -----------------------------------------------------------------------------
 
 
 def _sides(layer: Layer, key: str, axes: int) -> list[tuple[int, int]]:

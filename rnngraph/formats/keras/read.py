@@ -152,7 +152,7 @@ def _read(file: Opened, net: Layer, request: AxisRequest, builders: Mapping[str,
         networks.problems += error.problems
     except FileError:
         if not problems:
-            raise  # If problems are listed, an unsupported layer may have caused the error, so they are raised instead.
+            raise  # Otherwise an unsupported layer may have caused the error, and the problems are raised below.
     if script is None or problems:
         raise not_readable(file.name, [*problems, *networks.problems], remedy=REMEDY)
     return script
@@ -211,7 +211,7 @@ def _dtype_problem(layer: Layer) -> str | None:
     return None if policy is None or dtype_of(policy) else "its dtype is not supported"
 
 
-# Ends ---------------------------------------------------------------------------------------------
+# Inputs and outputs -------------------------------------------------------------------------------
 
 
 def _inputs(b: Declaration, net: Layer, request: AxisRequest) -> Iterator[Signal]:

@@ -115,7 +115,7 @@ def _cumulative(function: Function) -> Operation:
     return along
 
 
-# Orders ---------------------------------------------------------------------------------------------
+# Sorting --------------------------------------------------------------------------------------------
 
 
 def _sort(b: Declaration, layer: Layer, inputs: Inputs) -> Value:

@@ -140,7 +140,7 @@ class GraphReader:
             value = reader._values[name] = FAILED
         return value
 
-    # Order ------------------------------------------------------------------------------------------
+    # Order of reading -------------------------------------------------------------------------------
 
     def _read(self, names: Iterable[str]) -> None:
         """Read the nodes of values, and all nodes that they depend on, operands first."""

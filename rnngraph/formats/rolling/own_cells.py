@@ -402,7 +402,7 @@ def _cell_name(number: int, count: int) -> str:
     return "cell" if count == 1 else f"cell_{number}"
 
 
-# Steps of own cells ------------------------------------------------------------------------------------
+# Steps of generated cells ------------------------------------------------------------------------------
 
 
 def _inner_step(script: Script, p: Scope, name: str, cell: Value, x: Value, state: Value | tuple[Value, ...]) -> Value:

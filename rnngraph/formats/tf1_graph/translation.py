@@ -158,7 +158,7 @@ class Translation:
             return name
         return self.cast(name, "int64")
 
-    # A node -------------------------------------------------------------------------------------------
+    # Translation of a node ----------------------------------------------------------------------------
 
     def translate(self, node: Node) -> None:
         """Translate a node, and record its outputs. Raises ``UnreadableError``."""

@@ -30,7 +30,7 @@ def named_arguments(
 
 
 def leaves(name: str, item: object) -> Iterator[tuple[str, object]]:
-    """Yield (name, leaf) for the leaves of a nest. A name consists of ``name`` and the keys and indices of the path."""
+    """Yield (name, leaf) for the leaves of a nested container. A name is ``name`` plus keys and indices."""
     if fields := _fields(item):
         parts: Mapping[Any, object] = {field: getattr(item, field) for field in fields}
     elif isinstance(item, Mapping):

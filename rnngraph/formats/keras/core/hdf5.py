@@ -100,7 +100,7 @@ class Hdf5:
             raise self.error(f"{path!r} has dtype {array.dtype}, which is not numeric")
         return array if array.dtype == np.float64 else array.astype(np.float32)
 
-    # Access --------------------------------------------------------------------------------------
+    # Checked access ------------------------------------------------------------------------------
 
     def _at(self, path: str) -> Any:
         """Return the object at a path, checking each link; None if there is none."""

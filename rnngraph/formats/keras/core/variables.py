@@ -168,7 +168,7 @@ def arrays_of(file: Opened, net: Layer) -> dict[Layer, Arrays]:
     return arrays
 
 
-# By places ----------------------------------------------------------------------------------------
+# Files with arrays by path ------------------------------------------------------------------------
 
 
 def _by_path(file: Opened, layer: Layer, path: str, arrays_by_layer: dict[Layer, Arrays], missing: list[Layer]) -> None:
@@ -217,13 +217,13 @@ def _shared(file: Opened, arrays_by_layer: dict[Layer, Arrays], missing: list[La
         arrays_by_layer[layer] = arrays_by_layer[candidates[0]]
 
 
-# By names -----------------------------------------------------------------------------------------
+# Files with arrays by name ------------------------------------------------------------------------
 
 
 def _flat(file: Opened, layer: Layer, arrays_by_layer: dict[Layer, Arrays]) -> None:
     """Add the arrays of a layer of the outermost network."""
     custom = [part for part in all_layers(layer) if part.is_custom]
-    if custom:  # the number of a user's class's arrays is unknown, so that the names in the file define the arrays
+    if custom:  # The arrays of a user's class are unknown, so take all that the file lists for the layer.
         group = _joined(file.root, layer.name)
         names = file.weights.texts(group, "weight_names")
         arrays_by_layer[custom[0]] = {name: file.weights.array(f"{group}/{name}") for name in names}

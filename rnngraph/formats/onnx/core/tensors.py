@@ -50,7 +50,7 @@ class Tensors(Values):
         self.recurrences: list[Any] = []
         """Declared drivers, in the order of declaration."""
 
-    # Moving ------------------------------------------------------------------------------------------
+    # Moves of entries --------------------------------------------------------------------------------
 
     def transpose(self, x: Operand, order: Sequence[int]) -> Operand:
         """Transpose x."""

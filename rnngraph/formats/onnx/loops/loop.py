@@ -401,7 +401,7 @@ class _Reading:
         operand = self._outside(name)
         return operand.array if isinstance(operand, Known) else None
 
-    # Names -----------------------------------------------------------------------------------------------
+    # Sources of values -----------------------------------------------------------------------------------
 
     def _source(self, name: str, ops: Sequence[str] = _SAME) -> str:
         """Return a value's source, through ops that change shape and dtype only."""

@@ -84,7 +84,7 @@ def hint_of(node: Node) -> str:
     return node.name or node.op
 
 
-# Leaves ----------------------------------------------------------------------------------------------
+# Constants and sizes ---------------------------------------------------------------------------------
 
 
 def _constant(writer: Writer, node: Node, operands: Operands) -> str:
@@ -215,7 +215,7 @@ def _reduce_sum(writer: Writer, node: Node, operands: Operands) -> str:
     return writer.add("Mul", times, writer.scope.values[source.operands[0]], hint=hint_of(node))
 
 
-# Movement -------------------------------------------------------------------------------------------
+# Moves of entries -----------------------------------------------------------------------------------
 
 
 def _slice(writer: Writer, node: Node, operands: Operands) -> str:

@@ -44,7 +44,7 @@ def _argument_of_caller(function: Function, name: str) -> object:
     return None if frame is None else frame.f_locals[name]
 
 
-# Losses of elements that rg has ---------------------------------------------------------------------
+# Elementwise losses of rg ---------------------------------------------------------------------------
 
 
 def _each(tracer: Tracer, function: Function, x: Operand, target: Operand, **options: object) -> Value:

@@ -16,7 +16,7 @@ def _back(x: torch.Tensor, dim: int) -> torch.Tensor:
     return torch.movedim(x, -1, dim) if dim % x.dim() != x.dim() - 1 else x
 
 
-# Picks by index -------------------------------------------------------------------------------------
+# Selection by index ---------------------------------------------------------------------------------
 
 
 @composed("take_along_dim")

@@ -37,7 +37,7 @@ class ValuesAndIndices(NamedTuple):
     indices: Value
 
 
-# Orders ---------------------------------------------------------------------------------------------
+# Sorting --------------------------------------------------------------------------------------------
 
 
 def ordered(tracer: Tracer, x: Operand, dim: int, descending: bool) -> ValuesAndIndices:

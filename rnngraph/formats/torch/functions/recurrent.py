@@ -262,7 +262,7 @@ def _field(state: Value, name: str) -> Value:
     return next(part for part in state if part.path[-1] == name)
 
 
-# One step -------------------------------------------------------------------------------------------
+# Modules of one step --------------------------------------------------------------------------------
 
 
 @reads_module(nn.RNNCell, nn.LSTMCell, nn.GRUCell)

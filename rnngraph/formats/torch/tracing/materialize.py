@@ -1,4 +1,4 @@
-"""Materializes lazy values in the script. Symbolic sizes are computed from positions along an axis of that size."""
+"""Materializes lazy values in the script. A symbolic size is computed from the positions along an axis of this size."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _of_size(tracer: Declaring, dim: Size) -> tuple[Value, int]:
     for value, axis, have in places:
         if have == dim:
             return value, axis
-    for value, axis, have in places:  # Look for an axis from which a slice or padding makes one of size ``dim``.
+    for value, axis, have in places:  # Look for an axis that becomes one of size ``dim`` by slicing or padding.
         before = (slice(None),) * axis
         if isinstance(have, int):
             continue

@@ -75,7 +75,7 @@ def _plain(number: float) -> float:
     return int(number) if isinstance(number, Extent) else number
 
 
-# Fractions ------------------------------------------------------------------------------------------
+# Exact fractions ------------------------------------------------------------------------------------
 
 
 def _ratio(number: float) -> Ratio | None:
@@ -117,7 +117,7 @@ def _reduced(dim: Dim, by: int) -> Ratio | None:
     return None if exact is None or by > MAX_DENOMINATOR else (exact, by)
 
 
-# The numbers ----------------------------------------------------------------------------------------
+# Symbolic numbers -----------------------------------------------------------------------------------
 
 
 class _Open:

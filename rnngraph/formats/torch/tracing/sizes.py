@@ -229,7 +229,8 @@ def _limited(relation: Relation, difference: Size, holds: bool) -> tuple[str, in
         if isinstance(rest, int):
             is_upper = relation in (operator.lt, operator.le) if sign == 1 else relation in (operator.gt, operator.ge)
             is_strict = relation in (operator.lt, operator.gt)
-            if is_upper == holds:  # an upper bound: exclusive if the relation is strict and holds, or neither
+            # The bound excludes ``rest`` if the relation is strict and holds, or is not strict and does not hold.
+            if is_upper == holds:
                 return name, 1, rest - (is_strict == holds)
             return name, rest + (is_strict == holds), None
     return None
