@@ -157,7 +157,7 @@ KERAS: dict[str, Callable[[Any, int], list[Any]]] = {
 
 
 def keras_file(folder: Path, layer: str, count: int) -> bytes:
-    """Return a file whose net was built for the number 5, replaced by ``count``."""
+    """Return the file of a net that was built with the number 5, in which ``count`` replaces this number."""
     keras = pytest.importorskip("keras")
     keras.Sequential([keras.Input((4, 8)), *KERAS[layer](keras.layers, 5)]).save(folder / "net.keras")
     packed = io.BytesIO()

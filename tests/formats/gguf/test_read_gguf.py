@@ -64,7 +64,7 @@ def test_logits_are_those_of_llama_cpp(architecture: str) -> None:
 @pytest.mark.parametrize("kind", ["Q8_0", "Q4_0"])
 @pytest.mark.parametrize("architecture", NETS)
 def test_quantized_nets_are_as_near_to_llama_cpp_as_activations_of_8_bits(architecture: str, kind: str) -> None:
-    """Both round activations to 8 bits. Scales have 32 bits here, and 16 bits in llama.cpp."""
+    """llama.cpp and rnngraph round activations to 8 bits, but llama.cpp's scales have 16 bits and rnngraph's 32."""
     file = gguf_file(architecture, kind)
     exact, theirs = reference(file, architecture, ids(1))[0], recorded(architecture, kind)
     (actual,) = logits(rg.read_gguf(file.data), ids(1))

@@ -303,8 +303,9 @@ def masked_twice(keras: Any) -> tuple[Any, list[Feeds]]:
 
 
 def masked_heads(keras: Any) -> tuple[Any, list[Feeds]]:
-    """Return attention with completely masked queries: scores are 0 since Keras 3.14; the backend's function has equal
-    ones.
+    """Return attention with queries that mask all steps.
+
+    Their weights are 0 in Keras 3.14 and later, and equal in the backend's attention function.
     """
     layers = keras.layers
     x = keras.Input((None, 4))

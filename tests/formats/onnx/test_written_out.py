@@ -31,7 +31,7 @@ def model(nodes: list[Node], x: list[Any], outputs: list[str], arrays: dict[str,
 def steps(order: list[int], form: str) -> tuple[list[Node], dict[str, Any]]:
     """Return unrolled steps h = tanh(x W + h R + B), from zeros, over entries of x in this order.
 
-    ``form``: nodes of a step, as exporters write them.
+    ``form`` selects the nodes by which an exporter writes a step.
     """
     arrays: dict[str, Any] = {"R": R, "axes": np.array([1]), "rest": np.array([UNITS]), "first": np.array([0])}
     arrays |= {"W": W, "B": B} if form == "MatMul" else {"W": W.T.copy(), "B": B}

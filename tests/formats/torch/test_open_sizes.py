@@ -121,7 +121,7 @@ CLOSED: list[Callable[..., Any]] = [
     lambda x: x * math.exp(-x.size(1)),
     lambda x: x[:, -(x.size(1) // 2) :],
 ]
-"""Functions that fix the size: floats of Python on the left, rounded or compared; and ``-0`` for a single step."""
+"""Functions that fix the size: Python floats as left operands, rounding, comparisons, and ``-0`` for a single step."""
 
 
 def at_four_sizes(function: Callable[..., Any], *layers: Any) -> rg.Net:

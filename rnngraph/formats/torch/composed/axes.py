@@ -156,7 +156,7 @@ def with_each_nth(x: torch.Tensor, axis: int, start: int, step: int, value: Numb
     return torch.where(hit, value, x)
 
 
-# Interpolation and powers -----------------------------------------------------------------------------------------------
+# Interpolation and powers ---------------------------------------------------------------------------
 
 
 @composed("lp_pool1d")
