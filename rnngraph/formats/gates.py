@@ -215,20 +215,20 @@ class Taker:
             raise DtypeError(f"{what} must be a mapping from name to array, not {shown(arrays)}")
         self._arrays: Mapping[str, object] = arrays
         self._what = what
-        self._asked: set[str] = set()
+        self._requested: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
-        self._asked.add(name)
+        self._requested.add(name)
         return name in self._arrays
 
     def check_all(self) -> None:
         """Raise ``NameLookupError`` for arrays that were not requested."""
-        unknown = [str(name) for name in self._arrays if name not in self._asked]
+        unknown = [str(name) for name in self._arrays if name not in self._requested]
         if unknown:
-            hint = did_you_mean(unknown[0], self._asked - self._arrays.keys()) if len(unknown) == 1 else ""
+            hint = did_you_mean(unknown[0], self._requested - self._arrays.keys()) if len(unknown) == 1 else ""
             raise NameLookupError(
                 f"{self._what} have {', '.join(unknown)}, which this layer does not have{hint}; it has "
-                f"{', '.join(sorted(self._asked))}"
+                f"{', '.join(sorted(self._requested))}"
             )
 
     def __call__(self, name: str, shape: Sequence[int | None]) -> np.ndarray:
@@ -237,7 +237,7 @@ class Taker:
         Args:
             shape: None for any size.
         """
-        self._asked.add(name)
+        self._requested.add(name)
         if name not in self._arrays:
             listed = ", ".join(map(str, self._arrays)) or "none"
             raise NameLookupError(f"{self._what} lack {name}; there are {listed}")

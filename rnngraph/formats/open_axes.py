@@ -47,10 +47,10 @@ class AxisRequest:
         Args:
             inputs: Shapes by the names of inputs.
         """
-        names = {_own(name, axis): _checked_name(item) for name, axis, item in axes_asked("open", open, inputs)}
+        names = {_own(name, axis): _checked_name(item) for name, axis, item in requested_axes("open", open, inputs)}
         numbers = {
             _own(name, axis): _checked_number(name, axis, item)
-            for name, axis, item in axes_asked("fixed", fixed, inputs)
+            for name, axis, item in requested_axes("fixed", fixed, inputs)
         }
         if both := sorted(names.keys() & numbers.keys()):
             name, axis = cls.axis_of(both[0])
@@ -72,8 +72,8 @@ class AxisRequest:
                     f"fixed= has size {number} for axis {axis} of {name}, but the file has {dim}; leave it out"
                 )
             equal = self.equal.get(own)
-            asked = self.names.get(own, self.names[str(equal)] if equal is not None else None)
-            shape[axis] = dim if number is None and asked is None else number or asked
+            requested = self.names.get(own, self.names[str(equal)] if equal is not None else None)
+            shape[axis] = dim if number is None and requested is None else number or requested
         return shape
 
     def closed(self, known: Mapping[str, Dim]) -> list[str]:
@@ -105,18 +105,20 @@ def read_with(request: AxisRequest, what: str, read: Callable[[AxisRequest], Res
         raise not_readable(what, [f"{axes} can't be open: {problem}" for problem in problems]) from None
 
 
-def axes_asked(what: str, asked: object, inputs: Mapping[str, Sequence[object]]) -> list[tuple[str, int, object]]:
+def requested_axes(
+    what: str, requested: object, inputs: Mapping[str, Sequence[object]]
+) -> list[tuple[str, int, object]]:
     """Check a request, and return (input, nonnegative axis, item) triples.
 
     Args:
         what: Name of the argument.
     """
-    if asked is None:
+    if requested is None:
         return []
-    if not isinstance(asked, Mapping):
-        raise DtypeError(f'{what}= must be a mapping such as {{"x": {{1: "T"}}}}, not {shown(asked)}')
+    if not isinstance(requested, Mapping):
+        raise DtypeError(f'{what}= must be a mapping such as {{"x": {{1: "T"}}}}, not {shown(requested)}')
     triples = []
-    for name, axes in asked.items():
+    for name, axes in requested.items():
         if name not in inputs:
             near = did_you_mean(name, inputs) if isinstance(name, str) else ""
             hint = near or "; there are " + ", ".join(inputs)

@@ -132,9 +132,9 @@ def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     backend = ScriptBackend(b.script)
     if b.version >= 3:
         b.take_masks(query, value, key)
-    gives_scores = inputs.keywords.get("return_attention_scores", False)
+    returns_scores = inputs.keywords.get("return_attention_scores", False)
     # Keras computes the softmax itself in these cases, and calls its backend's attention function in all others.
-    is_explicit = gives_scores or number(layer.config, "dropout", 0.0) > 0
+    is_explicit = returns_scores or number(layer.config, "dropout", 0.0) > 0
     zeroes = is_explicit and (b.version, b.minor) >= (3, 14)
     weigh = partial(_weights, b, counts=_counting(b, inputs, query, value, key), zeroes=zeroes)
     mixed, weights = attend(backend, product_scores(backend, scaled, k), v, weigh, _keep(b, layer))
@@ -143,7 +143,7 @@ def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     bias = b.array(layer, "output/bias", kernel.shape[2]) if layer.config.flag("use_bias", True) else None
     y = _affine(b, layer, "output", flat, kernel.reshape(count * wide, -1), bias)
     results = [Signal(y, query.mask)]
-    return [*results, Signal(weights)] if gives_scores else results
+    return [*results, Signal(weights)] if returns_scores else results
 
 
 def _of_heads(b: Declaration, layer: Layer, name: str, x: Signal, count: int, size: int) -> Value:

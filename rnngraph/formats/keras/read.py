@@ -125,7 +125,7 @@ def read_keras(
             for layer in all_layers(net):
                 layer.is_custom = layer.kind in builders and not layer.is_operation
             request = _request(net, open, fixed)
-            script = read_with(request, file.name, lambda asked: _read(file, net, asked, builders))
+            script = read_with(request, file.name, lambda requested: _read(file, net, requested, builders))
             check_sizes(file.name, script, limit)
             return Net(script)
         except RecursionError:

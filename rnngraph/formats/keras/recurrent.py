@@ -30,9 +30,11 @@ def problem_of(layer: Layer) -> str | None:
         return "the file does not describe its cell"
     if layer.kind == "Bidirectional":
         kinds = [inner.kind for key in ("layer", "backward_layer") for inner in layer.inner.get(key, [])]
-        strange = next((kind for kind in kinds if kind not in RECURRENT), None)
-        if strange or len(kinds) != 2:
-            return f"its inner layer of class {strange!r} is not supported"
+        unsupported = next((kind for kind in kinds if kind not in RECURRENT), None)
+        if len(kinds) != 2:
+            return "it must have one layer for each direction"
+        if unsupported:
+            return f"its inner layer of class {unsupported!r} is not supported"
         if _goes_back(layer.inner["layer"][0]) == _goes_back(layer.inner["backward_layer"][0]):
             return "its two layers run in the same direction"
     return None

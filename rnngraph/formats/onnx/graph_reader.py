@@ -21,7 +21,7 @@ from .core.sizes import ForcedSizeError, Undecided, UnreadableError, checked
 from .core.table import Call, reader_of
 from .core.tensors import Tensors
 from .fusing import with_sums
-from .ops.control import taken_graphs
+from .ops.control import possible_branches
 from .ops.quantized import of_floats
 from .recurrent.drivers import stack_of
 from .unread import reason_for
@@ -177,7 +177,7 @@ class GraphReader:
         graphs = list(subgraphs(node))
         if node.op == "If" and node.inputs:
             try:
-                graphs = taken_graphs(node, self._value(node.inputs[0]), partial(self.decide, node), self._tensors)
+                graphs = possible_branches(node, self._value(node.inputs[0]), partial(self.decide, node), self._tensors)
             except UnreadableError:  # reading the node itself will raise the error again
                 return []
         return [name for graph in graphs for name in _read_by(graph) if self._is_own(name)]

@@ -124,7 +124,9 @@ def net_of_model(
         shapes = {input_name(name): kind.shape for name, kind in inputs.items() if kind.shape is not None}
         request = AxisRequest.of(open, axes, shapes)
         script = read_with(
-            request, model.name, lambda asked: _script_of(_with_requested_sizes(model, asked), values, asked)
+            request,
+            model.name,
+            lambda requested: _script_of(_with_requested_sizes(model, requested), values, requested),
         )
         check_sizes(model.name, script, limit)
         script.settle_parameters()

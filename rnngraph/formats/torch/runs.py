@@ -221,10 +221,12 @@ class Reader:
 
     def _name_sizes(self, names: Sequence[str], known: Mapping[str, Dim], times: list[str]) -> None:
         """Name symbolic sizes as the caller requested, or T, T_1 … for time steps and B, B_1 … for other sizes."""
-        asked = {name: self.request.names[name] for name in names if name in self.request.names and name not in known}
-        self.names |= asked
+        requested = {
+            name: self.request.names[name] for name in names if name in self.request.names and name not in known
+        }
+        self.names |= requested
         for name in names:
-            if name not in known and name not in asked:
+            if name not in known and name not in requested:
                 letter = "T" if name in times else "B"
                 self.names[name] = free_name(letter, self.names.values())
 

@@ -95,7 +95,7 @@ def signals(nest: Any) -> Iterator[Signal]:
     return leaves_of(nest, Signal)
 
 
-_GIVES_ITS_INPUT = frozenset(
+_IDENTITY_IN_INFERENCE = frozenset(
     {
         "Dropout",
         "SpatialDropout1D",
@@ -232,7 +232,7 @@ class Declaration:
         first = next(iter(signals(inputs.arguments)), None)
         if layer.key in self._keeps_mask and first is not None and first.mask is not None:
             outputs = [Signal(one.value, first.mask) for one in outputs]
-        if self.version >= 3 and layer.kind in _GIVES_ITS_INPUT and first is not None and len(outputs) == 1:
+        if self.version >= 3 and layer.kind in _IDENTITY_IN_INFERENCE and first is not None and len(outputs) == 1:
             self._same[self._tensor(outputs[0])] = self._tensor(first)
         return outputs
 

@@ -92,8 +92,8 @@ class _Reading:
         """Return the final states, then the steps' results."""
         beside = {*self.fixed, *self.counts, *self.places}
         carried = [name for name in self.initial if name not in beside]
-        given_alone = [*self.emitted, *(item for item, _ in self.lists.values()), *self.updates.values()]
-        step_outputs = [*(self.following[name] for name in carried), *given_alone]
+        separate_outputs = [*self.emitted, *(item for item, _ in self.lists.values()), *self.updates.values()]
+        step_outputs = [*(self.following[name] for name in carried), *separate_outputs]
         sequences = self._sequences(step_outputs)
         shaped_alone = self._shapes(self.places) | self._numbered(
             0, [name for name in self.counts if name not in sequences]

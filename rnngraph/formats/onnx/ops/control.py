@@ -20,7 +20,7 @@ from ..core.tensors import Tensors
 
 @reads("If")
 def _if(call: Call) -> Outputs:
-    branches = [call.branch(graph) for graph in taken_graphs(call.node, call.input(0), call.decide, call.tensors)]
+    branches = [call.branch(graph) for graph in possible_branches(call.node, call.input(0), call.decide, call.tensors)]
     if len(branches) == 1:
         return branches[0]
     condition = call.tensors.value(call.tensors.reshape(call.input(0), ()))
@@ -39,7 +39,9 @@ def _selected(call: Call, condition: Value, then: Operand, other: Operand) -> Op
     return call.script.call(basic.where, condition, call.tensors.value(then), call.tensors.value(other))
 
 
-def taken_graphs(node: Node, condition: Operand, decide: Callable[[Undecided], bool], tensors: Tensors) -> list[Graph]:
+def possible_branches(
+    node: Node, condition: Operand, decide: Callable[[Undecided], bool], tensors: Tensors
+) -> list[Graph]:
     """Return the branches that an If node may take: one, or two if the condition is a run-time value.
 
     Args:

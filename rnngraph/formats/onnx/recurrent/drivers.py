@@ -50,17 +50,17 @@ def stack_of(calls: Sequence[Call]) -> list[list[Operand | None]]:
 def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[list[Operand | None]]:
     """Return Y, Y_h and Y_c of each node. Y is None except for the last node: the driver contains the others."""
     tensors, first = calls[0].tensors, layers[0]
-    batch, given_lengths = 0 if first.is_batch_major else 1, first.lengths
+    batch, stated_lengths = 0 if first.is_batch_major else 1, first.lengths
     order = _order(tensors, layers, x, batch)
     if order is not None:
-        x, given_lengths = _unsorted(tensors, x), _unsorted(tensors, first.lengths)
+        x, stated_lengths = _unsorted(tensors, x), _unsorted(tensors, first.lengths)
     source = tensors.transpose_source(x)
     time_major = not first.is_batch_major
     if time_major and source is not None and source[1] == (1, 0, 2):
         x, time_major = source[0], False
     options: dict[str, Any] = {"time_major": True} if time_major else {}
-    if given_lengths is not None:
-        options["sequence_length"] = tensors.value(given_lengths)
+    if stated_lengths is not None:
+        options["sequence_length"] = tensors.value(stated_lengths)
     outputs, states = _driven(tensors, layers, x, options)
     tensors.recurrences.append(Recurrence(calls[0].node, first, x, time_major, outputs))
     if time_major is first.is_batch_major:

@@ -118,8 +118,8 @@ def _adaptive(axes: int, is_max: bool) -> Handler:
         x = tracer.value(x)
         rank = len(shape_of(x))
         windows = output_size if isinstance(output_size, list | tuple) else [output_size] * axes
-        asked = {rank - axes + place: count for place, count in enumerate(windows) if count is not None}
-        counts = {axis: int(count) for axis, count in asked.items() if dim_of(count) != shape_of(x)[axis]}
+        requested = {rank - axes + place: count for place, count in enumerate(windows) if count is not None}
+        counts = {axis: int(count) for axis, count in requested.items() if dim_of(count) != shape_of(x)[axis]}
         for axis, count in counts.items():
             if count > 1:
                 tracer.sizes.fix(shape_of(x)[axis])
