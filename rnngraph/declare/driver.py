@@ -22,7 +22,7 @@ from .tensor import Tensor, build, class_within, declared
 from .trace import Trace
 
 MAX_INNER_STEPS = 1000
-"""Maximum steps of nested drivers within one step. Each has machine code of its own, because they are unrolled."""
+"""Maximum steps of nested drivers within one step. The steps are unrolled, so that each one adds machine code."""
 
 
 @telling
@@ -90,8 +90,8 @@ class Iteration:
     Attributes:
         length: Number of steps.
         reverse: True if the last step runs first.
-        when: State that tells whether a step runs. None: all run.
-        live: State that tells for each row whether it runs.
+        when: Boolean state that is False for steps to skip. None: no step is skipped.
+        live: Boolean state that is True for rows that still run. None: all rows run.
         time_major: True if the first axis of taps is time.
         has_rows: True if the first axis of states, steps and the output counts rows, as in all cells. Otherwise, they
             may have any shape.
@@ -209,7 +209,7 @@ class Driver:
         return operands.sequences[0].shape[1] if operands.sequences else operands.initial[0].shape[0]
 
     def streamed(self, states: Any) -> Any:
-        """Return the structure of a stream's state; ``states`` is that of the cell."""
+        """Return the structure of a stream's state. ``states`` is the structure of the cell's state."""
         body = self.body
         if not {*body.last}.intersection(body.states[len(flatten(states)) :]):
             return states

@@ -72,7 +72,7 @@ def joined(*parts: str) -> str:
 def within(
     layer: str, cell: Where | None = None, driver: Where | None = None, variables: StepVariables | None = None
 ) -> Iterator[None]:
-    """Within this context, nodes get a layer, and the line of ``cell`` unless they have a line of their own."""
+    """Give nodes that the block builds a layer, and the line of ``cell`` if they have no line in the user's code."""
     token = _declaring.set(Declaring(layer, cell, driver, variables))
     try:
         yield

@@ -18,7 +18,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def of_inner_cells(method: Method) -> Method:
-    """Mark a ``nested_initial_state`` that only returns those of the inner cells."""
+    """Mark a ``nested_initial_state`` that only collects the initial states of inner cells."""
     method.is_of_inner_cells = True  # type: ignore[attr-defined]
     return method
 

@@ -175,7 +175,7 @@ def sequences(value: Any, node: Node) -> bool:
 
 
 def body_input(value: Any, node: Node) -> bool:
-    """True for the index of a carry, or of an input with one step of a sequence, in a loop body."""
+    """True for the index of a loop body's input that is a carry or one step of a sequence."""
     return is_int(value) and 0 <= value < node["carries"] + node["sequences"]
 
 

@@ -239,7 +239,7 @@ UNKNOWN = AxisColumn(_nothing, _everywhere, never)
 LEAF = AxisColumn(_nothing, _everywhere, never)
 """Column of an op without operands and with arbitrary entries."""
 PART = AxisColumn(_nothing, _nowhere, never)
-"""Column of ``get``, which picks one tensor of a tuple. The axes of the tensor are those of its producer."""
+"""Column of ``get``, whose only operand is a tuple, which has no axes."""
 dimension = AxisColumn(_nothing, _nowhere, never)
 matmul = AxisColumn(_matmul, _nowhere, of_product)
 block_matmul = AxisColumn(_block_matmul, _nowhere, jointly((2,), (3,)))

@@ -140,7 +140,7 @@ class ScanParts:
 
 
 def split_inputs(scan: Node, items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item], Sequence[Item]]:
-    """Split ``items``, one for each operand of a scan, into those of carries, sequences and invariants."""
+    """Split ``items``, one for each operand of a scan, into the items of carries, of sequences and of invariants."""
     carries, sequences = scan["carries"], scan["sequences"]
     return items[:carries], items[carries : carries + sequences], items[carries + sequences :]
 

@@ -165,7 +165,7 @@ def outer_sum(types: Sequence[TensorType], attributes: Mapping[str, Any], unify:
 
 
 def parted(shape: Shape, axes: Sequence[int]) -> tuple[Shape, Shape]:
-    """Split a shape into the sizes of reduced axes, and those of the other axes."""
+    """Split a shape into the sizes of reduced axes and the sizes of the other axes."""
     return tuple(shape[axis] for axis in axes), tuple(dim for axis, dim in enumerate(shape) if axis not in axes)
 
 

@@ -26,7 +26,7 @@ class DropoutWrapper(Wrapper):
 
     Kept units are divided by the keep probability, so that the inference graph needs no scaling. A new mask is drawn
     for each step, row and unit. Dropout never applies to memory, such as an LSTM's c. If the cell has several inputs or
-    outputs, each one of floats has a mask of its own.
+    outputs, each float Tensor has a separate mask.
 
     Args:
         cell: Cell to wrap.
@@ -146,7 +146,7 @@ class HighwayWrapper(Wrapper):
     Args:
         cell: Cell to wrap.
         couple_carry_transform_gates: If False, transform = sigmoid(x ``transform_w`` + ``transform_b``).
-        carry_bias_init: Initial value of ``carry_b``, and its negative that of ``transform_b``. A positive value passes
+        carry_bias_init: Initial value of ``carry_b``. ``transform_b`` starts as its negative. A positive value passes
             the input through at first.
     """
 

@@ -69,7 +69,7 @@ def _smaller(earlier: Tensor, later: Tensor) -> Tensor:
 def _log_of_sum(a: Tensor, b: Tensor) -> Tensor:
     """Return log(exp(a) + exp(b)); for infinite operands the larger.
 
-    The operands of minimum are swapped, so that of two equal numbers each gets half the gradient.
+    The operands of minimum are swapped, so that two equal numbers each get half of the gradient.
     """
     larger = maximum(a, b)
     difference = minimum(b, a) - larger

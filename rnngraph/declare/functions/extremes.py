@@ -32,8 +32,9 @@ def maximum(a: Any, b: Any, ties: str = "second") -> Tensor:
     Args:
         a: Tensor or number.
         b: Tensor or number.
-        ties: Operand that gets the gradient of equal operands. ``second``: b, also where an operand is NaN. ``first``:
-            a; where an operand is NaN, b. ``both``: half of it each, as in torch and JAX; all of it each at NaN.
+        ties: Operand that gets the gradient of equal operands. ``second``: b. ``first``: a. ``both``: each operand gets
+            half of the gradient, as in torch and JAX. Where an operand is NaN, b gets the gradient; with ``both``, each
+            operand gets the whole gradient.
     """
     return _extreme("maximum", a, b, ties)
 

@@ -191,8 +191,8 @@ class AttentionWrapper(Wrapper):
         y, cell_state' = cell([x; attention], cell_state);   context = softmax(score(y)) over the memory
         attention' = [y; context] A with attention_layer_size, else the context
 
-    The state is AttentionWrapperState(cell_state, attention). Parameters are under ``attention_wrapper``: those of the
-    cell and of the attention, and ``attention_layer/kernel`` [cell's output + memory's width, attention_layer_size].
+    The state is AttentionWrapperState(cell_state, attention). Below ``attention_wrapper`` are the parameters of
+    the cell and of the attention. ``attention_layer/kernel`` is [cell's output + memory's width, attention_layer_size].
     ``program.inference.taps(**feeds)["alignments"]`` [batch, time, entries] has the alignments of all steps.
 
     Args:

@@ -79,7 +79,7 @@ def dynamic_decode(
 
     Returns:
         (outputs [batch, max_steps, …], final state, lengths). Outputs have the structure of the cell's. lengths: int64
-        [batch], the steps that each row took, the one that stopped it included, as ``sequence_length`` counts them.
+        [batch], the number of steps of each row, including the step that stopped the row.
 
     Raises:
         ShapeError: Shapes of the arguments, or of results of the functions, do not fit.
@@ -202,7 +202,8 @@ class _Decode:
     def _batch_of_arguments(self, initial_state: Any) -> Dim:
         """Return the number of rows of all Tensors passed to the decoder.
 
-        If no Tensor has rows, the batch is symbolic, because a step may read one that has, such as a memory.
+        If no argument has rows, the batch is symbolic, because a step may read another Tensor with rows, such as a
+        memory.
         """
         sequences = [item.type.shape[1] for _, item in self._labelled_sequences()]
         is_single = isinstance(self.nest, Tensor) and self.nest.rank == 1

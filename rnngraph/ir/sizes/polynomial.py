@@ -89,7 +89,7 @@ class Size:
 
     @property
     def plain_symbols(self) -> frozenset[str]:
-        """Symbols outside of floor divisions, which are the ones that equations can be solved for."""
+        """Symbols outside of floor divisions. Equations can be solved only for these symbols."""
         return frozenset(name for names, _ in self.terms for name in names if not isinstance(name, Floor))
 
     @property

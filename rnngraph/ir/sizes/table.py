@@ -105,7 +105,8 @@ class SizeTable:
 def _solved(difference: Dim) -> tuple[str, Dim] | None:
     """Solve ``difference == 0`` for a symbol. Return the symbol and its value; None if impossible.
 
-    Candidates are symbols that are a term of their own with coefficient 1 or -1. The latest declared one is solved for.
+    Candidates are symbols that occur alone in a term, with the coefficient 1 or -1. The latest declared candidate is
+    solved for.
     """
     if not isinstance(difference, Size):
         return None

@@ -201,7 +201,7 @@ def checked_reuse(cell: Any, reuse: Any) -> Any:
 
 @contextmanager
 def reusing(p: Scope, reuse: Any) -> Iterator[None]:
-    """Set the scope's ``reuse`` to that of a cell while the cell creates variables."""
+    """Within the block, replace the scope's ``reuse`` by that of a cell, which creates variables."""
     variables = p._specs
     if not reuse or not isinstance(variables, CellVariables):
         yield

@@ -73,7 +73,7 @@ def relu6(x: Any) -> Tensor:
 
 
 def selu(x: Any) -> Tensor:
-    """Return the self-normalising ELU. The gradient at 0 is that of positive numbers."""
+    """Return the self-normalising ELU. The gradient at 0 is the gradient for positive x."""
     x = as_tensor(x)
     value = activations.selu(x)
     return _with_gradient(value, lambda: functions.where(x < 0, value, x * SCALE))

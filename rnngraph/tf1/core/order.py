@@ -70,7 +70,7 @@ class Order:
 
     @contextmanager
     def own_order(self) -> Iterator[None]:
-        """Trace a step that runs as a whole after the open operations of ``tf.control_dependencies``."""
+        """Hide open control dependencies while a step is traced. The driver as a whole depends on them instead."""
         outer = self.collections["control_inputs"]
         self.collections["control_inputs"] = []
         try:

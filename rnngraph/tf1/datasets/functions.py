@@ -1,4 +1,7 @@
-"""Functions of a program for datasets, such as that of ``map``: declared once, and run for each element."""
+"""Functions that programs pass to datasets, for example to ``map``.
+
+A function is declared once, and runs for each element.
+"""
 
 from __future__ import annotations
 

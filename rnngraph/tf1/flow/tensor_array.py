@@ -250,7 +250,7 @@ class TensorArray:
 
     @api
     def scatter(self, indices: Any, value: Any, name: str | None = None) -> TensorArray:
-        """Return the array with the entries at ``indices`` set to those of the first axis of a Tensor."""
+        """Return a new array in which the entries at ``indices`` are the entries of a Tensor's first axis."""
         array, result = self._entry(value), self
         numbers = np.asarray(
             indices.node["value"]

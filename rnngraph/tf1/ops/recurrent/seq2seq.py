@@ -43,7 +43,7 @@ class _Mechanism:
         """Do nothing, because both classes take the same arguments."""
 
     def take(self, arguments: dict[str, Any]) -> None:
-        """Refuse the arguments that rnngraph's attention lacks, and another dtype than that of the keys.
+        """Raise an error for arguments that rnngraph's attention lacks, and for a dtype other than the memory's.
 
         ``name`` has no effect on variable names.
         """
