@@ -78,7 +78,7 @@ def test_stubs_agree_with_the_table() -> None:
 
 def test_remedies() -> None:
     assert remedy("unique") == remedy("compat.v1.unique") == remedy("python.unique")
-    assert remedy("train.string_input_producer").startswith("there are no queues and no threads that read; feed")
+    assert remedy("train.string_input_producer").startswith("no threads read files or fill queues; feed")
     assert remedy("python.ops.lookup_ops.unique") == remedy("unique")
     assert module_path("compat.v1.nn.rnn_cell") == module_path("_api.v1.nn.rnn_cell") == "nn.rnn_cell"
     assert module_path("nothing") is None
