@@ -107,7 +107,7 @@ MISTAKES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "mask": (lambda x: tf.boolean_mask(x, tf.random_uniform(tf.shape(x)) > 0.5), "the number of entries is not known"),
     "mask's shape": (lambda x: tf.boolean_mask(x, [True]), r"of shape \(4,\)"),
     "k": (lambda x: tf.nn.top_k(x, 9), "at least k entries"),
-    "k fed": (lambda x: tf.nn.top_k(x, tf.placeholder(tf.int32, [])), "an int from 1"),
+    "k fed": (lambda x: tf.nn.top_k(x, tf.placeholder(tf.int32, [])), "an int of 1 or more"),
     "classes": (lambda x: tf.confusion_matrix([0], [0]), "num_classes="),
     "training": (lambda x: tf.contrib.layers.batch_norm(x, is_training=x[0] > 0), "a scalar bool Tensor"),
     "vocabulary": (lambda x: tf.contrib.layers.embed_sequence([[0]]), "vocab_size="),

@@ -275,4 +275,4 @@ def activation_function(activation: str | Callable[[Any], Tensor] | None) -> Cal
         function: Callable[[Any], Tensor] = taking(activation, "an activation", "x")
         return function
     units = "; give units only, because the width of the input is inferred" if isinstance(activation, int) else ""
-    raise DtypeError(f"an activation is a name or a function, not {shown(activation)}{units}")
+    raise DtypeError(f"an activation must be a name or a function, not {shown(activation)}{units}")

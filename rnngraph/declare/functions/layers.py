@@ -132,7 +132,7 @@ def embedding(
         return _without_gradient_at(gather(vocabulary, ids, negative=False), ids, padding_id)
     if width is None:
         raise ShapeError(
-            "embedding with a number of rows needs a width; give width=, or a table in place of the number", at
+            "embedding needs a width for its own table; give width=, or a table in place of the number of rows", at
         )
     scope = scope_name(name, "embedding", at)
     shape = (positive_units(vocabulary, "vocabulary"), positive_units(width, "width"))

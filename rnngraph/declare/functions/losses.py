@@ -86,7 +86,7 @@ def _is_learned(value: Any) -> bool:
 def real_steps(losses: Tensor, lengths: Any) -> Tensor:
     """Return a mask [batch, time] of the steps within each row's length."""
     if losses.rank != 2:
-        raise ShapeError(f"lengths need a loss for each [batch, time], not {losses!r}")
+        raise ShapeError(f"lengths= needs losses [batch, time], not {losses!r}")
     limit = expand_dims(lengths_of_rows(lengths, losses.type.shape[0], "lengths"), -1)
     return is_within(losses.type.shape[1], limit, within="lengths")
 

@@ -61,7 +61,7 @@ def _pairs(x: Tensor, paddings: Any, line: Where | None) -> list[tuple[int, int]
 
 def _whole(counts: Any, shape: tuple[int, ...], line: Where | None) -> Any:
     """Return counts as nested lists, broadcast to ``shape``."""
-    wrong = ArgumentError(f"paddings={shown(counts)} must be counts from 0 on, (before, after) for each axis", line)
+    wrong = ArgumentError(f"paddings={shown(counts)} must be ints of 0 or more, (before, after) for each axis", line)
     try:
         numbers = np.asarray(counts)
         repeated = np.broadcast_to(numbers, shape)
@@ -170,7 +170,7 @@ def windows_over_time(what: str, x: Tensor, sizes: WindowSizes, fill: float, whe
         before, after = span if padding == "causal" else 0, 0
     whole = before + steps + after
     if isinstance(whole, int) and whole <= span and steps != 0:
-        raise ShapeError(f"{what} needs at least {span + 1} steps for a window, not {whole}; pad, as same does", where)
+        raise ShapeError(f"{what} needs at least {span + 1} steps for a window, not {whole}; use padding='same'", where)
     x = padded(x, 1, before, after, mode, fill, where)
     if room:  # add enough padding that one formula gives the number of windows for all sizes
         count = ceil_divide(steps, stride)

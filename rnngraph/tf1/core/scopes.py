@@ -260,7 +260,7 @@ def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
         return ScopeName(full, False, where, known.specs)
     if how is True:
         raise ArgumentError(
-            f"{full} is to be reused but does not exist; leave out reuse=True, or use "
+            f"{full} does not exist, but has reuse=True; leave out reuse=True, or use "
             "rg.shared(cell) for one set of parameters",
             where,
         )

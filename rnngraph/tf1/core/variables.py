@@ -158,7 +158,7 @@ def cell_variable(
         return existing
     if reuse and reuse != AUTO_REUSE:
         raise ArgumentError(
-            f"the variable {full} does not exist, but is to be reused; did you mean reuse=tf.AUTO_REUSE, or "
+            f"the variable {full} does not exist, but its scope has reuse=True; did you mean reuse=tf.AUTO_REUSE, or "
             "rg.shared(cell) for one set of variables?",
             where,
         )

@@ -292,7 +292,7 @@ def unstack(value: Tensor, num: int | None = None, axis: int = 0, name: str = "u
     value = functions.identity(converted(value))
     entries = moves.unstack(value, axis)
     if num not in (None, len(entries)):
-        raise ShapeError(f"num={num}, but axis {axis} of {value!r} has size {len(entries)}")
+        raise ShapeError(f"tf.unstack: num={num}, but axis {axis} of {value!r} has size {len(entries)}; leave out num=")
     return entries
 
 

@@ -225,7 +225,7 @@ def static_bidirectional_rnn(
 ) -> tuple[list[Tensor], Any, Any]:
     """Run ``bidirectional_dynamic_rnn`` over a list of steps. Return (concatenated outputs, state_fw, state_bw)."""
     if not isinstance(inputs, list | tuple) or not inputs:
-        raise DtypeError(f"tf.nn.static_bidirectional_rnn takes a list of Tensors, one a step, not {shown(inputs)}")
+        raise DtypeError(f"tf.nn.static_bidirectional_rnn takes a list of Tensors, one per step, not {shown(inputs)}")
     (forward, backward), (state_fw, state_bw) = bidirectional_dynamic_rnn(
         cell_fw,
         cell_bw,

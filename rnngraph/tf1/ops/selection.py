@@ -40,7 +40,7 @@ def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) 
     """
     x = as_tensor(input)
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise ArgumentError(f"tf.nn.top_k: k={shown(k)} must be an int from 1 on")
+        raise ArgumentError(f"tf.nn.top_k: k={shown(k)} must be an int of 1 or more")
     entries = x.type.shape[-1] if x.rank else None
     if not isinstance(entries, int) or entries < k:
         raise ShapeError(f"tf.nn.top_k of k={k} needs a fixed number of at least k entries, not {x!r}")
@@ -100,7 +100,7 @@ def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int |
     chosen = value if isinstance(value, Tensor) else array_of(value, "tf.boolean_mask takes a mask of bools")
     place, rank = functions.one_axis(x.rank, 0 if axis is None else axis), len(chosen.shape)
     if chosen.dtype != "bool" or not 0 < rank <= x.rank - place:
-        raise ShapeError(f"tf.boolean_mask of {x!r} takes a mask of bools over its axes, not {shown(mask)}")
+        raise ShapeError(f"tf.boolean_mask of {x!r} needs a bool mask of its leading axes, not {shown(mask)}")
     have = x.type.shape[place : place + rank]
     if isinstance(chosen, Tensor):
         corner = x[(0,) * place + (slice(None),) * rank + (0,) * (x.rank - place - rank)]

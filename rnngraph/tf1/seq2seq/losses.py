@@ -34,7 +34,7 @@ def check_lists(what: str, **lists: Any) -> None:
     sizes = set()
     for name, items in lists.items():
         if not isinstance(items, list | tuple) or not items:
-            raise DtypeError(f"{what} takes {name} as a list of Tensors, one a step, not {shown(items)}")
+            raise DtypeError(f"{what} takes {name} as a list of Tensors, one per step, not {shown(items)}")
         sizes.add(len(items))
     if len(sizes) > 1:
         lengths = ", ".join(f"{len(items)} {name}" for name, items in lists.items())

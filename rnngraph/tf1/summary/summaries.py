@@ -125,7 +125,9 @@ def image(
     def encode(tag: str, arrays: Sequence[np.ndarray]) -> list[Value]:
         pictures = arrays[0][:limit]
         if pictures.size > _MAX_PIXELS:
-            raise InvalidArgumentError(f"the summary {tag} is of {pictures.size} numbers; summarize fewer")
+            raise InvalidArgumentError(
+                f"the summary {tag} has {pictures.size} numbers, more than {_MAX_PIXELS}; reduce max_outputs="
+            )
         tags = [f"{tag}/image"] if limit == 1 else [f"{tag}/image/{number}" for number in range(len(pictures))]
         return [_picture(one, pixels) for one, pixels in zip(tags, pictures, strict=False)]
 

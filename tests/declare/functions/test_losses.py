@@ -90,7 +90,7 @@ def test_arguments_that_do_not_fit_are_errors() -> None:
         rg.accuracy(y, y)
     with pytest.raises(rg.ShapeError, match="without the last axis"):
         rg.accuracy(y, rg.placeholder("l", (None, None, 3)))
-    with pytest.raises(rg.ShapeError, match="lengths need a loss"):
+    with pytest.raises(rg.ShapeError, match="lengths= needs losses"):
         rg.accuracy(y, logits, lengths=y)
 
 

@@ -203,8 +203,8 @@ def test_lists_of_symbols() -> None:
         (lambda net: seq2seq.BeamSearchDecoder(net.cell, net.table, net.n[0], END, net.state, 3), "must be a vector"),
         (lambda net: seq2seq.tile_batch(net.n[0], 3), "a scalar has none"),
         (lambda net: seq2seq.sequence_loss(net.memory, net.n, net.n), r"\[batch, time, classes\]"),
-        (lambda net: legacy_seq2seq.rnn_decoder(net.inputs, net.state, net.cell), "one a step"),
-        (lambda net: legacy_seq2seq.sequence_loss([net.n], [], [net.n]), "one a step"),
+        (lambda net: legacy_seq2seq.rnn_decoder(net.inputs, net.state, net.cell), "one per step"),
+        (lambda net: legacy_seq2seq.sequence_loss([net.n], [], [net.n]), "one per step"),
         (lambda net: tf.nn.raw_rnn(net.cell, lambda *_: 3), "loop_fn must return"),
     ],
 )

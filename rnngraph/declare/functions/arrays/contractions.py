@@ -119,8 +119,8 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     if isinstance(axes, int) and not isinstance(axes, bool):
         if not 0 <= axes <= min(a.rank, b.rank):
             raise ArgumentError(
-                f"tensordot over {axes} axes needs as many in {a!r} and {b!r}, of ranks {a.rank} and {b.rank}; give "
-                f"axes= of {min(a.rank, b.rank)} at most"
+                f"tensordot: axes={axes} is out of range for {a!r} and {b!r}, of ranks {a.rank} and {b.rank}; give "
+                f"an int from 0 to {min(a.rank, b.rank)}"
             )
         first, second = list(range(a.rank - axes, a.rank)), list(range(axes))
     else:

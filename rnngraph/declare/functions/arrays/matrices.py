@@ -145,7 +145,7 @@ def diag_embed(x: Any, offset: int = 0) -> Tensor:
     """
     x, shift = as_tensor(x), whole_number(offset, "offset")
     if not x.rank:
-        raise ShapeError(f"diag_embed takes numbers [..., n], not {x!r}")
+        raise ShapeError(f"diag_embed needs a Tensor [..., n], not the scalar {x!r}")
     x = padded(x, x.rank - 1, max(shift, 0), max(-shift, 0), "constant", 0, None)
     *before, size = x.type.shape
     return where(

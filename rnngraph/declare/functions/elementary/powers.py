@@ -39,7 +39,7 @@ def power(x: Any, exponent: Any) -> Tensor:
         if exponent == 0.5 and x.dtype not in INTEGERS:
             return build("sqrt", x)
         if exponent < 0 and x.dtype in INTEGERS:
-            raise DtypeError(f"the power {exponent} of integers is not an integer; convert with rg.cast")
+            raise DtypeError(f"integers to the power {exponent} are not integers; convert the base with rg.cast")
         if exponent == -1:
             return divided(1, x)
         if 0 < exponent <= MAX_FACTORS and exponent == int(exponent):
