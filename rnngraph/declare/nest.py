@@ -225,6 +225,8 @@ def _fitted(structure: Any, nest: Any, what: str, where: Where | None, at: Calla
 
 @dataclass(frozen=True)
 class _Leaf:
+    """Leaf of the structure that a whole nest matches."""
+
     leaf: Any
 
 

@@ -95,9 +95,8 @@ def cast(node: Node, g: Node) -> OperandAdjoints:
     source = node.operands[0]
     if source.dtype not in DIFFERENTIABLE or node.dtype not in DIFFERENTIABLE:
         return (None,)
-    return (
-        g if source.dtype not in FLOATS else _op("cast", g, dtype=source.dtype),
-    )  # adjoints of bfloat16 values are float32
+    # Adjoints of bfloat16 values are float32.
+    return (g if source.dtype not in FLOATS else _op("cast", g, dtype=source.dtype),)
 
 
 def _swapped(node: Node) -> Node:

@@ -76,9 +76,8 @@ def remake(node: Node, operands: Sequence[Node], unify: Unify = unify_strict) ->
     operands = tuple(operands)
     if operands == node.operands:
         return node
-    if unify is unify_strict and all(
-        map(_same_type, operands, node.operands)
-    ):  # equal operand types: the inferred type is unchanged
+    # If the types of operands are equal, the inferred type is unchanged.
+    if unify is unify_strict and all(map(_same_type, operands, node.operands)):
         return Node(node.op, operands, node.type, node.attributes, node.where, node.name)
     return make(node.op, *operands, where=node.where, name=node.name, unify=unify, **dict(node.attributes))
 

@@ -159,9 +159,8 @@ class NodeAxes:
         carried = (carry.inside for node in scans for carry in ScanParts.of(node).carries)
         batched = carried if scans else (node for node in graph.inputs if node.op == "input")
         self.batches: set[Dim] = {node.shape[0] for node in batched if node.tensor.rank}
-        self.batches -= {
-            size for size in self.lengths if isinstance(size, Size)
-        }  # a carry may hold a whole sequence, whose first axis is time
+        # A carry may hold a whole sequence, whose first axis is time.
+        self.batches -= {size for size in self.lengths if isinstance(size, Size)}
 
     def of(self, node: Node, in_loop: bool, forward: bool) -> tuple[int | None, int | None]:
         """Return (row axis, time axis) of a node, each None if the node has none.

@@ -24,9 +24,8 @@ def rounded_to_bfloat16(x: np.ndarray) -> np.ndarray:
     odd = (bits >> np.uint32(16)) & np.uint32(1)
     with np.errstate(over="ignore"):
         rounded = ((bits + (np.uint32(0x7FFF) + odd)) & BITS).view(np.float32)
-    nearest = np.where(
-        np.isinf(rounded), (bits & BITS).view(np.float32), rounded
-    )  # finite numbers that would round to infinity are truncated
+    # Truncate finite numbers that would round to infinity.
+    nearest = np.where(np.isinf(rounded), (bits & BITS).view(np.float32), rounded)
     return np.where(np.isnan(narrow), narrow, nearest)
 
 

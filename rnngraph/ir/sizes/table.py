@@ -138,9 +138,8 @@ def _add_least(dim: Dim, scale: Fraction, total: dict[Monomial, Fraction]) -> No
         share = scale * factor
         if len(names) == 1 and isinstance(floor := names[0], Floor):
             _add_least(floor.dim - (floor.by - 1) if share > 0 else floor.dim, share / floor.by, total)
-        elif share < 0 or not any(
-            isinstance(name, Floor) for name in names
-        ):  # omit positive products with floors, which are at least 0
+        # Omit positive products with floors, which are at least 0.
+        elif share < 0 or not any(isinstance(name, Floor) for name in names):
             total[names] = total.get(names, 0) + share
 
 

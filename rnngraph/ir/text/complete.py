@@ -27,6 +27,8 @@ def complete_text(graph: Graph, arrays: dict[str, np.ndarray]) -> str:
 
 
 class _Writer:
+    """Writer of the complete form of one graph."""
+
     def __init__(self, graph: Graph, arrays: dict[str, np.ndarray]) -> None:
         self.graph, self.arrays = graph, arrays
         self.names = names_of(graph.walk(), literals=True)

@@ -118,6 +118,8 @@ def _is_type(node: Node, text: str) -> bool:
 
 
 class _Parser:
+    """Parser of one printed graph, line by line."""
+
     def __init__(self, text: str, stored: Mapping[str, np.ndarray]) -> None:
         stripped = (_WORD_OR_COMMENT.sub(lambda match: match[1] or "", line) for line in text.split("\n"))
         self.lines = [line.rstrip() for line in stripped if line.strip()]

@@ -51,9 +51,8 @@ def call_cell(self: Cell, inputs: Tensor, state: Any = None, scope: Any = None) 
     name = ScopeName(variables.full(own_name(self)) or "cell", False, where, variables)
     outputs, new = Run(step, None, None, False, None, True, name, where).over(self, state)
     parameters = _driver(outputs).names.parameters
-    unowned = {
-        spec for spec, _ in parameters if spec.name is None
-    } - variables.owned  # parameters of cells in rg.shared
+    # Parameters of cells in rg.shared have no name yet.
+    unowned = {spec for spec, _ in parameters if spec.name is None} - variables.owned
     variables.owned |= unowned
     if variables.has_layers or unowned or any(part.has_layers for part in variables.parts):
         graph.own(outputs)

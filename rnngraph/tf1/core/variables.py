@@ -366,6 +366,8 @@ def report_uninitialized_variables(var_list: Any = None, name: str = "report_uni
 
 
 class _HasValue(Operation):
+    """Operation that returns True if all variables have values."""
+
     def __init__(self, variables: Sequence[Any], name: str) -> None:
         self.variables = list(variables)
         super().__init__(name)
@@ -379,6 +381,8 @@ class _HasValue(Operation):
 
 
 class _Missing(_HasValue):
+    """Operation that returns the names of variables without values."""
+
     def execute(self, session: Any, values: Sequence[np.ndarray]) -> Any:
         return np.array(self.missing(session), dtype=object)
 

@@ -236,9 +236,8 @@ class _Enqueue(Operation):
 
     def __init__(self, queue: QueueBase, values: list[Tensor], is_many: bool, name: str) -> None:
         self.queue, self.values, self.is_many = queue, values, is_many
-        if any(
-            component.shape is None for component in queue.components
-        ):  # shapes that the program left out are those of the first values
+        # Shapes that the program left out are taken from the first values.
+        if any(component.shape is None for component in queue.components):
             shapes = [
                 tuple(size if isinstance(size, int) else None for size in item.type.shape)[1 if is_many else 0 :]
                 for item in values

@@ -63,9 +63,8 @@ def case(
     truths = [_truth(pred, "tf.case") for pred, _ in pairs]
     if not truths:
         return called(last, "default")
-    others = list(
-        accumulate(map(functions.logical_not, truths), functions.logical_and)
-    )  # element i: conditions 0 to i are all False
+    # Element i is True if the conditions 0 to i are all False.
+    others = list(accumulate(map(functions.logical_not, truths), functions.logical_and))
     reached = [truths[0], *map(functions.logical_and, others, truths[1:])]
     result = branch(last, "default", others[-1])
     for truth, (_, function), here in reversed(list(zip(truths, pairs, reached, strict=True))):

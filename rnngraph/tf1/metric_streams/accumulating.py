@@ -56,9 +56,8 @@ def measure(
     graph = get_default_graph()
     value = compute(*(item.before for item in totals))
     updated = (update or compute)(*(item.after for item in totals))
-    after = build(
-        "reshape", updated, shape=updated.type.shape
-    )  # a copy, so that only this Tensor depends on the assignments
+    # A copy, so that only this Tensor depends on the assignments.
+    after = build("reshape", updated, shape=updated.type.shape)
     graph.require(after, [Assign(item.before, item.after, None, "assign") for item in totals])
     graph.name("value", value)
     graph.name("update_op", after)

@@ -35,12 +35,13 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
     Without a name it is ``Placeholder``, ``Placeholder_1``, … in order of declaration.
 
     Args:
-        shape: A list of ints and None. Without a shape it is a scalar, as in ``keep_prob =
-            tf.placeholder(tf.float32)``. Other placeholders need a shape.
+        dtype: Dtype of the Tensor.
+        shape: A list of ints and None. Without a shape the placeholder is a scalar, as in ``keep_prob =
+            tf.placeholder(tf.float32)``.
+        name: Name of the placeholder.
     """
-    if dtype == string and isinstance(
-        dtype, str
-    ):  # the name tf.string, which is the dtype of a handle of a feedable iterator
+    # tf.string as a text is the dtype of the handle of a feedable iterator.
+    if dtype == string and isinstance(dtype, str):
         if shape not in (None, (), []):
             raise NotOfferedError(f"a placeholder of strings is not offered; feed ids, as tf.int32 ({GUIDE})")
         return _fed("Placeholder", "int64", (), name)

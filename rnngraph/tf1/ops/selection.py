@@ -233,9 +233,8 @@ def trace(x: Any, name: str | None = None) -> Tensor:
 def _squares(x: Any) -> Tensor:
     x = as_tensor(x)
     *outer, rows, columns = x.type.shape if x.rank > 1 else (0, 0, 1)
-    if rows != columns and not (
-        isinstance(rows, int) and isinstance(columns, int)
-    ):  # a run checks that a symbolic size fits
+    # A run checks that a symbolic size fits.
+    if rows != columns and not (isinstance(rows, int) and isinstance(columns, int)):
         size = rows if isinstance(rows, int) else columns
         x = build("ensure_shape", x, shape=(*outer, size, size))
     elif rows != columns:

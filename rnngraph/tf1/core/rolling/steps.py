@@ -126,9 +126,8 @@ def _same_value(a: Any, b: Any) -> bool:
         return kinds[0] == kinds[1] and np.array_equal(a, b)
     if isinstance(a, tuple) and isinstance(b, tuple):
         return len(a) == len(b) and all(_same_value(x, y) for x, y in zip(a, b, strict=True))
-    return bool(a == b) or (
-        isinstance(a, Size) and isinstance(b, Size)
-    )  # symbolic sizes differ by name only: consecutive steps share a batch
+    # Symbolic sizes of consecutive steps differ by name only, because the steps share a batch.
+    return bool(a == b) or (isinstance(a, Size) and isinstance(b, Size))
 
 
 def compatible(a: Any, b: Any) -> bool:
