@@ -21,7 +21,7 @@ SPANS = sorted(set(re.findall(r"`([^`\n]+)`", PROSE)))
 
 NOTATION = {"(T+1)//2", "x K₁ + h K₂", "kept/NAME", "~/.cache/rnngraph", "$XDG_CACHE_HOME/rnngraph"}
 """Spans that are mathematics, patterns of names, or files of users."""
-PRINTED = {"for part in _worker..n step _workers", "right behind the scan before"}
+PRINTED = {"for part in _worker..n step _workers", "directly after that of the previous scan"}
 """Spans that are lines of stages, with words that the code puts together."""
 
 

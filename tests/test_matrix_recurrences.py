@@ -187,7 +187,7 @@ def test_a_state_too_large_for_caches_is_split_along_independent_axes(
 ) -> None:
     cell = MatrixCell(delta, heads, keys, values)
     text = declared(cell, target="x86-64-v3").inference.show("plan")
-    assert ("in blocks, all steps of each: " in text) == bool(cut)
+    assert ("; all steps of a block before the next" in text) == bool(cut)
     assert cut in text
     fed = feeds(cell, 3, 5)
     wanted, _ = in_numpy(cell, fed["x"].astype(np.float64), fed["S"].astype(np.float64))
@@ -251,7 +251,10 @@ def test_a_derivative_reads_the_states_of_a_block_in_cache() -> None:
     """Memory holds states of a single block of steps, of one row and head."""
     program = stacked([MatrixCell(gated, 4, 64, 64)], both_ways=False)
     text = str(program.training.show("plan"))
-    assert "in blocks, all steps of each: 1 of 4, right behind the scan before" in text
+    assert (
+        "in blocks of 1 of 4; all steps of a block before the next, each directly after that of the previous scan"
+        in text
+    )
     memory = program.training.memory(batch=8, time=512)
     assert memory.arena < 60e6
     assert memory.arena < program.training.memory(batch=8, time=512, recompute=None).arena / 4
@@ -262,7 +265,7 @@ def test_workers_that_run_different_blocks_share_no_memory(monkeypatch: pytest.M
     assert "1 of 4" in program.inference.show("plan")
     whole = _Planner._of_step
     monkeypatch.setattr(_Planner, "_of_step", lambda self, value, is_shared: whole(self, value, False))
-    with pytest.raises(VerifyError, match="workers that run blocks of a scan share the memory of"):
+    with pytest.raises(VerifyError, match="workers that run different blocks of a scan write"):
         declared(MatrixCell(delta, 4, 64, 64), threads=2).inference.show("plan")
 
 

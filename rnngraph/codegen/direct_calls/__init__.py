@@ -1,10 +1,14 @@
 """Functions with CPython's calling convention that run prepared calls.
 
-``plan`` is the layout of the memory that controls them. ``arguments`` finds and checks arguments, ``arrays`` copies
-feeds and makes results, ``call`` runs, all built from ``instructions``. ``module`` combines them.
+- ``plan``: memory layout of the plan of a call.
+- ``arguments``: functions that find and check arguments.
+- ``arrays``: functions that copy feeds and make results.
+- ``call``: functions that run a call.
+- ``instructions``: builder of these functions.
+- ``module``: the module that combines them.
 
-One module serves all nets: a plan describes each feed and result, and which entry runs on which argument block.
-Functions of CPython and NumPy are called by the addresses passed to ``direct_begin``, so that the module has no
-external symbols and can be cached on disk. A call that does not match its plan is passed on to the Python function of
-its trampoline, before anything was done. Nothing here knows a graph.
+One module serves all nets. A plan describes each feed and result, the entry that runs, and its argument block.
+Functions of CPython and NumPy are called by the addresses that ``direct_begin`` receives, so that the module has no
+external symbols and can be cached on disk. If a call does not match its plan, it is passed on, before it has any
+effect, to the Python function for which the trampoline stands. This package does not depend on graphs.
 """

@@ -9,7 +9,7 @@ YES, NO = "i1 1", "i1 0"
 
 
 def alike() -> str:
-    """Return the LLVM text of a predicate: a value is an array with a record's shape and dtype object."""
+    """Return the LLVM text of a predicate: a value is an array with the shape and the dtype object of a record."""
     f = ObjectBuilder()
     f.return_unless(f.has_type("%value", Api.ARRAY), NO)
     axes = f.value(f"sext i32 {f.field('%value', AXES, 'i32')} to i64", "axes")
@@ -25,7 +25,7 @@ def alike() -> str:
 def fits() -> str:
     """Return the LLVM text of a predicate: a value is a valid feed.
 
-    That is an array, or a number within the range of its float.
+    It must be an array with the feed's shape and dtype, or a number within the range of the feed's float type.
     """
     f = ObjectBuilder()
     with f.when(f.value("call i1 @alike(ptr %feed, ptr %value)", "array")):
@@ -48,9 +48,9 @@ def fits() -> str:
 
 
 def from_mapping() -> str:
-    """Return the LLVM text of a function that takes the feeds from a dict.
+    """Return the LLVM text of a function that takes the feeds from a dict, and references to them.
 
-    It returns true if the dict has nothing else, and takes a reference to each feed.
+    It returns true if the dict has no other items.
     """
     f = ObjectBuilder()
 
@@ -66,11 +66,11 @@ def from_mapping() -> str:
 
         named = item(Record.NAME)
         value = f.either("ptr", f.is_null(named), keyed, lambda: named)
-        is_there = f.icmp("ne", "ptr", value, "null")
-        with f.when(is_there):
+        is_present = f.icmp("ne", "ptr", value, "null")
+        with f.when(is_present):
             f.set_entry("%values", number, value, "ptr")
-            f.hold(value)
-        return [f.value(f"add i64 {count}, {f.value(f'zext i1 {is_there} to i64')}", "found")]
+            f.incref(value)
+        return [f.value(f"add i64 {count}, {f.value(f'zext i1 {is_present} to i64')}", "found")]
 
     size = f.call(Api.PyDict_Size, "ptr %mapping", "i64")
     (count_of_feeds,) = f.fold([("i64", 0)], "%count", take_feed)
@@ -81,9 +81,9 @@ def from_mapping() -> str:
 
 
 def from_keyword() -> str:
-    """Return the LLVM text of a function that takes one feed from a keyword argument.
+    """Return the LLVM text of a function that takes a feed from a keyword argument, and a reference to it.
 
-    It returns true if the keyword names a feed that is still missing, and takes a reference to it.
+    It returns true if the keyword is the name of a feed that is still missing.
     """
     f = ObjectBuilder()
     with f.loop("%count") as number:
@@ -91,7 +91,7 @@ def from_keyword() -> str:
         with f.when(f.icmp("eq", "ptr", known, "%keyword")):
             f.return_unless(f.is_null(f.entry("%values", number, "ptr")), NO)
             f.set_entry("%values", number, "%fed", "ptr")
-            f.hold("%fed")
+            f.incref("%fed")
             f.ret(YES)
     f.ret(NO)
     parameters = {"feeds": "ptr", "count": "i64", "keyword": "ptr", "fed": "ptr", "values": "ptr"}
@@ -101,9 +101,10 @@ def from_keyword() -> str:
 def arguments() -> str:
     """Return the LLVM text of a function that finds the feeds and ``out`` among a call's arguments.
 
-    Feeds come by keyword or in one mapping, and are stored by their index in the plan. The function returns false for
-    anything else, or for a duplicate feed. Errors of comparing keys may remain set. Each feed is held as soon as it is
-    read, even if the call is declined, because comparing keys may run users' code that removes it from the mapping.
+    Feeds are passed as keyword arguments or in one mapping, and are stored by their index in the plan. The function
+    returns false if there are other arguments, or a duplicate feed. An exception from comparing keys may remain set.
+    The function takes a reference to each feed as soon as it reads the feed, even if the call is passed on, because
+    comparing keys may run users' code that removes the feed from the mapping.
     """
     f = ObjectBuilder()
     count, feeds = f.entry("%plan", Plan.FEEDS), f.entry("%plan", Plan.FEED_LIST, "ptr")
@@ -131,7 +132,7 @@ def arguments() -> str:
 
 
 def writable() -> str:
-    """Return the LLVM text of a predicate: a caller's array can receive a result that is copied."""
+    """Return the LLVM text of a predicate: a result can be copied to an array of the caller."""
     f = ObjectBuilder()
     f.return_unless(f.value("call i1 @alike(ptr %record, ptr %array)", "alike"), NO)
     flags = f.value(f"and i32 {f.field('%array', FLAGS, 'i32')}, {PLAIN | WRITABLE}", "flags")
@@ -141,7 +142,7 @@ def writable() -> str:
 
 
 def is_separate() -> str:
-    """Return the LLVM text of a predicate: the last ``out`` array does not overlap the earlier ones."""
+    """Return the LLVM text of a predicate: the ``last`` of the ``out`` arrays so far does not overlap the others."""
     f = ObjectBuilder()
 
     def extent(array: str, number: str) -> tuple[str, str]:
@@ -164,9 +165,10 @@ def is_separate() -> str:
 
 
 def outs() -> str:
-    """Return the LLVM text of a function that takes the caller's ``out`` arrays: all of them, and without overlap.
+    """Return the LLVM text of a function that takes the caller's ``out`` arrays, and references to them.
 
-    Each array is held, and each mapping while its entries are read.
+    It returns false unless all arrays are present and none overlap. It holds a reference to each mapping or sequence
+    while it reads its entries.
     """
     f = ObjectBuilder()
     kind, count = f.entry("%node", Node.KIND), f.entry("%node", Node.COUNT)
@@ -174,7 +176,7 @@ def outs() -> str:
         results, records = f.entry("%plan", Plan.RESULTS), f.entry("%plan", Plan.RESULT_LIST, "ptr")
         fits = f.value(f"call i1 @writable(ptr {f.record(records, count)}, ptr %out)", "fits")
         f.return_unless(fits, NO)
-        f.hold("%out")
+        f.incref("%out")
         f.set_entry("%fresh", count, "%out", "ptr")
         operands = f"ptr {records}, i64 {results}, ptr %fresh, i64 {count}"
         f.ret(f"i1 {f.value(f'call i1 @apart({operands})', 'apart')}")
@@ -195,10 +197,10 @@ def outs() -> str:
             lambda: f.call(Api.PyTuple_GetItem, f"ptr %out, i64 {number}"),
         )
         f.return_if(f.is_null(operands), NO)
-        f.hold(operands)
+        f.incref(operands)
         part = f.entry(parts, number, "ptr")
         is_valid = f.value(f"call i1 @outs(ptr %plan, ptr {part}, ptr {operands}, ptr %fresh)", "taken")
-        f.let(operands)
+        f.decref(operands)
         f.return_unless(is_valid, NO)
     f.ret(YES)
     return f.function("outs", "i1", {"plan": "ptr", "node": "ptr", "out": "ptr", "fresh": "ptr"})

@@ -1,4 +1,4 @@
-"""LLVM text of functions that copy feeds, and make result arrays and their structure."""
+"""LLVM text of functions that copy feeds, and make the structure of result arrays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .plan import DATA, FLAGS, FREE, LEAF, MAPPING, SHARE, STRIDES, Api, Node, P
 
 
 def gather() -> str:
-    """Return the LLVM text of a function that copies an array to contiguous memory, and returns the copy's end."""
+    """Return the LLVM text of a function that copies an array to contiguous memory, and returns the end of the copy."""
     f = ObjectBuilder()
     with f.when(f.icmp("eq", "i64", "%axes", 0)):
         f.do("call void @copy(ptr %source, ptr %target, i64 %item)")
@@ -59,7 +59,7 @@ def feed() -> str:
 
 
 def within() -> str:
-    """Return the LLVM text of a predicate: the values of a copied feed are within bounds."""
+    """Return the LLVM text of a predicate: the values of a feed are within their bounds."""
     f = ObjectBuilder()
     checked, item = f.entry("%feed", Record.CHECKED), f.entry("%feed", Record.ITEM)
     f.return_if(f.icmp("eq", "i64", checked, FREE), YES)
@@ -93,16 +93,16 @@ def within() -> str:
 
 
 def make_arrays() -> str:
-    """Return the LLVM text of a function that makes the result arrays that the caller did not pass.
+    """Return the LLVM text of a function that makes the result arrays that the caller did not pass as ``out``.
 
-    It returns false on failure.
+    It returns false if that fails.
     """
     f = ObjectBuilder()
     records = f.entry("%plan", Plan.RESULT_LIST, "ptr")
     with f.loop(f.entry("%plan", Plan.RESULTS)) as number, f.when(f.is_null(f.entry("%fresh", number, "ptr"))):
         record = f.record(records, number)
         dtype, shape = f.entry(record, Record.DTYPE, "ptr"), f.entry(record, Record.SHAPE, "ptr")
-        f.hold(dtype)
+        f.incref(dtype)
         axes = f.value(f"trunc i64 {f.entry(record, Record.AXES)} to i32", "axes")
         operands = f"ptr {f.api(Api.ARRAY)}, ptr {dtype}, i32 {axes}, ptr {shape}, ptr null, ptr null, i32 0, ptr null"
         array = f.call(Api.PyArray_NewFromDescr, operands)
@@ -113,20 +113,23 @@ def make_arrays() -> str:
 
 
 def build() -> str:
-    """Return the LLVM text of a function that makes a result's structure of arrays; null if an error was raised."""
+    """Return the LLVM text of a function that makes a result's structure of arrays.
+
+    The function returns null if an exception was raised.
+    """
     f = ObjectBuilder()
     kind, count = f.entry("%node", Node.KIND), f.entry("%node", Node.COUNT)
     with f.when(f.icmp("eq", "i64", kind, LEAF)):
         array = f.entry("%leaves", count, "ptr")
-        f.hold(array)
+        f.incref(array)
         f.ret(f"ptr {array}")
     maker, keys, parts = (f.entry("%node", word, "ptr") for word in (Node.MAKER, Node.KEYS, Node.PARTS))
 
     def part(number: str, owner: str) -> str:
-        """Write code that makes an item of the structure. On failure, it also releases the ``owner``."""
+        """Write code that makes an item of the structure. If that fails, the code releases the ``owner``."""
         result = f.value(f"call ptr @build(ptr {f.entry(parts, number, 'ptr')}, ptr %leaves)", "made")
         with f.when(f.is_null(result)):
-            f.let(owner)
+            f.decref(owner)
             f.ret("ptr null")
         return result
 
@@ -136,9 +139,9 @@ def build() -> str:
         with f.loop(count) as number:
             key, value = f.entry(keys, number, "ptr"), part(number, mapping)
             code = f.call(Api.PyDict_SetItem, f"ptr {mapping}, ptr {key}, ptr {value}", "i32")
-            f.let(value)
+            f.decref(value)
             with f.when(f.icmp("ne", "i32", code, 0)):
-                f.let(mapping)
+                f.decref(mapping)
                 f.ret("ptr null")
         f.ret(f"ptr {mapping}")
     entries = f.call(Api.PyTuple_New, f"i64 {count}")
@@ -147,17 +150,17 @@ def build() -> str:
         f.call(Api.PyTuple_SetItem, f"ptr {entries}, i64 {number}, ptr {part(number, entries)}", "i32")
     f.return_if(f.is_null(maker), f"ptr {entries}")
     result = f.call(Api.PyObject_CallOneArg, f"ptr {maker}, ptr {entries}")
-    f.let(entries)
+    f.decref(entries)
     f.ret(f"ptr {result}")
     return f.function("build", "ptr", {"node": "ptr", "leaves": "ptr"})
 
 
 def release() -> str:
-    """Return the LLVM text of a function that releases the references in a list, some of which may be null."""
+    """Return the LLVM text of a function that releases the references in a list, of which some may be null."""
     f = ObjectBuilder()
     with f.loop("%count") as number:
         value = f.entry("%objects", number, "ptr")
         with f.when(f.negated(f.is_null(value))):
-            f.let(value)
+            f.decref(value)
     f.ret()
     return f.function("release", "void", {"objects": "ptr", "count": "i64"}, attributes=INLINE)

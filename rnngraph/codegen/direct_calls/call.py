@@ -1,4 +1,4 @@
-"""LLVM text of functions that run a call, or pass it on to Python if the plan does not cover it."""
+"""LLVM text of functions that run a call, or pass it on to a Python function if it does not match its plan."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .instructions import INLINE, ObjectBuilder
 from .plan import DATA, MAX_ITEMS, TRY, Api, Plan, Record
 
 _MAX_ON_STACK = 2 * MAX_ITEMS
-"""Maximum arguments passed on through the stack. More are passed through the heap."""
+"""Maximum number of arguments that are passed on in stack memory. More are passed in heap memory."""
 
 
 def guarded() -> str:
@@ -23,7 +23,7 @@ def guarded() -> str:
 
 
 def all_fit() -> str:
-    """Return the LLVM text of a predicate: all required feeds are present, and every feed fits."""
+    """Return the LLVM text of a predicate: all required feeds are present, and all feeds are valid."""
     f = ObjectBuilder()
     feeds, needed = f.entry("%plan", Plan.FEED_LIST, "ptr"), f.entry("%plan", Plan.NEEDED)
     with f.loop(f.entry("%plan", Plan.FEEDS)) as number:
@@ -39,7 +39,7 @@ def all_fit() -> str:
 
 
 def fill() -> str:
-    """Return the LLVM text of a function that copies feeds into the argument block.
+    """Return the LLVM text of a function that copies feeds, or writes their addresses into the argument block.
 
     It returns false if a value is out of bounds.
     """
@@ -56,7 +56,10 @@ def fill() -> str:
 
 
 def place_results() -> str:
-    """Return the LLVM text of a function that writes the addresses of result arrays into the argument block."""
+    """Return the LLVM text of a function that writes the addresses of result arrays into the argument block.
+
+    Results with memory in the plan are copied later, by ``copy_results``.
+    """
     f = ObjectBuilder()
     records = f.entry("%plan", Plan.RESULT_LIST, "ptr")
     with f.loop(f.entry("%plan", Plan.RESULTS)) as number:
@@ -68,7 +71,7 @@ def place_results() -> str:
     return f.function("place_results", "void", {"plan": "ptr", "fresh": "ptr", "block": "ptr"}, attributes=INLINE)
 
 
-def give() -> str:
+def copy_results() -> str:
     """Return the LLVM text of a function that copies results from the plan's memory to result arrays."""
     f = ObjectBuilder()
     records = f.entry("%plan", Plan.RESULT_LIST, "ptr")
@@ -83,7 +86,7 @@ def give() -> str:
 
 
 def draw_seed() -> str:
-    """Return the LLVM text of a function that draws a seed, if the plan has a generator and the call has no seed."""
+    """Return the LLVM text of a function that draws a seed, if the plan has a generator and no seed is fed."""
     f = ObjectBuilder()
     draw = f.entry("%plan", Plan.DRAW, "ptr")
     f.return_if(f.is_null(draw))
@@ -95,7 +98,7 @@ def draw_seed() -> str:
 
 
 def compute() -> str:
-    """Return the LLVM text of a function that runs the entry. During long calls it releases the GIL."""
+    """Return the LLVM text of a function that runs the entry. During long calls, it releases the GIL."""
     f = ObjectBuilder()
     entry, releases = f.entry("%plan", Plan.ENTRY, "ptr"), f.entry("%plan", Plan.RELEASES)
     with f.when(f.icmp("eq", "i64", releases, 0)):
@@ -111,9 +114,9 @@ def compute() -> str:
 def attempt() -> str:
     """Return the LLVM text of a function that runs a call by a plan, and returns the call's result.
 
-    The function returns null without an error, and without effects, for a call that is passed on. It returns null with
-    an error if users' code raised one. Arrays and structure are made before anything runs, so that nothing can fail
-    afterwards. Guards are checked last, because making objects may run users' code.
+    It returns null without an exception, and has no effects, if the call must be passed on. It returns null with an
+    exception if users' code raised one. The structure of result arrays is made before the entry runs, so that nothing
+    can fail afterwards. Guards are checked last, because making objects may run users' code.
     """
     f = ObjectBuilder()
     values, fresh, out_at = f.alloca(MAX_ITEMS), f.alloca(MAX_ITEMS), f.alloca(1)
@@ -124,7 +127,7 @@ def attempt() -> str:
         with f.loop(count) as number:
             f.set_entry(items, number, "null", "ptr")
 
-    def let_all() -> None:
+    def release_all() -> None:
         f.do(f"call void @release(ptr {fresh}, i64 {results})")
         f.do(f"call void @release(ptr {values}, i64 {feeds})")
 
@@ -139,7 +142,7 @@ def attempt() -> str:
     f.branch_unless(f.value(f"call i1 @make_arrays(ptr {plan}, ptr {fresh})", "made"), "fail")
     whole = f.value(f"call ptr @build(ptr {structure}, ptr {fresh})", "whole")
     with f.when(f.is_null(whole)):
-        let_all()
+        release_all()
         f.ret("ptr null")
     side_at = f.entry(plan, Plan.SIDE, "ptr")
     side = f.value(f"load i64, ptr {side_at}", "side")
@@ -150,21 +153,21 @@ def attempt() -> str:
     f.branch_unless(f.value(f"call i1 @fill(ptr {plan}, ptr {values}, ptr {block})", "filled"), "drop")
     f.do(f"call void @place_results(ptr {plan}, ptr {fresh}, ptr {block})")
     weights, busy = f.entry(plan, Plan.WEIGHTS, "ptr"), f.entry(plan, Plan.BUSY, "ptr")
-    f.hold(weights)
+    f.incref(weights)
     f.do(f"store i64 1, ptr {busy}")
     f.do(f"call void @draw_seed(ptr {plan}, ptr {values})")
     f.do(f"call void @compute(ptr {plan}, ptr {block})")
     f.do(f"store i64 {f.value(f'xor i64 {side}, {f.entry(plan, Plan.FLIPS)}', 'side')}, ptr {side_at}")
     f.do(f"call void @give(ptr {plan}, ptr {fresh})")
     f.do(f"store i64 0, ptr {busy}")
-    f.let(weights)
-    let_all()
+    f.decref(weights)
+    release_all()
     f.ret(f"ptr {whole}")
     f.start("drop")
-    f.let(whole)
+    f.decref(whole)
     f.branch("fail")
     f.start("fail")
-    let_all()
+    release_all()
     f.act(Api.PyErr_Clear)
     f.ret("ptr null")
     parameters = {"owner": "ptr", "arguments": "ptr", "count": "i64", "names": "ptr", "argument.out": "ptr"}
@@ -172,7 +175,7 @@ def attempt() -> str:
 
 
 def call_python() -> str:
-    """Return the LLVM text of a function that calls a method's Python function with the same arguments."""
+    """Return the LLVM text of a function that calls the Python function of a method with the same arguments."""
     f = ObjectBuilder()
     stack = f.alloca(_MAX_ON_STACK)
     keys = f.either("i64", f.is_null("%names"), lambda: "0", lambda: f.call(Api.PyTuple_Size, "ptr %names", "i64"))
@@ -197,9 +200,9 @@ def call_python() -> str:
 
 
 def call_method() -> str:
-    """Return the LLVM text of a function that calls a method by its object's plan, or else its Python function.
+    """Return the LLVM text of a function that calls a method: by its object's plan if possible, else in Python.
 
-    ``trampoline`` points to the method's two words of the table.
+    Its parameter ``trampoline`` points to the method's two words of the table.
     """
     f = ObjectBuilder()
     attribute, function = f.entry("%trampoline", 0, "ptr"), f.entry("%trampoline", 1, "ptr")
@@ -215,10 +218,10 @@ def call_method() -> str:
     f.branch_if(f.is_null(f.call(Api.PyErr_Occurred)), "left")
     f.branch("done")
     f.start("done")
-    f.let(plan_holder)
+    f.decref(plan_holder)
     f.ret(f"ptr {result}")
     f.start("left")
-    f.let(plan_holder)
+    f.decref(plan_holder)
     f.branch("python")
     f.start("python")
     operands = f"ptr {function}, ptr %self, ptr %arguments, i64 %count, ptr %names"
@@ -228,9 +231,9 @@ def call_method() -> str:
 
 
 def try_call() -> str:
-    """Return the LLVM text of a function of (plan, mapping of feeds, ``out``), to be called from Python.
+    """Return the LLVM text of a function of (plan, mapping of feeds, ``out``) that Python code calls.
 
-    It returns None for a call that it declines.
+    It returns None for a call that does not match the plan.
     """
     f = ObjectBuilder()
     plan_holder, out = f.entry("%arguments", 0, "ptr"), f.entry("%arguments", 2, "ptr")
@@ -238,7 +241,7 @@ def try_call() -> str:
     result = f.value(f"call ptr @attempt({operands})", "result")
     with f.when(f.is_null(result)), f.when(f.is_null(f.call(Api.PyErr_Occurred))):
         none = f.api(Api.NONE)
-        f.hold(none)
+        f.incref(none)
         f.ret(f"ptr {none}")
     f.ret(f"ptr {result}")
     return f.function(TRY, "ptr", {"module": "ptr", "arguments": "ptr", "count": "i64"}, linkage="")

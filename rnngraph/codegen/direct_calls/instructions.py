@@ -1,4 +1,4 @@
-"""Builder of LLVM functions that read CPython's objects and call its C API."""
+"""Builder of LLVM functions that read objects of CPython and call its C API."""
 
 from __future__ import annotations
 
@@ -6,43 +6,46 @@ from ..machine.ir_builder import IRBuilder
 from .plan import Api, Record
 
 INLINE = "alwaysinline #0"
-"""Attributes of functions with a single call, which are separate only for readability."""
+"""Attributes of functions that are called once, and are separate only for readability."""
 TYPE = -8
 """Offset of an object's type, which is the last word of its header."""
 
 
 class ObjectBuilder(IRBuilder):
-    """Builder of one function that reads objects and arrays and calls functions of Python's C API."""
+    """Builder of a function that reads objects and arrays, and calls functions of Python's C API.
+
+    The addresses of these functions are in the table that ``direct_begin`` receives.
+    """
 
     def api(self, word: Api, kind: str = "ptr") -> str:
-        """Write a load of a word of the module's table, and return its name."""
+        """Write a load of a word of the table, and return its name."""
         return self.entry("@api", word, kind, word.name.lower())
 
     def call(self, function: Api, arguments: str = "", kind: str = "ptr") -> str:
-        """Write a call of a function of the table, and return its result, of type ``kind``."""
+        """Write a call of a function of the table, and return the name of its result, of type ``kind``."""
         return self.value(f"call {kind} {self.api(function)}({arguments})", function.name.lower())
 
     def act(self, function: Api, arguments: str = "") -> None:
-        """Write a call of a function of the table that has no result."""
+        """Write a call of a function of the table without a result."""
         self.do(f"call void {self.api(function)}({arguments})")
 
-    def hold(self, value: str) -> None:
+    def incref(self, value: str) -> None:
         """Write the increment of an object's reference count."""
         self.act(Api.Py_IncRef, f"ptr {value}")
 
-    def let(self, value: str) -> None:
+    def decref(self, value: str) -> None:
         """Write the decrement of an object's reference count."""
         self.act(Api.Py_DecRef, f"ptr {value}")
 
     def field(self, value: str, offset: int, kind: str = "ptr") -> str:
-        """Write a load of an object's field, at an offset in bytes after the header, and return its name."""
+        """Write a load of an object's field, ``offset`` bytes after its header, and return its name."""
         place = self.value(f"add i64 {self.api(Api.HEAD, 'i64')}, {offset}", "offset")
         return self.value(f"load {kind}, ptr {self.moved(value, place)}", "field")
 
     def has_type(self, value: str, kind: Api | str) -> str:
-        """Write a test whether an object has a type of the table, or one at an address, and return its name."""
+        """Write a test whether an object has a type, which is in the table or at an address, and return its name."""
         return self.icmp("eq", "ptr", self.field(value, TYPE), self.api(kind) if isinstance(kind, Api) else kind)
 
     def record(self, records: str, number: str) -> str:
-        """Write the address of a record in a list, and return its name."""
+        """Write the computation of the address of a record in a list, and return its name."""
         return self.place(records, self.value(f"mul i64 {number}, {len(Record)}", "words"))

@@ -1,4 +1,4 @@
-"""Module of all functions for direct calls, as LLVM text."""
+"""LLVM text of the module with all functions for direct calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PARTS = (
     call.all_fit,
     call.fill,
     call.place_results,
-    call.give,
+    call.copy_results,
     call.draw_seed,
     call.compute,
     call.attempt,
@@ -40,10 +40,10 @@ _PARTS = (
 def direct_calls_text(target: Target) -> str:
     """Return the LLVM text of the module for direct calls.
 
-    ``direct_begin`` receives the table; trampolines are methods with keywords (``METH_FASTCALL``).
-
-    ``direct_try`` is a function of (tuple with a plan, mapping of feeds, ``out``), which returns None for a declined
-    call.
+    - ``direct_begin`` receives the table.
+    - Trampolines are methods with keywords (``METH_FASTCALL``).
+    - ``direct_try`` is a function of (tuple with a plan, mapping of feeds, ``out``). It returns None for a call that
+      does not match the plan.
     """
     return "\n".join(
         [
@@ -61,7 +61,7 @@ def direct_calls_text(target: Target) -> str:
 
 
 def _begin() -> str:
-    """Return the LLVM text of the function that copies the table."""
+    """Return the LLVM text of the function that receives the table and copies it."""
     f = ObjectBuilder()
     f.do(f"call void @copy(ptr %table, ptr @api, i64 {8 * API_WORDS})")
     f.ret()

@@ -1,4 +1,4 @@
-"""Memory layout of the plan of a direct call: the words of its tables, by name."""
+"""Memory layout of the plan of a direct call: names of the words of its tables."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from enum import IntEnum, auto
 
 BEGIN, TRY, TRAMPOLINE = "direct_begin", "direct_try", "direct_trampoline_"
 TRAMPOLINES = 3
-"""Number of trampolines ``direct_trampoline_0`` and so on. Each replaces a Python method."""
+"""Number of the trampolines ``direct_trampoline_0`` and so on. Each stands for a Python method."""
 MAX_ITEMS = 32
-"""Maximum feeds, and results, of a call."""
+"""Maximum number of feeds, and of results, of a call."""
 
 
 class Api(IntEnum):
-    """Indices into the table that ``direct_begin`` receives: Python objects, sizes, and addresses of C functions."""
+    """Words of the table that ``direct_begin`` receives: Python objects, sizes, and addresses of C functions."""
 
     NONE = 0
     ARRAY = auto()
     DICT = auto()
     FLOAT = auto()
     OUT = auto()
-    """The name ``out``, interned."""
+    """The interned string ``"out"``."""
     RESULT = auto()
     """The type of a call's mapping of results."""
     HEAD = auto()
@@ -47,8 +47,9 @@ class Api(IntEnum):
     PyEval_RestoreThread = auto()
     PyArray_NewFromDescr = auto()
     TRAMPOLINE = auto()
-    """The first of two words of each trampoline: the name of the attribute that holds the plan of an object, or None,
-    and the function that the trampoline stands for.
+    """The first word of the trampolines, which have two words each.
+
+    They are the name of the attribute with an object's plan or None, and the Python function of the method.
     """
 
 
@@ -56,21 +57,21 @@ API_WORDS = Api.TRAMPOLINE + 2 * TRAMPOLINES
 
 
 class Plan(IntEnum):
-    """Words of a plan, an array that is the first item of a tuple. Other items keep the plan's referents alive."""
+    """Words of a plan, which is an array in a tuple. The tuple's other items keep alive what the plan refers to."""
 
     ENTRY = 0
     FIRST_BLOCK = auto()
     SECOND_BLOCK = auto()
     SIDE = auto()
-    """Address of a word: 0 if the first block is next, and 1 if the second."""
+    """Address of a word that selects the block of the next call: 0 for the first, 1 for the second."""
     FLIPS = auto()
-    """1 if each call changes the side."""
+    """1 if calls alternate between the blocks."""
     RELEASES = auto()
-    """1 if the call is long enough that other threads should run meanwhile."""
+    """1 if a call takes so long that it should release the GIL."""
     BUSY = auto()
     """Address of a word that is 1 while a call runs."""
     WEIGHTS = auto()
-    """Object that must outlive a call. The guards keep it alive."""
+    """Object that must stay alive during a call. It is alive if the guards hold."""
     GUARDS = auto()
     GUARD_LIST = auto()
     """Guards of two words each: the address of a word, and its required value."""
@@ -81,7 +82,7 @@ class Plan(IntEnum):
     RESULTS = auto()
     RESULT_LIST = auto()
     STRUCTURE = auto()
-    """Address of the node of the whole result."""
+    """Address of the node for the whole result."""
     DRAW = auto()
     """Function that returns 64 random bits; 0 if no seed is drawn."""
     GENERATOR = auto()
@@ -93,25 +94,25 @@ class Plan(IntEnum):
 
 
 class Record(IntEnum):
-    """Words of the record of a feed or a result. The last ones are used by feeds only."""
+    """Words of the record of a feed or a result. Results have no use for those from ``NAME`` on."""
 
     DTYPE = 0
     AXES = auto()
     SHAPE = auto()
     BYTES = auto()
     MEMORY = auto()
-    """Address of native code's copy; 0 if the array is read or written in place."""
+    """Address of the copy that native code reads or writes; 0 if it accesses the array itself."""
     SLOT = auto()
-    """Slot of the argument block, for an array whose address differs in each call."""
+    """Slot of the argument block for the array's address, if native code accesses the array itself."""
     NAME = auto()
     KEY = auto()
-    """Other key by which a mapping may name it, or 0."""
+    """Another key for the feed in a mapping, or 0."""
     NUMBER = auto()
-    """Bytes of the float to which a Python number is converted; 0 if numbers are not accepted."""
+    """Bytes of the float to which a Python float is converted; 0 if only arrays are accepted."""
     ITEM = auto()
     """Bytes of an element."""
     CHECKED = auto()
-    """Check of its values: ``FREE``, ``RANGE`` or ``SHARE``."""
+    """How values are checked: ``FREE``, ``RANGE`` or ``SHARE``."""
     HIGH = auto()
     """Largest valid integer of a ``RANGE``, which starts at 0."""
 
@@ -123,9 +124,9 @@ class Node(IntEnum):
     COUNT = auto()
     """Number of entries; for a leaf, the index of its result."""
     MAKER = auto()
-    """Constructor without arguments (mapping) or from a tuple (sequence); 0 for a plain tuple."""
+    """Constructor: of a mapping, without arguments; of a sequence, from a tuple. 0 for a plain tuple."""
     KEYS = auto()
-    """Address of the keys of a mapping."""
+    """Address of the list of a mapping's keys."""
     PARTS = auto()
     """Address of the list of the entries' nodes."""
     CONTAINER = auto()
@@ -135,11 +136,12 @@ class Node(IntEnum):
 LEAF, MAPPING, SEQUENCE = range(3)
 
 FREE, RANGE, SHARE = range(3)
-"""Checks of fed numbers: none, integers in a range, one float in (0, 1]."""
+"""Checks of a feed's values: none, integers in a range, or one float in (0, 1]."""
 
 DATA, AXES, SHAPE, STRIDES, DESCR, FLAGS = 0, 8, 16, 24, 40, 48
-"""Offsets after an object's header of an array's fields: ``PyArrayObject_fields`` of NumPy's ``ndarraytypes.h``, which
-is part of its ABI.
+"""Offsets of an array's fields after its header, as in ``PyArrayObject_fields`` of NumPy's ``ndarraytypes.h``.
+
+They are part of NumPy's ABI.
 """
 PLAIN, WRITABLE = 0x101, 0x400
 """Flags of arrays: C-contiguous and aligned; writable."""

@@ -1,9 +1,14 @@
-"""Code generation in LLVM: from the loop IR to the text of an LLVM module.
+"""Translation of the loop IR to the text of an LLVM module.
 
-``instructions`` writes single instructions, ``function_builder`` holds a function under construction, and
-``load_store`` accesses memory. ``elementwise`` implements ops: elementary functions are vector code with error bounds
-(``vecmath``, ``vecmath_parts``, ``vecmath_power``, constants in ``vecmath_tables``). ``remainder`` is exact for floats;
-``whole_numbers`` divides integers, and ``conversions`` handles 64-bit integers. ``register_tile`` writes products, with
-``dot_products`` for their steps and ``transposed_columns`` for columns with contiguous k. ``module`` writes modules,
-functions and loops. ``debug_info`` adds lines and layers to a debug build, and ``listing`` annotates its assembly.
+- ``module``: modules, functions, statements and loops.
+- ``function_builder``: builder of a function.
+- ``instructions``: single instructions. ``load_store``: access to memory.
+- ``elementwise``: elementwise ops.
+- ``vecmath``: elementary functions as vector code with error bounds, with building blocks in ``vecmath_parts``, powers
+  in ``vecmath_power``, and constants in ``vecmath_tables``.
+- ``remainder``: exact remainders of floats. ``whole_numbers``: quotients, remainders and powers of integers.
+- ``conversions``: conversions between 64-bit integers and floats.
+- ``register_tile``: register tiles of products. ``dot_products``: their steps. ``transposed_columns``: columns in which
+  k is contiguous.
+- ``debug_info``: lines and layers of a debug build. ``listing``: annotated assembly.
 """

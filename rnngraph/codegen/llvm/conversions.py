@@ -1,10 +1,10 @@
 """Conversions for which LLVM would call a library on some processors.
 
-Those between 64-bit integers and floats use 32-bit instructions. They round and saturate like the instructions of
-other processors: to nearest even; a float to an integer towards zero, saturating, and NaN to 0. There is one function
-for each pair of types, on scalars.
+Those between 64-bit integers and floats use 32-bit instructions. Results are those of the instructions of other
+processors. Integers are rounded to the nearest float, ties to even. Floats are rounded towards zero and saturate; NaN
+becomes 0. There is one function on scalars for each pair of types.
 
-Those between float32 and the bits of a float16 work on vectors, and do not depend on the mode for denormals.
+Those between float32 and the bits of a float16 work on vectors, and do not depend on the mode for denormal numbers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def wide_of_float(b: Instructions, x: Handle) -> Handle:
 def _to_f32(b: Instructions, arguments: Sequence[Handle]) -> Handle:
     """Write the function that converts an ``i64`` to float32, rounding once.
 
-    The 32 highest bits are rounded, and the last of them is sticky for all lower bits.
+    It rounds the 32 highest bits. The last of them is first set to 1 if any lower bit is 1.
     """
     x = arguments[0]
     zero = b.constant(0, x)
@@ -51,7 +51,7 @@ def _to_f32(b: Instructions, arguments: Sequence[Handle]) -> Handle:
 
 
 def _to_f64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
-    """Write the function that converts an ``i64`` to float64: the sum of both halves, which are exact."""
+    """Write the function that converts an ``i64`` to float64: the sum of its halves, each of which is exact."""
     x = arguments[0]
     high = b.convert("sitofp", b.convert("trunc", b.lshr(x, 32), "i32"), "f64")
     low = b.convert("uitofp", b.convert("trunc", x, "i32"), "f64")
@@ -59,7 +59,7 @@ def _to_f64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
 
 
 def _to_i64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
-    """Write the function that converts a float to an ``i64``, by shifting the significand."""
+    """Write the function that converts a float to an ``i64``, by a shift of the significand."""
     x = arguments[0]
     width, bias = _FRACTION[x.element], _BIAS[x.element]
     bits = b.bits(x)
@@ -80,7 +80,7 @@ def _to_i64(b: Instructions, arguments: Sequence[Handle]) -> Handle:
 
 
 def _between(b: Instructions, x: Handle, maximum: int) -> Handle:
-    """Clamp an integer to 0..maximum."""
+    """Clamp an integer to the range from 0 to ``maximum``."""
     zero, limit = b.constant(0, x), b.constant(maximum, x)
     x = b.select(b.compare("sgt", x, zero), x, zero)
     return b.select(b.compare("slt", x, limit), x, limit)

@@ -1,8 +1,8 @@
-"""Debug metadata of debug builds: lines, layers and phases, for `gdb`, `perf` and `objdump`.
+"""Metadata of debug builds: lines, layers and phases, for ``gdb``, ``perf`` and ``objdump``.
 
-A layer in a phase appears as an inlined function: an instruction of a kernel is at the script's line in
-``encoder/cell_0 forward``, inlined in ``scan2``. Code shared by several layers names all of them, at the line of the
-first. Instructions are the same with and without metadata.
+A layer in a phase appears as an inlined function. For example, an instruction of a kernel has the script's line in the
+function ``encoder/cell_0 forward``, inlined in ``scan2``. Code that several layers share has the names of all of them,
+and the line of the first. Instructions are the same with and without metadata.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from ..loop_ir.origins import Origins, layers_text
 DEFINITION = re.compile(r'(define .*?@"?([\w.$-]+)"?\(.*\).*?) \{$')
 _CALL = re.compile(r"\bcall .*?@([\w.$-]+)\(")
 MAX_COLUMN = 65535
-"""Maximum column number of LLVM. Origins with a larger number appear as the function's own."""
+"""Maximum number of a column in LLVM. Lines whose origins have a larger number get the origins of their function."""
 
 
 def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None, own: Origins = ()) -> StageText:
     """Return a module's text with line metadata.
 
     Args:
-        own: Origins of functions without own origins that no code with origins calls.
-        numbered: Receives a number for the origins of each line. It is the column of locations, which identifies them
-            in assembly.
+        text: Text of the module.
+        numbered: Receives a number for the origins of each line. Locations have it as their column, which identifies
+            the origins in assembly.
+        own: Origins of functions that have no origins, and are not called from code that has origins.
     """
     lines = _with_those_of_callers(text.lines, own)
     writer = _Metadata(lines, numbered)
@@ -45,7 +46,7 @@ def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None,
 
 
 def _with_those_of_callers(lines: Iterable[StageLine], own: Origins) -> list[StageLine]:
-    """Attribute lines of shared functions, which have no origin of their own, to the origins of all their calls."""
+    """Give lines of functions without origins the origins of all calls of the function."""
     lines = list(lines)
     known: set[str] = set()
     callers: dict[str, dict[str, None]] = {}
@@ -110,7 +111,7 @@ class _Metadata:
         ]
 
     def function(self, name: str, origins: Origins) -> str:
-        """Add a function's node, at the function's first line with an origin."""
+        """Add the node of a function, at the line of the function's first origin."""
         file, line = (origins[0].file, origins[0].line) if origins else (self.file, 0)
         number = self._subprogram(name, file, line)
         self.functions[number] = file, line
@@ -118,7 +119,7 @@ class _Metadata:
 
     def place(self, function: str, origins: Origins) -> str:
         """Add the node of a location in a function."""
-        if not origins:  # code that belongs to no source line
+        if not origins:  # the code belongs to no line of a script
             return self._node(f"!DILocation(line: {self.functions[function][1]}, scope: {function})")
         first = origins[0]
         if not any(origin.layer for origin in origins) and first.file == self.functions[function][0]:
@@ -150,7 +151,7 @@ class _Metadata:
         )
 
     def _file(self, path: str, separate_folder: bool = True) -> str:
-        """Add a file's node. ``separate_folder``: store the folder in a separate field, as line tables need it."""
+        """Add a file's node. ``separate_folder`` stores the folder in a separate field, as line tables require."""
         folder, name = os.path.split(path if path.startswith("<") else os.path.abspath(path)) if path else ("", "")
         if not separate_folder:
             folder, name = "", f"{folder}/{name}"
@@ -169,7 +170,7 @@ class _Metadata:
 
 
 def _quoted(text: str) -> str:
-    """Quote text in LLVM's syntax, with escapes for all but printable ASCII."""
+    """Return quoted text in LLVM's syntax, in which only printable ASCII is not escaped."""
     plain = (
         chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:02X}"
         for byte in text.encode("utf-8", "surrogatepass")

@@ -1,7 +1,8 @@
 """Step of a register tile: a multiply-add of floats, or a dot product of narrow numbers.
 
-Each way has three functions, so that a tile computes repeated parts once: for an activation, for a vector of weights,
-and for both with a sum. All products of bytes are exact, so that all ways give the same numbers.
+Each implementation has three functions: one prepares an activation, one prepares a vector of weights, and one adds
+their product to a sum. A tile therefore prepares each operand only once. Products of bytes are exact, so that all
+implementations give the same numbers.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ Parts = tuple[Handle, ...]
 Add = Callable[[Instructions, Parts, Parts, Handle], Handle]
 
 MIN_LANES = 4
-"""Lanes of the smallest vector. Fewer lanes use a part of it."""
+"""Number of lanes of the smallest vector. Fewer lanes use a part of it."""
 SIGN = {4: "llvm.x86.ssse3.psign.b.128", 8: "llvm.x86.avx2.psign.b"}
 MADDUBS = {4: "llvm.x86.ssse3.pmadd.ub.sw.128", 8: "llvm.x86.avx2.pmadd.ub.sw"}
 MADDWD = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
 WASM = {4: "llvm.wasm.dot"}
-"""Intrinsics by lanes of 32 bits."""
+"""Intrinsics, by the number of lanes of 32 bits."""
 
 
 class DotInstructions(NamedTuple):
     """Instructions for one step of a product.
 
     Attributes:
-        left: Prepares an activation, or a word of narrow ones, the same in all lanes.
+        left: Prepares an activation, or a word of narrow ones, which is the same in all lanes.
         right: Prepares weights.
-        add: Returns the sum plus the products of both.
+        add: Returns the sum plus the products of the prepared operands.
     """
 
     left: Callable[[Instructions, Handle], Parts]
@@ -44,16 +45,13 @@ class DotInstructions(NamedTuple):
 def dot_product(target: Target, dtype: str) -> DotInstructions:
     """Return the instructions for narrow activations.
 
-    These are one instruction for ``bfloat16`` and ``uint8``, and for ``int8`` the target's best sequence.
+    For ``bfloat16`` and ``uint8`` this is a single instruction, and for ``int8`` the target's fastest sequence.
     """
     return SIGNED[target.signed_dots] if dtype == "int8" else ACCUMULATED
 
 
 def block_product(target: Target, scales: BlockScales) -> DotInstructions:
-    """Return the instructions for weights in blocks and int8 activations.
-
-    With a ``zero``, weights are unsigned bytes.
-    """
+    """Return the instructions for weights in blocks and int8 activations. With a ``zero``, weights are uint8."""
     if scales.zero and "int8" in target.dots:
         return WEIGHTS_FIRST
     if scales.bits == 4 and target.signed_dots == "maddubs":
@@ -70,7 +68,7 @@ def _multiply_add(b: Instructions, left: Parts, right: Parts, total: Handle) -> 
 
 
 def _accumulated(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Write an AVX-512 or AVX-VNNI dot product: pairs of bfloat16, or four unsigned by four signed bytes."""
+    """Write a dot product of AVX-512 or AVX-VNNI: of pairs of bfloat16, or of four unsigned and four signed bytes."""
     if total.lanes < MIN_LANES:
         return _in_a_vector(b, _accumulated, left, right, total)
     name, sides = f"llvm.x86.avx512.vpdpbusd.{32 * total.lanes}", [*left, *right]
@@ -81,18 +79,19 @@ def _accumulated(b: Instructions, left: Parts, right: Parts, total: Handle) -> H
 
 
 def _weights_first(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Write an AVX-512 or AVX-VNNI dot product of unsigned weights and signed activations."""
+    """Write a dot product of AVX-512 or AVX-VNNI, of unsigned weights and signed activations."""
     return _accumulated(b, right, left, total)
 
 
 def bfloat16_words(b: Instructions, one: Handle, other: Handle, interleaved: bool) -> Handle:
-    """Write the rounding of two vectors to bfloat16, and return their numbers as words of two.
+    """Write the rounding of two vectors to bfloat16, and return a vector of words of two numbers.
 
     Args:
         b: Writer of instructions.
         one: The first vector, of 16 floats.
-        other: The second vector.
-        interleaved: A word has a number of each vector; else the words of the first vector come first.
+        other: The second vector, of 16 floats.
+        interleaved: Each word has one number of each vector. Otherwise, the words with numbers of the first vector
+            precede those of the second.
     """
     name = "llvm.x86.avx512bf16.cvtne2ps2bf16.512"
     joined = _call(b, name, Handle("", "bfloat", 32), other, one)
@@ -103,7 +102,7 @@ def bfloat16_words(b: Instructions, one: Handle, other: Handle, interleaved: boo
 
 
 def _arms(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Write ARM's SDOT, the dot product of signed bytes."""
+    """Write SDOT of ARM, a dot product of signed bytes."""
     if total.lanes < MIN_LANES:
         return _in_a_vector(b, _arms, left, right, total)
     sides = [_bitcast(b, x, "i8", 16) for x in (*left, *right)]
@@ -111,7 +110,7 @@ def _arms(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
 
 
 def _in_a_vector(b: Instructions, add: Add, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Apply ``add`` to sums with fewer lanes than a vector, in the smallest vector of the processor."""
+    """Apply ``add`` to sums that may have fewer lanes than the processor's smallest vector, in a part of one."""
     words, weights, wide = (b.wider(item, MIN_LANES) for item in (*left, *right, total))
     return _part(b, add(b, (words,), (weights,), wide), total.lanes)
 
@@ -124,7 +123,7 @@ def _part(b: Instructions, x: Handle, lanes: int) -> Handle:
 
 
 def _call(b: Instructions, name: str, like: Handle, *arguments: Handle) -> Handle:
-    """Write a call of a target-specific intrinsic."""
+    """Write a call of an intrinsic of the target."""
     b.intrinsics[name] = f"declare {like.type} @{name}({', '.join(item.type for item in arguments)})"
     typed_arguments = ", ".join(f"{item.type} {item.text}" for item in arguments)
     return b.emit(f"call {like.type} @{name}({typed_arguments})", like.element, like.lanes, "dot")
@@ -143,15 +142,15 @@ def _bytes(b: Instructions, x: Handle) -> Parts:
 
 
 def _magnitudes(b: Instructions, x: Handle) -> Parts:
-    """Return the magnitudes of weights as unsigned bytes, and the weights, whose signs the activations take."""
+    """Return the magnitudes of weights as unsigned bytes, and the weights, whose signs are applied to activations."""
     (weights,) = _bytes(b, x)
     return b.intrinsic("abs", weights, weights, Handle("false", "i1", 1)), weights
 
 
 def _byte_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Write SSSE3 or AVX2 code: products of unsigned and signed bytes are summed in pairs in 16 bits.
+    """Write code for SSSE3 or AVX2, which adds pairs of products of unsigned and signed bytes in 16 bits.
 
-    Twice 127 times 127 fits. -128 would overflow, but ``narrow_products`` never produces it.
+    The sum of two products of 127 fits. -128 could overflow, but ``narrow_products`` never produces it.
     """
     (words,), (magnitudes, weights) = left, right
     lanes = words.lanes // 4
@@ -160,7 +159,7 @@ def _byte_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Ha
 
 
 def _small_byte_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Write SSSE3 or AVX2 code for weights of 0..15."""
+    """Write code for SSSE3 or AVX2, for weights from 0 to 15."""
     return _unsigned_by_signed(b, right[0], left[0], total)
 
 
@@ -172,14 +171,14 @@ def _unsigned_by_signed(b: Instructions, unsigned: Handle, signed: Handle, total
 
 
 def _even_and_odd(b: Instructions, x: Handle) -> Parts:
-    """Return bytes 0 and 2 of each word, and bytes 1 and 3, in 16 bits each."""
+    """Return bytes 0 and 2 of each word, and bytes 1 and 3, each byte extended to 16 bits."""
     x = x if x.lanes >= MIN_LANES else b.wider(x, MIN_LANES)
     halves = _bitcast(b, x, "i16", 2 * x.lanes)
     return b.ashr(b.shl(halves, 8), 8), b.ashr(halves, 8)
 
 
 def _half_pairs(b: Instructions, left: Parts, right: Parts, total: Handle, names: Mapping[int, str] = MADDWD) -> Handle:
-    """Write SSE2, AVX-512BW or WebAssembly code: pairs of 16-bit products are summed in 32 bits."""
+    """Write code for SSE2, AVX-512BW or WebAssembly, which adds pairs of products of 16-bit numbers in 32 bits."""
     for x, y in zip(left, right, strict=True):
         sums = _call(b, names[x.lanes // 2], Handle("", "i32", x.lanes // 2), x, y)
         total = b.iadd(total, _part(b, sums, total.lanes))
@@ -192,7 +191,7 @@ def _even_and_odd_of_a_word(b: Instructions, x: Handle) -> Parts:
 
 
 def _word_pairs(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
-    """Write Cortex-M's SMLAD, which adds the products of two pairs of 16 bits."""
+    """Write SMLAD of Cortex-M, which adds the products of two pairs of 16-bit numbers."""
     for x, y in zip(left, right, strict=True):
         total = _call(b, "llvm.arm.smlad", total, x, y, total)
     return total
@@ -220,4 +219,4 @@ SIGNED = {
     "smlad": DotInstructions(_even_and_odd_of_a_word, _even_and_odd_of_a_word, _word_pairs),
     "plain": DotInstructions(_each_byte, _each_byte, _one_by_one),
 }
-"""Implementations of signed dot products, by ``Target.signed_dots``. ``plain`` runs on every processor."""
+"""Implementations of dot products of signed bytes, by ``Target.signed_dots``. ``plain`` runs on all processors."""

@@ -1,4 +1,4 @@
-"""LLVM code of elementwise ops, as single instructions or functions of ``vecmath``."""
+"""LLVM code of elementwise ops: single instructions, or functions of ``vecmath``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OF_INTEGERS = {
 
 
 def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes: Mapping[str, Any]) -> Handle:
-    """Write one elementwise op on handles with equal lanes. ``element`` is the type of the result."""
+    """Write an elementwise op on handles with equal numbers of lanes. ``element`` is the type of the result."""
     floating = bool(x) and x[0].element in FLOAT_ELEMENTS
     if op in _OF_INTEGERS and not floating:
         return _OF_INTEGERS[op](b, x[0], x[1])
@@ -92,7 +92,7 @@ def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes
 
 
 def _key(b: Instructions, x: Sequence[Handle], attributes: Mapping[str, Any]) -> Handle:
-    """Write the hash of (seed, step, row) at a site, from which random bits are drawn."""
+    """Write the hash of seed, step and row at a site, from which random bits are drawn."""
     word = random.site_word(attributes["site"], attributes["salt"])
     site = b.literal(word - (1 << 32) if word >> 31 else word, "i32", x[0].lanes)
     name = f"random_key_{x[0].lanes}"
@@ -100,7 +100,7 @@ def _key(b: Instructions, x: Sequence[Handle], attributes: Mapping[str, Any]) ->
 
 
 def _extreme(b: Instructions, op: str, x: Handle, y: Handle, floating: bool) -> Handle:
-    """Write a minimum or maximum that is NaN if either operand is, as in NumPy."""
+    """Write a minimum or maximum, which is NaN if either operand is NaN, as in NumPy."""
     if not floating:
         return b.select(b.compare("sgt" if op == "maximum" else "slt", x, y), x, y)
     exceeds = "gt" if op == "maximum" else "lt"
@@ -117,7 +117,7 @@ def _is_constant(x: Handle) -> bool:
 
 
 def _is_constant_nan(x: Handle) -> bool:
-    """True for a constant of NaN, of either sign."""
+    """Return whether a value is a constant NaN, of either sign."""
     nans = (float_text(sign * math.nan, x.element) for sign in (1, -1))
     return _is_constant(x) and any(nan in x.text for nan in nans)
 
@@ -153,16 +153,16 @@ def _cast(b: Instructions, x: Handle, element: str) -> Handle:
         return wide_of_float(b, x) if now == "i64" else float_of_wide(b, x, now)
     if now in FLOAT_ELEMENTS:
         return b.convert("sitofp", x, now)
-    if was in FLOAT_ELEMENTS:  # saturating, because LLVM's conversion is undefined out of range
+    if was in FLOAT_ELEMENTS:  # saturate, because LLVM's conversion is undefined out of range
         overload = f"{overload_suffix(now, x.lanes)}.{overload_suffix(was, x.lanes)}"
         return b.intrinsic("fptosi.sat", (now, x.lanes), x, overload=overload)
     return b.convert("sext" if now == "i64" else "trunc", x, now)
 
 
 def _limited(b: Instructions, x: Handle, element: str) -> Handle:
-    """Write a saturating conversion of a float to a narrow integer type; NaN becomes the maximum.
+    """Write a saturating conversion of a float to a narrow integer type. NaN becomes the maximum.
 
-    LLVM's own saturating conversion is done lane by lane.
+    LLVM would do its own saturating conversion lane by lane.
     """
     low, high = narrow.LIMITS["uint8" if element == "u8" else "int8"]
     minimum, maximum = b.constant(low, x), b.constant(high, x)
@@ -171,16 +171,16 @@ def _limited(b: Instructions, x: Handle, element: str) -> Handle:
 
 
 def _to_bfloat16(b: Instructions, x: Handle) -> Handle:
-    """Write the rounding to bfloat16 of ``ir.numbers.narrow``, independent of the mode for denormals.
+    """Write the rounding to bfloat16 of ``ir.numbers.narrow``, which does not depend on the mode for denormal numbers.
 
-    NaN keeps its upper bits, and becomes quiet.
+    A NaN keeps its upper bits, and becomes quiet.
     """
     bits = b.bits(x)
     odd = b.and_(b.lshr(bits, 16), b.constant(1, bits))
     rounded = b.iadd(bits, b.iadd(odd, b.constant(0x7FFF, bits)))
     quiet = b.or_(bits, b.constant(0x400000, bits))
     is_infinite = b.compare("eq", b.and_(b.lshr(rounded, 16), b.constant(0x7FFF, bits)), b.constant(0x7F80, bits))
-    nearest = b.select(is_infinite, bits, rounded)  # truncated, so that only infinity is infinite
+    nearest = b.select(is_infinite, bits, rounded)  # truncate infinity, and round all other numbers
     kept = b.select(b.compare("uno", x, x), quiet, nearest)
     return b.convert("trunc", b.lshr(kept, 16), "bf16")
 

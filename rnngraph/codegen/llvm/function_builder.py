@@ -1,4 +1,4 @@
-"""Builder of one LLVM function: lines, handles of names, index arithmetic and addresses."""
+"""Builder of an LLVM function: its lines, handles of values, index arithmetic and addresses."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ _NOWHERE = nullcontext()
 
 
 class FunctionBuilder:
-    """Builder of a function in LLVM, with handles of the loop IR's values, buffers and sizes.
+    """Builder of an LLVM function, with handles of the loop IR's values, buffers and sizes.
 
     Attributes:
-        index_kind: LLVM type of index arithmetic, as wide as a pointer.
-        known: Available results of index arithmetic, one dictionary for each enclosing block.
-        own: Origins of the function as a whole; ``origins`` those of the current statement.
-        marks: First line of each origin.
+        index_kind: LLVM type of index arithmetic, which is as wide as a pointer.
+        known: Results of index arithmetic that are available, one dictionary for each enclosing scope.
+        own: Origins of the function as a whole.
+        origins: Origins of the current statement.
+        marks: Lines at which the origins change.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class FunctionBuilder:
         helpers: dict[str, str],
         statements: StatementOrigins | None = None,
     ) -> None:
-        """Start a function. ``statements`` has the origins of statements; None if lines need no origins."""
+        """Start a function. ``statements`` has the origins of statements; it is None if lines need no origins."""
         self.lines: list[str] = []
         self.b = Instructions(
             self.lines,
@@ -55,7 +56,7 @@ class FunctionBuilder:
         self.marks: list[tuple[int, Origins]] = []
 
     def at(self, origins: Origins) -> AbstractContextManager[None]:
-        """Within this context, lines have the given origins, if there are any."""
+        """Within this context, lines have these origins, unless there are none."""
         return _NOWHERE if self.statement_origins is None else self._at(origins)
 
     @contextmanager
@@ -79,7 +80,7 @@ class FunctionBuilder:
         return origins_by_line
 
     def operand(self, value: Operand) -> Handle:
-        """Return the handle of a computed value, or a literal."""
+        """Return the handle of a computed value or of a literal."""
         if isinstance(value, Value):
             return self.values[value.name]
         return self.b.literal(value.value, element_of(value.dtype), value.lanes)
@@ -94,13 +95,13 @@ class FunctionBuilder:
         return self.b.label
 
     def labels(self, *names: str) -> list[str]:
-        """Return fresh labels that share one number."""
+        """Return fresh labels that share a number."""
         return self.b.labels(*names)
 
     # Index arithmetic ----------------------------------------------------------------------------
 
     def index(self, dim: Index) -> str:
-        """Return an index expression as an operand. Results of enclosing scopes are reused."""
+        """Return an index expression as an operand. Results that enclosing scopes have computed are reused."""
         if not isinstance(dim, Size):
             return self._number(dim)
         key = dim.terms
@@ -121,11 +122,15 @@ class FunctionBuilder:
         return total
 
     def _floor(self, floor: Floor) -> str:
-        """Write a quotient by a constant, which LLVM compiles without a division. Operands are never negative."""
+        """Write a division by a constant, which LLVM compiles to other instructions. Operands are never negative."""
         return self.combine("udiv", self.index(floor.dim), self._number(floor.by))
 
     def _number(self, number: int) -> str:
-        """Return a literal. Raise if it exceeds the index type, because LLVM would truncate it silently."""
+        """Return a literal.
+
+        Raises:
+            ArgumentError: The number exceeds the index type. LLVM would silently truncate it.
+        """
         if not -self.reach <= number < self.reach:
             raise ArgumentError(
                 f"code for {self.target.name} can't address as much memory as this graph needs; make its arrays smaller"
@@ -133,7 +138,7 @@ class FunctionBuilder:
         return str(number)
 
     def combine(self, op: str, a: str, b: str) -> str:
-        """Write ``a op b`` in index arithmetic, once per scope."""
+        """Write ``a op b`` in index arithmetic, unless its result is available in this scope."""
         key = (op, a, b)
         for scope in self.known:
             if key in scope:
@@ -143,12 +148,14 @@ class FunctionBuilder:
         return text
 
     def address(self, buffer: Buffer, index: Index) -> str:
-        """Return a pointer to an element: first the varying offset, then the constant one.
+        """Return a pointer to an element.
 
-        Addressing modes absorb a constant offset.
+        The variable part of the offset is added first, then the constant part, which becomes part of an instruction's
+        address.
 
-        LLVM's loop strength reduction tries to share sums of all pointers in a loop. That takes a quarter of compile
-        time, and gains nothing with addressing modes as rich as those of x86. There the varying part is frozen.
+        LLVM's loop strength reduction tries to share sums between all pointers of a loop. That takes a quarter of the
+        compile time, and gains nothing where instructions can have addresses as complex as on x86. On such processors
+        the variable part is frozen.
         """
         constant = next((factor for names, factor in index.terms if not names), 0) if isinstance(index, Size) else index
         kind = LLVM_TYPES[memory_element(buffer.dtype)]
@@ -161,11 +168,14 @@ class FunctionBuilder:
         return self.pointer(kind, pointer, str(constant), ascends(index)) if constant else pointer
 
     def pointer(self, kind: str, pointer: str, offset: str, onward: bool = False) -> str:
-        """Return ``pointer`` plus ``offset`` elements of an LLVM type, computed once per scope.
+        """Return a pointer moved by a number of elements. It is computed once per scope.
 
         Args:
-            onward: The move is upward within the buffer, so that addresses do not wrap. WebAssembly needs this to fold
-                an offset into a load; elsewhere it has no effect.
+            kind: LLVM type of the elements.
+            pointer: The original pointer.
+            offset: Number of elements.
+            onward: The pointer moves upward within its buffer, so that the address does not wrap. On WebAssembly, this
+                allows LLVM to make an offset part of a load; elsewhere it has no effect.
         """
         key = (kind, pointer, offset)
         for scope in self.known:
@@ -178,13 +188,13 @@ class FunctionBuilder:
         return text
 
     def wide_index(self, dim: Index) -> Handle:
-        """Return an index expression as a value of the loop IR, which always has 64 bits."""
+        """Return an index expression as a value of the loop IR, which has 64 bits on all processors."""
         handle = Handle(self.index(dim), self.index_kind, 1)
         is_number = not handle.text.startswith("%")
         return handle._replace(element="i64") if is_number or handle.element == "i64" else self._sized(handle, "i64")
 
     def lane_count(self, valid: Index) -> Handle:
-        """Return the number of valid lanes, in 32 bits."""
+        """Return the number of valid lanes as a 32-bit integer."""
         return self._sized(Handle(self.index(valid), self.index_kind, 1), "i32")
 
     def _sized(self, x: Handle, element: str) -> Handle:
@@ -193,15 +203,14 @@ class FunctionBuilder:
         return self.b.convert("sext" if element == "i64" else "trunc", x, element)
 
     def fixed(self, pointer: str) -> str:
-        """Return a pointer that LLVM's loop passes do not rewrite.
+        """Return a pointer that LLVM's passes for loops do not rewrite.
 
-        For WebAssembly they would give each load its own addition, because they cannot prove that the sum does not
-        wrap.
+        On WebAssembly they would add an addition to each load, because they cannot prove that sums do not wrap.
         """
         return self.frozen(pointer) if self.target.triple.startswith("wasm") else pointer
 
     def frozen(self, pointer: str) -> str:
-        """Freeze a pointer, once per scope. LLVM then does not see that the pointer is a sum."""
+        """Freeze a pointer, once per scope, so that LLVM does not see that it is a sum."""
         key = ("freeze", pointer)
         for scope in self.known:
             if key in scope:
@@ -224,7 +233,7 @@ class FunctionBuilder:
             zero = Handle("0", "i64", 1)
             self.sizes[let.name] = self._sized(b.select(b.compare("sgt", value, zero), value, zero), kind).text
             return
-        # By a constant, because not every processor has a division, and no library is called.
+        # Divisors are constants, because some processors have no division, and code calls no library.
         assert let.op not in ("floor", "divide") or isinstance(let.factor, int)
         base, factor = Handle(self.index(let.base), kind, 1), Handle(self.index(let.factor), kind, 1)
         match let.op:
@@ -242,5 +251,5 @@ class FunctionBuilder:
 
 
 def ascends(index: Index) -> bool:
-    """True if an index expression subtracts nothing, so that no partial sum is negative."""
+    """Return whether an index expression has no subtraction, so that no partial sum is negative."""
     return all(factor >= 0 for _, factor in index.terms) if isinstance(index, Size) else index >= 0

@@ -24,8 +24,10 @@ LLVM_TYPES = {
     "bfloat": "bfloat",
     "ptr": "ptr",
 }
-"""LLVM types of elements. A bfloat16 is stored as bits, because LLVM converts the type by calls on some processors;
-``bfloat`` is the operand type of dot products.
+"""LLVM types of elements.
+
+A bfloat16 is an integer with its bits, because LLVM calls a library for ``bfloat`` on some processors. ``bfloat`` is
+only the operand type of dot products.
 """
 SUFFIXES = {
     "f32": "f32",
@@ -41,11 +43,11 @@ SUFFIXES = {
 
 
 _LONG = 16
-"""Number of float32 lanes from which LLVM takes long to choose an instruction for a shuffle."""
+"""Number of float32 lanes from which on LLVM takes long to compile a shuffle."""
 
 
 class Handle(NamedTuple):
-    """Value in LLVM text, such as ``%tanh.3``, with its element type and number of lanes."""
+    """Value in LLVM text, such as ``%tanh.3``, with its element type and its number of lanes."""
 
     text: str
     element: str
@@ -66,12 +68,12 @@ def element_of(dtype: str) -> str:
 
 
 def memory_element(dtype: str) -> str:
-    """Return the LLVM type of an element in memory, where a bool takes a byte."""
+    """Return the LLVM type of an element in memory, where a bool is a byte."""
     return "i8" if dtype == "bool" else element_of(dtype)
 
 
 def float_text(value: float, element: str) -> str:
-    """Return a float literal exactly, as the bits of the double with the same value."""
+    """Return an exact literal of a float: the bits of the double with the same value."""
     if element == "f32":
         try:
             value = struct.unpack("f", struct.pack("f", value))[0]
@@ -84,11 +86,12 @@ class Instructions(IRBuilder):
     """Builder of instructions on typed handles, including vectors.
 
     Attributes:
-        has_fma: The target has a fused multiply-add.
-        has_estimates: The target estimates reciprocals to 14 bits.
-        has_scale: The target scales by a power of two in one instruction.
+        has_fma: Whether the target has a fused multiply-add.
+        has_estimates: Whether the target has estimates of reciprocals, to 14 bits.
+        has_scale: Whether the target scales by a power of two in one instruction.
         absent: Missing operations, as in ``Target``.
-        intrinsics: Declarations that the module needs, by name; ``helpers`` are functions.
+        intrinsics: Declarations of intrinsics that the module needs, by name.
+        helpers: Functions that the module needs, by name.
     """
 
     def __init__(
@@ -120,7 +123,7 @@ class Instructions(IRBuilder):
         )
 
     def prefetch(self, pointer: str) -> None:
-        """Write a prefetch of a cache line into L2. Any address is valid, because prefetches do not fault."""
+        """Write a prefetch of a cache line into L2. Any address is allowed, because prefetches do not fault."""
         self.intrinsics["llvm.prefetch.p0"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
         self.lines.append(f"  call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 2, i32 1)")
 
@@ -131,7 +134,7 @@ class Instructions(IRBuilder):
         arguments: Sequence[Handle],
         body: Callable[[Instructions, Sequence[Handle]], Handle],
     ) -> Handle:
-        """Write a call of an internal function, which ``body`` writes once per module."""
+        """Write a call of an internal function. Its ``body`` is written once per module."""
         kind = vector_type(*result)
         if name not in self.helpers:
             inner = Instructions(
@@ -156,12 +159,13 @@ class Instructions(IRBuilder):
     ) -> list[Handle]:
         """Write a loop that runs at least once, and return its final values.
 
-        A loop ends the basic block, so it is allowed only in a ``helper``, whose blocks nothing else refers to.
+        A loop ends the current basic block. It is allowed only in a ``helper``, because no other code refers to the
+        blocks of a helper.
 
         Args:
             start: Initial values.
-            body: Writes one iteration, and returns the next values and a mask. The loop continues while any lane is
-                true.
+            body: Writes an iteration, and returns the next values and a mask. The loop continues while any lane of the
+                mask is true.
         """
         self.count += 1
         before, turn, after = (f"{name}.{self.count}" for name in ("before", "turn", "after"))
@@ -182,13 +186,13 @@ class Instructions(IRBuilder):
         return self.emit(f"freeze {x.type} {x.text}", x.element, x.lanes, "frozen")
 
     def any_lane(self, mask: Handle) -> Handle:
-        """Return a scalar that is true if any lane of a mask is."""
+        """Return a scalar that is true if any lane of a mask is true."""
         if mask.lanes == 1:
             return mask
         return self.intrinsic("vector.reduce.or", ("i1", 1), mask, overload=f"v{mask.lanes}i1")
 
     def binary(self, op: str, x: Handle, y: Handle, name: str = "") -> Handle:
-        """Write an instruction whose two operands and result have one type."""
+        """Write an instruction whose two operands and result have the same type."""
         return self.emit(f"{op} {x.type} {x.text}, {y.text}", x.element, x.lanes, name or op)
 
     # Constants and types -------------------------------------------------------------------------
@@ -233,13 +237,13 @@ class Instructions(IRBuilder):
         return self.add(self.mul(x, y), z)  # llvm.fma would become a call of fmaf
 
     def wider(self, x: Handle, lanes: int) -> Handle:
-        """Fill a wider vector by repeating lanes."""
+        """Return a vector of ``lanes`` lanes, which repeats the lanes of ``x``."""
         return self.splat(x, lanes) if x.lanes == 1 else self.shuffle(x, x, [lane % x.lanes for lane in range(lanes)])
 
     def reciprocal_estimate(self, x: Handle) -> Handle | None:
-        """Write an estimate of 1/x for float32; None if there is none. Float64 would need three corrections.
+        """Write an estimate of 1/x for float32, and return it; None if the target has none.
 
-        Few lanes use a part of the smallest vector.
+        For float64 there is none, because it would need three corrections. Few lanes use a part of the smallest vector.
         """
         if not self.has_estimates or x.element != "f32":
             return None
@@ -249,7 +253,7 @@ class Instructions(IRBuilder):
         return self._estimate(x)
 
     def scale(self, x: Handle, exponent: Handle) -> Handle | None:
-        """Write x·2^exponent for an integral exponent in floats; None if the target has no such instruction."""
+        """Write x·2^exponent, for an exponent that is an integral float. None if the target has no such instruction."""
         if not self.has_scale:
             return None
         least = 4 if x.element == "f32" else 2
@@ -287,7 +291,7 @@ class Instructions(IRBuilder):
     def round_even(self, x: Handle) -> Handle:
         if "rounding" not in self.absent:
             return self.intrinsic("roundeven", x, x)
-        # Floats from here on are integral, and adding a smaller number rounds it to an integer.
+        # This float and all larger ones are integral. Adding it to a smaller number rounds that to an integer.
         whole = self.constant(2.0**23 if x.element == "f32" else 2.0**52, x)
         magnitude = self.abs(x)
         rounded = self.copysign(self.sub(self.add(magnitude, whole), whole), x)
@@ -368,19 +372,19 @@ class Instructions(IRBuilder):
         )
 
     def lane_numbers(self, lanes: int, element: str = "i64") -> Handle:
-        """Return the lane indices 0, 1, 2, …"""
+        """Return a vector of the lane indices 0, 1, 2, …"""
         scalar = LLVM_TYPES[element]
         if lanes == 1:
             return Handle("0", element, 1)
         return Handle(f"<{', '.join(f'{scalar} {lane}' for lane in range(lanes))}>", element, lanes)
 
     def first_lanes(self, valid: int, lanes: int) -> Handle:
-        """Return the mask of the first ``valid`` lanes."""
+        """Return a mask that is true in the first ``valid`` lanes."""
         bits = ", ".join(f"i1 {'true' if lane < valid else 'false'}" for lane in range(lanes))
         return Handle(f"<{bits}>", "i1", lanes)
 
     def shuffle(self, x: Handle, y: Handle, order: Sequence[int]) -> Handle:
-        """Select lanes of the concatenation of two vectors."""
+        """Return the lanes of the concatenation of two vectors in this ``order``."""
         if x.element == "f32" and x.lanes == len(order) == _LONG and _moves_pairs(order):
             return self._shuffle_pairs(x, y, [place // 2 for place in order[::2]])
         places = ", ".join(f"i32 {place}" for place in order)
@@ -388,7 +392,7 @@ class Instructions(IRBuilder):
         return self.emit(text, x.element, len(order), "shuffle")
 
     def _shuffle_pairs(self, x: Handle, y: Handle, order: Sequence[int]) -> Handle:
-        """Shuffle pairs of floats as doubles, for which LLVM compiles the same instruction in half the time."""
+        """Shuffle pairs of floats as doubles. LLVM compiles this to the same instruction, in half the time."""
         wide = vector_type("f64", len(order))
         pairs = [
             self.pairs_of.get(item.text) or self.emit(f"bitcast {item.type} {item.text} to {wide}", "f64", len(order))
@@ -407,7 +411,7 @@ class Instructions(IRBuilder):
         return self.shuffle(x, x, range(half)), self.shuffle(x, x, range(half, x.lanes))
 
     def each_lane(self, x: Handle, body: Callable[[Handle], Handle]) -> Handle:
-        """Apply ``body`` to each lane as a scalar, and join the results."""
+        """Apply ``body`` to each lane as a scalar, and return the vector of the results."""
         if x.lanes == 1:
             return body(x)
         results = [body(self.extract(x, lane)) for lane in range(x.lanes)]

@@ -1,6 +1,6 @@
 """Annotated assembly, from the line locations of a debug build.
 
-The instructions are those of the code that runs.
+Its instructions are the same as those of the code that runs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .debug_info import DEFINITION
 _PLACE = re.compile(r"\s*\.loc\s+\d+ (\d+) (\d+)")
 _SECTION = re.compile(r"\s*\.(section|text|data|subsections_via_symbols)\b")
 _DEBUG_SECTION = re.compile(r'\s*\.section\s+"?(\.debug|__DWARF|\.custom_section\.producers)')
-_BESIDE = re.compile(r"\s*\.(cfi_|file\s+\d|loc\s)|\.?L(tmp|func_begin|debug_)\w*:")
+_UNSHOWN = re.compile(r"\s*\.(cfi_|file\s+\d|loc\s)|\.?L(tmp|func_begin|debug_)\w*:")
 _LABEL = re.compile(r'_?"?([A-Za-z_][\w.$-]*)"?:')
 _END = re.compile(r"(\.?Lfunc_end\d+):")
 _INSTRUCTION = re.compile(r"\s+[a-zA-Z]")
@@ -26,7 +26,8 @@ def listing(assembly: str, debug_text: StageText, numbered: Mapping[Origins, int
 
     Args:
         debug_text: Text of the debug build, with metadata.
-        numbered: Columns of its locations, as ``with_debug_info`` numbers origins.
+        assembly: Assembly text of the debug build.
+        numbered: Numbers that ``with_debug_info`` gave to origins, which are the columns of locations.
     """
     of_column, own = {number: origins for origins, number in numbered.items()}, _own_origins(debug_text)
     lines: list[StageLine] = []
@@ -39,10 +40,10 @@ def listing(assembly: str, debug_text: StageText, numbered: Mapping[Origins, int
         if is_debug:
             continue
         if place := _PLACE.match(line):
-            # Line 0 marks code merged from several places; it belongs to what precedes it.
+            # Line 0 marks code that LLVM merged from several locations. It belongs to the code before it.
             origins = of_column.get(int(place[2]), of_function) if place[1] != "0" else origins
             continue
-        if _BESIDE.match(line):
+        if _UNSHOWN.match(line):
             continue
         if (label := _LABEL.match(line)) and label[1] in own:
             origins = of_function = own[label[1]]
@@ -59,7 +60,7 @@ def listing(assembly: str, debug_text: StageText, numbered: Mapping[Origins, int
 
 
 def _own_origins(debug_text: StageText) -> dict[str, Origins]:
-    """Return {function: origins of its code that belongs to no single kernel, such as its return}."""
+    """Return by function the origins of code that belongs to no single kernel, such as the function's return."""
     origins_by_name: dict[str, Origins] = {}
     name = ""
     for line, origins in debug_text.lines:

@@ -1,4 +1,4 @@
-"""Loads and stores as LLVM text: plain, masked, or strided as gathers and scatters."""
+"""LLVM text of loads and stores: plain, masked, or strided (gathers and scatters)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .instructions import LLVM_TYPES, Handle, element_of, memory_element, overlo
 def read(
     builder: FunctionBuilder, pointer: str, dtype: str, lanes: int, valid: Valid, stride: Index, name: str
 ) -> Handle:
-    """Write a load. Invalid lanes are 0, and their memory is not accessed."""
+    """Write a load. Invalid lanes become 0, and their memory is not accessed."""
     b, element, size = builder.b, memory_element(dtype), ITEM_BYTES[dtype]
     kind = vector_type(element, lanes)
     if lanes == 1 or (stride == 1 and valid is None):
@@ -30,7 +30,7 @@ def read(
 
 
 def load(builder: FunctionBuilder, statement: Load) -> None:
-    """Write a load of an element, of contiguous lanes, or a gather. A bool is a nonzero byte."""
+    """Write a load of an element or of contiguous lanes, or a gather. A byte that is not 0 is a true bool."""
     b, value = builder.b, statement.value
     name = value.name.rpartition(".")[0] or value.name
     pointer = builder.address(statement.buffer, statement.index)
@@ -41,7 +41,7 @@ def load(builder: FunctionBuilder, statement: Load) -> None:
 
 
 def store(builder: FunctionBuilder, statement: Store) -> None:
-    """Write a store of an element, of contiguous lanes, or a scatter."""
+    """Write a store of an element or of contiguous lanes, or a scatter."""
     b, dtype = builder.b, statement.buffer.dtype
     value, pointer = builder.operand(statement.value), builder.address(statement.buffer, statement.index)
     if dtype == "bool":
@@ -65,7 +65,7 @@ def store(builder: FunctionBuilder, statement: Store) -> None:
 
 
 def step_pointer(builder: FunctionBuilder, place: Place, k: str, stride: Index, offset: int) -> str:
-    """Return the address of a row's element, or of a column's first lane, at step ``k + offset``."""
+    """Return the address of a row's element or of a column's first lane, at step ``k + offset``."""
     buffer, index = place
     kind = LLVM_TYPES[element_of(buffer.dtype)]
     constant = next((f for names, f in index.terms if not names), 0) if isinstance(index, Size) else index
@@ -81,7 +81,7 @@ def step_pointer(builder: FunctionBuilder, place: Place, k: str, stride: Index, 
 
 
 def _first_lanes(builder: FunctionBuilder, valid: Valid, lanes: int) -> Handle:
-    """Return the mask of valid lanes."""
+    """Return a mask that is true in the valid lanes."""
     b = builder.b
     if not isinstance(valid, Size):
         return b.first_lanes(lanes if valid is None else valid, lanes)
@@ -90,7 +90,7 @@ def _first_lanes(builder: FunctionBuilder, valid: Valid, lanes: int) -> Handle:
 
 
 def _lanes_at(builder: FunctionBuilder, kind: str, pointer: str, stride: Index, lanes: int) -> str:
-    """Return a vector of pointers, ``stride`` elements apart."""
+    """Return a vector of pointers that are ``stride`` elements apart."""
     b = builder.b
     kind_of_index = builder.index_kind
     distance = b.splat(Handle(builder.index(stride), kind_of_index, 1), lanes)

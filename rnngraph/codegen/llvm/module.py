@@ -1,7 +1,7 @@
-"""From the loop IR to the text of an LLVM module: functions, statements and loops.
+"""Translation of the loop IR to the text of an LLVM module: functions, statements and loops.
 
-Vectors are explicit, only our own functions are called, and there are no fast-math flags. ``function_builder`` holds a
-function under construction; ``load_store`` and ``register_tile`` write into it.
+Vectors are explicit, there are no fast-math flags, and no library is called. The builder of a function is in
+``function_builder``; ``load_store`` and ``register_tile`` write to it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def module_text(functions: Sequence[Function], entries: Sequence[Entry], target:
 def module_lines(
     functions: Sequence[Function], entries: Sequence[Entry], target: Target, name: str, with_origins: bool = True
 ) -> StageText:
-    """Return the lines of a module with their origins."""
+    """Return the lines of a module, with their origins if ``with_origins``."""
     intrinsics: dict[str, str] = {}
     helpers: dict[str, str] = {}
 
@@ -116,7 +116,7 @@ class _FunctionWriter(FunctionBuilder):
 
     def internal(self) -> list[StageLine]:
         function = self.function
-        # A function with a barrier shares its memory with other workers.
+        # If a function has a barrier, other workers access its memory too.
         serial = "" if has_barrier(function.body) else " noalias"
         parameters = [f"ptr{serial} %{buffer.name}" for buffer in function.buffers]
         parameters += [f"{self.index_kind} %{name}" for name in function.sizes]
@@ -311,7 +311,7 @@ class _FunctionWriter(FunctionBuilder):
         self.lines.append(f"  call void @barrier(ptr {self.pointers[barrier.team]}, {', '.join(arguments)})")
 
     def _pipeline(self, pipeline: Pipeline) -> None:
-        """Write the loop in which a worker claims stages and runs their next chunk, until no chunks are left."""
+        """Write the loop in which a worker claims stages and runs their next chunks, until no chunks are left."""
         number = sum(name.startswith("stages") for name in self.b.helpers)
         self.b.helpers[f"stages{number}"] = stages_text(number, pipeline.stages)
         self.b.helpers["claim"] = claim_text(self.target)
@@ -393,9 +393,10 @@ class _FunctionWriter(FunctionBuilder):
 
 
 def _across(b: Instructions, op: str, rows: Sequence[Handle]) -> Handle:
-    """Reduce all lanes of each of 2^n vectors by halving, in an order that depends only on the number of lanes.
+    """Reduce all lanes of each of 2^n vectors, in an order that depends only on the number of lanes.
 
-    Several vectors become one, which holds a part of the lanes of each. Halves of all parts are combined at once.
+    Each step combines the two halves of the lanes. Several vectors are first combined to one, which has a part of the
+    lanes of each; then each step combines the halves of all parts at once.
     """
     lanes = rows[0].lanes  # lanes of a vector that belong to one row
     while lanes > 1:
@@ -406,7 +407,7 @@ def _across(b: Instructions, op: str, rows: Sequence[Handle]) -> Handle:
 
 
 def _halves_combined(b: Instructions, op: str, one: Handle, other: Handle, half: int, are_two: bool) -> Handle:
-    """Combine the lower and upper half of each part of one or two vectors. A part has 2·half lanes."""
+    """Combine the lower and the upper half of each part of one or two vectors. A part has 2·half lanes."""
     if one.lanes == 2 and not are_two:
         low, high = b.halves(one)
     else:

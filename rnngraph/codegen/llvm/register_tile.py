@@ -1,6 +1,6 @@
-"""Register tile as LLVM text. Sums stay in registers while k runs, and add up in the order of k.
+"""LLVM text of a register tile. Sums stay in registers in the loop over k, and are added in the order of k.
 
-Partial sums of each row are adjacent: first those of accumulator 0, by column, then those of accumulator 1.
+A row's partial sums are adjacent: first those of accumulator 0 for all columns, then those of accumulator 1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .load_store import read, step_pointer
 from .transposed_columns import are_transposed, read_together, transposed_columns
 
 Sums = list[list[Handle]]
-"""Sums of a tile: for each row, one for each column and accumulator."""
+"""Sums of a tile: for each row, a sum for each accumulator and column."""
 
 
 def contract(builder: FunctionBuilder, tile: Contract) -> None:
@@ -37,7 +37,7 @@ def contract(builder: FunctionBuilder, tile: Contract) -> None:
 
 
 def _one_by_one(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
-    """Write the sums of several products, one product after the other, in a loop over the products' pointers."""
+    """Write the sums of several products, one after another, in a loop over the products' pointers."""
     bases, places = _shared_bases([(*left, *right) for left, right in tile.factors])
     pointers = [[Handle(builder.address(*place), "ptr", 1) for place in base] for base in zip(*bases, strict=True)]
 
@@ -53,7 +53,7 @@ def _one_by_one(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
 
 
 def _shared_bases(products: Sequence[Sequence[Place]]) -> tuple[list[Sequence[Place]], list[tuple[int, int]]]:
-    """Return base addresses for each product, and for each operand its base and a constant offset."""
+    """Return the base addresses of each product, and for each operand the index of its base and a constant offset."""
     bases: list[Sequence[Place]] = []
     places: list[tuple[int, int]] = []
     for place in zip(*products, strict=True):
@@ -93,7 +93,7 @@ def _total(builder: FunctionBuilder, accumulators: Sequence[Handle]) -> Handle:
 
 
 def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index, rest: int) -> Sums:
-    """Write the sums over one block of k after the other, added in order."""
+    """Write the sums over blocks of k, which are added in order."""
     _hoist_addresses(builder, tile)
     zeros = [[builder.b.constant(0.0, item) for item in row] for row in starts]
     # -0.0 is the exact neutral element of addition
@@ -118,7 +118,7 @@ def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index
 
 
 def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales, starts: Sums) -> Sums:
-    """Write the sums of bytes over blocks of k, each multiplied by its scales and added in order."""
+    """Write the sums of products of bytes over blocks of k, which are multiplied by their scales and added in order."""
     _hoist_addresses(builder, tile)
     for place in scales.places:
         builder.address(*place)
@@ -158,10 +158,9 @@ def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales
 
 
 def _over(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Index, last: Index, rest: int = 0) -> Sums:
-    """Write the sum over k from first to last, as an unrolled loop or without a loop.
+    """Write the sum over k from ``first`` to ``last``, as an unrolled loop or without a loop.
 
-    Args:
-        rest: Number of narrow numbers after the last whole step.
+    ``rest`` is the number of narrow numbers after the last whole step.
     """
     unroll, steps = tile.unroll, last - first
     if not isinstance(steps, int):
@@ -185,13 +184,13 @@ def _named(builder: FunctionBuilder, let: LetIndex) -> Size:
 
 
 def _hoist_addresses(builder: FunctionBuilder, tile: Contract) -> None:
-    """Write the addresses that do not depend on k, before a loop over k."""
+    """Write the computation of addresses that do not depend on k, before a loop over k."""
     for buffer, index in (*tile.left, *tile.right):
         builder.address(buffer, index)
 
 
 def _k_loop(builder: FunctionBuilder, tile: Contract, sums: Sums, start: Index, stop: Index, unroll: int) -> Sums:
-    """Write a loop over k from start to stop, ``unroll`` steps per iteration."""
+    """Write a loop over k from ``start`` to ``stop``, with ``unroll`` steps per iteration."""
     _hoist_addresses(builder, tile)
 
     def iterate(k: Index, carried: Sums) -> Sums:
@@ -203,7 +202,7 @@ def _k_loop(builder: FunctionBuilder, tile: Contract, sums: Sums, start: Index, 
 
 
 def _prefetch(builder: FunctionBuilder, tile: Contract, ahead: Index, k: Index) -> None:
-    """Write a prefetch of the next weights."""
+    """Write a prefetch of the weights that are read next."""
     buffer, index = tile.right[0]
     of_step = ALIGNMENT // ITEM_BYTES[buffer.dtype] // tile.unroll
     builder.b.prefetch(step_pointer(builder, (buffer, index + ahead), builder.index(k), of_step, 0))
@@ -218,7 +217,7 @@ def _loop(
     starts: Sums,
     iterate: Callable[[Index, Sums], Sums],
 ) -> Sums:
-    """Write a loop that carries sums; ``iterate`` writes an iteration and returns the next sums."""
+    """Write a loop that carries sums. ``iterate`` writes an iteration and returns the next sums."""
     first, last = builder.index(start), builder.index(stop)
     head, body, end = builder.labels(f"{name}.head", f"{name}.body", f"{name}.end")
     number, before = builder.b.count, builder.label
@@ -256,10 +255,9 @@ def _loop(
 def _steps(
     builder: FunctionBuilder, tile: Contract, accumulators: Sums, first: Index, offsets: range, rest: int = 0
 ) -> Sums:
-    """Write the steps from ``first + offset``, in order, for every accumulator.
+    """Write the steps ``first + offset`` for all ``offsets``, in order, for each accumulator.
 
-    Args:
-        rest: Number of narrow numbers in a last step.
+    ``rest`` is the number of narrow numbers in the last step, if that is not a whole one.
     """
     b = builder.b
     sums = [list(row) for row in accumulators]
@@ -296,7 +294,7 @@ def _steps(
 
     for offset in offsets:
         strand = offset % tile.accumulators * len(columns)
-        # Hold the smaller side in registers, and stream the other.
+        # Keep the operand with fewer vectors in registers, and load the other one by one.
         if len(rows) > len(columns):
             weights = []
             for j in columns:
@@ -336,9 +334,9 @@ def _weights(builder: FunctionBuilder, tile: Contract, column: int, k: str, offs
 
 
 def _side_by_side(builder: FunctionBuilder, pointer: str, tile: Contract, row: int) -> Handle:
-    """Write a load of all k of a short tile's row as one vector.
+    """Write a load of all k of a row as one vector, for a tile with few k.
 
-    It is frozen, because LLVM would turn each broadcast into a load.
+    The vector is frozen, because LLVM would otherwise turn each broadcast of a lane into a load.
     """
     vector = read(builder, pointer, tile.left[row][0].dtype, int(str(tile.depth)), None, 1, "a")
     return builder.b.emit(f"freeze {vector.type} {vector.text}", vector.element, vector.lanes, "a")
@@ -361,7 +359,7 @@ def _half_of_each_byte(builder: FunctionBuilder, x: Handle, upper: int) -> Handl
 
 
 def _word(builder: FunctionBuilder, pointer: str, dtype: str, count: int, dot_width: int) -> Handle:
-    """Write a load of ``count`` narrow numbers as one 32-bit word, zero-padded, without reading beyond them."""
+    """Write a load of ``count`` narrow numbers as a 32-bit word, padded with zeros. It reads no memory beyond them."""
     b = builder.b
     if count == dot_width:
         return b.emit(f"load i32, ptr {pointer}, align {ITEM_BYTES[dtype]}", "i32", 1, "a")

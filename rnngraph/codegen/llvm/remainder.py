@@ -1,13 +1,14 @@
-"""Remainder of a division of floats, exact for all operands: Euclid's algorithm on significands.
+"""Remainder of a division of floats, exact for all operands: long division of significands.
 
 Both operands are split into a significand in [1, 2) and an exponent. Each iteration of a loop computes as many bits of
-the quotient as one float can hold. It scales the remainder by that power of two, divides by the divisor's significand,
-rounds the quotient to the nearest integer q, and subtracts q times the divisor.
+the quotient as fit into a float. It scales the remainder by the corresponding power of two, divides it by the divisor's
+significand, rounds the quotient to the nearest integer q, and subtracts q times the divisor's significand.
 
-No iteration rounds: the remainder is a multiple of the significand's last place u, and at most 5/8 of the divisor in
-size, so that it fits a float. With fused multiply-add the difference is rounded once, to itself. Without it, the
-divisor is split into two halves. q has so few bits that its products with both are exact, and the difference after the
-first subtraction is less than 2^(fraction bits + 1) times u.
+All results are exact. The remainder is a multiple of u, the unit in the last place of the significand, and its
+magnitude is at most 5/8 of the divisor, so that it is a float. A fused multiply-add rounds the difference only once,
+which does not change it. Without a fused multiply-add, the divisor is split into two halves. q has so few bits that its
+products with both halves are exact, and the difference after the first subtraction is less than
+2^(fraction bits + 1) times u.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .vecmath_tables import FORMATS, Format
 
 
 def remainder_of_floats(b: Instructions, x: Handle, y: Handle) -> Handle:
-    """Compute ``fmod``: x minus the multiple of y nearest to it towards 0, with the sign of x."""
+    """Return ``fmod(x, y)``: x minus y times the quotient rounded towards 0. It has the sign of x."""
     name = f"fmod_{x.element}_{x.lanes}"
     return b.helper(name, (x.element, x.lanes), [x, y], lambda inner, operands: _remainder(inner, *operands))
 
@@ -34,7 +35,7 @@ def _remainder(b: Instructions, x: Handle, y: Handle) -> Handle:
     is_defined = b.logical_and(is_finite, b.compare("ogt", divisor, b.constant(0.0, y)))
     zero = b.constant(0, exponent)
     gap = b.select(is_defined, b.isub(exponent, scale), zero)
-    width = _bits_a_turn(b, f)
+    width = _bits_per_iteration(b, f)
 
     def iterate(values: Sequence[Handle]) -> tuple[list[Handle], Handle]:
         rest, left = values
@@ -46,7 +47,7 @@ def _remainder(b: Instructions, x: Handle, y: Handle) -> Handle:
 
     rest, _ = b.repeat([rest, gap], iterate)
     rest = b.select(b.compare("olt", rest, b.constant(0.0, rest)), b.add(rest, unit), rest)
-    half = b.ashr(scale, 1)  # 2^scale alone may be denormal
+    half = b.ashr(scale, 1)  # scale in two halves, because 2^scale may be denormal
     value = b.mul(b.mul(rest, _power_of_two(b, half, f)), _power_of_two(b, b.isub(scale, half), f))
     value = b.select(b.compare("slt", gap, zero), x, b.copysign(value, x))
     return b.select(is_defined, value, b.constant(float("nan"), value))
@@ -74,8 +75,8 @@ def _low_bits(f: Format) -> int:
     return (f.fraction_bits + 2) // 2
 
 
-def _bits_a_turn(b: Instructions, f: Format) -> int:
-    """Return the number of quotient bits per iteration. q is below twice 2^bits."""
+def _bits_per_iteration(b: Instructions, f: Format) -> int:
+    """Return the number of bits of the quotient per iteration. The magnitude of q is less than twice 2^bits."""
     return f.fraction_bits - 3 if b.has_fma else f.fraction_bits - 2 - _low_bits(f)
 
 

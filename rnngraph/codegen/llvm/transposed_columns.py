@@ -1,8 +1,8 @@
-"""Columns of a register tile in which k is contiguous: loaded row by row, and transposed in registers.
+"""Columns of a register tile in which k is contiguous: they are loaded row by row, and transposed in registers.
 
-The lanes of a vector are rows. Pieces of 16 bytes are loaded from each, several k at once, and combined to vectors that
-are transposed within 16 bytes, where shuffles are cheapest. No memory beyond the operands is read, and the products are
-the same as for contiguous lanes.
+Each lane of a vector belongs to a row. A load reads a piece of 16 bytes of a row, that is several k. Pieces are
+combined to vectors, which are transposed within 16 bytes, where shuffles are cheapest. No memory beyond the operands is
+read, and the products are the same as those of columns with contiguous lanes.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from .load_store import read, step_pointer
 
 PIECE_BYTES = 16
 FROM_ONE_POINTER = 8
-"""Rows addressed from one pointer by multiples of their distance. More would need registers for the multiples."""
+"""Number of rows with addresses relative to one pointer. More would need registers for multiples of their distance."""
 
 
 def are_transposed(tile: Contract) -> bool:
-    """True if k is contiguous in the memory of a tile's columns, and lanes are not."""
+    """Return whether k, and not lanes, are contiguous in the memory of a tile's columns."""
     is_float = tile.right[0][0].dtype in FLOATS
     return is_float and tile.right_stride == 1 and tile.lane_stride != 1 and tile.results[0][0].lanes > 1
 
 
 def read_together(tile: Contract) -> int:
-    """Return the number of k that one load reads."""
+    """Return the number of k that a load reads."""
     first = tile.results[0][0]
     return min(PIECE_BYTES // ITEM_BYTES[first.dtype], first.lanes)
 
@@ -34,9 +34,9 @@ def read_together(tile: Contract) -> int:
 def transposed_columns(
     builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int, count: int
 ) -> list[Handle]:
-    """Return the vectors for ``count`` steps of k from ``k + offset``.
+    """Return the vectors for ``count`` steps of k, from ``k + offset`` on.
 
-    Missing lanes are 0, or copies of the last one.
+    Lanes without a row are 0, or copies of the last row.
     """
     b, lanes, length = builder.b, tile.results[0][0].lanes, read_together(tile)
     dtype = tile.right[column][0].dtype
@@ -50,7 +50,7 @@ def transposed_columns(
 
 
 def _row_pointers(builder: FunctionBuilder, tile: Contract, column: int, k: str, offset: int) -> list[str]:
-    """Return the addresses of the rows at ``k + offset``, one for each lane."""
+    """Return for each lane the address of its row at ``k + offset``."""
     (buffer, index), valid, stride = tile.right[column], tile.valid[column], tile.lane_stride
     lanes = tile.results[0][0].lanes
     if isinstance(stride, int) and not isinstance(valid, Size):
@@ -72,7 +72,7 @@ def _row_pointers(builder: FunctionBuilder, tile: Contract, column: int, k: str,
 
 
 def _at_most(builder: FunctionBuilder, lane: int, last: Dim) -> Size:
-    """Write the minimum of a lane's index and the last index, once per scope."""
+    """Write the minimum of a lane's index and the last row's index, once per scope."""
     key = ("lane", lane, last)
     for scope in builder.known:
         if key in scope:
@@ -84,7 +84,7 @@ def _at_most(builder: FunctionBuilder, lane: int, last: Dim) -> Size:
 
 
 def _joined(builder: FunctionBuilder, pieces: list[Handle]) -> Handle:
-    """Concatenate pieces."""
+    """Return the concatenation of pieces."""
     while len(pieces) > 1:
         wide = range(2 * pieces[0].lanes)
         pieces = [builder.b.shuffle(x, y, wide) for x, y in zip(pieces[::2], pieces[1::2], strict=True)]

@@ -1,17 +1,17 @@
 """Elementary functions as explicit vector code: polynomials, integer arithmetic on exponents, and few divisions.
 
-Each function takes a builder and a float vector of any lane count, float32 or float64, and returns a vector
-of the same type. There are no tables, no branches, no library calls, and no operation whose result LLVM could
-call poison: integers are read from the bits of a float to which a large constant was added, never converted.
-Coefficients are minimax fits made by `tests/codegen/llvm/derive_vecmath.py`, and `ERROR_BOUNDS` are established by
-`tests/codegen/llvm/test_vecmath.py`.
+Each function takes a builder and a vector of float32 or float64 with any number of lanes, and returns a vector of the
+same type. There are no tables, branches or library calls, and no operations whose result LLVM may consider poison:
+an integer is never converted from a float, but read from its bits after the addition of a large constant.
+``tests/codegen/llvm/derive_vecmath.py`` derives the coefficients, which are minimax fits.
+``tests/codegen/llvm/test_vecmath.py`` establishes the ``ERROR_BOUNDS``.
 
-The code is written for fused multiply-add but doesn't depend on it: where a target has none and `fma` becomes
-a product and a sum, argument reduction stays exact, since the leading pieces of its constants are short.
+The code is designed for fused multiply-add, but does not depend on it. If a target has none, ``fma`` becomes a product
+and a sum, and argument reduction remains exact, because the leading pieces of its constants are short.
 
-NaN gives NaN everywhere: limits are applied by `select(x > limit, limit, x)`, one instruction on x86, which
-keeps an x that compares with nothing. Where the caller's floating-point mode flushes denormal numbers, so
-does the code here; the bounds are for the default mode.
+NaN gives NaN in all functions. Limits are applied by ``select(x > limit, limit, x)``, a single instruction on x86,
+which keeps an x that is NaN. If the caller's floating-point mode flushes denormal numbers, the functions flush them
+too; the bounds are for the default mode.
 
 Sources: W. J. Cody and W. Waite, *Software Manual for the Elementary Functions*, 1980 (argument reduction);
 J.-M. Muller, *Elementary Functions*, 3rd edition, 2016 (the rest); the intervals on which N. Juffa's public
@@ -45,11 +45,10 @@ from .vecmath_tables import Format
 def _quotient(b: VectorBuilder, numerator: Handle, denominator: Handle) -> Handle:
     """Return numerator / denominator, with at most 1/16 ulp more error than a rounded division.
 
-    The sign of -0 may be lost.
+    The sign of -0 may be lost. The denominator and its reciprocal must be normal.
 
-    The denominator and its reciprocal must be normal. It uses an estimate of the reciprocal and one correction by the
-    remainder, which is exact up to the square of the estimate's error. A vector division would occupy its unit several
-    times as long.
+    The quotient is computed from an estimate of the reciprocal, with one correction by the remainder, whose error is
+    about the square of the estimate's error. A vector division would occupy its unit several times as long.
     """
     estimate = b.reciprocal_estimate(denominator)
     if estimate is None:
@@ -70,8 +69,8 @@ def exp(b: VectorBuilder, x: Handle) -> Handle:
 def expm1(b: VectorBuilder, x: Handle) -> Handle:
     """Return e^x - 1 for all x, with a small relative error near zero: 2^n·expm1(r) + (2^n - 1).
 
-    Half of it is computed and doubled, because 2^n overflows shortly before the result. For |x| below the type's
-    resolution the result is x itself, which keeps -0 and denormal numbers.
+    Half of the result is computed and then doubled, because 2^n overflows for slightly smaller x than the result. If
+    |x| is below the type's resolution, the result is x itself, which preserves -0 and denormal numbers.
     """
     f = format_of(b, x)
     clamped = at_least(b, at_most(b, x, f.exp_limits[1]), f.expm1_lower_limit)
@@ -83,13 +82,14 @@ def expm1(b: VectorBuilder, x: Handle) -> Handle:
 
 
 def tanh(b: VectorBuilder, x: Handle) -> Handle:
-    """Return the hyperbolic tangent for all x: e/(e + 1), e = expm1(2|x|)/2, with the sign of x. One quotient.
+    """Return the hyperbolic tangent for all x: e/(e + 1), where e = expm1(2|x|)/2, with the sign of x.
 
-    For small x, e is x to first order, so that denormal numbers and zeros are unchanged. The maximum of e is 1e17.
+    It needs one quotient. For small x, e equals |x| to first order, so that denormal numbers and zeros are unchanged.
+    The maximum of e is 1e17.
     """
     f = format_of(b, x)
     magnitude = at_most(b, b.abs(x), f.tanh_limit)
-    # One rounded ln2 is enough: an error in n·ln2 is relative to e, and matters less for larger e.
+    # A single, rounded ln2 is enough: an error in n·ln2 is a relative error of e, which matters less for larger e.
     r, _, biased = reduce_exponent(b, magnitude, 2.0, f.bias, (sum(f.ln2),))
     scale = power_of_two(b, biased, f)
     rest = b.fma(scale, b.constant(0.5, like=x), b.constant(-0.5, like=x))
@@ -98,18 +98,16 @@ def tanh(b: VectorBuilder, x: Handle) -> Handle:
 
 
 def sigmoid(b: VectorBuilder, x: Handle) -> Handle:
-    """Return 1/(1 + exp(-x)) for all x, with a small relative error for small results.
+    """Return 1/(1 + exp(-x)) for all x, with a small relative error also for small and denormal results.
 
-    It has one quotient, and denormal results are included.
-
-    It is computed as c / (c + c·exp(-x)), where c·exp(-x) cannot overflow. The quotient rounds a denormal result once,
-    and neither |x| nor a choice between two forms is needed. c is 2^-64 in float32 and 2^-512 in float64, and the
-    denominator at most 2^87 and 2^565.
+    It is computed as c / (c + c·exp(-x)), where c·exp(-x) cannot overflow. This needs one quotient, which rounds a
+    denormal result once, and neither |x| nor a selection between two formulas. c is 2^-64 in float32 and 2^-512 in
+    float64; the denominator is at most 2^87 or 2^565.
     """
     f = format_of(b, x)
     scaling = (f.bias + 1) // 2
     x = at_least(b, at_most(b, x, f.sigmoid_upper_limit), f.exp_limits[0])
-    # With the factor -1 the reduction adds instead of subtracting, so that nothing needs negation.
+    # With the factor -1 the reduction adds instead of subtracting, so that no negation is needed.
     r, _, biased = reduce_exponent(b, x, -1.0, f.bias - scaling, f.ln2)
     c = b.constant(2.0**-scaling, like=x)
     return _quotient(b, c, b.fma(exp_of_remainder(b, r, -1.0, f), power_of_two(b, biased, f), c))
@@ -124,7 +122,7 @@ def _log_of_parts(b: VectorBuilder, fraction: Handle, exponent: Handle, f: Forma
 
 
 def _log_domain(b: VectorBuilder, argument: Handle, result: Handle) -> Handle:
-    """Handle arguments of log other than finite positive numbers: NaN below 0, -∞ at 0, ∞ at ∞, NaN at NaN."""
+    """Return the ``result`` of log, replaced for some arguments: NaN below 0, -∞ at 0, ∞ at ∞, NaN at NaN."""
     zero, infinity = b.constant(0.0, like=result), b.constant(float("inf"), like=result)
     result = b.select(b.compare("olt", argument, infinity), result, argument)
     pole, nan = b.constant(float("-inf"), like=result), b.constant(float("nan"), like=result)
@@ -135,7 +133,8 @@ def _log_domain(b: VectorBuilder, argument: Handle, result: Handle) -> Handle:
 def log(b: VectorBuilder, x: Handle) -> Handle:
     """Return the natural logarithm for all x > 0, including denormal numbers: e·ln2 + log1p(m - 1), m in [2/3, 4/3).
 
-    The interval contains 1, so that the relative error is small near 1. log(±0) is -∞; below it is NaN. No division.
+    The relative error is small near 1, because the interval of m contains 1. log(±0) is -∞, and NaN for negative x.
+    No division is needed.
     """
     f = format_of(b, x)
     mantissa, exponent = significand(b, x)
@@ -146,9 +145,8 @@ def log(b: VectorBuilder, x: Handle) -> Handle:
 def log1p(b: VectorBuilder, x: Handle) -> Handle:
     """Return log(1 + x) for all x > -1, with a small relative error near zero, without a division.
 
-    It is -∞ at -1, and NaN below; -0 stays -0.
-
-    The exponent e is that of the rounded 1 + x, but the fraction, x·2^-e + (2^-e - 1), is computed from x itself.
+    The result is -∞ at -1, NaN for smaller x, and -0 at -0. The exponent e is that of the rounded sum 1 + x, but the
+    fraction is computed from x itself, as x·2^-e + (2^-e - 1).
     """
     f = format_of(b, x)
     total = b.add(x, b.constant(1.0, like=x))
@@ -164,9 +162,9 @@ def log1p(b: VectorBuilder, x: Handle) -> Handle:
 
 
 def _sine_of_multiple(b: VectorBuilder, x: Handle, shift: float) -> Handle:
-    """Return (-1)^n · sin(x - (n + shift)·π), n the integer nearest to x/π - shift; the shift is 0 or -1/2.
+    """Return (-1)^n · sin(x - (n + shift)·π), where n is the integer nearest to x/π - shift. The shift is 0 or -1/2.
 
-    Reduction by π rather than π/2 makes the polynomial a term or two longer, but there is only one, and no selection.
+    A reduction by π/2 would need two polynomials, one or two terms shorter, and a selection.
     """
     f = format_of(b, x)
     magic, inverse = b.constant(f.magic, like=x), b.constant(0.3183098861837907, like=x)
@@ -179,36 +177,36 @@ def _sine_of_multiple(b: VectorBuilder, x: Handle, shift: float) -> Handle:
     r = x
     for piece in f.pi:
         r = b.fma(n, b.constant(-piece, like=x), r)
-    # Only arguments far beyond the supported range leave a larger remainder.
+    # Only arguments far beyond the supported range have a larger remainder.
     r = at_least(b, at_most(b, r, 1.6), -1.6)
     square = b.mul(r, r)
     s = polynomial(b, square, b.mul(square, square), f.sin)
-    # Near π/2, rounding may exceed 1 by one place.
+    # Near π/2, rounding may give the float after 1.
     sine = at_least(b, at_most(b, b.fma(b.mul(square, r), s, r), 1.0), -1.0)
     parity = b.shl(b.bits(shifted), f.sign_shift)
     return b.from_bits(b.xor(b.bits(sine), parity))
 
 
 def sin(b: VectorBuilder, x: Handle) -> Handle:
-    """Return the sine. The error bound holds for |x| <= 1e5 (float32) and 1e6 (float64). NaN at ±∞; -0 stays -0.
+    """Return the sine. The error bound holds for |x| <= 1e5 (float32) or 1e6 (float64). NaN at ±∞; -0 at -0.
 
-    Cody and Waite's reduction with π in pieces, then an odd polynomial on [-π/2, π/2]. Beyond the range, multiples of π
-    are no longer exact, and the absolute error grows with |x| until the result is meaningless, but within [-1, 1].
+    It uses Cody and Waite's reduction with π in pieces, and an odd polynomial on [-π/2, π/2]. For larger |x|, multiples
+    of π are not exact, and the absolute error grows with |x|, until the result is meaningless, though within [-1, 1].
     """
     sine = _sine_of_multiple(b, x, 0.0)
     return b.select(b.compare("oeq", x, b.constant(0.0, like=x)), x, sine)
 
 
 def cos(b: VectorBuilder, x: Handle) -> Handle:
-    """Return the cosine, as the sine of x + π/2. The range is that of `sin`."""
+    """Return the cosine, as the sine of x + π/2. The range is that of ``sin``."""
     return _sine_of_multiple(b, x, -0.5)
 
 
 def atan(b: VectorBuilder, x: Handle) -> Handle:
     """Return the arc tangent for all x: t + t³·a(t²) for t = |x| <= 1, else π/2 minus that for t = 1/|x|.
 
-    One quotient. Its denominator is clamped to 2^64, where the result is π/2. For small x the result is x itself, so
-    that denormal numbers and zeros are unchanged.
+    It needs one quotient, whose denominator is clamped to 2^64, where the result is π/2. For small x the result is x
+    itself, so that denormal numbers and zeros are unchanged.
     """
     f = format_of(b, x)
     one = b.constant(1.0, like=x)
@@ -223,9 +221,10 @@ def atan(b: VectorBuilder, x: Handle) -> Handle:
 
 
 def erf(b: VectorBuilder, x: Handle) -> Handle:
-    """Return the error function for all x: a + a·p(a²) for a = |x| < 1, else 1 - exp(l(a - 2)); with x's sign.
+    """Return the error function for all x, with the sign of x: a + a·p(a²) for a = |x| < 1, else 1 - exp(l(a - 2)).
 
-    l approximates log(erfc), which is smooth. Its absolute error is multiplied by erfc(a) <= 0.16.
+    The polynomial l approximates log(erfc), which is smooth. In the result, its absolute error is multiplied by
+    erfc(a) <= 0.16.
     """
     f = format_of(b, x)
     one = b.constant(1.0, like=x)
@@ -252,9 +251,9 @@ FUNCTIONS: dict[str, Callable[..., Handle]] = {
     "power": power,
 }
 
-# Maximum errors in units in the last place of the correctly rounded result, with or without fma, rounded up. Measured
-# at every float32 (|x| <= 1e5 for sin and cos) with fma, and without it for tanh, sigmoid, exp, log and atan. The other
-# functions without fma, and float64, were sampled.
+# Maximum errors in units in the last place of the correctly rounded result, with and without fma, rounded up. Measured
+# at every float32 (|x| <= 1e5 for sin and cos) with fma, and without fma for tanh, sigmoid, exp, log and atan. Other
+# functions without fma, and all functions in float64, were sampled.
 ERROR_BOUNDS: dict[str, dict[str, float]] = {
     "tanh": {"float32": 2.7, "float64": 2.8},
     "sigmoid": {"float32": 2.6, "float64": 2.6},

@@ -1,4 +1,4 @@
-"""Building blocks of elementary functions: the interface of their builder, and steps that several share."""
+"""Building blocks of elementary functions: the interface of their builder, and steps that several functions share."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ Handle = object
 
 
 class VectorBuilder(Protocol):
-    """Interface of a code generator for elementary functions. Every operation returns a new, opaque value.
+    """Interface of a code generator for elementary functions. Each operation returns a new, opaque value.
 
-    Float operations round once, to nearest even, without flags that permit reassociation or exclude NaN. `fma(x, y, z)`
-    is x·y + z, rounded once if the target can. Integers have the width of their floats and wrap; `bits` and `from_bits`
-    reinterpret. `compare` takes LLVM's names, such as "olt", and returns masks, which only `select` takes. Shift counts
-    are Python integers.
+    - Operations on floats round once, to nearest, ties to even, without flags that permit reassociation or exclude NaN.
+    - ``fma(x, y, z)`` is x·y + z, rounded once if the target has a fused multiply-add.
+    - Integers have the width of their floats, and wrap. ``bits`` and ``from_bits`` reinterpret between the two.
+    - ``compare`` takes LLVM's names, such as "olt", and returns a mask for ``select``.
+    - Shift counts are Python integers.
     """
 
     @property
     def has_fma(self) -> bool:
-        """True if ``fma`` rounds once."""
+        """Whether ``fma`` rounds once."""
         ...
 
     def dtype_of(self, x: Handle, /) -> str:
@@ -28,7 +29,7 @@ class VectorBuilder(Protocol):
         ...
 
     def constant(self, value: float, like: Handle) -> Handle:
-        """Return the value, rounded to the element type of `like`, in every lane."""
+        """Return a value in all lanes, rounded to the element type of ``like``."""
         ...
 
     def add(self, x: Handle, y: Handle, /) -> Handle: ...
@@ -57,7 +58,10 @@ class VectorBuilder(Protocol):
         ...
 
     def scale(self, x: Handle, exponent: Handle, /) -> Handle | None:
-        """Return x·2^exponent for an integral float, rounded once; None if the target has no such instruction."""
+        """Return x·2^exponent for an exponent that is an integral float, rounded once.
+
+        None if the target has no such instruction.
+        """
         ...
 
 
@@ -76,16 +80,16 @@ def at_least(b: VectorBuilder, x: Handle, limit: float) -> Handle:
 
 
 def with_sign(b: VectorBuilder, magnitude: Handle, x: Handle) -> Handle:
-    """Return `copysign(magnitude, x)` for a nonnegative magnitude, in one instruction less."""
+    """Return ``copysign(magnitude, x)`` for a nonnegative magnitude, with one instruction less."""
     i = b.bits(x)
     sign = b.and_(i, b.constant(-(1 << format_of(b, x).sign_shift), like=i))
     return b.from_bits(b.or_(b.bits(magnitude), sign))
 
 
 def polynomial(b: VectorBuilder, x: Handle, square: Handle, coefficients: tuple[float, ...]) -> Handle:
-    """Evaluate a polynomial by Horner's scheme in x² over pairs of coefficients.
+    """Return the value of a polynomial, by Horner's scheme in x² over pairs of coefficients.
 
-    It takes as many operations as Horner's scheme in x, with half the latency.
+    It needs as many operations as Horner's scheme in x, with half the latency.
     """
     constants = [b.constant(c, like=x) for c in coefficients]
     pairs = [b.fma(odd, x, even) for even, odd in zip(constants[0::2], constants[1::2], strict=False)]
@@ -99,10 +103,11 @@ def polynomial(b: VectorBuilder, x: Handle, square: Handle, coefficients: tuple[
 def reduce_exponent(
     b: VectorBuilder, x: Handle, factor: float, offset: int, ln2: tuple[float, ...]
 ) -> tuple[Handle, Handle, Handle]:
-    """Write exp(factor·x) as 2^n · exp(factor·r), |factor·r| <= ln2/2 (Cody and Waite).
+    """Reduce the argument of exp(factor·x) = 2^n · exp(factor·r) so that |factor·r| <= ln2/2 (Cody and Waite).
 
-    Return r, n as a float, and an integer whose low bits are n + offset, for a bounded x. The factor, a power of two up
-    to sign, is folded into the constants: scaling ln2 instead of x saves a multiplication.
+    x must be bounded, and the factor a power of two or its negative. Return r, n as a float, and an integer whose low
+    bits are n + offset. The factor is applied to the constants, because to scale ln2 instead of x saves a
+    multiplication.
     """
     f = format_of(b, x)
     magic = b.constant(f.magic + offset, like=x)
@@ -115,10 +120,10 @@ def reduce_exponent(
 
 
 def times_power_of_two(b: VectorBuilder, x: Handle, n: Handle, biased: Handle, f: Format) -> Handle:
-    """Return x·2^n for x in [1/2, 2] from n and an integer whose low bits are n + 2·bias, rounded once.
+    """Return x·2^n, rounded once, for x in [1/2, 2]. ``biased`` is an integer whose low bits are n + 2·bias.
 
-    Without an instruction for it the scale is applied in two halves. 2^n alone would be out of range at both ends, and
-    as the first product is exact, a denormal result is rounded once.
+    If the target has no such instruction, x is multiplied by two powers of two, because 2^n itself may be out of range.
+    The first product is exact, so that a denormal result is rounded once.
     """
     scaled = b.scale(x, n)
     if scaled is not None:
@@ -128,17 +133,17 @@ def times_power_of_two(b: VectorBuilder, x: Handle, n: Handle, biased: Handle, f
 
 
 def power_of_two(b: VectorBuilder, biased: Handle, f: Format) -> Handle:
-    """Return 2^n from an integer whose low bits are n + bias, in 1 … 2·bias. Its higher bits are shifted out."""
+    """Return 2^n from an integer whose low bits are n + bias, from 1 to 2·bias. Its higher bits are shifted out."""
     return b.from_bits(b.shl(biased, f.fraction_bits))
 
 
 def scaled(coefficients: tuple[float, ...], factor: float) -> tuple[float, ...]:
-    """Return the coefficients of factor·p(factor·r), exactly: the factor is a power of two up to sign."""
+    """Return the coefficients of factor·p(factor·r). They are exact, if the factor is ± a power of two."""
     return tuple(c * factor ** (k + 1) for k, c in enumerate(coefficients))
 
 
 def exp_of_remainder(b: VectorBuilder, r: Handle, factor: float, f: Format) -> Handle:
-    """Return exp(factor·r) for a reduced r. 1 is added last, so that this is nearly the only rounding."""
+    """Return exp(factor·r) for a reduced r. 1 is added last, so that nearly all error is from this rounding."""
     h = polynomial(b, r, b.mul(r, r), scaled(f.exp, factor))
     return b.fma(r, h, b.constant(1.0, like=r))
 
@@ -146,21 +151,21 @@ def exp_of_remainder(b: VectorBuilder, r: Handle, factor: float, f: Format) -> H
 def expm1_of_remainder(b: VectorBuilder, r: Handle, factor: float, f: Format) -> Handle:
     """Return expm1(factor·r) / factor for a reduced r, with a small relative error near zero.
 
-    For a denormal r it is r.
+    For a denormal r, the result is r.
     """
     square = b.mul(r, r)
     return b.fma(square, polynomial(b, r, square, scaled(f.expm1, factor)), r)
 
 
 def exponent_as_float(b: VectorBuilder, shifted: Handle, offset: Handle, f: Format) -> Handle:
-    """Return the exponent field of `shifted` minus `offset` as a float, without an integer conversion."""
+    """Return the exponent field of ``shifted`` minus ``offset`` as a float, without a conversion of integers."""
     field = b.lshr(shifted, f.fraction_bits)
     large = f.one + (f.fraction_bits << f.fraction_bits)  # bits of 2^fraction_bits
     return b.sub(b.from_bits(b.or_(field, b.constant(large, like=field))), offset)
 
 
 def significand(b: VectorBuilder, x: Handle) -> tuple[Handle, Handle]:
-    """Return m in [2/3, 4/3) and an integral float e with x = m·2^e, for a finite x > 0."""
+    """Return m in [2/3, 4/3) and an integral float e, such that x = m·2^e, for a finite x > 0."""
     f = format_of(b, x)
     raised = f.fraction_bits + 2
     denormal = b.compare("olt", x, b.constant(f.smallest_normal, like=x))

@@ -1,7 +1,7 @@
-"""Powers of floats: exp(y·log(x)), with the logarithm and the product in two floats.
+"""Powers of floats: exp(y·log(x)), where the logarithm and the product are pairs of floats.
 
-In one float, the error of the logarithm times the exponent would be an error of the result of |y·log(x)| ulp, which
-reaches 104 in float32 and 745 in float64.
+With a logarithm in a single float, the error of the result would be about |y·log(x)| ulp, up to 104 in float32 and 745
+in float64.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .vecmath_parts import (
 )
 
 Pair = tuple[Handle, Handle]
-"""A number in two floats: its rounded value, and the remainder."""
+"""A number as two floats: its rounded value, and the difference."""
 
 
 def power(b: VectorBuilder, x: Handle, y: Handle) -> Handle:
-    """Return x to the power of y for all numbers, with the values of C and NumPy.
+    """Return x to the power of y for all numbers, with the special values of C and NumPy.
 
-    A negative x has a value if y is integral. x^0 and 1^y are 1, also for NaN.
+    For negative x the result is NaN unless y is integral. x^0 and 1^y are 1, also if the other operand is NaN.
     """
     zero, one = b.constant(0.0, like=x), b.constant(1.0, like=x)
     infinity, nan = b.constant(float("inf"), like=x), b.constant(float("nan"), like=x)
@@ -43,14 +43,14 @@ def power(b: VectorBuilder, x: Handle, y: Handle) -> Handle:
 
 
 def _limited(b: VectorBuilder, y: Handle) -> Handle:
-    """Clamp the exponent to limits beyond which the result is 0, 1 or infinite, so that no product overflows."""
+    """Clamp the exponent, so that no product overflows. Beyond the limits the result is 0, 1 or infinite."""
     f = format_of(b, y)
     limit = 2.0 ** (2 * f.fraction_bits)
     return at_least(b, at_most(b, y, limit), -limit)
 
 
 def _is_whole(b: VectorBuilder, y: Handle) -> Handle:
-    """Return True for integers, including infinities."""
+    """Return a mask that is true for integral floats and infinities."""
     f = format_of(b, y)
     large = b.constant(2.0**f.fraction_bits, like=y)
     magnitude = b.abs(y)
@@ -59,13 +59,13 @@ def _is_whole(b: VectorBuilder, y: Handle) -> Handle:
 
 
 def _sum_of(b: VectorBuilder, larger: Handle, smaller: Handle) -> Pair:
-    """Return the exact sum, if the first operand is 0 or not smaller in magnitude."""
+    """Return the exact sum of two floats, if the first is 0 or has at least the magnitude of the second."""
     total = b.add(larger, smaller)
     return total, b.sub(smaller, b.sub(total, larger))
 
 
 def _product(b: VectorBuilder, x: Handle, y: Handle) -> Pair:
-    """Return the product of two pairs, nearly exact in the second float (Dekker 1971)."""
+    """Return the product of two pairs, whose second float is nearly exact (Dekker 1971)."""
     product = b.mul(x, y)
     if b.has_fma:
         return product, b.fma(x, y, b.neg(product))
@@ -75,7 +75,7 @@ def _product(b: VectorBuilder, x: Handle, y: Handle) -> Pair:
 
 
 def _halves(b: VectorBuilder, x: Handle) -> Pair:
-    """Split a float into two of half the significand's length."""
+    """Split a float into two floats, each with half of the significand's bits."""
     i = b.bits(x)
     low_bits = (format_of(b, x).fraction_bits + 2) // 2
     high = b.from_bits(b.and_(i, b.constant(-(1 << low_bits), like=i)))
@@ -93,10 +93,10 @@ def _times(b: VectorBuilder, x: Pair, y: Handle) -> Pair:
 
 
 def _log_of(b: VectorBuilder, x: Handle) -> Pair:
-    """Return log(x) of a finite x > 0, to about 2^-11 of the last place of one float.
+    """Return log(x) of a finite x > 0, with an error of about 2^-11 of the last place of one float.
 
-    It is e·ln2 + 2 atanh(s), s = (m - 1)/(m + 1), |s| <= 1/5; the latter is s·(2 + s²·(2/3 + s²·p(s²))). Terms up to s³
-    are in two floats, and one is enough for the others.
+    It is e·ln2 + 2 atanh(s), where s = (m - 1)/(m + 1) and |s| <= 1/5. The latter is s·(2 + s²·(2/3 + s²·p(s²))). Terms
+    up to s³ are pairs of floats; for the others, one float is enough.
     """
     f = format_of(b, x)
     one, two = b.constant(1.0, like=x), b.constant(2.0, like=x)
@@ -120,7 +120,7 @@ def _log_of(b: VectorBuilder, x: Handle) -> Pair:
 
 
 def _exp_of(b: VectorBuilder, x: Pair) -> Handle:
-    """Return e^x with one significant rounding: 2^n·(1 + r + r²·q(r)), where 1 + r is exact in two floats."""
+    """Return e^x with one significant rounding, as 2^n·(1 + r + r²·q(r)), where 1 + r is an exact pair of floats."""
     f = format_of(b, x[0])
     one, zero = b.constant(1.0, like=x[0]), b.constant(0.0, like=x[0])
     clamped = at_least(b, at_most(b, x[0], f.exp_limits[1]), f.exp_limits[0])

@@ -1,4 +1,4 @@
-"""Constants of the functions in `vecmath`, by type; derived by `tests/codegen/llvm/derive_vecmath.py`."""
+"""Constants of the functions in ``vecmath``, by type. ``tests/codegen/llvm/derive_vecmath.py`` derives them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from ...support.records import dataclass
 
 @dataclass(frozen=True)
 class Format:
-    """Floating-point type: its layout, the constants of argument reduction, limits and coefficients.
+    """Floating-point type: its layout, constants of argument reduction, limits and coefficients.
 
-    Beyond a limit the rounded result is constant (0, ±1 or infinity), so that arguments are clamped to it. Pieces add
-    up to their constant; all but the last have so few bits that their products with all occurring multiples are exact.
-    Coefficients have the lowest degree first.
+    - Beyond a limit the rounded result is constant (0, ±1 or infinity). Arguments are clamped to limits.
+    - Pieces add up to a constant. All but the last have so few bits that products with all multiples that occur are
+      exact.
+    - Coefficients are in order of degree, the lowest first.
     """
 
     fraction_bits: int
@@ -40,7 +41,7 @@ class Format:
 
     @property
     def magic(self) -> float:
-        """Constant whose addition rounds a small number to an integer, in the low bits of the sum."""
+        """Constant whose addition rounds a small number to an integer, which is in the low bits of the sum."""
         return 1.5 * 2.0**self.fraction_bits
 
     @property

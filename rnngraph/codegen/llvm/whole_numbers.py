@@ -1,7 +1,7 @@
 """Quotients, remainders and powers of integers, as loops over bits.
 
-Some processors cannot divide integers, and none divides vectors of them: LLVM would call a library, or divide lane by
-lane. A loop has as many iterations as the longest quotient of a vector has bits.
+Some processors cannot divide integers, and none can divide vectors of integers. LLVM would call a library, or divide
+lane by lane. The loop has as many iterations as the longest quotient in a vector has bits.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from .instructions import Handle, Instructions
 
 
 def quotient(b: Instructions, x: Handle, y: Handle) -> Handle:
-    """Return x / y rounded towards 0; 0 where y is 0."""
+    """Return x / y rounded towards 0, and 0 where y is 0."""
     return b.helper(f"div_{x.element}_{x.lanes}", (x.element, x.lanes), [x, y], _quotient)
 
 
 def remainder_of_integers(b: Instructions, x: Handle, y: Handle) -> Handle:
-    """Return the remainder of x / y with the sign of x; 0 where y is 0."""
+    """Return the remainder of x / y, with the sign of x, and 0 where y is 0."""
     return b.helper(f"fmod_{x.element}_{x.lanes}", (x.element, x.lanes), [x, y], _remainder)
 
 
 def power_of_integers(b: Instructions, x: Handle, y: Handle) -> Handle:
-    """Return x to the power of y, wrapping. For negative y it is 1 / x^-y rounded towards 0, and 0 where x is 0."""
+    """Return x to the power of y, which wraps. For negative y it is 1 / x^-y rounded towards 0, and 0 where x is 0."""
     return b.helper(f"power_{x.element}_{x.lanes}", (x.element, x.lanes), [x, y], _power)
 
 
@@ -45,7 +45,7 @@ def _with_sign(b: Instructions, magnitude: Handle, sign: Handle) -> Handle:
 
 
 def _divided(b: Instructions, x: Handle, y: Handle) -> tuple[Handle, Handle]:
-    """Return quotient and remainder of the magnitudes by long division; both are 0 where y is 0."""
+    """Return quotient and remainder of the magnitudes, by long division. Both are 0 where y is 0."""
     zero, one = b.constant(0, x), b.constant(1, x)
     by_zero = b.compare("eq", y, zero)
     dividend = _with_sign(b, x, x)
@@ -78,7 +78,7 @@ def _power(b: Instructions, operands: Sequence[Handle]) -> Handle:
     x, exponent = map(b.frozen, operands)
     zero, one = b.constant(0, x), b.constant(1, x)
     is_below = b.compare("slt", exponent, zero)
-    # For a negative exponent, the base is 1, -1 or irrelevant, so that only its parity matters.
+    # For a negative exponent, only bases of 1 and -1 matter, and then only the parity of the exponent.
     count = b.select(is_below, b.and_(exponent, one), exponent)
 
     def iterate(values: Sequence[Handle]) -> tuple[list[Handle], Handle]:

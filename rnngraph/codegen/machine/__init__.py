@@ -1,10 +1,15 @@
-"""Processors, and compilation by LLVM. This package alone imports llvmlite.
+"""Processors, and compilation by LLVM. No other package imports llvmlite.
 
-It needs no other part of the compiler, so that cached code runs without the compiler.
+It depends on no other part of the compiler, so that cached code runs without the compiler.
 
-- ``target``: description of a processor; ``alignment`` of memory for it, and ``amx``, the matrix unit of x86-64.
-- ``engine``: turns text into code; ``interface`` describes how the code is called.
-- ``line_table``: reads the line numbers of object files.
+- ``target``: descriptions of processors.
+- ``alignment``: alignment of memory.
+- ``amx``: products on the matrix unit of x86-64 processors.
+- ``engine``: compilation of LLVM text, and loading of machine code.
+- ``interface``: calling interface of machine code.
+- ``line_table``: reader of the line tables of object files.
 - ``cycle_counter``: the processor's time counter.
-- ``ir_builder``: builds functions of LLVM IR; ``memory_text`` copies memory, and ``row_steps`` steps rows of tables.
+- ``ir_builder``: builder of LLVM functions.
+- ``memory_text``: LLVM text of memory copies.
+- ``row_steps``: LLVM text of the function that advances rows of a stream table.
 """

@@ -1,4 +1,4 @@
-"""Alignment of memory to cache lines, which no vector of any processor exceeds."""
+"""Alignment of memory to cache lines. No vector of any processor is longer than a cache line."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def padded(count: int) -> int:
 def padded_bytes(elements: Dim, dtype: str) -> Dim:
     """Return the bytes of ``elements``, rounded up so that the next allocation is aligned.
 
-    Fixed sizes are rounded up to 64 bytes. A symbolic size that is not known to be a multiple of 64 is rounded up to
-    the largest element. Some processors do not support unaligned access.
+    Fixed sizes are rounded up to a multiple of 64 bytes. A symbolic size that may not be a multiple of 64 is rounded up
+    to a multiple of the largest element, because some processors do not support unaligned access.
     """
     size_bytes = elements * ITEM_BYTES[dtype]
     if not isinstance(size_bytes, Size):
@@ -29,7 +29,7 @@ def padded_bytes(elements: Dim, dtype: str) -> Dim:
 
 
 def padded_row(width: Dim, dtype: str) -> Dim:
-    """Return the elements of a row, padded to a multiple of 64 bytes. A width of 1 is not padded."""
+    """Return the number of elements of a row that is padded to a multiple of 64 bytes. A width of 1 is not padded."""
     if not isinstance(width, int) or width == 1:
         return width
     return padded(width * ITEM_BYTES[dtype]) // ITEM_BYTES[dtype]

@@ -1,7 +1,7 @@
-"""Products of bfloat16 matrices by AMX, the matrix unit of x86-64 processors.
+"""Products of bfloat16 matrices on AMX, the matrix unit of x86-64 processors.
 
-The unit has eight tiles of 16 rows of 64 bytes. One instruction multiplies a tile of 16 rows x 32 k by one of 32 k x 16
-columns, whose k are in pairs, and adds to 16 x 16 sums in float32.
+The unit has eight tiles, each of 16 rows of 64 bytes. One instruction multiplies a tile of 16 rows x 32 k by a tile of
+32 k x 16 columns, in which pairs of k are adjacent, and adds the product to a tile of 16 x 16 float32 sums.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ TILE_ROWS, TILE_WORDS = 16, 16
 
 _TILES, _ROW_BYTES = 8, 4 * TILE_WORDS
 _CONFIGURATION = struct.pack(f"<2B14x{_TILES}H16x{_TILES}B8x", 1, 0, *(_ROW_BYTES,) * _TILES, *(TILE_ROWS,) * _TILES)
-"""Operand of ``ldtilecfg``: palette 1, and the bytes of a row and the rows of each tile."""
+"""Operand of ``ldtilecfg``: palette 1, and for each tile the bytes of a row and the number of rows."""
 _LEFT, _RIGHT = (4, 5), (6, 7)
-"""Tiles of operands. Tiles 0 to 3 hold the sums."""
+"""Numbers of the tiles for operands. Tiles 0 to 3 hold the sums."""
 
 _INTRINSICS = {
     "ldtilecfg": "ptr",
@@ -32,9 +32,10 @@ _INTRINSICS = {
 
 
 def tile_product_text(intrinsics: dict[str, str]) -> str:
-    """Return the function that multiplies two matrices, and add its declarations to ``intrinsics``.
+    """Return the LLVM text of a function that multiplies two matrices, and add its declarations to ``intrinsics``.
 
-    Two by two tiles of sums are computed at a time. If their number is odd, the last ones are computed twice.
+    It computes two by two tiles of sums at a time. If the number of tiles along an axis is odd, it computes the last
+    ones twice.
     """
     for name, operands in _INTRINSICS.items():
         intrinsics[f"llvm.x86.{name}"] = f"declare void @llvm.x86.{name}({operands})"
@@ -75,12 +76,12 @@ def _unit(f: IRBuilder, name: str, operands: str) -> None:
 
 
 def _pairs(f: IRBuilder, count: str, name: str) -> AbstractContextManager[str]:
-    """Open a loop over pairs of tiles."""
+    """Write a loop over pairs of tiles."""
     return f.loop(f.value(f"lshr i64 {f.plus(count, 1)}, 1", "pairs"), name)
 
 
 def _pair(f: IRBuilder, number: str, count: str) -> list[str]:
-    """Return the indices of a pair of tiles. The last pair of an odd number is one tile twice."""
+    """Return the indices of a pair of tiles. If the number of tiles is odd, the last pair is the same tile twice."""
     first = f.value(f"shl i64 {number}, 1", "first")
     second = f.value(f"add i64 {first}, 1", "second")
     inside = f.icmp("ult", "i64", second, count, "inside")

@@ -1,4 +1,4 @@
-"""Time counter of the processor, which profiled code reads."""
+"""The processor's time counter, which profiled code reads."""
 
 from __future__ import annotations
 
@@ -18,32 +18,36 @@ _VIRTUAL_COUNT = (
     ('!99999 = !{!"CNTVCT_EL0"}',),
 )
 _TEXTS = {"x86_64": _TIME_STAMP, "amd64": _TIME_STAMP, "aarch64": _VIRTUAL_COUNT, "arm64": _VIRTUAL_COUNT}
-"""LLVM text by the first part of a triple. Both counters run at a constant rate, independent of the core's clock. Only
-the system may read the cycle counter of 64-bit ARM."""
+"""LLVM text by the first part of a triple.
+
+Both counters run at a constant rate, independent of the core's clock. On 64-bit ARM, programs may not read the counter
+of the core's cycles.
+"""
 
 READINGS = 4096
-"""Number of readings with which the cost of one is measured."""
+"""Number of readings from which the cost of one reading is measured."""
 
 
 def cycle_counter(target: Target) -> tuple[str, str, tuple[str, ...]]:
-    """Return the LLVM instruction that reads the counter, its declaration, and the module's metadata.
+    """Return the LLVM instruction that reads the counter, its declaration, and metadata of the module.
 
     Raises:
-        GraphError: Programs cannot read time on this processor in one instruction.
+        GraphError: The processor has no instruction with which programs can read the time.
     """
     texts = _TEXTS.get(target.triple.partition("-")[0])
     if texts is None:
         raise GraphError(
-            f"code for {target.name} can't be profiled: programs on {target.triple.partition('-')[0]} have no counter "
-            "of time that is read in one instruction; profile the same net on x86-64 or 64-bit ARM"
+            f"code for {target.name} can't be profiled: {target.triple.partition('-')[0]} has no instruction with "
+            "which programs can read the time; profile the same net on x86-64 or 64-bit ARM"
         )
     return texts
 
 
 def counter_text(target: Target) -> str:
-    """Return the LLVM text of ``now(ptr)``, which stores the counter, and of ``ticks(ptr, times)``.
+    """Return the LLVM text of two functions that measure time.
 
-    ``ticks`` repeats a tick: it reads the counter and adds to two numbers.
+    ``now(ptr)`` stores the counter. ``ticks(ptr, times)`` repeats a tick, which reads the counter and adds to two
+    numbers in memory.
     """
     call, declaration, metadata = cycle_counter(target)
     return "\n".join([f'target triple = "{target.triple}"', _FUNCTIONS.format(call=call), declaration, *metadata, ""])
@@ -84,7 +88,7 @@ end:
 
 
 class Counter:
-    """Time counter of this machine. ``cost`` is the cost of one tick, in units of the counter."""
+    """Time counter of this machine. ``cost`` is the time of a tick, in units of the counter."""
 
     def __init__(self) -> None:
         code = Code(object_code(counter_text(host()), host()), host())
@@ -94,7 +98,7 @@ class Counter:
         self.cost = min(self._tick_cost() for _ in range(9))
 
     def now(self) -> int:
-        """Read the counter."""
+        """Return the value of the counter."""
         self._now(self._address, 0, 0)
         return int(self._memory[0])
 

@@ -16,7 +16,9 @@ from ...support.forks import LockLevel, fork_lock
 from .target import Target, host, lacks
 
 Native = Callable[[Any, Any, Any], None]
-"""A compiled entry of (address of the argument block, worker, workers), as ints or ctypes objects. It releases the GIL.
+"""A compiled entry, which takes the address of the argument block, the worker, and the number of workers.
+
+Arguments are ints or ctypes objects. Calls release the GIL.
 """
 
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
@@ -32,9 +34,9 @@ def _initialize() -> None:
 
 @lru_cache(maxsize=1)
 def _keep_places() -> None:
-    """Make LLVM assign the line of the preceding instruction to instructions that it adds, such as loads of constants.
+    """Make LLVM give instructions that it adds, such as loads of constants, the line of the preceding instruction.
 
-    This matters for debug builds. The option is global to the process, and can be set only once.
+    This is for debug builds. The option is global to the process, and can be set only once.
     """
     llvm.set_option("rnngraph", "--use-unknown-locations=Disable")
 
@@ -60,12 +62,15 @@ def versions() -> tuple[str, ...]:
 
 
 def optimized(text: str, target: Target, inlines: bool = False) -> llvm.ModuleRef:
-    """Run the only optimisation pass that pays: vectors, tiles and fused ops are already explicit.
+    """Return the optimised module.
 
-    The O2 and O3 pipelines double compile time and gain nothing at run time.
+    Vectors, tiles and fused ops are already explicit, so that only the rotation of loops pays. The O2 and O3 pipelines
+    double compile time and gain nothing at run time.
 
     Args:
-        inlines: The module has small functions, some with the attribute ``alwaysinline``.
+        text: LLVM text of the module.
+        target: The processor.
+        inlines: Inline functions with the attribute ``alwaysinline``, for modules of many small functions.
     """
     if _METADATA in text:
         _keep_places()
@@ -94,19 +99,21 @@ def object_code(text: str, target: Target, inlines: bool = False) -> bytes:
         return bytes(_machine(target).emit_object(optimized(text, target, inlines)))
 
 
-def linked_code(modules: Sequence[str], around: str, names: Collection[str], target: Target) -> bytes:
-    """Compile modules of entries, and a module of functions that call them, to one object file.
+def linked_code(modules: Sequence[str], caller: str, names: Collection[str], target: Target) -> bytes:
+    """Compile modules of entries, and the module that calls them, to one object file.
 
     Args:
-        around: Module of the functions.
-        names: Names to export; all others are internal.
+        modules: LLVM text of the entries' modules.
+        caller: LLVM text of the module that calls the entries.
+        names: Names of exported functions. All other functions are internal.
+        target: The processor.
     """
     with _LOCK:
         _initialize()
-        if _METADATA in around:
+        if _METADATA in caller:
             _keep_places()
-        llvm.initialize_native_asmparser()  # for the instruction that reads a processor's features
-        whole = llvm.parse_assembly(around)
+        llvm.initialize_native_asmparser()  # for the inline assembly that reads a processor's features
+        whole = llvm.parse_assembly(caller)
         for text in modules:
             whole.link_in(llvm.parse_assembly(text))
         for function in whole.functions:
@@ -118,11 +125,11 @@ def linked_code(modules: Sequence[str], around: str, names: Collection[str], tar
         manager = llvm.create_new_module_pass_manager()
         manager.add_global_dead_code_eliminate_pass()
         manager.run(whole, builder)
-        if not target.grows_stack:  # elsewhere, a helper function grows the stack before large frames
+        if not target.grows_stack:
             whole = llvm.parse_assembly(_inlining_single_calls(whole))
         manager = llvm.create_new_module_pass_manager()
         manager.add_always_inliner_pass()
-        manager.add_sroa_pass()  # keeps an argument block that one function fills and reads in registers
+        manager.add_sroa_pass()  # an argument block that one function fills and reads stays in registers
         manager.add_sccp_pass()
         manager.add_simplify_cfg_pass()
         manager.add_aggressive_dce_pass()
@@ -134,7 +141,7 @@ def linked_code(modules: Sequence[str], around: str, names: Collection[str], tar
 
 
 _INTERNAL = re.compile(r'^(define internal [^\n]*?@"?([\w.]+)"?\([^\n]*) (#\d+[^\n]*\{)$', re.MULTILINE)
-"""Head of an internal function: the text before its attributes, its name, and the rest."""
+"""Matches the head of an internal function: the text before its attributes, its name, and the rest."""
 
 
 def _inlining_single_calls(module: llvm.ModuleRef) -> str:
@@ -153,9 +160,9 @@ def _inlining_single_calls(module: llvm.ModuleRef) -> str:
                     callers.setdefault(list(instruction.operands)[-1].name, []).append(name)
     single: set[str] = set()
     for name, function in functions.items():
-        callers_of_it = callers.get(name, [])
-        serial = function.linkage == llvm.Linkage.internal and len(callers_of_it) == 1
-        if serial and _processor(function) == _processor(functions[callers_of_it[0]]):
+        its_callers = callers.get(name, [])
+        is_called_once = function.linkage == llvm.Linkage.internal and len(its_callers) == 1
+        if is_called_once and _processor(function) == _processor(functions[its_callers[0]]):
             single.add(name)
 
     def marked(head: re.Match[str]) -> str:
@@ -170,7 +177,7 @@ def _processor(function: llvm.ValueRef) -> list[bytes]:
 
 
 class Code:
-    """Machine code in memory. It is freed with this object."""
+    """Machine code in memory, which is freed with this object."""
 
     def __init__(self, binary: bytes, target: Target) -> None:
         if target.triple != host().triple:
@@ -189,8 +196,8 @@ class Code:
             empty.triple = target.triple
             llvm_target = llvm.Target.from_triple(target.triple)
             machine = llvm_target.create_target_machine(cpu=target.processor, features=target.features, opt=3, jit=True)
-            # Allocate one block. LLVM's own allocations may be too far apart for its small code model in large
-            # processes, and then it aborts.
+            # The engine allocates a single block. In large processes, LLVM's separate allocations may be too far apart
+            # for its small code model, and then it aborts.
             self._engine = llvm.create_mcjit_compiler(empty, machine, use_lmm=True)
             self._engine.add_object_file(llvm.ObjectFileRef.from_data(binary))
             self._engine.finalize_object()

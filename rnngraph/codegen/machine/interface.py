@@ -12,7 +12,7 @@ from ...support.records import dataclass
 
 @dataclass(frozen=True)
 class Output:
-    """Slot, NumPy dtype and shape of a result."""
+    """Name, NumPy dtype and shape of a result, and the slot with the address of its memory."""
 
     name: str
     dtype: str
@@ -25,11 +25,11 @@ class PackStage:
     """Part of packing that is independent of the other parts.
 
     Attributes:
-        parameters: Parameters that it reads.
+        parameters: Names of the parameters that it reads.
         slot: Slot of the memory for its results.
-        bytes: Bytes of that memory.
-        key: Digest that is equal for stages of any entry that pack the same; empty for the first stage, which has all
-            small parts.
+        bytes: Size of that memory.
+        key: Digest that is equal for stages of all entries that pack the same values; empty for the first stage, which
+            combines all small parts.
     """
 
     parameters: tuple[str, ...]
@@ -40,12 +40,14 @@ class PackStage:
 
 @dataclass(frozen=True)
 class Packing:
-    """Packing in stages, which run in any order.
+    """Packing in stages, which can run in any order.
 
     Attributes:
-        begin: Slot of the first stage to run; ``end`` is that of the stage after the last one.
+        begin: Slot for the index of the first stage to run.
+        end: Slot for the index of the stage after the last one to run.
         scratch: Slot of the memory for intermediate values.
-        stages: The first has the memory of slot ``panels``.
+        scratch_bytes: Size of that memory.
+        stages: The stages. The results of the first are in the memory of slot ``panels``.
     """
 
     begin: int
@@ -57,19 +59,26 @@ class Packing:
 
 @dataclass(frozen=True)
 class Interface:
-    """Calling interface of a compiled graph.
+    """Calling interface of a compiled graph. The argument block consists of slots of 8 bytes.
 
     Attributes:
-        main: Name of the entry; ``pack`` is that of packing.
-        slots: Number of 8-byte slots of the argument block. Other fields have indices of slots.
-        inputs: By name, the slot of a feed and those of its strides.
-        constants: Slots with the arrays to which they point.
-        arena: Slot of the temporaries; ``panels`` is that of packed weights.
-        arena_bytes: Formula of run-time sizes.
-        unpacked: Parameters that the main function reads; others are only packed.
-        packing: Stages of packing; None: one function packs all.
-        parts: Maximum number of workers that can share a call; they synchronise in the memory of slot ``team``.
-        cycles: Estimated cycles of a call on one worker, a formula.
+        main: Name of the entry.
+        pack: Name of the function that packs parameters.
+        slots: Number of slots.
+        inputs: For each feed, its slot and the slots of its strides.
+        parameters: For each parameter, its slot.
+        unpacked: Parameters that the main function reads. Others are only packed.
+        outputs: Results with their slots.
+        constants: Slots of constants, with the constants' arrays.
+        sizes: For each size that is known at run time, its slot.
+        arena: Slot of the memory for temporaries.
+        panels: Slot of the memory for packed weights.
+        arena_bytes: Size of the arena, a formula of sizes known at run time.
+        panel_bytes: Size of the memory for packed weights.
+        parts: Maximum number of workers that can share a call.
+        team: Slot of the memory in which workers synchronise.
+        cycles: Estimated cycles of a call on one worker, a formula of sizes known at run time.
+        packing: Packing in stages; None if a call of ``pack`` packs all parameters.
     """
 
     main: str

@@ -1,4 +1,4 @@
-"""Builder of LLVM functions as text: instructions, basic blocks, loops and branches."""
+"""Builder of the text of LLVM functions: instructions, basic blocks, loops and branches."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 Carried = Sequence[tuple[str, int | str]]
-"""Carried values of a loop: LLVM type and initial value of each."""
+"""Carried values of a loop: the LLVM type and the initial value of each."""
 
 
 class IRBuilder:
-    """Builder of one LLVM function. Names describe values, and are numbered to be unique.
+    """Builder of an LLVM function. Names of values are numbered, so that they are unique.
 
     Attributes:
-        lines: Text so far.
-        allocas: Stack memory, allocated in the entry block.
+        lines: Lines of the function so far.
+        allocas: Lines that allocate stack memory, in the entry block.
+        count: Number of the last name.
         label: Name of the current basic block.
-        is_open: False after a block's terminator.
+        is_open: Whether the current block has no terminator yet.
     """
 
     def __init__(self, lines: list[str] | None = None) -> None:
@@ -28,7 +29,7 @@ class IRBuilder:
     def function(
         self, name: str, result: str, parameters: Mapping[str, str], linkage: str = "internal", attributes: str = "#0"
     ) -> str:
-        """Return the LLVM text of the whole function. ``parameters`` has LLVM types by name."""
+        """Return the LLVM text of the whole function. ``parameters`` has the LLVM type of each parameter, by name."""
         head = f"define {linkage + ' ' if linkage else ''}{result} @{name}({signature(parameters)}) {attributes} {{"
         return "\n".join([head, "entry:", *self.allocas, *self.lines, "}", ""])
 
@@ -45,7 +46,7 @@ class IRBuilder:
         self.lines.append(f"  {text}")
 
     def alloca(self, words: int, kind: str = "i64") -> str:
-        """Return a pointer to ``words`` 8-byte words on the stack."""
+        """Allocate ``words`` words of 8 bytes on the stack, and return the name of their address."""
         self.count += 1
         self.allocas.append(f"  %room.{self.count} = alloca [{words} x {kind}], align 8")
         return f"%room.{self.count}"
@@ -61,12 +62,12 @@ class IRBuilder:
         return self.icmp("eq", "ptr", pointer, "null", "none")
 
     def moved(self, pointer: str, count: int | str) -> str:
-        """Return a pointer offset by ``count`` bytes."""
+        """Return a pointer moved by ``count`` bytes."""
         return pointer if count == 0 else self.value(f"getelementptr i8, ptr {pointer}, i64 {count}", "at")
 
     def place(self, pointer: str, index: int | str, kind: str = "i64") -> str:
-        """Write the address of an array element, and return its name."""
-        number = int(index) if isinstance(index, int) else index  # also converts enums
+        """Write the computation of the address of an array element, and return its name."""
+        number = int(index) if isinstance(index, int) else index  # an IntEnum becomes an int
         return self.value(f"getelementptr {kind}, ptr {pointer}, i64 {number}", "place")
 
     def entry(self, pointer: str, index: int | str, kind: str = "i64", name: str = "word") -> str:
@@ -102,7 +103,7 @@ class IRBuilder:
     # Basic blocks --------------------------------------------------------------------------------
 
     def labels(self, *names: str) -> list[str]:
-        """Return fresh labels that share one number."""
+        """Return fresh labels that share a number."""
         self.count += 1
         return [f"{name}.{self.count}" for name in names]
 
@@ -123,18 +124,18 @@ class IRBuilder:
 
     def branch_if(self, condition: str, label: str) -> None:
         """Branch to ``label`` if a condition is true, else continue."""
-        (here,) = self.labels("next")
-        self.branch_either(condition, label, here)
-        self.start(here)
+        (following,) = self.labels("next")
+        self.branch_either(condition, label, following)
+        self.start(following)
 
     def branch_unless(self, condition: str, label: str) -> None:
         """Branch to ``label`` if a condition is false, else continue."""
-        (here,) = self.labels("next")
-        self.branch_either(condition, here, label)
-        self.start(here)
+        (following,) = self.labels("next")
+        self.branch_either(condition, following, label)
+        self.start(following)
 
     def ret(self, value: str = "void") -> None:
-        """End the block by returning a value, written with its type."""
+        """End the block by returning ``value``, which includes its type."""
         self.do(f"ret {value}")
         self.is_open = False
 
@@ -143,14 +144,14 @@ class IRBuilder:
             self.ret(value)
 
     def return_unless(self, condition: str, value: str = "void") -> None:
-        here, other = self.labels("next", "leave")
-        self.branch_either(condition, here, other)
-        self.start(other)
+        following, leave = self.labels("next", "leave")
+        self.branch_either(condition, following, leave)
+        self.start(leave)
         self.ret(value)
-        self.start(here)
+        self.start(following)
 
     def phi(self, kind: str, *entries: tuple[int | str, str], name: str = "v") -> str:
-        """Write a phi of pairs (value, label of its block), and return its name."""
+        """Write a phi of pairs (value, label of the block from which it comes), and return its name."""
         return self.value(f"phi {kind} " + ", ".join(f"[ {value}, %{label} ]" for value, label in entries), name)
 
     @contextmanager
@@ -165,7 +166,7 @@ class IRBuilder:
         self.start(end)
 
     def either(self, kind: str, condition: str, then: Callable[[], str], other: Callable[[], str]) -> str:
-        """Write both branches of a condition, and return the name of the selected value."""
+        """Write both branches of a condition. Each returns a value; return the name of the one that is chosen."""
         labels = self.labels("then", "else", "end")
         self.branch_either(condition, labels[0], labels[1])
         entries: list[tuple[int | str, str]] = []
@@ -203,7 +204,9 @@ class IRBuilder:
 
         Args:
             first: LLVM types and initial values.
-            iterate: Writes an iteration for an index below ``stop`` and the carried values. Returns the next values.
+            stop: Number of iterations.
+            iterate: Writes an iteration, given the names of the index and of the carried values. Returns the next
+                values.
         """
         head, body, end = self.labels("head", "body", "end")
         variable, *carried = self._carried(1 + len(first))
@@ -220,7 +223,7 @@ class IRBuilder:
         return carried
 
     def endless_loop(self, first: Carried, iterate: Callable[..., Sequence[int | str]]) -> None:
-        """Write a loop without an end, which an iteration leaves by a return or a branch."""
+        """Write an endless loop, which an iteration leaves by a return or a branch."""
         (head,) = self.labels("turn")
         carried = self._carried(len(first))
         before = self._start_loop(head)
@@ -233,7 +236,7 @@ class IRBuilder:
         return [f"%{label}" for label in self.labels(*(f"carried.{number}" for number in range(count)))]
 
     def _start_loop(self, head: str) -> str:
-        """Start the first block of a loop. Return the label of the preceding block."""
+        """Start the first block of a loop, and return the label of the preceding block."""
         before = self.label
         self.branch(head)
         self.start(head)
@@ -242,9 +245,9 @@ class IRBuilder:
     def _close_loop(
         self, head: str, before: str, place: int, names: Sequence[str], phis: Sequence[tuple[str, int | str, int | str]]
     ) -> None:
-        """Write the phis of a loop into its first block, and branch back.
+        """Insert the phis of a loop into its first block, and branch back to that.
 
-        ``phis`` has the type, initial value and next value of each.
+        ``phis`` has the type, the initial value and the next value of each.
         """
         self.lines[place:place] = [
             f"  {name} = phi {kind} [ {first}, %{before} ], [ {following}, %{self.label} ]"
@@ -254,5 +257,5 @@ class IRBuilder:
 
 
 def signature(parameters: Mapping[str, str]) -> str:
-    """Return parameters in LLVM's syntax, from types by name."""
+    """Return parameters in LLVM's syntax, given their types by name."""
     return ", ".join(f"{kind} %{name}" for name, kind in parameters.items())

@@ -1,6 +1,6 @@
-"""Reader of the line tables (DWARF 4) and functions of ELF objects that this package writes.
+"""Reader of the line tables (DWARF 4) and the functions of ELF objects.
 
-It reads objects that this package wrote, and raises an error for others.
+It reads objects that this package wrote, and raises an error for other kinds of objects.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _END, _SET_ADDRESS = 1, 2
 
 
 class Row(NamedTuple):
-    """Address in the code section from which instructions belong to a line; line 0: unknown."""
+    """Address in the code section from which on instructions belong to a line. Line 0 is an unknown line."""
 
     address: int
     file: str
@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 class Symbol(NamedTuple):
-    """Name of a function, and its address in the code section."""
+    """Name and size of a function, and its address in the code section."""
 
     name: str
     address: int
@@ -38,17 +38,17 @@ class Symbol(NamedTuple):
 
 @dataclass(frozen=True)
 class ObjectLines:
-    """Line table and functions of an object, each in order of address."""
+    """Line table and functions of an object, in order of address."""
 
     rows: tuple[Row, ...]
     functions: tuple[Symbol, ...]
 
 
 def read_lines(binary: bytes) -> ObjectLines:
-    """Read the lines and functions of a 64-bit ELF object with one code section.
+    """Read the line table and the functions of a 64-bit ELF object with one code section.
 
     Raises:
-        ValueError: The object is of another kind.
+        ValueError: The object is of another kind, or damaged.
     """
     if binary[:6] != b"\x7fELF\x02\x01":
         raise ValueError("not a 64-bit ELF object")
@@ -114,14 +114,15 @@ def _rows(data: bytes, starts: Mapping[int, int]) -> Iterator[Row]:
     """Yield the rows of all line programs.
 
     Args:
-        starts: Addresses by position in ``data``, which relocation would write there, for a code section at 0.
+        data: Contents of the section with line programs.
+        starts: Addresses that relocation would write into ``data``, by position, if the code section were at 0.
     """
     position = 0
     while position < len(data):
         reader = _Bytes(data, position)
         position = reader.number("I") + reader.position
         if reader.number("H") != 4:
-            raise ValueError("line tables that are not of DWARF 4")
+            raise ValueError("the object has line tables of another version than DWARF 4")
         program = reader.number("I") + reader.position
         shortest, _, _, base, span, special = (reader.number(form) for form in "BBBbBB")
         for _ in range(special - 1):
@@ -141,11 +142,11 @@ class _LineProgram(NamedTuple):
     """Header of a line program, in DWARF's terms.
 
     Attributes:
-        shortest: Bytes of the shortest instruction.
-        base: Minimum advance of the line by a special opcode.
-        span: Range of these advances.
+        shortest: Bytes of the shortest instruction of the processor.
+        base: Minimum line increment of a special opcode.
+        span: Number of line increments of special opcodes.
         special: First special opcode.
-        files: Names of files by number.
+        files: Names of files, by number.
     """
 
     shortest: int

@@ -1,10 +1,10 @@
-"""LLVM text of memory copies, for functions on memory laid out in words."""
+"""LLVM text of a function that copies memory."""
 
 from __future__ import annotations
 
 
 def _copying(name: str, kind: str, size: int) -> str:
-    """Return the LLVM text of blocks that copy at least ``size`` bytes, ``size`` at a time."""
+    """Return the LLVM text of basic blocks that copy at least ``size`` bytes, ``size`` bytes at a time."""
     return f"""\
 {name}:
   %{name}.last = sub i64 %bytes, {size}

@@ -1,8 +1,8 @@
 """LLVM text of the function that advances selected rows of a stream table by one step.
 
-A step's entry reads dense rows. Here rows are anywhere in tables: a chunk of them is gathered to the entry's memory,
-and the results are scattered back. Entries are called by address, so that one function serves all nets. It allocates
-nothing and calls nothing else.
+The entry of a step reads contiguous rows, but the rows of a call may be anywhere in tables. The function gathers a
+chunk of rows into the entry's memory, runs the entry, and scatters the results back. It calls entries by address, so
+that one function serves all nets. It allocates no memory.
 """
 
 from __future__ import annotations
@@ -13,16 +13,21 @@ from .target import Target
 
 RUN_ROWS = "run_rows"
 COUNT, CHUNK, JOBS = 0, 1, 2
-"""Words of a plan: rows of the call, rows of a chunk, and from there on the address of each worker's job."""
+"""Words of a plan: number of rows of the call, number of rows of a chunk, and then the address of each worker's job."""
 ENTRY, BLOCK, ROWS, SIZES, SIZE_PLACES, GATHERS, SCATTERS, MOVES = range(8)
-"""Words of a job: entry, argument block, row indices, number of sizes that count rows, addresses of these sizes in the
-block, number of copies before the entry, number of copies after it, and address of the copies.
+"""Words of a job.
+
+They are the entry, the argument block, the row indices, the number of sizes that are numbers of rows, the addresses of
+these sizes in the block, the number of copies before the entry, the number of copies after it, and the address of the
+copies.
 """
 JOB_WORDS = 8
 OUTER, INNER, SOURCE, SOURCE_ROW, SOURCE_OUTER, TARGET, TARGET_ROW, TARGET_OUTER, BY_TABLE = range(9)
-"""Words of a copy: for each row ``OUTER`` pieces of ``INNER`` bytes; source and target, with the strides of rows and
-pieces. If ``BY_TABLE`` is 1, the row of the table is that of ``ROWS``, else its index in the call. Results of an entry
-are contiguous, in as many rows as it ran, so that their stride follows.
+"""Words of a copy.
+
+Each row has ``OUTER`` pieces of ``INNER`` bytes. Source and target have strides of rows and of pieces. If ``BY_TABLE``
+is 1, the rows of the table are those in ``ROWS``; otherwise they are the indices in the call. Results of an entry are
+contiguous, in as many rows as it ran, which determines their stride of pieces.
 """
 MOVE_WORDS = 9
 
@@ -30,14 +35,14 @@ MOVE_WORDS = 9
 def row_steps_text(target: Target) -> str:
     """Return the LLVM text of the module with ``run_rows(plan, worker, workers)``.
 
-    Each worker runs every ``workers``-th chunk of rows.
+    The chunks of rows are divided between the workers in turn.
     """
     head = f'source_filename = "row_steps"\ntarget triple = "{target.triple}"\n'
     return "\n".join([head, COPY, _move(), _run_rows(), 'attributes #0 = { nounwind "no-builtins" }', ""])
 
 
 def _move() -> str:
-    """Return the LLVM text of a function that copies rows from tables to the entry's memory, or ``back``."""
+    """Return the LLVM text of a function that copies rows from tables to the entry's memory, or back if ``back``."""
     f = IRBuilder()
     with f.loop("%number", "move") as number:
         move = f.place("%moves", f.value(f"mul i64 {number}, {MOVE_WORDS}", "words"))
@@ -49,9 +54,9 @@ def _move() -> str:
         target_outer, is_named = f.entry(move, TARGET_OUTER), f.icmp("eq", "i64", by_table, 1)
         with f.loop("%count", "row") as row:
             place = f.value(f"add i64 %first, {row}", "place")
-            there = f.either("i64", is_named, lambda: f.entry("%rows", place), lambda: place)
-            source_index = f.value(f"select i1 %back, i64 {row}, i64 {there}", "index")
-            target_index = f.value(f"select i1 %back, i64 {there}, i64 {row}", "index")
+            table_row = f.either("i64", is_named, lambda: f.entry("%rows", place), lambda: place)
+            source_index = f.value(f"select i1 %back, i64 {row}, i64 {table_row}", "index")
+            target_index = f.value(f"select i1 %back, i64 {table_row}, i64 {row}", "index")
             start = f.moved(source, f.value(f"mul i64 {source_index}, {source_row}", "offset"))
             to = f.moved(target, f.value(f"mul i64 {target_index}, {target_row}", "offset"))
             with f.loop(outer, "piece") as piece:

@@ -1,4 +1,4 @@
-"""Description of a processor: vectors, registers and caches, which determine the shapes of tiles."""
+"""Descriptions of processors: their vectors, registers and caches, which determine the shapes of tiles."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ _LEVELS = {
     "x86-64-v4": ("x86-64-v4", "-prefer-256-bit", 512, 32, True),
 }
 _SIGNED_DOTS = {128: "maddubs", 256: "maddubs", 512: "maddwd"}
-"""Products of signed bytes on x86-64, by vector width. The instruction that applies signs to bytes ends at 256 bits."""
+"""Implementations of products of signed bytes on x86-64, by vector width.
+
+The instruction that applies signs to bytes has vectors of at most 256 bits.
+"""
 _NEEDS = {
     "x86-64-v2": ("sse4.2", "popcnt"),
     "x86-64-v3": ("avx2", "fma", "bmi2"),
     "x86-64-v4": ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
 }
 _RUNS_ON = ("x86_64", "amd64", "aarch64", "arm64")
-"""Beginnings of the triples of processors that compiled code can run on without an export."""
+"""Beginnings of the triples of processors on which compiled code can run without an export."""
 _WINDOWS, _MACOS, _MACOS_ARM = "x86_64-pc-windows-gnu", "x86_64-apple-macosx10.15.0", "arm64-apple-macosx11.0.0"
 _ARM_CACHES = {
     "cortex-a53": (32, 512),  # Raspberry Pi 3
@@ -39,10 +42,10 @@ _ARM_CACHES = {
     "ampere1a": (64, 2048),
     "apple-m1": (128, 12288),
 }
-"""KiB of the first data cache and of L2, by LLVM's names of processors, from their data sheets.
+"""KiB of the L1 data cache and of L2, from data sheets, by LLVM's names of processors.
 
-Virtual machines and boards often do not tell them. All have vectors of 128 bits, or no more arithmetic in wider ones:
-Neoverse V1 has four units of 128 bits for NEON, which together are two of 256 for SVE.
+Virtual machines and boards often do not report them. All these processors have vectors of 128 bits, or are no faster
+with wider ones: Neoverse V1 has four units of 128 bits for NEON, which are used as two of 256 bits for SVE.
 """
 
 
@@ -51,20 +54,26 @@ class Target:
     """A processor.
 
     Attributes:
-        vector_bits: Width of a vector register; ``registers`` is their number.
-        has_fma: It has a fused multiply-add.
-        first_cache: Bytes of a core's L1 data cache; ``second_cache`` those of L2.
-        has_estimates: Code may use the estimates of reciprocals of AVX-512, which each vendor defines differently.
-            Levels, which promise the same bits everywhere, may not.
-        dots: Narrow types, ``int8`` and ``bfloat16``, with instructions for dot products.
-        signed_dots: How signed bytes are multiplied and summed, one of ``codegen/llvm/dot_products.py``; empty if
-            floats are as fast.
-        has_tiles: Products of bfloat16 matrices use AMX, which the system permits.
-        pointer_bits: Width of an address, and of index arithmetic.
+        name: Name of the target.
+        triple: LLVM's triple: architecture, vendor and operating system.
+        processor: LLVM's name of the processor.
+        features: Features of the processor, in LLVM's syntax.
+        vector_bits: Width of a vector register.
+        registers: Number of vector registers.
+        has_fma: Whether it has a fused multiply-add.
+        first_cache: Bytes of a core's L1 data cache.
+        second_cache: Bytes of L2.
+        has_estimates: Whether code may use the reciprocal estimates of AVX-512, which differ between vendors. Not for
+            levels such as ``x86-64-v4``, which promise the same bits on all processors.
+        dots: Narrow types, of ``int8`` and ``bfloat16``, with instructions for dot products.
+        signed_dots: How signed bytes are multiplied and summed, a key of ``SIGNED`` in ``llvm/dot_products.py``; empty
+            if products of floats are as fast.
+        has_tiles: Whether products of bfloat16 matrices use AMX, if the system permits it.
+        pointer_bits: Width of addresses and of index arithmetic.
         relocation: LLVM's relocation model.
         abi: ABI of object files, if the triple does not determine it.
         absent: Operations without an instruction, for which LLVM would call a library: ``float64``, or ``float64
-            vectors``; ``rounding`` to an integral float; ``wide conversion``, of 64-bit integers from and to floats.
+            vectors``; ``rounding`` to an integral float; ``wide conversion``, between 64-bit integers and floats.
     """
 
     name: str
@@ -91,7 +100,7 @@ class Target:
         return max(1, self.vector_bits // 8 // item_bytes)
 
     def keeps(self, size_bytes: int) -> bool:
-        """True if this many bytes stay in L1 until they are read again, among other data."""
+        """Return whether this many bytes stay in L1, among other data, until they are read again."""
         return size_bytes <= self.first_cache // 2
 
     @property
@@ -101,7 +110,7 @@ class Target:
 
     @property
     def takes_operands_from_memory(self) -> bool:
-        """True if instructions can have a memory operand, which needs no register."""
+        """Whether instructions can have an operand in memory, which needs no register."""
         return self.is_x86_64
 
     @property
@@ -114,7 +123,7 @@ class Target:
 
     @property
     def has_scale(self) -> bool:
-        """True if one instruction scales by a power of two and rounds once, as in AVX-512."""
+        """Whether one instruction scales by a power of two and rounds once, as in AVX-512."""
         return self.takes_operands_from_memory and self.vector_bits == 512
 
     @property
@@ -125,16 +134,15 @@ class Target:
 
     @property
     def prefetches(self) -> bool:
-        """True if tiles prefetch weights.
+        """Whether tiles prefetch weights.
 
-        AMD processors, whose L3 is fast, were up to 3 % slower with it. Microcontrollers have no cache to
-        fill.
+        AMD processors, whose L3 is fast, were up to 3 % slower with prefetches. Microcontrollers have no L2.
         """
         return self.pointer_bits == 64 and not self.processor.startswith("znver")
 
     @property
     def grows_stack(self) -> bool:
-        """True on Windows, where pages of the stack must be touched in order."""
+        """Whether a function must touch the pages of a large stack frame in order, as on Windows."""
         return "-windows" in self.triple
 
 
@@ -216,7 +224,7 @@ NAMES = ("host", *_LEVELS, *_OTHERS)
 """Names of all targets."""
 
 
-_MEANT = {
+_SUGGESTIONS = {
     "arm64": "aarch64",
     "aarch64": "aarch64",
     "armv8": "aarch64",
@@ -236,34 +244,31 @@ _MEANT = {
     "wasm": "wasm",
     "riscv": "riscv",
 }
-"""Substrings of other tools' names for processors and systems, with the corresponding substring of ``NAMES``.
+"""Substrings of names that other tools have for processors and systems, with the corresponding substring of ``NAMES``.
 
 A substring precedes those that it contains.
 """
 
 
-def _meant(name: object) -> str:
-    """Suggest the targets that another tool's name may mean, for an error message."""
+def _suggestion(name: object) -> str:
+    """Return a text that suggests the targets which another tool's name may mean, for an error message."""
     text, parts = str(name).lower(), []
-    for theirs, ours in _MEANT.items():
+    for theirs, ours in _SUGGESTIONS.items():
         if theirs in text:
             text = text.replace(theirs, " ")
             parts.append(ours)
-    both = [own for own in NAMES if parts and all(part in own for part in parts)]
-    near = both or [own for own in NAMES if any(part in own for part in parts)]
-    return f"{name} is {' or '.join(near)} here; " if near else ""
+    matches = [own for own in NAMES if parts and all(part in own for part in parts)]
+    matches = matches or [own for own in NAMES if any(part in own for part in parts)]
+    return f"{name} is {' or '.join(matches)} here; " if matches else ""
 
 
 def target_of(name: str | None) -> Target:
-    """Return the target ``name``.
-
-    None or ``host`` is this machine. Others are levels such as ``x86-64-v3``, or processors.
-    """
+    """Return the target of a level such as ``x86-64-v3``, or of a processor. None or ``host`` is this machine."""
     known = name is None or isinstance(name, str)  # an array would be compared elementwise
     if known and name in (None, "host"):
         return host()
     if not known or name not in NAMES:
-        raise ArgumentError(f"unknown target {name!r}; {_meant(name)}use {', '.join(NAMES)}")
+        raise ArgumentError(f"unknown target {name!r}; {_suggestion(name)}use {', '.join(NAMES)}")
     if name in _OTHERS:
         return _OTHERS[name]
     processor, features, bits, registers, fma = _LEVELS[name]
@@ -280,7 +285,7 @@ def _process_triple() -> str:
 
 
 def for_files(target: Target) -> Target:
-    """Return ``target`` with the triple for object files, which system linkers and debuggers read."""
+    """Return ``target`` with the triple for object files that linkers and debuggers of the system read."""
     if target.triple.endswith("-elf"):
         return replace(target, triple=_WINDOWS if target.is_x86_64 else target.triple.removesuffix("-elf"))
     if "-apple-darwin" in target.triple:
@@ -293,7 +298,7 @@ def host() -> Target:
     """Return the target of this machine, as LLVM and the operating system detect it.
 
     Raises:
-        ArgumentError: The processor is neither x86-64 nor 64-bit ARM, or Python is a 32-bit one.
+        ArgumentError: The processor is neither x86-64 nor 64-bit ARM, or Python is a 32-bit program.
     """
     triple = _process_triple()
     if not triple.startswith(_RUNS_ON):
@@ -326,10 +331,10 @@ def host() -> Target:
 
 
 def _dots(has: Mapping[str, bool], wide: bool, processor: str) -> tuple[str, ...]:
-    """Return the narrow types for which this processor has dot products: AVX-512's, or AVX-VNNI's for bytes.
+    """Return the narrow types for whose dot products this processor has instructions, of AVX-512 or AVX-VNNI.
 
-    Those of bfloat16 are used on AMD only, where they are as fast as a multiply-add. On Intel they take four times as
-    long, so that float32 products of widened weights are faster.
+    bfloat16 is included only on AMD processors, where a dot product is as fast as a multiply-add. On Intel it takes
+    four times as long, so that it is faster to convert weights to float32.
     """
     needed = {"int8": "avx512vnni" if wide else "avxvnni"}
     if wide and processor.startswith("znver"):
@@ -338,7 +343,7 @@ def _dots(has: Mapping[str, bool], wide: bool, processor: str) -> tuple[str, ...
 
 
 def with_tiles(target: Target) -> Target:
-    """Return a target with its matrix unit, if it is this machine and the system permits the unit."""
+    """Return ``target`` with its matrix unit, if it is this machine and the system permits the unit's use."""
     has = llvm.get_host_cpu_features() if target.name == "host" and target.is_x86_64 else {}
     needed = ("amx-tile", "amx-bf16", "avx512bf16", "avx512bw", "avx512vl")
     permitted = all(has.get(feature, False) for feature in needed) and permits_amx()
@@ -353,7 +358,7 @@ def lacks(target: Target) -> tuple[str, ...]:
 
 
 def needed_processor(target: Target) -> str:
-    """Describe the processors that can run code for ``target``."""
+    """Return a description of the processors that can run code for ``target``."""
     if target.processor in _NEEDS:
         return f"a processor of {target.processor} or above, with {' '.join(_NEEDS[target.processor])}"
     if target.name != "host":
@@ -366,18 +371,19 @@ def needed_processor(target: Target) -> str:
 
 @lru_cache(maxsize=1)
 def cache_bytes() -> dict[int, int]:
-    """Return the bytes of L1 (data), L2 and possibly L3.
+    """Return the bytes of L1 (data), L2 and, if known, L3.
 
-    The system tells them; else they are those of the processor's data sheet, or a conservative guess.
+    They are those that the system reports, else those of the processor's data sheet, or else a conservative guess.
     """
     first, second = _ARM_CACHES.get(llvm.get_host_cpu_name(), (32, 512))
     return {1: first << 10, 2: second << 10, **cache_sizes()}
 
 
 def host_equivalent(target: Target) -> Target:
-    """Return the target of this machine with the vectors and arithmetic of ``target``, and so the same bits.
+    """Return a target that runs on this machine with the vectors and the arithmetic of ``target``.
 
-    It packs weights for other processors, and computes their results on this machine.
+    Its results have the same bits as those of ``target``. It serves to pack weights for another processor, and to
+    compute that processor's results on this machine.
     """
     here = host()
     if target.name == here.name:

@@ -1,5 +1,9 @@
 """Scheduling of an entry in three phases, each of which returns one frozen record.
 
-``scheduler`` runs them: ``analyse`` decides what runs together and on which workers, ``plan`` places values and tiles
-kernels, and ``emit`` writes the plan. ``plan_text`` is ``show("plan")``. Nothing here knows LLVM.
+- ``analyse`` decides which ops run together, and on which workers.
+- ``plan`` assigns memory to values and tiles to kernels.
+- ``emit`` writes the loop IR.
+- ``scheduler`` runs the three phases; ``plan_text`` is the text of ``show("plan")``.
+
+Scheduling does not depend on LLVM.
 """

@@ -1,4 +1,4 @@
-"""Text of a plan, for ``show("plan")``: each kernel, its tile, and its division between workers."""
+"""Text of a plan, for ``show("plan")``: each kernel with its tile and its division between workers."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def _lines(plan: ScheduledEntry) -> Iterator[str | StageLine]:
     else:
         serial, shared = dim_text(plan.work.serial), dim_text(plan.work.shared)
         yield f"# up to {plan.parts} workers: about {shared} cycles; one worker: {serial}"
-    every = ((section, group) for section in plan.entry_plan.sections for group in section.groups)
-    for number, (section, group) in enumerate(item for item in every if item[1].kernels or item[1].copies):
+    groups = ((section, group) for section in plan.entry_plan.sections for group in section.groups)
+    for number, (section, group) in enumerate(item for item in groups if item[1].kernels or item[1].copies):
         yield from _wrapped(f"group {number}: {_when(section, group)}", "")
         parts = 1 if group.pipeline is not None or group.prepared else plan.parts
         for copy in group.copies:
@@ -41,16 +41,18 @@ def _lines(plan: ScheduledEntry) -> Iterator[str | StageLine]:
         for place, kernel in enumerate(group.kernels):
             lag, position = group.phases[place] if group.phases else (0, 0)
             if isinstance(kernel, ScanPlan):
-                yield from _of([kernel.node], _scan(kernel, parts))
-                yield from _of([kernel.node], [f"    beside others, {_several(lag, 'chunk')} behind"] * (position % 2))
+                yield from _with_origins([kernel.node], _scan(kernel, parts))
+                if position % 2:
+                    text = f"    interleaved with other scans, {_count_text(lag, 'chunk')} behind"
+                    yield from _with_origins([kernel.node], [text])
                 for inner in kernel.kernels:
-                    yield from _of(inner.kernel.members, _kernel(inner, kernel.sharing.workers.parts, "    "))
+                    yield from _with_origins(inner.kernel.members, _kernel(inner, kernel.sharing.workers.parts, "    "))
             else:
-                yield from _of(kernel.kernel.members, _kernel(kernel, parts, "  "))
+                yield from _with_origins(kernel.kernel.members, _kernel(kernel, parts, "  "))
 
 
-def _of(nodes: Sequence[Node], lines: Iterable[str]) -> Iterator[StageLine]:
-    """Yield lines, with the origins of these nodes."""
+def _with_origins(nodes: Sequence[Node], lines: Iterable[str]) -> Iterator[StageLine]:
+    """Yield lines with the origins of these nodes."""
     origins = tuple(dict.fromkeys(node.where for node in nodes if node.where is not None))
     return (StageLine(line, origins) for line in lines)
 
@@ -58,17 +60,17 @@ def _of(nodes: Sequence[Node], lines: Iterable[str]) -> Iterator[StageLine]:
 def _when(section: SectionPlan, group: GroupPlan) -> str:
     if group.chunks is None:
         return "when parameters change" if group.prepared else "once"
-    beside_others = section.interleaving
-    steps = group.chunks.longest if beside_others is None else beside_others.steps
-    over = f"over {dim_text(group.chunks.length)}, {group.chunks.steps_text(steps)}"
+    interleaving = section.interleaving
+    steps = group.chunks.longest if interleaving is None else interleaving.steps
+    loop = f"over {dim_text(group.chunks.length)}, {group.chunks.steps_text(steps)}"
     if group.pipeline is None:
-        return over if beside_others is None else f"{over}; scans run beside others"
+        return loop if interleaving is None else f"{loop}; scans are interleaved"
     stages = ", ".join(
         f"kernel {first}" if last == first + 1 else f"kernels {first} to {last - 1}"
         for first, last in group.pipeline.stages
     )
     chunk = f"{group.pipeline.grain} to {group.pipeline.max_steps} steps"
-    return f"{over}; by several workers a pipeline of {stages}, {chunk} at a time"
+    return f"{loop}; on several workers a pipeline of {stages}, {chunk} at a time"
 
 
 def _copy(copy: AnyCopyPlan, parts: int) -> Iterator[str]:
@@ -82,9 +84,10 @@ def _scan(scan: ScanPlan, parts: int) -> Iterator[str]:
     for param, state in zip(node["body"].inputs, scan.states, strict=False):
         yield f"    carries {label_of(param)} : {param.type} {state.kind}, in {state.view.buffer.name}"
     if (blocks := scan.layout.blocks) is not None:
-        cut = zip(blocks.sizes, blocks.axes, strict=True)
-        of_each = ", ".join(f"{width} of {dim_text(axis.size)}" for width, axis in cut)
-        yield f"    in blocks, all steps of each: {of_each}{', right behind the scan before' * scan.follows}"
+        axes = zip(blocks.sizes, blocks.axes, strict=True)
+        sizes = ", ".join(f"{width} of {dim_text(axis.size)}" for width, axis in axes)
+        after = ", each directly after that of the previous scan" * scan.follows
+        yield f"    in blocks of {sizes}; all steps of a block before the next{after}"
     if parts > 1:
         yield f"    workers: {_workers(scan.sharing.estimate, parts)}"
     yield from _rows(scan.active, "    ", scan.layout.row_axis is not None)
@@ -109,24 +112,25 @@ def _kernel(plan: KernelPlan, parts: int, indent: str) -> Iterator[str]:
 def _tile(plan: KernelPlan, indent: str) -> Iterator[str]:
     if plan.sparse is not None:
         heights = " or ".join(map(str, plan.sparse.heights))
-        yield f"{indent}blocks of {heights} k x {plan.sparse.lanes} columns that are not zero; tiles if none is"
+        blocks = f"blocks of {heights} k x {plan.sparse.lanes} columns"
+        yield f"{indent}{blocks} that are not zero; tiles if no block is zero"
     if is_tile_product(plan.kernel.first):
         yield f"{indent}computed by the matrix unit"
     elif plan.products is not None:
         tile, axis = plan.products.tile, plan.products.row_axis
         along = "" if axis is None else f" of axis {axis}"
-        size = f"{_several(tile.rows, 'row')}{along} x {_several(tile.blocks, 'vector')} of {plan.lanes}"
-        products = _several(len(plan.products.products), "product")
+        size = f"{_count_text(tile.rows, 'row')}{along} x {_count_text(tile.blocks, 'vector')} of {plan.lanes}"
+        products = _count_text(len(plan.products.products), "product")
         yield f"{indent}tile: {size}, {products}, k unrolled by {tile.unroll}"
     elif plan.outer_sum is not None:
         tile = plan.outer_sum.tile
-        size = f"{_several(tile.rows, 'row')} x {_several(tile.blocks, 'vector')} of {plan.outer_sum.lanes}"
+        size = f"{_count_text(tile.rows, 'row')} x {_count_text(tile.blocks, 'vector')} of {plan.outer_sum.lanes}"
         yield f"{indent}tile: {size}, up to {plan.outer_sum.max_depth} k at a time, unrolled by {tile.unroll}"
     elif plan.kernel.kind == "fused" and plan.lanes > 1:
         yield f"{indent}vectors of {plan.lanes}"
 
 
-def _several(count: int, word: str) -> str:
+def _count_text(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
@@ -148,7 +152,7 @@ def _rows(active: ActiveSteps | None, indent: str, each_row: bool = False) -> It
 
 
 def _counted(nodes: Sequence[Node]) -> Iterator[str]:
-    """Yield a description of each op with its values; equal descriptions once, with their number."""
+    """Yield a description of each op; equal descriptions once, with their number."""
     counts = Counter(" ".join(dict.fromkeys([node.op, node.name.rpartition("/")[2]])).strip() for node in nodes)
     for text, count in counts.items():
         yield text if count == 1 else f"{count} {text}"

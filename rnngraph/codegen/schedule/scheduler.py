@@ -1,7 +1,8 @@
-"""From a graph to loop IR in three phases: analysis, plan and emission.
+"""Translation of a graph to loop IR in three phases.
 
-``analyse`` determines the kernels, their workers, and whether several workers pay. ``plan_entry`` allocates memory and
-tiles kernels: an ``EntryPlan`` is complete before the first statement is written. ``emit_entry`` writes the statements.
+- ``analyse`` determines the kernels, their workers, and whether several workers pay.
+- ``plan_entry`` allocates memory and chooses tiles. Its ``EntryPlan`` is complete before any statement is written.
+- ``emit_entry`` writes the statements.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ def schedule(
 ) -> ScheduledEntry:
     """Return the entry of a graph whose sizes are known, except for lengths of scans.
 
-    The entry is split for ``parts`` workers whether that pays or not.
+    The entry is split between ``parts`` workers whether that pays or not.
 
     Args:
         graph: The graph.
         target: The processor.
         name: Name of the entry.
-        parts: Number of parts of a kernel, and maximum workers.
-        alike: Layouts of packed parameters of another plan, which are reused if possible.
-        timed: Count the time of the entry's parts.
-        max_chunk: Maximum steps of a chunk of time.
+        parts: Number of parts of a kernel, and maximum number of workers.
+        reused_layouts: Layouts of packed parameters of another plan, which are reused if possible.
+        timed: Measure the time of the entry's parts.
+        max_chunk: Maximum number of steps of a chunk of time.
     """
     return scheduled(analyse(graph, target, parts, max_chunk), name, reused_layouts, timed)
 

@@ -1,10 +1,10 @@
-"""Synchronisation and work sharing of worker threads, as LLVM text. It is independent of kernels and graphs.
+"""LLVM text for synchronisation and work sharing of worker threads. It is independent of kernels and graphs.
 
 - ``barrier``: all workers wait for all others.
-- ``spin_wait``: how long a worker spins before it sleeps.
+- ``spin_wait``: spin loops of waiting workers, which yield the core after a while.
 - ``claim``: dynamic scheduling of tasks.
-- ``pool_functions``: functions that a pool's threads run, on the memory of ``pool_memory``.
-  ``runtime/native/worker_pool`` starts the threads.
-- ``semaphore_calls``: the system's semaphores.
-- ``floating_point_mode``: the mode that workers adopt from their caller.
+- ``pool_functions``: functions that a pool's threads run. ``runtime/native/worker_pool`` starts the threads.
+- ``pool_memory``: layout of the memory of a pool.
+- ``semaphore_calls``: calls of the operating system's semaphores.
+- ``floating_point_mode``: floating-point mode, which workers adopt from their caller.
 """

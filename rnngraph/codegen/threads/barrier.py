@@ -1,11 +1,12 @@
-"""Barrier between the workers that run one entry together.
+"""Barrier between the workers that run an entry together.
 
-All workers execute the same statements. A kernel is split into parts, and worker w of n runs the parts w, w + n and so
-on; a barrier follows. Any number of workers therefore gives the same bits, and one alone runs all parts.
+All workers execute the same statements. A kernel is split into parts, of which worker w of n runs the parts w, w + n
+and so on, and a barrier follows. Therefore any number of workers gives the same bits; a single worker runs all parts.
 
-A team's memory consists of lines of 64 bytes. The first has the address of a function that a worker calls after a long
-wait, so that another thread can have its core, or 0. Line w + 1 counts the barriers that worker w has reached; a call
-starts with all counts at 0.
+The workers of a call are a team. Its memory consists of lines of 64 bytes:
+
+- The first line has the address of a function that yields the core, or 0. Workers call it after a long wait.
+- Line w + 1 has the number of barriers that worker w has reached. All are 0 at the start of a call.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ LINE = "[64 x i8]"
 
 
 def barrier_text(target: Target) -> str:
-    """Return the LLVM text of the function with which a worker waits for the first ``awaited`` workers."""
+    """Return the LLVM text of the function that waits until the first ``awaited`` workers have reached a barrier."""
     f = IRBuilder()
     f.return_if(f.icmp("eq", "i64", "%workers", 1))
     own_line = f.place("%team", f.value("add i64 %worker, 1", "line"), LINE)

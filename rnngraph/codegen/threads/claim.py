@@ -1,7 +1,8 @@
-"""Dynamic scheduling, as LLVM text: workers claim the stages of a pipeline, one chunk at a time.
+"""LLVM text of dynamic scheduling: workers claim stages of a pipeline, one chunk at a time.
 
-A stage's state is twice the number of its finished chunks, plus one while a worker runs it. States only grow, so that a
-satisfied dependency stays satisfied, and a compare-and-swap of an unchanged state is a valid claim.
+The state of a stage is twice the number of its finished chunks, plus 1 while a worker runs it. A worker claims a stage
+by a compare-and-swap of its state. As states only grow, a satisfied dependency stays satisfied, and a state that has
+not changed proves that no other worker has claimed the stage.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from ..machine.target import Target
 from .spin_wait import write_spin
 
 NEVER = 1 << 62
-"""Due time of a stage that is never due."""
+"""Later than any due time."""
 NOTHING = -(1 << 40)
-"""Required lead, in chunks, over a stage without a data dependency."""
+"""Required lead, in chunks, of a stage on which there is no dependency."""
 
 
 def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
-    """Return the LLVM text of the table that ``claim`` reads: each stage's due time and dependencies."""
+    """Return the LLVM text of the table that ``claim`` reads: the due times and the dependencies of all stages."""
     numbers: list[int] = []
     for stage in stages:
         needs = dict(stage.needs)
@@ -32,15 +33,15 @@ def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
 def claim_text(target: Target) -> str:
     """Return the LLVM text of the functions with which a worker claims a stage.
 
-    ``claim`` returns the stage's index, or -1 once all is done.
+    ``claim`` returns the index of the stage, or -1 if all chunks of all stages have been claimed.
     """
     return f"{_can_claim()}\n{_claim(target)}"
 
 
 def _can_claim() -> str:
-    """Return the LLVM text of a predicate: all dependencies of a stage's next chunk are satisfied.
+    """Return the LLVM text of a predicate: all dependencies of a stage's chunk are satisfied.
 
-    ``table`` is the stage's row.
+    Its parameter ``table`` is the stage's row of the table.
     """
     f = IRBuilder()
     with f.loop("%count", "other") as other:
@@ -56,9 +57,9 @@ def _state(f: IRBuilder, stage: str) -> str:
 
 
 def write_due(f: IRBuilder, stage: str, table: str, chunk: str) -> str:
-    """Write code for the due time of a chunk of a stage.
+    """Write the computation of the time at which a chunk of a stage is due, and return its name.
 
-    A worker's previous stage is due a quarter interval earlier, because its weights are cached.
+    For the stage that the worker ran last it is a quarter interval earlier, because that stage's weights are in cache.
     """
     habit = f.value("sdiv i64 %interval, 4", "habit")
     earlier = f.value(f"select i1 {f.icmp('eq', 'i64', stage, '%last')}, i64 {habit}, i64 0", "earlier")
@@ -67,9 +68,9 @@ def write_due(f: IRBuilder, stage: str, table: str, chunk: str) -> str:
 
 
 def _claim(target: Target) -> str:
-    """Return the LLVM text of the function that claims the stage that is due first.
+    """Return the LLVM text of the function that claims a stage.
 
-    Candidates are idle, and can run their next chunk.
+    Of the stages that no worker runs and whose next chunk can run, it claims the one that is due first.
     """
     f = IRBuilder()
     row = f.value("add i64 %count, 1", "row")

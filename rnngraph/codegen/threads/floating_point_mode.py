@@ -1,4 +1,4 @@
-"""Floating-point mode of a thread (rounding, flush-to-zero), which workers adopt from their caller."""
+"""Floating-point mode of a thread (rounding and flushing to zero), which workers adopt from their caller."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from ..machine.target import Target
 
 
 class FloatingPointMode(NamedTuple):
-    """Instructions that access the control register of one kind of processor.
+    """Instructions of a processor that access its floating-point control register.
 
     Attributes:
-        declarations: LLVM intrinsics that read and write the register.
-        by_value: They return and take the register's value, instead of moving it to and from memory.
+        declarations: Declarations of the LLVM intrinsics that read and write the register; none if there are none.
+        by_value: The intrinsics return and take the register's value. Otherwise they take an address in memory.
     """
 
     declarations: tuple[str, ...] = ()
     by_value: bool = False
 
     def save(self, f: IRBuilder, place: str) -> None:
-        """Write a store of the thread's mode to memory."""
+        """Write code that stores the thread's mode to memory."""
         if self.by_value:
             f.do(f"store i64 {f.value('call i64 @llvm.aarch64.get.fpcr()', 'mode')}, ptr {place}")
         elif self.declarations:
             f.do(f"call void @llvm.x86.sse.stmxcsr(ptr {place})")
 
     def adopt(self, f: IRBuilder, place: str) -> None:
-        """Write a load of the thread's mode from memory."""
+        """Write code that sets the thread's mode to one stored in memory."""
         if self.by_value:
             f.do(f"call void @llvm.aarch64.set.fpcr(i64 {f.value(f'load i64, ptr {place}', 'mode')})")
         elif self.declarations:

@@ -1,4 +1,4 @@
-"""Functions of a pool's threads, as LLVM text."""
+"""LLVM text of the functions that a pool's threads run."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from .spin_wait import SPINS, pause, write_pause
 
 
 def pool_text(target: Target) -> str:
-    """Return the LLVM text of a pool's two entries, both of (memory, x, y).
+    """Return the LLVM text of a pool's two entries, whose parameters are (memory, x, y).
 
-    Worker x runs ``pool_serve`` forever. ``pool_share`` runs the job in the job's line with its workers, including the
-    caller. The other words of the first line are the system's functions that wait for a semaphore and post it. A worker
-    without a job spins for a while, and then sleeps. It adopts the caller's floating-point mode.
+    - ``pool_serve`` is the endless loop of worker x. A worker without a job spins for a while, and then sleeps. It
+      adopts the floating-point mode of the caller of a job.
+    - ``pool_share`` runs a job, which is in the job's line, on several workers, of which the caller is the first.
+
+    Words 1 and 2 of the first line have the addresses of the system's functions that wait for a semaphore and post it.
     """
     declared = [pause(target)[1], *floating_point_mode(target).declarations]
     head = f'source_filename = "pool"\ntarget triple = "{target.triple}"\n'
@@ -27,7 +29,7 @@ def pool_text(target: Target) -> str:
 
 
 class _Worker(NamedTuple):
-    """Words of one worker: jobs assigned, jobs done, 1 while it sleeps, and its semaphore."""
+    """Addresses of a worker's words: jobs assigned, jobs done, 1 while it sleeps, and its semaphore."""
 
     assigned: str
     done: str
@@ -42,7 +44,7 @@ def _worker(f: IRBuilder, number: str) -> _Worker:
 
 
 def _serve(target: Target) -> str:
-    """Return the LLVM text of a worker's endless loop: poll for a job, sleep after a while, and run the job."""
+    """Return the LLVM text of a worker's endless loop, which polls for a job, and runs it. After a while it sleeps."""
     f = IRBuilder()
     job, own_state, wait = f.moved("%pool", 64 * JOB), _worker(f, "%worker"), f.entry("%pool", 1, "ptr")
 
@@ -80,9 +82,9 @@ def _serve(target: Target) -> str:
 
 
 def _share(target: Target) -> str:
-    """Return the LLVM text of the caller's function, which runs a job together with its workers.
+    """Return the LLVM text of the function with which a caller runs a job together with other workers.
 
-    It assigns the job, wakes workers that sleep, runs the caller's part and waits for the others.
+    It assigns the job to the workers, wakes those that sleep, runs the caller's part, and waits for the others.
     """
     f = IRBuilder()
     job = f.moved("%pool", 64 * JOB)
@@ -108,7 +110,7 @@ def _share(target: Target) -> str:
 
 
 def _await(f: IRBuilder, target: Target, worker: _Worker, give_up: str) -> None:
-    """Write a wait until a worker has finished its job. ``give_up`` is the function that yields the core."""
+    """Write a loop that waits until a worker has finished its job. ``give_up`` is a function that yields the core."""
     wanted, (there,) = f.value(f"load i64, ptr {worker.assigned}", "wanted"), f.labels("there")
 
     def look(looks: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Calls of the operating system's semaphores from machine code."""
+"""Calls of the operating system's semaphore functions from machine code."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ..machine.target import Target
 
 
 class SemaphoreCalls(NamedTuple):
-    """Signatures of a system's semaphore functions.
+    """Signatures of an operating system's semaphore functions.
 
     Attributes:
         result: LLVM type that both functions return.
-        waits_with: Further arguments of the function that waits, each after a comma.
-        posts_with: Further arguments of the function that posts.
-        by_handle: Memory holds the semaphore's handle instead of the semaphore.
+        waits_with: Further arguments of the function that waits, each preceded by a comma.
+        posts_with: Further arguments of the function that posts, each preceded by a comma.
+        by_handle: Memory holds a handle of the semaphore, not the semaphore itself.
     """
 
     result: str = "i32"
@@ -24,7 +24,7 @@ class SemaphoreCalls(NamedTuple):
     by_handle: bool = False
 
     def wait(self, f: IRBuilder, function: str, semaphore: str) -> None:
-        """Write a call that waits until the semaphore's count is above 0, and decrements it."""
+        """Write a call that waits until the semaphore's count is positive, and decrements it."""
         self._call(f, function, semaphore, self.waits_with)
 
     def post(self, f: IRBuilder, function: str, semaphore: str) -> None:
@@ -39,7 +39,7 @@ class SemaphoreCalls(NamedTuple):
 _POSIX = SemaphoreCalls()
 _WINDOWS = SemaphoreCalls("i32", ", i32 -1", ", i32 1, ptr null", by_handle=True)
 _MACOS = SemaphoreCalls("i64", ", i64 -1", by_handle=True)
-"""Windows and macOS take -1 as "wait forever"."""
+"""On Windows and macOS, a timeout of -1 means to wait forever."""
 
 
 def semaphore_calls(target: Target) -> SemaphoreCalls:

@@ -1,4 +1,4 @@
-"""Spin loop of a worker that waits for other workers. It yields its core after a while."""
+"""Spin loop of a worker that waits for other workers. After a while, it yields its core."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from ..machine.ir_builder import IRBuilder
 from ..machine.target import Target
 
 SPINS = 4096
-"""Polls of another worker's count before yielding the core: about 50 to 200 microseconds."""
+"""Number of polls before a worker yields its core. They take about 50 to 200 microseconds."""
 
 
 def pause(target: Target) -> tuple[str, str]:
     """Return the instruction that delays a spin loop, and its declaration.
 
-    ARM's ``yield`` does nothing on most processors. ``isb``, which empties the pipeline, takes about as long as x86's
-    ``pause``.
+    On ARM it is ``isb``, which empties the pipeline and takes about as long as ``pause`` of x86. ARM's ``yield`` does
+    nothing on most processors.
     """
     if target.is_x86_64:
         return "call void @llvm.x86.sse2.pause()", "declare void @llvm.x86.sse2.pause()"
@@ -29,9 +29,9 @@ def write_pause(f: IRBuilder, target: Target) -> None:
 
 
 def write_spin(f: IRBuilder, target: Target, spun: str) -> str:
-    """Write one iteration of a spin loop: a pause, and occasionally a call that yields the core.
+    """Write one iteration of a spin loop: a pause, and after every ``SPINS`` polls a call that yields the core.
 
-    ``spun`` is the number of polls so far. Return the next number.
+    ``spun`` is the number of polls so far. Return the name of the next number.
     """
     write_pause(f, target)
     following = f.value(f"add i64 {spun}, 1", "spun")

@@ -159,11 +159,11 @@ def test_a_layer_is_one_chunk_later_than_the_one_that_it_reads(golden: Any) -> N
     plan = planned(stack(rg.BasicRNNCell, 8))
     assert phases(plan) == [((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 1))]
     text = str(plan_text(plan))
-    assert "scans run beside others" in text
-    assert "beside others, 2 chunks behind" in text
+    assert "scans are interleaved" in text
+    assert "interleaved with other scans, 2 chunks behind" in text
     turns = [item for item in plan.main.function.body if isinstance(item, For)]
     assert [turn.comment.partition(",")[0] for turn in turns] == ["time"] * 3
-    assert f"over T, forward, {turns[-1].step} steps at a time; scans run beside others" in text
+    assert f"over T, forward, {turns[-1].step} steps at a time; scans are interleaved" in text
     assert len(calls_beside(plan)) == 1
     two = planned(stack(rg.BasicRNNCell, 8, 2))
     golden(DIRECTORY / "interleaved_entry.txt", function_text(two.main.function))
@@ -265,5 +265,5 @@ def test_a_wrong_order_is_detected(wrong: str, monkeypatch: pytest.MonkeyPatch) 
         return replace(found, phases=(tuple((lag, 2 if place == 0 else place) for lag, place in places),))
 
     monkeypatch.setattr(entry_analysis, "plan_interleaving", plan)
-    with pytest.raises(VerifyError, match="in another order than alone"):
+    with pytest.raises(VerifyError, match="interleaved scans changes the order in which"):
         planned(stack(rg.BasicRNNCell, 8, skips=wrong == "depth"))

@@ -1,4 +1,4 @@
-"""Arguments of an entry: feeds, parameters, constants and memory for results, with their layout."""
+"""Arguments of an entry: feeds, parameters, constants and memory for results, with their layouts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Argument:
 
     @property
     def bytes(self) -> int:
-        """Bytes of an array of fixed shape."""
+        """Size of an array of fixed shape, in bytes."""
         return TensorType(self.dtype, self.shape).bytes_at(0)
 
 
@@ -40,10 +40,10 @@ class EntryArguments:
     """Arguments of an entry, with the layout of each.
 
     Attributes:
-        strides: Names of the sizes with a feed's strides, by argument.
-        replaced: For an output, the input whose memory it overwrites.
+        strides: For each feed, the names of the sizes that hold its strides.
+        replaced: For each output that overwrites the memory of an input, that input.
         leaves: Views of feeds, parameters and constants.
-        results: Memory of results that are written in place.
+        results: Memory of the results that kernels write directly.
         late: Results that are copied at the end, in order.
     """
 
@@ -83,7 +83,7 @@ class _Arguments:
         self.replaced: dict[str, Node] = {}
 
     def leaves(self, free: Collection[Node]) -> dict[Node, View]:
-        """Return the views of feeds, parameters and constants. ``free`` are nodes that no kernel computes."""
+        """Return the views of feeds, parameters and constants. No kernel computes the ``free`` nodes."""
         views: dict[Node, View] = {}
         for node in self.graph.nodes:
             if node.op == "input":
@@ -108,7 +108,7 @@ class _Arguments:
     ) -> tuple[dict[Node, list[View]], list[tuple[Node, View]]]:
         """Return the memory of results that kernels write directly, and the results that are copied at the end."""
         late: list[tuple[Node, View]] = []
-        last: list[tuple[Node, View]] = []  # copied last: they overwrite sources of other copies
+        last: list[tuple[Node, View]] = []  # copied last, because they overwrite sources of other copies
         buffers = OutputBuffers(self.graph, fusion, users)
         for name, node in self.graph.outputs:
             old = self.replaced.get(name)

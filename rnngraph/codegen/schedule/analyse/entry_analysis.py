@@ -1,6 +1,6 @@
 """First phase of scheduling: which ops run together, on which workers, at which estimated cost.
 
-The estimates decide whether several workers pay before anything is planned. They never change values.
+The estimates decide whether several workers pay, before memory and tiles are planned. They never change values.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ from .scan_sharing import ScanSharing, share_blocks, share_scan
 
 @dataclass(frozen=True)
 class ScanAnalysis:
-    """Kernels of one step of a scan, with their partitions. With ``blocks``, a step is that of one block."""
+    """Kernels of one step of a scan, with their partitions.
+
+    Attributes:
+        blocks: Division into blocks, if any; a step is then a step of one block.
+        follows: Each block runs directly after the same block of the previous scan.
+    """
 
     fused: FusedKernels
     sharing: ScanSharing
@@ -49,9 +54,9 @@ class GroupAnalysis:
 
     Attributes:
         partitions: Partitions of all kernels except scans.
-        longest: Maximum steps of a chunk, if the group is a loop over chunks of time.
-        is_first_short: A short chunk comes first.
-        pipeline: Pipeline for several workers, in place of split kernels.
+        longest: Maximum number of steps of a chunk, if the group is a loop over chunks of time.
+        is_first_short: If chunks have unequal lengths, the first is the short one.
+        pipeline: Pipeline for several workers, used instead of split kernels.
     """
 
     kernels: GroupKernels
@@ -63,7 +68,7 @@ class GroupAnalysis:
 
     def in_pipeline(self, pipeline: PipelinePlan) -> GroupAnalysis:
         """Return the group as a pipeline, in which each kernel runs on one worker at a time."""
-        scans = {kernel: replace(scan, sharing=scan.sharing.made_serial()) for kernel, scan in self.scans.items()}
+        scans = {kernel: replace(scan, sharing=scan.sharing.as_serial()) for kernel, scan in self.scans.items()}
         return replace(self, partitions=dict.fromkeys(self.partitions, SERIAL), scans=scans, pipeline=pipeline)
 
 
@@ -77,13 +82,13 @@ class SectionAnalysis:
 
 @dataclass(frozen=True)
 class EntryAnalysis:
-    """Decisions about an entry that precede the allocation of memory.
+    """Decisions about an entry that are made before memory is allocated.
 
     Attributes:
-        workers: Workers between which it is split.
+        workers: Workers between which the entry is split.
         sections: Sections in order of execution.
-        max_chunk: Maximum steps of a chunk of time.
-        has_static_lengths: All lengths of loops are known at compile time.
+        max_chunk: Maximum number of steps of a chunk of time.
+        has_static_lengths: Whether all lengths of loops are known at compile time.
     """
 
     entry: EntryGraph
@@ -105,8 +110,8 @@ def analyse(graph: Graph, target: Target, parts: int, max_chunk: int | None = No
     Args:
         graph: The graph.
         target: The processor.
-        parts: Number of parts of a kernel, and maximum workers.
-        max_chunk: Maximum steps of a chunk of time.
+        parts: Number of parts of a kernel, and maximum number of workers.
+        max_chunk: Maximum number of steps of a chunk of time.
     """
     return _analysed(EntryGraph.of(graph), target, parts, max_chunk)
 
@@ -121,7 +126,7 @@ def _analysed(entry: EntryGraph, target: Target, parts: int, max_chunk: int | No
 class _Analyst:
     """Analysis of the fusion groups of a graph, in order.
 
-    ``synchronized`` has values that all workers can read, because a barrier follows their computation.
+    All workers can read the values in ``synchronized``, because a barrier follows their computation.
     """
 
     def __init__(self, entry: EntryGraph, target: Target, parts: int, max_chunk: int | None) -> None:
@@ -141,36 +146,36 @@ class _Analyst:
             groups = [[item] for item in enumerate(self.entry.fusion.groups())]
         else:
             groups = both_directions(self.entry.fusion, self.target)
-        for together in groups:
-            yield from self._together(together)
+        for candidates in groups:
+            yield from self._candidate_sections(candidates)
 
     def _is_shared(self, node: Node) -> bool:
-        """True if every worker can read all of a value, because a barrier precedes its readers."""
+        """Return whether every worker can read all of a value, because a barrier precedes its readers."""
         fusion = self.entry.fusion
         return node in fusion.free or node in self.synchronized or fusion.kind.get(node) == PREPARED
 
     def _synchronize(self, nodes: Iterable[Node], partition: Partition) -> None:
-        """Record that all workers can read these values, if a barrier follows their kernel."""
+        """Record that all workers can read these values, unless no barrier follows their kernel."""
         if not partition.by_rows:
             self.synchronized.update(nodes)
 
-    def _together(self, groups: Sequence[Numbered]) -> Iterable[SectionAnalysis]:
-        """Yield one group as a section, or several as one loop if that pays."""
+    def _candidate_sections(self, groups: Sequence[Numbered]) -> Iterable[SectionAnalysis]:
+        """Yield one section with all groups if interleaving them pays; otherwise one section for each group."""
         graph, late = self.entry.graph, self.entry.arguments.late_values
         kernels = [group_kernels(self.entry, item, self.residency.sources) for item in groups]
         for item in kernels:
             check_blocks(set(item.group.nodes), self.entry.users, {node for _, node in graph.outputs} | late)
         plan = self._interleaving(kernels) if self.workers.parts == 1 else None
         if plan is None and len(groups) > 1:
-            for single in groups:
-                yield from self._together([single])
+            for group in groups:
+                yield from self._candidate_sections([group])
             return
         yield SectionAnalysis(tuple(self._group(item, plan) for item in kernels), plan)
         for item in kernels:
             self.residency.run(item.group, item.nodes, item.fused, item.leaving)
 
     def _interleaving(self, groups: Sequence[GroupKernels]) -> InterleavingPlan | None:
-        """Return the plan for interleaving the scans of groups on one worker, if that pays."""
+        """Return the plan that interleaves the scans of groups on one worker; None if that does not pay."""
         length = groups[0].group.kind.length
         scans = [scan for item in groups for scan in item.scans]
         if length is None or not may_pay(self.target, scans) or any(scan_blocks(self.target, scan) for scan in scans):
@@ -182,7 +187,7 @@ class _Analyst:
         return chunk_length(self.target, item.fused, item.leaving, length, self.max_chunk)
 
     def _gains(self, item: GroupKernels) -> list[float]:
-        """Return the speedup from interleaving on one worker, for each kernel."""
+        """Return for each kernel the speedup on one worker from interleaving."""
         plan = self._interleaving([item]) if self.workers.parts > 1 else None
         if plan is None:
             return [1.0] * len(item.fused.kernels)
@@ -196,7 +201,7 @@ class _Analyst:
         return self._time_loop(item, interleaving)
 
     def _plain(self, item: GroupKernels) -> GroupAnalysis:
-        """Analyse a group without a loop over time."""
+        """Analyse a group that has no loop over time."""
         sharing, partitions = WorkSharing(self.target, self.workers), dict[Kernel, Partition]()
         for kernel in item.fused.kernels:
             partition = partitions[kernel] = sharing.partition(kernel)
@@ -230,7 +235,7 @@ class _Analyst:
     def _estimated(
         self, item: GroupKernels, time: TimeChunk, is_first_short: bool
     ) -> tuple[GroupAnalysis, list[StageCost]]:
-        """Return the partitions of a loop's kernels, and their costs, in order."""
+        """Return the partitions and the costs of a loop's kernels, in order."""
         sharing, costs = WorkSharing(self.target, self.workers, time), list[StageCost]()
         partitions, scans = dict[Kernel, Partition](), dict[Kernel, ScanAnalysis]()
         for kernel in item.fused.kernels:
@@ -254,19 +259,19 @@ class _Analyst:
         return GroupAnalysis(item, partitions, scans, time.longest, is_first_short), costs
 
     def _computed(self, kernel: Kernel) -> Collection[Node]:
-        """Return the values that a kernel computes, which are a scan's results."""
+        """Return the values that a kernel computes: for a scan, its results."""
         return self.entry.users[kernel.first] if kernel.kind == "scan" else kernel.members
 
 
 def _join_blocks(scans: dict[Kernel, ScanAnalysis], kernels: Sequence[Kernel]) -> None:
     """Mark scans whose blocks run directly after those of the previous scan.
 
-    They read the states of a block from the cache.
+    Such a scan finds the states of a block in the cache.
     """
     for earlier, kernel in pairwise(kernels):
         one, other = scans.get(earlier), scans.get(kernel)
         if one is None or other is None or one.blocks is None or other.blocks is None:
             continue
-        is_shared_alike = one.sharing.shared_axis == other.sharing.shared_axis
-        if is_shared_alike and follows_in_block(kernel.first, other.blocks, earlier.first, one.blocks):
+        have_same_split = one.sharing.shared_axis == other.sharing.shared_axis
+        if have_same_split and follows_in_block(kernel.first, other.blocks, earlier.first, one.blocks):
             scans[kernel] = replace(other, follows=True)

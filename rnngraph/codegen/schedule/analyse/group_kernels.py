@@ -1,4 +1,4 @@
-"""Kernels of a fusion group, and the combination of groups that may share one loop."""
+"""Division of a fusion group into kernels, and combination of groups that may share one loop."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ class EntryGraph:
 class GroupKernels:
     """Kernels of a fusion group.
 
-    ``nodes`` includes the pure indices that they read. ``leaving`` values outlive the group.
+    Attributes:
+        number: Index of the group.
+        nodes: Nodes of the group, with the pure indices that they read.
+        leaving: Values that outlive the group.
     """
 
     number: int
@@ -60,7 +63,7 @@ class GroupKernels:
 
     @cached_property
     def needs(self) -> tuple[Needs, ...]:
-        """Dependencies between the kernels of a loop within one chunk of time."""
+        """Dependencies between kernels of a loop, within one chunk of time."""
         return chunk_needs(self.fused.kernels, self.nodes)
 
 
@@ -69,7 +72,7 @@ def scans_of(group: FusionGroup) -> list[Node]:
 
 
 def group_kernels(entry: EntryGraph, numbered: Numbered, in_memory: Collection[Node]) -> GroupKernels:
-    """Divide a fusion group into kernels. ``in_memory`` are values in memory before it."""
+    """Divide a fusion group into kernels. The values ``in_memory`` are stored before it runs."""
     number, group = numbered
     users, fusion, arguments = entry.users, entry.fusion, entry.arguments
     inside, outputs = set(group.nodes), {node for _, node in entry.graph.outputs} | arguments.late_values
@@ -79,20 +82,20 @@ def group_kernels(entry: EntryGraph, numbered: Numbered, in_memory: Collection[N
         if node in outputs or node in arguments.results or any(user not in inside for user in users[node])
     }
     nodes = fusion.closure(group.nodes)
-    placed = _views_of_results(nodes, users, arguments)
-    copies = {node for node in nodes if node not in placed and _must_copy(node, group, users, in_memory)}
-    for node in reversed(group.nodes):  # if a view outlives the group, so does its source
+    free_views = _views_of_results(nodes, users, arguments)
+    copies = {node for node in nodes if node not in free_views and _must_copy(node, group, users, in_memory)}
+    for node in reversed(group.nodes):  # the source of a view that outlives the group outlives it too
         if node in leaving and is_view(node) and node not in copies:
             leaving.update(item for item in node.operands if item in inside)
     lazy_concats = fusion.lazy_concats.intersection(group.nodes) - leaving
     matrix_rank = 3 if group.kind.length is None else 4
     fused = fuse(nodes, leaving, in_memory, copies, frozenset(lazy_concats), matrix_rank)
-    fused = replace(fused, kernels=_blocks_late(fused.kernels, nodes))
+    fused = replace(fused, kernels=_delay_block_recomputation(fused.kernels, nodes))
     return GroupKernels(number, group, nodes, fused, leaving)
 
 
-def _blocks_late(kernels: tuple[Kernel, ...], nodes: Sequence[Node]) -> tuple[Kernel, ...]:
-    """Reorder kernels so that blocks of steps are recomputed right before they are read."""
+def _delay_block_recomputation(kernels: tuple[Kernel, ...], nodes: Sequence[Node]) -> tuple[Kernel, ...]:
+    """Reorder kernels so that each block of steps is recomputed directly before it is read."""
     if all(kernel.first.get("blocks") is None for kernel in kernels):
         return kernels
     needs, order = chunk_needs(kernels, nodes), list(range(len(kernels)))
@@ -107,7 +110,7 @@ def _blocks_late(kernels: tuple[Kernel, ...], nodes: Sequence[Node]) -> tuple[Ke
 def _views_of_results(
     nodes: Sequence[Node], users: Mapping[Node, Sequence[Node]], arguments: EntryArguments
 ) -> set[Node]:
-    """Return views of results in the caller's memory that need no kernel, because strides express them."""
+    """Return views of results in the caller's memory that need no kernel, because strides can express them."""
     views = {node: places[0] for node, places in arguments.results.items()}
     for node in nodes:
         if is_view(node) and node not in views and node.operands[0] in views:
@@ -116,7 +119,7 @@ def _views_of_results(
                 views[node] = view
     free_views = set[Node]()
     for node in reversed(nodes):
-        # unused views are no readers
+        # An unused view reads nothing.
         readers = [user for user in users[node] if not (is_view(user) and not users[user])]
         if node in views and node not in arguments.results and all(user in free_views for user in readers):
             free_views.add(node)
@@ -126,7 +129,10 @@ def _views_of_results(
 def _must_copy(
     node: Node, group: FusionGroup, users: Mapping[Node, Sequence[Node]], in_memory: Collection[Node]
 ) -> bool:
-    """True for a movement op that must copy: strides cannot express it, or it slices a step of a chunked sequence."""
+    """Return whether a movement op must copy.
+
+    It must if strides cannot express it, or if it selects a step of a sequence that is computed in chunks.
+    """
     if not is_view(node) or node in in_memory:
         return False
     if picks_step(node, group.kind.length):
@@ -140,7 +146,7 @@ def _must_copy(
 
 
 def _merges_whole_rows(node: Node, group: FusionGroup) -> bool:
-    """True if a reshape keeps the rows of a value of its group, in whose memory they are not padded."""
+    """Return whether a reshape keeps the rows of a value of its own group, and its memory does not pad them."""
     operand = node.operands[0]
     width = operand.shape[-1] if operand.tensor.rank else 0
     is_own = operand in group.nodes and not is_view(operand)
@@ -148,16 +154,17 @@ def _merges_whole_rows(node: Node, group: FusionGroup) -> bool:
 
 
 def _is_transposed_for_steps(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
-    """True for a transpose with strided units that every step of a loop reads, such as the keys of attention."""
+    """Return whether each step of a loop reads a transpose with strided units, such as the keys of attention."""
     order = node["order"]
     scans = [user for user in users[node] if user.op == "scan"]
     return order[-1] != len(order) - 1 and any(node in split_inputs(user, user.operands)[2] for user in scans)
 
 
 def both_directions(fusion: LoopFusion, target: Target) -> list[list[Numbered]]:
-    """Return the fusion groups with their indices. Independent loops in both directions are combined.
+    """Return lists of fusion groups with their indices.
 
-    Groups of one time axis in both directions are combined if they are independent and interleaving may pay.
+    A list has several groups if they are independent loops over the same time axis, such as one in each direction,
+    and interleaving them may pay.
     """
     _align_opposite(fusion, target)
     combined: list[list[Numbered]] = []
@@ -176,13 +183,13 @@ def both_directions(fusion: LoopFusion, target: Target) -> list[list[Numbered]]:
 
 
 def _align_opposite(fusion: LoopFusion, target: Target) -> None:
-    """Delay scans of one direction to the level of independent scans in the other direction.
+    """Delay scans of one direction to the level of independent scans in the opposite direction.
 
-    Values that both read run in the loop of one of them, which would otherwise come first. Dependent values move a
-    level further.
+    If both read some values, the loop of one direction computes them and would come first; delaying its scans moves
+    them out of that loop. Values that depend on delayed scans move a level further.
     """
     if any(node.get("blocks") is not None for node in fusion.graph.nodes):
-        return  # results of a block are in memory only until the next one runs, so their readers are not delayed
+        return  # a block's results are in memory only until the next block runs, so their readers cannot be delayed
     level, groups = 0, list[FusionGroup]()
     while True:
         groups = groups or [group for group in fusion.groups() if scans_of(group)]
@@ -205,6 +212,6 @@ def _align_opposite(fusion: LoopFusion, target: Target) -> None:
 
 
 def _is_opposite(one: FusionGroup, other: FusionGroup, later: int) -> bool:
-    """True if another group runs ``later`` levels later, in the opposite direction."""
+    """Return whether another group runs in the opposite direction, ``later`` levels later."""
     same_axis = one.kind.length == other.kind.length and one.kind.reverse != other.kind.reverse
     return same_axis and other.level == one.level + later

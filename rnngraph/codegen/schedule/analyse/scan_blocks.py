@@ -1,6 +1,7 @@
-"""Scans in blocks: along axes that steps do not mix, a block runs all its steps before the next block starts.
+"""Division of scans into blocks, along axes that steps do not mix.
 
-The state of a block stays in L1, where that of all rows and heads would pass through it in each step.
+A block runs all its steps before the next block starts, so that its state stays in L1. Without blocks, each step
+reads and writes the state of all rows and heads, which may exceed L1.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ class ScanBlocks:
     """Division of a scan into blocks along axes that its steps do not mix.
 
     Attributes:
-        axes: The axes, outermost first.
-        sizes: Positions of each axis in a block.
+        axes: Divided axes, outermost first.
+        sizes: Size of a block along each axis.
         body: Body of a step, restricted to one block.
-        inside: Nodes of ``body`` by the nodes of the scan's own body.
+        inside: For each node of the scan's own body, the node of ``body``.
     """
 
     axes: tuple[UnmixedAxis, ...]
@@ -38,7 +39,7 @@ class ScanBlocks:
     def view(self, node: Node, view: View, starts: Sequence[Index]) -> View:
         """Return a block's part of a value of the scan's body.
 
-        ``starts`` are the block's first positions of the axes.
+        ``starts`` has the block's first position along each axis.
         """
         start: list[Index] = [0] * len(view.shape)
         stop: list[Index] = [*view.shape]
@@ -48,26 +49,26 @@ class ScanBlocks:
         return view.slice(start, stop, [1] * len(start))
 
     def axes_of_one(self, node: Node, shared: int | None) -> tuple[int, ...]:
-        """Return the axes of a value along which a block has a single position.
+        """Return the axes of a value along which a block has a single position, except for the ``shared`` axis.
 
-        ``shared`` is the axis that workers split, if any.
+        The ``shared`` axis, if any, is split between workers.
         """
         cuts = enumerate(zip(self.axes, self.sizes, strict=True))
         return tuple(axis.places[node] for number, (axis, count) in cuts if count == 1 and number != shared)
 
     def axis_of_rows(self, mask: Node) -> int | None:
-        """Return the divided axis that holds the rows of a mask, if each block has one row; else None.
+        """Return the index of the divided axis with the rows of a mask; None unless each block has one row.
 
-        mask: input of the scan's body, whose first axis is the rows.
+        ``mask`` is an input of the scan's body, and its first axis is the rows.
         """
         cuts = enumerate(zip(self.axes, self.sizes, strict=True))
         return next((number for number, (axis, count) in cuts if count == 1 and axis.places.get(mask) == 0), None)
 
 
 def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: ScanBlocks) -> bool:
-    """True if a block of a scan can run directly after the same block of an earlier scan.
+    """Return whether a block of a scan can run directly after the same block of an earlier scan.
 
-    The scan must read only the earlier scan's outputs of the same step and block.
+    Of the earlier scan's outputs, the scan may read only those of the same step and block.
     """
     sizes = [(axis.size, count) for axis, count in zip(blocks.axes, blocks.sizes, strict=True)]
     if sizes != [(axis.size, count) for axis, count in zip(of_earlier.axes, of_earlier.sizes, strict=True)]:
@@ -89,10 +90,10 @@ def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: 
 
 
 def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
-    """Return the division of a scan whose state has several axes; None if it is as fast undivided.
+    """Return the division of a scan whose state has several axes; None if blocks would not be faster.
 
-    Outer axes are cut until a block's state fits into L1; open ones are always cut. Then the last axis is
-    cut into parts of whole vectors.
+    Outer axes are divided until a block's state fits into L1; axes of symbolic size always. If the state still does
+    not fit, the last axis is divided into whole vectors.
     """
     parts, body = ScanParts.of(scan), scan["body"]
     if parts.when is not None or not parts.carries or any(node.op in (*MATRIX_PRODUCTS, "scan") for node in body.nodes):
@@ -119,12 +120,15 @@ def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
 
 
 def _width(target: Target, size: Dim, max_width: int) -> int:
-    """Return the units of a block: whole vectors that divide an axis, at most ``max_width``; 0 if there are none."""
+    """Return the largest width of a block, of whole vectors, that divides an axis; 0 if there is none.
+
+    It is at most ``max_width``.
+    """
     lanes = target.lanes(4)
     widths = range(lanes, max_width + 1, lanes)
     return max((width for width in widths if isinstance(size, int) and width < size and size % width == 0), default=0)
 
 
 def _count(size: Dim) -> int:
-    """Return a size as a divisor: 1 for symbolic sizes and empty axes."""
+    """Return a size to divide by, which is 1 for symbolic sizes and empty axes."""
     return max(1, size) if isinstance(size, int) else 1

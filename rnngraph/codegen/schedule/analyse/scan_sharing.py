@@ -1,4 +1,8 @@
-"""Division of a scan's step between workers: one worker, several with barriers, or each with its own rows."""
+"""Division of a scan between workers.
+
+One worker runs all steps, several share each step with barriers between its kernels, or each computes its own rows or
+blocks.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +24,10 @@ class ScanSharing:
     """Division of a scan between workers.
 
     Attributes:
-        estimate: Estimate of a step.
-        workers: Workers between which its kernels are split, each by its partition.
-        shared_axis: Axis of its blocks that is split between workers, each of which runs all steps of its own blocks.
+        estimate: Estimated cost of a step.
+        workers: Workers between which the kernels are split, each by its partition.
+        shared_axis: Index of the block axis that is split between workers. Each worker runs all steps of its own
+            blocks.
     """
 
     estimate: Partition
@@ -30,42 +35,45 @@ class ScanSharing:
     partitions: tuple[Partition, ...]
     shared_axis: int | None = None
 
-    def made_serial(self) -> ScanSharing:
-        """Return the division in which one worker runs every step."""
+    def as_serial(self) -> ScanSharing:
+        """Return the division in which one worker runs all steps."""
         serial = self.estimate.serial_cycles
         return ScanSharing(Partition(None, serial, serial), ONE_WORKER, (SERIAL,) * len(self.partitions))
 
 
 def waits_between(one: Partition, other: Partition | None) -> bool:
-    """True if a barrier separates consecutive parts of a step. ``other`` is None after the last one."""
-    alike = other is not None and ((one.by_rows and other.by_rows) or (one.serial and other.serial))
-    return not alike
+    """Return whether a barrier separates two consecutive parts of a step. After the last part, ``other`` is None."""
+    if other is None:
+        return True
+    return not ((one.by_rows and other.by_rows) or (one.serial and other.serial))
 
 
 def share_scan(target: Target, workers: Workers, node: Node, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Split a step's kernels between workers, unless barriers would cost more.
+    """Split a step's kernels between workers, unless the barriers would cost more than that saves.
 
-    If all kernels compute row by row, nobody waits. Otherwise workers wait before and after each other kernel.
+    If all kernels compute row by row, there are no barriers. Otherwise there are barriers before and after every
+    kernel that does not.
     """
     rowwise, parts = workers.rowwise, workers.parts
     inside = None if rowwise is None else rowwise.inside(node, kernels)
     by_rows = inside is not None
     if rowwise is not None and inside is None:
         inside = rowwise.among_others(node, kernels)
-    own = Workers(parts, inside)
-    sharing = WorkSharing(target, own, in_scan=True)
+    scan_workers = Workers(parts, inside)
+    sharing = WorkSharing(target, scan_workers, in_scan=True)
     partitions = tuple(sharing.partition(kernel) for kernel in kernels)
     serial = sum(item.serial_cycles for item in partitions)
     if by_rows:
-        return ScanSharing(Partition(0, sum(item.cycles for item in partitions), serial, True), own, partitions)
+        cycles = sum(item.cycles for item in partitions)
+        return ScanSharing(Partition(0, cycles, serial, True), scan_workers, partitions)
     waits = sum(map(waits_between, partitions, (*partitions[1:], None)))
     shared = sum(item.cycles for item in partitions) + waits * BARRIER_CYCLES
-    whole = ScanSharing(Partition(0, shared, serial, barriers=waits), own, partitions)
-    return whole if parts > 1 and shared < 0.9 * serial else whole.made_serial()
+    split = ScanSharing(Partition(0, shared, serial, barriers=waits), scan_workers, partitions)
+    return split if parts > 1 and shared < 0.9 * serial else split.as_serial()
 
 
 def share_blocks(target: Target, parts: int, blocks: ScanBlocks, kernels: Sequence[Kernel]) -> ScanSharing:
-    """Split a scan by the axis with the most blocks, if each worker then has at least one block."""
+    """Split a scan along the axis with the most blocks, if each worker gets at least one block."""
     sharing = WorkSharing(target, ONE_WORKER, in_scan=True)
     counts = [_count(axis.size, size) for axis, size in zip(blocks.axes, blocks.sizes, strict=True)]
     cycles = sum(sharing.cycles(kernel) for kernel in kernels) * prod(counts)

@@ -29,7 +29,7 @@ from .time_loop import add_loop, add_pipeline
 
 
 def emit_entry(plan: EntryPlan, name: str, timed: bool = False) -> ScheduledEntry:
-    """Return an entry with all its functions. ``timed``: measure the time of its parts."""
+    """Return an entry with all its functions, which measures the time of its parts if ``timed``."""
     writer = EntryWriter(plan.memory.panels, plan.parts, Ticks(plan.parts) if timed else None)
     for section in plan.sections:
         with writer.block.at(section.origin):
@@ -63,7 +63,7 @@ def _write_section(writer: EntryWriter, section: SectionPlan) -> None:
 
 
 def _write_kernels(writer: EntryWriter, group: GroupPlan) -> None:
-    """Write the kernels of a group that runs once, or copies at the end."""
+    """Write the kernels of a group that runs once, or the copies at the end."""
     _begin(writer, group)
     for number in range(len(group.kernels)):
         _run(writer, group, {}, number)
@@ -85,13 +85,13 @@ def _time_loop(writer: EntryWriter, group: GroupPlan) -> TimeLoop:
     scans = dict[int, ScanWriter]()
     for number, kernel in enumerate(group.kernels):
         if isinstance(kernel, ScanPlan):
-            is_beside_others = bool(group.phases) and group.phases[number][1] % 2 == 1
-            scans[number] = ScanWriter(writer, kernel, is_sampled=not is_beside_others)
+            is_interleaved = bool(group.phases) and group.phases[number][1] % 2 == 1
+            scans[number] = ScanWriter(writer, kernel, is_sampled=not is_interleaved)
     return TimeLoop(group, scans, partial(_run, writer, group, scans))
 
 
 def _run(writer: EntryWriter, group: GroupPlan, scans: Mapping[int, ScanWriter], number: int) -> None:
-    """Write a kernel; in a loop, for the current chunk."""
+    """Write a kernel; within a loop over time, for the current chunk."""
     kernel = group.kernels[number]
     if isinstance(kernel, ScanPlan):
         assert group.chunks is not None
@@ -102,7 +102,7 @@ def _run(writer: EntryWriter, group: GroupPlan, scans: Mapping[int, ScanWriter],
 
 
 def _following(group: GroupPlan, scans: Mapping[int, ScanWriter], number: int) -> Iterator[ScanWriter]:
-    """Return the scans whose blocks run directly after those of a scan."""
+    """Yield the scans whose blocks run directly after those of a scan."""
     for later in range(number + 1, len(group.kernels)):
         kernel = group.kernels[later]
         if not isinstance(kernel, ScanPlan) or not kernel.follows:
@@ -121,7 +121,7 @@ def _begin(writer: EntryWriter, group: GroupPlan) -> None:
 
 
 def _end(loop: TimeLoop) -> None:
-    """Write the statements that follow a loop."""
+    """Write the statements that follow a loop over time."""
     for scan in loop.scans.values():
         scan.end()
 
@@ -130,7 +130,7 @@ def _end(loop: TimeLoop) -> None:
 
 
 def _finished(plan: EntryPlan, writer: EntryWriter, name: str) -> ScheduledEntry:
-    """Return the entry, after placing its temporaries and verifying its use of memory."""
+    """Place temporaries, verify the use of memory, and return the entry."""
     arguments, arena, panels, ticks = plan.entry.arguments, plan.memory.arena, plan.memory.panels, writer.ticks
     statements = tuple(writer.block.statements)
     arena.place(statements)
@@ -164,13 +164,13 @@ def _finished(plan: EntryPlan, writer: EntryWriter, name: str) -> ScheduledEntry
 
 
 def _timed_packing(plan: EntryPlan, statements: Sequence[Statement], ticks: Ticks) -> Iterator[Statement]:
-    """Yield the packing statements, with the time of each counted for a parameter.
+    """Yield the statements that pack parameters, with statements that add their time to the slots of the parameters.
 
-    Statements that read no parameter count for the next one that does.
+    The time of a statement that reads no parameter is added to the slot of the next one that does.
     """
     nodes = {str(node["label"]): node for node in plan.entry.graph.inputs if node.op == "parameter"}
-    of = {buffer: nodes[name] for buffer, name in plan.entry.arguments.parameters.items()}
+    parameter_of = {buffer: nodes[name] for buffer, name in plan.entry.arguments.parameters.items()}
     for statement in statements:
         yield statement
-        if packed := [of[buffer] for buffer in statement.uses().reads if buffer in of]:
+        if packed := [parameter_of[buffer] for buffer in statement.uses().reads if buffer in parameter_of]:
             yield ticks.count(ticks.of(Timed(PACK, tuple(packed[:1]), "packs weights")))

@@ -1,4 +1,4 @@
-"""Builder of an entry: functions of kernels, their calls, and the barriers between calls."""
+"""Builder of an entry: functions of kernels, their calls, and barriers between the calls."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class EntryWriter:
     """Builder of an entry whose kernels are split into ``parts``, and of the functions that it calls.
 
     Attributes:
-        block: Block that receives statements.
+        block: Block to which statements are added.
         preparation: Block that runs on one worker when parameters change.
-        unsynchronized: Kind of kernels that may still run since the last barrier: "", "rows", "serial" (on the first
+        unsynchronized: Kind of the kernels since the last barrier: "" for none, "rows", "serial" (on the first
             worker), or "other".
-        ticks: Counters of an entry that measures its parts.
+        ticks: Timers of an entry that measures its parts.
     """
 
     def __init__(self, panels: Panels, parts: int, ticks: Ticks | None = None) -> None:
@@ -39,7 +39,7 @@ class EntryWriter:
 
     @contextmanager
     def preparing(self) -> Iterator[None]:
-        """Within this context, add statements that run when parameters change."""
+        """Within this context, added statements run when parameters change."""
         self.is_preparing = True
         with self.into(self.preparation):
             yield
@@ -47,19 +47,19 @@ class EntryWriter:
 
     @contextmanager
     def timing(self, timed: Timed) -> Iterator[None]:
-        """Within this context, count the time of calls for ``timed``."""
+        """Within this context, the time of calls is added to the slot of ``timed``."""
         outer, self._timed = self._timed, timed
         yield
         self._timed = outer
 
     def count(self, slot: int | None = None) -> None:
-        """Count the time since the last tick for a slot, by default that of the current part."""
+        """Add the time since the last tick to a slot, by default that of the part being timed."""
         if self.ticks is not None and not self.is_preparing:
             counted_slot = slot if self._timed is None or slot is not None else self.ticks.of(self._timed)
             self.block.add(self.ticks.count(self.ticks.rest if counted_slot is None else counted_slot))
 
     def synchronize(self, by_rows: bool = False, serial: bool = False) -> None:
-        """Add a barrier if a kernel may read or overwrite values that other workers write or still read."""
+        """Add a barrier before a kernel, if it may read or overwrite values that other workers still write or read."""
         if self.parts == 1 or self.is_preparing:
             return
         kind = "rows" if by_rows else "serial" if serial else "other"
@@ -97,15 +97,18 @@ class EntryWriter:
         """Add a call of a function with these statements.
 
         Args:
-            by_rows: It computes each row from that row alone.
-            serial: It runs on the first worker.
+            block: Block with the statements.
+            comment: Description.
+            kind: Prefix of the function's name.
+            by_rows: The function computes each row from that row alone.
+            serial: The function runs on the first worker.
         """
         self.synchronize(by_rows, serial)
         self._call(block, comment, kind)
 
     @contextmanager
     def into(self, block: Block) -> Iterator[None]:
-        """Within this context, add statements to another block."""
+        """Within this context, statements are added to another block."""
         outer, self.block = self.block, block
         yield
         self.block = outer
@@ -118,11 +121,11 @@ class EntryWriter:
         return block.statements
 
     def captured_serial(self, emits: Sequence[Callable[[], None]]) -> list[list[Statement]]:
-        """Return the statements that each of ``emits`` writes for one worker."""
+        """Return for each of ``emits`` the statements that it writes for one worker."""
         parts, self.parts = self.parts, 1
-        captured_parts = [self.captured(emit) for emit in emits]
+        captured = [self.captured(emit) for emit in emits]
         self.parts = parts
-        return captured_parts
+        return captured
 
     def effects(self, statements: Sequence[Statement]) -> Effects:
         """Return the buffers that statements of the entry read and write."""

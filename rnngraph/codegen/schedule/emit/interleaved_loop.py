@@ -1,9 +1,11 @@
 """Several loops over chunks of time that run as one, with interleaved scans.
 
-An iteration of the loop runs each kernel once, for its current chunk: a layer's scan is a chunk behind that of its
-input. A kernel does nothing before its first chunk and after its last. The first iterations, in which some kernels
-have nothing to do yet, precede the loop. Steps of interleaved scans alternate in one function while all of them have
-steps; then each scan's other steps follow.
+An iteration of the loop runs each kernel once, for the kernel's current chunk. The scan of a layer is one chunk behind
+the scan of the layer below. A kernel does nothing before its first chunk and after its last. The first iterations, in
+which some kernels have nothing to do yet, are written before the loop.
+
+One function alternates between steps of the interleaved scans, as long as all of them have steps. Then each scan runs
+its remaining steps.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ class TimeLoop:
 
     Attributes:
         scans: Writers of scans, by index of the kernel.
-        run: Writes a kernel for the present chunk, by index.
+        run: Writes the kernel with an index, for the current chunk.
     """
 
     group: GroupPlan
@@ -61,14 +63,16 @@ class TimeLoop:
 
 @dataclass(frozen=True)
 class PlacedKernel:
-    """Kernel with its position in one iteration of the loop.
+    """Kernel with its position in an iteration of the loop.
 
     Attributes:
-        number: Index in its loop.
-        lagged: Its current chunk.
+        loop: Loop to which the kernel belongs.
+        number: Index in that loop.
+        phase: Lag in chunks, and position in an iteration.
+        lagged: The kernel's current chunk.
+        statements: Statements for the chunk, if the kernel is not interleaved.
         effects: Effects on memory.
-        statements: Statements of a chunk.
-        scan: Writer in place of statements, if the kernel is interleaved with others.
+        scan: Writer of the scan, if the kernel is interleaved.
     """
 
     loop: TimeLoop
@@ -81,7 +85,7 @@ class PlacedKernel:
 
     @property
     def order(self) -> tuple[int, int, int]:
-        """Sort key of kernels in an iteration. Interleaved kernels have equal keys."""
+        """Key that sorts kernels in an iteration. Interleaved scans have equal keys."""
         return (*self.phase, 0 if self.scan is not None else self.number)
 
 
@@ -89,14 +93,14 @@ def add_interleaved(writer: EntryWriter, plan: InterleavingPlan, loops: Sequence
     """Add one loop that runs ``loops`` with interleaved scans.
 
     Raises:
-        VerifyError: Kernels of one or several iterations would not see the values of sequential execution.
+        VerifyError: Kernels would access memory in another order than if the loops ran one after another.
     """
-    written = _Writing(writer, plan, loops)
-    check_order(written.placed)
-    written.add()
+    interleaved = _InterleavedLoop(writer, plan, loops)
+    check_order(interleaved.placed)
+    interleaved.add()
 
 
-class _Writing:
+class _InterleavedLoop:
     """Writer of a loop with interleaved scans."""
 
     def __init__(self, writer: EntryWriter, plan: InterleavingPlan, loops: Sequence[TimeLoop]) -> None:
@@ -105,26 +109,26 @@ class _Writing:
         self.iteration, self.first = f"turn{self.number}", f"first{self.number}"
         self.placed = list(self._placed())
         self.timed = {place: self._timed(place) for place in plan.gains}
-        # The first iterations and the loop call the same functions, so their statements are written once.
-        self._alone: dict[int, list[Statement]] = {}
+        # The first iterations and the loop call the same functions, so each function is written once.
+        self._remaining: dict[int, list[Statement]] = {}
         self._zeros: dict[int, list[Statement]] = {}
-        self._beside_others: dict[int, list[Statement]] = {}
+        self._interleaved: dict[int, list[Statement]] = {}
 
-    def _beside(self, place: int) -> list[ScanWriter]:
+    def _interleaved_scans(self, place: int) -> list[ScanWriter]:
         """Return the scans that are interleaved at one position of an iteration."""
         return [item.scan for item in self.placed if item.scan is not None and item.phase[1] == place]
 
     def _timed(self, place: int) -> Timed:
-        """Return the profile slot of the scans interleaved at one position."""
-        scans = self._beside(place)
+        """Return the profile slot of the scans that are interleaved at one position."""
+        scans = self._interleaved_scans(place)
         names = ", ".join(dict.fromkeys(label_of(scan.node) for scan in scans))
         text = f"{len(scans)} scans beside each other: {names}  {scans[0].node.where}"
         nodes = tuple(node for scan in scans for kernel in scan.plan.kernels for node in kernel.kernel.members)
-        memory = reduce(_both, (scan.plan.step.memory for scan in scans))
+        memory = reduce(_union, (scan.plan.step.memory for scan in scans))
         return Timed(WORK, nodes, text, memory=memory, scan=scans[0].node)
 
     def _placed(self) -> Iterator[PlacedKernel]:
-        """Yield every kernel with the statements for its chunk."""
+        """Yield all kernels with the statements for their chunks."""
         for item, phases in zip(self.loops, self.plan.phases, strict=True):
             for number, phase in enumerate(phases):
                 scan = item.scans[number] if phase[1] % 2 else None
@@ -135,16 +139,16 @@ class _Writing:
                     captured, statements = self._one_step(item, scan), []
                 effects = self.writer.effects(captured)
                 lagged = replace(item.chunks, lag=phase[0])
-                statements_of_chunk = _of_chunk(statements, item.chunks, lagged)
-                yield PlacedKernel(item, number, phase, lagged, statements_of_chunk, effects, scan)
+                lagged_statements = _for_lagged_chunk(statements, item.chunks, lagged)
+                yield PlacedKernel(item, number, phase, lagged, lagged_statements, effects, scan)
 
     @staticmethod
     def _one_step(item: TimeLoop, scan: ScanWriter, block: Block | None = None, s: Index = 0) -> list[Statement]:
         """Return the statements of one step of a scan, in the current chunk."""
-        own = Block() if block is None else block.nested()
-        with own.at(scan.node.where):
-            scan.add_step(own, s, size(item.chunks.chunk))
-        return own.statements
+        step = Block() if block is None else block.nested()
+        with step.at(scan.node.where):
+            scan.add_step(step, s, size(item.chunks.chunk))
+        return step.statements
 
     def add(self) -> None:
         """Add the first iterations and the loop to the entry."""
@@ -168,29 +172,32 @@ class _Writing:
         self.writer.block.add(For(self.iteration, last * steps, stop, steps, tuple(self._iteration()), comment))
 
     def _iteration(self, number: int | None = None) -> Iterator[Statement]:
-        """Yield the statements of one iteration: one of the first iterations, by number, or any later one."""
+        """Yield the statements of an iteration: of that with a ``number`` before the loop, or of any later one."""
         placed = [item for item in self.placed if number is None or item.phase[0] <= number]
         for lagged, depth in dict.fromkeys((item.lagged, self._depth(item.loop)) for item in placed):
             yield from self._head(lagged, depth)
         for place in sorted({item.phase[1] for item in placed}):
-            here = [item for item in placed if item.phase[1] == place]
+            kernels = [item for item in placed if item.phase[1] == place]
             if place % 2 == 0:
-                for item in here:
-                    yield from self._where_there(item, item.statements)
+                for item in kernels:
+                    yield from self._if_chunk_exists(item, item.statements)
                 continue
-            if len(here) == len(self._beside(place)):
-                yield from self._together(place, here)
+            if len(kernels) == len(self._interleaved_scans(place)):
+                yield from self._interleave(place, kernels)
             else:
-                for item in here:
-                    yield from self._where_there(item, self._from(item, 0))
-            for item in here:
-                yield from self._where_there(item, self._ended(item))
+                for item in kernels:
+                    yield from self._if_chunk_exists(item, self._remaining_steps(item, 0))
+            for item in kernels:
+                yield from self._if_chunk_exists(item, self._zeros_of_ended(item))
 
     def _depth(self, item: TimeLoop) -> int:
         return next(depth for other, depth in zip(self.loops, self.plan.depths, strict=True) if other is item)
 
     def _head(self, chunks: Chunks, depth: int) -> list[Statement]:
-        """Return the sizes of the kernels' current chunks. After the last chunk, the number of steps is negative."""
+        """Return the statements that compute the sizes of a current chunk.
+
+        After the last chunk, the number of steps is negative.
+        """
         steps = self.plan.steps
         statements: list[Statement] = [LetIndex(chunks.chunk, "max", size(self.iteration) - chunks.lag * steps, 0)]
         statements += chunks.head(steps)
@@ -201,34 +208,34 @@ class _Writing:
             statements.append(LetIndex(chunks.slot, "max", size(iteration) - size(before), 0))
         return statements
 
-    def _where_there(self, item: PlacedKernel, statements: Sequence[Statement]) -> Sequence[Statement]:
-        """Return statements that run only if their chunk exists."""
+    def _if_chunk_exists(self, item: PlacedKernel, statements: Sequence[Statement]) -> Sequence[Statement]:
+        """Return statements that run only if the kernel's current chunk exists."""
         if not self.plan.last or not statements:
             return statements
         return [When(size(item.lagged.steps), 1, MAX_CHUNK + 1, tuple(statements))]
 
-    def _from(self, item: PlacedKernel, first: Index) -> tuple[Statement, ...]:
-        """Return the steps of a scan from ``first`` on, not interleaved."""
+    def _remaining_steps(self, item: PlacedKernel, first: Index) -> tuple[Statement, ...]:
+        """Return the steps of a scan from ``first`` on, which are not interleaved."""
         assert item.scan is not None
         run, done, timed = item.scan.run_from, size(item.loop.chunks.chunk), self.timed[item.phase[1]]
-        if id(item) not in self._alone:
-            self._alone[id(item)] = self.writer.captured(lambda: run(size(self.first), done, timed))
-        statements = self._alone[id(item)]
-        return _renamed(_of_chunk(statements, item.loop.chunks, item.lagged), {self.first: first})
+        if id(item) not in self._remaining:
+            self._remaining[id(item)] = self.writer.captured(lambda: run(size(self.first), done, timed))
+        statements = self._remaining[id(item)]
+        return _renamed(_for_lagged_chunk(statements, item.loop.chunks, item.lagged), {self.first: first})
 
-    def _ended(self, item: PlacedKernel) -> tuple[Statement, ...]:
-        """Return the statements that follow a scan's steps."""
+    def _zeros_of_ended(self, item: PlacedKernel) -> tuple[Statement, ...]:
+        """Return the statements after a scan's steps, which write zeros to the results of ended rows."""
         assert item.scan is not None
         if id(item) not in self._zeros:
             self._zeros[id(item)] = self.writer.captured(partial(item.scan.fill_ended, self.timed[item.phase[1]]))
-        return _of_chunk(self._zeros[id(item)], item.loop.chunks, item.lagged)
+        return _for_lagged_chunk(self._zeros[id(item)], item.loop.chunks, item.lagged)
 
-    def _together(self, place: int, here: Sequence[PlacedKernel]) -> Iterator[Statement]:
-        """Yield interleaved scans: the steps that all of them have, then the remaining steps of each."""
-        lengths = [_steps(item) for item in here]
+    def _interleave(self, place: int, kernels: Sequence[PlacedKernel]) -> Iterator[Statement]:
+        """Yield interleaved scans: first the steps that all of them have, then the remaining steps of each."""
+        lengths = [_steps(item) for item in kernels]
         common, timed = lengths[0], self.timed[place]
-        # Chunks with the same index have equal lengths in all loops, if all of their steps run.
-        differ = len({item.phase[0] for item in here}) > 1 or any(item.loop.chunks.active for item in here)
+        # Chunks with equal indices have equal lengths in all loops, unless steps without active rows are skipped.
+        differ = len({item.phase[0] for item in kernels}) > 1 or any(item.loop.chunks.active for item in kernels)
         for number, length in enumerate(lengths[1:] if differ else ()):
             name = f"common{self.number}_{place}_{number}"
             yield LetIndex(name, "min", common, length)
@@ -237,21 +244,21 @@ class _Writing:
             name = f"common{self.number}_{place}"
             yield LetIndex(name, "max", common, 0)
             common = size(name)
-        if place not in self._beside_others:
-            block = Block(origin=self._beside(place)[0].node.where)
-            loop(block, "s", common, lambda inner, s: self._step(inner, s, place, here))
+        if place not in self._interleaved:
+            block = Block(origin=self._interleaved_scans(place)[0].node.where)
+            loop(block, "s", common, lambda inner, s: self._step(inner, s, place, kernels))
             with self.writer.timing(timed):
                 call = partial(self.writer.function, block, timed.text, "beside", serial=True)
-                self._beside_others[place] = self.writer.captured(call)
-        yield from self._beside_others[place]
-        for item, length in zip(here, lengths, strict=True) if differ else ():
-            yield When(length - common, 1, MAX_CHUNK + 1, self._from(item, common))
+                self._interleaved[place] = self.writer.captured(call)
+        yield from self._interleaved[place]
+        for item, length in zip(kernels, lengths, strict=True) if differ else ():
+            yield When(length - common, 1, MAX_CHUNK + 1, self._remaining_steps(item, common))
 
-    def _step(self, block: Block, s: Index, place: int, here: Sequence[PlacedKernel]) -> None:
+    def _step(self, block: Block, s: Index, place: int, kernels: Sequence[PlacedKernel]) -> None:
         """Add one step of each interleaved scan."""
         step_statements = [
-            _of_chunk(self._one_step(item.loop, item.scan, block, s), item.loop.chunks, item.lagged)
-            for item in here
+            _for_lagged_chunk(self._one_step(item.loop, item.scan, block, s), item.loop.chunks, item.lagged)
+            for item in kernels
             if item.scan is not None
         ]
         block.statements += (
@@ -259,20 +266,20 @@ class _Writing:
         )
 
 
-def _both(one: Memory, other: Memory) -> Memory:
+def _union(one: Memory, other: Memory) -> Memory:
     """Return the union of two memories."""
     return replace(one, views={**one.views, **other.views}, stores={**one.stores, **other.stores})
 
 
 def _steps(item: PlacedKernel) -> Index:
-    """Return the number of steps of the chunk that a scan runs."""
+    """Return the number of steps that a scan runs in its current chunk."""
     assert item.scan is not None
     names = map(size, _names(item.lagged))
     return substitute(item.scan.layout.time.steps, dict(zip(_names(item.loop.chunks), names, strict=True)))
 
 
-def _of_chunk(statements: Sequence[Statement], chunks: Chunks, lagged: Chunks) -> tuple[Statement, ...]:
-    """Rename statements for the chunk that is current, to apply to the lagged chunk."""
+def _for_lagged_chunk(statements: Sequence[Statement], chunks: Chunks, lagged: Chunks) -> tuple[Statement, ...]:
+    """Return statements that apply to ``chunks``, renamed so that they apply to the ``lagged`` chunk."""
     names = zip(_names(chunks), map(size, _names(lagged)), strict=True)
     return tuple(statements) if not lagged.lag else _renamed(statements, dict(names))
 
@@ -286,7 +293,7 @@ def _renamed(statements: Sequence[Statement], names: Mapping[str, Index]) -> tup
 
 
 def _alternating(lists: Sequence[Sequence[Statement]]) -> list[Statement]:
-    """Merge lists of statements evenly. The order within each list is kept."""
+    """Merge lists of statements evenly, keeping the order within each list."""
     places = [
         ((place + 1) / len(statements), number, place)
         for number, statements in enumerate(lists)
@@ -296,9 +303,10 @@ def _alternating(lists: Sequence[Sequence[Statement]]) -> list[Statement]:
 
 
 def check_order(placed: Sequence[PlacedKernel]) -> None:
-    """Raise ``VerifyError`` unless kernels access shared memory in the order of sequential execution.
+    """Raise ``VerifyError`` unless kernels access shared memory in the order of loops that run one after another.
 
-    The check uses their reads and writes, independent of how the order was chosen. A failure is an internal error.
+    The check uses only the reads and writes of the kernels, not the reasons for their order. A failure is an internal
+    error.
     """
     for one, other in combinations(placed, 2):
         (read, wrote, _), (read_by_other, wrote_by_other, _) = one.effects, other.effects
@@ -310,7 +318,7 @@ def check_order(placed: Sequence[PlacedKernel]) -> None:
         buffers = one.loop.plan.buffers
         if not one.order < other.order:
             _fail(one, other, common)
-        # Other chunks use other parts of a sequence, and other slots within the buffer depth.
+        # Different chunks use different parts of a sequence. Chunks fewer than ``depth`` apart use different slots.
         for buffer in common - buffers.sequences - buffers.indices:
             ahead = buffers.depth if buffer in buffers.slots else 1
             lag, place, number = one.order
@@ -321,7 +329,7 @@ def check_order(placed: Sequence[PlacedKernel]) -> None:
 def _fail(one: PlacedKernel, other: PlacedKernel, common: set[Buffer]) -> None:
     names = ", ".join(sorted(buffer.name for buffer in common))
     kernels = " and ".join(label_of(_first(item.loop.group.kernels[item.number])) for item in (one, other))
-    raise VerifyError(f"{kernels}, in a loop of scans beside each other, use {names} in another order than alone")
+    raise VerifyError(f"a loop with interleaved scans changes the order in which {kernels} use {names}")
 
 
 def _first(kernel: KernelPlan | ScanPlan) -> Node:

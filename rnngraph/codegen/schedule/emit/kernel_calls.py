@@ -1,4 +1,4 @@
-"""Calls of functions for kernels, copies, and tables of active rows."""
+"""Calls of the functions of kernels, copies, and tables of active rows."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def call_copy(writer: EntryWriter, region: Region, plan: CopyPlan) -> None:
 
 
 def call_row_copy(writer: EntryWriter, region: Region, plan: RowwiseCopyPlan) -> None:
-    """Add a call of a function that copies each row from or to the position of its own last step."""
+    """Add a call of a function that copies each row from or to the location of the row's own last step."""
     table, state, value, to = plan.table, plan.state, plan.value, plan.to
     block, rows, parts = Block(origin=value.where or plan.owner.where), table.mask.rows, writer.parts
 
@@ -70,8 +70,8 @@ def call_row_copy(writer: EntryWriter, region: Region, plan: RowwiseCopyPlan) ->
         return state.at(position, slot)
 
     def row(inner: Block, index: Index) -> None:
-        there = at(inner, table.length_of(inner, index))
-        source, place = (region.memory.views, there) if to is None else ({value: there}, at(inner, to))
+        end = at(inner, table.length_of(inner, index))
+        source, place = (region.memory.views, end) if to is None else ({value: end}, at(inner, to))
         for nested, strip in strips(inner, value.shape[-1], lanes_for(region.target, [value], value.shape[-1])):
             emitter = ValueEmitter(nested, source)
             emitter.store(emitter.value(value, (index, strip)), place, (index, strip))
@@ -89,7 +89,7 @@ def call_row_copy(writer: EntryWriter, region: Region, plan: RowwiseCopyPlan) ->
 
 
 def write_table(writer: EntryWriter, plan: TablePlan) -> None:
-    """Add the number of steps with active rows, and a call of a function that sorts the rows by length."""
+    """Compute the number of steps with active rows, and add a call of a function that sorts the rows by length."""
     table, views, cursor = plan.table, plan.views, plan.cursor
     mask, parts = table.mask, table.parts
     if writer.unsynchronized and writer.parts > 1:
@@ -111,9 +111,9 @@ def write_table(writer: EntryWriter, plan: TablePlan) -> None:
 
 
 def _call_outer_sum(writer: EntryWriter, region: Region, plan: KernelPlan, comment: str) -> None:
-    """Add calls for a sum of outer products, with scratch memory between them.
+    """Add the calls that compute a sum of outer products.
 
-    Each part packs its own operands, so that no barrier separates the calls.
+    They share scratch memory. Each part packs its own operands, so that no barriers are needed between the calls.
     """
     node, axis, parts, block = plan.kernel.first, plan.partition.axis, region.workers.parts, writer.block
 
@@ -121,7 +121,7 @@ def _call_outer_sum(writer: EntryWriter, region: Region, plan: KernelPlan, comme
         whole = emit if axis is not None else lambda one: single(parts, one, emit)
         with writer.into(inner):
             call = writer.emit(whole, comment, node.where)
-        return call if writer.ticks is None else None  # else a tick follows each call
+        return call if writer.ticks is None else None  # in a profiled entry, a tick follows each call
 
     if region.time is None:
 

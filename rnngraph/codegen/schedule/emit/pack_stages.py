@@ -1,7 +1,8 @@
-"""Packing of many weights in stages, so that only one stage's parameters and intermediate values are in memory at once.
+"""Packing of many weights in stages.
 
-A stage is a part of packing that shares no computed value with the rest. Its result has a slot of its own, and a key
-by which entries recognise that they pack the same.
+Only one stage's parameters and intermediate values are in memory at a time. A stage is a part of packing that shares
+no computed value with the rest. Its result has its own slot, and a key that is equal in all entries that pack the
+same values.
 """
 
 from __future__ import annotations
@@ -21,20 +22,22 @@ from ...machine.interface import Packing, PackStage
 from .scheduled_entry import ScheduledEntry
 
 MIN_BYTES = 1 << 20
-"""Below this many bytes of packed weights and intermediate values, packing is a single stage."""
+"""With fewer bytes of packed weights and intermediate values, packing is a single stage."""
 MIN_STAGE_BYTES = 1 << 16
-"""Parts with fewer bytes of parameters and results are packed together, in the first stage."""
+"""Parts with fewer bytes of parameters and results are combined into the first stage."""
 BEGIN, END, SCRATCH = "pack_begin", "pack_end", "pack_scratch"
-"""Slots with the range of stages to run, and with the memory for intermediate values."""
+"""Slots for the range of stages to run, and for the memory of intermediate values."""
 _ALL = 1 << 30
 
 
 @dataclass(frozen=True)
 class Part:
-    """Statements of packing that are independent of other statements.
+    """Statements that pack some of the weights, and are independent of the other statements.
 
     Attributes:
-        key: Digest that is equal for parts of any entry that pack the same; empty for the small parts together.
+        key: Digest that is equal for parts of all entries that pack the same values; empty for the first part.
+        statements: Statements of the part.
+        parameters: Names of the parameters that they read.
         results: Buffers that the main function reads, with their bytes.
         scratch: Other buffers that the statements write, with their bytes.
     """
@@ -47,7 +50,10 @@ class Part:
 
 
 def in_stages(plan: ScheduledEntry) -> tuple[ScheduledEntry, Packing | None]:
-    """Return the entry with packing in stages, and the stages; if it packs little, the same entry and None."""
+    """Return the entry with packing in stages, and the stages.
+
+    If there is little to pack, or the entry is profiled, return the same entry and None.
+    """
     if plan.panel_bytes < MIN_BYTES or plan.ticks is not None:
         return plan, None
     parts = parts_of(plan)
@@ -76,24 +82,24 @@ def in_stages(plan: ScheduledEntry) -> tuple[ScheduledEntry, Packing | None]:
 
 
 def parts_of(plan: ScheduledEntry) -> list[Part]:
-    """Return the parts of packing. The first consists of all small parts."""
+    """Return the parts of packing. The first combines all small parts."""
     names = plan.entry_plan.entry.arguments.parameters
     bytes_of = {item.name: item.bytes for item in plan.arguments if item.kind == "parameter"}
-    main, own, keys = {*plan.main.function.buffers}, plan.panel_places, _Keys(plan)
+    main, panels, keys = {*plan.main.function.buffers}, plan.panel_places, _Keys(plan)
     small, parts = list[Statement](), list[Part]()
 
     def part(statements: Sequence[Statement]) -> Part:
         buffers = free(statements)[0]
-        own_counts = {buffer: own[buffer.name][1] for buffer in buffers if buffer.name in own}
+        panel_bytes = {buffer: panels[buffer.name][1] for buffer in buffers if buffer.name in panels}
         return Part(
             "",
             tuple(statements),
             tuple(names[buffer] for buffer in buffers if buffer in names),
-            {buffer: count for buffer, count in own_counts.items() if buffer in main},
-            {buffer: count for buffer, count in own_counts.items() if buffer not in main},
+            {buffer: count for buffer, count in panel_bytes.items() if buffer in main},
+            {buffer: count for buffer, count in panel_bytes.items() if buffer not in main},
         )
 
-    for statements in independent_parts(plan.pack.function.body, own):
+    for statements in independent_parts(plan.pack.function.body, panels):
         candidate = part(statements)
         if sum(candidate.results.values()) + sum(map(bytes_of.__getitem__, candidate.parameters)) < MIN_STAGE_BYTES:
             small += statements
@@ -103,7 +109,7 @@ def parts_of(plan: ScheduledEntry) -> list[Part]:
 
 
 def _places(buffers: Mapping[Buffer, int]) -> tuple[dict[Buffer, Dim], int]:
-    """Return offsets of buffers one after another, and their end."""
+    """Return the offsets of buffers that are stored one after another, and their total size."""
     places, total = dict[Buffer, Dim](), 0
     for buffer, count in buffers.items():
         places[buffer] = total
@@ -112,12 +118,12 @@ def _places(buffers: Mapping[Buffer, int]) -> tuple[dict[Buffer, Dim], int]:
 
 
 def _guarded(number: int, statements: tuple[Statement, ...]) -> Statement:
-    """Return statements that run if their stage is in the range."""
+    """Return statements that run if their stage is in the range of stages to run."""
     return When(size(BEGIN), 0, number + 1, (When(size(END), number + 1, _ALL, statements),))
 
 
 class _Keys:
-    """Keys of packed parts. Equal keys mean equal values, computed from parameters of the same names."""
+    """Keys of parts. Parts with equal keys compute the same values from parameters of the same names."""
 
     def __init__(self, plan: ScheduledEntry) -> None:
         self._functions = {function.name: function for function in plan.functions}
@@ -138,16 +144,18 @@ class _Keys:
         return _digest(self._work(Function("", (), (), body)), named)
 
     def _work(self, function: Function) -> tuple[object, ...]:
-        """Return a function's statements as a key, with digests of the called functions in place of names."""
+        """Return a key of a function's work, in which digests of the called functions replace their names."""
 
-        def many(statements: Sequence[Statement]) -> tuple[Statement, ...]:
+        def with_digests(statements: Sequence[Statement]) -> tuple[Statement, ...]:
             return tuple(
-                replace(item, function=self._digest_of(item.function)) if isinstance(item, Call) else item.renamed(by)
+                replace(item, function=self._digest_of(item.function))
+                if isinstance(item, Call)
+                else item.renamed(renaming)
                 for item in statements
             )
 
-        by = Renaming(lambda buffer: buffer, lambda index: index, many)
-        return work_of(replace(function, body=many(function.body)))
+        renaming = Renaming(lambda buffer: buffer, lambda index: index, with_digests)
+        return work_of(replace(function, body=with_digests(function.body)))
 
     def _digest_of(self, name: str) -> str:
         if name not in self._digests:

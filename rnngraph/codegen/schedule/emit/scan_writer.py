@@ -1,4 +1,4 @@
-"""Writer of a scan in the loop IR: its loop over steps is a function."""
+"""Writer of a scan's loop IR. Its loop over steps is a function."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from .ticks import COPY, WAIT, WORK, StepTicks, Timed
 
 
 class ScanWriter:
-    """Writer of a scan: its loop over steps, and the statements after them.
+    """Writer of a scan: its loop over steps, and the statements after the last step.
 
-    ``is_sampled``: a profiled entry samples single steps, which is impossible for interleaved ones.
+    If ``is_sampled``, a profiled entry measures single steps, which is impossible for interleaved scans.
     """
 
     def __init__(self, writer: EntryWriter, plan: ScanPlan, is_sampled: bool = True) -> None:
@@ -55,11 +55,9 @@ class ScanWriter:
                 call_row_copy(self.writer, self.layout.region, item)
 
     def run_from(self, first: Index, done: Index, timed: Timed) -> None:
-        """Write the loop over the remaining steps of a chunk, from ``first``, as a function.
+        """Write a function with the steps of a chunk from ``first`` on.
 
-        Its time is counted as ``timed``.
-
-        The earlier steps are interleaved with those of other scans.
+        The earlier steps are interleaved with those of other scans. The function's time is added to the slot ``timed``.
         """
         block = Block(origin=self.node.where)
         loop(block, "s", self.layout.time.steps, lambda inner, s: self.add_step(inner, s, done), first)
@@ -76,9 +74,11 @@ class ScanWriter:
                 self.writer.function(block, self.plan.comment, "scan", serial=True)
 
     def run(self, done: Index, following: Sequence[ScanWriter] = ()) -> None:
-        """Write the loop over the steps of the current chunk as a function.
+        """Write a function with the loop over the steps of the current chunk.
 
-        ``done`` is the number of steps of earlier chunks.
+        Args:
+            done: Number of steps of earlier chunks.
+            following: Writers of the scans whose blocks run directly after those of this scan.
         """
         block, unroll = Block(origin=self.node.where), self.plan.step.unroll
         steps, blocks = self.layout.time.steps, self.layout.blocks
@@ -119,7 +119,7 @@ class ScanWriter:
     def _each_block(
         self, block: Block, blocks: ScanBlocks, starts: list[Index], body: Callable[[Block, list[Index]], None]
     ) -> None:
-        """Write a loop over the blocks of a scan, which are divided between workers."""
+        """Write loops over the blocks of a scan, of which those along one axis may be divided between workers."""
         place = len(starts)
         if place == len(blocks.axes):
             body(block, starts)
@@ -138,7 +138,10 @@ class ScanWriter:
         each_slice(parts, block, 0, lambda inner, share: between(inner, *share.range(inner, extent, width)))
 
     def _all_steps(self, block: Block, starts: list[Index], done: Index) -> None:
-        """Write a loop over all steps of the current chunk, for one block. A row's loop ends with the row."""
+        """Write the loop over all steps of the current chunk for one block.
+
+        If a block has a single row, its loop stops at the row's last step.
+        """
         layout, self._block = self.layout, tuple(starts)
         if layout.row_axis is not None:
             self.layout = replace(layout, active=self._steps_of_row(block, starts[layout.row_axis]))
@@ -159,7 +162,7 @@ class ScanWriter:
         return ActiveSteps(table, runs)
 
     def _zeros(self, block: Block, table: MaskTable) -> None:
-        """Write zeros to the results of ended rows, if something reads them."""
+        """Write zeros to those results of ended rows that are read."""
         layout, chunk = self.layout, self.layout.chunk
         time, memory, by_rows = chunk.time, chunk.memory, table.by_rows and layout.blocks is None
         assert time is not None
@@ -167,7 +170,7 @@ class ScanWriter:
         def step(inner: Block, local: Index) -> None:
             at = Moment(local, time.start + local, block=self._block)
             rows = ActiveRows(table, at.absolute, ended=True) if by_rows else None
-            # The region has the values of one step. Its rows are no steps, even if there are as many.
+            # The region is that of one step. Its first axis is rows, even if there are as many rows as steps.
             region = Region(chunk.target, replace(memory, views={}), None, self.plan.sharing.workers, rows)
             for index, users in layout.results.items():
                 read = [user for user in users if user not in self.plan.unread]
@@ -189,7 +192,7 @@ class ScanWriter:
 
     def _copy(self, region: Region, block: Block, node: Node, places: Sequence[View], partition: Partition) -> None:
         if self.plan.sharing.estimate.by_rows and not partition.by_rows:
-            raise VerifyError(f"{label_of(node)} is copied by one worker in a scan whose workers don't wait")
+            raise VerifyError(f"one worker copies {label_of(node)}, in a scan without barriers between workers")
         copy_to(region, block, node, places, partition)
 
     # Ticks ---------------------------------------------------------------------------------------
@@ -197,11 +200,12 @@ class ScanWriter:
     def _step_ticks(self) -> StepTicks | None:
         """Return the timers that divide a profiled scan's time between the kernels of a step.
 
-        None if there is only one kernel.
+        There are none if a step has a single kernel, or if steps run in blocks or interleaved with those of other
+        scans.
         """
         ticks, plan = self.writer.ticks, self.plan
-        alone = len(plan.kernels) == 1 and plan.sharing.workers.parts == 1
-        if ticks is None or not self._is_sampled or alone or self.layout.blocks is not None:
+        is_single = len(plan.kernels) == 1 and plan.sharing.workers.parts == 1
+        if ticks is None or not self._is_sampled or is_single or self.layout.blocks is not None:
             return None
         if self._ticks is not None:
             return self._ticks
@@ -226,7 +230,7 @@ class ScanWriter:
     # One step ------------------------------------------------------------------------------------
 
     def add_step(self, block: Block, s: Index, done: Index) -> None:
-        """Write one step: step ``s`` of the current chunk, after ``done`` steps of earlier chunks."""
+        """Write step ``s`` of the current chunk. ``done`` is the number of steps of earlier chunks."""
         at = self._moment(block, s, done)
         self._begin_block(block, at)
         views = self.layout.inputs(at)
@@ -239,24 +243,24 @@ class ScanWriter:
         block.add(LetIndex(runs, "of", 0, 2, block.let("cast", [flag], "int64", 1)))
         one, other = block.nested(), block.nested()
         self._step(one, views, at, s)
-        self._left_out(other, views, at)
+        self._skipped_step(other, views, at)
         block.add(When(size(runs), 1, 2, tuple(one.statements)))
         block.add(When(size(runs), 0, 1, tuple(other.statements)))
 
     def _moment(self, block: Block, s: Index, done: Index) -> Moment:
-        """Return a step, with its parity if something depends on that."""
+        """Return a step, with its parity if any location depends on that."""
         at = replace(self.layout.moment(s), block=self._block)
         if self.layout.alternates:
             position = at.absolute + 1 if self.node["reverse"] else at.absolute
             name = block.fresh_index("slot")
             block.add(LetIndex(name, "parity", done + s if self.table is None else position))
             return replace(at, slot=size(name))
-        if self.layout.reads_much:
+        if self.layout.exceeds_first_cache:
             return replace(at, slot=block.let_index("parity", "parity", done + s, 1))
         return at
 
     def _begin_block(self, block: Block, at: Moment) -> None:
-        """At the first step of each block of steps, load initial values, or save the carries."""
+        """Before the first step of each block of steps, load initial values or save the carries."""
         layout, parts, chunk = self.layout, self.layout.parts, self.layout.chunk
         steps = parts.keeps if parts.blocks is None else parts.blocks
         if steps is None:
@@ -282,8 +286,8 @@ class ScanWriter:
         self._waits.add(inner)
         block.add(When(ran - size(number) * steps, 0, 1, tuple(inner.statements)))
 
-    def _left_out(self, block: Block, views: Mapping[Node, View], at: Moment) -> None:
-        """Write a skipped step, which advances double buffers and stores zeros."""
+    def _skipped_step(self, block: Block, views: Mapping[Node, View], at: Moment) -> None:
+        """Write a skipped step, which copies double-buffered carries and stores zeros as results."""
         layout = self.layout
         region = Region(layout.chunk.target, layout.memory(views), None, self.plan.sharing.workers)
         carried = zip(layout.parts.carries, layout.states, self.plan.step.copies.carried, strict=True)
@@ -295,7 +299,7 @@ class ScanWriter:
             if places:
                 self._copy_zeros(region, block, index, places)
         if layout.overwrites_condition is None or layout.parts.blocks is not None:
-            self._waits.add(block)  # otherwise no step runs any more, and each worker continues with its own part
+            self._waits.add(block)  # otherwise no later step runs, and no worker needs the parts of others
 
     def _step(self, block: Block, views: Mapping[Node, View], at: Moment, s: Index) -> None:
         plan, layout = self.plan, self.layout

@@ -1,4 +1,4 @@
-"""Result of scheduling: the functions of one entry, its arguments and memory."""
+"""Result of scheduling: the functions of an entry, its arguments and its memory."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ from .ticks import Ticks
 
 @dataclass(frozen=True)
 class ScheduledEntry:
-    """Entry in the loop IR, with its plan: all that code generation and the runtime need.
+    """Entry in the loop IR, with its plan. It contains all that code generation and the runtime need.
 
     Attributes:
-        functions: Functions called by ``main``, the entry, and ``pack``, which packs parameters.
+        entry_plan: Plan of the entry.
+        functions: Functions that ``main`` and ``pack`` call.
+        main: The entry.
+        pack: Packs parameters.
         sizes: Names of the graph's sizes.
-        ticks: Counters of a profiled entry.
+        ticks: Timers of a profiled entry.
     """
 
     entry_plan: EntryPlan
@@ -43,12 +46,12 @@ class ScheduledEntry:
 
     @property
     def strides(self) -> Mapping[str, tuple[str, ...]]:
-        """Names of the sizes with a feed's strides, by argument. The last axis is contiguous."""
+        """For each feed, the names of the sizes with its strides. The last axis is contiguous."""
         return self.entry_plan.entry.arguments.strides
 
     @property
     def parts(self) -> int:
-        """Number of parts of a kernel, and maximum workers."""
+        """Number of parts of a kernel, and maximum number of workers."""
         return self.entry_plan.parts
 
     @property
@@ -67,10 +70,7 @@ class ScheduledEntry:
 
     @property
     def residual_bytes(self) -> Dim:
-        """Bytes of temporaries with all time steps, which one group saves for a later one.
-
-        Examples are residuals of a derivative.
-        """
+        """Bytes of temporaries of all steps that one group saves for a later one, such as residuals of a derivative."""
         return self.entry_plan.memory.residual_bytes
 
     @property
@@ -85,7 +85,7 @@ class ScheduledEntry:
 
     @property
     def shrinking(self) -> frozenset[str]:
-        """Names of buffers of packed weights that may be used only in part, depending on the weights."""
+        """Names of buffers of packed weights that may be used only in part, depending on the weights' values."""
         return self.entry_plan.memory.panels.shrinking
 
     @property
@@ -100,7 +100,7 @@ class ScheduledEntry:
 
     @property
     def read_arguments(self) -> list[Argument]:
-        """Arguments that the main function reads, without weights and constants that are only packed."""
+        """Arguments that the main function reads. Weights and constants that are only packed are not among them."""
         used = {slot for slot, _ in self.main.places.values()}
         return [item for item in self.arguments if item.buffer.name in used]
 

@@ -1,4 +1,4 @@
-"""Kernels and copies of one step of a scan, in order, with the barriers between them."""
+"""Kernels and copies of one step of a scan, in order, and the barriers between them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ from .ticks import SampledStep
 
 
 class StepPart(NamedTuple):
-    """Kernel or copy: the values it ``computes``, and its ``number`` among the profile slots of a step."""
+    """Kernel or copy in a step.
+
+    Attributes:
+        computes: Values that it computes.
+        number: Index among the profile slots of a step.
+        partition: Division between workers.
+        emit: Writes its statements.
+    """
 
     computes: Sequence[Node]
     number: int
@@ -27,13 +34,13 @@ class StepPart(NamedTuple):
 
 @dataclass(frozen=True)
 class StepWaits:
-    """Writer of the parts of a step. ``waiting`` is the profile slot of barriers."""
+    """Writer of the parts of a step, with barriers between them. ``waiting`` is the profile slot of barriers."""
 
     sharing: ScanSharing
     waiting: int
 
     def add(self, block: Block, ticks: SampledStep | None = None) -> None:
-        """Add a barrier, if the step needs any."""
+        """Add a barrier, if the workers of a step need barriers."""
         if self.sharing.workers.parts > 1 and not self.sharing.estimate.by_rows:
             block.add(Barrier(TEAM, WORKER, WORKERS))
             if ticks is not None:
@@ -45,8 +52,11 @@ class StepWaits:
         """Write all parts of a step.
 
         Args:
-            overwritten: Value that overwrites the condition of the step, if any. A worker may compute it only after all
-                others have read the condition.
+            block: Block to which the statements are added.
+            parts: Parts of the step, in order.
+            overwritten: Value that overwrites the condition of the step, if any. A worker may compute it only after
+                all others have read the condition.
+            ticks: Timers of the step, if the entry is profiled.
         """
         if overwritten is not None:
             place = next(number for number, part in enumerate(parts) if overwritten in part.computes)

@@ -1,8 +1,10 @@
-"""Timers of a profiled entry: a slot for each kernel, copy and barrier, with the time that workers spend in it.
+"""Timers of a profiled entry.
 
-A worker's time is divided without gaps: each tick adds the time since the worker's last one to the slot of what ran in
-between. That would slow down the kernels of a scan's step, so every ``SAMPLED``th step is sampled with its own clock,
-and determines how the scan's time is divided.
+Each kernel, copy and barrier has a slot with the time that workers spend in it. A worker's time is divided without
+gaps: each tick adds the time since the worker's previous tick to the slot of what ran in between.
+
+Ticks between the kernels of each step of a scan would slow down the scan. Therefore only every ``SAMPLED``th step is
+measured, with its own clock. The measured steps determine how the scan's time is divided between its kernels.
 """
 
 from __future__ import annotations
@@ -20,9 +22,12 @@ from ...loop_ir.nodes import Buffer, Index, LetIndex, Tick, When
 from ...loop_ir.workers import WORKER
 
 COUNTERS = Buffer("counters", "int64")
-"""Memory of all workers' slots."""
+"""Memory of the slots of all workers."""
 LINE = 8
-"""Elements of a worker's slot, a whole cache line to avoid false sharing: cycles, and number of times."""
+"""Elements of a worker's slot, of which two are used: cycles, and number of times.
+
+It is a whole cache line, to avoid false sharing.
+"""
 SAMPLED = 16
 
 WORK, COPY, TABLE, PACK, WAIT, REST = "kernel", "copy", "table", "packing", "wait", "rest"
@@ -33,16 +38,17 @@ class Timed:
     """Part of an entry whose time is measured.
 
     Attributes:
-        kind: ``kernel``, ``copy`` of a value to its place, ``table`` of rows that end, ``packing`` of parameters,
+        kind: ``kernel``, ``copy`` of a value to another location, ``table`` of active rows, ``packing`` of parameters,
             ``wait`` for other workers, or ``rest``.
-        nodes: Nodes that it computes.
+        nodes: Nodes that the part computes.
         text: Description.
-        plan: Plan of a kernel.
-        memory: Places of its values.
+        plan: Plan of the kernel, if the part is one.
+        memory: Memory of its values.
         scan: Scan in whose steps it runs.
-        whole: For a sample, the slot of the scan that is divided.
-        owner: Node to which a copy belongs.
-        chunked: It runs once for each chunk of time.
+        active: Steps and rows that it computes, if a mask excludes others.
+        whole: If the part is sampled, the slot of the scan whose time is divided.
+        owner: Node for which a value is copied.
+        chunked: Whether it runs once for each chunk of time.
     """
 
     kind: str
@@ -58,9 +64,9 @@ class Timed:
 
 
 class Ticks:
-    """Slots of one entry for at most ``parts`` workers, and statements that count.
+    """Slots of an entry for at most ``parts`` workers, and the statements that measure time.
 
-    Slot 0 has the workers' clocks. ``rest`` is the time between all others.
+    Slot 0 holds the workers' clocks. The slot ``rest`` holds the time between all other parts.
     """
 
     def __init__(self, parts: int) -> None:
@@ -81,7 +87,7 @@ class Ticks:
         return len(self.timed) - 1
 
     def of(self, timed: Timed) -> int:
-        """Return the slot of a part, which equal parts share."""
+        """Return the slot of a part. Equal parts share a slot."""
         key = timed.kind, timed.nodes, timed.text, timed.scan
         if key not in self._known:
             self._known[key] = self.add(timed)
@@ -104,7 +110,10 @@ class Ticks:
 
 
 class StepTicks:
-    """Timers of one step of a scan. Functions that several scans share add a ``base``, which the entry passes."""
+    """Timers of one step of a scan.
+
+    Several scans may share a function. It adds ``base``, a size that the entry passes, to the numbers of its slots.
+    """
 
     def __init__(self, ticks: Ticks, whole: int, parts: list[Timed]) -> None:
         self.ticks, self.whole = ticks, whole
@@ -113,7 +122,7 @@ class StepTicks:
             ticks.add(timed)
 
     def let(self) -> LetIndex:
-        """Return the statement with which the entry sets the base."""
+        """Return the statement of the entry that sets ``base``."""
         return LetIndex(self.base, "max", self.first, 0)
 
     def step(self, block: Block, number: Index) -> SampledStep:
@@ -126,7 +135,7 @@ class StepTicks:
 
 @dataclass(frozen=True)
 class SampledStep:
-    """Timers of one step. ``offset`` is 0 if the step is sampled."""
+    """Timers of one step, which is sampled if ``offset`` is 0."""
 
     of: StepTicks
     block: Block
@@ -139,5 +148,5 @@ class SampledStep:
             self.block.add(When(self.offset, 0, 1, (tick,)))
 
     def count(self, part: int) -> None:
-        """Count the time since the last tick for a part of the step."""
+        """Add the time since the last tick to the slot of a part of the step."""
         self.add(self.of.ticks.count(size(self.of.base) + part, True))

@@ -1,8 +1,8 @@
-"""Loops over chunks of time: sequential, or a pipeline of stages that workers claim.
+"""Loops over chunks of time: sequential loops, and pipelines of stages that workers claim.
 
 A stage is a range of the loop's kernels, such as a layer's scan with its hoisted product. It runs its chunks in order,
-one at a time. Its results are multi-buffered, so that it may be ahead of its readers. A worker waits only if no
-stage's next chunk can run: there are no barriers, and a late or slow worker leaves more work to the others.
+one at a time. Its results are multi-buffered, so that it can be ahead of its readers. There are no barriers: a worker
+waits only if no stage can run its next chunk. If one worker is late or slow, the others do more of the work.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from .entry_writer import EntryWriter
 
 
 def add_loop(writer: EntryWriter, chunks: Chunks, kernels: Sequence[Callable[[], None]]) -> None:
-    """Add a loop in which one chunk's kernels run in order, then the next chunk's."""
-    if writer.unsynchronized:  # kernels at the end of a chunk must not overlap with the next chunk
+    """Add a loop that runs all kernels for a chunk, in order, before those for the next chunk."""
+    if writer.unsynchronized:  # kernels at the end of one chunk must not run at the same time as those of the next
         writer.barrier()
     body = writer.block.nested()
     with writer.into(body):
@@ -37,11 +37,13 @@ def add_loop(writer: EntryWriter, chunks: Chunks, kernels: Sequence[Callable[[],
 def add_pipeline(
     writer: EntryWriter, loop: TimeLoopPlan, begin: Callable[[], None], kernels: Sequence[Callable[[], None]]
 ) -> None:
-    """Add a loop twice: sequentially for one worker, and as a pipeline for several.
+    """Add two versions of a loop: a sequential one for one worker, and a pipeline for several.
 
     Args:
-        begin: Writes what precedes the loop.
-        kernels: Write one kernel each. Each runs on one worker at a time.
+        writer: Builder of the entry.
+        loop: Plan of the loop.
+        begin: Writes the statements that precede the loop.
+        kernels: Functions that each write one kernel, which runs on one worker at a time.
     """
     plan, chunks, memory = loop.pipeline, loop.chunks, loop.states
     assert plan is not None
@@ -51,8 +53,8 @@ def add_pipeline(
     before, *steps = writer.captured_serial([begin, *kernels])
     clear = [Store(Literal(0, "int64", 1), memory, place) for place in range(len(plan.stages))]
     writer.block.add(When(WORKER, 0, 1, (*clear, *before)))
-    # Before a call's first pipeline only the first worker has done anything, and it need not wait for others to wake
-    # up. A later pipeline may reuse memory that others still read.
+    # Before the first pipeline of a call, only the first worker has run, so that it need not wait for the others to
+    # wake up. A later pipeline may reuse memory that others still read.
     writer.barrier(one_way=not has_barrier(writer.block.statements))
     whole = [LetIndex(chunks.slot, "max", 0, 0), *chunks.head(chunks.longest), *joined(steps)]
     writer.block.add(When(WORKERS, 1, 2, (chunks.loop(whole),)))
@@ -63,7 +65,7 @@ def add_pipeline(
     writer.block.add(When(WORKERS, 2, MAX_WORKERS + 1, _shared(plan, chunks, bodies, loop.stage_needs, memory)))
     if writer.ticks is not None:
         writer.count(writer.ticks.wait)
-    writer.unsynchronized = "serial"  # a worker that leaves the pipeline has seen that everything is done
+    writer.unsynchronized = "serial"  # a worker leaves the pipeline only when all stages are done
 
 
 def _shared(
@@ -73,7 +75,7 @@ def _shared(
     needs: Sequence[Mapping[int, int]],
     states: Buffer,
 ) -> tuple[Statement, ...]:
-    """Return the pipeline for several workers, whose chunks are shorter for short sequences."""
+    """Return the pipeline for several workers. Its chunks are shorter for short sequences."""
     part, even, minimum, chunk_steps, number, before = (
         f"{name}_of_{chunks.chunk}" for name in ("part", "even", "least", "each", "number", "before")
     )

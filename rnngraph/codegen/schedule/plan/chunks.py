@@ -1,4 +1,4 @@
-"""Chunks of time of one loop: their sizes, their memory, and the dependencies between pipeline stages."""
+"""Chunks of time of a loop: their sizes, their memory, and the dependencies between pipeline stages."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ from ...loop_ir.nodes import Buffer, For, Index, LetIndex, Statement
 
 @dataclass(frozen=True)
 class Chunks:
-    """Loop over chunks of ``longest`` time steps, backward if ``reverse``, with the names of its sizes.
-
-    In the entry, the sizes are the first step of a chunk in loop order, its number of steps, and its first step in
-    time.
+    """Loop over chunks of at most ``longest`` time steps, backward if ``reverse``.
 
     Attributes:
-        active: For each mask, the steps of the sequence with active rows, and the name of those of a chunk.
-        is_first_short: A short chunk comes first.
-        lag: Number of chunks by which this one is behind the first of the same loop.
+        active: For each mask, the number of steps of the sequence with active rows, and the name of that number for
+            the current chunk.
+        is_first_short: If chunks have unequal lengths, the first is the short one; otherwise the last.
+        lag: Number of chunks by which kernels with this chunk lag behind the loop.
     """
 
     number: int
@@ -38,19 +36,22 @@ class Chunks:
 
     @property
     def time(self) -> TimeChunk:
-        """Interface of the current chunk for kernels."""
+        """The current chunk, as kernels see it."""
         return TimeChunk(self.length, size(self.start), size(self.steps), self.reverse, self.longest)
 
     @property
     def chunk(self) -> str:
+        """Name of the size with the chunk's first step in loop order."""
         return self._name("chunk")
 
     @property
     def steps(self) -> str:
+        """Name of the size with the chunk's number of steps."""
         return self._name("steps")
 
     @property
     def start(self) -> str:
+        """Name of the size with the chunk's first step in time."""
         return self._name("start")
 
     @property
@@ -60,16 +61,16 @@ class Chunks:
 
     @property
     def slot(self) -> str:
-        """Name of the size that selects one of a pipeline's buffers."""
+        """Name of the size that selects one of several buffers for the chunk's values."""
         return self._name("buffer")
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """Names of the sizes with the number of steps that have active rows, by mask."""
+        """For each mask, the name of the size with the chunk's number of steps that have active rows."""
         return tuple(self._lagging(name) for _, name in self.active)
 
-    def _name(self, of: str) -> str:
-        return self._lagging(f"{of}{self.number}")
+    def _name(self, prefix: str) -> str:
+        return self._lagging(f"{prefix}{self.number}")
 
     def _lagging(self, name: str) -> str:
         return f"{name}_{self.lag}" if self.lag else name
@@ -95,7 +96,7 @@ class Chunks:
         return For(self.chunk, 0, self.length, self.longest, tuple(body), f"time, {self.steps_text(self.longest)}")
 
     def steps_text(self, steps: int) -> str:
-        """Describe the direction and the steps per chunk."""
+        """Return a text with the direction of the loop, and the number of steps per chunk."""
         return f"{self.direction()}, {f'{steps} steps at a time' if steps < MAX_CHUNK else 'all steps at once'}"
 
     def direction(self) -> str:
@@ -103,27 +104,29 @@ class Chunks:
 
 
 def loop_buffers(memory: GroupMemory, time: TimeChunk, free: Collection[Node], depth: int) -> LoopBuffers:
-    """Return the buffers of a loop, by how they depend on the chunk.
+    """Return the buffers of a loop, classified by how they depend on the chunk.
 
     Args:
+        memory: Memory of the group.
+        time: The current chunk.
         free: Values that no kernel needs to compute.
         depth: Number of slots.
     """
     sequences, slots = memory.buffers(time)
-    same = (view.buffer for node, views in memory.stores.items() if node in free for view in views)
-    return LoopBuffers(frozenset(sequences), frozenset(slots), frozenset(same), depth)
+    indices = (view.buffer for node, views in memory.stores.items() if node in free for view in views)
+    return LoopBuffers(frozenset(sequences), frozenset(slots), frozenset(indices), depth)
 
 
 def stage_needs(
     stages: Sequence[tuple[int, int]], needs: Sequence[Needs], memory: Memory, buffers: LoopBuffers
 ) -> tuple[Mapping[int, int], ...]:
-    """Return for each pipeline stage the stages that it waits for, and how many chunks ahead they must be.
+    """Return for each pipeline stage the stages for which it waits, and how many chunks ahead they must be.
 
     Args:
-        stages: First and last kernel of each stage.
+        stages: For each stage, the indices of its first kernel and of the kernel after its last.
         needs: Dependencies of the kernels within a chunk.
-        memory: Places of values.
-        buffers: Memory of the loop.
+        memory: Memory of values.
+        buffers: Buffers of the loop.
     """
     stage_of = [number for number, (first, last) in enumerate(stages) for _ in range(first, last)]
     shared = dict[tuple[int, int], set[Buffer]]()

@@ -18,7 +18,7 @@ BY_ROWS = Partition(0, 0.0, 0.0, by_rows=True)
 
 
 class Parity(NamedTuple):
-    """Parity of a position, with its name. It selects one of two locations of a value."""
+    """Parity of a position, and its name. It selects one of two locations of a double-buffered value."""
 
     name: str
     position: Index
@@ -31,8 +31,8 @@ class CopyPlan:
     Attributes:
         what: Description.
         partition: Division between workers.
-        owner: Node for which it is copied, if not the value itself.
-        parity: Parity on which the place depends.
+        owner: Node for which the value is copied, if it is not the value itself.
+        parity: Parity on which the location depends.
     """
 
     what: str
@@ -45,9 +45,10 @@ class CopyPlan:
 
 @dataclass(frozen=True)
 class RowwiseCopyPlan:
-    """Copy of a carry whose rows end at different steps.
+    """Copy of a carry whose rows have different numbers of steps.
 
-    Each row of ``value`` is copied to the location where the row ends; or, with ``to``, from there to the common end.
+    Each row of ``value`` is copied to the location that belongs to the row's last step; or, if ``to`` is given, from
+    that location to that of position ``to``.
     """
 
     what: str
@@ -60,7 +61,7 @@ class RowwiseCopyPlan:
 
     @staticmethod
     def partition_of(by_rows: bool) -> Partition:
-        """Return the division of the rows between the workers of a scan."""
+        """Return the division of the rows between a scan's workers."""
         return BY_ROWS if by_rows else SERIAL
 
 
@@ -68,7 +69,7 @@ AnyCopyPlan = CopyPlan | RowwiseCopyPlan
 
 
 def before_loops(region: Region) -> Region:
-    """Return the region without a chunk of time, for statements that precede the loop."""
+    """Return the region for statements that precede the loop, without a chunk of time."""
     memory = region.memory
     later = {view.buffer for views in memory.stores.values() for view in views}
     known = {node: view for node, view in memory.views.items() if view.buffer not in later}

@@ -17,8 +17,8 @@ class MemoryPlan:
 
     Attributes:
         arena: Temporaries with their sizes.
-        panels: Values computed when parameters change. Writers of tiles add the packed weights that they read.
-        residual_bytes: Bytes of the arena with values of all steps that one group saves for a later one, such as
+        panels: Values that are computed when parameters change. Emission adds the packed weights that tiles read.
+        residual_bytes: Bytes of the arena for values of all steps that one group saves for a later one, such as
             residuals.
     """
 
@@ -29,9 +29,9 @@ class MemoryPlan:
 
 @dataclass(frozen=True)
 class EntryPlan:
-    """Complete plan of an entry: order, workers, and memory of each value.
+    """Complete plan of an entry: order of execution, workers, and memory of each value.
 
-    ``parts`` is the number of parts of a kernel, and the maximum of workers.
+    ``parts`` is the number of parts of a kernel, and the maximum number of workers.
     """
 
     entry: EntryGraph

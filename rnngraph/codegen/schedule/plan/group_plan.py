@@ -23,10 +23,10 @@ class TimeLoopPlan:
     """Plan of a loop over chunks of time.
 
     Attributes:
-        buffers: Memory of its values.
-        pipeline: Pipeline for several workers, in place of split kernels.
-        states: Memory of its stages' states.
-        stage_needs: For each stage, the stages that it waits for, and the lead in chunks that they need.
+        buffers: Buffers of the loop's values.
+        pipeline: Pipeline for several workers, used instead of split kernels.
+        states: Memory of the states of the pipeline's stages.
+        stage_needs: For each stage, the stages for which it waits, and how many chunks ahead they must be.
         phases: Phases of the kernels, if scans are interleaved.
     """
 
@@ -43,7 +43,7 @@ class GroupPlan:
     """Plan of a fusion group, which runs when parameters change (``prepared``), once, or in a loop over time.
 
     Attributes:
-        region: Region of all kernels except those of scans' steps.
+        region: Region of all kernels except those in the steps of scans.
         copies: Copies before the kernels.
         tables: Tables of active rows, which are written first.
     """
@@ -76,7 +76,7 @@ class GroupPlan:
 class SectionPlan:
     """Plans of groups that run as one: a single group, or several loops over time with interleaved scans.
 
-    ``origin`` is the line of statements whose nodes have none.
+    ``origin`` is the origin of statements whose nodes have none.
     """
 
     groups: tuple[GroupPlan, ...]

@@ -1,7 +1,7 @@
 """Second phase of scheduling: assign memory to the values of each fusion group, and plan its kernels.
 
 Sequences have the layout [time][row][padded units]. Feeds are read through their strides, and results are written to
-the caller's memory. Temporaries are in one arena whose size is a formula.
+the caller's memory. All temporaries are in one arena, whose size is a formula of sizes known at run time.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from .scan_layout import ScanLayout
 from .scan_plan import ScanPlan, carried_states, final_views, initial_copies, plan_scan
 
 SHARED_BYTES = 32 << 20
-"""Programs with at least this many bytes of parameters have one copy of packed weights for all their entries."""
+"""With at least this many bytes of parameters, all entries of a program share one copy of the packed weights."""
 
 
 def plan_entry(analysis: EntryAnalysis, reused_layouts: Sequence[PanelLayout] = ()) -> EntryPlan:
@@ -50,7 +50,7 @@ def plan_entry(analysis: EntryAnalysis, reused_layouts: Sequence[PanelLayout] = 
 
 @dataclass(frozen=True)
 class _Slots:
-    """Buffers for a chunk's values: ``depth`` buffers of ``steps`` each, instead of one of ``longest``."""
+    """Buffers for a chunk's values: ``depth`` buffers of ``steps`` steps each, instead of one of ``longest`` steps."""
 
     depth: int
     steps: int
@@ -59,7 +59,7 @@ class _Slots:
 
 @dataclass(frozen=True)
 class _LaidOut:
-    """Loop over time whose values have memory, except for those within steps of scans."""
+    """Loop over time with memory for all its values, except for values within the steps of scans."""
 
     analysis: GroupAnalysis
     chunks: Chunks
@@ -122,7 +122,7 @@ class _Planner:
         return self._plain(group) if kind.length is None else self._time_loop(group)
 
     def _prepared(self, group: GroupAnalysis) -> GroupPlan:
-        """Plan values that depend on parameters alone. They are in persistent memory."""
+        """Plan the values that depend on parameters alone. Their memory is persistent."""
         item, panels = group.kernels, self.allocation.panels
         memory = self.allocation.allocate(item.fused, item.leaving, scratch=panels.prepared)
         self.allocation.add_views(item.nodes)
@@ -158,7 +158,7 @@ class _Planner:
         assert plan is not None
         for group, depth in zip(section.groups, plan.depths, strict=True):
             loops.append(self._laid_out(group, _Slots(depth, plan.steps, plan.steps) if depth > 1 else None))
-            # Values in a chunk's memory end with the group. The next group recomputes its indices.
+            # Values in a chunk's memory are available only within the group. The next group recomputes its indices.
             self.allocation.end_group(loops[-1].memory, self.entry.fusion.free)
         for laid_out, phases in zip(loops, plan.phases, strict=True):
             yield self._planned(laid_out, phases)
@@ -187,9 +187,10 @@ class _Planner:
         return _LaidOut(group, chunks, active, tables, memory, states, region, depth)
 
     def _of_one_block(self, group: GroupAnalysis) -> dict[tuple[Node, int], tuple[int, ...]]:
-        """Return the carried values that are stored for one block only, with the block's axes.
+        """Return the carried values that are stored only for the current block.
 
-        The one scan that reads these states runs directly after the block.
+        Only one scan reads them, and it runs directly after the block. For each of these values, the result has the
+        axes along which a block has a single position.
         """
         axes_of_one = dict[tuple[Node, int], tuple[int, ...]]()
         for earlier, kernel in pairwise(group.kernels.fused.kernels):
@@ -204,7 +205,7 @@ class _Planner:
         return axes_of_one
 
     def _planned(self, laid_out: _LaidOut, phases: tuple[Phase, ...] = ()) -> GroupPlan:
-        """Return the plan of a loop over time, and record the memory of its final values."""
+        """Plan a loop over time, and record the memory of its final values."""
         group, region, chunks, memory = laid_out.analysis, laid_out.region, laid_out.chunks, laid_out.memory
         item = group.kernels
         kernels = tuple(
@@ -249,7 +250,7 @@ class _Planner:
         return replace(plan, follows=analysis.follows)
 
     def _of_step(self, value: Node, is_shared: bool) -> View:
-        """Allocate memory for a value of one step. Workers that run different blocks each have a part."""
+        """Allocate memory for a value of one step. If workers run different blocks, each has its own part."""
         contiguous = value.op == "reshape"
         if not is_shared:
             return self.allocation.temporary(value, value.shape, contiguous)
@@ -263,7 +264,7 @@ class _Planner:
 
     @staticmethod
     def _copies(kernels: Sequence[KernelPlan | ScanPlan], region: Region) -> Iterator[AnyCopyPlan]:
-        """Yield the copies that precede the first chunk: initial values, and zeros for sums over time."""
+        """Yield the copies before the first chunk: initial values of scans, and zeros for sums over time."""
         before, stores = before_loops(region), region.memory.stores
         for scan in kernels:
             if isinstance(scan, ScanPlan):
@@ -274,7 +275,7 @@ class _Planner:
 
 
 def _cleared(node: Node, stores: Mapping[Node, Sequence[View]], before: Region) -> Iterator[CopyPlan]:
-    """Yield the copies of zeros to which chunks add a sum over time."""
+    """Yield the copies of zeros to the memory in which chunks accumulate a sum over time."""
     zeros = make("broadcast", zero(node.dtype), where=node.where, shape=node.shape, name=node.name)
     for view in stores[node]:
         yield CopyPlan(f"zeros {label_of(node)}", copy_partition(before, zeros), zeros, view, node)

@@ -21,7 +21,7 @@ from ...kernels.values import is_emitted
 from ...loop_ir.nodes import Buffer
 
 Active = Mapping[LengthMask, ActiveSteps]
-"""Tables by mask, with the steps of the present chunk that have active rows."""
+"""For each mask, its table and the steps of the current chunk that have active rows."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class TablePlan:
     """Plan of one mask's table of active rows.
 
     Attributes:
-        span: Name of the number of steps with active rows.
-        views: Places of the operands.
-        cursor: Scratch memory, if rows end at different steps.
-        owner: Scan that needs it.
+        span: Name of the size with the number of steps that have active rows.
+        views: Memory of the operands.
+        cursor: Scratch memory, if rows are skipped individually.
+        owner: Scan that needs the table.
     """
 
     table: MaskTable
@@ -50,24 +50,24 @@ class RowTables:
         self.tables: dict[LengthMask, TablePlan] = {}
 
     def of_group(self, number: int, kernels: Sequence[Kernel]) -> tuple[Active, tuple[TablePlan, ...]]:
-        """Return the masks that the kernels of a group follow, and plans of the tables that are still missing."""
+        """Return the tables that the kernels of a group use, and plans of those that no earlier group used."""
         known, active = len(self.tables), dict[LengthMask, ActiveSteps]()
         for kernel in kernels:
             mask = self.mask_of(kernel)
-            if mask is not None and mask not in active and (mask in self.tables or self._is_there(mask.lengths)):
+            if mask is not None and mask not in active and (mask in self.tables or self._is_available(mask.lengths)):
                 active[mask] = ActiveSteps(self._table(mask), f"run{number}_{len(active)}")
         return active, tuple(self.tables.values())[known:]
 
     def mask_of(self, kernel: Kernel) -> LengthMask | None:
-        """Return the mask by which a kernel skips ended rows; None if it computes all rows."""
+        """Return the mask with which a kernel skips ended rows; None if it computes all rows."""
         first = kernel.first
         if first.op == "scan" or first in self.lengths.sums:
             return self.lengths.scans.get(first) or self.lengths.sums.get(first)
         masks = {self.lengths.unread.get(node) if node.tensor.rank == 3 else None for node in kernel.members}
         return masks.pop() if len(masks) == 1 else None
 
-    def _is_there(self, node: Node) -> bool:
-        """True if a value can be computed from memory that is available before a group."""
+    def _is_available(self, node: Node) -> bool:
+        """Return whether a value can be computed from values that are in memory before a group."""
         pending, visited = [node], set[Node]()
         while pending:
             item = pending.pop()

@@ -29,9 +29,13 @@ Places = tuple[View, ...]
 
 @dataclass(frozen=True)
 class Moment:
-    """One step of a scan: its index in the chunk and in the sequence, and the parity of its number.
+    """One step of a scan.
 
-    ``block`` has the start of the present block along each divided axis.
+    Attributes:
+        local: Index in the chunk.
+        absolute: Index in the sequence.
+        slot: Parity of the step's number.
+        block: Start of the current block along each divided axis.
     """
 
     local: Index
@@ -44,15 +48,18 @@ class Moment:
         return view.first_axis(self.step_in(view))
 
     def step_in(self, view: View) -> Index:
-        """Return the number of the step in sequence order."""
+        """Return the step's index in a view: in its chunk, if the view holds only a chunk, else in the sequence."""
         return self.local if view.local else self.absolute
 
 
 class StepMemory(NamedTuple):
     """Memory of one step, and the values that must be copied before or after its kernels.
 
-    ``early`` and ``late`` are values that no kernel of the step writes to their final places. Early ones are inputs of
-    the step, or views of them, and are copied before the step overwrites them. Late ones are views of results.
+    Attributes:
+        memory: Memory of the step.
+        early: Inputs of the step, or views of them, that no kernel writes to their final locations. They are copied
+            before the step overwrites them.
+        late: Views of results, which are copied after the kernels.
     """
 
     memory: Memory
@@ -66,12 +73,12 @@ class ScanLayout:
 
     Attributes:
         fused: Kernels of a step.
-        states: Places of carries.
-        results: Readers of the scan's results, by index.
+        states: Memory of carries.
+        results: For each result, by its index, the nodes that read it.
         chunk: Region of a chunk of time.
         active: Steps and rows that are computed, if a mask excludes others.
-        temporaries: Places of values of one step.
-        blocks: Division of the scan, if any; a step is then that of one block.
+        temporaries: Memory of values of one step.
+        blocks: Division into blocks, if any; a step is then a step of one block.
     """
 
     node: Node
@@ -95,7 +102,7 @@ class ScanLayout:
 
     @property
     def table(self) -> MaskTable | None:
-        """Table of active rows, if a mask excludes the rows that have ended."""
+        """Table of active rows, if a mask excludes ended rows."""
         return None if self.active is None else self.active.table
 
     @property
@@ -111,9 +118,9 @@ class ScanLayout:
 
     @cached_property
     def row_axis(self) -> int | None:
-        """Divided axis that holds the rows of a mask, if each row can end at its own step; else None.
+        """Index of the divided axis with the rows of a mask, if each row can end at its own step; else None.
 
-        A carried value must then lie at the same place after any step, or be read step by step alone.
+        That requires that each carry has the same location after any step, or is read only step by step.
         """
         if self.table is None or self.blocks is None:
             return None
@@ -128,12 +135,12 @@ class ScanLayout:
 
     @cached_property
     def alternates(self) -> bool:
-        """True if a carry is double-buffered."""
+        """Whether a carry is double-buffered."""
         return any(state.kind == DOUBLE_BUFFERED for state in self.states)
 
     @cached_property
-    def reads_much(self) -> bool:
-        """True if the weights of a step exceed L1."""
+    def exceeds_first_cache(self) -> bool:
+        """Whether the weights that a step reads exceed L1."""
         weights = dict.fromkeys(node.operands[1] for node in self.body.nodes if node.op in MATRIX_PRODUCTS)
         numbers = sum(product(item.shape) * ITEM_BYTES[item.dtype] for item in weights)
         return isinstance(numbers, int) and not self.chunk.target.keeps(numbers)
@@ -155,7 +162,7 @@ class ScanLayout:
     # One step ------------------------------------------------------------------------------------
 
     def moment(self, s: Index) -> Moment:
-        """Return step ``s`` of a chunk, without its parity."""
+        """Return step ``s`` of a chunk. Its parity is not set."""
         local = self.time.steps - 1 - s if self.node["reverse"] else s
         return Moment(local, self.time.start + local)
 
@@ -179,7 +186,7 @@ class ScanLayout:
         return {self.blocks.inside[node]: self.of_block(node, view, at) for node, view in views.items()}
 
     def step(self, inputs: Mapping[Node, View], at: Moment) -> StepMemory:
-        """Return the memory of a step that runs, given the ``inputs`` of its body."""
+        """Return the memory of a step that is not skipped, given that of the ``inputs`` of its body."""
         views, stores = dict(inputs), dict[Node, list[View]]()
         self._add_views(views)
         available, passed = set(views), list[tuple[Node, Places]]()
@@ -189,7 +196,7 @@ class ScanLayout:
                 stores.setdefault(value, []).extend(places)
             elif places:
                 passed.append((value, tuple(places)))
-        for value in [node for node in self.body.nodes if node in self.fused.stored]:  # in the order of nodes
+        for value in [node for node in self.body.nodes if node in self.fused.stored]:
             if value not in stores:
                 stores[value] = [self.temporaries[value]]
             views[value] = _best(stores[value])
@@ -199,7 +206,7 @@ class ScanLayout:
         return StepMemory(self.memory(views, stores), early, late)
 
     def memory(self, views: Mapping[Node, View], stores: Mapping[Node, Sequence[View]] | None = None) -> Memory:
-        """Return the chunk's memory with other views and stores."""
+        """Return the chunk's memory with these views and stores in place of its own."""
         return replace(self.chunk.memory, views=views, stores=stores or {})
 
     def result_places(self, index: int, at: Moment) -> list[View]:
@@ -214,7 +221,7 @@ class ScanLayout:
         return [self.of_block(value, view, at) for view in places]
 
     def of_step(self, node: Node) -> Node:
-        """Return the node of a step's body that corresponds to a node of the scan's body."""
+        """Return the node of the body of a step that corresponds to a node of the scan's body."""
         return node if self.blocks is None else self.blocks.inside[node]
 
     def of_block(self, node: Node, view: View, at: Moment) -> View:
@@ -230,10 +237,10 @@ class ScanLayout:
 
 
 def zeros_like(node: Node) -> Node:
-    """Return a node of zeros, with a value's shape and dtype."""
+    """Return a node of zeros with the shape and the dtype of a value."""
     return make("broadcast", zero(node.dtype), where=node.where, shape=node.shape)
 
 
 def _best(places: Sequence[View]) -> View:
-    """Return the location from which to read a value: a padded one, if there is one."""
+    """Return the location from which to read a value: a padded one, if there is any."""
     return next((view for view in places if view.room is not None), places[0])

@@ -1,4 +1,4 @@
-"""Plan of a scan: workers of a step, memory of values, and tiles of kernels."""
+"""Plan of a scan: workers of a step, memory of its values, and tiles of its kernels."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ class StepCopies:
     """Partitions of the copies in a step.
 
     Attributes:
-        early: Copies before the kernels, in the order of ``StepMemory``; ``late`` those after them.
-        carried: Copies of carries, if blocks have initial values, carries are saved, or steps may not run.
-        zeros: Zero results, if steps may not run or rows have ended.
+        early: Copies before the kernels, in the order of ``StepMemory``.
+        late: Copies after the kernels, in the order of ``StepMemory``.
+        carried: Copies of carries, if blocks of steps have initial values, carries are saved, or steps may be skipped.
+        zeros: Copies of zeros to results, if steps may be skipped or rows may have ended.
     """
 
     early: tuple[Partition, ...]
@@ -52,7 +53,7 @@ class StepPlan:
     Attributes:
         kernels: Kernels in order.
         unroll: Steps per iteration of the loop over steps.
-        memory: Memory of an arbitrary step; others have the same layout.
+        memory: Memory of one step. That of other steps has the same layout.
     """
 
     kernels: tuple[KernelPlan, ...]
@@ -67,8 +68,9 @@ class ScanPlan:
 
     Attributes:
         tag: Suffix of names in the entry.
-        unread: Values that nothing reads at ended rows.
-        final: Statements after the last step that put results in their places.
+        unread: Values whose ended rows are never read.
+        final: Statements after the last step that determine where results are, or copy them there.
+        follows: Each block runs directly after the same block of the previous scan.
     """
 
     layout: ScanLayout
@@ -109,18 +111,22 @@ class ScanPlan:
 def carried_states(
     allocation: Allocation, histories: Mapping[tuple[Node, int], View], node: Node, body: Graph, fused: FusedKernels
 ) -> tuple[State, ...]:
-    """Return the memory of carries: a history if it is kept, else in place or double-buffered.
+    """Return the memory of carries: their history if all steps are stored, else in place or double-buffered.
 
     Args:
-        body: Body of a step; ``fused`` has its kernels.
+        allocation: Allocator of memory.
+        histories: Sequences of carries that are stored, by scan and index.
+        node: The scan.
+        body: Body of a step.
+        fused: Kernels of a step.
     """
     users, states = body.users(), list[State]()
     outputs = [value for _, value in body.outputs]
     for index, (param, following) in enumerate(zip(node["body"].inputs[: node["carries"]], outputs, strict=False)):
         view, kind = histories.get((node, index)), FULL_HISTORY
         if view is None:
-            once = outputs[: node["carries"]].count(following) == 1
-            in_place = once and may_overwrite(fused, outputs, users, body.inputs[index], following)
+            is_unique = outputs[: node["carries"]].count(following) == 1
+            in_place = is_unique and may_overwrite(fused, outputs, users, body.inputs[index], following)
             kind = IN_PLACE if in_place else DOUBLE_BUFFERED
             view = allocation.temporary(param, param.shape if in_place else (2, *param.shape))
         states.append(State(view, kind, node["length"], node["reverse"]))
@@ -131,7 +137,7 @@ def carried_states(
 
 
 def step_region(layout: ScanLayout, sharing: ScanSharing, memory: Memory, absolute: Index, parity: Index) -> Region:
-    """Return the region of one step, at a position in the sequence."""
+    """Return the region of one step, given its position in the sequence."""
     table = layout.table
     by_rows = table is not None and table.by_rows and layout.blocks is None
     active = ActiveRows(table, absolute) if table is not None and by_rows else None
@@ -139,7 +145,7 @@ def step_region(layout: ScanLayout, sharing: ScanSharing, memory: Memory, absolu
 
 
 def plan_step(layout: ScanLayout, sharing: ScanSharing) -> StepPlan:
-    """Return the plan of a step at a symbolic position, which applies to all steps."""
+    """Return the plan of a step at a symbolic position, which is valid for all steps."""
     block = () if layout.blocks is None else tuple(size(f"block{axis}") for axis in range(len(layout.blocks.axes)))
     at = replace(layout.moment(size("s0")), slot=size("slot0") if layout.alternates else 0, block=block)
     memory, early, late = layout.step(layout.inputs(at), at)
@@ -159,17 +165,17 @@ def plan_step(layout: ScanLayout, sharing: ScanSharing) -> StepPlan:
 
 
 def _check_parts(memory: Memory, parts: Set[str]) -> None:
-    """Raise ``VerifyError`` if workers that run different blocks would write a value of a step to one location.
+    """Raise ``VerifyError`` if workers that run different blocks would write a value of a step to the same location.
 
-    ``parts`` are the symbols of which the location must depend on one.
+    Each location must depend on one of the symbols in ``parts``.
     """
     for node, views in memory.stores.items():
         if not all(parts & symbols_of(view.offset) for view in views):
-            raise VerifyError(f"workers that run blocks of a scan share the memory of {label_of(node)}")
+            raise VerifyError(f"workers that run different blocks of a scan write {label_of(node)} to the same memory")
 
 
 def plan_scan(layout: ScanLayout, sharing: ScanSharing, tag: str, unread: Mapping[Node, LengthMask]) -> ScanPlan:
-    """Return the plan of a scan. ``unread`` has values that nothing reads at ended rows, by mask."""
+    """Return the plan of a scan. ``unread`` has the values whose ended rows are never read, with their masks."""
     mask = None if layout.table is None else layout.table.mask
     ended = frozenset(node for node, other in unread.items() if mask is not None and other == mask)
     final = tuple(_final(layout, sharing, tag))
@@ -182,7 +188,7 @@ def plan_scan(layout: ScanLayout, sharing: ScanSharing, tag: str, unread: Mappin
 def initial_copies(plan: ScanPlan, before: Region) -> Iterator[AnyCopyPlan]:
     """Yield the copies of initial values to carries."""
     layout, table, node = plan.layout, plan.layout.table, plan.node
-    if layout.parts.blocks is not None:  # each block copies its own initial values
+    if layout.parts.blocks is not None:  # each block of steps copies its own initial values
         return
     for index, (carry, state) in enumerate(zip(layout.parts.carries, layout.states, strict=True)):
         value, place, parity = carry.initial, state.first(), None
@@ -197,7 +203,7 @@ def initial_copies(plan: ScanPlan, before: Region) -> Iterator[AnyCopyPlan]:
 
 
 def _at(state: State, position: Index, name: str) -> tuple[View, Parity | None]:
-    """Return the memory of a carry at a position, and the parity that selects it, under ``name``."""
+    """Return the memory of a carry at a position, and the parity that selects it, if any, as ``name``."""
     parity = Parity(name, position) if state.kind == DOUBLE_BUFFERED else None
     return state.at(position, size(name)), parity
 
@@ -221,15 +227,15 @@ def _final(layout: ScanLayout, sharing: ScanSharing, tag: str) -> Iterator[Rowwi
 
 
 def _last(layout: ScanLayout, table: MaskTable) -> Index:
-    """Return the position at which carries are after all steps, if rows end before the last step.
+    """Return the position of the carries after all steps, if rows may end before the last step.
 
-    In reverse, it is the position at which they are if rows start after the first step.
+    A reverse scan ends at position 0.
     """
     return 0 if layout.node["reverse"] else table.span
 
 
 def final_views(plan: ScanPlan) -> dict[Node, View]:
-    """Return the views of final values after the last step."""
+    """Return the views of the final values, after the last step."""
     layout, views = plan.layout, dict[Node, View]()
     for index, state in enumerate(layout.states):
         for user in layout.results.get(index, ()):
