@@ -1,4 +1,4 @@
-"""The loops of small cells, as text: ``show("loops")`` prints the same on every machine."""
+"""The loops of small cells as text: ``show("loops")`` prints the same text on all machines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DIRECTORY = Path(__file__).parent / "golden"
 
 
 def test_loops_of_a_small_rnn(golden: Golden) -> None:
-    """A level has its default cache sizes, whatever the host's are."""
+    """A level has its default cache sizes, independent of those of the host."""
     x = rg.placeholder("x", (4, None, 3))
     outputs, state = rg.dynamic_rnn(rg.BasicRNNCell(5), x)
     program = rg.compile({"outputs": outputs, "state": state}, target="x86-64-v3")

@@ -1,4 +1,4 @@
-"""Every pass on small printed graphs: its text, its values, and graphs that it does not change.
+"""All passes on small printed graphs: text and values of the result, and graphs that a pass does not change.
 
 The pass is applied to ``golden/<pass>/<case>.in.txt``, and the result is compared with ``<case>.out.txt``, which
 ``--update-golden`` rewrites. In a case ``unchanged`` the pass has nothing to do.
@@ -76,13 +76,13 @@ CASES = cases(".in.txt")
 
 
 def read(case: str) -> tuple[Pass, Graph]:
-    """Return a case's pass and its input, verified."""
+    """Return the pass of a case and its input graph, which is verified."""
     graph = parse((DIRECTORY / f"{case}.in.txt").read_text(encoding="utf-8"))
     return PASSES[case.partition("/")[0]], verify(graph, "reading")
 
 
 def feeds_of(graph: Graph) -> dict[str, np.ndarray]:
-    """Return random arrays for every input, with -0.0, NaN and infinity among the floats."""
+    """Return random arrays for all inputs, with -0.0, NaN and infinity among the floats."""
     generator = np.random.default_rng(3)
     feeds: dict[str, np.ndarray] = {}
     for node in graph.inputs:
@@ -133,7 +133,7 @@ def test_every_expected_text_has_its_input() -> None:
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.startswith(ANEW)])
 def test_unchanged_is_the_same_object(case: str) -> None:
-    """Applied again, every pass returns the same object."""
+    """If a pass is applied again, it returns the same object."""
     single, graph = read(case)
     result = single(graph)
     assert (result is graph) == case.endswith("/unchanged")
@@ -159,7 +159,7 @@ def test_draws_have_the_values_of_their_seeds(case: str) -> None:
 
 @pytest.mark.parametrize("case", [case.partition("/")[2] for case in CASES if case.startswith("split_training")])
 def test_split_of_one_declaration(case: str) -> None:
-    """The training graph has masks in place of dropout; the inference graph lists the removed ops in its comments."""
+    """The training graph has masks instead of dropout. The inference graph lists the removed ops in its comments."""
     (training, graph), (inference, _) = read(f"split_training/{case}"), read(f"split_inference/{case}")
     trained, inferred = training(graph), inference(graph)
     assert not any(node.op == "dropout" for node in (*trained.walk(), *inferred.walk()))

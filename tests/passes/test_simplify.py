@@ -1,4 +1,4 @@
-"""The mark of graphs that simplify leaves as they are."""
+"""The mark of graphs that ``simplify`` does not change."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def feeds() -> dict[str, np.ndarray]:
 
 
 def lagging(parameter: Any, gradient: Any, slots: Any, numbers: Any) -> tuple[Any, Any]:
-    """Update by the last gradient, and store this one."""
+    """Update by the previous gradient, and store the current one."""
     step = make("mul", slots["last"], numbers["rate"])
     return make("sub", parameter, step), {"last": gradient}
 
@@ -80,7 +80,7 @@ def test_new_values_replace_gradients_in_memory() -> None:
 
 @pytest.mark.parametrize("size", [1e-3, 1e18, 2e19, 1e30, 3e38])
 def test_a_norm_whose_squares_overflow(size: float) -> None:
-    """The norm is exact up to float32's limits, with the bits of the plain sum where that does not overflow."""
+    """The norm is exact up to the limits of float32, and has the bits of the plain sum if that does not overflow."""
     given = feeds()
     given["x"] = np.abs(given["x"]) / np.abs(given["x"]).sum(0).max() * np.float32(size)
     before, found = interpret(graph(), given), interpret(TrainStep(lagging, ("last",), ("rate",), 2.0)(graph()), given)
@@ -124,7 +124,7 @@ def test_the_norm_shows_non_finite_gradients(bad: float) -> None:
 
 
 def test_sums_and_their_average() -> None:
-    """Gradients accumulated over calls and applied at once equal an update by their mean."""
+    """An update with gradients that are accumulated over calls equals an update with their mean."""
     added = verify(AddGradients()(graph()), "add_gradients")
     given, total = feeds(), {f"{SUM}w": np.zeros(3, np.float32), f"{SUM}d": np.zeros(())}
     gradients = []

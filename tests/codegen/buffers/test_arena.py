@@ -66,7 +66,7 @@ def test_places_do_not_meet_while_both_live(wanted: list[tuple[int, int, int]]) 
 
 
 def first_fit(wanted: list[tuple[int, int, int]]) -> list[int]:
-    """Return offsets of (first, last, bytes) by first fit, by comparing with every live value (reference)."""
+    """Return offsets of lifetimes (first, last, bytes) by first fit, from comparisons with all live values."""
     places: list[int] = []
     for number, (first, _, size_bytes) in enumerate(wanted):
         living = sorted(
@@ -100,7 +100,7 @@ def test_each_has_the_first_place_that_is_free(wanted: list[tuple[int, int, int]
 
 @pytest.mark.parametrize(("layers", "kept"), [(1, 1), (2, 2)])
 def test_values_that_a_derivative_needs_stay_alive(layers: int, kept: int) -> None:
-    """A plain RNN layer saves only its state: one value for each step, and the initial one."""
+    """A plain RNN layer saves only its state: the initial one, and that of each step."""
     x = rg.placeholder("x", (8, None, 16))
     outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.BasicRNNCell(16) for _ in range(layers)]), x)
     program = rg.compile({"outputs": outputs}, loss=rg.reduce_mean(rg.square(outputs)))

@@ -1,4 +1,4 @@
-"""Loops over time write results over other values only after their last reader."""
+"""Loops over time overwrite values with results only after the values' last readers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Arrays = dict[str, np.ndarray]
 
 @pytest.mark.parametrize("units", [1, 16, 20, 33])
 def test_a_state_that_is_read_together_with_its_next_value(units: int) -> None:
-    """Tiles store values one after another, so this state is double-buffered."""
+    """This state is double-buffered, because a tile stores values before the next tile reads the state."""
     x = rg.placeholder("x", (3, None, 9))
     outputs, _ = rg.dynamic_rnn(own_cells.LateReadCell(units), x)
     program = rg.compile({"outputs": outputs}, seed=1)
@@ -34,7 +34,7 @@ def test_a_state_that_is_read_together_with_its_next_value(units: int) -> None:
 
 
 def trained(cell: Callable[[], rg.Cell], lengths: bool = False) -> tuple[rg.Program, Arrays]:
-    """Return a net's program, and feeds with more steps than a chunk has."""
+    """Return a net's program, and feeds with more steps than a chunk."""
     generator = np.random.default_rng(3)
     x, n = rg.placeholder("x", (2, None, 9)), rg.placeholder("n", (2,), "int64")
     outputs, _ = rg.dynamic_rnn(cell(), x, sequence_length=n if lengths else None)
@@ -123,7 +123,7 @@ LATER: dict[str, tuple[Callable[[rg.Tensor, rg.Tensor], rg.Tensor], int]] = {
 
 @pytest.mark.parametrize("name", LATER)
 def test_values_that_are_read_later_are_not_overwritten(name: str, taken: set[Node]) -> None:
-    """A sequence that a later scan reads in the opposite direction is preserved, too."""
+    """A sequence that a later scan reads in the opposite direction is preserved too."""
     later, wanted = LATER[name]
     x = rg.placeholder("x", (2, None, 16))
     before, _ = rg.dynamic_rnn(rg.BasicRNNCell(16), x)
@@ -141,7 +141,7 @@ def test_values_that_are_read_later_are_not_overwritten(name: str, taken: set[No
 def test_workers_take_places_over_too(
     name: str, share: Callable[[pytest.MonkeyPatch], None], taken: set[Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reuse is safe whether workers run ahead of each other or behind. The reference reuses nothing."""
+    """Memory is reused safely in whatever order workers run. The reference reuses no memory."""
     share(monkeypatch)
     program, feeds = trained(CELLS[name][0])
     graphs = program.training

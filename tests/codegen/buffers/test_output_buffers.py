@@ -1,4 +1,4 @@
-"""Outputs that overwrite inputs, or values that they are computed from."""
+"""Outputs that overwrite inputs, or values from which they are computed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def crossed() -> Graph:
 
 
 def shifted() -> Graph:
-    """Return a graph in which one input is replaced, and its old value is added to another and returned."""
+    """Return a graph that replaces an input, and returns the sum of the input's old value and another input."""
     a, b, x = replaced("a", 5, 21), replaced("b", 5, 21), given("x", 5, 21)
     return Graph.of("shifted", [("a", make("tanh", x)), ("b", make("add", a, b)), ("seen", a)])
 

@@ -1,4 +1,4 @@
-"""Panels in the packed layout of another program, with other tile widths or more gates, give the same bits."""
+"""Panels in the packed layout of another program, with tiles of other widths or more gates, give the same bits."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_other_groups_give_the_same_bits(cell: type[rg.Cell], units: int, rows: 
 
 
 def test_gates_of_a_panel_with_more() -> None:
-    """One product reads a whole matrix and two read its halves; all use the whole one's panel."""
+    """One product reads a whole matrix, and two others read its halves. All use the panel of the whole matrix."""
     program, graph = graph_of(rg.GRUCell(64, reset_after=True), 64, 1)
     target = target_of("x86-64-v2")
     plain = planned(graph, target, "plain", 1)

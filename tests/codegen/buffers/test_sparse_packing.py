@@ -32,7 +32,7 @@ def numbers_of(entry: ExportedEntry) -> np.ndarray:
 
 @pytest.mark.parametrize("target", ["x86-64-v2", "x86-64-v3", "aarch64-linux", "thumbv7em-none-eabihf", "wasm32"])
 def test_blocks_are_as_high_as_zeros_are(target: str) -> None:
-    """Blocks have four k where zeros come in blocks and one where they come in rows. Dense weights have no blocks."""
+    """Blocks have four k if zeros are in blocks, and one k if zeros are in rows. Dense weights have no blocks."""
     generator = np.random.default_rng(4)
     kernel = generator.normal(size=(67, 64)).astype(np.float32)
     for density, block, dense, tall in ((0.2, (4, 8), 0, 64), (0.2, (1, 16), 0, 0), (1.0, (1, 1), 1, 64)):
@@ -42,7 +42,7 @@ def test_blocks_are_as_high_as_zeros_are(target: str) -> None:
 
 @pytest.mark.parametrize(("target", "wide"), [("x86-64-v3", "i32x8"), ("x86-64-v4", "i32x16")])
 def test_tiles_serve_where_integers_have_few_zeros(target: str, wide: str) -> None:
-    """Vectors are as wide as without ``sparse``, so tiles are not much slower."""
+    """Vectors are as wide as without ``sparse``, so that tiles are not much slower."""
     narrow = {"weights": "int8", "activations": "int8"}
     generator = np.random.default_rng(4)
     kernel = generator.normal(size=(128, 128)).astype(np.float32)
@@ -64,7 +64,7 @@ def test_as_many_blocks_as_are_not_zero() -> None:
 
 
 def test_unused_entries_of_packed_weights_are_zeros() -> None:
-    """The unused form, tiles or blocks, is filled with zeros, so that exports can omit it."""
+    """The form that is not used, tiles or blocks, is filled with zeros, so that exports can omit it."""
     generator = np.random.default_rng(5)
     whole = generator.normal(size=(64, 64)).astype(np.float32)
     for kernel, empty in ((zeroed(whole, 0.2, (4, 8), generator), "panel0"), (whole, "blocks0")):

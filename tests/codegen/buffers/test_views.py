@@ -22,7 +22,7 @@ shapes = st.lists(st.integers(1, 5), max_size=4).map(tuple)
 
 
 def numbered(elements: int) -> np.ndarray:
-    """Return memory in which every element is its own offset."""
+    """Return memory in which each element has the value of its offset."""
     return np.arange(elements)
 
 
@@ -45,7 +45,7 @@ def seen(view: View, memory: np.ndarray, sizes: dict[str, int] | None = None) ->
 
 @dataclass
 class Pair:
-    """View, and NumPy's array after the same operations."""
+    """A view, and a NumPy array after the same operations."""
 
     view: View
     array: np.ndarray

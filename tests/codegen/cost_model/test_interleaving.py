@@ -1,4 +1,4 @@
-"""Cost of a step: its latency, its throughput, and the choice of scans to interleave."""
+"""Latency and throughput of a step, and the choice of scans that are interleaved."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def cost(cell: Any, units: int, rows: int | None = 1) -> StepCost:
 
 
 def test_a_longer_chain_waits_longer() -> None:
-    """An RNN's chain is one product and one function, a GRU's two of each, an LSTM's one product and two functions."""
+    """The chain of an RNN has one product and one function, of a GRU two of each, of an LSTM one and two."""
     rnn, gru, lstm = (cost(cell, 8).waits for cell in (rg.BasicRNNCell, rg.GRUCell, rg.BasicLSTMCell))
     assert rnn < lstm < gru
     assert cost(rg.BasicRNNCell, 8).waits < cost(rg.BasicRNNCell, 16).waits

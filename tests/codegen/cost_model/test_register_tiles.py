@@ -59,7 +59,7 @@ def test_balanced_tiles_add_up(rows: int, most: int) -> None:
 @pytest.mark.parametrize("gates", [1, 2, 3, 4])
 @pytest.mark.parametrize("rows", [8, 16, 32])
 def test_rows_are_cut_into_tiles_of_one_height_where_that_costs_little(gates: int, rows: int) -> None:
-    """Each further height costs compile time."""
+    """Each additional height costs compile time."""
     shape = tile_shape(target_of("x86-64-v4"), ProductShape(gates, 7, rows, 100))
     assert len(balanced(rows, shape.rows)) == 1
     assert shape.rows * shape.blocks * gates >= 12  # enough accumulators to hide the latency of a multiply-add
@@ -94,7 +94,7 @@ def test_more_work_never_costs_less(target: Target, rows: int, columns: int) -> 
 
 @pytest.mark.parametrize("target", TARGETS, ids=LEVELS)
 def test_a_row_alone_hides_the_latency(target: Target) -> None:
-    """With a single accumulator every step of k would wait for the one before."""
+    """With a single accumulator, each step of k would wait for the previous one."""
     shape = tile_shape(target, ProductShape(1, 16, 1, 64))
     assert shape.rows * shape.blocks > 1
 
@@ -108,6 +108,6 @@ def test_a_row_alone_has_no_more_columns_than_gain_time(gates: int) -> None:
 
 @pytest.mark.parametrize(("columns", "steps"), [(12, 2), (13, 2), (14, 1)])
 def test_two_steps_a_turn_must_find_room_where_operands_are_loaded(columns: int, steps: int) -> None:
-    """On 64-bit Arm, operands of two steps of k do not fit beside 28 accumulators of two rows."""
+    """On 64-bit Arm, 28 accumulators of two rows leave too few registers for the operands of two steps of k."""
     assert unroll(target_of("aarch64-linux"), 2, columns, 1) == steps
     assert unroll(target_of("x86-64-v4"), 2, columns, 1) == 2

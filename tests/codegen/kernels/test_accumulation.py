@@ -1,4 +1,4 @@
-"""Overlap-add of windows: the interpreter's bits on every axis and for any number of workers."""
+"""Overlap-add of windows has the interpreter's bits, along any axis and for any number of workers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_windows_of_every_axis(axis: int, width: int) -> None:
 
 
 def test_windows_are_no_copies() -> None:
-    """Readers of windows read the original array: a pool is one kernel, and a convolution copies no input."""
+    """Windows are read from the original array: a pool is one kernel, and a convolution does not copy its input."""
     x = rg.placeholder("x", (None, None, 40))
     pool = rg.compile(rg.max_pool1d(x, 3, 2))
     pool.inference(x=np.zeros((2, 9, 40)))

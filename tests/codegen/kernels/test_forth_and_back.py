@@ -1,4 +1,4 @@
-"""Scans alternate the direction in which they walk weights that exceed L1, so that half of them are still cached."""
+"""Scans alternate the direction in which they read weights that exceed L1, so that half of them are still in L1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Products that continue each other's sums share one loop, with the bits of separate loops."""
+"""Products that continue each other's sums share a loop, with the bits of separate loops."""
 
 from __future__ import annotations
 

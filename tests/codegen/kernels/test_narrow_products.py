@@ -48,7 +48,7 @@ def given(op: str, label: str, shape: Sequence[int]) -> Node:
 
 
 def bytes_product(rows: int, depth: int, widths: Sequence[int], dtype: str = "uint8") -> Graph:
-    """Return a graph of adjacent products of one row of bytes, like gates. The first starts from sums of columns."""
+    """Return a graph of adjacent products of one row of bytes, like gates. The first is added to sums of columns."""
     x, w = given("input", "x", (rows, depth)), given("parameter", "w", (depth, sum(widths)))
     left, right = make("cast", x, dtype=dtype), make("cast", w, dtype="int8")
     sums = make("reduce_sum", make("cast", right, dtype="int32"), axes=(0,), keepdims=False)
@@ -130,7 +130,7 @@ def test_narrower_vectors_give_the_same_results(bits: int) -> None:
 
 
 def test_code_for_a_processor_with_avx_vnni() -> None:
-    """Code uses AVX-VNNI's encoding and no AVX-512. It is only inspected, because not every machine runs it."""
+    """Code uses the encoding of AVX-VNNI and no AVX-512. It is not run, because not all machines can run it."""
     if not host().triple.startswith("x86_64"):
         pytest.skip("the instruction is one of x86-64")
     target = Target("host", host().triple, "alderlake", "", 256, 16, True, dots=("int8",))
@@ -194,7 +194,7 @@ def test_sums_of_bfloat16(depth: int, width: int) -> None:
 
 @pytest.mark.parametrize("width", [3, 17, 64])
 def test_entries_after_the_end_of_a_row_are_not_added(width: int) -> None:
-    """An odd number of k leaves half of the last pair unused; memory there may contain anything."""
+    """With an odd number of k, half of the last pair is unused, and its memory may contain anything."""
     target = with_dots("bfloat16")
     graph = bfloat16_product(3, 33, width, split=True)
     x = np.zeros((3, 33), np.float32)
@@ -245,7 +245,7 @@ def test_rounding_is_to_even_numbers() -> None:
 @pytest.mark.parametrize("target", ["host", *levels("x86-64-v2", "x86-64-v3")])
 @pytest.mark.parametrize("form", ["int8", "bfloat16"])
 def test_narrow_weights_together_with_floats(form: str, target: str) -> None:
-    """Narrow weights are widened as they are loaded, with the bits of a product with float32 weights."""
+    """Narrow weights are widened when they are loaded, with the bits of a product with float32 weights."""
     for depth in DEPTHS[::2]:
         for width in WIDTHS[1::2]:
             rows = (1, 3, 32)[(depth + width) % 3]

@@ -1,4 +1,4 @@
-"""Sums of outer products: any shape, layout and concatenation of operands, always in one order."""
+"""Sums of outer products, for any shape, layout and concatenation of operands. Terms are always in the same order."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_blocks_of_rows(level: str, width: int) -> None:
 
 @pytest.mark.parametrize(("rows", "width", "is_packed"), [(1, 32, False), (2, 32, True), (1, 1, True)])
 def test_one_row_for_each_step_is_read_in_place(rows: int, width: int, is_packed: bool) -> None:
-    """Operands that fill no tile are packed, and so are several rows, because calls choose their strides."""
+    """Operands that fill no tile are packed. So are several rows, because their strides are known only at run time."""
     x = rg.placeholder("x", (None, None, width))
     outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(32), x)
     program = rg.compile(outputs, loss=rg.reduce_sum(outputs))

@@ -1,4 +1,4 @@
-"""Data larger than L2 are prefetched while tiles compute: weights of steps, and sums of gradients."""
+"""Data that exceed L2 are prefetched while tiles compute: weights of steps, and sums of gradients."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_sums_of_gradients_prefetch_the_next_tile() -> None:
 @needs(TARGET)
 @pytest.mark.parametrize("weights", ["float32", "int8", "bfloat16"])
 def test_prefetching_changes_no_bit(weights: str) -> None:
-    """A single row is computed without prefetching, several with it."""
+    """Products of a single row do not prefetch, but those of several rows do."""
     program = program_of(256, weights=weights)
     generator = np.random.default_rng(0)
     for rows in (2, 3, 17):

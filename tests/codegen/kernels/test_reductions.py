@@ -48,7 +48,7 @@ def test_every_width(width: int, dtype: str) -> None:
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
 def test_a_width_that_a_call_tells(dtype: str, target: str) -> None:
-    """One program handles every width: lanes of the last vector beyond the width are masked."""
+    """One program handles any width: lanes of the last vector that are beyond the width are masked."""
     x = given(dtype, 3, 2, size("n"))
     outputs = [
         (f"{op}_{''.join(map(str, axes))}_{keep}", make(op, squares(x), axes=axes, keepdims=keep))
@@ -67,7 +67,7 @@ def test_a_width_that_a_call_tells(dtype: str, target: str) -> None:
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("width", [7, 40, 64])
 def test_rows_side_by_side_are_each_summed_in_order(width: int, threads: int) -> None:
-    """A depthwise convolution's rows share a kernel; in the kernel's gradient, sums share a row."""
+    """Rows of a depthwise convolution share a kernel. In the kernel's gradient, sums share a row."""
     x, scale = rg.placeholder("x", (None, None, width)), rg.placeholder("scale", (None, None, width))
     y = rg.conv1d(x, width, 5, "valid", groups=width, use_bias=False)
     program = rg.compile({"y": y}, loss=rg.reduce_sum(y * scale), threads=threads)
@@ -99,7 +99,7 @@ def test_units_side_by_side_are_each_summed_in_order(width: int) -> None:
 
 
 def test_transposed_operands_of_a_loop_are_copied_before_it() -> None:
-    """Without the copy each step would gather."""
+    """Without the copy, each step would gather."""
     x, memory = rg.placeholder("x", (None, None, 16)), rg.placeholder("memory", (None, 33, 16))
     cell = rg.AttentionWrapper(rg.GRUCell(16), rg.LuongAttention(16, memory))
     program = rg.compile(rg.dynamic_rnn(cell, x)[0], cache=False, target="x86-64-v3")
@@ -122,7 +122,7 @@ def test_values_that_only_a_sum_reads_are_not_stored() -> None:
 
 
 def test_a_sum_of_two_products_keeps_their_kernel() -> None:
-    """Fused into the reduction, the difference would need both products in memory."""
+    """If the difference were fused into the reduction, both products would have to be in memory."""
     x = given("float32", 6, 40)
     w, u = (make("input", label=name, name=name, type=TensorType("float32", (40, 24))) for name in "wu")
     difference = make("sub", make("matmul", x, w), make("matmul", x, u))

@@ -1,4 +1,4 @@
-"""Long sums of products are accumulated in blocks that depend on the shape alone, which bounds rounding errors."""
+"""Long sums of products are accumulated in blocks that depend on shapes alone, which bounds rounding errors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def operands(rows: int, depth: int, width: int, dtype: str = "float32") -> tuple
 
 
 def product(left: np.ndarray, right: np.ndarray, threads: int = 1) -> np.ndarray:
-    """Return the product by code that is compiled for the operands' shapes."""
+    """Return the product, computed by code that is compiled for the operands' shapes."""
     x, w = (rg.placeholder(name, array.shape, array.dtype) for name, array in (("x", left), ("w", right)))
     return np.asarray(rg.compile(x @ w, threads=threads).inference(x=left, w=right))
 
 
 def in_blocks(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return the product by definition: multiply-adds in order within a block, then blocks in order."""
+    """Return the product by definition: multiply-adds in order within each block, and then sums of blocks in order."""
     total = np.zeros((left.shape[0], right.shape[1]))
     for first in range(0, left.shape[1], SUM_BLOCK):
         part = np.zeros_like(total)

@@ -1,4 +1,4 @@
-"""Chains of views and cheap ops, computed where they are read, give the interpreter's bits for every vector axis."""
+"""Chains of views and cheap ops, computed by their readers, have the interpreter's bits for any vector axis."""
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
 """Derive the coefficients in `rnngraph/codegen/llvm/vecmath_tables.py` and print them as Python tuples.
 
-Run it by hand: `python tests/codegen/llvm/derive_vecmath.py`. It needs mpmath, takes a minute, and is not a test. Each
-fit is minimax in a weighted sense, found by Lawson's algorithm (C. L. Lawson, 1961): least squares on Chebyshev points,
-each point's weight multiplied by its error until the largest errors are equal. It needs no Haar condition, which
-matters because our weights vanish at zero: every form is exact there by construction. Coefficients are rounded to the
-target's precision one after the other, from the lowest degree up; those not yet rounded are fitted again each time and
-take up the rounding error (a simple form of Brisebarre and Chevillard, "Efficient polynomial L-infinity
-approximations", 2007).
+Run it by hand: `python tests/codegen/llvm/derive_vecmath.py`. It needs mpmath, takes a minute, and is not a test.
+
+Each fit minimises the largest weighted error, by Lawson's algorithm (C. L. Lawson, 1961): least squares on Chebyshev
+points, where the weight of each point is multiplied by its error until the largest errors are equal. The algorithm
+needs no Haar condition. Our weights would violate it, because they are 0 at zero, where all forms are exact.
+
+Coefficients are rounded to the target's precision one after another, from the lowest degree up. After each rounding,
+the remaining coefficients are fitted again, to compensate for the rounding error (a simple form of Brisebarre and
+Chevillard, "Efficient polynomial L-infinity approximations", 2007).
 """
 
 from __future__ import annotations
@@ -140,7 +142,7 @@ def scaled_tail(x: Real) -> Real:
 
 
 def least_squares(rows: list[list[Real]], right: list[Real], weights: list[Real]) -> list[Real]:
-    """Solve the weighted normal equations; the working precision makes their condition number harmless."""
+    """Solve the weighted normal equations. With this precision, their condition number does not matter."""
     size = len(rows[0])
     matrix = mpmath.matrix(size, size)
     vector = mpmath.matrix(size, 1)
@@ -157,7 +159,7 @@ def least_squares(rows: list[list[Real]], right: list[Real], weights: list[Real]
 
 
 def lawson(rows: list[list[Real]], right: list[Real]) -> list[Real]:
-    """Return coefficients that nearly minimise the largest |right - rows·coefficients|."""
+    """Return coefficients that approximately minimise the largest |right - rows·coefficients|."""
     weights = [mpf(1)] * len(rows)
     best: list[Real] = []
     best_error = mpmath.inf
@@ -206,7 +208,7 @@ def derive(fit: Fit, dtype: str) -> tuple[list[float], Real]:
 
 
 def pieces(constant: Real, bits: tuple[int, ...]) -> list[float]:
-    """Split a constant into floats with the given numbers of significant bits; products with integers are exact."""
+    """Split a constant into floats with these numbers of significant bits, so that products with integers are exact."""
     result = []
     for width in bits:
         unit = mpf(2) ** (mpmath.floor(mpmath.log(abs(constant), 2)) + 1 - width)
@@ -217,7 +219,7 @@ def pieces(constant: Real, bits: tuple[int, ...]) -> list[float]:
 
 
 def main() -> None:
-    """Print every table."""
+    """Print all tables."""
     mpmath.mp.dps = 60
     print("ln2 float32", pieces(mpmath.log(2), (15, 24)), "float64", pieces(mpmath.log(2), (41, 53)))
     print("pi float32", pieces(mpmath.pi, (8, 8, 8, 8, 24)), "float64", pieces(mpmath.pi, (33, 33, 33, 53)))

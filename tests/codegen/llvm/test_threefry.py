@@ -1,4 +1,4 @@
-"""The mask generator: Threefry's published values, native bits against NumPy's, and statistical tests."""
+"""The generator of masks: published values of Threefry, native bits against NumPy's, and statistical tests."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def program_of(keep: float, salt: int | None = None, dtype: str = "float32", var
 
 
 def drawn(keep: float, seed: int, site: str, salt: int, width: int, first_row: int, first_step: int) -> np.ndarray:
-    """Return a mask [batch, steps, width] by definition: a word for each unit, and a key for each row and step."""
+    """Return a mask [batch, steps, width] by definition, with a key for each row and step and a word for each unit."""
     seed_word = np.asarray(seed, np.uint64).view(np.int64)
     step = np.arange(first_step, first_step + STEPS)[None, :, None]
     row = np.arange(first_row, first_row + BATCH)[:, None, None]
@@ -89,7 +89,7 @@ def test_native_masks_do_not_depend_on_the_target(target: str) -> None:
 
 
 def test_a_variational_mask_has_a_step_of_its_own() -> None:
-    """Its step is the one before the first, so that it differs from all other masks of the site."""
+    """It has the step before the first, so that it differs from all other masks of the site."""
     program = program_of(0.7, variational=True)
     masks = program.training.dropout_masks(x=np.zeros((BATCH, STEPS, WIDTH)), seed=3, first_step=4)
     for site, mask in masks.items():
@@ -135,7 +135,7 @@ SEED = 20110711
 
 
 def chi_square(counts: np.ndarray, expected: np.ndarray | float) -> float:
-    """Return how many standard deviations the chi-square statistic lies from its mean. Seeds are fixed."""
+    """Return the distance of the chi-square statistic from its mean, in standard deviations. Seeds are fixed."""
     freedom = counts.size - 1
     statistic = float(np.sum((counts - expected) ** 2 / expected))
     return (statistic - freedom) / np.sqrt(2.0 * freedom)
@@ -158,7 +158,7 @@ def test_numbers_are_multiples_in_range() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1, 1 << 16), (1 << 16, 1, 1), (1, 1 << 16, 1), (32, 32, 64)])
 def test_numbers_are_uniform(shape: tuple[int, int, int]) -> None:
-    """High and low bits, each in 256 bins, are uniform along units, along steps and along rows."""
+    """High bits and low bits are uniform in 256 bins, along units, along steps and along rows."""
     sample = (uniforms(SEED, *shape).ravel() * 2.0**24).astype(np.int64)
     for bits in (sample >> 16, sample & 255):
         counts = np.bincount(bits, minlength=256)
@@ -178,7 +178,7 @@ NEIGHBOURS: dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = {
 
 
 def off_diagonal() -> np.ndarray:
-    """Return NaN where the step equals the row: there both sides are the same draw."""
+    """Return an array that is NaN where the step equals the row, because both sides are the same draw there."""
     return np.where(np.eye(48, dtype=bool), np.nan, 0.0)[:, :, None]
 
 
@@ -190,7 +190,7 @@ def split_pairs(sample: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("what", NEIGHBOURS)
 def test_neighbours_are_independent(what: str) -> None:
-    """Pairs fill a 16 x 16 table evenly, and two masks of one keep_prob agree as often as independent ones."""
+    """Pairs fill a 16 x 16 table evenly. Two masks with the same keep_prob agree as often as independent masks."""
     first, second = (side.ravel() for side in NEIGHBOURS[what]())
     known = ~np.isnan(first + second)
     first, second = first[known], second[known]

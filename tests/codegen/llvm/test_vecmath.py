@@ -1,4 +1,4 @@
-"""Accuracy of the vector functions, by samples of all exponents, or by every float32 on request."""
+"""Accuracy of the vector functions, on samples with all exponents, or on every float32 if requested."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ def reference(name: str, x: Array) -> Array:
 
 
 def errors(y: Array, exact: Array) -> Array:
-    """Return |y - exact| in units of float32 spacing at the rounded exact result; infinity where only one is NaN.
+    """Return |y - exact| in units of the float32 spacing at the rounded exact result; infinity if only one is NaN.
 
-    Infinity counts as 2^128, the next number after the largest.
+    Infinity is treated as 2^128, which would be the next number after the largest.
     """
     with np.errstate(all="ignore"):
         exponent = (np.abs(exact.astype(np.float32)).view(np.uint32) >> np.uint32(23)).clip(1, 254)
@@ -133,7 +133,7 @@ def worst(name: str, function: Compiled, chunks: Iterator[Array]) -> tuple[float
 
 @cache
 def float32_samples() -> Array:
-    """Return about two million numbers: every sign and exponent, critical ranges, and special values."""
+    """Return about two million numbers: all signs and exponents, critical ranges, and special values."""
     generator = np.random.default_rng(20)
     high = np.arange(512, dtype=np.uint32)[:, None] << np.uint32(23)
     every = (high | generator.integers(0, 1 << 23, (512, 2000), dtype=np.uint32)).view(np.float32).ravel()
@@ -226,7 +226,7 @@ def test_special_values(name: str, dtype: str, target: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", NAMES)
 def test_bits_depend_on_the_element_only(name: str, dtype: str) -> None:
-    """Bits agree for any lane count, with and without LLVM's optimiser; undefined behaviour would differ."""
+    """Bits agree for any number of lanes, with and without LLVM's optimiser. Undefined behaviour would differ."""
     samples = float32_samples()[::997]
     x = np.concatenate([samples[np.isfinite(samples)].astype(dtype), np.array([NAN, INFINITY, -INFINITY], dtype)])
     target = targets()[0]

@@ -1,6 +1,6 @@
-"""Smallest code generator that can run `rnngraph.codegen.llvm.vecmath`: LLVM IR text, run through llvmlite.
+"""A minimal code generator for `rnngraph.codegen.llvm.vecmath`, which writes LLVM IR and runs it with llvmlite.
 
-It is independent of the library's code generator, so that the functions are tested on their own.
+It is independent of the library's code generator, so that the functions are tested separately.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Emit = Callable[[VectorBuilder, Handle], Handle]
 
 
 class Value:
-    """SSA name or constant, with its LLVM type and its kind of element."""
+    """Name of an SSA value, or constant, with its LLVM type and its kind of element."""
 
     def __init__(self, text: str, element: str) -> None:
         self.text = text
@@ -29,10 +29,10 @@ class Value:
 
 
 class TextBuilder:
-    """`VectorBuilder` that appends lines of LLVM IR.
+    """A `VectorBuilder` that writes lines of LLVM IR.
 
-    Without `fused`, fma is a product and a sum. With `estimates`, AVX-512 estimates reciprocals and scales by powers of
-    two.
+    Without `fused`, fma is a product and a sum. With `estimates`, instructions of AVX-512 estimate reciprocals and
+    scale by powers of two.
     """
 
     def __init__(self, lanes: int, fused: bool = True, estimates: bool = False) -> None:
@@ -45,7 +45,7 @@ class TextBuilder:
 
     @property
     def has_fma(self) -> bool:
-        """True if fma rounds once."""
+        """Whether fma rounds once."""
         return self.fused
 
     def type_of(self, element: str) -> str:
@@ -183,7 +183,7 @@ class TextBuilder:
 
 
 def function_text(emit: Emit, dtype: str, lanes: int, fused: bool = True, estimates: bool = False) -> str:
-    """Return a module with `f(in, out, n)`, which applies `emit` to n vectors; n is at least one."""
+    """Return a module with `f(in, out, n)`, which applies `emit` to n >= 1 vectors."""
     element = {"float32": "float", "float64": "double"}[dtype]
     builder = TextBuilder(lanes, fused, estimates)
     result = emit(builder, Value("%x", element))
@@ -213,7 +213,7 @@ def function_text(emit: Emit, dtype: str, lanes: int, fused: bool = True, estima
 
 
 class Compiled:
-    """Native code of one function over arrays whose length is a multiple of the lanes."""
+    """Native code of a function for arrays whose length is a multiple of the number of lanes."""
 
     def __init__(
         self,
@@ -248,7 +248,7 @@ class Compiled:
         self._function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(address)
 
     def __call__(self, x: Array, out: Array | None = None) -> Array:
-        """Apply the function to every element, padded to whole vectors."""
+        """Apply the function to all elements, which are padded to whole vectors."""
         count = x.size
         padded = np.ascontiguousarray(np.resize(x, -(-count // self.lanes) * self.lanes), dtype=self.dtype)
         result = np.empty_like(padded) if out is None else out

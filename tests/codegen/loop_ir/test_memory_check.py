@@ -1,4 +1,4 @@
-"""The memory check of finished entries detects temporaries that any statement reads too early or too late."""
+"""The memory check of finished entries detects statements that read temporaries too early or too late."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_places_that_are_formulas_are_compared_for_all_sizes() -> None:
 
 
 def test_a_walk_that_leaves_folds_out_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lifetimes that ignore reads within folds let a computed length be overwritten before it is read."""
+    """If lifetimes ignore reads within folds, a computed length is overwritten before it is read."""
     original, uses = arenas.lifetimes, Fold.uses
 
     def without_folds(statements: Sequence[Statement]) -> dict[Buffer, tuple[int, int]]:
@@ -161,7 +161,7 @@ def test_a_walk_that_leaves_folds_out_is_caught(monkeypatch: pytest.MonkeyPatch)
 
 
 def computed_lengths() -> tuple[rg.Program, dict[str, np.ndarray]]:
-    """Return a tagger and feeds: two directions, scores, and a recurrence of log-sum-exp from the second step on."""
+    """Return a tagger and feeds: two directions, scores, and a log-sum-exp recurrence from the second step on."""
     x, lengths = rg.placeholder("x", (None, None, 7)), rg.placeholder("lengths", (None,), "int32")
     cells = rg.BasicLSTMCell(15), rg.BasicLSTMCell(15)
     both, _ = rg.bidirectional_dynamic_rnn(*cells, x, sequence_length=lengths)
@@ -219,7 +219,7 @@ def test_every_kind_of_statement_is_known_here() -> None:
 
 @pytest.mark.parametrize("kind", STATEMENTS, ids=lambda kind: kind.__name__)
 def test_a_statement_lists_and_renames_all_values_that_it_uses(kind: type[BaseStatement]) -> None:
-    """``uses`` agrees with a generic walk over the fields, and no old buffer remains after renaming."""
+    """``uses`` agrees with a generic search of the fields, and no old buffer remains after renaming."""
     statement = STATEMENTS[kind]
     buffers, indices, inner = found_in(statement)
     uses = statement.uses()

@@ -61,7 +61,7 @@ def test_arm_without_sdot(machine: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("triple", ["armv7l-unknown-linux-gnueabihf", "i686-pc-windows-msvc", "powerpc64le-linux-gnu"])
 def test_another_processor_is_refused(machine: pytest.MonkeyPatch, triple: str) -> None:
-    """A 32-bit system of a Raspberry Pi, for one, whose pointers have another size than the code assumes."""
+    """For example a 32-bit system of a Raspberry Pi, whose pointers have another size than code assumes."""
     with pytest.raises(rg.ArgumentError, match=f"its Python is for {triple}, .* use a 64-bit system"):
         made_up(machine, triple, "generic", frozenset())
 
@@ -76,7 +76,7 @@ def test_another_processor_is_refused(machine: pytest.MonkeyPatch, triple: str) 
     ],
 )
 def test_triples_in_memory_and_in_files(machine: pytest.MonkeyPatch, process: str, memory: str, files: str) -> None:
-    """On Windows LLVM links only ELF in memory; a system's linker accepts only its own object format."""
+    """On Windows, LLVM links only ELF in memory. The linker of a system accepts only the system's own object format."""
     here = made_up(machine, process, "generic", frozenset())
     assert here.triple == memory
     assert for_files(here).triple == files

@@ -1,4 +1,4 @@
-"""First phase of a schedule: which values are in memory, before they have addresses, and whether workers pay."""
+"""First phase of scheduling: which values are in memory, before they have addresses, and whether workers pay."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def graphs_of(program: rg.Program, sizes: dict[str, int]) -> list[Graph]:
 )
 @pytest.mark.parametrize("parts", [1, 2])
 def test_values_in_memory_split_kernels(declared: Any, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kernels computed from placed views equal those of the analysis, which knows no addresses."""
+    """Kernels determined from views with addresses equal those of the analysis, which has no addresses."""
     original, compared = planner._Planner._section, []
 
     def section(self: Any, analysis: SectionAnalysis) -> Any:

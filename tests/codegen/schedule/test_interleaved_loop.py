@@ -47,7 +47,7 @@ CELLS: tuple[Callable[[int], rg.Cell], ...] = (
 
 
 def net(draw: random.Random, rows: int | None) -> dict[str, rg.Tensor]:
-    """Draw a net of stacks, both directions and branches. Either every sequence is an output, or none is."""
+    """Draw a net of stacks, both directions and branches. Either all sequences are outputs, or none are."""
     x = rg.placeholder("x", (rows, None, INPUTS))
     ends = rg.placeholder("ends", (rows,), "int64") if draw.random() < 0.3 else None
     sequences = [x]
@@ -95,11 +95,11 @@ def check(seed: int, monkeypatch: pytest.MonkeyPatch) -> list[InterleavingPlan]:
     steps = STEPS[seed % len(STEPS)]
     with monkeypatch.context() as off:
         interleave_nothing(off)
-        alone = results(seed, steps)
+        separate = results(seed, steps)
     with monkeypatch.context() as on, poisoned_entries():
         plans = interleave_everything(on, 1 + seed % 4, bool(seed % 2))
-        beside = results(seed, steps)
-    for one, other in zip(alone, beside, strict=True):
+        interleaved = results(seed, steps)
+    for one, other in zip(separate, interleaved, strict=True):
         assert one.keys() == other.keys()
         for name, array in one.items():
             assert_array_equal(other[name], array, name)
@@ -107,7 +107,7 @@ def check(seed: int, monkeypatch: pytest.MonkeyPatch) -> list[InterleavingPlan]:
 
 
 def stack(cell: Callable[[int], rg.Cell], units: int, layers: int = 3, skips: bool = False) -> rg.Program:
-    """Return a stack whose layers read the layer below; with ``skips`` also the one below that."""
+    """Return a stack whose layers read the layer below, and with ``skips`` also the layer below that."""
     value = skipped = rg.placeholder("x", (None, None, units))
     for number in range(layers):
         given = value + skipped if skips else value
@@ -155,7 +155,7 @@ def test_many_nets_have_the_bits_of_scans_alone(seed: int, monkeypatch: pytest.M
 
 
 def test_a_layer_is_one_chunk_later_than_the_one_that_it_reads(golden: Any) -> None:
-    """A turn runs a layer's scan, and then the product that is hoisted for the next layer."""
+    """An iteration runs the scan of a layer, and then the product that is hoisted for the next layer."""
     plan = planned(stack(rg.BasicRNNCell, 8))
     assert phases(plan) == [((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 1))]
     text = str(plan_text(plan))
@@ -180,18 +180,18 @@ def test_directions_and_branches_are_at_the_same_chunk() -> None:
 
 
 def test_each_loop_has_indices_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both backward loops store a mean's divisor, each by its own index."""
+    """Both backward loops store the divisor of a mean, each by its own index."""
     x = rg.placeholder("x", (None, None, 3))
     halves, _ = rg.bidirectional_dynamic_rnn(rg.BasicRNNCell(8), rg.BasicRNNCell(8), x)
     first, other = (rg.reduce_mean(rg.square(half)) for half in halves)
     feeds = {"x": feed(33, 3)}
-    beside = rg.compile({"y": halves}, loss=first + other, seed=1, cache=False)
-    assert len(phases(planned(beside, training=True))) == 4
-    found = beside.training.gradients(feeds)
+    interleaved = rg.compile({"y": halves}, loss=first + other, seed=1, cache=False)
+    assert len(phases(planned(interleaved, training=True))) == 4
+    gradients = interleaved.training.gradients(feeds)
     interleave_nothing(monkeypatch)
-    alone = rg.compile({"y": halves}, loss=first + other, seed=1, cache=False).training.gradients(feeds)
-    for name, array in alone[1].items():
-        assert_array_equal(found[1][name], array, name)
+    separate = rg.compile({"y": halves}, loss=first + other, seed=1, cache=False).training.gradients(feeds)
+    for name, array in separate[1].items():
+        assert_array_equal(gradients[1][name], array, name)
 
 
 def test_a_backward_pass_is_staggered_too() -> None:
@@ -211,7 +211,7 @@ def test_steps_that_keep_the_processor_busy_stay_alone(cell: Any, units: int, ro
 
 @pytest.mark.parametrize(("units", "pays"), [(8, False), (48, True)])
 def test_workers_must_be_faster_than_one_that_interleaves_scans(units: int, pays: bool) -> None:
-    """A pipeline of six layers of 8 units would only beat one worker that runs layers one after another."""
+    """A pipeline of six layers of 8 units would be faster only than one worker that does not interleave layers."""
     compiled = stack(rg.BasicLSTMCell, units, 6).inference.full_graph()
     names = tuple(name for name, _ in compiled.graph.outputs)
     plan = schedule(compiled.sized(names, {"B": 1}), target_of("x86-64-v4"), "entry", parts=2)
@@ -230,7 +230,7 @@ def test_weights_that_do_not_share_the_first_cache_are_in_batches() -> None:
 
 @pytest.mark.parametrize("name", ["rnn", "skips", "both"])
 def test_results_of_any_length_equal_the_interpreters(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lengths below a chunk, of whole chunks and with a remainder; in one call, and in parts by a stream."""
+    """Lengths are less than a chunk, whole chunks, and with a remainder, in one call and in parts of a stream."""
     plans = interleave_everything(monkeypatch, 16)
     program = {
         "rnn": lambda: stack(rg.BasicRNNCell, 7),
@@ -251,7 +251,7 @@ def test_results_of_any_length_equal_the_interpreters(name: str, monkeypatch: py
 
 @pytest.mark.parametrize("wrong", ["sooner", "beside", "depth"])
 def test_a_wrong_order_is_detected(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mutations that the check must detect: a layer too early, kernels in another order, or too few buffers."""
+    """The check detects a layer that runs too early, kernels in another order, and too few buffers."""
 
     def plan(*arguments: Any) -> InterleavingPlan | None:
         found = plan_interleaving(*arguments)

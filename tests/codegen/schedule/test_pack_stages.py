@@ -16,7 +16,7 @@ KINDS = ("float32", "bfloat16", "int8", "int8_blocks", "int4")
 
 
 def net(units: int = 63) -> tuple[rg.Tensor, rg.Tensor]:
-    """Return outputs and loss of a net with products before, inside of and after its recurrences."""
+    """Return outputs and loss of a net with products before, within and after its recurrences."""
     x = rg.placeholder("x", (None, None, 25))
     y, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.LSTMCell(units), rg.GRUCell(units)]), rg.dense(x, 40))
     logits = rg.dense(y, 17)
@@ -31,7 +31,7 @@ def in_many_stages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def results(kind: str, parameters: object = None, **options: object) -> tuple[rg.Program, list[np.ndarray]]:
-    """Return a program, and what its calls, streams and training give."""
+    """Return a program, and the results of its calls, streams and training."""
     outputs, loss = net()
     program = rg.compile(outputs, loss, weights=rg.Narrow(kind, force=True), cache=False, seed=3, **options)
     x = np.random.default_rng(1).normal(size=(3, 7, 25)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The plan: each kernel is decided once, before it is written, and prints. Nothing here needs machine code."""
+"""The plan, which decides about each kernel once, before it is written, and its text. No test needs machine code."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_stage_is_the_plan_for_the_target() -> None:
 @pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("unroll", [1, 4])
 def test_each_kernel_is_decided_once(parts: int, unroll: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiles and partitions are decided once for each kernel, even if a step is unrolled."""
+    """Tile and partition are chosen once for each kernel, even if a step is unrolled."""
     teams.share_everything(monkeypatch, parts)
     calls = {"tile_shape": 0, "partition": 0}
 
@@ -128,7 +128,7 @@ FAST_WEIGHTS = """graph fast_weights
 
 
 def test_an_outer_sum_of_a_step_is_one_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sum is cleared before it is accumulated, and no barrier separates the two within a step."""
+    """The sum is cleared before it is accumulated, without a barrier between the two within a step."""
     teams.share_everything(monkeypatch, 2)
     plan = schedule(parse(FAST_WEIGHTS), target_of("x86-64-v3"), "entry", 2)
     (scan,) = scans(plan)

@@ -1,4 +1,4 @@
-"""Work of scheduling grows linearly with the graph, not with its square."""
+"""The work of scheduling is linear in the size of the graph, not quadratic."""
 
 from __future__ import annotations
 

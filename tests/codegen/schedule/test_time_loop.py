@@ -1,4 +1,4 @@
-"""Pipelines of loops over time have the bits of one worker, in whatever order workers claim stages."""
+"""Pipelines of loops over time have the bits of one worker, in any order in which workers claim stages."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_stages_may_be_as_far_ahead_as_they_can(
 
 
 def without_needs(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the waits for earlier stages, or those for later stages."""
+    """Remove the waits for earlier or for later stages."""
     original = stage_needs
 
     def fewer(*arguments: Any) -> tuple[dict[int, int], ...]:
@@ -106,7 +106,7 @@ def without_needs(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("missing", ["later", "earlier"])
 def test_a_missing_need_is_no_entry(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check of what stages read and write detects the missing wait."""
+    """The check of stages' reads and writes detects a missing wait."""
     teams.share_in_pipelines(monkeypatch, 2)
     program = stack(lambda: rg.BasicRNNCell(17), 3)
     assert pipeline_of(planned(program, {"B": 1}))
@@ -117,7 +117,7 @@ def test_a_missing_need_is_no_entry(missing: str, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("missing", ["later", "earlier"])
 def test_a_missing_dependency_changes_results(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The comparison of numbers detects a stage that does not wait."""
+    """The comparison of results detects a stage that does not wait."""
     teams.share_in_pipelines(monkeypatch, 2)
     without_needs(missing, monkeypatch)
     monkeypatch.setattr(entry_emitter, "check_memory", lambda *_: None)
@@ -126,7 +126,7 @@ def test_a_missing_dependency_changes_results(missing: str, monkeypatch: pytest.
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_any_length_gives_the_bits_of_one_thread(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lengths below a chunk, of whole chunks, and with a remainder."""
+    """Lengths are less than a chunk, whole chunks, and with a remainder."""
     cells = rg.GRUCell(25), rg.BasicLSTMCell(17), rg.BasicRNNCell(33)
     layers = iter([*cells, *cells])
     program = stack(lambda: next(layers), 3)
@@ -164,7 +164,7 @@ def test_rows_enough_need_no_pipeline() -> None:
 
 
 def test_one_worker_runs_the_loop_as_without_threads() -> None:
-    """One worker calls the same functions, over the same chunks, as code for one thread."""
+    """One worker calls the same functions, for the same chunks, as code for one thread."""
     program = stack(lambda: rg.BasicRNNCell(100), 3, 40)
     several, one = (planned(program, {"B": 1}, parts) for parts in (2, 1))
     alone = next(
@@ -249,7 +249,7 @@ A, B, C = (Buffer(name, "float32") for name in "abc")
 
 
 def test_needs_follow_from_the_values_between_kernels() -> None:
-    """Readers wait for values of the same chunk; a value that is not double-buffered also delays its writer."""
+    """Readers wait for values of the same chunk. A writer waits for readers of a value that is not double-buffered."""
     first, second, third = (make("input", label=name, type=TensorType("float32", ())) for name in "xyz")
     views = {node: View.contiguous(buffer, ()) for node, buffer in ((first, A), (second, B), (third, C))}
     memory = Memory(Panels({}), lambda *_: A, views)

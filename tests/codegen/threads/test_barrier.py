@@ -60,7 +60,7 @@ def graph_of(graphs: CallableGraph) -> tuple[CompiledGraph, tuple[str, ...]]:
 
 
 def check_turns(name: str, batch: int, parts: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compare workers in both orders with one. ``rows``: minimum rows per worker for a partition by rows."""
+    """Compare workers in both orders with one worker. ``rows`` is the minimum per worker in a partition by rows."""
     teams.share_everything(monkeypatch, parts, rows)
     units = {1: 100, 3: 63, 7: 25, 5: 17, 9: 63, 17: 33}[batch]
     program, feeds = declared(name, units), feeds_of(batch, 5)
@@ -113,7 +113,7 @@ def test_narrow_weights_are_shared_too(batch: int, weights: str, monkeypatch: py
 
 
 def test_a_missing_barrier_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without barriers one of the two orders gives other bits, so the comparison is effective."""
+    """Without barriers, one of the two orders gives other bits, which shows that the comparison is effective."""
     teams.share_everything(monkeypatch, 2)
     program, feeds = declared("gru", 63), feeds_of(1, 5)
     compiled, names = graph_of(program.inference)

@@ -52,7 +52,7 @@ def attending(units: int, steps: int) -> tuple[rg.Tensor, Any, rg.Tensor]:
 
 
 def fed(units: int, steps: int) -> tuple[rg.Tensor, Any, rg.Tensor]:
-    """Declare a decoder that adds an input of each step to the output that it feeds back."""
+    """Declare a decoder that adds each step's input to the output that it feeds back."""
     inputs = rg.placeholder("inputs", (None, steps, 3))
     return rg.dynamic_decode(
         rg.BasicLSTMCell(units),
@@ -114,7 +114,7 @@ def check(program: rg.Program, rows: int, parts: int, monkeypatch: pytest.Monkey
 def test_workers_give_the_bits_of_one(
     name: str, rows: int, parts: int, fewest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``fewest``: minimum rows per worker for a partition by rows."""
+    """``fewest`` is the minimum number of rows per worker in a partition by rows."""
     teams.share_everything(monkeypatch, parts, fewest)
     program = decoder(name, 17, 7, seed=13)
     lengths = check(program, rows, parts, monkeypatch)
@@ -148,7 +148,7 @@ def scans_of(plan: ScheduledEntry) -> list[ScanPlan]:
 
 
 def test_rows_of_a_decoder_are_cut_between_workers() -> None:
-    """Only the stop condition is not computed row by row, so workers wait before and after it."""
+    """Only the stop condition is not computed row by row, so that there are barriers before and after it."""
     plan = planned(decoder("greedy", 64, 40), 32)
     (scan,) = scans_of(plan)
     others = [kernel.kernel for kernel in scan.kernels if not kernel.partition.by_rows]
@@ -170,7 +170,7 @@ def test_one_row_of_a_decoder_is_cut_by_units() -> None:
 
 
 def test_the_derivative_of_a_decoder_needs_no_barrier() -> None:
-    """The backward pass knows which steps have run."""
+    """The backward pass needs no stop condition, because the forward pass saves which steps have run."""
     plan = planned(decoder("fed", 64, 40), 32, "training")
     forward, backward = scans_of(plan)
     assert not forward.sharing.estimate.by_rows

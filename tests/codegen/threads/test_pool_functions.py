@@ -1,4 +1,4 @@
-"""Functions of a pool's threads: sleeping on each system, spinning, and the floating-point mode."""
+"""Functions of a pool's threads: semaphores of each system, spin loops, and the floating-point mode."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ARM = replace(target_of("aarch64-linux"), triple="aarch64-unknown-linux-gnu")
     ],
 )
 def test_semaphores_of_each_system(target: str, calls: list[str]) -> None:
-    """Windows and macOS load semaphore handles from memory first."""
+    """On Windows and macOS, memory holds the handle of a semaphore."""
     text = pool_text(target_of(target))
     assert assembly(text, target_of(target))
     called = re.findall(r"call i(?:32|64) %.*", text)

@@ -37,7 +37,7 @@ def test_kinds(name: str) -> None:
 
 
 def test_a_delay_within_lengths() -> None:
-    """A state whose next value reads no state, except in rows that have ended."""
+    """The next value of the state depends on no state, except in rows that have ended."""
     found = found_in(declared(CHUNKED["mixed"](), lengths=True)[0])
     assert found["before"].plan is None
     assert found["S"].kind == KINDS["mixed"]
@@ -96,7 +96,7 @@ def test_a_state_that_is_only_passed_on_is_no_recurrence() -> None:
 
 
 class TurnedCell(rg.Cell):
-    """Cell with a complex state as two real ones. ``scaled``: one of them scales the other."""
+    """Cell whose two real states are a complex one. If ``scaled``, one of them scales the other."""
 
     def __init__(self, scaled: bool) -> None:
         self.scaled = scaled
@@ -124,7 +124,7 @@ def test_gates_of_each_other_are_not_affine() -> None:
 
 
 class WholeCell(GatedCell):
-    """Cell whose output depends on a function of every entry of its state."""
+    """Cell whose output depends on a function of all entries of its state."""
 
     def rule(self, S: rg.Tensor, *parts: rg.Tensor) -> tuple[rg.Tensor, rg.Tensor]:
         _, k, v, a = parts
@@ -133,7 +133,7 @@ class WholeCell(GatedCell):
 
 
 class BothAxesCell(MatrixCell):
-    """Cell with a separate decay for every entry of the state, as in S6."""
+    """Cell with a separate decay for each entry of its state, as in S6."""
 
     @property
     def widths(self) -> tuple[int, ...]:

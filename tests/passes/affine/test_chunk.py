@@ -1,4 +1,4 @@
-"""Chunks of affine recurrences have the values and gradients of single steps, in float64 by the interpreter."""
+"""Chunks of affine recurrences have the values and the gradients of single steps, in the interpreter and float64."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rnngraph.passes.pipeline import meaning, run
 
 
 def graphs_of(outputs: Any, loss: rg.Tensor, steps: int) -> tuple[Graph, Graph]:
-    """Return the graph with gradients by x, by steps and in chunks."""
+    """Return the graph with gradients by x, in steps and in chunks."""
     lowered = rg.compile(outputs, loss=loss).parts.lowered.graph
     return tuple(run(lowered, meaning("training", ("x",), (), chunked)) for chunked in (None, Chunking(steps)))  # type: ignore[return-value]
 
@@ -87,7 +87,7 @@ def test_directions_and_stacks() -> None:
 
 @pytest.mark.parametrize("decay", [1e-30, 0.0, 3.0, -2.0])
 def test_decays_of_any_size(decay: float) -> None:
-    """Products of decays may underflow or overflow, because none divides another."""
+    """Products of decays may underflow or overflow, because they are never divisors."""
     cell = GatedCell()
     graphs = graphs_of(*declared(cell)[:2], 16)
     feeds = fed(cell, 2, 20)

@@ -1,4 +1,4 @@
-"""Graphs of chunks, run by the interpreter, give the results of the whole sequence when concatenated."""
+"""Concatenated results of graphs of chunks, run by the interpreter, equal those of the whole sequence."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ NETS: dict[str, tuple[int, int, Callable[[rg.Tensor], Any]]] = {
 
 
 class Net:
-    """Declaration as a whole graph, as chunks and as an end, with values of its parameters."""
+    """Graphs of a declaration: for the whole sequence, for a chunk and for the end; with values of its parameters."""
 
     def __init__(self, declare: Callable[[rg.Tensor], Any]) -> None:
         lowered = DeclaredSource(declare(rg.placeholder("x", (None, None, WIDTH))), None, {}).stateful()
@@ -141,7 +141,7 @@ class Net:
         return interpret(graph, {**self.parameters, **states, "x": x}, sizes=sizes)
 
     def chunks(self, x: np.ndarray, cuts: Sequence[int]) -> tuple[list[Arrays], Arrays]:
-        """Return the results of chunks, and those of the end."""
+        """Return the results of the chunks and of the end."""
         rate, made = self.timeline.stream_rate.rate, chunk_graph(self.timeline, self.rows)
         kinds = {node["label"]: node.tensor for node in verify(made.graph).inputs}
         states = dict(self.begin)

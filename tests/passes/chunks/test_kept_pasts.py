@@ -1,4 +1,4 @@
-"""States that store the past of a sequence, as inputs and outputs of a net: streams have the bits of the whole."""
+"""States that are inputs and outputs of a net and store a sequence's past: streams have the whole sequence's bits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Net = tuple[dict[str, Any], dict[str, str]]
 
 
 def joined(cache: rg.Tensor, x: rg.Tensor) -> tuple[rg.Tensor, rg.Tensor]:
-    """Return the concatenation along time, and its last two entries."""
+    """Return the concatenation along time, and the last two entries of that."""
     whole = rg.concat([cache, x], axis=1)
     return whole, whole[:, -2:]
 
@@ -35,13 +35,13 @@ def strided(stride: int) -> Net:
 
 
 def dilated_by_hand() -> Net:
-    """Declare a dilated convolution written as sums of slices, as in some files."""
+    """Declare a dilated convolution as a sum of slices, as some files have it."""
     whole, last = joined(rg.placeholder("cache", (None, 2, WIDTH)), fed())
     return {"y": recurred(whole[:, :-2] * 2.0 + whole[:, 2:]), "last": last}, {"last": "cache"}
 
 
 def two_in_one() -> Net:
-    """Declare one state with two pasts, the second of which belongs to a later value."""
+    """Declare a single state with two pasts, of which the second belongs to a later value."""
     caches = rg.placeholder("caches", (2, None, 2, WIDTH))
     first, last = joined(caches[0], fed())
     second, other = joined(caches[1], rg.tanh(rg.conv1d(first, WIDTH, 3, padding="valid")))
@@ -50,7 +50,7 @@ def two_in_one() -> Net:
 
 
 def behind_what_looks_ahead() -> Net:
-    """Declare a state of the input, with a convolution that looks ahead after it."""
+    """Declare a state of the input, followed by a convolution that looks ahead."""
     whole, last = joined(rg.placeholder("cache", (None, 2, WIDTH)), fed())
     y = rg.conv1d(rg.conv1d(whole, 4, 3, padding="valid"), 4, 3, padding="same")
     return {"y": recurred(y), "last": last}, {"last": "cache"}

@@ -1,4 +1,4 @@
-"""Padding along time delays a stream by no more steps than causality requires."""
+"""With padding along time, a stream is delayed by no more steps than necessary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows and steps that are merged into one axis and split again stream like separate axes."""
+"""If rows and steps are merged into one axis and split again, streams are as with separate axes."""
 
 from __future__ import annotations
 

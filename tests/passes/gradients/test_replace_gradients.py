@@ -13,7 +13,7 @@ from rnngraph.passes.gradients.replace_gradients import APPLIED, AT, ReplaceGrad
 
 
 def test_updates_use_the_replaced_gradients() -> None:
-    """For the loss sum(tanh(w)²), half of the gradient by w is applied, and the gradient by tanh(w) is an output."""
+    """The loss is sum(tanh(w)²). Half of the gradient by w is applied, and the gradient by tanh(w) is an output."""
     kind = TensorType("float32", (3,))
     w, of_w, of_y = (make("input", label=name, name=name, type=kind) for name in ("w", "of_w", "of_y"))
     y = make("tanh", w)

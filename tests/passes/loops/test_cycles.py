@@ -1,4 +1,4 @@
-"""Strongly connected components of random bodies equal networkx's."""
+"""Strongly connected components of random bodies equal those of networkx."""
 
 from __future__ import annotations
 

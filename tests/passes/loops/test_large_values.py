@@ -1,4 +1,4 @@
-"""Matrix states are read within the loops that compute them, also if other loops depend on these."""
+"""Matrix states are read only within the loops that compute them, also if other loops depend on these loops."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def column(x: rg.Tensor) -> rg.Tensor:
 
 
 class Delayed(rg.Cell):
-    """Cell whose matrix state is read with the mean of this input and the one before."""
+    """Cell whose matrix state is read with the mean of the current and the previous input."""
 
     output_size = WIDTH
 
@@ -31,7 +31,7 @@ class Delayed(rg.Cell):
 
 
 class EachOther(rg.Cell):
-    """Cell with two matrix states, each of whose readouts needs a value of the other's loop."""
+    """Cell with two matrix states. Reading either needs a value of the other's loop."""
 
     output_size = WIDTH
 
@@ -53,7 +53,7 @@ def program_of(cell: rg.Cell, width: int = WIDTH) -> rg.Program:
 
 
 def sequences_of_matrices(program: rg.Program, elements: int) -> list[str]:
-    """Return the types of values of inference that have at least this many elements for each step and row."""
+    """Return the types of those values of inference that have at least ``elements`` elements for each step and row."""
     graph = program.inference.compiled.optimized(tuple(name for name, _ in program.inference.graph.outputs))
     kinds = [node.tensor for node in graph.nodes if node.op != "scan"]
     sequences = [kind for kind in kinds if kind.rank and str(kind.shape[0]) == "T"]

@@ -1,4 +1,4 @@
-"""reduced_weights: the interpreted meaning of each form against NumPy in float64, and the conditions for its use."""
+"""reduced_weights: results of each form in the interpreter against NumPy in float64, and the conditions for its use."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def whole_rows(x: np.ndarray, dtype: str) -> list[np.ndarray]:
 
 @pytest.mark.parametrize(("dtype", "offset"), [("int8", 0), ("uint8", 128)])
 def test_rows_of_bytes(dtype: str, offset: int) -> None:
-    """No value saturates, errors are at most half a step, 0 is exact, and rows are independent."""
+    """No value saturates, errors are at most half a step, 0 is exact, and rows are rounded independently."""
     generator = np.random.default_rng(3)
     x = generator.normal(size=(4000, 7)).astype(np.float32)
     x[:1000] = np.abs(x[:1000])
@@ -86,7 +86,7 @@ def test_rows_of_bytes(dtype: str, offset: int) -> None:
 
 
 def test_activations_of_8_bits_on_all_targets() -> None:
-    """Processors with signed, unsigned or no byte products have the same integers and scales."""
+    """Integers and scales are the same on processors with products of signed or unsigned bytes, or none."""
     graph, generator = in_a_scan(), np.random.default_rng(1)
     shapes = {"x": (4, 3, 2), "K": (5, 6), "b": (6,)}
     feeds = {name: generator.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
@@ -108,7 +108,7 @@ def test_activations_of_8_bits_on_all_targets() -> None:
 
 @pytest.mark.parametrize("worst", [0.0, 0.4])
 def test_weights_of_one_scale_stay_as_they_are(worst: float) -> None:
-    """A quantized file has one scale. With one value off its grid, each column gets a scale of its own."""
+    """A quantized file has one scale. If one value is not on its grid, each column gets its own scale."""
     graph, generator = product("B,", 64, 64), np.random.default_rng(2)
     whole = generator.integers(-90, 91, (64, 64)).astype(np.float32)
     whole[5, 5], whole[7, 7] = 127, whole[7, 7] + worst
@@ -120,7 +120,7 @@ def test_weights_of_one_scale_stay_as_they_are(worst: float) -> None:
 
 
 def product(shape: str, depth: int, width: int, first: int = 0) -> Graph:
-    """Return a graph of x times the columns of a weight from ``first`` on."""
+    """Return the graph of the product of x and the columns of a weight from ``first`` on."""
     text = f"""graph g
   x = input : f32[{shape}{depth}]
   W = parameter {{label='W'}} : f32[{depth},{width}]
@@ -136,7 +136,7 @@ def changes(graph: Graph) -> bool:
 
 
 def test_small_and_endless_weights_stay() -> None:
-    """The rule depends on shapes alone; for gates, the whole weight counts."""
+    """The rule depends on shapes alone. For gates, it uses the shape of the whole weight."""
     assert changes(product("B,", 64, 64))
     assert not changes(product("B,", 64, 63))
     assert not changes(product("B,", 31, 4096))

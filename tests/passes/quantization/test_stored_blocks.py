@@ -1,4 +1,4 @@
-"""Weights of ``rg.dequantize`` are recognised, and products in blocks use their integers and scales."""
+"""Weights from ``rg.dequantize`` are recognised, and products in blocks use their integers and scales."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STORED = {8: "int8", 4: "uint8"}
 
 
 def drawn(bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return stored bytes [columns, ...], float16 scales, and integers, of which none has the largest magnitude."""
+    """Return stored bytes [columns, …], float16 scales, and integers, of which none has the largest magnitude."""
     rng = np.random.default_rng(bits)
     wide = rng.random((COLUMNS, DEPTH // 32)) * 2.0 ** rng.integers(-23, 16, (COLUMNS, DEPTH // 32))
     scales = wide.astype(np.float16).astype(np.float32)
@@ -55,7 +55,7 @@ def test_a_weight_is_recognised_and_a_changed_one_is_not(bits: int) -> None:
 
 @pytest.mark.parametrize(("bits", "kind"), [(8, "int8_blocks"), (4, "int4"), (4, "int8_blocks")])
 def test_products_take_the_stored_integers_and_scales(bits: int, kind: str) -> None:
-    """Quantizing again would change the scales, because no block has an integer of the largest magnitude."""
+    """To quantize weights again would change scales, because no block has an integer of the largest magnitude."""
     _, scales, whole = drawn(bits)
     product = rg.placeholder("x", (None, DEPTH)) @ weight(bits)
     x = np.random.default_rng(1).normal(size=(3, DEPTH)).astype(np.float32)

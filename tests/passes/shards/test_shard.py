@@ -1,4 +1,4 @@
-"""shard: results of a batch's shards add up to those of the whole, or the loss is refused with its line."""
+"""shard: results of a batch's shards add up to those of the whole batch, or an error names the line of the loss."""
 
 from __future__ import annotations
 
