@@ -1,6 +1,6 @@
 """Code generation: from a graph to machine code. ``compile`` returns an object file and its calling interface.
 
-The packages in order. Each imports only earlier ones, and none knows any cell:
+The packages in order. Each imports only earlier ones, and none depends on cells:
 
 - ``machine``: descriptions of processors, and compilation by LLVM.
 - ``direct_calls``: machine code that CPython calls. No other package depends on Python's objects.

@@ -83,7 +83,7 @@ def planned(
     """Return the plan of a graph for ``parts`` workers, or for one worker if more do not pay.
 
     Args:
-        alike: As for ``schedule``.
+        reused_layouts: As for ``schedule``.
         timed: As for ``schedule``.
         max_chunk: As for ``schedule``.
 

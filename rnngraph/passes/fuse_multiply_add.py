@@ -1,7 +1,7 @@
 """fuse_multiply_add: turn a product whose only use is a sum into a fused multiply-add.
 
 This includes sums over an axis of a product with a matrix that a loop carries. The rule depends on the graph alone,
-not on tiles, unrolling or threads, so that every execution of a graph rounds alike.
+not on tiles, unrolling or threads, so that all executions of a graph round in the same way.
 
 Law: values are unchanged up to the rounding that an fma saves.
 """

@@ -8,7 +8,7 @@ from .plan import AXES, DATA, DESCR, FLAGS, LEAF, MAPPING, PLAIN, SEQUENCE, SHAP
 YES, NO = "i1 1", "i1 0"
 
 
-def alike() -> str:
+def matches_record() -> str:
     """Return the LLVM text of a predicate: a value is an array with the shape and the dtype object of a record."""
     f = ObjectBuilder()
     f.return_unless(f.has_type("%value", Api.ARRAY), NO)

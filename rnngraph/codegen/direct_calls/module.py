@@ -9,7 +9,7 @@ from .instructions import ObjectBuilder
 from .plan import API_WORDS, BEGIN, TRAMPOLINE, TRAMPOLINES, Api
 
 _PARTS = (
-    arguments.alike,
+    arguments.matches_record,
     arguments.fits,
     arguments.from_mapping,
     arguments.from_keyword,

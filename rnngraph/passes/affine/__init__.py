@@ -6,5 +6,5 @@
 - ``chunk_products``: computes a chunk of steps by matrix products.
 - ``chunk``: the pass, for training; ``chunking`` has its options.
 
-The rules apply to the graph of a step, and know no cells.
+The rules apply to the graph of a step, and do not depend on cells.
 """

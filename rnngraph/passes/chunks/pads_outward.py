@@ -20,7 +20,7 @@ from ...ir.ops import OPS
 from ...ir.types import Dim, TensorType
 
 _EXACT = (INSTRUCTION, DIVISION)
-"""Costs of elementwise ops that are rounded alike in NumPy and in compiled code."""
+"""Costs of elementwise ops that NumPy and compiled code round in the same way."""
 _MOVES = frozenset(("broadcast", "transpose", "reshape"))
 
 

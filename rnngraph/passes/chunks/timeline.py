@@ -156,7 +156,7 @@ class Timeline:
         return self.delays.get(node) or 0
 
     def keeps_rate(self, node: Node) -> bool:
-        """True if the sizes that an ``ensure_shape`` compares grow alike."""
+        """True if the sizes that an ``ensure_shape`` compares grow at the same rate."""
         pairs = zip(node.operands[0].shape, node.shape, strict=True)
         return all(a == b or (self.stream_rate.growth(a) == self.stream_rate.growth(b) is not None) for a, b in pairs)
 

@@ -88,7 +88,8 @@ class RandomNodes:
     def rows(self, count: Dim, x: Node | None = None) -> Node:
         """Return the indices of rows [count, 1], which start at the input ``first_row``.
 
-        If a value ``x`` depends on no input, its indices start at 0, so that all parts of a split call draw alike.
+        If a value ``x`` depends on no input, its indices start at 0, so that all parts of a split call draw the same
+        numbers.
         """
         index = self.make("reshape", self.make("iota", size=count), shape=(count, 1))
         if x is not None and not any(node.op == "input" for node in topological([x])):

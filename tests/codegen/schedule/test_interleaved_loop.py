@@ -137,7 +137,7 @@ def phases(plan: ScheduledEntry) -> list[tuple[Phase, ...]]:
     return [group.phases for group in plan.groups if group.phases]
 
 
-def calls_beside(plan: ScheduledEntry) -> list[Call]:
+def interleaved_calls(plan: ScheduledEntry) -> list[Call]:
     calls = [item for item in nested(plan.main.function.body) if isinstance(item, Call)]
     return [call for call in calls if call.function.startswith("beside")]
 
@@ -164,7 +164,7 @@ def test_a_layer_is_one_chunk_later_than_the_one_that_it_reads(golden: Any) -> N
     turns = [item for item in plan.main.function.body if isinstance(item, For)]
     assert [turn.comment.partition(",")[0] for turn in turns] == ["time"] * 3
     assert f"over T, forward, {turns[-1].step} steps at a time; scans are interleaved" in text
-    assert len(calls_beside(plan)) == 1
+    assert len(interleaved_calls(plan)) == 1
     two = planned(stack(rg.BasicRNNCell, 8, 2))
     golden(DIRECTORY / "interleaved_entry.txt", function_text(two.main.function))
 
@@ -172,7 +172,7 @@ def test_a_layer_is_one_chunk_later_than_the_one_that_it_reads(golden: Any) -> N
 def test_directions_and_branches_are_at_the_same_chunk() -> None:
     plan = planned(both(rg.GRUCell, 8, 3))
     assert phases(plan) == [((0, 0), (0, 1))] * 6  # both directions of each layer
-    assert len(calls_beside(plan)) == 3
+    assert len(interleaved_calls(plan)) == 3
     x = rg.placeholder("x", (1, None, 8))
     branches = [rg.dynamic_rnn(rg.BasicRNNCell(8), x, scope=f"branch{number}")[0] for number in range(3)]
     (found,) = phases(planned(rg.compile({"y": rg.concat(branches, 2)}, seed=1, cache=False)))
