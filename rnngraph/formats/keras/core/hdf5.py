@@ -33,7 +33,7 @@ class Hdf5:
     """
 
     def __init__(self, name: str, data: bytes) -> None:
-        """Open a file, which errors call ``name``. Raises ``MissingExtraError`` if h5py is not installed."""
+        """Open a file, with its name in errors. Raises ``MissingExtraError`` if h5py is not installed."""
         self.name = name
         try:
             import h5py

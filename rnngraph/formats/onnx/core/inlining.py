@@ -23,7 +23,7 @@ class Inlined(messages.Node):
 
 
 def inline_functions(name: str, model: messages.Model) -> None:
-    """Inline all calls of the model's functions. Raises ``FileError``, which calls the file ``name``."""
+    """Inline all calls of the model's functions. Raises ``FileError``, in which ``name`` is the file's name."""
     if model.functions and model.graph is not None:
         _Inliner(name, model).graph(model.graph)
 

@@ -121,7 +121,7 @@ def _serialized(source: Any) -> bytes:
 
 
 class _Graphs:
-    """Converts graphs from messages. Errors call the file ``name``."""
+    """Converts graphs from messages. ``name`` is the file's name in errors."""
 
     def __init__(self, name: str) -> None:
         self._name, self._nodes = name, 0
@@ -188,7 +188,7 @@ def _kind(proto: messages.Type | None) -> Kind:
 
 
 def graph_of(name: str, proto: messages.Graph) -> Graph:
-    """Convert a graph from messages. Errors call the file ``name``."""
+    """Convert a graph from messages. ``name`` is the file's name in errors."""
     return _Graphs(name).graph(proto, 0)
 
 

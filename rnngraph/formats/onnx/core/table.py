@@ -131,7 +131,7 @@ class Call:
         return self.tensors.value(self.input(number), base)
 
     def array(self, number: int, what: str) -> np.ndarray:
-        """Return an input that must be an array of the file. Errors call the input ``what``."""
+        """Return an input that must be an array of the file. ``what`` is the input's name in errors."""
         operand = self.input(number)
         if not isinstance(operand, Known):
             raise UnreadableError(f"{what} is computed at run time; it must be in the file")

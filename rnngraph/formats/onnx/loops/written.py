@@ -46,7 +46,7 @@ class Places:
 
 
 def writer_of(name: str, following: str, body: Graph, passes: Callable[[str], str]) -> Node | None:
-    """Return the only node that overwrites a state; None if others read more than the state's shape."""
+    """Return the only node that overwrites a state; None if other nodes read the state's values."""
     node = body.makers.get(passes(following))
     if node is None or node.op != "ScatterND" or node.attributes.get("reduction", "none") != "none":
         return None

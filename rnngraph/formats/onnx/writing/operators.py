@@ -238,7 +238,7 @@ def _slice(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _from_end(stop: Dim, dim: Dim) -> Dim:
-    """Return the end of a slice of a symbolic axis. If its distance from the axis's end is a number, it is negative."""
+    """Return the stop of a slice of a symbolic axis, negative if its distance from the axis's end is a number."""
     if isinstance(stop, int):
         return stop
     rest = stop - dim

@@ -24,7 +24,7 @@ from ..tracing.values import Entry, Filled, Lazy, Positions, Sorted, Stacked, Wr
 from .shapes import ALL, axis_of, expanded, reshaped, unsqueezed
 
 MAX_TRIED = 200
-"""Values of a size for which a position is tested. Positions are sums of fractions of the size, whose order repeats."""
+"""Values of a size for which a position is compared with the axis, enough for positions such as ``T//2 + T//3``."""
 
 
 Entries: TypeAlias = Dim | tuple[Dim, Dim, int] | slice | Operand | list[int]

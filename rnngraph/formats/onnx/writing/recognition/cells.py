@@ -74,7 +74,7 @@ def _is_state(carry: Carry) -> bool:
 
 
 def without_holding(parts: ScanParts) -> NextStates | None:
-    """Return a scan's next states without these selections; None if they depend on no lengths of rows."""
+    """Return a scan's next states without selections for ended rows; None if no lengths determine the selections."""
     following = [carry.next for carry in parts.carries]
     if not all(item.op == "select" for item in following):
         return NextStates(following)

@@ -123,7 +123,7 @@ def _update(plan: ChunkPlan, column: Column) -> tuple[Node, Node | None] | None:
 
 
 def _without(factors: Sequence[Node], others: Sequence[Node]) -> list[Node] | None:
-    """Return factors without others, all of which must be among the factors."""
+    """Return ``factors`` without ``others``; None if one of ``others`` is not among the factors."""
     rest = list(factors)
     for other in others:
         place = next((place for place, item in enumerate(rest) if _same(item, other)), None)
