@@ -136,7 +136,9 @@ class GraphReader:
             reader._read([name])
         value = reader._values[name]
         if isinstance(value, OmittedOutput):
-            self._reading.failed(value.node, UnreadableError(f"its optional output {shown(value.name)} is used"))
+            self._reading.failed(
+                value.node, UnreadableError(f"its optional output {shown(value.name)} is not supported")
+            )
             value = reader._values[name] = FAILED
         return value
 

@@ -310,7 +310,7 @@ class _SizeNames:
 
 def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
     if kind.dtype is None:
-        raise UnreadableError("its dtype is not numeric")
+        raise UnreadableError("its dtype must be numeric")
     if kind.shape is None:
         raise UnreadableError(
             "the file does not state its rank; set a shape, for example by onnx.tools.update_model_dims"
@@ -339,11 +339,11 @@ def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Scri
     for name, value in values.items():
         try:
             if isinstance(value, Dequantized):
-                raise UnreadableError("it is quantized at run time")
+                raise UnreadableError("it is quantized at run time, which is not supported for outputs")
             if isinstance(value, Listed | Stacked):
-                raise UnreadableError("it is a sequence")
+                raise UnreadableError("it is a sequence, which is not supported for outputs")
             if isinstance(value, NonZeroIndices):
-                raise UnreadableError("its size depends on the data")
+                raise UnreadableError("its size depends on the data, which is not supported")
             script.outputs[name] = tensors.value(value)
         except UnreadableError as error:
             problems.append(f"output {shown(name)}: {error}")

@@ -124,7 +124,7 @@ class ScriptBackend:
         entries = [None if have == want else want for have, want in zip(own, shape, strict=True)]
         names = [str(dim) for dim in entries if isinstance(dim, Size)]
         if any(not name.isidentifier() or name.startswith("_") for name in names):
-            raise UnreadableError("its result depends on an open size without a name; name the input's axes")
+            raise UnreadableError("its result depends on a symbolic size without a name; name the input's axes")
         return self.call(broadcast_to, x, tuple(str(dim) if isinstance(dim, Size) else dim for dim in entries))
 
     def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:

@@ -42,7 +42,7 @@ def on_planes(
     """
     place = written_axis(b.shape(x)[1:3], windows)
     if place is None:
-        raise UnreadableError("both axes of its input are open; fix the size of one")
+        raise UnreadableError("both axes of its input are symbolic; fix the size of one")
     if place == 0:
         return run(x, windows[0], windows[1], place)
     y = run(b.transpose(x, (0, 2, 1, 3)), windows[1], windows[0], place)

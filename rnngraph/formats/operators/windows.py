@@ -95,7 +95,7 @@ class Window:
         """(before, after) as ints. Raises ``UnreadableError`` if the padding is symbolic."""
         if isinstance(self.before, int) and isinstance(self.after, int):
             return self.before, self.after + self.beyond
-        raise UnreadableError("the padding of an open axis depends on its size; fix the size")
+        raise UnreadableError("its padding depends on the symbolic size of its axis; fix the size")
 
     @property
     def is_even(self) -> bool:

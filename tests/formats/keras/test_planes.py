@@ -125,6 +125,6 @@ def test_windows_over_pictures(shape: list[int | None]) -> None:
 
 
 def test_pictures_of_open_sizes_are_refused() -> None:
-    with pytest.raises(rg.NotReadableError, match="both axes of its input are open; fix the size of one") as caught:
+    with pytest.raises(rg.NotReadableError, match="both axes of its input are symbolic; fix the size of one") as caught:
         rg.read_keras(file_of([None, None, 2]))
     assert len(caught.value.problems) == len(LAYERS)

@@ -36,7 +36,7 @@ class Known:
     def numbers(self, what: str) -> np.ndarray:
         """Return the array. Raises ``UnreadableError`` if an entry is a formula."""
         if self.is_symbolic:
-            raise UnreadableError(f"{what} depends on symbolic sizes")
+            raise UnreadableError(f"{what} depends on symbolic sizes; it must be constant")
         return self.array
 
 

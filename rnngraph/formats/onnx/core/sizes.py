@@ -73,13 +73,15 @@ class _Proving:
     """Policy of ONNX's reader: predicates must hold for all sizes, except equality, which may be deferred."""
 
     def quotient(self, left: Dim, right: Dim) -> Dim:
-        raise UnreadableError(f"it divides the size {dim_text(left)} by {dim_text(right)}, which may leave a remainder")
+        raise UnreadableError(
+            f"it divides the size {dim_text(left)} by {dim_text(right)}, which may leave a remainder; fix it"
+        )
 
     def compare(self, relation: Relation, left: Dim, right: Dim) -> Undecided:
         if relation is operator.eq:
             return Undecided(left, right)
         raise UnreadableError(
-            f"it compares the sizes {dim_text(left)} and {dim_text(right)}, whose order depends on the call"
+            f"it compares the sizes {dim_text(left)} and {dim_text(right)}, whose order depends on the call; fix one"
         )
 
 

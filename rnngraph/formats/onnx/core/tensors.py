@@ -113,13 +113,16 @@ class Tensors(Values):
             return x
         only = None if total(target) == total(own) else forced(own, target)
         if only is not None:
-            raise ForcedSizeError(f"it reshapes {texts(own)} to {texts(target)}", *only)
+            what = f"it reshapes {texts(own)} to {texts(target)}, possible only for {only[0]} = {only[1]}"
+            raise ForcedSizeError(what, *only)
         if total(target) != total(own) and (remedy := _remedy(own, target)):
             raise UnreadableError(f"it reshapes {texts(own)} to {texts(target)}{remedy}")
         if isinstance(x, Known):
             sizes = [dim for dim in target if isinstance(dim, int)]
             if len(sizes) != len(target):
-                raise UnreadableError(f"it reshapes an array of the file to symbolic sizes, {texts(target)}")
+                raise UnreadableError(
+                    f"it reshapes an array of the file to symbolic sizes {texts(target)}, which is not supported"
+                )
             return Known(x.array.reshape(sizes), x.dtype)
         if isinstance(x, Expanded):
             if isinstance(x.source, Known) and x.source.array.size == 1:
@@ -229,9 +232,8 @@ class Tensors(Values):
     def _joined_known(self, items: Sequence[Known], axis: int) -> Known:
         check_count(sum(item.array.size for item in items))
         if len({item.dtype for item in items}) > 1:
-            raise UnreadableError(
-                f"it concatenates arrays of dtypes {' and '.join(dict.fromkeys(item.dtype for item in items))}"
-            )
+            dtypes = " and ".join(dict.fromkeys(item.dtype for item in items))
+            raise UnreadableError(f"it concatenates arrays of dtypes {dtypes}, which must be equal")
         if any(item.is_symbolic for item in items):
             return known(np.concatenate([item.array.astype(object) for item in items], axis), items[0].dtype)
         return known(np.concatenate([item.array for item in items], axis), items[0].dtype)
@@ -418,7 +420,8 @@ def _raise_forced(own: Sequence[Dim], target: Sequence[Dim]) -> None:
     left, divisors = uncommon([want if dim == have else dim for dim in own], [dim for dim in target if dim != -1])
     rest = quotient(total(tuple(left)), total(tuple(divisors)))
     if rest in own and rest != have:
-        raise ForcedSizeError(f"it reshapes {texts(own)} to {texts(target)}", have.symbol, want)
+        what = f"it reshapes {texts(own)} to {texts(target)}, possible only for {have.symbol} = {want}"
+        raise ForcedSizeError(what, have.symbol, want)
 
 
 def _remaining(own: Sequence[Dim], target: Sequence[Dim]) -> Dim:

@@ -176,7 +176,7 @@ class Values:
                 line = value if len(shape) == 1 else self.script.item(value, *index)
                 dtype = {} if line.tensor.dtype == "float32" else {"dtype": "float32"}
                 return self.script.call(ones_like, line, **dtype)
-        raise UnreadableError(f"no input has an axis of size {dim}")
+        raise UnreadableError(f"no input has an axis of size {dim}, which its result needs")
 
     def _entry(self, dim: Dim) -> int | str:
         """Return a size in the form of scripts."""

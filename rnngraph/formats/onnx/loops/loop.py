@@ -129,10 +129,10 @@ class _Reading:
         reads += [item for other in self.body.nodes for graph in subgraphs(other) for item in _read_within(graph)]
         is_insert = node is not None and node.op == "SequenceInsert" and reads.count(name) == 1
         if node is None or not is_insert or self._identity_source(node.inputs[0]) != name:
-            raise UnreadableError("its steps change a sequence other than by inserting one array at an end")
+            raise UnreadableError("its steps may change a sequence only by inserting one array at an end")
         place = self._invariant_number(node.inputs[2]) if any(node.inputs[2:]) else None
         if any(node.inputs[2:]) and place != 0:
-            raise UnreadableError("its steps insert arrays into the middle of a sequence")
+            raise UnreadableError("its steps insert arrays into the middle of a sequence, which is not supported")
         return node.inputs[1], place == 0
 
     def _written(self) -> Iterator[tuple[str, Places]]:
@@ -186,13 +186,15 @@ class _Reading:
     def _stated_length(self) -> Dim | None:
         begins = self.call.maybe(1)
         if begins is not None and not _is_true(begins):
-            raise UnreadableError("its first condition is computed at run time")
+            raise UnreadableError("its first condition is computed at run time; it must be constant")
         count = self.call.maybe(0)
         if count is None:
             return None
         length = _number(count)
         if length is None:
-            raise UnreadableError("its number of steps is computed at run time")
+            raise UnreadableError(
+                "its number of steps is computed at run time; it may depend only on constants and sizes"
+            )
         return None if isinstance(length, int) and length >= ENDLESS else length
 
     def _bounds(self, name: str, depth: int = 0) -> Iterator[Dim]:
@@ -203,7 +205,7 @@ class _Reading:
         node = self.body.makers.get(source)
         if node is None:
             if source != self.condition and not _is_true(self._outside(source)):
-                raise UnreadableError("it may end before its last step")
+                raise UnreadableError("it may end before its last step, which is not supported")
             return
         match node.op:
             case "And":
@@ -216,10 +218,10 @@ class _Reading:
                 left, right = node.inputs if node.op == "Less" else node.inputs[::-1]
                 count, limit = self._count(left), self._invariant_number(right)
                 if count is None or limit is None:
-                    raise UnreadableError("it may end before its last step")
+                    raise UnreadableError("it may end before its last step, which is not supported")
                 yield limit - count.first + 1
             case _:
-                raise UnreadableError("it may end before its last step")
+                raise UnreadableError("it may end before its last step, which is not supported")
 
     # Counters --------------------------------------------------------------------------------------------
 

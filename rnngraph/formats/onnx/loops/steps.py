@@ -54,7 +54,8 @@ class Part:
         size = product(dim for axis, dim in enumerate(self.shape) if axis != self.axis)
         if not isinstance(size, int):
             raise UnreadableError(
-                f"a value of shape {texts(self.shape)} in a loop has a symbolic size besides the number of rows"
+                f"a value of shape {texts(self.shape)} in a loop has a symbolic size besides its rows, which is not "
+                "supported"
             )
         return size
 

@@ -89,7 +89,7 @@ def places_of(tensors: Tensors, shape: Sequence[Dim], first: Operand, second: Op
     for axis, move in moves.items():
         if len(moves) == 1 and move in (1, -1) and regions[0][axis][1] == regions[1][axis][1] == 1:
             return Places(regions[0], axis, move == -1)
-    raise UnreadableError("its steps write to indices that are not consecutive along an axis")
+    raise UnreadableError("its steps must write to consecutive indices along one axis")
 
 
 def _region(tensors: Tensors, shape: Sequence[Dim], index: Operand) -> list[Bounds]:

@@ -31,7 +31,7 @@ def _gather(call: Call) -> Outputs:
     if isinstance(index, Known) and not index.is_symbolic:
         return _gathered_along(call, x, index.array, axis)
     if isinstance(x, Known) and x.is_symbolic:
-        raise UnreadableError("it selects from symbolic sizes by indices that are computed at run time")
+        raise UnreadableError("it selects from symbolic sizes by run-time indices, which is not supported")
     ids = call.value(1)
     back = call.tensors.sorted_from(x)
     if back is not None and back[2] == axis and call.tensors.is_a(ids, "inverse", back[1]):
@@ -207,4 +207,4 @@ def _by_values(call: Call) -> Outputs:
             return call.tensors.expand_dims(counted(call.tensors, 0, items[0].shape[0]), [0])
     if call.op == "NonZero":
         return NonZeroIndices(call.tensors.cast(call.value(0), "bool"))
-    raise UnreadableError("the size of its output depends on the data")
+    raise UnreadableError("the size of its output depends on the data, which is not supported")

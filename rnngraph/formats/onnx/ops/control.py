@@ -32,10 +32,14 @@ def _selected(call: Call, condition: Value, then: Operand, other: Operand) -> Op
         return then
     for item in (then, other):
         if not isinstance(item, Operand):
-            raise UnreadableError("its condition is computed at run time, and its graphs return sequences")
+            raise UnreadableError(
+                "its condition is computed at run time, and its graphs return sequences, which is not supported"
+            )
     if shape_of(then) != shape_of(other) or dtype_of(then) != dtype_of(other):
         types = " or ".join(f"{dtype_of(item)}{texts(shape_of(item))}" for item in (then, other))
-        raise UnreadableError(f"its condition is computed at run time, and its graphs return {types}")
+        raise UnreadableError(
+            f"its condition is computed at run time, and its graphs return {types}, which must be equal"
+        )
     return call.script.call(basic.where, condition, call.tensors.value(then), call.tensors.value(other))
 
 
@@ -55,10 +59,10 @@ def possible_branches(
         if fed:
             raise UnreadableError(f"its condition is computed at run time; pass fixed={{{fed[0]!r}: …}}")
         if any(dim != 1 for dim in shape_of(condition)):
-            raise UnreadableError(f"its condition {texts(shape_of(condition))} is not a single bool")
+            raise UnreadableError(f"its condition {texts(shape_of(condition))} must be a single bool")
         names = ["then_branch", "else_branch"]
     elif not isinstance(condition, Known) or condition.array.size != 1:
-        raise UnreadableError("its condition is not a single bool")
+        raise UnreadableError("its condition must be a single bool")
     else:
         entry = condition.array.reshape(-1)[0]
         if isinstance(entry, Undecided):

@@ -236,7 +236,7 @@ def _split(call: Call) -> Outputs:
         each = -(-size // call.whole("num_outputs", count))
         parts = [min(each, max(0, size - each * number)) for number in range(count)]
     if sum(parts) != size or min(parts, default=0) < 0 or len(parts) != count:
-        raise UnreadableError(f"it splits an axis of size {size} into {parts}")
+        raise UnreadableError(f"it splits an axis of size {size} into parts {parts}, which do not fit")
     pieces, start = [], 0
     for width in parts:
         index = [slice(None)] * rank

@@ -232,9 +232,9 @@ def of_floats(call: Call) -> Outputs | None:
     first = items[0]
     for item in items:
         if not _is_alike(first, item):
-            raise UnreadableError("its operands are quantized along different axes")
+            raise UnreadableError("its operands are quantized along different axes, which is not supported")
         if item.scale is not None and item.scale.size > 1:
-            raise UnreadableError("its operands are quantized with different scales")
+            raise UnreadableError("its operands are quantized with different scales, which is not supported")
     beside = range(len(call.inputs)) if call.op == "Concat" else (2,) if call.op == "Pad" else ()
     result = call.of(
         call.op,

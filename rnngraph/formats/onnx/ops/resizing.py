@@ -55,6 +55,6 @@ def _factors(call: Call) -> list[int]:
     factors = [1] * len(own)
     for axis, factor in zip(axes, repeats, strict=True):
         if not isinstance(factor, int | float) or factor < 1 or factor % 1:
-            raise UnreadableError(f"it scales {texts(own)} by a factor that is not an integer")
+            raise UnreadableError(f"it scales {texts(own)} by a factor that is no integer, which is not supported")
         factors[axis] = int(factor)
     return factors
