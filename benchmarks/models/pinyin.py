@@ -1,4 +1,4 @@
-"""g2pM: how Chinese characters are pronounced. A pickle of NumPy arrays; the package's NumPy code is the engine."""
+"""g2pM: pronunciations of Chinese characters. A pickle of NumPy arrays; the package's NumPy code is the engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Arrays(pickle.Unpickler):
             ("numpy", "ndarray"),
             ("numpy", "dtype"),
         ):
-            raise pickle.UnpicklingError(f"the file holds a {module_name}.{global_name}, which is no array")
+            raise pickle.UnpicklingError(f"the file holds a {module_name}.{global_name}, which is not an array")
         module = "numpy._core.multiarray" if global_name == "_reconstruct" else module_name
         return super().find_class(module, global_name)
 

@@ -1,4 +1,4 @@
-"""textgenrnn: which letter follows. A Keras 2 file of weights alone, of layers for cuDNN."""
+"""textgenrnn: predicts the next letter. A Keras 2 file of weights alone, of layers for cuDNN."""
 
 from __future__ import annotations
 

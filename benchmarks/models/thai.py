@@ -1,4 +1,4 @@
-"""cutkum: where words of Thai end. A frozen graph of TensorFlow 1.x: a loop of three GRUs, and one of a layer.
+"""cutkum: finds the ends of words in Thai. A frozen graph of TensorFlow 1.x: a loop of three GRUs, and one of a layer.
 
 The engine is NumPy in float64, as TensorFlow 1.x runs on old versions of Python alone.
 """

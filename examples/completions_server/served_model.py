@@ -51,7 +51,7 @@ def model_of(file: Path, weights: str | None, name: str | None, tokenizer: Path 
         **options: Limits of the generator.
 
     Raises:
-        SystemExit: The file is missing, or it is no model.
+        SystemExit: The file is missing, or it is not a model.
     """
     if not file.is_file():
         raise SystemExit(f"{file}: no such file; give a script with program, encode and decode, or a GGUF file")
