@@ -13,22 +13,22 @@ from pathlib import Path
 
 def code_lines(text: str) -> int:
     """Return the number of lines with code in a file."""
-    told: set[int] = set()
+    docstring_lines: set[int] = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            told.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+            docstring_lines.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     lines = enumerate(map(str.strip, text.splitlines()), 1)
-    return sum(bool(line) and line[0] != "#" and number not in told for number, line in lines)
+    return sum(bool(line) and line[0] != "#" and number not in docstring_lines for number, line in lines)
 
 
 def main() -> None:
     package = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[1]) / "rnngraph"
-    found = Counter[str]()
+    counts = Counter[str]()
     for path in package.rglob("*.py"):
-        found[path.relative_to(package).parts[0]] += code_lines(path.read_text())
-    for room, count in found.most_common():
+        counts[path.relative_to(package).parts[0]] += code_lines(path.read_text())
+    for room, count in counts.most_common():
         print(f"{count:7,} {room}")
-    print(f"{found.total():7,} in all")
+    print(f"{counts.total():7,} in all")
 
 
 if __name__ == "__main__":

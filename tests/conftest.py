@@ -94,15 +94,15 @@ def saved(small: rg.Program, tmp_path: Path) -> Path:
 @pytest.fixture
 def general_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Record a list entry for each call that took the slow path."""
-    found: list[int] = []
+    calls: list[int] = []
     by_placeholder = FeedNames.by_placeholder
 
     def counted(self: FeedNames, *arguments: Any) -> Any:
-        found.append(1)
+        calls.append(1)
         return by_placeholder(self, *arguments)
 
     monkeypatch.setattr(FeedNames, "by_placeholder", counted)
-    return found
+    return calls
 
 
 @pytest.hookimpl(tryfirst=True)

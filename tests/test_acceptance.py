@@ -87,10 +87,10 @@ def test_labels_out_of_range_are_an_error(wrong: int) -> None:
 def test_labels_past_a_length_are_not_read() -> None:
     program = loss_program(lengths=True)
     logits = RANDOM.normal(size=(2, 3, 4))
-    found = program.evaluate(logits=logits, labels=[[0, 1, 2], [3, -1, 99]], lengths=[3, 1])["loss"]
+    actual = program.evaluate(logits=logits, labels=[[0, 1, 2], [3, -1, 99]], lengths=[3, 1])["loss"]
     shifted = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     wanted = -(shifted[0, 0, 0] + shifted[0, 1, 1] + shifted[0, 2, 2] + shifted[1, 0, 3]) / 4
-    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    np.testing.assert_allclose(actual, wanted, rtol=1e-5)
     with pytest.raises(rg.ShapeError, match="labels"):
         program.evaluate(logits=logits, labels=[[0, 1, 9], [3, -1, 99]], lengths=[3, 1])
 
@@ -104,10 +104,10 @@ def test_lengths_of_a_loss_out_of_range_are_an_error(wrong: int) -> None:
 
 
 def test_the_mean_over_no_step_is_zero() -> None:
-    found = loss_program(lengths=True).evaluate(
+    actual = loss_program(lengths=True).evaluate(
         logits=np.zeros((2, 3, 4)), labels=np.zeros((2, 3), np.int64), lengths=[0, 0]
     )
-    assert found["loss"] == 0
+    assert actual["loss"] == 0
 
 
 def test_lengths_of_gather_last_out_of_range_are_an_error() -> None:
@@ -133,8 +133,8 @@ def test_a_checked_number_is_the_fed_one_not_its_namesake() -> None:
             return h, {"h": h}
 
     outputs, _ = rg.dynamic_rnn(Lookup(), x)
-    found = rg.compile(outputs).inference(x=np.zeros((1, 1, 3)), ids=[-4])
-    np.testing.assert_array_equal(found, [[[2, 3]]])
+    actual = rg.compile(outputs).inference(x=np.zeros((1, 1, 3)), ids=[-4])
+    np.testing.assert_array_equal(actual, [[[2, 3]]])
 
 
 def test_an_index_may_be_nan() -> None:
@@ -211,22 +211,22 @@ def test_a_graph_with_lengths_names_the_line_that_cannot_stream() -> None:
 def test_argmax_keeps_its_axis() -> None:
     values = RANDOM.normal(size=(4, 6, 9)).astype(np.float32)
     for axis in (0, 1, -1):
-        found = rg.compile(rg.argmax(rg.placeholder("x", (None, None, 9)), axis, keepdims=True)).inference(x=values)
-        np.testing.assert_array_equal(found, np.argmax(values, axis, keepdims=True))
+        actual = rg.compile(rg.argmax(rg.placeholder("x", (None, None, 9)), axis, keepdims=True)).inference(x=values)
+        np.testing.assert_array_equal(actual, np.argmax(values, axis, keepdims=True))
 
 
 def test_a_number_to_the_power_of_a_tensor() -> None:
     values = RANDOM.normal(size=(4, 5)).astype(np.float32)
-    found = rg.compile(2 ** rg.placeholder("x", (None, 5))).inference(x=values)
-    np.testing.assert_allclose(found, 2**values, rtol=1e-6)
+    actual = rg.compile(2 ** rg.placeholder("x", (None, 5))).inference(x=values)
+    np.testing.assert_allclose(actual, 2**values, rtol=1e-6)
 
 
 def test_reshape_takes_the_sizes_of_a_shape() -> None:
     x = rg.placeholder("x", ("B", "T", 8))
     batch, time, _ = x.shape
     values = RANDOM.normal(size=(4, 3, 8)).astype(np.float32)
-    found = rg.compile(rg.reshape(x, (batch, time, 2, 4))).inference(x=values)
-    np.testing.assert_array_equal(found, values.reshape(4, 3, 2, 4))
+    actual = rg.compile(rg.reshape(x, (batch, time, 2, 4))).inference(x=values)
+    np.testing.assert_array_equal(actual, values.reshape(4, 3, 2, 4))
     with pytest.raises(rg.ShapeError, match="not a size for a reshape"):
         rg.reshape(x, (2.5, -1))
 

@@ -76,10 +76,10 @@ def expected(
     for row, steps in enumerate(feeds["x"]):
         entries = feeds["memory"][row][: feeds["lengths"][row] if lengths else None]
         h, attention = np.zeros((1, UNITS)), np.zeros(layer or WIDTH)
-        given = []
+        outputs = []
         for t, x in enumerate(steps):
             if t >= feeds["n"][row]:
-                given.append(np.zeros(UNITS if not output_attention else layer or WIDTH))
+                outputs.append(np.zeros(UNITS if not output_attention else layer or WIDTH))
                 continue
             joined = np.concatenate([x, attention])[np.newaxis]
             _, h = reference.gru_step(reference.GRU(UNITS), p, scope, joined, h)
@@ -101,8 +101,8 @@ def expected(
             attention = context
             if layer is not None:
                 attention = np.concatenate([h[0], context]) @ p[f"{scope}/attention_layer/kernel"]
-            given.append(attention if output_attention else h[0])
-        rows.append(np.stack(given))
+            outputs.append(attention if output_attention else h[0])
+        rows.append(np.stack(outputs))
     return np.stack(rows)
 
 
@@ -210,14 +210,14 @@ def test_a_decoder_starts_where_its_encoder_ended() -> None:
     outputs, state = rg.dynamic_rnn(rg.OutputProjectionWrapper(rg.DropoutWrapper(hooked, input_keep_prob=0.8), 3), y)
     assert isinstance(state, rg.AttentionWrapperState)
     zeros = rg.constant(np.zeros(UNITS))
-    given, _ = rg.dynamic_rnn(
+    encoded, _ = rg.dynamic_rnn(
         rg.shared(rg.AttentionWrapper(stack, rg.LuongAttention(UNITS, memory, n))),
         y,
         scope="given",
         initial_state=rg.AttentionWrapperState(final, zeros),
     )
     program = rg.compile(
-        {"outputs": outputs, "given": given, "state": state}, loss=rg.reduce_sum(outputs) + rg.reduce_sum(given)
+        {"outputs": outputs, "given": encoded, "state": state}, loss=rg.reduce_sum(outputs) + rg.reduce_sum(encoded)
     )
     for name, array in program.parameters.items():
         twin = name.replace("given/attention_wrapper", "rnn/output_projection_wrapper/attention_wrapper")

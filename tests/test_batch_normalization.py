@@ -120,8 +120,8 @@ def test_steps_update_moving_averages(momentum: float, accumulate: int, threads:
         trainer.step(fed)
         for kept, new in zip((mean, variance), statistics(fed["x"], -1), strict=True):
             kept[...] = kept * momentum + new * (1 - momentum)
-        for found, expected in zip(averages(program), (mean, variance), strict=True):
-            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+        for actual, expected in zip(averages(program), (mean, variance), strict=True):
+            np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
     held = averages(program)
     trainer.flush()  # applying accumulated gradients does not count as a step
     assert trainer.updates == (5 if accumulate == 1 else 2)
@@ -210,8 +210,8 @@ def test_moving_averages_are_saved_and_continue(tmp_path: Path) -> None:
     np.testing.assert_array_equal(averages(again), held)
     loaded = rg.load(tmp_path / "p")
     np.testing.assert_array_equal(averages(loaded), held)
-    found = [made.inference(x=batch(9)["x"])["output"] for made in (loaded, again)]
-    np.testing.assert_array_equal(*found)
+    actual = [copy.inference(x=batch(9)["x"])["output"] for copy in (loaded, again)]
+    np.testing.assert_array_equal(*actual)
     restored.step(batch(3))
     for name, array in expected.items():
         np.testing.assert_array_equal(again.parameters[name], array, name)
@@ -237,8 +237,8 @@ def test_predictions_keep_rows_separate() -> None:
     trainer = rg.Trainer(program, rg.SGD(0.1))
     trainer.step(batch(0))
     examples = [normal(seed, (1 + 2 * (seed % 2), 3)) for seed in range(6)]
-    found = program.predict({"x": examples}, batch_size=3)["output"]
-    for row, example in zip(found, examples, strict=True):
+    actual = program.predict({"x": examples}, batch_size=3)["output"]
+    for row, example in zip(actual, examples, strict=True):
         np.testing.assert_array_equal(row, program.inference(x=example[None])["output"][0])
 
 
@@ -312,8 +312,8 @@ def test_kerass_layer(shape: tuple[int, ...], axis: int, monkeypatch: pytest.Mon
         trainer.step(x=fed)
         expected = keras.ops.convert_to_numpy(layer(fed, training=False))
         np.testing.assert_allclose(program.inference(x=fed)["y"], expected, **close)
-    for found, variable in zip(averages(program), (layer.moving_mean, layer.moving_variance), strict=True):
-        np.testing.assert_allclose(found, keras.ops.convert_to_numpy(variable), **close)
+    for actual, variable in zip(averages(program), (layer.moving_mean, layer.moving_variance), strict=True):
+        np.testing.assert_allclose(actual, keras.ops.convert_to_numpy(variable), **close)
 
 
 # with_update -----------------------------------------------------------------------------------------
@@ -426,9 +426,9 @@ def test_tensorflows_arguments() -> None:
     z = tf.layers.batch_normalization(x, name="frozen", moving_mean_initializer=tf.ones_initializer())
     fed = normal(0, (8, 3))
     program = rg.compile({"y": y, "z": z}, loss=tf.reduce_mean(tf.square(y)) + tf.reduce_mean(tf.square(z)))
-    found = program.training(x=fed)
-    np.testing.assert_allclose(found["y"], normalized(fed, -1, *statistics(fed, -1), 1e-3, 2.0, 0.0), atol=1e-5)
-    np.testing.assert_allclose(found["z"], (fed - 1) / np.sqrt(1.001), atol=1e-5)
+    actual = program.training(x=fed)
+    np.testing.assert_allclose(actual["y"], normalized(fed, -1, *statistics(fed, -1), 1e-3, 2.0, 0.0), atol=1e-5)
+    np.testing.assert_allclose(actual["z"], (fed - 1) / np.sqrt(1.001), atol=1e-5)
     rg.Trainer(program, rg.SGD(0.1)).step(x=fed)
     np.testing.assert_allclose(program.parameters[MEAN], fed.mean(0) / 2, atol=1e-5)
     np.testing.assert_array_equal(program.parameters["frozen/moving_mean"], np.ones(3))

@@ -64,10 +64,10 @@ def check_values(seed: int) -> None:
     )
     c = declared("c", start, many if start.ndim > 1 else 0)
     program = rg.compile({"y": rg.tanh(a @ b * depth**-0.5 + c), "plain": rg.matmul(a, b)}, threads=draw.choice([1, 2]))
-    found = program.inference(feeds)
+    actual = program.inference(feeds)
     expected = left.astype(float) @ right.astype(float)
-    np.testing.assert_allclose(found["plain"], expected, **CLOSE[dtype])
-    np.testing.assert_allclose(found["y"], np.tanh(expected * depth**-0.5 + start), **CLOSE[dtype])
+    np.testing.assert_allclose(actual["plain"], expected, **CLOSE[dtype])
+    np.testing.assert_allclose(actual["y"], np.tanh(expected * depth**-0.5 + start), **CLOSE[dtype])
     meant = interpret(program.inference.graph, feeds)
     np.testing.assert_allclose(meant["plain"], expected, **CLOSE[dtype])
 
@@ -108,10 +108,10 @@ def test_axes_without_entries() -> None:
     }
     loss = rg.reduce_sum(rg.concat([rg.reshape(value, (-1,)) for value in outputs.values()], 0) + rg.reduce_sum(x * 2))
     program = rg.compile(outputs, loss=loss)
-    found = program.inference(a=a, b=b)
-    shapes = {name: value.shape for name, value in found.items()}
+    actual = program.inference(a=a, b=b)
+    shapes = {name: value.shape for name, value in actual.items()}
     assert shapes == {"matrices": (0, 4, 6), "rows": (3, 0, 6), "depth": (3, 4, 6), "columns": (3, 4, 0)}
-    assert not found["depth"].any()
+    assert not actual["depth"].any()
     _, gradients = program.training.gradients({"a": a, "b": b}, wrt=["a", "b"])
     np.testing.assert_array_equal(gradients["a"], np.full(a.shape, 2 * 72))
     assert not gradients["b"].any()
@@ -240,10 +240,10 @@ def test_self_attention_over_a_recurrence() -> None:
     feeds = {"x": normal(0, (3, 9, 5), "float64")}
     program = check_differences(rg.reduce_sum(rg.square(attended)), feeds, ["x"])
     meant = interpret(rg.compile(attended).inference.graph, {**feeds, **program.parameters})
-    found = rg.compile(attended)
+    actual = rg.compile(attended)
     for name, array in program.parameters.items():
-        found.parameters[name] = array
-    np.testing.assert_allclose(found.inference(feeds), next(iter(meant.values())), **CLOSE["float64"])
+        actual.parameters[name] = array
+    np.testing.assert_allclose(actual.inference(feeds), next(iter(meant.values())), **CLOSE["float64"])
 
 
 @pytest.mark.peers
@@ -328,13 +328,13 @@ def test_one_matrix_that_many_rows_read_is_packed(shape: tuple[int, ...], turned
 
     many, few = program(left.size // 256), program(3)
     flat = left.reshape(-1, 256)
-    found = many(x=flat, w=fed).reshape(-1, 83)
+    actual = many(x=flat, w=fed).reshape(-1, 83)
     assert "%packed" in many.show("loops") or "call transpose" in many.show("loops")
     assert "%packed" not in few.show("loops")
     assert "call transpose" not in few.show("loops")
-    np.testing.assert_allclose(found, np.tanh(flat.astype(float) @ right), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(actual, np.tanh(flat.astype(float) @ right), rtol=1e-4, atol=1e-4)
     for first in (0, 63, len(flat) - 3):
-        np.testing.assert_array_equal(few(x=flat[first : first + 3], w=fed), found[first : first + 3])
+        np.testing.assert_array_equal(few(x=flat[first : first + 3], w=fed), actual[first : first + 3])
 
 
 @pytest.mark.parametrize("depth", [3, 513])
@@ -342,9 +342,9 @@ def test_transposed_columns_of_any_depth(depth: int) -> None:
     """At depths beyond one block of a sum, the bits equal those of a contiguous operand."""
     left, right = normal(0, (2, 3, depth)), normal(1, (2, 19, depth))
     a, b, c = declared("a", left), declared("b", right), rg.placeholder("c", (2, depth, 19))
-    found = rg.compile(a @ swapped(b)).inference(a=left, b=right)
-    np.testing.assert_array_equal(found, rg.compile(a @ c).inference(a=left, c=np.ascontiguousarray(swapped(right))))
-    np.testing.assert_allclose(found, left.astype(float) @ swapped(right), rtol=1e-4, atol=1e-4)
+    actual = rg.compile(a @ swapped(b)).inference(a=left, b=right)
+    np.testing.assert_array_equal(actual, rg.compile(a @ c).inference(a=left, c=np.ascontiguousarray(swapped(right))))
+    np.testing.assert_allclose(actual, left.astype(float) @ swapped(right), rtol=1e-4, atol=1e-4)
 
 
 def test_transposed_columns_of_a_depth_that_a_call_tells() -> None:

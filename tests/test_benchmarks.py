@@ -48,8 +48,8 @@ def cases() -> list[Any]:
         "training": [*workloads.TRAINING, *ended],
         "one_step": [*workloads.ONE_STEP, Row("LSTM", 3, 1, 11, 17, 2)],
     }
-    found = dict.fromkeys((kind, small(row)) for kind in KINDS for row in rows[kind])
-    return [pytest.param(kind, row, id=f"{kind}-{row.name}".replace(" ", "-")) for kind, row in found]
+    actual = dict.fromkeys((kind, small(row)) for kind in KINDS for row in rows[kind])
+    return [pytest.param(kind, row, id=f"{kind}-{row.name}".replace(" ", "-")) for kind, row in actual]
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,8 @@ def test_peers_compute_the_same_results(installed: dict[str, Any], name: str, ki
     if not ways:
         pytest.skip(f"{name} has no form of it")
     own, *_ = getattr(ours, kind)(row)
-    found = agreement.agreeing(row, kind, own, {name: ways}, {"rnngraph": ours, **installed})
-    assert len(found[name]) == len(ways)
+    actual = agreement.agreeing(row, kind, own, {name: ways}, {"rnngraph": ours, **installed})
+    assert len(actual[name]) == len(ways)
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -89,8 +89,8 @@ def test_products_of_torch_are_the_same(installed: dict[str, Any], turned: bool)
     if "torch" not in installed:
         pytest.skip("torch is not installed")
     row = products.Matrices(3, 7, 5, 17, turned)
-    found = installed["torch"].matrices(*row.operands(), turned)().numpy()
-    np.testing.assert_allclose(found, products.numpys(row)(), rtol=1e-4, atol=1e-5)
+    actual = installed["torch"].matrices(*row.operands(), turned)().numpy()
+    np.testing.assert_allclose(actual, products.numpys(row)(), rtol=1e-4, atol=1e-5)
 
 
 def recurrences() -> list[Any]:
@@ -154,8 +154,8 @@ def test_another_net_is_no_peer(kind: str) -> None:
     (other, *_) = getattr(ours, kind)(replace(row, cell="GRU before"))
     modules: Any = {"rnngraph": ours, "same": Other, "other": Other}
     with pytest.warns(UserWarning, match="other, way 1, .* differs from ours"):
-        found = agreement.agreeing(row, kind, own, {"same": [same], "other": [other]}, modules)
-    assert found == {"same": [same]}
+        actual = agreement.agreeing(row, kind, own, {"same": [same], "other": [other]}, modules)
+    assert actual == {"same": [same]}
 
 
 def test_every_parameter_has_its_weights() -> None:
@@ -167,8 +167,8 @@ def test_every_parameter_has_its_weights() -> None:
 
 
 def test_every_short_call_has_its_native_call() -> None:
-    found = [(name, (call(), native())) for name, call, native in calls.rows()]
-    assert len(dict(found)) == len(found) > 20
+    actual = [(name, (call(), native())) for name, call, native in calls.rows()]
+    assert len(dict(actual)) == len(actual) > 20
 
 
 def test_lengths_are_spread() -> None:

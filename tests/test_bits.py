@@ -228,10 +228,10 @@ def test_feeds_of_any_layout(layout: str) -> None:
         same(last["state"], program.inference(x=x)["state"])
 
 
-def _layout_program(found: list[rg.Program] = []) -> rg.Program:  # noqa: B006  (compiled once)
-    if not found:
-        found.append(rg.compile(declared(CELLS["gru"]()), seed=1))
-    return found[0]
+def _layout_program(cached: list[rg.Program] = []) -> rg.Program:  # noqa: B006  (compiled once)
+    if not cached:
+        cached.append(rg.compile(declared(CELLS["gru"]()), seed=1))
+    return cached[0]
 
 
 @pytest.mark.parametrize(
@@ -293,8 +293,8 @@ def test_sequences_longer_than_a_chunk(name: str) -> None:
 def _chunk(program: rg.Program, x: np.ndarray) -> int:
     """Return the program's longest chunk, from the text of its loops."""
     program.inference(x=x)
-    found = [line for line in program.inference.show("loops").splitlines() if "steps at a time" in line]
-    return min(int(line.rpartition(", ")[2].split()[0]) for line in found)
+    actual = [line for line in program.inference.show("loops").splitlines() if "steps at a time" in line]
+    return min(int(line.rpartition(", ")[2].split()[0]) for line in actual)
 
 
 def test_long_sequences_backward_with_lengths_and_dropout() -> None:

@@ -79,8 +79,8 @@ def declared(cell: rg.Cell, width: int, dtype: str) -> dict[str, Any]:
     x, n = rg.placeholder("x", (None, None, width), dtype), rg.placeholder("n", (None,), "int64")
     sizes = [size for _, size in leaves(cell.state_size)]
     first = [rg.placeholder(f"first{k}", (None, size), dtype) for k, size in enumerate(sizes)]
-    given = type(cell.state_size)(*first) if len(first) > 1 else first[0]
-    outputs, state = rg.dynamic_rnn(cell, x, sequence_length=n, initial_state=given)
+    initial = type(cell.state_size)(*first) if len(first) > 1 else first[0]
+    outputs, state = rg.dynamic_rnn(cell, x, sequence_length=n, initial_state=initial)
     return {"outputs": outputs, "state": state}
 
 
@@ -133,8 +133,8 @@ def check_equations(name: str, n: int, width: int, dtype: str, bound: float) -> 
         result = graph(arrays)
         assert result["outputs"].dtype == dtype
         assert_allclose(result["outputs"], outputs, rtol=bound, atol=bound)
-        for (_, found), (_, wanted) in zip(leaves(result["state"]), leaves(state), strict=True):
-            assert_allclose(found, wanted, rtol=bound, atol=bound)
+        for (_, actual), (_, wanted) in zip(leaves(result["state"]), leaves(state), strict=True):
+            assert_allclose(actual, wanted, rtol=bound, atol=bound)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -146,11 +146,11 @@ def test_gradients_against_differences_of_the_equations(name: str) -> None:
     outputs, state = expected(name, n, parameters, arrays)
     parts = {"outputs": outputs, **{f"state/{k}": array for k, array in leaves(state)}}
     weights = {key: generator.normal(size=array.shape) for key, array in parts.items()}
-    given: dict[str, Any] = {"outputs": weights["outputs"]}
+    output_gradients: dict[str, Any] = {"outputs": weights["outputs"]}
     state_weights = [weights[f"state/{k}"] for k, _ in leaves(state)]
-    given["state"] = type(state)(*state_weights) if len(state_weights) > 1 else state_weights[0]
+    output_gradients["state"] = type(state)(*state_weights) if len(state_weights) > 1 else state_weights[0]
     wrt = [key for key in arrays if key != "n"]
-    _, gradients = program.training.gradients(arrays, output_gradients=given, wrt=wrt)
+    _, gradients = program.training.gradients(arrays, output_gradients=output_gradients, wrt=wrt)
 
     def total(parameters: Arrays, arrays: Arrays) -> float:
         outputs, state = expected(name, n, parameters, arrays)

@@ -31,12 +31,12 @@ pytestmark = pytest.mark.cross
 class Net:
     """A program's inference graph on another machine, and on the host with equal vectors and arithmetic."""
 
-    def __init__(self, machine: str, made: rg.Program, sizes: Mapping[str, int], folder: Path) -> None:
-        self.machine, self.made, self.sizes, self.folder = cross.MACHINES[machine], made, sizes, folder
+    def __init__(self, machine: str, program: rg.Program, sizes: Mapping[str, int], folder: Path) -> None:
+        self.machine, self.made, self.sizes, self.folder = cross.MACHINES[machine], program, sizes, folder
         if self.machine.missing:
             pytest.skip(f"needs {', '.join(self.machine.missing)}")
         target = target_of(machine.partition(" on ")[0])
-        graph = made.inference.compiled
+        graph = program.inference.compiled
         sized = graph.sized(tuple(name for name, _ in graph.graph.outputs), sizes)
         self.code = compile_graph(sized, target, "entry")
         self.equivalent = NativeEntry(compile_graph(sized, host_equivalent(target), "entry"), host_equivalent(target))
@@ -61,15 +61,15 @@ def test_float64(machine: str, case: str, tmp_path: Path) -> None:
 
 
 def check(machine: str, case: str, dtype: str, folder: Path, tolerance: float) -> None:
-    made = cross_cases.program(case, dtype)
+    program = cross_cases.program(case, dtype)
     for batch, steps in ((3, 5), (1, 1)):
-        given = cross_cases.feeds(made, batch, steps)
-        net = Net(machine, made, {"B": batch, "T": steps}, folder)
-        found, expected = net.there(given), net.here(given)
-        graph = made.inference.graph
-        wide = interpret(graph, feeds_of(graph, given, made), wide=True)
-        rounded = interpret(graph, feeds_of(graph, given, made))
-        for name, array in found.items():
+        feeds = cross_cases.feeds(program, batch, steps)
+        net = Net(machine, program, {"B": batch, "T": steps}, folder)
+        actual, expected = net.there(feeds), net.here(feeds)
+        graph = program.inference.graph
+        wide = interpret(graph, feeds_of(graph, feeds, program), wide=True)
+        rounded = interpret(graph, feeds_of(graph, feeds, program))
+        for name, array in actual.items():
             np.testing.assert_array_equal(bits(array), bits(expected[name]), f"{name} on {machine}")
             if name in ("wide", "back", "narrow", "beyond") or array.dtype.kind != "f":  # these cases round on purpose
                 np.testing.assert_array_equal(array, rounded[name], name)
@@ -84,14 +84,14 @@ def bits(array: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_non_finite_values_stay_non_finite(machine: str, tmp_path: Path) -> None:
     """NaN and infinities agree with the interpreter, and do not affect other rows' bits."""
-    made = cross_cases.program("basic_lstm")
-    net = Net(machine, made, {"B": 5, "T": 3}, tmp_path)
-    given = cross_cases.feeds(made, 5, 3)
-    before = net.there(given)
-    given["x"][1, 1, 4], given["x"][3, 0, 0] = np.nan, np.inf
-    after = net.there(given)
-    graph = made.inference.graph
-    expected = interpret(graph, feeds_of(graph, given, made), wide=True)
+    program = cross_cases.program("basic_lstm")
+    net = Net(machine, program, {"B": 5, "T": 3}, tmp_path)
+    feeds = cross_cases.feeds(program, 5, 3)
+    before = net.there(feeds)
+    feeds["x"][1, 1, 4], feeds["x"][3, 0, 0] = np.nan, np.inf
+    after = net.there(feeds)
+    graph = program.inference.graph
+    expected = interpret(graph, feeds_of(graph, feeds, program), wide=True)
     for name, array in after.items():
         np.testing.assert_array_equal(np.isnan(array), np.isnan(expected[name]), name)
         for row in (0, 2, 4):
@@ -105,15 +105,15 @@ def test_elementary_functions_at_their_edges(machine: str, tmp_path: Path) -> No
     names = ("tanh", "sigmoid", "exp", "log", "log1p", "sin", "atan", "erf", "sqrt")
     functions = {name: getattr(rg, name) for name in names}
     functions |= {"power": lambda x: rg.power(x, 1.25), "fmod": lambda x: rg.fmod(x, 0.3), "base": lambda x: 3.0**x}
-    made = rg.compile({name: function(x) for name, function in functions.items()}, cache=False)
+    program = rg.compile({name: function(x) for name, function in functions.items()}, cache=False)
     edges = [0.0, -0.0, 1.0, -1.0, 88.0, -88.0, 100.0, -104.0, 3e38, -3e38, np.inf, -np.inf, np.nan, 1e-37, 0.5, 2.0]
     tiny = [1e-39, -1e-39, 1e-45, 3e-40]
-    given = {"x": np.array(edges + tiny, np.float32)}
-    (name,) = made.inference.compiled.graph.symbols
-    net = Net(machine, made, {name: len(given["x"])}, tmp_path)
-    found, expected = net.there(given), net.here(given)
+    feeds = {"x": np.array(edges + tiny, np.float32)}
+    (name,) = program.inference.compiled.graph.symbols
+    net = Net(machine, program, {name: len(feeds["x"])}, tmp_path)
+    actual, expected = net.there(feeds), net.here(feeds)
     flushes = machine == "armv7-linux"  # vector instructions flush denormals in every mode
-    for name, array in found.items():
+    for name, array in actual.items():
         wanted = expected[name]
         count = len(edges) if flushes else len(wanted)
         same = (bits(array) == bits(wanted)) | (np.isnan(array) & np.isnan(wanted))
@@ -122,7 +122,7 @@ def test_elementary_functions_at_their_edges(machine: str, tmp_path: Path) -> No
             np.testing.assert_allclose(
                 array[count:], wanted[count:], atol=1.2e-38, err_msg=name
             ) if name != "log" else None
-        assert same[:count].all(), (name, given["x"][:count][~same[:count]], array[:count][~same[:count]])
+        assert same[:count].all(), (name, feeds["x"][:count][~same[:count]], array[:count][~same[:count]])
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -130,13 +130,13 @@ def test_elementary_functions_at_their_edges(machine: str, tmp_path: Path) -> No
 def test_narrow_weights(machine: str, weights: str, activations: str, tmp_path: Path) -> None:
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(64), rg.placeholder("x", (None, None, 64)))
     target = machine.partition(" on ")[0]
-    made = rg.compile({"outputs": outputs}, weights=weights, activations=activations, target=target, cache=False)
-    given = {"x": np.random.default_rng(3).normal(size=(2, 4, 64)).astype(np.float32)}
-    net = Net(machine, made, {"B": 2, "T": 4}, tmp_path)
-    found, expected = net.there(given), net.here(given)
-    np.testing.assert_array_equal(found["outputs"], expected["outputs"])
-    full = rg.compile({"outputs": outputs}, parameters=made, cache=False).inference(**given)["outputs"]
-    np.testing.assert_allclose(found["outputs"], full, atol=0.02)
+    program = rg.compile({"outputs": outputs}, weights=weights, activations=activations, target=target, cache=False)
+    feeds = {"x": np.random.default_rng(3).normal(size=(2, 4, 64)).astype(np.float32)}
+    net = Net(machine, program, {"B": 2, "T": 4}, tmp_path)
+    actual, expected = net.there(feeds), net.here(feeds)
+    np.testing.assert_array_equal(actual["outputs"], expected["outputs"])
+    full = rg.compile({"outputs": outputs}, parameters=program, cache=False).inference(**feeds)["outputs"]
+    np.testing.assert_allclose(actual["outputs"], full, atol=0.02)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -145,16 +145,16 @@ def test_sparse_weights(machine: str, weights: str, tmp_path: Path) -> None:
     """Bits equal those of the host and of dense code, and the self-test of a step and a block passes."""
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(25), rg.placeholder("x", (None, None, 33)))
     options = {"weights": weights, "target": machine.partition(" on ")[0], "cache": False}
-    made, dense = both({"outputs": outputs}, 0.3, BLOCKS[len(machine) % 3], **options)
-    given = {"x": np.random.default_rng(3).normal(size=(6, 4, 33)).astype(np.float32)}
-    net = Net(machine, made, {"B": 6, "T": 4}, tmp_path)
-    found = net.there(given)["outputs"]
-    np.testing.assert_array_equal(bits(found), bits(net.here(given)["outputs"]))
-    np.testing.assert_array_equal(found, Net(machine, dense, {"B": 6, "T": 4}, tmp_path).here(given)["outputs"])
+    sparse, dense = both({"outputs": outputs}, 0.3, BLOCKS[len(machine) % 3], **options)
+    inputs = {"x": np.random.default_rng(3).normal(size=(6, 4, 33)).astype(np.float32)}
+    net = Net(machine, sparse, {"B": 6, "T": 4}, tmp_path)
+    actual = net.there(inputs)["outputs"]
+    np.testing.assert_array_equal(bits(actual), bits(net.here(inputs)["outputs"]))
+    np.testing.assert_array_equal(actual, Net(machine, dense, {"B": 6, "T": 4}, tmp_path).here(inputs)["outputs"])
     if not machine.startswith("wasm"):
-        made.inference.export(tmp_path / "net", "net", target=options["target"], link=False)
-        told = cross.self_test(cross.MACHINES[machine], tmp_path, tmp_path / "net", "net")
-        assert told == "ok, largest difference 0\n"
+        sparse.inference.export(tmp_path / "net", "net", target=options["target"], link=False)
+        output = cross.self_test(cross.MACHINES[machine], tmp_path, tmp_path / "net", "net")
+        assert output == "ok, largest difference 0\n"
 
 
 @pytest.mark.parametrize("case", ["gru", "basic_lstm", "layer_norm", "own", "stack", "ahead"])
@@ -180,8 +180,8 @@ def check_self_test(machine: str, case: str, form: str, folder: Path, **options:
     tools, target = cross.MACHINES[machine], machine.partition(" on ")[0]
     if tools.missing:
         pytest.skip(f"needs {', '.join(tools.missing)}")
-    made = cross_cases.program(case)
-    made.inference.export(folder / "net", "net", target=target, link=False, form=form, **options)
+    program = cross_cases.program(case)
+    program.inference.export(folder / "net", "net", target=target, link=False, form=form, **options)
     assert cross.self_test(tools, folder, folder / "net", "net") == "ok, largest difference 0\n"
 
 
@@ -190,11 +190,11 @@ def check_self_test(machine: str, case: str, form: str, folder: Path, **options:
 def test_exported_nets_take_weights_from_a_file(machine: str, form: str, tmp_path: Path) -> None:
     if cross.MACHINES[machine].missing:
         pytest.skip(f"needs {', '.join(cross.MACHINES[machine].missing)}")
-    made = cross_cases.program("basic_lstm")
-    made.inference.export(tmp_path / "net", "net", target=machine, weights="external", link=False, form=form)
-    given = (str(tmp_path / "net" / "net.safetensors"),)
-    told = cross.self_test(cross.MACHINES[machine], tmp_path, tmp_path / "net", "net", given)
-    assert told == "ok, largest difference 0\n"
+    program = cross_cases.program("basic_lstm")
+    program.inference.export(tmp_path / "net", "net", target=machine, weights="external", link=False, form=form)
+    inputs = (str(tmp_path / "net" / "net.safetensors"),)
+    output = cross.self_test(cross.MACHINES[machine], tmp_path, tmp_path / "net", "net", inputs)
+    assert output == "ok, largest difference 0\n"
 
 
 @pytest.mark.parametrize("target", ["wasm32", "wasm32-simd128"])
@@ -203,17 +203,17 @@ def test_exported_modules(target: str, tmp_path: Path) -> None:
     if cross.MACHINES[target].missing:
         pytest.skip(f"needs {', '.join(cross.MACHINES[target].missing)}")
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(17), rg.placeholder("x", (None, None, 3)))
-    made = rg.compile({"outputs": outputs}, cache=False)
-    made.inference.export(tmp_path / "net", "net", target=target)
+    program = rg.compile({"outputs": outputs}, cache=False)
+    program.inference.export(tmp_path / "net", "net", target=target)
     x = np.random.default_rng(1).normal(size=(1, 6, 3)).astype(np.float32)
-    found = cross.exported_module(tmp_path, tmp_path / "net" / "net.wasm", "net", 6, x, 4 * 6 * 17)
-    np.testing.assert_array_equal(bits(found["steps"]), bits(found["block"]))
-    graph = made.inference.compiled
+    actual = cross.exported_module(tmp_path, tmp_path / "net" / "net.wasm", "net", 6, x, 4 * 6 * 17)
+    np.testing.assert_array_equal(bits(actual["steps"]), bits(actual["block"]))
+    graph = program.inference.compiled
     sizes = {"B": 1, "T": 6}
     here = host_equivalent(target_of(target))
     code = compile_graph(graph.sized(("outputs",), sizes), here, "entry")
-    expected = call_native(NativeEntry(code, here), made.parameters, {"x": x}, sizes)["outputs"]
-    np.testing.assert_array_equal(bits(found["block"]), bits(expected.ravel()))
+    expected = call_native(NativeEntry(code, here), program.parameters, {"x": x}, sizes)["outputs"]
+    np.testing.assert_array_equal(bits(actual["block"]), bits(expected.ravel()))
 
 
 _STREAM = """\
@@ -234,17 +234,17 @@ def test_modules_of_streams_that_are_late(target: str, tmp_path: Path) -> None:
     """A WebAssembly module, called through its JavaScript, flushes a sequence and starts the next one."""
     if cross.MACHINES[target].missing:
         pytest.skip(f"needs {', '.join(cross.MACHINES[target].missing)}")
-    made = cross_cases.program("ahead")
-    made.inference.export(tmp_path, "net", target=target)
+    program = cross_cases.program("ahead")
+    program.inference.export(tmp_path, "net", target=target)
     x = np.random.default_rng(1).normal(size=(1, 12, 3)).astype(np.float32)
     (tmp_path / "x.json").write_text(json.dumps(x.ravel().tolist()))
     (tmp_path / "run.mjs").write_text(_STREAM)
-    told = json.loads(cross.run(("node", "run.mjs"), tmp_path))
-    whole, late = made.inference(x=x), made.inference.stream().delay * 7
-    assert not any(told["y"][:late])
-    np.testing.assert_allclose(told["y"][late:], whole["outputs"].ravel(), atol=1e-6)
-    np.testing.assert_allclose(told["last"], whole["last"].ravel(), atol=1e-6)
-    assert told["again"] == told["y"][:7]
+    output = json.loads(cross.run(("node", "run.mjs"), tmp_path))
+    whole, late = program.inference(x=x), program.inference.stream().delay * 7
+    assert not any(output["y"][:late])
+    np.testing.assert_allclose(output["y"][late:], whole["outputs"].ravel(), atol=1e-6)
+    np.testing.assert_allclose(output["last"], whole["last"].ravel(), atol=1e-6)
+    assert output["again"] == output["y"][:7]
 
 
 _MODULE = """\
@@ -273,22 +273,24 @@ def test_modules_for_sequences(target: str, tmp_path: Path) -> None:
     x, n = rg.placeholder("x", (None, None, 3)), rg.placeholder("n", (None,), "int32")
     outputs, _ = rg.bidirectional_dynamic_rnn(rg.LSTMCell(17), rg.GRUCell(7), x, sequence_length=n)
     third = rg.conv1d(x, 2, 3, "same", strides=3)  # JavaScript must round this size down
-    made = rg.compile({"y": rg.concat(outputs, 2), "third": third}, cache=False)
-    made.inference.export(tmp_path, "net", target=target, form="sequence")
-    given = {
+    program = rg.compile({"y": rg.concat(outputs, 2), "third": third}, cache=False)
+    program.inference.export(tmp_path, "net", target=target, form="sequence")
+    inputs = {
         "x": np.random.default_rng(1).normal(size=(3, 6, 3)).astype(np.float32),
         "n": np.array([6, 0, 4], np.int32),
     }
-    feeds = {"shape": [3, 6, 3], "x": given["x"].ravel().tolist(), "n": given["n"].tolist()}
+    feeds = {"shape": [3, 6, 3], "x": inputs["x"].ravel().tolist(), "n": inputs["n"].tolist()}
     (tmp_path / "feeds.json").write_text(json.dumps(feeds))
     (tmp_path / "run.mjs").write_text(_MODULE)
-    told = json.loads(cross.run(("node", "run.mjs"), tmp_path))
-    assert told["same"]
-    assert told["said"][0].startswith("net can't take the sizes")
-    assert told["said"][1].startswith("x has 3 elements, which makes steps 0.33")
-    assert told["said"][2].startswith("x has 2 elements, which makes steps 0.66")
-    graph, sizes = made.inference.compiled, {"B": 3, "T": 6}
+    output = json.loads(cross.run(("node", "run.mjs"), tmp_path))
+    assert output["same"]
+    assert output["said"][0].startswith("net can't take the sizes")
+    assert output["said"][1].startswith("x has 3 elements, which makes steps 0.33")
+    assert output["said"][2].startswith("x has 2 elements, which makes steps 0.66")
+    graph, sizes = program.inference.compiled, {"B": 3, "T": 6}
     code = compile_graph(graph.sized(("y",), sizes), host_equivalent(target_of(target)), "entry")
-    expected = call_native(NativeEntry(code, host_equivalent(target_of(target))), made.parameters, given, sizes)["y"]
-    found = np.frombuffer((tmp_path / "y.bin").read_bytes(), np.float32)
-    np.testing.assert_array_equal(bits(found), bits(expected.ravel()))
+    expected = call_native(NativeEntry(code, host_equivalent(target_of(target))), program.parameters, inputs, sizes)[
+        "y"
+    ]
+    actual = np.frombuffer((tmp_path / "y.bin").read_bytes(), np.float32)
+    np.testing.assert_array_equal(bits(actual), bits(expected.ravel()))

@@ -196,9 +196,9 @@ def everything(declare: Callable[[], Any], folder: Path, whole: bool = True) -> 
     feeds = {"x": X} if any(node.op == "input" for node in graph.inputs) else {}
     result = program.inference(**feeds)
     expected = interpret(graph, {**feeds, **program.parameters})
-    found = dict(zip(expected, leaves_of(result), strict=True))
+    actual = dict(zip(expected, leaves_of(result), strict=True))
     for name, array in expected.items():
-        np.testing.assert_allclose(found[name], array, rtol=2e-4, atol=2e-5)
+        np.testing.assert_allclose(actual[name], array, rtol=2e-4, atol=2e-5)
     for stage in program.inference.stages[:-1]:
         program.inference.show(stage)
     program.summary(), program.declared, program.declared_text(), program.inference.memory()

@@ -46,12 +46,12 @@ def net(kind: str) -> dict[str, Any]:
 
 
 def feeds(kind: str, rows: int, steps: int) -> dict[str, np.ndarray]:
-    found = {"x": np.ones((rows, steps, WIDTH), np.float32)}
+    result = {"x": np.ones((rows, steps, WIDTH), np.float32)}
     if kind == "recurrent":
-        found["n"] = np.full(rows, steps)
+        result["n"] = np.full(rows, steps)
     if kind == "attention":
-        found |= {"memory": np.ones((rows, 0, WIDTH), np.float32), "n": np.zeros(rows, np.int64)}
-    return found
+        result |= {"memory": np.ones((rows, 0, WIDTH), np.float32), "n": np.zeros(rows, np.int64)}
+    return result
 
 
 KINDS = ["recurrent", "attention", "steps"]
@@ -62,9 +62,9 @@ KINDS = ["recurrent", "attention", "steps"]
 def test_calls_and_predict(kind: str, threads: int) -> None:
     program = rg.compile(net(kind), threads=threads, seed=0)
     for rows, steps in [*SIZES, (2, 3)]:
-        given = feeds(kind, rows, steps)
-        for found in (program.inference(given), program.predict(given)):
-            for name, array in found.items():
+        inputs = feeds(kind, rows, steps)
+        for actual in (program.inference(inputs), program.predict(inputs)):
+            for name, array in actual.items():
                 wanted = (rows,) if name == "state" else (rows, steps)
                 assert array.shape[:-1] == wanted
                 assert np.isfinite(array).all()
@@ -85,13 +85,13 @@ def test_reductions_over_none(threads: int) -> None:
         "rows": rg.reduce_sum(x, 0),
     }
     program = rg.compile(outputs, threads=threads)
-    found = program.inference(x=np.ones((2, 0, WIDTH)), i=np.ones((2, 0), np.int32))
+    actual = program.inference(x=np.ones((2, 0, WIDTH)), i=np.ones((2, 0), np.int32))
     wanted = {"sum": 0.0, "mean": np.nan, "max": -np.inf, "min": np.inf, "of_all": 0.0, "flat": 0.0}
     wanted |= {"largest": np.iinfo(np.int32).min, "smallest": np.iinfo(np.int32).max}
     for name, number in wanted.items():
         shape = {"of_all": (), "flat": (WIDTH,), "largest": (2,), "smallest": (2,)}.get(name, (2, WIDTH))
-        np.testing.assert_array_equal(found[name], np.full(shape, number, found[name].dtype))
-    assert found["rows"].shape == (0, WIDTH)
+        np.testing.assert_array_equal(actual[name], np.full(shape, number, actual[name].dtype))
+    assert actual["rows"].shape == (0, WIDTH)
     of_no_rows = program.inference(x=np.ones((0, 4, WIDTH)), i=np.ones((0, 4), np.int32))
     np.testing.assert_array_equal(of_no_rows["rows"], np.zeros((4, WIDTH)))
 
@@ -164,16 +164,16 @@ def test_streams_and_pools(kind: str, threads: int) -> None:
     pool = program.inference.streams(4)
     handles = [pool.open(**{key: array[:1] for key, array in held.items()}) for _ in range(2)]
     assert pool.step_rows([], x=np.ones((0, WIDTH), np.float32))[name].shape == (0, *expected[name].shape[2:])
-    found = pool.step_rows(handles, x=whole["x"][:, 0])
-    np.testing.assert_array_equal(found[name], expected[name][:, 0])
+    actual = pool.step_rows(handles, x=whole["x"][:, 0])
+    np.testing.assert_array_equal(actual[name], expected[name][:, 0])
 
 
 def test_predict_of_examples_with_and_without_steps() -> None:
     program = rg.compile(net("recurrent"), seed=0)
     lengths = [0, 2, 0, 3]
-    found = program.predict({"x": [np.ones((steps, WIDTH)) for steps in lengths], "n": lengths})
-    assert [array.shape for array in found["outputs"]] == [(steps, UNITS) for steps in lengths]
-    np.testing.assert_array_equal(found["state"][[0, 2]], np.zeros((2, UNITS)))
+    actual = program.predict({"x": [np.ones((steps, WIDTH)) for steps in lengths], "n": lengths})
+    assert [array.shape for array in actual["outputs"]] == [(steps, UNITS) for steps in lengths]
+    np.testing.assert_array_equal(actual["state"][[0, 2]], np.zeros((2, UNITS)))
 
 
 def test_exports(tmp_path: Path) -> None:
@@ -181,8 +181,10 @@ def test_exports(tmp_path: Path) -> None:
     program.inference.export(tmp_path, "net", form="sequence", link=False)
     exported = Sequence(tmp_path, "net", program.target)
     for rows, steps in SIZES:
-        given = feeds("attention", rows, steps)
-        np.testing.assert_array_equal(exported.run(given)["outputs"], program.inference(given)["outputs"], strict=True)
+        inputs = feeds("attention", rows, steps)
+        np.testing.assert_array_equal(
+            exported.run(inputs)["outputs"], program.inference(inputs)["outputs"], strict=True
+        )
 
 
 # Random declarations ------------------------------------------------------------------------------

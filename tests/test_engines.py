@@ -84,8 +84,8 @@ def test_ray_takes_the_inference_graph(ray_data: Any, net: Net) -> None:
     plain = (
         table(ray_data).drop_columns(["id"]).map_batches(net.program.inference, batch_format="numpy", batch_size=BATCH)
     )
-    found = np.stack([row["scores"] for row in plain.take_all()])
-    assert_array_equal(np.sort(found, axis=0), np.sort(net.expected, axis=0))
+    actual = np.stack([row["scores"] for row in plain.take_all()])
+    assert_array_equal(np.sort(actual, axis=0), np.sort(net.expected, axis=0))
     call = net.program.inference.on_columns("x", "n", keep=["id"])
     with_others = table(ray_data).map_batches(call, batch_format="numpy", batch_size=BATCH).take_all()
     assert_array_equal(scores(with_others), net.expected)
@@ -99,17 +99,17 @@ def test_rays_actors(ray_data: Any, net: Net) -> None:
             self.call = program.inference.on_columns("x", "n", keep=["id"])
 
         def __call__(self, batch: dict[str, np.ndarray]) -> Any:
-            found = self.call(batch)
-            return {**found, "compiler": np.full(len(batch["id"]), COMPILER in sys.modules)}
+            actual = self.call(batch)
+            return {**actual, "compiler": np.full(len(batch["id"]), COMPILER in sys.modules)}
 
-    found = table(ray_data).map_batches(
+    rows_of_actors = table(ray_data).map_batches(
         Scorer,
         fn_constructor_args=(net.program,),
         compute=ray_data.ActorPoolStrategy(size=2),
         batch_format="numpy",
         batch_size=BATCH,
     )
-    rows = found.take_all()
+    rows = rows_of_actors.take_all()
     assert_array_equal(scores(rows), net.expected)
     assert not any(row["compiler"] for row in rows)
 
@@ -125,7 +125,7 @@ def test_rays_ragged_columns(actors: bool, ray_data: Any, net: Net) -> None:
 
     rows = ray_data.from_items([{"x": item, "id": number} for number, item in enumerate(SEQUENCES)])
     if actors:
-        found = rows.map_batches(
+        actual = rows.map_batches(
             Scorer,
             fn_constructor_args=(net.program,),
             compute=ray_data.ActorPoolStrategy(size=2),
@@ -133,12 +133,12 @@ def test_rays_ragged_columns(actors: bool, ray_data: Any, net: Net) -> None:
             batch_size=COUNT,
         )
     else:
-        found = rows.map_batches(Scorer(net.program).__call__, batch_format="numpy", batch_size=COUNT)
-    assert_array_equal(scores(found.take_all()), net.expected)
+        actual = rows.map_batches(Scorer(net.program).__call__, batch_format="numpy", batch_size=COUNT)
+    assert_array_equal(scores(actual.take_all()), net.expected)
     if not actors:
         bare = rows.drop_columns(["id"]).map_batches(net.program.predict, batch_format="numpy", batch_size=COUNT)
-        found = np.stack([row["scores"] for row in bare.take_all()])
-        assert_array_equal(np.sort(found, axis=0), np.sort(net.expected, axis=0))
+        actual = np.stack([row["scores"] for row in bare.take_all()])
+        assert_array_equal(np.sort(actual, axis=0), np.sort(net.expected, axis=0))
 
 
 # Dask ------------------------------------------------------------------------------------------------
@@ -170,8 +170,8 @@ def test_dasks_arrays(dask_scheduler: str, net: Net) -> None:
         return program.inference(x=x, n=n)["scores"]
 
     x, n = arrays.from_array(PADDED, chunks=(BATCH, -1, -1)), arrays.from_array(LENGTHS, chunks=BATCH)
-    found = arrays.blockwise(score, "bk", x, "btf", n, "b", new_axes={"k": 3}, dtype=np.float32, concatenate=True)
-    assert_array_equal(found.compute(), net.expected)
+    actual = arrays.blockwise(score, "bk", x, "btf", n, "b", new_axes={"k": 3}, dtype=np.float32, concatenate=True)
+    assert_array_equal(actual.compute(), net.expected)
 
 
 def test_dasks_blocks(dask_scheduler: str, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_dasks_blocks(dask_scheduler: str, tmp_path: Path) -> None:
     program = rg.compile(outputs[:, -1], cache=tmp_path)
     expected = program.predict(PADDED, batch_size=BATCH)
     blocks = arrays.from_array(PADDED, chunks=(BATCH, -1, -1))
-    found = blocks.map_blocks(
+    actual = blocks.map_blocks(
         program.predict,
         batch_size=BATCH,
         dtype=np.float32,
@@ -191,7 +191,7 @@ def test_dasks_blocks(dask_scheduler: str, tmp_path: Path) -> None:
         new_axis=[1],
         meta=np.empty((0, 0), np.float32),
     )
-    assert_array_equal(found.compute(), expected)
+    assert_array_equal(actual.compute(), expected)
 
 
 def test_dasks_bags(dask_scheduler: str, net: Net) -> None:
@@ -201,8 +201,8 @@ def test_dasks_bags(dask_scheduler: str, net: Net) -> None:
     def score(items: Any) -> list[np.ndarray]:
         return list(program.predict({"x": list(items)})["scores"])
 
-    found = bags.from_sequence(SEQUENCES, npartitions=3).map_partitions(score).compute()
-    assert_array_equal(np.stack(found), net.expected)
+    actual = bags.from_sequence(SEQUENCES, npartitions=3).map_partitions(score).compute()
+    assert_array_equal(np.stack(actual), net.expected)
 
 
 def test_dask_recognises_equal_programs(net: Net) -> None:
@@ -228,5 +228,5 @@ def test_joblib(backend: str, net: Net) -> None:
         ragged = parallel(joblib.delayed(program.predict)({"x": SEQUENCES[part]}) for part in parts)
         if backend == "loky":  # other backends fork, or use this process
             assert not any(parallel(joblib.delayed(has_compiler)() for _ in range(4)))
-    for found in (whole, ragged):
-        assert_array_equal(np.concatenate([part["scores"] for part in found]), net.expected)
+    for actual in (whole, ragged):
+        assert_array_equal(np.concatenate([part["scores"] for part in actual]), net.expected)

@@ -11,9 +11,9 @@ from declarations import declare
 
 def test_differences_are_named_and_shown() -> None:
     here, there = {"same": ["a\n"], "other": ["b\nc\n"], "new": [""]}, {"same": ["a\n"], "other": ["b\nd\n"], "old": []}
-    found = entry_texts.difference(here, there).splitlines()
-    assert found[:3] == ["new: new", "old: gone", "other: differs"]
-    assert found[-2:] == ["-d", "+c"]
+    actual = entry_texts.difference(here, there).splitlines()
+    assert actual[:3] == ["new: new", "old: gone", "other: differs"]
+    assert actual[-2:] == ["-d", "+c"]
     assert entry_texts.difference(here, here) == ""
 
 

@@ -183,17 +183,17 @@ def programs() -> dict[str, rg.Program]:
 
 @pytest.mark.parametrize("name", ["open", "labels first"])
 def test_bits_and_code_are_those_of_named_sizes(programs: dict[str, rg.Program], name: str) -> None:
-    found, named = programs[name], programs["named"]
+    actual, named = programs[name], programs["named"]
     for rows, steps in ((3, 4), (3, 9), (3, 3), (3, 1), (3, 6)):
         feeds = fed(rows, steps)
-        loss, gradients = found.training.gradients(feeds, seed=1)
+        loss, gradients = actual.training.gradients(feeds, seed=1)
         named_loss, expected = named.training.gradients(feeds, seed=1)
-        assert loss.tobytes() == named_loss.tobytes() == found.training(feeds, seed=1)["loss"].tobytes()
+        assert loss.tobytes() == named_loss.tobytes() == actual.training(feeds, seed=1)["loss"].tobytes()
         assert all(array.tobytes() == expected[label].tobytes() for label, array in gradients.items())
-        assert found.evaluate(feeds)["loss"].tobytes() == named.evaluate(feeds)["loss"].tobytes()
-        logits = found.inference(x=feeds["x"])["logits"]
+        assert actual.evaluate(feeds)["loss"].tobytes() == named.evaluate(feeds)["loss"].tobytes()
+        logits = actual.inference(x=feeds["x"])["logits"]
         np.testing.assert_allclose(loss, loss_of(logits, feeds["y"]), rtol=1e-5)
-    entries = found.training._gradients._graphs
+    entries = actual.training._gradients._graphs
     assert [len(compiled._entries) for compiled in entries.values()] == [1]  # one entry for all lengths
 
 
@@ -201,10 +201,10 @@ def test_bits_and_code_are_those_of_named_sizes(programs: dict[str, rg.Program],
 def test_labels_may_have_any_shape_of_as_many(programs: dict[str, rg.Program], shape: tuple[int, int]) -> None:
     feeds = fed(3, 4)
     loss, gradients = programs["named"].training.gradients(feeds, seed=1)
-    other, found = programs["open"].training.gradients(x=feeds["x"], y=feeds["y"].reshape(shape), seed=1)
+    other, actual = programs["open"].training.gradients(x=feeds["x"], y=feeds["y"].reshape(shape), seed=1)
     np.testing.assert_allclose(other, loss, rtol=1e-6)
     for name, array in gradients.items():
-        np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(actual[name], array, rtol=1e-4, atol=1e-6)
 
 
 def test_a_call_that_does_not_fit_names_both_feeds(programs: dict[str, rg.Program]) -> None:
@@ -230,13 +230,13 @@ def test_range_of_labels_is_checked_through_the_equality(programs: dict[str, rg.
 
 
 def test_training_and_workers_give_the_same_bits() -> None:
-    found = []
+    results = []
     for sizes, threads in (((None, None), 1), (("B", "T"), 1), ((None, None), 2)):
         program = tutorial(sizes, sizes, threads=threads)
         trainer = rg.Trainer(program, rg.Adam(0.01), clip_norm=1.0)
         losses = [trainer.step(fed(16, steps, seed=steps)) for steps in (5, 8, 5)]
-        found.append((losses, {name: array.tobytes() for name, array in program.parameters.items()}))
-    assert found[0] == found[1] == found[2]
+        results.append((losses, {name: array.tobytes() for name, array in program.parameters.items()}))
+    assert results[0] == results[1] == results[2]
 
 
 def test_fit_takes_labels_by_rows_and_steps() -> None:
@@ -266,15 +266,15 @@ def with_lengths(sizes: tuple[Any, Any]) -> rg.Program:
 
 def test_inputs_that_are_not_fed_have_likely_sizes(programs: dict[str, rg.Program]) -> None:
     """Memory, ahead-of-time compilation and printed stages assume named sizes; others may be specified by name."""
-    found, named = programs["open"], programs["named"]
-    assert found.training.memory(batch=4, time=7) == named.training.memory(batch=4, time=7)
-    assert found.training.memory(4, 6, y_0=24, y_1=1).feeds == found.training.memory(4, 6).feeds
+    actual, named = programs["open"], programs["named"]
+    assert actual.training.memory(batch=4, time=7) == named.training.memory(batch=4, time=7)
+    assert actual.training.memory(4, 6, y_0=24, y_1=1).feeds == actual.training.memory(4, 6).feeds
     with pytest.raises(rg.ShapeError, match=r"y_0\*y_1 is 14 and B\*T is 28, which must be equal"):
-        found.training.memory(4, 7, y_0=2)
-    found.training.prepare(batch=[2, 5])
-    known = len(found.training.compiled._entries)
-    found.training(fed(5, 8), seed=0)
-    assert len(found.training.compiled._entries) == known
+        actual.training.memory(4, 7, y_0=2)
+    actual.training.prepare(batch=[2, 5])
+    known = len(actual.training.compiled._entries)
+    actual.training(fed(5, 8), seed=0)
+    assert len(actual.training.compiled._entries) == known
     assert "with B = 1, y_0 = 1, y_1 = T" in tutorial().training.show("loops")
     assert "with B = 1, y_0 = 1, T = 20" in tutorial(y_sizes=(None, 20)).training.show("loops")
 

@@ -19,10 +19,10 @@ def module(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = found  # dataclasses look their module up here
-    spec.loader.exec_module(found)
-    return found
+    result = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = result  # dataclasses look their module up here
+    spec.loader.exec_module(result)
+    return result
 
 
 def test_the_circuit_solves_its_equation() -> None:
@@ -33,7 +33,7 @@ def test_the_circuit_solves_its_equation() -> None:
     volts = 8 * np.sin(2 * np.pi * 3000 * np.arange(count) / rate) * np.linspace(0, 1, count)
     x = rg.placeholder("x", (1, None, 1), "float64")
     program = rg.compile(rg.dynamic_rnn(sound.Circuit(1, rate), x)[0], cache=False)
-    found = program.inference(x=volts[None, :, None])[0, :, 0]
+    actual = program.inference(x=volts[None, :, None])[0, :, 0]
 
     def slope(u: float, v: float) -> float:
         return (u - v) / (sound.R * sound.C) - 2 * sound.SATURATION / sound.C * np.sinh(v / sound.SCALE)
@@ -56,7 +56,7 @@ def test_the_circuit_solves_its_equation() -> None:
     for n in range(2, count + 2):
         expected[n] = b0 * v[n] + b1 * v[n - 1] + b2 * v[n - 2] - a1 * expected[n - 1] - a2 * expected[n - 2]
     assert np.abs(clipped).max() > 0.5
-    assert_allclose(found, expected[2:], atol=1e-6)
+    assert_allclose(actual, expected[2:], atol=1e-6)
     z = np.exp(-2j * np.pi * sound.TONE_HERTZ / rate)
     answer = abs((b0 + b1 * z + b2 * z * z) / (1 + a1 * z + a2 * z * z))
     assert 20 * np.log10(answer) == pytest.approx(sound.TONE_DECIBELS)
@@ -82,13 +82,13 @@ def test_bands_of_hearing() -> None:
     peaks = bank.argmax(0) * speech.RATE / speech.FFT
     for band in (3, 11, 20):
         tone = 0.1 * np.sin(2 * np.pi * peaks[band] * np.arange(1600) / speech.RATE)
-        found = speech.features(tone)
-        assert found.shape == (10, speech.BANDS)
-        assert (found[4:].argmax(1) == band).all()
+        actual = speech.features(tone)
+        assert actual.shape == (10, speech.BANDS)
+        assert (actual[4:].argmax(1) == band).all()
         hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(480) / 480)
         wave_numbers = np.exp(-2j * np.pi * np.outer(np.arange(257), np.arange(480)) / 512)
         energies = np.abs(wave_numbers @ (tone[1120:1600] * hann)) ** 2 / 512
-        assert_allclose(found[9], np.log(energies @ bank + 1e-7), rtol=1e-5)
+        assert_allclose(actual[9], np.log(energies @ bank + 1e-7), rtol=1e-5)
 
 
 def test_short_runs_are_left_out() -> None:

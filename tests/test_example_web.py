@@ -27,8 +27,8 @@ pytestmark = [
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
-    with chromium(tmp_path) as found:
-        yield found
+    with chromium(tmp_path) as driver:
+        yield driver
 
 
 @pytest.fixture

@@ -343,8 +343,8 @@ def test_units_are_left_out_of_a_step_that_is_picked(stride: int) -> None:
     """A selected step is computed with the whole sequence, but only those of its units that are used."""
     x = rg.placeholder("x", (None, None, 17))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(17), x, time_major=True)
-    given = {"first": outputs[:1, :, 1::stride], "third": rg.tanh(x)[2:3, :, ::stride], "all": outputs}
-    program = rg.compile(given, cache=False)
+    outputs_by_name = {"first": outputs[:1, :, 1::stride], "third": rg.tanh(x)[2:3, :, ::stride], "all": outputs}
+    program = rg.compile(outputs_by_name, cache=False)
     fed = np.random.default_rng(0).normal(size=(6, 3, 17)).astype(np.float32)
     result = program.inference(x=fed)
     np.testing.assert_array_equal(result["first"], result["all"][:1, :, 1::stride])

@@ -36,13 +36,13 @@ def test_gradients_are_tensorflows(name: str) -> None:
     recorded = group(arrays, "gradient")
     feeds = group(arrays, "feed")
     wrt = [key.removeprefix("feed/") for key in recorded if key.startswith("feed/")]
-    _, found = program.training.gradients(feeds, wrt=wrt)
+    _, actual = program.training.gradients(feeds, wrt=wrt)
     close: dict[str, Any] = {"rtol": 2e-4, "atol": 2e-5} if case.dtype == "float32" else {"rtol": 1e-9, "atol": 1e-10}
     for key, expected in recorded.items():
         kind, _, label = key.partition("/")
         assert kind in ("parameter", "feed")
-        assert found[label].dtype == case.dtype
-        np.testing.assert_allclose(found[label], expected, **close, err_msg=key)
+        assert actual[label].dtype == case.dtype
+        np.testing.assert_allclose(actual[label], expected, **close, err_msg=key)
 
 
 def check_differences(
@@ -53,13 +53,13 @@ def check_differences(
     program = rg.compile({"out": loss * 1.0}, loss=loss, seed=seed)
     for name, array in program.parameters.items():
         program.parameters[name] = generator.normal(0, 0.5, array.shape)
-    _, found = program.training.gradients(feeds, seed=seed, wrt=wrt)
+    _, actual = program.training.gradients(feeds, seed=seed, wrt=wrt)
 
     def value() -> float:
         return float(program.training(feeds, seed=seed)["loss"])
 
     step = 1e-5
-    for name, gradient in found.items():
+    for name, gradient in actual.items():
         for _ in range(2):
             direction = generator.normal(size=gradient.shape)
             values = []
@@ -290,14 +290,14 @@ def small_net(unroll: int | str | None = None, steps: int | None = None, target:
 def test_gradients_of_the_unrolled_graph_are_the_same(unroll: int | str) -> None:
     x = np.random.default_rng(8).normal(size=(4, 7, 5)).astype(np.float32)
     loss, expected = small_net(steps=7).training.gradients(x=x, seed=1, wrt=["x"])
-    other_loss, found = small_net(unroll, 7).training.gradients(x=x, seed=1, wrt=["x"])
+    other_loss, actual = small_net(unroll, 7).training.gradients(x=x, seed=1, wrt=["x"])
     whole = unroll == "full"  # fully unrolled sums over steps have another order
     np.testing.assert_allclose(other_loss, loss, rtol=1e-6 if whole else 0)
     for name, gradient in expected.items():
         if whole:
-            np.testing.assert_allclose(found[name], gradient, rtol=1e-5, atol=1e-7, err_msg=name)
+            np.testing.assert_allclose(actual[name], gradient, rtol=1e-5, atol=1e-7, err_msg=name)
         else:
-            np.testing.assert_array_equal(found[name], gradient, err_msg=name)
+            np.testing.assert_array_equal(actual[name], gradient, err_msg=name)
 
 
 def test_the_same_call_gives_the_same_bits() -> None:
@@ -316,9 +316,9 @@ def test_a_parameter_that_the_loss_does_not_reach_has_gradient_zero_and_a_warnin
     used, idle = rg.dense(x, 4, name="used"), rg.dense(x, 4, name="idle")
     program = rg.compile({"used": used, "idle": idle}, loss=rg.reduce_sum(used + 0.0 * rg.stop_gradient(idle)))
     with pytest.warns(UserWarning, match=r"test_gradients.py:\d+: .*idle/kernel"):
-        _, found = program.training.gradients(x=np.ones((2, 3)))
-    assert not found["idle/kernel"].any()
-    assert found["used/kernel"].any()
+        _, actual = program.training.gradients(x=np.ones((2, 3)))
+    assert not actual["idle/kernel"].any()
+    assert actual["used/kernel"].any()
 
 
 def test_frozen_parameters_are_left_out() -> None:
@@ -348,7 +348,7 @@ def test_values_after_a_rows_end_have_no_effect_on_gradients() -> None:
     values = np.random.default_rng(0).standard_normal((3, 7, 5))
     loss, expected = program.training.gradients(x=np.where(past, 0, values), n=lengths, wrt=[x], seed=1)
     for rubbish in (np.nan, np.inf, 1e30):
-        other, found = program.training.gradients(x=np.where(past, rubbish, values), n=lengths, wrt=[x], seed=1)
+        other, actual = program.training.gradients(x=np.where(past, rubbish, values), n=lengths, wrt=[x], seed=1)
         assert other == loss
-        for name, gradient in found.items():
+        for name, gradient in actual.items():
             np.testing.assert_array_equal(gradient, expected[name])

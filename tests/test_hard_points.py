@@ -64,10 +64,10 @@ def test_values_are_the_same_when_they_are_written_and_read(tmp_path: Path) -> N
 
 def test_differences_are_places_with_signs_of_zeros_and_nan() -> None:
     wanted = np.array([0.0, 1.0, np.nan, np.inf, 1.0, 0.0, 3.0], np.float32)
-    found = np.array([-0.0, 1.0 + 2**-23, np.nan, np.float32(3e38), np.nan, 1e-45, 3.0], np.float32)
-    assert places_that_differ(found, wanted, 0) == [0, 1, 3, 4, 5]
-    assert places_that_differ(found, wanted, 1) == [0, 3, 4]
-    assert places_that_differ(found.astype(np.float64), wanted, 1) is None
+    actual = np.array([-0.0, 1.0 + 2**-23, np.nan, np.float32(3e38), np.nan, 1e-45, 3.0], np.float32)
+    assert places_that_differ(actual, wanted, 0) == [0, 1, 3, 4, 5]
+    assert places_that_differ(actual, wanted, 1) == [0, 3, 4]
+    assert places_that_differ(actual.astype(np.float64), wanted, 1) is None
     assert ranges([0, 1, 3, 4, 5, 9]) == "0-1,3-5,9"
 
 

@@ -50,8 +50,8 @@ def build(target: str, source: Path, folder: Path) -> Path:
     """Return the archive that the build backend makes of a source tree, without a network."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
     subprocess.run(command, cwd=source, check=True, capture_output=True, timeout=120)
-    (made,) = folder.iterdir()
-    return made
+    (wheel,) = folder.iterdir()
+    return wheel
 
 
 def test_the_source_archive_makes_the_same_wheel(tmp_path: Path) -> None:

@@ -59,16 +59,16 @@ def weights_of(layer: Any, scope: str) -> Arrays:
             f"{scope}/lstm_cell/bias": columns(bias, order, 4),
         }
     at, folded = f"{scope}/gru_cell", bias.sum(0) if layer.reset_after else bias
-    found = {f"{at}/gates/kernel": columns(both, (1, 0), 3), f"{at}/gates/bias": columns(folded, (1, 0), 3)}
+    result = {f"{at}/gates/kernel": columns(both, (1, 0), 3), f"{at}/gates/bias": columns(folded, (1, 0), 3)}
     if not layer.reset_after:
-        return found | {
+        return result | {
             f"{at}/candidate/kernel": columns(both, (2,), 3),
             f"{at}/candidate/bias": columns(bias, (2,), 3),
         }
     for name, matrix, row in (("input", kernel, bias[0]), ("hidden", recurrent, bias[1])):
-        found[f"{at}/candidate/{name}_projection/kernel"] = columns(matrix, (2,), 3)
-        found[f"{at}/candidate/{name}_projection/bias"] = columns(row, (2,), 3)
-    return found
+        result[f"{at}/candidate/{name}_projection/kernel"] = columns(matrix, (2,), 3)
+        result[f"{at}/candidate/{name}_projection/bias"] = columns(row, (2,), 3)
+    return result
 
 
 def columns(array: np.ndarray, order: tuple[int, ...], count: int) -> np.ndarray:
@@ -112,16 +112,16 @@ def test_masks_and_reversed_layers(keras: Any, name: str, backwards: bool) -> No
     x, runs = inputs()
     layer(x)
     shaken(layer)
-    given, mask = rg.placeholder("x", (None, None, INPUTS)), rg.placeholder("m", (None, None), "bool")
-    outputs, state = rg.dynamic_rnn(cell_of(layer), given, mask=mask, reverse=backwards)
+    sequence, mask = rg.placeholder("x", (None, None, INPUTS)), rg.placeholder("m", (None, None), "bool")
+    outputs, state = rg.dynamic_rnn(cell_of(layer), sequence, mask=mask, reverse=backwards)
     program = rg.compile({"outputs": outputs[:, ::-1] if backwards else outputs, "state": state})
     program.parameters.load(weights_of(layer, "rnn"))
     for applied in (runs, np.ones_like(runs)):
         wanted, *final = map(keras.ops.convert_to_numpy, layer(x, mask=applied))
         result = program.inference(x=x, m=applied)
         assert_allclose(result["outputs"], wanted, rtol=1e-5, atol=1e-5)
-        found = [result["state"].h, result["state"].c] if name.startswith("lstm") else [result["state"]]
-        for one, two in zip(found, final, strict=True):
+        actual = [result["state"].h, result["state"].c] if name.startswith("lstm") else [result["state"]]
+        for one, two in zip(actual, final, strict=True):
             assert_allclose(one, two, rtol=1e-5, atol=1e-5)
 
 
@@ -132,8 +132,8 @@ def test_zero_output_for_mask(keras: Any, name: str) -> None:
     x, runs = inputs()
     layer(x)
     shaken(layer)
-    given, mask = rg.placeholder("x", (None, None, INPUTS)), rg.placeholder("m", (None, None), "bool")
-    program = rg.compile(rg.dynamic_rnn(cell_of(cell), given, mask=mask, zero_output_for_mask=True)[0])
+    sequence, mask = rg.placeholder("x", (None, None, INPUTS)), rg.placeholder("m", (None, None), "bool")
+    program = rg.compile(rg.dynamic_rnn(cell_of(cell), sequence, mask=mask, zero_output_for_mask=True)[0])
     program.parameters.load(weights_of(cell, "rnn"))
     assert_allclose(
         program.inference(x=x, m=runs), keras.ops.convert_to_numpy(layer(x, mask=runs)), rtol=1e-5, atol=1e-5
@@ -147,8 +147,8 @@ def test_a_stack_gives_the_last_output_where_the_mask_is_false(keras: Any) -> No
     x, runs = inputs()
     layer(x)
     shaken(layer)
-    given, mask = rg.placeholder("x", (None, None, INPUTS)), rg.placeholder("m", (None, None), "bool")
-    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([cell_of(cell) for cell in cells]), given, mask=mask)
+    sequence, mask = rg.placeholder("x", (None, None, INPUTS)), rg.placeholder("m", (None, None), "bool")
+    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([cell_of(cell) for cell in cells]), sequence, mask=mask)
     program = rg.compile(outputs)
     weights = [weights_of(cell, f"rnn/multi_rnn_cell/cell_{number}") for number, cell in enumerate(cells)]
     program.parameters.load(weights[0] | weights[1])

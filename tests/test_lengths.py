@@ -65,10 +65,10 @@ def flat(value: Any, path: str = "") -> dict[str, np.ndarray]:
     return {path: np.asarray(value)}
 
 
-def results(program: rg.Program, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    loss, gradients = program.training.gradients(**given, seed=3)
-    found = {"inference": dict(program.inference(**given)), "training": dict(program.training(**given, seed=3))}
-    return flat({**found, "loss": loss, "gradients": gradients})
+def results(program: rg.Program, feeds: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    loss, gradients = program.training.gradients(**feeds, seed=3)
+    actual = {"inference": dict(program.inference(**feeds)), "training": dict(program.training(**feeds, seed=3))}
+    return flat({**actual, "loss": loss, "gradients": gradients})
 
 
 @pytest.mark.parametrize(
@@ -78,40 +78,40 @@ def results(program: rg.Program, given: Mapping[str, Any]) -> dict[str, np.ndarr
 )
 def test_the_bits_are_those_of_computing_all_rows(kind: str, both: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     program = network(kind, both)
-    found = {name: results(program, feeds(lengths)) for name, lengths in LENGTHS.items()}
+    actual = {name: results(program, feeds(lengths)) for name, lengths in LENGTHS.items()}
     monkeypatch.setattr(RowLengths, "_settle", lambda self, limit, scans: None)
     whole = network(kind, both)
     for name, array in program.parameters.items():
         whole.parameters[name] = array
     for name, lengths in LENGTHS.items():
         for key, array in results(whole, feeds(lengths)).items():
-            np.testing.assert_array_equal(found[name][key], array, err_msg=f"{name} {key}")
+            np.testing.assert_array_equal(actual[name][key], array, err_msg=f"{name} {key}")
 
 
 @pytest.mark.parametrize("kind", ["rnn", "stack"])
 def test_each_row_is_as_alone_without_lengths(kind: str) -> None:
-    given = feeds(LENGTHS["mixed"])
+    inputs = feeds(LENGTHS["mixed"])
     program, alone = network(kind), network(kind, lengths=False)
     for name, array in program.parameters.items():
         alone.parameters[name] = array
-    found = program.inference(**given)
+    actual = program.inference(**inputs)
     for row, length in enumerate(LENGTHS["mixed"]):
-        assert not found["outputs"][row, length:].any()
+        assert not actual["outputs"][row, length:].any()
         if length:
-            part = {name: given[name][row : row + 1, :length] for name in ("x", "ids")}
+            part = {name: inputs[name][row : row + 1, :length] for name in ("x", "ids")}
             one = alone.inference(**part)
-            np.testing.assert_array_equal(found["outputs"][row, :length], one["outputs"][0])
-            for key, array in flat(found["state"]).items():
+            np.testing.assert_array_equal(actual["outputs"][row, :length], one["outputs"][0])
+            for key, array in flat(actual["state"]).items():
                 np.testing.assert_array_equal(array[row], flat(one["state"])[key][0])
 
 
 @pytest.mark.parametrize("both", [False, True], ids=["forward", "both"])
 def test_steps_after_the_end_are_not_read(both: bool) -> None:
-    program, given = network("stack", both), feeds(LENGTHS["mixed"])
-    past = np.arange(STEPS)[None, :] >= given["n"][:, None]
-    clean = results(program, {**given, "x": np.where(past[..., None], np.float32(0), given["x"])})
+    program, inputs = network("stack", both), feeds(LENGTHS["mixed"])
+    past = np.arange(STEPS)[None, :] >= inputs["n"][:, None]
+    clean = results(program, {**inputs, "x": np.where(past[..., None], np.float32(0), inputs["x"])})
     for key, array in results(
-        program, {**given, "x": np.where(past[..., None], np.float32(np.nan), given["x"])}
+        program, {**inputs, "x": np.where(past[..., None], np.float32(np.nan), inputs["x"])}
     ).items():
         np.testing.assert_array_equal(array, clean[key], err_msg=key)
 
@@ -142,9 +142,9 @@ def test_workers_compute_the_same_rows(
             alone = call_native(compiled.entry(names, sizes), program.parameters, arrays, sizes)
             graph = compiled.sized(names, sizes)
             for reverse in (False, True):
-                found = in_turns(monkeypatch, graph, program.parameters, arrays, sizes, parts, reverse)
+                actual = in_turns(monkeypatch, graph, program.parameters, arrays, sizes, parts, reverse)
                 for name, array in alone.items():
-                    np.testing.assert_array_equal(found[name], array, err_msg=f"{name} {reverse}")
+                    np.testing.assert_array_equal(actual[name], array, err_msg=f"{name} {reverse}")
 
 
 def limits_of(graphs: CallableGraph) -> tuple[RowLengths, Any]:

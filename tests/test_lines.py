@@ -47,8 +47,8 @@ def instructions(text: StageText) -> Iterator[tuple[str, StageLine]]:
     function, is_llvm = "", "\ndefine " in text
     head = re.compile(r'define .*@"?([\w.]+)"?\(.*\{$' if is_llvm else r"([A-Za-z]\w+):$")
     for line in text.lines:
-        if found := head.match(line.text):
-            function = found[1]
+        if match := head.match(line.text):
+            function = match[1]
         if re.match(r"(\t|  )[a-z%]", line.text):
             yield function, line
 
@@ -66,16 +66,16 @@ def text_of(name: str, stage: str) -> StageText:
 
 @pytest.mark.parametrize("name", NETS)
 def test_every_instruction_has_a_line_and_a_layer(name: str) -> None:
-    found, layers = Counter[str](), NETS[name][1]
+    results, layers = Counter[str](), NETS[name][1]
     for stage in ("llvm", "asm") if name == "own cell" else ("asm",):
         for function, line in instructions(text_of(name, stage)):
             assert line.origins, line.text
             assert all(origin.line for origin in line.origins)
             if not function.startswith(("inference", "training", "stack")):  # an entry serves all layers
                 assert all(origin.layer for origin in line.origins), (function, line)
-            found.update(origin.layer for origin in line.origins)
-    assert set(layers) <= found.keys()
-    assert found.total() > 100 * len(layers)
+            results.update(origin.layer for origin in line.origins)
+    assert set(layers) <= results.keys()
+    assert results.total() > 100 * len(layers)
 
 
 @pytest.mark.parametrize("options", [{"weights": "int8"}, {"weights": "int8", "sparse": True}, {"weights": "bfloat16"}])
@@ -93,14 +93,14 @@ def test_code_that_packs_reduced_weights_has_their_layers(options: dict[str, Any
 
 def test_phases_of_a_step() -> None:
     text = text_of("trainer", "asm")
-    found = {(origin.layer, origin.phase) for line in text.lines for origin in line.origins}
+    actual = {(origin.layer, origin.phase) for line in text.lines for origin in line.origins}
     for layer in ("rnn/multi_rnn_cell/cell_0/gru_cell", "rnn/multi_rnn_cell/cell_1/leaky", "dense"):
-        assert {(layer, phase) for phase in ("forward", "backward", "update")} <= found
-    assert {("loss", "forward"), ("loss", "backward"), ("gradient_norm", "update")} <= found
+        assert {(layer, phase) for phase in ("forward", "backward", "update")} <= actual
+    assert {("loss", "forward"), ("loss", "backward"), ("gradient_norm", "update")} <= actual
     updates = {origin.line for line in text.lines for origin in line.origins if origin.phase == "update"}
     source, first = inspect.getsourcelines(layered_nets.trainer)
-    made = first + next(number for number, line in enumerate(source) if "rg.Trainer(program" in line)
-    assert made in updates
+    trainer_line = first + next(number for number, line in enumerate(source) if "rg.Trainer(program" in line)
+    assert trainer_line in updates
 
 
 def test_an_optimizer_of_ones_own_is_at_its_own_lines() -> None:
@@ -116,8 +116,8 @@ def test_an_optimizer_of_ones_own_is_at_its_own_lines() -> None:
     line = next(
         number for number, text in enumerate(Path(__file__).read_text().split("\n"), 1) if "rg.sign(grad" in text
     )
-    found = {origin for item in text.lines for origin in item.origins if origin.phase == "update"}
-    assert Where(__file__, line, "dense", "update") in found
+    actual = {origin for item in text.lines for origin in item.origins if origin.phase == "update"}
+    assert Where(__file__, line, "dense", "update") in actual
 
 
 def test_each_line_of_a_cell_is_followed_through_all_stages_and_back() -> None:
@@ -284,8 +284,8 @@ def test_an_edit_of_a_comment_recompiles_nothing(tmp_path: Path) -> None:
 def test_object_files_tell_lines() -> None:
     plan, target = own_cell(), target_of("x86-64-v3")
     _, lines = debug_builds(plan, "x86-64-v3")
-    found = read_lines(object_code(with_debug_info(lines), target))
-    assert {function.name for function in found.functions} == {
+    actual = read_lines(object_code(with_debug_info(lines), target))
+    assert {function.name for function in actual.functions} == {
         *(function.name for function in plan.functions),
         plan.main.name,
         plan.pack.name,
@@ -293,12 +293,12 @@ def test_object_files_tell_lines() -> None:
     }
     source, first = inspect.getsourcelines(Leaky.step)
     assert {first + number for number, line in enumerate(source) if "rg.tanh" in line} <= {
-        row.line for row in found.rows if row.file == FILE
+        row.line for row in actual.rows if row.file == FILE
     }
-    starts = [row.address for row in found.rows]
+    starts = [row.address for row in actual.rows]
     assert starts == sorted(starts)
-    ends = {function.address: function.address + function.size for function in found.functions}
-    without = sum(after - row.address for row, after in zip(found.rows, starts[1:], strict=False) if not row.line)
+    ends = {function.address: function.address + function.size for function in actual.functions}
+    without = sum(after - row.address for row, after in zip(actual.rows, starts[1:], strict=False) if not row.line)
     assert without < 0.08 * sum(ends[start] - start for start in ends)
 
 
@@ -347,23 +347,23 @@ def test_saved_programs_keep_their_layers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"form": "sequence", "weights": "external"}], ids=("stream", "sequence"))
 def test_exported_objects_have_the_same_code_with_lines(options: dict[str, str], tmp_path: Path) -> None:
-    found: list[bytes] = []
+    results: list[bytes] = []
     for debug in (False, True):
         written = net("own cell").export(tmp_path / str(debug), link=False, target="x86-64-v3", debug=debug, **options)
-        found.append(written.files[object_name("net")].read_bytes())
+        results.append(written.files[object_name("net")].read_bytes())
         assert "#line" not in written.files["net.h"].read_text()
-    plain, debugged = map(code_of, found)
+    plain, debugged = map(code_of, results)
     assert plain == debugged
-    assert not read_lines(found[0]).rows
+    assert not read_lines(results[0]).rows
     source, first = inspect.getsourcelines(Leaky.step)
     computing = {first + number for number, line in enumerate(source) if " = " in line and "state[" not in line}
-    assert computing <= {row.line for row in read_lines(found[1]).rows if row.file == FILE}
-    lines = read_lines(found[1])
+    assert computing <= {row.line for row in read_lines(results[1]).rows if row.file == FILE}
+    lines = read_lines(results[1])
     kernels = {function.address for function in lines.functions if re.match("fused|scan", function.name)}
     assert kernels
     assert kernels <= {row.address for row in lines.rows}
-    assert b"encoder/multi_rnn_cell/cell_1/leaky forward" in found[1]
-    assert b"layered_nets.py" not in found[0]
+    assert b"encoder/multi_rnn_cell/cell_1/leaky forward" in results[1]
+    assert b"layered_nets.py" not in results[0]
 
 
 def code_of(binary: bytes) -> list[bytes]:
@@ -377,11 +377,11 @@ def code_of(binary: bytes) -> list[bytes]:
 def test_exports_of_all_kinds(target: str | None, options: dict[str, Any], tmp_path: Path) -> None:
     if options.get("dispatch"):
         target = None
-    found = []
+    results = []
     for debug in (False, True):
         written = net("stack").export(tmp_path / str(debug), link=False, target=target, debug=debug, **options)
-        found += [path.read_bytes() for name, path in written.files.items() if name in ("net.o", "net.obj")]
-    plain, debugged = map(code_of, found)
+        results += [path.read_bytes() for name, path in written.files.items() if name in ("net.o", "net.obj")]
+    plain, debugged = map(code_of, results)
     if target == "aarch64-linux":  # registers are saved in another order there
         plain, debugged = [[bytes(len(part)) for part in parts] for parts in (plain, debugged)]
     assert plain == debugged
@@ -400,9 +400,9 @@ def test_the_lines_of_the_readmes_net_are_followed_to_instructions_and_back(tmp_
     layers = {f"rnn/multi_rnn_cell/cell_{number}/basic_rnn_cell" for number in range(3)}
     for stage in ("graph", "plan", "loops", "llvm", "asm"):
         text = names["program"].inference.show(stage)
-        found = {(origin.line, origin.layer) for line in text.lines for origin in line.origins}
-        assert {(of["dense"], "dense"), *((of["BasicRNNCell"], layer) for layer in layers)} <= found, stage
-        assert {layer for line, layer in found if line == of["dynamic_rnn"]} <= {"", "rnn"}, stage
+        actual = {(origin.line, origin.layer) for line in text.lines for origin in line.origins}
+        assert {(of["dense"], "dense"), *((of["BasicRNNCell"], layer) for layer in layers)} <= actual, stage
+        assert {layer for line, layer in actual if line == of["dynamic_rnn"]} <= {"", "rnn"}, stage
     back = {origin for _, line in instructions(text) for origin in line.origins}
     assert {origin.file for origin in back} == {str(script)}
     assert {origin.line for origin in back} <= {*of.values()}  # placeholders and dropout compute nothing here
@@ -434,9 +434,9 @@ def test_cells_of_a_stack_have_the_lines_that_created_them(tmp_path: Path) -> No
     for stage in ("graph", "loops", "asm"):
         origins = {origin for line in inference.show(stage).lines for origin in line.origins}
         for cell, lines in cells.items():
-            found = {origin.line for origin in origins if origin.layer == f"rnn/multi_rnn_cell/{cell}"}
-            assert found, (stage, cell)
-            assert found <= lines, (stage, cell)
+            actual = {origin.line for origin in origins if origin.layer == f"rnn/multi_rnn_cell/{cell}"}
+            assert actual, (stage, cell)
+            assert actual <= lines, (stage, cell)
     graph = inference.show("graph")
     assert not re.search(r"^ *(lower|middle|upper)\w* = ", graph, re.MULTILINE)
     assert re.search(r"^ *h\w* = tanh ", graph, re.MULTILINE)

@@ -34,8 +34,8 @@ def numpy_delta(kernel: np.ndarray, x: np.ndarray, S: np.ndarray, keys: int, val
         q, k, v, b = np.split(x[:, t] @ kernel, [keys, 2 * keys, 2 * keys + values], axis=1)
         k = np.tanh(k)
         S = S * decay
-        found = np.einsum("bk,bkv->bv", k, S)
-        S = S + np.einsum("bk,bv->bkv", k, (v - found) / (1 + np.exp(-b)))
+        actual = np.einsum("bk,bkv->bv", k, S)
+        S = S + np.einsum("bk,bv->bkv", k, (v - actual) / (1 + np.exp(-b)))
         outputs.append(np.einsum("bk,bkv->bv", q, S))
     return np.stack(outputs, 1), S
 
@@ -64,12 +64,12 @@ def test_delta_rule(keys: int, values: int, decay: float) -> None:
     assert_allclose(result["outputs"], wanted, rtol=1e-11, atol=1e-12)
     assert_allclose(result["state"], final.reshape(3, -1), rtol=1e-11, atol=1e-12)
     _, gradients = program.training.gradients(x=fed, S=start, wrt=["x", "S"])
-    given = {"rnn/delta_cell/kernel": kernel, "x": fed, "S": start}
-    for name, array in given.items():
+    inputs = {"rnn/delta_cell/kernel": kernel, "x": fed, "S": start}
+    for name, array in inputs.items():
         direction = generator.normal(size=array.shape)
         moved = []
         for sign in (1e-6, -1e-6):
-            k, f, s = (a + sign * direction if key == name else a for key, a in given.items())
+            k, f, s = (a + sign * direction if key == name else a for key, a in inputs.items())
             moved.append((numpy_delta(k, f, s.reshape(3, keys, values), keys, values, decay)[0] ** 2).sum())
         slope = (moved[0] - moved[1]) / 2e-6
         assert_allclose((gradients[name] * direction).sum(), slope, rtol=1e-5, atol=1e-6, err_msg=name)

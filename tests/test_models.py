@@ -68,11 +68,11 @@ def test_numbers_streams_and_exports(family: str, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("KERAS_BACKEND", os.environ.get("KERAS_BACKEND", "torch"))
     checks, fetch = (importlib.import_module(f"models.{name}") for name in ("checks", "fetch"))
     try:
-        made: list[Any] = importlib.import_module("models").FAMILIES[family]()
+        models: list[Any] = importlib.import_module("models").FAMILIES[family]()
     except (ImportError, fetch.NotFetchedError) as error:
         pytest.skip(f"{family}: {error}; pip install '.[models]'")
-    assert {model.name for model in made} == EXPECTED[family].keys()
-    for number, model in enumerate(made):
+    assert {model.name for model in models} == EXPECTED[family].keys()
+    for number, model in enumerate(models):
         assert checks.largest_difference(model) <= model.tolerance, model.name
         if shutil.which("cc"):
             streamed = checks.streams(model)

@@ -32,11 +32,11 @@ PATIENCE = 900
 
 
 def command(ranks: int, *words: object) -> list[str]:
-    found = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    assert found is not None
-    own = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
+    path = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert path is not None
+    own = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
     many = ["--allow-run-as-root", "--oversubscribe"] if "Open" in own or "prte" in own else []
-    return [found, *many, "-n", str(ranks), sys.executable, *map(str, words)]
+    return [path, *many, "-n", str(ranks), sys.executable, *map(str, words)]
 
 
 def run(ranks: int, task: str, folder: Path) -> Any:
@@ -70,7 +70,7 @@ def test_a_checkpoint_continues_with_another_number_of_ranks(tmp_path: Path) -> 
 
 
 def test_mistakes_are_errors_of_all_ranks(tmp_path: Path) -> None:
-    found = run(3, "wrong", tmp_path)
+    actual = run(3, "wrong", tmp_path)
     for name, text in (
         ("another batch", "feeds another batch than rank 0"),
         ("an error of one", "rank 1 failed"),
@@ -98,10 +98,10 @@ def test_mistakes_are_errors_of_all_ranks(tmp_path: Path) -> None:
         ("an order", "has read a batch of order"),
         ("a step in a callback", "runs on rank 0 only, so it can't make a step"),
     ):
-        assert "none" not in found[name], name
-        assert any(text in error for error in found[name]), found[name]
-    assert found["a folder of rank 0"] == ["none"] * 3
-    assert all("look at example 9" in error for error in found["not finite"])
+        assert "none" not in actual[name], name
+        assert any(text in error for error in actual[name]), actual[name]
+    assert actual["a folder of rank 0"] == ["none"] * 3
+    assert all("look at example 9" in error for error in actual["not finite"])
 
 
 @pytest.mark.parametrize("way", ["raises", "ends"])
@@ -115,13 +115,13 @@ def test_mistakes_that_end_the_script_of_one_rank_end_the_others(way: str, tmp_p
 
 
 def test_a_ctrl_c_of_one_rank_ends_a_fit_on_all_and_it_continues_bit_for_bit(tmp_path: Path) -> None:
-    found = run(3, "stopped", tmp_path)
-    assert found["6 times"] == found["0 times"]
+    actual = run(3, "stopped", tmp_path)
+    assert actual["6 times"] == actual["0 times"]
 
 
 def test_the_example_gives_the_same_parameters_on_any_number_of_ranks() -> None:
     script = Path(__file__).parents[1] / "examples" / "mpi_train" / "train.py"
-    found = set()
+    results = set()
     for ranks in (1, 3):
         done = subprocess.run(
             command(ranks, script, "--quick"), capture_output=True, text=True, timeout=PATIENCE, check=False
@@ -129,8 +129,8 @@ def test_the_example_gives_the_same_parameters_on_any_number_of_ranks() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         first, last = done.stdout.strip().splitlines()[-2:]
         assert first.startswith(f"{ranks} processes, 8 shards")
-        found.add(last)
-    assert len(found) == 1, found
+        results.add(last)
+    assert len(results) == 1, results
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.exhaustive)])

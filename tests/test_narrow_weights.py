@@ -81,12 +81,12 @@ def rounded(matrix: np.ndarray, form: str) -> np.ndarray:
 
 def rounded_kernels(parameters: Mapping[str, np.ndarray], width: int, form: str) -> dict[str, np.ndarray]:
     """Round the rows of the inputs and of the states in every kernel separately, as products read them."""
-    found = {}
+    results = {}
     for name, array in parameters.items():
         if array.ndim == 2:
             array = np.concatenate([rounded(array[:width], form), rounded(array[width:], form)])
-        found[name] = array
-    return found
+        results[name] = array
+    return results
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -149,8 +149,8 @@ def test_targets_agree(form: str) -> None:
     for target in ("host", "x86-64-v2", "x86-64-v3"):
         program = rg.compile(declared(rg.BasicLSTMCell(33), 25), seed=3, target=target, **FORMS[form])
         results.append(program.inference(x=x))
-    for found in results[1:]:
-        np.testing.assert_allclose(found, results[0], rtol=0, atol=FAR[form])
+    for actual in results[1:]:
+        np.testing.assert_allclose(actual, results[0], rtol=0, atol=FAR[form])
 
 
 @pytest.mark.usefixtures("any_size")
@@ -252,9 +252,9 @@ def test_training_never_sees_it_and_evaluation_does() -> None:
     first, second = (program.training.gradients(**feeds, seed=1) for program in (exact, reduced))
     assert first[0] == second[0]
     same(first[1], second[1])
-    found = reduced.evaluate(**feeds)
-    assert_array_equal(found["y"], reduced.inference(x=feeds["x"])["y"])
-    assert found["loss"] != exact.evaluate(**feeds)["loss"]
+    actual = reduced.evaluate(**feeds)
+    assert_array_equal(actual["y"], reduced.inference(x=feeds["x"])["y"])
+    assert actual["loss"] != exact.evaluate(**feeds)["loss"]
     assert "i8[" in reduced.inference.show("simplify_last")
     assert "i8[" not in reduced.training.show("simplify_last")
 
@@ -264,47 +264,47 @@ def test_training_never_sees_it_and_evaluation_does() -> None:
 def test_non_finite_values_stay_so_in_their_row(form: str, value: float) -> None:
     x, p = rg.placeholder("x", (None, 80)), rg.parameter("p", (80, 70))
     program = rg.compile(x @ p, **FORMS[form])
-    given = normal(4, 80)
-    clean = program.inference(x=given)
-    given[2, 7] = value
-    found = program.inference(x=given)
-    assert not np.isfinite(found[2]).any()
-    assert_array_equal(np.delete(found, 2, 0), np.delete(clean, 2, 0))
+    inputs = normal(4, 80)
+    clean = program.inference(x=inputs)
+    inputs[2, 7] = value
+    actual = program.inference(x=inputs)
+    assert not np.isfinite(actual[2]).any()
+    assert_array_equal(np.delete(actual, 2, 0), np.delete(clean, 2, 0))
     weights = np.array(program.parameters["p"])
     weights[3, 9] = value
     program.parameters["p"] = weights
-    found = program.inference(x=normal(3, 80))
-    assert not np.isfinite(found[:, 9]).any()
-    assert np.isfinite(np.delete(found, 9, 1)).all()
+    actual = program.inference(x=normal(3, 80))
+    assert not np.isfinite(actual[:, 9]).any()
+    assert np.isfinite(np.delete(actual, 9, 1)).all()
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_zeros_denormals_and_large_ranges(form: str) -> None:
     x, p = rg.placeholder("x", (None, 80)), rg.parameter("p", (80, 70))
     program = rg.compile(x @ p, **FORMS[form])
-    given, weights = normal(6, 80), normal(80, 70)
+    inputs, weights = normal(6, 80), normal(80, 70)
     weights[:, 3] = 0
     weights[:, 4] = 1e-41
     weights[:, 5] *= 1e30
     weights[:, 6] *= 1e-25
-    given[0], given[1] = 0, 1e-40
-    given[2] *= 1e6
-    given[3] *= 1e-20
-    given[4, 0] = 1e7
+    inputs[0], inputs[1] = 0, 1e-40
+    inputs[2] *= 1e6
+    inputs[3] *= 1e-20
+    inputs[4, 0] = 1e7
     program.parameters["p"] = weights
-    found = program.inference(x=given).astype(np.float64)
+    actual = program.inference(x=inputs).astype(np.float64)
     kept = rounded(weights, form)
-    left = rounded(given, form) if form == "bfloat16 alone" else given.astype(np.float64)
+    left = rounded(inputs, form) if form == "bfloat16 alone" else inputs.astype(np.float64)
     expected = left @ kept
     # Activations keep 16 or 8 bits: of each number in bfloat16, of the row's range in int8.
-    sizes = np.abs(given).astype(np.float64)
+    sizes = np.abs(inputs).astype(np.float64)
     sizes = np.broadcast_to(sizes.max(1, keepdims=True), sizes.shape) if form.startswith("int") else sizes
     # Magnitudes below 1e-30 may be treated as 0, in rows and in weights.
     far = 1.02 / 253 if form in ("int8 alone", *BLOCKS) else 2.0**-15
     bound = sizes @ np.abs(kept) * far + 1e-30 * (np.abs(kept).sum(0) + sizes.sum(1, keepdims=True)) + 1e-33
-    assert np.all(np.abs(found - expected) <= bound)
-    assert not found[0].any()
-    assert not found[:, 3].any()
+    assert np.all(np.abs(actual - expected) <= bound)
+    assert not actual[0].any()
+    assert not actual[:, 3].any()
 
 
 @pytest.mark.filterwarnings("ignore:.*changes nothing:UserWarning")
@@ -352,7 +352,7 @@ def test_errors_compared_with_onnxruntimes(units: int, width: int, batch: int, t
     session = onnxruntime.InferenceSession(str(tmp_path / "narrow.onnx"), providers=["CPUExecutionProvider"])
     ours = rg.compile({"y": outputs}, parameters=exact, **FORMS["int8 alone"]).inference(x=x)["y"]
     wanted = exact.inference(x=x)["y"]
-    errors = [np.sqrt(np.mean(np.square(found - wanted))) for found in (ours, session.run(["y"], {"x": x})[0])]
+    errors = [np.sqrt(np.mean(np.square(actual - wanted))) for actual in (ours, session.run(["y"], {"x": x})[0])]
     assert errors[0] < errors[1] < 0.02
 
 
@@ -422,8 +422,8 @@ def edge_weights(depth: int) -> np.ndarray:
 
 
 def product_program(weight: np.ndarray, form: str, target: str = "host") -> rg.Program:
-    made = rg.matmul(rg.placeholder("x", (None, len(weight))), rg.parameter("w", weight.shape))
-    program = rg.compile(made, target=target, **FORMS[form])
+    product = rg.matmul(rg.placeholder("x", (None, len(weight))), rg.parameter("w", weight.shape))
+    program = rg.compile(product, target=target, **FORMS[form])
     program.parameters["w"] = weight
     return program
 
@@ -434,12 +434,12 @@ def test_weights_near_the_end_of_floats(form: str, target: str) -> None:
     """Results are finite wherever the sum of magnitudes is, on every target, and equal float64 with rounded weights."""
     weight = edge_weights(64)
     x = GENERATOR.uniform(-1, 1, (len(ROWS), 64)).astype(np.float32) * np.array(ROWS, np.float32)[:, np.newaxis]
-    found = product_program(weight, form, target).inference(x=x)
+    actual = product_program(weight, form, target).inference(x=x)
     x, weight = x.astype(np.float64), weight.astype(np.float64)
     exact, magnitudes = x @ weight, np.abs(x) @ np.abs(weight)
     held = magnitudes < np.finfo(np.float32).max
     assert held.mean() > 0.9
-    assert np.isfinite(found[held]).all()
+    assert np.isfinite(actual[held]).all()
     rounding = {
         "bfloat16": 2**-8,
         "bfloat16 alone": 2**-7,
@@ -449,7 +449,7 @@ def test_weights_near_the_end_of_floats(form: str, target: str) -> None:
         "int4": 2**-3,
     }[form]
     largest = np.maximum(np.abs(weight).max(0), 1e-30) * np.maximum(np.abs(x).max(1, keepdims=True), 1e-30) * 64
-    assert (np.abs(found - exact)[held] <= rounding * largest[held] + np.finfo(np.float32).tiny).all()
+    assert (np.abs(actual - exact)[held] <= rounding * largest[held] + np.finfo(np.float32).tiny).all()
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -475,9 +475,9 @@ def test_units_next_to_one_with_large_steps_keep_their_weights(target: str) -> N
     weight = GENERATOR.normal(size=(64, 100)).astype(np.float32)
     weight[:, 7] = 1e5
     x = normal(3, 64)
-    found = product_program(weight, "int8 alone", target).inference(x=x)
+    actual = product_program(weight, "int8 alone", target).inference(x=x)
     exact = x.astype(np.float64) @ weight.astype(np.float64)
-    assert np.abs(found - exact)[:, :7].max() < 0.5
+    assert np.abs(actual - exact)[:, :7].max() < 0.5
     assert np.abs(exact)[:, :7].max() > 5
 
 

@@ -55,17 +55,17 @@ def cells() -> dict[str, Any]:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source.strip()) for source in CELLS])
     client = nbclient.NotebookClient(notebook, timeout=300, allow_errors=True)
     updates: list[str] = []
-    told = client.process_message
+    process_message = client.process_message
 
     def listen(message: Any, cell: Any, number: int) -> Any:
         if message["msg_type"] in ("display_data", "update_display_data"):
             updates.append(message["content"]["data"]["text/plain"])
-        return told(message, cell, number)
+        return process_message(message, cell, number)
 
     client.process_message = listen
     client.execute()
-    found = dict(zip(CELLS, notebook.cells, strict=True))
-    return {**found, "updates": updates, "notebook": notebook}
+    actual = dict(zip(CELLS, notebook.cells, strict=True))
+    return {**actual, "updates": updates, "notebook": notebook}
 
 
 def markup(cell: Any) -> str:
@@ -111,7 +111,7 @@ def test_graphs_and_findings_name_cells(cells: dict[str, Any]) -> None:
 
 def test_progress_is_live_within_an_epoch(cells: dict[str, Any]) -> None:
     drawn = [re.match(r"epoch (\d)/3 [━─]+ (\d+)/360", line) for line in cells["updates"]]
-    places = [(int(found[1]), int(found[2])) for found in drawn if found]
+    places = [(int(actual[1]), int(actual[2])) for actual in drawn if actual]
     assert any(0 < step < 360 for _, step in places)
     assert places == sorted(places)
     assert cells["updates"][-1] == ""  # the line is removed after the fit

@@ -26,13 +26,13 @@ def test_the_gradients_are_those_of_the_loss_they_belong_to() -> None:
         "last": random.standard_normal((3, 3)),
     }
     x = net["x"]
-    found = {"outputs": net["outputs"], "c": net["states"][0].c, "last": net["states"][1]}  # type: ignore[index]
-    terms = [rg.reduce_sum(found[name] * rg.constant(value)) for name, value in weights.items()]
+    outputs = {"outputs": net["outputs"], "c": net["states"][0].c, "last": net["states"][1]}  # type: ignore[index]
+    terms = [rg.reduce_sum(outputs[name] * rg.constant(value)) for name, value in weights.items()]
     inside = rg.compile({"outputs": net["outputs"], "states": net["states"]}, loss=terms[0] + terms[1] + terms[2])
     outside = rg.compile({"outputs": net["outputs"], "states": net["states"]}, parameters=inside)
     _, expected = inside.training.gradients(x=X, seed=3, wrt=[x])
-    given = {"outputs": weights["outputs"], "states": ({"c": weights["c"]}, weights["last"])}
-    result, gradients = outside.training.gradients(x=X, seed=3, wrt=[x], output_gradients=given)
+    output_gradients = {"outputs": weights["outputs"], "states": ({"c": weights["c"]}, weights["last"])}
+    result, gradients = outside.training.gradients(x=X, seed=3, wrt=[x], output_gradients=output_gradients)
     assert list(gradients) == list(expected)
     for name, gradient in gradients.items():
         assert_allclose(gradient, expected[name], rtol=1e-12, atol=1e-13)
@@ -63,7 +63,7 @@ def test_a_bare_tensor_takes_a_bare_gradient() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "says"),
+    ("output_gradients", "error", "says"),
     [
         ({"logits": 1.0}, rg.NameLookupError, "'logits', which is not an output; outputs are outputs, states/0/c"),
         ({"loss": 1.0}, rg.NameLookupError, "'loss', which is not an output"),
@@ -76,11 +76,11 @@ def test_a_bare_tensor_takes_a_bare_gradient() -> None:
         ({"outputs": np.ones((3, 7, 3), complex)}, rg.DtypeError, "complex"),
     ],
 )
-def test_mistakes(given: object, error: type[Exception], says: str) -> None:
+def test_mistakes(output_gradients: object, error: type[Exception], says: str) -> None:
     net = declared()
     program = rg.compile({"outputs": net["outputs"], "states": net["states"]})
     with pytest.raises(error, match=f"test_output_gradients.py:.*{says}"):
-        program.training.gradients(x=X, seed=3, output_gradients=given)
+        program.training.gradients(x=X, seed=3, output_gradients=output_gradients)
 
 
 def test_ints_have_no_gradient() -> None:

@@ -203,19 +203,21 @@ CELLS: dict[str, tuple[type[Own], Step]] = {
 
 def starts(cell: rg.Cell, generator: np.random.Generator) -> Arrays:
     """Return initial states: counters from 0 on, positive sums and weights, others of any value."""
-    found = {}
+    results = {}
     for name, leaf in zip(cell.state(), flatten(cell.state_size), strict=True):
         array = generator.normal(size=(BATCH, leaf)) * 0.5
-        found[name] = {"t": np.round(np.abs(4 * array)), "n": np.abs(array) + 0.5, "w": softmax(array)}.get(name, array)
-    return found
+        results[name] = {"t": np.round(np.abs(4 * array)), "n": np.abs(array) + 0.5, "w": softmax(array)}.get(
+            name, array
+        )
+    return results
 
 
-def loop(step: Step, given: Arrays, names: list[str]) -> Any:
+def loop(step: Step, arrays: Arrays, names: list[str]) -> Any:
     """Return (outputs, states) of a loop over time."""
-    weights = {name.split("/", 2)[2]: array for name, array in given.items() if "/" in name}
-    states, outputs = {name: given[name] for name in names}, []
+    weights = {name.split("/", 2)[2]: array for name, array in arrays.items() if "/" in name}
+    states, outputs = {name: arrays[name] for name in names}, []
     for t in range(TIME):
-        output, states = step(weights, given["x"][:, t], states)
+        output, states = step(weights, arrays["x"][:, t], states)
         outputs.append(output)
     return np.stack(outputs, 1), states
 
@@ -235,9 +237,9 @@ def prepared(name: str) -> tuple[rg.Program, Arrays]:
 @pytest.mark.parametrize("name", CELLS)
 def test_equations_and_gradients(name: str) -> None:
     program, fed = prepared(name)
-    given = {**{key: np.array(array) for key, array in program.parameters.items()}, **fed}
+    arrays = {**{key: np.array(array) for key, array in program.parameters.items()}, **fed}
     step, names = CELLS[name][1], [*fed][:-1]
-    wanted, final = loop(step, given, names)
+    wanted, final = loop(step, arrays, names)
     result = program.inference(fed)
     assert_allclose(result["outputs"], wanted, rtol=1e-11, atol=1e-12)
     for key, array in final.items():
@@ -245,9 +247,9 @@ def test_equations_and_gradients(name: str) -> None:
     generator, wrt = np.random.default_rng(1), [key for key in fed if key != "t"]
     _, gradients = program.training.gradients(fed, wrt=wrt)
     for key in [*program.parameters, *wrt]:
-        direction, near = generator.normal(size=given[key].shape), []
+        direction, near = generator.normal(size=arrays[key].shape), []
         for sign in (1e-6, -1e-6):
-            near.append((loop(step, {**given, key: given[key] + sign * direction}, names)[0] ** 2).sum())
+            near.append((loop(step, {**arrays, key: arrays[key] + sign * direction}, names)[0] ** 2).sum())
         slope = (near[0] - near[1]) / 2e-6
         assert_allclose((gradients[key] * direction).sum(), slope, rtol=1e-5, atol=1e-6, err_msg=key)
 

@@ -153,11 +153,11 @@ class Net:
                 yield f"rnn/multi_rnn_cell/cell_{layer}/{CELL_SCOPES[self.kind]}"
 
 
-def close(found: Any, expected: Any, what: str) -> None:
+def close(actual: Any, expected: Any, what: str) -> None:
     expected = np.asarray(expected)
-    assert (found.shape, found.dtype) == (expected.shape, expected.dtype), what
+    assert (actual.shape, actual.dtype) == (expected.shape, expected.dtype), what
     bound = CLOSE[str(expected.dtype)]
-    np.testing.assert_allclose(found, expected, rtol=bound, atol=bound, err_msg=what)
+    np.testing.assert_allclose(actual, expected, rtol=bound, atol=bound, err_msg=what)
 
 
 def gates(rows: np.ndarray, count: int, order: tuple[int, ...]) -> np.ndarray:

@@ -42,8 +42,8 @@ def test_convolutions(torch: Any, padding: Any, strides: int, dilation: int, gro
         theirs = torch.tensor(array, requires_grad=True)
         kernel = torch.tensor(np.array(program.parameters["conv1d/kernel"]), requires_grad=True)
         mode = "reflect" if padding == "reflect" else "constant"
-        given = around(steps, 3, strides, dilation, padding)
-        padded = torch.nn.functional.pad(theirs.transpose(1, 2), given, mode=mode)
+        padding_sizes = around(steps, 3, strides, dilation, padding)
+        padded = torch.nn.functional.pad(theirs.transpose(1, 2), padding_sizes, mode=mode)
         weights = kernel.permute(2, 1, 0)
         y = torch.nn.functional.conv1d(padded, weights, stride=strides, dilation=dilation, groups=groups).transpose(
             1, 2

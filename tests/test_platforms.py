@@ -97,9 +97,9 @@ print("sdot", program.inference.show("asm").count("sdot"))
 def test_bytes_are_multiplied_by_sdot() -> None:
     """LLVM does not report ``sdot``, but ``/proc/cpuinfo`` does."""
     needs("apt-get", "dpkg", "unshare")
-    found = re.search(r"sdot (\d+)", run("aarch64.sh", "python3", "-c", INT8))
-    assert found
-    assert int(found[1]) > 50
+    match = re.search(r"sdot (\d+)", run("aarch64.sh", "python3", "-c", INT8))
+    assert match
+    assert int(match[1]) > 50
 
 
 @pytest.mark.wine

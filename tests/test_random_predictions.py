@@ -41,7 +41,7 @@ def steps_of(declaration: Declaration, layout: Layout) -> list[int]:
 def rows_of(declaration: Declaration, layout: Layout, steps: list[int]) -> list[dict[str, np.ndarray]]:
     """Return the feeds of each example alone, in a batch of one."""
     whole = declaration.arrays(batch=EXAMPLES, time=max(steps))
-    found = []
+    results = []
     for number, count in enumerate(steps):
         feeds = {}
         for name in layout.types:
@@ -55,8 +55,8 @@ def rows_of(declaration: Declaration, layout: Layout, steps: list[int]) -> list[
                 most = max(0, declaration.size(feed.high, batch=1, time=count))
                 array = np.full_like(array, most) if name in layout.counts else np.minimum(array, most)
             feeds[name] = array
-        found.append(feeds)
-    return found
+        results.append(feeds)
+    return results
 
 
 def examples_of(layout: Layout, rows: list[dict[str, np.ndarray]], whole: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -97,12 +97,12 @@ def check(seed: int) -> bool:
     except rg.RnnGraphError:  # declarations that can't be called can't be predicted
         return False
     whole = declaration.arrays(batch=EXAMPLES, time=max(steps))
-    found = program.predict(examples_of(layout, rows, whole), batch_size=BATCH_SIZE)
+    actual = program.predict(examples_of(layout, rows, whole), batch_size=BATCH_SIZE)
     for output in prediction.outputs_of(program.inference, layout, None):
         if output.batch_axis is None:
             continue
         for number, single in enumerate(alone):
-            wanted, ours = single[output.name].take(0, output.batch_axis), found[output.name][number]
+            wanted, ours = single[output.name].take(0, output.batch_axis), actual[output.name][number]
             assert ours.shape == wanted.shape, (output.name, number, declaration.text())
             assert ours.tobytes() == np.ascontiguousarray(wanted).tobytes(), (output.name, number, declaration.text())
     return True

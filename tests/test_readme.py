@@ -81,9 +81,9 @@ def test_cell_of_the_readme_can_be_stacked_and_dropped() -> None:
 def signatures() -> list[tuple[str, str]]:
     """Return functions and classes that the API page shows with defaults, and their arguments."""
     text = (ROOT / "docs" / "api.md").read_text().replace("\n", " ")
-    found = re.findall(r"`(?:rg\.)?(\w+)\(([^`]*=[^`]*)\)`", text)
+    matches = re.findall(r"`(?:rg\.)?(\w+)\(([^`]*=[^`]*)\)`", text)
     calls = ("by_graph",)  # the page shows an example instead of the signature
-    return [item for item in found if item[0] in rg.__all__ and item[0] not in calls and "…" not in item[1]]
+    return [item for item in matches if item[0] in rg.__all__ and item[0] not in calls and "…" not in item[1]]
 
 
 @pytest.mark.parametrize(("name", "arguments"), signatures(), ids=lambda text: text.partition(",")[0])
@@ -165,8 +165,8 @@ TUNED = ("plan", "loops", "llvm", "asm")  # their text depends on the tiling, an
 
 def excerpts() -> list[tuple[str, list[str]]]:
     """Return commands that are shown with output, and the lines of that output."""
-    found = [block.splitlines() for page in PAGES for block in blocks(page.read_text(), "console")]
-    return [(lines[0].removeprefix("$ "), lines[1:]) for lines in found if not lines[0].endswith(TUNED)]
+    blocks_of_pages = [block.splitlines() for page in PAGES for block in blocks(page.read_text(), "console")]
+    return [(lines[0].removeprefix("$ "), lines[1:]) for lines in blocks_of_pages if not lines[0].endswith(TUNED)]
 
 
 @pytest.mark.parametrize(("command", "shown"), excerpts())
@@ -188,14 +188,14 @@ def prose(page: Path) -> str:
 
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, as GitHub generates them; a repeated one ends in -1."""
-    found: dict[str, int] = {}
+    results: dict[str, int] = {}
     for heading in re.findall(r"^#+ +(.*?) *$", prose(page), re.MULTILINE):
         shown = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
         name = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
-        count = found[name] = found.get(name, -1) + 1
+        count = results[name] = results.get(name, -1) + 1
         if count:
-            found[f"{name}-{count}"] = 0
-    return set(found)
+            results[f"{name}-{count}"] = 0
+    return set(results)
 
 
 @pytest.mark.parametrize("page", WITH_LINKS, ids=lambda page: str(page.relative_to(ROOT)))
@@ -222,8 +222,8 @@ SOURCES = {
 @pytest.mark.parametrize("page", SOURCES)
 def test_files_that_pages_name_are_there(page: str) -> None:
     # files that a reader of the instructions creates
-    made = {"rnngraph/passes/tidy.py", "docs/guides/NAME.md", "site/index.html"}
-    named = set(re.findall(r"`([\w./-]+\.(?:py|md|html))`", (ROOT / page).read_text())) - made
+    placeholders = {"rnngraph/passes/tidy.py", "docs/guides/NAME.md", "site/index.html"}
+    named = set(re.findall(r"`([\w./-]+\.(?:py|md|html))`", (ROOT / page).read_text())) - placeholders
     assert named
     lost = [name for name in named if not any((ROOT / base / name).exists() for base in SOURCES[page])]
     inner = [name for name in lost if "/" in name or not [*(ROOT / SOURCES[page][1]).rglob(name)]]

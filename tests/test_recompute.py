@@ -212,60 +212,60 @@ def program(name: str, **options: Any) -> rg.Program:
     return rg.compile({"value": loss}, loss=loss, seed=0, **options)
 
 
-def feeds_of(made: rg.Program, rows: int, steps: int, seed: int = 0) -> Feeds:
-    numbers, found = np.random.default_rng(seed), Feeds()
-    for name, kind in made.training.input_types().items():
+def feeds_of(program: rg.Program, rows: int, steps: int, seed: int = 0) -> Feeds:
+    numbers, result = np.random.default_rng(seed), Feeds()
+    for name, kind in program.training.input_types().items():
         open_sizes = iter((rows, steps))
         shape = [dim if isinstance(dim, int) else next(open_sizes) for dim in kind.shape]
         if name == "n":
-            found[name] = numbers.permutation(np.r_[steps, numbers.integers(0, steps + 1, rows - 1)]).astype("int32")
+            result[name] = numbers.permutation(np.r_[steps, numbers.integers(0, steps + 1, rows - 1)]).astype("int32")
         elif kind.dtype.startswith("int"):
-            found[name] = numbers.integers(0, 4, shape)
+            result[name] = numbers.integers(0, 4, shape)
         else:
-            found[name] = numbers.standard_normal(shape).astype("float32")
-    return found
+            result[name] = numbers.standard_normal(shape).astype("float32")
+    return result
 
 
-def assert_same_gradients(made: rg.Program, feeds: Feeds, steps: int) -> None:
-    loss, expected = made.training.gradients(feeds, seed=3, recompute=None)
-    again, found = made.training.gradients(feeds, seed=3, recompute=steps)
+def assert_same_gradients(program: rg.Program, feeds: Feeds, steps: int) -> None:
+    loss, expected = program.training.gradients(feeds, seed=3, recompute=None)
+    again, actual = program.training.gradients(feeds, seed=3, recompute=steps)
     assert loss == again
     assert any(array.any() for array in expected.values())
     for name, array in expected.items():
-        np.testing.assert_array_equal(found[name], array, err_msg=f"{name}, {steps} steps a block")
+        np.testing.assert_array_equal(actual[name], array, err_msg=f"{name}, {steps} steps a block")
 
 
 @pytest.mark.parametrize("name", QUICK)
 def test_gradients_have_the_same_bits(name: str) -> None:
-    made = program(name)
-    assert_same_gradients(made, feeds_of(made, 3, 7), 4)
-    assert_same_gradients(made, feeds_of(made, 3, 25), 4)
+    compiled = program(name)
+    assert_same_gradients(compiled, feeds_of(compiled, 3, 7), 4)
+    assert_same_gradients(compiled, feeds_of(compiled, 3, 25), 4)
 
 
 def test_there_may_be_no_steps() -> None:
-    made = program("encoder_and_decoder")
-    feeds = feeds_of(made, 3, 0)
+    compiled = program("encoder_and_decoder")
+    feeds = feeds_of(compiled, 3, 0)
     feeds["source"] = np.ones((3, 5, 5), "float32")
-    loss, expected = made.training.gradients(feeds, recompute=None)
-    again, found = made.training.gradients(feeds, recompute=4)
+    loss, expected = compiled.training.gradients(feeds, recompute=None)
+    again, actual = compiled.training.gradients(feeds, recompute=4)
     np.testing.assert_array_equal(again, loss)
     for name, array in expected.items():
-        np.testing.assert_array_equal(found[name], array, err_msg=name)
+        np.testing.assert_array_equal(actual[name], array, err_msg=name)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", NETS)
 def test_gradients_have_the_same_bits_everywhere(name: str, threads: int) -> None:
-    made = program(name, threads=threads)
+    compiled = program(name, threads=threads)
     for rows, steps in SIZES:
         for together in STEPS:
-            assert_same_gradients(made, feeds_of(made, rows, steps), together)
+            assert_same_gradients(compiled, feeds_of(compiled, rows, steps), together)
 
 
-def _cut(made: rg.Program, rows: int, steps: int) -> tuple[Any, Any]:
+def _cut(program: rg.Program, rows: int, steps: int) -> tuple[Any, Any]:
     """Return the optimised graph of all gradients, and the one with recomputation."""
-    compiled = made.training.full_graph()
+    compiled = program.training.full_graph()
     outputs = ("loss", *(f"gradient/{name}" for name in compiled.wrt))
     sizes = dict.fromkeys(compiled.pruned(outputs).symbols, rows) | dict.fromkeys(compiled.lengths(outputs), 25)
     return compiled.sized(outputs, sizes), compiled.sized(outputs, sizes, recompute=Recompute(steps))
@@ -273,15 +273,15 @@ def _cut(made: rg.Program, rows: int, steps: int) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("name", [name for name in NETS if name != "joined"])
 def test_the_graph_has_the_same_values(name: str) -> None:
-    made = program(name)
-    whole, cut = _cut(made, 2, 4)
+    compiled = program(name)
+    whole, cut = _cut(compiled, 2, 4)
     kinds = {(node.get("keeps"), node.get("blocks")) for node in cut.nodes if node.op == "scan"}
     assert {(4, None), (None, 4), (None, None)} <= kinds
-    _, parameters = made.parameters.snapshot()
+    _, parameters = compiled.parameters.snapshot()
     counters = dict.fromkeys(("seed", "first_row", "first_step"), np.asarray(3, np.int64))
-    feeds = {**feeds_of(made, 2, 9), **counters, **parameters}
-    expected, found = interpret(whole, feeds), interpret(cut, feeds)
-    assert all(np.array_equal(found[name], array) for name, array in expected.items())
+    feeds = {**feeds_of(compiled, 2, 9), **counters, **parameters}
+    expected, actual = interpret(whole, feeds), interpret(cut, feeds)
+    assert all(np.array_equal(actual[name], array) for name, array in expected.items())
 
 
 @pytest.mark.parametrize("name", ["pooled", "stack"])
@@ -316,21 +316,21 @@ def check_random(seed: int) -> bool | None:
         True if steps can be recomputed, False if not; None if there are no gradients.
     """
     declaration = (declare, declare_chain, declare_cell)[seed % 3](seed)
-    made = declaration.compile()
-    if made.loss is None or not any(array.size for array in made.parameters.values()):
+    compiled = declaration.compile()
+    if compiled.loss is None or not any(array.size for array in compiled.parameters.values()):
         return None
-    feeds = taken(made.training.graph, declaration.arrays())
+    feeds = taken(compiled.training.graph, declaration.arrays())
     try:
         with poisoned():
-            loss, expected = made.training.gradients(feeds, seed=7, recompute=None)
-            again, found = made.training.gradients(feeds, seed=7, recompute=2)
+            loss, expected = compiled.training.gradients(feeds, seed=7, recompute=None)
+            again, actual = compiled.training.gradients(feeds, seed=7, recompute=2)
     except rg.GraphError as error:
         if "recompute=" not in str(error):
             raise
         return False
     np.testing.assert_array_equal(again, loss)
     for name, array in expected.items():
-        np.testing.assert_array_equal(found[name], array, err_msg=f"seed {seed}: {name}")
+        np.testing.assert_array_equal(actual[name], array, err_msg=f"seed {seed}: {name}")
     return True
 
 
@@ -338,35 +338,35 @@ def check_random(seed: int) -> bool | None:
 def test_many_random_declarations() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = [check_random(seed) for seed in range(300)]
-    assert found.count(True) > found.count(False)
+        actual = [check_random(seed) for seed in range(300)]
+    assert actual.count(True) > actual.count(False)
 
 
 # Trainers -----------------------------------------------------------------------------------------
 
 
 def _trained(name: str, carry: bool = False, **options: Any) -> tuple[list[float], dict[str, np.ndarray], rg.Trainer]:
-    made = program(name)
-    trainer = rg.Trainer(made, rg.Adam(1e-2), clip_norm=1.0, **options)
-    losses = [trainer.step(feeds_of(made, 4, 25, seed), carry=carry) for seed in range(3)]
+    compiled = program(name)
+    trainer = rg.Trainer(compiled, rg.Adam(1e-2), clip_norm=1.0, **options)
+    losses = [trainer.step(feeds_of(compiled, 4, 25, seed), carry=carry) for seed in range(3)]
     trainer.flush()
-    return losses, {name: array.copy() for name, array in made.parameters.items()}, trainer
+    return losses, {name: array.copy() for name, array in compiled.parameters.items()}, trainer
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("options", [{"carry": True}, {"accumulate": 2}, {"shards": 2}], ids=str)
 def test_training_has_the_same_bits(options: dict[str, Any]) -> None:
     losses, expected, _ = _trained("stack", recompute=None, **options)
-    again, found, _ = _trained("stack", recompute=7, **options)
+    again, actual, _ = _trained("stack", recompute=7, **options)
     assert losses == again
     for name, array in expected.items():
-        np.testing.assert_array_equal(found[name], array, err_msg=name)
+        np.testing.assert_array_equal(actual[name], array, err_msg=name)
 
 
 def test_a_checkpoint_continues_with_recomputation(tmp_path: Any) -> None:
-    made = program("each_step")
-    rg.Trainer(made, recompute=7).save(tmp_path / "run.safetensors")
-    trainer = rg.Trainer.load(tmp_path / "run.safetensors", made)
+    compiled = program("each_step")
+    rg.Trainer(compiled, recompute=7).save(tmp_path / "run.safetensors")
+    trainer = rg.Trainer.load(tmp_path / "run.safetensors", compiled)
     assert "7 steps at a time" in str(trainer.show("plan"))
 
 
@@ -374,8 +374,8 @@ def test_a_checkpoint_continues_with_recomputation(tmp_path: Any) -> None:
 
 
 def test_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = program("last_state")
-    memory = made.training.memory
+    compiled = program("last_state")
+    memory = compiled.training.memory
     kept, again = (memory(2, 1000, recompute=steps).arena for steps in (None, 32))
     assert memory(2, 1000, recompute="auto").arena == kept
     monkeypatch.setattr(recomputation, "LARGE", 0)
@@ -383,16 +383,16 @@ def test_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     assert memory(2, 1000, recompute="auto").arena == kept
     monkeypatch.setattr(recomputation, "limits", lambda: iter([(kept * recomputation.SHARE - 1, "of this test")]))
     assert memory(2, 1000, recompute="auto").arena == again
-    made.training.gradients(feeds_of(made, 2, 1000))
-    entries = made.training.full_graph().native_entries()
+    compiled.training.gradients(feeds_of(compiled, 2, 1000))
+    entries = compiled.training.full_graph().native_entries()
     assert [entry.key.recompute for entry in entries] == [Recompute(None), Recompute(32)]
 
 
 def test_free_memory_does_not_prevent_a_possible_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recomputation, "exceeds_share", lambda _: True)
     monkeypatch.setattr("rnngraph.runtime.native.compiled_graph.exceeds_share", lambda _: True)
-    made = _turned()
-    loss, _ = made.training.gradients(feeds_of(made, 2, 9))
+    compiled = _turned()
+    loss, _ = compiled.training.gradients(feeds_of(compiled, 2, 9))
     assert np.isfinite(loss)
 
 
@@ -412,22 +412,22 @@ def _turned() -> rg.Program:
 
 
 def test_all_steps_read_together_are_refused_with_their_line() -> None:
-    made = _turned()
+    compiled = _turned()
     with pytest.raises(rg.GraphError, match=r"test_recompute\.py:\d+: \w+ reads all steps of a recurrence at once"):
-        made.training.gradients(feeds_of(made, 2, 9), recompute=4)
+        compiled.training.gradients(feeds_of(compiled, 2, 9), recompute=4)
     with pytest.raises(rg.GraphError, match="train without recompute="):
-        rg.Trainer(made, recompute=4).step(feeds_of(made, 2, 9))
+        rg.Trainer(compiled, recompute=4).step(feeds_of(compiled, 2, 9))
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "always", 1 << 30, [4]])
 def test_wrong_steps(value: Any) -> None:
-    made = program("last_state")
+    compiled = program("last_state")
     with pytest.raises(rg.RnnGraphError, match="recompute"):
-        made.training.gradients(feeds_of(made, 2, 3), recompute=value)
+        compiled.training.gradients(feeds_of(compiled, 2, 3), recompute=value)
     with pytest.raises(rg.RnnGraphError, match="recompute"):
-        rg.Trainer(made, recompute=value)
+        rg.Trainer(compiled, recompute=value)
     with pytest.raises(rg.RnnGraphError, match="recompute"):
-        made.training.memory(recompute=value)
+        compiled.training.memory(recompute=value)
 
 
 # The memory of a process --------------------------------------------------------------------------

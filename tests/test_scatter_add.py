@@ -31,8 +31,8 @@ def test_value() -> None:
     """``scatter_add`` adds the rows of repeated indices, and clamps an index out of range, as ``gather`` does."""
     graph = Graph.of("g", [("y", node(4, (3, 2), (3, 2)))])
     indices, updates = np.array([[1, 1], [9, 0], [-5, 1]], np.int32), np.array([[1, 2], [4, 8], [16, 32]], np.float32)
-    found = interpret(graph, {"x0": indices, "x1": updates})["y"]
-    np.testing.assert_array_equal(found, np.array([24, 35, 0, 4], np.float32))
+    actual = interpret(graph, {"x0": indices, "x1": updates})["y"]
+    np.testing.assert_array_equal(actual, np.array([24, 35, 0, 4], np.float32))
     assert str(parse(str(graph))) == str(graph)
 
 
@@ -135,8 +135,8 @@ def longest_chunk(program: rg.Program) -> int:
     """Return the longest time chunk in the gradients' loops."""
     feeds = {"ids": np.zeros((4, 3), np.int32), "shift": np.zeros((4, 3, WIDTH), np.float32)}
     program.training.gradients(feeds, wrt=["shift"])
-    found = re.findall(r"(\d+) steps at a time", program.training.show("loops"))
-    return max(map(int, found))
+    matches = re.findall(r"(\d+) steps at a time", program.training.show("loops"))
+    return max(map(int, matches))
 
 
 @pytest.mark.parametrize("target", ["x86-64-v2", "x86-64-v3"])
@@ -150,12 +150,12 @@ def test_rows_are_added_in_one_order(steps: int | None, backward: bool, target: 
     ids = generator.integers(0, 40, (4, time)).astype(np.int32)
     ids[:, 0] = ROWS - 1
     shift = np.zeros((4, time, WIDTH), np.float32)
-    _, found = program.training.gradients(ids=ids, shift=shift, wrt=["shift"])
+    _, actual = program.training.gradients(ids=ids, shift=shift, wrt=["shift"])
     expected = np.zeros((ROWS, WIDTH), np.float32)
     order = slice(None) if backward else slice(None, None, -1)
-    np.add.at(expected, ids.T[order], found["shift"].transpose(1, 0, 2)[order])
+    np.add.at(expected, ids.T[order], actual["shift"].transpose(1, 0, 2)[order])
     assert expected[ROWS - 1].any()
-    np.testing.assert_array_equal(found["embedding/table"], expected)
+    np.testing.assert_array_equal(actual["embedding/table"], expected)
 
 
 def test_ids_out_of_range_are_an_error() -> None:

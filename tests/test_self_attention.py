@@ -72,19 +72,21 @@ CASES: dict[str, Callable[..., dict[str, rg.Tensor]]] = {
 
 def feeds_of(program: rg.Program, rows: int, steps: int, entries: int = 7) -> dict[str, np.ndarray]:
     sizes = {"rows": rows, "time": steps, "entries": entries}
-    found = {}
+    results = {}
     for number, (name, kind) in enumerate(program.inference.compiled.input_types().items()):
         shape = tuple(sizes.get(str(dim), dim) for dim in kind.shape)
-        found[name] = normal(steps + number, shape, kind.dtype) if name != "n" else np.arange(rows) % max(1, steps) + 1
-    return found
+        results[name] = (
+            normal(steps + number, shape, kind.dtype) if name != "n" else np.arange(rows) % max(1, steps) + 1
+        )
+    return results
 
 
 def check(program: rg.Program, feeds: dict[str, np.ndarray], dtype: str) -> dict[str, np.ndarray]:
-    found = program.inference(feeds)
+    result = program.inference(feeds)
     meant = interpret(program.inference.graph, {**feeds, **program.parameters}, wide=True)
-    for name, array in found.items():
+    for name, array in result.items():
         np.testing.assert_allclose(array, meant[name], **CLOSE[dtype], err_msg=name)
-    return found
+    return result
 
 
 @pytest.mark.parametrize("dtype", ["float32", exhaustive("float64")])
@@ -138,7 +140,7 @@ def test_torchs_attention(steps: int, is_causal: bool) -> None:
     if is_causal:
         order = rg.positions(q[0, 0], 0)
         score = rg.where(order[None, None, :, None] >= order[None, None, None, :], score, -1e30)
-    found = rg.compile(rg.softmax(score) @ v).inference(feeds)
-    given = [torch.tensor(array) for array in feeds.values()]
-    expected = torch.nn.functional.scaled_dot_product_attention(*given, is_causal=is_causal)
-    np.testing.assert_allclose(found, expected.numpy(), **CLOSE["float32"])
+    actual = rg.compile(rg.softmax(score) @ v).inference(feeds)
+    tensors = [torch.tensor(array) for array in feeds.values()]
+    expected = torch.nn.functional.scaled_dot_product_attention(*tensors, is_causal=is_causal)
+    np.testing.assert_allclose(actual, expected.numpy(), **CLOSE["float32"])

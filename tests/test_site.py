@@ -40,8 +40,8 @@ def part(name: str) -> ModuleType:
 
 def listed(page: Path) -> list[str]:
     """Return the names whose docstrings a page of the reference shows."""
-    found = re.findall(r"^```\{reference\}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    return "\n".join(found).split()
+    matches = re.findall(r"^```\{reference\}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    return "\n".join(matches).split()
 
 
 def test_every_public_name_is_on_one_page_of_the_reference() -> None:
@@ -233,8 +233,8 @@ def sessions(page: Path) -> Iterator[tuple[str, str, str]]:
             yield "", block, ""
             continue
         for entry in re.split(r"^>>> ", block, flags=re.MULTILINE)[1:]:
-            source, _, told = entry.partition("\n")
-            kind, _, message = told.strip().partition(": ")
+            source, _, output = entry.partition("\n")
+            kind, _, message = output.strip().partition(": ")
             yield kind, source, message
 
 
@@ -289,9 +289,9 @@ def test_the_nets_of_the_guide_from_torch_are_one_net() -> None:
             for name, value in arrays.items()
             if name.startswith("rnn") and name[-1] == str(layer)
         }
-        found = rg.weights.from_torch(cell, own)
+        actual = rg.weights.from_torch(cell, own)
         scope = f"rnn/multi_rnn_cell/cell_{layer}/lstm_cell/"
-        program.parameters.load({scope + name: value for name, value in found.items()}, strict=False)
+        program.parameters.load({scope + name: value for name, value in actual.items()}, strict=False)
     program.parameters.load({"dense/kernel": arrays["out.weight"].T, "dense/bias": arrays["out.bias"]}, strict=False)
     batch = np.random.default_rng(0).standard_normal((3, 5, 12)).astype(np.float32)
     wanted = module(torch.from_numpy(batch), torch.from_numpy(steps)).detach().numpy()

@@ -32,10 +32,10 @@ def normal(*shape: int) -> np.ndarray:
     return GENERATOR.normal(size=shape).astype(np.float32)
 
 
-def same(found: Any, expected: Any) -> None:
-    found, expected = flat(found), flat(expected)
-    assert found.keys() == expected.keys()
-    for name, array in found.items():
+def same(actual: Any, expected: Any) -> None:
+    actual, expected = flat(actual), flat(expected)
+    assert actual.keys() == expected.keys()
+    for name, array in actual.items():
         assert_array_equal(array, expected[name], name)  # the comparison treats 0.0 and -0.0 as equal
 
 
@@ -86,11 +86,11 @@ def test_sums_that_start_again(weights: str) -> None:
     """Sums restart correctly at a depth above 512 that is odd, so that narrow products end within a step."""
     x = rg.placeholder("x", (None, 1101))
     sparse, dense = both({"y": rg.dense(x, 37)}, 0.2, (4, 8), weights=weights)
-    given = normal(6, 1101)
-    same(sparse.inference(x=given), dense.inference(x=given))
-    whole = sparse.inference(x=given)["y"]
+    inputs = normal(6, 1101)
+    same(sparse.inference(x=inputs), dense.inference(x=inputs))
+    whole = sparse.inference(x=inputs)["y"]
     for row in range(6):
-        assert_array_equal(sparse.inference(x=given[row : row + 1])["y"][0], whole[row])
+        assert_array_equal(sparse.inference(x=inputs[row : row + 1])["y"][0], whole[row])
 
 
 @pytest.mark.parametrize("weights", ["float32", *NARROW])
@@ -113,11 +113,11 @@ def test_streams_chunks_and_rows(weights: str) -> None:
 def test_workers_share_columns_or_rows(weights: str, units: int, batch: int) -> None:
     sparse, dense = both(layer(rg.GRUCell(units), 40), 0.2, (4, 8), weights=weights, threads=2)
     x = normal(batch, 5, 40)
-    found = sparse.inference(x=x)
-    same(found, dense.inference(x=x))
+    actual = sparse.inference(x=x)
+    same(actual, dense.inference(x=x))
     alone = rg.compile(layer(rg.GRUCell(units), 40), sparse=True, weights=weights)
     alone.parameters.load(dict(sparse.parameters.items()))
-    same(alone.inference(x=x), found)
+    same(alone.inference(x=x), actual)
 
 
 @pytest.mark.parametrize("weights", ["float32", *NARROW])
@@ -146,10 +146,10 @@ def test_a_transposed_weight() -> None:
     kernel[8:16, 4:8] = normal(8, 4)
     program = rg.compile(x @ rg.transpose(rg.parameter("w", (24, 40)), (1, 0)), sparse=True)
     program.parameters["w"] = kernel
-    given = normal(3, 40)
-    given[:, 9] = np.nan
-    found = program.inference(x=given)
-    np.testing.assert_allclose(found, np.nan_to_num(given).astype(np.float64) @ kernel.T, rtol=0, atol=1e-5)
+    inputs = normal(3, 40)
+    inputs[:, 9] = np.nan
+    actual = program.inference(x=inputs)
+    np.testing.assert_allclose(actual, np.nan_to_num(inputs).astype(np.float64) @ kernel.T, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("weights", ["float32", "bfloat16"])
@@ -161,14 +161,14 @@ def test_skipped_blocks_spread_no_nan(weights: str, rows: int) -> None:
     kernel = np.array(sparse.parameters["dense/kernel"])
     kernel[8:12, 16:24] = 0
     sparse.parameters["dense/kernel"] = kernel
-    given = normal(rows, 160)
-    given[:, 9] = [np.nan, np.inf, -np.inf][rows % 3]
-    found, spread = sparse.inference(x=given)["y"], dense.inference(x=given)["y"]
-    assert np.isfinite(found[:, 16:24]).all()
-    assert not np.isfinite(np.delete(found, range(16, 24), 1)).any()
+    inputs = normal(rows, 160)
+    inputs[:, 9] = [np.nan, np.inf, -np.inf][rows % 3]
+    actual, spread = sparse.inference(x=inputs)["y"], dense.inference(x=inputs)["y"]
+    assert np.isfinite(actual[:, 16:24]).all()
+    assert not np.isfinite(np.delete(actual, range(16, 24), 1)).any()
     assert np.isnan(spread[:, 16:24]).all()
-    given[:, 9] = 0
-    assert_array_equal(found[:, 16:24], sparse.inference(x=given)["y"][:, 16:24])
+    inputs[:, 9] = 0
+    assert_array_equal(actual[:, 16:24], sparse.inference(x=inputs)["y"][:, 16:24])
 
 
 def test_a_nan_among_weights_is_no_zero() -> None:
@@ -177,9 +177,9 @@ def test_a_nan_among_weights_is_no_zero() -> None:
     kernel = np.zeros((40, 24), np.float32)
     kernel[17, 9] = np.nan
     sparse.parameters["dense/kernel"] = kernel
-    found = sparse.inference(x=normal(2, 40))["y"]
-    assert np.isnan(found[:, 9]).all()
-    assert np.isfinite(found[:, :8]).all()
+    actual = sparse.inference(x=normal(2, 40))["y"]
+    assert np.isnan(actual[:, 9]).all()
+    assert np.isfinite(actual[:, :8]).all()
 
 
 def test_training_does_not_see_it() -> None:
@@ -225,10 +225,10 @@ def test_random_declarations(seed: int, monkeypatch: pytest.MonkeyPatch) -> None
     sparse, shared, arrays = declaration.compile(), declaration.compile(threads=2), declaration.arrays()
     zero_blocks(sparse, 0.5, BLOCKS[seed % len(BLOCKS)], seed)
     graph = sparse.inference.graph
-    found, given = flat(sparse.inference(taken(graph, arrays))), taken(graph, arrays)
+    actual, feeds = flat(sparse.inference(taken(graph, arrays))), taken(graph, arrays)
     for other in (dense, shared):
         other.parameters.load(dict(sparse.parameters.items()))
-        same(other.inference(given), found)
+        same(other.inference(feeds), actual)
     check_stream(declaration, sparse, arrays)
     check_rows(declaration, sparse, arrays)
     if declaration.streams:

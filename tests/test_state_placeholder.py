@@ -87,19 +87,19 @@ def test_a_call_continues_where_another_ended() -> None:
 def test_gradients_have_the_structure_of_the_nest() -> None:
     program, state = declared(), first()
     value, gradients = program.training.gradients(x=X, state0=state, wrt=["state0", "x"])
-    found = gradients["state0"]
-    assert isinstance(found[0], rg.LSTMStateTuple)
+    actual = gradients["state0"]
+    assert isinstance(actual[0], rg.LSTMStateTuple)
     assert not [name for name in gradients if name.startswith("state0.")]
     assert gradients["x"].shape == X.shape
 
     def loss(c: np.ndarray, h: np.ndarray, s: np.ndarray) -> float:
-        given = reference.LSTMStateTuple(c, h), s
-        return float((reference.dynamic_rnn(SPEC, program.parameters, X, initial_state=given)[0] ** 2).sum())
+        state = reference.LSTMStateTuple(c, h), s
+        return float((reference.dynamic_rnn(SPEC, program.parameters, X, initial_state=state)[0] ** 2).sum())
 
     leaves = [state[0].c, state[0].h, state[1]]
     assert_allclose(value, loss(*leaves), rtol=1e-12)
     generator = np.random.default_rng(2)
-    for position, gradient in enumerate([found[0].c, found[0].h, found[1]]):
+    for position, gradient in enumerate([actual[0].c, actual[0].h, actual[1]]):
         direction = generator.normal(size=gradient.shape)
         moved = []
         for sign in (1e-6, -1e-6):

@@ -394,15 +394,17 @@ def test_the_compiler_names_no_cell() -> None:
 def test_the_two_irs_meet_in_the_rooms_that_the_docs_list() -> None:
     """The table in docs/architecture.md lists, for every room of codegen/, which of the two it reads."""
     table = (ROOT.parent / "docs" / "architecture.md").read_text()
-    told = dict(re.findall(r"^\| `(codegen/[\w/]+)` \| (the graph|both|the loop IR|neither) \|", table, re.MULTILINE))
+    documented = dict(
+        re.findall(r"^\| `(codegen/[\w/]+)` \| (the graph|both|the loop IR|neither) \|", table, re.MULTILINE)
+    )
     graph, loops = {"ir.graph", "ir.node", "ir.ops", "ir.scan"}, {"codegen.loop_ir.nodes"}
     for room in (room for room in ROOMS if room.startswith("codegen.")):
         seen = {other for file, other in all_imports() if room_of(file) == room}
         sees = {(True, False): "the graph", (True, True): "both", (False, True): "the loop IR"}
         inside = room == "codegen.loop_ir"
         expected = sees.get((bool(seen & graph), inside or bool(seen & loops)), "neither")
-        assert told.pop(room.replace(".", "/")) == expected, room
-    assert told == {}
+        assert documented.pop(room.replace(".", "/")) == expected, room
+    assert documented == {}
 
 
 def test_networkx_stores_the_declaration_and_is_only_an_export_of_graphs() -> None:
@@ -427,15 +429,15 @@ def test_the_formatter_owns_the_layout() -> None:
 @pytest.mark.sampled(1)
 def test_no_function_is_too_long() -> None:
     """No function is longer than the limit, counted from its head, without the docstring."""
-    found = {}
+    too_long = {}
     for module in MODULES:
         for node in nodes_of(module):
             if isinstance(node, ast.FunctionDef):
-                told = node.body[0].end_lineno - node.body[0].lineno + 1 if ast.get_docstring(node) else 0
-                lines = node.end_lineno - node.lineno + 1 - told
+                docstring_lines = node.body[0].end_lineno - node.body[0].lineno + 1 if ast.get_docstring(node) else 0
+                lines = node.end_lineno - node.lineno + 1 - docstring_lines
                 if lines > MAX_FUNCTION:
-                    found[f"{module}.{node.name}"] = lines
-    assert found == {}
+                    too_long[f"{module}.{node.name}"] = lines
+    assert too_long == {}
 
 
 MANY_PARAMETERS = {
@@ -499,13 +501,13 @@ def test_rarely_needed_modules_are_imported_where_they_are_used() -> None:
     A quarter of the rest is for training, checking and storing.
     """
     script = "import sys, rnngraph; print(*(name for name in sys.modules if name.startswith('rnngraph.')))"
-    found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
+    output = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
     late = {f"rnngraph.codegen.{name}" for name in ("compile", "llvm.module", "loop_ir.nodes", "schedule.scheduler")}
     late |= {f"rnngraph.{name}" for name in ("runtime.calls.non_finite", "export.write_net", "program.saved.save_load")}
     late |= {f"rnngraph.training.{name}" for name in ("optimization.optimizers", "trainer")}
     late |= {"rnngraph.passes.optimization", "rnngraph.runtime.streams.stream", "rnngraph.declare.functions.norms"}
-    assert late & set(found) == set()
-    assert len(found) <= MAX_IMPORTED
+    assert late & set(output) == set()
+    assert len(output) <= MAX_IMPORTED
 
 
 MAX_IMPORTED = 182

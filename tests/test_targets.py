@@ -81,17 +81,17 @@ def test_numbers_agree(level: str, dtype: str) -> None:
     if not runs_here(level):
         pytest.skip(f"this processor is below {level}")
     here, there = (compiled(target, dtype) for target in ("host", level))
-    given = feeds(dtype)
+    inputs = feeds(dtype)
     tolerance = 1e-5 if dtype == "float32" else 1e-13
     for first, second in (
-        (here.inference(x=given["x"]), there.inference(x=given["x"])),
-        (here.training(**given, seed=4), there.training(**given, seed=4)),
+        (here.inference(x=inputs["x"]), there.inference(x=inputs["x"])),
+        (here.training(**inputs, seed=4), there.training(**inputs, seed=4)),
     ):
         expected = flat(second)
         for name, array in flat(first).items():
             np.testing.assert_allclose(array, expected[name], rtol=tolerance, atol=tolerance, err_msg=name)
-    masks = here.training.dropout_masks(x=given["x"], seed=4)
-    for site, mask in there.training.dropout_masks(x=given["x"], seed=4).items():
+    masks = here.training.dropout_masks(x=inputs["x"], seed=4)
+    for site, mask in there.training.dropout_masks(x=inputs["x"], seed=4).items():
         np.testing.assert_array_equal(mask, masks[site], site)
 
 
@@ -131,11 +131,11 @@ def test_code_uses_the_levels_vectors(level: str, registers: str, instructions: 
     assert without not in text
 
 
-def objects_of(made: rg.Program, training: bool = False) -> ObjectCode:
+def objects_of(program: rg.Program, training: bool = False) -> ObjectCode:
     """Return the object code of a program for its target, with 3 rows."""
-    graph = (made.training if training else made.inference).compiled
+    graph = (program.training if training else program.inference).compiled
     outputs = tuple(name for name, _ in graph.graph.outputs)
-    return compile_graph(graph.sized(outputs, {"B": 3, "T": 6}), made.target, "entry")
+    return compile_graph(graph.sized(outputs, {"B": 3, "T": 6}), program.target, "entry")
 
 
 @pytest.mark.parametrize("case", ["layer_norm", "stack", "heads", "whole", "front"])
@@ -164,22 +164,22 @@ def test_objects_of_training_and_of_rounded_weights(target: str) -> None:
     x = rg.placeholder("x", (None, None, 64))
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(64), x)
     for weights, activations in (("int8", "float32"), ("int8", "int8"), ("bfloat16", "float32")):
-        made = rg.compile({"outputs": outputs}, target=target, weights=weights, activations=activations, cache=False)
-        assert undefined_symbols(objects_of(made).binary) == []
+        program = rg.compile({"outputs": outputs}, target=target, weights=weights, activations=activations, cache=False)
+        assert undefined_symbols(objects_of(program).binary) == []
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_an_exported_object_is_all_that_is_needed(target: str, tmp_path: Path) -> None:
-    made = cross_cases.program("stack")
-    written = made.inference.export(tmp_path, "net", target=target, weights="external", link=False)
-    found = undefined_symbols(written.files["net.obj" if "windows" in target else "net.o"].read_bytes())
-    assert set(found) <= defined_by_linker(target)
+    program = cross_cases.program("stack")
+    written = program.inference.export(tmp_path, "net", target=target, weights="external", link=False)
+    actual = undefined_symbols(written.files["net.obj" if "windows" in target else "net.o"].read_bytes())
+    assert set(actual) <= defined_by_linker(target)
 
 
 def test_an_exported_object_for_windows_needs_no_probe_of_the_stack(tmp_path: Path) -> None:
     """With float64 in vectors of 64 bytes, a loop uses more than a page of stack."""
-    made = cross_cases.program("stack", "float64")
-    written = made.inference.export(tmp_path, "net", batch=3, target="x86-64-v4-windows", link=False)
+    program = cross_cases.program("stack", "float64")
+    written = program.inference.export(tmp_path, "net", batch=3, target="x86-64-v4-windows", link=False)
     assert undefined_symbols(written.files["net.obj"].read_bytes()) == []
 
 
@@ -197,9 +197,9 @@ def test_an_undefined_symbol_is_detected(target: str) -> None:
         "}",
         "attributes #0 = { nounwind }",
     ]
-    found = undefined_symbols(object_code("\n".join(lines), target_of(target)))
+    actual = undefined_symbols(object_code("\n".join(lines), target_of(target)))
     names = ["a_table", "function_of_a_library"]
-    assert found == [f"_{name}" if "macos" in target else name for name in names]
+    assert actual == [f"_{name}" if "macos" in target else name for name in names]
 
 
 def test_rounding_would_be_a_call() -> None:
@@ -217,12 +217,12 @@ def test_rounding_would_be_a_call() -> None:
     assert undefined_symbols(object_code("\n".join(lines), target)) == ["roundevenf"]
 
 
-def run_by(target: Target, made: rg.Program, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def run_by(target: Target, program: rg.Program, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return a program's outputs by code for a target that this machine can run."""
-    graph = made.inference.compiled
-    sizes = {name: 6 if name == "T" else len(given[min(given)]) for name in graph.graph.symbols}
+    graph = program.inference.compiled
+    sizes = {name: 6 if name == "T" else len(inputs[min(inputs)]) for name in graph.graph.symbols}
     code = compile_graph(graph.sized(tuple(name for name, _ in graph.graph.outputs), sizes), target, "entry")
-    return call_native(NativeEntry(code, host()), made.parameters, given, sizes)
+    return call_native(NativeEntry(code, host()), program.parameters, inputs, sizes)
 
 
 def test_missing_instructions_are_replaced() -> None:
@@ -237,27 +237,27 @@ def test_missing_instructions_are_replaced() -> None:
     for wide in (np.float32, np.float64):
         n = rg.placeholder("n", (None,), "int64")
         x = rg.placeholder("x", (None,), np.dtype(wide).name)
-        made = rg.compile({"float": rg.cast(n, x.dtype), "whole": rg.cast(x, "int64"), "round": build("round", x)})
+        program = rg.compile({"float": rg.cast(n, x.dtype), "whole": rg.cast(x, "int64"), "round": build("round", x)})
         given = np.concatenate([floats, beyond]).astype(wide)
         whole.resize(len(given))
         for absent in (("rounding", "wide conversion"), ()):
-            found = run_by(replace(host(), absent=absent), made, {"n": whole, "x": given})
-            np.testing.assert_array_equal(found["float"], whole.astype(wide))
-            np.testing.assert_array_equal(found["round"], np.rint(given))
-            np.testing.assert_array_equal(np.signbit(found["round"]), np.signbit(given))
+            actual = run_by(replace(host(), absent=absent), program, {"n": whole, "x": given})
+            np.testing.assert_array_equal(actual["float"], whole.astype(wide))
+            np.testing.assert_array_equal(actual["round"], np.rint(given))
+            np.testing.assert_array_equal(np.signbit(actual["round"]), np.signbit(given))
             inside = np.abs(given) < 2.0**63
-            np.testing.assert_array_equal(found["whole"][inside], given[inside].astype(np.int64))
+            np.testing.assert_array_equal(actual["whole"][inside], given[inside].astype(np.int64))
             limit = np.where(np.isnan(given), 0, np.where(given > 0, 2**63 - 1, -(2**63)))
-            np.testing.assert_array_equal(found["whole"][~inside], limit[~inside])
+            np.testing.assert_array_equal(actual["whole"][~inside], limit[~inside])
 
 
 @pytest.mark.parametrize("case", ["stack", "whole", "gru", "front"])
 def test_narrow_index_arithmetic_has_the_same_bits(case: str) -> None:
     """Processors with 32-bit addresses use narrow indices, which suffice for these arrays."""
-    made = cross_cases.program(case)
-    given = cross_cases.feeds(made, 3, 6)
-    expected = run_by(host(), made, given)
-    for name, array in run_by(replace(host(), pointer_bits=32), made, given).items():
+    program = cross_cases.program(case)
+    feeds = cross_cases.feeds(program, 3, 6)
+    expected = run_by(host(), program, feeds)
+    for name, array in run_by(replace(host(), pointer_bits=32), program, feeds).items():
         np.testing.assert_array_equal(array, expected[name], name)
 
 
@@ -267,9 +267,9 @@ def test_objects_are_of_their_processor(target: str, kind: str) -> None:
 
 
 def assembly_of(target: str) -> str:
-    made = cross_cases.program("basic_lstm", target=target)
-    made.inference.compiled.last_sizes = {"B": 1, "T": 4}
-    return made.inference.show("asm")
+    program = cross_cases.program("basic_lstm", target=target)
+    program.inference.compiled.last_sizes = {"B": 1, "T": 4}
+    return program.inference.show("asm")
 
 
 @pytest.mark.parametrize("target", ["thumbv7em-none-eabihf", "armv7-linux"])
@@ -296,9 +296,9 @@ def test_webassembly_loads_take_in_their_offsets() -> None:
 
 
 def test_float64_needs_a_processor_that_has_it() -> None:
-    made = cross_cases.program("rnn", "float64", target="thumbv7em-none-eabihf")
+    program = cross_cases.program("rnn", "float64", target="thumbv7em-none-eabihf")
     with pytest.raises(rg.ArgumentError, match=r"thumbv7em-none-eabihf computes in float32 only; declare it as"):
-        objects_of(made)
+        objects_of(program)
 
 
 @pytest.mark.parametrize(("processor", "expected"), [("znver4", ("int8", "bfloat16")), ("sapphirerapids", ("int8",))])
@@ -316,9 +316,9 @@ def test_slow_dot_products_of_bfloat16_are_not_used(
 
 def test_code_of_another_processor_does_not_run_here() -> None:
     other = "riscv64" if "riscv64" not in host().triple else "aarch64-linux"
-    made = cross_cases.program("rnn", target=other)
+    program = cross_cases.program("rnn", target=other)
     with pytest.raises(rg.RnnGraphError, match=f"code for {other} .* can't run on this machine"):
-        made.inference(x=np.zeros((1, 2, 3), np.float32))
+        program.inference(x=np.zeros((1, 2, 3), np.float32))
 
 
 def test_a_target_is_one_of_a_list() -> None:

@@ -35,12 +35,12 @@ def compiled(name: str) -> rg.Program:
 
 
 def check(case: Case, result: Any, expected: dict[str, np.ndarray]) -> None:
-    found = dict(flatten(dict(result)))
-    assert list(found) == list(expected)
+    actual = dict(flatten(dict(result)))
+    assert list(actual) == list(expected)
     for path, array in expected.items():
-        assert found[path].dtype == case.dtype
-        assert found[path].shape == array.shape
-        np.testing.assert_allclose(found[path], array, **tolerance(case), err_msg=path)
+        assert actual[path].dtype == case.dtype
+        assert actual[path].shape == array.shape
+        np.testing.assert_allclose(actual[path], array, **tolerance(case), err_msg=path)
 
 
 @pytest.mark.parametrize("name", CASES)

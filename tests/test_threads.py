@@ -39,8 +39,8 @@ def test_calls_from_many_threads_give_the_results_of_one_thread() -> None:
         gate.wait()
         for turn in range(40):
             number = (thread + turn) % len(alone)
-            found = flat(program.inference(x=feeds(number))) | flat(program.training(x=feeds(number), seed=number))
-            for name, array in found.items():
+            actual = flat(program.inference(x=feeds(number))) | flat(program.training(x=feeds(number), seed=number))
+            for name, array in actual.items():
                 assert_array_equal(array, alone[number][name], name)
 
     with ThreadPoolExecutor(THREADS) as pool:
@@ -70,8 +70,8 @@ def test_a_call_sees_the_parameters_of_one_moment() -> None:
         for turn in range(20000):  # on a busy machine the other thread may wait for long
             if turn >= 150 and len(seen) == 2:
                 break
-            found = program.inference(x=x)
-            matching = [number for number, result in enumerate(results) if np.array_equal(found, result)]
+            actual = program.inference(x=x)
+            matching = [number for number, result in enumerate(results) if np.array_equal(actual, result)]
             assert len(matching) == 1, "a mixture of two sets of parameters"
             seen.update(matching)
         return seen
@@ -98,8 +98,8 @@ def test_a_stream_for_each_thread() -> None:
         return np.stack([stream.step(x=sequences[number][:, t]) for t in range(30)], 1)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        for found, array in zip(pool.map(run, range(THREADS)), expected, strict=True):
-            assert_array_equal(found, array)
+        for actual, array in zip(pool.map(run, range(THREADS)), expected, strict=True):
+            assert_array_equal(actual, array)
 
 
 def test_seeds_drawn_by_many_threads_differ() -> None:
@@ -107,10 +107,10 @@ def test_seeds_drawn_by_many_threads_differ() -> None:
     program = rg.compile(outputs, seed=1)
     x = feeds(2)
     with ThreadPoolExecutor(THREADS) as pool:
-        found = list(pool.map(lambda _: program.training(x=x).tobytes(), range(64)))
-    assert len(set(found)) == 64
+        actual = list(pool.map(lambda _: program.training(x=x).tobytes(), range(64)))
+    assert len(set(actual)) == 64
     again = rg.compile(outputs, seed=1)
-    assert sorted(again.training(x=x).tobytes() for _ in range(64)) == sorted(found)
+    assert sorted(again.training(x=x).tobytes() for _ in range(64)) == sorted(actual)
 
 
 def test_a_call_leaves_the_interpreter_free() -> None:

@@ -51,9 +51,9 @@ def test_mypy_is_content_with_scripts_and_finds_mistakes(tmp_path: Path) -> None
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert [line for line in lines if "wrong.py" not in line] == []
-    found = {int(line.split(":")[1]) for line in lines if ": error:" in line}
+    actual = {int(line.split(":")[1]) for line in lines if ": error:" in line}
     expected = {number for number, line in enumerate(WRONG.splitlines(), 1) if "  #" in line}
-    assert found == expected, done.stdout
+    assert actual == expected, done.stdout
 
 
 def test_names_are_the_public_ones_only() -> None:

@@ -120,11 +120,11 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str, str]] = {
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_another_number_of_arguments(name: str) -> None:
-    call, given, takes = MISTAKES[name]
+    call, counted, takes = MISTAKES[name]
     with pytest.raises(rg.RnnGraphError) as caught:
         call()
     assert isinstance(caught.value, TypeError)
-    assert given in caught.value.what
+    assert counted in caught.value.what
     assert takes in caught.value.what
     assert caught.value.where is not None
     assert caught.value.where.file == __file__

@@ -105,9 +105,9 @@ def test_equations(name: str) -> None:
     for result, applied in ((program.inference(feeds), None), (program.training(feeds, seed=3), masks)):
         wanted, final = reference.dynamic_rnn(spec, program.parameters, feeds["x"], feeds["n"], masks=applied)
         assert_allclose(result["outputs"], wanted, rtol=1e-11, atol=1e-12)
-        found = flat(result["state"])
-        assert len(found) == len(flat(final))
-        for a, b in zip(found, flat(final), strict=True):
+        actual = flat(result["state"])
+        assert len(actual) == len(flat(final))
+        for a, b in zip(actual, flat(final), strict=True):
             assert_allclose(a, b, rtol=1e-11, atol=1e-12)
 
 
@@ -256,14 +256,14 @@ def test_weight_norm_of_any_cell() -> None:
     assert "rnn/gates_kernel_g" in program.parameters
 
     def loss(parameters: dict[str, np.ndarray]) -> float:
-        given = dict(parameters)
+        changed = dict(parameters)
         for name in parameters:
             if name.endswith("/kernel"):
                 own = {"gates/kernel": "gates_kernel", "didate/kernel": "candidate_kernel"}.get(name[-12:], "")
                 own = own or {"candidate/kernel": "candidate_kernel"}.get(name[-16:], "kernel")
                 length = np.sqrt((parameters[name] ** 2).sum(0, keepdims=True))
-                given[name] = parameters[name] / length * parameters[f"rnn/{own}_g"]
-        outputs, _ = reference.dynamic_rnn(Stack((reference.GRU(7), reference.LSTM(3))), given, FED)
+                changed[name] = parameters[name] / length * parameters[f"rnn/{own}_g"]
+        outputs, _ = reference.dynamic_rnn(Stack((reference.GRU(7), reference.LSTM(3))), changed, FED)
         return float((outputs**2).sum())
 
     parameters = {name: np.array(array) for name, array in program.parameters.items()}

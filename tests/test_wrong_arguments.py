@@ -21,8 +21,8 @@ def _aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def check(folder: Path, seeds: range) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = list(wrong_arguments.findings(folder, seeds))
-    assert not found, "\n".join([f"{len(found)} findings, among them", *found[:10]])
+        actual = list(wrong_arguments.findings(folder, seeds))
+    assert not actual, "\n".join([f"{len(actual)} findings, among them", *actual[:10]])
 
 
 def test_a_few_hundred_calls(tmp_path: Path) -> None:

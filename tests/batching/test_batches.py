@@ -47,12 +47,12 @@ def batches(examples: dict[str, Any], *more: str, **options: Any) -> Batches:
 
 def sequences(lengths: list[int], features: tuple[int, ...] = (3,), start: int = 1) -> list[np.ndarray]:
     """Return sequences of floats, each of which occurs once, so that a batch shows its examples."""
-    found = []
+    results = []
     for length in lengths:
         count = length * int(np.prod(features))
-        found.append(np.arange(start, start + count, dtype=np.float32).reshape(length, *features))
+        results.append(np.arange(start, start + count, dtype=np.float32).reshape(length, *features))
         start += count
-    return found
+    return results
 
 
 # Order --------------------------------------------------------------------------------------------
@@ -68,9 +68,9 @@ def test_every_example_exactly_once(
 ) -> None:
     lengths = np.array(data.draw(st.lists(st.integers(1, 9), min_size=count, max_size=count)))
     examples = {"x": np.zeros((count, 9, 3), np.float32), "n": lengths}
-    made = batches(examples, batch_size=batch_size, shuffle=shuffle, bucket=bucket, seed=seed, lengths="n")
-    order = made.order(epoch)
-    assert len(order) == len(made) == -(-count // batch_size)
+    mini_batches = batches(examples, batch_size=batch_size, shuffle=shuffle, bucket=bucket, seed=seed, lengths="n")
+    order = mini_batches.order(epoch)
+    assert len(order) == len(mini_batches) == -(-count // batch_size)
     assert sorted(np.concatenate(order).tolist()) == list(range(count))
     assert sorted(map(len, order))[1:] == [batch_size] * (len(order) - 1)
     again = batches(examples, batch_size=batch_size, shuffle=shuffle, bucket=bucket, seed=seed, lengths="n")
@@ -108,8 +108,8 @@ def test_buckets_pad_little_and_shuffle_their_batches() -> None:
     examples = {"x": np.zeros((1001, 100, 3), np.float32), "n": lengths}
 
     def padded(bucket: bool) -> float:
-        made = batches(examples, batch_size=10, bucket=bucket, lengths="n")
-        return sum(len(rows) * lengths[rows].max() for rows in made.order(0)) / lengths.sum()
+        mini_batches = batches(examples, batch_size=10, bucket=bucket, lengths="n")
+        return sum(len(rows) * lengths[rows].max() for rows in mini_batches.order(0)) / lengths.sum()
 
     assert padded(True) < 1.1
     assert padded(False) > 1.5
@@ -122,14 +122,14 @@ def test_buckets_pad_little_and_shuffle_their_batches() -> None:
 
 def test_an_array_is_cut_into_rows_and_not_copied() -> None:
     x, y = np.random.default_rng(0).normal(size=(10, 5, 3)).astype(np.float32), np.arange(10)
-    made = batches({"x": x, "y": y, "rate": 0.5}, shuffle=False)
+    mini_batches = batches({"x": x, "y": y, "rate": 0.5}, shuffle=False)
     x[3] = 7  # an array that needs no conversion is not copied
-    found = [made.feeds(rows) for rows in made.order(0)]
-    assert [len(feeds["y"]) for feeds in found] == [4, 4, 2]
-    np.testing.assert_array_equal(np.concatenate([feeds["x"] for feeds in found]), x)
-    np.testing.assert_array_equal(np.concatenate([feeds["y"] for feeds in found]), y)
-    assert all(feeds["x"].dtype == np.float32 and feeds["x"].flags.c_contiguous for feeds in found)
-    assert all(feeds["rate"] == np.float32(0.5) and feeds["rate"].dtype == np.float32 for feeds in found)
+    actual = [mini_batches.feeds(rows) for rows in mini_batches.order(0)]
+    assert [len(feeds["y"]) for feeds in actual] == [4, 4, 2]
+    np.testing.assert_array_equal(np.concatenate([feeds["x"] for feeds in actual]), x)
+    np.testing.assert_array_equal(np.concatenate([feeds["y"] for feeds in actual]), y)
+    assert all(feeds["x"].dtype == np.float32 and feeds["x"].flags.c_contiguous for feeds in actual)
+    assert all(feeds["rate"] == np.float32(0.5) and feeds["rate"].dtype == np.float32 for feeds in actual)
 
 
 @pytest.mark.parametrize("name", ["x", "x_time_major", "x_last"])
@@ -140,8 +140,8 @@ def test_axes_are_in_the_declared_order(name: str, listed: bool) -> None:
     assert time_axis is not None
     shape = [5 if dim == T else dim for dim in kind.shape if dim != B]
     value = np.random.default_rng(0).normal(size=(7, *shape)).astype(np.float32)
-    made = batches({name: list(value) if listed else value})
-    feeds = made.feeds([6, 0, 2])[name]
+    mini_batches = batches({name: list(value) if listed else value})
+    feeds = mini_batches.feeds([6, 0, 2])[name]
     assert feeds.flags.c_contiguous
     np.testing.assert_array_equal(feeds, np.stack([value[6], value[0], value[2]], axis=batch_axis))
 
@@ -153,13 +153,13 @@ def test_ragged_examples_are_padded_with_zeros_and_lengths_are_filled(name: str)
     assert time_axis is not None
     lengths = [2, 5, 1, 4, 5]
     values = sequences(lengths)
-    made = batches({name: [value.T for value in values] if name == "x_last" else values}, "n", lengths="n")
-    feeds = made.feeds([2, 3, 0])
+    mini_batches = batches({name: [value.T for value in values] if name == "x_last" else values}, "n", lengths="n")
+    feeds = mini_batches.feeds([2, 3, 0])
     assert feeds["n"].dtype == np.int32
     assert feeds["n"].tolist() == [1, 4, 2]
-    found = np.moveaxis(feeds[name], (batch_axis, time_axis), (0, 1))
-    assert found.shape == (3, 4, 3)  # padded to the longest of this batch
-    for row, example in zip(found, (2, 3, 0), strict=True):
+    actual = np.moveaxis(feeds[name], (batch_axis, time_axis), (0, 1))
+    assert actual.shape == (3, 4, 3)  # padded to the longest of this batch
+    for row, example in zip(actual, (2, 3, 0), strict=True):
         np.testing.assert_array_equal(row[: lengths[example]], values[example])
         assert not row[lengths[example] :].any()
 
@@ -167,25 +167,25 @@ def test_ragged_examples_are_padded_with_zeros_and_lengths_are_filled(name: str)
 def test_lengths_cut_a_padded_array_and_form_buckets() -> None:
     lengths = np.array([1, 6, 2, 6, 1, 2, 3, 3])
     x = np.random.default_rng(0).normal(size=(8, 9, 3)).astype(np.float32)
-    made = batches({"x": x, "n": lengths}, batch_size=2, lengths="n")
-    pairs = {tuple(sorted(lengths[rows].tolist())) for rows in made.order(0)}
+    mini_batches = batches({"x": x, "n": lengths}, batch_size=2, lengths="n")
+    pairs = {tuple(sorted(lengths[rows].tolist())) for rows in mini_batches.order(0)}
     assert pairs == {(1, 1), (2, 2), (3, 3), (6, 6)}
-    feeds = made.feeds([0, 6])
+    feeds = mini_batches.feeds([0, 6])
     np.testing.assert_array_equal(feeds["x"], x[[0, 6], :3])
     assert feeds["n"].dtype == np.int32
     assert feeds["n"].tolist() == [1, 3]
 
 
 def test_a_length_less_than_the_data_and_equal_lengths() -> None:
-    made = batches({"x": sequences([4, 5]), "n": [2, 3]}, lengths="n")
-    assert made.feeds([0, 1])["x"].shape == (2, 3, 3)
-    made = batches({"x": np.zeros((6, 9, 3))}, "n", lengths="n")
-    assert made.feeds([0, 5])["n"].tolist() == [9, 9]
+    mini_batches = batches({"x": sequences([4, 5]), "n": [2, 3]}, lengths="n")
+    assert mini_batches.feeds([0, 1])["x"].shape == (2, 3, 3)
+    mini_batches = batches({"x": np.zeros((6, 9, 3))}, "n", lengths="n")
+    assert mini_batches.feeds([0, 5])["n"].tolist() == [9, 9]
 
 
 def test_a_fixed_time_axis_is_padded_to_its_declared_size() -> None:
-    made = batches({"x_fixed": sequences([2, 4])}, "n", lengths="n")
-    feeds = made.feeds([0, 1])
+    mini_batches = batches({"x_fixed": sequences([2, 4])}, "n", lengths="n")
+    feeds = mini_batches.feeds([0, 1])
     assert feeds["x_fixed"].shape == (2, 6, 3)
     assert feeds["n"].tolist() == [2, 4]
 
@@ -202,12 +202,12 @@ def test_several_sizes_of_time() -> None:
 
 def test_a_sequence_without_batch_is_cut_to_the_batch() -> None:
     position = np.arange(18, dtype=np.float32).reshape(6, 3)
-    made = batches({"x": sequences([2, 4, 6]), "position": position}, "n", lengths="n")
-    np.testing.assert_array_equal(made.feeds([0, 1])["position"], position[:4])
+    mini_batches = batches({"x": sequences([2, 4, 6]), "position": position}, "n", lengths="n")
+    np.testing.assert_array_equal(mini_batches.feeds([0, 1])["position"], position[:4])
 
 
 def test_examples_are_converted_like_feeds() -> None:
-    made = batches(
+    mini_batches = batches(
         {
             "x": np.arange(24, dtype=np.uint8).reshape(2, 4, 3),
             "small": [[1, 2, 3, 4], np.array([5, 6, 7, 8], np.int64)],
@@ -215,7 +215,7 @@ def test_examples_are_converted_like_feeds() -> None:
             "y": np.array([3, 4], ">i2"),
         }
     )
-    feeds = made.feeds([1, 0])
+    feeds = mini_batches.feeds([1, 0])
     assert {name: str(array.dtype) for name, array in feeds.items()} == {
         "x": "float32",
         "small": "int32",
@@ -232,8 +232,8 @@ def test_examples_are_converted_like_feeds() -> None:
 
 
 def test_examples_of_inputs_with_a_default_are_optional() -> None:
-    made = Batches({"y": [1, 2]}, layout("y", "rate", defaults=frozenset({"rate"})), batch_size=1)
-    assert made.feeds([0]).keys() == {"y"}
+    mini_batches = Batches({"y": [1, 2]}, layout("y", "rate", defaults=frozenset({"rate"})), batch_size=1)
+    assert mini_batches.feeds([0]).keys() == {"y"}
 
 
 # Windows ------------------------------------------------------------------------------------------
@@ -243,12 +243,14 @@ def test_examples_of_inputs_with_a_default_are_optional() -> None:
 @settings(max_examples=60)
 def test_windows_make_up_the_whole(lengths: list[int], window: int, name: str) -> None:
     examples: dict[str, Any] = {name: sequences(lengths), "tokens": [np.arange(length) for length in lengths]}
-    made = batches(examples | {"y": np.arange(len(lengths))}, "n", batch_size=9, lengths="n", window=window)
-    feeds = made.feeds(np.arange(len(lengths)))
-    cut = [part for _, part in made.windows(feeds)]
-    assert made.count_windows(np.arange(len(lengths))) == len(cut)
+    mini_batches = batches(examples | {"y": np.arange(len(lengths))}, "n", batch_size=9, lengths="n", window=window)
+    feeds = mini_batches.feeds(np.arange(len(lengths)))
+    cut = [part for _, part in mini_batches.windows(feeds)]
+    assert mini_batches.count_windows(np.arange(len(lengths))) == len(cut)
     for first in (1, max(lengths) - 1, max(lengths)):
-        assert made.count_windows(np.arange(len(lengths)), first) == len(list(made.windows(feeds, first)))
+        assert mini_batches.count_windows(np.arange(len(lengths)), first) == len(
+            list(mini_batches.windows(feeds, first))
+        )
     assert len(cut) == -(-max(lengths) // window)
     for key, axis in ((name, PLACES[name][2]), ("tokens", 1)):
         assert axis is not None
@@ -260,14 +262,14 @@ def test_windows_make_up_the_whole(lengths: list[int], window: int, name: str) -
 
 
 def test_windows_that_no_row_reaches_are_left_out_and_no_window_is_the_whole() -> None:
-    made = batches({"x": sequences([3, 3])}, "n", lengths="n", window=2)
+    mini_batches = batches({"x": sequences([3, 3])}, "n", lengths="n", window=2)
     feeds = {"x": np.zeros((2, 9, 3), np.float32), "n": np.array([1, 3], np.int32)}
-    assert [part["n"].tolist() for _, part in made.windows(feeds)] == [[1, 2], [0, 1]]
-    made = batches({"x": sequences([3, 3])}, "n", lengths="n")
-    ((_, part),) = made.windows(feeds)
+    assert [part["n"].tolist() for _, part in mini_batches.windows(feeds)] == [[1, 2], [0, 1]]
+    mini_batches = batches({"x": sequences([3, 3])}, "n", lengths="n")
+    ((_, part),) = mini_batches.windows(feeds)
     assert part == feeds
     assert part is not feeds
-    assert (made.count_windows(np.array([0, 1])), made.count_windows(np.array([0]), 1)) == (1, 1)
+    assert (mini_batches.count_windows(np.array([0, 1])), mini_batches.count_windows(np.array([0]), 1)) == (1, 1)
     unmeasured = batches({"x": np.zeros((2, 5, 3)), "position": np.zeros((5, 3))}, window=3)
     assert unmeasured.count_windows(np.array([1])) == 2
     assert [part["position"].shape[0] for _, part in unmeasured.windows(unmeasured.feeds([0, 1]))] == [3, 2]
@@ -354,5 +356,5 @@ def test_mistakes_name_the_placeholder_and_the_example(name: str) -> None:
 
 
 def test_a_fixed_batch_that_fits() -> None:
-    made = batches({"four": np.zeros((8, 5, 3))})
-    assert [made.feeds(rows)["four"].shape for rows in made.order(0)] == [(4, 5, 3)] * 2
+    mini_batches = batches({"four": np.zeros((8, 5, 3))})
+    assert [mini_batches.feeds(rows)["four"].shape for rows in mini_batches.order(0)] == [(4, 5, 3)] * 2

@@ -32,23 +32,23 @@ def trainer(seed: int = 0, **options: Any) -> rg.Trainer:
     return rg.Trainer(network(keep_prob=0.5, seed=seed, **options), rg.SGD(0.3, momentum=0.5))
 
 
-def state(made: rg.Trainer) -> Arrays:
-    return copies({**made.program.parameters, **made.state.slots})
+def state(trainer: rg.Trainer) -> Arrays:
+    return copies({**trainer.program.parameters, **trainer.state.slots})
 
 
-def stepped(given: list[Arrays], epochs: int = 1) -> rg.Trainer:
-    made = trainer()
+def stepped(batches_of_epoch: list[Arrays], epochs: int = 1) -> rg.Trainer:
+    subject = trainer()
     for _ in range(epochs):
-        for batch in given:
-            made.step(batch)
-    return made
+        for batch in batches_of_epoch:
+            subject.step(batch)
+    return subject
 
 
 class Loader:
     """Batches that can be iterated repeatedly, like a data loader; ``begun`` counts the iterations."""
 
-    def __init__(self, given: list[Any]) -> None:
-        self.given, self.begun = given, 0
+    def __init__(self, batches: list[Any]) -> None:
+        self.given, self.begun = batches, 0
 
     def __iter__(self) -> Iterator[Any]:
         self.begun += 1
@@ -60,24 +60,24 @@ class Loader:
 
 def test_a_validation_as_a_pair_is_that_by_name() -> None:
     first, last = data(7), data(4, seed=1)
-    found = []
+    results = []
     for examples, validation in ((first, last), (first, (last["x"], last["y"])), ((first["x"], first["y"]), last)):
-        made = trainer()
-        history = made.fit(examples, validation=validation, batch_size=3, epochs=2, progress=False)
-        found.append((state(made), history["validation_loss"]))
-    for parameters, losses in found[1:]:
-        same(parameters, found[0][0])
-        assert_array_equal(losses, found[0][1])
+        subject = trainer()
+        history = subject.fit(examples, validation=validation, batch_size=3, epochs=2, progress=False)
+        results.append((state(subject), history["validation_loss"]))
+    for parameters, losses in results[1:]:
+        same(parameters, results[0][0])
+        assert_array_equal(losses, results[0][1])
 
 
 def test_a_pair_of_lists_of_sequences_gets_its_lengths() -> None:
     program = network(lengths=True)
     x, y = ([array[:steps] for array, steps in zip(data(4)[name], (3, 6, 1, 4), strict=True)] for name in "xy")
-    made = rg.Trainer(program, rg.SGD(0.1))
-    history = made.fit((x, y), validation=(x[:2], y[:2]), progress=False, shuffle=False, batch_size=4)
+    trainer = rg.Trainer(program, rg.SGD(0.1))
+    history = trainer.fit((x, y), validation=(x[:2], y[:2]), progress=False, shuffle=False, batch_size=4)
     padded = {"x": data(4)["x"][:2], "y": data(4)["y"][:2], "n": [3, 6]}
     assert history["validation_loss"][0] == pytest.approx(float(program.evaluate(padded)["loss"]), rel=1e-6)
-    assert made.evaluate((x[:2], y[:2])) == {"loss": history["validation_loss"][0]}
+    assert trainer.evaluate((x[:2], y[:2])) == {"loss": history["validation_loss"][0]}
 
 
 def test_a_validation_pair_takes_missing_inputs_from_the_examples() -> None:
@@ -87,12 +87,12 @@ def test_a_validation_pair_takes_missing_inputs_from_the_examples() -> None:
     logits = rg.dense(rg.dropout(x, keep), 2) * warmth
     program = rg.compile({"logits": logits}, loss=rg.sparse_softmax_cross_entropy(y, logits))
     examples = {"x": np.ones((4, 3)), "y": [0, 1, 0, 1], "warmth": 2.0, "keep": 0.5}
-    made = rg.Trainer(program, rg.SGD(0.1))
-    history = made.fit(examples, validation=(np.eye(3), [1, 0, 1]), progress=False)
+    trainer = rg.Trainer(program, rg.SGD(0.1))
+    history = trainer.fit(examples, validation=(np.eye(3), [1, 0, 1]), progress=False)
     expected = program.evaluate(x=np.eye(3), y=[1, 0, 1], warmth=2.0)["loss"]
     assert history["validation_loss"][0] == pytest.approx(float(expected), rel=1e-6)
     # feeds of training alone may be omitted from a mapping, too
-    other = made.fit(examples, validation={"x": np.eye(3), "y": [1, 0, 1], "warmth": 2.0}, progress=False, epochs=1)
+    other = trainer.fit(examples, validation={"x": np.eye(3), "y": [1, 0, 1], "warmth": 2.0}, progress=False, epochs=1)
     assert np.isfinite(other["validation_loss"]).all()
 
 
@@ -101,30 +101,30 @@ def test_a_validation_pair_takes_missing_inputs_from_the_examples() -> None:
 
 @pytest.mark.parametrize("form", ["list", "loader", "pairs"])
 def test_an_epoch_is_one_passage_through_the_batches(form: str) -> None:
-    given: Any = batches()
+    examples: Any = batches()
     if form == "loader":
-        given = Loader(given)
+        examples = Loader(examples)
     elif form == "pairs":
-        given = Loader([(batch["x"], batch["y"]) for batch in given])
-    made = trainer()
-    history = made.fit(given, epochs=2, progress=False)
-    same(state(made), state(stepped(batches(), 2)))
-    assert made.updates == 6
+        examples = Loader([(batch["x"], batch["y"]) for batch in examples])
+    subject = trainer()
+    history = subject.fit(examples, epochs=2, progress=False)
+    same(state(subject), state(stepped(batches(), 2)))
+    assert subject.updates == 6
     assert history.epochs == 2
-    assert form == "list" or given.begun == 2
+    assert form == "list" or examples.begun == 2
 
 
 @pytest.mark.parametrize("again", [False, True])
 def test_steps_per_epoch_draws_on_from_epoch_to_epoch(again: bool) -> None:
     """An iterator of 8 batches yields 6 in three epochs of two. A loader of three restarts, so each comes twice."""
-    given: Any = Loader(batches()) if again else iter(batches(8))
-    made = trainer()
-    made.fit(given, steps_per_epoch=2, epochs=3, progress=False)
-    same(state(made), state(stepped(batches() * 2 if again else batches(8)[:6])))
+    examples: Any = Loader(batches()) if again else iter(batches(8))
+    subject = trainer()
+    subject.fit(examples, steps_per_epoch=2, epochs=3, progress=False)
+    same(state(subject), state(stepped(batches() * 2 if again else batches(8)[:6])))
     if again:
-        assert given.begun == 2
+        assert examples.begun == 2
     else:
-        assert len(list(given)) == 2
+        assert len(list(examples)) == 2
 
 
 def test_batches_are_padded_and_cut_into_windows_one_by_one() -> None:
@@ -133,56 +133,56 @@ def test_batches_are_padded_and_cut_into_windows_one_by_one() -> None:
         each = [(x[number][:steps], y[number][:steps]) for number, steps in enumerate((5, 2, 6, 1, 3))]
         return [{"x": [a for a, _ in part], "y": [b for _, b in part]} for part in (each[:2], each[2:])]
 
-    found = []
-    for given in (examples(), iter(examples())):
-        made = trainer(lengths=True)
-        made.fit(given, window=2, warm_up=1, progress=False, lengths="n")
-        found.append(state(made))
-    same(*found)
-    made = trainer(lengths=True)
+    results = []
+    for iterable in (examples(), iter(examples())):
+        subject = trainer(lengths=True)
+        subject.fit(iterable, window=2, warm_up=1, progress=False, lengths="n")
+        results.append(state(subject))
+    same(*results)
+    subject = trainer(lengths=True)
     for part in examples():
-        made.fit(part, window=2, warm_up=1, progress=False, shuffle=False, batch_size=3)
-    assert made.updates == 2 + 3
-    same(state(made), found[0])
+        subject.fit(part, window=2, warm_up=1, progress=False, shuffle=False, batch_size=3)
+    assert subject.updates == 2 + 3
+    same(state(subject), results[0])
 
 
 def test_validation_and_metrics_over_batches() -> None:
     parts = batches(2, rows=2)
     joined = {name: np.concatenate([part[name] for part in parts]) for name in ("x", "y")}
-    made, calls = trainer(), Loader(parts)
+    subject, calls = trainer(), Loader(parts)
     metrics = {"largest": lambda result, feeds: np.abs(result["shown"]).max(axis=(1, 2))}
-    history = made.fit(data(5), validation=calls, metrics=metrics, epochs=2, progress=False)
+    history = subject.fit(data(5), validation=calls, metrics=metrics, epochs=2, progress=False)
     assert calls.begun == 2
-    alike = made.evaluate(joined, metrics=metrics, batch_size=2)
-    assert alike == made.evaluate((part for part in parts), metrics=metrics)
+    alike = subject.evaluate(joined, metrics=metrics, batch_size=2)
+    assert alike == subject.evaluate((part for part in parts), metrics=metrics)
     again = trainer().fit(data(5), validation=joined, batch_size=2, metrics=metrics, epochs=2, progress=False)
     assert list(again) == list(history)
     measured = trainer()
-    found = measured.fit(Loader(parts), metrics=metrics, progress=False)
-    assert found["largest"][0] == measured.evaluate(parts, metrics=metrics)["largest"]
+    actual = measured.fit(Loader(parts), metrics=metrics, progress=False)
+    assert actual["largest"][0] == measured.evaluate(parts, metrics=metrics)["largest"]
 
 
 def test_evaluate_equals_the_measurements_of_fit() -> None:
-    made, apart = trainer(), data(7, seed=3)
+    subject, apart = trainer(), data(7, seed=3)
     metrics = {
-        "mean": rg.reduce_mean(rg.square(made.program.structure["shown"])),
+        "mean": rg.reduce_mean(rg.square(subject.program.structure["shown"])),
         "rows": lambda result, feeds: len(feeds["x"]),
     }
-    history = made.fit(data(5), validation=apart, metrics=metrics, batch_size=3, keep_best=False, progress=False)
-    found = made.evaluate(apart, metrics=metrics, batch_size=3)
-    assert found == {name: history[f"validation_{name}"][0] for name in ("loss", "mean", "rows")}
-    expected = made.program.evaluate(apart)
-    assert found["loss"] == pytest.approx(float(expected["loss"]), rel=1e-6)
-    assert found["mean"] == pytest.approx(float((expected["shown"].astype(np.float64) ** 2).mean()), rel=1e-6)
-    assert list(made.evaluate(apart)) == ["loss"]
+    history = subject.fit(data(5), validation=apart, metrics=metrics, batch_size=3, keep_best=False, progress=False)
+    actual = subject.evaluate(apart, metrics=metrics, batch_size=3)
+    assert actual == {name: history[f"validation_{name}"][0] for name in ("loss", "mean", "rows")}
+    expected = subject.program.evaluate(apart)
+    assert actual["loss"] == pytest.approx(float(expected["loss"]), rel=1e-6)
+    assert actual["mean"] == pytest.approx(float((expected["shown"].astype(np.float64) ** 2).mean()), rel=1e-6)
+    assert list(subject.evaluate(apart)) == ["loss"]
 
 
 # Resuming -----------------------------------------------------------------------------------------
 
 
-def stopping(given: list[Any], after: int) -> Iterator[Any]:
+def stopping(batches_of_epoch: list[Any], after: int) -> Iterator[Any]:
     """Yield batches, and raise an error instead of the ``after``-th."""
-    for number, batch in enumerate(given):
+    for number, batch in enumerate(batches_of_epoch):
         if number == after:
             raise StopError
         yield batch
@@ -191,30 +191,30 @@ def stopping(given: list[Any], after: int) -> Iterator[Any]:
 @pytest.mark.parametrize(("per_epoch", "after"), [(None, 3), (2, 1), (2, 2)])
 def test_a_fit_from_a_checkpoint_skips_batches_of_the_past(per_epoch: int | None, after: int, tmp_path: Path) -> None:
     """Batches that were trained on are skipped, and the rest has the bits of an uninterrupted fit."""
-    given = batches(5)
+    examples = batches(5)
     epochs = 2 if per_epoch else 1
     options: dict[str, Any] = {"epochs": epochs, "steps_per_epoch": per_epoch, "progress": False}
     whole = trainer()
-    expected = whole.fit(iter(given), **options)
+    expected = whole.fit(iter(examples), **options)
     path = tmp_path / "a"
     cut = trainer()
     with pytest.raises(StopError):
-        cut.fit(stopping(given, after), checkpoint=path, checkpoint_every=1, **options)
+        cut.fit(stopping(examples, after), checkpoint=path, checkpoint_every=1, **options)
     again = rg.Trainer.load(path, network(keep_prob=0.5, seed=9))
     assert again.updates == after
-    history = again.fit(iter(given), checkpoint=path, **options)
+    history = again.fit(iter(examples), checkpoint=path, **options)
     assert_array_equal(history["loss"], expected["loss"])
     same(state(again), state(whole))
 
 
 def test_an_interrupted_iterator_continues_at_its_position() -> None:
     """An interrupted fit continues an iterator at its position: no batch is skipped or lost."""
-    given = batches(6)
+    examples = batches(6)
     whole = trainer()
-    whole.fit(iter(given), steps_per_epoch=3, epochs=2, progress=False)
+    whole.fit(iter(examples), steps_per_epoch=3, epochs=2, progress=False)
     for moment in (0, 2, 3):  # before the first step, in the first epoch, and before the first step of the second
-        made, iterator, count = trainer(), iter(given), [0]
-        gather = made.program.training.gather
+        subject, iterator, count = trainer(), iter(examples), [0]
+        gather = subject.program.training.gather
 
         def counted(*arguments: Any, gather: Any = gather, count: list[int] = count, moment: int = moment) -> Any:
             count[0] += 1
@@ -222,12 +222,12 @@ def test_an_interrupted_iterator_continues_at_its_position() -> None:
                 raise StopError
             return gather(*arguments)
 
-        made.program.training.gather = counted  # type: ignore[method-assign]
+        subject.program.training.gather = counted  # type: ignore[method-assign]
         with pytest.raises(StopError):
-            made.fit(iterator, steps_per_epoch=3, epochs=2, progress=False)
-        made.fit(iterator, steps_per_epoch=3, epochs=2, progress=False)
-        same(state(made), state(whole))
-        assert made._session.cursor is None
+            subject.fit(iterator, steps_per_epoch=3, epochs=2, progress=False)
+        subject.fit(iterator, steps_per_epoch=3, epochs=2, progress=False)
+        same(state(subject), state(whole))
+        assert subject._session.cursor is None
 
 
 def test_an_error_of_the_users_iterator_is_their_own() -> None:
@@ -235,32 +235,32 @@ def test_an_error_of_the_users_iterator_is_their_own() -> None:
         yield data(3)
         raise KeyError("a file that is not there")
 
-    made = trainer()
+    subject = trainer()
     with pytest.raises(KeyError, match="a file that is not there"):
-        made.fit(failing(), progress=False)
-    assert made.updates == 1
+        subject.fit(failing(), progress=False)
+    assert subject.updates == 1
 
 
 def test_an_iterator_that_ends_early_is_an_error_and_more_batches_continue() -> None:
-    given = batches(6)
-    made = trainer()
+    examples = batches(6)
+    subject = trainer()
     with pytest.raises(rg.ArgumentError, match=r"ended after 4 batches, but epoch 2 needs 3 after the first 3"):
-        made.fit(iter(given[:4]), steps_per_epoch=3, epochs=2, progress=False)
-    assert made.updates == 4
-    made.fit(iter(given), steps_per_epoch=3, epochs=2, progress=False)
+        subject.fit(iter(examples[:4]), steps_per_epoch=3, epochs=2, progress=False)
+    assert subject.updates == 4
+    subject.fit(iter(examples), steps_per_epoch=3, epochs=2, progress=False)
     whole = trainer()
-    whole.fit(iter(given), steps_per_epoch=3, epochs=2, progress=False)
-    same(state(made), state(whole))
+    whole.fit(iter(examples), steps_per_epoch=3, epochs=2, progress=False)
+    same(state(subject), state(whole))
 
 
 def test_other_batches_are_no_continuation() -> None:
-    made = trainer()
+    subject = trainer()
     with pytest.raises(StopError):
-        made.fit(stopping(batches(4), 1), steps_per_epoch=2, epochs=2, progress=False)
+        subject.fit(stopping(batches(4), 1), steps_per_epoch=2, epochs=2, progress=False)
     with pytest.raises(rg.ArgumentError, match="steps_per_epoch 2 then, 3 now"):
-        made.fit(batches(4), steps_per_epoch=3, epochs=2, progress=False)
+        subject.fit(batches(4), steps_per_epoch=3, epochs=2, progress=False)
     with pytest.raises(rg.ArgumentError, match="examples batch by batch then, 5 now"):
-        made.fit(data(5), epochs=2, progress=False)
+        subject.fit(data(5), epochs=2, progress=False)
 
 
 # Mistakes -----------------------------------------------------------------------------------------
@@ -309,30 +309,30 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_mistake_is_an_error_at_the_users_line(name: str) -> None:
-    given, options, kind, text = WRONG[name]
-    made = trainer()
+    examples, options, kind, text = WRONG[name]
+    subject = trainer()
     with pytest.raises(kind, match=rf"test_sources\.py:\d+: .*{text}") as raised:
-        made.fit(given(), progress=False, **options)
+        subject.fit(examples(), progress=False, **options)
     assert len(str(raised.value)) < 1000
-    assert made.updates == 0
+    assert subject.updates == 0
 
 
 def test_padded_arrays_of_a_validation_need_lengths_where_the_examples_have_them() -> None:
-    made = trainer(lengths=True)
+    subject = trainer(lengths=True)
     apart = data(2, seed=1)
     for validation in (apart, (apart["x"], apart["y"])):
         with pytest.raises(rg.ArgumentError, match=r"the validation needs lengths.*; give validation= as a mapping"):
-            made.fit(PADDED, validation=validation, progress=False)
-    made.fit(PADDED, validation=apart | {"n": [6, 2]}, progress=False)
-    made.fit(PADDED, validation=(list(apart["x"]), list(apart["y"])), progress=False)
+            subject.fit(PADDED, validation=validation, progress=False)
+    subject.fit(PADDED, validation=apart | {"n": [6, 2]}, progress=False)
+    subject.fit(PADDED, validation=(list(apart["x"]), list(apart["y"])), progress=False)
 
 
 def test_a_pair_for_several_placeholders_is_an_error() -> None:
     a, b, c = (rg.placeholder(name, (None, 2)) for name in "abc")
     sums = a * rg.parameter("w", (2,), "ones") + b
     program = rg.compile({"sum": sums}, loss=rg.mean_squared_error(c, sums))
-    made = rg.Trainer(program, rg.SGD(0.1))
+    trainer = rg.Trainer(program, rg.SGD(0.1))
     ones = np.ones((3, 2))
     with pytest.raises(rg.StructureError, match="x could feed any of a, b; give a mapping"):
-        made.evaluate((ones, ones))
-    assert made.evaluate(({a: ones, "b": ones}, ones)) == {"loss": 1.0}
+        trainer.evaluate((ones, ones))
+    assert trainer.evaluate(({a: ones, "b": ones}, ones)) == {"loss": 1.0}

@@ -27,11 +27,11 @@ def test_a_script_and_modules_of_its_folder_have_older_names(tmp_path: Path, mon
     (tmp_path / "beside.py").write_text("import numpy\nwidth = numpy.dtype(numpy.int).itemsize\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     with older_names_of_numpy(tmp_path / "script.py"):
-        found = runpy.run_path(str(tmp_path / "script.py"))["found"]
+        actual = runpy.run_path(str(tmp_path / "script.py"))["found"]
         import numpy
 
         assert numpy is np
-    assert found == ["float64", True, "object", 8, 1.0, [1.0], True, 4]
+    assert actual == ["float64", True, "object", 8, 1.0, [1.0], True, 4]
 
 
 def test_numpy_itself_lacks_the_older_names() -> None:

@@ -80,8 +80,8 @@ def check_same(program: Any, directory: Path, batch: int, width: int, dtype: str
     results = [net.step(x=x[:, step]) for step in range(9)]
     end = net.state
     for name, array in expected.items():
-        found = [result.get(name, next(iter(result.values()))) for result in results]
-        shown = np.stack(found, 1) if array.ndim == 3 and array.shape[1] == 9 else found[-1]
+        actual = [result.get(name, next(iter(result.values()))) for result in results]
+        shown = np.stack(actual, 1) if array.ndim == 3 and array.shape[1] == 9 else actual[-1]
         assert_array_equal(shown, array, err_msg=name, strict=True)
     net.reset()
     assert net.state == begin
@@ -101,10 +101,10 @@ def check_rows(net: Instance, begin: bytes, end: bytes, x: np.ndarray, expected:
     table, count = np.frombuffer(begin * 4, np.uint8).copy().reshape(4, -1), len(expected)
     for turn in range(count + 2):
         now = {row: turn - late for row, late in ((3, 0), (0, 2)) if 0 <= turn - late < count}
-        found = net.step_rows(table, [*now], x=np.stack([x[:, step] for step in now.values()]))
+        actual = net.step_rows(table, [*now], x=np.stack([x[:, step] for step in now.values()]))
         for place, step in enumerate(now.values()):
             for name, array in expected[step].items():
-                assert_array_equal(found[name][place], array, err_msg=name, strict=True)
+                assert_array_equal(actual[name][place], array, err_msg=name, strict=True)
     assert [row.tobytes() for row in table] == [end, begin, begin, end]
     net.step_rows(table, [], x=np.zeros((0, *x[:, 0].shape)))
 
@@ -286,9 +286,9 @@ def test_levels_in_one_object(weights: str, tmp_path: Path) -> None:
     program.inference.export(tmp_path, "net", dispatch=True, weights=weights, link=False)
     same = program_of(stack(), target=LEVELS[-1])
     same.parameters.load(dict(program.parameters))
-    given = {"weights": (tmp_path / "net.safetensors").read_bytes()} if weights == "external" else {}
+    weights_argument = {"weights": (tmp_path / "net.safetensors").read_bytes()} if weights == "external" else {}
     x = normal(1, 9, 5)
-    net = Instance(tmp_path, "net", host(), **given)
+    net = Instance(tmp_path, "net", host(), **weights_argument)
     assert_array_equal(net.process(9, x=x)["y"], same.inference(x=x)["y"], strict=True)
 
 
@@ -339,11 +339,11 @@ def test_the_python_module(weights: str, tmp_path: Path) -> None:
     program.inference.export(tmp_path, "net", weights=weights)
     x = normal(1, 6, 5)
     np.save(tmp_path / "x.npy", x)
-    given = "'net.safetensors'" if weights == "external" else ""
+    argument = "'net.safetensors'" if weights == "external" else ""
     script = f"""
 import sys, numpy as np, net
 assert "rnngraph" not in sys.modules and "llvmlite" not in sys.modules
-x, m = np.load("x.npy"), net.Model({given})
+x, m = np.load("x.npy"), net.Model({argument})
 whole = m.process(x=x)["y"]
 m.reset()
 first = m.step(x=x[:, 0])["y"]
@@ -416,10 +416,10 @@ def test_the_weights_are_of_one_moment(tmp_path: Path, monkeypatch: pytest.Monke
     changing.parameters.load(dict(program.parameters))
 
     def trained(parameters: Parameters) -> Any:
-        found = snapshot(parameters)
+        result = snapshot(parameters)
         name = next(iter(parameters))
         parameters[name] = parameters[name] + 1
-        return found
+        return result
 
     monkeypatch.setattr(Parameters, "snapshot", trained)
     changing.inference.export(tmp_path / "trained", "net", link=False)
@@ -470,9 +470,9 @@ def test_graphs_that_can_not_be_exported_raise_errors_with_the_reason(tmp_path: 
 )
 def test_wrong_arguments(options: dict[str, Any], words: str, tmp_path: Path) -> None:
     program = program_of(one(rg.BasicRNNCell(3)))
-    given = {"directory": tmp_path, "name": "net", **options}
+    arguments = {"directory": tmp_path, "name": "net", **options}
     with pytest.raises(rg.RnnGraphError, match=words):
-        program.inference.export(**given)
+        program.inference.export(**arguments)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -509,10 +509,10 @@ def exhaustive(*values: Any) -> Any:
 )
 def test_a_step_and_a_block_read_the_same_weights(case: str, target: str, weights: str, tmp_path: Path) -> None:
     program = program_of(LARGE[case](), target=target)
-    made = program.inference.export(tmp_path, "net", weights=weights, link=False)
+    exported = program.inference.export(tmp_path, "net", weights=weights, link=False)
     size = sum(array.nbytes for array in program.parameters.values())
     image = {"weights": (tmp_path / "net.safetensors").read_bytes()} if weights == "external" else {}
-    packed = json.loads((tmp_path / "net.json").read_text()).get("weights_size", made.object_size - 50_000)
+    packed = json.loads((tmp_path / "net.json").read_text()).get("weights_size", exported.object_size - 50_000)
     assert size / 2 < packed < PADDED * size
     (shape,) = (node.shape for node in program.inference.graph.inputs if node.get("label") == "x")
     check_same(program, tmp_path, 1, int(shape[-1]), **image)
@@ -521,5 +521,5 @@ def test_a_step_and_a_block_read_the_same_weights(case: str, target: str, weight
 @pytest.mark.parametrize("target", ["aarch64-linux", "wasm32-simd128", "armv7-linux", "x86-64-v2"])
 def test_weights_are_there_once_on_other_processors(target: str, tmp_path: Path) -> None:
     program = program_of(one(rg.GRUCell(100, reset_after=True), 100))
-    made = program.inference.export(tmp_path, "net", target=target, link=False)
-    assert made.object_size < sum(array.nbytes for array in program.parameters.values()) * PADDED + 50_000
+    exported = program.inference.export(tmp_path, "net", target=target, link=False)
+    assert exported.object_size < sum(array.nbytes for array in program.parameters.values()) * PADDED + 50_000

@@ -142,8 +142,8 @@ def test_two_exports_at_once_do_not_mix(tmp_path: Path) -> None:
     about = json.loads((tmp_path / "net.json").read_text())
     assert f"#define NET_STATE_SIZE {about['state_size']} " in (tmp_path / "net.h").read_text()
     x = np.ones((1, 5, 3), np.float32)
-    found = Instance(tmp_path, "net", host()).process(5, x=x)["y"]
-    assert any(np.array_equal(found, program.inference(x=x)["y"]) for program in programs)
+    actual = Instance(tmp_path, "net", host()).process(5, x=x)["y"]
+    assert any(np.array_equal(actual, program.inference(x=x)["y"]) for program in programs)
     assert sorted(path.name for path in tmp_path.iterdir()) == about["files"]
 
 
@@ -158,9 +158,9 @@ def test_files_that_an_export_no_longer_writes_are_deleted(tmp_path: Path) -> No
     assert (tmp_path / "libnet.so").exists()
     program.inference.export(tmp_path, "other", link=False)
     program.inference.export(tmp_path, "net", link=False)
-    made = ["net.h", "net.json", object_name("net"), "net_net.cmake", "net_test.c"]
-    made += [name.replace("net", "other", 1) for name in made] + ["CMakeLists.txt", EXPORTS.manifest]
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*made, "net.py.orig"])
+    expected = ["net.h", "net.json", object_name("net"), "net_net.cmake", "net_test.c"]
+    expected += [name.replace("net", "other", 1) for name in expected] + ["CMakeLists.txt", EXPORTS.manifest]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*expected, "net.py.orig"])
 
 
 def test_a_file_that_was_changed_is_never_replaced(tmp_path: Path) -> None:
@@ -233,10 +233,10 @@ def test_a_loaded_program_exports_the_same_object(tmp_path: Path) -> None:
 def test_the_default_folder_has_the_nets_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     program = small()
-    made = program.inference.export(name="one", link=False)
-    assert made.directory == Path("one-export")
-    assert all(path.is_file() for path in made.files.values())
-    assert {path.name for path in Path("one-export").iterdir()} == {*made.files}
+    exported = program.inference.export(name="one", link=False)
+    assert exported.directory == Path("one-export")
+    assert all(path.is_file() for path in exported.files.values())
+    assert {path.name for path in Path("one-export").iterdir()} == {*exported.files}
     program.inference.export(link=False)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["net-export", "one-export"]
 
@@ -272,10 +272,10 @@ def test_a_script_is_not_replaced_by_its_export(
 def test_the_header_names_the_required_processor(tmp_path: Path) -> None:
     program = small()
     for name in ("host", "thumbv7em-none-eabihf"):
-        made = program.inference.export(tmp_path / name, "net", target=name, link=False)
-        assert made.needs == needed_processor(target_of(name))
+        exported = program.inference.export(tmp_path / name, "net", target=name, link=False)
+        assert exported.needs == needed_processor(target_of(name))
         text = " ".join((tmp_path / name / "net.h").read_text().replace(" * ", " ").split())
-        assert f"It needs {made.needs}." in text
+        assert f"It needs {exported.needs}." in text
     assert host().processor in needed_processor(host())
     assert "x86-64-v4 or above" in needed_processor(target_of("x86-64-v4-windows"))
     assert "x86-64-v3 or above, with avx2 fma" in needed_processor(target_of("x86-64-v3"))
@@ -300,8 +300,8 @@ console.log(JSON.stringify(said));
 
 @pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js")
 def test_the_javascript_module_accepts_the_nets_inputs_only(tmp_path: Path) -> None:
-    made = small().inference.export(tmp_path, "net", link=False)
-    described = json.loads(made.files["net.json"].read_text())
+    exported = small().inference.export(tmp_path, "net", link=False)
+    described = json.loads(exported.files["net.json"].read_text())
     (tmp_path / "net.mjs").write_text(javascript_module(SimpleNamespace(name="net", is_stream=True), described))  # type: ignore[arg-type]
     (tmp_path / "calls.mjs").write_text(NODE)
     said = json.loads(run("node", "calls.mjs", folder=tmp_path))
@@ -326,22 +326,22 @@ def test_the_requirements_of_a_library_that_was_not_linked_are_named(
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     program = small()
     program.save(tmp_path / "saved")
-    given = ["export", str(tmp_path / "saved"), "-o", str(tmp_path / "out"), "--no-link"]
-    assert main([*given, "--name", "net"]) == 0
+    arguments = ["export", str(tmp_path / "saved"), "-o", str(tmp_path / "out"), "--no-link"]
+    assert main([*arguments, "--name", "net"]) == 0
     assert str(tmp_path / "out" / object_name("net")) in capsys.readouterr().out.splitlines()
     x = np.ones((1, 5, 3), np.float32)
-    found = Instance(tmp_path / "out", "net", host()).process(5, x=x)["y"]
-    assert_array_equal(found, program.inference(x=x)["y"])
+    actual = Instance(tmp_path / "out", "net", host()).process(5, x=x)["y"]
+    assert_array_equal(actual, program.inference(x=x)["y"])
     for wrong, words in (
         (["--name", "9"], "can't begin C names"),
         (["--name", "test"], "would hide"),
         (["--target", "pdp11"], "unknown target"),
     ):
-        assert main([*given, *wrong]) != 0
+        assert main([*arguments, *wrong]) != 0
         complaint = capsys.readouterr().err
         assert words in complaint
         assert ".py:" not in complaint  # an error of a command names no source line
     monkeypatch.setattr(linking.shutil, "which", lambda name: None)
-    linked = [*given[:-2], str(tmp_path / "linked"), "--name", "net", "--target", "x86-64-windows"]
+    linked = [*arguments[:-2], str(tmp_path / "linked"), "--name", "net", "--target", "x86-64-windows"]
     assert main(linked) == 0
     assert "net.dll was not linked: " in capsys.readouterr().out

@@ -125,8 +125,8 @@ def build(folder: Path, trouble: str, form: dict[str, str] = STREAM) -> None:
     subprocess.run(command, cwd=folder, check=True)
 
 
-def run(folder: Path, *given: int) -> tuple[int, str]:
-    done = subprocess.run(["./harness", *map(str, given)], cwd=folder, check=False, capture_output=True, text=True)
+def run(folder: Path, *arguments: int) -> tuple[int, str]:
+    done = subprocess.run(["./harness", *map(str, arguments)], cwd=folder, check=False, capture_output=True, text=True)
     return done.returncode, done.stdout
 
 
@@ -189,6 +189,6 @@ def test_states_that_decay_through_denormal_numbers(tmp_path: Path) -> None:
     program.inference.export(tmp_path, "net", link=False)
     x = np.zeros((1, 90, 3), np.float32)
     x[:, 0] = 1
-    found = next(iter(Instance(tmp_path, "net", host()).process(90, x=x).values()))
-    assert_array_equal(found, program.inference(x=x))
-    assert_array_equal(found[0, :, 0], np.float32(0.25) ** np.arange(90, dtype=np.float64).astype(np.float32))
+    actual = next(iter(Instance(tmp_path, "net", host()).process(90, x=x).values()))
+    assert_array_equal(actual, program.inference(x=x))
+    assert_array_equal(actual[0, :, 0], np.float32(0.25) ** np.arange(90, dtype=np.float64).astype(np.float32))

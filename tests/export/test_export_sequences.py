@@ -125,17 +125,17 @@ Exported = Callable[[str], tuple[rg.Program, Path]]
 
 def arrays(program: rg.Program, batch: int, steps: int, others: int = 3) -> dict[str, np.ndarray]:
     """Return feeds for the symbolic sizes in their shapes."""
-    found: dict[str, np.ndarray] = {}
+    results: dict[str, np.ndarray] = {}
     for name, kind in program.inference.compiled.input_types().items():
         if name == "gain":
             continue
         sizes = {"B": batch, "T": steps, "steps_out": others}
         shape = [sizes.get(str(dim), dim) for dim in kind.shape]
         high = {"n": steps + 1, "ids": 11}.get(name)
-        found[name] = (GENERATOR.normal(size=shape) if high is None else GENERATOR.integers(0, high, shape)).astype(
+        results[name] = (GENERATOR.normal(size=shape) if high is None else GENERATOR.integers(0, high, shape)).astype(
             kind.dtype
         )
-    return found
+    return results
 
 
 def result_of(program: rg.Program, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -143,12 +143,12 @@ def result_of(program: rg.Program, feeds: dict[str, np.ndarray]) -> dict[str, np
 
 
 def check_same(net: Sequence, program: rg.Program, sizes: tuple[tuple[int, int, int], ...] = SIZES) -> None:
-    for given in sizes:
-        feeds = arrays(program, *given)
-        found, expected = net.run(feeds), result_of(program, feeds)
-        assert found.keys() == expected.keys()
+    for call_sizes in sizes:
+        feeds = arrays(program, *call_sizes)
+        actual, expected = net.run(feeds), result_of(program, feeds)
+        assert actual.keys() == expected.keys()
         for name, array in expected.items():
-            assert_array_equal(found[name], array, err_msg=f"{name} at {given}", strict=True)
+            assert_array_equal(actual[name], array, err_msg=f"{name} at {call_sizes}", strict=True)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -216,8 +216,8 @@ def test_a_stream_and_a_sequence_of_one_net_agree(tmp_path: Path) -> None:
     program = program_of({"y": rg.dynamic_rnn(rg.LSTMCell(17), x)[0]})
     program.inference.export(tmp_path, "net", form="sequence", link=False)
     feeds = {"x": GENERATOR.normal(size=(2, 9, 5)).astype(np.float32)}
-    found = Sequence(tmp_path, "net", host()).run(feeds)["y"]
-    assert_array_equal(found, program.inference.stream(batch=2).process(x=feeds["x"])["y"], strict=True)
+    actual = Sequence(tmp_path, "net", host()).run(feeds)["y"]
+    assert_array_equal(actual, program.inference.stream(batch=2).process(x=feeds["x"])["y"], strict=True)
 
 
 # Sizes ---------------------------------------------------------------------------------------------
@@ -290,18 +290,18 @@ def test_joined_sizes_that_only_a_call_can_tell(tmp_path: Path) -> None:
     assert shapes["y"] == ["batch", "steps"]
     feeds = {"x": GENERATOR.normal(size=(3, 7, 4)).astype(np.float32)}
     feeds["y"] = GENERATOR.normal(size=(3, 7)).astype(np.float32)
-    found = Sequence(tmp_path, "net", host()).run(feeds)["sum"]
-    assert_array_equal(found, program.inference(feeds)["sum"], strict=True)
+    actual = Sequence(tmp_path, "net", host()).run(feeds)["sum"]
+    assert_array_equal(actual, program.inference(feeds)["sum"], strict=True)
 
 
 def test_no_rows_and_no_steps(exported: Exported) -> None:
     program, folder = exported("two directions")
     net = Sequence(folder, "net", host())
     feeds = arrays(program, 3, 0)
-    found, expected = net.run(feeds), result_of(program, feeds)
+    actual, expected = net.run(feeds), result_of(program, feeds)
     for name, array in expected.items():
-        assert_array_equal(found[name], array, strict=True)
-    assert {name: array.size for name, array in net.run(arrays(program, 0, 7)).items()} == dict.fromkeys(found, 0)
+        assert_array_equal(actual[name], array, strict=True)
+    assert {name: array.size for name, array in net.run(arrays(program, 0, 7)).items()} == dict.fromkeys(actual, 0)
 
 
 def test_columns_of_one_matrix_are_open(tmp_path: Path) -> None:
@@ -450,11 +450,11 @@ def test_the_python_module(case: str, weights: str, tmp_path: Path) -> None:
     program.inference.export(tmp_path, "net", form="sequence", weights=weights)
     feeds = arrays(program, 3, 7, 4)
     np.savez(tmp_path / "feeds.npz", **feeds)
-    given = "'net.safetensors'" if weights == "external" else ""
+    argument = "'net.safetensors'" if weights == "external" else ""
     script = f"""
 import sys, threading, numpy as np, net
 assert "rnngraph" not in sys.modules and "llvmlite" not in sys.modules
-feeds, model = dict(np.load("feeds.npz")), net.Model({given})
+feeds, model = dict(np.load("feeds.npz")), net.Model({argument})
 np.save("whole.npy", model(**feeds)["y"])
 found = {{}}
 def row(number):
@@ -512,8 +512,8 @@ def test_the_object_is_the_same_each_time(tmp_path: Path) -> None:
 
 def test_each_weight_is_there_once(tmp_path: Path) -> None:
     program = program_of(pooled(128, 64))
-    made = program.inference.export(tmp_path, "net", form="sequence", link=False)
-    assert made.object_size < 1.1 * sum(array.nbytes for array in program.parameters.values()) + 100_000
+    exported = program.inference.export(tmp_path, "net", form="sequence", link=False)
+    assert exported.object_size < 1.1 * sum(array.nbytes for array in program.parameters.values()) + 100_000
 
 
 # Mistakes ------------------------------------------------------------------------------------------

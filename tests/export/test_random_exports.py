@@ -51,11 +51,11 @@ def made(declaration: Declaration) -> rg.Program:
 
 def part(arrays: Mapping[str, np.ndarray], axes: Mapping[str, int | None], at: int | range) -> dict[str, np.ndarray]:
     """Return the entries of all feeds for one step or several."""
-    found = {}
+    results = {}
     for name, array in arrays.items():
         axis = axes[name]
-        found[name] = array if axis is None else np.take(array, at, axis)
-    return found
+        results[name] = array if axis is None else np.take(array, at, axis)
+    return results
 
 
 def check_exported(declaration: Declaration, folder: Path) -> bool:
@@ -101,13 +101,13 @@ def check_sequence(declaration: Declaration, folder: Path) -> bool:
     mixed = ordered_sizes(graph.optimized(outputs)) - lengths_of(graph.optimized(outputs))
     for batch, time in ((declaration.batch, declaration.time), (declaration.batch, declaration.time + 3), (1, 4)):
         arrays = declaration.arrays(batch, time)
-        given = {name: np.asarray(array, order="C") for name, array in arrays.items() if name in graph.input_types()}
-        if any(fixed(net, array, name) for name, array in given.items()):
+        feeds = {name: np.asarray(array, order="C") for name, array in arrays.items() if name in graph.input_types()}
+        if any(fixed(net, array, name) for name, array in feeds.items()):
             continue
         needed = {port["name"] for port in net.about["inputs"]}
-        found = net.run({name: array for name, array in given.items() if name in needed})
-        for name, array in flat(program.inference(given)).items():
-            same = found[name or "output"]
+        actual = net.run({name: array for name, array in feeds.items() if name in needed})
+        for name, array in flat(program.inference(feeds)).items():
+            same = actual[name or "output"]
             if mixed:  # the order of a sum over the batch depends on its size
                 np.testing.assert_allclose(same, array, 1e-4, 1e-5, err_msg=f"{name} at {batch}, {time}")
             else:
@@ -126,10 +126,10 @@ def fixed(net: Sequence, array: np.ndarray, name: str) -> bool:
 def compare(declaration: Declaration, program: rg.Program, stream: Stream, folder: Path, weights: str) -> None:
     arrays = {name: array for name, array in declaration.arrays().items() if name in stream._types}
     about = json.loads((folder / "net.json").read_text())
-    given = {port["name"]: arrays[port["name"]] for port in about["initial_inputs"]}
+    feeds = {port["name"]: arrays[port["name"]] for port in about["initial_inputs"]}
     if weights == "external":
-        given["weights"] = (folder / "net.safetensors").read_bytes()
-    net = Instance(folder, "net", program.target, odd=declaration.seed % 9, **given)
+        feeds["weights"] = (folder / "net.safetensors").read_bytes()
+    net = Instance(folder, "net", program.target, odd=declaration.seed % 9, **feeds)
     fed = {port["name"]: arrays[port["name"]] for port in about["inputs"]}
     at, steps = 0, declaration.time // stream.rate
     if not steps:
@@ -142,9 +142,9 @@ def compare(declaration: Declaration, program: rg.Program, stream: Stream, folde
         if count == 1:
             now, mine = part(now, stream._graph.axes.omitted, 0), part(mine, stream._graph.axes.omitted, 0)
         expected = stream.step(now) if count == 1 else stream.process(now)
-        found = net.step(**mine) if count == 1 else net.process(count, **mine)
+        actual = net.step(**mine) if count == 1 else net.process(count, **mine)
         for name, array in flat(expected).items():
-            np.testing.assert_array_equal(found[name], array, err_msg=f"{name} from step {at} on", strict=True)
+            np.testing.assert_array_equal(actual[name], array, err_msg=f"{name} from step {at} on", strict=True)
         at += count
 
 

@@ -60,9 +60,9 @@ def test_an_export_has_the_bits_of_the_stream(name: str, tmp_path: Path) -> None
         part = x[:, step * rate : (step + 1) * rate]
         feed = part[:, 0] if rate == 1 else part
         stepped.append(flat(stream.step(x=feed, **held)))
-        found = net.step(x=feed, **held)
+        actual = net.step(x=feed, **held)
         for output, array in stepped[-1].items():
-            assert_array_equal(found[output], array, strict=True)
+            assert_array_equal(actual[output], array, strict=True)
     state = net.state
     tail = owed(net, *held.values()) if net.about["owed"] else {}
     assert net.state == state
@@ -72,7 +72,7 @@ def test_an_export_has_the_bits_of_the_stream(name: str, tmp_path: Path) -> None
     block = net.process(STEPS, x=x, **held)
     assert net.state == state
     for output, array in block.items():
-        parts = [found[output] for found in stepped]
+        parts = [actual[output] for actual in stepped]
         rows = [part if part.ndim == array.ndim else part[:, None] for part in parts]
         assert_array_equal(array, np.concatenate(rows, 1) if array.ndim == 3 else parts[-1])
     if shutil.which("cc"):
@@ -117,7 +117,7 @@ except ValueError as error:
     assert "x has shape (2, 4, 3), not (2, 3, 3)" in str(error), error
 """
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
-    found = np.load(tmp_path / "found.npz")
+    actual = np.load(tmp_path / "found.npz")
     for number, part in enumerate([stream.step(x=x[:, :3]), stream.process(x=x[:, 3:]), stream.flush()]):
         for name, array in part.items():
-            assert_array_equal(found[f"{number}{name}"], array, strict=True)
+            assert_array_equal(actual[f"{number}{name}"], array, strict=True)

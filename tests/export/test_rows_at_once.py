@@ -69,10 +69,10 @@ def check(program: rg.Program, folder: Path, most: int, **weights: Any) -> None:
     for count in (0, 1, most - 1, most, most + 1, STREAMS, 2, STREAMS):
         rows = [*map(int, draw.permutation(STREAMS)[:count])]
         x = draw.standard_normal((count, *shape)).astype(kind.dtype)
-        found = shared.step_rows(table, rows, x=x)
+        actual = shared.step_rows(table, rows, x=x)
         for place, row in enumerate(rows):
             for name, array in nets[row].step(x=x[place]).items():
-                assert_array_equal(found[name][place], array, err_msg=name, strict=True)
+                assert_array_equal(actual[name][place], array, err_msg=name, strict=True)
     assert [row.tobytes() for row in table] == [net.state for net in nets]
 
 
@@ -80,11 +80,11 @@ def check(program: rg.Program, folder: Path, most: int, **weights: Any) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_the_bits_of_a_stream_alone(case: str, tmp_path: Path) -> None:
     program = program_of(CASES[case]())
-    made = program.inference.export(tmp_path, "net", rows=4, link=False)
+    exported = program.inference.export(tmp_path, "net", rows=4, link=False)
     check(program, tmp_path, 4)
     assert json.loads((tmp_path / "net.json").read_text())["rows"] == 4
     assert "up to 4 at once" in (tmp_path / "net.h").read_text()
-    assert made.state_size > program.inference.export(tmp_path / "alone", "net", link=False).state_size
+    assert exported.state_size > program.inference.export(tmp_path / "alone", "net", link=False).state_size
 
 
 @pytest.mark.exhaustive
@@ -111,8 +111,8 @@ def test_the_self_test_and_the_module(tmp_path: Path) -> None:
         pytest.skip("needs a C compiler")
     command = ["cc", "-std=c99", "-Wall", "-Werror", "net_test.c", "net.o", "-lm", "-o", "test"]
     subprocess.run(command, cwd=tmp_path, check=True)
-    told = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    assert told == "ok, largest difference 0\n"
+    output = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert output == "ok, largest difference 0\n"
     script = """
 import numpy as np, net
 m, x = net.Model(), np.random.default_rng(0).normal(size=(5, 1, 3)).astype("f")

@@ -40,12 +40,12 @@ class Proof:
 
     def value(self, arrays: Arrays | None = None) -> np.ndarray:
         """Return the node's value, in training if that differs. ``arrays``: other values of the same shapes."""
-        function, given = OPS[self.node.op].evaluate, self.arrays if arrays is None else arrays
+        function, inputs = OPS[self.node.op].evaluate, self.arrays if arrays is None else arrays
         if function is None:
-            feeds = {str(item["label"]): array for item, array in zip(self.node.operands, given, strict=True)}
+            feeds = {str(item["label"]): array for item, array in zip(self.node.operands, inputs, strict=True)}
             return interpret(Split(training=True)(Graph.of("g", [("value", self.node)])), feeds)["value"]
         attributes = {key: substitute_attribute(value, self.sizes) for key, value in self.node.attributes}
-        return np.asarray(function(given, attributes))
+        return np.asarray(function(inputs, attributes))
 
     def replaced(self, number: int, array: np.ndarray) -> list[np.ndarray]:
         return [*self.arrays[:number], array, *self.arrays[number + 1 :]]
@@ -55,13 +55,13 @@ class Proof:
     def readers(self, number: int, index: Index) -> np.ndarray:
         """Return a mask of the result's entries that, by the column, may read an entry of an operand."""
         shape = self.value().shape
-        found = np.ones(shape, bool)
+        result = np.ones(shape, bool)
         for axis, place in enumerate(index):
-            found &= self._lets(fate(self.node, number, axis), place, self.arrays[number].shape[axis], shape)
-        return found
+            result &= self._lets(fate(self.node, number, axis), place, self.arrays[number].shape[axis], shape)
+        return result
 
-    def _lets(self, found: Fate, place: int, size: int, shape: Index) -> np.ndarray:
-        match found:
+    def _lets(self, fate: Fate, place: int, size: int, shape: Index) -> np.ndarray:
+        match fate:
             case Kept(axis):
                 return _along(np.arange(shape[axis]) == place, axis, shape)
             case Merged(axes, _, inner):
@@ -76,12 +76,12 @@ class Proof:
     def changes(self, number: int, index: Index) -> np.ndarray:
         """Return a mask of the result's entries that change with an entry of an operand."""
         array, before = self.arrays[number], self.value()
-        found = np.zeros(before.shape, bool)
+        result = np.zeros(before.shape, bool)
         for other in _far_numbers(array.dtype) or (not array[index],):
             changed = array.copy()
             changed[index] = other
-            found |= ~_same(before, self.value(self.replaced(number, changed)))
-        return found
+            result |= ~_same(before, self.value(self.replaced(number, changed)))
+        return result
 
     # Rows in another order ------------------------------------------------------------------------
 
@@ -117,11 +117,11 @@ class Proof:
 
     def reduced(self) -> dict[tuple[str, int], list[tuple[int, int]]]:
         """Return axes that are reduced together, as (operand, axis), by kind and number of the reduction."""
-        found: dict[tuple[str, int], list[tuple[int, int]]] = {}
+        results: dict[tuple[str, int], list[tuple[int, int]]] = {}
         for use in fates(self.node):
             if isinstance(use.fate, Reduced):
-                found.setdefault((use.fate.by, use.fate.number), []).append((use.number, use.axis))
-        return found
+                results.setdefault((use.fate.by, use.fate.number), []).append((use.number, use.axis))
+        return results
 
     def check_parts(self, by: str, axes: Sequence[tuple[int, int]]) -> None:
         """Check that the value is the sum, or the extreme, of the values over two halves of the reduced axes."""
@@ -155,8 +155,8 @@ class Proof:
         return [sorted(group) for group in linear_in(self.node)]
 
 
-def _axes(found: Fate) -> tuple[int, ...]:
-    return getattr(found, "axes", None) or ((found.axis,) if hasattr(found, "axis") else ())
+def _axes(fate: Fate) -> tuple[int, ...]:
+    return getattr(fate, "axes", None) or ((fate.axis,) if hasattr(fate, "axis") else ())
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> np.ndarray:

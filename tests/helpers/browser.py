@@ -60,8 +60,8 @@ class Browser:
 
     def pointer(self, selector: str, click: bool = False) -> None:
         """Move the pointer to the middle of an element; with ``click`` press its button."""
-        found = self.call("POST", f"{self.session}/element", {"using": "css selector", "value": selector})
-        actions: list[dict[str, Any]] = [{"type": "pointerMove", "duration": 0, "origin": found, "x": 0, "y": 0}]
+        element = self.call("POST", f"{self.session}/element", {"using": "css selector", "value": selector})
+        actions: list[dict[str, Any]] = [{"type": "pointerMove", "duration": 0, "origin": element, "x": 0, "y": 0}]
         if click:
             actions += [{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}]
         mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": actions}
@@ -70,8 +70,8 @@ class Browser:
     def until(self, script: str) -> Any:
         """Wait until a script returns a true value, and return it."""
         for _ in range(10 * SECONDS):
-            if found := self.run(script):
-                return found
+            if result := self.run(script):
+                return result
             time.sleep(0.1)
         raise TimeoutError(script)
 
@@ -90,7 +90,7 @@ def chromium(folder: Path, *flags: str) -> Iterator[Browser]:
     """Start a browser with its profile in ``folder``. ``flags``: further flags of its command line."""
     port = free_port()
     driver = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    found = None
+    browser = None
     try:
         for _ in range(SECONDS):
             try:
@@ -98,10 +98,10 @@ def chromium(folder: Path, *flags: str) -> Iterator[Browser]:
                 break
             except (urllib.error.URLError, TimeoutError):
                 time.sleep(0.2)
-        found = Browser(port, folder / "profile", flags)
-        yield found
+        browser = Browser(port, folder / "profile", flags)
+        yield browser
     finally:
-        if found is not None:
-            found.call("DELETE", found.session)
+        if browser is not None:
+            browser.call("DELETE", browser.session)
         driver.terminate()
         driver.wait()

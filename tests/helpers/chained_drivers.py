@@ -84,9 +84,9 @@ class Chain(Generator):
         options += ", reverse=True" if self.masks.random() < 0.15 else ""
         self.lines.append(f"o{number}, s{number} = rg.dynamic_rnn({cell}, {value.name}{options})")
         self.last_states(f"s{number}", cell, "B", True)
-        found = Value(f"o{number}", (*value.axes[:2], n))
-        self.values.append(found)
-        return found
+        result = Value(f"o{number}", (*value.axes[:2], n))
+        self.values.append(result)
+        return result
 
     def declaration(self) -> Declaration:
         self.time, self.streams = self.draw.randint(3, 9), False

@@ -14,11 +14,11 @@ NUMBERS = (-(2**63), -1_000_000_007, -2, -1, 0, 1, 2, 3, 7, 1 << 20, 2**31, 2**6
 def changed_model(model: onnx.ModelProto, seed: int) -> onnx.ModelProto:
     """Return a copy with one to three changes."""
     draw = np.random.default_rng(seed)
-    found = onnx.ModelProto()
-    found.CopyFrom(model)
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
     for _ in range(int(draw.integers(1, 4))):
-        _CHANGES[int(draw.integers(len(_CHANGES)))](found, draw)
-    return found
+        _CHANGES[int(draw.integers(len(_CHANGES)))](result, draw)
+    return result
 
 
 def _one(items: object, draw: np.random.Generator) -> object | None:

@@ -156,8 +156,8 @@ def exported_module(folder: Path, module: Path, name: str, steps: int, x: np.nda
     (folder / "module.cjs").write_text(_MODULE)
     (folder / "x.bin").write_bytes(x.tobytes())
     run(("node", "{folder}/module.cjs", str(module), name, str(steps), str(size)), folder)
-    found = np.frombuffer((folder / "results.bin").read_bytes(), np.float32).reshape(2, -1)
-    return {"steps": found[0], "block": found[1]}
+    actual = np.frombuffer((folder / "results.bin").read_bytes(), np.float32).reshape(2, -1)
+    return {"steps": actual[0], "block": actual[1]}
 
 
 _MODULE = r"""

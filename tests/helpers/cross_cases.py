@@ -144,26 +144,26 @@ CASES: dict[str, Case] = {
 
 def program(name: str, dtype: str = "float32", **options: Any) -> rg.Program:
     """Return a case with changed parameters, because initial biases of 0 would hide mistakes."""
-    made = rg.compile(CASES[name](dtype), seed=5, cache=False, **options)
+    compiled = rg.compile(CASES[name](dtype), seed=5, cache=False, **options)
     numbers = np.random.default_rng(6)
-    for key, array in list(made.parameters.items()):
-        made.parameters[key] = array + numbers.normal(0, 0.1, array.shape).astype(array.dtype)
-    return made
+    for key, array in list(compiled.parameters.items()):
+        compiled.parameters[key] = array + numbers.normal(0, 0.1, array.shape).astype(array.dtype)
+    return compiled
 
 
-def feeds(made: rg.Program, batch: int, steps: int) -> Arrays:
+def feeds(program: rg.Program, batch: int, steps: int) -> Arrays:
     """Return feeds for every placeholder that the program reads."""
     numbers = np.random.default_rng(batch + 100 * steps)
-    found: Arrays = {}
-    for node in made.inference.graph.inputs:
+    arrays: Arrays = {}
+    for node in program.inference.graph.inputs:
         if node.op != "input":
             continue
         label = str(node["label"])
         shape = [{"B": batch, "T": steps}.get(str(dim), dim) for dim in node.shape]
         if label == "words":
-            found[label] = numbers.integers(0, 11, shape)
+            arrays[label] = numbers.integers(0, 11, shape)
         elif node.dtype == "int64":
-            found[label] = numbers.integers(0, steps + 1, shape)
+            arrays[label] = numbers.integers(0, steps + 1, shape)
         else:
-            found[label] = numbers.normal(0, 1, shape).astype(node.dtype)
-    return found
+            arrays[label] = numbers.normal(0, 1, shape).astype(node.dtype)
+    return arrays

@@ -163,21 +163,21 @@ def with_loss(loss: np.ndarray, gradients: Mapping[str, np.ndarray]) -> Arrays:
 def updates(program: rg.Program, arrays: Arrays) -> Arrays:
     """Return the parameters that the declaration updates, after a step, by the interpreter."""
     declared = program.parts.lowered.graph
-    made = Split(training=True)(Graph.of("updates", list(updates_of(declared).items()), declared.inputs))
-    return interpret(made, feeds_of(made, arrays, program), wide=True)
+    result = Split(training=True)(Graph.of("updates", list(updates_of(declared).items()), declared.inputs))
+    return interpret(result, feeds_of(result, arrays, program), wide=True)
 
 
 def check_step(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
     """Check that a trainer's step returns the loss of ``gradients`` and applies these, if the loss reads parameters."""
     before = {name: array.copy() for name, array in program.parameters.items()}
-    given = taken(program.training.graph, arrays)
-    loss, gradients = program.training.gradients(given, seed=7)
+    feeds = taken(program.training.graph, arrays)
+    loss, gradients = program.training.gradients(feeds, seed=7)
     if not all(np.isfinite(array).all() for array in (loss, *gradients.values())):
         return
     if not any(np.any(array) for array in gradients.values()):
         return
     updated = updates(program, arrays)
-    value = rg.Trainer(program, rg.SGD(0.5)).step(given, seed=7)
+    value = rg.Trainer(program, rg.SGD(0.5)).step(feeds, seed=7)
     if problem := close(declaration.dtype, np.asarray(value, loss.dtype), np.asarray(loss, np.float64)):
         raise CheckError(declaration, "step", f"the loss {problem}")
     for name, array in before.items():
@@ -194,13 +194,13 @@ def check_without_dropout(declaration: Declaration, program: rg.Program, arrays:
     differs = any(word in declaration.text() for word in ("by_graph", "batch_normalization"))
     if program.loss is None or random or differs:
         return False
-    found = {
+    actual = {
         "evaluate": program.evaluate(taken(program.evaluation.graph, arrays))["loss"],
         "training": program.training(taken(program.training.graph, arrays), seed=7)["loss"],
     }
     wide = interpret(program.evaluation.graph, feeds_of(program.evaluation.graph, arrays, program), wide=True)["loss"]
     narrow = interpret(program.evaluation.graph, feeds_of(program.evaluation.graph, arrays, program))["loss"]
-    for name, loss in found.items():
+    for name, loss in actual.items():
         if problem := close(declaration.dtype, np.asarray(loss), wide, narrow):
             raise CheckError(declaration, name, f"the loss {problem}")
     return True
@@ -233,37 +233,37 @@ def check_slope(declaration: Declaration, graph: Graph, feeds: Arrays, labels: S
     generator = np.random.default_rng(declaration.seed)
     direction = {name: generator.normal(size=feeds[name].shape) for name in labels}
     slope = sum(float(np.sum(exact[f"gradient/{name}"] * step)) for name, step in direction.items())
-    found = []
+    results = []
     for size in (1e-5, 1e-6, 1e-7):  # several sizes, because one may cross a kink of a relu or a maximum
         ends = []
         for sign in (size, -size):
             moved = feeds | {name: feeds[name] + sign * step for name, step in direction.items()}
             ends.append(float(interpret(graph, moved, wide=True)["loss"]))
-        found.append((ends[0] - ends[1]) / (2 * size))
-        if abs(found[-1] - slope) <= 1e-4 * (1 + abs(slope)):
+        results.append((ends[0] - ends[1]) / (2 * size))
+        if abs(results[-1] - slope) <= 1e-4 * (1 + abs(slope)):
             return
-    raise CheckError(declaration, "slope", f"the loss changes by {found} and its gradient says {slope}\n{graph}")
+    raise CheckError(declaration, "slope", f"the loss changes by {results} and its gradient says {slope}\n{graph}")
 
 
 def check_taps(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
     """Compare taps in both graphs, and their gradients, with the interpreter and with differences."""
-    found = False
+    result = False
     for graphs, options in ((program.inference, {}), (program.training, {"seed": 7})):
         compiled = graphs._with_taps()
         if compiled is None:
             continue
-        found = True
+        result = True
         taps = graphs.taps(taken(compiled.graph, arrays), **options)
         pruned = compiled.pruned(tuple(TAP + name for name in taps))
         native = {TAP + name: array for name, array in taps.items()}
         compare(declaration, "taps", native, pruned, feeds_of(pruned, arrays, program))
     wanted = tuple(program.training._gradients.tap_types())
     if program.loss is None or not wanted:
-        return found
+        return result
     graph = program.training._gradients.graph(wanted, ()).graph
-    given = taken(graph, arrays)
-    loss, gradients = program.training.gradients(given, seed=7, wrt=wanted)
-    zeros = program.training._gradients.zeros_for_taps(program.training._gradients.graph(wanted, ()), given, None)
+    inputs = taken(graph, arrays)
+    loss, gradients = program.training.gradients(inputs, seed=7, wrt=wanted)
+    zeros = program.training._gradients.zeros_for_taps(program.training._gradients.graph(wanted, ()), inputs, None)
     feeds = feeds_of(graph, {**arrays, **zeros}, program)
     compare(declaration, "gradients", with_loss(loss, gradients), graph, feeds)
     check_slope(declaration, graph, feeds, wanted)
@@ -298,12 +298,12 @@ def check_findings(declaration: Declaration, program: rg.Program, arrays: Arrays
     """Check that ``check`` finds a value whenever a result is not finite, also for feeds that overflow."""
     scale = np.finfo(declaration.dtype).max ** 0.8
     floats = {name for name, array in arrays.items() if array.dtype.kind == "f"} - program.parts.lowered.keep_probs
-    for given in (arrays, arrays | {name: (arrays[name] * scale).astype(declaration.dtype) for name in floats}):
-        feeds = taken(program.inference.graph, given)
+    for inputs in (arrays, arrays | {name: (arrays[name] * scale).astype(declaration.dtype) for name in floats}):
+        feeds = taken(program.inference.graph, inputs)
         results = flat(program.inference(feeds))
         if any(np.isnan(array).any() for array in results.values()) and program.inference.check(feeds) is None:
             raise CheckError(declaration, "findings", f"none in inference, which gives\n{results}")
-        feeds = taken(program.training.graph, given)
+        feeds = taken(program.training.graph, inputs)
         if program.loss is None or not program.parameters:
             continue
         loss, gradients = program.training.gradients(feeds, seed=7)
@@ -359,21 +359,21 @@ def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) 
     except rg.GraphError:
         return False
     # A stream carries the states of all layers, so that it may need an initial state that the outputs don't need.
-    given = {name: array for name, array in arrays.items() if name in stream._types}
-    if any("T" in declaration.feeds[name].axes and stream._time_axis[name] is None for name in given):
+    feeds = {name: array for name, array in arrays.items() if name in stream._types}
+    if any("T" in declaration.feeds[name].axes and stream._time_axis[name] is None for name in feeds):
         return False  # a sequence without a recurrence is not split into steps
-    if all("T" not in declaration.feeds[name].axes for name in given):
+    if all("T" not in declaration.feeds[name].axes for name in feeds):
         return False
     time = declaration.time
     try:
-        stream.flush(cut(declaration, given, time // stream.rate * stream.rate, time, only_sequences=True))
+        stream.flush(cut(declaration, feeds, time // stream.rate * stream.rate, time, only_sequences=True))
     except rg.GraphError:  # the graph has no remainder of this length, or no delayed outputs
         time -= time % stream.rate
     taken_whole = taken(program.inference.graph, arrays)
     whole = flat(program.inference(cut(declaration, taken_whole, 0, time)))
     for size in (0, 1, 2, 3):  # 0: step by step
         stream.reset()
-        check_streamed(declaration, stream, given, time, size, whole)
+        check_streamed(declaration, stream, feeds, time, size, whole)
     return True
 
 
@@ -381,23 +381,23 @@ def cut(
     declaration: Declaration, arrays: Arrays, start: int, stop: int, only_sequences: bool = False
 ) -> dict[str, np.ndarray]:
     """Return feeds between two entries of the time axis."""
-    found = {}
+    results = {}
     for name, array in arrays.items():
         axes = list(declaration.feeds[name].axes)
         if "T" in axes:
-            found[name] = np.take(array, range(start, stop), axes.index("T"))
+            results[name] = np.take(array, range(start, stop), axes.index("T"))
         elif not only_sequences:
-            found[name] = array
-    return found
+            results[name] = array
+    return results
 
 
-def check_streamed(declaration: Declaration, stream: Any, given: Arrays, time: int, size: int, whole: Arrays) -> None:
+def check_streamed(declaration: Declaration, stream: Any, inputs: Arrays, time: int, size: int, whole: Arrays) -> None:
     """Check a stream in chunks of ``size`` steps, and its end."""
     rate, parts = stream.rate, []
     steps = time // rate
     for first in range(0, steps, size or 1):
         last = min(first + (size or 1), steps)
-        chunk = cut(declaration, given, first * rate, last * rate)
+        chunk = cut(declaration, inputs, first * rate, last * rate)
         if size:
             parts.append(flat(stream.process(chunk)))
             continue
@@ -408,7 +408,7 @@ def check_streamed(declaration: Declaration, stream: Any, given: Arrays, time: i
         axes = {name: stream._graph.axes.outputs_omitted[name] for name in single}
         parts.append({n: array if axes[n] is None else np.expand_dims(array, axes[n]) for n, array in single.items()})
     if stream._graph.tail is not None:
-        parts.append(flat(stream.flush(cut(declaration, given, steps * rate, time, only_sequences=True))))
+        parts.append(flat(stream.flush(cut(declaration, inputs, steps * rate, time, only_sequences=True))))
     if not parts:  # the sequence has no steps
         return
     for name, value in declaration.outputs.items():
@@ -440,14 +440,14 @@ def check_rows(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
         return False
     if any(isinstance(dim, int) for dim in _declared_batches(declaration, program)):
         return False
-    given = taken(program.inference.graph, arrays)
-    whole = flat(program.inference(given))
+    feeds = taken(program.inference.graph, arrays)
+    whole = flat(program.inference(feeds))
     row = declaration.seed % declaration.batch
     alone = {
         name: np.take(array, [row], list(declaration.feeds[name].axes).index("B"))
         if "B" in declaration.feeds[name].axes
         else array
-        for name, array in given.items()
+        for name, array in feeds.items()
     }
     single = flat(program.inference(alone))
     for name, axis in apart.items():
@@ -461,12 +461,12 @@ def check_rows(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
 
 
 def _declared_batches(declaration: Declaration, program: rg.Program) -> list[Any]:
-    found = []
+    results = []
     for node in program.inference.graph.inputs:
         feed = declaration.feeds.get(str(node["label"]))
         if feed is not None and "B" in feed.axes:
-            found.append(node.shape[list(feed.axes).index("B")])
-    return found
+            results.append(node.shape[list(feed.axes).index("B")])
+    return results
 
 
 def check_all(declaration: Declaration) -> list[str]:

@@ -228,10 +228,10 @@ class Generator:
         return self.add(f'rg.placeholder("{name}", ({shape}), "{dtype}")', axes, kind, fed=True)
 
     def some(self, wanted: Callable[[Value], bool]) -> Value | None:
-        found = [value for value in self.values if wanted(value)]
-        if not found:
+        matching = [value for value in self.values if wanted(value)]
+        if not matching:
             return None
-        return self.draw.choice(found[-6:] if self.chance(0.7) else found)
+        return self.draw.choice(matching[-6:] if self.chance(0.7) else matching)
 
     # Cells ---------------------------------------------------------------------------------------
 
@@ -534,10 +534,10 @@ class Generator:
         for _ in range(self.draw.randint(1, 2)):
             pair = self.cell(out, 2), self.cell(out, 2)
             out = pair[0][1] + pair[1][1]
-            for found, (name, _) in zip(cells, pair, strict=True):
-                found.append(name)
+            for listed, (name, _) in zip(cells, pair, strict=True):
+                listed.append(name)
         number, apart = len(self.lines), self.apart
-        forward, backward = (", ".join(found) for found in cells)
+        forward, backward = (", ".join(listed) for listed in cells)
         call = f"rg.stack_bidirectional_dynamic_rnn([{forward}], [{backward}], {sequence.name}{options})"
         self.lines.append(f"o{number}, (s{number}, *_), _ = {call}")
         axes: tuple[Axis, ...] = (steps, rows, out) if time_major else (rows, steps, out)
@@ -611,10 +611,10 @@ class Generator:
     def step_inputs(self, steps: Axis) -> Value | None:
         if self.chance(0.5):
             return None
-        found = self.some(
+        result = self.some(
             lambda v: v.kind == "float" and v.rank == 3 and v.axes[:2] == ("B", steps) and isinstance(v.width, int)
         )
-        return found or self.placeholder(("B", steps, self.draw.choice(SIZES)))
+        return result or self.placeholder(("B", steps, self.draw.choice(SIZES)))
 
     def teacher(self, steps: Axis, width: int) -> str:
         taught = self.placeholder(("B", steps, width))

@@ -71,9 +71,9 @@ def module_of(drawn: Drawn, folder: Path, name: str) -> Any:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made.Drawn().eval()
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Drawn().eval()
 
 
 # Loops ------------------------------------------------------------------------------------------------
@@ -100,8 +100,8 @@ def _first(d: Drawn, *shape: int) -> str:
     if kind == "learned":
         p = d.parameter(1, *shape)
         return f"{p}.expand(x.size(0), {', '.join('-1' for _ in shape)})"
-    made = f"torch.{'ones' if kind == 'ones' else 'zeros'}(x.size(0), {sizes})"
-    return f"0.5 * torch.ones(x.size(0), {sizes})" if kind == "scaled" else made
+    initial = f"torch.{'ones' if kind == 'ones' else 'zeros'}(x.size(0), {sizes})"
+    return f"0.5 * torch.ones(x.size(0), {sizes})" if kind == "scaled" else initial
 
 
 def _twice(d: Drawn) -> None:

@@ -17,15 +17,15 @@ def signed_points(*without: float) -> np.ndarray:
     return np.array(magnitudes + [-item for item in magnitudes], np.float32)
 
 
-def are_near(found: Any, wanted: Any, relative: float, absolute: float) -> np.ndarray:
+def are_near(actual: Any, wanted: Any, relative: float, absolute: float) -> np.ndarray:
     """Return a mask of the values that are equal, both NaN, or floats within an error."""
     with np.errstate(invalid="ignore"):
-        near = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
+        near = (actual == wanted) | (np.isnan(actual) & np.isnan(wanted))
         if wanted.dtype.kind == "f":
-            near |= np.abs(found - wanted) <= np.maximum(np.abs(wanted) * np.float32(relative), np.float32(absolute))
+            near |= np.abs(actual - wanted) <= np.maximum(np.abs(wanted) * np.float32(relative), np.float32(absolute))
     return np.asarray(near)
 
 
-def assert_all(near: np.ndarray, wanted: Any, found: Any, *where: Any) -> None:
+def assert_all(near: np.ndarray, wanted: Any, actual: Any, *where: Any) -> None:
     """Raise an error with the first points, actual and expected values, that ``near`` does not mark."""
-    assert near.all(), [*zip(*(item[~near] for item in where), found[~near], wanted[~near], strict=True)][:6]
+    assert near.all(), [*zip(*(item[~near] for item in where), actual[~near], wanted[~near], strict=True)][:6]

@@ -109,11 +109,11 @@ def called(program: rg.Program, kind: str, arrays: Arrays, batch: int) -> None:
             rg.Trainer(program, optimizer, clip_norm=1.0).step(taken(program.training.graph), seed=7)
         case "stream" | "process":
             stream = program.inference.stream(batch)
-            given = taken(program.inference.graph)
+            feeds = taken(program.inference.graph)
             if kind == "process":
-                stream.process(given)
+                stream.process(feeds)
             else:
-                stream.step({name: array[:, 0] if array.ndim > 2 else array for name, array in given.items()})
+                stream.step({name: array[:, 0] if array.ndim > 2 else array for name, array in feeds.items()})
 
 
 def net(cells: Callable[[int], Any], units: int, directions: int = 1, lengths: bool = False) -> dict[str, Any]:
@@ -230,7 +230,7 @@ def difference(here: Texts, there: Texts) -> str:
     differ = [name for name in here.keys() & there.keys() if here[name] != there[name]]
     lines += [f"{name}: differs" for name in sorted(differ)]
     if differ:
-        first, old, new = min(differ), *("".join(found[min(differ)]).splitlines() for found in (there, here))
+        first, old, new = min(differ), *("".join(texts[min(differ)]).splitlines() for texts in (there, here))
         lines += itertools.islice(difflib.unified_diff(old, new, f"{first}, there", f"{first}, here", lineterm=""), 60)
     return "\n".join(lines)
 
@@ -247,10 +247,10 @@ def main() -> int:
     if not (options.path / "rnngraph" / "__init__.py").is_file():
         parser.error(f"{options.path} is no checkout")
     here, there = (texts_with(root, options.seeds) for root in (Path(__file__).parents[2], options.path))
-    found = difference(here, there)
+    report = difference(here, there)
     written = [texts for texts in here.values() if not texts[0].startswith(REFUSED)]
-    print(found or f"the same text of {len(written)} entries; {len(here) - len(written)} calls are refused")
-    return 1 if found else 0
+    print(report or f"the same text of {len(written)} entries; {len(here) - len(written)} calls are refused")
+    return 1 if report else 0
 
 
 if __name__ == "__main__":

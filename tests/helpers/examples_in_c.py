@@ -54,10 +54,10 @@ def effect_sounds_alike(folder: Path, shown: str) -> None:
     program = compiled(EXAMPLES / "audio_effect" / "effect.c", folder, "distortion.o")
     said = run(program, folder / "dry.wav", folder / "y.wav", 0.7)
     assert re.search(r"times as fast as it plays, \d+ ns a sample", said)
-    expected, found = samples(folder / "net.wav"), samples(folder / "y.wav")
-    assert len(found) == len(expected) > 1000
+    expected, actual = samples(folder / "net.wav"), samples(folder / "y.wav")
+    assert len(actual) == len(expected) > 1000
     assert np.abs(expected).max() > 300
-    assert np.abs(found - expected).max() <= 1  # Python may run another variant of the code, with other rounding
+    assert np.abs(actual - expected).max() <= 1  # Python may run another variant of the code, with other rounding
 
     dry = samples(folder / "dry.wav") / 32768
     other = dry[::-1] / 2
@@ -81,27 +81,27 @@ def effect_sounds_alike(folder: Path, shown: str) -> None:
 
 def spoken(text: str) -> np.ndarray:
     """Parse lines such as `0.36 to 3.35` as speech flags of 16,000 frames of 10 ms."""
-    found = np.zeros(16_000, bool)
+    result = np.zeros(16_000, bool)
     for line in text.splitlines():
         start, stop = (round(float(word) * 100) for word in line.split(" to "))
-        found[start:stop] = True
-    return found
+        result[start:stop] = True
+    return result
 
 
 def speech_is_found_alike(folder: Path, shown: str) -> None:
     program = compiled(EXAMPLES / "silero_vad" / "find_speech.c", folder, "silero.o")
-    found = run(program, folder / "speech.wav")
-    assert found == (folder / "speech.txt").read_text()
-    assert len(found.splitlines()) >= 2
-    assert found in shown
+    actual = run(program, folder / "speech.wav")
+    assert actual == (folder / "speech.txt").read_text()
+    assert len(actual.splitlines()) >= 2
+    assert actual in shown
 
 
 def voices_are_heard_alike(folder: Path, shown: str) -> None:
     assert "stream and whole call decide alike: True" in shown
     program = compiled(EXAMPLES / "vad" / "vad.c", folder, "vad.o")
-    expected, found = spoken((folder / "noisy.txt").read_text()), spoken(run(program, folder / "noisy.wav"))
+    expected, actual = spoken((folder / "noisy.txt").read_text()), spoken(run(program, folder / "noisy.wav"))
     assert 1000 < expected.sum() < len(expected) - 1000
-    assert (found != expected).sum() <= 2  # probabilities near a half may round differently
+    assert (actual != expected).sum() <= 2  # probabilities near a half may round differently
     assert subprocess.run([program], check=False, capture_output=True).returncode == 1
 
 

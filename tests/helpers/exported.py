@@ -175,15 +175,15 @@ class Sequence:
 
     def sizes_of(self, feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
         """Return sizes by the axes of feeds; 1 for sizes without a feed."""
-        found = {size["name"]: size.get("fixed", 1) for size in self.about["sizes"]}
+        values = {size["name"]: size.get("fixed", 1) for size in self.about["sizes"]}
         for port in self.about["inputs"]:
             if port["name"] in feeds:
                 axes = zip(port["shape"], feeds[port["name"]].shape, strict=True)
-                found |= {dim: actual for dim, actual in axes if dim in self.names}
-        return found
+                values |= {dim: actual for dim, actual in axes if dim in self.names}
+        return values
 
-    def run(self, feeds: Mapping[str, np.ndarray], **given: int) -> dict[str, np.ndarray]:
-        sizes = self.sizes_of(feeds) | given
+    def run(self, feeds: Mapping[str, np.ndarray], **given_sizes: int) -> dict[str, np.ndarray]:
+        sizes = self.sizes_of(feeds) | given_sizes
         counts = [sizes[name] for name in self.names]
         scratch = self.room(self.number("scratch_size", *counts) + self.odd)
         scratch[:] = 0xA5

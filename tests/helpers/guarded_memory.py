@@ -116,11 +116,11 @@ def run_all(guard: Guard, program: rg.Program, feeds: dict[str, np.ndarray], str
     """Run every entry of a program, on guarded feeds and guarded results."""
     feeds = {name: guard.copy(array) for name, array in feeds.items()}
     known = {str(node["label"]) for node in program.inference.graph.inputs}
-    given = {name: array for name, array in feeds.items() if name in known}
-    expected = program.inference(given)
+    inputs = {name: array for name, array in feeds.items() if name in known}
+    expected = program.inference(inputs)
     leaves = [guard.empty(leaf.shape, leaf.dtype) for _, leaf in paths(dict(expected))]
-    found = program.inference(given, out=pack(dict(expected), leaves))
-    for (name, a), (_, b) in zip(paths(dict(found)), paths(dict(expected)), strict=True):
+    actual = program.inference(inputs, out=pack(dict(expected), leaves))
+    for (name, a), (_, b) in zip(paths(dict(actual)), paths(dict(expected)), strict=True):
         np.testing.assert_array_equal(a, b, name)
     program.training(feeds, seed=1)
     program.training.dropout_masks(feeds, seed=1)
@@ -329,12 +329,12 @@ def sequences(guard: Guard, size: int, dtype: str = "float32") -> None:
             feeds = {"x": _normal((batch, time, size), dtype), "z": _normal((batch, more, size), dtype)}
             feeds["ids"] = np.resize(np.array([*hostile, 2**62, -(2**62)]), (batch, time))
             feeds["n"] = np.resize(np.array(hostile, np.int32), batch)
-            found = net.run({name: guard.copy(array) for name, array in feeds.items()})
+            actual = net.run({name: guard.copy(array) for name, array in feeds.items()})
             feeds["ids"], feeds["n"] = np.clip(feeds["ids"], 0, size - 1), np.clip(feeds["n"], 0, time)
             if batch:
                 for name, array in paths(dict(program.inference(feeds))):
                     if name != "last":  # with invalid lengths the last step is undefined
-                        np.testing.assert_array_equal(found[name], array, name)
+                        np.testing.assert_array_equal(actual[name], array, name)
 
 
 def again(guard: Guard, size: int, dtype: str = "float32") -> None:
@@ -380,8 +380,8 @@ def often(guard: Guard, size: int, dtype: str = "float32") -> None:
         stream.step(x=guard.copy(fed[:, 0]), knob=knobs)
         step = {"y": guard.empty((batch, size), np.dtype(dtype)), "state": out["state"]}
         for _ in range(25):
-            for given in (fed, strided):
-                program.inference(x=given, knob=knobs, out=out)
+            for inputs in (fed, strided):
+                program.inference(x=inputs, knob=knobs, out=out)
             stream.step(x=guard.copy(fed[:, 0]), out=step)
             stream.step(x=strided[:, 0], knob=knobs)
 

@@ -69,7 +69,7 @@ def template() -> dict[str, bytes]:
 
 
 def differences(
-    found: Mapping[str, np.ndarray],
+    actual: Mapping[str, np.ndarray],
     graph: Graph,
     feeds: Mapping[str, np.ndarray],
     sizes: Mapping[str, int] | None = None,
@@ -78,7 +78,7 @@ def differences(
     with np.errstate(all="ignore"):
         narrow = interpret(graph, feeds, sizes=sizes)
         wide = interpret(graph, feeds, wide=True, sizes=sizes)
-        return [name for name in found if not _close(found[name], narrow[name], wide[name])]
+        return [name for name in actual if not _close(actual[name], narrow[name], wide[name])]
 
 
 def _close(ours: np.ndarray, theirs: np.ndarray, wide: np.ndarray) -> bool:
@@ -122,18 +122,18 @@ class Run:
     def all(self) -> None:
         program = self.program
         inference, evaluation, training = program.inference, program.evaluation, program.training
-        self.compare("inference", inference.compiled, lambda given: inference(given), inference)
-        self.compare("evaluate", evaluation.compiled, lambda given: program.evaluate(given), evaluation)
-        self.compare("training", training.compiled, lambda given: training(given, seed=5), training)
+        self.compare("inference", inference.compiled, lambda feeds: inference(feeds), inference)
+        self.compare("evaluate", evaluation.compiled, lambda feeds: program.evaluate(feeds), evaluation)
+        self.compare("training", training.compiled, lambda feeds: training(feeds, seed=5), training)
         floats = [name for name, kind in training._types.items() if kind.dtype in ("float32", "float64")]
 
-        def gradients(given: Mapping[str, np.ndarray], **options: int) -> dict[str, np.ndarray]:
-            loss, parts = training.gradients(given, seed=5, wrt=floats, **options)
+        def gradients(feeds: Mapping[str, np.ndarray], **options: int) -> dict[str, np.ndarray]:
+            loss, parts = training.gradients(feeds, seed=5, wrt=floats, **options)
             return {"loss": loss, **{PREFIX + name: part for name, part in parts.items()}}
 
         masks = training._masks
         if masks.graph.outputs:  # masks accept sizes that other calls refuse, such as empty batches
-            self.compare("masks", masks, lambda given: training.dropout_masks(given, seed=5), training)
+            self.compare("masks", masks, lambda inputs: training.dropout_masks(inputs, seed=5), training)
         if self.hostile.seed % 5 == 0 and all(array.dtype != "float64" for array in self.hostile.parameters.values()):
             form = ("bfloat16", "int8")[self.hostile.seed % 2]
             activations = ("float32", form)[self.hostile.seed % 3 == 0]
@@ -141,13 +141,13 @@ class Run:
             rules = weight_rules(form)
             options = ProgramOptions(cache=False, weights=rules, activations=activations)
             narrow = rg.Program(source, program.parameters, 0, options).inference
-            given = {name: array for name, array in self.feeds.items() if name in narrow._types}
-            self.quietly(form, lambda: narrow(given))
+            feeds = {name: array for name, array in self.feeds.items() if name in narrow._types}
+            self.quietly(form, lambda: narrow(feeds))
         if self.hostile.seed % 3 == 1:  # blocks of zeros are skipped
             source, unroll = program.parts.source, program.options.unroll
             options = ProgramOptions(unroll=unroll, cache=False, sparse=True)
             sparse = rg.Program(source, program.parameters, 0, options).inference
-            self.compare("sparse", sparse.compiled, lambda given: sparse(given), sparse)
+            self.compare("sparse", sparse.compiled, lambda inputs: sparse(inputs), sparse)
         if self.hostile.seed % 4 == 0:
             self.quietly("stream", self.stream)
             trainable = any(array.dtype.kind == "f" for array in self.hostile.parameters.values())
@@ -161,9 +161,9 @@ class Run:
     def stream(self) -> None:
         """Run a few steps as a stream, whatever the names of the axes."""
         stream = self.program.inference.stream(batch=2)
-        given = {name: array for name, array in self.feeds.items() if name in self.program.inference._types}
-        stream.process(given)
-        stream.process(given)
+        feeds = {name: array for name, array in self.feeds.items() if name in self.program.inference._types}
+        stream.process(feeds)
+        stream.process(feeds)
 
     def quietly(self, what: str, call: Callable[[], object]) -> bool:
         """Return True if a call succeeds. Refusals are noted, and other errors are recorded as problems."""
@@ -185,16 +185,16 @@ class Run:
         return False
 
     def compare(self, what: str, compiled: Any, call: Callable[[Mapping[str, np.ndarray]], Any], takes: Any) -> None:
-        given = {name: array for name, array in self.feeds.items() if name in takes._types}
+        feeds = {name: array for name, array in self.feeds.items() if name in takes._types}
         result: dict[str, np.ndarray] = {}
-        if not self.quietly(what, lambda: result.update(call(given))):
+        if not self.quietly(what, lambda: result.update(call(feeds))):
             return
         result = {name: np.asarray(array) for name, array in result.items()}
         graph = compiled() if callable(compiled) else compiled
         seeds = {"seed": np.asarray(5), "first_row": np.asarray(0), "first_step": np.asarray(0)}
         try:
             arrays = {**seeds, **self.feeds, **dict(self.program.parameters)}
-            sizes = solve_sizes(given, takes._types | graph.input_types(), None)
+            sizes = solve_sizes(feeds, takes._types | graph.input_types(), None)
             wrong = differences(result, graph.pruned(tuple(result)), arrays, sizes)
         except Exception as error:
             self.found.append(f"{what}: the interpreter raises {type(error).__name__}: {str(error)[:160]}")

@@ -94,10 +94,10 @@ class Draw:
 
     def pick(self, wanted: Callable[[Node], bool]) -> Node:
         """Return one of the values, preferably a later one. Raise ``LookupError`` if none matches."""
-        found = [node for node in self.values if wanted(node)]
-        if not found:
+        matching = [node for node in self.values if wanted(node)]
+        if not matching:
             raise LookupError("no such value")
-        return found[min(int(self.rng.exponential(len(found) / 2)), len(found) - 1) * -1 - 1]
+        return matching[min(int(self.rng.exponential(len(matching) / 2)), len(matching) - 1) * -1 - 1]
 
     def any_float(self) -> Node:
         return self.pick(lambda node: node.dtype in FLOATS)
@@ -122,9 +122,9 @@ class Draw:
         return all(node in self.exact for node in nodes)
 
     def input(self, dtype: str, shape: Shape, op: str = "input") -> Node:
-        made = self.node(op, exact=True, type=TensorType(dtype, shape), label=f"{op}{self.line[0]}")
-        self.keep(made)
-        return made
+        result = self.node(op, exact=True, type=TensorType(dtype, shape), label=f"{op}{self.line[0]}")
+        self.keep(result)
+        return result
 
     def grow(self, count: int) -> None:
         """Draw up to ``count`` nodes, depending on type rules."""
@@ -257,10 +257,10 @@ class Draw:
         return self.node("outer_sum", left, right, exact=self.all_exact(left, right))
 
     def indices(self) -> Node:
-        found = self.pick(lambda node: node.dtype in INTEGERS)
+        result = self.pick(lambda node: node.dtype in INTEGERS)
         if self.chance(0.4):  # an index computed from a feed is not validated at the call
-            found = self.node("mul", found, self.node("constant", value=np.array(self.one((1, -1, 7)), found.dtype)))
-        return found
+            result = self.node("mul", result, self.node("constant", value=np.array(self.one((1, -1, 7)), result.dtype)))
+        return result
 
     def scatter(self) -> Node:
         indices = self.indices()
@@ -291,12 +291,12 @@ class Draw:
     def sliced(self) -> Node:
         item = self.pick(lambda node: node.tensor.rank >= 1)
         start, stop, step = zip(*map(self.bounds, item.shape), strict=True)
-        made = self.node("slice", item, start=start, stop=stop, step=step, exact=item in self.exact)
+        result = self.node("slice", item, start=start, stop=stop, step=step, exact=item in self.exact)
         for first, last, dim in zip(start, stop, item.shape, strict=True):
             a, b, c = (evaluate(value, self.sizes) for value in (first, last, dim))
             if not 0 <= a <= b <= c and self.chance(0.9):
                 raise ValueError("past the end, which a call refuses")
-        return made
+        return result
 
     def windowed(self) -> Node:
         """Return windows of an axis, which may be shorter than a window."""

@@ -24,20 +24,20 @@ def heated(call: Callable[[], object]) -> None:
 
 def frames(call: Callable[[], object]) -> int:
     """Return the number of Python functions that a call enters: a minimum, as the garbage collector may add some."""
-    found: list[int] = []
+    results: list[int] = []
 
     def count(frame: Any, event: str, argument: Any) -> None:
-        found[-1] += event == "call"
+        results[-1] += event == "call"
 
     before = sys.getprofile()
     for _ in range(5):
-        found.append(-1)  # do not count the call itself
+        results.append(-1)  # do not count the call itself
         sys.setprofile(count)
         try:
             call()
         finally:
             sys.setprofile(before)
-    return min(found)
+    return min(results)
 
 
 @contextmanager

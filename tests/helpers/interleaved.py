@@ -25,14 +25,14 @@ def interleave_everything(
     monkeypatch.setattr(interleaving, "CACHE_SHARE", math.inf)
     monkeypatch.setattr(interleaving, "LOOK_AHEAD", 0.0 if by_statement else math.inf)
     monkeypatch.setattr(interleaving, "_grain", lambda *_: steps)
-    original, found = entry_emitter.add_interleaved, list[InterleavingPlan]()
+    original, result = entry_emitter.add_interleaved, list[InterleavingPlan]()
 
     def counted(writer: Any, plan: InterleavingPlan, loops: Any) -> None:
-        found.append(plan)
+        result.append(plan)
         original(writer, plan, loops)
 
     monkeypatch.setattr(entry_emitter, "add_interleaved", counted)
-    return found
+    return result
 
 
 def interleave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

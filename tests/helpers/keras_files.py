@@ -24,12 +24,12 @@ def data_of(name: str) -> bytes:
 
 def calls_of(name: str) -> list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
     """Return (feeds, Keras' results) of each call."""
-    found: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+    results: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     with np.load(FOLDER / f"{name}.npz") as numbers:
         for key in numbers:
             call, side, array = key.split("/")
-            found.setdefault(call, {"in": {}, "out": {}})[side][array] = numbers[key]
-    return [(call["in"], call["out"]) for call in found.values()]
+            results.setdefault(call, {"in": {}, "out": {}})[side][array] = numbers[key]
+    return [(call["in"], call["out"]) for call in results.values()]
 
 
 def zipped(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:

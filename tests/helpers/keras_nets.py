@@ -308,16 +308,16 @@ class RandomNet:
 
     def feeds(self, batch: int, steps: int) -> list[np.ndarray]:
         """Return inputs in order; some masks have holes, and some are completely false."""
-        steps, found = self.steps or steps, []
+        steps, result = self.steps or steps, []
         for width in self.widths:
             hidden = self.draw.random((batch, steps)) < self.pick(0.0, 0.3, 0.7)
             hidden[0] = self.chance(0.3)
             if width == "ids":
-                found.append(np.where(hidden, 0, self.draw.integers(1, 11, (batch, steps))).astype(np.int32))
+                result.append(np.where(hidden, 0, self.draw.integers(1, 11, (batch, steps))).astype(np.int32))
             else:
                 x = self.draw.normal(size=(batch, steps, width)).astype(np.float32)
-                found.append(np.where(hidden[..., None], np.float32(MASKED), x))
-        return found
+                result.append(np.where(hidden[..., None], np.float32(MASKED), x))
+        return result
 
     def expected(self, feeds: list[np.ndarray]) -> list[np.ndarray]:
         """Return Keras' results, in order of the outputs."""
@@ -337,8 +337,8 @@ def fill(model: Any, draw: Draw) -> None:
 
 def numbers(keras: Any, model: Any, feeds: list[np.ndarray]) -> list[np.ndarray]:
     """Return a model's results, in order of the outputs."""
-    given = model(feeds if len(feeds) > 1 else feeds[0], training=False)
+    actual = model(feeds if len(feeds) > 1 else feeds[0], training=False)
     to_numpy: Callable[[Any], np.ndarray] = keras.ops.convert_to_numpy if hasattr(keras, "ops") else np.asarray
-    if isinstance(given, dict):
-        given = list(given.values())
-    return [to_numpy(one) for one in (given if isinstance(given, list | tuple) else [given])]
+    if isinstance(actual, dict):
+        actual = list(actual.values())
+    return [to_numpy(one) for one in (actual if isinstance(actual, list | tuple) else [actual])]

@@ -427,10 +427,10 @@ class WideNet(RandomNet):
             **self.common(),
         )
         second = layers.Dense(width)(x)
-        given = inner({"one": x, "two": second} if names else [x, second])
-        found = given["z"] if isinstance(given, dict) else given[0]
-        self.others.append(given["last"] if isinstance(given, dict) else given[1])
-        return found
+        actual = inner({"one": x, "two": second} if names else [x, second])
+        result = actual["z"] if isinstance(actual, dict) else actual[0]
+        self.others.append(actual["last"] if isinstance(actual, dict) else actual[1])
+        return result
 
     def by_step_same(self, width: int) -> Any:
         """Return a layer over single steps that preserves the width."""

@@ -39,14 +39,14 @@ def digest(program: rg.Program, *numbers: Any) -> str:
 
 
 def steps(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for net in sharded_nets.NETS:
         for options in ({}, {"accumulate": 3}, {"clip_norm": 0.5, "carry": True}, {"optimizer": Own()}):
             if options.get("carry") and net not in sharded_nets.CARRIED:
                 continue
             for rows in (10, 3):
-                found[f"{net.__name__} {rows} {sorted(options)}"] = _steps(net, rows, **options)
-    return found
+                results[f"{net.__name__} {rows} {sorted(options)}"] = _steps(net, rows, **options)
+    return results
 
 
 def _steps(net: Any, rows: int, carry: bool = False, optimizer: Any = None, **options: Any) -> str:
@@ -75,7 +75,7 @@ def examples(net: Any, count: int = 37) -> dict[str, Any]:
 
 
 def fits(folder: Path) -> dict[str, Any]:
-    found = {}
+    results = {}
     for net in (sharded_nets.classifier, sharded_nets.tagger):
         for options in ({}, {"window": 4, "warm_up": 1}, {"patience": 1}):
             if net is sharded_nets.tagger and "window" in options:
@@ -94,7 +94,7 @@ def fits(folder: Path) -> dict[str, Any]:
             assert len(seen) == (len(history["loss"]) if WORLD.Get_rank() == 0 else 0)
             mine = digest(program, history["loss"], history["validation_loss"])
             assert WORLD.allgather(mine) == [mine] * WORLD.Get_size()
-            found[f"{net.__name__} {sorted(options)}"] = mine
+            results[f"{net.__name__} {sorted(options)}"] = mine
     path = folder / "half"
     if path.exists():
         program = sharded_nets.classifier().program
@@ -104,8 +104,8 @@ def fits(folder: Path) -> dict[str, Any]:
         trainer = rg.Trainer(program, rg.Adam(1e-2), comm=WORLD, shards=SHARDS)
         trainer.fit(examples(sharded_nets.classifier), batch_size=7, epochs=2, progress=False, checkpoint=path)
     trainer.fit(examples(sharded_nets.classifier), batch_size=7, epochs=2, progress=False)
-    found["resumed"] = digest(program)
-    return found
+    results["resumed"] = digest(program)
+    return results
 
 
 def wrong(folder: Path) -> dict[str, Any]:
@@ -113,25 +113,25 @@ def wrong(folder: Path) -> dict[str, Any]:
     program, feeds = sharded_nets.classifier()
     trainer = rg.Trainer(program, comm=WORLD, shards=SHARDS)
     batch = feeds(np.random.default_rng(rank), 8)
-    found = {"another batch": _error(lambda: trainer.step(batch))}
+    actual = {"another batch": _error(lambda: trainer.step(batch))}
     same = feeds(np.random.default_rng(0), 8)
-    found["an error of one"] = _error(
+    actual["an error of one"] = _error(
         lambda: trainer.step({**same, "n": same["n"].astype("float32" if rank == 1 else "int32")})
     )
     other = sharded_nets.classifier(target="x86-64-v3" if rank else "x86-64-v2").program
-    found["targets"] = _error(lambda: rg.Trainer(other, comm=WORLD, shards=SHARDS))
-    found["shards"] = _error(lambda: rg.Trainer(program, comm=WORLD, shards=1))
+    actual["targets"] = _error(lambda: rg.Trainer(other, comm=WORLD, shards=SHARDS))
+    actual["shards"] = _error(lambda: rg.Trainer(program, comm=WORLD, shards=1))
 
     def fails(trainer: rg.Trainer, row: dict[str, float]) -> None:
         raise OSError("the disk is full")
 
     again = rg.Trainer(program, comm=WORLD, shards=SHARDS)
-    found["a callback"] = _error(
+    actual["a callback"] = _error(
         lambda: again.fit(examples(sharded_nets.classifier), epochs=1, callbacks=[fails], progress=False)
     )
-    found |= _of_one(folder, program, same)
-    everyone = WORLD.allgather(found)
-    return {name: [item[name] for item in everyone] for name in found}
+    actual |= _of_one(folder, program, same)
+    everyone = WORLD.allgather(actual)
+    return {name: [item[name] for item in everyone] for name in actual}
 
 
 def _of_one(folder: Path, program: rg.Program, batch: dict[str, Any]) -> dict[str, Any]:
@@ -151,11 +151,11 @@ def _of_one(folder: Path, program: rg.Program, batch: dict[str, Any]) -> dict[st
                     self.happens(signal.SIGINT)
                 yield batch
 
-    made, path = trainer(), folder / "of_one"
-    made.step(batch)
-    made.save(path)
-    made.step(batch)
-    made.save(folder / "of_another")
+    subject, path = trainer(), folder / "of_one"
+    subject.step(batch)
+    subject.save(path)
+    subject.step(batch)
+    subject.save(folder / "of_another")
     WORLD.Barrier()
     kept, other = folder / "kept", folder / ("of_another" if rank == 1 else "of_one")
     kept.mkdir(exist_ok=True)
@@ -177,8 +177,8 @@ def _of_one(folder: Path, program: rg.Program, batch: dict[str, Any]) -> dict[st
 
     def changed(name: str, value: float) -> None:
         if rank == 1:
-            setattr(made, name, value)
-        made.step(batch)
+            setattr(subject, name, value)
+        subject.step(batch)
 
     def load(path: Path) -> rg.Trainer:
         return rg.Trainer.load(path, program, comm=WORLD)
@@ -191,10 +191,10 @@ def _of_one(folder: Path, program: rg.Program, batch: dict[str, Any]) -> dict[st
         "an option": _error(lambda: trainer(clip_norm=-1.0 if rank == 1 else 1.0)),
         "an option of fit": _error(lambda: trainer().fit(mine, batch_size=0 if rank == 1 else 4, progress=False)),
         "patience": _error(lambda: trainer().fit(mine, patience=1 + rank, progress=False)),
-        "a seed": _error(lambda: made.step(batch, seed=rank)),
+        "a seed": _error(lambda: subject.step(batch, seed=rank)),
         "a rate": _error(lambda: changed("learning_rate", 0.5)),
-        "a fetch": _error(lambda: made.step(batch, fetch={"value": 3 if rank == 1 else "value"})),
-        "too much": _error(lambda: made.step(batch, *[batch] * (rank == 1))),
+        "a fetch": _error(lambda: subject.step(batch, fetch={"value": 3 if rank == 1 else "value"})),
+        "too much": _error(lambda: subject.step(batch, *[batch] * (rank == 1))),
         "a Ctrl-C": _error(lambda: trainer().fit(Parts(4, signal.raise_signal), progress=False)),
         "a metric": _error(lambda: trainer().fit(mine, metrics={"bad": _bad}, progress=False)),
         "progress": _error(lambda: _silenced(lambda: trainer().fit(mine))),
@@ -238,7 +238,7 @@ def _silenced(work: Callable[[], Any]) -> None:
 
 def stopped(folder: Path) -> dict[str, Any]:
     """Run a fit that Ctrl-C of one rank interrupts repeatedly, and that is resumed each time."""
-    rank, found = WORLD.Get_rank(), dict[str, Any]()
+    rank, result = WORLD.Get_rank(), dict[str, Any]()
     for times in (0, 6):
         program, data = sharded_nets.classifier().program, examples(sharded_nets.classifier)
         trainer, chance = rg.Trainer(program, rg.Adam(1e-2), comm=WORLD, shards=SHARDS), np.random.default_rng(0)
@@ -254,8 +254,8 @@ def stopped(folder: Path) -> dict[str, Any]:
             assert error.startswith("KeyboardInterrupt" if rank == victim else "RanksError"), error
             assert rank == victim or f"rank {victim} failed, and the others stop with it: KeyboardInterrupt" in error
         go_on()
-        found[f"{times} times"] = digest(program)
-    return found
+        result[f"{times} times"] = digest(program)
+    return result
 
 
 def _interrupt(trainer: rg.Trainer, updates: int) -> None:

@@ -34,15 +34,15 @@ def ops(model: Any) -> list[str]:
 
 def node(model: Any, op: str) -> Any:
     """Return the only node of an operator."""
-    (found,) = (node for node in model.graph.node if node.op_type == op)
-    return found
+    (result,) = (node for node in model.graph.node if node.op_type == op)
+    return result
 
 
 def attributes(node: Any) -> dict[str, Any]:
     from onnx import helper
 
-    found = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-    return {key: [text.decode() for text in value] if key == "activations" else value for key, value in found.items()}
+    actual = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    return {key: [text.decode() for text in value] if key == "activations" else value for key, value in actual.items()}
 
 
 def taken(model: Any, feeds: Mapping[str, Any]) -> Arrays:
@@ -77,11 +77,11 @@ def ours(program: rg.Program, feeds: Mapping[str, Any]) -> Arrays:
     return {name or "output": array for name, array in interpret(graph, arrays).items()}
 
 
-def assert_same(found: Arrays, expected: Arrays, tolerance: float = 2e-5) -> None:
-    assert found.keys() == expected.keys()
+def assert_same(actual: Arrays, expected: Arrays, tolerance: float = 2e-5) -> None:
+    assert actual.keys() == expected.keys()
     for name, array in expected.items():
-        assert found[name].dtype == array.dtype, name
-        np.testing.assert_allclose(found[name], array, tolerance, tolerance, err_msg=name)
+        assert actual[name].dtype == array.dtype, name
+        np.testing.assert_allclose(actual[name], array, tolerance, tolerance, err_msg=name)
 
 
 def spread(program: rg.Program, seed: int = 0) -> rg.Program:

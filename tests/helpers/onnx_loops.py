@@ -162,9 +162,9 @@ def random_scan(seed: int) -> Looped:
     placed = axes if "scan_input_axes" in attributes else [0] * len(axes)
     for (name, width), axis in zip(read.items(), placed, strict=True):
         shapes[f"{name}_all"] = [BATCH, TIME, width] if axis else [TIME, BATCH, width]
-    given = [_info(name, [BATCH, width]) for name, width in (states | read).items()]
+    feeds_of_call = [_info(name, [BATCH, width]) for name, width in (states | read).items()]
     results = [_info(name, None) for name in (*following, *emitted)]  # type: ignore[arg-type]
-    inner = helper.make_graph(body.nodes, "body", given, results)
+    inner = helper.make_graph(body.nodes, "body", feeds_of_call, results)
     outputs = [*(f"{name}_n" for name in states), *(f"y{place}" for place in range(len(emits)))]
     inputs = [*(f"{name}_0" for name in states), *(f"{name}_all" for name in read)]
     node = helper.make_node("Scan", inputs, outputs, body=inner, num_scan_inputs=len(read), **attributes)
@@ -190,17 +190,17 @@ def random_loop(seed: int) -> Looped:
     following = [body.following(width) for width in states.values()]
     emits = [body.one(body.values[len(states) :]) for _ in range(int(draw.integers(0, 3)))]
     emitted = [body.add("Identity", [name], 0) for name, _ in emits]
-    given = [_info("i", [], TensorProto.INT64), _info("go", [], TensorProto.BOOL)]
+    feeds_of_call = [_info("i", [], TensorProto.INT64), _info("go", [], TensorProto.BOOL)]
     counted: list[str] = []
     if counts:
-        given.append(_info("count", [], TensorProto.INT64))
+        feeds_of_call.append(_info("count", [], TensorProto.INT64))
         counted = [body.add("Add", ["count", one], 0)]
-    given += [_info(name, [BATCH, width]) for name, width in states.items()]
+    feeds_of_call += [_info(name, [BATCH, width]) for name, width in states.items()]
     asks = counts and draw.random() < 0.5
     going = body.add("Less", [counted[0], "steps"], 0) if asks else body.add("Identity", ["go"], 0)
     results = [_info(going, [], TensorProto.BOOL), *(_info(name, [], TensorProto.INT64) for name in counted)]
     results += [_info(name, None) for name in (*following, *emitted)]  # type: ignore[arg-type]
-    inner = helper.make_graph(body.nodes, "body", given, results)
+    inner = helper.make_graph(body.nodes, "body", feeds_of_call, results)
     first, axis = next(iter(read)), axes[0]
     before = [
         helper.make_node("Shape", [f"{first}_all"], ["shape"]),

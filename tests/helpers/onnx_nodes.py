@@ -86,8 +86,8 @@ class Case:
 def _typed(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with onnx's inferred output types, which runtimes require."""
     inferred = onnx.shape_inference.infer_shapes(model)
-    for item, found in zip(model.graph.output, inferred.graph.output, strict=True):
-        item.type.CopyFrom(found.type)
+    for item, actual in zip(model.graph.output, inferred.graph.output, strict=True):
+        item.type.CopyFrom(actual.type)
         if not item.type.tensor_type.elem_type:  # onnx defines some ops by functions, without inference
             item.type.tensor_type.elem_type = model.graph.input[0].type.tensor_type.elem_type
         item.type.tensor_type.ClearField("shape")
@@ -170,8 +170,8 @@ def numbers(draw: Draw, *kinds: Any) -> Make:
     low = 1 if np.dtype(dtype).kind == "u" else -4
 
     def make(random: np.random.Generator, shape: Sequence[int]) -> Array:
-        found = random.integers(low, 5, tuple(shape))
-        return np.asarray(np.where(found == 0, 1, found), dtype)
+        actual = random.integers(low, 5, tuple(shape))
+        return np.asarray(np.where(actual == 0, 1, actual), dtype)
 
     return make
 
@@ -225,9 +225,9 @@ def unary(draw: Draw, op: str) -> Case:
         plain = make
 
         def make(random: np.random.Generator, shape: Sequence[int]) -> Array:
-            found = plain(random, shape)
+            actual = plain(random, shape)
             odd = random.choice([np.nan, np.inf, -np.inf], tuple(shape))
-            return np.asarray(np.where(random.random(tuple(shape)) < 0.5, found, odd), found.dtype)
+            return np.asarray(np.where(random.random(tuple(shape)) < 0.5, actual, odd), actual.dtype)
 
     case.feed(dims, make)
     if op == "IsInf" and draw.often():

@@ -139,12 +139,14 @@ def _random_activations(draw: np.random.Generator, count: int, each: int) -> dic
     """Draw activations. Those of gates are bounded, because others let states grow to infinity."""
     kinds = [MILD if each == 1 or place else BOUNDED for place in range(each)] * count
     names = [str(draw.choice(kind)) for kind in kinds]
-    found: dict[str, Any] = {"activations": names}
+    results: dict[str, Any] = {"activations": names}
     if draw.random() < 0.7:
-        found["activation_alpha"] = [float(np.float32(draw.uniform(0.1, 0.9))) for name in names if name in WITH_ALPHA]
-        found["activation_beta"] = [float(np.float32(draw.uniform(0.1, 0.9))) for name in names if name in WITH_BETA]
-        found = {key: value for key, value in found.items() if value}
-    return found
+        results["activation_alpha"] = [
+            float(np.float32(draw.uniform(0.1, 0.9))) for name in names if name in WITH_ALPHA
+        ]
+        results["activation_beta"] = [float(np.float32(draw.uniform(0.1, 0.9))) for name in names if name in WITH_BETA]
+        results = {key: value for key, value in results.items() if value}
+    return results
 
 
 # Results of a node -------------------------------------------------------------------------------------
@@ -167,9 +169,9 @@ def expected(node: RandomNode) -> dict[str, Array]:
     for number, step in enumerate(directions):
         states = []
         for name in ("initial_h", "initial_c")[: 2 if op == "LSTM" else 1]:
-            given = arrays[name]
-            given = given.swapaxes(0, 1) if given is not None and batch_major else given
-            states.append(np.zeros((batch, units)) if given is None else given[number].copy())
+            inputs = arrays[name]
+            inputs = inputs.swapaxes(0, 1) if inputs is not None and batch_major else inputs
+            states.append(np.zeros((batch, units)) if inputs is None else inputs[number].copy())
         weights = {key: None if arrays[key] is None else arrays[key][number] for key in ("W", "R", "B", "P")}
         for row in range(batch):
             steps = range(lengths[row])[::step]
@@ -180,28 +182,28 @@ def expected(node: RandomNode) -> dict[str, Array]:
             for item, value in zip(states, state, strict=True):
                 item[row] = value
         ends.append(np.stack(states))
-    found = {"Y": y, "Y_h": np.stack([end[0] for end in ends])}
+    result = {"Y": y, "Y_h": np.stack([end[0] for end in ends])}
     if op == "LSTM":
-        found["Y_c"] = np.stack([end[1] for end in ends])
+        result["Y_c"] = np.stack([end[1] for end in ends])
     if batch_major:
-        found = {
-            key: value.transpose(2, 0, 1, 3) if key == "Y" else value.swapaxes(0, 1) for key, value in found.items()
+        result = {
+            key: value.transpose(2, 0, 1, 3) if key == "Y" else value.swapaxes(0, 1) for key, value in result.items()
         }
-    return found
+    return result
 
 
 def _functions(op: str, attributes: Mapping[str, Any], count: int) -> list[list[Callable[[Array], Array]]]:
     usual = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}[op]
     names = attributes.get("activations", usual * count)
     alphas, betas = iter(attributes.get("activation_alpha", [])), iter(attributes.get("activation_beta", []))
-    made = []
+    created = []
     for name in names:
         default = DEFAULTS.get(name, (0.0, 0.0))
         alpha = next(alphas, default[0]) if name in WITH_ALPHA else 0.0
         beta = next(betas, default[1]) if name in WITH_BETA else 0.0
-        made.append(lambda x, name=name, alpha=alpha, beta=beta: ACTIVATIONS[name](x, alpha, beta))
+        created.append(lambda x, name=name, alpha=alpha, beta=beta: ACTIVATIONS[name](x, alpha, beta))
     each = len(usual)
-    return [made[number * each : (number + 1) * each] for number in range(count)]
+    return [created[number * each : (number + 1) * each] for number in range(count)]
 
 
 def _step(

@@ -17,10 +17,10 @@ Arrays = dict[str, np.ndarray]
 class Alone:
     """Feeds of one row of a declaration, step by step, and the results of its own stream."""
 
-    def __init__(self, declaration: Declaration, program: rg.Program, given: Arrays, row: int) -> None:
+    def __init__(self, declaration: Declaration, program: rg.Program, inputs: Arrays, row: int) -> None:
         self.declaration, stream = declaration, program.inference.stream()
         self.stream = stream
-        mine = {name: self._row(name, array, row) for name, array in given.items()}
+        mine = {name: self._row(name, array, row) for name, array in inputs.items()}
         self.held = {name: array for name, array in mine.items() if "T" not in declaration.feeds[name].axes}
         rate, time = stream.rate, declaration.time
         self.fed = [
@@ -63,13 +63,13 @@ def streams_alone(declaration: Declaration, program: rg.Program, arrays: Arrays)
         stream = program.inference.stream()
     except (rg.GraphError, rg.ShapeError):
         return []
-    given = {name: array for name, array in arrays.items() if name in stream._types}
-    axes = {name: [*declaration.feeds[name].axes] for name in given}
-    steps = {name: axes[name].index("T") if "T" in axes[name] else None for name in given}
-    if steps != {name: stream._time_axis[name] for name in given} or set(steps.values()) <= {None}:
+    feeds = {name: array for name, array in arrays.items() if name in stream._types}
+    axes = {name: [*declaration.feeds[name].axes] for name in feeds}
+    steps = {name: axes[name].index("T") if "T" in axes[name] else None for name in feeds}
+    if steps != {name: stream._time_axis[name] for name in feeds} or set(steps.values()) <= {None}:
         return []  # no steps, or other time axes than those declared
     try:
-        return [Alone(declaration, program, given, row) for row in range(min(declaration.batch, 4))]
+        return [Alone(declaration, program, feeds, row) for row in range(min(declaration.batch, 4))]
     except rg.ShapeError:  # a fixed number of rows, or sizes that one row does not have
         return []
 
@@ -110,12 +110,12 @@ def _step(declaration: Declaration, pool: Any, rows: list[Alone], live: dict[Any
         for name in mine[0][1]:
             axis, parts = mine[0][0].row_axis(name), [fed[name] for _, fed, _ in mine]
             joined[name] = np.stack(parts) if axis is None else np.concatenate(parts, axis)
-        found = list(_parts(declaration, mine[0][0], flat(pool.step_rows(list(live), joined)), len(mine)))
+        actual = list(_parts(declaration, mine[0][0], flat(pool.step_rows(list(live), joined)), len(mine)))
     else:
         feeds = [fed if form == 1 else alone.without_rows(fed) for alone, fed, _ in mine]
-        given = pool.step(dict(zip(live, feeds, strict=True)))
-        found = [flat(given[handle]) for handle in live]
-    for (_, fed, expected), got in zip(mine, found, strict=True):
+        result = pool.step(dict(zip(live, feeds, strict=True)))
+        actual = [flat(result[handle]) for handle in live]
+    for (_, fed, expected), got in zip(mine, actual, strict=True):
         assert got.keys() == expected.keys()
         for name, array in expected.items():
             same = got[name].size == array.size and np.array_equal(np.ravel(got[name]), np.ravel(array), equal_nan=True)
@@ -127,15 +127,15 @@ def _step(declaration: Declaration, pool: Any, rows: list[Alone], live: dict[Any
 def _parts(declaration: Declaration, alone: Alone, whole: Arrays, count: int) -> Iterator[Arrays]:
     """Yield each stream's part of joined results."""
     for number in range(count):
-        found = {}
+        results = {}
         for name, array in whole.items():
             axes = [str(item) for item in declaration.outputs[name].axes]
             left_out = alone.stream._graph.axes.outputs_omitted[name]
             has_rows = [item for item in axes if "B" in item] == ["B"] and bool(alone.stream._graph.rows.names)
             place = axes.index("B") if has_rows else 0
             place -= has_rows and left_out is not None and left_out < place
-            found[name] = np.take(array, number, place)
-        yield found
+            results[name] = np.take(array, number, place)
+        yield results
 
 
 def _compare_states(declaration: Declaration, ours: Any, theirs: Any) -> None:

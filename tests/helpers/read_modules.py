@@ -53,13 +53,13 @@ def check(module: Any, *calls: tuple[Any, ...], tolerance: float = 2e-5, folder:
     for arguments in calls:
         wanted, fed = expected(module, arguments), feeds(net, arguments)
         for one in (program, again):
-            found = one.inference(fed)
-            assert found.keys() == wanted.keys(), (found.keys(), wanted.keys())
+            actual = one.inference(fed)
+            assert actual.keys() == wanted.keys(), (actual.keys(), wanted.keys())
             for name, array in wanted.items():
-                assert found[name].shape == array.shape, (name, found[name].shape, array.shape)
-                assert found[name].dtype == array.dtype, (name, found[name].dtype, array.dtype)
+                assert actual[name].shape == array.shape, (name, actual[name].shape, array.shape)
+                assert actual[name].dtype == array.dtype, (name, actual[name].dtype, array.dtype)
                 scale = max(1.0, float(np.abs(array[np.isfinite(array)]).max(initial=0)))
-                np.testing.assert_allclose(found[name], array, atol=tolerance * scale, rtol=0, err_msg=name)
+                np.testing.assert_allclose(actual[name], array, atol=tolerance * scale, rtol=0, err_msg=name)
     return net
 
 
@@ -69,12 +69,12 @@ def check_meaning(module: Any, *calls: tuple[Any, ...], tolerance: float = 2e-5)
     graph, parameters = net.program().inference.graph, net.parameters
     for arguments in calls:
         arrays = feeds(net, arguments) | parameters
-        found = interpret(graph, {node["label"]: arrays[node["label"]] for node in graph.inputs})
+        actual = interpret(graph, {node["label"]: arrays[node["label"]] for node in graph.inputs})
         wanted = expected(module, arguments)
-        assert found.keys() == wanted.keys(), (found.keys(), wanted.keys())
+        assert actual.keys() == wanted.keys(), (actual.keys(), wanted.keys())
         for name, array in wanted.items():
-            assert (found[name].shape, found[name].dtype) == (array.shape, array.dtype), name
-            np.testing.assert_allclose(found[name], array, atol=tolerance, rtol=tolerance, err_msg=name)
+            assert (actual[name].shape, actual[name].dtype) == (array.shape, array.dtype), name
+            np.testing.assert_allclose(actual[name], array, atol=tolerance, rtol=tolerance, err_msg=name)
     return net
 
 

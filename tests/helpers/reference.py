@@ -642,8 +642,8 @@ def pool1d(x: Array, size: int, strides: int, padding: str, kind: str) -> Array:
     """Return the maximum or the mean (``kind``) of the existing steps of each window."""
     x = padded_for_windows(np.asarray(x, dtype=np.float64), size, 1, strides, padding, np.nan)
     function = {"max": np.nanmax, "mean": np.nanmean}[kind]
-    found = [function(x[:, start : start + size], 1) for start in starts_of_windows(x, size, 1, strides)]
-    return np.stack(found, 1) if found else np.zeros((len(x), 0, x.shape[2]))
+    actual = [function(x[:, start : start + size], 1) for start in starts_of_windows(x, size, 1, strides)]
+    return np.stack(actual, 1) if actual else np.zeros((len(x), 0, x.shape[2]))
 
 
 def reverse(x: Array, lengths: Array | None) -> Array:

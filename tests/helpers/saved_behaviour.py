@@ -23,27 +23,27 @@ Feeds = Mapping[str, np.ndarray]
 
 def recorded(program: rg.Program, feeds: Feeds) -> Found:
     """Return all results by name, as arrays or texts. An error is recorded as its text."""
-    found: Found = {}
+    results: Found = {}
 
     def note(name: str, value: Any) -> None:
         if isinstance(value, np.ndarray | np.generic | float | int) and not isinstance(value, bool):
-            found[name] = np.asarray(value)
+            results[name] = np.asarray(value)
         elif isinstance(value, Mapping):
-            found[f"{name}:keys"] = f"{type(value).__name__} {list(value)}"
+            results[f"{name}:keys"] = f"{type(value).__name__} {list(value)}"
             for key, item in value.items():
                 note(f"{name}/{key}", item)
         elif isinstance(value, tuple | list):
-            found[f"{name}:kind"] = f"{type(value).__name__} {getattr(value, '_fields', len(value))}"
+            results[f"{name}:kind"] = f"{type(value).__name__} {getattr(value, '_fields', len(value))}"
             for number, item in enumerate(value):
                 note(f"{name}/{number}", item)
         else:
-            found[name] = str(value)
+            results[name] = str(value)
 
     def tried(name: str, call: Callable[[], Any]) -> None:
         try:
             note(name, call())
         except rg.RnnGraphError as error:
-            found[name] = f"{type(error).__name__}: {error.what}"
+            results[name] = f"{type(error).__name__}: {error.what}"
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -53,7 +53,7 @@ def recorded(program: rg.Program, feeds: Feeds) -> Found:
         _training(program, feeds, tried)
         tried("initialize", lambda: program.initialize(5) or dict(program.parameters))
         tried("graphs after calls", lambda: [_stages(program.inference), _stages(program.training)])
-    return found
+    return results
 
 
 def _facts(program: rg.Program, tried: Callable[[str, Callable[[], Any]], None]) -> None:
@@ -81,28 +81,28 @@ def _some(graph: Any, feeds: Feeds) -> dict[str, np.ndarray]:
 
 def _calls(program: rg.Program, feeds: Feeds, tried: Callable[[str, Callable[[], Any]], None]) -> None:
     inference, training = program.inference, program.training
-    given = _some(training, feeds)
-    floats = [name for name, array in given.items() if array.dtype.kind == "f"]
+    inputs = _some(training, feeds)
+    floats = [name for name, array in inputs.items() if array.dtype.kind == "f"]
     tried("inference", lambda: inference(_some(inference, feeds)))
-    tried("training", lambda: training(given, seed=7))
-    tried("training, split", lambda: training(given, seed=7, first_row=3, first_step=2))
-    tried("training, own seeds", lambda: [training(given), training(given)])
+    tried("training", lambda: training(inputs, seed=7))
+    tried("training, split", lambda: training(inputs, seed=7, first_row=3, first_step=2))
+    tried("training, own seeds", lambda: [training(inputs), training(inputs)])
     tried("evaluate", lambda: program.evaluate(_some(program.evaluation, feeds)))
-    tried("gradients", lambda: training.gradients(given, seed=7, wrt=floats))
-    tried("masks", lambda: training.dropout_masks(given, seed=7))
+    tried("gradients", lambda: training.gradients(inputs, seed=7, wrt=floats))
+    tried("masks", lambda: training.dropout_masks(inputs, seed=7))
 
     def from_outside() -> Any:
-        result = training(given, seed=3)
+        result = training(inputs, seed=3)
         outputs = {"": result} if isinstance(result, np.ndarray) else dict(result)
         tops = {name: item for name, item in outputs.items() if isinstance(item, np.ndarray) and name != "loss"}
-        made = {name: np.full_like(item, 0.25) for name, item in tops.items() if item.dtype.kind == "f"}
-        return training.gradients(given, seed=3, output_gradients=made.get("", made))
+        gradients = {name: np.full_like(item, 0.25) for name, item in tops.items() if item.dtype.kind == "f"}
+        return training.gradients(inputs, seed=3, output_gradients=gradients.get("", gradients))
 
     tried("output gradients", from_outside)
     tried("a feed too few", lambda: inference())
     tried("a feed too many", lambda: inference(_some(inference, feeds), nothing=1))
     for name in floats:
-        spoiled = {**given, name: np.full_like(given[name], np.nan)}
+        spoiled = {**inputs, name: np.full_like(inputs[name], np.nan)}
         tried(f"check {name}", lambda spoiled=spoiled: training.check(spoiled, seed=7))
         tried(f"check inference {name}", lambda spoiled=spoiled: inference.check(_some(inference, spoiled)))
 
@@ -123,13 +123,19 @@ def _streams(program: rg.Program, feeds: Feeds, tried: Callable[[str, Callable[[
             part = cut(step, step + 1)
             return {name: part[name] if axis is None else np.squeeze(part[name], axis) for name, axis in axes.items()}
 
-        given = [stream.process(cut(0, 2)), stream.state, stream.step(single(2)), stream.step(single(3)), stream.state]
+        results = [
+            stream.process(cut(0, 2)),
+            stream.state,
+            stream.step(single(2)),
+            stream.step(single(3)),
+            stream.state,
+        ]
         stream.reset([0])
-        given.append(stream.state)
-        stream.state = given[1]
-        given += [stream.step(single(1)), stream.state]
+        results.append(stream.state)
+        stream.state = results[1]
+        results += [stream.step(single(1)), stream.state]
         stream.reset()
-        return [*given, stream.state]
+        return [*results, stream.state]
 
     tried("stream", streamed)
 
@@ -137,22 +143,22 @@ def _streams(program: rg.Program, feeds: Feeds, tried: Callable[[str, Callable[[
 def _training(program: rg.Program, feeds: Feeds, tried: Callable[[str, Callable[[], Any]], None]) -> None:
     def trained() -> Any:
         trainer = rg.Trainer(program, optimizer=rg.Adam(1e-2), clip_norm=1.0)
-        given = _some(program.training, feeds)
-        return [trainer.step(given), trainer.step(given), trainer.show("graph"), dict(program.parameters)]
+        inputs = _some(program.training, feeds)
+        return [trainer.step(inputs), trainer.step(inputs), trainer.show("graph"), dict(program.parameters)]
 
     def carried() -> Any:
         trainer = rg.Trainer(program, optimizer=rg.SGD(1e-2))
-        given = _some(program.training, feeds)
-        losses = [trainer.step(given, carry=True) for _ in range(3)]
+        inputs = _some(program.training, feeds)
+        losses = [trainer.step(inputs, carry=True) for _ in range(3)]
         return [*losses, dict(program.parameters)]
 
     tried("trainer", trained)
     tried("trainer that carries", carried)
 
 
-def write(found: Found, path: Path) -> None:
-    np.savez(path, **{f"{number:06}": np.asarray(item) for number, item in enumerate(found.values())})
-    path.with_suffix(".json").write_text(json.dumps(list(found)))
+def write(results: Found, path: Path) -> None:
+    np.savez(path, **{f"{number:06}": np.asarray(item) for number, item in enumerate(results.values())})
+    path.with_suffix(".json").write_text(json.dumps(list(results)))
 
 
 def read(path: Path) -> Found:
@@ -166,7 +172,7 @@ def differences(ours: Found, theirs: Found) -> list[str]:
     """Return the names of results that differ in any bit."""
     if list(ours) != list(theirs):
         return [f"names: {set(ours) ^ set(theirs) or 'their order'}"]
-    found = []
+    results = []
     for name, mine in ours.items():
         other = theirs[name]
         if isinstance(mine, str) or isinstance(other, str):
@@ -174,15 +180,15 @@ def differences(ours: Found, theirs: Found) -> list[str]:
         else:
             same = (mine.dtype, mine.shape, mine.tobytes()) == (other.dtype, other.shape, other.tobytes())
         if not same:
-            found.append(f"{name}: {mine} is not {other}")
-    return found
+            results.append(f"{name}: {mine} is not {other}")
+    return results
 
 
 def main(arguments: list[str]) -> None:
     for directory, feeds, result in zip(*[iter(arguments)] * 3, strict=True):
         with np.load(feeds, allow_pickle=False) as file:
-            given = {name: file[name] for name in file.files}
-        write(recorded(rg.load(directory), given), Path(result))
+            inputs = {name: file[name] for name in file.files}
+        write(recorded(rg.load(directory), inputs), Path(result))
     strange = {name for name in sys.modules if name.startswith(("own_cells", "saved_cases", "tests", "pickle5"))}
     assert not strange, strange
 

@@ -46,10 +46,10 @@ def check_shards(declaration: Declaration, shards: int) -> Counter[str]:
                 continue
             counted[type(kind).__name__] += 1
             whole = _values(graph, graph, arrays, program)[name]
-            found = _over_shards(sharded, graph, name, arrays, program, rows, shards)
-            near = found.shape == whole.shape and np.allclose(found, whole, rtol=1e-9, atol=1e-9, equal_nan=True)
+            actual = _over_shards(sharded, graph, name, arrays, program, rows, shards)
+            near = actual.shape == whole.shape and np.allclose(actual, whole, rtol=1e-9, atol=1e-9, equal_nan=True)
             if not near:
-                raise CheckError(declaration, "shards", f"{name} ({kind}) is {found}, and of the whole batch {whole}")
+                raise CheckError(declaration, "shards", f"{name} ({kind}) is {actual}, and of the whole batch {whole}")
     return counted
 
 
@@ -72,20 +72,20 @@ def _over_shards(
         total = sum(_values(one, graph, part, program)[label] for part in parts)
         for part in parts:
             part[label] = np.asarray(total)
-    found = [_values(sharded.graph, graph, part, program)[name] for part in parts]
+    actual = [_values(sharded.graph, graph, part, program)[name] for part in parts]
     kind = sharded.kinds[name]
     if isinstance(kind, Sharded):
-        return np.concatenate(found, kind.axis)
-    return np.sum(found, 0) if isinstance(kind, Partial) else found[0]
+        return np.concatenate(actual, kind.axis)
+    return np.sum(actual, 0) if isinstance(kind, Partial) else actual[0]
 
 
 def _values(graph: Graph, whole: Graph, part: Arrays, program: rg.Program) -> Mapping[str, np.ndarray]:
     """Return outputs in float64. ``whole``: graph whose inputs determine the sizes."""
     split = Split(training=True)(graph)
-    given = feeds_of_part(split, part, program)
+    feeds = feeds_of_part(split, part, program)
     sized = feeds_of_part(whole, part, program)
     sizes = bind_sizes([(node.tensor, sized[str(node["label"])].shape) for node in whole.inputs])
-    return interpret(split, given, wide=True, sizes=sizes)
+    return interpret(split, feeds, wide=True, sizes=sizes)
 
 
 def feeds_of_part(graph: Graph, part: Arrays, program: rg.Program) -> dict[str, np.ndarray]:

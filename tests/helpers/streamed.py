@@ -25,11 +25,11 @@ def leaves(nest: Any) -> list[np.ndarray]:
 
 def ran(stream: Any, x: np.ndarray, cuts: list[int]) -> tuple[list[Any], Any]:
     """Return the results of chunks of these lengths, and the delayed results at the end."""
-    rate, found, now = stream.rate, [], 0
+    rate, result, now = stream.rate, [], 0
     for cut in cuts:
-        found.append(stream.process(x=x[:, now * rate : (now + cut) * rate]))
+        result.append(stream.process(x=x[:, now * rate : (now + cut) * rate]))
         now += cut
-    return found, stream.flush(x=x[:, now * rate :])
+    return result, stream.flush(x=x[:, now * rate :])
 
 
 def check(stream: Any, x: np.ndarray, cuts: list[int], whole: Any) -> None:
@@ -40,9 +40,9 @@ def check(stream: Any, x: np.ndarray, cuts: list[int], whole: Any) -> None:
             assert_array_equal(last, expected)
             continue
         late = stream.delay * sum(part.shape[1] for part in parts) // sum(cuts)
-        given = np.concatenate([*parts, last], 1)
-        assert not given[:, :late].any()
-        assert given[:, late:].tobytes() == expected.tobytes()
+        actual = np.concatenate([*parts, last], 1)
+        assert not actual[:, :late].any()
+        assert actual[:, late:].tobytes() == expected.tobytes()
 
 
 def check_same_state(stream: Any, other: Any) -> None:
@@ -86,17 +86,17 @@ class Drawn:
         self.padded = False  # mirrored padding is refused later
 
     def outputs(self, x: rg.Tensor) -> Any:
-        found = {}
+        results = {}
         for number in range(self.draw.randint(1, 5)):
             kind = self.draw.choice(["windows", "windows", "windows", "pool", "pad", "cut", "loop", "join", "entries"])
             x = getattr(self, kind)(x)
             self.padded = kind == "pad" or (kind == "cut" and self.padded)
             self.text.append(f"{kind} {x!r}")
             if self.draw.random() < 0.2:
-                found[f"y{number}"] = x
+                results[f"y{number}"] = x
             if self.draw.random() < 0.1:
-                found[f"last{number}"] = x[:, -1]
-        return {**found, "y": x}
+                results[f"last{number}"] = x[:, -1]
+        return {**results, "y": x}
 
     def stride(self) -> int:
         stride = self.draw.choice([1, 1, 2, 3])

@@ -177,7 +177,7 @@ def check_turns(declaration: Declaration, parts: int, monkeypatch: pytest.Monkey
         alone = call_native(compiled.entry(names, sizes), program.parameters, feeds, sizes)
         for reverse in (False, True):
             graph = compiled.sized(names, sizes)
-            found = in_turns(monkeypatch, graph, program.parameters, feeds, sizes, parts, reverse)
+            actual = in_turns(monkeypatch, graph, program.parameters, feeds, sizes, parts, reverse)
             for name, array in alone.items():
-                if not np.array_equal(found[name], array, equal_nan=array.dtype.kind == "f"):
-                    raise CheckError(declaration, f"turns of {parts}, {reverse=}", f"{name}\n{found[name]}\n{array}")
+                if not np.array_equal(actual[name], array, equal_nan=array.dtype.kind == "f"):
+                    raise CheckError(declaration, f"turns of {parts}, {reverse=}", f"{name}\n{actual[name]}\n{array}")

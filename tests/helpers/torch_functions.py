@@ -24,8 +24,8 @@ class Function(nn.Module):  # type: ignore[misc, name-defined]
         super().__init__()
         self.function, self.m = function, nn.ModuleList(modules)
 
-    def forward(self, *given: Any) -> Any:
-        return self.function(self.m, *given)
+    def forward(self, *inputs: Any) -> Any:
+        return self.function(self.m, *inputs)
 
 
 def module(function: Callable[..., Any], *modules: Any) -> Any:

@@ -61,17 +61,17 @@ def cases() -> list[Case]:
 
 def _layers() -> list[Case]:
     """Return single layers, and layers with states as inputs and outputs."""
-    found, x = [], (torch.randn(2, 3, 5), BT)
+    results, x = [], (torch.randn(2, 3, 5), BT)
     shapes = ((1, False, True), (2, False, True), (3, True, True), (2, True, False), (1, True, True))
     for kind in ("LSTM", "GRU", "RNN"):
         for layers, bidirectional, first in shapes:
             net = getattr(nn, kind)(5, 7, layers, batch_first=first, bidirectional=bidirectional)
             name = f"{layers} {kind}{', both ways' * bidirectional}{', batches first' * first}"
-            found.append(Case(name, lambda s, x: s.l(x)[0], [x], {"l": net}))
+            results.append(Case(name, lambda s, x: s.l(x)[0], [x], {"l": net}))
             state = (torch.randn(layers * (1 + bidirectional), 2 if first else 3, 7), {1: "batch" if first else "time"})
             states = [state, state] if kind == "LSTM" else [state]
-            found.append(Case(f"{name}, states", _with_states, [x, *states], {"l": net}))
-    return found
+            results.append(Case(f"{name}, states", _with_states, [x, *states], {"l": net}))
+    return results
 
 
 def _with_states(s: Any, x: Any, *states: Any) -> Any:
@@ -81,8 +81,8 @@ def _with_states(s: Any, x: Any, *states: Any) -> Any:
 
 def _packed(is_sorted: bool) -> Callable[..., Any]:
     def forward(s: Any, x: Any, n: Any) -> Any:
-        given = nn.utils.rnn.pack_padded_sequence(x, n, batch_first=True, enforce_sorted=is_sorted)
-        return nn.utils.rnn.pad_packed_sequence(s.l(given)[0], batch_first=True)[0]
+        inputs = nn.utils.rnn.pack_padded_sequence(x, n, batch_first=True, enforce_sorted=is_sorted)
+        return nn.utils.rnn.pad_packed_sequence(s.l(inputs)[0], batch_first=True)[0]
 
     return forward
 

@@ -45,9 +45,9 @@ def network(
     x = rg.placeholder("x", (None, None, INPUTS), dtype)
     y = rg.placeholder("y", (None, None, 2), dtype)
     n = rg.placeholder("n", (None,), "int32") if lengths else None
-    made = cell()
-    made = made if keep_prob == 1 else rg.DropoutWrapper(made, output_keep_prob=keep_prob)
-    outputs, states = rg.dynamic_rnn(made, x, n)
+    wrapped = cell()
+    wrapped = wrapped if keep_prob == 1 else rg.DropoutWrapper(wrapped, output_keep_prob=keep_prob)
+    outputs, states = rg.dynamic_rnn(wrapped, x, n)
     shown = rg.dense(outputs, 2)
     loss = rg.mean_squared_error(y, shown, lengths=n)
     return rg.compile({"shown": shown, "states": states}, loss=loss, seed=seed, **options)

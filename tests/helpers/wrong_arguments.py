@@ -124,15 +124,15 @@ class World:
         self.estimator = sklearn.SequenceClassifier(units=2, epochs=1).fit(self.feeds["x"], [0, 1])
 
     def _scope(self) -> rg.Scope:
-        found: list[rg.Scope] = []
+        results: list[rg.Scope] = []
 
         class Taker(OwnCell):
             def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
-                found.append(p)
+                results.append(p)
                 return super().step(p, x, state)
 
         rg.dynamic_rnn(Taker(), self.x)
-        return found[0]
+        return results[0]
 
     def things(self) -> dict[str, Any]:
         """Return objects with methods that users call, by the keys of ``METHODS``."""
@@ -289,23 +289,23 @@ REMOVING = ("DeleteRecursively", "rmtree")
 
 def surface(world: World) -> dict[str, Callable[..., Any]]:
     """Return all functions and methods to call, by their names in messages."""
-    found: dict[str, Callable[..., Any]] = {}
+    results: dict[str, Callable[..., Any]] = {}
     for name in rg.__all__:
         value = getattr(rg, name)
         is_error = isinstance(value, type) and issubclass(value, Exception)
         if callable(value) and not is_error and name not in GIVEN:
-            found[f"rg.{name}"] = value
-    found |= {f"rg.weights.{name}": getattr(rg.weights, name) for name in WEIGHTS}
-    found |= {f"rg.sklearn.{name}": getattr(sklearn, name) for name in sklearn.__all__}
-    found.update(_of_namespace("tf", tf1))
+            results[f"rg.{name}"] = value
+    results |= {f"rg.weights.{name}": getattr(rg.weights, name) for name in WEIGHTS}
+    results |= {f"rg.sklearn.{name}": getattr(sklearn, name) for name in sklearn.__all__}
+    results.update(_of_namespace("tf", tf1))
     for owner, thing in world.things().items():
         for name in METHODS[owner]:
             method = _setter(thing, name[:-2]) if name.endswith(" =") else getattr(thing, name)
             method = _awaiting(method) if name in COROUTINES else method
-            found[f"{owner}.{name}"] = method
+            results[f"{owner}.{name}"] = method
         if owner not in ("p", "cell", "estimator"):  # these objects have plain classes, without hints for missing names
-            found |= {f"{owner}.{name}": functools.partial(tried, thing) for name, tried in TRIED.items()}
-    return found
+            results |= {f"{owner}.{name}": functools.partial(tried, thing) for name, tried in TRIED.items()}
+    return results
 
 
 COROUTINES = ("step_async",)
@@ -725,10 +725,10 @@ class Call:
 
     def __init__(self, world: World, seed: int) -> None:
         self.seed, draw = seed, random.Random(seed)
-        found = surface(world)
+        actual = surface(world)
         methods = draw.random() < 0.5
-        self.name = draw.choice([name for name in sorted(found) if not methods or not name.startswith(("rg.", "tf."))])
-        self.function, good = found[self.name], _good(world)
+        self.name = draw.choice([name for name in sorted(actual) if not methods or not name.startswith(("rg.", "tf."))])
+        self.function, good = actual[self.name], _good(world)
         self.compiled = draw.random() < 0.1
         self.arguments: list[Any] = []
         self.keywords: dict[str, Any] = {}
@@ -861,6 +861,6 @@ def findings(folder: Path, seeds: range) -> Iterator[str]:
     for seed in seeds:
         if seed % 50 == 0:
             world = World(folder)
-        found = finding(Call(world, seed))
-        if found is not None:
-            yield found
+        actual = finding(Call(world, seed))
+        if actual is not None:
+            yield actual

@@ -29,13 +29,13 @@ def test_programs_keep_them(tmp_path: Path) -> None:
     program.save(tmp_path / "model")
     loaded = rg.load(tmp_path / "model")
     loaded.save(tmp_path / "again")
-    for made in (program, loaded, rg.load(tmp_path / "again"), pickle.loads(pickle.dumps(program))):
-        assert made.classes == expected
-        assert [type(name) for name in made.classes["parts/0"]] == [int, float, bool, int]
+    for compiled in (program, loaded, rg.load(tmp_path / "again"), pickle.loads(pickle.dumps(program))):
+        assert compiled.classes == expected
+        assert [type(name) for name in compiled.classes["parts/0"]] == [int, float, bool, int]
     assert scorer().classes == {}
     x = rg.placeholder("x", (None, 2))
-    for given in (["no", "yes"], {"output": ["no", "yes"]}):
-        bare = rg.compile(x * 2.0, classes=given, loss=rg.reduce_sum(x))
+    for classes in (["no", "yes"], {"output": ["no", "yes"]}):
+        bare = rg.compile(x * 2.0, classes=classes, loss=rg.reduce_sum(x))
         assert rg.loads(rg.dumps(bare)).classes == {"output": ("no", "yes")}
     with pytest.raises(TypeError):
         program.classes["scores"] = ()  # type: ignore[index]
@@ -56,8 +56,8 @@ def test_exports_have_them(form: str, tmp_path: Path) -> None:
         pytest.skip("needs a C compiler")
     flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
     subprocess.run([compiler, *flags, "-o", tmp_path / "names", source], check=True)
-    given = subprocess.run([tmp_path / "names"], check=True, capture_output=True).stdout
-    assert given.decode().splitlines() == [*NAMES]
+    output = subprocess.run([tmp_path / "names"], check=True, capture_output=True).stdout
+    assert output.decode().splitlines() == [*NAMES]
     test = [compiler, *flags, "-c", "-o", tmp_path / "test.o", tmp_path / "net_test.c"]
     subprocess.run(test, check=True, cwd=tmp_path)
 
@@ -73,17 +73,17 @@ def test_estimators_set_classes(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     x = generator.normal(size=(12, 5, 2)).astype(np.float32)
     for labels, expected in ((["dog", "ant", "cat"], ("ant", "cat", "dog")), ([5, 2, 9], (2, 5, 9))):
-        found = sklearn.SequenceClassifier(units=3, epochs=1, random_state=0).fit(x, np.array(labels * 4))
-        assert found.program_.classes == {"probabilities": expected}
-        found.program_.save(tmp_path / "model")
+        actual = sklearn.SequenceClassifier(units=3, epochs=1, random_state=0).fit(x, np.array(labels * 4))
+        assert actual.program_.classes == {"probabilities": expected}
+        actual.program_.save(tmp_path / "model")
         loaded = rg.load(tmp_path / "model")
         best = loaded.predict({"x": x})["probabilities"].argmax(1)
-        assert [loaded.classes["probabilities"][index] for index in best] == found.predict(x).tolist()
-        assert pickle.loads(pickle.dumps(found)).program_.classes == found.program_.classes
+        assert [loaded.classes["probabilities"][index] for index in best] == actual.predict(x).tolist()
+        assert pickle.loads(pickle.dumps(actual)).program_.classes == actual.program_.classes
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "words"),
+    ("classes", "error", "words"),
     [
         ({"score": NAMES}, rg.NameLookupError, "did you mean scores"),
         ({"scores": NAMES[:3]}, rg.ShapeError, "has 3 names, and the output is"),
@@ -94,9 +94,9 @@ def test_estimators_set_classes(tmp_path: Path) -> None:
     ],
     ids=["name", "count", "twice", "text", "several", "number"],
 )
-def test_others_are_errors(given: Any, error: type[Exception], words: str) -> None:
+def test_others_are_errors(classes: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=f"test_classes.py:[0-9]+: .*{words}"):
-        scorer(classes=given)
+        scorer(classes=classes)
 
 
 def test_damaged_files_are_errors(tmp_path: Path) -> None:

@@ -44,9 +44,9 @@ def test_parameters_that_have_nothing_in_common_are_an_error_that_lists_both() -
 def test_parameters_that_are_new_are_a_warning_that_lists_them() -> None:
     net = Net()
     program = rg.compile({"shown": net.shown}, seed=1)
-    with pytest.warns(UserWarning, match="has no head/kernel, head/bias, which were drawn anew") as told:
+    with pytest.warns(UserWarning, match="has no head/kernel, head/bias, which were drawn anew") as warned:
         other = rg.compile({"shown": net.shown, "more": rg.dense(net.state, 7, name="head")}, parameters=program)
-    assert told[0].filename == __file__
+    assert warned[0].filename == __file__
     assert_array_equal(other.inference(x=X)["shown"], program.inference(x=X)["shown"])
 
 
@@ -72,12 +72,12 @@ def test_inference_gives_the_structure_of_outputs_with_a_loss_or_without(tmp_pat
     plain = without.inference(x=X)
     assert isinstance(plain, np.ndarray)
     program.save(tmp_path / "model")
-    for made in (program, rg.load(tmp_path / "model"), rg.loads(rg.dumps(program))):
-        given = made.inference(x=X)
-        assert isinstance(given, np.ndarray)
-        assert_array_equal(given, plain)
-        assert_array_equal(made.predict(X), plain)
-        assert_array_equal(made.predict({"x": X, "y": np.zeros((2, 2))}), plain)
+    for compiled in (program, rg.load(tmp_path / "model"), rg.loads(rg.dumps(program))):
+        actual = compiled.inference(x=X)
+        assert isinstance(actual, np.ndarray)
+        assert_array_equal(actual, plain)
+        assert_array_equal(compiled.predict(X), plain)
+        assert_array_equal(compiled.predict({"x": X, "y": np.zeros((2, 2))}), plain)
     stream, alone = program.inference.stream(), without.inference.stream()
     for step in range(5):
         assert_array_equal(stream.step(x=X[:1, step]), alone.step(x=X[:1, step]))

@@ -260,9 +260,9 @@ def test_a_table_has_further_columns(copied: Callable[[Any], Any]) -> None:
     expected = program.inference(feeds())
     table = {**feeds(), "id": np.array([30, 10, 20]), "text": ["a", "b", "c"]}
     for call in (program.inference.on_columns("x", "n"), program.inference.on_columns()):
-        found = copied(call)(table)
-        assert found.keys() == expected.keys()
-        assert_array_equal(found["outputs"], expected["outputs"])
+        actual = copied(call)(table)
+        assert actual.keys() == expected.keys()
+        assert_array_equal(actual["outputs"], expected["outputs"])
     renamed = {"pixels": table["x"], "count": table["n"], "x": None}
     call = copied(program.inference.on_columns({"x": "pixels"}, {"n": "count"}))
     assert_array_equal(call(renamed)["logits"], expected["logits"])
@@ -458,13 +458,13 @@ def test_processes(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(code, "compile_graph", never)
     with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
-        found = [result["outputs"] for result in pool.map(program.inference, calls)]
+        actual = [result["outputs"] for result in pool.map(program.inference, calls)]
         predicted = list(pool.map(program.predict, ragged))
         kinds = list(pool.map(program.inference.on_columns("x", "n"), [{**call, "id": 3} for call in calls]))
         if method == "spawn":
             compilers = [pool.submit(eval, "'rnngraph.codegen.compile' in __import__('sys').modules") for _ in range(4)]
             assert not any(future.result() for future in compilers)
-    for ours, theirs, same in zip(expected, found, kinds, strict=True):
+    for ours, theirs, same in zip(expected, actual, kinds, strict=True):
         assert_array_equal(ours, theirs)
         assert_array_equal(ours, same["outputs"])
     for ours, theirs in zip(whole, predicted, strict=True):
@@ -492,7 +492,7 @@ def test_workers_that_start_together_compile_once(tmp_path: Path) -> None:
     program, log = tagger(cache=tmp_path / "code"), tmp_path / "log"
     with ProcessPoolExecutor(3, multiprocessing.get_context("fork")) as pool:
         futures = [pool.submit(_called, pickle.dumps(program), str(log)) for _ in range(3)]
-        found = [future.result() for future in futures]
+        actual = [future.result() for future in futures]
     assert len(log.read_text().splitlines()) == 1
-    for result in found:
+    for result in actual:
         assert_array_equal(result, program.inference(feeds())["logits"])

@@ -40,9 +40,9 @@ CALLS: dict[str, Callable[[rg.Program, Any, dict[str, Any]], Any]] = {
 def test_calls(name: str) -> None:
     call, program = CALLS[name], regression()
     expected = call(program, (), {"x": X})
-    for given in (X, X.tolist(), X.astype(np.float64)):
+    for inputs in (X, X.tolist(), X.astype(np.float64)):
         for _ in range(3):
-            assert_array_equal(call(program, (given,), {}), expected)
+            assert_array_equal(call(program, (inputs,), {}), expected)
 
 
 def test_calls_that_machine_code_runs() -> None:
@@ -63,12 +63,12 @@ def test_pools_take_the_array_of_the_only_input() -> None:
     first, second = pool.open(), pool.open()
     for step in (0, 1):
         expected = stream.step(x=X[:, step])["shown"]
-        given = pool.step({first: X[0, step], second: {"x": X[1, step]}})
-        assert_array_equal(np.stack([given[first]["shown"], given[second]["shown"]]), expected)
+        actual = pool.step({first: X[0, step], second: {"x": X[1, step]}})
+        assert_array_equal(np.stack([actual[first]["shown"], actual[second]["shown"]]), expected)
     assert_array_equal(pool.step_rows([first, second], X[:, 2])["shown"], stream.step(x=X[:, 2])["shown"])
     with pool.serve():
-        given = [pool.submit(handle, X[row, 3]) for row, handle in enumerate((first, second))]
-        assert_array_equal(np.stack([one.result()["shown"] for one in given]), stream.step(x=X[:, 3])["shown"])
+        actual = [pool.submit(handle, X[row, 3]) for row, handle in enumerate((first, second))]
+        assert_array_equal(np.stack([one.result()["shown"] for one in actual]), stream.step(x=X[:, 3])["shown"])
 
 
 def test_a_block_of_steps_is_for_process() -> None:

@@ -33,18 +33,18 @@ def sequences(lengths: Any, width: int = INPUTS, seed: int = 0) -> list[np.ndarr
     return [generator.standard_normal((length, width)).astype(np.float32) for length in lengths]
 
 
-def same(found: Any, expected: list[Any]) -> None:
+def same(actual: Any, expected: list[Any]) -> None:
     """Compare one output with those of calls with one row: equal bits and shapes for each example."""
-    assert len(found) == len(expected)
-    for ours, theirs in zip(found, expected, strict=True):
+    assert len(actual) == len(expected)
+    for ours, theirs in zip(actual, expected, strict=True):
         assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape[1:])
         assert ours.tobytes() == theirs.tobytes()
 
 
-def same_as_alone(program: rg.Program, found: Any, x: list[np.ndarray]) -> None:
+def same_as_alone(program: rg.Program, actual: Any, x: list[np.ndarray]) -> None:
     alone = [program.inference(x=item[None], n=[len(item)]) for item in x]
     for name in ("shown", "states"):
-        same(found[name], [item[name] for item in alone])
+        same(actual[name], [item[name] for item in alone])
 
 
 # Forms and sizes ----------------------------------------------------------------------------------
@@ -54,12 +54,12 @@ def same_as_alone(program: rg.Program, found: Any, x: list[np.ndarray]) -> None:
 @pytest.mark.parametrize("batch_size", [1, 3, 32])
 def test_ragged_sequences_are_as_if_each_were_alone(ragged: rg.Program, count: int, batch_size: int) -> None:
     x = sequences(([5, 2, 9, 1, 2, 5, 7, 9])[:count])
-    found = ragged.predict({"x": x}, lengths="n", batch_size=batch_size)
-    assert type(found) is rg.Result
-    same_as_alone(ragged, found, x)
-    assert isinstance(found["states"], np.ndarray)
-    assert isinstance(found["shown"], list if count > 1 else np.ndarray)
-    assert all(item.base is None and item.flags.c_contiguous for item in found["shown"] if count > 1)
+    actual = ragged.predict({"x": x}, lengths="n", batch_size=batch_size)
+    assert type(actual) is rg.Result
+    same_as_alone(ragged, actual, x)
+    assert isinstance(actual["states"], np.ndarray)
+    assert isinstance(actual["shown"], list if count > 1 else np.ndarray)
+    assert all(item.base is None and item.flags.c_contiguous for item in actual["shown"] if count > 1)
 
 
 def test_every_form_of_examples_gives_the_same_results(ragged: rg.Program) -> None:
@@ -80,9 +80,9 @@ def test_every_form_of_examples_gives_the_same_results(ragged: rg.Program) -> No
         "batches of one input": lambda: ragged.predict(iter([x[:5], x[5:]])),
     }
     for name, form in forms.items():
-        found = form()
-        assert type(found) is rg.Result, name
-        same_as_alone(ragged, found, x)
+        actual = form()
+        assert type(actual) is rg.Result, name
+        same_as_alone(ragged, actual, x)
 
 
 def test_placeholders_themselves_are_keys() -> None:
@@ -94,19 +94,19 @@ def test_placeholders_themselves_are_keys() -> None:
 
 def test_equal_lengths_give_arrays(ragged: rg.Program) -> None:
     x = np.stack(sequences([4, 4, 4]))
-    for given in (x, list(x)):
-        found = ragged.predict({"x": given})
-        assert isinstance(found["shown"], np.ndarray)
-        assert found["shown"].tobytes() == ragged.inference(x=x, n=[4] * 3)["shown"].tobytes()
+    for examples in (x, list(x)):
+        actual = ragged.predict({"x": examples})
+        assert isinstance(actual["shown"], np.ndarray)
+        assert actual["shown"].tobytes() == ragged.inference(x=x, n=[4] * 3)["shown"].tobytes()
 
 
 @pytest.mark.parametrize(
-    "given", [[], np.zeros((0, 5, INPUTS)), iter(()), {"x": [], "y": []}], ids=["list", "array", "iterator", "dict"]
+    "examples", [[], np.zeros((0, 5, INPUTS)), iter(()), {"x": [], "y": []}], ids=["list", "array", "iterator", "dict"]
 )
-def test_no_example_gives_empty_arrays(ragged: rg.Program, given: Any) -> None:
-    found = ragged.predict(given)
-    steps = 5 if isinstance(given, np.ndarray) else 0
-    assert {name: (array.shape, str(array.dtype)) for name, array in found.items()} == {
+def test_no_example_gives_empty_arrays(ragged: rg.Program, examples: Any) -> None:
+    actual = ragged.predict(examples)
+    steps = 5 if isinstance(examples, np.ndarray) else 0
+    assert {name: (array.shape, str(array.dtype)) for name, array in actual.items()} == {
         "shown": ((0, steps, 2), "float32"),
         "states": ((0, 4), "float32"),
     }
@@ -114,9 +114,9 @@ def test_no_example_gives_empty_arrays(ragged: rg.Program, given: Any) -> None:
 
 def test_an_example_may_have_no_step(ragged: rg.Program) -> None:
     x = sequences([3, 0, 2, 0])
-    found = ragged.predict(x)
-    assert [item.shape for item in found["shown"]] == [(3, 2), (0, 2), (2, 2), (0, 2)]
-    same_as_alone(ragged, found, x)
+    actual = ragged.predict(x)
+    assert [item.shape for item in actual["shown"]] == [(3, 2), (0, 2), (2, 2), (0, 2)]
+    same_as_alone(ragged, actual, x)
 
 
 def test_a_saved_program_predicts_the_same(ragged: rg.Program, tmp_path: Path) -> None:
@@ -133,12 +133,12 @@ def test_results_have_examples_first_even_if_time_is_first_in_the_graph() -> Non
     outputs, state = rg.dynamic_rnn(rg.BasicLSTMCell(4), x, n, time_major=True)
     program = rg.compile({"outputs": outputs, "state": state})
     items = sequences([3, 5, 1], WIDTH)
-    found = program.predict({"x": items})
+    actual = program.predict({"x": items})
     each = [program.inference(x=item[:, None], n=[len(item)]) for item in items]
     for number, single in enumerate(each):
-        assert found["outputs"][number].tobytes() == np.ascontiguousarray(single["outputs"][:, 0]).tobytes()
-        assert found["state"].h[number].tobytes() == single["state"].h[0].tobytes()
-    assert type(found["state"]) is rg.LSTMStateTuple
+        assert actual["outputs"][number].tobytes() == np.ascontiguousarray(single["outputs"][:, 0]).tobytes()
+        assert actual["state"].h[number].tobytes() == single["state"].h[0].tobytes()
+    assert type(actual["state"]) is rg.LSTMStateTuple
 
 
 @pytest.mark.parametrize("count", [1, 4, 6])
@@ -146,9 +146,9 @@ def test_a_declared_batch_is_filled_up(count: int) -> None:
     x, n = rg.placeholder("x", (4, None, 2)), rg.placeholder("n", (4,), "int64")
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(3), x, n)[0])
     items = sequences(([2, 5, 1, 5, 3, 2])[:count], 2)
-    found = program.predict({"x": items})
-    assert len(found) == count
-    for item, result in zip(items, found, strict=True):
+    actual = program.predict({"x": items})
+    assert len(actual) == count
+    for item, result in zip(items, actual, strict=True):
         wanted = program.inference(x=np.stack([item] * 4), n=[len(item)] * 4)[0]
         assert result.tobytes() == wanted.tobytes()
 
@@ -221,9 +221,9 @@ NOT_PADDED = (
 def test_padding_never_shows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Six examples of four lengths are one batch if padding is safe; otherwise each length has its own."""
     program, examples = network_of(case)
-    given = {name: value for name, value in examples.items() if name not in ("n", "m")}
+    feeds = {name: value for name, value in examples.items() if name not in ("n", "m")}
     if "m" in examples:  # with two placeholders of lengths, neither is filled in
-        given = examples
+        feeds = examples
     expected = [
         program.inference({name: np.asarray(value[number])[None] for name, value in examples.items()})["result"]
         for number in range(6)
@@ -231,8 +231,8 @@ def test_padding_never_shows(case: str, monkeypatch: pytest.MonkeyPatch) -> None
     calls = []
     run = program.inference.values
     monkeypatch.setattr(program.inference, "values", lambda *arguments: calls.append(1) or run(*arguments))
-    found = program.predict(given, batch_size=6)["result"]
-    same(found, expected)
+    actual = program.predict(feeds, batch_size=6)["result"]
+    same(actual, expected)
     assert len(calls) == (1 if case in PADDED else 4)
 
 
@@ -257,10 +257,10 @@ def test_outputs_independent_of_examples_are_returned_once() -> None:
     x, rate = rg.placeholder("x", (None, 3)), rg.placeholder("rate", ())
     table = rg.parameter("table", (2, 3))
     program = rg.compile({"rows": x * rate, "table": table * rate, "one": rg.constant(1.0)})
-    found = program.predict({"x": np.ones((5, 3)), "rate": 2.0}, batch_size=2)
-    assert found["rows"].tolist() == [[2.0] * 3] * 5
-    assert found["table"].tobytes() == (program.parameters["table"] * np.float32(2)).tobytes()
-    assert found["one"] == 1
+    actual = program.predict({"x": np.ones((5, 3)), "rate": 2.0}, batch_size=2)
+    assert actual["rows"].tolist() == [[2.0] * 3] * 5
+    assert actual["table"].tobytes() == (program.parameters["table"] * np.float32(2)).tobytes()
+    assert actual["one"] == 1
     assert program.predict({"x": np.ones((0, 3)), "rate": 2.0})["table"].shape == (2, 3)
 
 
@@ -287,10 +287,10 @@ def test_outputs_that_mix_examples_are_rejected_with_their_line(declared: Callab
 def test_examples_of_a_graph_that_mixes_rows_are_run_one_by_one() -> None:
     x = rg.placeholder("x", (None, 3))
     program = rg.compile({"y": x * 2 - rg.reduce_max(x, 0, keepdims=True)})
-    given = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
-    np.testing.assert_array_equal(program.predict(given)["y"], given)
-    together = program.predict([{"x": given[:2]}, {"x": given[2:]}])["y"]
-    np.testing.assert_array_equal(together[:2], program.inference(x=given[:2])["y"])
+    rows = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
+    np.testing.assert_array_equal(program.predict(rows)["y"], rows)
+    together = program.predict([{"x": rows[:2]}, {"x": rows[2:]}])["y"]
+    np.testing.assert_array_equal(together[:2], program.inference(x=rows[:2])["y"])
 
 
 def test_rows_that_meet_in_a_product_are_run_one_by_one_and_matrices_of_rows_together(
@@ -304,14 +304,14 @@ def test_rows_that_meet_in_a_product_are_run_one_by_one_and_matrices_of_rows_tog
             "apart": x @ rg.transpose(x, (0, 2, 1)) @ x,
         }
     )
-    given = np.random.default_rng(0).standard_normal((5, 4, 3)).astype(np.float32)
-    found = program.predict(given, batch_size=2)
+    rows = np.random.default_rng(0).standard_normal((5, 4, 3)).astype(np.float32)
+    actual = program.predict(rows, batch_size=2)
     for name in ("met", "apart"):
-        same(found[name], [program.inference(x=item[None])[name] for item in given])
+        same(actual[name], [program.inference(x=item[None])[name] for item in rows])
     alone, sizes = rg.compile({"apart": x @ rg.transpose(x, (0, 2, 1)) @ x}), set()
     run = alone.inference.values
     monkeypatch.setattr(alone.inference, "values", lambda feeds, *rest: sizes.add(len(feeds["x"])) or run(feeds, *rest))
-    alone.predict(given, batch_size=2)
+    alone.predict(rows, batch_size=2)
     assert 2 in sizes
 
 
@@ -327,8 +327,8 @@ ROWS_THAT_MOVE: dict[str, Callable[[rg.Tensor], rg.Tensor]] = {
 @pytest.mark.parametrize("moved", ROWS_THAT_MOVE.values(), ids=ROWS_THAT_MOVE)
 def test_rows_that_move_to_other_places_are_run_one_by_one(moved: Callable[[rg.Tensor], rg.Tensor]) -> None:
     program = rg.compile({"y": moved(rg.placeholder("x", (None, 4, 3)))})
-    given = np.random.default_rng(0).standard_normal((5, 4, 3)).astype(np.float32)
-    same(program.predict(given, batch_size=2)["y"], [program.inference(x=item[None])["y"] for item in given])
+    rows = np.random.default_rng(0).standard_normal((5, 4, 3)).astype(np.float32)
+    same(program.predict(rows, batch_size=2)["y"], [program.inference(x=item[None])["y"] for item in rows])
 
 
 def test_rows_that_are_reversed_each_by_itself_are_run_together() -> None:
@@ -349,8 +349,8 @@ def test_a_decoder_that_stops_when_all_rows_have_keeps_rows_separate(monkeypatch
         stop=lambda output: rg.reduce_sum(output, -1) > 0.3,
     )
     program = rg.compile({"outputs": outputs, "lengths": lengths})
-    given = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
-    alone = [program.inference(thought=row[None]) for row in given]
+    rows = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+    alone = [program.inference(thought=row[None]) for row in rows]
     assert len({int(item["lengths"][0]) for item in alone}) > 1
     monkeypatch.setattr(
         program.inference,
@@ -359,9 +359,9 @@ def test_a_decoder_that_stops_when_all_rows_have_keeps_rows_separate(monkeypatch
             run(feeds, *rest) if len(feeds["thought"]) == 5 else pytest.fail("not together")
         ),
     )
-    found = program.predict(given)
+    actual = program.predict(rows)
     for name in ("outputs", "lengths"):
-        same(found[name], [item[name] for item in alone])
+        same(actual[name], [item[name] for item in alone])
 
 
 # Mistakes -----------------------------------------------------------------------------------------
@@ -391,9 +391,9 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_mistake_is_an_error_at_the_users_line(ragged: rg.Program, name: str) -> None:
-    given, options, kind, text = WRONG[name]
+    examples, options, kind, text = WRONG[name]
     with pytest.raises(kind, match=rf"test_predict\.py:\d+: .*{text}"):
-        ragged.predict(given, **options)
+        ragged.predict(examples, **options)
 
 
 def test_several_inputs_are_named() -> None:

@@ -182,6 +182,6 @@ def test_mistakes(samples: Any, kind: type[Exception], message: str) -> None:
     assert "test_sampled_graphs.py:" in str(raised.value)
     with pytest.raises(kind, match=message):
         program.training.dropout_masks(feeds, seed=1, samples=samples)
-    other, given = one_by_one()
+    other, fed_arrays = one_by_one()
     with pytest.raises(kind, match=message):
-        other.training(given, samples=samples)
+        other.training(fed_arrays, samples=samples)

@@ -50,12 +50,12 @@ def test_names_of_another() -> None:
 
 def test_two_parameters_change_places() -> None:
     first, second = rg.parameter("first", (2,)), rg.parameter("second", (2,))
-    made = rg.compile({"first": first, "second": second})
-    given = {"first": [1.0, 2.0], "second": [3.0, 4.0]}
+    program = rg.compile({"first": first, "second": second})
+    inputs = {"first": [1.0, 2.0], "second": [3.0, 4.0]}
     for strict in (True, False):
-        made.parameters.load(given, rename={"first": "second", "second": "first"}, strict=strict)
-        assert made.parameters["first"].tolist() == [3, 4]
-        assert made.parameters["second"].tolist() == [1, 2]
+        program.parameters.load(inputs, rename={"first": "second", "second": "first"}, strict=strict)
+        assert program.parameters["first"].tolist() == [3, 4]
+        assert program.parameters["second"].tolist() == [1, 2]
 
 
 def test_a_name_refers_to_one_array() -> None:
@@ -110,8 +110,8 @@ def test_a_program_continues_with_the_parameters_of_another() -> None:
     outputs, y = declared()
     program = rg.compile({"y": y}, seed=1)
     names = list(program.parameters)
-    for given in (program, program.parameters):
-        other = rg.compile({"y": y, "z": rg.dense(outputs, 3)}, seed=5, parameters=given)
+    for source in (program, program.parameters):
+        other = rg.compile({"y": y, "z": rg.dense(outputs, 3)}, seed=5, parameters=source)
         assert list(other.parameters)[: len(names)] == names
         assert list(other.parameters)[len(names) :] == ["dense_1/kernel", "dense_1/bias"]
     program.parameters["dense/bias"] = [7.0, 8.0]
@@ -175,11 +175,11 @@ def test_parameters_that_store_narrow_numbers(tmp_path: Path) -> None:
     program.save(tmp_path / "net.rnn")
     program.parameters.save(tmp_path / "weights.safetensors")
     for loaded in (program, rg.load(tmp_path / "net.rnn")):
-        found = loaded.inference({})
-        assert_array_equal(found["whole"], np.trunc(values))
-        assert_array_equal(found["bytes"], np.trunc(np.abs(values)))
-        assert_allclose(found["half"], values, rtol=2**-8)
+        actual = loaded.inference({})
+        assert_array_equal(actual["whole"], np.trunc(values))
+        assert_array_equal(actual["bytes"], np.trunc(np.abs(values)))
+        assert_allclose(actual["half"], values, rtol=2**-8)
     program.parameters["half"] = np.full((3, 4), 1.001)  # values are rounded
     assert (program.inference({})["half"] == 1).all()
     program.parameters.load(tmp_path / "weights.safetensors")  # bits are loaded unchanged
-    assert_array_equal(program.inference({})["half"], found["half"])
+    assert_array_equal(program.inference({})["half"], actual["half"])

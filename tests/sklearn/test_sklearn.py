@@ -48,11 +48,11 @@ def waves(count: int = 64, ragged: bool = True, seed: int = 0) -> tuple[list[np.
     generator = np.random.default_rng(seed)
     lengths = generator.integers(3, 12, count) if ragged else np.full(count, 7)
     rises = generator.integers(0, 2, count)
-    found = []
+    results = []
     for steps, up in zip(lengths, rises, strict=True):
         line = np.linspace(0, 2 * up - 1, steps) + 0.1 * generator.normal(size=steps)
-        found.append(np.stack([line * 40 + 1000, generator.normal(size=steps)], axis=1))
-    return found, np.where(rises, "up", "down")
+        results.append(np.stack([line * 40 + 1000, generator.normal(size=steps)], axis=1))
+    return results, np.where(rises, "up", "down")
 
 
 def quick(**options: Any) -> SequenceClassifier:
@@ -105,10 +105,10 @@ def test_it_is_the_net_that_one_would_write() -> None:
     y = rg.placeholder("y", (None,), "int64")
     loss = rg.sparse_softmax_cross_entropy(y, logits)
     program = rg.compile({"p": rg.softmax(logits)}, loss=loss, seed=model.program_.seed)
-    found = {name: model.program_.parameters[f"input/{whole}"] for name, whole in (("m", "mean"), ("s", "scale"))}
-    assert_allclose(found["m"], mean, rtol=1e-6)
-    assert_allclose(found["s"], scale, rtol=1e-6)
-    program.parameters.load(found, strict=False)
+    actual = {name: model.program_.parameters[f"input/{whole}"] for name, whole in (("m", "mean"), ("s", "scale"))}
+    assert_allclose(actual["m"], mean, rtol=1e-6)
+    assert_allclose(actual["s"], scale, rtol=1e-6)
+    program.parameters.load(actual, strict=False)
     trainer = rg.Trainer(program, rg.Adam(0.02), clip_norm=1.0)
     feeds = {"x": X, "y": (labels == "up").astype(np.int64)}
     history = trainer.fit(feeds, epochs=3, batch_size=7, class_weights={0: 2.0, 1: 0.5}, progress=False)
@@ -177,9 +177,9 @@ def test_examples_count_by_their_weights() -> None:
 )
 def test_weights_that_can_not_be(weights: Any, match: str) -> None:
     for estimator, y in ((quick(), waves(32)[1]), (SequenceRegressor(), np.ones(32))):
-        with pytest.raises(rg.RnnGraphError, match=f"sample_weight .*{match}") as found:
+        with pytest.raises(rg.RnnGraphError, match=f"sample_weight .*{match}") as error:
             estimator.fit(waves(32)[0], y, sample_weight=weights)
-        assert "test_sklearn.py" in str(found.value)
+        assert "test_sklearn.py" in str(error.value)
 
 
 # Forms -----------------------------------------------------------------------------------------------
@@ -320,9 +320,9 @@ def test_texts_as_targets() -> None:
     ],
 )
 def test_parameters_that_can_not_be(options: dict[str, Any], match: str) -> None:
-    with pytest.raises(rg.RnnGraphError, match=match) as found:
+    with pytest.raises(rg.RnnGraphError, match=match) as error:
         quick(**{"epochs": 1, **options}).fit(*waves(32))
-    assert "test_sklearn.py" in str(found.value)
+    assert "test_sklearn.py" in str(error.value)
 
 
 def test_targets_that_can_not_be() -> None:
@@ -462,9 +462,9 @@ def test_a_search_in_processes() -> None:
 @pytest.mark.parametrize("kind", [SequenceClassifier, SequenceRegressor])
 def test_scikit_learns_own_checks(kind: Any) -> None:
     """scikit-learn's own checks pass, except those in EXCUSED, which docs/sklearn.md explains."""
-    found = check_estimator(kind(), on_fail=None, on_skip=None)
-    assert len(found) > 40
-    failed = {check["check_name"]: str(check["exception"]) for check in found if check["status"] == "failed"}
+    actual = check_estimator(kind(), on_fail=None, on_skip=None)
+    assert len(actual) > 40
+    failed = {check["check_name"]: str(check["exception"]) for check in actual if check["status"] == "failed"}
     assert [*failed] == EXCUSED, failed
 
 

@@ -22,12 +22,12 @@ ARRAYS = {
 }
 
 
-def check_equal(found: dict[str, np.ndarray]) -> None:
-    assert found.keys() == ARRAYS.keys()
+def check_equal(results: dict[str, np.ndarray]) -> None:
+    assert results.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
-        assert found[name].dtype == array.dtype
-        assert found[name].shape == array.shape
-        assert found[name].tobytes() == array.tobytes()
+        assert results[name].dtype == array.dtype
+        assert results[name].shape == array.shape
+        assert results[name].tobytes() == array.tobytes()
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
@@ -71,10 +71,10 @@ def test_every_flipped_bit_is_an_error_or_without_effect(suffix: str, tmp_path: 
     for place in range(len(whole)):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
         try:
-            found = read_arrays(path, "arrays")
+            actual = read_arrays(path, "arrays")
         except rg.FileError:
             continue
-        check_equal(found)
+        check_equal(actual)
         idle += 1
     assert suffix == ".npz" or idle == 0  # changes of a zip's dates, versions and attributes have no effect
 

@@ -46,16 +46,16 @@ def theirs() -> onnx.ModelProto:
 
 def test_bytes_are_those_of_googles_codec() -> None:
     data = theirs().SerializeToString(deterministic=True)
-    found = decode(ours.Model, data)
-    assert encode(found) == data
-    assert found.graph is not None
-    tensor = found.graph.initializer[0]
+    message = decode(ours.Model, data)
+    assert encode(message) == data
+    assert message.graph is not None
+    tensor = message.graph.initializer[0]
     assert tensor.dims.tolist() == [2, 3]
     assert tensor.int64_data.tolist() == [0, -1, 2**63 - 1, -(2**63), 300]
     assert tensor.uint64_data.tolist() == [2**64 - 1, 127, 128]
     assert tensor.float_data.tolist() == [1, 2, 3, -4, np.inf, 6]
     assert bytes(tensor.raw_data or b"") == b"abc"
-    inner = found.graph.node[0].attribute[0].g
+    inner = message.graph.node[0].attribute[0].g
     assert inner is not None
     by_name = {item.name: item for item in inner.node[0].attribute}
     assert (by_name["alpha"].f, by_name["axis"].i, by_name["mode"].s, by_name["to"].i) == (0.0, 0, b"", -7)
@@ -68,12 +68,12 @@ def test_changed_bytes_are_an_error_or_read_as_by_google() -> None:
     for seed in range(300):
         data = changed(whole, seed)
         try:
-            found = decode(ours.Model, data)
+            message = decode(ours.Model, data)
         except DecodeError:
             continue
         other = onnx.ModelProto.FromString(data)
-        if found.graph is not None:
-            assert [item.name for item in found.graph.initializer] == [item.name for item in other.graph.initializer]
+        if message.graph is not None:
+            assert [item.name for item in message.graph.initializer] == [item.name for item in other.graph.initializer]
 
 
 @dataclass(eq=False)

@@ -31,10 +31,10 @@ NEW = {"net.o": "new code", "net.h": "new header", "net.json": "new", "net.py": 
 
 def put(folder: Path, files: Mapping[str, str], net: str = "net") -> None:
     """Write files as an export does: into a temporary directory, and then moved."""
-    with files_into(folder, net, EXPORTS) as made:
+    with files_into(folder, net, EXPORTS) as folder_of_files:
         for file, text in files.items():
-            (made / file).write_text(text)
-    assert not made.exists()
+            (folder_of_files / file).write_text(text)
+    assert not folder_of_files.exists()
 
 
 def found(folder: Path) -> dict[str, str]:

@@ -95,8 +95,8 @@ program.inference(x=small), program.training.gradients(x=small)
 
 @pytest.mark.parametrize("limit", ["RLIMIT_AS", "RLIMIT_DATA"])
 def test_limits_of_the_process_count(limit: str, tmp_path: Path) -> None:
-    found = subprocess.run([sys.executable, "-c", LIMITED, limit], cwd=tmp_path, capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr[-2000:]
+    process = subprocess.run([sys.executable, "-c", LIMITED, limit], cwd=tmp_path, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr[-2000:]
     assert not list(tmp_path.iterdir())
 
 
@@ -148,8 +148,8 @@ def test_small_requests_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_repeated_allocations_check_large_arrays_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = allocation.maker((2, 3), "float64", "rows")()
-    assert (made.shape, made.dtype) == ((2, 3), np.float64)
+    result = allocation.maker((2, 3), "float64", "rows")()
+    assert (result.shape, result.dtype) == ((2, 3), np.float64)
     large = allocation.maker((allocation.LARGE,), "int64", "many")
     monkeypatch.setattr(allocation, "limits", lambda: iter([(5, "left")]))
     with pytest.raises(rg.OutOfMemoryError, match="many takes"):

@@ -365,11 +365,11 @@ def test_wrong_arguments(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     call, allowed = CALLS[name]
     raised: dict[str, BaseException] = {}
     for kind, value in VALUES.items():
-        given = (number for number in range(3)) if kind == "generator" else value
+        argument = (number for number in range(3)) if kind == "generator" else value
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                call(given)
+                call(argument)
         except Exception as error:
             raised[kind] = error
     left_out = LEFT_OUT.get(name, set())

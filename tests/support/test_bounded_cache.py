@@ -114,11 +114,11 @@ def test_threads_share_a_cache() -> None:
         try:
             for number in range(2000):
                 key = (seed + 1) * number % 11
-                found = cache.get(key)
-                if found is None:
+                value = cache.get(key)
+                if value is None:
                     cache[key] = Value(number)
                 else:
-                    found.used = number
+                    value.used = number
                 if len(cache) > 4:
                     wrong.append(len(cache))
                 if number % 97 == 0:
@@ -172,10 +172,10 @@ def test_pinned_values_stay() -> None:
 
 def test_a_cached_value_is_computed_once() -> None:
     cache: BoundedCache[int, int | None] = BoundedCache(2)
-    made: list[int] = []
+    computed: list[int] = []
 
     def make(key: int) -> int | None:
-        return cache.get_or_make(key, lambda: made.append(key))
+        return cache.get_or_make(key, lambda: computed.append(key))
 
     assert [make(key) for key in (1, 1, 2, 3, 3, 1)] == [None] * 6
-    assert made == [1, 2, 3, 1]
+    assert computed == [1, 2, 3, 1]

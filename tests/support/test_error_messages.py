@@ -291,9 +291,9 @@ def test_numbers_and_dtypes_of_numpy_do_where_those_of_python_do() -> None:
     subject = rg.compile({"y": y, "root": x ** np.int64(2), "n": rg.cast(x, np.int64)})
     subject.inference.prepare(batch=np.int64(3))
     assert subject.inference.memory(batch=np.int64(2)) == subject.inference.memory(batch=2)
-    found = subject.inference(x=-np.ones((2, 3)))
-    assert found["y"].shape == (2, 8)
-    np.testing.assert_array_equal(found["root"], np.ones((2, 3)))
+    actual = subject.inference(x=-np.ones((2, 3)))
+    assert actual["y"].shape == (2, 8)
+    np.testing.assert_array_equal(actual["root"], np.ones((2, 3)))
     assert rg.GRUCell(4).zero_state(np.int64(2)).shape == (2, 4)
     assert [part.width for part in rg.split(rg.constant(np.ones(4)), np.int64(2))] == [2, 2]
 
@@ -310,20 +310,20 @@ def test_operators_of_arrays_are_operators_of_tensors() -> None:
         "less": a < x,
         "greater_equal": a >= x,
     }
-    given = np.array([[2, 1], [4, 3]], np.float32)
-    found = rg.compile(outputs).inference(x=given)
+    feeds = np.array([[2, 1], [4, 3]], np.float32)
+    actual = rg.compile(outputs).inference(x=feeds)
     expected = {
-        "add": a + given,
-        "sub": a - given,
-        "mul": 3 * given,
-        "div": a / given,
-        "matmul": a @ given,
-        "pow": a**given,
-        "less": a < given,
-        "greater_equal": a >= given,
+        "add": a + feeds,
+        "sub": a - feeds,
+        "mul": 3 * feeds,
+        "div": a / feeds,
+        "matmul": a @ feeds,
+        "pow": a**feeds,
+        "less": a < feeds,
+        "greater_equal": a >= feeds,
     }
     for name, array in expected.items():
-        np.testing.assert_allclose(found[name], array, rtol=1e-6)
+        np.testing.assert_allclose(actual[name], array, rtol=1e-6)
 
 
 def test_parameters_are_loaded_of_tensors_that_take_part_in_gradients() -> None:
@@ -345,9 +345,9 @@ def test_parameters_are_loaded_of_tensors_that_take_part_in_gradients() -> None:
             return self.array
 
     subject = program()
-    given = {name: np.full_like(array, 0.25) for name, array in subject.parameters.items()}
-    subject.parameters.load({name: TorchLike(array) for name, array in given.items()})
-    for name, array in given.items():
+    arrays = {name: np.full_like(array, 0.25) for name, array in subject.parameters.items()}
+    subject.parameters.load({name: TorchLike(array) for name, array in arrays.items()})
+    for name, array in arrays.items():
         np.testing.assert_array_equal(subject.parameters[name], array)
     with pytest.raises(rg.ShapeError, match=r"detach\(\)"):
         subject.inference(x=TorchLike(np.ones((2, 3, 3))))
@@ -373,13 +373,13 @@ def test_check_over_no_steps(over: str) -> None:
         y = getattr(rg, over)(outputs, 1)
     ints = rg.reduce_max(rg.cast(outputs, "int32"), 1)
     subject = rg.compile({"y": y, "ints": ints, "state": state})
-    given = {"x": np.ones((2, 0, 3))} | ({"z": np.ones((2, 3, 3))} if over == "attention" else {})
+    feeds = {"x": np.ones((2, 0, 3))} | ({"z": np.ones((2, 3, 3))} if over == "attention" else {})
     with np.errstate(all="ignore"):
-        finding = subject.inference.check(given)
-    found = subject.inference(given)
-    np.testing.assert_array_equal(found["ints"], np.full((2, 4), np.iinfo(np.int32).min))
+        finding = subject.inference.check(feeds)
+    actual = subject.inference(feeds)
+    np.testing.assert_array_equal(actual["ints"], np.full((2, 4), np.iinfo(np.int32).min))
     if over.startswith("reduce"):
-        assert np.isinf(found["y"]).all()
+        assert np.isinf(actual["y"]).all()
         assert finding is not None
 
 
@@ -455,9 +455,9 @@ def test_an_error_of_another_process_has_one_prefix(kind: str) -> None:
 
 
 def test_copies_of_errors_are_the_same() -> None:
-    found = [getattr(rg, name) for name in rg.__all__ if name.endswith("Error")]
-    made = [kind("what is wrong") for kind in found if kind is not rg.OutOfMemoryError]
-    for error in (*made, rg.OutOfMemoryError(3 * 10**9, 10**9, "free", "a table")):
+    kinds = [getattr(rg, name) for name in rg.__all__ if name.endswith("Error")]
+    errors = [kind("what is wrong") for kind in kinds if kind is not rg.OutOfMemoryError]
+    for error in (*errors, rg.OutOfMemoryError(3 * 10**9, 10**9, "free", "a table")):
         for other in (
             copy.copy(error),
             copy.deepcopy(error),

@@ -667,9 +667,9 @@ def line_of(function: Callable[[], Any]) -> int:
 @pytest.mark.parametrize("name", CASES)
 def test_mistake(name: str) -> None:
     function, kind, words = CASES[name]
-    with pytest.raises(rg.RnnGraphError) as found:
+    with pytest.raises(rg.RnnGraphError) as caught:
         function()
-    error, message = found.value, str(found.value)
+    error, message = caught.value, str(caught.value)
     assert isinstance(error, kind), f"{type(error).__mro__} is no {kind.__name__}: {message}"
     place = re.match(r"(\S+?):(\d+): ", message)
     assert place, f"no place in: {message}"
@@ -689,24 +689,24 @@ def test_a_rate_for_a_keep_prob_is_a_warning() -> None:
 def test_a_sequence_of_no_steps_has_a_defined_result() -> None:
     start = rg.placeholder("start", (None, 7))
     outputs, state = rg.dynamic_rnn(rg.GRUCell(7), sequence(), initial_state=start)
-    found = rg.compile({"outputs": outputs, "state": state}).inference(x=np.zeros((2, 0, 5)), start=np.ones((2, 7)))
-    assert found["outputs"].shape == (2, 0, 7)
-    np.testing.assert_array_equal(found["state"], np.ones((2, 7), np.float32))
+    actual = rg.compile({"outputs": outputs, "state": state}).inference(x=np.zeros((2, 0, 5)), start=np.ones((2, 7)))
+    assert actual["outputs"].shape == (2, 0, 7)
+    np.testing.assert_array_equal(actual["state"], np.ones((2, 7), np.float32))
 
 
 def test_a_length_of_zero_has_a_defined_result() -> None:
-    found = program().inference(**feeds(n=[0, 4]))
-    np.testing.assert_array_equal(found["outputs"][0], np.zeros((4, 7), np.float32))
-    assert np.isfinite(found["logits"]).all()
+    actual = program().inference(**feeds(n=[0, 4]))
+    np.testing.assert_array_equal(actual["outputs"][0], np.zeros((4, 7), np.float32))
+    assert np.isfinite(actual["logits"]).all()
 
 
 def test_nan_past_the_end_has_no_effect() -> None:
     x = np.zeros((2, 4, 5), np.float32)
     clean = program(seed=1).inference(**feeds(x=x, n=[2, 3]))
     x[0, 2:], x[1, 3:] = np.nan, np.inf
-    found = program(seed=1).inference(**feeds(x=x, n=[2, 3]))
+    actual = program(seed=1).inference(**feeds(x=x, n=[2, 3]))
     for name, array in clean.items():
-        np.testing.assert_array_equal(found[name], array, name)
+        np.testing.assert_array_equal(actual[name], array, name)
 
 
 def test_an_error_leaves_the_program_usable() -> None:

@@ -110,9 +110,9 @@ def test_an_order_of_another_framework_is_rejected(call: Call, words: str) -> No
 
 @pytest.mark.parametrize(("call", "words"), DOUBTED)
 def test_a_probable_order_of_another_framework_is_a_warning(call: Call, words: str) -> None:
-    with pytest.warns(UserWarning, match=words) as told:
+    with pytest.warns(UserWarning, match=words) as warned:
         call()
-    assert Path(told[0].filename) == Path(__file__)
+    assert Path(warned[0].filename) == Path(__file__)
 
 
 @pytest.mark.parametrize("call", TAKEN)

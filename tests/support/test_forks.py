@@ -113,8 +113,8 @@ def test_a_child_finds_all_locks_free() -> None:
 def test_all_locks_are_registered_for_forks() -> None:
     root = Path(rg.__file__).parent
     bare = re.compile(r"threading\.R?Lock\(\)")
-    found = {str(path.relative_to(root)) for path in root.rglob("*.py") if bare.search(path.read_text())}
-    assert found == {*BY_THEMSELVES}
+    actual = {str(path.relative_to(root)) for path in root.rglob("*.py") if bare.search(path.read_text())}
+    assert actual == {*BY_THEMSELVES}
 
 
 def test_a_fork_continues_although_a_thread_keeps_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,9 +168,9 @@ def test_a_keyword_that_is_to_be_written_is_taken(group: str) -> None:
     taken = inspect.signature(GROUPS[group]).parameters
     others = {name for kin in KIN.get(group, ()) for name in inspect.signature(kin).parameters}
     for keyword, text in migration_hints.KEYWORDS[group].items():
-        found = re.match(r"write (\w+)(=[\w.]+)?$", text)
-        if found:
-            assert found[1] in {*taken, *others}, (keyword, text)
+        match = re.match(r"write (\w+)(=[\w.]+)?$", text)
+        if match:
+            assert match[1] in {*taken, *others}, (keyword, text)
 
 
 @pytest.mark.parametrize(

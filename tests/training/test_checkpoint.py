@@ -44,9 +44,9 @@ def examples() -> dict[str, Any]:
 
 
 TRAINERS: dict[str, Callable[[rg.Program], rg.Trainer]] = {
-    "adam": lambda made: rg.Trainer(made, rg.Adam(rg.WarmUp(3, rg.CosineDecay(0.1, 9))), clip_norm=0.3),
-    "momentum": lambda made: rg.Trainer(
-        made, rg.SGD(rg.ExponentialDecay(0.1, 3, 0.5, True), 0.9, True), only="rnn/*", accumulate=2, clip_value=0.05
+    "adam": lambda program: rg.Trainer(program, rg.Adam(rg.WarmUp(3, rg.CosineDecay(0.1, 9))), clip_norm=0.3),
+    "momentum": lambda program: rg.Trainer(
+        program, rg.SGD(rg.ExponentialDecay(0.1, 3, 0.5, True), 0.9, True), only="rnn/*", accumulate=2, clip_value=0.05
     ),
 }
 FITS: dict[str, dict[str, Any]] = {
@@ -106,7 +106,7 @@ def columns(history: rg.History) -> dict[str, np.ndarray]:
     return {name: history[name] for name in history if name != "seconds"}
 
 
-def interrupted(made: rg.Program, after: int | None) -> list[int]:
+def interrupted(program: rg.Program, after: int | None) -> list[int]:
     """Raise ``StopError`` when this program reads feeds for the ``after``-th time, in any graph."""
     count = [0]
 
@@ -119,8 +119,8 @@ def interrupted(made: rg.Program, after: int | None) -> list[int]:
 
         return counted
 
-    made.training.gather = wrapped(made.training.gather)  # type: ignore[method-assign]
-    made.evaluation.gather = wrapped(made.evaluation.gather)  # type: ignore[method-assign]
+    program.training.gather = wrapped(program.training.gather)  # type: ignore[method-assign]
+    program.evaluation.gather = wrapped(program.evaluation.gather)  # type: ignore[method-assign]
     return count
 
 
@@ -129,9 +129,9 @@ RUNS: dict[tuple[str, str], Run] = {}
 
 def run_of(kind: str, fit: str) -> Run:
     if (kind, fit) not in RUNS:
-        made = program()
-        count = interrupted(made, None)
-        trainer = TRAINERS[kind](made)
+        compiled = program()
+        count = interrupted(compiled, None)
+        trainer = TRAINERS[kind](compiled)
         history = trainer.fit(examples(), epochs=3, progress=False, **FITS[fit])
         RUNS[kind, fit] = Run(everything(trainer), columns(history), history.stopped, count[0])
     return RUNS[kind, fit]
@@ -141,20 +141,20 @@ def check_interrupted(kind: str, fit: str, path: Path, moments: list[float], eve
     """Check that a fit with interruptions has equal bits: parameters, slots, sums, counters and history."""
     whole = run_of(kind, fit)
     path.unlink(missing_ok=True)
-    made = program()
-    trainer = TRAINERS[kind](made)
+    compiled = program()
+    trainer = TRAINERS[kind](compiled)
     options = FITS[fit] | {"epochs": 3, "progress": False, "checkpoint": path, "checkpoint_every": every}
     for moment in moments:
-        interrupted(made, int(moment * whole.calls))
+        interrupted(compiled, int(moment * whole.calls))
         try:
             history = trainer.fit(examples(), **options)
             break
         except StopError:
             if in_process:  # without ``in_process``, the process starts anew, with another program
-                del made.training.gather, made.evaluation.gather
+                del compiled.training.gather, compiled.evaluation.gather
             else:
-                made = program(seed=9)
-                trainer = rg.Trainer.load(path, made) if path.exists() else TRAINERS[kind](made := program())
+                compiled = program(seed=9)
+                trainer = rg.Trainer.load(path, compiled) if path.exists() else TRAINERS[kind](compiled := program())
     else:
         history = trainer.fit(examples(), **options)
     same(everything(trainer), whole.state)
@@ -190,12 +190,12 @@ def test_a_fit_continues_from_any_moment(
 
 
 def test_a_fit_can_not_continue_with_other_data(tmp_path: Path) -> None:
-    made = program()
-    trainer = TRAINERS["adam"](made)
-    interrupted(made, 3)
+    compiled = program()
+    trainer = TRAINERS["adam"](compiled)
+    interrupted(compiled, 3)
     with pytest.raises(StopError):
         trainer.fit(examples(), batch_size=2, progress=False)
-    del made.training.gather, made.evaluation.gather
+    del compiled.training.gather, compiled.evaluation.gather
     for options in ({"batch_size": 3}, {"batch_size": 2, "shuffle": False}, {"batch_size": 2, "window": 2}):
         with pytest.raises(
             rg.ArgumentError, match=r"test_checkpoint\.py:\d+: a fit was interrupted in epoch 1 and can't"
@@ -217,39 +217,39 @@ def saved(tmp_path: Path) -> Path:
     return tmp_path / "a"
 
 
-def refused(path: Path, made: rg.Program, text: str) -> None:
+def refused(path: Path, program: rg.Program, text: str) -> None:
     """Check that loading raises, and leaves the program unchanged."""
-    before, state = copies(made.parameters), made.parts.seeds.state
-    version = made.parameters.version
+    before, state = copies(program.parameters), program.parts.seeds.state
+    version = program.parameters.version
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(rg.FileError, match=text):
-            rg.Trainer.load(path, made)
-    same(copies(made.parameters), before)
-    assert (made.parts.seeds.state, made.parameters.version) == (state, version)
+            rg.Trainer.load(path, program)
+    same(copies(program.parameters), before)
+    assert (program.parts.seeds.state, program.parameters.version) == (state, version)
 
 
 def test_a_damaged_file_is_refused(saved: Path, tmp_path: Path) -> None:
-    made, whole = program(), saved.read_bytes()
+    compiled, whole = program(), saved.read_bytes()
     damaged, places = tmp_path / "b", random.Random(0)
     for _ in range(40):
         place = places.randrange(len(whole))
         damaged.write_bytes(whole[:place] + bytes([whole[place] ^ places.randint(1, 255)]) + whole[place + 1 :])
-        refused(damaged, made, "damaged|no checkpoint")
+        refused(damaged, compiled, "damaged|no checkpoint")
         damaged.write_bytes(whole[:place])
-        refused(damaged, made, "damaged|no checkpoint")
+        refused(damaged, compiled, "damaged|no checkpoint")
     damaged.write_bytes(whole + b"0")
-    refused(damaged, made, "damaged")
-    refused(tmp_path / "none", made, "no file")
-    refused(tmp_path, made, "is a directory; give the path of a checkpoint")
+    refused(damaged, compiled, "damaged")
+    refused(tmp_path / "none", compiled, "no file")
+    refused(tmp_path, compiled, "is a directory; give the path of a checkpoint")
 
 
 def test_a_foreign_file_is_refused(saved: Path, tmp_path: Path) -> None:
-    made = program()
-    made.parameters.save(tmp_path / "p.safetensors")
-    refused(tmp_path / "p.safetensors", made, "not a checkpoint")
+    compiled = program()
+    compiled.parameters.save(tmp_path / "p.safetensors")
+    refused(tmp_path / "p.safetensors", compiled, "not a checkpoint")
     checkpoint.write(tmp_path / "c", "counter", {}, {})
-    refused(tmp_path / "c", made, "is a checkpoint of a counter, not of a trainer")
+    refused(tmp_path / "c", compiled, "is a checkpoint of a counter, not of a trainer")
 
 
 def test_a_file_of_another_program_is_refused(saved: Path) -> None:

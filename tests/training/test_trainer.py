@@ -79,11 +79,11 @@ def test_the_outputs_of_a_program_may_have_any_names() -> None:
     program = rg.compile({**named, "state": (state,)}, loss=rg.reduce_mean(rg.square(outputs)))
     plain = rg.compile({"y": outputs}, loss=rg.reduce_mean(rg.square(outputs)))
     feeds = {"x": data()["x"]}
-    found = []
+    results = []
     for single in (program, plain):
         trainer = rg.Trainer(single, rg.SGD(0.5))
-        found.append([trainer.step(feeds), trainer.step(feeds, carry=True), trainer.step(feeds, carry=True)])
-    assert found[0] == found[1]
+        results.append([trainer.step(feeds), trainer.step(feeds, carry=True), trainer.step(feeds, carry=True)])
+    assert results[0] == results[1]
     same(copies(program.parameters), copies(plain.parameters))
 
 
@@ -404,12 +404,12 @@ def test_windows_end_in_the_states_of_the_whole(name: str) -> None:
         trainer.step(cut, carry=True)
         assert number or trainer.state.carried is not None
     assert trainer.state.carried is not None
-    for found, expected in zip(trainer.state.carried.values(), whole, strict=True):
-        assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    for actual, expected in zip(trainer.state.carried.values(), whole, strict=True):
+        assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
     trainer.step(next(windows(feeds, 3)))  # without carry the declared initial state is used
     first = leaves(program.training(next(windows(feeds, 3)))["states"])
-    for found, expected in zip(trainer.state.carried.values(), first, strict=True):
-        assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    for actual, expected in zip(trainer.state.carried.values(), first, strict=True):
+        assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
 
 
 def given_start(kind: str) -> tuple[rg.Program, list[str]]:
@@ -511,10 +511,10 @@ def check_step(seed: int) -> bool:
             trainer = rg.Trainer(program, rg.SGD(0.125))
         except rg.ArgumentError:
             return False  # no trainable parameters
-        given = taken(program.training.graph, arrays)
-        loss, gradients = program.training.gradients(given, seed=5)
+        feeds = taken(program.training.graph, arrays)
+        loss, gradients = program.training.gradients(feeds, seed=5)
         before = copies(program.parameters)
-        stepped = trainer.step(given, seed=5)
+        stepped = trainer.step(feeds, seed=5)
     if trainer.skipped:
         finite = np.isfinite(loss) and all(np.isfinite(g).all() for g in gradients.values())
         if finite:

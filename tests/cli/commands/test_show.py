@@ -165,10 +165,10 @@ def test_a_diff_compares_one_graph_with_the_next(capsys: pytest.CaptureFixture[s
     assert came
     assert all(line in kept for line in came)
     before = stages[stages.index(name) - 1]
-    given = [*map(code_of, shown(capsys, "--stage", before).splitlines())]
-    given = given[before != "lowered" :]
-    assert all(line in given for line in went)
-    assert len(given) - len(went) + len(came) == len(kept)
+    before_lines = [*map(code_of, shown(capsys, "--stage", before).splitlines())]
+    before_lines = before_lines[before != "lowered" :]
+    assert all(line in before_lines for line in went)
+    assert len(before_lines) - len(went) + len(came) == len(kept)
 
 
 def test_a_diff_of_a_layer_or_a_line_has_their_changes_alone(capsys: pytest.CaptureFixture[str]) -> None:

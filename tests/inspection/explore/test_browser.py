@@ -30,8 +30,8 @@ FRAME_MILLISECONDS = 8.0
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with chromium(tmp_path_factory.mktemp("chromium"), "window-size=1280,900") as found:
-        yield found
+    with chromium(tmp_path_factory.mktemp("chromium"), "window-size=1280,900") as driver:
+        yield driver
 
 
 def test_lines_of_a_call_light_up_as_one_and_cells_in_the_declaration(browser: Browser, tmp_path: Path) -> None:
@@ -79,9 +79,9 @@ def test_parts_that_belong_together_are_highlighted_in_all_panes(browser: Browse
     lit = browser.run(f"return [...{titles}].map((one) => one.textContent)")
     assert lit == ["BasicRNNCell(7)"]
     assert "cell_1/basic_rnn_cell" in browser.run("return document.getElementById('status').textContent")
-    found = browser.run(LIT)
-    assert any("cell_1/basic_rnn_cell/kernel" in line for line in found)
-    assert not any("cell_0" in line or "cell_2" in line for line in found)
+    actual = browser.run(LIT)
+    assert any("cell_1/basic_rnn_cell/kernel" in line for line in actual)
+    assert not any("cell_0" in line or "cell_2" in line for line in actual)
     script = browser.run("return [...document.querySelectorAll('#script .line.lit')].map((line) => line.textContent)")
     assert len(script) == 1
     assert "rg.BasicRNNCell(" in script[0]

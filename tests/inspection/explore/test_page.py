@@ -68,9 +68,9 @@ class Read(html.parser.HTMLParser):
 
 
 def read(page: str) -> Read:
-    found = Read()
-    found.feed(page)
-    return found
+    result = Read()
+    result.feed(page)
+    return result
 
 
 LONG = {("training", "llvm"), ("training", "asm")}
@@ -88,8 +88,8 @@ def page(program: rg.Program) -> str:
 
 
 def test_every_stage_is_there_with_its_text_and_places(program: rg.Program, page: str) -> None:
-    found = read(page)
-    facts = found.facts
+    actual = read(page)
+    facts = actual.facts
     assert [graph["name"] for graph in facts["graphs"]] == ["training", "inference"]
     for graph in facts["graphs"]:
         called = getattr(program, graph["name"])
@@ -97,19 +97,19 @@ def test_every_stage_is_there_with_its_text_and_places(program: rg.Program, page
         for stage in graph["stages"]:
             if (graph["name"], stage["name"]) in LONG:
                 continue
-            lines, sets = found.stage(graph["name"], stage["name"])
+            lines, sets = actual.stage(graph["name"], stage["name"])
             shown = called.show(stage["name"])
             expected = [line for line in shown.lines if not line.text.startswith("# after ")]
             assert lines == [line.text for line in expected]
             for line, number in zip(expected, sets, strict=True):
                 places = [facts["places"][place] for place in facts["sets"][number]]
-                told = {(facts["files"][file]["name"], line, layer, phase) for file, line, layer, phase in places}
-                assert told == {(Path(w.file).name, w.line, w.layer, w.phase) for w in line.origins}
+                recorded = {(facts["files"][file]["name"], line, layer, phase) for file, line, layer, phase in places}
+                assert recorded == {(Path(w.file).name, w.line, w.layer, w.phase) for w in line.origins}
 
 
 def test_passes_show_their_guarantee_their_time_and_their_changes(page: str) -> None:
-    found = read(page)
-    for graph in found.facts["graphs"]:
+    actual = read(page)
+    for graph in actual.facts["graphs"]:
         passes = [stage for stage in graph["stages"] if stage["before"]]
         assert len(passes) > 8
         changed = 0
@@ -117,8 +117,8 @@ def test_passes_show_their_guarantee_their_time_and_their_changes(page: str) -> 
             assert stage["law"], stage["name"]
             assert stage["about"], stage["name"]
             assert stage["seconds"] > 0
-            before, _ = found.stage(graph["name"], stage["before"])
-            after, _ = found.stage(graph["name"], stage["name"])
+            before, _ = actual.stage(graph["name"], stage["before"])
+            after, _ = actual.stage(graph["name"], stage["name"])
             if stage["changes"] is None:
                 assert list(map(bare, before)) == list(map(bare, after))
                 continue
@@ -229,9 +229,9 @@ def test_times_are_heat_of_places(program: rg.Program) -> None:
     profile = program.inference.profile(feeds, seconds=0.02)
     facts = read(program.explore(profile=profile)).facts
     assert [*facts["times"]] == ["inference"]
-    told = facts["times"]["inference"]
-    assert sum(row["share"] for row in told["rows"]) == pytest.approx(sum(k.share for k in profile.kernels))
-    assert 0.3 < sum(share for _, share in told["places"]) < 1.0001
+    times = facts["times"]["inference"]
+    assert sum(row["share"] for row in times["rows"]) == pytest.approx(sum(k.share for k in profile.kernels))
+    assert 0.3 < sum(share for _, share in times["places"]) < 1.0001
     with pytest.raises(rg.DtypeError, match=r"inference\.profile"):
         program.explore(profile=[profile, 3])  # type: ignore[list-item]
 
@@ -282,38 +282,38 @@ TAGS = {
 def test_names_are_no_markup() -> None:
     """Names are not parsed as markup: ``</script>`` in a name adds no element, and only the page's script runs."""
     page = hostile().explore(title=HOSTILE)
-    found = read(page)
-    assert {*found.tags} <= TAGS
-    assert found.tags.count("script") == len(found.facts["graphs"][0]["stages"]) * 2 + 2
-    assert found.texts["title"].startswith(HOSTILE.replace("\x01", "\ufffd"))
-    assert any(HOSTILE.partition("'")[0] in line for line in found.stage("inference", "lowered")[0])
-    assert not any(name.startswith("on") for name, _ in found.attributes)
+    actual = read(page)
+    assert {*actual.tags} <= TAGS
+    assert actual.tags.count("script") == len(actual.facts["graphs"][0]["stages"]) * 2 + 2
+    assert actual.texts["title"].startswith(HOSTILE.replace("\x01", "\ufffd"))
+    assert any(HOSTILE.partition("'")[0] in line for line in actual.stage("inference", "lowered")[0])
+    assert not any(name.startswith("on") for name, _ in actual.attributes)
 
 
 def test_the_page_makes_no_network_requests(page: str) -> None:
-    found = read(page)
-    policy = next(value for name, value in found.attributes if name == "content" and "default-src" in (value or ""))
+    actual = read(page)
+    policy = next(value for name, value in actual.attributes if name == "content" and "default-src" in (value or ""))
     assert policy is not None
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
-    digest = base64.b64encode(hashlib.sha256(found.texts["script"].encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(actual.texts["script"].encode()).digest()).decode()
     assert f"'sha256-{digest}'" in policy
-    assert not {"src", "href", "action"} & {name for name, _ in found.attributes}
+    assert not {"src", "href", "action"} & {name for name, _ in actual.attributes}
     urls = set(re.findall(r"https?://[^\s\"'<]+", page))
     assert urls == {"http://www.w3.org/2000/svg"}
 
 
 def test_elements_that_the_script_uses_exist(page: str) -> None:
-    found = read(page)
-    wanted = set(re.findall(r"byId\(\"([\w-]+)\"\)", found.texts["script"]))
-    there = {value for name, value in found.attributes if name == "id"}
+    actual = read(page)
+    wanted = set(re.findall(r"byId\(\"([\w-]+)\"\)", actual.texts["script"]))
+    there = {value for name, value in actual.attributes if name == "id"}
     assert len(wanted) > 15
     assert wanted <= there
 
 
 def test_lines_count_as_javascript_counts() -> None:
     lines = ["", "a′ = 𝕏 + 1", "x" * 300, "\tend"]
-    found = Read(texts={"text-g-s": packed(lines, [0, 1, 2, 1])})
-    assert found.stage("g", "s") == (lines, [0, 1, 2, 1])
+    actual = Read(texts={"text-g-s": packed(lines, [0, 1, 2, 1])})
+    assert actual.stage("g", "s") == (lines, [0, 1, 2, 1])
 
 
 def test_saved_programs_have_pages_that_read_no_files(tmp_path: Path) -> None:
@@ -328,13 +328,13 @@ def test_saved_programs_have_pages_that_read_no_files(tmp_path: Path) -> None:
 
 def test_the_page_is_written_and_returned(tmp_path: Path) -> None:
     program = hostile()
-    given = program.explore(tmp_path / "page.html")
-    assert (tmp_path / "page.html").read_text() == given
-    assert isinstance(given, Page)
-    assert len(repr(given)) < 100
-    frame = given._repr_html_()
+    actual = program.explore(tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text() == actual
+    assert isinstance(actual, Page)
+    assert len(repr(actual)) < 100
+    frame = actual._repr_html_()
     assert "<script" not in frame
-    assert html.unescape(frame.partition('srcdoc="')[2].partition('" title=')[0]) == given
+    assert html.unescape(frame.partition('srcdoc="')[2].partition('" title=')[0]) == actual
     with pytest.raises(rg.FileError):
         program.explore(tmp_path / "no" / "page.html")
     with pytest.raises(rg.DtypeError):

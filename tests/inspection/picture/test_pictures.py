@@ -145,12 +145,12 @@ def test_equations_compute_the_results_of_the_cell() -> None:
     x = rg.placeholder("x", shape=(1, 1, 3))
     outputs, _ = rg.dynamic_rnn(Gated(4), x, initial_state=rg.constant(np.full((1, 4), 0.5, np.float32)))
     program = rg.compile(outputs, cache=False)
-    found = {row.name: row.inference for row in rows(of(program)) if row.name in ("f", "c", "h′")}
-    assert [*found] == ["f", "c", "h′"]
+    actual = {row.name: row.inference for row in rows(of(program)) if row.name in ("f", "c", "h′")}
+    assert [*actual] == ["f", "c", "h′"]
     feed = np.array([[[0.3, -0.2, 0.9]]], np.float32)
     names = {name.rpartition("/")[2]: array for name, array in program.parameters.items()}
     names |= {"x": feed[0], "h": np.full((1, 4), 0.5), "tanh": np.tanh, "sigmoid": lambda z: 1 / (1 + np.exp(-z))}
-    for name, text in found.items():
+    for name, text in actual.items():
         names[name.replace("′", "_new")] = eval(text.replace("·", "*").replace("−", "-").replace("′", "_new"), names)
     np.testing.assert_allclose(program.inference(x=feed)[0], names["h_new"], rtol=1e-4)
 
@@ -169,7 +169,7 @@ def test_brackets_are_written_if_the_order_needs_them() -> None:
         "y": rg.reduce_sum(a * b, axis=0),
     }
     declaration = of(rg.compile(outputs, cache=False))
-    found = {row.training for row in rows(declaration)}
+    actual = {row.training for row in rows(declaration)}
     assert {
         "a − (b − c)",
         "a − b − c",
@@ -180,7 +180,7 @@ def test_brackets_are_written_if_the_order_needs_them() -> None:
         "[a, b][1:]",
         "where(a < b, a, c)",
         "reduce_sum(a · b, axis 0)",
-    } <= found
+    } <= actual
 
 
 def test_a_saved_program_has_the_same_picture_and_reads_no_file(tmp_path: Path) -> None:
@@ -335,8 +335,8 @@ def test_the_text_is_xml_without_foreign_markup(make: Callable[[], rg.Program]) 
     kinds = {element.tag.removeprefix(SVG) for element in root.iter()}
     assert kinds <= {"svg", "style", "g", "title", "rect", "text", "path", "polygon"}
     if make is hostile:
-        found = [element.text or "" for element in root.iter(f"{SVG}text")]
-        assert HOSTILE.replace("\x01", "\ufffd") in found
+        actual = [element.text or "" for element in root.iter(f"{SVG}text")]
+        assert HOSTILE.replace("\x01", "\ufffd") in actual
 
 
 def test_files_are_svg_and_png(tmp_path: Path) -> None:
@@ -378,7 +378,7 @@ def test_cells_show_the_names_of_their_layers() -> None:
     drawn = drawing_of(of(rg.compile(outputs, cache=False)), "training", "cells")
     cells_of = [figure for figure in drawn.figures if figure.box is not None and figure.box.kind == "cell"]
     texts = [[shape.text for shape in figure.shapes if isinstance(shape, Text)] for figure in cells_of]
-    titles = [(found[0], found[1]) for found in texts]
+    titles = [(actual[0], actual[1]) for actual in texts]
     assert titles == [("GRUCell(4)", "cell_0"), ("LSTMCell(5)", "cell_1"), ("GRUCell(4)", "cell_2")]
 
 
@@ -387,10 +387,10 @@ def test_closed_boxes_take_the_place_of_open_ones(make: Callable[[], rg.Program]
     """Closed boxes are lower, and no wider than their reserved space; no other box moves."""
     drawn = drawing_of(of(make()), "both", "equations", True)
     check_places(drawn)
-    found = [figure for figure in drawn.figures if figure.closed]
-    assert {"cell", "driver", "stack", "wrapper"} & {figure.box.kind for figure in found if figure.box}
-    check_places(replace(drawn, figures=tuple(replace(figure, shapes=figure.closed) for figure in found)))
-    for figure in found:
+    actual = [figure for figure in drawn.figures if figure.closed]
+    assert {"cell", "driver", "stack", "wrapper"} & {figure.box.kind for figure in actual if figure.box}
+    check_places(replace(drawn, figures=tuple(replace(figure, shapes=figure.closed) for figure in actual)))
+    for figure in actual:
         opened, closed = figure.shapes[0], figure.closed[0]
         assert isinstance(opened, Rectangle)
         assert isinstance(closed, Rectangle)

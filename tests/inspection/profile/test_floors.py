@@ -71,17 +71,17 @@ def test_the_floor_is_the_longest_lower_bound(work: Work, seconds: float, words:
 
 
 def test_values_between_kernels_are_not_in_the_floor() -> None:
-    fed, given, between = (Buffer(name, "float32") for name in ("fed", "given", "between"))
+    fed, returned, between = (Buffer(name, "float32") for name in ("fed", "given", "between"))
     once, again = value("tanh"), value("neg")
     works = [
         Work(elements=((once, 10),), transfers=((once, 140),), places=((fed, 40), (between, 100))),
         Work(
             elements=((once, 10), (again, 5)),
             transfers=((again, 180),),
-            places=((fed, 40), (between, 100), (given, 40)),
+            places=((fed, 40), (between, 100), (returned, 40)),
         ),
     ]
-    first, second = necessary(works, {fed, given})
+    first, second = necessary(works, {fed, returned})
     assert (first.moved, second.moved) == (40, 40)
     assert (first.elements, second.elements) == (((once, 10),), ((again, 5),))
 

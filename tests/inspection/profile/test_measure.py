@@ -40,12 +40,12 @@ def test_every_call_counts_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         counters[[kernel, scan, first], 0, 0] += 1_000_000, 2_000_000, 500_000
         counters[[kernel, scan, first], 0, 1] += 1
 
-    found = measure(run, lambda: None, ticks, counters, 0.01)
+    actual = measure(run, lambda: None, ticks, counters, 0.01)
     cost = counter().cost
-    seconds = found.seconds[:, 0]
-    assert found.times[[kernel, scan, first], 0].tolist() == [1, 1, 1]
+    seconds = actual.seconds[:, 0]
+    assert actual.times[[kernel, scan, first], 0].tolist() == [1, 1, 1]
     assert np.isclose(seconds[scan] / seconds[kernel], (2_000_000 - 3 * cost) / (1_000_000 - cost))
     # samples divide a scan's time, and are not added to it
-    assert np.isclose(found.native, seconds[kernel] + seconds[scan])
-    assert found.calls >= 1
-    assert found.outside == 0  # only the counters took time
+    assert np.isclose(actual.native, seconds[kernel] + seconds[scan])
+    assert actual.calls >= 1
+    assert actual.outside == 0  # only the counters took time

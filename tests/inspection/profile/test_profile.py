@@ -85,9 +85,9 @@ def test_code_with_counters_gives_the_same_bits(name: str) -> None:
     compiled, outputs = net.program.inference.compiled, net.program.inference._names()
     entry, plan, counters = compiled.timed_entry(outputs, compiled.last_sizes)
     weights = entry.weights(net.program.parameters)
-    found = run_once(entry, weights, net.feeds, compiled.last_sizes)
+    actual = run_once(entry, weights, net.feeds, compiled.last_sizes)
     for name, values in zip(outputs, expected.values(), strict=True):
-        assert_array_equal(found[name], values)
+        assert_array_equal(actual[name], values)
     assert plan.ticks is not None
     assert counters[plan.ticks.rest, 0, 1] == 1
     plain = compiled.entry(outputs, compiled.last_sizes)
@@ -112,8 +112,8 @@ def test_workers_are_counted_each_for_itself(shared: None, rows: int) -> None:
     compiled, outputs = program.inference.compiled, program.inference._names()
     entry, plan, counters = compiled.timed_entry(outputs, compiled.last_sizes)
     for _ in range(3):
-        found = run_once(entry, entry.weights(program.parameters), feeds, compiled.last_sizes)
-        assert_array_equal(found[outputs[0]], expected)
+        actual = run_once(entry, entry.weights(program.parameters), feeds, compiled.last_sizes)
+        assert_array_equal(actual[outputs[0]], expected)
     assert plan.ticks is not None
     assert counters[plan.ticks.rest, :, 1].tolist() == [3, 3]
     profile = program.inference.profile(feeds, seconds=SECONDS)
@@ -176,9 +176,9 @@ def test_interleaved_scans_are_one_kernel_of_several_layers() -> None:
     assert len(beside.layers) == 2
     assert beside.runs == steps
     for number, gates in ((0, 1), (1, 3)):
-        (found,) = [part for layer, part in profile.layers.items() if f"cell_{number}/" in layer]
+        (actual,) = [part for layer, part in profile.layers.items() if f"cell_{number}/" in layer]
         products = 2 * steps * gates * 8 * 16
-        assert products <= found.flops <= products + steps * 8 * 20
+        assert products <= actual.flops <= products + steps * 8 * 20
 
 
 def _too_short(*_: object) -> float:
@@ -317,9 +317,9 @@ def test_a_long_name_keeps_its_end_in_the_picture() -> None:
     name = "/".join(f"tower_{number}" for number in range(20))
     program = rg.compile(rg.dense(x, 2, name=name))
     picture = program.inference.profile({x: array(1, 3)}, SECONDS).plot()
-    told = [text for text in ET.fromstring(picture).itertext() if "tower_19  " in text]
-    assert [text[0] for text in told] == ["…"]
-    assert len(told[0]) <= 100
+    labels = [text for text in ET.fromstring(picture).itertext() if "tower_19  " in text]
+    assert [text[0] for text in labels] == ["…"]
+    assert len(labels[0]) <= 100
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), True, "1", None, 10**400, [1.0]])

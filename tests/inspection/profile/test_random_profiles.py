@@ -44,9 +44,9 @@ def check_profiled(declaration: Declaration, threads: int) -> None:
         expected = flat(program.inference(feeds))
         compiled, outputs = program.inference.compiled, program.inference._names()
         entry, _, _ = compiled.timed_entry(outputs, compiled.last_sizes)
-        found = run_once(entry, entry.weights(program.parameters), feeds, compiled.last_sizes)
+        actual = run_once(entry, entry.weights(program.parameters), feeds, compiled.last_sizes)
         for name, values in zip(outputs, expected.values(), strict=True):
-            assert_array_equal(found[name], values, declaration.text())
+            assert_array_equal(actual[name], values, declaration.text())
         check_sums(program.inference.profile(feeds, SECONDS))
         trained = taken(program.training.graph, declaration.arrays())
         check_sums(program.training.profile(trained, SECONDS))

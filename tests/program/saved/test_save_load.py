@@ -68,9 +68,9 @@ def check_random(seed: int) -> None:
     again = rg.Program(stored, program.parameters, program.seed, ProgramOptions(unroll=stored.settings.unroll))
     for graph in ("inference", "training"):
         ours, theirs = getattr(program, graph), getattr(again, graph)
-        given = taken(ours.graph, arrays)
+        inputs = taken(ours.graph, arrays)
         options = {"seed": 7} if graph == "training" else {}
-        assert not differences(flat(ours(given, **options)), flat(theirs(given, **options))), declaration.text()
+        assert not differences(flat(ours(inputs, **options)), flat(theirs(inputs, **options))), declaration.text()
         assert ours.show("loops") == theirs.show("loops")
 
 

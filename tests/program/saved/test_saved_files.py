@@ -93,8 +93,8 @@ def test_a_reader_during_a_write_sees_complete_programs(small: rg.Program, saved
     writer = threading.Thread(target=write)
     writer.start()
     while not done.is_set():
-        found = rg.load(saved).parameters[name]
-        assert np.array_equal(found, small.parameters[name]) or np.array_equal(found, other.parameters[name])
+        actual = rg.load(saved).parameters[name]
+        assert np.array_equal(actual, small.parameters[name]) or np.array_equal(actual, other.parameters[name])
     writer.join()
 
 

@@ -76,8 +76,8 @@ def test_steps_give_the_bits_of_the_sequence(batch: int) -> None:
     x = data(batch, 25, WIDTH, seed=1)
     expected = program.inference(x=x)
     with direct_only():
-        found = [stream.step(x=np.ascontiguousarray(x[:, t])) for t in range(25)]
-    assert_array_equal(np.stack(found, 1), expected)
+        actual = [stream.step(x=np.ascontiguousarray(x[:, t])) for t in range(25)]
+    assert_array_equal(np.stack(actual, 1), expected)
     stream.reset()
     out = np.empty((batch, UNITS), np.float32)
     for t in range(25):  # views are read in place, and results are written to ``out``
@@ -109,22 +109,22 @@ def test_inference_gives_the_same_results_as_in_python(batch: int, steps: int) -
     feeds = [data(batch, steps, WIDTH, seed=seed) for seed in range(3)]
     expected = [program.inference(x=feed) for feed in feeds]
     heated(lambda: program.inference(x=feeds[0]))
-    out, given = np.empty_like(expected[0]), (feeds[0],)
+    out, inputs = np.empty_like(expected[0]), (feeds[0],)
     is_large = out.nbytes > 16 << 10
     for feed, wanted in zip(feeds, expected, strict=True):
         with direct_only():
-            found = program.inference(x=feed)
-        assert_array_equal(found, wanted)
-        assert found.flags.owndata
-        assert found.flags.c_contiguous
-        assert found.dtype is wanted.dtype
+            actual = program.inference(x=feed)
+        assert_array_equal(actual, wanted)
+        assert actual.flags.owndata
+        assert actual.flags.c_contiguous
+        assert actual.dtype is wanted.dtype
         assert_array_equal(program.inference({x: feed}), wanted)
         assert_array_equal(program.inference({"x": feed}), wanted)
         if not is_large:
             with direct_only():
                 assert program.inference(x=feed, out=out) is out
         assert_array_equal(program.inference(x=feed, out=out), wanted)
-    assert given[0] is feeds[0]
+    assert inputs[0] is feeds[0]
 
 
 @pytest.mark.parametrize("form", STRUCTURES)
@@ -137,8 +137,8 @@ def test_results_have_the_structure_that_was_compiled(form: str) -> None:
         heated(lambda call=call, feed=feed: call(x=feed))
         stream.reset()
         with direct_only():
-            found = call(x=feed)
-        _same_nest(found, first)
+            actual = call(x=feed)
+        _same_nest(actual, first)
         if form not in ("bare", "deep"):  # ``out`` must not be a list
             out = call(x=feed)
             stream.reset()
@@ -150,15 +150,15 @@ def test_results_have_the_structure_that_was_compiled(form: str) -> None:
             _same_nest(written, first)
 
 
-def _same_nest(found: Any, expected: Any) -> None:
-    assert type(found) is type(expected)
+def _same_nest(actual: Any, expected: Any) -> None:
+    assert type(actual) is type(expected)
     if isinstance(expected, Mapping):
-        assert [*found] == [*expected]
-        found, expected = [*found.values()], [*expected.values()]
+        assert [*actual] == [*expected]
+        actual, expected = [*actual.values()], [*expected.values()]
     if not isinstance(expected, tuple | list):
-        assert_array_equal(found, expected)
+        assert_array_equal(actual, expected)
         return
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(actual, expected, strict=True):
         _same_nest(one, other)
 
 
@@ -240,9 +240,9 @@ def test_arrays_for_results_that_overlap_are_refused() -> None:
     with pytest.raises(rg.ArgumentError) as cold:
         program.inference(x=x, out=out)
     heated(lambda: program.inference(x=x))
-    for given in (out, {"outputs": whole[:2], "more": whole[:2]}):
+    for arrays in (out, {"outputs": whole[:2], "more": whole[:2]}):
         with pytest.raises(rg.ArgumentError, match="share memory"):
-            program.inference(x=x, out=given)
+            program.inference(x=x, out=arrays)
     with pytest.raises(rg.ArgumentError) as hot:
         program.inference(x=x, out=out)
     assert str(hot.value).partition(":")[2] == str(cold.value).partition(":")[2] or "share memory" in str(hot.value)
@@ -358,9 +358,9 @@ def test_training_is_direct_and_draws_the_same_seeds(what: str) -> None:
         other.parts.seeds.draw()
     expected = [call(other, **fed), call(other, **fed, seed=7), call(other, **fed)]
     with direct_only():
-        found = [call(program, **fed), call(program, **fed, seed=7), call(program, **fed)]
-    assert repr(map_leaves(type, found)) == repr(map_leaves(type, expected))
-    for one, one_expected in zip(flatten(found), flatten(expected), strict=True):
+        actual = [call(program, **fed), call(program, **fed, seed=7), call(program, **fed)]
+    assert repr(map_leaves(type, actual)) == repr(map_leaves(type, expected))
+    for one, one_expected in zip(flatten(actual), flatten(expected), strict=True):
         assert_array_equal(one, one_expected)
     program.parameters["rnn/lstm_cell/bias"] = other.parameters["rnn/lstm_cell/bias"] = data(4 * UNITS)
     for number in range(4):
@@ -616,23 +616,23 @@ def test_methods_have_signatures() -> None:
     functions = {name: function for (_, name, *_), function in methods}
     assert functions.keys() == {"step", "process", "__call__"}
     for (owner, name, *_), function in methods:
-        made = getattr(owner, name)
-        taken, names = inspect.signature(made).parameters, inspect.signature(function).parameters
+        method = getattr(owner, name)
+        taken, names = inspect.signature(method).parameters, inspect.signature(function).parameters
         assert [*taken] == [*names]
         assert [item.kind for item in taken.values()] == [item.kind for item in names.values()]
         assert [item.default for item in taken.values()] == [item.default for item in names.values()]
-        assert made.__doc__ == function.__doc__
-        assert made.__name__ == name
+        assert method.__doc__ == function.__doc__
+        assert method.__name__ == name
 
 
 def test_a_method_from_before_is_direct_too() -> None:
     _, stream = hot_stream()
     (step,) = (item for item in DIRECT._functions if item.__qualname__ == "Stream.step")
     with direct_only():
-        found = step(stream, x=data(1, WIDTH))
+        actual = step(stream, x=data(1, WIDTH))
         step(stream, {"x": data(1, WIDTH)})
     stream.reset()
-    assert_array_equal(stream.step(x=data(1, WIDTH)), found)
+    assert_array_equal(stream.step(x=data(1, WIDTH)), actual)
     with pytest.raises(rg.ShapeError):
         step(stream, x=data(1, 1))
 

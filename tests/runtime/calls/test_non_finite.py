@@ -55,13 +55,13 @@ class Rooted(rg.Cell):
         return h, {"h": h}
 
 
-def assert_at(found: rg.NonFinite | None, mark: str, **fields: Any) -> rg.NonFinite:
-    assert found is not None
-    assert {name: getattr(found, name) for name in fields} == fields, found
-    assert found.where is not None
-    assert (os.path.basename(found.where.file), found.where.line) == ("test_non_finite.py", line(mark))
-    assert str(found).startswith(f"{found.where}: ")
-    return found
+def assert_at(actual: rg.NonFinite | None, mark: str, **fields: Any) -> rg.NonFinite:
+    assert actual is not None
+    assert {name: getattr(actual, name) for name in fields} == fields, actual
+    assert actual.where is not None
+    assert (os.path.basename(actual.where.file), actual.where.line) == ("test_non_finite.py", line(mark))
+    assert str(actual).startswith(f"{actual.where}: ")
+    return actual
 
 
 def network(function: Any = logarithm, batch: int | None = None, time: int | None = None, **options: Any) -> rg.Program:
@@ -97,9 +97,9 @@ def x_with(value: float, *places: tuple[int, int, int], rows: int = 3, steps: in
 @pytest.mark.parametrize("options", [{}, {"batch": 3}, {"batch": 3, "time": 5}, {"time": 5}, {"keep_prob": 0.9}])
 def test_a_finite_run_gives_none(options: dict[str, Any]) -> None:
     program = network(root, **options)
-    given = feeds()
-    assert program.training.check(**given, seed=1) is None
-    assert program.inference.check(x=given["x"]) is None
+    inputs = feeds()
+    assert program.training.check(**inputs, seed=1) is None
+    assert program.inference.check(x=inputs["x"]) is None
 
 
 @pytest.mark.parametrize("options", [{}, {"batch": 3}, {"batch": 3, "time": 5}])
@@ -107,9 +107,9 @@ def test_a_finite_run_gives_none(options: dict[str, Any]) -> None:
 def test_the_first_step_is_reported_before_the_first_row(graph: str, options: dict[str, Any]) -> None:
     program = network(logarithm, **options)
     x = x_with(0, (1, 3, 2), (0, 4, 1), (2, 3, 0))
-    given = {"x": x} if graph == "inference" else feeds(x=x)
-    found = assert_at(
-        getattr(program, graph).check(**given),
+    inputs = {"x": x} if graph == "inference" else feeds(x=x)
+    actual = assert_at(
+        getattr(program, graph).check(**inputs),
         "logarithm",
         op="log",
         node="log",
@@ -120,18 +120,18 @@ def test_the_first_step_is_reported_before_the_first_row(graph: str, options: di
         phase="forward",
         name=None,
     )
-    assert str(found).endswith("log gives -inf in the forward pass at step 3, row 1 (node log)")
+    assert str(actual).endswith("log gives -inf in the forward pass at step 3, row 1 (node log)")
     x[1, 1, 3] = -1
-    assert_at(getattr(program, graph).check(given), "logarithm", value="nan", step=1, row=1, index=(1, 3))
+    assert_at(getattr(program, graph).check(inputs), "logarithm", value="nan", step=1, row=1, index=(1, 3))
 
 
 def test_node_is_the_name_in_the_printed_graph() -> None:
     x = rg.placeholder("x", (None, 4))
     program = rg.compile({"a": rg.log(x), "b": rg.log(x * 2), "c": rg.log(x - 1)})
-    found = program.inference.check(x=np.full((2, 4), 0.5))
-    assert found is not None
-    assert f"  {found.node} = log sub :" in str(program.inference.graph)
-    assert (found.step, found.row, found.index) == (None, 0, (0, 0))
+    finding = program.inference.check(x=np.full((2, 4), 0.5))
+    assert finding is not None
+    assert f"  {finding.node} = log sub :" in str(program.inference.graph)
+    assert (finding.step, finding.row, finding.index) == (None, 0, (0, 0))
 
 
 def test_overflow_in_float32_is_found_although_every_result_is_finite() -> None:
@@ -145,8 +145,8 @@ def test_overflow_in_float32_is_found_although_every_result_is_finite() -> None:
 @pytest.mark.parametrize(("dtype", "value"), [("float32", "inf"), ("float64", None)])
 def test_values_have_the_dtype_that_was_declared(dtype: str, value: str | None) -> None:
     x = rg.placeholder("x", (None, 2), dtype)
-    found = rg.compile(rg.exp(x)).inference.check(x=[[0, 100]])
-    assert (found and found.value) == value
+    finding = rg.compile(rg.exp(x)).inference.check(x=[[0, 100]])
+    assert (finding and finding.value) == value
 
 
 @pytest.mark.parametrize("options", [{}, {"batch": 3, "time": 5}])
@@ -159,9 +159,9 @@ def test_a_derivative_that_is_infinite_where_the_value_is_not(options: dict[str,
     trained = root(inputs * rg.parameter("scale", (4,), initializer="ones"))
     outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), trained)
     program = rg.compile(outputs, loss=rg.reduce_mean(outputs))
-    found = assert_at(program.training.check(x=x), "root", op="div", phase="backward", step=1, row=0, index=(0, 1, 0))
-    assert found.value in ("inf", "-inf")
-    assert "in the backward pass at step 1, row 0" in str(found)
+    finding = assert_at(program.training.check(x=x), "root", op="div", phase="backward", step=1, row=0, index=(0, 1, 0))
+    assert finding.value in ("inf", "-inf")
+    assert "in the backward pass at step 1, row 0" in str(finding)
 
 
 def test_rows_of_a_table_that_overflow_together() -> None:
@@ -191,8 +191,8 @@ def test_windows_that_overflow_where_they_overlap() -> None:
     program = rg.compile(y, loss=rg.reduce_sum(y * np.float32(2e38)))
     program.parameters["conv1d/kernel"] = np.ones((2, 1, 1))
     assert program.training.check(x=np.full((2, 2, 1), 0.01)) is None
-    found = program.training.check(x=np.full((2, 5, 1), 0.01))
-    assert_at(found, "windows", op="overlap_add", value="inf", phase="backward", index=(0, 1, 0))
+    finding = program.training.check(x=np.full((2, 5, 1), 0.01))
+    assert_at(finding, "windows", op="overlap_add", value="inf", phase="backward", index=(0, 1, 0))
 
 
 def test_the_backward_loop_counts_steps_as_the_user_does() -> None:
@@ -208,9 +208,9 @@ def test_a_sum_of_gradients_of_a_table_that_overflows() -> None:
     program = rg.compile(rows, loss=rg.reduce_sum(rows * np.float32(3e38)))
     program.parameters["embedding/table"] = np.zeros((4, 2))
     assert program.training.check(ids=[[0, 1], [2, 3]]) is None
-    found = program.training.check(ids=[[0, 2], [2, 3]])
-    found = assert_at(found, "embedding", op="scatter_add", phase="backward", value="inf", index=(2, 0))
-    assert (found.row, found.step) == (None, None)
+    finding = program.training.check(ids=[[0, 2], [2, 3]])
+    finding = assert_at(finding, "embedding", op="scatter_add", phase="backward", value="inf", index=(2, 0))
+    assert (finding.row, finding.step) == (None, None)
 
 
 def test_a_backward_cell_counts_steps_as_the_user_does() -> None:
@@ -226,29 +226,29 @@ def test_rows_of_time_major_inputs() -> None:
 def test_steps_and_rows_outside_of_loops() -> None:
     sequence = rg.placeholder("x", (None, None, 4))
     outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(3), logarithm(sequence))
-    found = rg.compile(outputs).inference.check(x=x_with(0, (1, 3, 2), (2, 1, 3)))
-    assert_at(found, "logarithm", step=1, row=2, index=(2, 1, 3))
+    finding = rg.compile(outputs).inference.check(x=x_with(0, (1, 3, 2), (2, 1, 3)))
+    assert_at(finding, "logarithm", step=1, row=2, index=(2, 1, 3))
 
 
 @pytest.mark.parametrize(("value", "text"), [(NAN, "nan"), (INF, "inf"), (-INF, "-inf")])
 @pytest.mark.parametrize("graph", ["inference", "training"])
 def test_a_feed_that_is_not_finite(graph: str, value: float, text: str) -> None:
     x = x_with(value, (1, 3, 2), (2, 2, 0))
-    given = {"x": x} if graph == "inference" else feeds(x=x)
-    found = getattr(network(root), graph).check(**given)
-    found = assert_at(found, "x", phase="feed", name="x", value=text, step=2, row=2, index=(2, 2, 0))
-    assert str(found).endswith(f"feed x holds {text} at step 2, row 2, index (2, 2, 0)")
+    inputs = {"x": x} if graph == "inference" else feeds(x=x)
+    finding = getattr(network(root), graph).check(**inputs)
+    finding = assert_at(finding, "x", phase="feed", name="x", value=text, step=2, row=2, index=(2, 2, 0))
+    assert str(finding).endswith(f"feed x holds {text} at step 2, row 2, index (2, 2, 0)")
 
 
 def test_a_parameter_that_is_not_finite() -> None:
     program = network(root)
     with program.parameters.edit("dense/kernel") as kernel:
         kernel[3, 1] = INF
-    found = program.inference.check(x=feeds()["x"])
-    assert found is not None
-    assert (found.phase, found.name, found.value, found.index) == ("parameter", "dense/kernel", "inf", (3, 1))
-    assert (found.step, found.row) == (None, None)
-    assert "parameter dense/kernel holds inf at index (3, 1)" in str(found)
+    finding = program.inference.check(x=feeds()["x"])
+    assert finding is not None
+    assert (finding.phase, finding.name, finding.value, finding.index) == ("parameter", "dense/kernel", "inf", (3, 1))
+    assert (finding.step, finding.row) == (None, None)
+    assert "parameter dense/kernel holds inf at index (3, 1)" in str(finding)
 
 
 def masked(mask: float) -> rg.Program:
@@ -263,13 +263,13 @@ def masked(mask: float) -> rg.Program:
 
 def test_infinities_of_a_mask_are_findings_only_if_they_become_nan() -> None:
     program = masked(-INF)
-    given = {"x": np.ones((2, 4)), "y": [0, 1], "allowed": [[True, True, False], [False, True, True]]}
-    assert np.isfinite(program.training.gradients(given)[0])
-    assert program.training.check(given) is None
-    given["allowed"] = [[True, True, False], [False, False, False]]
-    found = program.training.check(given)
-    assert found is not None
-    assert (found.value, found.row, found.phase, found.op) == ("nan", 1, "forward", "sub")
+    feeds = {"x": np.ones((2, 4)), "y": [0, 1], "allowed": [[True, True, False], [False, True, True]]}
+    assert np.isfinite(program.training.gradients(feeds)[0])
+    assert program.training.check(feeds) is None
+    feeds["allowed"] = [[True, True, False], [False, False, False]]
+    finding = program.training.check(feeds)
+    assert finding is not None
+    assert (finding.value, finding.row, finding.phase, finding.op) == ("nan", 1, "forward", "sub")
 
 
 def test_an_infinity_of_the_users_own_in_the_loss_is_named_by_its_output() -> None:
@@ -277,10 +277,10 @@ def test_an_infinity_of_the_users_own_in_the_loss_is_named_by_its_output() -> No
     masked = x + rg.constant(np.asarray([0, -INF, 0, 0], np.float32))
     program = rg.compile({"masked": masked}, loss=rg.reduce_sum(masked))
     assert program.inference.check(x=np.ones((2, 4))) is None
-    found = program.training.check(x=np.ones((2, 4)))
-    assert found is not None
-    assert (found.name, found.value, found.phase) == ("loss", "-inf", "forward")
-    assert "output loss" in str(found)
+    finding = program.training.check(x=np.ones((2, 4)))
+    assert finding is not None
+    assert (finding.name, finding.value, finding.phase) == ("loss", "-inf", "forward")
+    assert "output loss" in str(finding)
 
 
 def test_values_after_a_rows_end_are_findings_only_if_they_reach_a_result() -> None:
@@ -302,25 +302,25 @@ def test_a_derivative_past_a_rows_end_that_spoils_a_gradient() -> None:
     n = rg.placeholder("n", (None,), "int64")
     outputs, _ = rg.dynamic_rnn(Rooted(), rg.placeholder("x", (None, None, 4)), sequence_length=n)
     program = rg.compile(outputs, loss=rg.reduce_mean(outputs))
-    given = {"x": x_with(0, (1, 4, 2)), "n": [5, 2, 5]}
-    _, gradients = program.training.gradients(given)
-    found = program.training.check(given)
-    assert found is not None or np.isfinite(gradients["rnn/rooted/b"]).all()
-    if found is not None:
-        assert_at(found, "root", phase="backward", step=4, row=1)
+    feeds = {"x": x_with(0, (1, 4, 2)), "n": [5, 2, 5]}
+    _, gradients = program.training.gradients(feeds)
+    finding = program.training.check(feeds)
+    assert finding is not None or np.isfinite(gradients["rnn/rooted/b"]).all()
+    if finding is not None:
+        assert_at(finding, "root", phase="backward", step=4, row=1)
 
 
 def test_masks_are_those_of_the_call_with_that_seed() -> None:
     """The check draws the masks of the call: dropout creates zeros, whose logarithm is reported."""
     program = network(logarithm, keep_prob=0.8)
-    given = feeds()
+    inputs = feeds()
     seen = set()
     for seed in range(6):
         for offsets in ({}, {"first_row": 7, "first_step": 11}):
-            (mask,) = program.training.dropout_masks(**given, seed=seed, **offsets).values()
+            (mask,) = program.training.dropout_masks(**inputs, seed=seed, **offsets).values()
             dropped = np.argwhere(mask.transpose(1, 0, 2) == 0)
             step, row, unit = (int(number) for number in dropped[0])
-            assert_at(program.training.check(**given, seed=seed, **offsets), "logarithm", step=step, index=(row, unit))
+            assert_at(program.training.check(**inputs, seed=seed, **offsets), "logarithm", step=step, index=(row, unit))
             seen.add((step, row, unit))
     assert len(seen) > 3
 
@@ -346,17 +346,17 @@ def test_results_that_are_not_finite_always_have_a_finding() -> None:
     bad = 0
     for _ in range(20):
         x = np.where(generator.random((3, 5, 4)) < 0.01, generator.choice([0, 90, -1]), 0.7).astype(np.float32)
-        given = feeds(x=x, n=generator.integers(1, 6, 3))
-        loss, gradients = program.training.gradients(given)
+        inputs = feeds(x=x, n=generator.integers(1, 6, 3))
+        loss, gradients = program.training.gradients(inputs)
         finite = np.isfinite(loss) and all(np.isfinite(array).all() for array in gradients.values())
-        found = program.training.check(given)
+        finding = program.training.check(inputs)
         bad += not finite
-        assert finite or found is not None
+        assert finite or finding is not None
     assert 0 < bad < 20
 
 
 def test_the_error_carries_the_finding() -> None:
-    found = network(logarithm).inference.check(x=x_with(0, (0, 0, 0)))
-    error = rg.NonFiniteError("the loss is nan; lower the rate", finding=found)
+    finding = network(logarithm).inference.check(x=x_with(0, (0, 0, 0)))
+    error = rg.NonFiniteError("the loss is nan; lower the rate", finding=finding)
     assert isinstance(error, ArithmeticError)
-    assert error.finding is found
+    assert error.finding is finding

@@ -41,18 +41,18 @@ def calls(steps: int) -> dict[str, tuple[Call, dict[str, Any]]]:
     begin = stream.state
 
     def again(call: Call) -> Call:
-        def run(*given: Any, **named: Any) -> Any:
+        def run(*positional: Any, **named: Any) -> Any:
             stream.state = begin
-            return call(*given, **named)
+            return call(*positional, **named)
 
         return run
 
     return {
         "inference": (program.inference, shown),
         "evaluate": (program.evaluate, {**shown, "y": feeds["y"]}),
-        "training": (lambda *given, **named: program.training(*given, seed=5, **named), feeds),
+        "training": (lambda *positional, **named: program.training(*positional, seed=5, **named), feeds),
         "without the loss": (
-            lambda *given, **named: program.training(*given, seed=5, **named),
+            lambda *positional, **named: program.training(*positional, seed=5, **named),
             {**shown, "keep": feeds["keep"]},
         ),
         "step": (again(stream.step), {**shown, "x": feeds["x"][:, 0]}),
@@ -89,15 +89,15 @@ def test_results_are_written_to_the_given_arrays(name: str, steps: int, general_
     same(call(**feeds), expected)
     assert not general_calls or (name == "process" and steps == LONG)
     for what, make in parts.items():
-        for given in ((), (dict(feeds),)):
+        for positional in ((), (dict(feeds),)):
             general_calls.clear()
             out = make()
             own = flatten(out)
-            result = call(*given, **({} if given else feeds), out=out)
+            result = call(*positional, **({} if positional else feeds), out=out)
             same(result, expected)
-            found = {id(array) for array in flatten(result)}
-            assert all(id(array) in found for array in own)
-            assert len(found) == len(flatten(expected))
+            actual = {id(array) for array in flatten(result)}
+            assert all(id(array) in actual for array in own)
+            assert len(actual) == len(flatten(expected))
             if what in bound and not (name == "process" and steps == LONG):
                 assert not general_calls, what
     kept = empty(expected)
@@ -220,12 +220,12 @@ def test_results_may_reuse_the_memory_of_feeds(name: str, steps: int) -> None:
     stream = program.inference.stream(1)
     begin = None
 
-    def call(*given: Any, **named: Any) -> Any:
+    def call(*positional: Any, **named: Any) -> Any:
         if name == "inference":
-            return program.inference(*given, **named)
+            return program.inference(*positional, **named)
         if begin is not None:
             stream.state = begin
-        return getattr(stream, name)(*given, **named)
+        return getattr(stream, name)(*positional, **named)
 
     call(x=feed)
     stream.reset()
@@ -233,10 +233,10 @@ def test_results_may_reuse_the_memory_of_feeds(name: str, steps: int) -> None:
     expected = call(MappingProxyType({"x": feed}))
     for start, place in ((0, 0), (5, 0), (0, 5), (0, 1)):
         for _ in range(3):
-            given = memory[start : start + feed.size].reshape(feed.shape)
+            feed_view = memory[start : start + feed.size].reshape(feed.shape)
             out = memory[place : place + feed.size].reshape(expected.shape)
-            given[...] = feed
-            assert call(x=given, out=out) is out
+            feed_view[...] = feed
+            assert call(x=feed_view, out=out) is out
             assert_array_equal(out, expected)
     mine = np.empty_like(expected)
     assert call(x=feed, out=mine) is mine
@@ -312,14 +312,14 @@ def test_other_batches_in_turn() -> None:
 
 def test_several_threads_write_to_arrays_of_their_own() -> None:
     program = listener()
-    given = [{key: fed(2, steps, seed)[key] for key in ("x", "who")} for steps in (5, LONG) for seed in range(3)]
-    expected = [general(program.inference, feeds) for feeds in given]
+    calls = [{key: fed(2, steps, seed)[key] for key in ("x", "who")} for steps in (5, LONG) for seed in range(3)]
+    expected = [general(program.inference, feeds) for feeds in calls]
 
     def work(thread: int) -> None:
         outs = [empty(result) for result in expected]
         for turn in range(40):
-            number = (thread + turn) % len(given)
-            same(program.inference(**given[number], out=outs[number]), expected[number])
+            number = (thread + turn) % len(calls)
+            same(program.inference(**calls[number], out=outs[number]), expected[number])
             same(outs[number], expected[number])
         for out, result in zip(outs, expected, strict=True):
             same(rg.Result(out), result)

@@ -78,21 +78,21 @@ def test_results_are_the_callers_own(name: str) -> None:
     for steps in (5, LONG):
         feeds = fed(steps=steps)
         call, names, options = calls_of(listener())[name]
-        given = {key: feeds[key] for key in names}
-        results = [flatten(call(**given, **options)) for _ in range(3)]
-        before = {key: np.array(value) for key, value in given.items()}
+        inputs = {key: feeds[key] for key in names}
+        results = [flatten(call(**inputs, **options)) for _ in range(3)]
+        before = {key: np.array(value) for key, value in inputs.items()}
         kept = [[array.copy() for array in one] for one in results]
         for array in results[1]:
             assert array.flags.owndata
             assert array.flags.c_contiguous
             assert array.flags.writeable
             array[...] = 77
-        again = flatten(call(**given, **options))
+        again = flatten(call(**inputs, **options))
         for number, array in enumerate(again):
             assert_array_equal(array, kept[0][number])
             assert_array_equal(results[2][number], kept[2][number])
-            assert not any(np.shares_memory(array, value) for value in given.values() if not isinstance(value, float))
-        for key, value in given.items():
+            assert not any(np.shares_memory(array, value) for value in inputs.values() if not isinstance(value, float))
+        for key, value in inputs.items():
             assert_array_equal(value, before[key])
 
 
@@ -123,10 +123,10 @@ def test_feeds_of_every_form(form: str, steps: int) -> None:
     plain = data(2, steps, WIDTH)
     program.inference(x=plain)
     program.inference(x=plain)  # the call is prepared
-    made = FORMS[form](plain)
-    expected = general(program.inference, {"x": np.array(made, np.float32)})
+    form_of_feed = FORMS[form](plain)
+    expected = general(program.inference, {"x": np.array(form_of_feed, np.float32)})
     for _ in range(3):
-        same(program.inference(x=made), expected)
+        same(program.inference(x=form_of_feed), expected)
     same(program.inference(x=plain), general(program.inference, {"x": plain}))
 
 
@@ -137,12 +137,12 @@ def test_steps_and_chunks_of_every_form(form: str) -> None:
     whole = np.array(FORMS[form](data(2, 8, WIDTH)), np.float32)
     expected = program.inference(x=whole)["outputs"]
     stream = program.inference.stream(2)
-    found = [stream.step(x=whole[:, 0])["outputs"], stream.step(x=whole[:, 1])["outputs"]]
-    found.append(
+    actual = [stream.step(x=whole[:, 0])["outputs"], stream.step(x=whole[:, 1])["outputs"]]
+    actual.append(
         stream.step(x=FORMS[form](whole[:, 2:3])[:, 0] if form != "a list" else whole[:, 2].tolist())["outputs"]
     )
-    found.append(stream.step(x=whole[:, 3])["outputs"])
-    assert_array_equal(np.stack(found, 1), expected[:, :4])
+    actual.append(stream.step(x=whole[:, 3])["outputs"])
+    assert_array_equal(np.stack(actual, 1), expected[:, :4])
     for start in (4, 6):
         assert_array_equal(stream.process(x=whole[:, start : start + 2])["outputs"], expected[:, start : start + 2])
     state = stream.state
@@ -155,16 +155,16 @@ def test_steps_and_chunks_of_every_form(form: str) -> None:
 def test_large_feeds_in_strides_are_not_copied(way: str) -> None:
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))[0][:, -1])
     whole = data(4, 60_000, WIDTH)
-    given = whole[:, ::2] if way == "every other step" else whole[::2]
-    expected = program.inference(x=given.copy())
-    for form in (lambda: {"x": given}, lambda: MappingProxyType({"x": given})):
+    inputs = whole[:, ::2] if way == "every other step" else whole[::2]
+    expected = program.inference(x=inputs.copy())
+    for form in (lambda: {"x": inputs}, lambda: MappingProxyType({"x": inputs})):
         for _ in range(2):
             tracemalloc.start()
-            found = program.inference(form())
+            actual = program.inference(form())
             _, most = tracemalloc.get_traced_memory()
             tracemalloc.stop()
-            assert_array_equal(found, expected)
-            assert most < given.nbytes / 2
+            assert_array_equal(actual, expected)
+            assert most < inputs.nbytes / 2
 
 
 def test_feeds_in_strides_take_the_prepared_way(general_calls: list[int]) -> None:
@@ -182,18 +182,18 @@ def test_feeds_in_strides_take_the_prepared_way(general_calls: list[int]) -> Non
 
 @pytest.mark.parametrize("form", ["float64", "a list", "every other step"])
 def test_calls_with_converted_feeds_are_prepared_too(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    program, whole, made = listener(), data(2, LONG, WIDTH), []
+    program, whole, prepared = listener(), data(2, LONG, WIDTH), []
     original = entry_blocks.PreparedCall
 
     def counted(spec: Any) -> Any:
-        made.append(spec)
+        prepared.append(spec)
         return original(spec)
 
     monkeypatch.setattr(entry_blocks, "PreparedCall", counted)
     for _ in range(3):
         program.inference(x=FORMS[form](whole), who=[1, 2])
         program.training(x=FORMS[form](whole), who=[1, 2], keep=1, first_row=3)
-    assert len(made) == 2
+    assert len(prepared) == 2
 
 
 @pytest.mark.parametrize("steps", [5, LONG])
@@ -202,34 +202,34 @@ def test_feeds_that_no_output_needs(steps: int, general_calls: list[int]) -> Non
     x, y, z = (rg.placeholder(name, (None, None, WIDTH)) for name in "xyz")
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(UNITS), x)
     program = rg.compile({"outputs": outputs}, loss=rg.reduce_mean(rg.square(x - y) * z))
-    given, unread = data(2, steps, WIDTH), data(2, steps, 2 * WIDTH, seed=1)
-    expected = program.training(x=given)
+    read_array, unread = data(2, steps, WIDTH), data(2, steps, 2 * WIDTH, seed=1)
+    expected = program.training(x=read_array)
     for other in (unread[..., :WIDTH].copy(), unread[..., ::2], unread[..., :WIDTH].tolist()):
-        program.training(x=given, y=other)
+        program.training(x=read_array, y=other)
         general_calls.clear()
-        same(program.training(x=given, y=other), expected)
+        same(program.training(x=read_array, y=other), expected)
         assert bool(general_calls) == (type(other) is list or (steps == LONG and not other.flags.c_contiguous))
         with pytest.raises(rg.ShapeError, match="feed y"):
-            program.training(x=given, y=np.zeros((2, steps + 1, WIDTH), np.float32))
+            program.training(x=read_array, y=np.zeros((2, steps + 1, WIDTH), np.float32))
 
 
 def test_calls_whose_shapes_change_are_prepared(general_calls: list[int]) -> None:
     """Calls whose shapes repeat, alternate or change at random are prepared after the first of each shape."""
     program, generator = listener(), np.random.default_rng(0)
-    given = [{key: fed(2, steps)[key] for key in ("x", "who")} for steps in (1, 5, LONG)]
-    expected = [program.inference(**feeds) for feeds in given]
+    calls = [{key: fed(2, steps)[key] for key in ("x", "who")} for steps in (1, 5, LONG)]
+    expected = [program.inference(**feeds) for feeds in calls]
     general_calls.clear()
     for number in [0, 0, 1, 0, 1, 0, 0, 2, 2, 1, 1, *generator.integers(0, 3, 40)]:
-        same(program.inference(**given[number]), expected[number])
+        same(program.inference(**calls[number]), expected[number])
     assert not general_calls
 
 
 def test_other_shapes_take_their_own_way() -> None:
     program = listener()
     for rows, steps in [(2, 5), (3, 5), (2, 1), (1, LONG), (2, 5), (2, 0), (2, 5)]:
-        given = {key: fed(rows, steps)[key] for key in ("x", "who")}
+        feeds = {key: fed(rows, steps)[key] for key in ("x", "who")}
         for _ in range(2):
-            same(program.inference(**given), general(program.inference, given))
+            same(program.inference(**feeds), general(program.inference, feeds))
 
 
 def test_only_so_many_kinds_are_kept() -> None:
@@ -238,8 +238,8 @@ def test_only_so_many_kinds_are_kept() -> None:
     whole = data(1, MAX_SIGNATURES + 9, WIDTH)
     for _ in range(2):
         for steps in range(1, MAX_SIGNATURES + 9):
-            given = whole[:, :steps]
-            assert_array_equal(program.inference(x=given), general(program.inference, {"x": given}))
+            inputs = whole[:, :steps]
+            assert_array_equal(program.inference(x=inputs), general(program.inference, {"x": inputs}))
     assert len(program.inference._calls._calls) <= MAX_SIGNATURES
 
 
@@ -247,16 +247,16 @@ def test_only_so_many_kinds_are_kept() -> None:
 def test_parameters_change_between_calls(name: str) -> None:
     program = listener()
     call, names, options = calls_of(program)[name]
-    given = {key: fed()[key] for key in names}
-    results = [call(**given, **options) for _ in range(3)]
+    feeds = {key: fed()[key] for key in names}
+    results = [call(**feeds, **options) for _ in range(3)]
     for seed in (1, 2):
         program.initialize(seed)
-        changed = call(**given, **options)
-        same(changed, general(call, given, **options))
+        changed = call(**feeds, **options)
+        same(changed, general(call, feeds, **options))
         assert not np.array_equal(flatten(changed)[0], flatten(results[0])[0])
     with program.parameters.edit(next(iter(program.parameters))) as array:
         array += 1
-    same(call(**given, **options), general(call, given, **options))
+    same(call(**feeds, **options), general(call, feeds, **options))
 
 
 def test_finished_calls_do_not_keep_old_parameters() -> None:
@@ -277,9 +277,9 @@ def test_feeds_are_not_kept_alive() -> None:
     for steps in (5, LONG):
         for _ in range(3):
             x = data(1, steps, WIDTH)
-            alive, given = weakref.ref(x), weakref.ref(program.inference(x=x))
+            alive, result = weakref.ref(x), weakref.ref(program.inference(x=x))
             del x
-            assert all_gone([alive, given])
+            assert all_gone([alive, result])
 
 
 def test_threads_change_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,24 +287,24 @@ def test_threads_change_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
 
     share_everything(monkeypatch, 2)
     program = listener()
-    given = {key: fed(8, 40)[key] for key in ("x", "who")}
-    expected = program.inference(**given)
+    feeds = {key: fed(8, 40)[key] for key in ("x", "who")}
+    expected = program.inference(**feeds)
     for threads in (1, 2, 1, 2):
         program.threads = threads
         for _ in range(3):
-            same(program.inference(**given), expected)
+            same(program.inference(**feeds), expected)
     assert {runner._parts for runner in program.inference._calls._calls.values()} == {2}
 
 
 def test_several_threads_call_at_once() -> None:
     program = listener()
-    given = [{key: fed(2, steps, seed)[key] for key in ("x", "who")} for steps in (5, 300, LONG) for seed in range(3)]
-    expected = [general(program.inference, feeds) for feeds in given]
+    calls = [{key: fed(2, steps, seed)[key] for key in ("x", "who")} for steps in (5, 300, LONG) for seed in range(3)]
+    expected = [general(program.inference, feeds) for feeds in calls]
 
     def work(thread: int) -> None:
         for turn in range(30):
-            number = (thread + turn) % len(given)
-            same(program.inference(**given[number]), expected[number])
+            number = (thread + turn) % len(calls)
+            same(program.inference(**calls[number]), expected[number])
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(work, range(6)))
@@ -341,7 +341,7 @@ def test_mistakes_are_also_detected_in_bound_calls(steps: int) -> None:
         "x": (feeds["x"][:, :, :2], rg.ShapeError, "axis 2 must be 3"),
     }
     for name, (value, kind, words) in wrong.items():
-        for way in (lambda given: program.training(**given, seed=1), lambda given: program.training(given, seed=1)):
+        for way in (lambda feeds: program.training(**feeds, seed=1), lambda feeds: program.training(feeds, seed=1)):
             with pytest.raises(kind, match=words) as raised:
                 way({**feeds, name: value})
             assert "test_prepared_call.py" in str(raised.value)
@@ -366,8 +366,8 @@ def test_masks_of_other_rows_and_steps_are_their_own() -> None:
     begins = [{"first_row": 3}, {"first_row": 5}, {}, {"first_step": 2}, {"seed": 2**63 + 1}, {"seed": 2**63 + 2}]
     for call in (program.training, program.training.gradients):
         for options in (*begins, *begins):
-            given = {"seed": 7, **options}
-            same(call(**feeds, **given), general(call, feeds, **given))
+            keywords = {"seed": 7, **options}
+            same(call(**feeds, **keywords), general(call, feeds, **keywords))
     masks = [program.training.dropout_masks(feeds, **{"seed": 7, **options}) for options in begins]
     (name,) = masks[0]
     results = [program.training(**feeds, **{"seed": 7, **options})["logits"] for options in begins]
@@ -399,15 +399,15 @@ def test_gradients_for_a_loss_that_is_computed_outside(steps: int, general_calls
     ]
     for number, form in enumerate(forms):
         for without in ((), ("y",)):
-            given = {name: value for name, value in feeds.items() if name not in without}
-            expected = general(gradients, given, seed=5, **form)
+            inputs = {name: value for name, value in feeds.items() if name not in without}
+            expected = general(gradients, inputs, seed=5, **form)
             for turn in range(3):
                 general_calls.clear()
-                mapping = (dict(given),) if turn == 2 else ()
-                found = gradients(*mapping, **({} if mapping else given), seed=5, **form)
-                assert type(found[0]) is type(expected[0])
-                same(found[0], expected[0])
-                same(found[1], expected[1])
+                mapping = (dict(inputs),) if turn == 2 else ()
+                actual = gradients(*mapping, **({} if mapping else inputs), seed=5, **form)
+                assert type(actual[0]) is type(expected[0])
+                same(actual[0], expected[0])
+                same(actual[1], expected[1])
                 assert number > 2 or turn != 1 or not general_calls
     good = {"logits": logits}
     wrong: list[tuple[Any, type[Exception]]] = [
@@ -439,10 +439,10 @@ def test_gradients_of_a_bare_output_and_of_a_state() -> None:
     for wrt in ([], ["x"], ["state"], [x, "state"]):
         expected = general(program.training.gradients, feeds, wrt=wrt, output_gradients=data(2, 5, UNITS))
         for _ in range(3):
-            found = program.training.gradients(**feeds, wrt=wrt, output_gradients=data(2, 5, UNITS))
-            same(found[0], expected[0])
-            assert found[1].keys() == expected[1].keys()
-            same(found[1], expected[1])
+            actual = program.training.gradients(**feeds, wrt=wrt, output_gradients=data(2, 5, UNITS))
+            same(actual[0], expected[0])
+            assert actual[1].keys() == expected[1].keys()
+            same(actual[1], expected[1])
 
 
 # Streams -------------------------------------------------------------------------------------------

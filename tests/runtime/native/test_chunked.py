@@ -20,10 +20,10 @@ def test_gradients_are_those_of_steps(name: str, steps: int) -> None:
     outputs, loss, _ = declared(cell)
     by_steps, chunked = rg.compile(outputs, loss=loss), rg.compile(outputs, loss=loss, chunked=steps)
     feeds = {key: fed(cell, 2, 37)[key].astype("float32") for key in ("x", "first")}
-    expected, found = (program.training.gradients(feeds, wrt=["x", "first"]) for program in (by_steps, chunked))
-    assert abs(expected[0] - found[0]) <= 5e-6 * abs(expected[0])
+    expected, actual = (program.training.gradients(feeds, wrt=["x", "first"]) for program in (by_steps, chunked))
+    assert abs(expected[0] - actual[0]) <= 5e-6 * abs(expected[0])
     for key, value in expected[1].items():
-        assert np.abs(found[1][key] - value).max() <= 5e-6 * np.abs(value).max()
+        assert np.abs(actual[1][key] - value).max() <= 5e-6 * np.abs(value).max()
     assert_array_equal(by_steps.inference(feeds)["outputs"], chunked.inference(feeds)["outputs"])
 
 
@@ -75,10 +75,10 @@ def test_rounded_factors_change_gradients_by_their_rounding(name: str) -> None:
         rg.compile(outputs, loss=loss, chunked=16, chunked_dtype=dtype) for dtype in ("float32", "bfloat16")
     )
     feeds = {key: fed(cell, 2, 37)[key].astype("float32") for key in ("x", "first")}
-    expected, found = (program.training.gradients(feeds, wrt=["x", "first"]) for program in (exact, rounded))
-    assert abs(expected[0] - found[0]) <= 0.02 * abs(expected[0])
+    expected, actual = (program.training.gradients(feeds, wrt=["x", "first"]) for program in (exact, rounded))
+    assert abs(expected[0] - actual[0]) <= 0.02 * abs(expected[0])
     for key, value in expected[1].items():
-        assert 0 < np.linalg.norm(found[1][key] - value) <= 0.1 * np.linalg.norm(value)
+        assert 0 < np.linalg.norm(actual[1][key] - value) <= 0.1 * np.linalg.norm(value)
     assert_array_equal(exact.inference(feeds)["outputs"], rounded.inference(feeds)["outputs"])
     assert "steps, with factors in bfloat16" in rounded.summary().recurrences[0]
 

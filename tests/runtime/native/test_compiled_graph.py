@@ -34,14 +34,14 @@ def entries(program: rg.Program) -> BoundedCache[compiled.EntryKey, compiled.Nat
 
 
 def test_ragged_batches_share_code_and_give_the_same_bits(program: rg.Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [program.inference(x=X[:rows]) for rows in range(1, BATCHES + 1)]
+    actual = [program.inference(x=X[:rows]) for rows in range(1, BATCHES + 1)]
     assert len(entries(program)) == compiled.MAX_SPECIAL + 1
     monkeypatch.setattr(compiled, "MAX_SPECIAL", BATCHES)
     other = rg.compile(declared()[0], cache=False)
     other.parameters.load(dict(program.parameters))
     for rows in (5, 17, BATCHES):
         for name, array in other.inference(x=X[:rows]).items():
-            assert np.array_equal(array, found[rows - 1][name])
+            assert np.array_equal(array, actual[rows - 1][name])
     assert len(entries(other)) == 3
 
 
@@ -61,10 +61,10 @@ def test_the_order_of_a_sum_keeps_its_size(monkeypatch: pytest.MonkeyPatch) -> N
     x = rg.placeholder("x", shape=(None,))
     program = rg.compile({"sum": rg.reduce_sum(x), "twice": x * 2}, cache=False)
     numbers = np.random.default_rng(1).standard_normal(1000).astype(np.float32)
-    found = [program.inference(x=numbers[:count])["sum"] for count in range(60, 90)]
+    actual = [program.inference(x=numbers[:count])["sum"] for count in range(60, 90)]
     monkeypatch.setattr(compiled, "MAX_SPECIAL", 1000)
     other = rg.compile({"sum": rg.reduce_sum(x)}, cache=False)
-    assert [other.inference(x=numbers[:count])["sum"] for count in range(60, 90)] == found
+    assert [other.inference(x=numbers[:count])["sum"] for count in range(60, 90)] == actual
 
 
 def test_entries_compiled_in_advance_have_code_of_their_own(program: rg.Program) -> None:

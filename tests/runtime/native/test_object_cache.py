@@ -37,15 +37,15 @@ KEY = "ab" * 32
 @pytest.fixture
 def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record the names of graphs in the order in which they are compiled."""
-    made: list[str] = []
+    names: list[str] = []
     compile_graph = code.compile_graph
 
     def recorded(graph: Any, target: Any, name: str, parts: int) -> ObjectCode:
-        made.append(name)
+        names.append(name)
         return compile_graph(graph, target, name, parts)
 
     monkeypatch.setattr(code, "compile_graph", recorded)
-    return made
+    return names
 
 
 def scaled(factor: Any, cache: Any, **options: Any) -> rg.Program:
@@ -62,15 +62,15 @@ def files(folder: Path) -> list[Path]:
 def everything(program: rg.Program, optimizer: rg.Optimizer, accumulate: int = 1) -> list[np.ndarray]:
     """Return the results of all kinds of calls."""
     feeds = data()
-    found = [program.inference(x=feeds["x"])["shown"]]
+    actual = [program.inference(x=feeds["x"])["shown"]]
     loss, gradients = program.training.gradients(feeds, seed=1)
-    found += [loss, *gradients.values()]
-    found += program.training.dropout_masks(feeds, seed=1).values()
+    actual += [loss, *gradients.values()]
+    actual += program.training.dropout_masks(feeds, seed=1).values()
     stream = program.inference.stream(batch=2)
-    found += [stream.step(x=feeds["x"][:2, 0])["shown"], stream.process(x=feeds["x"][:2])["shown"]]
+    actual += [stream.step(x=feeds["x"][:2, 0])["shown"], stream.process(x=feeds["x"][:2])["shown"]]
     trainer = rg.Trainer(program, optimizer, clip_norm=1.0, accumulate=accumulate)
-    found += [np.asarray(trainer.step(feeds, seed=step, carry=True)) for step in range(2)]
-    return [*found, *(np.array(array) for array in program.parameters.values())]
+    actual += [np.asarray(trainer.step(feeds, seed=step, carry=True)) for step in range(2)]
+    return [*actual, *(np.array(array) for array in program.parameters.values())]
 
 
 def assert_same(left: np.ndarray, right: np.ndarray) -> None:
@@ -129,8 +129,8 @@ def test_a_loaded_program_uses_the_code_of_its_declaration(tmp_path: Path, compi
     program = network(cache=tmp_path / "cache")
     expected = program.inference(x=data()["x"])["shown"]
     program.save(tmp_path / "saved")
-    found = rg.load(tmp_path / "saved", cache=tmp_path / "cache").inference(x=data()["x"])["shown"]
-    assert_array_equal(found, expected)
+    actual = rg.load(tmp_path / "saved", cache=tmp_path / "cache").inference(x=data()["x"])["shown"]
+    assert_array_equal(actual, expected)
     assert compilations == ["inference"]
 
 
@@ -171,8 +171,8 @@ def test_every_option_that_changes_the_result_is_part_of_the_key(tmp_path: Path,
     factors = [2.0, 2.5, rows, rows * [-1, 1, 1], np.float32([0, 1, np.nan]), np.float32([0, 1, 2.0000002])]
     for number, factor in enumerate(factors, 1):
         for _ in range(2):
-            found = scaled(rg.constant(np.float32(factor)), tmp_path).inference(x=feed)
-            np.testing.assert_allclose(found, np.tanh(feed * np.float32(factor)), rtol=1e-6)
+            actual = scaled(rg.constant(np.float32(factor)), tmp_path).inference(x=feed)
+            np.testing.assert_allclose(actual, np.tanh(feed * np.float32(factor)), rtol=1e-6)
         assert len(compilations) == number
 
 
@@ -330,13 +330,13 @@ CODE = ObjectCode(
 
 
 def test_a_file_returns_the_written_code() -> None:
-    found = from_bytes(KEY, to_bytes(KEY, CODE))
-    assert found is not None
-    assert found.binary == CODE.binary
-    for (slot, array), (wanted, expected) in zip(found.interface.constants, CODE.interface.constants, strict=True):
+    actual = from_bytes(KEY, to_bytes(KEY, CODE))
+    assert actual is not None
+    assert actual.binary == CODE.binary
+    for (slot, array), (wanted, expected) in zip(actual.interface.constants, CODE.interface.constants, strict=True):
         assert slot == wanted
         assert_same(array, expected)
-    assert replace(found.interface, constants=()) == replace(CODE.interface, constants=())
+    assert replace(actual.interface, constants=()) == replace(CODE.interface, constants=())
 
 
 def test_a_truncated_or_changed_file_or_one_of_another_key_is_ignored() -> None:
@@ -468,10 +468,10 @@ def test_a_directory_that_others_can_write_to_is_not_used(tmp_path: Path, compil
     late.inference(x=feed)  # the permissions changed after they were checked
     with pytest.warns(
         UserWarning, match=rf"test_object_cache\.py:\d+: .*{tmp_path.name}.*others may write.*chmod go-w"
-    ) as told:
+    ) as warned:
         scaled(2.0, tmp_path).inference(x=feed)
-    assert len(told) == 1
-    assert Path(told[0].filename).name == "test_object_cache.py"
+    assert len(warned) == 1
+    assert Path(warned[0].filename).name == "test_object_cache.py"
     assert len(compilations) == 3
 
 
@@ -612,8 +612,8 @@ def test_readers_see_whole_files_while_others_write_and_remove(tmp_path: Path) -
         cache, whole = Cache(tmp_path, most), {code.binary for code in codes}
         while not done.is_set():
             for key in keys:
-                found = cache.load(key)
-                if found is not None and found.binary not in whole:
+                actual = cache.load(key)
+                if actual is not None and actual.binary not in whole:
                     problems.append(key)
 
     writers = [threading.Thread(target=write, args=(seed,)) for seed in range(2)]
@@ -628,9 +628,9 @@ def test_readers_see_whole_files_while_others_write_and_remove(tmp_path: Path) -
     assert problems == []
     last = Cache(tmp_path, most)  # two concurrent writers may have removed each other's files at the end
     last.store(keys[0], codes[1])
-    found = last.load(keys[0])
-    assert found is not None
-    assert found.binary == codes[1].binary
+    actual = last.load(keys[0])
+    assert actual is not None
+    assert actual.binary == codes[1].binary
     assert all(path.suffix == ".code" for path in files(tmp_path))
 
 

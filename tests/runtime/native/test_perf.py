@@ -58,10 +58,10 @@ def test_a_jitdump_has_the_lines_of_the_code_that_runs(graph: rg.InferenceGraph,
     data = path.read_bytes()
     magic, version, size, _, _, process = struct.unpack_from("<IIIIII", data)
     assert (magic, version, size, process) == (0x4A695444, 1, 40, os.getpid())
-    found = list(records(data[40:]))
-    assert [kind for kind, _ in found] == [2, 0] * (len(found) // 2)
+    actual = list(records(data[40:]))
+    assert [kind for kind, _ in actual] == [2, 0] * (len(actual) // 2)
     lines: set[tuple[str, int]] = set()
-    for (_, places), (_, loaded) in zip(found[::2], found[1::2], strict=True):
+    for (_, places), (_, loaded) in zip(actual[::2], actual[1::2], strict=True):
         start, count = struct.unpack_from("<QQ", places)
         _, _, _, address, length, index = struct.unpack_from("<IIQQQQ", loaded)
         assert address == start
@@ -75,7 +75,7 @@ def test_a_jitdump_has_the_lines_of_the_code_that_runs(graph: rg.InferenceGraph,
             lines.add((places[position + 16 : end].decode(), line))
             assert before <= where < address + length
             position, before = end + 1, where
-        assert index < len(found)
+        assert index < len(actual)
     source = Path(layered_nets.__file__).read_text().split("\n")
     assert (layered_nets.__file__, next(n for n, line in enumerate(source, 1) if "rg.tanh" in line)) in lines
 

@@ -51,9 +51,9 @@ def test_a_lookup_in_a_table_without_rows_is_an_error(computed: bool) -> None:
     ):
         with pytest.raises(rg.ShapeError, match=wanted):
             call()
-    given = {"x": np.ones((2, 3, 5)), "table": np.arange(14).reshape(2, 7), "ids": np.array([-7, 1, 0, 1])}
+    inputs = {"x": np.ones((2, 3, 5)), "table": np.arange(14).reshape(2, 7), "ids": np.array([-7, 1, 0, 1])}
     if computed:  # clamped to the table's rows
-        np.testing.assert_array_equal(program.inference(given)["picked"], given["table"][[0, 1, 0, 1]])
+        np.testing.assert_array_equal(program.inference(inputs)["picked"], inputs["table"][[0, 1, 0, 1]])
 
 
 @pytest.mark.filterwarnings("ignore:.*the loss does not depend:UserWarning")
@@ -88,9 +88,9 @@ def test_argmax_over_an_empty_axis(unroll: str | None) -> None:
     for call in calls:
         with pytest.raises(rg.ShapeError, match=wanted):
             call()
-    given = {"x": np.array([[0, 9, 0, 1, 2, 1], [5, 5, 5, 3, 2, 1.0]])}
-    indices = given["x"][:, 3:].argmax(1)
-    np.testing.assert_array_equal(program.inference(given)["picked"], program.parameters["table"][indices])
+    feeds = {"x": np.array([[0, 9, 0, 1, 2, 1], [5, 5, 5, 3, 2, 1.0]])}
+    indices = feeds["x"][:, 3:].argmax(1)
+    np.testing.assert_array_equal(program.inference(feeds)["picked"], program.parameters["table"][indices])
     with pytest.raises(ValueError, match="no entries along"):
         interpret(program.inference.graph, {**nothing, **program.parameters}, sizes={"N": 2, "T": 3})
 
@@ -109,9 +109,9 @@ def test_argmax_over_an_axis_declared_as_empty() -> None:
         rg.argmax(rg.placeholder("x", (None, 4))[:, 2:2])
     assert rg.compile(rg.argmax(nothing, 0)).inference().shape == (0,)
     largest, smallest = rg.reduce_max(nothing, 1), rg.reduce_min(nothing, 1)
-    found = rg.compile({"largest": largest, "smallest": smallest}).inference()
-    np.testing.assert_array_equal(found["largest"], np.full(3, -np.inf))
-    np.testing.assert_array_equal(found["smallest"], np.full(3, np.inf))
+    actual = rg.compile({"largest": largest, "smallest": smallest}).inference()
+    np.testing.assert_array_equal(actual["largest"], np.full(3, -np.inf))
+    np.testing.assert_array_equal(actual["smallest"], np.full(3, np.inf))
 
 
 def check(text: str, message: str, **sizes: int) -> None:
@@ -209,8 +209,8 @@ def test_columns_of_a_product_are_open() -> None:
             "y": generator.normal(size=(2, steps)),
             "z": generator.normal(size=(6, 2)),
         }
-        found = program.inference(feeds)["scores"]
-        np.testing.assert_allclose(found, feeds["z"] @ feeds["y"], rtol=1e-5, atol=1e-5)
+        actual = program.inference(feeds)["scores"]
+        np.testing.assert_allclose(actual, feeds["z"] @ feeds["y"], rtol=1e-5, atol=1e-5)
         _, gradients = program.training.gradients(feeds, wrt=["y"])
         expected = np.broadcast_to(feeds["z"].sum(0)[:, None], (2, steps))
         np.testing.assert_allclose(gradients["y"], expected, rtol=1e-5, atol=1e-5)
@@ -225,9 +225,9 @@ def test_reductions_over_empty_axes() -> None:
         for name, function in (("sum", rg.reduce_sum), ("max", rg.reduce_max), ("min", rg.reduce_min))
     }
     program = rg.compile(reduced | {"outputs": outputs})
-    found = program.inference(x=np.zeros((2, 0, 3)))
+    actual = program.inference(x=np.zeros((2, 0, 3)))
     for name, value in (("sum", 0), ("max", -np.inf), ("min", np.inf)):
-        np.testing.assert_array_equal(found[name], np.full((2, 4), value, np.float32))
+        np.testing.assert_array_equal(actual[name], np.full((2, 4), value, np.float32))
     finding = program.inference.check(x=np.zeros((2, 0, 3)))
     assert finding is None or "inf" in str(finding)
 

@@ -87,7 +87,7 @@ def test_threads_change_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_trainer_gives_the_same_parameters_with_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     teams.share_everything(monkeypatch, 3)
-    found = []
+    results = []
     for threads in (1, 3):
         x = rg.placeholder("x", (None, None, 7))
         outputs, _ = rg.dynamic_rnn(rg.DropoutWrapper(rg.BasicLSTMCell(17), output_keep_prob=0.8), x)
@@ -95,10 +95,10 @@ def test_a_trainer_gives_the_same_parameters_with_threads(monkeypatch: pytest.Mo
         program = rg.compile(outputs, loss=loss, threads=threads, seed=1, cache=False)
         trainer = rg.Trainer(program, rg.Adam(1e-2), clip_norm=1.0)
         losses = [trainer.step(x=feed(5, 7)) for _ in range(3)]
-        found.append((losses, dict(program.parameters)))
-    assert found[0][0] == found[1][0]
-    for name, array in found[0][1].items():
-        assert_array_equal(found[1][1][name], array, name)
+        results.append((losses, dict(program.parameters)))
+    assert results[0][0] == results[1][0]
+    for name, array in results[0][1].items():
+        assert_array_equal(results[1][1][name], array, name)
 
 
 def test_parts_are_no_more_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:

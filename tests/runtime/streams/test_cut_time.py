@@ -72,8 +72,8 @@ def test_gradients_pools_and_exports(tmp_path: Path) -> None:
     pool = program.inference.streams(2)
     handles = [pool.open(), pool.open()]
     for step in range(STEPS // PIECE):
-        given = pool.step_rows(handles, x=x[:, step * PIECE : (step + 1) * PIECE])
-        assert_array_equal(given["h"], whole["h"][:, step])
+        actual = pool.step_rows(handles, x=x[:, step * PIECE : (step + 1) * PIECE])
+        assert_array_equal(actual["h"], whole["h"][:, step])
     program.inference.export(tmp_path, "net")
     subprocess.run(["cc", "net_test.c", "net.o", "-o", "test"], cwd=tmp_path, check=True)
     done = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True)

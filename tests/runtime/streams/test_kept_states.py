@@ -73,9 +73,9 @@ def test_random_nets_with_states_in_any_layout(seed: int) -> None:
     fed = xs if axis is None else [np.expand_dims(x, axis) for x in xs]
     for step in range(3):
         wanted, states = called(program, net, states, x=fed[step])
-        found = stream.step(x=xs[step])
+        actual = stream.step(x=xs[step])
         for name in wanted:
-            np.testing.assert_array_equal(found[name], wanted[name].reshape(found[name].shape))
+            np.testing.assert_array_equal(actual[name], wanted[name].reshape(actual[name].shape))
         same(stream.state, states)
     if axis is not None:
         wanted, states = called(program, net, states, x=np.concatenate(fed[3:], axis))
@@ -124,9 +124,9 @@ def test_a_state_is_set_saved_and_reset(tmp_path: Path) -> None:
     net = layers_first()
     program, x = compiled(net), data(3, 6, 5)
     stream = program.inference.stream(batch=3)
-    given = {"h": data(2, 3, 7, seed=1), "c": data(2, 3, 7, seed=2)}
-    stream.state = given
-    wanted, last = called(program, net, given, x=x)
+    state = {"h": data(2, 3, 7, seed=1), "c": data(2, 3, 7, seed=2)}
+    stream.state = state
+    wanted, last = called(program, net, state, x=x)
     same(stream.process(x=x), wanted)
     program.save(tmp_path / "saved")
     loaded = rg.load(tmp_path / "saved")
@@ -137,9 +137,9 @@ def test_a_state_is_set_saved_and_reset(tmp_path: Path) -> None:
     other.reset()
     same(other.process(x=x), called(loaded, net, zeros(program, net, 3), x=x)[0])
     with pytest.raises(rg.ShapeError, match=re.escape("kept/h must have shape (2, 3, 7)")):
-        stream.state = {"h": given["h"][:, :2], "c": given["c"]}
+        stream.state = {"h": state["h"][:, :2], "c": state["c"]}
     with pytest.raises(rg.StructureError, match="it takes \\(h, c\\)"):
-        stream.state = {"h": given["h"]}
+        stream.state = {"h": state["h"]}
 
 
 def test_a_state_begins_as_the_placeholders_default() -> None:

@@ -52,22 +52,22 @@ def held(row: int, places: int = 4, knob: float = 0.5) -> dict[str, Any]:
     }
 
 
-def alone(program: rg.Program, given: dict[str, Any], x: Array) -> list[Array]:
+def alone(program: rg.Program, held_feeds: dict[str, Any], x: Array) -> list[Array]:
     stream = program.inference.stream()
-    whole = {name: value if name == "knob" else value[None] for name, value in given.items()}
+    whole = {name: value if name == "knob" else value[None] for name, value in held_feeds.items()}
     return [stream.step(x=step[None], **whole)[0] for step in x]
 
 
 def test_streams_have_their_own_constant_feeds() -> None:
     program, x = knobs(), data(6, 5, WIDTH)
     each = [held(0), held(1), held(2, knob=0.25), held(3, places=2), held(4, places=2, knob=0.25), held(5)]
-    expected = [alone(program, given, rows) for given, rows in zip(each, x, strict=True)]
+    expected = [alone(program, feeds, rows) for feeds, rows in zip(each, x, strict=True)]
     pool = program.inference.streams(2)
-    handles = [pool.open(**given) for given in each]
+    handles = [pool.open(**feeds) for feeds in each]
     for step in range(4):
-        found = pool.step({handle: {"x": x[row, step]} for row, handle in enumerate(handles)})
+        actual = pool.step({handle: {"x": x[row, step]} for row, handle in enumerate(handles)})
         for row, handle in enumerate(handles):
-            np.testing.assert_array_equal(found[handle], expected[row][step])
+            np.testing.assert_array_equal(actual[handle], expected[row][step])
     joined = pool.step_rows(handles[::-1], x=x[::-1, 4])
     np.testing.assert_array_equal(joined, [rows[4] for rows in expected[::-1]])
 
@@ -82,9 +82,9 @@ def test_constant_feeds_may_be_fed_again() -> None:
     for step, change in enumerate(changes):
         whole = {name: value if name == "knob" else value[None] for name, value in change.items()}
         expected = stream.step(x=x[:1, step], **(first if step == 0 else {}), **whole)
-        found = pool.step({one: {"x": x[0, step], **change}, other: {"x": x[1, step]}})
-        np.testing.assert_array_equal(found[one], expected[0])
-        np.testing.assert_array_equal(found[other], beside[step])
+        actual = pool.step({one: {"x": x[0, step], **change}, other: {"x": x[1, step]}})
+        np.testing.assert_array_equal(actual[one], expected[0])
+        np.testing.assert_array_equal(actual[other], beside[step])
     again = program.inference.streams(2)
     handles = [again.open(**held(0)), again.open(**held(0))]
     gains = data(2, UNITS, seed=3)
@@ -111,20 +111,20 @@ def test_new_constant_feeds_may_have_sizes_of_steps() -> None:
         held = {} if memory is None else {"memory": data(memory, UNITS)}
         return {"x": x[step], "weights": data(weights), **held}
 
-    def rows(given: dict[str, Array]) -> dict[str, Array]:
-        return {name: value[None] for name, value in given.items()}
+    def rows(arrays: dict[str, Array]) -> dict[str, Array]:
+        return {name: value[None] for name, value in arrays.items()}
 
     np.testing.assert_array_equal(pool.step({handle: fed(0, 1)})[handle], stream.step(rows(fed(0, 1, 1)))[0])
     before = pool.state(handle)
     for wrong in (fed(1, 1, 3), fed(1, 3), fed(1, 3, 1)):  # a single weight would broadcast to all places
-        for call in (lambda given: pool.step({handle: given}), lambda given: pool.step_rows([handle], rows(given))):
+        for call in (lambda inputs: pool.step({handle: inputs}), lambda inputs: pool.step_rows([handle], rows(inputs))):
             with pytest.raises(rg.ShapeError, match="feed weights has shape"):
                 call(wrong)
     np.testing.assert_array_equal(pool.state(handle), before)
-    for step, given in enumerate((fed(1, 3, 3), fed(2, 3), fed(3, 2, 2))):
-        expected = stream.step(rows(given))[0]
-        found = pool.step({handle: given})[handle] if step != 2 else pool.step_rows([handle], rows(given))[0]
-        np.testing.assert_array_equal(found, expected)
+    for step, inputs in enumerate((fed(1, 3, 3), fed(2, 3), fed(3, 2, 2))):
+        expected = stream.step(rows(inputs))[0]
+        actual = pool.step({handle: inputs})[handle] if step != 2 else pool.step_rows([handle], rows(inputs))[0]
+        np.testing.assert_array_equal(actual, expected)
 
 
 def test_streams_that_do_not_fit_into_one_array_keep_their_feeds() -> None:
@@ -281,8 +281,8 @@ def test_changed_parameters_take_effect_at_the_next_step() -> None:
     pool, stream = program.inference.streams(4), program.inference.stream(batch=4)
     handles = [pool.open() for _ in range(4)]
     for step in range(2):
-        found, expected = pool.step_rows(handles, x=x[:, step])["y"], stream.step(x=x[:, step])["y"]
-        np.testing.assert_array_equal(found, expected)
+        actual, expected = pool.step_rows(handles, x=x[:, step])["y"], stream.step(x=x[:, step])["y"]
+        np.testing.assert_array_equal(actual, expected)
         program.parameters["dense/kernel"] = 2 * program.parameters["dense/kernel"]
 
 
@@ -313,14 +313,14 @@ def test_streams_begin_with_the_learned_initial_state() -> None:
 def test_a_stream_with_a_state_needs_no_feed_of_initial_states() -> None:
     program, x = knobs(), data(1, WIDTH)
     pool = program.inference.streams(2)
-    given = held(0)
-    first = pool.open(**given)
-    del given["first"]
+    feeds = held(0)
+    first = pool.open(**feeds)
+    del feeds["first"]
     with pytest.raises(rg.NameLookupError, match="needs first; give it to open"):
-        pool.open(**given)
-    second = pool.open(given, state=pool.state(first))
-    found = pool.step({first: {"x": x[0]}, second: {"x": x[0]}})
-    np.testing.assert_array_equal(found[first], found[second])
+        pool.open(**feeds)
+    second = pool.open(feeds, state=pool.state(first))
+    actual = pool.step({first: {"x": x[0]}, second: {"x": x[0]}})
+    np.testing.assert_array_equal(actual[first], actual[second])
     with pytest.raises(rg.NameLookupError, match="needs first"):
         pool.reset(second)
 
@@ -441,8 +441,8 @@ def test_tiles_of_one_row_run_all_streams(name: str) -> None:
     pool, whole = program.inference.streams(2), program.inference(x=samples)
     handles = [pool.open() for _ in range(5)]
     for step, count in enumerate((5, 2, 1)):
-        given = pool.step_rows(handles[:count], x=samples[:count, step])
-        np.testing.assert_array_equal(given, whole[:count, step])
+        actual = pool.step_rows(handles[:count], x=samples[:count, step])
+        np.testing.assert_array_equal(actual, whole[:count, step])
 
 
 def test_rows_that_a_net_mixes_are_run_alone() -> None:

@@ -48,8 +48,8 @@ def test_a_stream_takes_mappings_by_name_and_by_placeholder(name: str, general_c
             at = turn * len(forms) + number
             cut = at if name == "step" else slice(at, at + 1)
             general_calls.clear()
-            given, named = form(whole[:, cut], more[:, cut])
-            assert_array_equal(getattr(stream, name)(*given, **named), expected[:, cut])
+            positional, named = form(whole[:, cut], more[:, cut])
+            assert_array_equal(getattr(stream, name)(*positional, **named), expected[:, cut])
             assert turn == 0 or not general_calls
     a, b = whole[:, :1], more[:, :1]
     state = stream.state
@@ -63,9 +63,9 @@ def test_a_stream_takes_mappings_by_name_and_by_placeholder(name: str, general_c
         (({"x": a},), {}, rg.NameLookupError, "needs y"),
         (([("x", a)],), {}, rg.StructureError, "one mapping"),
     ]
-    for given, named, kind, words in wrong:
+    for positional, named, kind, words in wrong:
         with pytest.raises(kind, match=words) as raised:
-            stream.process(*given, **named)
+            stream.process(*positional, **named)
         assert "test_prepared_step.py" in str(raised.value)
     assert_array_equal(stream.state, state)
     assert_array_equal(stream.process({"x": whole[:, 10:], y: more[:, 10:]}), expected[:, 10:])
@@ -97,13 +97,13 @@ def test_constant_feeds_passed_at_every_step_are_bound(general_calls: list[int])
     program = held_program()
     ours, theirs = program.inference.stream(ROWS), program.inference.stream(ROWS)
     x = data(ROWS, 60, WIDTH)
-    given = {"offset": np.empty((ROWS, WIDTH), np.float32)}
+    inputs = {"offset": np.empty((ROWS, WIDTH), np.float32)}
     for at in range(30):
         every = held_feeds(at)
         chosen = {name: every[name] for name in ([*every], ["knob"], [], ["offset", "who"], ["start"])[at % 5]}
         if "offset" in chosen:  # the caller reuses one array
-            given["offset"][...] = chosen["offset"]
-            chosen |= given
+            inputs["offset"][...] = chosen["offset"]
+            chosen |= inputs
         kind = (float, np.float32, np.float64, lambda value: np.array(value, np.float32))[at % 4]
         if "knob" in chosen:
             chosen["knob"] = kind(chosen["knob"])
@@ -114,7 +114,7 @@ def test_constant_feeds_passed_at_every_step_are_bound(general_calls: list[int])
         mine = getattr(ours, name)(feeds) if at % 2 else getattr(ours, name)(**feeds)
         assert at < 4 or not general_calls, at
         same(mine, getattr(theirs, name)(MappingProxyType(feeds)))
-        given["offset"][...] = np.nan  # streams hold a copy
+        inputs["offset"][...] = np.nan  # streams hold a copy
     ours.reset()
     theirs.reset()
     same(ours.step(x=x[:, 0]), theirs.step(MappingProxyType({"x": x[:, 0]})))
@@ -224,13 +224,13 @@ def test_large_steps_are_read_and_written_in_place(order: str, general_calls: li
     kept = np.arange(rows) % 3 == 0
     for out in (None, mine):
         stream.state = before
-        found = stream.step(x=fed[:, 3], rows=kept, out=out)
-        assert_array_equal(found[kept], expected[kept, 3])
-        assert not found[~kept].any()
+        actual = stream.step(x=fed[:, 3], rows=kept, out=out)
+        assert_array_equal(actual[kept], expected[kept, 3])
+        assert not actual[~kept].any()
         assert_array_equal(stream.state[~kept], before[~kept])
     stream.state = before
     apart = np.zeros((rows, 2 * UNITS), np.float32)[:, ::2]  # native code can't write to strided memory
-    assert_array_equal(stream.step(x=fed[:, 3], rows=kept, out=apart), found)
+    assert_array_equal(stream.step(x=fed[:, 3], rows=kept, out=apart), actual)
     assert not general_calls
     stream.state = before
     assert_array_equal(stream.process(x=fed[:, 3:]), expected[:, 3:])

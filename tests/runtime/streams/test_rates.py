@@ -103,23 +103,23 @@ def test_rows_begin_and_end_alone(name: str) -> None:
             part[1] = late[0, (step - 2) * rate : (step - 1) * rate]
         return part
 
-    found: list[list[Any]] = [[] for _ in range(BATCH)]
+    collected: list[list[Any]] = [[] for _ in range(BATCH)]
     for step in range(7):
         rows = [0, 1, 2] if 2 <= step < 5 else others
         results = leaves(stream.process(x=given(step), rows=rows))
         for row in rows:
-            found[row].append([result[row] for result in results])
+            collected[row].append([result[row] for result in results])
         if step == 4:
             end = leaves(stream.flush(rows=one))
             assert not any(result[others].any() for result in end)
-            found[1].append([result[1] for result in end])
+            collected[1].append([result[1] for result in end])
     end = leaves(stream.flush())
     for row in others:
-        found[row].append([result[row] for result in end])
+        collected[row].append([result[row] for result in end])
     for row, sequence in enumerate((x[:1], late, x[2:])):
         steps = sequence.shape[1] // rate
         chunks = [alone.process(x=sequence[:, step * rate : (step + 1) * rate]) for step in range(steps)]
-        for results, expected in zip(found[row], [*chunks, alone.flush()], strict=True):
+        for results, expected in zip(collected[row], [*chunks, alone.flush()], strict=True):
             for left, right in zip(results, leaves(expected), strict=True):
                 assert_array_equal(left, right[0])
 
@@ -136,8 +136,8 @@ def test_sequences_of_several_rates_are_one_chain_of_products() -> None:
     first = stream.process({**feeds, "x": feeds["x"][:, :14], "z": feeds["z"][:, :7]})
     single = stream.step(x=feeds["x"][:, 14:16], z=feeds["z"][:, 7])
     rest = stream.process(x=feeds["x"][:, 16:], z=feeds["z"][:, 8:])
-    given = np.concatenate([first, single[:, None], rest, stream.flush()], 1)
-    assert_array_equal(given[:, 1:], program.inference(feeds))
+    actual = np.concatenate([first, single[:, None], rest, stream.flush()], 1)
+    assert_array_equal(actual[:, 1:], program.inference(feeds))
 
 
 def test_the_rest_of_every_sequence_is_needed() -> None:

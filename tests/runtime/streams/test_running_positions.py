@@ -21,8 +21,8 @@ def test_positions_are_joined_with_features() -> None:
     program = rg.compile(outputs, cache=False)
     values = np.random.default_rng(0).standard_normal((2, 5, 3)).astype("float32")
     stream = program.inference.stream(2)
-    found = np.stack([stream.step(values[:, step]) for step in range(5)], 1)
-    np.testing.assert_array_equal(found, program.inference(values))
+    actual = np.stack([stream.step(values[:, step]) for step in range(5)], 1)
+    np.testing.assert_array_equal(actual, program.inference(values))
 
 
 def test_positions_that_are_joined_along_time_are_no_stream() -> None:

@@ -187,8 +187,8 @@ def test_threads_submit_frames_of_streams_that_open_and_close() -> None:
     def client(row: int) -> None:
         for _ in range(3):
             handle = pool.open()
-            found = results([pool.submit(handle, x=x[row, step]) for step in range(6)])
-            if not np.array_equal(found, whole[row]):
+            actual = results([pool.submit(handle, x=x[row, step]) for step in range(6)])
+            if not np.array_equal(actual, whole[row]):
                 wrong.append(row)
             pool.close(handle)
 

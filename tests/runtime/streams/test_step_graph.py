@@ -103,8 +103,8 @@ def test_an_export_has_the_bits_of_the_whole_sequence(case: str, tmp_path: Path)
     if shutil.which("cc") and case in ("dense", "the last step"):
         command = ["cc", "net_test.c", "net.o", "-lm", "-o", "test"]
         subprocess.run(command, cwd=tmp_path, check=True)
-        found = subprocess.run(["./test"], cwd=tmp_path, check=False, capture_output=True, text=True)
-        assert found.stdout == "ok, largest difference 0\n"
+        process = subprocess.run(["./test"], cwd=tmp_path, check=False, capture_output=True, text=True)
+        assert process.stdout == "ok, largest difference 0\n"
 
 
 NEEDS_OTHERS: dict[str, tuple[Callable[[rg.Tensor], rg.Tensor], str]] = {
@@ -157,8 +157,8 @@ def test_feeds_determine_the_number_of_rows(tmp_path: Path) -> None:
 def test_rows_of_a_stream_without_recurrences() -> None:
     program = program_of(rg.dense(sequence(), 2))
     whole = program.inference(x=X)
-    found = program.inference.stream(batch=BATCH).step(x=X[:, 3], rows=[1])
-    assert_array_equal(found, np.stack([np.zeros(2, np.float32), whole[1, 3]]))
+    actual = program.inference.stream(batch=BATCH).step(x=X[:, 3], rows=[1])
+    assert_array_equal(actual, np.stack([np.zeros(2, np.float32), whole[1, 3]]))
 
 
 def test_bench_counts_steps_without_recurrences() -> None:
@@ -175,9 +175,9 @@ def test_a_self_test_has_feeds_that_differ_everywhere_and_expects_the_whole_sequ
     text = (tmp_path / "net_test.c").read_text()
 
     def array(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        found = re.search(rf"{name}\[\] = {{(.*?)}}", text, re.S)
-        assert found is not None
-        return np.array([float(item) for item in found[1].split(",")]).reshape(shape)
+        match = re.search(rf"{name}\[\] = {{(.*?)}}", text, re.S)
+        assert match is not None
+        return np.array([float(item) for item in match[1].split(",")]).reshape(shape)
 
     feeds = {"x": array("in_x", (3, 7, WIDTH)).astype("f"), "ids": array("in_ids", (3, 7)).astype("i8")}
     feeds["gate"] = array("in_gate", (3, 7, 1)).astype(bool)

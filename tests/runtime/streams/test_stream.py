@@ -193,14 +193,14 @@ def test_one_bare_output_has_rows_too() -> None:
     x = rg.placeholder("x", (BATCH, None, WIDTH))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(UNITS), x, time_major=False)
     program = rg.compile(rg.transpose(outputs, (1, 0, 2)), seed=2)
-    given = data(BATCH, TIME, WIDTH)
-    whole = program.inference(x=given)
+    inputs = data(BATCH, TIME, WIDTH)
+    whole = program.inference(x=inputs)
     stream = program.inference.stream(batch=BATCH)
-    np.testing.assert_array_equal(stream.step(x=given[:, 0]), whole[0])
-    result = stream.step(x=given[:, 1], rows=[0, 3])
+    np.testing.assert_array_equal(stream.step(x=inputs[:, 0]), whole[0])
+    result = stream.step(x=inputs[:, 1], rows=[0, 3])
     np.testing.assert_array_equal(result[[0, 3]], whole[1][[0, 3]])
     assert not result[[1, 2, 4]].any()
-    result = stream.process(x=given[:, 1:], rows=[1, 2, 4])
+    result = stream.process(x=inputs[:, 1:], rows=[1, 2, 4])
     np.testing.assert_array_equal(result[:, [1, 2, 4]], whole[1:, [1, 2, 4]])
     assert not result[:, [0, 3]].any()
 
@@ -209,31 +209,31 @@ def test_streams_of_one_batch_share_their_code(monkeypatch: pytest.MonkeyPatch) 
     program, x = listener(), data(BATCH, TIME, WIDTH)
     whole = program.inference(x=x, **held())
     program.inference.stream(BATCH).step(x=x[:, 0], **held())
-    made: list[int] = []
-    monkeypatch.setattr(CompiledGraph, "_code", lambda *arguments: made.append(1))
+    compiled: list[int] = []
+    monkeypatch.setattr(CompiledGraph, "_code", lambda *arguments: compiled.append(1))
     streams = [program.inference.stream(BATCH) for _ in range(3)]
     for step in range(TIME):  # each stream has its own state and held feeds
         for number, stream in enumerate(streams):
             if step >= number:
                 feeds = held() if step == number else {}
                 same(stream.step(x=x[:, step - number], **feeds), step_of(whole, step - number))
-    assert not made
+    assert not compiled
 
 
 def test_rows_are_reset_to_the_initial_state() -> None:
     x = rg.placeholder("x", (None, None, WIDTH))
     start = rg.placeholder("start", (None, UNITS))
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), x, initial_state=start)[0], seed=2)
-    given, first = data(BATCH, TIME, WIDTH), data(BATCH, UNITS)
-    whole = program.inference(x=given, start=first)
+    inputs, first = data(BATCH, TIME, WIDTH), data(BATCH, UNITS)
+    whole = program.inference(x=inputs, start=first)
     stream = program.inference.stream(batch=BATCH)
-    stream.process(x=given[:, :4], start=first)
+    stream.process(x=inputs[:, :4], start=first)
     stream.reset(rows=np.array([True, False, False, True, False]))
-    result = stream.step(x=np.where(np.isin(np.arange(BATCH), [0, 3])[:, None], given[:, 0], given[:, 4]))
+    result = stream.step(x=np.where(np.isin(np.arange(BATCH), [0, 3])[:, None], inputs[:, 0], inputs[:, 4]))
     np.testing.assert_array_equal(result[[0, 3]], whole[[0, 3], 0])
     np.testing.assert_array_equal(result[[1, 2, 4]], whole[[1, 2, 4], 4])
     stream.reset(rows=slice(None))
-    np.testing.assert_array_equal(stream.process(x=given), whole)
+    np.testing.assert_array_equal(stream.process(x=inputs), whole)
 
 
 @pytest.mark.parametrize("stepped", [False, True])
@@ -345,9 +345,9 @@ def test_some_rows_of_a_stream_with_fed_and_constant_numbers_of_rows() -> None:
 def test_a_step_of_some_rows_computes_these_alone() -> None:
     program, x = listener(), data(70, 3, WIDTH)
     stream = program.inference.stream(batch=70)
-    given = {"knob": np.float32(0.5), "memory": data(70, 6, UNITS)}
-    whole = program.inference(x=x, **given)
-    stream.step(x=x[:, 0], **given)
+    feeds = {"knob": np.float32(0.5), "memory": data(70, 6, UNITS)}
+    whole = program.inference(x=x, **feeds)
+    stream.step(x=x[:, 0], **feeds)
     prepared = stream._prepared_step
     assert prepared is not None
     assert prepared._some_rows is not None

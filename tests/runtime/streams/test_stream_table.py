@@ -40,13 +40,13 @@ class Beside:
 
     def step(self, handles: list[Any], **options: Any) -> Any:
         x = self.draw.normal(size=(len(handles), WIDTH)).astype(options.pop("dtype", np.float32))
-        found = self.pool.step_rows(handles, x=x, **options)
+        actual = self.pool.step_rows(handles, x=x, **options)
         for row, handle in enumerate(handles):
             held = {name: value[row : row + 1] for name, value in options.items()}
             alone = self.streams[handle].step(x=x[row : row + 1], **held)
-            assert_array_equal(found["y"][row], alone["y"][0])
-            assert_array_equal(found["turned"][:, row], alone["turned"][:, 0])
-        return found
+            assert_array_equal(actual["y"][row], alone["y"][0])
+            assert_array_equal(actual["turned"][:, row], alone["turned"][:, 0])
+        return actual
 
 
 def test_the_same_streams_have_their_bits_after_any_steps_of_others() -> None:
@@ -105,8 +105,8 @@ def test_mappings_by_placeholder_and_by_name() -> None:
         fed = {name: draw.normal(size=(3, 2)).astype(np.float32) for name in x}
         named = {f"x.{name}": array for name, array in fed.items()}
         forms: list[Any] = [{x[name]: array for name, array in fed.items()}, {"x": fed}, named]
-        found = pool.step_rows(handles, forms[turn % 3])["y"]
-        assert_array_equal(found, other.step_rows(apart, named)["y"])
+        actual = pool.step_rows(handles, forms[turn % 3])["y"]
+        assert_array_equal(actual, other.step_rows(apart, named)["y"])
 
 
 def test_states_of_adjacent_rows_stay_where_they_are() -> None:

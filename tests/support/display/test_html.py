@@ -94,8 +94,8 @@ def test_pictures_keep_to_themselves() -> None:
 
 
 def points(svg: str) -> list[list[tuple[float, float]]]:
-    found = [value or "" for name, value in Parsed(svg).attributes if name == "points"]
-    return [[(float(x), float(y)) for x, y in (pair.split(",") for pair in text.split())] for text in found]
+    points_texts = [value or "" for name, value in Parsed(svg).attributes if name == "points"]
+    return [[(float(x), float(y)) for x, y in (pair.split(",") for pair in text.split())] for text in points_texts]
 
 
 def test_charts_draw_larger_values_higher_and_leave_gaps() -> None:

@@ -46,10 +46,10 @@ def test_weights_are_those_of_scikit_learn(form: str) -> None:
     weights = dict(zip(kinds.tolist(), sklearn_weights("balanced", classes=kinds, y=labels).tolist(), strict=True))
     y = np.eye(3)[labels] if form == "classes" else labels
     examples = {"x": RNG.normal(size=(8, 3)), "y": y}
-    found = fitted(classifier(form), examples, class_weights="balanced")
+    actual = fitted(classifier(form), examples, class_weights="balanced")
     expected = fitted(classifier(form), examples, class_weights=weights)
     plain = fitted(classifier(form), examples)
-    for name, array in found.items():
+    for name, array in actual.items():
         np.testing.assert_allclose(array, expected[name], rtol=1e-6)
         assert (array != plain[name]).any()
 
@@ -63,12 +63,12 @@ def test_labels_past_the_ends_and_of_a_validation_are_not_counted() -> None:
     start = {name: array.copy() for name, array in program.parameters.items()}
     tags = [np.array([0, 1, 1]), np.array([1]), np.array([1, 1, 0, 1, 1]), np.array([1, 1])]
     sequences = [RNG.normal(size=(len(row), 3)) for row in tags]
-    found = fitted(program, {"x": sequences, "y": tags}, class_weights="balanced", validation=0.25)
+    actual = fitted(program, {"x": sequences, "y": tags}, class_weights="balanced", validation=0.25)
     program.parameters.load(start)
     counts = np.array([2, 7])  # of the three examples that are not held out
     weights = {0: 9 / (2 * 2), 1: 9 / (2 * counts[1])}
     expected = fitted(program, {"x": sequences, "y": tags}, class_weights=weights, validation=0.25)
-    for name, array in found.items():
+    for name, array in actual.items():
         assert_array_equal(array, expected[name])
 
 

@@ -33,13 +33,13 @@ def test_callbacks_may_be_any_iterable_of_functions() -> None:
     def note(trainer: rg.Trainer, row: dict[str, float]) -> None:
         seen.append(row["epoch"])
 
-    for given in ([note], (note,), iter([note])):
-        trainer.fit(data(), callbacks=given, progress=False)  # type: ignore[arg-type]
+    for callbacks in ([note], (note,), iter([note])):
+        trainer.fit(data(), callbacks=callbacks, progress=False)  # type: ignore[arg-type]
     assert seen == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("callbacks", "words"),
     [
         ([EarlyStopping()], "callback 0 is .*EarlyStopping.*; patience= of the fit of an rg.Trainer"),
         ([Watcher()], r"callback 0 is .*Watcher.*; write a function of \(trainer, row\)"),
@@ -50,9 +50,9 @@ def test_callbacks_may_be_any_iterable_of_functions() -> None:
     ],
     ids=["known", "another", "none", "alone", "text", "mapping"],
 )
-def test_others_are_answered(given: Any, words: str) -> None:
+def test_others_are_answered(callbacks: Any, words: str) -> None:
     with pytest.raises(rg.DtypeError, match=f"test_callback_list.py:[0-9]+: {words}"):
-        rg.Trainer(network()).fit(data(), callbacks=given, progress=False)
+        rg.Trainer(network()).fit(data(), callbacks=callbacks, progress=False)
 
 
 def test_sequences_of_different_lengths_are_errors_with_the_declaration_to_write() -> None:

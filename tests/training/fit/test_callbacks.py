@@ -21,8 +21,8 @@ def trainer() -> rg.Trainer:
     return rg.Trainer(rg.compile(result, loss=rg.reduce_mean(rg.square(y - result))))
 
 
-def fit(made: rg.Trainer, *callbacks: Any, epochs: int = 3) -> rg.History:
-    return made.fit(DATA, epochs=epochs, progress=False, callbacks=callbacks)
+def fit(trainer: rg.Trainer, *callbacks: Any, epochs: int = 3) -> rg.History:
+    return trainer.fit(DATA, epochs=epochs, progress=False, callbacks=callbacks)
 
 
 @pytest.mark.parametrize("answer", [None, False, np.bool_(False)])
@@ -37,34 +37,34 @@ def test_true_stops_a_fit(answer: Any) -> None:
 
 @pytest.mark.parametrize("answer", [np.zeros(3), np.zeros(1), np.array(True), 0.5, 1, 0, "no", [], {"a": 1}])
 def test_another_answer_is_an_error_with_the_line(answer: Any) -> None:
-    made = trainer()
+    subject = trainer()
     wanted = f"{HERE}a callback returns .*, which means neither .*; return True to stop it, else False or nothing$"
     with pytest.raises(rg.DtypeError, match=wanted):
-        fit(made, lambda trainer, row: answer)
-    assert made.epochs == 1
-    assert len(fit(made)["loss"]) == 3  # the interrupted fit can be repeated
+        fit(subject, lambda trainer, row: answer)
+    assert subject.epochs == 1
+    assert len(fit(subject)["loss"]) == 3  # the interrupted fit can be repeated
 
 
 def test_a_fit_within_a_fit_is_an_error() -> None:
-    made, other = trainer(), trainer()
+    subject, other = trainer(), trainer()
     wanted = f"{HERE}fit of this trainer is still running, called at .*{HERE[:-2]}; call fit when that has returned"
     with pytest.raises(rg.CallError, match=wanted):
-        fit(made, lambda trainer, row: fit(trainer))
-    assert len(fit(made)["loss"]) == 3
+        fit(subject, lambda trainer, row: fit(trainer))
+    assert len(fit(subject)["loss"]) == 3
     with pytest.raises(rg.CallError, match="is still running"):
-        made.fit(DATA, progress=False, metrics={"again": lambda result, feeds: fit(made)["loss"][-1]})
+        subject.fit(DATA, progress=False, metrics={"again": lambda result, feeds: fit(subject)["loss"][-1]})
     # another trainer's fit is allowed
-    assert len(fit(made, lambda trainer, row: len(fit(other, epochs=1)["loss"]) > 1)["loss"]) == 3
+    assert len(fit(subject, lambda trainer, row: len(fit(other, epochs=1)["loss"]) > 1)["loss"]) == 3
     assert other.epochs == 3
 
 
 def test_a_fit_in_another_thread_is_an_error() -> None:
-    made = trainer()
+    subject = trainer()
     errors: list[BaseException] = []
 
     def again() -> None:
         try:
-            fit(made)
+            fit(subject)
         except rg.CallError as error:
             errors.append(error)
 
@@ -73,16 +73,16 @@ def test_a_fit_in_another_thread_is_an_error() -> None:
         thread.start()
         thread.join()
 
-    fit(made, meanwhile)
+    fit(subject, meanwhile)
     assert len(errors) == 3
 
 
 def test_steps_and_measurements_in_a_callback_count() -> None:
-    made = trainer()
+    subject = trainer()
 
     def more(trainer: rg.Trainer, row: dict[str, float]) -> None:
         trainer.step(DATA)
         assert np.isfinite(trainer.evaluate(DATA)["loss"])
 
-    fit(made, more)
-    assert made.updates == 6
+    fit(subject, more)
+    assert subject.updates == 6

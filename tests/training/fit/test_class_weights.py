@@ -60,10 +60,10 @@ def examples(kind: str) -> dict[str, Any]:
     return {"x": generator.normal(size=(6, 4, WIDTH)), "y": y, "n": n}
 
 
-def by_hand(kind: str, logits: np.ndarray, given: dict[str, Any]) -> float:
-    losses, weights = cross_entropy(logits, given["y"]), OF_CLASS[given["y"]]
+def by_hand(kind: str, logits: np.ndarray, feeds: dict[str, Any]) -> float:
+    losses, weights = cross_entropy(logits, feeds["y"]), OF_CLASS[feeds["y"]]
     if "steps" in kind:
-        weights = weights * (np.arange(4) < given["n"][:, None])
+        weights = weights * (np.arange(4) < feeds["n"][:, None])
     total = float((losses * weights).sum())
     if kind == "sum":
         return total
@@ -72,13 +72,13 @@ def by_hand(kind: str, logits: np.ndarray, given: dict[str, Any]) -> float:
 
 @pytest.mark.parametrize("kind", ["mean", "sum", "steps", "own steps"])
 def test_the_loss_and_its_update_are_those_weighted_by_hand(kind: str) -> None:
-    given = examples(kind)
+    feeds = examples(kind)
     program, declared = network(kind), network(kind, OF_CLASS)
-    logits = program.inference({name: given[name] for name in ("x", "n")})["logits"]
+    logits = program.inference({name: feeds[name] for name in ("x", "n")})["logits"]
     options: dict[str, Any] = {"batch_size": 6, "shuffle": False, "progress": False}
-    history = rg.Trainer(program, rg.SGD(0.5)).fit(given, class_weights=WEIGHTS, **options)
-    assert_allclose(history["loss"], [by_hand(kind, logits, given)], rtol=1e-5)
-    rg.Trainer(declared, rg.SGD(0.5)).fit(given, **options)
+    history = rg.Trainer(program, rg.SGD(0.5)).fit(feeds, class_weights=WEIGHTS, **options)
+    assert_allclose(history["loss"], [by_hand(kind, logits, feeds)], rtol=1e-5)
+    rg.Trainer(declared, rg.SGD(0.5)).fit(feeds, **options)
     for name, array in copies(program.parameters).items():
         assert_allclose(array, declared.parameters[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
@@ -87,22 +87,22 @@ def test_weights_multiply_those_that_are_declared() -> None:
     x, y, w = rg.placeholder("x", (None, WIDTH)), rg.placeholder("y", (None,), "int64"), rg.placeholder("w", (None,))
     logits = rg.dense(x, CLASSES)
     program = rg.compile({"logits": logits}, loss=rg.sparse_softmax_cross_entropy(y, logits, w))
-    given = {"x": np.eye(4), "y": np.array([0, 1, 2, 2]), "w": np.array([1.0, 2.0, 0.5, 0.0])}
-    losses = cross_entropy(program.inference(x=given["x"])["logits"], given["y"])
-    history = rg.Trainer(program, rg.SGD(0.1)).fit(given, class_weights=WEIGHTS, progress=False)
-    assert_allclose(history["loss"], np.average(losses, weights=given["w"] * OF_CLASS[given["y"]]), rtol=1e-5)
+    feeds = {"x": np.eye(4), "y": np.array([0, 1, 2, 2]), "w": np.array([1.0, 2.0, 0.5, 0.0])}
+    losses = cross_entropy(program.inference(x=feeds["x"])["logits"], feeds["y"])
+    history = rg.Trainer(program, rg.SGD(0.1)).fit(feeds, class_weights=WEIGHTS, progress=False)
+    assert_allclose(history["loss"], np.average(losses, weights=feeds["w"] * OF_CLASS[feeds["y"]]), rtol=1e-5)
 
 
 def test_a_batch_with_weights_of_zero_trains_nothing() -> None:
     program = network("mean")
-    given = examples("mean") | {"y": np.array([0, 0, 0, 1, 1, 1])}
-    made, before = rg.Trainer(program, rg.SGD(0.5)), copies(program.parameters)
-    made.fit(given, class_weights={0: 0, 1: 2}, batch_size=3, shuffle=False, progress=False)
-    assert made.updates == 2
-    assert made.skipped == 0
+    feeds = examples("mean") | {"y": np.array([0, 0, 0, 1, 1, 1])}
+    trainer, before = rg.Trainer(program, rg.SGD(0.5)), copies(program.parameters)
+    trainer.fit(feeds, class_weights={0: 0, 1: 2}, batch_size=3, shuffle=False, progress=False)
+    assert trainer.updates == 2
+    assert trainer.skipped == 0
     alone = network("mean")
     rg.Trainer(alone, rg.SGD(0.5)).fit(
-        {name: value[3:] for name, value in given.items()}, batch_size=3, shuffle=False, progress=False
+        {name: value[3:] for name, value in feeds.items()}, batch_size=3, shuffle=False, progress=False
     )
     assert any((array != before[name]).any() for name, array in program.parameters.items())
     for name, array in copies(program.parameters).items():
@@ -110,13 +110,13 @@ def test_a_batch_with_weights_of_zero_trains_nothing() -> None:
 
 
 def test_validation_and_plain_steps_weight_all_equally() -> None:
-    given = examples("mean")
+    feeds = examples("mean")
     program, plain = network("mean"), network("mean")
-    made, other = rg.Trainer(program, rg.SGD(0.5)), rg.Trainer(plain, rg.SGD(0.5))
-    history = made.fit(given, class_weights={2: 9}, validation=given, keep_best=False, progress=False, batch_size=6)
-    assert history["validation_loss"][0] == program.evaluate(given)["loss"]
+    trainer, other = rg.Trainer(program, rg.SGD(0.5)), rg.Trainer(plain, rg.SGD(0.5))
+    history = trainer.fit(feeds, class_weights={2: 9}, validation=feeds, keep_best=False, progress=False, batch_size=6)
+    assert history["validation_loss"][0] == program.evaluate(feeds)["loss"]
     plain.parameters.load(copies(program.parameters))
-    assert made.step(given) == other.step(given)
+    assert trainer.step(feeds) == other.step(feeds)
 
 
 def test_a_fit_continues_only_with_the_same_weights(tmp_path: Path) -> None:
@@ -126,17 +126,17 @@ def test_a_fit_continues_only_with_the_same_weights(tmp_path: Path) -> None:
     def stop(trainer: rg.Trainer, row: Any) -> None:
         raise StopError
 
-    given, options = examples("mean"), {"batch_size": 2, "epochs": 2, "progress": False}
+    feeds, options = examples("mean"), {"batch_size": 2, "epochs": 2, "progress": False}
     whole = network("mean")
-    rg.Trainer(whole, rg.Adam(0.1)).fit(given, class_weights=WEIGHTS, **options)
-    made = rg.Trainer(network("mean"), rg.Adam(0.1))
+    rg.Trainer(whole, rg.Adam(0.1)).fit(feeds, class_weights=WEIGHTS, **options)
+    subject = rg.Trainer(network("mean"), rg.Adam(0.1))
     with pytest.raises(StopError):
-        made.fit(given, class_weights=WEIGHTS, callbacks=[stop], **options)
-    made.save(tmp_path / "a")
+        subject.fit(feeds, class_weights=WEIGHTS, callbacks=[stop], **options)
+    subject.save(tmp_path / "a")
     again = rg.Trainer.load(tmp_path / "a", network("mean"))
     with pytest.raises(rg.ArgumentError, match=r"class_weights \[0\.5, 1\.0, 3\.0\] then, None now"):
-        again.fit(given, **options)
-    again.fit(given, class_weights={**WEIGHTS, 1: 1}, **options)
+        again.fit(feeds, **options)
+    again.fit(feeds, class_weights={**WEIGHTS, 1: 1}, **options)
     for name, array in copies(again.program.parameters).items():
         assert array.tobytes() == whole.parameters[name].tobytes()
 
@@ -199,20 +199,20 @@ def test_probabilities_as_labels_have_the_weight_of_their_class(kind: str, over_
     else:
         labels = generator.integers(0, 2, (*shape, 1)[: None if kind == "column" else 1]).astype(np.float64)
         labels[:2] = [[0.9], [0.2]] if kind == "column" and not over_time else 0.7
-    given = {"x": generator.normal(size=(6, 4, WIDTH)), "n": np.array([4, 1, 3, 4, 2, 4]), "y": labels}
+    feeds = {"x": generator.normal(size=(6, 4, WIDTH)), "n": np.array([4, 1, 3, 4, 2, 4]), "y": labels}
     program = of_probabilities(kind, over_time, own_mean=own_mean)
-    logits = program.inference({name: given[name] for name in ("x", "n")})["logits"]
+    logits = program.inference({name: feeds[name] for name in ("x", "n")})["logits"]
     losses, weights = losses_of(kind, logits, labels), sample_weights(kind, labels)
-    counted = weights * (np.arange(4) < given["n"][:, None]) if over_time else weights
+    counted = weights * (np.arange(4) < feeds["n"][:, None]) if over_time else weights
     expected = (losses * counted).sum() / (losses.size if own_mean else counted.sum())
     class_weights = WEIGHTS if kind == "classes" else {0: 0.5, 1: 4.0}
     options: dict[str, Any] = {"batch_size": 6, "shuffle": False, "progress": False}
-    history = rg.Trainer(program, rg.SGD(0.5)).fit(given, class_weights=class_weights, **options)
+    history = rg.Trainer(program, rg.SGD(0.5)).fit(feeds, class_weights=class_weights, **options)
     assert_allclose(history["loss"], [expected], rtol=1e-5)
     if own_mean:
         return
     declared = of_probabilities(kind, over_time, rg.constant(weights.astype(np.float32)))
-    rg.Trainer(declared, rg.SGD(0.5)).fit(given, **options)
+    rg.Trainer(declared, rg.SGD(0.5)).fit(feeds, **options)
     for name, array in copies(program.parameters).items():
         assert_allclose(array, declared.parameters[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
@@ -220,15 +220,15 @@ def test_probabilities_as_labels_have_the_weight_of_their_class(kind: str, over_
 def test_several_true_labels_are_an_error_with_the_remedy() -> None:
     x, y, w = rg.placeholder("x", (None, WIDTH)), rg.placeholder("y", (None, 3)), rg.placeholder("w", (None, 3))
     logits = rg.dense(x, 3)
-    given = {"x": np.eye(4), "y": np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1.0]])}
-    made = rg.Trainer(rg.compile({"logits": logits}, loss=rg.sigmoid_cross_entropy(y, logits)), rg.SGD(0.1))
+    feeds = {"x": np.eye(4), "y": np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1.0]])}
+    trainer = rg.Trainer(rg.compile({"logits": logits}, loss=rg.sigmoid_cross_entropy(y, logits)), rg.SGD(0.1))
     with pytest.raises(rg.GraphError, match=r"test_class_weights.*several labels in each row.*rg\.expand_dims\(labels"):
-        made.fit(given, class_weights={0: 1, 1: 2}, progress=False)
+        trainer.fit(feeds, class_weights={0: 1, 1: 2}, progress=False)
     # the remedy of the error
     loss = rg.sigmoid_cross_entropy(rg.expand_dims(y, -1), rg.expand_dims(logits, -1), weights=w)
-    program, weights = rg.compile({"logits": logits}, loss=loss), np.where(given["y"] == 1, 2.0, 0.5)
-    losses = losses_of("row", program.inference(x=given["x"])["logits"], given["y"])
-    assert_allclose(program.evaluate(given, w=weights)["loss"], np.average(losses, weights=weights), rtol=1e-5)
+    program, weights = rg.compile({"logits": logits}, loss=loss), np.where(feeds["y"] == 1, 2.0, 0.5)
+    losses = losses_of("row", program.inference(x=feeds["x"])["logits"], feeds["y"])
+    assert_allclose(program.evaluate(feeds, w=weights)["loss"], np.average(losses, weights=weights), rtol=1e-5)
 
 
 WRONG: dict[str, tuple[Any, type[Exception], str]] = {
@@ -245,9 +245,9 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_mistake_is_an_error_at_the_users_line(name: str) -> None:
     weights, kind, text = WRONG[name]
-    made = rg.Trainer(network("mean"), rg.SGD(0.1))
+    trainer = rg.Trainer(network("mean"), rg.SGD(0.1))
     with pytest.raises(kind, match=rf"test_class_weights\.py:\d+: .*{text}"):
-        made.fit(examples("mean"), class_weights=weights, progress=False)
+        trainer.fit(examples("mean"), class_weights=weights, progress=False)
 
 
 def test_losses_without_int_labels_and_several_losses_are_errors_with_the_remedy() -> None:
@@ -259,14 +259,14 @@ def test_losses_without_int_labels_and_several_losses_are_errors_with_the_remedy
         r"could apply to 2 losses \(declared at .*, .*\)": cross + rg.sparse_softmax_cross_entropy(y, logits * 2),
     }
     for text, loss in losses.items():
-        made = rg.Trainer(rg.compile({"logits": logits}, loss=loss), rg.SGD(0.1))
-        given = {
+        trainer = rg.Trainer(rg.compile({"logits": logits}, loss=loss), rg.SGD(0.1))
+        feeds = {
             name: value
             for name, value in {"x": np.eye(4), "y": [0, 1, 2, 0]}.items()
-            if name in made.program.training.input_names()
+            if name in trainer.program.training.input_names()
         }
         with pytest.raises(rg.GraphError, match=rf"{text}.*give the loss weights=rg\.gather"):
-            made.fit(given, class_weights={0: 2}, progress=False)
+            trainer.fit(feeds, class_weights={0: 2}, progress=False)
 
 
 # The pass -----------------------------------------------------------------------------------------
@@ -283,9 +283,9 @@ def test_products_of_labels_are_known_again_in_a_file(kind: str, tmp_path: Path)
     program = of_probabilities(kind, over_time=False)
     program.save(tmp_path / "saved")
     labels = np.eye(CLASSES)[[0, 1, 2, 2]] if kind == "classes" else np.array([[0.0], [1], [1], [0]])
-    given = {"x": np.ones((4, 2, WIDTH)), "n": np.array([2, 1, 2, 1]), "y": labels}
+    feeds = {"x": np.ones((4, 2, WIDTH)), "n": np.array([2, 1, 2, 1]), "y": labels}
     losses = [
-        rg.Trainer(item, rg.SGD(0.5)).fit(given, class_weights={0: 0.5, 1: 4}, progress=False)["loss"]
+        rg.Trainer(item, rg.SGD(0.5)).fit(feeds, class_weights={0: 0.5, 1: 4}, progress=False)["loss"]
         for item in (program, rg.load(tmp_path / "saved"))
     ]
     assert losses[0] == losses[1]
@@ -293,16 +293,16 @@ def test_products_of_labels_are_known_again_in_a_file(kind: str, tmp_path: Path)
 
 @pytest.mark.parametrize("kind", ["mean", "sum", "own mean", "steps", "own steps"])
 def test_the_pass_changes_the_loss_alone(kind: str) -> None:
-    program, given = network(kind), examples(kind)
+    program, inputs = network(kind), examples(kind)
     graph = program.evaluation.graph
     weighted = verify(LabelWeights(tuple(OF_CLASS))(graph), "label_weights")
-    feeds = {**given, **program.parameters}
+    feeds = {**inputs, **program.parameters}
     before, after = (
         interpret(item, {str(node["label"]): np.asarray(feeds[str(node["label"])]) for node in item.inputs}, wide=True)
         for item in (graph, weighted)
     )
     assert before["logits"].tobytes() == after["logits"].tobytes()
-    assert_allclose(after["loss"], by_hand(kind, before["logits"], given), rtol=1e-12)
+    assert_allclose(after["loss"], by_hand(kind, before["logits"], inputs), rtol=1e-12)
     alike = LabelWeights((1.0,) * CLASSES)(graph)
     same = interpret(alike, {str(n["label"]): np.asarray(feeds[str(n["label"])]) for n in alike.inputs}, wide=True)
     assert_allclose(same["loss"], before["loss"], rtol=1e-15)

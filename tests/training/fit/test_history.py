@@ -186,8 +186,8 @@ def test_without_matplotlib_plot_names_the_extra(monkeypatch: pytest.MonkeyPatch
 
 def test_matplotlib_is_imported_by_plot_only() -> None:
     code = "import sys, rnngraph, rnngraph.training.fit.history; print('matplotlib' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "False"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "False"
 
 
 def test_names_of_keras_columns_suggest_others() -> None:

@@ -69,27 +69,27 @@ def test_a_fit_is_steps_over_its_batches(accumulate: int) -> None:
 
 
 def test_the_seed_of_the_program_is_the_order_of_the_examples() -> None:
-    found = []
+    results = []
     for seed, shuffle in ((1, True), (1, True), (2, True), (1, False)):
         program = network(seed=seed)
         program.parameters.load(copies(network(seed=9).parameters))
         quiet(rg.Trainer(program, rg.SGD(0.3)), data(ROWS), batch_size=2, shuffle=shuffle)
-        found.append(b"".join(array.tobytes() for array in program.parameters.values()))
-    assert found[0] == found[1]
-    assert len(set(found)) == 3
+        results.append(b"".join(array.tobytes() for array in program.parameters.values()))
+    assert results[0] == results[1]
+    assert len(set(results)) == 3
 
 
 def test_the_same_run_gives_the_same_bits_with_any_number_of_threads() -> None:
-    found = []
+    results = []
     for threads in (1, 1, 2):
         program = network(keep_prob=0.5, lengths=True)
         program.threads = threads
         examples = data(ROWS) | {"n": np.array([6, 1, 3, 3, 2, 6, 5])}
         history = quiet(rg.Trainer(program, rg.RMSProp(0.01, momentum=0.5)), examples, batch_size=2, epochs=2)
-        found.append((copies(program.parameters), history["loss"]))
-    for parameters, loss in found[1:]:
-        same(parameters, found[0][0])
-        assert loss.tobytes() == found[0][1].tobytes()
+        results.append((copies(program.parameters), history["loss"]))
+    for parameters, loss in results[1:]:
+        same(parameters, results[0][0])
+        assert loss.tobytes() == results[0][1].tobytes()
 
 
 def test_windows_carry_states_within_a_batch_and_warm_up_trains_nothing() -> None:
@@ -357,9 +357,9 @@ def test_every_step_is_reported(window: int | None, warm_up: int, steps: int, mo
     history = quiet(trainer, examples, batch_size=2, window=window, warm_up=warm_up, shuffle=False, epochs=2)
     for epoch, begin in enumerate([0, steps + 1]):
         assert TOLD[begin] == ("epoch", steps, 0)
-        told = TOLD[begin + 1 : begin + 1 + steps]
-        assert [(kind, rows) for kind, rows, _ in told] == [("step", 2)] * steps
-        assert told[-1][2] == pytest.approx(history["loss"][epoch], rel=1e-12)
+        events = TOLD[begin + 1 : begin + 1 + steps]
+        assert [(kind, rows) for kind, rows, _ in events] == [("step", 2)] * steps
+        assert events[-1][2] == pytest.approx(history["loss"][epoch], rel=1e-12)
     assert len(TOLD) == 2 * (steps + 1)
 
 

@@ -153,9 +153,9 @@ def test_a_loss_that_depends_on_padding_is_an_error_with_the_line(name: str) -> 
     trainer = rg.Trainer(program)
     for _ in range(2):  # a second attempt also fails
         words = r"padding shows in the loss .*rg\.gather_last\(outputs, n\), or the"
-        with pytest.raises(rg.GraphError, match=words) as told:
+        with pytest.raises(rg.GraphError, match=words) as error:
             trainer.fit(examples_of(program), batch_size=4, progress=False, bucket=False)
-        assert f"declared at {__file__}:" in str(told.value)
+        assert f"declared at {__file__}:" in str(error.value)
     assert all((array == before[key]).all() for key, array in program.parameters.items())
 
 

@@ -212,26 +212,26 @@ def test_a_notebooks_cell_moves_within_an_epoch(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_fit_tells_of_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fit reports compiling at the first step, the first batch of another size, and the first validation."""
-    told: list[str] = []
+    messages: list[str] = []
 
     class Told(FitProgress):
         def compiling(self, begins: bool) -> None:
             super().compiling(begins)
-            if begins and (not told or told[-1] != "compiling"):
-                told.append("compiling")
+            if begins and (not messages or messages[-1] != "compiling"):
+                messages.append("compiling")
 
         def step(self, loss: float, rows: int, weight: float | None = None) -> None:
             super().step(loss, rows, weight)
-            told.append(str(rows))
+            messages.append(str(rows))
 
         def end_epoch(self, row: Any) -> None:
             super().end_epoch(row)
-            told.append("end")
+            messages.append("end")
 
     monkeypatch.setattr(fitting, "FitProgress", Told)
     program = network(cache=False)
     rg.Trainer(program, rg.SGD(0.1)).fit(data(7), batch_size=4, epochs=2, validation=data(4), shuffle=False)
-    assert told == ["compiling", "4", "compiling", "3", "compiling", "end", "4", "3", "end"]
+    assert messages == ["compiling", "4", "compiling", "3", "compiling", "end", "4", "3", "end"]
 
 
 def test_an_error_leaves_the_terminal_as_it_was() -> None:

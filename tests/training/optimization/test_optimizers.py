@@ -163,11 +163,11 @@ def program(request: pytest.FixtureRequest) -> rg.Program:
 def gradients_of(step: int) -> Arrays:
     """Return gradients of very different magnitudes with some zeros, exact in float32."""
     generator = np.random.default_rng(step)
-    found = {}
+    results = {}
     for number, shape in enumerate(SHAPES):
         g = generator.normal(size=shape) * 10.0 ** generator.integers(-3, 1, shape)
-        found[f"w{number}"] = np.where(generator.random(shape) < 0.1, 0, g).astype(np.float32).astype(np.float64)
-    return found
+        results[f"w{number}"] = np.where(generator.random(shape) < 0.1, 0, g).astype(np.float32).astype(np.float64)
+    return results
 
 
 def fed(gradients: Arrays) -> Arrays:
@@ -338,28 +338,32 @@ def test_schedules_are_their_formulas(
     initial: float, count: int, decay: float, final: float, power: float, update: int
 ) -> None:
     near = {"rtol": 1e-12, "atol": 1e-300}
-    made = rg.ExponentialDecay(initial, count, decay)
-    assert_allclose(made(update), initial * math.exp(math.log(decay) * update / count), rtol=1e-9)
+    schedule = rg.ExponentialDecay(initial, count, decay)
+    assert_allclose(schedule(update), initial * math.exp(math.log(decay) * update / count), rtol=1e-9)
     stairs = rg.ExponentialDecay(initial, count, decay, staircase=True)
     assert_allclose(stairs(update), initial * decay ** (update // count), **near)
-    made = rg.PolynomialDecay(initial, count, final, power)
+    schedule = rg.PolynomialDecay(initial, count, final, power)
     done = min(update, count) / count
-    assert_allclose(made(update), (initial - final) * (1 - done) ** power + final, rtol=1e-12, atol=1e-15)
-    assert made(0) == pytest.approx(initial)
-    assert made(count) == made(count + 7) == final
-    made = rg.CosineDecay(initial, count, final)
-    assert_allclose(made(update), final + (initial - final) * math.cos(math.pi * done / 2) ** 2, rtol=1e-9, atol=1e-12)
-    assert min(initial, final) - 1e-9 <= made(update) <= max(initial, final) + 1e-9
-    warmed = rg.WarmUp(count, made)
-    assert_allclose(warmed(update), made(update - count) if update >= count else initial * (update + 1) / count, **near)
+    assert_allclose(schedule(update), (initial - final) * (1 - done) ** power + final, rtol=1e-12, atol=1e-15)
+    assert schedule(0) == pytest.approx(initial)
+    assert schedule(count) == schedule(count + 7) == final
+    schedule = rg.CosineDecay(initial, count, final)
+    assert_allclose(
+        schedule(update), final + (initial - final) * math.cos(math.pi * done / 2) ** 2, rtol=1e-9, atol=1e-12
+    )
+    assert min(initial, final) - 1e-9 <= schedule(update) <= max(initial, final) + 1e-9
+    warmed = rg.WarmUp(count, schedule)
+    assert_allclose(
+        warmed(update), schedule(update - count) if update >= count else initial * (update + 1) / count, **near
+    )
 
 
 def test_piecewise_constant_changes_after_its_boundaries() -> None:
     # as tf.train.piecewise_constant: update 2 is still in the first interval
-    made = rg.PiecewiseConstant((2, 5), (1.0, 0.5, 0.1))
-    assert [made(update) for update in range(8)] == [1, 1, 1, 0.5, 0.5, 0.5, 0.1, 0.1]
-    assert rg.WarmUp(2, made)(4) == 1
-    assert rg.WarmUp(2, made)(5) == 0.5
+    schedule = rg.PiecewiseConstant((2, 5), (1.0, 0.5, 0.1))
+    assert [schedule(update) for update in range(8)] == [1, 1, 1, 0.5, 0.5, 0.5, 0.1, 0.1]
+    assert rg.WarmUp(2, schedule)(4) == 1
+    assert rg.WarmUp(2, schedule)(5) == 0.5
 
 
 WRONG: dict[str, Callable[[], Any]] = {
@@ -491,7 +495,7 @@ class Odd(rg.Optimizer):
 
 @pytest.mark.parametrize("steps", [0, 1, 40])
 @pytest.mark.parametrize(
-    ("given", "kind"),
+    ("numbers", "kind"),
     [
         (3, rg.DtypeError),
         ([("rate", 0.1)], rg.DtypeError),
@@ -505,7 +509,7 @@ class Odd(rg.Optimizer):
     ],
 )
 def test_numbers_of_ones_own_are_checked_at_each_step(
-    given: Any, kind: type[Exception], steps: int, monkeypatch: pytest.MonkeyPatch
+    numbers: Any, kind: type[Exception], steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A user's numbers are checked at each step, also in machine code, which runs later steps."""
     w = rg.parameter("w", (2,), "ones")
@@ -516,7 +520,7 @@ def test_numbers_of_ones_own_are_checked_at_each_step(
     if not steps and kind is rg.StructureError:
         return  # the first step defines the names
     before = program.parameters["w"].copy()
-    monkeypatch.setattr(Odd, "given", given)
+    monkeypatch.setattr(Odd, "given", numbers)
     with pytest.raises(kind, match=r"test_optimizers\.py:\d+: Odd\.numbers\(\d+\) "):
         trainer.step()
     assert_array_equal(program.parameters["w"], before)

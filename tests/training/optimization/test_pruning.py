@@ -88,7 +88,7 @@ def test_a_checkpoint_continues_bit_for_bit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "text"),
+    ("make", "text"),
     [
         (lambda: rg.Prune(1.5), "density"),
         (lambda: rg.Prune(0.5, 8), "block"),
@@ -99,6 +99,6 @@ def test_a_checkpoint_continues_bit_for_bit(tmp_path: Path) -> None:
         (lambda: rg.Trainer(declared(), prune=rg.Prune(0.5, only="lstm")), "names no trained matrix"),
     ],
 )
-def test_mistakes_are_errors(made: Any, text: str) -> None:
+def test_mistakes_are_errors(make: Any, text: str) -> None:
     with pytest.raises(rg.RnnGraphError, match=text):
-        made()
+        make()

@@ -84,21 +84,21 @@ def scripted(values: list[float]) -> dict[str, Any]:
 
 
 def test_a_fit_reduces_its_rate_between_epochs() -> None:
-    made = rg.Trainer(network(), rg.SGD(rg.ReduceOnPlateau(0.5, 0.5, 2, monitor="scripted", cooldown=1)))
-    history = made.fit(data(4), epochs=8, metrics=scripted([3, 2, 2, 2, 2, 2, 2, 1.5]), progress=False)
+    trainer = rg.Trainer(network(), rg.SGD(rg.ReduceOnPlateau(0.5, 0.5, 2, monitor="scripted", cooldown=1)))
+    history = trainer.fit(data(4), epochs=8, metrics=scripted([3, 2, 2, 2, 2, 2, 2, 1.5]), progress=False)
     assert_array_equal(history["learning_rate"], [0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125])
-    assert made.learning_rate == 0.125
+    assert trainer.learning_rate == 0.125
 
 
 def test_the_validation_loss_is_monitored_or_else_the_loss() -> None:
     for options, column in (({"validation": data(3, seed=1)}, "validation_loss"), ({}, "loss")):
-        made = rg.Trainer(network(), rg.SGD(rg.WarmUp(2, rg.ReduceOnPlateau(0.1, min_delta=1e9, patience=1))))
-        history = made.fit(data(4), epochs=2, keep_best=False, progress=False, **options)
-        schedule = made.optimizer.learning_rate
+        trainer = rg.Trainer(network(), rg.SGD(rg.WarmUp(2, rg.ReduceOnPlateau(0.1, min_delta=1e9, patience=1))))
+        history = trainer.fit(data(4), epochs=2, keep_best=False, progress=False, **options)
+        schedule = trainer.optimizer.learning_rate
         assert isinstance(schedule, rg.WarmUp)
         assert isinstance(schedule.after, rg.ReduceOnPlateau)
         assert schedule.after.best == history[column][0]
-        assert made.learning_rate == pytest.approx(0.01)
+        assert trainer.learning_rate == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("epoch", [2, 4])
@@ -115,14 +115,14 @@ def test_a_fit_continues_bit_for_bit(epoch: int, tmp_path: Path) -> None:
     whole = trainer()
     expected = whole.fit(data(8), **options)
     assert len(set(expected["learning_rate"])) > 2
-    made = trainer()
+    subject = trainer()
     with pytest.raises(StopError):
-        made.fit(data(8), callbacks=[stop], checkpoint=tmp_path / "a", checkpoint_every=1, **options)
-    made.save(tmp_path / "a")
+        subject.fit(data(8), callbacks=[stop], checkpoint=tmp_path / "a", checkpoint_every=1, **options)
+    subject.save(tmp_path / "a")
     again = rg.Trainer.load(tmp_path / "a", network(keep_prob=0.5, seed=3))
-    found = again.fit(data(8), **options)
+    actual = again.fit(data(8), **options)
     for column in ("loss", "validation_loss", "learning_rate"):
-        assert_array_equal(found[column], expected[column])
+        assert_array_equal(actual[column], expected[column])
     same(
         copies({**again.program.parameters, **again.state.slots}),
         copies({**whole.program.parameters, **whole.state.slots}),
@@ -149,7 +149,7 @@ def test_wrong_arguments(arguments: tuple[Any, ...], kind: type[Exception], text
 
 
 def test_a_column_that_is_not_measured_can_not_be_monitored() -> None:
-    made = rg.Trainer(network(), rg.SGD(rg.ReduceOnPlateau(0.1, monitor="accuracy")))
+    trainer = rg.Trainer(network(), rg.SGD(rg.ReduceOnPlateau(0.1, monitor="accuracy")))
     with pytest.raises(rg.NameLookupError, match="monitor of the ReduceOnPlateau='accuracy' is not measured; there"):
-        made.fit(data(4), progress=False)
-    assert made.step(data(4)) > 0  # single steps need no measurement
+        trainer.fit(data(4), progress=False)
+    assert trainer.step(data(4)) > 0  # single steps need no measurement

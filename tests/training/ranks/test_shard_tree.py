@@ -103,7 +103,7 @@ def test_sums_are_in_one_order_on_any_number_of_ranks(size: int, shards: int, us
 
     def add(comm: Any) -> Packed:
         tree = ShardTree(shards, Ranks(comm if size > 1 else None))
-        leaf, given = packing.make(), packing.make()
+        leaf, total = packing.make(), packing.make()
 
         def leaves() -> Iterator[tuple[int, Packed]]:
             for shard in tree.own_shards:
@@ -111,12 +111,12 @@ def test_sums_are_in_one_order_on_any_number_of_ranks(size: int, shards: int, us
                     leaf.views["a"][...], leaf.views["b"][...] = values[shard], integers[shard]
                     yield shard, leaf
 
-        tree.add(leaves(), used, packing, given)
-        return given
+        tree.add(leaves(), used, packing, total)
+        return total
 
-    for given in World(size).run(add):
-        assert_array_equal(given.views["a"], expected)
-        assert given.views["b"] == integers.sum()
+    for total in World(size).run(add):
+        assert_array_equal(total.views["a"], expected)
+        assert total.views["b"] == integers.sum()
 
 
 @pytest.mark.parametrize(
@@ -169,12 +169,12 @@ def test_a_rank_that_has_left_ends_the_others(monkeypatch: pytest.MonkeyPatch) -
         if comm.Get_rank() == 1:
             Exchange.of(comm).leave()
             return []
-        found = []
+        results = []
         for ranks in (other, one, other):
             with pytest.raises(RanksError) as error:
                 ranks.exchanged(1)
-            found.append(str(error.value))
-        return found
+            results.append(str(error.value))
+        return results
 
     first, second, third = World(3).run(work)
     assert second == []

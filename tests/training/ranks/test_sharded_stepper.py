@@ -42,8 +42,8 @@ OTHERS = [
 )
 def test_shards_add_up_to_the_whole_batch(net: Any, rows: int, shards: int, options: dict[str, Any]) -> None:
     losses, parameters = trained(net, rows, None, **options)
-    found, cut = trained(net, rows, shards, **options)
-    assert_allclose(found, losses, rtol=1e-13)
+    actual, cut = trained(net, rows, shards, **options)
+    assert_allclose(actual, losses, rtol=1e-13)
     for name, array in parameters.items():
         assert_allclose(cut[name], array, rtol=0, atol=1e-12, err_msg=name)
 
@@ -60,10 +60,10 @@ def test_fetched_values_include_all_rows() -> None:
     }
     fetch = {"outputs": outputs, "sum": rg.reduce_sum(outputs), "count": rg.reduce_sum(rg.cast(y > 0, "int64"))}
     _, expected = rg.Trainer(program).step(batch, fetch=fetch)
-    _, found = rg.Trainer(rg.compile({"predicted": predicted}, program.loss), shards=3).step(batch, fetch=fetch)
-    assert_array_equal(found["outputs"], expected["outputs"])
-    assert_allclose(found["sum"], expected["sum"], rtol=1e-5)
-    assert found["count"] == expected["count"]
+    _, actual = rg.Trainer(rg.compile({"predicted": predicted}, program.loss), shards=3).step(batch, fetch=fetch)
+    assert_array_equal(actual["outputs"], expected["outputs"])
+    assert_allclose(actual["sum"], expected["sum"], rtol=1e-5)
+    assert actual["count"] == expected["count"]
 
 
 def test_fit_saves_and_continues_bit_for_bit(tmp_path: Any) -> None:

@@ -242,10 +242,10 @@ def test_later_callbacks_receive_no_past_interrupts() -> None:
 
 @pytest.fixture
 def interrupt() -> Iterator[DeferredInterrupt]:
-    made = DeferredInterrupt()
-    made.watch()
-    yield made
-    made.release()
+    context = DeferredInterrupt()
+    context.watch()
+    yield context
+    context.release()
 
 
 def test_a_moment_puts_ctrl_c_off(interrupt: DeferredInterrupt) -> None:

@@ -35,8 +35,8 @@ def feeds(rows: int = 3, steps: int = 6, seed: int = 0) -> dict[str, np.ndarray]
     return {"x": numbers.normal(size=(rows, steps, 3)).astype(np.float32), "y": numbers.integers(0, CLASSES, rows)}
 
 
-def assert_same(found: Any, wanted: Any) -> None:
-    for one, other in zip(np.atleast_1d(found), np.atleast_1d(wanted), strict=True):
+def assert_same(actual: Any, wanted: Any) -> None:
+    for one, other in zip(np.atleast_1d(actual), np.atleast_1d(wanted), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -55,14 +55,14 @@ def test_values_are_those_of_the_training_graph_before_the_update(rows: int, acc
             "more": [probabilities, {"loss": net.loss}],
             "h": "states/1/h",
         }
-        loss, found = trainer.step(batch, seed=seed, fetch=asked)
-        assert loss == wanted["loss"] == found["more"][1]["loss"]
-        assert_same(found["logits"], wanted["logits"])
-        assert_same(found["h"], wanted["states"][1].h)
-        assert_same(found["more"][0], apart["probabilities"])
+        loss, actual = trainer.step(batch, seed=seed, fetch=asked)
+        assert loss == wanted["loss"] == actual["more"][1]["loss"]
+        assert_same(actual["logits"], wanted["logits"])
+        assert_same(actual["h"], wanted["states"][1].h)
+        assert_same(actual["more"][0], apart["probabilities"])
         for layer in range(2):
-            assert type(found["states"][layer]) is rg.LSTMStateTuple
-            assert_same(found["states"][layer].c, wanted["states"][layer].c)
+            assert type(actual["states"][layer]) is rg.LSTMStateTuple
+            assert_same(actual["states"][layer].c, wanted["states"][layer].c)
 
 
 def test_steps_with_and_without_a_fetch_train_equally() -> None:
@@ -86,33 +86,33 @@ def test_carried_windows_are_those_of_one_sequence() -> None:
     program, sequence = net.program(), feeds(steps=12)
     trainer = rg.Trainer(program, rg.SGD(0.0))
     whole = rg.compile({"outputs": net.outputs, "states": net.states}, parameters=program).inference(x=sequence["x"])
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for first in range(0, 12, 3):
         window = {"x": sequence["x"][:, first : first + 3], "y": sequence["y"]}
         if first == 6:  # a step without a fetch continues the states
             trainer.step(window, carry=True)
             continue
-        _, found = trainer.step(window, carry=True, fetch={"outputs": net.outputs, "states": net.states})
-        assert_same(found["outputs"], whole["outputs"][:, first : first + 3])
-    assert_same(found["states"][1].c, whole["states"][1].c)
+        _, results = trainer.step(window, carry=True, fetch={"outputs": net.outputs, "states": net.states})
+        assert_same(results["outputs"], whole["outputs"][:, first : first + 3])
+    assert_same(results["states"][1].c, whole["states"][1].c)
 
 
 def test_carried_windows_with_dropout() -> None:
     """Fetches of windows equal the training graph's results for fed states."""
     net = Declared()
-    given = rg.state_placeholder("given", rg.MultiRNNCell([rg.BasicLSTMCell(7) for _ in range(2)]))
+    initial = rg.state_placeholder("given", rg.MultiRNNCell([rg.BasicLSTMCell(7) for _ in range(2)]))
     trainer = rg.Trainer(net.program(), rg.SGD(0.0))
     cells = [rg.DropoutWrapper(rg.BasicLSTMCell(7), output_keep_prob=0.5) for _ in range(2)]
-    outputs, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), net.x, initial_state=given)
+    outputs, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), net.x, initial_state=initial)
     twin = rg.compile({"outputs": outputs, "states": states})
     twin.parameters.load({name: array for name, array in trainer.program.parameters.items() if name in twin.parameters})
     sequence, carried = feeds(steps=12), [(np.zeros((3, 7)), np.zeros((3, 7)))] * 2
     for first in range(0, 12, 4):
         window = {"x": sequence["x"][:, first : first + 4], "y": sequence["y"]}
         asked = {"outputs": net.outputs, "states": net.states}
-        _, found = trainer.step(window, carry=True, seed=first, fetch=asked)
+        _, actual = trainer.step(window, carry=True, seed=first, fetch=asked)
         wanted = twin.training(x=window["x"], given=carried, seed=first)
-        assert_same(found["outputs"], wanted["outputs"])
+        assert_same(actual["outputs"], wanted["outputs"])
         carried = wanted["states"]
 
 
@@ -122,12 +122,12 @@ def test_a_fetched_parameter_has_its_old_value_and_keeps_it() -> None:
     program = rg.compile({"y": x @ w}, rg.reduce_sum(x @ w))
     trainer = rg.Trainer(program, rg.SGD(1.0))
     before = program.parameters["w"]
-    _, found = trainer.step(x=np.ones((2, 3)), fetch={"w": w})
-    kept = found["w"].copy()
-    np.testing.assert_array_equal(found["w"], before)
+    _, actual = trainer.step(x=np.ones((2, 3)), fetch={"w": w})
+    kept = actual["w"].copy()
+    np.testing.assert_array_equal(actual["w"], before)
     assert not np.array_equal(program.parameters["w"], before)
     trainer.step(x=np.ones((2, 3)), fetch={"w": w})
-    np.testing.assert_array_equal(found["w"], kept)
+    np.testing.assert_array_equal(actual["w"], kept)
 
 
 def test_a_mutable_nest_may_change_between_steps() -> None:
@@ -155,8 +155,8 @@ def test_the_number_of_cached_fetches_is_limited(monkeypatch: pytest.MonkeyPatch
     trainer = rg.Trainer(net.program())
     for number in range(9):
         path = "".join(["log", "its"])  # a new str object each time
-        _, found = trainer.step(feeds(), fetch={"logits": path})
-        assert found["logits"].shape == (3, CLASSES)
+        _, actual = trainer.step(feeds(), fetch={"logits": path})
+        assert actual["logits"].shape == (3, CLASSES)
         if number % 3 == 0:
             assert set(trainer.step(feeds(), fetch={f"logits{number}": path})[1]) == {f"logits{number}"}
     kept = trainer._stepper.fetches
@@ -210,8 +210,8 @@ def test_steps_that_are_not_finite() -> None:
     for skips in (True, False):
         program = rg.compile({"y": x @ w}, loss)
         trainer = rg.Trainer(program, rg.SGD(0.1, momentum=0.5), skip_non_finite=skips)
-        value, found = trainer.step(x=np.zeros((1, 3)), fetch={"y": x @ w})
+        value, actual = trainer.step(x=np.zeros((1, 3)), fetch={"y": x @ w})
         assert value == -np.inf
-        np.testing.assert_array_equal(found["y"], np.zeros((1, 2)))
+        np.testing.assert_array_equal(actual["y"], np.zeros((1, 2)))
         assert np.isfinite(program.parameters["w"]).all() == skips
         assert (trainer.skipped, trainer.updates) == ((1, 0) if skips else (0, 1))

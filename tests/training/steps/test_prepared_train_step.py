@@ -29,15 +29,15 @@ def _once() -> Any:
 @pytest.fixture
 def gathered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Record a list entry for each step that was not prepared."""
-    found: list[int] = []
+    results: list[int] = []
     gather = TrainingGraph.gather
 
     def counted(self: TrainingGraph[Any], *arguments: Any) -> Any:
-        found.append(1)
+        results.append(1)
         return gather(self, *arguments)
 
     monkeypatch.setattr(TrainingGraph, "gather", counted)
-    return found
+    return results
 
 
 def trainer(**options: Any) -> rg.Trainer:
@@ -57,8 +57,8 @@ def same(ours: rg.Trainer, theirs: rg.Trainer) -> None:
         assert_array_equal(array, theirs.state.carried[name])
 
 
-def general(made: rg.Trainer, feeds: dict[str, Any], **options: Any) -> float:
-    return made.step(MappingProxyType(feeds), **options)
+def general(trainer: rg.Trainer, feeds: dict[str, Any], **options: Any) -> float:
+    return trainer.step(MappingProxyType(feeds), **options)
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
@@ -80,11 +80,11 @@ def test_later_steps_give_the_results_of_the_general_path(
         if number == 5:
             ours.reset()
             theirs.reset()
-        for made in (ours, theirs):
+        for one in (ours, theirs):
             if number == 4:
-                made.learning_rate = 0.5
+                one.learning_rate = 0.5
             if number == 6:
-                made.program.initialize(7)
+                one.program.initialize(7)
     ours.flush()
     theirs.flush()
     same(ours, theirs)
@@ -94,10 +94,10 @@ def test_later_steps_give_the_results_of_the_general_path(
 def test_steps_without_masks_draw_their_seeds_too() -> None:
     x = rg.placeholder("x", (None, None, WIDTH))
     outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), x)
-    made = [rg.Trainer(rg.compile(outputs, loss=rg.reduce_mean(outputs), seed=4)) for _ in range(2)]
+    trainers = [rg.Trainer(rg.compile(outputs, loss=rg.reduce_mean(outputs), seed=4)) for _ in range(2)]
     for _ in range(4):
-        assert made[0].step(x=data(2, 3, WIDTH)) == general(made[1], {"x": data(2, 3, WIDTH)})
-    drawn = [trainer.program.parts.seeds.draw() for trainer in made]
+        assert trainers[0].step(x=data(2, 3, WIDTH)) == general(trainers[1], {"x": data(2, 3, WIDTH)})
+    drawn = [trainer.program.parts.seeds.draw() for trainer in trainers]
     fresh = rg.compile(outputs, seed=4).parts.seeds
     assert drawn == [[fresh.draw() for _ in range(5)][-1]] * 2
 
@@ -131,9 +131,9 @@ def test_a_large_feed_is_read_in_place_and_not_kept() -> None:
 def test_mistakes_do_not_change_the_trainer(steps: int) -> None:
     ours, theirs = trainer(), trainer()
     feeds = fed(2, steps)
-    for made in (ours, theirs):
+    for one in (ours, theirs):
         for _ in range(2):
-            made.step(**feeds, carry=True)
+            one.step(**feeds, carry=True)
     wrong: dict[str, tuple[dict[str, Any], type[Exception]]] = {
         "keep": ({"keep": 1.5}, rg.ArgumentError),
         "who": ({"who": np.array([0, 5])}, rg.ShapeError),
@@ -144,15 +144,15 @@ def test_mistakes_do_not_change_the_trainer(steps: int) -> None:
     }
     for name, (change, kind) in wrong.items():
         messages = []
-        for made, call in (
-            (ours, lambda given: ours.step(**given, carry=True)),
-            (theirs, lambda given: general(theirs, given, carry=True)),
+        for one, call in (
+            (ours, lambda feeds: ours.step(**feeds, carry=True)),
+            (theirs, lambda inputs: general(theirs, inputs, carry=True)),
         ):
             with pytest.raises(kind) as raised:
                 call({**feeds, **change})
             assert "test_prepared_train_step.py" in str(raised.value)
             messages.append(str(raised.value).split(": ", 1)[1])
-            assert made.updates in (2, ours.updates)
+            assert one.updates in (2, ours.updates)
         assert messages[0] == messages[1], name
         assert ours.step(**feeds, carry=True) == general(theirs, feeds, carry=True)
         same(ours, theirs)
@@ -179,19 +179,19 @@ def test_steps_notice_changed_threads_and_referenced_parameters(monkeypatch: pyt
         held.append(({**ours.program.parameters}, {name: array.copy() for name, array in ours.state.slots.items()}))
         if number % 3 == 0:
             name = next(iter(ours.program.parameters))
-            for made in (ours, theirs):
-                made.program.parameters[name] = data(*made.program.parameters[name].shape, seed=number)
+            for one in (ours, theirs):
+                one.program.parameters[name] = data(*one.program.parameters[name].shape, seed=number)
         same(ours, theirs)
 
 
 def test_a_trainer_is_freed_when_nothing_refers_to_it() -> None:
-    made = trainer()
+    subject = trainer()
     for _ in range(3):
-        made.step(fed())
-    alive = weakref.ref(made)
+        subject.step(fed())
+    alive = weakref.ref(subject)
     gc.disable()
     try:
-        del made
+        del subject
         assert alive() is None
     finally:
         gc.enable()
@@ -200,24 +200,24 @@ def test_a_trainer_is_freed_when_nothing_refers_to_it() -> None:
 def test_trainers_of_one_program_take_turns() -> None:
     def story(step: Any) -> list[float]:
         program = listener(seed=4)
-        made = rg.Trainer(program, rg.Adam(1e-2)), rg.Trainer(program, rg.SGD(1e-2))
-        return [step(one, fed(seed=number)) for number in range(6) for one in made]
+        trainer = rg.Trainer(program, rg.Adam(1e-2)), rg.Trainer(program, rg.SGD(1e-2))
+        return [step(one, fed(seed=number)) for number in range(6) for one in trainer]
 
-    assert story(lambda made, feeds: made.step(**feeds)) == story(general)
+    assert story(lambda trainer, feeds: trainer.step(**feeds)) == story(general)
 
 
 def test_a_parameter_that_is_not_trained_counts_from_the_next_step() -> None:
     def story(step: Any) -> list[float]:
         x, rate = rg.placeholder("x", (None, None, WIDTH)), rg.parameter("rate", (), 0.5, trainable=False)
         outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), x)
-        made = rg.Trainer(rg.compile(outputs, loss=rg.reduce_sum(rg.square(outputs)) * rate, seed=3), rg.SGD(1e-3))
-        found = []
+        trainer = rg.Trainer(rg.compile(outputs, loss=rg.reduce_sum(rg.square(outputs)) * rate, seed=3), rg.SGD(1e-3))
+        results = []
         for value in (0.5, 0.25, 2.0):
-            made.program.parameters["rate"] = value
-            found += [step(made, {"x": data(2, 3, WIDTH)}) for _ in range(3)]
-        return found
+            trainer.program.parameters["rate"] = value
+            results += [step(trainer, {"x": data(2, 3, WIDTH)}) for _ in range(3)]
+        return results
 
-    assert story(lambda made, feeds: made.step(**feeds)) == story(general)
+    assert story(lambda trainer, feeds: trainer.step(**feeds)) == story(general)
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -242,23 +242,23 @@ def test_an_error_of_a_learning_rate_does_not_change_the_trainer(error: type[Bas
 
 
 def test_parameters_may_change_while_steps_run() -> None:
-    made, ended, changed = trainer(), threading.Event(), []
-    parameters = made.program.parameters
+    subject, ended, changed = trainer(), threading.Event(), []
+    parameters = subject.program.parameters
     name = next(iter(parameters))
-    made.step(**fed())
+    subject.step(**fed())
 
     def change() -> None:
         while not ended.wait(1e-4):
             parameters[name] = np.zeros_like(parameters[name])
             changed.append(name)
 
-    version, updates = parameters.version, made.updates
+    version, updates = parameters.version, subject.updates
     other = threading.Thread(target=change)
     other.start()
-    losses = [made.step(**fed()) for _ in range(200)]
+    losses = [subject.step(**fed()) for _ in range(200)]
     ended.set()
     other.join()
-    assert parameters.version - version == made.updates - updates + len(changed)
+    assert parameters.version - version == subject.updates - updates + len(changed)
     assert np.isfinite(losses).all()
 
 
@@ -273,7 +273,7 @@ def test_a_trainer_pickles_between_steps() -> None:
 
 
 def test_no_seed_is_fed_by_name() -> None:
-    made = trainer()
-    made.step(fed())
+    subject = trainer()
+    subject.step(fed())
     with pytest.raises(rg.NameLookupError, match="seed"):
-        made.step({**fed(), "seed": np.array(3)})
+        subject.step({**fed(), "seed": np.array(3)})

@@ -32,9 +32,9 @@ def batch(value: float | None = None) -> np.ndarray:
     return x
 
 
-def values(made: rg.Trainer) -> Arrays:
-    found = {**dict(made.program.parameters), **made.state.slots}
-    return {name: array.copy() for name, array in found.items()}
+def values(trainer: rg.Trainer) -> Arrays:
+    actual = {**dict(trainer.program.parameters), **trainer.state.slots}
+    return {name: array.copy() for name, array in actual.items()}
 
 
 def same(a: Arrays, b: Arrays) -> None:
@@ -45,54 +45,54 @@ def same(a: Arrays, b: Arrays) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_step_that_is_not_finite_changes_nothing(value: float) -> None:
-    made, other = trainer(), trainer()
+    subject, other = trainer(), trainer()
     for step in range(4):
-        made.step(x=batch())
+        subject.step(x=batch())
         other.step(x=batch())
-        before = values(made)
-        made.step(x=batch(value))  # for infinite inputs the loss is finite, and the gradients are not
-        same(values(made), before)
-        assert (made.updates, made.skipped) == (step + 1, step + 1)
-    same(values(made), values(other))
+        before = values(subject)
+        subject.step(x=batch(value))  # for infinite inputs the loss is finite, and the gradients are not
+        same(values(subject), before)
+        assert (subject.updates, subject.skipped) == (step + 1, step + 1)
+    same(values(subject), values(other))
 
 
 def test_sums_that_are_not_finite_change_nothing() -> None:
-    made = trainer(accumulate=2)
+    subject = trainer(accumulate=2)
     for _ in range(4):
-        made.step(x=batch())
-    before = values(made)
-    made.state.sums = {name: np.full_like(array, np.nan) for name, array in made.state.present_sums().items()}
-    made.state.pending = 1
-    made.flush()
-    same(values(made), before)
-    assert (made.updates, made.skipped, made.state.pending) == (2, 1, 0)
+        subject.step(x=batch())
+    before = values(subject)
+    subject.state.sums = {name: np.full_like(array, np.nan) for name, array in subject.state.present_sums().items()}
+    subject.state.pending = 1
+    subject.flush()
+    same(values(subject), before)
+    assert (subject.updates, subject.skipped, subject.state.pending) == (2, 1, 0)
 
 
 def test_arrays_with_other_references_keep_their_values() -> None:
-    made, other = trainer(), trainer()
+    subject, other = trainer(), trainer()
     held: list[Arrays] = []
     copies: list[Arrays] = []
     for _ in range(6):
-        held.append(dict(made.program.parameters))
+        held.append(dict(subject.program.parameters))
         copies.append({name: array.copy() for name, array in held[-1].items()})
-        made.step(x=batch())
+        subject.step(x=batch())
         other.step(x=batch())
     for arrays, kept in zip(held, copies, strict=True):
         same(arrays, kept)
-    same(values(made), values(other))
+    same(values(subject), values(other))
 
 
 def test_values_set_between_steps_are_used() -> None:
-    made, other = trainer(), trainer()
+    subject, other = trainer(), trainer()
     for number in range(6):
         drawn = np.random.default_rng(number).normal(size=(18, 1)).astype(np.float32)
-        for item in (made, other):
+        for item in (subject, other):
             item.program.parameters["dense/kernel"] = drawn
         # Each size of ``other``'s steps has its own entry, and therefore its own argument blocks.
-        made.step(x=batch())
+        subject.step(x=batch())
         other.step(x=batch())
         other.step(x=batch(np.nan)[: 1 + number % 3])
-        same(values(made), values(other))
+        same(values(subject), values(other))
 
 
 @pytest.mark.parametrize("way", ["bound", "general"])
@@ -104,11 +104,11 @@ def test_a_step_that_is_interrupted_counts_or_does_not(
     def step(item: rg.Trainer) -> None:
         item.step(x=batch()) if way == "bound" else item.step(MappingProxyType({"x": batch()}))
 
-    made, other = trainer(accumulate=accumulate), trainer(accumulate=accumulate)
-    for item in (made, other):
+    subject, other = trainer(accumulate=accumulate), trainer(accumulate=accumulate)
+    for item in (subject, other):
         for _ in range(3):
             step(item)
-    (variant,) = made._stepper._variants.values()
+    (variant,) = subject._stepper._variants.values()
     set_sizes = ArgumentBlock.set_sizes
 
     def with_interrupt(block: ArgumentBlock, sizes: Any, native: Callable[..., None]) -> None:
@@ -122,19 +122,19 @@ def test_a_step_that_is_interrupted_counts_or_does_not(
     variant.native._memory.clear()
     monkeypatch.setattr(ArgumentBlock, "set_sizes", with_interrupt)
     with pytest.raises(KeyboardInterrupt):
-        step(made)
+        step(subject)
     monkeypatch.undo()
     variant.native._memory.clear()
-    for item in (made, other):
+    for item in (subject, other):
         for _ in range(4 if item is other and when == "after" else 3):
             step(item)
-    same(values(made), values(other))
-    assert (made.updates, made.state.pending, made.skipped) == (other.updates, other.state.pending, 0)
+    same(values(subject), values(other))
+    assert (subject.updates, subject.state.pending, subject.skipped) == (other.updates, other.state.pending, 0)
 
 
 def test_argument_blocks_are_bound_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = trainer()
-    made.step(x=batch())
+    subject = trainer()
+    subject.step(x=batch())
     bound: list[int] = []
     made_block = NativeEntry.block
 
@@ -144,5 +144,5 @@ def test_argument_blocks_are_bound_once(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(NativeEntry, "block", counted)
     for _ in range(10):
-        made.step(x=batch())
+        subject.step(x=batch())
     assert len(bound) <= 2 or sys.implementation.name != "cpython"
