@@ -36,12 +36,12 @@ LOOPS: tuple[Pass, ...] = (
 
 
 def between(passes: Sequence[Pass]) -> tuple[Pass, ...]:
-    """Return passes for a graph with gradients: transposes between scans and their derivatives move, too."""
+    """Return the passes for a graph with gradients, which also move transposes between scans and their derivatives."""
     return tuple(replace(single, between=True) if isinstance(single, Layout) else single for single in passes)
 
 
 def reducing(reduced: ReducedWeights) -> tuple[Pass, ...]:
-    """Return the passes that precede quantization, and the one that narrows weights."""
+    """Return the passes that precede quantization, and the pass that narrows weights."""
     return (*ORDER, reduced)
 
 
@@ -60,10 +60,11 @@ def optimization(
     """Return the passes that optimise a graph, in order.
 
     Args:
-        reduced: Pass that narrows its weights, if any.
-        rounded: The passes of ``rounding`` were applied before, and must not change the bits again.
-        differentiated: The graph has gradients.
-        sparse: Skip blocks of weights that are zero.
+        unroll: Number of steps per iteration of a loop, or ``"full"`` for lengths that are ints. The default is 1.
+        reduced: Pass that narrows weights, if any.
+        rounded: The passes of ``rounding`` have been applied, and must not change the bits again.
+        differentiated: Whether the graph has gradients.
+        sparse: Whether blocks of weights that are zero are skipped.
     """
     before = (Layout(),) if rounded else rounding(reduced)
     before = between(before) if differentiated else before

@@ -1,4 +1,4 @@
-"""Passes that every call needs, and the runner of passes. The verifier checks the graph after every pass."""
+"""Passes that all calls need, and the runner of passes. The verifier checks the graph after each pass."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def meaning(
     """
     before = SPLIT[kind]
     if chunked is not None and kind == "training":
-        from .affine.chunk import Chunk  # with the analysis of recurrences: few nets train in chunks
+        from .affine.chunk import Chunk  # imported late, because few nets train in chunks
 
         before = (*before, Chunk(chunked), Simplify("simplify_chunks"))
     if not wrt:

@@ -99,7 +99,7 @@ def float_of_half(b: Instructions, x: Handle) -> Handle:
     magnitude = b.shl(b.and_(word, b.constant(0x7FFF, word)), 13)
     normal = b.iadd(magnitude, b.constant(_REBIAS << 23, word))
     infinite = b.iadd(magnitude, b.constant(2 * _REBIAS << 23, word))
-    # a subnormal number is the difference of two numbers with the exponent of the smallest normal one
+    # A denormal number is the difference of two numbers with the exponent of the smallest normal number.
     start = b.constant(_REBIAS + 1 << 23, word)
     difference = b.bits(b.sub(b.from_bits(b.iadd(magnitude, start)), b.from_bits(start)))
     is_infinite = b.compare("sge", magnitude, b.constant(_HALF_INFINITE << 13, word))
@@ -109,7 +109,7 @@ def float_of_half(b: Instructions, x: Handle) -> Handle:
 
 
 def half_of_float(b: Instructions, x: Handle) -> Handle:
-    """Write the rounding to float16 of ``ir.numbers.narrow``, as bits. NaN becomes quiet, without its payload."""
+    """Write the rounding to float16 of ``ir.numbers.narrow``, as bits. NaN becomes quiet, and loses its payload."""
     bits = b.bits(x)
     sign = b.and_(b.lshr(bits, 16), b.constant(0x8000, bits))
     magnitude = b.and_(bits, b.constant(0x7FFFFFFF, bits))
@@ -117,7 +117,7 @@ def half_of_float(b: Instructions, x: Handle) -> Handle:
     rounded = b.lshr(b.iadd(magnitude, b.iadd(odd, b.constant(0xFFF, bits))), 13)
     normal = b.isub(rounded, b.constant(_REBIAS << 10, bits))
     limited = b.select(b.compare("sgt", normal, b.constant(_HALF_MAX, bits)), b.constant(_HALF_MAX, bits), normal)
-    # the last digit of 0.5 is that of a subnormal float16, so that the addition rounds to it
+    # The last digit of 0.5 is that of a denormal float16, so that the addition rounds to that.
     half = b.constant(0.5, x)
     small = b.isub(b.bits(b.add(b.from_bits(magnitude), half)), b.bits(half))
     is_small = b.compare("slt", magnitude, b.constant(_REBIAS + 1 << 23, bits))

@@ -117,7 +117,7 @@ def _is_constant(x: Handle) -> bool:
 
 
 def _is_constant_nan(x: Handle) -> bool:
-    """Return whether a value is a constant NaN, of either sign."""
+    """True if a value is a constant NaN, of either sign."""
     nans = (float_text(sign * math.nan, x.element) for sign in (1, -1))
     return _is_constant(x) and any(nan in x.text for nan in nans)
 

@@ -251,5 +251,5 @@ class FunctionBuilder:
 
 
 def ascends(index: Index) -> bool:
-    """Return whether an index expression has no subtraction, so that no partial sum is negative."""
+    """True if an index expression has no subtraction, so that no partial sum is negative."""
     return all(factor >= 0 for _, factor in index.terms) if isinstance(index, Size) else index >= 0

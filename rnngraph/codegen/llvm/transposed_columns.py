@@ -20,7 +20,7 @@ FROM_ONE_POINTER = 8
 
 
 def are_transposed(tile: Contract) -> bool:
-    """Return whether k, and not lanes, are contiguous in the memory of a tile's columns."""
+    """True if k, and not lanes, are contiguous in the memory of a tile's columns."""
     is_float = tile.right[0][0].dtype in FLOATS
     return is_float and tile.right_stride == 1 and tile.lane_stride != 1 and tile.results[0][0].lanes > 1
 

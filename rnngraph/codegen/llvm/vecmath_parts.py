@@ -21,7 +21,7 @@ class VectorBuilder(Protocol):
 
     @property
     def has_fma(self) -> bool:
-        """Whether ``fma`` rounds once."""
+        """True if ``fma`` rounds once."""
         ...
 
     def dtype_of(self, x: Handle, /) -> str:

@@ -100,7 +100,7 @@ class Target:
         return max(1, self.vector_bits // 8 // item_bytes)
 
     def keeps(self, size_bytes: int) -> bool:
-        """Return whether this many bytes stay in L1, among other data, until they are read again."""
+        """True if this many bytes stay in L1, among other data, until they are read again."""
         return size_bytes <= self.first_cache // 2
 
     @property
@@ -110,7 +110,7 @@ class Target:
 
     @property
     def takes_operands_from_memory(self) -> bool:
-        """Whether instructions can have an operand in memory, which needs no register."""
+        """True if instructions can have an operand in memory, which needs no register."""
         return self.is_x86_64
 
     @property
@@ -123,7 +123,7 @@ class Target:
 
     @property
     def has_scale(self) -> bool:
-        """Whether one instruction scales by a power of two and rounds once, as in AVX-512."""
+        """True if one instruction scales by a power of two and rounds once, as in AVX-512."""
         return self.takes_operands_from_memory and self.vector_bits == 512
 
     @property
@@ -134,7 +134,7 @@ class Target:
 
     @property
     def prefetches(self) -> bool:
-        """Whether tiles prefetch weights.
+        """True if tiles prefetch weights.
 
         AMD processors, whose L3 is fast, were up to 3 % slower with prefetches. Microcontrollers have no L2.
         """
@@ -142,7 +142,7 @@ class Target:
 
     @property
     def grows_stack(self) -> bool:
-        """Whether a function must touch the pages of a large stack frame in order, as on Windows."""
+        """True if a function must touch the pages of a large stack frame in order, as on Windows."""
         return "-windows" in self.triple
 
 

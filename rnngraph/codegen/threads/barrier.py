@@ -28,15 +28,15 @@ def barrier_text(target: Target) -> str:
     f.do(f"store atomic i64 {count}, ptr {own_line} release, align 64")
     with f.loop("%awaited", "other") as other:
         place = f.place("%team", f.value(f"add i64 {other}, 1", "line"), LINE)
-        (there,) = f.labels("there")
+        (arrived,) = f.labels("there")
 
-        def look(spun: str) -> list[str]:
+        def poll(spun: str) -> list[str]:
             theirs = f.value(f"load atomic i64, ptr {place} acquire, align 64", "theirs")
-            f.branch_if(f.icmp("uge", "i64", theirs, count), there)
+            f.branch_if(f.icmp("uge", "i64", theirs, count), arrived)
             return [write_spin(f, target, spun)]
 
-        f.endless_loop([("i64", 0)], look)
-        f.start(there)
+        f.endless_loop([("i64", 0)], poll)
+        f.start(arrived)
     f.ret()
     parameters = {"team": "ptr", "worker": "i64", "workers": "i64", "awaited": "i64"}
     return f.function("barrier", "void", parameters, attributes="noinline #0")

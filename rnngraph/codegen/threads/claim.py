@@ -88,7 +88,7 @@ def _claim(target: Target) -> str:
         chosen = [f.value(f"select i1 {wins}, i64 {new}, i64 {old}", "best") for new, old in pairs]
         return [*chosen, f.value(f"or i1 {is_open}, {more}", "open")]
 
-    def look(spun: str) -> list[str]:
+    def attempt(spun: str) -> list[str]:
         first: Carried = [("i64", -1), ("i64", 0), ("i64", NEVER), ("i1", "false")]
         best, state, _, is_open = f.fold(first, "%count", better)
 
@@ -104,7 +104,7 @@ def _claim(target: Target) -> str:
 
         return [f.either("i64", f.icmp("sge", "i64", best, 0), take, wait)]
 
-    f.endless_loop([("i64", 0)], look)
+    f.endless_loop([("i64", 0)], attempt)
     numbers = ("count", "stop", "step", "interval", "last")
     parameters = {"states": "ptr", "stages": "ptr", **dict.fromkeys(numbers, "i64"), "team": "ptr"}
     return f.function("claim", "i64", parameters, attributes="noinline #0")

@@ -48,7 +48,7 @@ def _serve(target: Target) -> str:
     f = IRBuilder()
     job, own_state, wait = f.moved("%pool", 64 * JOB), _worker(f, "%worker"), f.entry("%pool", 1, "ptr")
 
-    def drowse(last: str) -> str:
+    def sleep(last: str) -> str:
         f.do(f"store atomic i64 1, ptr {own_state.asleep} seq_cst, align 8")
         seen = f.value(f"load atomic i64, ptr {own_state.assigned} seq_cst, align 8", "seen")
         with f.when(f.icmp("eq", "i64", seen, last)):
@@ -59,15 +59,15 @@ def _serve(target: Target) -> str:
     def serve(last: str) -> list[str]:
         (begin,) = f.labels("begin")
 
-        def look(looks: str) -> list[str]:
+        def poll(looks: str) -> list[str]:
             seen = f.value(f"load atomic i64, ptr {own_state.assigned} acquire, align 8", "seen")
             f.branch_if(f.icmp("ne", "i64", seen, last), begin)
             write_pause(f, target)
             following = f.value(f"add i64 {looks}, 1", "looks")
             is_long = f.icmp("uge", "i64", following, 2 * SPINS)
-            return [f.either("i64", is_long, lambda: drowse(last), lambda: following)]
+            return [f.either("i64", is_long, lambda: sleep(last), lambda: following)]
 
-        f.endless_loop([("i64", 0)], look)
+        f.endless_loop([("i64", 0)], poll)
         f.start(begin)
         number = f.value(f"load atomic i64, ptr {own_state.assigned} acquire, align 8", "number")
         function = f.entry(job, 0, "ptr")
@@ -90,7 +90,7 @@ def _share(target: Target) -> str:
     job = f.moved("%pool", 64 * JOB)
     floating_point_mode(target).save(f, f.place(job, 3))
     function, arguments, workers = f.entry(job, 0, "ptr"), f.entry(job, 1, "ptr"), f.entry(job, 2)
-    give_up, post = f.entry("%pool", 0, "ptr"), f.entry("%pool", 2, "ptr")
+    yield_core, post = f.entry("%pool", 0, "ptr"), f.entry("%pool", 2, "ptr")
     others = f.value(f"sub i64 {workers}, 1", "others")
     with f.loop(workers, "line") as line:
         f.do(f"store i64 0, ptr {f.place('%pool', f.value(f'add i64 {line}, 1', 'line'), LINE)}")
@@ -104,24 +104,24 @@ def _share(target: Target) -> str:
     f.do(f"call void {function}(ptr {arguments}, i64 0, i64 {workers})")
     with f.loop(others, "join") as other:
         its = _worker(f, f.value(f"add i64 {other}, 1", "worker"))
-        _await(f, target, its, give_up)
+        _await(f, target, its, yield_core)
     f.ret()
     return f.function("pool_share", "void", {"pool": "ptr", "unused": "i64", "unused2": "i64"}, linkage="")
 
 
-def _await(f: IRBuilder, target: Target, worker: _Worker, give_up: str) -> None:
-    """Write a loop that waits until a worker has finished its job. ``give_up`` is a function that yields the core."""
-    wanted, (there,) = f.value(f"load i64, ptr {worker.assigned}", "wanted"), f.labels("there")
+def _await(f: IRBuilder, target: Target, worker: _Worker, yield_core: str) -> None:
+    """Write a loop that waits until a worker has finished its job. The function ``yield_core`` yields the core."""
+    wanted, (finished,) = f.value(f"load i64, ptr {worker.assigned}", "wanted"), f.labels("there")
 
-    def look(looks: str) -> list[str]:
+    def poll(looks: str) -> list[str]:
         seen = f.value(f"load atomic i64, ptr {worker.done} acquire, align 8", "seen")
-        f.branch_if(f.icmp("eq", "i64", seen, wanted), there)
+        f.branch_if(f.icmp("eq", "i64", seen, wanted), finished)
         write_pause(f, target)
         following = f.value(f"add i64 {looks}, 1", "looks")
         low = f.value(f"and i64 {following}, {SPINS - 1}", "low")
         with f.when(f.icmp("eq", "i64", low, 0)):
-            f.do(f"call void {give_up}()")
+            f.do(f"call void {yield_core}()")
         return [following]
 
-    f.endless_loop([("i64", 0)], look)
-    f.start(there)
+    f.endless_loop([("i64", 0)], poll)
+    f.start(finished)

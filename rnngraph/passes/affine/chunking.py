@@ -13,7 +13,7 @@ class Chunking:
 
     Attributes:
         steps: Maximum number of steps in a chunk.
-        dtype: Dtype to which factors of matrix products are rounded, ``float32`` or ``bfloat16``; sums are float32.
+        dtype: Dtype to which factors of matrix products are rounded: ``float32`` or ``bfloat16``. Sums are float32.
     """
 
     steps: int

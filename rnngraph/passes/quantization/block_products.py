@@ -26,7 +26,7 @@ BITS = {"int8_blocks": 8, "int4": 4}
 LARGEST = 65504.0
 """Largest float16."""
 ONE_DIGIT = 2.0**23 + 1
-"""Factor that leaves one binary digit of a float32: of x * factor - (x * factor - x)."""
+"""Factor that rounds a float32 to one binary digit, as x * factor - (x * factor - x)."""
 
 
 @dataclass(eq=False)
@@ -124,17 +124,17 @@ def _in_bytes(build: Builder, parts: Node, axis: int) -> tuple[Node, Node]:
 
 
 def _in_halves(build: Builder, scales: Node) -> tuple[Node, Node]:
-    """Return scales as float16, and the power of two that is the unit of each column.
+    """Return scales in float16, and for each column a power of two in whose units they are.
 
-    In units, the largest scale of a column is 2**13 to 2**15. If it is larger, but a float16, the unit is 1, so that
-    scales that are float16 keep their values.
+    In these units, the largest scale of a column is between 2**13 and 2**15. If that would need a unit above 1, but
+    all scales fit in float16, the unit is 1, so that scales that are float16 keep their values.
     """
     magnitude = build("abs", scales)
     finite = build("select", build("less", magnitude, float("inf")), magnitude, 0.0)
     largest = build("maximum", build("reduce_max", finite, axes=(0,), keepdims=False), SMALLEST)
     small = build("mul", largest, 2.0**-24)  # so that the next product does not overflow
     product = build("mul", small, ONE_DIGIT)
-    rounded = build("sub", product, build("sub", product, small))  # to one binary digit: a power of two
+    rounded = build("sub", product, build("sub", product, small))  # one binary digit, that is a power of two
     unit = build("mul", rounded, 2.0**10)
     unit = build("select", build("less", LARGEST, largest), unit, build("minimum", unit, 1.0), name="unit")
     return build.narrow(build("mul", scales, build("div", 1.0, unit)), HALF, "scales"), unit

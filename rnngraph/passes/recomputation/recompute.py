@@ -29,7 +29,7 @@ class Recompute:
     name: ClassVar[str] = "recompute"
 
     def __call__(self, graph: Graph) -> Graph:
-        from .bidirectional import Bidirectional  # code that is on disk needs none of it
+        from .bidirectional import Bidirectional  # imported late, because cached code does not need it
         from .large_states import recompute_large_states
         from .unidirectional import Unidirectional
 

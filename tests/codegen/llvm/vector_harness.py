@@ -45,7 +45,7 @@ class TextBuilder:
 
     @property
     def has_fma(self) -> bool:
-        """Whether fma rounds once."""
+        """True if fma rounds once."""
         return self.fused
 
     def type_of(self, element: str) -> str:

@@ -129,7 +129,7 @@ def _views_of_results(
 def _must_copy(
     node: Node, group: FusionGroup, users: Mapping[Node, Sequence[Node]], in_memory: Collection[Node]
 ) -> bool:
-    """Return whether a movement op must copy.
+    """True if a movement op must copy.
 
     It must if strides cannot express it, or if it selects a step of a sequence that is computed in chunks.
     """
@@ -146,7 +146,7 @@ def _must_copy(
 
 
 def _merges_whole_rows(node: Node, group: FusionGroup) -> bool:
-    """Return whether a reshape keeps the rows of a value of its own group, and its memory does not pad them."""
+    """True if a reshape keeps the rows of a value of its own group, and its memory does not pad them."""
     operand = node.operands[0]
     width = operand.shape[-1] if operand.tensor.rank else 0
     is_own = operand in group.nodes and not is_view(operand)
@@ -154,7 +154,7 @@ def _merges_whole_rows(node: Node, group: FusionGroup) -> bool:
 
 
 def _is_transposed_for_steps(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
-    """Return whether each step of a loop reads a transpose with strided units, such as the keys of attention."""
+    """True if each step of a loop reads a transpose with strided units, such as the keys of attention."""
     order = node["order"]
     scans = [user for user in users[node] if user.op == "scan"]
     return order[-1] != len(order) - 1 and any(node in split_inputs(user, user.operands)[2] for user in scans)
@@ -212,6 +212,6 @@ def _align_opposite(fusion: LoopFusion, target: Target) -> None:
 
 
 def _is_opposite(one: FusionGroup, other: FusionGroup, later: int) -> bool:
-    """Return whether another group runs in the opposite direction, ``later`` levels later."""
+    """True if another group runs in the opposite direction, ``later`` levels later."""
     same_axis = one.kind.length == other.kind.length and one.kind.reverse != other.kind.reverse
     return same_axis and other.level == one.level + later

@@ -66,7 +66,7 @@ class ScanBlocks:
 
 
 def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: ScanBlocks) -> bool:
-    """Return whether a block of a scan can run directly after the same block of an earlier scan.
+    """True if a block of a scan can run directly after the same block of an earlier scan.
 
     Of the earlier scan's outputs, the scan may read only those of the same step and block.
     """

@@ -42,7 +42,7 @@ class ScanSharing:
 
 
 def waits_between(one: Partition, other: Partition | None) -> bool:
-    """Return whether a barrier separates two consecutive parts of a step. After the last part, ``other`` is None."""
+    """True if a barrier separates two consecutive parts of a step. After the last part, ``other`` is None."""
     if other is None:
         return True
     return not ((one.by_rows and other.by_rows) or (one.serial and other.serial))

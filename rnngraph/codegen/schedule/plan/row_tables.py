@@ -67,7 +67,7 @@ class RowTables:
         return masks.pop() if len(masks) == 1 else None
 
     def _is_available(self, node: Node) -> bool:
-        """Return whether a value can be computed from values that are in memory before a group."""
+        """True if a value can be computed from values that are in memory before a group."""
         pending, visited = [node], set[Node]()
         while pending:
             item = pending.pop()

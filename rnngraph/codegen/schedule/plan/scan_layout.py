@@ -135,12 +135,12 @@ class ScanLayout:
 
     @cached_property
     def alternates(self) -> bool:
-        """Whether a carry is double-buffered."""
+        """True if a carry is double-buffered."""
         return any(state.kind == DOUBLE_BUFFERED for state in self.states)
 
     @cached_property
     def exceeds_first_cache(self) -> bool:
-        """Whether the weights that a step reads exceed L1."""
+        """True if the weights that a step reads exceed L1."""
         weights = dict.fromkeys(node.operands[1] for node in self.body.nodes if node.op in MATRIX_PRODUCTS)
         numbers = sum(product(item.shape) * ITEM_BYTES[item.dtype] for item in weights)
         return isinstance(numbers, int) and not self.chunk.target.keeps(numbers)
