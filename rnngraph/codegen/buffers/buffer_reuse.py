@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from ...ir.graph import Graph, Node
+from ...ir.graph import Graph, Node, topological
 from ...ir.scan import ScanParts, split_inputs
 from ...ir.types import Shape
 from ..analysis.kernel_fusion import FusedKernels, fuse_body
@@ -110,13 +110,15 @@ class BufferReuse:
         if not available:
             return {}
         fused, users, outputs = fuse_body(body), body.users(), [value for _, value in body.outputs]
+        # The order in which the body reads sequences is the same for equal layers. That of the scan's operands is not.
+        in_order = [node for node in topological(outputs) if node in available]
         fitting: dict[Node, list[Node]] = {}
         for emit in emitted:
             new = outputs[emit["index"]]
             fitting[emit] = [
                 old
-                for old, (node, _) in available.items()
-                if node.tensor == emit.tensor and may_overwrite(fused, outputs, users, old, new)
+                for old in in_order
+                if available[old][0].tensor == emit.tensor and may_overwrite(fused, outputs, users, old, new)
             ]
         reused: dict[Node, View] = {}
         # Start with the results that fit the fewest places. On a tie, keep the order of outputs: it is the same for
