@@ -158,6 +158,8 @@ LATE = {
     ("runtime.native.weight_options", "passes.quantization.block_products"): "most weights stay float32",
     ("runtime.native.weight_options", "passes.quantization.reduced_weights"): "most weights stay float32",
     ("runtime.native.worker_pool", "codegen.threads.pool_functions"): "text: calls of one thread need no pool",
+    ("codegen.compile", "codegen.llvm.debug_info"): "few build for a debugger",
+    ("passes.optimization", "passes.sparse_products"): "few nets have sparse weights",
     ("passes.pipeline", "passes.affine.chunk"): "the analysis of recurrences: few train in chunks",
     ("passes.recomputation.recompute", "passes.recomputation.bidirectional"): "code that is on disk needs none of it",
     ("passes.recomputation.recompute", "passes.recomputation.large_states"): "code that is on disk needs none of it",

@@ -11,7 +11,6 @@ from ..ir.graph import Graph
 from ..ir.types import TensorType, array_dtype
 from ..support.errors import ArgumentError, GraphError
 from .buffers.packing import PanelLayout
-from .llvm.debug_info import with_debug_info
 from .llvm.module import module_lines, module_text
 from .loop_ir.origins import StatementOrigins, layers_text
 from .loop_ir.workers import TEAM
@@ -65,6 +64,8 @@ def debug_build(graph: Graph, target: Target, name: str, parts: int) -> tuple[by
 
     The instructions are those of the build without line tables.
     """
+    from .llvm.debug_info import with_debug_info  # few build for a debugger
+
     plan, _ = in_stages(planned(graph, target, name, parts))
     lines = module_lines(plan.functions, [plan.main, plan.pack], target, name)
     layers = {function.name: layers_text(StatementOrigins(function).all) for function in plan.functions}

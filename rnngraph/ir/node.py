@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from ..support.errors import Where
+from ..support.records import dataclass
 from .axis_maps import Fate
 from .numbers.evaluation import Evaluate as Evaluate  # re-exported: a column of Op
 from .type_rules import Infer
@@ -162,11 +163,13 @@ class Node:
 
     @property
     def shape(self) -> tuple[Dim, ...]:
-        return self.tensor.shape
+        assert isinstance(self.type, TensorType), f"{self.op} gives a tuple"
+        return self.type.shape
 
     @property
     def dtype(self) -> str:
-        return self.tensor.dtype
+        assert isinstance(self.type, TensorType), f"{self.op} gives a tuple"
+        return self.type.dtype
 
     def __repr__(self) -> str:
         return f"<{self.op} {self.name} : {self.type}>"

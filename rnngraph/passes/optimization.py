@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..ir.graph import Graph
 from .accumulate import Accumulate
@@ -11,16 +12,17 @@ from .fission import Fission
 from .fuse_multiply_add import FuseMultiplyAdd
 from .layout import Layout
 from .pipeline import Pass, meaning
-from .quantization.reduced_weights import ReducedWeights
 from .simplify import Simplify
 from .sink import Sink
-from .sparse_products import SparseProducts
 from .split_concats import SplitConcats
 from .squeeze import Squeeze
 from .states.narrow_loops import NarrowLoops
 from .states.state_shapes import StateShapes
 from .states.trailing_ones import TrailingOnes
 from .unroll import Unroll, unroll_fully
+
+if TYPE_CHECKING:
+    from .quantization.reduced_weights import ReducedWeights
 
 ORDER: tuple[Pass, ...] = (Layout(), SplitConcats(), Accumulate())
 LOOPS: tuple[Pass, ...] = (
@@ -68,8 +70,12 @@ def optimization(
     """
     before = (Layout(),) if rounded else rounding(reduced)
     before = between(before) if differentiated else before
-    last = (Unroll(unroll or 1), Simplify("simplify_last"))
-    return (*before, *last, SparseProducts()) if sparse else (*before, *last)
+    before = (*before, Unroll(unroll or 1), Simplify("simplify_last"))
+    if not sparse:
+        return before
+    from .sparse_products import SparseProducts  # few nets have sparse weights
+
+    return (*before, SparseProducts())
 
 
 def pipeline(

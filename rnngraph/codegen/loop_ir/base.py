@@ -69,9 +69,11 @@ class BaseStatement:
 
     Attributes:
         origin: Line, layer and phase for which the statement computes. It does not affect the result.
+        encloses: True if the statement has bodies, which ``uses`` returns.
         repeats: True if inner statements may run several times.
     """
 
+    encloses: ClassVar[bool] = False
     repeats: ClassVar[bool] = False
     origin: Where | None = field(default=None, kw_only=True, compare=False, repr=False)
 

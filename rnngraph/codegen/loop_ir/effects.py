@@ -66,6 +66,8 @@ class CallEffects:
 
 def running_bodies(statement: Statement) -> Sequence[Body]:
     """Return the bodies of a statement; none for a loop without iterations."""
+    if not statement.encloses:
+        return ()
     bodies = statement.uses().bodies
     if isinstance(statement, For | Fold | Pipeline):
         start = 0 if isinstance(statement, Pipeline) else statement.start

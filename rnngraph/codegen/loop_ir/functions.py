@@ -15,8 +15,9 @@ def nested(statements: Sequence[Statement]) -> Iterator[Statement]:
     """Yield all statements in depth-first order, each before its inner ones."""
     for statement in statements:
         yield statement
-        for body in statement.uses().bodies:
-            yield from nested(body.statements)
+        if statement.encloses:
+            for body in statement.uses().bodies:
+                yield from nested(body.statements)
 
 
 def origins_in(statements: Sequence[Statement]) -> tuple[Where | None, ...]:

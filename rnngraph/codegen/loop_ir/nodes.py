@@ -138,6 +138,7 @@ class For(BaseStatement):
     body: tuple[Statement, ...]
     comment: str = ""
 
+    encloses: ClassVar[bool] = True
     repeats: ClassVar[bool] = True
 
     def uses(self) -> Uses:
@@ -156,6 +157,8 @@ class When(BaseStatement):
     low: Index
     high: Index
     body: tuple[Statement, ...]
+
+    encloses: ClassVar[bool] = True
 
     def uses(self) -> Uses:
         return Uses((self.index, self.low, self.high), bodies=(Body(self.body),))
@@ -182,6 +185,7 @@ class Fold(BaseStatement):
     body: tuple[Statement, ...]
     nexts: tuple[Operand, ...]
 
+    encloses: ClassVar[bool] = True
     repeats: ClassVar[bool] = True
 
     def uses(self) -> Uses:
@@ -264,6 +268,7 @@ class Pipeline(BaseStatement):
     team: Buffer
     comment: str = ""
 
+    encloses: ClassVar[bool] = True
     repeats: ClassVar[bool] = True
 
     def uses(self) -> Uses:

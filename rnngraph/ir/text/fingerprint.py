@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Graph, Node
-from ..types import Size, TensorType
+from ..types import Size, TensorType, Type
 
 
 def fingerprint(graph: Graph) -> str:
@@ -17,20 +17,23 @@ def fingerprint(graph: Graph) -> str:
     Constants are compared bit by bit.
     """
     text: list[str] = []
-    _write(graph, {}, text)
+    _write(graph, {}, {}, text)
     return hashlib.sha256("\n".join(text).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _write(graph: Graph, numbers: dict[Node, int], text: list[str]) -> None:
+def _write(graph: Graph, numbers: dict[Node, int], types: dict[Type, str], text: list[str]) -> None:
     first = len(numbers)
     for node in graph.nodes:
         operands = [numbers[operand] for operand in node.operands]
         numbers[node] = len(numbers)
-        text.append(f"{node.op} {operands} {node.type!r}")
+        type_text = types.get(node.type)
+        if type_text is None:
+            type_text = types[node.type] = repr(node.type)
+        text.append(f"{node.op} {operands} {type_text}")
         for name, value in node.attributes:
             if isinstance(value, Graph):
                 text.append(f"{name} {{")
-                _write(value, numbers, text)
+                _write(value, numbers, types, text)
                 text.append("}")
             else:
                 text.append(f"{name} {_value(value)}")

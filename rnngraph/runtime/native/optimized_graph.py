@@ -120,13 +120,14 @@ class OptimizedGraph:
     def _optimization(self) -> tuple[Pass, ...]:
         """Passes that optimise the graph, in order."""
         from ...passes.optimization import optimization  # code that is on disk needs none of it
-        from ...passes.quantization.round_factors import RoundFactors
 
-        chunked = self.options.chunked
-        rounds = self._runs_chunks and chunked is not None and chunked.dtype != "float32"
-        rounding = (RoundFactors(self.options.target.has_tiles),) if rounds else ()
+        first, chunked = self.first, self.options.chunked
+        if self._runs_chunks and chunked is not None and chunked.dtype != "float32":
+            from ...passes.quantization.round_factors import RoundFactors  # few train chunks of bfloat16
+
+            first = (*first, RoundFactors(self.options.target.has_tiles))
         last = optimization(self.options.unroll, self.reduced, self.rounded, bool(self.wrt), self.sparse)
-        return (*self.first, *rounding, *last)
+        return (*first, *last)
 
     @property
     def meaning(self) -> tuple[Pass, ...]:
