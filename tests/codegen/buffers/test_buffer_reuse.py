@@ -98,6 +98,17 @@ def test_derivatives_reuse_the_memory_of_their_operands(
         assert np.array_equal(gradients[label], gradient), label
 
 
+def test_derivatives_of_equal_layers_share_code() -> None:
+    """Only the last layer has another derivative, because the loss reads just its last state."""
+    x = rg.placeholder("x", (None, None, 64))
+    cells = [rg.DropoutWrapper(rg.LSTMCell(128), input_keep_prob=0.5) for _ in range(4)]
+    _, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
+    h = states[-1].h
+    program = rg.compile({"h": h}, rg.reduce_mean(rg.square(h)), seed=1, cache=False, target="x86-64-v4")
+    functions = [line for line in program.training.show("loops").splitlines() if line.startswith("# scan d_")]
+    assert len(functions) == 2
+
+
 class Following(rg.Cell):
     """Cell whose step reads its input elementwise."""
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
+import pytest
+
+from rnngraph.codegen.loop_ir.base import BaseStatement
 from rnngraph.codegen.loop_ir.effects import CallEffects, Effects, has_barrier
 from rnngraph.codegen.loop_ir.functions import Function
 from rnngraph.codegen.loop_ir.nodes import Barrier, Buffer, Call, For, Literal, Load, Store, Value, When
@@ -30,3 +35,10 @@ def test_a_barrier_inside_of_loops_is_detected() -> None:
     barrier = Barrier(TEAM, WORKER, WORKERS)
     assert has_barrier([For("i", 0, 3, 1, (When(0, 0, 1, (barrier,)),))])
     assert not has_barrier([For("i", 0, 3, 1, ())])
+
+
+@pytest.mark.parametrize("statement", BaseStatement.__subclasses__(), ids=lambda statement: statement.__name__)
+def test_statements_with_bodies_say_so(statement: type[BaseStatement]) -> None:
+    """Traversals skip the bodies of other statements."""
+    has_bodies = not {"body", "stages"}.isdisjoint(item.name for item in fields(statement))
+    assert statement.encloses == has_bodies
