@@ -13,22 +13,24 @@ def _ops(names: str) -> tuple[str, ...]:
 
 
 UNREAD: Mapping[str, tuple[str, ...]] = {
-    "it is for images with two open axes or more": _ops(
+    "images with two or more symbolic axes are not supported": _ops(
         "Col2Im DeformConv GlobalLpPool GridSample ImageDecoder LRN LpPool MaxRoiPool MaxUnpool NonMaxSuppression "
         "RoiAlign"
     ),
-    "it draws random numbers, and only inference is read": _ops(
+    "random numbers in inference are not supported": _ops(
         "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike"
     ),
-    "it computes with strings": _ops("RegexFullMatch StringConcat StringNormalizer StringSplit TfIdfVectorizer"),
-    "it computes with the bits of integers": _ops("BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor"),
-    "it has optional values, or sequences of unknown length": _ops(
+    "strings are not supported": _ops("RegexFullMatch StringConcat StringNormalizer StringSplit TfIdfVectorizer"),
+    "bitwise operations on integers are not supported": _ops(
+        "BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor"
+    ),
+    "optional values, and sequences of unknown length, are not supported": _ops(
         "Optional OptionalGetElement OptionalHasElement SequenceMap"
     ),
-    "it transforms spectra; move the transform in front of the net, or write it as a convolution": _ops(
+    "spectral transforms are not supported; compute them before the net, or write them as convolutions": _ops(
         "DFT MelWeightMatrix STFT"
     ),
-    "it writes to indices that only a call knows": _ops("TensorScatter"),
+    "writing to run-time indices is not supported": _ops("TensorScatter"),
     "rnngraph has no function for it": _ops("Det EyeLike"),
 }
 """Ops that cannot be read, by the reason. Nodes of other ops may still be refused because of their operands."""
@@ -47,19 +49,19 @@ _NEEDS_PACKAGE = (
 
 
 BY_DOMAIN: Mapping[str, str] = {
-    "com.microsoft.nchwc": "its layouts are those of the processor that optimized the file; let onnxruntime optimize "
-    "with ORT_ENABLE_EXTENDED at most",
+    "com.microsoft.nchwc": "its layouts are specific to the processor that optimized the file; let onnxruntime "
+    "optimize with ORT_ENABLE_EXTENDED at most",
 }
 """Domains of which no op can be read, with the reason."""
 
 
 def reason_for(op: str, domain: str) -> str:
-    """Return why an op without a reader cannot be read."""
+    """Return the reason why an op without a reader cannot be read."""
     if domain in BY_DOMAIN:
         return BY_DOMAIN[domain]
     if op in BY_BUILT_BODY:
         return _NEEDS_PACKAGE
     if op in BY_RECORDED_BODY:
-        return "it is read by its function body in ONNX's standard"
+        return "the file's opset has no function body of it; convert the model to a later opset"
     text = next((reason for reason, ops in UNREAD.items() if op in ops), None)
     return text or "the op is not in ONNX's standard"

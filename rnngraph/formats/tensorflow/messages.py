@@ -11,7 +11,7 @@ from ...storage.protobuf import Kind, Message, array, fixed, integer, message, m
 
 @dataclass(eq=False)
 class Dim(Message):
-    """``TensorShapeProto.Dim``. An open size is -1."""
+    """``TensorShapeProto.Dim``. An unknown size is -1."""
 
     size: int = integer(1)
 

@@ -334,7 +334,7 @@ class Tensors(Values):
             return self.transposed(self._cut(note.parts[0], before), note.by)
         if note is not None and note.kind == "slice" and cut == [note.by[0]] and isinstance(index[cut[0]], int):
             inner, size = list(index), shape_of(value)[cut[0]]
-            assert isinstance(size, int), "slices with an open size have no note"
+            assert isinstance(size, int), "only slices of fixed size have a note"
             inner[cut[0]] = range(size)[index[cut[0]]] + note.by[1]
             return self._cut(note.parts[0], inner)
         return self._cut(value, index)
