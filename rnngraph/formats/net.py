@@ -113,7 +113,7 @@ class Net(Uncalled):
             if parts:
                 notes.append(f"{name}: {'; '.join(parts)}")
         for (dim, number), where in self._script.unequal.items():
-            notes.append(f"{dim} is not {number}{', as ' + where + ' takes it' if where else ''}")
+            notes.append(f"{dim} is not {number}{', as ' + where + ' assumes' if where else ''}")
         for size, (low, high, where) in self._script.limits.items():
             limits = f"at least {low}" if high is None else f"{low} to {high}" if low > 1 else f"at most {high}"
             notes.append(f"{size} is {limits}{', by ' + where if where else ''}")

@@ -547,7 +547,7 @@ def test_a_branch_on_a_size_of_one_is_reported() -> None:
         ),
     ]
     net = rg.read_onnx(model(nodes, {"x": ["B", "T"]}, ["y"], {"one": np.array(1)}))
-    assert "T is not 1, as node 'y: the If' (If) takes it" in str(net)
+    assert "T is not 1, as node 'y: the If' (If) assumes" in str(net)
 
 
 def test_a_number_that_is_repeated_changes_its_shape() -> None:

@@ -55,7 +55,7 @@ class One(nn.Module):  # type: ignore[misc, name-defined]
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        (lambda m, x: x * x.max().item(), "becomes a number"),
+        (lambda m, x: x * x.max().item(), "converts a tensor to a number"),
         (lambda m, x: x[x > 0], "depends on the data"),
         (lambda m, x: x.nonzero(), "depends on the data"),
         (lambda m, x: torch.FloatTensor(x) + 1, r"write x.long\(\)"),
@@ -67,7 +67,7 @@ class One(nn.Module):  # type: ignore[misc, name-defined]
         (lambda m, x: m.linear(x[:, :2]), "linear"),
         (lambda m, x: 1 / 0, "ZeroDivisionError"),
         (lambda m, x: None, "no tensor"),
-        (lambda m, x: x.tolist(), "becomes a list"),
+        (lambda m, x: x.tolist(), "converts a tensor to a list"),
     ],
 )
 def test_modules_with_one_unsupported_call(what: Any, message: str) -> None:

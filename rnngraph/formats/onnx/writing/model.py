@@ -132,7 +132,9 @@ def written(
         scope.model.names(name)
     for name, (_, node) in zip(names, graph.outputs, strict=True):
         if (name, node) not in inputs and model.names(name) != name:
-            model.problems.append((node.where, f"output {name} has the name of an input, and is another; rename one"))
+            model.problems.append(
+                (node.where, f"output {name} has the name of an input that is another tensor; rename one")
+            )
     graph, attentions = with_linear_attention(graph) if opset >= SINCE else (graph, [])
     graph, layers = separated(graph, parameters)
     layers = {node: layers[node] for node in graph.nodes if node in layers}

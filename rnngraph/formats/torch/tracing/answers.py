@@ -40,18 +40,18 @@ def _item(tracer: Declaring, x: torch.Tensor, *_: object) -> Number:
         return x.value.number
     if not isinstance(x, Traced):
         return x.item()
-    tracer.problem("a tensor, whose values exist only at run time, becomes a number; keep the tensor")
+    tracer.problem("the code converts a tensor to a number, but its values exist only at run time; keep the tensor")
     return 1.0 if x.dtype.is_floating_point else 1
 
 
 def _list(tracer: Declaring, x: torch.Tensor) -> list[float]:
-    tracer.problem("a tensor, whose values exist only at run time, becomes a list; keep the tensor")
+    tracer.problem("the code converts a tensor to a list, but its values exist only at run time; keep the tensor")
     ones: list[float] = torch.ones(x.shape).tolist()
     return ones
 
 
 def _numpy(tracer: Declaring, x: torch.Tensor, *_: object, **__: object) -> np.ndarray:
-    tracer.problem("a tensor, whose values exist only at run time, becomes a NumPy array; use torch's functions")
+    tracer.problem("the code converts a tensor to NumPy, but its values exist only at run time; use torch's functions")
     ones: np.ndarray = torch.ones(x.shape).numpy()
     return ones
 
