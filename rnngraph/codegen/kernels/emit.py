@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ...ir.graph import Node
 from ...ir.node import is_tile_product
@@ -11,6 +13,7 @@ from ...support.errors import Where
 from ..buffers.views import View
 from ..cost_model.work_sharing import Partition
 from ..loop_ir.builder import Block
+from ..loop_ir.nodes import When
 from .accumulation import overlap_add, scatter_add
 from .fused_reductions import fused_reductions
 from .kernel_plan import KernelPlan
@@ -19,6 +22,7 @@ from .matmul import Tiles
 from .matrix_unit import TileKernel
 from .outer_products import outer_sum
 from .pointwise import concat, copy, elementwise, write
+from .product_plan import WORTH_WIDENING, ProductPlan
 from .reductions import reduce
 from .region import Region
 from .sparse_products import sparse_product
@@ -46,6 +50,20 @@ def origin_of(nodes: Sequence[Node]) -> Where | None:
     return next((node.where for node in every if node.where is not None), None)
 
 
+def _tiles(region: Region, block: Block, plan: KernelPlan, products: ProductPlan, share: WorkerSlice | None) -> None:
+    """Write a kernel with matrix products, in two forms if the number of rows decides whether weights are converted."""
+    shape = plan.kernel.shape
+    rows = math.prod(region.extent(shape, axis) for axis in range(len(shape) - 1))
+    if not products.widens or isinstance(rows, int):
+        Tiles(region, block, plan, share).emit()
+        return
+    limit, few, many = WORTH_WIDENING * products.tile.rows, block.nested(), block.nested()
+    Tiles(region, few, replace(plan, products=products.without_widening()), share).emit()
+    Tiles(region, many, plan, share).emit()
+    block.add(When(rows, 0, limit, tuple(few.statements)))
+    block.add(When(rows, limit, rows + 1, tuple(many.statements)))
+
+
 def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | None) -> None:
     kernel = plan.kernel
     match kernel.kind:
@@ -54,7 +72,7 @@ def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | N
         case "fused" if is_tile_product(kernel.first):
             TileKernel(region, block, plan, share).emit()
         case "fused" if plan.products is not None:
-            Tiles(region, block, plan, share).emit()
+            _tiles(region, block, plan, plan.products, share)
         case "fused":
             members = set(kernel.members)
             elementwise(region, block, kernel.shape, plan.lanes, kernel.members, members.__contains__, share)

@@ -135,7 +135,9 @@ class Tiles:
     def _pack(self, block: Block, matrix: list[Coordinate], vectors: VectorGroup) -> None:
         """Write the packing of computed right operands. ``matrix`` has the leading coordinates."""
         for contraction in self.plan.contractions:
-            if contraction.packed:
+            if contraction.widened:
+                self.right_operands.widen(block, contraction, vectors, self._panels[contraction])
+            elif contraction.packed:
                 self._pack_columns(block, contraction, matrix, vectors)
 
     def _pack_columns(
@@ -170,7 +172,7 @@ class Tiles:
         """Buffers for packed right operands, with the first index of this worker's part."""
         panels: dict[Contraction, tuple[Buffer, Index]] = {}
         for contraction in self.plan.contractions:
-            if contraction.packed:
+            if contraction.in_scratch:
                 node = contraction.products[0][0]
                 depth = int(str(node.operands[1].shape[-2]))
                 room = depth * len(contraction.products[0]) * self.tile.blocks * self.lanes
@@ -323,7 +325,7 @@ class Tiles:
                 results.append(tuple(row_results))
                 starts.append(tuple(row_starts))
         operands = self.right_operands
-        packed = self._panels[contraction] if contraction.packed else None
+        packed = self._panels[contraction] if contraction.in_scratch else None
         right = operands.columns(contraction, tuple(rows[0][:-1]), vectors, packed)
         scales = operands.scales(contraction.products[0], rows, vectors)
         every = [node for products in contraction.products for node in products]
@@ -345,6 +347,7 @@ class Tiles:
             contraction.accumulators,
             0 if scales else sum_block(first_left.shape[-1], every[0].dtype),
             ahead=ahead,
+            prefetched=right.prefetched,
             scales=scales,
             origin=every[0].where,
             columns=tuple(node.where for node in contraction.products[0] for _ in vectors.valid),

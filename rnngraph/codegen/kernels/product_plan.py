@@ -30,6 +30,8 @@ from ..cost_model.work_sharing import Partition
 from ..machine.target import Target
 from .region import Region
 
+WORTH_WIDENING = 3
+"""Minimum number of row tiles for which converting narrow weights once pays."""
 WORTH_TRANSPOSING, WORTH_PACKING = 2, 8
 """Minimum number of row tiles for which packing pays, if the lanes of the right operand are strided, or contiguous."""
 MAX_LANES = 8
@@ -50,6 +52,7 @@ class Contraction:
         dot_width: Number of k that a step multiplies.
         accumulators: Partial sums of each sum.
         packed: Right operands that the call computes or receives are packed before tiles read them.
+        widened: Columns of narrow weights are converted to floats before tiles read them.
     """
 
     lefts: tuple[Node, ...]
@@ -57,6 +60,12 @@ class Contraction:
     dot_width: int
     accumulators: int
     packed: bool = False
+    widened: bool = False
+
+    @property
+    def in_scratch(self) -> bool:
+        """True if tiles read right operands from scratch memory."""
+        return self.packed or self.widened
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,15 @@ class ProductPlan:
     row_axis: int | None
     masked: bool
     by_matrix: bool = False
+
+    @property
+    def widens(self) -> bool:
+        """True if weights of some product are converted before tiles read them."""
+        return any(item.widened for item in self.contractions)
+
+    def without_widening(self) -> ProductPlan:
+        """Return the plan whose tiles convert weights themselves, for few rows."""
+        return replace(self, contractions=tuple(replace(item, widened=False) for item in self.contractions))
 
     @property
     def parts(self) -> int:
@@ -132,7 +150,12 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
         every = [region.extent(shape, number) for number in range(len(shape) - 1) if number != axis]
         rows = math.prod([rows, *every])
     contractions = tuple(
-        replace(item, packed=_packs(region, item.products[0][0], lanes, rows, tile)) for item in contractions
+        replace(
+            item,
+            packed=_packs(region, item.products[0][0], lanes, rows, tile),
+            widened=_widens(region, kernel, item.products[0][0], lanes, rows, tile),
+        )
+        for item in contractions
     )
     group = region.memory.panels.group or tile.blocks
     return ProductPlan(contractions, tile, group, axis, _masked(region, kernel, lanes, contractions), by_matrix)
@@ -153,6 +176,22 @@ def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape
     pitch = distance if isinstance(distance, int) else right.shape[-1]
     extent = right.shape[-2] * (pitch if isinstance(pitch, int) else OPEN_ROWS) * ITEM_BYTES[product.dtype]
     return tiles >= WORTH_PACKING and not region.target.keeps(extent)
+
+
+def _widens(region: Region, kernel: Kernel, product: Node, lanes: int, rows: Dim, tile: TileShape) -> bool:
+    """True if narrow weights that several tiles of rows multiply as floats are converted once, and not by each tile.
+
+    With an open number of steps, each call decides by it.
+    """
+    right = product.operands[1]
+    if lanes == 1 or right.dtype not in NARROW or dot_width_of(product) > 1:
+        return False
+    if not region.memory.panels.packs(region.memory.views[right]):
+        return False
+    if isinstance(rows, int):
+        return rows >= WORTH_WIDENING * tile.rows
+    shape = kernel.shape
+    return any(isinstance(shape[axis], Size) and region.is_time(shape, axis) for axis in range(len(shape) - 1))
 
 
 def _is_transposed(region: Region, contraction: Contraction) -> bool:

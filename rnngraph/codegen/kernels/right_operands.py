@@ -10,8 +10,9 @@ from ...support.records import dataclass
 from ..buffers.memory import Memory
 from ..buffers.packing import DOT_WIDTH, PanelForm
 from ..buffers.views import View
-from ..loop_ir.nodes import BlockScales, Buffer, Index, Place, Valid
-from .loop_nests import VectorGroup
+from ..loop_ir.builder import Block
+from ..loop_ir.nodes import BlockScales, Buffer, Index, Place, Store, Valid
+from .loop_nests import VectorGroup, loop
 from .product_plan import Contraction
 from .values import Coordinate, Coordinates, aligned, place
 
@@ -25,12 +26,14 @@ class Columns:
         right_stride: Elements between steps of k.
         lane_stride: Elements between units.
         valid: Number of units of each column that are in bounds.
+        prefetched: Buffer and index of the first column in a panel, if tiles read converted copies; else None.
     """
 
     places: tuple[Place, ...]
     right_stride: Index
     lane_stride: Index
     valid: tuple[Valid, ...]
+    prefetched: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -61,17 +64,18 @@ class RightOperands:
             contraction: Products of the tile.
             matrix: Leading coordinates, which select a matrix of batched products.
             vectors: Units of the tile.
-            packed: Buffer and index to which the call has packed the columns, if it has.
+            packed: Buffer and index to which the call has packed or converted the columns, if it has.
         """
         (start, valid), lanes = vectors, self.lanes
         blocks = len(valid)
         views = [self.memory.views[node.operands[1]] for node in contraction.products[0]]
-        if all(map(self.memory.panels.packs, views)):
-            return self._in_panel(views, contraction.dot_width, start, blocks)
         if packed is not None:
             buffer, first = packed
             places = tuple((buffer, first + number * lanes) for number in range(len(views) * blocks))
-            return Columns(places, len(places) * lanes, 1, (None,) * len(places))
+            origin = self.columns(contraction, (), vectors, None).places[0] if contraction.widened else None
+            return Columns(places, len(places) * lanes, 1, (None,) * len(places), origin)
+        if all(map(self.memory.panels.packs, views)):
+            return self._in_panel(views, contraction.dot_width, start, blocks)
         columns: list[Place] = []
         limits: list[Valid] = []
         for view in views:
@@ -81,6 +85,21 @@ class RightOperands:
                 limits.append(None if self._in_whole_vectors(view) else valid[number])
         right_stride, lane_stride = views[0].strides[-2:]
         return Columns(tuple(columns), right_stride, lane_stride, tuple(limits))
+
+    def widen(self, block: Block, contraction: Contraction, vectors: VectorGroup, target: Place) -> None:
+        """Write the conversion of narrow weights of a panel to floats, which tiles read in place of the panel."""
+        columns, (buffer, base) = self.columns(contraction, (), vectors, None), target
+        dtype, depth = contraction.products[0][0].dtype, int(str(contraction.lefts[0].shape[-1]))
+        unroll = next(count for count in (8, 4, 2, 1) if depth % count == 0)
+
+        def rows(inner: Block, first: Index) -> None:
+            for k in (first + offset for offset in range(unroll)):
+                for number, (panel, index) in enumerate(columns.places):
+                    narrow = inner.load("w", panel, index + k * columns.right_stride, self.lanes)
+                    value = inner.let("cast", [narrow], dtype, self.lanes)
+                    inner.add(Store(value, buffer, base + (k * len(columns.places) + number) * self.lanes))
+
+        loop(block, "k", depth, rows, 0, unroll)
 
     def scales(
         self, products: Sequence[Node], rows: Sequence[Sequence[Coordinate]], vectors: VectorGroup

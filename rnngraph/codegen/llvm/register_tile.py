@@ -203,7 +203,7 @@ def _k_loop(builder: FunctionBuilder, tile: Contract, sums: Sums, start: Index, 
 
 def _prefetch(builder: FunctionBuilder, tile: Contract, ahead: Index, k: Index) -> None:
     """Write a prefetch of the weights that are read next."""
-    buffer, index = tile.right[0]
+    buffer, index = tile.prefetched or tile.right[0]
     of_step = ALIGNMENT // ITEM_BYTES[buffer.dtype] // tile.unroll
     builder.b.prefetch(step_pointer(builder, (buffer, index + ahead), builder.index(k), of_step, 0))
 

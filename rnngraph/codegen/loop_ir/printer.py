@@ -173,7 +173,7 @@ def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
     if tile.scales is not None:
         yield from _wrapped(_scales_text(tile.scales), indent + "  ")
     if tile.ahead is not None:
-        buffer, index = tile.right[0]
+        buffer, index = tile.prefetched or tile.right[0]
         yield from _wrapped(f"meanwhile prefetch {_place(buffer, index + tile.ahead, 1)} and on", indent + "  ")
 
 

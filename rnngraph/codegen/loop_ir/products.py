@@ -29,6 +29,7 @@ class Contract(BaseStatement):
         spread: Load all k of a row as one vector, and broadcast them from the register.
         ahead: Distance from the first column to the weights of the next tiles, which each iteration over k prefetches;
             None for no prefetch.
+        prefetched: Buffer and index from which ``ahead`` counts; None for those of the first column.
         scales: Scales of blocks of k, for weights in blocks; None if sums are not scaled.
         columns: Origin of each column, if a tile computes products of several lines.
     """
@@ -50,6 +51,7 @@ class Contract(BaseStatement):
     chained: tuple[Factors, ...] = ()
     spread: bool = False
     ahead: Index | None = None
+    prefetched: Place | None = None
     scales: BlockScales | None = None
     columns: tuple[Where | None, ...] = field(default=(), kw_only=True, compare=False, repr=False)
 
@@ -63,11 +65,13 @@ class Contract(BaseStatement):
         joined = replace(self, results=other.results, chained=(*self.chained, *other.factors))
         left, right = other.left, other.right
         rest_of_other = replace(joined, left=left, right=right, starts=other.starts, chained=(), comment=other.comment)
+        rest_of_other = replace(rest_of_other, prefetched=other.prefetched)
         continues = other.starts == self.results and rest_of_other == other
         return joined if continues and (self.origin, self.columns) == (other.origin, other.columns) else None
 
     def uses(self) -> Uses:
         places = [place for left, right in self.factors for place in (*left, *right)]
+        places += [] if self.prefetched is None else [self.prefetched]
         steps = (self.left_stride, self.depth, self.right_stride, self.lane_stride, *sizes_in(*self.valid, self.ahead))
         if self.scales is not None:
             places += self.scales.places
@@ -85,6 +89,7 @@ class Contract(BaseStatement):
             depth=by.index(self.depth),
             valid=tuple(map(by.valid, self.valid)),
             ahead=None if self.ahead is None else by.index(self.ahead),
+            prefetched=None if self.prefetched is None else by.place(self.prefetched),
             chained=tuple((tuple(map(by.place, left)), tuple(map(by.place, right))) for left, right in self.chained),
             scales=None if self.scales is None else by.scales(self.scales),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ import pytest
 from native_calls import call_native
 from systems import levels
 
+import rnngraph as rg
 from rnngraph.codegen.compile import compile_graph
 from rnngraph.codegen.llvm.module import module_text
 from rnngraph.codegen.machine.engine import assembly
@@ -190,6 +192,23 @@ def test_sums_of_bfloat16(depth: int, width: int) -> None:
     kept = x if split else rounded_to_bfloat16(x)
     bound = np.abs(kept).astype(np.float64) @ np.abs(rounded) * (2.0**-16 if split else 2.0**-22)
     assert np.all(np.abs(found - kept.astype(np.float64) @ rounded) <= bound + 1e-30)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_chunks_of_many_steps_convert_weights_once_with_the_bits_of_steps(threads: int) -> None:
+    """With an open number of steps, a call decides by it: few rows convert weights in each tile, many before them."""
+    x = rg.placeholder("x", (None, None, 70))
+    outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(48), rg.dense(x, 70, name="first"))
+    options = {"weights": rg.Narrow("bfloat16", force=True), "target": "x86-64-v3", "threads": threads}
+    program = rg.compile({"y": rg.dense(outputs, 37, name="last")}, seed=1, **options)
+    fed = GENERATOR.normal(size=(1, 90, 70)).astype(np.float32)
+    steps = program.inference.stream()
+    expected = np.stack([steps.step(x=fed[:, number])["y"] for number in range(90)], 1)
+    for count in (1, 7, 17, 18, 19, 64, 90):
+        chunks = program.inference.stream()
+        result = chunks.process(x=fed[:, :count])["y"]
+        np.testing.assert_array_equal(result, expected[:, :count])
+    assert re.search(r"cast %w\.\d+ : f32x8", str(program.inference.show("loops")))
 
 
 @pytest.mark.parametrize("width", [3, 17, 64])
