@@ -19,14 +19,14 @@ STEPS = 3
 
 
 def agreeing(
-    row: Row, kind: str, own: Call, ways: Mapping[str, Sequence[Call]], modules: Mapping[str, ModuleType]
+    row: Row, kind: str, own: Call, variants: Mapping[str, Sequence[Call]], modules: Mapping[str, ModuleType]
 ) -> dict[str, list[Call]]:
     """Return each peer's variants of a call with the results of ``own``, which belongs to ``modules["rnngraph"]``.
 
     Every variant is called; streams keep the state after ``STEPS`` calls. A warning names those that differ.
     """
     expected, same = _seen(row, kind, own, modules["rnngraph"]), {}
-    for name, calls in ways.items():
+    for name, calls in variants.items():
         kept = []
         for number, call in enumerate(calls):
             difference = _difference(expected, _seen(row, kind, call, modules[name]))

@@ -121,8 +121,8 @@ class Row:
 
 def spread_lengths(row: Row, percent: int) -> np.ndarray:
     """Return int64 lengths [batch], evenly spread from 1 on and shuffled, whose mean is ``percent`` of the steps."""
-    most = max(1, 2 * row.time * percent // 100 - 1)
-    lengths = np.linspace(1, most, row.batch).round().astype(np.int64)
+    maximum = max(1, 2 * row.time * percent // 100 - 1)
+    lengths = np.linspace(1, maximum, row.batch).round().astype(np.int64)
     return lengths[np.random.default_rng(3).permutation(row.batch)]
 
 

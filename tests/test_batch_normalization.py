@@ -122,30 +122,30 @@ def test_steps_update_moving_averages(momentum: float, accumulate: int, threads:
             kept[...] = kept * momentum + new * (1 - momentum)
         for actual, expected in zip(averages(program), (mean, variance), strict=True):
             np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
-    held = averages(program)
+    before = averages(program)
     trainer.flush()  # applying accumulated gradients does not count as a step
     assert trainer.updates == (5 if accumulate == 1 else 2)
-    np.testing.assert_array_equal(averages(program), held)
+    np.testing.assert_array_equal(averages(program), before)
 
 
 def test_only_training_steps_change_moving_averages() -> None:
     program = regression()
     trainer = rg.Trainer(program, rg.SGD(0.1))
     trainer.step(batch(0))
-    held, fed = averages(program), batch(1)
+    before, fed = averages(program), batch(1)
     program.training(fed)
     program.training.gradients(fed)
     program.evaluate(fed)
     program.inference(x=fed["x"])
     trainer.evaluate(fed)
-    np.testing.assert_array_equal(averages(program), held)
+    np.testing.assert_array_equal(averages(program), before)
     fed["y"] = np.full_like(fed["y"], np.inf)
     assert not np.isfinite(trainer.step(fed))
     assert trainer.skipped == 1
-    np.testing.assert_array_equal(averages(program), held)
+    np.testing.assert_array_equal(averages(program), before)
     with pytest.raises(rg.ShapeError):
         trainer.step(x=fed["x"], y=fed["y"][:, :3])
-    np.testing.assert_array_equal(averages(program), held)
+    np.testing.assert_array_equal(averages(program), before)
 
 
 @pytest.fixture
@@ -172,12 +172,12 @@ def test_an_interrupt_finds_steps_whole(ran: bool, monkeypatch: pytest.MonkeyPat
     program = regression()
     trainer, fed = rg.Trainer(program, rg.SGD(0.1)), batch(0)
     trainer.step(fed)
-    held, armed = averages(program), True
+    before, armed = averages(program), True
     trainer.state.interrupt.watch()  # as ``fit`` does in each epoch
     with pytest.raises(KeyboardInterrupt):
         trainer.step(fed)
     trainer.state.interrupt.release()
-    changed = [not np.array_equal(*pair) for pair in zip(averages(program), held, strict=True)]
+    changed = [not np.array_equal(*pair) for pair in zip(averages(program), before, strict=True)]
     assert changed == [ran, ran]
     assert trainer.updates == 1 + ran
 
@@ -189,8 +189,8 @@ def test_an_array_with_other_references_is_not_written_to() -> None:
     for seed in range(4):
         seen.append((program.parameters[MEAN], np.array(program.parameters[MEAN])))
         trainer.step(batch(seed))
-    for held, copy in seen:
-        np.testing.assert_array_equal(held, copy)
+    for kept_value, copy in seen:
+        np.testing.assert_array_equal(kept_value, copy)
     assert len({copy.tobytes() for _, copy in seen}) == 4
 
 
@@ -202,19 +202,19 @@ def test_moving_averages_are_saved_and_continue(tmp_path: Path) -> None:
         trainer.step(batch(seed))
     trainer.save(tmp_path / "t")
     program.save(tmp_path / "p")
-    held = averages(program)
+    before = averages(program)
     trainer.step(batch(3))
     expected = {name: np.array(array) for name, array in program.parameters.items()}
-    again = regression()
-    restored = rg.Trainer.load(tmp_path / "t", again)
-    np.testing.assert_array_equal(averages(again), held)
+    second = regression()
+    restored = rg.Trainer.load(tmp_path / "t", second)
+    np.testing.assert_array_equal(averages(second), before)
     loaded = rg.load(tmp_path / "p")
-    np.testing.assert_array_equal(averages(loaded), held)
-    actual = [copy.inference(x=batch(9)["x"])["output"] for copy in (loaded, again)]
+    np.testing.assert_array_equal(averages(loaded), before)
+    actual = [copy.inference(x=batch(9)["x"])["output"] for copy in (loaded, second)]
     np.testing.assert_array_equal(*actual)
     restored.step(batch(3))
     for name, array in expected.items():
-        np.testing.assert_array_equal(again.parameters[name], array, name)
+        np.testing.assert_array_equal(second.parameters[name], array, name)
     rg.Trainer(loaded, rg.SGD(0.1)).step(batch(3))
     np.testing.assert_array_equal(averages(loaded), [expected[MEAN], expected[VARIANCE]])
 

@@ -326,15 +326,15 @@ def test_one_matrix_that_many_rows_read_is_packed(shape: tuple[int, ...], turned
         many = x if rows == 3 else rg.reshape(x, shape)
         return rg.compile(rg.tanh(many @ (swapped(w) if turned else w)), threads=threads).inference
 
-    many, few = program(left.size // 256), program(3)
+    many, small = program(left.size // 256), program(3)
     flat = left.reshape(-1, 256)
     actual = many(x=flat, w=fed).reshape(-1, 83)
     assert "%packed" in many.show("loops") or "call transpose" in many.show("loops")
-    assert "%packed" not in few.show("loops")
-    assert "call transpose" not in few.show("loops")
+    assert "%packed" not in small.show("loops")
+    assert "call transpose" not in small.show("loops")
     np.testing.assert_allclose(actual, np.tanh(flat.astype(float) @ right), rtol=1e-4, atol=1e-4)
     for first in (0, 63, len(flat) - 3):
-        np.testing.assert_array_equal(few(x=flat[first : first + 3], w=fed), actual[first : first + 3])
+        np.testing.assert_array_equal(small(x=flat[first : first + 3], w=fed), actual[first : first + 3])
 
 
 @pytest.mark.parametrize("depth", [3, 513])
@@ -362,12 +362,12 @@ def test_transposed_columns_of_a_depth_that_a_call_tells() -> None:
 def test_text_is_read_back() -> None:
     x = rg.placeholder("x", (None, 5, 4))
     graph = rg.compile(rg.tanh(x @ swapped(x) + 1.0)).inference.graph
-    again = parse(str(graph))
-    assert isinstance(again, Graph)
-    assert str(parse(str(again))) == str(again)
+    reparsed = parse(str(graph))
+    assert isinstance(reparsed, Graph)
+    assert str(parse(str(reparsed))) == str(reparsed)
     fed = normal(0, (3, 5, 4))
     expected = np.tanh(fed @ swapped(fed) + 1)
-    np.testing.assert_allclose(next(iter(interpret(again, {"x": fed}).values())), expected, **CLOSE["float32"])
+    np.testing.assert_allclose(next(iter(interpret(reparsed, {"x": fed}).values())), expected, **CLOSE["float32"])
 
 
 @pytest.mark.parametrize(

@@ -67,12 +67,12 @@ def installed() -> Iterator[dict[str, Any]]:
 def test_peers_compute_the_same_results(installed: dict[str, Any], name: str, kind: str, row: Row) -> None:
     if name not in installed:
         pytest.skip(f"{name} is not installed")
-    ways = getattr(installed[name], kind)(row)
-    if not ways:
+    variants = getattr(installed[name], kind)(row)
+    if not variants:
         pytest.skip(f"{name} has no form of it")
     own, *_ = getattr(ours, kind)(row)
-    actual = agreement.agreeing(row, kind, own, {name: ways}, {"rnngraph": ours, **installed})
-    assert len(actual[name]) == len(ways)
+    actual = agreement.agreeing(row, kind, own, {name: variants}, {"rnngraph": ours, **installed})
+    assert len(actual[name]) == len(variants)
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -109,8 +109,8 @@ def recurrences() -> list[Any]:
 @pytest.mark.filterwarnings("error:.*differs from float64")
 @pytest.mark.parametrize("row", recurrences())
 def test_recurrences_are_their_equations(row: rows.Row) -> None:
-    ways, _ = recurrent.contenders(row, ())
-    assert checks.agreeing(row, ways) == {name: list(calls) for name, calls in ways.items()}
+    variants, _ = recurrent.contenders(row, ())
+    assert checks.agreeing(row, variants) == {name: list(calls) for name, calls in variants.items()}
     assert 0 < floor.seconds(row)[floor.FLOOR] < 1e-3
 
 
@@ -121,8 +121,8 @@ def test_recurrences_are_their_equations(row: rows.Row) -> None:
 def test_recurrences_of_peers_are_their_equations(installed: dict[str, Any], kind: str) -> None:
     for call in (rows.INFERENCE, rows.STEP, rows.TRAINING):
         row = rows.Row(kind, call, 2, 1 if call == rows.STEP else 70, 3, 5)
-        ways = recurrent.of_peers(row, installed)
-        assert checks.agreeing(row, ways) == {name: list(calls) for name, calls in ways.items()}
+        variants = recurrent.of_peers(row, installed)
+        assert checks.agreeing(row, variants) == {name: list(calls) for name, calls in variants.items()}
 
 
 def test_another_recurrence_is_left_out() -> None:

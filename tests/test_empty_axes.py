@@ -153,16 +153,17 @@ def test_streams_and_pools(kind: str, threads: int) -> None:
         outputs = {name: outputs[name] for name in ("dense", "causal", "sums")}
     program = rg.compile(outputs, threads=threads, seed=0)
     whole, name = feeds(kind, 2, 4), next(iter(outputs))
-    held = {key: array for key, array in whole.items() if key != "x"}
+    held_feeds = {key: array for key, array in whole.items() if key != "x"}
     expected = program.inference(whole)
     stream = program.inference.stream(batch=2)
     parts = [
-        stream.process({"x": whole["x"][:, first:stop]}, **held) for first, stop in ((0, 0), (0, 3), (3, 3), (3, 4))
+        stream.process({"x": whole["x"][:, first:stop]}, **held_feeds)
+        for first, stop in ((0, 0), (0, 3), (3, 3), (3, 4))
     ]
     assert [part[name].shape[1] for part in parts] == [0, 3, 0, 1]
     np.testing.assert_array_equal(np.concatenate([part[name] for part in parts], 1), expected[name])
     pool = program.inference.streams(4)
-    handles = [pool.open(**{key: array[:1] for key, array in held.items()}) for _ in range(2)]
+    handles = [pool.open(**{key: array[:1] for key, array in held_feeds.items()}) for _ in range(2)]
     assert pool.step_rows([], x=np.ones((0, WIDTH), np.float32))[name].shape == (0, *expected[name].shape[2:])
     actual = pool.step_rows(handles, x=whole["x"][:, 0])
     np.testing.assert_array_equal(actual[name], expected[name][:, 0])
@@ -203,9 +204,9 @@ def checked(seed: int) -> int:
     for declaration in emptied(seed):
         program = declaration.compile()
         arrays = declaration.arrays()
-        taken = {str(node["label"]) for node in program.training.graph.inputs}
+        needed = {str(node["label"]) for node in program.training.graph.inputs}
         try:
-            program.training({name: array for name, array in arrays.items() if name in taken}, seed=7)
+            program.training({name: array for name, array in arrays.items() if name in needed}, seed=7)
         except rg.ShapeError:
             continue
         check_all(declaration)

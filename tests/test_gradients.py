@@ -304,9 +304,9 @@ def test_the_same_call_gives_the_same_bits() -> None:
     program = small_net()
     x = np.random.default_rng(9).normal(size=(4, 300, 5)).astype(np.float32)
     loss, first = program.training.gradients(x=x, seed=1)
-    _, again = program.training.gradients(x=x, seed=1)
+    _, second = program.training.gradients(x=x, seed=1)
     np.testing.assert_allclose(loss, program.training(x=x, seed=1)["loss"], rtol=1e-6)
-    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
     _, other = program.training.gradients(x=x, seed=2)
     assert any(not np.array_equal(first[name], other[name]) for name in first)
 

@@ -53,12 +53,12 @@ def test_values_are_the_same_when_they_are_written_and_read(tmp_path: Path) -> N
     path.write_text(text, encoding="utf-8")
     records = records_of(path)
     assert records["g(x) | rows int64"] == ("0", None)
-    digest, again = records["f(x) | reals float32"]
+    digest, second = records["f(x) | reals float32"]
     assert digest == "0123abcd"
-    assert again is not None
-    assert again.keys() == arrays.keys()
+    assert second is not None
+    assert second.keys() == arrays.keys()
     for name, array in arrays.items():
-        assert places_that_differ(again[name], array, 0) == []
+        assert places_that_differ(second[name], array, 0) == []
     assert text_of("some framework", records) == text
 
 

@@ -328,8 +328,8 @@ def test_texts_of_stages_are_texts() -> None:
         text = text_of("own cell", stage)
         assert isinstance(text, str)
         assert "".join(f"{line.text}\n" for line in text.lines) == text
-        again = pickle.loads(pickle.dumps(text))
-        assert (again, again.lines) == (text, text.lines)
+        restored = pickle.loads(pickle.dumps(text))
+        assert (restored, restored.lines) == (text, text.lines)
         assert type(text + "") is str
 
 

@@ -227,10 +227,10 @@ def test_states_that_are_computed_again_have_the_same_bits(both_ways: bool, drop
         fed = {"x": x, "lengths": np.array(lengths)}
         loss, kept = program.training.gradients(fed, seed=1, wrt=["x"], recompute=None)
         for steps in ("auto", 5):
-            same, again = program.training.gradients(fed, seed=1, wrt=["x"], recompute=steps)
+            same, second = program.training.gradients(fed, seed=1, wrt=["x"], recompute=steps)
             assert same == loss
             for name, gradient in kept.items():
-                assert_array_equal(again[name], gradient, err_msg=f"{name} {lengths} {steps}")
+                assert_array_equal(second[name], gradient, err_msg=f"{name} {lengths} {steps}")
 
 
 @pytest.mark.slow
@@ -241,10 +241,10 @@ def test_states_are_recomputed_with_a_convolution_between_recurrences() -> None:
         y = y + rg.dynamic_rnn(rg.GatedDeltaNetCell(1, 16), rg.conv1d(y, 16, 3, groups=16))[0]
     program = rg.compile({"y": y}, loss=rg.reduce_mean(rg.square(y)), seed=0)
     fed = np.random.default_rng(0).standard_normal((2, 70, x.width)).astype(np.float32)
-    (loss, again), (same, kept) = (program.training.gradients(x=fed, recompute=how) for how in ("auto", None))
+    (loss, second), (same, kept) = (program.training.gradients(x=fed, recompute=how) for how in ("auto", None))
     assert loss == same
     for name, gradient in kept.items():
-        assert_array_equal(again[name], gradient, err_msg=name)
+        assert_array_equal(second[name], gradient, err_msg=name)
 
 
 def test_a_derivative_reads_the_states_of_a_block_in_cache() -> None:

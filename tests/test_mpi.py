@@ -104,14 +104,14 @@ def test_mistakes_are_errors_of_all_ranks(tmp_path: Path) -> None:
     assert all("look at example 9" in error for error in actual["not finite"])
 
 
-@pytest.mark.parametrize("way", ["raises", "ends"])
-def test_mistakes_that_end_the_script_of_one_rank_end_the_others(way: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["raises", "ends"])
+def test_mistakes_that_end_the_script_of_one_rank_end_the_others(form: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        command(3, WORKER, "leaves", tmp_path, way), capture_output=True, text=True, timeout=PATIENCE, check=False
+        command(3, WORKER, "leaves", tmp_path, form), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode != 0
     assert "rank 1 failed, and the others stop with it: its script has ended" in done.stderr
-    assert ("a mistake between two steps" in done.stderr) == (way == "raises")
+    assert ("a mistake between two steps" in done.stderr) == (form == "raises")
 
 
 def test_a_ctrl_c_of_one_rank_ends_a_fit_on_all_and_it_continues_bit_for_bit(tmp_path: Path) -> None:

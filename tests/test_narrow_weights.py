@@ -135,10 +135,10 @@ def test_native_code_computes_the_results_of_the_graph(form: str, make: Callable
     program = rg.compile(declared(make(17), 7), seed=11, target=target, **FORMS[form])
     x = normal(3, 5, 7)
     graph = program.inference.compiled.optimized(("",))
-    again = parse(str(graph))
+    reparsed = parse(str(graph))
     feeds = {"x": x, **program.parameters}
     expected = interpret(graph, feeds)[""]
-    np.testing.assert_array_equal(interpret(again, feeds)[""], expected)
+    np.testing.assert_array_equal(interpret(reparsed, feeds)[""], expected)
     np.testing.assert_allclose(program.inference(x=x), expected, rtol=0, atol=2e-5)
 
 
@@ -437,9 +437,9 @@ def test_weights_near_the_end_of_floats(form: str, target: str) -> None:
     actual = product_program(weight, form, target).inference(x=x)
     x, weight = x.astype(np.float64), weight.astype(np.float64)
     exact, magnitudes = x @ weight, np.abs(x) @ np.abs(weight)
-    held = magnitudes < np.finfo(np.float32).max
-    assert held.mean() > 0.9
-    assert np.isfinite(actual[held]).all()
+    kept_value = magnitudes < np.finfo(np.float32).max
+    assert kept_value.mean() > 0.9
+    assert np.isfinite(actual[kept_value]).all()
     rounding = {
         "bfloat16": 2**-8,
         "bfloat16 alone": 2**-7,
@@ -449,7 +449,7 @@ def test_weights_near_the_end_of_floats(form: str, target: str) -> None:
         "int4": 2**-3,
     }[form]
     largest = np.maximum(np.abs(weight).max(0), 1e-30) * np.maximum(np.abs(x).max(1, keepdims=True), 1e-30) * 64
-    assert (np.abs(actual - exact)[held] <= rounding * largest[held] + np.finfo(np.float32).tiny).all()
+    assert (np.abs(actual - exact)[kept_value] <= rounding * largest[kept_value] + np.finfo(np.float32).tiny).all()
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -536,8 +536,8 @@ def test_kinds_by_patterns_of_names(tmp_path: Path) -> None:
     program, x = rg.compile(small_net(), seed=3, weights=kinds), normal(2, 5, 32)
     assert [held(program)[name] for name in (*BODIES, "kernel")] == ["float32", "int8", "bfloat16"]
     program.save(tmp_path / "net")
-    again, pickled = rg.load(tmp_path / "net"), rg.loads(rg.dumps(program))
-    for other in (again, pickled):
+    restored, pickled = rg.load(tmp_path / "net"), rg.loads(rg.dumps(program))
+    for other in (restored, pickled):
         assert other.summary() == program.summary()
         same(other.inference(x=x), program.inference(x=x))
     exact = rg.load(tmp_path / "net", weights="float32")

@@ -21,8 +21,8 @@ QUICK = (3, 8, 13, 27, 38, 55)
 def program_of(declaration: Declaration) -> rg.Program | None:
     """Return a program of the outputs whose rows are independent; None if there are none."""
     names = declaration.run()
-    apart = {name for name, value in declaration.outputs.items() if value.apart and "B" in value.axes}
-    outputs = {name: tensor for name, tensor in names["outputs"].items() if name in apart}
+    separate = {name for name, value in declaration.outputs.items() if value.apart and "B" in value.axes}
+    outputs = {name: tensor for name, tensor in names["outputs"].items() if name in separate}
     return rg.compile(outputs) if outputs else None
 
 
@@ -52,8 +52,8 @@ def rows_of(declaration: Declaration, layout: Layout, steps: list[int]) -> list[
             if batch_axis is not None:
                 array = array.take([number], batch_axis)
             if feed.high is not None:
-                most = max(0, declaration.size(feed.high, batch=1, time=count))
-                array = np.full_like(array, most) if name in layout.counts else np.minimum(array, most)
+                maximum = max(0, declaration.size(feed.high, batch=1, time=count))
+                array = np.full_like(array, maximum) if name in layout.counts else np.minimum(array, maximum)
             feeds[name] = array
         results.append(feeds)
     return results

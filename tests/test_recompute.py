@@ -228,8 +228,8 @@ def feeds_of(program: rg.Program, rows: int, steps: int, seed: int = 0) -> Feeds
 
 def assert_same_gradients(program: rg.Program, feeds: Feeds, steps: int) -> None:
     loss, expected = program.training.gradients(feeds, seed=3, recompute=None)
-    again, actual = program.training.gradients(feeds, seed=3, recompute=steps)
-    assert loss == again
+    second, actual = program.training.gradients(feeds, seed=3, recompute=steps)
+    assert loss == second
     assert any(array.any() for array in expected.values())
     for name, array in expected.items():
         np.testing.assert_array_equal(actual[name], array, err_msg=f"{name}, {steps} steps a block")
@@ -247,8 +247,8 @@ def test_there_may_be_no_steps() -> None:
     feeds = feeds_of(compiled, 3, 0)
     feeds["source"] = np.ones((3, 5, 5), "float32")
     loss, expected = compiled.training.gradients(feeds, recompute=None)
-    again, actual = compiled.training.gradients(feeds, recompute=4)
-    np.testing.assert_array_equal(again, loss)
+    second, actual = compiled.training.gradients(feeds, recompute=4)
+    np.testing.assert_array_equal(second, loss)
     for name, array in expected.items():
         np.testing.assert_array_equal(actual[name], array, err_msg=name)
 
@@ -288,8 +288,8 @@ def test_the_graph_has_the_same_values(name: str) -> None:
 def test_memory_does_not_grow_with_outputs_of_steps(name: str) -> None:
     memory = program(name).training.memory
     kept = [memory(batch=4, time=time).arena for time in (1000, 2000)]
-    again = [memory(batch=4, time=time, recompute=32).arena for time in (1000, 2000)]
-    assert again[1] - again[0] < (kept[1] - kept[0]) / 4
+    second = [memory(batch=4, time=time, recompute=32).arena for time in (1000, 2000)]
+    assert second[1] - second[0] < (kept[1] - kept[0]) / 4
     assert memory(batch=4, time=2000, recompute=32).residuals < memory(batch=4, time=2000).residuals / 4
 
 
@@ -297,16 +297,16 @@ def test_memory_does_not_grow_with_outputs_of_steps(name: str) -> None:
 def test_both_directions_store_their_joined_outputs(name: str, share: int) -> None:
     memory = program(name).training.memory
     kept = [memory(batch=4, time=time).arena for time in (1000, 2000)]
-    again = [memory(batch=4, time=time, recompute=32).arena for time in (1000, 2000)]
-    assert again[1] - again[0] < (kept[1] - kept[0]) / share
+    second = [memory(batch=4, time=time, recompute=32).arena for time in (1000, 2000)]
+    assert second[1] - second[0] < (kept[1] - kept[0]) / share
 
 
 @pytest.mark.parametrize("name", ["last_step", "last_step_of_stack", "two_steps"])
 def test_a_loss_of_the_last_step_keeps_no_sequence(name: str) -> None:
     memory = program(name).training.memory
     kept = [memory(batch=2, time=time).arena for time in (1000, 2000)]
-    again = [memory(batch=2, time=time, recompute=32).arena for time in (1000, 2000)]
-    assert again[1] - again[0] < (kept[1] - kept[0]) / 10
+    second = [memory(batch=2, time=time, recompute=32).arena for time in (1000, 2000)]
+    assert second[1] - second[0] < (kept[1] - kept[0]) / 10
 
 
 def check_random(seed: int) -> bool | None:
@@ -323,12 +323,12 @@ def check_random(seed: int) -> bool | None:
     try:
         with poisoned():
             loss, expected = compiled.training.gradients(feeds, seed=7, recompute=None)
-            again, actual = compiled.training.gradients(feeds, seed=7, recompute=2)
+            second, actual = compiled.training.gradients(feeds, seed=7, recompute=2)
     except rg.GraphError as error:
         if "recompute=" not in str(error):
             raise
         return False
-    np.testing.assert_array_equal(again, loss)
+    np.testing.assert_array_equal(second, loss)
     for name, array in expected.items():
         np.testing.assert_array_equal(actual[name], array, err_msg=f"seed {seed}: {name}")
     return True
@@ -357,8 +357,8 @@ def _trained(name: str, carry: bool = False, **options: Any) -> tuple[list[float
 @pytest.mark.parametrize("options", [{"carry": True}, {"accumulate": 2}, {"shards": 2}], ids=str)
 def test_training_has_the_same_bits(options: dict[str, Any]) -> None:
     losses, expected, _ = _trained("stack", recompute=None, **options)
-    again, actual, _ = _trained("stack", recompute=7, **options)
-    assert losses == again
+    second, actual, _ = _trained("stack", recompute=7, **options)
+    assert losses == second
     for name, array in expected.items():
         np.testing.assert_array_equal(actual[name], array, err_msg=name)
 
@@ -376,13 +376,13 @@ def test_a_checkpoint_continues_with_recomputation(tmp_path: Any) -> None:
 def test_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = program("last_state")
     memory = compiled.training.memory
-    kept, again = (memory(2, 1000, recompute=steps).arena for steps in (None, 32))
+    kept, second = (memory(2, 1000, recompute=steps).arena for steps in (None, 32))
     assert memory(2, 1000, recompute="auto").arena == kept
     monkeypatch.setattr(recomputation, "LARGE", 0)
     monkeypatch.setattr(recomputation, "limits", lambda: iter([(kept * recomputation.SHARE, "of this test")]))
     assert memory(2, 1000, recompute="auto").arena == kept
     monkeypatch.setattr(recomputation, "limits", lambda: iter([(kept * recomputation.SHARE - 1, "of this test")]))
-    assert memory(2, 1000, recompute="auto").arena == again
+    assert memory(2, 1000, recompute="auto").arena == second
     compiled.training.gradients(feeds_of(compiled, 2, 1000))
     entries = compiled.training.full_graph().native_entries()
     assert [entry.key.recompute for entry in entries] == [Recompute(None), Recompute(32)]
@@ -406,8 +406,8 @@ def test_a_block_is_about_the_square_root(length: int, steps: int) -> None:
 
 def _turned() -> rg.Program:
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(4), _x())
-    again = outputs[:, ::-1] * outputs
-    loss = rg.reduce_mean(again * again)
+    second = outputs[:, ::-1] * outputs
+    loss = rg.reduce_mean(second * second)
     return rg.compile({"value": loss}, loss=loss, seed=0)
 
 
@@ -472,15 +472,15 @@ def assert_as_said(grown: int, said: int) -> None:
 
 @pytest.mark.exhaustive
 def test_the_memory_of_the_process_equals_the_report() -> None:
-    kept, again = peak_of(32, 30_000, None), peak_of(32, 30_000, 128)
+    kept, second = peak_of(32, 30_000, None), peak_of(32, 30_000, 128)
     assert_as_said(*kept)
-    assert_as_said(*again)
-    assert again[1] < kept[1] / 10
+    assert_as_said(*second)
+    assert second[1] < kept[1] / 10
 
 
 @pytest.mark.exhaustive
 def test_a_hundred_thousand_steps_take_less_than_a_hundred_megabytes() -> None:
-    kept, again = peak_of(256, 100_000, None), peak_of(256, 100_000, 256)
+    kept, second = peak_of(256, 100_000, None), peak_of(256, 100_000, 256)
     assert_as_said(*kept)
-    assert_as_said(*again)
-    assert again[0] < 100e6 < 600e6 < kept[0]
+    assert_as_said(*second)
+    assert second[0] < 100e6 < 600e6 < kept[0]

@@ -73,15 +73,15 @@ def test_all_that_is_listed_has_a_text(page: Path) -> None:
 def test_every_argument_is_documented(page: Path) -> None:
     """Every listed name and method documents its arguments: by a sentence, in the text, or by name alone."""
     docstrings = part("docstrings")
-    things = [(name, docstrings.object_named(name)) for name in listed(page)]
-    called = [(name, thing) for name, thing in things if name not in {*docstrings.OBJECTS, *docstrings.RECEIVED}]
-    for name, thing in things:
-        members = docstrings.members(name, thing) if inspect.isclass(thing) else []
-        called += [(f"{name}.{member}", docstrings.unwrapped(thing, member)) for member in members]
+    items = [(name, docstrings.object_named(name)) for name in listed(page)]
+    called = [(name, item) for name, item in items if name not in {*docstrings.OBJECTS, *docstrings.RECEIVED}]
+    for name, item in items:
+        members = docstrings.members(name, item) if inspect.isclass(item) else []
+        called += [(f"{name}.{member}", docstrings.unwrapped(item, member)) for member in members]
     undocumented = []
-    for name, thing in called:
-        signature = docstrings.signature_of(thing) if callable(thing) else None
-        text = inspect.getdoc(thing) or ""
+    for name, item in called:
+        signature = docstrings.signature_of(item) if callable(item) else None
+        text = inspect.getdoc(item) or ""
         _, arguments = docstrings.parted(text, {*signature.parameters} if signature else set())
         words = set(re.findall(r"\w+", text))
         undocumented += [
@@ -98,9 +98,12 @@ def test_arguments_are_one_a_line_in_the_source(page: Path) -> None:
     docstrings = part("docstrings")
     inside = []
     for name in listed(page):
-        thing = docstrings.object_named(name)
-        members = docstrings.members(name, thing) if inspect.isclass(thing) else []
-        for shown, one in [(name, thing), *((f"{name}.{item}", docstrings.unwrapped(thing, item)) for item in members)]:
+        subject = docstrings.object_named(name)
+        members = docstrings.members(name, subject) if inspect.isclass(subject) else []
+        for shown, one in [
+            (name, subject),
+            *((f"{name}.{item}", docstrings.unwrapped(subject, item)) for item in members),
+        ]:
             signature = docstrings.signature_of(one) if callable(one) else None
             names = {*signature.parameters} if signature else set()
             if inspect.isclass(one):

@@ -203,9 +203,9 @@ def test_save_load_and_wrong_arguments(tmp_path: Path) -> None:
     sparse, _ = both(layer(rg.GRUCell(24), 20), 0.3, (4, 8))
     sparse.save(tmp_path / "net")
     x = normal(2, 3, 20)
-    again = rg.load(tmp_path / "net")
-    assert again.options.sparse
-    same(again.inference(x=x), sparse.inference(x=x))
+    restored = rg.load(tmp_path / "net")
+    assert restored.options.sparse
+    same(restored.inference(x=x), sparse.inference(x=x))
     assert not rg.load(tmp_path / "net", sparse=False).options.sparse
     assert rg.loads(rg.dumps(sparse)).options.sparse
     with pytest.raises(rg.DtypeError, match="sparse must be True or False, not 1"):

@@ -109,8 +109,8 @@ def test_seeds_drawn_by_many_threads_differ() -> None:
     with ThreadPoolExecutor(THREADS) as pool:
         actual = list(pool.map(lambda _: program.training(x=x).tobytes(), range(64)))
     assert len(set(actual)) == 64
-    again = rg.compile(outputs, seed=1)
-    assert sorted(again.training(x=x).tobytes() for _ in range(64)) == sorted(actual)
+    second = rg.compile(outputs, seed=1)
+    assert sorted(second.training(x=x).tobytes() for _ in range(64)) == sorted(actual)
 
 
 def test_a_call_leaves_the_interpreter_free() -> None:

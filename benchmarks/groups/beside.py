@@ -22,11 +22,11 @@ PAUSE = 0.05
 def beside(row: Row, options: Options, own: Call, kind: str) -> dict[str, Call]:
     """Return ``own``, and the fastest variant of each peer that computes the same."""
     modules = {OWN: ours, **options.peers}
-    ways = {name: getattr(peer, kind)(row) for name, peer in options.peers.items()}
+    variants = {name: getattr(peer, kind)(row) for name, peer in options.peers.items()}
     if options.with_torch_compile and "torch" in options.peers and kind != "one_step":
-        ways["torch.compile"] = options.peers["torch"].compiled(row, kind)
+        variants["torch.compile"] = options.peers["torch"].compiled(row, kind)
         modules["torch.compile"] = options.peers["torch"]
-    contenders = agreeing(row, kind, own, ways, modules)
+    contenders = agreeing(row, kind, own, variants, modules)
     return {OWN: own} | {name: fastest(*calls) for name, calls in contenders.items()}
 
 
@@ -148,9 +148,9 @@ def threads(options: Options) -> Iterator[Record]:
     for kind, rows in {"inference": SHARED, "training": TRAINING}.items():
         for row in rows:
             if row.time > 1 and options.wants(row.name):
-                ways = getattr(ours, kind)
-                own = settled(fastest(*ways(row, options.threads)))  # before the peers start their threads
-                contenders = beside(row, options, own, kind) | {ONE: fastest(*ways(row))}
+                variants = getattr(ours, kind)
+                own = settled(fastest(*variants(row, options.threads)))  # before the peers start their threads
+                contenders = beside(row, options, own, kind) | {ONE: fastest(*variants(row))}
                 yield {"row": f"{kind}: {row.name}", "times": measure(contenders, None, options.rounds, PAUSE)}
 
 

@@ -100,11 +100,11 @@ def _check_like(own: np.ndarray, theirs: np.ndarray, kind: str) -> None:
 def _decode(stream: rg.Stream, program: rg.Program, kind: str) -> dict[str, Call]:
     """Return a step of a stream, and C code that reads as many weights."""
     token = np.ones(1, np.int64)
-    ways: dict[str, Call] = {OWN: lambda: stream.step(ids=token)}
+    variants: dict[str, Call] = {OWN: lambda: stream.step(ids=token)}
     if weights.has(kind):
         read = sum(array.size for name, array in program.parameters.items() if array.ndim == 2 and name != "table")
-        ways[IN_C] = weights.product(kind, read, WIDTH)
-    return ways
+        variants[IN_C] = weights.product(kind, read, WIDTH)
+    return variants
 
 
 def _prompt(stream: rg.Stream) -> dict[str, Call]:

@@ -23,8 +23,8 @@ RUNTIME, TORCH = "onnxruntime", "torch"
 def recurrences(options: Options) -> Iterator[Record]:
     for row in rows(options.words):
         if options.wants(row.name):
-            ways, figures = contenders(row, options.peers)
-            calls = {name: fastest(*several) for name, several in checks.agreeing(row, ways).items()}
+            variants, figures = contenders(row, options.peers)
+            calls = {name: fastest(*several) for name, several in checks.agreeing(row, variants).items()}
             if OWN in calls:
                 times = measure(calls, partial(floor.seconds, row), options.rounds, clock=time.process_time)
                 yield {"row": row.name, "figures": figures, "times": times}
@@ -38,36 +38,36 @@ def contenders(row: Row, installed: Container[str]) -> tuple[dict[str, Sequence[
         installed: Names of the peers that can be imported.
     """
     if row.call == TRAINING:
-        ways, figures = _training(row)
+        variants, figures = _training(row)
     else:
-        ways, figures = {OWN: [getattr(own, row.call)(row)]}, {}
+        variants, figures = {OWN: [getattr(own, row.call)(row)]}, {}
         if fused.has(row):
-            ways[FUSED] = [getattr(fused, row.call)(row)]
-    return ways | of_peers(row, installed), figures
+            variants[FUSED] = [getattr(fused, row.call)(row)]
+    return variants | of_peers(row, installed), figures
 
 
 def of_peers(row: Row, installed: Container[str]) -> dict[str, Sequence[Call]]:
     """Return variants in onnxruntime (except for training) and in torch by chunks (except for single steps)."""
-    ways: dict[str, Sequence[Call]] = {}
+    variants: dict[str, Sequence[Call]] = {}
     if row.call != TRAINING and RUNTIME in installed and linear_attention.has(row):
-        ways[RUNTIME] = getattr(linear_attention, row.call)(row)
+        variants[RUNTIME] = getattr(linear_attention, row.call)(row)
     if row.call != STEP and TORCH in installed:
         from recurrences import chunked  # imports torch
 
         if chunked.has(row):
-            ways[TORCH] = getattr(chunked, row.call)(row)
-    return ways
+            variants[TORCH] = getattr(chunked, row.call)(row)
+    return variants
 
 
 def _training(row: Row) -> tuple[dict[str, Sequence[Call]], dict[str, float]]:
     """Return rnngraph's variants, step by step and for matrix states in chunks, with the bytes of their temporaries."""
     call, program = own.training(row)
-    ways: dict[str, Sequence[Call]] = {OWN: [call]}
+    variants: dict[str, Sequence[Call]] = {OWN: [call]}
     figures = {OWN: float(program.training.memory(row.batch, row.time).arena)}
     if len(row.states()[0]) == 3:
         call, program = own.training(row, chunked=64)
-        ways[CHUNKS], figures[CHUNKS] = [call], float(program.training.memory(row.batch, row.time).arena)
-    return ways, figures
+        variants[CHUNKS], figures[CHUNKS] = [call], float(program.training.memory(row.batch, row.time).arena)
+    return variants, figures
 
 
 def recurrences_cells(record: Record) -> dict[str, str]:

@@ -53,7 +53,7 @@ def product(kind: str, weights: int, depth: int) -> Call:
     function.restype = None
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in (panels, x, scales, sums, y)]
 
-    def call(held: object = (panels, x, scales, sums)) -> np.ndarray:  # keeps alive the arrays that pointers name
+    def call(kept_value: object = (panels, x, scales, sums)) -> np.ndarray:  # keeps alive the arrays that pointers name
         function(*pointers, ctypes.c_long(columns), ctypes.c_long(blocks))
         return y
 

@@ -49,15 +49,15 @@ def _whole(model: Model, feeds: Arrays) -> None:
     """Compare the steps of a stream with a call on the whole sequence."""
     axis = model.time
     moving = {name: array for name, array in feeds.items() if name not in model.held}
-    held = {name: feeds[name] for name in model.held}
+    held_feeds = {name: feeds[name] for name in model.held}
     first = next(iter(moving.values()))
     stream = model.program.inference.stream(batch=first.shape[1 - axis])
     whole = model.program.inference(feeds)
     for step in range(first.shape[axis]):
-        result = stream.step({**held, **{name: array.take(step, axis) for name, array in moving.items()}})
+        result = stream.step({**held_feeds, **{name: array.take(step, axis) for name, array in moving.items()}})
         if model.last:
             so_far = {name: array.take(range(step + 1), axis) for name, array in moving.items()}
-            whole = model.program.inference({**held, **so_far})
+            whole = model.program.inference({**held_feeds, **so_far})
         for name in result:
             wanted = whole[name] if model.last else np.take(whole[name], step, axis)
             np.testing.assert_array_equal(result[name], wanted)

@@ -38,12 +38,12 @@ def one_step(row: Row) -> list[Call]:
     if row.cell not in LAYERS or row.bidirectional or row.ended:
         return []
     layer, x = _layers(row).eval(), torch.from_numpy(row.time_major())
-    ways = [_carrying(layer, x)]
+    variants = [_carrying(layer, x)]
     if row.layers == 1 and not row.projection:
         cell = getattr(torch.nn, f"{row.cell}Cell")(row.inputs, row.units).eval()
         cell.load_state_dict({name.removesuffix("_l0"): values for name, values in layer.state_dict().items()})
-        ways.append(_carrying(cell, x[0]))
-    return ways
+        variants.append(_carrying(cell, x[0]))
+    return variants
 
 
 def matrices(left: np.ndarray, right: np.ndarray, turned: bool) -> Call:

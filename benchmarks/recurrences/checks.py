@@ -18,10 +18,10 @@ STEPS = 3
 """Steps of a stream that are compared."""
 
 
-def agreeing(row: Row, ways: Mapping[str, Sequence[Call]]) -> dict[str, list[Call]]:
+def agreeing(row: Row, variants: Mapping[str, Sequence[Call]]) -> dict[str, list[Call]]:
     """Return the calls, by contender, whose results agree with the equations, and warn of the others."""
     expected, kept = reference(row), dict[str, list[Call]]()
-    for name, calls in ways.items():
+    for name, calls in variants.items():
         for number, call in enumerate(calls, 1):
             difference = _difference(expected, results(row, call))
             if difference <= CLOSE:

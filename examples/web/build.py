@@ -63,11 +63,11 @@ def main() -> None:
         raise SystemExit("wasm-ld is not found: apt-get install lld, and try again")
     about = json.loads(exported.files[f"{NAME}.json"].read_text())
     (sound,) = (port["name"] for port in about["inputs"] if "steps" in port["shape"])
-    held = {
+    held_feeds = {
         port["name"]: np.full(port["shape"], 0.7, port["dtype"]) for port in about["inputs"] if port["name"] != sound
     }
     dry = plucks(np.random.default_rng(0))
-    result = program.inference({sound: dry[None, :, None], **held})
+    result = program.inference({sound: dry[None, :, None], **held_feeds})
     wet = result if isinstance(result, np.ndarray) else next(iter(result.values()))
     dry.tofile(options.directory / "dry.f32")
     np.ascontiguousarray(wet[0, :, 0]).tofile(options.directory / "expected.f32")

@@ -73,9 +73,9 @@ def test_every_example_exactly_once(
     assert len(order) == len(mini_batches) == -(-count // batch_size)
     assert sorted(np.concatenate(order).tolist()) == list(range(count))
     assert sorted(map(len, order))[1:] == [batch_size] * (len(order) - 1)
-    again = batches(examples, batch_size=batch_size, shuffle=shuffle, bucket=bucket, seed=seed, lengths="n")
-    again.order(epoch + 1)  # earlier requests have no effect
-    for left, right in zip(order, again.order(epoch), strict=True):
+    second = batches(examples, batch_size=batch_size, shuffle=shuffle, bucket=bucket, seed=seed, lengths="n")
+    second.order(epoch + 1)  # earlier requests have no effect
+    for left, right in zip(order, second.order(epoch), strict=True):
         np.testing.assert_array_equal(left, right)
     if not shuffle:
         np.testing.assert_array_equal(np.concatenate(order), np.arange(count))

@@ -114,14 +114,14 @@ def test_an_epoch_is_one_passage_through_the_batches(form: str) -> None:
     assert form == "list" or examples.begun == 2
 
 
-@pytest.mark.parametrize("again", [False, True])
-def test_steps_per_epoch_draws_on_from_epoch_to_epoch(again: bool) -> None:
+@pytest.mark.parametrize("restarts", [False, True])
+def test_steps_per_epoch_draws_on_from_epoch_to_epoch(restarts: bool) -> None:
     """An iterator of 8 batches yields 6 in three epochs of two. A loader of three restarts, so each comes twice."""
-    examples: Any = Loader(batches()) if again else iter(batches(8))
+    examples: Any = Loader(batches()) if restarts else iter(batches(8))
     subject = trainer()
     subject.fit(examples, steps_per_epoch=2, epochs=3, progress=False)
-    same(state(subject), state(stepped(batches() * 2 if again else batches(8)[:6])))
-    if again:
+    same(state(subject), state(stepped(batches() * 2 if restarts else batches(8)[:6])))
+    if restarts:
         assert examples.begun == 2
     else:
         assert len(list(examples)) == 2
@@ -155,26 +155,28 @@ def test_validation_and_metrics_over_batches() -> None:
     assert calls.begun == 2
     alike = subject.evaluate(joined, metrics=metrics, batch_size=2)
     assert alike == subject.evaluate((part for part in parts), metrics=metrics)
-    again = trainer().fit(data(5), validation=joined, batch_size=2, metrics=metrics, epochs=2, progress=False)
-    assert list(again) == list(history)
+    second = trainer().fit(data(5), validation=joined, batch_size=2, metrics=metrics, epochs=2, progress=False)
+    assert list(second) == list(history)
     measured = trainer()
     actual = measured.fit(Loader(parts), metrics=metrics, progress=False)
     assert actual["largest"][0] == measured.evaluate(parts, metrics=metrics)["largest"]
 
 
 def test_evaluate_equals_the_measurements_of_fit() -> None:
-    subject, apart = trainer(), data(7, seed=3)
+    subject, validation = trainer(), data(7, seed=3)
     metrics = {
         "mean": rg.reduce_mean(rg.square(subject.program.structure["shown"])),
         "rows": lambda result, feeds: len(feeds["x"]),
     }
-    history = subject.fit(data(5), validation=apart, metrics=metrics, batch_size=3, keep_best=False, progress=False)
-    actual = subject.evaluate(apart, metrics=metrics, batch_size=3)
+    history = subject.fit(
+        data(5), validation=validation, metrics=metrics, batch_size=3, keep_best=False, progress=False
+    )
+    actual = subject.evaluate(validation, metrics=metrics, batch_size=3)
     assert actual == {name: history[f"validation_{name}"][0] for name in ("loss", "mean", "rows")}
-    expected = subject.program.evaluate(apart)
+    expected = subject.program.evaluate(validation)
     assert actual["loss"] == pytest.approx(float(expected["loss"]), rel=1e-6)
     assert actual["mean"] == pytest.approx(float((expected["shown"].astype(np.float64) ** 2).mean()), rel=1e-6)
-    assert list(subject.evaluate(apart)) == ["loss"]
+    assert list(subject.evaluate(validation)) == ["loss"]
 
 
 # Resuming -----------------------------------------------------------------------------------------
@@ -200,11 +202,11 @@ def test_a_fit_from_a_checkpoint_skips_batches_of_the_past(per_epoch: int | None
     cut = trainer()
     with pytest.raises(StopError):
         cut.fit(stopping(examples, after), checkpoint=path, checkpoint_every=1, **options)
-    again = rg.Trainer.load(path, network(keep_prob=0.5, seed=9))
-    assert again.updates == after
-    history = again.fit(iter(examples), checkpoint=path, **options)
+    restored = rg.Trainer.load(path, network(keep_prob=0.5, seed=9))
+    assert restored.updates == after
+    history = restored.fit(iter(examples), checkpoint=path, **options)
     assert_array_equal(history["loss"], expected["loss"])
-    same(state(again), state(whole))
+    same(state(restored), state(whole))
 
 
 def test_an_interrupted_iterator_continues_at_its_position() -> None:
@@ -319,12 +321,12 @@ def test_a_mistake_is_an_error_at_the_users_line(name: str) -> None:
 
 def test_padded_arrays_of_a_validation_need_lengths_where_the_examples_have_them() -> None:
     subject = trainer(lengths=True)
-    apart = data(2, seed=1)
-    for validation in (apart, (apart["x"], apart["y"])):
+    validation_examples = data(2, seed=1)
+    for validation in (validation_examples, (validation_examples["x"], validation_examples["y"])):
         with pytest.raises(rg.ArgumentError, match=r"the validation needs lengths.*; give validation= as a mapping"):
             subject.fit(PADDED, validation=validation, progress=False)
-    subject.fit(PADDED, validation=apart | {"n": [6, 2]}, progress=False)
-    subject.fit(PADDED, validation=(list(apart["x"]), list(apart["y"])), progress=False)
+    subject.fit(PADDED, validation=validation_examples | {"n": [6, 2]}, progress=False)
+    subject.fit(PADDED, validation=(list(validation_examples["x"]), list(validation_examples["y"])), progress=False)
 
 
 def test_a_pair_for_several_placeholders_is_an_error() -> None:

@@ -144,8 +144,8 @@ def test_feeds_without_a_time_axis(tmp_path: Path) -> None:
     start = rg.placeholder("start", shape=(None, 7))
     joined = rg.concat([x, rg.embedding(ids, 11, 4)], 2)
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(7), joined, initial_state=start)
-    held = rg.expand_dims(rg.dense(knob, 7), 1)
-    program = program_of({"y": rg.where(gate, outputs * held, outputs)})
+    held_feeds = rg.expand_dims(rg.dense(knob, 7), 1)
+    program = program_of({"y": rg.where(gate, outputs * held_feeds, outputs)})
     feeds = {"x": normal(3, 5, 3), "knob": normal(3, 2), "start": normal(3, 7)}
     feeds |= {"ids": GENERATOR.integers(0, 11, (3, 5)), "gate": GENERATOR.integers(0, 2, (3, 5, 1)).astype(bool)}
     expected = program.inference(feeds)["y"]

@@ -369,8 +369,8 @@ def test_levels_in_one_object(weights: str, tmp_path: Path) -> None:
     check_same(net, same)
     formulas = net.about["scratch_size"]
     assert len(formulas) == 3
-    most = max(evaluate(parse_dim(formula), {"batch": 3, "steps": 7}) for formula in formulas)
-    assert net.number("scratch_size", 3, 7) == most
+    maximum = max(evaluate(parse_dim(formula), {"batch": 3, "steps": 7}) for formula in formulas)
+    assert net.number("scratch_size", 3, 7) == maximum
 
 
 @needs_compiler

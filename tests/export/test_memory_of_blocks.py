@@ -40,12 +40,12 @@ def test_smaller_blocks_give_the_same_bits_in_less_memory(
     program, sizes = rg.compile(declare(), seed=4), list[int]()
     x = np.random.default_rng(1).normal(size=(1, 300, program.inputs["x"].shape[2])).astype(np.float32)
     results = []
-    for most in (None, 16, 3, 1):
-        net = program.inference.export(tmp_path / str(most), "net", link=False, max_block=most)
+    for maximum in (None, 16, 3, 1):
+        net = program.inference.export(tmp_path / str(maximum), "net", link=False, max_block=maximum)
         sizes.append(net.state_size)
-        assert net.max_block <= (most or 128)
-        results.append(Instance(tmp_path / str(most), "net", host()).process(300, x=x)["y"])
-        text = (tmp_path / str(most) / "net.h").read_text()
+        assert net.max_block <= (maximum or 128)
+        results.append(Instance(tmp_path / str(maximum), "net", host()).process(300, x=x)["y"])
+        text = (tmp_path / str(maximum) / "net.h").read_text()
         assert f"#define NET_STATE_SIZE {net.state_size} " in text
         assert ("max_block= makes it less" in text) == (net.block_size > 0)
     assert sizes == sorted(sizes, reverse=True)

@@ -37,9 +37,9 @@ NETS: dict[str, tuple[int, int, Callable[[rg.Tensor], Any]]] = {
 }
 
 
-def owed(net: Instance, *held: np.ndarray) -> dict[str, np.ndarray]:
+def owed(net: Instance, *kept_value: np.ndarray) -> dict[str, np.ndarray]:
     results = {port["name"]: np.full(shape_of(port, None), 77).astype(port["dtype"]) for port in net.about["owed"]}
-    net.function("flush")(net.memory, *map(pointer, [*held, *results.values()]))
+    net.function("flush")(net.memory, *map(pointer, [*kept_value, *results.values()]))
     return results
 
 
@@ -54,22 +54,22 @@ def test_an_export_has_the_bits_of_the_stream(name: str, tmp_path: Path) -> None
     assert (net.about["rate"], net.about["delay"]) == (stream.rate, stream.delay) == (rate, delay)
     generator = np.random.default_rng(0)
     x = generator.standard_normal((BATCH, STEPS * rate, WIDTH)).astype(np.float32)
-    held = {"knob": generator.standard_normal((BATCH, 1, 4)).astype(np.float32)} if name == "with a knob" else {}
+    held_feeds = {"knob": generator.standard_normal((BATCH, 1, 4)).astype(np.float32)} if name == "with a knob" else {}
     stepped = []
     for step in range(STEPS):
         part = x[:, step * rate : (step + 1) * rate]
         feed = part[:, 0] if rate == 1 else part
-        stepped.append(flat(stream.step(x=feed, **held)))
-        actual = net.step(x=feed, **held)
+        stepped.append(flat(stream.step(x=feed, **held_feeds)))
+        actual = net.step(x=feed, **held_feeds)
         for output, array in stepped[-1].items():
             assert_array_equal(actual[output], array, strict=True)
     state = net.state
-    tail = owed(net, *held.values()) if net.about["owed"] else {}
+    tail = owed(net, *held_feeds.values()) if net.about["owed"] else {}
     assert net.state == state
     for output, array in flat(stream.flush()).items() if tail else ():
         assert_array_equal(tail[output], array, strict=True)
     net.reset()
-    block = net.process(STEPS, x=x, **held)
+    block = net.process(STEPS, x=x, **held_feeds)
     assert net.state == state
     for output, array in block.items():
         parts = [actual[output] for actual in stepped]

@@ -57,16 +57,16 @@ CASES: dict[str, Declaration] = {
 }
 
 
-def check(program: rg.Program, folder: Path, most: int, **weights: Any) -> None:
+def check(program: rg.Program, folder: Path, maximum: int, **weights: Any) -> None:
     """Compare streams that begin, step and pause at different times with an instance for each."""
     kind = program.inference.input_types()["x"]
     rate = program.inference.stream().rate
     nets = [Instance(folder, "net", program.target, **weights) for _ in range(STREAMS)]
     shared = Instance(folder, "net", program.target, odd=4, **weights)
     table = np.frombuffer(shared.state * STREAMS, np.uint8).copy().reshape(STREAMS, -1)
-    draw = np.random.default_rng(most)
+    draw = np.random.default_rng(maximum)
     shape = (1, rate, kind.shape[-1]) if rate > 1 else (1, kind.shape[-1])
-    for count in (0, 1, most - 1, most, most + 1, STREAMS, 2, STREAMS):
+    for count in (0, 1, maximum - 1, maximum, maximum + 1, STREAMS, 2, STREAMS):
         rows = [*map(int, draw.permutation(STREAMS)[:count])]
         x = draw.standard_normal((count, *shape)).astype(kind.dtype)
         actual = shared.step_rows(table, rows, x=x)

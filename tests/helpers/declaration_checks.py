@@ -341,11 +341,11 @@ def check_printed(declaration: Declaration, graph: Graph, check: str) -> None:
         return
     text = str(graph)
     try:
-        again = str(parse(text))
+        reparsed = str(parse(text))
     except Exception as error:
         raise CheckError(declaration, f"{check}, printed", f"{error!r}\n{text}") from error
-    if without_comments(again) != without_comments(text):
-        raise CheckError(declaration, f"{check}, printed", f"\n{text}\nis read as\n{again}")
+    if without_comments(reparsed) != without_comments(text):
+        raise CheckError(declaration, f"{check}, printed", f"\n{text}\nis read as\n{reparsed}")
 
 
 def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
@@ -431,12 +431,12 @@ def check_streamed(declaration: Declaration, stream: Any, inputs: Arrays, time: 
 
 def check_rows(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
     """Check that a single row has the bits that it has in a batch. Return False if rows are not independent."""
-    apart = {
+    separate = {
         name: list(v.axes).index("B")
         for name, v in declaration.outputs.items()
         if v.apart and list(v.axes).count("B") == 1
     }
-    if not apart or f"({declaration.batch}," in declaration.lines[0] or declaration.batch < 2:
+    if not separate or f"({declaration.batch}," in declaration.lines[0] or declaration.batch < 2:
         return False
     if any(isinstance(dim, int) for dim in _declared_batches(declaration, program)):
         return False
@@ -450,7 +450,7 @@ def check_rows(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
         for name, array in feeds.items()
     }
     single = flat(program.inference(alone))
-    for name, axis in apart.items():
+    for name, axis in separate.items():
         if not np.array_equal(single[name], np.take(whole[name], [row], axis), equal_nan=True):
             raise CheckError(
                 declaration,

@@ -119,8 +119,8 @@ def check_picture(browser: Browser) -> list[str]:
             assert any(abs(join[3] - frame[2]) < 1.5 for frame in inner), (join, inner)
         for key, other in frames.items():
             nested = key.startswith(f"{box['key']}.") or box["key"].startswith(f"{key}.") or key == box["key"]
-            apart = right <= other[0] or other[1] <= left or bottom <= other[2] or other[3] <= top
-            assert nested or apart, (box["key"], key)
+            disjoint = right <= other[0] or other[1] <= left or bottom <= other[2] or other[3] <= top
+            assert nested or disjoint, (box["key"], key)
     for source, target, (left, right, top, bottom) in arrows:
         if source not in frames or target not in frames:
             continue  # the arrow passes a box that only the other graph has

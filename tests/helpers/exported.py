@@ -70,10 +70,10 @@ class Instance:
         return int(self.function(what, ctypes.c_size_t)())
 
     def set_weights(self, packed: np.ndarray, image: bytes) -> int:
-        held = aligned(len(image))
-        held[:] = np.frombuffer(image, np.uint8)
+        memory = aligned(len(image))
+        memory[:] = np.frombuffer(image, np.uint8)
         call = self.function("set_weights", ctypes.c_int)
-        return int(call(packed.ctypes.data, held.ctypes.data, ctypes.c_size_t(len(image))))
+        return int(call(packed.ctypes.data, memory.ctypes.data, ctypes.c_size_t(len(image))))
 
     def step(self, **feeds: Any) -> dict[str, np.ndarray]:
         inputs, results = self.given("inputs", feeds, None), self.results(None)

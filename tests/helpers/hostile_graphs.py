@@ -85,8 +85,8 @@ class Draw:
         dim = self.dim() if self.chance(0.05) else size(self.one(NAMES)) if self.chance(0.6) else int(self.one(FIXED))
         return dim or 1
 
-    def shape(self, most: int = 3) -> Shape:
-        return tuple(self.dim() for _ in range(int(self.rng.integers(0, most + 1))))
+    def shape(self, maximum: int = 3) -> Shape:
+        return tuple(self.dim() for _ in range(int(self.rng.integers(0, maximum + 1))))
 
     def fits(self, shape: Shape) -> bool:
         counts = [evaluate(dim, self.sizes) for dim in shape]
@@ -302,11 +302,11 @@ class Draw:
         """Return windows of an axis, which may be shorter than a window."""
         item = self.pick(lambda node: node.tensor.rank >= 1)
         axis = int(self.rng.integers(item.tensor.rank))
-        size, step, apart = (int(self.one(numbers)) for numbers in ((1, 2, 3, 7), (1, 1, 2, 3, 5), (1, 1, 2)))
-        reach = evaluate(item.shape[axis], self.sizes) - apart * (size - 1)
+        size, step, dilation = (int(self.one(numbers)) for numbers in ((1, 2, 3, 7), (1, 1, 2, 3, 5), (1, 1, 2)))
+        reach = evaluate(item.shape[axis], self.sizes) - dilation * (size - 1)
         if reach <= -step and self.chance(0.9):
             raise ValueError("past the end, which a call refuses")
-        return self.node("windows", item, axis=axis, size=size, step=step, apart=apart, exact=item in self.exact)
+        return self.node("windows", item, axis=axis, size=size, step=step, apart=dilation, exact=item in self.exact)
 
     def overlapped(self) -> Node:
         """Return the overlap-add of a value with the shape of windows."""
@@ -314,8 +314,8 @@ class Draw:
         axis, source = windows["axis"], windows.operands[0]
         item = self.pick(lambda node: node.dtype in FLOATS and node.shape == windows.shape)
         size = source.shape[axis] if self.chance(0.9) else self.dim()
-        step, apart = windows["step"], windows["apart"]
-        return self.node("overlap_add", item, axis=axis, size=size, step=step, apart=apart, exact=item in self.exact)
+        step, dilation = windows["step"], windows["apart"]
+        return self.node("overlap_add", item, axis=axis, size=size, step=step, apart=dilation, exact=item in self.exact)
 
     def moved(self) -> Node:
         item = self.pick(lambda node: True)

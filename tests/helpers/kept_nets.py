@@ -142,9 +142,9 @@ def drawn(seed: int) -> tuple[Net, tuple[int, ...], int | None]:
     kind = draw.choice((rg.LSTMCell, rg.GRUCell, rg.BasicRNNCell, rg.MinimalRNNCell))
     parts = layers * (2 if kind is rg.LSTMCell else 1)
     sizes: list[int | None] = [parts, None, units]
-    held = rg.transpose(rg.placeholder("held", [sizes[axis] for axis in order], dtype), np.argsort(order).tolist())
+    states = rg.transpose(rg.placeholder("held", [sizes[axis] for axis in order], dtype), np.argsort(order).tolist())
     cells = [kind(units) for _ in range(layers)]
-    before = [held[part] for part in range(parts)]
+    before = [states[part] for part in range(parts)]
     nest = tuple(map(rg.LSTMStateTuple, before[::2], before[1::2])) if kind is rg.LSTMCell else tuple(before)
     if form == "one step":
         outputs, state = rg.dynamic_rnn(rg.MultiRNNCell(cells), x[:, None], initial_state=nest)

@@ -148,11 +148,11 @@ class WideNet(RandomNet):
         kind, units = self.kind(), self.size()
         first = self.layers.Bidirectional(self.plain(kind, units, return_sequences=True, return_state=True))
         y, *states = first(x)
-        again = self.layers.Bidirectional(
+        second = self.layers.Bidirectional(
             self.plain(kind, units, return_sequences=True), merge_mode=self.pick("concat", "sum")
         )
         if self.chance(0.5):
-            return again(y, initial_state=states)
+            return second(y, initial_state=states)
         self.others += states[: self.pick(1, 4)]
         return y
 

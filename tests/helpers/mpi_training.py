@@ -125,9 +125,9 @@ def wrong(folder: Path) -> dict[str, Any]:
     def fails(trainer: rg.Trainer, row: dict[str, float]) -> None:
         raise OSError("the disk is full")
 
-    again = rg.Trainer(program, comm=WORLD, shards=SHARDS)
+    second = rg.Trainer(program, comm=WORLD, shards=SHARDS)
     actual["a callback"] = _error(
-        lambda: again.fit(examples(sharded_nets.classifier), epochs=1, callbacks=[fails], progress=False)
+        lambda: second.fit(examples(sharded_nets.classifier), epochs=1, callbacks=[fails], progress=False)
     )
     actual |= _of_one(folder, program, same)
     everyone = WORLD.allgather(actual)

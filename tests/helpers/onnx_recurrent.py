@@ -74,12 +74,12 @@ class RandomNode:
             "initial_h": ["batch", None, None] if layout else [None, "batch", None],
         }
         kinds["initial_c"] = kinds["initial_h"]
-        inputs, held = [], []
+        inputs, kept_value = [], []
         for name in filter(None, self.names):
             array = self.arrays[name]
             assert array is not None
             if name not in fed:
-                held.append(numpy_helper.from_array(array, name))
+                kept_value.append(numpy_helper.from_array(array, name))
                 continue
             shape = [
                 have if kind is None else kind
@@ -89,7 +89,7 @@ class RandomNode:
             inputs.append(helper.make_tensor_value_info(name, element, shape))
         element = helper.np_dtype_to_tensor_dtype(self.arrays["X"].dtype)  # type: ignore[union-attr]
         outputs = [helper.make_tensor_value_info(name, element, None) for name in self.outputs]
-        graph = helper.make_graph([node], "net", inputs, outputs, held)
+        graph = helper.make_graph([node], "net", inputs, outputs, kept_value)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
 
     def feeds(self, fed: tuple[str, ...] = ("X", "sequence_lens", "initial_h", "initial_c")) -> dict[str, Array]:

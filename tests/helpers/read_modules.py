@@ -49,10 +49,10 @@ def check(module: Any, *calls: tuple[Any, ...], tolerance: float = 2e-5, folder:
     """
     net = rg.read_torch(module, calls[0])
     program = net.program()
-    again = _run_script(net) if folder is None else _saved(net, folder)
+    second = _run_script(net) if folder is None else _saved(net, folder)
     for arguments in calls:
         wanted, fed = expected(module, arguments), feeds(net, arguments)
-        for one in (program, again):
+        for one in (program, second):
             actual = one.inference(fed)
             assert actual.keys() == wanted.keys(), (actual.keys(), wanted.keys())
             for name, array in wanted.items():

@@ -53,9 +53,9 @@ def function_of(item: pytest.Item) -> str:
     return item.nodeid.partition("[")[0]
 
 
-def evenly_spaced(count: int, most: int) -> set[int]:
+def evenly_spaced(count: int, maximum: int) -> set[int]:
     """Return at most ``most`` of the numbers below ``count``, including 0."""
-    kept = min(count, most)
+    kept = min(count, maximum)
     return {number * count // kept for number in range(kept)}
 
 

@@ -106,8 +106,8 @@ class Drawn:
         return stride
 
     def windows(self, x: rg.Tensor) -> rg.Tensor:
-        size, apart = self.draw.randint(1, 4), self.draw.randint(1, 3)
-        span = apart * (size - 1)
+        size, dilation = self.draw.randint(1, 4), self.draw.randint(1, 3)
+        span = dilation * (size - 1)
         mirrored = "same" if self.padded else "reflect"
         padding = self.draw.choice(["causal", "same", "same", "valid", mirrored, (self.draw.randint(0, span), span)])
         groups = self.draw.choice([1, x.width])
@@ -118,7 +118,7 @@ class Drawn:
             min(filters, 8) if groups == 1 else filters,
             size,
             padding,
-            apart,
+            dilation,
             activation,
             strides=self.stride(),
             groups=groups,

@@ -36,9 +36,9 @@ def test_parameters_that_have_nothing_in_common_are_an_error_that_lists_both() -
         rg.compile({"shown": second.shown}, parameters=program.parameters)
     with pytest.raises(rg.GraphError, match=r"4 of the same names.*dict\(other\.parameters\), strict=False\)"):
         rg.compile({"state": second.state}, parameters=program.parameters)
-    again = rg.compile({"shown": second.shown}, seed=3)
-    again.parameters.load(dict(program.parameters))
-    assert_array_equal(again.inference(x=X)["shown"], program.inference(x=X)["shown"])
+    repeated = rg.compile({"shown": second.shown}, seed=3)
+    repeated.parameters.load(dict(program.parameters))
+    assert_array_equal(repeated.inference(x=X)["shown"], program.inference(x=X)["shown"])
 
 
 def test_parameters_that_are_new_are_a_warning_that_lists_them() -> None:

@@ -52,8 +52,8 @@ def test_graphs_show_their_text(program: rg.Program) -> None:
 def test_names_never_become_markup(program: rg.Program) -> None:
     trainer = rg.Trainer(program)
     tensor = rg.placeholder("<b>", (2,))
-    for thing in (program, program.inference, program.training.graph, trainer, tensor, program.summary()):
-        markup: str = thing._repr_html_()  # type: ignore[attr-defined]
+    for item in (program, program.inference, program.training.graph, trainer, tensor, program.summary()):
+        markup: str = item._repr_html_()  # type: ignore[attr-defined]
         assert "<img src=x" not in markup
         assert not re.search(r"<b>(?!Program|Trainer|The|Tensor)", markup)
 
@@ -62,9 +62,9 @@ def test_the_summary_is_a_table_with_shapes_and_still_a_text(program: rg.Program
     summary = program.summary()
     assert "basic_rnn_cell kernel [10, 7], bias [7] 77 308" in " ".join(words(summary._repr_html_()).split())
     assert isinstance(summary, str)
-    again = pickle.loads(pickle.dumps(summary))
-    assert again == summary
-    assert again._repr_html_() == summary._repr_html_()
+    restored = pickle.loads(pickle.dumps(summary))
+    assert restored == summary
+    assert restored._repr_html_() == summary._repr_html_()
 
 
 def test_memory_adds_up_in_its_table(program: rg.Program) -> None:

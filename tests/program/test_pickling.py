@@ -31,11 +31,11 @@ from rnngraph.runtime.native.worker_pool import POOL
 from rnngraph.storage.checkpoint_file import packed, unpacked
 
 WAYS: dict[str, Callable[[Any], Any]] = {
-    "pickle": lambda thing: pickle.loads(pickle.dumps(thing)),
-    "oldest pickle": lambda thing: pickle.loads(pickle.dumps(thing, protocol=0)),
+    "pickle": lambda item: pickle.loads(pickle.dumps(item)),
+    "oldest pickle": lambda item: pickle.loads(pickle.dumps(item, protocol=0)),
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
-    "dumps": lambda thing: rg.loads(rg.dumps(thing)),
+    "dumps": lambda item: rg.loads(rg.dumps(item)),
 }
 
 
@@ -92,16 +92,16 @@ def ours() -> bytes:
 @pytest.mark.parametrize("name", saved_cases.CASES)
 def test_all_that_a_program_does(name: str) -> None:
     program, fed = saved_cases.CASES[name]()
-    again = pickle.loads(pickle.dumps(program))
-    assert differences(recorded(program, fed), recorded(again, fed)) == []
+    restored = pickle.loads(pickle.dumps(program))
+    assert differences(recorded(program, fed), recorded(restored, fed)) == []
 
 
 def test_programs_and_graphs(copied: Callable[[Any], Any]) -> None:
     program = tagger(seed=5)
     program.training(batch())  # the generator of seeds has advanced
-    again: Program[rg.Result] = copied(program)
-    assert (again.seed, again.threads, again.target) == (5, 1, program.target)
-    assert_array_equal(again.inference(feeds())["logits"], program.inference(feeds())["logits"])
+    restored: Program[rg.Result] = copied(program)
+    assert (restored.seed, restored.threads, restored.target) == (5, 1, program.target)
+    assert_array_equal(restored.inference(feeds())["logits"], program.inference(feeds())["logits"])
     assert_array_equal(copied(program.inference)(feeds())["logits"], program.inference(feeds())["logits"])
     assert copied(program.evaluation)(batch())["loss"] == program.evaluate(batch())["loss"]
     training = copied(program.training)
@@ -112,20 +112,20 @@ def test_programs_and_graphs(copied: Callable[[Any], Any]) -> None:
     assert all((ours[name] == theirs[name]).all() for name in ours)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_copies_share_nothing(way: str) -> None:
+@pytest.mark.parametrize("form", WAYS)
+def test_copies_share_nothing(form: str) -> None:
     program = tagger()
     before = program.inference(feeds())["logits"]
-    again: Program[Any] = WAYS[way](program)
-    name = next(iter(again.parameters))
-    again.parameters[name] = again.parameters[name] + 1
-    again.training(batch())
-    again.threads = 2
+    restored: Program[Any] = WAYS[form](program)
+    name = next(iter(restored.parameters))
+    restored.parameters[name] = restored.parameters[name] + 1
+    restored.training(batch())
+    restored.threads = 2
     assert_array_equal(program.inference(feeds())["logits"], before)
-    assert (again.inference(feeds())["logits"] != before).any()
+    assert (restored.inference(feeds())["logits"] != before).any()
     fresh = tagger()
     assert program.threads == 1
-    assert program.parts.seeds.state == fresh.parts.seeds.state != again.parts.seeds.state
+    assert program.parts.seeds.state == fresh.parts.seeds.state != restored.parts.seeds.state
 
 
 def test_a_change_after_one_pickle_is_in_the_next() -> None:
@@ -144,9 +144,9 @@ def test_a_change_after_one_pickle_is_in_the_next() -> None:
 def test_options_are_pickled(tmp_path: Path) -> None:
     narrow = rg.Narrow("int8", force=True)
     program = tagger(threads=2, target="x86-64-v2", unroll=2, weights=narrow, cache=tmp_path / "code")
-    again = pickle.loads(pickle.dumps(program))
-    options, theirs = program.options, again.options
-    assert (again.threads, theirs.target, theirs.unroll) == (2, options.target, 2)
+    restored = pickle.loads(pickle.dumps(program))
+    options, theirs = program.options, restored.options
+    assert (restored.threads, theirs.target, theirs.unroll) == (2, options.target, 2)
     assert theirs.weights == options.weights == weight_rules(narrow)
     assert theirs.cache.directory == options.cache.directory
     assert tagger(cache=False).options.cache is None
@@ -158,8 +158,8 @@ def test_a_program_of_another_ones_outputs() -> None:
     program = rg.compile(hidden)
     with pytest.warns(UserWarning, match="drawn anew"):
         other = rg.compile(rg.dense(hidden, 2), parameters=program)
-    again = pickle.loads(pickle.dumps(other))
-    assert_array_equal(again.inference(z=np.ones((2, 4))), other.inference(z=np.ones((2, 4))))
+    restored = pickle.loads(pickle.dumps(other))
+    assert_array_equal(restored.inference(z=np.ones((2, 4))), other.inference(z=np.ones((2, 4))))
 
 
 def test_a_loaded_program_pickles(tmp_path: Path) -> None:
@@ -216,8 +216,8 @@ def test_a_stream_that_is_late(copied: Callable[[Any], Any]) -> None:
 def test_a_stream_without_a_state() -> None:
     x = rg.placeholder("x", (None, None, 4))
     stream = rg.compile(rg.tanh(x)).inference.stream(batch=2)
-    again = pickle.loads(pickle.dumps(stream))
-    assert_array_equal(again.step(x=np.ones((2, 4))), stream.step(x=np.ones((2, 4))))
+    restored = pickle.loads(pickle.dumps(stream))
+    assert_array_equal(restored.step(x=np.ones((2, 4))), stream.step(x=np.ones((2, 4))))
     assert_array_equal(pickle.loads(pickle.dumps(stream)).step(x=np.ones((2, 4))), np.tanh(np.ones((2, 4), np.float32)))
 
 
@@ -225,12 +225,12 @@ def test_trainers(copied: Callable[[Any], Any]) -> None:
     trainer = rg.Trainer(tagger(seed=2), rg.Adam(0.1), clip_norm=1.0, accumulate=3)
     for _ in range(2):
         trainer.step(batch(), carry=True)
-    again = copied(trainer)
-    assert (again.updates, again.clip_norm, again.trained) == (trainer.updates, 1.0, trainer.trained)
-    ours, theirs = ([one.step(batch(), carry=True) for _ in range(4)] for one in (trainer, again))
+    restored = copied(trainer)
+    assert (restored.updates, restored.clip_norm, restored.trained) == (trainer.updates, 1.0, trainer.trained)
+    ours, theirs = ([one.step(batch(), carry=True) for _ in range(4)] for one in (trainer, restored))
     assert ours == theirs
-    assert all((array == again.program.parameters[name]).all() for name, array in trainer.program.parameters.items())
-    assert again.program is not trainer.program
+    assert all((array == restored.program.parameters[name]).all() for name, array in trainer.program.parameters.items())
+    assert restored.program is not trainer.program
 
 
 @pytest.mark.exhaustive
@@ -238,8 +238,8 @@ def test_a_fit_continues_in_another_process() -> None:
     examples = {**batch(7), "n": np.full(7, 5)}
     trainer = rg.Trainer(tagger(seed=2), rg.Adam(0.1))
     trainer.fit(examples, epochs=2, batch_size=3, progress=False)
-    again = pickle.loads(pickle.dumps(trainer))
-    histories = [one.fit(examples, epochs=2, batch_size=3, progress=False) for one in (trainer, again)]
+    restored = pickle.loads(pickle.dumps(trainer))
+    histories = [one.fit(examples, epochs=2, batch_size=3, progress=False) for one in (trainer, restored)]
     assert_array_equal(histories[0]["loss"], histories[1]["loss"])
 
 
@@ -301,9 +301,9 @@ def test_objects_that_can_not_be_pickled_raise_errors() -> None:
     x = rg.placeholder("x", (None, None, 4))
     program = tagger()
     attention = rg.AttentionWrapper(rg.GRUCell(3), rg.LuongAttention(3, x))
-    for thing in (x, {"a": x * 2.0}, attention, rg.dynamic_rnn(rg.GRUCell(3), x)):
+    for item in (x, {"a": x * 2.0}, attention, rg.dynamic_rnn(rg.GRUCell(3), x)):
         with pytest.raises(rg.GraphError, match=r"test_pickling.py:\d+: .*cannot be pickled.*pickle the program"):
-            pickle.dumps(thing)
+            pickle.dumps(item)
     with pytest.raises(rg.GraphError, match="dict\\(parameters\\)"):
         pickle.dumps(program.parameters)
     with pytest.raises(rg.GraphError, match=r"test_pickling.py:\d+: .*dict\(parameters\)"):
@@ -339,7 +339,7 @@ def test_a_pickle_calls_one_function_of_bytes() -> None:
             return super().find_class(module, name)
 
     program = tagger(threads=2)
-    things = (
+    items = (
         program,
         program.inference,
         program.training,
@@ -347,11 +347,11 @@ def test_a_pickle_calls_one_function_of_bytes() -> None:
         listener()[0].inference.stream(2),
         rg.Trainer(program),
     )
-    for thing in things:
+    for item in items:
         called.clear()
-        data = pickle.dumps(thing)
+        data = pickle.dumps(item)
         Careful(io.BytesIO(data)).load()
-        name = "loads_trainer" if isinstance(thing, rg.Trainer) else "loads"
+        name = "loads_trainer" if isinstance(item, rg.Trainer) else "loads"
         assert [function for _, function in called] == [name]
         assert name in rg.__all__
         operations = [operation.name for operation, _, _ in pickletools.genops(data)]
@@ -431,8 +431,8 @@ def test_no_files_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     program = tagger(cache=False)
-    for thing in (program, program.inference, rg.Trainer(program), listener()[0].inference.stream(2)):
-        pickle.loads(pickle.dumps(thing))
+    for item in (program, program.inference, rg.Trainer(program), listener()[0].inference.stream(2)):
+        pickle.loads(pickle.dumps(item))
     assert os.listdir(tmp_path) == []
 
 

@@ -37,12 +37,12 @@ def test_a_file_contains_all_parameters(tmp_path: Path, suffix: str) -> None:
 def test_names_of_another() -> None:
     program, other = compiled(1), compiled(2)
     theirs = {f"model.{name}:0": array for name, array in program.parameters.items()}
-    ways: list[Any] = [
+    variants: list[Any] = [
         {f"model.{name}": name for name in program.parameters},
         {name: f"model.{name}" for name in program.parameters},
         lambda name: name.removeprefix("model."),
     ]
-    for rename in ways:
+    for rename in variants:
         other.initialize(2)
         other.parameters.load(theirs, rename=rename)
         assert_array_equal(other.inference(x=X)["y"], program.inference(x=X)["y"])

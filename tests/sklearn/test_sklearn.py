@@ -224,12 +224,12 @@ def test_one_feature() -> None:
     with pytest.raises(ValueError, match="X has 6 features, but SequenceClassifier is expecting 7"):
         model.predict(table[:, :6])
     for form in (table[:, :, None], list(table), [row[:, None] for row in table]):
-        again = quick(epochs=2).fit(form, y)
-        assert_array_equal(again.predict_proba(form), expected)
+        second = quick(epochs=2).fit(form, y)
+        assert_array_equal(second.predict_proba(form), expected)
     # fitted to sequences, which may have any length
-    longer = again.predict_proba(np.concatenate([table, table], axis=1))
+    longer = second.predict_proba(np.concatenate([table, table], axis=1))
     assert longer.shape == (64, 2)
-    mixed = again.predict_proba([row[: 3 + number % 4] for number, row in enumerate(table)])
+    mixed = second.predict_proba([row[: 3 + number % 4] for number, row in enumerate(table)])
     assert mixed.shape == (64, 2)
 
 
@@ -411,22 +411,22 @@ def test_partial_fit() -> None:
 # With scikit-learn -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", ["pickle", pytest.param("deepcopy", marks=pytest.mark.engines)])
-def test_fitted_estimators_pickle(way: str) -> None:
+@pytest.mark.parametrize("form", ["pickle", pytest.param("deepcopy", marks=pytest.mark.engines)])
+def test_fitted_estimators_pickle(form: str) -> None:
     X, y = waves(32)
     model = quick(epochs=2, warm_start=True).fit(X, y)
-    again = pickle.loads(pickle.dumps(model)) if way == "pickle" else copy.deepcopy(model)
-    assert_array_equal(again.predict_proba(X), model.predict_proba(X))
-    assert_array_equal(again.fit(X, y).predict_proba(X), model.fit(X, y).predict_proba(X))
-    assert again.program_ is not model.program_
+    restored = pickle.loads(pickle.dumps(model)) if form == "pickle" else copy.deepcopy(model)
+    assert_array_equal(restored.predict_proba(X), model.predict_proba(X))
+    assert_array_equal(restored.fit(X, y).predict_proba(X), model.fit(X, y).predict_proba(X))
+    assert restored.program_ is not model.program_
 
 
 def test_clones_and_parameters() -> None:
     model = quick(optimizer=rg.Adam(0.1), epochs=1)
-    again = clone(model.fit(*waves(32)))
-    assert not hasattr(again, "history_")
-    assert again.get_params() == model.get_params()
-    assert again.set_params(units=5).units == 5
+    cloned = clone(model.fit(*waves(32)))
+    assert not hasattr(cloned, "history_")
+    assert cloned.get_params() == model.get_params()
+    assert cloned.set_params(units=5).units == 5
     assert "SequenceClassifier(" in repr(model)
     assert is_classifier(model)
     assert is_regressor(SequenceRegressor())

@@ -34,9 +34,9 @@ def test_stored_arrays_equal_those_of_reading_all(tmp_path: Path) -> None:
     assert [*stored] == [*read]
     assert isinstance(stored["matrix"], StoredArray)
     for name, array in read.items():
-        again = as_array(stored[name])
-        np.testing.assert_array_equal(again, array, strict=True)
-        assert not again.flags.writeable
+        second = as_array(stored[name])
+        np.testing.assert_array_equal(second, array, strict=True)
+        assert not second.flags.writeable
 
 
 def test_reading_without_preadv_gives_the_same_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,11 +65,11 @@ def things() -> dict[str, Any]:
     "name", ["Program", "InferenceGraph", "TrainingGraph", "Trainer", "Stream", "StreamPool", "Net"]
 )
 def test_names_of_other_frameworks_suggest_replacements(name: str) -> None:
-    thing = things()[name]
+    item = things()[name]
     for word, remedy in (OF_TRAINERS if name == "Trainer" else OF_NETS).items():
-        if not hasattr(type(thing), word) and word not in vars(thing):
+        if not hasattr(type(item), word) and word not in vars(item):
             with pytest.raises(rg.NotOfferedError, match=f"{name} has no attribute {word}; ") as error:
-                getattr(thing, word)
+                getattr(item, word)
             assert remedy in str(error.value)
             assert "test_attribute_hints.py:" in str(error.value)
 
@@ -88,14 +88,14 @@ API = (Path(__file__).parents[2] / "docs/api.md").read_text(encoding="utf-8")
 
 @pytest.mark.parametrize("name", ["Net", *KINDS])
 def test_names_of_another_object_of_rnngraph_are_suggested_there(name: str) -> None:
-    thing = things()[name]
+    item = things()[name]
     ours = {word for kind in KINDS for word in dir(type(things()[kind])) if word[0] != "_"} - INTERNAL
     documented = {word for word in ours if re.search(rf"`(\w+\.)*{word}\b", API)}
     assert {"explore", "process", "export_plugin", "clip_norm"} <= documented
     for word in sorted(documented):
-        if not hasattr(type(thing), word) and word not in vars(thing):
+        if not hasattr(type(item), word) and word not in vars(item):
             with pytest.raises(rg.NotOfferedError, match=f"{name} has no attribute {word}; "):
-                getattr(thing, word)
+                getattr(item, word)
 
 
 FIRST_LINES: dict[str, Callable[[Any, Any, Any], object]] = {
@@ -161,9 +161,9 @@ def test_suggested_names_exist() -> None:
             assert before == "" or not before[-1].isalpha()
             assert name in rg.__all__, remedy
         owners = {"program.": "Program", "trainer.": "Trainer", "stream.": "Stream", "memory.": "MemoryUsage"}
-        for owner, thing in owners.items():
+        for owner, item in owners.items():
             if f" {owner}" in f" {remedy}" and (name := remedy.split(owner)[1].split("(")[0].split(" ")[0]):
-                place: Any = things()[thing]
+                place: Any = things()[item]
                 for part in name.split("[")[0].rstrip(".,)").split("."):
                     place = getattr(place, part)
 
@@ -306,10 +306,10 @@ def test_mappings_of_users_suggest_names() -> None:
     history = rg.History()
     history.append({"epoch": 1, "loss": 0.5})
     parameters = things()["Program"].parameters
-    for thing, words in ((history, OF_HISTORIES), (parameters, OF_PARAMETERS)):
+    for item, words in ((history, OF_HISTORIES), (parameters, OF_PARAMETERS)):
         for word, remedy in words.items():
             with pytest.raises(rg.NotOfferedError) as error:
-                getattr(thing, word)
+                getattr(item, word)
             assert remedy in str(error.value)
     with pytest.raises(rg.NotOfferedError, match=r"write history\['loss'\]"):
         _ = history.loss  # type: ignore[attr-defined]
@@ -318,8 +318,8 @@ def test_mappings_of_users_suggest_names() -> None:
 
 @pytest.mark.parametrize("name", INDEXED)
 def test_objects_without_entries_suggest_attributes(name: str) -> None:
-    thing = things()[name]
-    for look in (lambda: thing["y"], lambda: thing[0], lambda: [*thing]):
+    item = things()[name]
+    for look in (lambda: item["y"], lambda: item[0], lambda: [*item]):
         with pytest.raises(rg.CallError, match=f"{name} has no entries, such as .*; write "):
             look()
 
@@ -333,10 +333,10 @@ def test_calls_of_objects_suggest_methods(name: str) -> None:
 
 
 def test_hasattr_of_missing_names_is_false() -> None:
-    for thing in things().values():
-        assert not hasattr(thing, "no_such_attribute")
-        assert thing is things()["Tensor"] or getattr(thing, "__array__", None) is None
-        assert getattr(thing, "_no_such_attribute", 3) == 3
+    for item in things().values():
+        assert not hasattr(item, "no_such_attribute")
+        assert item is things()["Tensor"] or getattr(item, "__array__", None) is None
+        assert getattr(item, "_no_such_attribute", 3) == 3
     program = things()["Program"]
     assert copy.copy(program) is not None
     assert pickle.loads(pickle.dumps(program)).inputs == program.inputs

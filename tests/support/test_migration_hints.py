@@ -165,12 +165,12 @@ def test_suggested_code_runs() -> None:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_keyword_that_is_to_be_written_is_taken(group: str) -> None:
-    taken = inspect.signature(GROUPS[group]).parameters
+    parameters = inspect.signature(GROUPS[group]).parameters
     others = {name for kin in KIN.get(group, ()) for name in inspect.signature(kin).parameters}
     for keyword, text in migration_hints.KEYWORDS[group].items():
         match = re.match(r"write (\w+)(=[\w.]+)?$", text)
         if match:
-            assert match[1] in {*taken, *others}, (keyword, text)
+            assert match[1] in {*parameters, *others}, (keyword, text)
 
 
 @pytest.mark.parametrize(

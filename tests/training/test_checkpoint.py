@@ -75,9 +75,9 @@ def test_steps_continue_bit_for_bit(kind: str, carry: bool, tmp_path: Path) -> N
         assert [first.step(feeds, carry=carry) for _ in range(cut)] == losses[:cut]
         first.save(tmp_path / "a")
         after = everything(first)
-        again = program(seed=5)  # loading overwrites the values and the generator of this program
-        again.parts.seeds.draw()
-        second = rg.Trainer.load(tmp_path / "a", again)
+        restored = program(seed=5)  # loading overwrites the values and the generator of this program
+        restored.parts.seeds.draw()
+        second = rg.Trainer.load(tmp_path / "a", restored)
         same(everything(second), after)
         assert [second.step(feeds, carry=carry) for _ in range(cut, 6)] == losses[cut:]
         same(everything(second), everything(whole))
@@ -261,10 +261,10 @@ def test_a_file_of_another_program_is_refused(saved: Path) -> None:
     fewer = rg.compile({"y": outputs}, loss=rg.reduce_mean(outputs))
     refused(saved, fewer, "this one has no parameter dense/kernel, dense/bias")
     shown = rg.dense(outputs, 2)
-    apart = rg.compile(
+    separate = rg.compile(
         {"y": shown}, loss=rg.reduce_mean(rg.stop_gradient(outputs)) + rg.reduce_mean(shown[:, :1] * 0.0)
     )
-    TRAINERS["momentum"](apart)
+    TRAINERS["momentum"](separate)
     frozen = rg.compile({"y": shown}, loss=rg.reduce_mean(rg.dense(rg.stop_gradient(outputs), 2)), parameters=None)
     refused(saved, frozen, "another program|nothing to train")
 

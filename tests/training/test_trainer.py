@@ -105,16 +105,16 @@ def test_arrays_with_other_references_keep_their_values() -> None:
         lambda a: np.asarray(a)[None][:, :],
         lambda a: {"a": a},
     )
-    held: list[tuple[Any, np.ndarray]] = []
+    kept_value: list[tuple[Any, np.ndarray]] = []
     for step in range(3 * len(holders)):
         holder = holders[step % len(holders)]
         for array in program.parameters.values():
             kept = holder(array)
-            held.append((kept, np.array(kept["a"] if isinstance(kept, dict) else kept)))
+            kept_value.append((kept, np.array(kept["a"] if isinstance(kept, dict) else kept)))
         trainer.step(feeds)
         if step == 5:
             trainer.flush()
-        for kept, values in held:
+        for kept, values in kept_value:
             assert_array_equal(np.asarray(kept["a"] if isinstance(kept, dict) else kept), values)
 
 
@@ -469,13 +469,13 @@ def test_a_decoder_starts_from_its_encoder_in_every_window() -> None:
 def test_carried_states_can_not_continue_with_other_rows() -> None:
     trainer, feeds = rg.Trainer(network()), data()
     trainer.step(feeds, carry=True)
-    few = {name: array[:2] for name, array in feeds.items()}
+    small = {name: array[:2] for name, array in feeds.items()}
     with pytest.raises(
         rg.ShapeError, match=r"test_trainer\.py:\d+: carry=True continues 5 rows, and this step feeds 2"
     ):
-        trainer.step(few, carry=True)
+        trainer.step(small, carry=True)
     trainer.reset()
-    trainer.step(few, carry=True)
+    trainer.step(small, carry=True)
 
 
 @pytest.mark.filterwarnings("ignore:.*they are not trained")

@@ -123,13 +123,13 @@ def test_two_fingers_zoom(browser: Browser, pages: dict[str, Path]) -> None:
             "type": "pointer",
             "parameters": {"pointerType": "touch"},
             "actions": [
-                {"type": "pointerMove", "x": 195, "y": 400 + 20 * way, "duration": 0},
+                {"type": "pointerMove", "x": 195, "y": 400 + 20 * direction, "duration": 0},
                 {"type": "pointerDown", "button": 0},
-                {"type": "pointerMove", "x": 195, "y": 400 + 60 * way, "duration": 60},
+                {"type": "pointerMove", "x": 195, "y": 400 + 60 * direction, "duration": 60},
                 {"type": "pointerUp", "button": 0},
             ],
         }
-        for number, way in enumerate((-1, 1))
+        for number, direction in enumerate((-1, 1))
     ]
     browser.call("POST", f"{browser.session}/actions", {"actions": finger})
     settle(browser)
@@ -241,8 +241,8 @@ def test_dropout_heat_and_selection_differ_in_hue(browser: Browser, pages: dict[
             const dropout = document.querySelector("#picture .shown rect.dropout");
             return [hue(getComputedStyle(dropout).stroke), of("--hot"), of("--select")];""")
         for one in range(3):
-            apart = abs(hues[one] - hues[one - 1]) % 360
-            assert min(apart, 360 - apart) > 45, hues
+            difference = abs(hues[one] - hues[one - 1]) % 360
+            assert min(difference, 360 - difference) > 45, hues
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

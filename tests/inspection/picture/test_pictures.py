@@ -219,8 +219,10 @@ def test_forms_of_values_are_no_ops() -> None:
     x = rg.placeholder("x", (None, None, 3))
     n = rg.placeholder("n", (None,), dtype="int32")
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(4, forget_bias=0.0), x, sequence_length=n)
-    again, _ = rg.dynamic_rnn(rg.GRUCell(4), outputs, sequence_length=n)
-    declaration = of(rg.compile({"last": rg.tanh(again[:, -1]), "best": rg.argmax(again)}, cache=False))
+    second_outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), outputs, sequence_length=n)
+    declaration = of(
+        rg.compile({"last": rg.tanh(second_outputs[:, -1]), "best": rg.argmax(second_outputs)}, cache=False)
+    )
     written = [row.training for row in rows(declaration)]
     assert not any("9.22" in text or "∞" in text or " + 0" in text or "reshape" in text for text in written)
     assert "argmax(outputs_1, axis 2)" in written

@@ -39,9 +39,9 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_pieces_are_one_long_generation(way: str, program: rg.Program, tmp_path: Path) -> None:
-    program, options = net(True) if way == "drawn inside" else program, WAYS[way]
+@pytest.mark.parametrize("form", WAYS)
+def test_pieces_are_one_long_generation(form: str, program: rg.Program, tmp_path: Path) -> None:
+    program, options = net(True) if form == "drawn inside" else program, WAYS[form]
     generate, path = program.inference.generate, tmp_path / "talk.state"
     whole = [*generate(PROMPT, 20, **options)]
     assert len({*whole}) > 3
@@ -66,9 +66,9 @@ def test_pieces_are_one_long_generation(way: str, program: rg.Program, tmp_path:
         assert [*tokens, *generator.submit([], 18, **asked, state=early.state)] == whole
 
 
-@pytest.mark.parametrize("way", ["greedy", "drawn outside"])
-def test_a_stopped_row_stays_stopped(way: str, program: rg.Program, tmp_path: Path) -> None:
-    generate, options, prompts = program.inference.generate, WAYS[way], np.array([PROMPT, PROMPT[::-1], [7] * 5])
+@pytest.mark.parametrize("form", ["greedy", "drawn outside"])
+def test_a_stopped_row_stays_stopped(form: str, program: rg.Program, tmp_path: Path) -> None:
+    generate, options, prompts = program.inference.generate, WAYS[form], np.array([PROMPT, PROMPT[::-1], [7] * 5])
     alone = [[*generate(row, 12, **options)] for row in prompts]
     stop = alone[0][3]
     assert any(stop not in row for row in alone)

@@ -201,14 +201,14 @@ def test_callers_that_leave_free_their_slots(program: rg.Program, generator: rg.
 
 def test_too_many_callers_are_refused(program: rg.Program) -> None:
     with program.inference.generator(slots=1, max_waiting=1) as generator:
-        held = [generator.submit([1], max_new=10**9) for _ in range(2)]
+        handles = [generator.submit([1], max_new=10**9) for _ in range(2)]
         wait_until(lambda: generator.running == 1)
         with pytest.raises(rg.BusyError, match=r"test_generator.py:\d+: .*1 callers wait.*max_waiting=1"):
             generator.submit([1])
-        held.pop().cancel()
-        held.append(generator.submit([1], max_new=10**9))
+        handles.pop().cancel()
+        handles.append(generator.submit([1], max_new=10**9))
         generator.close(timeout=0.05)
-        for handle in held:
+        for handle in handles:
             with pytest.raises(rg.BusyError, match="was closed before"):
                 list(handle)
         with pytest.raises(rg.BusyError, match="is closed"):

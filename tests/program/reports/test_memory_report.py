@@ -46,16 +46,16 @@ def test_inference_does_not_grow_with_time() -> None:
 
 def test_a_call_uses_the_reported_arena(monkeypatch: pytest.MonkeyPatch) -> None:
     program = program_of(rg.BasicLSTMCell(7))
-    taken: list[int] = []
+    arenas: list[int] = []
     original = native.NativeEntry.take
 
     def take(entry: native.NativeEntry, count: int) -> np.ndarray:
-        taken.append(count)
+        arenas.append(count)
         return original(entry, count)
 
     monkeypatch.setattr(native.NativeEntry, "take", take)
     program.training.gradients(x=np.ones((3, 41, 25)))
-    assert taken == [program.training.memory(batch=3, time=41).arena]
+    assert arenas == [program.training.memory(batch=3, time=41).arena]
 
 
 def test_text_and_mistakes() -> None:

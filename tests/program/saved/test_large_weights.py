@@ -66,9 +66,9 @@ def test_training_editing_and_saving_are_as_from_memory(saved: tuple[rg.Program,
             with one.parameters.edit("dense/bias") as bias:
                 bias[:] = 1
         loaded.save(tmp_path / "again")
-        again = rg.load(tmp_path / "again")
+        restored = rg.load(tmp_path / "again")
         for name, array in program.parameters.items():
-            np.testing.assert_array_equal(again.parameters[name], array)
+            np.testing.assert_array_equal(restored.parameters[name], array)
     finally:
         program.parameters.load(before)
 

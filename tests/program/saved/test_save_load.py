@@ -65,9 +65,9 @@ def check_random(seed: int) -> None:
     declaration = declare(seed)
     program, arrays = declaration.compile(), declaration.arrays()
     stored = SavedSource(files_of(program))  # this also compares every graph
-    again = rg.Program(stored, program.parameters, program.seed, ProgramOptions(unroll=stored.settings.unroll))
+    second = rg.Program(stored, program.parameters, program.seed, ProgramOptions(unroll=stored.settings.unroll))
     for graph in ("inference", "training"):
-        ours, theirs = getattr(program, graph), getattr(again, graph)
+        ours, theirs = getattr(program, graph), getattr(second, graph)
         inputs = taken(ours.graph, arrays)
         options = {"seed": 7} if graph == "training" else {}
         assert not differences(flat(ours(inputs, **options)), flat(theirs(inputs, **options))), declaration.text()

@@ -290,12 +290,12 @@ HOSTILE = {
 }
 
 
-def _with(text: str, way: list[Any], value: Any) -> str:
+def _with(text: str, path: list[Any], value: Any) -> str:
     document = json.loads(text)
     place = document
-    for key in way[:-1]:
+    for key in path[:-1]:
         place = place[key]
-    place[way[-1]] = value
+    place[path[-1]] = value
     return json.dumps(document)
 
 

@@ -246,10 +246,10 @@ def test_arrays_for_results_that_overlap_are_refused() -> None:
     with pytest.raises(rg.ArgumentError) as hot:
         program.inference(x=x, out=out)
     assert str(hot.value).partition(":")[2] == str(cold.value).partition(":")[2] or "share memory" in str(hot.value)
-    apart = np.zeros((4, 5, UNITS), np.float32)
+    separate = np.zeros((4, 5, UNITS), np.float32)
     with direct_only():
-        program.inference(x=x, out={"outputs": apart[:2], "more": apart[2:]})
-    assert_array_equal(apart[2:], apart[:2] + 1)
+        program.inference(x=x, out={"outputs": separate[:2], "more": separate[2:]})
+    assert_array_equal(separate[2:], separate[:2] + 1)
 
 
 def test_an_array_may_be_fed_and_written_to() -> None:
@@ -383,7 +383,7 @@ def test_hot_calls_take_few_steps_in_python() -> None:
     outputs, _ = rg.dynamic_rnn(rg.LSTMCell(UNITS), x)
     program = rg.compile({"outputs": outputs}, rg.reduce_sum(outputs * outputs))
     trainer, fed, fetch = rg.Trainer(program), data(1, 2, WIDTH), {"outputs": outputs}
-    for most, call in (
+    for limit, call in (
         (0, lambda: program.inference(x=fed)),
         (4, lambda: program.training(x=fed)),
         (6, lambda: program.training.gradients(x=fed)),
@@ -392,7 +392,7 @@ def test_hot_calls_take_few_steps_in_python() -> None:
         (66, lambda: trainer.step(x=fed, carry=True)),
     ):
         heated(call)
-        assert frames(call) <= most
+        assert frames(call) <= limit
 
 
 def test_reference_counts_stay_equal() -> None:
@@ -413,7 +413,7 @@ def test_reference_counts_stay_equal() -> None:
             with pytest.raises(rg.RnnGraphError):
                 call(x=wrong[:, :1])
 
-    held = program.inference._direct
+    plan = program.inference._direct
     watched = [
         step,
         fed,
@@ -424,7 +424,7 @@ def test_reference_counts_stay_equal() -> None:
         *flatten(out),
         stream,
         program.inference,
-        held,
+        plan,
         type(out),
         float,
         type(out["state"]),
@@ -554,15 +554,15 @@ def test_feeds_live_as_long_as_the_call() -> None:
 def test_a_stream_is_freed_when_nothing_refers_to_it() -> None:
     """A stream without references is freed without the garbage collector, because it has no reference cycle."""
     _, stream = hot_stream()
-    gone = weakref.ref(stream)
+    reference = weakref.ref(stream)
     bound = stream.step
     del stream
-    assert gone() is not None
+    assert reference() is not None
     bound(x=data(1, WIDTH))
     gc.disable()
     try:
         del bound
-        assert gone() is None
+        assert reference() is None
     finally:
         gc.enable()
 
@@ -596,18 +596,18 @@ def test_a_long_call_lets_other_threads_run() -> None:
 
     other = threading.Thread(target=count)
     other.start()
-    most = 0
+    maximum = 0
     with direct_only():
         for _ in range(300):  # on a busy machine the other thread may not be scheduled
             begin = time.perf_counter()
             program.inference(x=long)
             end = time.perf_counter()
-            most = max(most, sum(begin < moment < end for moment in times[-1000:]))
-            if most > 3:
+            maximum = max(maximum, sum(begin < moment < end for moment in times[-1000:]))
+            if maximum > 3:
                 break
     ended.set()
     other.join()
-    assert most > 3
+    assert maximum > 3
 
 
 def test_methods_have_signatures() -> None:
@@ -617,10 +617,10 @@ def test_methods_have_signatures() -> None:
     assert functions.keys() == {"step", "process", "__call__"}
     for (owner, name, *_), function in methods:
         method = getattr(owner, name)
-        taken, names = inspect.signature(method).parameters, inspect.signature(function).parameters
-        assert [*taken] == [*names]
-        assert [item.kind for item in taken.values()] == [item.kind for item in names.values()]
-        assert [item.default for item in taken.values()] == [item.default for item in names.values()]
+        parameters, names = inspect.signature(method).parameters, inspect.signature(function).parameters
+        assert [*parameters] == [*names]
+        assert [item.kind for item in parameters.values()] == [item.kind for item in names.values()]
+        assert [item.default for item in parameters.values()] == [item.default for item in names.values()]
         assert method.__doc__ == function.__doc__
         assert method.__name__ == name
 

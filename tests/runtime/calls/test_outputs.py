@@ -174,12 +174,12 @@ def test_wrong_outputs_are_rejected_before_anything_runs(name: str, wrong: str) 
     make, kind = WRONG[wrong]
     call(**feeds, out=empty(expected))
     messages = []
-    ways: list[Call] = [lambda out: call(**feeds, out=out), lambda out: call(feeds, out=out)]
-    for way in (*ways, lambda out: general(call, feeds, out=out)):
+    variants: list[Call] = [lambda out: call(**feeds, out=out), lambda out: call(feeds, out=out)]
+    for form in (*variants, lambda out: general(call, feeds, out=out)):
         good = empty(expected)
         out = make(good)
         with pytest.raises(kind) as raised:
-            way(out)
+            form(out)
         messages.append(str(raised.value).split(": ", 1)[1])
         assert "test_outputs.py" in str(raised.value) or "bound_listener.py" in str(raised.value)
         assert all((array == 77).all() for array in flatten(good) if array.flags.owndata)
@@ -260,8 +260,8 @@ def test_large_results_are_written_in_place(general_calls: list[int]) -> None:
         assert_array_equal(out, expected)
         assert_array_equal(program.inference(x=x), expected)
     assert not general_calls
-    apart = np.zeros((1, LONG, 2 * UNITS), np.float32)[:, :, UNITS:]
-    assert_array_equal(program.inference(x=x, out=apart), expected)
+    separate = np.zeros((1, LONG, 2 * UNITS), np.float32)[:, :, UNITS:]
+    assert_array_equal(program.inference(x=x, out=separate), expected)
     assert not general_calls  # results are computed in other memory and copied
 
 

@@ -87,8 +87,8 @@ def test_results_are_the_callers_own(name: str) -> None:
             assert array.flags.c_contiguous
             assert array.flags.writeable
             array[...] = 77
-        again = flatten(call(**inputs, **options))
-        for number, array in enumerate(again):
+        second = flatten(call(**inputs, **options))
+        for number, array in enumerate(second):
             assert_array_equal(array, kept[0][number])
             assert_array_equal(results[2][number], kept[2][number])
             assert not any(np.shares_memory(array, value) for value in inputs.values() if not isinstance(value, float))
@@ -151,20 +151,20 @@ def test_steps_and_chunks_of_every_form(form: str) -> None:
     assert_array_equal(stream.process(x=whole[:, :2])["outputs"], first)
 
 
-@pytest.mark.parametrize("way", ["every other step", "other rows"])
-def test_large_feeds_in_strides_are_not_copied(way: str) -> None:
+@pytest.mark.parametrize("variant", ["every other step", "other rows"])
+def test_large_feeds_in_strides_are_not_copied(variant: str) -> None:
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))[0][:, -1])
     whole = data(4, 60_000, WIDTH)
-    inputs = whole[:, ::2] if way == "every other step" else whole[::2]
+    inputs = whole[:, ::2] if variant == "every other step" else whole[::2]
     expected = program.inference(x=inputs.copy())
     for form in (lambda: {"x": inputs}, lambda: MappingProxyType({"x": inputs})):
         for _ in range(2):
             tracemalloc.start()
             actual = program.inference(form())
-            _, most = tracemalloc.get_traced_memory()
+            _, maximum = tracemalloc.get_traced_memory()
             tracemalloc.stop()
             assert_array_equal(actual, expected)
-            assert most < inputs.nbytes / 2
+            assert maximum < inputs.nbytes / 2
 
 
 def test_feeds_in_strides_take_the_prepared_way(general_calls: list[int]) -> None:
@@ -341,9 +341,9 @@ def test_mistakes_are_also_detected_in_bound_calls(steps: int) -> None:
         "x": (feeds["x"][:, :, :2], rg.ShapeError, "axis 2 must be 3"),
     }
     for name, (value, kind, words) in wrong.items():
-        for way in (lambda feeds: program.training(**feeds, seed=1), lambda feeds: program.training(feeds, seed=1)):
+        for form in (lambda feeds: program.training(**feeds, seed=1), lambda feeds: program.training(feeds, seed=1)):
             with pytest.raises(kind, match=words) as raised:
-                way({**feeds, name: value})
+                form({**feeds, name: value})
             assert "test_prepared_call.py" in str(raised.value)
             assert str(raised.value).split(": ", 1)[1] == message(program, {**feeds, name: value})
     for missing in ("x", "who", "keep"):

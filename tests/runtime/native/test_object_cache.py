@@ -90,10 +90,10 @@ def test_compiled_code_is_not_compiled_again(tmp_path: Path, compilations: list[
     stored = files(tmp_path)
     assert len(compilations) >= len(stored) > 4  # the update of accumulated gradients is compiled separately
     compilations.clear()
-    again = everything(network(keep_prob=0.5, cache=str(tmp_path)), rg.Adam(0.1), accumulate)
+    second = everything(network(keep_prob=0.5, cache=str(tmp_path)), rg.Adam(0.1), accumulate)
     assert compilations == []
     assert files(tmp_path) == stored
-    for a, b, c in zip(fresh, first, again, strict=True):
+    for a, b, c in zip(fresh, first, second, strict=True):
         assert_same(a, b)
         assert_same(a, c)
 
@@ -600,16 +600,16 @@ def test_the_bound_is_stated() -> None:
 
 def test_readers_see_whole_files_while_others_write_and_remove(tmp_path: Path) -> None:
     codes = [replace(CODE, binary=bytes([number]) * (1 << 16 << number)) for number in range(3)]
-    most = sum(len(code.binary) for code in codes[1:])
+    maximum = sum(len(code.binary) for code in codes[1:])
     keys, problems, done = [f"{number:064x}" for number in range(4)], [], threading.Event()
 
     def write(seed: int) -> None:
-        cache, generator = Cache(tmp_path, most), np.random.default_rng(seed)
+        cache, generator = Cache(tmp_path, maximum), np.random.default_rng(seed)
         for _ in range(100):
             cache.store(keys[generator.integers(4)], codes[generator.integers(3)])
 
     def read() -> None:
-        cache, whole = Cache(tmp_path, most), {code.binary for code in codes}
+        cache, whole = Cache(tmp_path, maximum), {code.binary for code in codes}
         while not done.is_set():
             for key in keys:
                 actual = cache.load(key)
@@ -626,7 +626,7 @@ def test_readers_see_whole_files_while_others_write_and_remove(tmp_path: Path) -
     for thread in readers:
         thread.join()
     assert problems == []
-    last = Cache(tmp_path, most)  # two concurrent writers may have removed each other's files at the end
+    last = Cache(tmp_path, maximum)  # two concurrent writers may have removed each other's files at the end
     last.store(keys[0], codes[1])
     actual = last.load(keys[0])
     assert actual is not None

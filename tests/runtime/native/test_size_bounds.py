@@ -145,9 +145,9 @@ LOOPS = """graph g
 
 
 def test_values_of_a_loop_count_at_every_step() -> None:
-    most = round((MAX_OVER_STEPS / 3) ** (1 / 3))
-    bounds_of(parse(LOOPS)).check({"T": most - 1}, None)
-    check(LOOPS, rf"elements of f32\[T,T,3\].* would be {3 * (most + 1) ** 3}", T=most + 1)
+    maximum = round((MAX_OVER_STEPS / 3) ** (1 / 3))
+    bounds_of(parse(LOOPS)).check({"T": maximum - 1}, None)
+    check(LOOPS, rf"elements of f32\[T,T,3\].* would be {3 * (maximum + 1) ** 3}", T=maximum + 1)
 
 
 def test_loops_with_many_steps_end() -> None:

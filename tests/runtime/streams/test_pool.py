@@ -85,10 +85,10 @@ def test_constant_feeds_may_be_fed_again() -> None:
         actual = pool.step({one: {"x": x[0, step], **change}, other: {"x": x[1, step]}})
         np.testing.assert_array_equal(actual[one], expected[0])
         np.testing.assert_array_equal(actual[other], beside[step])
-    again = program.inference.streams(2)
-    handles = [again.open(**held(0)), again.open(**held(0))]
+    second = program.inference.streams(2)
+    handles = [second.open(**held(0)), second.open(**held(0))]
     gains = data(2, UNITS, seed=3)
-    found_rows = again.step_rows(handles, x=x[:, 0], gain=gains, knob=0.75)
+    found_rows = second.step_rows(handles, x=x[:, 0], gain=gains, knob=0.75)
     for row in range(2):
         mine = {**held(0), "gain": gains[row], "knob": 0.75}
         np.testing.assert_array_equal(found_rows[row], alone(program, mine, x[row, :1])[0])
@@ -108,8 +108,8 @@ def test_new_constant_feeds_may_have_sizes_of_steps() -> None:
     handle = pool.open(memory=data(1, UNITS))
 
     def fed(step: int, weights: int, memory: int | None = None) -> dict[str, Array]:
-        held = {} if memory is None else {"memory": data(memory, UNITS)}
-        return {"x": x[step], "weights": data(weights), **held}
+        held_feeds = {} if memory is None else {"memory": data(memory, UNITS)}
+        return {"x": x[step], "weights": data(weights), **held_feeds}
 
     def rows(arrays: dict[str, Array]) -> dict[str, Array]:
         return {name: value[None] for name, value in arrays.items()}
@@ -142,10 +142,10 @@ def test_streams_that_do_not_fit_into_one_array_keep_their_feeds() -> None:
 def test_a_pool_stays_in_its_process() -> None:
     pool = simple().inference.streams(1)
     handle = pool.open()
-    for thing in (pool, handle):
+    for item in (pool, handle):
         for call in (copy.copy, copy.deepcopy, pickle.dumps):
             with pytest.raises(rg.GraphError, match="state_bytes"):
-                call(thing)
+                call(item)
     with pool.serve() as serving, pytest.raises(rg.GraphError, match="thread"):
         pickle.dumps(serving)
 
@@ -190,11 +190,11 @@ def test_rows_of_handles_without_references_are_freed() -> None:
         np.testing.assert_array_equal(pool.step_rows(callers, x=x[:, 1])["y"], whole[:, 1])
         del callers
         assert pool.capacity == 4
-    again = [pool.open() for _ in range(3)]  # these reuse the rows of the last call's handles
+    second = [pool.open() for _ in range(3)]  # these reuse the rows of the last call's handles
     assert (len(pool), pool.capacity) == (4, 4)
     np.testing.assert_array_equal(pool.step_rows([kept], x=x[:1, 2])["y"], whole[:1, 2])
     with pool.serve(max_wait=0.0):
-        answers = [pool.submit(again.pop(), x=x[row, 0]) for row in (1, 2, 3)]
+        answers = [pool.submit(second.pop(), x=x[row, 0]) for row in (1, 2, 3)]
         for row, answer in enumerate(answers, 1):
             np.testing.assert_array_equal(answer.result()["y"], whole[row, 0])
     assert len(pool) == 1
@@ -272,8 +272,8 @@ def test_streams_of_several_rates_that_are_late() -> None:
         expected = np.concatenate([stream.process(x=samples[row : row + 1, :12]), stream.flush()], 1)[0]
         tail = pool.flush(handle)
         np.testing.assert_array_equal(np.concatenate([np.stack(parts), tail]), expected)
-        again = pool.step({handle: {"x": samples[row, :2]}})[handle]
-        np.testing.assert_array_equal(again, parts[0])
+        second = pool.step({handle: {"x": samples[row, :2]}})[handle]
+        np.testing.assert_array_equal(second, parts[0])
 
 
 def test_changed_parameters_take_effect_at_the_next_step() -> None:

@@ -229,8 +229,8 @@ def test_large_steps_are_read_and_written_in_place(order: str, general_calls: li
         assert not actual[~kept].any()
         assert_array_equal(stream.state[~kept], before[~kept])
     stream.state = before
-    apart = np.zeros((rows, 2 * UNITS), np.float32)[:, ::2]  # native code can't write to strided memory
-    assert_array_equal(stream.step(x=fed[:, 3], rows=kept, out=apart), actual)
+    separate = np.zeros((rows, 2 * UNITS), np.float32)[:, ::2]  # native code can't write to strided memory
+    assert_array_equal(stream.step(x=fed[:, 3], rows=kept, out=separate), actual)
     assert not general_calls
     stream.state = before
     assert_array_equal(stream.process(x=fed[:, 3:]), expected[:, 3:])

@@ -14,9 +14,9 @@ import rnngraph as rg
 
 
 def net(units: int = 7) -> rg.Program:
-    x, held = rg.placeholder("x", (None, None, 3)), rg.placeholder("held", (None, 2))
+    x, kept = rg.placeholder("x", (None, None, 3)), rg.placeholder("held", (None, 2))
     outputs, _ = rg.dynamic_rnn(rg.BasicLSTMCell(units), x)
-    return rg.compile(rg.dense(outputs, 2) + rg.expand_dims(held, 1), seed=1)
+    return rg.compile(rg.dense(outputs, 2) + rg.expand_dims(kept, 1), seed=1)
 
 
 X = np.random.default_rng(2).normal(size=(3, 6, 3)).astype(np.float32)
@@ -30,8 +30,8 @@ def test_a_saved_stream_continues_at_its_position(tmp_path: Path) -> None:
     stream.save(tmp_path / "talk.state")
     program.save(tmp_path / "net")
     for other in (program, net(), rg.load(tmp_path / "net")):
-        again = other.inference.stream(state=tmp_path / "talk.state")
-        assert_array_equal(again.process(x=X[:, 4:]), program.inference(x=X, held=HELD)[:, 4:])
+        restored = other.inference.stream(state=tmp_path / "talk.state")
+        assert_array_equal(restored.process(x=X[:, 4:]), program.inference(x=X, held=HELD)[:, 4:])
     script = (
         "import sys, numpy as np, rnngraph as rg;"
         "stream = rg.load(sys.argv[1]).inference.stream(state=sys.argv[2]);"
@@ -46,8 +46,8 @@ def test_a_saved_stream_continues_at_its_position(tmp_path: Path) -> None:
 def test_a_stream_that_has_not_begun(tmp_path: Path) -> None:
     program = net()
     program.inference.stream(batch=3).save(tmp_path / "new.state")
-    again = program.inference.stream(state=tmp_path / "new.state")
-    assert_array_equal(again.process(x=X, held=HELD), program.inference(x=X, held=HELD))
+    restored = program.inference.stream(state=tmp_path / "new.state")
+    assert_array_equal(restored.process(x=X, held=HELD), program.inference(x=X, held=HELD))
 
 
 def test_other_nets_rows_and_files_are_refused(tmp_path: Path) -> None:

@@ -101,13 +101,13 @@ def test_errors_reach_only_the_caller_that_waits() -> None:
         misfit, unknown = pool.submit(other, x=x[0]), pool.submit(other, z=1)
         late = [pool.submit(closed, x=x[2, step]) for step in range(2)]
         pool.close(closed)
-        gone = pool.submit(closed, x=x[2, 2])
+        discarded = pool.submit(closed, x=x[2, 2])
         for future, kind, text in (
             (misfit, rg.ShapeError, "a step of one stream|rank"),
             (unknown, rg.NameLookupError, "no input 'z'"),
             (late[0], rg.ArgumentError, "was closed before"),
             (late[1], rg.ArgumentError, "was closed before"),
-            (gone, rg.ArgumentError, "is closed"),
+            (discarded, rg.ArgumentError, "is closed"),
         ):
             with pytest.raises(kind, match=text):
                 future.result(60)
@@ -125,8 +125,8 @@ def test_frames_of_a_stream_use_the_feeds_of_earlier_ones() -> None:
     handle = pool.open(gain=1.0, shift=0.0, memory=[[0.0]])
     with pool.serve(max_batch=9, max_wait=LONG):
         futures = [
-            pool.submit(handle, x=[1.0], weights=[1.0] * places, **held)
-            for places, held in (
+            pool.submit(handle, x=[1.0], weights=[1.0] * places, **held_feeds)
+            for places, held_feeds in (
                 (1, {"gain": 2.0}),
                 (1, {"shift": 5.0}),
                 (3, {"memory": [[10.0]] * 3}),

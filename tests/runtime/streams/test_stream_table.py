@@ -42,8 +42,8 @@ class Beside:
         x = self.draw.normal(size=(len(handles), WIDTH)).astype(options.pop("dtype", np.float32))
         actual = self.pool.step_rows(handles, x=x, **options)
         for row, handle in enumerate(handles):
-            held = {name: value[row : row + 1] for name, value in options.items()}
-            alone = self.streams[handle].step(x=x[row : row + 1], **held)
+            held_feeds = {name: value[row : row + 1] for name, value in options.items()}
+            alone = self.streams[handle].step(x=x[row : row + 1], **held_feeds)
             assert_array_equal(actual["y"][row], alone["y"][0])
             assert_array_equal(actual["turned"][:, row], alone["turned"][:, 0])
         return actual
@@ -99,14 +99,14 @@ def test_mappings_by_placeholder_and_by_name() -> None:
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(UNITS), rg.concat(list(x.values()), -1))
     program = rg.compile({"y": outputs}, seed=0)
     pool, other = program.inference.streams(3), program.inference.streams(3)
-    handles, apart = [pool.open() for _ in range(3)], [other.open() for _ in range(3)]
+    handles, other_handles = [pool.open() for _ in range(3)], [other.open() for _ in range(3)]
     draw = np.random.default_rng(0)
     for turn in range(8):
         fed = {name: draw.normal(size=(3, 2)).astype(np.float32) for name in x}
         named = {f"x.{name}": array for name, array in fed.items()}
         forms: list[Any] = [{x[name]: array for name, array in fed.items()}, {"x": fed}, named]
         actual = pool.step_rows(handles, forms[turn % 3])["y"]
-        assert_array_equal(actual, other.step_rows(apart, named)["y"])
+        assert_array_equal(actual, other.step_rows(other_handles, named)["y"])
 
 
 def test_states_of_adjacent_rows_stay_where_they_are() -> None:

@@ -133,11 +133,11 @@ def test_a_fit_continues_only_with_the_same_weights(tmp_path: Path) -> None:
     with pytest.raises(StopError):
         subject.fit(feeds, class_weights=WEIGHTS, callbacks=[stop], **options)
     subject.save(tmp_path / "a")
-    again = rg.Trainer.load(tmp_path / "a", network("mean"))
+    restored = rg.Trainer.load(tmp_path / "a", network("mean"))
     with pytest.raises(rg.ArgumentError, match=r"class_weights \[0\.5, 1\.0, 3\.0\] then, None now"):
-        again.fit(feeds, **options)
-    again.fit(feeds, class_weights={**WEIGHTS, 1: 1}, **options)
-    for name, array in copies(again.program.parameters).items():
+        restored.fit(feeds, **options)
+    restored.fit(feeds, class_weights={**WEIGHTS, 1: 1}, **options)
+    for name, array in copies(restored.program.parameters).items():
         assert array.tobytes() == whole.parameters[name].tobytes()
 
 

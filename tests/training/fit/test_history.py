@@ -89,15 +89,15 @@ def test_text_reads_back_exactly(rows: list[dict[str, float]], stopped: str) -> 
     history.stopped = stopped
     text = history.to_text()
     json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
-    again = History.from_text(text)
-    assert again.stopped == stopped
-    assert again.epochs == history.epochs == len(rows)
-    assert list(again) == list(history)
+    second = History.from_text(text)
+    assert second.stopped == stopped
+    assert second.epochs == history.epochs == len(rows)
+    assert list(second) == list(history)
     for name, column in history.items():
-        np.testing.assert_array_equal(again[name], column)
-        np.testing.assert_array_equal(np.signbit(again[name][again[name] == 0]), np.signbit(column[column == 0]))
-    again.append({"loss": 1.0})
-    assert all(len(column) == len(rows) + 1 for column in again.values())
+        np.testing.assert_array_equal(second[name], column)
+        np.testing.assert_array_equal(np.signbit(second[name][second[name] == 0]), np.signbit(column[column == 0]))
+    second.append({"loss": 1.0})
+    assert all(len(column) == len(rows) + 1 for column in second.values())
 
 
 @pytest.mark.parametrize(

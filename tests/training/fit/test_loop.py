@@ -124,8 +124,8 @@ def test_windows_of_sequences_of_different_lengths() -> None:
     padded = {
         name: np.stack([np.pad(a, ((0, 9 - len(a)), (0, 0))) for a in arrays]) for name, arrays in examples.items()
     }
-    again = quiet(rg.Trainer(other, rg.Adam(0.05)), padded, batch_size=2, window=2, epochs=15, lengths=lengths)
-    assert_array_equal(again["loss"], history["loss"])
+    second = quiet(rg.Trainer(other, rg.Adam(0.05)), padded, batch_size=2, window=2, epochs=15, lengths=lengths)
+    assert_array_equal(second["loss"], history["loss"])
 
 
 # Validation and metrics ---------------------------------------------------------------------------
@@ -146,9 +146,9 @@ def test_validation_is_measured_without_dropout_on_separate_examples() -> None:
     assert_allclose(history["validation_worst"], [worst], rtol=1e-5)
     assert_allclose(history["validation_mean"], [(expected["shown"] ** 2).mean()], rtol=1e-5)
     other = network(keep_prob=0.5)
-    apart = quiet(rg.Trainer(other, rg.SGD(0.1)), first, batch_size=2, validation=last, metrics={})
-    assert_array_equal(apart["validation_loss"], history["validation_loss"])
-    assert set(history) - set(apart) == {"validation_worst", "validation_mean"}
+    separate = quiet(rg.Trainer(other, rg.SGD(0.1)), first, batch_size=2, validation=last, metrics={})
+    assert_array_equal(separate["validation_loss"], history["validation_loss"])
+    assert set(history) - set(separate) == {"validation_worst", "validation_mean"}
     alone = quiet(rg.Trainer(other, rg.SGD(0.1)), first, metrics={"zero": lambda result, feeds: 0})
     assert list(alone) == ["epoch", "loss", "zero", "learning_rate", "seconds"]
 

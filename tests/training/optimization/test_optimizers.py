@@ -221,19 +221,21 @@ def test_an_optimizer_is_its_formula(program: rg.Program, name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_an_optimizer_is_that_of_torch(program: rg.Program, name: str) -> None:
     torch, case = pytest.importorskip("torch"), CASES[name]
-    held = {label: torch.tensor(p, dtype=torch.float64, requires_grad=True) for label, p in start(program).items()}
+    held_feeds = {
+        label: torch.tensor(p, dtype=torch.float64, requires_grad=True) for label, p in start(program).items()
+    }
     options = {case.renamed.get(key, key): value for key, value in case.options.items()}
     if "beta1" in options:
         options["betas"] = (options.pop("beta1"), options.pop("beta2"))
     other = getattr(torch.optim, case.torch)(
-        list(held.values()), lr=case.rate(0), weight_decay=case.weight_decay, **options
+        list(held_feeds.values()), lr=case.rate(0), weight_decay=case.weight_decay, **options
     )
     for step, (gradients, _, _) in enumerate(steps(program, case)):
         for label, g in case.clipped(gradients).items():
-            held[label].grad = torch.tensor(g, dtype=torch.float64)
+            held_feeds[label].grad = torch.tensor(g, dtype=torch.float64)
         other.param_groups[0]["lr"] = case.rate(step)
         other.step()
-        close(program, {label: p.detach().numpy() for label, p in held.items()})
+        close(program, {label: p.detach().numpy() for label, p in held_feeds.items()})
 
 
 def recorded_updates(name: str, dtype: str, kind: str, options: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -457,10 +459,10 @@ optimizers = st.one_of(
 @pytest.mark.filterwarnings("ignore:.*what stays of the mean:UserWarning")
 @given(optimizers, updates)
 def test_text_represents_an_optimizer_and_its_schedule(optimizer: rg.Optimizer, update: int) -> None:
-    again = optimizer_from(json.loads(json.dumps(optimizer_text(optimizer))))
-    assert again == optimizer
-    assert type(again) is type(optimizer)
-    assert again.numbers(update) == optimizer.numbers(update)
+    restored = optimizer_from(json.loads(json.dumps(optimizer_text(optimizer))))
+    assert restored == optimizer
+    assert type(restored) is type(optimizer)
+    assert restored.numbers(update) == optimizer.numbers(update)
 
 
 def test_every_optimizer_and_schedule_is_known() -> None:

@@ -73,18 +73,18 @@ def test_only_named_matrices_are_pruned_and_a_diagonal_stays() -> None:
 
 
 def test_a_checkpoint_continues_bit_for_bit(tmp_path: Path) -> None:
-    program, again = declared(), declared()
+    program, second = declared(), declared()
     prune = rg.Prune(0.3, (3, 2), begin=1, end=9, only=["rnn/*", "dense/*"])
     trainer = rg.Trainer(program, prune=prune)
     for step in range(4):
         trainer.step(batch(step))
     trainer.save(tmp_path / "trainer")
-    other = rg.Trainer.load(tmp_path / "trainer", again)
+    other = rg.Trainer.load(tmp_path / "trainer", second)
     assert other.prune == prune
     for step in range(4, 12):
         assert trainer.step(batch(step)) == other.step(batch(step))
     for name, array in program.parameters.items():
-        assert_array_equal(again.parameters[name], array)
+        assert_array_equal(second.parameters[name], array)
 
 
 @pytest.mark.parametrize(

@@ -119,15 +119,15 @@ def test_a_fit_continues_bit_for_bit(epoch: int, tmp_path: Path) -> None:
     with pytest.raises(StopError):
         subject.fit(data(8), callbacks=[stop], checkpoint=tmp_path / "a", checkpoint_every=1, **options)
     subject.save(tmp_path / "a")
-    again = rg.Trainer.load(tmp_path / "a", network(keep_prob=0.5, seed=3))
-    actual = again.fit(data(8), **options)
+    restored = rg.Trainer.load(tmp_path / "a", network(keep_prob=0.5, seed=3))
+    actual = restored.fit(data(8), **options)
     for column in ("loss", "validation_loss", "learning_rate"):
         assert_array_equal(actual[column], expected[column])
     same(
-        copies({**again.program.parameters, **again.state.slots}),
+        copies({**restored.program.parameters, **restored.state.slots}),
         copies({**whole.program.parameters, **whole.state.slots}),
     )
-    assert again.optimizer == whole.optimizer
+    assert restored.optimizer == whole.optimizer
 
 
 @pytest.mark.parametrize(

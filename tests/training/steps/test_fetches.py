@@ -48,7 +48,7 @@ def test_values_are_those_of_the_training_graph_before_the_update(rows: int, acc
     probabilities, batch = rg.softmax(net.logits), feeds(rows)
     everything = rg.compile({"probabilities": probabilities}, net.loss, parameters=program)
     for seed in range(4):
-        wanted, apart = program.training(batch, seed=seed), everything.training(batch, seed=seed)
+        wanted, separate = program.training(batch, seed=seed), everything.training(batch, seed=seed)
         asked = {
             "logits": net.logits,
             "states": net.states,
@@ -59,7 +59,7 @@ def test_values_are_those_of_the_training_graph_before_the_update(rows: int, acc
         assert loss == wanted["loss"] == actual["more"][1]["loss"]
         assert_same(actual["logits"], wanted["logits"])
         assert_same(actual["h"], wanted["states"][1].h)
-        assert_same(actual["more"][0], apart["probabilities"])
+        assert_same(actual["more"][0], separate["probabilities"])
         for layer in range(2):
             assert type(actual["states"][layer]) is rg.LSTMStateTuple
             assert_same(actual["states"][layer].c, wanted["states"][layer].c)

@@ -70,14 +70,14 @@ def test_sums_that_are_not_finite_change_nothing() -> None:
 
 def test_arrays_with_other_references_keep_their_values() -> None:
     subject, other = trainer(), trainer()
-    held: list[Arrays] = []
+    held_feeds: list[Arrays] = []
     copies: list[Arrays] = []
     for _ in range(6):
-        held.append(dict(subject.program.parameters))
-        copies.append({name: array.copy() for name, array in held[-1].items()})
+        held_feeds.append(dict(subject.program.parameters))
+        copies.append({name: array.copy() for name, array in held_feeds[-1].items()})
         subject.step(x=batch())
         other.step(x=batch())
-    for arrays, kept in zip(held, copies, strict=True):
+    for arrays, kept in zip(held_feeds, copies, strict=True):
         same(arrays, kept)
     same(values(subject), values(other))
 
@@ -95,14 +95,14 @@ def test_values_set_between_steps_are_used() -> None:
         same(values(subject), values(other))
 
 
-@pytest.mark.parametrize("way", ["bound", "general"])
+@pytest.mark.parametrize("form", ["bound", "general"])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_a_step_that_is_interrupted_counts_or_does_not(
-    way: str, when: str, accumulate: int, monkeypatch: pytest.MonkeyPatch
+    form: str, when: str, accumulate: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def step(item: rg.Trainer) -> None:
-        item.step(x=batch()) if way == "bound" else item.step(MappingProxyType({"x": batch()}))
+        item.step(x=batch()) if form == "bound" else item.step(MappingProxyType({"x": batch()}))
 
     subject, other = trainer(accumulate=accumulate), trainer(accumulate=accumulate)
     for item in (subject, other):
