@@ -47,9 +47,9 @@ REFUSED: list[tuple[Call, str]] = [
     (lambda: rg.transpose(floats(2, 3), 0, 1), r"as in transpose\(x, \(1, 0\)\)"),  # type: ignore[call-arg]
     (lambda: rg.tile(floats(2, 3), 1, 2), r"as in tile\(x, \(1, 2\)\)"),  # type: ignore[call-arg]
     (lambda: rg.gather(floats(2, 3), 1, [0]), "Tensors stand first, and the axis last"),  # type: ignore[arg-type]
-    (lambda: rg.layer_norm(floats(2, 3), 3), "gamma of layer_norm is an array or a Tensor"),
+    (lambda: rg.layer_norm(floats(2, 3), 3), "gamma of layer_norm must be an array or a Tensor"),
     (lambda: rg.layer_norm(floats(2, 3), 1e-5), "epsilon is passed by name"),
-    (lambda: rg.layer_norm(floats(2, 3), None, True), "beta of layer_norm is an array or a Tensor"),
+    (lambda: rg.layer_norm(floats(2, 3), None, True), "beta of layer_norm must be an array or a Tensor"),
     (lambda: rg.softmax_cross_entropy(made_of_parameters(), floats(None, 3)), "swap the arguments"),
     (lambda: rg.sigmoid_cross_entropy(made_of_parameters(), floats(None, 3)), "swap the arguments"),
     (lambda: rg.huber_loss(floats(None, 3), floats(None, 3), 0.5), "write delta=0.5"),
