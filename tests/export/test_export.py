@@ -465,7 +465,7 @@ def test_graphs_that_can_not_be_exported_raise_errors_with_the_reason(tmp_path: 
         ({"target": "pdp11"}, "unknown target"),
         ({"weights": "bfloat16"}, "not offered"),
         ({"dispatch": True, "target": "x86-64-v3"}, "leave target out"),
-        ({"directory": 3}, "no path"),
+        ({"directory": 3}, "3 is not a path"),
     ],
 )
 def test_wrong_arguments(options: dict[str, Any], words: str, tmp_path: Path) -> None:
