@@ -59,7 +59,7 @@ def rows_in_the_middle(m: Any, x: Any) -> Any:
 def test_states_whose_rows_are_another_axis(function: Any) -> None:
     torch.manual_seed(0)
     net = check(module(function, nn.Linear(3, 8), nn.Linear(4, 8)), *((normal(*size, 3),) for size in CALLS))
-    assert net.sizes == {"given_0": {0: "B", 1: "T", 2: 3}}
+    assert net.sizes == {"inputs_0": {0: "B", 1: "T", 2: 3}}
 
 
 # Lines ------------------------------------------------------------------------------------------------
@@ -76,10 +76,10 @@ def test_a_branch_on_one_step_keeps_the_size_open_and_is_reported() -> None:
     net = check_meaning(
         module(only_one, nn.GRU(3, 4, batch_first=True)), *((normal(*s, 3),) for s in CALLS if s[1] > 1)
     )
-    assert net.sizes["given_0"] == {0: "B", 1: "T", 2: 3}
+    assert net.sizes["inputs_0"] == {0: "B", 1: "T", 2: 3}
     first, closed, unequal = str(net).split("\n")
     assert first == repr(net)
-    assert closed.startswith("given_0: axis 0 is open (B); axis 1 is open (T); axis 2 is 3, by ")
+    assert closed.startswith("inputs_0: axis 0 is open (B); axis 1 is open (T); axis 2 is 3, by ")
     assert closed.endswith(line_of(only_one, "m[0]"))
     assert unequal.startswith("T is not 1, as ")
     assert line_of(only_one, "== 1") in unequal
@@ -132,18 +132,18 @@ def test_a_comparison_limits_a_size(function: Any, text: str, limits: str, wrong
     assert f"{limits}, by " in str(net)
     assert line_of(function, text) in str(net)
     with pytest.raises(rg.ShapeError, match=rf"a size of {limits.partition(' is ')[2]} .* does not fit"):
-        net.program().inference(given_0=np.zeros((1, wrong, 3), np.float32))
+        net.program().inference(inputs_0=np.zeros((1, wrong, 3), np.float32))
 
 
 @pytest.mark.parametrize(("function", "text"), [(tenth, "0.1"), (differing, "x[:, t])")])
 def test_the_line_that_closed_a_size(function: Any, text: str) -> None:
     m = module(function, nn.Linear(3, 3))
     net = rg.read_torch(m, normal(2, 7, 3))
-    assert net.sizes["given_0"] == {0: "B", 1: 7, 2: 3}
+    assert net.sizes["inputs_0"] == {0: "B", 1: 7, 2: 3}
     assert "axis 1 is 7, by " in str(net)
     assert line_of(function, text) in str(net)
-    with pytest.raises(rg.NotReadableError, match="axis 1 of given_0 can't be open; it must be 7") as caught:
-        rg.read_torch(m, normal(2, 7, 3), open={"given_0": {1: "T"}})
+    with pytest.raises(rg.NotReadableError, match="axis 1 of inputs_0 can't be open; it must be 7") as caught:
+        rg.read_torch(m, normal(2, 7, 3), open={"inputs_0": {1: "T"}})
     assert line_of(function, text) in str(caught.value)
 
 
@@ -156,8 +156,8 @@ def picture(m: Any, x: Any) -> Any:
 
 def test_the_width_of_a_picture_is_opened() -> None:
     m = module(picture, nn.Conv2d(1, 3, 3))
-    net = rg.read_torch(m, normal(1, 1, 48, 20), open={"given_0": {3: "W"}})
-    assert net.sizes["given_0"] == {0: "B", 1: 1, 2: 48, 3: "W"}
+    net = rg.read_torch(m, normal(1, 1, 48, 20), open={"inputs_0": {3: "W"}})
+    assert net.sizes["inputs_0"] == {0: "B", 1: 1, 2: 48, 3: "W"}
     for width in (17, 25):
         x = normal(2, 1, 48, width)
         np.testing.assert_allclose(net.program().inference(x)["y"], expected(m, (x,))["y"], atol=1e-5)
@@ -165,9 +165,9 @@ def test_the_width_of_a_picture_is_opened() -> None:
 
 def test_an_axis_of_size_one_in_the_example_is_opened() -> None:
     m = module(only_one, nn.GRU(3, 4, batch_first=True))
-    assert rg.read_torch(m, normal(2, 1, 3)).sizes["given_0"][1] == 1
-    net = rg.read_torch(m, normal(2, 1, 3), open={"given_0": {1: "steps"}})
-    assert net.sizes["given_0"] == {0: "B", 1: "steps", 2: 3}
+    assert rg.read_torch(m, normal(2, 1, 3)).sizes["inputs_0"][1] == 1
+    net = rg.read_torch(m, normal(2, 1, 3), open={"inputs_0": {1: "steps"}})
+    assert net.sizes["inputs_0"] == {0: "B", 1: "steps", 2: 3}
     x = normal(2, 7, 3)
     np.testing.assert_allclose(net.program().inference(x)["y"], expected(m, (x,))["y"], atol=1e-5)
 
@@ -175,20 +175,20 @@ def test_an_axis_of_size_one_in_the_example_is_opened() -> None:
 def test_fixed_and_equal_axes() -> None:
     m = module(lambda m, x, y: (m[0](x), m[0](y)), nn.Linear(3, 4))
     x, y = normal(2, 5, 3), normal(4, 6, 3)
-    net = rg.read_torch(m, (x, y), open={"given_0": {1: "S"}, "given_1": {-2: "S"}}, fixed={"given_0": {0: 200}})
-    assert net.sizes == {"given_0": {0: 200, 1: "S", 2: 3}, "given_1": {0: "B", 1: "S", 2: 3}}
+    net = rg.read_torch(m, (x, y), open={"inputs_0": {1: "S"}, "inputs_1": {-2: "S"}}, fixed={"inputs_0": {0: 200}})
+    assert net.sizes == {"inputs_0": {0: 200, 1: "S", 2: 3}, "inputs_1": {0: "B", 1: "S", 2: 3}}
 
 
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
         ({"open": {"y": {1: "T"}}}, rg.NameLookupError, "names the input 'y'"),
-        ({"open": {"given_0": {3: "T"}}}, rg.ArgumentError, "axes 0 to 2"),
-        ({"open": {"given_0": {1: 5}}}, rg.DtypeError, "names a size by 5"),
-        ({"open": {"given_0": 1}}, rg.DtypeError, "write {axis: name}"),
+        ({"open": {"inputs_0": {3: "T"}}}, rg.ArgumentError, "axes 0 to 2"),
+        ({"open": {"inputs_0": {1: 5}}}, rg.DtypeError, "names a size by 5"),
+        ({"open": {"inputs_0": 1}}, rg.DtypeError, "write {axis: name}"),
         ({"open": [1]}, rg.DtypeError, "must be a mapping"),
-        ({"fixed": {"given_0": {1: 0}}}, rg.DtypeError, "a size of 1 or more"),
-        ({"fixed": {"given_0": {1: 5}}, "open": {"given_0": {1: "T"}}}, rg.ArgumentError, "both have axis 1"),
+        ({"fixed": {"inputs_0": {1: 0}}}, rg.DtypeError, "a size of 1 or more"),
+        ({"fixed": {"inputs_0": {1: 5}}, "open": {"inputs_0": {1: "T"}}}, rg.ArgumentError, "both have axis 1"),
     ],
 )
 def test_requests_that_are_wrong(options: dict[str, Any], error: type[Exception], text: str) -> None:
@@ -215,7 +215,7 @@ def test_cached_functions_receive_open_sizes() -> None:
     assert parts((4, 4, 8), 2) == (4, 4, 2, 4)
     for _ in range(2):  # the second read has a filled cache
         net = check_meaning(m, (normal(4, 4, 3),), (normal(1, 7, 3),))
-        assert all(isinstance(net.sizes["given_0"][axis], str) for axis in (0, 1))
+        assert all(isinstance(net.sizes["inputs_0"][axis], str) for axis in (0, 1))
     assert sys.modules[__name__].parts is kept  # type: ignore[attr-defined]
 
 
@@ -229,8 +229,8 @@ def test_einops() -> None:
         return rearrange(m[1](z), "(b t) c -> b t c", b=x.shape[0]) + einops.reduce(y, "b h t d -> b () ()", "max")
 
     net = check_meaning(module(heads, nn.Linear(3, 8), nn.Linear(8, 5)), *((normal(*size, 3),) for size in CALLS))
-    assert [*net.sizes["given_0"].values()][2] == 3
-    assert all(isinstance(net.sizes["given_0"][axis], str) for axis in (0, 1))
+    assert [*net.sizes["inputs_0"].values()][2] == 3
+    assert all(isinstance(net.sizes["inputs_0"][axis], str) for axis in (0, 1))
 
 
 # Runs ------------------------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ def test_a_constant_state_scaled_by_a_number(steps: int) -> None:
         return torch.stack(outputs, 1)
 
     net = check_meaning(module(scaled, nn.Linear(3, 4)), (normal(2, steps, 3),), *((normal(*s, 3),) for s in CALLS))
-    assert net.sizes["given_0"] == {0: "B", 1: "T", 2: 3}
+    assert net.sizes["inputs_0"] == {0: "B", 1: "T", 2: 3}
 
 
 def test_a_learned_state_of_all_rows_streams() -> None:
@@ -281,7 +281,7 @@ def test_a_learned_state_of_all_rows_streams() -> None:
 
     net = check_meaning(module(learned, nn.Linear(3, 8), nn.Linear(4, 2)), *((normal(*size, 3),) for size in CALLS))
     assert "rg.stack" not in net.script()
-    assert net.sizes["given_0"] == {0: "B", 1: "T", 2: 3}
+    assert net.sizes["inputs_0"] == {0: "B", 1: "T", 2: 3}
     program, x = net.program(), normal(2, 5, 3).numpy()
     stream = program.inference.stream(batch=2)
     outputs = [np.asarray(stream.step(x[:, step])["y"]) for step in range(5)]

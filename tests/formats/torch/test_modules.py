@@ -519,7 +519,7 @@ def test_names_of_inputs_and_outputs() -> None:
         return {"a": x + states["h"], "b": (states["h"], [x])}
 
     net = rg.read_torch(module(run), (normal(2, 3), {"h": normal(2, 3)}))
-    assert [*net.inputs] == ["given_0", "given_1_h"]
+    assert [*net.inputs] == ["inputs_0", "inputs_1_h"]
     assert [*net.outputs] == ["a", "b_0", "b_1_0"]
     by_name = rg.read_torch(nn.GRU(3, 4).eval(), {"input": normal(5, 2, 3), "hx": normal(1, 2, 4)})
     assert [*by_name.inputs] == ["input", "hx"]
@@ -534,7 +534,7 @@ def test_gradients_agree_with_torch() -> None:
     net = rg.read_torch(net_module, (x,))
     wanted = rg.placeholder("target", (None, None, 2))
     program = net.program(loss=rg.mean_squared_error(wanted, net.outputs["y"]))
-    loss, gradients = program.training.gradients(given_0=x.numpy(), target=target.numpy(), seed=0)
+    loss, gradients = program.training.gradients(inputs_0=x.numpy(), target=target.numpy(), seed=0)
     with torch.enable_grad():
         theirs = F.mse_loss(net_module(x), target)
         theirs.backward()
@@ -543,7 +543,7 @@ def test_gradients_agree_with_torch() -> None:
     np.testing.assert_allclose(gradients["m/1/bias"], head.bias.grad.numpy(), atol=1e-6)
     inner = gradients["m/0/multi_rnn_cell/cell_0/gru_cell/candidate/input_projection/kernel"]
     np.testing.assert_allclose(inner, gru.weight_ih_l0.grad.numpy()[10:].T, atol=1e-6)
-    losses = [rg.Trainer(program, rg.Adam(1e-2)).step(given_0=x.numpy(), target=target.numpy()) for _ in range(2)]
+    losses = [rg.Trainer(program, rg.Adam(1e-2)).step(inputs_0=x.numpy(), target=target.numpy()) for _ in range(2)]
     assert np.isfinite(losses).all()
 
 

@@ -65,7 +65,7 @@ def test_parts_of_an_open_axis(name: str) -> None:
 def test_a_call_checks_that_an_axis_can_be_halved() -> None:
     net = rg.read_torch(module(halves, nn.GRU(8, 3, batch_first=True)), calls()[0])
     with pytest.raises(rg.ShapeError, match="must be equal"):
-        net.program().inference(given_0=np.ones((2, 5, 4), np.float32))
+        net.program().inference(inputs_0=np.ones((2, 5, 4), np.float32))
 
 
 # Floats computed from a size ------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def at_four_sizes(function: Callable[..., Any], *layers: Any) -> rg.Net:
 @pytest.mark.parametrize("functions", [PARTS_BY_FLOATS, NUMBERS])
 def test_floats_of_sizes(functions: list[Any]) -> None:
     net = at_four_sizes(lambda m, x: [function(m[0](x)) for function in functions], nn.Linear(4, 4))
-    assert [isinstance(size, str) for size in net.inputs["given_0"].shape] == [True, True, False]
+    assert [isinstance(size, str) for size in net.inputs["inputs_0"].shape] == [True, True, False]
 
 
 @pytest.mark.exhaustive
@@ -149,7 +149,7 @@ def test_code_that_fixes_a_size(function: Any) -> None:
     net = check_meaning(module(lambda m, x: function(x)), calls_of[:1])
     assert not open_time(net)
     with pytest.raises(rg.ShapeError):
-        net.program().inference(given_0=calls_of[1].numpy())
+        net.program().inference(inputs_0=calls_of[1].numpy())
 
 
 def test_types_of_sizes_do_not_change() -> None:

@@ -41,7 +41,7 @@ SHORT = (normal(3, 6, 3), torch.tensor([2, 4, 3]))
 
 
 def fed(call: tuple[Any, Any]) -> dict[str, np.ndarray]:
-    return {"given_0": call[0].numpy(), "given_1": call[1].numpy()}
+    return {"inputs_0": call[0].numpy(), "inputs_1": call[1].numpy()}
 
 
 def attended(m: Any, o: Any, n: Any) -> Any:
@@ -104,7 +104,7 @@ def test_results_that_depend_on_the_number_of_steps_are_errors_of_the_call(name:
     program = net.program()
     for call in ((normal(3, 5, 3), torch.tensor([2, 5, 3])), LONG):
         np.testing.assert_allclose(program.inference(fed(call))["y"], expected(net_module, call)["y"], atol=2e-5)
-    with pytest.raises(rg.ShapeError, match=r"has 4 steps by feed given_1, but 6 .*test_packed_lengths.py:"):
+    with pytest.raises(rg.ShapeError, match=r"has 4 steps by feed inputs_1, but 6 .*test_packed_lengths.py:"):
         program.inference(fed(SHORT))
     for _ in range(3):  # repeated calls use the prepared one
         program.inference(fed(LONG))
@@ -134,13 +134,13 @@ def test_a_saved_program_checks_too_and_predictions_need_no_padding(tmp_path: Pa
     net_module, net = net_of(DEPENDENT["mean"])
     program = net.program()
     program.save(tmp_path / "net")
-    with pytest.raises(rg.ShapeError, match="the longest row has 4 steps by feed given_1"):
+    with pytest.raises(rg.ShapeError, match="the longest row has 4 steps by feed inputs_1"):
         rg.load(tmp_path / "net").inference(fed(SHORT))
     with pytest.raises(rg.GraphError, match="can't be streamed"):
         program.inference.stream(batch=1)
     rows = [normal(steps, 3) for steps in (4, 2, 7)]
     wanted = [net_module(row[None], torch.tensor([len(row)])).detach().numpy()[0] for row in rows]
-    np.testing.assert_allclose(program.predict({"given_0": [row.numpy() for row in rows]})["y"], wanted, atol=2e-5)
+    np.testing.assert_allclose(program.predict({"inputs_0": [row.numpy() for row in rows]})["y"], wanted, atol=2e-5)
 
 
 def test_total_length_keeps_all_steps() -> None:

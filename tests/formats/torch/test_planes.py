@@ -98,7 +98,7 @@ def test_nets(name: str) -> None:
 def test_without_a_known_time_axis_the_second_axis_is_fixed() -> None:
     mean = module(lambda m, x: m[0](x).mean((2, 3)), nn.Conv2d(1, 4, 3))
     net = check(mean, (normal(2, 1, 6, 9),), (normal(1, 1, 8, 9),))
-    assert net.inputs["given_0"].shape == ("B", 1, "T", 9)
+    assert net.inputs["inputs_0"].shape == ("B", 1, "T", 9)
 
 
 @pytest.mark.parametrize(
@@ -183,8 +183,8 @@ FRONTS: dict[str, Any] = {
 def test_an_open_width_of_small_convolutions(name: str) -> None:
     torch.manual_seed(0)
     m = module(read_across, nn.Sequential(*FRONTS[name]), nn.GRU(7, 5, batch_first=True)).eval()
-    net = rg.read_torch(m, normal(1, 1, 17, 50), open={"given_0": {3: "W"}})
-    assert net.sizes["given_0"] == {0: "B", 1: 1, 2: 17, 3: "W"}
+    net = rg.read_torch(m, normal(1, 1, 17, 50), open={"inputs_0": {3: "W"}})
+    assert net.sizes["inputs_0"] == {0: "B", 1: 1, 2: 17, 3: "W"}
     program = net.program()
     for rows, width in ((1, 17), (2, 25), (1, 64)):
         x = normal(rows, 1, 17, width)

@@ -88,7 +88,7 @@ def _read(name: str) -> rg.Net:
     function, layers = CAUSAL[name]
     m = module(function, *layers())
     net = check_meaning(m, *((normal(rows, steps, 4),) for rows, steps in ((2, 5), (1, 1), (3, 8))))
-    assert net.sizes["given_0"] == {0: "B", 1: "T", 2: 4}
+    assert net.sizes["inputs_0"] == {0: "B", 1: "T", 2: 4}
     return net
 
 
@@ -123,7 +123,7 @@ def test_the_order_of_drivers_does_not_depend_on_the_example() -> None:
 
     torch.manual_seed(0)
     net = check_meaning(module(run, nn.Linear(4, 4), nn.Linear(4, 4)), (normal(2, 4, 4),), (normal(3, 11, 4),))
-    assert net.sizes["given_0"][1] == "T"
+    assert net.sizes["inputs_0"][1] == "T"
 
 
 @pytest.mark.slow
@@ -140,7 +140,7 @@ def test_rounds_within_a_step_that_repeat_a_layer() -> None:
 
     torch.manual_seed(0)
     net = check_meaning(module(run, nn.Linear(4, 4)), (normal(2, 5, 4),), (normal(3, 11, 4),))
-    assert net.sizes["given_0"][1] == "T"
+    assert net.sizes["inputs_0"][1] == "T"
 
 
 def columns(m: Any, x: Any) -> Any:
@@ -161,7 +161,7 @@ def test_the_axis_of_the_recurrence_stays_open(function: Callable[[Any, Any], An
     front = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d((2, 1), (2, 1)))
     m = module(function, front, nn.GRU(width, 3, batch_first=True, bidirectional=True))
     net = check_meaning(m, (normal(2, 1, 12, 9),), (normal(1, 1, 12, 20),))
-    assert net.sizes["given_0"] == {0: "B", 1: 1, 2: 12, 3: "T"}
+    assert net.sizes["inputs_0"] == {0: "B", 1: 1, 2: 12, 3: "T"}
 
 
 @pytest.mark.slow
@@ -174,4 +174,4 @@ def test_rows_of_frames_keep_the_axis_of_frames_open() -> None:
         nn.GRU(4, 3, 1, True, True),
     )
     net = check_meaning(m, (normal(2, 1, 9, 12),), (normal(1, 1, 20, 12),))
-    assert net.sizes["given_0"] == {0: "B", 1: 1, 2: "T", 3: 12}
+    assert net.sizes["inputs_0"] == {0: "B", 1: 1, 2: "T", 3: 12}

@@ -90,12 +90,12 @@ def test_lookups_stay_within_the_table(name: str) -> None:
     with pytest.raises((RuntimeError, IndexError)):
         read(normal(2, 10, 3))
     with pytest.raises(rg.ShapeError, match=r"a table of 9 .*test_rows_and_indices\.py:\d+\) does not fit T = 10"):
-        net.program().inference(given_0=np.zeros((2, 10, 3)))
+        net.program().inference(inputs_0=np.zeros((2, 10, 3)))
 
 
 def test_only_dependent_sizes_are_fixed() -> None:
     net = check(module(lambda m, x: x.reshape(x.size(0), x.size(1) // 3, -1)), (normal(2, 6, 3),), (normal(4, 6, 3),))
-    assert net.inputs["given_0"].shape == ("B", 6, "B_1")
+    assert net.inputs["inputs_0"].shape == ("B", 6, "B_1")
 
 
 def test_a_module_whose_first_use_is_needed_in_part_alone() -> None:

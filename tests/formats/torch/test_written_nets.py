@@ -55,7 +55,7 @@ def test_a_loop_from_zeros_is_one_driver(backward: bool) -> None:
     assert "static_rnn" not in text
     assert "concat([outputs" not in text
     assert "initial_state" not in text
-    assert net.inputs["given_0"].shape == ("B", "T", 2)
+    assert net.inputs["inputs_0"].shape == ("B", "T", 2)
 
 
 def test_a_layer_that_mixes_with_its_own_past_is_one_driver() -> None:
@@ -167,8 +167,8 @@ def test_functions(name: str) -> None:
 
 def test_inputs_that_nothing_needs_are_left_out() -> None:
     net = rg.read_torch(module(lambda m, lengths, x: x + 1), (whole(2, 2), normal(2, 3)))
-    assert {name: tensor.shape for name, tensor in net.inputs.items()} == {"given_1": ("B", "B_1")}
-    np.testing.assert_array_equal(net.program().inference(given_1=np.ones((4, 5)))["y"], 2)
+    assert {name: tensor.shape for name, tensor in net.inputs.items()} == {"inputs_1": ("B", "B_1")}
+    np.testing.assert_array_equal(net.program().inference(inputs_1=np.ones((4, 5)))["y"], 2)
 
 
 # Views ----------------------------------------------------------------------------------------------
