@@ -185,7 +185,7 @@ if TYPE_CHECKING:
     from .declare.functions.norms import matrix_norm, norm, vector_norm
     from .declare.functions.orders import argsort, median, nanquantile, quantile, sort, top_k
     from .declare.functions.padding import pad
-    from .declare.functions.rounding import ceil, dequantize, floor, round
+    from .declare.functions.rounding import ceil, dequantize, floor, reduce_precision, round
     from .declare.functions.sequences import ensure_longest, ensure_size, gather_last, positions, reverse_sequence
     from .declare.functions.statistics import (
         count_nonzero,
@@ -481,6 +481,7 @@ __all__ = [
     "reduce_max",
     "reduce_mean",
     "reduce_min",
+    "reduce_precision",
     "reduce_prod",
     "reduce_std",
     "reduce_sum",

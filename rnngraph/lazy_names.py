@@ -71,7 +71,7 @@ NAMES_OF_MODULE = {
     "declare.functions.norms": ("matrix_norm", "norm", "vector_norm"),
     "declare.functions.orders": ("argsort", "median", "nanquantile", "quantile", "sort", "top_k"),
     "declare.functions.padding": ("pad",),
-    "declare.functions.rounding": ("ceil", "dequantize", "floor", "round"),
+    "declare.functions.rounding": ("ceil", "dequantize", "floor", "reduce_precision", "round"),
     "declare.functions.sequences": ("ensure_longest", "ensure_size", "gather_last", "positions", "reverse_sequence"),
     "declare.functions.statistics": (
         "count_nonzero",

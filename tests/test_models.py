@@ -59,6 +59,15 @@ EXPECTED = {
         "LTC, wired, 24 units": ("yes", "stream", "B, T"),
         "minLM, minGRUs of 32": ("yes", "stream", "B, T"),
     },
+    "recurrences": {
+        "xLSTM, sLSTM block": ("yes", "stream", "B, T"),
+        "xLSTM, mLSTM layer": ("no", "sequence", "B, T"),
+        "TiRex, sLSTM block": ("yes", "stream", "B, T"),
+        "Mamba block": ("yes", "stream", "B, T"),
+        "gated delta rule": ("yes", "stream", "B, T"),
+        "mingru-keras, two layers": ("yes", "stream", "B, T"),
+    },
+    "minimamba": {"minimamba block": ("yes", "stream", "B, T")},
 }
 """By family and net: whether it streams, in which form it is exported, and its open sizes."""
 

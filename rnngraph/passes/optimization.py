@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..ir.graph import Graph
 from .accumulate import Accumulate
+from .chunks.split_axes import SplitAxes
 from .fission import Fission
 from .fuse_multiply_add import FuseMultiplyAdd
 from .layout import Layout
@@ -24,7 +25,7 @@ from .unroll import Unroll, unroll_fully
 if TYPE_CHECKING:
     from .quantization.reduced_weights import ReducedWeights
 
-ORDER: tuple[Pass, ...] = (Layout(), SplitConcats(), Accumulate())
+ORDER: tuple[Pass, ...] = (SplitAxes(), Layout(), SplitConcats(), Accumulate())
 LOOPS: tuple[Pass, ...] = (
     TrailingOnes(),
     StateShapes(),
@@ -39,7 +40,8 @@ LOOPS: tuple[Pass, ...] = (
 
 def between(passes: Sequence[Pass]) -> tuple[Pass, ...]:
     """Return the passes for a graph with gradients, which also move transposes between scans and their derivatives."""
-    return tuple(replace(single, between=True) if isinstance(single, Layout) else single for single in passes)
+    kept = (single for single in passes if not isinstance(single, SplitAxes))
+    return tuple(replace(single, between=True) if isinstance(single, Layout) else single for single in kept)
 
 
 def reducing(reduced: ReducedWeights) -> tuple[Pass, ...]:

@@ -84,6 +84,11 @@ def _fold(node: Node, operands: tuple[Node, ...]) -> Node | None:
             return None
     if not operands:
         return None
+    return _computed(node, operands)
+
+
+def _computed(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    """Return the constant that an op computes from constants; None if it is not folded."""
     row = OPS[node.op]
     foldable = row.kind in ("elementwise", "reduction") and not row.random
     if not foldable or node.dtype in (*NARROW, HALF):
@@ -94,8 +99,23 @@ def _fold(node: Node, operands: tuple[Node, ...]) -> Node | None:
     return make("constant", value=value.astype(node.dtype), where=node.where, name=node.name)
 
 
+def _filled(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    """Rewrite an elementwise op on operands whose elements are all equal as one number that is broadcast."""
+    if OPS[node.op].kind != "elementwise" or not node.tensor.rank:
+        return None
+    numbers = [item.operands[0] if item.op == "broadcast" else item for item in operands]
+    if not numbers or any(item.op != "constant" or item.tensor.rank for item in numbers):
+        return None
+    number = _computed(remake(node, tuple(numbers)), tuple(numbers))
+    return number and _broadcast_number(node, number)
+
+
+def _broadcast_number(node: Node, number: Node) -> Node:
+    return make("broadcast", number, where=node.where, name=node.name, shape=node.shape)
+
+
 def _rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    folded = _fold(node, operands)
+    folded = _fold(node, operands) or _filled(node, operands)
     if folded is not None:
         return folded
     rule = _RULES.get(node.op)
@@ -105,7 +125,11 @@ def _rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 def _mul(node: Node, operands: tuple[Node, ...]) -> Node | None:
     a, b = operands
-    return a if is_number(b, 1) else b if is_number(a, 1) else None
+    if is_number(a, 1) or is_number(b, 1):
+        return a if is_number(b, 1) else b
+    zero = next((item for item in operands if is_number(item, 0)), None)
+    is_zero = zero is not None and np.issubdtype(zero["value"].dtype, np.integer)  # floats have NaN and signed zeros
+    return _broadcast_number(node, zero) if is_zero and zero is not None and node.tensor.rank else None
 
 
 def _div(node: Node, operands: tuple[Node, ...]) -> Node | None:
@@ -129,11 +153,18 @@ def _operand(node: Node, operands: tuple[Node, ...]) -> Node | None:
     return operands[0]  # ``_rule`` discards it if the types differ
 
 
+def _broadcast(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    inner = operands[0]
+    if inner.op == "broadcast" and not inner.operands[0].tensor.rank:
+        return _broadcast_number(node, inner.operands[0])
+    return inner
+
+
 def _reshape(node: Node, operands: tuple[Node, ...]) -> Node | None:
     if operands[0].op == "reshape":
         return make("reshape", operands[0].operands[0], where=node.where, name=node.name, shape=node["shape"])
     if operands[0].op == "broadcast" and not operands[0].operands[0].tensor.rank:
-        return make("broadcast", operands[0].operands[0], where=node.where, name=node.name, shape=node["shape"])
+        return _broadcast_number(node, operands[0].operands[0])
     return operands[0]
 
 
@@ -215,7 +246,7 @@ _RULES: dict[str, Callable[[Node, tuple[Node, ...]], Node | None]] = {
     "sub": _sub,
     "select": _select,
     "cast": _operand,
-    "broadcast": _operand,
+    "broadcast": _broadcast,
     "ensure_shape": lambda node, operands: None if node.get("limits") else _operand(node, operands),
     "reshape": _reshape,
     "transpose": _transpose,

@@ -18,6 +18,7 @@ from rnngraph.ir.text.parser import parse
 from rnngraph.ir.types import evaluate
 from rnngraph.ir.verifier import INFERENCE_FORBIDS, verify
 from rnngraph.passes.accumulate import Accumulate
+from rnngraph.passes.chunks.split_axes import SplitAxes
 from rnngraph.passes.fission import Fission
 from rnngraph.passes.fuse_multiply_add import FuseMultiplyAdd
 from rnngraph.passes.layout import Layout
@@ -40,6 +41,7 @@ from rnngraph.passes.unroll import Unroll
 DIRECTORY = Path(__file__).parent / "golden"
 PASSES: dict[str, Pass] = {
     "simplify": Simplify(),
+    "split_axes": SplitAxes(),
     "layout": Layout(),
     "layout_between": Layout(between=True),
     "split_concats": SplitConcats(),

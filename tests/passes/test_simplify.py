@@ -38,3 +38,13 @@ def test_a_marked_graph_is_still_changed_by_alternating_rules() -> None:
     ended = to_fixed_point(graph, lambda now: other if now is graph else now)
     assert ended.output("y") is x.node
     assert ended.simplified
+
+
+def test_zeros_of_integers_become_one_number_that_is_broadcast() -> None:
+    x = rg.placeholder("x", shape=(None, None, 4))
+    zeros = rg.tile(rg.cast(rg.reshape(rg.positions(x, 0) * 0, (-1, 1)), "float32") - 1.5, [1, 3])
+    node = Simplify()(Graph.of("g", [("y", zeros.node)])).output("y")
+    assert (node.op, node.operands[0]["value"]) == ("broadcast", -1.5)
+    for kept in (x * 0.0, rg.positions(x, 0) * 2):  # zero times NaN is NaN
+        graph = Graph.of("g", [("y", kept.node)])
+        assert Simplify()(graph).output("y").op == "mul"

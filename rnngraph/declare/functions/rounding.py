@@ -1,6 +1,6 @@
-"""Rounding to integers, and dequantization of stored integers.
+"""Rounding to integers and to fewer bits, and dequantization of stored integers.
 
-No gradient passes through rounding, because it is piecewise constant.
+No gradient passes through rounding to integers, because it is piecewise constant.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from ...ir.types import FLOATS
 from ...support.api_guard import api
 from ...support.arguments import whole_number
 from ...support.errors import ArgumentError, DtypeError, ShapeError, shown
+from ..state import NARROW_STATES
 from ..tensor import Tensor, as_tensor, build, constant
 from .basic import cast, one_axis, where
 
@@ -101,3 +102,25 @@ def dequantize(numbers: Tensor, scales: Tensor, axis: int = -1, bits: int = 8) -
         numbers = where(is_second, upper, numbers - 16.0 * upper) - 8.0
     values = numbers * build("reshape", scales, shape=(*before, blocks, *halves, 1, *after))
     return build("reshape", values, shape=(*before, size * 8 // bits, *after))
+
+
+@api
+def reduce_precision(x: Any, dtype: str = "bfloat16") -> Tensor:
+    """Round each number to the nearest one of a narrower dtype, ties to even. The result is float32.
+
+    Finite numbers beyond the largest one of the dtype become it. Gradients pass as if the function did not round.
+
+    Args:
+        x: float32 Tensor.
+        dtype: ``"bfloat16"``, which keeps 8 of the 24 bits of precision.
+
+    Raises:
+        ArgumentError: ``dtype`` is another one.
+        DtypeError: x is not float32.
+    """
+    x = as_tensor(x)
+    if dtype not in NARROW_STATES:
+        raise ArgumentError(f"dtype={shown(dtype)} is not offered; use {' or '.join(map(repr, NARROW_STATES))}")
+    if x.dtype != NARROW_STATES[dtype]:
+        raise DtypeError(f"reduce_precision needs {NARROW_STATES[dtype]}, not {x!r}; cast it first")
+    return build("cast", build("cast", x, dtype=dtype), dtype=x.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...declare.functions import activations, basic
+from ...declare.functions import activations, basic, rounding
 from ...declare.functions.elementary import angles, hyperbolic, logarithms, normal, numbers, powers, remainders
 from ...declare.functions.randomness import dropout
 
@@ -24,6 +24,7 @@ ELEMENTWISE = frozenset(
         basic.square,
         basic.cast,
         basic.clip,
+        rounding.reduce_precision,
         dropout,
         activations.relu,
         activations.relu6,

@@ -32,7 +32,9 @@ def batch_axis(shape: tuple[Dim, ...]) -> int:
 
 
 def rows_first(shape: tuple[Dim, ...]) -> tuple[int, ...]:
-    """Return the order of axes that moves the axis of rows to the front."""
+    """Return the order of axes that moves the axis of rows to the front. Raises ``NotRolledError`` for a number."""
+    if not shape:
+        raise NotRolledError
     axis = batch_axis(shape)
     return (axis, *(other for other in range(len(shape)) if other != axis))
 

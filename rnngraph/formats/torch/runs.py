@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -42,6 +43,7 @@ from .functions import (
 )
 from .nested_arguments import leaves, mapped_nest, named_arguments, named_results
 from .opening import Settled, note_sizes, opened
+from .tracing.branches import Branches
 from .tracing.calls import (
     TORCH,
     PlacedModule,
@@ -55,7 +57,7 @@ from .tracing.kinds import Arguments
 from .tracing.python_functions import open_numbers, without_caches
 from .tracing.registry import UnreadableError
 from .tracing.sizes import Limits, Sizes, SizesChanged
-from .tracing.tensors import DTYPES, Traced
+from .tracing.tensors import INPUT_DTYPES, Traced
 from .tracing.tracer import Tracer
 from .tracing.values import Unknown
 
@@ -125,6 +127,7 @@ class Reader:
         self.cut_axes = CutAxes()
         self.cuts: list[Cut] = []
         """Time axes that torch cuts to the longest row, in the last run."""
+        self.branches = Branches()
         self.tensors: dict[str, torch.Tensor] = {}
         for name, argument in named_arguments(module.forward, arguments, keywords):
             for leaf, item in leaves(name, argument):
@@ -133,10 +136,9 @@ class Reader:
         if not self.tensors:
             raise ArgumentError("the example has no tensor of torch; give one for each tensor that forward takes")
         for name, tensor in self.tensors.items():
-            if tensor.dtype not in DTYPES:
-                raise DtypeError(
-                    f"{name} of the example has dtype {tensor.dtype}; give a tensor of {', '.join(DTYPES.values())}"
-                )
+            if tensor.dtype not in INPUT_DTYPES:
+                names = ", ".join(INPUT_DTYPES.values())
+                raise DtypeError(f"{name} of the example has dtype {tensor.dtype}; give a tensor of {names}")
         self.examples = {
             f"{name}_{axis}": count for name, tensor in self.tensors.items() for axis, count in enumerate(tensor.shape)
         }
@@ -146,7 +148,7 @@ class Reader:
 
     def script(self) -> Script:
         """Return the script. Warn about calls that behave differently in training. Raises ``NotReadableError``."""
-        with without_caches(), open_numbers(self.module), heard_warnings(self._warned):
+        with without_caches(), open_numbers(self.module), heard_warnings(self._warned), closing(self.branches):
             script = self._open_script()
         for text, where, category in self.warnings:
             warn(text, where or user_line(), category)
@@ -238,7 +240,7 @@ class Reader:
         return Sizes(examples, known, lines)
 
     def _tracer(self, sizes: Sizes, cut_axes: CutAxes, keeps_filled: bool = False) -> Tracer:
-        return Tracer(self.module, sizes, self.shared, keeps_filled, cut_axes, self.request.names.keys())
+        return Tracer(self.module, sizes, self.shared, keeps_filled, cut_axes, self.request.names.keys(), self.branches)
 
     # One run ------------------------------------------------------------------------------------
 
@@ -326,7 +328,7 @@ class Reader:
         dims = [tracer.sizes.open(f"{name}_{axis}") for axis in range(tensor.dim())]
         entries = [self.names.get(str(dim), str(dim)) if isinstance(dim, Size) else dim for dim in dims]
         tracer.sizes.examples |= {ours: tracer.sizes.examples[theirs] for theirs, ours in self.names.items()}
-        value = tracer.script.input(name, entries, DTYPES[tensor.dtype], identifier(name))
+        value = tracer.script.input(name, entries, INPUT_DTYPES[tensor.dtype], identifier(name))
         for axis, entry in enumerate(entries):
             limits = self.limits.get(str(entry)) or self.limits.get(str(dims[axis]))
             if limits is not None:

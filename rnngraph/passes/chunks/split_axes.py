@@ -11,16 +11,30 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import Any
 
-from ...ir.axes.by_size import counts
+from ...ir.axes.by_size import counts, time_sizes
 from ...ir.graph import Graph, Node, make, rebuilt, remake
 from ...ir.ops import OPS
 from ...ir.sizes.polynomial import Dim, product, quotient
 from ...ir.types import TensorType
+from ...support.records import dataclass
 
 Parts = tuple[tuple[Dim, ...], ...]
 """Sizes into which each axis of a value is split, the outermost first."""
 Split = tuple[Node, Parts]
 """A value with one axis for each size, and these sizes, by axis of the merged value."""
+
+
+@dataclass(frozen=True)
+class SplitAxes:
+    """Keep rows and steps separate that are merged and split again, so that whole sequences round as streams do.
+
+    Law: values are unchanged, bit for bit.
+    """
+
+    name: str = "split_axes"
+
+    def __call__(self, graph: Graph) -> Graph:
+        return split_axes(graph, time_sizes(graph))
 
 
 def split_axes(graph: Graph, lengths: Set[str]) -> Graph:
@@ -85,7 +99,11 @@ class _Splitting:
         if parts is None or (value is None and not any(map(self._joins_steps, parts))):
             return None
         before = self.new[source] if value is None else value
+        parts = tuple(sizes if self._has_steps(sizes) else (product(sizes),) for sizes in parts)
         return _reshaped(before, _flat(parts), node), parts
+
+    def _has_steps(self, sizes: Sequence[Dim]) -> bool:
+        return any(counts(dim, self.lengths) for dim in sizes)
 
     def _joins_steps(self, sizes: Sequence[Dim]) -> bool:
         """True if an axis with these sizes, outermost first, merges steps with another axis.

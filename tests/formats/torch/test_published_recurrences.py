@@ -1,14 +1,17 @@
 """Recurrences as published modules of torch write them: read with open time, streamed, and equal to torch.
 
-Modules of installed packages (minGRU-pytorch, mambapy, xlstm, flash-linear-attention) are read unchanged. Their naive
-forms are copied here in their authors' style, so that they are tested without the packages.
+Modules of installed packages (minGRU-pytorch, mambapy, minimamba, xlstm, tirex-ts, flash-linear-attention) are read
+unchanged. Their naive forms are copied here in their authors' style, so that they are tested without the packages.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
+import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,6 +76,28 @@ def matrix_lstm(q: Any, k: Any, v: Any, g: Any) -> Any:
     return torch.stack(outputs, 1)
 
 
+def scalar_lstm(q: Any, k: Any, v: Any, g: Any) -> Any:
+    """Apply the xLSTM's scalar memory, which branches on its state in the first step."""
+    B, S, NH, DH = q.shape
+    states = torch.zeros(4, B, NH * DH)
+    states_all = torch.zeros(4, S + 1, B, NH * DH)
+    states_all[:, 0] = states
+    for i, raw in enumerate(torch.stack([q, k, v, g], 2).flatten(3).unbind(1)):
+        y, c, n, m = torch.unbind(states.view(4, B, -1), dim=0)
+        iraw, fraw, zraw, oraw = torch.unbind(raw, dim=1)
+        logfplusm = m + F.logsigmoid(fraw + 0.1 * y)
+        if torch.all(n == 0.0):  # noqa: SIM108  (a branch is what is read)
+            mnew = iraw
+        else:
+            mnew = torch.max(iraw, logfplusm)
+        igate = torch.minimum(torch.exp(iraw - mnew), torch.ones_like(iraw))
+        fgate = torch.minimum(torch.exp(logfplusm - mnew), torch.ones_like(iraw))
+        c, n = fgate * c + igate * torch.tanh(zraw), fgate * n + igate
+        states = torch.stack((torch.sigmoid(oraw) * c / n, c, n, mnew), dim=0)
+        states_all[:, i + 1] = states
+    return states_all[0][1:].transpose(0, 1)
+
+
 class OfParts(torch.nn.Module):
     """Recurrence over queries, keys, values and gates of heads, each by a layer of its own."""
 
@@ -94,17 +119,18 @@ def check_open(module: Any, tolerance: float = 3e-5, streams: bool = True) -> No
             parameter.add_(0.1 * torch.randn_like(parameter))
     calls = [(normal(*shape, WIDTH),) for shape in ((BATCH, TIME), (3, 14), (1, 30))]
     net = check(module.eval(), *calls, tolerance=tolerance)
-    assert isinstance(net.sizes["x"][1], str)
+    (name,) = net.inputs
+    assert isinstance(net.sizes[name][1], str)
     if streams:
         program, (x,) = net.program(), (calls[0][0].numpy(),)
-        whole, stream = program.inference(x=x), program.inference.stream(batch=BATCH)
-        (name,) = whole
+        (whole,), stream = program.inference(x).values(), program.inference.stream(batch=BATCH)
         for now in range(TIME):
-            np.testing.assert_array_equal(stream.step(x=x[:, now])[name], whole[name][:, now])
+            (y,) = stream.step({name: x[:, now]}).values()
+            np.testing.assert_array_equal(y, whole[:, now])
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("rule", [gated_linear_attention, gated_delta_rule, matrix_lstm])
+@pytest.mark.parametrize("rule", [gated_linear_attention, gated_delta_rule, matrix_lstm, scalar_lstm])
 def test_naive_forms_are_read_with_open_time(rule: Callable[..., Any]) -> None:
     check_open(OfParts(rule))
 
@@ -153,12 +179,52 @@ class Steps(torch.nn.Module):
         return torch.cat(outputs, 1)
 
 
+def slstm() -> Any:
+    package = importlib.import_module("xlstm.blocks.slstm.layer")
+    return package.sLSTMLayer(package.sLSTMLayerConfig(embedding_dim=WIDTH, num_heads=HEADS, backend="vanilla"))
+
+
+def slstm_block() -> Any:
+    block, layer = (importlib.import_module(f"xlstm.blocks.slstm.{name}") for name in ("block", "layer"))
+    return block.sLSTMBlock(
+        block.sLSTMBlockConfig(
+            slstm=layer.sLSTMLayerConfig(embedding_dim=WIDTH, num_heads=HEADS, backend="vanilla"),
+            _num_blocks=1,
+            _block_idx=0,
+        )
+    )
+
+
+def minimamba() -> Any:
+    """Return a block of minimamba, which runs at most 32 steps."""
+    package = importlib.import_module("minimamba")
+    return package.MambaBlock(package.BaseMambaConfig(d_model=WIDTH, n_layer=1, d_state=4, device="cpu"))
+
+
+def tirex() -> Any:
+    """Return a block of TiRex, which computes its recurrence in bfloat16, without the package's other imports."""
+    package = importlib.util.find_spec("tirex")
+    for name in ("tirex", "tirex.models"):
+        module = types.ModuleType(name)
+        module.__path__ = [str(Path(package.origin).parents[0].joinpath(*name.split(".")[1:]))]
+        sys.modules.setdefault(name, module)
+    block = importlib.import_module("tirex.models.slstm.block")
+    made = block.sLSTMBlock(block.sLSTMBlockConfig(embedding_dim=WIDTH, num_heads=HEADS), "torch")
+    for parameter in made.parameters():  # most are empty memory
+        torch.nn.init.normal_(parameter, std=0.3)
+    return made
+
+
 PACKAGES: dict[str, tuple[Callable[[], Any], str]] = {
     "minGRU": (min_gru, "minGRU_pytorch"),
     "minLSTM": (min_lstm, "minGRU_pytorch"),
     "mamba": (mamba, "mambapy"),
     "mLSTM": (Steps, "xlstm"),
     "mLSTM in parallel": (mlstm, "xlstm"),
+    "sLSTM": (slstm, "xlstm"),
+    "sLSTM's block": (slstm_block, "xlstm"),
+    "minimamba": (minimamba, "minimamba"),
+    "tirex": (tirex, "tirex"),
 }
 
 
@@ -166,7 +232,8 @@ PACKAGES: dict[str, tuple[Callable[[], Any], str]] = {
 @pytest.mark.parametrize("name", PACKAGES)
 def test_modules_of_packages_are_read_with_open_time(name: str) -> None:
     make, package = PACKAGES[name]
-    pytest.importorskip(package, exc_type=ImportError)
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"needs {package}")
     check_open(make(), streams="parallel" not in name)  # The parallel form reads the scores of all steps.
 
 

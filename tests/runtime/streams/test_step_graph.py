@@ -43,6 +43,22 @@ def rows_of_a_table() -> Case:
     return rg.embedding(ids, 12, 4), {"ids": np.arange(BATCH * TIME).reshape(BATCH, TIME)}
 
 
+def merged_rows() -> Case:
+    """Return sums of values of merged rows and steps, which may round once or twice."""
+    x = sequence("x", ("B", "T", WIDTH))
+    rows = rg.reshape(x, (-1, WIDTH))
+    scaled = rg.reshape(rows * rg.parameter("g", (WIDTH,), "ones") * 1.3, ("B", -1, WIDTH))
+    return rg.dense(x + scaled, 3) + rg.reshape(rg.dense(rows, 3, name="other"), ("B", -1, 3)), {"x": X}
+
+
+def merged_rows_twice() -> Case:
+    """Return a sum over an axis that an earlier layer split into groups, of merged rows and steps."""
+    x = sequence("x", ("B", "T", WIDTH))
+    wide = rg.dense(x, 6)
+    grouped = rg.reshape(rg.group_norm(rg.reshape(wide, (-1, 6)), 2, axis=1), ("B", -1, 6))
+    return rg.reshape(rg.layer_norm(rg.reshape(grouped + wide, (-1, 6))), ("B", -1, 6)), {"x": X}
+
+
 class Idle(rg.Cell):
     """Cell whose outputs need no state, so that they are computed outside of the loop."""
 
@@ -61,6 +77,8 @@ CASES: dict[str, Callable[[], Case]] = {
     "two inputs": two_inputs,
     "a table": rows_of_a_table,
     "the last step": lambda: (rg.dense(sequence()[:, -1], 2), {"x": X}),
+    "merged rows and steps": merged_rows,
+    "merged rows and steps twice": merged_rows_twice,
     "a causal convolution": lambda: (rg.conv1d(sequence(), 2, 3), {"x": X}),
     "a cell without use for its state": lambda: (rg.dynamic_rnn(Idle(), sequence())[0], {"x": X}),
 }

@@ -277,6 +277,8 @@ def expanded(tracer: Tracer, x: Operand, wanted: Sequence[Dim]) -> Operand:
         tracer.sizes.unify(have, want)
     if isinstance(x, Filled):
         return Filled(x.number, tuple(wanted), x.dtype)
+    if isinstance(x, Value | Lazy) and shape == tuple(wanted):
+        return x
     value = tracer.value(reshaped(tracer, tracer.value(x.of if isinstance(x, Repeated) else x), _inner(x, own)))
     return value if shape_of(value) == tuple(wanted) else Repeated(value, tuple(wanted))
 

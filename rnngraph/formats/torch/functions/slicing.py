@@ -49,8 +49,8 @@ def part(tracer: Tracer, x: Operand, axis: int, start: Dim, stop: Dim, step: int
         return Filled(x.number, (*shape[:axis], stop - start, *shape[axis + 1 :]), x.dtype)
     if isinstance(x, Positions) and step == 1 and isinstance(start, int):
         return Positions(stop - start, x.start + start * x.step, x.step, x.dtype)
-    if isinstance(x, Stacked) and axis == x.axis and isinstance(start, int) and isinstance(stop, int):
-        return of_steps(tracer, x.items[start:stop:step], axis, x.dtype)
+    if isinstance(x, Stacked) and axis == x.axis and isinstance(start, int) and (isinstance(stop, int) or stop == size):
+        return of_steps(tracer, x.items[start : stop if isinstance(stop, int) else None : step], axis, x.dtype)
     if isinstance(start, int) and stop == start + 1:
         tracer.sizes.take(size, start)
     bounds = [_bound(start, size, 0), _bound(stop, size, None)]
@@ -58,6 +58,14 @@ def part(tracer: Tracer, x: Operand, axis: int, start: Dim, stop: Dim, step: int
     if any(isinstance(bound, Size) for bound in bounds):
         return _gathered_part(tracer, x, axis, start, stop, step)
     return tracer.script.item(x, *(ALL,) * axis, slice(bounds[0] or None, bounds[1], step if step != 1 else None))
+
+
+def _all_written(tracer: Tracer, x: Entry) -> Entry:
+    """Return a constant tensor whose entries were all overwritten as the stack of these entries."""
+    if not isinstance(x, Written) or len(x.items) != tracer.sizes.value(x.shape[x.axis]):
+        return x
+    items = tuple(tracer.cast(x.items[place], x.dtype) for place in range(len(x.items)))
+    return of_steps(tracer, items, x.axis, x.dtype)
 
 
 def _bound(place: Dim, size: Dim, end: int | None) -> Dim | None:
@@ -122,7 +130,7 @@ def place_in(tracer: Tracer, bound: int | None, size: Dim, otherwise: Dim) -> Di
 
 @reads("__getitem__")
 def _item(tracer: Tracer, x: Operand, index: Index) -> Result:
-    x = x if isinstance(x, Value | Lazy) else tracer.value(x)
+    x = _all_written(tracer, x if isinstance(x, Value | Lazy) else tracer.value(x))
     entries = index if isinstance(index, tuple) else (index,)
     if isinstance(x, Sorted):
         return _of_sorted(tracer, x, entries)

@@ -9,6 +9,7 @@ import torch
 
 from .kinds import Declaring, Function, Number
 from .numbers import LongestRow, extent_of
+from .sizes import SizesChanged
 from .tensors import Shape, Traced
 from .values import Filled, Packed, shape_of
 
@@ -27,8 +28,13 @@ def _size(tracer: Declaring, x: torch.Tensor, dim: int | None = None) -> Shape |
 
 
 def _truth(tracer: Declaring, x: torch.Tensor) -> bool:
+    if isinstance(x, Traced) and isinstance(x.value, Filled):
+        return bool(x.value.number)
+    if tracer.rewrites_branch():
+        raise SizesChanged
+    before = len(tracer.problems)
     tracer.problem("the code branches on values of a tensor; select with torch.where, or branch on sizes")
-    return True
+    return tracer.problems[-1] not in tracer.problems[:before]  # A loop that asks again ends.
 
 
 def _equal(tracer: Declaring, x: torch.Tensor, *_: object, **__: object) -> bool:
@@ -40,6 +46,8 @@ def _item(tracer: Declaring, x: torch.Tensor, *_: object) -> Number:
         return x.value.number
     if not isinstance(x, Traced):
         return x.item()
+    if x.dtype == torch.bool and tracer.rewrites_branch():
+        raise SizesChanged
     tracer.problem("the code converts a tensor to a number, but its values exist only at run time; keep the tensor")
     return 1.0 if x.dtype.is_floating_point else 1
 

@@ -37,14 +37,20 @@ class PlacedModule(torch.nn.Module):  # type: ignore[misc, unused-ignore]
         raise NotImplementedError
 
 
-def user_line_of_module() -> Where | None:
-    """Return the innermost line on the stack outside of this package and torch; None outside of a run."""
+def user_frame() -> FrameType | None:
+    """Return the innermost frame on the stack outside of this package and torch; None outside of a run."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__") != _READER:
         if not is_ours(frame) and not frame.f_code.co_filename.startswith(_NOT_OF_MODULES):
-            return Where(frame.f_code.co_filename, frame.f_lineno)
+            return frame
         frame = frame.f_back
     return None
+
+
+def user_line_of_module() -> Where | None:
+    """Return the innermost line on the stack outside of this package and torch; None outside of a run."""
+    frame = user_frame()
+    return Where(frame.f_code.co_filename, frame.f_lineno) if frame else None
 
 
 Warned = tuple[str, Where | None, type[Warning]]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ....ir.types import Dim
+from ....support.errors import Where
 from ...script import Script
 from ...steps import Value
 from .calls import Arguments as Arguments
@@ -42,6 +43,7 @@ class Declaring(Protocol):
     sizes: Sizes
     cached: dict[Hashable, Value]
     has_assumed: bool
+    problems: list[tuple[str, Where | None]]
 
     def call(self, function: Function, *operands: Any, **keywords: Any) -> Value:
         """Call a function of ``rg`` in the script."""
@@ -57,6 +59,9 @@ class Declaring(Protocol):
 
     def on_time(self, dim: Dim) -> None:
         """Record that a size is a number of time steps."""
+
+    def rewrites_branch(self) -> bool:
+        """Rewrite the function that branches on values now. Return False if that is impossible."""
 
     def problem(self, what: str) -> None:
         """Record a problem: an operation that is not supported."""

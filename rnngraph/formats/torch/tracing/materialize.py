@@ -1,17 +1,23 @@
-"""Materializes lazy values in the script. A symbolic size is computed from the positions along an axis of this size."""
+"""Materializes lazy values in the script, and rounds values to dtypes of fewer bits.
+
+A symbolic size is computed from the positions along an axis of this size.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from math import gcd
+from typing import Any
 
 import numpy as np
+import torch
 
 from ....declare.functions import basic
 from ....declare.functions.arrays.moves import tile
 from ....declare.functions.basic import concat, expand_dims, logical_or, reduce_max, reshape, stack
 from ....declare.functions.padding import pad
 from ....declare.functions.rounding import floor as rounded_down
+from ....declare.functions.rounding import reduce_precision
 from ....declare.functions.sequences import positions
 from ....declare.tensor import Tensor, build, constant
 from ....ir.sizes.polynomial import Floor, floor_divide, floors_of, terms_of
@@ -19,6 +25,7 @@ from ....ir.types import Dim, Size, quotient
 from ...steps import Value
 from .kinds import Declaring, Number
 from .numbers import SIGNS, OpenFloat, dim_of
+from .tensors import ROUNDED_DTYPES
 from .values import Computable, Filled, Positions, Repeated, Stacked, Written, shape_of
 
 
@@ -227,3 +234,17 @@ def _written(tracer: Declaring, lazy: Written) -> Value:
         adjacent = []
     parts += [_stacked(tracer, adjacent, axis)] if adjacent else []
     return tracer.call(concat, parts, axis)
+
+
+def rounded(tracer: Declaring, result: Any, expected: Any) -> Any:
+    """Round results to the dtype of torch's results, if values of the script have more bits."""
+    if isinstance(result, list | tuple) and isinstance(expected, list | tuple):
+        parts = [rounded(tracer, *pair) for pair in zip(result, expected, strict=True)]
+        return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
+    dtype = ROUNDED_DTYPES.get(getattr(expected, "dtype", torch.float32))
+    if dtype is None or not isinstance(result, Value | Computable):
+        return result
+    if isinstance(result, Filled):
+        number = torch.tensor(result.number, dtype=expected.dtype).item()
+        return Filled(number, result.shape, result.dtype)
+    return tracer.call(reduce_precision, tracer.value(result), dtype)

@@ -12,9 +12,8 @@ import torch
 from .calls import name_of
 from .kinds import Arguments, Function, Keywords
 from .names import FACTORIES
-from .nests import flat, mapped
 from .registry import UnreadableError
-from .tensors import Traced
+from .tensors import Traced, flat, mapped
 from .values import Unknown
 
 POINTWISE = frozenset(

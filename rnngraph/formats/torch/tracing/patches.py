@@ -11,9 +11,8 @@ from typing import Any
 import torch
 
 from .kinds import Arguments, Keywords
-from .nests import flat
 from .registry import MODULE_HANDLERS, Handler
-from .tensors import Traced
+from .tensors import Traced, flat
 
 Read = Callable[[str, Handler, torch.nn.Module, Arguments, Keywords], Any]
 """Function of (class name, handler, module, arguments, keywords) that calls the handler of a module."""

@@ -88,19 +88,19 @@ def _calls(function: FunctionType, kind: str) -> list[bool]:
     """Return a flag for each use of a global name in a function's bytecode: True if the use is a call."""
     return [
         step.opname == "LOAD_GLOBAL" and bool((step.arg or 0) & 1)
-        for code in _codes_in(function.__code__)
+        for code in codes_in(function.__code__)
         if kind in code.co_names
         for step in dis.get_instructions(code)
         if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and step.argval == kind
     ]
 
 
-def _codes_in(code: CodeType) -> Iterator[CodeType]:
+def codes_in(code: CodeType) -> Iterator[CodeType]:
     """Yield the code objects of a function and of its nested functions."""
     yield code
     for part in code.co_consts:
         if isinstance(part, CodeType):
-            yield from _codes_in(part)
+            yield from codes_in(part)
 
 
 def _functions_of(root: torch.nn.Module) -> Iterator[FunctionType]:

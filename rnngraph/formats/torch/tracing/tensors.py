@@ -16,22 +16,37 @@ from .registry import UnreadableError
 from .sizes import Sizes
 from .values import Lazy, shape_of
 
-DTYPES = {
+INPUT_DTYPES = {
     torch.float32: "float32",
     torch.float64: "float64",
     torch.int32: "int32",
     torch.int64: "int64",
     torch.bool: "bool",
 }
-"""``rg``'s names of the supported torch dtypes."""
-TORCH_DTYPES = {name: dtype for dtype, name in DTYPES.items()}
+"""``rg``'s names of the torch dtypes of inputs."""
+ROUNDED_DTYPES = {torch.bfloat16: "bfloat16"}
+"""Dtypes of tensors whose values are float32, and are rounded to the dtype after each call."""
+DTYPES = {**INPUT_DTYPES, **dict.fromkeys(ROUNDED_DTYPES, "float32")}
+"""``rg``'s names of the dtypes of values, by torch's dtype."""
+TORCH_DTYPES = {name: dtype for dtype, name in INPUT_DTYPES.items()}
 """torch's dtypes by the names of ``rg``."""
+
+
+def is_rounded(item: object) -> bool:
+    """True unless an argument has more bits than the dtypes to which values are rounded."""
+    return not isinstance(item, torch.Tensor) or item.dtype in ROUNDED_DTYPES or not item.dtype.is_floating_point
 
 
 class Memory:
     """Memory that a tensor and its views share."""
 
+    count = 0
+    """Number of memories so far, of all runs."""
+
     def __init__(self) -> None:
+        self.number = Memory.count
+        """Place in the order of allocation."""
+        Memory.count += 1
         self.writes = 0
         """Number of writes in place so far."""
         self.where: Where | None = None
@@ -81,6 +96,34 @@ class Shape(tuple[Any, ...]):
         for size in self:
             total = size * total
         return total
+
+
+# Nested arguments: lists, tuples, dicts and slices ---------------------------------------------------
+
+
+def flat(item: object) -> list[Any]:
+    """Return the leaves of nested arguments."""
+    if isinstance(item, dict):
+        return [leaf for part in item.values() for leaf in flat(part)]
+    if isinstance(item, list | tuple):
+        return [leaf for part in item for leaf in flat(part)]
+    if isinstance(item, slice):
+        return [item.start, item.stop, item.step]
+    return [item]
+
+
+def mapped(item: Any, function: Callable[[Any], Any]) -> Any:
+    """Return nested arguments with a function applied to each leaf; sizes become tuples."""
+    if isinstance(item, dict):
+        return {key: mapped(part, function) for key, part in item.items()}
+    if isinstance(item, slice):
+        return slice(*(function(part) for part in (item.start, item.stop, item.step)))
+    if isinstance(item, Shape | torch.Size):
+        return tuple(mapped(part, function) for part in item)
+    if isinstance(item, list | tuple):
+        parts = [mapped(part, function) for part in item]
+        return type(item)(*parts) if hasattr(item, "_fields") else type(item)(parts)
+    return function(item)
 
 
 # Views ----------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from ...rolling.elementwise import ELEMENTWISE
 from ...script import Script
 from ...steps import Value
 from .answers import ANSWERS
+from .branches import Branches
 from .calls import (
     PlacedModule,
     Warned,
@@ -31,21 +32,33 @@ from .calls import (
     first_line,
     memory_of,
     name_of,
+    user_frame,
     user_line_of_module,
     what_failed,
 )
 from .cuts import UNCHECKED, Cut, CutAxes
 from .kinds import Arguments, Function, Keywords
-from .materialize import materialized
+from .materialize import materialized, rounded
 from .meta_results import check_shape, guessed_result, meta_result, unknown_result
 from .moved_axes import elementwise, operation
-from .names import ALIASES, DRAWN, IGNORED, IN_PLACE, NEEDS_VALUES, NOT_READ, OWN_INPUT, REFUSED, STEPWISE
-from .nests import flat, mapped
+from .names import ALIASES, DRAWN, IGNORED, IN_PLACE, MOVES, NEEDS_VALUES, NOT_READ, OWN_INPUT, REFUSED, STEPWISE
 from .numbers import Extent, OpenFloat
 from .patches import kept_states, whole_forwards
 from .registry import HANDLERS, MODULE_HANDLERS, Composed, Handler, UnreadableError
 from .sizes import Sizes
-from .tensors import DTYPES, TORCH_DTYPES, Shape, Traced, is_part, refresh, view_of, write_through
+from .tensors import (
+    DTYPES,
+    TORCH_DTYPES,
+    Shape,
+    Traced,
+    flat,
+    is_part,
+    is_rounded,
+    mapped,
+    refresh,
+    view_of,
+    write_through,
+)
 from .values import NOT_VALUES, Computable, Filled, Lazy, Packed, Unknown, dtype_of, recast, shape_of
 
 
@@ -60,6 +73,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         keeps_filled: bool = False,
         cut_axes: CutAxes = UNCHECKED,
         must_open: Collection[str] = (),
+        branches: Branches | None = None,
     ) -> None:
         """Prepare a run.
 
@@ -70,9 +84,10 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
             keeps_filled: True to declare constant states as tensors instead of numbers, as loops need them.
             cut_axes: Treatment of axes that torch cuts to the longest row.
             must_open: Names of sizes that the caller requests as symbolic.
+            branches: Functions of the module that were rewritten, because they branch on values.
         """
         super().__init__()
-        self.cut_axes = cut_axes
+        self.cut_axes, self.must_open = cut_axes, must_open
         self.cuts: list[Cut] = []
         """Axes that torch cuts, in the order of the calls."""
         self.root, self.sizes, self.shared, self.keeps_filled = root, sizes, shared, keeps_filled
@@ -113,7 +128,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         """True if a constant tensor that may be a loop's initial state was written as a number."""
         self.has_assumed = False
         """True if the script has stand-ins for stacked steps, which are valid only after a loop is rolled up."""
-        self.must_open = must_open
+        self.branches = (branches or Branches()).reporting(self.problem)
         self.undecided: list[tuple[list[Dim], Where | None]] = []
         """(sizes, line) of each pair of axes, one of which must have a fixed size."""
         self.kept: list[object] = []  # keeps alive the objects whose ids are keys
@@ -190,6 +205,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
     def _overwrite(self, target: Any, result: object) -> Any:
         """Write a result into a tensor, and return the tensor."""
         if isinstance(target, Traced) and isinstance(result, Traced):
+            if self.branches.first_new is not None and target.memory.number < self.branches.first_new:
+                self.problem("a branch on values changes a tensor in place; compute a new tensor, as in y = y + 1")
             if target.shape != result.shape:
                 target.data = torch.empty(result.shape, dtype=target.dtype, device="meta")
             target.write(result.value, user_line_of_module())
@@ -226,6 +243,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
                 result: Any = self._on_steps(handler, packed, operands, keywords)
             else:
                 result = handler(self, *operands, **keywords)
+            if name not in MOVES or not all(map(is_rounded, flat((args, kwargs)))):
+                result = rounded(self, result, expected)
             return self._with_views(name, called, self._wrapped(result, expected), expected, args, kwargs)
         except UnreadableError as error:
             self.problem(f"{name}: {error}" if handler is not None else str(error))
@@ -253,7 +272,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
             if isinstance(ours, torch.Tensor) and isinstance(theirs, torch.Tensor):
                 check_shape(ours.shape, theirs.shape)
         if isinstance(result, Traced) and isinstance(expected, torch.Tensor) and result.dtype != expected.dtype:
-            return self.traced(self.cast(self.unwrap(result), DTYPES[expected.dtype]))
+            return self.traced(rounded(self, self.unwrap(result), expected), expected)
         return type(expected)(result) if isinstance(result, tuple) and isinstance(expected, tuple) else result
 
     def by_torch(self, function: Function, *operands: Any) -> Any:
@@ -412,6 +431,10 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return declare_parameter(self.script, path, np.atleast_1d(array), identifier(path), trainable=trainable)
 
     # Errors -------------------------------------------------------------------------------------
+
+    def rewrites_branch(self) -> bool:
+        """Rewrite the function that branches on values now. Return False if that is impossible."""
+        return self.branches.rewrite(user_frame())
 
     def problem(self, what: str) -> None:
         """Record a problem, with the current line and module."""
