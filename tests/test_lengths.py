@@ -79,7 +79,7 @@ def results(program: rg.Program, feeds: Mapping[str, Any]) -> dict[str, np.ndarr
 def test_the_bits_are_those_of_computing_all_rows(kind: str, both: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     program = network(kind, both)
     actual = {name: results(program, feeds(lengths)) for name, lengths in LENGTHS.items()}
-    monkeypatch.setattr(RowLengths, "_settle", lambda self, limit, scans: None)
+    monkeypatch.setattr(RowLengths, "_drop_unfit_scans", lambda self, mask, scans: None)
     whole = network(kind, both)
     for name, array in program.parameters.items():
         whole.parameters[name] = array

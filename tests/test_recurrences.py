@@ -238,7 +238,7 @@ def test_a_matrix_state_streams() -> None:
 @pytest.mark.parametrize(
     ("declare", "error", "text"),
     [
-        (lambda x: rg.dynamic_rnn(rg.DeltaNetCell(H, D), {"q": x}), rg.StructureError, r"or q \[2, 4\], k .*gets q"),
+        (lambda x: rg.dynamic_rnn(rg.DeltaNetCell(H, D), {"q": x}), rg.StructureError, r"or q \[2, 4\], k .*has q"),
         (lambda x: rg.dynamic_rnn(rg.MinGRUCell(3), {"z": x, "c": x}), rg.ShapeError, r"reads z as \[batch, 3\]"),
         (lambda x: rg.SSDCell(4, 2, num_groups=3), rg.ArgumentError, "num_groups=3 must divide num_heads=4"),
         (lambda x: rg.RGLRUCell(4, 3), rg.ArgumentError, "num_heads=3 must divide num_units=4"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.passes import pipeline
+from rnngraph.passes import sparse_products
 from rnngraph.passes.sparse_products import SparseProducts
 
 BLOCKS = ((4, 8), (8, 4), (16, 1), (1, 16), (1, 1))
@@ -43,4 +43,4 @@ def both(outputs: Any, density: float, block: tuple[int, int], **options: Any) -
 @pytest.fixture
 def any_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip zeros in weights of every size."""
-    monkeypatch.setattr(pipeline, "SparseProducts", partial(SparseProducts, min_rows=1, min_columns=1))
+    monkeypatch.setattr(sparse_products, "SparseProducts", partial(SparseProducts, min_rows=1, min_columns=1))
