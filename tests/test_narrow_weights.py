@@ -15,7 +15,7 @@ import own_cells
 import pytest
 import reference
 from block_numbers import BLOCKS, weights_in_blocks
-from declaration_checks import check_rows, check_stream, feeds_of, flat, taken
+from declaration_checks import check_rows, check_stream, feeds_of, flat, inputs_of
 from declarations import declare
 from exported import object_name
 from numpy.testing import assert_array_equal
@@ -169,7 +169,7 @@ def test_random_declarations(seed: int, monkeypatch: pytest.MonkeyPatch) -> None
     optimized = program.inference.compiled.optimized(outputs)
     assert "'bfloat16'" in str(optimized) or "'int8'" in str(optimized)
     expected = interpret(optimized, feeds_of(optimized, arrays, program))
-    for name, array in flat(program.inference(taken(graph, arrays))).items():
+    for name, array in flat(program.inference(inputs_of(graph, arrays))).items():
         np.testing.assert_allclose(array, expected[name], rtol=2e-3, atol=2e-3, err_msg=name)
     check_stream(declaration, program, arrays)
     check_rows(declaration, program, arrays)
@@ -490,7 +490,7 @@ def small_net() -> rg.Tensor:
     return rg.dense(outputs, 10, name="head")
 
 
-def held(program: rg.Program) -> dict[str, str]:
+def formats_held(program: rg.Program) -> dict[str, str]:
     """Return the kind of each weight in the summary, by the last part of its name."""
     lines = [line.split() for line in program.summary().splitlines() if line.startswith("  ")]
     return {words[0]: words[next(at for at, word in enumerate(words) if word.endswith("]")) + 1] for words in lines}
@@ -507,7 +507,7 @@ def test_a_kind_without_effect_is_a_warning() -> None:
     (warning,) = caught
     for text in ("rnn/gru_cell/gates/kernel: float32, as 2,048 elements", 'rg.Narrow("int8", force=True)', "head/k"):
         assert text in str(warning.message)
-    assert set(held(program).values()) == {"float32,", "float32"}
+    assert set(formats_held(program).values()) == {"float32,", "float32"}
     assert "2,048 elements are fewer than the 4,096 from which int8 pays" in program.summary()
 
 
@@ -515,7 +515,7 @@ def test_a_kind_without_effect_is_a_warning() -> None:
 def test_small_weights_are_forced() -> None:
     exact, x = rg.compile(small_net(), seed=3), normal(2, 5, 32)
     program = rg.compile(small_net(), seed=3, weights=rg.Narrow("int8", force=True))
-    assert [held(program)[name] for name in (*BODIES, "kernel", "bias")] == ["int8", "int8", "int8", "float32"]
+    assert [formats_held(program)[name] for name in (*BODIES, "kernel", "bias")] == ["int8", "int8", "int8", "float32"]
     error = np.abs(program.inference(x=x) - exact.inference(x=x)).max()
     assert 1e-5 < error < 0.05
     kernels = rounded_kernels({name: exact.parameters[name] for name in exact.parameters if "gru" in name}, 32, "int8")
@@ -534,7 +534,7 @@ def test_kinds_by_patterns_of_names(tmp_path: Path) -> None:
     narrow = partial(rg.Narrow, force=True)
     kinds = {"head/*": narrow("bfloat16"), "*gates*": "float32", "*": narrow("int8")}
     program, x = rg.compile(small_net(), seed=3, weights=kinds), normal(2, 5, 32)
-    assert [held(program)[name] for name in (*BODIES, "kernel")] == ["float32", "int8", "bfloat16"]
+    assert [formats_held(program)[name] for name in (*BODIES, "kernel")] == ["float32", "int8", "bfloat16"]
     program.save(tmp_path / "net")
     restored, pickled = rg.load(tmp_path / "net"), rg.loads(rg.dumps(program))
     for other in (restored, pickled):
@@ -543,7 +543,7 @@ def test_kinds_by_patterns_of_names(tmp_path: Path) -> None:
     exact = rg.load(tmp_path / "net", weights="float32")
     same(exact.inference(x=x), rg.compile(small_net(), seed=3).inference(x=x))
     one = rg.load(tmp_path / "net", weights={"*candidate*": rg.Narrow("int8", force=True)})
-    assert [held(one)[name] for name in (*BODIES, "kernel")] == ["float32", "int8", "float32"]
+    assert [formats_held(one)[name] for name in (*BODIES, "kernel")] == ["float32", "int8", "float32"]
     assert 0 < np.abs(one.inference(x=x) - exact.inference(x=x)).max() < 0.05
 
 
@@ -603,7 +603,7 @@ def test_a_weight_of_several_parameters_has_the_widest_of_their_kinds() -> None:
         rg.compile(y, seed=1, weights=kinds)
         for kinds in ({"a": "int8", "b": "bfloat16"}, {"*": "bfloat16"}, {"*": "float32"})
     )
-    assert held(both) == {"a": "bfloat16", "b": "bfloat16"}
+    assert formats_held(both) == {"a": "bfloat16", "b": "bfloat16"}
     same(both.inference(x=rows), wide.inference(x=rows))
     with pytest.warns(UserWarning, match="a: float32, as it forms one weight with b, kept float32"):
         alone = rg.compile(y, seed=1, weights={"a": "int8"})

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from chained_drivers import declare_chain
-from declaration_checks import poisoned, taken
+from declaration_checks import inputs_of, poisoned
 from declarations import declare
 from wired_cells import declare_cell
 
@@ -319,7 +319,7 @@ def check_random(seed: int) -> bool | None:
     compiled = declaration.compile()
     if compiled.loss is None or not any(array.size for array in compiled.parameters.values()):
         return None
-    feeds = taken(compiled.training.graph, declaration.arrays())
+    feeds = inputs_of(compiled.training.graph, declaration.arrays())
     try:
         with poisoned():
             loss, expected = compiled.training.gradients(feeds, seed=7, recompute=None)

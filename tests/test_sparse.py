@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from declaration_checks import check_rows, check_stream, flat, taken
+from declaration_checks import check_rows, check_stream, flat, inputs_of
 from declarations import declare
 from numpy.testing import assert_array_equal
 from pooled import check_pool
@@ -225,7 +225,7 @@ def test_random_declarations(seed: int, monkeypatch: pytest.MonkeyPatch) -> None
     sparse, shared, arrays = declaration.compile(), declaration.compile(threads=2), declaration.arrays()
     zero_blocks(sparse, 0.5, BLOCKS[seed % len(BLOCKS)], seed)
     graph = sparse.inference.graph
-    actual, feeds = flat(sparse.inference(taken(graph, arrays))), taken(graph, arrays)
+    actual, feeds = flat(sparse.inference(inputs_of(graph, arrays))), inputs_of(graph, arrays)
     for other in (dense, shared):
         other.parameters.load(dict(sparse.parameters.items()))
         same(other.inference(feeds), actual)

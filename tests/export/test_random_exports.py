@@ -32,7 +32,7 @@ MANY = 1000
 FLAGS = ("-std=c99", "-O0", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror")
 
 
-def made(declaration: Declaration) -> rg.Program:
+def compiled_case(declaration: Declaration) -> rg.Program:
     """Compile a declaration for one of the targets, with narrow or float32 weights, and in part with ``sparse``."""
     seed = declaration.seed
     forms = ("float32", "float32", "float32", "bfloat16", "int8")
@@ -64,7 +64,7 @@ def check_exported(declaration: Declaration, folder: Path) -> bool:
     """
     if not declaration.streams:
         return False
-    program, batch = made(declaration), declaration.batch
+    program, batch = compiled_case(declaration), declaration.batch
     weights = ("embedded", "external")[declaration.seed // 3 % 2]
     try:
         stream = program.inference.stream(batch=batch)
@@ -87,7 +87,7 @@ def check_self_test(folder: Path, exact: bool = True) -> None:
 
 def check_sequence(declaration: Declaration, folder: Path) -> bool:
     """Compare whole sequences at several sizes. Return False if code needs a size that is symbolic."""
-    program = made(declaration)
+    program = compiled_case(declaration)
     external = declaration.seed // 3 % 2 == 1
     weights = "external" if external else "embedded"
     try:

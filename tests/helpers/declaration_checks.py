@@ -46,7 +46,7 @@ def feeds_of(graph: Graph, arrays: Mapping[str, np.ndarray], program: rg.Program
     return {str(node["label"]): np.asarray(known[str(node["label"])]) for node in graph.inputs}
 
 
-def taken(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Arrays:
+def inputs_of(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Arrays:
     """Return those of the arrays that a graph reads."""
     labels = {str(node["label"]) for node in graph.inputs}
     return {name: array for name, array in arrays.items() if name in labels}
@@ -119,19 +119,19 @@ def poisoned() -> Iterator[None]:
 def check_native(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
     """Compare inference, training, evaluation and masks with the interpreter. ``out=`` gives the same bits."""
     graph = program.inference.graph
-    result = flat(program.inference(taken(graph, arrays)))
+    result = flat(program.inference(inputs_of(graph, arrays)))
     own = {name: np.full_like(array, 77) for name, array in result.items()}
-    program.inference(taken(graph, arrays), out=own)
+    program.inference(inputs_of(graph, arrays), out=own)
     for name, array in result.items():
         if not np.array_equal(own[name], array, equal_nan=True):
             raise CheckError(declaration, "out=", f"output {name}\n{own[name]}\nis not\n{array}")
     compare(declaration, "inference", result, graph, feeds_of(graph, arrays, program))
     graph = program.training.graph
-    result = flat(program.training(taken(graph, arrays), seed=7))
+    result = flat(program.training(inputs_of(graph, arrays), seed=7))
     compare(declaration, "training", result, graph, feeds_of(graph, arrays, program))
     if program.loss is not None:
         graph = program.evaluation.graph
-        result = flat(program.evaluate(taken(graph, arrays)))
+        result = flat(program.evaluate(inputs_of(graph, arrays)))
         compare(declaration, "evaluate", result, graph, feeds_of(graph, arrays, program))
 
 
@@ -140,14 +140,14 @@ def check_gradients(declaration: Declaration, program: rg.Program, arrays: Array
     if program.loss is None or not any(array.size for array in program.parameters.values()):
         return False
     graph = program.training.graph
-    loss, gradients = program.training.gradients(taken(graph, arrays), seed=7)
+    loss, gradients = program.training.gradients(inputs_of(graph, arrays), seed=7)
     plain = feeds_of(graph, arrays, program)
     native = with_loss(loss, gradients)
     compare(declaration, "gradients", native, graph, plain)
-    floats = [name for name, array in taken(graph, arrays).items() if array.dtype.kind == "f"]
+    floats = [name for name, array in inputs_of(graph, arrays).items() if array.dtype.kind == "f"]
     fed = [name for name in floats if name not in program.parts.lowered.keep_probs]
     if fed:  # with gradients of feeds, another graph saves more values
-        loss, more = program.training.gradients(taken(graph, arrays), seed=7, wrt=fed)
+        loss, more = program.training.gradients(inputs_of(graph, arrays), seed=7, wrt=fed)
         whole = program.training._gradients.graph(tuple(fed), ()).graph
         native = with_loss(loss, more)
         compare(declaration, "gradients", native, whole, feeds_of(whole, arrays, program))
@@ -170,7 +170,7 @@ def updates(program: rg.Program, arrays: Arrays) -> Arrays:
 def check_step(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
     """Check that a trainer's step returns the loss of ``gradients`` and applies these, if the loss reads parameters."""
     before = {name: array.copy() for name, array in program.parameters.items()}
-    feeds = taken(program.training.graph, arrays)
+    feeds = inputs_of(program.training.graph, arrays)
     loss, gradients = program.training.gradients(feeds, seed=7)
     if not all(np.isfinite(array).all() for array in (loss, *gradients.values())):
         return
@@ -195,8 +195,8 @@ def check_without_dropout(declaration: Declaration, program: rg.Program, arrays:
     if program.loss is None or random or differs:
         return False
     actual = {
-        "evaluate": program.evaluate(taken(program.evaluation.graph, arrays))["loss"],
-        "training": program.training(taken(program.training.graph, arrays), seed=7)["loss"],
+        "evaluate": program.evaluate(inputs_of(program.evaluation.graph, arrays))["loss"],
+        "training": program.training(inputs_of(program.training.graph, arrays), seed=7)["loss"],
     }
     wide = interpret(program.evaluation.graph, feeds_of(program.evaluation.graph, arrays, program), wide=True)["loss"]
     narrow = interpret(program.evaluation.graph, feeds_of(program.evaluation.graph, arrays, program))["loss"]
@@ -209,8 +209,8 @@ def check_without_dropout(declaration: Declaration, program: rg.Program, arrays:
 def check_threads(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
     """Check that two workers give the bits of one."""
     shared = declaration.compile(threads=2)
-    feeds, trained = taken(program.inference.graph, arrays), taken(program.training.graph, arrays)
-    evaluated = taken(program.evaluation.graph, arrays) if program.loss is not None else {}
+    feeds, trained = inputs_of(program.inference.graph, arrays), inputs_of(program.training.graph, arrays)
+    evaluated = inputs_of(program.evaluation.graph, arrays) if program.loss is not None else {}
     pairs = [(flat(of.inference(feeds)), flat(of.training(trained, seed=7))) for of in (program, shared)]
     if program.loss is not None and any(array.size for array in program.parameters.values()):
         pairs = [
@@ -253,7 +253,7 @@ def check_taps(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
         if compiled is None:
             continue
         result = True
-        taps = graphs.taps(taken(compiled.graph, arrays), **options)
+        taps = graphs.taps(inputs_of(compiled.graph, arrays), **options)
         pruned = compiled.pruned(tuple(TAP + name for name in taps))
         native = {TAP + name: array for name, array in taps.items()}
         compare(declaration, "taps", native, pruned, feeds_of(pruned, arrays, program))
@@ -261,7 +261,7 @@ def check_taps(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
     if program.loss is None or not wanted:
         return result
     graph = program.training._gradients.graph(wanted, ()).graph
-    inputs = taken(graph, arrays)
+    inputs = inputs_of(graph, arrays)
     loss, gradients = program.training.gradients(inputs, seed=7, wrt=wanted)
     zeros = program.training._gradients.zeros_for_taps(program.training._gradients.graph(wanted, ()), inputs, None)
     feeds = feeds_of(graph, {**arrays, **zeros}, program)
@@ -273,7 +273,7 @@ def check_taps(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
 def check_samples(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
     """Compare several draws of one call with the interpreter, each with its own seed."""
     graph = program.training.graph
-    drawn = flat(program.training(taken(graph, arrays), seed=7, samples=2))
+    drawn = flat(program.training(inputs_of(graph, arrays), seed=7, samples=2))
     for draw in range(2):
         feeds = feeds_of(graph, arrays, program)
         if "seed" in feeds:
@@ -284,7 +284,7 @@ def check_samples(declaration: Declaration, program: rg.Program, arrays: Arrays)
 def check_masks(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
     """Check that ``dropout_masks`` equals the interpreter's draws bit for bit, and contains only 0 and 1."""
     graph = program.parts.lowered.masks
-    masks = program.training.dropout_masks(taken(graph, arrays), seed=7)
+    masks = program.training.dropout_masks(inputs_of(graph, arrays), seed=7)
     if not graph.outputs:
         assert masks == {}
         return
@@ -299,11 +299,11 @@ def check_findings(declaration: Declaration, program: rg.Program, arrays: Arrays
     scale = np.finfo(declaration.dtype).max ** 0.8
     floats = {name for name, array in arrays.items() if array.dtype.kind == "f"} - program.parts.lowered.keep_probs
     for inputs in (arrays, arrays | {name: (arrays[name] * scale).astype(declaration.dtype) for name in floats}):
-        feeds = taken(program.inference.graph, inputs)
+        feeds = inputs_of(program.inference.graph, inputs)
         results = flat(program.inference(feeds))
         if any(np.isnan(array).any() for array in results.values()) and program.inference.check(feeds) is None:
             raise CheckError(declaration, "findings", f"none in inference, which gives\n{results}")
-        feeds = taken(program.training.graph, inputs)
+        feeds = inputs_of(program.training.graph, inputs)
         if program.loss is None or not program.parameters:
             continue
         loss, gradients = program.training.gradients(feeds, seed=7)
@@ -369,7 +369,7 @@ def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) 
         stream.flush(cut(declaration, feeds, time // stream.rate * stream.rate, time, only_sequences=True))
     except rg.GraphError:  # the graph has no remainder of this length, or no delayed outputs
         time -= time % stream.rate
-    taken_whole = taken(program.inference.graph, arrays)
+    taken_whole = inputs_of(program.inference.graph, arrays)
     whole = flat(program.inference(cut(declaration, taken_whole, 0, time)))
     for size in (0, 1, 2, 3):  # 0: step by step
         stream.reset()
@@ -440,7 +440,7 @@ def check_rows(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
         return False
     if any(isinstance(dim, int) for dim in _declared_batches(declaration, program)):
         return False
-    feeds = taken(program.inference.graph, arrays)
+    feeds = inputs_of(program.inference.graph, arrays)
     whole = flat(program.inference(feeds))
     row = declaration.seed % declaration.batch
     alone = {

@@ -45,7 +45,7 @@ def attributes(node: Any) -> dict[str, Any]:
     return {key: [text.decode() for text in value] if key == "activations" else value for key, value in actual.items()}
 
 
-def taken(model: Any, feeds: Mapping[str, Any]) -> Arrays:
+def inputs_of(model: Any, feeds: Mapping[str, Any]) -> Arrays:
     """Return those of the feeds that a file has as inputs."""
     return {item.name: np.asarray(feeds[item.name]) for item in model.graph.input if item.name in feeds}
 
@@ -54,7 +54,7 @@ def by_reference(model: Any, feeds: Mapping[str, Any]) -> Arrays:
     from onnx.reference import ReferenceEvaluator
 
     names = [item.name for item in model.graph.output]
-    return dict(zip(names, ReferenceEvaluator(model).run(None, taken(model, feeds)), strict=True))
+    return dict(zip(names, ReferenceEvaluator(model).run(None, inputs_of(model, feeds)), strict=True))
 
 
 def by_onnxruntime(model: Any, feeds: Mapping[str, Any]) -> Arrays:
@@ -65,7 +65,7 @@ def by_onnxruntime(model: Any, feeds: Mapping[str, Any]) -> Arrays:
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = [item.name for item in session.get_outputs()]
-    return dict(zip(names, session.run(names, taken(model, feeds)), strict=True))
+    return dict(zip(names, session.run(names, inputs_of(model, feeds)), strict=True))
 
 
 def ours(program: rg.Program, feeds: Mapping[str, Any]) -> Arrays:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
-from declaration_checks import CheckError, taken
+from declaration_checks import CheckError, inputs_of
 from declarations import Declaration
 from native_calls import call_native
 
@@ -172,7 +172,7 @@ def check_turns(declaration: Declaration, parts: int, monkeypatch: pytest.Monkey
         looked_at += [(graphs, graphs.compiled) for graphs in (program.evaluation, program.training)]
     for graphs, compiled in looked_at:
         names = tuple(name for name, _ in compiled.graph.outputs)
-        feeds = taken(compiled.graph, {**counters, **declaration.arrays()})
+        feeds = inputs_of(compiled.graph, {**counters, **declaration.arrays()})
         sizes = graphs.sizes(feeds, names, None, compiled)
         alone = call_native(compiled.entry(names, sizes), program.parameters, feeds, sizes)
         for reverse in (False, True):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import own_cells
 import pytest
-from declaration_checks import flat, taken
+from declaration_checks import flat, inputs_of
 from declarations import declare
 
 import rnngraph as rg
@@ -21,7 +21,7 @@ def data(*shape: int) -> Array:
     return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
 
 
-def apart(seed: int, draw: int) -> int:
+def seed_of_draw(seed: int, draw: int) -> int:
     return (seed + draw * 2**32) % 2**64
 
 
@@ -51,7 +51,7 @@ def test_a_draw_is_the_call_with_its_seed(dropout: dict[str, Any], seed: int) ->
     assert drawn["states"][0].h.shape == (DRAWS, BATCH, 6)
     assert drawn["loss"].shape == (DRAWS,)
     for draw in range(DRAWS):
-        options = {"seed": apart(seed, draw), "first_row": 2, "first_step": 1}
+        options = {"seed": seed_of_draw(seed, draw), "first_row": 2, "first_step": 1}
         alone = program.training(feeds, **options)
         for name, array in flat(alone).items():
             np.testing.assert_array_equal(flat(drawn)[name][draw], array, err_msg=name)
@@ -76,10 +76,10 @@ def test_many_random_declarations(seed: int) -> None:
 def check_random(seed: int) -> None:
     declaration = declare(seed)
     program = declaration.compile()
-    feeds = taken(program.training.graph, declaration.arrays())
+    feeds = inputs_of(program.training.graph, declaration.arrays())
     drawn = flat(program.training(feeds, samples=3, seed=5))
     for draw in range(3):
-        for name, array in flat(program.training(feeds, seed=apart(5, draw))).items():
+        for name, array in flat(program.training(feeds, seed=seed_of_draw(5, draw))).items():
             close = {"rtol": 1e-5, "atol": 1e-5} if array.dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-12}
             np.testing.assert_allclose(drawn[name][draw], array, **close, err_msg=declaration.text())
 
@@ -113,7 +113,7 @@ def test_samples_that_can_not_be_drawn_at_once_are_drawn_one_by_one() -> None:
     drawn = program.training(feeds, samples=DRAWS, seed=3, out=out)
     assert drawn["outputs"] is out["outputs"]
     for draw in range(DRAWS):
-        alone = program.training(feeds, seed=apart(3, draw))
+        alone = program.training(feeds, seed=seed_of_draw(3, draw))
         np.testing.assert_array_equal(drawn["outputs"][draw], alone["outputs"])
         np.testing.assert_array_equal(drawn["lengths"][draw], alone["lengths"])
     with pytest.raises(rg.ShapeError, match="out= for outputs"):
@@ -131,7 +131,7 @@ def test_taps_of_several_draws() -> None:
     for program, feeds in ((together, {"x": data(BATCH, TIME, WIDTH)}), (apiece, {"first": data(BATCH, 3)})):
         taps = program.training.taps(feeds, seed=3, samples=DRAWS)
         for draw in range(DRAWS):
-            alone = program.training.taps(feeds, seed=apart(3, draw))
+            alone = program.training.taps(feeds, seed=seed_of_draw(3, draw))
             assert list(alone) == list(taps)
             for name, array in alone.items():
                 np.testing.assert_allclose(taps[name][draw], array, rtol=1e-6, atol=1e-6)

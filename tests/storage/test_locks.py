@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Iterator[PrivateDirectory]:
 
 
 @contextmanager
-def held(path: Path, place: int) -> Iterator[subprocess.Popen[str]]:
+def byte_held_elsewhere(path: Path, place: int) -> Iterator[subprocess.Popen[str]]:
     """Start another process that locks this byte."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path), str(place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -63,7 +63,7 @@ def waits(
 
 
 def test_a_byte_is_one_process_s(tmp_path: Path, folder: PrivateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    with held(tmp_path, 2**60 - 1):
+    with byte_held_elsewhere(tmp_path, 2**60 - 1):
         assert waits(folder, 2**60 - 1, monkeypatch) == 5  # it continues after the timeout
         assert waits(folder, 7, monkeypatch) == 0
     assert waits(folder, 2**60 - 1, monkeypatch) == 0
@@ -74,7 +74,7 @@ def test_a_byte_is_one_process_s(tmp_path: Path, folder: PrivateDirectory, monke
 def test_a_killed_process_releases_its_lock(
     tmp_path: Path, folder: PrivateDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with held(tmp_path, 3) as process:
+    with byte_held_elsewhere(tmp_path, 3) as process:
 
         def end() -> None:
             process.kill()

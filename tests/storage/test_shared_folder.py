@@ -37,7 +37,7 @@ def put(folder: Path, files: Mapping[str, str], net: str = "net") -> None:
     assert not folder_of_files.exists()
 
 
-def found(folder: Path) -> dict[str, str]:
+def contents_of(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir() if path.name != MANIFEST}
 
 
@@ -55,7 +55,7 @@ def test_an_export_takes_the_place_of_one_of_its_name(tmp_path: Path) -> None:
     put(folder, other, "other")
     (folder / "mine.txt").write_text("mine")
     put(folder, NEW)
-    assert found(folder) == {**other, **NEW, "mine.txt": "mine"}
+    assert contents_of(folder) == {**other, **NEW, "mine.txt": "mine"}
     about = json.loads((folder / MANIFEST).read_text())
     digests = {file: [hashlib.sha256(text.encode()).hexdigest()] for file, text in NEW.items()}
     assert about["nets"]["net"] == digests
@@ -78,7 +78,7 @@ def test_a_file_that_was_changed_is_neither_replaced_nor_removed(file: str, tmp_
     refused(folder, NEW, rf"{file} is in the way: .* changed since")
     (folder / file).unlink()
     put(folder, NEW)
-    assert found(folder) == NEW
+    assert contents_of(folder) == NEW
 
 
 def test_build_files_of_several_nets_follow_the_last_one(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_build_files_of_several_nets_follow_the_last_one(tmp_path: Path) -> None
     put(folder, OLD)
     put(folder, {"other.o": "other", "CMakeLists.txt": "of another version"}, "other")
     put(folder, NEW)
-    assert found(folder) == {**NEW, "other.o": "other"}
+    assert contents_of(folder) == {**NEW, "other.o": "other"}
 
 
 @not_on_windows("links need a privilege")
@@ -108,7 +108,7 @@ def test_equal_files_do_not_prevent_an_export(tmp_path: Path) -> None:
     (folder / MANIFEST).unlink()
     put(folder, NEW)
     put(folder, OLD)
-    assert found(folder) == OLD
+    assert contents_of(folder) == OLD
 
 
 def test_a_list_of_another_kind_removes_no_files(tmp_path: Path) -> None:
@@ -155,5 +155,5 @@ def test_a_stopped_export_can_be_repeated(tmp_path: Path, monkeypatch: pytest.Mo
             put(folder, NEW)
             finished.append(moves)
         put(folder, NEW)
-        assert found(folder) == NEW
+        assert contents_of(folder) == NEW
     assert finished == [len(NEW) + 2]  # the list is written before and after the moves

@@ -66,7 +66,7 @@ CACHES = {"word", "True"} | ({"surrogate"} if WINDOWS else set())
 
 
 @cache
-def made() -> SimpleNamespace:
+def subjects() -> SimpleNamespace:
     """Return a program with dropout, lengths and a loss, and one that streams."""
     x, y = rg.placeholder("x", (None, None, 3)), rg.placeholder("y", (None, None, 2))
     n, keep = rg.placeholder("n", (None,), "int32"), rg.placeholder("keep", ())
@@ -87,22 +87,22 @@ def made() -> SimpleNamespace:
 
 
 def trainer(**options: Any) -> rg.Trainer:
-    return rg.Trainer(made().p, rg.Adam(1e-3), **options)
+    return rg.Trainer(subjects().p, rg.Adam(1e-3), **options)
 
 
 def fit(examples: Any = None, **options: Any) -> rg.History:
     options = {"progress": False, **options}
-    return trainer().fit(made().fed if examples is None else examples, **options)
+    return trainer().fit(subjects().fed if examples is None else examples, **options)
 
 
 def stream() -> Any:
-    running = made().streams.inference.stream(2)
+    running = subjects().streams.inference.stream(2)
     running.step(z=np.zeros((2, 3)))
     return running
 
 
 def edited(name: Any) -> None:
-    with made().p.parameters.edit(name):
+    with subjects().p.parameters.edit(name):
         pass
 
 
@@ -114,7 +114,7 @@ def history() -> rg.History:
 @cache
 def saved() -> tempfile.TemporaryDirectory[str]:
     folder = tempfile.TemporaryDirectory()
-    made().p.save(folder.name)
+    subjects().p.save(folder.name)
     return folder
 
 
@@ -129,16 +129,16 @@ RATE, NUMBER, POSITIVE = {"float", "zero", "huge", "function"}, {"float", "zero"
 CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     # rg.compile
     "outputs": (lambda v: rg.compile(v), set()),
-    "loss": (lambda v: rg.compile(made().shown, loss=v), NONE),
-    "seed": (lambda v: rg.compile(made().shown, seed=v), {"negative", "zero"}),
-    "target": (lambda v: rg.compile(made().shown, target=v), NONE),
-    "threads": (lambda v: rg.compile(made().shown, threads=v), COUNT),
-    "unroll": (lambda v: rg.compile(made().shown, unroll=v), NONE),
-    "weights": (lambda v: rg.compile(made().shown, weights=v), set()),
-    "activations": (lambda v: rg.compile(made().shown, activations=v), set()),
-    "parameters": (lambda v: rg.compile(made().shown, parameters=v), NONE),
-    "cache": (lambda v: rg.compile(made().shown, cache=v), CACHES),
-    "classes": (lambda v: rg.compile(made().shown, classes=v), {"None", "list"}),
+    "loss": (lambda v: rg.compile(subjects().shown, loss=v), NONE),
+    "seed": (lambda v: rg.compile(subjects().shown, seed=v), {"negative", "zero"}),
+    "target": (lambda v: rg.compile(subjects().shown, target=v), NONE),
+    "threads": (lambda v: rg.compile(subjects().shown, threads=v), COUNT),
+    "unroll": (lambda v: rg.compile(subjects().shown, unroll=v), NONE),
+    "weights": (lambda v: rg.compile(subjects().shown, weights=v), set()),
+    "activations": (lambda v: rg.compile(subjects().shown, activations=v), set()),
+    "parameters": (lambda v: rg.compile(subjects().shown, parameters=v), NONE),
+    "cache": (lambda v: rg.compile(subjects().shown, cache=v), CACHES),
+    "classes": (lambda v: rg.compile(subjects().shown, classes=v), {"None", "list"}),
     "load": (lambda v: rg.load(v), set()),
     "load threads": (lambda v: rg.load(saved().name, threads=v), COUNT),
     "load target": (lambda v: rg.load(saved().name, target=v), NONE),
@@ -146,46 +146,49 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "load weights": (lambda v: rg.load(saved().name, weights=v), NONE),
     "load activations": (lambda v: rg.load(saved().name, activations=v), NONE),
     # inference and training
-    "inference": (lambda v: made().p.inference(v), set()),
-    "inference x": (lambda v: made().p.inference(x=v, n=made().fed["n"]), set()),
-    "inference n": (lambda v: made().p.inference(x=made().fed["x"], n=v), set()),
-    "inference out": (lambda v: made().p.inference(made().given, out=v), NONE),
-    "inference out of one": (lambda v: made().p.inference(made().given, out={"shown": v}), set()),
-    "training": (lambda v: made().p.training(v), set()),
-    "training y": (lambda v: made().p.training(made().fed | {"y": v}), set()),
-    "training keep": (lambda v: made().p.training(made().fed | {"keep": v}), FLAGS),
-    "training seed": (lambda v: made().p.training(made().fed, seed=v), NONE | {"negative", "zero"}),
-    "first_row": (lambda v: made().p.training(made().fed, first_row=v), {"zero"}),
-    "first_step": (lambda v: made().p.training(made().fed, first_step=v), {"zero"}),
-    "gradients": (lambda v: made().p.training.gradients(v), set()),
-    "gradients seed": (lambda v: made().p.training.gradients(made().fed, seed=v), NONE | {"negative", "zero"}),
-    "wrt": (lambda v: made().p.training.gradients(made().fed, wrt=v), {"nothing"}),
-    "output_gradients": (lambda v: made().p.training.gradients(made().fed, output_gradients=v), NONE),
-    "an output's gradient": (lambda v: made().p.training.gradients(made().fed, output_gradients={"shown": v}), set()),
-    "masks": (lambda v: made().p.training.dropout_masks(v, seed=1), set()),
-    "samples": (lambda v: made().p.training(made().fed, samples=v), NONE),
-    "taps": (lambda v: made().p.inference.taps(v), NONE),
-    "training taps": (lambda v: made().p.training.taps(v), NONE),
-    "taps seed": (lambda v: made().p.training.taps(made().fed, seed=v), NONE | {"negative", "zero"}),
-    "masks seed": (lambda v: made().p.training.dropout_masks(made().fed, seed=v), {"negative", "zero"}),
-    "masks of samples": (lambda v: made().p.training.dropout_masks(made().fed, seed=1, samples=v), NONE),
-    "masks first_row": (lambda v: made().p.training.dropout_masks(made().fed, seed=1, first_row=v), {"zero"}),
-    "check seed": (lambda v: made().p.training.check(made().fed, seed=v), NONE | {"negative", "zero"}),
-    "check": (lambda v: made().p.training.check(v), set()),
-    "check x": (lambda v: made().p.training.check(made().fed | {"x": v}), set()),
-    "evaluate": (lambda v: made().p.evaluate(v), set()),
-    "evaluate out": (lambda v: made().p.evaluate(made().fed, out=v), set()),
+    "inference": (lambda v: subjects().p.inference(v), set()),
+    "inference x": (lambda v: subjects().p.inference(x=v, n=subjects().fed["n"]), set()),
+    "inference n": (lambda v: subjects().p.inference(x=subjects().fed["x"], n=v), set()),
+    "inference out": (lambda v: subjects().p.inference(subjects().given, out=v), NONE),
+    "inference out of one": (lambda v: subjects().p.inference(subjects().given, out={"shown": v}), set()),
+    "training": (lambda v: subjects().p.training(v), set()),
+    "training y": (lambda v: subjects().p.training(subjects().fed | {"y": v}), set()),
+    "training keep": (lambda v: subjects().p.training(subjects().fed | {"keep": v}), FLAGS),
+    "training seed": (lambda v: subjects().p.training(subjects().fed, seed=v), NONE | {"negative", "zero"}),
+    "first_row": (lambda v: subjects().p.training(subjects().fed, first_row=v), {"zero"}),
+    "first_step": (lambda v: subjects().p.training(subjects().fed, first_step=v), {"zero"}),
+    "gradients": (lambda v: subjects().p.training.gradients(v), set()),
+    "gradients seed": (lambda v: subjects().p.training.gradients(subjects().fed, seed=v), NONE | {"negative", "zero"}),
+    "wrt": (lambda v: subjects().p.training.gradients(subjects().fed, wrt=v), {"nothing"}),
+    "output_gradients": (lambda v: subjects().p.training.gradients(subjects().fed, output_gradients=v), NONE),
+    "an output's gradient": (
+        lambda v: subjects().p.training.gradients(subjects().fed, output_gradients={"shown": v}),
+        set(),
+    ),
+    "masks": (lambda v: subjects().p.training.dropout_masks(v, seed=1), set()),
+    "samples": (lambda v: subjects().p.training(subjects().fed, samples=v), NONE),
+    "taps": (lambda v: subjects().p.inference.taps(v), NONE),
+    "training taps": (lambda v: subjects().p.training.taps(v), NONE),
+    "taps seed": (lambda v: subjects().p.training.taps(subjects().fed, seed=v), NONE | {"negative", "zero"}),
+    "masks seed": (lambda v: subjects().p.training.dropout_masks(subjects().fed, seed=v), {"negative", "zero"}),
+    "masks of samples": (lambda v: subjects().p.training.dropout_masks(subjects().fed, seed=1, samples=v), NONE),
+    "masks first_row": (lambda v: subjects().p.training.dropout_masks(subjects().fed, seed=1, first_row=v), {"zero"}),
+    "check seed": (lambda v: subjects().p.training.check(subjects().fed, seed=v), NONE | {"negative", "zero"}),
+    "check": (lambda v: subjects().p.training.check(v), set()),
+    "check x": (lambda v: subjects().p.training.check(subjects().fed | {"x": v}), set()),
+    "evaluate": (lambda v: subjects().p.evaluate(v), set()),
+    "evaluate out": (lambda v: subjects().p.evaluate(subjects().fed, out=v), set()),
     # the program
-    "prepare": (lambda v: made().p.inference.prepare(v), NONE | {"list", "nothing"}),
-    "prepare a size": (lambda v: made().p.inference.prepare(1, T=v), set()),
-    "memory batch": (lambda v: made().p.inference.memory(v), set()),
-    "memory time": (lambda v: made().p.inference.memory(1, v), set()),
-    "show": (lambda v: made().p.inference.show(v), set()),
-    "initialize": (lambda v: made().p.initialize(v), {"negative", "zero"}),
-    "threads later": (lambda v: setattr(made().p, "threads", v), COUNT),
-    "save": (lambda v: made().p.save(v), {"word"}),
+    "prepare": (lambda v: subjects().p.inference.prepare(v), NONE | {"list", "nothing"}),
+    "prepare a size": (lambda v: subjects().p.inference.prepare(1, T=v), set()),
+    "memory batch": (lambda v: subjects().p.inference.memory(v), set()),
+    "memory time": (lambda v: subjects().p.inference.memory(1, v), set()),
+    "show": (lambda v: subjects().p.inference.show(v), set()),
+    "initialize": (lambda v: subjects().p.initialize(v), {"negative", "zero"}),
+    "threads later": (lambda v: setattr(subjects().p, "threads", v), COUNT),
+    "save": (lambda v: subjects().p.save(v), {"word"}),
     # streams
-    "stream": (lambda v: made().streams.inference.stream(v), COUNT),
+    "stream": (lambda v: subjects().streams.inference.stream(v), COUNT),
     "step": (lambda v: stream().step(v), set()),
     "step z": (lambda v: stream().step(z=v), set()),
     "step out": (lambda v: stream().step(z=np.zeros((2, 3)), out=v), NONE),
@@ -197,33 +200,33 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "state": (lambda v: setattr(stream(), "state", v), set()),
     "reset": (lambda v: stream().reset(v), NONE | ROWS),
     # parameters
-    "a parameter": (lambda v: made().p.parameters[v], set()),
-    "its value": (lambda v: made().p.parameters.__setitem__("dense/bias", v), {"list"}),
-    "its name": (lambda v: made().p.parameters.__setitem__(v, 1.0), set()),
+    "a parameter": (lambda v: subjects().p.parameters[v], set()),
+    "its value": (lambda v: subjects().p.parameters.__setitem__("dense/bias", v), {"list"}),
+    "its name": (lambda v: subjects().p.parameters.__setitem__(v, 1.0), set()),
     "edit": (edited, set()),
-    "load parameters": (lambda v: made().p.parameters.load(v), set()),
-    "load a value": (lambda v: made().p.parameters.load(made().values | {"dense/bias": v}), {"list"}),
-    "rename": (lambda v: made().p.parameters.load(made().values, rename=v), NONE),
-    "strict": (lambda v: made().p.parameters.load(made().values, strict=v), FLAGS),
-    "save parameters": (lambda v: made().p.parameters.save(v), set()),
-    "initialize parameters": (lambda v: made().p.parameters.initialize(v), {"negative", "zero"}),
+    "load parameters": (lambda v: subjects().p.parameters.load(v), set()),
+    "load a value": (lambda v: subjects().p.parameters.load(subjects().values | {"dense/bias": v}), {"list"}),
+    "rename": (lambda v: subjects().p.parameters.load(subjects().values, rename=v), NONE),
+    "strict": (lambda v: subjects().p.parameters.load(subjects().values, strict=v), FLAGS),
+    "save parameters": (lambda v: subjects().p.parameters.save(v), set()),
+    "initialize parameters": (lambda v: subjects().p.parameters.initialize(v), {"negative", "zero"}),
     # trainers
     "trained program": (lambda v: rg.Trainer(v), set()),
-    "optimizer": (lambda v: rg.Trainer(made().p, v), NONE),
+    "optimizer": (lambda v: rg.Trainer(subjects().p, v), NONE),
     "clip_norm": (lambda v: trainer(clip_norm=v), NONE | {"float", "huge"}),
     "clip_value": (lambda v: trainer(clip_value=v), NONE | {"float", "huge"}),
     "only": (lambda v: trainer(only=v), NONE),
     "accumulate": (lambda v: trainer(accumulate=v), COUNT),
     "skip_non_finite": (lambda v: trainer(skip_non_finite=v), FLAGS),
     "train": (lambda v: trainer().step(v), set()),
-    "train x": (lambda v: trainer().step(made().fed | {"x": v}), set()),
-    "carry": (lambda v: trainer().step(made().fed, carry=v), FLAGS),
-    "fetch": (lambda v: trainer().step(made().fed, fetch=v), NONE),
-    "train seed": (lambda v: trainer().step(made().fed, seed=v), NONE | {"negative", "zero"}),
+    "train x": (lambda v: trainer().step(subjects().fed | {"x": v}), set()),
+    "carry": (lambda v: trainer().step(subjects().fed, carry=v), FLAGS),
+    "fetch": (lambda v: trainer().step(subjects().fed, fetch=v), NONE),
+    "train seed": (lambda v: trainer().step(subjects().fed, seed=v), NONE | {"negative", "zero"}),
     "learning_rate": (rate, RATE),
     "a rate of a function": (lambda v: rate(lambda update: v), NUMBER),
     "save a trainer": (lambda v: trainer().save(v), {"word"}),
-    "load a trainer": (lambda v: rg.Trainer.load(v, made().p), set()),
+    "load a trainer": (lambda v: rg.Trainer.load(v, subjects().p), set()),
     "load for": (lambda v: rg.Trainer.load("missing", v), set()),
     # optimizers and schedules
     "sgd rate": (lambda v: rg.SGD(v), RATE),
@@ -273,36 +276,36 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "reset_after": (lambda v: rg.GRUCell(3, reset_after=v), FLAGS),
     "state_is_tuple": (lambda v: rg.LSTMCell(3, state_is_tuple=v), FLAGS),
     "variational": (lambda v: rg.DropoutWrapper(rg.GRUCell(3), input_keep_prob=0.5, variational_recurrent=v), FLAGS),
-    "keepdims": (lambda v: rg.reduce_sum(made().shown, 1, keepdims=v), FLAGS),
-    "exclusive": (lambda v: rg.cumsum(made().shown, 1, exclusive=v), FLAGS),
+    "keepdims": (lambda v: rg.reduce_sum(subjects().shown, 1, keepdims=v), FLAGS),
+    "exclusive": (lambda v: rg.cumsum(subjects().shown, 1, exclusive=v), FLAGS),
     # predict and evaluate
-    "predict": (lambda v: made().p.predict(v), set()),
-    "predict x": (lambda v: made().p.predict({"x": v}), {"nothing"}),
-    "predict a pair": (lambda v: made().p.predict((v, v)), {"nothing"}),
-    "predict a batch": (lambda v: made().p.predict(iter([made().given, v])), set()),
-    "predict lengths": (lambda v: made().p.predict({"x": made().fed["x"]}, lengths=v), NONE),
-    "predict batch_size": (lambda v: made().p.predict(made().given, batch_size=v), COUNT),
+    "predict": (lambda v: subjects().p.predict(v), set()),
+    "predict x": (lambda v: subjects().p.predict({"x": v}), {"nothing"}),
+    "predict a pair": (lambda v: subjects().p.predict((v, v)), {"nothing"}),
+    "predict a batch": (lambda v: subjects().p.predict(iter([subjects().given, v])), set()),
+    "predict lengths": (lambda v: subjects().p.predict({"x": subjects().fed["x"]}, lengths=v), NONE),
+    "predict batch_size": (lambda v: subjects().p.predict(subjects().given, batch_size=v), COUNT),
     "evaluate examples": (lambda v: trainer().evaluate(v), set()),
-    "evaluate metrics": (lambda v: trainer().evaluate(made().fed, metrics=v), NONE),
-    "evaluate lengths": (lambda v: trainer().evaluate(made().fed, lengths=v), NONE),
-    "evaluate batch_size": (lambda v: trainer().evaluate(made().fed, batch_size=v), COUNT),
+    "evaluate metrics": (lambda v: trainer().evaluate(subjects().fed, metrics=v), NONE),
+    "evaluate lengths": (lambda v: trainer().evaluate(subjects().fed, lengths=v), NONE),
+    "evaluate batch_size": (lambda v: trainer().evaluate(subjects().fed, batch_size=v), COUNT),
     # fit
     "class_weights": (lambda v: fit(class_weights=v), NONE),
-    "steps_per_epoch": (lambda v: fit([made().fed], steps_per_epoch=v), NONE),
-    "a batch": (lambda v: fit([made().fed, v]), set()),
+    "steps_per_epoch": (lambda v: fit([subjects().fed], steps_per_epoch=v), NONE),
+    "a batch": (lambda v: fit([subjects().fed, v]), set()),
     "validation pair": (lambda v: fit(validation=(v, v)), set()),
-    "validation batch": (lambda v: fit(validation=[made().fed, v]), set()),
+    "validation batch": (lambda v: fit(validation=[subjects().fed, v]), set()),
     "a callback": (lambda v: fit(callbacks=[v]), set()),
     "examples": (lambda v: trainer().fit(v), set()),
-    "examples x": (lambda v: fit(made().fed | {"x": v}), set()),
-    "examples n": (lambda v: fit(made().fed | {"n": v}), set()),
-    "examples keep": (lambda v: fit(made().fed | {"keep": v}), FLAGS),
-    "examples x in part": (lambda v: fit(made().fed | {"x": v}, validation=0.5), set()),
+    "examples x": (lambda v: fit(subjects().fed | {"x": v}), set()),
+    "examples n": (lambda v: fit(subjects().fed | {"n": v}), set()),
+    "examples keep": (lambda v: fit(subjects().fed | {"keep": v}), FLAGS),
+    "examples x in part": (lambda v: fit(subjects().fed | {"x": v}, validation=0.5), set()),
     "batch_size": (lambda v: fit(batch_size=v), COUNT),
     "epochs": (lambda v: fit(epochs=v), COUNT),
     "lengths": (lambda v: fit(lengths=v), NONE),
     "validation": (lambda v: fit(validation=v), NONE),
-    "validation x": (lambda v: fit(validation=made().fed | {"x": v}), set()),
+    "validation x": (lambda v: fit(validation=subjects().fed | {"x": v}), set()),
     "metrics": (lambda v: fit(metrics=v), NONE),
     "a metric's name": (lambda v: fit(metrics={v: lambda result, feeds: 1.0}), set()),
     "a metric's number": (

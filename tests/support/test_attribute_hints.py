@@ -39,7 +39,7 @@ NAM = {
 
 
 @cache
-def things() -> dict[str, Any]:
+def subjects() -> dict[str, Any]:
     x = rg.placeholder("x", (None, None, 3))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x)
     program = rg.compile({"y": outputs}, loss=rg.reduce_sum(outputs))
@@ -65,7 +65,7 @@ def things() -> dict[str, Any]:
     "name", ["Program", "InferenceGraph", "TrainingGraph", "Trainer", "Stream", "StreamPool", "Net"]
 )
 def test_names_of_other_frameworks_suggest_replacements(name: str) -> None:
-    item = things()[name]
+    item = subjects()[name]
     for word, remedy in (OF_TRAINERS if name == "Trainer" else OF_NETS).items():
         if not hasattr(type(item), word) and word not in vars(item):
             with pytest.raises(rg.NotOfferedError, match=f"{name} has no attribute {word}; ") as error:
@@ -77,7 +77,7 @@ def test_names_of_other_frameworks_suggest_replacements(name: str) -> None:
 def test_answers_name_the_program_of_a_net_and_of_a_trainer() -> None:
     for name, text in (("Net", r"net\.program\(\)"), ("Trainer", r"trainer\.program")):
         with pytest.raises(rg.NotOfferedError, match=f"program.predict.*; program is {text}"):
-            things()[name].predict(np.ones((1, 2, 3)))
+            subjects()[name].predict(np.ones((1, 2, 3)))
 
 
 KINDS = ("Program", "InferenceGraph", "TrainingGraph", "Trainer", "Stream", "StreamPool")
@@ -88,8 +88,8 @@ API = (Path(__file__).parents[2] / "docs/api.md").read_text(encoding="utf-8")
 
 @pytest.mark.parametrize("name", ["Net", *KINDS])
 def test_names_of_another_object_of_rnngraph_are_suggested_there(name: str) -> None:
-    item = things()[name]
-    ours = {word for kind in KINDS for word in dir(type(things()[kind])) if word[0] != "_"} - INTERNAL
+    item = subjects()[name]
+    ours = {word for kind in KINDS for word in dir(type(subjects()[kind])) if word[0] != "_"} - INTERNAL
     documented = {word for word in ours if re.search(rf"`(\w+\.)*{word}\b", API)}
     assert {"explore", "process", "export_plugin", "clip_norm"} <= documented
     for word in sorted(documented):
@@ -107,8 +107,8 @@ FIRST_LINES: dict[str, Callable[[Any, Any, Any], object]] = {
     "result.numpy()": lambda p, n, r: r.numpy(),
     "model.fit(x, y)": lambda p, n, r: p.fit(1, 2),
     "model.evaluate(x, y)": lambda p, n, r: p.evaluate(1, 2),
-    "trainer.evaluate(x, y)": lambda p, n, r: things()["Trainer"].evaluate(1, 2),
-    "trainer.step(x, y)": lambda p, n, r: things()["Trainer"].step(1, 2),
+    "trainer.evaluate(x, y)": lambda p, n, r: subjects()["Trainer"].evaluate(1, 2),
+    "trainer.step(x, y)": lambda p, n, r: subjects()["Trainer"].step(1, 2),
     "model.inference(x, y)": lambda p, n, r: p.inference(1, 2),
     "model.compile(optimizer, loss)": lambda p, n, r: p.compile(optimizer="adam", loss="mse"),
     "net.compile(optimizer, loss)": lambda p, n, r: n.compile(optimizer="adam", loss="mse"),
@@ -122,15 +122,15 @@ FIRST_LINES: dict[str, Callable[[Any, Any, Any], object]] = {
 @pytest.mark.parametrize("words", FIRST_LINES)
 def test_first_lines_of_other_frameworks_are_answered(words: str) -> None:
     """Users' first lines from other frameworks raise an error with the line and the replacement."""
-    program = things()["Program"]
+    program = subjects()["Program"]
     result = program.inference(x=np.ones((1, 2, 3), np.float32))
     with pytest.raises(rg.RnnGraphError, match=r"test_attribute_hints.py:[0-9]+: .*(write|has|give|see|runs)") as error:
-        FIRST_LINES[words](program, things()["Net"], result)
+        FIRST_LINES[words](program, subjects()["Net"], result)
     assert not isinstance(error.value, rg.NameLookupError)
 
 
 def test_handles_of_a_pool_close_and_suggest_methods() -> None:
-    pool = things()["Program"].inference.streams()
+    pool = subjects()["Program"].inference.streams()
     handle = pool.open()
     for word, remedy in OF_HANDLES.items():
         with pytest.raises(rg.NotOfferedError, match=f"StreamHandle has no attribute {word}; ") as error:
@@ -143,7 +143,7 @@ def test_handles_of_a_pool_close_and_suggest_methods() -> None:
 
 
 def test_attributes_of_other_tensors_suggest_replacements() -> None:
-    x = things()["Tensor"]
+    x = subjects()["Tensor"]
     for word, remedy in OF_TENSORS.items():
         if hasattr(type(x), word):  # Tensors of TensorFlow 1 have some of these attributes once its names were used
             continue
@@ -163,13 +163,13 @@ def test_suggested_names_exist() -> None:
         owners = {"program.": "Program", "trainer.": "Trainer", "stream.": "Stream", "memory.": "MemoryUsage"}
         for owner, item in owners.items():
             if f" {owner}" in f" {remedy}" and (name := remedy.split(owner)[1].split("(")[0].split(" ")[0]):
-                place: Any = things()[item]
+                place: Any = subjects()[item]
                 for part in name.split("[")[0].rstrip(".,)").split("."):
                     place = getattr(place, part)
 
 
 def test_unsupported_operators_suggest_replacements() -> None:
-    x: Any = things()["Tensor"]
+    x: Any = subjects()["Tensor"]
 
     def set_entry() -> None:
         x[0] = 1.0
@@ -201,11 +201,11 @@ def test_misspelt_names_are_suggested() -> None:
         ("Tensor", "shap", "shape"),
     ):
         with pytest.raises(rg.NotOfferedError, match=f"did you mean {meant}"):
-            getattr(things()[name], word)
+            getattr(subjects()[name], word)
 
 
 def test_results_are_mappings() -> None:
-    result = things()["Program"].inference(x=np.ones((1, 2, 3), np.float32))
+    result = subjects()["Program"].inference(x=np.ones((1, 2, 3), np.float32))
     for word in ("y", "shape"):
         with pytest.raises(rg.NotOfferedError, match=r"write result\['y'\]"):
             getattr(result, word)
@@ -213,11 +213,11 @@ def test_results_are_mappings() -> None:
 
 @pytest.mark.parametrize("key", ["out", 0, ["y"], slice(None), (slice(None), -1)], ids=str)
 def test_results_and_nets_have_names_for_keys(key: Any) -> None:
-    result = things()["Program"].inference(x=np.ones((1, 2, 3), np.float32))
+    result = subjects()["Program"].inference(x=np.ones((1, 2, 3), np.float32))
     with pytest.raises(rg.NameLookupError, match=r"the result has no .*; it has y"):
         result[key]
     with pytest.raises(rg.NameLookupError, match=r"the net has no .* here; there are y"):
-        things()["Net"].outputs[key]
+        subjects()["Net"].outputs[key]
     assert result["y"].shape == (1, 2, 4)
     assert result.get("out") is None
 
@@ -262,7 +262,7 @@ def test_mappings_within_results_suggest_names() -> None:
 
 
 def test_errors_for_wrong_names_list_similar_ones() -> None:
-    program, fed = things()["Program"], np.ones((1, 2, 3), np.float32)
+    program, fed = subjects()["Program"], np.ones((1, 2, 3), np.float32)
     history = rg.History()
     history.append({"epoch": 1, "loss": 0.5})
     for _ in range(20):
@@ -305,7 +305,7 @@ def test_states_with_fields_suggest_names() -> None:
 def test_mappings_of_users_suggest_names() -> None:
     history = rg.History()
     history.append({"epoch": 1, "loss": 0.5})
-    parameters = things()["Program"].parameters
+    parameters = subjects()["Program"].parameters
     for item, words in ((history, OF_HISTORIES), (parameters, OF_PARAMETERS)):
         for word, remedy in words.items():
             with pytest.raises(rg.NotOfferedError) as error:
@@ -318,7 +318,7 @@ def test_mappings_of_users_suggest_names() -> None:
 
 @pytest.mark.parametrize("name", INDEXED)
 def test_objects_without_entries_suggest_attributes(name: str) -> None:
-    item = things()[name]
+    item = subjects()[name]
     for look in (lambda: item["y"], lambda: item[0], lambda: [*item]):
         with pytest.raises(rg.CallError, match=f"{name} has no entries, such as .*; write "):
             look()
@@ -329,15 +329,15 @@ def test_calls_of_objects_suggest_methods(name: str) -> None:
     if name == "Cell" and hasattr(rg.Tensor, "get_shape"):  # cells of TensorFlow 1 are callable
         return
     with pytest.raises(rg.CallError, match=f"{name} can't be called; write "):
-        things()[name](np.ones(3))
+        subjects()[name](np.ones(3))
 
 
 def test_hasattr_of_missing_names_is_false() -> None:
-    for item in things().values():
+    for item in subjects().values():
         assert not hasattr(item, "no_such_attribute")
-        assert item is things()["Tensor"] or getattr(item, "__array__", None) is None
+        assert item is subjects()["Tensor"] or getattr(item, "__array__", None) is None
         assert getattr(item, "_no_such_attribute", 3) == 3
-    program = things()["Program"]
+    program = subjects()["Program"]
     assert copy.copy(program) is not None
     assert pickle.loads(pickle.dumps(program)).inputs == program.inputs
 
@@ -354,7 +354,7 @@ def test_an_error_of_a_property_is_raised_unchanged() -> None:
 
 
 def test_errors_list_the_names_of_a_net() -> None:
-    net = things()["Net"]
+    net = subjects()["Net"]
     with pytest.raises(rg.NameLookupError, match="the net has no 'out' here; there are y"):
         net.outputs["out"]
     assert "out" not in net.outputs

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import own_cells
 import pytest
-from declaration_checks import CheckError, taken
+from declaration_checks import CheckError, inputs_of
 from declarations import declare
 from numpy.testing import assert_allclose, assert_array_equal
 from training import INPUTS, UNITS, compiled_once, copies, data, leaves, network, same
@@ -511,7 +511,7 @@ def check_step(seed: int) -> bool:
             trainer = rg.Trainer(program, rg.SGD(0.125))
         except rg.ArgumentError:
             return False  # no trainable parameters
-        feeds = taken(program.training.graph, arrays)
+        feeds = inputs_of(program.training.graph, arrays)
         loss, gradients = program.training.gradients(feeds, seed=5)
         before = copies(program.parameters)
         stepped = trainer.step(feeds, seed=5)

@@ -158,7 +158,7 @@ def test_workers_take_places_over_too(
     graphs = program.training
     compiled = graphs.full_graph()
     names = tuple(name for name, _ in compiled.graph.outputs)
-    fed = declaration_checks.taken(compiled.graph, feeds)
+    fed = declaration_checks.inputs_of(compiled.graph, feeds)
     sizes = graphs.sizes(fed, names, None, compiled)
     graph = compiled.sized(names, sizes)
     with monkeypatch.context() as patch:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import teams
-from declaration_checks import taken
+from declaration_checks import inputs_of
 from native_calls import call_native
 from numpy.testing import assert_array_equal
 from own_cells import Speller
@@ -90,7 +90,7 @@ def check(program: rg.Program, rows: int, parts: int, monkeypatch: pytest.Monkey
     for graphs in (program.inference, program.training):
         compiled = graphs.full_graph()
         names = tuple(name for name, _ in compiled.graph.outputs)
-        given = taken(compiled.graph, {**numbers, **feeds})
+        given = inputs_of(compiled.graph, {**numbers, **feeds})
         sizes = graphs.sizes(given, names, None, compiled)
         alone = call_native(compiled.entry(names, sizes), program.parameters, given, sizes)
         for reverse in (False, True):

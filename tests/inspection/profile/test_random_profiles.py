@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import teams
 from chained_drivers import declare_chain
-from declaration_checks import flat, taken
+from declaration_checks import flat, inputs_of
 from declarations import Declaration, declare
 from numpy.testing import assert_array_equal
 from wired_cells import declare_cell
@@ -40,7 +40,7 @@ def check_profiled(declaration: Declaration, threads: int) -> None:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = declaration.compile(threads=threads)
-        feeds = taken(program.inference.graph, declaration.arrays())
+        feeds = inputs_of(program.inference.graph, declaration.arrays())
         expected = flat(program.inference(feeds))
         compiled, outputs = program.inference.compiled, program.inference._names()
         entry, _, _ = compiled.timed_entry(outputs, compiled.last_sizes)
@@ -48,7 +48,7 @@ def check_profiled(declaration: Declaration, threads: int) -> None:
         for name, values in zip(outputs, expected.values(), strict=True):
             assert_array_equal(actual[name], values, declaration.text())
         check_sums(program.inference.profile(feeds, SECONDS))
-        trained = taken(program.training.graph, declaration.arrays())
+        trained = inputs_of(program.training.graph, declaration.arrays())
         check_sums(program.training.profile(trained, SECONDS))
         if program.loss is None:
             return

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from declaration_checks import flat, taken
+from declaration_checks import flat, inputs_of
 from declarations import declare
 from saved_behaviour import differences, read, recorded
 from saved_cases import CASES, OwnState, files_of, own_state_type, stack_with_dropout, unrolled
@@ -68,7 +68,7 @@ def check_random(seed: int) -> None:
     second = rg.Program(stored, program.parameters, program.seed, ProgramOptions(unroll=stored.settings.unroll))
     for graph in ("inference", "training"):
         ours, theirs = getattr(program, graph), getattr(second, graph)
-        inputs = taken(ours.graph, arrays)
+        inputs = inputs_of(ours.graph, arrays)
         options = {"seed": 7} if graph == "training" else {}
         assert not differences(flat(ours(inputs, **options)), flat(theirs(inputs, **options))), declaration.text()
         assert ours.show("loops") == theirs.show("loops")

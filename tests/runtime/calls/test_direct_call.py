@@ -52,12 +52,12 @@ def data(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def made(form: str) -> tuple[rg.Program, Any]:
+def case_of(form: str) -> tuple[rg.Program, Any]:
     x = rg.placeholder("x", (None, None, WIDTH))
     return rg.compile(STRUCTURES[form](*rg.dynamic_rnn(rg.LSTMCell(UNITS), x))), x
 
 
-net = cache(made)
+net = cache(case_of)
 """Program that tests share, and whose parameters none of them changes."""
 
 
@@ -264,13 +264,13 @@ def test_an_array_may_be_fed_and_written_to() -> None:
 
 
 def test_new_parameters_threads_and_states_count_at_once() -> None:
-    program, _ = made("bare")
+    program, _ = case_of("bare")
     stream, fresh = program.inference.stream(2), program.inference.stream(2)
     heated(lambda: stream.step(x=data(2, WIDTH)))
     stream.reset()
     x, fed = data(2, WIDTH, seed=7), data(2, 4, WIDTH)
     heated(lambda: program.inference(x=fed))
-    other, _ = made("bare")
+    other, _ = case_of("bare")
     for seed in range(3):
         program.initialize(seed)
         other.parameters.load(dict(program.parameters))
@@ -664,7 +664,7 @@ def test_a_python_with_other_object_layouts_uses_no_direct_calls(reason: str, mo
     assert inspect.isfunction(Own.method)
     assert code.attempt(None, None, None) is None
     monkeypatch.setattr(direct_call, "DIRECT", code)
-    program, _ = made("named")
+    program, _ = case_of("named")
     fed, expected = data(2, 5, WIDTH), net("named")[0].inference(x=data(2, 5, WIDTH))
     heated(lambda: program.inference(x=fed))
     assert program.inference._direct is None

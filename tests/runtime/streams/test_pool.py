@@ -43,7 +43,7 @@ def knobs() -> rg.Program:
     return rg.compile(outputs, seed=0)
 
 
-def held(row: int, places: int = 4, knob: float = 0.5) -> dict[str, Any]:
+def feeds_held(row: int, places: int = 4, knob: float = 0.5) -> dict[str, Any]:
     return {
         "knob": knob,
         "gain": data(UNITS, seed=row),
@@ -60,7 +60,14 @@ def alone(program: rg.Program, held_feeds: dict[str, Any], x: Array) -> list[Arr
 
 def test_streams_have_their_own_constant_feeds() -> None:
     program, x = knobs(), data(6, 5, WIDTH)
-    each = [held(0), held(1), held(2, knob=0.25), held(3, places=2), held(4, places=2, knob=0.25), held(5)]
+    each = [
+        feeds_held(0),
+        feeds_held(1),
+        feeds_held(2, knob=0.25),
+        feeds_held(3, places=2),
+        feeds_held(4, places=2, knob=0.25),
+        feeds_held(5),
+    ]
     expected = [alone(program, feeds, rows) for feeds, rows in zip(each, x, strict=True)]
     pool = program.inference.streams(2)
     handles = [pool.open(**feeds) for feeds in each]
@@ -75,10 +82,10 @@ def test_streams_have_their_own_constant_feeds() -> None:
 def test_constant_feeds_may_be_fed_again() -> None:
     program, x = knobs(), data(2, 4, WIDTH)
     pool, stream = program.inference.streams(2), program.inference.stream()
-    one, other = pool.open(**held(0)), pool.open(**held(1))
-    first = {name: np.asarray(value)[None] if name != "knob" else value for name, value in held(0).items()}
+    one, other = pool.open(**feeds_held(0)), pool.open(**feeds_held(1))
+    first = {name: np.asarray(value)[None] if name != "knob" else value for name, value in feeds_held(0).items()}
     changes: list[dict[str, Any]] = [{}, {"knob": 0.25}, {"gain": data(UNITS, seed=9)}, {"memory": data(3, UNITS)}]
-    beside = alone(program, held(1), x[1])
+    beside = alone(program, feeds_held(1), x[1])
     for step, change in enumerate(changes):
         whole = {name: value if name == "knob" else value[None] for name, value in change.items()}
         expected = stream.step(x=x[:1, step], **(first if step == 0 else {}), **whole)
@@ -86,11 +93,11 @@ def test_constant_feeds_may_be_fed_again() -> None:
         np.testing.assert_array_equal(actual[one], expected[0])
         np.testing.assert_array_equal(actual[other], beside[step])
     second = program.inference.streams(2)
-    handles = [second.open(**held(0)), second.open(**held(0))]
+    handles = [second.open(**feeds_held(0)), second.open(**feeds_held(0))]
     gains = data(2, UNITS, seed=3)
     found_rows = second.step_rows(handles, x=x[:, 0], gain=gains, knob=0.75)
     for row in range(2):
-        mine = {**held(0), "gain": gains[row], "knob": 0.75}
+        mine = {**feeds_held(0), "gain": gains[row], "knob": 0.75}
         np.testing.assert_array_equal(found_rows[row], alone(program, mine, x[row, :1])[0])
 
 
@@ -313,7 +320,7 @@ def test_streams_begin_with_the_learned_initial_state() -> None:
 def test_a_stream_with_a_state_needs_no_feed_of_initial_states() -> None:
     program, x = knobs(), data(1, WIDTH)
     pool = program.inference.streams(2)
-    feeds = held(0)
+    feeds = feeds_held(0)
     first = pool.open(**feeds)
     del feeds["first"]
     with pytest.raises(rg.NameLookupError, match="needs first; give it to open"):

@@ -35,7 +35,7 @@ def listener(dtype: str = "float32") -> rg.Program:
     return rg.compile({"outputs": outputs, "more": {"scores": rg.dense(outputs, 2)}}, seed=1)
 
 
-def held(seed: int = 0) -> dict[str, Array]:
+def feeds_held(seed: int = 0) -> dict[str, Array]:
     return {"knob": np.float32(0.5 + seed), "memory": data(BATCH, 6, UNITS, seed=seed)}
 
 
@@ -50,22 +50,22 @@ def step_of(whole: Any, step: int) -> dict[str, Any]:
 
 def test_a_constant_feed_stays_until_it_is_fed_again() -> None:
     program, x = listener(), data(BATCH, TIME, WIDTH)
-    whole = program.inference(x=x, **held())
+    whole = program.inference(x=x, **feeds_held())
     stream = program.inference.stream(batch=BATCH)
-    same(stream.step(x=x[:, 0], **held()), step_of(whole, 0))
+    same(stream.step(x=x[:, 0], **feeds_held()), step_of(whole, 0))
     for step in range(1, 4):
         same(stream.step(x=x[:, step]), step_of(whole, step))
     middle = stream.state
     turned = program.inference.stream(batch=BATCH)
-    turned.step(x=x[:, 0], **held(2))
+    turned.step(x=x[:, 0], **feeds_held(2))
     turned.state = middle
     changed = [turned.step(x=x[:, step]) for step in (4, 5)]
-    same(stream.step(x=x[:, 4], **held(2)), changed[0])  # a changed feed takes effect at once, and is held
+    same(stream.step(x=x[:, 4], **feeds_held(2)), changed[0])  # a changed feed takes effect at once, and is held
     same(stream.step(x=x[:, 5]), changed[1])
     stream.step(x=x[:, 5], knob=np.float32(0.5))
     stream.state = middle
     same(
-        stream.process(x=x[:, 4:], memory=held()["memory"]),
+        stream.process(x=x[:, 4:], memory=feeds_held()["memory"]),
         {"outputs": whole["outputs"][:, 4:], "more": {"scores": whole["more"]["scores"][:, 4:]}},
     )
     with pytest.raises(rg.ShapeError):
@@ -76,7 +76,7 @@ def test_a_constant_feed_stays_until_it_is_fed_again() -> None:
 
 def test_constant_feeds_are_copies() -> None:
     program, x = listener(), data(BATCH, TIME, WIDTH)
-    mine = held()
+    mine = feeds_held()
     stream = program.inference.stream(batch=BATCH)
     whole = program.inference(x=x, **mine)
     stream.step(x=x[:, 0], **mine)
@@ -103,10 +103,10 @@ def test_rows_that_take_no_part_are_left_alone(rows: Any, chunks: bool, fresh: b
     kept = np.zeros(BATCH, bool)
     kept[rows] = True
     if not fresh:
-        stream.step(x=x[:, 0], **held())
+        stream.step(x=x[:, 0], **feeds_held())
         stream.step(x=x[:, 1])
     other = program.inference.stream(batch=BATCH)
-    other.step(x=x[:, 0], **held())
+    other.step(x=x[:, 0], **feeds_held())
     other.reset()
     if not fresh:
         other.state = stream.state
@@ -114,7 +114,7 @@ def test_rows_that_take_no_part_are_left_alone(rows: Any, chunks: bool, fresh: b
     fed = x[:, 2:5] if chunks else x[:, 2]
     poisoned = np.where(kept.reshape(-1, *(1,) * (fed.ndim - 1)), fed, np.nan)
     call = "process" if chunks else "step"
-    ours = getattr(stream, call)(x=poisoned, rows=rows, **(held() if fresh else {}))
+    ours = getattr(stream, call)(x=poisoned, rows=rows, **(feeds_held() if fresh else {}))
     theirs = getattr(other, call)(x=fed)
     for name in ("outputs", "scores"):
         mine = (ours["more"] if name == "scores" else ours)[name]
@@ -134,10 +134,10 @@ def flat(state: Any) -> list[Array]:
 def test_sequences_of_their_own_pace() -> None:
     """Rows that step at different times have the results that each row has alone."""
     program, x = listener(), data(BATCH, TIME, WIDTH)
-    whole = program.inference(x=x, **held())
+    whole = program.inference(x=x, **feeds_held())
     stream = program.inference.stream(batch=BATCH)
     generator, at = np.random.default_rng(3), np.zeros(BATCH, int)
-    options = held()
+    options = feeds_held()
     while (at < TIME).any():
         rows = (generator.random(BATCH) < 0.5) & (at < TIME)
         result = stream.step(x=x[np.arange(BATCH), np.minimum(at, TIME - 1)], rows=rows, **options)
@@ -173,11 +173,11 @@ def test_an_initial_state_of_a_whole_sequence_can_not_be_streamed() -> None:
 
 def test_steps_are_written_to_the_given_arrays() -> None:
     program, x = listener(), data(BATCH, TIME, WIDTH)
-    whole = program.inference(x=x, **held())
+    whole = program.inference(x=x, **feeds_held())
     stream = program.inference.stream(batch=BATCH)
     mine = np.empty((BATCH, 4), np.float32)
     for step in range(3):
-        result = stream.step(x=x[:, step], out={"outputs": mine}, **(held() if step == 0 else {}))
+        result = stream.step(x=x[:, step], out={"outputs": mine}, **(feeds_held() if step == 0 else {}))
         assert result["outputs"] is mine
         same(result, step_of(whole, step))
     result = stream.step(x=x[:, 3], out={"outputs": mine}, rows=[1])
@@ -207,15 +207,15 @@ def test_one_bare_output_has_rows_too() -> None:
 
 def test_streams_of_one_batch_share_their_code(monkeypatch: pytest.MonkeyPatch) -> None:
     program, x = listener(), data(BATCH, TIME, WIDTH)
-    whole = program.inference(x=x, **held())
-    program.inference.stream(BATCH).step(x=x[:, 0], **held())
+    whole = program.inference(x=x, **feeds_held())
+    program.inference.stream(BATCH).step(x=x[:, 0], **feeds_held())
     compiled: list[int] = []
     monkeypatch.setattr(CompiledGraph, "_code", lambda *arguments: compiled.append(1))
     streams = [program.inference.stream(BATCH) for _ in range(3)]
     for step in range(TIME):  # each stream has its own state and held feeds
         for number, stream in enumerate(streams):
             if step >= number:
-                feeds = held() if step == number else {}
+                feeds = feeds_held() if step == number else {}
                 same(stream.step(x=x[:, step - number], **feeds), step_of(whole, step - number))
     assert not compiled
 
@@ -239,13 +239,13 @@ def test_rows_are_reset_to_the_initial_state() -> None:
 @pytest.mark.parametrize("stepped", [False, True])
 def test_a_state_continues_from_bytes(stepped: bool, tmp_path: Path) -> None:
     program, x = listener(), data(BATCH, TIME, WIDTH)
-    whole = program.inference(x=x, **held())
+    whole = program.inference(x=x, **feeds_held())
     stream = program.inference.stream(batch=BATCH)
     if stepped:
         for step in range(4):
-            stream.step(x=x[:, step], **(held() if step == 0 else {}))
+            stream.step(x=x[:, step], **(feeds_held() if step == 0 else {}))
     else:
-        stream.process(x=x[:, :4], **held())
+        stream.process(x=x[:, :4], **feeds_held())
     kept = stream.state_bytes()
     assert isinstance(kept, bytes)
     stream.step(x=x[:, 4])
@@ -253,7 +253,7 @@ def test_a_state_continues_from_bytes(stepped: bool, tmp_path: Path) -> None:
     same(stream.step(x=x[:, 4]), step_of(whole, 4))
     program.save(tmp_path / "model")
     (tmp_path / "state").write_bytes(kept)
-    np.savez(tmp_path / "feeds.npz", x=x, **held())
+    np.savez(tmp_path / "feeds.npz", x=x, **feeds_held())
     script = (
         "import sys, numpy as np, rnngraph as rg\n"
         "folder = sys.argv[1]\n"
@@ -270,7 +270,7 @@ def test_a_state_continues_from_bytes(stepped: bool, tmp_path: Path) -> None:
 def test_bytes_that_are_no_state_are_refused() -> None:
     program, x = listener(), data(BATCH, TIME, WIDTH)
     stream = program.inference.stream(batch=BATCH)
-    stream.step(x=x[:, 0], **held())
+    stream.step(x=x[:, 0], **feeds_held())
     good, before = stream.state_bytes(), flat(stream.state)
     wrong = [b"", b"no state", good[:-1], good + b"!", good[:50]]
     for place in (3, 40, len(good) // 2, len(good) - 1):
@@ -307,7 +307,7 @@ def test_bytes_that_are_no_state_are_refused() -> None:
 def test_wrong_rows(rows: Any) -> None:
     program, x = listener(), data(BATCH, TIME, WIDTH)
     stream = program.inference.stream(batch=BATCH)
-    stream.step(x=x[:, 0], **held())
+    stream.step(x=x[:, 0], **feeds_held())
     before = flat(stream.state)
     for call in (
         lambda: stream.step(x=x[:, 1], rows=rows),

@@ -54,7 +54,7 @@ class Interruption:
         sys.setprofile(None)
 
 
-def made() -> rg.Program:
+def small_program() -> rg.Program:
     return network(lambda: rg.BasicRNNCell(3), keep_prob=0.5, lengths=True)
 
 
@@ -78,8 +78,8 @@ FITS: dict[str, dict[str, Any]] = {
     "stopped": {"batch_size": 4, "epochs": 5, "callbacks": "halved"},
 }
 TRAINERS: dict[str, Callable[[], rg.Trainer]] = {
-    "adam": lambda: rg.Trainer(made(), rg.Adam(0.3), clip_norm=0.3),
-    "accumulate": lambda: rg.Trainer(made(), rg.SGD(0.5, 0.9), accumulate=2),
+    "adam": lambda: rg.Trainer(small_program(), rg.Adam(0.3), clip_norm=0.3),
+    "accumulate": lambda: rg.Trainer(small_program(), rg.SGD(0.5, 0.9), accumulate=2),
 }
 
 
@@ -142,7 +142,7 @@ def check(kind: str, fit: str, path: Path, share: float, later: bool) -> None:
     assert interrupted(trainer, fit, path, int(share * count))
     if later:
         trainer.save(path)
-        program = made()
+        program = small_program()
         program.parts.seeds.draw()
         trainer = rg.Trainer.load(path, program)
     history = fitted(trainer, fit, path)

@@ -9,7 +9,7 @@ import numpy as np
 import own_cells
 import pytest
 from chained_drivers import declare_chain
-from declaration_checks import close, feeds_of, taken
+from declaration_checks import close, feeds_of, inputs_of
 from declarations import Declaration, declare
 from onnx_files import assert_same, ours, spread, written
 
@@ -33,7 +33,7 @@ def check(declaration: Declaration, opset: int) -> None:
     feeds = feeds_of(graph, arrays, program)
     wide, narrow = interpret(graph, feeds, wide=True), interpret(graph, feeds)
     own = reread.inference.graph
-    own_feeds = taken(own, arrays) | dict(reread.parameters)
+    own_feeds = inputs_of(own, arrays) | dict(reread.parameters)
     results = interpret(own, {str(node["label"]): np.asarray(own_feeds[str(node["label"])]) for node in own.inputs})
     is_narrow = any(node.op in ("erf", "atan") for node in graph.walk())
     for name, expected in wide.items():

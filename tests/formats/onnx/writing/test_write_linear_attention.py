@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from affine_cells import CHUNKED, MatrixCell, declared, fed
-from onnx_files import attributes, by_onnxruntime, by_reference, node, ops, taken, written
+from onnx_files import attributes, by_onnxruntime, by_reference, inputs_of, node, ops, written
 
 import rnngraph as rg
 
@@ -107,7 +107,7 @@ def test_recurrences_are_nodes(name: str, lengths: bool) -> None:
     options = attributes(node(model, "LinearAttention"))
     assert options["update_rule"].decode() == rule
     assert (options["q_num_heads"], options["kv_num_heads"], options["scale"]) == (2, 2, 1)
-    feeds = taken(model, feeds)
+    feeds = inputs_of(model, feeds)
     expected = program.inference(feeds)
     assert_close(by_onnxruntime(model, feeds), expected)
     assert_close(rg.read_onnx(model).program().inference(feeds), expected)
@@ -120,7 +120,7 @@ def test_other_recurrences_are_loops(name: str) -> None:
     model = written(program, OPSET)
     assert "LinearAttention" not in ops(model)
     assert "Scan" in ops(model)
-    feeds = taken(model, feeds)
+    feeds = inputs_of(model, feeds)
     assert_close(by_reference(model, feeds), program.inference(feeds))
 
 

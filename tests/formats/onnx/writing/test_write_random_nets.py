@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from chained_drivers import declare_chain
-from declaration_checks import close, feeds_of, taken
+from declaration_checks import close, feeds_of, inputs_of
 from declarations import Declaration, declare
 from onnx_files import by_onnxruntime, written
 from wired_cells import declare_cell
@@ -26,7 +26,7 @@ def check(seed: int) -> None:
     program = declaration.compile()
     graph, arrays = program.inference.graph, declaration.arrays()
     model = written(program, OPSETS[seed % len(OPSETS)])
-    results = by_onnxruntime(model, taken(graph, arrays))
+    results = by_onnxruntime(model, inputs_of(graph, arrays))
     feeds = feeds_of(graph, arrays, program)
     wide, narrow = interpret(graph, feeds, wide=True), interpret(graph, feeds)
     is_narrow = bool(BASE_FLOAT32 & {node.op_type for node in every_node(model.graph)})
