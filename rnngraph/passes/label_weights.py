@@ -106,7 +106,7 @@ class LabelWeights:
             return self._truth_weight(loss)
         table = make("constant", value=np.asarray(self.weights, dtype))
         zero = make("constant", value=np.zeros((), dtype))
-        hit = loss.read if loss.kind == "ints" else _likeliest(loss.read)
+        hit = loss.read if loss.kind == "ints" else _likeliest_class(loss.read)
         selected = make("select", hit, table, zero, where=where)
         return make("reduce_sum", selected, axes=(selected.tensor.rank - 1,), keepdims=False, where=where)
 
@@ -123,7 +123,7 @@ class LabelWeights:
         return weight
 
 
-def _likeliest(read: Node) -> Node:
+def _likeliest_class(read: Node) -> Node:
     """Return a mask of each row's most likely class along the last axis. Of equally likely ones, the first counts."""
     where, labels = read.where, _in_shape(read.operands[0], read)
     classes, last = labels.shape[-1], labels.tensor.rank - 1

@@ -57,13 +57,14 @@ class _Rule:
     def _one_step_inward(self, node: Node, source: Node) -> Node | None:
         """Move a transpose in front of an op that broadcasts scan results along the moved axis; else None."""
         order = _order_of(node)
-        return _inward(node, source) if order is not None and self._spreads(source, order) else None
+        return _inward(node, source) if order is not None and self._only_broadcasts(source, order) else None
 
-    def _spreads(self, node: Node, order: Order, depth: int = 1) -> bool:
+    def _only_broadcasts(self, node: Node, order: Order, depth: int = 1) -> bool:
+        """True if a value depends on scans only by elementwise ops, which broadcast along the moved axes."""
         late = [item for item in node.operands if self.is_late(item)]
         if depth > MAX_DEPTH or OPS[node.op].kind != "elementwise" or node.tensor.rank != len(order):
             return False
-        return all(_moves_ones(item, order) or self._spreads(item, order, depth + 1) for item in late)
+        return all(_moves_ones(item, order) or self._only_broadcasts(item, order, depth + 1) for item in late)
 
     def __call__(self, node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op == "transpose":
@@ -107,6 +108,7 @@ def _inverse(order: Order) -> Order:
 
 
 def _outward(op: Node, order: Order, operands: Sequence[Node], **changes: object) -> Node:
+    """Return an op on other operands and with changed attributes, followed by a transpose."""
     inner = make(op.op, *operands, where=op.where, name=op.name, **{**dict(op.attributes), **changes})
     return make("transpose", inner, where=op.where, order=order)
 

@@ -38,7 +38,7 @@ LOOPS: tuple[Pass, ...] = (
 )
 
 
-def between(passes: Sequence[Pass]) -> tuple[Pass, ...]:
+def for_gradients(passes: Sequence[Pass]) -> tuple[Pass, ...]:
     """Return the passes for a graph with gradients, which also move transposes between scans and their derivatives."""
     kept = (single for single in passes if not isinstance(single, SplitAxes))
     return tuple(replace(single, between=True) if isinstance(single, Layout) else single for single in kept)
@@ -71,11 +71,11 @@ def optimization(
         sparse: Whether blocks of weights that are zero are skipped.
     """
     before = (Layout(),) if rounded else rounding(reduced)
-    before = between(before) if differentiated else before
+    before = for_gradients(before) if differentiated else before
     before = (*before, Unroll(unroll or 1), Simplify("simplify_last"))
     if not sparse:
         return before
-    from .sparse_products import SparseProducts  # few nets have sparse weights
+    from .sparse_products import SparseProducts  # imported late, because few nets have sparse weights
 
     return (*before, SparseProducts())
 

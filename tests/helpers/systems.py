@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rnngraph.codegen.machine.target import lacks, target_of
+from rnngraph.codegen.machine.target import missing_features, target_of
 
 WINDOWS = sys.platform == "win32"
 
@@ -25,7 +25,7 @@ def skip_module_on_windows(reason: str) -> None:
 
 def runs(level: str) -> bool:
     """True if this machine runs code for a level of x86-64, such as ``x86-64-v3``."""
-    return not lacks(target_of(level))
+    return not missing_features(target_of(level))
 
 
 def needs(level: str) -> pytest.MarkDecorator:

@@ -44,7 +44,7 @@ def length_mask(node: Node, length: Dim) -> LengthMask | None:
 
 def _without_ones(node: Node) -> Node:
     """Return the source of a reshape that only appends axes of size 1 after time and rows; else the value itself."""
-    while node.op == "reshape" and node.operands[0].tensor.rank > 2 and in_front(node.operands[0], node):
+    while node.op == "reshape" and node.operands[0].tensor.rank > 2 and shares_leading_axes(node.operands[0], node):
         node = node.operands[0]
     return node
 
@@ -171,7 +171,7 @@ class _SingleMask:
 
     def _reorders_axes(self, node: Node) -> bool:
         """True if an operand's first axes are not time and rows, although they have these sizes."""
-        return any(self._has_time_and_rows(item) and not in_front(item, node) for item in node.operands)
+        return any(self._has_time_and_rows(item) and not shares_leading_axes(item, node) for item in node.operands)
 
     def _masks(self, node: Node) -> bool:
         """True if a condition implies the mask."""
@@ -181,7 +181,7 @@ class _SingleMask:
         while (
             node.op in ("reshape", "broadcast")
             and self._has_time_and_rows(node.operands[0])
-            and in_front(node.operands[0], node)
+            and shares_leading_axes(node.operands[0], node)
         ):
             node = node.operands[0]
         return node
@@ -221,7 +221,7 @@ class _SingleMask:
             return user in self.scans and node in sequences and node not in (*initial, *invariants)
         if user in self.sums:
             return True
-        if not self._has_time_and_rows(user) or not in_front(node, user):
+        if not self._has_time_and_rows(user) or not shares_leading_axes(node, user):
             return False
         if user.op == "select" and self._masks(user.operands[0]) and node not in (user.operands[0], user.operands[2]):
             return True
@@ -244,7 +244,7 @@ def viewed(node: Node) -> Node:
     return node
 
 
-def in_front(node: Node, user: Node) -> bool:
+def shares_leading_axes(node: Node, user: Node) -> bool:
     """True if the first two axes of an operand are the first two of its reader."""
     return keeps(user, node, 0, 0) and keeps(user, node, 1, 1)
 

@@ -147,7 +147,7 @@ def _makespan(costs: Sequence[float], chunks: int, workers: int) -> float:
     running: list[tuple[float, int]] = []
     at: set[int] = set()
     while min(done) < chunks:
-        ready = [i for i, count in enumerate(done) if count < chunks and i not in at and _may(done, i)]
+        ready = [i for i, count in enumerate(done) if count < chunks and i not in at and _can_run(done, i)]
         ready.sort(key=lambda i: done[i] * max(costs) + sum(costs[:i]))
         for stage in ready[:idle]:
             running.append((now + costs[stage], stage))
@@ -161,6 +161,7 @@ def _makespan(costs: Sequence[float], chunks: int, workers: int) -> float:
     return now
 
 
-def _may(done: Sequence[int], stage: int) -> bool:
+def _can_run(done: Sequence[int], stage: int) -> bool:
+    """True if a stage can run its next chunk, given how many chunks all stages have ``done``."""
     before = stage == 0 or done[stage - 1] > done[stage]
     return before and (stage + 1 == len(done) or done[stage + 1] > done[stage] - BUFFER_DEPTH)

@@ -138,7 +138,7 @@ def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulato
 
     ``reread`` is the number of bytes read between two reads of the same weights.
     """
-    streamed = 0.0 if target.keeps(reread) else columns * target.vector_bits // 8 / SECOND_CACHE_BYTES
+    streamed = 0.0 if target.fits_first_cache(reread) else columns * target.vector_bits // 8 / SECOND_CACHE_BYTES
     loads = max((rows + columns) / PER_CYCLE, streamed)
     return OVERHEAD + max(rows * columns / PER_CYCLE, loads, FMA_LATENCY / accumulators)
 
@@ -159,7 +159,7 @@ def cheapest(target: Target, product: ProductShape) -> tuple[TileShape, float]:
             total = _cycles(target, product, height, width)
             if total < cost * 0.999:
                 best, cost = _tile(target, product, height, width), total
-    return _evened(target, product, best), cost
+    return _smaller_tile(target, product, best), cost
 
 
 def _tile(target: Target, product: ProductShape, height: int, width: int) -> TileShape:
@@ -197,7 +197,7 @@ def _operand_registers(target: Target, rows: int, columns: int) -> int:
     return (min(rows, columns) if target.registers > 16 else rows) + 1
 
 
-def _evened(target: Target, product: ProductShape, tile: TileShape) -> TileShape:
+def _smaller_tile(target: Target, product: ProductShape, tile: TileShape) -> TileShape:
     """Return a smaller tile of similar cost and less code, if there is one; else the tile.
 
     Most compile time is spent on tiles, and each height of tiles has separate code. The cost of reading weights again

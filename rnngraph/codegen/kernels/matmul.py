@@ -391,7 +391,7 @@ class Tiles:
 
         For weights that exceed L1, consecutive steps alternate the direction, so that half of the weights are cached.
         """
-        return 0 if self.region.target.keeps(self._weight_bytes) else self.region.parity
+        return 0 if self.region.target.fits_first_cache(self._weight_bytes) else self.region.parity
 
     @property
     def _are_fetched(self) -> bool:

@@ -175,7 +175,7 @@ def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape
         return tiles > WORTH_TRANSPOSING or is_batched_product(product)
     pitch = distance if isinstance(distance, int) else right.shape[-1]
     extent = right.shape[-2] * (pitch if isinstance(pitch, int) else OPEN_ROWS) * ITEM_BYTES[product.dtype]
-    return tiles >= WORTH_PACKING and not region.target.keeps(extent)
+    return tiles >= WORTH_PACKING and not region.target.fits_first_cache(extent)
 
 
 def _widens(region: Region, kernel: Kernel, product: Node, lanes: int, rows: Dim, tile: TileShape) -> bool:

@@ -29,7 +29,7 @@ def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None,
             the origins in assembly.
         own: Origins of functions that have no origins, and are not called from code that has origins.
     """
-    lines = _with_those_of_callers(text.lines, own)
+    lines = _with_origins_of_callers(text.lines, own)
     writer = _Metadata(lines, numbered)
     result: list[StageLine] = []
     function = ""
@@ -45,7 +45,7 @@ def with_debug_info(text: StageText, numbered: dict[Origins, int] | None = None,
     return StageText([*result, StageLine(""), *map(StageLine, writer.text())])
 
 
-def _with_those_of_callers(lines: Iterable[StageLine], own: Origins) -> list[StageLine]:
+def _with_origins_of_callers(lines: Iterable[StageLine], own: Origins) -> list[StageLine]:
     """Give lines of functions without origins the origins of all calls of the function."""
     lines = list(lines)
     known: set[str] = set()

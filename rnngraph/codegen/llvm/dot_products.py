@@ -59,7 +59,7 @@ def block_product(target: Target, scales: BlockScales) -> DotInstructions:
     return SIGNED[target.signed_dots or "plain"]
 
 
-def _as_it_is(b: Instructions, x: Handle) -> Parts:
+def _unprepared(b: Instructions, x: Handle) -> Parts:
     return (x,)
 
 
@@ -101,10 +101,10 @@ def bfloat16_words(b: Instructions, one: Handle, other: Handle, interleaved: boo
     return _bitcast(b, joined, "i32", 16)
 
 
-def _arms(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
+def _sdot(b: Instructions, left: Parts, right: Parts, total: Handle) -> Handle:
     """Write SDOT of ARM, a dot product of signed bytes."""
     if total.lanes < MIN_LANES:
-        return _in_a_vector(b, _arms, left, right, total)
+        return _in_a_vector(b, _sdot, left, right, total)
     sides = [_bitcast(b, x, "i8", 16) for x in (*left, *right)]
     return _call(b, "llvm.aarch64.neon.sdot.v4i32.v16i8", total, total, *sides)
 
@@ -207,12 +207,12 @@ def _one_by_one(b: Instructions, left: Parts, right: Parts, total: Handle) -> Ha
     return total
 
 
-MULTIPLY_ADD = DotInstructions(_as_it_is, _as_it_is, _multiply_add)
-ACCUMULATED = DotInstructions(_as_it_is, _as_it_is, _accumulated)
-WEIGHTS_FIRST = DotInstructions(_as_it_is, _as_it_is, _weights_first)
+MULTIPLY_ADD = DotInstructions(_unprepared, _unprepared, _multiply_add)
+ACCUMULATED = DotInstructions(_unprepared, _unprepared, _accumulated)
+WEIGHTS_FIRST = DotInstructions(_unprepared, _unprepared, _weights_first)
 FOUR_BITS = DotInstructions(_bytes, _bytes, _small_byte_pairs)
 SIGNED = {
-    "sdot": DotInstructions(_as_it_is, _as_it_is, _arms),
+    "sdot": DotInstructions(_unprepared, _unprepared, _sdot),
     "maddubs": DotInstructions(_bytes, _magnitudes, _byte_pairs),
     "maddwd": DotInstructions(_even_and_odd, _even_and_odd, _half_pairs),
     "i32x4.dot": DotInstructions(_even_and_odd, _even_and_odd, partial(_half_pairs, names=WASM)),

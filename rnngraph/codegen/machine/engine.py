@@ -13,7 +13,7 @@ import llvmlite.binding as llvm
 
 from ...support.errors import GraphError
 from ...support.forks import LockLevel, fork_lock
-from .target import Target, host, lacks
+from .target import Target, host, missing_features
 
 Native = Callable[[Any, Any, Any], None]
 """A compiled entry, which takes the address of the argument block, the worker, and the number of workers.
@@ -185,7 +185,7 @@ class Code:
                 f"code for {target.name} ({target.triple}) can't run on this machine, which is {host().triple}; "
                 'compile with target="host"'
             )
-        if missing := lacks(target):
+        if missing := missing_features(target):
             raise GraphError(
                 f"code for {target.name} can't run on this machine, whose processor has no {', '.join(missing)}; "
                 'compile with target="host"'

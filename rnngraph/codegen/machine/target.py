@@ -99,7 +99,7 @@ class Target:
             return 1
         return max(1, self.vector_bits // 8 // item_bytes)
 
-    def keeps(self, size_bytes: int) -> bool:
+    def fits_first_cache(self, size_bytes: int) -> bool:
         """True if this many bytes stay in L1, among other data, until they are read again."""
         return size_bytes <= self.first_cache // 2
 
@@ -351,7 +351,7 @@ def with_tiles(target: Target) -> Target:
 
 
 @lru_cache(maxsize=8)
-def lacks(target: Target) -> tuple[str, ...]:
+def missing_features(target: Target) -> tuple[str, ...]:
     """Return the features that code for ``target`` needs and this machine lacks."""
     has = llvm.get_host_cpu_features()
     return tuple(feature for feature in _NEEDS.get(target.name, ()) if not has.get(feature, False))

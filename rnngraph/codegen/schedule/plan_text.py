@@ -34,7 +34,7 @@ def _lines(plan: ScheduledEntry) -> Iterator[str | StageLine]:
         yield f"# up to {plan.parts} workers: about {shared} cycles; one worker: {serial}"
     groups = ((section, group) for section in plan.entry_plan.sections for group in section.groups)
     for number, (section, group) in enumerate(item for item in groups if item[1].kernels or item[1].copies):
-        yield from _wrapped(f"group {number}: {_when(section, group)}", "")
+        yield from _wrapped(f"group {number}: {_schedule_text(section, group)}", "")
         parts = 1 if group.pipeline is not None or group.prepared else plan.parts
         for copy in group.copies:
             yield from _copy(copy, parts)
@@ -57,7 +57,7 @@ def _with_origins(nodes: Sequence[Node], lines: Iterable[str]) -> Iterator[Stage
     return (StageLine(line, origins) for line in lines)
 
 
-def _when(section: SectionPlan, group: GroupPlan) -> str:
+def _schedule_text(section: SectionPlan, group: GroupPlan) -> str:
     if group.chunks is None:
         return "when parameters change" if group.prepared else "once"
     interleaving = section.interleaving
@@ -80,7 +80,7 @@ def _copy(copy: AnyCopyPlan, parts: int) -> Iterator[str]:
 
 def _scan(scan: ScanPlan, parts: int) -> Iterator[str]:
     node = scan.node
-    yield f"  scan {label_of(node)} over {dim_text(node['length'])} steps{_place(node)}"
+    yield f"  scan {label_of(node)} over {dim_text(node['length'])} steps{_origin_comment(node)}"
     for param, state in zip(node["body"].inputs, scan.states, strict=False):
         yield f"    carries {label_of(param)} : {param.type} {state.kind}, in {state.view.buffer.name}"
     if (blocks := scan.layout.blocks) is not None:
@@ -98,7 +98,7 @@ def _kernel(plan: KernelPlan, parts: int, indent: str) -> Iterator[str]:
     first = kernel.first
     written = next((node for node in reversed(kernel.members) if node.name), first)
     kind = "kernel" if kernel.kind == "fused" else kernel.kind
-    yield f"{indent}{kind} {label_of(written)} : {written.type}{_place(*kernel.members)}"
+    yield f"{indent}{kind} {label_of(written)} : {written.type}{_origin_comment(*kernel.members)}"
     yield from _wrapped("computes " + ", ".join(_counted(kernel.members)), indent + "  ")
     yield from _tile(plan, indent + "  ")
     if parts > 1:
@@ -158,7 +158,7 @@ def _counted(nodes: Sequence[Node]) -> Iterator[str]:
         yield text if count == 1 else f"{count} {text}"
 
 
-def _place(*nodes: Node) -> str:
+def _origin_comment(*nodes: Node) -> str:
     where = next((str(node.where) for node in nodes if node.where), "")
     return f"  # {where}" if where else ""
 

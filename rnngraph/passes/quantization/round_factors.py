@@ -27,14 +27,15 @@ class RoundFactors:
         def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
             if node.op == "scan":
                 return with_body(node, operands, self(node["body"]))
-            if not is_tile_product(node) or self._takes(node):
+            if not is_tile_product(node) or self._runs_on_unit(node):
                 return None
             factors = (_rounded(item) for item in operands[:2])
             return make("matmul", *factors, *operands[2:], where=node.where, name=node.name)
 
         return rewrite(graph, rule)
 
-    def _takes(self, product: Node) -> bool:
+    def _runs_on_unit(self, product: Node) -> bool:
+        """True if the matrix unit computes a product, and rounds its factors."""
         left, right = product.operands[:2]
         sizes = (*left.shape[-2:], right.shape[-1])
         return self.has_tiles and is_batched_product(product) and all(isinstance(dim, int) for dim in sizes)

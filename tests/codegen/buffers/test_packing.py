@@ -14,12 +14,12 @@ from rnngraph.codegen.compile import interface_of, planned
 from rnngraph.codegen.llvm.module import module_text
 from rnngraph.codegen.machine.engine import object_code
 from rnngraph.codegen.machine.interface import ObjectCode
-from rnngraph.codegen.machine.target import Target, host, lacks, target_of
+from rnngraph.codegen.machine.target import Target, host, missing_features, target_of
 from rnngraph.codegen.schedule.emit.scheduled_entry import ScheduledEntry
 from rnngraph.ir.graph import Graph
 from rnngraph.runtime.native.entry import NativeEntry
 
-TARGETS = [target for target in (host(), target_of("x86-64-v2")) if not lacks(target)]
+TARGETS = [target for target in (host(), target_of("x86-64-v2")) if not missing_features(target)]
 
 
 def graph_of(cell: rg.Cell, width: int, rows: int) -> tuple[rg.Program, Graph]:
@@ -63,7 +63,7 @@ def test_gates_of_a_panel_with_more() -> None:
     plan = planned(graph, target, "alike", 1, (turned,))
     assert turned in plan.layouts.values()
     x = np.random.default_rng(0).normal(size=(1, 3, 64)).astype(np.float32)
-    if not lacks(target):
+    if not missing_features(target):
         expected = results(plain, target, program, x)
         np.testing.assert_array_equal(results(plan, target, program, x), expected, strict=True)
 

@@ -143,7 +143,7 @@ class ScanLayout:
         """True if the weights that a step reads exceed L1."""
         weights = dict.fromkeys(node.operands[1] for node in self.body.nodes if node.op in MATRIX_PRODUCTS)
         numbers = sum(product(item.shape) * ITEM_BYTES[item.dtype] for item in weights)
-        return isinstance(numbers, int) and not self.chunk.target.keeps(numbers)
+        return isinstance(numbers, int) and not self.chunk.target.fits_first_cache(numbers)
 
     @cached_property
     def overwrites_condition(self) -> Node | None:
