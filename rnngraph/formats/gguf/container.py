@@ -22,7 +22,7 @@ MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 ALIGNMENT, MAX_ALIGNMENT = 32, 1 << 20
 """Default of ``general.alignment``, and the maximum that a file may state."""
-AHEAD = 1 << 18
+READ_AHEAD = 1 << 18
 """Bytes of the header that are read from the file at once."""
 MAX_AXES = 4
 MAX_ITEMS = 1 << 62
@@ -201,7 +201,7 @@ class _Cursor:
         self._check(count)
         if self.place + count > self._begin + len(self._ahead):
             self._begin = self.place
-            self._ahead = self._bytes.read(self.place, min(max(count, AHEAD), self._bytes.size - self.place))
+            self._ahead = self._bytes.read(self.place, min(max(count, READ_AHEAD), self._bytes.size - self.place))
         first = self.place - self._begin
         self.place += count
         return self._ahead[first : first + count]

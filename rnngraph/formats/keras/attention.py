@@ -24,7 +24,7 @@ from .core.configuration import Layer
 from .core.declaration import Declaration, Handler, Inputs, Signal, Unreadable
 from .plain import kept
 
-FAR = 1e9
+MASK_PENALTY = 1e9
 """Number that is subtracted from the scores of masked steps, so that their softmax is 0."""
 
 
@@ -89,7 +89,7 @@ def _weights(b: Declaration, scores: Value, counts: Value | None, zeroes: bool =
         return b.script.call(softmax, scores)
     if zeroes:
         return b.script.call(masked_softmax, scores, counts)
-    far = b.script.operation("-", scores, FAR)
+    far = b.script.operation("-", scores, MASK_PENALTY)
     return b.script.call(softmax, b.script.call(where, counts, scores, far))
 
 

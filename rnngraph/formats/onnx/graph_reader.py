@@ -27,7 +27,7 @@ from .recurrent.drivers import stack_of
 from .unread import reason_for
 
 MAX_RANK = 16
-_TROUBLE = (RnnGraphError, UnreadableError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_READER_ERRORS = (RnnGraphError, UnreadableError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """Errors that readers of ops raise for damaged nodes, such as invalid arguments and arrays."""
 
 
@@ -195,7 +195,7 @@ class GraphReader:
             pass
         except FileError:
             raise
-        except _TROUBLE as error:
+        except _READER_ERRORS as error:
             self._reading.failed(node, error)
         for part, values in zip(nodes, results, strict=True):
             filled = [*values, *[None] * len(part.outputs)]

@@ -36,7 +36,7 @@ OPSET = 13
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 _FUNCTIONAL = ("While", "StatelessWhile", "If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall")
 _NO_OUTPUTS = ("NoOp", "Assert", "Const", "Assign", "SaveV2", "RestoreV2", *PLACEHOLDERS)
-_TROUBLE = (UnreadableError, RnnGraphError, ArithmeticError, LookupError, TypeError, ValueError)
+_READER_ERRORS = (UnreadableError, RnnGraphError, ArithmeticError, LookupError, TypeError, ValueError)
 
 
 @api
@@ -122,7 +122,7 @@ def _translated(
             continue
         try:
             t.translate(node)
-        except _TROUBLE as error:
+        except _READER_ERRORS as error:
             failed.add(node.name)
             text = f"{node}: {error.what if isinstance(error, RnnGraphError) else error}"
             (exits if node.op == "Exit" or chooses else problems).append(text)

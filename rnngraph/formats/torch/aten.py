@@ -16,7 +16,7 @@ from .tracing.kinds import Function, Number
 Sizes = Sequence[int]
 Results = tuple[torch.Tensor | None, ...]
 """Results of an operator; None for results that nothing reads."""
-NOTHING = (
+CHECKS = (
     "_assert_async",
     "_assert_scalar",
     "_assert_tensor_metadata",

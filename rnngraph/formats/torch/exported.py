@@ -15,7 +15,7 @@ from ...ir.types import Dim, size
 from ...support.errors import ArgumentError, NotReadableError, Where, user_line, warn
 from ..expressions import input_name
 from ..reading import not_readable
-from .aten import NOTHING, function_of
+from .aten import CHECKS, function_of
 from .aten_layers import first_weight, layers_of, run_layer
 from .tracing.calls import TORCH, Arguments, Keywords, PlacedModule
 
@@ -212,7 +212,7 @@ class Exported(PlacedModule):
         if not isinstance(target, torch._ops.OpOverload):
             return target(*arguments, **keywords)  # such as ``operator.getitem``, or a Python function of sizes
         name = target._opname
-        if name in NOTHING:
+        if name in CHECKS:
             return None
         if node.name in self._layers:
             return run_layer(self._layers[node.name], name, arguments)

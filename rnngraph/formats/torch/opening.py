@@ -18,7 +18,7 @@ from ..script import Script
 from ..steps import Step
 from .tracing.sizes import Sizes
 
-LONG = 16
+LONG_LOOP = 16
 """Sizes from this one on are tested with a value less than twice the size. Unrolled loops of more steps are slow."""
 MAX_GROUPS = 16
 """Maximum number of groups of sizes that are tried as equal."""
@@ -199,7 +199,7 @@ class _Opening:
 
 def _other_value(count: int) -> int:
     """Return another value for a size: no multiple of the size, and only slightly larger for long loops."""
-    return 2 * count + 3 if count < LONG else count + count // 2 + 1
+    return 2 * count + 3 if count < LONG_LOOP else count + count // 2 + 1
 
 
 def _same_arrays(script: Script, other: Script) -> bool:

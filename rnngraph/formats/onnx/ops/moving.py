@@ -22,7 +22,7 @@ from ..core.table import Call, Outputs, reads
 from .choosing import first_rows
 from .padding import padded
 
-FAR = (1 << 31) - 1
+END_BOUND = (1 << 31) - 1
 """Slice bounds of the largest 32-bit integer or more mean the end of the axis."""
 MAX_GROUP = 32
 """Maximum entries of a group, for slices of whole groups."""
@@ -152,7 +152,7 @@ def _backwards(call: Call, x: Operand, axis: int, start: int, step: int) -> Oper
     whole, script = call.tensors.value(x), call.script
     parts = [
         script.call(clamped_slice, whole, axis, None, 1),
-        script.call(clamped_slice, whole, axis, 1, max(start, -FAR) + 1),
+        script.call(clamped_slice, whole, axis, 1, max(start, -END_BOUND) + 1),
     ]
     return call.tensors.index(call.tensors.concat(parts, axis), [*[slice(None)] * axis, slice(None, None, step)])
 
@@ -168,7 +168,7 @@ def _clamped_bounds(size: Dim, start: Any, stop: Any, step: int) -> tuple[int | 
 def _effective_bound(bound: int, step: int, is_start: bool) -> int | None:
     """Return a bound of a slice of a symbolic axis; None if it has the same effect as no bound."""
     is_near = (bound < 0) == (step > 0)  # True if the bound is at the end of the axis at which the slice begins
-    return None if abs(bound) >= FAR and is_near == is_start else bound
+    return None if abs(bound) >= END_BOUND and is_near == is_start else bound
 
 
 def _last_count(size: Dim, start: Any, stop: Any) -> Size | None:

@@ -220,14 +220,14 @@ MOVING = frozenset(
     )
 )
 """Ops that only move entries, and that may move quantized ones."""
-ASKING = frozenset(("ArgMax", "ArgMin", "Shape", "Size"))
+SCALE_INDEPENDENT = frozenset(("ArgMax", "ArgMin", "Shape", "Size"))
 """Ops whose result is the same for quantized numbers and for floats."""
 
 
 def of_floats(call: Call) -> Outputs | None:
     """Return the outputs of a node that moves quantized numbers, computed from floats; None for other nodes."""
     items = [item for item in call.inputs if isinstance(item, Dequantized)]
-    if not items or call.node.domain not in MAIN_DOMAINS or call.op not in MOVING | ASKING:
+    if not items or call.node.domain not in MAIN_DOMAINS or call.op not in MOVING | SCALE_INDEPENDENT:
         return None
     first = items[0]
     for item in items:
@@ -241,7 +241,7 @@ def of_floats(call: Call) -> Outputs | None:
         [_input_as_floats(item, first, number in beside) for number, item in enumerate(call.inputs)],
         call.opset,
     )
-    if call.op in ASKING:
+    if call.op in SCALE_INDEPENDENT:
         return result
     outputs: list[Any] = list(result) if isinstance(result, list | tuple) else [result]
     return [Dequantized(item, first.scale, first.zero) if isinstance(item, Operand) else item for item in outputs]
