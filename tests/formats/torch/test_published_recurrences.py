@@ -209,10 +209,10 @@ def tirex() -> Any:
         module.__path__ = [str(Path(package.origin).parents[0].joinpath(*name.split(".")[1:]))]
         sys.modules.setdefault(name, module)
     block = importlib.import_module("tirex.models.slstm.block")
-    made = block.sLSTMBlock(block.sLSTMBlockConfig(embedding_dim=WIDTH, num_heads=HEADS), "torch")
-    for parameter in made.parameters():  # most are empty memory
+    layer = block.sLSTMBlock(block.sLSTMBlockConfig(embedding_dim=WIDTH, num_heads=HEADS), "torch")
+    for parameter in layer.parameters():  # most are empty memory
         torch.nn.init.normal_(parameter, std=0.3)
-    return made
+    return layer
 
 
 PACKAGES: dict[str, tuple[Callable[[], Any], str]] = {

@@ -34,7 +34,8 @@ def _truth(tracer: Declaring, x: torch.Tensor) -> bool:
         raise SizesChanged
     before = len(tracer.problems)
     tracer.problem("the code branches on values of a tensor; select with torch.where, or branch on sizes")
-    return tracer.problems[-1] not in tracer.problems[:before]  # A loop that asks again ends.
+    # False if the problem was recorded before, so that a ``while`` loop on the condition ends.
+    return tracer.problems[-1] not in tracer.problems[:before]
 
 
 def _equal(tracer: Declaring, x: torch.Tensor, *_: object, **__: object) -> bool:

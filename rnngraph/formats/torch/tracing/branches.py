@@ -45,7 +45,7 @@ class Branches:
         self.first_new: int | None = None
         self._originals: list[tuple[FunctionType, CodeType]] = []
         self._tried: dict[int, CodeType] = {}
-        """Code objects that were rewritten, or are the result, by id."""
+        """Code objects before and after rewriting, by id, which are not rewritten again."""
 
     # Rewriting ----------------------------------------------------------------------------------
 
@@ -67,12 +67,12 @@ class Branches:
         return True
 
     def reporting(self, problem: Callable[[str], None]) -> Branches:
-        """Record errors by a function from now on."""
+        """Set the function that records errors, and return this object."""
         self.problem = problem
         return self
 
     def close(self) -> None:
-        """Give all functions their own code again."""
+        """Restore the original code of all rewritten functions."""
         for function, code in self._originals:
             function.__code__ = code
             function.__globals__.pop(HELPER, None)
@@ -177,7 +177,7 @@ def _text(item: object) -> str:
 # Source ---------------------------------------------------------------------------------------------
 
 _SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.If, ast.For, ast.Pass, ast.Return)
-"""Statements of a side. Others change more than variables, so that running both sides would have two effects."""
+"""Statements that a side may contain. Others may change more than variables, so that both sides must not run."""
 _REFUSED = (ast.Yield, ast.YieldFrom, ast.Await, ast.NamedExpr, ast.Break, ast.Continue)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
@@ -227,7 +227,7 @@ class _Writer:
         self.has_written, self._count = False, 0
 
     def block(self, statements: Sequence[ast.stmt], is_tail: bool = False) -> list[ast.stmt]:
-        """Return statements with selections. ``is_tail``: the function returns after them."""
+        """Return statements with selections. If ``is_tail``, the function returns after these statements."""
         written: list[ast.stmt] = []
         for place, statement in enumerate(statements):
             if isinstance(statement, ast.If):
@@ -353,7 +353,7 @@ def _lambda(value: ast.expr) -> ast.expr:
 
 
 def _placed(part: ast.stmt, at: ast.stmt) -> ast.stmt:
-    """Return a statement all of whose nodes have the line of another."""
+    """Return a statement whose nodes all get the source line of another statement."""
     for node in ast.walk(part):
         if hasattr(node, "lineno"):
             ast.copy_location(node, at)

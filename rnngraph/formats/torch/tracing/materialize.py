@@ -237,7 +237,7 @@ def _written(tracer: Declaring, lazy: Written) -> Value:
 
 
 def rounded(tracer: Declaring, result: Any, expected: Any) -> Any:
-    """Round results to the dtype of torch's results, if values of the script have more bits."""
+    """Round results to the dtype of torch's results, such as bfloat16, if the script computes them with more bits."""
     if isinstance(result, list | tuple) and isinstance(expected, list | tuple):
         parts = [rounded(tracer, *pair) for pair in zip(result, expected, strict=True)]
         return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
