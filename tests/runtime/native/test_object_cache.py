@@ -495,7 +495,7 @@ def test_a_cache_that_is_no_directory_is_an_error(tmp_path: Path) -> None:
     for wrong in (3, None, ["a"]):
         with pytest.raises(rg.DtypeError, match=r"test_object_cache\.py:\d+: cache=.* must be True, False or the path"):
             scaled(2.0, wrong)
-    with pytest.raises(rg.ArgumentError, match="use False"):
+    with pytest.raises(rg.ArgumentError, match="pass cache=False"):
         scaled(2.0, "")
 
 
