@@ -93,7 +93,7 @@ def quotient(x: Any, y: Any) -> Tensor:
 
 
 def floor_divide(x: Any, y: Any) -> Tensor:
-    """Return x // y. The quotient of floats is rounded before it is rounded down."""
+    """Return x // y. For floats, x / y is first rounded to a float, and then rounded down."""
     return elementwise.floor_divide(_TENSORS, *pair(x, y))
 
 

@@ -240,13 +240,13 @@ class BaseSession(Holder):
 
         def place(values: dict[Node, Any], value: Any) -> None:
             fits = isinstance(value, tuple) and len(value) == len(parts)
-            pairs = zip(parts, value, strict=True) if fits else self._leaves_in_pairs(key, value)
+            pairs = zip(parts, value, strict=True) if fits else self._recorders_with_values(key, value)
             for part, array in pairs:
                 part(values, array)
 
         return place
 
-    def _leaves_in_pairs(self, key: Any, value: Any) -> Iterator[Any]:
+    def _recorders_with_values(self, key: Any, value: Any) -> Iterator[Any]:
         """Return pairs of a recording function and a value, one for each leaf of a nest."""
         keys, values = flatten(key), flatten(value) if not isinstance(value, np.ndarray) else list(value)
         if len(keys) != len(values):

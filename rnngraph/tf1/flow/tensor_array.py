@@ -102,7 +102,7 @@ class TensorArray:
 
     @property
     def flow(self) -> TensorArray:
-        """The array itself. Programs pass it on to order writes, which here the returned arrays do."""
+        """The array itself. TensorFlow orders writes by ``flow``; here, the returned arrays order them."""
         return self
 
     handle = flow

@@ -22,7 +22,7 @@ _SINC = {
 def tan(x: Any) -> Tensor:
     """Return the tangent of angles in radians, elementwise.
 
-    The error is at most 8 ulp where sin and cos hold their bound.
+    The error is at most 8 ulp where the error bounds of sin and cos hold.
     """
     x = as_tensor(x)
     return sin(x) / cos(x)

@@ -47,7 +47,7 @@ class Cut(Replaced):
         return super()._rebuilt(node)
 
     def tensor(self, tensor: Tensor) -> Tensor:
-        """Apply ``__call__`` to a Tensor."""
+        """Return a Tensor with replaced dependencies; the Tensor itself if it depends on no replaced node."""
         node = self(tensor.node)
         return tensor if node is tensor.node else Tensor(node)
 

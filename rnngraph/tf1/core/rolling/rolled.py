@@ -41,7 +41,7 @@ class Rolled:
         return node
 
     def tensor(self, tensor: Tensor) -> Tensor:
-        """Apply ``__call__`` to a Tensor."""
+        """Return the Tensor that computes a declared Tensor's value."""
         node = self(tensor.node)
         return tensor if node is tensor.node else Tensor(node)
 
