@@ -137,7 +137,7 @@ def _at(leaf: Tensor) -> str:
 
 
 def zeros_of(cell: Any, batch_size: Any, dtype: Any) -> Any:
-    """Return ``cell.zero_state(batch_size, dtype)``. If ``batch_size`` is a Tensor, the Tensor's class may define the zeros."""
+    """Return ``cell.zero_state(batch_size, dtype)``. The class of a Tensor ``batch_size`` may define the zeros."""
     leaves: list[Columns] = flatten(public(cell))
     if isinstance(batch_size, Tensor) and (own := batch_size._of_cells.get("zero_state")):
         return own(cell, batch_size, dtype)
