@@ -85,6 +85,8 @@ from .declare.functions.basic import (
     transpose,
     where,
 )
+from .declare.functions.elementary.powers import exp2, hypot, power, reciprocal, rsqrt
+from .declare.functions.elementary.remainders import floor_divide, fmod, remainder, trunc, trunc_divide
 from .declare.functions.layers import dense, embedding
 from .declare.functions.losses import (
     absolute_difference,
@@ -171,8 +173,6 @@ if TYPE_CHECKING:
         nan_to_num,
         signbit,
     )
-    from .declare.functions.elementary.powers import exp2, hypot, power, reciprocal, rsqrt
-    from .declare.functions.elementary.remainders import floor_divide, fmod, remainder, trunc, trunc_divide
     from .declare.functions.indexing import axis_indices, clamped_slice, gather_nd, put_along_axis, take_along_axis
     from .declare.functions.normalization import (
         batch_normalization,

@@ -57,8 +57,6 @@ NAMES_OF_MODULE = {
         "nan_to_num",
         "signbit",
     ),
-    "declare.functions.elementary.powers": ("exp2", "hypot", "power", "reciprocal", "rsqrt"),
-    "declare.functions.elementary.remainders": ("floor_divide", "fmod", "remainder", "trunc", "trunc_divide"),
     "declare.functions.indexing": ("axis_indices", "clamped_slice", "gather_nd", "put_along_axis", "take_along_axis"),
     "declare.functions.normalization": (
         "batch_normalization",
@@ -122,7 +120,10 @@ NAMES_OF_MODULE = {
     ),
     "training.trainer": ("Trainer", "loads_trainer"),
 }
-"""Lazily imported names, by the module that defines them."""
+"""Lazily imported names, by the module that defines them.
+
+Modules that implement operators of Tensors, such as ``x ** y``, are imported with the package instead.
+"""
 
 _MODULE_OF_NAME = {name: module for module, names in NAMES_OF_MODULE.items() for name in names}
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import mpmath
@@ -15,6 +16,7 @@ from systems import levels
 
 import rnngraph as rg
 from rnngraph.codegen.llvm.vecmath import ERROR_BOUNDS
+from rnngraph.lazy_names import NAMES_OF_MODULE
 
 Array = np.ndarray[Any, Any]
 INFINITY, NAN = math.inf, math.nan
@@ -476,6 +478,15 @@ def test_operators_are_these_functions() -> None:
     np.testing.assert_array_equal(computed(lambda b: np.remainder(a, b) + np.floor_divide(a, b), b), a % b + a // b)
     n = np.array([2**53 + 1, -(2**62), -7])
     np.testing.assert_array_equal(computed(lambda n: n // 3 + n % 3, n), n // 3 + n % 3)
+
+
+def test_modules_of_operators_are_imported_with_the_package() -> None:
+    """Operators such as ``x ** y`` read ``UFUNCS``, to which these modules add their functions."""
+    root = Path(rg.__file__).parent
+    adding = [path for path in (root / "declare").rglob("*.py") if "\nUFUNCS" in path.read_text(encoding="utf-8")]
+    modules = {".".join(path.relative_to(root).with_suffix("").parts) for path in adding}
+    assert "declare.functions.elementary.powers" in modules
+    assert modules & NAMES_OF_MODULE.keys() == set()
 
 
 def test_integers_are_not_divided_by_a_slash() -> None:
