@@ -23,7 +23,7 @@ from ....declare.tensor import Tensor, build, constant
 from ....ir.sizes.polynomial import Floor, floor_divide, floors_of, terms_of
 from ....ir.types import Dim, Size, quotient
 from ...steps import Value
-from .kinds import Declaring, Number
+from .kinds import Arguments, Declaring, Number
 from .numbers import SIGNS, OpenFloat, dim_of
 from .tensors import ROUNDED_DTYPES
 from .values import Computable, Filled, Positions, Repeated, Stacked, Written, shape_of
@@ -236,8 +236,14 @@ def _written(tracer: Declaring, lazy: Written) -> Value:
     return tracer.call(concat, parts, axis)
 
 
-def rounded(tracer: Declaring, result: Any, expected: Any) -> Any:
-    """Round results to the dtype of torch's results, such as bfloat16, if the script computes them with more bits."""
+def rounded(tracer: Declaring, result: Any, expected: Any, is_moved: bool = False) -> Any:
+    """Round results to the dtype of torch's results, such as bfloat16, if the script computes them with more bits.
+
+    Args:
+        is_moved: True for results that have only numbers of the operands, which need no rounding.
+    """
+    if is_moved:
+        return result
     if isinstance(result, list | tuple) and isinstance(expected, list | tuple):
         parts = [rounded(tracer, *pair) for pair in zip(result, expected, strict=True)]
         return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
@@ -248,3 +254,14 @@ def rounded(tracer: Declaring, result: Any, expected: Any) -> Any:
         number = torch.tensor(result.number, dtype=expected.dtype).item()
         return Filled(number, result.shape, result.dtype)
     return tracer.call(reduce_precision, tracer.value(result), dtype)
+
+
+SUMS = frozenset(("add", "sub", "rsub", "__add__", "__radd__", "__sub__", "__rsub__", "pow", "__pow__"))
+"""Functions that round a number to the dtype of a tensor. Others compute with all bits of the number."""
+
+
+def rounded_numbers(name: str, args: Arguments, expected: Any) -> Arguments:
+    """Round the numbers among a call's arguments to the dtype of torch's result, where torch does."""
+    if name not in SUMS or getattr(expected, "dtype", None) not in ROUNDED_DTYPES:
+        return args
+    return tuple(torch.tensor(item, dtype=expected.dtype).item() if type(item) is float else item for item in args)

@@ -38,7 +38,7 @@ from .calls import (
 )
 from .cuts import UNCHECKED, Cut, CutAxes
 from .kinds import Arguments, Function, Keywords
-from .materialize import materialized, rounded
+from .materialize import materialized, rounded, rounded_numbers
 from .meta_results import check_shape, guessed_result, meta_result, unknown_result
 from .moved_axes import elementwise, operation
 from .names import ALIASES, DRAWN, IGNORED, IN_PLACE, MOVES, NEEDS_VALUES, NOT_READ, OWN_INPUT, REFUSED, STEPWISE
@@ -236,6 +236,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
                 self.expected = expected
             if isinstance(handler, Composed):
                 return self._composed(handler, expected, args, kwargs)
+            args = rounded_numbers(name, args, expected)
             operands = [self.unwrap(item) for item in ((called, *args) if is_module else args)]
             keywords = {key: self.unwrap(item) for key, item in kwargs.items()}
             packed = next((item for item in operands if isinstance(item, Packed)), None)
@@ -243,8 +244,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
                 result: Any = self._on_steps(handler, packed, operands, keywords)
             else:
                 result = handler(self, *operands, **keywords)
-            if name not in MOVES or not all(map(is_rounded, flat((args, kwargs)))):
-                result = rounded(self, result, expected)
+            result = rounded(self, result, expected, name in MOVES and all(map(is_rounded, flat((args, kwargs)))))
             return self._with_views(name, called, self._wrapped(result, expected), expected, args, kwargs)
         except UnreadableError as error:
             self.problem(f"{name}: {error}" if handler is not None else str(error))
