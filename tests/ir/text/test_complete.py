@@ -120,7 +120,7 @@ def test_a_wrong_line_is_named(line: str, what: str) -> None:
         ("y = reverse x {axis=-1} : f32[B]", "can't have axis=-1"),
         ("y = slice x[B:B+1] : f32[1]", "can't have stop"),
         ("y = slice x[3:5] : f32[2]", ""),
-        ("y = cast x {dtype='float16'} : f16[B]", "f16"),
+        ("y = cast x {dtype='float16'} : f16[B]", "cast y can't have dtype='float16'"),
         ("y = broadcast f32(1.0) {shape=(1099511627776, 2)} : f32[1099511627776,2]", "exceeds the size limits"),
         ("y = select less(x, x), x, x : f32[B]", "no value"),
         ("y = random_uniform x, x : f32[B]", "int64"),
