@@ -269,6 +269,22 @@ def test_naive_forms_of_flash_linear_attention_are_read_with_open_time(name: str
     check_open(OfParts(lambda q, k, v, g: rule(function, q, k, v, g)))
 
 
+class Squeezed(torch.nn.Module):
+    """Entries of a transposed sequence, whose axis is removed in place."""
+
+    def forward(self, x: Any) -> Any:
+        turned, outputs = x.view(*x.shape[:2], 4, 4).transpose(1, 2), []
+        for now in range(x.shape[1]):
+            entry = turned[:, :, now : now + 1]
+            outputs.append(entry.squeeze_(2) * 2)
+        return torch.stack(outputs, 1).flatten(2)
+
+
+@pytest.mark.slow
+def test_an_axis_is_removed_in_place() -> None:
+    check(Squeezed().eval(), (normal(2, 5, WIDTH),), (normal(3, 5, WIDTH),))
+
+
 class OfViews(torch.nn.Module):
     """Recurrence that reads a view of its state, which is zeros at first."""
 

@@ -11,7 +11,7 @@ from ....ir.types import symbols_of
 from ....support.errors import Where
 from ....support.records import dataclass
 from ...steps import Value
-from .calls import Arguments, Keywords
+from .calls import Arguments, Keywords, user_line_of_module
 from .registry import UnreadableError
 from .sizes import Sizes
 from .values import Lazy, shape_of
@@ -132,6 +132,8 @@ RESHAPES = frozenset(("view", "view_as", "unflatten", "squeeze", "unsqueeze"))
 """Functions whose result is always a view with all entries in their order. ``reshape`` may copy."""
 TRANSPOSES = frozenset(("transpose", "swapaxes", "swapdims", "permute", "movedim", "moveaxis", "t", ".T", ".mT"))
 """Functions whose result is always a view with axes in another order."""
+VIEWS = frozenset((*RESHAPES, *TRANSPOSES))
+"""Functions whose form in place, such as ``squeeze_``, makes a tensor a view of itself, and writes nothing."""
 Call = Callable[[str, Any, Arguments, Keywords], Any]
 """Function that declares a call of a torch function: (name, function, arguments, keywords)."""
 
@@ -173,6 +175,19 @@ def is_part(part: object, whole: object, index: object) -> bool:
     if view is None or view.name != "__getitem__" or view.whole is not whole:
         return False
     return repr(view.args[0]) == repr(index)
+
+
+def write(target: Traced, value: Value | Lazy, call: Call, sizes: Sizes, is_view: bool) -> None:
+    """Write a value into a tensor, and into the tensors of which it is a view.
+
+    Args:
+        is_view: True if the value is a view of the tensor itself, as by ``squeeze_``, so that no numbers change.
+    """
+    if is_view:
+        target.value, target.origin = value, None
+        return
+    target.write(value, user_line_of_module())
+    write_through(target, call, sizes)
 
 
 def write_through(part: Traced, call: Call, sizes: Sizes) -> None:

@@ -49,6 +49,7 @@ from .sizes import Sizes
 from .tensors import (
     DTYPES,
     TORCH_DTYPES,
+    VIEWS,
     Shape,
     Traced,
     flat,
@@ -57,7 +58,7 @@ from .tensors import (
     mapped,
     refresh,
     view_of,
-    write_through,
+    write,
 )
 from .values import NOT_VALUES, Computable, Filled, Lazy, Packed, Unknown, dtype_of, recast, shape_of
 
@@ -198,19 +199,18 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         if name in IN_PLACE or (name.endswith("_") and not name.startswith("__")):
             plain = IN_PLACE.get(name, name.rstrip("_"))
             result = self._handled(name, HANDLERS.get(name) or HANDLERS.get(plain), func, args, kwargs)
-            return self._overwrite(args[0], result)
+            return self._overwrite(args[0], result, plain in VIEWS)
         result = self._handled(name, HANDLERS.get(name), func, args, kwargs)
         return result if out is None else self._overwrite(out, result)
 
-    def _overwrite(self, target: Any, result: object) -> Any:
-        """Write a result into a tensor, and return the tensor."""
+    def _overwrite(self, target: Any, result: object, is_view: bool = False) -> Any:
+        """Write a result into a tensor, or make the tensor a view of itself, and return the tensor."""
         if isinstance(target, Traced) and isinstance(result, Traced):
             if self.branches.first_new is not None and target.memory.number < self.branches.first_new:
                 self.problem("a branch on values changes a tensor in place; compute a new tensor, as in y = y + 1")
             if target.shape != result.shape:
                 target.data = torch.empty(result.shape, dtype=target.dtype, device="meta")
-            target.write(result.value, user_line_of_module())
-            write_through(target, self._call, self.sizes)
+            write(target, result.value, self._call, self.sizes, is_view)
         elif isinstance(target, torch.Tensor) and isinstance(result, Traced):
             self.problem("a parameter, buffer or constant of the module is changed in place; compute a new tensor")
         elif not isinstance(target, torch.Tensor):
