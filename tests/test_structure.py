@@ -50,6 +50,7 @@ ROOMS = (
     "passes.quantization",
     "passes.shards",
     "passes.states",
+    "passes.windows",
     "passes",
     "passes.recomputation",
     "codegen.machine",

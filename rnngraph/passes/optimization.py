@@ -21,11 +21,23 @@ from .states.narrow_loops import NarrowLoops
 from .states.state_shapes import StateShapes
 from .states.trailing_ones import TrailingOnes
 from .unroll import Unroll, unroll_fully
+from .windows.padded_views import PaddedViews
+from .windows.separate_axes import SeparateAxes
+from .windows.short_windows import ShortWindows
 
 if TYPE_CHECKING:
     from .quantization.reduced_weights import ReducedWeights
 
-ORDER: tuple[Pass, ...] = (SplitAxes(), Layout(), SplitConcats(), Accumulate())
+ORDER: tuple[Pass, ...] = (
+    SplitAxes(),
+    SeparateAxes(),
+    Simplify("simplify_axes"),
+    PaddedViews(),
+    ShortWindows(),
+    Layout(),
+    SplitConcats(),
+    Accumulate(),
+)
 LOOPS: tuple[Pass, ...] = (
     TrailingOnes(),
     StateShapes(),

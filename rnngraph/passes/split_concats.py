@@ -100,7 +100,18 @@ def _steps_of_windows(node: Node) -> Node | None:
     for first in range(0, dilation * windows["size"], dilation):
         bounds = [*whole_axes[:axis], (first, first + reach, windows["step"]), *whole_axes[axis + 1 :]]
         start, stop, step = zip(*bounds, strict=True)
-        pieces.append(make("slice", source, where=node.where, name=node.name, start=start, stop=stop, step=step))
+        pieces += [
+            make(
+                "slice",
+                part,
+                where=node.where,
+                name=node.name,
+                start=start,
+                stop=(*stop[:last], part.shape[-1]),
+                step=step,
+            )
+            for part in (source.operands if _is_joined(source) else (source,))
+        ]
     return make("concat", *pieces, where=node.where, name=node.name, axis=last)
 
 

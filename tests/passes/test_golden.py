@@ -37,11 +37,17 @@ from rnngraph.passes.states.narrow_loops import NarrowLoops
 from rnngraph.passes.states.state_shapes import StateShapes
 from rnngraph.passes.states.trailing_ones import TrailingOnes
 from rnngraph.passes.unroll import Unroll
+from rnngraph.passes.windows.padded_views import PaddedViews
+from rnngraph.passes.windows.separate_axes import SeparateAxes
+from rnngraph.passes.windows.short_windows import ShortWindows
 
 DIRECTORY = Path(__file__).parent / "golden"
 PASSES: dict[str, Pass] = {
     "simplify": Simplify(),
     "split_axes": SplitAxes(),
+    "separate_axes": SeparateAxes(),
+    "padded_views": PaddedViews(),
+    "short_windows": ShortWindows(),
     "layout": Layout(),
     "layout_between": Layout(between=True),
     "split_concats": SplitConcats(),

@@ -5,5 +5,6 @@
 - ``loop_fusion``: groups of ops that share a loop over time; ``kernel_fusion`` divides a group into kernels.
 - ``residency``: values in memory while a group runs.
 - ``chunk_needs``: dependencies between a group's kernels within a chunk of time.
+- ``padding``: zeros at the ends of an axis.
 - ``row_lengths``: rows of a batch that end early; ``row_independence``: kernels whose rows are independent.
 """

@@ -19,7 +19,10 @@ from .buffer_reuse import BufferReuse
 from .carried_state import full_histories
 from .memory import Memory, Scratch
 from .packing import Panels
-from .views import View, view_through
+from .views import View, parts_of, view_through, written_at
+
+IN_PIECES = ("fused", "fused_reduce", "reduce", "concat")
+"""Kinds of kernels that can write a value to a part of a concatenation."""
 
 
 @dataclass
@@ -95,8 +98,12 @@ class Allocation:
             if kernel.kind == "scan":
                 self._keep_histories(group, kernel.first, fused.stored, leaving, one_block or {})
                 self._reuse(group, kernel.first, fused.stored, 0 if time is None else time.longest)
+        pieces = self._pieces(fused, scratch) if time is None else {}
         for node in sorted(fused.stored, key=self.order.__getitem__):
             if node.op == "scan" or node in group.stores:
+                continue
+            if node in pieces:
+                self.views[node], group.stores[node] = pieces[node], [pieces[node]]
                 continue
             if node in self.outputs:
                 self.views[node] = self.outputs[node][0]
@@ -116,6 +123,27 @@ class Allocation:
             self.views[node] = view
             group.stores[node] = [view]
         return group
+
+    def _pieces(self, fused: FusedKernels, scratch: Scratch | None) -> dict[Node, View]:
+        """Return the places of concatenations, and of pieces that kernels write there, so that they are not copied.
+
+        Rows of pieces are whole rows of the concatenation.
+        """
+        kinds = {node: kernel.kind for kernel in fused.kernels for node in kernel.members}
+        places: dict[Node, View] = {}
+        for node in sorted(kinds, key=self.order.__getitem__, reverse=True):
+            axis = node.get("axis")
+            if kinds[node] != "concat" or axis == node.tensor.rank - 1 or node in self.outputs:
+                continue
+            whole = places.get(node) or self.temporary(node, node.shape, scratch=scratch)
+            written = {}
+            for piece, part in zip(node.operands, parts_of(node, whole), strict=True):
+                source, place = written_at(piece, part, lambda item: not is_view(item))
+                if kinds.get(source) in IN_PIECES and source in fused.stored and source not in self.outputs:
+                    written[source] = place
+            if written:
+                places = {node: whole, **written, **places}
+        return places
 
     def _keep_histories(
         self,

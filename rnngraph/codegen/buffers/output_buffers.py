@@ -9,7 +9,7 @@ from ...ir.ops import OPS
 from ...ir.scan import is_final
 from ..analysis.loop_fusion import PLAIN, PREPARED, LoopFusion
 from ..analysis.node_kinds import is_view, kind_of
-from .views import View
+from .views import View, written_at
 
 OWN_KERNEL_KINDS = ("outer_sum", "scatter_add", "overlap_add", "reduce")
 """Kinds of kernels that compute a single value, which is always stored in memory."""
@@ -36,7 +36,7 @@ class OutputBuffers:
 
         ``old`` is the input that the output overwrites, if any.
         """
-        source, inner = self._source(node, view)
+        source, inner = written_at(node, view, lambda item: item in self.fusion.free)
         if not self._computed(source) or is_view(source) or not _writes(source) or source in self.places:
             return False
         if old is not None and not (source is node and self._replaces(node, old)):
@@ -45,21 +45,6 @@ class OutputBuffers:
         if old is None and source is node:
             self._reuse_for_source(node, view)
         return True
-
-    def _source(self, node: Node, view: View) -> tuple[Node, View]:
-        """Return the value of which an output is a transpose or reshape, and the location of that value."""
-        while node not in self.fusion.free and node.op in ("transpose", "reshape"):
-            before = node.operands[0]
-            if node.op == "transpose":
-                order = node["order"]
-                view = view.transpose(tuple(order.index(axis) for axis in range(len(order))))
-            else:
-                reshaped = view.reshape(before.shape)
-                if reshaped is None:
-                    break
-                view = reshaped
-            node = before
-        return node, view
 
     def _computed(self, node: Node) -> bool:
         return node not in self.fusion.free and self.fusion.kind[node] != PREPARED

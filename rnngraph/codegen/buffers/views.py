@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -130,6 +130,10 @@ class View:
         keeps_rows = bool(shape) and bool(self.shape) and shape[-1] == self.shape[-1] and shape[-1] != 1
         return replace(self, strides=tuple(full), shape=tuple(shape), room=self.room if keeps_rows else None)
 
+    def lies_at(self, other: View) -> bool:
+        """True if two views of one shape have the same elements of memory."""
+        return (self.buffer, self.offset, self.strides) == (other.buffer, other.offset, other.strides)
+
     def first_axis(self, position: Index) -> View:
         """Return the view of one position of the first axis, without that axis."""
         return replace(
@@ -184,3 +188,37 @@ def view_through(node: Node, source: View) -> View | None:
         case "broadcast":
             return source.broadcast(node["shape"])
     return source.reshape(node["shape"])
+
+
+def parts_of(node: Node, whole: View) -> list[View]:
+    """Return the places of the operands of a concatenation in its memory."""
+    axis, offset, parts = node["axis"], 0, list[View]()
+    for piece in node.operands:
+        end = offset + piece.shape[axis]
+        start = tuple(offset if a == axis else 0 for a in range(node.tensor.rank))
+        stop = tuple(end if a == axis else dim for a, dim in enumerate(node.shape))
+        parts.append(whole.slice(start, stop, (1,) * node.tensor.rank))
+        offset = end
+    return parts
+
+
+def written_at(node: Node, view: View, is_computed: Callable[[Node], bool]) -> tuple[Node, View]:
+    """Return the value that transposes and reshapes reorder to ``node``, and the place at which it lies in ``view``.
+
+    Args:
+        node: The reordered value.
+        view: Its place.
+        is_computed: True for values at which to stop.
+    """
+    while not is_computed(node) and node.op in ("transpose", "reshape"):
+        before = node.operands[0]
+        if node.op == "transpose":
+            order = node["order"]
+            view = view.transpose(tuple(order.index(axis) for axis in range(len(order))))
+        else:
+            reshaped = view.reshape(before.shape)
+            if reshaped is None:
+                break
+            view = reshaped
+        node = before
+    return node, view

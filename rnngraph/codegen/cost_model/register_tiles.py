@@ -148,6 +148,11 @@ def tile_shape(target: Target, product: ProductShape) -> TileShape:
     return cheapest(target, product)[0]
 
 
+def cycles_of_row(target: Target, product: ProductShape) -> float:
+    """Return the cycles per step of k and row of the cheapest tile."""
+    return cheapest(target, product)[1] / product.row_count
+
+
 @lru_cache(maxsize=4096)
 def cheapest(target: Target, product: ProductShape) -> tuple[TileShape, float]:
     """Return the tile of ``tile_shape``, and the lowest cost: cycles per step of k over all rows and blocks."""

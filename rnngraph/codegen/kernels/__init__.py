@@ -5,7 +5,7 @@
 - ``kernel_plan``, ``product_plan``: all decisions about a kernel.
 - ``emit``: writes a planned kernel, by the modules below.
 - ``pointwise``, ``reductions``, ``fused_reductions``, ``accumulation``: kernels without products.
-- ``matmul`` with its ``right_operands`` and ``epilogue``, ``matrix_unit``, ``sparse_products``, ``outer_products``:
+- ``matmul`` with its ``right_operands`` and ``tile_rows``, ``matrix_unit``, ``sparse_products``, ``outer_products``:
   kernels with products.
 
 A kernel does not depend on the kernels before and after it.

@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 from ...ir.graph import Node
-from ...ir.types import ITEM_BYTES, size
+from ...ir.types import ITEM_BYTES
 from ..analysis.node_kinds import label_of, starts_of
+from ..analysis.padding import nonzero_range
 from ..buffers.packing import MAX_DOT_WIDTH, Panel, PanelForm
 from ..buffers.transposing import Transposition
-from ..cost_model.register_tiles import balanced, sum_block
+from ..cost_model.register_tiles import sum_block
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Operand, Store, Value, When
+from ..loop_ir.nodes import Buffer, Condition, Contract, Index, Literal, Operand, Store, Value
 from ..machine.alignment import ALIGNMENT
-from .active_rows import ActiveRows
-from .epilogue import Epilogue, TileRows
 from .kernel_plan import KernelPlan
 from .loop_nests import VectorGroup, WorkerSlice, groups, loop
 from .product_plan import Contraction
 from .region import Region, over_axes
 from .right_operands import RightOperands
+from .tile_rows import Epilogue, TileLoops, TileRows
 from .values import Coordinate, Coordinates, Strip, Time, ValueEmitter, aligned, place
 
 MIN_FUSED_K = 48
 """Minimum ``k`` for fusing chained products into one loop."""
-MAX_REMAINDER = 8
-"""Maximum rows of a remainder tile, because each smaller height needs separate code."""
-
-
-class RowRange(NamedTuple):
-    """Rows that tiles of one height compute.
-
-    Attributes:
-        active: Number of active rows, which come first; others are not stored. None if all are active.
-    """
-
-    begin: Index
-    end: Index
-    height: int
-    active: Index | None = None
 
 
 class Tiles:
@@ -55,19 +39,18 @@ class Tiles:
         self.width = self.shape[-1]
         self.tile = self.plan.tile
         self.units_shared = share is not None and share.axis == len(self.shape) - 1
-        self.rows_shared = share is not None and share.axis == self.plan.row_axis
         self.right_operands = RightOperands(self.memory, self.width, self.lanes, self.plan.group)
         self.epilogue = Epilogue(region, plan, share)
 
     def emit(self) -> None:
         """Write all tiles.
 
-        The outer loop is over groups of blocks, so that the weights of a group stay in cache for all rows. If each
-        matrix has its own right operand, the outer loop is over matrices.
+        The outer loop is over groups of blocks, so that the weights of a group stay in cache for all rows. Loops over
+        the ``outside`` axes of the plan contain it.
         """
         share = self.share if self.units_shared else None
 
-        def each_group(block: Block, at: list[Coordinate] | None = None) -> None:
+        def each_group(block: Block, at: list[Coordinate]) -> None:
             for inner, vectors in groups(
                 block, self.width, self.lanes, self.tile.blocks, self.plan.masked, share, self._parity
             ):
@@ -75,22 +58,17 @@ class Tiles:
                     self._pack(inner, [], vectors)
                 self._rows(inner, at, vectors)
 
-        if self.plan.by_matrix:
-            self._over_matrices(self.block, each_group)
-        else:
-            each_group(self.block)
+        outside = self.plan.outside
+        over_axes(self.region, self.block, self.shape, outside, [0] * len(self.shape), each_group, self.share)
 
-    def _over_matrices(self, block: Block, body: Callable[[Block, list[Coordinate]], None]) -> None:
-        """Write ``body`` at all positions of the axes other than rows and units."""
-        others = [axis for axis in range(len(self.shape) - 1) if axis != self.plan.row_axis]
-        over_axes(self.region, block, self.shape, others, [0] * len(self.shape), body, self.share)
-
-    def _rows(self, block: Block, matrix: list[Coordinate] | None, vectors: VectorGroup) -> None:
+    def _rows(self, block: Block, outer: list[Coordinate], vectors: VectorGroup) -> None:
         """Write the tiles over all rows for one group of vectors of units.
 
-        ``matrix`` has the leading coordinates of one matrix; None for all.
+        ``outer`` has the coordinates of the axes whose loops are outside of those over groups.
         """
         axis = self.plan.row_axis
+        looped = (axis, *self.plan.outside, *([0] if self.plan.merges else []))
+        inside = [other for other in range(len(self.shape) - 1) if other not in looped]
 
         def tiles(nested: Block, at: list[Coordinate]) -> None:
             if self.plan.by_matrix:
@@ -98,39 +76,14 @@ class Tiles:
             if axis is None:
                 self._tile(nested, TileRows(1, lambda _, number: at[:-1]), at[:-1], vectors)
                 return
-            extent, height = self.region.extent(self.shape, axis), self.tile.rows
-            active = self.region.active
-            if active is not None and active.cuts(self.shape, axis):
-                self._active_rows(active, nested, at, axis, vectors)
-                return
-            if isinstance(extent, int):
-                share = self.share if self.rows_shared else None
-                self._known_rows(
-                    nested,
-                    extent,
-                    share,
-                    lambda inner, rows: self._row_loop(inner, at, axis, rows, vectors),
-                )
-                return
-            begin: Index = 0
-            end: Index = extent
-            if self.share is not None and self.rows_shared:
-                begin, end = self.share.range(nested, extent, height)
-            whole = begin
-            if height > 1:
-                name = nested.fresh_index("whole")
-                nested.add(LetIndex(name, "floor", end - begin, height))
-                whole = begin + size(name)
-                self._row_loop(nested, at, axis, RowRange(begin, whole, height), vectors)
-            if height > 1 and self.region.has_static_lengths and not self.region.is_time(self.shape, axis):
-                self._remainder_tiles(nested, at, axis, whole, end, vectors)
-                return
-            self._row_loop(nested, at, axis, RowRange(whole, end, 1), vectors)
+            others = [] if self.plan.merges else [*at[:axis], *at[axis + 1 : -1]]
 
-        if matrix is None:
-            self._over_matrices(block, tiles)
-        else:
-            tiles(block, matrix)
+            def tile(inner: Block, rows: TileRows) -> None:
+                self._tile(inner, rows, others, vectors)
+
+            TileLoops(self.region, self.kernel, self.plan, self.share, tile).emit(nested, at)
+
+        over_axes(self.region, block, self.shape, inside, outer, tiles, self.share)
 
     def _pack(self, block: Block, matrix: list[Coordinate], vectors: VectorGroup) -> None:
         """Write the packing of computed right operands. ``matrix`` has the leading coordinates."""
@@ -179,93 +132,6 @@ class Tiles:
                 parts, part = (1, 0) if self.share is None else (self.share.parts, self.share.part)
                 panels[contraction] = self.memory.scratch("panel", node.dtype, room * parts), part * room
         return panels
-
-    def _active_rows(
-        self, active: ActiveRows, block: Block, at: list[Coordinate], axis: int, vectors: VectorGroup
-    ) -> None:
-        """Write the tiles over the active rows.
-
-        The last tile may have more rows than are left. It then computes the last row repeatedly, and stores it once.
-        """
-        share = self.share if self.rows_shared else None
-
-        def part(nested: Block, own: WorkerSlice, low: Index, high: Index) -> None:
-            def tiles(inner: Block, rows: RowRange) -> None:
-                name = inner.fresh_index("behind")
-                inner.add(LetIndex(name, "min", high, rows.end))
-                self._row_loop(inner, at, axis, rows._replace(end=size(name), active=high), vectors)
-
-            if share is not None and own.parts == 1:
-                tiles(nested, RowRange(low, high, self.tile.rows))
-            else:
-                self._known_rows(nested, active.table.mask.rows, own if own.parts > 1 else None, tiles)
-
-        active.each_range(block, at, share, part)
-
-    def _known_rows(
-        self, block: Block, count: int, share: WorkerSlice | None, tiles: Callable[[Block, RowRange], None]
-    ) -> None:
-        """Write the tiles over a fixed number of rows, with heights as equal as possible.
-
-        Parts differ by at most one row.
-        """
-
-        def tiles_of(inner: Block, begin: Index, rows: int) -> None:
-            for height, number in balanced(rows, self.tile.rows):
-                tiles(inner, RowRange(begin, begin + height * number, height))
-                begin = begin + height * number
-
-        if share is None:
-            tiles_of(block, 0, count)
-            return
-        begin, end = share.range(block, count)
-        minimum, uneven = divmod(count, share.parts)
-        if not uneven:
-            tiles_of(block, begin, minimum)
-            return
-        for rows in (minimum, minimum + 1):
-            inner = block.nested()
-            tiles_of(inner, begin, rows)
-            block.add(When(end - begin, rows, rows + 1, tuple(inner.statements)))
-
-    def _remainder_tiles(
-        self,
-        block: Block,
-        at: list[Coordinate],
-        axis: int,
-        begin: Index,
-        end: Index,
-        vectors: VectorGroup,
-    ) -> None:
-        """Write the remainder tiles, one for each height. Calls with few rows may run only these."""
-        maximum = min(self.tile.rows, MAX_REMAINDER)
-        if self.tile.rows > maximum:
-            name = block.fresh_index("whole")
-            block.add(LetIndex(name, "floor", end - begin, maximum))
-            self._row_loop(block, at, axis, RowRange(begin, begin + size(name), maximum), vectors)
-            begin = begin + size(name)
-        for rows in range(1, maximum):
-            inner = block.nested()
-            self._row_loop(inner, at, axis, RowRange(begin, begin + rows, rows), vectors)
-            block.add(When(end - begin, rows, rows + 1, tuple(inner.statements)))
-
-    def _row_loop(self, block: Block, at: list[Coordinate], axis: int, rows: RowRange, vectors: VectorGroup) -> None:
-        """Write a loop over tiles of one height."""
-        begin, end, height, active = rows
-
-        def body(nested: Block, row: Index) -> None:
-            def coordinates(inner: Block, number: Index) -> list[Coordinate]:
-                index = row + number
-                if active is not None and self.region.active is not None:
-                    if number != 0:  # do not read ended rows, whose memory may have denormals, which are slow
-                        index = inner.let_index("active", "min", index, active - 1)
-                    index = self.region.active.table.row(inner, index)
-                return [*at[:axis], self.region.at(self.shape, axis, index), *at[axis + 1 : -1]]
-
-            others = [*at[:axis], *at[axis + 1 : -1]]
-            self._tile(nested, TileRows(height, coordinates, row, active), others, vectors)
-
-        loop(block, "r", end, body, begin, height)
 
     def _tile(self, block: Block, rows: TileRows, others: Sequence[Coordinate], vectors: VectorGroup) -> None:
         """Write one tile. ``others`` are coordinates that all rows share."""
@@ -349,6 +215,7 @@ class Tiles:
             ahead=ahead,
             prefetched=right.prefetched,
             scales=scales,
+            conditions=self._conditions(contraction, rows[0]),
             origin=every[0].where,
             columns=tuple(node.where for node in contraction.products[0] for _ in vectors.valid),
         )
@@ -357,6 +224,19 @@ class Tiles:
             block.statements[-1] = joined
         else:
             block.add(tile)
+
+    def _conditions(self, contraction: Contraction, row: Sequence[Coordinate]) -> tuple[Condition, ...]:
+        """Return the condition under which the rows of a tile are not padding with zeros, which adds nothing."""
+        left, *others = contraction.lefts
+        if others or len(left.shape) != len(self.shape):
+            return ()
+        for axis, at in enumerate(row):
+            if axis == self.plan.row_axis or isinstance(at, Time | Strip):
+                continue
+            inner = nonzero_range(left, axis)
+            if inner is not None and inner != (0, left.shape[axis]):
+                return ((at, *inner),)
+        return ()
 
     def _begin(self, emitter: ValueEmitter, node: Node, at: Coordinates) -> Operand:
         """Return the initial value of a sum: zero, or the operand to which the product is added."""
@@ -415,7 +295,9 @@ class Tiles:
         return panels
 
     def _rows_before(self, rows: TileRows, others: Sequence[Coordinate]) -> Index:
-        """Return the number of rows before those of a tile, over all axes."""
+        """Return the number of rows that precede those of a tile, over all axes."""
+        if self.plan.merges:
+            return rows.first
         axes = [axis for axis in range(len(self.shape) - 1) if axis != self.plan.row_axis]
         before: Index = 0
         for axis, at in zip(axes, others, strict=True):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ...ir.graph import Node
 from ...ir.types import Shape, TensorType
 from ..analysis.node_kinds import permutes_units, picks_step
-from ..buffers.views import View, common_refinement
+from ..buffers.views import View, common_refinement, parts_of
 from ..cost_model.register_tiles import lanes_for
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import When
@@ -45,17 +45,14 @@ def elementwise(
 
 
 def concat(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
-    """Write copies of the operands of a concatenation to their parts of the result."""
-    axis, offset = node["axis"], 0
-    for piece in node.operands:
-        start = tuple(offset if a == axis else 0 for a in range(node.tensor.rank))
-        stop = tuple(offset + piece.shape[axis] if a == axis else dim for a, dim in enumerate(node.shape))
-        views = [
-            replace(view.slice(start, stop, (1,) * node.tensor.rank), room=None, local=view.local)
-            for view in region.memory.stores[node]
-        ]
-        write(region, block, piece, views, share)
-        offset = offset + piece.shape[axis]
+    """Write copies of the operands of a concatenation to their parts of the result, unless they were written there."""
+    memory = region.memory
+    places = zip(*(parts_of(node, view) for view in memory.stores[node]), strict=True)
+    for piece, parts in zip(node.operands, places, strict=True):
+        present = memory.views.get(piece)
+        views = [replace(part, room=None) for part in parts if present is None or not present.lies_at(part)]
+        if views:
+            write(region, block, piece, views, share)
 
 
 def write(region: Region, block: Block, node: Node, views: Sequence[View], share: WorkerSlice | None) -> None:

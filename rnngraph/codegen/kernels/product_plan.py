@@ -9,10 +9,10 @@ from dataclasses import replace
 from ...ir.graph import Node, topological
 from ...ir.node import is_batched_product
 from ...ir.ops import MATRIX_PRODUCTS
-from ...ir.types import ITEM_BYTES, NARROW, Dim, Size
+from ...ir.types import ITEM_BYTES, NARROW, Dim, Shape, Size
 from ...support.records import dataclass
 from ..analysis.kernel_fusion import Kernel
-from ..analysis.node_kinds import starts_of
+from ..analysis.node_kinds import source_of, starts_of
 from ..buffers.packing import DOT_WIDTH
 from ..buffers.sparse_packing import SparseLayout
 from ..cost_model.register_tiles import (
@@ -21,6 +21,7 @@ from ..cost_model.register_tiles import (
     ProductShape,
     TileShape,
     accumulators,
+    cycles_of_row,
     for_signed_bytes,
     sum_block,
     tile_shape,
@@ -34,6 +35,8 @@ WORTH_WIDENING = 3
 """Minimum number of row tiles for which converting narrow weights once pays."""
 WORTH_TRANSPOSING, WORTH_PACKING = 2, 8
 """Minimum number of row tiles for which packing pays, if the lanes of the right operand are strided, or contiguous."""
+WORTH_MERGING = 1.1
+"""Minimum speedup for which tiles run over the rows of several steps."""
 MAX_LANES = 8
 """Maximum columns of a sparse block. Pruned nets often have blocks of 8 units, and a wider vector would merge two."""
 TILE_STEP, BLOCK, BLOCK_ROW = 4, 5, 2
@@ -79,6 +82,9 @@ class ProductPlan:
         row_axis: Axis along which tiles run; None if there is one row.
         masked: True if some memory has no padding after the last unit, so that lanes beyond it must be masked.
         by_matrix: True if each matrix has its own right operand.
+        overlaps: True if tiles of several heights cover an open number of rows, and the last ones may overlap.
+        outside: Axes whose loops contain the loop over groups of units.
+        merges: True if tiles run over the rows of all steps of a chunk, step by step.
     """
 
     contractions: tuple[Contraction, ...]
@@ -87,6 +93,9 @@ class ProductPlan:
     row_axis: int | None
     masked: bool
     by_matrix: bool = False
+    overlaps: bool = False
+    outside: tuple[int, ...] = ()
+    merges: bool = False
 
     @property
     def widens(self) -> bool:
@@ -119,33 +128,37 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
         blocks = -(-blocks // region.workers.parts)
     if partition.axis is not None and partition.axis == axis and isinstance(rows, int):
         rows = -(-rows // region.workers.parts)
-    depths = [dim for node in products if isinstance(dim := node.operands[0].shape[-1], int)]
-    depth = -(-max(depths, default=OPEN_DEPTH) // max(map(dot_width_of, products)))
+    depths = [dim for item in contractions if isinstance(dim := item.lefts[0].shape[-1], int)]
+    depth = -(-(sum(depths) or OPEN_DEPTH) // max(map(dot_width_of, products)))
     split = max(_sums_per_result(region.target, node) for node in products)
     target = region.target
     if any(node.operands[0].dtype == "int8" and not node.get("zero") for node in products):
         target = for_signed_bytes(target)
 
-    def tile_of(depth: int) -> TileShape:
-        product = ProductShape(
-            _gates(contractions, products),
-            blocks,
-            rows,
-            depth,
-            parts=max(len(item.lefts) for item in contractions),
-            accumulators=split,
-            groups=region.memory.panels.groups([region.memory.views[node.operands[1]] for node in products]),
-        )
-        return tile_shape(target, product)
-
-    tile, by_matrix = tile_of(depth), any(map(is_batched_product, products))
+    product = ProductShape(
+        _gates(contractions, products),
+        blocks,
+        rows,
+        depth,
+        parts=max(len(item.lefts) for item in contractions),
+        accumulators=split,
+        groups=region.memory.panels.groups([region.memory.views[node.operands[1]] for node in products]),
+    )
+    tile, by_matrix = tile_shape(target, product), any(map(is_batched_product, products))
+    merges = False
+    if _are_rows_of_steps(region, kernel, axis, partition) and isinstance(rows, int) and not by_matrix:
+        together = replace(product, rows=rows * OPEN_ROWS)
+        merges = cycles_of_row(target, together) * WORTH_MERGING < cycles_of_row(target, product)
+        tile = tile_shape(target, together) if merges else tile
     if by_matrix and isinstance(rows, int) and rows:
-        whole = tile_of(0)  # with one tile of rows, matrices are read once and need not stay in cache
+        # with one tile of rows, matrices are read once and need not stay in cache
+        whole = tile_shape(target, replace(product, depth=0))
         tile = whole if whole.rows >= rows else tile
         transposing = transposing_tile(region.target, rows, split)
         if lanes > 1 and transposing is not None and [_is_transposed(region, item) for item in contractions] == [True]:
             masked = _masked(region, kernel, lanes, contractions)
-            return ProductPlan(contractions, transposing, transposing.blocks, axis, masked, by_matrix)
+            others = _others(shape, axis)
+            return ProductPlan(contractions, transposing, transposing.blocks, axis, masked, by_matrix, outside=others)
     if not by_matrix:  # the rows of all axes read the same matrix
         every = [region.extent(shape, number) for number in range(len(shape) - 1) if number != axis]
         rows = math.prod([rows, *every])
@@ -158,7 +171,54 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
         for item in contractions
     )
     group = region.memory.panels.group or tile.blocks
-    return ProductPlan(contractions, tile, group, axis, _masked(region, kernel, lanes, contractions), by_matrix)
+    masked = _masked(region, kernel, lanes, contractions)
+    overlaps = merges or (axis is not None and not by_matrix and _is_open_beside_known(region, kernel, axis))
+    outside = _outside(region, kernel, products, axis, tile.blocks * lanes)
+    if by_matrix or any(item.in_scratch for item in contractions):
+        outside = _others(shape, axis) if by_matrix else ()
+    return ProductPlan(contractions, tile, group, axis, masked, by_matrix, overlaps, outside, merges)
+
+
+def _are_rows_of_steps(region: Region, kernel: Kernel, axis: int | None, partition: Partition) -> bool:
+    """True if a kernel computes all rows of all steps of a chunk, on one worker."""
+    is_whole = region.active is None and partition.axis is None
+    return is_whole and len(kernel.shape) == 3 and axis == 1 and region.is_time(kernel.shape, 0)
+
+
+def _others(shape: Shape, axis: int | None) -> tuple[int, ...]:
+    """Return the axes other than rows and units."""
+    return tuple(other for other in range(len(shape) - 1) if other != axis)
+
+
+def _outside(
+    region: Region, kernel: Kernel, products: Sequence[Node], axis: int | None, columns: int
+) -> tuple[int, ...]:
+    """Return the axes whose loops are outside of the loop over groups of units.
+
+    All axes are outside if L1 holds all weights. The first axis is outside if L2 holds the rows of one of its
+    positions, and reading all weights for each position moves less than reading all rows for each group.
+    """
+    if region.time is not None or len(kernel.shape) < 3:
+        return ()
+    weights, others = _bytes({node.operands[1] for node in products}), _others(kernel.shape, axis)
+    if weights <= region.target.first_cache // 2:
+        return others
+    rows = _bytes({source_of(node.operands[0]) for node in products})
+    count, width = kernel.shape[0], kernel.shape[-1]
+    if not isinstance(count, int) or not isinstance(width, int) or 0 not in others:
+        return ()
+    fits = rows // max(count, 1) <= region.target.second_cache // 2 < rows
+    return (0,) if fits and weights * count < rows * -(-width // columns) else ()
+
+
+def _bytes(nodes: Set[Node]) -> int:
+    return sum(node.tensor.bytes_at(OPEN_ROWS) for node in nodes)
+
+
+def _is_open_beside_known(region: Region, kernel: Kernel, axis: int) -> bool:
+    """True if an axis has an open number of rows, and tiles could run along an axis of a known number."""
+    extents = [region.extent(kernel.shape, number) for number in range(len(kernel.shape) - 1)]
+    return not isinstance(extents[axis], int) and region.time is None and bool(_axes_of_several_rows(extents))
 
 
 def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape) -> bool:
@@ -236,15 +296,22 @@ def _gates(contractions: Sequence[Contraction], products: Sequence[Node]) -> int
 def _row_axis(region: Region, kernel: Kernel, products: Sequence[Node]) -> int | None:
     """Return the axis whose rows form tiles: the last one with several rows, else the last symbolic one.
 
-    For batched products, it is the row axis of the matrices. None if there is a single row.
+    Outside of loops over time, it is the last of both, because its rows are adjacent. Tiles along it skip the padding
+    of other axes. For batched products, it is the row axis of the matrices. None if there is a single row.
     """
     if any(map(is_batched_product, products)):
         last = len(kernel.shape) - 2
         return None if kernel.shape[last] == 1 else last
     extents = [region.extent(kernel.shape, axis) for axis in range(len(kernel.shape) - 1)]
-    several = [axis for axis, extent in enumerate(extents) if isinstance(extent, int) and extent > 1]
+    several = _axes_of_several_rows(extents)
     open_axes = [axis for axis, extent in enumerate(extents) if isinstance(extent, Size)]
+    if region.time is None and several and open_axes:
+        return max(several[-1], open_axes[-1])
     return several[-1] if several else open_axes[-1] if open_axes else None
+
+
+def _axes_of_several_rows(extents: Sequence[Dim]) -> list[int]:
+    return [axis for axis, extent in enumerate(extents) if isinstance(extent, int) and extent > 1]
 
 
 def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> tuple[Contraction, ...]:

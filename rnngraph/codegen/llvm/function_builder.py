@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from ...ir.sizes.polynomial import Floor, Size
 from ...support.errors import ArgumentError
-from ..loop_ir.nodes import Buffer, Index, LetIndex, Operand, Value
+from ..loop_ir.nodes import Buffer, Condition, Index, LetIndex, Operand, Value
 from ..loop_ir.origins import Origins, StatementOrigins
 from ..machine.target import Target
 from .instructions import LLVM_TYPES, Handle, Instructions, element_of, memory_element
@@ -146,6 +146,13 @@ class FunctionBuilder:
         text = self.b.emit(f"{op} {self.index_kind} {a}, {b}", self.index_kind, 1, "i").text
         self.known[-1][key] = text
         return text
+
+    def holds(self, condition: Condition) -> Handle:
+        """Write the test of a condition."""
+        index, b = self.index(condition[0]), self.b
+        low = b.emit(f"icmp sle {self.index_kind} {self.index(condition[1])}, {index}", "i1", 1, "from")
+        high = b.emit(f"icmp slt {self.index_kind} {index}, {self.index(condition[2])}", "i1", 1, "below")
+        return b.emit(f"and i1 {low.text}, {high.text}", "i1", 1, "inside")
 
     def address(self, buffer: Buffer, index: Index) -> str:
         """Return a pointer to an element.

@@ -242,11 +242,8 @@ class _FunctionWriter(FunctionBuilder):
 
     def _when(self, branch: When) -> None:
         then, end = self.labels("then", "done")
-        index = self.index(branch.index)
-        low = self.b.emit(f"icmp sle {self.index_kind} {self.index(branch.low)}, {index}", "i1", 1, "from")
-        high = self.b.emit(f"icmp slt {self.index_kind} {index}, {self.index(branch.high)}", "i1", 1, "below")
-        both = self.b.emit(f"and i1 {low.text}, {high.text}", "i1", 1, "inside")
-        self.lines.append(f"  br i1 {both.text}, label %{then}, label %{end}")
+        inside = self.holds((branch.index, branch.low, branch.high))
+        self.lines.append(f"  br i1 {inside.text}, label %{then}, label %{end}")
         self.start(then)
         self.known.append({})
         self.statements(branch.body)

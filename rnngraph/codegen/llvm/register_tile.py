@@ -31,7 +31,11 @@ def contract(builder: FunctionBuilder, tile: Contract) -> None:
     if tile.comment:
         builder.lines.append(f"  ; {tile.comment}")
     starts = [[builder.operand(item) for item in row] for row in tile.starts]
-    sums = _one_by_one(builder, tile, starts) if tile.chained else _product(builder, tile, starts)
+    if tile.chained:
+        sums = _one_by_one(builder, tile, starts)
+    else:
+        inside = [builder.holds(condition) for condition in tile.conditions if condition is not None]
+        sums = _where(builder, inside, starts, lambda: _product(builder, tile, starts))
     for results, row in zip(tile.results, sums, strict=True):
         builder.values.update(zip((result.name for result in results), row, strict=True))
 
@@ -40,16 +44,46 @@ def _one_by_one(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
     """Write the sums of several products, one after another, in a loop over the products' pointers."""
     bases, places = _shared_bases([(*left, *right) for left, right in tile.factors])
     pointers = [[Handle(builder.address(*place), "ptr", 1) for place in base] for base in zip(*bases, strict=True)]
+    for own, condition in zip(pointers, tile.conditions, strict=False):
+        own.append(builder.b.literal(True, "i1", 1) if condition is None else builder.holds(condition))
 
     def next_product(_: Index, carried: Sums) -> Sums:
         (first, *others), sums = carried[: len(pointers)], carried[len(pointers) :]
-        buffers = [Buffer(pointer.text, base[0][0].dtype) for pointer, base in zip(first, bases, strict=True)]
+        inside = first[len(bases) :]
+        buffers = [Buffer(pointer.text, base[0][0].dtype) for pointer, base in zip(first, bases, strict=False)]
         builder.pointers.update((buffer, buffer.name) for buffer in buffers)
         operands = [(buffers[number], distance) for number, distance in places]
         left, right = tuple(operands[: len(tile.left)]), tuple(operands[len(tile.left) :])
-        return [*others, first, *_product(builder, replace(tile, left=left, right=right, chained=()), sums)]
+        one = replace(tile, left=left, right=right, chained=())
+        return [*others, first, *_where(builder, inside, sums, lambda: _product(builder, one, sums))]
 
     return _loop(builder, "product", 0, len(tile.factors), 1, [*pointers, *starts], next_product)[len(pointers) :]
+
+
+def _where(builder: FunctionBuilder, inside: Sequence[Handle], starts: Sums, product: Callable[[], Sums]) -> Sums:
+    """Write the sums of a product if all conditions hold; otherwise the sums remain ``starts``."""
+    if not inside:
+        return product()
+    (condition,) = inside
+    then, end = builder.labels("then", "done")
+    before = builder.label
+    builder.lines.append(f"  br i1 {condition.text}, label %{then}, label %{end}")
+    builder.start(then)
+    builder.known.append({})
+    sums = product()
+    builder.known.pop()
+    after = builder.label
+    builder.lines.append(f"  br label %{end}")
+    builder.start(end)
+    return [
+        [
+            builder.b.emit(
+                f"phi {x.type} [ {x.text}, %{after} ], [ {start.text}, %{before} ]", x.element, x.lanes, "sum"
+            )
+            for x, start in zip(row, begin, strict=True)
+        ]
+        for row, begin in zip(sums, starts, strict=True)
+    ]
 
 
 def _shared_bases(products: Sequence[Sequence[Place]]) -> tuple[list[Sequence[Place]], list[tuple[int, int]]]:

@@ -168,13 +168,21 @@ def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
     for number, (left, right) in enumerate(tile.factors):
         rows_text = "row[k]" if number == 0 else f"({', '.join(_place(*place, tile.left_stride) for place in left)})[k]"
         columns_text = ", ".join(_place(*place, 1, valid) for place, valid in zip(right, tile.valid, strict=True))
-        step = f"{rows_text} * ({columns_text}) by {dim_text(tile.right_stride)}{lanes}"
+        step = f"{rows_text} * ({columns_text}) by {dim_text(tile.right_stride)}{lanes}{_condition_text(tile, number)}"
         yield from _wrapped(f"{loop_text}: += {step}", indent + "  ")
     if tile.scales is not None:
         yield from _wrapped(_scales_text(tile.scales), indent + "  ")
     if tile.ahead is not None:
         buffer, index = tile.prefetched or tile.right[0]
         yield from _wrapped(f"meanwhile prefetch {_place(buffer, index + tile.ahead, 1)} and on", indent + "  ")
+
+
+def _condition_text(tile: Contract, number: int) -> str:
+    condition = tile.conditions[number] if tile.conditions else None
+    if condition is None:
+        return ""
+    index, low, high = map(dim_text, condition)
+    return f" when {low} <= {index} < {high}"
 
 
 def _scales_text(scales: BlockScales) -> str:

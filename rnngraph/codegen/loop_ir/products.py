@@ -7,7 +7,7 @@ from dataclasses import field, replace
 from ...support.errors import Where
 from ...support.records import dataclass
 from .base import BaseStatement, Renaming, Uses, sizes_in
-from .values import BlockScales, Buffer, Factors, Index, Operand, Place, Valid, Value
+from .values import BlockScales, Buffer, Condition, Factors, Index, Operand, Place, Valid, Value
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Contract(BaseStatement):
         ahead: Distance from the first column to the weights of the next tiles, which each iteration over k prefetches;
             None for no prefetch.
         prefetched: Buffer and index from which ``ahead`` counts; None for those of the first column.
+        conditions: Condition of each product, in order. A product whose condition does not hold adds nothing. None, or
+            an empty tuple, if the product is always added.
         scales: Scales of blocks of k, for weights in blocks; None if sums are not scaled.
         columns: Origin of each column, if a tile computes products of several lines.
     """
@@ -53,6 +55,7 @@ class Contract(BaseStatement):
     ahead: Index | None = None
     prefetched: Place | None = None
     scales: BlockScales | None = None
+    conditions: tuple[Condition | None, ...] = ()
     columns: tuple[Where | None, ...] = field(default=(), kw_only=True, compare=False, repr=False)
 
     @property
@@ -60,12 +63,25 @@ class Contract(BaseStatement):
         """Left and right operands of each product, in order."""
         return ((self.left, self.right), *self.chained)
 
+    @property
+    def _every_condition(self) -> tuple[Condition | None, ...]:
+        return self.conditions or (None,) * len(self.factors)
+
     def then(self, other: Contract) -> Contract | None:
         """Return one tile for this one and ``other``, if ``other`` continues these sums in the same way; else None."""
         joined = replace(self, results=other.results, chained=(*self.chained, *other.factors))
-        left, right = other.left, other.right
-        rest_of_other = replace(joined, left=left, right=right, starts=other.starts, chained=(), comment=other.comment)
-        rest_of_other = replace(rest_of_other, prefetched=other.prefetched)
+        if self.conditions or other.conditions:
+            joined = replace(joined, conditions=(*self._every_condition, *other._every_condition))
+        rest_of_other = replace(
+            joined,
+            left=other.left,
+            right=other.right,
+            starts=other.starts,
+            conditions=other.conditions,
+            chained=(),
+            comment=other.comment,
+            prefetched=other.prefetched,
+        )
         continues = other.starts == self.results and rest_of_other == other
         return joined if continues and (self.origin, self.columns) == (other.origin, other.columns) else None
 
@@ -73,6 +89,7 @@ class Contract(BaseStatement):
         places = [place for left, right in self.factors for place in (*left, *right)]
         places += [] if self.prefetched is None else [self.prefetched]
         steps = (self.left_stride, self.depth, self.right_stride, self.lane_stride, *sizes_in(*self.valid, self.ahead))
+        steps = (*steps, *(limit for condition in self.conditions if condition for limit in condition))
         if self.scales is not None:
             places += self.scales.places
             steps = (*steps, self.scales.right_stride)
@@ -92,6 +109,7 @@ class Contract(BaseStatement):
             prefetched=None if self.prefetched is None else by.place(self.prefetched),
             chained=tuple((tuple(map(by.place, left)), tuple(map(by.place, right))) for left, right in self.chained),
             scales=None if self.scales is None else by.scales(self.scales),
+            conditions=tuple([None if each is None else by.condition(each) for each in self.conditions]),
         )
 
 

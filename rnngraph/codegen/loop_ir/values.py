@@ -11,6 +11,8 @@ Index = Dim
 Place = tuple["Buffer", Index]  # buffer and index of an element
 Factors = tuple[tuple[Place, ...], tuple[Place, ...]]
 """Left operand of each row of a register tile, and right operand of each column."""
+Condition = tuple[Index, Index, Index]
+"""(index, low, high), which holds if ``low <= index < high``."""
 Valid = Index | None
 """Number of leading lanes of a vector that are in bounds; None if all are."""
 

@@ -45,7 +45,7 @@ def test_windows_are_no_copies() -> None:
     x = rg.placeholder("x", (None, None, 40))
     pool = rg.compile(rg.max_pool1d(x, 3, 2))
     pool.inference(x=np.zeros((2, 9, 40)))
-    assert re.findall(r"^  (\w+) ", pool.inference.show("plan"), re.MULTILINE) == ["reduce"]
+    assert re.findall(r"^  (\w+) ", pool.inference.show("plan"), re.MULTILINE) == ["kernel"]
     front = rg.compile(rg.conv1d(x, 8, 5, "valid", strides=2))
     front.inference(x=np.zeros((2, 9, 40)))
     assert re.findall(r"^  (\w+) ", front.inference.show("plan"), re.MULTILINE) == ["kernel"]

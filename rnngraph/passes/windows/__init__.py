@@ -1,0 +1,6 @@
+"""Passes that compute convolutions and pools of pictures without copies.
+
+- ``separate_axes``: undoes the merging of axes.
+- ``padded_views``: pads a value once.
+- ``short_windows``: computes depthwise convolutions and pools as elementwise ops.
+"""
