@@ -173,9 +173,7 @@ class Tiles:
         ahead: Index | None,
     ) -> None:
         block, lanes, first_left = emitter.block, self.lanes, contraction.lefts[0]
-        results: list[tuple[Value, ...]] = []
-        starts: list[tuple[Operand, ...]] = []
-        lefts = []
+        results, starts, lefts = list[tuple[Value, ...]](), list[tuple[Operand, ...]](), []
         for outer, row in zip(rows, cells, strict=True):
             for left, products in zip(contraction.lefts, contraction.products, strict=True):
                 view = self.memory.views[left]
