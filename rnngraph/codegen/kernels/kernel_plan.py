@@ -72,7 +72,7 @@ def plan_kernel(region: Region, kernel: Kernel, partition: Partition, active: Ac
     lanes = 1 if partition.by_rows and len(kernel.shape) == 1 else _lanes(region, kernel)
     products, outer_sum, sparse = None, None, None
     if any(node.op in MATRIX_PRODUCTS and not is_tile_product(node) for node in kernel.members):
-        products = plan_products(region, kernel, lanes, partition)
+        products = plan_products(region, kernel, lanes, partition, has_ended_rows=active is not None)
         sparse = plan_sparse(region, kernel, products, lanes, partition) if is_sparse(kernel.first) else None
     elif kernel.kind == "outer_sum":
         outer_sum = plan_outer_sum(region, kernel.first, partition)

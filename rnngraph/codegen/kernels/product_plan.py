@@ -116,8 +116,13 @@ class ProductPlan:
         return [node for item in self.contractions for products in item.products for node in products]
 
 
-def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partition) -> ProductPlan:
-    """Return the register tiles of a kernel's products, for one worker's part of the kernel."""
+def plan_products(
+    region: Region, kernel: Kernel, lanes: int, partition: Partition, has_ended_rows: bool = False
+) -> ProductPlan:
+    """Return the register tiles of a kernel's products, for one part of its work.
+
+    ``has_ended_rows`` is True if some steps or rows are not computed, because they have ended.
+    """
     products = [node for node in kernel.members if node.op in MATRIX_PRODUCTS]
     shape, axis = kernel.shape, _row_axis(region, kernel, products)
     contractions = _contractions(region, kernel, products)
@@ -145,11 +150,9 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
         groups=region.memory.panels.groups([region.memory.views[node.operands[1]] for node in products]),
     )
     tile, by_matrix = tile_shape(target, product), any(map(is_batched_product, products))
-    merges = False
-    if _are_rows_of_steps(region, kernel, axis, partition) and isinstance(rows, int) and not by_matrix:
-        together = replace(product, rows=rows * OPEN_ROWS)
-        merges = cycles_of_row(target, together) * WORTH_MERGING < cycles_of_row(target, product)
-        tile = tile_shape(target, together) if merges else tile
+    is_whole = partition.axis is None and not has_ended_rows and not by_matrix
+    merges = is_whole and _merges_steps(region, kernel, axis, product)
+    tile = tile_shape(target, replace(product, rows=OPEN_ROWS)) if merges else tile
     if by_matrix and isinstance(rows, int) and rows:
         # with one tile of rows, matrices are read once and need not stay in cache
         whole = tile_shape(target, replace(product, depth=0))
@@ -179,10 +182,17 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
     return ProductPlan(contractions, tile, group, axis, masked, by_matrix, overlaps, outside, merges)
 
 
-def _are_rows_of_steps(region: Region, kernel: Kernel, axis: int | None, partition: Partition) -> bool:
-    """True if a kernel computes all rows of all steps of a chunk, on one worker."""
-    is_whole = region.active is None and partition.axis is None
-    return is_whole and len(kernel.shape) == 3 and axis == 1 and region.is_time(kernel.shape, 0)
+def _merges_steps(region: Region, kernel: Kernel, axis: int | None, product: ProductShape) -> bool:
+    """True if tiles over the rows of all steps are faster than tiles over the rows of one step.
+
+    Tiles of few rows are bound by reading weights, if L1 does not hold a group of them.
+    """
+    if len(kernel.shape) != 3 or axis != 1 or not region.is_time(kernel.shape, 0) or not isinstance(product.rows, int):
+        return False
+    target = region.target
+    if target.fits_first_cache(product.depth * product.gates * target.vector_bits // 8):
+        return False
+    return cycles_of_row(target, replace(product, rows=OPEN_ROWS)) * WORTH_MERGING < cycles_of_row(target, product)
 
 
 def _others(shape: Shape, axis: int | None) -> tuple[int, ...]:
