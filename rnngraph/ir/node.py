@@ -220,6 +220,11 @@ def dependents(roots: Iterable[Node], nodes: Iterable[Node]) -> set[Node]:
     return reached
 
 
+def is_scalar_broadcast(node: Node) -> bool:
+    """True for a value all of whose entries are one scalar, such as padding."""
+    return node.op == "broadcast" and not node.operands[0].tensor.rank
+
+
 def is_batched_product(node: Node) -> bool:
     """True for a product with a separate right matrix for each left one."""
     return node.op == "matmul" and node.operands[1].tensor.rank > 2

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
-from ..ir.node import Attributes
+from ..ir.node import Attributes, is_scalar_broadcast
 from ..ir.ops import OPS
 from ..ir.scan import ScanParts
 from ..ir.types import HALF, NARROW
@@ -155,7 +155,7 @@ def _operand(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 def _broadcast(node: Node, operands: tuple[Node, ...]) -> Node | None:
     inner = operands[0]
-    if inner.op == "broadcast" and not inner.operands[0].tensor.rank:
+    if is_scalar_broadcast(inner):
         return _broadcast_number(node, inner.operands[0])
     return inner
 
@@ -163,7 +163,7 @@ def _broadcast(node: Node, operands: tuple[Node, ...]) -> Node | None:
 def _reshape(node: Node, operands: tuple[Node, ...]) -> Node | None:
     if operands[0].op == "reshape":
         return make("reshape", operands[0].operands[0], where=node.where, name=node.name, shape=node["shape"])
-    if operands[0].op == "broadcast" and not operands[0].operands[0].tensor.rank:
+    if is_scalar_broadcast(operands[0]):
         return _broadcast_number(node, operands[0].operands[0])
     return operands[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...ir.graph import Node
+from ...ir.node import is_scalar_broadcast
 from ...ir.sizes.polynomial import ceil_divide
 
 Range = tuple[int, int]
@@ -50,7 +51,7 @@ def _of_concat(node: Node, axis: int) -> Range | None:
 
 
 def _is_zero(node: Node) -> bool:
-    if node.op != "broadcast":
+    if not is_scalar_broadcast(node):
         return False
     filling = node.operands[0]
-    return filling.op == "constant" and not filling.tensor.rank and bool(filling["value"] == 0)
+    return filling.op == "constant" and bool(filling["value"] == 0)

@@ -176,9 +176,9 @@ def plan_products(
     group = region.memory.panels.group or tile.blocks
     masked = _masked(region, kernel, lanes, contractions)
     overlaps = merges or (axis is not None and not by_matrix and _is_open_beside_known(region, kernel, axis))
-    outside = _outside(region, kernel, products, axis, tile.blocks * lanes)
-    if by_matrix or any(item.in_scratch for item in contractions):
-        outside = _others(shape, axis) if by_matrix else ()
+    outside = _others(shape, axis) if by_matrix else ()
+    if not by_matrix and not any(item.in_scratch for item in contractions):
+        outside = _outside(region, kernel, products, axis, tile.blocks * lanes)
     return ProductPlan(contractions, tile, group, axis, masked, by_matrix, overlaps, outside, merges)
 
 

@@ -10,13 +10,12 @@ from typing import NamedTuple
 from ...ir.graph import Node
 from ...ir.node import FUNCTION
 from ...ir.ops import OPS
-from ...ir.types import size
 from ...support.records import dataclass
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.node_kinds import label_of
 from ..cost_model.register_tiles import balanced
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Buffer, Index, LetIndex, Store, When
+from ..loop_ir.nodes import Buffer, Index, Store, When
 from .active_rows import ActiveRows
 from .kernel_plan import KernelPlan
 from .loop_nests import WorkerSlice, loop
@@ -92,9 +91,7 @@ class TileLoops:
             return
         whole = begin
         if height > 1:
-            name = block.fresh_index("whole")
-            block.add(LetIndex(name, "floor", end - begin, height))
-            whole = begin + size(name)
+            whole = begin + block.let_index("whole", "floor", end - begin, height)
             self._row_loop(block, at, RowRange(begin, whole, height))
         if height > 1 and self.region.has_static_lengths and not self.region.is_time(self.shape, axis):
             self._remainder_tiles(block, at, whole, end)
@@ -110,9 +107,8 @@ class TileLoops:
 
         def part(nested: Block, own: WorkerSlice, low: Index, high: Index) -> None:
             def tiles(inner: Block, rows: RowRange) -> None:
-                name = inner.fresh_index("behind")
-                inner.add(LetIndex(name, "min", high, rows.end))
-                self._row_loop(inner, at, rows._replace(end=size(name), active=high))
+                behind = inner.let_index("behind", "min", high, rows.end)
+                self._row_loop(inner, at, rows._replace(end=behind, active=high))
 
             if share is not None and own.parts == 1:
                 tiles(nested, RowRange(low, high, self.height))
@@ -173,10 +169,9 @@ class TileLoops:
         """Write the remainder tiles, one for each height. Calls with few rows may run only these."""
         maximum = min(self.height, MAX_REMAINDER)
         if self.height > maximum:
-            name = block.fresh_index("whole")
-            block.add(LetIndex(name, "floor", end - begin, maximum))
-            self._row_loop(block, at, RowRange(begin, begin + size(name), maximum))
-            begin = begin + size(name)
+            whole = begin + block.let_index("whole", "floor", end - begin, maximum)
+            self._row_loop(block, at, RowRange(begin, whole, maximum))
+            begin = whole
         for rows in range(1, maximum):
             inner = block.nested()
             self._row_loop(inner, at, RowRange(begin, begin + rows, rows))

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...ir.axes.by_size import counts, time_sizes
 from ...ir.graph import Graph, Node, make, rebuilt, remake
+from ...ir.node import is_scalar_broadcast
 from ...ir.ops import OPS
 from ...ir.sizes.polynomial import Dim, product, quotient
 from ...ir.types import TensorType
@@ -188,7 +189,7 @@ class _Splitting:
         new = self.new[item]
         if _flat(own) == new.shape:
             return new
-        if new.op == "broadcast" and new.operands[0].tensor.rank == 0:
+        if is_scalar_broadcast(new):
             return self._rebuilt(new, new.operands[0], shape=_flat(own))
         return _reshaped(new, _flat(own))
 

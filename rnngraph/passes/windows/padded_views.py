@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ...ir.graph import Graph, Node, make, map_bodies, remake, rewrite
+from ...ir.node import is_scalar_broadcast
 from ...ir.types import Dim
 from ...support.records import dataclass
 
@@ -109,9 +110,9 @@ def _pads(graph: Graph) -> Mapping[Node, Pad]:
     pads: dict[Node, Pad] = {}
     for node, place in inner.items():
         pieces = _joined(node.operands[place])
-        found = [views[piece] for piece in pieces if piece in views]
-        if len(found) == len(pieces) and all(_pairs(view, found[0], node["axis"]) for view in found):
-            pads[node] = Pad(found, place)
+        slices = [views[piece] for piece in pieces if piece in views]
+        if len(slices) == len(pieces) and all(_pairs(view, slices[0], node["axis"]) for view in slices):
+            pads[node] = Pad(slices, place)
     padded: dict[tuple[Node, int], int] = {}
     for node, pad in pads.items():
         key = pad.views[0].source, node["axis"]
@@ -127,12 +128,8 @@ def _inner(node: Node) -> int | None:
     """Return the index of the only operand of a concat that is no constant; None for other nodes."""
     if node.op != "concat":
         return None
-    inner = [number for number, item in enumerate(node.operands) if not _is_filled(item)]
+    inner = [number for number, item in enumerate(node.operands) if not is_scalar_broadcast(item)]
     return inner[0] if len(inner) == 1 and len(node.operands) > 1 else None
-
-
-def _is_filled(node: Node) -> bool:
-    return node.op == "broadcast" and not node.operands[0].tensor.rank
 
 
 def _joined(node: Node) -> Sequence[Node]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ...ir.graph import Graph, Node, make, map_bodies, remake, rewrite
+from ...ir.node import is_scalar_broadcast
 from ...ir.ops import OPS
 from ...ir.types import Shape
 from ...support.records import dataclass
@@ -37,7 +38,8 @@ class SeparateAxes:
 
 def _separated(graph: Graph) -> Graph:
     """Return the graph with separate axes, or the graph itself if it would compute a value in both forms."""
-    if sum(node.op == "reshape" for node in graph.nodes) < 2:
+    ops = [node.op for node in graph.nodes]
+    if ops.count("reshape") < 2 or _COPIES.isdisjoint(ops):
         return graph
     separated = rewrite(graph, _Rule())
     return separated if _count(separated) <= _count(graph) else graph
@@ -141,7 +143,7 @@ def _concat(node: Node, operands: Sequence[Node], sources: Sequence[_Apart | Non
     for item, source in zip(operands, sources, strict=True):
         if source is not None and (source.axis, source.sizes) == (axis, first.sizes):
             parts.append(source.value)
-        elif item.op == "broadcast" and not item.operands[0].tensor.rank:
+        elif is_scalar_broadcast(item):
             shape = _shape(item.shape, axis, first.sizes)
             parts.append(make("broadcast", item.operands[0], where=item.where, shape=shape))
         else:

@@ -33,6 +33,8 @@ class ShortWindows:
 
 
 def _rewritten(graph: Graph) -> Graph:
+    if all(node.op != "windows" for node in graph.nodes):
+        return graph
     outputs = {node for _, node in graph.outputs}
     read_once = {node for node, readers in graph.users().items() if len(readers) == 1 and node not in outputs}
     return rewrite(graph, lambda node, operands: _rule(node, operands, read_once))

@@ -89,7 +89,7 @@ def test_native_masks_do_not_depend_on_the_target(target: str) -> None:
 
 
 def test_a_variational_mask_has_a_step_of_its_own() -> None:
-    """It has the step before the first, so that it differs from all other masks of the site."""
+    """A variational mask is drawn for the step before the first, so that no other mask of the site equals it."""
     program = program_of(0.7, variational=True)
     masks = program.training.dropout_masks(x=np.zeros((BATCH, STEPS, WIDTH)), seed=3, first_step=4)
     for site, mask in masks.items():

@@ -445,7 +445,7 @@ def test_slopes_at_hard_points(name: str, x: list[float], slope: Callable[[Any],
 
 
 def test_slopes_at_limits() -> None:
-    """As in torch, Keras and TensorFlow, a clip passes the gradient at its limits, and activations do not."""
+    """A clip passes the gradient at its limits, and activations do not, as in torch, Keras and TensorFlow."""
     at = np.array([-3.0, -1, 0, 1, 3, 6])
     assert gradients(lambda x: rg.clip(x, -1, 1), at)[0].tolist() == [0, 1, 1, 1, 0, 0]
     assert gradients(rg.hard_tanh, at)[0].tolist() == [0, 0, 1, 0, 0, 0]
