@@ -43,8 +43,10 @@ class GradientGraphs:
         self._moved: dict[str, TensorType] | None = None
         self._warned = False
 
-    def asked(self, wrt: Sequence[str | Tensor], where: Where | None) -> tuple[list[str], tuple[str, ...]]:
-        """Return the names of nested states in ``wrt``, and the names of all placeholders that ``wrt`` selects."""
+    def selected_placeholders(
+        self, wrt: Sequence[str | Tensor], where: Where | None
+    ) -> tuple[list[str], tuple[str, ...]]:
+        """Return (names of nested states in ``wrt``, names of all placeholders that ``wrt`` selects)."""
         if isinstance(wrt, str | Tensor) or not isinstance(wrt, Sequence):
             raise DtypeError(f"wrt= must be a list of placeholders or of their names, not {shown(wrt)}", where)
         names = [self._parts.names.name_of(item, where) for item in wrt]

@@ -71,7 +71,7 @@ def renamed(graph: Graph, name: str) -> Graph:
 
 
 class CallForm(NamedTuple):
-    """Graph, outputs and structure of results of a call.
+    """What a call computes: its graph, its outputs, and the structure of its results.
 
     ``leaves`` are the outputs in the structure's order.
     """

@@ -91,7 +91,7 @@ class Output:
 
     @cached_property
     def uncut(self) -> set[str]:
-        """Sizes of axes whose padding is unknown, because these sizes are not simply a number of steps."""
+        """Sizes of axes that cannot be cut to an example's length: they are not a number of steps plus a constant."""
         dims = [dim for dim in self.example_shape if isinstance(dim, Size) and not _is_steps(dim)]
         return {name for dim in dims for name in symbols_of(dim)}
 

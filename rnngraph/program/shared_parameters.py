@@ -19,12 +19,12 @@ def shared(parameters: Any) -> tuple[dict[Any, str], Parameters | None]:
     other = getattr(parameters, "parameters", parameters)
     if not isinstance(other, Parameters):
         raise DtypeError(
-            f"parameters= takes a Program or its parameters, not {shown(parameters)}; {_instead(parameters)}"
+            f"parameters= takes a Program or its parameters, not {shown(parameters)}; {_remedy(parameters)}"
         )
     return {other.slot(name): name for name in other}, other
 
 
-def _instead(parameters: Any) -> str:
+def _remedy(parameters: Any) -> str:
     """Return the remedy for an object that is neither a program nor a program's parameters."""
     if isinstance(parameters, str | PathLike):
         return "write rg.load(path) for a saved program, or leave it out and write program.parameters.load(path)"

@@ -161,7 +161,7 @@ class TrainingGraph(CallableGraph[ResultT]):
         kinds, takes = [(array.shape, array.dtype) for array in stacked], [array.copy for array in stacked]
         out_arrays = OutSpec(form.structure, kinds, ("loss",)).checked(out, where)
         writer = ResultWriter(form.structure, stacked, takes)
-        return writer.give() if out_arrays is None else writer.give_into(out_arrays)
+        return writer.give() if out_arrays is None else writer.fill_into(out_arrays)
 
     def run_form(self, form: CallForm, feeds: Mapping[str, np.ndarray], seed: int) -> Any:
         """Run a form other than the plain call, over the same inputs and parameters."""
@@ -258,7 +258,7 @@ class TrainingGraph(CallableGraph[ResultT]):
             raise GraphError("gradients need a loss; give one to rg.compile, or output_gradients=", where)
         declared = {} if output_gradients is None else dict(self.compiled.graph.outputs)
         adjoints = checked_gradients(self.structure, declared, output_gradients, where)
-        states, extra = self._gradients.asked(wrt, where)
+        states, extra = self._gradients.selected_placeholders(wrt, where)
         compiled = self._gradients.checked_graph(extra, tuple(adjoints), policy, where)
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
@@ -327,7 +327,7 @@ class TrainingGraph(CallableGraph[ResultT]):
         arrays.update(self.counters(0 if seed is None else seed))
         drawn = int(arrays.get(SEED, 0))
         outputs = self._fed_outputs(arrays)
-        _, extra = self._gradients.asked(wrt, where)
+        _, extra = self._gradients.selected_placeholders(wrt, where)
         if any(name.startswith(TAP) for name in extra):
             raise ArgumentError("profile can't time gradients with respect to taps; give wrt= placeholders only", where)
         if "loss" not in outputs or not (self._gradients.trainable or extra):

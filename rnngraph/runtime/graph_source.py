@@ -86,7 +86,7 @@ class GraphSource(Protocol):
         """
 
     def tapped(self, form: str) -> Lowered | None:
-        """Return the lowered declaration with its taps as inputs or outputs; None if there are no taps."""
+        """Return the lowered declaration in which taps are inputs or outputs; None if there are no taps."""
 
     def described(self) -> Described: ...
 

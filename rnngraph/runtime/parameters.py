@@ -36,7 +36,7 @@ from .packed_parts import PackedParts
 
 
 class Changes:
-    """Counter of changes with a lock, for all parameters that share arrays."""
+    """Thread-safe counter of changes to all parameters that share arrays."""
 
     def __init__(self) -> None:
         self.lock = fork_lock(LockLevel.LAST, threading.Lock())
@@ -151,7 +151,7 @@ class Parameters(Uncallable, Telling, Mapping[str, np.ndarray]):
             return self.version, {name: value.stored for name, value in self._values.items()}
 
     def drop(self, names: Collection[str]) -> None:
-        """Refuse access to the values of the parameters ``names``; only ``stored`` returns them."""
+        """Refuse access to the values of the parameters ``names``, except through ``stored``."""
         self._dropped = frozenset(names)
 
     def check_kept(self) -> None:

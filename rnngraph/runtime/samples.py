@@ -25,7 +25,7 @@ def samples_of(graph: Graph) -> dict[str, Where | None]:
 
 
 def with_flags(graph: Graph) -> tuple[Graph, dict[str, Where | None]]:
-    """Return a graph with an output, a flag, for each draw that no other output shows, and the draws' lines by flag.
+    """Return a graph with a flag output for each draw that no other output shows, and the lines of the draws by flag.
 
     States of streams do not show draws, because callers do not get them with the results.
     """

@@ -53,7 +53,7 @@ def contents(state: TrainState, position: Position | None) -> tuple[dict[str, np
         "seed": state.seed,
         "generator": program.parts.seeds.state,
         "drawn": state.drawn,
-        "loss": _meaning(program),
+        "loss": _loss_fingerprint(program),
     }
     if position is not None:
         arrays |= {BEST + name: array for name, array in position.best.items()}
@@ -131,7 +131,7 @@ class Checkpoint:
         if "position" in text:
             history = History.from_text(text["history"])
             position = Position(**text["position"], best=_part(arrays, BEST), history=history)
-        if text.get("loss") not in (None, _meaning(program)):
+        if text.get("loss") not in (None, _loss_fingerprint(program)):
             warn(
                 f"the loss of this program is computed otherwise than that of the trainer in {self._path}, though its "
                 "parameters are of the same shapes; if nothing was meant to change, load it into the program that it "
@@ -143,8 +143,8 @@ class Checkpoint:
         return position
 
 
-def _meaning(program: Program) -> str:
-    """Return the fingerprint of the loss, without dropout, whose rate may differ."""
+def _loss_fingerprint(program: Program) -> str:
+    """Return a fingerprint of the loss's graph without dropout, because a dropout rate may differ."""
     return fingerprint(program.evaluation.compiled.pruned(("loss",)))
 
 

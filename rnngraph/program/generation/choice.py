@@ -61,7 +61,7 @@ def largest(logits: np.ndarray) -> np.ndarray:
     return logits.argmax(-1)
 
 
-def not_a_number(ports: TokenPorts, where: Where | None) -> NonFiniteError:
+def nan_logits_error(ports: TokenPorts, where: Where | None) -> NonFiniteError:
     """Return the error for a row whose logits contain NaN."""
     output = ports.output or "the output"
     return NonFiniteError(

@@ -39,7 +39,7 @@ def continuation(state: Any, prompt: np.ndarray, ports: TokenPorts, where: Where
     if prompt.size:
         return None
     if isinstance(state, str | os.PathLike):
-        state = _from_arrays(read(state, SAVED_STREAM)[0], ports)
+        state = _generation_state(read(state, SAVED_STREAM)[0], ports)
     if not isinstance(state, GenerationState) or state.output != ports.output:
         raise ShapeError(
             f"generate takes an empty prompt only with the state of a generation by the output {ports.output!r}, which "
@@ -63,8 +63,8 @@ def continuation(state: Any, prompt: np.ndarray, ports: TokenPorts, where: Where
     return state
 
 
-def _from_arrays(arrays: Mapping[str, np.ndarray], ports: TokenPorts) -> GenerationState | None:
-    """Return the state without its nest; None if the file is that of a stream, or of another output."""
+def _generation_state(arrays: Mapping[str, np.ndarray], ports: TokenPorts) -> GenerationState | None:
+    """Return a saved generation's state without the stream's states; None for a file without such a generation."""
     last, count = arrays.get(LAST + ports.output), arrays.get(COUNT)
     if last is None or count is None or count.ndim != 1:
         return None

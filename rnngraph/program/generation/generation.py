@@ -15,7 +15,7 @@ from ...support.api_guard import api
 from ...support.attribute_hints import Unindexed
 from ...support.errors import GraphError, Where, user_line
 from .advance import Advance
-from .choice import Choice, not_a_number
+from .choice import Choice, nan_logits_error
 from .continuation import arrays_of, continuation
 from .ports import TokenPorts
 from .prompts import Ends
@@ -164,7 +164,7 @@ class Generation(Unindexed, Iterator[Any]):
         running = np.ones(len(last), bool) if self._running is None else self._running
         if self._ports.classes is not None:
             if np.isnan(last.max(-1))[running].any():
-                raise not_a_number(self._ports, self._where)
+                raise nan_logits_error(self._ports, self._where)
             last = np.asarray(self._choice(last))
         tokens = last.astype(np.int64)
         running = running & [not self._ends(int(token)) for token in tokens]

@@ -12,7 +12,7 @@ from ...runtime.streams.pool import StreamPool
 from ...runtime.streams.stream_table import StreamHandle, arrange
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import DtypeError, NonFiniteError, shown
-from .choice import largest, not_a_number
+from .choice import largest, nan_logits_error
 from .draws import MAX_DRAWS, Draw, DrawKey, Draws
 from .handle import Request
 from .ports import TokenPorts
@@ -88,7 +88,7 @@ class TokenRows:
         row = Row(request, drawing)
         if reader.left:
             request.token = int(reader.take_last()[0])
-        elif not self._goes_on(row, self._choose([row], reader.last)[0], reader.last):
+        elif not self._deliver(row, self._choose([row], reader.last)[0], reader.last):
             self._free(row)
             return request.count
         number = options.number if self._ports.draws else None
@@ -111,7 +111,7 @@ class TokenRows:
         for place, row in enumerate(rows):
             if place not in chosen:
                 self._end(row, "length", values[place : place + 1])
-            elif self._goes_on(row, chosen[place], values[place : place + 1]):
+            elif self._deliver(row, chosen[place], values[place : place + 1]):
                 staying.append(row)
                 continue
             self._free(row)
@@ -184,12 +184,12 @@ class TokenRows:
         if not rows:
             return []
         if self._ports.classes is None:
-            return [not_a_number(self._ports, None) if token < 0 else token for token in values.tolist()]
+            return [nan_logits_error(self._ports, None) if token < 0 else token for token in values.tolist()]
         choices: list[Any] = [None] * len(rows)
         groups: dict[Any, list[int]] = {}
         for place, (row, is_nan) in enumerate(zip(rows, np.isnan(values.max(-1)), strict=True)):
             if is_nan:
-                choices[place] = not_a_number(self._ports, row.request.options.where)
+                choices[place] = nan_logits_error(self._ports, row.request.options.where)
             else:
                 options = row.request.options
                 chooser = options.function or (None if row.drawing is None else row.drawing._pool)
@@ -206,8 +206,8 @@ class TokenRows:
                 choices[place] = token
         return choices
 
-    def _goes_on(self, row: Row, choice: Any, last: np.ndarray) -> bool:
-        """Deliver a token chosen from the output ``last``, or end the request. Return True if the row steps again."""
+    def _deliver(self, row: Row, choice: Any, last: np.ndarray) -> bool:
+        """Deliver a token, chosen from the output ``last``, or end the request. Return True if the row continues."""
         request = row.request
         options = request.options
         if isinstance(choice, BaseException):

@@ -47,12 +47,12 @@ def sensitivities(
     numbers = matched(options.weights, options.parameters)
     by_layer = {}
     for layer, names in layers.items():
-        rules = tuple((_literal(name), options.weights[numbers[name]][1]) for name in names)
+        rules = tuple((_exact_pattern(name), options.weights[numbers[name]][1]) for name in names)
         by_layer[layer] = _compared(exact, _results(run, options, rules))
     return by_layer
 
 
-def _literal(name: str) -> str:
+def _exact_pattern(name: str) -> str:
     """Return a pattern that matches only this name."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 

@@ -52,14 +52,14 @@ class CallCache(Generic[Kept]):
             if result is not None:
                 return result
             tried = recent
-        known = self._like(mapping)
+        known = self._lookup(mapping)
         if known is None or known is tried:
             return None
         self._repeats, self.recent = known is recent, known
         return known.run(mapping, seed, out)
 
-    def _like(self, mapping: Mapping[Any, Any]) -> Kept | None:
-        """Look up the prepared call for feeds of this signature; None if unknown."""
+    def _lookup(self, mapping: Mapping[Any, Any]) -> Kept | None:
+        """Look up the prepared call for feeds with the signature of ``mapping``; None if there is none."""
         try:
             return self._calls.get(passed_key(mapping))
         except TypeError:  # an unhashable name
@@ -100,7 +100,7 @@ class CallCache(Generic[Kept]):
 
 
 class DirectCache(CallCache[Runner]):
-    """Cache of runners that calls machine code directly if possible."""
+    """Cache of runners. Repeated calls run machine code directly, where possible."""
 
     def attempt(self, feeds: Any, named: Mapping[str, Any], seed: int | None, out: Any = None) -> Any:
         """Return the result of a call, by a direct plan if there is one, or else by ``run``."""
@@ -110,7 +110,7 @@ class DirectCache(CallCache[Runner]):
         fed = mapping if seed is None else {**mapping, SEED_KEY: np.array(seed, np.int64)}
         if (plan := recent.plan) is not None and (result := DIRECT.attempt(plan, fed, out)) is not None:
             return result
-        if len(self._calls) > 1 and (other := self._like(mapping)) is not None and other is not recent:
+        if len(self._calls) > 1 and (other := self._lookup(mapping)) is not None and other is not recent:
             self.recent = other
             if (plan := other.plan) is not None and (result := DIRECT.attempt(plan, fed, out)) is not None:
                 return result

@@ -79,7 +79,7 @@ def first_non_finite(
             results = interpret(graph, feeds, seen=watch.see, sizes=sizes)
         except _FindingError as stop:
             return stop.finding
-        return watch.spoiled(results)
+        return watch.first_in_results(results)
 
 
 class _FindingError(Exception):
@@ -91,10 +91,10 @@ class _FindingError(Exception):
 
 
 class _Watch:
-    """Observer of an interpretation that stops it at the first non-finite value.
+    """Observer of an interpreter run, which stops the run at the first non-finite value.
 
-    Values beyond a row's end are computed but not used. A non-finite one counts only if it reaches a result, as 0 · inf
-    does in a derivative.
+    Values beyond a row's end are computed but not used. A non-finite value there counts only if it reaches a result, as
+    0 · inf does in a derivative.
     """
 
     def __init__(self, graph: Graph, feeds: Mapping[str, np.ndarray]) -> None:
@@ -111,16 +111,16 @@ class _Watch:
         is_fed = node.op in ("input", "parameter")
         if node.dtype not in FLOATS or np.isfinite(value).all():
             return
-        born = ~np.isfinite(value) if is_fed else _born(node, operands, value)
+        born = ~np.isfinite(value) if is_fed else _introduced_non_finite(node, operands, value)
         if born is None or not born.any():
             return
-        used = born & self._used(node, value.shape, step)
+        used = born & self._belongs_to_a_row(node, value.shape, step)
         if used.any():
             raise _FindingError(self._finding(node, value, used, step))
         if self.unused is None:
             self.unused = self._finding(node, value, born, step)
 
-    def spoiled(self, results: Mapping[str, np.ndarray]) -> NonFinite | None:
+    def first_in_results(self, results: Mapping[str, np.ndarray]) -> NonFinite | None:
         """Return the first non-finite value in the results of a finished run; None if there is none.
 
         An infinity in an output may be the user's own. In a loss or gradient, infinities are always reported.
@@ -155,8 +155,8 @@ class _Watch:
             name=name,
         )
 
-    def _used(self, node: Node, shape: tuple[int, ...], step: int | None) -> np.ndarray:
-        """Return a mask of the elements at steps that belong to their row."""
+    def _belongs_to_a_row(self, node: Node, shape: tuple[int, ...], step: int | None) -> np.ndarray:
+        """Return a mask of the elements at steps before the end of their row."""
         row_axis, step_axis = self.axes.of(node, step is not None, node in self.forward)
         lengths, steps = None, np.asarray(step)
         if step is not None:
@@ -203,16 +203,16 @@ def _longest(scans: Sequence[Node], lengths: Mapping[Node, np.ndarray]) -> dict[
     return {size: array for size, array in longest.items() if size not in whole}
 
 
-def _born(node: Node, operands: Sequence[np.ndarray], value: np.ndarray) -> np.ndarray | None:
+def _introduced_non_finite(node: Node, operands: Sequence[np.ndarray], value: np.ndarray) -> np.ndarray | None:
     """Return a mask of NaNs and infinities that a node itself introduces; None if it cannot introduce any."""
     if OPS[node.op].kind not in ("elementwise", "contraction", "reduction"):
         return None  # data movement computes nothing, and constants are the user's own
-    was_nan = _at_play(node, operands, [np.isnan(item) for item in operands], value.shape)
-    was_not_finite = _at_play(node, operands, [~np.isfinite(item) for item in operands], value.shape)
+    was_nan = _depends_on_flagged(node, operands, [np.isnan(item) for item in operands], value.shape)
+    was_not_finite = _depends_on_flagged(node, operands, [~np.isfinite(item) for item in operands], value.shape)
     return np.isnan(value) & ~was_nan | np.isinf(value) & ~was_not_finite
 
 
-def _at_play(
+def _depends_on_flagged(
     node: Node, operands: Sequence[np.ndarray], flags: Sequence[np.ndarray], shape: tuple[int, ...]
 ) -> np.ndarray:
     """Return a mask of the elements of a result that depend on a flagged element of an operand."""
@@ -229,11 +229,11 @@ def _at_play(
             return np.where(operands[0], flags[1], flags[2])
     result = np.zeros((1,) * len(shape), bool)
     for number, item in enumerate(flags):
-        result = result | _placed(node, number, item)
+        result = result | _flags_on_result_axes(node, number, item)
     return result
 
 
-def _placed(node: Node, number: int, flags: np.ndarray) -> np.ndarray:
+def _flags_on_result_axes(node: Node, number: int, flags: np.ndarray) -> np.ndarray:
     """Return an operand's flags along the axes of the result; ``any`` reduces the other axes."""
     fates = [fate(node, number, axis) for axis in range(flags.ndim)]
     places = {axis: item.axis for axis, item in enumerate(fates) if isinstance(item, Kept | Spread)}

@@ -71,9 +71,9 @@ class OutSpec:
         if expected is None:
             expected = self._expected = _expected(self._structure, self._kinds)
         if not isinstance(expected, _Nest):
-            return [out] if type(out) is ndarray and _fits(out, expected) else None
+            return [out] if type(out) is ndarray and _can_receive(out, expected) else None
         arrays: list[ndarray | None] = [None] * self._count
-        together = _read(expected, out, arrays)
+        together = _collect_arrays(expected, out, arrays)
         if not together:
             return None
         present = [array for array in arrays if array is not None]
@@ -150,7 +150,7 @@ def _expected(nest: Any, kinds: Sequence[tuple[tuple[int, ...], Any]]) -> _Nest 
     return expected
 
 
-def _fits(array: ndarray, leaf: _Leaf) -> bool:
+def _can_receive(array: ndarray, leaf: _Leaf) -> bool:
     """True if an array can receive the result of a leaf."""
     _, shape, dtype = leaf
     flags = array.flags.num
@@ -159,7 +159,7 @@ def _fits(array: ndarray, leaf: _Leaf) -> bool:
     return array.dtype is dtype or array.dtype == dtype  # usually the identical object
 
 
-def _read(expected: _Nest, value: Any, arrays: list[ndarray | None]) -> int:
+def _collect_arrays(expected: _Nest, value: Any, arrays: list[ndarray | None]) -> int:
     """Store the arrays of ``out`` by leaf. Return the NumPy flags that all have; 0 if the structure differs."""
     together = _OWNS_DATA | _WRITEABLE
     pending: list[tuple[_Nest, Any]] = [(expected, value)]

@@ -184,7 +184,7 @@ class PreparedCall:
                 takes.append(partial(self._fresh.pop, leaf, None))  # pop also drops the reference of this object
         self.flags = {name: memory.get(name, np.zeros(*spec.results[name])) for name in spec.flags}
         writer = ResultWriter(spec.structure, self._memory, takes)
-        self.give, self.give_into = writer.give, writer.give_into
+        self.give, self.fill_into = writer.give, writer.fill_into
         self.fill = _filler(feeds, {key: spec.feeds[name].strides for key, name, _ in self._pointed})
         self.has_checks = bool(spec.ranges or spec.shares)
         self.has_large = bool(self._pointed or self._large)

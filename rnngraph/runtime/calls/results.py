@@ -42,7 +42,7 @@ class Result(Uncallable, Named):
 def result_of(structure: Any, arrays: Sequence[Any]) -> Any:
     """Return arrays, in the order of the leaves, in the structure of the outputs."""
     remaining = iter(arrays)
-    return fold(structure, lambda leaf: next(remaining), lambda nest, entries: _maker(nest)(entries))
+    return fold(structure, lambda leaf: next(remaining), lambda nest, entries: _container_builder(nest)(entries))
 
 
 class ResultWriter:
@@ -57,12 +57,12 @@ class ResultWriter:
             takes: Function per leaf that returns an array for the caller; None if native code wrote to the caller's.
         """
         self._leaves = [*zip(memory, takes, strict=True)]
-        self.give = giver(structure, takes)
+        self.give = result_builder(structure, takes)
         self._bare, self._structure = is_leaf(structure), structure
         self._filled: deque[np.ndarray] = deque()
         self._give_filled: Callable[[], Any] | None = None  # built when a call passes arrays
 
-    def give_into(self, arrays: list[Any]) -> Any:
+    def fill_into(self, arrays: list[Any]) -> Any:
         """Return the results in the caller's ``arrays``. None stands for a new array."""
         for number, (memory, take) in enumerate(self._leaves):
             array = arrays[number]
@@ -78,23 +78,23 @@ class ResultWriter:
         filled.clear()  # leftovers of an interrupted call
         filled.extend(arrays)
         if self._give_filled is None:
-            self._give_filled = giver(self._structure, [filled.popleft] * len(arrays))
+            self._give_filled = result_builder(self._structure, [filled.popleft] * len(arrays))
         return self._give_filled()
 
 
-def giver(structure: Any, leaves: Sequence[Leaf]) -> Callable[[], Any]:
+def result_builder(structure: Any, leaves: Sequence[Leaf]) -> Callable[[], Any]:
     """Return a function that builds a nest of results from ``leaves``.
 
     A deep structure is built bottom-up without recursion, because it may exceed Python's stack.
     """
     remaining = iter(leaves)
     if height(structure) <= SHALLOW:
-        return _shallow_giver(structure, remaining)
+        return _shallow_builder(structure, remaining)
     plan: list[tuple[Callable[..., Any], int]] = []  # (function of a leaf or nest, its number of entries)
     fold(
         structure,
         lambda leaf: plan.append((next(remaining), -1)),
-        lambda item, parts: plan.append((_maker(item), len(parts))),
+        lambda item, parts: plan.append((_container_builder(item), len(parts))),
     )
 
     def give() -> Any:
@@ -110,11 +110,11 @@ def giver(structure: Any, leaves: Sequence[Leaf]) -> Callable[[], Any]:
     return give
 
 
-def _shallow_giver(nest: Any, leaves: Iterator[Leaf]) -> Callable[[], Any]:
+def _shallow_builder(nest: Any, leaves: Iterator[Leaf]) -> Callable[[], Any]:
     entries = children(nest)
     if entries is None:
         return next(leaves)
-    parts = [_shallow_giver(child, leaves) for _, child in entries]
+    parts = [_shallow_builder(child, leaves) for _, child in entries]
     if isinstance(nest, dict):
         named = tuple(zip(nest, parts, strict=True))
 
@@ -125,11 +125,11 @@ def _shallow_giver(nest: Any, leaves: Iterator[Leaf]) -> Callable[[], Any]:
             return result
 
         return give
-    make = _maker(nest)
+    make = _container_builder(nest)
     return lambda: make([part() for part in parts])
 
 
-def _maker(nest: Any) -> Callable[[list[Any]], Any]:
+def _container_builder(nest: Any) -> Callable[[list[Any]], Any]:
     """Return a function that builds one container from its entries."""
     kind: Any = type(nest)
     if isinstance(nest, dict):

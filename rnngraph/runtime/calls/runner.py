@@ -202,7 +202,7 @@ class Runner:
             else:
                 self._time.run(block.run)
             self._ran(call, arrays, context)
-            result = call.give() if arrays is None else call.give_into(arrays)
+            result = call.give() if arrays is None else call.fill_into(arrays)
         flags = {name: array.copy() for name, array in call.flags.items()} if self._samples else {}
         if self._only is None:
             self._idle.append(call)

@@ -45,8 +45,8 @@ class SharingPolicy:
             return True
         return self._shares and self._single_trials <= 0
 
-    def took(self, shared: bool, time: float) -> None:
-        """Record the time of a call per estimated cycle, and whether workers shared it."""
+    def record_call(self, shared: bool, time: float) -> None:
+        """Record a call: its time per estimated cycle, and whether workers shared the call."""
         if not shared:
             self._single.append(time)
             self._single_trials -= 1
@@ -94,7 +94,7 @@ class AdaptiveEntry:
         shares = self._policy.shares()
         begin = perf_counter_ns()
         if self._run(block, shares):
-            self._policy.took(shares, (perf_counter_ns() - begin) / self._cycles)
+            self._policy.record_call(shares, (perf_counter_ns() - begin) / self._cycles)
 
     def _run(self, block: int | c_void_p, shares: bool) -> bool:
         """Run the entry. Return False if the workers were busy and only the caller ran it."""

@@ -41,7 +41,7 @@ def open_sizes(graph: Graph) -> set[str]:
 
 
 def ordered_sizes(graph: Graph) -> set[str]:
-    """Return the sizes on which the order of summation depends, and hence rounding.
+    """Return the sizes that determine the order of summation, and hence rounding.
 
     These are the reduced last axes, whose number of vectors depends on a known size, and the depths and columns of
     matrix products.
@@ -131,7 +131,7 @@ class OptimizedGraph:
 
     @property
     def meaning(self) -> tuple[Pass, ...]:
-        """Return the passes that make ``graph`` of ``lowered``, in order."""
+        """Return the passes that turn ``lowered`` into ``graph``, in order."""
         return self._meaning
 
     @property
@@ -279,7 +279,7 @@ class OptimizedGraph:
     def settled_sizes(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], lengths: Collection[str]
     ) -> dict[str, Dim]:
-        """Return the values that compiled code uses in place of symbolic sizes."""
+        """Return the number or size that compiled code uses in place of each symbolic size."""
         equalities, likely = self.equalities(outputs)
         own = {name: sizes[name] for name in self.pruned(outputs).symbols if name in sizes}
         try:

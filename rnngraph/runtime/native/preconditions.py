@@ -64,7 +64,7 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
             preconditions += [Precondition("size", 0, need, "", node.where, text) for need in needs]
         if node.op == "gather":
             preconditions += _range(node.operands[1], outside, 0, node.operands[0].shape[0], node, "rows of a table")
-            preconditions += _rows_there(node)
+            preconditions += _gathered_rows_exist(node)
         if node.get("entries") is not None:
             count = node["entries"]
             low = count * -1 if node["within"] == "entries" else 0
@@ -84,7 +84,7 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
                 if param["label"] == "length":
                     preconditions += _range(actual, outside, 0, node["length"] + 1, node, "sequence_length")
     for item in equalities_of(graph):
-        places = _places_of(item.have, graph), _places_of(item.want, graph)
+        places = _axes_with_size(item.have, graph), _axes_with_size(item.want, graph)
         preconditions.append(Precondition("equal", item.have, item.want, "", item.where, "", fed=places))
     known = {check.value for check in preconditions if check.kind == "size"}
     preconditions += [
@@ -97,12 +97,12 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
 
 def _range(index: Node, outside: Mapping[Node, Node], low: Dim, stop: Dim, node: Node, text: str) -> list[Precondition]:
     """Return the precondition that a fed ``index`` lies in ``low..stop - 1``; empty if it is not fed."""
-    label, part = _fed(index, outside), _part_of_feed(index, outside)
+    label, part = _source_feed(index, outside), _part_of_feed(index, outside)
     return [Precondition("range", stop - 1, low, label, node.where, text, part=part)] if label else []
 
 
-def _rows_there(node: Node) -> list[Precondition]:
-    """Return the preconditions of indices that depend only on sizes, such as ``gather(table, positions(x))``."""
+def _gathered_rows_exist(node: Node) -> list[Precondition]:
+    """Return the preconditions of a gather at indices that only sizes determine, such as ``positions(x)``."""
     rows, places = node.operands[0].shape[0], range_of(node.operands[1])
     if places is None:
         return []
@@ -142,12 +142,12 @@ def range_of(index: Node) -> tuple[Dim, Dim] | None:
             return None
         return (bounds[1],) * 2 if index.op == "reduce_max" else (bounds[0],) * 2
     if index.op in ("add", "sub", "mul"):
-        return _combined(index.op, *(range_of(operand) for operand in index.operands))
+        return _range_of_arithmetic(index.op, *(range_of(operand) for operand in index.operands))
     return None
 
 
-def _combined(op: str, a: tuple[Dim, Dim] | None, b: tuple[Dim, Dim] | None) -> tuple[Dim, Dim] | None:
-    """Return the range of a sum, difference or product of two ranges, one of which is a single number."""
+def _range_of_arithmetic(op: str, a: tuple[Dim, Dim] | None, b: tuple[Dim, Dim] | None) -> tuple[Dim, Dim] | None:
+    """Return the range of ``a op b``, where the range ``a`` or ``b`` is a single number; None if it is unknown."""
     if a is None or b is None or (a[0] != a[1] and b[0] != b[1]):
         return None
     if op == "add":
@@ -163,7 +163,7 @@ def _combined(op: str, a: tuple[Dim, Dim] | None, b: tuple[Dim, Dim] | None) -> 
 # Checking --------------------------------------------------------------------------------------------
 
 
-def _places_of(dim: Dim, graph: Graph) -> Places:
+def _axes_with_size(dim: Dim, graph: Graph) -> Places:
     """Return the axes of feeds that determine a size, from the first feed with each of its names."""
     inputs = [node for node in graph.inputs if node.op == "input"]
     first = {
@@ -201,8 +201,8 @@ def _differences(graph: Graph) -> dict[Size, Where | None]:
     return differences
 
 
-def _fed(node: Node, outside: Mapping[Node, Node]) -> str | None:
-    """Return the feed that ``node`` passes on unchanged. ``outside`` maps body inputs to operands."""
+def _source_feed(node: Node, outside: Mapping[Node, Node]) -> str | None:
+    """Return the integer feed whose values ``node`` has; None without one. ``outside`` maps body inputs to operands."""
     while True:
         if node in outside:
             node = outside[node]
@@ -234,8 +234,8 @@ def _fed_within_lengths(node: Node, outside: Mapping[Node, Node]) -> tuple[str |
     while node.op in ("reshape", "cast", "ensure_shape"):
         node = node.operands[0]
     if node.op == "select" and node.operands[0].get("within") == "lengths":
-        return _fed(node.operands[1], outside), _fed(node.operands[0].operands[1], outside)
-    return _fed(node, outside), None
+        return _source_feed(node.operands[1], outside), _source_feed(node.operands[0].operands[1], outside)
+    return _source_feed(node, outside), None
 
 
 def check_preconditions(

@@ -94,7 +94,7 @@ class PassChange(NamedTuple):
 
 
 def change_of(compiled: CompiledGraph, name: str) -> PassChange:
-    """Return the change that a pass, given by name, makes."""
+    """Return the graph's text before and after a pass. ``name`` is the pass's name."""
     passes = {single.name: single for single in compiled.pipeline}
     if name not in passes:
         raise NameLookupError(f"no pass is named {shown(name)}; there are {', '.join(passes)}")

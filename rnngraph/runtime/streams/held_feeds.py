@@ -93,7 +93,7 @@ class HeldFeeds:
                 row_feeds[name] = array if axis is None else array[(*[slice(None)] * axis, row)].copy()
         return each
 
-    def left(self, feeds: Mapping[str, Any], where: Where | None) -> tuple[Arrays, bool]:
+    def remaining(self, feeds: Mapping[str, Any], where: Where | None) -> tuple[Arrays, bool]:
         """Return the remaining entries of one stream's sequences, and True if they had a row axis."""
         arrays, whole = {}, False
         for name, value in feeds.items():
@@ -114,9 +114,10 @@ class HeldFeeds:
         return array if whole or axis is None else np.squeeze(array, axis)
 
     def together(self, held_feeds: Mapping[str, np.ndarray], where: Where | None) -> tuple[Any, dict[str, int], Arrays]:
-        """Return the values that streams must share to step together.
+        """Return what streams must have in common to step as one batch.
 
-        These are a key, the sizes other than rows, and the feeds without rows.
+        Returns:
+            A key that is equal for such streams, their sizes other than rows, and their feeds without rows.
 
         Raises:
             ShapeError: A size is known from a step's feeds only.

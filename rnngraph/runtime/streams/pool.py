@@ -27,7 +27,7 @@ from ...support.errors import (
 )
 from ...support.forks import WAITING, LockLevel, fork_lock, give_way
 from ..calls.feed_names import FeedNames, KnownKeys
-from ..calls.results import ResultT, giver
+from ..calls.results import ResultT, result_builder
 from ..parameters import Parameters
 from .held_feeds import HeldFeeds
 from .row_steps import RowSteps
@@ -60,7 +60,7 @@ class StreamPool(Uncalled, Generic[ResultT]):
         self._capacity = capacity
         self._leaves = [path for path, _ in paths(graph.structure)]
         self._queue: deque[np.ndarray] = deque()
-        self._give = giver(graph.structure, [self._queue.popleft] * len(self._leaves))
+        self._give = result_builder(graph.structure, [self._queue.popleft] * len(self._leaves))
         self._feeds = StepFeeds(graph)
         self._keys = KnownKeys(names, self._feeds.names)
         self._tables: BoundedCache[Any, StreamTable] = BoundedCache(MAX_TABLES, is_pinned=len)
@@ -141,10 +141,10 @@ class StreamPool(Uncalled, Generic[ResultT]):
         ``feeds`` and ``left`` are the remaining input entries, fewer than ``rate``, with their time axis.
         """
         where = user_line()
-        arrays, whole = self._holding.left(self._feed_names.by_placeholder(feeds, left, where), where)
+        arrays, whole = self._holding.remaining(self._feed_names.by_placeholder(feeds, left, where), where)
         with self._lock:
             table = self._table_of(handle, where)
-            results = self._end.owed(handle._held_feeds, arrays, table.states(handle._row), np.ones(1, bool), where)
+            results = self._end.due(handle._held_feeds, arrays, table.states(handle._row), np.ones(1, bool), where)
             table.set_states(handle._row, self._form.fresh(handle._held_feeds, where))
             return self._packed([self._holding.without_rows(name, results[name], whole) for name in self._leaves])
 

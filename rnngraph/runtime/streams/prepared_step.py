@@ -74,10 +74,10 @@ class StateBlocks:
     def ran(self, call: PreparedCall, arrays: list[Any] | None, side: int) -> None:
         if self.left_out is not None:
             results = dict(zip(self._spec.leaves, call.present(arrays), strict=True))
-            self._leave(self.left_out, {**results, **call.flags}, side)
+            self._restore_other_rows(self.left_out, {**results, **call.flags}, side)
         self._side.value = 1 - side
 
-    def _leave(self, others: ndarray, results: Mapping[str, ndarray], side: int) -> None:
+    def _restore_other_rows(self, others: ndarray, results: Mapping[str, ndarray], side: int) -> None:
         """Restore the states of the rows in the mask ``others``, and zero their results."""
         for new, old in zip(self._states.sides[1 - side], self._states.sides[side], strict=True):
             np.copyto(new, old, where=others.reshape(-1, *(1,) * (new.ndim - 1)))
@@ -118,8 +118,8 @@ class PreparedStep(Runner):
         direct = DirectSource(self._direct_call, blocks.weights) if self._may_be_direct else None
         super().__init__(spec, blocks, options.threads, optional=self._held_feeds, direct=direct)
 
-    def know(self, keys: Mapping[str, Any]) -> None:
-        """Set the keys other than names by which mappings may feed placeholders."""
+    def set_key_aliases(self, keys: Mapping[str, Any]) -> None:
+        """Set the keys, besides names, with which mappings may feed placeholders."""
         if keys != self._keys:
             self._keys = keys
             self.forget_direct()

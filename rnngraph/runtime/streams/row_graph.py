@@ -45,7 +45,7 @@ class RowPort:
 
     @property
     def pieces(self) -> int:
-        """Number of contiguous pieces of a row within an array of several rows."""
+        """Number of contiguous pieces that form one row of an array of several rows."""
         return math.prod(self.before)
 
     @property

@@ -157,7 +157,7 @@ class RowSteps:
             self._named, self._first = rows, _first_of_adjacent(rows)
 
     def set_tables(self, tables: dict[str, np.ndarray]) -> None:
-        """Set the tables, rows first. Steps overwrite the states in them, or replace the tables of the states."""
+        """Set the tables, rows first. Steps overwrite the states in the tables, or replace the tables of states."""
         self._tables, self._spare, self._side, self._is_placed = tables, {}, 0, False
         self._direct.clear()
 
@@ -254,7 +254,7 @@ class RowSteps:
         return self._direct[key]
 
     def _run_in_place(self, job: _InPlace) -> None:
-        """Step rows, and let the tables of the next states take the place of the present ones."""
+        """Step rows, and swap the tables of the present and the next states."""
         job.run(self._run)
         for name in self.states:
             self._tables[name], self._spare[name] = self._spare[name], self._tables[name]
@@ -283,7 +283,7 @@ class RowSteps:
 
 
 class _InPlace:
-    """Step of adjacent rows, whose arrays the entry reads and writes where they are."""
+    """Step of adjacent rows, whose arrays the entry reads and writes in place."""
 
     def __init__(
         self,
@@ -363,12 +363,12 @@ class _Job:
                 view = array if port.axis is not None else array.reshape(port.shape)
                 self.block.set_input(port.name, whole(view, _axis(graph, port)))
                 self._sources[port.name] = len(gathers)
-                gathers.append(_move(port, words.TARGET, port.rows_first(array), port.name in steps.kept))
+                gathers.append(_copy_record(port, words.TARGET, port.rows_first(array), port.name in steps.kept))
         for port in (*steps.outputs.values(), *steps.states.values()):
             array = self._allocated(port, max_rows)
             self.block.set_output(entry.output_slots[port.name], array)
             self._targets[port.name] = len(gathers) + len(scatters)
-            scatters.append(_move(port, words.SOURCE, port.rows_first(array), port.name in steps.kept))
+            scatters.append(_copy_record(port, words.SOURCE, port.rows_first(array), port.name in steps.kept))
             if port.axis is None and is_open:
                 scatters[-1][words.SOURCE_ROW] = 0  # one row that all share
         self._moves = np.array([*gathers, *scatters], np.int64).reshape(-1, words.MOVE_WORDS)
@@ -390,11 +390,11 @@ class _Job:
     def set_source(self, name: str, array: np.ndarray, pieces: int) -> None:
         """Set the table or buffer from which input ``name`` is gathered."""
         if name in self._sources:
-            _set(self._moves[self._sources[name]], words.SOURCE, array, pieces)
+            _set_copy_end(self._moves[self._sources[name]], words.SOURCE, array, pieces)
 
     def set_target(self, name: str, array: np.ndarray, pieces: int) -> None:
         """Set the table or buffer to which result ``name`` is scattered."""
-        _set(self._moves[self._targets[name]], words.TARGET, array, pieces)
+        _set_copy_end(self._moves[self._targets[name]], words.TARGET, array, pieces)
 
 
 def _first_of_adjacent(rows: np.ndarray) -> int | None:
@@ -413,7 +413,7 @@ def _axis(graph: StepGraph, port: RowPort) -> int | None:
     return graph.axes.omitted.get(port.name) if port.name in graph.types else None
 
 
-def _move(port: RowPort, side: int, array: np.ndarray, by_table: bool) -> np.ndarray:
+def _copy_record(port: RowPort, side: int, array: np.ndarray, by_table: bool) -> np.ndarray:
     """Return the control record of a copy between a worker's buffer and a port's table or array.
 
     Args:
@@ -421,10 +421,10 @@ def _move(port: RowPort, side: int, array: np.ndarray, by_table: bool) -> np.nda
     """
     move = np.zeros(words.MOVE_WORDS, np.int64)
     move[words.OUTER], move[words.INNER], move[words.BY_TABLE] = port.pieces, port.piece_bytes, by_table
-    _set(move, side, array, len(port.before))
+    _set_copy_end(move, side, array, len(port.before))
     return move
 
 
-def _set(move: np.ndarray, side: int, array: np.ndarray, before: int) -> None:
-    """Write one end of a copy. ``before`` is the number of axes between the row axis and contiguous pieces."""
+def _set_copy_end(move: np.ndarray, side: int, array: np.ndarray, before: int) -> None:
+    """Write the source or the target of a copy. ``before``: the number of axes in front of the row axis."""
     move[side : side + 3] = address(array), array.strides[0], array.strides[before] if before else 0

@@ -15,7 +15,7 @@ from .step_graph import StepGraph
 
 
 class SequenceEnd:
-    """Computation of the outputs that are due when a sequence ends."""
+    """Computes the outputs that are due when a sequence ends."""
 
     def __init__(self, graph: StepGraph, parameters: Parameters) -> None:
         self._graph, self._parameters = graph, parameters
@@ -26,7 +26,7 @@ class SequenceEnd:
         """True if no output is due at the end, because each step returns all outputs of its inputs."""
         return self._graph.tail is None
 
-    def owed(
+    def due(
         self,
         held_feeds: Mapping[str, np.ndarray],
         left: Mapping[str, np.ndarray],
@@ -44,8 +44,11 @@ class SequenceEnd:
         """
         step_graph = self._graph
         if step_graph.tail is None:
-            return self._nothing(where)
-        rests, present = step_graph.tail.rests(left, where), dict(zip(step_graph.states.labels, states, strict=True))
+            return self._empty_outputs(where)
+        rests, present = (
+            step_graph.tail.remaining_counts(left, where),
+            dict(zip(step_graph.states.labels, states, strict=True)),
+        )
         step_graph.tail.check_lengths(present, chosen, rests, where)
         graph = step_graph.tail.graph(rests, where)
         kinds = graph.input_types()
@@ -73,7 +76,7 @@ class SequenceEnd:
         results = run_once(entry, entry.weights(self._parameters), used, sizes)
         return {name: results[name] for name in self._results}
 
-    def _nothing(self, where: Where | None) -> dict[str, np.ndarray]:
+    def _empty_outputs(self, where: Where | None) -> dict[str, np.ndarray]:
         """Return empty outputs, for a stream that never returns outputs late."""
         step_graph = self._graph
         for name in self._results:

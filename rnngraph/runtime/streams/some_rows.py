@@ -10,7 +10,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..calls.prepared_call import CallSpec
-from ..calls.results import giver
+from ..calls.results import result_builder
 from ..calls.signatures import is_like
 from ..parameters import Parameters
 from .row_graph import RowPort
@@ -41,7 +41,7 @@ class SomeRows:
         self._steps = self._compiled_steps()
         self._side = -1
         self._queue: deque[ndarray] = deque()
-        self._give = giver(spec.structure, [self._queue.popleft] * len(spec.leaves))
+        self._give = result_builder(spec.structure, [self._queue.popleft] * len(spec.leaves))
 
     def _compiled_steps(self) -> RowSteps:
         graph, sizes = self._graph, self._spec.sized.sizes

@@ -52,16 +52,16 @@ class Tail:
     def __init__(self, timeline: Timeline, rows: Dim, options: CompileOptions, source: GraphSource) -> None:
         self.timeline, self._rows, self._options, self._source = timeline, rows, options, source
         self._graphs: BoundedCache[tuple[tuple[str, int], ...], CompiledGraph] = BoundedCache(MAX_TAILS)
-        self._fits: dict[str, tuple[int, dict[int, tuple[str, int]]]] = {}
+        self._remainders: dict[str, tuple[int, dict[int, tuple[str, int]]]] = {}
 
-    def rests(self, left: Mapping[str, np.ndarray], where: Where | None) -> dict[str, int]:
+    def remaining_counts(self, left: Mapping[str, np.ndarray], where: Where | None) -> dict[str, int]:
         """Return the number of remaining entries of each sequence length, from the arrays fed for the end."""
         rates = self.timeline.stream_rate
         remaining = dict.fromkeys(rates.lengths, 0)
         for name, array in left.items():
-            if name not in self._fits:
-                self._fits[name] = self._fits_of(name)
-            axis, fits = self._fits[name]
+            if name not in self._remainders:
+                self._remainders[name] = self._remainders_by_entries(name)
+            axis, fits = self._remainders[name]
             count = array.shape[axis]
             if count not in fits:
                 maximum = max(fits)
@@ -74,7 +74,7 @@ class Tail:
             remaining[symbol] = max(rest, remaining[symbol])
         return remaining
 
-    def _fits_of(self, name: str) -> tuple[int, dict[int, tuple[str, int]]]:
+    def _remainders_by_entries(self, name: str) -> tuple[int, dict[int, tuple[str, int]]]:
         """Return an input's time axis, and the (length symbol, steps) for each possible number of entries left."""
         stream_rate = self.timeline.stream_rate
         node = next(node for node in self.timeline.graph.inputs if node.op == "input" and node["label"] == name)
@@ -102,7 +102,7 @@ class Tail:
             sizes = {
                 name: self.timeline.stream_rate.rate * count + rests[name] for name in self.timeline.stream_rate.lengths
             }
-            for need in self._needs:
+            for need in self._length_preconditions:
                 if evaluate(need.value, sizes) < 0:
                     lengths = ", ".join(map(str, sizes.values()))
                     raise ShapeError(
@@ -112,7 +112,7 @@ class Tail:
                     )
 
     @cached_property
-    def _needs(self) -> list[Precondition]:
+    def _length_preconditions(self) -> list[Precondition]:
         """Preconditions that depend only on sequence lengths."""
         checks = preconditions_of(self.timeline.graph)
         return [
@@ -122,7 +122,7 @@ class Tail:
         ]
 
     def graph(self, rests: Mapping[str, int], where: Where | None) -> CompiledGraph:
-        """Return the graph for these numbers of remaining entries, by length symbol.
+        """Return the graph of the last outputs. ``rests``: the number of remaining entries, by length symbol.
 
         Raises:
             GraphError: The end would change the results of earlier steps.
@@ -154,7 +154,7 @@ class StreamStates:
     kept: Mapping[str, KeptState]
 
     def declared(self, label: str, array: np.ndarray) -> np.ndarray:
-        """Return a stored state as callers see it: in its declared shape, and float32 for bits of bfloat16."""
+        """Convert a stored state to the caller's form: its declared shape, and float32 for bits of bfloat16."""
         whole = self.kept[label].declared_array(array) if label in self.kept else array
         return bfloat16_of_bits(whole) if self.types[label].dtype == "bfloat16" else whole
 
@@ -225,7 +225,7 @@ class StepGraph:
 
     @cached_property
     def of_states(self) -> StepGraph:
-        """Graph that computes only the next states, without results."""
+        """Graph of a step that computes the next states, without results."""
         labels = tuple(self.states.labels)
         rows = RowGraph(self.compiled, labels, frozenset(self.sizes), self.lengths, self.per_step_feeds)
         return replace(self, outputs=labels, flags=(), structure={}, rows=rows)

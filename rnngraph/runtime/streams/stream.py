@@ -185,7 +185,7 @@ class Stream(Uncalled, Generic[ResultT]):
         if prepared is None or replaced or not prepared.is_for(spec):
             prepared = PreparedStep(self._graph, self._parameters, spec, states, inputs, keys, one_step)
         else:
-            prepared.know(keys)
+            prepared.set_key_aliases(keys)
         out_arrays = prepared.outs.checked(out, where)
         result = (
             prepared.run(arrays, arrays=out_arrays)
@@ -336,7 +336,7 @@ class Stream(Uncalled, Generic[ResultT]):
                 )
             arrays[name] = convert(name, value, self._types[name], where)
         states = [] if self._end.is_empty else self._current_state(where)
-        results = self._end.owed(self._held_feeds, arrays, states, ending, where)
+        results = self._end.due(self._held_feeds, arrays, states, ending, where)
         for name, array in results.items():
             axis = self._graph.row_axes[name]
             if axis is not None:

@@ -15,11 +15,11 @@ def callback_list(callbacks: Any, where: Where | None) -> list[Callable[..., Any
     items = [*callbacks]
     for index, item in enumerate(items):
         if not callable(item):
-            raise DtypeError(f"callback {index} is {shown(item)}{_instead(item)}", where)
+            raise DtypeError(f"callback {index} is {shown(item)}{_remedy(item)}", where)
     return items
 
 
-def _instead(item: Any) -> str:
+def _remedy(item: Any) -> str:
     """Return the remedy for an object that is not callable, such as a callback of another framework."""
     from ...support.migration_hints import name_instead  # imported for errors only
 

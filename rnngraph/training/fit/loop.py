@@ -264,7 +264,7 @@ class Fit:
         with state.interrupt:
             position.history.append(row)
             self._reduce(row)
-            position.stopping = self._judge(row)
+            position.stopping = self._update_best(row)
             position.epoch += 1
             position.batch, position.loss, position.weight, position.seconds = 0, 0.0, 0.0, 0.0
             position.calling = 0
@@ -272,7 +272,7 @@ class Fit:
         self._began = time.perf_counter()
 
     def _reduce(self, row: Mapping[str, float]) -> None:
-        """Pass the epoch's measurement to a learning rate schedule that depends on it."""
+        """Pass the epoch's measurement to the learning rate schedule, which may depend on the measurement."""
         rate = self.state.optimizer.learning_rate
         plateau = plateau_of(rate)
         if plateau is not None and isinstance(rate, Schedule):
@@ -287,7 +287,7 @@ class Fit:
         for number, callback in enumerate(self.plan.callbacks[position.calling :], position.calling):
             try:
                 position.calling = number + 1  # its checkpoint includes the callback's effects
-                answer = self.ranks.agreed(partial(_answer, callback, row, self.plan.where))
+                answer = self.ranks.agreed(partial(_stops_fit, callback, row, self.plan.where))
                 with interrupt:
                     position.stopping |= answer
                     if answer:
@@ -299,8 +299,8 @@ class Fit:
         if self.plan.callbacks:
             take_changes(self.state, self.ranks, optimizer)
 
-    def _judge(self, row: Mapping[str, float]) -> bool:
-        """Keep the parameters if they are the best. Return True if patience has run out."""
+    def _update_best(self, row: Mapping[str, float]) -> bool:
+        """Store the best parameters so far. Return True after ``patience`` epochs without improvement."""
         stopping, position = self.plan.stopping, self.position
         if not stopping.keep_best and stopping.patience is None:
             return False
@@ -319,7 +319,7 @@ class Fit:
         return True
 
 
-def _answer(callback: EpochHook, row: dict[str, float], where: Where | None) -> bool:
+def _stops_fit(callback: EpochHook, row: dict[str, float], where: Where | None) -> bool:
     """Return True if a callback stops the fit."""
     answer = callback(row)
     if answer is None or isinstance(answer, bool | np.bool_):

@@ -52,7 +52,7 @@ def fit(
 
     def make() -> tuple[tuple[Plan, Position], Any]:
         plan, position = _planned(stepper, session, save, hook, ranks.is_first, where, options)
-        return (plan, position), _alike(plan, position, stepper.state)
+        return (plan, position), _values_equal_on_all_ranks(plan, position, stepper.state)
 
     problem = "rank {rank} fits {other}, rank 0 {first}; give all the same"
     with session.alone(where), ranks.uninterrupted():
@@ -82,15 +82,15 @@ def _planned(
                 where,
             )
     epochs, metrics = whole_number(options["epochs"], "epochs", 1), checked_metrics(options["metrics"], where)
-    _check_passages(source, epochs, measured, bool(metrics), where)
+    _check_single_pass(source, epochs, measured, bool(metrics), where)
     validates = measured is not source
     padding = session.padding_check(program, where)
     evaluation = Evaluation(program, measured, metrics, padding, where) if validates or metrics else None
     names = ["loss", *_columns(evaluation, validates)]
-    monitor = _monitored("monitor", options["monitor"], names, where)
+    monitor = _monitored_column("monitor", options["monitor"], names, where)
     plateau = plateau_of(state.optimizer.learning_rate)
     if plateau is not None:
-        _monitored("monitor of the ReduceOnPlateau", plateau.monitor, names, where)
+        _monitored_column("monitor of the ReduceOnPlateau", plateau.monitor, names, where)
     path, every = _checkpoint(state, options, writes, where)
     callbacks = callback_list(options["callbacks"], where)
     weights = label_weights(program.parts.lowered.graph, options["class_weights"], source, where)
@@ -143,7 +143,7 @@ def _checkpoint(
     return path, None if every is None else whole_number(every, "checkpoint_every", 1)
 
 
-def _alike(plan: Plan, position: Position, state: TrainState) -> dict[str, Any]:
+def _values_equal_on_all_ranks(plan: Plan, position: Position, state: TrainState) -> dict[str, Any]:
     """Return the options and counters that must be equal in all processes of a distributed run."""
     checkpoints = {"checkpoint_every": plan.checkpoints.every, "checkpoint": plan.checkpoints.save is not None}
     values = {**position.data, "epochs": plan.epochs, **vars(plan.stopping), **checkpoints}
@@ -184,7 +184,7 @@ def _sources(
     validation_reader = replace(
         reader,
         layout=without_training(layout, inputs),
-        lengths=_named_only(options["lengths"]),
+        lengths=_lengths_placeholder(options["lengths"]),
         options={"shuffle": False},
     )
     if are_batches(data):
@@ -207,9 +207,9 @@ def _sources(
         )
     examples = reader.named(data)
     name = lengths_placeholder(inputs, layout, options["lengths"], examples, where)  # also adds an array of lengths
-    reader = replace(reader, lengths=_named_only(options["lengths"]))
+    reader = replace(reader, lengths=_lengths_placeholder(options["lengths"]))
     if is_number(validation):
-        examples, last = _parted(examples, layout.batch_axis, validation, where)
+        examples, last = _split_for_validation(examples, layout.batch_axis, validation, where)
         return reader.batches(examples, batch_size), validation_reader.batches(last, batch_size)
     source = reader.batches(examples, batch_size)
     if validation is None:
@@ -242,15 +242,15 @@ def _check_lengths(name: str, validation: Mapping[str, Any], layout: Layout, whe
         )
 
 
-def _named_only(lengths: Any) -> Any:
+def _lengths_placeholder(lengths: Any) -> Any:
     """Return ``lengths`` if it names a placeholder; None for an array, which belongs to the examples."""
     return lengths if isinstance(lengths, str | Tensor) else None
 
 
-def _check_passages(
+def _check_single_pass(
     source: BatchSource, epochs: int, measured: BatchSource, metrics: bool, where: Where | None
 ) -> None:
-    """Check that an iterator that cannot restart is needed only once."""
+    """Raise ``ArgumentError`` if the fit would read an iterator twice that cannot restart."""
     remedy = "give an iterable that can begin again, such as a list of batches or an object whose __iter__ makes one"
     if isinstance(source, Iterated) and not source.cursor.restarts:
         if source.steps_per_epoch is None and epochs > 1:
@@ -268,7 +268,7 @@ def _check_passages(
         raise ArgumentError(f"the validation is an iterator, which can be read only once; {remedy}", where)
 
 
-def _monitored(what: str, column: Any, names: Sequence[str], where: Where | None) -> str:
+def _monitored_column(what: str, column: Any, names: Sequence[str], where: Where | None) -> str:
     """Return the history column to monitor."""
     name = default_monitor(names) if column is None else column
     if not isinstance(name, str) or name not in names:
@@ -311,11 +311,13 @@ def _check_path(path: str | os.PathLike[str], where: Where | None) -> None:
         raise FileError(f"can't write {os.fspath(path)}: give the path of a file, in a directory that exists", where)
 
 
-def _parted(
+def _split_for_validation(
     examples: Mapping[str, Any], batch_axis: Mapping[str, int | None], share: float, where: Where | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split examples: the first ones to train on, and the last ones to validate on."""
-    each = {name: _counted(name, value, where) for name, value in examples.items() if batch_axis.get(name) is not None}
+    each = {
+        name: _as_examples(name, value, where) for name, value in examples.items() if batch_axis.get(name) is not None
+    }
     counts = [len(value) for value in each.values()]
     validation_count = round(counts[0] * share) if counts and 0 < share < 1 else 0
     if not counts or not 0 < validation_count < counts[0]:
@@ -329,8 +331,8 @@ def _parted(
     return {**examples, **first}, {**examples, **last}
 
 
-def _counted(name: str, value: Any, where: Where | None) -> Any:
-    """Return examples that have a length and can be sliced."""
+def _as_examples(name: str, value: Any, where: Where | None) -> Any:
+    """Return an input's examples as a list or an array, whose first axis numbers them."""
     value = value if isinstance(value, list | tuple) else as_array(f"the value for {name}", value, where)
     if isinstance(value, np.ndarray) and not value.ndim:
         raise ShapeError(

@@ -99,7 +99,7 @@ class FitSession:
             self.running = None
 
     def padding_check(self, program: Program, where: Where | None) -> PaddingCheck:
-        """Return the check of the program's loss, which settles each clock once."""
+        """Return the padding check of the program's loss. All fits share it, so that each clock is checked once."""
         if self._padding is None:
             self._padding = PaddingCheck(program, program.evaluation, {"loss": "the loss"}, where)
         self._padding.where = where

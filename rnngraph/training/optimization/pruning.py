@@ -108,7 +108,7 @@ class Prune:
         return remaining if before is None else remaining & before
 
     def zeros(self, left: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        """Return a mask of the elements that are zero if ``left`` has the nonzero blocks."""
+        """Return a mask of the elements to set to zero. ``left`` is the mask of the blocks that stay nonzero."""
         rows, columns = self.block
         kept = np.repeat(np.repeat(left, rows, 0), columns, 1)[: shape[0], : shape[1]]
         if self.diagonal is not None and self.diagonal <= shape[0] and shape[1] % self.diagonal == 0:

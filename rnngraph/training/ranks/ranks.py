@@ -61,7 +61,7 @@ class Ranks:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Context manager for work that each rank does alone. If one rank raises, all raise."""
+        """Context manager for work that each rank does alone. If one rank raises an error, all ranks do."""
         failure: BaseException | None = None
         try:
             with self._alone():
@@ -72,7 +72,7 @@ class Ranks:
 
     @contextmanager
     def all_along(self) -> Iterator[None]:
-        """Context manager for several parts: an exception of one rank ends all ranks.
+        """Context manager for a block with several exchanges. An exception on one rank ends the block on all ranks.
 
         A Ctrl-C of a rank is raised when all ranks synchronise.
         """
@@ -94,7 +94,7 @@ class Ranks:
 
     @contextmanager
     def uninterrupted(self) -> Iterator[None]:
-        """Context manager for several parts. A Ctrl-C of one rank is raised when all synchronise, or at the end."""
+        """Context manager that delays a Ctrl-C on one rank until all ranks synchronise, or the block ends."""
         if self._comm is None:
             yield
             return

@@ -76,7 +76,7 @@ class ShardVariant:
 
     Attributes:
         summed: Names of values that are added up in addition to gradients: the loss, and fetched ones.
-        per_shard: Names of values whose rows shards have, or that all have.
+        per_shard: Names of values that each shard returns: its own rows, or the same value on all shards.
         leaf: Memory of a shard's gradients and sums.
         total: Memory of the sum over shards.
     """
@@ -112,7 +112,7 @@ class ShardVariant:
     def joined(
         self, everyone: Sequence[Sequence[Mapping[str, np.ndarray]]], names: Sequence[str]
     ) -> dict[str, np.ndarray]:
-        """Return states and fetched values of all rows, from those of the shards."""
+        """Return states and fetched values of the whole batch, from those of the shards."""
         pieces = [piece for own in everyone for piece in own]
         return {name: _whole(self.kinds[name], [piece[name] for piece in pieces]) for name in names}
 
@@ -198,7 +198,7 @@ def _stages(totals: Graph) -> list[tuple[str, ...]]:
 
 
 def _whole(kind: Kind, pieces: Sequence[np.ndarray]) -> np.ndarray:
-    """Return a value of the whole batch, joined from those of its shards."""
+    """Return the value of the whole batch from the values of its shards."""
     return np.concatenate(pieces, kind.axis) if isinstance(kind, Sharded) else pieces[0]
 
 

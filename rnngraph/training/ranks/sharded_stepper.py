@@ -63,11 +63,11 @@ class ShardedStepper(Stepper):
         self, arrays: dict[str, np.ndarray], how: StepForm, feeds: Any = (), named: Mapping[str, Any] | None = None
     ) -> Any:
         with self.lock:
-            self._check_alike(arrays)
+            self._check_same_batch(arrays)
             return self._step(Batch(arrays, 0, None), how)
 
     def own_rows(self, count: int) -> slice:
-        each, own_shards = self._each(count), self.tree.own_shards
+        each, own_shards = self._rows_per_shard(count), self.tree.own_shards
         return slice(min(own_shards.start * each, count), min(own_shards.stop * each, count))
 
     def step_of_fit(self, arrays: dict[str, np.ndarray], own: slice, count: int, how: StepForm) -> float:
@@ -84,7 +84,7 @@ class ShardedStepper(Stepper):
             if how.carry:
                 variant.step.check_carries(where)
             shards, count = self._cut(variant, batch, state.seed_of_step(how.seed), states or {}, where)
-            used = max(1, -(-count // self._each(count)))
+            used = max(1, -(-count // self._rows_per_shard(count)))
             alike: dict[str, Any] = {"rows": count, "seed": how.seed, "carry": how.carry}
             alike["fetch"] = how.fetch is not None
             if batch.rows is None:
@@ -126,7 +126,7 @@ class ShardedStepper(Stepper):
             self._sharded[key] = variant
         return variant
 
-    def _each(self, count: int) -> int:
+    def _rows_per_shard(self, count: int) -> int:
         """Return the number of rows of a shard."""
         return max(1, -(-count // self.tree.shards))
 
@@ -147,7 +147,7 @@ class ShardedStepper(Stepper):
                     "many, or call reset() to begin anew",
                     where,
                 )
-        each = self._each(count)
+        each = self._rows_per_shard(count)
         used = max(1, -(-count // each))
         shards = []
         for number in self.tree.own_shards:
@@ -164,7 +164,7 @@ class ShardedStepper(Stepper):
             shards.append(Shard(number, own))
         return shards, count
 
-    def _check_alike(self, arrays: Mapping[str, np.ndarray]) -> None:
+    def _check_same_batch(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Check that all ranks have the same batch: in the first steps, and then rarely, because it is slow."""
         self._steps += 1
         if self.ranks.size == 1 or self._steps & (self._steps - 1):
@@ -188,7 +188,7 @@ class ShardedStepper(Stepper):
         state, views = self.state, variant.total.views
         loss, skipped = float(views[LOSS]), state.skipped
         with state.interrupt:
-            self._take(loss, {name: array for name, array in views.items() if name.startswith(SUM)})
+            self._apply_sums(loss, {name: array for name, array in views.items() if name.startswith(SUM)})
             counts = state.skipped == skipped
             if counts:
                 state.carried = {name: results[name] for name in variant.step.states} or None
@@ -200,8 +200,8 @@ class ShardedStepper(Stepper):
             return loss
         return loss, how.fetch.pack({**results, **{name: views[name].copy() for name in variant.summed}})
 
-    def _take(self, loss: float, sums: dict[str, np.ndarray]) -> None:
-        """Update with gradients summed over shards, or add them to earlier ones that wait for an update."""
+    def _apply_sums(self, loss: float, sums: dict[str, np.ndarray]) -> None:
+        """Update parameters with gradients summed over shards, or with ``accumulate`` add them to earlier gradients."""
         state = self.state
         if not state.accepts(loss):
             return

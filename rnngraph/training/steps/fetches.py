@@ -12,7 +12,7 @@ from ...declare.nest import flatten, is_constant, is_leaf, map_leaves, paths
 from ...declare.tensor import Tensor
 from ...ir.graph import Graph, Node
 from ...program.program import Program
-from ...runtime.calls.results import giver
+from ...runtime.calls.results import result_builder
 from ...runtime.class_names import BARE
 from ...support.bounded_cache import BoundedCache
 from ...support.errors import DtypeError, NameLookupError, StructureError, Where, did_you_mean, shown, user_line
@@ -40,7 +40,7 @@ class Fetch:
             else:
                 self.outputs[label] = leaf
         self._results: Mapping[str, np.ndarray] = {}
-        self._give = giver(self.structure, [partial(self._array, label) for label in self.labels])
+        self._give = result_builder(self.structure, [partial(self._array, label) for label in self.labels])
 
     def labelled(self, graph: Graph) -> list[tuple[str, Node]]:
         """Return the nodes of fetched values by label, from a lowered graph."""

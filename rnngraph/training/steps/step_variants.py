@@ -67,14 +67,14 @@ def _step(
         fetched += [(label, lowered.graph.output(label)) for label, _ in applied]
         wrt = state.applied.wrt(wrt)
         then = (state.applied.replacing(lowered.placeholders),)
-    graph = _needed_to_train(lowered, fetched, _parameter_types(state, _changed(wrt, state)))
+    graph = _needed_to_train(lowered, fetched, _parameter_types(state, _touched_parameters(wrt, state)))
     graph = LabelWeights(label_weights)(graph) if label_weights else graph
     return lowered, graph, wrt, then
 
 
 def update_of(state: TrainState) -> NativeStep:
     """Return the native step that updates parameters from summed gradients."""
-    graph = update_graph(_parameter_types(state, state.trained), _lines(state))
+    graph = update_graph(_parameter_types(state, state.trained), _update_lines(state))
     compiled = _compiled(state, graph, (), (_train_step(state),))
     return NativeStep(state, compiled, tuple(name for name, _ in compiled.graph.outputs), state.flush_inputs)
 
@@ -93,8 +93,8 @@ def _compiled(state: TrainState, graph: Graph, wrt: tuple[str, ...], then: tuple
     return CompiledGraph(graph, "training", parts.options, parts.source.described, changes, state.recompute)
 
 
-def _changed(wrt: tuple[str, ...], state: TrainState) -> tuple[str, ...]:
-    """Return the names of parameters that a step changes or differentiates with respect to."""
+def _touched_parameters(wrt: tuple[str, ...], state: TrainState) -> tuple[str, ...]:
+    """Return the names of parameters that a step updates, or with respect to which it differentiates."""
     return tuple(name for name in dict.fromkeys((*wrt, *state.updated)) if name in state.program.parameters)
 
 
@@ -117,8 +117,8 @@ def _needed_to_train(
     return with_parameters(needed, parameters)
 
 
-def _like(parameter: Node, value: object, what: str) -> Node:
-    """Return the node of a new parameter or slot, which overwrites the old one."""
+def _checked_node(parameter: Node, value: object, what: str) -> Node:
+    """Return the node of an optimizer's result. Raise an error unless its type is that of ``parameter``."""
     if not isinstance(value, Tensor):
         raise DtypeError(f"{what} returns {shown(value)} for {parameter['label']}; return a Tensor")
     if value.type != parameter.tensor:
@@ -144,7 +144,7 @@ def _train_step(state: TrainState) -> TrainStep:
             raise StructureError(f"{what} returns {shown(updated)}; return (parameter, slots), both after the update")
         after, kept = updated
         values = matched(dict.fromkeys(slots), kept, f"{what}: new slots")
-        converted = [_like(parameter, item, what) for item in (after, *values)]
+        converted = [_checked_node(parameter, item, what) for item in (after, *values)]
         if not is_own(optimizer):  # a built-in optimizer's ops get no line of their own here
             converted = with_lines(converted, [parameter, gradient, *slots.values(), *numbers.values()], lambda _: None)
         return converted[0], dict(zip(slots, converted[1:], strict=True))
@@ -157,11 +157,11 @@ def _train_step(state: TrainState) -> TrainStep:
         state.clip_value,
         state.skip_non_finite,
         state.where,
-        _lines(state),
+        _update_lines(state),
     )
 
 
-def _lines(state: TrainState) -> dict[str, Where]:
+def _update_lines(state: TrainState) -> dict[str, Where]:
     """Return the source line of each parameter's update: the trainer's line, in the parameter's layer."""
     parameters, where = state.program.parameters, state.where
     if where is None:
