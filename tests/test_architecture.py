@@ -160,8 +160,8 @@ def test_the_table_of_passes_lists_existing_passes() -> None:
         ("A chunk is about an eighth of the sequence", "codegen.cost_model.pipelining:ROUNDS", 8),
         ("at least some 12 steps", "codegen.cost_model.pipelining:MIN_STEPS", 12),
         ("128 rows, steps times batch", "codegen.cost_model.chunk_length:ROWS_OF_A_CHUNK", 128),
-        ("have 8 to 64 rows and at most 64 columns", "codegen.cost_model.register_tiles:MIN_CUT", 8),
-        ("have 8 to 64 rows and at most 64 columns", "codegen.cost_model.register_tiles:MAX_CUT", 64),
+        ("have 8 to 64 rows and at most 64 columns", "codegen.cost_model.register_tiles:MIN_SPLIT", 8),
+        ("have 8 to 64 rows and at most 64 columns", "codegen.cost_model.register_tiles:MAX_SPLIT", 64),
         ("each block of 512 is summed separately", "codegen.cost_model.register_tiles:SUM_BLOCK", 512),
     ],
 )

@@ -311,7 +311,7 @@ class Batches:
         if not self._steps:
             raise ArgumentError(f"lengths={shown(name)}, but no input has a time axis; leave out lengths=", where)
         if name in self._columns:
-            return self._given_lengths(self._columns[name], where)
+            return self._fed_lengths(self._columns[name], where)
         if name in self._layout.counts:
             clock = clock_of(self._layout.counts[name])
             if clock.name in self._steps:
@@ -336,7 +336,7 @@ class Batches:
                 where,
             )
 
-    def _given_lengths(self, column: Examples, where: Where | None) -> np.ndarray:
+    def _fed_lengths(self, column: Examples, where: Where | None) -> np.ndarray:
         lengths = self._lengths_column(column)
         max_lengths = np.maximum.reduce([np.broadcast_to(steps, lengths.shape) for steps in self._steps.values()])
         least = 0 if self._layout.only_run else 1

@@ -29,8 +29,8 @@ def symbols_of_names(names: Sequence[str], reserved: Sequence[str] = ()) -> list
     for name in names:
         plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_") or "output"
         plain = f"_{plain}" if plain[0].isdigit() else plain
-        is_taken = plain in words or plain.isupper()  # upper case is reserved for macros
-        symbol, count = f"{plain}_" if is_taken else plain, 1
+        is_reserved = plain in words or plain.isupper()  # upper case is reserved for macros
+        symbol, count = f"{plain}_" if is_reserved else plain, 1
         while symbol.upper() in macros:
             symbol, count = f"{plain}_{count}", count + 1
         macros.add(symbol.upper())

@@ -38,8 +38,8 @@ def stream_example(form: StreamForm, source: ExportSource, values: Arrays) -> Ex
         if axis is not None:
             entries = evaluate(port.shape[axis], {str(STEPS): 1})
             early = [entries * exported.delay if place == axis else dim for place, dim in enumerate(whole.shape)]
-            given_late = np.concatenate([np.zeros(early, whole.dtype), whole], axis)
-            results[port.name], owed[port.name] = np.split(given_late, [entries * sizes[str(STEPS)]], axis)
+            delayed = np.concatenate([np.zeros(early, whole.dtype), whole], axis)
+            results[port.name], owed[port.name] = np.split(delayed, [entries * sizes[str(STEPS)]], axis)
     return Example(sizes, feeds, results, owed)
 
 

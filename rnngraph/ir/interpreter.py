@@ -152,6 +152,6 @@ def _scan(
 
 
 def _zeros(node: Node, sizes: Mapping[str, int], wide: bool) -> np.ndarray:
-    storage_dtype = narrow.held_as(node.dtype)
+    storage_dtype = narrow.storage_dtype(node.dtype)
     dtype = "float64" if wide and storage_dtype == "float32" else storage_dtype
     return np.zeros(tuple(evaluate(dim, sizes) for dim in node.shape), dtype)

@@ -233,8 +233,8 @@ row(
     derivative.concat,
     axis=may.axis,
 )
-# Identity whose result has other formulas for equal sizes. Each call checks the equality. ``limits`` are (size,
-# minimum, maximum), which each call checks, too.
+# Identity that changes the formulas of the result's sizes to equal ones. Each call checks the equality, and the
+# ``limits``, which are (size, minimum, maximum).
 row(
     "ensure_shape",
     "movement",

@@ -108,7 +108,7 @@ def _inverse(order: Order) -> Order:
 
 
 def _outward(op: Node, order: Order, operands: Sequence[Node], **changes: object) -> Node:
-    """Return an op on other operands and with changed attributes, followed by a transpose."""
+    """Rebuild an op with other operands and attributes, and transpose its result."""
     inner = make(op.op, *operands, where=op.where, name=op.name, **{**dict(op.attributes), **changes})
     return make("transpose", inner, where=op.where, order=order)
 

@@ -18,7 +18,7 @@ from ..ir.scan import ScanParts
 from ..ir.types import HALF, NARROW
 from ..support.records import dataclass
 
-LARGEST_FOLD = 4096  # maximum elements of a folded constant, because programs store constants
+MAX_FOLDED_ELEMENTS = 4096  # because saved programs contain constants
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _computed(node: Node, operands: tuple[Node, ...]) -> Node | None:
     foldable = row.kind in ("elementwise", "reduction") and not row.random
     if not foldable or node.dtype in (*NARROW, HALF):
         return None
-    if max(item["value"].size for item in operands) > LARGEST_FOLD or row.evaluate is None:
+    if max(item["value"].size for item in operands) > MAX_FOLDED_ELEMENTS or row.evaluate is None:
         return None
     value = np.asarray(row.evaluate([item["value"] for item in operands], dict(node.attributes)))
     return make("constant", value=value.astype(node.dtype), where=node.where, name=node.name)

@@ -71,7 +71,7 @@ def renamed(graph: Graph, name: str) -> Graph:
 
 
 class CallForm(NamedTuple):
-    """What a call computes: its graph, its outputs, and the structure of its results.
+    """Graph, outputs and result structure of a call.
 
     ``leaves`` are the outputs in the structure's order.
     """

@@ -201,7 +201,7 @@ def _parts(source: BatchSource) -> Iterator[Batches]:
 
 
 def _ordered(
-    steps: Mapping[str, np.ndarray], apart: set[str], count: int, size: int, declared: int | None
+    steps: Mapping[str, np.ndarray], aligned_clocks: set[str], count: int, size: int, declared: int | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the rows of each batch, filled up with redundant rows.
 
@@ -211,8 +211,8 @@ def _ordered(
     Args:
         apart: Clocks that need one number of steps in a batch.
     """
-    keys = [known for clock, known in steps.items() if clock in apart]
-    others = [known for clock, known in steps.items() if clock not in apart]
+    keys = [known for clock, known in steps.items() if clock in aligned_clocks]
+    others = [known for clock, known in steps.items() if clock not in aligned_clocks]
     order = np.lexsort([*others, *keys]) if steps else np.arange(count)
     changes = np.zeros(max(count - 1, 0), bool)
     for known in keys:

@@ -185,21 +185,21 @@ def loads(data: bytes, cache: bool | str | os.PathLike[str] | None = None) -> An
 
 
 @api
-def dumps(thing: Any) -> bytes:
+def dumps(value: Any) -> bytes:
     """Return a program, one of its graphs, or a stream as bytes, for ``rg.loads`` or as ``pickle`` stores them.
 
     Args:
-        thing: The object.
+        value: The program, graph or stream.
 
     Raises:
-        DtypeError: ``thing`` is something else.
+        DtypeError: ``value`` is none of these.
     """
     from ..runtime.streams.stream import Stream  # rarely needed
     from .columns import ColumnCall
 
-    if not isinstance(thing, Program | CallableGraph | ColumnCall | Stream):
-        raise DtypeError(f"dumps takes a Program, one of its graphs or a Stream, not {shown(thing)}")
-    return bytes(thing.__reduce__()[1][0])
+    if not isinstance(value, Program | CallableGraph | ColumnCall | Stream):
+        raise DtypeError(f"dumps takes a Program, one of its graphs or a Stream, not {shown(value)}")
+    return bytes(value.__reduce__()[1][0])
 
 
 def _of_source(saved: SavedSource, options: ProgramOptions) -> Program[Any]:

@@ -222,12 +222,12 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         own = isinstance(self.optimizer, Optimizer)
         optimizer = self.optimizer if own else OPTIMIZERS[self.optimizer](self.learning_rate)
         self._trainer = Trainer(program, optimizer, clip_norm=self.clip_norm)
-        self._made_of = {name: getattr(self, name) for name in (*PARTS, "learning_rate")}
+        self._fitted_with = {name: getattr(self, name) for name in (*PARTS, "learning_rate")}
 
     def _continue(self, examples: Examples) -> None:
         """Continue the present net with the present values of parameters that do not define it."""
         for name in PARTS:
-            mine, now = self._made_of[name], getattr(self, name)
+            mine, now = self._fitted_with[name], getattr(self, name)
             if mine is not now and mine != now:
                 raise ArgumentError(
                     f"the fitted net has {name}={shown(mine)}, not {shown(now)}; fit with warm_start=False for a "
@@ -240,10 +240,10 @@ class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
                 user_line(),
             )
         rate = self.learning_rate
-        if not isinstance(self.optimizer, Optimizer) and rate is not (before := self._made_of["learning_rate"]):
+        if not isinstance(self.optimizer, Optimizer) and rate is not (before := self._fitted_with["learning_rate"]):
             if rate != before:
                 self._trainer.learning_rate = rate
-            self._made_of["learning_rate"] = rate
+            self._fitted_with["learning_rate"] = rate
         self.program_.threads = self.threads
 
     def _train(self, examples: Examples, epochs: int, patience: int | None, share: float) -> History:

@@ -11,7 +11,7 @@ from ..support.system import PrivateDirectory, try_lock_byte
 
 
 @contextmanager
-def locked_byte(name: str, folder: PrivateDirectory, place: int, most_seconds: float) -> Iterator[None]:
+def locked_byte(name: str, folder: PrivateDirectory, place: int, max_seconds: float) -> Iterator[None]:
     """Context manager that holds a lock on one byte of a file. A process that ends releases its locks.
 
     Without locks in the file system, the block runs unlocked.
@@ -27,7 +27,7 @@ def locked_byte(name: str, folder: PrivateDirectory, place: int, most_seconds: f
     """
     descriptor = folder.open(name, os.O_RDWR | os.O_CREAT)
     try:
-        end, pause = time.monotonic() + most_seconds, 0.001
+        end, pause = time.monotonic() + max_seconds, 0.001
         while not _try_byte(descriptor, place) and time.monotonic() < end:
             time.sleep(pause)
             pause = min(2 * pause, 0.05)

@@ -187,11 +187,11 @@ class RnnGraphError(Exception):
         where: The user's line; None if unknown.
     """
 
-    most_characters = MAX_CHARACTERS
+    max_characters = MAX_CHARACTERS
     any_arguments: tuple[Any, ...] = ("",)  # valid arguments of __init__, for unpickling
 
     def __init__(self, what: str, where: Where | None = None) -> None:
-        self.what = shortened(what, self.most_characters)
+        self.what = shortened(what, self.max_characters)
         self.where = where if where is not None else user_line()
         super().__init__(self._text())
 
@@ -201,7 +201,7 @@ class RnnGraphError(Exception):
     def within(self, place: str) -> Self:
         """Return a copy of the error whose message begins with ``place``, such as a file name."""
         error = copy.copy(self)
-        error.what = shortened(f"{place}: {self.what}", self.most_characters)
+        error.what = shortened(f"{place}: {self.what}", self.max_characters)
         error.args = (error._text(),)
         return error
 
@@ -300,7 +300,7 @@ class NotReadableError(RnnGraphError, ValueError):
         problems: All unsupported parts, one text each.
     """
 
-    most_characters = 20_000
+    max_characters = 20_000
 
     def __init__(self, what: str, where: Where | None = None, problems: Iterable[str] = ()) -> None:
         super().__init__(what, where)

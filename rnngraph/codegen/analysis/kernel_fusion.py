@@ -236,10 +236,10 @@ class _Fuser:
                 self.copies.add(node)  # a value that is not in memory has no strides
             if self._can_inline(node):
                 self.inline.add(node)
-            self.level[node] = max((self._after(operand, node) for operand in node.operands), default=0)
+            self.level[node] = max((self._min_level(operand, node) for operand in node.operands), default=0)
 
-    def _after(self, operand: Node, node: Node) -> int:
-        """Return the minimum level of ``node``, as a reader of ``operand``."""
+    def _min_level(self, operand: Node, node: Node) -> int:
+        """Return the lowest level on which ``node`` can run after ``operand`` is available."""
         if operand not in self.members:
             return 0
         if operand.op == "scan":  # the level of a scan's results is that of the scan
@@ -247,10 +247,10 @@ class _Fuser:
         if operand in self.inline:  # recomputed by each reader, unless it is in memory
             waits = self._in_memory_for(operand, node) or self._stored(operand)
         else:
-            waits = self._waits(operand, node)
+            waits = self._must_be_stored_first(operand, node)
         return self.level[operand] + (1 if waits else 0)
 
-    def _waits(self, operand: Node, node: Node) -> bool:
+    def _must_be_stored_first(self, operand: Node, node: Node) -> bool:
         """True if ``operand`` must be in memory before ``node`` reads it."""
         if self._is_view(operand) or operand.op == "scan" or operand in self.lazy_concats:
             return False  # a view itself waits until its source is in memory
@@ -303,7 +303,7 @@ class _Fuser:
             ):
                 continue
             users = self.users[node]
-            if not users or any(self._is_view(user) or self._waits(node, user) for user in users):
+            if not users or any(self._is_view(user) or self._must_be_stored_first(node, user) for user in users):
                 continue
             latest = min(self.level[user] for user in users)
             if latest <= self.level[node]:
@@ -322,7 +322,7 @@ class _Fuser:
             if OPS[node.op].kind != "elementwise" or node in self.live_out | self.inline | self.folded:
                 continue
             users = self.users[node]
-            if users and not any(self._is_view(user) or self._waits(node, user) for user in users):
+            if users and not any(self._is_view(user) or self._must_be_stored_first(node, user) for user in users):
                 level = min(latest.get(user, self.level[user]) for user in users)
                 if level > self.level[node]:
                     latest[node] = level
@@ -337,7 +337,9 @@ class _Fuser:
     def _in_memory(self, node: Node) -> bool:
         if node in self.live_out:
             return True
-        return any(self._waits(node, user) or self.level[user] > self.level[node] for user in self.users[node])
+        return any(
+            self._must_be_stored_first(node, user) or self.level[user] > self.level[node] for user in self.users[node]
+        )
 
     def fused(self) -> FusedKernels:
         stored = {node for node in self.nodes if self._stored(node)}

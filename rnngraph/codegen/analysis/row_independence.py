@@ -61,7 +61,11 @@ class Rowwise:
         """Return the test for a scan's body; None unless all its kernels and inputs have independent rows."""
         scan, body = ScanParts.of(node), node["body"]
         whole = {inside for inside, outside in scan.invariants if self.shared(outside)}
-        whole |= {inside for inside, outside in scan.sequences if not inside.tensor.rank and self._whole(outside)}
+        whole |= {
+            inside
+            for inside, outside in scan.sequences
+            if not inside.tensor.rank and self._all_rows_are_readable(outside)
+        }
         if not all(item in whole or (item.tensor.rank > 1 and self._has_rows(item)) for item in body.inputs):
             return None
         by_rows = [*(carry.initial for carry in scan.carries), *(outside for _, outside in scan.sequences)]
@@ -102,17 +106,17 @@ class Rowwise:
         if is_view(node):
             return self._reads(node)
         return _is_cut_by_rows(node) and all(
-            self._whole(item) or (self._reads(item) and _keeps_rows(node, number))
+            self._all_rows_are_readable(item) or (self._reads(item) and _keeps_rows(node, number))
             for number, item in enumerate(node.operands)
         )
 
     def _reads(self, node: Node) -> bool:
         """True if workers that compute rows of a reader need only the same rows of a value."""
-        if self._whole(node):
+        if self._all_rows_are_readable(node):
             return True
         while is_view(node):
             source = node.operands[0]
-            if self._whole(source):
+            if self._all_rows_are_readable(source):
                 return True
             if not (self._has_rows(node) and self._has_rows(source) and _keeps_rows(node, 0)):
                 return False
@@ -121,7 +125,7 @@ class Rowwise:
             return self._computes(node)
         return self._has_rows(node)
 
-    def _whole(self, node: Node) -> bool:
+    def _all_rows_are_readable(self, node: Node) -> bool:
         """True if every worker may read all of a value."""
         pending, visited = [node], set[Node]()
         while pending:

@@ -69,7 +69,7 @@ class Allocation:
         self.reuse = BufferReuse(graph, users)
 
     def memory(self, group: GroupMemory | None = None, scratch: Scratch | None = None) -> Memory:
-        """Return the current locations as the interface for kernels.
+        """Return the memory of all values at present, in the form that kernels use.
 
         ``scratch`` allocates kernels' own memory, by default in the arena.
         """

@@ -63,8 +63,8 @@ class TileArguments:
     indices: tuple[Index, ...]
     work: Hashable
 
-    def in_place_of(self, other: TileArguments, call: Call) -> Call:
-        """Return ``call``, in which these arguments replace the arguments ``other``."""
+    def substitute(self, other: TileArguments, call: Call) -> Call:
+        """Return a copy of ``call`` in which these arguments replace the arguments ``other``."""
         buffers = dict(zip(other.buffers, self.buffers, strict=True))
         sizes = dict(zip(other.indices, self.indices, strict=True))
         places = tuple((buffers.get(buffer, buffer), index) for buffer, index in call.buffers)

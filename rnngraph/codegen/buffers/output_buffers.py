@@ -31,7 +31,7 @@ class OutputBuffers:
         self.places: dict[Node, list[View]] = {}
         self.sources = _Sources(users)
 
-    def take(self, node: Node, view: View, old: Node | None) -> bool:
+    def write_directly(self, node: Node, view: View, old: Node | None) -> bool:
         """Choose to write an output directly to ``view``. Return False if that is impossible.
 
         ``old`` is the input that the output overwrites, if any.

@@ -84,7 +84,7 @@ class SparseLayout:
 
     @property
     def heights(self) -> tuple[int, ...]:
-        """Heights in k of the kinds of blocks, in the order of k: tall ones, low ones, and a shorter last one."""
+        """Number of k in a block, for each kind of block, in the order of k: tall, low, and a shorter last one."""
         tall = (TALL,) if self.has_tall else ()
         rest = (self.depth - self.whole,) if self.whole < self.depth else ()
         return (*tall, self.dot_width, *rest)
@@ -188,7 +188,7 @@ class _Packing:
         self._count()
         packing = block.nested()
         for part in range(len(layout.bounds) - 1):
-            self._part(packing, part)
+            self._columns_of_worker(packing, part)
         block.add(When(block.read_index("dense", self.panel.numbers, DENSE), 0, 1, tuple(packing.statements)))
 
     def _count(self) -> None:
@@ -235,8 +235,8 @@ class _Packing:
             is_dense = block.let("less", [limit, hundredfold], "bool", 1)
         self._set(block, DENSE, block.let("cast", [is_dense], "int32", 1))
 
-    def _part(self, block: Block, part: int) -> None:
-        """Pack the columns of one worker."""
+    def _columns_of_worker(self, block: Block, part: int) -> None:
+        """Pack the columns that one worker's tiles read."""
         segments = self.layout.segments
         _loop(block, "segment", 0, segments, 1, lambda inner, segment: self._segment(inner, part, segment))
 

@@ -83,7 +83,7 @@ def plan_pipeline(kernels: Sequence[StageCost], length: Dim, longest: int, worke
     serial = sum(kernel.cycles for kernel in kernels)
     if workers == 1 or len(kernels) < 2 or (isinstance(length, int) and length <= MIN_STEPS) or not serial:
         return None
-    stages = _grouped([kernel.cycles for kernel in kernels], workers)
+    stages = _merge_into_stages([kernel.cycles for kernel in kernels], workers)
     costs = tuple(sum(kernel.cycles for kernel in kernels[first:last]) for first, last in stages)
     overheads = [
         CLAIM_CYCLES + sum(kernel.per_chunk_overhead for kernel in kernels[first:last]) for first, last in stages
@@ -124,7 +124,7 @@ def _cycles(costs: Sequence[float], overheads: Sequence[float], steps: int, work
     return _makespan(tasks, chunks, workers) / (chunks * steps)
 
 
-def _grouped(costs: Sequence[float], workers: int) -> list[tuple[int, int]]:
+def _merge_into_stages(costs: Sequence[float], workers: int) -> list[tuple[int, int]]:
     """Merge kernels into stages, as long as a stage costs at most three quarters of a worker's share."""
     limit = 0.75 * sum(costs) / workers
     stages = [(number, number + 1) for number in range(len(costs))]

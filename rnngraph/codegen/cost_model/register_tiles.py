@@ -28,8 +28,8 @@ FMA_LATENCY = 4.0
 PER_CYCLE = 2.0
 SECOND_CACHE_BYTES = 24.0  # bytes per cycle that a tile reads from the L2 cache
 OVERHEAD = 0.5  # cycles per step of k for the loop, and for work that does not overlap with the multiply-adds
-EVEN = 1.03  # maximum slowdown accepted for less code
-MIN_CUT, MAX_CUT = 8, 64  # minimum steps of k, and maximum steps and columns, for which a sum is split in two
+MAX_SLOWDOWN = 1.03  # maximum slowdown accepted for less code
+MIN_SPLIT, MAX_SPLIT = 8, 64  # a sum is split in two for 8 to 64 steps of k and at most 64 columns
 SUM_BLOCK = 512  # steps of k per partial sum of floats, which limits rounding errors
 TRANSPOSED_TOGETHER = 4  # k per block of float32 that a tile transposes while loading
 LARGE = 16  # maximum sums of a tile that may have one step of k per iteration
@@ -87,7 +87,7 @@ def for_signed_bytes(target: Target) -> Target:
 
 
 def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
-    """Return the number of lanes per vector, from the narrowest float type, and at most about the number of units.
+    """Return the number of lanes per vector, from the narrowest float type, and not many more than the number of units.
 
     A single row of symbolic width uses scalars, because a remainder vector would cost more code than it gains.
     """
@@ -115,7 +115,7 @@ def accumulators(target: Target, depth: Dim, width: Dim) -> int:
     """
     if not isinstance(depth, int) or not isinstance(width, int) or target.registers <= 16:
         return 1
-    return 2 if MIN_CUT <= depth <= MAX_CUT and width <= MAX_CUT else 1
+    return 2 if MIN_SPLIT <= depth <= MAX_SPLIT and width <= MAX_SPLIT else 1
 
 
 def sum_block(depth: Dim, dtype: str) -> int:
@@ -219,7 +219,7 @@ def _smaller_tile(target: Target, product: ProductShape, tile: TileShape) -> Til
     def cycles(maximum: int) -> float:
         return _cycles(target, cached, maximum, tile.blocks)
 
-    if height == tile.rows or cycles(height) > EVEN * cycles(tile.rows):
+    if height == tile.rows or cycles(height) > MAX_SLOWDOWN * cycles(tile.rows):
         return tile
     return _tile(target, product, height, tile.blocks)
 
@@ -233,7 +233,7 @@ def _narrowed(target: Target, product: ProductShape, tile: TileShape) -> TileSha
     def cycles(width: int) -> float:
         return _cycles(target, product, 1, width)
 
-    close = [width for width in range(1, tile.blocks + 1) if cycles(width) <= EVEN * cycles(tile.blocks)]
+    close = [width for width in range(1, tile.blocks + 1) if cycles(width) <= MAX_SLOWDOWN * cycles(tile.blocks)]
     shared = [width for width in close if not any(width % group for group in product.groups)]
     return _tile(target, product, 1, min(shared or close, key=lambda width: (width + product.blocks % width, -width)))
 

@@ -52,7 +52,7 @@ class Tiles:
 
         def each_group(block: Block, at: list[Coordinate]) -> None:
             for inner, vectors in groups(
-                block, self.width, self.lanes, self.tile.blocks, self.plan.masked, share, self._parity
+                block, self.width, self.lanes, self.tile.blocks, self.plan.masked, share, self._traversal_direction
             ):
                 if not self.plan.by_matrix:
                     self._pack(inner, [], vectors)
@@ -143,7 +143,7 @@ class Tiles:
         outer = [rows.at(block, number) for number in range(rows.count)]
         cells = [[(*row, strip) for strip in strips] for row in outer]
         done: set[Node] = set()
-        ahead = self._ahead(block, rows, others)
+        ahead = self._prefetch_distances(block, rows, others)
         for contraction in self.plan.contractions:
             self._contract(emitter, contraction, outer, cells, vectors, ahead.get(contraction))
             done.update(node for products in contraction.products for node in products)
@@ -182,7 +182,7 @@ class Tiles:
                 row_results, row_starts = [], []
                 for node in products:
                     for at in row:
-                        row_starts.append(self._begin(emitter, node, at))
+                        row_starts.append(self._initial_sum(emitter, node, at))
                         result = Value(block.fresh(label_of(node)), node.dtype, lanes)
                         row_results.append(result)
                         emitter.in_registers[node, aligned(node.shape, at)] = result
@@ -236,14 +236,16 @@ class Tiles:
                 return ((at, *inner),)
         return ()
 
-    def _begin(self, emitter: ValueEmitter, node: Node, at: Coordinates) -> Operand:
+    def _initial_sum(self, emitter: ValueEmitter, node: Node, at: Coordinates) -> Operand:
         """Return the initial value of a sum: zero, or the operand to which the product is added."""
         if len(node.operands) != 3:
             return Literal(0 if node.dtype == "int32" else 0.0, node.dtype, self.lanes)
         source = node.operands[2]
         return emitter.spread(emitter.value(source, aligned(source.shape, at)), self.lanes)
 
-    def _ahead(self, block: Block, rows: TileRows, others: Sequence[Coordinate]) -> dict[Contraction, Index]:
+    def _prefetch_distances(
+        self, block: Block, rows: TileRows, others: Sequence[Coordinate]
+    ) -> dict[Contraction, Index]:
         """Return, by contraction, the distance from a tile's weights to those that the tile prefetches.
 
         If the weights do not fit in L2, each tile of rows prefetches a share of the next group's weights. Otherwise,
@@ -257,14 +259,16 @@ class Tiles:
             group = self.tile.blocks * self.lanes * panel.elements_per_unit
             line = ALIGNMENT // ITEM_BYTES[panel.buffer.dtype]
             asked = panel.depth // contraction.dot_width // self.tile.unroll * line
-            distance = self._rows_before(rows, others) * (asked // rows.count) + group - 2 * group * self._parity
+            distance = (
+                self._rows_before(rows, others) * (asked // rows.count) + group - 2 * group * self._traversal_direction
+            )
             if distance not in names:
                 names[distance] = block.let_index("ahead", "min", distance, 2 * group)
             distances[contraction] = names[distance]
         return distances
 
     @property
-    def _parity(self) -> Index:
+    def _traversal_direction(self) -> Index:
         """Traversal direction of groups of blocks.
 
         For weights that exceed L1, consecutive steps alternate the direction, so that half of the weights are cached.

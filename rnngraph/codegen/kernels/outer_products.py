@@ -213,7 +213,7 @@ class _Sum:
 
                 arguments = self._arguments(left, view, column)
                 if (known_call := calls.get(arguments.work)) is not None:
-                    block.add(arguments.in_place_of(*known_call))
+                    block.add(arguments.substitute(*known_call))
                 elif (call := self.kernel(block, tiles)) is not None:
                     calls[arguments.work] = arguments, call
                 offset += int(str(view.shape[-1]))

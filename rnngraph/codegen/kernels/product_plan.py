@@ -160,7 +160,7 @@ def plan_products(
         transposing = transposing_tile(region.target, rows, split)
         if lanes > 1 and transposing is not None and [_is_transposed(region, item) for item in contractions] == [True]:
             masked = _masked(region, kernel, lanes, contractions)
-            others = _others(shape, axis)
+            others = _outer_axes(shape, axis)
             return ProductPlan(contractions, transposing, transposing.blocks, axis, masked, by_matrix, outside=others)
     if not by_matrix:  # the rows of all axes read the same matrix
         every = [region.extent(shape, number) for number in range(len(shape) - 1) if number != axis]
@@ -176,7 +176,7 @@ def plan_products(
     group = region.memory.panels.group or tile.blocks
     masked = _masked(region, kernel, lanes, contractions)
     overlaps = merges or (axis is not None and not by_matrix and _is_open_beside_known(region, kernel, axis))
-    outside = _others(shape, axis) if by_matrix else ()
+    outside = _outer_axes(shape, axis) if by_matrix else ()
     if not by_matrix and not any(item.in_scratch for item in contractions):
         outside = _outside(region, kernel, products, axis, tile.blocks * lanes)
     return ProductPlan(contractions, tile, group, axis, masked, by_matrix, overlaps, outside, merges)
@@ -195,7 +195,7 @@ def _merges_steps(region: Region, kernel: Kernel, axis: int | None, product: Pro
     return cycles_of_row(target, replace(product, rows=OPEN_ROWS)) * WORTH_MERGING < cycles_of_row(target, product)
 
 
-def _others(shape: Shape, axis: int | None) -> tuple[int, ...]:
+def _outer_axes(shape: Shape, axis: int | None) -> tuple[int, ...]:
     """Return the axes other than rows and units."""
     return tuple(other for other in range(len(shape) - 1) if other != axis)
 
@@ -210,7 +210,7 @@ def _outside(
     """
     if region.time is not None or len(kernel.shape) < 3:
         return ()
-    weights, others = _bytes({node.operands[1] for node in products}), _others(kernel.shape, axis)
+    weights, others = _bytes({node.operands[1] for node in products}), _outer_axes(kernel.shape, axis)
     if weights <= region.target.first_cache // 2:
         return others
     rows = _bytes({source_of(node.operands[0]) for node in products})

@@ -89,7 +89,7 @@ class _Reduction:
         is_several = kept and self.units_kept
         count = _side_by_side(self.region, self.source, kept[-1], self.lanes) if is_several else 1
         if count == 1:
-            over_axes(self.region, self.block, shape, kept, [*origin], self._at_kept, self.share)
+            over_axes(self.region, self.block, shape, kept, [*origin], self._reduce_at, self.share)
             return
 
         def rows(inner: Block, at: list[Coordinate]) -> None:
@@ -105,7 +105,7 @@ class _Reduction:
             return tuple(0 if axis in self.axes else at[axis] for axis in axes)
         return tuple(at[axis] for axis in axes if axis not in self.axes)
 
-    def _placed(self, at: Sequence[Coordinate], row: Coordinate | None, unit: Coordinate) -> list[Coordinate]:
+    def _with_unit(self, at: Sequence[Coordinate], row: Coordinate | None, unit: Coordinate) -> list[Coordinate]:
         """Return the coordinates ``at`` with another ``unit``.
 
         If several rows are reduced concurrently, ``row`` replaces the index on the last kept axis.
@@ -115,20 +115,20 @@ class _Reduction:
             place[self.kept[-1]] = row
         return place
 
-    def _at_kept(self, inner: Block, at: list[Coordinate], rows: Sequence[Coordinate | None] = (None,)) -> None:
+    def _reduce_at(self, inner: Block, at: list[Coordinate], rows: Sequence[Coordinate | None] = (None,)) -> None:
         """Write the reduction for one position of the kept axes, or for several ``rows`` of the last one."""
         if not self.units_kept:
             result = self._result_at(at)
             start = self._start(inner, result, 1)
-            (value,) = self._folded(inner, at, [(None, at[-1] if at else 0)], self.reduced, [start])
+            (value,) = self._combine(inner, at, [(None, at[-1] if at else 0)], self.reduced, [start])
             self._store(inner, value, result)
             return
         share = self.share if self.share and self.share.axis == self.last else None
         for nested, strips in strip_groups(inner, self.source.shape[-1], self.lanes, FOLDED_AT_ONCE, share):
             here = [(row, strip) for row in rows for strip in strips]
-            results = [self._result_at(self._placed(at, row, strip)) for row, strip in here]
+            results = [self._result_at(self._with_unit(at, row, strip)) for row, strip in here]
             starts = [self._start(nested, item, strip.lanes) for item, (_, strip) in zip(results, here, strict=True)]
-            totals = self._folded(nested, at, here, self.reduced, starts)
+            totals = self._combine(nested, at, here, self.reduced, starts)
             for value, item in zip(totals, results, strict=True):
                 self._store(nested, value, item)
 
@@ -144,7 +144,7 @@ class _Reduction:
             whole = begin + inner.let_index("whole", "floor", count, together)
 
         def some(nested: Block, row: Index, count: int) -> None:
-            self._at_kept(nested, at, [row + number for number in range(count)])
+            self._reduce_at(nested, at, [row + number for number in range(count)])
 
         loop(inner, "b", whole, lambda nested, row: some(nested, row, together), begin, together)
         loop(inner, "b", end, lambda nested, row: some(nested, row, 1), whole)
@@ -158,7 +158,7 @@ class _Reduction:
         emitter = ValueEmitter(inner, {self.node: self.stores[0]})
         return emitter.spread(emitter.value(self.node, at), lanes)
 
-    def _folded(
+    def _combine(
         self,
         inner: Block,
         at: list[Coordinate],
@@ -166,7 +166,7 @@ class _Reduction:
         remaining: list[int],
         starts: Sequence[Operand],
     ) -> list[Operand]:
-        """Write the combination of each of ``starts`` with all values along the ``remaining`` axes, in order.
+        """Write the reduction along the ``remaining`` axes, in order, once for each initial value in ``starts``.
 
         ``here`` has the row and units of each result.
         """
@@ -177,7 +177,7 @@ class _Reduction:
             return [inner.let(self.op, [starts[0], total], self.node.dtype, 1)]
         if not remaining:
             emitter = self.everywhere.within(inner)
-            places = [tuple(self._placed(at, *item)) if shape else () for item in here]
+            places = [tuple(self._with_unit(at, *item)) if shape else () for item in here]
             if not self.node.get("fused"):  # load all operands before combining
                 for place in places:
                     emitter.value(self.source, place)
@@ -189,7 +189,7 @@ class _Reduction:
             if is_time and region.reverse:
                 index = extent - 1 - index
             now = region.at(shape, axis, index)
-            return self._folded(nested, [*at[:axis], now, *at[axis + 1 :]], here, rest, carried)
+            return self._combine(nested, [*at[:axis], now, *at[axis + 1 :]], here, rest, carried)
 
         return folds(inner, starts, extent, 1, iterate)
 
@@ -258,7 +258,7 @@ class _Units:
         """Return the reduction over ``axes`` and the last axis, as a scalar."""
         block, count = emitter.block, self._count()
         vectors: list[Operand] = [Literal(self.neutral, self.node.dtype, self.lanes)] * count
-        rest = [Literal(self.neutral, self.node.dtype, 1)] if self._rest() != 0 else []
+        rest = [Literal(self.neutral, self.node.dtype, 1)] if self._remainder() != 0 else []
         accumulators = self._over(emitter, at, axes, [*vectors, *rest])
         while count > 1:
             count //= 2
@@ -279,7 +279,7 @@ class _Units:
         width = self.source.shape[-1]
         return width // self.lanes if isinstance(width, int) and self.lanes > 1 else 0
 
-    def _rest(self) -> Dim:
+    def _remainder(self) -> Dim:
         """Return the number of units after the whole vectors of a row."""
         return 0 if self._is_open() else self.source.shape[-1] - self._full() * self.lanes
 

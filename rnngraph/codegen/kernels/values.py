@@ -260,16 +260,16 @@ def through(node: Node, at: Coordinates) -> Coordinates:
             return tuple(at[node["order"].index(axis)] for axis in range(len(source)))
         case "reverse":
             axis = node["axis"]
-            return tuple(onward(c, -1, source[a] - 1) if a == axis else c for a, c in enumerate(at))
+            return tuple(scale_and_shift(c, -1, source[a] - 1) if a == axis else c for a, c in enumerate(at))
         case "windows":
             axis = node["axis"]
-            window, inside = onward(at[axis], node["step"], 0), onward(at[axis + 1], node["apart"], 0)
+            window, inside = scale_and_shift(at[axis], node["step"], 0), scale_and_shift(at[axis + 1], node["apart"], 0)
             if isinstance(inside, Strip):
                 window, inside = inside, window
-            return (*at[:axis], onward(window, 1, absolute(inside)), *at[axis + 2 :])
+            return (*at[:axis], scale_and_shift(window, 1, absolute(inside)), *at[axis + 2 :])
         case "slice":
             return tuple(
-                onward(coordinate, jump, first)
+                scale_and_shift(coordinate, jump, first)
                 for coordinate, first, jump in zip(at, node["start"], node["step"], strict=True)
             )
     assert is_strided_view(node), f"{node} joins axes: it must lie in memory"
@@ -284,14 +284,14 @@ def _of_split_axis(extent: Dim, parts: list[tuple[Dim, Coordinate]]) -> Coordina
         dim, coordinate = parts.pop(0)
         assert isinstance(dim, int), "axes of fixed sizes are cut"
         if isinstance(coordinate, Strip):
-            position = onward(coordinate, 1, absolute(position) * dim)
+            position = scale_and_shift(coordinate, 1, absolute(position) * dim)
         else:
-            position = onward(position, dim, absolute(coordinate))
+            position = scale_and_shift(position, dim, absolute(coordinate))
         whole = whole * dim
     return position
 
 
-def onward(coordinate: Coordinate, jump: int, first: Index) -> Coordinate:
+def scale_and_shift(coordinate: Coordinate, jump: int, first: Index) -> Coordinate:
     """Return ``coordinate * jump + first``."""
     if first == 0 and jump == 1:
         return coordinate

@@ -115,7 +115,9 @@ def _product(builder: FunctionBuilder, tile: Contract, starts: Sums) -> Sums:
         return _scaled_blocks(builder, tile, tile.scales, begin)
     if tile.dot_width > 1:
         depth, rest = divmod(int(str(depth)), tile.dot_width)
-    sums = _blocks(builder, tile, begin, depth, rest) if tile.block else _over(builder, tile, begin, 0, depth, rest)
+    sums = (
+        _blocks(builder, tile, begin, depth, rest) if tile.block else _sum_over_k(builder, tile, begin, 0, depth, rest)
+    )
     return [[_total(builder, row[number::columns]) for number in range(columns)] for row in sums]
 
 
@@ -134,13 +136,13 @@ def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index
     nothing = [[builder.b.constant(-0.0, item) for item in row] for row in starts]
 
     def block(first: Index, last: Index, totals: Sums, begin: Sums, rest: int = 0) -> Sums:
-        part = _over(builder, tile, begin, first, last, rest)
+        part = _sum_over_k(builder, tile, begin, first, last, rest)
         return [[builder.b.add(x, y) for x, y in zip(*rows, strict=True)] for rows in zip(totals, part, strict=True)]
 
     def iterate(first: Index, carried: Sums) -> Sums:
         last = first + length
         if not isinstance(depth, int):
-            last = _named(builder, LetIndex("end", "min", last, depth))
+            last = _let_unique(builder, LetIndex("end", "min", last, depth))
         half = len(carried) // 2
         return [*block(first, last, carried[:half], carried[half:]), *zeros]
 
@@ -191,14 +193,14 @@ def _scaled_blocks(builder: FunctionBuilder, tile: Contract, scales: BlockScales
     return _loop(builder, "block", 0, scales.blocks, 1, starts, iterate)
 
 
-def _over(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Index, last: Index, rest: int = 0) -> Sums:
+def _sum_over_k(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Index, last: Index, rest: int = 0) -> Sums:
     """Write the sum over k from ``first`` to ``last``, as an unrolled loop or without a loop.
 
     ``rest`` is the number of narrow numbers after the last whole step.
     """
     unroll, steps = tile.unroll, last - first
     if not isinstance(steps, int):
-        middle = first + _named(builder, LetIndex("whole", "floor", steps, unroll))
+        middle = first + _let_unique(builder, LetIndex("whole", "floor", steps, unroll))
         sums = _k_loop(builder, tile, sums, first, middle, unroll)
         return _k_loop(builder, tile, sums, middle, last, 1) if unroll > 1 else sums
     short = steps <= max(unroll, 32 // max(1, len(tile.results) * len(tile.results[0])))
@@ -210,8 +212,8 @@ def _over(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Index, la
     return _steps(builder, tile, sums, last, range(1), rest) if rest else sums
 
 
-def _named(builder: FunctionBuilder, let: LetIndex) -> Size:
-    """Write ``let`` under a unique name."""
+def _let_unique(builder: FunctionBuilder, let: LetIndex) -> Size:
+    """Write ``let`` under a unique name, and return that name as a size."""
     builder.b.count += 1
     builder.let_index(let := replace(let, name=f"{let.name}.{builder.b.count}"))
     return size(let.name)

@@ -13,7 +13,7 @@ from ..cell import Cell, Scope
 from ..functions.basic import expand_dims, reduce_sum, reshape, split
 from ..tensor import Tensor
 
-SHORTEST_STEP, LONGEST_STEP, MIN_STEP = 1e-3, 1e-1, 1e-4
+MIN_INITIAL_STEP, MAX_INITIAL_STEP, MIN_STEP = 1e-3, 1e-1, 1e-4
 """Range from which step sizes of state spaces are drawn, and their minimum (Gu and Dao 2023, section 3.6)."""
 
 
@@ -109,6 +109,6 @@ def log_of_uniform(low: float, high: float) -> Any:
 
 def inverse_softplus_of_steps(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
     """Initialize a bias whose softplus is a step size, log-uniform between the shortest and the longest."""
-    low, high = math.log(SHORTEST_STEP), math.log(LONGEST_STEP)
+    low, high = math.log(MIN_INITIAL_STEP), math.log(MAX_INITIAL_STEP)
     steps = np.maximum(np.exp(generator.uniform(low, high, shape)), MIN_STEP)
     return steps + np.log(-np.expm1(-steps))

@@ -251,7 +251,7 @@ class Core:
                 for step in self.loop.first
                 if any(isinstance(item, Value) and item.step is cell.step for item in operands_of(step))
             )
-            if step.key is not static_rnn:  # A driver that is part of a round keeps its scope.
+            if step.key is not static_rnn:  # A driver inside the loop keeps its scope.
                 continue
             old = f"{step.keywords['scope']}/{scope_of(inner)}/"
             place = f"{scope}/{snake_case(name)}/{_cell_name(number, len(self.cells))}/{scope_of(inner)}/"

@@ -66,7 +66,7 @@ def _fold(array: np.ndarray, state: int) -> np.ndarray:
 
 
 def _striped(array: np.ndarray, state: int) -> int:
-    """Return the state after these bytes. Stripes are computed in parallel and then combined."""
+    """Return the CRC register after the bytes of ``array``. Stripes are computed in parallel and then combined."""
     stripes = MAX_STRIPES
     while stripes > 1 and array.size < stripes * MIN_STRIPE_BYTES:
         stripes //= 2

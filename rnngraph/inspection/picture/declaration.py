@@ -68,8 +68,8 @@ class _Reader:
         self.data_dependent: set[Node] = set()  # nodes that depend on more than sizes and seeds
         for node in self.drawn:
             is_fed = node.op == "input" and str(node["label"]) not in SEED_INPUTS
-            is_made = node.op in ("parameter", "scan", "driver") or (node.op == "constant" and not is_literal(node))
-            if is_fed or is_made or not self.data_dependent.isdisjoint(node.operands):
+            is_source = node.op in ("parameter", "scan", "driver") or (node.op == "constant" and not is_literal(node))
+            if is_fed or is_source or not self.data_dependent.isdisjoint(node.operands):
                 self.data_dependent.add(node)
         for node in self.drawn:  # a node that is not drawn takes the name of its operand
             if self._is_undrawn(node) and node.operands and not is_literal(node.operands[0]) and not node.name:

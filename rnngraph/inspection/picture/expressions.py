@@ -256,7 +256,7 @@ def _text(node: Node, operands: Sequence[tuple[str, int]]) -> tuple[str, int]:
     if node.op == "neg":
         return f"−{_bracketed(operands[0], 2)}", 2
     if node.op == "concat":
-        return f"[{', '.join(_few(plain))}]", _WHOLE
+        return f"[{', '.join(_abbreviated(plain))}]", _WHOLE
     if node.op == "select":
         return f"where({', '.join(plain)})", _WHOLE
     if node.op == "slice":
@@ -267,10 +267,10 @@ def _text(node: Node, operands: Sequence[tuple[str, int]]) -> tuple[str, int]:
         return f"constant {node.type}", _WHOLE
     axes = node.get("axes")
     more = [f"axis {', '.join(map(str, axes))}"] if isinstance(axes, tuple) else []
-    return f"{node.op}({', '.join([*_few(plain), *more])})", _WHOLE
+    return f"{node.op}({', '.join([*_abbreviated(plain), *more])})", _WHOLE
 
 
-def _few(texts: Sequence[str]) -> list[str]:
+def _abbreviated(texts: Sequence[str]) -> list[str]:
     left_out = len(texts) - MAX_NAMES
     return [*texts[:MAX_NAMES], f"{left_out} more"] if left_out > 1 else [*texts]
 

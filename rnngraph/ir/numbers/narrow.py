@@ -52,7 +52,7 @@ def rounded_to_float16(x: np.ndarray) -> np.ndarray:
     return limited.astype(np.float16).astype(np.float32)
 
 
-def held_as(dtype: str) -> str:
+def storage_dtype(dtype: str) -> str:
     """Return the NumPy dtype of arrays that represent ``dtype``."""
     return "float32" if dtype in ("bfloat16", "float16") else dtype
 

@@ -57,7 +57,7 @@ def reshaped(view: View, shape: Sequence[Dim], axes: Shape, new: Sequence[Dim]) 
 
 
 def padded(view: View, rank: int) -> View:
-    """Return a view with leading axes of size 1, up to ``rank``."""
+    """Add leading axes of size 1 to a view, up to ``rank``."""
     return ((),) * (rank - len(view)) + view
 
 

@@ -294,7 +294,7 @@ class _Walk:
         return None if growth.per_step else growth.constant
 
     def _add_windows(self, node: Node, spec: WindowSpec) -> None:
-        """Record windows. Their delay is such that each is returned in the step in which its last entry arrives."""
+        """Record windows, with the delay at which each window is returned in the step of its last entry."""
         self._entrywise_delay(spec.view.base)
         span = spec.dilation * (spec.size - 1) + 1
         delay = max(0, -(-max(span + spec.view.delay, spec.view.begins) // spec.step) - 1)

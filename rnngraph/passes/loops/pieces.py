@@ -24,7 +24,7 @@ class LoopPiece(Protocol):
         """Return the carry after the last step."""
 
     def emitted(self, node: Node) -> Node:
-        """Return a member's value at all steps."""
+        """Return the value at all steps of ``node``, which is one of the loop's members."""
 
 
 class ScanPieces:

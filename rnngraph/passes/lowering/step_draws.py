@@ -52,7 +52,7 @@ class StepDraws:
         raise NotImplementedError
 
     def whole(self, node: Node) -> Node:
-        """Return the value outside of all loops of which a node is the loop-invariant input."""
+        """Return the value outside of all loops that a loop-invariant input of the step stands for."""
         raise NotImplementedError
 
     # Draws ---------------------------------------------------------------------------------------

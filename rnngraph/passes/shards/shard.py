@@ -182,7 +182,7 @@ class _Sharding:
         return make("select", self.first, value, zero, where=value.where)
 
     def _total(self, node: Node) -> Node:
-        """Return the value for the whole batch, which is an input for a partial sum."""
+        """Return the value for the whole batch. The total of a partial sum is an input of the shard's graph."""
         value = self.new[node]
         if not isinstance(self.kinds[node], Partial):
             return value

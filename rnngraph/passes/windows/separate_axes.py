@@ -49,7 +49,7 @@ def _count(graph: Graph) -> int:
     return sum(node.op not in _VIEWS for node in graph.nodes)
 
 
-class _Apart(NamedTuple):
+class _SeparateAxes(NamedTuple):
     """A value with two separate axes in place of one.
 
     Attributes:
@@ -71,22 +71,22 @@ class _Rule:
     """Rewrite rule that follows merged axes through a graph, and takes the separate form where the axis is split."""
 
     def __init__(self) -> None:
-        self._apart: dict[Node, _Apart] = {}
+        self._separate_axes: dict[Node, _SeparateAxes] = {}
 
     def __call__(self, node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op == "reshape":
-            source = self._apart.get(operands[0])
+            source = self._separate_axes.get(operands[0])
             if source is not None and source.copies and source.value.shape == node.shape:
                 return source.value
         merged = node if operands is node.operands else remake(node, operands)
-        apart = self._separate(node, operands)
-        if apart is not None:
-            self._apart[merged] = apart
+        separate = self._separate(node, operands)
+        if separate is not None:
+            self._separate_axes[merged] = separate
         return merged
 
-    def _separate(self, node: Node, operands: Sequence[Node]) -> _Apart | None:
+    def _separate(self, node: Node, operands: Sequence[Node]) -> _SeparateAxes | None:
         """Return the separate form of a node; None if it has no merged axis, or mixes its entries."""
-        sources = [self._apart.get(item) for item in operands]
+        sources = [self._separate_axes.get(item) for item in operands]
         if all(source is None for source in sources):
             return _merge(node, operands[0]) if node.op == "reshape" else None
         copies = node.op in _COPIES or any(source is not None and source.copies for source in sources)
@@ -99,13 +99,13 @@ class _Rule:
         return _of_one(node, operands[0], sources[0], copies) if len(operands) == 1 and sources[0] is not None else None
 
 
-def _merge(node: Node, source: Node) -> _Apart | None:
+def _merge(node: Node, source: Node) -> _SeparateAxes | None:
     """Return the operand of a reshape that merges two axes; None for other reshapes."""
     if source.tensor.rank != node.tensor.rank + 1:
         return None
     for axis in range(node.tensor.rank):
         if source.shape[:axis] == node.shape[:axis] and source.shape[axis + 2 :] == node.shape[axis + 1 :]:
-            return _Apart(source, axis, False)
+            return _SeparateAxes(source, axis, False)
     return None
 
 
@@ -117,7 +117,9 @@ def _shape(shape: Shape, axis: int, sizes: Shape) -> Shape:
     return (*shape[:axis], *sizes, *shape[axis + 1 :])
 
 
-def _elementwise(node: Node, operands: Sequence[Node], sources: Sequence[_Apart | None], copies: bool) -> _Apart | None:
+def _elementwise(
+    node: Node, operands: Sequence[Node], sources: Sequence[_SeparateAxes | None], copies: bool
+) -> _SeparateAxes | None:
     """Separate an elementwise op whose operands have the merged axis at the same place from the end, or lack it."""
     places = [0 if s is None else item.tensor.rank - s.axis for item, s in zip(operands, sources, strict=True)]
     distance = max(places)
@@ -130,10 +132,10 @@ def _elementwise(node: Node, operands: Sequence[Node], sources: Sequence[_Apart 
             parts.append(item)
         else:
             return None
-    return _Apart(_make(node, parts), node.tensor.rank - distance, copies)
+    return _SeparateAxes(_make(node, parts), node.tensor.rank - distance, copies)
 
 
-def _concat(node: Node, operands: Sequence[Node], sources: Sequence[_Apart | None]) -> _Apart | None:
+def _concat(node: Node, operands: Sequence[Node], sources: Sequence[_SeparateAxes | None]) -> _SeparateAxes | None:
     """Separate a concat along another axis of values with the merged axis, and of constants."""
     first = next(source for source in sources if source is not None)
     axis = first.axis
@@ -148,10 +150,12 @@ def _concat(node: Node, operands: Sequence[Node], sources: Sequence[_Apart | Non
             parts.append(make("broadcast", item.operands[0], where=item.where, shape=shape))
         else:
             return None
-    return _Apart(_make(node, parts, axis=_moved(node["axis"], axis)), axis, True)
+    return _SeparateAxes(_make(node, parts, axis=_moved(node["axis"], axis)), axis, True)
 
 
-def _matmul(node: Node, operands: Sequence[Node], sources: Sequence[_Apart | None], copies: bool) -> _Apart | None:
+def _matmul(
+    node: Node, operands: Sequence[Node], sources: Sequence[_SeparateAxes | None], copies: bool
+) -> _SeparateAxes | None:
     """Separate a product of rows with one matrix."""
     left = sources[0]
     if left is None or operands[1].tensor.rank != 2 or left.axis == operands[0].tensor.rank - 1:
@@ -161,33 +165,33 @@ def _matmul(node: Node, operands: Sequence[Node], sources: Sequence[_Apart | Non
         if item.tensor.rank > 1 and (source is None or (source.axis, source.sizes) != (left.axis, left.sizes)):
             return None
         parts.append(source.value if source is not None and item.tensor.rank > 1 else item)
-    return _Apart(_make(node, parts), left.axis, copies)
+    return _SeparateAxes(_make(node, parts), left.axis, copies)
 
 
-def _of_one(node: Node, merged: Node, source: _Apart, copies: bool) -> _Apart | None:
+def _of_one(node: Node, merged: Node, source: _SeparateAxes, copies: bool) -> _SeparateAxes | None:
     """Separate an op of one value along other axes than the merged one."""
     axis, value = source.axis, source.value
     if node.op == "transpose":
         order = node["order"]
         place = order.index(axis)
         separate = [item for old in order for item in ((axis, axis + 1) if old == axis else (_moved(old, axis),))]
-        return _Apart(_make(node, [value], order=tuple(separate)), place, copies)
+        return _SeparateAxes(_make(node, [value], order=tuple(separate)), place, copies)
     if node.op == "slice":
         whole = (0, merged.shape[axis], 1)
         if (node["start"][axis], node["stop"][axis], node["step"][axis]) != whole:
             return None
         bounds = {"start": (0, 0), "stop": source.sizes, "step": (1, 1)}
         changes = {name: _shape(node[name], axis, pair) for name, pair in bounds.items()}
-        return _Apart(_make(node, [value], **changes), axis, copies)
+        return _SeparateAxes(_make(node, [value], **changes), axis, copies)
     if node.op == "windows" and node["axis"] != axis:
         place = axis if axis < node["axis"] else axis + 1
-        return _Apart(_make(node, [value], axis=_moved(node["axis"], axis)), place, copies)
+        return _SeparateAxes(_make(node, [value], axis=_moved(node["axis"], axis)), place, copies)
     if OPS[node.op].kind == "reduction" and "axes" in dict(node.attributes) and axis not in node["axes"]:
         axes = tuple(_moved(old, axis) for old in node["axes"])
         place = axis if node["keepdims"] else axis - sum(old < axis for old in node["axes"])
-        return _Apart(_make(node, [value], axes=axes), place, copies)
+        return _SeparateAxes(_make(node, [value], axes=axes), place, copies)
     if node.op == "reshape" and node.shape[: axis + 1] == merged.shape[: axis + 1]:
-        return _Apart(_make(node, [value], shape=_shape(node.shape, axis, source.sizes)), axis, copies)
+        return _SeparateAxes(_make(node, [value], shape=_shape(node.shape, axis, source.sizes)), axis, copies)
     return None
 
 

@@ -43,8 +43,8 @@ def _rewritten(graph: Graph) -> Graph:
 def _rule(node: Node, operands: tuple[Node, ...], read_once: Set[Node]) -> Node | None:
     if node.op == "reduce_max" and _runs_over_entries(node, operands[0]):
         windows = operands[0]
-        are_apart = windows["step"] > windows["apart"] * (windows["size"] - 1)
-        through = are_apart and node.operands[0].operands[0] in read_once
+        are_disjoint = windows["step"] > windows["apart"] * (windows["size"] - 1)
+        through = are_disjoint and node.operands[0].operands[0] in read_once
         return _in_order("maximum", node, [_entry(windows, entry, through) for entry in range(windows["size"])])
     if node.op == "reduce_sum" and operands[0].op == "mul":
         product = operands[0]

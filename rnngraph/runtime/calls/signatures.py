@@ -37,8 +37,8 @@ class Feed(NamedTuple):
 
 def feed_of(array: np.ndarray, copied: int = SMALL) -> Feed:
     """Return the shape and layout of an array. Arrays of at most ``copied`` bytes are copied."""
-    lies_apart = array.nbytes > copied and array.flags.num & PLAIN != PLAIN
-    return Feed(array.shape, array.dtype, array.strides if lies_apart else None)
+    has_gaps = array.nbytes > copied and array.flags.num & PLAIN != PLAIN
+    return Feed(array.shape, array.dtype, array.strides if has_gaps else None)
 
 
 def is_like(value: Any, feed: Feed) -> bool:

@@ -33,7 +33,7 @@ class DirectCode:
         self._lock = fork_lock(LockLevel.ENTRY)
         self._trampolines: list[tuple[type, str, str, str]] = []
         self._functions: list[Any] = []
-        self._is_made = False
+        self._was_tried = False
         self._code: Code | None = None
         self._table = np.zeros(API_WORDS, np.int64)
         self._kept: list[Any] = []
@@ -59,12 +59,12 @@ class DirectCode:
 
         ``result`` is the mapping type of results.
         """
-        if not self._is_made:
+        if not self._was_tried:
             with self._lock:
-                if not self._is_made:
+                if not self._was_tried:
                     if is_offered():
                         self._make(cache, result)
-                    self._is_made = True
+                    self._was_tried = True
         return self.attempt is not _nothing
 
     def _make(self, cache: Cache | None, result: type) -> None:

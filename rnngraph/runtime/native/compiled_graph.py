@@ -108,7 +108,7 @@ class CompiledGraph(OptimizedGraph):
     def _for_memory(self, outputs: tuple[str, ...], sizes: Mapping[str, int], kept: Dim) -> Recompute | None:
         """Return the rule of recomputation if memory is scarce. ``kept`` is the arena size without recomputation."""
         known = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
-        if not exceeds_share(bytes_kept := evaluate(kept, known)):
+        if not exceeds_share(bytes_without_recomputation := evaluate(kept, known)):
             return None
         scans = [node for node in self.optimized(outputs).nodes if node.op == "scan"]
         recompute = Recompute(steps_of(evaluate(node["length"], known) for node in scans))
@@ -120,7 +120,11 @@ class CompiledGraph(OptimizedGraph):
             except GraphError:  # steps that cannot be rematerialised have their residuals saved
                 return kept
 
-        return recompute if evaluate(self._arenas.get_or_make(key, recomputed), known) < bytes_kept // 2 else None
+        return (
+            recompute
+            if evaluate(self._arenas.get_or_make(key, recomputed), known) < bytes_without_recomputation // 2
+            else None
+        )
 
     def _arena_bytes(self, outputs: tuple[str, ...], sizes: Mapping[str, int], recompute: Recompute | None) -> Dim:
         from ...codegen.compile import planned
@@ -139,7 +143,7 @@ class CompiledGraph(OptimizedGraph):
         entry = self._entries.get(self._key(outputs, sizes, one_step, recompute))
         if entry is None:
             with self._lock:
-                entry = self._found_or_made(outputs, sizes, one_step, recompute, ahead)
+                entry = self._load_or_compile(outputs, sizes, one_step, recompute, ahead)
         entry.used = next(self._clock)
         return entry
 
@@ -163,7 +167,7 @@ class CompiledGraph(OptimizedGraph):
     ) -> CacheKey:
         return outputs, self._fixed(outputs, sizes), one_step, self.options.threads.parts, recompute
 
-    def _found_or_made(
+    def _load_or_compile(
         self,
         outputs: tuple[str, ...],
         sizes: Mapping[str, int],

@@ -126,11 +126,11 @@ class Cache:
     """Object code by key, and digests of large files that were verified. Safe for concurrent threads and processes.
 
     Attributes:
-        most_bytes: Maximum size of all files. The least recently used ones are evicted.
+        max_bytes: Maximum size of all files. The least recently used ones are evicted.
     """
 
-    def __init__(self, directory: Path, most_bytes: int = MAX_BYTES) -> None:
-        self.directory, self.most_bytes = directory, most_bytes
+    def __init__(self, directory: Path, max_bytes: int = MAX_BYTES) -> None:
+        self.directory, self.max_bytes = directory, max_bytes
 
     def problem(self, create: bool) -> str:
         """Return the reason why the directory must not be used; empty if it may.
@@ -154,7 +154,7 @@ class Cache:
     def store(self, key: str, code: ObjectCode) -> None:
         """Store code for later processes, if the directory is writable."""
         data = to_bytes(key, code)
-        if len(data) <= self.most_bytes:
+        if len(data) <= self.max_bytes:
             self._write(f"{key}.code", data)
 
     def _write(self, name: str, data: bytes) -> None:
@@ -165,13 +165,13 @@ class Cache:
                 _checked(folder)
                 with replace_file(self.directory / name, mode=0o600, lasting=False) as file:
                     file.write(data)
-                if _grown(folder, len(data)) > self.most_bytes:
-                    _shrink(folder, self.most_bytes)
+                if _grown(folder, len(data)) > self.max_bytes:
+                    _shrink(folder, self.max_bytes)
 
     def is_known(self, status: os.stat_result, digest: str) -> bool:
         """True if ``note`` recorded this digest for the file, and the file has not changed since."""
         with contextlib.suppress(OSError), PrivateDirectory(self.directory) as folder:
-            return _read(_note_name(status, digest), _checked(folder), self.most_bytes) is not None
+            return _read(_note_name(status, digest), _checked(folder), self.max_bytes) is not None
         return False
 
     def note(self, status: os.stat_result, digest: str) -> None:
@@ -192,7 +192,7 @@ class Cache:
 
     def _load(self, key: str, folder: PrivateDirectory) -> ObjectCode | None:
         name = f"{key}.code"
-        data = _read(name, folder, self.most_bytes)
+        data = _read(name, folder, self.max_bytes)
         code = None if data is None else from_bytes(key, data)
         if code is None:  # remove it, because a file that replaces it would inherit its permissions
             folder.remove(name)
@@ -212,7 +212,7 @@ def _checked(folder: PrivateDirectory) -> PrivateDirectory:
     return folder
 
 
-def _read(name: str, folder: PrivateDirectory, most_bytes: int) -> bytes | None:
+def _read(name: str, folder: PrivateDirectory, max_bytes: int) -> bytes | None:
     """Return the bytes of a regular file of the user's own; None for any other. Updates its time of use."""
     try:
         file = folder.open(name, os.O_RDONLY)
@@ -222,7 +222,7 @@ def _read(name: str, folder: PrivateDirectory, most_bytes: int) -> bytes | None:
         raise
     try:
         status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode) or folder.danger_of(file) or status.st_size > most_bytes:
+        if not stat.S_ISREG(status.st_mode) or folder.danger_of(file) or status.st_size > max_bytes:
             return None
         with contextlib.suppress(OSError):  # a read-only file system
             folder.note_use(name, file)
@@ -249,13 +249,13 @@ def _grown(folder: PrivateDirectory, added: int) -> int:
         os.close(file)
 
 
-def _shrink(folder: PrivateDirectory, most_bytes: int) -> None:
+def _shrink(folder: PrivateDirectory, max_bytes: int) -> None:
     """Remove the least recently used files and leftovers of killed writers, if the total exceeds the limit.
 
     An eighth is freed, so that not every addition to a full directory has to list it.
     """
     files = [(time, name, _pages(size)) for name, size, time in folder.sizes_and_times() if _OURS.fullmatch(name)]
-    pages, max_pages = sum(size for _, _, size in files), most_bytes // _PAGE
+    pages, max_pages = sum(size for _, _, size in files), max_bytes // _PAGE
     if pages > max_pages:
         for _, name, size in sorted(files):
             if pages <= max_pages - max_pages // 8:

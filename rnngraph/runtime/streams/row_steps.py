@@ -71,7 +71,7 @@ class RowSteps:
         self._entry = entry = graph.rows.entry(others)
         self._max_rows, self._is_open = graph.rows.max_rows, graph.rows.is_open
         self._sized = entry.sized(graph.rows.sizes(others, self._max_rows))
-        self._cycles_of_most = max(1, entry.cycles(self._sized.sizes))
+        self._cycles_of_max_rows = max(1, entry.cycles(self._sized.sizes))
         needed = [name for name in graph.rows.compiled.needed(graph.outputs) if name in graph.types]
         types = graph.types
         per_step = {name: types[name] for name in needed if name in graph.per_step_feeds}
@@ -279,7 +279,7 @@ class RowSteps:
 
     def _cycles(self, count: int) -> int:
         """Return the estimated cycles of a call on one worker."""
-        return -(-self._cycles_of_most * count // self._max_rows)
+        return -(-self._cycles_of_max_rows * count // self._max_rows)
 
 
 class _InPlace:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...declare.nest import flatten, matched
-from ...ir.numbers.narrow import bits_of_bfloat16, held_as
+from ...ir.numbers.narrow import bits_of_bfloat16, storage_dtype
 from ...ir.types import array_dtype, evaluate
 from ...passes.chunks.chunk_states import NUMBER_STATE
 from ...storage.atomic_file import as_path
@@ -173,7 +173,7 @@ class StateForm:
         for label, leaf in zip(self._labels, leaves, strict=True):
             kept = self._graph.states.kept.get(label)
             kind = self._types[label] if kept is None else kept.kind
-            array = np.array(convert(label, leaf, replace(kind, dtype=held_as(kind.dtype)), where), order="C")
+            array = np.array(convert(label, leaf, replace(kind, dtype=storage_dtype(kind.dtype)), where), order="C")
             shape = tuple(evaluate(dim, self._graph.sizes) for dim in kind.shape)
             if array.shape != shape:
                 raise ShapeError(f"{label} must have shape {shape}, not {array.shape}", where)

@@ -26,8 +26,8 @@ class Branch:
         depth: Number of traced steps around the branch. Steps of a loop inside the branch read directly.
     """
 
-    def __init__(self, is_taken: Tensor, depth: int) -> None:
-        self.is_taken, self.depth = is_taken, depth
+    def __init__(self, is_selected: Tensor, depth: int) -> None:
+        self.is_selected, self.depth = is_selected, depth
         self._own: set[Node] = set()
         self._read: dict[Node, Tensor] = {}
 
@@ -46,7 +46,7 @@ class Branch:
         if node in self._own or node.op == "constant" or node.get("gradient") is not None:
             return value
         if node not in self._read:
-            self._read[node] = functions.where(self.is_taken, value, functions.stop_gradient(value))
+            self._read[node] = functions.where(self.is_selected, value, functions.stop_gradient(value))
         return self._read[node]
 
     def owns(self, result: Any) -> None:

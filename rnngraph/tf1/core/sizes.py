@@ -321,7 +321,7 @@ def _elements(node: Node, counted: bool = False) -> np.ndarray | None:
             continue
         pending.pop()
         if item not in elements:
-            entries = _made_of_sizes(item, [elements[part] for part in _parts(item)])
+            entries = _size_entries(item, [elements[part] for part in _parts(item)])
             size = counted_size(item) if entries is None and counted else None
             elements[item] = entries if size is None else np.array(size, dtype=object)
     return elements[node]
@@ -355,7 +355,7 @@ def _parts(node: Node) -> tuple[Node, ...]:
     return node.operands
 
 
-def _made_of_sizes(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+def _size_entries(node: Node, parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
     if node.op == "constant":
         return np.asarray(node["value"]).astype(object)
     if node.op == "dimension":

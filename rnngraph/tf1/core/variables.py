@@ -109,9 +109,9 @@ def get_variable(
         settled = _initial(start, kind)
     else:
         settled = _by_initializer(start, check_shape(name, sizes_in(shape)), kind)
-    is_taken = full in graph.by_name  # True if a tf.Variable, which get_variable does not share, has the name
-    variable = _new_variable(own if is_taken else full, *settled, trainable is not False, collections)
-    if is_taken:
+    is_selected = full in graph.by_name  # True if a tf.Variable, which get_variable does not share, has the name
+    variable = _new_variable(own if is_selected else full, *settled, trainable is not False, collections)
+    if is_selected:
         graph.shared[full] = variable
     penalize(variable, scope.regularizer if regularizer is None else regularizer)
     return variable

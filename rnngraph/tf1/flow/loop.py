@@ -151,11 +151,11 @@ def called(function: Any, what: str, *arguments: Any) -> Any:
     return taking(function, what, *names)(*arguments)
 
 
-def branch(function: Any, what: str, is_taken: Tensor) -> Any:
+def branch(function: Any, what: str, is_selected: Tensor) -> Any:
     """Call the function of a branch within a ``Branch``, whose operations no control dependency may name."""
     graph = get_default_graph()
     outer = graph.branch
-    everywhere = is_taken if outer is None else functions.logical_and(outer.is_taken, is_taken)
+    everywhere = is_selected if outer is None else functions.logical_and(outer.is_selected, is_selected)
     graph.branch = Branch(everywhere, len(graph.steps))
     try:
         return called(function, what)

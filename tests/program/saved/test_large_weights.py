@@ -165,7 +165,7 @@ def test_a_digest_is_verified_once_and_again_after_a_change(
 
 def test_notes_of_digests_are_evicted_like_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rnngraph.runtime.native.object_cache._CLOCK_NS", -(10**18))
-    cache = Cache(tmp_path / "cache", most_bytes=8 * 4096)
+    cache = Cache(tmp_path / "cache", max_bytes=8 * 4096)
     status = os.stat(tmp_path)
     for number in range(30):
         cache.note(status, f"{number}")

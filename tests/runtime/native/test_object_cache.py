@@ -554,7 +554,7 @@ def test_without_sources_there_is_no_cache(
 
 def test_the_least_recently_used_files_are_deleted_until_an_eighth_is_free(tmp_path: Path) -> None:
     code = replace(CODE, binary=np.random.default_rng(0).bytes(1 << 14))
-    cache = Cache(tmp_path, most_bytes=8 * (5 << 12))  # a file takes five pages
+    cache = Cache(tmp_path, max_bytes=8 * (5 << 12))  # a file takes five pages
     (tmp_path / "notes.txt").write_bytes(b"the user's" * 100_000)
     (tmp_path / f".{'f' * 64}.code.{'1' * 16}.part").write_bytes(b"killed")
     names = [f"{number:064x}" for number in range(10)]
@@ -572,12 +572,12 @@ def test_the_least_recently_used_files_are_deleted_until_an_eighth_is_free(tmp_p
 
 
 def test_files_are_looked_at_only_where_they_may_be_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    looked, cache = list[int](), Cache(tmp_path, most_bytes=1 << 20)
+    looked, cache = list[int](), Cache(tmp_path, max_bytes=1 << 20)
     shrink = caches._shrink
 
-    def watched(folder: int, most_bytes: int) -> None:
-        looked.append(most_bytes)
-        shrink(folder, most_bytes)
+    def watched(folder: int, max_bytes: int) -> None:
+        looked.append(max_bytes)
+        shrink(folder, max_bytes)
 
     monkeypatch.setattr(caches, "_shrink", watched)
     for number in range(200):
@@ -592,7 +592,7 @@ def test_files_are_looked_at_only_where_they_may_be_too_many(tmp_path: Path, mon
 
 
 def test_the_bound_is_stated() -> None:
-    assert Cache(Path("a")).most_bytes == 256 * 2**20
+    assert Cache(Path("a")).max_bytes == 256 * 2**20
 
 
 # Concurrent processes -----------------------------------------------------------------------------

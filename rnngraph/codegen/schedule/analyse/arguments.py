@@ -118,7 +118,7 @@ class _Arguments:
                 buffer = views[old].buffer
                 self.items.append(Argument(name, "output", node.dtype, node.shape, buffer))
             view = View.contiguous(buffer, node.shape)
-            if not buffers.take(node, view, old):
+            if not buffers.write_directly(node, view, old):
                 (late if old is None else last).append((node, view))
         return buffers.places, late + last
 

@@ -34,7 +34,7 @@ def emit_entry(plan: EntryPlan, name: str, timed: bool = False) -> ScheduledEntr
     for section in plan.sections:
         with writer.block.at(section.origin):
             _write_section(writer, section)
-    return _finished(plan, writer, name)
+    return _finish(plan, writer, name)
 
 
 # Sections ----------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def _end(loop: TimeLoop) -> None:
 # The entry ---------------------------------------------------------------------------------------
 
 
-def _finished(plan: EntryPlan, writer: EntryWriter, name: str) -> ScheduledEntry:
+def _finish(plan: EntryPlan, writer: EntryWriter, name: str) -> ScheduledEntry:
     """Place temporaries, verify the use of memory, and return the entry."""
     arguments, arena, panels, ticks = plan.entry.arguments, plan.memory.arena, plan.memory.panels, writer.ticks
     statements = tuple(writer.block.statements)

@@ -63,13 +63,13 @@ def in_stages(plan: ScheduledEntry) -> tuple[ScheduledEntry, Packing | None]:
     places, scratch_bytes = dict(plan.main.places) | dict(plan.pack.places), 0
     packed = list[PackStage]()
     for slot, part in zip(stages, parts, strict=True):
-        results, result_bytes = _places(part.results)
-        scratch, count = _places(part.scratch)
+        results, result_bytes = _offsets(part.results)
+        scratch, count = _offsets(part.scratch)
         places |= {buffer: (slot, offset) for buffer, offset in results.items()}
         places |= {buffer: (SCRATCH, offset) for buffer, offset in scratch.items()}
         scratch_bytes = max(scratch_bytes, count)
         packed.append(PackStage(part.parameters, position[slot], result_bytes, part.key))
-    body = tuple(_guarded(number, part.statements) for number, part in enumerate(parts))
+    body = tuple(_if_in_range(number, part.statements) for number, part in enumerate(parts))
     pack = replace(plan.pack.function, body=body, sizes=(BEGIN, END))
     packing = Packing(position[BEGIN], position[END], position[SCRATCH], scratch_bytes, tuple(packed))
 
@@ -108,7 +108,7 @@ def parts_of(plan: ScheduledEntry) -> list[Part]:
     return [part(small), *parts]
 
 
-def _places(buffers: Mapping[Buffer, int]) -> tuple[dict[Buffer, Dim], int]:
+def _offsets(buffers: Mapping[Buffer, int]) -> tuple[dict[Buffer, Dim], int]:
     """Return the offsets of buffers that are stored one after another, and their total size."""
     places, total = dict[Buffer, Dim](), 0
     for buffer, count in buffers.items():
@@ -117,8 +117,8 @@ def _places(buffers: Mapping[Buffer, int]) -> tuple[dict[Buffer, Dim], int]:
     return places, total
 
 
-def _guarded(number: int, statements: tuple[Statement, ...]) -> Statement:
-    """Return statements that run if their stage is in the range of stages to run."""
+def _if_in_range(number: int, statements: tuple[Statement, ...]) -> Statement:
+    """Return a statement that runs ``statements`` if the stage ``number`` is in the range of stages to run."""
     return When(size(BEGIN), 0, number + 1, (When(size(END), number + 1, _ALL, statements),))
 
 

@@ -172,7 +172,7 @@ class _Planner:
         spans = tuple((ended.table.span, ended.name) for ended in active.values())
         chunks = Chunks(number, kind.length, kind.reverse, group.longest, spans, group.is_first_short)
         allocation.reuse.in_blocks.update(kernel.first for kernel, scan in group.scans.items() if scan.blocks)
-        memory = allocation.allocate(fused, item.leaving, chunks.time, one_block=self._of_one_block(group))
+        memory = allocation.allocate(fused, item.leaving, chunks.time, one_block=self._kept_for_one_block(group))
         states = {
             kernel: carried_states(allocation, memory.histories, kernel.first, scan.body(kernel.first), scan.fused)
             for kernel, scan in group.scans.items()
@@ -186,7 +186,7 @@ class _Planner:
         depth = 1 if slots is None else slots.depth
         return _LaidOut(group, chunks, active, tables, memory, states, region, depth)
 
-    def _of_one_block(self, group: GroupAnalysis) -> dict[tuple[Node, int], tuple[int, ...]]:
+    def _kept_for_one_block(self, group: GroupAnalysis) -> dict[tuple[Node, int], tuple[int, ...]]:
         """Return the carried values that are stored only for the current block.
 
         Only one scan reads them, and it runs directly after the block. For each of these values, the result has the
@@ -244,13 +244,13 @@ class _Planner:
             blocks=analysis.blocks,
         )
         is_shared = analysis.sharing.shared_axis is not None
-        temporaries = {value: self._of_step(value, is_shared) for value in layout.unplaced()}
+        temporaries = {value: self._allocate_step_value(value, is_shared) for value in layout.unplaced()}
         tag = f"{item.number}_{item.nodes.index(node)}"
         plan = plan_scan(replace(layout, temporaries=temporaries), analysis.sharing, tag, self.lengths.unread)
         return replace(plan, follows=analysis.follows)
 
-    def _of_step(self, value: Node, is_shared: bool) -> View:
-        """Allocate memory for a value of one step. If workers run different blocks, each has its own part."""
+    def _allocate_step_value(self, value: Node, is_shared: bool) -> View:
+        """Allocate memory for a value of one step. If workers run different blocks, each worker has its own memory."""
         contiguous = value.op == "reshape"
         if not is_shared:
             return self.allocation.temporary(value, value.shape, contiguous)

@@ -178,7 +178,7 @@ def plan_scan(layout: ScanLayout, sharing: ScanSharing, tag: str, unread: Mappin
     """Return the plan of a scan. ``unread`` has the values whose ended rows are never read, with their masks."""
     mask = None if layout.table is None else layout.table.mask
     ended = frozenset(node for node, other in unread.items() if mask is not None and other == mask)
-    final = tuple(_final(layout, sharing, tag))
+    final = tuple(_final_copies(layout, sharing, tag))
     return ScanPlan(layout, tag, sharing, plan_step(layout, sharing), ended, final)
 
 
@@ -198,18 +198,18 @@ def initial_copies(plan: ScanPlan, before: Region) -> Iterator[AnyCopyPlan]:
                 partition = RowwiseCopyPlan.partition_of(plan.sharing.estimate.by_rows)
                 yield RowwiseCopyPlan(what, partition, value, table, state, node)
                 continue
-            place, parity = _at(state, table.span, f"first{plan.tag}_{index}")
+            place, parity = _carry_at(state, table.span, f"first{plan.tag}_{index}")
         yield CopyPlan(what, copy_partition(before, value), value, place, node, parity)
 
 
-def _at(state: State, position: Index, name: str) -> tuple[View, Parity | None]:
+def _carry_at(state: State, position: Index, name: str) -> tuple[View, Parity | None]:
     """Return the memory of a carry at a position, and the parity that selects it, if any, as ``name``."""
     parity = Parity(name, position) if state.kind == DOUBLE_BUFFERED else None
     return state.at(position, size(name)), parity
 
 
-def _final(layout: ScanLayout, sharing: ScanSharing, tag: str) -> Iterator[RowwiseCopyPlan | Parity]:
-    """Yield the statements that follow the last step."""
+def _final_copies(layout: ScanLayout, sharing: ScanSharing, tag: str) -> Iterator[RowwiseCopyPlan | Parity]:
+    """Yield the copies, and the parities they need, that follow the last step."""
     table = layout.table
     if table is None:
         if layout.alternates:
@@ -221,12 +221,12 @@ def _final(layout: ScanLayout, sharing: ScanSharing, tag: str) -> Iterator[Rowwi
         if table.by_rows and not layout.node["reverse"] and state.kind != IN_PLACE:
             what, partition = f"last {label_of(carry.inside)}", RowwiseCopyPlan.partition_of(sharing.estimate.by_rows)
             yield RowwiseCopyPlan(what, partition, carry.inside, table, state, layout.node, table.span)
-        _, parity = _at(state, _last(layout, table), f"last{tag}_{index}")
+        _, parity = _carry_at(state, _last_position(layout, table), f"last{tag}_{index}")
         if parity is not None:
             yield from [parity] * len(layout.results[index])
 
 
-def _last(layout: ScanLayout, table: MaskTable) -> Index:
+def _last_position(layout: ScanLayout, table: MaskTable) -> Index:
     """Return the position of the carries after all steps, if rows may end before the last step.
 
     A reverse scan ends at position 0.
@@ -242,5 +242,5 @@ def final_views(plan: ScanPlan) -> dict[Node, View]:
             if layout.table is None:
                 views[user] = state.last(size(f"last{plan.tag}"))
             else:
-                views[user], _ = _at(state, _last(layout, layout.table), f"last{plan.tag}_{index}")
+                views[user], _ = _carry_at(state, _last_position(layout, layout.table), f"last{plan.tag}_{index}")
     return views
