@@ -43,6 +43,6 @@ def test_the_direction_changes_no_bit(options: dict[str, Any], monkeypatch: pyte
         return found
 
     given = results()
-    monkeypatch.setattr(Tiles, "_parity", 0)
+    monkeypatch.setattr(Tiles, "_traversal_direction", 0)
     for ours, theirs in zip(given, results(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
