@@ -263,8 +263,8 @@ def test_a_derivative_reads_the_states_of_a_block_in_cache() -> None:
 def test_workers_that_run_different_blocks_share_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     program = declared(MatrixCell(delta, 4, 64, 64), threads=2)
     assert "1 of 4" in program.inference.show("plan")
-    whole = _Planner._of_step
-    monkeypatch.setattr(_Planner, "_of_step", lambda self, value, is_shared: whole(self, value, False))
+    whole = _Planner._allocate_step_value
+    monkeypatch.setattr(_Planner, "_allocate_step_value", lambda self, value, is_shared: whole(self, value, False))
     with pytest.raises(VerifyError, match="workers that run different blocks of a scan write"):
         declared(MatrixCell(delta, 4, 64, 64), threads=2).inference.show("plan")
 
