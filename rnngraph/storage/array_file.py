@@ -94,7 +94,7 @@ def _read_safetensors(path: os.PathLike[str]) -> dict[str, np.ndarray]:
     data = read_file(path, "an .npz or .safetensors file")
     metadata = metadata_of(data)
     if (MARK in metadata or DIGEST in metadata) and not is_intact(data, DIGEST):
-        raise ValueError(f"its {len(data):,} bytes are not those that were written")
+        raise ValueError(f"it is damaged: the digest of its {len(data):,} bytes differs")
     return arrays_in(data)
 
 
@@ -119,7 +119,7 @@ def _check_count(file: BinaryIO, count: int) -> None:
     place = end.rfind(b"PK\5\6") + 10
     announced = int.from_bytes(end[place : place + 2], "little")
     if announced not in (count, 0xFFFF):  # 0xFFFF: the count is in the zip64 record
-        raise ValueError(f"it lists {count} arrays, and {announced} were written")
+        raise ValueError(f"it is damaged: {announced} arrays were written, and it lists {count}")
 
 
 def _npy(file: BinaryIO, member: zipfile.ZipInfo) -> np.ndarray:

@@ -76,9 +76,7 @@ def unpacked(raw: bytes, kind: str, shown: str) -> tuple[dict[str, np.ndarray], 
     if is_whole is None:
         raise FileError(f"{shown} is not a checkpoint, or its beginning is damaged; give a file that rnngraph saved")
     if not is_whole:
-        raise FileError(
-            f"{shown} is damaged: its {len(raw)} bytes are not those that were written; take an earlier copy"
-        )
+        raise FileError(f"{shown} is damaged: the digest of its {len(raw)} bytes differs; take an earlier copy")
     header = metadata_of(raw)
     if (header["format"], header["version"]) != (FORMAT, str(VERSION)):
         raise FileError(

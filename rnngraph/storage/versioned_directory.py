@@ -215,7 +215,7 @@ def _opened(path: Path, facts: Mapping[str, Any], known: KnownFiles | None) -> S
     status, digest = os.fstat(opened.descriptor), facts["sha256"]
     if known is None or not known.is_known(status, digest):
         if opened.digest() != digest:
-            raise ValueError(f"the bytes of {path.name} are not those that were written")
+            raise ValueError(f"the digest of {path.name} differs")
         if known is not None:
             known.note(status, digest)
     return opened
@@ -229,7 +229,7 @@ def _read(path: Path, facts: Mapping[str, Any]) -> bytes:
         reserve(size, f"what {path.name} holds")
         data = file.read(size)
     if _digest(data) != facts["sha256"]:
-        raise ValueError(f"the bytes of {path.name} are not those that were written")
+        raise ValueError(f"the digest of {path.name} differs")
     return data
 
 

@@ -90,7 +90,10 @@ def dequantize(numbers: Tensor, scales: Tensor, axis: int = -1, bits: int = 8) -
     before, after = stored.type.shape[:place], stored.type.shape[place + 1 :]
     size, blocks = (tensor.type.shape[place] if tensor.rank == stored.rank else None for tensor in (stored, scales))
     if not isinstance(size, int) or not isinstance(blocks, int) or size % blocks:
-        raise ShapeError(f"dequantize: axis {axis} of {stored!r} does not divide into the blocks of {scales!r}")
+        raise ShapeError(
+            f"dequantize: axis {axis} of {stored!r} does not divide into the blocks of {scales!r}; "
+            "give one scale for each block"
+        )
     halves = (1,) if bits == 4 else ()
     parts = build("reshape", stored, shape=(*before, blocks, *halves, size // blocks, *after))
     if bits == 4:

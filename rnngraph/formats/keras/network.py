@@ -117,7 +117,10 @@ class Networks:
         if mask.tensor.rank > 2 or inner.network is not None:  # The layers of a network check masks themselves.
             return _merge_batch_time(b, mask)
         if inner.kind in _LOOKS_AT_MASKS:
-            raise Unreadable("its layer reads masks, which is not supported for a mask [batch, time] of the sequence")
+            raise Unreadable(
+                "its inner layer reads masks, but the mask [batch, time] is that of the outer time; "
+                "remove the mask before the wrapper"
+            )
         return None
 
 

@@ -70,7 +70,7 @@ class Derived:
         """
         missing = [node for node in self.sources if node.op != "constant" and node not in fed]
         if missing:
-            raise InvalidArgumentError(f"{self.name} is not fed", user_line())
+            raise InvalidArgumentError(f"placeholder {self.name} is not fed; add it to feed_dict=", user_line())
         return self.function([node["value"] if node.op == "constant" else fed[node] for node in self.sources])
 
 

@@ -272,18 +272,20 @@ class Dataset(Structured):
     def interleave(
         self, map_func: Callable[..., Any], cycle_length: Any = 1, block_length: Any = 1, num_parallel_calls: Any = None
     ) -> Dataset:
-        """Return the interleaved elements of the datasets that a function returns for each element."""
+        """Return the elements of the datasets that ``map_func`` returns, interleaved."""
 
         def inner(element: Sequence[Any]) -> Dataset:
             packed = pack(self.structure, list(element))
             result = map_func(*packed) if type(self.structure) is tuple else map_func(packed)
             if not isinstance(result, Dataset):
-                raise DtypeError(f"Dataset.flat_map takes a function that returns a dataset, not {shown(result)}")
+                raise DtypeError(f"map_func must return a dataset, not {shown(result)}; write Dataset.from_tensors(x)")
             return result
 
         first = next(self.elements(Reading({}, 0)), None) if not self.sources else None
         if first is None:
-            raise StructureError("Dataset.flat_map needs the first element before a run; build the dataset from arrays")
+            raise StructureError(
+                "interleave and flat_map need the first element before a run; build the dataset from arrays"
+            )
 
         def elements(reading: Reading) -> Stream:
             return interleaved(

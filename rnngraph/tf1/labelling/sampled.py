@@ -68,7 +68,7 @@ def log_uniform_candidate_sampler(
         raise ArgumentError("tf.nn.log_uniform_candidate_sampler draws without repetition only; pass unique=True")
     count, classes = whole_number(num_sampled, "num_sampled", 1), whole_number(range_max, "range_max", 1)
     if count > classes:
-        raise ArgumentError(f"{count} distinct classes can't be drawn from {classes}")
+        raise ArgumentError(f"{count} distinct classes can't be drawn from {classes}; reduce num_sampled")
     parts = [(LogUniform(count, classes, False), (count,), "int64"), (LogUniform(count, classes, True), (), "float32")]
     sampled, tries = drawn_together("candidates", parts, seed)
 

@@ -66,7 +66,10 @@ def auc(
     if curve not in ("ROC", "PR"):
         raise ArgumentError(f'tf.metrics.auc: curve must be "ROC" or "PR", not {shown(curve)}')
     if summation_method not in ("trapezoidal", "careful_interpolation", "minoring", "majoring"):
-        raise ArgumentError(f"tf.metrics.auc: unknown summation_method {shown(summation_method)}")
+        raise ArgumentError(
+            f"tf.metrics.auc: unknown summation_method {shown(summation_method)}; give trapezoidal, "
+            "careful_interpolation, minoring or majoring"
+        )
     sides = _spread(num_thresholds) if thresholds is None else [-_MARGIN, *sorted(thresholds), 1.0 + _MARGIN]
 
     def area(tp: Tensor, fn: Tensor, tn: Tensor, fp: Tensor) -> Tensor:

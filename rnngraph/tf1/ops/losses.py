@@ -205,7 +205,7 @@ def mean_squared_error(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return (predictions - labels)^2 over all elements."""
+    """Return the weighted mean of (predictions - labels)^2 over all elements."""
     values = losses.mean_squared_error(*_both_compared(labels, predictions), reduction="elements")
     return _reduced(values, weights, reduction, loss_collection)
 
@@ -219,7 +219,7 @@ def absolute_difference(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """Return |predictions - labels| over all elements."""
+    """Return the weighted mean of |predictions - labels| over all elements."""
     values = losses.absolute_difference(*_both_compared(labels, predictions), reduction="elements")
     return _reduced(values, weights, reduction, loss_collection)
 

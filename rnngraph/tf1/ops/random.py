@@ -174,7 +174,7 @@ def _number(value: Any, drawn: Tensor, what: str) -> Any:
 def _floats(what: str, dtype: Any) -> str:
     kind = dtype_name(dtype)
     if kind not in FLOATS:
-        raise DtypeError(f"tf.{what} draws floats, not {kind}")
+        raise DtypeError(f"tf.{what} draws floats, not {kind}; draw tf.float32, and convert it with tf.cast")
     return kind
 
 
@@ -264,7 +264,7 @@ def random_uniform(
     what = "random_uniform"
     sizes, kind = _sizes(what, shape), dtype_name(dtype)
     if kind not in (*FLOATS, *INTEGERS):
-        raise DtypeError(f"tf.{what} draws floats or ints, not {kind}")
+        raise DtypeError(f"tf.{what} draws floats or ints, not {kind}; draw tf.float32, and convert it with tf.cast")
     if kind in INTEGERS:
         return anchored(_whole(what, sizes, minval, maxval, kind, seed), shape)
     high = 1.0 if maxval is None else maxval
@@ -288,7 +288,9 @@ def _whole(what: str, sizes: Sequence[Dim], minval: Any, maxval: Any, kind: str,
     if _is_fed(sizes) and not isinstance(minval, Tensor) and not isinstance(maxval, Tensor):
         low, high = whole_number(minval, "minval", -(1 << 62)), whole_number(maxval, "maxval", -(1 << 62))
         if low >= high or not (np.iinfo(kind).min <= low and high - 1 <= np.iinfo(kind).max):
-            raise ArgumentError(f"tf.{what} draws {kind} from {low} to below {high}, which is empty")
+            raise ArgumentError(
+                f"tf.{what} draws {kind} from {low} to below {high}: there is none; give a maxval above minval"
+            )
         fixed: Any = sizes
         return _drawn(what, WholeNumbers(low, high), fixed, kind, seed)
     begin, end = (functions.cast(as_tensor(value), kind) for value in (minval, maxval))

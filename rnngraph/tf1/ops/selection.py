@@ -132,7 +132,9 @@ def _places(mask: Tensor, count: Tensor) -> Tensor:
 def roll(input: Any, shift: int, axis: int, name: str | None = None) -> Tensor:
     """Shift entries of an axis by ``shift``, cyclically."""
     if not isinstance(shift, int | np.integer) or not isinstance(axis, int | np.integer):
-        raise ArgumentError(f"tf.roll shifts one axis by an int, not {shown(axis)} by {shown(shift)}")
+        raise ArgumentError(
+            f"tf.roll shifts one axis by an int, not {shown(axis)} by {shown(shift)}; call it once for each axis"
+        )
     return moves.roll(input, int(shift), int(axis))
 
 

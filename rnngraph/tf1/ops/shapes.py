@@ -66,7 +66,9 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
 
 def _floats(start: float, limit: float, delta: float, dtype: Any) -> Tensor:
     if not delta or not abs(limit - start) / abs(delta) < _MAX_NUMBERS:
-        raise ArgumentError(f"tf.range from {start} to {limit} by {delta} does not end, or is too long")
+        raise ArgumentError(
+            f"tf.range from {start} to {limit} by {delta} does not end, or is too long; give another delta"
+        )
     return constant(np.arange(start, limit, delta), dtype or "float32")
 
 

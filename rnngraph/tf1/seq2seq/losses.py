@@ -116,7 +116,10 @@ def sequence_loss(
             f"{logits!r}, {targets!r} and {weights!r}"
         )
     if (average_across_timesteps and sum_over_timesteps) or (average_across_batch and sum_over_batch):
-        raise ArgumentError("sequence_loss either averages or sums over an axis, not both")
+        raise ArgumentError(
+            "sequence_loss can't both average and sum over an axis; pass average_across_timesteps=False or "
+            "average_across_batch=False with a sum"
+        )
     if softmax_loss_function is None:
         weighted = _cross_entropy(targets, logits, None) * weights
     else:  # the program's loss function receives one row per step

@@ -200,7 +200,7 @@ class _Reading:
     def _bounds(self, name: str, depth: int = 0) -> Iterator[Dim]:
         """Yield the trip counts that the parts of a condition allow."""
         if depth > MAX_DEPTH:
-            raise UnreadableError("its condition combines too many comparisons to be traced")
+            raise UnreadableError(f"its condition nests more than {MAX_DEPTH} comparisons, the maximum")
         source = self._source(name, ("Identity", "Cast"))
         node = self.body.makers.get(source)
         if node is None:
@@ -381,12 +381,12 @@ class _Reading:
     def _index_rank(self, name: str, depth: int = 0) -> int:
         """Return the rank of an index that is the step number."""
         if depth > MAX_DEPTH:
-            raise UnreadableError("an index passes through too many nodes to be traced")
+            raise UnreadableError(f"an index passes through more than {MAX_DEPTH} nodes, the maximum")
         node = self.body.makers.get(name)
         if name in self.counts:
             return 0 if name == self.number else len(self._shape(name))
         if node is None or node.op not in (*_SAME, *_SUMS):
-            raise UnreadableError("an index is computed in a way that cannot be traced")
+            raise UnreadableError("an index is neither the step number nor a sum of it and constants")
         if node.op == "Reshape":
             shape = self._constant_of(node.inputs[1])
             return 0 if shape is None else len(shape)
