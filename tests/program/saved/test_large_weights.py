@@ -157,9 +157,9 @@ def test_a_digest_is_verified_once_and_again_after_a_change(
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
-    with pytest.raises(FileError, match="digest of .* differs"):
+    with pytest.raises(FileError, match=r"digest of .* differs"):
         rg.load(path, cache=cache)
-    with pytest.raises(FileError, match="digest of .* differs"):
+    with pytest.raises(FileError, match=r"digest of .* differs"):
         rg.load(path, cache=False)
 
 
