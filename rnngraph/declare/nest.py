@@ -44,7 +44,7 @@ def fold(
         StructureError: A nest contains itself.
     """
     results: list[Any] = []
-    pending: list[tuple[Any, int | None]] = [(nest, None)]  # with the number of entries, once they are reduced
+    pending: list[tuple[Any, int | None]] = [(nest, None)]  # with the number of entries, once these were pushed
     inside: set[int] = set()
     while pending:
         item, count = pending.pop()

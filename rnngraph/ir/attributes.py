@@ -141,7 +141,7 @@ def _at_one(dim: Dim) -> int:
 
 
 def limits(value: Any, node: Node) -> bool:
-    """True for (size, minimum, maximum), which each call checks."""
+    """True for valid limits: tuples (size, minimum, maximum), by which each call checks sizes."""
     return shape(value, node) and len(value) == 3 and all(is_int(number) for number in value[1:])
 
 

@@ -137,7 +137,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         return super()._weighed(examples) * [weights.get(label, 1.0) for label in examples.targets.tolist()]
 
     def _weights_of_classes(self, targets: np.ndarray) -> dict[int, float]:
-        """Return {index of a label: weight}; empty if all have the same."""
+        """Return {index of a label: weight}; empty if all weights are equal."""
         if self.class_weight is None:
             return {}
         there = np.unique(targets)

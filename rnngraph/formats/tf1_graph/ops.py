@@ -316,7 +316,7 @@ def _top_k(t: Translation, node: Node) -> list[str]:
 
 def _channels_first(t: Translation, node: Node, number: int = 0) -> str:
     if node.text("data_format", "NHWC") != "NHWC":
-        raise UnreadableError("its channels are not the last axis")
+        raise UnreadableError('its channels are not the last axis; declare it with data_format="NHWC"')
     return t.emit("Transpose", [t.input(node, number)], perm=[0, 3, 1, 2])
 
 
@@ -354,7 +354,7 @@ def _batch_norm(t: Translation, node: Node) -> str:
     if node.flag("is_training", True):
         raise UnreadableError("normalizing by the batch's statistics is not supported; export the graph for inference")
     if node.text("data_format", "NHWC") != "NHWC":
-        raise UnreadableError("its channels are not the last axis")
+        raise UnreadableError('its channels are not the last axis; declare it with data_format="NHWC"')
     gamma, beta, variance = (t.input(node, place) for place in (1, 2, 4))
     no_mean = t.constant(np.zeros_like(t.known(node, 3, "its mean")))
     centred = t.emit("Transpose", [t.emit("Sub", [t.input(node, 0), t.input(node, 3)])], perm=[0, 3, 1, 2])

@@ -105,7 +105,7 @@ class _Chunk:
         return readouts, state
 
     def _rows(self, within: Mapping[tuple[int, int], Node], before: Sequence[Node]) -> list[Node]:
-        """Return the row y of every column, [..., C, values]."""
+        """Return the rows y [..., C, values] that the columns multiply, in the order of columns."""
         columns, width = self.chunk.columns, self.state.shape[-1]
         rows: list[Node | None] = [
             None if column.row is None else self._full(column.row, (self.steps, width)) for column in columns
@@ -201,7 +201,7 @@ class Decays:
 
     @property
     def between(self) -> Node:
-        """Products of the decays between two steps t and s, [..., C, C], if equal for all keys; 0 where t <= s."""
+        """Products of the decays between steps s and t [..., C, C], for decays that keys share; 0 where t <= s."""
         total: Node | None = None
         for half, before, after in self.levels:
             if before is None or after is None:

@@ -25,7 +25,7 @@ class SizedNodes:
         self.layers = layers
         self.roles: dict[str, str] = {}
         self._sizes = SizeTable()
-        self._unequal: list[tuple[Dim, Dim]] = []  # sizes that the present op needs equal, as only a call can check
+        self._unequal: list[tuple[Dim, Dim]] = []  # sizes that must be equal for the current op, which each call checks
         self._assumed: list[tuple[Dim, Dim, Where | None]] = []
 
     def make(self, op: str, *operands: Node, where: Where | None = None, name: str = "", **attributes: Any) -> Node:

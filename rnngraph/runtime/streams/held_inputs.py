@@ -18,7 +18,7 @@ class HeldInputs:
 
     Attributes:
         arrays: The arrays, by name.
-        ranges: Range checks of all feeds, including these.
+        ranges: Range checks of all feeds, held ones included.
     """
 
     def __init__(self, arrays: Mapping[str, ndarray], ranges: Sequence[Precondition]) -> None:

@@ -79,7 +79,7 @@ class TensorShape(tuple[Any, ...]):
 
     @property
     def dims(self) -> list[Any]:
-        """Sizes."""
+        """Sizes of the axes, as a list."""
         return list(self)
 
     def is_fully_defined(self) -> bool:

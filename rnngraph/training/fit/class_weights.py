@@ -112,7 +112,7 @@ def _is_cut(node: Node) -> bool:
 
 
 def _labelled_loss(graph: Graph, where: Where | None) -> Labelled:
-    """Return the only part of the loss whose labels are classes."""
+    """Return the part of the loss that reads class labels. Raise ``GraphError`` unless there is exactly one."""
     loss = Graph.of(graph.name, [("loss", graph.output("loss"))], graph.inputs)
     losses = labelled_losses(loss)
     if not losses:

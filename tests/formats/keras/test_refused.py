@@ -144,7 +144,7 @@ def doubling(described: dict[str, Any]) -> None:
         (redescribed(data_of("sequential2"), deep(100)), "nests more than 40"),
         (redescribed(data_of("sequential2"), doubling), "called more than 20000 times"),
         (with_layers(layer("Dense", units=3)), "has no array|are missing"),
-        (with_layers(layer("Permute", dims=[5, 1])), "does not fit its input"),
+        (with_layers(layer("Permute", dims=[5, 1])), "can't be called on its input"),
         (with_layers(layer("RepeatVector", n=10**12)), "not a list of whole numbers"),
     ],
 )

@@ -226,7 +226,7 @@ class Declaration:
         except RnnGraphError as error:
             if any(part.is_custom for part in all_layers(layer)):  # The caller's own builder raised the error.
                 raise
-            raise layer.config.error(f"{layer} does not fit its input ({error.what})") from None
+            raise layer.config.error(f"{layer} can't be called on its input: {error.what}") from None
         finally:
             self.is_training = outer
         first = next(iter(signals(inputs.arguments)), None)

@@ -88,7 +88,7 @@ class Hdf5:
         return pieces
 
     def array(self, path: str) -> np.ndarray:
-        """Return a dataset of numbers as float32; float64 stays."""
+        """Return a dataset of numbers: float64 as it is, other types as float32."""
         dataset = self._guarded(lambda: self._at(path))
         if not isinstance(dataset, self._h5py.Dataset):
             raise self.error(f"it has no array {path!r}")

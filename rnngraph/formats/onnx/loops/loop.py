@@ -177,7 +177,9 @@ class _Reading:
         for bound in bounds[1:]:
             if bound != first:
                 if not isinstance(bound, int) or not isinstance(first, int):
-                    raise UnreadableError(f"its number of steps is min({first}, {bound}), which depends on the call")
+                    raise UnreadableError(
+                        f"its number of steps is min({first}, {bound}), which depends on the call; pass fixed="
+                    )
                 first = min(first, bound)
         if isinstance(first, int) and first < 1:
             raise UnreadableError("it runs 0 steps; at least 1 is required")
@@ -379,7 +381,7 @@ class _Reading:
         return self.tensors.index(array, index)
 
     def _index_rank(self, name: str, depth: int = 0) -> int:
-        """Return the rank of an index that is the step number."""
+        """Return the rank of an index that is computed from the step number."""
         if depth > MAX_DEPTH:
             raise UnreadableError(f"an index passes through more than {MAX_DEPTH} nodes, the maximum")
         node = self.body.makers.get(name)

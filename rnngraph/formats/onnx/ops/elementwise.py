@@ -170,7 +170,7 @@ def _binary(call: Call) -> Outputs:
     op = "FMod" if op == "Mod" and call.whole("fmod", 0) else op
     items = [call.input(number) for number in range(len(call.inputs))]
     if not items or (len(items) > 2 and call.op not in ("Max", "Min", "Sum", "Mean")):
-        raise UnreadableError(f"it has {len(items)} inputs, which is not supported")
+        raise UnreadableError(f"it has {len(items)} inputs; {call.op} needs one or two")
     total = items[0]
     for item in items[1:]:
         total = combined(call, op, total, item)

@@ -116,7 +116,7 @@ def _of_known(x: Known, index: Known, updates: Known) -> Known:
 
 
 def region_of(ranges: Sequence[Range | None], shape: Sequence[Dim], index: Sequence[Dim]) -> list[Bounds] | None:
-    """Return the written part of each axis; None if the indices are no consecutive parts of axes."""
+    """Return the range that is written along each axis; None unless the indices form such ranges, in order of axes."""
     region: list[Bounds] = []
     last = -1
     for item in ranges:

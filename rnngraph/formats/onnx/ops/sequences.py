@@ -57,7 +57,7 @@ def _insert(call: Call) -> Outputs:
     items = call.items(0)
     place = _place(call, 2, len(items), len(items))
     if len(items) >= MAX_ITEMS:
-        raise UnreadableError(f"its sequence has more than {MAX_ITEMS:,} arrays")
+        raise UnreadableError(f"its sequence has more than {MAX_ITEMS:,} arrays, the maximum")
     return Listed((*items[:place], call.input(1), *items[place:]))
 
 

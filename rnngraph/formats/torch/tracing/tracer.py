@@ -351,7 +351,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # without
         return isinstance(item, Filled) and not (is_state and self.keeps_filled)
 
     def fix_undecided(self) -> None:
-        """Fix one of two sizes: the last that may be a number and that no recurrence needs. Raises ``SizesChanged``."""
+        """Fix one of two undecided sizes, preferably one that no recurrence runs over. Raises ``SizesChanged``."""
         dims, where = self.undecided[0]
         for wanted in (self.scanned.union(self.must_open), self.must_open, ()):
             if rest := [dim for dim in dims if isinstance(dim, Size) and dim.symbols.isdisjoint(wanted)]:

@@ -1,7 +1,7 @@
 """Links between unrolled steps: the nodes between the results of a step and the input of the next step.
 
-Where later links read a value of the previous link, the first link may read a node from outside. That node is then the
-initial value of a carry.
+A later link may read a value of the previous link where the first link reads a node from outside of the loop. That node
+is then the initial value of a carry.
 """
 
 from __future__ import annotations
