@@ -241,15 +241,15 @@ class _Sequences:
         if plan.updates is not None:
             self.updates = spread(plan.updates, self.forms.view, self.forms.axes)
         self.decay = self._merged(self._sum(plan.decay), plan.keys, 1.0, is_whole=False)
-        self.weights = [self._merged(self.forms.product(probe.weights), plan.keys, 0.0) for probe in plan.readouts]
+        self.weights = [self._row(self.forms.product(probe.weights), plan.keys) for probe in plan.readouts]
         self.columns = []
         for column in plan.columns:
-            row = self._merged(self._sum(column.free), plan.values, 0.0, is_row=True) if column.free else None
+            row = self._row(self._sum(column.free), plan.values) if column.free else None
             scales = {
                 plan.readouts.index(probe): self._merged(self._sum(terms), (), 0.0)
                 for probe, terms in column.read.items()
             }
-            self.columns.append(ChunkColumn(self._merged(self.forms.product(column.keys), plan.keys, 0.0), row, scales))
+            self.columns.append(ChunkColumn(self._row(self.forms.product(column.keys), plan.keys), row, scales))
         lead = tuple(self.forms.axes[axis] for axis in plan.batch)
         shape = (*lead, _size(plan, plan.values))
         self.probes = {probe: _param("readout", self.forms.carry, shape) for probe in plan.readouts}
@@ -346,6 +346,10 @@ class _Sequences:
         for factors in terms:
             total = added(total, self.forms.product(factors))
         return make("constant", value=np.zeros((), self.forms.carry.dtype)) if total is None else total
+
+    def _row(self, value: Node, axes: Sequence[int]) -> Node:
+        """Return a value with the batch axes, and with ``axes`` merged into a row of 0 for steps that change nothing."""
+        return self._merged(value, axes, 0.0, is_row=True)
 
     def _merged(
         self, value: Node, axes: Sequence[int], filling: float, is_whole: bool = True, is_row: bool = False

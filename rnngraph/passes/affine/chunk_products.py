@@ -14,7 +14,7 @@ may have any size and sign. Products that underflow count as 0. With these produ
     S_C = diag(d_1 … d_C) S_0 + sum of (d_t+1 … d_C x_t) y_t'
 
 ``I - c A`` is unit lower triangular. Its inverse is computed by recursive halving, too, which is as stable as
-substitution. Steps are the last axis of values along keys, [..., keys, C], and of scalars per step, [..., 1, C].
+substitution. Steps are the last axis of decays, [..., keys, C], and of scalars per step, [..., 1, C].
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ChunkColumn:
     """A column of the update.
 
     Attributes:
-        keys: x_t, [..., keys, C].
+        keys: x_t, [..., C, keys].
         row: f_t, [..., C, values], or None.
         scales: c_t, [..., 1, C], by the index of a readout.
     """
@@ -52,7 +52,7 @@ class ChunkSteps:
 
     Attributes:
         decay: [..., keys, C], or [..., 1, C] if it is the same for all keys.
-        weights: w_t of each readout, [..., keys, C].
+        weights: w_t of each readout, [..., C, keys].
         columns: Columns of the update.
     """
 
@@ -90,7 +90,7 @@ class _Chunk:
             for number, weights in enumerate(chunk.weights)
             for place, column in enumerate(chunk.columns)
         }
-        reading = [swapped(multiplied(self.decays.before, weights)) for weights in chunk.weights]
+        reading = [self.decays.scaled(weights, self.decays.before) for weights in chunk.weights]
         before = [self._product(weights, self.state) for weights in reading]
         rows = self._rows(within, before)
         readouts = []
@@ -101,7 +101,8 @@ class _Chunk:
             readouts.append(total)
         state = multiplied(self.decays.all_steps, self.state)
         for column, row in zip(chunk.columns, rows, strict=True):
-            state = added(state, self._product(multiplied(column.keys, self.decays.after), row))
+            writing = self.decays.scaled(column.keys, self.decays.after)
+            state = added(state, self._product(swapped(writing), row))
         return readouts, state
 
     def _rows(self, within: Mapping[tuple[int, int], Node], before: Sequence[Node]) -> list[Node]:
@@ -190,14 +191,29 @@ class Decays:
 
     def attention(self, weights: Node, keys: Node) -> Node:
         """Return A [..., C, C]: for two steps, the sum over keys of weights times the decays between times columns."""
-        if self.decay.shape[-2] == 1:
-            return multiplied(self._multiply(swapped(weights), keys), self.between)
+        if self._is_scalar:
+            return multiplied(self._multiply(weights, swapped(keys)), self.between)
         total: Node | None = None
         for half, before, after in self.levels:
-            late, early = _times(before, weights), _times(after, keys)
-            total = self._selected(self._multiply(swapped(late), early), half, total)
+            late = weights if before is None else self.scaled(weights, before)
+            early = keys if after is None else self.scaled(keys, after)
+            total = self._selected(self._multiply(late, swapped(early)), half, total)
         assert total is not None
         return total
+
+    @property
+    def _is_scalar(self) -> bool:
+        """True if the decay is the same for all keys."""
+        return self.decay.shape[-2] == 1
+
+    def scaled(self, rows: Node, decays: Node) -> Node:
+        """Return rows of keys [..., C, keys] times decays in the layout of ``decay``.
+
+        A decay that is the same for all keys scales whole rows, so that the keys of a step stay contiguous.
+        """
+        if self._is_scalar:
+            return multiplied(as_column(decays), rows)
+        return swapped(multiplied(decays, swapped(rows)))
 
     @property
     def between(self) -> Node:
