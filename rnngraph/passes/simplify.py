@@ -144,9 +144,43 @@ def _select(node: Node, operands: tuple[Node, ...]) -> Node | None:
     condition, a, b = operands
     if a is b:
         return a
+    if is_scalar_broadcast(condition):
+        condition = condition.operands[0]
     if condition.op == "constant" and condition.tensor.rank == 0:
         return a if condition["value"] else b
     return None
+
+
+def _less(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    """Replace a comparison of positions with a bound that all or none of them are below."""
+    position, bound = operands
+    if position.op != "iota" or bound.op != "constant" or bound.tensor.rank or not isinstance(position["size"], int):
+        return None
+    limit = bound["value"]
+    if 0 < limit < position["size"]:
+        return None
+    return _broadcast_number(node, make("constant", value=np.asarray(limit > 0)))
+
+
+def _dimension(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    size = node["size"]
+    return make("constant", value=np.asarray(size, node.dtype), where=node.where) if isinstance(size, int) else None
+
+
+def _scan(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    """Move sequences whose entries are all one number into the body."""
+    parts = ScanParts.of(node, operands)
+    numbers = {
+        inside: _broadcast_number(inside, outside.operands[0])
+        for inside, outside in parts.sequences
+        if is_scalar_broadcast(outside) and inside.tensor.rank and inside is not parts.when
+    }
+    if not numbers:
+        return None
+    body = rewrite(node["body"], lambda item, _: numbers.get(item))
+    parts = ScanParts.of(node, operands, body)
+    kept = [binding for binding in parts.sequences if not is_scalar_broadcast(binding.outside) or binding.inside is parts.when]
+    return replace(parts, sequences=kept).build(node.where, node.name)
 
 
 def _operand(node: Node, operands: tuple[Node, ...]) -> Node | None:
@@ -245,6 +279,9 @@ _RULES: dict[str, Callable[[Node, tuple[Node, ...]], Node | None]] = {
     "div": _div,
     "sub": _sub,
     "select": _select,
+    "less": _less,
+    "dimension": _dimension,
+    "scan": _scan,
     "cast": _operand,
     "broadcast": _broadcast,
     "ensure_shape": lambda node, operands: None if node.get("limits") else _operand(node, operands),

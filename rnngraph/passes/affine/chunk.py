@@ -154,7 +154,7 @@ class ChunkLoop:
             filling = make("constant", value=np.ones((), whole.dtype))
             filling = make("broadcast", filling, where=whole.where, shape=(missing, *shape))
             whole = concat([whole, filling], -whole.tensor.rank)
-        return make("windows", whole, where=whole.where, axis=0, size=self.steps, step=self.steps, apart=1)
+        return shaped(whole, (count, self.steps, *shape))
 
     def _in_steps(self, chunks: Node, count: Dim) -> Node:
         """Reshape the results of chunks [chunks, C, ...] to [T, ...]."""

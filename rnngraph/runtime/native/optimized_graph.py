@@ -225,8 +225,8 @@ class OptimizedGraph:
             one_step: True to fix lengths to 1 as well, for a single step.
             recompute: Policy for rematerialising forward values in gradients; None to save residuals.
         """
-        graph = self.optimized(outputs)
         known = self.settled_sizes(outputs, sizes, self.left_open(outputs))
+        graph = self._optimized_chunks(outputs, known) if self._runs_chunks else self.optimized(outputs)
         if one_step:
             known |= dict.fromkeys(lengths_of(graph), 1)
         graph = with_sizes(graph, known)
@@ -237,6 +237,14 @@ class OptimizedGraph:
 
             graph = single_steps(graph)
         return graph if recompute is None else run(graph, (recompute,), forbidden(self.kind))
+
+    def _optimized_chunks(self, outputs: tuple[str, ...], known: Mapping[str, Dim]) -> Graph:
+        """Return the optimised graph for lengths that are known before the passes, which drop the fill of whole chunks."""
+        lengths = {name: known[name] for name in self.lengths(outputs) if name in known}
+        if not lengths:
+            return self.optimized(outputs)
+        graph = Simplify()(with_sizes(drop_limits(self.pruned(outputs)), lengths))
+        return run(graph, self._optimization, forbidden(self.kind))
 
     def lengths(self, outputs: tuple[str, ...]) -> set[str]:
         """Return the sizes that can stay symbolic in compiled code."""

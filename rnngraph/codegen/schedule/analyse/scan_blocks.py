@@ -96,11 +96,38 @@ def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
     not fit, the last axis is divided into whole vectors.
     """
     parts, body = ScanParts.of(scan), scan["body"]
-    if parts.when is not None or not parts.carries or any(node.op in (*MATRIX_PRODUCTS, "scan") for node in body.nodes):
+    if parts.when is not None or not parts.carries or any(node.op == "scan" for node in body.nodes):
         return None
     state = max((carry.inside for carry in parts.carries), key=lambda node: node.tensor.bytes_at(1))
     if state.tensor.rank < 3:
         return None
+    products = [node for node in body.nodes if node.op in MATRIX_PRODUCTS]
+    axes, sizes = _axes_of_products(target, scan, products) if products else _axes_of_state(target, scan, state)
+    if not axes:
+        return None
+    inner, inside = restricted(body, [*zip(axes, sizes, strict=True)])
+    return ScanBlocks(tuple(axes), tuple(sizes), inner, inside)
+
+
+def _axes_of_products(target: Target, scan: Node, products: Sequence[Node]) -> tuple[list[UnmixedAxis], list[int]]:
+    """Return axes to divide until factors and results of a block's products fit into L2, and the sizes of a block.
+
+    Factors of all blocks, such as weights, would be read again by each block. They may take a small part of L1.
+    """
+    values = {item for node in products for item in (node, *node.operands) if item.op != "constant"}
+    left, limit = sum(item.tensor.bytes_at(1) for item in values), target.second_cache // 2
+    axes = list[UnmixedAxis]()
+    for axis in unmixed_axes(scan):
+        shared = {node.operands[1] for node in products} - axis.places.keys()
+        is_invariant = any(binding.inside in axis.places for binding in ScanParts.of(scan).invariants)
+        if left > limit and not is_invariant and sum(item.tensor.bytes_at(1) for item in shared) <= target.first_cache // 4:
+            axes.append(axis)
+            left //= _count(axis.size)
+    return axes, [1] * len(axes)
+
+
+def _axes_of_state(target: Target, scan: Node, state: Node) -> tuple[list[UnmixedAxis], list[int]]:
+    """Return axes to divide until a block's state fits into L1, and the sizes of a block along each."""
     last, left, limit = state.tensor.rank - 1, state.tensor.bytes_at(1), target.first_cache // 2
     axes, sizes = list[UnmixedAxis](), list[int]()
     for axis in unmixed_axes(scan):
@@ -113,10 +140,7 @@ def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
             axes.append(axis)
             sizes.append(1)
             left //= _count(axis.size)
-    if not axes:
-        return None
-    inner, inside = restricted(body, [*zip(axes, sizes, strict=True)])
-    return ScanBlocks(tuple(axes), tuple(sizes), inner, inside)
+    return axes, sizes
 
 
 def _width(target: Target, size: Dim, max_width: int) -> int:
