@@ -168,18 +168,18 @@ def _dimension(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 
 def _scan(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    """Move sequences whose entries are all one number into the body."""
+    """Move sequences whose entries are all one constant into the body."""
     parts = ScanParts.of(node, operands)
-    numbers = {
+    constants = {
         inside: _broadcast_number(inside, outside.operands[0])
         for inside, outside in parts.sequences
-        if is_scalar_broadcast(outside) and inside.tensor.rank and inside is not parts.when
+        if is_scalar_broadcast(outside) and outside.operands[0].op == "constant" and inside.tensor.rank
     }
-    if not numbers:
+    if not constants:
         return None
-    body = rewrite(node["body"], lambda item, _: numbers.get(item))
-    parts = ScanParts.of(node, operands, body)
-    kept = [binding for binding in parts.sequences if not is_scalar_broadcast(binding.outside) or binding.inside is parts.when]
+    body = rewrite(node["body"], lambda item, _: constants.get(item))
+    parts, moved = ScanParts.of(node, operands, body), {*constants.values()}
+    kept = [binding for binding in parts.sequences if binding.inside not in moved]
     return replace(parts, sequences=kept).build(node.where, node.name)
 
 

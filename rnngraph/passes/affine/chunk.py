@@ -348,7 +348,7 @@ class _Sequences:
         return make("constant", value=np.zeros((), self.forms.carry.dtype)) if total is None else total
 
     def _row(self, value: Node, axes: Sequence[int]) -> Node:
-        """Return a value with the batch axes, and with ``axes`` merged into a row of 0 for steps that change nothing."""
+        """Return a value with the batch axes, and with ``axes`` merged into a row. Rows of the fill are 0."""
         return self._merged(value, axes, 0.0, is_row=True)
 
     def _merged(

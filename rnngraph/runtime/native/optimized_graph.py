@@ -239,7 +239,7 @@ class OptimizedGraph:
         return graph if recompute is None else run(graph, (recompute,), forbidden(self.kind))
 
     def _optimized_chunks(self, outputs: tuple[str, ...], known: Mapping[str, Dim]) -> Graph:
-        """Return the optimised graph for lengths that are known before the passes, which drop the fill of whole chunks."""
+        """Return the graph optimised for known lengths. Lengths that chunks divide need no steps that fill a chunk."""
         lengths = {name: known[name] for name in self.lengths(outputs) if name in known}
         if not lengths:
             return self.optimized(outputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from affine_cells import CHUNKED, DeltaCell, GatedCell, declared, fed
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
+from rnngraph.codegen.compile import planned
+from rnngraph.codegen.schedule.plan_text import plan_text
 from rnngraph.ir.interpreter import interpret
 from rnngraph.passes.affine.chunking import Chunking
 from rnngraph.passes.pipeline import meaning, run
@@ -102,6 +105,40 @@ def test_lengths_share_code_after_the_first_few() -> None:
         assert abs(loss_of_chunks - loss_by_steps) <= 5e-6 * abs(loss_by_steps)
     (graph,) = program.training._gradients._graphs.values()
     assert len(graph.native_entries()) == 5
+
+
+def test_chunks_that_divide_the_length_are_not_filled() -> None:
+    cell = GatedCell()
+    outputs, loss, _ = declared(cell)
+    program = rg.compile(outputs, loss=loss, chunked=8)
+    program.training.gradients({key: fed(cell, 2, 8)[key].astype("float32") for key in ("x", "first")}, wrt=["x"])
+    (graph,) = program.training._gradients._graphs.values()
+    names = tuple(name for name, _ in graph.graph.outputs)
+    ops = [{node.op for node in graph.sized(names, {"B": 2, "T": time}).walk()} for time in (16, 15)]
+    assert "iota" in ops[1]
+    assert "iota" not in ops[0]
+
+
+def test_chunks_of_many_rows_run_row_by_row() -> None:
+    """Products of all rows would overflow L2. Each row has the bits that it has alone."""
+    x, heads = rg.placeholder("x", (None, None, 388)), (None, None, 2, 64)
+    q, k, v = (rg.reshape(part, heads) for part in rg.split(x[:, :, 4:], 3, 2))
+    cell = rg.GatedDeltaNetCell(2, 64)
+    y, _ = rg.dynamic_rnn(
+        cell, {"q": q, "k": k, "v": v, "beta": rg.sigmoid(x[:, :, :2]), "g": -rg.square(x[:, :, 2:4])}
+    )
+    program = rg.compile(y, loss=rg.reduce_sum(rg.square(y)), chunked=16)
+    rows = np.random.default_rng(0).standard_normal((12, 48, 388)).astype(np.float32) / 8
+    whole = program.training.gradients(x=rows, wrt=["x"])[1]["x"]
+    (graph,) = program.training._gradients._graphs.values()
+    names = tuple(name for name, _ in graph.graph.outputs)
+    plan = planned(
+        graph.sized(names, {"B": 12, "T": 48}), replace(graph.options.target, second_cache=2**20), "training", 1
+    )
+    assert str(plan_text(plan)).count("in blocks of 1 of 12; all steps of a block before the next") == 2
+    for row in (0, 7):
+        alone = program.training.gradients(x=rows[row : row + 1], wrt=["x"])[1]["x"]
+        assert_array_equal(whole[row : row + 1], alone)
 
 
 def test_dtypes_of_chunks_are_checked() -> None:

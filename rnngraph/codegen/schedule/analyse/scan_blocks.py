@@ -1,7 +1,8 @@
 """Division of scans into blocks, along axes that steps do not mix.
 
 A block runs all its steps before the next block starts, so that its state stays in L1. Without blocks, each step
-reads and writes the state of all rows and heads, which may exceed L1.
+reads and writes the state of all rows and heads, which may exceed L1. If a step has products, such as those of a chunk
+of steps, their factors and results should stay in L2.
 """
 
 from __future__ import annotations
@@ -92,8 +93,7 @@ def follows_in_block(scan: Node, blocks: ScanBlocks, earlier: Node, of_earlier: 
 def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
     """Return the division of a scan whose state has several axes; None if blocks would not be faster.
 
-    Outer axes are divided until a block's state fits into L1; axes of symbolic size always. If the state still does
-    not fit, the last axis is divided into whole vectors.
+    Outer axes are divided until a block fits into a cache.
     """
     parts, body = ScanParts.of(scan), scan["body"]
     if parts.when is not None or not parts.carries or any(node.op == "scan" for node in body.nodes):
@@ -112,22 +112,27 @@ def scan_blocks(target: Target, scan: Node) -> ScanBlocks | None:
 def _axes_of_products(target: Target, scan: Node, products: Sequence[Node]) -> tuple[list[UnmixedAxis], list[int]]:
     """Return axes to divide until factors and results of a block's products fit into L2, and the sizes of a block.
 
-    Factors of all blocks, such as weights, would be read again by each block. They may take a small part of L1.
+    Each block reads right factors that are the same for all blocks again, such as weights. They must be small.
     """
     values = {item for node in products for item in (node, *node.operands) if item.op != "constant"}
     left, limit = sum(item.tensor.bytes_at(1) for item in values), target.second_cache // 2
+    invariants = [binding.inside for binding in ScanParts.of(scan).invariants]
     axes = list[UnmixedAxis]()
     for axis in unmixed_axes(scan):
-        shared = {node.operands[1] for node in products} - axis.places.keys()
-        is_invariant = any(binding.inside in axis.places for binding in ScanParts.of(scan).invariants)
-        if left > limit and not is_invariant and sum(item.tensor.bytes_at(1) for item in shared) <= target.first_cache // 4:
+        shared = (node.operands[1] for node in products if node.operands[1] not in axis.places)
+        is_cheap = all(item.tensor.bytes_at(1) <= target.first_cache // 4 for item in shared)
+        if left > limit and is_cheap and axis.places.keys().isdisjoint(invariants):
             axes.append(axis)
             left //= _count(axis.size)
     return axes, [1] * len(axes)
 
 
 def _axes_of_state(target: Target, scan: Node, state: Node) -> tuple[list[UnmixedAxis], list[int]]:
-    """Return axes to divide until a block's state fits into L1, and the sizes of a block along each."""
+    """Return axes to divide until a block's state fits into L1, and the sizes of a block along each.
+
+    Axes of symbolic size are always divided. If the state still does not fit, the last axis is divided into whole
+    vectors.
+    """
     last, left, limit = state.tensor.rank - 1, state.tensor.bytes_at(1), target.first_cache // 2
     axes, sizes = list[UnmixedAxis](), list[int]()
     for axis in unmixed_axes(scan):
