@@ -100,7 +100,7 @@ def feeds_of(graph: Graph) -> dict[str, np.ndarray]:
             feeds[label] = np.asarray(1.0, kind.dtype)
         elif kind.dtype == "bool":
             feeds[label] = generator.random(shape) < 0.5
-        elif kind.dtype.startswith("int"):
+        elif kind.dtype.startswith(("int", "uint")):
             feeds[label] = generator.integers(0, 5, shape).astype(kind.dtype)
         else:
             feeds[label] = generator.normal(size=shape).astype(kind.dtype)

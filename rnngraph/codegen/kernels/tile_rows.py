@@ -28,6 +28,9 @@ HEIGHT_STEP = 2
 MAX_REMAINDER = 8
 """Maximum rows of a remainder tile, because each smaller height needs separate code."""
 
+MIDDLE_HEIGHT = 4
+"""Rows of the tiles between the highest ones and single rows, which wait for their own sums."""
+
 
 class RowRange(NamedTuple):
     """Rows that tiles of one height compute.
@@ -96,6 +99,10 @@ class TileLoops:
         if height > 1 and self.region.has_static_lengths and not self.region.is_time(self.shape, axis):
             self._remainder_tiles(block, at, whole, end)
             return
+        if height > MIDDLE_HEIGHT + 1:
+            middle = whole + block.let_index("middle", "floor", end - whole, MIDDLE_HEIGHT)
+            self._row_loop(block, at, RowRange(whole, middle, MIDDLE_HEIGHT))
+            whole = middle
         self._row_loop(block, at, RowRange(whole, end, 1))
 
     def _active_rows(self, active: ActiveRows, block: Block, at: list[Coordinate]) -> None:

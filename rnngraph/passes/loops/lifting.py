@@ -50,6 +50,10 @@ def _over_all_steps(node: Node, operands: list[Lifted], length: Dim) -> Node | N
                 return None
             rank = node.tensor.rank
             return same_op(first, operands[1][0], *(aligned(item, flag, rank) for item, flag in operands[2:]))
+        case "block_matmul":
+            if [flag for _, flag in operands] != [True, False, True, False, True]:
+                return None  # only a weight that all steps share is a product of many rows
+            return same_op(*(item for item, _ in operands))
         case "reduce_sum" | "reduce_max" | "reduce_min":
             return same_op(first, axes=tuple(axis + 1 for axis in node["axes"]))
         case "slice":
