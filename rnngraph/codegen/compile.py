@@ -13,7 +13,7 @@ from ..support.errors import ArgumentError, GraphError
 from .buffers.packing import PanelLayout
 from .llvm.module import module_lines, module_text
 from .loop_ir.origins import StatementOrigins, layers_text
-from .loop_ir.workers import TEAM
+from .loop_ir.worker_names import TEAM
 from .machine.cycle_counter import cycle_counter
 from .machine.engine import object_code
 from .machine.interface import Interface, ObjectCode, Output, Packing

@@ -14,6 +14,7 @@ from ..support.attribute_hints import Uncalled
 from ..support.errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, shown, user_line
 from .call_text import call_text, snake_case
 from .carried import batch_of, state_leaves, stored, types_of, with_batch, with_rows, zeros_of
+from .initializers import DEFAULT_INITIALIZER
 from .layer import StepVariables, joined, own_line, resumed_within, within
 from .nest import arranged, flatten, matched, pack
 from .parameter_maps import ParameterMap
@@ -243,7 +244,7 @@ class Scope:
 
     @api
     def parameter(
-        self, name: str, shape: Sequence[int], initializer: Any = "glorot_uniform", trainable: bool = True
+        self, name: str, shape: Sequence[int], initializer: Any = DEFAULT_INITIALIZER, trainable: bool = True
     ) -> Tensor:
         """Return the parameter ``name`` of this cell, created at the first call.
 
@@ -273,7 +274,7 @@ class Scope:
         return tensor
 
     @api
-    def kernel(self, name: str, shape: Sequence[int], initializer: Any = "glorot_uniform") -> Tensor:
+    def kernel(self, name: str, shape: Sequence[int], initializer: Any = DEFAULT_INITIALIZER) -> Tensor:
         """Return a weight matrix, by default Glorot-uniform."""
         return self.parameter(name, shape, initializer)
 

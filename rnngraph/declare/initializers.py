@@ -17,6 +17,8 @@ from ..support.records import dataclass
 from .public_types import dtype_word
 
 Initializer = Callable[[tuple[int, ...], np.random.Generator], Any]
+DEFAULT_INITIALIZER = "glorot_uniform"
+"""Initializer of parameters whose declaration names none."""
 
 
 def zeros(shape: tuple[int, ...], generator: np.random.Generator) -> Any:

@@ -15,7 +15,7 @@ from ..support.api_guard import api
 from ..support.arguments import MAX_UNITS, checked_name, entries, flag
 from ..support.errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from ..support.records import dataclass
-from .initializers import Initializer, initializer_of
+from .initializers import DEFAULT_INITIALIZER, Initializer, initializer_of
 from .layer import driver_of_step
 from .public_types import check_dtype
 from .tensor import Tensor, build, declared, like
@@ -126,7 +126,7 @@ def check_shape(name: Any, shape: Sequence[int]) -> tuple[int, ...]:
 def parameter(
     name: str,
     shape: Sequence[int],
-    initializer: Any = "glorot_uniform",
+    initializer: Any = DEFAULT_INITIALIZER,
     trainable: bool = True,
     dtype: Any = "float32",
 ) -> Tensor:

@@ -17,8 +17,9 @@ from ..passes.gradients.autodiff import PREFIX
 from ..passes.lowering.lowered import NUMBER, SEED_INPUTS, TAP
 from ..runtime.calls.call_cache import MAX_SIGNATURES, DirectCache
 from ..runtime.calls.direct_call import DirectPlan, Draws, direct_call
+from ..runtime.calls.entries_by_shape import EntriesByShape
 from ..runtime.calls.entry_blocks import EntryBlocks
-from ..runtime.calls.entry_cache import EntryCache
+from ..runtime.calls.feed_names import unknown_input
 from ..runtime.calls.feeds import convert, solve_sizes
 from ..runtime.calls.prepared_call import SEED, CallInputs, CallResults, spec_of
 from ..runtime.calls.results import Result, ResultT
@@ -33,7 +34,7 @@ from ..support.arguments import flag, whole_number
 from ..support.attribute_hints import Unindexed
 from ..support.bounded_cache import BoundedCache
 from ..support.display.html import headed
-from ..support.errors import NameLookupError, Where, did_you_mean, shown, user_line
+from ..support.errors import NameLookupError, Where, user_line
 from ..support.stage_text import StageText
 from .parts import CallForm, ProgramParts, Reduced, by_name
 
@@ -55,7 +56,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
         self.parts, self.structure, self.loss = parts, parts.source.structure, parts.source.loss
         self.compiled = CompiledGraph(lowered, self.kind, parts.options, parts.source.described)
         self._output_names: tuple[str, ...] | None = None
-        self._known = EntryCache()
+        self._known = EntriesByShape()
         self._calls: DirectCache = DirectCache()
         self._direct: DirectPlan | None = None  # plan that machine code runs in place of a Python call
         # Caches of calls whose results have another form, by form.
@@ -235,9 +236,7 @@ class CallableGraph(Unindexed, Generic[ResultT]):
         arrays = {name: array for name, array in self.parts.lowered.defaults.items() if name in self._types}
         for name, value in values.items():
             if name not in self._types or name in SEED_INPUTS:
-                names = self.input_names()
-                hint = did_you_mean(name, names) or f"; it takes {', '.join(names) or 'none'}"
-                raise NameLookupError(f"the {self.kind} graph has no input {shown(name)}{hint}", where)
+                raise unknown_input(f"the {self.kind} graph", name, self.input_names(), where)
             kind = self._types[name]
             if name == NUMBER and self._samples and np.ndim(value) == 0:
                 kind = kind.with_shape(())

@@ -18,6 +18,7 @@ from ..ir.graph import Graph
 from ..ir.text.fingerprint import fingerprint
 from ..ir.types import TensorType
 from ..runtime.calls.direct_call import DIRECT
+from ..runtime.calls.feed_names import unknown_input
 from ..runtime.calls.results import ResultT
 from ..runtime.native.compile_options import CompileOptions
 from ..support.api_guard import api, no_more
@@ -26,9 +27,7 @@ from ..support.bounded_cache import BoundedCache
 from ..support.errors import (
     ArgumentError,
     FileError,
-    NameLookupError,
     Where,
-    did_you_mean,
     shown,
     user_line,
 )
@@ -322,8 +321,7 @@ class InferenceGraph(CallableGraph[ResultT]):
         for key, column in pairs:
             name = self.parts.names.name_of(key, where)
             if name not in self.input_names():
-                hint = did_you_mean(name, self.input_names()) or f"; it takes {', '.join(self.input_names())}"
-                raise NameLookupError(f"the {self.kind} graph has no input {shown(name)}{hint}", where)
+                raise unknown_input(f"the {self.kind} graph", name, self.input_names(), where)
             column_of[name] = name if isinstance(column, Tensor) else checked_name(column, "a column", where, True)
         kept = [checked_name(column, "a column", where, True) for column in entries(keep, "keep")]
         names = {"output"} if is_leaf(self.structure) else {*self.structure, "loss"}

@@ -14,6 +14,8 @@ from ..support.allocation import empty
 from ..support.errors import FileError
 from ..support.records import dataclass
 
+MIN_STORED_BYTES = 1 << 20
+"""Minimum size, in bytes, of a file whose arrays stay in it; smaller files are read at once."""
 _PIECE_BYTES = 1 << 22
 
 

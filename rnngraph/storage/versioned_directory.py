@@ -22,14 +22,11 @@ from ..support.errors import FileError
 from ..support.system import locked_directory, sync_directory
 from .atomic_file import as_path, replace_file
 from .read_file import open_file
-from .stored_array import StoredFile
+from .stored_array import MIN_STORED_BYTES, StoredFile
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 1 << 20
 """Maximum size of a manifest, in bytes."""
-
-STORED_BYTES = 1 << 20
-"""Files with fewer bytes are read at once."""
 
 _FOLDER = re.compile(r"[1-9][0-9]{0,17}")
 _FILE = re.compile(r"[a-z][a-z_]*\.[a-z]+")
@@ -98,7 +95,7 @@ def read_directory(
         path: The directory.
         kind: Kind of object that it must hold.
         version: Version of the format that it must have.
-        stored: Names of files that are opened and verified, and not read if they have at least ``STORED_BYTES``.
+        stored: Names of files that are opened and verified, and not read if they have at least ``MIN_STORED_BYTES``.
         known: Files that need not be verified again; None: none.
 
     Raises:
@@ -112,7 +109,7 @@ def read_directory(
             folder, files = Path(path) / manifest["folder"], manifest["files"]
             return {
                 name: _opened(folder / name, facts, known)
-                if name in stored and facts["bytes"] >= STORED_BYTES
+                if name in stored and facts["bytes"] >= MIN_STORED_BYTES
                 else _read(folder / name, facts)
                 for name, facts in files.items()
             }

@@ -9,7 +9,7 @@ from ...ir.types import Dim, size
 from ...support.records import dataclass
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Fold, For, Index, Operand, Valid, Value, When
-from ..loop_ir.workers import WORKER, WORKERS
+from ..loop_ir.worker_names import WORKER, WORKERS
 from .values import Strip
 
 

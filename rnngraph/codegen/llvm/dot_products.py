@@ -1,4 +1,4 @@
-"""Step of a register tile: a multiply-add of floats, or a dot product of narrow numbers.
+"""Step of a register tile: a multiply-add of floats, or a dot product of narrow numbers; narrow weights are unpacked.
 
 Each implementation has three functions: one prepares an activation, one prepares a vector of weights, and one adds
 their product to a sum. A tile therefore prepares each operand only once. Products of bytes are exact, so that all
@@ -220,3 +220,17 @@ SIGNED = {
     "plain": DotInstructions(_each_byte, _each_byte, _one_by_one),
 }
 """Implementations of dot products of signed bytes, by ``Target.signed_dots``. ``plain`` runs on all processors."""
+
+
+def widened(b: Instructions, weights: Handle) -> Handle:
+    """Convert int8 or bfloat16 weights to float32; return other weights as they are."""
+    if weights.element == "i8":
+        return b.convert("sitofp", weights, "f32")
+    if weights.element == "bf16":
+        return b.from_bits(b.shl(b.convert("zext", weights, "i32"), 16))
+    return weights
+
+
+def four_bits_of_each_byte(b: Instructions, weights: Handle, upper: int) -> Handle:
+    """Unpack int4 weights: return the lower or the upper 4 bits of each byte."""
+    return b.and_(b.lshr(weights, 4) if upper else weights, b.constant(0x0F0F0F0F, weights))

@@ -30,7 +30,7 @@ from ..loop_ir.nodes import (
     When,
 )
 from ..loop_ir.origins import StatementOrigins, layers_text
-from ..loop_ir.workers import WORKER, WORKERS
+from ..loop_ir.worker_names import WORKER, WORKERS
 from ..machine.amx import tile_product_text
 from ..machine.cycle_counter import cycle_counter
 from ..machine.target import Target

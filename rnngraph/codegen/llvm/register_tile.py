@@ -13,7 +13,15 @@ from ..loop_ir.nodes import BlockScales, Buffer, Contract, Index, LetIndex, Plac
 from ..machine.alignment import ALIGNMENT
 from ..machine.target import Target
 from .conversions import float_of_half
-from .dot_products import MULTIPLY_ADD, DotInstructions, Parts, block_product, dot_product
+from .dot_products import (
+    MULTIPLY_ADD,
+    DotInstructions,
+    Parts,
+    block_product,
+    dot_product,
+    four_bits_of_each_byte,
+    widened,
+)
 from .function_builder import FunctionBuilder
 from .instructions import LLVM_TYPES, Handle, element_of
 from .load_store import read, step_pointer
@@ -365,8 +373,8 @@ def _weights(builder: FunctionBuilder, tile: Contract, column: int, k: str, offs
     place, lanes = tile.right[column], tile.results[0][0].lanes
     pointer = step_pointer(builder, place, k, tile.right_stride, offset - second)
     dtype = "int32" if tile.dot_width > 1 else place[0].dtype
-    weights = _widened(builder, read(builder, pointer, dtype, lanes, tile.valid[column], tile.lane_stride, "w"))
-    return _half_of_each_byte(builder, weights, second) if in_four_bits else weights
+    weights = widened(builder.b, read(builder, pointer, dtype, lanes, tile.valid[column], tile.lane_stride, "w"))
+    return four_bits_of_each_byte(builder.b, weights, second) if in_four_bits else weights
 
 
 def _side_by_side(builder: FunctionBuilder, pointer: str, tile: Contract, row: int) -> Handle:
@@ -376,22 +384,6 @@ def _side_by_side(builder: FunctionBuilder, pointer: str, tile: Contract, row: i
     """
     vector = read(builder, pointer, tile.left[row][0].dtype, int(str(tile.depth)), None, 1, "a")
     return builder.b.emit(f"freeze {vector.type} {vector.text}", vector.element, vector.lanes, "a")
-
-
-def _widened(builder: FunctionBuilder, x: Handle) -> Handle:
-    """Convert narrow weights to float32, if the activations are float32."""
-    b = builder.b
-    if x.element == "i8":
-        return b.convert("sitofp", x, "f32")
-    if x.element == "bf16":
-        return b.from_bits(b.shl(b.convert("zext", x, "i32"), 16))
-    return x
-
-
-def _half_of_each_byte(builder: FunctionBuilder, x: Handle, upper: int) -> Handle:
-    """Return the lower or the upper 4 bits of each byte."""
-    b = builder.b
-    return b.and_(b.lshr(x, 4) if upper else x, b.constant(0x0F0F0F0F, x))
 
 
 def _word(builder: FunctionBuilder, pointer: str, dtype: str, count: int, dot_width: int) -> Handle:

@@ -2,7 +2,7 @@
 
 - ``nodes``: the statements, with ``products`` and their ``base`` class; ``values``: operands of statements.
 - ``functions``: functions of statements; ``builder`` builds blocks, and ``printer`` prints ``show("loops")``.
-- ``workers``: index and number of the workers of an entry.
+- ``worker_names``: index and number of the workers of an entry.
 - ``effects``: buffers that statements read and write; ``origins``: lines of the script from which statements come.
 - ``renaming``: replacement of names, and comparison of functions; ``parts``: groups of independent statements.
 - ``memory_check``: verifier that no entry reads memory that was not written.

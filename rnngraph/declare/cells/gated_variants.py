@@ -9,7 +9,7 @@ from ...support.errors import ArgumentError, ShapeError
 from ..cell import Cell, Scope
 from ..functions.activations import activation_function
 from ..functions.basic import concat, split, tanh
-from ..initializers import Uniform, initializer_of
+from ..initializers import DEFAULT_INITIALIZER, Uniform, initializer_of
 from ..tensor import Tensor
 from .basic import Activation
 from .lstm_variants import kernel_initializer
@@ -185,7 +185,7 @@ class _InputGated(Cell):
         self,
         units: int,
         activation: Activation = "tanh",
-        kernel_initializer: Any = "glorot_uniform",
+        kernel_initializer: Any = DEFAULT_INITIALIZER,
         bias_initializer: Any = "ones",
         recurrent_activation: Activation = "sigmoid",
     ) -> None:

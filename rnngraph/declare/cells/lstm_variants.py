@@ -10,7 +10,7 @@ from ..functions.activations import activation_function, relu
 from ..functions.basic import clip, concat, sigmoid, split, tanh
 from ..functions.normalization import layer_norm
 from ..functions.randomness import KeepProb, check_keep_prob, dropout, salt_of
-from ..initializers import Initializer, initializer_of
+from ..initializers import DEFAULT_INITIALIZER, Initializer, initializer_of
 from ..tensor import Tensor
 from .basic import Activation, LSTMLike, checked_forget_bias, checked_proj_clip
 
@@ -23,7 +23,7 @@ def normed(p: Scope, name: str, x: Tensor, gain: float, shift: float) -> Tensor:
 
 def kernel_initializer(initializer: Any) -> Initializer:
     """Return the initializer of kernels; None is Glorot uniform."""
-    return initializer_of("glorot_uniform" if initializer is None else initializer)
+    return initializer_of(DEFAULT_INITIALIZER if initializer is None else initializer)
 
 
 class LayerNormBasicLSTMCell(LSTMLike):
@@ -74,7 +74,7 @@ class LayerNormBasicLSTMCell(LSTMLike):
         c, h = self.unpacked(state)
         gates = concat([x, h]) @ p.kernel("kernel", (x.width + n, 4 * n))
         if not self.layer_norm:
-            gates = gates + p.bias("bias", (4 * n,), "glorot_uniform")
+            gates = gates + p.bias("bias", (4 * n,), DEFAULT_INITIALIZER)
         names = ("input", "transform", "forget", "output")
         i, j, f, o = (self._norm(p, name, part) for name, part in zip(names, split(gates, 4), strict=True))
         candidate = dropout(self.activation(j), self.dropout_keep_prob, self.dropout_prob_seed)

@@ -10,6 +10,7 @@ from ..functions.basic import reshape, split
 from ..functions.convolutions import Windows, convolved
 from ..functions.layers import affine, owned
 from ..functions.normalization import rms_norm
+from ..initializers import DEFAULT_INITIALIZER
 from ..layer import within
 from ..parameters import ScopeName, scope_name
 from ..running.drivers import run_steps
@@ -118,7 +119,7 @@ def mamba2(
 def _convolved(x: Tensor, size: int, scope: ScopeName) -> Tensor:
     """Convolve each channel with the steps before it, and apply swish."""
     windows = Windows.checked("conv_size", size, 1, 1, "causal", scope.where)
-    kernel = owned(scope, "conv1d/kernel", (windows.size, 1, x.width), x.dtype, "glorot_uniform")
+    kernel = owned(scope, "conv1d/kernel", (windows.size, 1, x.width), x.dtype, DEFAULT_INITIALIZER)
     bias = owned(scope, "conv1d/bias", (x.width,), x.dtype, "zeros")
     with within(scope.layer):
         return swish(convolved(x, kernel, windows, x.width, scope) + bias)

@@ -13,6 +13,7 @@ from ...support.arguments import units as positive
 from ...support.errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from ...support.records import dataclass
 from ..cell import Cell, Scope
+from ..initializers import DEFAULT_INITIALIZER
 from ..layer import within
 from ..parameters import ScopeName, scope_name
 from ..running.drivers import run_steps
@@ -206,7 +207,7 @@ def convolution(
     count, parts = positive(filters, "filters"), positive(groups, "groups")
     if x.width % parts or count % parts:
         raise ArgumentError(f"groups={parts} must divide the width of {x.width} and the {count} filters", line)
-    kernel = owned(scope, "kernel", (windows.size, x.width // parts, count), x.dtype, "glorot_uniform")
+    kernel = owned(scope, "kernel", (windows.size, x.width // parts, count), x.dtype, DEFAULT_INITIALIZER)
     with within(scope.layer):
         result = convolved(x, kernel, windows, parts, scope)
         if flag(use_bias, "use_bias"):

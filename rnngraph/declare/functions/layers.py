@@ -11,7 +11,7 @@ from ...support.api_guard import api
 from ...support.arguments import flag, whole_number
 from ...support.arguments import units as positive_units
 from ...support.errors import DtypeError, ShapeError, user_line
-from ..initializers import Initializer, initializer_of
+from ..initializers import DEFAULT_INITIALIZER, Initializer, initializer_of
 from ..layer import within
 from ..parameters import ParameterSpec, ScopeName, scope_name
 from ..tensor import Tensor
@@ -84,7 +84,7 @@ def affine(
     activation: str | Callable[[Any], Tensor] | None,
     scope: ScopeName,
     names: tuple[str, ...],
-    initializers: tuple[Any, ...] = ("glorot_uniform", "zeros"),
+    initializers: tuple[Any, ...] = (DEFAULT_INITIALIZER, "zeros"),
 ) -> Tensor:
     """Build a dense layer whose kernel, and bias if there is one, have these names."""
     where = scope.where
@@ -137,7 +137,7 @@ def embedding(
     scope = scope_name(name, "embedding", at)
     shape = (positive_units(vocabulary, "vocabulary"), positive_units(width, "width"))
     with within(scope.layer):
-        rows = gather(owned(scope, "table", shape, "float32", "glorot_uniform"), ids, negative=False)
+        rows = gather(owned(scope, "table", shape, "float32", DEFAULT_INITIALIZER), ids, negative=False)
         return _without_gradient_at(rows, ids, padding_id)
 
 

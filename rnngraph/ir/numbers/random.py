@@ -3,9 +3,10 @@
 A random number is a pure function of (seed, site, step, row, unit). Dropout masks therefore do not depend on threads,
 on how a batch is split, or on how a sequence is cut into chunks.
 
-Threefry-2x32 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC'11) is applied twice. 20
-rounds derive the key of a (seed, site, step, row), and 13 rounds, the fewest that pass BigCrush, the word of a unit.
-Native code reproduces this definition bit for bit.
+Threefry-2x32 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC'11) is applied three times.
+20 rounds over (site, step) under the seed derive a key, and 20 rounds over the row under that key the key of the row.
+Then 13 rounds over the unit, the fewest that pass BigCrush, give the word. Native code reproduces this definition bit
+for bit.
 """
 
 from __future__ import annotations

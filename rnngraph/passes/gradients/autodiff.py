@@ -16,7 +16,7 @@ from ...ir.derivatives import adjoints, values_alone
 from ...ir.graph import Graph, Node, make, remake, topological, with_lines
 from ...ir.types import TensorType
 from ...support.records import dataclass
-from .adjoints import Adjoints
+from .adjoint_sums import Adjoints
 from .scan_derivative import ScanDerivative
 
 

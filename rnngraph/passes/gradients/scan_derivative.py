@@ -19,7 +19,7 @@ from ...ir.scan import Binding, Carry, ScanParts
 from ...ir.types import FLOATS
 from ...support.errors import GraphError
 from ..loops.lifting import aligned
-from .adjoints import Adjoints, active_nodes
+from .adjoint_sums import Adjoints, active_nodes
 
 
 class DeferredSum(NamedTuple):

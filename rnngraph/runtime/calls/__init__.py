@@ -4,7 +4,7 @@
 - ``nested_feeds``: feeds that are nests.
 - ``feeds``: conversion and validation of fed arrays.
 - ``signatures``: names, shapes and dtypes of feeds.
-- ``entry_cache``: native entries by shapes.
+- ``entries_by_shape``: native entries by shapes.
 - ``outputs``: arrays of ``out=`` and ``output_gradients=``.
 - ``results``: the structure of results.
 - ``prepared_call``: memory of the calls of one signature.

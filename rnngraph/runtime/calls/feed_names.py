@@ -9,8 +9,23 @@ from typing import Any
 from ...declare.placeholders import RESERVED
 from ...declare.tensor import Tensor
 from ...passes.lowering.lowered import Lowered
-from ...support.errors import ArgumentError, NameLookupError, StructureError, Where, shown
+from ...support.errors import ArgumentError, NameLookupError, StructureError, Where, did_you_mean, shown
 from .nested_feeds import names_under, spread
+
+
+def unknown_input(owner: str, name: str, names: Iterable[str], where: Where | None) -> NameLookupError:
+    """Return the error for a feed that ``owner`` does not take.
+
+    Args:
+        owner: What was fed, such as "the training graph".
+        name: Name of the feed.
+        names: Names that the owner takes.
+        where: The caller's line.
+    """
+    taken = ", ".join(names) or "none"
+    hint = did_you_mean(name, names) or f"; it takes {taken}"
+    return NameLookupError(f"{owner} has no input {shown(name)}{hint}", where)
+
 
 _AS_MAPPING = "as one mapping from placeholder to array, not as"
 MAX_KEYS = 64

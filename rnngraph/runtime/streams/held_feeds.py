@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...ir.types import TensorType
-from ...support.errors import NameLookupError, ShapeError, Where, did_you_mean, shown
+from ...support.errors import NameLookupError, ShapeError, Where, shown
+from ..calls.feed_names import unknown_input
 from ..calls.feeds import convert, rank_of, solve_sizes
 from .independent_rows import row_axis
 from .step_graph import StepGraph
@@ -59,8 +60,7 @@ class HeldFeeds:
                 types = self._graph.types
                 if name in types:
                     raise NameLookupError(f"{name} has a time axis; feed it to step, not to open", where())
-                hint = did_you_mean(name, types) or f"; it takes {', '.join(types)}"
-                raise NameLookupError(f"a stream has no input {shown(name)}{hint}", where())
+                raise unknown_input("a stream", name, types, where())
 
     def converted(self, feeds: Mapping[str, Any], where: Where | None) -> Arrays:
         """Return copies of one stream's feeds without a time axis, with a row axis of 1."""

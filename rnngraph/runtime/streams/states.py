@@ -15,7 +15,7 @@ from ...ir.numbers.narrow import bits_of_bfloat16, storage_dtype
 from ...ir.types import array_dtype, evaluate
 from ...passes.chunks.chunk_states import NUMBER_STATE
 from ...storage.atomic_file import as_path
-from ...storage.checkpoint_file import packed, read, unpacked
+from ...storage.checkpoint_file import packed, read, unpacked, write
 from ...support.errors import DtypeError, NameLookupError, ShapeError, StructureError, Where
 from ...support.records import dataclass
 from ..calls.entry_blocks import run_once
@@ -85,6 +85,10 @@ class SavedStream:
         if batch not in (1, rows):
             raise StructureError(f"{shown} holds {rows} rows, not batch={batch}; leave batch out", where)
         return SavedStream(rows, arrays)
+
+    def write(self, path: str | os.PathLike[str], digest: str) -> None:
+        """Write a file that ``read`` reads. ``digest`` is that of the stream's net."""
+        write(path, SAVED_STREAM, self.arrays, {"batch": self.batch, "net": digest})
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,11 @@ import numpy as np
 from ...declare.nest import paths
 from ...ir.types import Size, evaluate, substitute
 from ...passes.lowering.lowered import NUMBER
-from ...storage.checkpoint_file import write
 from ...support.api_guard import api, no_more
 from ...support.attribute_hints import Uncalled
-from ...support.errors import NameLookupError, ShapeError, StructureError, Where, did_you_mean, shown, user_line
+from ...support.errors import NameLookupError, ShapeError, StructureError, Where, shown, user_line
 from ..calls.direct_call import DIRECT, DirectPlan
-from ..calls.feed_names import FeedNames, KnownKeys
+from ..calls.feed_names import FeedNames, KnownKeys, unknown_input
 from ..calls.feeds import convert, rank_of, solve_sizes
 from ..calls.prepared_call import CallInputs, CallResults, CallSpec, spec_of, whole, without
 from ..calls.results import ResultT, result_of
@@ -27,7 +26,7 @@ from .held_inputs import HeldInputs
 from .prepared_step import PreparedStep
 from .rows import row_mask
 from .sequence_end import SequenceEnd
-from .states import SAVED_STREAM, StateForm, States
+from .states import SavedStream, StateForm, States
 from .step_graph import StepGraph
 
 STATE_OF, HELD = "state/", "held/"
@@ -167,8 +166,7 @@ class Stream(Uncalled, Generic[ResultT]):
         arrays = {}
         for name, value in self._feed_names.by_placeholder(feeds, named, where).items():
             if name not in self._types:
-                hint = did_you_mean(name, self._types) or f"; it takes {', '.join(self._types)}"
-                raise NameLookupError(f"the stream has no input {shown(name)}{hint}", where)
+                raise unknown_input("the stream", name, self._types, where)
             arrays[name] = self._converted(name, value, one_step, where)
         states, entry, sized = self._checked(arrays, one_step, where)
         replaced = {
@@ -439,7 +437,7 @@ class Stream(Uncalled, Generic[ResultT]):
 
 def save_with(stream: Stream[Any], path: str | os.PathLike[str], others: Mapping[str, np.ndarray]) -> None:
     """Write the file of ``Stream.save`` with other arrays, which streams ignore."""
-    write(path, SAVED_STREAM, {**stream._arrays(), **others}, {"batch": stream._batch, "net": stream._digest()})
+    SavedStream(stream._batch, {**stream._arrays(), **others}).write(path, stream._digest())
 
 
 DIRECT.install_fastcall(

@@ -12,7 +12,7 @@ from ...ir.graph import topological
 from ...ir.types import evaluate
 from ...passes.lowering.lowered import FED, Lowered
 from ...passes.train_step import NEW, NORM, SLOT, SUM
-from ...runtime.calls.entry_cache import EntryCache
+from ...runtime.calls.entries_by_shape import EntriesByShape
 from ...runtime.calls.prepared_call import CallInputs, CallResults, CallSpec, PreparedCall, spec_of
 from ...runtime.calls.runner import Commit, CommitGuard, Runner
 from ...runtime.native.argument_block import ArgumentBlock
@@ -138,7 +138,7 @@ class StepVariant:
         self.own = frozenset((*(types.keys() - set(fed)), *fed_states))
         labels_read = compiled.needed(self.native.outputs) if states == FED else ()
         self._unstarted = [label for label in labels_read if label in labels]
-        self._known = EntryCache()
+        self._known = EntriesByShape()
 
     def check_carries(self, where: Where | None) -> None:
         if self.backward:

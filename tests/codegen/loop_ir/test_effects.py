@@ -10,7 +10,7 @@ from rnngraph.codegen.loop_ir.base import BaseStatement
 from rnngraph.codegen.loop_ir.effects import CallEffects, Effects, has_barrier
 from rnngraph.codegen.loop_ir.functions import Function
 from rnngraph.codegen.loop_ir.nodes import Barrier, Buffer, Call, For, Literal, Load, Store, Value, When
-from rnngraph.codegen.loop_ir.workers import TEAM, WORKER, WORKERS
+from rnngraph.codegen.loop_ir.worker_names import TEAM, WORKER, WORKERS
 
 A, B, C = (Buffer(name, "float32") for name in "abc")
 

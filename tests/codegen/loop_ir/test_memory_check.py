@@ -39,7 +39,7 @@ from rnngraph.codegen.loop_ir.nodes import (
     Value,
     When,
 )
-from rnngraph.codegen.loop_ir.workers import TEAM, WORKER, WORKERS
+from rnngraph.codegen.loop_ir.worker_names import TEAM, WORKER, WORKERS
 from rnngraph.ir.types import Size, size
 from rnngraph.support.errors import VerifyError
 

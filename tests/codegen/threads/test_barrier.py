@@ -16,7 +16,7 @@ from rnngraph.codegen.analysis.row_independence import rows_of
 from rnngraph.codegen.buffers.arena import lifetimes
 from rnngraph.codegen.loop_ir.effects import has_barrier
 from rnngraph.codegen.loop_ir.nodes import Barrier, Buffer, Call, For
-from rnngraph.codegen.loop_ir.workers import TEAM
+from rnngraph.codegen.loop_ir.worker_names import TEAM
 from rnngraph.codegen.machine.target import target_of
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.ir.types import size

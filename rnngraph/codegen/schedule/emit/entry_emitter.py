@@ -14,7 +14,7 @@ from ...loop_ir.memory_check import check_memory
 from ...loop_ir.nodes import Buffer, Statement
 from ...loop_ir.parts import independent_parts
 from ...loop_ir.renaming import free
-from ...loop_ir.workers import TEAM
+from ...loop_ir.worker_names import TEAM
 from ..plan.copy_plan import CopyPlan, before_loops
 from ..plan.entry_plan import EntryPlan
 from ..plan.group_plan import GroupPlan, SectionPlan

@@ -14,7 +14,7 @@ from ...loop_ir.effects import CallEffects, Effects
 from ...loop_ir.functions import Function, origins_in
 from ...loop_ir.nodes import Barrier, Buffer, Call, Index, Statement
 from ...loop_ir.renaming import free, renamed, work_of
-from ...loop_ir.workers import TEAM, WORKER, WORKERS
+from ...loop_ir.worker_names import TEAM, WORKER, WORKERS
 from .ticks import Ticks, Timed
 
 

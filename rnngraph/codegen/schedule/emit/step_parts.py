@@ -11,7 +11,7 @@ from ....support.records import dataclass
 from ...cost_model.work_sharing import Partition
 from ...loop_ir.builder import Block
 from ...loop_ir.nodes import Barrier
-from ...loop_ir.workers import TEAM, WORKER, WORKERS
+from ...loop_ir.worker_names import TEAM, WORKER, WORKERS
 from ..analyse.scan_sharing import ScanSharing, waits_between
 from .ticks import SampledStep
 

@@ -19,7 +19,7 @@ from ...kernels.active_rows import ActiveSteps
 from ...kernels.kernel_plan import KernelPlan
 from ...loop_ir.builder import Block
 from ...loop_ir.nodes import Buffer, Index, LetIndex, Tick, When
-from ...loop_ir.workers import WORKER
+from ...loop_ir.worker_names import WORKER
 
 COUNTERS = Buffer("counters", "int64")
 """Memory of the slots of all workers."""

@@ -13,7 +13,7 @@ from ....ir.types import size
 from ...cost_model.pipelining import BUFFER_DEPTH, ROUNDS, PipelinePlan
 from ...loop_ir.effects import has_barrier
 from ...loop_ir.nodes import Buffer, LetIndex, Literal, Pipeline, PipelineStage, Statement, Store, When
-from ...loop_ir.workers import TEAM, WORKER, WORKERS
+from ...loop_ir.worker_names import TEAM, WORKER, WORKERS
 from ...threads.pool_memory import MAX_WORKERS
 from ..plan.chunks import Chunks
 from ..plan.group_plan import TimeLoopPlan

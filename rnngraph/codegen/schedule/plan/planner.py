@@ -29,7 +29,7 @@ from ...kernels.active_rows import ActiveSteps
 from ...kernels.emit import copy_partition, origin_of
 from ...kernels.kernel_plan import KernelPlan, plan_kernel
 from ...kernels.region import Region
-from ...loop_ir.workers import WORKER
+from ...loop_ir.worker_names import WORKER
 from ..analyse.entry_analysis import EntryAnalysis, GroupAnalysis, SectionAnalysis
 from .chunks import Chunks, loop_buffers, stage_needs
 from .copy_plan import AnyCopyPlan, CopyPlan, before_loops

@@ -23,7 +23,7 @@ from ...kernels.emit import copy_partition
 from ...kernels.kernel_plan import KernelPlan, plan_kernel
 from ...kernels.region import Region
 from ...loop_ir.nodes import Index
-from ...loop_ir.workers import WORKER
+from ...loop_ir.worker_names import WORKER
 from ..analyse.scan_sharing import ScanSharing
 from .copy_plan import AnyCopyPlan, CopyPlan, Parity, RowwiseCopyPlan
 from .scan_layout import ScanLayout, zeros_like

@@ -15,7 +15,7 @@ from ..native.entry import NativeEntry, ShapeInstance
 MAX_SHAPES = 1024
 
 
-class EntryCache:
+class EntriesByShape:
     """Native entries by shapes, as weak references. Entries that their graph has evicted are looked up again."""
 
     def __init__(self) -> None:
